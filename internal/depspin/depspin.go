@@ -1,0 +1,42 @@
+//go:build depspin
+
+// Package depspin holds the module set together while packages are written; it goes when all of them are.
+package depspin
+
+import (
+	_ "filippo.io/mldsa"
+	_ "filippo.io/torchwood"
+	_ "github.com/anishathalye/porcupine"
+	_ "github.com/cloudflare/circl/sign/mldsa/mldsa65"
+	_ "github.com/consensys/gnark-crypto/ecc/bls12-381/fr/poseidon2"
+	_ "github.com/consensys/gnark-crypto/ecc/bls12-381/kzg"
+	_ "github.com/consensys/gnark/backend/plonk"
+	_ "github.com/consensys/gnark/frontend/cs/scs"
+	_ "github.com/consensys/gnark/std/math/bits"
+	_ "github.com/consensys/gnark/std/permutation/poseidon2"
+	_ "github.com/consensys/gnark/test"
+	_ "github.com/crate-crypto/go-eth-kzg"
+	_ "github.com/danielgtaylor/huma/v2"
+	_ "github.com/danielgtaylor/huma/v2/adapters/humago"
+	_ "github.com/go-json-experiment/json"
+	_ "github.com/go-json-experiment/json/jsontext"
+	_ "github.com/google/go-cmp/cmp"
+	_ "github.com/pelletier/go-toml/v2"
+	_ "github.com/pressly/goose/v3"
+	_ "github.com/prometheus/client_golang/prometheus"
+	_ "github.com/prometheus/client_golang/prometheus/promhttp"
+	_ "github.com/rogpeppe/go-internal/testscript"
+	_ "github.com/spf13/cobra"
+	_ "github.com/spf13/pflag"
+	_ "github.com/transparency-dev/tessera"
+	_ "github.com/transparency-dev/tessera/client"
+	_ "github.com/transparency-dev/tessera/fsck"
+	_ "github.com/transparency-dev/tessera/storage/posix"
+	_ "golang.org/x/mod/sumdb/note"
+	_ "golang.org/x/mod/sumdb/tlog"
+	_ "golang.org/x/sync/errgroup"
+	_ "golang.org/x/sys/unix"
+	_ "golang.org/x/term"
+	_ "modernc.org/sqlite"
+	_ "pgregory.net/rapid"
+)

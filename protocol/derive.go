@@ -1,0 +1,179 @@
+package protocol
+
+import (
+	"crypto/sha256"
+	"encoding/binary"
+
+	"github.com/consensys/gnark-crypto/ecc/bls12-381/fr"
+)
+
+// Labels of D and H2F; each use of a hash has its own.
+const (
+	labelEvent     = "TD-V1-event"
+	labelClaim     = "TD-V1-claim"
+	labelContext   = "TD-V1-context"
+	labelTag       = "TD-V1-tag"
+	labelAnchor    = "TD-V1-anchor"
+	labelText      = "TD-V1-text"
+	labelValue     = "TD-V1-value"
+	labelSalt      = "TD-V1-salt"
+	labelScope     = "TD-V1-scope"
+	labelList      = "TD-V1-list"
+	labelVK        = "TD-V1-vk"
+	labelPK        = "TD-V1-pk"
+	labelPayload   = "TD-V1-payload"
+	labelStatement = "TD-V1-statement"
+	labelClient    = "TD-V1-client"
+	labelReason    = "TD-V1-reason"
+	labelHandover  = "TD-V1-handover"
+	labelIssued    = "TD-V1-issued"
+
+	dstSuffix = "-BLS12381FR-XMD:SHA-256"
+)
+
+// SignatureContext is the ML-DSA context string of the payload signature
+// (FIPS 204 section 5.2).
+const SignatureContext = "TD-V1-origin"
+
+// Sizes of ML-DSA-65 values (FIPS 204 table 2), in bytes.
+const (
+	MLDSAPublicKeySize = 1952
+	MLDSASignatureSize = 3309
+)
+
+// AnchorPreimageSize is the size of what an anchor is hashed from: two digests
+// and the signature.
+const AnchorPreimageSize = 2*DigestSize + MLDSASignatureSize
+
+// LocalClient is the client id when no authentication is configured.
+const LocalClient = "local"
+
+// D is the labelled hash of section 3: SHA-256 over the label and the parts,
+// each with its length in front.
+func D(label string, parts ...[]byte) Digest {
+	if len(label) > 255 {
+		panic("protocol: internal error: label longer than 255 bytes")
+	}
+	h := sha256.New()
+	h.Write([]byte{byte(len(label))})
+	h.Write([]byte(label))
+	var n [8]byte
+	for _, m := range parts {
+		binary.BigEndian.PutUint64(n[:], uint64(len(m)))
+		h.Write(n[:])
+		h.Write(m)
+	}
+	return Digest(h.Sum(nil))
+}
+
+// H2F is hash_to_field of RFC 9380 section 5.2 for the scalar field of
+// BLS12-381: one element, expand_message_xmd with SHA-256, L = 48.
+// It does not keep m.
+func H2F(label string, m []byte) Element {
+	e, err := fr.Hash(m, []byte(label+dstSuffix), 1)
+	if err != nil {
+		panic("protocol: internal error: hash_to_field label longer than 255 bytes")
+	}
+	return Element(e[0].Bytes())
+}
+
+// EventElement is e, the element of an event in canonical form (section 5).
+func EventElement(canonical []byte) Element { return H2F(labelEvent, canonical) }
+
+// ClaimElement is T, the element of a claim id (section 5).
+func ClaimElement(claimID string) Element { return H2F(labelClaim, []byte(claimID)) }
+
+// TextElement is the value of a text field of a record (section 6).
+func TextElement(utf8 []byte) Element { return H2F(labelText, utf8) }
+
+// ValueElement is the value of a field of a record that is not the claimed one
+// (section 6), from its canonical JSON.
+func ValueElement(canonical []byte) Element { return H2F(labelValue, canonical) }
+
+// SaltElement is salt_i of leaf i of a record (section 6).
+func SaltElement(blind Element, i uint8) Element {
+	return H2F(labelSalt, append(blind[:len(blind):len(blind)], i))
+}
+
+// ScopeElement is the scope of a vote: the electorate's name and the scope text
+// (section 6, group/1).
+func ScopeElement(name, scope string) Element {
+	d := D(labelScope, []byte(name), []byte(scope))
+	return H2F(labelScope, d[:])
+}
+
+// ListDigest is the id of a member list; members must be sorted and different
+// (section 6, group/1).
+func ListDigest(name string, members []Member) ListID {
+	parts := make([][]byte, 0, 1+len(members))
+	parts = append(parts, []byte(name))
+	for i := range members {
+		parts = append(parts, members[i][:])
+	}
+	return ListID(D(labelList, parts...))
+}
+
+// VKFingerprint is vkfp of section 6. The list is zero for claims without one.
+func VKFingerprint(claimID string, list ListID, srs Digest, encoding []byte) Digest {
+	return D(labelVK, []byte(claimID), list[:], srs[:], encoding)
+}
+
+// StatementDigest fixes a statement: claim, canonical parameters, commitment.
+func StatementDigest(claimID string, params []byte, cm Commitment) Digest {
+	return D(labelStatement, []byte(claimID), params, cm[:])
+}
+
+// ClientCommitment hides a client id behind a salt.
+func ClientCommitment(salt Salt, clientID string) Digest {
+	return D(labelClient, salt[:], []byte(clientID))
+}
+
+// PublicKeyDigest is D over the ML-DSA public key, the first part of an anchor
+// preimage.
+func PublicKeyDigest(pk []byte) Digest { return D(labelPK, pk) }
+
+// PayloadDigest is D over the payload, the second part of an anchor preimage.
+func PayloadDigest(p *EncodedPayload) Digest { return D(labelPayload, p[:]) }
+
+// DeriveAnchor hashes PublicKeyDigest, PayloadDigest and the signature, laid
+// out in this order in one buffer of the signer, to the anchor (section 8). It
+// keeps no copy of the preimage; the caller wipes it.
+func DeriveAnchor(preimage *[AnchorPreimageSize]byte) Anchor {
+	return Anchor(H2F(labelAnchor, preimage[:]))
+}
+
+// TagElement is t, the public input of a tag (section 8).
+func TagElement(tag Tag) Element { return H2F(labelTag, tag[:]) }
+
+// ContextElement is c, the public input of the payload (section 8).
+func ContextElement(p *EncodedPayload) Element { return H2F(labelContext, p[:]) }
+
+// IssuedDigest is one leaf of the tree of all issued requests of an epoch
+// (section 12, leaf 3).
+func IssuedDigest(id RequestID, p *EncodedPayload, a Anchor) Digest {
+	sum := sha256.Sum256(p[:])
+	return D(labelIssued, id[:], sum[:], a[:])
+}
+
+// ReasonDigest hides the reason text of a control action (section 12, leaf 5).
+func ReasonDigest(salt Salt, text string) Digest { return D(labelReason, salt[:], []byte(text)) }
+
+// Handover is what the checkpoint key of one epoch signs to name the next
+// (section 12).
+type Handover struct {
+	Origin   string
+	Previous EpochID
+	Next     EpochID
+	Number   uint64 // of the next epoch
+	Key      [32]byte
+	Size     uint64 // of the last checkpoint the previous key signed
+	Root     Digest
+}
+
+// Digest is the message of the hand-over signature.
+func (h *Handover) Digest() Digest {
+	var number, size [8]byte
+	binary.BigEndian.PutUint64(number[:], h.Number)
+	binary.BigEndian.PutUint64(size[:], h.Size)
+	return D(labelHandover, []byte(h.Origin), h.Previous[:], h.Next[:], number[:], h.Key[:], size[:], h.Root[:])
+}

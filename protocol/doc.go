@@ -1,0 +1,20 @@
+// Package protocol holds the values of TD/1 that travel and last: the payload,
+// its derivations, the leaves of the log, the codes and the pure lifecycle.
+//
+// Everything here is pure: no I/O, no clock, no randomness, no secrets, no
+// goroutines. The normative text is docs/spec/td-1.md; section numbers in
+// comments refer to it.
+//
+// # Text forms
+//
+// Identifiers (request, epoch, instance, list), members and nullifiers travel
+// as lower-case hexadecimal of their exact length. Every other binary value
+// travels as base64url without padding, and a text whose unused trailing bits
+// are not zero is refused, so that each value has one text.
+//
+// # Field elements
+//
+// [Element] and the types derived from it hold canonical 32-byte big-endian
+// values of the BLS12-381 scalar field; anything not below the modulus is
+// refused by the parsers, never reduced.
+package protocol

@@ -1,0 +1,465 @@
+package protocol
+
+import (
+	"encoding/binary"
+	"math"
+)
+
+// A leaf is one entry of the log (section 12):
+//
+//	"TDLEAF01" | u16 type | u64 seq | u64 Unix ms | body
+//
+// The header is 26 bytes; numbers are big-endian; trailing bytes are refused.
+const (
+	leafMagic      = "TDLEAF01"
+	LeafHeaderSize = 26
+
+	// MaxLeafSize bounds every leaf: the entry limit of the log, which is a
+	// 16-bit length.
+	MaxLeafSize = math.MaxUint16
+
+	// MaxParamsSize bounds the canonical parameters of a claim, in bytes.
+	MaxParamsSize = 2048
+
+	// ProofSize is the one size of a proof, in bytes (section 6).
+	ProofSize = 664
+
+	// VKSize is the one size of an encoded verifying key, in bytes (section 6).
+	VKSize = 404
+)
+
+// LeafType is the type word of a leaf.
+type LeafType uint16
+
+// The leaf types of section 12. Type 7, a batch root, is reserved and refused.
+const (
+	LeafAccepted   LeafType = 1
+	LeafEpochOpen  LeafType = 2
+	LeafEpochClose LeafType = 3
+	LeafClaim      LeafType = 4
+	LeafControl    LeafType = 5
+	LeafIncident   LeafType = 6
+)
+
+// String names the type as the command line prints it.
+func (t LeafType) String() string {
+	switch t {
+	case LeafAccepted:
+		return "accepted"
+	case LeafEpochOpen:
+		return "epoch-open"
+	case LeafEpochClose:
+		return "epoch-close"
+	case LeafClaim:
+		return "claim"
+	case LeafControl:
+		return "control"
+	case LeafIncident:
+		return "incident"
+	default:
+		return "unknown"
+	}
+}
+
+// Leaf is a parsed leaf: its header and exactly one body.
+type Leaf struct {
+	Seq  uint64
+	Time uint64 // Unix milliseconds, never less than the previous leaf's
+	Body LeafBody
+}
+
+// LeafBody is one of [Accepted], [EpochOpen], [EpochClose], [ClaimLeaf],
+// [Control], [Incident].
+type LeafBody interface {
+	LeafType() LeafType
+	// AppendBody appends the body's bytes; it fails where a variable part is
+	// longer than its length word or its limit allows.
+	AppendBody(b []byte) ([]byte, error)
+}
+
+// Accepted is the body of leaf 1: everything a verifier needs of one
+// acceptance.
+type Accepted struct {
+	Payload EncodedPayload
+	Anchor  Anchor
+	TagHash Element // t, never the tag itself
+	Params  []byte  // canonical JSON, at most MaxParamsSize
+	Proof   []byte  // ProofSize bytes
+}
+
+// EpochOpen is the body of leaf 2: the public face of an epoch.
+type EpochOpen struct {
+	Number        uint64
+	ID            EpochID
+	Instance      InstanceID
+	PublicKey     [MLDSAPublicKeySize]byte
+	Build         Digest // SHA-256 of the executable
+	SignerGrade   uint8
+	TaggerGrade   uint8
+	Posture       Digest
+	CheckpointKey [32]byte // Ed25519
+	Previous      EpochID  // zero if there is none
+	Handover      [64]byte // zero if there is none
+}
+
+// CloseReason says why an epoch ended.
+type CloseReason uint8
+
+// The close reasons of leaf 3.
+const (
+	CloseShutdown CloseReason = 1 // the core stopped in order
+	CloseRotated  CloseReason = 2 // the next epoch took over
+	CloseDied     CloseReason = 3 // a keyholder died or was killed
+	CloseSuspect  CloseReason = 4 // core and tagger disagreed, or a self-test failed
+	CloseLost     CloseReason = 5 // the process died without closing; written by the next start
+)
+
+// String names the reason.
+func (r CloseReason) String() string {
+	switch r {
+	case CloseShutdown:
+		return "shutdown"
+	case CloseRotated:
+		return "rotated"
+	case CloseDied:
+		return "died"
+	case CloseSuspect:
+		return "suspect"
+	case CloseLost:
+		return "lost"
+	default:
+		return "unknown"
+	}
+}
+
+// EpochClose is the body of leaf 3.
+type EpochClose struct {
+	ID          EpochID
+	Number      uint64
+	Reason      CloseReason
+	Issued      uint64
+	Accepted    uint64
+	Rejected    uint64
+	Expired     uint64
+	Invalidated uint64
+	Root        Digest // RFC 6962 root over IssuedDigest of all issued, in seq order; zero if lost
+}
+
+// ClaimLeaf is the body of leaf 4: a verifying key enters the log.
+type ClaimLeaf struct {
+	ClaimID string // 1..255 bytes
+	List    ListID // zero for claims without a list
+	SRS     Digest
+	VK      []byte // VKSize bytes
+}
+
+// ControlAction is what an operator, or the core itself, did.
+type ControlAction uint8
+
+// The actions of leaf 5.
+const (
+	ActionFreezeIssue  ControlAction = 1
+	ActionThawIssue    ControlAction = 2
+	ActionFreezeAccept ControlAction = 3
+	ActionThawAccept   ControlAction = 4
+	ActionSeal         ControlAction = 5
+	ActionRetireVK     ControlAction = 6
+	ActionInvalidate   ControlAction = 7
+	ActionRotate       ControlAction = 8
+	ActionRevokeEpoch  ControlAction = 9
+	actionEnd          ControlAction = 10
+)
+
+// Control is the body of leaf 5. The target is the fingerprint or the identity
+// the action is about, zero for all.
+type Control struct {
+	Action   ControlAction
+	Actor    Digest // commitment to who acted
+	Reason   uint16 // reason code
+	Text     Digest // ReasonDigest of the text
+	Previous uint8  // holds in force before
+	Target   Digest
+}
+
+// Incident is the body of leaf 6.
+type Incident struct {
+	Kind   uint8
+	Digest Digest
+}
+
+// LeafType of the bodies.
+func (*Accepted) LeafType() LeafType { return LeafAccepted }
+
+// LeafType is 2.
+func (*EpochOpen) LeafType() LeafType { return LeafEpochOpen }
+
+// LeafType is 3.
+func (*EpochClose) LeafType() LeafType { return LeafEpochClose }
+
+// LeafType is 4.
+func (*ClaimLeaf) LeafType() LeafType { return LeafClaim }
+
+// LeafType is 5.
+func (*Control) LeafType() LeafType { return LeafControl }
+
+// LeafType is 6.
+func (*Incident) LeafType() LeafType { return LeafIncident }
+
+// Encode writes header and body.
+func (l *Leaf) Encode() ([]byte, error) {
+	b := make([]byte, 0, 2560)
+	b = append(b, leafMagic...)
+	b = binary.BigEndian.AppendUint16(b, uint16(l.Body.LeafType()))
+	b = binary.BigEndian.AppendUint64(b, l.Seq)
+	b = binary.BigEndian.AppendUint64(b, l.Time)
+	b, err := l.Body.AppendBody(b)
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > MaxLeafSize {
+		return nil, Fail(CodeInternal, "leaf is too large")
+	}
+	return b, nil
+}
+
+// AppendBody writes payload, anchor, t, parameters and proof.
+func (a *Accepted) AppendBody(b []byte) ([]byte, error) {
+	if len(a.Params) > MaxParamsSize {
+		return nil, Fail(CodeMalformedRequest, "parameters are too long")
+	}
+	if len(a.Proof) != ProofSize {
+		return nil, Fail(CodeProofRejected, "proof has the wrong size")
+	}
+	b = append(b, a.Payload[:]...)
+	b = append(b, a.Anchor[:]...)
+	b = append(b, a.TagHash[:]...)
+	b = binary.BigEndian.AppendUint16(b, uint16(len(a.Params)))
+	b = append(b, a.Params...)
+	b = binary.BigEndian.AppendUint16(b, uint16(len(a.Proof)))
+	return append(b, a.Proof...), nil
+}
+
+// AppendBody writes the fields in the order of section 12.
+func (e *EpochOpen) AppendBody(b []byte) ([]byte, error) {
+	b = binary.BigEndian.AppendUint64(b, e.Number)
+	b = append(b, e.ID[:]...)
+	b = append(b, e.Instance[:]...)
+	b = binary.BigEndian.AppendUint16(b, Suite)
+	b = append(b, e.PublicKey[:]...)
+	b = append(b, e.Build[:]...)
+	b = append(b, e.SignerGrade, e.TaggerGrade)
+	b = append(b, e.Posture[:]...)
+	b = append(b, e.CheckpointKey[:]...)
+	b = append(b, e.Previous[:]...)
+	return append(b, e.Handover[:]...), nil
+}
+
+// AppendBody writes the fields in the order of section 12.
+func (e *EpochClose) AppendBody(b []byte) ([]byte, error) {
+	b = append(b, e.ID[:]...)
+	b = binary.BigEndian.AppendUint64(b, e.Number)
+	b = append(b, byte(e.Reason))
+	for _, n := range [...]uint64{e.Issued, e.Accepted, e.Rejected, e.Expired, e.Invalidated} {
+		b = binary.BigEndian.AppendUint64(b, n)
+	}
+	return append(b, e.Root[:]...), nil
+}
+
+// AppendBody writes the fields in the order of section 12.
+func (c *ClaimLeaf) AppendBody(b []byte) ([]byte, error) {
+	if len(c.ClaimID) == 0 || len(c.ClaimID) > math.MaxUint8 {
+		return nil, Fail(CodeInternal, "claim id has the wrong length")
+	}
+	if len(c.VK) != VKSize {
+		return nil, Fail(CodeInternal, "verifying key has the wrong size")
+	}
+	b = append(b, byte(len(c.ClaimID)))
+	b = append(b, c.ClaimID...)
+	b = append(b, c.List[:]...)
+	b = append(b, c.SRS[:]...)
+	b = binary.BigEndian.AppendUint16(b, uint16(len(c.VK)))
+	return append(b, c.VK...), nil
+}
+
+// AppendBody writes the fields in the order of section 12.
+func (c *Control) AppendBody(b []byte) ([]byte, error) {
+	b = append(b, byte(c.Action))
+	b = append(b, c.Actor[:]...)
+	b = binary.BigEndian.AppendUint16(b, c.Reason)
+	b = append(b, c.Text[:]...)
+	b = append(b, c.Previous)
+	return append(b, c.Target[:]...), nil
+}
+
+// AppendBody writes the fields in the order of section 12.
+func (i *Incident) AppendBody(b []byte) ([]byte, error) {
+	return append(append(b, i.Kind), i.Digest[:]...), nil
+}
+
+// ParseLeaf reads a leaf written by [Leaf.Encode] and nothing else: unknown
+// types, short bodies, trailing bytes and values out of range are refused with
+// malformed_request.
+func ParseLeaf(b []byte) (Leaf, error) {
+	if len(b) > MaxLeafSize {
+		return Leaf{}, Fail(CodeMalformedRequest, "leaf is too large")
+	}
+	r := reader{b: b}
+	if string(r.take(len(leafMagic))) != leafMagic {
+		return Leaf{}, Fail(CodeMalformedRequest, "leaf does not begin with its constant")
+	}
+	t := LeafType(r.u16())
+	l := Leaf{Seq: r.u64(), Time: r.u64()}
+	body, err := parseBody(&r, t)
+	if err != nil {
+		return Leaf{}, err
+	}
+	if r.failed {
+		return Leaf{}, Fail(CodeMalformedRequest, "leaf is too short")
+	}
+	if len(r.b) != 0 {
+		return Leaf{}, Fail(CodeMalformedRequest, "leaf has trailing bytes")
+	}
+	l.Body = body
+	return l, nil
+}
+
+func parseBody(r *reader, t LeafType) (LeafBody, error) {
+	switch t {
+	case LeafAccepted:
+		return parseAccepted(r)
+	case LeafEpochOpen:
+		return parseEpochOpen(r)
+	case LeafEpochClose:
+		return parseEpochClose(r)
+	case LeafClaim:
+		return parseClaimLeaf(r)
+	case LeafControl:
+		return parseControl(r)
+	case LeafIncident:
+		i := &Incident{Kind: r.u8()}
+		r.fill(i.Digest[:])
+		return i, nil
+	default:
+		return nil, Fail(CodeMalformedRequest, "leaf has an unknown type")
+	}
+}
+
+func parseAccepted(r *reader) (LeafBody, error) {
+	a := &Accepted{}
+	r.fill(a.Payload[:])
+	r.fill(a.Anchor[:])
+	r.fill(a.TagHash[:])
+	a.Params = r.take(int(r.u16()))
+	a.Proof = r.take(int(r.u16()))
+	if r.failed {
+		return a, nil
+	}
+	if _, err := ParsePayload(a.Payload[:]); err != nil {
+		return nil, err
+	}
+	if CheckElement(a.Anchor[:]) != nil || CheckElement(a.TagHash[:]) != nil {
+		return nil, Fail(CodeMalformedRequest, "leaf holds a value that is not a canonical field element")
+	}
+	if len(a.Params) > MaxParamsSize || len(a.Proof) != ProofSize {
+		return nil, Fail(CodeMalformedRequest, "leaf has a part of the wrong length")
+	}
+	return a, nil
+}
+
+func parseEpochOpen(r *reader) (LeafBody, error) {
+	e := &EpochOpen{Number: r.u64()}
+	r.fill(e.ID[:])
+	r.fill(e.Instance[:])
+	suite := r.u16()
+	r.fill(e.PublicKey[:])
+	r.fill(e.Build[:])
+	e.SignerGrade = r.u8()
+	e.TaggerGrade = r.u8()
+	r.fill(e.Posture[:])
+	r.fill(e.CheckpointKey[:])
+	r.fill(e.Previous[:])
+	r.fill(e.Handover[:])
+	if !r.failed && suite != Suite {
+		return nil, Fail(CodeMalformedRequest, "leaf has an unknown suite")
+	}
+	return e, nil
+}
+
+func parseEpochClose(r *reader) (LeafBody, error) {
+	e := &EpochClose{}
+	r.fill(e.ID[:])
+	e.Number = r.u64()
+	e.Reason = CloseReason(r.u8())
+	for _, n := range [...]*uint64{&e.Issued, &e.Accepted, &e.Rejected, &e.Expired, &e.Invalidated} {
+		*n = r.u64()
+	}
+	r.fill(e.Root[:])
+	if !r.failed && (e.Reason < CloseShutdown || e.Reason > CloseLost) {
+		return nil, Fail(CodeMalformedRequest, "leaf has an unknown reason")
+	}
+	return e, nil
+}
+
+func parseClaimLeaf(r *reader) (LeafBody, error) {
+	c := &ClaimLeaf{ClaimID: string(r.take(int(r.u8())))}
+	r.fill(c.List[:])
+	r.fill(c.SRS[:])
+	c.VK = r.take(int(r.u16()))
+	if !r.failed && (c.ClaimID == "" || len(c.VK) != VKSize) {
+		return nil, Fail(CodeMalformedRequest, "leaf has a part of the wrong length")
+	}
+	return c, nil
+}
+
+func parseControl(r *reader) (LeafBody, error) {
+	c := &Control{Action: ControlAction(r.u8())}
+	r.fill(c.Actor[:])
+	c.Reason = r.u16()
+	r.fill(c.Text[:])
+	c.Previous = r.u8()
+	r.fill(c.Target[:])
+	if !r.failed && (c.Action == 0 || c.Action >= actionEnd) {
+		return nil, Fail(CodeMalformedRequest, "leaf has an unknown action")
+	}
+	return c, nil
+}
+
+// reader takes fixed parts off the front of b; after a short read it is failed
+// and gives zeroes.
+type reader struct {
+	b      []byte
+	failed bool
+}
+
+func (r *reader) take(n int) []byte {
+	if r.failed || len(r.b) < n {
+		r.failed = true
+		return nil
+	}
+	part := append([]byte(nil), r.b[:n]...)
+	r.b = r.b[n:]
+	return part
+}
+
+func (r *reader) fill(dst []byte) { copy(dst, r.take(len(dst))) }
+
+func (r *reader) u8() uint8 {
+	if b := r.take(1); b != nil {
+		return b[0]
+	}
+	return 0
+}
+
+func (r *reader) u16() uint16 {
+	if b := r.take(2); b != nil {
+		return binary.BigEndian.Uint16(b)
+	}
+	return 0
+}
+
+func (r *reader) u64() uint64 {
+	if b := r.take(8); b != nil {
+		return binary.BigEndian.Uint64(b)
+	}
+	return 0
+}

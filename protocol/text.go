@@ -1,0 +1,263 @@
+package protocol
+
+import "encoding/hex"
+
+// String is the text form: lower-case hexadecimal.
+func (r RequestID) String() string { return hex.EncodeToString(r[:]) }
+
+// AppendText appends the text form of [RequestID.String].
+func (r RequestID) AppendText(b []byte) ([]byte, error) { return hex.AppendEncode(b, r[:]), nil }
+
+// MarshalText is the text form of [RequestID.String].
+func (r RequestID) MarshalText() ([]byte, error) { return r.AppendText(nil) }
+
+// UnmarshalText reads the text form; on an error, of code malformed_request,
+// the value is unchanged.
+func (r *RequestID) UnmarshalText(text []byte) error { return parseHex(r[:], text) }
+
+// ParseRequestID reads the text form of a [RequestID].
+func ParseRequestID(s string) (RequestID, error) {
+	var v RequestID
+	err := v.UnmarshalText([]byte(s))
+	return v, err
+}
+
+// String is the text form: lower-case hexadecimal.
+func (e EpochID) String() string { return hex.EncodeToString(e[:]) }
+
+// AppendText appends the text form of [EpochID.String].
+func (e EpochID) AppendText(b []byte) ([]byte, error) { return hex.AppendEncode(b, e[:]), nil }
+
+// MarshalText is the text form of [EpochID.String].
+func (e EpochID) MarshalText() ([]byte, error) { return e.AppendText(nil) }
+
+// UnmarshalText reads the text form; on an error, of code malformed_request,
+// the value is unchanged.
+func (e *EpochID) UnmarshalText(text []byte) error { return parseHex(e[:], text) }
+
+// ParseEpochID reads the text form of a [EpochID].
+func ParseEpochID(s string) (EpochID, error) {
+	var v EpochID
+	err := v.UnmarshalText([]byte(s))
+	return v, err
+}
+
+// String is the text form: lower-case hexadecimal.
+func (i InstanceID) String() string { return hex.EncodeToString(i[:]) }
+
+// AppendText appends the text form of [InstanceID.String].
+func (i InstanceID) AppendText(b []byte) ([]byte, error) { return hex.AppendEncode(b, i[:]), nil }
+
+// MarshalText is the text form of [InstanceID.String].
+func (i InstanceID) MarshalText() ([]byte, error) { return i.AppendText(nil) }
+
+// UnmarshalText reads the text form; on an error, of code malformed_request,
+// the value is unchanged.
+func (i *InstanceID) UnmarshalText(text []byte) error { return parseHex(i[:], text) }
+
+// ParseInstanceID reads the text form of a [InstanceID].
+func ParseInstanceID(s string) (InstanceID, error) {
+	var v InstanceID
+	err := v.UnmarshalText([]byte(s))
+	return v, err
+}
+
+// String is the text form: lower-case hexadecimal.
+func (l ListID) String() string { return hex.EncodeToString(l[:]) }
+
+// AppendText appends the text form of [ListID.String].
+func (l ListID) AppendText(b []byte) ([]byte, error) { return hex.AppendEncode(b, l[:]), nil }
+
+// MarshalText is the text form of [ListID.String].
+func (l ListID) MarshalText() ([]byte, error) { return l.AppendText(nil) }
+
+// UnmarshalText reads the text form; on an error, of code malformed_request,
+// the value is unchanged.
+func (l *ListID) UnmarshalText(text []byte) error { return parseHex(l[:], text) }
+
+// ParseListID reads the text form of a [ListID].
+func ParseListID(s string) (ListID, error) {
+	var v ListID
+	err := v.UnmarshalText([]byte(s))
+	return v, err
+}
+
+// String is the text form: lower-case hexadecimal.
+func (m Member) String() string { return hex.EncodeToString(m[:]) }
+
+// AppendText appends the text form of [Member.String].
+func (m Member) AppendText(b []byte) ([]byte, error) { return hex.AppendEncode(b, m[:]), nil }
+
+// MarshalText is the text form of [Member.String].
+func (m Member) MarshalText() ([]byte, error) { return m.AppendText(nil) }
+
+// UnmarshalText reads the text form; on an error, of code malformed_request,
+// the value is unchanged.
+func (m *Member) UnmarshalText(text []byte) error { return parseElementHex(m[:], text) }
+
+// ParseMember reads the text form of a [Member].
+func ParseMember(s string) (Member, error) {
+	var v Member
+	err := v.UnmarshalText([]byte(s))
+	return v, err
+}
+
+// String is the text form: lower-case hexadecimal.
+func (n Nullifier) String() string { return hex.EncodeToString(n[:]) }
+
+// AppendText appends the text form of [Nullifier.String].
+func (n Nullifier) AppendText(b []byte) ([]byte, error) { return hex.AppendEncode(b, n[:]), nil }
+
+// MarshalText is the text form of [Nullifier.String].
+func (n Nullifier) MarshalText() ([]byte, error) { return n.AppendText(nil) }
+
+// UnmarshalText reads the text form; on an error, of code malformed_request,
+// the value is unchanged.
+func (n *Nullifier) UnmarshalText(text []byte) error { return parseElementHex(n[:], text) }
+
+// ParseNullifier reads the text form of a [Nullifier].
+func ParseNullifier(s string) (Nullifier, error) {
+	var v Nullifier
+	err := v.UnmarshalText([]byte(s))
+	return v, err
+}
+
+// String is the text form: base64url without padding.
+func (n Nonce) String() string { return base64url.EncodeToString(n[:]) }
+
+// AppendText appends the text form of [Nonce.String].
+func (n Nonce) AppendText(b []byte) ([]byte, error) { return base64url.AppendEncode(b, n[:]), nil }
+
+// MarshalText is the text form of [Nonce.String].
+func (n Nonce) MarshalText() ([]byte, error) { return n.AppendText(nil) }
+
+// UnmarshalText reads the text form; on an error, of code malformed_request,
+// the value is unchanged.
+func (n *Nonce) UnmarshalText(text []byte) error { return parseBase64(n[:], text) }
+
+// ParseNonce reads the text form of a [Nonce].
+func ParseNonce(s string) (Nonce, error) {
+	var v Nonce
+	err := v.UnmarshalText([]byte(s))
+	return v, err
+}
+
+// String is the text form: base64url without padding.
+func (s Salt) String() string { return base64url.EncodeToString(s[:]) }
+
+// AppendText appends the text form of [Salt.String].
+func (s Salt) AppendText(b []byte) ([]byte, error) { return base64url.AppendEncode(b, s[:]), nil }
+
+// MarshalText is the text form of [Salt.String].
+func (s Salt) MarshalText() ([]byte, error) { return s.AppendText(nil) }
+
+// UnmarshalText reads the text form; on an error, of code malformed_request,
+// the value is unchanged.
+func (s *Salt) UnmarshalText(text []byte) error { return parseBase64(s[:], text) }
+
+// ParseSalt reads the text form of a [Salt].
+func ParseSalt(s string) (Salt, error) {
+	var v Salt
+	err := v.UnmarshalText([]byte(s))
+	return v, err
+}
+
+// String is the text form: base64url without padding.
+func (d Digest) String() string { return base64url.EncodeToString(d[:]) }
+
+// AppendText appends the text form of [Digest.String].
+func (d Digest) AppendText(b []byte) ([]byte, error) { return base64url.AppendEncode(b, d[:]), nil }
+
+// MarshalText is the text form of [Digest.String].
+func (d Digest) MarshalText() ([]byte, error) { return d.AppendText(nil) }
+
+// UnmarshalText reads the text form; on an error, of code malformed_request,
+// the value is unchanged.
+func (d *Digest) UnmarshalText(text []byte) error { return parseBase64(d[:], text) }
+
+// ParseDigest reads the text form of a [Digest].
+func ParseDigest(s string) (Digest, error) {
+	var v Digest
+	err := v.UnmarshalText([]byte(s))
+	return v, err
+}
+
+// String is the text form: base64url without padding.
+func (t Tag) String() string { return base64url.EncodeToString(t[:]) }
+
+// AppendText appends the text form of [Tag.String].
+func (t Tag) AppendText(b []byte) ([]byte, error) { return base64url.AppendEncode(b, t[:]), nil }
+
+// MarshalText is the text form of [Tag.String].
+func (t Tag) MarshalText() ([]byte, error) { return t.AppendText(nil) }
+
+// UnmarshalText reads the text form; on an error, of code malformed_request,
+// the value is unchanged.
+func (t *Tag) UnmarshalText(text []byte) error { return parseBase64(t[:], text) }
+
+// ParseTag reads the text form of a [Tag].
+func ParseTag(s string) (Tag, error) {
+	var v Tag
+	err := v.UnmarshalText([]byte(s))
+	return v, err
+}
+
+// String is the text form: base64url without padding.
+func (e Element) String() string { return base64url.EncodeToString(e[:]) }
+
+// AppendText appends the text form of [Element.String].
+func (e Element) AppendText(b []byte) ([]byte, error) { return base64url.AppendEncode(b, e[:]), nil }
+
+// MarshalText is the text form of [Element.String].
+func (e Element) MarshalText() ([]byte, error) { return e.AppendText(nil) }
+
+// UnmarshalText reads the text form; on an error, of code malformed_request,
+// the value is unchanged.
+func (e *Element) UnmarshalText(text []byte) error { return parseElementBase64(e[:], text) }
+
+// ParseElement reads the text form of a [Element].
+func ParseElement(s string) (Element, error) {
+	var v Element
+	err := v.UnmarshalText([]byte(s))
+	return v, err
+}
+
+// String is the text form: base64url without padding.
+func (a Anchor) String() string { return base64url.EncodeToString(a[:]) }
+
+// AppendText appends the text form of [Anchor.String].
+func (a Anchor) AppendText(b []byte) ([]byte, error) { return base64url.AppendEncode(b, a[:]), nil }
+
+// MarshalText is the text form of [Anchor.String].
+func (a Anchor) MarshalText() ([]byte, error) { return a.AppendText(nil) }
+
+// UnmarshalText reads the text form; on an error, of code malformed_request,
+// the value is unchanged.
+func (a *Anchor) UnmarshalText(text []byte) error { return parseElementBase64(a[:], text) }
+
+// ParseAnchor reads the text form of a [Anchor].
+func ParseAnchor(s string) (Anchor, error) {
+	var v Anchor
+	err := v.UnmarshalText([]byte(s))
+	return v, err
+}
+
+// String is the text form: base64url without padding.
+func (c Commitment) String() string { return base64url.EncodeToString(c[:]) }
+
+// AppendText appends the text form of [Commitment.String].
+func (c Commitment) AppendText(b []byte) ([]byte, error) { return base64url.AppendEncode(b, c[:]), nil }
+
+// MarshalText is the text form of [Commitment.String].
+func (c Commitment) MarshalText() ([]byte, error) { return c.AppendText(nil) }
+
+// UnmarshalText reads the text form; on an error, of code malformed_request,
+// the value is unchanged.
+func (c *Commitment) UnmarshalText(text []byte) error { return parseElementBase64(c[:], text) }
+
+// ParseCommitment reads the text form of a [Commitment].
+func ParseCommitment(s string) (Commitment, error) {
+	var v Commitment
+	err := v.UnmarshalText([]byte(s))
+	return v, err
+}
