@@ -1,0 +1,97 @@
+package claim
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/terradourada/td/protocol"
+)
+
+// Assignment holds the private values of one statement: what the prover knows
+// and nobody else may see. It never prints.
+//
+// The values stand in this order:
+//
+//	open/1      e, r
+//	range/1     h, v1 .. v7
+//	sum/1       h, v1 .. v14
+//	record-*/1  h, value, salt, and the three siblings from the leaf upwards
+//	group/1     sk
+//
+// The binary form, for the socket to a prover, is one byte with the length of
+// the claim id, the id, and the values at 32 bytes each.
+type Assignment struct {
+	_      [0]func()
+	id     ID
+	values []protocol.Element
+}
+
+// MaxAssignmentSize bounds the binary form of an [Assignment], in bytes.
+const MaxAssignmentSize = 1 + 32 + (1+sumSlots)*protocol.ElementSize
+
+// Claim is the claim the assignment is for.
+func (a *Assignment) Claim() ID { return a.id }
+
+// Wipe overwrites the private values; the assignment is of no use afterwards.
+func (a *Assignment) Wipe() { clear(a.values) }
+
+// MarshalBinary is the binary form. It carries every private value: it goes to
+// the prover and nowhere else.
+func (a *Assignment) MarshalBinary() ([]byte, error) {
+	if n := privateCount(a.id); n == 0 || n != len(a.values) {
+		return nil, protocol.Fail(protocol.CodeMalformedRequest, "assignment is incomplete")
+	}
+	b := make([]byte, 0, 1+len(a.id)+len(a.values)*protocol.ElementSize)
+	b = append(b, byte(len(a.id)))
+	b = append(b, a.id...)
+	for i := range a.values {
+		b = append(b, a.values[i][:]...)
+	}
+	return b, nil
+}
+
+// UnmarshalBinary reads the binary form. Anything but exactly the canonical
+// values of a known claim is refused with code malformed_request, and a is then
+// unchanged.
+func (a *Assignment) UnmarshalBinary(b []byte) error {
+	if len(b) == 0 || len(b) > MaxAssignmentSize || len(b) < 1+int(b[0]) {
+		return protocol.Fail(protocol.CodeMalformedRequest, "assignment has the wrong length")
+	}
+	id, err := ParseID(string(b[1 : 1+int(b[0])]))
+	if err != nil {
+		return err
+	}
+	rest := b[1+len(id):]
+	if len(rest) != privateCount(id)*protocol.ElementSize {
+		return protocol.Fail(protocol.CodeMalformedRequest, "assignment has the wrong length")
+	}
+	values := make([]protocol.Element, privateCount(id))
+	for i := range values {
+		copy(values[i][:], rest[i*protocol.ElementSize:])
+		if err := protocol.CheckElement(values[i][:]); err != nil {
+			return err
+		}
+	}
+	a.id, a.values = id, values
+	return nil
+}
+
+const redacted = "redacted"
+
+// String answers "redacted".
+func (a *Assignment) String() string { return redacted }
+
+// GoString answers "redacted".
+func (a *Assignment) GoString() string { return redacted }
+
+// Format answers "redacted" to every verb.
+func (a *Assignment) Format(f fmt.State, _ rune) { fmt.Fprint(f, redacted) }
+
+// LogValue answers "redacted".
+func (a *Assignment) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalJSON answers "redacted".
+func (a *Assignment) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
+
+// MarshalText answers "redacted".
+func (a *Assignment) MarshalText() ([]byte, error) { return []byte(redacted), nil }

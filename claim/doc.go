@@ -1,0 +1,3 @@
+// Package claim knows what can be proved about an event, and proves and
+// verifies it.
+package claim

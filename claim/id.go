@@ -1,0 +1,93 @@
+package claim
+
+import (
+	"slices"
+
+	"github.com/terradourada/td/protocol"
+)
+
+// ID names a claim and its version: a circuit and the native rule that turns
+// parameters and a commitment into its public values. A change to either is a
+// new version, never a change of meaning.
+type ID string
+
+// The claims of section 6.
+const (
+	Open         ID = "open/1"
+	Range        ID = "range/1"
+	Sum          ID = "sum/1"
+	RecordRange  ID = "record-range/1"
+	RecordEquals ID = "record-equals/1"
+	RecordOneOf  ID = "record-oneof/1"
+	Group        ID = "group/1"
+)
+
+// IDs lists every claim in the order of section 6.
+func IDs() []ID {
+	return []ID{Open, Range, Sum, RecordRange, RecordEquals, RecordOneOf, Group}
+}
+
+// ParseID reads a claim id; one that this build does not know is refused with
+// code unknown_claim.
+func ParseID(s string) (ID, error) {
+	if id := ID(s); slices.Contains(IDs(), id) {
+		return id, nil
+	}
+	return "", protocol.Fail(protocol.CodeUnknownClaim, "claim is not known here")
+}
+
+// String is the id itself.
+func (id ID) String() string { return string(id) }
+
+// Slots and limits of the claims (section 6).
+const (
+	rangeSlots   = 7  // values of range/1
+	sumSlots     = 14 // values of sum/1
+	recordFields = 8  // fields of a record
+	recordDepth  = 3  // depth of the tree over them
+	oneOfValues  = 8  // public values of record-oneof/1
+
+	rangeBits  = 32 // of the values and bounds of range/1 and of the values of sum/1
+	sumBits    = 36 // of the bounds of sum/1
+	recordBits = 64 // of a numeric field of a record and its bounds
+)
+
+// publicCount is k, the number of public values of a claim: those after a, c
+// and t. It is 0 for an unknown claim.
+func publicCount(id ID) int {
+	switch id {
+	case Open:
+		return 1
+	case Range:
+		return 1 + 2*rangeSlots
+	case Sum:
+		return 1 + sumSlots + 2
+	case RecordRange:
+		return 1 + recordDepth + 2
+	case RecordEquals:
+		return 1 + recordDepth + 1
+	case RecordOneOf:
+		return 1 + recordDepth + oneOfValues
+	case Group:
+		return 3
+	}
+	return 0
+}
+
+// privateCount is the number of private values of a claim, in the order
+// [Assignment] documents. It is 0 for an unknown claim.
+func privateCount(id ID) int {
+	switch id {
+	case Open:
+		return 2
+	case Range:
+		return 1 + rangeSlots
+	case Sum:
+		return 1 + sumSlots
+	case RecordRange, RecordEquals, RecordOneOf:
+		return 3 + recordDepth
+	case Group:
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,51 @@
+package claim
+
+import (
+	"slices"
+
+	"github.com/terradourada/td/protocol"
+)
+
+// Statement is what one proof asserts: a claim with its public values filled
+// in. It is a function of claim id, parameters and commitment alone, and does
+// not change.
+type Statement struct {
+	params *Params
+	cm     protocol.Commitment
+	public []protocol.Element
+}
+
+// NewStatement derives the public values of parameters and a commitment. A
+// commitment that is not a canonical field element is malformed_request.
+func NewStatement(p *Params, cm protocol.Commitment) (*Statement, error) {
+	if err := protocol.CheckElement(cm[:]); err != nil {
+		return nil, protocol.Fail(protocol.CodeMalformedRequest, "commitment is not a canonical field element")
+	}
+	public := append([]protocol.Element{protocol.Element(cm)}, p.rule.public()...)
+	if len(public) != publicCount(p.id) {
+		panic("claim: internal error: wrong number of public values")
+	}
+	return &Statement{params: p, cm: cm, public: public}, nil
+}
+
+// Claim is the claim of the statement.
+func (s *Statement) Claim() ID { return s.params.id }
+
+// Params are the parameters of the statement.
+func (s *Statement) Params() *Params { return s.params }
+
+// Commitment is cm.
+func (s *Statement) Commitment() protocol.Commitment { return s.cm }
+
+// Public gives the public values s1 .. sk, in a fresh slice.
+func (s *Statement) Public() []protocol.Element { return slices.Clone(s.public) }
+
+// Digest is the statement digest that the payload carries (section 7).
+func (s *Statement) Digest() protocol.Digest {
+	return protocol.StatementDigest(string(s.params.id), s.params.raw, s.cm)
+}
+
+// Inputs gives all public inputs of the circuit, x = [a, c, t, s1 .. sk].
+func (s *Statement) Inputs(a protocol.Anchor, c, t protocol.Element) []protocol.Element {
+	return append([]protocol.Element{protocol.Element(a), c, t}, s.public...)
+}
