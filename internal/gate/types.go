@@ -1,0 +1,52 @@
+package gate
+
+import (
+	"time"
+
+	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/protocol"
+)
+
+// OpenRequest asks for a challenge (pull, section 9).
+type OpenRequest struct {
+	Claim      claim.ID
+	Params     []byte // exact RFC 8785 form, as claim.ParseParams wants it
+	Commitment protocol.Commitment
+	TTL        time.Duration // 0 = default
+	Client     string        // authenticated client id, protocol.LocalClient without authentication
+}
+
+// Challenge is what a client needs to prove and answer.
+type Challenge struct {
+	RequestID  protocol.RequestID
+	Payload    protocol.EncodedPayload
+	Anchor     protocol.Anchor
+	Tag        protocol.Tag
+	Inputs     []protocol.Element // x = [a, c, t, s1..sk]
+	ClientSalt protocol.Salt
+	ExpiresAt  time.Time // informative
+}
+
+// Answer is what a client sends back: the proof and the tag of its challenge.
+type Answer struct {
+	RequestID protocol.RequestID
+	Tag       protocol.Tag
+	Proof     []byte // as sent, of any size
+	Client    string
+}
+
+// Accepted names an acceptance that is committed in the journal.
+type Accepted struct {
+	RequestID protocol.RequestID
+	Index     uint64 // of the leaf in the log
+}
+
+// PushRequest asks for an event to be proved by the operator's provers (push,
+// section 9).
+type PushRequest struct {
+	Claim  claim.ID
+	Params []byte        // exact RFC 8785 form
+	Event  []byte        // raw JSON as sent; the gate puts it in canonical form
+	TTL    time.Duration // 0 = default
+	Client string
+}
