@@ -1,0 +1,273 @@
+package protocol
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// Limits of every JSON text that comes from outside (section 4).
+const (
+	MaxJSONSize    = 64 << 10 // bytes
+	MaxJSONDepth   = 32       // objects and arrays inside one another, the top one included
+	MaxJSONMembers = 1024     // members in all objects together
+)
+
+// JSONLimits bound a JSON text. A zero field stands for the limit of section 4.
+type JSONLimits struct {
+	Size    int // bytes
+	Depth   int // objects and arrays inside one another, the top one included
+	Members int // members in all objects together
+}
+
+func (l JSONLimits) orDefaults() JSONLimits {
+	if l.Size == 0 {
+		l.Size = MaxJSONSize
+	}
+	if l.Depth == 0 {
+		l.Depth = MaxJSONDepth
+	}
+	if l.Members == 0 {
+		l.Members = MaxJSONMembers
+	}
+	return l
+}
+
+// JSONReason is the keyword that says why a JSON text was refused.
+type JSONReason string
+
+// The closed list of reasons (section 4).
+const (
+	JSONTooLarge       JSONReason = "too_large"        // longer than the limit; offset = the limit
+	JSONBOM            JSONReason = "bom"              // begins with a byte order mark
+	JSONNotUTF8        JSONReason = "not_utf8"         // a byte that belongs to no UTF-8 sequence
+	JSONSurrogate      JSONReason = "surrogate"        // half a surrogate pair, escaped or encoded
+	JSONSyntax         JSONReason = "syntax"           // not the grammar of RFC 8259, or cut short
+	JSONNotAnObject    JSONReason = "not_an_object"    // the top level is another value
+	JSONTrailingData   JSONReason = "trailing_data"    // something follows the object
+	JSONDuplicateName  JSONReason = "duplicate_name"   // two members of one object, compared unescaped
+	JSONTooDeep        JSONReason = "too_deep"         // more nesting than the limit
+	JSONTooManyMembers JSONReason = "too_many_members" // more members than the limit
+	JSONInexactNumber  JSONReason = "inexact_number"   // a number its RFC 8785 form does not equal
+)
+
+// JSONError says why and where a JSON text was refused, never what stands
+// there.
+type JSONError struct {
+	Reason JSONReason
+	Offset int // bytes before the place
+}
+
+// Error names the reason and the offset.
+func (e *JSONError) Error() string { return fmt.Sprintf("%s at byte %d", e.Reason, e.Offset) }
+
+// Canonicalize checks an event by the rules of section 4 and gives its RFC 8785
+// form. A refusal has code event_not_canonicalisable and holds a [*JSONError].
+// The argument is not changed.
+func Canonicalize(raw []byte) ([]byte, error) {
+	clean, refused := checkJSON(raw, JSONLimits{})
+	if refused == nil {
+		out, err := canonicalForm(clean)
+		if err == nil {
+			return out, nil
+		}
+		refused = &JSONError{JSONSyntax, 0} // not reached: the same decoder has passed it
+	}
+	return nil, Wrap(CodeEventNotCanonicalisable, "event refused: "+refused.Error(), refused)
+}
+
+// CheckJSON applies the same strictness to any request body. A refusal has code
+// too_large or malformed_request and holds a [*JSONError].
+func CheckJSON(raw []byte, lim JSONLimits) error {
+	_, err := cleanJSON(raw, lim)
+	return err
+}
+
+// cleanJSON is [CheckJSON] and gives the text with its numbers short.
+func cleanJSON(raw []byte, lim JSONLimits) ([]byte, error) {
+	clean, refused := checkJSON(raw, lim)
+	if refused == nil {
+		return clean, nil
+	}
+	code := CodeMalformedRequest
+	if refused.Reason == JSONTooLarge {
+		code = CodeTooLarge
+	}
+	return nil, Wrap(code, "JSON refused: "+refused.Error(), refused)
+}
+
+// canonicalForm is RFC 8785 alone, without the rules that section 4 adds.
+func canonicalForm(raw []byte) ([]byte, error) {
+	v := jsontext.Value(append([]byte(nil), raw...))
+	if err := v.Canonicalize(); err != nil {
+		return nil, err
+	}
+	return v, nil
+}
+
+// checkJSON gives the text itself, or a copy in which numbers of excessive
+// length are written short.
+func checkJSON(raw []byte, lim JSONLimits) ([]byte, *JSONError) {
+	lim = lim.orDefaults()
+	if len(raw) > lim.Size {
+		return nil, &JSONError{JSONTooLarge, lim.Size}
+	}
+	if refused := checkEncoding(raw); refused != nil {
+		return nil, refused
+	}
+	w := jsonWalk{raw: raw, lim: lim, dec: jsontext.NewDecoder(bytes.NewReader(raw))}
+	if refused := w.run(); refused != nil {
+		return nil, refused
+	}
+	return w.text(), nil
+}
+
+// checkEncoding refuses a byte order mark and whatever is not UTF-8.
+func checkEncoding(raw []byte) *JSONError {
+	if len(raw) >= 3 && string(raw[:3]) == "\xef\xbb\xbf" {
+		return &JSONError{JSONBOM, 0}
+	}
+	if utf8.Valid(raw) {
+		return nil
+	}
+	for i := 0; i < len(raw); {
+		r, n := utf8.DecodeRune(raw[i:])
+		if r == utf8.RuneError && n == 1 {
+			if len(raw)-i >= 3 && raw[i] == 0xED && raw[i+1]&0xE0 == 0xA0 && raw[i+2]&0xC0 == 0x80 {
+				return &JSONError{JSONSurrogate, i}
+			}
+			return &JSONError{JSONNotUTF8, i}
+		}
+		i += n
+	}
+	panic("protocol: internal error: invalid UTF-8 has no place")
+}
+
+// jsonWalk reads a text token by token and counts.
+type jsonWalk struct {
+	raw     []byte
+	lim     JSONLimits
+	dec     *jsontext.Decoder
+	members int
+	clean   []byte // raw up to byte done, with short numbers; empty while there was no long one
+	done    int
+}
+
+// text is the whole text with short numbers.
+func (w *jsonWalk) text() []byte {
+	if w.done == 0 {
+		return w.raw
+	}
+	return append(w.clean, w.raw[w.done:]...)
+}
+
+// number checks the number between two offsets.
+func (w *jsonWalk) number(at, end int) *JSONError {
+	short, exact := exactNumber(w.raw[at:end])
+	if !exact {
+		return &JSONError{JSONInexactNumber, at}
+	}
+	if end-at > maxNumberText {
+		w.clean = append(append(w.clean, w.raw[w.done:at]...), short...)
+		w.done = end
+	}
+	return nil
+}
+
+func (w *jsonWalk) run() *JSONError {
+	for {
+		at := w.next()
+		tok, err := w.dec.ReadToken()
+		if err != nil {
+			return w.refusal(err, at)
+		}
+		if refused := w.check(tok, at); refused != nil {
+			return refused
+		}
+		if w.dec.StackDepth() == 0 {
+			break
+		}
+	}
+	if at := skip(w.raw, int(w.dec.InputOffset()), " \t\r\n"); at < len(w.raw) {
+		return &JSONError{JSONTrailingData, at}
+	}
+	return nil
+}
+
+// check applies the rules of section 4 that are not the grammar's to the token
+// just read, which begins at byte at.
+func (w *jsonWalk) check(tok jsontext.Token, at int) *JSONError {
+	depth := w.dec.StackDepth()
+	if at == w.first() && tok.Kind() != '{' {
+		return &JSONError{JSONNotAnObject, at}
+	}
+	switch tok.Kind() {
+	case '{', '[':
+		if depth > w.lim.Depth {
+			return &JSONError{JSONTooDeep, at}
+		}
+	case '0':
+		return w.number(at, int(w.dec.InputOffset()))
+	case '"':
+		if kind, n := w.dec.StackIndex(depth); kind == '{' && n%2 == 1 {
+			if w.members++; w.members > w.lim.Members {
+				return &JSONError{JSONTooManyMembers, at}
+			}
+		}
+	}
+	return nil
+}
+
+// first is where the top value begins.
+func (w *jsonWalk) first() int { return skip(w.raw, 0, " \t\r\n") }
+
+// next is where the token after the last one read begins. Whether a separator
+// may stand before it is the decoder's question.
+func (w *jsonWalk) next() int { return skip(w.raw, int(w.dec.InputOffset()), " \t\r\n,:") }
+
+// skip gives the first byte from i on that is not in set.
+func skip(raw []byte, i int, set string) int {
+	for i < len(raw) && isOneOf(raw[i], set) {
+		i++
+	}
+	return i
+}
+
+// refusal turns an error of the decoder, met where a token begins at byte at,
+// into a reason.
+func (w *jsonWalk) refusal(err error, at int) *JSONError {
+	if errors.Is(err, jsontext.ErrDuplicateName) {
+		return &JSONError{JSONDuplicateName, at}
+	}
+	var syntax *jsontext.SyntacticError
+	if !errors.As(err, &syntax) {
+		return &JSONError{JSONSyntax, len(w.raw)} // the text ended early
+	}
+	offset := min(int(syntax.ByteOffset), len(w.raw))
+	if isHalfSurrogate(w.raw[offset:]) {
+		return &JSONError{JSONSurrogate, offset}
+	}
+	return &JSONError{JSONSyntax, offset}
+}
+
+// isHalfSurrogate reports whether the text the decoder stopped at is a complete
+// escape of a surrogate.
+func isHalfSurrogate(b []byte) bool {
+	return len(b) >= 6 && b[0] == '\\' && b[1] == 'u' &&
+		(b[2] == 'd' || b[2] == 'D') && isOneOf(b[3], "89abcdefABCDEF") &&
+		isOneOf(b[4], hexDigits) && isOneOf(b[5], hexDigits)
+}
+
+const hexDigits = "0123456789abcdefABCDEF"
+
+func isOneOf(c byte, set string) bool {
+	for i := range len(set) {
+		if set[i] == c {
+			return true
+		}
+	}
+	return false
+}
