@@ -1,0 +1,168 @@
+package receipt
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"filippo.io/torchwood"
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+const (
+	proofHeader  = "c2sp.org/tlog-proof@v1\n"
+	maxHashes    = 63 // of an inclusion proof in a tree of fewer than 2^63 leaves
+	maxOrigin    = 128
+	maxSignLines = 32
+)
+
+// stdBase64 is the base64 of C2SP formats; Strict leaves each value one text.
+var stdBase64 = base64.StdEncoding.Strict()
+
+// logText is a parsed C2SP tlog-proof.
+type logText struct {
+	index  uint64
+	hashes tlog.RecordProof
+	note   string // the checkpoint, verbatim
+}
+
+// parseLogText reads a tlog-proof text as this project writes it: no extra
+// line, canonical numbers and base64, so that a proof has one text.
+func parseLogText(s string) (*logText, error) {
+	rest, ok := strings.CutPrefix(s, proofHeader)
+	if !ok {
+		return nil, errors.New("log text is not a tlog-proof@v1")
+	}
+	head, checkpoint, ok := strings.Cut(rest, "\n\n")
+	if !ok {
+		return nil, errors.New("log text has no checkpoint")
+	}
+	lines := strings.Split(head, "\n")
+	number, ok := strings.CutPrefix(lines[0], "index ")
+	if !ok {
+		return nil, errors.New("log text has no index line")
+	}
+	index, err := parseNumber(number)
+	if err != nil {
+		return nil, err
+	}
+	if len(lines)-1 > maxHashes {
+		return nil, errors.New("log text has too many hashes")
+	}
+	l := &logText{index: index, note: checkpoint}
+	for _, line := range lines[1:] {
+		h, err := parseHash(line)
+		if err != nil {
+			return nil, err
+		}
+		l.hashes = append(l.hashes, h)
+	}
+	return l, nil
+}
+
+// parseNumber reads a canonical decimal below 2^63.
+func parseNumber(s string) (uint64, error) {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < 0 || strconv.FormatInt(n, 10) != s {
+		return 0, errors.New("log text holds a number that is not a canonical decimal")
+	}
+	return uint64(n), nil
+}
+
+func parseHash(s string) (tlog.Hash, error) {
+	b, err := stdBase64.DecodeString(s)
+	if err != nil || len(b) != tlog.HashSize || strings.ContainsAny(s, "\r\n") {
+		return tlog.Hash{}, errors.New("log text holds a hash that is not 32 bytes of base64")
+	}
+	return tlog.Hash(b), nil
+}
+
+// Checkpoint is a signed tree head of one log (C2SP tlog-checkpoint).
+type Checkpoint struct {
+	Origin string
+	Size   uint64
+	Root   [32]byte
+	Key    [32]byte // the Ed25519 key that signed it
+	Note   string   // the signed note, verbatim
+}
+
+// ParseCheckpoint reads a signed checkpoint and verifies that key signed it
+// under the name of its origin. Extension lines are refused.
+func ParseCheckpoint(signed string, key [32]byte) (*Checkpoint, error) {
+	tree, err := parseNote(signed)
+	if err != nil {
+		return nil, err
+	}
+	v, err := epochVerifier(tree.Origin, key)
+	if err != nil {
+		return nil, err
+	}
+	policy := torchwood.ThresholdPolicy(2, torchwood.OriginPolicy(tree.Origin), torchwood.SingleVerifierPolicy(v))
+	if _, _, err := torchwood.VerifyCheckpoint([]byte(signed), policy); err != nil {
+		return nil, errors.New("the checkpoint is not signed by the key of the signer leaf")
+	}
+	return &Checkpoint{tree.Origin, uint64(tree.N), tree.Hash, key, signed}, nil
+}
+
+// epochVerifier is the C2SP signed-note verifier of an epoch's checkpoint key.
+func epochVerifier(origin string, key [32]byte) (note.Verifier, error) {
+	vkey, err := note.NewEd25519VerifierKey(origin, key[:])
+	if err != nil {
+		return nil, errors.New("the checkpoint key is not an Ed25519 key")
+	}
+	v, err := note.NewVerifier(vkey)
+	if err != nil {
+		return nil, errors.New("the origin of the checkpoint is not a key name")
+	}
+	return v, nil
+}
+
+// parseNote reads the text of a checkpoint and the form of its signature lines,
+// and verifies no signature.
+func parseNote(signed string) (torchwood.Checkpoint, error) {
+	var none torchwood.Checkpoint
+	if len(signed) > MaxLogSize || !utf8.ValidString(signed) {
+		return none, errors.New("checkpoint is too large or not UTF-8")
+	}
+	i := strings.LastIndex(signed, "\n\n")
+	if i < 0 {
+		return none, errors.New("checkpoint has no signature")
+	}
+	c, err := torchwood.ParseCheckpoint(signed[:i+1])
+	if err != nil || c.Extension != "" || c.String() != signed[:i+1] {
+		return none, errors.New("checkpoint is not origin, size and root in three canonical lines")
+	}
+	if !isOrigin(c.Origin) {
+		return none, errors.New("the origin of the checkpoint is not a name in printable ASCII")
+	}
+	return c, checkSignLines(signed[i+2:])
+}
+
+// checkSignLines accepts lines "— name base64" with strict base64.
+func checkSignLines(s string) error {
+	lines := strings.Split(s, "\n")
+	if n := len(lines) - 1; n < 1 || n > maxSignLines || lines[n] != "" {
+		return fmt.Errorf("checkpoint does not end with 1 to %d signature lines", maxSignLines)
+	}
+	for _, line := range lines[:len(lines)-1] {
+		_, b64, ok := strings.Cut(strings.TrimPrefix(line, "— "), " ")
+		if _, err := stdBase64.DecodeString(b64); !ok || err != nil || strings.Contains(b64, "\r") {
+			return errors.New("checkpoint has a malformed signature line")
+		}
+	}
+	return nil
+}
+
+// isOrigin keeps an origin fit to be printed and to be a key name.
+func isOrigin(s string) bool {
+	for _, c := range []byte(s) {
+		if c <= ' ' || c > '~' || c == '+' {
+			return false
+		}
+	}
+	return s != "" && len(s) <= maxOrigin
+}

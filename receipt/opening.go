@@ -1,0 +1,118 @@
+package receipt
+
+import (
+	"fmt"
+	"log/slog"
+
+	"github.com/terradourada/td/protocol"
+)
+
+// MaxOpeningSize bounds an opening file, in bytes: an event of 64 KiB written
+// as a JSON string.
+const MaxOpeningSize = 512 << 10
+
+const redacted = "redacted"
+
+// Opening is the private half of a receipt (section 13): whoever holds it can
+// show the event to whom he likes. It never prints; [Opening.Encode] writes it.
+type Opening struct {
+	RequestID  protocol.RequestID
+	Event      string // in RFC 8785 form
+	Blind      protocol.Element
+	ClientSalt protocol.Salt
+}
+
+type wireOpening struct {
+	Version    int                `json:"version"`
+	RequestID  protocol.RequestID `json:"request_id"`
+	Event      string             `json:"event"`
+	Blind      *protocol.Element  `json:"blind"`
+	ClientSalt *protocol.Salt     `json:"client_salt"`
+}
+
+// ParseOpening reads an opening file. It is as strict as [Parse] and refuses an
+// event that is not in RFC 8785 form.
+func ParseOpening(b []byte) (*Opening, error) {
+	var w wireOpening
+	if err := protocol.DecodeStrict(b, protocol.JSONLimits{Size: MaxOpeningSize}, &w); err != nil {
+		return nil, err
+	}
+	if w.Version != Version {
+		return nil, protocol.Fail(protocol.CodeMalformedRequest, "opening has an unknown version")
+	}
+	if w.RequestID == (protocol.RequestID{}) || w.Blind == nil || w.ClientSalt == nil {
+		return nil, protocol.Fail(protocol.CodeMalformedRequest, "opening lacks a member")
+	}
+	o := &Opening{RequestID: w.RequestID, Event: w.Event, Blind: *w.Blind, ClientSalt: *w.ClientSalt}
+	return o, o.check()
+}
+
+// Encode writes the one compact JSON text of the opening, without a line end.
+func (o *Opening) Encode() ([]byte, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	return encodeJSON(wireOpening{Version, o.RequestID, o.Event, &o.Blind, &o.ClientSalt})
+}
+
+func (o *Opening) check() error {
+	canonical, err := protocol.Canonicalize([]byte(o.Event))
+	if err != nil {
+		return err
+	}
+	if string(canonical) != o.Event {
+		return protocol.Fail(protocol.CodeMalformedRequest, "the event of the opening is not in canonical form")
+	}
+	return nil
+}
+
+// Format answers "redacted" to every verb.
+func (Opening) Format(f fmt.State, _ rune) { fmt.Fprint(f, redacted) }
+
+// LogValue answers "redacted".
+func (Opening) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalJSON answers "redacted"; the file is written by [Opening.Encode].
+func (Opening) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
+
+// FieldOpening shows a single field of a record and keeps the other seven
+// hidden (section 13). It shows that the field stands behind the commitment,
+// not that any event does.
+type FieldOpening struct {
+	I        int                 `json:"i"`        // number of the field, 0..7
+	Value    protocol.Element    `json:"value"`    // as section 6 encodes it
+	Salt     protocol.Element    `json:"salt"`     // salt_i
+	Siblings [3]protocol.Element `json:"siblings"` // from the leaf upwards
+	H        protocol.Element    `json:"h"`        // C(e, r)
+}
+
+// ParseFieldOpening reads the opening of a single field.
+func ParseFieldOpening(b []byte) (*FieldOpening, error) {
+	var w struct {
+		I        *int                `json:"i"`
+		Value    *protocol.Element   `json:"value"`
+		Salt     *protocol.Element   `json:"salt"`
+		Siblings []*protocol.Element `json:"siblings"`
+		H        *protocol.Element   `json:"h"`
+	}
+	if err := protocol.DecodeStrict(b, protocol.JSONLimits{Size: 4 << 10}, &w); err != nil {
+		return nil, err
+	}
+	if w.I == nil || w.Value == nil || w.Salt == nil || w.H == nil || len(w.Siblings) != 3 {
+		return nil, protocol.Fail(protocol.CodeMalformedRequest, "opening of a field lacks a member")
+	}
+	if *w.I < 0 || *w.I > 7 {
+		return nil, protocol.Fail(protocol.CodeMalformedRequest, "a record has the fields 0 to 7")
+	}
+	f := &FieldOpening{I: *w.I, Value: *w.Value, Salt: *w.Salt, H: *w.H}
+	for i, s := range w.Siblings {
+		if s == nil {
+			return nil, protocol.Fail(protocol.CodeMalformedRequest, "opening of a field lacks a sibling")
+		}
+		f.Siblings[i] = *s
+	}
+	return f, nil
+}
+
+// Encode writes the one compact JSON text of the opening, without a line end.
+func (f *FieldOpening) Encode() ([]byte, error) { return encodeJSON(f) }
