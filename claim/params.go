@@ -10,17 +10,74 @@ import (
 const MaxParamsSize = 2 << 10
 
 // Params are the public parameters of a claim, parsed and found to follow every
-// native rule of section 6 that concerns them. They do not change.
+// native rule of section 6 that does not need the member list. They do not
+// change.
 type Params struct {
 	id   ID
 	raw  []byte
 	rule rule
 }
 
-// rule is what a kind of claim adds to the common frame of section 6.
+// rule is what a claim adds to the common frame of sections 5 and 6.
 type rule interface {
 	// public gives the public values after cm.
 	public() []protocol.Element
+
+	// encode gives F for a canonical event and the private values that follow
+	// h in the assignment; an event that has no encoding is refused with code
+	// event_not_encodable.
+	encode(event value, blind protocol.Element) (f protocol.Element, private []protocol.Element, err error)
+
+	// holds reports whether the private values, of the right number, satisfy
+	// the predicate that the circuit proves.
+	holds(s *Statement, private []protocol.Element) bool
+}
+
+// ParseParams reads parameters, which must be their own canonical form. An id
+// that is not known is refused with code unknown_claim, any breach of a native
+// rule with malformed_request. Claim group/1 asks besides for
+// [Params.CheckList], wherever the list is at hand.
+func ParseParams(id ID, jcs []byte) (*Params, error) {
+	if _, err := ParseID(string(id)); err != nil {
+		return nil, err
+	}
+	if len(jcs) > MaxParamsSize {
+		return nil, malformed("parameters are longer than 2 KiB")
+	}
+	v, ok := canonical(jcs)
+	if !ok {
+		return nil, malformed("parameters are not in canonical form")
+	}
+	r, err := parseRule(id, v)
+	if err != nil {
+		return nil, err
+	}
+	return &Params{id: id, raw: v, rule: r}, nil
+}
+
+func parseRule(id ID, v value) (rule, error) {
+	switch id {
+	case Open:
+		return parseOpen(v)
+	case Range:
+		return parseRange(v)
+	case Sum:
+		return parseSum(v)
+	case RecordRange, RecordEquals, RecordOneOf:
+		return parseRecord(id, v)
+	case Group:
+		return parseGroup(v)
+	}
+	panic("claim: internal error: claim without a rule")
+}
+
+func malformed(detail string) error {
+	return protocol.Fail(protocol.CodeMalformedRequest, detail)
+}
+
+// errMembers is the refusal of parameters with other members than the claim's.
+func errMembers() error {
+	return malformed("parameters do not have exactly the members of the claim, with their types")
 }
 
 // Claim is the claim the parameters are for.
@@ -28,3 +85,76 @@ func (p *Params) Claim() ID { return p.id }
 
 // Bytes are the exact canonical bytes, in a fresh slice.
 func (p *Params) Bytes() []byte { return bytes.Clone(p.raw) }
+
+// List is the id of the member list that parameters of group/1 name.
+func (p *Params) List() (protocol.ListID, bool) {
+	g, ok := p.rule.(*groupRule)
+	if !ok {
+		return protocol.ListID{}, false
+	}
+	return g.list, true
+}
+
+// Nullifier gives the scope and the nullifier of parameters of group/1: the
+// pair that the journal admits once.
+func (p *Params) Nullifier() (scope protocol.Element, n protocol.Nullifier, ok bool) {
+	g, ok := p.rule.(*groupRule)
+	if !ok {
+		return protocol.Element{}, protocol.Nullifier{}, false
+	}
+	return g.scope, g.nullifier, true
+}
+
+// CheckList reports with code malformed_request parameters of group/1 that name
+// another list or another electorate than l. Whoever holds the list must ask:
+// with a false name a member would get a second nullifier for the same scope
+// text.
+func (p *Params) CheckList(l *List) error {
+	g, ok := p.rule.(*groupRule)
+	if !ok || g.list != l.id || g.name != l.name {
+		return malformed("parameters do not name this member list")
+	}
+	return nil
+}
+
+// parsePointers reads a list of 1 to limit pointers, all different.
+func parsePointers(v value, limit int) ([]pointer, error) {
+	items, ok := v.array(limit)
+	if !ok {
+		return nil, protocol.Failf(protocol.CodeMalformedRequest, "pointers are not a list of 1 to %d", limit)
+	}
+	pointers := make([]pointer, len(items))
+	for i, item := range items {
+		p, err := parsePointerValue(item)
+		if err != nil {
+			return nil, err
+		}
+		pointers[i] = p
+	}
+	return pointers, checkDifferent(items)
+}
+
+func parsePointerValue(v value) (pointer, error) {
+	s, ok := v.text()
+	if !ok {
+		return nil, errMembers()
+	}
+	p, ok := parsePointer(s)
+	if !ok {
+		return nil, malformed("a pointer is not a JSON Pointer in strict form")
+	}
+	return p, nil
+}
+
+// checkDifferent refuses pointers that stand twice; they are canonical texts,
+// so equal ones are equal bytes.
+func checkDifferent(texts []value) error {
+	seen := make(map[string]bool, len(texts))
+	for _, text := range texts {
+		if seen[string(text)] {
+			return malformed("a pointer stands twice")
+		}
+		seen[string(text)] = true
+	}
+	return nil
+}

@@ -49,3 +49,21 @@ func (s *Statement) Digest() protocol.Digest {
 func (s *Statement) Inputs(a protocol.Anchor, c, t protocol.Element) []protocol.Element {
 	return append([]protocol.Element{protocol.Element(a), c, t}, s.public...)
 }
+
+// Check reports with code statement_false private values that do not satisfy
+// the statement, by the rule that the circuit proves and without a proof. For
+// group/1 it does not see the list: see [CommitMember].
+func (s *Statement) Check(a *Assignment) error {
+	if a == nil || a.id != s.params.id || len(a.values) != privateCount(a.id) {
+		return malformed("assignment is not for this claim")
+	}
+	if !s.params.rule.holds(s, a.values) {
+		return protocol.Fail(protocol.CodeStatementFalse, "the private values do not satisfy the claim")
+	}
+	return nil
+}
+
+// opens reports whether cm is the commitment to h and F (section 5).
+func (s *Statement) opens(h, f protocol.Element) bool {
+	return commitment(s.params.id, h, f) == s.cm
+}

@@ -1,0 +1,149 @@
+package claim
+
+import (
+	"bytes"
+	"encoding/json"
+	"iter"
+
+	"github.com/terradourada/td/protocol"
+)
+
+// value is one JSON value in canonical form (RFC 8785). That form has been
+// checked before, so the reader here only has to find things: no white space,
+// no duplicate names, names sorted, one text for each value. A part of a
+// canonical text is the canonical text of the part.
+type value []byte
+
+// canonical checks that b equals its canonical form.
+func canonical(b []byte) (value, bool) {
+	c, err := protocol.Canonicalize(b)
+	if err != nil || !bytes.Equal(b, c) {
+		return nil, false
+	}
+	return value(c), true
+}
+
+// skip gives the length of the value at the start of b.
+func skip(b []byte) int {
+	depth := 0
+	for i := 0; i < len(b); i++ {
+		switch b[i] {
+		case '"':
+			i += skipText(b[i:]) - 1
+		case '{', '[':
+			depth++
+		case '}', ']':
+			if depth == 0 {
+				return i
+			}
+			depth--
+		case ',', ':':
+			if depth == 0 {
+				return i
+			}
+			continue
+		default:
+			continue
+		}
+		if depth == 0 {
+			return i + 1
+		}
+	}
+	return len(b)
+}
+
+// skipText gives the length of the string literal at the start of b.
+func skipText(b []byte) int {
+	for i := 1; i < len(b); i++ {
+		switch b[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return len(b)
+}
+
+// kind is the first byte of a value, which tells its JSON type.
+func (v value) kind() byte { return v[0] }
+
+func (v value) isNumber() bool { return v[0] == '-' || v[0] >= '0' && v[0] <= '9' }
+
+// members ranges over the names (as string literals) and values of an object.
+func (v value) members() iter.Seq2[value, value] {
+	return func(yield func(value, value) bool) {
+		for rest := v[1:]; rest[0] != '}'; {
+			n := skipText(rest)
+			name := rest[:n]
+			rest = rest[n+1:]
+			m := skip(rest)
+			if !yield(name, rest[:m]) {
+				return
+			}
+			rest = rest[m:]
+			if rest[0] == ',' {
+				rest = rest[1:]
+			}
+		}
+	}
+}
+
+// items ranges over the elements of an array.
+func (v value) items() iter.Seq[value] {
+	return func(yield func(value) bool) {
+		for rest := v[1:]; rest[0] != ']'; {
+			n := skip(rest)
+			if !yield(rest[:n]) {
+				return
+			}
+			rest = rest[n:]
+			if rest[0] == ',' {
+				rest = rest[1:]
+			}
+		}
+	}
+}
+
+// object gives the values of an object that has exactly the names given, which
+// are in canonical order.
+func (v value) object(names ...string) ([]value, bool) {
+	if v.kind() != '{' {
+		return nil, false
+	}
+	values := make([]value, 0, len(names))
+	for name, m := range v.members() {
+		if len(values) == len(names) || string(name) != `"`+names[len(values)]+`"` {
+			return nil, false
+		}
+		values = append(values, m)
+	}
+	return values, len(values) == len(names)
+}
+
+// array gives the elements of an array of 1 to limit elements.
+func (v value) array(limit int) ([]value, bool) {
+	if v.kind() != '[' {
+		return nil, false
+	}
+	var values []value
+	for item := range v.items() {
+		if len(values) == limit {
+			return nil, false
+		}
+		values = append(values, item)
+	}
+	return values, len(values) > 0
+}
+
+// text gives the content of a string.
+func (v value) text() (string, bool) {
+	if v.kind() != '"' {
+		return "", false
+	}
+	var s string
+	if err := json.Unmarshal(v, &s); err != nil {
+		return "", false
+	}
+	return s, true
+}

@@ -1,0 +1,97 @@
+package claim
+
+import (
+	"github.com/consensys/gnark-crypto/ecc/bls12-381/fr"
+
+	"github.com/terradourada/td/protocol"
+)
+
+// NewBlind draws a blind: a uniformly random field element, fresh for every
+// request.
+func NewBlind() protocol.Element {
+	var r fr.Element
+	if _, err := r.SetRandom(); err != nil {
+		panic("claim: internal error: no randomness")
+	}
+	return protocol.Element(r.Bytes())
+}
+
+// Commit fixes an event, in canonical form, for parameters of any claim but
+// group/1: it gives cm (section 5) and the private values of the proof. Whether
+// the event satisfies the claim is not asked; [Statement.Check] does. An event
+// that is not canonical is refused with code event_not_canonicalisable, one that
+// has no encoding with event_not_encodable, a blind that is no field element or
+// a claim that needs a member secret with malformed_request.
+func Commit(p *Params, event []byte, blind protocol.Element) (protocol.Commitment, *Assignment, error) {
+	if p.id == Group {
+		return protocol.Commitment{}, nil, malformed("claim needs the secret of a member")
+	}
+	c, err := p.commit(event, blind)
+	if err != nil {
+		return protocol.Commitment{}, nil, err
+	}
+	values := append([]protocol.Element{c.h}, c.private...)
+	if p.id == Open {
+		values = []protocol.Element{c.e, blind}
+	}
+	return c.cm, &Assignment{id: p.id, values: values}, nil
+}
+
+// CommitMember is [Commit] for group/1. Parameters of another list are refused
+// with code malformed_request, a secret whose member is not listed or whose
+// nullifier is another with statement_false.
+func CommitMember(p *Params, event []byte, blind protocol.Element, l *List, secret MemberSecret) (protocol.Commitment, *Assignment, error) {
+	if err := p.CheckList(l); err != nil {
+		return protocol.Commitment{}, nil, err
+	}
+	scope, nullifier, _ := p.Nullifier()
+	if !l.has(secret.Member()) || secret.Nullifier(scope) != nullifier {
+		return protocol.Commitment{}, nil, protocol.Fail(protocol.CodeStatementFalse,
+			"the secret is not of a listed member or not of this nullifier")
+	}
+	c, err := p.commit(event, blind)
+	if err != nil {
+		return protocol.Commitment{}, nil, err
+	}
+	return c.cm, &Assignment{id: Group, values: []protocol.Element{secret.sk}}, nil
+}
+
+// Recommit computes cm again from an opening, for parameters of every claim.
+// The errors are those of [Commit].
+func Recommit(p *Params, event []byte, blind protocol.Element) (protocol.Commitment, error) {
+	c, err := p.commit(event, blind)
+	return c.cm, err
+}
+
+// committed is the chain of values from an event to its commitment.
+type committed struct {
+	e, h    protocol.Element
+	private []protocol.Element
+	cm      protocol.Commitment
+}
+
+func (p *Params) commit(event []byte, blind protocol.Element) (committed, error) {
+	if err := protocol.CheckElement(blind[:]); err != nil {
+		return committed{}, malformed("blind is not a canonical field element")
+	}
+	v, ok := canonical(event)
+	if !ok {
+		return committed{}, errEventForm()
+	}
+	f, private, err := p.rule.encode(v, blind)
+	if err != nil {
+		return committed{}, err
+	}
+	e := protocol.EventElement(v)
+	h := Compress(e, blind)
+	return committed{e: e, h: h, private: private, cm: commitment(p.id, h, f)}, nil
+}
+
+// commitment is cm = C(h, F + T) of section 5.
+func commitment(id ID, h, f protocol.Element) protocol.Commitment {
+	return protocol.Commitment(Compress(h, add(f, protocol.ClaimElement(string(id)))))
+}
+
+func errEventForm() error {
+	return protocol.Fail(protocol.CodeEventNotCanonicalisable, "event is not in canonical form")
+}

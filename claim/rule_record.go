@@ -1,0 +1,177 @@
+package claim
+
+import (
+	"slices"
+
+	"github.com/terradourada/td/protocol"
+)
+
+// recordRule is the three claims about one field of a record of eight. F is the
+// root of a tree of depth three over the salted fields.
+type recordRule struct {
+	scaling
+	id     ID
+	schema []pointer
+	field  int
+	lo, hi uint64             // record-range/1
+	values []protocol.Element // record-equals/1 one, record-oneof/1 eight
+}
+
+func parseRecord(id ID, v value) (rule, error) {
+	names := map[ID][]string{
+		RecordRange:  {"field", "hi", "lo", "offset", "scale", "schema"},
+		RecordEquals: {"field", "offset", "scale", "schema", "value"},
+		RecordOneOf:  {"field", "offset", "scale", "schema", "values"},
+	}[id]
+	members, ok := v.object(names...)
+	if !ok {
+		return nil, errMembers()
+	}
+	m := make(map[string]value, len(names))
+	for i, name := range names {
+		m[name] = members[i]
+	}
+	r := &recordRule{id: id}
+	if r.scaling, ok = parseScaling(m["scale"], m["offset"]); !ok {
+		return nil, errScaling()
+	}
+	var err error
+	if r.schema, err = parsePointers(m["schema"], recordFields); err != nil {
+		return nil, err
+	}
+	field, ok := m["field"].integer(int64(len(r.schema)) - 1)
+	if !ok || field < 0 {
+		return nil, malformed("field is not the number of a pointer of the schema")
+	}
+	r.field = int(field)
+	return r, r.parseValues(m)
+}
+
+// parseValues reads what the claimed field is compared with.
+func (r *recordRule) parseValues(m map[string]value) (err error) {
+	switch r.id {
+	case RecordRange:
+		r.lo, r.hi, err = r.bounds(m["lo"], m["hi"], recordBits)
+	case RecordEquals:
+		r.values, err = r.publicValues([]value{m["value"]})
+	case RecordOneOf:
+		items, ok := m["values"].array(oneOfValues)
+		if !ok {
+			return protocol.Failf(protocol.CodeMalformedRequest, "values are not a list of 1 to %d", oneOfValues)
+		}
+		r.values, err = r.publicValues(items)
+		for err == nil && len(r.values) < oneOfValues {
+			r.values = append(r.values, r.values[len(r.values)-1])
+		}
+	}
+	return err
+}
+
+// publicValues are the elements of texts and numbers of the parameters.
+func (r *recordRule) publicValues(items []value) ([]protocol.Element, error) {
+	values := make([]protocol.Element, len(items))
+	for i, item := range items {
+		if s, ok := item.text(); ok {
+			values[i] = protocol.TextElement([]byte(s))
+			continue
+		}
+		n, err := r.bound(item, recordBits)
+		if err != nil {
+			return nil, err
+		}
+		values[i] = protocol.SmallElement(n)
+	}
+	return values, nil
+}
+
+func (r *recordRule) public() []protocol.Element {
+	var bits [recordDepth]uint32
+	for i := range bits {
+		bits[i] = uint32(r.field) >> i & 1
+	}
+	if r.id == RecordRange {
+		return append(smallElements(bits[:]), smallElements([]uint64{r.lo, r.hi})...)
+	}
+	return append(smallElements(bits[:]), r.values...)
+}
+
+func (r *recordRule) encode(event value, blind protocol.Element) (protocol.Element, []protocol.Element, error) {
+	values, err := r.fields(event)
+	if err != nil {
+		return protocol.Element{}, nil, err
+	}
+	var level [recordFields]protocol.Element
+	for i := range level {
+		level[i] = Compress(values[i], protocol.SaltElement(blind, uint8(i)))
+	}
+	private := []protocol.Element{values[r.field], protocol.SaltElement(blind, uint8(r.field))}
+	root, path := climb(level[:], r.field)
+	return root, append(private, path...), nil
+}
+
+// climb gives the root over the leaves and the siblings of leaf i from the
+// bottom up. It overwrites the leaves.
+func climb(level []protocol.Element, i int) (root protocol.Element, path []protocol.Element) {
+	for len(level) > 1 {
+		path = append(path, level[i^1])
+		for j := range len(level) / 2 {
+			level[j] = Compress(level[2*j], level[2*j+1])
+		}
+		level, i = level[:len(level)/2], i/2
+	}
+	return level[0], path
+}
+
+// fields gives the eight values of the record; unlisted ones are 0.
+func (r *recordRule) fields(event value) (*[recordFields]protocol.Element, error) {
+	var values [recordFields]protocol.Element
+	for i, p := range r.schema {
+		v, ok := p.resolve(event)
+		if !ok {
+			return nil, errNotThere()
+		}
+		if i != r.field {
+			values[i] = protocol.ValueElement(v)
+			continue
+		}
+		var err error
+		if values[i], err = r.claimed(v); err != nil {
+			return nil, err
+		}
+	}
+	return &values, nil
+}
+
+// claimed is the value of the claimed field: a text or a number.
+func (r *recordRule) claimed(v value) (protocol.Element, error) {
+	if s, ok := v.text(); ok {
+		return protocol.TextElement([]byte(s)), nil
+	}
+	if !v.isNumber() {
+		return protocol.Element{}, notEncodable("the claimed field is neither a text nor a number")
+	}
+	n, err := r.number(v, recordBits)
+	return protocol.SmallElement(n), err
+}
+
+func (r *recordRule) holds(s *Statement, private []protocol.Element) bool {
+	h, v, salt, path := private[0], private[1], private[2], private[3:]
+	node := Compress(v, salt)
+	for i, sibling := range path {
+		if r.field>>i&1 == 0 {
+			node = Compress(node, sibling)
+		} else {
+			node = Compress(sibling, node)
+		}
+	}
+	return r.satisfies(v) && s.opens(h, node)
+}
+
+// satisfies compares the claimed field with the public values.
+func (r *recordRule) satisfies(v protocol.Element) bool {
+	if r.id == RecordRange {
+		n, ok := small(v)
+		return ok && r.lo <= n && n <= r.hi
+	}
+	return slices.Contains(r.values, v)
+}
