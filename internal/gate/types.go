@@ -5,6 +5,7 @@ import (
 
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/protocol"
+	"github.com/terradourada/td/receipt"
 )
 
 // OpenRequest asks for a challenge (pull, section 9).
@@ -49,4 +50,11 @@ type PushRequest struct {
 	Event  []byte        // raw JSON as sent; the gate puts it in canonical form
 	TTL    time.Duration // 0 = default
 	Client string
+}
+
+// Pushed is a push that was opened and queued. The opening is returned to the
+// client at once and stored nowhere.
+type Pushed struct {
+	RequestID protocol.RequestID
+	Opening   receipt.Opening
 }
