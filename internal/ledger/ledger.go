@@ -1,0 +1,216 @@
+package ledger
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/terradourada/td/protocol"
+)
+
+// Refusals of [Open] and the one fatal finding of [Ledger.Run]. None of them
+// heals by itself.
+var (
+	// ErrDiverged: journal, announced leaves and projection are not the same
+	// sequence. Acceptance must be frozen; reads go on.
+	ErrDiverged = errors.New("ledger: journal and log disagree")
+	// ErrAhead: the log holds more entries than the journal has rows, so the
+	// journal has lost rows or is another one.
+	ErrAhead = errors.New("ledger: the log is ahead of the journal")
+	// ErrOrigin: the directory holds the log of another origin.
+	ErrOrigin = errors.New("ledger: the directory holds the log of another origin")
+	// ErrMismatch: what the directory holds is not a log of this journal, or
+	// is damaged. Deleting the directory rebuilds it.
+	ErrMismatch = errors.New("ledger: the log does not match the journal")
+	// ErrLocked: another process projects into this directory.
+	ErrLocked = errors.New("ledger: the directory is in use by another process")
+
+	errStopped = errors.New("ledger: stopped")
+)
+
+// Source is the journal as the projection reads it.
+type Source interface {
+	// Size is the number of committed rows; row numbers are below it. It
+	// never shrinks.
+	Size(ctx context.Context) (uint64, error)
+	// Leaves returns the leaf bytes of committed rows from, from+1, ... in
+	// order and without a gap, at least one if the row exists and at most
+	// max. The caller does not change them.
+	Leaves(ctx context.Context, from uint64, max int) ([][]byte, error)
+}
+
+// Config says what [Open] needs. Zero values of the last group mean the
+// defaults.
+type Config struct {
+	Dir    string // of the log, made if absent
+	Origin string // of the checkpoints: not empty, without spaces or plus signs
+	Source Source
+	Log    *slog.Logger // nil discards
+
+	MaxLag          uint64        // rows not yet projected at which Admit refuses; default 4,096
+	BatchSize       int           // entries per batch; default 1,024
+	BatchAge        time.Duration // how long Tessera waits for a batch to fill; default 10 ms
+	Interval        time.Duration // least time between two checkpoints; default 100 ms
+	SignTimeout     time.Duration // for one call of Signer.Checkpoint; default 2 s
+	ShutdownTimeout time.Duration // for the batch in flight when Run ends; default 5 s
+	SurveyEvery     time.Duration // how often the journal's size is compared with what was announced; default 1 s
+}
+
+func (c Config) withDefaults() Config {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	setDefault(&c.MaxLag, 4096)
+	setDefault(&c.BatchSize, 1024)
+	setDefault(&c.BatchAge, 10*time.Millisecond)
+	setDefault(&c.Interval, 100*time.Millisecond)
+	setDefault(&c.SignTimeout, 2*time.Second)
+	setDefault(&c.ShutdownTimeout, 5*time.Second)
+	setDefault(&c.SurveyEvery, time.Second)
+	return c
+}
+
+func setDefault[T comparable](v *T, d T) {
+	var zero T
+	if *v == zero {
+		*v = d
+	}
+}
+
+// Ledger is one open log. Its methods may be called from any goroutine; Run is
+// called once.
+type Ledger struct {
+	cfg   Config
+	log   *slog.Logger
+	dir   *os.Root
+	lock  *os.File
+	tiles tiles
+	proj  *projection
+	close func() error
+
+	work     chan struct{} // holds a token when there may be rows to project
+	grown    chan struct{} // holds a token when there may be a checkpoint to publish
+	swapped  chan struct{} // holds a token when the signer was changed
+	diverged chan struct{} // closed once, by diverge
+	stopped  chan struct{} // closed when Run has ended
+
+	// edge is the core's own tree over the projected entries. Owned by the
+	// projecting goroutine (and by Open before that).
+	edge compactRange
+
+	mu sync.Mutex // guards all that follows; held for memory operations only
+	// announced are the leaf hashes of rows base, base+1, ... that were
+	// announced and are not projected yet; base starts at the journal's size
+	// at Open and moves with the projection.
+	base      uint64
+	announced []tlog.Hash
+	size      uint64    // of the projection, compared
+	root      tlog.Hash // at size
+	reason    error     // why diverged, or nil
+	signer    *signing  // nil: none
+	published []byte    // the checkpoint file, from an earlier process perhaps
+	latest    Checkpoint
+	news      chan struct{} // closed and replaced with each new latest
+}
+
+// Committed announces rows that the core has committed: leaves first, first+1,
+// ... in journal order and without a gap. It only hashes and never blocks on
+// I/O; call it right after each commit.
+func (l *Ledger) Committed(first uint64, leaves [][]byte) {
+	hashes := make([]tlog.Hash, len(leaves))
+	for i, leaf := range leaves {
+		hashes[i] = tlog.RecordHash(leaf)
+	}
+	l.mu.Lock()
+	next := l.next()
+	if first == next {
+		l.announced = append(l.announced, hashes...)
+	}
+	l.mu.Unlock()
+	if first != next {
+		l.diverge(fmt.Errorf("%w: row %d was announced where row %d was due", ErrDiverged, first, next))
+		return
+	}
+	wake(l.work)
+}
+
+// next is the number of the row to be announced next. Callers hold mu.
+func (l *Ledger) next() uint64 { return l.base + uint64(len(l.announced)) }
+
+// Size is the number of entries in the log: integrated and compared, not
+// necessarily published.
+func (l *Ledger) Size() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.size
+}
+
+// Lag is the number of known rows that the log does not hold yet.
+func (l *Ledger) Lag() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return max(l.next(), l.size) - l.size
+}
+
+// Admit reports whether the log can follow further acceptances: it fails with
+// ledger_unavailable while the projection is too far behind, has diverged or
+// has stopped.
+func (l *Ledger) Admit() error {
+	if err := l.halted(); err != nil {
+		return err
+	}
+	if l.Lag() > l.cfg.MaxLag {
+		return protocol.Fail(protocol.CodeLedgerUnavailable, "the log is catching up with the journal")
+	}
+	return nil
+}
+
+// halted is why the projection does not run any more, or nil.
+func (l *Ledger) halted() error {
+	l.mu.Lock()
+	reason := l.reason
+	l.mu.Unlock()
+	if reason != nil {
+		return protocol.Wrap(protocol.CodeLedgerUnavailable, "the log has stopped on a disagreement with the journal", reason)
+	}
+	select {
+	case <-l.stopped:
+		return protocol.Wrap(protocol.CodeLedgerUnavailable, "the log has stopped", errStopped)
+	default:
+		return nil
+	}
+}
+
+// Diverged is closed when the journal and the log are found to disagree. Run
+// then returns the reason; reads keep working.
+func (l *Ledger) Diverged() <-chan struct{} { return l.diverged }
+
+// diverge records the first reason and returns the reason on record.
+func (l *Ledger) diverge(reason error) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.reason == nil {
+		l.reason = reason
+		close(l.diverged)
+		l.log.Error("journal and log disagree", "err", reason)
+	}
+	return l.reason
+}
+
+// Close releases the directory. Call it after Run has returned, or instead of
+// Run. Reads fail afterwards.
+func (l *Ledger) Close() error { return l.close() }
+
+// wake leaves a token in a channel of capacity one.
+func wake(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

@@ -1,0 +1,252 @@
+package ledger
+
+import (
+	"context"
+	"crypto/ed25519"
+	"errors"
+	"fmt"
+
+	"filippo.io/torchwood"
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/terradourada/td/protocol"
+)
+
+// Signer is an epoch's checkpoint key, in another process.
+type Signer interface {
+	// Key is the Ed25519 public key. It never changes.
+	Key() [32]byte
+	// Checkpoint signs the checkpoint text (C2SP tlog-checkpoint) of the
+	// log's origin with this size and root, and answers with the Ed25519
+	// signature. It should end with ctx; one that does not is left alone
+	// until it answers.
+	Checkpoint(ctx context.Context, size uint64, root [32]byte) ([64]byte, error)
+}
+
+// Checkpoint is a published checkpoint: its signature verified under Key, and
+// its tree covers the epoch-open leaf that announces Key.
+type Checkpoint struct {
+	Note []byte   // the signed note, verbatim
+	Size uint64   // entries that it covers
+	Root [32]byte // at Size
+	Key  [32]byte // Ed25519 public key whose signature was verified
+}
+
+// signing is a signer in office.
+type signing struct {
+	Signer
+	verifier note.Verifier
+	key      [32]byte
+	open     uint64        // index of the epoch-open leaf that announces key
+	gone     chan struct{} // closed when another takes over
+	free     chan struct{} // holds a token unless a call is under way
+}
+
+// SetSigner puts another signer in office; nil means none until the next.
+// openIndex is the index of the epoch-open leaf that announces its key: no
+// checkpoint is asked for before the log covers that leaf. What earlier
+// signers have published stays.
+func (l *Ledger) SetSigner(s Signer, openIndex uint64) {
+	var in *signing
+	if s != nil {
+		in = newSigning(l.cfg.Origin, s, openIndex)
+	}
+	l.mu.Lock()
+	out := l.signer
+	l.signer = in
+	l.mu.Unlock()
+	if out != nil {
+		close(out.gone)
+	}
+	wake(l.swapped)
+	wake(l.grown)
+}
+
+func newSigning(origin string, s Signer, openIndex uint64) *signing {
+	key := s.Key()
+	v, err := verifier(origin, key)
+	if err != nil {
+		panic("ledger: internal error: an origin that Open has checked: " + err.Error())
+	}
+	in := &signing{Signer: s, verifier: v, key: key, open: openIndex, gone: make(chan struct{}), free: make(chan struct{}, 1)}
+	in.free <- struct{}{}
+	return in
+}
+
+// verifier is the signed-note verifier of an Ed25519 key under the origin's
+// name; it fails if that is not a name for keys.
+func verifier(origin string, key [32]byte) (note.Verifier, error) {
+	text, err := note.NewEd25519VerifierKey(origin, ed25519.PublicKey(key[:]))
+	if err != nil {
+		return nil, err
+	}
+	return note.NewVerifier(text)
+}
+
+// publish publishes when there is something new, at most once an interval,
+// until ctx ends.
+func (l *Ledger) publish(ctx context.Context) {
+	backoff := l.cfg.Interval
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-l.grown:
+		}
+		wait := l.cfg.Interval
+		switch did, err := l.publishOnce(ctx); {
+		case err != nil:
+			l.log.Warn("checkpoint not published", "err", err, "retry_ms", backoff.Milliseconds())
+			wait, backoff = backoff, min(2*backoff, max(maxBackoff, l.cfg.Interval))
+			wake(l.grown)
+		case did:
+			backoff = l.cfg.Interval
+		default:
+			continue
+		}
+		pause(ctx, wait, l.swapped)
+	}
+}
+
+// publishLast makes one more attempt when everything else has ended.
+func (l *Ledger) publishLast(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.cfg.SignTimeout)
+	defer cancel()
+	if _, err := l.publishOnce(ctx); err != nil {
+		l.log.Warn("last checkpoint not published", "err", err)
+	}
+}
+
+// publishOnce has the compared tree signed, verifies, writes and shows the
+// checkpoint. It reports false when there is nothing to publish.
+func (l *Ledger) publishOnce(ctx context.Context) (bool, error) {
+	s, tree := l.due()
+	if s == nil {
+		return false, nil
+	}
+	text := torchwood.Checkpoint{Origin: l.cfg.Origin, Tree: tree}.String()
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.SignTimeout)
+	defer cancel()
+	signature, err := s.ask(ctx, tree)
+	if err != nil {
+		return false, err
+	}
+	signed, err := seal(text, s.verifier, signature)
+	if err != nil {
+		return false, err
+	}
+	if err := replace(l.dir, checkpointFile, signed); err != nil {
+		return false, fmt.Errorf("ledger: writing the checkpoint: %w", err)
+	}
+	l.show(Checkpoint{Note: signed, Size: uint64(tree.N), Root: tree.Hash, Key: s.key})
+	return true, nil
+}
+
+// due is the tree to be published and who signs it, or nil.
+func (l *Ledger) due() (*signing, tlog.Tree) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	s := l.signer
+	if s == nil || l.reason != nil || l.size <= s.open || (l.latest.Size == l.size && l.latest.Key == s.key) {
+		return nil, tlog.Tree{}
+	}
+	return s, tlog.Tree{N: int64(l.size), Hash: l.root}
+}
+
+func (l *Ledger) show(cp Checkpoint) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.latest, l.published = cp, cp.Note
+	close(l.news)
+	l.news = make(chan struct{})
+}
+
+// ask calls the signer and stops waiting when ctx ends or another signer takes
+// over. A call that does not return holds the token, so that there is never
+// more than one.
+func (s *signing) ask(ctx context.Context, tree tlog.Tree) ([64]byte, error) {
+	type answer struct {
+		signature [64]byte
+		err       error
+	}
+	select {
+	case <-s.free:
+	default:
+		return [64]byte{}, errors.New("ledger: the signer has not answered an earlier call")
+	}
+	ch := make(chan answer, 1)
+	go func() {
+		signature, err := s.Checkpoint(ctx, uint64(tree.N), tree.Hash)
+		s.free <- struct{}{}
+		ch <- answer{signature, err}
+	}()
+	select {
+	case a := <-ch:
+		return a.signature, a.err
+	case <-s.gone:
+		return [64]byte{}, errors.New("ledger: the signer was replaced")
+	case <-ctx.Done():
+		return [64]byte{}, fmt.Errorf("ledger: the signer did not answer: %w", ctx.Err())
+	}
+}
+
+// seal makes the signed note and opens it again under the signer's key.
+func seal(text string, v note.Verifier, signature [64]byte) ([]byte, error) {
+	signed, err := note.Sign(&note.Note{Text: text}, given{v, signature})
+	if err != nil {
+		return nil, err
+	}
+	if _, err := note.Open(signed, note.VerifierList(v)); err != nil {
+		return nil, fmt.Errorf("ledger: the signer's answer does not verify: %w", err)
+	}
+	return signed, nil
+}
+
+// given is a [note.Signer] whose one signature is there already, so that name,
+// key hash and signature are of one signer whatever happens meanwhile.
+type given struct {
+	note.Verifier
+	signature [64]byte
+}
+
+func (g given) Sign([]byte) ([]byte, error) { return g.signature[:], nil }
+
+// Latest is the newest checkpoint that this process has published.
+func (l *Ledger) Latest() (Checkpoint, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.latest, l.latest.Note != nil
+}
+
+// Await waits for a published checkpoint that covers the entry with this
+// index. It fails with ledger_unavailable when ctx ends (the cause is ctx's),
+// or when the log has stopped.
+func (l *Ledger) Await(ctx context.Context, index uint64) (Checkpoint, error) {
+	for {
+		l.mu.Lock()
+		cp, news := l.latest, l.news
+		l.mu.Unlock()
+		if cp.Size > index {
+			return cp, nil
+		}
+		select {
+		case <-news:
+		case <-l.diverged:
+			return l.atEnd(index)
+		case <-l.stopped:
+			return l.atEnd(index)
+		case <-ctx.Done():
+			return Checkpoint{}, protocol.Wrap(protocol.CodeLedgerUnavailable,
+				"the entry is not yet covered by a published checkpoint", ctx.Err())
+		}
+	}
+}
+
+// atEnd is the answer of Await when no further checkpoint will come.
+func (l *Ledger) atEnd(index uint64) (Checkpoint, error) {
+	if cp, ok := l.Latest(); ok && cp.Size > index {
+		return cp, nil
+	}
+	return Checkpoint{}, l.halted()
+}
