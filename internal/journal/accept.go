@@ -1,0 +1,100 @@
+package journal
+
+import (
+	"context"
+	"time"
+
+	"github.com/terradourada/td/protocol"
+)
+
+// Acceptance is a verified proof about to be accepted.
+type Acceptance struct {
+	Leaf         protocol.Accepted
+	Claim        string           // claim id, for searching
+	Scope        protocol.Element // with HasNullifier
+	Nullifier    protocol.Nullifier
+	HasNullifier bool
+	ProofDigest  protocol.Digest // SHA-256 of the proof
+}
+
+// Accept commits an acceptance: when it returns nil the entry is in the journal
+// for good. The caller leaves *a alone from then on. Refusals: frozen, invalidated, unknown_claim, conflict,
+// nullifier_used, ledger_unavailable (see the package comment for what is
+// written then); malformed_request or proof_rejected for a leaf that cannot be
+// read back.
+func (j *Journal) Accept(ctx context.Context, now time.Time, a *Acceptance) (Entry, error) {
+	if err := checkBody(&a.Leaf); err != nil {
+		return Entry{}, err
+	}
+	p, err := protocol.ParsePayload(a.Leaf.Payload[:])
+	if err != nil {
+		return Entry{}, err
+	}
+	return j.submit(ctx, j.queue, &submission{
+		request: &p.RequestID,
+		apply:   func(g *group) (Entry, error) { return g.accept(now, a, &p) },
+	})
+}
+
+// checkBody refuses a body whose leaf nobody could read.
+func checkBody(body protocol.LeafBody) error {
+	b, err := (&protocol.Leaf{Body: body}).Encode()
+	if err != nil {
+		return err
+	}
+	_, err = protocol.ParseLeaf(b)
+	return err
+}
+
+func (g *group) accept(now time.Time, a *Acceptance, p *protocol.Payload) (Entry, error) {
+	if err := g.mayAccept(a, p); err != nil {
+		return Entry{}, err
+	}
+	entry, err := g.leaf(now, &a.Leaf)
+	if err != nil {
+		return Entry{}, err
+	}
+	g.exec("INSERT INTO accepted (seq, request_id, anchor, cm, proof_digest, claim) VALUES (?, ?, ?, ?, ?, ?)",
+		entry.Seq, p.RequestID[:], a.Leaf.Anchor[:], p.Commitment[:], a.ProofDigest[:], a.Claim)
+	if a.HasNullifier {
+		g.exec("INSERT INTO nullifiers (scope, nullifier, seq) VALUES (?, ?, ?)", a.Scope[:], a.Nullifier[:], entry.Seq)
+	}
+	e := g.epoch(p.EpochID)
+	e.accepted, e.changed = e.accepted+1, true
+	return entry, nil
+}
+
+// mayAccept is step 10 of Accept (section 10 of TD/1) without the insert.
+func (g *group) mayAccept(a *Acceptance, p *protocol.Payload) error {
+	if err := g.state.Check(Accept, p.VK); err != nil {
+		return err
+	}
+	e := g.epoch(p.EpochID)
+	if e == nil || !e.live || e.number != p.EpochNumber || e.instance != p.Instance {
+		return protocol.Fail(protocol.CodeInvalidated, "the epoch of this request has ended")
+	}
+	if !g.claim(p.VK) {
+		return protocol.Fail(protocol.CodeUnknownClaim, "the claim of this request is not in the log")
+	}
+	return g.checkUnique(a, p)
+}
+
+func (g *group) checkUnique(a *Acceptance, p *protocol.Payload) error {
+	var taken, used bool
+	var scope, nullifier []byte // NULL matches nothing
+	if a.HasNullifier {
+		scope, nullifier = a.Scope[:], a.Nullifier[:]
+	}
+	g.scan(`SELECT EXISTS (SELECT 1 FROM accepted WHERE request_id = ?)
+			OR EXISTS (SELECT 1 FROM accepted WHERE anchor = ?)
+			OR EXISTS (SELECT 1 FROM accepted WHERE cm = ?),
+		EXISTS (SELECT 1 FROM nullifiers WHERE scope = ? AND nullifier = ?)`,
+		[]any{p.RequestID[:], a.Leaf.Anchor[:], p.Commitment[:], scope, nullifier}, &taken, &used)
+	if taken {
+		return protocol.Fail(protocol.CodeConflict, "the request, its anchor or its commitment was accepted before")
+	}
+	if used {
+		return protocol.Fail(protocol.CodeNullifierUsed, "this member has answered in this scope before")
+	}
+	return nil
+}

@@ -1,0 +1,82 @@
+package journal
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+)
+
+// writeConn is the writer's connection with its prepared statements. After any
+// failure it is dropped, which ends an open transaction, and a new one is
+// opened: nothing of a failed transaction survives in memory.
+type writeConn struct {
+	conn  *sql.Conn
+	stmts map[string]*sql.Stmt
+	fault faultFunc
+}
+
+// faultFunc lets tests break the writer: for the operations "begin", "exec" and
+// "commit" it says whether the operation takes place and what is reported.
+type faultFunc func(op string) (apply bool, err error)
+
+// background: a transaction is never interrupted by the context of a caller.
+var background = context.Background()
+
+func newWriteConn(db *sql.DB, fault faultFunc) (*writeConn, error) {
+	c, err := db.Conn(background)
+	if err != nil {
+		return nil, err
+	}
+	return &writeConn{conn: c, stmts: make(map[string]*sql.Stmt), fault: fault}, nil
+}
+
+// drop closes the underlying connection, whatever state it is in.
+func (w *writeConn) drop() {
+	w.exec("rollback", "ROLLBACK")
+	for _, s := range w.stmts {
+		s.Close()
+	}
+	w.conn.Raw(func(any) error { return driver.ErrBadConn })
+	w.conn.Close()
+}
+
+func (w *writeConn) stmt(query string) (*sql.Stmt, error) {
+	if s, ok := w.stmts[query]; ok {
+		return s, nil
+	}
+	s, err := w.conn.PrepareContext(background, query)
+	if err != nil {
+		return nil, err
+	}
+	w.stmts[query] = s
+	return s, nil
+}
+
+func (w *writeConn) exec(op, query string, args ...any) error {
+	do := func() error {
+		s, err := w.stmt(query)
+		if err != nil {
+			return err
+		}
+		_, err = s.ExecContext(background, args...)
+		return err
+	}
+	if w.fault == nil {
+		return do()
+	}
+	apply, reported := w.fault(op)
+	if apply {
+		if err := do(); err != nil {
+			return err
+		}
+	}
+	return reported
+}
+
+func (w *writeConn) row(query string, args ...any) (*sql.Row, error) {
+	s, err := w.stmt(query)
+	if err != nil {
+		return nil, err
+	}
+	return s.QueryRowContext(background, args...), nil
+}

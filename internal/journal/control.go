@@ -1,0 +1,129 @@
+package journal
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/terradourada/td/protocol"
+)
+
+// EpochTarget is the target of a control leaf that is about an epoch: its id
+// followed by zeroes.
+func EpochTarget(id protocol.EpochID) protocol.Digest {
+	var t protocol.Digest
+	copy(t[:], id[:])
+	return t
+}
+
+// Control commits a control action: its effect on the state and its leaf, in a
+// transaction of its own that overtakes waiting acceptances. The journal fills
+// in the previous state ([State.Previous]).
+//
+// A freeze adds exactly one hold, on all claims for a zero target or else on
+// the claim with that fingerprint; a thaw removes exactly that one. Both may be
+// repeated, which only adds a leaf. Seal, retire and revoke are for good.
+// Refusals: frozen for a thaw or another seal of a sealed log; not_found for a
+// target that is not in the log; conflict for what was retired or revoked
+// before; malformed_request for a target where none belongs;
+// ledger_unavailable.
+func (j *Journal) Control(ctx context.Context, now time.Time, c protocol.Control) (Entry, error) {
+	if err := checkBody(&c); err != nil {
+		return Entry{}, err
+	}
+	return j.submit(ctx, j.urgent, &submission{
+		apply: func(g *group) (Entry, error) { return g.control(now, c) },
+	})
+}
+
+func (g *group) control(now time.Time, c protocol.Control) (Entry, error) {
+	if err := g.mayControl(&c); err != nil {
+		return Entry{}, err
+	}
+	c.Previous = g.state.Previous()
+	entry, err := g.leaf(now, &c)
+	if err != nil {
+		return Entry{}, err
+	}
+	switch c.Action {
+	case protocol.ActionFreezeIssue:
+		g.hold(Hold{Issue, c.Target})
+	case protocol.ActionFreezeAccept:
+		g.hold(Hold{Accept, c.Target})
+	case protocol.ActionThawIssue:
+		g.release(Hold{Issue, c.Target})
+	case protocol.ActionThawAccept:
+		g.release(Hold{Accept, c.Target})
+	case protocol.ActionSeal:
+		g.state.Sealed = true
+		g.exec("UPDATE counter SET sealed = 1")
+	case protocol.ActionRetireVK:
+		g.state.Retired = append(g.state.Retired, c.Target)
+		g.withdraw(c.Action, c.Target, entry.Seq)
+	case protocol.ActionRevokeEpoch:
+		g.epoch(protocol.EpochID(c.Target[:])).live = false
+		g.withdraw(c.Action, c.Target, entry.Seq)
+	}
+	return entry, nil
+}
+
+func (g *group) mayControl(c *protocol.Control) error {
+	all := c.Target == protocol.Digest{}
+	switch c.Action {
+	case protocol.ActionSeal, protocol.ActionThawIssue, protocol.ActionThawAccept:
+		if g.state.Sealed {
+			return protocol.Fail(protocol.CodeFrozen, "the log is sealed for good")
+		}
+	}
+	switch c.Action {
+	case protocol.ActionSeal:
+		if !all {
+			return protocol.Fail(protocol.CodeMalformedRequest, "a seal has no target")
+		}
+	case protocol.ActionFreezeIssue, protocol.ActionFreezeAccept, protocol.ActionThawIssue, protocol.ActionThawAccept:
+		if !all && !g.claim(c.Target) {
+			return protocol.Fail(protocol.CodeNotFound, "no claim with this fingerprint is in the log")
+		}
+	case protocol.ActionRetireVK:
+		return g.mayRetire(c.Target)
+	case protocol.ActionRevokeEpoch:
+		return g.mayRevoke(c.Target)
+	}
+	return nil
+}
+
+func (g *group) mayRetire(vk protocol.Digest) error {
+	if !g.claim(vk) {
+		return protocol.Fail(protocol.CodeNotFound, "no claim with this fingerprint is in the log")
+	}
+	if slices.Contains(g.state.Retired, vk) {
+		return protocol.Fail(protocol.CodeConflict, "the verifying key was retired before")
+	}
+	return nil
+}
+
+func (g *group) mayRevoke(target protocol.Digest) error {
+	id := protocol.EpochID(target[:])
+	if target != EpochTarget(id) || g.epoch(id) == nil {
+		return protocol.Fail(protocol.CodeNotFound, "no such epoch is in the log")
+	}
+	var revoked bool
+	g.scan("SELECT EXISTS (SELECT 1 FROM withdrawals WHERE action = ? AND target = ?)",
+		[]any{int(protocol.ActionRevokeEpoch), target[:]}, &revoked)
+	if revoked {
+		return protocol.Fail(protocol.CodeConflict, "the epoch was revoked before")
+	}
+	return nil
+}
+
+func (g *group) hold(h Hold) {
+	if !slices.Contains(g.state.Holds, h) {
+		g.state.Holds = append(g.state.Holds, h)
+		g.exec("INSERT INTO holds (operation, vk) VALUES (?, ?)", int(h.Operation), h.VK[:])
+	}
+}
+
+func (g *group) release(h Hold) {
+	g.state.Holds = slices.DeleteFunc(g.state.Holds, func(x Hold) bool { return x == h })
+	g.exec("DELETE FROM holds WHERE operation = ? AND vk = ?", int(h.Operation), h.VK[:])
+}

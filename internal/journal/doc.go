@@ -1,0 +1,51 @@
+// Package journal is the SQL truth of Terra Dourada: the commit of one of its
+// transactions is the acceptance of a proof, and nothing else is.
+//
+// # What it holds
+//
+// Leaves, exactly as they enter the log, numbered from 0 without gaps in the
+// order of their commits; the index that makes an acceptance unique (request
+// id, anchor, commitment, scope and nullifier); epochs and whether they are
+// live; registered claims; the control state (holds, seal, withdrawals); the
+// digests of the issued requests of an epoch. It holds no key, tag, signature
+// or content of an event, and no column could.
+//
+// # One writer
+//
+// All writes pass through the goroutine of [Journal.Run]. It takes up to 256
+// waiting submissions into one transaction, in order of arrival, and judges
+// each by the state that the ones before it left: a refused one writes nothing
+// and takes nothing from the others. A control action has a transaction of its
+// own and overtakes what waits. The sequence number and the time of a leaf come
+// from one counter row that the transaction locks; the time is never less than
+// the previous leaf's. Everything the writer decides by is read again at the
+// start of each transaction, so that a failed one leaves nothing behind.
+//
+// # Outcomes
+//
+// A nil error means committed and flushed to the disk. An error means surely
+// not written, unless errors.Is(err, [ErrUnknown]): then the caller's context
+// ended while the writer was at work, or the COMMIT itself failed and its
+// effect is not known. [Journal.Accepted] gives ErrUnknown for that request as
+// long as this lasts, and the truth from then on.
+//
+// A failed COMMIT may still be on the disk and come back with the next start.
+// The writer therefore commits an empty transaction after it, and again at
+// every start, before it believes what it reads: either the earlier one is then
+// part of the history or it can never be. The same commit flushes what a killed
+// process had written but not flushed.
+//
+// The codes of refusals: frozen (a hold on accept, the seal, a retired
+// verifying key), invalidated (the epoch is not live), unknown_claim (the
+// claim has no leaf), conflict (the request id, anchor, commitment, epoch or
+// verifying key is there already), nullifier_used, not_found (the target of a
+// control action does not exist), ledger_unavailable (the journal cannot be
+// written at the moment).
+//
+// # SQLite
+//
+// WAL, synchronous=FULL, foreign keys, STRICT tables, append-only triggers; one
+// connection for writing and a small read-only pool beside it. A lock file
+// beside the database keeps a second writer out. PRAGMA quick_check runs at
+// every start.
+package journal

@@ -1,0 +1,19 @@
+package journal
+
+// WithFault breaks the writer of the journal opened with the result: fault says
+// of each operation ("begin", "exec", "commit", "rollback") whether it takes
+// place and what is reported.
+func WithFault(cfg Config, fault func(op string) (apply bool, err error)) Config {
+	cfg.fault = fault
+	return cfg
+}
+
+// WithSynchronous opens the journal with another level than FULL, for the
+// control run of the power-cut test.
+func WithSynchronous(cfg Config, level string) Config {
+	cfg.synchronous = level
+	return cfg
+}
+
+// QueueSize is the number of submissions that can wait.
+const QueueSize = queueSize

@@ -1,0 +1,180 @@
+package journal
+
+import (
+	"context"
+	"crypto/rand"
+	"database/sql"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"sync/atomic"
+
+	"github.com/terradourada/td/protocol"
+)
+
+// ErrUnknown marks an error after which the caller does not know whether his
+// entry was written. Every other error of a write means that it was not.
+var ErrUnknown = errors.New("the outcome of the write is not known")
+
+// Entry is one leaf of the log.
+type Entry struct {
+	Seq  uint64 // log index
+	Leaf []byte // exact bytes
+}
+
+// Config says which journal to open.
+type Config struct {
+	// Path of the database file. It is created, readable by its owner only,
+	// when it does not exist; its directory must exist.
+	Path string
+	// Origin of the log, or empty: the origin stored in the journal, drawn at
+	// random when the journal is new. A name that differs from the stored one
+	// is refused.
+	Origin string
+	// Log receives what an operator should know; nil discards it.
+	Log *slog.Logger
+	// Committed, if set, is called by the writer after each commit with the
+	// new entries in order, before any caller is answered and before
+	// [Journal.Size] counts them. It must not call the journal's writing
+	// methods.
+	Committed func([]Entry)
+
+	synchronous string // FULL; another level in tests only
+	fault       faultFunc
+}
+
+// Journal is an open journal. Its methods may be called from any goroutine;
+// those that write need [Journal.Run] to be running.
+type Journal struct {
+	cfg    Config
+	log    *slog.Logger
+	origin string
+	lock   *os.File
+	write  *sql.DB // one connection, the writer's
+	read   *sql.DB // read-only pool
+
+	queue   chan *submission // waiting, in order of arrival
+	urgent  chan *submission // control actions
+	flight  flight           // acceptances not decided yet
+	running atomic.Bool
+	stopped chan struct{} // closed when Run has returned
+
+	told atomic.Uint64 // entries committed and passed to Config.Committed
+
+	// Of the writer's goroutine (and of Open, before there is one).
+	conn      *writeConn
+	commits   uint64 // transactions this journal is known to hold
+	unsettled *group // the group whose COMMIT failed, until its outcome is known
+	foreign   bool   // somebody else has written
+}
+
+// Open opens or creates the journal at cfg.Path, takes its lock, brings its
+// schema up to date and checks it. It refuses a file that another process has
+// open for writing, that is damaged, that is no journal, that a newer version
+// wrote, or whose origin is not the configured one.
+func Open(ctx context.Context, cfg Config) (*Journal, error) {
+	j := &Journal{
+		cfg:     cfg,
+		log:     cfg.Log,
+		queue:   make(chan *submission, queueSize),
+		urgent:  make(chan *submission, urgentSize),
+		flight:  flight{requests: make(map[protocol.RequestID]int)},
+		stopped: make(chan struct{}),
+	}
+	if j.log == nil {
+		j.log = slog.New(slog.DiscardHandler)
+	}
+	if err := j.open(ctx); err != nil {
+		j.release()
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	return j, nil
+}
+
+func (j *Journal) open(ctx context.Context) error {
+	if err := j.openSQLite(ctx); err != nil {
+		return err
+	}
+	if err := j.readOrigin(ctx); err != nil {
+		return err
+	}
+	return j.start(ctx)
+}
+
+// Close releases the journal. Call it after [Journal.Run] has returned.
+func (j *Journal) Close() error {
+	if j.running.Load() {
+		<-j.stopped
+	}
+	return j.release()
+}
+
+func (j *Journal) release() error {
+	var errs []error
+	if j.conn != nil {
+		j.conn.drop()
+	}
+	for _, db := range []*sql.DB{j.read, j.write} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
+	}
+	if j.lock != nil {
+		errs = append(errs, j.lock.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Origin is the name of the log, constant for the life of the journal.
+func (j *Journal) Origin() string { return j.origin }
+
+// Size is the number of entries that were committed and passed to
+// Config.Committed; entries 0 to Size-1 can be read.
+func (j *Journal) Size(context.Context) (uint64, error) { return j.told.Load(), nil }
+
+// readOrigin loads the origin, or stores one in a new journal.
+func (j *Journal) readOrigin(ctx context.Context) error {
+	if err := checkOrigin(j.cfg.Origin); err != nil {
+		return err
+	}
+	err := j.write.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = 'origin'").Scan(&j.origin)
+	if errors.Is(err, sql.ErrNoRows) {
+		return j.storeOrigin(ctx)
+	}
+	if err != nil {
+		return fmt.Errorf("reading the origin: %w", err)
+	}
+	if j.cfg.Origin != "" && j.cfg.Origin != j.origin {
+		return fmt.Errorf("the configured origin %q is not the origin of this journal, %q", j.cfg.Origin, j.origin)
+	}
+	return nil
+}
+
+func (j *Journal) storeOrigin(ctx context.Context) error {
+	j.origin = j.cfg.Origin
+	if j.origin == "" {
+		var b [8]byte
+		rand.Read(b[:]) // never fails
+		j.origin = "terradourada/" + hex.EncodeToString(b[:])
+	}
+	if _, err := j.write.ExecContext(ctx, "INSERT INTO meta (name, value) VALUES ('origin', ?)", j.origin); err != nil {
+		return fmt.Errorf("storing the origin: %w", err)
+	}
+	return nil
+}
+
+// checkOrigin refuses what a checkpoint or a key name cannot carry: the origin
+// is one line of printable ASCII without spaces and plus signs.
+func checkOrigin(s string) error {
+	if len(s) > 128 {
+		return errors.New("the origin is longer than 128 bytes")
+	}
+	for _, c := range []byte(s) {
+		if c <= ' ' || c > '~' || c == '+' {
+			return errors.New("the origin may hold only printable ASCII without spaces and plus signs")
+		}
+	}
+	return nil
+}

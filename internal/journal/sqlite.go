@@ -1,0 +1,155 @@
+package journal
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"github.com/pressly/goose/v3"
+	_ "modernc.org/sqlite" // the driver "sqlite"
+)
+
+// applicationID marks a file as a journal in its SQLite header: "TDJ1".
+const applicationID = 0x54444a31
+
+const readers = 4 // connections of the read pool
+
+//go:embed migrations/sqlite/*.sql
+var migrations embed.FS
+
+// openSQLite locks, opens, checks and migrates the file.
+func (j *Journal) openSQLite(ctx context.Context) error {
+	path, err := lockFile(j)
+	if err != nil {
+		return err
+	}
+	sync := j.cfg.synchronous
+	if sync == "" {
+		sync = "FULL"
+	}
+	if j.write, err = sql.Open("sqlite", dsn(path, "synchronous("+sync+")")); err != nil {
+		return err
+	}
+	j.write.SetMaxOpenConns(1)
+	if j.read, err = sql.Open("sqlite", dsn(path, "query_only(1)")); err != nil {
+		return err
+	}
+	j.read.SetMaxOpenConns(readers)
+	j.read.SetMaxIdleConns(readers)
+	if err := identify(ctx, j.write); err != nil {
+		return err
+	}
+	return migrate(ctx, j.write)
+}
+
+// lockFile takes the lock beside the database and creates the database file if
+// it is not there. The lock comes first and on a file of its own: closing any
+// descriptor of the database file would drop SQLite's own locks on it.
+func lockFile(j *Journal) (string, error) {
+	dir, err := filepath.EvalSymlinks(filepath.Dir(j.cfg.Path))
+	if err != nil {
+		return "", err
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return "", err
+	}
+	path := filepath.Join(dir, filepath.Base(j.cfg.Path))
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	j.lock, err = os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+	if err != nil {
+		return "", err
+	}
+	if err := syscall.Flock(int(j.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return "", fmt.Errorf("another process has %s open for writing", path)
+	}
+	return path, createFile(path)
+}
+
+// createFile makes an empty database file that only its owner can read, and
+// makes its name durable. SQLite gives its other files the same permissions.
+func createFile(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
+}
+
+func dsn(path string, pragmas ...string) string {
+	q := url.Values{"_pragma": append([]string{"busy_timeout(5000)", "foreign_keys(1)"}, pragmas...)}
+	return (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String()
+}
+
+// identify refuses a file that is damaged or somebody else's, and turns the
+// write-ahead log on.
+func identify(ctx context.Context, db *sql.DB) error {
+	var id, pages int
+	if err := db.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id); err != nil {
+		return fmt.Errorf("the file is not a journal: %w", err)
+	}
+	if err := db.QueryRowContext(ctx, "PRAGMA page_count").Scan(&pages); err != nil {
+		return err
+	}
+	if id != applicationID && pages > 0 {
+		return errors.New("the file is a database, but not a journal")
+	}
+	var mode, check string
+	if err := db.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode); err != nil {
+		return err
+	}
+	if mode != "wal" {
+		return errors.New("the file system allows no write-ahead log")
+	}
+	if err := db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&check); err != nil {
+		return fmt.Errorf("the file is damaged, restore it from a backup: %w", err)
+	}
+	if check != "ok" {
+		return fmt.Errorf("the file is damaged, restore it from a backup: %s", check)
+	}
+	if id == applicationID {
+		return nil
+	}
+	_, err := db.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID))
+	return err
+}
+
+// migrate brings the schema up to date and refuses one of a newer version.
+func migrate(ctx context.Context, db *sql.DB) error {
+	files, err := fs.Sub(migrations, "migrations/sqlite")
+	if err != nil {
+		return err
+	}
+	p, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true))
+	if err != nil {
+		return err
+	}
+	current, target, err := p.GetVersions(ctx)
+	if err != nil {
+		return err
+	}
+	if current > target {
+		return fmt.Errorf("a newer version wrote this journal (schema %d, this program knows %d)", current, target)
+	}
+	_, err = p.Up(ctx)
+	return err
+}

@@ -1,0 +1,116 @@
+package journal
+
+import (
+	"context"
+	"database/sql"
+	"slices"
+
+	"github.com/terradourada/td/protocol"
+)
+
+// Operation is what a hold stops.
+type Operation uint8
+
+// The two operations that can be held.
+const (
+	Issue  Operation = 1
+	Accept Operation = 2
+)
+
+// Hold stops one operation, for one claim or for all.
+type Hold struct {
+	Operation Operation
+	VK        protocol.Digest // fingerprint of the claim, zero for all
+}
+
+// State is the control state: empty means open.
+type State struct {
+	Sealed  bool              // everything is stopped, for good
+	Holds   []Hold            // in order of operation and fingerprint
+	Retired []protocol.Digest // verifying keys withdrawn for good
+}
+
+// Check refuses, with code frozen, an operation on a claim that is held, sealed
+// or retired.
+func (s *State) Check(op Operation, vk protocol.Digest) error {
+	switch {
+	case s.Sealed:
+		return protocol.Fail(protocol.CodeFrozen, "the log is sealed for good")
+	case slices.Contains(s.Retired, vk):
+		return protocol.Fail(protocol.CodeFrozen, "the verifying key of this claim was retired")
+	case slices.Contains(s.Holds, Hold{op, protocol.Digest{}}):
+		return protocol.Fail(protocol.CodeFrozen, "the operator has halted this for all claims")
+	case slices.Contains(s.Holds, Hold{op, vk}):
+		return protocol.Fail(protocol.CodeFrozen, "the operator has halted this claim")
+	}
+	return nil
+}
+
+// Previous is the state as one byte, the "previous state" of a control leaf:
+// bit 0 issue is held for all claims, bit 1 accept is held for all claims,
+// bits 2 and 3 the same for at least one claim, bit 4 sealed, bit 5 at least
+// one verifying key is retired.
+func (s *State) Previous() uint8 {
+	var b uint8
+	for _, h := range s.Holds {
+		bit := uint8(h.Operation)
+		if h.VK != (protocol.Digest{}) {
+			bit <<= 2
+		}
+		b |= bit
+	}
+	if s.Sealed {
+		b |= 1 << 4
+	}
+	if len(s.Retired) > 0 {
+		b |= 1 << 5
+	}
+	return b
+}
+
+// State reads the control state.
+func (j *Journal) State(ctx context.Context) (State, error) {
+	rows, err := j.read.QueryContext(ctx, selectState)
+	if err != nil {
+		return State{}, unreadable(err)
+	}
+	s, err := scanState(rows)
+	if err != nil {
+		return State{}, unreadable(err)
+	}
+	return s, nil
+}
+
+// The kinds of selectState beside the two operations.
+const (
+	kindSealed  = 0
+	kindRetired = int(protocol.ActionRetireVK)
+)
+
+const selectState = `
+SELECT 0, zeroblob(32) FROM counter WHERE sealed = 1
+UNION ALL SELECT operation, vk FROM holds
+UNION ALL SELECT action, target FROM withdrawals WHERE action = 6
+ORDER BY 1, 2`
+
+func scanState(rows *sql.Rows) (State, error) {
+	defer rows.Close()
+	var s State
+	for rows.Next() {
+		var kind int
+		var b []byte
+		if err := rows.Scan(&kind, &b); err != nil {
+			return State{}, err
+		}
+		vk := protocol.Digest(b)
+		switch kind {
+		case kindSealed:
+			s.Sealed = true
+		case kindRetired:
+			s.Retired = append(s.Retired, vk)
+		default:
+			s.Holds = append(s.Holds, Hold{Operation(kind), vk})
+		}
+	}
+	return s, rows.Err()
+}

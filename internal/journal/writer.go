@@ -1,0 +1,373 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/terradourada/td/protocol"
+)
+
+const (
+	groupSize  = 256  // submissions in one transaction
+	queueSize  = 1024 // submissions waiting
+	urgentSize = 16   // control actions waiting
+
+	// settleEvery is the pause between two attempts to find out what a failed
+	// COMMIT did.
+	settleEvery = 250 * time.Millisecond
+)
+
+// A submission is waiting until the writer takes it, or its caller withdraws
+// it; one taken is decided whatever its caller does.
+const (
+	waiting uint32 = iota
+	taken
+	withdrawn
+)
+
+// submission is one write on its way through the writer.
+type submission struct {
+	// apply judges and writes it inside a group. It checks everything before
+	// it writes anything, and reports failures of the database in the group,
+	// not in its result.
+	apply   func(*group) (Entry, error)
+	request *protocol.RequestID // of an acceptance
+	state   atomic.Uint32
+	done    chan outcome // one place, so that the writer never waits
+}
+
+type outcome struct {
+	entry Entry
+	err   error
+}
+
+// flight counts the submissions per request that are not decided yet.
+type flight struct {
+	mu       sync.Mutex
+	requests map[protocol.RequestID]int
+}
+
+func (f *flight) add(id *protocol.RequestID, n int) {
+	if id == nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.requests[*id] += n; f.requests[*id] == 0 {
+		delete(f.requests, *id)
+	}
+}
+
+func (f *flight) has(id protocol.RequestID) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.requests[id] > 0
+}
+
+func unwritten(detail string) error {
+	return protocol.Fail(protocol.CodeLedgerUnavailable, detail)
+}
+
+func unknown(cause error) error {
+	return protocol.Wrap(protocol.CodeLedgerUnavailable,
+		"it is not known yet whether the entry was written", fmt.Errorf("%w: %w", ErrUnknown, cause))
+}
+
+// submit hands s to the writer and waits for its outcome.
+func (j *Journal) submit(ctx context.Context, queue chan *submission, s *submission) (Entry, error) {
+	if ctx.Err() != nil {
+		return Entry{}, unwritten("the request ended before the entry could be written")
+	}
+	s.done = make(chan outcome, 1)
+	j.flight.add(s.request, 1)
+	select {
+	case queue <- s:
+	default:
+		j.flight.add(s.request, -1)
+		return Entry{}, unwritten("too many entries wait to be written")
+	}
+	select {
+	case o := <-s.done:
+		return o.entry, o.err
+	case <-ctx.Done():
+	case <-j.stopped:
+	}
+	return j.giveUp(ctx, s)
+}
+
+// giveUp withdraws s. If the writer has it already, its outcome stands: it is
+// known to the caller only if it is there.
+func (j *Journal) giveUp(ctx context.Context, s *submission) (Entry, error) {
+	if s.state.CompareAndSwap(waiting, withdrawn) {
+		j.flight.add(s.request, -1)
+		return Entry{}, unwritten("the journal did not get to the entry in time")
+	}
+	select {
+	case o := <-s.done:
+		return o.entry, o.err
+	default:
+	}
+	select {
+	case o := <-s.done: // the writer answers all it has taken before it stops
+		return o.entry, o.err
+	case <-ctx.Done():
+		return Entry{}, unknown(ctx.Err())
+	}
+}
+
+// Run is the writer: it commits submissions in groups until ctx ends, finishes
+// the group it is at, and returns. What still waits is not written. It may be
+// called once.
+func (j *Journal) Run(ctx context.Context) error {
+	if !j.running.CompareAndSwap(false, true) {
+		return errors.New("journal: Run was called twice")
+	}
+	defer close(j.stopped)
+	for {
+		batch, ok := j.collect(ctx)
+		if !ok {
+			return nil
+		}
+		j.commit(batch)
+	}
+}
+
+// collect waits for submissions and takes as many as fit one transaction; a
+// control action comes alone, and first. With a COMMIT to settle it gives an
+// empty batch now and then.
+func (j *Journal) collect(ctx context.Context) (batch []*submission, ok bool) {
+	var settle <-chan time.Time
+	if j.unsettled != nil {
+		t := time.NewTimer(settleEvery)
+		defer t.Stop()
+		settle = t.C
+	}
+	if ctx.Err() != nil {
+		return nil, false
+	}
+	select {
+	case s := <-j.urgent:
+		return take(nil, s), true
+	default:
+	}
+	select {
+	case <-ctx.Done():
+		return nil, false
+	case <-settle:
+		return nil, true
+	case s := <-j.urgent:
+		return take(nil, s), true
+	case s := <-j.queue:
+		batch = take(batch, s)
+	}
+	for len(batch) < groupSize {
+		select {
+		case s := <-j.queue:
+			batch = take(batch, s)
+		default:
+			return batch, true
+		}
+	}
+	return batch, true
+}
+
+func take(batch []*submission, s *submission) []*submission {
+	if !s.state.CompareAndSwap(waiting, taken) {
+		return batch
+	}
+	return append(batch, s)
+}
+
+// commit decides a batch: all that is not refused enters the journal in one
+// transaction, or nothing does.
+func (j *Journal) commit(batch []*submission) {
+	if err := j.settle(); err != nil {
+		j.refuse(batch, "the journal recovers from a failed write")
+		return
+	}
+	if len(batch) == 0 {
+		return
+	}
+	g, outcomes, err := j.apply(batch)
+	if err != nil {
+		j.log.Error("journal write failed, nothing was written", "err", err)
+		j.reset()
+		j.refuse(batch, "the journal cannot be written")
+		return
+	}
+	g.batch, g.outcomes = batch, outcomes
+	if !g.dirty {
+		if g.w.exec("rollback", "ROLLBACK") != nil {
+			j.reset()
+		}
+		j.answer(g, true)
+		return
+	}
+	if err := g.w.exec("commit", "COMMIT"); err != nil {
+		j.doubt(g, err)
+		return
+	}
+	j.publish(g)
+	j.answer(g, true)
+}
+
+// apply runs the batch inside a new transaction, up to but without the COMMIT.
+func (j *Journal) apply(batch []*submission) (*group, []outcome, error) {
+	g, err := j.begin()
+	if err != nil {
+		return nil, nil, err
+	}
+	outcomes := make([]outcome, len(batch))
+	for i, s := range batch {
+		outcomes[i].entry, outcomes[i].err = s.apply(g)
+		if g.err != nil {
+			return nil, nil, g.err
+		}
+	}
+	if g.dirty {
+		g.finish()
+	}
+	return g, outcomes, g.err
+}
+
+// publish makes a committed group known: to the listener first, then to
+// readers.
+func (j *Journal) publish(g *group) {
+	j.commits++
+	if len(g.entries) > 0 && j.cfg.Committed != nil {
+		j.cfg.Committed(g.entries)
+	}
+	j.told.Store(g.next)
+}
+
+// answer gives each submission of a decided group its outcome. Of a group that
+// is not in the journal nothing stands, not even its refusals: they may have
+// been judged by what was lost.
+func (j *Journal) answer(g *group, written bool) {
+	if !written {
+		j.refuse(g.batch, "the journal cannot be written")
+		return
+	}
+	for i, s := range g.batch {
+		j.flight.add(s.request, -1)
+		s.done <- g.outcomes[i]
+	}
+}
+
+func (j *Journal) refuse(batch []*submission, detail string) {
+	for _, s := range batch {
+		j.flight.add(s.request, -1)
+		s.done <- outcome{err: unwritten(detail)}
+	}
+}
+
+// reset drops the connection, and with it an open transaction.
+func (j *Journal) reset() {
+	if j.conn != nil {
+		j.conn.drop()
+		j.conn = nil
+	}
+}
+
+// doubt handles a COMMIT that failed. If its effect can be found out at once
+// the callers get the truth; else they get ErrUnknown, and the writer keeps
+// trying.
+func (j *Journal) doubt(g *group, cause error) {
+	j.log.Error("journal commit failed, its outcome is not known", "err", cause)
+	j.unsettled = g
+	if j.settle() == nil {
+		return
+	}
+	for i, s := range g.batch {
+		if g.outcomes[i].err != nil { // refused, so it was not in the transaction
+			g.outcomes[i].err = unwritten("the journal cannot be written")
+		} else {
+			g.outcomes[i].err = unknown(cause)
+		}
+		s.done <- g.outcomes[i]
+	}
+	g.answered = true
+}
+
+// settle finds out what the last failed COMMIT did, if there was one, by the
+// number of transactions that the journal counts. Only after a further COMMIT
+// that succeeds is the answer final (see the package comment).
+func (j *Journal) settle() error {
+	g := j.unsettled
+	if g == nil {
+		return nil
+	}
+	j.reset()
+	commits, err := j.touch()
+	if err != nil {
+		j.log.Error("journal cannot be written", "err", err)
+		return err
+	}
+	written := commits == j.commits+1
+	if !written && commits != j.commits {
+		j.foreign = true
+	}
+	j.unsettled = nil
+	j.log.Warn("journal recovered from a failed commit", "written", written)
+	if written {
+		j.publish(g)
+	}
+	j.settled(g, written)
+	return nil
+}
+
+// settled ends the flight of a group whose outcome is known at last.
+func (j *Journal) settled(g *group, written bool) {
+	if !g.answered {
+		j.answer(g, written)
+		return
+	}
+	for _, s := range g.batch {
+		j.flight.add(s.request, -1)
+	}
+}
+
+// touch commits a transaction that changes nothing of meaning and gives the
+// number of transactions that the journal counts. (It must change something:
+// SQLite does not write, and so does not flush, what stays the same.)
+func (j *Journal) touch() (commits uint64, err error) {
+	w, err := j.connect()
+	if err != nil {
+		return 0, err
+	}
+	defer func() {
+		if err != nil {
+			j.reset()
+		}
+	}()
+	if err := w.exec("begin", "BEGIN IMMEDIATE"); err != nil {
+		return 0, err
+	}
+	row, err := w.row("SELECT commits FROM counter")
+	if err != nil {
+		return 0, err
+	}
+	if err := row.Scan(&commits); err != nil {
+		return 0, err
+	}
+	if err := w.exec("exec", "UPDATE counter SET touches = touches + 1"); err != nil {
+		return 0, err
+	}
+	return commits, w.exec("commit", "COMMIT")
+}
+
+func (j *Journal) connect() (*writeConn, error) {
+	if j.conn != nil {
+		return j.conn, nil
+	}
+	w, err := newWriteConn(j.write, j.cfg.fault)
+	if err != nil {
+		return nil, err
+	}
+	j.conn = w
+	return w, nil
+}
