@@ -4,6 +4,8 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"math/bits"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -64,6 +66,29 @@ func parseLogText(s string) (*logText, error) {
 	return l, nil
 }
 
+// before is the root of the tree of all leaves before this one: the proof holds
+// the subtrees to the left of its leaf. The proof must be valid in a tree of
+// the given size, and the index not 0.
+func (l *logText) before(size uint64) (root [32]byte) {
+	var left []tlog.Hash // from the top down
+	for lo, hi, i := uint64(0), size, len(l.hashes)-1; hi-lo > 1; i-- {
+		k := uint64(1) << (bits.Len64(hi-lo-1) - 1) // the left half, RFC 6962 section 2.1
+		if l.index < lo+k {
+			hi = lo + k
+			continue
+		}
+		left, lo = append(left, l.hashes[i]), lo+k
+	}
+	for i, h := range slices.Backward(left) {
+		if i == len(left)-1 {
+			root = h
+			continue
+		}
+		root = tlog.NodeHash(h, root)
+	}
+	return root
+}
+
 // parseNumber reads a canonical decimal below 2^63.
 func parseNumber(s string) (uint64, error) {
 	n, err := strconv.ParseInt(s, 10, 64)
@@ -88,6 +113,8 @@ type Checkpoint struct {
 	Root   [32]byte
 	Key    [32]byte // the Ed25519 key that signed it
 	Note   string   // the signed note, verbatim
+
+	signature string // the base64 of the signature by Key; "" unless verified
 }
 
 // ParseCheckpoint reads a signed checkpoint and verifies that key signed it
@@ -102,10 +129,11 @@ func ParseCheckpoint(signed string, key [32]byte) (*Checkpoint, error) {
 		return nil, err
 	}
 	policy := torchwood.ThresholdPolicy(2, torchwood.OriginPolicy(tree.Origin), torchwood.SingleVerifierPolicy(v))
-	if _, _, err := torchwood.VerifyCheckpoint([]byte(signed), policy); err != nil {
-		return nil, errors.New("the checkpoint is not signed by the key of the signer leaf")
+	_, n, err := torchwood.VerifyCheckpoint([]byte(signed), policy)
+	if err != nil {
+		return nil, errors.New("the checkpoint is not signed by the epoch's key under the name of its origin")
 	}
-	return &Checkpoint{tree.Origin, uint64(tree.N), tree.Hash, key, signed}, nil
+	return &Checkpoint{tree.Origin, uint64(tree.N), tree.Hash, key, signed, n.Sigs[0].Base64}, nil
 }
 
 // epochVerifier is the C2SP signed-note verifier of an epoch's checkpoint key.
