@@ -1,0 +1,163 @@
+package td_test
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/terradourada/td"
+
+// floors is the plan of the house, bottom up: a package imports packages of
+// lower floors only, and every package stands on one.
+var floors = [][]string{
+	0: {"protocol"},
+	1: {"claim", "claim/internal/srsgen", "api", "internal/config"},
+	2: {"receipt", "internal/keyholder", "internal/session", "internal/journal", "internal/ledger", "internal/prover"},
+	3: {"client", "internal/control", "internal/gate"},
+	4: {"internal/server"},
+	5: {"cmd/td"},
+}
+
+// keys names the only packages that may import what stands before them; a name
+// that ends in a slash covers everything below it, and the longest one counts.
+var keys = map[string][]string{
+	"unsafe":                       {},
+	"C":                            {},
+	"log":                          {},
+	"math/rand":                    {},
+	"math/rand/v2":                 {"client"}, // jitter of retries
+	"os/exec":                      {"internal/keyholder", "internal/prover", "cmd/td"},
+	"net/http":                     {"client", "internal/prover", "internal/server", "cmd/td"},
+	"database/sql":                 {"internal/journal"},
+	"crypto/hmac":                  {"internal/keyholder"},
+	"crypto/ed25519":               {"internal/keyholder", "receipt", "internal/ledger"},
+	"filippo.io/torchwood":         {"receipt", "internal/ledger"},
+	"github.com/cloudflare/circl/": {"internal/keyholder"},
+	"github.com/consensys/gnark-crypto/ecc/bls12-381/fr": {"protocol", "claim"},
+	"github.com/consensys/gnark-crypto/":                 {"claim", "claim/internal/srsgen"},
+	"github.com/consensys/gnark/":                        {"claim"},
+	"github.com/crate-crypto/go-eth-kzg":                 {"claim/internal/srsgen"},
+	"github.com/danielgtaylor/huma/":                     {"internal/server"},
+	"github.com/go-json-experiment/":                     {"protocol"},
+	"github.com/pelletier/go-toml/":                      {"internal/config"},
+	"github.com/pressly/goose/":                          {"internal/journal"},
+	"github.com/spf13/":                                  {"cmd/td"},
+	"github.com/transparency-dev/":                       {"internal/ledger"},
+	"golang.org/x/mod/":                                  {"receipt", "internal/ledger"},
+	"golang.org/x/term":                                  {"cmd/td"},
+	"golang.org/x/sync/":                                 {"claim", "internal/prover", "cmd/td"},
+	"golang.org/x/sys/":                                  {"internal/keyholder", "internal/prover", "internal/journal", "cmd/td"},
+	"modernc.org/":                                       {"internal/journal"},
+	"k8s.io/klog/":                                       {"internal/ledger"},
+}
+
+// TestFloors reads the import lines of every package itself: a test that ran
+// "go list" would be answered from the cache after a forbidden import.
+func TestFloors(t *testing.T) {
+	floorOf := map[string]int{}
+	for i, packages := range floors {
+		for _, p := range packages {
+			floorOf[p] = i
+		}
+	}
+	seen := map[string]bool{}
+	eachFile(t, func(pkg, file string, f *ast.File) {
+		floor, ok := floorOf[pkg]
+		if !ok {
+			t.Errorf("%s: package %s stands on no floor", file, pkg)
+			return
+		}
+		seen[pkg] = true
+		for _, spec := range f.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if own, ok := strings.CutPrefix(imported, module+"/"); ok {
+				if target, ok := floorOf[own]; !ok || target >= floor {
+					t.Errorf("%s: %s (floor %d) may not import %s", file, pkg, floor, own)
+				}
+				continue
+			}
+			checkKey(t, file, pkg, imported)
+		}
+	})
+	for p := range floorOf {
+		if !seen[p] {
+			t.Errorf("the plan names package %s, which does not exist", p)
+		}
+	}
+}
+
+func checkKey(t *testing.T, file, pkg, imported string) {
+	t.Helper()
+	holders, locked := keyHolders(imported)
+	switch {
+	case locked && !slices.Contains(holders, pkg):
+		t.Errorf("%s: %s may not import %s", file, pkg, imported)
+	case !locked && strings.Contains(strings.Split(imported, "/")[0], "."):
+		t.Errorf("%s: module of %s has no key: every direct dependency is imported by one named package", file, imported)
+	}
+}
+
+func keyHolders(imported string) ([]string, bool) {
+	best, holders := "", []string(nil)
+	for k, h := range keys {
+		match := imported == k || strings.HasSuffix(k, "/") && strings.HasPrefix(imported+"/", k)
+		if match && len(k) > len(best) {
+			best, holders = k, h
+		}
+	}
+	return holders, best != ""
+}
+
+// TestPackageDocs wants one package comment in every package.
+func TestPackageDocs(t *testing.T) {
+	docs := map[string]int{}
+	eachFile(t, func(pkg, _ string, f *ast.File) {
+		docs[pkg] += 0
+		if f.Doc != nil && strings.HasPrefix(f.Doc.Text(), "Package ") || f.Name.Name == "main" && f.Doc != nil && strings.HasPrefix(f.Doc.Text(), "Command ") {
+			docs[pkg]++
+		}
+	})
+	for pkg, n := range docs {
+		if n != 1 {
+			t.Errorf("package %s has %d package comments, want 1", pkg, n)
+		}
+	}
+}
+
+func eachFile(t *testing.T, visit func(pkg, file string, f *ast.File)) {
+	t.Helper()
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		if d.IsDir() {
+			if name != "." && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata" || name == "tools" || name == "docs") {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return nil
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly|parser.ParseComments)
+		if err != nil {
+			return err
+		}
+		visit(path.Dir(filepath.ToSlash(name)), name, f)
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}

@@ -1,0 +1,110 @@
+package control
+
+import (
+	"context"
+	"sync"
+
+	"github.com/terradourada/td/protocol"
+)
+
+// Counts are the figures of an epoch-close leaf.
+type Counts struct {
+	Issued, Accepted, Rejected, Expired uint64
+}
+
+// Epoch is one key set and what it has issued.
+type Epoch struct {
+	number  uint64
+	id      protocol.EpochID
+	signer  Signer
+	tagger  Tagger
+	suspect chan struct{} // closed by Destroy
+	once    sync.Once
+
+	mu       sync.Mutex // guards what follows
+	issued   []protocol.Digest
+	counts   Counts
+	finished bool
+}
+
+func newEpoch(number uint64, s Signer, t Tagger) *Epoch {
+	return &Epoch{number: number, id: s.EpochID(), signer: s, tagger: t, suspect: make(chan struct{})}
+}
+
+// ID names the epoch; its signer drew it.
+func (e *Epoch) ID() protocol.EpochID { return e.id }
+
+// Number counts the epochs of a deployment from 1.
+func (e *Epoch) Number() uint64 { return e.number }
+
+// Issue has the tagger number and tag a draft.
+func (e *Epoch) Issue(ctx context.Context, draft *protocol.EncodedPayload) (protocol.EncodedPayload, protocol.Tag, error) {
+	return e.tagger.Issue(ctx, draft)
+}
+
+// Anchor has the signer anchor a payload.
+func (e *Epoch) Anchor(ctx context.Context, p *protocol.EncodedPayload) (protocol.Anchor, error) {
+	return e.signer.Anchor(ctx, p)
+}
+
+// Redeem has the tagger redeem a payload's tag, at most once.
+func (e *Epoch) Redeem(ctx context.Context, p *protocol.EncodedPayload, tag protocol.Tag) (protocol.Redemption, error) {
+	return e.tagger.Redeem(ctx, p, tag)
+}
+
+// Cancel makes the tagger forget a request.
+func (e *Epoch) Cancel(ctx context.Context, id protocol.RequestID) error {
+	return e.tagger.Cancel(ctx, id)
+}
+
+// Destroy ends the epoch on suspicion, at once and for good.
+func (e *Epoch) Destroy() { e.once.Do(func() { close(e.suspect) }) }
+
+// Issued records a request that got its tag and anchor; seq is its number in
+// the epoch, counted from 1. It reports false when the epoch has already
+// ended: the request must not be handed out.
+func (e *Epoch) Issued(seq uint64, d protocol.Digest) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.finished {
+		return false
+	}
+	for uint64(len(e.issued)) < seq {
+		e.issued = append(e.issued, protocol.Digest{})
+	}
+	e.issued[seq-1] = d
+	e.counts.Issued++
+	return true
+}
+
+// Ended counts the end of a session. Whatever was issued and did not end as
+// accepted, rejected or expired is invalidated.
+func (e *Epoch) Ended(how protocol.Phase) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	switch how {
+	case protocol.PhaseAccepted:
+		e.counts.Accepted++
+	case protocol.PhaseRejected:
+		e.counts.Rejected++
+	case protocol.PhaseExpired:
+		e.counts.Expired++
+	default:
+	}
+}
+
+// finish gives the figures of the close leaf; nothing is issued after it.
+// Numbers the tagger gave out to requests that never got an anchor are left
+// out.
+func (e *Epoch) finish() (Counts, []protocol.Digest) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.finished = true
+	kept := e.issued[:0]
+	for _, d := range e.issued {
+		if d != (protocol.Digest{}) {
+			kept = append(kept, d)
+		}
+	}
+	return e.counts, kept
+}

@@ -1,0 +1,288 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"runtime"
+	"sync"
+	"time"
+
+	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/session"
+	"github.com/terradourada/td/protocol"
+)
+
+// Epoch is one key set in force. Calls fail, and never hang, once a keyholder
+// is gone.
+type Epoch interface {
+	ID() protocol.EpochID
+	Number() uint64
+	Issue(ctx context.Context, draft *protocol.EncodedPayload) (protocol.EncodedPayload, protocol.Tag, error)
+	Anchor(ctx context.Context, p *protocol.EncodedPayload) (protocol.Anchor, error)
+	Redeem(ctx context.Context, p *protocol.EncodedPayload, tag protocol.Tag) (protocol.Redemption, error)
+	Cancel(ctx context.Context, id protocol.RequestID) error
+	// Issued records what was anchored under seq; false means that the epoch
+	// has ended and the request must not be handed out.
+	Issued(seq uint64, d protocol.Digest) bool
+	// Ended counts how one of its sessions ended.
+	Ended(how protocol.Phase)
+	// Destroy ends the epoch on suspicion, at once.
+	Destroy()
+}
+
+// Epochs gives the key sets of this instance. Active fails with draining while
+// there is none; Find knows every epoch that is ACTIVE or DRAINING.
+type Epochs interface {
+	Active() (Epoch, error)
+	Find(id protocol.EpochID) (Epoch, bool)
+}
+
+// ErrUnknown in a journal's error means that the acceptance may or may not be
+// committed; without it an error means that it surely is not.
+var ErrUnknown = errors.New("outcome of the commit is unknown")
+
+// Acceptance is what one journal transaction decides over.
+type Acceptance struct {
+	Leaf         protocol.Accepted
+	Claim        string
+	HasNullifier bool
+	Scope        protocol.Element
+	Nullifier    protocol.Nullifier
+	ProofDigest  protocol.Digest
+}
+
+// Record is one committed leaf.
+type Record struct {
+	Seq  uint64
+	Leaf []byte
+}
+
+// Journal is the truth. Accept is one transaction that asks control again; its
+// refusals carry one of the codes frozen, invalidated, nullifier_used,
+// conflict, or ledger_unavailable when it surely was not written. The lookups
+// give not_found.
+type Journal interface {
+	Accept(ctx context.Context, now time.Time, a *Acceptance) (seq uint64, err error)
+	Accepted(ctx context.Context, id protocol.RequestID) (Record, error)
+	ClaimLeaf(ctx context.Context, vk protocol.Digest) (Record, error)
+	EpochLeaf(ctx context.Context, id protocol.EpochID) (Record, error)
+	EpochLeafByKey(ctx context.Context, checkpointKey [32]byte) (Record, error)
+	Withdrawals(ctx context.Context, epoch protocol.EpochID, vk protocol.Digest) ([]Record, error)
+}
+
+// Holds answers from memory what is frozen for a claim, and whether the journal
+// takes writes. The journal's own transaction decides in the end.
+type Holds interface {
+	IssueHeld(vk protocol.Digest) bool
+	AcceptHeld(vk protocol.Digest) bool
+	Writable() bool
+}
+
+// Published is a checkpoint that the world may see.
+type Published struct {
+	Note []byte
+	Size uint64
+	Root [32]byte
+	Key  [32]byte // of the epoch that signed it
+}
+
+// Ledger is the projection. Await returns a published checkpoint that covers
+// the leaf; Proof is the C2SP tlog-proof text of a leaf under it.
+type Ledger interface {
+	Lag() uint64
+	Await(ctx context.Context, seq uint64) (Published, error)
+	Proof(ctx context.Context, cp Published, seq uint64) (string, error)
+}
+
+// Job is what a prover gets; see section 9 for what that tells it.
+type Job struct {
+	Statement  *claim.Statement
+	Inputs     []protocol.Element
+	Assignment *claim.Assignment
+	Tag        protocol.Tag
+	Deadline   time.Time
+}
+
+// Prover proves a job and returns the proof and the tag. Errors carry
+// overloaded, prover_timeout or prover_bad_response.
+type Prover interface {
+	Prove(ctx context.Context, job *Job) (proof []byte, tag protocol.Tag, err error)
+}
+
+// Claim is one claim in force: it may be issued once its leaf is committed.
+type Claim struct {
+	ID          claim.ID
+	List        *claim.List // nil for claims without one
+	Key         *claim.VerifyingKey
+	Fingerprint protocol.Digest
+}
+
+func (c *Claim) key() claimKey {
+	if c.List == nil {
+		return claimKey{id: c.ID}
+	}
+	return claimKey{c.ID, c.List.ID()}
+}
+
+// Outcome is what became of one call, for logs, metrics and detectors. It holds
+// nothing of the event and neither tag nor proof.
+type Outcome struct {
+	Operation string // open, accept, push
+	Code      protocol.Code
+	Claim     string // "" if it was not known yet
+	RequestID protocol.RequestID
+	Err       error // for the log
+}
+
+// Config is what a [Gate] needs; fields are required unless they say otherwise.
+type Config struct {
+	Epochs   Epochs
+	Sessions *session.Table
+	Journal  Journal
+	Holds    Holds
+	Ledger   Ledger
+	Prover   Prover // nil: push is refused with overloaded
+	Claims   []Claim
+	Instance protocol.InstanceID
+	Policy   uint32 // revision of claims and limits, goes into payloads
+	Log      *slog.Logger
+
+	DefaultTTL    time.Duration // 0 means protocol.DefaultTTL
+	MaxLag        uint64        // leaves the projection may be behind; 0 means 4,096
+	VerifyWorkers int           // proofs verified at a time; 0 means one per processor
+	MaxPush       int           // pushed events in work; 0 means 64
+
+	// Observe is told of every outcome, once a call. May be nil.
+	Observe func(Outcome)
+}
+
+// Gate is the machine. Its methods may be called from any goroutine.
+type Gate struct {
+	cfg    Config
+	claims map[claimKey]*Claim
+	nobody *session.Session // stands in for ids nobody knows
+	verify chan struct{}    // one place per verification at a time
+	push   chan struct{}    // one place per pushed event in work
+
+	ctx  context.Context // ends when the gate stops: for work that outlives its call
+	stop context.CancelFunc
+	work sync.WaitGroup
+}
+
+type claimKey struct {
+	id   claim.ID
+	list protocol.ListID
+}
+
+// New makes a gate; it starts nothing, but see [Gate.Run].
+func New(cfg Config) *Gate {
+	if cfg.DefaultTTL == 0 {
+		cfg.DefaultTTL = protocol.DefaultTTL * time.Millisecond
+	}
+	if cfg.MaxLag == 0 {
+		cfg.MaxLag = 4096
+	}
+	if cfg.VerifyWorkers == 0 {
+		cfg.VerifyWorkers = runtime.GOMAXPROCS(0)
+	}
+	if cfg.MaxPush == 0 {
+		cfg.MaxPush = 64
+	}
+	if cfg.Observe == nil {
+		cfg.Observe = func(Outcome) {}
+	}
+	g := &Gate{
+		cfg:    cfg,
+		claims: make(map[claimKey]*Claim, len(cfg.Claims)),
+		nobody: &session.Session{Client: randomDigest(), Salt: protocol.Salt(randomDigest()), TagHash: protocol.TagElement(protocol.Tag(randomDigest()))},
+		verify: make(chan struct{}, cfg.VerifyWorkers),
+		push:   make(chan struct{}, cfg.MaxPush),
+	}
+	for i := range cfg.Claims {
+		c := &cfg.Claims[i]
+		g.claims[c.key()] = c
+	}
+	g.ctx, g.stop = context.WithCancel(context.Background())
+	return g
+}
+
+// sweepEvery is how often deadlines are looked at; a session may live that
+// much longer in the core, never in the tagger.
+const sweepEvery = 200 * time.Millisecond
+
+// Run expires sessions until ctx ends, then stops what calls have left in work
+// (pushed events, unknown commits) and waits for it. Calls that are still
+// running are the caller's to wait for before that.
+func (g *Gate) Run(ctx context.Context) error {
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			g.stop()
+			g.work.Wait()
+			return nil
+		case now := <-tick.C:
+			g.expire(now)
+		}
+	}
+}
+
+func (g *Gate) expire(now time.Time) {
+	for _, s := range g.cfg.Sessions.Due(now) {
+		g.step(g.ctx, s, protocol.EventExpire{}, protocol.Digest{})
+	}
+}
+
+// EpochEnded invalidates the sessions of an epoch that is dead in the journal.
+func (g *Gate) EpochEnded(id protocol.EpochID) {
+	for _, s := range g.cfg.Sessions.OfEpoch(id) {
+		g.step(g.ctx, s, protocol.EventInvalidate{Reason: protocol.CodeInvalidated}, protocol.Digest{})
+	}
+}
+
+// step puts an event to a session and does what needs no answer: it counts the
+// end of a session, cancels its tag, destroys a distrusted epoch. The other
+// effects are the caller's.
+func (g *Gate) step(ctx context.Context, s *session.Session, e protocol.Event, proof protocol.Digest) ([]protocol.Effect, protocol.Code, protocol.State) {
+	open := s.View().Open
+	effects, code, state, ended := s.Step(e, proof)
+	if open == nil {
+		return effects, code, state
+	}
+	epoch, live := g.cfg.Epochs.Find(open.Epoch)
+	if !live {
+		return effects, code, state
+	}
+	if ended {
+		epoch.Ended(state.Phase)
+	}
+	for _, effect := range effects {
+		switch effect {
+		case protocol.EffectCancel:
+			if err := epoch.Cancel(context.WithoutCancel(ctx), s.ID); err != nil {
+				g.cfg.Log.Debug("tag not cancelled", "request_id", s.ID.String(), "err", err)
+			}
+		case protocol.EffectDestroyEpoch:
+			g.cfg.Log.Error("core and tagger disagree; epoch destroyed", "epoch", open.Epoch.String(), "request_id", s.ID.String())
+			epoch.Destroy()
+		default:
+		}
+	}
+	return effects, code, state
+}
+
+// observe tells the outcome of one call.
+func (g *Gate) observe(op string, id protocol.RequestID, c claim.ID, err error) {
+	g.cfg.Observe(Outcome{Operation: op, Code: protocol.CodeOf(err), Claim: string(c), RequestID: id, Err: err})
+}
+
+func has(effects []protocol.Effect, e protocol.Effect) bool {
+	for _, x := range effects {
+		if x == e {
+			return true
+		}
+	}
+	return false
+}

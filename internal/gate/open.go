@@ -1,0 +1,204 @@
+package gate
+
+import (
+	"context"
+	"crypto/rand"
+	"time"
+
+	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/session"
+	"github.com/terradourada/td/protocol"
+)
+
+// Open issues a challenge for a commitment (pull).
+func (g *Gate) Open(ctx context.Context, req OpenRequest) (ch *Challenge, err error) {
+	var id protocol.RequestID
+	defer func() { g.observe("open", id, req.Claim, err) }()
+	params, err := claim.ParseParams(req.Claim, req.Params)
+	if err != nil {
+		return nil, err
+	}
+	st, err := claim.NewStatement(params, req.Commitment)
+	if err != nil {
+		return nil, err
+	}
+	is, err := g.issue(ctx, protocol.ModePull, st, req.TTL, req.Client)
+	if err != nil {
+		return nil, err
+	}
+	id = is.session.ID
+	return &Challenge{
+		RequestID:  id,
+		Payload:    is.open.Payload,
+		Anchor:     is.open.Anchor,
+		Tag:        is.tag,
+		Inputs:     is.inputs,
+		ClientSalt: is.session.Salt,
+		ExpiresAt:  is.deadline,
+	}, nil
+}
+
+// issued is a request that was just handed out.
+type issued struct {
+	session  *session.Session
+	open     *session.Open
+	tag      protocol.Tag
+	inputs   []protocol.Element
+	deadline time.Time
+}
+
+// issue is the one way a request comes to be: a hold, a missing epoch or a
+// full table refuses it before any key is used; then the tagger numbers and
+// tags the payload, the signer anchors the very same bytes, and the session is
+// kept.
+func (g *Gate) issue(ctx context.Context, mode protocol.Mode, st *claim.Statement, ttl time.Duration, client string) (*issued, error) {
+	c, err := g.claimOf(st.Params())
+	if err != nil {
+		return nil, err
+	}
+	if ttl, err = g.lifetime(ttl); err != nil {
+		return nil, err
+	}
+	epoch, epochErr := g.cfg.Epochs.Active()
+	if err := g.mayOpen(c, epochErr); err != nil {
+		return nil, err
+	}
+	if err := g.cfg.Sessions.Reserve(); err != nil {
+		return nil, err
+	}
+	is, err := g.anchor(ctx, epoch, g.draft(mode, st, c, epoch, ttl), client)
+	if err != nil {
+		g.cfg.Sessions.Release()
+		return nil, err
+	}
+	is.open.Claim = string(st.Claim())
+	is.open.Params = st.Params().Bytes()
+	is.inputs = st.Inputs(is.open.Anchor, protocol.ContextElement(&is.open.Payload), is.session.TagHash)
+	return is, g.keep(ctx, epoch, is)
+}
+
+// keep puts an anchored request into the table, unless its epoch has ended
+// meanwhile.
+func (g *Gate) keep(ctx context.Context, epoch Epoch, is *issued) error {
+	payload, err := protocol.ParsePayload(is.open.Payload[:])
+	if err != nil {
+		g.cfg.Sessions.Release()
+		return protocol.Wrap(protocol.CodeInternal, "", err)
+	}
+	live := epoch.Issued(payload.Seq, protocol.IssuedDigest(is.session.ID, &is.open.Payload, is.open.Anchor))
+	code := g.cfg.Sessions.Add(is.session, is.open, is.deadline, protocol.EventIssued{EpochLive: live})
+	if code == protocol.CodeNone && !g.stillLive(epoch) {
+		// The epoch ended between the two lines above: its sessions have been
+		// listed for invalidation already, perhaps without this one.
+		g.step(ctx, is.session, protocol.EventInvalidate{Reason: protocol.CodeInvalidated}, protocol.Digest{})
+		code = protocol.CodeInvalidated
+	}
+	if code != protocol.CodeNone {
+		return protocol.Fail(code, "the epoch ended while the request was issued; ask again")
+	}
+	return nil
+}
+
+func (g *Gate) stillLive(epoch Epoch) bool {
+	_, live := g.cfg.Epochs.Find(epoch.ID())
+	return live
+}
+
+// mayOpen asks the lifecycle whether a new request may be opened now.
+func (g *Gate) mayOpen(c *Claim, epochErr error) error {
+	_, _, code := protocol.Step(protocol.State{}, protocol.EventOpen{
+		Frozen:             g.cfg.Holds.IssueHeld(c.Fingerprint),
+		NoEpoch:            epochErr != nil,
+		JournalUnavailable: !g.cfg.Holds.Writable(),
+	})
+	switch code {
+	case protocol.CodeNone:
+		return nil
+	case protocol.CodeFrozen:
+		return protocol.Fail(code, "new requests are on hold")
+	case protocol.CodeDraining:
+		return protocol.Wrap(code, "no epoch is active at the moment", epochErr)
+	default:
+		return protocol.Fail(code, "the journal does not take writes at the moment")
+	}
+}
+
+// claimOf finds the claim in force that the parameters are about.
+func (g *Gate) claimOf(p *claim.Params) (*Claim, error) {
+	list, _ := p.List()
+	c, ok := g.claims[claimKey{p.Claim(), list}]
+	if !ok {
+		return nil, protocol.Fail(protocol.CodeUnknownClaim, "this server does not offer the claim, or not for this list")
+	}
+	if c.List != nil {
+		return c, p.CheckList(c.List)
+	}
+	return c, nil
+}
+
+func (g *Gate) lifetime(ttl time.Duration) (time.Duration, error) {
+	if ttl == 0 {
+		return g.cfg.DefaultTTL, nil
+	}
+	if ttl < protocol.MinTTL*time.Millisecond || ttl > protocol.MaxTTL*time.Millisecond {
+		return 0, protocol.Failf(protocol.CodeMalformedRequest, "ttl_ms must be from %d to %d", protocol.MinTTL, protocol.MaxTTL)
+	}
+	return ttl, nil
+}
+
+// draft is the payload before the tagger has numbered it; the client
+// commitment is filled in by anchor.
+func (g *Gate) draft(mode protocol.Mode, st *claim.Statement, c *Claim, epoch Epoch, ttl time.Duration) protocol.Payload {
+	return protocol.Payload{
+		Mode:        mode,
+		RequestID:   randomRequestID(),
+		Nonce:       protocol.Nonce(randomDigest()),
+		EpochID:     epoch.ID(),
+		EpochNumber: epoch.Number(),
+		IssuedAt:    uint64(time.Now().UnixMilli()),
+		TTL:         uint32(ttl.Milliseconds()),
+		Policy:      g.cfg.Policy,
+		Commitment:  st.Commitment(),
+		VK:          c.Fingerprint,
+		Statement:   st.Digest(),
+		Instance:    g.cfg.Instance,
+	}
+}
+
+// anchor takes a draft through tagger and signer.
+func (g *Gate) anchor(ctx context.Context, epoch Epoch, p protocol.Payload, client string) (*issued, error) {
+	salt := protocol.Salt(randomDigest())
+	p.Client = protocol.ClientCommitment(salt, client)
+	draft := p.Encode()
+	// The deadline counts from before the tagger's own, so that the core never
+	// thinks a request alive for longer than it was meant to be.
+	deadline := time.Now().Add(time.Duration(p.TTL) * time.Millisecond)
+	payload, tag, err := epoch.Issue(ctx, &draft)
+	if err != nil {
+		return nil, err
+	}
+	a, err := epoch.Anchor(ctx, &payload)
+	if err != nil {
+		if cancelErr := epoch.Cancel(context.WithoutCancel(ctx), p.RequestID); cancelErr != nil {
+			g.cfg.Log.Debug("tag not cancelled", "request_id", p.RequestID.String(), "err", cancelErr)
+		}
+		return nil, err
+	}
+	return &issued{
+		session:  &session.Session{ID: p.RequestID, Client: p.Client, Salt: salt, TagHash: protocol.TagElement(tag)},
+		open:     &session.Open{Payload: payload, Anchor: a, TagHash: protocol.TagElement(tag), Epoch: p.EpochID},
+		tag:      tag,
+		deadline: deadline,
+	}, nil
+}
+
+// randomDigest is 32 bytes of the system's random source, which does not fail.
+func randomDigest() (d protocol.Digest) {
+	_, _ = rand.Read(d[:]) // never returns an error, see crypto/rand
+	return d
+}
+
+func randomRequestID() (id protocol.RequestID) {
+	_, _ = rand.Read(id[:])
+	return id
+}

@@ -1,0 +1,168 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/protocol"
+	"github.com/terradourada/td/receipt"
+)
+
+// proveAttempts is how often a job goes to a prover that answers badly.
+const proveAttempts = 2
+
+// Push commits to an event, opens a request for it and has it proved. It
+// returns once the request is in work; the second result waits for the outcome
+// within its context, and the request goes on whether anybody waits or not.
+func (g *Gate) Push(ctx context.Context, req PushRequest) (p *Pushed, wait func(context.Context) (Accepted, error), err error) {
+	defer func() {
+		if err != nil {
+			g.observe("push", protocol.RequestID{}, req.Claim, err)
+		}
+	}()
+	st, assignment, p, err := commit(req)
+	if err != nil {
+		return nil, nil, err
+	}
+	if g.cfg.Prover == nil {
+		return nil, nil, protocol.Fail(protocol.CodeOverloaded, "this server has no prover; prove on your side")
+	}
+	select {
+	case g.push <- struct{}{}:
+	default:
+		return nil, nil, protocol.Fail(protocol.CodeOverloaded, "too many events wait to be proved")
+	}
+	is, err := g.issue(ctx, protocol.ModePush, st, req.TTL, req.Client)
+	if err != nil {
+		<-g.push
+		return nil, nil, err
+	}
+	p.RequestID = is.session.ID
+	p.Opening.RequestID, p.Opening.ClientSalt = is.session.ID, is.session.Salt
+	job := &Job{Statement: st, Inputs: is.inputs, Assignment: assignment, Tag: is.tag, Deadline: is.deadline}
+	o := &outcome{done: make(chan struct{})}
+	g.work.Go(func() {
+		defer func() { <-g.push; close(o.done) }()
+		o.acc, o.err = g.prove(is, job, req.Client)
+		g.observe("push", p.RequestID, req.Claim, o.err)
+	})
+	return p, o.wait, nil
+}
+
+// outcome is the end of a pushed event; acc and err are set before done closes.
+type outcome struct {
+	done chan struct{}
+	acc  Accepted
+	err  error
+}
+
+func (o *outcome) wait(ctx context.Context) (Accepted, error) {
+	select {
+	case <-o.done:
+		return o.acc, o.err
+	case <-ctx.Done():
+		return Accepted{}, ctx.Err()
+	}
+}
+
+// commit puts the event in canonical form, commits to it and checks that it
+// satisfies the claim, before anything is asked of a keyholder.
+func commit(req PushRequest) (*claim.Statement, *claim.Assignment, *Pushed, error) {
+	params, err := claim.ParseParams(req.Claim, req.Params)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if req.Claim == claim.Group {
+		return nil, nil, nil, protocol.Fail(protocol.CodeMalformedRequest, "this claim is proved by its member only; open a challenge instead")
+	}
+	event, err := protocol.Canonicalize(req.Event)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	blind := claim.NewBlind()
+	cm, assignment, err := claim.Commit(params, event, blind)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	st, err := claim.NewStatement(params, cm)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	if err := st.Check(assignment); err != nil {
+		return nil, nil, nil, err
+	}
+	return st, assignment, &Pushed{Opening: receipt.Opening{Event: string(event), Blind: blind}}, nil
+}
+
+// prove gets a good proof from a prover and hands it in, or ends the request.
+func (g *Gate) prove(is *issued, job *Job, client string) (Accepted, error) {
+	ctx, cancel := context.WithDeadline(g.ctx, job.Deadline)
+	defer cancel()
+	proof, err := g.goodProof(ctx, job)
+	if err != nil {
+		_, code, _ := g.step(ctx, is.session, protocol.EventProverFailed{Code: protocol.CodeOf(err)}, protocol.Digest{})
+		return Accepted{}, protocol.Wrap(code, protocol.DetailOf(err), err)
+	}
+	return g.accept(ctx, &Answer{RequestID: is.session.ID, Tag: job.Tag, Proof: proof, Client: client}, true)
+}
+
+// goodProof asks for a proof until one verifies; a bad answer counts against
+// the prover and the job may go out once more while there is time.
+func (g *Gate) goodProof(ctx context.Context, job *Job) ([]byte, error) {
+	var last error
+	for range proveAttempts {
+		proof, err := g.oneProof(ctx, job)
+		if err == nil {
+			return proof, nil
+		}
+		g.cfg.Log.Warn("prover gave no good proof", "code", protocol.CodeOf(err).String(), "err", err)
+		last = err
+		if !errors.Is(err, protocol.CodeProverBadResponse) && !errors.Is(err, protocol.CodeProverTagMismatch) || ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, last
+}
+
+func (g *Gate) oneProof(ctx context.Context, job *Job) ([]byte, error) {
+	proof, tag, err := g.cfg.Prover.Prove(ctx, job)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return nil, protocol.Wrap(protocol.CodeProverTimeout, "no proof was ready before the deadline", err)
+	case err != nil:
+		return nil, err
+	case !tag.Equal(job.Tag):
+		return nil, protocol.Fail(protocol.CodeProverTagMismatch, "the prover returned another tag")
+	}
+	c, err := g.claimOf(job.Statement.Params())
+	if err != nil {
+		return nil, err
+	}
+	if err := g.verifyProof(c, job.Inputs, proof); err != nil {
+		return nil, protocol.Wrap(protocol.CodeProverBadResponse, "the prover returned a proof that does not verify", err)
+	}
+	return proof, nil
+}
+
+// waitEnded returns once the session is terminal.
+func (g *Gate) waitEnded(ctx context.Context, id protocol.RequestID, longest time.Duration) error {
+	s, known := g.cfg.Sessions.Get(id)
+	if !known {
+		return errNoReceipt
+	}
+	ctx, cancel := context.WithTimeout(ctx, longest)
+	defer cancel()
+	for {
+		state := s.View().State
+		if code, done := state.Outcome(); done && code != protocol.CodeNone {
+			return refusal(code)
+		} else if done {
+			return nil
+		}
+		if err := s.AwaitChange(ctx, state.Phase); err != nil {
+			return err
+		}
+	}
+}

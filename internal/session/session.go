@@ -1,0 +1,277 @@
+// Package session keeps the pending requests of a core: bounded, sharded,
+// expiring, taken at most once, in memory only, so that the end of the process
+// ends them all.
+//
+// A [Session] is one request from issue to ten minutes past its deadline. Its
+// lifecycle is [protocol.Step] and nothing else; this package holds the lock
+// around it. Once a session is terminal it is shrunk to what a repeated answer
+// needs: whose it was, t, the state and the digest of the accepted proof.
+package session
+
+import (
+	"container/heap"
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/terradourada/td/protocol"
+)
+
+// Open is what only a session that is not terminal needs.
+type Open struct {
+	Payload protocol.EncodedPayload
+	Anchor  protocol.Anchor
+	TagHash protocol.Element // t
+	Epoch   protocol.EpochID
+	Claim   string
+	Params  []byte // exact RFC 8785 form
+}
+
+// Session is one request. Its first four fields never change.
+type Session struct {
+	ID      protocol.RequestID
+	Client  protocol.Digest // the client commitment of the payload
+	Salt    protocol.Salt   // opens it
+	TagHash protocol.Element
+
+	table    *Table
+	deadline time.Time
+
+	mu      sync.Mutex // guards what follows; held for a Step, never across I/O
+	state   protocol.State
+	proof   protocol.Digest // SHA-256 of the proof of whoever claimed
+	open    *Open           // nil once terminal
+	changed chan struct{}   // closed at the next change of phase; nil if nobody waits
+}
+
+// View is a session's state at one moment.
+type View struct {
+	State protocol.State
+	Proof protocol.Digest // of whoever claimed, zero before
+	Open  *Open           // nil once terminal; not to be written
+}
+
+// View reads the session.
+func (s *Session) View() View {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return View{State: s.state, Proof: s.proof, Open: s.open}
+}
+
+// Step applies one event. Ended says that this very event ended the session,
+// so that each end is counted once. When an answer claims the session, proof
+// is kept as the digest of its proof.
+func (s *Session) Step(e protocol.Event, proof protocol.Digest) (effects []protocol.Effect, code protocol.Code, state protocol.State, ended bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before := s.state
+	s.state, effects, code = protocol.Step(before, e)
+	if s.state.Phase == before.Phase {
+		return effects, code, s.state, false
+	}
+	if s.state.Phase == protocol.PhaseClaimed {
+		s.proof = proof
+	}
+	if s.changed != nil {
+		close(s.changed)
+		s.changed = nil
+	}
+	ended = s.state.Terminal()
+	if ended {
+		s.open = nil
+		s.table.ended(s)
+	}
+	return effects, code, s.state, ended
+}
+
+// AwaitChange returns once the session has left the phase, or with the
+// context's error.
+func (s *Session) AwaitChange(ctx context.Context, from protocol.Phase) error {
+	s.mu.Lock()
+	if s.state.Phase != from {
+		s.mu.Unlock()
+		return nil
+	}
+	if s.changed == nil {
+		s.changed = make(chan struct{})
+	}
+	changed := s.changed
+	s.mu.Unlock()
+	select {
+	case <-changed:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+const shards = 64
+
+// Config bounds a [Table].
+type Config struct {
+	MaxPending int           // sessions that are not terminal; 0 means 100,000
+	MaxKept    int           // terminal sessions kept for repeated answers; 0 means 200,000
+	Keep       time.Duration // how long past its deadline a terminal session is kept; 0 means 10 min (section 10)
+}
+
+// Table is the set of sessions. The zero value is not usable; see [New].
+type Table struct {
+	cfg     Config
+	pending atomic.Int64
+	shards  [shards]shard
+}
+
+type shard struct {
+	mu   sync.Mutex // guards the shard's maps and queues; taken after a session's own lock, never before it
+	byID map[protocol.RequestID]*Session
+	due  dueHeap    // by deadline, terminal ones included until then
+	kept []*Session // terminal, oldest end first
+}
+
+// New makes an empty table.
+func New(cfg Config) *Table {
+	if cfg.MaxPending == 0 {
+		cfg.MaxPending = 100_000
+	}
+	if cfg.MaxKept == 0 {
+		cfg.MaxKept = 200_000
+	}
+	if cfg.Keep == 0 {
+		cfg.Keep = 10 * time.Minute
+	}
+	t := &Table{cfg: cfg}
+	for i := range t.shards {
+		t.shards[i].byID = make(map[protocol.RequestID]*Session)
+	}
+	return t
+}
+
+// Reserve takes the place of one pending session, overloaded if there is none
+// left. A place that is not used by [Table.Add] goes back by [Table.Release].
+func (t *Table) Reserve() error {
+	if t.pending.Add(1) > int64(t.cfg.MaxPending) {
+		t.pending.Add(-1)
+		return protocol.Fail(protocol.CodeOverloaded, "too many requests are pending")
+	}
+	return nil
+}
+
+// Release gives a reserved place back.
+func (t *Table) Release() { t.pending.Add(-1) }
+
+// Pending is the number of places taken.
+func (t *Table) Pending() int { return int(t.pending.Load()) }
+
+// Add puts a new session under its id and applies its first event. On a
+// refusal, or for an id that is there already (a broken random source), the
+// session is not kept and its place is free again.
+func (t *Table) Add(s *Session, open *Open, deadline time.Time, issued protocol.EventIssued) protocol.Code {
+	state, _, code := protocol.Step(protocol.State{}, issued)
+	sh := t.shard(s.ID)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	if _, taken := sh.byID[s.ID]; taken {
+		code = protocol.CodeInternal
+	}
+	if code != protocol.CodeNone {
+		t.Release()
+		return code
+	}
+	s.table, s.deadline, s.state, s.open = t, deadline, state, open
+	sh.byID[s.ID] = s
+	heap.Push(&sh.due, s)
+	return protocol.CodeNone
+}
+
+// Get finds a session.
+func (t *Table) Get(id protocol.RequestID) (*Session, bool) {
+	sh := t.shard(id)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	s, ok := sh.byID[id]
+	return s, ok
+}
+
+// Due takes off the clock the sessions whose deadline has passed; the caller
+// expires those that are still ISSUED. Terminal sessions past their time are
+// dropped on the way.
+func (t *Table) Due(now time.Time) []*Session {
+	var due []*Session
+	for i := range t.shards {
+		due = t.shards[i].take(due, now, t.cfg.Keep)
+	}
+	return due
+}
+
+func (sh *shard) take(due []*Session, now time.Time, keep time.Duration) []*Session {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	for len(sh.due) > 0 && !sh.due[0].deadline.After(now) {
+		due = append(due, heap.Pop(&sh.due).(*Session))
+	}
+	for len(sh.kept) > 0 && !sh.kept[0].deadline.Add(keep).After(now) {
+		sh.dropOldest()
+	}
+	return due
+}
+
+// OfEpoch lists the sessions of an epoch that are not terminal.
+func (t *Table) OfEpoch(id protocol.EpochID) []*Session {
+	var all []*Session
+	for i := range t.shards {
+		sh := &t.shards[i]
+		sh.mu.Lock()
+		for _, s := range sh.byID {
+			all = append(all, s)
+		}
+		sh.mu.Unlock()
+	}
+	live := all[:0]
+	for _, s := range all {
+		if v := s.View(); v.Open != nil && v.Open.Epoch == id {
+			live = append(live, s)
+		}
+	}
+	return live
+}
+
+func (t *Table) shard(id protocol.RequestID) *shard { return &t.shards[id[0]%shards] }
+
+// ended is called under the session's lock.
+func (t *Table) ended(s *Session) {
+	t.pending.Add(-1)
+	sh := t.shard(s.ID)
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	sh.kept = append(sh.kept, s)
+	if len(sh.kept) > max(1, t.cfg.MaxKept/shards) {
+		sh.dropOldest()
+	}
+}
+
+func (sh *shard) dropOldest() {
+	s := sh.kept[0]
+	sh.kept[0] = nil
+	sh.kept = sh.kept[1:]
+	delete(sh.byID, s.ID)
+}
+
+// dueHeap orders sessions by deadline for container/heap.
+type dueHeap []*Session
+
+func (h dueHeap) Len() int           { return len(h) }
+func (h dueHeap) Less(i, j int) bool { return h[i].deadline.Before(h[j].deadline) }
+func (h dueHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+
+// Push is container/heap's.
+func (h *dueHeap) Push(x any) { *h = append(*h, x.(*Session)) }
+
+// Pop is container/heap's.
+func (h *dueHeap) Pop() any {
+	old := *h
+	s := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	return s
+}
