@@ -1,0 +1,67 @@
+package keyholder
+
+import (
+	"log/slog"
+	"time"
+)
+
+// Config says how children are started and how long they are waited for. The
+// zero value starts the running executable again, which must call [RunChild]
+// first thing in main.
+type Config struct {
+	// Executable is the absolute path of the program to start; empty is the
+	// running one, even if its file has been replaced meanwhile.
+	Executable string
+
+	// Args gives the arguments behind the program's name for kind "signer" or
+	// "tagger"; nil is what [RunChild] takes.
+	Args func(kind string) []string
+
+	// Log is told of starts and ends; nil is nobody.
+	Log *slog.Logger
+
+	// ReadyTimeout bounds a start, AnswerTimeout the answer to one request (a
+	// child that takes longer is killed), CloseGrace how long an orderly end
+	// waits before it kills. 0 is 10 s, 10 s and 1 s.
+	ReadyTimeout  time.Duration
+	AnswerTimeout time.Duration
+	CloseGrace    time.Duration
+
+	// InFlight bounds the requests that one child has not answered yet; 0 is
+	// 1,024.
+	InFlight int
+
+	// Capacity bounds the requests a tagger remembers. Each is remembered until
+	// its deadline, so that capacity / ttl is the rate of issue that can be
+	// kept up. 0 is 262,144.
+	Capacity uint32
+}
+
+func (c Config) withDefaults() Config {
+	if c.Executable == "" {
+		c.Executable = "/proc/self/exe"
+	}
+	if c.Args == nil {
+		c.Args = func(kind string) []string { return []string{childPrefix + kind} }
+	}
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	c.ReadyTimeout = orDefault(c.ReadyTimeout, 10*time.Second)
+	c.AnswerTimeout = orDefault(c.AnswerTimeout, 10*time.Second)
+	c.CloseGrace = orDefault(c.CloseGrace, time.Second)
+	if c.InFlight <= 0 {
+		c.InFlight = 1024
+	}
+	if c.Capacity == 0 {
+		c.Capacity = 1 << 18
+	}
+	return c
+}
+
+func orDefault(d, otherwise time.Duration) time.Duration {
+	if d <= 0 {
+		return otherwise
+	}
+	return d
+}

@@ -1,0 +1,86 @@
+// Package keyholder holds the two programs that hold keys, the signer and the
+// tagger, and the core's side of their sockets.
+//
+// The signer owns the ML-DSA-65 key and the Ed25519 checkpoint key of one
+// epoch, the tagger its HMAC-SHA-256 key and the one-shot table. Each is the
+// running executable started again (see [RunChild]) with an empty environment,
+// /dev/null as its standard streams and one socket as descriptor 3. Keys are
+// born in the child and die with it: process exit is key destruction, and the
+// end of the socket is process exit. Who attacks what is in THREATS.md.
+//
+// The core's side never waits for ever: a call ends with its context, with the
+// death of the child, or after [Config.AnswerTimeout], when a child that does
+// not answer is killed. Deciding when the next epoch starts is not done here.
+//
+// # Frames
+//
+// The socket is a stream of frames of fixed size; numbers are big-endian and
+// whatever a code does not use is zero. Both directions of a frame begin alike:
+//
+//	u64 id | u8 code | 7 zero bytes | body
+//
+// The id correlates: an answer repeats the id of its request, answers come in
+// any order, and the core never uses an id twice. Bodies have 288 bytes in
+// requests to either program and in answers of the tagger, and 64 bytes in
+// answers of the signer, so no answer has room for an ML-DSA signature (3,309
+// bytes).
+//
+// The first request on a socket is start, and only the first:
+//
+//	signer  1 start       u8 len | origin, zero-padded to 255 | u64 epoch number | instance[16]
+//	        2 anchor      payload[256]
+//	        3 checkpoint  u64 size | root[32]
+//	        4 hand-over   epoch id[16] | u64 epoch number | checkpoint key[32]
+//	        5 wipe
+//	tagger  1 start       epoch id[16] | u64 epoch number | u32 capacity
+//	        2 issue       payload[256], sequence number zero
+//	        3 redeem      payload[256] | tag[32]
+//	        4 cancel      request id[16]
+//	        5 cancel all
+//	        6 stats
+//
+// Start is answered by one ready record, the only one on the wire that is not
+// a frame; everything else by a frame:
+//
+//	signer ready  "TDSIGNR1" | epoch id[16] | ML-DSA public key[1952] | checkpoint key[32]
+//	tagger ready  "TDTAGGR1" | epoch id[16] | u64 epoch number
+//
+//	both    1 done
+//	        2 refused
+//	signer  3 anchor      anchor[32]
+//	        4 signature   Ed25519 signature[64]
+//	tagger  3 issued      payload[256] | tag[32]
+//	        4 redemption  u8, the values of protocol.Redemption
+//	        5 stats       the figures of [TaggerStats], u64 each, in their order
+//	        6 full
+//
+// # Refused, and fatal
+//
+// A request is fatal to the child when no honest core can send it: a frame
+// that is not well-formed, a payload that TD/1 forbids, or one of another
+// epoch, number or instance. The core's side checks the same before it sends,
+// so that no mistake in handling a client's request ends an epoch; what still
+// reaches the child that way comes from a core that is broken or not itself.
+//
+// A request is refused, by an answer, when an honest core can be late or
+// careless: a sequence number that was anchored before or is older than the
+// window, an anchor after the wipe, a checkpoint that is no growth, a second
+// hand-over, a request id that is in the table. The refusal tells nothing the
+// core does not know, and ending the epoch would let one mistake end every
+// pending request of every client.
+//
+// To the core, any malformed answer, an answer to no request and the end of the
+// stream are the end of the epoch: the child is killed.
+//
+// # Exit status of a child
+//
+// The standard error of a child is /dev/null: the trace of a panic prints words
+// of the stack. Its exit status says why it ended:
+//
+//	0  the core closed the socket
+//	2  panic, or not started by the core
+//	3  malformed frame or record
+//	4  payload that no honest core sends
+//	5  a signature of its own did not verify
+//	6  the socket failed
+package keyholder

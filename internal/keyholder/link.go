@@ -1,0 +1,298 @@
+package keyholder
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/terradourada/td/protocol"
+)
+
+// ErrRefused is the cause of an error when the child answered that it will not
+// do what was asked, and lives on.
+var ErrRefused = errors.New("refused")
+
+// ErrClosed is the cause of an error after Close.
+var ErrClosed = errors.New("closed")
+
+var (
+	errEnded  = errors.New("child ended")
+	errSilent = errors.New("child did not answer in time")
+	errBreach = errors.New("child broke the protocol")
+)
+
+// link is the core's side of one child. Calls come from any goroutine; one
+// goroutine writes, one reads and one waits for the process.
+//
+//	up --Close--> down (ErrClosed) ----> done
+//	 `--any fault--> down, killed -----> done
+//
+// down means that no call succeeds any more, done that the process is gone.
+type link struct {
+	kind             string
+	cfg              Config
+	child            *child
+	requests, answer shape
+
+	slots chan struct{} // one value for every request without an answer
+	queue chan frame    // to the writer; has room for every slot
+	down  chan struct{}
+	done  chan struct{}
+
+	mu      sync.Mutex // guards what follows
+	last    uint64     // id given out last
+	waiting map[uint64]chan<- frame
+	cause   error            // why it is down; nil while up
+	state   *os.ProcessState // once done
+}
+
+// startLink starts a child and exchanges start and ready with it. On an error
+// nothing is left behind.
+func startLink(ctx context.Context, cfg Config, kind string, requests, answers shape, start frame, readySize int) (*link, []byte, error) {
+	cfg = cfg.withDefaults()
+	c, err := spawn(cfg, kind)
+	if err != nil {
+		return nil, nil, err
+	}
+	l := &link{
+		kind:     kind,
+		cfg:      cfg,
+		child:    c,
+		requests: requests,
+		answer:   answers,
+		slots:    make(chan struct{}, cfg.InFlight),
+		queue:    make(chan frame, cfg.InFlight),
+		down:     make(chan struct{}),
+		done:     make(chan struct{}),
+		waiting:  make(map[uint64]chan<- frame),
+	}
+	go l.reap()
+	ready, err := l.handshake(ctx, start, readySize)
+	if err != nil {
+		return nil, nil, l.abort(err)
+	}
+	return l, ready, nil
+}
+
+// handshake writes the start request and reads the ready record.
+func (l *link) handshake(ctx context.Context, start frame, readySize int) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.ReadyTimeout)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = l.child.sock.SetDeadline(time.Unix(1, 0)) })
+	defer stop()
+	if _, err := l.child.sock.Write(l.requests.append(nil, &start)); err != nil {
+		return nil, errors.Join(err, ctx.Err())
+	}
+	ready := make([]byte, readySize)
+	if _, err := io.ReadFull(l.child.sock, ready); err != nil {
+		return nil, errors.Join(err, ctx.Err())
+	}
+	if !stop() {
+		return nil, ctx.Err()
+	}
+	return ready, nil
+}
+
+// abort ends a child that did not become ready.
+func (l *link) abort(err error) error {
+	l.fail(err)
+	l.kill()
+	<-l.done
+	return fmt.Errorf("keyholder: %s not ready: %w (%s)", l.kind, err, exitText(l.state))
+}
+
+// serve begins to carry calls.
+func (l *link) serve() {
+	go func() {
+		if err := writeFrames(l.child.sock, l.requests, l.queue, l.down); err != nil {
+			l.fail(errEnded)
+			l.await()
+		}
+	}()
+	go func() {
+		if err := readFrames(l.child.sock, l.answer, l.deliver); errors.Is(err, errMalformed) {
+			l.breach()
+			return
+		}
+		l.fail(errEnded)
+		l.await()
+	}()
+}
+
+// reap waits for the process and is the only one to say that it is gone.
+func (l *link) reap() {
+	state := <-l.child.ended
+	l.mu.Lock()
+	l.state = state
+	l.mu.Unlock()
+	l.fail(errEnded)
+	if err := l.Err(); err != nil {
+		l.cfg.Log.Error("keyholder ended", "kind", l.kind, "pid", state.Pid(), "err", err)
+	} else {
+		l.cfg.Log.Info("keyholder closed", "kind", l.kind, "pid", state.Pid())
+	}
+	close(l.done)
+}
+
+// fail takes the link down; the first cause stays.
+func (l *link) fail(cause error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.cause == nil {
+		l.cause = cause
+		close(l.down)
+		_ = l.child.sock.Close()
+	}
+}
+
+// breach takes the link down for an answer that no sound child gives.
+func (l *link) breach() {
+	l.fail(errBreach)
+	l.kill()
+}
+
+func (l *link) kill() { _ = l.child.process.Kill() } // fails only when it is gone
+
+// await gives the child time to exit, and kills it after that.
+func (l *link) await() {
+	grace := time.NewTimer(l.cfg.CloseGrace)
+	defer grace.Stop()
+	select {
+	case <-l.done:
+	case <-grace.C:
+		l.kill()
+		<-l.done
+	}
+}
+
+// Close ends the child in order and waits until it is gone; a child that does
+// not go is killed. The error says why it ended otherwise.
+func (l *link) Close() error {
+	l.fail(ErrClosed)
+	l.await()
+	return l.Err()
+}
+
+// Err is nil while the link is up and after an orderly end.
+func (l *link) Err() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.cause == nil:
+		return nil
+	case l.state == nil:
+		if errors.Is(l.cause, ErrClosed) {
+			return nil
+		}
+		return fmt.Errorf("keyholder: %s: %w", l.kind, l.cause)
+	case errors.Is(l.cause, ErrClosed) && l.state.Success():
+		return nil
+	default:
+		return fmt.Errorf("keyholder: %s: %w: %s", l.kind, l.cause, exitText(l.state))
+	}
+}
+
+// call sends one request and waits for its answer. A patient call waits for a
+// free slot, another is refused with code overloaded when there is none. After
+// it was sent, the code of every failure is invalidated: the child may have
+// done what was asked.
+func (l *link) call(ctx context.Context, patient bool, code byte, body ...[]byte) (frame, error) {
+	if err := l.enter(ctx, patient); err != nil {
+		return frame{}, err
+	}
+	answer := make(chan frame, 1)
+	l.queue <- newFrame(l.register(answer), code, body...)
+	silent := time.NewTimer(l.cfg.AnswerTimeout)
+	defer silent.Stop()
+	select {
+	case f := <-answer:
+		return f, nil
+	case <-ctx.Done():
+		return frame{}, protocol.Wrap(protocol.CodeInvalidated, "The request was given up before it was ready.", ctx.Err())
+	case <-silent.C:
+		l.fail(errSilent)
+		l.kill()
+	case <-l.down:
+	}
+	select {
+	case f := <-answer: // read before the end
+		return f, nil
+	default:
+		return frame{}, l.gone()
+	}
+}
+
+// enter takes a slot.
+func (l *link) enter(ctx context.Context, patient bool) error {
+	select {
+	case <-l.down:
+		return l.gone()
+	default:
+	}
+	select {
+	case l.slots <- struct{}{}:
+		return nil
+	default:
+	}
+	const busy = "Too many requests are waiting for the keys."
+	if !patient {
+		return protocol.Fail(protocol.CodeOverloaded, busy)
+	}
+	select {
+	case l.slots <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return protocol.Wrap(protocol.CodeOverloaded, busy, ctx.Err())
+	case <-l.down:
+		return l.gone()
+	}
+}
+
+func (l *link) register(answer chan<- frame) uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.last++
+	l.waiting[l.last] = answer
+	return l.last
+}
+
+// deliver hands an answer to its call and frees the slot. The call may have
+// been given up; its answer is then lost in the channel.
+func (l *link) deliver(f *frame) error {
+	l.mu.Lock()
+	answer, ok := l.waiting[f.id]
+	delete(l.waiting, f.id)
+	l.mu.Unlock()
+	if !ok {
+		return errMalformed
+	}
+	answer <- *f
+	<-l.slots
+	return nil
+}
+
+// gone is the error of every call on a link that is down.
+func (l *link) gone() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return protocol.Wrap(protocol.CodeInvalidated, "The keys of this request no longer exist.", l.cause)
+}
+
+// unexpected is the error of an answer whose code does not fit its request.
+func (l *link) unexpected() error {
+	l.breach()
+	return l.gone()
+}
+
+// order is a call whose only answer is done.
+func (l *link) order(ctx context.Context, code byte, body ...[]byte) error {
+	f, err := l.call(ctx, true, code, body...)
+	if err == nil && f.code != ansDone {
+		err = l.unexpected()
+	}
+	return err
+}

@@ -1,0 +1,89 @@
+package keyholder
+
+import (
+	"errors"
+	"os"
+	"syscall"
+)
+
+// childPrefix and a kind make the one argument of a child.
+const childPrefix = "internal-"
+
+// childSocket is the descriptor of a child's socket.
+const childSocket = 3
+
+// Exit statuses of a child, as the package comment lists them.
+const (
+	exitOK         = 0
+	exitPanic      = 2 // also of the Go runtime
+	exitMalformed  = 3
+	exitForeign    = 4
+	exitSelfCheck  = 5
+	exitSocketFail = 6
+)
+
+// RunChild runs the program that the arguments of a process ask for: with
+// "internal-signer" or "internal-tagger" as the only argument it serves
+// descriptor 3 until that ends, and gives the exit status with true. Any other
+// arguments are not for it. It belongs first in main and, for packages whose
+// tests need a signer or a tagger, first in TestMain, so that the test binary
+// is its own child:
+//
+//	func TestMain(m *testing.M) {
+//		if status, ok := keyholder.RunChild(os.Args); ok {
+//			os.Exit(status)
+//		}
+//		os.Exit(m.Run())
+//	}
+func RunChild(args []string) (status int, ok bool) {
+	if len(args) != 2 {
+		return 0, false
+	}
+	program := SignerMain
+	switch args[1] {
+	case childPrefix + kindSigner:
+	case childPrefix + kindTagger:
+		program = TaggerMain
+	default:
+		return 0, false
+	}
+	sock := os.NewFile(childSocket, "core")
+	if info, err := sock.Stat(); err != nil || info.Mode()&os.ModeSocket == 0 {
+		_, _ = os.Stderr.WriteString("this command is started by the server and cannot be used by hand\n")
+		return exitPanic, true
+	}
+	return exitStatus(program(sock)), true
+}
+
+// exitStatus maps what a program returned. A socket that broke because the core
+// went away without reading everything is its end.
+func exitStatus(err error) int {
+	switch {
+	case err == nil, errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return exitOK
+	case errors.Is(err, errMalformed):
+		return exitMalformed
+	case errors.Is(err, errForeign):
+		return exitForeign
+	case errors.Is(err, errSelfCheck):
+		return exitSelfCheck
+	default:
+		return exitSocketFail
+	}
+}
+
+// exitText says what an exit status means, for the log.
+func exitText(state *os.ProcessState) string {
+	switch state.ExitCode() {
+	case exitMalformed:
+		return "refused a malformed frame"
+	case exitForeign:
+		return "refused a payload of another epoch"
+	case exitSelfCheck:
+		return "its own signature did not verify"
+	case exitSocketFail:
+		return "its socket failed"
+	default:
+		return state.String()
+	}
+}

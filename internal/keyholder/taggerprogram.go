@@ -1,0 +1,118 @@
+package keyholder
+
+import (
+	"io"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/terradourada/td/protocol"
+)
+
+// taggerGC keeps the heap of a tagger near what its table needs, in percent.
+const taggerGC = 25
+
+// TaggerMain is the tagger program; it is run and ends like [SignerMain].
+func TaggerMain(sock *os.File) error {
+	debug.SetGCPercent(taggerGC)
+	f, err := readStart(sock, taggerRequests())
+	if err != nil {
+		return err
+	}
+	start, err := parseTaggerStart(&f)
+	if err != nil {
+		return err
+	}
+	t := newTaggerProgram(start, sinceBoot)
+	if _, err := sock.Write(start.encodeReady()); err != nil {
+		return errSocket
+	}
+	return t.serve(sock)
+}
+
+// taggerProgram is a running tagger: one goroutine that reads frames owns key
+// and table, another writes the answers.
+type taggerProgram struct {
+	start   taggerStart
+	key     *tagKey
+	table   *table
+	clock   func() time.Duration // since boot
+	answers chan frame
+}
+
+func newTaggerProgram(start taggerStart, clock func() time.Duration) *taggerProgram {
+	return &taggerProgram{
+		start:   start,
+		key:     newTagKey(),
+		table:   newTable(int(start.capacity)),
+		clock:   clock,
+		answers: make(chan frame, 256),
+	}
+}
+
+func (t *taggerProgram) serve(sock io.ReadWriter) error {
+	fault := make(chan error, 2)
+	go func() { fault <- writeFrames(sock, taggerAnswers(), t.answers, nil) }()
+	go func() { fault <- readFrames(sock, taggerRequests(), t.handle) }()
+	return <-fault
+}
+
+func (t *taggerProgram) answer(f *frame, code byte, body ...[]byte) {
+	t.answers <- newFrame(f.id, code, body...)
+}
+
+// handle takes one request, in the order of the stream.
+func (t *taggerProgram) handle(f *frame) error {
+	now := t.clock()
+	switch f.code {
+	case reqIssue:
+		return t.issue(now, f)
+	case reqRedeem:
+		return t.redeem(now, f)
+	case reqCancel:
+		t.table.cancel(now, protocol.RequestID(f.body[:16]))
+		t.answer(f, ansDone)
+	case reqCancelAll:
+		t.table.cancelAll(now)
+		t.answer(f, ansDone)
+	case reqStats:
+		s := t.table.figures(now)
+		t.answer(f, ansStats, s.encode())
+	default:
+		return errMalformed
+	}
+	return nil
+}
+
+func (t *taggerProgram) issue(now time.Duration, f *frame) error {
+	draft, err := protocol.ParseDraft(f.body[:protocol.PayloadSize])
+	if err != nil || draft.Seq != 0 || !t.own(&draft) {
+		return errForeign
+	}
+	switch p, code := t.table.issue(now, &draft); code {
+	case protocol.CodeNone:
+		tag := t.key.tag(&p)
+		t.answer(f, ansIssued, p[:], tag[:])
+	case protocol.CodeOverloaded:
+		t.answer(f, ansFull)
+	default:
+		t.answer(f, ansRefused)
+	}
+	return nil
+}
+
+func (t *taggerProgram) redeem(now time.Duration, f *frame) error {
+	encoded := protocol.EncodedPayload(f.body[:protocol.PayloadSize])
+	p, err := protocol.ParsePayload(encoded[:])
+	if err != nil || !t.own(&p) {
+		return errForeign
+	}
+	right := t.key.tag(&encoded).Equal(protocol.Tag(f.body[protocol.PayloadSize:]))
+	verdict := t.table.redeem(now, p.RequestID, &encoded, right)
+	t.answer(f, ansRedemption, []byte{byte(verdict)})
+	return nil
+}
+
+func (t *taggerProgram) own(p *protocol.Payload) bool {
+	return p.EpochID == t.start.epoch && p.EpochNumber == t.start.number
+}
