@@ -1,0 +1,352 @@
+package ledger_test
+
+import (
+	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"filippo.io/torchwood"
+	"github.com/transparency-dev/tessera/client"
+	"github.com/transparency-dev/tessera/fsck"
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/terradourada/td/internal/ledger"
+)
+
+const origin = "terradourada/0123456789abcdef"
+
+var errInjected = errors.New("injected failure")
+
+// rows is a journal in memory that fails on demand.
+type rows struct {
+	mu      sync.Mutex
+	leaves  [][]byte
+	fail    error                          // of every call, when set
+	gate    chan struct{}                  // Leaves waits for it to close, when set
+	rewrite func(uint64, []byte) []byte    // what Leaves gives instead, when set
+	size    func(real uint64) uint64       // what Size gives instead, when set
+	sink    func(first uint64, l [][]byte) // Committed of the open ledger
+}
+
+func (r *rows) Size(context.Context) (uint64, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := uint64(len(r.leaves))
+	if r.size != nil {
+		n = r.size(n)
+	}
+	return n, r.fail
+}
+
+func (r *rows) Leaves(ctx context.Context, from uint64, n int) ([][]byte, error) {
+	r.mu.Lock()
+	gate := r.gate
+	r.mu.Unlock()
+	if gate != nil {
+		select {
+		case <-gate:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.fail != nil {
+		return nil, r.fail
+	}
+	var out [][]byte
+	for i := from; i < uint64(len(r.leaves)) && len(out) < n; i++ {
+		leaf := r.leaves[i]
+		if r.rewrite != nil {
+			leaf = r.rewrite(i, leaf)
+		}
+		out = append(out, leaf)
+	}
+	return out, nil
+}
+
+func (r *rows) set(f func(*rows)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f(r)
+}
+
+// insert adds rows without announcing them and returns the first's number.
+func (r *rows) insert(leaves ...[]byte) uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	first := uint64(len(r.leaves))
+	r.leaves = append(r.leaves, leaves...)
+	return first
+}
+
+// commit adds rows, announces them and returns the last one's number.
+func (r *rows) commit(leaves ...[]byte) uint64 {
+	first := r.insert(leaves...)
+	r.sink(first, leaves)
+	return first + uint64(len(leaves)) - 1
+}
+
+// hashes are the record hashes of the first n rows.
+func (r *rows) hashes(n uint64) []tlog.Hash {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := make([]tlog.Hash, n)
+	for i := range out {
+		out[i] = tlog.RecordHash(r.leaves[i])
+	}
+	return out
+}
+
+// someLeaves makes n leaves of differing sizes; no two calls with different
+// salts give the same.
+func someLeaves(salt string, n int) [][]byte {
+	out := make([][]byte, n)
+	for i := range out {
+		out[i] = []byte(fmt.Sprintf("%s-%d-%s", salt, i, strings.Repeat("x", i*37%900)))
+	}
+	return out
+}
+
+// signer is a checkpoint key in this process that behaves as told. Like the
+// real one it refuses a smaller size, or another root for the same size.
+type signer struct {
+	private ed25519.PrivateKey
+	answer  func(ctx context.Context, honest func() ([64]byte, error)) ([64]byte, error) // nil: honest
+
+	mu    sync.Mutex
+	last  uint64
+	root  [32]byte
+	calls int
+}
+
+func newSigner(t testing.TB) *signer {
+	t.Helper()
+	_, private, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &signer{private: private}
+}
+
+func (s *signer) Key() [32]byte { return [32]byte(s.private.Public().(ed25519.PublicKey)) }
+
+func (s *signer) Checkpoint(ctx context.Context, size uint64, root [32]byte) ([64]byte, error) {
+	s.mu.Lock()
+	s.calls++
+	s.mu.Unlock()
+	honest := func() ([64]byte, error) { return s.sign(size, root) }
+	if s.answer != nil {
+		return s.answer(ctx, honest)
+	}
+	return honest()
+}
+
+func (s *signer) sign(size uint64, root [32]byte) ([64]byte, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if size < s.last || (size == s.last && root != s.root) {
+		return [64]byte{}, errors.New("signer: size went backward or root changed")
+	}
+	s.last, s.root = size, root
+	text := fmt.Sprintf("%s\n%d\n%s\n", origin, size, base64.StdEncoding.EncodeToString(root[:]))
+	return [64]byte(ed25519.Sign(s.private, []byte(text))), nil
+}
+
+func (s *signer) asked() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.calls
+}
+
+func (s *signer) verifier(t testing.TB) note.Verifier {
+	t.Helper()
+	return verifierOf(t, s.Key())
+}
+
+func verifierOf(t testing.TB, key [32]byte) note.Verifier {
+	t.Helper()
+	text, err := note.NewEd25519VerifierKey(origin, key[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	v, err := note.NewVerifier(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// running is an open ledger whose Run is under way.
+type running struct {
+	*ledger.Ledger
+	t    testing.TB
+	rows *rows
+	dir  string
+	stop context.CancelFunc
+	done chan error
+}
+
+// open opens the ledger of the rows in dir without running it.
+func open(t testing.TB, dir string, r *rows, adjust func(*ledger.Config)) (*ledger.Ledger, error) {
+	t.Helper()
+	cfg := ledger.Config{
+		Dir: dir, Origin: origin, Source: r,
+		BatchAge: 5 * time.Millisecond, SurveyEvery: 10 * time.Millisecond, SignTimeout: 200 * time.Millisecond,
+	}
+	if adjust != nil {
+		adjust(&cfg)
+	}
+	l, err := ledger.Open(t.Context(), cfg)
+	if err == nil {
+		r.set(func(r *rows) { r.sink = l.Committed })
+	}
+	return l, err
+}
+
+// start opens and runs the ledger of the rows in dir.
+func start(t testing.TB, dir string, r *rows, adjust func(*ledger.Config)) *running {
+	t.Helper()
+	l, err := open(t, dir, r, adjust)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	run := &running{Ledger: l, t: t, rows: r, dir: dir, stop: stop, done: make(chan error, 1)}
+	go func() { run.done <- l.Run(ctx) }()
+	t.Cleanup(func() { stop(); _ = l.Close() })
+	return run
+}
+
+// halt stops the ledger in order and fails if that takes long.
+func (r *running) halt() error {
+	r.t.Helper()
+	r.stop()
+	err := r.ended()
+	if cerr := r.Close(); cerr != nil {
+		r.t.Fatal(cerr)
+	}
+	return err
+}
+
+// ended waits for Run to return.
+func (r *running) ended() error {
+	r.t.Helper()
+	select {
+	case err := <-r.done:
+		r.done <- err
+		return err
+	case <-time.After(10 * time.Second):
+		r.t.Fatal("Run does not return")
+		return nil
+	}
+}
+
+// newEpoch commits an epoch-open leaf for the signer and puts it in office.
+func (r *running) newEpoch(s *signer) uint64 {
+	key := s.Key()
+	index := r.rows.commit(append([]byte("epoch-open "), key[:]...))
+	r.SetSigner(s, index)
+	return index
+}
+
+// await waits for a checkpoint that covers index.
+func (r *running) await(index uint64) ledger.Checkpoint {
+	r.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	cp, err := r.Await(ctx, index)
+	if err != nil {
+		r.t.Fatalf("Await(%d): %v", index, err)
+	}
+	return cp
+}
+
+// check verifies the whole log under a checkpoint against the rows, without
+// this package's code: root, note, every entry, Tessera's fsck.
+func check(t testing.TB, dir string, r *rows, cp ledger.Checkpoint) {
+	t.Helper()
+	if want := treeHash(t, r.hashes(cp.Size)); want != cp.Root {
+		t.Fatalf("root at %d is %x, rows have %x", cp.Size, cp.Root, want)
+	}
+	v := verifierOf(t, cp.Key)
+	parsed, _, err := torchwood.VerifyCheckpoint(cp.Note, policy(v))
+	if err != nil || uint64(parsed.N) != cp.Size || [32]byte(parsed.Hash) != cp.Root {
+		t.Fatalf("checkpoint is %v, %v", parsed, err)
+	}
+	files := client.FileFetcher{Root: dir}
+	if err := fsck.New(origin, v, files, bundleHashes, fsck.Opts{N: 2}).Check(t.Context()); err != nil {
+		t.Fatalf("fsck: %v", err)
+	}
+	checkEntries(t, files, r, cp.Size)
+}
+
+func checkEntries(t testing.TB, files client.FileFetcher, r *rows, size uint64) {
+	t.Helper()
+	for n := uint64(0); n*256 < size; n++ {
+		bundle, err := client.GetEntryBundle(t.Context(), files.ReadEntryBundle, n, size)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i, entry := range bundle.Entries {
+			if seq := n*256 + uint64(i); seq < size && string(entry) != string(r.leaves[seq]) {
+				t.Fatalf("entry %d is not row %d", seq, seq)
+			}
+		}
+	}
+}
+
+func policy(v note.Verifier) torchwood.Policy {
+	return torchwood.ThresholdPolicy(2, torchwood.OriginPolicy(origin), torchwood.SingleVerifierPolicy(v))
+}
+
+func bundleHashes(bundle []byte) ([][]byte, error) {
+	var out [][]byte
+	for len(bundle) > 0 {
+		var entry []byte
+		var err error
+		if entry, bundle, err = torchwood.ReadTileEntry(bundle); err != nil {
+			return nil, err
+		}
+		h := tlog.RecordHash(entry)
+		out = append(out, h[:])
+	}
+	return out, nil
+}
+
+// treeHash is the tree head by x/mod's own storage of all hashes.
+func treeHash(t testing.TB, leaves []tlog.Hash) [32]byte {
+	t.Helper()
+	h, err := tlog.TreeHash(int64(len(leaves)), stored(t, leaves))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+func stored(t testing.TB, leaves []tlog.Hash) tlog.HashReader {
+	t.Helper()
+	var all []tlog.Hash
+	reader := tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
+		out := make([]tlog.Hash, len(indexes))
+		for i, x := range indexes {
+			out[i] = all[x]
+		}
+		return out, nil
+	})
+	for i, h := range leaves {
+		hashes, err := tlog.StoredHashesForRecordHash(int64(i), h, reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, hashes...)
+	}
+	return reader
+}
