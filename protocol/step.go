@@ -255,6 +255,7 @@ type guard uint32
 const (
 	guardHold guard = 1 << iota
 	guardEpochAtIssue
+	guardKnown
 	guardClientAndTag
 	guardClaimOnce
 	guardSameProof
@@ -267,6 +268,7 @@ const (
 	guardExpireIssuedOnly
 	guardInvalidateIssuedOnly
 	guardCancel
+	guardTold
 
 	allGuards guard = 1<<iota - 1
 )
@@ -327,13 +329,13 @@ func stepIssued(g guard, s State, e EventIssued) (State, []Effect, Code) {
 }
 
 func stepAnswer(g guard, s State, e EventAnswer) (State, []Effect, Code) {
-	if s.Phase == PhaseNone {
+	if s.Phase == PhaseNone && g.has(guardKnown) {
 		return s, nil, CodeSubmissionRejected
 	}
 	if (!e.ClientMatches || !e.TagMatches) && g.has(guardClientAndTag) {
 		return s, nil, CodeSubmissionRejected
 	}
-	if s.Phase != PhaseIssued && g.has(guardClaimOnce) {
+	if s.Phase > PhaseIssued && g.has(guardClaimOnce) {
 		return stepAnswerAgain(g, s, e)
 	}
 	if e.Frozen && g.has(guardHoldAtAnswer) {
@@ -401,6 +403,9 @@ func stepCommitted(g guard, s State, e EventCommitted) (State, []Effect, Code) {
 	case e.Outcome == CommitRefused:
 		s = refused(e.Code)
 		code, _ := s.Outcome()
+		if !g.has(guardTold) {
+			code = e.Code
+		}
 		return s, nil, code
 	case !g.has(guardUnknown):
 		return invalidated(CodeLedgerUnavailable), nil, CodeInvalidated
