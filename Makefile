@@ -1,0 +1,72 @@
+# Terra Dourada. "make demo" runs the main job, "make test" passes the tests;
+# both need nothing but Go and make. "make check" is everything that decides
+# whether a change lands.
+
+export CGO_ENABLED ?= 0
+export GOEXPERIMENT ?= runtimesecret
+export GOFLAGS ?= -mod=readonly
+
+FUZZTIME ?= 20s
+TOOLS := tools/bin
+DATA ?= ../shared/data
+
+.PHONY: build demo test race lint fuzz bench docs check vuln e2e powercut tools clean
+
+build:
+	go build -trimpath -o bin/td ./cmd/td
+
+demo: build
+	./bin/td demo
+
+test:
+	go test -shuffle=on ./...
+
+# The race detector needs cgo.
+race:
+	CGO_ENABLED=1 go test -race -short ./...
+
+tools: $(TOOLS)/staticcheck $(TOOLS)/gofumpt $(TOOLS)/govulncheck $(TOOLS)/golangci-lint
+
+$(TOOLS)/staticcheck $(TOOLS)/gofumpt $(TOOLS)/govulncheck: tools/go.mod
+	GOEXPERIMENT= GOFLAGS= go -C tools build -o ../$(TOOLS)/ honnef.co/go/tools/cmd/staticcheck mvdan.cc/gofumpt golang.org/x/vuln/cmd/govulncheck
+
+$(TOOLS)/golangci-lint: tools/lint/go.mod
+	GOEXPERIMENT= GOFLAGS= go -C tools/lint build -o ../../$(TOOLS)/ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+
+lint: tools
+	@out=$$($(TOOLS)/gofumpt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "not formatted by gofumpt:"; echo "$$out"; exit 1; }
+	go mod tidy -diff
+	go vet ./...
+	GOOS=linux GOARCH=arm64 GOEXPERIMENT= go vet ./...
+	$(TOOLS)/staticcheck ./...
+	$(TOOLS)/golangci-lint run ./...
+
+# Every fuzz target of every package for a short time; the seeds run as tests.
+fuzz:
+	./scripts/fuzz.sh $(FUZZTIME)
+
+bench: build
+	./bin/td bench
+
+# What is generated is committed; generating it again must change nothing.
+docs:
+	go generate ./...
+	git diff --exit-code -- docs claim
+
+# The database is a file: nothing is asked of the network. Without it the scan
+# is left out, and says so.
+vuln: tools
+	./scripts/vuln.sh $(DATA)/govulndb/osv.tar.gz
+
+e2e: build
+	go test -count=1 -run 'TestScripts|TestDocs' ./cmd/td
+
+# Needs root and a loop device; skips plainly elsewhere.
+powercut:
+	TD_POWERCUT=1 go test -count=1 -run PowerCut ./internal/journal
+
+check:
+	./scripts/check.sh
+
+clean:
+	rm -rf bin $(TOOLS)

@@ -1,0 +1,27 @@
+#!/bin/sh
+# Everything that decides whether a change lands, cheap things first.
+set -eu
+step() { printf '\n== %s\n' "$*"; }
+
+step "format, modules, vet, linters"
+make lint
+step "generated files"
+make docs
+step "build with and without runtimesecret"
+make build
+GOEXPERIMENT='' go build -o /dev/null ./cmd/td
+step "tests"
+make test
+step "race detector (short)"
+make race
+step "fuzz, briefly"
+make fuzz FUZZTIME="${FUZZTIME:-20s}"
+step "known vulnerabilities"
+make vuln
+step "benchmarks, once"
+go test -run '^$' -bench . -benchtime 1x ./...
+step "budgets"
+make bench
+step "demo"
+./bin/td demo
+echo "check passed"
