@@ -1,0 +1,247 @@
+package ledger_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/transparency-dev/tessera"
+	"github.com/transparency-dev/tessera/storage/posix"
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/terradourada/td/internal/ledger"
+	"github.com/terradourada/td/protocol"
+)
+
+func TestDivergence(t *testing.T) {
+	for name, harm := range map[string]func(t *testing.T, l *running){
+		"announcement skips a row": func(t *testing.T, l *running) {
+			l.Committed(l.Size()+1, [][]byte{[]byte("x")})
+		},
+		"announcement repeats a row": func(t *testing.T, l *running) {
+			l.Committed(l.Size()-1, [][]byte{[]byte("x")})
+		},
+		"row written by somebody else": func(t *testing.T, l *running) {
+			l.rows.insert([]byte("foreign"))
+		},
+		"row written by somebody else before the core's next": func(t *testing.T, l *running) {
+			l.rows.insert([]byte("foreign"))
+			l.rows.commit([]byte("own"))
+		},
+		"row changed after the commit": func(t *testing.T, l *running) {
+			l.rows.set(func(r *rows) {
+				r.rewrite = func(i uint64, b []byte) []byte { return append([]byte("!"), b...) }
+			})
+			l.rows.commit([]byte("own"))
+		},
+		"rows gone": func(t *testing.T, l *running) {
+			l.rows.set(func(r *rows) { r.size = func(n uint64) uint64 { return n - 1 } })
+		},
+		"row too long for an entry": func(t *testing.T, l *running) {
+			l.rows.commit(make([]byte, protocol.MaxLeafSize+1))
+		},
+		"tiles changed on disk": func(t *testing.T, l *running) {
+			flip(t, l.dir+"/tile/0/000.p/21", 5)
+			l.rows.commit([]byte("own"))
+		},
+		"somebody else appends to the log": func(t *testing.T, l *running) {
+			intrude(t, l.dir)
+			l.rows.commit([]byte("own"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := &rows{}
+			l := start(t, t.TempDir(), r, nil)
+			s := newSigner(t)
+			l.newEpoch(s)
+			good := l.await(r.commit(someLeaves("good", 20)...))
+			waiter := make(chan error, 1)
+			go func() { _, err := l.Await(context.Background(), 10_000); waiter <- err }()
+
+			harm(t, l)
+
+			if err := l.ended(); !errors.Is(err, ledger.ErrDiverged) {
+				t.Fatalf("Run: %v", err)
+			}
+			select {
+			case <-l.Diverged():
+			default:
+				t.Error("Diverged is not closed")
+			}
+			if err := <-waiter; !errors.Is(err, ledger.ErrDiverged) || !errors.Is(err, protocol.CodeLedgerUnavailable) {
+				t.Errorf("waiter: %v", err)
+			}
+			if err := l.Admit(); !errors.Is(err, protocol.CodeLedgerUnavailable) {
+				t.Errorf("Admit: %v", err)
+			}
+			if cp, _ := l.Latest(); cp.Size != good.Size {
+				t.Errorf("a checkpoint of size %d was published", cp.Size)
+			}
+			if s.last != good.Size {
+				t.Errorf("the signer was asked for size %d", s.last)
+			}
+			if _, err := l.Read(t.Context(), "checkpoint"); err != nil {
+				t.Errorf("reads end with the projection: %v", err)
+			}
+		})
+	}
+}
+
+// A commit whose announcement is late is not a foreign row.
+func TestLateAnnouncement(t *testing.T) {
+	r := &rows{}
+	l := start(t, t.TempDir(), r, func(c *ledger.Config) { c.SurveyEvery = 150 * time.Millisecond })
+	l.newEpoch(newSigner(t))
+	l.await(0)
+	leaf := []byte("late")
+	first := r.insert(leaf)
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	if _, err := l.Await(ctx, first); err == nil {
+		t.Fatal("projected before it was announced")
+	}
+	l.Committed(first, [][]byte{leaf})
+	l.await(first)
+}
+
+func flip(t *testing.T, path string, at int) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b[at] ^= 1
+	if err := os.WriteFile(path, b, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// intrude appends an entry with a Tessera of its own.
+func intrude(t *testing.T, dir string) {
+	t.Helper()
+	private, _, err := note.GenerateKey(nil, origin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := note.NewSigner(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	driver, err := posix.New(t.Context(), posix.Config{Path: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opts := tessera.NewAppendOptions().WithCheckpointSigner(s).WithBatching(1, time.Millisecond).
+		WithCheckpointInterval(time.Hour).WithCheckpointRepublishInterval(0)
+	a, _, _, err := tessera.NewAppender(t.Context(), driver, opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := a.Add(t.Context(), tessera.NewEntry([]byte("intruder")))(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestOpenRefusals(t *testing.T) {
+	for name, tt := range map[string]struct {
+		harm func(t *testing.T, dir string, r *rows, c *ledger.Config)
+		want error
+	}{
+		"log ahead of the journal": {func(_ *testing.T, _ string, r *rows, _ *ledger.Config) {
+			r.leaves = r.leaves[:len(r.leaves)-1]
+		}, ledger.ErrAhead},
+		"another origin": {func(_ *testing.T, _ string, _ *rows, c *ledger.Config) {
+			c.Origin = "terradourada/ffffffffffffffff"
+		}, ledger.ErrOrigin},
+		"origin file gone": {func(t *testing.T, dir string, _ *rows, _ *ledger.Config) {
+			remove(t, dir+"/origin")
+		}, ledger.ErrMismatch},
+		"checkpoint of another origin": {func(t *testing.T, dir string, _ *rows, _ *ledger.Config) {
+			flip(t, dir+"/checkpoint", 0)
+		}, ledger.ErrOrigin},
+		"malformed checkpoint": {func(t *testing.T, dir string, _ *rows, _ *ledger.Config) {
+			write(t, dir+"/checkpoint", "nonsense")
+		}, ledger.ErrMismatch},
+		"another root published": {func(t *testing.T, dir string, _ *rows, _ *ledger.Config) {
+			write(t, dir+"/checkpoint", origin+"\n300\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n\n— x y\n")
+		}, ledger.ErrMismatch},
+		"more published than there is": {func(t *testing.T, dir string, _ *rows, _ *ledger.Config) {
+			write(t, dir+"/checkpoint", origin+"\n302\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n\n— x y\n")
+		}, ledger.ErrMismatch},
+		"last row differs": {func(_ *testing.T, _ string, r *rows, _ *ledger.Config) {
+			r.leaves[300] = []byte("another")
+		}, ledger.ErrMismatch},
+		"first row of the last bundle differs": {func(_ *testing.T, _ string, r *rows, _ *ledger.Config) {
+			r.leaves[256] = []byte("another")
+		}, ledger.ErrMismatch},
+		"last bundle damaged": {func(t *testing.T, dir string, _ *rows, _ *ledger.Config) {
+			flip(t, dir+"/tile/entries/001.p/45", 3)
+		}, ledger.ErrMismatch},
+		"last bundle gone": {func(t *testing.T, dir string, _ *rows, _ *ledger.Config) {
+			remove(t, dir+"/tile/entries/001.p/45")
+		}, ledger.ErrMismatch},
+		"last tile damaged": {func(t *testing.T, dir string, _ *rows, _ *ledger.Config) {
+			flip(t, dir+"/tile/0/001.p/45", 3)
+		}, ledger.ErrMismatch},
+		"upper tile damaged": {func(t *testing.T, dir string, _ *rows, _ *ledger.Config) {
+			flip(t, dir+"/tile/1/000.p/1", 3)
+		}, ledger.ErrMismatch},
+		"journal unreadable": {func(_ *testing.T, _ string, r *rows, _ *ledger.Config) {
+			r.fail = errInjected
+		}, errInjected},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, r := t.TempDir(), &rows{}
+			l := start(t, dir, r, nil)
+			l.newEpoch(newSigner(t))
+			if cp := l.await(r.commit(someLeaves("x", 300)...)); cp.Size != 301 {
+				t.Fatalf("size %d", cp.Size)
+			}
+			if err := l.halt(); err != nil {
+				t.Fatal(err)
+			}
+			cfg := ledger.Config{Dir: dir, Origin: origin, Source: r}
+			tt.harm(t, dir, r, &cfg)
+			bad, err := ledger.Open(t.Context(), cfg)
+			if !errors.Is(err, tt.want) {
+				t.Errorf("got %v, want %v", err, tt.want)
+			}
+			if err == nil {
+				_ = bad.Close()
+			}
+		})
+	}
+}
+
+func TestOpenIsExclusive(t *testing.T) {
+	r := &rows{}
+	l := start(t, t.TempDir(), r, nil)
+	if _, err := open(t, l.dir, r, nil); !errors.Is(err, ledger.ErrLocked) {
+		t.Errorf("second: %v", err)
+	}
+}
+
+func TestOpenRefusesNamesThatAreNoOrigins(t *testing.T) {
+	for _, name := range []string{"", "two words", "a+b", "line\nbreak"} {
+		_, err := ledger.Open(t.Context(), ledger.Config{Dir: t.TempDir(), Origin: name, Source: &rows{}})
+		if err == nil {
+			t.Errorf("%q was taken", name)
+		}
+	}
+}
+
+func remove(t *testing.T, path string) {
+	t.Helper()
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
