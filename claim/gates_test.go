@@ -13,10 +13,12 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// update rewrites the golden files of this package. A changed gate count or key
-// is a new version of a claim: keys of a claim that has been released never
-// change.
-var update = flag.Bool("update", false, "rewrite golden files")
+var (
+	update = flag.Bool("update", false, "rewrite the golden files of testdata")
+	// release rewrites what is embedded. The circuit and key of a released
+	// claim never change: a change is a new version of the claim.
+	release = flag.Bool("release", false, "rewrite the embedded keys and known answers")
+)
 
 // testMembers are the commitments of the secrets 1..n.
 func testMembers(n int) []protocol.Member {

@@ -6,7 +6,6 @@ import (
 
 	"github.com/consensys/gnark-crypto/ecc/bls12-381/kzg"
 	plonk "github.com/consensys/gnark/backend/plonk/bls12-381"
-
 	cs "github.com/consensys/gnark/constraint/bls12-381"
 
 	"github.com/terradourada/td/protocol"
@@ -71,6 +70,15 @@ func (l *List) compile() (*cs.SparseR1CS, error) {
 
 // setup commits to a compiled circuit.
 func setup(ccs *cs.SparseR1CS) (*VerifyingKey, error) {
+	key, err := setupKey(ccs)
+	if err != nil {
+		return nil, err
+	}
+	return ParseVerifyingKey(encodeKey(key))
+}
+
+// setupKey is the library's set-up over the embedded reference string.
+func setupKey(ccs *cs.SparseR1CS) (*plonk.VerifyingKey, error) {
 	points, err := proverSRS()
 	if err != nil {
 		return nil, err
@@ -82,11 +90,8 @@ func setup(ccs *cs.SparseR1CS) (*VerifyingKey, error) {
 	srs := kzg.SRS{Pk: kzg.ProvingKey{G1: points.powers}, Vk: *kv}
 	forms := kzg.SRS{Pk: kzg.ProvingKey{G1: points.lagrange(domainOf(ccs))}}
 	_, key, err := plonk.Setup(ccs, srs, forms)
-	if err != nil {
-		return nil, err
-	}
-	if len(key.Qcp) != 0 {
+	if err == nil && len(key.Qcp) != 0 {
 		panic("claim: internal error: circuit uses the commitment extension")
 	}
-	return ParseVerifyingKey(encodeKey(key))
+	return key, err
 }

@@ -111,8 +111,9 @@ func (p *Prover) list(id protocol.ListID) *provingKey {
 
 // Prove makes the 664 bytes of a proof. x must be [Statement.Inputs] of the
 // statement. A statement that does not hold for the assignment is
-// statement_false, found natively before any proving; one for a claim or list
-// that is not loaded is unknown_claim.
+// statement_false, found before any proving; one for a claim or list that is not
+// loaded is unknown_claim; other public inputs, or an assignment for another
+// claim, are malformed_request.
 //
 // A proof is statistically zero-knowledge and different every time. It is made
 // on the calling goroutine and others that end before Prove returns, and once
@@ -128,10 +129,15 @@ func (p *Prover) Prove(ctx context.Context, s *Statement, x []protocol.Element, 
 	if len(x) != len(key.ccs.Public) || !slices.Equal(x[contextInputs:], s.public) {
 		return nil, protocol.Fail(protocol.CodeMalformedRequest, "public inputs are not those of the statement")
 	}
+	for i := range x[:contextInputs] {
+		if err := protocol.CheckElement(x[i][:]); err != nil {
+			return nil, err
+		}
+	}
 	if err := s.Check(a); err != nil {
 		return nil, err
 	}
-	return key.prove(x, a.values)
+	return key.prove(x, a.private())
 }
 
 // find is the key for a statement, or nil.
