@@ -1,0 +1,106 @@
+package server
+
+import (
+	"log/slog"
+	"net/http"
+	"runtime"
+	"time"
+
+	"github.com/terradourada/td/api"
+	"github.com/terradourada/td/protocol"
+	"github.com/terradourada/td/receipt"
+)
+
+// Config says what a [Server] serves and how much of it at once. The first
+// three are required; a zero number stands for its default.
+type Config struct {
+	Gate    Gate
+	Records Records
+	Ledger  Ledger
+
+	// Verify is what POST /v1/verify checks receipts with. Its
+	// AllowSelfAsserted is set per request.
+	Verify receipt.Options
+
+	// Identify names the client of a request, for quotas and for the client
+	// commitment. Its error is the answer: unauthenticated, forbidden,
+	// rate_limited. nil: every client is protocol.LocalClient.
+	Identify func(*http.Request) (string, error)
+
+	// Observe is told the outcome of every request. nil: nobody is.
+	Observe func(Outcome)
+
+	// Log gets internal errors with their causes; never anything a client
+	// sent. nil: nowhere.
+	Log *slog.Logger
+
+	MaxRequests int           // requests in hand at once; default 256, half of them may wait
+	MaxVerify   int           // receipts verified at once; default half of the processors
+	BodyTimeout time.Duration // for a whole body to arrive; default 10 s
+	WorkTimeout time.Duration // for the work on a request beside the wait it asked for; default 20 s
+	PushWait    time.Duration // for the outcome of a push without preference; default api.MaxWait seconds
+}
+
+// Outcome is one answered request, for metrics. Operation is the id of the
+// operation in the OpenAPI document or "none"; Code is CodeNone for success.
+type Outcome struct {
+	Operation string
+	Code      protocol.Code
+	Status    int
+	Took      time.Duration
+}
+
+// Timeouts and sizes of the connection, not worth a knob.
+const (
+	headerTimeout = 5 * time.Second
+	writeTimeout  = 20 * time.Second
+	idleTimeout   = 2 * time.Minute
+	maxHeader     = 16 << 10
+)
+
+func (c Config) withDefaults() Config {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Identify == nil {
+		c.Identify = func(*http.Request) (string, error) { return protocol.LocalClient, nil }
+	}
+	if c.Observe == nil {
+		c.Observe = func(Outcome) {}
+	}
+	orInt(&c.MaxRequests, 256)
+	orInt(&c.MaxVerify, max(1, runtime.GOMAXPROCS(0)/2))
+	orTime(&c.BodyTimeout, 10*time.Second)
+	orTime(&c.WorkTimeout, 20*time.Second)
+	orTime(&c.PushWait, api.MaxWait*time.Second)
+	return c
+}
+
+func orInt(v *int, def int) {
+	if *v <= 0 {
+		*v = def
+	}
+}
+
+func orTime(v *time.Duration, def time.Duration) {
+	if *v <= 0 {
+		*v = def
+	}
+}
+
+// HTTPServer wraps a handler in an http.Server whose timeouts and header limit
+// fit it. The caller gives it a listener and ends it.
+func HTTPServer(cfg Config, h http.Handler) *http.Server {
+	cfg = cfg.withDefaults()
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: headerTimeout,
+		// The guard shortens it per answer; this one is for whatever slips by.
+		WriteTimeout: headerTimeout + cfg.BodyTimeout + cfg.WorkTimeout + api.MaxWait*time.Second + writeTimeout,
+		IdleTimeout:  idleTimeout,
+		// The library adds 4096 to it.
+		MaxHeaderBytes:               maxHeader - 4096,
+		DisableGeneralOptionsHandler: true,
+		ErrorLog:                     slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
+	}
+}

@@ -1,0 +1,49 @@
+package server
+
+import (
+	"context"
+
+	"github.com/terradourada/td/api"
+	"github.com/terradourada/td/internal/gate"
+	"github.com/terradourada/td/protocol"
+	"github.com/terradourada/td/receipt"
+)
+
+// Gate is the machine behind the operations that change something. Its errors
+// carry a protocol.Code and a detail fit for the client. The context ends when
+// the client goes away or the request's time is over; what the gate has claimed
+// by then it finishes all the same.
+type Gate interface {
+	// Open issues a challenge.
+	Open(ctx context.Context, req gate.OpenRequest) (*gate.Challenge, error)
+	// Accept judges an answer. It is the same call for the same proof twice.
+	Accept(ctx context.Context, a gate.Answer) (gate.Accepted, error)
+	// Push opens and queues an event. The second result waits for the outcome
+	// within its context; the request goes on without it.
+	Push(ctx context.Context, req gate.PushRequest) (*gate.Pushed, func(context.Context) (gate.Accepted, error), error)
+	// Receipt waits within the context for the receipt of a request; not_found
+	// if there is none, or the context's error if there may be one later.
+	Receipt(ctx context.Context, id protocol.RequestID) (*receipt.Receipt, error)
+}
+
+// Records answers what the journal knows. Nothing here asks control: reading
+// goes on during a freeze.
+type Records interface {
+	// Claims lists every verifying key in the log, in log order.
+	Claims(ctx context.Context) ([]api.Claim, error)
+	// Epochs lists at most max epochs, newest first.
+	Epochs(ctx context.Context, max int) ([]api.Epoch, error)
+	// Epoch finds one epoch with its public key; not_found.
+	Epoch(ctx context.Context, number uint64) (api.Epoch, error)
+	// Issued lists the digests behind the root of a closed epoch, in seq
+	// order; not_found while it is open, unknown or lost.
+	Issued(ctx context.Context, number uint64) ([]protocol.Digest, error)
+	// Status describes the whole.
+	Status(ctx context.Context) (api.Status, error)
+}
+
+// Ledger gives the bytes of the log's public files: "checkpoint" and
+// "tile/…" of C2SP tlog-tiles. A file that does not exist is not_found.
+type Ledger interface {
+	Read(ctx context.Context, path string) ([]byte, error)
+}

@@ -1,0 +1,173 @@
+package server_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/terradourada/td/internal/server"
+	"github.com/terradourada/td/protocol"
+)
+
+func TestTooManyRequestsInHand(t *testing.T) {
+	s := start(t, func(c *server.Config) { c.MaxRequests = 2 })
+	let := make(chan struct{})
+	s.fake.set(func(f *fake) { f.block = let })
+	done := make(chan int)
+	for range 2 {
+		go func() { done <- s.post("/v1/challenges", challengeBody).StatusCode }()
+	}
+	<-s.fake.enter
+	<-s.fake.enter
+	s.problem(s.post("/v1/challenges", challengeBody), protocol.CodeOverloaded)
+	s.problem(s.do(http.MethodGet, "/nowhere", nil), protocol.CodeOverloaded)
+	close(let)
+	for range 2 {
+		if status := <-done; status != http.StatusCreated {
+			t.Errorf("a request in hand ended with %d", status)
+		}
+	}
+	s.fake.set(func(f *fake) { f.block = nil })
+	s.alive()
+}
+
+// TestWaitersAreBounded: the one request too many that waits is answered like
+// one that does not, and room is left for those that do not wait.
+func TestWaitersAreBounded(t *testing.T) {
+	s := start(t, func(c *server.Config) { c.MaxRequests = 2 })
+	s.fake.set(func(f *fake) { f.noReceipt = true })
+	long := make(chan struct{})
+	go func() {
+		defer close(long)
+		s.do(http.MethodGet, "/v1/receipts/"+knownID.String(), nil, "Prefer", "wait=3")
+	}()
+	<-s.fake.enter
+	begin := time.Now()
+	s.problem(s.do(http.MethodGet, "/v1/receipts/"+knownID.String(), nil, "Prefer", "wait=30"), protocol.CodeNotFound)
+	if took := time.Since(begin); took > 20*time.Second {
+		t.Errorf("it waited %v", took)
+	}
+	<-long
+}
+
+// dribble opens a request and sends body bytes one by one, far apart.
+func (s *service) dribble(request string, every time.Duration) (*http.Response, []byte) {
+	s.t.Helper()
+	c, err := net.Dial("tcp", s.addr)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { c.Close() })
+	c.SetDeadline(time.Now().Add(30 * time.Second))
+	go func() {
+		io.WriteString(c, request)
+		for tick := time.NewTicker(every); ; {
+			<-tick.C
+			if _, err := io.WriteString(c, " "); err != nil {
+				tick.Stop()
+				return
+			}
+		}
+	}()
+	res, err := http.ReadResponse(bufio.NewReader(c), nil)
+	if err != nil {
+		return nil, nil
+	}
+	b, _ := io.ReadAll(res.Body)
+	return res, b
+}
+
+func TestSlowBody(t *testing.T) {
+	s := start(t, func(c *server.Config) { c.BodyTimeout = 200 * time.Millisecond })
+	for _, framing := range []string{"Content-Length: 500\r\n\r\n{", "Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"} {
+		begin := time.Now()
+		res, body := s.dribble("POST /v1/challenges HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"+framing, 20*time.Millisecond)
+		if res == nil {
+			t.Fatal("no answer to a slow body")
+		}
+		s.problem(reply{res, body}, protocol.CodeMalformedRequest)
+		if took := time.Since(begin); took > 10*time.Second {
+			t.Errorf("it took %v", took)
+		}
+	}
+	// Refused before the body was read: the rest is not waited for either.
+	for _, path := range []string{"/nowhere", "/v1/status", "/v1/challenges"} {
+		begin := time.Now()
+		s.dribble("POST "+path+" HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{", 20*time.Millisecond)
+		if took := time.Since(begin); took > 10*time.Second {
+			t.Errorf("%s took %v", path, took)
+		}
+	}
+	s.alive()
+}
+
+// TestWorkOutlastsTheBodysDeadline: the deadline of the body must not end the
+// context of the work.
+func TestWorkOutlastsTheBodysDeadline(t *testing.T) {
+	s := start(t, func(c *server.Config) { c.BodyTimeout = 100 * time.Millisecond })
+	s.fake.set(func(f *fake) { f.noReceipt = true })
+	begin := time.Now()
+	r := s.post("/v1/challenges/"+knownID.String()+"/proof", proofBody(), "Prefer", "wait=1")
+	if took := time.Since(begin); r.StatusCode != http.StatusCreated || took < 900*time.Millisecond {
+		t.Errorf("%d after %v: %s", r.StatusCode, took, r.body)
+	}
+	begin = time.Now()
+	r = s.do(http.MethodGet, "/v1/receipts/"+knownID.String(), nil, "Prefer", "wait=1")
+	s.problem(r, protocol.CodeNotFound)
+	if took := time.Since(begin); took < 900*time.Millisecond {
+		t.Errorf("the wait of a GET ended after %v", took)
+	}
+}
+
+func TestVerifyHasItsOwnBound(t *testing.T) {
+	s := start(t, func(c *server.Config) { c.MaxVerify = 1 })
+	body := encodedReceipt(t)
+	done := make(chan int)
+	for range 8 {
+		go func() {
+			done <- s.do(http.MethodPost, "/v1/verify", []byte(body), "Content-Type", "application/json").StatusCode
+		}()
+	}
+	for range 8 {
+		if status := <-done; status != http.StatusOK {
+			t.Errorf("status %d", status)
+		}
+	}
+}
+
+func TestHTTPServerIsBounded(t *testing.T) {
+	h := server.HTTPServer(server.Config{}, http.NotFoundHandler())
+	if h.ReadHeaderTimeout <= 0 || h.WriteTimeout <= 0 || h.IdleTimeout <= 0 || h.MaxHeaderBytes <= 0 || h.MaxHeaderBytes > 16<<10 {
+		t.Errorf("%+v", h)
+	}
+	s := start(t, nil)
+	r := s.raw("GET /v1/status HTTP/1.1\r\nHost: x\r\nX: " + strings.Repeat("a", 20<<10) + "\r\n\r\n")
+	if r != nil && r.StatusCode != http.StatusRequestHeaderFieldsTooLarge {
+		t.Errorf("20 KiB of header: %d", r.StatusCode)
+	}
+	r = s.raw("GET /v1/status HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX: " + strings.Repeat("a", 12<<10) + "\r\n\r\n")
+	if r == nil || r.StatusCode != http.StatusOK {
+		t.Errorf("12 KiB of header: %+v", r)
+	}
+}
+
+// TestHostIsIrrelevant: no answer depends on the Host header.
+func TestHostIsIrrelevant(t *testing.T) {
+	s := start(t, nil)
+	for _, path := range []string{"/openapi.json", "/docs", "/v1/status", "/v1/nothing"} {
+		var bodies [2]string
+		for i, host := range []string{"one.example", canary + ".example"} {
+			r := s.raw(fmt.Sprintf("GET %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", path, host))
+			r.Header.Del("Date")
+			bodies[i] = headerText(r.Header) + string(r.body)
+		}
+		if bodies[0] != bodies[1] || strings.Contains(bodies[1], canary) {
+			t.Errorf("%s depends on Host", path)
+		}
+	}
+}

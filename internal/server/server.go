@@ -1,0 +1,256 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"path"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	"github.com/terradourada/td/api"
+	"github.com/terradourada/td/protocol"
+)
+
+// Server is the public HTTP handler. It starts nothing and is ready at once.
+type Server struct {
+	cfg       Config
+	mux       *http.ServeMux
+	spec      []byte // the OpenAPI document
+	docs      page
+	hands     chan struct{} // one element per request in hand
+	waiters   chan struct{} // one element per request that waits
+	verifying chan struct{} // one element per receipt being verified
+}
+
+// New builds the handler.
+func New(cfg Config) *Server {
+	cfg = cfg.withDefaults()
+	s := &Server{
+		cfg:       cfg,
+		mux:       http.NewServeMux(),
+		hands:     make(chan struct{}, cfg.MaxRequests),
+		waiters:   make(chan struct{}, max(1, cfg.MaxRequests/2)),
+		verifying: make(chan struct{}, cfg.MaxVerify),
+	}
+	ops := s.operations()
+	s.spec = s.register(ops)
+	s.docs = docsPage(ops)
+	s.refuseTheRest(ops)
+	return s
+}
+
+// refuseTheRest answers known paths with other methods and unknown paths.
+func (s *Server) refuseTheRest(ops []operation) {
+	allow := map[string][]string{}
+	for _, op := range ops {
+		methods := []string{op.method}
+		if op.method == http.MethodGet {
+			methods = append(methods, http.MethodHead)
+		}
+		allow[op.pattern()] = append(allow[op.pattern()], methods...)
+	}
+	for pattern, methods := range allow {
+		text := strings.Join(methods, ", ")
+		s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Allow", text)
+			s.serve(w, r, nobody, func(*exchange) error {
+				return protocol.Fail(protocol.CodeMethodNotAllowed, "this path takes "+text)
+			})
+		})
+	}
+	s.mux.HandleFunc("/", s.notFound)
+	s.mux.HandleFunc("/tile", s.notFound) // the mux would redirect it to /tile/
+}
+
+func (s *Server) notFound(w http.ResponseWriter, r *http.Request) {
+	s.serve(w, r, nobody, func(*exchange) error {
+		return protocol.Fail(protocol.CodeNotFound, "no such path; /docs lists the operations")
+	})
+}
+
+// nobody is the operation of requests that reach none.
+var nobody = operation{id: "none"}
+
+// ServeHTTP answers one request. The library would redirect a path that is not
+// in its shortest form, and repeat the path in doing so; here it is not found.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !strings.HasPrefix(r.URL.Path, "/") || !shortest(r.URL.Path) || r.Method == http.MethodConnect {
+		s.notFound(w, r)
+		return
+	}
+	s.mux.ServeHTTP(w, r)
+}
+
+func shortest(p string) bool {
+	clean := path.Clean(p)
+	return p == clean || p == clean+"/"
+}
+
+// serve is the guard around every handler: headers, deadlines, bounds, panics,
+// identity, problems, observation.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, op operation, handler func(*exchange) error) {
+	start := time.Now()
+	setHeaders(w.Header())
+	if r.ContentLength != 0 {
+		// A writer without deadlines is a test's recorder.
+		_ = http.NewResponseController(w).SetReadDeadline(start.Add(s.cfg.BodyTimeout))
+	}
+	e := &exchange{s: s, w: &statusWriter{ResponseWriter: w}, r: r, op: op}
+	err := s.hand(e, handler)
+	if err != nil {
+		e.fail(err)
+	}
+	s.cfg.Observe(Outcome{
+		Operation: op.id,
+		Code:      outcomeCode(err),
+		Status:    e.w.status,
+		Took:      time.Since(start),
+	})
+}
+
+func outcomeCode(err error) protocol.Code {
+	if err == nil {
+		return protocol.CodeNone
+	}
+	return codeOf(err)
+}
+
+// hand runs the handler if there is room for one more request in hand.
+func (s *Server) hand(e *exchange, handler func(*exchange) error) error {
+	select {
+	case s.hands <- struct{}{}:
+		defer func() { <-s.hands }()
+	default:
+		return protocol.Fail(protocol.CodeOverloaded, "too many requests at once")
+	}
+	return s.shielded(e, handler)
+}
+
+// shielded turns a panic of the handler into an internal error.
+func (s *Server) shielded(e *exchange, handler func(*exchange) error) (err error) {
+	defer func() {
+		switch v := recover(); v {
+		case nil:
+		case http.ErrAbortHandler:
+			panic(v)
+		default:
+			s.cfg.Log.Error("handler panicked", "operation", e.op.id, "panic", v, "stack", string(debug.Stack()))
+			err = protocol.CodeInternal
+		}
+	}()
+	if e.op.limit == 0 && e.r.ContentLength != 0 && e.op.id != nobody.id {
+		return protocol.Fail(protocol.CodeMalformedRequest, "this operation takes no body")
+	}
+	if e.client, err = s.cfg.Identify(e.r); err != nil {
+		return err
+	}
+	pref := preferences(e.r.Header)
+	ctx, cancel := context.WithTimeout(e.r.Context(), s.cfg.WorkTimeout+max(pref.wait, s.cfg.PushWait))
+	defer cancel()
+	e.pref, e.ctx = pref, ctx
+	return handler(e)
+}
+
+// setHeaders sets what every answer carries. Nothing of it depends on the
+// request.
+func setHeaders(h http.Header) {
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Cache-Control", "no-store")
+}
+
+// send writes one whole answer and bounds how long its reader may take.
+func send(w http.ResponseWriter, status int, body []byte) {
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
+	w.WriteHeader(status)
+	// An error here means that the client is gone.
+	_, _ = w.Write(body)
+}
+
+// statusWriter remembers the status of the answer; 0 is none yet.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader notes the status.
+func (w *statusWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// exchange is one request in hand.
+type exchange struct {
+	s      *Server
+	w      *statusWriter
+	r      *http.Request
+	op     operation
+	ctx    context.Context // ends with the request's time
+	client string
+	pref   preference
+	issued *protocol.RequestID // set once a request was issued; goes into a problem
+}
+
+// fail answers with the problem of an error, unless an answer has begun.
+func (e *exchange) fail(err error) {
+	p := problemOf(err)
+	p.RequestID = e.issued
+	if p.Code == protocol.CodeInternal {
+		e.s.cfg.Log.Error("request failed", "operation", e.op.id, "err", err)
+	} else {
+		e.s.cfg.Log.Debug("request refused", "operation", e.op.id, "code", p.Code.String())
+	}
+	if e.w.status == 0 {
+		writeProblem(e.w, p)
+	}
+}
+
+// body is the request's body and its media type.
+func (e *exchange) body() ([]byte, string, error) {
+	media, err := mediaType(e.r, e.op.media)
+	if err != nil {
+		return nil, "", err
+	}
+	raw, err := readBody(e.w.ResponseWriter, e.r, e.op.limit)
+	return raw, media, err
+}
+
+// json answers with a JSON document.
+func (e *exchange) json(status int, v any) error {
+	body, err := encode(v)
+	if err != nil {
+		return err
+	}
+	return e.bytes(status, api.MediaJSON, body)
+}
+
+// bytes answers with a body of any type.
+func (e *exchange) bytes(status int, media string, body []byte) error {
+	e.w.Header().Set("Content-Type", media)
+	send(e.w, status, body)
+	return nil
+}
+
+// requestID reads the id in the path.
+func (e *exchange) requestID() (protocol.RequestID, error) {
+	return protocol.ParseRequestID(e.r.PathValue("id"))
+}
+
+// waiting gives f a context of length d, but not more than a glance if too many
+// requests wait already.
+func (e *exchange) waiting(d time.Duration, f func(context.Context)) {
+	select {
+	case e.s.waiters <- struct{}{}:
+		defer func() { <-e.s.waiters }()
+	default:
+		d = min(d, glance)
+	}
+	ctx, cancel := context.WithTimeout(e.ctx, d)
+	defer cancel()
+	f(ctx)
+}
