@@ -63,8 +63,8 @@ func (v *verification) openField() (string, error) {
 	if id != claim.RecordRange && id != claim.RecordEquals && id != claim.RecordOneOf {
 		return "", errors.New("the claim is not about a record, so that no field can be opened")
 	}
-	if f.I < 0 || f.I > 7 {
-		return "", errors.New("a record has the fields 0 to 7")
+	if err := f.check(); err != nil {
+		return "", err
 	}
 	node := claim.Compress(f.Value, f.Salt)
 	for i, sibling := range f.Siblings {

@@ -128,12 +128,16 @@ func ParseCheckpoint(signed string, key [32]byte) (*Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	policy := torchwood.ThresholdPolicy(2, torchwood.OriginPolicy(tree.Origin), torchwood.SingleVerifierPolicy(v))
-	_, n, err := torchwood.VerifyCheckpoint([]byte(signed), policy)
+	_, n, err := torchwood.VerifyCheckpoint([]byte(signed), signedBy(v))
 	if err != nil {
 		return nil, errors.New("the checkpoint is not signed by the epoch's key under the name of its origin")
 	}
 	return &Checkpoint{tree.Origin, uint64(tree.N), tree.Hash, key, signed, n.Sigs[0].Base64}, nil
+}
+
+// signedBy is the policy that the log of the verifier's name signed itself.
+func signedBy(v note.Verifier) torchwood.Policy {
+	return torchwood.ThresholdPolicy(2, torchwood.OriginPolicy(v.Name()), torchwood.SingleVerifierPolicy(v))
 }
 
 // epochVerifier is the C2SP signed-note verifier of an epoch's checkpoint key.

@@ -3,6 +3,7 @@ package receipt
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 
 	"github.com/terradourada/td/protocol"
 )
@@ -98,20 +99,23 @@ func ParseFieldOpening(b []byte) (*FieldOpening, error) {
 	if err := protocol.DecodeStrict(b, protocol.JSONLimits{Size: 4 << 10}, &w); err != nil {
 		return nil, err
 	}
-	if w.I == nil || w.Value == nil || w.Salt == nil || w.H == nil || len(w.Siblings) != 3 {
+	if w.I == nil || w.Value == nil || w.Salt == nil || w.H == nil || len(w.Siblings) != 3 || slices.Contains(w.Siblings, nil) {
 		return nil, protocol.Fail(protocol.CodeMalformedRequest, "opening of a field lacks a member")
 	}
-	if *w.I < 0 || *w.I > 7 {
-		return nil, protocol.Fail(protocol.CodeMalformedRequest, "a record has the fields 0 to 7")
+	f := &FieldOpening{*w.I, *w.Value, *w.Salt, [3]protocol.Element{*w.Siblings[0], *w.Siblings[1], *w.Siblings[2]}, *w.H}
+	return f, f.check()
+}
+
+func (f *FieldOpening) check() error {
+	if f.I < 0 || f.I > 7 {
+		return protocol.Fail(protocol.CodeMalformedRequest, "a record has the fields 0 to 7")
 	}
-	f := &FieldOpening{I: *w.I, Value: *w.Value, Salt: *w.Salt, H: *w.H}
-	for i, s := range w.Siblings {
-		if s == nil {
-			return nil, protocol.Fail(protocol.CodeMalformedRequest, "opening of a field lacks a sibling")
+	for _, e := range append(f.Siblings[:3:3], f.Value, f.Salt, f.H) {
+		if err := protocol.CheckElement(e[:]); err != nil {
+			return err
 		}
-		f.Siblings[i] = *s
 	}
-	return f, nil
+	return nil
 }
 
 // Encode writes the one compact JSON text of the opening, without a line end.

@@ -85,7 +85,7 @@ func (p *policyFile) log(vkey string) error {
 	if err != nil {
 		return errors.New("the key of the log is malformed")
 	}
-	p.logs = append(p.logs, torchwood.ThresholdPolicy(2, torchwood.OriginPolicy(v.Name()), torchwood.SingleVerifierPolicy(v)))
+	p.logs = append(p.logs, signedBy(v))
 	return p.newKey(vkey)
 }
 

@@ -221,7 +221,7 @@ func (v *verification) signature() (string, error) {
 		return "", err
 	}
 	for i, p := range v.r.pairs() {
-		if err := torchwood.VerifyProof(torchwood.SingleVerifierPolicy(key), tlog.RecordHash(p.Leaf), []byte(p.Log)); err != nil {
+		if err := torchwood.VerifyProof(signedBy(key), tlog.RecordHash(p.Leaf), []byte(p.Log)); err != nil {
 			return "", fmt.Errorf("the log text of %s does not verify as a tlog-proof", partName(i))
 		}
 	}
