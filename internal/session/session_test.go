@@ -1,0 +1,236 @@
+package session_test
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/terradourada/td/internal/session"
+	"github.com/terradourada/td/protocol"
+)
+
+var live = protocol.EventIssued{EpochLive: true}
+
+func newSession(n uint64) (*session.Session, *session.Open) {
+	var id protocol.RequestID
+	binary.BigEndian.PutUint64(id[:], n*0x9e3779b97f4a7c15) // spread over the shards
+	return &session.Session{ID: id}, &session.Open{Epoch: protocol.EpochID{1}, Claim: "open/1"}
+}
+
+func add(t *testing.T, table *session.Table, n uint64, deadline time.Time) *session.Session {
+	t.Helper()
+	s, open := newSession(n)
+	if err := table.Reserve(); err != nil {
+		t.Fatal(err)
+	}
+	if code := table.Add(s, open, deadline, live); code != protocol.CodeNone {
+		t.Fatalf("session %d: got code %v", n, code)
+	}
+	return s
+}
+
+func answer(s *session.Session, proof byte) ([]protocol.Effect, protocol.Code) {
+	effects, code, _, _ := s.Step(protocol.EventAnswer{ClientMatches: true, TagMatches: true, SameProof: s.View().Proof == protocol.Digest{proof}}, protocol.Digest{proof})
+	return effects, code
+}
+
+func redeems(effects []protocol.Effect) bool {
+	return len(effects) == 1 && effects[0] == protocol.EffectRedeem
+}
+
+func TestTakenOnce(t *testing.T) {
+	table := session.New(session.Config{})
+	for round := range uint64(50) {
+		s := add(t, table, round, time.Now().Add(time.Minute))
+		var winners atomic.Int32
+		var wg sync.WaitGroup
+		for i := range byte(64) {
+			wg.Go(func() {
+				if effects, _ := answer(s, i); redeems(effects) {
+					winners.Add(1)
+				}
+			})
+		}
+		wg.Wait()
+		if n := winners.Load(); n != 1 {
+			t.Fatalf("round %d: %d of 64 answers won the session, want 1", round, n)
+		}
+	}
+}
+
+func TestBounded(t *testing.T) {
+	table := session.New(session.Config{MaxPending: 3})
+	now := time.Now()
+	first := add(t, table, 1, now.Add(time.Minute))
+	add(t, table, 2, now.Add(time.Minute))
+	add(t, table, 3, now.Add(time.Minute))
+	if err := table.Reserve(); !errors.Is(err, protocol.CodeOverloaded) {
+		t.Fatalf("a fourth of three places: got %v, want overloaded", err)
+	}
+	if table.Pending() != 3 {
+		t.Errorf("got %d pending, want 3", table.Pending())
+	}
+	first.Step(protocol.EventInvalidate{Reason: protocol.CodeInvalidated}, protocol.Digest{})
+	if err := table.Reserve(); err != nil {
+		t.Errorf("the place of an ended session is not free: %v", err)
+	}
+	table.Release()
+	if table.Pending() != 2 {
+		t.Errorf("got %d pending, want 2", table.Pending())
+	}
+}
+
+func TestAddRefuses(t *testing.T) {
+	table := session.New(session.Config{})
+	add(t, table, 1, time.Now().Add(time.Minute))
+	twin, open := newSession(1)
+	_ = table.Reserve()
+	if code := table.Add(twin, open, time.Now(), live); code != protocol.CodeInternal {
+		t.Errorf("the same id twice: got %v, want internal", code)
+	}
+	dead, open := newSession(2)
+	_ = table.Reserve()
+	if code := table.Add(dead, open, time.Now(), protocol.EventIssued{}); code != protocol.CodeInvalidated {
+		t.Errorf("issued under a dead epoch: got %v, want invalidated", code)
+	}
+	if _, ok := table.Get(dead.ID); ok {
+		t.Error("a refused session is in the table")
+	}
+	if table.Pending() != 1 {
+		t.Errorf("got %d pending, want 1: refused sessions give their place back", table.Pending())
+	}
+}
+
+func TestDueAndKept(t *testing.T) {
+	table := session.New(session.Config{Keep: 10 * time.Minute})
+	start := time.Now()
+	var all []*session.Session
+	for n := range uint64(300) {
+		all = append(all, add(t, table, n, start.Add(time.Duration(n)*time.Second)))
+	}
+	due := table.Due(start.Add(99 * time.Second))
+	if len(due) != 100 {
+		t.Fatalf("got %d due at 99 s, want 100", len(due))
+	}
+	for _, s := range due {
+		effects, _, state, ended := s.Step(protocol.EventExpire{}, protocol.Digest{})
+		if state.Phase != protocol.PhaseExpired || !ended || len(effects) != 1 || effects[0] != protocol.EffectCancel {
+			t.Fatalf("expire: got phase %v, ended %v, effects %v", state.Phase, ended, effects)
+		}
+		if s.View().Open != nil {
+			t.Fatal("an ended session still holds its payload")
+		}
+	}
+	if again := table.Due(start.Add(99 * time.Second)); len(again) != 0 {
+		t.Errorf("%d sessions are due twice", len(again))
+	}
+	table.Due(start.Add(9 * time.Minute))
+	if _, ok := table.Get(all[50].ID); !ok {
+		t.Error("an ended session is forgotten before its time")
+	}
+	table.Due(start.Add(99*time.Second + 10*time.Minute))
+	for n, s := range all[:100] {
+		if _, ok := table.Get(s.ID); ok {
+			t.Errorf("ended session %d is kept past its time", n)
+		}
+	}
+}
+
+func TestKeptIsBounded(t *testing.T) {
+	const most = 640
+	table := session.New(session.Config{MaxKept: most})
+	kept := 0
+	var all []*session.Session
+	for n := range uint64(5000) {
+		s := add(t, table, n, time.Now().Add(time.Minute))
+		s.Step(protocol.EventExpire{}, protocol.Digest{})
+		all = append(all, s)
+	}
+	for _, s := range all {
+		if _, ok := table.Get(s.ID); ok {
+			kept++
+		}
+	}
+	if kept == 0 || kept > most {
+		t.Errorf("got %d ended sessions kept, want 1 to %d", kept, most)
+	}
+}
+
+func TestAwaitChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		table := session.New(session.Config{})
+		s := add(t, table, 1, time.Now().Add(time.Minute))
+		answer(s, 1)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := s.AwaitChange(ctx, protocol.PhaseClaimed); !errors.Is(err, context.DeadlineExceeded) {
+			t.Fatalf("nothing changed: got %v, want deadline exceeded", err)
+		}
+		done := make(chan error)
+		for range 3 {
+			go func() { done <- s.AwaitChange(t.Context(), protocol.PhaseClaimed) }()
+		}
+		synctest.Wait()
+		s.Step(protocol.EventAborted{}, protocol.Digest{})
+		for range 3 {
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+		}
+		if err := s.AwaitChange(t.Context(), protocol.PhaseClaimed); err != nil {
+			t.Errorf("already changed: got %v", err)
+		}
+	})
+}
+
+func TestRepeatedAnswer(t *testing.T) {
+	table := session.New(session.Config{})
+	s := add(t, table, 1, time.Now().Add(time.Minute))
+	answer(s, 7)
+	for _, e := range []protocol.Event{
+		protocol.EventRedeemed{Verdict: protocol.RedeemOK},
+		protocol.EventVerified{OK: true},
+		protocol.EventCommitted{Outcome: protocol.CommitDone, Index: 42},
+	} {
+		s.Step(e, protocol.Digest{})
+	}
+	if effects, code := answer(s, 7); code != protocol.CodeNone || len(effects) != 1 || effects[0] != protocol.EffectReply || s.View().State.Index != 42 {
+		t.Errorf("the same proof again: got %v, %v", effects, code)
+	}
+	if _, code := answer(s, 8); code != protocol.CodeAlreadyConsumed {
+		t.Errorf("another proof: got %v, want already_consumed", code)
+	}
+	if s.View().Proof != (protocol.Digest{7}) {
+		t.Error("a later answer changed the digest of the accepted proof")
+	}
+}
+
+func TestOfEpoch(t *testing.T) {
+	table := session.New(session.Config{})
+	s := add(t, table, 1, time.Now().Add(time.Minute))
+	add(t, table, 2, time.Now().Add(time.Minute)).Step(protocol.EventExpire{}, protocol.Digest{})
+	if got := table.OfEpoch(protocol.EpochID{1}); len(got) != 1 || got[0] != s {
+		t.Errorf("got %d live sessions of the epoch, want the one that has not ended", len(got))
+	}
+	if got := table.OfEpoch(protocol.EpochID{2}); len(got) != 0 {
+		t.Errorf("got %d sessions of another epoch", len(got))
+	}
+}
+
+func BenchmarkAddGetExpire(b *testing.B) {
+	table := session.New(session.Config{MaxPending: 1 << 30})
+	now := time.Now()
+	b.ReportAllocs()
+	for n := range uint64(b.N) {
+		s, open := newSession(n)
+		_ = table.Reserve()
+		table.Add(s, open, now, live)
+		table.Get(s.ID)
+		s.Step(protocol.EventExpire{}, protocol.Digest{})
+	}
+}
