@@ -141,18 +141,14 @@ func (m *Manager) Run(ctx context.Context) error {
 	if err := m.closeLost(ctx); err != nil {
 		return fmt.Errorf("close lost epochs: %w", err)
 	}
-	wait := time.Duration(0)
-	for {
-		if !sleep(ctx, wait) {
-			return nil
-		}
+	troubles := 0 // in a row: epochs that did not open or died young
+	for sleep(ctx, backoff(troubles)) {
 		e, err := m.open(ctx)
+		if err != nil && ctx.Err() == nil {
+			troubles = max(troubles, 1) + 1 // no first one for free
+			m.cfg.Log.Error("epoch did not open", "retry_in_ms", backoff(troubles).Milliseconds(), "err", err)
+		}
 		if err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			wait = nextBackoff(wait)
-			m.cfg.Log.Error("epoch did not open", "retry_in_ms", wait.Milliseconds(), "err", err)
 			continue
 		}
 		born := time.Now()
@@ -163,10 +159,11 @@ func (m *Manager) Run(ctx context.Context) error {
 		if reason == protocol.CloseShutdown {
 			return nil
 		}
-		if wait = nextBackoff(wait); time.Since(born) > longLife || wait == backoffFirst {
-			wait = 0
+		if troubles++; time.Since(born) > longLife {
+			troubles = 1
 		}
 	}
+	return nil
 }
 
 // watch waits for the end of an active epoch and says why it came.
@@ -292,11 +289,13 @@ func (m *Manager) dropSigner(e *Epoch, orderly bool) error {
 	return nil
 }
 
-func nextBackoff(d time.Duration) time.Duration {
-	if d == 0 {
-		return backoffFirst
+// backoff is how long to wait after so many troubles in a row: not at all for
+// the first, then twice as long each time.
+func backoff(troubles int) time.Duration {
+	if troubles < 2 {
+		return 0
 	}
-	return min(2*d, backoffMax)
+	return min(backoffFirst<<min(troubles-2, 16), backoffMax)
 }
 
 // sleep waits for d and reports false when ctx ended.

@@ -1,0 +1,311 @@
+package control_test
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/terradourada/td/internal/control"
+	"github.com/terradourada/td/protocol"
+)
+
+// child is a keyholder that a test can kill.
+type child struct {
+	id     protocol.EpochID
+	done   chan struct{}
+	once   sync.Once
+	closed bool
+	trail  *trail
+	name   string
+}
+
+func (c *child) kill()                     { c.once.Do(func() { close(c.done) }) }
+func (c *child) Close() error              { c.trail.add("close " + c.name); c.closed = true; c.kill(); return nil }
+func (c *child) Done() <-chan struct{}     { return c.done }
+func (c *child) EpochID() protocol.EpochID { return c.id }
+func (c *child) PublicKey() [protocol.MLDSAPublicKeySize]byte {
+	return [protocol.MLDSAPublicKeySize]byte{c.id[0]}
+}
+func (c *child) CheckpointKey() [32]byte { return [32]byte{c.id[0]} }
+
+func (c *child) Anchor(context.Context, *protocol.EncodedPayload) (protocol.Anchor, error) {
+	return protocol.Anchor{1}, nil
+}
+
+func (c *child) Checkpoint(context.Context, uint64, [32]byte) ([64]byte, error) {
+	return [64]byte{}, nil
+}
+
+func (c *child) Issue(_ context.Context, d *protocol.EncodedPayload) (protocol.EncodedPayload, protocol.Tag, error) {
+	return *d, protocol.Tag{}, nil
+}
+
+func (c *child) Redeem(context.Context, *protocol.EncodedPayload, protocol.Tag) (protocol.Redemption, error) {
+	return protocol.RedeemOK, nil
+}
+
+func (c *child) Cancel(context.Context, protocol.RequestID) error { return nil }
+func (c *child) CancelAll(context.Context) error                  { return nil }
+
+// trail records what happened, in order.
+type trail struct {
+	mu    sync.Mutex
+	steps []string
+}
+
+func (t *trail) add(s string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.steps = append(t.steps, s)
+}
+
+func (t *trail) take() []string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.steps
+	t.steps = nil
+	return s
+}
+
+// world is everything a manager touches; a test makes parts of it fail.
+type world struct {
+	trail
+	signers, taggers []*child
+	leaves           []protocol.LeafBody
+	open             []protocol.EpochOpen
+	issued           map[protocol.EpochID][]protocol.Digest
+	failStart        int // so many starts of a signer fail
+	failOpen         int // so many epoch-open leaves are refused
+}
+
+func (w *world) config() control.Config {
+	return control.Config{
+		StartSigner: func(context.Context, uint64) (control.Signer, error) {
+			if w.failStart > 0 {
+				w.failStart--
+				return nil, errors.New("no signer today")
+			}
+			c := &child{id: protocol.EpochID{byte(len(w.signers) + 1)}, done: make(chan struct{}), trail: &w.trail, name: "signer"}
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.signers = append(w.signers, c)
+			return c, nil
+		},
+		StartTagger: func(_ context.Context, id protocol.EpochID, _ uint64) (control.Tagger, error) {
+			c := &child{id: id, done: make(chan struct{}), trail: &w.trail, name: "tagger"}
+			w.taggers = append(w.taggers, c)
+			return c, nil
+		},
+		Journal: w,
+		Ledger:  w,
+		Log:     slog.New(slog.DiscardHandler),
+		Ended:   func(protocol.EpochID) { w.add("ended") },
+	}
+}
+
+func (w *world) Append(_ context.Context, _ time.Time, body protocol.LeafBody) (uint64, error) {
+	if body.LeafType() == protocol.LeafEpochOpen && w.failOpen > 0 {
+		w.failOpen--
+		return 0, errors.New("no journal today")
+	}
+	w.add(body.LeafType().String())
+	w.leaves = append(w.leaves, body)
+	return uint64(len(w.leaves) - 1), nil
+}
+
+func (w *world) OpenEpochs(context.Context) ([]protocol.EpochOpen, error) { return w.open, nil }
+
+func (w *world) LastEpoch(context.Context) (uint64, protocol.EpochID, error) {
+	for i := len(w.leaves) - 1; i >= 0; i-- {
+		if e, ok := w.leaves[i].(*protocol.EpochOpen); ok {
+			return e.Number, e.ID, nil
+		}
+	}
+	return uint64(len(w.open)), protocol.EpochID{}, nil
+}
+
+func (w *world) SaveIssued(_ context.Context, id protocol.EpochID, d []protocol.Digest) error {
+	if w.issued == nil {
+		w.issued = map[protocol.EpochID][]protocol.Digest{}
+	}
+	w.issued[id] = d
+	return nil
+}
+
+func (w *world) SetSigner(s control.Signer, _ uint64) {
+	if s == nil {
+		w.add("no signer")
+	} else {
+		w.add("signer in office")
+	}
+}
+
+func (w *world) Await(context.Context, uint64) error { w.add("checkpoint"); return nil }
+
+func (w *world) started() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.signers)
+}
+
+func (w *world) lastClose(t *testing.T) *protocol.EpochClose {
+	t.Helper()
+	c, ok := w.leaves[len(w.leaves)-1].(*protocol.EpochClose)
+	if !ok {
+		t.Fatalf("the last leaf is %v, want an epoch-close leaf", w.leaves[len(w.leaves)-1].LeafType())
+	}
+	return c
+}
+
+// start runs a manager in the bubble of the test and waits for its first epoch.
+func start(t *testing.T, w *world) (m *control.Manager, stop func()) {
+	t.Helper()
+	m = control.New(w.config())
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- m.Run(ctx) }()
+	<-m.Ready()
+	synctest.Wait()
+	return m, func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	}
+}
+
+func sameSteps(t *testing.T, what string, got []string, want ...string) {
+	t.Helper()
+	if len(got) != len(want) {
+		t.Fatalf("%s: got %q, want %q", what, got, want)
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Fatalf("%s: got %q, want %q", what, got, want)
+		}
+	}
+}
+
+func TestOrderlyLife(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{}
+		m, stop := start(t, w)
+		sameSteps(t, "start", w.take(), "epoch-open", "signer in office")
+		e, err := m.Active()
+		if err != nil || e.Number() != 1 || e.ID() != w.signers[0].id {
+			t.Fatalf("active epoch: got %+v, %v", e, err)
+		}
+		e.Issued(1, protocol.Digest{1})
+		e.Issued(3, protocol.Digest{3}) // 2 never got its anchor
+		e.Ended(protocol.PhaseAccepted)
+		stop()
+		sameSteps(t, "end", w.take(), "close tagger", "epoch-close", "ended", "checkpoint", "no signer", "close signer")
+		c := w.lastClose(t)
+		if c.Reason != protocol.CloseShutdown || c.Issued != 2 || c.Accepted != 1 || c.Invalidated != 1 {
+			t.Errorf("close leaf: got %+v", c)
+		}
+		if want := protocol.MerkleRoot([]protocol.Digest{{1}, {3}}); c.Root != want {
+			t.Errorf("root of the issued: got %v, want %v", c.Root, want)
+		}
+		if len(w.issued[e.ID()]) != 2 {
+			t.Errorf("got %d digests saved, want 2", len(w.issued[e.ID()]))
+		}
+		if e.Issued(4, protocol.Digest{4}) {
+			t.Error("an ended epoch took another issued request")
+		}
+		if _, err := m.Active(); !errors.Is(err, protocol.CodeDraining) {
+			t.Errorf("after the end: got %v, want draining", err)
+		}
+	})
+}
+
+func TestReplacement(t *testing.T) {
+	ends := map[string]struct {
+		end    func(*world, *control.Epoch)
+		reason protocol.CloseReason
+	}{
+		"signer dies": {func(w *world, _ *control.Epoch) { w.signers[0].kill() }, protocol.CloseDied},
+		"tagger dies": {func(w *world, _ *control.Epoch) { w.taggers[0].kill() }, protocol.CloseDied},
+		"suspicion":   {func(_ *world, e *control.Epoch) { e.Destroy(); e.Destroy() }, protocol.CloseSuspect},
+	}
+	for name, c := range ends {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := &world{}
+				m, stop := start(t, w)
+				first, _ := m.Active()
+				w.take()
+				c.end(w, first)
+				synctest.Wait()
+				sameSteps(t, "replacement", w.take(), "close tagger", "no signer", "close signer", "epoch-close", "ended", "epoch-open", "signer in office")
+				if got := w.leaves[1].(*protocol.EpochClose).Reason; got != c.reason {
+					t.Errorf("got reason %v, want %v", got, c.reason)
+				}
+				if _, ok := m.Find(first.ID()); ok {
+					t.Error("the ended epoch is still found")
+				}
+				second, err := m.Active()
+				if err != nil || second.Number() != 2 {
+					t.Fatalf("second epoch: got %+v, %v", second, err)
+				}
+				if opened := w.leaves[2].(*protocol.EpochOpen); opened.Previous != first.ID() || opened.Handover != ([64]byte{}) {
+					t.Errorf("open leaf after a death: got previous %v, hand-over %x", opened.Previous, opened.Handover)
+				}
+				stop()
+			})
+		})
+	}
+}
+
+// TestBackoff: the first replacement is immediate, the ones after it wait.
+func TestBackoff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{}
+		_, stop := start(t, w)
+		begin := time.Now()
+		for i := range 4 {
+			w.signers[i].kill()
+			for w.started() < i+2 {
+				time.Sleep(time.Millisecond)
+				synctest.Wait()
+			}
+		}
+		if took := time.Since(begin); took < 700*time.Millisecond || took > 2*time.Second {
+			t.Errorf("four deaths in a row were replaced after %v, want 0 + 100 + 200 + 400 ms or so", took)
+		}
+		stop()
+	})
+}
+
+func TestStartFails(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{failStart: 2, failOpen: 1}
+		m, stop := start(t, w)
+		if e, err := m.Active(); err != nil || e.Number() != 1 {
+			t.Fatalf("got %+v, %v", e, err)
+		}
+		if len(w.signers) != 2 || !w.signers[0].closed || !w.taggers[0].closed {
+			t.Error("the children of an epoch that did not open were left behind")
+		}
+		stop()
+	})
+}
+
+func TestLostEpochs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{open: []protocol.EpochOpen{{Number: 1, ID: protocol.EpochID{9}}}}
+		m, stop := start(t, w)
+		c, ok := w.leaves[0].(*protocol.EpochClose)
+		if !ok || c.Reason != protocol.CloseLost || c.ID != (protocol.EpochID{9}) || c.Root != (protocol.Digest{}) {
+			t.Errorf("first leaf after a crash: got %+v", w.leaves[0])
+		}
+		if e, _ := m.Active(); e.Number() != 2 {
+			t.Errorf("got epoch number %d, want 2", e.Number())
+		}
+		stop()
+	})
+}
