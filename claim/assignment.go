@@ -21,9 +21,23 @@ import (
 // The binary form, for the socket to a prover, is one byte with the length of
 // the claim id, the id, and the values at 32 bytes each.
 type Assignment struct {
-	_      [0]func()
-	id     ID
-	values []protocol.Element
+	id ID
+
+	// The values stand behind a function because fmt, for an unexported field
+	// of some struct, goes past the methods below and prints what it finds.
+	values func() []protocol.Element
+}
+
+func newAssignment(id ID, values []protocol.Element) *Assignment {
+	return &Assignment{id: id, values: func() []protocol.Element { return values }}
+}
+
+// private gives the values themselves, not a copy; the zero value has none.
+func (a *Assignment) private() []protocol.Element {
+	if a.values == nil {
+		return nil
+	}
+	return a.values()
 }
 
 // MaxAssignmentSize bounds the binary form of an [Assignment], in bytes.
@@ -33,19 +47,20 @@ const MaxAssignmentSize = 1 + 32 + (1+sumSlots)*protocol.ElementSize
 func (a *Assignment) Claim() ID { return a.id }
 
 // Wipe overwrites the private values; the assignment is of no use afterwards.
-func (a *Assignment) Wipe() { clear(a.values) }
+func (a *Assignment) Wipe() { clear(a.private()) }
 
 // MarshalBinary is the binary form. It carries every private value: it goes to
 // the prover and nowhere else.
 func (a *Assignment) MarshalBinary() ([]byte, error) {
-	if n := privateCount(a.id); n == 0 || n != len(a.values) {
+	values := a.private()
+	if n := privateCount(a.id); n == 0 || n != len(values) {
 		return nil, protocol.Fail(protocol.CodeMalformedRequest, "assignment is incomplete")
 	}
-	b := make([]byte, 0, 1+len(a.id)+len(a.values)*protocol.ElementSize)
+	b := make([]byte, 0, 1+len(a.id)+len(values)*protocol.ElementSize)
 	b = append(b, byte(len(a.id)))
 	b = append(b, a.id...)
-	for i := range a.values {
-		b = append(b, a.values[i][:]...)
+	for i := range values {
+		b = append(b, values[i][:]...)
 	}
 	return b, nil
 }
@@ -72,26 +87,26 @@ func (a *Assignment) UnmarshalBinary(b []byte) error {
 			return err
 		}
 	}
-	a.id, a.values = id, values
+	*a = *newAssignment(id, values)
 	return nil
 }
 
 const redacted = "redacted"
 
 // String answers "redacted".
-func (a *Assignment) String() string { return redacted }
+func (Assignment) String() string { return redacted }
 
 // GoString answers "redacted".
-func (a *Assignment) GoString() string { return redacted }
+func (Assignment) GoString() string { return redacted }
 
 // Format answers "redacted" to every verb.
-func (a *Assignment) Format(f fmt.State, _ rune) { fmt.Fprint(f, redacted) }
+func (Assignment) Format(f fmt.State, _ rune) { fmt.Fprint(f, redacted) }
 
 // LogValue answers "redacted".
-func (a *Assignment) LogValue() slog.Value { return slog.StringValue(redacted) }
+func (Assignment) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // MarshalJSON answers "redacted".
-func (a *Assignment) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
+func (Assignment) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
 
 // MarshalText answers "redacted".
-func (a *Assignment) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+func (Assignment) MarshalText() ([]byte, error) { return []byte(redacted), nil }

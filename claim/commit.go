@@ -34,7 +34,7 @@ func Commit(p *Params, event []byte, blind protocol.Element) (protocol.Commitmen
 	if p.id == Open {
 		values = []protocol.Element{c.e, blind}
 	}
-	return c.cm, &Assignment{id: p.id, values: values}, nil
+	return c.cm, newAssignment(p.id, values), nil
 }
 
 // CommitMember is [Commit] for group/1. Parameters of another list are refused
@@ -44,16 +44,17 @@ func CommitMember(p *Params, event []byte, blind protocol.Element, l *List, secr
 	if err := p.CheckList(l); err != nil {
 		return protocol.Commitment{}, nil, err
 	}
-	scope, nullifier, _ := p.Nullifier()
-	if !l.has(secret.Member()) || secret.Nullifier(scope) != nullifier {
-		return protocol.Commitment{}, nil, protocol.Fail(protocol.CodeStatementFalse,
-			"the secret is not of a listed member or not of this nullifier")
+	if !l.has(secret.Member()) {
+		return protocol.Commitment{}, nil, errNotListed()
+	}
+	if scope, nullifier, _ := p.Nullifier(); secret.Nullifier(scope) != nullifier {
+		return protocol.Commitment{}, nil, protocol.Fail(protocol.CodeStatementFalse, "the nullifier is not of this secret")
 	}
 	c, err := p.commit(event, blind)
 	if err != nil {
 		return protocol.Commitment{}, nil, err
 	}
-	return c.cm, &Assignment{id: Group, values: []protocol.Element{secret.sk}}, nil
+	return c.cm, newAssignment(Group, []protocol.Element{secret.element()}), nil
 }
 
 // Recommit computes cm again from an opening, for parameters of every claim.
@@ -90,6 +91,10 @@ func (p *Params) commit(event []byte, blind protocol.Element) (committed, error)
 // commitment is cm = C(h, F + T) of section 5.
 func commitment(id ID, h, f protocol.Element) protocol.Commitment {
 	return protocol.Commitment(Compress(h, add(f, protocol.ClaimElement(string(id)))))
+}
+
+func errNotListed() error {
+	return protocol.Fail(protocol.CodeStatementFalse, "the member of this secret is not on the list")
 }
 
 func errEventForm() error {

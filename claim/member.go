@@ -13,12 +13,26 @@ import (
 // that never leaves its holder. It never prints; only [MemberSecret.Encode]
 // gives it away, for the holder's own file.
 type MemberSecret struct {
-	_  [0]func()
-	sk protocol.Element
+	// sk stands behind a function because fmt, for an unexported field of some
+	// struct, goes past the methods below and prints what it finds.
+	sk func() protocol.Element
+}
+
+// hold makes a secret of a field element.
+func hold(sk protocol.Element) MemberSecret {
+	return MemberSecret{sk: func() protocol.Element { return sk }}
+}
+
+// element is sk; that of the zero value is 0.
+func (m MemberSecret) element() protocol.Element {
+	if m.sk == nil {
+		return protocol.Element{}
+	}
+	return m.sk()
 }
 
 // NewMemberSecret draws a secret from the system's CSPRNG.
-func NewMemberSecret() MemberSecret { return MemberSecret{sk: NewBlind()} }
+func NewMemberSecret() MemberSecret { return hold(NewBlind()) }
 
 // ParseMemberSecret reads the file form: 64 lower-case hexadecimal digits, with
 // or without one newline at the end. Zero, which nobody draws, is refused as
@@ -28,20 +42,23 @@ func ParseMemberSecret(b []byte) (MemberSecret, error) {
 	if err != nil || m == (protocol.Member{}) {
 		return MemberSecret{}, malformed("member secret is not 64 lower-case hexadecimal digits of a field element")
 	}
-	return MemberSecret{sk: protocol.Element(m)}, nil
+	return hold(protocol.Element(m)), nil
 }
 
 // Encode is the file form, for the holder alone.
-func (m MemberSecret) Encode() []byte { return append(hex.AppendEncode(nil, m.sk[:]), '\n') }
+func (m MemberSecret) Encode() []byte {
+	sk := m.element()
+	return append(hex.AppendEncode(nil, sk[:]), '\n')
+}
 
 // Member is the public commitment of the secret, C(sk, 1).
 func (m MemberSecret) Member() protocol.Member {
-	return protocol.Member(Compress(m.sk, protocol.SmallElement(1)))
+	return protocol.Member(Compress(m.element(), protocol.SmallElement(1)))
 }
 
 // Nullifier is C(sk, scope).
 func (m MemberSecret) Nullifier(scope protocol.Element) protocol.Nullifier {
-	return protocol.Nullifier(Compress(m.sk, scope))
+	return protocol.Nullifier(Compress(m.element(), scope))
 }
 
 // String answers "redacted".

@@ -61,7 +61,7 @@ func writeOutRange(entries, event value) value {
 			out = append(out, fmt.Appendf(nil, `{"at":%s,"hi":%s,"lo":%s}`, at, m[1], m[2]))
 		}
 		if len(out) > rangeSlots {
-			return entries // more than the claim takes
+			break // more than the claim takes, which will be refused
 		}
 	}
 	return list(out)
@@ -72,7 +72,7 @@ func writeOutSum(pointers, event value) value {
 	for at := range pointers.items() {
 		out = append(out, elementPointers(at, event)...)
 		if len(out) > sumSlots {
-			return pointers // more than the claim takes
+			break // more than the claim takes, which will be refused
 		}
 	}
 	return list(out)
@@ -121,12 +121,16 @@ func list(items []value) value {
 }
 
 // GroupParams makes the canonical parameters of group/1: what a member answers
-// under a scope text, with the nullifier that belongs to both. The errors are
-// those of [ParseParams].
+// under a scope text, with the nullifier that belongs to both. A scope text that
+// is not allowed is refused with code malformed_request, a secret whose member is
+// not listed with statement_false.
 func GroupParams(l *List, scope string, secret MemberSecret) ([]byte, error) {
 	s, err := scopeElement(l.name, scope)
 	if err != nil {
 		return nil, err
+	}
+	if !l.has(secret.Member()) {
+		return nil, errNotListed()
 	}
 	raw, err := json.Marshal(struct {
 		List      protocol.ListID    `json:"list"`

@@ -54,10 +54,10 @@ func (s *Statement) Inputs(a protocol.Anchor, c, t protocol.Element) []protocol.
 // the statement, by the rule that the circuit proves and without a proof. For
 // group/1 it does not see the list: see [CommitMember].
 func (s *Statement) Check(a *Assignment) error {
-	if a == nil || a.id != s.params.id || len(a.values) != privateCount(a.id) {
+	if a == nil || a.id != s.params.id || len(a.private()) != privateCount(a.id) {
 		return malformed("assignment is not for this claim")
 	}
-	if !s.params.rule.holds(s, a.values) {
+	if !s.params.rule.holds(s, a.private()) {
 		return protocol.Fail(protocol.CodeStatementFalse, "the private values do not satisfy the claim")
 	}
 	return nil
