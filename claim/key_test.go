@@ -155,6 +155,27 @@ func refused(t *testing.T, name string, enc []byte) {
 	}
 }
 
+func FuzzParseVerifyingKey(f *testing.F) {
+	for _, id := range claim.FixedIDs() {
+		vk, _ := claim.KnownKey(id)
+		f.Add(vk.Encode())
+	}
+	f.Add([]byte("TDVK0001"))
+	f.Fuzz(func(t *testing.T, enc []byte) {
+		vk, err := claim.ParseVerifyingKey(enc)
+		if err != nil {
+			if protocol.CodeOf(err) != protocol.CodeMalformedRequest {
+				t.Errorf("got %v, want malformed_request", err)
+			}
+			return
+		}
+		if !bytes.Equal(vk.Encode(), enc) {
+			t.Error("a key has two encodings")
+		}
+		rejected(t, "zeros", claim.Verify(vk, make([]protocol.Element, vk.PublicInputs()), make([]byte, claim.ProofSize)))
+	})
+}
+
 // badPoints are encodings of 48 bytes that are no point of the subgroup, or no
 // canonical compressed one, or infinity.
 func badPoints(t *testing.T) map[string][]byte {

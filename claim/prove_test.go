@@ -243,6 +243,11 @@ func TestProveConcurrently(t *testing.T) {
 	if err := claim.Verify(group.key(t), group.x, group.prove(t, p)); err != nil {
 		t.Error(err)
 	}
+	// A library function of another verifier changes the line table it is given.
+	vk, _ := claim.KnownKey(claim.Open)
+	if diff, err := claim.DiffFromSetup(vk, claim.Open); err != nil || diff != "" {
+		t.Errorf("key has changed: %v %s", err, diff)
+	}
 }
 
 func BenchmarkNewProver(b *testing.B) {
