@@ -92,7 +92,8 @@ func (p *policyFile) log(vkey string) error {
 // newKey refuses a key that the file has named before: its holder would count
 // twice. The first byte of a key is its algorithm.
 func (p *policyFile) newKey(vkey string) error {
-	key, err := stdBase64.DecodeString(vkey[strings.LastIndex(vkey, "+")+1:])
+	parts := strings.SplitN(vkey, "+", 3) // name, hash, base64 that may hold more of "+"
+	key, err := stdBase64.DecodeString(parts[len(parts)-1])
 	if err != nil || len(key) < 2 {
 		return errors.New("the key is malformed")
 	}

@@ -24,9 +24,9 @@ const (
 	trustHeader = "terradourada-trust/1 "
 	trustSuffix = ".trust"
 
-	// maxRecorded bounds the checkpoints kept per log; at the bound the older
-	// half goes.
-	maxRecorded = 1 << 18
+	// MaxRecorded bounds the checkpoints a [TrustStore] keeps per log; at the
+	// bound the older half goes.
+	MaxRecorded = 1 << 18
 )
 
 // Refusals of [TrustStore.Check]. A checkpoint refused with one of them may be
@@ -62,7 +62,8 @@ type Log interface {
 // log; the package comment has the format. Any number of processes may share a
 // directory. Its methods may be called concurrently.
 type TrustStore struct {
-	dir string
+	dir         string
+	maxRecorded int
 
 	mu   sync.Mutex
 	logs map[string]*knownLog // by origin; a cache of the files
@@ -82,7 +83,7 @@ func OpenTrust(dir string) (*TrustStore, error) {
 	if info, err := os.Stat(dir); dir == "" || err == nil && !info.IsDir() {
 		return nil, errors.New("the trust store is not a directory")
 	}
-	return &TrustStore{dir: dir, logs: map[string]*knownLog{}}, nil
+	return &TrustStore{dir: dir, maxRecorded: MaxRecorded, logs: map[string]*knownLog{}}, nil
 }
 
 // DefaultTrustDir is terradourada/trust in $XDG_STATE_HOME, which is by default
@@ -265,7 +266,9 @@ func (t *TrustStore) makeRoom(origin string, k *knownLog) error {
 	switch {
 	case k.file == nil:
 		return t.write(t.path(origin), content, os.Link)
-	case len(k.roots) < maxRecorded:
+	case k.read == 0: // not even a header
+		return t.write(t.path(origin), content, os.Rename)
+	case len(k.roots) < t.maxRecorded:
 		return nil
 	}
 	old, err := os.ReadFile(t.path(origin))

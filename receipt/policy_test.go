@@ -1,0 +1,150 @@
+package receipt_test
+
+import (
+	"crypto/ed25519"
+	"encoding/base64"
+	"fmt"
+	"strings"
+	"testing"
+
+	"filippo.io/torchwood"
+	"golang.org/x/mod/sumdb/note"
+
+	"github.com/terradourada/td/receipt"
+)
+
+func cosigner(t *testing.T, name string) *torchwood.CosignatureSigner {
+	t.Helper()
+	c, err := torchwood.NewCosignatureSigner(name, newKey(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// vkey is the verifier key text of an Ed25519 note key.
+func vkey(t *testing.T, name string, key ed25519.PrivateKey) string {
+	t.Helper()
+	s, err := note.NewEd25519VerifierKey(name, key.Public().(ed25519.PublicKey))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestPolicy(t *testing.T) {
+	s := sharedScene()
+	alice, bob, eve := cosigner(t, "alice.example"), cosigner(t, "bob.example"), cosigner(t, "eve.example")
+	operatorKey := newKey(t)
+	operator := vkey(t, testOrigin, operatorKey)
+	both := fmt.Sprintf("witness A %s\nwitness B %s\n", alice.Verifier(), bob.Verifier())
+	origin := "origin " + testOrigin + "\n"
+	epoch := s.signer(s.first)
+	byOperator := noteSigner(t, testOrigin, operatorKey)
+	for name, tt := range map[string]struct {
+		policy  string
+		signers []note.Signer
+		ok      bool
+	}{
+		"one cosigner":                 {origin + both + "quorum A\n", []note.Signer{epoch, alice}, true},
+		"the other cosigner":           {origin + both + "quorum A\n", []note.Signer{epoch, bob}, false},
+		"nobody but the log":           {origin + both + "quorum A\n", []note.Signer{epoch}, false},
+		"all of two":                   {origin + both + "group g all A B\nquorum g\n", []note.Signer{epoch, alice, bob}, true},
+		"all of two, one there":        {origin + both + "group g all A B\nquorum g\n", []note.Signer{epoch, alice}, false},
+		"any of two":                   {origin + both + "group g any A B\nquorum g\n", []note.Signer{epoch, bob, eve}, true},
+		"any of two, a stranger there": {origin + both + "group g any A B\nquorum g\n", []note.Signer{epoch, eve}, false},
+		"threshold":                    {origin + both + "witness E " + eve.Verifier().String() + "\ngroup g 2 A B E\nquorum g\n", []note.Signer{epoch, eve, bob}, true},
+		"another origin":               {"origin terradourada/ffff\n" + both + "quorum A\n", []note.Signer{epoch, alice}, false},
+		"one of two origins":           {"origin terradourada/ffff\n" + origin + both + "quorum A\n", []note.Signer{epoch, alice}, true},
+		"operator key":                 {"log " + operator + "\nquorum none\n", []note.Signer{epoch, byOperator}, true},
+		"operator key, not there":      {"log " + operator + "\nquorum none\n", []note.Signer{epoch}, false},
+		"operator key and cosigner":    {"log " + operator + " https://log.example/\n" + both + "quorum B\n", []note.Signer{epoch, byOperator, bob}, true},
+		"operator key, no cosigner":    {"log " + operator + "\n" + both + "quorum B\n", []note.Signer{epoch, byOperator}, false},
+		"two logs, one signed":         {"log " + vkey(t, "other.example", newKey(t)) + "\nlog " + operator + "\nquorum none\n", []note.Signer{epoch, byOperator}, true},
+		"comments and spaces":          {"# whom we trust\n\n" + origin + "\t" + both + "quorum A # alone\n", []note.Signer{epoch, alice}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			policy, err := receipt.ParsePolicy([]byte(tt.policy))
+			if err != nil {
+				t.Fatal(err)
+			}
+			r := s.receiptFor(s.open, s.first, s.checkpoint(s.size(), tt.signers...), s.size())
+			p := verify(t, r, receipt.Options{Policy: policy})
+			if !tt.ok {
+				wantFailed(t, p, "identity", "self-asserted")
+				// The policy is a demand: what this machine has seen does not replace it.
+				o := pinned(t, r)
+				o.Policy = policy
+				wantFailed(t, verify(t, r, o), "identity", "self-asserted")
+				return
+			}
+			wantValid(t, p)
+			if p.Identity != receipt.Pinned {
+				t.Errorf("identity is %q, want pinned", p.Identity)
+			}
+		})
+	}
+	t.Run("a satisfied policy does not excuse a fork", func(t *testing.T) {
+		policy, err := receipt.ParsePolicy([]byte(origin + both + "quorum A\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fork := newScene(t)
+		o := pinned(t, s.receipt(s.open, s.first))
+		o.Policy = policy
+		r := fork.receiptFor(fork.open, fork.first, fork.checkpoint(fork.size(), fork.signer(fork.first), alice), fork.size())
+		wantFailed(t, verify(t, r, o), "identity", "possible split view")
+	})
+	t.Run("a forged cosignature", func(t *testing.T) {
+		policy, err := receipt.ParsePolicy([]byte(origin + both + "quorum A\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		cp := string(s.checkpoint(s.size(), epoch, alice))
+		i := strings.LastIndex(cp, "— ")
+		sig, err := base64.StdEncoding.DecodeString(strings.TrimSuffix(cp[i+len("— alice.example "):], "\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sig[40] ^= 1
+		cp = cp[:i] + "— alice.example " + base64.StdEncoding.EncodeToString(sig) + "\n"
+		r := s.receiptFor(s.open, s.first, []byte(cp), s.size())
+		wantFailed(t, verify(t, r, receipt.Options{Policy: policy}), "identity", "self-asserted")
+	})
+}
+
+func TestParsePolicyRefuses(t *testing.T) {
+	alice := cosigner(t, "alice.example").Verifier().String()
+	key := newKey(t)
+	twin, err := torchwood.NewCosignatureSigner("alias.example", key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := torchwood.NewCosignatureSigner("other.example", key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct{ policy, want string }{
+		"empty":                 {"", "names no log"},
+		"no log":                {"witness A " + alice + "\nquorum A\n", "names no log"},
+		"no quorum":             {"origin a\nwitness A " + alice + "\n", "no quorum"},
+		"no key at all":         {"origin a\nquorum none\n", "no key at all"},
+		"no key, other order":   {"quorum none\norigin a\n", "no key at all"},
+		"unknown keyword":       {"origin a\nwitnes A " + alice + "\nquorum A\n", "line 2"},
+		"malformed key":         {"origin a\nwitness A alice.example+00000000+AAAA\nquorum A\n", "line 2"},
+		"malformed log key":     {"log a+b\nquorum none\n", "line 1"},
+		"wrong kind of log key": {"log " + alice + "\nquorum none\n", "line 1"},
+		"one key, two names":    {fmt.Sprintf("origin a\nwitness A %s\nwitness B %s\ngroup g 2 A B\nquorum g\n", twin.Verifier(), other.Verifier()), "line 3: this key is named twice"},
+		"unknown member":        {"origin a\nwitness A " + alice + "\ngroup g 1 B\nquorum g\n", "line 3"},
+		"threshold too high":    {"origin a\nwitness A " + alice + "\ngroup g 2 A\nquorum g\n", "line 3"},
+		"two quorums":           {"origin a\nwitness A " + alice + "\nquorum A\nquorum A\n", "line 4"},
+		"huge":                  {strings.Repeat("#", 1<<17), "larger"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, err := receipt.ParsePolicy([]byte(tt.policy))
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got %v, want something about %q", err, tt.want)
+			}
+		})
+	}
+}
