@@ -1,3 +1,55 @@
 // Package claim knows what can be proved about an event, and proves and
-// verifies it.
+// verifies it. It is sections 5 and 6 of docs/spec/td-1.md, to which section
+// numbers in comments refer.
+//
+// A claim ([ID]) is a circuit and a native rule. The rule reads public
+// parameters ([ParseParams]) and derives from them and from the commitment to
+// an event the public values of a [Statement]; claim id, parameters and
+// commitment are all it depends on. The circuit shows, for these public values,
+// that the prover knows what is behind the commitment ([Commit]) and that the
+// claim holds for it. Everybody applies the same rule: who issues, who accepts,
+// and who verifies years later.
+//
+// # From an event to a proof
+//
+// The holder of an event brings it into canonical form, writes parameters
+// ([PrepareParams] if he is a person), draws a blind ([NewBlind]) and commits:
+//
+//	cm, assignment, err := Commit(params, event, NewBlind())
+//	statement, err := NewStatement(params, cm)
+//	err = statement.Check(assignment)
+//
+// Once a challenge has given anchor, context and tag, [Prover.Prove] makes the
+// proof over [Statement.Inputs], and [Verify] checks it under the claim's
+// [VerifyingKey].
+//
+// # Parameters
+//
+// Parameters are a JSON object whose bytes equal its RFC 8785 form, at most 2
+// KiB, with exactly the members of the claim:
+//
+//	open/1           {}
+//	range/1          offset, scale, values: 1 to 7 of {at, hi, lo}
+//	sum/1            at: 1 to 14 pointers, hi, lo, scale
+//	record-range/1   field, hi, lo, offset, scale, schema: 1 to 8 pointers
+//	record-equals/1  field, offset, scale, schema, value
+//	record-oneof/1   field, offset, scale, schema, values: 1 to 8
+//	group/1          list, name, nullifier, scope
+//
+// Pointers are JSON Pointers in strict form and all different. A number x of the
+// event or of the parameters becomes the integer x·10^scale + offset by exact
+// decimal arithmetic; one that is not exact or out of range is refused.
+//
+// # Errors
+//
+// Parameters, lists and secrets that break a rule have code malformed_request,
+// claims that are not known unknown_claim, events without an encoding
+// event_not_encodable, assignments that do not satisfy their statement
+// statement_false, and proofs that are malformed or false proof_rejected.
+//
+// # Secrets
+//
+// An [Assignment] and a [MemberSecret] answer "redacted" to every way of
+// printing. They live in ordinary memory: the Go heap of the client, or of the
+// prover in push mode.
 package claim
