@@ -16,38 +16,38 @@ import (
 )
 
 func TestDivergence(t *testing.T) {
-	for name, harm := range map[string]func(t *testing.T, l *running){
-		"announcement skips a row": func(t *testing.T, l *running) {
+	for name, harm := range map[string]func(l *running){
+		"announcement skips a row": func(l *running) {
 			l.Committed(l.Size()+1, [][]byte{[]byte("x")})
 		},
-		"announcement repeats a row": func(t *testing.T, l *running) {
+		"announcement repeats a row": func(l *running) {
 			l.Committed(l.Size()-1, [][]byte{[]byte("x")})
 		},
-		"row written by somebody else": func(t *testing.T, l *running) {
+		"row written by somebody else": func(l *running) {
 			l.rows.insert([]byte("foreign"))
 		},
-		"row written by somebody else before the core's next": func(t *testing.T, l *running) {
+		"row written by somebody else before the core's next": func(l *running) {
 			l.rows.insert([]byte("foreign"))
 			l.rows.commit([]byte("own"))
 		},
-		"row changed after the commit": func(t *testing.T, l *running) {
+		"row changed after the commit": func(l *running) {
 			l.rows.set(func(r *rows) {
 				r.rewrite = func(i uint64, b []byte) []byte { return append([]byte("!"), b...) }
 			})
 			l.rows.commit([]byte("own"))
 		},
-		"rows gone": func(t *testing.T, l *running) {
+		"rows gone": func(l *running) {
 			l.rows.set(func(r *rows) { r.size = func(n uint64) uint64 { return n - 1 } })
 		},
-		"row too long for an entry": func(t *testing.T, l *running) {
+		"row too long for an entry": func(l *running) {
 			l.rows.commit(make([]byte, protocol.MaxLeafSize+1))
 		},
-		"tiles changed on disk": func(t *testing.T, l *running) {
-			flip(t, l.dir+"/tile/0/000.p/21", 5)
+		"tiles changed on disk": func(l *running) {
+			flip(l.t, l.dir+"/tile/0/000.p/21", 5)
 			l.rows.commit([]byte("own"))
 		},
-		"somebody else appends to the log": func(t *testing.T, l *running) {
-			intrude(t, l.dir)
+		"somebody else appends to the log": func(l *running) {
+			intrude(l.t, l.dir)
 			l.rows.commit([]byte("own"))
 		},
 	} {
@@ -60,7 +60,7 @@ func TestDivergence(t *testing.T) {
 			waiter := make(chan error, 1)
 			go func() { _, err := l.Await(context.Background(), 10_000); waiter <- err }()
 
-			harm(t, l)
+			harm(l)
 
 			if err := l.ended(); !errors.Is(err, ledger.ErrDiverged) {
 				t.Fatalf("Run: %v", err)
@@ -106,90 +106,97 @@ func TestLateAnnouncement(t *testing.T) {
 	l.await(first)
 }
 
-func flip(t *testing.T, path string, at int) {
-	t.Helper()
+func flip(tb testing.TB, path string, at int) {
+	tb.Helper()
 	b, err := os.ReadFile(path)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	b[at] ^= 1
 	if err := os.WriteFile(path, b, 0o644); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
 // intrude appends an entry with a Tessera of its own.
-func intrude(t *testing.T, dir string) {
-	t.Helper()
+func intrude(tb testing.TB, dir string) {
+	tb.Helper()
 	private, _, err := note.GenerateKey(nil, origin)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	s, err := note.NewSigner(private)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	driver, err := posix.New(t.Context(), posix.Config{Path: dir})
+	driver, err := posix.New(tb.Context(), posix.Config{Path: dir})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	opts := tessera.NewAppendOptions().WithCheckpointSigner(s).WithBatching(1, time.Millisecond).
 		WithCheckpointInterval(time.Hour).WithCheckpointRepublishInterval(0)
-	a, _, _, err := tessera.NewAppender(t.Context(), driver, opts)
+	a, _, _, err := tessera.NewAppender(tb.Context(), driver, opts)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	if _, err := a.Add(t.Context(), tessera.NewEntry([]byte("intruder")))(); err != nil {
-		t.Fatal(err)
+	if _, err := a.Add(tb.Context(), tessera.NewEntry([]byte("intruder")))(); err != nil {
+		tb.Fatal(err)
 	}
+}
+
+// opening is what one case of TestOpenRefusals spoils before it opens.
+type opening struct {
+	ledger.Config
+	t    *testing.T
+	rows *rows
 }
 
 func TestOpenRefusals(t *testing.T) {
 	for name, tt := range map[string]struct {
-		harm func(t *testing.T, dir string, r *rows, c *ledger.Config)
+		harm func(o *opening)
 		want error
 	}{
-		"log ahead of the journal": {func(_ *testing.T, _ string, r *rows, _ *ledger.Config) {
-			r.leaves = r.leaves[:len(r.leaves)-1]
+		"log ahead of the journal": {func(o *opening) {
+			o.rows.leaves = o.rows.leaves[:len(o.rows.leaves)-1]
 		}, ledger.ErrAhead},
-		"another origin": {func(_ *testing.T, _ string, _ *rows, c *ledger.Config) {
-			c.Origin = "terradourada/ffffffffffffffff"
+		"another origin": {func(o *opening) {
+			o.Origin = "terradourada/ffffffffffffffff"
 		}, ledger.ErrOrigin},
-		"origin file gone": {func(t *testing.T, dir string, _ *rows, _ *ledger.Config) {
-			remove(t, dir+"/origin")
+		"origin file gone": {func(o *opening) {
+			remove(o.t, o.Dir+"/origin")
 		}, ledger.ErrMismatch},
-		"checkpoint of another origin": {func(t *testing.T, dir string, _ *rows, _ *ledger.Config) {
-			flip(t, dir+"/checkpoint", 0)
+		"checkpoint of another origin": {func(o *opening) {
+			flip(o.t, o.Dir+"/checkpoint", 0)
 		}, ledger.ErrOrigin},
-		"malformed checkpoint": {func(t *testing.T, dir string, _ *rows, _ *ledger.Config) {
-			write(t, dir+"/checkpoint", "nonsense")
+		"malformed checkpoint": {func(o *opening) {
+			write(o.t, o.Dir+"/checkpoint", "nonsense")
 		}, ledger.ErrMismatch},
-		"another root published": {func(t *testing.T, dir string, _ *rows, _ *ledger.Config) {
-			write(t, dir+"/checkpoint", origin+"\n300\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n\n— x y\n")
+		"another root published": {func(o *opening) {
+			write(o.t, o.Dir+"/checkpoint", origin+"\n300\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n\n— x y\n")
 		}, ledger.ErrMismatch},
-		"more published than there is": {func(t *testing.T, dir string, _ *rows, _ *ledger.Config) {
-			write(t, dir+"/checkpoint", origin+"\n302\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n\n— x y\n")
+		"more published than there is": {func(o *opening) {
+			write(o.t, o.Dir+"/checkpoint", origin+"\n302\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n\n— x y\n")
 		}, ledger.ErrMismatch},
-		"last row differs": {func(_ *testing.T, _ string, r *rows, _ *ledger.Config) {
-			r.leaves[300] = []byte("another")
+		"last row differs": {func(o *opening) {
+			o.rows.leaves[300] = []byte("another")
 		}, ledger.ErrMismatch},
-		"first row of the last bundle differs": {func(_ *testing.T, _ string, r *rows, _ *ledger.Config) {
-			r.leaves[256] = []byte("another")
+		"first row of the last bundle differs": {func(o *opening) {
+			o.rows.leaves[256] = []byte("another")
 		}, ledger.ErrMismatch},
-		"last bundle damaged": {func(t *testing.T, dir string, _ *rows, _ *ledger.Config) {
-			flip(t, dir+"/tile/entries/001.p/45", 3)
+		"last bundle damaged": {func(o *opening) {
+			flip(o.t, o.Dir+"/tile/entries/001.p/45", 3)
 		}, ledger.ErrMismatch},
-		"last bundle gone": {func(t *testing.T, dir string, _ *rows, _ *ledger.Config) {
-			remove(t, dir+"/tile/entries/001.p/45")
+		"last bundle gone": {func(o *opening) {
+			remove(o.t, o.Dir+"/tile/entries/001.p/45")
 		}, ledger.ErrMismatch},
-		"last tile damaged": {func(t *testing.T, dir string, _ *rows, _ *ledger.Config) {
-			flip(t, dir+"/tile/0/001.p/45", 3)
+		"last tile damaged": {func(o *opening) {
+			flip(o.t, o.Dir+"/tile/0/001.p/45", 3)
 		}, ledger.ErrMismatch},
-		"upper tile damaged": {func(t *testing.T, dir string, _ *rows, _ *ledger.Config) {
-			flip(t, dir+"/tile/1/000.p/1", 3)
+		"upper tile damaged": {func(o *opening) {
+			flip(o.t, o.Dir+"/tile/1/000.p/1", 3)
 		}, ledger.ErrMismatch},
-		"journal unreadable": {func(_ *testing.T, _ string, r *rows, _ *ledger.Config) {
-			r.fail = errInjected
+		"journal unreadable": {func(o *opening) {
+			o.rows.fail = errInjected
 		}, errInjected},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -202,9 +209,9 @@ func TestOpenRefusals(t *testing.T) {
 			if err := l.halt(); err != nil {
 				t.Fatal(err)
 			}
-			cfg := ledger.Config{Dir: dir, Origin: origin, Source: r}
-			tt.harm(t, dir, r, &cfg)
-			bad, err := ledger.Open(t.Context(), cfg)
+			o := &opening{t: t, rows: r, Config: ledger.Config{Dir: dir, Origin: origin, Source: r}}
+			tt.harm(o)
+			bad, err := ledger.Open(t.Context(), o.Config)
 			if !errors.Is(err, tt.want) {
 				t.Errorf("got %v, want %v", err, tt.want)
 			}

@@ -23,7 +23,7 @@ func DiskRoot(dir string, size uint64) (tlog.Hash, error) {
 	if err != nil {
 		return tlog.Hash{}, err
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }()
 	r, err := tiles{root}.compactRange(size)
 	if err != nil {
 		return tlog.Hash{}, err

@@ -127,11 +127,11 @@ type signer struct {
 	calls int
 }
 
-func newSigner(t testing.TB) *signer {
-	t.Helper()
+func newSigner(tb testing.TB) *signer {
+	tb.Helper()
 	_, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return &signer{private: private}
 }
@@ -166,20 +166,15 @@ func (s *signer) asked() int {
 	return s.calls
 }
 
-func (s *signer) verifier(t testing.TB) note.Verifier {
-	t.Helper()
-	return verifierOf(t, s.Key())
-}
-
-func verifierOf(t testing.TB, key [32]byte) note.Verifier {
-	t.Helper()
+func verifierOf(tb testing.TB, key [32]byte) note.Verifier {
+	tb.Helper()
 	text, err := note.NewEd25519VerifierKey(origin, key[:])
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	v, err := note.NewVerifier(text)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return v
 }
@@ -195,8 +190,8 @@ type running struct {
 }
 
 // open opens the ledger of the rows in dir without running it.
-func open(t testing.TB, dir string, r *rows, adjust func(*ledger.Config)) (*ledger.Ledger, error) {
-	t.Helper()
+func open(tb testing.TB, dir string, r *rows, adjust func(*ledger.Config)) (*ledger.Ledger, error) {
+	tb.Helper()
 	cfg := ledger.Config{
 		Dir: dir, Origin: origin, Source: r,
 		BatchAge: 5 * time.Millisecond, SurveyEvery: 10 * time.Millisecond, SignTimeout: 200 * time.Millisecond,
@@ -204,7 +199,7 @@ func open(t testing.TB, dir string, r *rows, adjust func(*ledger.Config)) (*ledg
 	if adjust != nil {
 		adjust(&cfg)
 	}
-	l, err := ledger.Open(t.Context(), cfg)
+	l, err := ledger.Open(tb.Context(), cfg)
 	if err == nil {
 		r.set(func(r *rows) { r.sink = l.Committed })
 	}
@@ -212,16 +207,16 @@ func open(t testing.TB, dir string, r *rows, adjust func(*ledger.Config)) (*ledg
 }
 
 // start opens and runs the ledger of the rows in dir.
-func start(t testing.TB, dir string, r *rows, adjust func(*ledger.Config)) *running {
-	t.Helper()
-	l, err := open(t, dir, r, adjust)
+func start(tb testing.TB, dir string, r *rows, adjust func(*ledger.Config)) *running {
+	tb.Helper()
+	l, err := open(tb, dir, r, adjust)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	run := &running{Ledger: l, t: t, rows: r, dir: dir, stop: stop, done: make(chan error, 1)}
+	run := &running{Ledger: l, t: tb, rows: r, dir: dir, stop: stop, done: make(chan error, 1)}
 	go func() { run.done <- l.Run(ctx) }()
-	t.Cleanup(func() { stop(); _ = l.Close() })
+	tb.Cleanup(func() { stop(); _ = l.Close() })
 	return run
 }
 
@@ -271,33 +266,33 @@ func (r *running) await(index uint64) ledger.Checkpoint {
 
 // check verifies the whole log under a checkpoint against the rows, without
 // this package's code: root, note, every entry, Tessera's fsck.
-func check(t testing.TB, dir string, r *rows, cp ledger.Checkpoint) {
-	t.Helper()
-	if want := treeHash(t, r.hashes(cp.Size)); want != cp.Root {
-		t.Fatalf("root at %d is %x, rows have %x", cp.Size, cp.Root, want)
+func check(tb testing.TB, dir string, r *rows, cp ledger.Checkpoint) {
+	tb.Helper()
+	if want := treeHash(tb, r.hashes(cp.Size)); want != cp.Root {
+		tb.Fatalf("root at %d is %x, rows have %x", cp.Size, cp.Root, want)
 	}
-	v := verifierOf(t, cp.Key)
+	v := verifierOf(tb, cp.Key)
 	parsed, _, err := torchwood.VerifyCheckpoint(cp.Note, policy(v))
 	if err != nil || uint64(parsed.N) != cp.Size || [32]byte(parsed.Hash) != cp.Root {
-		t.Fatalf("checkpoint is %v, %v", parsed, err)
+		tb.Fatalf("checkpoint is %v, %v", parsed, err)
 	}
 	files := client.FileFetcher{Root: dir}
-	if err := fsck.New(origin, v, files, bundleHashes, fsck.Opts{N: 2}).Check(t.Context()); err != nil {
-		t.Fatalf("fsck: %v", err)
+	if err := fsck.New(origin, v, files, bundleHashes, fsck.Opts{N: 2}).Check(tb.Context()); err != nil {
+		tb.Fatalf("fsck: %v", err)
 	}
-	checkEntries(t, files, r, cp.Size)
+	checkEntries(tb, files, r, cp.Size)
 }
 
-func checkEntries(t testing.TB, files client.FileFetcher, r *rows, size uint64) {
-	t.Helper()
+func checkEntries(tb testing.TB, files client.FileFetcher, r *rows, size uint64) {
+	tb.Helper()
 	for n := uint64(0); n*256 < size; n++ {
-		bundle, err := client.GetEntryBundle(t.Context(), files.ReadEntryBundle, n, size)
+		bundle, err := client.GetEntryBundle(tb.Context(), files.ReadEntryBundle, n, size)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		for i, entry := range bundle.Entries {
 			if seq := n*256 + uint64(i); seq < size && string(entry) != string(r.leaves[seq]) {
-				t.Fatalf("entry %d is not row %d", seq, seq)
+				tb.Fatalf("entry %d is not row %d", seq, seq)
 			}
 		}
 	}
@@ -322,17 +317,17 @@ func bundleHashes(bundle []byte) ([][]byte, error) {
 }
 
 // treeHash is the tree head by x/mod's own storage of all hashes.
-func treeHash(t testing.TB, leaves []tlog.Hash) [32]byte {
-	t.Helper()
-	h, err := tlog.TreeHash(int64(len(leaves)), stored(t, leaves))
+func treeHash(tb testing.TB, leaves []tlog.Hash) [32]byte {
+	tb.Helper()
+	h, err := tlog.TreeHash(int64(len(leaves)), stored(tb, leaves))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return h
 }
 
-func stored(t testing.TB, leaves []tlog.Hash) tlog.HashReader {
-	t.Helper()
+func stored(tb testing.TB, leaves []tlog.Hash) tlog.HashReader {
+	tb.Helper()
 	var all []tlog.Hash
 	reader := tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
 		out := make([]tlog.Hash, len(indexes))
@@ -344,7 +339,7 @@ func stored(t testing.TB, leaves []tlog.Hash) tlog.HashReader {
 	for i, h := range leaves {
 		hashes, err := tlog.StoredHashesForRecordHash(int64(i), h, reader)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		all = append(all, hashes...)
 	}

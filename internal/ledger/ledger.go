@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,21 +67,14 @@ func (c Config) withDefaults() Config {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	setDefault(&c.MaxLag, 4096)
-	setDefault(&c.BatchSize, 1024)
-	setDefault(&c.BatchAge, 10*time.Millisecond)
-	setDefault(&c.Interval, 100*time.Millisecond)
-	setDefault(&c.SignTimeout, 2*time.Second)
-	setDefault(&c.ShutdownTimeout, 5*time.Second)
-	setDefault(&c.SurveyEvery, time.Second)
+	c.MaxLag = cmp.Or(c.MaxLag, 4096)
+	c.BatchSize = cmp.Or(c.BatchSize, 1024)
+	c.BatchAge = cmp.Or(c.BatchAge, 10*time.Millisecond)
+	c.Interval = cmp.Or(c.Interval, 100*time.Millisecond)
+	c.SignTimeout = cmp.Or(c.SignTimeout, 2*time.Second)
+	c.ShutdownTimeout = cmp.Or(c.ShutdownTimeout, 5*time.Second)
+	c.SurveyEvery = cmp.Or(c.SurveyEvery, time.Second)
 	return c
-}
-
-func setDefault[T comparable](v *T, d T) {
-	var zero T
-	if *v == zero {
-		*v = d
-	}
 }
 
 // Ledger is one open log. Its methods may be called from any goroutine; Run is
@@ -134,7 +128,7 @@ func (l *Ledger) Committed(first uint64, leaves [][]byte) {
 	}
 	l.mu.Unlock()
 	if first != next {
-		l.diverge(fmt.Errorf("%w: row %d was announced where row %d was due", ErrDiverged, first, next))
+		_ = l.diverge(fmt.Errorf("%w: row %d was announced where row %d was due", ErrDiverged, first, next))
 		return
 	}
 	wake(l.work)

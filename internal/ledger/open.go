@@ -48,7 +48,7 @@ func openDir(cfg Config) (*Ledger, error) {
 	if _, err := verifier(cfg.Origin, [32]byte{}); err != nil {
 		return nil, fmt.Errorf("ledger: the origin is not a name for keys: %w", err)
 	}
-	if err := os.MkdirAll(cfg.Dir, 0o755); err != nil {
+	if err := os.MkdirAll(cfg.Dir, 0o750); err != nil {
 		return nil, err
 	}
 	dir, err := os.OpenRoot(cfg.Dir)
@@ -159,7 +159,7 @@ func (l *Ledger) compareBundle(ctx context.Context, size uint64) error {
 		}
 		for _, row := range rows[:min(len(rows), len(entries)-i)] {
 			h := tlog.RecordHash(row)
-			if !bytes.Equal(row, entries[i]) || tlog.Hash(hashes[i*tlog.HashSize:][:tlog.HashSize]) != h {
+			if string(row) != string(entries[i]) || tlog.Hash(hashes[i*tlog.HashSize:][:tlog.HashSize]) != h {
 				return fmt.Errorf("%w: entry %d differs", ErrMismatch, first+uint64(i))
 			}
 			i++

@@ -19,11 +19,11 @@ import (
 )
 
 // grow makes a log in steps and returns the checkpoint of each step.
-func grow(t testing.TB, steps ...int) (*running, []ledger.Checkpoint) {
-	t.Helper()
+func grow(tb testing.TB, steps ...int) (*running, []ledger.Checkpoint) {
+	tb.Helper()
 	r := &rows{}
-	l := start(t, t.TempDir(), r, nil)
-	l.newEpoch(newSigner(t))
+	l := start(tb, tb.TempDir(), r, nil)
+	l.newEpoch(newSigner(tb))
 	var cps []ledger.Checkpoint
 	for _, n := range steps {
 		cps = append(cps, l.await(r.commit(someLeaves(strconv.Itoa(n), n)...)))
