@@ -1,0 +1,193 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/terradourada/td/api"
+)
+
+// Limits of answers, in bytes.
+const (
+	maxJSON   = 4 << 20  // the longest is a list of claims
+	maxBundle = 17 << 20 // an entry bundle: 256 leaves of 64 KiB
+	maxIssued = 64 << 20 // two million digests
+)
+
+// call is one request and what its answer must look like.
+type call struct {
+	method string
+	path   string // below the base
+	query  string
+	media  string // of the body
+	body   []byte
+	header map[string]string
+	status []int  // of success
+	answer string // media type of success
+	limit  int64  // bytes of the answer
+	same   bool   // the same request twice means the same
+}
+
+// result is a successful answer.
+type result struct {
+	status int
+	body   []byte
+}
+
+// do makes a call, with retries.
+func (c *Client) do(ctx context.Context, call call) (result, error) {
+	for try := 0; ; try++ {
+		r, err := c.once(ctx, call)
+		if err == nil {
+			return r, nil
+		}
+		pause, again := c.pause(err, call.same, try)
+		if !again || ctx.Err() != nil {
+			return result{}, err
+		}
+		if sleep(ctx, pause) != nil {
+			return result{}, err
+		}
+	}
+}
+
+// pause says whether to try again after an error, and when.
+func (c *Client) pause(err error, same bool, try int) (time.Duration, bool) {
+	if try >= c.cfg.Retries {
+		return 0, false
+	}
+	growing := min(c.cfg.MaxPause, 200*time.Millisecond<<min(try, 10))
+	growing = growing/2 + jitter(growing/2)
+	var p *Problem
+	switch {
+	case errors.As(err, &p):
+		asked := p.RetryAfter
+		if asked > 0 {
+			return asked + jitter(asked/4), p.Retryable && asked <= c.cfg.MaxPause
+		}
+		return growing, p.Retryable
+	case errors.Is(err, ErrAnswer):
+		return 0, false
+	default:
+		return growing, same
+	}
+}
+
+// jitter is a random time below d, so that clients refused together do not come
+// back together.
+func jitter(d time.Duration) time.Duration {
+	var b [8]byte
+	rand.Read(b[:])
+	return time.Duration(binary.BigEndian.Uint64(b[:]) % uint64(max(d, 1)))
+}
+
+// once makes a call without retries.
+func (c *Client) once(ctx context.Context, call call) (result, error) {
+	req, err := c.request(ctx, call)
+	if err != nil {
+		return result{}, err
+	}
+	res, err := c.http.Do(req)
+	if err != nil {
+		return result{}, err
+	}
+	defer res.Body.Close()
+	if !slices.Contains(call.status, res.StatusCode) {
+		return result{}, problemOf(res)
+	}
+	if got := mediaType(res); got != call.answer {
+		return result{}, badAnswer("its media type is not %s", call.answer)
+	}
+	body, err := readAtMost(res.Body, call.limit)
+	return result{res.StatusCode, body}, err
+}
+
+func (c *Client) request(ctx context.Context, call call) (*http.Request, error) {
+	u := *c.base
+	u.Path += call.path
+	u.RawQuery = call.query
+	req, err := http.NewRequestWithContext(ctx, call.method, u.String(), bytes.NewReader(call.body))
+	if err != nil {
+		return nil, err
+	}
+	for name, value := range call.header {
+		if value != "" {
+			req.Header.Set(name, value)
+		}
+	}
+	if call.media != "" {
+		req.Header.Set("Content-Type", call.media)
+	}
+	if c.cfg.Token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.cfg.Token)
+	}
+	return req, nil
+}
+
+func mediaType(res *http.Response) string {
+	media, _, err := mime.ParseMediaType(res.Header.Get("Content-Type"))
+	if err != nil {
+		return ""
+	}
+	return media
+}
+
+// readAtMost reads all of r, which must not be longer than limit.
+func readAtMost(r io.Reader, limit int64) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if int64(len(b)) > limit {
+		return nil, badAnswer("it is longer than %d bytes", limit)
+	}
+	return b, nil
+}
+
+// postJSON sends v and reads the JSON answer into out; the result is the
+// status.
+func (c *Client) postJSON(ctx context.Context, call call, v, out any) (int, error) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return 0, err
+	}
+	call.method, call.media, call.body = http.MethodPost, api.MediaJSON, body
+	return c.json(ctx, call, out)
+}
+
+// getJSON reads the JSON answer of a path into out.
+func (c *Client) getJSON(ctx context.Context, path string, out any) error {
+	_, err := c.json(ctx, call{method: http.MethodGet, path: path, status: []int{http.StatusOK}, same: true}, out)
+	return err
+}
+
+// json reads a JSON answer. Members it does not know are of a later version and
+// are passed over.
+func (c *Client) json(ctx context.Context, call call, out any) (int, error) {
+	call.answer, call.limit = api.MediaJSON, maxJSON
+	r, err := c.do(ctx, call)
+	if err != nil {
+		return 0, err
+	}
+	if err := json.Unmarshal(r.body, out); err != nil {
+		return 0, badAnswer("its body does not have the expected form")
+	}
+	return r.status, nil
+}
+
+// getBytes reads an answer of any other type.
+func (c *Client) getBytes(ctx context.Context, path, media string, limit int64) ([]byte, error) {
+	r, err := c.do(ctx, call{
+		method: http.MethodGet, path: path, status: []int{http.StatusOK}, answer: media, limit: limit, same: true,
+	})
+	return r.body, err
+}

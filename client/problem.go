@@ -1,0 +1,105 @@
+package client
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/terradourada/td/api"
+	"github.com/terradourada/td/protocol"
+)
+
+// Problem is an error answer of the server. Code is what to switch on;
+// errors.Is(err, protocol.CodeFrozen) looks at it.
+type Problem = api.Problem
+
+// problemOf reads an error answer. One that is no problem document, as a proxy
+// gives, becomes a problem by its status alone.
+func problemOf(res *http.Response) error {
+	p := &Problem{
+		Title:      fmt.Sprintf("The server answered with status %d.", res.StatusCode),
+		Status:     res.StatusCode,
+		Code:       codeOfStatus(res.StatusCode),
+		Retryable:  later(res.StatusCode),
+		RetryAfter: retryAfter(res.Header.Get("Retry-After")),
+	}
+	if mediaType(res) != api.MediaProblem {
+		return p
+	}
+	body, err := readAtMost(res.Body, 2*api.MaxProblem)
+	if err == nil {
+		fill(p, body)
+	}
+	return p
+}
+
+// fill takes over what a problem document says. A code of a later version is
+// known by its status.
+func fill(p *Problem, body []byte) {
+	var doc struct {
+		Type      string              `json:"type"`
+		Title     string              `json:"title"`
+		Code      string              `json:"code"`
+		Detail    string              `json:"detail"`
+		RequestID *protocol.RequestID `json:"request_id"`
+		Retryable bool                `json:"retryable"`
+	}
+	if json.Unmarshal(body, &doc) != nil {
+		return
+	}
+	if code, known := protocol.ParseCode(doc.Code); known {
+		p.Code = code
+	}
+	p.Type, p.Title, p.Detail = printable(doc.Type), printable(doc.Title), printable(doc.Detail)
+	p.RequestID = doc.RequestID
+	p.Retryable = p.Retryable && doc.Retryable
+}
+
+// printable drops what could steer a terminal.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return -1
+	}, s)
+}
+
+// later reports whether a status means that the same request may succeed later.
+func later(status int) bool {
+	return status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable
+}
+
+// codeOfStatus is the nearest code where nothing but the status is known.
+func codeOfStatus(status int) protocol.Code {
+	switch status {
+	case http.StatusUnauthorized:
+		return protocol.CodeUnauthenticated
+	case http.StatusForbidden:
+		return protocol.CodeForbidden
+	case http.StatusNotFound:
+		return protocol.CodeNotFound
+	case http.StatusRequestEntityTooLarge:
+		return protocol.CodeTooLarge
+	case http.StatusTooManyRequests:
+		return protocol.CodeRateLimited
+	case http.StatusServiceUnavailable:
+		return protocol.CodeOverloaded
+	default:
+		return protocol.CodeInternal
+	}
+}
+
+// retryAfter reads the header's form in seconds; the form with a date stands for
+// nothing here.
+func retryAfter(s string) time.Duration {
+	n, err := strconv.ParseUint(s, 10, 31)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(n) * time.Second
+}

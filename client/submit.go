@@ -1,0 +1,231 @@
+package client
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/terradourada/td/api"
+	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/protocol"
+	"github.com/terradourada/td/receipt"
+)
+
+// Prover proves a statement; [*claim.Prover] is one. x are the public inputs of
+// a checked challenge. The proof is protocol.ProofSize bytes. It fails with
+// protocol.CodeStatementFalse where the assignment does not satisfy the claim.
+type Prover interface {
+	Prove(ctx context.Context, s *claim.Statement, x []protocol.Element, a *claim.Assignment) ([]byte, error)
+}
+
+// Submission is what is to be claimed about which event.
+type Submission struct {
+	Claim  claim.ID
+	Params []byte        // JSON in any layout; a pointer to an array stands for its elements
+	Event  []byte        // JSON by the strict rules of section 4
+	TTL    time.Duration // 0: the server's default
+
+	// List and Secret are for group/1, whose Params claim.GroupParams makes.
+	List   *claim.List
+	Secret *claim.MemberSecret
+
+	// Wait is how long to wait for the receipt once the proof is accepted. 0:
+	// api.MaxWait seconds; negative: not at all.
+	Wait time.Duration
+
+	// Stage is told the name of each stage as it begins: commit, challenge,
+	// prove, send, receipt. May be nil.
+	Stage func(name string)
+}
+
+// Draft is a commitment to an event, ready for a challenge. It holds the event
+// and the blind; [Draft.Opening] gives them away.
+type Draft struct {
+	statement  *claim.Statement
+	assignment *claim.Assignment
+	vk         protocol.Digest
+	ttl        uint32
+	event      []byte // canonical
+	blind      protocol.Element
+}
+
+// NewDraft commits to the submission's event. The zero blind stands for a fresh
+// one; give a blind only to take up a draft again, and never for a second
+// request. The errors are those of packages protocol and claim.
+func NewDraft(s *Submission, blind protocol.Element) (*Draft, error) {
+	event, err := protocol.Canonicalize(s.Event)
+	if err != nil {
+		return nil, err
+	}
+	raw, err := claim.PrepareParams(s.Claim, s.Params, event)
+	if err != nil {
+		return nil, err
+	}
+	params, err := claim.ParseParams(s.Claim, raw)
+	if err != nil {
+		return nil, err
+	}
+	if s.TTL < 0 || s.TTL > protocol.MaxTTL*time.Millisecond {
+		return nil, protocol.Fail(protocol.CodeMalformedRequest, "the lifetime is out of range")
+	}
+	if blind == (protocol.Element{}) {
+		blind = claim.NewBlind()
+	}
+	d := &Draft{event: event, blind: blind, ttl: uint32(s.TTL / time.Millisecond)}
+	return d, d.commit(s, params)
+}
+
+func (d *Draft) commit(s *Submission, params *claim.Params) error {
+	cm, a, err := d.assign(s, params)
+	if err != nil {
+		return err
+	}
+	if d.statement, err = claim.NewStatement(params, cm); err != nil {
+		return err
+	}
+	if err := d.statement.Check(a); err != nil {
+		return err
+	}
+	d.assignment = a
+	d.vk, err = fingerprint(s.Claim, s.List)
+	return err
+}
+
+func (d *Draft) assign(s *Submission, params *claim.Params) (protocol.Commitment, *claim.Assignment, error) {
+	if s.Claim != claim.Group {
+		return claim.Commit(params, d.event, d.blind)
+	}
+	if s.List == nil || s.Secret == nil {
+		return protocol.Commitment{}, nil, protocol.Fail(protocol.CodeMalformedRequest, "group/1 needs the member list and a member secret")
+	}
+	return claim.CommitMember(params, d.event, d.blind, s.List, *s.Secret)
+}
+
+// fingerprint is that of the verifying key this client would prove for.
+func fingerprint(id claim.ID, l *claim.List) (protocol.Digest, error) {
+	if id == claim.Group {
+		vk, err := l.VerifyingKey()
+		if err != nil {
+			return protocol.Digest{}, err
+		}
+		return vk.Fingerprint(id, l.ID()), nil
+	}
+	vk, ok := claim.KnownKey(id)
+	if !ok {
+		return protocol.Digest{}, protocol.Fail(protocol.CodeUnknownClaim, "claim is not known here")
+	}
+	return vk.Fingerprint(id, protocol.ListID{}), nil
+}
+
+// Blind is what hides the event; whoever keeps a draft for later keeps it.
+func (d *Draft) Blind() protocol.Element { return d.blind }
+
+// Request is what to ask the server for.
+func (d *Draft) Request() api.ChallengeRequest {
+	return api.ChallengeRequest{
+		Claim:      d.statement.Claim().String(),
+		Params:     json.RawMessage(d.statement.Params().Bytes()),
+		Commitment: d.statement.Commitment(),
+		TTLMillis:  d.ttl,
+	}
+}
+
+// Check is [CheckChallenge] for this draft.
+func (d *Draft) Check(ch *api.Challenge, clientID string) ([]protocol.Element, error) {
+	return CheckChallenge(ch, Expected{Statement: d.statement, VK: d.vk, ClientID: clientID, TTLMillis: d.ttl})
+}
+
+// Prove checks the challenge and proves.
+func (d *Draft) Prove(ctx context.Context, p Prover, ch *api.Challenge, clientID string) ([]byte, error) {
+	x, err := d.Check(ch, clientID)
+	if err != nil {
+		return nil, err
+	}
+	return p.Prove(ctx, d.statement, x, d.assignment)
+}
+
+// Opening opens the commitment of a challenge to this draft. It is private.
+func (d *Draft) Opening(ch *api.Challenge) *receipt.Opening {
+	return &receipt.Opening{RequestID: ch.RequestID, Event: string(d.event), Blind: d.blind, ClientSalt: ch.ClientSalt}
+}
+
+// Result is what came of a submission. Opening is private; keep it beside the
+// receipt.
+type Result struct {
+	Challenge *api.Challenge
+	Opening   *receipt.Opening
+	Accepted  *Accepted // nil until the proof is accepted; its Receipt is nil until there is one
+}
+
+// Submit runs the whole pull flow. The event never leaves the process.
+//
+// Once a challenge was got, the result is not nil, with or without an error:
+// after a lost connection the proof may have been accepted all the same, and
+// [Client.Receipt] tells. That no receipt came in time is no error.
+func (c *Client) Submit(ctx context.Context, p Prover, s Submission) (*Result, error) {
+	stage := func(name string) {
+		if s.Stage != nil {
+			s.Stage(name)
+		}
+	}
+	stage("commit")
+	d, err := NewDraft(&s, protocol.Element{})
+	if err != nil {
+		return nil, err
+	}
+	stage("challenge")
+	ch, err := c.Challenge(ctx, d.Request())
+	if err != nil {
+		return nil, err
+	}
+	r := &Result{Challenge: ch, Opening: d.Opening(ch)}
+	stage("prove")
+	proof, err := d.Prove(ctx, p, ch, c.cfg.ClientID)
+	if err != nil {
+		return r, err
+	}
+	stage("send")
+	r.Accepted, err = c.Send(ctx, ch.RequestID, ch.Tag, proof, 0)
+	if err != nil {
+		return r, err
+	}
+	stage("receipt")
+	return r, c.await(ctx, r, s.Wait)
+}
+
+// await fetches the receipt of an accepted submission, if it comes in time.
+func (c *Client) await(ctx context.Context, r *Result, wait time.Duration) error {
+	switch {
+	case wait < 0:
+		return nil
+	case wait == 0:
+		wait = api.MaxWait * time.Second
+	}
+	got, err := c.Receipt(ctx, r.Challenge.RequestID, wait)
+	if errors.Is(err, protocol.CodeNotFound) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := checkReceipt(got, r); err != nil {
+		return err
+	}
+	r.Accepted.Receipt = got
+	return nil
+}
+
+// checkReceipt sees that a receipt is about this submission. What it is worth is
+// for receipt.Verify to say.
+func checkReceipt(got *receipt.Receipt, r *Result) error {
+	leaf, err := protocol.ParseLeaf(got.Leaf)
+	if err != nil {
+		return badAnswer("its receipt is malformed")
+	}
+	body, ok := leaf.Body.(*protocol.Accepted)
+	if !ok || body.Payload != protocol.EncodedPayload(r.Challenge.Payload) || leaf.Seq != r.Accepted.Index {
+		return badAnswer("its receipt is about another request")
+	}
+	return nil
+}
