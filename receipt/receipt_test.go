@@ -129,14 +129,8 @@ func TestEncodeRefuses(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	s := sharedScene()
-	for _, r := range []*receipt.Receipt{s.receipt(s.open, s.first), s.receipt(s.ranges, s.second, s.revoke)} {
-		b, err := r.Encode()
-		if err != nil {
-			f.Fatal(err)
-		}
-		f.Add(b)
-	}
+	f.Add(read(f, goldenReceipt))
+	f.Add(read(f, goldenFlagged))
 	f.Add([]byte(`{"version":1,"leaf":"AA","log":"c2sp.org/tlog-proof@v1\nindex 0\n\no\n1\nAAAA\n\n— o AAAA\n","claim":{"leaf":"AA","log":"x"},"epoch":{"leaf":"AA","log":"x"},"signer":{"leaf":"AA","log":"x"},"flags":[]}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := receipt.Parse(b)
@@ -147,10 +141,10 @@ func FuzzParse(f *testing.F) {
 		if err != nil || !cmp.Equal(r, again) {
 			t.Fatalf("what was parsed does not survive encoding: %v", err)
 		}
+		// The proof is left out: it is slow, and claim fuzzes its decoder.
 		// Only the seeds are signed; whatever verifies must be one of them.
 		if c, err := r.Checkpoint(); err == nil && c.Origin != testOrigin {
 			t.Fatalf("a receipt of log %q verifies", c.Origin)
 		}
-		verify(t, r, receipt.Options{AllowSelfAsserted: true})
 	})
 }

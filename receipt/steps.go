@@ -3,6 +3,8 @@ package receipt
 import (
 	"errors"
 	"fmt"
+	"strings"
+	"unicode/utf16"
 
 	"filippo.io/torchwood"
 	"golang.org/x/mod/sumdb/tlog"
@@ -137,7 +139,23 @@ func (v *verification) statement() (string, error) {
 		return "", errors.New("the claim leaf carries another verifying key than this verifier knows for the claim")
 	}
 	v.fact, v.key = fact, key
-	return fmt.Sprintf("claim %s with the verifying key that this verifier knows, parameters %d bytes", id, len(v.body.Params)), nil
+	return fmt.Sprintf("claim %s of %s, with the verifying key that this verifier knows", id, inASCII(v.body.Params)), nil
+}
+
+// inASCII writes canonical JSON in printable ASCII, still the same JSON, so that
+// nothing in it can confuse a terminal.
+func inASCII(text []byte) string {
+	var b strings.Builder
+	for _, r := range string(text) {
+		if r < 0x7f {
+			b.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.AppendRune(nil, r) {
+			fmt.Fprintf(&b, "\\u%04x", unit)
+		}
+	}
+	return b.String()
 }
 
 // knownKey is the key the verifier itself holds for the claim: embedded, or
