@@ -1,0 +1,440 @@
+package gate_test
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"log/slog"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/gate"
+	"github.com/terradourada/td/internal/session"
+	"github.com/terradourada/td/protocol"
+)
+
+// fault is how one call of an organ goes wrong; the zero value is not at all.
+type fault struct {
+	err   error // what the call returns
+	done  bool  // it was carried out all the same
+	panic bool
+	hook  func() // runs first: a freeze, a death, in between
+}
+
+func (f *fault) strike() error {
+	if f.hook != nil {
+		f.hook()
+	}
+	if f.panic {
+		panic("planted")
+	}
+	return f.err
+}
+
+// organs are a whole backend in memory. Its tagger, its journal and its epochs
+// follow the contracts of the gate's interfaces; faults make single calls fail.
+type organs struct {
+	t        *testing.T
+	gate     *gate.Gate
+	sessions *session.Table
+
+	mu         sync.Mutex
+	faults     map[string]*fault // by call: issue, anchor, redeem, commit, lookup, prove
+	epochDead  bool
+	destroyed  bool
+	frozen     bool
+	issueHeld  bool
+	unwritable bool
+	lag        uint64
+	seq        uint64
+	tags       map[protocol.RequestID]*issuedTag
+	rows       []gate.Acceptance
+	endings    map[protocol.Phase]int
+	cancelled  int
+	outcomes   []gate.Outcome
+	proofs     [][]byte // answers of the prover, first one first; empty = a good one
+	wrongTag   bool
+	proveErr   error
+}
+
+type issuedTag struct {
+	tag     protocol.Tag
+	expires time.Time
+	used    bool
+}
+
+func newOrgans(t *testing.T) *organs {
+	t.Helper()
+	o := &organs{
+		t: t, faults: map[string]*fault{}, tags: map[protocol.RequestID]*issuedTag{}, endings: map[protocol.Phase]int{},
+		sessions: session.New(session.Config{MaxPending: 100}),
+	}
+	vk, ok := claim.KnownKey(claim.Open)
+	if !ok {
+		t.Fatal("no key for open/1")
+	}
+	o.gate = gate.New(gate.Config{
+		Epochs: (*fakeEpochs)(o), Sessions: o.sessions, Journal: (*fakeJournal)(o), Holds: (*fakeHolds)(o),
+		Ledger: (*fakeLedger)(o), Prover: (*fakeProver)(o),
+		Claims: []gate.Claim{{ID: claim.Open, Key: vk, Fingerprint: vk.Fingerprint(claim.Open, protocol.ListID{})}},
+		MaxLag: 100,
+		Log:    slog.New(slog.DiscardHandler),
+		Observe: func(out gate.Outcome) {
+			o.mu.Lock()
+			defer o.mu.Unlock()
+			o.outcomes = append(o.outcomes, out)
+		},
+	})
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan struct{})
+	go func() { defer close(done); _ = o.gate.Run(ctx) }()
+	t.Cleanup(func() { cancel(); <-done })
+	return o
+}
+
+func (o *organs) strike(call string) (*fault, error) {
+	o.mu.Lock()
+	f := o.faults[call]
+	delete(o.faults, call)
+	o.mu.Unlock()
+	if f == nil {
+		return &fault{}, nil
+	}
+	return f, f.strike()
+}
+
+func (o *organs) set(change func()) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	change()
+}
+
+type fakeEpochs organs
+
+func (e *fakeEpochs) Active() (gate.Epoch, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.epochDead || e.destroyed {
+		return nil, protocol.Fail(protocol.CodeDraining, "none")
+	}
+	return (*fakeEpoch)(e), nil
+}
+
+func (e *fakeEpochs) Find(id protocol.EpochID) (gate.Epoch, bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return (*fakeEpoch)(e), id == protocol.EpochID{7} && !e.epochDead && !e.destroyed
+}
+
+type fakeEpoch organs
+
+func (*fakeEpoch) ID() protocol.EpochID { return protocol.EpochID{7} }
+func (*fakeEpoch) Number() uint64       { return 1 }
+
+func (e *fakeEpoch) Issue(_ context.Context, draft *protocol.EncodedPayload) (protocol.EncodedPayload, protocol.Tag, error) {
+	f, err := (*organs)(e).strike("issue")
+	if err != nil && !f.done {
+		return protocol.EncodedPayload{}, protocol.Tag{}, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p, parseErr := protocol.ParseDraft(draft[:])
+	if parseErr != nil {
+		return protocol.EncodedPayload{}, protocol.Tag{}, parseErr
+	}
+	e.seq++
+	p.Seq = e.seq
+	it := &issuedTag{expires: time.Now().Add(time.Duration(p.TTL) * time.Millisecond)}
+	_, _ = rand.Read(it.tag[:])
+	e.tags[p.RequestID] = it
+	return p.Encode(), it.tag, err
+}
+
+func (e *fakeEpoch) Anchor(_ context.Context, p *protocol.EncodedPayload) (protocol.Anchor, error) {
+	_, err := (*organs)(e).strike("anchor")
+	return protocol.Anchor(protocol.H2F("test-anchor", p[:])), err
+}
+
+func (e *fakeEpoch) Redeem(_ context.Context, p *protocol.EncodedPayload, tag protocol.Tag) (protocol.Redemption, error) {
+	f, err := (*organs)(e).strike("redeem")
+	if err != nil && !f.done {
+		return 0, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	it := e.tags[protocol.RequestID(p[16:32])]
+	switch {
+	case it == nil:
+		return protocol.RedeemUnknown, err
+	case !it.tag.Equal(tag):
+		return protocol.RedeemMismatch, err
+	case it.used:
+		return protocol.RedeemUsed, err
+	case time.Now().After(it.expires):
+		return protocol.RedeemExpired, err
+	}
+	it.used = true
+	return protocol.RedeemOK, err
+}
+
+func (e *fakeEpoch) Cancel(_ context.Context, id protocol.RequestID) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.cancelled++
+	delete(e.tags, id)
+	return nil
+}
+
+func (e *fakeEpoch) Issued(uint64, protocol.Digest) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return !e.epochDead
+}
+
+func (e *fakeEpoch) Ended(how protocol.Phase) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.endings[how]++
+}
+
+func (e *fakeEpoch) Destroy() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.destroyed = true
+}
+
+type fakeJournal organs
+
+func (j *fakeJournal) Accept(_ context.Context, _ time.Time, a *gate.Acceptance) (uint64, error) {
+	f, err := (*organs)(j).strike("commit")
+	if err != nil && !f.done {
+		return 0, err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	p, parseErr := protocol.ParsePayload(a.Leaf.Payload[:])
+	switch {
+	case parseErr != nil:
+		return 0, parseErr
+	case j.frozen:
+		return 0, protocol.Fail(protocol.CodeFrozen, "frozen")
+	case j.epochDead || j.destroyed:
+		return 0, protocol.Fail(protocol.CodeInvalidated, "epoch is dead")
+	}
+	for i := range j.rows {
+		if q, _ := protocol.ParsePayload(j.rows[i].Leaf.Payload[:]); q.RequestID == p.RequestID || q.Commitment == p.Commitment {
+			return 0, protocol.Fail(protocol.CodeConflict, "there already")
+		}
+	}
+	j.rows = append(j.rows, *a)
+	return uint64(len(j.rows) - 1), err
+}
+
+func (j *fakeJournal) Accepted(_ context.Context, id protocol.RequestID) (gate.Record, error) {
+	if _, err := (*organs)(j).strike("lookup"); err != nil {
+		return gate.Record{}, err
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for i := range j.rows {
+		if q, _ := protocol.ParsePayload(j.rows[i].Leaf.Payload[:]); q.RequestID == id {
+			return gate.Record{Seq: uint64(i)}, nil
+		}
+	}
+	return gate.Record{}, protocol.Fail(protocol.CodeNotFound, "none")
+}
+
+func (*fakeJournal) ClaimLeaf(context.Context, protocol.Digest) (gate.Record, error) {
+	return gate.Record{}, protocol.CodeNotFound
+}
+
+func (*fakeJournal) EpochLeaf(context.Context, protocol.EpochID) (gate.Record, error) {
+	return gate.Record{}, protocol.CodeNotFound
+}
+
+func (*fakeJournal) EpochLeafByKey(context.Context, [32]byte) (gate.Record, error) {
+	return gate.Record{}, protocol.CodeNotFound
+}
+
+func (*fakeJournal) Withdrawals(context.Context, protocol.EpochID, protocol.Digest) ([]gate.Record, error) {
+	return nil, nil
+}
+
+type fakeHolds organs
+
+func (h *fakeHolds) IssueHeld(protocol.Digest) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.issueHeld
+}
+
+func (h *fakeHolds) AcceptHeld(protocol.Digest) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.frozen
+}
+
+func (h *fakeHolds) Writable() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return !h.unwritable
+}
+
+type fakeLedger organs
+
+func (l *fakeLedger) Lag() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.lag
+}
+
+func (*fakeLedger) Await(context.Context, uint64) (gate.Published, error) {
+	return gate.Published{}, protocol.CodeLedgerUnavailable
+}
+
+func (*fakeLedger) Proof(context.Context, gate.Published, uint64) (string, error) {
+	return "", protocol.CodeNotFound
+}
+
+type fakeProver organs
+
+func (p *fakeProver) Prove(ctx context.Context, job *gate.Job) ([]byte, protocol.Tag, error) {
+	if _, err := (*organs)(p).strike("prove"); err != nil {
+		return nil, protocol.Tag{}, err
+	}
+	p.mu.Lock()
+	wrong, err := p.wrongTag, p.proveErr
+	var proof []byte
+	if len(p.proofs) > 0 {
+		proof, p.proofs = p.proofs[0], p.proofs[1:]
+	}
+	p.mu.Unlock()
+	tag := job.Tag
+	if wrong {
+		tag[0] ^= 1
+	}
+	if err != nil || proof != nil {
+		return proof, tag, err
+	}
+	proof, err = provers(p.t).Prove(ctx, job.Statement, job.Inputs, job.Assignment)
+	return proof, tag, err
+}
+
+// provers is one prover for all tests: keys take a while.
+var theProver = sync.OnceValues(func() (*claim.Prover, error) { return claim.NewProver(claim.Open) })
+
+func provers(t *testing.T) *claim.Prover {
+	t.Helper()
+	p, err := theProver()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+const client = "somebody"
+
+// opened is a challenge with what its client knows beside it.
+type opened struct {
+	*gate.Challenge
+	answer     gate.Answer // a right one
+	statement  *claim.Statement
+	assignment *claim.Assignment
+}
+
+// statement makes a fresh commitment for open/1.
+func statement(t *testing.T) (*claim.Statement, *claim.Assignment) {
+	t.Helper()
+	params, err := claim.ParseParams(claim.Open, []byte(`{}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cm, assignment, err := claim.Commit(params, []byte(`{"n":1}`), claim.NewBlind())
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, err := claim.NewStatement(params, cm)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return st, assignment
+}
+
+func (o *organs) open() (*opened, error) {
+	o.t.Helper()
+	st, assignment := statement(o.t)
+	ch, err := o.gate.Open(o.t.Context(), gate.OpenRequest{Claim: claim.Open, Params: []byte(`{}`), Commitment: st.Commitment(), Client: client})
+	if err != nil {
+		return nil, err
+	}
+	return &opened{Challenge: ch, statement: st, assignment: assignment, answer: gate.Answer{RequestID: ch.RequestID, Tag: ch.Tag, Client: client}}, nil
+}
+
+func (o *organs) mustOpen() *opened {
+	o.t.Helper()
+	c, err := o.open()
+	if err != nil {
+		o.t.Fatalf("open: %v", err)
+	}
+	return c
+}
+
+// proved is a challenge with a right answer.
+func (o *organs) proved() *opened {
+	o.t.Helper()
+	c := o.mustOpen()
+	proof, err := provers(o.t).Prove(o.t.Context(), c.statement, c.Inputs, c.assignment)
+	if err != nil {
+		o.t.Fatalf("prove: %v", err)
+	}
+	c.answer.Proof = proof
+	return c
+}
+
+func (o *organs) accept(a gate.Answer) (gate.Accepted, error) {
+	return o.gate.Accept(o.t.Context(), a)
+}
+
+// check re-verifies everything that must hold after each step: one row for a
+// request at most, each with a proof that verifies against what was issued.
+func (o *organs) check() {
+	o.t.Helper()
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	seen := map[protocol.RequestID]bool{}
+	for i := range o.rows {
+		row := &o.rows[i]
+		p, err := protocol.ParsePayload(row.Leaf.Payload[:])
+		if err != nil {
+			o.t.Fatalf("row %d: %v", i, err)
+		}
+		if seen[p.RequestID] {
+			o.t.Errorf("request %v is accepted twice", p.RequestID)
+		}
+		seen[p.RequestID] = true
+		params, _ := claim.ParseParams(claim.Open, row.Leaf.Params)
+		st, err := claim.NewStatement(params, p.Commitment)
+		if err != nil {
+			o.t.Fatal(err)
+		}
+		vk, _ := claim.KnownKey(claim.Open)
+		if err := claim.Verify(vk, st.Inputs(row.Leaf.Anchor, protocol.ContextElement(&row.Leaf.Payload), row.Leaf.TagHash), row.Leaf.Proof); err != nil {
+			o.t.Errorf("row %d does not verify: %v", i, err)
+		}
+		if row.ProofDigest != protocol.Digest(sha256.Sum256(row.Leaf.Proof)) {
+			o.t.Errorf("row %d has another proof's digest", i)
+		}
+	}
+}
+
+func wantCode(t *testing.T, what string, err error, want protocol.Code) {
+	t.Helper()
+	if got := protocol.CodeOf(err); got != want {
+		t.Errorf("%s: got code %v (%v), want %v", what, got, err, want)
+	}
+}
+
+var errPlanted = errors.New("planted")
