@@ -228,9 +228,12 @@ func (l *link) call(ctx context.Context, patient bool, code byte, body ...[]byte
 
 // enter takes a slot.
 func (l *link) enter(ctx context.Context, patient bool) error {
+	const busy = "Too many requests are waiting for the keys."
 	select {
 	case <-l.down:
 		return l.gone()
+	case <-ctx.Done():
+		return protocol.Wrap(protocol.CodeOverloaded, busy, ctx.Err())
 	default:
 	}
 	select {
@@ -238,7 +241,6 @@ func (l *link) enter(ctx context.Context, patient bool) error {
 		return nil
 	default:
 	}
-	const busy = "Too many requests are waiting for the keys."
 	if !patient {
 		return protocol.Fail(protocol.CodeOverloaded, busy)
 	}

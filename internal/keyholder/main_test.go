@@ -17,6 +17,14 @@ func TestMain(m *testing.M) {
 	if status, ok := keyholder.RunChild(os.Args); ok {
 		os.Exit(status)
 	}
+	switch {
+	case len(os.Args) == 3 && os.Args[1] == evilArgument:
+		evil(os.Args[2])
+		os.Exit(0)
+	case len(os.Args) == 2 && os.Args[1] == coreArgument:
+		core()
+		os.Exit(1)
+	}
 	os.Exit(m.Run())
 }
 

@@ -48,7 +48,6 @@ func expandOriginKey(seed *[mldsa65.SeedSize]byte) *originKey {
 	k := &originKey{private: new(mldsa65.PrivateKey), public: new(mldsa65.PublicKey)}
 	public.Pack(&k.encoded)
 	k.public.Unpack(&k.encoded)
-	k.digest = protocol.PublicKeyDigest(k.encoded[:])
 
 	packed := new([mldsa65.PrivateKeySize]byte)
 	private.Pack(packed)
@@ -56,25 +55,38 @@ func expandOriginKey(seed *[mldsa65.SeedSize]byte) *originKey {
 	clear(packed[:])
 	clear(seed[:])
 	*private = mldsa65.PrivateKey{}
+	wipeVectors()
+	k.digest = protocol.PublicKeyDigest(k.encoded[:])
 	return k
 }
 
-// anchor signs a payload, hedged, verifies the signature, hashes it to the
-// anchor (section 8) and wipes it.
+// anchor signs a payload, hashes the signature to the anchor (section 8) and
+// wipes it.
 func (k *originKey) anchor(p *protocol.EncodedPayload, buf *preimage) (protocol.Anchor, error) {
 	defer clear(buf[:])
+	if err := k.sign(p, buf); err != nil {
+		return protocol.Anchor{}, err
+	}
+	return protocol.DeriveAnchor((*[protocol.AnchorPreimageSize]byte)(buf)), nil
+}
+
+// sign fills the preimage of a payload: both digests and a hedged signature
+// that was verified.
+func (k *originKey) sign(p *protocol.EncodedPayload, buf *preimage) error {
 	digest := protocol.PayloadDigest(p)
 	copy(buf[:], k.digest[:])
 	copy(buf[protocol.DigestSize:], digest[:])
 	sigma := buf[2*protocol.DigestSize:]
 	context := []byte(protocol.SignatureContext)
 	if err := mldsa65.SignTo(k.private, p[:], context, true, sigma); err != nil {
-		return protocol.Anchor{}, err
+		return err
 	}
-	if !mldsa65.Verify(k.public, p[:], context, sigma) {
-		return protocol.Anchor{}, errSelfCheck
+	right := mldsa65.Verify(k.public, p[:], context, sigma)
+	wipeVectors()
+	if !right {
+		return errSelfCheck
 	}
-	return protocol.DeriveAnchor((*[protocol.AnchorPreimageSize]byte)(buf)), nil
+	return nil
 }
 
 // live reports whether the key still exists.

@@ -1,0 +1,485 @@
+package keyholder_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/terradourada/td/internal/keyholder"
+	"github.com/terradourada/td/protocol"
+)
+
+// eventually waits for what another process or goroutine brings about.
+func eventually(t testing.TB, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !done(); time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not in time: %s", what)
+		}
+	}
+}
+
+func signal(t testing.TB, pid int, sig syscall.Signal) {
+	t.Helper()
+	if err := syscall.Kill(pid, sig); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// background starts anchors 1..n and gives their outcomes.
+func background(t testing.TB, ctx context.Context, s *keyholder.Signer, n int) <-chan error {
+	outcomes := make(chan error, n)
+	for i := range n {
+		p := payload(s.EpochID(), uint64(1+i))
+		go func() {
+			_, err := s.Anchor(ctx, &p)
+			outcomes <- err
+		}()
+	}
+	eventually(t, "all anchors in flight", func() bool { return s.Waiting() == n })
+	return outcomes
+}
+
+// What was in flight when the child is killed fails, each call once, and
+// nothing hangs.
+func TestKillFailsWhatIsInFlight(t *testing.T) {
+	s := startSigner(t, keyholder.Config{})
+	p := payload(s.EpochID(), 1000)
+	if _, err := s.Anchor(t.Context(), &p); err != nil {
+		t.Fatal(err)
+	}
+	signal(t, s.Pid(), syscall.SIGSTOP)
+	const n = 64
+	outcomes := background(t, t.Context(), s, n)
+	signal(t, s.Pid(), syscall.SIGKILL)
+	for range n {
+		if err := <-outcomes; protocol.CodeOf(err) != protocol.CodeInvalidated {
+			t.Errorf("in flight: %v", err)
+		}
+	}
+	gone(t, s.Done())
+	if err := s.Err(); err == nil || !strings.Contains(err.Error(), "killed") {
+		t.Errorf("Err: %v", err)
+	}
+	if _, err := s.Checkpoint(t.Context(), 1, [32]byte{}); protocol.CodeOf(err) != protocol.CodeInvalidated {
+		t.Errorf("after the end: %v", err)
+	}
+	if s.Close() == nil {
+		t.Error("Close of a killed child says it ended in order")
+	}
+}
+
+// Under load every caller gets good answers up to the kill, and only errors
+// after its first one.
+func TestKillUnderLoad(t *testing.T) {
+	s := startSigner(t, keyholder.Config{})
+	const callers = 64
+	var seq atomic.Uint64
+	var good, failed atomic.Int64
+	var wg sync.WaitGroup
+	for range callers {
+		wg.Go(func() {
+			for {
+				p := payload(s.EpochID(), seq.Add(1))
+				if _, err := s.Anchor(t.Context(), &p); err != nil {
+					failed.Add(1)
+					if protocol.CodeOf(err) != protocol.CodeInvalidated {
+						t.Errorf("failed with %v", err)
+					}
+					return
+				}
+				good.Add(1)
+			}
+		})
+	}
+	eventually(t, "some anchors", func() bool { return good.Load() > callers })
+	signal(t, s.Pid(), syscall.SIGKILL)
+	wg.Wait()
+	gone(t, s.Done())
+	if failed.Load() != callers || uint64(good.Load()+failed.Load()) != seq.Load() {
+		t.Errorf("%d good and %d failed of %d, with %d callers", good.Load(), failed.Load(), seq.Load(), callers)
+	}
+}
+
+// A context ends the wait of its caller only: the slot stays taken until the
+// child answers, and the late answer goes to nobody else.
+func TestContextEndsTheWait(t *testing.T) {
+	const slots = 4
+	s := startSigner(t, keyholder.Config{InFlight: slots})
+	signal(t, s.Pid(), syscall.SIGSTOP)
+	ctx, cancel := context.WithCancel(t.Context())
+	outcomes := background(t, ctx, s, slots)
+	cancel()
+	for range slots {
+		if err := <-outcomes; protocol.CodeOf(err) != protocol.CodeInvalidated || !errors.Is(err, context.Canceled) {
+			t.Errorf("given up: %v", err)
+		}
+	}
+	p := payload(s.EpochID(), 100)
+	if _, err := s.Anchor(t.Context(), &p); protocol.CodeOf(err) != protocol.CodeOverloaded {
+		t.Errorf("no free slot: %v", err)
+	}
+	short, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+	defer cancel()
+	if err := s.Wipe(short); protocol.CodeOf(err) != protocol.CodeOverloaded || !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("no slot became free: %v", err)
+	}
+	wiped := make(chan error)
+	go func() { wiped <- s.Wipe(t.Context()) }()
+	signal(t, s.Pid(), syscall.SIGCONT)
+	if err := <-wiped; err != nil {
+		t.Errorf("a patient call: %v", err)
+	}
+	eventually(t, "all slots free", func() bool { return s.Waiting() == 0 })
+	if _, err := s.Anchor(t.Context(), &p); !errors.Is(err, keyholder.ErrRefused) {
+		t.Errorf("after the wipe: %v", err) // its own answer, not a late one
+	}
+	if _, err := s.Anchor(ctx, &p); protocol.CodeOf(err) != protocol.CodeOverloaded || s.Waiting() != 0 {
+		t.Errorf("with an ended context: %v", err)
+	}
+}
+
+// A child that does not answer is killed.
+func TestSilentChildIsKilled(t *testing.T) {
+	s := startSigner(t, keyholder.Config{AnswerTimeout: 20 * time.Millisecond})
+	signal(t, s.Pid(), syscall.SIGSTOP)
+	p := payload(s.EpochID(), 1)
+	if _, err := s.Anchor(t.Context(), &p); protocol.CodeOf(err) != protocol.CodeInvalidated {
+		t.Errorf("Anchor: %v", err)
+	}
+	gone(t, s.Done())
+}
+
+// A child that does not end is killed after the grace.
+func TestCloseKillsAfterTheGrace(t *testing.T) {
+	s := startSigner(t, keyholder.Config{CloseGrace: 20 * time.Millisecond})
+	signal(t, s.Pid(), syscall.SIGSTOP)
+	outcomes := background(t, t.Context(), s, 1)
+	if err := s.Close(); err == nil {
+		t.Error("Close of a stopped child says it ended in order")
+	}
+	if err := <-outcomes; !errors.Is(err, keyholder.ErrClosed) {
+		t.Errorf("in flight at Close: %v", err)
+	}
+	gone(t, s.Done())
+}
+
+// A child has an empty environment, the root directory, its socket and
+// /dev/null; of others only what the Go runtime opens for itself.
+func TestChildHasNothingElse(t *testing.T) {
+	stray, err := unix.Open(os.DevNull, unix.O_RDONLY, 0) // inheritable
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(stray)
+	t.Setenv("TD_SECRET", "must not be seen")
+	tagger, _ := startTagger(t, keyholder.Config{})
+	for kind, pid := range map[string]int{"signer": startSigner(t, keyholder.Config{}).Pid(), "tagger": tagger.Pid()} {
+		proc := fmt.Sprintf("/proc/%d/", pid)
+		if env, err := os.ReadFile(proc + "environ"); err != nil || len(env) != 0 {
+			t.Errorf("%s: environment %q, %v", kind, env, err)
+		}
+		if dir, err := os.Readlink(proc + "cwd"); err != nil || dir != "/" {
+			t.Errorf("%s: directory %q, %v", kind, dir, err)
+		}
+		fds, err := os.ReadDir(proc + "fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, fd := range fds {
+			target, err := os.Readlink(filepath.Join(proc, "fd", fd.Name()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want string
+			switch fd.Name() {
+			case "0", "1", "2":
+				want = os.DevNull
+			case "3":
+				want = "socket:"
+			default:
+				if target != "anon_inode:[eventpoll]" && target != "anon_inode:[eventfd]" {
+					want = "/sys/fs/cgroup/" // the runtime's view of the processor limit
+				}
+			}
+			if !strings.HasPrefix(target, want) {
+				t.Errorf("%s: descriptor %s is %s", kind, fd.Name(), target)
+			}
+		}
+		if len(fds) < 4 {
+			t.Errorf("%s: %d descriptors", kind, len(fds))
+		}
+	}
+}
+
+// raw starts a real child and speaks its first words.
+func raw(t *testing.T, kind string, start keyholder.Frame, readySize int) (sock *os.File, ready []byte, exit func() int) {
+	t.Helper()
+	sock, ended, err := keyholder.Spawn(keyholder.Config{}, kind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = sock.Close() })
+	if err := sock.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	ready = make([]byte, readySize)
+	if readySize > 0 {
+		if _, err := sock.Write(keyholder.Shapes()[0].Append(nil, &start)); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(sock, ready); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return sock, ready, func() int {
+		select {
+		case state := <-ended:
+			return state.ExitCode()
+		case <-time.After(10 * time.Second):
+			t.Fatal("the child did not end")
+			return 0
+		}
+	}
+}
+
+// requests have one shape for both programs.
+func encode(f keyholder.Frame) []byte { return keyholder.Shapes()[0].Append(nil, &f) }
+
+// Whatever no honest core sends ends the child, with the status that says so,
+// and without an answer.
+func TestChildEndsOnBreach(t *testing.T) {
+	epoch := protocol.EpochID{9}
+	signerStart := keyholder.SignerStartFrame(keyholder.SignerStart{Origin: origin, Number: 7, Instance: instance})
+	taggerStart := keyholder.TaggerStartFrame(epoch, 7, 10)
+	change := func(p protocol.EncodedPayload, f func(*protocol.Payload)) []byte {
+		p = edit(t, p, f)
+		return p[:]
+	}
+	flip := func(p protocol.EncodedPayload, at int) []byte {
+		p[at] ^= 0xff
+		return p[:]
+	}
+	anchor := func(body []byte) []byte { return encode(keyholder.NewFrame(1, keyholder.ReqAnchor, body)) }
+	draft := func(body []byte) []byte { return encode(keyholder.NewFrame(1, keyholder.ReqIssue, body)) }
+	malformed, foreign := 3, 4
+	for _, c := range []struct {
+		name, kind string
+		send       func(epoch protocol.EpochID) []byte
+		status     int
+	}{
+		{"half a frame", "signer", func(protocol.EpochID) []byte { return make([]byte, 100) }, malformed},
+		{"zeroes", "signer", func(protocol.EpochID) []byte { return make([]byte, 304) }, malformed},
+		{"unknown code", "signer", func(protocol.EpochID) []byte { return encode(keyholder.NewFrame(1, 6)) }, malformed},
+		{"second start", "signer", func(protocol.EpochID) []byte { return encode(signerStart) }, malformed},
+		{"unused bytes", "signer", func(protocol.EpochID) []byte {
+			return encode(keyholder.NewFrame(1, keyholder.ReqWipe, []byte{1}))
+		}, malformed},
+		{"other epoch", "signer", func(protocol.EpochID) []byte { p := payload(epoch, 1); return anchor(p[:]) }, foreign},
+		{"other number", "signer", func(e protocol.EpochID) []byte {
+			return anchor(change(payload(e, 1), func(p *protocol.Payload) { p.EpochNumber = 8 }))
+		}, foreign},
+		{"other instance", "signer", func(e protocol.EpochID) []byte {
+			return anchor(change(payload(e, 1), func(p *protocol.Payload) { p.Instance[0]++ }))
+		}, foreign},
+		{"no sequence number", "signer", func(e protocol.EpochID) []byte { p := payload(e, 0); return anchor(p[:]) }, foreign},
+		{"other constant", "signer", func(e protocol.EpochID) []byte { return anchor(flip(payload(e, 1), 0)) }, foreign},
+		{"reserved byte", "signer", func(e protocol.EpochID) []byte { return anchor(flip(payload(e, 1), 14)) }, foreign},
+		{"commitment too large", "signer", func(e protocol.EpochID) []byte { return anchor(flip(payload(e, 1), 112)) }, foreign},
+
+		{"half a frame", "tagger", func(protocol.EpochID) []byte { return make([]byte, 100) }, malformed},
+		{"second start", "tagger", func(protocol.EpochID) []byte { return encode(taggerStart) }, malformed},
+		{"unknown code", "tagger", func(protocol.EpochID) []byte { return encode(keyholder.NewFrame(1, 7)) }, malformed},
+		{"other epoch", "tagger", func(protocol.EpochID) []byte { p := payload(protocol.EpochID{8}, 0); return draft(p[:]) }, foreign},
+		{"numbered draft", "tagger", func(e protocol.EpochID) []byte { p := payload(e, 5); return draft(p[:]) }, foreign},
+		{"bad draft", "tagger", func(e protocol.EpochID) []byte { return draft(flip(payload(e, 0), 12)) }, foreign},
+		{"redeem of another epoch", "tagger", func(protocol.EpochID) []byte {
+			p := payload(protocol.EpochID{8}, 1)
+			return encode(keyholder.NewFrame(1, keyholder.ReqRedeem, p[:], make([]byte, 32)))
+		}, foreign},
+		{"redeem of a draft", "tagger", func(e protocol.EpochID) []byte {
+			p := payload(e, 0)
+			return encode(keyholder.NewFrame(1, keyholder.ReqRedeem, p[:], make([]byte, 32)))
+		}, foreign},
+	} {
+		t.Run(c.kind+"/"+c.name, func(t *testing.T) {
+			start, size, own := signerStart, keyholder.SignerReadySize, epoch
+			if c.kind == "tagger" {
+				start, size = taggerStart, keyholder.TaggerReadySize
+			}
+			sock, ready, exit := raw(t, c.kind, start, size)
+			if c.kind == "signer" {
+				var err error
+				if own, err = keyholder.ReadyEpoch(ready); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := sock.Write(c.send(own)); err != nil {
+				t.Fatal(err)
+			}
+			if err := unix.Shutdown(int(sock.Fd()), unix.SHUT_WR); err != nil { // for the half frame
+				t.Fatal(err)
+			}
+			if rest, err := io.ReadAll(sock); len(rest) != 0 {
+				t.Errorf("%d bytes of answer, %v", len(rest), err)
+			}
+			if got := exit(); got != c.status {
+				t.Errorf("exit status %d, want %d", got, c.status)
+			}
+		})
+	}
+}
+
+func TestChildRefusesABadStart(t *testing.T) {
+	good := keyholder.SignerStartFrame(keyholder.SignerStart{Origin: origin, Number: 7, Instance: instance})
+	for name, c := range map[string]struct {
+		kind  string
+		frame []byte
+		want  int
+	}{
+		"not a start":         {"signer", encode(keyholder.NewFrame(0, keyholder.ReqWipe)), 3},
+		"correlated":          {"signer", encode(keyholder.NewFrame(1, keyholder.ReqStart, make([]byte, 280))), 3},
+		"no origin":           {"signer", encode(keyholder.SignerStartFrame(keyholder.SignerStart{Number: 7})), 3},
+		"origin of two lines": {"signer", encode(keyholder.SignerStartFrame(keyholder.SignerStart{Origin: "a\nb", Number: 7})), 3},
+		"cut off":             {"signer", encode(good)[:303], 3},
+		"tagger: no epoch":    {"tagger", encode(keyholder.TaggerStartFrame(protocol.EpochID{}, 7, 1)), 3},
+		"tagger: no capacity": {"tagger", encode(keyholder.TaggerStartFrame(protocol.EpochID{1}, 7, 0)), 3},
+		"nothing":             {"tagger", nil, 6},
+	} {
+		t.Run(name, func(t *testing.T) {
+			sock, _, exit := raw(t, c.kind, good, 0)
+			if _, err := sock.Write(c.frame); err != nil {
+				t.Fatal(err)
+			}
+			if err := unix.Shutdown(int(sock.Fd()), unix.SHUT_WR); err != nil {
+				t.Fatal(err)
+			}
+			if got := exit(); got != c.want {
+				t.Errorf("exit status %d, want %d", got, c.want)
+			}
+		})
+	}
+}
+
+// A signer whose signature does not verify ends.
+func TestSignerEndsOnItsOwnFault(t *testing.T) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	core, theirs := os.NewFile(uintptr(fds[0]), "core"), os.NewFile(uintptr(fds[1]), "child")
+	defer theirs.Close()
+	defer core.Close()
+	ready, end := make(chan protocol.EpochID, 1), make(chan error, 1)
+	go func() {
+		end <- keyholder.ServeSpoiltSigner(theirs, keyholder.SignerStart{Origin: origin, Number: 7, Instance: instance}, ready)
+	}()
+	p := payload(<-ready, 1)
+	if _, err := core.Write(encode(keyholder.NewFrame(1, keyholder.ReqAnchor, p[:]))); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-end; !errors.Is(err, keyholder.ErrSelfCheck) || keyholder.ExitStatus(err) != 5 {
+		t.Errorf("ended with %v", err)
+	}
+}
+
+// The core's side against children that lie; see evil.
+func TestLyingChild(t *testing.T) {
+	evilConfig := func(how string) keyholder.Config {
+		return keyholder.Config{
+			Args:          func(string) []string { return []string{evilArgument, how} },
+			ReadyTimeout:  200 * time.Millisecond,
+			AnswerTimeout: 5 * time.Second,
+		}
+	}
+	for _, how := range []string{"exit", "silent", "short ready", "wrong ready", "no epoch"} {
+		t.Run(how, func(t *testing.T) {
+			s, err := keyholder.StartSigner(t.Context(), evilConfig(how), keyholder.SignerStart{Origin: origin, Number: 7})
+			if err == nil {
+				_ = s.Close()
+				t.Error("started")
+			}
+		})
+	}
+	for _, how := range evilAnswers() {
+		t.Run(how, func(t *testing.T) {
+			s, err := keyholder.StartSigner(t.Context(), evilConfig(how), keyholder.SignerStart{Origin: origin, Number: 7, Instance: instance})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			p := payload(s.EpochID(), 1)
+			if a, err := s.Anchor(t.Context(), &p); protocol.CodeOf(err) != protocol.CodeInvalidated {
+				t.Errorf("Anchor: %v, %v", a, err)
+			}
+			gone(t, s.Done())
+			if s.Err() == nil {
+				t.Error("no reason is given for the end")
+			}
+		})
+	}
+	t.Run("cancelled start", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		cfg := evilConfig("silent")
+		cfg.ReadyTimeout = time.Hour
+		s, err := keyholder.StartSigner(ctx, cfg, keyholder.SignerStart{Origin: origin, Number: 7})
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("StartSigner: %v, %v", s, err)
+		}
+	})
+	t.Run("no such program", func(t *testing.T) {
+		cfg := keyholder.Config{Executable: "/nonexistent"}
+		if _, err := keyholder.StartTagger(t.Context(), cfg, protocol.EpochID{1}, 1); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("StartTagger: %v", err)
+		}
+	})
+}
+
+// The tagger's payload must be the draft with a number.
+func TestTaggerCannotSwapPayloads(t *testing.T) {
+	for _, how := range []string{"swap", "no number"} {
+		cfg := keyholder.Config{Args: func(string) []string { return []string{evilArgument, how} }}
+		tagger, epoch := startTagger(t, cfg)
+		draft := payload(epoch, 0)
+		if _, _, err := tagger.Issue(t.Context(), &draft); protocol.CodeOf(err) != protocol.CodeInvalidated {
+			t.Errorf("%s: Issue: %v", how, err)
+		}
+		gone(t, tagger.Done())
+	}
+}
+
+// When the core is killed its children end.
+func TestChildrenEndWithTheCore(t *testing.T) {
+	pids := startCore(t)
+	for _, pid := range pids {
+		eventually(t, "end of a child of a killed core", func() bool {
+			stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+			if err != nil {
+				return true
+			}
+			_, rest, _ := strings.Cut(string(stat), ") ")
+			return strings.HasPrefix(rest, "Z") // nobody reaps it here
+		})
+	}
+}
+
+func TestRunChildIsNotForOthers(t *testing.T) {
+	for _, args := range [][]string{nil, {"td"}, {"td", "serve"}, {"td", "internal-"}, {"td", "internal-signer", "x"}, {"internal-signer"}} {
+		if status, ok := keyholder.RunChild(slices.Clone(args)); ok {
+			t.Errorf("%q runs a child, status %d", args, status)
+		}
+	}
+}

@@ -1,0 +1,170 @@
+package keyholder
+
+import (
+	"io"
+	"os"
+	"time"
+
+	"github.com/cloudflare/circl/sign/mldsa/mldsa65"
+
+	"github.com/terradourada/td/protocol"
+)
+
+// Sizes on the wire.
+var (
+	SignerRequestSize = signerRequests().size()
+	SignerAnswerSize  = signerAnswers().size()
+	TaggerRequestSize = taggerRequests().size()
+	TaggerAnswerSize  = taggerAnswers().size()
+)
+
+const (
+	SignerReadySize = signerReadySize
+	TaggerReadySize = taggerReadySize
+	WindowSize      = windowSize
+)
+
+// Codes of frames.
+const (
+	ReqStart      = reqStart
+	ReqAnchor     = reqAnchor
+	ReqCheckpoint = reqCheckpoint
+	ReqWipe       = reqWipe
+	ReqIssue      = reqIssue
+	ReqRedeem     = reqRedeem
+	ReqStats      = reqStats
+	AnsDone       = ansDone
+	AnsRefused    = ansRefused
+	AnsAnchor     = ansAnchor
+	AnsIssued     = ansIssued
+)
+
+// Exit statuses and what they stand for.
+var (
+	ErrMalformed = errMalformed
+	ErrForeign   = errForeign
+	ErrSelfCheck = errSelfCheck
+	ExitStatus   = exitStatus
+)
+
+type (
+	Frame    = frame
+	Shape    = shape
+	Window   = window
+	Table    = table
+	Preimage = preimage
+)
+
+var (
+	NewFrame   = newFrame
+	NewTable   = newTable
+	ReadFrames = readFrames
+)
+
+// Shapes are all four, requests first.
+func Shapes() []Shape {
+	return []Shape{signerRequests(), taggerRequests(), signerAnswers(), taggerAnswers()}
+}
+
+func (s Shape) Size() int                              { return s.size() }
+func (s Shape) Append(b []byte, f *Frame) []byte       { return s.append(b, f) }
+func (s Shape) Decode(b []byte) (Frame, error)         { return s.decode(b) }
+func (f *Frame) ID() uint64                            { return f.id }
+func (f *Frame) Code() byte                            { return f.code }
+func (w *Window) Take(seq uint64) bool                 { return w.take(seq) }
+func (t *Table) CancelAll(now time.Duration)           { t.cancelAll(now) }
+func (t *Table) Figures(now time.Duration) TaggerStats { return t.figures(now) }
+
+func (t *Table) Cancel(now time.Duration, id protocol.RequestID) { t.cancel(now, id) }
+
+func (t *Table) Issue(now time.Duration, draft *protocol.Payload) (protocol.EncodedPayload, protocol.Code) {
+	return t.issue(now, draft)
+}
+
+func (t *Table) Redeem(now time.Duration, id protocol.RequestID, p *protocol.EncodedPayload, right bool) protocol.Redemption {
+	return t.redeem(now, id, p, right)
+}
+
+// ReadSignerStart decodes and encodes again.
+func ReadSignerStart(f *Frame) (Frame, error) {
+	s, err := parseSignerStart(f)
+	return s.frame(), err
+}
+
+// ReadTaggerStart decodes and encodes again.
+func ReadTaggerStart(f *Frame) (Frame, error) {
+	s, err := parseTaggerStart(f)
+	return s.frame(), err
+}
+
+// SignerStartFrame and TaggerStartFrame are what the core sends first.
+func SignerStartFrame(s SignerStart) Frame { return s.frame() }
+
+func TaggerStartFrame(epoch protocol.EpochID, number uint64, capacity uint32) Frame {
+	s := taggerStart{epoch: epoch, number: number, capacity: capacity}
+	return s.frame()
+}
+
+// FakeSignerReady is a ready record of no key.
+func FakeSignerReady(epoch protocol.EpochID) []byte {
+	r := signerReady{epoch: epoch}
+	return r.encode()
+}
+
+// ReadyEpoch is the epoch id of a signer's ready record.
+func ReadyEpoch(b []byte) (protocol.EpochID, error) {
+	r, err := parseSignerReady(b)
+	return r.epoch, err
+}
+
+// Spawn starts a child without its handshake.
+func Spawn(cfg Config, kind string) (*os.File, <-chan *os.ProcessState, error) {
+	c, err := spawn(cfg.withDefaults(), kind)
+	if err != nil {
+		return nil, nil, err
+	}
+	return c.sock, c.ended, nil
+}
+
+// Pid and Waiting look into a link.
+func (s *Signer) Pid() int     { return s.link.child.process.Pid }
+func (s *Signer) Waiting() int { return len(s.link.slots) }
+func (t *Tagger) Pid() int     { return t.link.child.process.Pid }
+
+// OriginKey is the ML-DSA key of a signer with its seams open.
+type OriginKey struct{ k *originKey }
+
+func ExpandOriginKey(seed [32]byte) OriginKey { return OriginKey{expandOriginKey(&seed)} }
+
+func (o OriginKey) Private() *mldsa65.PrivateKey { return o.k.private }
+func (o OriginKey) Public() *mldsa65.PublicKey   { return o.k.public }
+func (o OriginKey) Encoded() []byte              { return o.k.encoded[:] }
+func (o OriginKey) Wipe()                        { o.k.wipe() }
+func (o OriginKey) SpoilPublic(other OriginKey)  { o.k.public = other.k.public }
+
+func (o OriginKey) Sign(p *protocol.EncodedPayload, buf *Preimage) error { return o.k.sign(p, buf) }
+
+func (o OriginKey) Anchor(p *protocol.EncodedPayload, buf *Preimage) (protocol.Anchor, error) {
+	return o.k.anchor(p, buf)
+}
+
+// ServeSpoiltSigner runs a signer whose signatures do not verify, after its
+// start, and returns its end.
+func ServeSpoiltSigner(sock io.ReadWriter, start SignerStart, ready chan<- protocol.EpochID) error {
+	s, err := newSignerProgram(start)
+	if err != nil {
+		return err
+	}
+	s.origin.public = expandOriginKey(new([32]byte)).public
+	ready <- s.epoch
+	return s.serve(sock, 2)
+}
+
+// Secrets are one value of every type that holds a key.
+func Secrets() []any {
+	check, err := newCheckpointKey("o")
+	if err != nil {
+		panic(err)
+	}
+	return []any{expandOriginKey(new([32]byte)), check, newTagKey()}
+}
