@@ -25,7 +25,7 @@ var anID = protocol.RequestID{0: 0xab, 15: 1}
 // serve runs a handler on a real listener.
 func serve(t *testing.T, h http.Handler) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}

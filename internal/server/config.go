@@ -23,8 +23,10 @@ type Config struct {
 	Verify receipt.Options
 
 	// Identify names the client of a request, for quotas and for the client
-	// commitment. Its error is the answer: unauthenticated, forbidden,
-	// rate_limited. nil: every client is protocol.LocalClient.
+	// commitment. It is asked for every request, reads of the log included, and
+	// decides by the path what is open to all. Its error is the answer:
+	// unauthenticated, forbidden, rate_limited. nil: every client is
+	// protocol.LocalClient.
 	Identify func(*http.Request) (string, error)
 
 	// Observe is told the outcome of every request. nil: nobody is.

@@ -169,7 +169,7 @@ func start(t *testing.T, change func(*server.Config)) *service {
 	if change != nil {
 		change(&cfg)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -188,7 +188,7 @@ type reply struct {
 
 func (s *service) do(method, path string, body []byte, headers ...string) reply {
 	s.t.Helper()
-	req, err := http.NewRequest(method, "http://"+s.addr+path, bytes.NewReader(body))
+	req, err := http.NewRequestWithContext(s.t.Context(), method, "http://"+s.addr+path, bytes.NewReader(body))
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -224,7 +224,7 @@ func (s *service) post(path, body string, headers ...string) reply {
 // the server closed without one.
 func (s *service) raw(request string) *reply {
 	s.t.Helper()
-	c, err := net.Dial("tcp", s.addr)
+	c, err := (&net.Dialer{}).DialContext(s.t.Context(), "tcp", s.addr)
 	if err != nil {
 		s.t.Fatal(err)
 	}

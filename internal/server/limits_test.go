@@ -58,7 +58,7 @@ func TestWaitersAreBounded(t *testing.T) {
 // dribble opens a request and sends body bytes one by one, far apart.
 func (s *service) dribble(request string, every time.Duration) (*http.Response, []byte) {
 	s.t.Helper()
-	c, err := net.Dial("tcp", s.addr)
+	c, err := (&net.Dialer{}).DialContext(s.t.Context(), "tcp", s.addr)
 	if err != nil {
 		s.t.Fatal(err)
 	}

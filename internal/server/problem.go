@@ -54,8 +54,9 @@ var rows = [...]row{
 	protocol.CodeInternal:                {status: 500, title: "Something went wrong inside; it is in the log.", mute: true},
 }
 
-// maxDetail bounds the detail of a problem, in bytes.
-const maxDetail = 1024
+// maxDetail bounds the detail of a problem, in bytes. JSON writes a byte with at
+// most six, so that the document stays within api.MaxProblem.
+const maxDetail = 512
 
 // newProblem is the document for a code.
 func newProblem(code protocol.Code, detail string) *api.Problem {
