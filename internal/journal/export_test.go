@@ -17,3 +17,6 @@ func WithSynchronous(cfg Config, level string) Config {
 
 // QueueSize is the number of submissions that can wait.
 const QueueSize = queueSize
+
+// Urgent is the number of control actions waiting.
+func (j *Journal) Urgent() int { return len(j.urgent) }

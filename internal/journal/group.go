@@ -27,8 +27,8 @@ type group struct {
 	err     error   // first failure of the database; nothing runs after it
 
 	batch    []*submission
-	outcomes []outcome
-	answered bool
+	outcomes []outcome // of batch
+	answered bool      // its callers got ErrUnknown
 }
 
 // epoch is a row of the epochs table with the revocation beside it.

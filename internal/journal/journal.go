@@ -58,10 +58,12 @@ type Journal struct {
 	queue   chan *submission // waiting, in order of arrival
 	urgent  chan *submission // control actions
 	flight  flight           // acceptances not decided yet
+	failing atomic.Bool      // the last write failed; the writer tries again by itself
 	running atomic.Bool
 	stopped chan struct{} // closed when Run has returned
 
-	told atomic.Uint64 // entries committed and passed to Config.Committed
+	told  atomic.Uint64         // entries committed and passed to Config.Committed
+	state atomic.Pointer[State] // as of the last commit; never changed in place
 
 	// Of the writer's goroutine (and of Open, before there is one).
 	conn      *writeConn
@@ -129,6 +131,24 @@ func (j *Journal) release() error {
 
 // Origin is the name of the log, constant for the life of the journal.
 func (j *Journal) Origin() string { return j.origin }
+
+// Ready is nil while the journal takes acceptances, else an error with code
+// ledger_unavailable: a write failed and none has succeeded since, too many
+// wait, or the writer has stopped. It costs no query.
+func (j *Journal) Ready() error {
+	select {
+	case <-j.stopped:
+		return unwritten("the journal is closed")
+	default:
+	}
+	if j.failing.Load() {
+		return unwritten("the journal cannot be written")
+	}
+	if len(j.queue) == cap(j.queue) {
+		return unwritten("too many entries wait to be written")
+	}
+	return nil
+}
 
 // Size is the number of entries that were committed and passed to
 // Config.Committed; entries 0 to Size-1 can be read.

@@ -30,7 +30,16 @@ func (j *Journal) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	rows, err := j.read.QueryContext(ctx, selectState)
+	if err != nil {
+		return err
+	}
+	state, err := scanState(rows)
+	if err != nil {
+		return err
+	}
 	j.commits = commits
+	j.state.Store(&state)
 	j.told.Store(next)
 	if next == 0 && !first.Valid {
 		return nil

@@ -13,7 +13,8 @@ import (
 	"syscall"
 
 	"github.com/pressly/goose/v3"
-	_ "modernc.org/sqlite" // the driver "sqlite"
+	"modernc.org/sqlite" // with the driver "sqlite"
+	sqlitelib "modernc.org/sqlite/lib"
 )
 
 // applicationID marks a file as a journal in its SQLite header: "TDJ1".
@@ -34,7 +35,7 @@ func (j *Journal) openSQLite(ctx context.Context) error {
 	if sync == "" {
 		sync = "FULL"
 	}
-	if j.write, err = sql.Open("sqlite", dsn(path, "synchronous("+sync+")")); err != nil {
+	if j.write, err = sql.Open("sqlite", dsn(path, "synchronous("+sync+")", "journal_size_limit(67108864)")); err != nil {
 		return err
 	}
 	j.write.SetMaxOpenConns(1)
@@ -105,7 +106,7 @@ func dsn(path string, pragmas ...string) string {
 func identify(ctx context.Context, db *sql.DB) error {
 	var id, pages int
 	if err := db.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id); err != nil {
-		return fmt.Errorf("the file is not a journal: %w", err)
+		return unusable(err)
 	}
 	if err := db.QueryRowContext(ctx, "PRAGMA page_count").Scan(&pages); err != nil {
 		return err
@@ -121,16 +122,25 @@ func identify(ctx context.Context, db *sql.DB) error {
 		return errors.New("the file system allows no write-ahead log")
 	}
 	if err := db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&check); err != nil {
-		return fmt.Errorf("the file is damaged, restore it from a backup: %w", err)
+		return unusable(err)
 	}
 	if check != "ok" {
-		return fmt.Errorf("the file is damaged, restore it from a backup: %s", check)
+		return unusable(errors.New(check))
 	}
 	if id == applicationID {
 		return nil
 	}
 	_, err := db.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID))
 	return err
+}
+
+// unusable says what a failure to read the file means to its owner.
+func unusable(err error) error {
+	var e *sqlite.Error
+	if errors.As(err, &e) && e.Code()&0xff == sqlitelib.SQLITE_NOTADB {
+		return fmt.Errorf("the file is not a journal: %w", err)
+	}
+	return fmt.Errorf("the file is damaged, restore it from a backup: %w", err)
 }
 
 // migrate brings the schema up to date and refuses one of a newer version.

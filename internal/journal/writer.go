@@ -16,9 +16,9 @@ const (
 	queueSize  = 1024 // submissions waiting
 	urgentSize = 16   // control actions waiting
 
-	// settleEvery is the pause between two attempts to find out what a failed
-	// COMMIT did.
-	settleEvery = 250 * time.Millisecond
+	// recoverEvery is the pause between two attempts to write again after a
+	// failure.
+	recoverEvery = 250 * time.Millisecond
 )
 
 // A submission is waiting until the writer takes it, or its caller withdraws
@@ -137,14 +137,14 @@ func (j *Journal) Run(ctx context.Context) error {
 }
 
 // collect waits for submissions and takes as many as fit one transaction; a
-// control action comes alone, and first. With a COMMIT to settle it gives an
-// empty batch now and then.
+// control action comes alone, and first. After a failure it gives an empty batch
+// now and then.
 func (j *Journal) collect(ctx context.Context) (batch []*submission, ok bool) {
-	var settle <-chan time.Time
-	if j.unsettled != nil {
-		t := time.NewTimer(settleEvery)
+	var again <-chan time.Time
+	if j.failing.Load() {
+		t := time.NewTimer(recoverEvery)
 		defer t.Stop()
-		settle = t.C
+		again = t.C
 	}
 	if ctx.Err() != nil {
 		return nil, false
@@ -157,7 +157,7 @@ func (j *Journal) collect(ctx context.Context) (batch []*submission, ok bool) {
 	select {
 	case <-ctx.Done():
 		return nil, false
-	case <-settle:
+	case <-again:
 		return nil, true
 	case s := <-j.urgent:
 		return take(nil, s), true
@@ -185,26 +185,24 @@ func take(batch []*submission, s *submission) []*submission {
 // commit decides a batch: all that is not refused enters the journal in one
 // transaction, or nothing does.
 func (j *Journal) commit(batch []*submission) {
-	if err := j.settle(); err != nil {
+	if j.resume() != nil {
 		j.refuse(batch, "the journal recovers from a failed write")
 		return
 	}
 	if len(batch) == 0 {
 		return
 	}
-	g, outcomes, err := j.apply(batch)
+	g, err := j.apply(batch)
 	if err != nil {
-		j.log.Error("journal write failed, nothing was written", "err", err)
-		j.reset()
+		j.fail("journal write failed, nothing was written", err)
 		j.refuse(batch, "the journal cannot be written")
 		return
 	}
-	g.batch, g.outcomes = batch, outcomes
 	if !g.dirty {
 		if g.w.exec("rollback", "ROLLBACK") != nil {
 			j.reset()
 		}
-		j.answer(g, true)
+		j.answer(g)
 		return
 	}
 	if err := g.w.exec("commit", "COMMIT"); err != nil {
@@ -212,26 +210,26 @@ func (j *Journal) commit(batch []*submission) {
 		return
 	}
 	j.publish(g)
-	j.answer(g, true)
+	j.answer(g)
 }
 
 // apply runs the batch inside a new transaction, up to but without the COMMIT.
-func (j *Journal) apply(batch []*submission) (*group, []outcome, error) {
+func (j *Journal) apply(batch []*submission) (*group, error) {
 	g, err := j.begin()
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	outcomes := make([]outcome, len(batch))
+	g.batch, g.outcomes = batch, make([]outcome, len(batch))
 	for i, s := range batch {
-		outcomes[i].entry, outcomes[i].err = s.apply(g)
+		g.outcomes[i].entry, g.outcomes[i].err = s.apply(g)
 		if g.err != nil {
-			return nil, nil, g.err
+			return nil, g.err
 		}
 	}
 	if g.dirty {
 		g.finish()
 	}
-	return g, outcomes, g.err
+	return g, g.err
 }
 
 // publish makes a committed group known: to the listener first, then to
@@ -241,23 +239,19 @@ func (j *Journal) publish(g *group) {
 	if len(g.entries) > 0 && j.cfg.Committed != nil {
 		j.cfg.Committed(g.entries)
 	}
+	j.state.Store(&g.state)
 	j.told.Store(g.next)
 }
 
-// answer gives each submission of a decided group its outcome. Of a group that
-// is not in the journal nothing stands, not even its refusals: they may have
-// been judged by what was lost.
-func (j *Journal) answer(g *group, written bool) {
-	if !written {
-		j.refuse(g.batch, "the journal cannot be written")
-		return
-	}
+// answer gives each submission of a group that was decided its outcome.
+func (j *Journal) answer(g *group) {
 	for i, s := range g.batch {
 		j.flight.add(s.request, -1)
 		s.done <- g.outcomes[i]
 	}
 }
 
+// refuse answers submissions of which surely nothing was written.
 func (j *Journal) refuse(batch []*submission, detail string) {
 	for _, s := range batch {
 		j.flight.add(s.request, -1)
@@ -273,13 +267,20 @@ func (j *Journal) reset() {
 	}
 }
 
+// fail notes that the journal cannot be written for now.
+func (j *Journal) fail(what string, cause error) {
+	j.log.Error(what, "err", cause)
+	j.failing.Store(true)
+	j.reset()
+}
+
 // doubt handles a COMMIT that failed. If its effect can be found out at once
 // the callers get the truth; else they get ErrUnknown, and the writer keeps
 // trying.
 func (j *Journal) doubt(g *group, cause error) {
-	j.log.Error("journal commit failed, its outcome is not known", "err", cause)
+	j.fail("journal commit failed, its outcome is not known", cause)
 	j.unsettled = g
-	if j.settle() == nil {
+	if j.resume() == nil {
 		return
 	}
 	for i, s := range g.batch {
@@ -293,42 +294,60 @@ func (j *Journal) doubt(g *group, cause error) {
 	g.answered = true
 }
 
-// settle finds out what the last failed COMMIT did, if there was one, by the
-// number of transactions that the journal counts. Only after a further COMMIT
-// that succeeds is the answer final (see the package comment).
-func (j *Journal) settle() error {
-	g := j.unsettled
-	if g == nil {
+// resume finds out, after a failure, whether the journal can be written again
+// and what a failed COMMIT did. Only a further COMMIT that succeeds makes that
+// final (see the package comment).
+func (j *Journal) resume() error {
+	if !j.failing.Load() {
 		return nil
+	}
+	if j.foreign {
+		return errForeign
 	}
 	j.reset()
 	commits, err := j.touch()
 	if err != nil {
-		j.log.Error("journal cannot be written", "err", err)
 		return err
 	}
-	written := commits == j.commits+1
-	if !written && commits != j.commits {
+	if err := j.settle(commits); err != nil {
 		j.foreign = true
+		j.log.Error("journal stays closed for writing", "err", err)
+		return err
 	}
-	j.unsettled = nil
-	j.log.Warn("journal recovered from a failed commit", "written", written)
-	if written {
-		j.publish(g)
-	}
-	j.settled(g, written)
+	j.failing.Store(false)
+	j.log.Warn("journal can be written again")
 	return nil
 }
 
-// settled ends the flight of a group whose outcome is known at last.
-func (j *Journal) settled(g *group, written bool) {
-	if !g.answered {
-		j.answer(g, written)
-		return
+// settle ends the group whose COMMIT failed, if there is one, by the number of
+// transactions that the journal counts.
+func (j *Journal) settle(commits uint64) error {
+	g := j.unsettled
+	written := g != nil && commits == j.commits+1
+	if !written && commits != j.commits {
+		return errForeign
 	}
-	for _, s := range g.batch {
-		j.flight.add(s.request, -1)
+	if g == nil {
+		return nil
 	}
+	j.unsettled = nil
+	j.log.Warn("journal commit settled", "written", written)
+	if written {
+		j.publish(g)
+	}
+	switch {
+	case g.answered: // with ErrUnknown
+		for _, s := range g.batch {
+			j.flight.add(s.request, -1)
+		}
+	case written:
+		j.answer(g)
+	default:
+		// Not even the refusals stand: they may have been judged by what was
+		// lost.
+		j.refuse(g.batch, "the journal cannot be written")
+	}
+	return nil
 }
 
 // touch commits a transaction that changes nothing of meaning and gives the

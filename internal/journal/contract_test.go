@@ -1,0 +1,494 @@
+package journal_test
+
+import (
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/terradourada/td/internal/journal"
+	"github.com/terradourada/td/protocol"
+)
+
+func TestContractSQLite(t *testing.T) { Contract(t, newSQLite) }
+
+// Contract is what every engine of the journal has to pass. newJournal gives an
+// opener for a new, empty journal.
+func Contract(t *testing.T, newJournal func(testing.TB) opener) {
+	for name, f := range map[string]func(*testing.T, opener){
+		"numbers":     contractNumbers,
+		"unique":      contractUnique,
+		"nullifier":   contractNullifier,
+		"epochs":      contractEpochs,
+		"claims":      contractClaims,
+		"holds":       contractHolds,
+		"seal":        contractSeal,
+		"withdraw":    contractWithdraw,
+		"targets":     contractTargets,
+		"issued":      contractIssued,
+		"unreadable":  contractUnreadable,
+		"restart":     contractRestart,
+		"concurrency": contractConcurrency,
+	} {
+		t.Run(name, func(t *testing.T) { f(t, newJournal(t)) })
+	}
+}
+
+// Sequence from 0 without gaps, for all types; time never goes back.
+func contractNumbers(t *testing.T, open opener) {
+	l := emptyLog(t, open, journal.Config{})
+	l.check(0)
+	l.openEpoch()
+	l.vk = l.addClaim()
+	times := []int64{2_000, 1_000, 5_000, -7, 4_999, 5_001}
+	want := []uint64{2_000, 2_000, 5_000, 5_000, 5_000, 5_001}
+	base := l.now
+	for i, ms := range times {
+		l.now = base.Add(time.Duration(ms) * time.Millisecond)
+		e := l.mustAccept(l.acceptance())
+		if i == 3 {
+			e = l.mustAppend(&protocol.Incident{Kind: 1})
+		}
+		leaf, err := protocol.ParseLeaf(e.Leaf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := leaf.Time - uint64(base.UnixMilli()); got != want[i] {
+			t.Errorf("leaf time after %d ms is %d, want %d", ms, got, want[i])
+		}
+	}
+	l.now = time.UnixMilli(-1)
+	l.mustControl(protocol.ActionFreezeIssue, protocol.Digest{})
+	l.check(10)
+}
+
+// A second acceptance of a request, an anchor or a commitment is a conflict,
+// and writes nothing.
+func contractUnique(t *testing.T, open opener) {
+	l := newLog(t, open, journal.Config{})
+	first := l.acceptance()
+	l.mustAccept(first)
+	p := payload(first)
+	same := map[string]func(*journal.Acceptance){
+		"request id": func(a *journal.Acceptance) {
+			change(a, func(q *protocol.Payload) { q.RequestID = p.RequestID })
+		},
+		"anchor": func(a *journal.Acceptance) { a.Leaf.Anchor = first.Leaf.Anchor },
+		"commitment": func(a *journal.Acceptance) {
+			change(a, func(q *protocol.Payload) { q.Commitment = p.Commitment })
+		},
+		"all": func(a *journal.Acceptance) { *a = *first },
+	}
+	for name, edit := range same {
+		a := l.acceptance()
+		edit(a)
+		want(t, "same "+name, l.accept(a), protocol.CodeConflict)
+		l.check(3)
+	}
+	f, ok, err := l.Accepted(t.Context(), p.RequestID)
+	if err != nil || !ok || f.Seq != 2 || f.ProofDigest != first.ProofDigest {
+		t.Errorf("Accepted gives %v, %v, %v", f, ok, err)
+	}
+	if _, ok, err := l.Accepted(t.Context(), bytes16()); ok || err != nil {
+		t.Errorf("an unknown request gives %v, %v", ok, err)
+	}
+}
+
+// A nullifier counts once per scope, whatever the claim.
+func contractNullifier(t *testing.T, open opener) {
+	l := newLog(t, open, journal.Config{})
+	vk2 := l.addClaim()
+	scope, other := protocol.Element(bytes32()), protocol.Element(bytes32())
+	n := protocol.Nullifier(bytes32())
+	vote := func(vk protocol.Digest, scope protocol.Element, n protocol.Nullifier) *journal.Acceptance {
+		a := acceptance(&l.epoch, vk)
+		a.HasNullifier, a.Scope, a.Nullifier = true, scope, n
+		return a
+	}
+	first := vote(l.vk, scope, n)
+	want(t, "first", l.accept(first), protocol.CodeNone)
+	want(t, "again", l.accept(vote(l.vk, scope, n)), protocol.CodeNullifierUsed)
+	want(t, "under another key", l.accept(vote(vk2, scope, n)), protocol.CodeNullifierUsed)
+	want(t, "in another scope", l.accept(vote(l.vk, other, n)), protocol.CodeNone)
+	want(t, "another member", l.accept(vote(l.vk, scope, bytes32())), protocol.CodeNone)
+	want(t, "the same request", l.accept(first), protocol.CodeConflict)
+	without := vote(l.vk, scope, n)
+	without.HasNullifier = false
+	want(t, "without a nullifier", l.accept(without), protocol.CodeNone)
+	l.check(7)
+}
+
+// Acceptance needs the very epoch of the payload, opened and not closed.
+func contractEpochs(t *testing.T, open opener) {
+	l := newLog(t, open, journal.Config{})
+	foreign := func(edit func(*protocol.Payload)) error { return l.accept(change(l.acceptance(), edit)) }
+	want(t, "unknown epoch", foreign(func(p *protocol.Payload) { p.EpochID = bytes16() }), protocol.CodeInvalidated)
+	want(t, "wrong number", foreign(func(p *protocol.Payload) { p.EpochNumber++ }), protocol.CodeInvalidated)
+	want(t, "wrong instance", foreign(func(p *protocol.Payload) { p.Instance = bytes16() }), protocol.CodeInvalidated)
+
+	first, late := l.epoch, l.acceptance()
+	l.mustAccept(l.acceptance())
+	l.openEpoch() // the first one drains
+	l.mustAccept(l.acceptance())
+	l.mustAccept(acceptance(&first, l.vk))
+	again := []protocol.EpochOpen{l.epoch, l.epoch, l.epoch, l.epoch}
+	again[0].Number, again[0].CheckpointKey = 9, bytes32()
+	again[1].ID, again[1].CheckpointKey = bytes16(), bytes32()
+	again[2].Number, again[2].ID = 9, bytes16()
+	again[3].Number, again[3].ID, again[3].CheckpointKey = 0, bytes16(), bytes32()
+	for i, what := range []string{"a used id", "a used number", "a used key", "a lower number"} {
+		_, err := l.Append(t.Context(), l.now, &again[i])
+		want(t, "an epoch with "+what, err, protocol.CodeConflict)
+	}
+	l.closes(first)
+	want(t, "late answer", l.accept(late), protocol.CodeInvalidated)
+	l.mustAccept(l.acceptance())
+	l.check(8)
+}
+
+// closes closes an epoch, looks at the count in the leaf, and at what is open
+// before and after.
+func (l *log) closes(e protocol.EpochOpen) {
+	l.Helper()
+	open, err := l.OpenEpochs(l.Context())
+	if err != nil || len(open) != 2 || cmp.Diff(open[0], e) != "" {
+		l.Errorf("open epochs are %v (%v)", len(open), err)
+	}
+	leaf := &protocol.EpochClose{ID: e.ID, Number: e.Number, Reason: protocol.CloseRotated, Accepted: 99}
+	for range 2 {
+		entry, err := l.Append(l.Context(), l.now, leaf)
+		if err != nil {
+			want(l, "closed twice", err, protocol.CodeConflict)
+			continue
+		}
+		parsed, _ := protocol.ParseLeaf(entry.Leaf)
+		if n := parsed.Body.(*protocol.EpochClose).Accepted; n != 2 {
+			l.Errorf("the close leaf counts %d acceptances, want 2", n)
+		}
+	}
+	if n, err := l.AcceptedIn(l.Context(), e.ID); n != 2 || err != nil {
+		l.Errorf("AcceptedIn gives %d, %v", n, err)
+	}
+	if open, err = l.OpenEpochs(l.Context()); err != nil || len(open) != 1 || open[0].ID != l.epoch.ID {
+		l.Errorf("open epochs are %v (%v)", len(open), err)
+	}
+	_, err = l.Append(l.Context(), l.now, &protocol.EpochClose{ID: bytes16(), Number: 1, Reason: protocol.CloseLost})
+	want(l, "closing an unknown epoch", err, protocol.CodeNotFound)
+	l.findsEpoch(e)
+}
+
+func (l *log) findsEpoch(e protocol.EpochOpen) {
+	l.Helper()
+	byID, _, err1 := l.EpochLeaf(l.Context(), e.ID)
+	byKey, _, err2 := l.EpochLeafByKey(l.Context(), e.CheckpointKey)
+	byNumber, _, err3 := l.EpochLeafByNumber(l.Context(), e.Number)
+	closed, ok, err4 := l.EpochCloseLeaf(l.Context(), e.ID)
+	for _, err := range []error{err1, err2, err3, err4} {
+		if err != nil {
+			l.Fatal(err)
+		}
+	}
+	leaf, err := protocol.ParseLeaf(byID.Leaf)
+	if err != nil || cmp.Diff(leaf.Body, &e) != "" || byKey.Seq != byID.Seq || byNumber.Seq != byID.Seq || !ok || closed.Seq <= byID.Seq {
+		l.Errorf("epoch leaf by id %d, key %d, number %d, closed %d (%v)", byID.Seq, byKey.Seq, byNumber.Seq, closed.Seq, err)
+	}
+	if list, err := l.EpochLeaves(l.Context(), 99, 1); err != nil || len(list) != 1 || list[0].Seq <= byID.Seq {
+		l.Errorf("the latest epoch leaf is %v (%v)", list, err)
+	}
+	if _, ok, err := l.EpochLeaf(l.Context(), bytes16()); ok || err != nil {
+		l.Errorf("an unknown epoch gives %v, %v", ok, err)
+	}
+}
+
+func contractClaims(t *testing.T, open opener) {
+	l := newLog(t, open, journal.Config{})
+	c := claimLeaf()
+	e := l.mustAppend(c)
+	_, err := l.Append(t.Context(), l.now, c)
+	want(t, "a claim twice", err, protocol.CodeConflict)
+	vk := protocol.VKFingerprint(c.ClaimID, c.List, c.SRS, c.VK)
+	got, ok, err := l.ClaimLeaf(t.Context(), vk)
+	if !ok || err != nil || got.Seq != e.Seq || string(got.Leaf) != string(e.Leaf) {
+		t.Errorf("ClaimLeaf gives %v, %v, %v", got.Seq, ok, err)
+	}
+	if _, ok, err = l.ClaimLeaf(t.Context(), bytes32()); ok || err != nil {
+		t.Errorf("an unknown claim gives %v, %v", ok, err)
+	}
+	if all, err := l.ClaimLeaves(t.Context()); err != nil || len(all) != 2 || all[1].Seq != e.Seq {
+		t.Errorf("ClaimLeaves gives %v, %v", len(all), err)
+	}
+	want(t, "an unknown claim", l.accept(acceptance(&l.epoch, bytes32())), protocol.CodeUnknownClaim)
+	l.check(3)
+}
+
+// Holds are a set; acceptance heeds those on accept, for all and for its claim.
+func contractHolds(t *testing.T, open opener) {
+	l := newLog(t, open, journal.Config{})
+	all, other := protocol.Digest{}, l.addClaim()
+	steps := []struct {
+		action   protocol.ControlAction
+		target   protocol.Digest
+		code     protocol.Code // of an acceptance afterwards
+		issue    protocol.Code // of issuing afterwards
+		previous uint8
+	}{
+		{protocol.ActionFreezeIssue, all, protocol.CodeNone, protocol.CodeFrozen, 0},
+		{protocol.ActionFreezeAccept, other, protocol.CodeNone, protocol.CodeFrozen, 1},
+		{protocol.ActionFreezeAccept, l.vk, protocol.CodeFrozen, protocol.CodeFrozen, 1 | 8},
+		{protocol.ActionFreezeAccept, all, protocol.CodeFrozen, protocol.CodeFrozen, 1 | 8},
+		{protocol.ActionFreezeAccept, all, protocol.CodeFrozen, protocol.CodeFrozen, 1 | 2 | 8},
+		{protocol.ActionThawAccept, l.vk, protocol.CodeFrozen, protocol.CodeFrozen, 1 | 2 | 8},
+		{protocol.ActionThawAccept, all, protocol.CodeNone, protocol.CodeFrozen, 1 | 2 | 8},
+		{protocol.ActionThawIssue, l.vk, protocol.CodeNone, protocol.CodeFrozen, 1 | 8},
+		{protocol.ActionThawIssue, all, protocol.CodeNone, protocol.CodeNone, 1 | 8},
+		{protocol.ActionRotate, bytes32(), protocol.CodeNone, protocol.CodeNone, 8},
+		{protocol.ActionInvalidate, bytes32(), protocol.CodeNone, protocol.CodeNone, 8},
+	}
+	size := uint64(3)
+	for i, s := range steps {
+		l.mustControl(s.action, s.target)
+		leaf, err := protocol.ParseLeaf(l.told[size].Leaf)
+		if err != nil || leaf.Body.(*protocol.Control).Previous != s.previous {
+			t.Errorf("step %d: the leaf says %+v, want previous state %d", i, leaf.Body, s.previous)
+		}
+		size++
+		want(t, "accept", l.accept(l.acceptance()), s.code)
+		if s.code == protocol.CodeNone {
+			size++
+		}
+		l.restart()
+		state, err := l.State(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		want(t, "issue by state", state.Check(journal.Issue, l.vk), s.issue)
+		want(t, "accept by state", state.Check(journal.Accept, l.vk), s.code)
+		l.check(size)
+	}
+	state, err := l.State(t.Context())
+	if diff := cmp.Diff(journal.State{Holds: []journal.Hold{{Operation: journal.Accept, VK: other}}}, state); diff != "" || err != nil {
+		t.Errorf("state (%v): %s", err, diff)
+	}
+}
+
+// A seal stops everything, for good.
+func contractSeal(t *testing.T, open opener) {
+	l := newLog(t, open, journal.Config{})
+	l.mustControl(protocol.ActionFreezeAccept, protocol.Digest{})
+	l.mustControl(protocol.ActionSeal, protocol.Digest{})
+	for _, action := range []protocol.ControlAction{protocol.ActionThawAccept, protocol.ActionThawIssue, protocol.ActionSeal} {
+		want(t, "after the seal", l.control(action, protocol.Digest{}), protocol.CodeFrozen)
+	}
+	want(t, "accept", l.accept(l.acceptance()), protocol.CodeFrozen)
+	l.restart()
+	want(t, "accept after a restart", l.accept(l.acceptance()), protocol.CodeFrozen)
+	state, err := l.State(t.Context())
+	if err != nil || !state.Sealed || state.Previous() != 16|2 {
+		t.Errorf("state is %+v, %v", state, err)
+	}
+	want(t, "issue", state.Check(journal.Issue, l.vk), protocol.CodeFrozen)
+	l.closeEpoch() // what has ended is still recorded
+	l.check(5)
+}
+
+// Retiring and revoking stop acceptance and can be found for a receipt.
+func contractWithdraw(t *testing.T, open opener) {
+	l := newLog(t, open, journal.Config{})
+	other := l.addClaim()
+	l.mustAccept(l.acceptance())
+	none, err := l.Withdrawals(t.Context(), l.epoch.ID, l.vk)
+	if err != nil || len(none) != 0 {
+		t.Errorf("withdrawals before: %v, %v", none, err)
+	}
+	l.mustControl(protocol.ActionRetireVK, l.vk)
+	want(t, "retired", l.accept(l.acceptance()), protocol.CodeFrozen)
+	want(t, "the other claim", l.accept(acceptance(&l.epoch, other)), protocol.CodeNone)
+	l.mustControl(protocol.ActionRevokeEpoch, journal.EpochTarget(l.epoch.ID))
+	want(t, "revoked", l.accept(acceptance(&l.epoch, other)), protocol.CodeInvalidated)
+	l.restart()
+	want(t, "retired after a restart", l.accept(l.acceptance()), protocol.CodeFrozen)
+	want(t, "revoked after a restart", l.accept(acceptance(&l.epoch, other)), protocol.CodeInvalidated)
+	want(t, "retired twice", l.control(protocol.ActionRetireVK, l.vk), protocol.CodeConflict)
+	want(t, "revoked twice", l.control(protocol.ActionRevokeEpoch, journal.EpochTarget(l.epoch.ID)), protocol.CodeConflict)
+	for _, c := range []struct {
+		vk   protocol.Digest
+		want []uint64
+	}{{l.vk, []uint64{4, 6}}, {other, []uint64{6}}} {
+		got, err := l.Withdrawals(t.Context(), l.epoch.ID, c.vk)
+		if err != nil || !slices.EqualFunc(got, c.want, func(e journal.Entry, s uint64) bool { return e.Seq == s }) {
+			t.Errorf("withdrawals %v (%v), want %v", got, err, c.want)
+		}
+	}
+	state, err := l.State(t.Context())
+	if err != nil || len(state.Retired) != 1 || state.Previous() != 32 {
+		t.Errorf("state is %+v, %v", state, err)
+	}
+	l.openEpoch()
+	want(t, "retired under a new epoch", l.accept(l.acceptance()), protocol.CodeFrozen)
+	l.mustAccept(acceptance(&l.epoch, other))
+	l.check(9)
+}
+
+// What a control action is about must be in the log.
+func contractTargets(t *testing.T, open opener) {
+	l := newLog(t, open, journal.Config{})
+	odd := journal.EpochTarget(l.epoch.ID)
+	odd[31] = 1
+	for _, c := range []struct {
+		action protocol.ControlAction
+		target protocol.Digest
+		code   protocol.Code
+	}{
+		{protocol.ActionFreezeIssue, bytes32(), protocol.CodeNotFound},
+		{protocol.ActionFreezeAccept, bytes32(), protocol.CodeNotFound},
+		{protocol.ActionThawAccept, bytes32(), protocol.CodeNotFound},
+		{protocol.ActionRetireVK, bytes32(), protocol.CodeNotFound},
+		{protocol.ActionRetireVK, protocol.Digest{}, protocol.CodeNotFound},
+		{protocol.ActionRevokeEpoch, journal.EpochTarget(bytes16()), protocol.CodeNotFound},
+		{protocol.ActionRevokeEpoch, odd, protocol.CodeNotFound},
+		{protocol.ActionSeal, bytes32(), protocol.CodeMalformedRequest},
+		{0, protocol.Digest{}, protocol.CodeMalformedRequest},
+		{99, protocol.Digest{}, protocol.CodeMalformedRequest},
+	} {
+		want(t, "target", l.control(c.action, c.target), c.code)
+	}
+	state, err := l.State(t.Context())
+	if diff := cmp.Diff(journal.State{}, state); diff != "" || err != nil {
+		t.Errorf("state (%v): %s", err, diff)
+	}
+	l.check(2)
+}
+
+func contractIssued(t *testing.T, open opener) {
+	l := newLog(t, open, journal.Config{})
+	var all []protocol.Digest
+	for _, n := range []int{3, 0, 5000, 1} {
+		part := make([]protocol.Digest, n)
+		for i := range part {
+			part[i] = bytes32()
+		}
+		all = append(all, part...)
+		if err := l.SaveIssued(t.Context(), l.epoch.ID, part); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.restart()
+	got, err := l.Issued(t.Context(), l.epoch.ID)
+	if err != nil || !slices.Equal(got, all) {
+		t.Errorf("%d digests back (%v), want %d", len(got), err, len(all))
+	}
+	if got, err := l.Issued(t.Context(), bytes16()); err != nil || len(got) != 0 {
+		t.Errorf("an unknown epoch gives %d, %v", len(got), err)
+	}
+	want(t, "an unknown epoch", l.SaveIssued(t.Context(), bytes16(), all), protocol.CodeNotFound)
+	want(t, "too many", l.SaveIssued(t.Context(), l.epoch.ID, make([]protocol.Digest, 1<<16+1)), protocol.CodeTooLarge)
+	l.check(2)
+}
+
+// A leaf that nobody could read never enters.
+func contractUnreadable(t *testing.T, open opener) {
+	l := newLog(t, open, journal.Config{})
+	big := protocol.Anchor(bytes32())
+	big[0] = 0xff
+	for name, edit := range map[string]func(*journal.Acceptance){
+		"anchor":  func(a *journal.Acceptance) { a.Leaf.Anchor = big },
+		"payload": func(a *journal.Acceptance) { a.Leaf.Payload[13] = 1 },
+		"no seq":  func(a *journal.Acceptance) { change(a, func(p *protocol.Payload) { p.Seq = 0 }) },
+		"params":  func(a *journal.Acceptance) { a.Leaf.Params = make([]byte, protocol.MaxParamsSize+1) },
+	} {
+		a := l.acceptance()
+		edit(a)
+		want(t, name, l.accept(a), protocol.CodeMalformedRequest)
+	}
+	short := l.acceptance()
+	short.Leaf.Proof = short.Leaf.Proof[1:]
+	want(t, "proof", l.accept(short), protocol.CodeProofRejected)
+	for name, c := range map[string]struct {
+		body protocol.LeafBody
+		code protocol.Code
+	}{
+		"reason":       {&protocol.EpochClose{ID: l.epoch.ID, Number: l.epoch.Number, Reason: 99}, protocol.CodeMalformedRequest},
+		"epoch number": {&protocol.EpochOpen{Number: 1 << 63}, protocol.CodeMalformedRequest},
+		"claim":        {&protocol.ClaimLeaf{ClaimID: "open/1"}, protocol.CodeInternal},
+		"control":      {&protocol.Control{Action: protocol.ActionSeal}, protocol.CodeInternal},
+		"accepted":     {&l.acceptance().Leaf, protocol.CodeInternal},
+	} {
+		_, err := l.Append(t.Context(), l.now, c.body)
+		want(t, name, err, c.code)
+	}
+	l.check(2)
+}
+
+// Everything is there again after a restart, and goes on where it ended.
+func contractRestart(t *testing.T, open opener) {
+	l := newLog(t, open, journal.Config{})
+	first := l.acceptance()
+	l.mustAccept(first)
+	origin := l.Origin()
+	for range 3 {
+		l.restart()
+		if l.Origin() != origin {
+			t.Errorf("the origin became %s", l.Origin())
+		}
+		want(t, "replay", l.accept(first), protocol.CodeConflict)
+		l.now = l.now.Add(-time.Hour)
+		l.mustAccept(l.acceptance())
+	}
+	l.check(6)
+	for _, c := range []struct {
+		from uint64
+		max  int
+		want int
+	}{{0, 0, 0}, {0, -1, 0}, {0, 2, 2}, {4, 10, 2}, {6, 1, 0}, {1 << 63, 1, 0}, {1<<64 - 1, 9, 0}, {0, 1 << 40, 6}} {
+		if got, err := l.Leaves(t.Context(), c.from, c.max); err != nil || len(got) != c.want {
+			t.Errorf("Leaves(%d, %d) gives %d (%v), want %d", c.from, c.max, len(got), err, c.want)
+		}
+	}
+}
+
+// Submitters, twins, readers and an operator at once: every twin wins once,
+// and the auditor finds nothing between a freeze and its thaw.
+func contractConcurrency(t *testing.T, open opener) {
+	l := newLog(t, open, journal.Config{})
+	const submitters, each = 16, 20
+	var wg sync.WaitGroup
+	var mu sync.Mutex
+	accepted := make(map[uint64]bool)
+	for range submitters {
+		wg.Go(func() {
+			for range each {
+				a := l.acceptance()
+				var twins sync.WaitGroup
+				var won [2]bool
+				for i := range won {
+					twins.Go(func() {
+						e, err := l.Accept(t.Context(), l.now, a)
+						if won[i] = err == nil; won[i] {
+							mu.Lock()
+							accepted[e.Seq] = true
+							mu.Unlock()
+						} else if c := protocol.CodeOf(err); c != protocol.CodeConflict && c != protocol.CodeFrozen {
+							t.Errorf("refused: %v", err)
+						}
+					})
+				}
+				twins.Wait()
+				_, ok, err := l.Accepted(t.Context(), request(a))
+				if err != nil || won[0] && won[1] || ok != (won[0] || won[1]) {
+					t.Errorf("twins won %v, found %v, %v", won, ok, err)
+				}
+			}
+		})
+	}
+	for range 10 {
+		l.mustControl(protocol.ActionFreezeAccept, protocol.Digest{})
+		if state, err := l.State(t.Context()); err != nil || state.Check(journal.Accept, l.vk) == nil {
+			t.Errorf("not frozen after the freeze: %+v, %v", state, err)
+		}
+		l.mustControl(protocol.ActionThawAccept, protocol.Digest{})
+	}
+	wg.Wait()
+	l.check(uint64(2 + 20 + len(accepted)))
+}

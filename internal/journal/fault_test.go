@@ -1,0 +1,365 @@
+package journal_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/terradourada/td/internal/journal"
+	"github.com/terradourada/td/protocol"
+)
+
+// faults breaks the writer: while an operation has a count left it fails, after
+// it was done if apply is set. With stall set, operations wait.
+type faults struct {
+	mu    sync.Mutex
+	op    string
+	count int
+	apply bool
+	stall chan struct{} // an operation that meets it waits until it is closed
+	met   chan struct{} // gets one value when an operation has met stall
+}
+
+var errDisk = errors.New("the disk said no")
+
+func (f *faults) hook(op string) (bool, error) {
+	f.mu.Lock()
+	stall := f.stall
+	if op != f.op {
+		f.mu.Unlock()
+		return true, nil
+	}
+	fail := f.count > 0
+	f.count--
+	f.mu.Unlock()
+	if stall != nil {
+		f.met <- struct{}{}
+		<-stall
+		return true, nil
+	}
+	if fail {
+		return f.apply, errDisk
+	}
+	return true, nil
+}
+
+func (f *faults) set(op string, count int, apply bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.op, f.count, f.apply, f.stall = op, count, apply, nil
+}
+
+// block makes the next operation wait; it gives the function that frees it.
+func (f *faults) block(op string) (free func()) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	stall := make(chan struct{})
+	f.op, f.stall, f.met = op, stall, make(chan struct{}, 1)
+	return func() {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.stall = nil
+		close(stall)
+	}
+}
+
+func faultyLog(t *testing.T) (*log, *faults) {
+	f := &faults{}
+	return newLog(t, newSQLite(t), journal.WithFault(journal.Config{}, f.hook)), f
+}
+
+// Each operation fails, with and without taking effect, once and so often that
+// the first attempt to settle fails too. Whatever the caller is told must be
+// true in the end, and the journal must go on.
+func TestFaults(t *testing.T) {
+	for _, c := range []struct {
+		op      string
+		count   int
+		apply   bool
+		unknown bool // what the caller is told
+		written bool // what is true
+	}{
+		{"begin", 1, false, false, false},
+		{"begin", 1, true, false, false},
+		{"exec", 1, false, false, false},
+		{"exec", 1, true, false, false},
+		{"commit", 1, false, false, false},
+		{"commit", 1, true, false, true},
+		{"commit", 3, false, true, false},
+		{"commit", 3, true, true, true},
+		{"rollback", 9, false, false, false}, // harmless by itself
+	} {
+		t.Run(fmt.Sprintf("%s x%d apply=%v", c.op, c.count, c.apply), func(t *testing.T) {
+			l, f := faultyLog(t)
+			l.mustAccept(l.acceptance())
+			a := l.acceptance()
+			f.set(c.op, c.count, c.apply)
+			err := l.accept(a)
+			if c.op == "rollback" {
+				want(t, "with a broken rollback", err, protocol.CodeNone)
+				want(t, "a refusal", l.accept(a), protocol.CodeConflict)
+				l.check(4)
+				return
+			}
+			l.outcome(a, err, c.unknown, c.written)
+			size := uint64(3)
+			if c.written {
+				size++
+			}
+			f.set("", 0, false)
+			want(t, "again", l.accept(a), map[bool]protocol.Code{true: protocol.CodeConflict}[c.written])
+			if !c.written {
+				size++
+			}
+			l.mustAccept(l.acceptance())
+			l.check(size + 1)
+			l.restart()
+			l.check(size + 1)
+		})
+	}
+}
+
+// outcome checks what a caller was told against what he finds afterwards.
+func (l *log) outcome(a *journal.Acceptance, err error, unknown, written bool) {
+	l.Helper()
+	if (err == nil) != (written && !unknown) || errors.Is(err, journal.ErrUnknown) != unknown {
+		l.Fatalf("told %v; want unknown=%v written=%v", err, unknown, written)
+	}
+	if err != nil && !errors.Is(err, protocol.CodeLedgerUnavailable) {
+		l.Errorf("the code is %v", protocol.CodeOf(err))
+	}
+	for {
+		_, ok, err := l.Accepted(l.Context(), request(a))
+		if errors.Is(err, journal.ErrUnknown) && unknown {
+			time.Sleep(10 * time.Millisecond) // the writer tries on its own clock
+			continue
+		}
+		if err != nil || ok != written {
+			l.Errorf("found %v (%v), want %v", ok, err, written)
+		}
+		return
+	}
+}
+
+// While a failed COMMIT is unsettled nothing is written and nobody is told
+// anything that could turn out false.
+func TestUnsettled(t *testing.T) {
+	l, f := faultyLog(t)
+	f.set("commit", 1_000_000, true)
+	a := l.acceptance()
+	if err := l.accept(a); !errors.Is(err, journal.ErrUnknown) {
+		t.Fatalf("told %v", err)
+	}
+	want(t, "another", l.accept(l.acceptance()), protocol.CodeLedgerUnavailable)
+	want(t, "ready", l.Ready(), protocol.CodeLedgerUnavailable)
+	if _, _, err := l.Accepted(t.Context(), request(a)); !errors.Is(err, journal.ErrUnknown) {
+		t.Errorf("Accepted gives %v", err)
+	}
+	if n, _ := l.Size(t.Context()); n != 2 {
+		t.Errorf("size is %d while unsettled", n)
+	}
+	if got, _ := l.Leaves(t.Context(), 0, 99); len(got) != 2 {
+		t.Errorf("%d leaves can be read while unsettled", len(got))
+	}
+	f.set("", 0, false)
+	l.outcome(a, errors.Join(protocol.CodeLedgerUnavailable, journal.ErrUnknown), true, true)
+	l.check(3)
+}
+
+// After a failure the writer finds back by itself: a gate that asks Ready and
+// sends nothing meanwhile is not locked out.
+func TestRecovers(t *testing.T) {
+	for _, op := range []string{"begin", "exec", "commit"} {
+		l, f := faultyLog(t)
+		want(t, "ready", l.Ready(), protocol.CodeNone)
+		f.set(op, 3, false)
+		if err := l.accept(l.acceptance()); err == nil {
+			t.Fatal("accepted")
+		}
+		want(t, "ready after a failure", l.Ready(), protocol.CodeLedgerUnavailable)
+		for l.Ready() != nil {
+			time.Sleep(10 * time.Millisecond) // the writer tries on its own clock
+		}
+		l.mustAccept(l.acceptance())
+		l.check(3)
+	}
+}
+
+// The listener hears of an entry before anybody else: no caller is answered and
+// no reader sees it until the listener has returned.
+func TestCommittedFirst(t *testing.T) {
+	l := newLog(t, newSQLite(t), journal.Config{})
+	inside, leave := make(chan []journal.Entry), make(chan struct{})
+	l.stop()
+	l.cfg.Committed = func(e []journal.Entry) { inside <- e; <-leave }
+	l.start()
+	answered := make(chan error, 1)
+	go func() { answered <- l.accept(l.acceptance()) }()
+	if e := <-inside; len(e) != 1 || e[0].Seq != 2 {
+		t.Errorf("the listener hears of %v", e)
+	}
+	if n, _ := l.Size(t.Context()); n != 2 {
+		t.Errorf("size is %d before the listener has returned", n)
+	}
+	if got, _ := l.Leaves(t.Context(), 0, 99); len(got) != 2 {
+		t.Errorf("%d leaves can be read before the listener has returned", len(got))
+	}
+	select {
+	case err := <-answered:
+		t.Errorf("answered (%v) before the listener has returned", err)
+	default:
+	}
+	close(leave)
+	want(t, "accept", <-answered, protocol.CodeNone)
+	if n, _ := l.Size(t.Context()); n != 3 {
+		t.Errorf("size is %d afterwards", n)
+	}
+}
+
+// A journal whose first transaction fails is not opened: what it reads might
+// not be final.
+func TestOpenCommits(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal.db")
+	for _, op := range []string{"begin", "exec", "commit"} {
+		f := &faults{op: op, count: 1}
+		cfg := journal.WithFault(journal.Config{Path: path}, f.hook)
+		refused(t, cfg, "cannot be written")
+		j, err := journal.Open(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		j.Close()
+	}
+}
+
+// A context that ends before the writer takes the submission withdraws it; one
+// that ends later leaves the outcome open, and the writer decides all the same.
+func TestContextEnds(t *testing.T) {
+	l, f := faultyLog(t)
+	free := f.block("commit")
+	met := f.met
+	ctx, cancel := context.WithCancel(t.Context())
+	atWork, queued := l.acceptance(), l.acceptance()
+	first, second := make(chan error, 1), make(chan error, 1)
+	go func() { _, err := l.Accept(ctx, l.now, atWork); first <- err }()
+	<-met
+	go func() { _, err := l.Accept(ctx, l.now, queued); second <- err }()
+	cancel()
+	if err := <-first; !errors.Is(err, journal.ErrUnknown) || !errors.Is(err, protocol.CodeLedgerUnavailable) {
+		t.Errorf("taken: %v", err)
+	}
+	want(t, "waiting", <-second, protocol.CodeLedgerUnavailable)
+	if _, _, err := l.Accepted(t.Context(), request(atWork)); !errors.Is(err, journal.ErrUnknown) {
+		t.Errorf("Accepted gives %v", err)
+	}
+	if _, ok, err := l.Accepted(t.Context(), request(queued)); ok || err != nil {
+		t.Errorf("Accepted of the withdrawn one gives %v, %v", ok, err)
+	}
+	free()
+	l.mustAccept(l.acceptance())
+	l.outcome(atWork, errors.Join(protocol.CodeLedgerUnavailable, journal.ErrUnknown), true, true)
+	l.check(4)
+	_, err := l.Accept(ctx, l.now, queued)
+	want(t, "ended before", err, protocol.CodeLedgerUnavailable)
+}
+
+// A full queue refuses at once; what waits in it is written in one group, and
+// the refused ones among it take nothing from the others.
+func TestQueue(t *testing.T) {
+	l, f := faultyLog(t)
+	free := f.block("commit")
+	met := f.met
+	var wg sync.WaitGroup
+	wg.Go(func() { l.mustAccept(l.acceptance()) })
+	<-met
+	var mu sync.Mutex
+	codes := make(map[protocol.Code]int)
+	full := make(chan struct{}, 1)
+	twin := l.acceptance()
+	for i := range journal.QueueSize + 10 {
+		wg.Go(func() {
+			a := l.acceptance()
+			if i%4 == 0 {
+				a = twin
+			}
+			err := l.accept(a)
+			mu.Lock()
+			defer mu.Unlock()
+			codes[protocol.CodeOf(err)]++
+			if errors.Is(err, journal.ErrUnknown) {
+				t.Error(err)
+			}
+			if codes[protocol.CodeLedgerUnavailable] == 10 {
+				select {
+				case full <- struct{}{}:
+				default:
+				}
+			}
+		})
+	}
+	<-full // ten were refused while the writer was stalled
+	free()
+	wg.Wait()
+	taken := journal.QueueSize
+	if codes[protocol.CodeNone]+codes[protocol.CodeConflict] != taken || codes[protocol.CodeLedgerUnavailable] != 10 || codes[protocol.CodeConflict] < taken/5 {
+		t.Errorf("outcomes: %v", codes)
+	}
+	l.check(uint64(3 + codes[protocol.CodeNone]))
+}
+
+// A freeze overtakes what waits: none of it is accepted.
+func TestFreezeOvertakes(t *testing.T) {
+	l, f := faultyLog(t)
+	free := f.block("commit")
+	met := f.met
+	var wg sync.WaitGroup
+	wg.Go(func() { l.mustAccept(l.acceptance()) })
+	<-met
+	waiting := make(chan struct{})
+	for range 50 {
+		wg.Go(func() {
+			a := l.acceptance()
+			waiting <- struct{}{}
+			want(t, "waiting", l.accept(a), protocol.CodeFrozen)
+		})
+	}
+	for range 50 {
+		<-waiting
+	}
+	wg.Go(func() { l.mustControl(protocol.ActionFreezeAccept, protocol.Digest{}) })
+	for l.Urgent() == 0 {
+		time.Sleep(time.Millisecond) // until the freeze is in its queue
+	}
+	free()
+	wg.Wait()
+	l.check(4)
+}
+
+// Stopping the writer answers everybody: what it had taken is decided, the
+// rest is not written.
+func TestStop(t *testing.T) {
+	l, f := faultyLog(t)
+	free := f.block("commit")
+	met := f.met
+	atWork := make(chan error, 1)
+	go func() { atWork <- l.accept(l.acceptance()) }()
+	<-met
+	waiting := make(chan error, 1)
+	go func() { waiting <- l.accept(l.acceptance()) }()
+	stopped := make(chan struct{})
+	go func() { l.stop(); close(stopped) }()
+	free()
+	want(t, "at work", <-atWork, protocol.CodeNone)
+	if err := <-waiting; err != nil {
+		want(t, "waiting", err, protocol.CodeLedgerUnavailable)
+	}
+	<-stopped
+	want(t, "after the stop", l.accept(l.acceptance()), protocol.CodeLedgerUnavailable)
+	if err := l.Run(t.Context()); err == nil {
+		t.Error("Run could be called twice")
+	}
+}

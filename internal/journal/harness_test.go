@@ -1,0 +1,341 @@
+package journal_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"path/filepath"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/terradourada/td/internal/journal"
+	"github.com/terradourada/td/protocol"
+)
+
+// opener opens the journal under test; called again with the same config it
+// opens the same journal.
+type opener func(testing.TB, journal.Config) *journal.Journal
+
+// newSQLite is the opener for SQLite in a temporary directory.
+func newSQLite(t testing.TB) opener {
+	path := filepath.Join(t.TempDir(), "journal.db")
+	return func(t testing.TB, cfg journal.Config) *journal.Journal {
+		cfg.Path = path
+		j, err := journal.Open(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return j
+	}
+}
+
+// log is a running journal with one epoch open and one claim registered, and
+// what it should hold by now.
+type log struct {
+	testing.TB
+	*journal.Journal
+	open  opener
+	cfg   journal.Config
+	stop  func()
+	epoch protocol.EpochOpen
+	vk    protocol.Digest
+	now   time.Time
+	told  []journal.Entry // by Config.Committed; read it while no write is under way
+}
+
+var unique atomic.Uint64
+
+// bytes32 are 32 bytes that no other call gives, a canonical field element.
+func bytes32() [32]byte {
+	d := sha256.Sum256(binary.BigEndian.AppendUint64([]byte("journal test"), unique.Add(1)))
+	d[0] = 0
+	return d
+}
+
+func bytes16() [16]byte { b := bytes32(); return [16]byte(b[1:]) }
+
+// newLog opens and runs a journal with an epoch and a claim (two leaves).
+func newLog(t testing.TB, open opener, cfg journal.Config) *log {
+	l := emptyLog(t, open, cfg)
+	l.openEpoch()
+	l.vk = l.addClaim()
+	return l
+}
+
+func emptyLog(t testing.TB, open opener, cfg journal.Config) *log {
+	l := &log{TB: t, open: open, cfg: cfg, now: time.UnixMilli(1_800_000_000_000)}
+	l.cfg.Committed = func(e []journal.Entry) { l.told = append(l.told, e...) }
+	l.start()
+	t.Cleanup(func() { l.stop() })
+	return l
+}
+
+func (l *log) start() {
+	l.Helper()
+	j := l.open(l.TB, l.cfg)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- j.Run(ctx) }()
+	l.Journal = j
+	l.stop = func() {
+		cancel()
+		if err := <-done; err != nil {
+			l.Error(err)
+		}
+		if err := j.Close(); err != nil {
+			l.Error(err)
+		}
+		l.stop = func() {}
+	}
+}
+
+func (l *log) restart() {
+	l.Helper()
+	l.stop()
+	l.start()
+}
+
+func (l *log) openEpoch() {
+	l.Helper()
+	n, err := l.LastEpochNumber(l.Context())
+	if err != nil {
+		l.Fatal(err)
+	}
+	l.epoch = protocol.EpochOpen{Number: n + 1, ID: bytes16(), Instance: bytes16(), CheckpointKey: bytes32()}
+	l.mustAppend(&l.epoch)
+}
+
+func (l *log) closeEpoch() {
+	l.Helper()
+	l.mustAppend(&protocol.EpochClose{ID: l.epoch.ID, Number: l.epoch.Number, Reason: protocol.CloseRotated})
+}
+
+func claimLeaf() *protocol.ClaimLeaf {
+	return &protocol.ClaimLeaf{ClaimID: "open/1", List: protocol.ListID(bytes32()), VK: make([]byte, protocol.VKSize)}
+}
+
+func (l *log) addClaim() protocol.Digest {
+	l.Helper()
+	c := claimLeaf()
+	l.mustAppend(c)
+	return protocol.VKFingerprint(c.ClaimID, c.List, c.SRS, c.VK)
+}
+
+func (l *log) mustAppend(body protocol.LeafBody) journal.Entry {
+	l.Helper()
+	e, err := l.Append(l.Context(), l.now, body)
+	if err != nil {
+		l.Fatal(err)
+	}
+	return e
+}
+
+// acceptance is a fresh one under the log's epoch and claim.
+func (l *log) acceptance() *journal.Acceptance { return acceptance(&l.epoch, l.vk) }
+
+func acceptance(e *protocol.EpochOpen, vk protocol.Digest) *journal.Acceptance {
+	p := protocol.Payload{
+		Mode: protocol.ModePull, RequestID: bytes16(), Nonce: bytes32(), EpochID: e.ID, EpochNumber: e.Number,
+		Seq: 1, TTL: protocol.DefaultTTL, Commitment: bytes32(), Client: bytes32(), VK: vk, Statement: bytes32(), Instance: e.Instance,
+	}
+	proof := make([]byte, 0, protocol.ProofSize+32)
+	for len(proof) < protocol.ProofSize {
+		b := bytes32()
+		proof = append(proof, b[:]...)
+	}
+	proof = proof[:protocol.ProofSize]
+	return &journal.Acceptance{
+		Leaf:        protocol.Accepted{Payload: p.Encode(), Anchor: bytes32(), TagHash: bytes32(), Params: []byte("{}"), Proof: proof},
+		Claim:       "open/1",
+		ProofDigest: sha256.Sum256(proof),
+	}
+}
+
+// change edits the payload of an acceptance.
+func change(a *journal.Acceptance, edit func(*protocol.Payload)) *journal.Acceptance {
+	p := payload(a)
+	edit(&p)
+	a.Leaf.Payload = p.Encode()
+	return a
+}
+
+func payload(a *journal.Acceptance) protocol.Payload {
+	p, err := protocol.ParsePayload(a.Leaf.Payload[:])
+	if err != nil {
+		panic(err)
+	}
+	return p
+}
+
+func request(a *journal.Acceptance) protocol.RequestID { return payload(a).RequestID }
+
+func (l *log) accept(a *journal.Acceptance) error {
+	_, err := l.Accept(l.Context(), l.now, a)
+	return err
+}
+
+func (l *log) mustAccept(a *journal.Acceptance) journal.Entry {
+	l.Helper()
+	e, err := l.Accept(l.Context(), l.now, a)
+	if err != nil {
+		l.Fatal(err)
+	}
+	return e
+}
+
+func (l *log) control(action protocol.ControlAction, target protocol.Digest) error {
+	_, err := l.Control(l.Context(), l.now, protocol.Control{Action: action, Actor: bytes32(), Target: target})
+	return err
+}
+
+func (l *log) mustControl(action protocol.ControlAction, target protocol.Digest) {
+	l.Helper()
+	if err := l.control(action, target); err != nil {
+		l.Fatal(err)
+	}
+}
+
+// want checks the code of an outcome, and that it is not an unknown one.
+func want(t testing.TB, what string, err error, code protocol.Code) {
+	t.Helper()
+	if got := protocol.CodeOf(err); got != code || errors.Is(err, journal.ErrUnknown) {
+		t.Errorf("%s: got %v, want %v", what, err, code)
+	}
+}
+
+// check re-verifies everything: the log by its own rules, the index against the
+// log, and the listener against both.
+func (l *log) check(size uint64) {
+	l.Helper()
+	n, err := l.Size(l.Context())
+	if err != nil || n != size {
+		l.Errorf("size is %d (%v), want %d", n, err, size)
+	}
+	if len(l.told) != int(size) {
+		l.Errorf("the listener heard of %d entries, want %d", len(l.told), size)
+	}
+	entries := checkLog(l, l.Journal)
+	for i, e := range entries {
+		if i < len(l.told) && (l.told[i].Seq != e.Seq || string(l.told[i].Leaf) != string(e.Leaf)) {
+			l.Fatalf("the listener heard of another entry %d", i)
+		}
+	}
+}
+
+// checkLog reads the whole log and checks it as an auditor would, without the
+// journal's help; then that the index finds each entry again.
+func checkLog(t testing.TB, j *journal.Journal) []journal.Entry {
+	t.Helper()
+	a := auditor{
+		seen: make(map[[32]byte]bool), numbers: make(map[protocol.EpochID]uint64), live: make(map[protocol.EpochID]bool),
+		claims: make(map[protocol.Digest]bool), stopped: make(map[protocol.Digest]bool),
+	}
+	var all []journal.Entry
+	for {
+		part, err := j.Leaves(t.Context(), uint64(len(all)), 1000)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(part) == 0 {
+			break
+		}
+		for _, e := range part {
+			a.entry(t, j, uint64(len(all)), e)
+			all = append(all, e)
+		}
+	}
+	if n, err := j.Size(t.Context()); err != nil || n != uint64(len(all)) {
+		t.Errorf("size is %d (%v), but %d leaves can be read", n, err, len(all))
+	}
+	return all
+}
+
+// auditor replays a log.
+type auditor struct {
+	time    uint64
+	last    uint64                      // epoch number
+	seen    map[[32]byte]bool           // request ids (padded), anchors, commitments
+	numbers map[protocol.EpochID]uint64 // of open epochs
+	live    map[protocol.EpochID]bool   // not closed, not revoked
+	claims  map[protocol.Digest]bool    // registered
+	stopped map[protocol.Digest]bool    // accept is held or retired; zero for all
+	sealed  bool
+}
+
+func (a *auditor) entry(t testing.TB, j *journal.Journal, seq uint64, e journal.Entry) {
+	t.Helper()
+	leaf, err := protocol.ParseLeaf(e.Leaf)
+	if err != nil {
+		t.Fatalf("leaf %d: %v", seq, err)
+	}
+	if e.Seq != seq || leaf.Seq != seq || leaf.Time < a.time {
+		t.Fatalf("leaf %d is numbered %d/%d, time %d after %d", seq, e.Seq, leaf.Seq, leaf.Time, a.time)
+	}
+	a.time = leaf.Time
+	switch b := leaf.Body.(type) {
+	case *protocol.Accepted:
+		a.accepted(t, j, e, b)
+	case *protocol.EpochOpen:
+		if b.Number <= a.last {
+			t.Errorf("leaf %d: epoch number %d after %d", seq, b.Number, a.last)
+		}
+		a.last, a.numbers[b.ID], a.live[b.ID] = b.Number, b.Number, true
+	case *protocol.EpochClose:
+		if _, open := a.numbers[b.ID]; !open {
+			t.Errorf("leaf %d closes an epoch that is not open", seq)
+		}
+		delete(a.numbers, b.ID)
+		a.live[b.ID] = false
+	case *protocol.ClaimLeaf:
+		a.claims[protocol.VKFingerprint(b.ClaimID, b.List, b.SRS, b.VK)] = true
+	case *protocol.Control:
+		a.control(b)
+	}
+}
+
+func (a *auditor) control(c *protocol.Control) {
+	switch c.Action {
+	case protocol.ActionFreezeAccept:
+		a.stopped[c.Target] = true
+	case protocol.ActionThawAccept:
+		delete(a.stopped, c.Target)
+	case protocol.ActionSeal:
+		a.sealed = true
+	case protocol.ActionRetireVK:
+		c.Target[0] ^= 0xff // no thaw reaches it
+		a.stopped[c.Target] = true
+	case protocol.ActionRevokeEpoch:
+		a.live[protocol.EpochID(c.Target[:])] = false
+	}
+}
+
+func (a *auditor) accepted(t testing.TB, j *journal.Journal, e journal.Entry, b *protocol.Accepted) {
+	t.Helper()
+	p, err := protocol.ParsePayload(b.Payload[:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	retired := p.VK
+	retired[0] ^= 0xff
+	if a.sealed || a.stopped[protocol.Digest{}] || a.stopped[p.VK] || a.stopped[retired] {
+		t.Errorf("leaf %d was accepted during a freeze", e.Seq)
+	}
+	if !a.live[p.EpochID] || a.numbers[p.EpochID] != p.EpochNumber || !a.claims[p.VK] {
+		t.Errorf("leaf %d was accepted under a dead epoch or an unknown claim", e.Seq)
+	}
+	var id [32]byte
+	copy(id[:], p.RequestID[:])
+	id[31] = 1
+	for _, v := range [][32]byte{id, b.Anchor, [32]byte(p.Commitment)} {
+		if a.seen[v] {
+			t.Errorf("leaf %d repeats a request id, anchor or commitment", e.Seq)
+		}
+		a.seen[v] = true
+	}
+	f, ok, err := j.Accepted(t.Context(), p.RequestID)
+	if err != nil || !ok || f.Seq != e.Seq || string(f.Leaf) != string(e.Leaf) || f.ProofDigest != sha256.Sum256(b.Proof) {
+		t.Errorf("the index finds %d (%v, %v) for leaf %d", f.Seq, ok, err, e.Seq)
+	}
+}

@@ -1,0 +1,308 @@
+package journal_test
+
+import (
+	"bytes"
+	"database/sql"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/terradourada/td/internal/journal"
+	"github.com/terradourada/td/protocol"
+)
+
+// Any path works, and nobody else can read what is there.
+func TestOpenPath(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "a b?c%41#e&_pragma=synchronous(0).db")
+	for range 2 {
+		j, err := journal.Open(t.Context(), journal.Config{Path: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := j.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files, err := os.ReadDir(filepath.Dir(path))
+	if err != nil || len(files) != 2 { // the database and its lock
+		t.Errorf("files: %v, %v", files, err)
+	}
+	for _, f := range files {
+		if info, err := f.Info(); err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("%s has mode %v (%v)", f.Name(), info.Mode(), err)
+		}
+	}
+}
+
+func TestOrigin(t *testing.T) {
+	open := newSQLite(t)
+	l := emptyLog(t, open, journal.Config{})
+	if !regexp.MustCompile(`^terradourada/[0-9a-f]{16}$`).MatchString(l.Origin()) {
+		t.Errorf("origin is %q", l.Origin())
+	}
+	other := emptyLog(t, newSQLite(t), journal.Config{Origin: "example.org/log"})
+	if other.Origin() != "example.org/log" || l.Origin() == emptyLog(t, newSQLite(t), journal.Config{}).Origin() {
+		t.Error("the origin is neither the configured one nor random")
+	}
+	other.restart()
+	other.cfg.Origin = ""
+	other.restart()
+	if other.Origin() != "example.org/log" {
+		t.Errorf("the origin became %q", other.Origin())
+	}
+}
+
+// refused opens path and wants a refusal that holds the text.
+func refused(t *testing.T, cfg journal.Config, text string) {
+	t.Helper()
+	j, err := journal.Open(t.Context(), cfg)
+	if err == nil {
+		j.Close()
+		t.Fatalf("opened; want a refusal with %q", text)
+	}
+	if !strings.Contains(err.Error(), text) {
+		t.Errorf("refused with %q; want %q in it", err, text)
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	filled := func(t *testing.T) string {
+		path := filepath.Join(t.TempDir(), "journal.db")
+		l := newLog(t, func(t testing.TB, cfg journal.Config) *journal.Journal {
+			cfg.Path = path
+			j, err := journal.Open(t.Context(), cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return j
+		}, journal.Config{Origin: "example.org/log"})
+		for range 20 {
+			l.mustAccept(l.acceptance())
+		}
+		l.stop()
+		return path
+	}
+	t.Run("no directory", func(t *testing.T) {
+		refused(t, journal.Config{Path: filepath.Join(t.TempDir(), "none", "journal.db")}, "no such file")
+	})
+	t.Run("another origin", func(t *testing.T) {
+		refused(t, journal.Config{Path: filled(t), Origin: "example.org/other"}, `"example.org/log"`)
+	})
+	t.Run("a bad origin", func(t *testing.T) {
+		for _, o := range []string{"a b", "a+b", "a\nb", "ä", strings.Repeat("a", 129)} {
+			refused(t, journal.Config{Path: filepath.Join(t.TempDir(), "journal.db"), Origin: o}, "origin")
+		}
+	})
+	t.Run("no database", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "journal.db")
+		os.WriteFile(path, bytes.Repeat([]byte("not a database\n"), 1000), 0o600)
+		refused(t, journal.Config{Path: path}, "not a journal")
+	})
+	t.Run("another database", func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "journal.db")
+		execRaw(t, path, "CREATE TABLE cats (name TEXT)")
+		before, _ := os.ReadFile(path)
+		refused(t, journal.Config{Path: path}, "not a journal")
+		if after, _ := os.ReadFile(path); !bytes.Equal(before, after) {
+			t.Error("the other database was changed")
+		}
+	})
+	t.Run("a newer schema", func(t *testing.T) {
+		path := filled(t)
+		execRaw(t, path, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1)")
+		refused(t, journal.Config{Path: path}, "newer version")
+	})
+	t.Run("damaged", func(t *testing.T) {
+		path := filled(t)
+		b, _ := os.ReadFile(path)
+		for i := 4096 * 3; i < len(b); i += 4096 {
+			copy(b[i:], bytes.Repeat([]byte{0xa5}, 64))
+		}
+		os.WriteFile(path, b, 0o600)
+		refused(t, journal.Config{Path: path}, "damaged")
+	})
+	t.Run("cut off", func(t *testing.T) {
+		path := filled(t)
+		os.Truncate(path, 4096*10)
+		refused(t, journal.Config{Path: path}, "damaged")
+	})
+	for name, stmt := range map[string]string{
+		"counter ahead":  "UPDATE counter SET next = next + 1",
+		"counter behind": "UPDATE counter SET next = next - 1",
+		"counter at 0":   "UPDATE counter SET next = 0",
+		"time behind":    "UPDATE counter SET time = time - 1",
+		"last leaf lost": "DROP TRIGGER leaves_kept; PRAGMA foreign_keys = 0; DELETE FROM leaves WHERE seq = 21",
+		"first lost":     "DROP TRIGGER leaves_kept; PRAGMA foreign_keys = 0; DELETE FROM leaves WHERE seq = 0",
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filled(t)
+			execRaw(t, path, stmt)
+			refused(t, journal.Config{Path: path}, "do not agree")
+		})
+	}
+}
+
+func execRaw(t testing.TB, path, stmt string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	if _, err := db.Exec(stmt); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// A second opener is refused while the first lives, by whatever name, and the
+// first is not disturbed.
+func TestLock(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "journal.db")
+	j, err := journal.Open(t.Context(), journal.Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	link, linkedDir := filepath.Join(dir, "link.db"), filepath.Join(t.TempDir(), "dir")
+	if os.Symlink(path, link) != nil || os.Symlink(dir, linkedDir) != nil {
+		t.Fatal("no symbolic links here")
+	}
+	for _, p := range []string{path, link, filepath.Join(linkedDir, "journal.db"), filepath.Join(dir, ".", "journal.db")} {
+		refused(t, journal.Config{Path: p}, "another process")
+	}
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if j, err = journal.Open(t.Context(), journal.Config{Path: link}); err != nil {
+		t.Fatal(err)
+	}
+	j.Close()
+}
+
+// Somebody else's write stops this writer; reading goes on.
+func TestForeignWriter(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal.db")
+	l := newLog(t, func(t testing.TB, cfg journal.Config) *journal.Journal {
+		cfg.Path = path
+		j, err := journal.Open(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return j
+	}, journal.Config{})
+	l.mustAccept(l.acceptance())
+	execRaw(t, path, "UPDATE counter SET next = next + 1; INSERT INTO leaves SELECT 3, type, leaf FROM leaves WHERE seq = 2")
+	for range 2 {
+		want(t, "accept", l.accept(l.acceptance()), protocol.CodeLedgerUnavailable)
+	}
+	l.check(3)
+}
+
+// What is in the log stays as it is, even for a program that has lost its way.
+func TestAppendOnly(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal.db")
+	j, err := journal.Open(t.Context(), journal.Config{Path: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	j.Close()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	db.SetMaxOpenConns(1)
+	if _, err := db.Exec(`PRAGMA foreign_keys = 0;
+		INSERT INTO leaves VALUES (0, 1, zeroblob(26));
+		INSERT INTO accepted VALUES (0, zeroblob(16), zeroblob(32), zeroblob(32), zeroblob(32), '');
+		INSERT INTO nullifiers VALUES (zeroblob(32), zeroblob(32), 0);
+		INSERT INTO withdrawals VALUES (6, zeroblob(32), 0)`); err != nil {
+		t.Fatal(err)
+	}
+	for _, table := range []string{"leaves", "accepted", "nullifiers", "withdrawals"} {
+		for _, stmt := range []string{"UPDATE " + table + " SET seq = 9", "DELETE FROM " + table} {
+			if _, err := db.Exec(stmt); err == nil || !strings.Contains(err.Error(), "append-only") {
+				t.Errorf("%s: %v", stmt, err)
+			}
+		}
+	}
+}
+
+// The file holds no tag and nothing of an event, and there is no column for it.
+func TestNothingSecret(t *testing.T) {
+	dir := t.TempDir()
+	event, tag := []byte(`{"patient":"Maria","reading":42}`), protocol.Tag(bytes32())
+	var logged bytes.Buffer
+	l := newLog(t, func(t testing.TB, cfg journal.Config) *journal.Journal {
+		cfg.Path = filepath.Join(dir, "journal.db")
+		cfg.Log = slog.New(slog.NewTextHandler(&logged, nil))
+		j, err := journal.Open(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return j
+	}, journal.Config{})
+	a := l.acceptance()
+	a.Leaf.TagHash = protocol.TagElement(tag)
+	change(a, func(p *protocol.Payload) { p.Commitment = protocol.Commitment(protocol.EventElement(event)) })
+	l.mustAccept(a)
+	look := func(when string) {
+		all := logged.Bytes()
+		files, _ := os.ReadDir(dir)
+		for _, f := range files {
+			b, err := os.ReadFile(filepath.Join(dir, f.Name()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, b...)
+		}
+		if !bytes.Contains(all, a.Leaf.TagHash[:]) {
+			t.Errorf("%s: not even t is there: this test looks in the wrong place", when)
+		}
+		for _, secret := range [][]byte{tag[:], event, []byte("Maria"), []byte(tag.String())} {
+			if bytes.Contains(all, secret) {
+				t.Errorf("%s: %q is on the disk", when, secret)
+			}
+		}
+	}
+	look("open")
+	l.stop()
+	look("closed")
+	columns(t, filepath.Join(dir, "journal.db"))
+}
+
+// columns compares the schema with the one list of what may be stored.
+func columns(t *testing.T, path string) {
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var got string
+	if err := db.QueryRow(`SELECT group_concat(t.name || '.' || c.name, ' ' ORDER BY t.name, c.cid)
+		FROM sqlite_schema t, pragma_table_info(t.name) c
+		WHERE t.type = 'table' AND t.name NOT LIKE 'goose%' AND t.name NOT LIKE 'sqlite%'`).Scan(&got); err != nil {
+		t.Fatal(err)
+	}
+	const allowed = "accepted.seq accepted.request_id accepted.anchor accepted.cm accepted.proof_digest accepted.claim " +
+		"claims.vk claims.seq " +
+		"counter.id counter.next counter.time counter.commits counter.touches counter.sealed " +
+		"epochs.id epochs.number epochs.instance epochs.checkpoint_key epochs.opened epochs.closed epochs.accepted " +
+		"holds.operation holds.vk " +
+		"issued.epoch issued.run issued.digests " +
+		"leaves.seq leaves.type leaves.leaf " +
+		"meta.name meta.value " +
+		"nullifiers.scope nullifiers.nullifier nullifiers.seq " +
+		"withdrawals.action withdrawals.target withdrawals.seq"
+	if got != allowed {
+		t.Errorf("the schema has\n%s\nwant\n%s", got, allowed)
+	}
+	var loose int
+	if err := db.QueryRow(`SELECT count(*) FROM pragma_table_list
+		WHERE strict = 0 AND type = 'table' AND name NOT LIKE 'goose%' AND name NOT LIKE 'sqlite%'`).Scan(&loose); err != nil || loose != 0 {
+		t.Errorf("%d tables are not STRICT (%v)", loose, err)
+	}
+}
