@@ -1,0 +1,96 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"time"
+
+	"github.com/terradourada/td/api"
+	"github.com/terradourada/td/protocol"
+)
+
+// statusWriter remembers the status of the answer; 0 is none yet.
+type statusWriter struct {
+	http.ResponseWriter
+	status int
+}
+
+// WriteHeader notes the status.
+func (w *statusWriter) WriteHeader(status int) {
+	w.status = status
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// exchange is one request in hand.
+type exchange struct {
+	s      *Server
+	w      *statusWriter
+	r      *http.Request
+	op     operation
+	ctx    context.Context // ends with the request's time
+	client string
+	pref   preference
+	issued *protocol.RequestID // set once a request was issued; goes into a problem
+}
+
+// fail answers with the problem of an error, unless an answer has begun.
+func (e *exchange) fail(err error) {
+	p := problemOf(err)
+	p.RequestID = e.issued
+	if p.Code == protocol.CodeInternal {
+		e.s.cfg.Log.Error("request failed", "operation", e.op.id, "err", err)
+	} else {
+		e.s.cfg.Log.Debug("request refused", "operation", e.op.id, "code", p.Code.String())
+	}
+	if e.w.status == 0 {
+		writeProblem(e.w, p)
+	}
+}
+
+// body is the request's body and its media type.
+func (e *exchange) body() ([]byte, string, error) {
+	media, err := mediaType(e.r, e.op.media)
+	if err != nil {
+		return nil, "", err
+	}
+	raw, err := readBody(e.w.ResponseWriter, e.r, e.op.limit)
+	return raw, media, err
+}
+
+// json answers with a JSON document.
+func (e *exchange) json(status int, v any) error {
+	body, err := encode(v)
+	if err != nil {
+		return err
+	}
+	return e.bytes(status, api.MediaJSON, body)
+}
+
+// bytes answers with a body of any type.
+func (e *exchange) bytes(status int, media string, body []byte) error {
+	e.w.Header().Set("Content-Type", media)
+	send(e.w, status, body)
+	return nil
+}
+
+// requestID reads the id in the path.
+func (e *exchange) requestID() (protocol.RequestID, error) {
+	return protocol.ParseRequestID(e.r.PathValue("id"))
+}
+
+// waiting gives f a context of length d, but not more than a glance if too many
+// requests wait already.
+func (e *exchange) waiting(d time.Duration, f func(context.Context)) {
+	select {
+	case e.s.waiters <- struct{}{}:
+		defer func() { <-e.s.waiters }()
+	default:
+		d = min(d, glance)
+	}
+	ctx, cancel := context.WithTimeout(e.ctx, d)
+	defer cancel()
+	f(ctx)
+}
