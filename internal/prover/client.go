@@ -1,0 +1,121 @@
+package prover
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/terradourada/td/protocol"
+)
+
+// Client is the asking side of one prover. It is safe for concurrent use.
+type Client struct{ http http.Client }
+
+// NewClient makes a client that reaches its prover by dial and has at most
+// conns connections to it. It connects when it is first asked.
+func NewClient(dial func(context.Context) (net.Conn, error), conns int) *Client {
+	return &Client{http.Client{
+		Transport: &http.Transport{
+			DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
+			MaxConnsPerHost:        conns,
+			MaxIdleConnsPerHost:    conns,
+			IdleConnTimeout:        idleTimeout / 2, // before the prover's side gives up
+			MaxResponseHeaderBytes: maxHeader,
+			DisableCompression:     true,
+		},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
+}
+
+// host stands in URLs; no name is ever looked up.
+const host = "http://prover"
+
+// Prove has a job proved before its deadline. The proof has not been verified
+// and the tag has not been compared. A prover that says it is busy is
+// overloaded; one that has not answered by the deadline, or by the end of ctx,
+// is prover_timeout; every other thing that can go wrong with a prover is
+// prover_bad_response.
+func (c *Client) Prove(ctx context.Context, job *Job) (Answer, error) {
+	ctx, cancel := context.WithDeadline(ctx, job.Deadline)
+	defer cancel()
+	if ctx.Err() != nil {
+		return Answer{}, timeout(ctx)
+	}
+	body, err := encodeJob(job, time.Now())
+	if err != nil {
+		return Answer{}, err
+	}
+	defer clear(body)
+	code, media, b, err := c.do(ctx, http.MethodPost, provePath, body)
+	switch {
+	case ctx.Err() != nil:
+		return Answer{}, timeout(ctx)
+	case err != nil:
+		return Answer{}, badResponse("the prover did not answer properly", err)
+	case code != http.StatusOK:
+		return Answer{}, refused(code, b)
+	case media != contentType:
+		return Answer{}, badResponse("the prover's answer is of another kind", nil)
+	}
+	return decodeAnswer(b)
+}
+
+// Healthy reports whether the prover answers.
+func (c *Client) Healthy(ctx context.Context) error {
+	code, _, _, err := c.do(ctx, http.MethodGet, healthPath, nil)
+	if err == nil && code != http.StatusNoContent {
+		err = fmt.Errorf("prover: health is status %d", code)
+	}
+	return err
+}
+
+// Close gives up the connections that are not in use.
+func (c *Client) Close() { c.http.CloseIdleConnections() }
+
+// do makes one exchange. The answer's body is bounded.
+func (c *Client) do(ctx context.Context, method, path string, body []byte) (code int, media string, answer []byte, err error) {
+	r, err := http.NewRequestWithContext(ctx, method, host+path, bytes.NewReader(body))
+	if err != nil {
+		return 0, "", nil, err
+	}
+	if body != nil {
+		r.Header.Set("Content-Type", contentType)
+	}
+	resp, err := c.http.Do(r)
+	if err != nil {
+		return 0, "", nil, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	answer, err = io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	if err == nil && len(answer) > maxAnswer {
+		err = fmt.Errorf("prover: answer is longer than %d bytes", maxAnswer)
+	}
+	media, _, _ = mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	return resp.StatusCode, media, answer, err
+}
+
+// refused is what a status other than 200 means here. The request was made and
+// checked on this side: only time and load are a prover's to complain about.
+func refused(code int, body []byte) error {
+	switch code {
+	case http.StatusServiceUnavailable:
+		return protocol.Fail(protocol.CodeOverloaded, "the provers have enough to do")
+	case http.StatusGatewayTimeout:
+		return protocol.Fail(protocol.CodeProverTimeout, "no proof was ready before the deadline")
+	}
+	var r refusal
+	if err := protocol.DecodeStrict(body, protocol.JSONLimits{Size: maxAnswer}, &r); err != nil {
+		return badResponse("the prover refused the job", fmt.Errorf("prover: status %d without a code: %w", code, err))
+	}
+	// Its detail is not ours to repeat.
+	return badResponse("the prover refused the job", fmt.Errorf("prover: status %d, code %s", code, r.Code))
+}
+
+func timeout(ctx context.Context) error {
+	return protocol.Wrap(protocol.CodeProverTimeout, "no proof was ready before the deadline", ctx.Err())
+}
