@@ -196,6 +196,35 @@ func missing(t *testing.T, j *journal.Journal, acks []ack) (n int) {
 	return n
 }
 
+// Writers are killed while they create the journal: the next start goes on.
+func TestKillAtBirth(t *testing.T) {
+	rounds := 20
+	if testing.Short() {
+		rounds = 4
+	}
+	for range rounds {
+		path := filepath.Join(t.TempDir(), "journal.db")
+		p := startWriter(t, path, "")
+		for { // the file appears, then the random moment
+			if _, err := os.Stat(path); err == nil {
+				break
+			}
+			time.Sleep(100 * time.Microsecond)
+		}
+		time.Sleep(rand.N(15 * time.Millisecond))
+		acks := p.kill()
+		j, err := journal.Open(t.Context(), journal.Config{Path: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := missing(t, j, acks); n != 0 {
+			t.Errorf("%d of %d acknowledged are lost", n, len(acks))
+		}
+		checkLog(t, j)
+		j.Close()
+	}
+}
+
 // Writers under load are killed at random moments, 20 times over one journal:
 // nothing acknowledged is lost, nothing is there twice, no number is missing.
 func TestKill(t *testing.T) {

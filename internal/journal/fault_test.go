@@ -155,7 +155,9 @@ func TestUnsettled(t *testing.T) {
 		t.Fatalf("told %v", err)
 	}
 	want(t, "another", l.accept(l.acceptance()), protocol.CodeLedgerUnavailable)
-	want(t, "ready", l.Ready(), protocol.CodeLedgerUnavailable)
+	if l.Writable() {
+		t.Error("writable")
+	}
 	if _, _, err := l.Accepted(t.Context(), request(a)); !errors.Is(err, journal.ErrUnknown) {
 		t.Errorf("Accepted gives %v", err)
 	}
@@ -170,18 +172,22 @@ func TestUnsettled(t *testing.T) {
 	l.check(3)
 }
 
-// After a failure the writer finds back by itself: a gate that asks Ready and
+// After a failure the writer finds back by itself: a gate that asks Writable and
 // sends nothing meanwhile is not locked out.
 func TestRecovers(t *testing.T) {
 	for _, op := range []string{"begin", "exec", "commit"} {
 		l, f := faultyLog(t)
-		want(t, "ready", l.Ready(), protocol.CodeNone)
+		if !l.Writable() {
+			t.Error("not writable at first")
+		}
 		f.set(op, 3, false)
 		if err := l.accept(l.acceptance()); err == nil {
 			t.Fatal("accepted")
 		}
-		want(t, "ready after a failure", l.Ready(), protocol.CodeLedgerUnavailable)
-		for l.Ready() != nil {
+		if l.Writable() {
+			t.Error("writable after a failure")
+		}
+		for !l.Writable() {
 			time.Sleep(10 * time.Millisecond) // the writer tries on its own clock
 		}
 		l.mustAccept(l.acceptance())
@@ -218,6 +224,19 @@ func TestCommittedFirst(t *testing.T) {
 	if n, _ := l.Size(t.Context()); n != 3 {
 		t.Errorf("size is %d afterwards", n)
 	}
+}
+
+// The listener finds the state that a control action has left.
+func TestStateInListener(t *testing.T) {
+	l := newLog(t, newSQLite(t), journal.Config{})
+	l.stop()
+	var seen journal.State
+	l.cfg.Committed = func([]journal.Entry) { seen, _ = l.State(t.Context()) }
+	l.start()
+	l.mustControl(protocol.ActionFreezeAccept, protocol.Digest{})
+	want(t, "accept", seen.Check(journal.Accept, l.vk), protocol.CodeFrozen)
+	l.mustControl(protocol.ActionThawAccept, protocol.Digest{})
+	want(t, "accept", seen.Check(journal.Accept, l.vk), protocol.CodeNone)
 }
 
 // A journal whose first transaction fails is not opened: what it reads might
@@ -302,6 +321,9 @@ func TestQueue(t *testing.T) {
 		})
 	}
 	<-full // ten were refused while the writer was stalled
+	if l.Writable() {
+		t.Error("writable with a full queue")
+	}
 	free()
 	wg.Wait()
 	taken := journal.QueueSize
@@ -358,6 +380,9 @@ func TestStop(t *testing.T) {
 		want(t, "waiting", err, protocol.CodeLedgerUnavailable)
 	}
 	<-stopped
+	if l.Writable() {
+		t.Error("writable after the stop")
+	}
 	want(t, "after the stop", l.accept(l.acceptance()), protocol.CodeLedgerUnavailable)
 	if err := l.Run(t.Context()); err == nil {
 		t.Error("Run could be called twice")

@@ -37,8 +37,8 @@ type Config struct {
 	Log *slog.Logger
 	// Committed, if set, is called by the writer after each commit with the
 	// new entries in order, before any caller is answered and before
-	// [Journal.Size] counts them. It must not call the journal's writing
-	// methods.
+	// [Journal.Size] counts them; [Journal.State] has their effect by then. It
+	// must not call the journal's writing methods.
 	Committed func([]Entry)
 
 	synchronous string // FULL; another level in tests only
@@ -132,22 +132,16 @@ func (j *Journal) release() error {
 // Origin is the name of the log, constant for the life of the journal.
 func (j *Journal) Origin() string { return j.origin }
 
-// Ready is nil while the journal takes acceptances, else an error with code
-// ledger_unavailable: a write failed and none has succeeded since, too many
-// wait, or the writer has stopped. It costs no query.
-func (j *Journal) Ready() error {
+// Writable is false while the journal takes no acceptances: a write failed and
+// none has succeeded since, too many wait, or the writer has stopped. It costs
+// no query.
+func (j *Journal) Writable() bool {
 	select {
 	case <-j.stopped:
-		return unwritten("the journal is closed")
+		return false
 	default:
+		return !j.failing.Load() && len(j.queue) < cap(j.queue)
 	}
-	if j.failing.Load() {
-		return unwritten("the journal cannot be written")
-	}
-	if len(j.queue) == cap(j.queue) {
-		return unwritten("too many entries wait to be written")
-	}
-	return nil
 }
 
 // Size is the number of entries that were committed and passed to

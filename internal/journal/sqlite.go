@@ -114,6 +114,11 @@ func identify(ctx context.Context, db *sql.DB) error {
 	if id != applicationID && pages > 0 {
 		return errors.New("the file is a database, but not a journal")
 	}
+	if pages == 0 { // the mark comes first: whatever has pages without it is not ours
+		if _, err := db.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID)); err != nil {
+			return err
+		}
+	}
 	var mode, check string
 	if err := db.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode); err != nil {
 		return err
@@ -127,11 +132,7 @@ func identify(ctx context.Context, db *sql.DB) error {
 	if check != "ok" {
 		return unusable(errors.New(check))
 	}
-	if id == applicationID {
-		return nil
-	}
-	_, err := db.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID))
-	return err
+	return nil
 }
 
 // unusable says what a failure to read the file means to its owner.

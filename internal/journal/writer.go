@@ -236,10 +236,10 @@ func (j *Journal) apply(batch []*submission) (*group, error) {
 // readers.
 func (j *Journal) publish(g *group) {
 	j.commits++
+	j.state.Store(&g.state)
 	if len(g.entries) > 0 && j.cfg.Committed != nil {
 		j.cfg.Committed(g.entries)
 	}
-	j.state.Store(&g.state)
 	j.told.Store(g.next)
 }
 
