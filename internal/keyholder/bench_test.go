@@ -96,22 +96,22 @@ func BenchmarkAnchor(b *testing.B) {
 }
 
 // BenchmarkAnchorAgainstRaw runs both in turns and reports raw over child, so
-// that 1 is no loss: in processor time, which the gate of the project looks at,
-// and in wall time, which means little on a shared machine.
+// that 1 is no loss, from the best round of either: in processor time, which
+// the gate of the project looks at, and in wall time, which means little on a
+// shared machine. A round includes start and end of the child.
 func BenchmarkAnchorAgainstRaw(b *testing.B) {
-	const batch = 400
-	var rawWall, rawCPU, childWall, childCPU time.Duration
-	n := 0
+	const batch = 1000
+	best := [4]time.Duration{1 << 62, 1 << 62, 1 << 62, 1 << 62}
 	for b.Loop() {
-		w, c := signVerify(b, batch)
-		rawWall, rawCPU = rawWall+w, rawCPU+c
-		w, c = anchors(b, batch, inFlight)
-		childWall, childCPU = childWall+w, childCPU+c
-		n += batch
+		rawWall, rawCPU := signVerify(b, batch)
+		wall, used := anchors(b, batch, inFlight)
+		for i, d := range []time.Duration{rawWall, rawCPU, wall, used} {
+			best[i] = min(best[i], d)
+		}
 	}
-	b.ReportMetric(float64(rawCPU)/float64(childCPU), "cpu-efficiency")
-	b.ReportMetric(float64(rawWall)/float64(childWall), "wall-efficiency")
-	b.ReportMetric(float64(childCPU.Microseconds())/float64(n), "cpu-us/anchor")
+	b.ReportMetric(float64(best[0])/float64(best[2]), "wall-efficiency")
+	b.ReportMetric(float64(best[1])/float64(best[3]), "cpu-efficiency")
+	b.ReportMetric(float64(best[3].Microseconds())/batch, "cpu-us/anchor")
 }
 
 func BenchmarkIssueRedeem(b *testing.B) {

@@ -22,7 +22,7 @@ type Config struct {
 
 	// ReadyTimeout bounds a start, AnswerTimeout the answer to one request (a
 	// child that takes longer is killed), CloseGrace how long an orderly end
-	// waits before it kills. 0 is 10 s, 10 s and 1 s.
+	// waits before it kills. 0 is 10 s, 10 s and 3 s.
 	ReadyTimeout  time.Duration
 	AnswerTimeout time.Duration
 	CloseGrace    time.Duration
@@ -49,7 +49,7 @@ func (c Config) withDefaults() Config {
 	}
 	c.ReadyTimeout = orDefault(c.ReadyTimeout, 10*time.Second)
 	c.AnswerTimeout = orDefault(c.AnswerTimeout, 10*time.Second)
-	c.CloseGrace = orDefault(c.CloseGrace, time.Second)
+	c.CloseGrace = orDefault(c.CloseGrace, 3*time.Second)
 	if c.InFlight <= 0 {
 		c.InFlight = 1024
 	}

@@ -262,8 +262,8 @@ func (l *link) register(answer chan<- frame) uint64 {
 	return l.last
 }
 
-// deliver hands an answer to its call and frees the slot. The call may have
-// been given up; its answer is then lost in the channel.
+// deliver frees the slot of an answer and hands it to its call. The call may
+// have been given up; its answer is then lost in the channel.
 func (l *link) deliver(f *frame) error {
 	l.mu.Lock()
 	answer, ok := l.waiting[f.id]
@@ -272,8 +272,8 @@ func (l *link) deliver(f *frame) error {
 	if !ok {
 		return errMalformed
 	}
-	answer <- *f
 	<-l.slots
+	answer <- *f
 	return nil
 }
 

@@ -17,6 +17,7 @@ import (
 )
 
 func TestSignerAnchors(t *testing.T) {
+	t.Parallel()
 	s := startSigner(t, keyholder.Config{})
 	if s.EpochID() == (protocol.EpochID{}) || s.PublicKey() == [1952]byte{} || s.CheckpointKey() == [32]byte{} {
 		t.Fatal("the signer is ready without keys")
@@ -43,6 +44,7 @@ func TestSignerAnchors(t *testing.T) {
 }
 
 func TestSignerKeysAreNewEachTime(t *testing.T) {
+	t.Parallel()
 	a, b := startSigner(t, keyholder.Config{}), startSigner(t, keyholder.Config{})
 	if a.EpochID() == b.EpochID() || a.PublicKey() == b.PublicKey() || a.CheckpointKey() == b.CheckpointKey() {
 		t.Error("two signers have an epoch id or a key in common")
@@ -52,6 +54,7 @@ func TestSignerKeysAreNewEachTime(t *testing.T) {
 // Sixty-four callers, each with its own sequence numbers: every payload gets
 // its anchor, no two the same.
 func TestSignerConcurrent(t *testing.T) {
+	t.Parallel()
 	s := startSigner(t, keyholder.Config{})
 	const callers, each = 64, 8
 	var mu sync.Mutex
@@ -79,6 +82,7 @@ func TestSignerConcurrent(t *testing.T) {
 }
 
 func TestSignerAnswersASequenceNumberOnce(t *testing.T) {
+	t.Parallel()
 	s := startSigner(t, keyholder.Config{})
 	anchor := func(seq uint64) error {
 		p := payload(s.EpochID(), seq)
@@ -113,6 +117,7 @@ func TestSignerAnswersASequenceNumberOnce(t *testing.T) {
 
 // What the core's side knows to be fatal it does not send: the epoch lives on.
 func TestSignerForeignPayloadIsNotSent(t *testing.T) {
+	t.Parallel()
 	s := startSigner(t, keyholder.Config{})
 	own := payload(s.EpochID(), 1)
 	for name, c := range map[string]struct {
@@ -136,6 +141,7 @@ func TestSignerForeignPayloadIsNotSent(t *testing.T) {
 }
 
 func TestCheckpointVerifiesAsANote(t *testing.T) {
+	t.Parallel()
 	s := startSigner(t, keyholder.Config{})
 	root := sha256.Sum256([]byte("root"))
 	sig, err := s.Checkpoint(t.Context(), 12345, root)
@@ -165,6 +171,7 @@ func TestCheckpointVerifiesAsANote(t *testing.T) {
 }
 
 func TestCheckpointOnlyGrows(t *testing.T) {
+	t.Parallel()
 	s := startSigner(t, keyholder.Config{})
 	empty := sha256.Sum256(nil)
 	a, b := [32]byte{'a'}, [32]byte{'b'}
@@ -196,6 +203,7 @@ func TestCheckpointOnlyGrows(t *testing.T) {
 }
 
 func TestHandover(t *testing.T) {
+	t.Parallel()
 	next, key, root := protocol.EpochID{0xaa}, [32]byte{0xbb}, [32]byte{0xcc}
 	for name, signed := range map[string]bool{"after a checkpoint": true, "before any checkpoint": false} {
 		t.Run(name, func(t *testing.T) {
@@ -237,6 +245,7 @@ func TestHandover(t *testing.T) {
 }
 
 func TestWipe(t *testing.T) {
+	t.Parallel()
 	s := startSigner(t, keyholder.Config{})
 	// Anchors asked for before the wipe are given.
 	const before = 32
@@ -274,6 +283,7 @@ func TestWipe(t *testing.T) {
 }
 
 func TestSignerStartRefusals(t *testing.T) {
+	t.Parallel()
 	for name, start := range map[string]keyholder.SignerStart{
 		"no origin":   {Number: 1},
 		"long origin": {Origin: string(bytes.Repeat([]byte("x"), 256)), Number: 1},

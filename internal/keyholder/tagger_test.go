@@ -44,6 +44,7 @@ func requestID(t testing.TB, p protocol.EncodedPayload) protocol.RequestID {
 }
 
 func TestTaggerIssuesAndRedeems(t *testing.T) {
+	t.Parallel()
 	tagger, epoch := startTagger(t, keyholder.Config{})
 	for want := uint64(1); want <= 3; want++ {
 		draft := payload(epoch, 0)
@@ -83,6 +84,7 @@ func TestTaggerIssuesAndRedeems(t *testing.T) {
 }
 
 func TestTaggerKeysAreNewEachTime(t *testing.T) {
+	t.Parallel()
 	a, epoch := startTagger(t, keyholder.Config{})
 	b, _ := startTagger(t, keyholder.Config{})
 	draft := payload(epoch, 0)
@@ -103,6 +105,7 @@ func TestTaggerKeysAreNewEachTime(t *testing.T) {
 }
 
 func TestTaggerRefusals(t *testing.T) {
+	t.Parallel()
 	tagger, epoch := startTagger(t, keyholder.Config{Capacity: 2})
 	draft := payload(epoch, 0)
 	p, tag, err := tagger.Issue(t.Context(), &draft)
@@ -146,6 +149,7 @@ func TestTaggerRefusals(t *testing.T) {
 }
 
 func TestTaggerOneRedemptionWins(t *testing.T) {
+	t.Parallel()
 	tagger, epoch := startTagger(t, keyholder.Config{})
 	const callers = 64
 	for range 8 {
@@ -172,6 +176,7 @@ func TestTaggerOneRedemptionWins(t *testing.T) {
 }
 
 func TestTaggerCancel(t *testing.T) {
+	t.Parallel()
 	tagger, epoch := startTagger(t, keyholder.Config{})
 	a, tagA := issue(t, tagger, epoch)
 	b, tagB := issue(t, tagger, epoch)

@@ -55,6 +55,7 @@ func background(t testing.TB, ctx context.Context, s *keyholder.Signer, n int) <
 // What was in flight when the child is killed fails, each call once, and
 // nothing hangs.
 func TestKillFailsWhatIsInFlight(t *testing.T) {
+	t.Parallel()
 	s := startSigner(t, keyholder.Config{})
 	p := payload(s.EpochID(), 1000)
 	if _, err := s.Anchor(t.Context(), &p); err != nil {
@@ -84,6 +85,7 @@ func TestKillFailsWhatIsInFlight(t *testing.T) {
 // Under load every caller gets good answers up to the kill, and only errors
 // after its first one.
 func TestKillUnderLoad(t *testing.T) {
+	t.Parallel()
 	s := startSigner(t, keyholder.Config{})
 	const callers = 64
 	var seq atomic.Uint64
@@ -116,6 +118,7 @@ func TestKillUnderLoad(t *testing.T) {
 // A context ends the wait of its caller only: the slot stays taken until the
 // child answers, and the late answer goes to nobody else.
 func TestContextEndsTheWait(t *testing.T) {
+	t.Parallel()
 	const slots = 4
 	s := startSigner(t, keyholder.Config{InFlight: slots})
 	signal(t, s.Pid(), syscall.SIGSTOP)
@@ -153,6 +156,7 @@ func TestContextEndsTheWait(t *testing.T) {
 
 // A child that does not answer is killed.
 func TestSilentChildIsKilled(t *testing.T) {
+	t.Parallel()
 	s := startSigner(t, keyholder.Config{AnswerTimeout: 20 * time.Millisecond})
 	signal(t, s.Pid(), syscall.SIGSTOP)
 	p := payload(s.EpochID(), 1)
@@ -164,6 +168,7 @@ func TestSilentChildIsKilled(t *testing.T) {
 
 // A child that does not end is killed after the grace.
 func TestCloseKillsAfterTheGrace(t *testing.T) {
+	t.Parallel()
 	s := startSigner(t, keyholder.Config{CloseGrace: 20 * time.Millisecond})
 	signal(t, s.Pid(), syscall.SIGSTOP)
 	outcomes := background(t, t.Context(), s, 1)
@@ -261,6 +266,7 @@ func encode(f keyholder.Frame) []byte { return keyholder.Shapes()[0].Append(nil,
 // Whatever no honest core sends ends the child, with the status that says so,
 // and without an answer.
 func TestChildEndsOnBreach(t *testing.T) {
+	t.Parallel()
 	epoch := protocol.EpochID{9}
 	signerStart := keyholder.SignerStartFrame(keyholder.SignerStart{Origin: origin, Number: 7, Instance: instance})
 	taggerStart := keyholder.TaggerStartFrame(epoch, 7, 10)
@@ -315,6 +321,7 @@ func TestChildEndsOnBreach(t *testing.T) {
 		}, foreign},
 	} {
 		t.Run(c.kind+"/"+c.name, func(t *testing.T) {
+			t.Parallel()
 			start, size, own := signerStart, keyholder.SignerReadySize, epoch
 			if c.kind == "tagger" {
 				start, size = taggerStart, keyholder.TaggerReadySize
@@ -343,6 +350,7 @@ func TestChildEndsOnBreach(t *testing.T) {
 }
 
 func TestChildRefusesABadStart(t *testing.T) {
+	t.Parallel()
 	good := keyholder.SignerStartFrame(keyholder.SignerStart{Origin: origin, Number: 7, Instance: instance})
 	for name, c := range map[string]struct {
 		kind  string
@@ -359,6 +367,7 @@ func TestChildRefusesABadStart(t *testing.T) {
 		"nothing":             {"tagger", nil, 6},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			sock, _, exit := raw(t, c.kind, good, 0)
 			if _, err := sock.Write(c.frame); err != nil {
 				t.Fatal(err)
@@ -375,6 +384,7 @@ func TestChildRefusesABadStart(t *testing.T) {
 
 // A signer whose signature does not verify ends.
 func TestSignerEndsOnItsOwnFault(t *testing.T) {
+	t.Parallel()
 	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -397,16 +407,18 @@ func TestSignerEndsOnItsOwnFault(t *testing.T) {
 
 // The core's side against children that lie; see evil.
 func TestLyingChild(t *testing.T) {
+	t.Parallel()
 	evilConfig := func(how string) keyholder.Config {
-		return keyholder.Config{
-			Args:          func(string) []string { return []string{evilArgument, how} },
-			ReadyTimeout:  200 * time.Millisecond,
-			AnswerTimeout: 5 * time.Second,
-		}
+		return keyholder.Config{Args: func(string) []string { return []string{evilArgument, how} }}
 	}
 	for _, how := range []string{"exit", "silent", "short ready", "wrong ready", "no epoch"} {
 		t.Run(how, func(t *testing.T) {
-			s, err := keyholder.StartSigner(t.Context(), evilConfig(how), keyholder.SignerStart{Origin: origin, Number: 7})
+			t.Parallel()
+			cfg := evilConfig(how)
+			if how == "silent" || how == "short ready" {
+				cfg.ReadyTimeout = 50 * time.Millisecond
+			}
+			s, err := keyholder.StartSigner(t.Context(), cfg, keyholder.SignerStart{Origin: origin, Number: 7})
 			if err == nil {
 				_ = s.Close()
 				t.Error("started")
@@ -415,6 +427,7 @@ func TestLyingChild(t *testing.T) {
 	}
 	for _, how := range evilAnswers() {
 		t.Run(how, func(t *testing.T) {
+			t.Parallel()
 			s, err := keyholder.StartSigner(t.Context(), evilConfig(how), keyholder.SignerStart{Origin: origin, Number: 7, Instance: instance})
 			if err != nil {
 				t.Fatal(err)
@@ -450,6 +463,7 @@ func TestLyingChild(t *testing.T) {
 
 // The tagger's payload must be the draft with a number.
 func TestTaggerCannotSwapPayloads(t *testing.T) {
+	t.Parallel()
 	for _, how := range []string{"swap", "no number"} {
 		cfg := keyholder.Config{Args: func(string) []string { return []string{evilArgument, how} }}
 		tagger, epoch := startTagger(t, cfg)
@@ -463,6 +477,7 @@ func TestTaggerCannotSwapPayloads(t *testing.T) {
 
 // When the core is killed its children end.
 func TestChildrenEndWithTheCore(t *testing.T) {
+	t.Parallel()
 	pids := startCore(t)
 	for _, pid := range pids {
 		eventually(t, "end of a child of a killed core", func() bool {
