@@ -187,8 +187,25 @@ func TestHandover(t *testing.T) {
 	})
 	t.Run("an epoch does not sign for a later one", func(t *testing.T) {
 		b := w.accept(next, open, openJob)
-		r := w.receipt(b, first)
-		wantFailed(t, verify(t, r, receipt.Options{}), "checkpoint", "nor a later one")
+		for number := range uint64(4) { // of an epoch opened before it, or after it
+			older := *first
+			older.open.ID, older.open.Number = protocol.EpochID{1}, number
+			older.index = w.append(&older.open)
+			p := verify(t, w.receipt(b, &older), receipt.Options{AllowSelfAsserted: true})
+			if want := number > next.open.Number; p.OK != want {
+				t.Errorf("epoch 2, signed by an epoch %d opened later: ok is %t, want %t", number, p.OK, want)
+			}
+		}
+		wantFailed(t, verify(t, w.receipt(b, first), receipt.Options{}), "checkpoint", "nor a later one")
+	})
+	t.Run("an epoch opened before does not sign, whatever its number", func(t *testing.T) {
+		w := newWorld(t)
+		open := w.register(claim.Open)
+		older := &epochKey{key: newKey(t), open: protocol.EpochOpen{Number: 2, ID: protocol.EpochID{1}}}
+		copy(older.open.CheckpointKey[:], older.key.Public().(ed25519.PublicKey))
+		older.index = w.append(&older.open)
+		e := w.openEpoch(nil, 0)
+		wantFailed(t, verify(t, w.receipt(w.accept(e, open, openJob), older), receipt.Options{}), "checkpoint", "nor a later one")
 	})
 }
 
@@ -220,6 +237,25 @@ func TestFlags(t *testing.T) {
 			wantFailed(t, verify(t, r, o), "leaf", "")
 		})
 	}
+	t.Run("freezes are no withdrawals", func(t *testing.T) {
+		w := newWorld(t)
+		open := w.register(claim.Open)
+		e := w.openEpoch(nil, 0)
+		a := w.accept(e, open, openJob)
+		var epoch protocol.Digest
+		copy(epoch[:], e.open.ID[:])
+		for action := protocol.ActionFreezeIssue; action <= protocol.ActionRevokeEpoch; action++ {
+			onClaim := w.append(&protocol.Control{Action: action, Target: open.vk})
+			onEpoch := w.append(&protocol.Control{Action: action, Target: epoch})
+			o := receipt.Options{AllowSelfAsserted: true}
+			if got, want := verify(t, w.receipt(a, e, onClaim), o).OK, action == protocol.ActionRetireVK; got != want {
+				t.Errorf("action %d on the claim: ok is %t, want %t", action, got, want)
+			}
+			if got, want := verify(t, w.receipt(a, e, onEpoch), o).OK, action == protocol.ActionRevokeEpoch; got != want {
+				t.Errorf("action %d on the epoch: ok is %t, want %t", action, got, want)
+			}
+		}
+	})
 	t.Run("claim of another receipt", func(t *testing.T) {
 		wantFailed(t, verify(t, s.receipt(s.open, s.second, s.retire), o), "leaf", "flag 0 does not withdraw")
 	})
