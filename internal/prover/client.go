@@ -113,7 +113,7 @@ func refused(code int, body []byte) error {
 		return badResponse("the prover refused the job", fmt.Errorf("prover: status %d without a code: %w", code, err))
 	}
 	// Its detail is not ours to repeat.
-	return badResponse("the prover refused the job", fmt.Errorf("prover: status %d, code %s", code, r.Code))
+	return badResponse("the prover refused the job", fmt.Errorf("prover: status %d: %w", code, r.Code))
 }
 
 func timeout(ctx context.Context) error {
