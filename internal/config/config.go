@@ -1,0 +1,235 @@
+// Package config is the one configuration of the server: where each setting
+// comes from, and what it means.
+//
+// Nothing has to be configured. A flag counts more than an environment
+// variable, that more than the file, that more than the default. The file is
+// TOML, flat (no tables) and strict: an unknown key, a key given twice or a
+// value of the wrong kind is an error with its line. It is the one named by
+// the flag --config or by TD_CONFIG, else config.toml in the data directory if
+// there is one. Every key k has a flag --k (with hyphens) and an environment
+// variable TD_K (in capitals); an empty variable counts as not set.
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// Error is a fault in the configuration, told to the operator: Error is what
+// is wrong and where, Hint what to do about it, or "".
+type Error struct {
+	Where   string // "flag --listen", "environment TD_LISTEN", "PATH:3:1"; may be ""
+	Message string
+	Excerpt string // the line and a caret below it, or ""
+	Hint    string
+}
+
+// Error is where and what, with the excerpt of the file on lines of its own.
+func (e *Error) Error() string {
+	s := e.Message
+	if e.Where != "" {
+		s = e.Where + ": " + s
+	}
+	if e.Excerpt != "" {
+		s += "\n" + e.Excerpt
+	}
+	return s
+}
+
+// maxFile bounds the configuration file, in bytes.
+const maxFile = 1 << 20
+
+// Load puts the configuration together. environ has the form of os.Environ;
+// flags holds the flags that the user has set, by name without hyphens in
+// front ("max-sessions"), among them "config" for the file; a list is separated
+// by commas. Every fault is an [*Error].
+func Load(environ []string, flags map[string]string) (*Config, error) {
+	c := &Config{sources: make(map[string]string)}
+	env := variables(environ)
+	if err := c.defaults(); err != nil {
+		return nil, err
+	}
+	if err := c.readFile(env, flags); err != nil {
+		return nil, err
+	}
+	for _, f := range c.fields() {
+		if v := env[f.env()]; v != "" {
+			if err := c.setText(f, v, "environment "+f.env()); err != nil {
+				return nil, err
+			}
+		}
+		if v, ok := flags[f.flag()]; ok {
+			if err := c.setText(f, v, "flag --"+f.flag()); err != nil {
+				return nil, err
+			}
+		}
+	}
+	c.notes = misspelt(env)
+	if err := c.place(env); err != nil {
+		return nil, err
+	}
+	return c, c.check()
+}
+
+func variables(environ []string) map[string]string {
+	env := make(map[string]string)
+	for _, e := range environ {
+		name, value, _ := strings.Cut(e, "=")
+		env[name] = value
+	}
+	return env
+}
+
+func (c *Config) defaults() error {
+	for _, f := range c.fields() {
+		if v := f.tag.Get("default"); v != "" {
+			if err := c.setText(f, v, "default"); err != nil {
+				return err
+			}
+		}
+		c.sources[f.key] = "default"
+	}
+	return nil
+}
+
+// setText sets a value that is given as text.
+func (c *Config) setText(f field, text, source string) error {
+	if err := f.parse(text); err != nil {
+		return &Error{Where: source, Message: err.Error(), Hint: f.hint(text)}
+	}
+	c.sources[f.key] = source
+	return nil
+}
+
+// readFile finds the file and takes its values. A file that was named has to be
+// there; one found in the data directory cannot name another one.
+func (c *Config) readFile(env, flags map[string]string) error {
+	path, named := flags["config"], true
+	if path == "" {
+		path = env["TD_CONFIG"]
+	}
+	if path == "" {
+		dir := flags["data"]
+		if dir == "" {
+			dir = env["TD_DATA"]
+		}
+		if dir == "" {
+			dir = stateDir(env)
+		}
+		if dir == "" {
+			return nil
+		}
+		path, named = filepath.Join(dir, "config.toml"), false
+	}
+	b, err := readBounded(path)
+	if errors.Is(err, fs.ErrNotExist) && !named {
+		return nil
+	}
+	if err != nil {
+		return &Error{Where: path, Message: "the configuration file cannot be read: " + reason(err)}
+	}
+	c.file = path
+	if err := c.takeFile(path, b); err != nil {
+		return err
+	}
+	if !named && c.Data != "" {
+		return &Error{Where: strings.TrimPrefix(c.sources["data"], "file "), Message: "the file in a data directory cannot name the data directory", Hint: "set data in a file that --config names"}
+	}
+	return nil
+}
+
+func readBounded(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxFile {
+		return nil, fmt.Errorf("it is not a file of at most %d bytes", maxFile)
+	}
+	return os.ReadFile(path)
+}
+
+// reason is an error without the names of the program's own operations.
+func reason(err error) string {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		err = p.Err
+	}
+	return err.Error()
+}
+
+// stateDir is the default data directory, "" without a home.
+func stateDir(env map[string]string) string {
+	if d := env["XDG_STATE_HOME"]; filepath.IsAbs(d) {
+		return filepath.Join(d, "terradourada")
+	}
+	if d := env["HOME"]; d != "" {
+		return filepath.Join(d, ".local", "state", "terradourada")
+	}
+	return ""
+}
+
+// place fills in the paths that depend on others.
+func (c *Config) place(env map[string]string) error {
+	if c.Data == "" {
+		c.Data = stateDir(env)
+	}
+	if c.Data == "" {
+		return &Error{Message: "no data directory: neither HOME nor XDG_STATE_HOME is set", Hint: "name one with --data"}
+	}
+	if c.Socket == "" {
+		c.Socket = filepath.Join(c.Data, "admin.sock")
+	}
+	return nil
+}
+
+// check looks at what several settings say together.
+func (c *Config) check() error {
+	host, _, err := net.SplitHostPort(c.Listen)
+	if err != nil {
+		return c.fault("listen", "the address is not host:port", "for example 127.0.0.1:8080")
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) && !c.AllowInsecureListen {
+		return c.fault("listen", "the address can be reached by others, and this version does not authenticate them",
+			"listen on 127.0.0.1, or set allow_insecure_listen if something else protects the network")
+	}
+	if (c.TLSCert == "") != (c.TLSKey == "") {
+		return c.fault("tls_cert", "tls_cert and tls_key belong together", "name both files")
+	}
+	for _, f := range c.fields() {
+		if strings.Contains(fmt.Sprint(f.value.Interface()), "-----BEGIN") {
+			return c.fault(f.key, "the value holds a key or certificate itself", "name the file it is in")
+		}
+	}
+	return nil
+}
+
+func (c *Config) fault(key, message, hint string) error {
+	where := strings.TrimPrefix(c.sources[key], "file ")
+	if where == "default" {
+		where = ""
+	}
+	return &Error{Where: where, Message: key + ": " + message, Hint: hint}
+}
+
+// misspelt finds variables that are no settings but look like one.
+func misspelt(env map[string]string) (notes []string) {
+	var names []string
+	for _, f := range new(Config).fields() {
+		names = append(names, f.env())
+		delete(env, f.env())
+	}
+	for name := range env {
+		if near := nearest(name, names); strings.HasPrefix(name, "TD_") && name != "TD_CONFIG" && near != "" {
+			notes = append(notes, fmt.Sprintf("environment variable %s is no setting; did you mean %s?", name, near))
+		}
+	}
+	slices.Sort(notes)
+	return notes
+}

@@ -1,0 +1,332 @@
+package config_test
+
+import (
+	"bytes"
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/terradourada/td/internal/config"
+)
+
+var home = []string{"HOME=/home/maria"}
+
+func write(t *testing.T, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "config.toml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func load(t *testing.T, environ []string, flags map[string]string) *config.Config {
+	t.Helper()
+	c, err := config.Load(environ, flags)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestDefaults(t *testing.T) {
+	c := load(t, home, nil)
+	if c.Listen != "127.0.0.1:8080" || c.MaxSessions != 100_000 || c.TTL() != 2*time.Minute || c.Prover != config.ProverLocal ||
+		c.Data != "/home/maria/.local/state/terradourada" || c.Socket != c.Data+"/admin.sock" || c.AllowInsecureListen {
+		t.Errorf("defaults: %+v", c)
+	}
+	c = load(t, append(home, "XDG_STATE_HOME=/state"), nil)
+	if c.Data != "/state/terradourada" || c.Source("data") != "default" {
+		t.Errorf("data is %s from %s", c.Data, c.Source("data"))
+	}
+	for _, key := range config.Keys() {
+		if c.Source(key) != "default" {
+			t.Errorf("%s comes from %q", key, c.Source(key))
+		}
+	}
+}
+
+// Flag before environment before file before default, for every kind of value.
+func TestPrecedence(t *testing.T) {
+	path := write(t, `
+listen = "127.0.0.1:1111"   # comment
+max_sessions = 1_000
+"max_lag" = 7
+group = [
+  "a.json",
+  "b,c.json", # a comma is no separator here
+]
+shutdown_grace = '30s'
+allow_insecure_listen = true
+log_level = "warn"
+origin = "example.org/log"
+`)
+	environ := append(home, "TD_CONFIG="+path, "TD_MAX_SESSIONS=2000", "TD_LOG_LEVEL=error", "TD_ORIGIN=", "TD_GROUP=")
+	c := load(t, environ, map[string]string{"log-level": "debug", "prover": "none"})
+	for key, want := range map[string][2]any{
+		"listen":         {c.Listen, "127.0.0.1:1111"},
+		"max_sessions":   {c.MaxSessions, 2000},
+		"max_lag":        {c.MaxLag, uint64(7)},
+		"group":          {strings.Join(c.Group, "|"), "a.json|b,c.json"},
+		"shutdown_grace": {c.ShutdownGrace, 30 * time.Second},
+		"insecure":       {c.AllowInsecureListen, true},
+		"log_level":      {c.LogLevel, "debug"},
+		"prover":         {c.Prover, "none"},
+		"origin":         {c.Origin, "example.org/log"},
+		"file":           {c.File(), path},
+	} {
+		if want[0] != want[1] {
+			t.Errorf("%s is %v, want %v", key, want[0], want[1])
+		}
+	}
+	for key, want := range map[string]string{
+		"listen": "file " + path + ":2", "max_sessions": "environment TD_MAX_SESSIONS", "log_level": "flag --log-level",
+		"group": "file " + path + ":5", "origin": "file " + path + ":12", "verify_workers": "default",
+	} {
+		if got := c.Source(key); got != want {
+			t.Errorf("%s comes from %q, want %q", key, got, want)
+		}
+	}
+	if c := load(t, environ, map[string]string{"group": "x.json,y.json"}); len(c.Group) != 2 {
+		t.Errorf("group is %q", c.Group)
+	}
+}
+
+// The file in the data directory is read when none is named.
+func TestFileInData(t *testing.T) {
+	path := write(t, "max_lag = 9\n")
+	dir := filepath.Dir(path)
+	if c := load(t, home, map[string]string{"data": dir}); c.MaxLag != 9 || c.Data != dir {
+		t.Errorf("max_lag is %d, data %s", c.MaxLag, c.Data)
+	}
+	if c := load(t, append(home, "TD_DATA="+dir), nil); c.MaxLag != 9 {
+		t.Errorf("max_lag is %d", c.MaxLag)
+	}
+	os.WriteFile(path, []byte("data = \"/elsewhere\"\n"), 0o600)
+	refuse(t, home, map[string]string{"data": dir}, path+":1", "cannot name the data directory")
+	if c := load(t, home, map[string]string{"config": path}); c.Data != "/elsewhere" {
+		t.Errorf("data is %s", c.Data)
+	}
+}
+
+// goNames is what no message may show.
+var goNames = regexp.MustCompile(`config\.|\*|struct|int64|uint|\bnil\b|reflect|strconv|parsing|toml:|goroutine|%!`)
+
+func refuse(t *testing.T, environ []string, flags map[string]string, wants ...string) *config.Error {
+	t.Helper()
+	_, err := config.Load(environ, flags)
+	var e *config.Error
+	if !errors.As(err, &e) {
+		t.Errorf("got %v, want a refusal with %q", err, wants)
+		return &config.Error{}
+	}
+	all := e.Error() + "\nhint: " + e.Hint
+	for _, want := range wants {
+		if !strings.Contains(all, want) {
+			t.Errorf("refused with\n%s\nwant %q in it", all, want)
+		}
+	}
+	if m := goNames.FindString(e.Message + e.Hint); m != "" {
+		t.Errorf("%q shows %q", all, m)
+	}
+	if strings.Count(all, "\n") > 4 {
+		t.Errorf("the message has too many lines:\n%s", all)
+	}
+	return e
+}
+
+func TestFileFaults(t *testing.T) {
+	for name, c := range map[string]struct {
+		text, where, message, hint string
+	}{
+		"unknown":        {"listen = \"127.0.0.1:1\"\nmax_sesions = 3\n", ":2:1", `unknown key "max_sesions"`, `did you mean "max_sessions"?`},
+		"swapped":        {"lisetn = 'x'", ":1:1", `unknown key "lisetn"`, `did you mean "listen"?`},
+		"far":            {"colour = 'red'", ":1:1", `unknown key "colour"`, "td config explain"},
+		"capitals":       {"Listen = 'x'", ":1:1", `unknown key "Listen"`, `did you mean "listen"?`},
+		"text as number": {"max_sessions = \"ten\"", ":1:1", "max_sessions is a whole number, not a text in quotes", ""},
+		"quoted number":  {"max_sessions = \"10\"", ":1:1", "max_sessions is a whole number, not a text in quotes", ""},
+		"fraction":       {"max_sessions = 1.5", ":1:1", "max_sessions is a whole number, not a number", ""},
+		"number as text": {"listen = 8080", ":1:1", "listen is a text, not a number", ""},
+		"word":           {"prover = \"locl\"", ":1:1", "prover is one of local, none, not", `did you mean "local"?`},
+		"range":          {"ttl_ms = 5", ":1:1", "ttl_ms must lie between 1000 and 600000", ""},
+		"below zero":     {"max_lag = -1", ":1:1", "max_lag is a whole number", ""},
+		"huge":           {"max_lag = 99999999999999999999", ":1:1", "", ""},
+		"duration":       {"body_timeout = '10'", ":1:1", "body_timeout is a duration", ""},
+		"duration range": {"body_timeout = '1h'", ":1:1", "between 100ms and 10m", ""},
+		"bool":           {"allow_insecure_listen = \"yes\"", ":1:1", "true or false", ""},
+		"list":           {"group = \"a.json\"", ":1:1", "a list of texts", ""},
+		"mixed list":     {"group = [\"a.json\", 2]", ":1:1", "a list of texts", ""},
+		"table":          {"max_lag = 3\n[server]\nlisten = 'x'", ":2:2", "no sections", "key = value"},
+		"dotted":         {"server.listen = 'x'", ":1:1", "no sections", ""},
+		"twice":          {"max_lag = 3\nmax_lag = 4", ":2:1", "max_lag is given twice", ""},
+		"no value":       {"max_lag =\n", ":1", "not TOML", ""},
+		"open quote":     {"\n\nlisten = \"abc\n", ":3", "not TOML", ""},
+		"not utf-8":      {"listen = \"\xff\"", ":1", "", ""},
+		"date":           {"listen = 2026-01-01", ":1:1", "a date or time", ""},
+		"pem":            {"tls_cert = 'x'\ntls_key = '''-----BEGIN PRIVATE KEY-----\nMIIE'''", ":2", "holds a key", "name the file"},
+		"only one":       {"tls_cert = 'x'", ":1", "belong together", ""},
+		"address":        {"listen = '127.0.0.1'", ":1", "not host:port", ""},
+		"public address": {"listen = '0.0.0.0:8080'\n", ":1", "reached by others", "allow_insecure_listen"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := write(t, c.text)
+			refuse(t, home, map[string]string{"config": path}, path+c.where, c.message, c.hint)
+		})
+	}
+}
+
+// The caret stands below the key.
+func TestExcerpt(t *testing.T) {
+	path := write(t, "\tmax_lag = 1\r\n \t max_sesions = 3\r\n")
+	e := refuse(t, home, map[string]string{"config": path}, path+":2:4")
+	if want := "     \t max_sesions = 3\n     \t ^^^^^^^^^^^"; e.Excerpt != want {
+		t.Errorf("excerpt\n%s\nwant\n%s", e.Excerpt, want)
+	}
+}
+
+func TestOtherFaults(t *testing.T) {
+	refuse(t, home, map[string]string{"config": "/does/not/exist"}, "/does/not/exist", "cannot be read: no such file")
+	refuse(t, home, map[string]string{"config": t.TempDir()}, "cannot be read")
+	refuse(t, append(home, "TD_CONFIG=/does/not/exist"), nil, "/does/not/exist")
+	refuse(t, append(home, "TD_MAX_LAG=many"), nil, "environment TD_MAX_LAG", `max_lag is a whole number, not "many"`)
+	refuse(t, home, map[string]string{"log-format": "jsn"}, "flag --log-format", "one of text, json", `did you mean "json"?`)
+	refuse(t, home, map[string]string{"listen": "example.org:80"}, "flag --listen", "reached by others")
+	refuse(t, home, map[string]string{"listen": ":8080"}, "flag --listen", "reached by others")
+	refuse(t, nil, nil, "no data directory", "--data")
+	for _, listen := range []string{"[::1]:8080", "localhost:0", "127.1.2.3:80"} {
+		load(t, home, map[string]string{"listen": listen})
+	}
+	load(t, home, map[string]string{"listen": "0.0.0.0:80", "allow-insecure-listen": "true"})
+}
+
+// Variables that look like misspelt settings are pointed out, others are left
+// alone.
+func TestNotes(t *testing.T) {
+	c := load(t, append(home, "TD_LISTN=x", "TD_SERVER=x", "TD_CONFIG=", "LISTEN=x", "TD_MAX_LAG=3"), nil)
+	if diff := cmp.Diff([]string{"environment variable TD_LISTN is no setting; did you mean TD_LISTEN?"}, c.Notes()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// What Print writes reads back as the same settings.
+func TestPrint(t *testing.T) {
+	flags := map[string]string{"origin": "a\"b\\c\té\x01", "group": "a.json,b c.json", "data": "/data", "body-timeout": "1m30s", "ttl-ms": "1000"}
+	c := load(t, home, flags)
+	var out, origin bytes.Buffer
+	if err := errors.Join(c.Print(&out, false), c.Print(&origin, true)); err != nil {
+		t.Fatal(err)
+	}
+	again := load(t, home, map[string]string{"config": write(t, out.String())})
+	var second bytes.Buffer
+	if err := again.Print(&second, false); err != nil || second.String() != out.String() {
+		t.Errorf("printed (%v)\n%s\nand then\n%s", err, out.String(), second.String())
+	}
+	if again.Origin != c.Origin || again.BodyTimeout != 90*time.Second {
+		t.Errorf("origin is %q, body timeout %v", again.Origin, again.BodyTimeout)
+	}
+	for _, want := range []string{"ttl_ms = 1000  # flag --ttl-ms\n", "max_lag = 4096  # default\n", `group = ["a.json", "b c.json"]  # flag --group`} {
+		if !strings.Contains(origin.String(), want) {
+			t.Errorf("want %q in\n%s", want, origin.String())
+		}
+	}
+}
+
+// Every setting is explained, by its own doc comment.
+func TestExplain(t *testing.T) {
+	for _, key := range config.Keys() {
+		text, err := config.Explain(key)
+		if err != nil || len(text) < 100 || !strings.Contains(text, "TD_"+strings.ToUpper(key)) || strings.Contains(text, "\n\n\n") {
+			t.Errorf("%s (%v):\n%s", key, err, text)
+		}
+	}
+	text, err := config.Explain("max-sessions")
+	const want = `max_sessions
+
+  Requests that may be pending at a time; beyond it new ones are refused
+  as overloaded.
+
+  value    a whole number, from 1 to 2000000
+  default  100000
+  flag     --max-sessions
+  env      TD_MAX_SESSIONS
+`
+	if text != want || err != nil {
+		t.Errorf("got %v\n%s", err, text)
+	}
+	var e *config.Error
+	if _, err := config.Explain("max_sesions"); !errors.As(err, &e) || e.Hint != `did you mean "max_sessions"?` {
+		t.Errorf("a misspelt key gives %v", err)
+	}
+}
+
+// No setting can hold a key of the protocol or any other secret.
+func TestNoSecrets(t *testing.T) {
+	secret := regexp.MustCompile(`(?i)key|secret|seed|token|passw|private|mac|credential|pem`)
+	paths := map[string]bool{"TLSKey": true} // names a file; see "pem" in TestFileFaults
+	for f := range fields() {
+		if secret.MatchString(f.Name) && !paths[f.Name] {
+			t.Errorf("%s looks like a place for a secret", f.Name)
+		}
+		switch f.Type.Kind() {
+		case reflect.String, reflect.Bool, reflect.Int, reflect.Int64, reflect.Uint64:
+		case reflect.Slice:
+			if f.Type.Elem().Kind() != reflect.String {
+				t.Errorf("%s can hold bytes", f.Name)
+			}
+		default:
+			t.Errorf("%s is of a kind that this test does not know", f.Name)
+		}
+	}
+}
+
+// fields gives every exported field of Config; each has a key of its own.
+func fields() func(func(reflect.StructField) bool) {
+	return func(yield func(reflect.StructField) bool) {
+		for f := range reflect.TypeFor[config.Config]().Fields() {
+			if f.IsExported() && !yield(f) {
+				return
+			}
+		}
+	}
+}
+
+func TestKeys(t *testing.T) {
+	seen := make(map[string]bool)
+	n := 0
+	for f := range fields() {
+		key := f.Tag.Get("key")
+		if !regexp.MustCompile(`^[a-z][a-z_]*$`).MatchString(key) || seen[key] {
+			t.Errorf("%s has the key %q", f.Name, key)
+		}
+		seen[key] = true
+		n++
+	}
+	if n != len(config.Keys()) {
+		t.Errorf("%d fields, %d keys", n, len(config.Keys()))
+	}
+}
+
+// No file makes Load panic or show its own types.
+func FuzzFile(f *testing.F) {
+	for _, s := range []string{"listen = 'x'", "[a]", "a.b = 1", "group = [\"a\"]", "x = {", "ttl_ms = 0x7d0", "\"\" = 1", "max_lag = +1_0", "a = \"\\u0000\"", "\ufeff", "[[", "= 1", "listen = \"\"\"\n\"\"\""} {
+		f.Add(s)
+	}
+	path := filepath.Join(f.TempDir(), "config.toml")
+	f.Fuzz(func(t *testing.T, text string) {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := config.Load(home, map[string]string{"config": path})
+		var e *config.Error
+		if err != nil && !errors.As(err, &e) {
+			t.Errorf("%T: %v", err, err)
+		}
+	})
+}

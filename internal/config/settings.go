@@ -1,0 +1,106 @@
+package config
+
+import "time"
+
+// Config is every setting of the server. The doc comments here are the
+// reference: [Explain] and the documentation print them. Tags give the key
+// (flag and environment variable follow from it), the default, and what is
+// allowed: "range" for numbers and durations, "oneof" for words.
+//
+// No key, tag or secret can be configured: there is no field for one. tls_key
+// names a file.
+type Config struct {
+	// Address of the public listener, host:port. Any address but a loopback
+	// one needs allow_insecure_listen, because this version has no API keys to
+	// go with TLS.
+	Listen string `key:"listen" default:"127.0.0.1:8080"`
+
+	// Data directory: journal, ledger and admin socket, created when it does
+	// not exist. The default is terradourada in $XDG_STATE_HOME, or in
+	// ~/.local/state.
+	Data string `key:"data"`
+
+	// Path of the admin socket. The default is admin.sock in the data
+	// directory. Reserved: this version does not open it.
+	Socket string `key:"socket"`
+
+	// File with the TLS certificate chain in PEM form; needs tls_key too.
+	TLSCert string `key:"tls_cert"`
+
+	// File with the private key of the TLS certificate in PEM form; needs
+	// tls_cert too.
+	TLSKey string `key:"tls_key"`
+
+	// Listen on an address that others can reach although nobody is
+	// authenticated, for networks that are protected otherwise.
+	AllowInsecureListen bool `key:"allow_insecure_listen" default:"false"`
+
+	// List files of electorates, one group/1 claim each. In the environment
+	// and in a flag the paths are separated by commas.
+	Group []string `key:"group"`
+
+	// Name of the log, constant for its whole life. When it is empty the name
+	// in the journal counts, which is drawn at random at the first start.
+	Origin string `key:"origin"`
+
+	// Lifetime in milliseconds of a challenge whose client asks for none.
+	TTLMillis int `key:"ttl_ms" default:"120000" range:"1000..600000"`
+
+	// Requests that may be pending at a time; beyond it new ones are refused
+	// as overloaded.
+	MaxSessions int `key:"max_sessions" default:"100000" range:"1..2000000"`
+
+	// Proofs verified at a time; 0 means one for each processor.
+	VerifyWorkers int `key:"verify_workers" default:"0" range:"0..1024"`
+
+	// Who proves pushed events: local starts a prover process, none refuses
+	// them.
+	Prover string `key:"prover" default:"local" oneof:"local none"`
+
+	// Proofs that the local prover makes at a time; 0 means one for each
+	// processor.
+	ProverWorkers int `key:"prover_workers" default:"0" range:"0..1024"`
+
+	// Pushed events that may wait for the prover.
+	ProverQueue int `key:"prover_queue" default:"64" range:"1..65536"`
+
+	// Committed leaves that the published log may lag behind before acceptance
+	// is refused as ledger_unavailable.
+	MaxLag uint64 `key:"max_lag" default:"4096" range:"1..1000000"`
+
+	// Time a client has to send the body of its request.
+	BodyTimeout time.Duration `key:"body_timeout" default:"10s" range:"100ms..10m"`
+
+	// Time that requests in work have to end when the server stops.
+	ShutdownGrace time.Duration `key:"shutdown_grace" default:"10s" range:"0s..10m"`
+
+	// Least level of what is logged.
+	LogLevel string `key:"log_level" default:"info" oneof:"debug info warn error"`
+
+	// Form of the log on standard error: text for people, json for machines.
+	LogFormat string `key:"log_format" default:"text" oneof:"text json"`
+
+	file    string            // that was read, or ""
+	sources map[string]string // key -> where its value came from
+	notes   []string
+}
+
+// The values of Config.Prover.
+const (
+	ProverLocal = "local"
+	ProverNone  = "none"
+)
+
+// TTL is ttl_ms as a duration.
+func (c *Config) TTL() time.Duration { return time.Duration(c.TTLMillis) * time.Millisecond }
+
+// File is the path of the file that was read, "" if none was.
+func (c *Config) File() string { return c.file }
+
+// Source says where the value of a key came from: "default", "file PATH:LINE",
+// "environment NAME" or "flag --NAME".
+func (c *Config) Source(key string) string { return c.sources[key] }
+
+// Notes are sentences for the operator about what was ignored: environment
+// variables that look like misspelt settings.
+func (c *Config) Notes() []string { return c.notes }
