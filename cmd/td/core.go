@@ -1,0 +1,314 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/config"
+	"github.com/terradourada/td/internal/control"
+	"github.com/terradourada/td/internal/gate"
+	"github.com/terradourada/td/internal/journal"
+	"github.com/terradourada/td/internal/keyholder"
+	"github.com/terradourada/td/internal/ledger"
+	"github.com/terradourada/td/internal/prover"
+	"github.com/terradourada/td/internal/session"
+	"github.com/terradourada/td/protocol"
+)
+
+// core is the server without its listeners: the organs, wired. It holds no key
+// of the protocol.
+type core struct {
+	cfg      *config.Config
+	log      *slog.Logger
+	journal  *journal.Journal
+	ledger   *ledger.Ledger
+	holds    *holds
+	control  *control.Manager
+	gate     *gate.Gate
+	pool     *prover.Pool // nil if the server does not prove
+	claims   []gate.Claim
+	instance protocol.InstanceID
+
+	organs []*organ // in the order they were started
+}
+
+// organ is one running part. Parts are stopped one by one, last started first:
+// each finds the ones it needs still alive.
+type organ struct {
+	name   string
+	cancel context.CancelFunc
+	done   chan struct{}
+	err    error // set before done closes
+}
+
+// openCore opens what is on disk, checks everything that can be checked without
+// a key, and starts the organs. On an error nothing is left running.
+func openCore(ctx context.Context, cfg *config.Config, log *slog.Logger, claims []gate.Claim) (*core, error) {
+	c := &core{cfg: cfg, log: log, claims: claims}
+	_, _ = rand.Read(c.instance[:]) // never returns an error, see crypto/rand
+	if err := c.open(ctx); err != nil {
+		return nil, errors.Join(err, c.close())
+	}
+	return c, nil
+}
+
+func (c *core) open(ctx context.Context) error {
+	build, err := buildDigest()
+	if err != nil {
+		return err
+	}
+	if err := c.openRecords(ctx); err != nil {
+		return err
+	}
+	if err := c.registerClaims(ctx); err != nil {
+		return err
+	}
+	if err := c.openMachine(build); err != nil {
+		return err
+	}
+	return c.awaitEpoch(ctx)
+}
+
+// openRecords opens journal and ledger and starts both.
+func (c *core) openRecords(ctx context.Context) (err error) {
+	c.holds = &holds{log: c.log}
+	c.journal, err = journal.Open(ctx, journal.Config{
+		Path:   filepath.Join(c.cfg.Data, "journal.db"),
+		Origin: c.cfg.Origin,
+		Log:    c.log,
+		Committed: func(entries []journal.Entry) {
+			// Nothing is appended before the ledger is there: see registerClaims.
+			c.ledger.Committed(entries[0].Seq, leavesOf(entries))
+			c.holds.committed(entries)
+		},
+	})
+	if err != nil {
+		return fail(exitConfig, fmt.Sprintf("the journal does not open: %v", err), "td doctor looks at the data directory; --data names another one")
+	}
+	c.holds.journal = c.journal
+	if err := c.holds.reload(ctx); err != nil {
+		return err
+	}
+	c.ledger, err = ledger.Open(ctx, ledger.Config{
+		Dir:    filepath.Join(c.cfg.Data, "ledger"),
+		Origin: c.journal.Origin(),
+		Source: ledgerSource{c.journal},
+		MaxLag: c.cfg.MaxLag,
+		Log:    c.log,
+	})
+	if err != nil {
+		return fail(exitConfig, fmt.Sprintf("the ledger does not open: %v", err), "it is a projection of the journal: see docs/operate.md before you move anything")
+	}
+	c.start("journal", c.journal.Run)
+	c.start("ledger", c.ledger.Run)
+	return nil
+}
+
+// registerClaims commits the claim leaf of every claim that has none yet: a
+// claim may be issued once its leaf is committed (section 12).
+func (c *core) registerClaims(ctx context.Context) error {
+	for i := range c.claims {
+		cl := &c.claims[i]
+		_, known, err := c.journal.ClaimLeaf(ctx, cl.Fingerprint)
+		if err != nil {
+			return err
+		}
+		if known {
+			continue
+		}
+		leaf := &protocol.ClaimLeaf{ClaimID: string(cl.ID), SRS: claim.SRSDigest(), VK: cl.Key.Encode()}
+		if cl.List != nil {
+			leaf.List = cl.List.ID()
+		}
+		if _, err := c.journal.Append(ctx, time.Now(), leaf); err != nil {
+			return fmt.Errorf("commit claim leaf: %w", err)
+		}
+	}
+	return nil
+}
+
+// openMachine wires gate, epochs and prover, and starts them.
+func (c *core) openMachine(build protocol.Digest) error {
+	keys := keyholder.Config{Log: c.log, Capacity: uint32(c.cfg.MaxSessions) * 2}
+	c.control = control.New(control.Config{
+		StartSigner: func(ctx context.Context, number uint64) (control.Signer, error) {
+			return keyholder.StartSigner(ctx, keys, keyholder.SignerStart{Origin: c.journal.Origin(), Number: number, Instance: c.instance})
+		},
+		StartTagger: func(ctx context.Context, id protocol.EpochID, number uint64) (control.Tagger, error) {
+			return keyholder.StartTagger(ctx, keys, id, number)
+		},
+		Journal:  controlJournal{c.journal},
+		Ledger:   controlLedger{c.ledger},
+		Instance: c.instance,
+		Build:    build,
+		Log:      c.log,
+		Ended:    func(id protocol.EpochID) { c.gate.EpochEnded(id) },
+	})
+	g := gate.Config{
+		Epochs:        gateEpochs{c.control},
+		Sessions:      session.New(session.Config{MaxPending: c.cfg.MaxSessions}),
+		Journal:       gateJournal{c.journal},
+		Holds:         c.holds,
+		Ledger:        gateLedger{c.ledger},
+		Claims:        c.claims,
+		Instance:      c.instance,
+		Policy:        1,
+		Log:           c.log,
+		DefaultTTL:    c.cfg.TTL(),
+		MaxLag:        c.cfg.MaxLag,
+		VerifyWorkers: c.cfg.VerifyWorkers,
+	}
+	if c.cfg.Prover == config.ProverLocal {
+		c.pool = prover.NewPool(prover.PoolConfig{Workers: c.cfg.ProverWorkers, Queue: c.cfg.ProverQueue, Log: c.log})
+		g.Prover = gateProver{c.pool}
+		g.MaxPush = c.cfg.ProverQueue
+	}
+	c.gate = gate.New(g)
+	if c.pool != nil {
+		c.start("prover", c.pool.Run)
+	}
+	c.start("control", c.control.Run)
+	c.start("gate", c.gate.Run)
+	c.start("watch on the ledger", c.freezeOnDivergence)
+	return nil
+}
+
+// awaitEpoch waits for the first epoch, or for the organ that died instead.
+func (c *core) awaitEpoch(ctx context.Context) error {
+	died, stop := c.anyDone()
+	defer stop()
+	select {
+	case <-c.control.Ready():
+		return nil
+	case o := <-died:
+		return fmt.Errorf("%s ended at start: %w", o.name, o.err)
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(time.Minute):
+		return fail(exitUnexpected, "no epoch opened within a minute", "the log above says why signer or tagger did not start")
+	}
+}
+
+// freezeOnDivergence halts acceptance when journal and log disagree. Reading
+// goes on; thawing is for a human being.
+func (c *core) freezeOnDivergence(ctx context.Context) error {
+	select {
+	case <-ctx.Done():
+		return nil
+	case <-c.ledger.Diverged():
+	}
+	c.log.Error("journal and log disagree; acceptance is frozen")
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	_, err := c.journal.Control(ctx, time.Now(), protocol.Control{Action: protocol.ActionFreezeAccept, Reason: reasonDivergence})
+	if err != nil {
+		c.log.Error("freeze not committed", "err", err)
+	}
+	return nil
+}
+
+// reasonDivergence is the reason code of a freeze by the core itself.
+const reasonDivergence = 1
+
+// start runs one organ beside the others.
+func (c *core) start(name string, run func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	o := &organ{name: name, cancel: cancel, done: make(chan struct{})}
+	c.organs = append(c.organs, o)
+	go func() {
+		defer close(o.done)
+		o.err = run(ctx)
+	}()
+}
+
+// anyDone gives the first organ that ends by itself.
+func (c *core) anyDone() (died <-chan *organ, stop func()) {
+	ch, quit := make(chan *organ, len(c.organs)), make(chan struct{})
+	for _, o := range c.organs {
+		go func() {
+			select {
+			case <-o.done:
+				ch <- o
+			case <-quit:
+			}
+		}()
+	}
+	return ch, func() { close(quit) }
+}
+
+// close stops the organs, last started first, and closes what is on disk.
+func (c *core) close() error {
+	var errs []error
+	for i := len(c.organs) - 1; i >= 0; i-- {
+		o := c.organs[i]
+		o.cancel()
+		<-o.done
+		if o.err != nil && !errors.Is(o.err, ledger.ErrDiverged) {
+			errs = append(errs, fmt.Errorf("%s: %w", o.name, o.err))
+		}
+	}
+	if c.ledger != nil {
+		errs = append(errs, c.ledger.Close())
+	}
+	if c.journal != nil {
+		errs = append(errs, c.journal.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// loadClaims makes the claims in force: the six fixed ones and one for each
+// member list. The self-test of the verifier runs beside it.
+func loadClaims(lists []*claim.List) ([]gate.Claim, error) {
+	var claims []gate.Claim
+	for _, id := range claim.IDs() {
+		if key, ok := claim.KnownKey(id); ok {
+			claims = append(claims, gate.Claim{ID: id, Key: key, Fingerprint: key.Fingerprint(id, protocol.ListID{})})
+		}
+	}
+	of := make([]gate.Claim, len(lists))
+	var group errgroup.Group
+	group.Go(claim.SelfTest)
+	for i, l := range lists {
+		group.Go(func() error {
+			key, err := l.VerifyingKey()
+			if err != nil {
+				return err
+			}
+			of[i] = gate.Claim{ID: claim.Group, List: l, Key: key, Fingerprint: key.Fingerprint(claim.Group, l.ID())}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return append(claims, of...), nil
+}
+
+// buildDigest is the SHA-256 of the running executable.
+func buildDigest() (protocol.Digest, error) {
+	path, err := os.Executable()
+	if err != nil {
+		return protocol.Digest{}, err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return protocol.Digest{}, fmt.Errorf("read own executable: %w", err)
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return protocol.Digest{}, fmt.Errorf("read own executable: %w", err)
+	}
+	return protocol.Digest(h.Sum(nil)), nil
+}

@@ -1,0 +1,208 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/terradourada/td/protocol"
+)
+
+// Exit codes, as the package comment lists them.
+const (
+	exitOK          = 0
+	exitUnexpected  = 1
+	exitUsage       = 2
+	exitNegative    = 3
+	exitNotFound    = 4
+	exitDenied      = 5
+	exitFrozen      = 6
+	exitUnreachable = 7
+	exitConfig      = 8
+	exitRateLimited = 9
+	exitInterrupted = 130
+)
+
+// failure is an error as the command line tells it: what happened, what to do,
+// and the code of scripts.
+type failure struct {
+	exit int
+	what string
+	hint string        // "" if there is nothing to say
+	code protocol.Code // CodeNone if it is no refusal of the protocol
+}
+
+// Error is the first line.
+func (f *failure) Error() string { return f.what }
+
+// fail is a [failure] that is no refusal of the protocol.
+func fail(exit int, what, hint string) error { return &failure{exit: exit, what: what, hint: hint} }
+
+// exitOf is the exit code of a refusal.
+func exitOf(c protocol.Code) int {
+	switch c {
+	case protocol.CodeNotFound:
+		return exitNotFound
+	case protocol.CodeUnauthenticated, protocol.CodeForbidden:
+		return exitDenied
+	case protocol.CodeFrozen:
+		return exitFrozen
+	case protocol.CodeRateLimited:
+		return exitRateLimited
+	case protocol.CodeMalformedRequest, protocol.CodeUnknownClaim, protocol.CodeTooLarge:
+		return exitUsage
+	case protocol.CodeInternal, protocol.CodeNone:
+		return exitUnexpected
+	default:
+		return exitNegative
+	}
+}
+
+// report prints an error and gives the exit code.
+func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
+	f := asFailure(ctx, cmd, err)
+	if f.what != "" {
+		fmt.Fprintf(a.stderr, "error: %s\n", f.what)
+	}
+	if f.hint != "" {
+		fmt.Fprintf(a.stderr, "hint: %s\n", f.hint)
+	}
+	if f.code != protocol.CodeNone {
+		fmt.Fprintf(a.stderr, "code: %s\n", f.code)
+	}
+	return f.exit
+}
+
+func asFailure(ctx context.Context, cmd *cobra.Command, err error) *failure {
+	var f *failure
+	if errors.As(err, &f) {
+		return f
+	}
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return &failure{exit: exitInterrupted, what: "interrupted"}
+	}
+	var p *protocol.Error
+	if errors.As(err, &p) {
+		return &failure{exit: exitOf(p.Code), what: orElse(p.Detail, p.Code.String()), code: p.Code}
+	}
+	if unknown, ok := strings.CutPrefix(err.Error(), "unknown command "); ok {
+		return unknownCommand(cmd, strings.Split(unknown, `"`)[1])
+	}
+	if isArgumentError(err) {
+		return &failure{exit: exitUsage, what: err.Error(), hint: fmt.Sprintf("%s --help shows how it is used", cmd.CommandPath())}
+	}
+	return &failure{exit: exitUnexpected, what: err.Error()}
+}
+
+func orElse(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+// isArgumentError recognises cobra's complaints about the number of arguments
+// and about required flags, which have no type of their own.
+func isArgumentError(err error) bool {
+	s := err.Error()
+	return strings.Contains(s, "arg(s)") || strings.HasPrefix(s, "required flag(s)") || strings.Contains(s, "if any flags in the group")
+}
+
+func unknownCommand(cmd *cobra.Command, name string) *failure {
+	f := &failure{exit: exitUsage, what: fmt.Sprintf("there is no command %q", name), hint: fmt.Sprintf("%s --help lists the commands", cmd.CommandPath())}
+	var names []string
+	for _, c := range cmd.Commands() {
+		if !c.Hidden {
+			names = append(names, c.Name())
+		}
+	}
+	if s := nearest(name, names); s != "" {
+		f.hint = fmt.Sprintf("did you mean %q?", cmd.CommandPath()+" "+s)
+	}
+	return f
+}
+
+// flagError turns a complaint about a flag into a failure with a suggestion.
+func flagError(cmd *cobra.Command, err error) error {
+	f := &failure{exit: exitUsage, what: err.Error(), hint: fmt.Sprintf("%s --help lists the flags", cmd.CommandPath())}
+	var unknown *pflag.NotExistError
+	if errors.As(err, &unknown) {
+		f.what = fmt.Sprintf("%s has no flag --%s", cmd.CommandPath(), unknown.GetSpecifiedName())
+		var names []string
+		cmd.Flags().VisitAll(func(fl *pflag.Flag) { names = append(names, fl.Name) })
+		if s := nearest(unknown.GetSpecifiedName(), names); s != "" {
+			f.hint = fmt.Sprintf("did you mean --%s?", s)
+		}
+	}
+	return f
+}
+
+// nearest is the name within two edits of s, or "".
+func nearest(s string, names []string) string {
+	best, found := 3, ""
+	for _, n := range names {
+		if d := distance(s, n); d < best {
+			best, found = d, n
+		}
+	}
+	return found
+}
+
+// distance is the Levenshtein distance.
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := diagonal
+			if a[i] != b[j] {
+				cost = 1 + min(diagonal, row[j], row[j+1])
+			}
+			diagonal, row[j+1] = row[j+1], cost
+		}
+	}
+	return row[len(b)]
+}
+
+// choice is a flag value out of a closed list; anything else is refused with
+// the list and a suggestion.
+type choice struct {
+	value   string
+	options []string
+}
+
+// String is the value.
+func (c *choice) String() string { return c.value }
+
+// Type names the value in the help.
+func (c *choice) Type() string { return strings.Join(c.options, "|") }
+
+// Set takes one of the options.
+func (c *choice) Set(s string) error {
+	for _, o := range c.options {
+		if s == o {
+			c.value = s
+			return nil
+		}
+	}
+	if n := nearest(s, c.options); n != "" {
+		return fmt.Errorf("it is one of %s; did you mean %q?", strings.Join(c.options, ", "), n)
+	}
+	return fmt.Errorf("it is one of %s", strings.Join(c.options, ", "))
+}
+
+// outputFlag adds -o table|json to a command.
+func outputFlag(cmd *cobra.Command) *choice {
+	c := &choice{value: "table", options: []string{"table", "json"}}
+	cmd.Flags().VarP(c, "output", "o", "how to print data")
+	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(c.options, cobra.ShellCompDirectiveNoFileComp))
+	return c
+}

@@ -1,0 +1,83 @@
+// Command td is Terra Dourada: the server, its hidden children, and everything
+// a user needs to get receipts and to check them.
+//
+// Data goes to standard output; progress, logs and errors go to standard error.
+// Exit codes: 0 ok, 1 unexpected, 2 usage, 3 verdict negative, 4 not found,
+// 5 denied, 6 frozen, 7 unreachable, 8 configuration, 9 rate limited,
+// 130 interrupted.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/terradourada/td/internal/keyholder"
+	"github.com/terradourada/td/internal/prover"
+)
+
+func main() {
+	// The children are this very program; they come before everything else, so
+	// that nothing of the command line is ever near a key.
+	if status, ok := keyholder.RunChild(os.Args); ok {
+		os.Exit(status)
+	}
+	if status, ok := prover.RunChild(os.Args); ok {
+		os.Exit(status)
+	}
+	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// run is the whole program on given streams, as tests call it; it returns the
+// exit code.
+func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	root := newRoot(a)
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	cmd, err := root.ExecuteContextC(ctx)
+	if err == nil {
+		return exitOK
+	}
+	return a.report(ctx, cmd, err)
+}
+
+// app is what every command gets: its streams.
+type app struct {
+	stdin  io.Reader
+	stdout io.Writer
+	stderr io.Writer
+}
+
+func newRoot(a *app) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "td",
+		Short: "Turn an event into a proof anyone can check later",
+		Long: `Terra Dourada turns an event into a zero-knowledge proof that anyone can check
+later, without any key existing that could forge one tomorrow.
+
+Start with "td demo". For your own events: "td serve" in one terminal,
+"td submit" in another, and "td verify" anywhere, offline.`,
+		Example:       "  td demo\n  td serve\n  td submit --claim range/1 --params params.json --out receipts events.jsonl\n  td verify receipts/*.receipt.json",
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SetFlagErrorFunc(flagError)
+	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help"})
+	root.AddCommand(
+		serveCommand(a),
+		demoCommand(a),
+		versionCommand(a),
+	)
+	return root
+}

@@ -1,0 +1,250 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/terradourada/td/api"
+	"github.com/terradourada/td/internal/control"
+	"github.com/terradourada/td/internal/gate"
+	"github.com/terradourada/td/internal/journal"
+	"github.com/terradourada/td/internal/ledger"
+	"github.com/terradourada/td/internal/prover"
+	"github.com/terradourada/td/protocol"
+)
+
+// The types here fit the organs to the interfaces that gate and control
+// declare; none of them decides anything.
+
+// gateJournal is the journal as the gate sees it.
+type gateJournal struct{ *journal.Journal }
+
+func (j gateJournal) Accept(ctx context.Context, now time.Time, a *gate.Acceptance) (uint64, error) {
+	entry, err := j.Journal.Accept(ctx, now, &journal.Acceptance{
+		Leaf:         a.Leaf,
+		Claim:        a.Claim,
+		Scope:        a.Scope,
+		Nullifier:    a.Nullifier,
+		HasNullifier: a.HasNullifier,
+		ProofDigest:  a.ProofDigest,
+	})
+	if errors.Is(err, journal.ErrUnknown) {
+		return 0, errors.Join(gate.ErrUnknown, err)
+	}
+	return entry.Seq, err
+}
+
+func (j gateJournal) Accepted(ctx context.Context, id protocol.RequestID) (gate.Record, error) {
+	found, ok, err := j.Journal.Accepted(ctx, id)
+	return record(found.Entry, ok, err)
+}
+
+func (j gateJournal) ClaimLeaf(ctx context.Context, vk protocol.Digest) (gate.Record, error) {
+	return record(j.Journal.ClaimLeaf(ctx, vk))
+}
+
+func (j gateJournal) EpochLeaf(ctx context.Context, id protocol.EpochID) (gate.Record, error) {
+	return record(j.Journal.EpochLeaf(ctx, id))
+}
+
+func (j gateJournal) EpochLeafByKey(ctx context.Context, key [32]byte) (gate.Record, error) {
+	return record(j.Journal.EpochLeafByKey(ctx, key))
+}
+
+func (j gateJournal) Withdrawals(ctx context.Context, epoch protocol.EpochID, vk protocol.Digest) ([]gate.Record, error) {
+	entries, err := j.Journal.Withdrawals(ctx, epoch, vk)
+	records := make([]gate.Record, len(entries))
+	for i, e := range entries {
+		records[i] = gate.Record(e)
+	}
+	return records, err
+}
+
+func record(e journal.Entry, ok bool, err error) (gate.Record, error) {
+	if err == nil && !ok {
+		err = protocol.Fail(protocol.CodeNotFound, "no such leaf")
+	}
+	return gate.Record(e), err
+}
+
+// holds keeps the control state in memory; the journal's own transactions
+// decide. It is read again after every control leaf.
+type holds struct {
+	journal *journal.Journal
+	log     *slog.Logger
+	state   atomic.Pointer[journal.State]
+}
+
+func (h *holds) reload(ctx context.Context) error {
+	s, err := h.journal.State(ctx)
+	if err != nil {
+		return err
+	}
+	h.state.Store(&s)
+	return nil
+}
+
+// committed looks for control leaves among what the journal has just written.
+// A state that cannot be read holds everything until it can.
+func (h *holds) committed(entries []journal.Entry) {
+	for _, e := range entries {
+		if leaf, err := protocol.ParseLeaf(e.Leaf); err != nil || leaf.Body.LeafType() != protocol.LeafControl {
+			continue
+		}
+		if err := h.reload(context.Background()); err != nil {
+			h.log.Error("control state cannot be read; everything is held", "err", err)
+			h.state.Store(&journal.State{Sealed: true})
+		}
+		return
+	}
+}
+
+func (h *holds) held(op journal.Operation, vk protocol.Digest) bool {
+	s := h.state.Load()
+	return s == nil || s.Check(op, vk) != nil
+}
+
+func (h *holds) IssueHeld(vk protocol.Digest) bool  { return h.held(journal.Issue, vk) }
+func (h *holds) AcceptHeld(vk protocol.Digest) bool { return h.held(journal.Accept, vk) }
+func (h *holds) Writable() bool                     { return h.journal.Writable() }
+
+func (h *holds) retired(vk protocol.Digest) bool {
+	s := h.state.Load()
+	return s != nil && slices.Contains(s.Retired, vk)
+}
+
+// public is the control state as the API shows it.
+func (h *holds) public() (sealed bool, list []api.Hold) {
+	list = []api.Hold{}
+	s := h.state.Load()
+	if s == nil {
+		return true, list
+	}
+	for _, hold := range s.Holds {
+		p := api.Hold{Kind: "issue"}
+		if hold.Operation == journal.Accept {
+			p.Kind = "accept"
+		}
+		if hold.VK != (protocol.Digest{}) {
+			p.Claim = &hold.VK
+		}
+		list = append(list, p)
+	}
+	return s.Sealed, list
+}
+
+// gateLedger is the ledger as the gate sees it.
+type gateLedger struct{ *ledger.Ledger }
+
+func (l gateLedger) Await(ctx context.Context, seq uint64) (gate.Published, error) {
+	cp, err := l.Ledger.Await(ctx, seq)
+	return gate.Published(cp), err
+}
+
+func (l gateLedger) Proof(ctx context.Context, cp gate.Published, seq uint64) (string, error) {
+	return l.Ledger.Proof(ctx, ledger.Checkpoint(cp), seq)
+}
+
+// gateProver is the local pool as the gate sees it.
+type gateProver struct{ *prover.Pool }
+
+func (p gateProver) Prove(ctx context.Context, job *gate.Job) ([]byte, protocol.Tag, error) {
+	answer, err := p.Pool.Prove(ctx, &prover.Job{
+		Claim:      job.Statement.Claim(),
+		Params:     job.Statement.Params().Bytes(),
+		Commitment: job.Statement.Commitment(),
+		Inputs:     job.Inputs,
+		Assignment: job.Assignment,
+		Tag:        job.Tag,
+		Deadline:   job.Deadline,
+	})
+	return answer.Proof, answer.Tag, err
+}
+
+// gateEpochs is the epoch manager as the gate sees it.
+type gateEpochs struct{ *control.Manager }
+
+func (m gateEpochs) Active() (gate.Epoch, error) {
+	e, err := m.Manager.Active()
+	if err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+func (m gateEpochs) Find(id protocol.EpochID) (gate.Epoch, bool) {
+	e, ok := m.Manager.Find(id)
+	if !ok {
+		return nil, false
+	}
+	return e, true
+}
+
+// controlJournal is the journal as the epoch manager sees it.
+type controlJournal struct{ *journal.Journal }
+
+func (j controlJournal) Append(ctx context.Context, now time.Time, body protocol.LeafBody) (uint64, error) {
+	entry, err := j.Journal.Append(ctx, now, body)
+	return entry.Seq, err
+}
+
+func (j controlJournal) LastEpoch(ctx context.Context) (uint64, protocol.EpochID, error) {
+	number, err := j.LastEpochNumber(ctx)
+	if err != nil || number == 0 {
+		return 0, protocol.EpochID{}, err
+	}
+	entry, ok, err := j.EpochLeafByNumber(ctx, number)
+	if err != nil || !ok {
+		return 0, protocol.EpochID{}, errors.Join(errors.New("the last epoch has no leaf"), err)
+	}
+	leaf, err := protocol.ParseLeaf(entry.Leaf)
+	if err != nil {
+		return 0, protocol.EpochID{}, err
+	}
+	open, ok := leaf.Body.(*protocol.EpochOpen)
+	if !ok {
+		return 0, protocol.EpochID{}, errors.New("the last epoch's leaf is of another type")
+	}
+	return number, open.ID, nil
+}
+
+// controlLedger is the ledger as the epoch manager sees it.
+type controlLedger struct{ *ledger.Ledger }
+
+func (l controlLedger) SetSigner(s control.Signer, openSeq uint64) {
+	if s == nil {
+		l.Ledger.SetSigner(nil, 0)
+		return
+	}
+	l.Ledger.SetSigner(checkpointSigner{s}, openSeq)
+}
+
+func (l controlLedger) Await(ctx context.Context, seq uint64) error {
+	_, err := l.Ledger.Await(ctx, seq)
+	return err
+}
+
+// checkpointSigner is a signer as the ledger sees it.
+type checkpointSigner struct{ control.Signer }
+
+func (s checkpointSigner) Key() [32]byte { return s.CheckpointKey() }
+
+// ledgerSource is the journal as the ledger reads it.
+type ledgerSource struct{ *journal.Journal }
+
+func (s ledgerSource) Leaves(ctx context.Context, from uint64, most int) ([][]byte, error) {
+	entries, err := s.Journal.Leaves(ctx, from, most)
+	return leavesOf(entries), err
+}
+
+func leavesOf(entries []journal.Entry) [][]byte {
+	leaves := make([][]byte, len(entries))
+	for i, e := range entries {
+		leaves[i] = e.Leaf
+	}
+	return slices.Clip(leaves)
+}

@@ -1,0 +1,187 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"math"
+	"time"
+
+	"github.com/terradourada/td/api"
+	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/control"
+	"github.com/terradourada/td/internal/journal"
+	"github.com/terradourada/td/protocol"
+)
+
+// records reads the journal for the public API. It asks neither control nor an
+// epoch: reading goes on during a freeze.
+type records struct {
+	journal *journal.Journal
+	control *control.Manager
+	holds   *holds
+}
+
+// Claims lists every verifying key in the log, in log order.
+func (r *records) Claims(ctx context.Context) ([]api.Claim, error) {
+	entries, err := r.journal.ClaimLeaves(ctx)
+	if err != nil {
+		return nil, err
+	}
+	claims := make([]api.Claim, 0, len(entries))
+	for _, e := range entries {
+		leaf, body, err := bodyOf[*protocol.ClaimLeaf](e)
+		if err != nil {
+			return nil, err
+		}
+		c := api.Claim{
+			Fingerprint: protocol.VKFingerprint(body.ClaimID, body.List, body.SRS, body.VK),
+			Claim:       body.ClaimID,
+			Index:       leaf.Seq,
+		}
+		c.Retired = r.holds.retired(c.Fingerprint)
+		if id, err := claim.ParseID(body.ClaimID); err == nil && id != claim.Group {
+			c.Gates = claim.Gates(id)
+		}
+		if body.List != (protocol.ListID{}) {
+			c.List = &body.List
+		}
+		claims = append(claims, c)
+	}
+	return claims, nil
+}
+
+// Epochs lists at most most epochs, newest first.
+func (r *records) Epochs(ctx context.Context, most int) ([]api.Epoch, error) {
+	entries, err := r.journal.EpochLeaves(ctx, math.MaxInt64, most)
+	if err != nil {
+		return nil, err
+	}
+	epochs := make([]api.Epoch, 0, len(entries))
+	for _, e := range entries {
+		epoch, err := r.epoch(ctx, e)
+		if err != nil {
+			return nil, err
+		}
+		epoch.PublicKey = nil
+		epochs = append(epochs, epoch)
+	}
+	return epochs, nil
+}
+
+// Epoch finds one epoch with its public key.
+func (r *records) Epoch(ctx context.Context, number uint64) (api.Epoch, error) {
+	e, err := r.epochEntry(ctx, number)
+	if err != nil {
+		return api.Epoch{}, err
+	}
+	return r.epoch(ctx, e)
+}
+
+// Issued lists the digests behind the root of a closed epoch.
+func (r *records) Issued(ctx context.Context, number uint64) ([]protocol.Digest, error) {
+	e, err := r.epochEntry(ctx, number)
+	if err != nil {
+		return nil, err
+	}
+	epoch, err := r.epoch(ctx, e)
+	if err != nil {
+		return nil, err
+	}
+	if epoch.Close == nil || epoch.Close.Reason == protocol.CloseLost.String() {
+		return nil, protocol.Fail(protocol.CodeNotFound, "the digests of this epoch are not published: it is open, or was lost")
+	}
+	return r.journal.Issued(ctx, epoch.ID)
+}
+
+// Status describes the whole.
+func (r *records) Status(ctx context.Context) (api.Status, error) {
+	size, err := r.journal.Size(ctx)
+	if err != nil {
+		return api.Status{}, err
+	}
+	claims, err := r.Claims(ctx)
+	if err != nil {
+		return api.Status{}, err
+	}
+	s := api.Status{Origin: r.journal.Origin(), Size: size, Version: version}
+	for _, c := range claims {
+		if !c.Retired {
+			s.Claims++
+		}
+	}
+	s.Sealed, s.Holds = r.holds.public()
+	if e, err := r.control.Active(); err == nil {
+		s.Epoch = &api.EpochRef{Number: e.Number(), ID: e.ID()}
+	}
+	return s, nil
+}
+
+func (r *records) epochEntry(ctx context.Context, number uint64) (journal.Entry, error) {
+	var e journal.Entry
+	ok, err := false, error(nil)
+	if number <= math.MaxInt64 {
+		e, ok, err = r.journal.EpochLeafByNumber(ctx, number)
+	}
+	if err == nil && !ok {
+		err = protocol.Fail(protocol.CodeNotFound, "no epoch has this number")
+	}
+	return e, err
+}
+
+func (r *records) epoch(ctx context.Context, e journal.Entry) (api.Epoch, error) {
+	leaf, body, err := bodyOf[*protocol.EpochOpen](e)
+	if err != nil {
+		return api.Epoch{}, err
+	}
+	epoch := api.Epoch{
+		Number:        body.Number,
+		ID:            body.ID,
+		Instance:      body.Instance,
+		Index:         leaf.Seq,
+		OpenedAt:      leafTime(leaf),
+		PublicKey:     body.PublicKey[:],
+		CheckpointKey: body.CheckpointKey,
+		Build:         body.Build,
+		SignerGrade:   body.SignerGrade,
+		TaggerGrade:   body.TaggerGrade,
+		Posture:       body.Posture,
+	}
+	if body.Previous != (protocol.EpochID{}) {
+		epoch.Previous = &body.Previous
+	}
+	closed, ok, err := r.journal.EpochCloseLeaf(ctx, body.ID)
+	if err != nil || !ok {
+		return epoch, err
+	}
+	end, how, err := bodyOf[*protocol.EpochClose](closed)
+	if err != nil {
+		return api.Epoch{}, err
+	}
+	epoch.Close = &api.EpochClose{
+		Reason:      how.Reason.String(),
+		Index:       end.Seq,
+		ClosedAt:    leafTime(end),
+		Issued:      how.Issued,
+		Accepted:    how.Accepted,
+		Rejected:    how.Rejected,
+		Expired:     how.Expired,
+		Invalidated: how.Invalidated,
+		Root:        how.Root,
+	}
+	return epoch, nil
+}
+
+// bodyOf parses an entry that must be of one type.
+func bodyOf[B protocol.LeafBody](e journal.Entry) (protocol.Leaf, B, error) {
+	leaf, err := protocol.ParseLeaf(e.Leaf)
+	if err != nil {
+		return leaf, *new(B), protocol.Wrap(protocol.CodeInternal, "", err)
+	}
+	body, ok := leaf.Body.(B)
+	if !ok {
+		return leaf, body, protocol.Wrap(protocol.CodeInternal, "", errors.New("a leaf is not of the type the journal says"))
+	}
+	return leaf, body, nil
+}
+
+func leafTime(l protocol.Leaf) time.Time { return time.UnixMilli(int64(l.Time)).UTC() }

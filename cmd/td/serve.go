@@ -1,0 +1,293 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/config"
+	"github.com/terradourada/td/internal/ledger"
+	"github.com/terradourada/td/internal/server"
+	"github.com/terradourada/td/protocol"
+	"github.com/terradourada/td/receipt"
+)
+
+func serveCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the server",
+		Long: `Runs the core with its signer, tagger and prover. Nothing has to be configured:
+it listens on loopback and keeps journal and ledger in the data directory. No
+key, tag, signature or event content is ever in there.
+
+Ctrl-C or SIGTERM stops it in order: requests in work end, the epoch is closed,
+the last checkpoint is published, and the keys are gone.`,
+		Example: "  td serve\n  td serve --listen 127.0.0.1:9000 --data ./data\n  td serve --group members.json",
+		Args:    cobra.NoArgs,
+	}
+	configFlags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		cfg, err := loadConfig(cmd)
+		if err != nil {
+			return err
+		}
+		return a.serve(cmd.Context(), cfg)
+	}
+	return cmd
+}
+
+// configFlags gives a command one flag for each setting, and --config.
+func configFlags(cmd *cobra.Command) {
+	cmd.Flags().String("config", "", "configuration file; default config.toml in the data directory, if it is there")
+	for _, f := range config.Flags() {
+		usage := f.Usage
+		if f.Default != "" && !f.Bool {
+			usage += fmt.Sprintf(" (default %s)", f.Default)
+		}
+		switch {
+		case f.List:
+			cmd.Flags().StringArray(f.Name, nil, usage+"; may be given several times")
+		case f.Bool:
+			cmd.Flags().Bool(f.Name, false, usage)
+		default:
+			cmd.Flags().String(f.Name, "", usage)
+		}
+	}
+}
+
+// loadConfig reads what the user has set on the command line, the environment
+// and the file.
+func loadConfig(cmd *cobra.Command) (*config.Config, error) {
+	flags := map[string]string{}
+	cmd.Flags().Visit(func(f *pflag.Flag) {
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			flags[f.Name] = strings.Join(list.GetSlice(), ",")
+			return
+		}
+		flags[f.Name] = f.Value.String()
+	})
+	delete(flags, "output")
+	delete(flags, "origins")
+	cfg, err := config.Load(os.Environ(), flags)
+	var fault *config.Error
+	if errors.As(err, &fault) {
+		return nil, fail(exitConfig, fault.Error(), fault.Hint)
+	}
+	return cfg, err
+}
+
+// serve runs the server until ctx ends.
+func (a *app) serve(ctx context.Context, cfg *config.Config) error {
+	log := newLogger(a.stderr, cfg)
+	for _, note := range cfg.Notes() {
+		log.Warn("configuration", "note", note)
+	}
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return fail(exitConfig, fmt.Sprintf("the data directory cannot be made: %v", err), "--data names another one")
+	}
+	lists, err := readLists(cfg.Group)
+	if err != nil {
+		return err
+	}
+	listener, err := listen(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	defer listener.Close()
+	claims, err := loadClaims(lists)
+	if err != nil {
+		return fmt.Errorf("self-test: %w", err)
+	}
+	c, err := openCore(ctx, cfg, log, claims)
+	if err != nil {
+		return err
+	}
+	err = a.serveHTTP(ctx, c, listener, lists)
+	return errors.Join(err, c.close())
+}
+
+// serveHTTP serves until ctx ends or an organ dies, then lets requests in work
+// end.
+func (a *app) serveHTTP(ctx context.Context, c *core, listener net.Listener, lists []*claim.List) error {
+	verify, err := c.verifyOptions(ctx, lists)
+	if err != nil {
+		return err
+	}
+	cfg := server.Config{
+		Gate:        c.gate,
+		Records:     &records{journal: c.journal, control: c.control, holds: c.holds},
+		Ledger:      c.ledger,
+		Verify:      verify,
+		Log:         c.log,
+		BodyTimeout: c.cfg.BodyTimeout,
+	}
+	srv := server.HTTPServer(cfg, server.New(cfg))
+	served := make(chan error, 1)
+	go func() { served <- srv.Serve(listener) }()
+	a.announce(c, listener)
+	died, stop := c.anyDone()
+	defer stop()
+	select {
+	case <-ctx.Done():
+		c.log.Info("stopping", "grace_ms", c.cfg.ShutdownGrace.Milliseconds())
+	case err = <-served:
+		return fmt.Errorf("listener: %w", err)
+	case o := <-died:
+		err = fmt.Errorf("%s ended by itself: %w", o.name, orUnknown(o.err))
+	}
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.cfg.ShutdownGrace)
+	defer cancel()
+	if srv.Shutdown(grace) != nil {
+		c.log.Warn("requests were still in work when the grace ended")
+		_ = srv.Close() // what is still open has had its time
+	}
+	return err
+}
+
+func orUnknown(err error) error {
+	if err == nil {
+		return errors.New("no reason given")
+	}
+	return err
+}
+
+// announce says where the server is and what to do next. Scripts wait for the
+// line that begins with "td: ready".
+func (a *app) announce(c *core, listener net.Listener) {
+	scheme := "http"
+	if c.cfg.TLSCert != "" {
+		scheme = "https"
+	}
+	url := scheme + "://" + listener.Addr().String()
+	fmt.Fprintf(a.stderr, "td: log %s, data in %s\n", c.journal.Origin(), c.cfg.Data)
+	if cp, ok := c.ledger.Latest(); ok {
+		fmt.Fprintf(a.stderr, "td: checkpoint of size %d; clients pin it when they submit, or from %s/checkpoint\n", cp.Size, url)
+	}
+	fmt.Fprintf(a.stderr, "td: next, in another terminal: td submit --server %s --claim open/1 --out receipts event.json\n", url)
+	fmt.Fprintf(a.stderr, "%s%s\n", readyLine, url)
+}
+
+// verifyOptions let the server judge receipts of its own log: what it has
+// published, and what is consistent with that, is pinned.
+func (c *core) verifyOptions(ctx context.Context, lists []*claim.List) (receipt.Options, error) {
+	trust, err := receipt.OpenTrust(filepath.Join(c.cfg.Data, "trust"))
+	if err != nil {
+		return receipt.Options{}, err
+	}
+	o := receipt.Options{Trust: trust, Log: ownLog{c.ledger}, Lists: receipt.NewLists(lists...)}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	cp, err := c.ledger.Await(ctx, 0)
+	if err != nil {
+		return o, fmt.Errorf("first checkpoint: %w", err)
+	}
+	published, err := receipt.ParseCheckpoint(string(cp.Note), cp.Key)
+	if err != nil {
+		return o, err
+	}
+	return o, trust.Pin(ctx, published, o.Log, time.Now())
+}
+
+// ownLog shows consistency from the server's own tiles.
+type ownLog struct{ ledger *ledger.Ledger }
+
+// Consistency is the proof between two sizes of the log.
+func (l ownLog) Consistency(ctx context.Context, from, to uint64) ([][32]byte, error) {
+	return l.ledger.Consistency(ctx, from, to)
+}
+
+// readLists reads the member lists named on the command line.
+func readLists(paths []string) ([]*claim.List, error) {
+	var lists []*claim.List
+	seen := map[protocol.ListID]string{}
+	for _, path := range paths {
+		l, err := readList(path)
+		if err != nil {
+			return nil, err
+		}
+		if other, twice := seen[l.ID()]; twice {
+			return nil, fail(exitConfig, fmt.Sprintf("%s and %s are the same member list", other, path), "")
+		}
+		seen[l.ID()] = path
+		lists = append(lists, l)
+	}
+	return lists, nil
+}
+
+func readList(path string) (*claim.List, error) {
+	b, err := readFile(path, 1<<20)
+	if err != nil {
+		return nil, err
+	}
+	l, err := claim.ParseList(b)
+	if err != nil {
+		return nil, fail(exitConfig, fmt.Sprintf("%s is not a member list: %s", path, orElse(protocol.DetailOf(err), err.Error())), "td claims list-file writes one")
+	}
+	return l, nil
+}
+
+// readFile reads a file of bounded size.
+func readFile(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fail(exitNotFound, fmt.Sprintf("%s does not exist", path), "")
+	}
+	if err != nil {
+		return nil, fail(exitUnexpected, fmt.Sprintf("%s cannot be read: %v", path, err), "")
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, fail(exitUnexpected, fmt.Sprintf("%s cannot be read: %v", path, err), "")
+	}
+	if int64(len(b)) > limit {
+		return nil, fail(exitUsage, fmt.Sprintf("%s is larger than %d bytes", path, limit), "")
+	}
+	return b, nil
+}
+
+// listen opens the public listener, with TLS if it is configured.
+func listen(ctx context.Context, cfg *config.Config) (net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", cfg.Listen)
+	if err != nil {
+		return nil, fail(exitConfig, fmt.Sprintf("cannot listen on %s: %v", cfg.Listen, err), "--listen names another address; port 0 takes any free one")
+	}
+	if cfg.TLSCert == "" {
+		return l, nil
+	}
+	cert, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
+	if err != nil {
+		return nil, errors.Join(fail(exitConfig, fmt.Sprintf("the TLS certificate does not load: %v", err), ""), l.Close())
+	}
+	return tls.NewListener(l, &tls.Config{
+		Certificates: []tls.Certificate{cert},
+		MinVersion:   tls.VersionTLS13,
+		NextProtos:   []string{"http/1.1"},
+	}), nil
+}
+
+// newLogger is the log of the server on standard error.
+func newLogger(w io.Writer, cfg *config.Config) *slog.Logger {
+	var level slog.Level
+	if level.UnmarshalText([]byte(cfg.LogLevel)) != nil {
+		level = slog.LevelInfo // config has checked the word
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if cfg.LogFormat == "json" {
+		return slog.New(slog.NewJSONHandler(w, options))
+	}
+	return slog.New(slog.NewTextHandler(w, options))
+}

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+
+	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/protocol"
+)
+
+// version is the release; a build from a checkout adds its commit.
+const version = "0.1.0-dev"
+
+type versionInfo struct {
+	Version  string          `json:"version"`
+	Commit   string          `json:"commit,omitempty"`
+	Modified bool            `json:"modified,omitempty"`
+	Protocol int             `json:"protocol"`
+	SRS      protocol.Digest `json:"srs"`
+	Go       string          `json:"go"`
+}
+
+func currentVersion() versionInfo {
+	v := versionInfo{Version: version, Protocol: protocol.Version, SRS: claim.SRSDigest(), Go: runtime.Version()}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		for _, s := range info.Settings {
+			switch s.Key {
+			case "vcs.revision":
+				v.Commit = s.Value
+			case "vcs.modified":
+				v.Modified = s.Value == "true"
+			}
+		}
+	}
+	return v
+}
+
+func versionCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "version",
+		Short:   "Print the version, the protocol and the reference string it verifies under",
+		Example: "  td version\n  td version -o json",
+		Args:    cobra.NoArgs,
+	}
+	output := outputFlag(cmd)
+	cmd.RunE = func(*cobra.Command, []string) error {
+		v := currentVersion()
+		if output.value == "json" {
+			return json.NewEncoder(a.stdout).Encode(v)
+		}
+		_, err := fmt.Fprintf(a.stdout, "td %s\nprotocol TD/%d\nsrs %s\n%s\n", v.Version, v.Protocol, v.SRS, v.Go)
+		return err
+	}
+	return cmd
+}

@@ -1,0 +1,73 @@
+package receipt
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/protocol"
+)
+
+// Member lists in a trust store are files lists/<list id>.json: whoever keeps
+// one vouches that it is the electorate he means. A list's id is a hash of all
+// it says, so that a file can be left out but not changed unnoticed.
+const listsDir = "lists"
+
+// maxListFile bounds a list file, in bytes.
+const maxListFile = 1 << 20
+
+// AddList keeps a member list, so that receipts of group/1 verify on this
+// machine without naming it each time.
+func (t *TrustStore) AddList(l *claim.List) error {
+	dir := filepath.Join(t.dir, listsDir)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("trust store: %w", err)
+	}
+	path := filepath.Join(dir, l.ID().String()+".json")
+	if _, err := os.Stat(path); err == nil {
+		return nil
+	}
+	return t.write(path, string(l.Encode()), os.Rename)
+}
+
+// Lists reads the member lists that were kept. A file that is not the list its
+// name says is an error: somebody has been at the store.
+func (t *TrustStore) Lists() ([]*claim.List, error) {
+	files, err := os.ReadDir(filepath.Join(t.dir, listsDir))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("trust store: %w", err)
+	}
+	var lists []*claim.List
+	for _, f := range files {
+		name, isList := strings.CutSuffix(f.Name(), ".json")
+		id, err := protocol.ParseListID(name)
+		if !isList || err != nil {
+			continue // a temporary file, or none of ours
+		}
+		l, err := t.readList(f.Name())
+		if err != nil || l.ID() != id {
+			return nil, fmt.Errorf("trust store: %s is not the member list its name says", filepath.Join(t.dir, listsDir, f.Name()))
+		}
+		lists = append(lists, l)
+	}
+	return lists, nil
+}
+
+func (t *TrustStore) readList(name string) (*claim.List, error) {
+	path := filepath.Join(t.dir, listsDir, name)
+	info, err := os.Stat(path)
+	if err != nil || info.Size() > maxListFile {
+		return nil, errors.New("unreadable")
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return claim.ParseList(b)
+}
