@@ -80,6 +80,9 @@
 // [MaxRecorded] checkpoints the smaller half is dropped; receipts under those
 // need the log to show consistency.
 //
+// The directory lists, beside these files, keeps member lists as
+// "<list id>.json"; whoever puts one there vouches for the electorate.
+//
 // The first checkpoint of a log is believed, each later one must be consistent
 // with the newest recorded, by a proof from the log itself. A log that ever
 // shows another history is refused with a [SplitViewError].

@@ -22,11 +22,11 @@ const (
 	goldenPolicy  = "testdata/policy.txt"
 )
 
-func read(t testing.TB, file string) []byte {
-	t.Helper()
+func read(tb testing.TB, file string) []byte {
+	tb.Helper()
 	b, err := os.ReadFile(file)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return b
 }
@@ -61,6 +61,7 @@ func TestGolden(t *testing.T) {
 }
 
 func writeGolden(t *testing.T) {
+	t.Helper()
 	s := newScene(t)
 	alice := cosigner(t, "cosigner.example")
 	before := s.other

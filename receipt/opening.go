@@ -2,6 +2,7 @@ package receipt
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 
@@ -68,7 +69,7 @@ func (o *Opening) check() error {
 }
 
 // Format answers "redacted" to every verb.
-func (Opening) Format(f fmt.State, _ rune) { fmt.Fprint(f, redacted) }
+func (Opening) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
 // LogValue answers "redacted".
 func (Opening) LogValue() slog.Value { return slog.StringValue(redacted) }

@@ -174,8 +174,8 @@ func TestTamperedLogTexts(t *testing.T) {
 		"short hash":          {replace(lines[2], "AAAA"), "leaf", ""},
 		"too many hashes":     {replace(lines[2]+"\n", strings.Repeat(lines[2]+"\n", 64)), "leaf", ""},
 		"line end CRLF":       {replace("@v1\n", "@v1\r\n"), "leaf", "leaf"},
-		"no checkpoint":       {func(s string) string { return s[:strings.Index(s, "\n\n")+1] }, "leaf", "leaf"},
-		"empty checkpoint":    {func(s string) string { return s[:strings.Index(s, "\n\n")+2] }, "leaf", "leaf"},
+		"no checkpoint":       {func(s string) string { return s[:checkpointAt(s)-1] }, "leaf", "leaf"},
+		"empty checkpoint":    {func(s string) string { return s[:checkpointAt(s)] }, "leaf", "leaf"},
 		"another origin":      {replace("\n"+testOrigin+"\n", "\nterradourada/ffffffffffffffff\n"), "leaf", "checkpoint"},
 		"origin with escape":  {replace("\n"+testOrigin+"\n", "\n\u009b31m\n"), "leaf", "leaf"},
 		"origin with plus":    {replace("\n"+testOrigin+"\n", "\na+b\n"), "leaf", "leaf"},
@@ -189,8 +189,8 @@ func TestTamperedLogTexts(t *testing.T) {
 		"signature changed":   {func(s string) string { return s[:len(s)-10] + swap(s[len(s)-10]) + s[len(s)-9:] }, "leaf", "checkpoint"},
 		"signature low bits":  {func(s string) string { return lowBits(s[:len(s)-1]) + "\n" }, "leaf", "leaf"},
 		"signature cut":       {func(s string) string { return s[:len(s)-1] }, "leaf", "leaf"},
-		"no signature":        {func(s string) string { return s[:strings.Index(s, "—")] }, "leaf", "leaf"},
-		"many signatures":     {func(s string) string { return s + strings.Repeat(s[strings.Index(s, "—"):], 32) }, "leaf", "leaf"},
+		"no signature":        {func(s string) string { return s[:signatures(s)] }, "leaf", "leaf"},
+		"many signatures":     {func(s string) string { return s + strings.Repeat(s[signatures(s):], 32) }, "leaf", "leaf"},
 		"trailing text":       {func(s string) string { return s + "x" }, "leaf", "leaf"},
 		"trailing empty line": {func(s string) string { return s + "\n" }, "leaf", "leaf"},
 		"not UTF-8":           {func(s string) string { return s[:len(s)-1] + "\xff\n" }, "leaf", "leaf"},
@@ -285,3 +285,7 @@ func swap(c byte) string {
 	}
 	return "A"
 }
+
+// signatures and checkpointAt are where these parts of a log text begin.
+func signatures(log string) int   { return max(0, strings.Index(log, "—")) }
+func checkpointAt(log string) int { return max(0, strings.Index(log, "\n\n")) + 2 }

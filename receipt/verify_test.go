@@ -23,37 +23,37 @@ var now = time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)
 var steps = []string{"leaf", "statement", "context", "proof", "binding", "inclusion", "checkpoint", "identity"}
 
 // pinned gives options that have recorded the checkpoint of r.
-func pinned(t testing.TB, r *receipt.Receipt) receipt.Options {
-	t.Helper()
-	o := receipt.Options{Trust: openTrust(t, t.TempDir())}
-	pin(t, o.Trust, r, nil)
+func pinned(tb testing.TB, r *receipt.Receipt) receipt.Options {
+	tb.Helper()
+	o := receipt.Options{Trust: openTrust(tb, tb.TempDir())}
+	pin(tb, o.Trust, r, nil)
 	return o
 }
 
-func openTrust(t testing.TB, dir string) *receipt.TrustStore {
-	t.Helper()
+func openTrust(tb testing.TB, dir string) *receipt.TrustStore {
+	tb.Helper()
 	trust, err := receipt.OpenTrust(dir)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return trust
 }
 
-func pin(t testing.TB, trust *receipt.TrustStore, r *receipt.Receipt, log receipt.Log) {
-	t.Helper()
+func pin(tb testing.TB, trust *receipt.TrustStore, r *receipt.Receipt, log receipt.Log) {
+	tb.Helper()
 	c, err := r.Checkpoint()
 	if err != nil {
-		t.Fatalf("Checkpoint: %v", err)
+		tb.Fatalf("Checkpoint: %v", err)
 	}
 	if err := trust.Pin(context.Background(), c, log, now); err != nil {
-		t.Fatalf("Pin: %v", err)
+		tb.Fatalf("Pin: %v", err)
 	}
 }
 
 // verify checks what holds of every report: all steps in order, and a verdict
 // that follows from them.
-func verify(t testing.TB, r *receipt.Receipt, o receipt.Options) *receipt.Report {
-	t.Helper()
+func verify(tb testing.TB, r *receipt.Receipt, o receipt.Options) *receipt.Report {
+	tb.Helper()
 	p := receipt.Verify(context.Background(), r, o)
 	var names []string
 	firstFailed := ""
@@ -63,39 +63,39 @@ func verify(t testing.TB, r *receipt.Receipt, o receipt.Options) *receipt.Report
 			firstFailed = s.Step
 		}
 		if s.Detail == "" {
-			t.Errorf("step %s has no detail", s.Step)
+			tb.Errorf("step %s has no detail", s.Step)
 		}
 		if strings.HasPrefix(s.Detail, "not checked") && s.OK {
-			t.Errorf("step %s is ok but was not checked", s.Step)
+			tb.Errorf("step %s is ok but was not checked", s.Step)
 		}
 	}
 	if diff := cmp.Diff(steps, names); diff != "" {
-		t.Errorf("steps (-want +got):\n%s", diff)
+		tb.Errorf("steps (-want +got):\n%s", diff)
 	}
 	if p.FailedStep != firstFailed || (p.Verdict == receipt.Invalid) != (firstFailed != "") {
-		t.Errorf("verdict %q, failed step %q do not follow from the steps; first failed is %q", p.Verdict, p.FailedStep, firstFailed)
+		tb.Errorf("verdict %q, failed step %q do not follow from the steps; first failed is %q", p.Verdict, p.FailedStep, firstFailed)
 	}
 	if p.OK && p.Verdict == receipt.Invalid {
-		t.Error("an invalid receipt is ok")
+		tb.Error("an invalid receipt is ok")
 	}
 	return p
 }
 
-func wantValid(t testing.TB, p *receipt.Report) {
-	t.Helper()
+func wantValid(tb testing.TB, p *receipt.Report) {
+	tb.Helper()
 	if !p.OK || p.Verdict != receipt.Valid {
-		t.Errorf("got verdict %q, want valid; report %+v", p.Verdict, p)
+		tb.Errorf("got verdict %q, want valid; report %+v", p.Verdict, p)
 	}
 }
 
-func wantFailed(t testing.TB, p *receipt.Report, step, detail string) {
-	t.Helper()
+func wantFailed(tb testing.TB, p *receipt.Report, step, detail string) {
+	tb.Helper()
 	if p.OK || p.Verdict != receipt.Invalid || p.FailedStep != step {
-		t.Fatalf("got verdict %q at step %q, want invalid at %q; report %+v", p.Verdict, p.FailedStep, step, p)
+		tb.Fatalf("got verdict %q at step %q, want invalid at %q; report %+v", p.Verdict, p.FailedStep, step, p)
 	}
 	for _, s := range p.Steps {
 		if s.Step == step && !strings.Contains(s.Detail, detail) {
-			t.Errorf("step %s says %q, want something about %q", step, s.Detail, detail)
+			tb.Errorf("step %s says %q, want something about %q", step, s.Detail, detail)
 		}
 	}
 }
@@ -347,10 +347,12 @@ func TestGroup(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a := w.accept(e, council, job{mode: protocol.ModePull, params: string(params), event: `{"vote":"yes"}`,
+	a := w.accept(e, council, job{
+		mode: protocol.ModePull, params: string(params), event: `{"vote":"yes"}`,
 		commit: func(p *claim.Params, event []byte, blind protocol.Element) (protocol.Commitment, *claim.Assignment, error) {
 			return claim.CommitMember(p, event, blind, list, me)
-		}})
+		},
+	})
 	r := w.receipt(a, e)
 	o := pinned(t, r)
 	t.Run("without the list", func(t *testing.T) {
@@ -387,10 +389,12 @@ func TestGroup(t *testing.T) {
 		fake, _ := claim.KnownKey(claim.Open)
 		council := w.registerKey(claim.Group, list.ID(), fake.Encode(), claim.SRSDigest())
 		e := w.openEpoch(nil, 0)
-		a := w.accept(e, council, job{params: string(params), event: `{"vote":"yes"}`,
+		a := w.accept(e, council, job{
+			params: string(params), event: `{"vote":"yes"}`,
 			commit: func(p *claim.Params, event []byte, blind protocol.Element) (protocol.Commitment, *claim.Assignment, error) {
 				return claim.CommitMember(p, event, blind, list, me)
-			}})
+			},
+		})
 		r := w.receipt(a, e)
 		o := pinned(t, r)
 		o.Lists = receipt.NewLists(list)
@@ -488,15 +492,15 @@ func TestDishonestLeaves(t *testing.T) {
 
 // pinnedLog records the present checkpoint of a log directly, for receipts whose
 // log part is refused.
-func pinnedLog(t testing.TB, w *world, e *epochKey) receipt.Options {
-	t.Helper()
+func pinnedLog(tb testing.TB, w *world, e *epochKey) receipt.Options {
+	tb.Helper()
 	c, err := receipt.ParseCheckpoint(string(w.checkpoint(w.size(), w.signer(e))), e.open.CheckpointKey)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	o := receipt.Options{Trust: openTrust(t, t.TempDir())}
+	o := receipt.Options{Trust: openTrust(tb, tb.TempDir())}
 	if err := o.Trust.Pin(context.Background(), c, nil, now); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return o
 }

@@ -44,9 +44,9 @@ type epochKey struct {
 	key   ed25519.PrivateKey
 }
 
-func newWorld(t testing.TB) *world {
-	t.Helper()
-	return &world{t: t, origin: testOrigin}
+func newWorld(tb testing.TB) *world {
+	tb.Helper()
+	return &world{t: tb, origin: testOrigin}
 }
 
 func (w *world) ReadHashes(indexes []int64) ([]tlog.Hash, error) {
@@ -241,15 +241,15 @@ func (w *world) checkpoint(size uint64, signers ...note.Signer) []byte {
 
 func (w *world) signer(e *epochKey) note.Signer { return noteSigner(w.t, w.origin, e.key) }
 
-func noteSigner(t testing.TB, name string, key ed25519.PrivateKey) note.Signer {
-	t.Helper()
+func noteSigner(tb testing.TB, name string, key ed25519.PrivateKey) note.Signer {
+	tb.Helper()
 	vkey, err := note.NewEd25519VerifierKey(name, key.Public().(ed25519.PublicKey))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	v, err := note.NewVerifier(vkey)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return ed25519Signer{v, key}
 }
@@ -341,8 +341,9 @@ func (*failer) Fatalf(format string, args ...any) {
 	panic(fmt.Sprintf(format, args...))
 }
 
-func newScene(t testing.TB) *scene {
-	s := &scene{world: newWorld(t)}
+func newScene(tb testing.TB) *scene {
+	tb.Helper()
+	s := &scene{world: newWorld(tb)}
 	open, ranges, record := s.register(claim.Open), s.register(claim.Range), s.register(claim.RecordEquals)
 	s.first = s.openEpoch(nil, 0)
 	s.open = s.accept(s.first, open, openJob)
@@ -357,11 +358,11 @@ func newScene(t testing.TB) *scene {
 	return s
 }
 
-func newKey(t testing.TB) ed25519.PrivateKey {
-	t.Helper()
+func newKey(tb testing.TB) ed25519.PrivateKey {
+	tb.Helper()
 	_, key, err := ed25519.GenerateKey(nil)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return key
 }
