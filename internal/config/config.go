@@ -152,7 +152,7 @@ func readBounded(path string) ([]byte, error) {
 	if !info.Mode().IsRegular() || info.Size() > maxFile {
 		return nil, fmt.Errorf("it is not a file of at most %d bytes", maxFile)
 	}
-	return os.ReadFile(path)
+	return os.ReadFile(filepath.Clean(path))
 }
 
 // reason is an error without the names of the program's own operations.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,9 @@ import (
 )
 
 var home = []string{"HOME=/home/maria"}
+
+// with is an environment with more variables.
+func with(more ...string) []string { return slices.Concat(home, more) }
 
 func write(t *testing.T, text string) string {
 	t.Helper()
@@ -42,7 +46,7 @@ func TestDefaults(t *testing.T) {
 		c.Data != "/home/maria/.local/state/terradourada" || c.Socket != c.Data+"/admin.sock" || c.AllowInsecureListen {
 		t.Errorf("defaults: %+v", c)
 	}
-	c = load(t, append(home, "XDG_STATE_HOME=/state"), nil)
+	c = load(t, with("XDG_STATE_HOME=/state"), nil)
 	if c.Data != "/state/terradourada" || c.Source("data") != "default" {
 		t.Errorf("data is %s from %s", c.Data, c.Source("data"))
 	}
@@ -68,7 +72,7 @@ allow_insecure_listen = true
 log_level = "warn"
 origin = "example.org/log"
 `)
-	environ := append(home, "TD_CONFIG="+path, "TD_MAX_SESSIONS=2000", "TD_LOG_LEVEL=error", "TD_ORIGIN=", "TD_GROUP=")
+	environ := with("TD_CONFIG="+path, "TD_MAX_SESSIONS=2000", "TD_LOG_LEVEL=error", "TD_ORIGIN=", "TD_GROUP=")
 	c := load(t, environ, map[string]string{"log-level": "debug", "prover": "none"})
 	for key, want := range map[string][2]any{
 		"listen":         {c.Listen, "127.0.0.1:1111"},
@@ -106,10 +110,12 @@ func TestFileInData(t *testing.T) {
 	if c := load(t, home, map[string]string{"data": dir}); c.MaxLag != 9 || c.Data != dir {
 		t.Errorf("max_lag is %d, data %s", c.MaxLag, c.Data)
 	}
-	if c := load(t, append(home, "TD_DATA="+dir), nil); c.MaxLag != 9 {
+	if c := load(t, with("TD_DATA="+dir), nil); c.MaxLag != 9 {
 		t.Errorf("max_lag is %d", c.MaxLag)
 	}
-	os.WriteFile(path, []byte("data = \"/elsewhere\"\n"), 0o600)
+	if err := os.WriteFile(path, []byte("data = \"/elsewhere\"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	refuse(t, home, map[string]string{"data": dir}, path+":1", "cannot name the data directory")
 	if c := load(t, home, map[string]string{"config": path}); c.Data != "/elsewhere" {
 		t.Errorf("data is %s", c.Data)
@@ -119,7 +125,7 @@ func TestFileInData(t *testing.T) {
 // goNames is what no message may show.
 var goNames = regexp.MustCompile(`config\.|\*|struct|int64|uint|\bnil\b|reflect|strconv|parsing|toml:|goroutine|%!`)
 
-func refuse(t *testing.T, environ []string, flags map[string]string, wants ...string) *config.Error {
+func refusal(t *testing.T, environ []string, flags map[string]string, wants ...string) *config.Error {
 	t.Helper()
 	_, err := config.Load(environ, flags)
 	var e *config.Error
@@ -140,6 +146,11 @@ func refuse(t *testing.T, environ []string, flags map[string]string, wants ...st
 		t.Errorf("the message has too many lines:\n%s", all)
 	}
 	return e
+}
+
+func refuse(t *testing.T, environ []string, flags map[string]string, wants ...string) {
+	t.Helper()
+	_ = refusal(t, environ, flags, wants...)
 }
 
 func TestFileFaults(t *testing.T) {
@@ -185,7 +196,7 @@ func TestFileFaults(t *testing.T) {
 // The caret stands below the key.
 func TestExcerpt(t *testing.T) {
 	path := write(t, "\tmax_lag = 1\r\n \t max_sesions = 3\r\n")
-	e := refuse(t, home, map[string]string{"config": path}, path+":2:4")
+	e := refusal(t, home, map[string]string{"config": path}, path+":2:4")
 	if want := "     \t max_sesions = 3\n     \t ^^^^^^^^^^^"; e.Excerpt != want {
 		t.Errorf("excerpt\n%s\nwant\n%s", e.Excerpt, want)
 	}
@@ -194,8 +205,8 @@ func TestExcerpt(t *testing.T) {
 func TestOtherFaults(t *testing.T) {
 	refuse(t, home, map[string]string{"config": "/does/not/exist"}, "/does/not/exist", "cannot be read: no such file")
 	refuse(t, home, map[string]string{"config": t.TempDir()}, "cannot be read")
-	refuse(t, append(home, "TD_CONFIG=/does/not/exist"), nil, "/does/not/exist")
-	refuse(t, append(home, "TD_MAX_LAG=many"), nil, "environment TD_MAX_LAG", `max_lag is a whole number, not "many"`)
+	refuse(t, with("TD_CONFIG=/does/not/exist"), nil, "/does/not/exist")
+	refuse(t, with("TD_MAX_LAG=many"), nil, "environment TD_MAX_LAG", `max_lag is a whole number, not "many"`)
 	refuse(t, home, map[string]string{"log-format": "jsn"}, "flag --log-format", "one of text, json", `did you mean "json"?`)
 	refuse(t, home, map[string]string{"listen": "example.org:80"}, "flag --listen", "reached by others")
 	refuse(t, home, map[string]string{"listen": ":8080"}, "flag --listen", "reached by others")
@@ -209,7 +220,7 @@ func TestOtherFaults(t *testing.T) {
 // Variables that look like misspelt settings are pointed out, others are left
 // alone.
 func TestNotes(t *testing.T) {
-	c := load(t, append(home, "TD_LISTN=x", "TD_SERVER=x", "TD_CONFIG=", "LISTEN=x", "TD_MAX_LAG=3"), nil)
+	c := load(t, with("TD_LISTN=x", "TD_SERVER=x", "TD_CONFIG=", "LISTEN=x", "TD_MAX_LAG=3"), nil)
 	if diff := cmp.Diff([]string{"environment variable TD_LISTN is no setting; did you mean TD_LISTEN?"}, c.Notes()); diff != "" {
 		t.Error(diff)
 	}

@@ -79,14 +79,7 @@ func BenchmarkAccepted(b *testing.B) {
 // BenchmarkOpen measures a start with 10,000 leaves, quick_check included.
 func BenchmarkOpen(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "journal.db")
-	l := newLog(b, func(t testing.TB, cfg journal.Config) *journal.Journal {
-		cfg.Path = path
-		j, err := journal.Open(t.Context(), cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return j
-	}, journal.Config{})
+	l := newLog(b, sqliteAt(path), journal.Config{})
 	var wg sync.WaitGroup
 	for range 200 {
 		wg.Go(func() {
@@ -102,6 +95,8 @@ func BenchmarkOpen(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		j.Close()
+		if err := j.Close(); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

@@ -32,33 +32,32 @@ func newWriteConn(db *sql.DB, fault faultFunc) (*writeConn, error) {
 
 // drop closes the underlying connection, whatever state it is in.
 func (w *writeConn) drop() {
-	w.exec("rollback", "ROLLBACK")
+	_ = w.exec("rollback", "ROLLBACK")
 	for _, s := range w.stmts {
-		s.Close()
+		_ = s.Close()
 	}
-	w.conn.Raw(func(any) error { return driver.ErrBadConn })
-	w.conn.Close()
+	_ = w.conn.Raw(func(any) error { return driver.ErrBadConn })
+	_ = w.conn.Close()
 }
 
-func (w *writeConn) stmt(query string) (*sql.Stmt, error) {
-	if s, ok := w.stmts[query]; ok {
-		return s, nil
+// prepare keeps a statement for this query in stmts until drop.
+func (w *writeConn) prepare(query string) error {
+	if w.stmts[query] != nil {
+		return nil
 	}
-	s, err := w.conn.PrepareContext(background, query)
-	if err != nil {
-		return nil, err
+	s, err := w.conn.PrepareContext(background, query) //nolint:sqlclosecheck // closed by drop
+	if err == nil {
+		w.stmts[query] = s
 	}
-	w.stmts[query] = s
-	return s, nil
+	return err
 }
 
 func (w *writeConn) exec(op, query string, args ...any) error {
 	do := func() error {
-		s, err := w.stmt(query)
-		if err != nil {
+		if err := w.prepare(query); err != nil {
 			return err
 		}
-		_, err = s.ExecContext(background, args...)
+		_, err := w.stmts[query].ExecContext(background, args...)
 		return err
 	}
 	if w.fault == nil {
@@ -74,9 +73,8 @@ func (w *writeConn) exec(op, query string, args ...any) error {
 }
 
 func (w *writeConn) row(query string, args ...any) (*sql.Row, error) {
-	s, err := w.stmt(query)
-	if err != nil {
+	if err := w.prepare(query); err != nil {
 		return nil, err
 	}
-	return s.QueryRowContext(background, args...), nil
+	return w.stmts[query].QueryRowContext(background, args...), nil
 }

@@ -17,6 +17,7 @@ func TestContractSQLite(t *testing.T) { Contract(t, newSQLite) }
 // Contract is what every engine of the journal has to pass. newJournal gives an
 // opener for a new, empty journal.
 func Contract(t *testing.T, newJournal func(testing.TB) opener) {
+	t.Helper()
 	for name, f := range map[string]func(*testing.T, opener){
 		"numbers":     contractNumbers,
 		"unique":      contractUnique,
@@ -38,6 +39,7 @@ func Contract(t *testing.T, newJournal func(testing.TB) opener) {
 
 // Sequence from 0 without gaps, for all types; time never goes back.
 func contractNumbers(t *testing.T, open opener) {
+	t.Helper()
 	l := emptyLog(t, open, journal.Config{})
 	l.check(0)
 	l.openEpoch()
@@ -67,6 +69,7 @@ func contractNumbers(t *testing.T, open opener) {
 // A second acceptance of a request, an anchor or a commitment is a conflict,
 // and writes nothing.
 func contractUnique(t *testing.T, open opener) {
+	t.Helper()
 	l := newLog(t, open, journal.Config{})
 	first := l.acceptance()
 	l.mustAccept(first)
@@ -98,6 +101,7 @@ func contractUnique(t *testing.T, open opener) {
 
 // A nullifier counts once per scope, whatever the claim.
 func contractNullifier(t *testing.T, open opener) {
+	t.Helper()
 	l := newLog(t, open, journal.Config{})
 	vk2 := l.addClaim()
 	scope, other := protocol.Element(bytes32()), protocol.Element(bytes32())
@@ -122,6 +126,7 @@ func contractNullifier(t *testing.T, open opener) {
 
 // Acceptance needs the very epoch of the payload, opened and not closed.
 func contractEpochs(t *testing.T, open opener) {
+	t.Helper()
 	l := newLog(t, open, journal.Config{})
 	foreign := func(edit func(*protocol.Payload)) error { return l.accept(change(l.acceptance(), edit)) }
 	want(t, "unknown epoch", foreign(func(p *protocol.Payload) { p.EpochID = bytes16() }), protocol.CodeInvalidated)
@@ -203,6 +208,7 @@ func (l *log) findsEpoch(e protocol.EpochOpen) {
 }
 
 func contractClaims(t *testing.T, open opener) {
+	t.Helper()
 	l := newLog(t, open, journal.Config{})
 	c := claimLeaf()
 	e := l.mustAppend(c)
@@ -225,6 +231,7 @@ func contractClaims(t *testing.T, open opener) {
 
 // Holds are a set; acceptance heeds those on accept, for all and for its claim.
 func contractHolds(t *testing.T, open opener) {
+	t.Helper()
 	l := newLog(t, open, journal.Config{})
 	all, other := protocol.Digest{}, l.addClaim()
 	steps := []struct {
@@ -275,6 +282,7 @@ func contractHolds(t *testing.T, open opener) {
 
 // A seal stops everything, for good.
 func contractSeal(t *testing.T, open opener) {
+	t.Helper()
 	l := newLog(t, open, journal.Config{})
 	l.mustControl(protocol.ActionFreezeAccept, protocol.Digest{})
 	l.mustControl(protocol.ActionSeal, protocol.Digest{})
@@ -295,6 +303,7 @@ func contractSeal(t *testing.T, open opener) {
 
 // Retiring and revoking stop acceptance and can be found for a receipt.
 func contractWithdraw(t *testing.T, open opener) {
+	t.Helper()
 	l := newLog(t, open, journal.Config{})
 	other := l.addClaim()
 	l.mustAccept(l.acceptance())
@@ -333,6 +342,7 @@ func contractWithdraw(t *testing.T, open opener) {
 
 // What a control action is about must be in the log.
 func contractTargets(t *testing.T, open opener) {
+	t.Helper()
 	l := newLog(t, open, journal.Config{})
 	odd := journal.EpochTarget(l.epoch.ID)
 	odd[31] = 1
@@ -362,6 +372,7 @@ func contractTargets(t *testing.T, open opener) {
 }
 
 func contractIssued(t *testing.T, open opener) {
+	t.Helper()
 	l := newLog(t, open, journal.Config{})
 	var all []protocol.Digest
 	for _, n := range []int{3, 0, 5000, 1} {
@@ -389,6 +400,7 @@ func contractIssued(t *testing.T, open opener) {
 
 // A leaf that nobody could read never enters.
 func contractUnreadable(t *testing.T, open opener) {
+	t.Helper()
 	l := newLog(t, open, journal.Config{})
 	big := protocol.Anchor(bytes32())
 	big[0] = 0xff
@@ -423,6 +435,7 @@ func contractUnreadable(t *testing.T, open opener) {
 
 // Everything is there again after a restart, and goes on where it ended.
 func contractRestart(t *testing.T, open opener) {
+	t.Helper()
 	l := newLog(t, open, journal.Config{})
 	first := l.acceptance()
 	l.mustAccept(first)
@@ -451,6 +464,7 @@ func contractRestart(t *testing.T, open opener) {
 // Submitters, twins, readers and an operator at once: every twin wins once,
 // and the auditor finds nothing between a freeze and its thaw.
 func contractConcurrency(t *testing.T, open opener) {
+	t.Helper()
 	l := newLog(t, open, journal.Config{})
 	const submitters, each = 16, 20
 	var wg sync.WaitGroup

@@ -172,11 +172,11 @@ func (p *process) first(t *testing.T) ack {
 
 // kill ends the process without warning and gives all it acknowledged.
 func (p *process) kill() (all []ack) {
-	p.cmd.Process.Kill()
+	_ = p.cmd.Process.Kill()
 	for a := range p.acks {
 		all = append(all, a)
 	}
-	p.cmd.Wait()
+	_ = p.cmd.Wait()
 	return all
 }
 
@@ -221,7 +221,7 @@ func TestKillAtBirth(t *testing.T) {
 			t.Errorf("%d of %d acknowledged are lost", n, len(acks))
 		}
 		checkLog(t, j)
-		j.Close()
+		closeJournal(t, j)
 	}
 }
 
@@ -254,6 +254,6 @@ func TestKill(t *testing.T) {
 			size := len(checkLog(t, j))
 			t.Logf("%d kills, %d acknowledged, %d leaves", rounds, total, size)
 		}
-		j.Close()
+		closeJournal(t, j)
 	}
 }

@@ -68,6 +68,7 @@ func (f *faults) block(op string) (free func()) {
 }
 
 func faultyLog(t *testing.T) (*log, *faults) {
+	t.Helper()
 	f := &faults{}
 	return newLog(t, newSQLite(t), journal.WithFault(journal.Config{}, f.hook)), f
 }
@@ -251,7 +252,7 @@ func TestOpenCommits(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		j.Close()
+		closeJournal(t, j)
 	}
 }
 

@@ -68,12 +68,10 @@ func (g *group) readState() {
 	if g.err != nil {
 		return
 	}
-	stmt, err := g.w.stmt(selectState)
-	if err != nil {
-		g.err = err
+	if g.err = g.w.prepare(selectState); g.err != nil {
 		return
 	}
-	rows, err := stmt.QueryContext(background)
+	rows, err := g.w.stmts[selectState].QueryContext(background)
 	if err != nil {
 		g.err = err
 		return

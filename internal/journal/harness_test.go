@@ -19,13 +19,19 @@ import (
 type opener func(testing.TB, journal.Config) *journal.Journal
 
 // newSQLite is the opener for SQLite in a temporary directory.
-func newSQLite(t testing.TB) opener {
-	path := filepath.Join(t.TempDir(), "journal.db")
-	return func(t testing.TB, cfg journal.Config) *journal.Journal {
+func newSQLite(tb testing.TB) opener {
+	tb.Helper()
+	return sqliteAt(filepath.Join(tb.TempDir(), "journal.db"))
+}
+
+// sqliteAt is the opener for SQLite at a path.
+func sqliteAt(path string) opener {
+	return func(tb testing.TB, cfg journal.Config) *journal.Journal {
+		tb.Helper()
 		cfg.Path = path
-		j, err := journal.Open(t.Context(), cfg)
+		j, err := journal.Open(tb.Context(), cfg)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		return j
 	}
@@ -57,18 +63,20 @@ func bytes32() [32]byte {
 func bytes16() [16]byte { b := bytes32(); return [16]byte(b[1:]) }
 
 // newLog opens and runs a journal with an epoch and a claim (two leaves).
-func newLog(t testing.TB, open opener, cfg journal.Config) *log {
-	l := emptyLog(t, open, cfg)
+func newLog(tb testing.TB, open opener, cfg journal.Config) *log {
+	tb.Helper()
+	l := emptyLog(tb, open, cfg)
 	l.openEpoch()
 	l.vk = l.addClaim()
 	return l
 }
 
-func emptyLog(t testing.TB, open opener, cfg journal.Config) *log {
-	l := &log{TB: t, open: open, cfg: cfg, now: time.UnixMilli(1_800_000_000_000)}
+func emptyLog(tb testing.TB, open opener, cfg journal.Config) *log {
+	tb.Helper()
+	l := &log{TB: tb, open: open, cfg: cfg, now: time.UnixMilli(1_800_000_000_000)}
 	l.cfg.Committed = func(e []journal.Entry) { l.told = append(l.told, e...) }
 	l.start()
-	t.Cleanup(func() { l.stop() })
+	tb.Cleanup(func() { l.stop() })
 	return l
 }
 
@@ -198,10 +206,10 @@ func (l *log) mustControl(action protocol.ControlAction, target protocol.Digest)
 }
 
 // want checks the code of an outcome, and that it is not an unknown one.
-func want(t testing.TB, what string, err error, code protocol.Code) {
-	t.Helper()
+func want(tb testing.TB, what string, err error, code protocol.Code) {
+	tb.Helper()
 	if got := protocol.CodeOf(err); got != code || errors.Is(err, journal.ErrUnknown) {
-		t.Errorf("%s: got %v, want %v", what, err, code)
+		tb.Errorf("%s: got %v, want %v", what, err, code)
 	}
 }
 
@@ -226,28 +234,28 @@ func (l *log) check(size uint64) {
 
 // checkLog reads the whole log and checks it as an auditor would, without the
 // journal's help; then that the index finds each entry again.
-func checkLog(t testing.TB, j *journal.Journal) []journal.Entry {
-	t.Helper()
+func checkLog(tb testing.TB, j *journal.Journal) []journal.Entry {
+	tb.Helper()
 	a := auditor{
 		seen: make(map[[32]byte]bool), numbers: make(map[protocol.EpochID]uint64), live: make(map[protocol.EpochID]bool),
 		claims: make(map[protocol.Digest]bool), stopped: make(map[protocol.Digest]bool),
 	}
 	var all []journal.Entry
 	for {
-		part, err := j.Leaves(t.Context(), uint64(len(all)), 1000)
+		part, err := j.Leaves(tb.Context(), uint64(len(all)), 1000)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		if len(part) == 0 {
 			break
 		}
 		for _, e := range part {
-			a.entry(t, j, uint64(len(all)), e)
+			a.entry(tb, j, uint64(len(all)), e)
 			all = append(all, e)
 		}
 	}
-	if n, err := j.Size(t.Context()); err != nil || n != uint64(len(all)) {
-		t.Errorf("size is %d (%v), but %d leaves can be read", n, err, len(all))
+	if n, err := j.Size(tb.Context()); err != nil || n != uint64(len(all)) {
+		tb.Errorf("size is %d (%v), but %d leaves can be read", n, err, len(all))
 	}
 	return all
 }
@@ -264,27 +272,27 @@ type auditor struct {
 	sealed  bool
 }
 
-func (a *auditor) entry(t testing.TB, j *journal.Journal, seq uint64, e journal.Entry) {
-	t.Helper()
+func (a *auditor) entry(tb testing.TB, j *journal.Journal, seq uint64, e journal.Entry) {
+	tb.Helper()
 	leaf, err := protocol.ParseLeaf(e.Leaf)
 	if err != nil {
-		t.Fatalf("leaf %d: %v", seq, err)
+		tb.Fatalf("leaf %d: %v", seq, err)
 	}
 	if e.Seq != seq || leaf.Seq != seq || leaf.Time < a.time {
-		t.Fatalf("leaf %d is numbered %d/%d, time %d after %d", seq, e.Seq, leaf.Seq, leaf.Time, a.time)
+		tb.Fatalf("leaf %d is numbered %d/%d, time %d after %d", seq, e.Seq, leaf.Seq, leaf.Time, a.time)
 	}
 	a.time = leaf.Time
 	switch b := leaf.Body.(type) {
 	case *protocol.Accepted:
-		a.accepted(t, j, e, b)
+		a.accepted(tb, j, e, b)
 	case *protocol.EpochOpen:
 		if b.Number <= a.last {
-			t.Errorf("leaf %d: epoch number %d after %d", seq, b.Number, a.last)
+			tb.Errorf("leaf %d: epoch number %d after %d", seq, b.Number, a.last)
 		}
 		a.last, a.numbers[b.ID], a.live[b.ID] = b.Number, b.Number, true
 	case *protocol.EpochClose:
 		if _, open := a.numbers[b.ID]; !open {
-			t.Errorf("leaf %d closes an epoch that is not open", seq)
+			tb.Errorf("leaf %d closes an epoch that is not open", seq)
 		}
 		delete(a.numbers, b.ID)
 		a.live[b.ID] = false
@@ -311,31 +319,31 @@ func (a *auditor) control(c *protocol.Control) {
 	}
 }
 
-func (a *auditor) accepted(t testing.TB, j *journal.Journal, e journal.Entry, b *protocol.Accepted) {
-	t.Helper()
+func (a *auditor) accepted(tb testing.TB, j *journal.Journal, e journal.Entry, b *protocol.Accepted) {
+	tb.Helper()
 	p, err := protocol.ParsePayload(b.Payload[:])
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	retired := p.VK
 	retired[0] ^= 0xff
 	if a.sealed || a.stopped[protocol.Digest{}] || a.stopped[p.VK] || a.stopped[retired] {
-		t.Errorf("leaf %d was accepted during a freeze", e.Seq)
+		tb.Errorf("leaf %d was accepted during a freeze", e.Seq)
 	}
 	if !a.live[p.EpochID] || a.numbers[p.EpochID] != p.EpochNumber || !a.claims[p.VK] {
-		t.Errorf("leaf %d was accepted under a dead epoch or an unknown claim", e.Seq)
+		tb.Errorf("leaf %d was accepted under a dead epoch or an unknown claim", e.Seq)
 	}
 	var id [32]byte
 	copy(id[:], p.RequestID[:])
 	id[31] = 1
 	for _, v := range [][32]byte{id, b.Anchor, [32]byte(p.Commitment)} {
 		if a.seen[v] {
-			t.Errorf("leaf %d repeats a request id, anchor or commitment", e.Seq)
+			tb.Errorf("leaf %d repeats a request id, anchor or commitment", e.Seq)
 		}
 		a.seen[v] = true
 	}
-	f, ok, err := j.Accepted(t.Context(), p.RequestID)
+	f, ok, err := j.Accepted(tb.Context(), p.RequestID)
 	if err != nil || !ok || f.Seq != e.Seq || string(f.Leaf) != string(e.Leaf) || f.ProofDigest != sha256.Sum256(b.Proof) {
-		t.Errorf("the index finds %d (%v, %v) for leaf %d", f.Seq, ok, err, e.Seq)
+		tb.Errorf("the index finds %d (%v, %v) for leaf %d", f.Seq, ok, err, e.Seq)
 	}
 }

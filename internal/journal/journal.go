@@ -89,8 +89,7 @@ func Open(ctx context.Context, cfg Config) (*Journal, error) {
 		j.log = slog.New(slog.DiscardHandler)
 	}
 	if err := j.open(ctx); err != nil {
-		j.release()
-		return nil, fmt.Errorf("journal: %w", err)
+		return nil, fmt.Errorf("journal: %w", errors.Join(err, j.release()))
 	}
 	return j, nil
 }
@@ -170,7 +169,7 @@ func (j *Journal) storeOrigin(ctx context.Context) error {
 	j.origin = j.cfg.Origin
 	if j.origin == "" {
 		var b [8]byte
-		rand.Read(b[:]) // never fails
+		_, _ = rand.Read(b[:]) // never fails
 		j.origin = "terradourada/" + hex.EncodeToString(b[:])
 	}
 	if _, err := j.write.ExecContext(ctx, "INSERT INTO meta (name, value) VALUES ('origin', ?)", j.origin); err != nil {

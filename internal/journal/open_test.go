@@ -60,7 +60,7 @@ func refused(t *testing.T, cfg journal.Config, text string) {
 	t.Helper()
 	j, err := journal.Open(t.Context(), cfg)
 	if err == nil {
-		j.Close()
+		_ = j.Close()
 		t.Fatalf("opened; want a refusal with %q", text)
 	}
 	if !strings.Contains(err.Error(), text) {
@@ -70,15 +70,9 @@ func refused(t *testing.T, cfg journal.Config, text string) {
 
 func TestOpenRefuses(t *testing.T) {
 	filled := func(t *testing.T) string {
+		t.Helper()
 		path := filepath.Join(t.TempDir(), "journal.db")
-		l := newLog(t, func(t testing.TB, cfg journal.Config) *journal.Journal {
-			cfg.Path = path
-			j, err := journal.Open(t.Context(), cfg)
-			if err != nil {
-				t.Fatal(err)
-			}
-			return j
-		}, journal.Config{Origin: "example.org/log"})
+		l := newLog(t, sqliteAt(path), journal.Config{Origin: "example.org/log"})
 		for range 20 {
 			l.mustAccept(l.acceptance())
 		}
@@ -98,7 +92,7 @@ func TestOpenRefuses(t *testing.T) {
 	})
 	t.Run("no database", func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "journal.db")
-		os.WriteFile(path, bytes.Repeat([]byte("not a database\n"), 1000), 0o600)
+		overwrite(t, path, bytes.Repeat([]byte("not a database\n"), 1000))
 		refused(t, journal.Config{Path: path}, "not a journal")
 	})
 	t.Run("another database", func(t *testing.T) {
@@ -121,12 +115,13 @@ func TestOpenRefuses(t *testing.T) {
 		for i := 4096 * 3; i < len(b); i += 4096 {
 			copy(b[i:], bytes.Repeat([]byte{0xa5}, 64))
 		}
-		os.WriteFile(path, b, 0o600)
+		overwrite(t, path, b)
 		refused(t, journal.Config{Path: path}, "damaged")
 	})
 	t.Run("cut off", func(t *testing.T) {
 		path := filled(t)
-		os.Truncate(path, 4096*10)
+		b, _ := os.ReadFile(path)
+		overwrite(t, path, b[:4096*10])
 		refused(t, journal.Config{Path: path}, "damaged")
 	})
 	for name, stmt := range map[string]string{
@@ -145,15 +140,29 @@ func TestOpenRefuses(t *testing.T) {
 	}
 }
 
-func execRaw(t testing.TB, path, stmt string) {
+func closeJournal(t *testing.T, j *journal.Journal) {
 	t.Helper()
-	db, err := sql.Open("sqlite", path)
-	if err != nil {
+	if err := j.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func overwrite(t *testing.T, path string, b []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
+}
+
+func execRaw(tb testing.TB, path, stmt string) {
+	tb.Helper()
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = db.Close() }()
 	if _, err := db.Exec(stmt); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
@@ -179,20 +188,13 @@ func TestLock(t *testing.T) {
 	if j, err = journal.Open(t.Context(), journal.Config{Path: link}); err != nil {
 		t.Fatal(err)
 	}
-	j.Close()
+	closeJournal(t, j)
 }
 
 // Somebody else's write stops this writer; reading goes on.
 func TestForeignWriter(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal.db")
-	l := newLog(t, func(t testing.TB, cfg journal.Config) *journal.Journal {
-		cfg.Path = path
-		j, err := journal.Open(t.Context(), cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return j
-	}, journal.Config{})
+	l := newLog(t, sqliteAt(path), journal.Config{})
 	l.mustAccept(l.acceptance())
 	execRaw(t, path, "UPDATE counter SET next = next + 1; INSERT INTO leaves SELECT 3, type, leaf FROM leaves WHERE seq = 2")
 	for range 2 {
@@ -208,12 +210,12 @@ func TestAppendOnly(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	j.Close()
+	closeJournal(t, j)
 	db, err := sql.Open("sqlite", path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	db.SetMaxOpenConns(1)
 	if _, err := db.Exec(`PRAGMA foreign_keys = 0;
 		INSERT INTO leaves VALUES (0, 1, zeroblob(26));
@@ -236,15 +238,7 @@ func TestNothingSecret(t *testing.T) {
 	dir := t.TempDir()
 	event, tag := []byte(`{"patient":"Maria","reading":42}`), protocol.Tag(bytes32())
 	var logged bytes.Buffer
-	l := newLog(t, func(t testing.TB, cfg journal.Config) *journal.Journal {
-		cfg.Path = filepath.Join(dir, "journal.db")
-		cfg.Log = slog.New(slog.NewTextHandler(&logged, nil))
-		j, err := journal.Open(t.Context(), cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return j
-	}, journal.Config{})
+	l := newLog(t, sqliteAt(filepath.Join(dir, "journal.db")), journal.Config{Log: slog.New(slog.NewTextHandler(&logged, nil))})
 	a := l.acceptance()
 	a.Leaf.TagHash = protocol.TagElement(tag)
 	change(a, func(p *protocol.Payload) { p.Commitment = protocol.Commitment(protocol.EventElement(event)) })
@@ -276,11 +270,12 @@ func TestNothingSecret(t *testing.T) {
 
 // columns compares the schema with the one list of what may be stored.
 func columns(t *testing.T, path string) {
+	t.Helper()
 	db, err := sql.Open("sqlite", path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer db.Close()
+	defer func() { _ = db.Close() }()
 	var got string
 	if err := db.QueryRow(`SELECT group_concat(t.name || '.' || c.name, ' ' ORDER BY t.name, c.cid)
 		FROM sqlite_schema t, pragma_table_info(t.name) c

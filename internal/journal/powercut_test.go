@@ -33,6 +33,7 @@ type disk struct {
 }
 
 func powerCut(t *testing.T) (mode string) {
+	t.Helper()
 	mode = os.Getenv(envPowerCut)
 	if mode == "" {
 		t.Skip("TD_POWERCUT is not set: no power is cut")
@@ -49,6 +50,7 @@ func powerCut(t *testing.T) (mode string) {
 }
 
 func newDisk(t *testing.T, size string) disk {
+	t.Helper()
 	dir := t.TempDir()
 	d := disk{filepath.Join(dir, "disk"), filepath.Join(dir, "mnt")}
 	run(t, "truncate", "-s", size, d.file)
@@ -60,6 +62,7 @@ func newDisk(t *testing.T, size string) disk {
 // mount also unmounts at the end of the test. The kernel's own periodic commit
 // is put off, so that only the journal's flushes count.
 func (d disk) mount(t *testing.T) {
+	t.Helper()
 	if err := os.Mkdir(d.dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -71,6 +74,7 @@ func (d disk) mount(t *testing.T) {
 
 // copy gives the disk as it is without what is only in memory.
 func (d disk) copy(t *testing.T) disk {
+	t.Helper()
 	dir := t.TempDir()
 	c := disk{filepath.Join(dir, "disk"), filepath.Join(dir, "mnt")}
 	run(t, "cp", "--sparse=always", d.file, c.file)
@@ -109,7 +113,7 @@ func TestPowerCut(t *testing.T) {
 		}
 		n := missing(t, j, acks)
 		size := len(checkLog(t, j))
-		j.Close()
+		closeJournal(t, j)
 		t.Logf("%d acknowledged, %d lost, %d leaves on the copy", len(acks), n, size)
 		lost, total = lost+n, total+len(acks)
 	}
@@ -159,17 +163,10 @@ func stopped(t *testing.T, pid int) bool {
 }
 
 // A full disk refuses, loses nothing, and goes on when there is room again.
-func TestDiskFull(t *testing.T) {
+func TestPowerCutDiskFull(t *testing.T) {
 	powerCut(t)
 	d := newDisk(t, "8M")
-	l := newLog(t, func(t testing.TB, cfg journal.Config) *journal.Journal {
-		cfg.Path = d.journal()
-		j, err := journal.Open(t.Context(), cfg)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return j
-	}, journal.Config{})
+	l := newLog(t, sqliteAt(d.journal()), journal.Config{})
 	ballast := filepath.Join(d.dir, "ballast")
 	if err := os.WriteFile(ballast, make([]byte, 1<<20), 0o600); err != nil {
 		t.Fatal(err)

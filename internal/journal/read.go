@@ -199,7 +199,7 @@ func (j *Journal) Issued(ctx context.Context, epoch protocol.EpochID) ([]protoco
 	if err != nil {
 		return nil, unreadable(err)
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }() // rows.Err tells
 	var all []protocol.Digest
 	for rows.Next() {
 		var run sql.RawBytes
@@ -229,7 +229,7 @@ func (j *Journal) entries(ctx context.Context, query string, args ...any) ([]Ent
 	if err != nil {
 		return nil, unreadable(err)
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }() // rows.Err tells
 	var all []Entry
 	for rows.Next() {
 		var e Entry

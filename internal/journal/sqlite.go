@@ -65,7 +65,7 @@ func lockFile(j *Journal) (string, error) {
 	if real, err := filepath.EvalSymlinks(path); err == nil {
 		path = real
 	}
-	j.lock, err = os.OpenFile(path+".lock", os.O_RDWR|os.O_CREATE, 0o600)
+	j.lock, err = os.OpenFile(filepath.Clean(path+".lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return "", err
 	}
@@ -78,7 +78,7 @@ func lockFile(j *Journal) (string, error) {
 // createFile makes an empty database file that only its owner can read, and
 // makes its name durable. SQLite gives its other files the same permissions.
 func createFile(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := os.OpenFile(filepath.Clean(path), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
 		return nil
 	}
@@ -92,8 +92,7 @@ func createFile(path string) error {
 	if err != nil {
 		return err
 	}
-	defer dir.Close()
-	return dir.Sync()
+	return errors.Join(dir.Sync(), dir.Close())
 }
 
 func dsn(path string, pragmas ...string) string {

@@ -89,7 +89,7 @@ UNION ALL SELECT action, target FROM withdrawals WHERE action = 6
 ORDER BY 1, 2`
 
 func scanState(rows *sql.Rows) (State, error) {
-	defer rows.Close()
+	defer func() { _ = rows.Close() }() // rows.Err tells
 	var s State
 	for rows.Next() {
 		var kind int

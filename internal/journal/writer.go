@@ -194,7 +194,7 @@ func (j *Journal) commit(batch []*submission) {
 	}
 	g, err := j.apply(batch)
 	if err != nil {
-		j.fail("journal write failed, nothing was written", err)
+		j.fail(err)
 		j.refuse(batch, "the journal cannot be written")
 		return
 	}
@@ -268,8 +268,8 @@ func (j *Journal) reset() {
 }
 
 // fail notes that the journal cannot be written for now.
-func (j *Journal) fail(what string, cause error) {
-	j.log.Error(what, "err", cause)
+func (j *Journal) fail(cause error) {
+	j.log.Error("journal write failed", "err", cause)
 	j.failing.Store(true)
 	j.reset()
 }
@@ -278,7 +278,7 @@ func (j *Journal) fail(what string, cause error) {
 // the callers get the truth; else they get ErrUnknown, and the writer keeps
 // trying.
 func (j *Journal) doubt(g *group, cause error) {
-	j.fail("journal commit failed, its outcome is not known", cause)
+	j.fail(fmt.Errorf("commit: %w", cause))
 	j.unsettled = g
 	if j.resume() == nil {
 		return
