@@ -349,9 +349,62 @@ func TestChildEndsOnBreach(t *testing.T) {
 	}
 }
 
+// A wipe that follows anchors in the stream comes after them, and before those
+// that follow it.
+func TestWipeKeepsItsPlace(t *testing.T) {
+	t.Parallel()
+	start := keyholder.SignerStartFrame(keyholder.SignerStart{Origin: origin, Number: 7, Instance: instance})
+	sock, ready, exit := raw(t, "signer", start, keyholder.SignerReadySize)
+	epoch, err := keyholder.ReadyEpoch(ready)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const before, wipe, all = 32, 33, 40
+	var stream []byte
+	for id := uint64(1); id <= all; id++ {
+		p := payload(epoch, id)
+		f := keyholder.NewFrame(id, keyholder.ReqAnchor, p[:])
+		if id == wipe {
+			f = keyholder.NewFrame(id, keyholder.ReqWipe)
+		}
+		stream = append(stream, encode(f)...)
+	}
+	if _, err := sock.Write(stream); err != nil {
+		t.Fatal(err)
+	}
+	answer := make([]byte, keyholder.SignerAnswerSize)
+	for range all {
+		if _, err := io.ReadFull(sock, answer); err != nil {
+			t.Fatal(err)
+		}
+		f, err := keyholder.Shapes()[2].Decode(answer)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := byte(keyholder.AnsAnchor)
+		switch {
+		case f.ID() == wipe:
+			want = keyholder.AnsDone
+		case f.ID() > before:
+			want = keyholder.AnsRefused
+		}
+		if f.Code() != want {
+			t.Errorf("answer %d has code %d, want %d", f.ID(), f.Code(), want)
+		}
+	}
+	if err := sock.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if got := exit(); got != 0 {
+		t.Errorf("exit status %d after the end of the socket", got)
+	}
+}
+
 func TestChildRefusesABadStart(t *testing.T) {
 	t.Parallel()
 	good := keyholder.SignerStartFrame(keyholder.SignerStart{Origin: origin, Number: 7, Instance: instance})
+	padded := encode(good)
+	padded[16+255] = 1 // the last byte behind the origin
 	for name, c := range map[string]struct {
 		kind  string
 		frame []byte
@@ -361,6 +414,7 @@ func TestChildRefusesABadStart(t *testing.T) {
 		"correlated":          {"signer", encode(keyholder.NewFrame(1, keyholder.ReqStart, make([]byte, 280))), 3},
 		"no origin":           {"signer", encode(keyholder.SignerStartFrame(keyholder.SignerStart{Number: 7})), 3},
 		"origin of two lines": {"signer", encode(keyholder.SignerStartFrame(keyholder.SignerStart{Origin: "a\nb", Number: 7})), 3},
+		"origin not padded":   {"signer", padded, 3},
 		"cut off":             {"signer", encode(good)[:303], 3},
 		"tagger: no epoch":    {"tagger", encode(keyholder.TaggerStartFrame(protocol.EpochID{}, 7, 1)), 3},
 		"tagger: no capacity": {"tagger", encode(keyholder.TaggerStartFrame(protocol.EpochID{1}, 7, 0)), 3},

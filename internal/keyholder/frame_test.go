@@ -127,13 +127,14 @@ func FuzzFrame(f *testing.F) {
 			t.Fatalf("%d frames and %v, in other reads %d and %v", len(frames), err, len(cut), cutErr)
 		}
 		for i := range frames {
-			checkStart(t, &frames[i], keyholder.ReadSignerStart)
-			checkStart(t, &frames[i], keyholder.ReadTaggerStart)
+			checkStart(t, &frames[i], keyholder.ReadSignerStart, 280)
+			checkStart(t, &frames[i], keyholder.ReadTaggerStart, 28)
 		}
 	})
 }
 
-func checkStart(t *testing.T, f *keyholder.Frame, read func(*keyholder.Frame) (keyholder.Frame, error)) {
+// checkStart reads a frame as a start record of so many bytes.
+func checkStart(t *testing.T, f *keyholder.Frame, read func(*keyholder.Frame) (keyholder.Frame, error), used int) {
 	t.Helper()
 	again, err := read(f)
 	if err != nil {
@@ -141,8 +142,8 @@ func checkStart(t *testing.T, f *keyholder.Frame, read func(*keyholder.Frame) (k
 	}
 	s := keyholder.Shapes()[1] // shows the whole body
 	want, got := s.Append(nil, f), s.Append(nil, &again)
-	const id, used = 8, 16 + 28 // ids are not part of the record; a tagger's has 28 bytes
-	if !bytes.Equal(want[id:used], got[id:used]) {
+	const id, header = 8, 16 // the id is not part of the record
+	if !bytes.Equal(want[id:header+used], got[id:header+used]) {
 		t.Fatal("a start record does not encode to the frame it came from")
 	}
 }
