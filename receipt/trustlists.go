@@ -3,6 +3,7 @@ package receipt
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -59,15 +60,24 @@ func (t *TrustStore) Lists() ([]*claim.List, error) {
 	return lists, nil
 }
 
+// readList reads one file of the folder and nothing beside it.
 func (t *TrustStore) readList(name string) (*claim.List, error) {
-	path := filepath.Join(t.dir, listsDir, name)
-	info, err := os.Stat(path)
-	if err != nil || info.Size() > maxListFile {
-		return nil, errors.New("unreadable")
-	}
-	b, err := os.ReadFile(path)
+	dir, err := os.OpenRoot(filepath.Join(t.dir, listsDir))
 	if err != nil {
 		return nil, err
+	}
+	defer dir.Close()
+	f, err := dir.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxListFile+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(b) > maxListFile {
+		return nil, errors.New("file is too large")
 	}
 	return claim.ParseList(b)
 }

@@ -6,6 +6,6 @@ go list -f '{{.Dir}} {{.ImportPath}}' ./... | while read -r dir pkg; do
 	targets=$(grep -ho '^func Fuzz[A-Za-z0-9_]*' "$dir"/*_test.go 2>/dev/null | sed 's/^func //' || true)
 	for target in $targets; do
 		echo "fuzz $pkg $target $time"
-		go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" "$pkg" </dev/null
+		go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 10x "$pkg" </dev/null
 	done
 done
