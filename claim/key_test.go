@@ -220,9 +220,13 @@ func smallX(t *testing.T, square bool) []byte {
 	return nil
 }
 
-func offCurve(t *testing.T) []byte { return smallX(t, false) }
+func offCurve(t *testing.T) []byte {
+	t.Helper()
+	return smallX(t, false)
+}
 
 func outsideSubgroup(t *testing.T) []byte {
+	t.Helper()
 	b := smallX(t, true)
 	var p bls12381.G1Affine
 	d := bls12381.NewDecoder(bytes.NewReader(b), bls12381.NoSubgroupChecks())

@@ -2,6 +2,7 @@ package claim
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -67,7 +68,7 @@ func newProvingKey(ccs *cs.SparseR1CS, vk *VerifyingKey) (*provingKey, error) {
 	}
 	domain := vk.key.Size
 	if domainOf(ccs) != domain || len(ccs.Public) != vk.PublicInputs() {
-		return nil, fmt.Errorf("claim: circuit does not match its verifying key")
+		return nil, errors.New("claim: circuit does not match its verifying key")
 	}
 	return &provingKey{ccs: ccs, key: &plonk.ProvingKey{
 		Kzg:         kzg.ProvingKey{G1: points.powers[:domain+blindingRoom]},

@@ -21,11 +21,11 @@ func provedIDs() []claim.ID {
 	return claim.IDs()
 }
 
-func newProver(t testing.TB, ids ...claim.ID) *claim.Prover {
-	t.Helper()
+func newProver(tb testing.TB, ids ...claim.ID) *claim.Prover {
+	tb.Helper()
 	p, err := claim.NewProver(ids...)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return p
 }

@@ -30,52 +30,52 @@ var sampleParams = map[claim.ID]string{
 }
 
 // newSample makes the sample of a claim, with a fresh blind.
-func newSample(t testing.TB, id claim.ID) *sample {
-	t.Helper()
+func newSample(tb testing.TB, id claim.ID) *sample {
+	tb.Helper()
 	if id == claim.Group {
-		return newGroupSample(t, 5)
+		return newGroupSample(tb, 5)
 	}
 	p, err := claim.ParseParams(id, []byte(sampleParams[id]))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	cm, a, err := claim.Commit(p, []byte(sampleEvent), claim.NewBlind())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	return finishSample(t, p, cm, a)
+	return finishSample(tb, p, cm, a)
 }
 
 // newGroupSample is the sample of group/1 with a list of n members.
-func newGroupSample(t testing.TB, n int) *sample {
-	t.Helper()
+func newGroupSample(tb testing.TB, n int) *sample {
+	tb.Helper()
 	secret := claim.NewMemberSecret()
 	l, err := claim.NewList("growers", append(testMembers(n-1), secret.Member()))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	raw, err := claim.GroupParams(l, "vote-1", secret)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	p, err := claim.ParseParams(claim.Group, raw)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	cm, a, err := claim.CommitMember(p, []byte(sampleEvent), claim.NewBlind(), l, secret)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	s := finishSample(t, p, cm, a)
+	s := finishSample(tb, p, cm, a)
 	s.list = l
 	return s
 }
 
-func finishSample(t testing.TB, p *claim.Params, cm protocol.Commitment, a *claim.Assignment) *sample {
-	t.Helper()
+func finishSample(tb testing.TB, p *claim.Params, cm protocol.Commitment, a *claim.Assignment) *sample {
+	tb.Helper()
 	st, err := claim.NewStatement(p, cm)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	anchor := protocol.Anchor(protocol.H2F("test", []byte("anchor")))
 	c, tag := protocol.H2F("test", []byte("context")), protocol.H2F("test", []byte("tag"))
@@ -83,40 +83,40 @@ func finishSample(t testing.TB, p *claim.Params, cm protocol.Commitment, a *clai
 }
 
 // key is the verifying key of the sample.
-func (s *sample) key(t testing.TB) *claim.VerifyingKey {
-	t.Helper()
+func (s *sample) key(tb testing.TB) *claim.VerifyingKey {
+	tb.Helper()
 	if s.list == nil {
 		vk, ok := claim.KnownKey(s.id)
 		if !ok {
-			t.Fatalf("%s has no known key", s.id)
+			tb.Fatalf("%s has no known key", s.id)
 		}
 		return vk
 	}
 	vk, err := s.list.VerifyingKey()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return vk
 }
 
 // prove proves the sample with a prover that has loaded its claim.
-func (s *sample) prove(t testing.TB, p *claim.Prover) []byte {
-	t.Helper()
-	proof, err := p.Prove(t.Context(), s.statement, s.x, s.assignment)
+func (s *sample) prove(tb testing.TB, p *claim.Prover) []byte {
+	tb.Helper()
+	proof, err := p.Prove(tb.Context(), s.statement, s.x, s.assignment)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return proof
 }
 
 // load adds the sample's list, if it has one.
-func (s *sample) load(t testing.TB, p *claim.Prover) {
-	t.Helper()
+func (s *sample) load(tb testing.TB, p *claim.Prover) {
+	tb.Helper()
 	if s.list == nil {
 		return
 	}
 	if err := p.AddList(s.list); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 

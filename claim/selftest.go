@@ -4,6 +4,7 @@ import (
 	"context"
 	_ "embed"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -68,7 +69,7 @@ func (k *knownAnswer) check(proof []byte) error {
 	}
 	x[0] = k.Context
 	if Verify(vk, x, proof) == nil {
-		return fmt.Errorf("claim: proof verifies for another anchor")
+		return errors.New("claim: proof verifies for another anchor")
 	}
 	return nil
 }
@@ -86,7 +87,7 @@ func SelfTest() error {
 		return err
 	}
 	if len(answers) != len(IDs()) {
-		return fmt.Errorf("claim: known answers are incomplete")
+		return errors.New("claim: known answers are incomplete")
 	}
 	for i, id := range IDs() {
 		k := &answers[i]

@@ -56,6 +56,7 @@ func TestProverSelfTest(t *testing.T) {
 
 // writeAnswers makes the known answers anew.
 func writeAnswers(t *testing.T) {
+	t.Helper()
 	p, err := claim.NewProver()
 	if err != nil {
 		t.Fatal(err)

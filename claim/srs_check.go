@@ -8,6 +8,7 @@ import (
 	bls12381 "github.com/consensys/gnark-crypto/ecc/bls12-381"
 	"github.com/consensys/gnark-crypto/ecc/bls12-381/fr"
 	"github.com/consensys/gnark-crypto/ecc/bls12-381/fr/fft"
+	"github.com/consensys/gnark-crypto/utils"
 )
 
 // CheckSRS proves to the caller that the embedded reference string is the
@@ -128,7 +129,7 @@ func (r *reference) checkLagrange(form []bls12381.G1Affine) error {
 		return err
 	}
 	fft.NewDomain(uint64(len(form))).FFTInverse(scalars, fft.DIF)
-	fft.BitReverse(scalars)
+	utils.BitReverse(scalars)
 	if _, err := want.MultiExp(r.g1[:len(form)], scalars, ecc.MultiExpConfig{}); err != nil {
 		return err
 	}
