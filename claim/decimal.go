@@ -6,18 +6,6 @@ import (
 	"strings"
 )
 
-// Limits of the members scale and offset (section 6).
-const (
-	maxScale  = 18
-	maxOffset = 1<<53 - 1
-)
-
-// scaling turns a number x of an event into the integer x·10^scale + offset.
-type scaling struct {
-	scale  int
-	offset int64
-}
-
 // maxDigits bounds the digits of x·10^scale worth looking at: more than
 // 2^64 + 2^53 has.
 const maxDigits = 21
@@ -67,27 +55,4 @@ func splitDecimal(number string) (negative bool, digits string, exponent int, ok
 	exponent -= len(fraction)
 	trimmed := strings.TrimRight(digits, "0")
 	return negative, trimmed, exponent + len(digits) - len(trimmed), true
-}
-
-// scaling reads the members scale and offset. A missing offset is 0.
-func parseScaling(scale, offset value) (scaling, bool) {
-	n, ok := scale.integer(maxScale)
-	if !ok || n < 0 {
-		return scaling{}, false
-	}
-	s := scaling{scale: int(n)}
-	if offset != nil {
-		s.offset, ok = offset.integer(maxOffset)
-	}
-	return s, ok
-}
-
-// integer reads a number that is an integer with |n| <= limit. In canonical
-// form such a number below 10^21 is written without fraction and exponent.
-func (v value) integer(limit int64) (int64, bool) {
-	if !v.isNumber() {
-		return 0, false
-	}
-	n, err := strconv.ParseInt(string(v), 10, 64)
-	return n, err == nil && -limit <= n && n <= limit
 }

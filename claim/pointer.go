@@ -76,7 +76,7 @@ func (v value) member(token string) (value, bool) {
 
 func (v value) item(token string) (value, bool) {
 	n, err := strconv.ParseUint(token, 10, 31)
-	if err != nil || token[0] == '+' {
+	if err != nil {
 		return nil, false
 	}
 	for item := range v.items() {
