@@ -47,6 +47,10 @@ func TestCodeText(t *testing.T) {
 		if err != nil || string(b) != `"`+c.String()+`"` {
 			t.Errorf("%v is marshalled as %s, %v", c, b, err)
 		}
+		var again protocol.Code
+		if err := json.Unmarshal(b, &again); err != nil || again != c {
+			t.Errorf("%s is unmarshalled as %v, %v", b, again, err)
+		}
 	}
 	for _, s := range []string{"", "none", "FROZEN", "frozen ", "unknown"} {
 		if c, ok := protocol.ParseCode(s); ok || c != protocol.CodeInternal {

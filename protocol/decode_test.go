@@ -12,12 +12,7 @@ type inner struct {
 	Count uint32 `json:"count"`
 }
 
-type shared struct {
-	Mark string `json:"mark"`
-}
-
 type body struct {
-	shared
 	ID     protocol.RequestID `json:"request_id"`
 	Rows   []inner            `json:"rows"`
 	Maybe  *inner             `json:"maybe,omitempty"`

@@ -41,7 +41,8 @@ type EpochState struct {
 // EpochEvent is one thing the caller has learnt about an epoch.
 type EpochEvent interface{ epochEvent() }
 
-// EpochOpened says that leaf 2 is committed.
+// EpochOpened says that leaf 2 is committed. In a rotation it is committed while
+// the old epoch is ACTIVE; the old one drains before this event.
 type EpochOpened struct {
 	OtherActive bool // another epoch of the instance is ACTIVE: it must drain first
 }
@@ -73,7 +74,7 @@ const (
 	EpochEffectInvalidate                        // end every ISSUED session of the epoch
 	EpochEffectStop                              // end tagger and signer once their last duties (hand-over, checkpoint of the close leaf) are done
 	EpochEffectKill                              // end tagger and signer now
-	EpochEffectClose                             // append leaf 3 with EpochState.Reason
+	EpochEffectClose                             // append leaf 3 with EpochState.Reason, if leaf 2 is in the log
 	epochEffectEnd
 )
 
@@ -132,13 +133,9 @@ func epochDrain(s EpochState, e EpochDrain) (EpochState, []EpochEffect, Code) {
 }
 
 func epochFailed(s EpochState, e EpochFailed) (EpochState, []EpochEffect, Code) {
-	switch s.Phase {
-	case EpochDestroyed:
+	if s.Phase == EpochDestroyed {
 		return s, nil, CodeNone
-	case EpochStarting: // nothing of it is in the log
-		return EpochState{EpochDestroyed, e.Reason}, []EpochEffect{EpochEffectKill}, CodeNone
-	default:
-		return EpochState{EpochDestroyed, e.Reason},
-			[]EpochEffect{EpochEffectKill, EpochEffectInvalidate, EpochEffectClose}, CodeNone
 	}
+	return EpochState{EpochDestroyed, e.Reason},
+		[]EpochEffect{EpochEffectKill, EpochEffectInvalidate, EpochEffectClose}, CodeNone
 }

@@ -49,7 +49,7 @@ var epochRows = []struct {
 	},
 	{
 		epochIn(protocol.EpochStarting, 0), protocol.EpochFailed{Reason: protocol.CloseDied},
-		epochIn(protocol.EpochDestroyed, protocol.CloseDied), "kill", 0,
+		epochIn(protocol.EpochDestroyed, protocol.CloseDied), "kill invalidate close", 0,
 	},
 	{
 		epochIn(protocol.EpochActive, 0), protocol.EpochFailed{Reason: protocol.CloseSuspect},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -83,7 +84,7 @@ Generated from ` + "`protocol.Step`" + ` by its tests; do not edit. Section 11 o
 NONE is the state of a request that nobody knows. A pair of state and event that is not listed leaves the state as
 it is and answers ` + "`internal`" + `: the caller has broken an invariant.
 
-| state | event | next state | effects | code |
+| state | events | next state | effects | code |
 |---|---|---|---|---|
 `
 
@@ -91,22 +92,41 @@ func lifecycleTable() string {
 	var b strings.Builder
 	b.WriteString(lifecycleHead)
 	for _, s := range stepStates {
-		for _, e := range stepEvents {
-			to, effects, code := protocol.Step(s, e.event)
-			if code == protocol.CodeInternal && to == s && effects == nil {
-				continue
-			}
-			next, told := stateName(to), code.String()
-			if to == s {
-				next = "the same"
-			}
-			if code == protocol.CodeNone {
-				told = ""
-			}
-			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", stateName(s), e.name, next, names(effects), told)
+		for _, row := range lifecycleRows(s) {
+			fmt.Fprintf(&b, "| %s | %s | %s |\n", stateName(s), strings.Join(row.events, "; "), row.result)
 		}
 	}
 	return b.String()
+}
+
+type lifecycleRow struct {
+	events []string
+	result string
+}
+
+// lifecycleRows puts events with one result into one row.
+func lifecycleRows(s protocol.State) (rows []lifecycleRow) {
+	for _, e := range stepEvents {
+		to, effects, code := protocol.Step(s, e.event)
+		if code == protocol.CodeInternal && to == s && effects == nil {
+			continue
+		}
+		next, told := stateName(to), code.String()
+		if to == s {
+			next = "the same"
+		}
+		if code == protocol.CodeNone {
+			told = ""
+		}
+		result := fmt.Sprintf("%s | %s | %s", next, names(effects), told)
+		i := slices.IndexFunc(rows, func(r lifecycleRow) bool { return r.result == result })
+		if i < 0 {
+			rows = append(rows, lifecycleRow{result: result})
+			i = len(rows) - 1
+		}
+		rows[i].events = append(rows[i].events, e.name)
+	}
+	return rows
 }
 
 func TestLifecycleTable(t *testing.T) {
@@ -141,7 +161,7 @@ func TestStepArrows(t *testing.T) {
 			to, effects, code := protocol.Step(s, e.event)
 			if to.Phase != s.Phase {
 				met[fmt.Sprint(s.Phase, to.Phase)] = true
-				if !contains(arrows[s.Phase], to.Phase) {
+				if !slices.Contains(arrows[s.Phase], to.Phase) {
 					t.Errorf("%s becomes %s on %q", stateName(s), stateName(to), e.name)
 				}
 			}
@@ -162,15 +182,6 @@ func TestStepArrows(t *testing.T) {
 	if to, effects, code := protocol.Step(protocol.State{}, nil); to != (protocol.State{}) || effects != nil || code != protocol.CodeInternal {
 		t.Errorf("no event: %v %v %v", to, effects, code)
 	}
-}
-
-func contains(list []protocol.Phase, p protocol.Phase) bool {
-	for _, q := range list {
-		if q == p {
-			return true
-		}
-	}
-	return false
 }
 
 func TestOutcome(t *testing.T) {
