@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,40 +17,43 @@ import (
 )
 
 func TestDivergence(t *testing.T) {
-	for name, harm := range map[string]func(l *running){
-		"announcement skips a row": func(l *running) {
+	for name, tt := range map[string]struct {
+		harm   func(l *running)
+		reason string
+	}{
+		"announcement skips a row": {func(l *running) {
 			l.Committed(l.Size()+1, [][]byte{[]byte("x")})
-		},
-		"announcement repeats a row": func(l *running) {
+		}, "row 22 was announced where row 21 was due"},
+		"announcement repeats a row": {func(l *running) {
 			l.Committed(l.Size()-1, [][]byte{[]byte("x")})
-		},
-		"row written by somebody else": func(l *running) {
+		}, "row 20 was announced where row 21 was due"},
+		"row written by somebody else": {func(l *running) {
 			l.rows.insert([]byte("foreign"))
-		},
-		"row written by somebody else before the core's next": func(l *running) {
+		}, "the journal has 22 rows and the core knows of 21"},
+		"row written by somebody else before the core's next": {func(l *running) {
 			l.rows.insert([]byte("foreign"))
 			l.rows.commit([]byte("own"))
-		},
-		"row changed after the commit": func(l *running) {
+		}, "row 22 was announced where row 21 was due"},
+		"row changed after the commit": {func(l *running) {
 			l.rows.set(func(r *rows) {
 				r.rewrite = func(i uint64, b []byte) []byte { return append([]byte("!"), b...) }
 			})
 			l.rows.commit([]byte("own"))
-		},
-		"rows gone": func(l *running) {
+		}, "row 21 is not the row that was committed"},
+		"rows gone": {func(l *running) {
 			l.rows.set(func(r *rows) { r.size = func(n uint64) uint64 { return n - 1 } })
-		},
-		"row too long for an entry": func(l *running) {
+		}, "the journal has 20 rows of 21 that were committed"},
+		"row too long for an entry": {func(l *running) {
 			l.rows.commit(make([]byte, protocol.MaxLeafSize+1))
-		},
-		"tiles changed on disk": func(l *running) {
+		}, "row 21 is longer than an entry can be"},
+		"tiles changed on disk": {func(l *running) {
 			flip(l.t, l.dir+"/tile/0/000.p/21", 5)
 			l.rows.commit([]byte("own"))
-		},
-		"somebody else appends to the log": func(l *running) {
+		}, "the root at 22 entries is not that of the rows"},
+		"somebody else appends to the log": {func(l *running) {
 			intrude(l.t, l.dir)
 			l.rows.commit([]byte("own"))
-		},
+		}, "the root at 22 entries is not that of the rows"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &rows{}
@@ -60,9 +64,10 @@ func TestDivergence(t *testing.T) {
 			waiter := make(chan error, 1)
 			go func() { _, err := l.Await(context.Background(), 10_000); waiter <- err }()
 
-			harm(l)
+			tt.harm(l)
 
-			if err := l.ended(); !errors.Is(err, ledger.ErrDiverged) {
+			err := l.ended()
+			if !errors.Is(err, ledger.ErrDiverged) || !strings.Contains(err.Error(), tt.reason) {
 				t.Fatalf("Run: %v", err)
 			}
 			select {

@@ -213,11 +213,29 @@ func start(tb testing.TB, dir string, r *rows, adjust func(*ledger.Config)) *run
 	if err != nil {
 		tb.Fatal(err)
 	}
+	return run(tb, dir, r, l)
+}
+
+// startSpoiled is start in a new directory with something done to the ledger
+// before it runs.
+func startSpoiled(tb testing.TB, r *rows, spoil func(*ledger.Ledger)) *running {
+	tb.Helper()
+	dir := tb.TempDir()
+	l, err := open(tb, dir, r, nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	spoil(l)
+	return run(tb, dir, r, l)
+}
+
+func run(tb testing.TB, dir string, r *rows, l *ledger.Ledger) *running {
+	tb.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	run := &running{Ledger: l, t: tb, rows: r, dir: dir, stop: stop, done: make(chan error, 1)}
-	go func() { run.done <- l.Run(ctx) }()
+	out := &running{Ledger: l, t: tb, rows: r, dir: dir, stop: stop, done: make(chan error, 1)}
+	go func() { out.done <- l.Run(ctx) }()
 	tb.Cleanup(func() { stop(); _ = l.Close() })
-	return run
+	return out
 }
 
 // halt stops the ledger in order and fails if that takes long.

@@ -94,6 +94,10 @@ func (l *Ledger) publish(ctx context.Context) {
 			return
 		case <-l.grown:
 		}
+		select {
+		case <-l.swapped: // from before this attempt
+		default:
+		}
 		wait := l.cfg.Interval
 		switch did, err := l.publishOnce(ctx); {
 		case err != nil:

@@ -178,6 +178,9 @@ func TestBadSigners(t *testing.T) {
 			if s.asked() == 0 || l.Size() != last+1 || l.Admit() != nil {
 				t.Fatalf("asked %d, size %d, admit %v", s.asked(), l.Size(), l.Admit())
 			}
+			if name == "deaf" && s.asked() != 1 {
+				t.Errorf("asked %d times while the first call had not returned", s.asked())
+			}
 			good := newSigner(t)
 			index := l.newEpoch(good)
 			if cp := l.await(index); cp.Key != good.Key() {
