@@ -17,4 +17,16 @@
 // [Element] and the types derived from it hold canonical 32-byte big-endian
 // values of the BLS12-381 scalar field; anything not below the modulus is
 // refused by the parsers, never reduced.
+//
+// # JSON
+//
+// [Canonicalize] turns an event into its one form, [CheckJSON] and
+// [DecodeStrict] read request bodies under the same strict rules. A refusal is a
+// keyword and a byte offset; it never holds what was sent.
+//
+// # Lifecycle
+//
+// [Step] is the whole life of a request and [StepEpoch] that of an epoch, as
+// functions of a small state and one event; docs/spec/lifecycle.md is the table
+// of the former.
 package protocol

@@ -23,49 +23,60 @@ var epochRows = []struct {
 	{epochIn(protocol.EpochStarting, 0), protocol.EpochOpened{OtherActive: true}, epochIn(protocol.EpochStarting, 0), "", protocol.CodeConflict},
 	{epochIn(protocol.EpochActive, 0), protocol.EpochOpened{}, epochIn(protocol.EpochActive, 0), "", protocol.CodeInternal},
 	{
-		epochIn(protocol.EpochActive, 0), protocol.EpochDrain{Reason: protocol.CloseRotated},
+		epochIn(protocol.EpochActive, 0),
+		protocol.EpochDrain{Reason: protocol.CloseRotated},
 		epochIn(protocol.EpochDraining, protocol.CloseRotated), "wipe", 0,
 	},
 	{
-		epochIn(protocol.EpochActive, 0), protocol.EpochDrain{Reason: protocol.CloseShutdown},
+		epochIn(protocol.EpochActive, 0),
+		protocol.EpochDrain{Reason: protocol.CloseShutdown},
 		epochIn(protocol.EpochDraining, protocol.CloseShutdown), "wipe", 0,
 	},
 	{
-		epochIn(protocol.EpochActive, 0), protocol.EpochDrain{Reason: protocol.CloseRotated, OtherDraining: true},
+		epochIn(protocol.EpochActive, 0),
+		protocol.EpochDrain{Reason: protocol.CloseRotated, OtherDraining: true},
 		epochIn(protocol.EpochActive, 0), "", protocol.CodeConflict,
 	},
 	{
-		epochIn(protocol.EpochActive, 0), protocol.EpochDrain{Reason: protocol.CloseSuspect},
+		epochIn(protocol.EpochActive, 0),
+		protocol.EpochDrain{Reason: protocol.CloseSuspect},
 		epochIn(protocol.EpochActive, 0), "", protocol.CodeInternal,
 	},
 	{
-		epochIn(protocol.EpochStarting, 0), protocol.EpochDrain{Reason: protocol.CloseRotated},
+		epochIn(protocol.EpochStarting, 0),
+		protocol.EpochDrain{Reason: protocol.CloseRotated},
 		epochIn(protocol.EpochStarting, 0), "", protocol.CodeInternal,
 	},
 	{epochIn(protocol.EpochActive, 0), protocol.EpochIdle{}, epochIn(protocol.EpochActive, 0), "", 0},
 	{
-		epochIn(protocol.EpochDraining, protocol.CloseRotated), protocol.EpochIdle{},
+		epochIn(protocol.EpochDraining, protocol.CloseRotated),
+		protocol.EpochIdle{},
 		epochIn(protocol.EpochDestroyed, protocol.CloseRotated), "close stop", 0,
 	},
 	{
-		epochIn(protocol.EpochStarting, 0), protocol.EpochFailed{Reason: protocol.CloseDied},
+		epochIn(protocol.EpochStarting, 0),
+		protocol.EpochFailed{Reason: protocol.CloseDied},
 		epochIn(protocol.EpochDestroyed, protocol.CloseDied), "kill invalidate close", 0,
 	},
 	{
-		epochIn(protocol.EpochActive, 0), protocol.EpochFailed{Reason: protocol.CloseSuspect},
+		epochIn(protocol.EpochActive, 0),
+		protocol.EpochFailed{Reason: protocol.CloseSuspect},
 		epochIn(protocol.EpochDestroyed, protocol.CloseSuspect), "kill invalidate close", 0,
 	},
 	{
-		epochIn(protocol.EpochDraining, protocol.CloseRotated), protocol.EpochFailed{Reason: protocol.CloseDied},
+		epochIn(protocol.EpochDraining, protocol.CloseRotated),
+		protocol.EpochFailed{Reason: protocol.CloseDied},
 		epochIn(protocol.EpochDestroyed, protocol.CloseDied), "kill invalidate close", 0,
 	},
 	{
-		epochIn(protocol.EpochDestroyed, protocol.CloseRotated), protocol.EpochFailed{Reason: protocol.CloseDied},
+		epochIn(protocol.EpochDestroyed, protocol.CloseRotated),
+		protocol.EpochFailed{Reason: protocol.CloseDied},
 		epochIn(protocol.EpochDestroyed, protocol.CloseRotated), "", 0,
 	},
 	{epochIn(protocol.EpochDestroyed, protocol.CloseDied), protocol.EpochIdle{}, epochIn(protocol.EpochDestroyed, protocol.CloseDied), "", 0},
 	{
-		epochIn(protocol.EpochDestroyed, protocol.CloseDied), protocol.EpochOpened{},
+		epochIn(protocol.EpochDestroyed, protocol.CloseDied),
+		protocol.EpochOpened{},
 		epochIn(protocol.EpochDestroyed, protocol.CloseDied), "", protocol.CodeInternal,
 	},
 	{epochIn(protocol.EpochActive, 0), nil, epochIn(protocol.EpochActive, 0), "", protocol.CodeInternal},
@@ -92,8 +103,11 @@ func names[E fmt.Stringer](effects []E) string {
 // From every state, whatever happens, the phase never goes back.
 func TestEpochNeverComesBack(t *testing.T) {
 	events := []protocol.EpochEvent{
-		protocol.EpochOpened{}, protocol.EpochIdle{}, protocol.EpochFailed{Reason: protocol.CloseDied},
-		protocol.EpochDrain{Reason: protocol.CloseRotated}, protocol.EpochDrain{Reason: protocol.CloseShutdown},
+		protocol.EpochOpened{},
+		protocol.EpochIdle{},
+		protocol.EpochFailed{Reason: protocol.CloseDied},
+		protocol.EpochDrain{Reason: protocol.CloseRotated},
+		protocol.EpochDrain{Reason: protocol.CloseShutdown},
 	}
 	for p := protocol.EpochStarting; p <= protocol.EpochDestroyed; p++ {
 		for _, e := range events {

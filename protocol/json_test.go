@@ -208,20 +208,20 @@ func TestCanonicalizeJSONTestSuite(t *testing.T) {
 }
 
 // checkSameValue compares the value of two JSON texts, numbers exactly.
-func checkSameValue(t testing.TB, a, b []byte) {
-	t.Helper()
-	if x, y := exactValue(t, a), exactValue(t, b); !reflect.DeepEqual(x, y) {
-		t.Errorf("canonical form changes the value:\n%.300q\n%.300q", a, b)
+func checkSameValue(tb testing.TB, a, b []byte) {
+	tb.Helper()
+	if x, y := exactValue(tb, a), exactValue(tb, b); !reflect.DeepEqual(x, y) {
+		tb.Errorf("canonical form changes the value:\n%.300q\n%.300q", a, b)
 	}
 }
 
-func exactValue(t testing.TB, raw []byte) any {
-	t.Helper()
+func exactValue(tb testing.TB, raw []byte) any {
+	tb.Helper()
 	dec := json.NewDecoder(strings.NewReader(string(raw)))
 	dec.UseNumber()
 	var v any
 	if err := dec.Decode(&v); err != nil {
-		t.Fatalf("%.300q: %v", raw, err)
+		tb.Fatalf("%.300q: %v", raw, err)
 	}
 	return exactNumbers(v)
 }

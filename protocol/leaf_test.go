@@ -25,22 +25,22 @@ type leafVectors struct {
 	}
 }
 
-func (v *leafVector) leaf(t testing.TB) protocol.Leaf {
-	t.Helper()
-	l := protocol.Leaf{Seq: number(t, v.Seq), Time: number(t, v.Time)}
+func (v *leafVector) leaf(tb testing.TB) protocol.Leaf {
+	tb.Helper()
+	l := protocol.Leaf{Seq: number(tb, v.Seq), Time: number(tb, v.Time)}
 	switch v.Type {
 	case protocol.LeafAccepted:
-		l.Body = v.accepted(t)
+		l.Body = v.accepted(tb)
 	case protocol.LeafEpochOpen:
-		l.Body = v.epochOpen(t)
+		l.Body = v.epochOpen(tb)
 	case protocol.LeafEpochClose:
-		l.Body = v.epochClose(t)
+		l.Body = v.epochClose(tb)
 	case protocol.LeafClaim:
 		var b struct {
 			Claim         string
 			List, SRS, VK hexBytes
 		}
-		v.read(t, &b)
+		v.read(tb, &b)
 		l.Body = &protocol.ClaimLeaf{ClaimID: b.Claim, List: protocol.ListID(b.List), SRS: protocol.Digest(b.SRS), VK: b.VK}
 	case protocol.LeafControl:
 		var b struct {
@@ -49,7 +49,7 @@ func (v *leafVector) leaf(t testing.TB) protocol.Leaf {
 			Reason              uint16
 			Previous            uint8
 		}
-		v.read(t, &b)
+		v.read(tb, &b)
 		l.Body = &protocol.Control{
 			Action: b.Action, Actor: protocol.Digest(b.Actor), Reason: b.Reason,
 			Text: protocol.Digest(b.Text), Previous: b.Previous, Target: protocol.Digest(b.Target),
@@ -59,34 +59,36 @@ func (v *leafVector) leaf(t testing.TB) protocol.Leaf {
 			Kind   uint8
 			Digest hexBytes
 		}
-		v.read(t, &b)
+		v.read(tb, &b)
 		l.Body = &protocol.Incident{Kind: b.Kind, Digest: protocol.Digest(b.Digest)}
 	default:
-		t.Fatalf("vector has type %d", v.Type)
+		tb.Fatalf("vector has type %d", v.Type)
 	}
 	return l
 }
 
-func (v *leafVector) read(t testing.TB, body any) {
-	t.Helper()
+func (v *leafVector) read(tb testing.TB, body any) {
+	tb.Helper()
 	if err := json.Unmarshal(v.Body, body); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 
-func (v *leafVector) accepted(t testing.TB) protocol.LeafBody {
+func (v *leafVector) accepted(tb testing.TB) protocol.LeafBody {
+	tb.Helper()
 	var b struct {
 		Payload, Anchor, T, Proof hexBytes
 		Params                    string
 	}
-	v.read(t, &b)
+	v.read(tb, &b)
 	return &protocol.Accepted{
 		Payload: protocol.EncodedPayload(b.Payload), Anchor: protocol.Anchor(b.Anchor),
 		TagHash: protocol.Element(b.T), Params: []byte(b.Params), Proof: b.Proof,
 	}
 }
 
-func (v *leafVector) epochOpen(t testing.TB) protocol.LeafBody {
+func (v *leafVector) epochOpen(tb testing.TB) protocol.LeafBody {
+	tb.Helper()
 	var b struct {
 		Number                                           uint64
 		ID, Instance, Build, Posture, Previous, Handover hexBytes
@@ -95,7 +97,7 @@ func (v *leafVector) epochOpen(t testing.TB) protocol.LeafBody {
 		TaggerGrade                                      uint8    `json:"tagger_grade"`
 		CheckpointKey                                    hexBytes `json:"checkpoint_key"`
 	}
-	v.read(t, &b)
+	v.read(tb, &b)
 	return &protocol.EpochOpen{
 		Number: b.Number, ID: protocol.EpochID(b.ID), Instance: protocol.InstanceID(b.Instance),
 		PublicKey: [1952]byte(b.PublicKey), Build: protocol.Digest(b.Build), SignerGrade: b.SignerGrade, TaggerGrade: b.TaggerGrade,
@@ -104,14 +106,15 @@ func (v *leafVector) epochOpen(t testing.TB) protocol.LeafBody {
 	}
 }
 
-func (v *leafVector) epochClose(t testing.TB) protocol.LeafBody {
+func (v *leafVector) epochClose(tb testing.TB) protocol.LeafBody {
+	tb.Helper()
 	var b struct {
 		ID, Root                                         hexBytes
 		Number                                           uint64
 		Reason                                           protocol.CloseReason
 		Issued, Accepted, Rejected, Expired, Invalidated uint64
 	}
-	v.read(t, &b)
+	v.read(tb, &b)
 	return &protocol.EpochClose{
 		ID: protocol.EpochID(b.ID), Number: b.Number, Reason: b.Reason, Issued: b.Issued, Accepted: b.Accepted,
 		Rejected: b.Rejected, Expired: b.Expired, Invalidated: b.Invalidated, Root: protocol.Digest(b.Root),

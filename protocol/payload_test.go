@@ -23,19 +23,20 @@ type payloadFields struct {
 	InstanceID                          hexBytes `json:"instance_id"`
 }
 
-func number(t testing.TB, n json.Number) (v uint64) {
-	t.Helper()
+func number(tb testing.TB, n json.Number) (v uint64) {
+	tb.Helper()
 	if _, err := fmt.Sscan(n.String(), &v); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return v
 }
 
-func (f *payloadFields) payload(t testing.TB) protocol.Payload {
+func (f *payloadFields) payload(tb testing.TB) protocol.Payload {
+	tb.Helper()
 	return protocol.Payload{
 		Mode: protocol.Mode(f.Mode), RequestID: protocol.RequestID(f.RequestID), Nonce: protocol.Nonce(f.Nonce),
-		EpochID: protocol.EpochID(f.EpochID), EpochNumber: number(t, f.EpochNumber), Seq: number(t, f.Seq),
-		IssuedAt: number(t, f.IssuedAt), TTL: f.TTL, Policy: f.Policy,
+		EpochID: protocol.EpochID(f.EpochID), EpochNumber: number(tb, f.EpochNumber), Seq: number(tb, f.Seq),
+		IssuedAt: number(tb, f.IssuedAt), TTL: f.TTL, Policy: f.Policy,
 		Commitment: protocol.Commitment(f.Commitment), Client: protocol.Digest(f.Client), VK: protocol.Digest(f.VKFP),
 		Statement: protocol.Digest(f.Statement), Instance: protocol.InstanceID(f.InstanceID),
 	}

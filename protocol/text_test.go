@@ -73,6 +73,7 @@ func TestTextForms(t *testing.T) {
 }
 
 func checkText(t *testing.T, row *textVector, parse func(string) (texter, error), target func() encoding.TextUnmarshaler) {
+	t.Helper()
 	value, err := parse(row.Text)
 	if err != nil {
 		t.Fatal(err)
@@ -123,13 +124,13 @@ func TestDecodeBase64(t *testing.T) {
 }
 
 func TestEqual(t *testing.T) {
-	var d, e protocol.Digest
+	var d, same, e protocol.Digest
 	e[31] = 1
-	for _, same := range []bool{
-		protocol.Tag(d).Equal(protocol.Tag(d)), protocol.Element(d).Equal(protocol.Element(d)), d.Equal(d),
+	for _, right := range []bool{
+		protocol.Tag(d).Equal(protocol.Tag(same)), protocol.Element(d).Equal(protocol.Element(same)), d.Equal(same),
 		!protocol.Tag(d).Equal(protocol.Tag(e)), !protocol.Element(d).Equal(protocol.Element(e)), !d.Equal(e),
 	} {
-		if !same {
+		if !right {
 			t.Error("Equal is wrong")
 		}
 	}

@@ -20,16 +20,16 @@ import (
 // package; its README says what each file holds.
 const vectorDir = "../docs/spec/vectors"
 
-func readVectors(t testing.TB, name string, v any) {
-	t.Helper()
+func readVectors(tb testing.TB, name string, v any) {
+	tb.Helper()
 	b, err := os.ReadFile(filepath.Join(vectorDir, name))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	dec := json.NewDecoder(bytes.NewReader(b))
 	dec.UseNumber()
 	if err := dec.Decode(v); err != nil {
-		t.Fatalf("%s: %v", name, err)
+		tb.Fatalf("%s: %v", name, err)
 	}
 }
 
