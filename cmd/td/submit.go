@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/terradourada/td/api"
+	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/protocol"
+	"github.com/terradourada/td/receipt"
+)
+
+// submitFlags are the flags of "td submit".
+type submitFlags struct {
+	*subject
+	server, out, trust *string
+	push               *bool
+	progress, output   *choice
+}
+
+func submitCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "submit --claim ID --out DIR INPUT",
+		Short: "Get receipts for events",
+		Long: `Commits to each event of INPUT, asks the server for a challenge, proves, answers,
+and writes the receipt. The event never leaves this machine, unless --push lets
+the server prove; then its prover sees the event.
+
+INPUT is a file, or - for standard input. It holds one event, a JSON object, or
+one on each line: the latter if its name ends in .jsonl or .ndjson, or if its
+first line is a whole object and not the only one.
+
+For each event DIR gets REQUEST.receipt.json, which anyone may see, and
+REQUEST.opening, which only its owner can read and which discloses the event.
+The checkpoint of every receipt is recorded in the trust store, so that
+td verify needs no server later.
+
+An interrupted run is continued by running the same command again: events that
+have their receipt are passed over, answers that may have arrived are asked
+after, and no event is accepted twice. So an event that was submitted to DIR
+before is not submitted again; give another DIR if it should be.
+
+An event that does not satisfy the claim, or has no encoding under it, is
+reported with its line and does not stop the others; the exit code is then 3.`,
+		Example: `  td submit --claim open/1 --out receipts event.json
+  td submit --claim range/1 --params params.json --out receipts readings.jsonl
+  td submit --member me.secret --list board.json --scope board/2026-11 --out votes vote.json`,
+		Args: cobra.ExactArgs(1),
+	}
+	f := submitFlags{subject: subjectFlags(cmd), server: serverFlag(cmd), trust: trustFlag(cmd)}
+	f.out = cmd.Flags().String("out", "receipts", "directory for receipts and openings; made if it is not there")
+	f.push = cmd.Flags().Bool("push", false, "let the server prove; its prover sees the events")
+	f.progress, f.output = progressFlag(cmd), outputFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.submit(cmd.Context(), &f, args[0]) }
+	return cmd
+}
+
+// submit gets a receipt for every event of the input.
+func (a *app) submit(ctx context.Context, f *submitFlags, input string) (err error) {
+	r, err := a.newSubmitRun(f)
+	if err != nil {
+		return err
+	}
+	if r.input, err = within(ctx, func() (*events, error) { return openEvents(input, a.stdin) }); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.input.close()) }()
+	if r.state, err = openState(*f.out); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.state.close()) }()
+	r.progress.expect(r.input.total)
+	err = r.run(ctx)
+	r.progress.finish()
+	r.summarize(a.stderr, time.Now())
+	return r.verdict(err)
+}
+
+// newSubmitRun reads what the flags name; nothing is written yet.
+func (a *app) newSubmitRun(f *submitFlags) (*submitRun, error) {
+	sub, err := f.load()
+	if err != nil {
+		return nil, err
+	}
+	if *f.push && sub.Claim == claim.Group {
+		return nil, fail(exitUsage, "group/1 is proved by its member only", "leave --push out")
+	}
+	server, err := dial(*f.server)
+	if err != nil {
+		return nil, err
+	}
+	trust, err := openTrust(*f.trust)
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now()
+	r := &submitRun{
+		server: server, template: *sub, push: *f.push, dir: *f.out, start: now,
+		trust: trust, log: client.NewLog(server.Client),
+		progress: newProgress(a.stderr, f.progress.value, "submit", now),
+		stdout:   a.stdout, stderr: a.stderr, asJSON: f.output.value == "json",
+		origins: map[string]int{},
+	}
+	r.prepare(sub)
+	return r, trustList(trust, sub.List)
+}
+
+// trustList keeps the list that the member has named, so that receipts of the
+// claim verify on this machine without it.
+func trustList(trust *receipt.TrustStore, l *claim.List) error {
+	if l == nil {
+		return nil
+	}
+	return trust.AddList(l)
+}
+
+// submitted is what is printed about one event.
+type submitted struct {
+	Line    int    `json:"line"`
+	Request string `json:"request_id,omitempty"`
+	Index   uint64 `json:"index,omitempty"`
+	Receipt string `json:"receipt,omitempty"` // path
+	Opening string `json:"opening,omitempty"` // path
+	Earlier bool   `json:"earlier,omitempty"` // by an earlier run
+	Code    string `json:"code,omitempty"`    // why there is no receipt
+	Detail  string `json:"detail,omitempty"`
+}
+
+// tell prints one event: an object or a line of the table on standard output,
+// and refusals on standard error for people.
+func (r *submitRun) tell(s submitted) error {
+	now := time.Now()
+	defer r.progress.step(now)
+	return r.progress.print(func() error {
+		if r.asJSON {
+			return json.NewEncoder(r.stdout).Encode(s)
+		}
+		if s.Code != "" {
+			_, err := fmt.Fprintf(r.stderr, "line %d: %s (%s)\n", s.Line, s.Detail, s.Code)
+			return err
+		}
+		if !r.headed {
+			r.headed = true
+			fmt.Fprintf(r.stdout, "%-8s%-8s%s\n", "LINE", "INDEX", "RECEIPT")
+		}
+		_, err := fmt.Fprintf(r.stdout, "%-8d%-8d%s\n", s.Line, s.Index, s.Receipt)
+		return err
+	})
+}
+
+// summarize tells what came of the run.
+func (r *submitRun) summarize(w io.Writer, now time.Time) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	fmt.Fprintf(w, "%d receipts written to %s in %s", r.receipted, r.dir, now.Sub(r.start).Round(time.Second/10))
+	if r.earlier > 0 {
+		fmt.Fprintf(w, "; %d were there already", r.earlier)
+	}
+	if r.refused > 0 {
+		fmt.Fprintf(w, "; %d events not provable", r.refused)
+	}
+	fmt.Fprintln(w)
+	for origin, n := range r.origins {
+		fmt.Fprintf(w, "log %s: %d checkpoints recorded; td verify needs no server\n", origin, n)
+	}
+}
+
+// verdict turns the end of the run into its exit code.
+func (r *submitRun) verdict(err error) error {
+	if err != nil {
+		return err
+	}
+	if r.refused > 0 {
+		return fail(exitNegative, fmt.Sprintf("%d of %d events got no receipt", r.refused, r.refused+r.receipted+r.earlier), "the lines above say why; the others have theirs")
+	}
+	return nil
+}
+
+// notProvable reports whether a refusal is about the event alone, so that the
+// others go on.
+func notProvable(err error) bool {
+	switch protocol.CodeOf(err) {
+	case protocol.CodeEventNotCanonicalisable, protocol.CodeEventNotEncodable, protocol.CodeStatementFalse,
+		protocol.CodeNullifierUsed:
+		return true
+	}
+	return false
+}
+
+// startOver reports whether a request ended without acceptance for a reason
+// that does not lie in its event.
+func startOver(err error) bool {
+	switch protocol.CodeOf(err) {
+	case protocol.CodeExpired, protocol.CodeInvalidated, protocol.CodeSubmissionRejected,
+		protocol.CodeProverTimeout, protocol.CodeProverBadResponse, protocol.CodeProverTagMismatch:
+		return true
+	}
+	return false
+}
+
+// eventRequest is the push form of a submission.
+func eventRequest(id claim.ID, params, event []byte, ttl time.Duration) api.EventRequest {
+	req := pushRequest(id, params, event)
+	req.TTLMillis = uint32(ttl / time.Millisecond)
+	return req
+}

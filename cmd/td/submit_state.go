@@ -1,0 +1,238 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/terradourada/td/protocol"
+)
+
+// The state of "td submit" in its output directory is the file
+// .td-submit.state, mode 0600, to which lines are appended; each is on disk
+// before the next thing happens:
+//
+//	terradourada-submit/1
+//	sent LINE DIGEST REQUEST pull|push UNTIL    about to be answered, or pushed
+//	done REQUEST INDEX                          its receipt is written
+//	lost REQUEST                                it ended without acceptance
+//
+// DIGEST is the base64url of D("TD-CLI-event", claim, parameters, event), all
+// canonical; REQUEST a request id, UNTIL when the request ends, in Unix
+// milliseconds. A line of another form, as an interrupted write leaves behind,
+// stands for nothing.
+//
+// Before a proof is sent, the opening and the file .REQUEST.answer (mode 0600,
+// the 32 bytes of the tag and the 664 of the proof) are written too. So after
+// any interruption the next run knows every request that may have been accepted,
+// and can send the very same answer again, which is safe: the server accepts it
+// once. The answer is removed when the receipt is there.
+//
+// Equal events are told apart by counting: the n-th event of a run with some
+// digest belongs to the n-th request with that digest that was not lost.
+const (
+	stateName   = ".td-submit.state"
+	stateHeader = "terradourada-submit/1\n"
+)
+
+// eventDigest recognises an event that was submitted before.
+func eventDigest(claim string, params, event []byte) protocol.Digest {
+	return protocol.D("TD-CLI-event", []byte(claim), params, event)
+}
+
+// sent is one request that may have been accepted.
+type sent struct {
+	id     protocol.RequestID
+	digest protocol.Digest
+	line   int // in the input of the run that sent it
+	push   bool
+	until  time.Time
+	done   bool
+	index  uint64 // of the leaf, once done
+}
+
+// submitState is the state file. One process at a time has it open. Its methods
+// may be called concurrently.
+type submitState struct {
+	dir  string
+	file *os.File
+
+	mu   sync.Mutex
+	free map[protocol.Digest][]*sent // not yet taken by an event of this run
+}
+
+// openState makes or continues the state in a directory.
+func openState(dir string) (*submitState, error) {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return nil, fail(exitUnexpected, fmt.Sprintf("%s cannot be made: %v", dir, err), "--out names another directory")
+	}
+	path := filepath.Join(dir, stateName)
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, fail(exitUnexpected, fmt.Sprintf("%s cannot be opened: %v", path, err), "--out names another directory")
+	}
+	s := &submitState{dir: dir, file: f, free: map[protocol.Digest][]*sent{}}
+	if err := s.load(); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return s, nil
+}
+
+func (s *submitState) load() error {
+	if !lockFile(s.file) {
+		return fail(exitUnexpected, fmt.Sprintf("another td submit is at work in %s", s.dir), "wait for it, or name another directory with --out")
+	}
+	content, err := io.ReadAll(s.file)
+	if err != nil {
+		return err
+	}
+	switch text := string(content); {
+	case text == "" || strings.HasPrefix(stateHeader, text):
+		return errors.Join(s.file.Truncate(0), s.append(stateHeader), syncDir(s.dir))
+	case !strings.HasPrefix(text, stateHeader):
+		return fail(exitUnexpected, fmt.Sprintf("%s is not the state of td submit", s.file.Name()), "name another directory with --out")
+	case !strings.HasSuffix(text, "\n"):
+		err = s.append("\n")
+	}
+	s.free = parseState(string(content))
+	return err
+}
+
+// parseState gives the requests that were not lost, in order, by digest.
+func parseState(content string) map[protocol.Digest][]*sent {
+	byID, order := map[protocol.RequestID]*sent{}, []*sent{}
+	for line := range strings.Lines(content) {
+		f := strings.Fields(line)
+		switch {
+		case !strings.HasSuffix(line, "\n"):
+		case len(f) == 6 && f[0] == "sent":
+			if e, ok := parseSent(f); ok {
+				byID[e.id] = e
+				order = append(order, e)
+			}
+		case len(f) == 3 && f[0] == "done":
+			if e := known(byID, f[1]); e != nil {
+				n, err := strconv.ParseUint(f[2], 10, 64)
+				e.done, e.index = err == nil, n
+			}
+		case len(f) == 2 && f[0] == "lost":
+			if e := known(byID, f[1]); e != nil {
+				delete(byID, e.id)
+			}
+		}
+	}
+	left := map[protocol.Digest][]*sent{}
+	for _, e := range order {
+		if byID[e.id] == e {
+			left[e.digest] = append(left[e.digest], e)
+		}
+	}
+	return left
+}
+
+func known(byID map[protocol.RequestID]*sent, text string) *sent {
+	id, err := protocol.ParseRequestID(text)
+	if err != nil {
+		return nil
+	}
+	return byID[id]
+}
+
+func parseSent(f []string) (*sent, bool) {
+	e := &sent{push: f[4] == "push"}
+	line, err1 := strconv.Atoi(f[1])
+	digest, err2 := protocol.ParseDigest(f[2])
+	id, err3 := protocol.ParseRequestID(f[3])
+	until, err4 := strconv.ParseInt(f[5], 10, 64)
+	e.line, e.digest, e.id, e.until = line, digest, id, time.UnixMilli(until)
+	return e, errors.Join(err1, err2, err3, err4) == nil
+}
+
+// take gives the request of the next event with this digest, or nil if it was
+// never sent.
+func (s *submitState) take(d protocol.Digest) *sent {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	list := s.free[d]
+	if len(list) == 0 {
+		return nil
+	}
+	s.free[d] = list[1:]
+	return list[0]
+}
+
+// sending records a request that is about to be answered.
+func (s *submitState) sending(e *sent) error {
+	mode := "pull"
+	if e.push {
+		mode = "push"
+	}
+	return s.append(fmt.Sprintf("sent %d %s %s %s %d\n", e.line, e.digest, e.id, mode, e.until.UnixMilli()))
+}
+
+// receipted records that the receipt of a request is written.
+func (s *submitState) receipted(e *sent, index uint64) error {
+	e.done, e.index = true, index
+	return s.append(fmt.Sprintf("done %s %d\n", e.id, index))
+}
+
+// lost records that a request ended without acceptance; its event will be sent
+// anew.
+func (s *submitState) lost(e *sent) error { return s.append(fmt.Sprintf("lost %s\n", e.id)) }
+
+// append writes a line and makes it durable.
+func (s *submitState) append(line string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, err := s.file.WriteString(line); err != nil {
+		return fmt.Errorf("state of the run: %w", err)
+	}
+	if err := s.file.Sync(); err != nil {
+		return fmt.Errorf("state of the run: %w", err)
+	}
+	return nil
+}
+
+// close releases the directory.
+func (s *submitState) close() error { return s.file.Close() }
+
+// answerPath is where an answer stands until its receipt is there.
+func (s *submitState) answerPath(id protocol.RequestID) string {
+	return filepath.Join(s.dir, "."+id.String()+".answer")
+}
+
+// saveAnswer writes the answer before it is sent.
+func (s *submitState) saveAnswer(id protocol.RequestID, tag protocol.Tag, proof []byte) error {
+	return writeFile(s.answerPath(id), append(tag[:len(tag):len(tag)], proof...), 0o600)
+}
+
+// answer reads a saved answer; ok is false if there is none.
+func (s *submitState) answer(id protocol.RequestID) (tag protocol.Tag, proof []byte, ok bool) {
+	b, err := os.ReadFile(s.answerPath(id))
+	if err != nil || len(b) != len(tag)+protocol.ProofSize {
+		return tag, nil, false
+	}
+	return protocol.Tag(b[:len(tag)]), b[len(tag):], true
+}
+
+// forget removes what was kept for a request besides its receipt.
+func (s *submitState) forget(e *sent, openingToo bool) error {
+	err := removeIfThere(s.answerPath(e.id))
+	if openingToo {
+		err = errors.Join(err, removeIfThere(openingPath(s.dir, e.id)))
+	}
+	return err
+}
+
+func removeIfThere(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
