@@ -344,3 +344,46 @@ func TestVectorsStatements(t *testing.T) {
 		}
 	}
 }
+
+func TestVectorsOpenings(t *testing.T) {
+	var v struct {
+		Openings []struct {
+			Opening, Client, Field string
+			ClientCommitment       hexBytes `json:"client_commitment"`
+		}
+	}
+	readVectors(t, "opening.json", &v)
+	for _, row := range v.Openings {
+		var o struct {
+			Version    int                `json:"version"`
+			RequestID  protocol.RequestID `json:"request_id"`
+			Event      string             `json:"event"`
+			Blind      protocol.Element   `json:"blind"`
+			ClientSalt protocol.Salt      `json:"client_salt"`
+		}
+		if err := protocol.DecodeStrict([]byte(row.Opening), protocol.JSONLimits{}, &o); err != nil {
+			t.Fatal(err)
+		}
+		if canonical, err := protocol.Canonicalize([]byte(o.Event)); err != nil || string(canonical) != o.Event || o.Version != 1 {
+			t.Errorf("opening of version %d, event canonical: %v", o.Version, err)
+		}
+		client := protocol.ClientCommitment(o.ClientSalt, row.Client)
+		is(t, "client commitment", client[:], row.ClientCommitment)
+		if row.Field == "" {
+			continue
+		}
+		var f struct {
+			I        uint8              `json:"i"`
+			Value    protocol.Element   `json:"value"`
+			Salt     protocol.Element   `json:"salt"`
+			Siblings []protocol.Element `json:"siblings"`
+			H        protocol.Element   `json:"h"`
+		}
+		if err := protocol.DecodeStrict([]byte(row.Field), protocol.JSONLimits{}, &f); err != nil {
+			t.Fatal(err)
+		}
+		if salt := protocol.SaltElement(o.Blind, f.I); !salt.Equal(f.Salt) || len(f.Siblings) != 3 {
+			t.Errorf("field %d: the salt is not the blind's, or %d siblings", f.I, len(f.Siblings))
+		}
+	}
+}
