@@ -60,6 +60,9 @@ func flip(s string, i int) string {
 
 // TestDamagedPoints damages the encodings; each must be refused in decoding.
 func TestDamagedPoints(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and without concurrency")
+	}
 	powers, lagrange := claim.Embedded()
 	outside := string(outsideSubgroup(t))
 	put := func(s string, i int, point string) string { return s[:48*i] + point + s[48*(i+1):] }
@@ -79,6 +82,9 @@ func TestDamagedPoints(t *testing.T) {
 
 // TestReferenceCheck changes decoded points; each check must fail by itself.
 func TestReferenceCheck(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and without concurrency")
+	}
 	r, err := claim.DecodeReference(claim.Embedded())
 	if err != nil {
 		t.Fatal(err)
