@@ -118,7 +118,7 @@ func checkJSON(raw []byte, lim JSONLimits) ([]byte, *JSONError) {
 	if refused := checkEncoding(raw); refused != nil {
 		return nil, refused
 	}
-	w := jsonWalk{raw: raw, lim: lim, dec: jsontext.NewDecoder(bytes.NewReader(raw))}
+	w := jsonWalk{raw: raw, lim: lim, dec: jsontext.NewDecoder(bytes.NewReader(raw)), first: skip(raw, 0, " \t\r\n")}
 	if refused := w.run(); refused != nil {
 		return nil, refused
 	}
@@ -151,6 +151,7 @@ type jsonWalk struct {
 	raw     []byte
 	lim     JSONLimits
 	dec     *jsontext.Decoder
+	first   int // where the top value begins
 	members int
 	clean   []byte // raw up to byte done, with short numbers; empty while there was no long one
 	done    int
@@ -201,7 +202,7 @@ func (w *jsonWalk) run() *JSONError {
 // just read, which begins at byte at.
 func (w *jsonWalk) check(tok jsontext.Token, at int) *JSONError {
 	depth := w.dec.StackDepth()
-	if at == w.first() && tok.Kind() != '{' {
+	if at == w.first && tok.Kind() != '{' {
 		return &JSONError{JSONNotAnObject, at}
 	}
 	switch tok.Kind() {
@@ -220,9 +221,6 @@ func (w *jsonWalk) check(tok jsontext.Token, at int) *JSONError {
 	}
 	return nil
 }
-
-// first is where the top value begins.
-func (w *jsonWalk) first() int { return skip(w.raw, 0, " \t\r\n") }
 
 // next is where the token after the last one read begins. Whether a separator
 // may stand before it is the decoder's question.

@@ -330,12 +330,29 @@ func TestCanonicalizeLongNumbers(t *testing.T) {
 	}
 }
 
+// The texts that cost most for their 64 KiB.
 func BenchmarkCanonicalize(b *testing.B) {
-	raw := []byte(`{"lot":"A-17","readings":[64.25,70,78.5],"note":"caf\u00e9","ok":true,"grade":2,"tags":["x",{"y":1.5}]}`)
-	b.SetBytes(int64(len(raw)))
-	for b.Loop() {
-		if _, err := protocol.Canonicalize(raw); err != nil {
-			b.Fatal(err)
-		}
+	members := make([]string, 1024)
+	for i := range members {
+		members[i] = fmt.Sprintf(`"%057d":0`, i)
+	}
+	rows := []struct{ name, raw string }{
+		{"small", `{"lot":"A-17","readings":[64.25,70,78.5],"note":"caf\u00e9","ok":true,"grade":2,"tags":["x",{"y":1.5}]}`},
+		{"spaces", strings.Repeat(" ", 32_000) + `{"a":[` + strings.Repeat("0,", 16_000) + "0]}"},
+		{"members", "{" + strings.Join(members, ",") + "}"},
+		{"numbers", `{"a":[` + strings.Repeat("1.7976931348623157e308,", 2_840) + "0]}"},
+		{"escapes", `{"a":"` + strings.Repeat(`\u00e9`, 10_900) + `"}`},
+		{"digits", `{"a":1` + strings.Repeat("0", 65_000) + "e-65000}"},
+		{"arrays", `{"a":[` + strings.Repeat("[],", 21_000) + "0]}"},
+	}
+	for _, row := range rows {
+		b.Run(row.name, func(b *testing.B) {
+			b.SetBytes(int64(len(row.raw)))
+			for b.Loop() {
+				if _, err := protocol.Canonicalize([]byte(row.raw)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
