@@ -33,7 +33,6 @@ type core struct {
 	log      *slog.Logger
 	journal  *journal.Journal
 	ledger   *ledger.Ledger
-	holds    *holds
 	control  *control.Manager
 	gate     *gate.Gate
 	pool     *prover.Pool // nil if the server does not prove
@@ -82,7 +81,6 @@ func (c *core) open(ctx context.Context) error {
 
 // openRecords opens journal and ledger and starts both.
 func (c *core) openRecords(ctx context.Context) (err error) {
-	c.holds = &holds{log: c.log}
 	c.journal, err = journal.Open(ctx, journal.Config{
 		Path:   filepath.Join(c.cfg.Data, "journal.db"),
 		Origin: c.cfg.Origin,
@@ -90,15 +88,10 @@ func (c *core) openRecords(ctx context.Context) (err error) {
 		Committed: func(entries []journal.Entry) {
 			// Nothing is appended before the ledger is there: see registerClaims.
 			c.ledger.Committed(entries[0].Seq, leavesOf(entries))
-			c.holds.committed(entries)
 		},
 	})
 	if err != nil {
 		return fail(exitConfig, fmt.Sprintf("the journal does not open: %v", err), "td doctor looks at the data directory; --data names another one")
-	}
-	c.holds.journal = c.journal
-	if err := c.holds.reload(ctx); err != nil {
-		return err
 	}
 	c.ledger, err = ledger.Open(ctx, ledger.Config{
 		Dir:    filepath.Join(c.cfg.Data, "ledger"),
@@ -159,7 +152,7 @@ func (c *core) openMachine(build protocol.Digest) error {
 		Epochs:        gateEpochs{c.control},
 		Sessions:      session.New(session.Config{MaxPending: c.cfg.MaxSessions}),
 		Journal:       gateJournal{c.journal},
-		Holds:         c.holds,
+		Holds:         holds{c.journal},
 		Ledger:        gateLedger{c.ledger},
 		Claims:        c.claims,
 		Instance:      c.instance,

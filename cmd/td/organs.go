@@ -3,9 +3,7 @@ package main
 import (
 	"context"
 	"errors"
-	"log/slog"
 	"slices"
-	"sync/atomic"
 	"time"
 
 	"github.com/terradourada/td/api"
@@ -71,59 +69,22 @@ func record(e journal.Entry, ok bool, err error) (gate.Record, error) {
 	return gate.Record(e), err
 }
 
-// holds keeps the control state in memory; the journal's own transactions
-// decide. It is read again after every control leaf.
-type holds struct {
-	journal *journal.Journal
-	log     *slog.Logger
-	state   atomic.Pointer[journal.State]
+// holds is the control state, which the journal keeps in memory; its own
+// transactions decide.
+type holds struct{ *journal.Journal }
+
+// held fails closed: a state that cannot be had holds everything.
+func (h holds) held(op journal.Operation, vk protocol.Digest) bool {
+	s, err := h.State(context.Background())
+	return err != nil || s.Check(op, vk) != nil
 }
 
-func (h *holds) reload(ctx context.Context) error {
-	s, err := h.journal.State(ctx)
-	if err != nil {
-		return err
-	}
-	h.state.Store(&s)
-	return nil
-}
+func (h holds) IssueHeld(vk protocol.Digest) bool  { return h.held(journal.Issue, vk) }
+func (h holds) AcceptHeld(vk protocol.Digest) bool { return h.held(journal.Accept, vk) }
 
-// committed looks for control leaves among what the journal has just written.
-// A state that cannot be read holds everything until it can.
-func (h *holds) committed(entries []journal.Entry) {
-	for _, e := range entries {
-		if leaf, err := protocol.ParseLeaf(e.Leaf); err != nil || leaf.Body.LeafType() != protocol.LeafControl {
-			continue
-		}
-		if err := h.reload(context.Background()); err != nil {
-			h.log.Error("control state cannot be read; everything is held", "err", err)
-			h.state.Store(&journal.State{Sealed: true})
-		}
-		return
-	}
-}
-
-func (h *holds) held(op journal.Operation, vk protocol.Digest) bool {
-	s := h.state.Load()
-	return s == nil || s.Check(op, vk) != nil
-}
-
-func (h *holds) IssueHeld(vk protocol.Digest) bool  { return h.held(journal.Issue, vk) }
-func (h *holds) AcceptHeld(vk protocol.Digest) bool { return h.held(journal.Accept, vk) }
-func (h *holds) Writable() bool                     { return h.journal.Writable() }
-
-func (h *holds) retired(vk protocol.Digest) bool {
-	s := h.state.Load()
-	return s != nil && slices.Contains(s.Retired, vk)
-}
-
-// public is the control state as the API shows it.
-func (h *holds) public() (sealed bool, list []api.Hold) {
-	list = []api.Hold{}
-	s := h.state.Load()
-	if s == nil {
-		return true, list
-	}
+// apiHolds is the control state's holds as the API shows them.
+func apiHolds(s *journal.State) []api.Hold {
+	list := make([]api.Hold, 0, len(s.Holds))
 	for _, hold := range s.Holds {
 		p := api.Hold{Kind: "issue"}
 		if hold.Operation == journal.Accept {
@@ -134,7 +95,7 @@ func (h *holds) public() (sealed bool, list []api.Hold) {
 		}
 		list = append(list, p)
 	}
-	return s.Sealed, list
+	return list
 }
 
 // gateLedger is the ledger as the gate sees it.
@@ -190,6 +151,18 @@ type controlJournal struct{ *journal.Journal }
 func (j controlJournal) Append(ctx context.Context, now time.Time, body protocol.LeafBody) (uint64, error) {
 	entry, err := j.Journal.Append(ctx, now, body)
 	return entry.Seq, err
+}
+
+// saveAtOnce is how many digests the journal takes in one call.
+const saveAtOnce = 1 << 16
+
+func (j controlJournal) SaveIssued(ctx context.Context, epoch protocol.EpochID, digests []protocol.Digest) error {
+	for run := range slices.Chunk(digests, saveAtOnce) {
+		if err := j.Journal.SaveIssued(ctx, epoch, run); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (j controlJournal) LastEpoch(ctx context.Context) (uint64, protocol.EpochID, error) {

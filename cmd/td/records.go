@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/terradourada/td/api"
@@ -18,12 +19,15 @@ import (
 type records struct {
 	journal *journal.Journal
 	control *control.Manager
-	holds   *holds
 }
 
 // Claims lists every verifying key in the log, in log order.
 func (r *records) Claims(ctx context.Context) ([]api.Claim, error) {
 	entries, err := r.journal.ClaimLeaves(ctx)
+	if err != nil {
+		return nil, err
+	}
+	state, err := r.journal.State(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +42,7 @@ func (r *records) Claims(ctx context.Context) ([]api.Claim, error) {
 			Claim:       body.ClaimID,
 			Index:       leaf.Seq,
 		}
-		c.Retired = r.holds.retired(c.Fingerprint)
+		c.Retired = slices.Contains(state.Retired, c.Fingerprint)
 		if id, err := claim.ParseID(body.ClaimID); err == nil && id != claim.Group {
 			c.Gates = claim.Gates(id)
 		}
@@ -103,13 +107,16 @@ func (r *records) Status(ctx context.Context) (api.Status, error) {
 	if err != nil {
 		return api.Status{}, err
 	}
-	s := api.Status{Origin: r.journal.Origin(), Size: size, Version: version}
+	state, err := r.journal.State(ctx)
+	if err != nil {
+		return api.Status{}, err
+	}
+	s := api.Status{Origin: r.journal.Origin(), Size: size, Sealed: state.Sealed, Holds: apiHolds(&state), Version: version}
 	for _, c := range claims {
 		if !c.Retired {
 			s.Claims++
 		}
 	}
-	s.Sealed, s.Holds = r.holds.public()
 	if e, err := r.control.Active(); err == nil {
 		s.Epoch = &api.EpochRef{Number: e.Number(), ID: e.ID()}
 	}

@@ -127,7 +127,7 @@ func (a *app) serveHTTP(ctx context.Context, c *core, listener net.Listener, lis
 	}
 	cfg := server.Config{
 		Gate:        c.gate,
-		Records:     &records{journal: c.journal, control: c.control, holds: c.holds},
+		Records:     &records{journal: c.journal, control: c.control},
 		Ledger:      c.ledger,
 		Verify:      verify,
 		Log:         c.log,
