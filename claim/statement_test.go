@@ -100,6 +100,30 @@ func TestCheckEveryValue(t *testing.T) {
 	}
 }
 
+// TestCheckDishonestSum commits, without the event, to values that no encoding
+// of an event has.
+func TestCheckDishonestSum(t *testing.T) {
+	p := mustParams(t, claim.Sum, `{"at":["/a","/b"],"hi":68719476735,"lo":0,"scale":0}`)
+	h := protocol.SmallElement(7)
+	for _, test := range []struct {
+		name   string
+		packed []uint32 // what F holds in the first seven slots
+		values []uint64 // what the assignment says
+		want   protocol.Code
+	}{
+		{"two values", []uint32{5, 6}, []uint64{5, 6}, protocol.CodeNone},
+		{"an absent value", []uint32{5, 6, 1}, []uint64{5, 6, 1}, protocol.CodeStatementFalse},
+		{"a value of 33 bits", []uint32{5, 6}, []uint64{5, 6 + 1<<32}, protocol.CodeStatementFalse},
+	} {
+		f := claim.Compress(sideBySide(test.packed...), protocol.Element{})
+		cm := claim.Compress(h, sumMod(f, protocol.ClaimElement("sum/1")))
+		values := append([]protocol.Element{h}, smalls(append(test.values, make([]uint64, 14-len(test.values))...)...)...)
+		t.Run(test.name, func(t *testing.T) {
+			checkHolds(t, p, protocol.Commitment(cm), claim.NewAssignment(claim.Sum, values...), test.want)
+		})
+	}
+}
+
 // TestCheckForeignAssignment gives assignments of another shape.
 func TestCheckForeignAssignment(t *testing.T) {
 	p := mustParams(t, claim.Open, "{}")
