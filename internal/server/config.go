@@ -36,6 +36,7 @@ type Config struct {
 	// sent. nil: nowhere.
 	Log *slog.Logger
 
+	MaxConns    int           // open connections, those without a request included; default 2,048
 	MaxRequests int           // requests in hand at once; default 256, half of them may wait
 	MaxVerify   int           // receipts verified at once; default half of the processors
 	BodyTimeout time.Duration // for a whole body to arrive; default 10 s
@@ -70,6 +71,7 @@ func (c Config) withDefaults() Config {
 	if c.Observe == nil {
 		c.Observe = func(Outcome) {}
 	}
+	orInt(&c.MaxConns, 2048)
 	orInt(&c.MaxRequests, 256)
 	orInt(&c.MaxVerify, max(1, runtime.GOMAXPROCS(0)/2))
 	orTime(&c.BodyTimeout, 10*time.Second)
@@ -90,8 +92,8 @@ func orTime(v *time.Duration, def time.Duration) {
 	}
 }
 
-// HTTPServer wraps a handler in an http.Server whose timeouts and header limit
-// fit it. The caller gives it a listener and ends it.
+// HTTPServer wraps a handler in an http.Server whose timeouts, header limit and
+// number of connections fit it. The caller gives it a listener and ends it.
 func HTTPServer(cfg Config, h http.Handler) *http.Server {
 	cfg = cfg.withDefaults()
 	return &http.Server{
@@ -103,6 +105,7 @@ func HTTPServer(cfg Config, h http.Handler) *http.Server {
 		// The library adds 4096 to it.
 		MaxHeaderBytes:               maxHeader - 4096,
 		DisableGeneralOptionsHandler: true,
+		ConnState:                    newConns(cfg.MaxConns).changed,
 		ErrorLog:                     slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
 	}
 }

@@ -1,0 +1,73 @@
+package server
+
+import (
+	"container/list"
+	"net"
+	"net/http"
+	"sync"
+)
+
+// conns bounds the open connections of a listener. A connection too many takes
+// the place of the one that has been without a request for longest, so that
+// nobody keeps others out by opening connections and saying nothing; it is
+// closed itself where every connection has a request in work.
+type conns struct {
+	most int
+
+	mu      sync.Mutex
+	open    map[net.Conn]*list.Element // nil while a request is in work
+	waiting *list.List                 // of net.Conn: those without a request, longest first
+}
+
+func newConns(most int) *conns {
+	return &conns{most: most, open: make(map[net.Conn]*list.Element), waiting: list.New()}
+}
+
+// changed is the ConnState hook of an http.Server. StateNew comes from the
+// goroutine that accepts, so that no connection slips by.
+func (c *conns) changed(conn net.Conn, state http.ConnState) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	place, known := c.open[conn]
+	if place != nil {
+		c.waiting.Remove(place)
+	}
+	switch {
+	case state == http.StateNew:
+		if len(c.open) >= c.most && !c.makeRoom() {
+			hangUp(conn)
+			return
+		}
+		c.open[conn] = c.waiting.PushBack(conn)
+	case !known: // hung up on already
+	case state == http.StateIdle:
+		c.open[conn] = c.waiting.PushBack(conn)
+	case state == http.StateActive:
+		c.open[conn] = nil
+	default: // closed or hijacked
+		delete(c.open, conn)
+	}
+}
+
+// makeRoom ends the connection that has had no request for longest.
+func (c *conns) makeRoom() bool {
+	longest := c.waiting.Front()
+	if longest == nil {
+		return false
+	}
+	conn, ok := c.waiting.Remove(longest).(net.Conn)
+	if !ok {
+		panic("server: internal error: something else waits among the connections")
+	}
+	delete(c.open, conn)
+	hangUp(conn)
+	return true
+}
+
+// hangUp closes without the farewell of TLS, which could block.
+func hangUp(conn net.Conn) {
+	if wrapped, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		conn = wrapped.NetConn()
+	}
+	_ = conn.Close() // there is nothing to be done about a connection that does not close
+}
