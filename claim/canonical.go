@@ -147,3 +147,12 @@ func (v value) text() (string, bool) {
 	}
 	return s, true
 }
+
+// is reports whether v is the string s.
+func (v value) is(s string) bool {
+	if bytes.IndexByte(v, '\\') < 0 {
+		return string(v[1:len(v)-1]) == s
+	}
+	t, ok := v.text()
+	return ok && t == s
+}

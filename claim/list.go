@@ -34,8 +34,8 @@ func NewList(name string, members []protocol.Member) (*List, error) {
 }
 
 // ParseList reads a list file: strict JSON with the members name and members,
-// the latter sorted and without duplicates; any layout. Anything else is refused
-// with code malformed_request.
+// the latter sorted and without duplicates; any layout. A file over [MaxListSize]
+// is refused with code too_large, anything else with malformed_request.
 func ParseList(file []byte) (*List, error) {
 	var f struct {
 		Name    string   `json:"name"`

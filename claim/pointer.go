@@ -67,7 +67,7 @@ func (p pointer) resolve(doc value) (value, bool) {
 
 func (v value) member(token string) (value, bool) {
 	for name, m := range v.members() {
-		if s, _ := name.text(); s == token {
+		if name.is(token) {
 			return m, true
 		}
 	}
