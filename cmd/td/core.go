@@ -141,12 +141,12 @@ func (c *core) openMachine(build protocol.Digest) error {
 		StartTagger: func(ctx context.Context, id protocol.EpochID, number uint64) (control.Tagger, error) {
 			return keyholder.StartTagger(ctx, keys, id, number)
 		},
-		Journal:  controlJournal{c.journal},
-		Ledger:   controlLedger{c.ledger},
-		Instance: c.instance,
-		Build:    build,
-		Log:      c.log,
-		Ended:    func(id protocol.EpochID) { c.gate.EpochEnded(id) },
+		Journal:    controlJournal{c.journal},
+		Ledger:     controlLedger{c.ledger},
+		Instance:   c.instance,
+		Build:      build,
+		Log:        c.log,
+		Invalidate: func(id protocol.EpochID) { c.gate.EpochEnded(id) },
 	})
 	g := gate.Config{
 		Epochs:        gateEpochs{c.control},

@@ -2,18 +2,20 @@
 // one that died, and closes the last one in order.
 //
 // An epoch is the life of one key set: a signer and a tagger, two child
-// processes that hold one key each. The epoch becomes ACTIVE when its
-// epoch-open leaf is committed, and ends with an epoch-close leaf:
+// processes that hold one key each. Its lifecycle is [protocol.StepEpoch]; the
+// manager puts to it what it has learnt and carries out the effects:
 //
-//	STARTING --leaf 2 committed--> ACTIVE --stop--> DESTROYED (shutdown)
-//	                                  |--child died--> DESTROYED (died)
-//	                                  `--suspicion---> DESTROYED (suspect)
+//	leaf 2 committed     -> ACTIVE
+//	the core stops       -> DRAINING: the ML-DSA key is wiped, sessions are
+//	                        invalidated; then the close leaf, the last
+//	                        checkpoint, the end of both children
+//	a child died, or
+//	core and tagger
+//	disagree             -> DESTROYED: children killed, sessions invalidated,
+//	                        close leaf; the next epoch opens by itself
 //
-// Ending an epoch always goes in this order: nothing new is issued, the
-// children end (which destroys the keys), the journal marks the epoch dead in
-// the transaction of its close leaf, and only then are its sessions
-// invalidated. An acceptance that races with it is decided by the journal: the
-// leaf of a dead epoch is refused there.
+// An acceptance that races with the end of its epoch is decided by the journal:
+// after the close leaf it is refused there.
 package control
 
 import (
@@ -36,6 +38,7 @@ type Signer interface {
 	CheckpointKey() [32]byte
 	Anchor(ctx context.Context, p *protocol.EncodedPayload) (protocol.Anchor, error)
 	Checkpoint(ctx context.Context, size uint64, root [32]byte) ([64]byte, error)
+	Wipe(ctx context.Context) error // of the ML-DSA key
 	Done() <-chan struct{}
 	Close() error
 }
@@ -79,9 +82,9 @@ type Config struct {
 	Build       protocol.Digest // SHA-256 of the executable
 	Log         *slog.Logger
 
-	// Ended is called once an epoch is dead in the journal, so that its
-	// sessions can be invalidated. May be nil.
-	Ended func(id protocol.EpochID)
+	// Invalidate ends every session of an epoch that is still ISSUED. May be
+	// nil.
+	Invalidate func(id protocol.EpochID)
 
 	// CloseGrace bounds how long an orderly end waits for the last checkpoint;
 	// 0 means 3 s.
@@ -98,10 +101,10 @@ const (
 // Manager owns the epochs of one core. [Manager.Run] must run for it to have
 // any.
 type Manager struct {
-	cfg    Config
-	active atomic.Pointer[Epoch]
-	ready  chan struct{} // closed when the first epoch is ACTIVE
-	once   sync.Once
+	cfg     Config
+	current atomic.Pointer[Epoch] // the one that is ACTIVE or DRAINING, or was last
+	ready   chan struct{}         // closed when the first epoch is ACTIVE
+	once    sync.Once
 }
 
 // New makes a manager; it starts nothing.
@@ -109,8 +112,8 @@ func New(cfg Config) *Manager {
 	if cfg.CloseGrace == 0 {
 		cfg.CloseGrace = 3 * time.Second
 	}
-	if cfg.Ended == nil {
-		cfg.Ended = func(protocol.EpochID) {}
+	if cfg.Invalidate == nil {
+		cfg.Invalidate = func(protocol.EpochID) {}
 	}
 	return &Manager{cfg: cfg, ready: make(chan struct{})}
 }
@@ -120,16 +123,16 @@ func (m *Manager) Ready() <-chan struct{} { return m.ready }
 
 // Active is the epoch that issues now; draining if there is none at the moment.
 func (m *Manager) Active() (*Epoch, error) {
-	if e := m.active.Load(); e != nil {
+	if e := m.current.Load(); e != nil && e.phase() == protocol.EpochActive {
 		return e, nil
 	}
 	return nil, protocol.Fail(protocol.CodeDraining, "no epoch is active; a new one opens by itself")
 }
 
-// Find is the epoch with this id if it is alive.
+// Find is the epoch with this id if it is ACTIVE or DRAINING.
 func (m *Manager) Find(id protocol.EpochID) (*Epoch, bool) {
-	e := m.active.Load()
-	if e == nil || e.id != id {
+	e := m.current.Load()
+	if e == nil || e.id != id || !e.phase().Live() {
 		return nil, false
 	}
 	return e, true
@@ -227,7 +230,10 @@ func (m *Manager) open(ctx context.Context) (*Epoch, error) {
 		return nil, errors.Join(fmt.Errorf("commit epoch-open leaf: %w", err), signer.Close(), tagger.Close())
 	}
 	m.cfg.Ledger.SetSigner(signer, seq)
-	m.active.Store(e)
+	if _, err := e.step(protocol.EpochOpened{}); err != nil {
+		return nil, errors.Join(err, signer.Close(), tagger.Close())
+	}
+	m.current.Store(e)
 	m.once.Do(func() { close(m.ready) })
 	m.cfg.Log.Info("epoch active", "epoch", e.id.String(), "number", number, "seq", seq)
 	return e, nil
@@ -239,22 +245,56 @@ func (m *Manager) open(ctx context.Context) (*Epoch, error) {
 func (m *Manager) end(e *Epoch, reason protocol.CloseReason) error {
 	ctx, cancel := context.WithTimeout(context.Background(), m.cfg.CloseGrace)
 	defer cancel()
-	m.active.Store(nil)
-	orderly := reason == protocol.CloseShutdown
-	// The tagger goes first: without it nothing of the epoch can be redeemed.
-	// The signer of an orderly end stays to sign the last checkpoint.
-	if err := e.tagger.Close(); err != nil && orderly {
-		m.cfg.Log.Warn("tagger did not end in order", "err", err)
+	if reason != protocol.CloseShutdown {
+		return m.apply(ctx, e, protocol.EpochFailed{Reason: reason})
 	}
-	if !orderly {
-		m.cfg.Ledger.SetSigner(nil, 0)
-		_ = e.signer.Close() // it is dead or distrusted; its exit status says nothing more
+	if err := m.apply(ctx, e, protocol.EpochDrain{Reason: reason}); err != nil {
+		return err
 	}
+	// Whoever stops the manager has stopped what answers requests before it:
+	// what is still pending will never be answered.
+	m.cfg.Invalidate(e.id)
+	return m.apply(ctx, e, protocol.EpochIdle{})
+}
+
+// apply puts an event to an epoch and carries out the effects. All of them are
+// tried, whatever becomes of one.
+func (m *Manager) apply(ctx context.Context, e *Epoch, event protocol.EpochEvent) error {
+	effects, err := e.step(event)
+	for _, effect := range effects {
+		switch effect {
+		case protocol.EpochEffectWipe:
+			if wipeErr := e.signer.Wipe(ctx); wipeErr != nil {
+				m.cfg.Log.Warn("ML-DSA key not wiped before its process ends", "err", wipeErr)
+			}
+		case protocol.EpochEffectInvalidate:
+			m.cfg.Invalidate(e.id)
+		case protocol.EpochEffectKill:
+			m.cfg.Ledger.SetSigner(nil, 0)
+			// Dead or distrusted: how they end says nothing more.
+			_, _ = e.tagger.Close(), e.signer.Close()
+		case protocol.EpochEffectClose:
+			e.closed, err = m.writeClose(ctx, e)
+		case protocol.EpochEffectStop:
+			m.stopChildren(ctx, e, err == nil)
+		default:
+			panic("control: internal error: unknown effect on an epoch")
+		}
+	}
+	return err
+}
+
+// writeClose saves the digests of the issued requests and commits leaf 3.
+func (m *Manager) writeClose(ctx context.Context, e *Epoch) (seq uint64, err error) {
+	// However long the children took to end, the leaf gets its time.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
 	counts, issued := e.finish()
 	if err := m.cfg.Journal.SaveIssued(ctx, e.id, issued); err != nil {
 		m.cfg.Log.Error("digests of the issued requests not saved", "epoch", e.id.String(), "err", err)
 	}
-	seq, err := m.cfg.Journal.Append(ctx, time.Now(), &protocol.EpochClose{
+	reason := e.reason()
+	seq, err = m.cfg.Journal.Append(ctx, time.Now(), &protocol.EpochClose{
 		ID:          e.id,
 		Number:      e.number,
 		Reason:      reason,
@@ -265,29 +305,33 @@ func (m *Manager) end(e *Epoch, reason protocol.CloseReason) error {
 		Invalidated: counts.Issued - counts.Accepted - counts.Rejected - counts.Expired,
 		Root:        protocol.MerkleRoot(issued),
 	})
-	m.cfg.Ended(e.id)
-	m.cfg.Log.Info("epoch ended", "epoch", e.id.String(), "number", e.number, "reason", reason.String(), "issued", counts.Issued, "accepted", counts.Accepted)
 	if err != nil {
-		return errors.Join(fmt.Errorf("commit epoch-close leaf: %w", err), m.dropSigner(e, orderly))
+		return 0, fmt.Errorf("commit epoch-close leaf: %w", err)
 	}
-	if orderly {
-		if err := m.cfg.Ledger.Await(ctx, seq); err != nil {
-			m.cfg.Log.Warn("last checkpoint of the epoch not published", "err", err)
-		}
-	}
-	return m.dropSigner(e, orderly)
+	m.cfg.Log.Info("epoch ended", "epoch", e.id.String(), "number", e.number, "reason", reason.String(),
+		"issued", counts.Issued, "accepted", counts.Accepted, "seq", seq)
+	return seq, nil
 }
 
-func (m *Manager) dropSigner(e *Epoch, orderly bool) error {
-	if !orderly {
-		return nil
+// stopChildren ends both children in order. The signer stays until a checkpoint
+// covers the close leaf, if that was written.
+func (m *Manager) stopChildren(ctx context.Context, e *Epoch, written bool) {
+	if err := e.tagger.Close(); err != nil {
+		m.cfg.Log.Warn("tagger did not end in order", "err", err)
+	}
+	if written {
+		if err := m.cfg.Ledger.Await(ctx, e.closed); err != nil {
+			m.cfg.Log.Warn("last checkpoint of the epoch not published", "err", err)
+		}
 	}
 	m.cfg.Ledger.SetSigner(nil, 0)
 	if err := e.signer.Close(); err != nil {
 		m.cfg.Log.Warn("signer did not end in order", "err", err)
 	}
-	return nil
 }
+
+// closeTimeout bounds the commit of a close leaf.
+const closeTimeout = 10 * time.Second
 
 // backoff is how long to wait after so many troubles in a row: not at all for
 // the first, then twice as long each time.

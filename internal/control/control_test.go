@@ -48,6 +48,8 @@ func (c *child) Redeem(context.Context, *protocol.EncodedPayload, protocol.Tag) 
 	return protocol.RedeemOK, nil
 }
 
+func (c *child) Wipe(context.Context) error { c.trail.add("wipe"); return nil }
+
 func (c *child) Cancel(context.Context, protocol.RequestID) error { return nil }
 func (c *child) CancelAll(context.Context) error                  { return nil }
 
@@ -100,10 +102,10 @@ func (w *world) config() control.Config {
 			w.taggers = append(w.taggers, c)
 			return c, nil
 		},
-		Journal: w,
-		Ledger:  w,
-		Log:     slog.New(slog.DiscardHandler),
-		Ended:   func(protocol.EpochID) { w.add("ended") },
+		Journal:    w,
+		Ledger:     w,
+		Log:        slog.New(slog.DiscardHandler),
+		Invalidate: func(protocol.EpochID) { w.add("invalidate") },
 	}
 }
 
@@ -203,7 +205,7 @@ func TestOrderlyLife(t *testing.T) {
 		e.Issued(3, protocol.Digest{3}) // 2 never got its anchor
 		e.Ended(protocol.PhaseAccepted)
 		stop()
-		sameSteps(t, "end", w.take(), "close tagger", "epoch-close", "ended", "checkpoint", "no signer", "close signer")
+		sameSteps(t, "end", w.take(), "wipe", "invalidate", "epoch-close", "close tagger", "checkpoint", "no signer", "close signer")
 		c := w.lastClose(t)
 		if c.Reason != protocol.CloseShutdown || c.Issued != 2 || c.Accepted != 1 || c.Invalidated != 1 {
 			t.Errorf("close leaf: got %+v", c)
@@ -241,7 +243,7 @@ func TestReplacement(t *testing.T) {
 				w.take()
 				c.end(w, first)
 				synctest.Wait()
-				sameSteps(t, "replacement", w.take(), "close tagger", "no signer", "close signer", "epoch-close", "ended", "epoch-open", "signer in office")
+				sameSteps(t, "replacement", w.take(), "no signer", "close tagger", "close signer", "invalidate", "epoch-close", "epoch-open", "signer in office")
 				if got := w.leaves[1].(*protocol.EpochClose).Reason; got != c.reason {
 					t.Errorf("got reason %v, want %v", got, c.reason)
 				}

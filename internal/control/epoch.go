@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"fmt"
 	"sync"
 
 	"github.com/terradourada/td/protocol"
@@ -21,10 +22,37 @@ type Epoch struct {
 	suspect chan struct{} // closed by Destroy
 	once    sync.Once
 
-	mu       sync.Mutex // guards what follows
+	closed uint64 // of the close leaf; the manager's alone
+
+	mu       sync.Mutex // guards what follows; held for memory operations only
+	state    protocol.EpochState
 	issued   []protocol.Digest
 	counts   Counts
 	finished bool
+}
+
+// step puts an event to the lifecycle.
+func (e *Epoch) step(event protocol.EpochEvent) ([]protocol.EpochEffect, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	state, effects, code := protocol.StepEpoch(e.state, event)
+	if code != protocol.CodeNone {
+		return nil, fmt.Errorf("epoch in phase %v cannot take this step: %w", e.state.Phase, code)
+	}
+	e.state = state
+	return effects, nil
+}
+
+func (e *Epoch) phase() protocol.EpochPhase {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.state.Phase
+}
+
+func (e *Epoch) reason() protocol.CloseReason {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.state.Reason
 }
 
 func newEpoch(number uint64, s Signer, t Tagger) *Epoch {

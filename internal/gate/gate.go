@@ -235,7 +235,8 @@ func (g *Gate) expire(now time.Time) {
 	}
 }
 
-// EpochEnded invalidates the sessions of an epoch that is dead in the journal.
+// EpochEnded invalidates the sessions of an epoch that ends and were not
+// answered yet. A claimed one meets the epoch's end in the journal.
 func (g *Gate) EpochEnded(id protocol.EpochID) {
 	for _, s := range g.cfg.Sessions.OfEpoch(id) {
 		g.step(g.ctx, s, protocol.EventInvalidate{Reason: protocol.CodeInvalidated}, protocol.Digest{})
