@@ -76,6 +76,11 @@ Start with "td demo". For your own events: "td serve" in one terminal,
 	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help"})
 	root.AddCommand(
 		serveCommand(a),
+		submitCommand(a),
+		verifyCommand(a),
+		challengeCommand(a),
+		proveCommand(a),
+		sendCommand(a),
 		demoCommand(a),
 		versionCommand(a),
 	)

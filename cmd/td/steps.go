@@ -1,0 +1,296 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/terradourada/td/api"
+	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/protocol"
+	"github.com/terradourada/td/receipt"
+)
+
+// The three steps of "td submit" singly: challenge, prove, send.
+
+func challengeCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "challenge --claim ID --private FILE EVENT",
+		Short: "Commit to an event and ask for a challenge",
+		Long: `Commits to one event, asks the server for a challenge, checks it, and prints it as
+JSON. What only you may know, event and blind, goes to the private file, which
+td prove needs; nothing in the challenge discloses the event.
+
+With --request nothing is sent: the request's body is printed, for
+POST /v1/challenges by other means.`,
+		Example: `  td challenge --claim open/1 --private lot.private event.json > challenge.json
+  td challenge --claim range/1 --params params.json --private lot.private --request event.json > request.json`,
+		Args: cobra.ExactArgs(1),
+	}
+	s, server := subjectFlags(cmd), serverFlag(cmd)
+	private := cmd.Flags().String("private", "", "file to keep event and blind in; it must not exist yet")
+	request := cmd.Flags().Bool("request", false, "print the request's body and send nothing")
+	_ = cmd.MarkFlagRequired("private")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		draft, err := a.newDraft(s, args[0])
+		if err != nil {
+			return err
+		}
+		if exists(*private) {
+			return fail(exitUsage, fmt.Sprintf("%s exists already and is not replaced", *private), "name another file, or move that one away")
+		}
+		if err := draftOf(draft).write(*private); err != nil {
+			return err
+		}
+		if *request {
+			return a.printJSON(draft.Request())
+		}
+		return a.challenge(cmd.Context(), draft, *server)
+	}
+	return cmd
+}
+
+// newDraft commits to one event.
+func (a *app) newDraft(s *subject, name string) (*client.Draft, error) {
+	sub, err := s.load()
+	if err != nil {
+		return nil, err
+	}
+	if sub.Event, err = a.readInput(name, protocol.MaxJSONSize+1); err != nil {
+		return nil, err
+	}
+	return client.NewDraft(sub, protocol.Element{})
+}
+
+func (a *app) challenge(ctx context.Context, draft *client.Draft, address string) error {
+	server, err := dial(address)
+	if err != nil {
+		return err
+	}
+	ch, err := server.Challenge(ctx, draft.Request())
+	if err != nil {
+		return server.failure(ctx, err)
+	}
+	if _, err := draft.Check(ch, protocol.LocalClient); err != nil {
+		return server.failure(ctx, err)
+	}
+	return a.printJSON(ch)
+}
+
+// printJSON prints one value on one line, leaving "<", ">" and "&" alone.
+func (a *app) printJSON(v any) error {
+	var buf bytes.Buffer
+	enc := json.NewEncoder(&buf)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return err
+	}
+	_, err := a.stdout.Write(buf.Bytes())
+	return err
+}
+
+// readInput reads a file of bounded size, or standard input for "-".
+func (a *app) readInput(name string, limit int64) ([]byte, error) {
+	if name != "-" {
+		return readFile(name, limit)
+	}
+	b, err := io.ReadAll(io.LimitReader(a.stdin, limit+1))
+	if err != nil {
+		return nil, fail(exitUnexpected, fmt.Sprintf("standard input cannot be read: %v", err), "")
+	}
+	if int64(len(b)) > limit {
+		return nil, fail(exitUsage, fmt.Sprintf("standard input is larger than %d bytes", limit), "")
+	}
+	return b, nil
+}
+
+// proveFlags are the flags of "td prove".
+type proveFlags struct {
+	challenge, private, opening, out *string
+	who                              subject // member and list
+}
+
+func proveCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "prove --challenge FILE --private FILE",
+		Short: "Prove for a challenge",
+		Long: `Checks a challenge against the private file that td challenge has written, and
+refuses one that differs from what was asked for. Then it proves and prints the
+664 bytes of the proof. No network is used.`,
+		Example: `  td prove --challenge challenge.json --private lot.private --opening lot.opening > proof.bin`,
+		Args:    cobra.NoArgs,
+	}
+	fl := cmd.Flags()
+	f := proveFlags{
+		challenge: fl.String("challenge", "", "file with the challenge, - for standard input"),
+		private:   fl.String("private", "", "private file of the challenge"),
+		opening:   fl.String("opening", "", "also write the opening, which discloses the event with the receipt; it must not exist yet"),
+		out:       fl.String("out", "", "file for the proof (default standard output)"),
+	}
+	memberFlags(cmd, &f.who)
+	_, _ = cmd.MarkFlagRequired("challenge"), cmd.MarkFlagRequired("private")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.prove(cmd.Context(), &f) }
+	return cmd
+}
+
+func (a *app) prove(ctx context.Context, f *proveFlags) error {
+	if *f.out == "" && isTerminal(a.stdout) {
+		return fail(exitUsage, "a proof is 664 bytes that no terminal can show", "add > proof.bin, or --out proof.bin")
+	}
+	ch, err := a.readChallenge(*f.challenge)
+	if err != nil {
+		return err
+	}
+	draft, sub, err := f.draft()
+	if err != nil {
+		return err
+	}
+	if _, err := draft.Check(ch, protocol.LocalClient); err != nil {
+		return fail(exitNegative, err.Error(), "nothing was proved; ask for a new challenge, and not through whoever changed this one")
+	}
+	prover, err := newProver(sub)
+	if err != nil {
+		return err
+	}
+	proof, err := draft.Prove(ctx, prover, ch, protocol.LocalClient)
+	if err != nil {
+		return err
+	}
+	if *f.opening != "" {
+		if err := newOpening(*f.opening, draft.Opening(ch)); err != nil {
+			return err
+		}
+	}
+	if *f.out != "" {
+		return writeFile(*f.out, proof, 0o644)
+	}
+	_, err = a.stdout.Write(proof)
+	return err
+}
+
+// draft takes up the draft, and gives what its prover needs to know.
+func (f *proveFlags) draft() (*client.Draft, *client.Submission, error) {
+	sub := &client.Submission{}
+	var err error
+	if f.who.list != "" {
+		if sub.List, err = readList(f.who.list); err != nil {
+			return nil, nil, err
+		}
+	}
+	if f.who.member != "" {
+		if sub.Secret, err = readMember(f.who.member); err != nil {
+			return nil, nil, err
+		}
+	}
+	draft, id, err := readDraft(*f.private, sub.Secret, sub.List)
+	sub.Claim = id
+	if id == claim.Group && (sub.List == nil || sub.Secret == nil) {
+		return nil, nil, fail(exitUsage, "group/1 needs the member's secret and the member list", "--member FILE --list FILE")
+	}
+	return draft, sub, err
+}
+
+func newOpening(path string, o *receipt.Opening) error {
+	b, err := o.Encode()
+	if err != nil {
+		return err
+	}
+	return newPrivate(path, b)
+}
+
+// sendFlags are the flags of "td send".
+type sendFlags struct {
+	challenge, proof, out *string
+	server, trust         *string
+	wait                  *time.Duration
+}
+
+func sendCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "send --challenge FILE --proof FILE",
+		Short: "Send a proof and wait for the receipt",
+		Long: `Answers a challenge with its tag and a proof, and prints the receipt. Sending the
+same proof again is safe and gives the same receipt. The checkpoint of the receipt
+is recorded in the trust store, so that td verify needs no server.`,
+		Example: `  td send --challenge challenge.json --proof proof.bin > receipt.json`,
+		Args:    cobra.NoArgs,
+	}
+	fl := cmd.Flags()
+	f := sendFlags{
+		challenge: fl.String("challenge", "", "file with the challenge"),
+		proof:     fl.String("proof", "", "file with the proof, - for standard input"),
+		out:       fl.String("out", "", "file for the receipt (default standard output)"),
+		server:    serverFlag(cmd),
+		trust:     trustFlag(cmd),
+		wait:      fl.Duration("wait", receiptWait, "how long to wait for the receipt"),
+	}
+	_, _ = cmd.MarkFlagRequired("challenge"), cmd.MarkFlagRequired("proof")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.send(cmd.Context(), &f) }
+	return cmd
+}
+
+func (a *app) send(ctx context.Context, f *sendFlags) error {
+	ch, err := a.readChallenge(*f.challenge)
+	if err != nil {
+		return err
+	}
+	proof, err := a.readInput(*f.proof, api.MaxProofBody)
+	if err != nil {
+		return err
+	}
+	if len(proof) != protocol.ProofSize {
+		return fail(exitUsage, fmt.Sprintf("%s is not a proof: it has %d bytes and not %d", *f.proof, len(proof), protocol.ProofSize), "td prove writes one")
+	}
+	server, err := dial(*f.server)
+	if err != nil {
+		return err
+	}
+	trust, err := openTrust(*f.trust)
+	if err != nil {
+		return err
+	}
+	accepted, err := server.Send(ctx, ch.RequestID, ch.Tag, proof, 0)
+	if err != nil {
+		return server.failure(ctx, err)
+	}
+	fmt.Fprintf(a.stderr, "request %s is accepted as leaf %d\n", accepted.RequestID, accepted.Index)
+	got, err := server.Receipt(ctx, ch.RequestID, *f.wait)
+	if err != nil {
+		return server.failure(ctx, err)
+	}
+	return server.failure(ctx, a.takeReceipt(ctx, f, server, trust, ch, got))
+}
+
+// takeReceipt sees that a receipt is about the challenge, records its checkpoint
+// and gives it out.
+func (a *app) takeReceipt(ctx context.Context, f *sendFlags, server *remote, trust *receipt.TrustStore, ch *api.Challenge, got *receipt.Receipt) error {
+	leaf, err := protocol.ParseLeaf(got.Leaf)
+	if err != nil {
+		return err
+	}
+	if body, ok := leaf.Body.(*protocol.Accepted); !ok || body.Payload != protocol.EncodedPayload(ch.Payload) {
+		return fail(exitNegative, "the server gave a receipt about another request", "stop relying on this server until somebody has explained it")
+	}
+	cp, err := got.Checkpoint()
+	if err != nil {
+		return fail(exitNegative, "the server gave a receipt that does not verify: "+detailOf(err), "stop relying on this server until somebody has explained it")
+	}
+	if err := trust.Pin(ctx, cp, client.NewLog(server.Client), time.Now()); err != nil {
+		return err
+	}
+	raw, err := got.Encode()
+	if err != nil {
+		return err
+	}
+	if *f.out != "" {
+		return writeFile(*f.out, raw, 0o644)
+	}
+	_, err = fmt.Fprintf(a.stdout, "%s\n", raw)
+	return err
+}

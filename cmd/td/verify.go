@@ -1,0 +1,330 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/receipt"
+)
+
+// verifyFlags are the flags of "td verify".
+type verifyFlags struct {
+	policy, trust, log     *string
+	opening, field, client *string
+	lists                  *[]string
+	selfAsserted, strict   *bool
+	output                 *choice
+}
+
+func verifyCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "verify FILE...",
+		Short: "Check receipts, offline",
+		Long: `Checks each receipt by itself: no server and no network, unless --log names a
+URL. Prints a line for each step and a verdict for each file; - is standard
+input.
+
+A receipt is valid if all steps pass. The last step asks whose log it is: either
+a policy file names keys whose signatures are on the checkpoint, or this machine
+recorded the checkpoint earlier, as td submit does for every receipt it gets, or
+--log shows that the checkpoint is consistent with a recorded one. A log that
+nothing but the receipt speaks for could be made up by anybody; accepting one is
+--allow-self-asserted. A receipt is flagged if its epoch or claim was withdrawn.
+
+The exit code is 0 if every verdict is positive and 3 if any is not.`,
+		Example: `  td verify receipts/*.receipt.json
+  td verify --opening r.opening r.receipt.json
+  td verify --policy cosigners.txt -o json r.receipt.json`,
+		Args: cobra.MinimumNArgs(1),
+	}
+	fl := cmd.Flags()
+	f := verifyFlags{
+		policy:       fl.String("policy", "", "policy file: whose signatures the checkpoint must carry"),
+		trust:        trustFlag(cmd),
+		log:          fl.String("log", "", "URL or directory of the log, to show that a checkpoint belongs to recorded ones"),
+		lists:        fl.StringArray("list", nil, "member list file, for receipts of group/1; may be given several times"),
+		opening:      fl.String("opening", "", "opening file: shows the event behind the one receipt given"),
+		field:        fl.String("field", "", "file that opens a single field of the record behind the one receipt given"),
+		client:       fl.String("client", "", "client id that the opening must show"),
+		selfAsserted: fl.Bool("allow-self-asserted", false, "accept a log that nothing but the receipt speaks for"),
+		strict:       fl.Bool("strict", false, "count flagged as a negative verdict"),
+		output:       outputFlag(cmd),
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.verify(cmd.Context(), &f, args) }
+	return cmd
+}
+
+// verify judges the files in order; several are in work at a time.
+func (a *app) verify(ctx context.Context, f *verifyFlags, files []string) error {
+	if err := checkFiles(files); err != nil {
+		return err
+	}
+	if len(files) > 1 && (*f.opening != "" || *f.field != "") {
+		return fail(exitUsage, "an opening belongs to one receipt, and several were given", "")
+	}
+	o, err := f.options()
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriter(a.stdout)
+	negative, unknownLog := 0, false
+	err = inOrder(ctx, len(files), func(i int) (*verdict, error) { return a.verifyOne(ctx, files[i], o) }, func(v *verdict) error {
+		if !v.OK {
+			negative++
+			unknownLog = unknownLog || v.FailedStep == receipt.StepIdentity
+		}
+		return errors.Join(v.print(out, f.output.value == "json"), out.Flush())
+	})
+	if err != nil || negative == 0 {
+		return err
+	}
+	hint := "each file's failed step says why"
+	if unknownLog {
+		hint = "--log or --policy can show whose log it is; --allow-self-asserted does without"
+	}
+	return fail(exitNegative, fmt.Sprintf("%d of %d receipts have a negative verdict", negative, len(files)), hint)
+}
+
+// checkFiles refuses names that are no files before anything is printed.
+func checkFiles(files []string) error {
+	for i, name := range files {
+		if name == "-" {
+			for _, other := range files[:i] {
+				if other == name {
+					return fail(exitUsage, "standard input was named twice", "")
+				}
+			}
+			continue
+		}
+		info, err := os.Stat(name)
+		if errors.Is(err, os.ErrNotExist) {
+			return fail(exitNotFound, fmt.Sprintf("%s does not exist", name), "")
+		}
+		if err == nil && info.IsDir() {
+			return fail(exitUsage, fmt.Sprintf("%s is a directory", name), fmt.Sprintf("td verify %s/*.receipt.json", strings.TrimSuffix(name, "/")))
+		}
+	}
+	return nil
+}
+
+// options reads what the flags name.
+func (f *verifyFlags) options() (o receipt.Options, err error) {
+	o = receipt.Options{AllowSelfAsserted: *f.selfAsserted, Strict: *f.strict, Client: *f.client}
+	if o.Trust, err = openTrust(*f.trust); err != nil {
+		return o, err
+	}
+	if o.Lists, err = knownLists(o.Trust, *f.lists); err != nil {
+		return o, err
+	}
+	if *f.log != "" {
+		source, err := openLog(*f.log)
+		if err != nil {
+			return o, err
+		}
+		o.Log = source
+	}
+	if *f.policy != "" {
+		if o.Policy, err = readPolicy(*f.policy); err != nil {
+			return o, err
+		}
+	}
+	if *f.opening != "" {
+		if o.Opening, err = readOpening(*f.opening); err != nil {
+			return o, err
+		}
+	}
+	if *f.field != "" {
+		o.Field, err = readField(*f.field)
+	}
+	return o, err
+}
+
+// knownLists are the lists named and those in the trust store.
+func knownLists(trust *receipt.TrustStore, paths []string) (*receipt.Lists, error) {
+	lists, err := trust.Lists()
+	if err != nil {
+		return nil, fail(exitConfig, err.Error(), "")
+	}
+	named, err := readLists(paths)
+	if err != nil {
+		return nil, err
+	}
+	return receipt.NewLists(append(lists, named...)...), nil
+}
+
+// openLog is the log at a URL or in a directory.
+func openLog(name string) (*client.Log, error) {
+	if strings.Contains(name, "://") {
+		server, err := dial(name)
+		if err != nil {
+			return nil, err
+		}
+		return client.NewLog(server.Client), nil
+	}
+	if info, err := os.Stat(name); err != nil || !info.IsDir() {
+		return nil, fail(exitNotFound, fmt.Sprintf("%s is neither a URL nor a directory", name), "")
+	}
+	return client.NewLogDir(name), nil
+}
+
+func readPolicy(path string) (*receipt.Policy, error) {
+	b, err := readFile(path, 1<<20)
+	if err != nil {
+		return nil, err
+	}
+	p, err := receipt.ParsePolicy(b)
+	if err != nil {
+		return nil, fail(exitConfig, fmt.Sprintf("%s: %v", path, err), "")
+	}
+	return p, nil
+}
+
+func readField(path string) (*receipt.FieldOpening, error) {
+	b, err := readFile(path, 64<<10)
+	if err != nil {
+		return nil, err
+	}
+	o, err := receipt.ParseFieldOpening(b)
+	if err != nil {
+		return nil, fail(exitUsage, fmt.Sprintf("%s does not open a field: %s", path, detailOf(err)), "")
+	}
+	return o, nil
+}
+
+// verdict is a report about one file.
+type verdict struct {
+	File string `json:"file"`
+	*receipt.Report
+}
+
+func (a *app) verifyOne(ctx context.Context, name string, o receipt.Options) (*verdict, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	raw, err := a.readReceipt(name)
+	if err != nil {
+		return nil, err
+	}
+	r, err := receipt.Parse(raw)
+	if err != nil {
+		return &verdict{name, notAReceipt(ctx, err)}, nil
+	}
+	return &verdict{name, receipt.Verify(ctx, r, o)}, nil
+}
+
+// readReceipt reads what a receipt may hold, and a byte more.
+func (a *app) readReceipt(name string) ([]byte, error) {
+	in := a.stdin
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return nil, fail(exitUnexpected, fmt.Sprintf("%s cannot be read: %v", name, err), "")
+		}
+		defer f.Close()
+		in = f
+	}
+	b, err := io.ReadAll(io.LimitReader(in, receipt.MaxSize+1))
+	if err != nil {
+		return nil, fail(exitUnexpected, fmt.Sprintf("%s cannot be read: %v", name, err), "")
+	}
+	return b, nil
+}
+
+// notAReceipt is the report about something else: the first step fails, and all
+// others rest on it.
+func notAReceipt(ctx context.Context, err error) *receipt.Report {
+	report := receipt.Verify(ctx, &receipt.Receipt{}, receipt.Options{})
+	for i := range report.Steps {
+		if report.Steps[i].Step == receipt.StepLeaf {
+			report.Steps[i].Detail = "this is no receipt: " + detailOf(err)
+		}
+	}
+	return report
+}
+
+// print writes a verdict as one JSON object, or as a line for each step.
+func (v *verdict) print(w io.Writer, asJSON bool) error {
+	if asJSON {
+		return json.NewEncoder(w).Encode(v)
+	}
+	fmt.Fprintln(w, v.File)
+	for _, s := range v.Steps {
+		fmt.Fprintf(w, "  %-4s %-10s  %s\n", mark(s), s.Step, s.Detail)
+	}
+	_, err := fmt.Fprintf(w, "  %s\n", v.sentence())
+	return err
+}
+
+func mark(s receipt.Step) string {
+	switch {
+	case s.OK:
+		return "ok"
+	case strings.HasPrefix(s.Detail, "not checked"):
+		return "-"
+	}
+	return "FAIL"
+}
+
+// sentence is the last line about a file.
+func (v *verdict) sentence() string {
+	switch {
+	case v.Verdict == receipt.Invalid:
+		return fmt.Sprintf("INVALID: step %s failed", v.FailedStep)
+	case !v.OK:
+		return strings.ToUpper(v.Verdict) + ", and --strict counts that as negative"
+	case v.Identity == receipt.SelfAsserted:
+		return v.Verdict + ", if this is the right log: nothing but the receipt says so"
+	}
+	return v.Verdict
+}
+
+// inOrder does work for 0..n-1, several at a time, and hands the results on in
+// order; it stops at the first error.
+func inOrder[T any](ctx context.Context, n int, work func(int) (T, error), emit func(T) error) error {
+	type result struct {
+		value T
+		err   error
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	// Each result has its channel; the queue of them bounds what is in work.
+	queue := make(chan chan result, 2*runtime.GOMAXPROCS(0))
+	hands := make(chan struct{}, runtime.GOMAXPROCS(0))
+	go func() {
+		defer close(queue)
+		for i := range n {
+			slot := make(chan result, 1)
+			select {
+			case queue <- slot:
+			case <-ctx.Done():
+				return
+			}
+			hands <- struct{}{}
+			go func() {
+				defer func() { <-hands }()
+				v, err := work(i)
+				slot <- result{v, err}
+			}()
+		}
+	}()
+	for slot := range queue {
+		r := <-slot
+		if r.err != nil {
+			return r.err
+		}
+		if err := emit(r.value); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
