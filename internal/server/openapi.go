@@ -14,7 +14,7 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-//go:generate go test -count=1 -run ^TestSpecIsCommitted$ . -update
+//go:generate go test -count=1 -run "^(TestSpecIsCommitted|TestErrorsAreDocumented)$" . -update
 
 // specVersion is the version of the API, not of the software: additive changes
 // raise the minor number.

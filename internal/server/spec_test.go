@@ -15,7 +15,7 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-var update = flag.Bool("update", false, "write docs/openapi.json")
+var update = flag.Bool("update", false, "write docs/openapi.json and docs/reference/errors.md")
 
 const specFile = "../../docs/openapi.json"
 
