@@ -3,6 +3,7 @@ package keyholder
 import (
 	"errors"
 	"os"
+	"os/signal"
 	"syscall"
 )
 
@@ -52,7 +53,15 @@ func RunChild(args []string) (status int, ok bool) {
 		_, _ = os.Stderr.WriteString("this command is started by the server and cannot be used by hand\n")
 		return exitPanic, true
 	}
+	ignoreSignals()
 	return exitStatus(program(sock)), true
+}
+
+// ignoreSignals leaves the end of the process to its socket: a terminal's
+// Ctrl-C and a service manager's SIGTERM reach the whole group, and the signer
+// still has the last checkpoint to sign while the core stops in order.
+func ignoreSignals() {
+	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 }
 
 // exitStatus maps what a program returned. A socket that broke because the core

@@ -3,7 +3,9 @@ package prover
 import (
 	"context"
 	"os"
+	"os/signal"
 	"strconv"
+	"syscall"
 
 	"github.com/terradourada/td/claim"
 )
@@ -37,6 +39,9 @@ func RunChild(args []string) (status int, ok bool) {
 		_, _ = os.Stderr.WriteString("this command is started by the server and cannot be used by hand\n")
 		return exitUsage, true
 	}
+	// Its socket ends it: a Ctrl-C reaches the whole group, and the core may
+	// still want a proof while it stops in order.
+	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	if err := serveChild(sock, workers); err != nil {
 		return exitError, true
 	}
