@@ -65,16 +65,21 @@ type JSONError struct {
 func (e *JSONError) Error() string { return fmt.Sprintf("%s at byte %d", e.Reason, e.Offset) }
 
 // Canonicalize checks an event by the rules of section 4 and gives its RFC 8785
-// form. A refusal has code event_not_canonicalisable and holds a [*JSONError].
+// form, which must not be larger than the event may be: so that what comes out
+// always goes in again. A refusal has code event_not_canonicalisable and holds a [*JSONError].
 // The argument is not changed.
 func Canonicalize(raw []byte) ([]byte, error) {
 	clean, refused := checkJSON(raw, JSONLimits{})
 	if refused == nil {
 		out, err := canonicalForm(clean)
-		if err == nil {
+		switch {
+		case err != nil:
+			refused = &JSONError{JSONSyntax, 0} // not reached: the same decoder has passed it
+		case len(out) > MaxJSONSize: // 1e20 has 21 digits
+			refused = &JSONError{JSONTooLarge, MaxJSONSize}
+		default:
 			return out, nil
 		}
-		refused = &JSONError{JSONSyntax, 0} // not reached: the same decoder has passed it
 	}
 	return nil, Wrap(CodeEventNotCanonicalisable, "event refused: "+refused.Error(), refused)
 }

@@ -356,3 +356,13 @@ func BenchmarkCanonicalize(b *testing.B) {
 		})
 	}
 }
+
+// TestCanonicalFormIsBounded: what comes out must go in again.
+func TestCanonicalFormIsBounded(t *testing.T) {
+	raw := []byte(`{"a":[` + strings.Repeat("1e20,", 8000) + `1]}`)
+	_, err := protocol.Canonicalize(raw)
+	var refused *protocol.JSONError
+	if !errors.As(err, &refused) || refused.Reason != protocol.JSONTooLarge {
+		t.Errorf("%d bytes that become 21 times 8,000: got %v, want too_large", len(raw), err)
+	}
+}
