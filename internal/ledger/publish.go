@@ -94,6 +94,9 @@ func (l *Ledger) publish(ctx context.Context) {
 			return
 		case <-l.grown:
 		}
+		if ctx.Err() != nil {
+			return // the last attempt is not this one
+		}
 		select {
 		case <-l.swapped: // from before this attempt
 		default:
@@ -174,10 +177,13 @@ func (s *signing) ask(ctx context.Context, tree tlog.Tree) ([64]byte, error) {
 		signature [64]byte
 		err       error
 	}
+	replaced := errors.New("ledger: the signer was replaced")
 	select {
 	case <-s.free:
-	default:
-		return [64]byte{}, errors.New("ledger: the signer has not answered an earlier call")
+	case <-s.gone:
+		return [64]byte{}, replaced
+	case <-ctx.Done():
+		return [64]byte{}, fmt.Errorf("ledger: the signer has not answered an earlier call: %w", ctx.Err())
 	}
 	ch := make(chan answer, 1)
 	go func() {
@@ -189,7 +195,7 @@ func (s *signing) ask(ctx context.Context, tree tlog.Tree) ([64]byte, error) {
 	case a := <-ch:
 		return a.signature, a.err
 	case <-s.gone:
-		return [64]byte{}, errors.New("ledger: the signer was replaced")
+		return [64]byte{}, replaced
 	case <-ctx.Done():
 		return [64]byte{}, fmt.Errorf("ledger: the signer did not answer: %w", ctx.Err())
 	}

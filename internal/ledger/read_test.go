@@ -88,6 +88,22 @@ func verifyBoth(t *testing.T, text string, cp ledger.Checkpoint, index uint64, l
 	}
 }
 
+// Tessera removes the partial tiles of a tile that has filled up.
+func TestProofsWithoutPartialTiles(t *testing.T) {
+	l, cps := grow(t, 100, 300)
+	if err := os.RemoveAll(l.dir + "/tile/0/000.p"); err != nil {
+		t.Fatal(err)
+	}
+	hashes := l.rows.hashes(cps[1].Size)
+	for _, cp := range cps {
+		text, err := l.Proof(t.Context(), cp, 7)
+		if err != nil {
+			t.Fatal(err)
+		}
+		verifyBoth(t, text, cp, 7, hashes[7])
+	}
+}
+
 func TestProofRefusals(t *testing.T) {
 	l, cps := grow(t, 20)
 	cp := cps[0]
@@ -161,6 +177,13 @@ func TestReadRefusesEverythingElse(t *testing.T) {
 		if b, err := l.Read(t.Context(), path); !errors.Is(err, protocol.CodeNotFound) {
 			t.Errorf("%q: %d bytes, %v", path, len(b), err)
 		}
+	}
+	// Not even where such a file is.
+	if err := errors.Join(os.Mkdir(l.dir+"/tile/data", 0o750), os.WriteFile(l.dir+"/tile/data/000", nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := l.Read(t.Context(), "tile/data/000"); !errors.Is(err, protocol.CodeNotFound) {
+		t.Errorf("a file that is not of the layout: %v", err)
 	}
 	// Not even where a link leads out of the directory.
 	if err := os.Symlink("/etc/hostname", l.dir+"/tile/0/007"); err != nil {
