@@ -1,0 +1,85 @@
+package journal
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// View is a look at a journal from outside, for those who inspect it while a
+// server may be writing it: it takes no lock, writes nothing into the database
+// and starts nothing. Its methods may be called from any goroutine.
+type View struct {
+	j Journal // of which only the read pool is there
+}
+
+// OpenView opens a journal that exists, as it is: damaged content is for
+// [View.Check] to find. A file that is no journal is refused.
+func OpenView(ctx context.Context, path string) (*View, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(path); err != nil {
+		return nil, err
+	}
+	v := &View{}
+	if v.j.read, err = sql.Open("sqlite", dsn(path, "query_only(1)")+"&mode=ro"); err != nil {
+		return nil, err
+	}
+	if err := v.open(ctx); err != nil {
+		return nil, fmt.Errorf("journal: %w", errors.Join(err, v.Close()))
+	}
+	return v, nil
+}
+
+func (v *View) open(ctx context.Context) error {
+	var id int
+	if err := v.j.read.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id); err != nil {
+		return unusable(err)
+	}
+	if id != applicationID {
+		return errors.New("the file is a database, but not a journal")
+	}
+	return v.j.read.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = 'origin'").Scan(&v.j.origin)
+}
+
+// Close ends the look.
+func (v *View) Close() error { return v.j.read.Close() }
+
+// Origin is the name of the log.
+func (v *View) Origin() string { return v.j.origin }
+
+// Size is the number of entries committed by now.
+func (v *View) Size(ctx context.Context) (uint64, error) {
+	var next uint64
+	if err := v.j.read.QueryRowContext(ctx, "SELECT next FROM counter").Scan(&next); err != nil {
+		return 0, unreadable(err)
+	}
+	return next, nil
+}
+
+// Leaves is [Journal.Leaves].
+func (v *View) Leaves(ctx context.Context, from uint64, most int) ([]Entry, error) {
+	size, err := v.Size(ctx)
+	if err != nil {
+		return nil, err
+	}
+	v.j.told.Store(size)
+	return v.j.Leaves(ctx, from, most)
+}
+
+// Check runs SQLite's quick check over the whole file.
+func (v *View) Check(ctx context.Context) error {
+	var found string
+	if err := v.j.read.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&found); err != nil {
+		return unusable(err)
+	}
+	if found != "ok" {
+		return unusable(errors.New(found))
+	}
+	return nil
+}
