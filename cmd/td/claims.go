@@ -1,0 +1,247 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/terradourada/td/api"
+	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/protocol"
+)
+
+// claimText is what td claims says about a claim beside its figures. Parameters
+// and event of the example go together.
+type claimText struct {
+	id            claim.ID
+	says          string
+	shape         string
+	params, event string
+}
+
+func claimTexts() []claimText {
+	return []claimText{
+		{
+			claim.Open, "I know the event behind this commitment", `{}`,
+			`{}`, `{"lot":"2026-11-A","note":"sealed at the mill"}`,
+		},
+		{
+			claim.Range, "each of 1 to 7 numbers of the event lies between its bounds", `{values: [{at, lo, hi}], scale, offset}`,
+			`{"values":[{"at":"/readings","lo":60,"hi":80}],"scale":2,"offset":0}`, `{"sensor":"office","readings":[69.88,71.22,70.06]}`,
+		},
+		{
+			claim.Sum, "the sum of 1 to 14 numbers of the event lies between two bounds", `{at: [pointer], lo, hi, scale}`,
+			`{"at":["/jan","/feb","/mar"],"lo":100,"hi":900,"scale":0}`, `{"jan":210,"feb":185,"mar":240}`,
+		},
+		{
+			claim.RecordRange, "one number of a record of up to 8 fields lies between two bounds; the others stay hidden", `{schema: [pointer], field, lo, hi, scale, offset}`,
+			`{"schema":["/name","/country","/score"],"field":2,"lo":50,"hi":100,"scale":0,"offset":0}`, `{"name":"A. Sample","country":"BR","score":71}`,
+		},
+		{
+			claim.RecordEquals, "one field of a record equals a value; the others stay hidden", `{schema: [pointer], field, value, scale, offset}`,
+			`{"schema":["/device","/firmware","/site"],"field":1,"value":"4.2.1","scale":0,"offset":0}`, `{"device":"pump-7","firmware":"4.2.1","site":"north"}`,
+		},
+		{
+			claim.RecordOneOf, "one field of a record is one of up to 8 values; which one stays hidden", `{schema: [pointer], field, values: [1 to 8], scale, offset}`,
+			`{"schema":["/item","/grade"],"field":1,"values":["A","B","C"],"scale":0,"offset":0}`, `{"item":"checklist 12","grade":"B"}`,
+		},
+		{
+			claim.Group, "I am one of the members of a list, and answer this scope once", `{list, name, scope}; the nullifier is computed`,
+			`{"scope":"board/2026-11"}`, `{"vote":"yes"}`,
+		},
+	}
+}
+
+func claimsCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "claims",
+		Short: "List what can be claimed about an event",
+		Long: `Lists the claims that this program knows: their circuits' sizes, the fingerprints
+of their verifying keys, and the form of their parameters. With --server it lists
+the claims in a server's log instead.`,
+		Example: "  td claims\n  td claims show range/1\n  td claims --server http://127.0.0.1:8080",
+		Args:    cobra.NoArgs,
+	}
+	server := cmd.Flags().String("server", "", "URL of a server, to list what its log has")
+	output := outputFlag(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		list := knownClaims()
+		if *server != "" {
+			remote, err := dial(*server)
+			if err != nil {
+				return err
+			}
+			if list, err = remote.Claims(cmd.Context()); err != nil {
+				return remote.failure(cmd.Context(), err)
+			}
+		}
+		if output.value == "json" {
+			return a.printClaimLines(list, *server != "")
+		}
+		return printClaims(a.stdout, list)
+	}
+	cmd.AddCommand(claimsShowCommand(a), claimsMemberCommand(a), claimsListFileCommand(a))
+	return cmd
+}
+
+// knownClaims are the claims of this build.
+func knownClaims() []api.Claim {
+	var list []api.Claim
+	for _, id := range claim.IDs() {
+		c := api.Claim{Claim: id.String(), Gates: claim.Gates(id)}
+		if key, ok := claim.KnownKey(id); ok {
+			c.Fingerprint = key.Fingerprint(id, protocol.ListID{})
+		}
+		list = append(list, c)
+	}
+	return list
+}
+
+// printClaimLines prints one JSON object a line. Only a log says where a key
+// stands in it.
+func (a *app) printClaimLines(list []api.Claim, ofLog bool) error {
+	for i := range list {
+		var line any = list[i]
+		if c := list[i]; !ofLog {
+			line = struct {
+				Claim       string          `json:"claim"`
+				Gates       int             `json:"gates"`
+				Fingerprint protocol.Digest `json:"fingerprint,omitzero"`
+			}{c.Claim, c.Gates, c.Fingerprint}
+		}
+		if err := a.printJSON(line); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func printClaims(w io.Writer, list []api.Claim) error {
+	shapes := map[string]string{}
+	for _, t := range claimTexts() {
+		shapes[t.id.String()] = t.shape
+	}
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(table, "CLAIM\tGATES\tFINGERPRINT\tPARAMETERS")
+	for _, c := range list {
+		print, gates := c.Fingerprint.String(), fmt.Sprint(c.Gates)
+		switch {
+		case c.Retired:
+			print += " (retired)"
+		case c.List != nil:
+			print += " (list " + c.List.String()[:8] + "…)"
+		case c.Fingerprint == protocol.Digest{}:
+			print, gates = "one for each member list", fmt.Sprintf("%d + members", c.Gates-1)
+		}
+		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", c.Claim, gates, print, shapes[c.Claim])
+	}
+	return table.Flush()
+}
+
+func claimsShowCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "show ID",
+		Short:   "Explain one claim, with an example",
+		Example: "  td claims show range/1\n  td claims show sum/1 -o json | jq .params > params.json",
+		Args:    cobra.ExactArgs(1),
+		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+			if len(args) > 0 {
+				return nil, cobra.ShellCompDirectiveNoFileComp
+			}
+			return claimIDs(), cobra.ShellCompDirectiveNoFileComp
+		},
+	}
+	output := outputFlag(cmd)
+	cmd.RunE = func(_ *cobra.Command, args []string) error {
+		id, err := claimNamed(args[0])
+		if err != nil {
+			return err
+		}
+		for _, t := range claimTexts() {
+			if t.id == id {
+				return a.showClaim(t, output.value == "json")
+			}
+		}
+		panic("td: internal error: claim without a text")
+	}
+	return cmd
+}
+
+func (a *app) showClaim(t claimText, asJSON bool) error {
+	if asJSON {
+		return a.printJSON(struct {
+			Claim  string          `json:"claim"`
+			Says   string          `json:"says"`
+			Gates  int             `json:"gates"`
+			Params json.RawMessage `json:"params"`
+			Event  json.RawMessage `json:"event"`
+		}{t.id.String(), t.says, claim.Gates(t.id), json.RawMessage(t.params), json.RawMessage(t.event)})
+	}
+	how := "--params params.json "
+	switch t.id {
+	case claim.Open:
+		how = ""
+	case claim.Group:
+		how = "--member me.secret --list list.json --params params.json "
+	}
+	_, err := fmt.Fprintf(a.stdout, "%s: %s\n\nparameters  %s\nexample     %s\nfor event   %s\n\ntd submit --claim %s %s--out receipts event.json\n",
+		t.id, t.says, t.shape, t.params, t.event, t.id, how)
+	return err
+}
+
+func claimsMemberCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "member --out FILE",
+		Short: "Make a member's secret for group/1",
+		Long: `Draws a secret from the system's random numbers, writes it to a file that only its
+owner can read, and prints the public member commitment for the list. The secret
+exists nowhere else: whoever has the file can answer as this member.`,
+		Example: "  td claims member --out me.secret",
+		Args:    cobra.NoArgs,
+	}
+	out := cmd.Flags().String("out", "", "file for the secret; it must not exist yet")
+	_ = cmd.MarkFlagRequired("out")
+	cmd.RunE = func(*cobra.Command, []string) error {
+		secret := claim.NewMemberSecret()
+		if err := newPrivate(*out, secret.Encode()); err != nil {
+			return err
+		}
+		_, err := fmt.Fprintln(a.stdout, secret.Member())
+		return err
+	}
+	return cmd
+}
+
+func claimsListFileCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "list-file --name NAME MEMBER...",
+		Short: "Write a member list for group/1",
+		Long: `Prints the list file of an electorate: its name, which stays the same over all
+revisions, and the commitments of its members, sorted. The server takes it with
+td serve --group, members with td submit --list.`,
+		Example: "  td claims list-file --name board $(cat *.member) > board.json",
+		Args:    cobra.MinimumNArgs(1),
+	}
+	name := cmd.Flags().String("name", "", "name of the electorate")
+	_ = cmd.MarkFlagRequired("name")
+	cmd.RunE = func(_ *cobra.Command, args []string) error {
+		members := make([]protocol.Member, len(args))
+		for i, text := range args {
+			var err error
+			if members[i], err = protocol.ParseMember(text); err != nil {
+				return fail(exitUsage, fmt.Sprintf("member %d is not 64 lower-case hexadecimal digits of a field element", i+1), "td claims member prints one")
+			}
+		}
+		list, err := claim.NewList(*name, members)
+		if err != nil {
+			return fail(exitUsage, detailOf(err), "")
+		}
+		fmt.Fprintf(a.stderr, "list %s of %d members\n", list.ID(), len(members))
+		_, err = a.stdout.Write(list.Encode())
+		return err
+	}
+	return cmd
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/terradourada/td/protocol"
+)
+
+// decodeEntry gives the fields of a leaf under the names of section 12.
+func decodeEntry(raw []byte) ([]field, error) {
+	leaf, err := protocol.ParseLeaf(raw)
+	if err != nil {
+		return nil, err
+	}
+	fields := []field{
+		{"index", leaf.Seq},
+		{"type", leaf.Body.LeafType().String()},
+		{"time", time.UnixMilli(int64(leaf.Time)).UTC().Format("2006-01-02T15:04:05.000Z")},
+	}
+	body, err := bodyFields(leaf.Body)
+	return append(fields, body...), err
+}
+
+func bodyFields(body protocol.LeafBody) ([]field, error) {
+	switch b := body.(type) {
+	case *protocol.Accepted:
+		return acceptedFields(b)
+	case *protocol.EpochOpen:
+		return []field{
+			{"number", b.Number},
+			{"epoch", b.ID},
+			{"instance", b.Instance},
+			{"public_key", protocol.EncodeBase64(b.PublicKey[:])},
+			{"build", b.Build},
+			{"signer_grade", b.SignerGrade},
+			{"tagger_grade", b.TaggerGrade},
+			{"posture", b.Posture},
+			{"checkpoint_key", protocol.Digest(b.CheckpointKey)},
+			{"previous", b.Previous},
+			{"handover", protocol.EncodeBase64(b.Handover[:])},
+		}, nil
+	case *protocol.EpochClose:
+		return []field{
+			{"number", b.Number},
+			{"epoch", b.ID},
+			{"reason", b.Reason.String()},
+			{"issued", b.Issued},
+			{"accepted", b.Accepted},
+			{"rejected", b.Rejected},
+			{"expired", b.Expired},
+			{"invalidated", b.Invalidated},
+			{"root", b.Root},
+		}, nil
+	case *protocol.ClaimLeaf:
+		return []field{
+			{"claim", b.ClaimID},
+			{"list", b.List},
+			{"srs", b.SRS},
+			{"fingerprint", protocol.VKFingerprint(b.ClaimID, b.List, b.SRS, b.VK)},
+			{"verifying_key", protocol.EncodeBase64(b.VK)},
+		}, nil
+	case *protocol.Control:
+		return []field{
+			{"action", actionName(b.Action)},
+			{"target", b.Target},
+			{"reason_code", b.Reason},
+			{"previous", b.Previous},
+			{"actor", b.Actor},
+			{"reason", b.Text},
+		}, nil
+	case *protocol.Incident:
+		return []field{{"kind", b.Kind}, {"digest", b.Digest}}, nil
+	}
+	return nil, nil
+}
+
+func acceptedFields(b *protocol.Accepted) ([]field, error) {
+	p, err := protocol.ParsePayload(b.Payload[:])
+	if err != nil {
+		return nil, err
+	}
+	return []field{
+		{"request", p.RequestID},
+		{"mode", p.Mode.String()},
+		{"epoch", p.EpochID},
+		{"epoch_number", p.EpochNumber},
+		{"seq", p.Seq},
+		{"issued_at", time.UnixMilli(int64(p.IssuedAt)).UTC().Format("2006-01-02T15:04:05.000Z")},
+		{"ttl_ms", p.TTL},
+		{"policy", p.Policy},
+		{"nonce", p.Nonce},
+		{"commitment", p.Commitment},
+		{"client", p.Client},
+		{"fingerprint", p.VK},
+		{"statement", p.Statement},
+		{"instance", p.Instance},
+		{"anchor", b.Anchor},
+		{"t", b.TagHash},
+		{"params", rawJSON(b.Params)},
+		{"proof", protocol.EncodeBase64(b.Proof)},
+	}, nil
+}
+
+// rawJSON is JSON that prints as itself, as long as it is JSON.
+type rawJSON []byte
+
+// String is the text.
+func (r rawJSON) String() string { return string(asciiOnly(r)) }
+
+// MarshalJSON is the text itself, or a string of it where it is no JSON.
+func (r rawJSON) MarshalJSON() ([]byte, error) {
+	if json.Valid(r) {
+		return r, nil
+	}
+	return json.Marshal(string(r))
+}
+
+// asciiOnly drops what could steer a terminal.
+func asciiOnly(b []byte) []byte {
+	out := make([]byte, 0, len(b))
+	for _, c := range string(b) {
+		if c >= ' ' && c < 0x7f {
+			out = append(out, byte(c))
+		} else {
+			out = append(out, '?')
+		}
+	}
+	return out
+}
+
+func actionName(a protocol.ControlAction) string {
+	names := map[protocol.ControlAction]string{
+		protocol.ActionFreezeIssue:  "freeze-issue",
+		protocol.ActionThawIssue:    "thaw-issue",
+		protocol.ActionFreezeAccept: "freeze-accept",
+		protocol.ActionThawAccept:   "thaw-accept",
+		protocol.ActionSeal:         "seal",
+		protocol.ActionRetireVK:     "retire",
+		protocol.ActionInvalidate:   "invalidate",
+		protocol.ActionRotate:       "rotate",
+		protocol.ActionRevokeEpoch:  "revoke",
+	}
+	return orElse(names[a], "unknown")
+}

@@ -1,0 +1,272 @@
+package main
+
+import (
+	"sync"
+
+	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/protocol"
+)
+
+// logRules are the rules of section 12 that whole logs keep, as far as the
+// entries themselves show them. They judge leaf after leaf.
+type logRules struct {
+	fault func(format string, args ...any)
+	lists map[protocol.ListID]*claim.List
+
+	time    uint64
+	epochs  map[protocol.EpochID]*epochRules
+	order   []*epochRules
+	claims  map[protocol.Digest]*claimRules
+	unknown int // accepted under keys that nobody here vouches for
+
+	sealed  bool
+	frozen  map[protocol.Digest]bool // acceptance; the zero digest for all claims
+	retired map[protocol.Digest]bool
+
+	requests    map[protocol.RequestID]uint64 // index of the leaf
+	anchors     map[protocol.Anchor]uint64
+	commitments map[protocol.Commitment]uint64
+	nullifiers  map[[2]protocol.Element]uint64
+}
+
+// epochRules is what is known of one epoch.
+type epochRules struct {
+	open     *protocol.EpochOpen
+	end      *protocol.EpochClose
+	revoked  bool
+	seqs     map[uint64]bool
+	accepted []acceptedDigest
+}
+
+type acceptedDigest struct {
+	index  uint64
+	digest protocol.Digest // protocol.IssuedDigest
+}
+
+// claimRules is one verifying key in the log.
+type claimRules struct {
+	leaf  *protocol.ClaimLeaf
+	key   func() (*claim.VerifyingKey, error)
+	known bool // this program vouches for the key
+}
+
+func newLogRules(lists map[protocol.ListID]*claim.List, fault func(string, ...any)) *logRules {
+	return &logRules{
+		fault: fault, lists: lists,
+		epochs:      map[protocol.EpochID]*epochRules{},
+		claims:      map[protocol.Digest]*claimRules{},
+		frozen:      map[protocol.Digest]bool{},
+		retired:     map[protocol.Digest]bool{},
+		requests:    map[protocol.RequestID]uint64{},
+		anchors:     map[protocol.Anchor]uint64{},
+		commitments: map[protocol.Commitment]uint64{},
+		nullifiers:  map[[2]protocol.Element]uint64{},
+	}
+}
+
+// leaf judges the next leaf. For an acceptance whose statement is sound it gives
+// the proof to be verified.
+func (r *logRules) leaf(index uint64, l *protocol.Leaf) *proofCheck {
+	if l.Seq != index {
+		r.fault("entry %d says that it is number %d", index, l.Seq)
+	}
+	if l.Time < r.time {
+		r.fault("entry %d is earlier than the one before it", index)
+	}
+	r.time = max(r.time, l.Time)
+	switch b := l.Body.(type) {
+	case *protocol.Accepted:
+		return r.accepted(index, b)
+	case *protocol.EpochOpen:
+		r.epochOpen(index, b)
+	case *protocol.EpochClose:
+		r.epochClose(index, b)
+	case *protocol.ClaimLeaf:
+		r.claim(index, b)
+	case *protocol.Control:
+		r.control(b)
+	}
+	return nil
+}
+
+func (r *logRules) epochOpen(index uint64, b *protocol.EpochOpen) {
+	if r.epochs[b.ID] != nil {
+		r.fault("entry %d opens an epoch that was opened before", index)
+		return
+	}
+	if n := len(r.order); n > 0 && b.Number <= r.order[n-1].open.Number {
+		r.fault("entry %d opens epoch %d after epoch %d", index, b.Number, r.order[n-1].open.Number)
+	}
+	if b.Previous != (protocol.EpochID{}) && r.epochs[b.Previous] == nil {
+		r.fault("entry %d names an epoch before it that was never opened", index)
+	}
+	e := &epochRules{open: b, seqs: map[uint64]bool{}}
+	r.epochs[b.ID] = e
+	r.order = append(r.order, e)
+}
+
+func (r *logRules) epochClose(index uint64, b *protocol.EpochClose) {
+	e := r.epochs[b.ID]
+	switch {
+	case e == nil || e.open.Number != b.Number:
+		r.fault("entry %d closes an epoch that was never opened", index)
+		return
+	case e.end != nil:
+		r.fault("entry %d closes an epoch that was closed before", index)
+		return
+	}
+	e.end = b
+	if b.Accepted != uint64(len(e.accepted)) {
+		r.fault("entry %d: epoch %d closes with %d accepted, and the log has %d", index, b.Number, b.Accepted, len(e.accepted))
+	}
+	ended := b.Accepted + b.Rejected + b.Expired + b.Invalidated
+	if b.Reason != protocol.CloseLost && b.Issued != ended {
+		r.fault("entry %d: epoch %d closes with %d issued, of which %d ended", index, b.Number, b.Issued, ended)
+	}
+}
+
+func (r *logRules) claim(index uint64, b *protocol.ClaimLeaf) {
+	vk := protocol.VKFingerprint(b.ClaimID, b.List, b.SRS, b.VK)
+	if r.claims[vk] != nil {
+		r.fault("entry %d brings a verifying key that is in the log already", index)
+		return
+	}
+	c := &claimRules{leaf: b}
+	c.key, c.known = r.keyOf(b)
+	r.claims[vk] = c
+	if !b.SRS.Equal(claim.SRSDigest()) {
+		r.fault("entry %d: claim %s rests on another reference string than this program holds", index, asciiOnly([]byte(b.ClaimID)))
+	}
+	if key, ok := claim.KnownKey(claim.ID(b.ClaimID)); ok && !key.Fingerprint(claim.ID(b.ClaimID), b.List).Equal(vk) {
+		r.fault("entry %d: claim %s has another verifying key than this program knows", index, b.ClaimID)
+	}
+}
+
+// keyOf is the key to verify with: the program's own where it has one, that of
+// the list where the list is here, and else the log's.
+func (r *logRules) keyOf(b *protocol.ClaimLeaf) (key func() (*claim.VerifyingKey, error), known bool) {
+	if key, ok := claim.KnownKey(claim.ID(b.ClaimID)); ok {
+		return func() (*claim.VerifyingKey, error) { return key, nil }, true
+	}
+	if l := r.lists[b.List]; l != nil && b.ClaimID == claim.Group.String() {
+		return sync.OnceValues(func() (*claim.VerifyingKey, error) { return listKey(l, b) }), true
+	}
+	return sync.OnceValues(func() (*claim.VerifyingKey, error) { return claim.ParseVerifyingKey(b.VK) }), false
+}
+
+// listKey builds the key of a list and holds the log's against it.
+func listKey(l *claim.List, b *protocol.ClaimLeaf) (*claim.VerifyingKey, error) {
+	key, err := l.VerifyingKey()
+	if err != nil {
+		return nil, err
+	}
+	want := protocol.VKFingerprint(b.ClaimID, b.List, b.SRS, b.VK)
+	if !key.Fingerprint(claim.Group, l.ID()).Equal(want) {
+		return nil, errorf("the claim leaf carries another verifying key than its member list gives")
+	}
+	return key, nil
+}
+
+// control keeps what may be accepted.
+func (r *logRules) control(b *protocol.Control) {
+	switch b.Action {
+	case protocol.ActionFreezeAccept:
+		r.frozen[b.Target] = true
+	case protocol.ActionThawAccept:
+		delete(r.frozen, b.Target)
+	case protocol.ActionSeal:
+		r.sealed = true
+	case protocol.ActionRetireVK:
+		r.retired[b.Target] = true
+	case protocol.ActionRevokeEpoch:
+		if e := r.epochs[protocol.EpochID(b.Target[:protocol.IDSize])]; e != nil {
+			e.revoked = true
+		}
+	}
+}
+
+func (r *logRules) accepted(index uint64, b *protocol.Accepted) *proofCheck {
+	p, err := protocol.ParsePayload(b.Payload[:])
+	if err != nil {
+		r.fault("entry %d: %s", index, detailOf(err))
+		return nil
+	}
+	if r.sealed || r.frozen[protocol.Digest{}] || r.frozen[p.VK] || r.retired[p.VK] {
+		r.fault("entry %d was accepted under a freeze", index)
+	}
+	r.inEpoch(index, b, &p)
+	once(r, index, r.requests, p.RequestID, "request")
+	once(r, index, r.anchors, b.Anchor, "anchor")
+	once(r, index, r.commitments, p.Commitment, "commitment")
+	return r.statement(index, b, &p)
+}
+
+// once sees that a value is accepted once.
+func once[K comparable](r *logRules, index uint64, seen map[K]uint64, value K, name string) {
+	if first, twice := seen[value]; twice {
+		r.fault("entry %d has the %s of entry %d", index, name, first)
+		return
+	}
+	seen[value] = index
+}
+
+func (r *logRules) inEpoch(index uint64, b *protocol.Accepted, p *protocol.Payload) {
+	e := r.epochs[p.EpochID]
+	switch {
+	case e == nil || e.open.Number != p.EpochNumber || e.open.Instance != p.Instance:
+		r.fault("entry %d is of an epoch that was not opened before it", index)
+		return
+	case e.end != nil || e.revoked:
+		r.fault("entry %d was accepted after the end of its epoch", index)
+	case e.seqs[p.Seq]:
+		r.fault("entry %d has a number of its epoch that was accepted before", index)
+	}
+	e.seqs[p.Seq] = true
+	e.accepted = append(e.accepted, acceptedDigest{index, protocol.IssuedDigest(p.RequestID, &b.Payload, b.Anchor)})
+}
+
+// statement recomputes the statement from claim, parameters and commitment.
+func (r *logRules) statement(index uint64, b *protocol.Accepted, p *protocol.Payload) *proofCheck {
+	c := r.claims[p.VK]
+	if c == nil {
+		r.fault("entry %d is under a verifying key that was not in the log before it", index)
+		return nil
+	}
+	if !c.known {
+		r.unknown++
+	}
+	params, err := claim.ParseParams(claim.ID(c.leaf.ClaimID), b.Params)
+	if err != nil {
+		r.fault("entry %d: %s", index, detailOf(err))
+		return nil
+	}
+	s, err := claim.NewStatement(params, p.Commitment)
+	if err != nil {
+		r.fault("entry %d: %s", index, detailOf(err))
+		return nil
+	}
+	if !s.Digest().Equal(p.Statement) {
+		r.fault("entry %d names another statement than its parameters give", index)
+	}
+	if err := r.member(index, params, c); err != nil {
+		r.fault("entry %d: %s", index, detailOf(err))
+	}
+	payload := b.Payload
+	return &proofCheck{c.key, s.Inputs(b.Anchor, protocol.ContextElement(&payload), b.TagHash), b.Proof}
+}
+
+// member applies what holds for group/1 besides.
+func (r *logRules) member(index uint64, params *claim.Params, c *claimRules) error {
+	scope, nullifier, ok := params.Nullifier()
+	if !ok {
+		return nil
+	}
+	once(r, index, r.nullifiers, [2]protocol.Element{scope, protocol.Element(nullifier)}, "nullifier")
+	if id, _ := params.List(); id != c.leaf.List {
+		return errorf("its parameters name another member list than its claim")
+	}
+	if l := r.lists[c.leaf.List]; l != nil {
+		return params.CheckList(l)
+	}
+	return nil
+}
