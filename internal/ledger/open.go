@@ -89,23 +89,29 @@ func (l *Ledger) release() error {
 	return errors.Join(l.lock.Close(), l.dir.Close())
 }
 
-// claimOrigin writes the origin beside a new log, or compares it. A log
-// without its origin file was not made here.
+// claimOrigin writes the origin beside a new log, or compares it.
 func (l *Ledger) claimOrigin() error {
+	err := l.checkOrigin()
+	if errors.Is(err, fs.ErrNotExist) {
+		return replace(l.dir, originFile, []byte(l.cfg.Origin+"\n"))
+	}
+	return err
+}
+
+// checkOrigin compares the origin; fs.ErrNotExist if there is no log yet. A log
+// without its origin file was not made here.
+func (l *Ledger) checkOrigin() error {
 	b, err := l.dir.ReadFile(originFile)
 	if errors.Is(err, fs.ErrNotExist) {
 		if _, err := l.dir.Stat(".state"); err == nil {
 			return fmt.Errorf("%w: its origin file is missing", ErrMismatch)
 		}
-		return replace(l.dir, originFile, []byte(l.cfg.Origin+"\n"))
-	}
-	if err != nil {
 		return err
 	}
-	if string(b) != l.cfg.Origin+"\n" {
+	if err == nil && string(b) != l.cfg.Origin+"\n" {
 		return ErrOrigin
 	}
-	return nil
+	return err
 }
 
 // compare refuses a log that is not one of this journal and sets the start of
@@ -168,32 +174,43 @@ func (l *Ledger) compareBundle(ctx context.Context, size uint64) error {
 	return nil
 }
 
-// comparePublished compares the published checkpoint with the tree. Its
-// signature is of an epoch that is gone; it was verified before it was
-// written.
+// comparePublished compares the published checkpoint with the tree.
 func (l *Ledger) comparePublished(size uint64) error {
-	b, err := l.dir.ReadFile(checkpointFile)
+	cp, note, err := l.readPublished()
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	text, _, ok := bytes.Cut(b, []byte("\n\n"))
-	cp, err := torchwood.ParseCheckpoint(string(text) + "\n")
-	if !ok || err != nil {
-		return fmt.Errorf("%w: the published checkpoint is malformed", ErrMismatch)
-	}
-	if cp.Origin != l.cfg.Origin {
-		return ErrOrigin
-	}
 	if uint64(cp.N) > size {
 		return fmt.Errorf("%w: %d entries are published, %d are there", ErrMismatch, cp.N, size)
 	}
+	l.published = note
+	return l.compareRoot(cp)
+}
+
+// readPublished reads the published checkpoint. Its signature is of an epoch
+// that is gone; it was verified before it was written.
+func (l *Ledger) readPublished() (cp torchwood.Checkpoint, note []byte, err error) {
+	if note, err = l.dir.ReadFile(checkpointFile); err != nil {
+		return cp, nil, err
+	}
+	text, _, ok := bytes.Cut(note, []byte("\n\n"))
+	cp, err = torchwood.ParseCheckpoint(string(text) + "\n")
+	if !ok || err != nil {
+		return cp, nil, fmt.Errorf("%w: the published checkpoint is malformed", ErrMismatch)
+	}
+	if cp.Origin != l.cfg.Origin {
+		return cp, nil, ErrOrigin
+	}
+	return cp, note, nil
+}
+
+func (l *Ledger) compareRoot(cp torchwood.Checkpoint) error {
 	r, err := l.tiles.compactRange(uint64(cp.N))
 	if err != nil || r.root() != cp.Hash {
 		return fmt.Errorf("%w: the published root differs", ErrMismatch)
 	}
-	l.published = b
 	return nil
 }
