@@ -59,6 +59,7 @@ func TestNativeCheckAgreesWithCircuit(t *testing.T) {
 }
 
 func checkAgreement(t *testing.T, id claim.ID, x [3]protocol.Element) {
+	t.Helper()
 	circuit, err := claim.NewCircuit(id, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -17,7 +17,7 @@ type value []byte
 // canonical checks that b equals its canonical form.
 func canonical(b []byte) (value, bool) {
 	c, err := protocol.Canonicalize(b)
-	if err != nil || !bytes.Equal(b, c) {
+	if err != nil || string(b) != string(c) {
 		return nil, false
 	}
 	return value(c), true

@@ -58,6 +58,7 @@ func TestStatementVectors(t *testing.T) {
 }
 
 func (v *statementVector) check(t *testing.T) {
+	t.Helper()
 	p, err := claim.ParseParams(claim.ID(v.Claim), []byte(v.Params))
 	if err != nil {
 		t.Fatal(err)

@@ -76,7 +76,7 @@ func TestResolve(t *testing.T) {
 		"/g|h":                      "4",
 		"/i\\j":                     "5",
 		"/k\"l":                     "6",
-		"/ ":                        "7",
+		"/ ":                        "7", //nolint:gocritic // the pointer to a member named by one space
 		"/m~0n":                     "8",
 		"/+0":                       "9",
 		"/esc\n\x01":                "10",

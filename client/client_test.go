@@ -249,7 +249,7 @@ func TestReceiptWaits(t *testing.T) {
 		if got := s.asked[0].Header.Get("Prefer"); got != "wait=30" {
 			t.Errorf("Prefer: %s", got)
 		}
-		c, s = play(t, client.Config{}, missing)
+		c, _ = play(t, client.Config{}, missing)
 		begin := time.Now()
 		_, err = c.Receipt(t.Context(), anID, 5*time.Second)
 		if took := time.Since(begin); !errors.Is(err, protocol.CodeNotFound) || took > 5*time.Second || took < 4*time.Second {

@@ -39,7 +39,12 @@ func NewLog(c *Client) *Log {
 // NewLogDir reads a log in a directory: the server's own, or a copy of it.
 func NewLogDir(dir string) *Log {
 	return &Log{func(_ context.Context, path string) ([]byte, error) {
-		f, err := os.Open(filepath.Join(dir, filepath.FromSlash(path)))
+		root, err := os.OpenRoot(dir)
+		if err != nil {
+			return nil, err
+		}
+		defer root.Close()
+		f, err := root.Open(filepath.FromSlash(path))
 		if errors.Is(err, os.ErrNotExist) {
 			return nil, protocol.Wrap(protocol.CodeNotFound, "the log has no such file", err)
 		}

@@ -92,13 +92,13 @@ func (g *Gate) settle(ctx context.Context, s *session.Session, open *session.Ope
 	defer func() {
 		if p := recover(); p != nil {
 			g.cfg.Log.Error("panic while an answer was decided", "request_id", s.ID.String(), "err", fmt.Sprint(p))
-			acc, err = g.abandon(ctx, s)
+			acc, err = Accepted{}, g.abandon(ctx, s)
 		}
 	}()
 	st, c, err := g.statementOf(open)
 	if err != nil {
 		g.cfg.Log.Error("statement of a session cannot be rebuilt", "request_id", s.ID.String(), "err", err)
-		return g.abandon(ctx, s)
+		return Accepted{}, g.abandon(ctx, s)
 	}
 	event := g.redeem(ctx, open, a.Tag)
 	for {
@@ -122,15 +122,15 @@ func (g *Gate) settle(ctx context.Context, s *session.Session, open *session.Ope
 
 // abandon ends a claimed session after a panic: before the transaction it is
 // invalidated, during it the outcome is unknown.
-func (g *Gate) abandon(ctx context.Context, s *session.Session) (Accepted, error) {
+func (g *Gate) abandon(ctx context.Context, s *session.Session) error {
 	if _, code, _ := g.step(ctx, s, protocol.EventAborted{}, protocol.Digest{}); code != protocol.CodeInternal {
-		return Accepted{}, refusal(code)
+		return refusal(code)
 	}
 	effects, code, _ := g.step(ctx, s, protocol.EventCommitted{Outcome: protocol.CommitUnknown}, protocol.Digest{})
 	if has(effects, protocol.EffectResolve) {
 		g.resolve(s)
 	}
-	return Accepted{}, refusal(code)
+	return refusal(code)
 }
 
 // redeem asks the tagger (step 8). A tagger that does not answer has consumed
@@ -211,7 +211,7 @@ func (g *Gate) resolve(s *session.Session) {
 	g.work.Go(func() {
 		for {
 			if event, known := g.lookUp(s.ID); known {
-				g.step(g.ctx, s, event, protocol.Digest{})
+				_, _, _ = g.step(g.ctx, s, event, protocol.Digest{})
 				return
 			}
 			select {

@@ -231,7 +231,7 @@ func (g *Gate) Run(ctx context.Context) error {
 
 func (g *Gate) expire(now time.Time) {
 	for _, s := range g.cfg.Sessions.Due(now) {
-		g.step(g.ctx, s, protocol.EventExpire{}, protocol.Digest{})
+		_, _, _ = g.step(g.ctx, s, protocol.EventExpire{}, protocol.Digest{})
 	}
 }
 
@@ -239,7 +239,7 @@ func (g *Gate) expire(now time.Time) {
 // answered yet. A claimed one meets the epoch's end in the journal.
 func (g *Gate) EpochEnded(id protocol.EpochID) {
 	for _, s := range g.cfg.Sessions.OfEpoch(id) {
-		g.step(g.ctx, s, protocol.EventInvalidate{Reason: protocol.CodeInvalidated}, protocol.Digest{})
+		_, _, _ = g.step(g.ctx, s, protocol.EventInvalidate{Reason: protocol.CodeInvalidated}, protocol.Digest{})
 	}
 }
 

@@ -90,7 +90,7 @@ func (g *Gate) keep(ctx context.Context, epoch Epoch, is *issued) error {
 	if code == protocol.CodeNone && !g.stillLive(epoch) {
 		// The epoch ended between the two lines above: its sessions have been
 		// listed for invalidation already, perhaps without this one.
-		g.step(ctx, is.session, protocol.EventInvalidate{Reason: protocol.CodeInvalidated}, protocol.Digest{})
+		_, _, _ = g.step(ctx, is.session, protocol.EventInvalidate{Reason: protocol.CodeInvalidated}, protocol.Digest{})
 		code = protocol.CodeInvalidated
 	}
 	if code != protocol.CodeNone {

@@ -49,6 +49,7 @@ func spread(goroutines, n int, f func(i int)) {
 // anchors asks a new signer for n anchors and ends it; it gives the wall and
 // processor time of all of it but the start.
 func anchors(b *testing.B, n, goroutines int) (wall, used time.Duration) {
+	b.Helper()
 	s := startSigner(b, keyholder.Config{})
 	idle := cpu(b)
 	began := time.Now()
@@ -67,6 +68,7 @@ func anchors(b *testing.B, n, goroutines int) (wall, used time.Duration) {
 
 // signVerify signs and verifies n payloads with circl alone, one goroutine a processor.
 func signVerify(b *testing.B, n int) (wall, used time.Duration) {
+	b.Helper()
 	public, private, err := mldsa65.GenerateKey(rand.Reader)
 	if err != nil {
 		b.Fatal(err)

@@ -40,6 +40,7 @@ func signal(t testing.TB, pid int, sig syscall.Signal) {
 
 // background starts anchors 1..n and gives their outcomes.
 func background(t testing.TB, ctx context.Context, s *keyholder.Signer, n int) <-chan error {
+	t.Helper()
 	outcomes := make(chan error, n)
 	for i := range n {
 		p := payload(s.EpochID(), uint64(1+i))
@@ -381,7 +382,7 @@ func TestWipeKeepsItsPlace(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		want := byte(keyholder.AnsAnchor)
+		want := keyholder.AnsAnchor
 		switch {
 		case f.ID() == wipe:
 			want = keyholder.AnsDone
