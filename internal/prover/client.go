@@ -3,6 +3,7 @@ package prover
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -32,6 +33,13 @@ func NewClient(dial func(context.Context) (net.Conn, error), conns int) *Client 
 	}}
 }
 
+// errLost marks an exchange that broke off: the prover may be gone.
+// errUnreached marks one that never began: nothing was sent.
+var (
+	errLost      = errors.New("prover: the exchange broke off")
+	errUnreached = errors.New("prover: no connection")
+)
+
 // host stands in URLs; no name is ever looked up.
 const host = "http://prover"
 
@@ -56,7 +64,7 @@ func (c *Client) Prove(ctx context.Context, job *Job) (Answer, error) {
 	case ctx.Err() != nil:
 		return Answer{}, timeout(ctx)
 	case err != nil:
-		return Answer{}, badResponse("the prover did not answer properly", err)
+		return Answer{}, badResponse("the prover did not answer properly", errors.Join(errLost, err))
 	case code != http.StatusOK:
 		return Answer{}, refused(code, b)
 	case media != contentType:

@@ -3,6 +3,7 @@ package prover
 import (
 	"cmp"
 	"context"
+	"errors"
 	"log/slog"
 	"net"
 	"runtime"
@@ -56,7 +57,7 @@ type Pool struct {
 	hands  chan struct{} // one element per job at the prover
 
 	mu     sync.Mutex
-	client *Client       // nil while no prover is ready
+	client *Client       // nil while no prover is ready, or the one there is in doubt
 	change chan struct{} // closed and replaced when client changes
 	ended  bool          // Run has returned
 	pid    int           // of the process, 0 for none; for tests and logs
@@ -93,11 +94,29 @@ func (p *Pool) Prove(ctx context.Context, job *Job) (Answer, error) {
 	case <-ctx.Done():
 		return Answer{}, timeout(ctx)
 	}
-	c, err := p.await(ctx)
-	if err != nil {
-		return Answer{}, err
+	for {
+		c, err := p.await(ctx)
+		if err != nil {
+			return Answer{}, err
+		}
+		answer, err := c.Prove(ctx, job)
+		if errors.Is(err, errLost) {
+			p.withdraw(c)
+		}
+		if !errors.Is(err, errUnreached) {
+			return answer, err
+		}
 	}
-	return c.Prove(ctx, job)
+}
+
+// withdraw offers a prover to no further job until it answers a ping, so that
+// jobs do not throw themselves at one that is dying.
+func (p *Pool) withdraw(c *Client) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.client == c {
+		p.client = nil
+	}
 }
 
 // Ready reports whether a prover is there.
@@ -167,7 +186,13 @@ func (p *Pool) runChild(ctx context.Context) string {
 	if err != nil {
 		return err.Error()
 	}
-	client := NewClient(func(ctx context.Context) (net.Conn, error) { return dial(ctx, c.sock) }, p.cfg.Workers+1)
+	client := NewClient(func(ctx context.Context) (net.Conn, error) {
+		conn, err := dial(ctx, c.sock)
+		if err != nil {
+			return nil, errors.Join(errUnreached, err)
+		}
+		return conn, nil
+	}, p.cfg.Workers+1)
 	p.set(func() { p.pid = c.process.Pid })
 	how, reaped := p.attend(ctx, c, client)
 	p.set(func() { p.client, p.pid = nil, 0 })
@@ -202,6 +227,7 @@ func (p *Pool) attend(ctx context.Context, c *child, client *Client) (how string
 		case <-tick.C:
 		}
 		if p.ping(ctx, client, p.cfg.PingEvery) == nil {
+			p.set(func() { p.client = client })
 			misses = 0
 		} else {
 			misses++

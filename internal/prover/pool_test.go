@@ -76,6 +76,33 @@ func TestPoolReplacesADeadProver(t *testing.T) {
 	s.check(t, a, err)
 }
 
+// TestPoolSparesJobsADyingProver: a prover's death costs at most the job that
+// it had; the next one waits for the next prover.
+func TestPoolSparesJobsADyingProver(t *testing.T) {
+	p, _ := running(t, prover.PoolConfig{MinBackoff: 10 * time.Millisecond, Workers: 1})
+	pid := 0
+	for range 4 {
+		pid = awaitReady(t, p, pid)
+		s := newSample(t, claim.Open, time.Minute)
+		a, err := p.Prove(t.Context(), &s.Job)
+		s.check(t, a, err)
+		if err := unix.Kill(pid, unix.SIGKILL); err != nil {
+			t.Fatal(err)
+		}
+		for failed := 0; ; failed++ {
+			a, err := p.Prove(t.Context(), &s.Job)
+			if err == nil {
+				s.check(t, a, nil)
+				break
+			}
+			wantCode(t, err, protocol.CodeProverBadResponse)
+			if failed > 0 {
+				t.Fatal("a second job was given to a prover that is gone")
+			}
+		}
+	}
+}
+
 func TestPoolReplacesAStoppedProver(t *testing.T) {
 	p, _ := running(t, prover.PoolConfig{MinBackoff: 10 * time.Millisecond, PingEvery: 500 * time.Millisecond})
 	pid := awaitReady(t, p, 0)
