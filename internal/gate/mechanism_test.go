@@ -1,0 +1,75 @@
+package gate_test
+
+import (
+	"testing"
+
+	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/protocol"
+)
+
+// TestOneBrokenMechanism: an attacker for whom one of the two mechanisms is
+// broken altogether gets nothing accepted.
+func TestOneBrokenMechanism(t *testing.T) {
+	o := newOrgans(t)
+	c, other := o.proved(), o.proved()
+	// forge proves for the request, but over inputs of the attacker's choice.
+	forge := func(v *opened, a protocol.Anchor, context, tagHash protocol.Element) []byte {
+		t.Helper()
+		x := v.statement.Inputs(a, context, tagHash)
+		proof, err := provers(t).Prove(t.Context(), v.statement, x, v.assignment)
+		if err != nil {
+			t.Fatal(err)
+		}
+		vk, _ := claim.KnownKey(claim.Open)
+		if err := claim.Verify(vk, x, proof); err != nil {
+			t.Fatalf("the attacker's own proof is no proof: %v", err)
+		}
+		return proof
+	}
+	inputs := func(v *opened) (protocol.Anchor, protocol.Element, protocol.Element) {
+		return v.Anchor, protocol.ContextElement(&v.Payload), protocol.TagElement(v.Tag)
+	}
+	own := protocol.Anchor(protocol.H2F("attacker", []byte("anchor")))
+
+	// Anchors are his to forge: he has a true proof for the very inputs of the
+	// request, and lacks the tag.
+	a := c.answer
+	for name, tag := range map[string]protocol.Tag{"no tag": {}, "the tag of his own request": other.Tag, "t instead of the tag": protocol.Tag(protocol.TagElement(c.Tag))} {
+		a.Tag = tag
+		_, err := o.accept(a)
+		wantCode(t, "a right proof with "+name, err, protocol.CodeSubmissionRejected)
+	}
+	if len(o.rows) != 0 || o.sessions.Pending() != 2 {
+		t.Errorf("%d rows and %d pending after answers without the tag, want 0 and 2", len(o.rows), o.sessions.Pending())
+	}
+
+	// Tags are his to compute: he has the right one, and public inputs that
+	// were never signed.
+	for name, proof := range map[string]func(v *opened) []byte{
+		"an anchor of his own":   func(v *opened) []byte { _, c, t := inputs(v); return forge(v, own, c, t) },
+		"the anchor of another":  func(v *opened) []byte { _, c, t := inputs(v); return forge(v, other.Anchor, c, t) },
+		"the context of another": func(v *opened) []byte { a, _, t := inputs(v); _, c, _ := inputs(other); return forge(v, a, c, t) },
+		"the t of another":       func(v *opened) []byte { a, c, _ := inputs(v); _, _, t := inputs(other); return forge(v, a, c, t) },
+		"nothing of the request": func(*opened) []byte { return other.answer.Proof },
+	} {
+		victim := o.mustOpen()
+		b := victim.answer
+		b.Proof = proof(victim)
+		_, err := o.accept(b)
+		wantCode(t, "the right tag with a proof over "+name, err, protocol.CodeProofRejected)
+	}
+	a = c.answer
+	a.RequestID[0] ^= 1 // a request nobody issued, with a tag that is right for its payload
+	_, err := o.accept(a)
+	wantCode(t, "a request that was never issued", err, protocol.CodeSubmissionRejected)
+
+	if len(o.rows) != 0 {
+		t.Errorf("%d rows", len(o.rows))
+	}
+	for name, right := range map[string]*opened{"first": c, "second": other} {
+		if _, err := o.accept(right.answer); err != nil {
+			t.Errorf("the %s owner's own answer after all that: %v", name, err)
+		}
+	}
+	o.check()
+}
