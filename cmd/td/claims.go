@@ -146,7 +146,7 @@ func claimsShowCommand(a *app) *cobra.Command {
 		Use:     "show ID",
 		Short:   "Explain one claim, with an example",
 		Example: "  td claims show range/1\n  td claims show sum/1 -o json | jq .params > params.json",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneArg("ID"),
 		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
 			if len(args) > 0 {
 				return nil, cobra.ShellCompDirectiveNoFileComp
@@ -223,7 +223,7 @@ func claimsListFileCommand(a *app) *cobra.Command {
 revisions, and the commitments of its members, sorted. The server takes it with
 td serve --group, members with td submit --list.`,
 		Example: "  td claims list-file --name board $(cat *.member) > board.json",
-		Args:    cobra.MinimumNArgs(1),
+		Args:    someArgs("MEMBER"),
 	}
 	name := cmd.Flags().String("name", "", "name of the electorate")
 	_ = cmd.MarkFlagRequired("name")

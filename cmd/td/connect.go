@@ -57,14 +57,23 @@ func (r *remote) failure(ctx context.Context, err error) error {
 	case errors.As(err, &p):
 		return &failure{exit: exitOfProblem(p), what: "the server refused: " + orElse(p.Detail, p.Title), hint: hintOf(p), code: p.Code}
 	case errors.As(err, &split):
-		return fail(exitNegative, split.Error(), "stop relying on this server until somebody has explained it")
+		return fail(exitNegative, split.Error(), doNotRely)
+	case errors.Is(err, errReceipt):
+		return fail(exitNegative, err.Error(), doNotRely)
 	case errors.Is(err, client.ErrChallenge):
 		return fail(exitNegative, err.Error(), "nothing was proved; this server, or something before it, does not do as asked")
 	case errors.Is(err, client.ErrAnswer):
 		return fail(exitUnreachable, fmt.Sprintf("%s: %v", r.url, err), "is there a Terra Dourada server at this address?")
 	}
+	var network *url.Error
+	if !errors.As(err, &network) {
+		return err
+	}
 	return fail(exitUnreachable, fmt.Sprintf("no server answers at %s: %s", r.url, networkReason(err)), `start one with "td serve", or name another with --server`)
 }
+
+// doNotRely is the hint where a server or a log contradicts itself.
+const doNotRely = "stop relying on this server until somebody has explained it"
 
 // exitOfProblem is the exit code of an error answer; what may pass by itself
 // counts as not reached.

@@ -7,7 +7,6 @@ import (
 	"io"
 	"os"
 	"strconv"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -103,11 +102,12 @@ func (l *logFiles) info(ctx context.Context) (*logInfo, error) {
 
 func logEntryCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "entry INDEX",
-		Short:   "Show one entry of a log",
-		Long:    `Decodes the leaf with an index. The entry is shown as the log gives it; td log audit checks that it belongs there.`,
+		Use:   "entry INDEX",
+		Short: "Show one entry of a log",
+		Long: `Decodes the leaf with an index. The entry is shown as the log gives it;
+td log audit checks that it belongs there.`,
 		Example: "  td log entry 0\n  td log entry 7 -o json",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneArg("INDEX"),
 	}
 	f, output := addLogFlags(cmd), outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
@@ -188,7 +188,7 @@ func recordCheckpoint(ctx context.Context, files *logFiles, cp *receipt.Checkpoi
 	if err != nil {
 		return err
 	}
-	return trust.Pin(ctx, cp, files, time.Now())
+	return pin(ctx, trust, cp, files)
 }
 
 // field is one line of a decoded entry.

@@ -102,7 +102,7 @@ func (a *app) audit(ctx context.Context, f *auditFlags) error {
 		err = au.identify(ctx, trust)
 	}
 	if err == nil && *f.record && len(au.report.Faults) == 0 {
-		err = trust.Pin(ctx, au.checkpoint, files, time.Now())
+		err = pin(ctx, trust, au.checkpoint, files)
 		au.report.Identity = receipt.Pinned
 	}
 	if err != nil {

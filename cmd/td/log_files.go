@@ -34,8 +34,8 @@ func (l *logFiles) failure(ctx context.Context, err error) error {
 	switch {
 	case l.server != nil:
 		return l.server.failure(ctx, err)
-	case errors.As(err, &split):
-		return fail(exitNegative, split.Error(), "keep both, and ask the operator")
+	case errors.As(err, &split) || errors.Is(err, errReceipt):
+		return fail(exitNegative, err.Error(), doNotRely)
 	}
 	return err
 }

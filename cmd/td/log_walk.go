@@ -188,6 +188,8 @@ func (au *audit) identify(ctx context.Context, trust *receipt.TrustStore) error 
 	switch {
 	case err == nil:
 		au.report.Identity = receipt.Pinned
+	case isRegression(err):
+		return fmt.Errorf("%w: %w", errReceipt, err)
 	case !isUnknownLog(err):
 		return err
 	}

@@ -30,8 +30,8 @@ td prove needs; nothing in the challenge discloses the event.
 With --request nothing is sent: the request's body is printed, for
 POST /v1/challenges by other means.`,
 		Example: `  td challenge --claim open/1 --private lot.private event.json > challenge.json
-  td challenge --claim range/1 --params params.json --private lot.private --request event.json > request.json`,
-		Args: cobra.ExactArgs(1),
+  td challenge --claim open/1 --private lot.private --request event.json > request.json`,
+		Args: oneArg("EVENT"),
 	}
 	s, server := subjectFlags(cmd), serverFlag(cmd)
 	private := cmd.Flags().String("private", "", "file to keep event and blind in; it must not exist yet")
@@ -275,13 +275,13 @@ func (a *app) takeReceipt(ctx context.Context, f *sendFlags, server *remote, tru
 		return err
 	}
 	if body, ok := leaf.Body.(*protocol.Accepted); !ok || body.Payload != protocol.EncodedPayload(ch.Payload) {
-		return fail(exitNegative, "the server gave a receipt about another request", "stop relying on this server until somebody has explained it")
+		return fail(exitNegative, "the server gave a receipt about another request", doNotRely)
 	}
 	cp, err := got.Checkpoint()
 	if err != nil {
-		return fail(exitNegative, "the server gave a receipt that does not verify: "+detailOf(err), "stop relying on this server until somebody has explained it")
+		return fail(exitNegative, "the server gave a receipt that does not verify: "+detailOf(err), doNotRely)
 	}
-	if err := trust.Pin(ctx, cp, client.NewLog(server.Client), time.Now()); err != nil {
+	if err := pin(ctx, trust, cp, client.NewLog(server.Client)); err != nil {
 		return err
 	}
 	raw, err := got.Encode()

@@ -52,7 +52,7 @@ reported with its line and does not stop the others; the exit code is then 3.`,
 		Example: `  td submit --claim open/1 --out receipts event.json
   td submit --claim range/1 --params params.json --out receipts readings.jsonl
   td submit --member me.secret --list board.json --scope board/2026-11 --out votes vote.json`,
-		Args: cobra.ExactArgs(1),
+		Args: oneArg("INPUT"),
 	}
 	f := submitFlags{subject: subjectFlags(cmd), server: serverFlag(cmd), trust: trustFlag(cmd)}
 	f.out = cmd.Flags().String("out", "receipts", "directory for receipts and openings; made if it is not there")

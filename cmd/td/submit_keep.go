@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"net/url"
 	"os"
 	"path/filepath"
 	"time"
 
+	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -38,9 +41,8 @@ func (r *submitRun) keep(ctx context.Context, j *job, got *receipt.Receipt) erro
 	return r.tell(r.submitted(j, index, false))
 }
 
-// errReceipt is a receipt that does not hold what was submitted, or does not
-// verify.
-var errReceipt = errors.New("the server gave a receipt that does not verify")
+// errReceipt is a receipt or a checkpoint that should not be relied on.
+var errReceipt = errors.New("the server's word does not verify")
 
 // judge records the checkpoint and verifies the receipt with its opening.
 func (r *submitRun) judge(ctx context.Context, j *job, got *receipt.Receipt) (index uint64, err error) {
@@ -52,7 +54,7 @@ func (r *submitRun) judge(ctx context.Context, j *job, got *receipt.Receipt) (in
 	if err != nil {
 		return 0, fmt.Errorf("%w: %w", errReceipt, err)
 	}
-	if err := r.trust.Pin(ctx, cp, r.log, time.Now()); err != nil {
+	if err := pin(ctx, r.trust, cp, r.log); err != nil {
 		return 0, err
 	}
 	o := r.verify
@@ -66,6 +68,32 @@ func (r *submitRun) judge(ctx context.Context, j *job, got *receipt.Receipt) (in
 	r.origins[cp.Origin]++
 	r.mu.Unlock()
 	return leaf.Seq, nil
+}
+
+// pin records a checkpoint. A log that cannot show its consistency with what was
+// recorded, because it went back behind it, is refused like one that shows
+// another history.
+func pin(ctx context.Context, trust *receipt.TrustStore, cp *receipt.Checkpoint, log receipt.Log) error {
+	err := trust.Pin(ctx, cp, log, time.Now())
+	if isRegression(err) {
+		return fmt.Errorf("%w: %w", errReceipt, err)
+	}
+	return err
+}
+
+// isRegression reports an error of a check for consistency that is neither the
+// network's nor this machine's.
+func isRegression(err error) bool {
+	var split *receipt.SplitViewError
+	var problem *client.Problem
+	var network *url.Error
+	var disk *fs.PathError
+	switch {
+	case err == nil, errors.As(err, &problem), errors.As(err, &network), errors.As(err, &disk),
+		errors.Is(err, client.ErrAnswer), errors.Is(err, context.Canceled), isUnknownLog(err):
+		return false
+	}
+	return !errors.As(err, &split) // which says more itself
 }
 
 // ownLeaf sees that a receipt is about this request, claim and parameters.
@@ -122,5 +150,5 @@ func (r *submitRun) refuseReceipt(j *job, raw []byte, reason error) error {
 	if err := writeFile(path, raw, 0o600); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return errors.Join(reason, err)
 	}
-	return fail(exitNegative, fmt.Sprintf("line %d: %s", j.line, reason), fmt.Sprintf("stop relying on this server until somebody has explained it; the receipt is kept in %s", path))
+	return fail(exitNegative, fmt.Sprintf("line %d: %s", j.line, reason), fmt.Sprintf("%s; the receipt is kept in %s", doNotRely, path))
 }

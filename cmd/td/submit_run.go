@@ -254,6 +254,9 @@ func (r *submitRun) earlierReceipt(j *job) (there bool, err error) {
 	if !exists(receiptPath(r.dir, j.sent.id)) && exists(openingPath(r.dir, j.sent.id)) {
 		return false, nil // it got lost; without both files they were moved elsewhere
 	}
+	if err := r.state.forget(j.sent, false); err != nil {
+		return true, err
+	}
 	r.mu.Lock()
 	r.earlier++
 	r.mu.Unlock()

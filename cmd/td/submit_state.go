@@ -89,7 +89,7 @@ func (s *submitState) load() error {
 		return fail(exitUnexpected, fmt.Sprintf("another td submit is at work in %s", s.dir), "wait for it, or name another directory with --out")
 	}
 	content, err := io.ReadAll(s.file)
-	if err != nil {
+	if err = errors.Join(err, s.sweep()); err != nil {
 		return err
 	}
 	switch text := string(content); {
@@ -101,6 +101,22 @@ func (s *submitState) load() error {
 		err = s.append("\n")
 	}
 	s.free = parseState(string(content))
+	return err
+}
+
+// sweep removes half-written files of an interrupted run.
+func (s *submitState) sweep() error {
+	files, err := os.ReadDir(s.dir)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		for _, pattern := range []string{".*.receipt.json.*", ".*.opening.*", "..*.answer.*"} {
+			if half, _ := filepath.Match(pattern, f.Name()); half {
+				err = errors.Join(err, removeIfThere(filepath.Join(s.dir, f.Name())))
+			}
+		}
+	}
 	return err
 }
 

@@ -45,7 +45,7 @@ The exit code is 0 if every verdict is positive and 3 if any is not.`,
 		Example: `  td verify receipts/*.receipt.json
   td verify --opening r.opening r.receipt.json
   td verify --policy cosigners.txt -o json r.receipt.json`,
-		Args: cobra.MinimumNArgs(1),
+		Args: someArgs("FILE"),
 	}
 	fl := cmd.Flags()
 	f := verifyFlags{

@@ -1,0 +1,27 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+// oneArg wants exactly one argument, by the name it has in the usage line.
+func oneArg(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return fail(exitUsage, fmt.Sprintf("%s takes one %s, and %d were given", cmd.CommandPath(), name, len(args)), "usage: "+cmd.UseLine())
+		}
+		return someArgs(name)(cmd, args)
+	}
+}
+
+// someArgs wants at least one argument.
+func someArgs(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return fail(exitUsage, fmt.Sprintf("%s needs %s", cmd.CommandPath(), name), "usage: "+cmd.UseLine())
+		}
+		return nil
+	}
+}
