@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -279,7 +280,7 @@ func TestSubmitInterrupted(t *testing.T) {
 func TestSubmitInterruptedAtStdin(t *testing.T) {
 	t.Parallel()
 	s := newSubmitter(t, 0)
-	args := append(s.args[:len(s.args)-1:len(s.args)-1], "--server", "http://127.0.0.1:1", "-")
+	args := slices.Concat(s.args[:len(s.args)-1], []string{"--server", "http://127.0.0.1:1", "-"})
 	cmd := exec.Command("/proc/self/exe", args...)
 	cmd.Env = append(os.Environ(), asProgram+"=1")
 	in, err := cmd.StdinPipe()

@@ -69,7 +69,7 @@ type submitState struct {
 
 // openState makes or continues the state in a directory.
 func openState(dir string) (*submitState, error) {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fail(exitUnexpected, fmt.Sprintf("%s cannot be made: %v", dir, err), "--out names another directory")
 	}
 	path := filepath.Join(dir, stateName)

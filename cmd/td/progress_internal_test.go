@@ -1,0 +1,47 @@
+package main
+
+import (
+	"bytes"
+	"io"
+	"testing"
+	"time"
+)
+
+// shown steps a progress through so many seconds, with one step a second.
+func shown(t *testing.T, mode string, total, steps int) string {
+	t.Helper()
+	var b bytes.Buffer
+	now := time.Unix(1000, 0)
+	p := newProgress(&b, mode, "work", now)
+	p.expect(total)
+	for range steps {
+		now = now.Add(time.Second)
+		p.step(now)
+	}
+	if err := p.print(func() error { _, err := io.WriteString(&b, "said\n"); return err }); err != nil {
+		t.Fatal(err)
+	}
+	p.finish()
+	return b.String()
+}
+
+func TestProgress(t *testing.T) {
+	tests := []struct {
+		mode         string
+		total, steps int
+		want         string
+	}{
+		{"none", 4, 4, "said\n"},
+		{"plain", 8, 8, "work: 2 of 8 (25%), about 6s left\nwork: 4 of 8 (50%), about 4s left\nwork: 6 of 8 (75%), about 2s left\nwork: 8 of 8 (100%)\nsaid\n"},
+		{"plain", 0, 21, "work: 10 done\nwork: 20 done\nsaid\n"},
+		{"plain", 1000, 25, "work: 10 of 1000 (1%), about 16m30s left\nwork: 20 of 1000 (2%), about 16m20s left\nsaid\n"},
+		{"json", 2, 2, `{"stage":"work","done":1,"total":2,"eta_ms":1000}` + "\n" + `{"stage":"work","done":2,"total":2}` + "\nsaid\n"},
+		{"redraw", 2, 2, "\r\x1b[Kwork: 1 of 2 (50%), about 1s left\r\x1b[Kwork: 2 of 2 (100%)\r\x1b[Ksaid\n"},
+		{"auto", 4, 1, "work: 1 of 4 (25%), about 3s left\nsaid\n"}, // a buffer is no terminal
+	}
+	for _, test := range tests {
+		if got := shown(t, test.mode, test.total, test.steps); got != test.want {
+			t.Errorf("%s, %d of %d:\n%q\nwant\n%q", test.mode, test.steps, test.total, got, test.want)
+		}
+	}
+}
