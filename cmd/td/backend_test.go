@@ -1,0 +1,255 @@
+package main_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/terradourada/td/client"
+)
+
+// backend is a "td serve" of this very binary, with its children.
+type backend struct {
+	t    *testing.T
+	cmd  *exec.Cmd
+	url  string
+	data string
+	*client.Client
+
+	ready chan string   // one value, its URL
+	done  chan struct{} // closed when it is reaped
+	err   error         // of the process; set before done closes
+	mu    sync.Mutex
+	log   bytes.Buffer // its standard error
+}
+
+// startBackend starts a server on a data directory and waits until it is
+// ready. It is killed at the end of the test at the latest.
+func startBackend(t *testing.T, data string, args ...string) *backend {
+	t.Helper()
+	b, err := tryBackend(t, data, args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+func tryBackend(t *testing.T, data string, args ...string) (_ *backend, err error) {
+	t.Helper()
+	b := launch(t, data, args...)
+	select {
+	case b.url = <-b.ready:
+	case <-b.done:
+		return b, fmt.Errorf("the server ended at start: %w", b.err)
+	case <-time.After(60 * time.Second):
+		return b, errors.New("the server is not ready")
+	}
+	b.Client, err = client.New(b.url, client.Config{Retries: -1})
+	return b, err
+}
+
+// launch starts a server and waits for nothing.
+func launch(t *testing.T, data string, args ...string) *backend {
+	t.Helper()
+	args = append([]string{"serve", "--listen", "127.0.0.1:0", "--data", data, "--prover-workers", "1", "--log-level", "debug"}, args...)
+	b := &backend{t: t, data: data, ready: make(chan string, 1), done: make(chan struct{})}
+	b.cmd = exec.Command("/proc/self/exe", args...)
+	b.cmd.Env = append(os.Environ(), asProgram+"=1")
+	b.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	pipe, err := b.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := b.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go b.watch(pipe)
+	t.Cleanup(func() {
+		b.kill()
+		if t.Failed() {
+			t.Logf("what the server on %s said:\n%s", b.data, b.stderr())
+		}
+	})
+	return b
+}
+
+func (b *backend) watch(pipe io.Reader) {
+	lines := bufio.NewScanner(pipe)
+	for lines.Scan() {
+		if url, ok := strings.CutPrefix(lines.Text(), "td: ready "); ok {
+			b.ready <- url
+		}
+		b.mu.Lock()
+		b.log.WriteString(lines.Text() + "\n")
+		b.mu.Unlock()
+	}
+	b.err = b.cmd.Wait()
+	close(b.done)
+}
+
+// stderr is what the server has written so far, without the lines that are
+// there for each request.
+func (b *backend) stderr() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var kept strings.Builder
+	for line := range strings.Lines(b.log.String()) {
+		if !strings.Contains(line, `msg="request refused"`) && !strings.Contains(line, "component=tessera") {
+			kept.WriteString(line)
+		}
+	}
+	return kept.String()
+}
+
+// kill is kill -9.
+func (b *backend) kill() {
+	_ = b.cmd.Process.Kill()
+	<-b.done
+}
+
+// stop is SIGTERM; it wants exit code 0 within the time.
+func (b *backend) stop(within time.Duration) {
+	b.t.Helper()
+	if err := b.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		b.t.Fatal(err)
+	}
+	select {
+	case <-b.done:
+		if b.err != nil {
+			b.t.Errorf("it did not stop in order: %v", b.err)
+		}
+	case <-time.After(within):
+		b.kill()
+		b.t.Errorf("it was still running %v after SIGTERM", within)
+	}
+}
+
+func (b *backend) signal(pid int, s syscall.Signal) {
+	b.t.Helper()
+	if err := syscall.Kill(pid, s); err != nil {
+		b.t.Fatalf("signal %v to %d: %v", s, pid, err)
+	}
+}
+
+// children are the server's child processes by kind: signer, tagger, prover.
+func (b *backend) children() map[string]int {
+	b.t.Helper()
+	return childrenOf(b.t, b.cmd.Process.Pid)
+}
+
+func childrenOf(t *testing.T, parent int) map[string]int {
+	t.Helper()
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil || len(stats) == 0 {
+		t.Skip("no /proc here")
+	}
+	found := map[string]int{}
+	for _, name := range stats {
+		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(name)))
+		if err != nil || parentOf(pid) != parent {
+			continue
+		}
+		if kind := kindOf(pid); kind != "" {
+			found[kind] = pid
+		}
+	}
+	return found
+}
+
+// parentOf reads /proc/PID/stat: "pid (name) state ppid ...".
+func parentOf(pid int) int {
+	_, parent := stateOf(pid)
+	return parent
+}
+
+func stateOf(pid int) (state string, parent int) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return "", 0
+	}
+	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	parent, _ = strconv.Atoi(fields[1])
+	return fields[0], parent
+}
+
+// kindOf is what a child's command line says it is, "" if it is none.
+func kindOf(pid int) string {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil {
+		return ""
+	}
+	args := strings.Split(string(b), "\x00")
+	if len(args) < 2 || args[0] != "td" {
+		return ""
+	}
+	kind, _ := strings.CutPrefix(args[1], "internal-")
+	return kind
+}
+
+// child waits for the child of a kind to be there, another one than not.
+func (b *backend) child(kind string, not int) int {
+	b.t.Helper()
+	var pid int
+	eventually(b.t, 5*time.Second, "there is no "+kind, func() bool {
+		pid = b.children()[kind]
+		return pid != 0 && pid != not
+	})
+	return pid
+}
+
+// awaitGone wants processes to be gone within 2 s; one that nobody reaps is.
+func awaitGone(t *testing.T, kinds map[string]int) {
+	t.Helper()
+	for kind, pid := range kinds {
+		eventually(t, 2*time.Second, kind+" outlives the core", func() bool {
+			state, _ := stateOf(pid)
+			return state == "" || state == "Z" || kindOf(pid) != kind
+		})
+	}
+}
+
+// eventually polls, because another process gives no channel to wait on.
+func eventually(t *testing.T, within time.Duration, complaint string, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(within); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s after %v", complaint, within)
+		}
+	}
+}
+
+// epochNumber is the number of the active epoch, 0 if there is none.
+func (b *backend) epochNumber(ctx context.Context) uint64 {
+	s, err := b.Status(ctx)
+	if err != nil || s.Epoch == nil {
+		return 0
+	}
+	return s.Epoch.Number
+}
+
+// limits are flags that the crash and hostile tests share: nobody waits long.
+var limits = []string{"--body-timeout", "2s", "--shutdown-grace", "5s", "--ttl-ms", "600000"}
+
+func with(args ...string) []string { return append(slices.Clone(limits), args...) }
+
+// exitCode is the exit code of a process that has ended.
+func exitCode(err error) int {
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exit.ExitCode()
+	}
+	return 0
+}
