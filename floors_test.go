@@ -19,7 +19,7 @@ const module = "github.com/terradourada/td"
 // lower floors only, and every package stands on one.
 var floors = [][]string{
 	0: {"protocol"},
-	1: {"claim", "claim/internal/srsgen", "api", "internal/config", "internal/secret"},
+	1: {"claim", "claim/internal/srsgen", "api", "internal/config", "internal/secret", "internal/sandbox"},
 	2: {"receipt", "internal/keyholder", "internal/session", "internal/journal", "internal/ledger", "internal/prover"},
 	3: {"client", "internal/control", "internal/gate"},
 	4: {"internal/server"},
@@ -46,7 +46,9 @@ var keys = map[string][]string{
 	"github.com/consensys/gnark/":                        {"claim"},
 	"github.com/crate-crypto/go-eth-kzg":                 {"claim/internal/srsgen"},
 	"github.com/danielgtaylor/huma/":                     {"internal/server"},
+	"github.com/elastic/go-seccomp-bpf":                  {"internal/sandbox"},
 	"github.com/go-json-experiment/":                     {"protocol"},
+	"github.com/landlock-lsm/":                           {"internal/sandbox"},
 	"github.com/pelletier/go-toml/":                      {"internal/config"},
 	"github.com/pressly/goose/":                          {"internal/journal"},
 	"github.com/spf13/":                                  {"cmd/td"},
@@ -54,7 +56,7 @@ var keys = map[string][]string{
 	"golang.org/x/mod/":                                  {"receipt", "internal/ledger"},
 	"golang.org/x/term":                                  {"cmd/td"},
 	"golang.org/x/sync/":                                 {"claim", "internal/prover", "cmd/td"},
-	"golang.org/x/sys/":                                  {"internal/secret", "internal/keyholder", "internal/prover", "internal/journal", "cmd/td"},
+	"golang.org/x/sys/":                                  {"internal/secret", "internal/sandbox", "internal/keyholder", "internal/prover", "internal/journal", "cmd/td"},
 	"modernc.org/":                                       {"internal/journal"},
 	"k8s.io/klog/":                                       {"internal/ledger"},
 }

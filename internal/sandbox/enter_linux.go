@@ -1,0 +1,109 @@
+//go:build linux && !cgo
+
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"strconv"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Enter takes from this process all that its profile does not need, for good.
+// The posture says what came of it. An error means that the parent is gone
+// already, so that nobody would notice the end of this process.
+//
+// The process must be single-minded: files that it opens later, children and
+// connections end it or fail.
+func Enter(cfg Config) (Posture, error) {
+	parent := os.Getppid()
+	settle()
+	probes := cfg.Before
+	probes = append(probes, swap("/"))
+	note(&probes, Limits, limit(unix.RLIMIT_CORE, unix.RLIMIT_FSIZE), "core 0, file size 0")
+	note(&probes, NoNewPrivs, noNewPrivs(), "on every thread")
+	probes = append(probes, dropUser(cfg.UID))
+	note(&probes, Dumpable, notDumpable(), "0")
+	note(&probes, ParentDeath, unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0), "SIGKILL")
+	if os.Getppid() != parent {
+		return Posture{}, errors.New("sandbox: the parent is gone")
+	}
+	note(&probes, HugePages, unix.Prctl(unix.PR_SET_THP_DISABLE, 1, 0, 0, 0), "off")
+	probes = append(probes, restrict(nil)) // nothing that it can hold back is allowed
+	if cfg.Profile == Keyholder {
+		_ = syscall.Setrlimit(unix.RLIMIT_NOFILE, &syscall.Rlimit{Cur: maxDescriptors, Max: maxDescriptors}) // nothing opens one anyway
+	}
+	filtered := filter(cfg.Profile)
+	probes = append(probes, filtered, selfTest(filtered.State == StateOK))
+	return Posture{Profile: cfg.Profile, Probes: probes}, nil
+}
+
+// maxDescriptors is what a keyholder has: standard streams, socket, the poller's
+// two and the two cgroup files of the runtime.
+const maxDescriptors = 8
+
+// settle makes the runtime do now what it would otherwise do later with calls
+// that are not on the list.
+func settle() {
+	debug.SetTraceback("none")                // words of the stack may be secret
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0)) // set by hand it is not read from the cgroup again
+	time.NewTimer(time.Hour).Stop()           // opens the poller
+}
+
+// limit sets limits of this process to zero.
+func limit(resources ...int) error {
+	for _, r := range resources {
+		if err := syscall.Setrlimit(r, &syscall.Rlimit{}); err != nil {
+			return fmt.Errorf("setrlimit: %w", err)
+		}
+	}
+	return nil
+}
+
+// noNewPrivs sets the flag on every thread: a filter on a thread without it
+// would need privileges, and a thread without a filter is a hole.
+func noNewPrivs() error {
+	if _, _, errno := syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0); errno != 0 {
+		return fmt.Errorf("prctl: %w", errno)
+	}
+	return nil
+}
+
+func notDumpable() error {
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return fmt.Errorf("prctl: %w", err)
+	}
+	if got, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0); err != nil || got != 0 {
+		return errors.New("prctl has no effect")
+	}
+	return nil
+}
+
+// dropUser gives up root and its groups. A process that is not root keeps its
+// user.
+func dropUser(uid int) Probe {
+	was := os.Geteuid()
+	if was != 0 {
+		return Measure(User, StateWeak, "user "+strconv.Itoa(was)+", that of the core")
+	}
+	if uid == 0 {
+		return Measure(User, StateMissing, "root, as configured")
+	}
+	groups := syscall.Setgroups(nil)
+	if err := syscall.Setresgid(uid, uid, uid); err != nil {
+		return Measure(User, StateMissing, fmt.Sprintf("root, setresgid: %v", err))
+	}
+	if err := syscall.Setresuid(uid, uid, uid); err != nil {
+		return Measure(User, StateMissing, fmt.Sprintf("root, setresuid: %v", err))
+	}
+	if groups != nil {
+		return Measure(User, StateWeak, fmt.Sprintf("%d, with the groups of root: %v", uid, groups))
+	}
+	return Measure(User, StateOK, strconv.Itoa(uid)+" instead of root")
+}

@@ -1,0 +1,4 @@
+package sandbox
+
+// LandlockVersion is the version of the kernel, for tests that need one.
+var LandlockVersion = landlockVersion
