@@ -202,13 +202,18 @@ func (c *core) freezeOnDivergence(ctx context.Context) error {
 	case <-c.ledger.Diverged():
 	}
 	c.log.Error("journal and log disagree; acceptance is frozen")
+	c.freeze(ctx)
+	<-ctx.Done()
+	return nil
+}
+
+func (c *core) freeze(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
 	_, err := c.journal.Control(ctx, time.Now(), protocol.Control{Action: protocol.ActionFreezeAccept, Reason: reasonDivergence})
 	if err != nil {
 		c.log.Error("freeze not committed", "err", err)
 	}
-	return nil
 }
 
 // reasonDivergence is the reason code of a freeze by the core itself.
@@ -225,14 +230,18 @@ func (c *core) start(name string, run func(context.Context) error) {
 	}()
 }
 
-// anyDone gives the first organ that ends by itself.
+// anyDone gives the first organ that ends by itself. The projector that has
+// found a disagreement does not count: acceptance is frozen, and reading goes
+// on without it.
 func (c *core) anyDone() (died <-chan *organ, stop func()) {
 	ch, quit := make(chan *organ, len(c.organs)), make(chan struct{})
 	for _, o := range c.organs {
 		go func() {
 			select {
 			case <-o.done:
-				ch <- o
+				if !errors.Is(o.err, ledger.ErrDiverged) {
+					ch <- o
+				}
 			case <-quit:
 			}
 		}()
