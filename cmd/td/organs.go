@@ -209,6 +209,10 @@ func (s checkpointSigner) Key() [32]byte { return s.CheckpointKey() }
 // ledgerSource is the journal as the ledger reads it.
 type ledgerSource struct{ *journal.Journal }
 
+// Size counts rows whoever wrote them: the ledger looks for those that the core
+// did not write.
+func (s ledgerSource) Size(ctx context.Context) (uint64, error) { return s.Rows(ctx) }
+
 func (s ledgerSource) Leaves(ctx context.Context, from uint64, most int) ([][]byte, error) {
 	entries, err := s.Journal.Leaves(ctx, from, most)
 	return leavesOf(entries), err

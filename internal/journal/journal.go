@@ -36,9 +36,9 @@ type Config struct {
 	// Log receives what an operator should know; nil discards it.
 	Log *slog.Logger
 	// Committed, if set, is called by the writer after each commit with the
-	// new entries in order, before any caller is answered and before
-	// [Journal.Size] counts them; [Journal.State] has their effect by then. It
-	// must not call the journal's writing methods.
+	// new entries in order, before any caller is answered. By then they can be
+	// read, and [Journal.State] has their effect. It must not call the
+	// journal's writing methods.
 	Committed func([]Entry)
 
 	synchronous string // FULL; another level in tests only
@@ -62,7 +62,7 @@ type Journal struct {
 	running atomic.Bool
 	stopped chan struct{} // closed when Run has returned
 
-	told  atomic.Uint64         // entries committed and passed to Config.Committed
+	told  atomic.Uint64         // entries committed by this process or before it
 	state atomic.Pointer[State] // as of the last commit; never changed in place
 
 	// Of the writer's goroutine (and of Open, before there is one).
@@ -143,9 +143,22 @@ func (j *Journal) Writable() bool {
 	}
 }
 
-// Size is the number of entries that were committed and passed to
-// Config.Committed; entries 0 to Size-1 can be read.
+// Size is the number of entries that this process has committed or found when
+// it opened the journal; entries 0 to Size-1 can be read.
 func (j *Journal) Size(context.Context) (uint64, error) { return j.told.Load(), nil }
+
+// Rows is the number of entries in the file, whoever wrote them: Size, or more
+// if somebody else writes. While a failed COMMIT is unsettled it is Size.
+func (j *Journal) Rows(ctx context.Context) (uint64, error) {
+	var n uint64
+	if err := j.read.QueryRowContext(ctx, "SELECT coalesce(max(seq) + 1, 0) FROM leaves").Scan(&n); err != nil {
+		return 0, unreadable(err)
+	}
+	if j.failing.Load() {
+		return j.told.Load(), nil
+	}
+	return n, nil
+}
 
 // readOrigin loads the origin, or stores one in a new journal.
 func (j *Journal) readOrigin(ctx context.Context) error {

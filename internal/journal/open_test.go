@@ -203,6 +203,19 @@ func TestForeignWriter(t *testing.T) {
 	l.check(3)
 }
 
+// Rows of somebody else are counted and not read.
+func TestForeignRows(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal.db")
+	l := newLog(t, sqliteAt(path), journal.Config{})
+	execRaw(t, path, "INSERT INTO leaves VALUES (2, 1, zeroblob(26))")
+	size, _ := l.Size(t.Context())
+	rows, err := l.Rows(t.Context())
+	leaves, _ := l.Leaves(t.Context(), 0, 99)
+	if size != 2 || rows != 3 || err != nil || len(leaves) != 2 {
+		t.Errorf("size %d, %d rows (%v), %d leaves", size, rows, err, len(leaves))
+	}
+}
+
 // What is in the log stays as it is, even for a program that has lost its way.
 func TestAppendOnly(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal.db")

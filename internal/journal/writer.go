@@ -232,15 +232,15 @@ func (j *Journal) apply(batch []*submission) (*group, error) {
 	return g, g.err
 }
 
-// publish makes a committed group known: to the listener first, then to
-// readers.
+// publish makes a committed group known: to readers, then to the listener, who
+// may read what he hears of.
 func (j *Journal) publish(g *group) {
 	j.commits++
 	j.state.Store(&g.state)
+	j.told.Store(g.next)
 	if len(g.entries) > 0 && j.cfg.Committed != nil {
 		j.cfg.Committed(g.entries)
 	}
-	j.told.Store(g.next)
 }
 
 // answer gives each submission of a group that was decided its outcome.
