@@ -25,7 +25,7 @@ func Enter(cfg Config) (Posture, error) {
 	parent := os.Getppid()
 	settle()
 	probes := cfg.Before
-	probes = append(probes, swap("/"))
+	probes = append(probes, swapAreas(os.DirFS("/")))
 	note(&probes, Limits, limit(unix.RLIMIT_CORE, unix.RLIMIT_FSIZE), "core 0, file size 0")
 	note(&probes, NoNewPrivs, noNewPrivs(), "on every thread")
 	probes = append(probes, dropUser(cfg.UID))

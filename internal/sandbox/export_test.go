@@ -1,0 +1,4 @@
+package sandbox
+
+// BuildOf judges a build by its settings.
+var BuildOf = buildOf
