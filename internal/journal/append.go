@@ -11,8 +11,9 @@ import (
 // Append commits an epoch-open leaf (the epoch is live from then on), an
 // epoch-close leaf (it is dead from then on), a claim or an incident. The
 // journal fills in the number of accepted requests of an epoch-close leaf
-// itself. Refusals: conflict if the epoch or verifying key is there already, if
-// an epoch's number is not greater than all before, or if an epoch is closed
+// itself, and takes as many off the invalidated ones as it knows of more.
+// Refusals: conflict if the epoch or verifying key is there already, if an
+// epoch's number is not greater than all before, or if an epoch is closed
 // twice; not_found for an epoch that was never opened; ledger_unavailable.
 func (j *Journal) Append(ctx context.Context, now time.Time, body protocol.LeafBody) (Entry, error) {
 	if err := checkBody(body); err != nil {
@@ -62,8 +63,11 @@ func (g *group) closeEpoch(now time.Time, c *protocol.EpochClose) (Entry, error)
 	if e.closed {
 		return Entry{}, protocol.Fail(protocol.CodeConflict, "the epoch was closed before")
 	}
+	// What was accepted before the core had counted it counts as invalidated
+	// there.
 	counted := *c
 	counted.Accepted = e.accepted
+	counted.Invalidated -= min(counted.Invalidated, e.accepted-min(e.accepted, c.Accepted))
 	entry, err := g.leaf(now, &counted)
 	if err != nil {
 		return Entry{}, err

@@ -161,7 +161,7 @@ func (l *log) closes(e protocol.EpochOpen) {
 	if err != nil || len(open) != 2 || cmp.Diff(open[0], e) != "" {
 		l.Errorf("open epochs are %v (%v)", len(open), err)
 	}
-	leaf := &protocol.EpochClose{ID: e.ID, Number: e.Number, Reason: protocol.CloseRotated, Accepted: 99}
+	leaf := &protocol.EpochClose{ID: e.ID, Number: e.Number, Reason: protocol.CloseRotated, Issued: 9, Accepted: 1, Rejected: 2, Expired: 1, Invalidated: 5}
 	for range 2 {
 		entry, err := l.Append(l.Context(), l.now, leaf)
 		if err != nil {
@@ -169,8 +169,9 @@ func (l *log) closes(e protocol.EpochOpen) {
 			continue
 		}
 		parsed, _ := protocol.ParseLeaf(entry.Leaf)
-		if n := parsed.Body.(*protocol.EpochClose).Accepted; n != 2 {
-			l.Errorf("the close leaf counts %d acceptances, want 2", n)
+		c := parsed.Body.(*protocol.EpochClose)
+		if c.Issued != 9 || c.Accepted != 2 || c.Rejected != 2 || c.Expired != 1 || c.Invalidated != 4 {
+			l.Errorf("the close leaf counts %+v; want 2 accepted, and as many ended as issued", c)
 		}
 	}
 	if n, err := l.AcceptedIn(l.Context(), e.ID); n != 2 || err != nil {
