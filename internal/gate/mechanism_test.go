@@ -73,3 +73,36 @@ func TestOneBrokenMechanism(t *testing.T) {
 	}
 	o.check()
 }
+
+// TestSamePayload: what the tagger tagged, what the signer anchored, what the
+// proof is bound to and what is committed are the same 256 bytes.
+func TestSamePayload(t *testing.T) {
+	o := newOrgans(t)
+	c := o.proved()
+	if p, err := protocol.ParsePayload(c.Payload[:]); err != nil || p.Seq == 0 || p.RequestID != c.RequestID {
+		t.Errorf("the payload of the challenge is not the one the tagger numbered: %+v, %v", p, err)
+	}
+	o.mu.Lock()
+	tag := o.tags[c.RequestID].tag
+	o.mu.Unlock()
+	if c.Tag != tag {
+		t.Error("the challenge has another tag than the tagger gave")
+	}
+	if want := protocol.Anchor(protocol.H2F("test-anchor", c.Payload[:])); c.Anchor != want {
+		t.Error("the anchor is of another payload")
+	}
+	want := []protocol.Element{protocol.Element(c.Anchor), protocol.ContextElement(&c.Payload), protocol.TagElement(c.Tag)}
+	for i, w := range want {
+		if c.Inputs[i] != w {
+			t.Errorf("public input %d is not derived from payload, anchor and tag", i)
+		}
+	}
+	if _, err := o.accept(c.answer); err != nil {
+		t.Fatal(err)
+	}
+	row := o.rows[0].Leaf
+	if row.Payload != c.Payload || row.Anchor != c.Anchor || row.TagHash != want[2] {
+		t.Error("another payload, anchor or t was committed")
+	}
+	o.check()
+}
