@@ -2,21 +2,71 @@ package keyholder
 
 import (
 	"crypto/ed25519"
-	"crypto/rand"
 	"crypto/sha256"
+	"crypto/sha512"
 	"encoding/base64"
 	"fmt"
 
+	"github.com/terradourada/td/internal/secret"
 	"github.com/terradourada/td/protocol"
 )
+
+// maxNote bounds what is signed, in bytes: origin, a decimal number and a
+// digest in base64, one a line.
+const maxNote = maxOrigin + 1 + 20 + 1 + 44 + 1
+
+// checkpointSecret is the part of a checkpoint key that lies in the region.
+type checkpointSecret struct {
+	seed   [ed25519.SeedSize]byte // zero once expanded
+	scalar [32]byte               // s and prefix of RFC 8032 section 5.1.5
+	prefix [32]byte
+	work   [64 + maxNote]byte // what is hashed
+}
+
+// expand makes scalar and prefix of the seed, wipes the seed, and writes the
+// public key.
+func (m *checkpointSecret) expand(public *[ed25519.PublicKeySize]byte) {
+	h := sha512.Sum512(m.seed[:])
+	h[0] &= 248
+	h[31] = h[31]&127 | 64
+	copy(m.scalar[:], h[:32])
+	copy(m.prefix[:], h[32:])
+	clear(h[:])
+	clear(m.seed[:])
+	s := edScalarOf(m.scalar[:])
+	point := s.timesBase()
+	point.encode(public[:])
+}
+
+// sign is Ed25519 (RFC 8032 section 5.1.6). crypto/ed25519 cannot be used: it
+// keeps the expanded key in a cache on the heap, for as long as the collector
+// likes.
+func (m *checkpointSecret) sign(public, message []byte) (sig [ed25519.SignatureSize]byte) {
+	defer clear(m.work[:])
+	n := copy(m.work[:], m.prefix[:])
+	n += copy(m.work[n:], message)
+	h := sha512.Sum512(m.work[:n])
+	r := edReduceBytes(&h)
+	point := r.timesBase()
+	point.encode(sig[:32])
+
+	n = copy(m.work[:], sig[:32])
+	n += copy(m.work[n:], public)
+	n += copy(m.work[n:], message)
+	h = sha512.Sum512(m.work[:n])
+	k, s := edReduceBytes(&h), edScalarOf(m.scalar[:])
+	s = s.timesPlus(&k, &r)
+	s.encode(sig[32:])
+	return sig
+}
 
 // checkpointKey is the Ed25519 key of an epoch with what it has signed: it
 // signs checkpoints of one growing tree and, once and last, the hand-over to
 // the next epoch. Its methods are called from one goroutine.
 type checkpointKey struct {
-	redacted
-	private ed25519.PrivateKey // nil once wiped
-	public  [ed25519.PublicKeySize]byte
+	secret.Redacted
+	mem    *checkpointSecret
+	public [ed25519.PublicKeySize]byte
 
 	origin string
 	size   uint64          // of the last checkpoint it signed
@@ -24,51 +74,54 @@ type checkpointKey struct {
 	handed bool            // the hand-over was signed; nothing follows it
 }
 
-func newCheckpointKey(origin string) (*checkpointKey, error) {
-	public, private, err := ed25519.GenerateKey(rand.Reader)
-	if err != nil {
-		return nil, err
-	}
-	return &checkpointKey{
-		private: private,
-		public:  [ed25519.PublicKeySize]byte(public),
-		origin:  origin,
-		root:    sha256.Sum256(nil),
-	}, nil
+func newCheckpointKey(mem *checkpointSecret, origin string) *checkpointKey {
+	k := &checkpointKey{mem: mem, origin: origin, root: sha256.Sum256(nil)}
+	secret.Do(func() {
+		draw(mem.seed[:], "checkpoint")
+		mem.expand(&k.public)
+	})
+	return k
 }
 
 // checkpoint signs the note text of a C2SP tlog-checkpoint. It refuses a
 // smaller tree than it signed before, another root for the same size, and
-// everything after the hand-over.
-func (k *checkpointKey) checkpoint(size uint64, root protocol.Digest) ([ed25519.SignatureSize]byte, bool) {
+// everything after the hand-over; an error is the end of the key.
+func (k *checkpointKey) checkpoint(size uint64, root protocol.Digest) (sig [ed25519.SignatureSize]byte, ok bool, err error) {
 	if k.handed || size < k.size || size == k.size && !root.Equal(k.root) {
-		return [ed25519.SignatureSize]byte{}, false
+		return sig, false, nil
 	}
 	k.size, k.root = size, root
-	return k.sign(checkpointText(k.origin, size, root)), true
+	sig, err = k.sign(checkpointText(k.origin, size, root))
+	return sig, true, err
 }
 
 // handover signs the next epoch's name and key (section 12), once; the number
 // must grow.
-func (k *checkpointKey) handover(h protocol.Handover) ([ed25519.SignatureSize]byte, bool) {
+func (k *checkpointKey) handover(h protocol.Handover) (sig [ed25519.SignatureSize]byte, ok bool, err error) {
 	if k.handed || h.Next == h.Previous {
-		return [ed25519.SignatureSize]byte{}, false
+		return sig, false, nil
 	}
 	k.handed = true
 	h.Origin, h.Size, h.Root = k.origin, k.size, k.root
 	digest := h.Digest()
-	return k.sign(digest[:]), true
+	sig, err = k.sign(digest[:])
+	return sig, true, err
 }
 
-func (k *checkpointKey) sign(message []byte) [ed25519.SignatureSize]byte {
-	return [ed25519.SignatureSize]byte(ed25519.Sign(k.private, message))
+// sign gives a signature that crypto/ed25519 verified: two of one message, one
+// of them faulty, would give the key away.
+func (k *checkpointKey) sign(message []byte) (sig [ed25519.SignatureSize]byte, err error) {
+	secret.Do(func() { sig = k.mem.sign(k.public[:], message) })
+	if !ed25519.Verify(k.public[:], message, sig[:]) {
+		return [ed25519.SignatureSize]byte{}, errSelfCheck
+	}
+	return sig, nil
 }
 
 // wipe ends the key after its hand-over; before, it does nothing.
 func (k *checkpointKey) wipe() {
 	if k.handed {
-		clear(k.private)
-		k.private = nil
+		*k.mem = checkpointSecret{}
 	}
 }
 

@@ -45,6 +45,7 @@ func evil(how string) {
 		ready = keyholder.FakeSignerReady(protocol.EpochID{})
 	case "swap", "no number": // a tagger: constant, epoch id and number
 		ready = append([]byte("TDTAGGR1"), start[16:16+24]...)
+		ready = append(ready, make([]byte, keyholder.PostureSize)...)
 	}
 	_, _ = sock.Write(ready)
 	request := make([]byte, keyholder.SignerRequestSize)

@@ -22,6 +22,9 @@ const (
 	SignerReadySize = signerReadySize
 	TaggerReadySize = taggerReadySize
 	WindowSize      = windowSize
+	PostureSize     = postureSize
+	MaxNote         = maxNote
+	Hedged          = hedged
 )
 
 // Codes of frames.
@@ -134,9 +137,12 @@ func (t *Tagger) Pid() int     { return t.link.child.process.Pid }
 // OriginKey is the ML-DSA key of a signer with its seams open.
 type OriginKey struct{ k *originKey }
 
-func ExpandOriginKey(seed [32]byte) OriginKey { return OriginKey{expandOriginKey(&seed)} }
+// ExpandOriginKey has its secret part on the heap.
+func ExpandOriginKey(seed [32]byte) OriginKey {
+	return OriginKey{expandOriginKey(&originSecret{seed: seed})}
+}
 
-func (o OriginKey) Private() *mldsa65.PrivateKey { return o.k.private }
+func (o OriginKey) Private() *mldsa65.PrivateKey { return &o.k.mem.private }
 func (o OriginKey) Public() *mldsa65.PublicKey   { return o.k.public }
 func (o OriginKey) Encoded() []byte              { return o.k.encoded[:] }
 func (o OriginKey) Wipe()                        { o.k.wipe() }
@@ -151,20 +157,51 @@ func (o OriginKey) Anchor(p *protocol.EncodedPayload, buf *Preimage) (protocol.A
 // ServeSpoiltSigner runs a signer whose signatures do not verify, after its
 // start, and returns its end.
 func ServeSpoiltSigner(sock io.ReadWriter, start SignerStart, ready chan<- protocol.EpochID) error {
-	s, err := newSignerProgram(start)
+	s, err := newSignerProgram(start, 2)
 	if err != nil {
 		return err
 	}
-	s.origin.public = expandOriginKey(new([32]byte)).public
+	s.origin.public = expandOriginKey(new(originSecret)).public
 	ready <- s.epoch
-	return s.serve(sock, 2)
+	return s.serve(sock)
 }
 
-// Secrets are one value of every type that holds a key.
+// Secrets are one value of every type that holds or reaches a key.
 func Secrets() []any {
-	check, err := newCheckpointKey("o")
+	s, err := newSignerMemory(1)
 	if err != nil {
 		panic(err)
 	}
-	return []any{expandOriginKey(new([32]byte)), check, newTagKey()}
+	t, err := newTaggerMemory()
+	if err != nil {
+		panic(err)
+	}
+	return []any{s, t, s.region, expandOriginKey(s.origin), newCheckpointKey(s.check, "o"), newTagKey(t.tag)}
 }
+
+// HMAC is hmacSHA256 with scratch of its own, which it also gives back.
+func HMAC(key [32]byte, message []byte) (sum [32]byte, work []byte) {
+	work = make([]byte, 64+len(message)+32)
+	return hmacSHA256(&key, work, message), work
+}
+
+// SignEd25519 expands a seed and signs; it gives what is left of the secret
+// part too.
+func SignEd25519(seed [32]byte, message []byte) (public [32]byte, sig [64]byte, left []byte) {
+	m := &checkpointSecret{seed: seed}
+	m.expand(&public)
+	sig = m.sign(public[:], message)
+	return public, sig, append(m.seed[:], m.work[:]...)
+}
+
+// Parts of the checkpoint key's expansion, for the tests of its arithmetic.
+var ReduceEd25519 = func(b [64]byte) (out [32]byte) {
+	s := edReduceBytes(&b)
+	s.encode(out[:])
+	return out
+}
+
+// EncodePosture and ParsePosture are a posture on the wire.
+func EncodePosture(p Posture) []byte { return p.encode() }
+
+var ParsePosture = parsePosture

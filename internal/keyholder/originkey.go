@@ -1,11 +1,11 @@
 package keyholder
 
 import (
-	"crypto/rand"
 	"errors"
 
 	"github.com/cloudflare/circl/sign/mldsa/mldsa65"
 
+	"github.com/terradourada/td/internal/secret"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -13,61 +13,70 @@ import (
 // machine or of the library, after which nothing of the key can be trusted.
 var errSelfCheck = errors.New("keyholder: own signature does not verify")
 
+// originSecret is the part of an origin key that lies in the region. Only
+// private lasts: the others are zero but while the key is made.
+type originSecret struct {
+	private mldsa65.PrivateKey
+	packed  [mldsa65.PrivateKeySize]byte
+	seed    [mldsa65.SeedSize]byte
+}
+
 // originKey is the ML-DSA-65 key of an epoch (FIPS 204). It signs payloads and
 // gives out only what is hashed from a signature. Signing may go on in many
 // goroutines; none may be signing when the key is wiped.
 type originKey struct {
-	redacted
-	private *mldsa65.PrivateKey // without the seed; nil once wiped
-	public  *mldsa65.PublicKey  // unpacked from encoded, shares no memory with private
+	secret.Redacted
+	mem     *originSecret
+	live    bool               // false once wiped
+	public  *mldsa65.PublicKey // unpacked from encoded, shares no memory with the private key
 	encoded [protocol.MLDSAPublicKeySize]byte
 	digest  protocol.Digest // D("TD-V1-pk", encoded)
 }
 
-// preimage is the one buffer a signature is ever in: the digests of public key
-// and payload in front of it, as the anchor is hashed.
-type preimage [protocol.AnchorPreimageSize]byte
-
-// newOriginKey expands a fresh random seed.
-func newOriginKey() (*originKey, error) {
-	var seed [mldsa65.SeedSize]byte
-	_, _ = rand.Read(seed[:]) // never fails
-	k := expandOriginKey(&seed)
-	var p preimage
-	if _, err := k.anchor(new(protocol.EncodedPayload), &p); err != nil {
+// newOriginKey expands a fresh random seed, and signs once in buf to see that
+// the key works.
+func newOriginKey(mem *originSecret, buf *preimage) (*originKey, error) {
+	secret.Do(func() { draw(mem.seed[:], "origin") })
+	k := expandOriginKey(mem)
+	if _, err := k.anchor(new(protocol.EncodedPayload), buf); err != nil {
 		return nil, err
 	}
 	return k, nil
 }
 
-// expandOriginKey makes the key of a seed and wipes the seed. The key that
-// circl generates remembers its seed and lends its matrix to the public key;
-// both are left behind by taking packed bytes of either and unpacking them.
-func expandOriginKey(seed *[mldsa65.SeedSize]byte) *originKey {
-	public, private := mldsa65.NewKeyFromSeed(seed)
-	k := &originKey{private: new(mldsa65.PrivateKey), public: new(mldsa65.PublicKey)}
-	public.Pack(&k.encoded)
+// expandOriginKey makes the key of mem.seed and wipes the seed. The key that
+// circl generates is on the heap, remembers its seed and lends its matrix to
+// the public key. All that is left behind by taking packed bytes of either key
+// and unpacking them, the private one in place, which sets no seed; then the
+// key on the heap is zeroed where it is, since nothing moves there.
+func expandOriginKey(mem *originSecret) *originKey {
+	k := &originKey{mem: mem, live: true, public: new(mldsa65.PublicKey)}
+	secret.Do(func() {
+		public, private := mldsa65.NewKeyFromSeed(&mem.seed)
+		public.Pack(&k.encoded)
+		private.Pack(&mem.packed)
+		mem.private.Unpack(&mem.packed)
+		*private = mldsa65.PrivateKey{}
+		*public = mldsa65.PublicKey{}
+		clear(mem.packed[:])
+		clear(mem.seed[:])
+		wipeVectors()
+	})
 	k.public.Unpack(&k.encoded)
-
-	packed := new([mldsa65.PrivateKeySize]byte)
-	private.Pack(packed)
-	k.private.Unpack(packed)
-	clear(packed[:])
-	clear(seed[:])
-	*private = mldsa65.PrivateKey{}
-	wipeVectors()
 	k.digest = protocol.PublicKeyDigest(k.encoded[:])
 	return k
 }
 
 // anchor signs a payload, hashes the signature to the anchor (section 8) and
 // wipes it.
-func (k *originKey) anchor(p *protocol.EncodedPayload, buf *preimage) (protocol.Anchor, error) {
-	defer clear(buf[:])
-	if err := k.sign(p, buf); err != nil {
-		return protocol.Anchor{}, err
-	}
-	return protocol.DeriveAnchor((*[protocol.AnchorPreimageSize]byte)(buf)), nil
+func (k *originKey) anchor(p *protocol.EncodedPayload, buf *preimage) (a protocol.Anchor, err error) {
+	secret.Do(func() {
+		defer clear(buf[:])
+		if err = k.sign(p, buf); err == nil {
+			a = protocol.DeriveAnchor((*[protocol.AnchorPreimageSize]byte)(buf))
+		}
+	})
+	return a, err
 }
 
 // sign fills the preimage of a payload: both digests and a hedged signature
@@ -78,7 +87,7 @@ func (k *originKey) sign(p *protocol.EncodedPayload, buf *preimage) error {
 	copy(buf[protocol.DigestSize:], digest[:])
 	sigma := buf[2*protocol.DigestSize:]
 	context := []byte(protocol.SignatureContext)
-	if err := mldsa65.SignTo(k.private, p[:], context, true, sigma); err != nil {
+	if err := mldsa65.SignTo(&k.mem.private, p[:], context, hedged, sigma); err != nil {
 		return err
 	}
 	right := mldsa65.Verify(k.public, p[:], context, sigma)
@@ -89,13 +98,8 @@ func (k *originKey) sign(p *protocol.EncodedPayload, buf *preimage) error {
 	return nil
 }
 
-// live reports whether the key still exists.
-func (k *originKey) live() bool { return k.private != nil }
-
 // wipe ends the key.
 func (k *originKey) wipe() {
-	if k.private != nil {
-		*k.private = mldsa65.PrivateKey{}
-		k.private = nil
-	}
+	*k.mem = originSecret{}
+	k.live = false
 }

@@ -17,8 +17,8 @@ const (
 
 	signerMagic     = "TDSIGNR1"
 	taggerMagic     = "TDTAGGR1"
-	signerReadySize = len(signerMagic) + 16 + protocol.MLDSAPublicKeySize + 32
-	taggerReadySize = len(taggerMagic) + 16 + 8
+	signerReadySize = len(signerMagic) + 16 + protocol.MLDSAPublicKeySize + 32 + postureSize
+	taggerReadySize = len(taggerMagic) + 16 + 8 + postureSize
 )
 
 // SignerStart is what a signer is told about its place; the rest it draws.
@@ -98,13 +98,15 @@ type signerReady struct {
 	epoch      protocol.EpochID
 	publicKey  [protocol.MLDSAPublicKeySize]byte
 	checkpoint [32]byte
+	posture    Posture
 }
 
 func (r *signerReady) encode() []byte {
 	b := append(make([]byte, 0, signerReadySize), signerMagic...)
 	b = append(b, r.epoch[:]...)
 	b = append(b, r.publicKey[:]...)
-	return append(b, r.checkpoint[:]...)
+	b = append(b, r.checkpoint[:]...)
+	return append(b, r.posture.encode()...)
 }
 
 func parseSignerReady(b []byte) (signerReady, error) {
@@ -112,19 +114,34 @@ func parseSignerReady(b []byte) (signerReady, error) {
 		return signerReady{}, errMalformed
 	}
 	b = b[len(signerMagic):]
+	posture, err := parsePosture(b[16+protocol.MLDSAPublicKeySize+32:])
 	r := signerReady{
 		epoch:      protocol.EpochID(b[:16]),
 		publicKey:  [protocol.MLDSAPublicKeySize]byte(b[16:]),
 		checkpoint: [32]byte(b[16+protocol.MLDSAPublicKeySize:]),
+		posture:    posture,
 	}
-	if r.epoch == (protocol.EpochID{}) {
+	if err != nil || r.epoch == (protocol.EpochID{}) {
 		return signerReady{}, errMalformed
 	}
 	return r, nil
 }
 
-func (s *taggerStart) encodeReady() []byte {
+func (s *taggerStart) encodeReady(p Posture) []byte {
 	b := append(make([]byte, 0, taggerReadySize), taggerMagic...)
 	b = append(b, s.epoch[:]...)
-	return binary.BigEndian.AppendUint64(b, s.number)
+	b = binary.BigEndian.AppendUint64(b, s.number)
+	return append(b, p.encode()...)
+}
+
+// parseReady reads the ready record of a tagger that was told s.
+func (s *taggerStart) parseReady(b []byte) (Posture, error) {
+	if len(b) != taggerReadySize {
+		return nil, errMalformed
+	}
+	p, err := parsePosture(b[taggerReadySize-postureSize:])
+	if err != nil || string(b) != string(s.encodeReady(p)) {
+		return nil, errMalformed
+	}
+	return p, nil
 }

@@ -20,12 +20,16 @@ func TestSecretsDoNotPrint(t *testing.T) {
 				t.Errorf("%s prints %.40q by %s", name, got, verb)
 			}
 		}
+		if got := fmt.Errorf("it was %v", secret).Error(); got != "it was redacted" {
+			t.Errorf("%s prints %.40q in an error", name, got)
+		}
 		if b, err := json.Marshal(secret); err != nil || string(b) != `"redacted"` {
 			t.Errorf("%s encodes as %.40q, %v", name, b, err)
 		}
 		var log bytes.Buffer
 		slog.New(slog.NewTextHandler(&log, nil)).Info("m", "secret", secret)
-		if !strings.HasSuffix(log.String(), "secret=redacted\n") {
+		slog.New(slog.NewJSONHandler(&log, nil)).Info("m", "secret", secret)
+		if !strings.Contains(log.String(), "secret=redacted\n") || !strings.HasSuffix(log.String(), `"secret":"redacted"}`+"\n") {
 			t.Errorf("%s logs as %.200q", name, log.String())
 		}
 	}

@@ -3,6 +3,7 @@ package keyholder
 import (
 	"context"
 	"encoding/binary"
+	"slices"
 	"time"
 
 	"github.com/terradourada/td/protocol"
@@ -36,7 +37,8 @@ func StartSigner(ctx context.Context, cfg Config, start SignerStart) (*Signer, e
 		return nil, l.abort(err)
 	}
 	l.serve()
-	l.cfg.Log.Info("signer ready", "pid", l.child.process.Pid, "epoch", ready.epoch.String(), "took", time.Since(began))
+	l.cfg.Log.Info("signer ready", "pid", l.child.process.Pid, "epoch", ready.epoch.String(), "took", time.Since(began),
+		"memory", ready.posture.Find(MeasureMemory).Detail)
 	return &Signer{link: l, start: start, ready: ready}, nil
 }
 
@@ -48,6 +50,9 @@ func (s *Signer) PublicKey() [protocol.MLDSAPublicKeySize]byte { return s.ready.
 
 // CheckpointKey is the Ed25519 public key that signs the epoch's checkpoints.
 func (s *Signer) CheckpointKey() [32]byte { return s.ready.checkpoint }
+
+// Posture is what the signer said of its own protection when it was ready.
+func (s *Signer) Posture() Posture { return slices.Clone(s.ready.posture) }
 
 // Anchor gives the anchor of a payload of this epoch, at most once for each
 // sequence number: after a refusal ([ErrRefused], code invalidated) there is no

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"sync"
 
 	"github.com/terradourada/td/protocol"
@@ -23,6 +24,7 @@ var errSocket = errors.New("keyholder: socket failed")
 // signature that does not verify end it with an error. It must have its process
 // to itself, and the process must exit when it returns: that destroys the keys.
 func SignerMain(sock *os.File) error {
+	debug.SetTraceback("none") // a trace prints words of the stack
 	f, err := readStart(sock, signerRequests())
 	if err != nil {
 		return err
@@ -31,15 +33,20 @@ func SignerMain(sock *os.File) error {
 	if err != nil {
 		return err
 	}
-	s, err := newSignerProgram(start)
+	s, err := newSignerProgram(start, runtime.GOMAXPROCS(0))
 	if err != nil {
 		return err
 	}
-	ready := signerReady{epoch: s.epoch, publicKey: s.origin.encoded, checkpoint: s.check.public}
+	ready := signerReady{
+		epoch:      s.epoch,
+		publicKey:  s.origin.encoded,
+		checkpoint: s.check.public,
+		posture:    ownPosture(s.memory.region.Report()),
+	}
 	if _, err := sock.Write(ready.encode()); err != nil {
 		return errSocket
 	}
-	return s.serve(sock, runtime.GOMAXPROCS(0))
+	return s.serve(sock)
 }
 
 // signerProgram is a running signer. The goroutine that reads frames owns all
@@ -48,6 +55,7 @@ func SignerMain(sock *os.File) error {
 type signerProgram struct {
 	start  SignerStart
 	epoch  protocol.EpochID
+	memory *signerMemory
 	origin *originKey
 	check  *checkpointKey
 	seen   window
@@ -58,27 +66,29 @@ type signerProgram struct {
 	fault   chan error // the first value ends the program
 }
 
-func newSignerProgram(start SignerStart) (*signerProgram, error) {
+func newSignerProgram(start SignerStart, workers int) (*signerProgram, error) {
+	memory, err := newSignerMemory(workers)
+	if err != nil {
+		return nil, err
+	}
 	s := &signerProgram{
+		memory:  memory,
 		start:   start,
 		jobs:    make(chan frame, 64),
 		answers: make(chan frame, 64),
 		fault:   make(chan error, 1),
 	}
 	_, _ = rand.Read(s.epoch[:]) // never fails
-	var err error
-	if s.origin, err = newOriginKey(); err != nil {
+	if s.origin, err = newOriginKey(memory.origin, memory.preimages[0]); err != nil {
 		return nil, err
 	}
-	if s.check, err = newCheckpointKey(start.Origin); err != nil {
-		return nil, err
-	}
+	s.check = newCheckpointKey(memory.check, start.Origin)
 	return s, nil
 }
 
-func (s *signerProgram) serve(sock io.ReadWriter, workers int) error {
-	for range workers {
-		go s.work()
+func (s *signerProgram) serve(sock io.ReadWriter) error {
+	for _, buf := range s.memory.preimages {
+		go s.work(buf)
 	}
 	go func() { s.end(writeFrames(sock, signerAnswers(), s.answers, nil)) }()
 	go func() { s.end(readFrames(sock, signerRequests(), s.handle)) }()
@@ -103,11 +113,11 @@ func (s *signerProgram) handle(f *frame) error {
 	case reqAnchor:
 		return s.anchor(f)
 	case reqCheckpoint:
-		sig, ok := s.check.checkpoint(binary.BigEndian.Uint64(f.body[:]), protocol.Digest(f.body[8:40]))
-		s.signed(f, sig, ok)
+		sig, ok, err := s.check.checkpoint(binary.BigEndian.Uint64(f.body[:]), protocol.Digest(f.body[8:40]))
+		return s.signed(f, sig, ok, err)
 	case reqHandover:
-		sig, ok := s.handover(f)
-		s.signed(f, sig, ok)
+		sig, ok, err := s.handover(f)
+		return s.signed(f, sig, ok, err)
 	case reqWipe:
 		s.signing.Wait()
 		s.origin.wipe()
@@ -125,7 +135,7 @@ func (s *signerProgram) anchor(f *frame) error {
 	if err != nil || p.EpochID != s.epoch || p.EpochNumber != s.start.Number || p.Instance != s.start.Instance {
 		return errForeign
 	}
-	if !s.origin.live() || !s.seen.take(p.Seq) {
+	if !s.origin.live || !s.seen.take(p.Seq) {
 		s.answer(f, ansRefused)
 		return nil
 	}
@@ -134,7 +144,7 @@ func (s *signerProgram) anchor(f *frame) error {
 	return nil
 }
 
-func (s *signerProgram) handover(f *frame) ([64]byte, bool) {
+func (s *signerProgram) handover(f *frame) (sig [64]byte, ok bool, err error) {
 	h := protocol.Handover{
 		Previous: s.epoch,
 		Next:     protocol.EpochID(f.body[:16]),
@@ -142,22 +152,26 @@ func (s *signerProgram) handover(f *frame) ([64]byte, bool) {
 		Key:      [32]byte(f.body[24:56]),
 	}
 	if h.Number <= s.start.Number {
-		return [64]byte{}, false
+		return sig, false, nil
 	}
 	return s.check.handover(h)
 }
 
-func (s *signerProgram) signed(f *frame, sig [64]byte, ok bool) {
-	if !ok {
+// signed answers a request for a signature of the checkpoint key.
+func (s *signerProgram) signed(f *frame, sig [64]byte, ok bool, err error) error {
+	switch {
+	case err != nil:
+		return err
+	case !ok:
 		s.answer(f, ansRefused)
-		return
+	default:
+		s.answer(f, ansSignature, sig[:])
 	}
-	s.answer(f, ansSignature, sig[:])
+	return nil
 }
 
 // work anchors payloads, in one buffer of its own.
-func (s *signerProgram) work() {
-	buf := new(preimage)
+func (s *signerProgram) work(buf *preimage) {
 	for f := range s.jobs {
 		a, err := s.origin.anchor((*protocol.EncodedPayload)(f.body[:protocol.PayloadSize]), buf)
 		s.signing.Done()

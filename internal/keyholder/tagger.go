@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/terradourada/td/protocol"
@@ -19,6 +20,8 @@ const offSeq = 88
 type Tagger struct {
 	link  *link
 	start taggerStart
+
+	posture Posture
 }
 
 // StartTagger starts a tagger for the epoch that a signer drew, and waits until
@@ -33,12 +36,14 @@ func StartTagger(ctx context.Context, cfg Config, epoch protocol.EpochID, number
 	if err != nil {
 		return nil, err
 	}
-	if string(b) != string(start.encodeReady()) {
-		return nil, l.abort(errMalformed)
+	posture, err := start.parseReady(b)
+	if err != nil {
+		return nil, l.abort(err)
 	}
 	l.serve()
-	l.cfg.Log.Info("tagger ready", "pid", l.child.process.Pid, "epoch", epoch.String(), "took", time.Since(began))
-	return &Tagger{link: l, start: start}, nil
+	l.cfg.Log.Info("tagger ready", "pid", l.child.process.Pid, "epoch", epoch.String(), "took", time.Since(began),
+		"memory", posture.Find(MeasureMemory).Detail)
+	return &Tagger{link: l, start: start, posture: posture}, nil
 }
 
 // Issue numbers a draft, enters it in the one-shot table and gives payload and
@@ -130,6 +135,9 @@ func (t *Tagger) Stats(ctx context.Context) (TaggerStats, error) {
 	}
 	return parseStats(&f), nil
 }
+
+// Posture is what the tagger said of its own protection when it was ready.
+func (t *Tagger) Posture() Posture { return slices.Clone(t.posture) }
 
 // Done closes when the process is gone, and with it the key and the table.
 func (t *Tagger) Done() <-chan struct{} { return t.link.done }

@@ -14,6 +14,7 @@ const taggerGC = 25
 
 // TaggerMain is the tagger program; it is run and ends like [SignerMain].
 func TaggerMain(sock *os.File) error {
+	debug.SetTraceback("none") // a trace prints words of the stack
 	debug.SetGCPercent(taggerGC)
 	f, err := readStart(sock, taggerRequests())
 	if err != nil {
@@ -23,8 +24,11 @@ func TaggerMain(sock *os.File) error {
 	if err != nil {
 		return err
 	}
-	t := newTaggerProgram(start, sinceBoot)
-	if _, err := sock.Write(start.encodeReady()); err != nil {
+	t, err := newTaggerProgram(start, sinceBoot)
+	if err != nil {
+		return err
+	}
+	if _, err := sock.Write(start.encodeReady(ownPosture(t.memory.region.Report()))); err != nil {
 		return errSocket
 	}
 	return t.serve(sock)
@@ -34,20 +38,26 @@ func TaggerMain(sock *os.File) error {
 // and table, another writes the answers.
 type taggerProgram struct {
 	start   taggerStart
+	memory  *taggerMemory
 	key     *tagKey
 	table   *table
 	clock   func() time.Duration // since boot
 	answers chan frame
 }
 
-func newTaggerProgram(start taggerStart, clock func() time.Duration) *taggerProgram {
+func newTaggerProgram(start taggerStart, clock func() time.Duration) (*taggerProgram, error) {
+	memory, err := newTaggerMemory()
+	if err != nil {
+		return nil, err
+	}
 	return &taggerProgram{
 		start:   start,
-		key:     newTagKey(),
+		memory:  memory,
+		key:     newTagKey(memory.tag),
 		table:   newTable(int(start.capacity)),
 		clock:   clock,
 		answers: make(chan frame, 256),
-	}
+	}, nil
 }
 
 func (t *taggerProgram) serve(sock io.ReadWriter) error {
@@ -107,7 +117,7 @@ func (t *taggerProgram) redeem(now time.Duration, f *frame) error {
 	if err != nil || !t.own(&p) {
 		return errForeign
 	}
-	right := t.key.tag(&encoded).Equal(protocol.Tag(f.body[protocol.PayloadSize:]))
+	right := t.key.check(&encoded, protocol.Tag(f.body[protocol.PayloadSize:]))
 	verdict := t.table.redeem(now, p.RequestID, &encoded, right)
 	t.answer(f, ansRedemption, []byte{byte(verdict)})
 	return nil
