@@ -30,7 +30,18 @@ type finder struct {
 	trace    []byte // tr of FIPS 204, a part of every form of the private key
 	payloads [][]byte
 	tags     [][]byte // tags[i] belongs to payloads[i]
+	only     string   // what is looked for, "" for all four
 }
+
+// The four things a finder finds.
+const (
+	foundSeed      = "the ML-DSA seed"
+	foundPrivate   = "the private ML-DSA key"
+	foundMAC       = "the HMAC key"
+	foundSignature = "an ML-DSA signature"
+)
+
+func (f *finder) wants(what string) bool { return f.only == "" || f.only == what }
 
 func newFinder(t *testing.T, public []byte) *finder {
 	t.Helper()
@@ -50,8 +61,8 @@ const keySize = 32
 // find names what is in b, "" if nothing is. Keys are looked for at each
 // multiple of step.
 func (f *finder) find(b []byte, step int) string {
-	if bytes.Contains(b, f.trace) {
-		return "the private ML-DSA key"
+	if f.wants(foundPrivate) && bytes.Contains(b, f.trace) {
+		return foundPrivate
 	}
 	for at := 0; at+keySize <= len(b); at += step {
 		if w := b[at : at+keySize]; random(w) {
@@ -60,9 +71,9 @@ func (f *finder) find(b []byte, step int) string {
 			}
 		}
 	}
-	for at := 0; at+mldsa.MLDSA65SignatureSize <= len(b); at++ {
+	for at := 0; f.wants(foundSignature) && at+mldsa.MLDSA65SignatureSize <= len(b); at++ {
 		if w := b[at : at+mldsa.MLDSA65SignatureSize]; wellFormed(w) && f.signature(w) {
-			return "an ML-DSA signature"
+			return foundSignature
 		}
 	}
 	return ""
@@ -84,11 +95,14 @@ func (f *finder) key(w []byte) string {
 	var seed [keySize + 2]byte
 	copy(seed[:], w)
 	seed[keySize], seed[keySize+1] = 6, 5 // k and l of ML-DSA-65
-	if bytes.HasPrefix(f.encoded, sha3.SumSHAKE256(seed[:], 32)) {
-		return "the ML-DSA seed"
+	if f.wants(foundSeed) && bytes.HasPrefix(f.encoded, sha3.SumSHAKE256(seed[:], 32)) {
+		return foundSeed
+	}
+	if !f.wants(foundMAC) {
+		return ""
 	}
 	if tag := fastHMAC(w, f.payloads[0]); bytes.Equal(tag[:], f.tags[0]) {
-		return "the HMAC key"
+		return foundMAC
 	}
 	return ""
 }
@@ -192,7 +206,7 @@ func TestFinder(t *testing.T) {
 	f.know(payload, mac.Sum(nil))
 	trace := sha3.SumSHAKE256(private.PublicKey().Bytes(), 64)
 	for want, secret := range map[string][]byte{
-		"the ML-DSA seed": seed, "the HMAC key": macKey, "an ML-DSA signature": signature, "the private ML-DSA key": trace,
+		foundSeed: seed, foundMAC: macKey, foundSignature: signature, foundPrivate: trace,
 	} {
 		for form, b := range map[string][]byte{
 			"bytes":     secret,

@@ -142,35 +142,42 @@ func dataFiles(t *testing.T, dir string) map[string][]byte {
 	return files
 }
 
-// searchMemory looks into the memory of the core; a key lies at a multiple of
-// 8, as everything of that size that a Go program allocates. What the same
-// search finds in the children is logged: it finds their keys as long as their
-// memory can be read at all.
+// searchMemory looks into the memory of the core and of the keyholders, where
+// it can be read; a key lies at a multiple of 8, as everything of that size
+// that a Go program allocates. None is in the core, and neither keyholder has
+// the other's. That the search finds a keyholder's own key is logged.
 func searchMemory(t *testing.T, b *backend, f *finder) {
 	t.Helper()
 	if testing.Short() {
-		t.Log("short: the memory of the core was not searched")
+		t.Log("short: the memory of the processes was not searched")
 		return
 	}
-	what, err := f.findMemory(b.cmd.Process.Pid)
+	core, err := f.findMemory(b.cmd.Process.Pid, "")
 	if err != nil {
 		t.Logf("the memory of the core cannot be read here, so it was not searched: %v", err)
 		return
 	}
-	if what != "" {
-		t.Errorf("the memory of the core holds %s", what)
+	if core != "" {
+		t.Errorf("the memory of the core holds %s", core)
 	}
-	for _, kind := range []string{"signer", "tagger"} {
-		what, err := f.findMemory(b.child(kind, 0))
+	for kind, keys := range map[string]struct{ own, foreign string }{"signer": {foundPrivate, foundMAC}, "tagger": {foundMAC, foundPrivate}} {
+		pid := b.child(kind, 0)
+		if what, err := f.findMemory(pid, keys.foreign); err == nil && what != "" {
+			t.Errorf("the memory of the %s holds %s", kind, what)
+		}
+		what, err := f.findMemory(pid, keys.own)
 		t.Logf("memory of the %s: found %q, %v", kind, what, err)
 	}
 }
 
-// findMemory looks for keys in the memory of a process.
-func (f *finder) findMemory(pid int) (what string, err error) {
+// findMemory looks for one thing, or all if only is "", in the memory of a
+// process.
+func (f *finder) findMemory(pid int, only string) (what string, err error) {
+	g := *f
+	g.only = only
 	areas, err := memoryOf(pid)
 	for _, area := range areas {
-		if found := f.find(area, 8); found != "" {
+		if found := g.find(area, 8); found != "" {
 			return found, nil
 		}
 	}
