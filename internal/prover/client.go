@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -80,6 +81,18 @@ func (c *Client) Healthy(ctx context.Context) error {
 		err = fmt.Errorf("prover: health is status %d", code)
 	}
 	return err
+}
+
+// Posture is what the prover says of its own protection.
+func (c *Client) Posture(ctx context.Context) (sandbox.Posture, error) {
+	code, _, b, err := c.do(ctx, http.MethodGet, posturePath, nil)
+	if err == nil && code != http.StatusOK {
+		err = fmt.Errorf("prover: posture is status %d", code)
+	}
+	if err != nil {
+		return sandbox.Posture{Profile: sandbox.Prover}, err
+	}
+	return sandbox.ParsePosture(sandbox.Prover, string(b))
 }
 
 // Close gives up the connections that are not in use.

@@ -10,6 +10,7 @@
 //	POST /v1/prove   {"claim","params","commitment","inputs","assignment","tag","timeout_ms"}
 //	                 200 {"proof","tag"}
 //	GET  /healthz    204 once circuits and keys are loaded
+//	GET  /posture    200 and the text of the process's posture (see sandbox)
 //
 // params are the exact bytes and assignment is the binary form of
 // [claim.Assignment]; both, the proof and the tag are base64url, as field
@@ -27,8 +28,9 @@
 // [Pool] keeps one local prover running: the same binary started again, with
 // an empty environment and one socket. Connections to it are not made by
 // name. Each is a socket pair of which the core sends one end over that one
-// socket, so that nothing else on the machine can reach the prover. It ends
-// when the core does. [Serve] also serves an ordinary listener, for a prover
+// socket, so that nothing else on the machine can reach the prover, and before
+// the first of them it gives up everything else: files, new sockets, other
+// programs (package sandbox). It ends when the core does. [Serve] also serves an ordinary listener, for a prover
 // that is run by hand.
 //
 // [Client] is the asking side of one prover, wherever it is.

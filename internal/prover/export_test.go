@@ -40,7 +40,7 @@ func DecodeTask(b []byte) error { _, err := decodeTask(b); return err }
 func DecodeAnswer(b []byte) (Answer, error) { return decodeAnswer(b) }
 
 // SameUser is the default of Config.Peer.
-func SameUser(c net.Conn) error { return sameUser(c) }
+func SameUser(c net.Conn) error { return userPeer(os.Geteuid())(c) }
 
 // PID is the process of the prover, 0 for none.
 func (p *Pool) PID() int {

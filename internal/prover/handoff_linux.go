@@ -111,26 +111,28 @@ func unixConn(f *os.File) (*net.UnixConn, error) {
 	return u, nil
 }
 
-// sameUser admits Unix sockets whose other end was made by this user.
-func sameUser(c net.Conn) error {
-	u, ok := c.(*net.UnixConn)
-	if !ok {
-		return errors.New("prover: not a Unix socket")
+// userPeer admits Unix sockets whose other end was made by a user.
+func userPeer(uid int) func(net.Conn) error {
+	return func(c net.Conn) error {
+		u, ok := c.(*net.UnixConn)
+		if !ok {
+			return errors.New("prover: not a Unix socket")
+		}
+		raw, err := u.SyscallConn()
+		if err != nil {
+			return err
+		}
+		var peer *unix.Ucred
+		var perr error
+		if err := raw.Control(func(fd uintptr) { peer, perr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); err != nil {
+			return err
+		}
+		if perr != nil {
+			return perr
+		}
+		if int(peer.Uid) != uid {
+			return fmt.Errorf("prover: the other end belongs to user %d", peer.Uid)
+		}
+		return nil
 	}
-	raw, err := u.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var peer *unix.Ucred
-	var perr error
-	if err := raw.Control(func(fd uintptr) { peer, perr = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED) }); err != nil {
-		return err
-	}
-	if perr != nil {
-		return perr
-	}
-	if int(peer.Uid) != os.Geteuid() {
-		return fmt.Errorf("prover: the other end belongs to user %d", peer.Uid)
-	}
-	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -26,6 +27,10 @@ type PoolConfig struct {
 	Queue   int          // jobs that may wait besides; default four per worker
 	Log     *slog.Logger // nil discards
 
+	// UID is the user id that the prover becomes if this process is root; 0
+	// stays root.
+	UID int
+
 	StartTimeout time.Duration // for a prover to be ready; default 10 s
 	PingEvery    time.Duration // how often it is asked for its health, and how long it has for the answer; default 5 s
 	MinBackoff   time.Duration // before it is started again; doubles up to MaxBackoff; default 100 ms
@@ -37,7 +42,7 @@ func (c PoolConfig) withDefaults() PoolConfig {
 	c.Queue = cmp.Or(c.Queue, 4*c.Workers)
 	c.Executable = cmp.Or(c.Executable, "/proc/self/exe")
 	if c.Args == nil {
-		c.Args = []string{childArg, strconv.Itoa(c.Workers)}
+		c.Args = []string{childArg, strconv.Itoa(c.Workers), strconv.Itoa(c.UID)}
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -215,7 +220,7 @@ func (p *Pool) attend(ctx context.Context, c *child, client *Client) (how string
 		return how, reaped
 	}
 	p.set(func() { p.client = client })
-	p.cfg.Log.Info("prover ready", "pid", c.process.Pid, "workers", p.cfg.Workers)
+	p.announce(ctx, c, client)
 	tick := time.NewTicker(p.cfg.PingEvery)
 	defer tick.Stop()
 	for misses := 0; misses < maxMisses; {
@@ -234,6 +239,18 @@ func (p *Pool) attend(ctx context.Context, c *child, client *Client) (how string
 		}
 	}
 	return "does not answer", false
+}
+
+// announce logs how well the prover is locked in. One that is not is used all
+// the same: it holds no key, and whoever runs the server is told.
+func (p *Pool) announce(ctx context.Context, c *child, client *Client) {
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.PingEvery)
+	defer cancel()
+	posture, err := client.Posture(ctx)
+	p.cfg.Log.Info("prover ready", "pid", c.process.Pid, "workers", p.cfg.Workers, "grade", posture.Grade().String(), "posture", posture.Text())
+	if s := posture.Shortfall("prover", sandbox.GradeB); s != "" && err == nil {
+		p.cfg.Log.Warn("prover is not locked in", "why", s)
+	}
 }
 
 func (p *Pool) awaitReady(ctx context.Context, c *child, client *Client) (how string, reaped bool) {

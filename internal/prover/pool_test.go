@@ -179,7 +179,7 @@ func TestPoolEndFailsWaiters(t *testing.T) {
 }
 
 func TestRunChildIsForChildren(t *testing.T) {
-	for _, args := range [][]string{nil, {"td"}, {"td", "serve"}, {"td", "internal-prover"}, {"td", "internal-signer", "1"}, {"td", "internal-prover", "1", "2"}} {
+	for _, args := range [][]string{nil, {"td"}, {"td", "serve"}, {"td", "internal-prover"}, {"td", "internal-signer", "1"}, {"td", "internal-prover", "1"}, {"td", "internal-prover", "1", "2", "3"}} {
 		if _, ok := prover.RunChild(args); ok {
 			t.Errorf("%q was taken", args)
 		}

@@ -8,10 +8,11 @@ import (
 	"syscall"
 
 	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/sandbox"
 )
 
 // childArg is the first argument of the prover's process; the second is the
-// number of its workers.
+// number of its workers, the third the user id it becomes if it is root.
 const childArg = "internal-prover"
 
 // Exit statuses of the prover's process.
@@ -30,30 +31,35 @@ const (
 //		os.Exit(status)
 //	}
 func RunChild(args []string) (status int, ok bool) {
-	if len(args) != 3 || args[1] != childArg {
+	if len(args) != 4 || args[1] != childArg {
 		return 0, false
 	}
 	workers, err := strconv.Atoi(args[2])
+	uid, uerr := strconv.Atoi(args[3])
 	sock := os.NewFile(childSocket, "core")
-	if info, serr := sock.Stat(); err != nil || workers < 1 || serr != nil || info.Mode()&os.ModeSocket == 0 {
+	if info, serr := sock.Stat(); err != nil || uerr != nil || workers < 1 || serr != nil || info.Mode()&os.ModeSocket == 0 {
 		_, _ = os.Stderr.WriteString("this command is started by the server and cannot be used by hand\n")
 		return exitUsage, true
 	}
 	// Its socket ends it: a Ctrl-C reaches the whole group, and the core may
 	// still want a proof while it stops in order.
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	if err := serveChild(sock, workers); err != nil {
+	if err := serveChild(sock, workers, uid); err != nil {
 		return exitError, true
 	}
 	return exitOK, true
 }
 
 // serveChild serves the core until that is gone. The core bounds what waits.
-func serveChild(sock *os.File, workers int) error {
-	if err := shut(); err != nil {
+// Assignments pass through this process: it gives up all but its socket before
+// it reads from that.
+func serveChild(sock *os.File, workers, uid int) error {
+	ln, err := newHandoff(sock)
+	if err != nil {
 		return err
 	}
-	ln, err := newHandoff(sock)
+	peer := userPeer(os.Geteuid()) // the core's user, not the one it becomes
+	posture, err := sandbox.Enter(sandbox.Config{Profile: sandbox.Prover, UID: uid})
 	if err != nil {
 		return err
 	}
@@ -61,5 +67,5 @@ func serveChild(sock *os.File, workers int) error {
 	if err != nil {
 		return err
 	}
-	return Serve(context.Background(), ln, p, Config{Workers: workers})
+	return Serve(context.Background(), ln, p, Config{Workers: workers, Peer: peer, Posture: posture.Text()})
 }

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"runtime"
 	"time"
 
@@ -25,6 +26,10 @@ type Config struct {
 	// Peer decides who may connect; the connection is closed on an error. nil
 	// admits Unix sockets whose other end belongs to this process's user.
 	Peer func(net.Conn) error
+
+	// Posture is what the process says of its own protection to whoever asks;
+	// see the package sandbox.
+	Posture string
 }
 
 func (c Config) withDefaults() Config {
@@ -34,7 +39,7 @@ func (c Config) withDefaults() Config {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	if c.Peer == nil {
-		c.Peer = sameUser
+		c.Peer = userPeer(os.Geteuid())
 	}
 	return c
 }
@@ -55,6 +60,7 @@ func Serve(ctx context.Context, ln net.Listener, p *claim.Prover, cfg Config) er
 	s := &server{
 		prover: p,
 		log:    cfg.Log,
+		about:  cfg.Posture,
 		places: make(chan struct{}, cfg.Workers+cfg.Queue),
 		hands:  make(chan struct{}, cfg.Workers),
 	}
@@ -86,6 +92,7 @@ func Serve(ctx context.Context, ln net.Listener, p *claim.Prover, cfg Config) er
 type server struct {
 	prover *claim.Prover
 	log    *slog.Logger
+	about  string        // its posture
 	places chan struct{} // one element per job that is here
 	hands  chan struct{} // one element per proof being made
 }
@@ -94,9 +101,11 @@ func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case r.URL.Path == healthPath && r.Method == http.MethodGet:
 		w.WriteHeader(http.StatusNoContent)
+	case r.URL.Path == posturePath && r.Method == http.MethodGet:
+		_, _ = io.WriteString(w, s.about) // a client that is gone needs no answer
 	case r.URL.Path == provePath && r.Method == http.MethodPost:
 		s.answer(w, r)
-	case r.URL.Path == healthPath || r.URL.Path == provePath:
+	case r.URL.Path == healthPath || r.URL.Path == provePath || r.URL.Path == posturePath:
 		refuse(w, protocol.Fail(protocol.CodeMethodNotAllowed, "this path takes another method"))
 	default:
 		refuse(w, protocol.Fail(protocol.CodeNotFound, "no such path"))

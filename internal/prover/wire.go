@@ -19,6 +19,7 @@ const (
 const (
 	provePath   = "/v1/prove"
 	healthPath  = "/healthz"
+	posturePath = "/posture"
 	contentType = "application/json"
 )
 

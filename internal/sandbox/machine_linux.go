@@ -92,7 +92,7 @@ func trySecretMemory() error {
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	size := os.Getpagesize()
 	if err := unix.Ftruncate(fd, int64(size)); err != nil {
 		return err

@@ -1,0 +1,50 @@
+//go:build linux && !cgo
+
+package prover_test
+
+import (
+	"bytes"
+	"log/slog"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/prover"
+	"github.com/terradourada/td/internal/sandbox"
+)
+
+// TestPoolProverIsLockedIn: the prover proves from inside its sandbox, and what
+// it says of that is what is seen from outside.
+func TestPoolProverIsLockedIn(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can give up root")
+	}
+	if p := sandbox.Machine(); !landlockOK(p) {
+		t.Skip("this kernel has no Landlock")
+	}
+	var log bytes.Buffer
+	p, stop := running(t, prover.PoolConfig{UID: sandbox.FirstUID + 2, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	s := newSample(t, claim.Open, time.Minute)
+	a, err := p.Prove(t.Context(), &s.Job)
+	s.check(t, a, err)
+	for _, probe := range sandbox.Inspect(os.DirFS("/"), p.PID(), sandbox.Prover) {
+		if probe.State != sandbox.StateOK {
+			t.Errorf("%s is %s: %s", probe.ID, probe.State, probe.Value)
+		}
+	}
+	stop()
+	if text := log.String(); !strings.Contains(text, `msg="prover ready"`) || !strings.Contains(text, "grade=A") {
+		t.Errorf("the log does not say how well the prover is locked in:\n%s", text)
+	}
+}
+
+func landlockOK(probes []sandbox.Probe) bool {
+	for _, p := range probes {
+		if p.ID == sandbox.Landlock {
+			return p.State == sandbox.StateOK
+		}
+	}
+	return false
+}
