@@ -202,6 +202,9 @@ func (c *Config) check() error {
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return c.fault("tls_cert", "tls_cert and tls_key belong together", "name both files")
 	}
+	if c.MinGrade == "D" && !c.AllowDevelopmentGrade {
+		return c.fault("min_grade", "grade D protects no key", "set allow_development_grade too, on a machine where nothing matters")
+	}
 	for _, f := range c.fields() {
 		if strings.Contains(fmt.Sprint(f.value.Interface()), "-----BEGIN") {
 			return c.fault(f.key, "the value holds a key or certificate itself", "name the file it is in")

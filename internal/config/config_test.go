@@ -185,6 +185,9 @@ func TestFileFaults(t *testing.T) {
 		"only one":       {"tls_cert = 'x'", ":1", "belong together", ""},
 		"address":        {"listen = '127.0.0.1'", ":1", "not host:port", ""},
 		"public address": {"listen = '0.0.0.0:8080'\n", ":1", "reached by others", "allow_insecure_listen"},
+		"grade D":        {"max_lag = 5\nmin_grade = 'D'\n", ":2", "grade D protects no key", "allow_development_grade"},
+		"no grade":       {"min_grade = 'b'\n", ":1", "one of A, B, C, D", ""},
+		"user id":        {"child_uid = -1\n", ":1", "between 0 and", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := write(t, c.text)
@@ -215,6 +218,8 @@ func TestOtherFaults(t *testing.T) {
 		load(t, home, map[string]string{"listen": listen})
 	}
 	load(t, home, map[string]string{"listen": "0.0.0.0:80", "allow-insecure-listen": "true"})
+	refuse(t, with("TD_MIN_GRADE=D"), nil, "environment TD_MIN_GRADE", "grade D protects no key", "allow_development_grade")
+	load(t, with("TD_MIN_GRADE=D"), map[string]string{"allow-development-grade": "true"})
 }
 
 // Variables that look like misspelt settings are pointed out, others are left

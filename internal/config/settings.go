@@ -64,6 +64,26 @@ type Config struct {
 	// Pushed events that may wait for the prover.
 	ProverQueue int `key:"prover_queue" default:"64" range:"1..65536"`
 
+	// Least protection grade that signer and tagger must reach, A to D; the
+	// server does not start below it, and says what is missing. D, which
+	// protects nothing, needs allow_development_grade too.
+	MinGrade string `key:"min_grade" default:"B" oneof:"A B C D"`
+
+	// Let min_grade be D, for development: keys may then lie in ordinary memory
+	// of a process that is not confined.
+	AllowDevelopmentGrade bool `key:"allow_development_grade" default:"false"`
+
+	// First of the three user ids that signer, tagger and prover become when
+	// the server is started as root; 0 leaves them root.
+	ChildUID int `key:"child_uid" default:"65520" range:"0..2147483640"`
+
+	// Deaths of signer or tagger within death_window that freeze acceptance,
+	// since a sandbox that kills may be an intrusion that failed; 0 never does.
+	DeathLimit int `key:"death_limit" default:"5" range:"0..1000"`
+
+	// Time in which death_limit deaths freeze acceptance.
+	DeathWindow time.Duration `key:"death_window" default:"10m" range:"1s..24h"`
+
 	// Committed leaves that the published log may lag behind before acceptance
 	// is refused as ledger_unavailable.
 	MaxLag uint64 `key:"max_lag" default:"4096" range:"1..1000000"`
