@@ -25,3 +25,11 @@ func someArgs(name string) cobra.PositionalArgs {
 		return nil
 	}
 }
+
+// noArgs wants no argument, of a command without commands below it.
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fail(exitUsage, fmt.Sprintf("%s takes no argument, and %d were given", cmd.CommandPath(), len(args)), "usage: "+cmd.UseLine())
+	}
+	return nil
+}

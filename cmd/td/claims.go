@@ -200,7 +200,7 @@ func claimsMemberCommand(a *app) *cobra.Command {
 owner can read, and prints the public member commitment for the list. The secret
 exists nowhere else: whoever has the file can answer as this member.`,
 		Example: "  td claims member --out me.secret",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 	}
 	out := cmd.Flags().String("out", "", "file for the secret; it must not exist yet")
 	_ = cmd.MarkFlagRequired("out")

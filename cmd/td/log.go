@@ -60,7 +60,7 @@ func logInfoCommand(a *app) *cobra.Command {
 		Use:     "info",
 		Short:   "Show origin, size, root and newest epoch of a log",
 		Example: "  td log info\n  td log info --dir ./data/ledger -o json",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 	}
 	f, output := addLogFlags(cmd), outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -159,7 +159,7 @@ checked: from then on receipts of this log verify here, with --log for those who
 own checkpoint was not recorded. The first checkpoint of a log is believed, so get
 it from where you trust it.`,
 		Example: "  td log checkpoint\n  td log checkpoint --record",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 	}
 	f, trust := addLogFlags(cmd), trustFlag(cmd)
 	record := cmd.Flags().Bool("record", false, "record it in the trust store")

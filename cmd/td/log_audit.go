@@ -41,7 +41,7 @@ they are fetched, and each accepted request must be among them.
 
 The exit code is 3 if anything is wrong; the first faults are shown.`,
 		Example: "  td log audit\n  td log audit --proofs --dir ./data/ledger",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 	}
 	fl := cmd.Flags()
 	f := auditFlags{

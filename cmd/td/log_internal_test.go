@@ -262,9 +262,10 @@ func TestInOrder(t *testing.T) {
 	var got []int
 	first := make(chan struct{})
 	err := inOrder(context.Background(), 50, func(i int) (int, error) {
-		if i == 0 {
+		switch i {
+		case 0:
 			<-first
-		} else if i == 1 {
+		case 1:
 			close(first)
 		}
 		return i, nil

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,19 +24,36 @@ func proverCommand(a *app) *cobra.Command {
 the same user only. A prover sees the private values of the events it proves for.
 td serve starts one of its own and needs none of these.`,
 		Example: "  td prover --socket /run/user/1000/td-prover.sock\n  td prover --socket ./prover.sock --workers 2 --list board.json",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 	}
 	socket := cmd.Flags().String("socket", "", "path of the Unix socket; a dead one is replaced")
-	workers := cmd.Flags().Int("workers", 0, "proofs made at a time (default one per processor)")
+	var workers count
+	cmd.Flags().Var(&workers, "workers", "proofs made at a time; 0 means one for each processor")
 	lists := cmd.Flags().StringArray("list", nil, "member list file whose group/1 claim is proved too; may be given several times")
 	_ = cmd.MarkFlagRequired("socket")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if *workers < 0 || *workers > 1024 {
-			return fail(exitUsage, "--workers is not between 0 and 1024", "")
-		}
-		return a.runProver(cmd.Context(), *socket, *workers, *lists)
+		return a.runProver(cmd.Context(), *socket, int(workers), *lists)
 	}
 	return cmd
+}
+
+// count is a flag value from 0 to 1024.
+type count int
+
+// String is the number.
+func (c *count) String() string { return strconv.Itoa(int(*c)) }
+
+// Type names the value in the help.
+func (c *count) Type() string { return "number" }
+
+// Set takes a number.
+func (c *count) Set(s string) error {
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 0 || n > 1024 {
+		return errors.New("it is a number from 0 to 1024")
+	}
+	*c = count(n)
+	return nil
 }
 
 func (a *app) runProver(ctx context.Context, socket string, workers int, paths []string) error {

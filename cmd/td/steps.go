@@ -124,7 +124,7 @@ func proveCommand(a *app) *cobra.Command {
 refuses one that differs from what was asked for. Then it proves and prints the
 664 bytes of the proof. No network is used.`,
 		Example: `  td prove --challenge challenge.json --private lot.private --opening lot.opening > proof.bin`,
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 	}
 	fl := cmd.Flags()
 	f := proveFlags{
@@ -219,7 +219,7 @@ func sendCommand(a *app) *cobra.Command {
 same proof again is safe and gives the same receipt. The checkpoint of the receipt
 is recorded in the trust store, so that td verify needs no server.`,
 		Example: `  td send --challenge challenge.json --proof proof.bin > receipt.json`,
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 	}
 	fl := cmd.Flags()
 	f := sendFlags{
