@@ -121,11 +121,7 @@ type row struct {
 // its epoch.
 func rowsOf(t *testing.T, data string) []row {
 	t.Helper()
-	v, err := journal.OpenView(t.Context(), filepath.Join(data, "journal.db"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer v.Close()
+	v := viewOf(t, data)
 	var rows []row
 	for {
 		entries, err := v.Leaves(t.Context(), uint64(len(rows)), 4096)
@@ -148,6 +144,16 @@ func rowsOf(t *testing.T, data string) []row {
 	}
 	checkRows(t, rows)
 	return rows
+}
+
+func viewOf(t *testing.T, data string) *journal.View {
+	t.Helper()
+	v, err := journal.OpenView(t.Context(), filepath.Join(data, "journal.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = v.Close() })
+	return v
 }
 
 func checkRows(t *testing.T, rows []row) {
@@ -301,13 +307,13 @@ func treeRoot(hashes [][32]byte) [32]byte {
 // awaitPublished waits until the checkpoint covers every row.
 func awaitPublished(t *testing.T, data string) []row {
 	t.Helper()
-	var rows []row
+	v := viewOf(t, data)
 	eventually(t, 10*time.Second, "the log does not catch up with the journal", func() bool {
-		rows = rowsOf(t, data)
+		rows, err := v.Size(t.Context())
 		size, _ := publishedIn(t, data)
-		return size == uint64(len(rows))
+		return err == nil && size == rows
 	})
-	return rows
+	return rowsOf(t, data)
 }
 
 // wantValid verifies a receipt offline, with what a user has recorded.
