@@ -21,7 +21,8 @@ import (
 // them or known to a client, at any place of any bytes:
 //
 //	the ML-DSA seed         gives the first 32 bytes of the public key
-//	the ML-DSA private key  holds a hash of the public key
+//	the ML-DSA private key  holds a hash of the public key; so does an expanded
+//	                        public key, which is nowhere but in the signer
 //	the HMAC key            gives the tag of a known payload
 //	an ML-DSA signature     verifies for a known payload
 type finder struct {
