@@ -3,6 +3,8 @@ package keyholder
 import (
 	"log/slog"
 	"time"
+
+	"github.com/terradourada/td/internal/sandbox"
 )
 
 // Config says how children are started and how long they are waited for. The
@@ -30,6 +32,14 @@ type Config struct {
 	// InFlight bounds the requests that one child has not answered yet; 0 is
 	// 1,024.
 	InFlight int
+
+	// MinGrade is the least grade of protection that a child must reach to be
+	// used; the error is a [sandbox.Refusal] otherwise. 0 takes any.
+	MinGrade sandbox.Grade
+
+	// UID is the user id that the children become if this process is root, the
+	// signer this one and the tagger the next; 0 leaves them root.
+	UID uint32
 
 	// Capacity bounds the requests a tagger remembers. Each is remembered until
 	// its deadline, so that capacity / ttl is the rate of issue that can be
@@ -64,4 +74,12 @@ func orDefault(d, otherwise time.Duration) time.Duration {
 		return otherwise
 	}
 	return d
+}
+
+// taggerUID is the user id next to the signer's.
+func (c *Config) taggerUID() uint32 {
+	if c.UID == 0 {
+		return 0
+	}
+	return c.UID + 1
 }

@@ -27,12 +27,12 @@
 //
 // The first request on a socket is start, and only the first:
 //
-//	signer  1 start       u8 len | origin, zero-padded to 255 | u64 epoch number | instance[16]
+//	signer  1 start       u8 len | origin, zero-padded to 255 | u64 epoch number | instance[16] | u32 user id
 //	        2 anchor      payload[256]
 //	        3 checkpoint  u64 size | root[32]
 //	        4 hand-over   epoch id[16] | u64 epoch number | checkpoint key[32]
 //	        5 wipe
-//	tagger  1 start       epoch id[16] | u64 epoch number | u32 capacity
+//	tagger  1 start       epoch id[16] | u64 epoch number | u32 capacity | u32 user id
 //	        2 issue       payload[256], sequence number zero
 //	        3 redeem      payload[256] | tag[32]
 //	        4 cancel      request id[16]
@@ -42,8 +42,13 @@
 // Start is answered by one ready record, the only one on the wire that is not
 // a frame; everything else by a frame:
 //
-//	signer ready  "TDSIGNR1" | epoch id[16] | ML-DSA public key[1952] | checkpoint key[32]
-//	tagger ready  "TDTAGGR1" | epoch id[16] | u64 epoch number
+//	signer ready  "TDSIGNR1" | epoch id[16] | ML-DSA public key[1952] | checkpoint key[32] | posture[1280]
+//	tagger ready  "TDTAGGR1" | epoch id[16] | u64 epoch number | posture[1280]
+//
+// The posture is the text of a [sandbox.Posture], zero-padded: what the child
+// says of its memory, and what became of giving up everything but its socket,
+// which it does when it has its keys and before it is ready. The core does not
+// use a child of a lower grade than [Config.MinGrade].
 //
 //	both    1 done
 //	        2 refused

@@ -120,6 +120,11 @@ func ReadyEpoch(b []byte) (protocol.EpochID, error) {
 	return r.epoch, err
 }
 
+// ReadyPublicKey is the public key in a signer's ready record.
+func ReadyPublicKey(b []byte) []byte {
+	return b[len(signerMagic)+16:][:protocol.MLDSAPublicKeySize]
+}
+
 // Spawn starts a child without its handshake.
 func Spawn(cfg Config, kind string) (*os.File, <-chan *os.ProcessState, error) {
 	c, err := spawn(cfg.withDefaults(), kind)
@@ -148,7 +153,9 @@ func (o OriginKey) Encoded() []byte              { return o.k.encoded[:] }
 func (o OriginKey) Wipe()                        { o.k.wipe() }
 func (o OriginKey) SpoilPublic(other OriginKey)  { o.k.public = other.k.public }
 
-func (o OriginKey) Sign(p *protocol.EncodedPayload, buf *Preimage) error { return o.k.sign(p, buf) }
+func (o OriginKey) Sign(p *protocol.EncodedPayload, buf *Preimage) error {
+	return o.k.sign(p, protocol.PayloadDigest(p), buf)
+}
 
 func (o OriginKey) Anchor(p *protocol.EncodedPayload, buf *Preimage) (protocol.Anchor, error) {
 	return o.k.anchor(p, buf)
@@ -202,6 +209,7 @@ var ReduceEd25519 = func(b [64]byte) (out [32]byte) {
 }
 
 // EncodePosture and ParsePosture are a posture on the wire.
-func EncodePosture(p Posture) []byte { return p.encode() }
-
-var ParsePosture = parsePosture
+var (
+	EncodePosture = encodePosture
+	ParsePosture  = parsePosture
+)

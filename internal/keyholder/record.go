@@ -6,14 +6,15 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/protocol"
 )
 
 const (
 	maxOrigin = 255 // bytes
 
-	signerStartSize = 1 + maxOrigin + 8 + 16
-	taggerStartSize = 16 + 8 + 4
+	signerStartSize = 1 + maxOrigin + 8 + 16 + 4
+	taggerStartSize = 16 + 8 + 4 + 4
 
 	signerMagic     = "TDSIGNR1"
 	taggerMagic     = "TDTAGGR1"
@@ -30,6 +31,8 @@ type SignerStart struct {
 
 	Number   uint64              // of the epoch, from 1
 	Instance protocol.InstanceID // the only one whose payloads are anchored
+
+	uid uint32 // to become when it is root; see Config.UID
 }
 
 func (s *SignerStart) check() error {
@@ -52,7 +55,7 @@ func (s *SignerStart) frame() frame {
 	origin[0] = byte(len(s.Origin))
 	copy(origin[1:], s.Origin)
 	number := binary.BigEndian.AppendUint64(nil, s.Number)
-	return newFrame(0, reqStart, origin[:], number, s.Instance[:])
+	return newFrame(0, reqStart, origin[:], number, s.Instance[:], binary.BigEndian.AppendUint32(nil, s.uid))
 }
 
 func parseSignerStart(f *frame) (SignerStart, error) {
@@ -62,6 +65,7 @@ func parseSignerStart(f *frame) (SignerStart, error) {
 		Origin:   string(f.body[1:n]),
 		Number:   binary.BigEndian.Uint64(rest),
 		Instance: protocol.InstanceID(rest[8:24]),
+		uid:      binary.BigEndian.Uint32(rest[24:]),
 	}
 	if f.code != reqStart || !zero(f.body[n:1+maxOrigin]) || s.check() != nil {
 		return SignerStart{}, errMalformed
@@ -74,11 +78,13 @@ type taggerStart struct {
 	epoch    protocol.EpochID
 	number   uint64
 	capacity uint32 // requests in the table
+	uid      uint32 // see Config.UID
 }
 
 func (s *taggerStart) frame() frame {
 	b := binary.BigEndian.AppendUint64(s.epoch[:len(s.epoch):len(s.epoch)], s.number)
-	return newFrame(0, reqStart, binary.BigEndian.AppendUint32(b, s.capacity))
+	b = binary.BigEndian.AppendUint32(b, s.capacity)
+	return newFrame(0, reqStart, binary.BigEndian.AppendUint32(b, s.uid))
 }
 
 func parseTaggerStart(f *frame) (taggerStart, error) {
@@ -86,6 +92,7 @@ func parseTaggerStart(f *frame) (taggerStart, error) {
 		epoch:    protocol.EpochID(f.body[:16]),
 		number:   binary.BigEndian.Uint64(f.body[16:]),
 		capacity: binary.BigEndian.Uint32(f.body[24:]),
+		uid:      binary.BigEndian.Uint32(f.body[28:]),
 	}
 	if f.code != reqStart || s.epoch == (protocol.EpochID{}) || s.number == 0 || s.capacity == 0 {
 		return taggerStart{}, errMalformed
@@ -98,7 +105,7 @@ type signerReady struct {
 	epoch      protocol.EpochID
 	publicKey  [protocol.MLDSAPublicKeySize]byte
 	checkpoint [32]byte
-	posture    Posture
+	posture    sandbox.Posture
 }
 
 func (r *signerReady) encode() []byte {
@@ -106,7 +113,7 @@ func (r *signerReady) encode() []byte {
 	b = append(b, r.epoch[:]...)
 	b = append(b, r.publicKey[:]...)
 	b = append(b, r.checkpoint[:]...)
-	return append(b, r.posture.encode()...)
+	return append(b, encodePosture(r.posture)...)
 }
 
 func parseSignerReady(b []byte) (signerReady, error) {
@@ -127,21 +134,21 @@ func parseSignerReady(b []byte) (signerReady, error) {
 	return r, nil
 }
 
-func (s *taggerStart) encodeReady(p Posture) []byte {
+func (s *taggerStart) encodeReady(p sandbox.Posture) []byte {
 	b := append(make([]byte, 0, taggerReadySize), taggerMagic...)
 	b = append(b, s.epoch[:]...)
 	b = binary.BigEndian.AppendUint64(b, s.number)
-	return append(b, p.encode()...)
+	return append(b, encodePosture(p)...)
 }
 
 // parseReady reads the ready record of a tagger that was told s.
-func (s *taggerStart) parseReady(b []byte) (Posture, error) {
+func (s *taggerStart) parseReady(b []byte) (sandbox.Posture, error) {
 	if len(b) != taggerReadySize {
-		return nil, errMalformed
+		return sandbox.Posture{}, errMalformed
 	}
 	p, err := parsePosture(b[taggerReadySize-postureSize:])
 	if err != nil || string(b) != string(s.encodeReady(p)) {
-		return nil, errMalformed
+		return sandbox.Posture{}, errMalformed
 	}
 	return p, nil
 }

@@ -3,9 +3,9 @@ package keyholder
 import (
 	"context"
 	"encoding/binary"
-	"slices"
 	"time"
 
+	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -28,17 +28,21 @@ func StartSigner(ctx context.Context, cfg Config, start SignerStart) (*Signer, e
 		return nil, err
 	}
 	began := time.Now()
+	start.uid = cfg.UID
 	l, b, err := startLink(ctx, cfg, kindSigner, signerRequests(), signerAnswers(), start.frame(), signerReadySize)
 	if err != nil {
 		return nil, err
 	}
 	ready, err := parseSignerReady(b)
+	if err == nil {
+		err = l.judge(ready.posture)
+	}
 	if err != nil {
 		return nil, l.abort(err)
 	}
 	l.serve()
 	l.cfg.Log.Info("signer ready", "pid", l.child.process.Pid, "epoch", ready.epoch.String(), "took", time.Since(began),
-		"memory", ready.posture.Find(MeasureMemory).Detail)
+		"grade", ready.posture.Grade().String())
 	return &Signer{link: l, start: start, ready: ready}, nil
 }
 
@@ -51,8 +55,9 @@ func (s *Signer) PublicKey() [protocol.MLDSAPublicKeySize]byte { return s.ready.
 // CheckpointKey is the Ed25519 public key that signs the epoch's checkpoints.
 func (s *Signer) CheckpointKey() [32]byte { return s.ready.checkpoint }
 
-// Posture is what the signer said of its own protection when it was ready.
-func (s *Signer) Posture() Posture { return slices.Clone(s.ready.posture) }
+// Posture is what the signer said of its own protection when it was ready. Its
+// probes are not to be changed.
+func (s *Signer) Posture() sandbox.Posture { return s.ready.posture }
 
 // Anchor gives the anchor of a payload of this epoch, at most once for each
 // sequence number: after a refusal ([ErrRefused], code invalidated) there is no

@@ -37,11 +37,15 @@ func SignerMain(sock *os.File) error {
 	if err != nil {
 		return err
 	}
+	posture, err := lockDown(s.memory.region.Report(), start.uid)
+	if err != nil {
+		return err
+	}
 	ready := signerReady{
 		epoch:      s.epoch,
 		publicKey:  s.origin.encoded,
 		checkpoint: s.check.public,
-		posture:    ownPosture(s.memory.region.Report()),
+		posture:    posture,
 	}
 	if _, err := sock.Write(ready.encode()); err != nil {
 		return errSocket

@@ -4,9 +4,9 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"slices"
 	"time"
 
+	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -18,10 +18,9 @@ const offSeq = 88
 // Tagger is the core's side of one tagger process; its methods wait and fail
 // like those of [Signer].
 type Tagger struct {
-	link  *link
-	start taggerStart
-
-	posture Posture
+	link    *link
+	start   taggerStart
+	posture sandbox.Posture
 }
 
 // StartTagger starts a tagger for the epoch that a signer drew, and waits until
@@ -31,18 +30,21 @@ func StartTagger(ctx context.Context, cfg Config, epoch protocol.EpochID, number
 		return nil, errors.New("keyholder: tagger needs an epoch id and a number from 1")
 	}
 	began := time.Now()
-	start := taggerStart{epoch: epoch, number: number, capacity: cfg.withDefaults().Capacity}
+	start := taggerStart{epoch: epoch, number: number, capacity: cfg.withDefaults().Capacity, uid: cfg.taggerUID()}
 	l, b, err := startLink(ctx, cfg, kindTagger, taggerRequests(), taggerAnswers(), start.frame(), taggerReadySize)
 	if err != nil {
 		return nil, err
 	}
 	posture, err := start.parseReady(b)
+	if err == nil {
+		err = l.judge(posture)
+	}
 	if err != nil {
 		return nil, l.abort(err)
 	}
 	l.serve()
 	l.cfg.Log.Info("tagger ready", "pid", l.child.process.Pid, "epoch", epoch.String(), "took", time.Since(began),
-		"memory", posture.Find(MeasureMemory).Detail)
+		"grade", posture.Grade().String())
 	return &Tagger{link: l, start: start, posture: posture}, nil
 }
 
@@ -136,8 +138,8 @@ func (t *Tagger) Stats(ctx context.Context) (TaggerStats, error) {
 	return parseStats(&f), nil
 }
 
-// Posture is what the tagger said of its own protection when it was ready.
-func (t *Tagger) Posture() Posture { return slices.Clone(t.posture) }
+// Posture is like [Signer.Posture].
+func (t *Tagger) Posture() sandbox.Posture { return t.posture }
 
 // Done closes when the process is gone, and with it the key and the table.
 func (t *Tagger) Done() <-chan struct{} { return t.link.done }

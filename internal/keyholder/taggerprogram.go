@@ -28,7 +28,11 @@ func TaggerMain(sock *os.File) error {
 	if err != nil {
 		return err
 	}
-	if _, err := sock.Write(start.encodeReady(ownPosture(t.memory.region.Report()))); err != nil {
+	posture, err := lockDown(t.memory.region.Report(), start.uid)
+	if err != nil {
+		return err
+	}
+	if _, err := sock.Write(start.encodeReady(posture)); err != nil {
 		return errSocket
 	}
 	return t.serve(sock)

@@ -56,15 +56,18 @@ type Posture struct {
 	Probes  []Probe
 }
 
-// State is that of one measure; a measure that was not taken is unknown.
-func (p Posture) State(id string) State {
+// Probe is that of one measure; a measure that was not taken is unknown.
+func (p Posture) Probe(id string) Probe {
 	for _, probe := range p.Probes {
 		if probe.ID == id {
-			return probe.State
+			return probe
 		}
 	}
-	return StateUnknown
+	return Measure(id, StateUnknown, "not measured")
 }
+
+// State is that of one measure.
+func (p Posture) State(id string) State { return p.Probe(id).State }
 
 // Grade is pure: the same probes give the same grade. A prover holds no key, so
 // that only its walls count.
@@ -128,7 +131,7 @@ func (p Posture) Shortfall(kind string, least Grade) string {
 		if f.grade.Meets(least) {
 			continue
 		}
-		probe := p.probe(f.id)
+		probe := p.Probe(f.id)
 		missing = append(missing, fmt.Sprintf("%s is %s (%s)", strings.ReplaceAll(probe.ID, "_", " "), probe.State, probe.Value))
 		fixes = append(fixes, probe.Remedy)
 	}
@@ -136,11 +139,17 @@ func (p Posture) Shortfall(kind string, least Grade) string {
 		kind, p.Grade(), least, strings.Join(missing, " and "), strings.Join(fixes, "; "))
 }
 
-func (p Posture) probe(id string) Probe {
-	for _, probe := range p.Probes {
-		if probe.ID == id {
-			return probe
-		}
+// Refusal is a posture that does not meet the least grade, as one sentence.
+type Refusal struct{ sentence string }
+
+// Error is the sentence: what is missing and what to do about it.
+func (r *Refusal) Error() string { return r.sentence }
+
+// Require gives a [*Refusal] when the posture does not meet the least grade;
+// GradeNone asks for nothing.
+func (p Posture) Require(kind string, least Grade) error {
+	if s := p.Shortfall(kind, least); s != "" && least != GradeNone {
+		return &Refusal{s}
 	}
-	return Measure(id, StateUnknown, "not measured")
+	return nil
 }

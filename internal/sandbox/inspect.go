@@ -8,6 +8,9 @@ import (
 	"strings"
 )
 
+// Threads is what is seen of the threads of a child from outside.
+const Threads = "threads"
+
 func isNotExist(err error) bool { return errors.Is(err, fs.ErrNotExist) }
 
 // Inspect looks at a running child from outside, through its files in
@@ -37,7 +40,7 @@ func readStatus(fsys fs.FS, name string) (map[string]string, error) {
 
 // threads wants no_new_privs and a filter on every one of them.
 func threads(fsys fs.FS, dir string) Probe {
-	p := Probe{ID: "threads", Source: "/" + dir + "/task/*/status", Remedy: "stop the server: a thread of this child is not confined", Effect: "D"}
+	p := Probe{ID: Threads, Source: "/" + dir + "/task/*/status", Remedy: "stop the server: a thread of this child is not confined", Effect: "D"}
 	entries, err := fs.ReadDir(fsys, dir+"/task")
 	if err != nil || len(entries) == 0 {
 		p.Value = "cannot be read"

@@ -10,7 +10,7 @@ import (
 func Build() Probe {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return Probe{ID: "build", Value: "says nothing about itself", Source: "debug.ReadBuildInfo", Remedy: "make build", Effect: "D without CGO_ENABLED=0, at most B without GOEXPERIMENT=runtimesecret"}
+		return Probe{ID: BuildID, Value: "says nothing about itself", Source: "debug.ReadBuildInfo", Remedy: "make build", Effect: "D without CGO_ENABLED=0, at most B without GOEXPERIMENT=runtimesecret"}
 	}
 	settings := map[string]string{}
 	for _, s := range info.Settings {
@@ -20,7 +20,7 @@ func Build() Probe {
 }
 
 func buildOf(version string, settings map[string]string) Probe {
-	p := Probe{ID: "build", State: StateOK, Source: "debug.ReadBuildInfo", Remedy: "make build", Effect: "D without CGO_ENABLED=0, at most B without GOEXPERIMENT=runtimesecret"}
+	p := Probe{ID: BuildID, State: StateOK, Source: "debug.ReadBuildInfo", Remedy: "make build", Effect: "D without CGO_ENABLED=0, at most B without GOEXPERIMENT=runtimesecret"}
 	p.Value = version
 	if r := settings["vcs.revision"]; r != "" {
 		p.Value += ", revision " + r[:min(12, len(r))]

@@ -59,6 +59,7 @@ const (
 	Landlock    = "landlock"     // no files
 	Seccomp     = "seccomp"      // only the system calls on the list
 	SelfTest    = "self_test"    // what was tried and refused
+	BuildID     = "build"        // what the program was made from
 )
 
 // about is what is the same for every probe of one id.
@@ -79,6 +80,7 @@ var measures = map[string]about{
 	HugePages:   {"prctl(PR_SET_THP_DISABLE)", "allow prctl(PR_SET_THP_DISABLE)", "none"},
 	Landlock:    {"landlock_create_ruleset", "use a kernel with Landlock (5.13 or later, and landlock in the lsm= list), and a container profile that allows it", "at most B"},
 	Seccomp:     {"seccomp(SECCOMP_SET_MODE_FILTER)", "use a kernel with CONFIG_SECCOMP_FILTER, and a container profile that allows seccomp", "D"},
+	BuildID:     {"debug.ReadBuildInfo", "make build", "none by itself: its parts count"},
 	SelfTest:    {"open, socket, exec, ptrace and process_vm_readv, tried", "report this as a fault: the sandbox was entered and does not hold", "D"},
 }
 
