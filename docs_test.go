@@ -255,3 +255,25 @@ func TestLifeOfAnEvent(t *testing.T) {
 		t.Errorf("%s has %d rows", file, rows)
 	}
 }
+
+// TestReceiptExcerpt: what the README shows of a receipt is in that receipt, in
+// this order.
+func TestReceiptExcerpt(t *testing.T) {
+	_, text, _ := strings.Cut(string(contents(t, "README.md")), "```json\n")
+	excerpt, _, found := strings.Cut(text, "```")
+	if !found {
+		t.Fatal("README.md shows no receipt")
+	}
+	shown := regexp.MustCompile(`"(leaf|log)": +"([^"…]+)…"`).FindAllStringSubmatch(excerpt, -1)
+	if len(shown) != 8 {
+		t.Errorf("%d leaves and logs are shown, want 8", len(shown))
+	}
+	rest := string(contents(t, accepted, "v0.1", "range-1.receipt.json"))
+	for _, m := range shown {
+		_, after, found := strings.Cut(rest, `"`+m[1]+`":"`+m[2])
+		if !found {
+			t.Fatalf("the receipt has no further %s that begins with %s", m[1], m[2])
+		}
+		rest = after
+	}
+}
