@@ -85,6 +85,7 @@ Start with "td demo". For your own events: "td serve" in one terminal,
 		logCommand(a),
 		proverCommand(a),
 		demoCommand(a),
+		configCommand(a),
 		versionCommand(a),
 	)
 	return root

@@ -80,12 +80,7 @@ func loadConfig(cmd *cobra.Command) (*config.Config, error) {
 	})
 	delete(flags, "output")
 	delete(flags, "origins")
-	cfg, err := config.Load(os.Environ(), flags)
-	var fault *config.Error
-	if errors.As(err, &fault) {
-		return nil, fail(exitConfig, fault.Error(), fault.Hint)
-	}
-	return cfg, err
+	return settings(flags)
 }
 
 // serve runs the server until ctx ends.
