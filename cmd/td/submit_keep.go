@@ -65,7 +65,7 @@ func (r *submitRun) judge(ctx context.Context, j *job, got *receipt.Receipt) (in
 		return 0, fmt.Errorf("%w: step %s: %s", errReceipt, report.FailedStep, failedDetail(report))
 	}
 	r.mu.Lock()
-	r.origins[cp.Origin]++
+	r.origins[cp.Origin] = true
 	r.mu.Unlock()
 	return leaf.Seq, nil
 }

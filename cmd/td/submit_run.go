@@ -57,7 +57,7 @@ type submitRun struct {
 
 	mu                          sync.Mutex // guards what follows
 	receipted, earlier, refused int
-	origins                     map[string]int // receipts by log
+	origins                     map[string]bool // logs whose checkpoints were recorded
 }
 
 // prepare sets up what depends on the claim.
