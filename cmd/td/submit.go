@@ -45,7 +45,9 @@ td verify needs no server later.
 An interrupted run is continued by running the same command again: events that
 have their receipt are passed over, answers that may have arrived are asked
 after, and no event is accepted twice. So an event that was submitted to DIR
-before is not submitted again; give another DIR if it should be.
+before is not submitted again; give another DIR if it should be. With --push
+there is a gap: if the server's first answer about an event is lost, only the
+server knows of it, and the event is submitted anew.
 
 An event that does not satisfy the claim, or has no encoding under it, is
 reported with its line and does not stop the others; the exit code is then 3.`,
