@@ -14,6 +14,9 @@
 //	disagree             -> DESTROYED: children killed, sessions invalidated,
 //	                        close leaf; the next epoch opens by itself
 //
+// The open leaf says how well both children are protected. Children that die too
+// often freeze acceptance, see [Config].
+//
 // An acceptance that races with the end of its epoch is decided by the journal:
 // after the close leaf it is refused there.
 package control
@@ -27,6 +30,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -39,6 +43,7 @@ type Signer interface {
 	Anchor(ctx context.Context, p *protocol.EncodedPayload) (protocol.Anchor, error)
 	Checkpoint(ctx context.Context, size uint64, root [32]byte) ([64]byte, error)
 	Wipe(ctx context.Context) error // of the ML-DSA key
+	Posture() sandbox.Posture
 	Done() <-chan struct{}
 	Close() error
 }
@@ -49,6 +54,7 @@ type Tagger interface {
 	Redeem(ctx context.Context, p *protocol.EncodedPayload, tag protocol.Tag) (protocol.Redemption, error)
 	Cancel(ctx context.Context, id protocol.RequestID) error
 	CancelAll(ctx context.Context) error
+	Posture() sandbox.Posture
 	Done() <-chan struct{}
 	Close() error
 }
@@ -85,6 +91,13 @@ type Config struct {
 	// Invalidate ends every session of an epoch that is still ISSUED. May be
 	// nil.
 	Invalidate func(id protocol.EpochID)
+
+	// DeathLimit deaths of keyholders within DeathWindow call Freeze, which
+	// stops acceptance; no further epoch opens while it fails. DeathLimit 0
+	// never does, and then Freeze may be nil.
+	DeathLimit  int
+	DeathWindow time.Duration
+	Freeze      func(ctx context.Context) error
 
 	// CloseGrace bounds how long an orderly end waits for the last checkpoint;
 	// 0 means 3 s.
@@ -145,8 +158,18 @@ func (m *Manager) Run(ctx context.Context) error {
 		return fmt.Errorf("close lost epochs: %w", err)
 	}
 	troubles := 0 // in a row: epochs that did not open or died young
+	var d deaths
+	var ended time.Time // of the last epoch
+	settled := true     // nothing is owed before the next one
 	for sleep(ctx, backoff(troubles)) {
+		if settled = settled || m.freeze(ctx, &d); !settled {
+			troubles++
+			continue
+		}
 		e, err := m.open(ctx)
+		if m.neverReady() && errors.As(err, new(*sandbox.Refusal)) {
+			return err // it will not get better by trying again
+		}
 		if err != nil && ctx.Err() == nil {
 			troubles = max(troubles, 1) + 1 // no first one for free
 			m.cfg.Log.Error("epoch did not open", "retry_in_ms", backoff(troubles).Milliseconds(), "err", err)
@@ -155,7 +178,11 @@ func (m *Manager) Run(ctx context.Context) error {
 			continue
 		}
 		born := time.Now()
+		if !ended.IsZero() {
+			m.cfg.Log.Info("epoch replaced", "number", e.number, "gap_us", born.Sub(ended).Microseconds())
+		}
 		reason := m.watch(ctx, e)
+		ended = time.Now()
 		if err := m.end(e, reason); err != nil {
 			return err
 		}
@@ -165,9 +192,13 @@ func (m *Manager) Run(ctx context.Context) error {
 		if troubles++; time.Since(born) > longLife {
 			troubles = 1
 		}
+		settled = m.supervise(ctx, &d, reason)
 	}
 	return nil
 }
+
+// neverReady reports that no epoch has been ACTIVE yet.
+func (m *Manager) neverReady() bool { return m.current.Load() == nil }
 
 // watch waits for the end of an active epoch and says why it came.
 func (m *Manager) watch(ctx context.Context, e *Epoch) protocol.CloseReason {
@@ -217,12 +248,16 @@ func (m *Manager) open(ctx context.Context) (*Epoch, error) {
 		return nil, errors.Join(fmt.Errorf("start tagger: %w", err), signer.Close())
 	}
 	e := newEpoch(number, signer, tagger)
+	signs, tags := signer.Posture(), tagger.Posture()
 	seq, err := m.cfg.Journal.Append(ctx, time.Now(), &protocol.EpochOpen{
 		Number:        number,
 		ID:            e.id,
 		Instance:      m.cfg.Instance,
 		PublicKey:     signer.PublicKey(),
 		Build:         m.cfg.Build,
+		SignerGrade:   uint8(signs.Grade()),
+		TaggerGrade:   uint8(tags.Grade()),
+		Posture:       PostureDigest(signs, tags),
 		CheckpointKey: signer.CheckpointKey(),
 		Previous:      previous,
 	})
@@ -235,8 +270,16 @@ func (m *Manager) open(ctx context.Context) (*Epoch, error) {
 	}
 	m.current.Store(e)
 	m.once.Do(func() { close(m.ready) })
-	m.cfg.Log.Info("epoch active", "epoch", e.id.String(), "number", number, "seq", seq)
+	m.cfg.Log.Info("epoch active", "epoch", e.id.String(), "number", number, "seq", seq,
+		"signer_grade", signs.Grade().String(), "tagger_grade", tags.Grade().String())
+	m.cfg.Log.Info("posture", "number", number, "digest", PostureDigest(signs, tags).String(), "signer", signs.Text(), "tagger", tags.Text())
 	return e, nil
+}
+
+// PostureDigest is the posture of an epoch in its open leaf: D("TD-V1-posture",
+// text of the signer's posture, text of the tagger's).
+func PostureDigest(signer, tagger sandbox.Posture) protocol.Digest {
+	return protocol.D("TD-V1-posture", []byte(signer.Text()), []byte(tagger.Text()))
 }
 
 // end takes an epoch from ACTIVE to DESTROYED. It does not stop half-way when

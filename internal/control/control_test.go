@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/internal/control"
+	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -21,6 +22,8 @@ type child struct {
 	closed bool
 	trail  *trail
 	name   string
+
+	posture sandbox.Posture
 }
 
 func (c *child) kill()                     { c.once.Do(func() { close(c.done) }) }
@@ -30,7 +33,8 @@ func (c *child) EpochID() protocol.EpochID { return c.id }
 func (c *child) PublicKey() [protocol.MLDSAPublicKeySize]byte {
 	return [protocol.MLDSAPublicKeySize]byte{c.id[0]}
 }
-func (c *child) CheckpointKey() [32]byte { return [32]byte{c.id[0]} }
+func (c *child) Posture() sandbox.Posture { return c.posture }
+func (c *child) CheckpointKey() [32]byte  { return [32]byte{c.id[0]} }
 
 func (c *child) Anchor(context.Context, *protocol.EncodedPayload) (protocol.Anchor, error) {
 	return protocol.Anchor{1}, nil
@@ -82,6 +86,10 @@ type world struct {
 	issued           map[protocol.EpochID][]protocol.Digest
 	failStart        int // so many starts of a signer fail
 	failOpen         int // so many epoch-open leaves are refused
+	failFreeze       int // so many freezes are refused
+	refusal          error
+	deathLimit       int
+	posture          sandbox.Posture
 }
 
 func (w *world) config() control.Config {
@@ -91,7 +99,10 @@ func (w *world) config() control.Config {
 				w.failStart--
 				return nil, errors.New("no signer today")
 			}
-			c := &child{id: protocol.EpochID{byte(len(w.signers) + 1)}, done: make(chan struct{}), trail: &w.trail, name: "signer"}
+			if w.refusal != nil {
+				return nil, w.refusal
+			}
+			c := &child{id: protocol.EpochID{byte(len(w.signers) + 1)}, done: make(chan struct{}), trail: &w.trail, name: "signer", posture: w.posture}
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.signers = append(w.signers, c)
@@ -106,6 +117,18 @@ func (w *world) config() control.Config {
 		Ledger:     w,
 		Log:        slog.New(slog.DiscardHandler),
 		Invalidate: func(protocol.EpochID) { w.add("invalidate") },
+
+		DeathLimit:  w.deathLimit,
+		DeathWindow: 10 * time.Minute,
+		Freeze: func(context.Context) error {
+			if w.failFreeze > 0 {
+				w.failFreeze--
+				w.add("freeze fails")
+				return errors.New("no journal today")
+			}
+			w.add("freeze")
+			return nil
+		},
 	}
 }
 

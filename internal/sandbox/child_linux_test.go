@@ -26,6 +26,8 @@ import (
 //	enter UID     enters the sandbox of a keyholder and writes the posture
 //	work          what a Go program does: threads, collections, timers, random
 //	abort         dies by a panic with a core dump, as far as it may
+//	core DIR FILE locks itself up as a core does, see lockedCore
+//	wait          does nothing for ever
 //	call NAME     does something that is not allowed
 func child(words []string) int {
 	for len(words) > 0 {
@@ -43,6 +45,10 @@ func child(words []string) int {
 				return fault(err)
 			}
 			fmt.Print(posture.Text())
+		case "core":
+			return lockedCore(words[0], words[1])
+		case "wait":
+			select {}
 		case "work":
 			work()
 		case "abort":

@@ -7,7 +7,7 @@ package sandbox
 func Enter(cfg Config) (Posture, error) {
 	probes := cfg.Before
 	for _, id := range []string{Limits, NoNewPrivs, User, Dumpable, ParentDeath, HugePages, Landlock, Seccomp, SelfTest} {
-		probes = append(probes, Measure(id, StateMissing, "not in this build"))
+		probes = append(probes, Measure(id, StateMissing, notInBuild))
 	}
 	return Posture{Profile: cfg.Profile, Probes: probes}, nil
 }

@@ -120,18 +120,23 @@ func (p Posture) memoryGrade() Grade {
 	return GradeC
 }
 
+// notInBuild is the value of every measure of a build that takes none.
+const notInBuild = "not in this build"
+
 // Shortfall is one sentence about why a posture does not meet the least grade
-// and what to do about it; "" if it does. kind names the child.
+// and what to do about it; "" if it does. kind names the child. It names what
+// left the grade as low as it is, not everything that is not ok.
 func (p Posture) Shortfall(kind string, least Grade) string {
 	if p.Grade().Meets(least) {
 		return ""
 	}
 	var missing, fixes []string
 	for _, f := range p.faults() {
-		if f.grade.Meets(least) {
+		probe := p.Probe(f.id)
+		follows := f.id == SelfTest && missing != nil || probe.Value == notInBuild && f.id != NoNewPrivs
+		if f.grade != p.Grade() || follows {
 			continue
 		}
-		probe := p.Probe(f.id)
 		missing = append(missing, fmt.Sprintf("%s is %s (%s)", strings.ReplaceAll(probe.ID, "_", " "), probe.State, probe.Value))
 		fixes = append(fixes, probe.Remedy)
 	}

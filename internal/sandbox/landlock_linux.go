@@ -45,7 +45,7 @@ const erratumSignals = 1 << 1
 const oldest = 4
 
 // restrict enters a Landlock domain on every thread.
-func restrict(adjust func(*landlock.Config), rules ...landlock.Rule) Probe {
+func restrict(rules ...landlock.Rule) Probe {
 	version, err := landlockVersion()
 	if err != nil {
 		return Measure(Landlock, StateMissing, "not there: "+reason(err))
@@ -54,9 +54,6 @@ func restrict(adjust func(*landlock.Config), rules ...landlock.Rule) Probe {
 	if errata, err := llsys.LandlockGetErrata(); cfg.Scoped != 0 && (err != nil || errata&erratumSignals == 0) {
 		cfg.Scoped &^= llsys.ScopeSignal
 		value += ", signals not held back for a fault of the kernel"
-	}
-	if adjust != nil {
-		adjust(&cfg)
 	}
 	switch err := cfg.Restrict(rules...); {
 	case err != nil:

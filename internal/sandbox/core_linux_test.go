@@ -1,0 +1,144 @@
+//go:build linux && !cgo
+
+package sandbox_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/terradourada/td/internal/sandbox"
+)
+
+// lockedCore is the program of a child that does what a core does: it listens,
+// locks itself up, and then tries what it needs and what it must not have. It
+// gives one line for everything that is not as it should be.
+func lockedCore(data, file string) int {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return fault(err)
+	}
+	for _, p := range sandbox.EnterCore(sandbox.CoreConfig{Writable: []string{data, "/does/not/exist"}, Readable: []string{file, "/neither/does/this"}}) {
+		if p.State != sandbox.StateOK {
+			fmt.Println(p.ID, p.State, p.Value)
+		}
+	}
+	must := func(what string, err error) {
+		if err != nil {
+			fmt.Println("needed:", what, err)
+		}
+	}
+	refused := func(what string, err error) {
+		if !errors.Is(err, unix.EACCES) && !errors.Is(err, unix.EPERM) {
+			fmt.Println("not refused:", what, err)
+		}
+	}
+	must("connections", accept(listener))
+	must("files", files(data))
+	must("reading", read(file))
+	must("proc", read("/proc/self/status"))
+	must("children", exec.Command("/proc/self/exe", childArgument, "nothing").Run())
+	must("killing a child", killChild())
+	must("time zone", optional(read("/etc/localtime")))
+
+	refused("reading", read("/etc/passwd"))
+	refused("writing", os.WriteFile(file, nil, 0o600))
+	refused("making", os.WriteFile(filepath.Join(filepath.Dir(data), "new"), nil, 0o600))
+	refused("removing", os.Remove(file))
+	refused("other programs", exec.Command("/bin/sh", "-c", "exit").Run())
+	refused("a program of its own", planted(data))
+	_, err = net.Dial("tcp", listener.Addr().String())
+	refused("dialling", err)
+	var plain net.ListenConfig
+	plain.SetMultipathTCP(false) // which Landlock does not hold back
+	_, err = plain.Listen(context.Background(), "tcp", "127.0.0.1:0")
+	refused("listening", err)
+	refused("signals to others", syscall.Kill(os.Getppid(), 0))
+	fmt.Println("end")
+	return 0
+}
+
+func optional(err error) error {
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+func read(name string) error {
+	f, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	_, err = io.CopyN(io.Discard, f, 1)
+	return errors.Join(err, f.Close())
+}
+
+// accept takes a connection that a child of before makes; here the socket is
+// enough.
+func accept(l net.Listener) error {
+	_, err := l.(*net.TCPListener).SyscallConn()
+	return err
+}
+
+// files does to files what journal and ledger do.
+func files(data string) error {
+	a, b := filepath.Join(data, "a"), filepath.Join(data, "b")
+	return errors.Join(
+		os.MkdirAll(a, 0o700), os.MkdirAll(b, 0o700),
+		os.WriteFile(a+"/x", []byte("1"), 0o600), os.Truncate(a+"/x", 0),
+		os.Rename(a+"/x", b+"/x"), os.Link(b+"/x", a+"/y"), os.Remove(b+"/x"), os.RemoveAll(a),
+	)
+}
+
+func killChild() error {
+	cmd := exec.Command("/proc/self/exe", childArgument, "wait")
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		return err
+	}
+	_ = cmd.Wait()
+	return nil
+}
+
+// planted starts a program that it has written itself.
+func planted(data string) error {
+	name := filepath.Join(data, "tool")
+	if err := os.WriteFile(name, []byte("#!/bin/sh\n"), 0o700); err != nil {
+		return err
+	}
+	return exec.Command(name).Run()
+}
+
+func TestEnterCore(t *testing.T) {
+	t.Parallel()
+	needLandlock(t)
+	for name, attr := range map[string]*syscall.SysProcAttr{"as we are": nil, "as user 1000": as1000(t)} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil { // another user has to get there
+				t.Fatal(err)
+			}
+			data, file := filepath.Join(dir, "data"), filepath.Join(dir, "list.json")
+			if err := errors.Join(os.Mkdir(data, 0o777), os.WriteFile(file, []byte("{}"), 0o666), os.Chmod(dir, 0o777), os.Chmod(data, 0o777)); err != nil {
+				t.Fatal(err)
+			}
+			out, err := run(t, attr, "/", "core", data, file)
+			if err != nil || strings.TrimSpace(out) != "end" {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
+	}
+}
