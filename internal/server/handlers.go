@@ -140,7 +140,7 @@ func (s *Server) pushEvent(e *exchange) error {
 func (e *exchange) pushed(opening []byte, outcome func(context.Context) (gate.Accepted, error)) error {
 	end := time.Now().Add(e.pushWait())
 	accepted, err := e.outcome(outcome)
-	if errors.Is(err, context.DeadlineExceeded) {
+	if errors.Is(err, errNotYet) {
 		e.w.Header().Set("Location", "/v1/receipts/"+e.issued.String())
 		return e.json(http.StatusAccepted, &api.EventQueued{RequestID: *e.issued, Opening: opening})
 	}
@@ -167,17 +167,21 @@ func (e *exchange) pushWait() time.Duration {
 	}
 }
 
-// outcome waits for the end of a push; the error is the context's if the wait
-// ended first.
+// errNotYet: the wait for the outcome of a push ended first. It is no context's
+// error, because an outcome may have one among its causes.
+var errNotYet = errors.New("server: no outcome yet")
+
+// outcome waits for the end of a push; the error is errNotYet if the wait ended
+// first.
 func (e *exchange) outcome(wait func(context.Context) (gate.Accepted, error)) (a gate.Accepted, err error) {
 	d := e.pushWait()
 	if d <= 0 {
-		return a, context.DeadlineExceeded
+		return a, errNotYet
 	}
 	e.waiting(d, func(ctx context.Context) {
 		a, err = wait(ctx)
 		if err != nil && ctx.Err() != nil && protocol.CodeOf(err) == protocol.CodeInternal {
-			err = context.DeadlineExceeded
+			err = errNotYet
 		}
 	})
 	return a, err
