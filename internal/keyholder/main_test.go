@@ -17,6 +17,9 @@ func TestMain(m *testing.M) {
 	if status, ok := keyholder.RunChild(os.Args); ok {
 		os.Exit(status)
 	}
+	if memscanProcess(os.Args) {
+		os.Exit(0)
+	}
 	switch {
 	case len(os.Args) == 3 && os.Args[1] == evilArgument:
 		evil(os.Args[2])

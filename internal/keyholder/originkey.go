@@ -70,19 +70,19 @@ func expandOriginKey(mem *originSecret) *originKey {
 // anchor signs a payload, hashes the signature to the anchor (section 8) and
 // wipes it.
 func (k *originKey) anchor(p *protocol.EncodedPayload, buf *preimage) (a protocol.Anchor, err error) {
+	digest := protocol.PayloadDigest(p)
 	secret.Do(func() {
 		defer clear(buf[:])
-		if err = k.sign(p, buf); err == nil {
+		if err = k.sign(p, digest, buf); err == nil {
 			a = protocol.DeriveAnchor((*[protocol.AnchorPreimageSize]byte)(buf))
 		}
 	})
 	return a, err
 }
 
-// sign fills the preimage of a payload: both digests and a hedged signature
-// that was verified.
-func (k *originKey) sign(p *protocol.EncodedPayload, buf *preimage) error {
-	digest := protocol.PayloadDigest(p)
+// sign fills the preimage of a payload with this digest: both digests and a
+// hedged signature that was verified.
+func (k *originKey) sign(p *protocol.EncodedPayload, digest protocol.Digest, buf *preimage) error {
 	copy(buf[:], k.digest[:])
 	copy(buf[protocol.DigestSize:], digest[:])
 	sigma := buf[2*protocol.DigestSize:]

@@ -3,8 +3,7 @@
 package secret
 
 // Enabled reports that [Do] is the runtime's own; here it is not: it only
-// overwrites the stack. Registers that the kernel saved for a signal, and heap
-// that f allocates, are not erased.
+// overwrites the stack. Registers, and heap that f allocates, are not erased.
 const Enabled = false
 
 // burnFrames frames of burnFrame bytes are more stack than an ML-DSA key
@@ -14,12 +13,15 @@ const (
 	burnFrame  = 16 << 10
 )
 
-// Do runs f and overwrites the stack below it. The stack is made deep enough
-// first: one that grows under f would leave its old copy behind.
+// Do runs f, which no signal interrupts, and overwrites the stack below it. The
+// stack is made deep enough first: one that grows under f would leave its old
+// copy behind.
 func Do(f func()) {
-	grow()
-	defer burn(burnFrames)
-	f()
+	quietly(func() {
+		grow()
+		defer burn(burnFrames)
+		f()
+	})
 }
 
 // grow makes the stack as deep as burn goes, and more, without writing to it.

@@ -1,6 +1,12 @@
 package secret_test
 
 import (
+	"os"
+	"os/signal"
+	"runtime"
+	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 	"unsafe"
 
@@ -19,6 +25,33 @@ func TestDo(t *testing.T) {
 		}
 	}()
 	secret.Do(func() { panic("p") })
+}
+
+// A signal for the thread waits until f is done.
+func TestDoIsQuiet(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("signals are blocked on Linux only")
+	}
+	got := make(chan os.Signal, 1)
+	signal.Notify(got, syscall.SIGUSR1)
+	defer signal.Stop(got)
+	secret.Do(func() {
+		blocked := false
+		status, err := os.ReadFile("/proc/thread-self/status")
+		for line := range strings.Lines(string(status)) {
+			if mask, ok := strings.CutPrefix(line, "SigBlk:\t"); ok {
+				n, err := strconv.ParseUint(strings.TrimSpace(mask), 16, 64)
+				blocked = err == nil && n>>(syscall.SIGURG-1)&1 == 1 && n>>(syscall.SIGSEGV-1)&1 == 0
+			}
+		}
+		if err != nil || !blocked {
+			t.Errorf("the signals of the thread are not blocked: %v\n%s", err, status)
+		}
+	})
+	if err := syscall.Kill(os.Getpid(), syscall.SIGUSR1); err != nil {
+		t.Fatal(err)
+	}
+	<-got // and come through again
 }
 
 // What f leaves on the stack is gone when Do returns.

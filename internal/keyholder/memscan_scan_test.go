@@ -1,0 +1,284 @@
+//go:build memscan && linux
+
+package keyholder_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"unsafe"
+
+	"github.com/cloudflare/circl/sign/mldsa/mldsa65"
+	"golang.org/x/sys/unix"
+)
+
+// patterns are what a scan looks for: pieces of secrets, by class.
+type patterns struct {
+	class   []string
+	bytes   [][]byte
+	byStart map[uint64][]int
+	filter  [1 << 16]bool // of hashes of the first 8 bytes
+}
+
+func newPatterns() *patterns { return &patterns{byStart: map[uint64][]int{}} }
+
+// add enters a secret in pieces of so many bytes, 8 at least.
+func (p *patterns) add(class string, secret []byte, size int) {
+	for b := range slices.Chunk(bytes.Clone(secret), size) {
+		if len(b) < size {
+			return
+		}
+		start := binary.LittleEndian.Uint64(b)
+		p.byStart[start] = append(p.byStart[start], len(p.bytes))
+		p.class, p.bytes = append(p.class, class), append(p.bytes, b)
+		p.filter[fold(start)] = true
+	}
+}
+
+func fold(v uint64) uint64 { return v * 0x9e3779b97f4a7c15 >> 48 }
+
+// find counts the patterns in b, by class, and gives the places of the first.
+func (p *patterns) find(b []byte, hits map[string]int) (places []int) {
+	for i := 0; i+8 <= len(b); i++ {
+		start := binary.LittleEndian.Uint64(b[i:])
+		if !p.filter[fold(start)] {
+			continue
+		}
+		for _, n := range p.byStart[start] {
+			if bytes.HasPrefix(b[i:], p.bytes[n]) {
+				hits[p.class[n]]++
+				if len(places) < 4 {
+					places = append(places, i)
+				}
+			}
+		}
+	}
+	return places
+}
+
+func (p *patterns) classes() []string {
+	return slices.Compact(slices.Sorted(slices.Values(p.class)))
+}
+
+// keyPatterns are those of the keys of a seed.
+func keyPatterns(seed string) *patterns {
+	p := newPatterns()
+	origin, check, tag := derived(seed, "origin"), derived(seed, "checkpoint"), derived(seed, "tag")
+	p.add("ML-DSA seed", origin[:], 16)
+	_, private := mldsa65.NewKeyFromSeed(&origin)
+	packed := private.Bytes()
+	p.add("K", packed[32:64], 16)
+	p.add("packed key", packed[128:], 32) // behind rho, K and tr
+	for _, f := range []string{"s1", "s2", "t0", "s1h", "s2h", "t0h"} {
+		p.add(f, fieldBytes(private, f), 64) // 16 coefficients
+	}
+	p.add("HMAC key", tag[:], 16)
+	for name, x := range map[string]byte{"ipad": 0x36, "opad": 0x5c} {
+		block := bytes.Repeat([]byte{x}, 64)
+		for i := range tag {
+			block[i] ^= tag[i]
+		}
+		p.add(name, block[:32], 16)
+		state := midstate(block)
+		p.add("midstate", state, 16)
+		for i := 0; i < len(state); i += 4 { // as words in memory
+			slices.Reverse(state[i : i+4])
+		}
+		p.add("midstate", state, 16)
+	}
+	p.add("checkpoint seed", check[:], 16)
+	h := sha512.Sum512(check[:])
+	p.add("checkpoint scalar", h[1:31], 15) // apart from the bits that are clamped
+	p.add("checkpoint prefix", h[32:], 16)
+	return p
+}
+
+// fieldBytes reads a field of circl's private key, which exports none.
+func fieldBytes(private *mldsa65.PrivateKey, name string) []byte {
+	f, ok := reflect.TypeFor[mldsa65.PrivateKey]().FieldByName(name)
+	if !ok {
+		panic("circl's key has no field " + name)
+	}
+	return unsafe.Slice((*byte)(unsafe.Add(unsafe.Pointer(private), f.Offset)), f.Type.Size())
+}
+
+// midstate is the SHA-256 state after one block.
+func midstate(block []byte) []byte {
+	h := sha256.New()
+	h.Write(block)
+	b, err := h.(encoding.BinaryMarshaler).MarshalBinary()
+	if err != nil {
+		panic(err)
+	}
+	return b[4:36]
+}
+
+// finding is what a scan of one process found.
+type finding struct {
+	hits    map[string]int // outside of the region, by class
+	region  map[string]int // inside
+	masks   int            // polynomials in the range of a mask, outside
+	refused int            // bytes of the region that could not be read
+	bytes   int            // read
+	where   []string       // hits outside, the first few, with what is around them
+}
+
+func (f finding) total() (n int) {
+	for _, c := range f.hits {
+		n += c
+	}
+	return n
+}
+
+// scan reads every readable page of a process.
+func scan(t testing.TB, pid int, p *patterns) finding {
+	t.Helper()
+	f := finding{hits: map[string]int{}, region: map[string]int{}}
+	mem, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer mem.Close()
+	pagemap, err := os.Open(fmt.Sprintf("/proc/%d/pagemap", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pagemap.Close()
+	for _, m := range mappings(t, pid) {
+		if m.name == "[vsyscall]" || strings.HasPrefix(m.name, "[vvar") || !m.readable {
+			continue
+		}
+		into := f.hits
+		if m.region {
+			into = f.region
+		}
+		for _, run := range present(t, pagemap, m) {
+			b := make([]byte, run.to-run.from)
+			n, err := mem.ReadAt(b, int64(run.from))
+			if err != nil && m.region && errors.Is(err, unix.EIO) {
+				f.refused += len(b) - n
+			} else if err != nil {
+				t.Logf("%d of %d bytes of %s: %v", n, len(b), m.name, err)
+			}
+			f.bytes += n
+			for _, at := range p.find(b[:n], into) {
+				if !m.region {
+					f.where = append(f.where, fmt.Sprintf("%x in %x-%x %s, % x", run.from+uint64(at), m.from, m.to, m.name, b[max(0, at-32):min(n, at+48)]))
+				}
+			}
+			if m.writable && !m.region {
+				f.masks += masks(b[:n])
+			}
+		}
+	}
+	return f
+}
+
+// mapping is one of a process; the region is the one that is wiped on fork or
+// that is secretmem, of which Go itself has none.
+type mapping struct {
+	from, to                   uint64
+	name                       string
+	readable, writable, region bool
+}
+
+func mappings(t testing.TB, pid int) (all []mapping) {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(b)) {
+		if flags, ok := strings.CutPrefix(line, "VmFlags:"); ok {
+			last := &all[len(all)-1]
+			last.region = last.readable && (slices.Contains(strings.Fields(flags), "wf") || strings.HasPrefix(last.name, "/secretmem"))
+			continue
+		}
+		fields := strings.Fields(line)
+		m := mapping{}
+		if n, _ := fmt.Sscanf(line, "%x-%x ", &m.from, &m.to); n == 2 && len(fields) >= 5 {
+			m.readable, m.writable = fields[1][0] == 'r', fields[1][1] == 'w'
+			m.name = strings.Join(fields[5:], " ")
+			all = append(all, m)
+		}
+	}
+	return all
+}
+
+type run struct{ from, to uint64 }
+
+// present are the parts of a mapping that are in memory or in swap.
+func present(t testing.TB, pagemap *os.File, m mapping) (runs []run) {
+	t.Helper()
+	page := uint64(os.Getpagesize())
+	entries := make([]byte, (m.to-m.from)/page*8)
+	if _, err := pagemap.ReadAt(entries, int64(m.from/page*8)); err != nil {
+		t.Fatal(err)
+	}
+	for i := uint64(0); i < uint64(len(entries)/8); i++ {
+		if binary.LittleEndian.Uint64(entries[8*i:])>>62 == 0 && !m.region {
+			continue
+		}
+		at := m.from + i*page
+		if n := len(runs); n > 0 && runs[n-1].to == at {
+			runs[n-1].to += page
+		} else {
+			runs = append(runs, run{at, at + page})
+		}
+	}
+	return runs
+}
+
+// masks counts runs of 256 words or more that are the coefficients of a mask y
+// or of y + c*s1, modulo q: between -2^19 and 2^19, on both sides of zero, and
+// not all as small as what else a signature computes with.
+func masks(b []byte) (n int) {
+	const q, gamma1 = 8380417, 1 << 19
+	length, positive, negative := 0, 0, 0
+	for i := 0; i+4 <= len(b); i += 4 {
+		switch v := binary.LittleEndian.Uint32(b[i:]); {
+		case v <= gamma1:
+			length++
+			if v > gamma1/2 {
+				positive++
+			}
+		case v >= q-gamma1 && v < q:
+			length++
+			if v < q-gamma1/2 {
+				negative++
+			}
+		default:
+			if length >= 256 && positive >= 32 && negative >= 32 {
+				n++
+			}
+			length, positive, negative = 0, 0, 0
+		}
+	}
+	return n
+}
+
+func (f finding) String() string {
+	var parts []string
+	for _, c := range slices.Sorted(maps.Keys(f.hits)) {
+		parts = append(parts, fmt.Sprintf("%s %d", c, f.hits[c]))
+	}
+	return fmt.Sprintf("%d MB read, hits [%s], in the region %d, refused %d bytes, masks %d %s",
+		f.bytes>>20, strings.Join(parts, ", "), sum(f.region), f.refused, f.masks, strings.Join(f.where[:min(len(f.where), 4)], "\n"))
+}
+
+func sum(m map[string]int) (n int) {
+	for _, c := range m {
+		n += c
+	}
+	return n
+}
