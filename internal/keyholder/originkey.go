@@ -60,7 +60,7 @@ func expandOriginKey(mem *originSecret) *originKey {
 		*public = mldsa65.PublicKey{}
 		clear(mem.packed[:])
 		clear(mem.seed[:])
-		wipeVectors()
+		secret.WipeRegisters()
 	})
 	k.public.Unpack(&k.encoded)
 	k.digest = protocol.PublicKeyDigest(k.encoded[:])
@@ -91,7 +91,7 @@ func (k *originKey) sign(p *protocol.EncodedPayload, digest protocol.Digest, buf
 		return err
 	}
 	right := mldsa65.Verify(k.public, p[:], context, sigma)
-	wipeVectors()
+	secret.WipeRegisters()
 	if !right {
 		return errSelfCheck
 	}

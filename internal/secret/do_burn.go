@@ -3,7 +3,7 @@
 package secret
 
 // Enabled reports that [Do] is the runtime's own; here it is not: it only
-// overwrites the stack. Registers, and heap that f allocates, are not erased.
+// overwrites the stack and the registers. Heap that f allocates is not erased.
 const Enabled = false
 
 // burnFrames frames of burnFrame bytes are more stack than an ML-DSA key
@@ -13,13 +13,16 @@ const (
 	burnFrame  = 16 << 10
 )
 
-// Do runs f, which no signal interrupts, and overwrites the stack below it. The
-// stack is made deep enough first: one that grows under f would leave its old
+// Do runs f, which no signal interrupts, and overwrites the registers and the
+// stack below it. The stack is made deep enough first: one that grows under f would leave its old
 // copy behind.
 func Do(f func()) {
 	quietly(func() {
 		grow()
-		defer burn(burnFrames)
+		defer func() {
+			burn(burnFrames)
+			WipeRegisters()
+		}()
 		f()
 	})
 }

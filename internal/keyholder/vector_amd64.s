@@ -1,6 +1,0 @@
-#include "textflag.h"
-
-// func vzeroall()
-TEXT ·vzeroall(SB), NOSPLIT, $0-0
-	VZEROALL
-	RET
