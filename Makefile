@@ -10,7 +10,7 @@ FUZZTIME ?= 20s
 TOOLS := tools/bin
 DATA ?= ../shared/data
 
-.PHONY: build demo test race lint fuzz bench docs check vuln e2e powercut tools clean
+.PHONY: build demo test race lint fuzz bench docs check vuln e2e powercut memscan tools clean
 
 build:
 	go build -trimpath -o bin/td ./cmd/td
@@ -64,6 +64,10 @@ e2e: build
 # Needs root and a loop device; skips plainly elsewhere.
 powercut:
 	TD_POWERCUT=1 go test -count=1 -run PowerCut ./internal/journal
+
+# Needs root; skips plainly elsewhere. Its last line is the result as JSON.
+memscan:
+	./scripts/memscan.sh
 
 check:
 	./scripts/check.sh

