@@ -33,7 +33,7 @@ func (g *Gate) accept(ctx context.Context, a *Answer, verified bool) (Accepted, 
 	proof := protocol.Digest(sha256.Sum256(a.Proof))
 	for {
 		view := s.View()
-		effects, code, state := g.step(ctx, s, g.judge(s, &view, a, proof), proof)
+		effects, code, state := g.step(ctx, s, g.judge(s, &view, a), proof)
 		switch {
 		case has(effects, protocol.EffectRedeem):
 			return g.settle(ctx, s, view.Open, a, verified)
@@ -50,12 +50,12 @@ func (g *Gate) accept(ctx context.Context, a *Answer, verified bool) (Accepted, 
 }
 
 // judge computes the facts of steps 4 to 7, all of them whatever each one says,
-// so that the steps cost the same for a known and an unknown request.
-func (g *Gate) judge(s *session.Session, view *session.View, a *Answer, proof protocol.Digest) protocol.EventAnswer {
+// so that the steps cost the same for a known and an unknown request. SameProof
+// is the session's to fill in: what it is compared with may change until then.
+func (g *Gate) judge(s *session.Session, view *session.View, a *Answer) protocol.EventAnswer {
 	e := protocol.EventAnswer{
 		ClientMatches:      protocol.ClientCommitment(s.Salt, a.Client).Equal(s.Client),
 		TagMatches:         protocol.TagElement(a.Tag).Equal(s.TagHash),
-		SameProof:          proof.Equal(view.Proof),
 		JournalUnavailable: !g.cfg.Holds.Writable(),
 		LagTooFar:          g.cfg.Ledger.Lag() > g.cfg.MaxLag,
 	}

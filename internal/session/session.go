@@ -48,23 +48,27 @@ type Session struct {
 // View is a session's state at one moment.
 type View struct {
 	State protocol.State
-	Proof protocol.Digest // of whoever claimed, zero before
-	Open  *Open           // nil once terminal; not to be written
+	Open  *Open // nil once terminal; not to be written
 }
 
 // View reads the session.
 func (s *Session) View() View {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return View{State: s.state, Proof: s.proof, Open: s.open}
+	return View{State: s.state, Open: s.open}
 }
 
 // Step applies one event. Ended says that this very event ended the session,
-// so that each end is counted once. When an answer claims the session, proof
-// is kept as the digest of its proof.
+// so that each end is counted once. With an answer comes the digest of its
+// proof: it is kept when the answer claims the session, and compared with the
+// one kept, under the same lock, to fill in SameProof.
 func (s *Session) Step(e protocol.Event, proof protocol.Digest) (effects []protocol.Effect, code protocol.Code, state protocol.State, ended bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if a, ok := e.(protocol.EventAnswer); ok {
+		a.SameProof = proof.Equal(s.proof)
+		e = a
+	}
 	before := s.state
 	s.state, effects, code = protocol.Step(before, e)
 	if s.state.Phase == before.Phase {
