@@ -61,7 +61,8 @@ type Record struct {
 // Journal is the truth. Accept is one transaction that asks control again; its
 // refusals carry one of the codes frozen, invalidated, nullifier_used,
 // conflict, or ledger_unavailable when it surely was not written. The lookups
-// give not_found.
+// give not_found; Accepted gives [ErrUnknown] while an acceptance of the request
+// is being written.
 type Journal interface {
 	Accept(ctx context.Context, now time.Time, a *Acceptance) (seq uint64, err error)
 	Accepted(ctx context.Context, id protocol.RequestID) (Record, error)
@@ -249,16 +250,14 @@ func (g *Gate) EpochEnded(id protocol.EpochID) {
 func (g *Gate) step(ctx context.Context, s *session.Session, e protocol.Event, proof protocol.Digest) ([]protocol.Effect, protocol.Code, protocol.State) {
 	open := s.View().Open
 	effects, code, state, ended := s.Step(e, proof)
-	if open == nil {
+	if open == nil || !ended { // a refused answer costs what one for an unknown id costs
 		return effects, code, state
 	}
 	epoch, live := g.cfg.Epochs.Find(open.Epoch)
 	if !live {
 		return effects, code, state
 	}
-	if ended {
-		epoch.Ended(state.Phase)
-	}
+	epoch.Ended(state.Phase)
 	for _, effect := range effects {
 		switch effect {
 		case protocol.EffectCancel:

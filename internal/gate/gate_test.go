@@ -273,6 +273,20 @@ func TestUnknownCommitIsRead(t *testing.T) {
 	o.check()
 }
 
+// TestReceiptOfUndecided: while the commit of a request is in work, its receipt
+// is waited for like that of any pending request.
+func TestReceiptOfUndecided(t *testing.T) {
+	o := newOrgans(t)
+	c := o.mustOpen()
+	s, _ := o.sessions.Get(c.RequestID)
+	o.faults["lookup"] = &fault{
+		err:  errors.Join(gate.ErrUnknown, protocol.CodeLedgerUnavailable),
+		hook: func() { s.Step(protocol.EventExpire{}, protocol.Digest{}) },
+	}
+	_, err := o.gate.Receipt(t.Context(), c.RequestID)
+	wantCode(t, "receipt", err, protocol.CodeExpired)
+}
+
 func TestOpenRefused(t *testing.T) {
 	o := newOrgans(t)
 	st, _ := statement(t)
@@ -351,6 +365,13 @@ func TestPush(t *testing.T) {
 		"timeout":            {func(o *organs) { o.proveErr = protocol.Fail(protocol.CodeProverTimeout, "slow") }, protocol.CodeProverTimeout, 0},
 		"no prover":          {func(o *organs) { o.proveErr = protocol.Fail(protocol.CodeOverloaded, "busy") }, protocol.CodeOverloaded, 0},
 		"unheard-of error":   {func(o *organs) { o.proveErr = errPlanted }, protocol.CodeInvalidated, 0},
+		"unknown commit": {func(o *organs) {
+			o.faults["commit"] = &fault{err: errors.Join(gate.ErrUnknown, errPlanted), done: true}
+			o.faults["lookup"] = &fault{err: errPlanted}
+		}, protocol.CodeNone, 0},
+		"unknown commit that was none": {func(o *organs) {
+			o.faults["commit"] = &fault{err: errors.Join(gate.ErrUnknown, errPlanted)}
+		}, protocol.CodeInvalidated, 0},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

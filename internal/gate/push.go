@@ -105,7 +105,15 @@ func (g *Gate) prove(is *issued, job *Job, client string) (Accepted, error) {
 		_, code, _ := g.step(ctx, is.session, protocol.EventProverFailed{Code: protocol.CodeOf(err)}, protocol.Digest{})
 		return Accepted{}, protocol.Wrap(code, protocol.DetailOf(err), err)
 	}
-	return g.accept(ctx, &Answer{RequestID: is.session.ID, Tag: job.Tag, Proof: proof, Client: client}, true)
+	answer := &Answer{RequestID: is.session.ID, Tag: job.Tag, Proof: proof, Client: client}
+	acc, err := g.accept(ctx, answer, true)
+	if is.session.View().State.Phase == protocol.PhaseClaimed {
+		// Nobody knows yet whether the commit took place. An error now would
+		// have the client push again, and lose the opening of what may be
+		// accepted.
+		return g.accept(g.ctx, answer, true)
+	}
+	return acc, err
 }
 
 // goodProof asks for a proof until one verifies; a bad answer counts against

@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
@@ -16,8 +17,8 @@ var errNoReceipt = protocol.Fail(protocol.CodeNotFound, "no accepted request has
 // otherwise. It asks neither control nor an epoch.
 func (g *Gate) Receipt(ctx context.Context, id protocol.RequestID) (*receipt.Receipt, error) {
 	row, err := g.cfg.Journal.Accepted(ctx, id)
-	if errors.Is(err, protocol.CodeNotFound) {
-		if err := g.waitEnded(ctx, id, protocol.MaxTTL*1e6); err != nil {
+	if errors.Is(err, protocol.CodeNotFound) || errors.Is(err, ErrUnknown) {
+		if err := g.waitEnded(ctx, id, protocol.MaxTTL*time.Millisecond); err != nil {
 			return nil, err
 		}
 		row, err = g.cfg.Journal.Accepted(ctx, id)
