@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"time"
 
@@ -30,15 +31,20 @@ func (j gateJournal) Accept(ctx context.Context, now time.Time, a *gate.Acceptan
 		HasNullifier: a.HasNullifier,
 		ProofDigest:  a.ProofDigest,
 	})
+	return entry.Seq, gateError(err)
+}
+
+// gateError is an error of the journal as the gate knows it.
+func gateError(err error) error {
 	if errors.Is(err, journal.ErrUnknown) {
-		return 0, errors.Join(gate.ErrUnknown, err)
+		return errors.Join(gate.ErrUnknown, err)
 	}
-	return entry.Seq, err
+	return err
 }
 
 func (j gateJournal) Accepted(ctx context.Context, id protocol.RequestID) (gate.Record, error) {
 	found, ok, err := j.Journal.Accepted(ctx, id)
-	return record(found.Entry, ok, err)
+	return record(found.Entry, ok, gateError(err))
 }
 
 func (j gateJournal) ClaimLeaf(ctx context.Context, vk protocol.Digest) (gate.Record, error) {
@@ -100,6 +106,15 @@ func apiHolds(s *journal.State) []api.Hold {
 
 // gateLedger is the ledger as the gate sees it.
 type gateLedger struct{ *ledger.Ledger }
+
+// Lag counts a projection that has stopped as behind without end, so that
+// nothing is accepted any more, whether the freeze is committed or not.
+func (l gateLedger) Lag() uint64 {
+	if l.Admit() != nil {
+		return math.MaxUint64
+	}
+	return l.Ledger.Lag()
+}
 
 func (l gateLedger) Await(ctx context.Context, seq uint64) (gate.Published, error) {
 	cp, err := l.Ledger.Await(ctx, seq)
