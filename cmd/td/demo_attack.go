@@ -247,7 +247,7 @@ func (d *demo) sendParallel(ctx context.Context, l *live, n int) (same, away int
 			case protocol.CodeNone:
 				same++
 				indexes[acc.Index] = true
-			case protocol.CodeConflict, protocol.CodeAlreadyConsumed:
+			case protocol.CodeConflict: // never already_consumed: it is the same proof
 				away++
 			default:
 			}

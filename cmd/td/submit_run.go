@@ -301,8 +301,7 @@ func (r *submitRun) proveOne(ctx context.Context, j *job) error {
 	return r.answer(ctx, j, ch.Tag, proof)
 }
 
-// prove waits for a free processor. A proof that cannot be ready in time is not
-// begun.
+// prove waits for a free processor.
 func (r *submitRun) prove(ctx context.Context, draft *client.Draft, ch *api.Challenge) ([]byte, error) {
 	select {
 	case r.hands <- struct{}{}:
