@@ -14,13 +14,13 @@ import (
 // ports that it does not listen on yet (but Landlock lets multipath TCP pass,
 // which is what Go listens with). Sockets that are open stay open. There is no
 // filter: the core serves HTTP and a database. It has to come before the first
-// child, since a confined process cannot signal one that is not.
+// child, which inherits all of that.
 func EnterCore(cfg CoreConfig) []Probe {
 	var probes []Probe
 	note(&probes, Limits, limit(unix.RLIMIT_CORE), "core 0")
 	note(&probes, NoNewPrivs, noNewPrivs(), "on every thread")
 	note(&probes, Dumpable, notDumpable(), "0")
-	return append(probes, restrict(
+	return append(probes, restrict(false, // it kills its children
 		allow(llsys.AccessFSReadFile|llsys.AccessFSExecute, "/proc/self/exe"),
 		allow(llsys.AccessFSReadFile|llsys.AccessFSWriteFile, "/dev/null"),
 		allow(llsys.AccessFSReadFile|llsys.AccessFSReadDir, "/proc", "/sys/fs/cgroup", "/usr/share/zoneinfo"),

@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -63,7 +64,6 @@ func lockedCore(data, file string) int {
 	plain.SetMultipathTCP(false) // which Landlock does not hold back
 	_, err = plain.Listen(context.Background(), "tcp", "127.0.0.1:0")
 	refused("listening", err)
-	refused("signals to others", syscall.Kill(os.Getppid(), 0))
 	fmt.Println("end")
 	return 0
 }
@@ -101,16 +101,31 @@ func files(data string) error {
 	)
 }
 
+// killChild starts a child that locks itself up on one thread and kills it from
+// another.
 func killChild() error {
-	cmd := exec.Command("/proc/self/exe", childArgument, "wait")
-	if err := cmd.Start(); err != nil {
+	cmd := exec.Command("/proc/self/exe", childArgument, "enter", "0", "wait")
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = onThread(cmd.Start)
+	}
+	if err != nil {
 		return err
 	}
-	if err := cmd.Process.Kill(); err != nil {
-		return err
-	}
+	_, err = out.Read(make([]byte, 1)) // its posture: it is locked up
+	err = errors.Join(err, onThread(cmd.Process.Kill))
 	_ = cmd.Wait()
-	return nil
+	return err
+}
+
+// onThread runs f on a thread of its own, which ends with it.
+func onThread(f func() error) error {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		done <- f()
+	}()
+	return <-done
 }
 
 // planted starts a program that it has written itself.

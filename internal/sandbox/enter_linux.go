@@ -35,7 +35,7 @@ func Enter(cfg Config) (Posture, error) {
 		return Posture{}, errors.New("sandbox: the parent is gone")
 	}
 	note(&probes, HugePages, unix.Prctl(unix.PR_SET_THP_DISABLE, 1, 0, 0, 0), "off")
-	probes = append(probes, restrict()) // nothing that it can hold back is allowed
+	probes = append(probes, restrict(true)) // nothing that it can hold back is allowed
 	if cfg.Profile == Keyholder {
 		_ = syscall.Setrlimit(unix.RLIMIT_NOFILE, &syscall.Rlimit{Cur: maxDescriptors, Max: maxDescriptors}) // nothing opens one anyway
 	}
