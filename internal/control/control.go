@@ -53,7 +53,6 @@ type Tagger interface {
 	Issue(ctx context.Context, draft *protocol.EncodedPayload) (protocol.EncodedPayload, protocol.Tag, error)
 	Redeem(ctx context.Context, p *protocol.EncodedPayload, tag protocol.Tag) (protocol.Redemption, error)
 	Cancel(ctx context.Context, id protocol.RequestID) error
-	CancelAll(ctx context.Context) error
 	Posture() sandbox.Posture
 	Done() <-chan struct{}
 	Close() error
@@ -151,12 +150,10 @@ func (m *Manager) Find(id protocol.EpochID) (*Epoch, bool) {
 	return e, true
 }
 
-// Run closes what an earlier process left open, then keeps one epoch ACTIVE
-// until ctx ends; the last one is closed in order before Run returns.
+// Run keeps one epoch ACTIVE until ctx ends; the last one is closed in order
+// before Run returns. What was left open, by an earlier process or by a commit
+// that nobody knew of, is closed as lost before an epoch opens.
 func (m *Manager) Run(ctx context.Context) error {
-	if err := m.closeLost(ctx); err != nil {
-		return fmt.Errorf("close lost epochs: %w", err)
-	}
 	troubles := 0 // in a row: epochs that did not open or died young
 	var d deaths
 	var ended time.Time // of the last epoch
@@ -214,8 +211,8 @@ func (m *Manager) watch(ctx context.Context, e *Epoch) protocol.CloseReason {
 	}
 }
 
-// closeLost writes the close leaf of every epoch whose process ended without
-// one (section 12).
+// closeLost writes the close leaf of every epoch that ended without one
+// (section 12). No epoch of this process may be open.
 func (m *Manager) closeLost(ctx context.Context) error {
 	open, err := m.cfg.Journal.OpenEpochs(ctx)
 	if err != nil {
@@ -226,7 +223,7 @@ func (m *Manager) closeLost(ctx context.Context) error {
 		if _, err := m.cfg.Journal.Append(ctx, time.Now(), lost); err != nil {
 			return err
 		}
-		m.cfg.Log.Warn("epoch of an earlier process closed as lost", "epoch", open[i].ID.String(), "number", open[i].Number)
+		m.cfg.Log.Warn("epoch closed as lost", "epoch", open[i].ID.String(), "number", open[i].Number)
 	}
 	return nil
 }
@@ -234,6 +231,9 @@ func (m *Manager) closeLost(ctx context.Context) error {
 // open starts both children and commits the epoch-open leaf; on any failure
 // both children are gone again.
 func (m *Manager) open(ctx context.Context) (*Epoch, error) {
+	if err := m.closeLost(ctx); err != nil {
+		return nil, fmt.Errorf("close lost epochs: %w", err)
+	}
 	last, previous, err := m.cfg.Journal.LastEpoch(ctx)
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -55,7 +56,6 @@ func (c *child) Redeem(context.Context, *protocol.EncodedPayload, protocol.Tag) 
 func (c *child) Wipe(context.Context) error { c.trail.add("wipe"); return nil }
 
 func (c *child) Cancel(context.Context, protocol.RequestID) error { return nil }
-func (c *child) CancelAll(context.Context) error                  { return nil }
 
 // trail records what happened, in order.
 type trail struct {
@@ -80,16 +80,18 @@ func (t *trail) take() []string {
 // world is everything a manager touches; a test makes parts of it fail.
 type world struct {
 	trail
-	signers, taggers []*child
-	leaves           []protocol.LeafBody
-	open             []protocol.EpochOpen
-	issued           map[protocol.EpochID][]protocol.Digest
-	failStart        int // so many starts of a signer fail
-	failOpen         int // so many epoch-open leaves are refused
-	failFreeze       int // so many freezes are refused
-	refusal          error
-	deathLimit       int
-	posture          sandbox.Posture
+	signers, taggers  []*child
+	leaves            []protocol.LeafBody
+	open              []protocol.EpochOpen
+	issued            map[protocol.EpochID][]protocol.Digest
+	failStart         int    // so many starts of a signer fail
+	failOpen          int    // so many epoch-open leaves are refused
+	writtenAllTheSame bool   // by then they are in the journal
+	last              uint64 // number of the newest lost epoch
+	failFreeze        int    // so many freezes are refused
+	refusal           error
+	deathLimit        int
+	posture           sandbox.Posture
 }
 
 func (w *world) config() control.Config {
@@ -135,9 +137,17 @@ func (w *world) config() control.Config {
 func (w *world) Append(_ context.Context, _ time.Time, body protocol.LeafBody) (uint64, error) {
 	if body.LeafType() == protocol.LeafEpochOpen && w.failOpen > 0 {
 		w.failOpen--
+		if w.writtenAllTheSame {
+			w.leaves = append(w.leaves, body)
+			w.open = append(w.open, *body.(*protocol.EpochOpen))
+		}
 		return 0, errors.New("no journal today")
 	}
 	w.add(body.LeafType().String())
+	if c, ok := body.(*protocol.EpochClose); ok {
+		w.open = slices.DeleteFunc(w.open, func(o protocol.EpochOpen) bool { return o.ID == c.ID })
+		w.last = c.Number
+	}
 	w.leaves = append(w.leaves, body)
 	return uint64(len(w.leaves) - 1), nil
 }
@@ -150,7 +160,7 @@ func (w *world) LastEpoch(context.Context) (uint64, protocol.EpochID, error) {
 			return e.Number, e.ID, nil
 		}
 	}
-	return uint64(len(w.open)), protocol.EpochID{}, nil
+	return w.last, protocol.EpochID{}, nil
 }
 
 func (w *world) SaveIssued(_ context.Context, id protocol.EpochID, d []protocol.Digest) error {
@@ -224,8 +234,8 @@ func TestOrderlyLife(t *testing.T) {
 		if err != nil || e.Number() != 1 || e.ID() != w.signers[0].id {
 			t.Fatalf("active epoch: got %+v, %v", e, err)
 		}
+		e.Issued(1<<60, protocol.Digest{3}) // the numbers between never got their anchor
 		e.Issued(1, protocol.Digest{1})
-		e.Issued(3, protocol.Digest{3}) // 2 never got its anchor
 		e.Ended(protocol.PhaseAccepted)
 		stop()
 		sameSteps(t, "end", w.take(), "wipe", "invalidate", "epoch-close", "close tagger", "checkpoint", "no signer", "close signer")
@@ -315,6 +325,39 @@ func TestStartFails(t *testing.T) {
 		}
 		if len(w.signers) != 2 || !w.signers[0].closed || !w.taggers[0].closed {
 			t.Error("the children of an epoch that did not open were left behind")
+		}
+		stop()
+	})
+}
+
+// TestUnknownOpen: an epoch whose open leaf was committed without anybody
+// hearing of it is closed before another one opens.
+func TestUnknownOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{failOpen: 1, writtenAllTheSame: true}
+		m, stop := start(t, w)
+		if c, ok := w.leaves[1].(*protocol.EpochClose); !ok || c.Reason != protocol.CloseLost || c.Number != 1 {
+			t.Errorf("second leaf: got %+v, want the close leaf of epoch 1", w.leaves[1])
+		}
+		if e, _ := m.Active(); e.Number() != 2 || len(w.open) != 0 {
+			t.Errorf("got epoch number %d and %d left open, want 2 and none", e.Number(), len(w.open))
+		}
+		stop()
+	})
+}
+
+// TestSuspected: an epoch under suspicion serves nothing more, even before the
+// manager has ended it.
+func TestSuspected(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m, stop := start(t, &world{})
+		e, _ := m.Active()
+		e.Destroy()
+		if _, live := m.Find(e.ID()); live {
+			t.Error("the epoch is still found")
+		}
+		if now, err := m.Active(); err == nil && now == e {
+			t.Error("the epoch is still active")
 		}
 		stop()
 	})

@@ -1,8 +1,10 @@
 package control
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/terradourada/td/protocol"
@@ -26,9 +28,15 @@ type Epoch struct {
 
 	mu       sync.Mutex // guards what follows; held for memory operations only
 	state    protocol.EpochState
-	issued   []protocol.Digest
+	issued   []issued
 	counts   Counts
 	finished bool
+}
+
+// issued is one request that was handed out; seq is the tagger's word.
+type issued struct {
+	seq    uint64
+	digest protocol.Digest
 }
 
 // step puts an event to the lifecycle.
@@ -43,7 +51,14 @@ func (e *Epoch) step(event protocol.EpochEvent) ([]protocol.EpochEffect, error) 
 	return effects, nil
 }
 
+// phase is where the epoch stands. One under suspicion is over, whether the
+// manager has got to it or not.
 func (e *Epoch) phase() protocol.EpochPhase {
+	select {
+	case <-e.suspect:
+		return protocol.EpochDestroyed
+	default:
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.state.Phase
@@ -97,10 +112,7 @@ func (e *Epoch) Issued(seq uint64, d protocol.Digest) bool {
 	if e.finished {
 		return false
 	}
-	for uint64(len(e.issued)) < seq {
-		e.issued = append(e.issued, protocol.Digest{})
-	}
-	e.issued[seq-1] = d
+	e.issued = append(e.issued, issued{seq, d})
 	e.counts.Issued++
 	return true
 }
@@ -121,18 +133,17 @@ func (e *Epoch) Ended(how protocol.Phase) {
 	}
 }
 
-// finish gives the figures of the close leaf; nothing is issued after it.
-// Numbers the tagger gave out to requests that never got an anchor are left
-// out.
+// finish gives the figures of the close leaf and the digests in seq order;
+// nothing is issued after it. Numbers the tagger gave out to requests that never
+// got an anchor are left out.
 func (e *Epoch) finish() (Counts, []protocol.Digest) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.finished = true
-	kept := e.issued[:0]
-	for _, d := range e.issued {
-		if d != (protocol.Digest{}) {
-			kept = append(kept, d)
-		}
+	slices.SortFunc(e.issued, func(a, b issued) int { return cmp.Compare(a.seq, b.seq) })
+	digests := make([]protocol.Digest, len(e.issued))
+	for i := range e.issued {
+		digests[i] = e.issued[i].digest
 	}
-	return e.counts, kept
+	return e.counts, digests
 }
