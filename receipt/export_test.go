@@ -3,5 +3,12 @@ package receipt
 // SetMaxRecorded lowers the bound of a trust store.
 func (t *TrustStore) SetMaxRecorded(n int) { t.maxRecorded = n }
 
+// Cached is how many logs the store has in memory.
+func (t *TrustStore) Cached() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.logs)
+}
+
 // Path is the file of a log.
 func (t *TrustStore) Path(origin string) string { return t.path(origin) }

@@ -2,6 +2,7 @@ package receipt
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/terradourada/td/claim"
@@ -16,7 +17,8 @@ func (v *verification) identify() (string, error) {
 		trust = v.o.Trust.Check(v.ctx, v.checkpoint, v.o.Log)
 	}
 	if split := (*SplitViewError)(nil); errors.As(trust, &split) {
-		return "", split
+		// Without the file's path: a report may go to another machine.
+		return "", fmt.Errorf("possible split view: log %s contradicts the checkpoint of size %d recorded on this machine; keep the trust store and this receipt as evidence", split.Origin, split.Size)
 	}
 	reason := trust
 	if v.o.Policy != nil {

@@ -169,13 +169,14 @@ func (t *TrustStore) path(origin string) string {
 	return filepath.Join(t.dir, hex.EncodeToString(sum[:16])+trustSuffix)
 }
 
-// load brings the cached state of a log up to date with its file.
+// load brings the cached state of a log up to date with its file. Of a log that
+// has none, nothing is kept: anybody can make up any number of those.
 func (t *TrustStore) load(origin string) (*knownLog, error) {
 	k := t.logs[origin]
 	f, err := os.Open(t.path(origin))
 	if errors.Is(err, fs.ErrNotExist) {
-		t.logs[origin] = &knownLog{roots: map[uint64]tlog.Hash{}}
-		return t.logs[origin], nil
+		delete(t.logs, origin)
+		return &knownLog{roots: map[uint64]tlog.Hash{}}, nil
 	}
 	if err != nil {
 		return nil, err

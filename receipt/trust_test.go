@@ -121,6 +121,19 @@ func TestTrust(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	t.Run("unknown logs leave no trace", func(t *testing.T) {
+		before := trust.Cached()
+		for i := range 100 {
+			other := newPlainLog(t, 1)
+			other.origin = fmt.Sprintf("made/up/%d", i)
+			if err := check(trust, other.at(1), nil); !errors.Is(err, receipt.ErrUnknownLog) {
+				t.Fatalf("got %v, want ErrUnknownLog", err)
+			}
+		}
+		if now := trust.Cached(); now != before {
+			t.Errorf("%d logs are in memory, %d before", now, before)
+		}
+	})
 	t.Run("private files", func(t *testing.T) {
 		info, err := os.Stat(trust.Path(testOrigin))
 		if err != nil || info.Mode().Perm() != 0o600 {
