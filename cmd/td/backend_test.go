@@ -64,10 +64,16 @@ func tryBackend(t *testing.T, data string, args ...string) (_ *backend, err erro
 // launch starts a server and waits for nothing.
 func launch(t *testing.T, data string, args ...string) *backend {
 	t.Helper()
+	return launchWith(t, nil, data, args...)
+}
+
+// launchWith adds to its environment.
+func launchWith(t *testing.T, env []string, data string, args ...string) *backend {
+	t.Helper()
 	args = append([]string{"serve", "--listen", "127.0.0.1:0", "--data", data, "--prover-workers", "1", "--log-level", "debug"}, args...)
 	b := &backend{t: t, data: data, ready: make(chan string, 1), done: make(chan struct{})}
 	b.cmd = exec.Command("/proc/self/exe", args...)
-	b.cmd.Env = append(os.Environ(), asProgram+"=1")
+	b.cmd.Env = slices.Concat(os.Environ(), env, []string{asProgram + "=1"})
 	b.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	pipe, err := b.cmd.StderrPipe()
 	if err != nil {

@@ -22,6 +22,7 @@ import (
 	"github.com/terradourada/td/internal/keyholder"
 	"github.com/terradourada/td/internal/ledger"
 	"github.com/terradourada/td/internal/prover"
+	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/internal/session"
 	"github.com/terradourada/td/protocol"
 )
@@ -133,7 +134,11 @@ func (c *core) registerClaims(ctx context.Context) error {
 
 // openMachine wires gate, epochs and prover, and starts them.
 func (c *core) openMachine(build protocol.Digest) error {
-	keys := keyholder.Config{Log: c.log, Capacity: uint32(c.cfg.MaxSessions) * 2}
+	least, err := sandbox.ParseGrade(c.cfg.MinGrade)
+	if err != nil {
+		return err
+	}
+	keys := keyholder.Config{Log: c.log, Capacity: uint32(c.cfg.MaxSessions) * 2, MinGrade: least, UID: uint32(c.cfg.ChildUID)}
 	c.control = control.New(control.Config{
 		StartSigner: func(ctx context.Context, number uint64) (control.Signer, error) {
 			return keyholder.StartSigner(ctx, keys, keyholder.SignerStart{Origin: c.journal.Origin(), Number: number, Instance: c.instance})
@@ -147,6 +152,10 @@ func (c *core) openMachine(build protocol.Digest) error {
 		Build:      build,
 		Log:        c.log,
 		Invalidate: func(id protocol.EpochID) { c.gate.EpochEnded(id) },
+
+		DeathLimit:  c.cfg.DeathLimit,
+		DeathWindow: c.cfg.DeathWindow,
+		Freeze:      func(ctx context.Context) error { return c.freeze(ctx, reasonDeaths) },
 	})
 	g := gate.Config{
 		Epochs:        gateEpochs{c.control},
@@ -163,7 +172,7 @@ func (c *core) openMachine(build protocol.Digest) error {
 		VerifyWorkers: c.cfg.VerifyWorkers,
 	}
 	if c.cfg.Prover == config.ProverLocal {
-		c.pool = prover.NewPool(prover.PoolConfig{Workers: c.cfg.ProverWorkers, Queue: c.cfg.ProverQueue, Log: c.log})
+		c.pool = prover.NewPool(prover.PoolConfig{Workers: c.cfg.ProverWorkers, Queue: c.cfg.ProverQueue, Log: c.log, UID: proverUID(c.cfg)})
 		g.Prover = gateProver{c.pool}
 		g.MaxPush = c.cfg.ProverQueue
 	}
@@ -185,6 +194,9 @@ func (c *core) awaitEpoch(ctx context.Context) error {
 	case <-c.control.Ready():
 		return nil
 	case o := <-died:
+		if refusal := new(sandbox.Refusal); errors.As(o.err, &refusal) {
+			return fail(exitConfig, refusal.Error(), "td doctor shows what this machine offers; --min-grade asks for less")
+		}
 		return fmt.Errorf("%s ended at start: %w", o.name, o.err)
 	case <-ctx.Done():
 		return ctx.Err()
@@ -202,22 +214,26 @@ func (c *core) freezeOnDivergence(ctx context.Context) error {
 	case <-c.ledger.Diverged():
 	}
 	c.log.Error("journal and log disagree; acceptance is frozen")
-	c.freeze(ctx)
+	if err := c.freeze(ctx, reasonDivergence); err != nil {
+		c.log.Error("freeze not committed", "err", err)
+	}
 	<-ctx.Done()
 	return nil
 }
 
-func (c *core) freeze(ctx context.Context) {
+// freeze halts acceptance, even while the server stops.
+func (c *core) freeze(ctx context.Context, reason uint16) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	_, err := c.journal.Control(ctx, time.Now(), protocol.Control{Action: protocol.ActionFreezeAccept, Reason: reasonDivergence})
-	if err != nil {
-		c.log.Error("freeze not committed", "err", err)
-	}
+	_, err := c.journal.Control(ctx, time.Now(), protocol.Control{Action: protocol.ActionFreezeAccept, Reason: reason})
+	return err
 }
 
-// reasonDivergence is the reason code of a freeze by the core itself.
-const reasonDivergence = 1
+// Reason codes of a freeze by the core itself.
+const (
+	reasonDivergence = 1 // journal and log disagree
+	reasonDeaths     = 2 // signer or tagger died too often
+)
 
 // start runs one organ beside the others.
 func (c *core) start(name string, run func(context.Context) error) {

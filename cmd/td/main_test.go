@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"os"
+	"strings"
 	"testing"
 
 	td "github.com/terradourada/td/cmd/td"
@@ -12,6 +13,10 @@ import (
 // asProgram is the environment variable that makes the test binary td itself.
 const asProgram = "RUN_AS_TERRA_DOURADA"
 
+// deniedCalls names the system calls that a filter refuses to td and all its
+// children, separated by commas.
+const deniedCalls = "RUN_WITHOUT_SYSTEM_CALLS"
+
 // TestMain is main of the program under test: the keyholders, the prover and
 // td are this very binary, started again.
 func TestMain(m *testing.M) {
@@ -20,6 +25,13 @@ func TestMain(m *testing.M) {
 	}
 	if status, ok := prover.RunChild(os.Args); ok {
 		os.Exit(status)
+	}
+	for _, v := range developmentEnv() {
+		name, value, _ := strings.Cut(v, "=")
+		_ = os.Setenv(name, value)
+	}
+	if denied := os.Getenv(deniedCalls); denied != "" {
+		os.Exit(runDenied(denied))
 	}
 	if os.Getenv(asProgram) != "" {
 		os.Exit(td.Run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))

@@ -51,6 +51,10 @@ func setupScript(t *testing.T) func(*testscript.Env) error {
 		env.Setenv(asProgram, "1")
 		env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, ".state"))
 		env.Setenv("TD_PROVER_WORKERS", "1")
+		for _, v := range developmentEnv() {
+			name, value, _ := strings.Cut(v, "=")
+			env.Setenv(name, value)
+		}
 		env.Values["server"] = &scriptServer{}
 		return nil
 	}

@@ -105,6 +105,7 @@ func (a *app) serve(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return fmt.Errorf("self-test: %w", err)
 	}
+	lockCore(cfg, log)
 	c, err := openCore(ctx, cfg, log, claims)
 	if err != nil {
 		return err

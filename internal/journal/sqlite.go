@@ -95,8 +95,10 @@ func createFile(path string) error {
 	return errors.Join(dir.Sync(), dir.Close())
 }
 
+// dsn opens a file with the settings of every connection. Temporary tables stay
+// in memory: what is in the journal is written to no other directory.
 func dsn(path string, pragmas ...string) string {
-	q := url.Values{"_pragma": append([]string{"busy_timeout(5000)", "foreign_keys(1)"}, pragmas...)}
+	q := url.Values{"_pragma": append([]string{"busy_timeout(5000)", "foreign_keys(1)", "temp_store(memory)"}, pragmas...)}
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String()
 }
 
