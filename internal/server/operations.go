@@ -54,7 +54,10 @@ var (
 	inBody  = []protocol.Code{protocol.CodeTooLarge, protocol.CodeUnsupportedMedia}
 	toIssue = []protocol.Code{
 		protocol.CodeUnknownClaim, protocol.CodeFrozen, protocol.CodeDraining,
-		protocol.CodeLedgerUnavailable, protocol.CodeConflict, protocol.CodeNullifierUsed,
+		protocol.CodeLedgerUnavailable, protocol.CodeConflict, protocol.CodeNullifierUsed, protocol.CodeInvalidated,
+	}
+	toProve = []protocol.Code{
+		protocol.CodeProverTimeout, protocol.CodeProverBadResponse, protocol.CodeProverTagMismatch,
 	}
 	toAccept = []protocol.Code{
 		protocol.CodeFrozen, protocol.CodeLedgerUnavailable, protocol.CodeConflict,
@@ -130,9 +133,8 @@ func (s *Server) pushOperations() []operation {
 			{http.StatusCreated, "Accepted: the proof is in the journal.", api.MediaJSON, api.EventAccepted{}},
 			{http.StatusAccepted, "Still being proved; ask for the receipt at Location.", api.MediaJSON, api.EventQueued{}},
 		},
-		codes: slices.Concat(toIssue, toAccept, []protocol.Code{
+		codes: slices.Concat(toIssue, toProve, toAccept, []protocol.Code{
 			protocol.CodeEventNotCanonicalisable, protocol.CodeEventNotEncodable, protocol.CodeStatementFalse,
-			protocol.CodeProverTimeout, protocol.CodeProverBadResponse, protocol.CodeProverTagMismatch,
 		}),
 		handler: s.pushEvent,
 	}}
@@ -145,7 +147,10 @@ func (s *Server) receiptOperations() []operation {
 		text:    "Everything that is needed to check an acceptance offline.",
 		params:  []param{idParam, prefer},
 		answers: []answer{{http.StatusOK, "The receipt.", api.MediaReceipt, receiptDoc}},
-		codes:   []protocol.Code{protocol.CodeNotFound, protocol.CodeLedgerUnavailable, protocol.CodeExpired, protocol.CodeInvalidated, protocol.CodeProofRejected},
+		codes: append([]protocol.Code{
+			protocol.CodeNotFound, protocol.CodeLedgerUnavailable, protocol.CodeExpired, protocol.CodeInvalidated,
+			protocol.CodeProofRejected, protocol.CodeConflict, protocol.CodeNullifierUsed,
+		}, toProve...), // how a request can have ended without one
 		handler: s.getReceipt,
 	}, {
 		id: "verifyReceipt", method: http.MethodPost, path: "/v1/verify",
