@@ -86,6 +86,7 @@ Start with "td demo". For your own events: "td serve" in one terminal,
 		proverCommand(a),
 		demoCommand(a),
 		configCommand(a),
+		doctorCommand(a),
 		versionCommand(a),
 	)
 	return root

@@ -1,0 +1,258 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"github.com/terradourada/td/internal/config"
+	"github.com/terradourada/td/internal/journal"
+	"github.com/terradourada/td/internal/ledger"
+	"github.com/terradourada/td/internal/sandbox"
+	"github.com/terradourada/td/protocol"
+)
+
+// lockHolder is who has a lock; it is found out without trying to take it.
+type lockHolder struct {
+	held bool
+	pid  int // 0 if that cannot be seen from here
+}
+
+// server looks whether a server has the data directory.
+func (d *doctor) server() {
+	var err error
+	d.holder, err = holderOf(filepath.Join(d.cfg.Data, "journal.db.lock"))
+	switch {
+	case err != nil:
+		d.bad(sandbox.StateWeak, sectionServer, "running", "cannot be found out: "+err.Error(), "")
+	case d.holder.held && d.holder.pid > 0:
+		d.ok(sectionServer, "running", fmt.Sprintf("a server runs on this data directory, process %d", d.holder.pid))
+	case d.holder.held:
+		d.ok(sectionServer, "running", "a server runs on this data directory")
+	default:
+		d.ok(sectionServer, "running", "no server runs on this data directory")
+	}
+}
+
+// directory looks whether the data directory is there, can be written, and is
+// for its owner only.
+func (d *doctor) directory() {
+	const id = "data_directory"
+	info, err := os.Stat(d.cfg.Data)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		if err := mayWrite(existing(d.cfg.Data)); err != nil {
+			d.bad(sandbox.StateMissing, sectionServer, id, fmt.Sprintf("%s cannot be made: %v", d.cfg.Data, err), "--data names another directory")
+			return
+		}
+		d.ok(sectionServer, id, d.cfg.Data+" does not exist yet; td serve makes it")
+	case err != nil:
+		d.bad(sandbox.StateMissing, sectionServer, id, err.Error(), "--data names another directory")
+	case !info.IsDir():
+		d.bad(sandbox.StateMissing, sectionServer, id, d.cfg.Data+" is not a directory", "--data names another one")
+	case mayWrite(d.cfg.Data) != nil:
+		d.bad(sandbox.StateMissing, sectionServer, id, d.cfg.Data+" cannot be written", "make its owner the user that runs td serve")
+	case info.Mode().Perm()&0o077 != 0:
+		d.bad(sandbox.StateWeak, sectionServer, id, d.cfg.Data+" is open to others", "chmod 700 "+d.cfg.Data)
+	default:
+		d.ok(sectionServer, id, d.cfg.Data)
+	}
+}
+
+// existing is the directory itself or the nearest one above it that exists.
+func existing(dir string) string {
+	for {
+		if _, err := os.Stat(dir); err == nil || dir == filepath.Dir(dir) {
+			return dir
+		}
+		dir = filepath.Dir(dir)
+	}
+}
+
+// syncSlow is how long the disk may take to have a file for good: every
+// acceptance waits for that.
+const syncSlow = 100 * time.Millisecond
+
+// disk writes a file, has it on disk, and removes it.
+func (d *doctor) disk() {
+	const id = "disk"
+	dir := existing(d.cfg.Data)
+	took, err := trySync(dir)
+	if err != nil {
+		d.bad(sandbox.StateMissing, sectionServer, id, err.Error(), "--data names another directory")
+		return
+	}
+	free, kind, volatile := fileSystem(dir)
+	value := fmt.Sprintf("%s, written for good in %d ms", kind, took.Milliseconds())
+	switch {
+	case volatile:
+		d.bad(sandbox.StateWeak, sectionServer, id, value+"; its content does not outlive the machine or container", "--data names a directory on a disk")
+	case took > syncSlow:
+		d.bad(sandbox.StateWeak, sectionServer, id, value, "use a faster disk: each acceptance waits for it")
+	default:
+		d.ok(sectionServer, id, value)
+	}
+	d.space(free)
+}
+
+// Free space below which a server runs out soon, or at once.
+const (
+	spaceEnough = 1 << 30
+	spaceScarce = 64 << 20
+)
+
+func (d *doctor) space(free uint64) {
+	const id, remedy = "disk_space", "make room: an acceptance takes about 4 KiB in journal and log"
+	value := fmt.Sprintf("%d MiB free", free>>20)
+	switch {
+	case free >= spaceEnough:
+		d.ok(sectionServer, id, value)
+	case free >= spaceScarce:
+		d.bad(sandbox.StateWeak, sectionServer, id, value, remedy)
+	default:
+		d.bad(sandbox.StateMissing, sectionServer, id, value, remedy)
+	}
+}
+
+func trySync(dir string) (took time.Duration, err error) {
+	f, err := os.CreateTemp(dir, ".doctor-*")
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, f.Close(), os.Remove(f.Name())) }()
+	begun := time.Now()
+	if _, err := f.Write(make([]byte, 4096)); err != nil {
+		return 0, err
+	}
+	return time.Since(begun), errors.Join(f.Sync(), syncDir(dir))
+}
+
+func mayWrite(dir string) error {
+	f, err := os.CreateTemp(dir, ".doctor-*")
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Close(), os.Remove(f.Name()))
+}
+
+// journal reads the journal without its lock.
+func (d *doctor) journal(ctx context.Context) {
+	const id = "journal"
+	view, err := journal.OpenView(ctx, filepath.Join(d.cfg.Data, "journal.db"))
+	if errors.Is(err, fs.ErrNotExist) {
+		d.ok(sectionServer, id, "none yet")
+		return
+	}
+	if err != nil {
+		d.bad(sandbox.StateMissing, sectionServer, id, err.Error(), "restore the data directory from a backup; see docs/operate.md")
+		return
+	}
+	d.view = view
+	size, err := view.Size(ctx)
+	if err = errors.Join(err, view.Check(ctx)); err != nil {
+		d.bad(sandbox.StateMissing, sectionServer, id, err.Error(), "restore the data directory from a backup; see docs/operate.md")
+		return
+	}
+	if d.cfg.Origin != "" && d.cfg.Origin != view.Origin() {
+		d.bad(sandbox.StateMissing, sectionServer, id, "it is of the log "+view.Origin()+", not of the configured one", "leave out --origin, or name the right --data")
+		return
+	}
+	d.ok(sectionServer, id, fmt.Sprintf("%d leaves of %s", size, view.Origin()))
+}
+
+// viewSource is a journal from outside as the ledger reads it.
+type viewSource struct{ *journal.View }
+
+// Leaves are the bytes of leaves in order.
+func (s viewSource) Leaves(ctx context.Context, from uint64, most int) ([][]byte, error) {
+	entries, err := s.View.Leaves(ctx, from, most)
+	return leavesOf(entries), err
+}
+
+// ledger compares the published log with the journal.
+func (d *doctor) ledger(ctx context.Context) {
+	const id = "ledger"
+	if d.view == nil {
+		return // of a log without a journal nothing can be said
+	}
+	size, err := ledger.Look(ctx, filepath.Join(d.cfg.Data, "ledger"), d.view.Origin(), viewSource{d.view})
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		d.bad(sandbox.StateWeak, sectionServer, id, "not there; td serve builds it again from the journal", "")
+	case err != nil:
+		d.bad(sandbox.StateMissing, sectionServer, id, err.Error(), "see docs/operate.md before you move anything")
+	default:
+		d.ok(sectionServer, id, fmt.Sprintf("%d leaves published, as in the journal", size))
+	}
+}
+
+// port looks whether the listener's address is free.
+func (d *doctor) port(ctx context.Context) {
+	const id = "listen"
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", d.cfg.Listen)
+	switch {
+	case err == nil && l.Close() == nil:
+		d.ok(sectionServer, id, d.cfg.Listen+" is free")
+	case errors.Is(err, syscall.EADDRINUSE) && d.holder.held:
+		d.ok(sectionServer, id, d.cfg.Listen+" is in use, and a server is running")
+	case errors.Is(err, syscall.EADDRINUSE):
+		d.bad(sandbox.StateMissing, sectionServer, id, d.cfg.Listen+" is in use by another program", "--listen names another address")
+	default:
+		d.bad(sandbox.StateMissing, sectionServer, id, fmt.Sprintf("%s: %v", d.cfg.Listen, err), "--listen names another address")
+	}
+}
+
+// checkTLS loads certificate and key, if they are configured.
+func checkTLS(cfg *config.Config) error {
+	if cfg.TLSCert == "" {
+		return nil
+	}
+	_, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
+	return err
+}
+
+// wallClock compares the clock with reason, with itself and with the log.
+func (d *doctor) wallClock(ctx context.Context) {
+	const id, remedy = "wall_clock", "run chrony or systemd-timesyncd"
+	begun := time.Now()
+	time.Sleep(50 * time.Millisecond) // to see two clocks run
+	steady, wall := time.Since(begun), time.Now().Round(0).Sub(begun.Round(0))
+	now := time.Now()
+	value := now.UTC().Format(time.RFC3339)
+	last, known := d.lastLeaf(ctx)
+	switch {
+	case now.Year() < 2026 || now.Year() > 2100:
+		d.bad(sandbox.StateMissing, sectionServer, id, value+" cannot be", remedy)
+	case (wall - steady).Abs() > 20*time.Millisecond:
+		d.bad(sandbox.StateWeak, sectionServer, id, fmt.Sprintf("it moved by %d ms while %d ms passed", wall.Milliseconds(), steady.Milliseconds()), remedy)
+	case known && last.Sub(now) > time.Minute:
+		d.bad(sandbox.StateWeak, sectionServer, id, fmt.Sprintf("%s is before the last leaf of the log, %s", value, last.UTC().Format(time.RFC3339)), remedy)
+	default:
+		d.ok(sectionServer, id, value)
+	}
+}
+
+// lastLeaf is the time of the journal's last leaf.
+func (d *doctor) lastLeaf(ctx context.Context) (time.Time, bool) {
+	if d.view == nil {
+		return time.Time{}, false
+	}
+	size, err := d.view.Size(ctx)
+	if err != nil || size == 0 {
+		return time.Time{}, false
+	}
+	entries, err := d.view.Leaves(ctx, size-1, 1)
+	if err != nil || len(entries) == 0 {
+		return time.Time{}, false
+	}
+	leaf, err := protocol.ParseLeaf(entries[0].Leaf)
+	return time.UnixMilli(int64(leaf.Time)), err == nil
+}

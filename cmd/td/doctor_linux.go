@@ -1,0 +1,97 @@
+package main
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/terradourada/td/internal/sandbox"
+)
+
+// holderOf finds in /proc/locks who has the flock on a file. Trying the lock
+// would keep a server out that starts at that moment.
+func holderOf(path string) (lockHolder, error) {
+	var st unix.Stat_t
+	err := unix.Stat(path, &st)
+	if errors.Is(err, fs.ErrNotExist) {
+		return lockHolder{}, nil
+	}
+	if err != nil {
+		return lockHolder{}, err
+	}
+	f, err := os.Open("/proc/locks")
+	if err != nil {
+		return lockHolder{}, err
+	}
+	defer f.Close()
+	return findLock(bufio.NewScanner(f), fmt.Sprintf("%02x:%02x:%d", unix.Major(st.Dev), unix.Minor(st.Dev), st.Ino))
+}
+
+// findLock reads lines such as "1: FLOCK ADVISORY WRITE 4711 fe:00:12345 0 EOF".
+func findLock(lines *bufio.Scanner, inode string) (lockHolder, error) {
+	for lines.Scan() {
+		fields := strings.Fields(lines.Text())
+		if len(fields) < 6 || fields[1] != "FLOCK" || fields[5] != inode {
+			continue
+		}
+		pid, err := strconv.Atoi(fields[4])
+		if err != nil || pid < 0 { // -1: of another namespace
+			pid = 0
+		}
+		return lockHolder{held: true, pid: pid}, nil
+	}
+	return lockHolder{}, lines.Err()
+}
+
+// fileSystem is the free space of a directory for this user, the kind of its
+// file system, and whether that loses its content with the machine or container.
+func fileSystem(dir string) (free uint64, kind string, volatile bool) {
+	var s unix.Statfs_t
+	if err := unix.Statfs(dir, &s); err != nil {
+		return 0, "a file system that does not answer", false
+	}
+	free = s.Bavail * uint64(s.Bsize)
+	switch uint32(s.Type) {
+	case unix.TMPFS_MAGIC, unix.RAMFS_MAGIC:
+		return free, "memory", true
+	case unix.OVERLAYFS_SUPER_MAGIC:
+		return free, "a container's layer", true
+	case unix.NFS_SUPER_MAGIC, unix.SMB_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC:
+		return free, "a network file system", false
+	default:
+		return free, "a local file system", false
+	}
+}
+
+// entropy asks the kernel for random bytes without waiting.
+func (d *doctor) entropy() {
+	const id = "entropy"
+	var b [32]byte
+	n, err := unix.Getrandom(b[:], unix.GRND_NONBLOCK)
+	if err != nil || n != len(b) {
+		d.bad(sandbox.StateMissing, sectionServer, id, "the kernel has no random bytes yet", "wait, or give the machine a hardware source")
+		return
+	}
+	d.ok(sectionServer, id, "getrandom answers at once")
+}
+
+// limits are those of this process that children begin with.
+func (d *doctor) limits() {
+	const id = "core_limit"
+	var l unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_CORE, &l); err != nil {
+		d.bad(sandbox.StateUnknown, sectionMachine, id, err.Error(), "")
+		return
+	}
+	if l.Cur == 0 {
+		d.ok(sectionMachine, id, "no core dumps")
+		return
+	}
+	d.bad(sandbox.StateWeak, sectionMachine, id, "core dumps are allowed; the children forbid them for themselves", "ulimit -c 0, LimitCORE=0")
+}

@@ -1,0 +1,27 @@
+//go:build !linux
+
+package main
+
+import (
+	"errors"
+	"math"
+
+	"github.com/terradourada/td/internal/sandbox"
+)
+
+// holderOf cannot tell here without trying the lock.
+func holderOf(string) (lockHolder, error) {
+	return lockHolder{}, errors.New("not on this system")
+}
+
+func fileSystem(string) (free uint64, kind string, volatile bool) {
+	return math.MaxInt64, "a file system", false
+}
+
+func (d *doctor) entropy() {
+	d.ok(sectionServer, "entropy", "the system's random source")
+}
+
+func (d *doctor) limits() {
+	d.bad(sandbox.StateUnknown, sectionMachine, "core_limit", "not on this system", "")
+}

@@ -1,0 +1,186 @@
+package main_test
+
+import (
+	"encoding/json"
+	"maps"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	td "github.com/terradourada/td/cmd/td"
+	"github.com/terradourada/td/internal/sandbox"
+)
+
+// doctorFound is what "td doctor -o json" prints.
+type doctorFound struct {
+	OK      bool `json:"ok"`
+	Running bool `json:"running"`
+	Probes  []struct {
+		Section, ID, State, Value, Source, Remedy, Effect string
+	}
+}
+
+func (f *doctorFound) state(id string) string {
+	for _, p := range f.Probes {
+		if p.ID == id {
+			return p.State
+		}
+	}
+	return "absent"
+}
+
+// examined runs td doctor on a data directory. The grade of the test binary is
+// not what these tests are about.
+func examined(t *testing.T, data string, args ...string) (code int, found doctorFound) {
+	t.Helper()
+	args = append([]string{"doctor", "-o", "json", "--data", data, "--min-grade", "D", "--allow-development-grade"}, args...)
+	code, out, stderr := runTD(args...)
+	d := json.NewDecoder(strings.NewReader(out))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&found); err != nil {
+		t.Fatalf("exit %d, %v: %s%s", code, err, out, stderr)
+	}
+	if found.OK != (code == 0) || code > 1 {
+		t.Errorf("exit %d with ok %v", code, found.OK)
+	}
+	for _, p := range found.Probes {
+		known := p.State == "ok" || p.State == "weak" || p.State == "missing" || p.State == "unknown"
+		if !known || p.ID == "" || p.Value == "" || p.Section == "" || p.Source == "" {
+			t.Errorf("a probe that says too little: %+v", p)
+		}
+		if p.State == "missing" && p.Remedy == "" {
+			t.Errorf("no remedy for %+v", p)
+		}
+	}
+	return code, found
+}
+
+// freePort is an address that nobody listens on.
+func freePort(t *testing.T) string {
+	t.Helper()
+	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().String()
+}
+
+func TestDoctorBesideServer(t *testing.T) {
+	data := t.TempDir()
+	chmod(t, data, 0o700)
+	b := startBackend(t, data, limits...)
+	b.wantAccepted(t.Context(), b.mustAnswer(t.Context()))
+	awaitPublished(t, b.data)
+	code, found := examined(t, b.data, "--listen", strings.TrimPrefix(b.url, "http://"))
+	if code != 0 || !found.Running {
+		t.Errorf("beside a server: exit %d, %+v", code, found)
+	}
+	for _, id := range []string{"running", "data_directory", "journal", "ledger", "listen", "wall_clock", "entropy", "verifier", "keyholders", "prover"} {
+		if s := found.state(id); s != "ok" {
+			t.Errorf("%s is %s", id, s)
+		}
+	}
+	if found.state("memlock") == "absent" || found.state("core_limit") == "absent" || found.state("swap") == "absent" {
+		t.Error("the machine was not looked at")
+	}
+	b.alive() // and was not disturbed
+	b.stop(10 * time.Second)
+	if _, found = examined(t, b.data, "--listen", freePort(t)); found.Running || !found.OK {
+		t.Errorf("after the server: %+v", found)
+	}
+}
+
+func TestDoctorFindsFaults(t *testing.T) {
+	b := startBackend(t, t.TempDir(), limits...)
+	b.stop(10 * time.Second)
+	busy, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	nothing := func(string) {}
+	for name, tt := range map[string]struct {
+		harm  func(data string)
+		flags map[string]string
+		probe string
+		want  sandbox.State
+	}{
+		"nothing":         {nothing, nil, "journal", sandbox.StateOK},
+		"damaged journal": {func(data string) { overwrite(t, data+"/journal.db", 4096*3, strings.Repeat("x", 64)) }, nil, "journal", sandbox.StateMissing},
+		"no journal but a text": {func(data string) {
+			writeConfig(t, data+"/journal.db", strings.Repeat("text ", 2000))
+		}, nil, "journal", sandbox.StateMissing},
+		"another log configured": {nothing, map[string]string{"origin": "example.org/other"}, "journal", sandbox.StateMissing},
+		"changed log": {func(data string) {
+			tiles, _ := filepath.Glob(data + "/ledger/tile/0/000.p/*")
+			overwrite(t, tiles[len(tiles)-1], 5, "x")
+		}, nil, "ledger", sandbox.StateMissing},
+		"log of another origin": {func(data string) { writeConfig(t, data+"/ledger/origin", "other\n") }, nil, "ledger", sandbox.StateMissing},
+		"log gone":              {func(data string) { _ = os.RemoveAll(data + "/ledger") }, nil, "ledger", sandbox.StateWeak},
+		"port in use":           {nothing, map[string]string{"listen": busy.Addr().String()}, "listen", sandbox.StateMissing},
+		"port of somebody else": {nothing, map[string]string{"listen": "192.0.2.1:80", "allow-insecure-listen": "true"}, "listen", sandbox.StateMissing},
+		"open to others":        {func(data string) { chmod(t, data, 0o755) }, nil, "data_directory", sandbox.StateWeak},
+		"no member list":        {nothing, map[string]string{"group": "/nonexistent.json"}, "member_lists", sandbox.StateMissing},
+		"no certificate":        {nothing, map[string]string{"tls-cert": "/nonexistent", "tls-key": "/nonexistent"}, "tls", sandbox.StateMissing},
+		"no directory yet":      {nothing, map[string]string{"data": t.TempDir() + "/a/b"}, "data_directory", sandbox.StateOK},
+	} {
+		t.Run(name, func(t *testing.T) {
+			data := t.TempDir()
+			if err := os.CopyFS(data, os.DirFS(b.data)); err != nil {
+				t.Fatal(err)
+			}
+			chmod(t, data, 0o700)
+			tt.harm(data)
+			flags := map[string]string{"listen": freePort(t), "data": data}
+			maps.Copy(flags, tt.flags)
+			probes, err := td.Surroundings(t.Context(), flags)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, ok := probes[tt.probe]; !ok || got.State != tt.want {
+				t.Errorf("%s is %s (%s), want %s", tt.probe, got.State, got.Value, tt.want)
+			}
+			for id, p := range probes {
+				if id != tt.probe && p.State != sandbox.StateOK {
+					t.Errorf("%s is %s (%s)", id, p.State, p.Value)
+				}
+			}
+		})
+	}
+}
+
+func overwrite(t *testing.T, path string, at int, with string) {
+	t.Helper()
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteAt([]byte(with), int64(at)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func chmod(t *testing.T, path string, mode os.FileMode) {
+	t.Helper()
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestDoctorPrints: people see what decides and what is not ok.
+func TestDoctorPrints(t *testing.T) {
+	configHome(t)
+	code, out, stderr := runTD("doctor", "--listen", freePort(t), "--min-grade", "D", "--allow-development-grade")
+	if code != 0 || !strings.Contains(out, "keyholders") || !strings.Contains(out, "more probes that are ok") || stderr != "" {
+		t.Errorf("exit %d\n%s%s", code, out, stderr)
+	}
+	code, out, stderr = runTD("doctor", "--group", "/nonexistent", "--min-grade", "D", "--allow-development-grade", "--prover", "none")
+	if code != 1 || !strings.Contains(out, "remedy: td claims list-file") || !strings.Contains(stderr, "error: ") {
+		t.Errorf("exit %d\n%s%s", code, out, stderr)
+	}
+}
