@@ -1,0 +1,187 @@
+package control_test
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/terradourada/td/internal/control"
+	"github.com/terradourada/td/internal/keyholder"
+	"github.com/terradourada/td/protocol"
+)
+
+// TestMain runs the keyholders of the tests that start real ones.
+func TestMain(m *testing.M) {
+	if status, ok := keyholder.RunChild(os.Args); ok {
+		os.Exit(status)
+	}
+	os.Exit(m.Run())
+}
+
+// realWorld has real signers and taggers; journal and ledger stay in memory.
+func realWorld(w *world) control.Config {
+	cfg := w.config()
+	cfg.StartSigner = func(ctx context.Context, number uint64) (control.Signer, error) {
+		return keyholder.StartSigner(ctx, keyholder.Config{}, keyholder.SignerStart{Origin: "terradourada/test", Number: number})
+	}
+	cfg.StartTagger = func(ctx context.Context, id protocol.EpochID, number uint64) (control.Tagger, error) {
+		return keyholder.StartTagger(ctx, keyholder.Config{}, id, number)
+	}
+	return cfg
+}
+
+// callers issue and anchor without pause. A failure is one request that was in
+// flight; whoever failed waits for the next epoch before it asks again.
+type callers struct {
+	m       *control.Manager
+	failed  atomic.Int64
+	done    atomic.Int64
+	foreign atomic.Int64 // answers of an epoch other than the one asked
+}
+
+func (c *callers) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		e, err := c.m.Active()
+		if err != nil {
+			time.Sleep(time.Millisecond)
+			continue
+		}
+		if !c.one(ctx, e) {
+			for ctx.Err() == nil {
+				if next, err := c.m.Active(); err == nil && next != e {
+					break
+				}
+				time.Sleep(time.Millisecond)
+			}
+		}
+	}
+}
+
+func (c *callers) one(ctx context.Context, e *control.Epoch) bool {
+	draft := protocol.Payload{Mode: protocol.ModePull, EpochID: e.ID(), EpochNumber: e.Number(), TTL: protocol.MaxTTL}
+	_, _ = rand.Read(draft.RequestID[:])
+	encoded := draft.Encode()
+	issued, _, err := e.Issue(ctx, &encoded)
+	if err == nil {
+		_, err = e.Anchor(ctx, &issued)
+	}
+	switch p, perr := protocol.ParsePayload(issued[:]); {
+	case ctx.Err() != nil:
+		return false
+	case err != nil:
+		c.failed.Add(1)
+		return false
+	case perr != nil || p.EpochID != e.ID():
+		c.foreign.Add(1)
+	}
+	c.done.Add(1)
+	return true
+}
+
+// childrenOf lists the processes that this one has started, by their argument.
+func childrenOf(t *testing.T) map[string]int {
+	t.Helper()
+	pids := map[string]int{}
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		var pid, parent int
+		var name, state string
+		stat, err := os.ReadFile("/proc/" + e.Name() + "/stat")
+		if err != nil {
+			continue
+		}
+		if n, _ := fmt.Sscanf(string(stat), "%d %s %s %d", &pid, &name, &state, &parent); n != 4 || parent != os.Getpid() || state == "Z" {
+			continue
+		}
+		if line, err := os.ReadFile("/proc/" + e.Name() + "/cmdline"); err == nil {
+			for _, kind := range []string{"signer", "tagger"} {
+				if string(line) == "td\x00internal-"+kind+"\x00" {
+					pids[kind] = pid
+				}
+			}
+		}
+	}
+	return pids
+}
+
+// crowd is how many ask at a time.
+const crowd = 16
+
+// TestKillUnderLoad: kill -9 of a keyholder under load costs the requests in
+// flight and nothing else, and the next epoch is there at once.
+func TestKillUnderLoad(t *testing.T) {
+	for _, kind := range []string{"signer", "tagger"} {
+		t.Run(kind, func(t *testing.T) {
+			best, rounds := time.Hour, 0
+			for ; rounds < 20 && best > 50*time.Millisecond; rounds++ { // others use this machine, too
+				best = min(best, killOnce(t, kind))
+				if testing.Short() {
+					break
+				}
+			}
+			t.Logf("from kill to the next active epoch: %v, the best of %d", best, rounds)
+			if best > 50*time.Millisecond && !testing.Short() {
+				t.Errorf("the next epoch took %v, want 50 ms at most", best)
+			}
+		})
+	}
+}
+
+// killOnce gives the time from the kill to the next active epoch.
+func killOnce(t *testing.T, kind string) time.Duration {
+	t.Helper()
+	m := control.New(realWorld(&world{}))
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- m.Run(ctx) }()
+	<-m.Ready()
+	c := &callers{m: m}
+	var all sync.WaitGroup
+	for range crowd {
+		all.Go(func() { c.run(ctx) })
+	}
+	until(t, "load", func() bool { return c.done.Load() > 200 })
+	first, err := m.Active()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid := childrenOf(t)[kind]
+	begin := time.Now()
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil || pid == 0 {
+		t.Fatalf("process %d: %v", pid, err)
+	}
+	until(t, "the next epoch", func() bool { next, err := m.Active(); return err == nil && next != first })
+	gap, before := time.Since(begin), c.done.Load()
+	until(t, "load on the next epoch", func() bool { return c.done.Load() > before+200 })
+	if n := c.failed.Load(); n < 1 || n > crowd {
+		t.Errorf("%d requests failed with %d in flight", n, crowd)
+	}
+	cancel()
+	all.Wait()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if n := c.foreign.Load(); n != 0 {
+		t.Errorf("%d answers of another epoch", n)
+	}
+	return gap
+}
+
+func until(t *testing.T, what string, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(30 * time.Second); !done(); time.Sleep(100 * time.Microsecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("not in time: %s", what)
+		}
+	}
+}
