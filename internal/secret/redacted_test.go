@@ -52,7 +52,7 @@ func TestRedactedDoesNotPrint(t *testing.T) {
 			func(b *bytes.Buffer) slog.Handler { return slog.NewJSONHandler(b, nil) },
 		} {
 			var log bytes.Buffer
-			slog.New(h(&log)).Error("m", "secret", v, slog.Group("g", "secret", v))
+			slog.New(h(&log)).WithGroup("g").Error("m", "secret", v, "other", v)
 			if got := log.String(); strings.Count(got, "redacted") != 2 || strings.Contains(got, "222") || strings.Contains(got, "dead") {
 				t.Errorf("%s logs as %.200q", name, got)
 			}

@@ -68,7 +68,7 @@ func mapSecret(total, page int) (m []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer unix.Close(fd) // the mapping keeps the memory
+	defer func() { _ = unix.Close(fd) }() // the mapping keeps the memory
 	if err := unix.Ftruncate(fd, int64(total)); err != nil {
 		return nil, fmt.Errorf("ftruncate: %w", err)
 	}

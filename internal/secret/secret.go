@@ -137,7 +137,7 @@ func Place[T any](r *Region) (*T, error) {
 	if err != nil {
 		return nil, err
 	}
-	return (*T)(unsafe.Pointer(unsafe.SliceData(slot))), nil
+	return (*T)(unsafe.Pointer(unsafe.SliceData(slot))), nil //nolint:gosec // aligned, large enough, no pointers: checked above
 }
 
 // Room is what n slots for a T take of a region, in bytes.
