@@ -81,6 +81,24 @@ func (e *exchange) requestID() (protocol.RequestID, error) {
 	return protocol.ParseRequestID(e.r.PathValue("id"))
 }
 
+// longestTurn bounds how long a request waits for its turn.
+const longestTurn = 2 * time.Second
+
+// turn waits for a place among the few that do something costly at a time; the
+// caller leaves it with done.
+func (e *exchange) turn(places chan struct{}) (done func(), err error) {
+	longest := time.NewTimer(longestTurn)
+	defer longest.Stop()
+	select {
+	case places <- struct{}{}:
+		return func() { <-places }, nil
+	case <-longest.C:
+		return nil, protocol.Fail(protocol.CodeOverloaded, "too many requests of this kind at once")
+	case <-e.ctx.Done():
+		return nil, e.ctx.Err()
+	}
+}
+
 // waiting gives f a context of length d, but not more than a glance if too many
 // requests wait already.
 func (e *exchange) waiting(d time.Duration, f func(context.Context)) {

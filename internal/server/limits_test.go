@@ -124,7 +124,8 @@ func TestWorkOutlastsTheBodysDeadline(t *testing.T) {
 	}
 }
 
-func TestVerifyHasItsOwnBound(t *testing.T) {
+// TestVerifyTakesTurns: with one place, those who wait are served too.
+func TestVerifyTakesTurns(t *testing.T) {
 	s := start(t, func(c *server.Config) { c.MaxVerify = 1 })
 	body := encodedReceipt(t)
 	done := make(chan int)
@@ -137,6 +138,29 @@ func TestVerifyHasItsOwnBound(t *testing.T) {
 		if status := <-done; status != http.StatusOK {
 			t.Errorf("status %d", status)
 		}
+	}
+}
+
+// TestOneListAtATime: while the digests of an epoch are in memory for one
+// request, nobody else's are; other requests go on.
+func TestOneListAtATime(t *testing.T) {
+	s := start(t, nil)
+	let := make(chan struct{})
+	s.fake.set(func(f *fake) { f.block = let })
+	first := make(chan int)
+	go func() { first <- s.do(http.MethodGet, "/v1/epochs/1/issued", nil).StatusCode }()
+	<-s.fake.enter
+	s.fake.set(func(f *fake) { f.block = nil })
+	s.problem(s.do(http.MethodGet, "/v1/epochs/2/issued", nil), protocol.CodeOverloaded)
+	if r := s.do(http.MethodGet, "/v1/status", nil); r.StatusCode != http.StatusOK {
+		t.Errorf("status meanwhile: %d", r.StatusCode)
+	}
+	close(let)
+	if status := <-first; status != http.StatusOK {
+		t.Errorf("the first: status %d", status)
+	}
+	if r := s.do(http.MethodGet, "/v1/epochs/2/issued", nil); r.StatusCode != http.StatusOK {
+		t.Errorf("the second, afterwards: status %d", r.StatusCode)
 	}
 }
 

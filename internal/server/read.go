@@ -57,12 +57,19 @@ func (s *Server) getEpoch(e *exchange) error {
 	return e.read(&epoch)
 }
 
-// getIssued answers with the digests of everything a closed epoch issued.
+// getIssued answers with the digests of everything a closed epoch issued: 32
+// bytes for each request, which is much for a long epoch, so that one answer at a
+// time is in memory.
 func (s *Server) getIssued(e *exchange) error {
 	n, err := e.epochNumber()
 	if err != nil {
 		return err
 	}
+	done, err := e.turn(s.listing)
+	if err != nil {
+		return err
+	}
+	defer done()
 	digests, err := s.cfg.Records.Issued(e.ctx, n)
 	if err != nil {
 		return err

@@ -43,9 +43,6 @@ func noReceipt(err error) error {
 	return err
 }
 
-// verifyWait bounds how long a receipt waits for its turn to be verified.
-const verifyWait = 2 * time.Second
-
 // verifyReceipt runs the offline verifier.
 func (s *Server) verifyReceipt(e *exchange) error {
 	self, err := allowSelfAsserted(e.r)
@@ -60,16 +57,11 @@ func (s *Server) verifyReceipt(e *exchange) error {
 	if err != nil {
 		return err
 	}
-	turn := time.NewTimer(verifyWait)
-	defer turn.Stop()
-	select {
-	case s.verifying <- struct{}{}:
-		defer func() { <-s.verifying }()
-	case <-turn.C:
-		return protocol.Fail(protocol.CodeOverloaded, "too many receipts at once")
-	case <-e.ctx.Done():
-		return e.ctx.Err()
+	done, err := e.turn(s.verifying)
+	if err != nil {
+		return err
 	}
+	defer done()
 	options := s.cfg.Verify
 	options.AllowSelfAsserted = self
 	return e.json(http.StatusOK, receipt.Verify(e.ctx, r, options))

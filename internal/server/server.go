@@ -20,6 +20,7 @@ type Server struct {
 	hands     chan struct{} // one element per request in hand
 	waiters   chan struct{} // one element per request that waits
 	verifying chan struct{} // one element per receipt being verified
+	listing   chan struct{} // one element while the digests of an epoch are in memory
 }
 
 // New builds the handler.
@@ -31,6 +32,7 @@ func New(cfg Config) *Server {
 		hands:     make(chan struct{}, cfg.MaxRequests),
 		waiters:   make(chan struct{}, max(1, cfg.MaxRequests/2)),
 		verifying: make(chan struct{}, cfg.MaxVerify),
+		listing:   make(chan struct{}, 1),
 	}
 	ops := s.operations()
 	s.spec = s.register(ops)
