@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/terradourada/td/claim"
@@ -35,11 +36,11 @@ func (g *Gate) accept(ctx context.Context, a *Answer, verified bool) (Accepted, 
 		view := s.View()
 		effects, code, state := g.step(ctx, s, g.judge(s, &view, a), proof)
 		switch {
-		case has(effects, protocol.EffectRedeem):
+		case slices.Contains(effects, protocol.EffectRedeem):
 			return g.settle(ctx, s, view.Open, a, verified)
-		case has(effects, protocol.EffectReply):
+		case slices.Contains(effects, protocol.EffectReply):
 			return Accepted{RequestID: s.ID, Index: state.Index}, nil
-		case has(effects, protocol.EffectAwait):
+		case slices.Contains(effects, protocol.EffectAwait):
 			if s.AwaitChange(ctx, protocol.PhaseClaimed) != nil {
 				return Accepted{}, refusal(code)
 			}
@@ -104,15 +105,15 @@ func (g *Gate) settle(ctx context.Context, s *session.Session, open *session.Ope
 	for {
 		effects, code, state := g.step(ctx, s, event, protocol.Digest{})
 		switch {
-		case has(effects, protocol.EffectVerify):
+		case slices.Contains(effects, protocol.EffectVerify):
 			ok := verified || g.verifyProof(c, st.Inputs(open.Anchor, protocol.ContextElement(&open.Payload), open.TagHash), a.Proof) == nil
 			event = protocol.EventVerified{OK: ok}
-		case has(effects, protocol.EffectCommit):
+		case slices.Contains(effects, protocol.EffectCommit):
 			event = g.commit(ctx, st, open, a.Proof)
-		case has(effects, protocol.EffectResolve):
+		case slices.Contains(effects, protocol.EffectResolve):
 			g.resolve(s)
 			return Accepted{}, refusal(code)
-		case has(effects, protocol.EffectReply):
+		case slices.Contains(effects, protocol.EffectReply):
 			return Accepted{RequestID: s.ID, Index: state.Index}, nil
 		default:
 			return Accepted{}, refusal(code)
@@ -127,7 +128,7 @@ func (g *Gate) abandon(ctx context.Context, s *session.Session) error {
 		return refusal(code)
 	}
 	effects, code, _ := g.step(ctx, s, protocol.EventCommitted{Outcome: protocol.CommitUnknown}, protocol.Digest{})
-	if has(effects, protocol.EffectResolve) {
+	if slices.Contains(effects, protocol.EffectResolve) {
 		g.resolve(s)
 	}
 	return refusal(code)

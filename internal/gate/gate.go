@@ -277,12 +277,3 @@ func (g *Gate) step(ctx context.Context, s *session.Session, e protocol.Event, p
 func (g *Gate) observe(op string, id protocol.RequestID, c claim.ID, err error) {
 	g.cfg.Observe(Outcome{Operation: op, Code: protocol.CodeOf(err), Claim: string(c), RequestID: id, Err: err})
 }
-
-func has(effects []protocol.Effect, e protocol.Effect) bool {
-	for _, x := range effects {
-		if x == e {
-			return true
-		}
-	}
-	return false
-}
