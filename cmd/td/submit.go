@@ -85,7 +85,8 @@ func (a *app) submit(ctx context.Context, f *submitFlags, input string) (err err
 	return r.verdict(err)
 }
 
-// newSubmitRun reads what the flags name; nothing is written yet.
+// newSubmitRun reads what the flags name; nothing is written yet but the member
+// list into the trust store.
 func (a *app) newSubmitRun(f *submitFlags) (*submitRun, error) {
 	sub, err := f.load()
 	if err != nil {
