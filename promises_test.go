@@ -20,11 +20,11 @@ type promise struct {
 	where, tests             []string
 }
 
-// mustBeShown are the promises of this stage; "K9-K19" is a range.
+// mustBeShown are the promises that this version keeps; "K9-K19" is a range.
 const mustBeShown = "K1 K2 K5 K9-K19 H1 H2 H4-H11 C1-C6 R2.1 R3.4 R3.7"
 
 // TestPromises: every promise that is said to be shown has packages and tests
-// that exist, every other one a reason, and none of this stage is left out.
+// that exist, every other one a reason, and none of this version is left out.
 func TestPromises(t *testing.T) {
 	promises, err := parsePromises(string(contents(t, promisesFile)))
 	if err != nil {
@@ -86,9 +86,9 @@ func ids(t *testing.T, list string) (all []string) {
 	return all
 }
 
-// TestPromisesAreTheMissions compares ids and texts with the list the project
-// was given, where that is at hand.
-func TestPromisesAreTheMissions(t *testing.T) {
+// TestPromisesAreTheList compares ids and texts with the list of promises, where
+// that is at hand.
+func TestPromisesAreTheList(t *testing.T) {
 	list, err := os.ReadFile("../shared/promises.md")
 	if errors.Is(err, fs.ErrNotExist) {
 		t.Skip("the list of promises is not at hand: texts were not compared")
@@ -100,7 +100,7 @@ func TestPromisesAreTheMissions(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	theirs := readMission(string(list))
+	theirs := readList(string(list))
 	if len(theirs) < 50 {
 		t.Fatalf("%d promises were read from the list", len(theirs))
 	}
@@ -114,8 +114,8 @@ func TestPromisesAreTheMissions(t *testing.T) {
 	}
 }
 
-// readMission reads lines of "K13 text, K14 text", several to a line.
-func readMission(list string) (all []promise) {
+// readList reads lines of "K13 text, K14 text", several to a line.
+func readList(list string) (all []promise) {
 	id := regexp.MustCompile(`\b([KHC]\d+|R\d\.\d) `)
 	for line := range strings.Lines(list) {
 		if at := id.FindStringIndex(line); at == nil || at[0] != 0 {
