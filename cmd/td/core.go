@@ -214,12 +214,24 @@ func (c *core) freezeOnDivergence(ctx context.Context) error {
 	case <-c.ledger.Diverged():
 	}
 	c.log.Error("journal and log disagree; acceptance is frozen")
-	if err := c.freeze(ctx, reasonDivergence); err != nil {
+	for {
+		err := c.freeze(ctx, reasonDivergence)
+		if err == nil {
+			<-ctx.Done()
+			return nil
+		}
 		c.log.Error("freeze not committed", "err", err)
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(freezeAgain):
+		}
 	}
-	<-ctx.Done()
-	return nil
 }
+
+// freezeAgain is the pause before a freeze that was not committed is tried
+// again. Until then nothing is accepted in this process, see gateLedger.Lag.
+const freezeAgain = time.Minute
 
 // freeze halts acceptance, even while the server stops.
 func (c *core) freeze(ctx context.Context, reason uint16) error {
