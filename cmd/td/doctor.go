@@ -40,6 +40,7 @@ const (
 	sectionMachine  = "machine"
 	sectionSigner   = "signer"
 	sectionTagger   = "tagger"
+	sectionRunning  = "running_" // and the child's kind, of the server that runs
 )
 
 func doctorCommand(a *app) *cobra.Command {
@@ -100,6 +101,7 @@ func (d *doctor) examine(ctx context.Context) {
 			d.add(section, p)
 		}
 	}
+	d.running()
 	d.limits()
 	for _, p := range append(sandbox.Machine(), sandbox.Host(os.DirFS("/"))...) {
 		d.add(sectionMachine, p)

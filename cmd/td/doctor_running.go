@@ -1,0 +1,73 @@
+package main
+
+import (
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/terradourada/td/internal/sandbox"
+)
+
+// running looks from outside at the children of the server that has the data
+// directory. Without its rights most of that is unknown.
+func (d *doctor) running() {
+	if !d.holder.held || d.holder.pid == 0 {
+		return
+	}
+	root := os.DirFS("/")
+	for _, c := range confinedChildren(root, d.holder.pid) {
+		for _, p := range sandbox.Inspect(root, c.pid, c.profile) {
+			if p.State == sandbox.StateUnknown {
+				p.Remedy = "run td doctor as root"
+			}
+			d.add(sectionRunning+c.kind, p)
+		}
+	}
+}
+
+// confined is a child that a server has started.
+type confined struct {
+	kind    string
+	pid     int
+	profile sandbox.Profile
+}
+
+// confinedChildren finds them by their parent and their first argument; fsys is the
+// root of the file system but in tests.
+func confinedChildren(fsys fs.FS, parent int) (children []confined) {
+	entries, err := fs.ReadDir(fsys, "proc")
+	if err != nil {
+		return nil
+	}
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil || parentIn(fsys, e.Name()) != parent {
+			continue
+		}
+		line, _ := fs.ReadFile(fsys, "proc/"+e.Name()+"/cmdline")
+		args := strings.Split(string(line), "\x00")
+		if len(args) < 2 {
+			continue
+		}
+		switch kind := strings.TrimPrefix(args[1], "internal-"); kind {
+		case sectionSigner, sectionTagger:
+			children = append(children, confined{kind, pid, sandbox.Keyholder})
+		case "prover":
+			children = append(children, confined{kind, pid, sandbox.Prover})
+		}
+	}
+	return children
+}
+
+// parentIn is the parent of a process, 0 if it has none any more.
+func parentIn(fsys fs.FS, pid string) int {
+	text, _ := fs.ReadFile(fsys, "proc/"+pid+"/status")
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, "PPid:"); ok {
+			parent, _ := strconv.Atoi(strings.TrimSpace(value)) // 0 if it is no number
+			return parent
+		}
+	}
+	return 0
+}
