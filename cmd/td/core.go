@@ -325,13 +325,16 @@ func loadClaims(lists []*claim.List) ([]gate.Claim, error) {
 	return append(claims, of...), nil
 }
 
-// buildDigest is the SHA-256 of the running executable.
+// buildDigest is the SHA-256 of the running executable, even if its file has
+// been replaced meanwhile, where the system has a name for it.
 func buildDigest() (protocol.Digest, error) {
-	path, err := os.Executable()
-	if err != nil {
-		return protocol.Digest{}, err
+	f, err := os.Open("/proc/self/exe")
+	if errors.Is(err, os.ErrNotExist) {
+		var path string
+		if path, err = os.Executable(); err == nil {
+			f, err = os.Open(path)
+		}
 	}
-	f, err := os.Open(path)
 	if err != nil {
 		return protocol.Digest{}, fmt.Errorf("read own executable: %w", err)
 	}

@@ -1,6 +1,9 @@
 package main_test
 
 import (
+	"errors"
+	"os"
+	"path/filepath"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -35,11 +38,20 @@ func TestGradeIsRequired(t *testing.T) {
 		"seccomp":                 {"B", []string{"protection grade D but min_grade is B, because seccomp is missing", "CONFIG_SECCOMP_FILTER"}},
 		"landlock_create_ruleset": {"A", []string{"min_grade is A, because", "landlock is missing", "lsm="}},
 		"memfd_secret":            {"A", []string{"min_grade is A, because key memory is weak (locked", "memfd_secret", "RLIMIT_MEMLOCK"}},
+		"root":                    {"A", []string{"min_grade is A, because", "user is weak (user 1000, that of the core)", "start the server as root"}},
+		"root,memlock":            {"A", []string{"min_grade is A, because key memory is missing (plain", "limit 65536", "LimitMEMLOCK=1M"}},
 		"memfd_secret,mlock,landlock_create_ruleset": {"B", []string{"protection grade C but min_grade is B, because key memory is missing (plain", "and landlock is missing", "LimitMEMLOCK=1M"}},
 	} {
 		t.Run(denied, func(t *testing.T) {
 			t.Parallel()
-			b := launchWith(t, []string{deniedCalls + "=" + denied}, t.TempDir(), "--min-grade", c.least)
+			if strings.Contains(denied, "root") && os.Geteuid() != 0 {
+				t.Skip("only root can give up root")
+			}
+			data := t.TempDir()
+			if err := errors.Join(os.Chmod(filepath.Dir(data), 0o755), os.Chmod(data, 0o777)); err != nil {
+				t.Fatal(err)
+			}
+			b := launchWith(t, []string{deniedCalls + "=" + denied}, data, "--min-grade", c.least)
 			select {
 			case <-b.done:
 			case url := <-b.ready:
