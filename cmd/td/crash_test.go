@@ -48,13 +48,6 @@ func (h *history) note(t *testing.T, a *client.Accepted) {
 	}
 }
 
-func (h *history) isAcked(id protocol.RequestID) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	_, ok := h.acked[id]
-	return ok
-}
-
 // died says whether a call ended because the server is gone: no answer at all.
 func died(err error) bool {
 	var u *url.Error

@@ -371,7 +371,7 @@ func TestStoppedProver(t *testing.T) {
 // so, and then recovers.
 func TestDraining(t *testing.T) {
 	t.Parallel()
-	b := startBackend(t, t.TempDir(), limits...)
+	b := startBackend(t, t.TempDir(), with("--death-limit", "0")...)
 	draft, err := json.Marshal(must(client.NewDraft(new(submission()), protocol.Element{})).Request())
 	if err != nil {
 		t.Fatal(err)
@@ -398,6 +398,33 @@ func TestDraining(t *testing.T) {
 	eventually(t, 10*time.Second, "no epoch is active again", func() bool { return b.epochNumber(t.Context()) != 0 })
 	b.wantProblem("of an epoch that is gone", b.submit(waiting.ch.RequestID, waiting.ch.Tag, waiting.proof), protocol.CodeInvalidated)
 	b.alive()
+}
+
+// TestDeathLimit: keyholders that die too often freeze acceptance, and only
+// that; the freeze outlives a restart.
+func TestDeathLimit(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	b := startBackend(t, data, with("--death-limit", "2")...)
+	ctx := t.Context()
+	kept := b.wantAccepted(ctx, b.mustAnswer(ctx))
+	for number := range uint64(2) {
+		eventually(t, 10*time.Second, "no epoch is active", func() bool { return b.epochNumber(ctx) == number+1 })
+		b.signal(b.child("tagger", 0), syscall.SIGKILL)
+	}
+	eventually(t, 10*time.Second, "nothing is frozen", func() bool {
+		s, err := b.Status(ctx)
+		return err == nil && len(s.Holds) == 1 && s.Holds[0].Kind == "accept" && s.Epoch != nil
+	})
+	waiting := b.mustAnswer(ctx)
+	b.wantProblem("frozen", b.submit(waiting.ch.RequestID, waiting.ch.Tag, waiting.proof), protocol.CodeFrozen)
+	if _, err := b.Receipt(ctx, kept.RequestID, 10*time.Second); err != nil {
+		t.Errorf("receipts cannot be had: %v", err)
+	}
+	b.stop(10 * time.Second)
+	b = startBackend(t, data, limits...)
+	waiting = b.mustAnswer(ctx)
+	b.wantProblem("frozen before the restart", b.submit(waiting.ch.RequestID, waiting.ch.Tag, waiting.proof), protocol.CodeFrozen)
 }
 
 // TestHungKeyholder: a tagger that does not answer hangs nobody. It is killed
