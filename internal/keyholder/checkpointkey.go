@@ -18,9 +18,14 @@ const maxNote = maxOrigin + 1 + 20 + 1 + 44 + 1
 // checkpointSecret is the part of a checkpoint key that lies in the region.
 type checkpointSecret struct {
 	seed   [ed25519.SeedSize]byte // zero once expanded
-	scalar [32]byte               // s and prefix of RFC 8032 section 5.1.5
+	scalar edScalar               // s and prefix of RFC 8032 section 5.1.5
 	prefix [32]byte
-	work   [64 + maxNote]byte // what is hashed
+
+	// What a signature is computed with, zero otherwise: what is hashed, the
+	// nonce r, and a number that is being reduced.
+	work  [64 + maxNote]byte
+	nonce edScalar
+	wide  edWide
 }
 
 // expand makes scalar and prefix of the seed, wipes the seed, and writes the
@@ -29,12 +34,11 @@ func (m *checkpointSecret) expand(public *[ed25519.PublicKeySize]byte) {
 	h := sha512.Sum512(m.seed[:])
 	h[0] &= 248
 	h[31] = h[31]&127 | 64
-	copy(m.scalar[:], h[:32])
+	m.scalar.decode(h[:32])
 	copy(m.prefix[:], h[32:])
 	clear(h[:])
 	clear(m.seed[:])
-	s := edScalarOf(m.scalar[:])
-	point := s.timesBase()
+	point := m.scalar.timesBase()
 	point.encode(public[:])
 }
 
@@ -42,22 +46,29 @@ func (m *checkpointSecret) expand(public *[ed25519.PublicKeySize]byte) {
 // keeps the expanded key in a cache on the heap, for as long as the collector
 // likes.
 func (m *checkpointSecret) sign(public, message []byte) (sig [ed25519.SignatureSize]byte) {
-	defer clear(m.work[:])
-	n := copy(m.work[:], m.prefix[:])
-	n += copy(m.work[n:], message)
-	h := sha512.Sum512(m.work[:n])
-	r := edReduceBytes(&h)
-	point := r.timesBase()
+	defer func() { clear(m.work[:]); m.nonce, m.wide = edScalar{}, edWide{} }()
+	m.hash(m.prefix[:], message, nil)
+	m.nonce.reduce(&m.wide)
+	point := m.nonce.timesBase()
 	point.encode(sig[:32])
 
-	n = copy(m.work[:], sig[:32])
-	n += copy(m.work[n:], public)
-	n += copy(m.work[n:], message)
-	h = sha512.Sum512(m.work[:n])
-	k, s := edReduceBytes(&h), edScalarOf(m.scalar[:])
-	s = s.timesPlus(&k, &r)
-	s.encode(sig[32:])
+	var k edScalar // no secret, nor is the sum once it is reduced
+	m.hash(sig[:32], public, message)
+	k.reduce(&m.wide)
+	m.scalar.timesPlus(&k, &m.nonce, &m.wide)
+	k.reduce(&m.wide)
+	k.encode(sig[32:])
 	return sig
+}
+
+// hash sets wide to the SHA-512 of the parts.
+func (m *checkpointSecret) hash(a, b, c []byte) {
+	n := copy(m.work[:], a)
+	n += copy(m.work[n:], b)
+	n += copy(m.work[n:], c)
+	h := sha512.Sum512(m.work[:n])
+	m.wide.decode(&h)
+	clear(h[:])
 }
 
 // checkpointKey is the Ed25519 key of an epoch with what it has signed: it

@@ -95,11 +95,10 @@ func (p *edPoint) encode(out []byte) {
 // edScalar is a number below 2^256, the lowest word first.
 type edScalar [4]uint64
 
-func edScalarOf(b []byte) (s edScalar) {
+func (s *edScalar) decode(b []byte) {
 	for i := range s {
 		s[i] = binary.LittleEndian.Uint64(b[8*i:])
 	}
-	return s
 }
 
 func (s *edScalar) encode(out []byte) {
@@ -120,37 +119,38 @@ func (s *edScalar) timesBase() edPoint {
 	return sum
 }
 
-// edReduce takes a number modulo the order of B, one bit at a time.
-func edReduce(wide *[8]uint64) (r edScalar) {
+// edWide is a number below 2^512, the lowest word first.
+type edWide [8]uint64
+
+func (w *edWide) decode(b *[64]byte) {
+	for i := range w {
+		w[i] = binary.LittleEndian.Uint64(b[8*i:])
+	}
+}
+
+// reduce sets s to wide modulo the order of B, one bit at a time.
+func (s *edScalar) reduce(wide *edWide) {
+	*s = edScalar{}
 	order := edScalar{0x5812631a5cf5d3ed, 0x14def9dea2f79cd6, 0, 0x1000000000000000}
 	for i := 511; i >= 0; i-- {
 		carry := wide[i/64] >> (i % 64) & 1
-		for j := range r {
-			r[j], carry = r[j]<<1|carry, r[j]>>63
+		for j := range s {
+			s[j], carry = s[j]<<1|carry, s[j]>>63
 		}
 		var less edScalar
 		var borrow uint64
-		for j := range r {
-			less[j], borrow = bits.Sub64(r[j], order[j], borrow)
+		for j := range s {
+			less[j], borrow = bits.Sub64(s[j], ordes[j], borrow)
 		}
-		for j := range r { // keep r where the subtraction borrowed
-			r[j] = less[j] ^ (less[j]^r[j])&-borrow
+		for j := range s { // keep s where the subtraction borrowed
+			s[j] = less[j] ^ (less[j]^s[j])&-borrow
 		}
 	}
-	return r
 }
 
-func edReduceBytes(b *[64]byte) edScalar {
-	var wide [8]uint64
-	for i := range wide {
-		wide[i] = binary.LittleEndian.Uint64(b[8*i:])
-	}
-	return edReduce(&wide)
-}
-
-// timesPlus is s*k + r modulo the order of B.
-func (s *edScalar) timesPlus(k, r *edScalar) edScalar {
-	wide := [8]uint64{r[0], r[1], r[2], r[3]}
+// timesPlus sets wide to s*k + r.
+func (s *edScalar) timesPlus(k, r *edScalar, wide *edWide) {
+	*wide = edWide{r[0], r[1], r[2], r[3]}
 	for i := range s {
 		var carry uint64
 		for j := range k {
@@ -163,5 +163,4 @@ func (s *edScalar) timesPlus(k, r *edScalar) edScalar {
 		}
 		wide[i+len(k)] += carry
 	}
-	return edReduce(&wide)
 }

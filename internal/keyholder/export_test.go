@@ -1,6 +1,7 @@
 package keyholder
 
 import (
+	"encoding/binary"
 	"io"
 	"os"
 	"time"
@@ -198,12 +199,19 @@ func SignEd25519(seed [32]byte, message []byte) (public [32]byte, sig [64]byte, 
 	m := &checkpointSecret{seed: seed}
 	m.expand(&public)
 	sig = m.sign(public[:], message)
-	return public, sig, append(m.seed[:], m.work[:]...)
+	left = append(m.seed[:], m.work[:]...)
+	for _, w := range append(m.nonce[:], m.wide[:]...) {
+		left = binary.LittleEndian.AppendUint64(left, w)
+	}
+	return public, sig, left
 }
 
 // Parts of the checkpoint key's expansion, for the tests of its arithmetic.
 var ReduceEd25519 = func(b [64]byte) (out [32]byte) {
-	s := edReduceBytes(&b)
+	var wide edWide
+	var s edScalar
+	wide.decode(&b)
+	s.reduce(&wide)
 	s.encode(out[:])
 	return out
 }

@@ -61,7 +61,7 @@ const known = 32
 type coreInfo struct {
 	Signer, Tagger int // process ids
 	Memory         [2]string
-	Level          string
+	Grade          string // of the signer
 	Payloads       [][]byte
 }
 
@@ -76,9 +76,10 @@ type coreProcess struct {
 }
 
 func newCoreProcess(seed, level string) *coreProcess {
-	return &coreProcess{cfg: keyholder.Config{Args: func(kind string) []string {
-		return []string{scanChild, kind, seed, level}
-	}}}
+	return &coreProcess{cfg: keyholder.Config{
+		Args: func(kind string) []string { return []string{scanChild, kind, seed, level} },
+		UID:  sandbox.FirstUID,
+	}}
 }
 
 func (c *coreProcess) serve() (err error) {
@@ -122,6 +123,7 @@ func (c *coreProcess) serve() (err error) {
 func (c *coreProcess) introduce(ctx context.Context) error {
 	info := coreInfo{
 		Signer: c.signer.Pid(), Tagger: c.tagger.Pid(),
+		Grade:  c.signer.Posture().Grade().String(),
 		Memory: [2]string{c.signer.Posture().Probe(sandbox.KeyMemory).Value, c.tagger.Posture().Probe(sandbox.KeyMemory).Value},
 	}
 	for range known {

@@ -36,6 +36,7 @@ type outcome struct {
 	Hits    int    `json:"hits"`    // pieces of keys outside of the region, all scans together
 	Control bool   `json:"control"` // the control of this build was found, by every class
 	Level   string `json:"level"`   // that the children got
+	Grade   string `json:"grade"`   // of the signer's posture
 	Scans   int    `json:"scans"`
 	Frozen  int    `json:"frozen"` // scans of a child stopped at work
 	Masks   int    `json:"masked"` // of those, with a mask of a signature in progress in memory
@@ -180,7 +181,7 @@ func startSubject(t *testing.T, level secret.Level) *subject {
 			t.Skipf("NOT SCANNED: %s was asked for, got %s", level, detail)
 		}
 	}
-	s.outcome = outcome{Name: level.String() + "+" + computing(), Level: s.info.Memory[0]}
+	s.outcome = outcome{Name: level.String() + "+" + computing(), Level: s.info.Memory[0], Grade: s.info.Grade}
 	return s
 }
 
