@@ -140,7 +140,7 @@ func (s *edScalar) reduce(wide *edWide) {
 		var less edScalar
 		var borrow uint64
 		for j := range s {
-			less[j], borrow = bits.Sub64(s[j], ordes[j], borrow)
+			less[j], borrow = bits.Sub64(s[j], order[j], borrow)
 		}
 		for j := range s { // keep s where the subtraction borrowed
 			s[j] = less[j] ^ (less[j]^s[j])&-borrow
