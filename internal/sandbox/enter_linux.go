@@ -56,31 +56,11 @@ func settle() {
 	time.NewTimer(time.Hour).Stop()           // opens the poller
 }
 
-// limit sets limits of this process to zero.
-func limit(resources ...int) error {
-	for _, r := range resources {
-		if err := syscall.Setrlimit(r, &syscall.Rlimit{}); err != nil {
-			return fmt.Errorf("setrlimit: %w", err)
-		}
-	}
-	return nil
-}
-
 // noNewPrivs sets the flag on every thread: a filter on a thread without it
 // would need privileges, and a thread without a filter is a hole.
 func noNewPrivs() error {
 	if _, _, errno := syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0, 0); errno != 0 {
 		return fmt.Errorf("prctl: %w", errno)
-	}
-	return nil
-}
-
-func notDumpable() error {
-	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
-		return fmt.Errorf("prctl: %w", err)
-	}
-	if got, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0); err != nil || got != 0 {
-		return errors.New("prctl has no effect")
 	}
 	return nil
 }
