@@ -78,8 +78,9 @@ type Config struct {
 	ChildUID int `key:"child_uid" default:"65520" range:"0..2147483640"`
 
 	// Deaths of signer or tagger within death_window that freeze acceptance,
-	// since a sandbox that kills may be an intrusion that failed; 0 never does.
-	DeathLimit int `key:"death_limit" default:"5" range:"0..1000"`
+	// since a sandbox that kills may be an intrusion that failed; 0 never
+	// does. There is no command yet that thaws.
+	DeathLimit int `key:"death_limit" default:"0" range:"0..1000"`
 
 	// Time in which death_limit deaths freeze acceptance.
 	DeathWindow time.Duration `key:"death_window" default:"10m" range:"1s..24h"`

@@ -180,11 +180,13 @@ func (m *Manager) Run(ctx context.Context) error {
 		}
 		reason := m.watch(ctx, e)
 		ended = time.Now()
-		if err := m.end(e, reason); err != nil {
+		err = m.end(e, reason)
+		if reason == protocol.CloseShutdown {
 			return err
 		}
-		if reason == protocol.CloseShutdown {
-			return nil
+		if err != nil {
+			// The close leaf is written before the next epoch opens, as lost.
+			m.cfg.Log.Error("epoch not closed in the journal", "epoch", e.id.String(), "err", err)
 		}
 		if troubles++; time.Since(born) > longLife {
 			troubles = 1

@@ -178,6 +178,9 @@ func (g *Gate) statementOf(open *session.Open) (*claim.Statement, *Claim, error)
 
 // commit is step 10: one journal transaction, whose commit is the acceptance.
 func (g *Gate) commit(ctx context.Context, st *claim.Statement, open *session.Open, proof []byte) protocol.Event {
+	if _, live := g.cfg.Epochs.Find(open.Epoch); !live {
+		return protocol.EventCommitted{Outcome: protocol.CommitRefused, Code: protocol.CodeInvalidated}
+	}
 	acc := &Acceptance{
 		Leaf: protocol.Accepted{
 			Payload: open.Payload,

@@ -411,6 +411,24 @@ func TestPushRefused(t *testing.T) {
 		_, _, err := o.gate.Push(t.Context(), c.req)
 		wantCode(t, name, err, c.want)
 	}
+	good := gate.PushRequest{Claim: claim.Open, Params: []byte(`{}`), Event: []byte(`{}`)}
+	for name, hold := range map[string]struct {
+		change func(on bool)
+		want   protocol.Code
+	}{
+		"acceptance on hold": {func(on bool) { o.frozen = on }, protocol.CodeFrozen},
+		"log lags behind": {func(on bool) {
+			o.lag = 0
+			if on {
+				o.lag = 101
+			}
+		}, protocol.CodeLedgerUnavailable},
+	} {
+		o.set(func() { hold.change(true) })
+		_, _, err := o.gate.Push(t.Context(), good)
+		wantCode(t, name, err, hold.want)
+		o.set(func() { hold.change(false) })
+	}
 	if o.seq != 0 {
 		t.Errorf("refused events used %d numbers of the tagger", o.seq)
 	}

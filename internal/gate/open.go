@@ -60,7 +60,7 @@ func (g *Gate) issue(ctx context.Context, mode protocol.Mode, st *claim.Statemen
 		return nil, err
 	}
 	epoch, epochErr := g.cfg.Epochs.Active()
-	if err := g.mayOpen(c, epochErr); err != nil {
+	if err := g.mayOpen(mode, c, epochErr); err != nil {
 		return nil, err
 	}
 	if err := g.cfg.Sessions.Reserve(); err != nil {
@@ -93,6 +93,11 @@ func (g *Gate) keep(ctx context.Context, epoch Epoch, is *issued) error {
 		_, _, _ = g.step(ctx, is.session, protocol.EventInvalidate{Reason: protocol.CodeInvalidated}, protocol.Digest{})
 		code = protocol.CodeInvalidated
 	}
+	if code == protocol.CodeNone && g.cfg.Holds.IssueHeld(payload.VK) {
+		// A hold that came while the keyholders worked holds this one too.
+		_, _, _ = g.step(ctx, is.session, protocol.EventInvalidate{Reason: protocol.CodeFrozen}, protocol.Digest{})
+		return protocol.Fail(protocol.CodeFrozen, "new requests are on hold")
+	}
 	if code != protocol.CodeNone {
 		return protocol.Fail(code, "the epoch ended while the request was issued; ask again")
 	}
@@ -104,12 +109,15 @@ func (g *Gate) stillLive(epoch Epoch) bool {
 	return live
 }
 
-// mayOpen asks the lifecycle whether a new request may be opened now.
-func (g *Gate) mayOpen(c *Claim, epochErr error) error {
+// mayOpen asks the lifecycle whether a new request may be opened now. A pushed
+// one is answered by this very gate: what would refuse the answer refuses it
+// here, before anything is proved in vain.
+func (g *Gate) mayOpen(mode protocol.Mode, c *Claim, epochErr error) error {
+	push := mode == protocol.ModePush
 	_, _, code := protocol.Step(protocol.State{}, protocol.EventOpen{
-		Frozen:             g.cfg.Holds.IssueHeld(c.Fingerprint),
+		Frozen:             g.cfg.Holds.IssueHeld(c.Fingerprint) || push && g.cfg.Holds.AcceptHeld(c.Fingerprint),
 		NoEpoch:            epochErr != nil,
-		JournalUnavailable: !g.cfg.Holds.Writable(),
+		JournalUnavailable: !g.cfg.Holds.Writable() || push && g.cfg.Ledger.Lag() > g.cfg.MaxLag,
 	})
 	switch code {
 	case protocol.CodeNone:

@@ -113,6 +113,11 @@ func (g *Gate) prove(is *issued, job *Job, client string) (Accepted, error) {
 		// accepted.
 		return g.accept(g.ctx, answer, true)
 	}
+	if err != nil && is.session.View().State.Phase == protocol.PhaseIssued {
+		// Refused before anything was consumed, by a hold that came in between.
+		// Nobody else has the proof: the request is over.
+		_, _, _ = g.step(ctx, is.session, protocol.EventInvalidate{Reason: protocol.CodeOf(err)}, protocol.Digest{})
+	}
 	return acc, err
 }
 
