@@ -85,6 +85,9 @@ func launchWith(t *testing.T, env []string, data string, args ...string) *backen
 	go b.watch(pipe)
 	t.Cleanup(func() {
 		b.kill()
+		if strings.Contains(b.stderr(), "WARNING: DATA RACE") {
+			t.Error("the server has a data race")
+		}
 		if t.Failed() {
 			t.Logf("what the server on %s said:\n%s", b.data, b.stderr())
 		}
