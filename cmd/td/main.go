@@ -87,6 +87,7 @@ Start with "td demo". For your own events: "td serve" in one terminal,
 		demoCommand(a),
 		configCommand(a),
 		doctorCommand(a),
+		benchCommand(a),
 		versionCommand(a),
 	)
 	return root

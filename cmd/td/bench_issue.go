@@ -1,0 +1,152 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/terradourada/td/api"
+	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/protocol"
+)
+
+// issue starts a server with nothing configured, fills it with pending
+// sessions and measures start, issue and memory.
+func (b *bench) issue(ctx context.Context) ([]budget, error) {
+	s, err := b.serve(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer s.close()
+	idle, err := s.memories()
+	if err != nil {
+		return nil, err
+	}
+	cost, err := b.issueCost(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.settle(ctx); err != nil {
+		return nil, err
+	}
+	full, err := s.memories()
+	if err != nil {
+		return nil, err
+	}
+	ready := budget{
+		Name: "ready", Bound: atMost, Limit: 3, Unit: "s",
+		How: "from the start of td serve, with nothing configured, to its ready line",
+	}.judge(s.took.Seconds())
+	return append([]budget{ready, cost}, b.memoryBudgets(idle, full)...), s.stop()
+}
+
+// turn is how many challenges are issued between two measurements of the bare
+// signature: few, so that both meet the same machine.
+const turn = 250
+
+// issueCost opens sessions over HTTP in turns with bare signatures.
+func (b *bench) issueCost(ctx context.Context, s *benchServer) (budget, error) {
+	p := b.progress("issuing challenges", b.size.sessions)
+	defer p.finish()
+	var c comparison
+	before, err := s.shares()
+	if err != nil {
+		return budget{}, err
+	}
+	for range b.size.sessions / turn {
+		raw := work{thisProcess(), func() error { return b.sign(turn) }}
+		err := c.take(turn, raw, work{s.tree, func() error {
+			return b.load(ctx, p, turn, inFlight, func(ctx context.Context, _ int) error { return s.open(ctx) })
+		}})
+		if err != nil {
+			return budget{}, err
+		}
+	}
+	after, err := s.shares()
+	if err != nil {
+		return budget{}, err
+	}
+	figures := c.figures()
+	for kind, used := range after {
+		figures[kind+"_cpu_us"] = micros(used-before[kind], c.operations)
+	}
+	return budget{
+		Name: "issue", Bound: atMost, Limit: 1.25, Unit: "x raw",
+		How:     "processor time of core, signer and tagger for a challenge over HTTP, 16 in flight, over a bare ML-DSA-65 sign and verify",
+		Figures: figures,
+	}.judge(c.ratio()), nil
+}
+
+// shares is the processor time of each of the server's processes.
+func (s *benchServer) shares() (map[string]time.Duration, error) {
+	shares := map[string]time.Duration{}
+	core, err := cpuOf(s.tree[0])
+	if err != nil {
+		return nil, err
+	}
+	shares["core"] = core
+	for _, kind := range []string{"signer", "tagger"} {
+		pid, err := s.tree.started("internal-" + kind)
+		if err != nil {
+			return nil, err
+		}
+		if shares[kind], err = cpuOf(pid); err != nil {
+			return nil, err
+		}
+	}
+	return shares, nil
+}
+
+// open asks for one challenge that stays pending.
+func (s *benchServer) open(ctx context.Context) error {
+	_, err := s.client.Challenge(ctx, openRequest())
+	return err
+}
+
+// openRequest commits to nothing that anybody knows.
+func openRequest() api.ChallengeRequest {
+	return api.ChallengeRequest{
+		Claim: claim.Open.String(), Params: []byte(`{}`), Commitment: protocol.Commitment(claim.NewBlind()), TTLMillis: protocol.MaxTTL,
+	}
+}
+
+// memories are the core's and the tagger's.
+type memories struct{ core, tagger memory }
+
+func (s *benchServer) memories() (m memories, err error) {
+	if m.core, err = memoryOf(s.tree[0]); err != nil {
+		return m, err
+	}
+	pid, err := s.tree.started("internal-tagger")
+	if err != nil {
+		return m, err
+	}
+	m.tagger, err = memoryOf(pid)
+	return m, err
+}
+
+func (b *bench) memoryBudgets(idle, full memories) []budget {
+	share := float64(b.size.sessions) / fullSessions
+	return []budget{
+		budget{
+			Name: "memory_idle", Bound: atMost, Limit: 120, Unit: "MiB",
+			How:     "resident memory of a core with no session",
+			Figures: map[string]float64{"own_mib": idle.core.own},
+		}.judge(idle.core.resident),
+		budget{
+			Name: "memory_core", Bound: atMost, Limit: 128 * share, Unit: "MiB",
+			How: "growth of the core's own memory with pending sessions; the limit is for 100,000 and scales with their number",
+			Figures: map[string]float64{
+				"sessions": float64(b.size.sessions), "scale": share,
+				"idle_own_mib": idle.core.own, "own_mib": full.core.own, "idle_resident_mib": idle.core.resident, "resident_mib": full.core.resident,
+			},
+		}.judge(full.core.own - idle.core.own),
+		budget{
+			Name: "memory_tagger", Bound: atMost, Limit: 32 * share, Unit: "MiB",
+			How: "growth of the tagger's own memory, likewise",
+			Figures: map[string]float64{
+				"sessions": float64(b.size.sessions), "scale": share,
+				"idle_own_mib": idle.tagger.own, "own_mib": full.tagger.own, "idle_resident_mib": idle.tagger.resident, "resident_mib": full.tagger.resident,
+			},
+		}.judge(full.tagger.own - idle.tagger.own),
+	}
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// processes are the ids of a process and everything it had started when they
+// were listed, the process itself first.
+type processes []int
+
+// processesOf lists a process and its living descendants.
+func processesOf(root int) (processes, error) {
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		return nil, err
+	}
+	children := map[int][]int{}
+	for _, path := range stats {
+		if pid, parent, ok := benchParentOf(path); ok {
+			children[parent] = append(children[parent], pid)
+		}
+	}
+	all := processes{root}
+	for i := 0; i < len(all); i++ {
+		all = append(all, children[all[i]]...)
+	}
+	return all, nil
+}
+
+// thisProcess is the program itself without its children.
+func thisProcess() processes { return processes{os.Getpid()} }
+
+// benchParentOf reads a process's line in /proc; a process that is gone has none.
+// The command's name may hold anything, so that the fields count from its end.
+func benchParentOf(path string) (pid, parent int, ok bool) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return 0, 0, false
+	}
+	s := string(b)
+	head, _, _ := strings.Cut(s, " ")
+	fields := strings.Fields(s[strings.LastIndexByte(s, ')')+1:])
+	if len(fields) < 2 {
+		return 0, 0, false
+	}
+	pid, err = strconv.Atoi(head)
+	if err != nil {
+		return 0, 0, false
+	}
+	parent, err = strconv.Atoi(fields[1])
+	return pid, parent, err == nil
+}
+
+// cpu is the processor time they have used, user and system. One that has ended
+// is an error: what it used would be missing.
+func (p processes) cpu() (total time.Duration, err error) {
+	for _, pid := range p {
+		used, err := cpuOf(pid)
+		if err != nil {
+			return 0, fmt.Errorf("processor time of process %d: %w", pid, err)
+		}
+		total += used
+	}
+	return total, nil
+}
+
+// spent is the processor time that they use while f runs, and the time that
+// passes.
+func (p processes) spent(f func() error) (used, wall time.Duration, err error) {
+	before, err := p.cpu()
+	if err != nil {
+		return 0, 0, err
+	}
+	began := time.Now()
+	if err := f(); err != nil {
+		return 0, 0, err
+	}
+	wall = time.Since(began)
+	after, err := p.cpu()
+	return after - before, wall, err
+}
+
+// started finds the one that was started with an argument.
+func (p processes) started(argument string) (int, error) {
+	for _, pid := range p {
+		line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+		if err == nil && strings.Contains(string(line), "\x00"+argument) {
+			return pid, nil
+		}
+	}
+	return 0, fmt.Errorf("no process was started with %s", argument)
+}
+
+// memory is what one process holds in main memory, in MiB: all of it, and what
+// is its own and no part of a file.
+type memory struct{ resident, own float64 }
+
+func memoryOf(pid int) (m memory, err error) {
+	path := fmt.Sprintf("/proc/%d/status", pid)
+	if m.resident, err = mebibytes(lineOf(path, "VmRSS")); err != nil {
+		return m, err
+	}
+	m.own, err = mebibytes(lineOf(path, "RssAnon"))
+	return m, err
+}
+
+func mebibytes(s string) (float64, error) {
+	kibi, err := strconv.ParseFloat(strings.TrimSuffix(s, " kB"), 64)
+	if err != nil {
+		return 0, fmt.Errorf("the kernel tells no memory figure: %w", err)
+	}
+	return kibi / 1024, nil
+}

@@ -1,0 +1,109 @@
+package main
+
+import (
+	"context"
+	"math/bits"
+	"runtime"
+	"time"
+
+	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/protocol"
+)
+
+// proving measures what a proof of each claim costs this process.
+func (b *bench) proving(ctx context.Context) ([]budget, error) {
+	p := b.progress("one prover, claim by claim", (len(demoEvents)+1)*b.size.proofs)
+	defer p.finish()
+	figures := map[string]float64{}
+	for _, e := range demoEvents {
+		s, a, err := benchStatement(e.claim, e.params, e.event)
+		if err != nil {
+			return nil, err
+		}
+		if err := b.proveSome(ctx, p, figures, s, a); err != nil {
+			return nil, err
+		}
+	}
+	s, a, err := b.memberStatement()
+	if err != nil {
+		return nil, err
+	}
+	if err := b.proveSome(ctx, p, figures, s, a); err != nil {
+		return nil, err
+	}
+	return []budget{budget{
+		Name: "open_domain", Bound: atMost, Limit: 1024, Unit: "rows",
+		How:     "domain of open/1; the figures are gates and the cost of one proof of each claim, alone on the machine",
+		Figures: figures,
+	}.judge(domain(figures["gates_open/1"]))}, nil
+}
+
+// domain is the power of two that so many gates fit in.
+func domain(gates float64) float64 { return float64(uint64(1) << bits.Len64(uint64(gates)-1)) }
+
+func benchStatement(id claim.ID, params, event string) (*claim.Statement, *claim.Assignment, error) {
+	canonical, err := protocol.Canonicalize([]byte(event))
+	if err != nil {
+		return nil, nil, err
+	}
+	raw, err := claim.PrepareParams(id, []byte(params), canonical)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := claim.ParseParams(id, raw)
+	if err != nil {
+		return nil, nil, err
+	}
+	cm, a, err := claim.Commit(p, canonical, claim.NewBlind())
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := claim.NewStatement(p, cm)
+	return s, a, err
+}
+
+// memberStatement is one of group/1, over a list of one member.
+func (b *bench) memberStatement() (*claim.Statement, *claim.Assignment, error) {
+	secret := claim.NewMemberSecret()
+	list, err := claim.NewList("bench", []protocol.Member{secret.Member()})
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := b.prover.AddList(list); err != nil {
+		return nil, nil, err
+	}
+	raw, err := claim.GroupParams(list, "bench", secret)
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := claim.ParseParams(claim.Group, raw)
+	if err != nil {
+		return nil, nil, err
+	}
+	cm, a, err := claim.CommitMember(p, []byte(`{"vote":"yes"}`), claim.NewBlind(), list, secret)
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := claim.NewStatement(p, cm)
+	return s, a, err
+}
+
+// proveSome proves one statement several times and notes gates and cost.
+func (b *bench) proveSome(ctx context.Context, p *progress, figures map[string]float64, s *claim.Statement, a *claim.Assignment) error {
+	x := s.Inputs(protocol.Anchor{}, protocol.Element{}, protocol.Element{})
+	runtime.GC()
+	used, took, err := thisProcess().spent(func() error {
+		for range b.size.proofs {
+			if _, err := b.prover.Prove(ctx, s, x, a); err != nil {
+				return err
+			}
+			p.step(time.Now())
+		}
+		return nil
+	})
+	id := s.Claim().String()
+	figures["gates_"+id] = float64(claim.Gates(s.Claim()))
+	figures["cpu_ms_"+id] = millis(used) / float64(b.size.proofs)
+	figures["wall_ms_"+id] = millis(took) / float64(b.size.proofs)
+	return err
+}
