@@ -59,6 +59,7 @@ const (
 	writeTimeout  = 20 * time.Second
 	idleTimeout   = 2 * time.Minute
 	maxHeader     = 16 << 10
+	maxBodies     = 32 << 20 // bytes of bodies on their way to one operation
 )
 
 func (c Config) withDefaults() Config {

@@ -8,9 +8,11 @@
 // protocol.DecodeStrict whole: what section 4 of docs/spec/td-1.md refuses in an
 // event is refused everywhere, and so are unknown, missing and null members.
 // The number of requests in hand is bounded; one too many is answered
-// overloaded at once. So is the number of connections: one too many takes the
-// place of the one that has been without a request for longest. Paths that are not in their shortest form are not found,
-// never redirected.
+// overloaded at once. A request whose body is on its way is not in hand; such
+// bodies have a bound for each operation. The number of connections is bounded
+// too: one too many takes the place of the one that has been without a request
+// for longest. Paths that are not in their shortest form are not found, never
+// redirected.
 //
 // # What an error looks like
 //

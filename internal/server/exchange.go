@@ -33,6 +33,7 @@ type exchange struct {
 	ctx    context.Context // ends with the request's time
 	client string
 	pref   preference
+	inHand bool
 	issued *protocol.RequestID // set once a request was issued; goes into a problem
 }
 
@@ -50,14 +51,45 @@ func (e *exchange) fail(err error) {
 	}
 }
 
-// body is the request's body and its media type.
+// take puts the request in hand, if there is room for one more.
+func (e *exchange) take() error {
+	select {
+	case e.s.hands <- struct{}{}:
+		e.inHand = true
+		return nil
+	default:
+		return protocol.Fail(protocol.CodeOverloaded, "too many requests at once")
+	}
+}
+
+// drop takes the request out of hand.
+func (e *exchange) drop() {
+	if e.inHand {
+		e.inHand = false
+		<-e.s.hands
+	}
+}
+
+// body is the request's body and its media type. While it is on its way the
+// request is not in hand: whoever dribbles keeps nobody from being served.
 func (e *exchange) body() ([]byte, string, error) {
 	media, err := mediaType(e.r, e.op.media)
 	if err != nil {
 		return nil, "", err
 	}
+	bodies := e.s.bodies[e.op.id]
+	select {
+	case bodies <- struct{}{}:
+		defer func() { <-bodies }()
+	default:
+		return nil, "", protocol.Fail(protocol.CodeOverloaded, "too many requests at once")
+	}
+	e.drop()
 	raw, err := readBody(e.w.ResponseWriter, e.r, e.op.limit)
-	return raw, media, err
+	if err != nil {
+		return nil, "", err
+	}
+	return raw, media, e.take()
 }
 
 // json answers with a JSON document.

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/internal/server"
 	"github.com/terradourada/td/protocol"
 )
@@ -104,6 +105,52 @@ func TestSlowBody(t *testing.T) {
 		}
 	}
 	s.alive()
+}
+
+// TestSlowBodiesKeepNobodyOut: more bodies than requests may be in hand are on
+// their way, and others are served.
+func TestSlowBodiesKeepNobodyOut(t *testing.T) {
+	s := start(t, func(c *server.Config) { c.MaxRequests, c.BodyTimeout = 2, time.Minute })
+	for _, path := range []string{"/v1/challenges", "/v1/events", "/v1/verify"} {
+		for range 4 {
+			s.halfBody(path)
+		}
+	}
+	if r := s.do(http.MethodGet, "/v1/status", nil); r.StatusCode != http.StatusOK {
+		t.Errorf("status: %d %s", r.StatusCode, r.body)
+	}
+	if r := s.post("/v1/challenges", challengeBody); r.StatusCode != http.StatusCreated {
+		t.Errorf("challenge: %d %s", r.StatusCode, r.body)
+	}
+}
+
+// halfBody begins to send a body, and returns when the server has begun to
+// read it.
+func (s *service) halfBody(path string) {
+	s.t.Helper()
+	c, err := (&net.Dialer{}).DialContext(s.t.Context(), "tcp", s.addr)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { c.Close() })
+	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
+	fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\nExpect: 100-continue\r\n\r\n", path)
+	if line, err := bufio.NewReader(c).ReadString('\n'); err != nil || !strings.HasPrefix(line, "HTTP/1.1 100 ") {
+		s.t.Fatalf("the body is not asked for: %q, %v", line, err)
+	}
+}
+
+// TestBodiesOnTheirWayAreBounded: of the largest ones there are few, and one too
+// many is refused at once.
+func TestBodiesOnTheirWayAreBounded(t *testing.T) {
+	s := start(t, func(c *server.Config) { c.BodyTimeout = time.Minute })
+	for range server.MaxBodies / api.MaxReceiptBody {
+		s.halfBody("/v1/verify")
+	}
+	s.problem(s.do(http.MethodPost, "/v1/verify", []byte("{}"), "Content-Type", api.MediaJSON), protocol.CodeOverloaded)
+	if r := s.post("/v1/challenges", challengeBody); r.StatusCode != http.StatusCreated {
+		t.Errorf("challenge: %d %s", r.StatusCode, r.body)
+	}
 }
 
 // TestWorkOutlastsTheBodysDeadline: the deadline of the body must not end the

@@ -17,10 +17,11 @@ type Server struct {
 	mux       *http.ServeMux
 	spec      []byte // the OpenAPI document
 	docs      page
-	hands     chan struct{} // one element per request in hand
-	waiters   chan struct{} // one element per request that waits
-	verifying chan struct{} // one element per receipt being verified
-	listing   chan struct{} // one element while the digests of an epoch are in memory
+	hands     chan struct{}            // one element per request in hand
+	bodies    map[string]chan struct{} // by operation: one element per body on its way
+	waiters   chan struct{}            // one element per request that waits
+	verifying chan struct{}            // one element per receipt being verified
+	listing   chan struct{}            // one element while the digests of an epoch are in memory
 }
 
 // New builds the handler.
@@ -30,11 +31,17 @@ func New(cfg Config) *Server {
 		cfg:       cfg,
 		mux:       http.NewServeMux(),
 		hands:     make(chan struct{}, cfg.MaxRequests),
+		bodies:    make(map[string]chan struct{}),
 		waiters:   make(chan struct{}, max(1, cfg.MaxRequests/2)),
 		verifying: make(chan struct{}, cfg.MaxVerify),
 		listing:   make(chan struct{}, 1),
 	}
 	ops := s.operations()
+	for _, op := range ops {
+		if op.limit > 0 {
+			s.bodies[op.id] = make(chan struct{}, max(1, maxBodies/op.limit))
+		}
+	}
 	s.spec = s.register(ops)
 	s.docs = docsPage(ops)
 	s.refuseTheRest(ops)
@@ -119,12 +126,10 @@ func outcomeCode(err error) protocol.Code {
 
 // hand runs the handler if there is room for one more request in hand.
 func (s *Server) hand(e *exchange, handler func(*exchange) error) error {
-	select {
-	case s.hands <- struct{}{}:
-		defer func() { <-s.hands }()
-	default:
-		return protocol.Fail(protocol.CodeOverloaded, "too many requests at once")
+	if err := e.take(); err != nil {
+		return err
 	}
+	defer e.drop()
 	return s.shielded(e, handler)
 }
 
