@@ -451,9 +451,9 @@ func TestHungKeyholder(t *testing.T) {
 // while, and everything is as before when they are gone.
 func TestFlood(t *testing.T) {
 	t.Parallel()
-	requests, silent := 2000, 2100
+	requests, silent, dribblers := 2000, 2100, 280 // more of each than may be served at once
 	if testing.Short() {
-		requests, silent = 300, 100
+		requests, silent, dribblers = 300, 100, 30
 	}
 	b := startBackend(t, t.TempDir(), limits...)
 	ctx, stop := context.WithCancel(t.Context())
@@ -464,10 +464,12 @@ func TestFlood(t *testing.T) {
 	for range 32 {
 		bad.Go(func() { refused.Add(int64(wrongTags(ctx, b, victim, requests/32+1))) })
 	}
-	for range 60 {
+	for range dribblers {
 		bad.Go(func() {
 			halfSent(ctx, b, "POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 5000\r\n\r\n{")
 		})
+	}
+	for range 60 {
 		bad.Go(func() { halfSent(ctx, b, "GET /v1/status HTTP/1.1\r\nHost: ") })
 	}
 	bad.Go(func() { manySilent(ctx, b, silent) })
