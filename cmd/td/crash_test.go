@@ -198,6 +198,24 @@ func killedAtStart(t *testing.T, data string) {
 	awaitGone(t, children)
 }
 
+// TestKilledAtFirstStart kills servers while they make their data directory:
+// whatever is there by then, the next one starts with it.
+func TestKilledAtFirstStart(t *testing.T) {
+	t.Parallel()
+	rounds := 5
+	if testing.Short() {
+		rounds = 2
+	}
+	for range rounds {
+		data := t.TempDir()
+		killedAtStart(t, data)
+		b := startBackend(t, data, limits...)
+		b.wantAccepted(t.Context(), b.mustAnswer(t.Context()))
+		b.stop(10 * time.Second)
+		wantSameLog(t, data, rowsOf(t, data))
+	}
+}
+
 // afterCrash checks everything that was promised, on the server that came up
 // after a kill.
 func afterCrash(t *testing.T, b *backend, h *history, old []*answer, lost uint64) {
