@@ -19,13 +19,13 @@ func Baseline(n int) error {
 	if err != nil {
 		return err
 	}
-	defer secret.WipeRegisters() // vectors left dirty slow down whatever hashes next
+	defer secret.WipeRegisters()
 	var payload protocol.EncodedPayload
 	signature := make([]byte, mldsa65.SignatureSize)
 	context := []byte(protocol.SignatureContext)
 	for i := range n {
 		binary.BigEndian.PutUint64(payload[:], uint64(i))
-		if err := mldsa65.SignTo(private, payload[:], context, true, signature); err != nil {
+		if err := mldsa65.SignTo(private, payload[:], context, hedged, signature); err != nil {
 			return err
 		}
 		if !mldsa65.Verify(public, payload[:], context, signature) {

@@ -29,6 +29,7 @@ type originKey struct {
 	mem     *originSecret
 	live    bool               // false once wiped
 	public  *mldsa65.PublicKey // unpacked from encoded, shares no memory with the private key
+	context []byte             // of every signature
 	encoded [protocol.MLDSAPublicKeySize]byte
 	digest  protocol.Digest // D("TD-V1-pk", encoded)
 }
@@ -50,7 +51,7 @@ func newOriginKey(mem *originSecret, buf *preimage) (*originKey, error) {
 // and unpacking them, the private one in place, which sets no seed; then the
 // key on the heap is zeroed where it is, since nothing moves there.
 func expandOriginKey(mem *originSecret) *originKey {
-	k := &originKey{mem: mem, live: true, public: new(mldsa65.PublicKey)}
+	k := &originKey{mem: mem, live: true, public: new(mldsa65.PublicKey), context: []byte(protocol.SignatureContext)}
 	secret.Do(func() {
 		public, private := mldsa65.NewKeyFromSeed(&mem.seed)
 		public.Pack(&k.encoded)
@@ -86,11 +87,10 @@ func (k *originKey) sign(p *protocol.EncodedPayload, digest protocol.Digest, buf
 	copy(buf[:], k.digest[:])
 	copy(buf[protocol.DigestSize:], digest[:])
 	sigma := buf[2*protocol.DigestSize:]
-	context := []byte(protocol.SignatureContext)
-	if err := mldsa65.SignTo(&k.mem.private, p[:], context, hedged, sigma); err != nil {
+	if err := mldsa65.SignTo(&k.mem.private, p[:], k.context, hedged, sigma); err != nil {
 		return err
 	}
-	right := mldsa65.Verify(k.public, p[:], context, sigma)
+	right := mldsa65.Verify(k.public, p[:], k.context, sigma)
 	secret.WipeRegisters()
 	if !right {
 		return errSelfCheck

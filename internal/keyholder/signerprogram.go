@@ -19,12 +19,18 @@ var errForeign = errors.New("keyholder: payload is not of this epoch")
 // errSocket is a socket that failed otherwise than by its end.
 var errSocket = errors.New("keyholder: socket failed")
 
+// signerGC makes the collector of a signer run often, in percent. What a
+// signature leaves on the heap is erased when the collector frees it, and the
+// runtime's record of what to erase takes longer to add to the longer it gets.
+const signerGC = 2
+
 // SignerMain is the signer program: it serves the core at the other end of sock
 // until that end closes, then returns nil. Any breach of the protocol and any
 // signature that does not verify end it with an error. It must have its process
 // to itself, and the process must exit when it returns: that destroys the keys.
 func SignerMain(sock *os.File) error {
 	debug.SetTraceback("none") // a trace prints words of the stack
+	debug.SetGCPercent(signerGC)
 	f, err := readStart(sock, signerRequests())
 	if err != nil {
 		return err

@@ -38,15 +38,15 @@ func TaggerMain(sock *os.File) error {
 	return t.serve(sock)
 }
 
-// taggerProgram is a running tagger: one goroutine that reads frames owns key
-// and table, another writes the answers.
+// taggerProgram is a running tagger. It is one goroutine: an answer takes
+// microseconds, less than to wake another goroutine for it.
 type taggerProgram struct {
 	start   taggerStart
 	memory  *taggerMemory
 	key     *tagKey
 	table   *table
 	clock   func() time.Duration // since boot
-	answers chan frame
+	answers []byte               // frames, to what was read last
 }
 
 func newTaggerProgram(start taggerStart, clock func() time.Duration) (*taggerProgram, error) {
@@ -60,19 +60,34 @@ func newTaggerProgram(start taggerStart, clock func() time.Duration) (*taggerPro
 		key:     newTagKey(memory.tag),
 		table:   newTable(int(start.capacity)),
 		clock:   clock,
-		answers: make(chan frame, 256),
+		answers: make([]byte, 0, coalesce),
 	}, nil
 }
 
 func (t *taggerProgram) serve(sock io.ReadWriter) error {
-	fault := make(chan error, 2)
-	go func() { fault <- writeFrames(sock, taggerAnswers(), t.answers, nil) }()
-	go func() { fault <- readFrames(sock, taggerRequests(), t.handle) }()
-	return <-fault
+	return readFrames(answering{t, sock}, taggerRequests(), t.handle)
+}
+
+// answering is a socket on which the answers to what was read go out before
+// anything else is read.
+type answering struct {
+	program *taggerProgram
+	sock    io.ReadWriter
+}
+
+func (a answering) Read(b []byte) (int, error) {
+	if len(a.program.answers) > 0 {
+		if _, err := a.sock.Write(a.program.answers); err != nil {
+			return 0, err
+		}
+		a.program.answers = a.program.answers[:0]
+	}
+	return a.sock.Read(b)
 }
 
 func (t *taggerProgram) answer(f *frame, code byte, body ...[]byte) {
-	t.answers <- newFrame(f.id, code, body...)
+	a := newFrame(f.id, code, body...)
+	t.answers = taggerAnswers().append(t.answers, &a)
 }
 
 // handle takes one request, in the order of the stream.
