@@ -88,11 +88,26 @@ func decode(raw []byte, lim protocol.JSONLimits, v any) error {
 	if err := protocol.DecodeStrict(raw, lim, v); err != nil {
 		return err
 	}
+	if complete(raw, reflect.ValueOf(v).Elem()) {
+		return nil
+	}
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &members); err != nil {
 		return protocol.Wrap(protocol.CodeMalformedRequest, "the body is not an object", err)
 	}
 	return checkMembers(members, reflect.TypeOf(v).Elem())
+}
+
+// complete reports that no member can be missing or null, without a second look
+// at the members: a required one that is missing leaves a zero value.
+func complete(raw []byte, v reflect.Value) bool {
+	for i := range v.NumField() {
+		_, options, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+		if !strings.HasPrefix(options, "omit") && v.Field(i).IsZero() {
+			return false
+		}
+	}
+	return !bytes.Contains(raw, []byte("null"))
 }
 
 func checkMembers(members map[string]json.RawMessage, t reflect.Type) error {
