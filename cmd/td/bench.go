@@ -195,7 +195,7 @@ func (s *benchServer) close() {
 // circuits for a while after the start.
 func (s *benchServer) settle(ctx context.Context) error {
 	const look, quiet = 250 * time.Millisecond, 10 * time.Millisecond
-	before := time.Duration(-time.Hour)
+	before := -time.Hour
 	for range 120 {
 		used, err := s.tree.cpu()
 		if err != nil {

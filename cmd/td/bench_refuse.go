@@ -95,7 +95,7 @@ func (k *refused) send(ctx context.Context, transport http.RoundTripper, url str
 		return err
 	}
 	if !bytes.Contains(body, []byte(`"`+k.code.String()+`"`)) {
-		return fmt.Errorf("the answer was not %s but %s", k.code, res.Status)
+		return fmt.Errorf("the answer was not %s but %s", k.code.String(), res.Status)
 	}
 	return nil
 }

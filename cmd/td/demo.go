@@ -290,7 +290,7 @@ func startServe(ctx context.Context, args ...string) (*child, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &child{cmd: exec.Command(exe, append([]string{"serve"}, args...)...), done: make(chan struct{})}
+	c := &child{cmd: exec.CommandContext(context.WithoutCancel(ctx), exe, append([]string{"serve"}, args...)...), done: make(chan struct{})}
 	pipe, err := c.cmd.StderrPipe()
 	if err != nil {
 		return nil, err

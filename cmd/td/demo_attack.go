@@ -71,7 +71,7 @@ func (d *demo) attack(ctx context.Context) error {
 			return fmt.Errorf("attack %s could not be tried: %w", a.name, err)
 		}
 		if code != a.want {
-			return fmt.Errorf("attack %s ended in %s, want %s", a.name, code, a.want)
+			return fmt.Errorf("attack %s ended in %s, want %s", a.name, code.String(), a.want.String())
 		}
 		if a.name != "parallel_64" { // which reports more
 			d.report.Refused = append(d.report.Refused, demoRefused{Attack: a.name, Code: code})
@@ -88,7 +88,7 @@ func (d *demo) replayNewRequest(ctx context.Context) (protocol.Code, error) {
 		return 0, err
 	}
 	if code := d.send(ctx, old.ch.RequestID, old.ch.Tag, old.proof); code != protocol.CodeNone {
-		return 0, fmt.Errorf("the answer to be replayed was refused with %s", code)
+		return 0, fmt.Errorf("the answer to be replayed was refused with %s", code.String())
 	}
 	fresh, err := d.open(ctx, 0)
 	if err != nil {
@@ -132,7 +132,7 @@ func (d *demo) swappedProofs(ctx context.Context) (protocol.Code, error) {
 	first := d.send(ctx, a.ch.RequestID, a.ch.Tag, b.proof)
 	second := d.send(ctx, b.ch.RequestID, b.ch.Tag, a.proof)
 	if first != second {
-		return 0, fmt.Errorf("one of two swapped proofs ended in %s, the other in %s", first, second)
+		return 0, fmt.Errorf("one of two swapped proofs ended in %s, the other in %s", first.String(), second.String())
 	}
 	return first, nil
 }
