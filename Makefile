@@ -19,11 +19,11 @@ demo: build
 	./bin/td demo
 
 test:
-	go test -shuffle=on ./...
+	go test -timeout 25m -shuffle=on ./...
 
 # The race detector needs cgo.
 race:
-	CGO_ENABLED=1 go test -race -short ./...
+	CGO_ENABLED=1 GOEXPERIMENT= go test -timeout 40m -race -short ./...
 
 tools: $(TOOLS)/staticcheck $(TOOLS)/gofumpt $(TOOLS)/govulncheck $(TOOLS)/golangci-lint
 
