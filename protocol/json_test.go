@@ -340,7 +340,7 @@ func BenchmarkCanonicalize(b *testing.B) {
 		{"small", `{"lot":"A-17","readings":[64.25,70,78.5],"note":"caf\u00e9","ok":true,"grade":2,"tags":["x",{"y":1.5}]}`},
 		{"spaces", strings.Repeat(" ", 32_000) + `{"a":[` + strings.Repeat("0,", 16_000) + "0]}"},
 		{"members", "{" + strings.Join(members, ",") + "}"},
-		{"numbers", `{"a":[` + strings.Repeat("1.7976931348623157e308,", 2_840) + "0]}"},
+		{"numbers", `{"a":[` + strings.Repeat("1.7976931348623157e308,", 2_700) + "0]}"},
 		{"escapes", `{"a":"` + strings.Repeat(`\u00e9`, 10_900) + `"}`},
 		{"digits", `{"a":1` + strings.Repeat("0", 65_000) + "e-65000}"},
 		{"arrays", `{"a":[` + strings.Repeat("[],", 21_000) + "0]}"},
