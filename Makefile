@@ -10,7 +10,7 @@ FUZZTIME ?= 20s
 TOOLS := tools/bin
 DATA ?= ../shared/data
 
-.PHONY: build demo test race race-system memscan lint fuzz bench docs check vuln e2e powercut memscan tools clean
+.PHONY: build demo test race race-system memscan lint fuzz bench docs check vuln e2e powercut tools clean
 
 build:
 	go build -trimpath -o bin/td ./cmd/td
