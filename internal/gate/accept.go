@@ -106,10 +106,10 @@ func (g *Gate) settle(ctx context.Context, s *session.Session, open *session.Ope
 		effects, code, state := g.step(ctx, s, event, protocol.Digest{})
 		switch {
 		case slices.Contains(effects, protocol.EffectVerify):
-			ok := verified || g.verifyProof(c, st.Inputs(open.Anchor, protocol.ContextElement(&open.Payload), open.TagHash), a.Proof) == nil
+			ok := verified || g.verifyProof(c, st.Inputs(open.Anchor, protocol.ContextElement(&open.Payload), s.TagHash), a.Proof) == nil
 			event = protocol.EventVerified{OK: ok}
 		case slices.Contains(effects, protocol.EffectCommit):
-			event = g.commit(ctx, st, open, a.Proof)
+			event = g.commit(ctx, st, s.TagHash, open, a.Proof)
 		case slices.Contains(effects, protocol.EffectResolve):
 			g.resolve(s)
 			return Accepted{}, refusal(code)
@@ -176,8 +176,9 @@ func (g *Gate) statementOf(open *session.Open) (*claim.Statement, *Claim, error)
 	return st, c, err
 }
 
-// commit is step 10: one journal transaction, whose commit is the acceptance.
-func (g *Gate) commit(ctx context.Context, st *claim.Statement, open *session.Open, proof []byte) protocol.Event {
+// commit is step 10: one journal transaction, whose commit is the acceptance; t
+// is the session's.
+func (g *Gate) commit(ctx context.Context, st *claim.Statement, t protocol.Element, open *session.Open, proof []byte) protocol.Event {
 	if _, live := g.cfg.Epochs.Find(open.Epoch); !live {
 		return protocol.EventCommitted{Outcome: protocol.CommitRefused, Code: protocol.CodeInvalidated}
 	}
@@ -185,7 +186,7 @@ func (g *Gate) commit(ctx context.Context, st *claim.Statement, open *session.Op
 		Leaf: protocol.Accepted{
 			Payload: open.Payload,
 			Anchor:  open.Anchor,
-			TagHash: open.TagHash,
+			TagHash: t,
 			Params:  open.Params,
 			Proof:   proof,
 		},

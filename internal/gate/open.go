@@ -194,7 +194,7 @@ func (g *Gate) anchor(ctx context.Context, epoch Epoch, p protocol.Payload, clie
 	}
 	return &issued{
 		session:  &session.Session{ID: p.RequestID, Client: p.Client, Salt: salt, TagHash: protocol.TagElement(tag)},
-		open:     &session.Open{Payload: payload, Anchor: a, TagHash: protocol.TagElement(tag), Epoch: p.EpochID},
+		open:     &session.Open{Payload: payload, Anchor: a, Epoch: p.EpochID},
 		tag:      tag,
 		deadline: deadline,
 	}, nil

@@ -22,7 +22,6 @@ import (
 type Open struct {
 	Payload protocol.EncodedPayload
 	Anchor  protocol.Anchor
-	TagHash protocol.Element // t
 	Epoch   protocol.EpochID
 	Claim   string
 	Params  []byte // exact RFC 8785 form
@@ -31,9 +30,9 @@ type Open struct {
 // Session is one request. Its first four fields never change.
 type Session struct {
 	ID      protocol.RequestID
-	Client  protocol.Digest // the client commitment of the payload
-	Salt    protocol.Salt   // opens it
-	TagHash protocol.Element
+	Client  protocol.Digest  // the client commitment of the payload
+	Salt    protocol.Salt    // opens it
+	TagHash protocol.Element // t
 
 	table    *Table
 	deadline time.Time
