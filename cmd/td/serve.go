@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -83,8 +84,14 @@ func loadConfig(cmd *cobra.Command) (*config.Config, error) {
 	return settings(flags)
 }
 
+// coreGC lets the heap of a server grow by so much over what is in use, in
+// percent: with many pending sessions memory is dearer than the collections,
+// which cost little beside signatures and proofs.
+const coreGC = 60
+
 // serve runs the server until ctx ends.
 func (a *app) serve(ctx context.Context, cfg *config.Config) error {
+	debug.SetGCPercent(coreGC)
 	log := newLogger(a.stderr, cfg)
 	for _, note := range cfg.Notes() {
 		log.Warn("configuration", "note", note)
