@@ -83,7 +83,7 @@ const trailing = 150 * time.Millisecond
 
 // acceptTurn is how many answers are sent between two measurements of the bare
 // verification.
-const acceptTurn = 25
+const acceptTurn = 30
 
 // acceptCost sends answers over HTTP in turns with bare verifications of the
 // same proofs.
@@ -105,7 +105,7 @@ func (b *bench) acceptCost(ctx context.Context, s *benchServer, answers []prepar
 	}
 	return budget{
 		Name: "accept", Bound: atMost, Limit: 1.25, Unit: "x raw",
-		How:     "processor time of the whole server for an accepted answer over HTTP, journal and log included, 16 in flight, over bare decoding and verification",
+		How:     "processor time of the whole server for an accepted answer over HTTP, journal and log included, over bare decoding and verification",
 		Figures: c.figures(),
 	}.judge(c.ratio()), nil
 }

@@ -98,7 +98,7 @@ func (b *bench) signerPath(ctx context.Context) (budget, error) {
 	}
 	return budget{
 		Name: "signer_path", Bound: atLeast, Limit: 0.90, Unit: "of raw",
-		How:     "processor time of a bare ML-DSA-65 sign and verify over that of an anchor, both ends of the socket, 16 in flight",
+		How:     "processor time of a bare ML-DSA-65 sign and verify over that of an anchor, both ends of the socket, 64 in flight",
 		Figures: c.figures(),
 	}.judge(1 / c.ratio()), nil
 }

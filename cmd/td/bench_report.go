@@ -31,7 +31,7 @@ type budget struct {
 	Measured float64            `json:"measured"`
 	Unit     string             `json:"unit"`
 	Holds    bool               `json:"holds"`
-	Near     bool               `json:"near"` // within a tenth of the limit, on either side
+	Near     bool               `json:"near"` // within a tenth of the limit, on either side, but not on it
 	How      string             `json:"how"`
 	Attempts int                `json:"attempts"`
 	Figures  map[string]float64 `json:"figures"`
@@ -61,7 +61,7 @@ func (b budget) judge(measured float64) budget {
 		b.Holds = measured >= b.Limit
 	}
 	b.Holds = b.Holds && !math.IsNaN(measured)
-	b.Near = math.Abs(measured-b.Limit) <= b.Limit/10
+	b.Near = measured != b.Limit && math.Abs(measured-b.Limit) <= b.Limit/10
 	b.Measured = rounded(measured)
 	for k, v := range b.Figures {
 		b.Figures[k] = rounded(v)
