@@ -117,6 +117,7 @@ type Manager struct {
 	current atomic.Pointer[Epoch] // the one that is ACTIVE or DRAINING, or was last
 	ready   chan struct{}         // closed when the first epoch is ACTIVE
 	once    sync.Once
+	buried  sync.WaitGroup // ends of children that nobody waits for but Run
 }
 
 // New makes a manager; it starts nothing.
@@ -154,6 +155,7 @@ func (m *Manager) Find(id protocol.EpochID) (*Epoch, bool) {
 // before Run returns. What was left open, by an earlier process or by a commit
 // that nobody knew of, is closed as lost before an epoch opens.
 func (m *Manager) Run(ctx context.Context) error {
+	defer m.buried.Wait()
 	troubles := 0 // in a row: epochs that did not open or died young
 	var d deaths
 	var ended time.Time // of the last epoch
@@ -316,8 +318,7 @@ func (m *Manager) apply(ctx context.Context, e *Epoch, event protocol.EpochEvent
 			m.cfg.Invalidate(e.id)
 		case protocol.EpochEffectKill:
 			m.cfg.Ledger.SetSigner(nil, 0)
-			// Dead or distrusted: how they end says nothing more.
-			_, _ = e.tagger.Close(), e.signer.Close()
+			m.bury(e)
 		case protocol.EpochEffectClose:
 			e.closed, err = m.writeClose(ctx, e)
 		case protocol.EpochEffectStop:
@@ -327,6 +328,13 @@ func (m *Manager) apply(ctx context.Context, e *Epoch, event protocol.EpochEvent
 		}
 	}
 	return err
+}
+
+// bury ends both children of an epoch that is DESTROYED, while the next one
+// opens already. They are dead or distrusted: how they end says nothing more.
+func (m *Manager) bury(e *Epoch) {
+	m.buried.Go(func() { _ = e.tagger.Close() })
+	m.buried.Go(func() { _ = e.signer.Close() })
 }
 
 // writeClose saves the digests of the issued requests and commits leaf 3.

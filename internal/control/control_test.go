@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,15 +21,30 @@ type child struct {
 	id     protocol.EpochID
 	done   chan struct{}
 	once   sync.Once
-	closed bool
+	slow   bool // to end
+	closed atomic.Bool
 	trail  *trail
 	name   string
 
 	posture sandbox.Posture
 }
 
+// slowEnd is how long a slow child takes to end.
+const slowEnd = time.Second
+
+func (c *child) Close() error {
+	name := "close " + c.name
+	if c.slow {
+		time.Sleep(slowEnd)
+		name = "close" // whichever is first
+	}
+	c.trail.add(name)
+	c.closed.Store(true)
+	c.kill()
+	return nil
+}
+
 func (c *child) kill()                     { c.once.Do(func() { close(c.done) }) }
-func (c *child) Close() error              { c.trail.add("close " + c.name); c.closed = true; c.kill(); return nil }
 func (c *child) Done() <-chan struct{}     { return c.done }
 func (c *child) EpochID() protocol.EpochID { return c.id }
 func (c *child) PublicKey() [protocol.MLDSAPublicKeySize]byte {
@@ -101,12 +117,12 @@ func (w *world) config() control.Config {
 				w.failStart--
 				return nil, errors.New("no signer today")
 			}
+			w.mu.Lock()
+			defer w.mu.Unlock()
 			if w.refusal != nil {
 				return nil, w.refusal
 			}
 			c := &child{id: protocol.EpochID{byte(len(w.signers) + 1)}, done: make(chan struct{}), trail: &w.trail, name: "signer", posture: w.posture}
-			w.mu.Lock()
-			defer w.mu.Unlock()
 			w.signers = append(w.signers, c)
 			return c, nil
 		},
@@ -177,6 +193,13 @@ func (w *world) SetSigner(s control.Signer, _ uint64) {
 	} else {
 		w.add("signer in office")
 	}
+}
+
+// refuse makes the next starts of a signer fail with err; nil ends that.
+func (w *world) refuse(err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.refusal = err
 }
 
 func (w *world) Await(context.Context, uint64) error { w.add("checkpoint"); return nil }
@@ -273,10 +296,20 @@ func TestReplacement(t *testing.T) {
 				w := &world{}
 				m, stop := start(t, w)
 				first, _ := m.Active()
+				w.signers[0].slow, w.taggers[0].slow = true, true
 				w.take()
 				c.end(w, first)
 				synctest.Wait()
-				sameSteps(t, "replacement", w.take(), "no signer", "close tagger", "close signer", "invalidate", "epoch-close", "epoch-open", "signer in office")
+				sameSteps(t, "replacement", w.take(), "no signer", "invalidate", "epoch-close", "epoch-open", "signer in office")
+				if w.signers[0].closed.Load() || w.taggers[0].closed.Load() {
+					t.Error("the next epoch has waited for the children of the last one")
+				}
+				time.Sleep(slowEnd)
+				synctest.Wait()
+				sameSteps(t, "end of the children", w.take(), "close", "close")
+				if !w.signers[0].closed.Load() || !w.taggers[0].closed.Load() {
+					t.Error("a child of the ended epoch was not closed")
+				}
 				if got := w.leaves[1].(*protocol.EpochClose).Reason; got != c.reason {
 					t.Errorf("got reason %v, want %v", got, c.reason)
 				}
@@ -323,7 +356,7 @@ func TestStartFails(t *testing.T) {
 		if e, err := m.Active(); err != nil || e.Number() != 1 {
 			t.Fatalf("got %+v, %v", e, err)
 		}
-		if len(w.signers) != 2 || !w.signers[0].closed || !w.taggers[0].closed {
+		if len(w.signers) != 2 || !w.signers[0].closed.Load() || !w.taggers[0].closed.Load() {
 			t.Error("the children of an epoch that did not open were left behind")
 		}
 		stop()

@@ -162,13 +162,13 @@ func TestRefusalLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{}
 		m, stop := start(t, w)
-		w.refusal = sandbox.Posture{}.Require("signer", sandbox.GradeB)
+		w.refuse(sandbox.Posture{}.Require("signer", sandbox.GradeB))
 		w.signers[0].kill()
 		time.Sleep(time.Minute)
 		if _, err := m.Active(); !errors.Is(err, protocol.CodeDraining) {
 			t.Errorf("got %v, want draining", err)
 		}
-		w.refusal = nil
+		w.refuse(nil)
 		time.Sleep(time.Minute)
 		if _, err := m.Active(); err != nil {
 			t.Error(err)
