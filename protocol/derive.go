@@ -3,8 +3,6 @@ package protocol
 import (
 	"crypto/sha256"
 	"encoding/binary"
-
-	"github.com/consensys/gnark-crypto/ecc/bls12-381/fr"
 )
 
 // Labels of D and H2F; each use of a hash has its own.
@@ -63,18 +61,9 @@ func D(label string, parts ...[]byte) Digest {
 		h.Write(n[:])
 		h.Write(m)
 	}
-	return Digest(h.Sum(nil))
-}
-
-// H2F is hash_to_field of RFC 9380 section 5.2 for the scalar field of
-// BLS12-381: one element, expand_message_xmd with SHA-256, L = 48.
-// It does not keep m.
-func H2F(label string, m []byte) Element {
-	e, err := fr.Hash(m, []byte(label+dstSuffix), 1)
-	if err != nil {
-		panic("protocol: internal error: hash_to_field label longer than 255 bytes")
-	}
-	return Element(e[0].Bytes())
+	var d Digest
+	h.Sum(d[:0])
+	return d
 }
 
 // EventElement is e, the element of an event in canonical form (section 5).

@@ -6,6 +6,9 @@ var CanonicalForm = canonicalForm
 // ExactNumber is the number rule alone.
 var ExactNumber = exactNumber
 
+// ReduceUniform is the last step of H2F.
+var ReduceUniform = reduceUniform
+
 // GuardNames are the conditions of Step that a test can take away.
 var GuardNames = map[string]guard{
 	"hold at open":           guardHold,
