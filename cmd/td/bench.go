@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -185,6 +186,9 @@ func (b *bench) serve(ctx context.Context) (*benchServer, error) {
 	}
 	return s, err
 }
+
+// address is where the server listens.
+func (s *benchServer) address() string { return strings.TrimPrefix(s.url, "http://") }
 
 func (s *benchServer) close() {
 	s.kill()

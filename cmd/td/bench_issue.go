@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"github.com/terradourada/td/api"
@@ -40,22 +41,32 @@ func (b *bench) issue(ctx context.Context) ([]budget, error) {
 }
 
 // turn is how many challenges are issued between two measurements of the bare
-// signature: few, so that both meet the same machine.
-const turn = 250
+// signature: few, so that both meet the same machine, and not so few that the
+// server spends a good part of them waking up and coming to rest.
+const turn = 1000
 
 // issueCost opens sessions over HTTP in turns with bare signatures.
 func (b *bench) issueCost(ctx context.Context, s *benchServer) (budget, error) {
 	p := b.progress("issuing challenges", b.size.sessions)
 	defer p.finish()
+	load, err := newLoader(ctx, s.address(), inFlight)
+	if err != nil {
+		return budget{}, err
+	}
+	defer load.close()
 	var c comparison
 	before, err := s.shares()
 	if err != nil {
 		return budget{}, err
 	}
 	for range b.size.sessions / turn {
+		bodies, err := openBodies(turn)
+		if err != nil {
+			return budget{}, err
+		}
 		raw := work{thisProcess(), func() error { return b.sign(turn) }}
-		err := c.take(turn, raw, work{s.tree, func() error {
-			return b.load(ctx, p, turn, inFlight, func(ctx context.Context, _ int) error { return s.open(ctx) })
+		err = c.take(turn, raw, work{s.tree, func() error {
+			return load.post(ctx, p, "/v1/challenges", http.StatusCreated, bodies)
 		}})
 		if err != nil {
 			return budget{}, err
@@ -94,12 +105,6 @@ func (s *benchServer) shares() (map[string]time.Duration, error) {
 		}
 	}
 	return shares, nil
-}
-
-// open asks for one challenge that stays pending.
-func (s *benchServer) open(ctx context.Context) error {
-	_, err := s.client.Challenge(ctx, openRequest())
-	return err
 }
 
 // openRequest commits to nothing that anybody knows.

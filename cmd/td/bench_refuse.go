@@ -41,7 +41,7 @@ func (b *bench) refusals(ctx context.Context, s *benchServer, proof []byte, acce
 	if err != nil {
 		return nil, err
 	}
-	size, err := errorSize(ctx, strings.TrimPrefix(s.url, "http://"))
+	size, err := errorSize(ctx, s.address())
 	return []budget{cost, size}, err
 }
 

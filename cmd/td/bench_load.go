@@ -1,0 +1,113 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/terradourada/td/api"
+)
+
+// loader keeps connections to a server and sends requests over them with as
+// little work of its own as it can: what it uses is missing to the server, which
+// then waits more than it works.
+type loader struct {
+	address string
+	conns   []*loadConn
+}
+
+type loadConn struct {
+	net.Conn
+	answers *bufio.Reader
+}
+
+// newLoader opens n connections.
+func newLoader(ctx context.Context, address string, n int) (*loader, error) {
+	l := &loader{address: address}
+	for range n {
+		c, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+		if err != nil {
+			return nil, errors.Join(err, l.close())
+		}
+		l.conns = append(l.conns, &loadConn{c, bufio.NewReader(c)})
+	}
+	return l, nil
+}
+
+func (l *loader) close() error {
+	var errs []error
+	for _, c := range l.conns {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// post sends every body to a path, one at a time on each connection, and wants
+// the same status for all.
+func (l *loader) post(ctx context.Context, p *progress, path string, status int, bodies [][]byte) error {
+	var next atomic.Int64
+	g, ctx := errgroup.WithContext(ctx)
+	for _, c := range l.conns {
+		g.Go(func() error {
+			for ctx.Err() == nil {
+				i := int(next.Add(1)) - 1
+				if i >= len(bodies) {
+					return nil
+				}
+				if err := c.post(l.address, path, status, bodies[i]); err != nil {
+					return err
+				}
+				p.step(time.Now())
+			}
+			return ctx.Err()
+		})
+	}
+	return g.Wait()
+}
+
+// answerWithin is how long the server may take for one answer.
+const answerWithin = 30 * time.Second
+
+func (c *loadConn) post(host, path string, status int, body []byte) error {
+	if err := c.SetDeadline(time.Now().Add(answerWithin)); err != nil {
+		return err
+	}
+	request := fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s",
+		path, host, api.MediaJSON, len(body), body)
+	if _, err := c.Write(request); err != nil {
+		return err
+	}
+	answer, err := http.ReadResponse(c.answers, nil)
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if _, err := io.Copy(io.Discard, answer.Body); err != nil {
+		return err
+	}
+	if answer.StatusCode != status {
+		return fmt.Errorf("the server answered %d to a request that is right", answer.StatusCode)
+	}
+	return nil
+}
+
+// openBodies are requests for so many challenges.
+func openBodies(n int) ([][]byte, error) {
+	bodies := make([][]byte, n)
+	for i := range bodies {
+		var err error
+		if bodies[i], err = json.Marshal(openRequest()); err != nil {
+			return nil, err
+		}
+	}
+	return bodies, nil
+}
