@@ -131,7 +131,7 @@ func (s *benchServer) memories() (m memories, err error) {
 
 func (b *bench) memoryBudgets(idle, full memories) []budget {
 	share := float64(b.size.sessions) / fullSessions
-	fixed := 16 * (1 - share) // buffers and garbage, which do not scale
+	fixed := 48 * (1 - share) // buffers and garbage, which do not scale
 	return []budget{
 		budget{
 			Name: "memory_idle", Bound: atMost, Limit: 120, Unit: "MiB",
@@ -147,7 +147,7 @@ func (b *bench) memoryBudgets(idle, full memories) []budget {
 			},
 		}.judge(full.core.own - idle.core.own),
 		budget{
-			Name: "memory_tagger", Bound: atMost, Limit: 32*share + fixed/4, Unit: "MiB",
+			Name: "memory_tagger", Bound: atMost, Limit: 32*share + fixed/12, Unit: "MiB",
 			How: "growth of the tagger's own memory with them; 32 MiB for 100,000, scaled for fewer",
 			Figures: map[string]float64{
 				"sessions": float64(b.size.sessions), "scale": share,

@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -84,14 +85,21 @@ func loadConfig(cmd *cobra.Command) (*config.Config, error) {
 	return settings(flags)
 }
 
-// coreGC lets the heap of a server grow by so much over what is in use, in
-// percent: with many pending sessions memory is dearer than the collections,
-// which cost little beside signatures and proofs.
-const coreGC = 60
+// The collector of a server runs when the heap has grown by coreGC percent of
+// what is in use, of which ballast MiB are never touched and so cost no memory.
+// A small heap is then collected seldom, where it would take a tenth of the
+// processor time, and one full of pending sessions before it outgrows its
+// budget.
+const (
+	coreGC  = 40
+	ballast = 64
+)
 
 // serve runs the server until ctx ends.
 func (a *app) serve(ctx context.Context, cfg *config.Config) error {
 	debug.SetGCPercent(coreGC)
+	weight := make([]byte, ballast<<20)
+	defer runtime.KeepAlive(weight)
 	log := newLogger(a.stderr, cfg)
 	for _, note := range cfg.Notes() {
 		log.Warn("configuration", "note", note)
