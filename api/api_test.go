@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/protocol"
@@ -33,6 +34,30 @@ func TestBinaryTexts(t *testing.T) {
 		if err := json.Unmarshal([]byte(bad), &v); err == nil {
 			t.Errorf("%s is taken", bad)
 		}
+	}
+}
+
+// TestChallengeText: a challenge's own text is that of encoding/json.
+func TestChallengeText(t *testing.T) {
+	c := api.Challenge{
+		RequestID: protocol.RequestID{1}, Payload: api.Payload{2, 255: 3}, Anchor: protocol.Anchor{31: 4}, Tag: protocol.Tag{0xfb, 0xff},
+		PublicInputs: []protocol.Element{{31: 1}, {31: 2}, {31: 3}, {31: 4}}, ClientSalt: protocol.Salt{6},
+		ExpiresAt: time.Date(2026, 11, 22, 1, 2, 3, 40e6, time.UTC),
+	}
+	for range 2 {
+		want, err := json.Marshal(&c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := c.AppendJSON([]byte("before"))
+		if err != nil || string(got) != "before"+string(want) {
+			t.Errorf("got %s, %v\nwant %s", got, err, want)
+		}
+		c.PublicInputs, c.ExpiresAt = c.PublicInputs[:1], c.ExpiresAt.Truncate(time.Second)
+	}
+	c.ExpiresAt = time.Date(10_000, 1, 1, 0, 0, 0, 0, time.UTC)
+	if _, err := c.AppendJSON(nil); err == nil {
+		t.Error("a time that has no text is taken")
 	}
 }
 

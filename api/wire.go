@@ -51,8 +51,11 @@ func (b *Bytes) UnmarshalText(text []byte) error {
 // Payload is an encoded payload, 256 bytes; its text is base64url.
 type Payload protocol.EncodedPayload
 
+// AppendText appends base64url without padding.
+func (p Payload) AppendText(b []byte) ([]byte, error) { return protocol.AppendBase64(b, p[:]), nil }
+
 // MarshalText is base64url without padding.
-func (p Payload) MarshalText() ([]byte, error) { return Bytes(p[:]).MarshalText() }
+func (p Payload) MarshalText() ([]byte, error) { return p.AppendText(nil) }
 
 // UnmarshalText reads exactly 256 bytes of base64url; what they say is for
 // protocol.ParsePayload to judge.

@@ -89,6 +89,9 @@ var base64url = base64.RawURLEncoding.Strict()
 // EncodeBase64 is the text form of a binary value that is no identifier.
 func EncodeBase64(b []byte) string { return base64url.EncodeToString(b) }
 
+// AppendBase64 appends what [EncodeBase64] gives for b.
+func AppendBase64(dst, b []byte) []byte { return base64url.AppendEncode(dst, b) }
+
 // DecodeBase64 reads the text form written by [EncodeBase64]. It refuses
 // padding, line breaks and non-zero trailing bits with malformed_request.
 func DecodeBase64(s string) ([]byte, error) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"sync"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -123,11 +124,23 @@ func checkJSON(raw []byte, lim JSONLimits) ([]byte, *JSONError) {
 	if refused := checkEncoding(raw); refused != nil {
 		return nil, refused
 	}
-	w := jsonWalk{raw: raw, lim: lim, dec: jsontext.NewDecoder(bytes.NewReader(raw)), first: skip(raw, 0, " \t\r\n")}
+	dec := decoders.Get().(*jsontext.Decoder)
+	defer release(dec)
+	dec.Reset(bytes.NewBuffer(raw))
+	w := jsonWalk{raw: raw, lim: lim, dec: dec, first: skip(raw, 0, " \t\r\n")}
 	if refused := w.run(); refused != nil {
 		return nil, refused
 	}
 	return w.text(), nil
+}
+
+// decoders are kept for the next text: one is larger than most texts.
+var decoders = sync.Pool{New: func() any { return jsontext.NewDecoder(new(bytes.Buffer)) }}
+
+// release gives a decoder back, without its text.
+func release(dec *jsontext.Decoder) {
+	dec.Reset(new(bytes.Buffer))
+	decoders.Put(dec)
 }
 
 // checkEncoding refuses a byte order mark and whatever is not UTF-8.

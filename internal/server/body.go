@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 
@@ -25,6 +26,9 @@ func mediaType(r *http.Request, taken []string) (string, error) {
 	values := r.Header.Values("Content-Type")
 	if len(values) != 1 {
 		return "", protocol.Fail(protocol.CodeUnsupportedMedia, "Content-Type must be given once; taken: "+strings.Join(taken, ", "))
+	}
+	if slices.Contains(taken, values[0]) {
+		return values[0], nil // as nearly everybody writes it
 	}
 	media, params, err := mime.ParseMediaType(values[0])
 	if err == nil && onlyUTF8(params) {
