@@ -56,7 +56,7 @@ func spawn(cfg Config, kind string) (*child, error) {
 		_ = core.Close()
 		return nil, fmt.Errorf("keyholder: start %s: %w", kind, err)
 	}
-	return &child{process: cmd.Process, sock: core, ended: ended}, nil
+	return &child{process: cmd.Process, sock: tap(core, kind), ended: ended}, nil
 }
 
 // socketpair gives the core's end, which does not block its thread, and the

@@ -52,7 +52,7 @@ func (c Config) withDefaults() Config {
 		c.Executable = "/proc/self/exe"
 	}
 	if c.Args == nil {
-		c.Args = func(kind string) []string { return []string{childPrefix + kind} }
+		c.Args = childArgs
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -24,10 +24,10 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// First arguments of the processes that are scanned. Their last two are what
-// their keys are derived from and the level of memory to ask for.
+// First arguments of the processes that are scanned, beside signer and tagger.
+// The second is what the keys are derived from, the third of a core the level
+// of memory to ask for.
 const (
-	scanChild   = "memscan-child" // kind
 	scanCore    = "memscan-core"
 	scanControl = "memscan-control"
 )
@@ -35,15 +35,12 @@ const (
 // memscanProcess runs one of them and reports whether it did.
 func memscanProcess(args []string) bool {
 	switch {
-	case len(args) == 5 && args[1] == scanChild:
-		status, _ := keyholder.RunChild([]string{args[0], "internal-" + args[2]})
-		os.Exit(status)
 	case len(args) == 4 && args[1] == scanCore:
 		if err := newCoreProcess(args[2], args[3]).serve(); err != nil {
 			fmt.Println("error:", err)
 			os.Exit(1)
 		}
-	case len(args) == 4 && args[1] == scanControl:
+	case len(args) == 3 && args[1] == scanControl:
 		control(args[2])
 	default:
 		return false
@@ -53,6 +50,11 @@ func memscanProcess(args []string) bool {
 
 // derived is what draw gives a child of the seed.
 func derived(seed, which string) [32]byte { return sha256.Sum256([]byte(seed + "/" + which)) }
+
+// scanArgs start a child that derives its keys.
+func scanArgs(seed, level string) func(kind string) []string {
+	return func(kind string) []string { return []string{"internal-" + kind, seed, level} }
+}
 
 // known are the payloads of a core whose signatures the scan looks for.
 const known = 32
@@ -77,7 +79,7 @@ type coreProcess struct {
 
 func newCoreProcess(seed, level string) *coreProcess {
 	return &coreProcess{cfg: keyholder.Config{
-		Args: func(kind string) []string { return []string{scanChild, kind, seed, level} },
+		Args: scanArgs(seed, level),
 		UID:  sandbox.FirstUID,
 	}}
 }
@@ -153,6 +155,9 @@ func (c *coreProcess) work(ctx context.Context) {
 	}
 }
 
+// controlMessage is what the control has signed.
+const controlMessage = "a message whose signature is kept"
+
 // control is a process that uses the same keys as one does who thinks of
 // nothing: on the heap, with the usual packages.
 func control(seed string) {
@@ -167,7 +172,7 @@ func control(seed string) {
 	expanded[0] &= 248
 	expanded[31] = expanded[31]&127 | 64
 	kept := make([]byte, mldsa65.SignatureSize)
-	_ = mldsa65.SignTo(private, []byte("known"), nil, false, kept)
+	_ = mldsa65.SignTo(private, []byte(controlMessage), []byte(protocol.SignatureContext), false, kept)
 	fmt.Println("ok")
 	for range 2 {
 		go func() {

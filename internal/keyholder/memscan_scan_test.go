@@ -7,12 +7,15 @@ import (
 	"crypto/sha256"
 	"crypto/sha512"
 	"encoding"
+	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -20,6 +23,9 @@ import (
 
 	"github.com/cloudflare/circl/sign/mldsa/mldsa65"
 	"golang.org/x/sys/unix"
+
+	"github.com/terradourada/td/internal/keyholder"
+	"github.com/terradourada/td/protocol"
 )
 
 // patterns are what a scan looks for: pieces of secrets, by class.
@@ -27,7 +33,7 @@ type patterns struct {
 	class   []string
 	bytes   [][]byte
 	byStart map[uint64][]int
-	filter  [1 << 16]bool // of hashes of the first 8 bytes
+	filter  [1 << 18]bool // of hashes of the first 8 bytes
 }
 
 func newPatterns() *patterns { return &patterns{byStart: map[uint64][]int{}} }
@@ -45,7 +51,7 @@ func (p *patterns) add(class string, secret []byte, size int) {
 	}
 }
 
-func fold(v uint64) uint64 { return v * 0x9e3779b97f4a7c15 >> 48 }
+func fold(v uint64) uint64 { return v * 0x9e3779b97f4a7c15 >> 46 }
 
 // find counts the patterns in b, by class, and gives the places of the first.
 func (p *patterns) find(b []byte, hits map[string]int) (places []int) {
@@ -64,6 +70,24 @@ func (p *patterns) find(b []byte, hits map[string]int) (places []int) {
 		}
 	}
 	return places
+}
+
+var encodedRun = regexp.MustCompile(`[A-Za-z0-9+/_-]{22,}`)
+
+// findText counts the patterns in b as it is and in everything in it that reads
+// as hexadecimal or base64, wherever that may begin.
+func (p *patterns) findText(b []byte) map[string]int {
+	hits := map[string]int{}
+	p.find(b, hits)
+	for _, text := range encodedRun.FindAll(b, -1) {
+		for skip := range 4 {
+			raw, _ := base64.RawURLEncoding.DecodeString(strings.NewReplacer("+", "-", "/", "_").Replace(string(text[skip:])))
+			p.find(raw, hits) // as far as it goes
+			raw, _ = hex.DecodeString(string(text[skip%2:]))
+			p.find(raw, hits)
+		}
+	}
+	return hits
 }
 
 func (p *patterns) classes() []string {
@@ -100,6 +124,30 @@ func keyPatterns(seed string) *patterns {
 	h := sha512.Sum512(check[:])
 	p.add("checkpoint scalar", h[1:31], 15) // apart from the bits that are clamped
 	p.add("checkpoint prefix", h[32:], 16)
+	p.sign(private, []byte(controlMessage), sigEntropy)
+	return p
+}
+
+// sigEntropy is the part of a signature before its hint, most of which is zero.
+const sigEntropy = 48 + 5*640
+
+// sign enters the first n bytes of the signature of a message.
+func (p *patterns) sign(private *mldsa65.PrivateKey, message []byte, n int) {
+	sig := make([]byte, mldsa65.SignatureSize)
+	if err := mldsa65.SignTo(private, message, []byte(protocol.SignatureContext), keyholder.Hedged, sig); err != nil {
+		panic(err)
+	}
+	p.add("signature", sig[:n], 16)
+}
+
+// signatures are the first n bytes of those of payloads by the key of a seed.
+func signatures(seed string, payloads [][]byte, n int) *patterns {
+	p := newPatterns()
+	origin := derived(seed, "origin")
+	_, private := mldsa65.NewKeyFromSeed(&origin)
+	for _, payload := range payloads {
+		p.sign(private, payload, n)
+	}
 	return p
 }
 
@@ -145,14 +193,10 @@ func scan(t testing.TB, pid int, p *patterns) finding {
 	t.Helper()
 	f := finding{hits: map[string]int{}, region: map[string]int{}}
 	mem, err := os.Open(fmt.Sprintf("/proc/%d/mem", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
+	can(t, err)
 	defer mem.Close()
 	pagemap, err := os.Open(fmt.Sprintf("/proc/%d/pagemap", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
+	can(t, err)
 	defer pagemap.Close()
 	for _, m := range mappings(t, pid) {
 		if m.name == "[vsyscall]" || strings.HasPrefix(m.name, "[vvar") || !m.readable {
@@ -195,9 +239,7 @@ type mapping struct {
 func mappings(t testing.TB, pid int) (all []mapping) {
 	t.Helper()
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps", pid))
-	if err != nil {
-		t.Fatal(err)
-	}
+	can(t, err)
 	for line := range strings.Lines(string(b)) {
 		if flags, ok := strings.CutPrefix(line, "VmFlags:"); ok {
 			last := &all[len(all)-1]

@@ -4,12 +4,14 @@ package keyholder_test
 
 import (
 	"bufio"
-	"bytes"
 	"crypto/rand"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
@@ -18,16 +20,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
-	"github.com/cloudflare/circl/sign/mldsa/mldsa65"
-
-	"github.com/terradourada/td/internal/keyholder"
 	"github.com/terradourada/td/internal/secret"
-	"github.com/terradourada/td/protocol"
 )
 
-// freezes is how often a child is stopped in the middle of its work.
+// freezes is how often processes are stopped in the middle of their work.
 const freezes = 40
 
 // outcome is one line of the result, which scripts/memscan.sh puts together.
@@ -37,12 +34,12 @@ type outcome struct {
 	Control bool   `json:"control"` // the control of this build was found, by every class
 	Level   string `json:"level"`   // that the children got
 	Grade   string `json:"grade"`   // of the signer's posture
-	Scans   int    `json:"scans"`
-	Frozen  int    `json:"frozen"` // scans of a child stopped at work
-	Masks   int    `json:"masked"` // of those, with a mask of a signature in progress in memory
+	Scans   int    `json:"scans"`   // of processes at rest
+	Frozen  int    `json:"frozen"`  // times that signer and tagger were stopped at work and scanned
+	Masks   int    `json:"masked"`  // of those, with a mask of a signature in progress in the signer
 
-	// InFlight is how many of those had a piece of a key outside of the region
-	// that was gone at rest.
+	// InFlight is how often a stopped child had a piece of a key outside of the
+	// region that was gone at rest.
 	InFlight int `json:"in_flight"`
 }
 
@@ -53,8 +50,37 @@ func scanned(t *testing.T) {
 		t.Skip("NOT SCANNED: TD_MEMSCAN is not 1 (make memscan)")
 	}
 	if os.Getuid() != 0 {
-		t.Skip("NOT SCANNED: reading the memory of the children needs root")
+		notScanned(t, "reading the memory of the children needs root")
 	}
+}
+
+// notScanned ends a test that cannot look, and says so in the result.
+func notScanned(t testing.TB, why string) {
+	t.Helper()
+	report(t, map[string]string{"name": mode(t), "skipped": why})
+	t.Skip("NOT SCANNED: " + why)
+}
+
+// can ends a test that is not allowed to do what another one may, as root of a
+// container is not.
+func can(t testing.TB, err error) {
+	t.Helper()
+	if errors.Is(err, fs.ErrPermission) {
+		notScanned(t, err.Error())
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// mode names what a test scans, and the build.
+func mode(t testing.TB) string {
+	build := "burn"
+	if secret.Enabled {
+		build = "runtimesecret"
+	}
+	_, name, _ := strings.Cut(t.Name(), "/")
+	return strings.TrimPrefix(name+"+"+build, "+")
 }
 
 func newSeed() string {
@@ -116,7 +142,7 @@ func (p *scannedProcess) order(what string) {
 // frozen scans a process stopped wherever it is.
 func frozen(t *testing.T, pid int, p *patterns) finding {
 	t.Helper()
-	signal(t, pid, syscall.SIGSTOP)
+	can(t, syscall.Kill(pid, syscall.SIGSTOP))
 	defer signal(t, pid, syscall.SIGCONT)
 	eventually(t, "stop of all threads", func() bool {
 		tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
@@ -129,152 +155,162 @@ func frozen(t *testing.T, pid int, p *patterns) finding {
 	return scan(t, pid, p)
 }
 
-// TestMemscan scans signer, tagger and core at every level of memory: when they
-// are ready, at work, at rest and after the wipe. Nothing of any key may lie
-// outside of the region, but for what a stopped child was just computing with.
+// TestMemscan scans processes from outside, at every level of memory: signer
+// and tagger with a core that drives them hard and has the key wiped, and a
+// real server under real requests. Nothing of any key may lie outside of the
+// region, but for what a stopped child was just computing with.
 func TestMemscan(t *testing.T) {
 	scanned(t)
 	control := findControl(t)
 	for _, level := range []secret.Level{secret.SecretMem, secret.Locked, secret.Plain} {
-		t.Run(level.String(), func(t *testing.T) {
-			s := startSubject(t, level)
-			s.outcome.Control = control
-			s.all("ready")
-			s.order("load")
-			for range freezes {
-				s.freeze()
-			}
-			s.order("stop")
-			s.regions(s.all("at rest"))
-			if f := scan(t, s.cmd.Process.Pid, s.info.signatures(t, s.seed)); f.total() > 0 {
-				t.Errorf("signatures in the core: %v", f)
-			}
-			s.order("seal")
-			if signer, _ := s.all("wiped"); sum(signer.region) > 0 {
-				t.Errorf("in the region of the signer after the wipe: %v", signer.region)
-			}
-			report(t, s.outcome)
-		})
+		t.Run(level.String(), func(t *testing.T) { scanPrograms(t, level, control) })
+		t.Run("serve/"+level.String(), func(t *testing.T) { scanServer(t, level, control) })
 	}
+}
+
+func scanPrograms(t *testing.T, level secret.Level, control bool) {
+	seed := newSeed()
+	p := startScanned(t, scanCore, seed, level.String())
+	var info coreInfo
+	if err := json.Unmarshal([]byte(p.line()), &info); err != nil {
+		t.Fatal(err)
+	}
+	s := newSubject(t, seed, level, info.Memory[:])
+	s.outcome.Control, s.outcome.Grade = control, info.Grade
+	s.pids = map[string]int{"core": p.cmd.Process.Pid, "signer": info.Signer, "tagger": info.Tagger}
+	s.load, s.rest = func() { p.order("load") }, func() { p.order("stop") }
+	s.all("ready")
+	s.atWork(freezes)
+	s.regions(s.all("at rest"))
+	s.noSignatures(info.Payloads)
+	p.order("seal")
+	if signer := s.all("wiped")["signer"]; sum(signer.region) > 0 {
+		t.Errorf("in the region of the signer after the wipe: %v", signer.region)
+	}
+	report(t, s.outcome)
 }
 
 // subject is a core with its children and what is looked for in them.
 type subject struct {
-	*scannedProcess
-	seed    string
-	level   secret.Level
-	keys    *patterns
-	info    coreInfo
-	outcome outcome
+	t          *testing.T
+	seed       string
+	level      secret.Level
+	keys       *patterns
+	pids       map[string]int // by kind: core, signer, tagger, perhaps prover
+	load, rest func()         // begin and end work
+	outcome    outcome
 }
 
-func startSubject(t *testing.T, level secret.Level) *subject {
+// newSubject wants every child to say that its memory is of the level.
+func newSubject(t *testing.T, seed string, level secret.Level, memory []string) *subject {
 	t.Helper()
-	s := &subject{seed: newSeed(), level: level}
-	s.keys = keyPatterns(s.seed)
-	s.scannedProcess = startScanned(t, scanCore, s.seed, level.String())
-	if err := json.Unmarshal([]byte(s.line()), &s.info); err != nil {
-		t.Fatal(err)
-	}
-	for _, detail := range s.info.Memory {
-		if !strings.HasPrefix(detail, level.String()+",") {
-			t.Skipf("NOT SCANNED: %s was asked for, got %s", level, detail)
+	for _, said := range memory {
+		if !strings.HasPrefix(said, level.String()+",") {
+			notScanned(t, fmt.Sprintf("%s was asked for, got %s", level, said))
 		}
 	}
-	s.outcome = outcome{Name: level.String() + "+" + computing(), Level: s.info.Memory[0], Grade: s.info.Grade}
-	return s
-}
-
-// look scans a process that does not work; what is found is a failure.
-func (s *subject) look(what string, pid int) finding {
-	s.t.Helper()
-	f := scan(s.t, pid, s.keys)
-	s.outcome.Scans++
-	s.outcome.Hits += f.total()
-	if f.total() > 0 {
-		s.t.Errorf("%s: %v", what, f)
-	} else {
-		s.t.Logf("%s: %v", what, f)
+	return &subject{
+		t: t, seed: seed, level: level, keys: keyPatterns(seed),
+		outcome: outcome{Name: mode(t), Level: memory[0]},
 	}
-	if pid != s.cmd.Process.Pid && (f.refused > 0) != (s.level == secret.SecretMem) {
-		s.t.Errorf("%s: %d bytes of the region could not be read", what, f.refused)
+}
+
+func keeps(kind string) bool { return kind == "signer" || kind == "tagger" }
+
+// all scans processes that do not work; what is found is a failure.
+func (s *subject) all(what string) map[string]finding {
+	s.t.Helper()
+	found := map[string]finding{}
+	for kind, pid := range s.pids {
+		f := scan(s.t, pid, s.keys)
+		found[kind] = f
+		s.outcome.Scans++
+		s.outcome.Hits += f.total()
+		s.t.Logf("%s, %s: %v", what, kind, f)
+		if f.total() > 0 {
+			s.t.Errorf("%s: pieces of keys in the %s", what, kind)
+		}
+		if want := keeps(kind) && s.level == secret.SecretMem; (f.refused > 0) != want {
+			s.t.Errorf("%s: %d bytes of a region of the %s could not be read", what, f.refused, kind)
+		}
 	}
-	return f
+	return found
 }
 
-func (s *subject) all(what string) (signer, tagger finding) {
+// atWork scans signer and tagger n times, each stopped in the middle of its
+// work, and the other processes every fourth time.
+func (s *subject) atWork(n int) {
 	s.t.Helper()
-	s.look(what+", core", s.cmd.Process.Pid)
-	return s.look(what+", signer", s.info.Signer), s.look(what+", tagger", s.info.Tagger)
+	s.load()
+	for i := range n {
+		s.freeze(n, i%4 == 0)
+	}
+	s.rest()
 }
 
-// freeze scans both children stopped in the middle of their work. A piece of a
-// key may be what is just being computed with: then it is gone at rest.
-func (s *subject) freeze() {
+// freeze does so once. A piece of a key in a keyholder may be what is just
+// being computed with: then it is gone at rest, and that is rare.
+func (s *subject) freeze(n int, others bool) {
 	s.t.Helper()
-	signer, tagger := frozen(s.t, s.info.Signer, s.keys), frozen(s.t, s.info.Tagger, s.keys)
 	s.outcome.Frozen++
-	if signer.masks > 0 {
-		s.outcome.Masks++
+	inFlight := false
+	for kind, pid := range s.pids {
+		if !keeps(kind) && !others {
+			continue
+		}
+		f := frozen(s.t, pid, s.keys)
+		if kind == "signer" && f.masks > 0 {
+			s.outcome.Masks++
+		}
+		if f.total() == 0 {
+			continue
+		}
+		s.t.Logf("stopped at work, %s: %v", kind, f)
+		if inFlight = true; !keeps(kind) {
+			s.outcome.Hits += f.total()
+			s.t.Errorf("pieces of keys in the %s", kind)
+		}
 	}
-	if signer.total()+tagger.total() == 0 {
+	if !inFlight {
 		return
 	}
-	s.t.Logf("stopped at work, signer: %v", signer)
-	s.t.Logf("stopped at work, tagger: %v", tagger)
-	s.order("stop")
+	s.rest()
 	s.all("at rest after that")
-	s.order("load")
-	if s.outcome.InFlight++; s.outcome.InFlight > freezes/10 {
+	s.load()
+	if s.outcome.InFlight++; s.outcome.InFlight > n/10 {
 		s.t.Errorf("pieces of keys in %d of %d images", s.outcome.InFlight, s.outcome.Frozen)
 	}
 }
 
 // regions sees that the same eyes find what is in a region they can read.
-func (s *subject) regions(signer, tagger finding) {
+func (s *subject) regions(found map[string]finding) {
 	s.t.Helper()
 	if s.level == secret.SecretMem {
 		return
 	}
-	want := []string{"K", "checkpoint prefix", "checkpoint scalar", "s1", "s1h", "s2", "s2h", "t0", "t0h"}
-	if got := slices.Sorted(maps.Keys(signer.region)); !slices.Equal(got, want) {
-		s.t.Errorf("in the region of the signer: %q, want %q", got, want)
-	}
-	if got := slices.Sorted(maps.Keys(tagger.region)); !slices.Equal(got, []string{"HMAC key"}) {
-		s.t.Errorf("in the region of the tagger: %q", got)
+	for kind, want := range map[string][]string{
+		"signer": {"K", "checkpoint prefix", "checkpoint scalar", "s1", "s1h", "s2", "s2h", "t0", "t0h"},
+		"tagger": {"HMAC key"},
+	} {
+		if got := slices.Sorted(maps.Keys(found[kind].region)); !slices.Equal(got, want) {
+			s.t.Errorf("in the region of the %s: %q, want %q", kind, got, want)
+		}
 	}
 }
 
-// signatures are patterns of what the signer signed first.
-func (info *coreInfo) signatures(t *testing.T, seed string) *patterns {
-	t.Helper()
-	p := newPatterns()
-	origin := derived(seed, "origin")
-	_, private := mldsa65.NewKeyFromSeed(&origin)
-	for _, payload := range info.Payloads {
-		p.add("signature", sign(t, private, payload)[:sigEntropy], 32)
+// noSignatures searches all but the signer for signatures of these payloads.
+func (s *subject) noSignatures(payloads [][]byte) {
+	s.t.Helper()
+	p := signatures(s.seed, payloads, sigEntropy)
+	for kind, pid := range s.pids {
+		if kind == "signer" {
+			continue
+		}
+		if f := scan(s.t, pid, p); f.total() > 0 {
+			s.outcome.Hits += f.total()
+			s.t.Errorf("signatures in the %s: %v", kind, f)
+		}
 	}
-	return p
-}
-
-// sigEntropy is the part of a signature before its hint, most of which is zero.
-const sigEntropy = 48 + 5*640
-
-func sign(t *testing.T, private *mldsa65.PrivateKey, payload []byte) []byte {
-	t.Helper()
-	sig := make([]byte, mldsa65.SignatureSize)
-	if err := mldsa65.SignTo(private, payload, []byte(protocol.SignatureContext), keyholder.Hedged, sig); err != nil {
-		t.Fatal(err)
-	}
-	return sig
-}
-
-// computing names what the build does for secret.Do.
-func computing() string {
-	if secret.Enabled {
-		return "runtimesecret"
-	}
-	return "burn"
 }
 
 // findControl scans a process that takes no care: every class of patterns must
@@ -283,7 +319,7 @@ func findControl(t *testing.T) bool {
 	t.Helper()
 	seed := newSeed()
 	keys := keyPatterns(seed)
-	p := startScanned(t, scanControl, seed, "none")
+	p := startScanned(t, scanControl, seed)
 	if got := p.line(); got != "ok" {
 		t.Fatal(got)
 	}
@@ -309,66 +345,32 @@ func findControl(t *testing.T) bool {
 	return !t.Failed()
 }
 
-// TestMemscanSocket searches all that a signer sends for its signatures.
-func TestMemscanSocket(t *testing.T) {
+// TestMemscanText: the search of files finds a signature in every form that it
+// could be written in, wherever it begins.
+func TestMemscanText(t *testing.T) {
 	scanned(t)
-	seed := newSeed()
-	cfg := keyholder.Config{Args: func(kind string) []string { return []string{scanChild, kind, seed, "secretmem"} }}
-	sock, _, err := keyholder.Spawn(cfg, "signer")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer sock.Close()
-	if err := sock.SetDeadline(time.Now().Add(time.Minute)); err != nil {
-		t.Fatal(err)
-	}
-	start := keyholder.SignerStartFrame(keyholder.SignerStart{Origin: origin, Number: 7, Instance: instance})
-	capture := make([]byte, keyholder.SignerReadySize)
-	if _, err := sock.Write(encode(start)); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.ReadFull(sock, capture); err != nil {
-		t.Fatal(err)
-	}
-	epoch, err := keyholder.ReadyEpoch(capture)
-	if err != nil {
-		t.Fatal(err)
-	}
-	secrets := keyPatterns(seed)
-	key := derived(seed, "origin")
-	_, private := mldsa65.NewKeyFromSeed(&key)
-	answer := make([]byte, keyholder.SignerAnswerSize)
-	var sample []byte
-	for seq := uint64(1); seq <= 4*known; seq++ {
-		p := payload(epoch, seq)
-		if _, err := sock.Write(encode(keyholder.NewFrame(seq, keyholder.ReqAnchor, p[:]))); err != nil {
-			t.Fatal(err)
+	p := signatures(newSeed(), [][]byte{[]byte("m")}, 64)
+	sig := slices.Concat(p.bytes...)
+	for name, text := range map[string]string{
+		"bytes": string(sig), "hex": hex.EncodeToString(sig),
+		"base64": base64.StdEncoding.EncodeToString(sig), "base64url": base64.RawURLEncoding.EncodeToString(sig),
+	} {
+		for before := range 5 {
+			b := fmt.Appendf(nil, `{"k":"%s%s"}`, strings.Repeat("0", before), text)
+			if got := p.findText(b)["signature"]; got < 4 {
+				t.Errorf("%s behind %d: %d of 4 pieces found", name, before, got)
+			}
 		}
-		if _, err := io.ReadFull(sock, answer); err != nil {
-			t.Fatal(err)
-		}
-		capture = append(capture, answer...)
-		sample = sign(t, private, p[:])[:sigEntropy]
-		secrets.add("signature", sample, 16)
 	}
-	if !bytes.Equal(keyholder.ReadyPublicKey(capture), private.Public().(*mldsa65.PublicKey).Bytes()) {
-		t.Error("the capture is not of the key that is looked for")
-	}
-	hits := map[string]int{}
-	secrets.find(capture, hits)
-	if len(hits) > 0 {
-		t.Errorf("on the socket: %v", hits)
-	}
-	secrets.find(sample[:64], hits)
-	if hits["signature"] == 0 {
-		t.Error("a signature is not found where it is")
+	if hits := keyPatterns(newSeed()).findText(sig); len(hits) > 0 {
+		t.Errorf("pieces of another key: %v", hits)
 	}
 }
 
-// report writes an outcome where the script finds it.
-func report(t *testing.T, o outcome) {
+// report writes a line of the result where the script finds it.
+func report(t testing.TB, v any) {
 	t.Helper()
-	line, err := json.Marshal(o)
+	line, err := json.Marshal(v)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -37,7 +37,7 @@ const (
 //		os.Exit(m.Run())
 //	}
 func RunChild(args []string) (status int, ok bool) {
-	if len(args) != 2 {
+	if len(args) != 2+knownArgs {
 		return 0, false
 	}
 	program := SignerMain

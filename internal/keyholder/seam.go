@@ -1,15 +1,17 @@
-//go:build !memscan
+//go:build !(memscan && linux)
 
 package keyholder
 
 import (
 	"crypto/rand"
+	"os"
 
 	"github.com/terradourada/td/internal/secret"
 )
 
 // What a build for the memory scan (see memscan_test.go) does otherwise, so
-// that the scan knows what to look for, and in which memory.
+// that the scan knows what to look for, and in which memory. It differs from a
+// release in this file alone.
 
 // hedged has ML-DSA signatures made with fresh randomness (FIPS 204 section
 // 3.4).
@@ -22,4 +24,15 @@ func bestMemory() secret.Level { return secret.SecretMem }
 func draw(b []byte, which string) {
 	_ = which
 	_, _ = rand.Read(b) // never fails
+}
+
+// childArgs are the arguments of a child, knownArgs those behind its kind.
+func childArgs(kind string) []string { return []string{childPrefix + kind} }
+
+const knownArgs = 0
+
+// tap gives the core's end of a child's socket.
+func tap(sock *os.File, kind string) *os.File {
+	_ = kind
+	return sock
 }

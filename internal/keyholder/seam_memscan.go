@@ -1,16 +1,35 @@
-//go:build memscan
+//go:build memscan && linux
 
 package keyholder
 
 import (
 	"crypto/sha256"
+	"io"
 	"os"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/terradourada/td/internal/secret"
 )
 
+// Variables of a core in a build for the scan: what the keys of its children
+// are derived from, the level of memory that they ask for, and a directory in
+// which it records all that it hears and says on their sockets, if there is one.
+const (
+	memscanSeedVariable    = "MEMSCAN_SEED"
+	memscanLevelVariable   = "MEMSCAN_LEVEL"
+	memscanCaptureVariable = "MEMSCAN_CAPTURE"
+)
+
 // hedged is false so that the signatures of a key are known.
 const hedged = false
+
+// childArgs hands seed and level on: a child has no environment.
+func childArgs(kind string) []string {
+	return []string{childPrefix + kind, os.Getenv(memscanSeedVariable), os.Getenv(memscanLevelVariable)}
+}
+
+const knownArgs = 2
 
 // bestMemory is the level that the last argument of the process names.
 func bestMemory() secret.Level {
@@ -28,8 +47,8 @@ func bestMemory() secret.Level {
 // knows every key.
 func draw(b []byte, which string) {
 	seed := ""
-	if len(os.Args) > 2 {
-		seed = os.Args[len(os.Args)-2]
+	if len(os.Args) == 2+knownArgs {
+		seed = os.Args[2]
 	}
 	memscanSeed(b, seed, which)
 }
@@ -40,4 +59,29 @@ func draw(b []byte, which string) {
 func memscanSeed(b []byte, seed, which string) {
 	sum := sha256.Sum256([]byte(seed + "/" + which))
 	copy(b, sum[:])
+}
+
+// tap puts a recorder between the core and the socket of a child.
+func tap(sock *os.File, kind string) *os.File {
+	dir := os.Getenv(memscanCaptureVariable)
+	if dir == "" {
+		return sock
+	}
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		panic(err)
+	}
+	core, inner := os.NewFile(uintptr(fds[0]), "core"), os.NewFile(uintptr(fds[1]), "tap")
+	relay := func(to io.WriteCloser, from io.Reader, direction string) {
+		defer to.Close()
+		record, err := os.CreateTemp(dir, kind+"-*."+direction)
+		if err != nil {
+			panic(err)
+		}
+		defer record.Close()
+		_, _ = io.Copy(to, io.TeeReader(from, record)) // until one of them ends
+	}
+	go relay(sock, inner, "said")
+	go relay(inner, sock, "heard")
+	return core
 }
