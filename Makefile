@@ -69,7 +69,8 @@ e2e: build
 powercut:
 	TD_POWERCUT=1 go test -count=1 -run PowerCut ./internal/journal
 
-# Needs root; skips plainly elsewhere. Its last line is the result as JSON.
+# Part of make check. Needs Linux and root, and says what it could not scan. Its
+# last line is the result as JSON.
 memscan:
 	./scripts/memscan.sh
 

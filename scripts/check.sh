@@ -12,6 +12,8 @@ make build
 GOEXPERIMENT='' go build -o /dev/null ./cmd/td
 step "tests"
 make test
+step "keys in memory (needs Linux and root: NOT SCANNED elsewhere)"
+make memscan
 step "race detector (short)"
 make race
 step "fuzz, briefly"
