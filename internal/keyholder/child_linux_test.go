@@ -1,10 +1,12 @@
 package keyholder_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/terradourada/td/internal/keyholder"
+	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -514,6 +517,28 @@ func TestLyingChild(t *testing.T) {
 			t.Errorf("StartTagger: %v", err)
 		}
 	})
+}
+
+// A child that its sandbox kills ends like any other that dies, and the log says
+// what killed it.
+func TestSandboxKillIsTold(t *testing.T) {
+	t.Parallel()
+	if p := startSigner(t, keyholder.Config{}).Posture(); p.State(sandbox.Seccomp) != sandbox.StateOK {
+		t.Skip("there is no filter in this build, or on this machine")
+	}
+	var log bytes.Buffer
+	s := startSigner(t, keyholder.Config{
+		Args: func(string) []string { return []string{evilArgument, "forbidden call"} },
+		Log:  slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	p := payload(s.EpochID(), 1)
+	if a, err := s.Anchor(t.Context(), &p); protocol.CodeOf(err) != protocol.CodeInvalidated {
+		t.Errorf("Anchor: %v, %v", a, err)
+	}
+	gone(t, s.Done())
+	if text := log.String(); !strings.Contains(text, `msg="keyholder ended"`) || !strings.Contains(text, "killed by its sandbox") || !strings.Contains(text, "SIGSYS") {
+		t.Errorf("the log says:\n%s", text)
+	}
 }
 
 // The tagger's payload must be the draft with a number.

@@ -9,7 +9,10 @@ import (
 	"os/exec"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/terradourada/td/internal/keyholder"
+	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -51,6 +54,10 @@ func evil(how string) {
 	request := make([]byte, keyholder.SignerRequestSize)
 	if _, err := io.ReadFull(sock, request); err != nil {
 		return
+	}
+	if how == "forbidden call" {
+		_, _ = sandbox.Enter(sandbox.Config{Profile: sandbox.Keyholder})
+		_, _ = unix.Getsid(0)
 	}
 	_, _ = sock.Write(evilAnswer(how, request))
 	if how == "exit later" || how == "half a frame" {

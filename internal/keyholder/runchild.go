@@ -5,6 +5,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"github.com/terradourada/td/internal/sandbox"
 )
 
 // childPrefix and a kind make the one argument of a child.
@@ -81,7 +83,7 @@ func exitStatus(err error) int {
 	}
 }
 
-// exitText says what an exit status means, for the log.
+// exitText says how a child ended, for the log.
 func exitText(state *os.ProcessState) string {
 	switch state.ExitCode() {
 	case exitMalformed:
@@ -93,6 +95,6 @@ func exitText(state *os.ProcessState) string {
 	case exitSocketFail:
 		return "its socket failed"
 	default:
-		return state.String()
+		return sandbox.EndText(state)
 	}
 }

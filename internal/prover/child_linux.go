@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/terradourada/td/internal/sandbox"
 )
 
 // childSocket is the descriptor of a prover's socket.
@@ -65,7 +67,7 @@ func start(cmd *exec.Cmd) (<-chan string, error) {
 		started <- err
 		if err == nil {
 			_ = cmd.Wait() // the state says it all
-			ended <- cmd.ProcessState.String()
+			ended <- sandbox.EndText(cmd.ProcessState)
 		}
 	}()
 	return ended, <-started

@@ -170,6 +170,9 @@ func TestFilterKills(t *testing.T) {
 			if status, ok := ended.Sys().(syscall.WaitStatus); !ok || !status.Signaled() || status.Signal() != unix.SIGSYS {
 				t.Errorf("it ended with %v\n%s", ended, out)
 			}
+			if text := sandbox.EndText(ended.ProcessState); !strings.HasPrefix(text, "killed by its sandbox") {
+				t.Errorf("its end reads %q", text)
+			}
 		})
 	}
 }

@@ -1,0 +1,85 @@
+//go:build !cgo
+
+package main_test
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestNoCoreFile: neither the core nor a child leaves a core file when it
+// aborts, although whoever started the server allows core files of any size,
+// has the runtime crash instead of exit, and works in a directory of his own.
+// The same death of another process leaves one.
+func TestNoCoreFile(t *testing.T) {
+	pattern, err := os.ReadFile("/proc/sys/kernel/core_pattern")
+	if err != nil || strings.HasPrefix(string(pattern), "|") || strings.HasPrefix(string(pattern), "/") {
+		t.Skipf("core dumps of this machine do not go to the working directory: %q", pattern)
+	}
+	var before unix.Rlimit
+	if err := unix.Getrlimit(unix.RLIMIT_CORE, &before); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{Cur: before.Max, Max: before.Max}); err != nil || before.Max == 0 {
+		t.Skipf("core dumps cannot be allowed: limit %d, %v", before.Max, err)
+	}
+	t.Cleanup(func() { _ = unix.Setrlimit(unix.RLIMIT_CORE, &before) })
+	data := t.TempDir()
+	t.Chdir(data)
+
+	var ended *exec.ExitError
+	if err := exec.Command("/bin/sh", "-c", "kill -ABRT $$").Run(); !errors.As(err, &ended) || !ended.Sys().(syscall.WaitStatus).CoreDump() {
+		t.Skipf("nobody's death leaves a core file here: %v", err)
+	}
+	there := coreFiles(t, data)
+	if len(there) == 0 {
+		t.Skip("the core file of the control is not where it is looked for")
+	}
+	b := launchWith(t, []string{"GOTRACEBACK=crash"}, data, limits...)
+	select {
+	case <-b.ready:
+	case <-b.done:
+		t.Fatalf("it ended: %v", b.err)
+	case <-time.After(60 * time.Second):
+		t.Fatal("it is not ready")
+	}
+	for _, kind := range []string{"signer", "tagger", "prover"} {
+		pid := b.child(kind, 0)
+		b.signal(pid, syscall.SIGABRT)
+		b.child(kind, pid) // another one, with the next epoch
+	}
+	b.signal(b.cmd.Process.Pid, syscall.SIGABRT)
+	<-b.done
+	status := b.cmd.ProcessState.Sys().(syscall.WaitStatus)
+	if !status.Signaled() || status.Signal() != syscall.SIGABRT || status.CoreDump() {
+		t.Errorf("the core ended with %v", b.cmd.ProcessState)
+	}
+	if strings.Contains(b.stderr(), "core dumped") {
+		t.Error("a child left a core file")
+	}
+	if now := coreFiles(t, data); !slices.Equal(now, there) {
+		t.Errorf("core files %v, before %v", now, there)
+	}
+}
+
+// coreFiles are those in the directory of the core and in that of its children.
+func coreFiles(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	for _, pattern := range []string{filepath.Join(dir, "core*"), "/core*"} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, found...)
+	}
+	return names
+}
