@@ -121,19 +121,20 @@ func zero(b []byte) bool {
 }
 
 // readFrames hands every frame of r to handle, in order, taking as many as one
-// read gives. It returns nil at an end between two frames, errMalformed, the
+// read gives; handle may use its argument until it returns. It returns nil at an end between two frames, errMalformed, the
 // error of r, or what handle returned.
 func readFrames(r io.Reader, s shape, handle func(*frame) error) error {
 	size := s.size()
 	buf := make([]byte, 0, coalesce)
+	var f frame
 	for {
 		n, err := r.Read(buf[len(buf):cap(buf)])
 		buf = buf[:len(buf)+n]
 		rest := buf
 		for ; len(rest) >= size; rest = rest[size:] {
-			f, err := s.decode(rest[:size])
-			if err != nil {
-				return err
+			var broken error
+			if f, broken = s.decode(rest[:size]); broken != nil {
+				return broken
 			}
 			if err := handle(&f); err != nil {
 				return err

@@ -22,7 +22,7 @@ var errSocket = errors.New("keyholder: socket failed")
 // signerGC makes the collector of a signer run often, in percent. What a
 // signature leaves on the heap is erased when the collector frees it, and the
 // runtime's record of what to erase takes longer to add to the longer it gets.
-const signerGC = 2
+const signerGC = 1
 
 // SignerMain is the signer program: it serves the core at the other end of sock
 // until that end closes, then returns nil. Any breach of the protocol and any

@@ -29,7 +29,7 @@ type exchange struct {
 	s      *Server
 	w      *statusWriter
 	r      *http.Request
-	op     operation
+	op     *operation
 	ctx    context.Context // ends with the request's time
 	client string
 	pref   preference

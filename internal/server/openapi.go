@@ -33,7 +33,7 @@ func (s *Server) register(ops []operation) []byte {
 		d.add(&op)
 		adapter.Handle(&huma.Operation{Method: op.method, Path: op.pattern()}, func(ctx huma.Context) {
 			r, w := humago.Unwrap(ctx)
-			s.serve(w, r, op, op.handler)
+			s.serve(w, r, &op, op.handler)
 		})
 	}
 	return d.document()

@@ -62,7 +62,7 @@ func (s *Server) refuseTheRest(ops []operation) {
 		text := strings.Join(methods, ", ")
 		s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Allow", text)
-			s.serve(w, r, nobody, func(*exchange) error {
+			s.serve(w, r, &nobody, func(*exchange) error {
 				return protocol.Fail(protocol.CodeMethodNotAllowed, "this path takes "+text)
 			})
 		})
@@ -72,7 +72,7 @@ func (s *Server) refuseTheRest(ops []operation) {
 }
 
 func (s *Server) notFound(w http.ResponseWriter, r *http.Request) {
-	s.serve(w, r, nobody, func(*exchange) error {
+	s.serve(w, r, &nobody, func(*exchange) error {
 		return protocol.Fail(protocol.CodeNotFound, "no such path; /docs lists the operations")
 	})
 }
@@ -97,7 +97,7 @@ func shortest(p string) bool {
 
 // serve is the guard around every handler: headers, deadlines, bounds, panics,
 // identity, problems, observation.
-func (s *Server) serve(w http.ResponseWriter, r *http.Request, op operation, handler func(*exchange) error) {
+func (s *Server) serve(w http.ResponseWriter, r *http.Request, op *operation, handler func(*exchange) error) {
 	start := time.Now()
 	setHeaders(w.Header())
 	if r.ContentLength != 0 {
