@@ -19,7 +19,7 @@ const module = "github.com/terradourada/td"
 // lower floors only, and every package stands on one.
 var floors = [][]string{
 	0: {"protocol"},
-	1: {"claim", "claim/internal/srsgen", "api", "internal/config", "internal/secret", "internal/sandbox"},
+	1: {"claim", "claim/internal/srsgen", "api", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
 	2: {"receipt", "internal/keyholder", "internal/session", "internal/journal", "internal/ledger", "internal/prover"},
 	3: {"client", "internal/control", "internal/gate"},
 	4: {"internal/server"},
@@ -48,6 +48,10 @@ var keys = map[string][]string{
 	"github.com/danielgtaylor/huma/":                     {"internal/server"},
 	"github.com/elastic/go-seccomp-bpf":                  {"internal/sandbox"},
 	"github.com/go-json-experiment/":                     {"protocol"},
+	"github.com/google/go-configfs-tsm/":                 {"internal/attest"},
+	"github.com/google/go-sev-guest/":                    {"internal/attest"},
+	"github.com/google/go-tdx-guest/":                    {"internal/attest"},
+	"github.com/google/go-tpm/":                          {"internal/attest"},
 	"github.com/landlock-lsm/":                           {"internal/sandbox"},
 	"github.com/pelletier/go-toml/":                      {"internal/config"},
 	"github.com/pressly/goose/":                          {"internal/journal"},

@@ -1,0 +1,274 @@
+package attest_test
+
+import (
+	"encoding/binary"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-configfs-tsm/configfs/configfsi"
+	"github.com/google/go-sev-guest/abi"
+	sevdata "github.com/google/go-sev-guest/verify/testdata"
+	tdxdata "github.com/google/go-tdx-guest/testing/testdata"
+
+	"github.com/terradourada/td/internal/attest"
+)
+
+func openTree(t *testing.T, client configfsi.Client) attest.Attestor {
+	t.Helper()
+	a, err := attest.Open(attest.Config{Want: attest.WantTSM}.WithClient(client))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
+// snp is the kernel of a machine on our chip.
+func snp(c *chip, aux []byte) entry {
+	return entry{provider: "sev_guest", quote: func(data []byte) ([]byte, error) { return c.report(data) }, aux: aux}
+}
+
+// TestSNP takes an epoch through an emulated kernel of SEV-SNP and back, under a
+// root of ours.
+func TestSNP(t *testing.T) {
+	c, e := theChip(t), epoch()
+	a := openTree(t, tree(snp(c, c.table(t))))
+	if state, text := a.Detect(t.Context()); state != attest.Usable || a.Kind() != "tsm" {
+		t.Errorf("%s: %s", state, text)
+	}
+	raw := quote(t, a, e)
+	policy := attest.Policy{At: c.at}.WithAMD(c.roots)
+	v, err := attest.Verify(raw, attest.Bind(e), policy)
+	if err != nil || v.State != attest.Attested || v.Kind != attest.KindSNP || v.Measurements[0].Name != "measurement" {
+		t.Fatalf("%v, %v", v, err)
+	}
+	if _, err := attest.Verify(raw, attest.Bind(e), attest.Policy{At: c.at}); err == nil {
+		t.Error("a report that leads to our root is taken for AMD's")
+	}
+	if _, err := attest.Verify(raw, attest.Bind(e), attest.Policy{At: c.at.AddDate(30, 0, 0)}.WithAMD(c.roots)); err == nil {
+		t.Error("expired certificates are taken")
+	}
+	mustRefuse(t, raw, attest.Bind(e), policy, 7)
+}
+
+// TestSNPWithoutCertificate: a report alone is evidence that is only detected; a
+// verifier may bring the chip's certificate.
+func TestSNPWithoutCertificate(t *testing.T) {
+	c, e := theChip(t), epoch()
+	for name, aux := range map[string][]byte{"none": nil, "empty": {}, "zeros": make([]byte, 64), "absurd": absurd()} {
+		raw := quote(t, openTree(t, tree(snp(c, aux))), e)
+		v, err := attest.Verify(raw, attest.Bind(e), attest.Policy{At: c.at}.WithAMD(c.roots))
+		if err != nil || v.State != attest.Detected {
+			t.Fatalf("%s: %v, %v", name, v, err)
+		}
+		brought := attest.Policy{At: c.at, Roots: roots(t, certPEM(c.signer.Vcek))}.WithAMD(c.roots)
+		v, err = attest.Verify(raw, attest.Bind(e), brought)
+		if err != nil || v.State != attest.Attested {
+			t.Errorf("%s, certificate brought: %v, %v", name, v, err)
+		}
+		brought.At = c.at.AddDate(30, 0, 0)
+		if v, err = attest.Verify(raw, attest.Bind(e), brought); err == nil {
+			t.Errorf("%s, expired certificate brought: %v", name, v)
+		}
+	}
+}
+
+// absurd is a table whose offset and length overflow 32 bits together.
+func absurd() []byte {
+	b := make([]byte, 96)
+	copy(b, []byte{0x63, 0xda, 0x75, 0x8d, 0xe6, 0x64, 0x45, 0x64, 0xad, 0xc5, 0xf4, 0xb9, 0x3b, 0xe8, 0xac, 0xcd})
+	binary.LittleEndian.PutUint32(b[16:], 0xffffff00)
+	binary.LittleEndian.PutUint32(b[20:], 0x200)
+	return b
+}
+
+func TestCertificateTable(t *testing.T) {
+	c := theChip(t)
+	table := c.table(t)
+	report := make([]byte, attest.SizeOfReport)
+	if got := attest.EndCertificate(table, report); !slices.Equal(got, c.signer.Vcek.Raw) {
+		t.Errorf("%d bytes for a report by the VCEK, want %d", len(got), len(c.signer.Vcek.Raw))
+	}
+	report[0x48] = 1 << 2
+	if got := attest.EndCertificate(table, report); !slices.Equal(got, c.signer.Vlek.Raw) {
+		t.Errorf("%d bytes for a report by the VLEK, want %d", len(got), len(c.signer.Vlek.Raw))
+	}
+	for n := range 200 {
+		if got := attest.EndCertificate(table[:n], report); got != nil {
+			t.Errorf("a table cut off at %d gives %d bytes", n, len(got))
+		}
+	}
+}
+
+// TestSNPDebug: a machine that its host may look into is refused, whatever else
+// is right.
+func TestSNPDebug(t *testing.T) {
+	c, e := theChip(t), epoch()
+	data := attest.Bind(e)
+	for _, policy := range []abi.SnpPolicy{{Debug: true}, {MigrateMA: true}} {
+		open := snp(c, c.table(t))
+		open.quote = func(data []byte) ([]byte, error) {
+			return c.report(data, func(r []byte) { binary.LittleEndian.PutUint64(r[8:], abi.SnpPolicyToBytes(policy)) })
+		}
+		raw := quote(t, openTree(t, tree(open)), e)
+		if v, err := attest.Verify(raw, data, attest.Policy{At: c.at}.WithAMD(c.roots)); err == nil {
+			t.Errorf("policy %+v: %s", policy, v.Sentence())
+		}
+	}
+}
+
+// TestSNPRecorded: the report of a real machine leads to AMD's root, with not a
+// bit of it changed. The machine was one for debugging, and is refused for it.
+func TestSNPRecorded(t *testing.T) {
+	policy := attest.Policy{At: time.Date(2022, time.September, 24, 1, 0, 0, 0, time.UTC)}
+	report := sevdata.AttestationBytes
+	if err := attest.VerifyReportSignature(report, sevdata.VcekBytes, policy); err != nil {
+		t.Fatal(err)
+	}
+	for i := range report {
+		changed := slices.Clone(report)
+		changed[i] ^= 1 << (i % 8)
+		if attest.VerifyReportSignature(changed, sevdata.VcekBytes, policy) == nil {
+			t.Errorf("byte %d changed: the signature holds", i)
+		}
+	}
+	e := attest.Evidence{Kind: attest.KindSNP, Parts: [][]byte{report, sevdata.VcekBytes}}
+	raw, err := e.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if v, err := attest.Verify(raw, attest.ReportData(report[0x50:0x90]), policy); err == nil {
+		t.Errorf("a machine for debugging: %s", v.Sentence())
+	}
+}
+
+// recordedTDX is the quote of a real machine, what it is over, and when its
+// certificates were valid.
+func recordedTDX(t testing.TB) (raw []byte, data attest.ReportData, at time.Time) {
+	t.Helper()
+	q := attest.TrimTDX(tdxdata.RawQuote)
+	e := attest.Evidence{Kind: attest.KindTDX, Parts: [][]byte{q}}
+	raw, err := e.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw, attest.ReportData(q[48+520 : 48+584]), time.Date(2023, time.July, 1, 1, 0, 0, 0, time.UTC)
+}
+
+// TestTDXRecorded: the quote of a real machine leads to Intel's root, and not a
+// byte of it can be changed.
+func TestTDXRecorded(t *testing.T) {
+	raw, data, at := recordedTDX(t)
+	v, err := attest.Verify(raw, data, attest.Policy{At: at})
+	if err != nil || v.State != attest.Attested || v.Kind != attest.KindTDX || len(v.Measurements) != 5 {
+		t.Fatalf("%v, %v", v, err)
+	}
+	if _, err := attest.Verify(raw, data, attest.Policy{At: at.AddDate(30, 0, 0)}); err == nil {
+		t.Error("expired certificates are taken")
+	}
+	mustRefuse(t, raw, data, attest.Policy{At: at}, 11)
+}
+
+// TestTDXSizes: lengths inside that the library believes are refused before.
+func TestTDXSizes(t *testing.T) {
+	_, data, at := recordedTDX(t)
+	q := attest.TrimTDX(tdxdata.RawQuote)
+	const auth = 636 + 128 + 6 + 448
+	rows := map[string]func([]byte){
+		"no signed data":       func(b []byte) { binary.LittleEndian.PutUint32(b[632:], 0) },
+		"too much signed data": func(b []byte) { binary.LittleEndian.PutUint32(b[632:], 1<<31) },
+		"no certification":     func(b []byte) { binary.LittleEndian.PutUint32(b[636+130:], 0) },
+		"endless auth data":    func(b []byte) { binary.LittleEndian.PutUint16(b[auth:], 0xffff) },
+		"auth data to the end": func(b []byte) { binary.LittleEndian.PutUint16(b[auth:], uint16(len(b)-auth-2)) },
+		"debugging":            func(b []byte) { b[48+0x78] = 1 },
+		"version 5":            func(b []byte) { b[0] = 5 },
+	}
+	for name, change := range rows {
+		b := slices.Clone(q)
+		change(b)
+		e := attest.Evidence{Kind: attest.KindTDX, Parts: [][]byte{b}}
+		raw, err := e.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if v, err := attest.Verify(raw, data, attest.Policy{At: at}); err == nil {
+			t.Errorf("%s: %s", name, v.Sentence())
+		}
+	}
+}
+
+// TestTDXTree: the kernel's tree gives the quote it gives; one that does not
+// bind the epoch is no quote of it.
+func TestTDXTree(t *testing.T) {
+	padded := append(slices.Clone(tdxdata.RawQuote), make([]byte, 100)...)
+	kernel := entry{provider: "tdx_guest", quote: func([]byte) ([]byte, error) { return padded, nil }}
+	a := openTree(t, tree(kernel))
+	if state, text := a.Detect(t.Context()); state != attest.Usable {
+		t.Errorf("%s: %s", state, text)
+	}
+	raw, data, at := recordedTDX(t)
+	e := epoch()
+	if got := quote(t, a, e); !slices.Equal(got, raw) {
+		t.Errorf("evidence of %d bytes, want %d", len(got), len(raw))
+	}
+	if _, err := attest.Verify(raw, data, attest.Policy{At: at}); err != nil {
+		t.Error(err)
+	}
+	if _, _, err := attest.Take(t.Context(), a, e, at); err == nil {
+		t.Error("a quote over something else is taken for one of the epoch")
+	}
+}
+
+// TestTreeFails: whatever the tree does, there is a quote or an error.
+func TestTreeFails(t *testing.T) {
+	gone := func([]byte) ([]byte, error) { return nil, errDevice }
+	for name, e := range map[string]entry{
+		"no quote":         {provider: "sev_guest", quote: gone},
+		"unknown provider": {provider: "somebody", quote: func([]byte) ([]byte, error) { return []byte("x"), nil }},
+		"nothing in it":    {provider: "tdx_guest", quote: func([]byte) ([]byte, error) { return []byte{}, nil }},
+		"far too much":     {provider: "sev_guest", quote: func([]byte) ([]byte, error) { return make([]byte, 1<<20), nil }},
+	} {
+		client := tree(e)
+		if _, _, err := attest.Take(t.Context(), openTree(t, client), epoch(), time.Now()); err == nil {
+			t.Errorf("%s: there is a quote", name)
+		}
+	}
+	if state, _ := openTree(t, tree(entry{provider: "sev_guest", quote: gone})).Detect(t.Context()); state != attest.Detected {
+		t.Errorf("a tree that gives nothing is %s", state)
+	}
+}
+
+// FuzzVerify: no evidence makes a verifier panic, and none but the seeds holds.
+func FuzzVerify(f *testing.F) {
+	c := theChip(f)
+	raw, data, at := recordedTDX(f)
+	f.Add(raw)
+	report, err := c.report(data[:])
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, certificate := range [][]byte{c.signer.Vcek.Raw, nil} {
+		e := attest.Evidence{Kind: attest.KindSNP, Parts: [][]byte{report, certificate}}
+		b, err := e.Encode()
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(b)
+	}
+	f.Add(recordedTPM(f))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		v, err := attest.Verify(b, data, attest.Policy{At: at})
+		if err != nil && strings.Contains(err.Error(), "panic:") {
+			t.Errorf("a library panics, which a check before it should keep it from: %v", err)
+		}
+		if err == nil && v.State == attest.Attested && !slices.Equal(b, raw) {
+			t.Errorf("evidence that nobody made: %s", v.Sentence())
+		}
+		if e, err := attest.ParseEvidence(b); err == nil {
+			if again, err := e.Encode(); err != nil || !slices.Equal(again, b) {
+				t.Errorf("evidence has a second form: %v", err)
+			}
+		}
+	})
+}
