@@ -66,6 +66,7 @@ type Journal interface {
 	OpenEpochs(ctx context.Context) ([]protocol.EpochOpen, error)
 	LastEpoch(ctx context.Context) (number uint64, id protocol.EpochID, err error)
 	SaveIssued(ctx context.Context, epoch protocol.EpochID, digests []protocol.Digest) error
+	SaveAttestation(ctx context.Context, epoch protocol.EpochID, evidence []byte) error
 }
 
 // Ledger signs its checkpoints with the signer of the epoch in force; openSeq
@@ -98,6 +99,14 @@ type Config struct {
 	DeathWindow time.Duration
 	Freeze      func(ctx context.Context) error
 
+	// Attest, if set, has hardware speak for each new epoch and gives the
+	// evidence and a sentence about it. MustAttest opens no epoch without; else
+	// it happens beside an epoch that is ACTIVE already, and a failure is
+	// logged. It may take as long as AttestTimeout; 0 means 10 s.
+	Attest        func(ctx context.Context, e *protocol.EpochOpen) (evidence []byte, verdict string, err error)
+	MustAttest    bool
+	AttestTimeout time.Duration
+
 	// CloseGrace bounds how long an orderly end waits for the last checkpoint;
 	// 0 means 3 s.
 	CloseGrace time.Duration
@@ -118,12 +127,16 @@ type Manager struct {
 	ready   chan struct{}         // closed when the first epoch is ACTIVE
 	once    sync.Once
 	buried  sync.WaitGroup // ends of children that nobody waits for but Run
+	asked   sync.WaitGroup // evidence that nobody waits for but Run
 }
 
 // New makes a manager; it starts nothing.
 func New(cfg Config) *Manager {
 	if cfg.CloseGrace == 0 {
 		cfg.CloseGrace = 3 * time.Second
+	}
+	if cfg.AttestTimeout == 0 {
+		cfg.AttestTimeout = 10 * time.Second
 	}
 	if cfg.Invalidate == nil {
 		cfg.Invalidate = func(protocol.EpochID) {}
@@ -156,6 +169,7 @@ func (m *Manager) Find(id protocol.EpochID) (*Epoch, bool) {
 // that nobody knew of, is closed as lost before an epoch opens.
 func (m *Manager) Run(ctx context.Context) error {
 	defer m.buried.Wait()
+	defer m.asked.Wait()
 	troubles := 0 // in a row: epochs that did not open or died young
 	var d deaths
 	var ended time.Time // of the last epoch
@@ -253,7 +267,7 @@ func (m *Manager) open(ctx context.Context) (*Epoch, error) {
 	}
 	e := newEpoch(number, signer, tagger)
 	signs, tags := signer.Posture(), tagger.Posture()
-	seq, err := m.cfg.Journal.Append(ctx, time.Now(), &protocol.EpochOpen{
+	leaf := &protocol.EpochOpen{
 		Number:        number,
 		ID:            e.id,
 		Instance:      m.cfg.Instance,
@@ -264,9 +278,10 @@ func (m *Manager) open(ctx context.Context) (*Epoch, error) {
 		Posture:       PostureDigest(signs, tags),
 		CheckpointKey: signer.CheckpointKey(),
 		Previous:      previous,
-	})
+	}
+	seq, err := m.commitOpen(ctx, leaf)
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("commit epoch-open leaf: %w", err), signer.Close(), tagger.Close())
+		return nil, errors.Join(err, signer.Close(), tagger.Close())
 	}
 	m.cfg.Ledger.SetSigner(signer, seq)
 	if _, err := e.step(protocol.EpochOpened{}); err != nil {
@@ -277,6 +292,7 @@ func (m *Manager) open(ctx context.Context) (*Epoch, error) {
 	m.cfg.Log.Info("epoch active", "epoch", e.id.String(), "number", number, "seq", seq,
 		"signer_grade", signs.Grade().String(), "tagger_grade", tags.Grade().String())
 	m.cfg.Log.Info("posture", "number", number, "digest", PostureDigest(signs, tags).String(), "signer", signs.Text(), "tagger", tags.Text())
+	m.attestLater(ctx, e, leaf)
 	return e, nil
 }
 

@@ -108,6 +108,8 @@ type world struct {
 	refusal           error
 	deathLimit        int
 	posture           sandbox.Posture
+	evidence          map[protocol.EpochID][]byte
+	failSave          bool
 }
 
 func (w *world) config() control.Config {
@@ -184,6 +186,19 @@ func (w *world) SaveIssued(_ context.Context, id protocol.EpochID, d []protocol.
 		w.issued = map[protocol.EpochID][]protocol.Digest{}
 	}
 	w.issued[id] = d
+	return nil
+}
+
+func (w *world) SaveAttestation(_ context.Context, id protocol.EpochID, evidence []byte) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.failSave {
+		return errors.New("no journal today")
+	}
+	if w.evidence == nil {
+		w.evidence = map[protocol.EpochID][]byte{}
+	}
+	w.evidence[id] = evidence
 	return nil
 }
 

@@ -29,6 +29,7 @@ func Contract(t *testing.T, newJournal func(testing.TB) opener) {
 		"withdraw":    contractWithdraw,
 		"targets":     contractTargets,
 		"issued":      contractIssued,
+		"attested":    contractAttested,
 		"unreadable":  contractUnreadable,
 		"restart":     contractRestart,
 		"concurrency": contractConcurrency,
@@ -370,6 +371,36 @@ func contractTargets(t *testing.T, open opener) {
 		t.Errorf("state (%v): %s", err, diff)
 	}
 	l.check(2)
+}
+
+// Evidence about an epoch is kept once and for good, also after its end.
+func contractAttested(t *testing.T, open opener) {
+	t.Helper()
+	l := newLog(t, open, journal.Config{})
+	first, evidence := l.epoch.ID, []byte("evidence")
+	if got, ok, err := l.Attestation(t.Context(), first); err != nil || ok {
+		t.Errorf("before there is any: %q, %v", got, err)
+	}
+	if err := l.SaveAttestation(t.Context(), first, evidence); err != nil {
+		t.Fatal(err)
+	}
+	want(t, "a second time", l.SaveAttestation(t.Context(), first, []byte("other")), protocol.CodeConflict)
+	want(t, "an unknown epoch", l.SaveAttestation(t.Context(), bytes16(), evidence), protocol.CodeNotFound)
+	want(t, "nothing", l.SaveAttestation(t.Context(), first, nil), protocol.CodeTooLarge)
+	l.closeEpoch()
+	l.openEpoch()
+	most := make([]byte, 64<<10)
+	want(t, "too much", l.SaveAttestation(t.Context(), l.epoch.ID, append(most, 0)), protocol.CodeTooLarge)
+	if err := l.SaveAttestation(t.Context(), l.epoch.ID, most); err != nil {
+		t.Error(err)
+	}
+	l.restart()
+	for id, want := range map[protocol.EpochID][]byte{first: evidence, l.epoch.ID: most} {
+		if got, ok, err := l.Attestation(t.Context(), id); err != nil || !ok || !slices.Equal(got, want) {
+			t.Errorf("%d bytes of evidence, want %d, %v", len(got), len(want), err)
+		}
+	}
+	l.check(4)
 }
 
 func contractIssued(t *testing.T, open opener) {

@@ -7,8 +7,9 @@
 // order of their commits; the index that makes an acceptance unique (request
 // id, anchor, commitment, scope and nullifier); epochs and whether they are
 // live; registered claims; the control state (holds, seal, withdrawals); the
-// digests of the issued requests of an epoch. It holds no key, tag, signature
-// or content of an event, and no column could.
+// digests of the issued requests of an epoch; the evidence that hardware gave
+// about one. It holds no key, tag, signature of the signer or content of an
+// event, and no column could.
 //
 // # One writer
 //

@@ -234,11 +234,12 @@ func TestAppendOnly(t *testing.T) {
 		INSERT INTO leaves VALUES (0, 1, zeroblob(26));
 		INSERT INTO accepted VALUES (0, zeroblob(16), zeroblob(32), zeroblob(32), zeroblob(32), '');
 		INSERT INTO nullifiers VALUES (zeroblob(32), zeroblob(32), 0);
-		INSERT INTO withdrawals VALUES (6, zeroblob(32), 0)`); err != nil {
+		INSERT INTO withdrawals VALUES (6, zeroblob(32), 0);
+		INSERT INTO attestations VALUES (zeroblob(16), zeroblob(1))`); err != nil {
 		t.Fatal(err)
 	}
-	for _, table := range []string{"leaves", "accepted", "nullifiers", "withdrawals"} {
-		for _, stmt := range []string{"UPDATE " + table + " SET seq = 9", "DELETE FROM " + table} {
+	for table, set := range map[string]string{"leaves": "seq = 9", "accepted": "seq = 9", "nullifiers": "seq = 9", "withdrawals": "seq = 9", "attestations": "evidence = x'01'"} {
+		for _, stmt := range []string{"UPDATE " + table + " SET " + set, "DELETE FROM " + table} {
 			if _, err := db.Exec(stmt); err == nil || !strings.Contains(err.Error(), "append-only") {
 				t.Errorf("%s: %v", stmt, err)
 			}
@@ -296,6 +297,7 @@ func columns(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 	const allowed = "accepted.seq accepted.request_id accepted.anchor accepted.cm accepted.proof_digest accepted.claim " +
+		"attestations.epoch attestations.evidence " +
 		"claims.vk claims.seq " +
 		"counter.id counter.next counter.time counter.commits counter.touches counter.sealed " +
 		"epochs.id epochs.number epochs.instance epochs.checkpoint_key epochs.opened epochs.closed epochs.accepted " +

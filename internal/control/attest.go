@@ -1,0 +1,77 @@
+package control
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/terradourada/td/protocol"
+)
+
+// commitOpen commits the epoch-open leaf. If evidence is demanded it is there
+// before, so that a machine that gives none leaves no trace in the log, and it is
+// stored before the epoch issues anything.
+func (m *Manager) commitOpen(ctx context.Context, leaf *protocol.EpochOpen) (seq uint64, err error) {
+	var evidence []byte
+	if m.mustAttest() {
+		if evidence, err = m.attest(ctx, leaf); err != nil {
+			return 0, fmt.Errorf("attest: %w", err)
+		}
+	}
+	if seq, err = m.cfg.Journal.Append(ctx, time.Now(), leaf); err != nil {
+		return 0, fmt.Errorf("commit epoch-open leaf: %w", err)
+	}
+	if evidence == nil {
+		return seq, nil
+	}
+	// An epoch that fails here has a leaf, and is closed as lost.
+	if err := m.cfg.Journal.SaveAttestation(ctx, leaf.ID, evidence); err != nil {
+		return 0, fmt.Errorf("store attestation: %w", err)
+	}
+	return seq, nil
+}
+
+func (m *Manager) mustAttest() bool { return m.cfg.Attest != nil && m.cfg.MustAttest }
+
+// attestLater has an active epoch attested beside its work. The epoch may have
+// ended by then: what hardware says of it stays true.
+func (m *Manager) attestLater(ctx context.Context, e *Epoch, leaf *protocol.EpochOpen) {
+	if m.cfg.Attest == nil || m.cfg.MustAttest {
+		return
+	}
+	m.asked.Go(func() {
+		evidence, err := m.attest(ctx, leaf)
+		if err == nil {
+			err = m.cfg.Journal.SaveAttestation(ctx, e.id, evidence)
+		}
+		if err != nil && ctx.Err() == nil {
+			m.cfg.Log.Warn("epoch not attested", "number", e.number, "err", err)
+		}
+	})
+}
+
+func (m *Manager) attest(ctx context.Context, leaf *protocol.EpochOpen) ([]byte, error) {
+	ctx, cancel := context.WithTimeout(ctx, m.cfg.AttestTimeout)
+	defer cancel()
+	type outcome struct {
+		evidence []byte
+		verdict  string
+		err      error
+	}
+	// A device may not heed its context: a call that hangs is left to itself.
+	done := make(chan outcome, 1)
+	begun := time.Now()
+	go func() {
+		evidence, verdict, err := m.cfg.Attest(ctx, leaf)
+		done <- outcome{evidence, verdict, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case o := <-done:
+		if o.err == nil {
+			m.cfg.Log.Info("epoch has evidence", "number", leaf.Number, "verdict", o.verdict, "took_us", time.Since(begun).Microseconds())
+		}
+		return o.evidence, o.err
+	}
+}

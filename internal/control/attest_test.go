@@ -1,0 +1,170 @@
+package control_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/terradourada/td/internal/control"
+	"github.com/terradourada/td/protocol"
+)
+
+// hardware is what speaks for epochs in a test.
+type hardware struct {
+	asked []protocol.EpochOpen
+	fail  int           // so many times
+	hangs bool          // and does not heed its context
+	takes time.Duration // otherwise
+}
+
+func (h *hardware) attest(ctx context.Context, e *protocol.EpochOpen) ([]byte, string, error) {
+	h.asked = append(h.asked, *e)
+	if h.hangs {
+		<-ctx.Done()
+		time.Sleep(time.Hour)
+	}
+	time.Sleep(h.takes)
+	if h.fail > 0 {
+		h.fail--
+		return nil, "", errors.New("no quote today")
+	}
+	return append([]byte("about "), e.ID[:]...), "usable", nil
+}
+
+// attested is a manager's config with hardware in it.
+func (w *world) attested(h *hardware, must bool, logged *bytes.Buffer) control.Config {
+	cfg := w.config()
+	cfg.Attest, cfg.MustAttest = h.attest, must
+	cfg.Log = slog.New(slog.NewTextHandler(logged, nil))
+	return cfg
+}
+
+// run runs a manager until stop; ready is whether it has an epoch by then.
+func run(t *testing.T, cfg control.Config, until time.Duration) (m *control.Manager, stop func()) {
+	t.Helper()
+	m = control.New(cfg)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- m.Run(ctx) }()
+	time.Sleep(until)
+	synctest.Wait()
+	return m, func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Run: %v", err)
+		}
+	}
+}
+
+// TestAttestedBeside: evidence that is not demanded is asked for when the epoch
+// is active, about the leaf that was committed, and stored.
+func TestAttestedBeside(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var logged bytes.Buffer
+		w, h := &world{}, &hardware{takes: 5 * time.Second}
+		m, stop := run(t, w.attested(h, false, &logged), time.Second)
+		e, err := m.Active()
+		if err != nil || len(w.evidence) != 0 {
+			t.Fatalf("an epoch waits for its evidence: %v, %d stored", err, len(w.evidence))
+		}
+		time.Sleep(5 * time.Second)
+		synctest.Wait()
+		if got := w.evidence[e.ID()]; !bytes.HasSuffix(got, w.signers[0].id[:]) {
+			t.Errorf("stored %q", got)
+		}
+		if leaf := w.leaves[0].(*protocol.EpochOpen); len(h.asked) != 1 || h.asked[0] != *leaf {
+			t.Errorf("asked %d times, about another leaf than the one committed", len(h.asked))
+		}
+		if !strings.Contains(logged.String(), "epoch has evidence") || !strings.Contains(logged.String(), "verdict=usable") {
+			t.Errorf("logged: %s", logged.String())
+		}
+		stop()
+	})
+}
+
+// TestAttestedNotAtAnyPrice: what is not demanded may fail, hang or not be
+// stored, and the epoch goes on; a hang ends with its time.
+func TestAttestedNotAtAnyPrice(t *testing.T) {
+	for name, c := range map[string]struct {
+		world    *world
+		hardware *hardware
+	}{
+		"fails":      {&world{}, &hardware{fail: 9}},
+		"hangs":      {&world{}, &hardware{hangs: true}},
+		"not stored": {&world{failSave: true}, &hardware{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var logged bytes.Buffer
+				m, stop := run(t, c.world.attested(c.hardware, false, &logged), time.Minute)
+				if _, err := m.Active(); err != nil || len(c.world.evidence) != 0 {
+					t.Errorf("%v, %d stored", err, len(c.world.evidence))
+				}
+				if !strings.Contains(logged.String(), "epoch not attested") {
+					t.Errorf("logged: %s", logged.String())
+				}
+				stop()
+				time.Sleep(2 * time.Hour) // the call that hung
+			})
+		})
+	}
+}
+
+// TestAttestedDemanded: an epoch whose evidence is demanded issues nothing before
+// it is stored; without a quote it leaves nothing in the log.
+func TestAttestedDemanded(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var logged bytes.Buffer
+		w, h := &world{}, &hardware{fail: 2, takes: time.Second}
+		m, stop := run(t, w.attested(h, true, &logged), 500*time.Millisecond)
+		if _, err := m.Active(); err == nil {
+			t.Error("an epoch is active before it is attested")
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		e, err := m.Active()
+		if err != nil || len(w.evidence[e.ID()]) == 0 {
+			t.Fatalf("%v, %d bytes", err, len(w.evidence[e.ID()]))
+		}
+		if len(w.leaves) != 1 || len(w.signers) != 3 || len(h.asked) != 3 {
+			t.Errorf("%d leaves, %d signers, %d quotes asked for", len(w.leaves), len(w.signers), len(h.asked))
+		}
+		for i, c := range slices.Concat(w.signers[:2], w.taggers[:2]) {
+			if !c.closed.Load() {
+				t.Errorf("child %d of an epoch that was not attested lives", i)
+			}
+		}
+		stop()
+	})
+}
+
+// TestAttestedNotStored: evidence that is demanded and cannot be stored ends the
+// epoch before it issues anything.
+func TestAttestedNotStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var logged bytes.Buffer
+		w := &world{failSave: true}
+		m, stop := run(t, w.attested(&hardware{}, true, &logged), 5*time.Second)
+		if _, err := m.Active(); err == nil {
+			t.Error("an epoch is active without its evidence")
+		}
+		if w.signers[0].closed.Load() != true || len(w.issued) != 0 {
+			t.Error("the keyholders of an epoch without evidence live")
+		}
+		w.mu.Lock()
+		w.failSave = false
+		w.mu.Unlock()
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if e, err := m.Active(); err != nil || len(w.evidence[e.ID()]) == 0 {
+			t.Errorf("when it can be stored again: %v", err)
+		}
+		stop()
+	})
+}
