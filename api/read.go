@@ -43,8 +43,12 @@ type Epoch struct {
 	TaggerGrade   uint8               `json:"tagger_grade" doc:"How well the tagger is confined."`
 	Posture       protocol.Digest     `json:"posture" doc:"Digest of the posture report."`
 	Previous      *protocol.EpochID   `json:"previous,omitempty" doc:"The epoch before, if it handed over."`
+	Evidence      bool                `json:"evidence" doc:"True if there is evidence of hardware at GET /v1/epochs/{n}/attestation; what it is worth is for a verifier to find out."`
 	Close         *EpochClose         `json:"close,omitempty" doc:"Present once the epoch is over."`
 }
+
+// MaxEvidence bounds the answer to GET /v1/epochs/{n}/attestation, in bytes.
+const MaxEvidence = 64 << 10
 
 // EpochClose is how an epoch ended. The digests behind root are at
 // GET /v1/epochs/{n}/issued.

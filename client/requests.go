@@ -191,6 +191,12 @@ func (c *Client) Issued(ctx context.Context, number uint64) ([]protocol.Digest, 
 	return digests, nil
 }
 
+// Attestation fetches the evidence that hardware gave about an epoch; nothing
+// about it is verified. not_found if there is none.
+func (c *Client) Attestation(ctx context.Context, number uint64) ([]byte, error) {
+	return c.getBytes(ctx, "/v1/epochs/"+strconv.FormatUint(number, 10)+"/attestation", api.MediaOctets, api.MaxEvidence)
+}
+
 // Status fetches the state of the service.
 func (c *Client) Status(ctx context.Context) (*api.Status, error) {
 	var v api.Status

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/attest"
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/control"
 	"github.com/terradourada/td/internal/gate"
@@ -38,6 +39,7 @@ type core struct {
 	gate     *gate.Gate
 	pool     *prover.Pool // nil if the server does not prove
 	claims   []gate.Claim
+	attestor attest.Attestor
 	instance protocol.InstanceID
 
 	organs []*organ // in the order they were started
@@ -54,8 +56,8 @@ type organ struct {
 
 // openCore opens what is on disk, checks everything that can be checked without
 // a key, and starts the organs. On an error nothing is left running.
-func openCore(ctx context.Context, cfg *config.Config, log *slog.Logger, claims []gate.Claim) (*core, error) {
-	c := &core{cfg: cfg, log: log, claims: claims}
+func openCore(ctx context.Context, cfg *config.Config, log *slog.Logger, claims []gate.Claim, attestor attest.Attestor) (*core, error) {
+	c := &core{cfg: cfg, log: log, claims: claims, attestor: attestor}
 	_, _ = rand.Read(c.instance[:]) // never returns an error, see crypto/rand
 	if err := c.open(ctx); err != nil {
 		return nil, errors.Join(err, c.close())
@@ -156,6 +158,9 @@ func (c *core) openMachine(build protocol.Digest) error {
 		DeathLimit:  c.cfg.DeathLimit,
 		DeathWindow: c.cfg.DeathWindow,
 		Freeze:      func(ctx context.Context) error { return c.freeze(ctx, reasonDeaths) },
+
+		Attest:     c.attest(),
+		MustAttest: c.cfg.Attestation != attest.WantAuto,
 	})
 	g := gate.Config{
 		Epochs:        gateEpochs{c.control},

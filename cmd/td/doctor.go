@@ -103,6 +103,7 @@ func (d *doctor) examine(ctx context.Context) {
 	}
 	d.running()
 	d.limits()
+	d.attestation(ctx)
 	for _, p := range append(sandbox.Machine(), sandbox.Host(os.DirFS("/"))...) {
 		d.add(sectionMachine, p)
 	}
@@ -172,6 +173,7 @@ func sourceOf(id string) string {
 		"keyholders":     "a signer and a tagger, started and stopped",
 		"prover":         "a prover, started and stopped",
 		"core_limit":     "getrlimit(RLIMIT_CORE)",
+		"attestation":    "a quote, asked for and thrown away",
 	}[id]
 }
 

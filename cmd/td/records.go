@@ -97,6 +97,23 @@ func (r *records) Issued(ctx context.Context, number uint64) ([]protocol.Digest,
 	return r.journal.Issued(ctx, epoch.ID)
 }
 
+// Attestation finds the evidence about an epoch.
+func (r *records) Attestation(ctx context.Context, number uint64) ([]byte, error) {
+	e, err := r.epochEntry(ctx, number)
+	if err != nil {
+		return nil, err
+	}
+	_, body, err := bodyOf[*protocol.EpochOpen](e)
+	if err != nil {
+		return nil, err
+	}
+	evidence, ok, err := r.journal.Attestation(ctx, body.ID)
+	if err == nil && !ok {
+		err = protocol.Fail(protocol.CodeNotFound, "there is no evidence of hardware about this epoch")
+	}
+	return evidence, err
+}
+
 // Status describes the whole.
 func (r *records) Status(ctx context.Context) (api.Status, error) {
 	size, err := r.journal.Size(ctx)
@@ -155,6 +172,9 @@ func (r *records) epoch(ctx context.Context, e journal.Entry) (api.Epoch, error)
 	}
 	if body.Previous != (protocol.EpochID{}) {
 		epoch.Previous = &body.Previous
+	}
+	if epoch.Evidence, err = r.journal.HasAttestation(ctx, body.ID); err != nil {
+		return api.Epoch{}, err
 	}
 	closed, ok, err := r.journal.EpochCloseLeaf(ctx, body.ID)
 	if err != nil || !ok {

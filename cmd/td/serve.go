@@ -120,8 +120,13 @@ func (a *app) serve(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return fmt.Errorf("self-test: %w", err)
 	}
+	attestor, err := openAttestor(ctx, cfg, log)
+	if err != nil {
+		return err
+	}
+	defer attestor.Close()
 	lockCore(cfg, log)
-	c, err := openCore(ctx, cfg, log, claims)
+	c, err := openCore(ctx, cfg, log, claims, attestor)
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,8 @@ type verifyFlags struct {
 	policy, trust, log     *string
 	opening, field, client *string
 	lists                  *[]string
+	evidence, roots        *string
+	measurements           *[]string
 	selfAsserted, strict   *bool
 	output                 *choice
 }
@@ -41,8 +43,14 @@ recorded the checkpoint earlier, as td submit does for every receipt it gets, or
 nothing but the receipt speaks for could be made up by anybody; accepting one is
 --allow-self-asserted. A receipt is flagged if its epoch or claim was withdrawn.
 
+--attestation adds a step: what hardware said about the keys of the receipt's
+epoch, from a file or from the server at a URL. It passes if the evidence is
+attested: about this epoch, and signed by a key that AMD's or Intel's root or
+--attestation-roots vouches for. Evidence that is usable or detected is less.
+
 The exit code is 0 if every verdict is positive and 3 if any is not.`,
-		Example: `  td verify receipts/*.receipt.json
+		Example: `  td verify --attestation epoch.evidence --attestation-roots ak.pem r.receipt.json
+  td verify receipts/*.receipt.json
   td verify --opening r.opening r.receipt.json
   td verify --policy cosigners.txt -o json r.receipt.json`,
 		Args: someArgs("FILE"),
@@ -55,6 +63,9 @@ The exit code is 0 if every verdict is positive and 3 if any is not.`,
 		lists:        fl.StringArray("list", nil, "member list file, for receipts of group/1; may be given several times"),
 		opening:      fl.String("opening", "", "opening file: shows the event behind the one receipt given"),
 		field:        fl.String("field", "", "file that opens a single field of the record behind the one receipt given"),
+		evidence:     fl.String("attestation", "", "file of evidence, or URL of the server that has it, about the epoch's keys"),
+		roots:        fl.String("attestation-roots", "", "PEM file of keys, certificates and authorities that vouch for evidence beside AMD's and Intel's roots"),
+		measurements: fl.StringArray("measurement", nil, "NAME=HEX that the evidence must show; may be given several times"),
 		client:       fl.String("client", "", "client id that the opening must show"),
 		selfAsserted: fl.Bool("allow-self-asserted", false, "accept a log that nothing but the receipt speaks for"),
 		strict:       fl.Bool("strict", false, "count flagged as a negative verdict"),
@@ -76,9 +87,13 @@ func (a *app) verify(ctx context.Context, f *verifyFlags, files []string) error 
 	if err != nil {
 		return err
 	}
+	hardware, err := f.attestation()
+	if err != nil {
+		return err
+	}
 	out := bufio.NewWriter(a.stdout)
 	negative, unknownLog := 0, false
-	err = inOrder(ctx, len(files), func(i int) (*verdict, error) { return a.verifyOne(ctx, files[i], o) }, func(v *verdict) error {
+	err = inOrder(ctx, len(files), func(i int) (*verdict, error) { return a.verifyOne(ctx, files[i], o, hardware) }, func(v *verdict) error {
 		if !v.OK {
 			negative++
 			unknownLog = unknownLog || v.FailedStep == receipt.StepIdentity
@@ -205,9 +220,10 @@ func readField(path string) (*receipt.FieldOpening, error) {
 type verdict struct {
 	File string `json:"file"`
 	*receipt.Report
+	Attestation *attested `json:"attestation,omitempty"`
 }
 
-func (a *app) verifyOne(ctx context.Context, name string, o receipt.Options) (*verdict, error) {
+func (a *app) verifyOne(ctx context.Context, name string, o receipt.Options, hardware *attestation) (*verdict, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -217,9 +233,13 @@ func (a *app) verifyOne(ctx context.Context, name string, o receipt.Options) (*v
 	}
 	r, err := receipt.Parse(raw)
 	if err != nil {
-		return &verdict{name, notAReceipt(ctx, err)}, nil
+		return &verdict{File: name, Report: notAReceipt(ctx, err)}, nil
 	}
-	return &verdict{name, receipt.Verify(ctx, r, o)}, nil
+	v := &verdict{File: name, Report: receipt.Verify(ctx, r, o)}
+	if hardware != nil {
+		err = hardware.check(ctx, v, r)
+	}
+	return v, err
 }
 
 // readReceipt reads what a receipt may hold, and a byte more.
@@ -261,6 +281,10 @@ func (v *verdict) print(w io.Writer, asJSON bool) error {
 	for _, s := range v.Steps {
 		fmt.Fprintf(w, "  %-4s %-10s  %s\n", mark(s), s.Step, s.Detail)
 	}
+	if v.Attestation != nil {
+		s := receipt.Step{Step: stepAttestation, OK: v.Attestation.OK, Detail: v.Attestation.Detail}
+		fmt.Fprintf(w, "  %-4s %-10s  %s\n", mark(s), s.Step, s.Detail)
+	}
 	_, err := fmt.Fprintf(w, "  %s\n", v.sentence())
 	return err
 }
@@ -280,6 +304,8 @@ func (v *verdict) sentence() string {
 	switch {
 	case v.Verdict == receipt.Invalid:
 		return fmt.Sprintf("INVALID: step %s failed", v.FailedStep)
+	case v.Attestation != nil && !v.Attestation.OK:
+		return strings.ToUpper(v.Verdict) + ", but the epoch is not attested, as was asked for"
 	case !v.OK:
 		return strings.ToUpper(v.Verdict) + ", and --strict counts that as negative"
 	case v.Identity == receipt.SelfAsserted:

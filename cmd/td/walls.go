@@ -4,6 +4,7 @@ import (
 	"log/slog"
 	"path/filepath"
 
+	"github.com/terradourada/td/internal/attest"
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/sandbox"
 )
@@ -13,7 +14,7 @@ import (
 // themselves.
 func lockCore(cfg *config.Config, log *slog.Logger) {
 	probes := sandbox.EnterCore(sandbox.CoreConfig{
-		Writable: []string{cfg.Data, filepath.Dir(cfg.Socket)},
+		Writable: append([]string{cfg.Data, filepath.Dir(cfg.Socket)}, treeOf(cfg)...),
 		Readable: named(append([]string{cfg.TLSCert, cfg.TLSKey, cfg.File()}, cfg.Group...)),
 	})
 	for _, p := range probes {
@@ -22,6 +23,14 @@ func lockCore(cfg *config.Config, log *slog.Logger) {
 		}
 	}
 	log.Info("core locked", "posture", sandbox.Posture{Probes: probes}.Text())
+}
+
+// treeOf is where requests for quotes are made, if they may be.
+func treeOf(cfg *config.Config) []string {
+	if cfg.Attestation == attest.WantTSM || cfg.Attestation == attest.WantAuto {
+		return []string{attest.ReportTree}
+	}
+	return nil
 }
 
 // named leaves out the files that are not configured.

@@ -77,6 +77,16 @@ type Config struct {
 	// the server is started as root; 0 leaves them root.
 	ChildUID int `key:"child_uid" default:"65520" range:"0..2147483640"`
 
+	// Who speaks for the keys of an epoch: none, a TPM 2.0 (tpm), or the kernel
+	// of a confidential virtual machine, SEV-SNP or TDX (tsm). What they say is
+	// published and names the machine for good. A server that is told tpm or
+	// tsm opens no epoch without; auto takes what there is, or nothing, and
+	// does not wait for it.
+	Attestation string `key:"attestation" default:"none" oneof:"none auto tpm tsm"`
+
+	// Device of the TPM, or the Unix socket of an emulator.
+	TPM string `key:"tpm" default:"/dev/tpmrm0"`
+
 	// Deaths of signer or tagger within death_window that freeze acceptance,
 	// since a sandbox that kills may be an intrusion that failed; 0 never
 	// does. There is no command yet that thaws.

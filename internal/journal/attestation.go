@@ -50,3 +50,13 @@ func (j *Journal) Attestation(ctx context.Context, epoch protocol.EpochID) (evid
 	}
 	return evidence, true, nil
 }
+
+// HasAttestation tells whether there is evidence about an epoch.
+func (j *Journal) HasAttestation(ctx context.Context, epoch protocol.EpochID) (bool, error) {
+	var has bool
+	err := j.read.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM attestations WHERE epoch = ?)", epoch[:]).Scan(&has)
+	if err != nil {
+		return false, unreadable(err)
+	}
+	return has, nil
+}

@@ -381,6 +381,9 @@ func contractAttested(t *testing.T, open opener) {
 	if got, ok, err := l.Attestation(t.Context(), first); err != nil || ok {
 		t.Errorf("before there is any: %q, %v", got, err)
 	}
+	if has, err := l.HasAttestation(t.Context(), first); err != nil || has {
+		t.Errorf("before there is any: %v, %v", has, err)
+	}
 	if err := l.SaveAttestation(t.Context(), first, evidence); err != nil {
 		t.Fatal(err)
 	}
@@ -398,6 +401,9 @@ func contractAttested(t *testing.T, open opener) {
 	for id, want := range map[protocol.EpochID][]byte{first: evidence, l.epoch.ID: most} {
 		if got, ok, err := l.Attestation(t.Context(), id); err != nil || !ok || !slices.Equal(got, want) {
 			t.Errorf("%d bytes of evidence, want %d, %v", len(got), len(want), err)
+		}
+		if has, err := l.HasAttestation(t.Context(), id); err != nil || !has {
+			t.Errorf("with %d bytes of evidence: %v, %v", len(want), has, err)
 		}
 	}
 	l.check(4)

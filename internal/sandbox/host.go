@@ -195,25 +195,25 @@ func cpuFlaws(fsys fs.FS) Probe {
 	return settled(p)
 }
 
-// trusted looks for hardware that could protect the whole machine from its
-// host. That it is there protects nothing, and this version does not use it.
+// trusted looks for hardware that could speak for the machine. That it is there
+// says neither that it answers nor what it would say.
 func trusted(fsys fs.FS) Probe {
 	var found []string
 	for _, device := range []string{"dev/sev-guest", "dev/tdx_guest", "dev/tpmrm0", "dev/nsm", "dev/sgx_enclave", "dev/tee0", "sys/kernel/config/tsm/report"} {
 		if _, err := fs.Stat(fsys, device); err == nil {
-			found = append(found, "/"+device+" usable")
+			found = append(found, "/"+device)
 		}
 	}
 	text, _ := fs.ReadFile(fsys, "proc/cpuinfo")
 	flags := processorFlags(string(text))
 	for _, f := range []string{"sev", "sev_es", "sev_snp", "tdx_guest", "sgx", "sme"} {
 		if slices.Contains(flags, f) {
-			found = append(found, f+" detected")
+			found = append(found, "flag "+f)
 		}
 	}
-	p := Probe{ID: "tee", State: StateMissing, Value: "none detected", Source: "/dev, /sys/kernel/config/tsm, /proc/cpuinfo", Remedy: "run in a confidential virtual machine, if the host is not trusted", Effect: "none: nothing is attested in this version"}
+	p := Probe{ID: "tee", State: StateMissing, Value: "none detected", Source: "/dev, /sys/kernel/config/tsm, /proc/cpuinfo", Remedy: "see the probe attestation", Effect: "none"}
 	if len(found) > 0 {
-		p.State, p.Value = StateWeak, strings.Join(found, ", ")+", not attested"
+		p.State, p.Value = StateWeak, "detected: "+strings.Join(found, ", ")
 	}
 	return settled(p)
 }

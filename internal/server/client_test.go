@@ -128,6 +128,12 @@ func checkReads(t *testing.T, c *client.Client) {
 	if issued, err := c.Issued(t.Context(), 1); err != nil || len(issued) != 2 {
 		t.Errorf("%v, %v", issued, err)
 	}
+	if evidence, err := c.Attestation(t.Context(), 1); err != nil || string(evidence) != "evidence" {
+		t.Errorf("%s, %v", evidence, err)
+	}
+	if _, err := c.Attestation(t.Context(), 2); !errors.Is(err, protocol.CodeNotFound) {
+		t.Errorf("evidence that is not there: %v", err)
+	}
 	if note, err := c.Checkpoint(t.Context()); err != nil || string(note) != "bytes of checkpoint" {
 		t.Errorf("%s, %v", note, err)
 	}

@@ -145,6 +145,13 @@ func (f *fake) Issued(context.Context, uint64) ([]protocol.Digest, error) {
 	return []protocol.Digest{{1}, {2}}, f.call(nil)
 }
 
+func (f *fake) Attestation(_ context.Context, n uint64) ([]byte, error) {
+	if n != 1 {
+		return nil, protocol.CodeNotFound
+	}
+	return []byte("evidence"), f.call(nil)
+}
+
 func (f *fake) Status(context.Context) (api.Status, error) {
 	return api.Status{Origin: "terradourada/test", Size: 42}, f.call(nil)
 }

@@ -38,6 +38,9 @@ type Records interface {
 	// Issued lists the digests behind the root of a closed epoch, in seq
 	// order; not_found while it is open, unknown or lost.
 	Issued(ctx context.Context, number uint64) ([]protocol.Digest, error)
+	// Attestation finds the evidence that hardware gave about an epoch;
+	// not_found if there is none, or no such epoch.
+	Attestation(ctx context.Context, number uint64) ([]byte, error)
 	// Status describes the whole.
 	Status(ctx context.Context) (api.Status, error)
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 
@@ -192,6 +193,14 @@ func (s *Server) readOperations() []operation {
 		params:  []param{nParam},
 		answers: []answer{{http.StatusOK, "The digests.", api.MediaOctets, nil}},
 		codes:   missing, handler: s.getIssued,
+	}, {
+		id: "getAttestation", method: http.MethodGet, path: "/v1/epochs/{n}/attestation",
+		summary: "Get what hardware said about an epoch",
+		text: fmt.Sprintf("Evidence of a TPM 2.0, SEV-SNP or TDX that names the epoch's public keys, at most %d bytes; its form and how "+
+			"to check it are in docs/security/attestation.md. Most epochs have none.", api.MaxEvidence),
+		params:  []param{nParam},
+		answers: []answer{{http.StatusOK, "The evidence.", api.MediaOctets, nil}},
+		codes:   missing, handler: s.getAttestation,
 	}, {
 		id: "getStatus", method: http.MethodGet, path: "/v1/status", summary: "Get the state of the service",
 		answers: []answer{{http.StatusOK, "The state.", api.MediaJSON, api.Status{}}},

@@ -39,6 +39,7 @@ func calls() []call {
 		{http.MethodGet, "/v1/epochs", "", nil},
 		{http.MethodGet, "/v1/epochs/1", "", nil},
 		{http.MethodGet, "/v1/epochs/1/issued", "", nil},
+		{http.MethodGet, "/v1/epochs/1/attestation", "", nil},
 		{http.MethodGet, "/v1/status", "", nil},
 		{http.MethodGet, "/checkpoint", "", nil},
 		{http.MethodGet, "/tile/0/x001/002.p/7", "", nil},

@@ -82,6 +82,21 @@ func (s *Server) getIssued(e *exchange) error {
 	return e.bytes(http.StatusOK, api.MediaOctets, body)
 }
 
+// getAttestation answers with the evidence about one epoch. There is one for
+// ever, but it may come when the epoch has begun.
+func (s *Server) getAttestation(e *exchange) error {
+	n, err := e.epochNumber()
+	if err != nil {
+		return err
+	}
+	evidence, err := s.cfg.Records.Attestation(e.ctx, n)
+	if err != nil {
+		return err
+	}
+	e.w.Header().Set("Cache-Control", immutable)
+	return e.bytes(http.StatusOK, api.MediaOctets, evidence)
+}
+
 // epochNumber reads the number in the path: decimal, without leading zeros.
 func (e *exchange) epochNumber() (uint64, error) {
 	text := e.r.PathValue("n")
