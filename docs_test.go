@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/terradourada/td/internal/attest"
 )
 
 // markdown lists every Markdown file of the project.
@@ -275,5 +277,39 @@ func TestReceiptExcerpt(t *testing.T) {
 			t.Fatalf("the receipt has no further %s that begins with %s", m[1], m[2])
 		}
 		rest = after
+	}
+}
+
+// TestHardwareEvaluation: the evaluation that the roadmap asks for has every
+// technology of its table, says why not where the outcome is no, and calls built
+// what the program has a kind of evidence for, and nothing else.
+func TestHardwareEvaluation(t *testing.T) {
+	text := string(contents(t, filepath.Join("docs", "security", "hardware-evaluation.md")))
+	built := 0
+	row := regexp.MustCompile(`(?m)^\| ([A-Z][^|]*) \| .* \| ([^|]*) \|$`)
+	rows := row.FindAllStringSubmatch(text, -1)
+	for _, m := range rows {
+		if strings.Contains(m[2], "attestation built") {
+			built++
+		}
+	}
+	if len(rows) != 7 || built != int(attest.KindTDX) {
+		t.Errorf("%d technologies, %d of them built; the program has %d kinds of evidence", len(rows), built, attest.KindTDX)
+	}
+	for name, needs := range map[string][]string{
+		"Intel SGX":                 {"*What it offers.*", "*Considered.*", "*Why not.*", "*When to look again.*"},
+		"Arm TrustZone":             {"*What it offers.*", "*Considered.*", "*Why not.*", "*When to look again.*"},
+		"AMD SEV-SNP and Intel TDX": {"*What they offer.*", "*Why attestation is built.*", "*What is missing for more.*"},
+		"TPM 2.0":                   {"*What it offers.*", "*Why attestation is built.*"},
+		"AWS Nitro Enclaves":        {"*What they offer.*", "*Why not built.*"},
+		"HSM":                       {"*Why they do not fit.*"},
+	} {
+		_, section, ok := strings.Cut(text, "\n## "+name)
+		section, _, _ = strings.Cut(section, "\n## ")
+		for _, need := range needs {
+			if !ok || !strings.Contains(section, need) {
+				t.Errorf("the section about %s has no %s", name, need)
+			}
+		}
 	}
 }
