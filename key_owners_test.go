@@ -23,7 +23,7 @@ var keyImports = map[string][]string{
 	"github.com/cloudflare/circl/math/fp25519": {keeper},
 	"filippo.io/mldsa":                         {},
 	"crypto/hmac":                              {},
-	"crypto/ecdsa":                             {},
+	"crypto/ecdsa":                             {"internal/attest"}, // which verifies with it
 	"crypto/rsa":                               {},
 	"crypto/ecdh":                              {},
 	"crypto/mlkem":                             {},
@@ -34,6 +34,7 @@ var keyImports = map[string][]string{
 // may use them, the keeper neither: it signs by itself.
 var keyNames = map[string][]string{
 	"crypto/ed25519":              {"PrivateKey", "PrivateKeySize", "GenerateKey", "NewKeyFromSeed", "Sign"},
+	"crypto/ecdsa":                {"PrivateKey", "GenerateKey", "Sign", "SignASN1", "ParseRawPrivateKey"},
 	"golang.org/x/mod/sumdb/note": {"GenerateKey", "NewSigner", "NewEd25519SignerKey"},
 	"filippo.io/torchwood":        {"NewCosignatureSigner"},
 }

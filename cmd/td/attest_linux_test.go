@@ -19,16 +19,13 @@ func emulatedTPM(t *testing.T) (socket string, kill func()) {
 	if err != nil {
 		t.Skip("swtpm is not installed, so that no TPM can be asked: Debian has it in the package swtpm")
 	}
-	dir, err := os.MkdirTemp("", "td-tpm") // the name of a socket is short
-	if err != nil {
-		t.Fatal(err)
-	}
+	dir := t.TempDir()
 	socket = filepath.Join(dir, "tpm.sock")
 	cmd := exec.Command(program, "socket", "--tpm2", "--tpmstate", "dir="+dir, "--server", "type=unixio,path="+socket, "--flags", "not-need-init,startup-clear")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	kill = func() { _ = cmd.Process.Kill(); _ = cmd.Wait(); _ = os.RemoveAll(dir) }
+	kill = func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }
 	t.Cleanup(kill)
 	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
 		if c, err := net.Dial("unix", socket); err == nil {

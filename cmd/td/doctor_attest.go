@@ -46,7 +46,7 @@ func (d *doctor) attestor(ctx context.Context, want string) (attest.State, strin
 		}
 		return attest.Absent, err.Error()
 	}
-	defer a.Close()
+	defer func() { _ = a.Close() }() // it was only asked
 	state, text := a.Detect(ctx)
 	if state < attest.Usable {
 		return state, text

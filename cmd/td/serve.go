@@ -124,7 +124,7 @@ func (a *app) serve(ctx context.Context, cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
-	defer attestor.Close()
+	defer func() { _ = attestor.Close() }() // nothing is lost with it
 	lockCore(cfg, log)
 	c, err := openCore(ctx, cfg, log, claims, attestor)
 	if err != nil {

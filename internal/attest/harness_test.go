@@ -51,11 +51,7 @@ func startTPM(t *testing.T) string {
 	if err != nil {
 		t.Skip("swtpm is not installed, so that no TPM can be asked: Debian has it in the package swtpm")
 	}
-	dir, err := os.MkdirTemp("", "td-tpm") // the name of a socket is short
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	dir := t.TempDir()
 	socket := filepath.Join(dir, "tpm.sock")
 	cmd := exec.Command(program, "socket", "--tpm2", "--tpmstate", "dir="+dir, "--server", "type=unixio,path="+socket, "--flags", "not-need-init,startup-clear")
 	var out bytes.Buffer

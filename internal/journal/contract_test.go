@@ -393,7 +393,7 @@ func contractAttested(t *testing.T, open opener) {
 	l.closeEpoch()
 	l.openEpoch()
 	most := make([]byte, 64<<10)
-	want(t, "too much", l.SaveAttestation(t.Context(), l.epoch.ID, append(most, 0)), protocol.CodeTooLarge)
+	want(t, "too much", l.SaveAttestation(t.Context(), l.epoch.ID, make([]byte, len(most)+1)), protocol.CodeTooLarge)
 	if err := l.SaveAttestation(t.Context(), l.epoch.ID, most); err != nil {
 		t.Error(err)
 	}
