@@ -194,6 +194,14 @@ func TestFiles(t *testing.T) {
 	if len(r.body) != 64 || r.body[0] != 1 || r.body[32] != 2 {
 		t.Errorf("%x", r.body)
 	}
+	r = s.do(http.MethodGet, "/v1/epochs/1/attestation", nil)
+	if string(r.body) != "evidence" || r.Header.Get("Content-Type") != "application/octet-stream" {
+		t.Errorf("%q %q", r.Header.Get("Content-Type"), r.body)
+	}
+	for _, path := range []string{"/v1/epochs/01/attestation", "/v1/epochs/x/attestation"} {
+		s.problem(s.do(http.MethodGet, path, nil), protocol.CodeMalformedRequest)
+	}
+	s.problem(s.do(http.MethodGet, "/v1/epochs/2/attestation", nil), protocol.CodeNotFound)
 }
 
 func TestOutcomesAreObserved(t *testing.T) {
