@@ -39,6 +39,14 @@ const (
 	offInstance  = 240
 )
 
+// Fields of an encoded payload that are read by themselves.
+
+// VK is the fingerprint of the verifying key.
+func (p *EncodedPayload) VK() Digest { return Digest(p[offVK:]) }
+
+// Seq is the sequence number, 0 in a draft.
+func (p *EncodedPayload) Seq() uint64 { return binary.BigEndian.Uint64(p[offSeq:]) }
+
 // Mode says who proves.
 type Mode uint8
 

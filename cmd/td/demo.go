@@ -124,7 +124,7 @@ func (d *demo) run(ctx context.Context) (*demoReport, error) {
 	d.say("server ready at %s", d.server.url)
 	for _, part := range []func(context.Context) error{d.prepare, d.acceptAll, d.attack, d.pin} {
 		if err := part(ctx); err != nil {
-			return nil, err
+			return nil, d.server.explain(err)
 		}
 	}
 	if err := d.server.stop(); err != nil {
@@ -312,6 +312,17 @@ func startServe(ctx context.Context, args ...string) (*child, error) {
 	case <-time.After(30 * time.Second):
 		c.kill()
 		return nil, fmt.Errorf("the server was not ready within 30 s\n%s", c.stderr.String())
+	}
+}
+
+// explain adds to an error what the server said, if it has ended: then that is
+// the reason.
+func (c *child) explain(err error) error {
+	select {
+	case <-c.done:
+		return fmt.Errorf("%w; the server had ended: %w\n%s", err, orUnknown(c.err), c.stderr.String())
+	default:
+		return err
 	}
 }
 

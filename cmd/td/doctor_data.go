@@ -151,13 +151,13 @@ func (d *doctor) journal(ctx context.Context) {
 		return
 	}
 	if err != nil {
-		d.bad(sandbox.StateMissing, sectionServer, id, err.Error(), "restore the data directory from a backup; see docs/operate.md")
+		d.bad(sandbox.StateMissing, sectionServer, id, err.Error(), "keep a copy of the data directory as it is and see docs/operate.md, which says what must never be restored")
 		return
 	}
 	d.view = view
 	size, err := view.Size(ctx)
 	if err = errors.Join(err, view.Check(ctx)); err != nil {
-		d.bad(sandbox.StateMissing, sectionServer, id, err.Error(), "restore the data directory from a backup; see docs/operate.md")
+		d.bad(sandbox.StateMissing, sectionServer, id, err.Error(), "keep a copy of the data directory as it is and see docs/operate.md, which says what must never be restored")
 		return
 	}
 	if d.cfg.Origin != "" && d.cfg.Origin != view.Origin() {

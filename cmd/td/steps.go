@@ -208,6 +208,7 @@ func newOpening(path string, o *receipt.Opening) error {
 type sendFlags struct {
 	challenge, proof, out *string
 	server, trust         *string
+	lists                 *[]string
 	wait                  *time.Duration
 }
 
@@ -215,9 +216,9 @@ func sendCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "send --challenge FILE --proof FILE",
 		Short: "Send a proof and wait for the receipt",
-		Long: `Answers a challenge with its tag and a proof, and prints the receipt. Sending the
-same proof again is safe and gives the same receipt. The checkpoint of the receipt
-is recorded in the trust store, so that td verify needs no server.`,
+		Long: `Answers a challenge with its tag and a proof, verifies the receipt and prints it.
+Sending the same proof again is safe and gives the same receipt. The checkpoint of
+the receipt is recorded in the trust store, so that td verify needs no server.`,
 		Example: `  td send --challenge challenge.json --proof proof.bin > receipt.json`,
 		Args:    noArgs,
 	}
@@ -228,6 +229,7 @@ is recorded in the trust store, so that td verify needs no server.`,
 		out:       fl.String("out", "", "file for the receipt (default standard output)"),
 		server:    serverFlag(cmd),
 		trust:     trustFlag(cmd),
+		lists:     fl.StringArray("list", nil, "member list that group/1 is about, beside those in the trust store; may be given several times"),
 		wait:      fl.Duration("wait", receiptWait, "how long to wait for the receipt"),
 	}
 	_, _ = cmd.MarkFlagRequired("challenge"), cmd.MarkFlagRequired("proof")
@@ -255,6 +257,10 @@ func (a *app) send(ctx context.Context, f *sendFlags) error {
 	if err != nil {
 		return err
 	}
+	lists, err := knownLists(trust, *f.lists)
+	if err != nil {
+		return err
+	}
 	accepted, err := server.Send(ctx, ch.RequestID, ch.Tag, proof, 0)
 	if err != nil {
 		return server.failure(ctx, err)
@@ -264,32 +270,55 @@ func (a *app) send(ctx context.Context, f *sendFlags) error {
 	if err != nil {
 		return server.failure(ctx, err)
 	}
-	return server.failure(ctx, a.takeReceipt(ctx, f, server, trust, ch, got))
-}
-
-// takeReceipt sees that a receipt is about the challenge, records its checkpoint
-// and gives it out.
-func (a *app) takeReceipt(ctx context.Context, f *sendFlags, server *remote, trust *receipt.TrustStore, ch *api.Challenge, got *receipt.Receipt) error {
-	leaf, err := protocol.ParseLeaf(got.Leaf)
-	if err != nil {
+	if err := ownReceipt(got, ch, accepted.Index); err != nil {
 		return err
 	}
-	if body, ok := leaf.Body.(*protocol.Accepted); !ok || body.Payload != protocol.EncodedPayload(ch.Payload) {
+	o := receipt.Options{Trust: trust, Lists: lists, Log: client.NewLog(server.Client)}
+	if err := judgeReceipt(ctx, got, o); err != nil {
+		return server.failure(ctx, err)
+	}
+	return a.giveReceipt(*f.out, got)
+}
+
+// ownReceipt sees that a receipt is about the challenge and the leaf that was
+// acknowledged.
+func ownReceipt(got *receipt.Receipt, ch *api.Challenge, index uint64) error {
+	leaf, err := protocol.ParseLeaf(got.Leaf)
+	if err != nil {
+		return fail(exitNegative, "the server gave a receipt that does not verify: "+detailOf(err), doNotRely)
+	}
+	body, ok := leaf.Body.(*protocol.Accepted)
+	if !ok || body.Payload != protocol.EncodedPayload(ch.Payload) || leaf.Seq != index {
 		return fail(exitNegative, "the server gave a receipt about another request", doNotRely)
 	}
+	return nil
+}
+
+// judgeReceipt records the checkpoint of a receipt and verifies it, as td verify
+// will.
+func judgeReceipt(ctx context.Context, got *receipt.Receipt, o receipt.Options) error {
 	cp, err := got.Checkpoint()
 	if err != nil {
 		return fail(exitNegative, "the server gave a receipt that does not verify: "+detailOf(err), doNotRely)
 	}
-	if err := pin(ctx, trust, cp, client.NewLog(server.Client)); err != nil {
+	if err := pin(ctx, o.Trust, cp, o.Log); err != nil {
 		return err
 	}
+	if report := receipt.Verify(ctx, got, o); !report.OK {
+		what := fmt.Sprintf("the receipt does not verify: step %s: %s", report.FailedStep, failedDetail(report))
+		return fail(exitNegative, what, doNotRely+", unless only --list FILE is missing")
+	}
+	return nil
+}
+
+// giveReceipt writes a receipt to a file or to standard output.
+func (a *app) giveReceipt(path string, got *receipt.Receipt) error {
 	raw, err := got.Encode()
 	if err != nil {
 		return err
 	}
-	if *f.out != "" {
-		return writeFile(*f.out, raw, 0o644)
+	if path != "" {
+		return writeFile(path, raw, 0o644)
 	}
 	_, err = fmt.Fprintf(a.stdout, "%s\n", raw)
 	return err

@@ -62,14 +62,11 @@ func (g *Gate) judge(s *session.Session, view *session.View, a *Answer) protocol
 	}
 	var vk protocol.Digest
 	if view.Open != nil {
-		vk = protocol.Digest(view.Open.Payload[offsetVK:])
+		vk = view.Open.Payload.VK()
 	}
 	e.Frozen = g.cfg.Holds.AcceptHeld(vk)
 	return e
 }
-
-// offsetVK is where a payload has its verifying key's fingerprint (section 7).
-const offsetVK = 176
 
 // refusals are the sentences for the codes an answer can end in.
 var refusals = map[protocol.Code]string{

@@ -80,12 +80,7 @@ func (g *Gate) issue(ctx context.Context, mode protocol.Mode, st *claim.Statemen
 // keep puts an anchored request into the table, unless its epoch has ended
 // meanwhile.
 func (g *Gate) keep(ctx context.Context, epoch Epoch, is *issued) error {
-	payload, err := protocol.ParsePayload(is.open.Payload[:])
-	if err != nil {
-		g.cfg.Sessions.Release()
-		return protocol.Wrap(protocol.CodeInternal, "", err)
-	}
-	live := epoch.Issued(payload.Seq, protocol.IssuedDigest(is.session.ID, &is.open.Payload, is.open.Anchor))
+	live := epoch.Issued(is.open.Payload.Seq(), protocol.IssuedDigest(is.session.ID, &is.open.Payload, is.open.Anchor))
 	code := g.cfg.Sessions.Add(is.session, is.open, is.deadline, protocol.EventIssued{EpochLive: live})
 	if code == protocol.CodeNone && !g.stillLive(epoch) {
 		// The epoch ended between the two lines above: its sessions have been
@@ -93,7 +88,7 @@ func (g *Gate) keep(ctx context.Context, epoch Epoch, is *issued) error {
 		_, _, _ = g.step(ctx, is.session, protocol.EventInvalidate{Reason: protocol.CodeInvalidated}, protocol.Digest{})
 		code = protocol.CodeInvalidated
 	}
-	if code == protocol.CodeNone && g.cfg.Holds.IssueHeld(payload.VK) {
+	if code == protocol.CodeNone && g.cfg.Holds.IssueHeld(is.open.Payload.VK()) {
 		// A hold that came while the keyholders worked holds this one too.
 		_, _, _ = g.step(ctx, is.session, protocol.EventInvalidate{Reason: protocol.CodeFrozen}, protocol.Digest{})
 		return protocol.Fail(protocol.CodeFrozen, "new requests are on hold")

@@ -2,7 +2,9 @@ package journal_test
 
 import (
 	"bytes"
+	"context"
 	"database/sql"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -117,6 +119,18 @@ func TestOpenRefuses(t *testing.T) {
 		}
 		overwrite(t, path, b)
 		refused(t, journal.Config{Path: path}, "damaged")
+	})
+	t.Run("called off", func(t *testing.T) {
+		path := filled(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		j, err := journal.Open(ctx, journal.Config{Path: path})
+		if err == nil {
+			t.Fatal(errors.Join(errors.New("a start that was called off opened the journal"), j.Close()))
+		}
+		if !errors.Is(err, context.Canceled) || strings.Contains(err.Error(), "damaged") {
+			t.Errorf("got %v", err)
+		}
 	})
 	t.Run("cut off", func(t *testing.T) {
 		path := filled(t)

@@ -136,13 +136,18 @@ func identify(ctx context.Context, db *sql.DB) error {
 	return nil
 }
 
-// unusable says what a failure to read the file means to its owner.
+// unusable says what a failure to read the file means to its owner. A start
+// that was called off is no failure of the file.
 func unusable(err error) error {
 	var e *sqlite.Error
-	if errors.As(err, &e) && e.Code()&0xff == sqlitelib.SQLITE_NOTADB {
+	switch known := errors.As(err, &e); {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded),
+		known && e.Code()&0xff == sqlitelib.SQLITE_INTERRUPT:
+		return fmt.Errorf("the check of the file was called off: %w", err)
+	case known && e.Code()&0xff == sqlitelib.SQLITE_NOTADB:
 		return fmt.Errorf("the file is not a journal: %w", err)
 	}
-	return fmt.Errorf("the file is damaged, restore it from a backup: %w", err)
+	return fmt.Errorf("the file is damaged: %w", err)
 }
 
 // migrate brings the schema up to date and refuses one of a newer version.

@@ -2,7 +2,6 @@ package keyholder
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"time"
 
@@ -11,9 +10,6 @@ import (
 )
 
 const kindTagger = "tagger"
-
-// offset of the sequence number in a payload (section 7).
-const offSeq = 88
 
 // Tagger is the core's side of one tagger process; its methods wait and fail
 // like those of [Signer].
@@ -72,7 +68,7 @@ func (t *Tagger) Issue(ctx context.Context, draft *protocol.EncodedPayload) (pro
 	switch f.code {
 	case ansIssued:
 		issued := protocol.EncodedPayload(f.body[:protocol.PayloadSize])
-		p.Seq = binary.BigEndian.Uint64(issued[offSeq:])
+		p.Seq = issued.Seq()
 		if p.Seq == 0 || p.Encode() != issued {
 			return none, protocol.Tag{}, t.link.unexpected()
 		}
