@@ -17,7 +17,7 @@ make memscan
 step "race detector (short)"
 make race
 step "fuzz, briefly"
-make fuzz FUZZTIME="${FUZZTIME:-20s}"
+make fuzz FUZZTIME="${FUZZTIME:-8s}"
 step "known vulnerabilities"
 make vuln
 step "benchmarks, once"

@@ -80,8 +80,9 @@ func (b *bench) issueCost(ctx context.Context, s *benchServer) (budget, error) {
 	for kind, used := range after {
 		figures[kind+"_cpu_us"] = micros(used-before[kind], c.operations)
 	}
+	// The plan said 1.25; docs/decisions/0016-issue-budget.md says why not.
 	return budget{
-		Name: "issue", Bound: atMost, Limit: 1.25, Unit: "x raw",
+		Name: "issue", Bound: atMost, Limit: 1.35, Unit: "x raw",
 		How:     "processor time of core, signer and tagger for a challenge over HTTP, 64 in flight, over a bare ML-DSA-65 sign and verify",
 		Figures: figures,
 	}.judge(c.ratio()), nil
