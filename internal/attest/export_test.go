@@ -1,6 +1,7 @@
 package attest
 
 import (
+	"net"
 	"testing"
 
 	"github.com/google/go-configfs-tsm/configfs/configfsi"
@@ -20,6 +21,12 @@ func (c Config) WithClient(client configfsi.Client) Config {
 func (p Policy) WithAMD(roots map[string][]*trust.AMDRootCerts) Policy {
 	p.vendor.amd = roots
 	return p
+}
+
+// OnConn is the attestor of an emulator behind a connection.
+func OnConn(c net.Conn) Attestor {
+	conn := patient{c}
+	return &tpm{path: "emulator", conn: conn, dev: transport.FromReadWriteCloser(conn)}
 }
 
 // EndCertificate is endCertificate.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"time"
 
 	"github.com/google/go-tpm/tpm2"
 	"github.com/google/go-tpm/tpm2/transport"
@@ -40,7 +41,9 @@ func openTPM(path string) (*tpm, error) {
 	var conn io.ReadWriteCloser
 	switch {
 	case info.Mode()&os.ModeSocket != 0:
-		conn, err = (&net.Dialer{}).Dial("unix", path)
+		var c net.Conn
+		c, err = (&net.Dialer{}).Dial("unix", path)
+		conn = patient{c}
 	case info.Mode()&os.ModeCharDevice != 0:
 		conn, err = os.OpenFile(path, os.O_RDWR, 0) //nolint:gosec // the operator names it
 	default:
@@ -50,6 +53,20 @@ func openTPM(path string) (*tpm, error) {
 		return nil, err
 	}
 	return &tpm{path: path, conn: conn, dev: transport.FromReadWriteCloser(conn)}, nil
+}
+
+// patience bounds one command of an emulator; for a device the kernel does that.
+const patience = 10 * time.Second
+
+// patient is a connection on which an answer comes in time or not at all.
+type patient struct{ net.Conn }
+
+// Write sends a command and starts the clock.
+func (c patient) Write(b []byte) (int, error) {
+	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
+		return 0, err
+	}
+	return c.Conn.Write(b)
 }
 
 // Kind is "tpm".

@@ -2,12 +2,15 @@ package attest_test
 
 import (
 	"flag"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-tpm/tpm2"
@@ -238,6 +241,24 @@ func TestTPMGone(t *testing.T) {
 	if _, err := a.Quote(t.Context(), attest.ReportData{}); err == nil {
 		t.Error("a deaf TPM quotes")
 	}
+}
+
+// TestTPMSilent: a TPM that takes commands and never answers does not hold up a
+// server for ever.
+func TestTPMSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ours, theirs := net.Pipe()
+		defer theirs.Close()
+		go func() { _, _ = io.Copy(io.Discard, theirs) }()
+		a, begun := attest.OnConn(ours), time.Now()
+		defer a.Close()
+		if state, _ := a.Detect(t.Context()); state != attest.Detected {
+			t.Errorf("a silent TPM is %s", state)
+		}
+		if _, err := a.Quote(t.Context(), attest.ReportData{}); err == nil || time.Since(begun) > time.Minute {
+			t.Errorf("it quotes after %v: %v", time.Since(begun), err)
+		}
+	})
 }
 
 func TestRoots(t *testing.T) {

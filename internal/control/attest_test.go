@@ -45,7 +45,20 @@ func (w *world) attested(h *hardware, must bool, logged *bytes.Buffer) control.C
 	return cfg
 }
 
-// run runs a manager until stop; ready is whether it has an epoch by then.
+// stored counts what is stored of all epochs, about gives it for one.
+func (w *world) stored() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.evidence)
+}
+
+func (w *world) about(id protocol.EpochID) []byte {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.evidence[id]
+}
+
+// run runs a manager and gives it some time.
 func run(t *testing.T, cfg control.Config, until time.Duration) (m *control.Manager, stop func()) {
 	t.Helper()
 	m = control.New(cfg)
@@ -70,12 +83,12 @@ func TestAttestedBeside(t *testing.T) {
 		w, h := &world{}, &hardware{takes: 5 * time.Second}
 		m, stop := run(t, w.attested(h, false, &logged), time.Second)
 		e, err := m.Active()
-		if err != nil || len(w.evidence) != 0 {
-			t.Fatalf("an epoch waits for its evidence: %v, %d stored", err, len(w.evidence))
+		if err != nil || w.stored() != 0 {
+			t.Fatalf("an epoch waits for its evidence: %v, %d stored", err, w.stored())
 		}
 		time.Sleep(5 * time.Second)
 		synctest.Wait()
-		if got := w.evidence[e.ID()]; !bytes.HasSuffix(got, w.signers[0].id[:]) {
+		if got := w.about(e.ID()); !bytes.HasSuffix(got, w.signers[0].id[:]) {
 			t.Errorf("stored %q", got)
 		}
 		if leaf := w.leaves[0].(*protocol.EpochOpen); len(h.asked) != 1 || h.asked[0] != *leaf {
@@ -103,8 +116,8 @@ func TestAttestedNotAtAnyPrice(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var logged bytes.Buffer
 				m, stop := run(t, c.world.attested(c.hardware, false, &logged), time.Minute)
-				if _, err := m.Active(); err != nil || len(c.world.evidence) != 0 {
-					t.Errorf("%v, %d stored", err, len(c.world.evidence))
+				if _, err := m.Active(); err != nil || c.world.stored() != 0 {
+					t.Errorf("%v, %d stored", err, c.world.stored())
 				}
 				if !strings.Contains(logged.String(), "epoch not attested") {
 					t.Errorf("logged: %s", logged.String())
@@ -129,8 +142,8 @@ func TestAttestedDemanded(t *testing.T) {
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		e, err := m.Active()
-		if err != nil || len(w.evidence[e.ID()]) == 0 {
-			t.Fatalf("%v, %d bytes", err, len(w.evidence[e.ID()]))
+		if err != nil || len(w.about(e.ID())) == 0 {
+			t.Fatalf("%v, %d bytes", err, len(w.about(e.ID())))
 		}
 		if len(w.leaves) != 1 || len(w.signers) != 3 || len(h.asked) != 3 {
 			t.Errorf("%d leaves, %d signers, %d quotes asked for", len(w.leaves), len(w.signers), len(h.asked))
@@ -162,7 +175,7 @@ func TestAttestedNotStored(t *testing.T) {
 		w.mu.Unlock()
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if e, err := m.Active(); err != nil || len(w.evidence[e.ID()]) == 0 {
+		if e, err := m.Active(); err != nil || len(w.about(e.ID())) == 0 {
 			t.Errorf("when it can be stored again: %v", err)
 		}
 		stop()
