@@ -13,7 +13,7 @@ GOEXPERIMENT='' go build -o /dev/null ./cmd/td
 step "tests"
 make test
 step "keys in memory (needs Linux and root: NOT SCANNED elsewhere)"
-make memscan
+make memscan FREEZES="${FREEZES:-20}"
 step "race detector (short)"
 make race
 step "fuzz, briefly"

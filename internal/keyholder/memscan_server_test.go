@@ -33,9 +33,6 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// serverFreezes is how often the processes of a server are stopped at work.
-const serverFreezes = 12
-
 // scanServer scans core, signer, tagger and prover of a real server while
 // clients use it, and then all that it wrote, answered and said to its
 // children.
@@ -51,7 +48,7 @@ func scanServer(t *testing.T, level secret.Level, control bool) {
 	s.pids = v.processes()
 	s.load, s.rest = v.load, v.rest
 	s.all("ready")
-	s.atWork(serverFreezes)
+	s.atWork(freezes(t) / 3)
 	if s.regions(s.all("at rest")); v.pulled == 0 || v.pushed == 0 {
 		t.Errorf("%d requests were answered and %d pushed", v.pulled, v.pushed)
 	}
