@@ -4,5 +4,5 @@
 
 // func grow()
 // The prologue, which asks for the frame, is all of it.
-TEXT ·grow(SB), 0, $147456-0
+TEXT ·grow(SB), 0, $294912-0
 	RET

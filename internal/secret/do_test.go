@@ -75,6 +75,35 @@ func TestDoErasesTheStack(t *testing.T) {
 	<-grown
 }
 
+// A collection while f runs does not move its stack: the collector halves stacks
+// that are little used, and would leave the old copy behind, with all that is on
+// it. The runtime's own Do erases that.
+func TestDoKeepsItsStack(t *testing.T) {
+	if secret.Enabled {
+		t.Skip("the runtime erases what it leaves behind")
+	}
+	done := make(chan bool)
+	go func() { // with a stack that has no other use
+		defer close(done)
+		stays := func() {
+			var here byte
+			before := uintptr(unsafe.Pointer(&here))
+			for range 3 {
+				runtime.GC()
+			}
+			if after := uintptr(unsafe.Pointer(&here)); after != before {
+				t.Errorf("the stack was at %x and is at %x", before, after)
+			}
+		}
+		for range 3 {
+			secret.Do(stays)
+			secret.Do(func() { secret.Do(stays) })
+			runtime.GC()
+		}
+	}()
+	<-done
+}
+
 // deep calls f below n frames of 8 KiB.
 //
 //go:noinline
