@@ -174,6 +174,18 @@ func ServeSpoiltSigner(sock io.ReadWriter, start SignerStart, ready chan<- proto
 	return s.serve(sock)
 }
 
+// ServeTagger runs a tagger, after its start, to its end. It gives the key that
+// it had, and whether its region is zero afterwards.
+func ServeTagger(sock io.ReadWriter) (key [32]byte, cleared bool, end error) {
+	t, err := newTaggerProgram(taggerStart{epoch: protocol.EpochID{1}, number: 1, capacity: 1}, sinceBoot)
+	if err != nil {
+		return key, false, err
+	}
+	key = t.memory.tag.key
+	end = t.serve(sock)
+	return key, *t.memory.tag == tagSecret{}, end
+}
+
 // Secrets are one value of every type that holds or reaches a key.
 func Secrets() []any {
 	s, err := newSignerMemory(1)

@@ -64,7 +64,10 @@ func newTaggerProgram(start taggerStart, clock func() time.Duration) (*taggerPro
 	}, nil
 }
 
+// serve answers until the socket ends. The key is cleared then, on every way
+// out; who is killed leaves that to the kernel.
 func (t *taggerProgram) serve(sock io.ReadWriter) error {
+	defer t.memory.region.Wipe()
 	return readFrames(answering{t, sock}, taggerRequests(), t.handle)
 }
 

@@ -106,6 +106,8 @@ func TestHost(t *testing.T) {
 		{"smt", "sys/devices/system/cpu/smt/active", "1\n", sandbox.StateWeak},
 		{"cpu_flaws", "sys/devices/system/cpu/vulnerabilities/l1tf", "Vulnerable: no microcode\n", sandbox.StateWeak},
 		{"tee", "dev/tpmrm0", "", sandbox.StateWeak},
+		{"tee", "dev/sgx_enclave", "", sandbox.StateWeak},
+		{"tee", "dev/tee0", "", sandbox.StateWeak}, // TrustZone
 		{"tee", "proc/cpuinfo", "flags : fpu sme\n", sandbox.StateWeak},
 		{"container", "proc/self/uid_map", "0 1000 1\n", sandbox.StateOK},
 		{"container", "proc/self/status", gone, sandbox.StateUnknown},
