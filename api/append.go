@@ -1,6 +1,9 @@
 package api
 
-import "encoding"
+import (
+	"encoding"
+	"errors"
+)
 
 // AppendJSON appends what encoding/json makes of a challenge, which is by far
 // the most frequent answer, at a third of the cost.
@@ -21,7 +24,7 @@ func (c *Challenge) AppendJSON(b []byte) ([]byte, error) {
 	return append(a.b, '}'), a.err
 }
 
-// appender writes members whose texts need no escapes. The first error stays.
+// appender writes members whose texts need no escapes. Errors gather.
 type appender struct {
 	b   []byte
 	err error
@@ -39,11 +42,14 @@ func (a *appender) name(name string) {
 
 func (a *appender) text(v encoding.TextAppender) {
 	a.comma()
-	b, err := v.AppendText(append(a.b, '"'))
-	if a.err == nil {
-		a.err = err
+	a.b = append(a.b, '"')
+	b, err := v.AppendText(a.b)
+	if err != nil {
+		a.err = errors.Join(a.err, err)
+		return
 	}
-	a.b = append(b, '"')
+	b = append(b, '"')
+	a.b = b
 }
 
 // comma separates from what stands before, unless that opens something.

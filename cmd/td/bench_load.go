@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -36,19 +35,18 @@ func newLoader(ctx context.Context, address string, n int) (*loader, error) {
 	for range n {
 		c, err := new(net.Dialer).DialContext(ctx, "tcp", address)
 		if err != nil {
-			return nil, errors.Join(err, l.close())
+			l.close()
+			return nil, err
 		}
 		l.conns = append(l.conns, &loadConn{c, bufio.NewReader(c)})
 	}
 	return l, nil
 }
 
-func (l *loader) close() error {
-	var errs []error
+func (l *loader) close() {
 	for _, c := range l.conns {
-		errs = append(errs, c.Close())
+		_ = c.Close() // nothing more is expected of it
 	}
-	return errors.Join(errs...)
 }
 
 // post sends every body to a path, one at a time on each connection, and wants

@@ -40,6 +40,7 @@ type progress struct {
 	total   int // 0: not known
 	done    int
 	shown   time.Time // when it was shown last
+	told    int       // done, when it was shown last
 	quarter int       // of total, when it was shown last
 	drawn   bool      // a redrawn line stands on the terminal
 }
@@ -98,7 +99,7 @@ func (p *progress) quarterDone() int {
 }
 
 func (p *progress) show(now time.Time) {
-	p.shown, p.quarter = now, p.quarterDone()
+	p.shown, p.quarter, p.told = now, p.quarterDone(), p.done
 	switch p.mode {
 	case "redraw":
 		fmt.Fprintf(p.w, "\r\x1b[K%s", p.text(now))
@@ -142,10 +143,14 @@ func (p *progress) print(f func() error) error {
 	return f()
 }
 
-// finish leaves the terminal as it was.
+// finish leaves the terminal as it was. A program that reads along always hears
+// where it ended.
 func (p *progress) finish() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.mode == "json" && p.told != p.done {
+		p.show(p.shown)
+	}
 	p.erase()
 }
 

@@ -36,6 +36,7 @@ func TestProgress(t *testing.T) {
 		{"plain", 0, 21, "work: 10 done\nwork: 20 done\nsaid\n"},
 		{"plain", 1000, 25, "work: 10 of 1000 (1%), about 16m30s left\nwork: 20 of 1000 (2%), about 16m20s left\nsaid\n"},
 		{"json", 2, 2, `{"stage":"work","done":1,"total":2,"eta_ms":1000}` + "\n" + `{"stage":"work","done":2,"total":2}` + "\nsaid\n"},
+		{"json", 0, 1, `{"stage":"work","done":1}` + "\nsaid\n"},
 		{"redraw", 2, 2, "\r\x1b[Kwork: 1 of 2 (50%), about 1s left\r\x1b[Kwork: 2 of 2 (100%)\r\x1b[Ksaid\n"},
 		{"auto", 4, 1, "work: 1 of 4 (25%), about 3s left\nsaid\n"}, // a buffer is no terminal
 	}
@@ -43,5 +44,19 @@ func TestProgress(t *testing.T) {
 		if got := shown(t, test.mode, test.total, test.steps); got != test.want {
 			t.Errorf("%s, %d of %d:\n%q\nwant\n%q", test.mode, test.steps, test.total, got, test.want)
 		}
+	}
+}
+
+// TestProgressEnds: a short run of unknown length is told of too.
+func TestProgressEnds(t *testing.T) {
+	var b bytes.Buffer
+	now := time.Unix(1000, 0)
+	p := newProgress(&b, "json", "work", now)
+	p.step(now)
+	p.step(now)
+	p.finish()
+	p.finish()
+	if want := `{"stage":"work","done":2}` + "\n"; b.String() != want {
+		t.Errorf("got %q, want %q", b.String(), want)
 	}
 }
