@@ -37,6 +37,7 @@ import (
 // clients use it, and then all that it wrote, answered and said to its
 // children.
 func scanServer(t *testing.T, level secret.Level, control bool) {
+	t.Helper()
 	program := os.Getenv("TD_MEMSCAN_PROGRAM")
 	if program == "" {
 		notScanned(t, "TD_MEMSCAN_PROGRAM names no td that was built for the scan")

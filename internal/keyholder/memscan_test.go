@@ -88,6 +88,7 @@ func can(t testing.TB, err error) {
 
 // mode names what a test scans, and the build.
 func mode(t testing.TB) string {
+	t.Helper()
 	build := "burn"
 	if secret.Enabled {
 		build = "runtimesecret"
@@ -182,6 +183,7 @@ func TestMemscan(t *testing.T) {
 }
 
 func scanPrograms(t *testing.T, level secret.Level, control bool) {
+	t.Helper()
 	seed := newSeed()
 	p := startScanned(t, scanCore, seed, level.String())
 	var info coreInfo
