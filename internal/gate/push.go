@@ -107,16 +107,19 @@ func (g *Gate) prove(is *issued, job *Job, client string) (Accepted, error) {
 	}
 	answer := &Answer{RequestID: is.session.ID, Tag: job.Tag, Proof: proof, Client: client}
 	acc, err := g.accept(ctx, answer, true)
-	if is.session.View().State.Phase == protocol.PhaseClaimed {
-		// Nobody knows yet whether the commit took place. An error now would
-		// have the client push again, and lose the opening of what may be
-		// accepted.
-		return g.accept(g.ctx, answer, true)
+	if err == nil {
+		return acc, nil
 	}
-	if err != nil && is.session.View().State.Phase == protocol.PhaseIssued {
+	switch phase := is.session.View().State.Phase; {
+	case phase == protocol.PhaseIssued:
 		// Refused before anything was consumed, by a hold that came in between.
 		// Nobody else has the proof: the request is over.
 		_, _, _ = g.step(ctx, is.session, protocol.EventInvalidate{Reason: protocol.CodeOf(err)}, protocol.Digest{})
+	case phase == protocol.PhaseClaimed, errors.Is(err, protocol.CodeLedgerUnavailable):
+		// Whether the commit took place was not known then, and may be by now.
+		// That error would have the client push again, and lose the opening of
+		// what may be accepted.
+		return g.accept(g.ctx, answer, true)
 	}
 	return acc, err
 }
