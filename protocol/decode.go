@@ -9,7 +9,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 )
 
-// DecodeStrict reads one request body into v, a pointer to a struct with json
+// DecodeStrict reads one JSON text into v, a pointer to a struct with json
 // tags. The text passes [CheckJSON] first; then member names must equal the
 // struct's letter for letter, unknown members are refused, and so is a value of
 // another type than the member's. A refusal has code malformed_request or
@@ -34,7 +34,7 @@ var errDecode = errors.New("value does not fit")
 func decodeDetail(err error, t reflect.Type) string {
 	var semantic *json.SemanticError
 	if !errors.As(err, &semantic) {
-		return "request body does not have the expected form"
+		return "the JSON text does not have the expected form"
 	}
 	place := ownPlace(semantic.JSONPointer, t)
 	if errors.Is(err, json.ErrUnknownName) {
@@ -62,7 +62,7 @@ func ownPlace(p jsontext.Pointer, t reflect.Type) string {
 		t = next
 	}
 	if b.Len() == 0 {
-		return "the request body"
+		return "the JSON text"
 	}
 	return b.String()
 }

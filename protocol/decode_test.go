@@ -41,10 +41,10 @@ func TestDecodeStrict(t *testing.T) {
 func TestDecodeStrictRefuses(t *testing.T) {
 	const secret = "s3cr3t"
 	rows := []struct{ raw, want string }{
-		{`{"Text":"` + secret + `"}`, "unknown member in the request body"},
-		{`{"` + secret + `":1}`, "unknown member in the request body"},
-		{`{"Skip":"` + secret + `"}`, "unknown member in the request body"},
-		{`{"-":"` + secret + `"}`, "unknown member in the request body"},
+		{`{"Text":"` + secret + `"}`, "unknown member in the JSON text"},
+		{`{"` + secret + `":1}`, "unknown member in the JSON text"},
+		{`{"Skip":"` + secret + `"}`, "unknown member in the JSON text"},
+		{`{"-":"` + secret + `"}`, "unknown member in the JSON text"},
 		{`{"rows":[{"count":1},{"` + secret + `":1}]}`, "unknown member in /rows/1"},
 		{`{"maybe":{"` + secret + `":1}}`, "unknown member in /maybe"},
 		{`{"rows":[{"count":"` + secret + `"}]}`, "/rows/0/count has the wrong type or range"},
@@ -70,7 +70,7 @@ func TestDecodeStrictRefuses(t *testing.T) {
 			continue
 		}
 		for _, leak := range []string{secret, "body", "inner", "uint32", "protocol.", "Go "} {
-			if strings.Contains(strings.ReplaceAll(err.Error(), "request body", ""), leak) {
+			if strings.Contains(err.Error(), leak) {
 				t.Errorf("%s: the error holds %q: %v", row.raw, leak, err)
 			}
 		}

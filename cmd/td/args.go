@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strconv"
 
 	"github.com/spf13/cobra"
 )
@@ -29,7 +30,15 @@ func someArgs(name string) cobra.PositionalArgs {
 // noArgs wants no argument, of a command without commands below it.
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return fail(exitUsage, fmt.Sprintf("%s takes no argument, and %d were given", cmd.CommandPath(), len(args)), "usage: "+cmd.UseLine())
+		return fail(exitUsage, fmt.Sprintf("%s takes no argument, and %q was given", cmd.CommandPath(), args[0]), "usage: "+cmd.UseLine())
 	}
 	return nil
+}
+
+// numberOf is a number of things in words.
+func numberOf(n int, one string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return strconv.Itoa(n) + " " + one + "s"
 }

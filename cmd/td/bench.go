@@ -31,7 +31,7 @@ up to three times.
 
 The exit code is 0 if every budget holds and 3 if one does not.`,
 		Example: "  td bench\n  td bench --short\n  td bench -o json",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 	}
 	output := outputFlag(cmd)
 	short := cmd.Flags().Bool("short", false, "smaller numbers, for less than a minute; memory is measured at a tenth of the sessions")

@@ -19,7 +19,7 @@ func configCommand(a *app) *cobra.Command {
 that more than the file, that more than the default. The file is config.toml in
 the data directory, if there is one, or what --config or $TD_CONFIG names.`,
 		Example: "  td config print --origins\n  td config explain ttl_ms\n  td config validate",
-		Args:    noArgs,
+		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(configPrintCommand(a), configExplainCommand(a), configValidateCommand(a))

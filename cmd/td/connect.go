@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -68,6 +69,9 @@ func (r *remote) failure(ctx context.Context, err error) error {
 	var network *url.Error
 	if !errors.As(err, &network) {
 		return err
+	}
+	if bad := new(tls.CertificateVerificationError); errors.As(err, &bad) {
+		return fail(exitUnreachable, fmt.Sprintf("the certificate of %s is not accepted: %v", r.url, bad.Err), "an authority of your own is named by the variable SSL_CERT_FILE, a file in PEM form")
 	}
 	return fail(exitUnreachable, fmt.Sprintf("no server answers at %s: %s", r.url, networkReason(err)), `start one with "td serve", or name another with --server`)
 }

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -94,7 +95,7 @@ func (c *core) openRecords(ctx context.Context) (err error) {
 		},
 	})
 	if err != nil {
-		return fail(exitConfig, fmt.Sprintf("the journal does not open: %v", err), "td doctor looks at the data directory; --data names another one")
+		return fail(exitConfig, fmt.Sprintf("the journal does not open: %s", strings.TrimPrefix(err.Error(), "journal: ")), "td doctor looks at the data directory, and whether a server runs on it; --data names another one")
 	}
 	c.ledger, err = ledger.Open(ctx, ledger.Config{
 		Dir:    filepath.Join(c.cfg.Data, "ledger"),
@@ -104,7 +105,7 @@ func (c *core) openRecords(ctx context.Context) (err error) {
 		Log:    c.log,
 	})
 	if err != nil {
-		return fail(exitConfig, fmt.Sprintf("the ledger does not open: %v", err), "it is a projection of the journal: see docs/operate.md before you move anything")
+		return fail(exitConfig, fmt.Sprintf("the ledger does not open: %s", strings.TrimPrefix(err.Error(), "ledger: ")), "it is a projection of the journal: see docs/operate.md before you move anything")
 	}
 	c.start("journal", c.journal.Run)
 	c.start("ledger", c.ledger.Run)

@@ -55,7 +55,7 @@ stops it, and verifies every receipt offline.
 The log's checkpoints are recorded in the trust store, as td submit does, so
 that td verify accepts the receipts later.`,
 		Example: "  td demo\n  td demo --out receipts\n  td demo -o json",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 	}
 	output := outputFlag(cmd)
 	out := cmd.Flags().String("out", "", "keep the receipts and openings in this directory")

@@ -234,7 +234,7 @@ func (d *doctor) trustStore() {
 		d.bad(sandbox.StateMissing, sectionServer, id, err.Error(), "make "+dir+" readable for its owner")
 		return
 	}
-	d.ok(sectionServer, id, fmt.Sprintf("%d logs recorded in %s", len(files), dir))
+	d.ok(sectionServer, id, fmt.Sprintf("%s recorded in %s", numberOf(len(files), "log"), dir))
 }
 
 // printDoctor prints the findings for people: those that decide, then whatever
@@ -247,7 +247,7 @@ func printDoctor(w io.Writer, r *doctorReport) error {
 			f.print(table, f.ID)
 		}
 	}
-	fmt.Fprintln(table, "\t\t\nKEYS\tPROBE\tFOUND")
+	fmt.Fprintln(table, "\nKEYS\tPROBE\tFOUND")
 	hidden := 0
 	for _, f := range r.Probes {
 		switch {

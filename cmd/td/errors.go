@@ -92,6 +92,9 @@ func asFailure(ctx context.Context, cmd *cobra.Command, err error) *failure {
 	if unknown, ok := strings.CutPrefix(err.Error(), "unknown command "); ok {
 		return unknownCommand(cmd, strings.Split(unknown, `"`)[1])
 	}
+	if missing, ok := strings.CutPrefix(err.Error(), "required flag(s) "); ok {
+		return missingFlags(cmd, missing)
+	}
 	if isArgumentError(err) {
 		return &failure{exit: exitUsage, what: err.Error(), hint: fmt.Sprintf("%s --help shows how it is used", cmd.CommandPath())}
 	}
@@ -105,11 +108,23 @@ func orElse(s, otherwise string) string {
 	return s
 }
 
-// isArgumentError recognises cobra's complaints about the number of arguments
-// and about required flags, which have no type of their own.
+// isArgumentError recognises cobra's complaints about the number of arguments,
+// which have no type of their own.
 func isArgumentError(err error) bool {
 	s := err.Error()
-	return strings.Contains(s, "arg(s)") || strings.HasPrefix(s, "required flag(s)") || strings.Contains(s, "if any flags in the group")
+	return strings.Contains(s, "arg(s)") || strings.Contains(s, "if any flags in the group")
+}
+
+// missingFlags puts cobra's list of required flags, "a", "b" not set, into our
+// words.
+func missingFlags(cmd *cobra.Command, list string) *failure {
+	var names []string
+	for i, s := range strings.Split(list, `"`) {
+		if i%2 == 1 {
+			names = append(names, "--"+s)
+		}
+	}
+	return &failure{exit: exitUsage, what: fmt.Sprintf("%s needs %s", cmd.CommandPath(), strings.Join(names, " and ")), hint: "usage: " + cmd.UseLine()}
 }
 
 func unknownCommand(cmd *cobra.Command, name string) *failure {
@@ -132,10 +147,17 @@ func flagError(cmd *cobra.Command, err error) error {
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) {
 		f.what = fmt.Sprintf("%s has no flag --%s", cmd.CommandPath(), unknown.GetSpecifiedName())
+		if unknown.GetSpecifiedShortnames() != "" {
+			f.what = fmt.Sprintf("%s has no flag -%s", cmd.CommandPath(), unknown.GetSpecifiedName())
+			return f
+		}
 		var names []string
 		cmd.Flags().VisitAll(func(fl *pflag.Flag) { names = append(names, fl.Name) })
 		if s := nearest(unknown.GetSpecifiedName(), names); s != "" {
 			f.hint = fmt.Sprintf("did you mean --%s?", s)
+		}
+		if unknown.GetSpecifiedName() == "version" {
+			f.hint = `did you mean "td version"?`
 		}
 	}
 	return f

@@ -160,7 +160,7 @@ func (r *auditReport) print(w io.Writer) error {
 	if r.Unknown > 0 {
 		fmt.Fprintf(w, "%d are accepted under keys of member lists that are not here; --list names a list\n", r.Unknown)
 	}
-	_, err := fmt.Fprintf(w, "%d proofs verified; %d epochs compared with what they issued\n", r.Proofs, r.Epochs)
+	_, err := fmt.Fprintf(w, "%s verified; %s compared with what was issued\n", numberOf(r.Proofs, "proof"), numberOf(r.Epochs, "epoch"))
 	return err
 }
 

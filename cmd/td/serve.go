@@ -37,7 +37,7 @@ key, tag, signature or event content is ever in there.
 Ctrl-C or SIGTERM stops it in order: requests in work end, the epoch is closed,
 the last checkpoint is published, and the keys are gone.`,
 		Example: "  td serve\n  td serve --listen 127.0.0.1:9000 --data ./data\n  td serve --group members.json",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 	}
 	configFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -213,7 +213,12 @@ func (c *core) verifyOptions(ctx context.Context, lists []*claim.List) (receipt.
 	if err != nil {
 		return o, err
 	}
-	return o, trust.Pin(ctx, published, o.Log, time.Now())
+	err = trust.Pin(ctx, published, o.Log, time.Now())
+	if split := new(receipt.SplitViewError); errors.As(err, &split) {
+		return o, fail(exitConfig, fmt.Sprintf("possible split view: the log contradicts the checkpoint of size %d that this server recorded in %s", split.Size, split.File),
+			"keep journal, ledger and that file as they are, and see docs/operate.md")
+	}
+	return o, err
 }
 
 // ownLog shows consistency from the server's own tiles.

@@ -82,6 +82,9 @@ func (a *app) submit(ctx context.Context, f *submitFlags, input string) (err err
 	err = r.run(ctx)
 	r.progress.finish()
 	r.summarize(a.stderr, time.Now())
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		return fail(exitInterrupted, "interrupted", "the same command goes on where this one stopped")
+	}
 	return r.verdict(err)
 }
 
@@ -162,12 +165,12 @@ func (r *submitRun) tell(s submitted) error {
 func (r *submitRun) summarize(w io.Writer, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	fmt.Fprintf(w, "%d receipts written to %s in %s", r.receipted, r.dir, now.Sub(r.start).Round(time.Second/10))
+	fmt.Fprintf(w, "%s written to %s in %s", numberOf(r.receipted, "receipt"), r.dir, now.Sub(r.start).Round(time.Second/10))
 	if r.earlier > 0 {
-		fmt.Fprintf(w, "; %d were there already", r.earlier)
+		fmt.Fprintf(w, "; %d there already", r.earlier)
 	}
 	if r.refused > 0 {
-		fmt.Fprintf(w, "; %d events not provable", r.refused)
+		fmt.Fprintf(w, "; %s refused", numberOf(r.refused, "event"))
 	}
 	fmt.Fprintln(w)
 	for origin := range r.origins {
