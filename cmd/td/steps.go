@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -217,8 +218,9 @@ func sendCommand(a *app) *cobra.Command {
 		Use:   "send --challenge FILE --proof FILE",
 		Short: "Send a proof and wait for the receipt",
 		Long: `Answers a challenge with its tag and a proof, verifies the receipt and prints it.
-Sending the same proof again is safe and gives the same receipt. The checkpoint of
-the receipt is recorded in the trust store, so that td verify needs no server.`,
+Sending the same proof again is safe and gives the receipt again, also after the
+server was started anew. The checkpoint of the receipt is recorded in the trust
+store, so that td verify needs no server.`,
 		Example: `  td send --challenge challenge.json --proof proof.bin > receipt.json`,
 		Args:    noArgs,
 	}
@@ -261,16 +263,8 @@ func (a *app) send(ctx context.Context, f *sendFlags) error {
 	if err != nil {
 		return err
 	}
-	accepted, err := server.Send(ctx, ch.RequestID, ch.Tag, proof, 0)
+	got, err := a.answer(ctx, server, ch, proof, *f.wait)
 	if err != nil {
-		return server.failure(ctx, err)
-	}
-	fmt.Fprintf(a.stderr, "request %s is accepted as leaf %d\n", accepted.RequestID, accepted.Index)
-	got, err := server.Receipt(ctx, ch.RequestID, *f.wait)
-	if err != nil {
-		return server.failure(ctx, err)
-	}
-	if err := ownReceipt(got, ch, accepted.Index); err != nil {
 		return err
 	}
 	o := receipt.Options{Trust: trust, Lists: lists, Log: client.NewLog(server.Client)}
@@ -278,6 +272,44 @@ func (a *app) send(ctx context.Context, f *sendFlags) error {
 		return server.failure(ctx, err)
 	}
 	return a.giveReceipt(*f.out, got)
+}
+
+// answer sends a proof and gets the receipt. A server that was started again
+// has forgotten the request, but not that it accepted it.
+func (a *app) answer(ctx context.Context, server *remote, ch *api.Challenge, proof []byte, wait time.Duration) (*receipt.Receipt, error) {
+	accepted, refused := server.Send(ctx, ch.RequestID, ch.Tag, proof, 0)
+	if refused != nil && !errors.Is(refused, protocol.CodeSubmissionRejected) {
+		return nil, newChallenge(server.failure(ctx, refused))
+	}
+	if refused != nil {
+		wait = 0
+	}
+	got, err := server.Receipt(ctx, ch.RequestID, wait)
+	switch {
+	case err != nil && refused != nil:
+		return nil, newChallenge(server.failure(ctx, refused))
+	case err != nil:
+		return nil, server.failure(ctx, err)
+	}
+	var index uint64
+	if refused == nil {
+		index = accepted.Index
+	} else if leaf, err := protocol.ParseLeaf(got.Leaf); err == nil {
+		index = leaf.Seq
+	}
+	if err := ownReceipt(got, ch, index); err != nil {
+		return nil, err
+	}
+	fmt.Fprintf(a.stderr, "request %s is accepted as leaf %d\n", ch.RequestID, index)
+	return got, nil
+}
+
+// newChallenge adds to a refusal that ends a request how to go on.
+func newChallenge(err error) error {
+	if f := new(failure); errors.As(err, &f) && f.hint == "" && f.exit == exitNegative && f.code != protocol.CodeAlreadyConsumed {
+		f.hint = "begin again with td challenge and a new private file"
+	}
+	return err
 }
 
 // ownReceipt sees that a receipt is about the challenge and the leaf that was
