@@ -126,6 +126,18 @@ func (t *TrustStore) Pin(ctx context.Context, c *Checkpoint, log Log, now time.T
 	return t.record(k, c, now)
 }
 
+// Newest gives size and root of the greatest checkpoint recorded of a log; ok
+// is false if there is none.
+func (t *TrustStore) Newest(origin string) (size uint64, root [32]byte, ok bool, err error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	k, err := t.load(origin)
+	if err != nil || len(k.roots) == 0 {
+		return 0, root, false, err
+	}
+	return k.last, k.roots[k.last], true, nil
+}
+
 func (t *TrustStore) check(ctx context.Context, c *Checkpoint, log Log) (*knownLog, error) {
 	k, err := t.load(c.Origin)
 	if err != nil {

@@ -27,6 +27,7 @@ import (
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/internal/session"
 	"github.com/terradourada/td/protocol"
+	"github.com/terradourada/td/receipt"
 )
 
 // core is the server without its listeners: the organs, wired. It holds no key
@@ -97,19 +98,52 @@ func (c *core) openRecords(ctx context.Context) (err error) {
 	if err != nil {
 		return fail(exitConfig, fmt.Sprintf("the journal does not open: %s", strings.TrimPrefix(err.Error(), "journal: ")), "td doctor looks at the data directory, and whether a server runs on it; --data names another one")
 	}
+	if err := c.openLedger(ctx); err != nil {
+		return err
+	}
+	c.start("journal", c.journal.Run)
+	c.start("ledger", c.ledger.Run)
+	return nil
+}
+
+// openLedger compares the log with the journal, and both with what was published
+// before: a damaged journal must not grow, nor be published.
+func (c *core) openLedger(ctx context.Context) error {
+	known, err := c.published()
+	if err != nil {
+		return fail(exitConfig, fmt.Sprintf("what this server has published before cannot be read: %v", err), "see docs/operate.md before you move anything")
+	}
 	c.ledger, err = ledger.Open(ctx, ledger.Config{
 		Dir:    filepath.Join(c.cfg.Data, "ledger"),
 		Origin: c.journal.Origin(),
 		Source: ledgerSource{c.journal},
+		Known:  known,
 		MaxLag: c.cfg.MaxLag,
 		Log:    c.log,
 	})
 	if err != nil {
 		return fail(exitConfig, fmt.Sprintf("the ledger does not open: %s", strings.TrimPrefix(err.Error(), "ledger: ")), "it is a projection of the journal: see docs/operate.md before you move anything")
 	}
-	c.start("journal", c.journal.Run)
-	c.start("ledger", c.ledger.Run)
 	return nil
+}
+
+// published is the greatest checkpoint that an earlier process of this data
+// directory has recorded; nil if there is none.
+func (c *core) published() (*ledger.Head, error) {
+	trust, err := c.trust()
+	if err != nil {
+		return nil, err
+	}
+	size, root, ok, err := trust.Newest(c.journal.Origin())
+	if err != nil || !ok {
+		return nil, err
+	}
+	return &ledger.Head{Size: size, Root: root}, nil
+}
+
+// trust records the checkpoints that this server publishes.
+func (c *core) trust() (*receipt.TrustStore, error) {
+	return receipt.OpenTrust(filepath.Join(c.cfg.Data, "trust"))
 }
 
 // registerClaims commits the claim leaf of every claim that has none yet: a

@@ -9,7 +9,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strings"
@@ -198,7 +197,7 @@ func (a *app) announce(c *core, listener net.Listener) {
 // verifyOptions let the server judge receipts of its own log: what it has
 // published, and what is consistent with that, is pinned.
 func (c *core) verifyOptions(ctx context.Context, lists []*claim.List) (receipt.Options, error) {
-	trust, err := receipt.OpenTrust(filepath.Join(c.cfg.Data, "trust"))
+	trust, err := c.trust()
 	if err != nil {
 		return receipt.Options{}, err
 	}

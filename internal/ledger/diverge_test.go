@@ -204,6 +204,17 @@ func TestOpenRefusals(t *testing.T) {
 		"upper tile damaged": {func(o *opening) {
 			flip(o.t, o.Dir+"/tile/1/000.p/1", 3)
 		}, ledger.ErrMismatch},
+		"known tree is larger": {func(o *opening) {
+			o.Known = &ledger.Head{Size: 302}
+		}, ledger.ErrSplit},
+		"known tree is another": {func(o *opening) {
+			o.Known = &ledger.Head{Size: 200, Root: [32]byte{1}}
+		}, ledger.ErrSplit},
+		"first row differs and the log is rebuilt": {func(o *opening) {
+			o.Known = &ledger.Head{Size: 300, Root: treeHash(o.t, o.rows.hashes(300))}
+			o.rows.leaves[0] = []byte("another")
+			o.Dir = o.t.TempDir()
+		}, ledger.ErrSplit},
 		"journal unreadable": {func(o *opening) {
 			o.rows.fail = errInjected
 		}, errInjected},
@@ -228,6 +239,30 @@ func TestOpenRefusals(t *testing.T) {
 				_ = bad.Close()
 			}
 		})
+	}
+}
+
+// TestOpenWithKnownTree: whether the known tree ends in the log, at its end, or
+// in what is projected later, a sound journal opens.
+func TestOpenWithKnownTree(t *testing.T) {
+	r := &rows{}
+	l := start(t, t.TempDir(), r, nil)
+	l.newEpoch(newSigner(t))
+	l.await(r.commit(someLeaves("x", 300)...))
+	if err := l.halt(); err != nil {
+		t.Fatal(err)
+	}
+	for _, dir := range []string{l.dir, t.TempDir()} {
+		for _, size := range []uint64{0, 1, 256, 300, 301} {
+			known := &ledger.Head{Size: size, Root: treeHash(t, r.hashes(size))}
+			again, err := ledger.Open(t.Context(), ledger.Config{Dir: dir, Origin: origin, Source: r, BatchSize: 7, Known: known})
+			if err != nil {
+				t.Fatalf("known size %d: %v", size, err)
+			}
+			if err := again.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }
 

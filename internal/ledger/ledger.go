@@ -29,6 +29,10 @@ var (
 	// ErrMismatch: what the directory holds is not a log of this journal, or
 	// is damaged. Deleting the directory rebuilds it.
 	ErrMismatch = errors.New("ledger: the log does not match the journal")
+
+	// ErrSplit: the journal contradicts [Config.Known], so that what grows from
+	// it would be a second history.
+	ErrSplit = errors.New("ledger: possible split view")
 	// ErrLocked: another process projects into this directory.
 	ErrLocked = errors.New("ledger: the directory is in use by another process")
 
@@ -54,6 +58,10 @@ type Config struct {
 	Source Source
 	Log    *slog.Logger // nil discards
 
+	// Known is a tree that the log must begin with, because an earlier process
+	// has published it. Nil if there is none.
+	Known *Head
+
 	MaxLag          uint64        // rows not yet projected at which Admit refuses; default 4,096
 	BatchSize       int           // entries per batch; default 1,024
 	BatchAge        time.Duration // how long Tessera waits for a batch to fill; default 10 ms
@@ -61,6 +69,12 @@ type Config struct {
 	SignTimeout     time.Duration // for one call of Signer.Checkpoint; default 2 s
 	ShutdownTimeout time.Duration // for the batch in flight when Run ends; default 5 s
 	SurveyEvery     time.Duration // how often the journal's size is compared with what was announced; default 1 s
+}
+
+// Head is a size of the log and the root of the tree over so many entries.
+type Head struct {
+	Size uint64
+	Root [32]byte
 }
 
 func (c Config) withDefaults() Config {

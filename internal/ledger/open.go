@@ -22,8 +22,8 @@ const (
 
 // Open opens the log in cfg.Dir, or makes it, and compares it with the
 // journal: origin, size, the last bundle leaf by leaf, and the root of the
-// published checkpoint. It refuses with [ErrLocked], [ErrOrigin], [ErrAhead]
-// or [ErrMismatch]. It needs no signer. See the package comment for when to
+// published checkpoint; and both with cfg.Known. It refuses with [ErrLocked],
+// [ErrOrigin], [ErrAhead], [ErrMismatch] or [ErrSplit]. It needs no signer. See the package comment for when to
 // call it.
 func Open(ctx context.Context, cfg Config) (_ *Ledger, err error) {
 	l, err := openDir(cfg.withDefaults())
@@ -137,6 +137,9 @@ func (l *Ledger) compare(ctx context.Context) error {
 	if err := l.comparePublished(size); err != nil {
 		return err
 	}
+	if err := l.compareKnown(ctx, rows); err != nil {
+		return err
+	}
 	l.base, l.size, l.root = rows, size, l.edge.root()
 	wake(l.work)
 	return nil
@@ -188,6 +191,50 @@ func (l *Ledger) comparePublished(size uint64) error {
 	}
 	l.published = note
 	return l.compareRoot(cp)
+}
+
+// compareKnown refuses a journal that does not begin with the known tree:
+// nothing may be published before this is known.
+func (l *Ledger) compareKnown(ctx context.Context, rows uint64) error {
+	k := l.cfg.Known
+	if k == nil || k.Size == 0 {
+		return nil
+	}
+	if k.Size > rows {
+		return fmt.Errorf("%w: a checkpoint of size %d was published, the journal has %d rows", ErrSplit, k.Size, rows)
+	}
+	root, err := l.rootAt(ctx, k.Size)
+	if err != nil {
+		return err
+	}
+	if root != k.Root {
+		return fmt.Errorf("%w: the journal contradicts a checkpoint of size %d that was published", ErrSplit, k.Size)
+	}
+	return nil
+}
+
+// rootAt is the root over the first n rows, n from 1. What is not in the log yet,
+// all of it when the log is rebuilt, is hashed from the rows.
+func (l *Ledger) rootAt(ctx context.Context, n uint64) (tlog.Hash, error) {
+	if n < l.edge.size {
+		all := tlog.Tree{N: int64(l.edge.size), Hash: l.edge.root()}
+		root, err := tlog.TreeHash(int64(n), tlog.TileHashReader(all, l.tiles))
+		if err != nil {
+			return root, fmt.Errorf("%w: %w", ErrMismatch, err)
+		}
+		return root, nil
+	}
+	r := l.edge.extended(nil)
+	for r.size < n {
+		leaves, err := l.cfg.Source.Leaves(ctx, r.size, int(min(n-r.size, uint64(l.cfg.BatchSize))))
+		if err != nil || len(leaves) == 0 {
+			return tlog.Hash{}, fmt.Errorf("ledger: reading the journal: %w", errors.Join(err, errors.New("no rows")))
+		}
+		for _, leaf := range leaves {
+			r.add(tlog.RecordHash(leaf))
+		}
+	}
+	return r.root(), nil
 }
 
 // readPublished reads the published checkpoint. Its signature is of an epoch

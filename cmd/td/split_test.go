@@ -1,0 +1,55 @@
+package main_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestDamagedJournalPublishesNothing: a journal that contradicts what was
+// published neither grows nor is published, even when its log is rebuilt: a
+// second history would be signed otherwise.
+func TestDamagedJournalPublishesNothing(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	b := startBackend(t, data)
+	b.wantAccepted(t.Context(), b.mustAnswer(t.Context()))
+	b.stop(10 * time.Second)
+
+	journal := filepath.Join(data, "journal.db")
+	before, err := os.ReadFile(journal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The verifying key in the first leaf: no structure of the database.
+	claim := bytes.Index(before, []byte("open/1"))
+	if claim < 0 || !bytes.Contains(before[max(0, claim-64):claim], []byte("TDLEAF01")) {
+		t.Fatal("the claim's leaf is not in the file")
+	}
+	before[claim+200] ^= 1
+	if err := os.WriteFile(journal, before, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	log := filepath.Join(data, "ledger")
+	if err := os.Rename(log, log+".aside"); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		again, err := tryBackend(t, data)
+		if err == nil {
+			t.Fatal("it starts")
+		}
+		if code := again.cmd.ProcessState.ExitCode(); code != 8 || !strings.Contains(again.stderr(), "possible split view") {
+			t.Errorf("exit code %d", code)
+		}
+		if strings.Contains(again.stderr(), "epoch active") {
+			t.Error("an epoch was opened")
+		}
+		if _, err := os.Stat(filepath.Join(log, "checkpoint")); !os.IsNotExist(err) {
+			t.Errorf("a checkpoint was published: %v", err)
+		}
+	}
+}
