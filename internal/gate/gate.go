@@ -143,7 +143,7 @@ type Config struct {
 	Journal  Journal
 	Holds    Holds
 	Ledger   Ledger
-	Prover   Prover // nil: push is refused with overloaded
+	Prover   Prover // nil: push is refused with forbidden
 	Claims   []Claim
 	Instance protocol.InstanceID
 	Policy   uint32 // revision of claims and limits, goes into payloads

@@ -27,7 +27,7 @@ func (g *Gate) Push(ctx context.Context, req PushRequest) (p *Pushed, wait func(
 		return nil, nil, err
 	}
 	if g.cfg.Prover == nil {
-		return nil, nil, protocol.Fail(protocol.CodeOverloaded, "this server has no prover; prove on your side")
+		return nil, nil, protocol.Fail(protocol.CodeForbidden, "this server proves nothing; prove on your side")
 	}
 	select {
 	case g.push <- struct{}{}:
