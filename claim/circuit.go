@@ -2,6 +2,7 @@ package claim
 
 import (
 	"math/big"
+	"sync"
 
 	"github.com/consensys/gnark-crypto/ecc/bls12-381/fr"
 	"github.com/consensys/gnark/constraint"
@@ -147,8 +148,26 @@ func compile(c *circuit) (*cs.SparseR1CS, error) {
 func size(ccs *cs.SparseR1CS) int { return ccs.GetNbConstraints() + len(ccs.Public) }
 
 // Gates is the number of gates and public inputs of a claim, for group/1 that
-// with a list of one member. It is 0 for an unknown claim.
+// with a list of one member. It is 0 for an unknown claim. Only the first call
+// compiles: servers show it to anybody who asks.
 func Gates(id ID) int {
+	count, ok := gateCounts[id]
+	if !ok {
+		return 0
+	}
+	return count()
+}
+
+// gateCounts counts once for each claim.
+var gateCounts = func() map[ID]func() int {
+	all := map[ID]func() int{}
+	for _, id := range IDs() {
+		all[id] = sync.OnceValue(func() int { return countGates(id) })
+	}
+	return all
+}()
+
+func countGates(id ID) int {
 	c := newCircuit(id, []protocol.Member{{protocol.ElementSize - 1: 1}})
 	if c == nil {
 		return 0

@@ -37,7 +37,7 @@ type Config struct {
 	Log *slog.Logger
 
 	MaxConns    int           // open connections, those without a request included; default 2,048
-	MaxRequests int           // requests in hand at once; default 256, half of them may wait
+	MaxRequests int           // requests in hand at once, without those that wait; half as many may wait for long; default 256
 	MaxVerify   int           // receipts verified at once; default half of the processors
 	BodyTimeout time.Duration // for a whole body to arrive; default 10 s
 	WorkTimeout time.Duration // for the work on a request beside the wait it asked for; default 20 s

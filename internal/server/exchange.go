@@ -132,7 +132,9 @@ func (e *exchange) turn(places chan struct{}) (done func(), err error) {
 }
 
 // waiting gives f a context of length d, but not more than a glance if too many
-// requests wait already.
+// requests wait already. While it lasts the request is not in hand: whoever
+// waits keeps nobody from being served. When there is no room for it afterwards
+// it is answered all the same, since little is left to do.
 func (e *exchange) waiting(d time.Duration, f func(context.Context)) {
 	select {
 	case e.s.waiters <- struct{}{}:
@@ -142,5 +144,7 @@ func (e *exchange) waiting(d time.Duration, f func(context.Context)) {
 	}
 	ctx, cancel := context.WithTimeout(e.ctx, d)
 	defer cancel()
+	e.drop()
+	defer func() { _ = e.take() }()
 	f(ctx)
 }

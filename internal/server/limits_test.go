@@ -56,6 +56,34 @@ func TestWaitersAreBounded(t *testing.T) {
 	<-long
 }
 
+// TestWaitersKeepNobodyOut: however many wait for a receipt that never comes, the
+// others are served.
+func TestWaitersKeepNobodyOut(t *testing.T) {
+	s := start(t, func(c *server.Config) { c.MaxRequests = 2 })
+	s.fake.set(func(f *fake) { f.noReceipt = true })
+	const crowd = 12
+	done := make(chan int, crowd)
+	for range crowd {
+		go func() {
+			done <- s.do(http.MethodGet, "/v1/receipts/"+knownID.String(), nil, "Prefer", "wait=3").StatusCode
+		}()
+	}
+	for range crowd {
+		<-s.fake.enter
+	}
+	for range 20 {
+		if status := s.post("/v1/challenges", challengeBody).StatusCode; status != http.StatusCreated {
+			t.Errorf("a challenge ended with %d", status)
+		}
+	}
+	for range crowd {
+		if status := <-done; status != http.StatusNotFound {
+			t.Errorf("a wait ended with %d", status)
+		}
+	}
+	s.alive()
+}
+
 // dribble opens a request and sends body bytes one by one, far apart.
 func (s *service) dribble(request string, every time.Duration) (*http.Response, []byte) {
 	s.t.Helper()
