@@ -450,6 +450,28 @@ func TestHungKeyholder(t *testing.T) {
 	b.alive()
 }
 
+// TestStopWithHungSigner: a stop that could not do all that it stands for does
+// not end with exit code 0.
+func TestStopWithHungSigner(t *testing.T) {
+	t.Parallel()
+	b := startBackend(t, t.TempDir(), limits...)
+	kept := b.wantAccepted(t.Context(), b.mustAnswer(t.Context()))
+	b.signal(b.child("signer", 0), syscall.SIGSTOP)
+	b.signal(b.cmd.Process.Pid, syscall.SIGTERM)
+	select {
+	case <-b.done:
+	case <-time.After(30 * time.Second):
+		t.Fatal("it does not stop")
+	}
+	if code := b.cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(b.stderr(), "not published") {
+		t.Errorf("exit code %d", code)
+	}
+	again := startBackend(t, b.data, limits...)
+	if _, err := again.Receipt(t.Context(), kept.RequestID, 10*time.Second); err != nil {
+		t.Errorf("what was acknowledged has no receipt after the next start: %v", err)
+	}
+}
+
 // TestFlood lets many bad clients loose at once; good ones are served all the
 // while, and everything is as before when they are gone.
 func TestFlood(t *testing.T) {

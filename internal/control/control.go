@@ -338,7 +338,7 @@ func (m *Manager) apply(ctx context.Context, e *Epoch, event protocol.EpochEvent
 		case protocol.EpochEffectClose:
 			e.closed, err = m.writeClose(ctx, e)
 		case protocol.EpochEffectStop:
-			m.stopChildren(ctx, e, err == nil)
+			err = errors.Join(err, m.stopChildren(ctx, e, err == nil))
 		default:
 			panic("control: internal error: unknown effect on an epoch")
 		}
@@ -382,21 +382,33 @@ func (m *Manager) writeClose(ctx context.Context, e *Epoch) (seq uint64, err err
 	return seq, nil
 }
 
+// errUnpublished: an orderly stop stands for more than what happened.
+var errUnpublished = errors.New("control: the last checkpoint of the epoch is not published; the next epoch signs the tail of the log")
+
 // stopChildren ends both children in order. The signer stays until a checkpoint
 // covers the close leaf, if that was written.
-func (m *Manager) stopChildren(ctx context.Context, e *Epoch, written bool) {
-	if err := e.tagger.Close(); err != nil {
-		m.cfg.Log.Warn("tagger did not end in order", "err", err)
+func (m *Manager) stopChildren(ctx context.Context, e *Epoch, written bool) (err error) {
+	if closeErr := e.tagger.Close(); closeErr != nil {
+		m.cfg.Log.Warn("tagger did not end in order", "err", closeErr)
 	}
 	if written {
-		if err := m.cfg.Ledger.Await(ctx, e.closed); err != nil {
-			m.cfg.Log.Warn("last checkpoint of the epoch not published", "err", err)
+		if awaitErr := m.awaitLast(ctx, e.closed); awaitErr != nil {
+			m.cfg.Log.Warn("last checkpoint of the epoch not published", "err", awaitErr)
+			err = errUnpublished
 		}
 	}
 	m.cfg.Ledger.SetSigner(nil, 0)
-	if err := e.signer.Close(); err != nil {
-		m.cfg.Log.Warn("signer did not end in order", "err", err)
+	if closeErr := e.signer.Close(); closeErr != nil {
+		m.cfg.Log.Warn("signer did not end in order", "err", closeErr)
 	}
+	return err
+}
+
+// awaitLast waits for the last checkpoint, however long what came before took.
+func (m *Manager) awaitLast(ctx context.Context, seq uint64) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.cfg.CloseGrace)
+	defer cancel()
+	return m.cfg.Ledger.Await(ctx, seq)
 }
 
 // closeTimeout bounds the commit of a close leaf.

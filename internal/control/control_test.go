@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -292,6 +293,40 @@ func TestOrderlyLife(t *testing.T) {
 		}
 		if _, err := m.Active(); !errors.Is(err, protocol.CodeDraining) {
 			t.Errorf("after the end: got %v, want draining", err)
+		}
+	})
+}
+
+// unpublished is a ledger whose last checkpoint never comes.
+type unpublished struct{ *world }
+
+func (unpublished) Await(ctx context.Context, _ uint64) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// TestStopSaysWhatIsMissing: an end without its last checkpoint is an error, and
+// does not take for ever.
+func TestStopSaysWhatIsMissing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{}
+		cfg := w.config()
+		cfg.Ledger = unpublished{w}
+		m := control.New(cfg)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- m.Run(ctx) }()
+		<-m.Ready()
+		began := time.Now()
+		cancel()
+		if err := <-ended; err == nil || !strings.Contains(err.Error(), "last checkpoint") {
+			t.Errorf("got %v", err)
+		}
+		if took := time.Since(began); took > 10*time.Second {
+			t.Errorf("it took %v", took)
+		}
+		if !w.signers[0].closed.Load() || !w.taggers[0].closed.Load() {
+			t.Error("a child was left behind")
 		}
 	})
 }

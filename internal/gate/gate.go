@@ -237,10 +237,16 @@ func (g *Gate) expire(now time.Time) {
 }
 
 // EpochEnded invalidates the sessions of an epoch that ends and were not
-// answered yet. A claimed one meets the epoch's end in the journal.
+// answered yet. A claimed one meets the epoch's end in the journal. Tags are not
+// cancelled one by one: the tagger ends next, and a hundred thousand of them
+// would hold up the last checkpoint.
 func (g *Gate) EpochEnded(id protocol.EpochID) {
+	epoch, live := g.cfg.Epochs.Find(id)
 	for _, s := range g.cfg.Sessions.OfEpoch(id) {
-		_, _, _ = g.step(g.ctx, s, protocol.EventInvalidate{Reason: protocol.CodeInvalidated}, protocol.Digest{})
+		_, _, state, ended := s.Step(protocol.EventInvalidate{Reason: protocol.CodeInvalidated}, protocol.Digest{})
+		if ended && live {
+			epoch.Ended(state.Phase)
+		}
 	}
 }
 
