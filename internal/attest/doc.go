@@ -60,5 +60,8 @@
 // Evidence may come from anybody. Sizes and lengths inside are checked here
 // before a library sees them, what has more than one encoding is encoded again
 // and compared, and a panic of a library is a refusal. Nothing is downloaded, so
-// that revocation and the vendor's latest security levels are not judged.
+// that revocation and the vendor's latest security levels are not judged. What
+// stands for more than its signature says is refused: a quote of TDX by another
+// enclave than Intel's quoting enclave, a report of SEV-SNP from below VMPL 0, a
+// machine that its host may debug or move.
 package attest

@@ -23,6 +23,12 @@ func (p Policy) WithAMD(roots map[string][]*trust.AMDRootCerts) Policy {
 	return p
 }
 
+// WithIntel replaces Intel's root, by the SHA-256 of its DER.
+func (p Policy) WithIntel(root string) Policy {
+	p.vendor.intel = root
+	return p
+}
+
 // OnConn is the attestor of an emulator behind a connection.
 func OnConn(c net.Conn) Attestor {
 	conn := patient{c}

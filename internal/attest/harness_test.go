@@ -238,7 +238,7 @@ func certPEM(c *x509.Certificate) string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c.Raw}))
 }
 
-func roots(t *testing.T, texts ...string) *attest.Roots {
+func roots(t testing.TB, texts ...string) *attest.Roots {
 	t.Helper()
 	r, err := attest.ParseRoots([]byte(strings.Join(texts, "\n")))
 	if err != nil {

@@ -19,7 +19,8 @@ type Roots struct {
 
 // vendorRoots replace the built-in roots of the vendors in tests.
 type vendorRoots struct {
-	amd map[string][]*trust.AMDRootCerts
+	amd   map[string][]*trust.AMDRootCerts
+	intel string // as intelRoot
 }
 
 // publicKey is what the keys of crypto have in common.

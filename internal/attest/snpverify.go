@@ -28,8 +28,8 @@ func verifySNP(parts [][]byte, data ReportData, p *Policy) (*Verdict, error) {
 	if !same(r.GetReportData(), data[:]) {
 		return nil, refuse("the report does not name this epoch")
 	}
-	if policy, err := abi.ParseSnpPolicy(r.GetPolicy()); err != nil || policy.Debug {
-		return nil, refuse("the host may debug this machine: its report says nothing")
+	if err := checkSNPMachine(r); err != nil {
+		return nil, err
 	}
 	v := &Verdict{
 		State:        Detected,
@@ -47,6 +47,20 @@ func verifySNP(parts [][]byte, data ReportData, p *Policy) (*Verdict, error) {
 		return nil, refuseFor("neither signature nor certificates of the report lead to AMD's root", err)
 	}
 	return v, nil
+}
+
+// checkSNPMachine wants a machine that its host cannot look into, and the report
+// asked for at its highest privilege level. The measurement is taken at launch:
+// where a paravisor runs at level 0, it is the paravisor's, and what asks from a
+// level below may be anything at all.
+func checkSNPMachine(r *spb.Report) error {
+	if policy, err := abi.ParseSnpPolicy(r.GetPolicy()); err != nil || policy.Debug {
+		return refuse("the host may debug this machine: its report says nothing")
+	}
+	if r.GetVmpl() != 0 {
+		return refuse("the report was asked for at a privilege level (VMPL) below 0, whose software the measurement does not cover")
+	}
+	return nil
 }
 
 // certificatesFor are the certificate in the evidence, or else those that the

@@ -29,6 +29,25 @@ const (
 // attestation, "Intel SGX Root CA", valid from 2018 to 2049.
 const intelRoot = "44a0196b2b99f889b8e149e95b807a350e7424964399e885a7cbb8ccfab674d3"
 
+// Intel's quoting enclave for TDX, as Intel's provisioning service describes it
+// (identity "TD_QE"), without its levels. A platform certifies the report of any
+// enclave that may ask for it, and who owns the platform may start his own: the
+// signatures alone do not say that Intel's enclave made a quote. The library
+// compares this with what it downloads only.
+const (
+	enclaveSigner     = "dc9e2a7c6f948f17474e34a7fc43ed030f7c1563f1babddf6340c82e0e54a8c5"
+	enclaveProduct    = 2
+	enclaveAttributes = 0x11          // INIT and PROVISION_KEY; no DEBUG
+	enclaveMask       = ^uint64(0x04) // MODE64BIT may be either
+)
+
+// Bits of the attributes of a virtual machine. The low byte is all about
+// debugging.
+const (
+	tdxDebug     = 0xff
+	tdxMigration = 1 << 29
+)
+
 // trimTDX takes off what a kernel may leave behind a quote.
 func trimTDX(b []byte) []byte {
 	if len(b) < tdxFixed {
@@ -78,28 +97,87 @@ func verifyTDX(parts [][]byte, data ReportData, p *Policy) (*Verdict, error) {
 	if !same(body.GetReportData(), data[:]) {
 		return nil, refuse("the quote does not name this epoch")
 	}
-	if a := body.GetTdAttributes(); len(a) == 0 || a[0] != 0 { // the low byte is all about debugging
-		return nil, refuse("the host may debug this machine: its quote says nothing")
-	}
-	pool, err := intelPool(q)
-	if err != nil {
+	if err := checkTDXBody(body); err != nil {
 		return nil, err
 	}
-	if err := verify.TdxQuote(q, &verify.Options{TrustedRoots: pool, Now: p.At}); err != nil {
-		return nil, refuseFor("neither signatures nor certificates of the quote lead to Intel's root", err)
+	if err := checkEnclave(q.GetSignedData().GetCertificationData().GetQeReportCertificationData().GetQeReport()); err != nil {
+		return nil, err
 	}
-	v := &Verdict{State: Attested, By: "Intel's root", Notes: []string{"revocation", "Intel's latest security level"}}
+	if err := verifyTDXSignatures(q, p); err != nil {
+		return nil, err
+	}
+	return tdxVerdict(body), nil
+}
+
+// checkTDXBody wants a machine that its host cannot look into, under a module of
+// Intel's: any other signer's stands in the quote, Intel's is zeros.
+func checkTDXBody(body *tpb.TDQuoteBody) error {
+	if !same(body.GetMrSignerSeam(), make([]byte, 48)) || !same(body.GetSeamAttributes(), make([]byte, 8)) {
+		return refuse("the module of TDX that the quote speaks for is not Intel's")
+	}
+	raw := body.GetTdAttributes()
+	if len(raw) != 8 {
+		return malformed("the attributes of the machine have a wrong size")
+	}
+	attributes := binary.LittleEndian.Uint64(raw)
+	if attributes&tdxDebug != 0 {
+		return refuse("the host may debug this machine: its quote says nothing")
+	}
+	if attributes&tdxMigration != 0 {
+		return refuse("this machine may be moved by another one, which its quote does not name")
+	}
+	return nil
+}
+
+// checkEnclave wants the report of Intel's quoting enclave. Its measurement and
+// its level (ISVSVN) are not looked at: they change from one release of Intel's
+// to the next, and which ones are good only a download could tell.
+func checkEnclave(r *tpb.EnclaveReport) error {
+	raw := r.GetAttributes()
+	if len(raw) != 16 {
+		return malformed("the attributes of the quoting enclave have a wrong size")
+	}
+	if hex.EncodeToString(r.GetMrSigner()) != enclaveSigner || r.GetIsvProdId() != enclaveProduct {
+		return refuse("the enclave that signed the quote is not Intel's quoting enclave")
+	}
+	if binary.LittleEndian.Uint64(raw)&enclaveMask != enclaveAttributes || r.GetMiscSelect() != 0 {
+		return refuse("the enclave that signed the quote does not run as Intel's quoting enclave does")
+	}
+	return nil
+}
+
+func verifyTDXSignatures(q *tpb.QuoteV4, p *Policy) error {
+	root := p.vendor.intel
+	if root == "" {
+		root = intelRoot
+	}
+	pool, err := intelPool(q, root)
+	if err != nil {
+		return err
+	}
+	if err := verify.TdxQuote(q, &verify.Options{TrustedRoots: pool, Now: p.At}); err != nil {
+		return refuseFor("neither signatures nor certificates of the quote lead to Intel's root", err)
+	}
+	return nil
+}
+
+func tdxVerdict(body *tpb.TDQuoteBody) *Verdict {
+	v := &Verdict{
+		State: Attested,
+		By:    "Intel's root",
+		Notes: []string{"revocation", "the security level of module, quoting enclave and processor"},
+	}
 	v.Measurements = append(v.Measurements, Measurement{"mrtd", hex.EncodeToString(body.GetMrTd())})
 	for i, r := range body.GetRtmrs() {
 		v.Measurements = append(v.Measurements, Measurement{fmt.Sprintf("rtmr%d", i), hex.EncodeToString(r)})
 	}
-	return v, nil
+	return v
 }
 
 // intelPool takes Intel's root out of the quote's own chain, where it is the
-// last: it is known by its digest. The chain is signed block by block, so that
+// last: it is known by its digest, want. The chain is signed block by block, so that
 // its text has to be the one that these blocks have.
-func intelPool(q *tpb.QuoteV4) (*x509.CertPool, error) {
+func intelPool(q *tpb.QuoteV4, want string) (*x509.CertPool, error) {
 	chain := q.GetSignedData().GetCertificationData().GetQeReportCertificationData().GetPckCertificateChainData().GetPckCertChain()
 	text, rest := []byte(nil), bytes.TrimSuffix(chain, []byte{0})
 	whole := rest
@@ -113,7 +191,7 @@ func intelPool(q *tpb.QuoteV4) (*x509.CertPool, error) {
 	if !same(text, whole) {
 		return nil, malformed("the certificates of the quote have a second reading")
 	}
-	if sum := sha256.Sum256(last.Bytes); hex.EncodeToString(sum[:]) != intelRoot {
+	if sum := sha256.Sum256(last.Bytes); hex.EncodeToString(sum[:]) != want {
 		return nil, refuse("the certificates of the quote do not lead to Intel's root")
 	}
 	root, err := x509.ParseCertificate(last.Bytes)
