@@ -58,7 +58,7 @@ func (c Config) withDefaults() Config {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	c.ReadyTimeout = orDefault(c.ReadyTimeout, 10*time.Second)
-	c.AnswerTimeout = orDefault(c.AnswerTimeout, 10*time.Second)
+	c.AnswerTimeout = orDefault(c.AnswerTimeout, answerTimeout)
 	c.CloseGrace = orDefault(c.CloseGrace, 3*time.Second)
 	if c.InFlight <= 0 {
 		c.InFlight = 1024

@@ -5,6 +5,7 @@ package keyholder
 import (
 	"crypto/rand"
 	"os"
+	"time"
 
 	"github.com/terradourada/td/internal/secret"
 )
@@ -36,3 +37,6 @@ func tap(sock *os.File, kind string) *os.File {
 	_ = kind
 	return sock
 }
+
+// answerTimeout is the default of [Config.AnswerTimeout].
+const answerTimeout = 10 * time.Second

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"io"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -20,6 +21,9 @@ const (
 	memscanLevelVariable   = "MEMSCAN_LEVEL"
 	memscanCaptureVariable = "MEMSCAN_CAPTURE"
 )
+
+// answerTimeout lets a scan stop a child for as long as it takes.
+const answerTimeout = 2 * time.Minute
 
 // hedged is false so that the signatures of a key are known.
 const hedged = false
