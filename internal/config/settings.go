@@ -47,7 +47,8 @@ type Config struct {
 	TTLMillis int `key:"ttl_ms" default:"120000" range:"1000..600000"`
 
 	// Requests that may be pending at a time; beyond it new ones are refused
-	// as overloaded.
+	// as overloaded. One with long parameters counts once for each started 256
+	// bytes of them, so that this bounds memory too.
 	MaxSessions int `key:"max_sessions" default:"100000" range:"1..2000000"`
 
 	// Proofs verified at a time; 0 means one for each processor.

@@ -63,16 +63,17 @@ func (g *Gate) issue(ctx context.Context, mode protocol.Mode, st *claim.Statemen
 	if err := g.mayOpen(mode, c, epochErr); err != nil {
 		return nil, err
 	}
-	if err := g.cfg.Sessions.Reserve(); err != nil {
+	params := st.Params().Bytes()
+	if err := g.cfg.Sessions.Reserve(len(params)); err != nil {
 		return nil, err
 	}
 	is, err := g.anchor(ctx, epoch, g.draft(mode, st, c, epoch, ttl), client)
 	if err != nil {
-		g.cfg.Sessions.Release()
+		g.cfg.Sessions.Release(len(params))
 		return nil, err
 	}
 	is.open.Claim = string(st.Claim())
-	is.open.Params = st.Params().Bytes()
+	is.open.Params = params
 	is.inputs = st.Inputs(is.open.Anchor, protocol.ContextElement(&is.open.Payload), is.session.TagHash)
 	return is, g.keep(ctx, epoch, is)
 }

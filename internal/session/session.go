@@ -36,6 +36,7 @@ type Session struct {
 
 	table    *Table
 	deadline time.Time
+	places   int // taken while it is pending
 
 	mu      sync.Mutex // guards what follows; held for a Step, never across I/O
 	state   protocol.State
@@ -113,7 +114,7 @@ const shards = 64
 
 // Config bounds a [Table].
 type Config struct {
-	MaxPending int           // sessions that are not terminal; 0 means 100,000
+	MaxPending int           // places for sessions that are not terminal, see [Table.Reserve]; 0 means 100,000
 	MaxKept    int           // terminal sessions kept for repeated answers; 0 means 200,000
 	Keep       time.Duration // how long past its deadline a terminal session is kept; 0 means 10 min (section 10)
 }
@@ -150,18 +151,28 @@ func New(cfg Config) *Table {
 	return t
 }
 
-// Reserve takes the place of one pending session, overloaded if there is none
-// left. A place that is not used by [Table.Add] goes back by [Table.Release].
-func (t *Table) Reserve() error {
-	if t.pending.Add(1) > int64(t.cfg.MaxPending) {
-		t.pending.Add(-1)
+// placeSize is how many bytes of parameters go with one place: about a third of
+// what a session takes without them.
+const placeSize = 256
+
+// placesFor is one place for each started 256 bytes of parameters, at least one,
+// so that the bound on sessions is one on memory too.
+func placesFor(params int) int { return max(1, (params+placeSize-1)/placeSize) }
+
+// Reserve takes the places of one pending session with so many bytes of
+// parameters, overloaded if there are not enough left. Places that are not used
+// by [Table.Add] go back by [Table.Release].
+func (t *Table) Reserve(params int) error {
+	places := int64(placesFor(params))
+	if t.pending.Add(places) > int64(t.cfg.MaxPending) {
+		t.pending.Add(-places)
 		return protocol.Fail(protocol.CodeOverloaded, "too many requests are pending")
 	}
 	return nil
 }
 
-// Release gives a reserved place back.
-func (t *Table) Release() { t.pending.Add(-1) }
+// Release gives back what Reserve took for so many bytes of parameters.
+func (t *Table) Release(params int) { t.pending.Add(-int64(placesFor(params))) }
 
 // Pending is the number of places taken.
 func (t *Table) Pending() int { return int(t.pending.Load()) }
@@ -178,10 +189,10 @@ func (t *Table) Add(s *Session, open *Open, deadline time.Time, issued protocol.
 		code = protocol.CodeInternal
 	}
 	if code != protocol.CodeNone {
-		t.Release()
+		t.Release(len(open.Params))
 		return code
 	}
-	s.table, s.deadline, s.state, s.open = t, deadline, state, open
+	s.table, s.deadline, s.state, s.open, s.places = t, deadline, state, open, placesFor(len(open.Params))
 	sh.byID[s.ID] = s
 	heap.Push(&sh.due, s)
 	return protocol.CodeNone
@@ -243,7 +254,7 @@ func (t *Table) shard(id protocol.RequestID) *shard { return &t.shards[id[0]%sha
 
 // ended is called under the session's lock.
 func (t *Table) ended(s *Session) {
-	t.pending.Add(-1)
+	t.pending.Add(-int64(s.places))
 	sh := t.shard(s.ID)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()

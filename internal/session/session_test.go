@@ -25,7 +25,7 @@ func newSession(n uint64) (*session.Session, *session.Open) {
 func add(t *testing.T, table *session.Table, n uint64, deadline time.Time) *session.Session {
 	t.Helper()
 	s, open := newSession(n)
-	if err := table.Reserve(); err != nil {
+	if err := table.Reserve(0); err != nil {
 		t.Fatal(err)
 	}
 	if code := table.Add(s, open, deadline, live); code != protocol.CodeNone {
@@ -69,19 +69,47 @@ func TestBounded(t *testing.T) {
 	first := add(t, table, 1, now.Add(time.Minute))
 	add(t, table, 2, now.Add(time.Minute))
 	add(t, table, 3, now.Add(time.Minute))
-	if err := table.Reserve(); !errors.Is(err, protocol.CodeOverloaded) {
+	if err := table.Reserve(0); !errors.Is(err, protocol.CodeOverloaded) {
 		t.Fatalf("a fourth of three places: got %v, want overloaded", err)
 	}
 	if table.Pending() != 3 {
 		t.Errorf("got %d pending, want 3", table.Pending())
 	}
 	first.Step(protocol.EventInvalidate{Reason: protocol.CodeInvalidated}, protocol.Digest{})
-	if err := table.Reserve(); err != nil {
+	if err := table.Reserve(0); err != nil {
 		t.Errorf("the place of an ended session is not free: %v", err)
 	}
-	table.Release()
+	table.Release(0)
 	if table.Pending() != 2 {
 		t.Errorf("got %d pending, want 2", table.Pending())
+	}
+}
+
+// TestParametersTakePlaces: a session with long parameters takes the room of
+// several, from its reservation to its end.
+func TestParametersTakePlaces(t *testing.T) {
+	table := session.New(session.Config{MaxPending: 9})
+	for params, places := range map[int]int{0: 1, 1: 1, 256: 1, 257: 2, 512: 2, protocol.MaxParamsSize: 8} {
+		if err := table.Reserve(params); err != nil {
+			t.Fatal(err)
+		}
+		if got := table.Pending(); got != places {
+			t.Errorf("%d bytes of parameters take %d places, want %d", params, got, places)
+		}
+		s, open := newSession(uint64(params) + 1)
+		open.Params = make([]byte, params)
+		if code := table.Add(s, open, time.Now().Add(time.Minute), live); code != protocol.CodeNone {
+			t.Fatal(code)
+		}
+		if err := table.Reserve(protocol.MaxParamsSize); places > 1 && !errors.Is(err, protocol.CodeOverloaded) {
+			t.Errorf("beside %d places: got %v, want overloaded", places, err)
+		} else if err == nil {
+			table.Release(protocol.MaxParamsSize)
+		}
+		s.Step(protocol.EventInvalidate{Reason: protocol.CodeInvalidated}, protocol.Digest{})
+		if got := table.Pending(); got != 0 {
+			t.Errorf("%d places are taken after the end", got)
+		}
 	}
 }
 
@@ -89,12 +117,12 @@ func TestAddRefuses(t *testing.T) {
 	table := session.New(session.Config{})
 	add(t, table, 1, time.Now().Add(time.Minute))
 	twin, open := newSession(1)
-	_ = table.Reserve()
+	_ = table.Reserve(0)
 	if code := table.Add(twin, open, time.Now(), live); code != protocol.CodeInternal {
 		t.Errorf("the same id twice: got %v, want internal", code)
 	}
 	dead, open := newSession(2)
-	_ = table.Reserve()
+	_ = table.Reserve(0)
 	if code := table.Add(dead, open, time.Now(), protocol.EventIssued{}); code != protocol.CodeInvalidated {
 		t.Errorf("issued under a dead epoch: got %v, want invalidated", code)
 	}
@@ -232,7 +260,7 @@ func BenchmarkAddGetExpire(b *testing.B) {
 	b.ReportAllocs()
 	for n := range uint64(b.N) {
 		s, open := newSession(n)
-		_ = table.Reserve()
+		_ = table.Reserve(0)
 		table.Add(s, open, now, live)
 		table.Get(s.ID)
 		s.Step(protocol.EventExpire{}, protocol.Digest{})
