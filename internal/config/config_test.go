@@ -266,7 +266,8 @@ func TestExplain(t *testing.T) {
 	const want = `max_sessions
 
   Requests that may be pending at a time; beyond it new ones are refused
-  as overloaded.
+  as overloaded. One with long parameters counts once for each started 256
+  bytes of them, so that this bounds memory too.
 
   value    a whole number, from 1 to 2000000
   default  100000
