@@ -2,15 +2,18 @@ package journal
 
 import (
 	"context"
+	"crypto/sha256"
 	"time"
 
+	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/protocol"
 )
 
-// Acceptance is a verified proof about to be accepted.
+// Acceptance is a verified proof about to be accepted. What it says besides the
+// leaf follows from the leaf: every start compares the two.
 type Acceptance struct {
 	Leaf         protocol.Accepted
-	Claim        string           // claim id, for searching
+	Claim        string           // id of the claim in the payload
 	Scope        protocol.Element // with HasNullifier
 	Nullifier    protocol.Nullifier
 	HasNullifier bool
@@ -21,7 +24,7 @@ type Acceptance struct {
 // for good. The caller leaves *a alone from then on. Refusals: frozen, invalidated, unknown_claim, conflict,
 // nullifier_used, ledger_unavailable (see the package comment for what is
 // written then); malformed_request or proof_rejected for a leaf that cannot be
-// read back.
+// read back, internal for one that says something else than *a.
 func (j *Journal) Accept(ctx context.Context, now time.Time, a *Acceptance) (Entry, error) {
 	if err := checkBody(&a.Leaf); err != nil {
 		return Entry{}, err
@@ -30,10 +33,39 @@ func (j *Journal) Accept(ctx context.Context, now time.Time, a *Acceptance) (Ent
 	if err != nil {
 		return Entry{}, err
 	}
+	if err := a.check(); err != nil {
+		return Entry{}, err
+	}
 	return j.submit(ctx, j.queue, &submission{
 		request: &p.RequestID,
 		apply:   func(g *group) (Entry, error) { return g.accept(now, a, &p) },
 	})
+}
+
+// check refuses what the next start would take for damage.
+func (a *Acceptance) check() error {
+	scope, nullifier, has, err := nullifierOf(a.Claim, a.Leaf.Params)
+	if err != nil {
+		return err
+	}
+	same := has == a.HasNullifier && (!has || scope == a.Scope && nullifier == a.Nullifier)
+	if !same || a.ProofDigest != sha256.Sum256(a.Leaf.Proof) {
+		return protocol.Fail(protocol.CodeInternal, "the acceptance is not what its leaf says")
+	}
+	return nil
+}
+
+// nullifierOf is the pair of scope and nullifier that parameters use up.
+func nullifierOf(claimID string, params []byte) (scope protocol.Element, n protocol.Nullifier, ok bool, err error) {
+	if claimID != string(claim.Group) {
+		return scope, n, false, nil
+	}
+	p, err := claim.ParseParams(claim.Group, params)
+	if err != nil {
+		return scope, n, false, err
+	}
+	scope, n, ok = p.Nullifier()
+	return scope, n, ok, nil
 }
 
 // checkBody refuses a body whose leaf nobody could read.

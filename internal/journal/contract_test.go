@@ -22,6 +22,7 @@ func Contract(t *testing.T, newJournal func(testing.TB) opener) {
 		"numbers":     contractNumbers,
 		"unique":      contractUnique,
 		"nullifier":   contractNullifier,
+		"derived":     contractDerived,
 		"epochs":      contractEpochs,
 		"claims":      contractClaims,
 		"holds":       contractHolds,
@@ -104,25 +105,45 @@ func contractUnique(t *testing.T, open opener) {
 func contractNullifier(t *testing.T, open opener) {
 	t.Helper()
 	l := newLog(t, open, journal.Config{})
-	vk2 := l.addClaim()
-	scope, other := protocol.Element(bytes32()), protocol.Element(bytes32())
+	vk, vk2 := l.addGroup(), l.addGroup()
 	n := protocol.Nullifier(bytes32())
-	vote := func(vk protocol.Digest, scope protocol.Element, n protocol.Nullifier) *journal.Acceptance {
-		a := acceptance(&l.epoch, vk)
-		a.HasNullifier, a.Scope, a.Nullifier = true, scope, n
-		return a
-	}
-	first := vote(l.vk, scope, n)
+	first := l.vote(vk, "motion-1", n)
 	want(t, "first", l.accept(first), protocol.CodeNone)
-	want(t, "again", l.accept(vote(l.vk, scope, n)), protocol.CodeNullifierUsed)
-	want(t, "under another key", l.accept(vote(vk2, scope, n)), protocol.CodeNullifierUsed)
-	want(t, "in another scope", l.accept(vote(l.vk, other, n)), protocol.CodeNone)
-	want(t, "another member", l.accept(vote(l.vk, scope, bytes32())), protocol.CodeNone)
+	want(t, "again", l.accept(l.vote(vk, "motion-1", n)), protocol.CodeNullifierUsed)
+	want(t, "under another key", l.accept(l.vote(vk2, "motion-1", n)), protocol.CodeNullifierUsed)
+	want(t, "in another scope", l.accept(l.vote(vk, "motion-2", n)), protocol.CodeNone)
+	want(t, "another member", l.accept(l.vote(vk, "motion-1", bytes32())), protocol.CodeNone)
 	want(t, "the same request", l.accept(first), protocol.CodeConflict)
-	without := vote(l.vk, scope, n)
-	without.HasNullifier = false
-	want(t, "without a nullifier", l.accept(without), protocol.CodeNone)
-	l.check(7)
+	want(t, "without a nullifier", l.accept(l.acceptance()), protocol.CodeNone)
+	l.restart()
+	want(t, "after a restart", l.accept(l.vote(vk2, "motion-1", n)), protocol.CodeNullifierUsed)
+	l.check(8)
+}
+
+// What goes into the index is what the leaf says: a journal that would be taken
+// for damaged at its next start is not written.
+func contractDerived(t *testing.T, open opener) {
+	t.Helper()
+	l := newLog(t, open, journal.Config{})
+	vk := l.addGroup()
+	for name, edit := range map[string]func(*journal.Acceptance){
+		"another digest":    func(a *journal.Acceptance) { a.ProofDigest = bytes32() },
+		"another scope":     func(a *journal.Acceptance) { a.Scope = bytes32() },
+		"another nullifier": func(a *journal.Acceptance) { a.Nullifier = bytes32() },
+		"no nullifier":      func(a *journal.Acceptance) { a.HasNullifier = false },
+	} {
+		a := l.vote(vk, "motion-1", bytes32())
+		edit(a)
+		want(t, name, l.accept(a), protocol.CodeInternal)
+	}
+	a := l.vote(vk, "motion-1", bytes32())
+	a.Leaf.Params = []byte("{}")
+	want(t, "other parameters", l.accept(a), protocol.CodeMalformedRequest)
+	a = l.acceptance()
+	a.HasNullifier = true
+	want(t, "a nullifier of no member", l.accept(a), protocol.CodeInternal)
+	l.restart()
+	l.check(3)
 }
 
 // Acceptance needs the very epoch of the payload, opened and not closed.

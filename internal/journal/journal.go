@@ -18,6 +18,10 @@ import (
 // entry was written. Every other error of a write means that it was not.
 var ErrUnknown = errors.New("the outcome of the write is not known")
 
+// ErrDamaged marks the refusal of a journal whose content is not what a journal
+// has written.
+var ErrDamaged = errors.New("the file is damaged")
+
 // Entry is one leaf of the log.
 type Entry struct {
 	Seq  uint64 // log index

@@ -17,8 +17,8 @@ func unreadable(err error) error {
 }
 
 // start makes what the journal holds durable and final (see the package
-// comment), checks the counter against the last leaf, and takes the journal's
-// size from it.
+// comment), checks the counter and the derived tables against the leaves, and
+// takes the journal's size and state from them.
 func (j *Journal) start(ctx context.Context) error {
 	commits, err := j.touch()
 	if err != nil {
@@ -41,10 +41,12 @@ func (j *Journal) start(ctx context.Context) error {
 	j.commits = commits
 	j.state.Store(&state)
 	j.told.Store(next)
-	if next == 0 && !first.Valid {
-		return nil
+	if next > 0 || first.Valid {
+		if err := j.checkLast(ctx, next, last, first); err != nil {
+			return err
+		}
 	}
-	return j.checkLast(ctx, next, last, first)
+	return checkDerived(ctx, j.read)
 }
 
 func (j *Journal) checkLast(ctx context.Context, next, last uint64, first sql.NullInt64) error {

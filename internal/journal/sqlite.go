@@ -147,7 +147,7 @@ func unusable(err error) error {
 	case known && e.Code()&0xff == sqlitelib.SQLITE_NOTADB:
 		return fmt.Errorf("the file is not a journal: %w", err)
 	}
-	return fmt.Errorf("the file is damaged: %w", err)
+	return fmt.Errorf("%w: %w", ErrDamaged, err)
 }
 
 // migrate brings the schema up to date and refuses one of a newer version.

@@ -72,7 +72,8 @@ func (v *View) Leaves(ctx context.Context, from uint64, most int) ([]Entry, erro
 	return v.j.Leaves(ctx, from, most)
 }
 
-// Check runs SQLite's quick check over the whole file.
+// Check runs SQLite's quick check over the whole file, and compares the derived
+// tables with the leaves.
 func (v *View) Check(ctx context.Context) error {
 	var found string
 	if err := v.j.read.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&found); err != nil {
@@ -81,5 +82,5 @@ func (v *View) Check(ctx context.Context) error {
 	if found != "ok" {
 		return unusable(errors.New(found))
 	}
-	return nil
+	return checkDerived(ctx, v.j.read)
 }

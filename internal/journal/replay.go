@@ -1,0 +1,173 @@
+package journal
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/terradourada/td/protocol"
+)
+
+// replay goes through the leaves and makes the rows again that their
+// transactions have written.
+type replay struct {
+	buf  []byte // see bag.add
+	bags map[string]*bag
+
+	next, time uint64
+	claims     map[protocol.Digest]string // ids by fingerprint
+	epochs     map[protocol.EpochID]*epochRow
+	holds      map[Hold]bool
+	sealed     bool
+}
+
+type epochRow struct {
+	open             protocol.EpochOpen
+	opened, accepted uint64
+	closed           []byte // a number in decimal; nil for an open epoch
+}
+
+func newReplay() *replay {
+	r := &replay{
+		buf:    make([]byte, bagKeySize, 512),
+		bags:   make(map[string]*bag),
+		claims: make(map[protocol.Digest]string),
+		epochs: make(map[protocol.EpochID]*epochRow),
+		holds:  make(map[Hold]bool),
+	}
+	_, _ = rand.Read(r.buf) // never fails
+	return r
+}
+
+func (r *replay) bag(name string) *bag {
+	if r.bags[name] == nil {
+		r.bags[name] = &bag{}
+	}
+	return r.bags[name]
+}
+
+func (r *replay) add(table string, columns ...[]byte) { r.bag(table).add(r.buf, columns...) }
+
+// number is an integer as database/sql gives it to who asks for bytes.
+func number(n uint64) []byte { return strconv.AppendUint(nil, n, 10) }
+
+// leaves replays all of them.
+func (r *replay) leaves(ctx context.Context, tx *sql.Tx) error {
+	rows, err := tx.QueryContext(ctx, "SELECT seq, type, leaf FROM leaves ORDER BY seq")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }() // rows.Err tells
+	for rows.Next() {
+		var seq uint64
+		var kind protocol.LeafType
+		var b sql.RawBytes
+		if err := rows.Scan(&seq, &kind, &b); err != nil {
+			return err
+		}
+		if err := r.leaf(seq, kind, b); err != nil {
+			return fmt.Errorf("leaf %d: %w", seq, err)
+		}
+	}
+	if err := rows.Err(); err != nil {
+		return err
+	}
+	r.end()
+	return nil
+}
+
+func (r *replay) leaf(seq uint64, kind protocol.LeafType, b []byte) error {
+	leaf, err := protocol.ParseLeaf(b)
+	if err != nil {
+		return err
+	}
+	if seq != r.next || leaf.Seq != seq || leaf.Time < r.time || leaf.Body.LeafType() != kind {
+		return errors.New("not in its place")
+	}
+	r.next, r.time = seq+1, leaf.Time
+	switch body := leaf.Body.(type) {
+	case *protocol.Accepted:
+		return r.accepted(seq, body)
+	case *protocol.EpochOpen:
+		r.epochs[body.ID] = &epochRow{open: *body, opened: seq}
+	case *protocol.EpochClose:
+		return r.closeEpoch(seq, body)
+	case *protocol.ClaimLeaf:
+		vk := protocol.VKFingerprint(body.ClaimID, body.List, body.SRS, body.VK)
+		r.claims[vk] = body.ClaimID
+		r.add("claims", vk[:], number(seq))
+	case *protocol.Control:
+		r.control(seq, body)
+	}
+	return nil
+}
+
+func (r *replay) accepted(seq uint64, a *protocol.Accepted) error {
+	p, err := protocol.ParsePayload(a.Payload[:])
+	if err != nil {
+		return err
+	}
+	id, known := r.claims[p.VK]
+	epoch := r.epochs[p.EpochID]
+	if !known || epoch == nil {
+		return errors.New("accepted without a claim or an epoch")
+	}
+	epoch.accepted++
+	n := number(seq)
+	digest := sha256.Sum256(a.Proof)
+	r.add("accepted", n, p.RequestID[:], a.Anchor[:], p.Commitment[:], digest[:], []byte(id))
+	r.add("request ids", p.RequestID[:], n)
+	r.add("anchors", a.Anchor[:], n)
+	r.add("commitments", p.Commitment[:], n)
+	scope, nullifier, has, err := nullifierOf(id, a.Params)
+	if has {
+		r.add("nullifiers", scope[:], nullifier[:], n)
+	}
+	return err
+}
+
+func (r *replay) closeEpoch(seq uint64, c *protocol.EpochClose) error {
+	e := r.epochs[c.ID]
+	if e == nil || e.closed != nil {
+		return errors.New("it closes an epoch that is not open")
+	}
+	e.closed = number(seq)
+	return nil
+}
+
+func (r *replay) control(seq uint64, c *protocol.Control) {
+	switch c.Action {
+	case protocol.ActionFreezeIssue:
+		r.holds[Hold{Issue, c.Target}] = true
+	case protocol.ActionFreezeAccept:
+		r.holds[Hold{Accept, c.Target}] = true
+	case protocol.ActionThawIssue:
+		delete(r.holds, Hold{Issue, c.Target})
+	case protocol.ActionThawAccept:
+		delete(r.holds, Hold{Accept, c.Target})
+	case protocol.ActionSeal:
+		r.sealed = true
+	case protocol.ActionRetireVK, protocol.ActionRevokeEpoch:
+		r.add("withdrawals", number(uint64(c.Action)), c.Target[:], number(seq))
+	}
+}
+
+// end adds the rows that later leaves might still have changed.
+func (r *replay) end() {
+	for id, e := range r.epochs {
+		r.add("epochs", id[:], number(e.open.Number), e.open.Instance[:], e.open.CheckpointKey[:],
+			number(e.opened), e.closed, number(e.accepted))
+	}
+	for h := range r.holds {
+		r.add("holds", number(uint64(h.Operation)), h.VK[:])
+	}
+	sealed := uint64(0)
+	if r.sealed {
+		sealed = 1
+	}
+	r.add("seal", number(sealed))
+}
