@@ -57,14 +57,26 @@ type organ struct {
 }
 
 // openCore opens what is on disk, checks everything that can be checked without
-// a key, and starts the organs. On an error nothing is left running.
+// a key, and starts the organs. On an error nothing is left running. If ctx ends
+// meanwhile, there is neither a core nor, if all ended in order, an error.
 func openCore(ctx context.Context, cfg *config.Config, log *slog.Logger, claims []gate.Claim, attestor attest.Attestor) (*core, error) {
 	c := &core{cfg: cfg, log: log, claims: claims, attestor: attestor}
 	_, _ = rand.Read(c.instance[:]) // never returns an error, see crypto/rand
 	if err := c.open(ctx); err != nil {
-		return nil, errors.Join(err, c.close())
+		return nil, errors.Join(unlessCalledOff(ctx, log, err), c.close())
 	}
 	return c, nil
+}
+
+// unlessCalledOff is err, or nil if somebody has asked for a stop: a start that
+// ends early then is as orderly as any other stop. What else was wrong will be
+// there at the next start.
+func unlessCalledOff(ctx context.Context, log *slog.Logger, err error) error {
+	if err == nil || ctx.Err() == nil {
+		return err
+	}
+	log.Info("stopped before it was ready", "at", err.Error())
+	return nil
 }
 
 func (c *core) open(ctx context.Context) error {
@@ -96,7 +108,11 @@ func (c *core) openRecords(ctx context.Context) (err error) {
 		},
 	})
 	if err != nil {
-		return fail(exitConfig, fmt.Sprintf("the journal does not open: %s", strings.TrimPrefix(err.Error(), "journal: ")), "td doctor looks at the data directory, and whether a server runs on it; --data names another one")
+		hint := "td doctor looks at the data directory, and whether a server runs on it; --data names another one"
+		if errors.Is(err, journal.ErrDamaged) {
+			hint = "keep the directory as it is, put no older copy in its place, and see docs/operate.md"
+		}
+		return fail(exitConfig, fmt.Sprintf("the journal does not open: %s", strings.TrimPrefix(err.Error(), "journal: ")), hint)
 	}
 	if err := c.openLedger(ctx); err != nil {
 		return err
@@ -111,7 +127,7 @@ func (c *core) openRecords(ctx context.Context) (err error) {
 func (c *core) openLedger(ctx context.Context) error {
 	known, err := c.published()
 	if err != nil {
-		return fail(exitConfig, fmt.Sprintf("what this server has published before cannot be read: %v", err), "see docs/operate.md before you move anything")
+		return c.trustFailure(err)
 	}
 	c.ledger, err = ledger.Open(ctx, ledger.Config{
 		Dir:    filepath.Join(c.cfg.Data, "ledger"),
@@ -143,7 +159,20 @@ func (c *core) published() (*ledger.Head, error) {
 
 // trust records the checkpoints that this server publishes.
 func (c *core) trust() (*receipt.TrustStore, error) {
-	return receipt.OpenTrust(filepath.Join(c.cfg.Data, "trust"))
+	return receipt.OpenTrust(c.trustDir())
+}
+
+func (c *core) trustDir() string { return filepath.Join(c.cfg.Data, "trust") }
+
+// trustFailure says what the record of the checkpoints is before somebody takes
+// it for a cache and removes it.
+func (c *core) trustFailure(err error) error {
+	if split := new(receipt.SplitViewError); errors.As(err, &split) {
+		return fail(exitConfig, fmt.Sprintf("possible split view: the log contradicts the checkpoint of size %d that this server recorded in %s", split.Size, split.File),
+			"keep journal, ledger and that file as they are, and see docs/operate.md")
+	}
+	return fail(exitConfig, fmt.Sprintf("the record of what this server has published, %s, cannot be used: %v", c.trustDir(), err),
+		"it is what notices a second history of this log: keep it as it is, and see docs/operate.md before you move anything")
 }
 
 // registerClaims commits the claim leaf of every claim that has none yet: a

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -214,6 +215,28 @@ func TestKilledAtFirstStart(t *testing.T) {
 		b.stop(10 * time.Second)
 		wantSameLog(t, data, rowsOf(t, data))
 	}
+}
+
+// TestStoppedAtStart: a stop that is asked for before the server is ready is as
+// orderly as any other, and not told as a fault of the journal.
+func TestStoppedAtStart(t *testing.T) {
+	t.Parallel()
+	data := t.TempDir()
+	for i, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGTERM} {
+		b := launch(t, data, limits...)
+		for !strings.Contains(b.stderr(), "locked") { // "core locked", or not fully: the journal comes next
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(time.Duration(i) * 40 * time.Millisecond)
+		b.signal(b.cmd.Process.Pid, s)
+		<-b.done
+		if said := b.stderr(); b.err != nil || strings.Contains(said, "error: ") || strings.Contains(said, "hint: ") {
+			t.Errorf("%v: %v", s, b.err)
+		}
+	}
+	b := startBackend(t, data, limits...)
+	b.wantAccepted(t.Context(), b.mustAnswer(t.Context()))
+	b.stop(10 * time.Second)
 }
 
 // afterCrash checks everything that was promised, on the server that came up

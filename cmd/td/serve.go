@@ -112,7 +112,7 @@ func (a *app) serve(ctx context.Context, cfg *config.Config) error {
 	}
 	listener, err := listen(ctx, cfg)
 	if err != nil {
-		return err
+		return unlessCalledOff(ctx, log, err)
 	}
 	defer listener.Close()
 	claims, err := loadClaims(lists)
@@ -121,12 +121,12 @@ func (a *app) serve(ctx context.Context, cfg *config.Config) error {
 	}
 	attestor, err := openAttestor(ctx, cfg, log)
 	if err != nil {
-		return err
+		return unlessCalledOff(ctx, log, err)
 	}
 	defer func() { _ = attestor.Close() }() // nothing is lost with it
 	lockCore(cfg, log)
 	c, err := openCore(ctx, cfg, log, claims, attestor)
-	if err != nil {
+	if c == nil {
 		return err
 	}
 	err = a.serveHTTP(ctx, c, listener, lists)
@@ -138,7 +138,7 @@ func (a *app) serve(ctx context.Context, cfg *config.Config) error {
 func (a *app) serveHTTP(ctx context.Context, c *core, listener net.Listener, lists []*claim.List) error {
 	verify, err := c.verifyOptions(ctx, lists)
 	if err != nil {
-		return err
+		return unlessCalledOff(ctx, c.log, err)
 	}
 	cfg := server.Config{
 		Gate:        c.gate,
@@ -199,7 +199,7 @@ func (a *app) announce(c *core, listener net.Listener) {
 func (c *core) verifyOptions(ctx context.Context, lists []*claim.List) (receipt.Options, error) {
 	trust, err := c.trust()
 	if err != nil {
-		return receipt.Options{}, err
+		return receipt.Options{}, c.trustFailure(err)
 	}
 	o := receipt.Options{Trust: trust, Log: ownLog{c.ledger}, Lists: receipt.NewLists(lists...)}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
@@ -212,12 +212,10 @@ func (c *core) verifyOptions(ctx context.Context, lists []*claim.List) (receipt.
 	if err != nil {
 		return o, err
 	}
-	err = trust.Pin(ctx, published, o.Log, time.Now())
-	if split := new(receipt.SplitViewError); errors.As(err, &split) {
-		return o, fail(exitConfig, fmt.Sprintf("possible split view: the log contradicts the checkpoint of size %d that this server recorded in %s", split.Size, split.File),
-			"keep journal, ledger and that file as they are, and see docs/operate.md")
+	if err := trust.Pin(ctx, published, o.Log, time.Now()); err != nil {
+		return o, c.trustFailure(err)
 	}
-	return o, err
+	return o, nil
 }
 
 // ownLog shows consistency from the server's own tiles.
