@@ -173,7 +173,7 @@ func (b *budget) figures() string {
 	return s.String()
 }
 
-func number(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
+func number(v float64) string { return strconv.FormatFloat(math.Round(v*1e6)/1e6, 'f', -1, 64) }
 
 // thisMachine describes where the run takes place.
 func thisMachine() benchMachine {
