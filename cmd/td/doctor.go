@@ -163,7 +163,7 @@ func sourceOf(id string) string {
 		"data_directory": "stat, and a file made and removed",
 		"disk":           "a file written, synced and removed; statfs",
 		"disk_space":     "statfs",
-		"journal":        "journal.db, opened for reading; quick_check",
+		"journal":        "journal.db, opened for reading; quick_check, and its tables against the leaves",
 		"ledger":         "ledger/, compared with the journal",
 		"listen":         "bind",
 		"trust_store":    "the user's state directory",

@@ -282,11 +282,11 @@ func (a *app) answer(ctx context.Context, server *remote, ch *api.Challenge, pro
 		return nil, newChallenge(server.failure(ctx, refused))
 	}
 	if refused != nil {
-		wait = 0
+		wait = min(wait, lookupWait)
 	}
 	got, err := server.Receipt(ctx, ch.RequestID, wait)
 	switch {
-	case err != nil && refused != nil:
+	case refused != nil && errors.Is(err, protocol.CodeNotFound):
 		return nil, newChallenge(server.failure(ctx, refused))
 	case err != nil:
 		return nil, server.failure(ctx, err)
@@ -303,6 +303,10 @@ func (a *app) answer(ctx context.Context, server *remote, ch *api.Challenge, pro
 	fmt.Fprintf(a.stderr, "request %s is accepted as leaf %d\n", ch.RequestID, index)
 	return got, nil
 }
+
+// lookupWait is how long a refused answer's receipt is asked for: a leaf of the
+// server's last moments is published soon after its next start.
+const lookupWait = 5 * time.Second
 
 // newChallenge adds to a refusal that ends a request how to go on.
 func newChallenge(err error) error {

@@ -58,10 +58,17 @@ func (m *Manager) attest(ctx context.Context, leaf *protocol.EpochOpen) ([]byte,
 		verdict  string
 		err      error
 	}
-	// A device may not heed its context: a call that hangs is left to itself.
+	// A device may not heed its context: a call that hangs is left to itself,
+	// and no other is made before it ends.
+	select {
+	case m.asking <- struct{}{}:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 	done := make(chan outcome, 1)
 	begun := time.Now()
 	go func() {
+		defer func() { <-m.asking }()
 		evidence, verdict, err := m.cfg.Attest(ctx, leaf)
 		done <- outcome{evidence, verdict, err}
 	}()

@@ -181,3 +181,23 @@ func TestAttestedNotStored(t *testing.T) {
 		stop()
 	})
 }
+
+// TestHungHardwareIsAskedOnce: while a call hangs no other is made, however often
+// the epoch is tried again.
+func TestHungHardwareIsAskedOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := &hardware{hangs: true}
+		m := control.New((&world{}).attested(h, true, new(bytes.Buffer)))
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- m.Run(ctx) }()
+		time.Sleep(30 * time.Minute)
+		synctest.Wait()
+		if n := len(h.asked); n != 1 {
+			t.Errorf("it was asked %d times", n)
+		}
+		cancel()
+		<-ended
+		time.Sleep(2 * time.Hour) // the call that hung
+	})
+}

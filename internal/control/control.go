@@ -127,6 +127,7 @@ type Manager struct {
 	ready   chan struct{}         // closed when the first epoch is ACTIVE
 	once    sync.Once
 	buried  sync.WaitGroup // ends of children that nobody waits for but Run
+	asking  chan struct{}  // one element while hardware is asked for a quote
 	asked   sync.WaitGroup // evidence that nobody waits for but Run
 }
 
@@ -141,7 +142,7 @@ func New(cfg Config) *Manager {
 	if cfg.Invalidate == nil {
 		cfg.Invalidate = func(protocol.EpochID) {}
 	}
-	return &Manager{cfg: cfg, ready: make(chan struct{})}
+	return &Manager{cfg: cfg, ready: make(chan struct{}), asking: make(chan struct{}, 1)}
 }
 
 // Ready is closed when the first epoch is ACTIVE.

@@ -155,15 +155,17 @@ func New(cfg Config) *Table {
 // what a session takes without them.
 const placeSize = 256
 
-// placesFor is one place for each started 256 bytes of parameters, at least one,
-// so that the bound on sessions is one on memory too.
-func placesFor(params int) int { return max(1, (params+placeSize-1)/placeSize) }
+// placesFor is one place for each started 256 bytes of parameters, at least one
+// and at most all there are, so that the bound on sessions is one on memory too.
+func (t *Table) placesFor(params int) int {
+	return min(max(1, (params+placeSize-1)/placeSize), t.cfg.MaxPending)
+}
 
 // Reserve takes the places of one pending session with so many bytes of
 // parameters, overloaded if there are not enough left. Places that are not used
 // by [Table.Add] go back by [Table.Release].
 func (t *Table) Reserve(params int) error {
-	places := int64(placesFor(params))
+	places := int64(t.placesFor(params))
 	if t.pending.Add(places) > int64(t.cfg.MaxPending) {
 		t.pending.Add(-places)
 		return protocol.Fail(protocol.CodeOverloaded, "too many requests are pending")
@@ -172,7 +174,7 @@ func (t *Table) Reserve(params int) error {
 }
 
 // Release gives back what Reserve took for so many bytes of parameters.
-func (t *Table) Release(params int) { t.pending.Add(-int64(placesFor(params))) }
+func (t *Table) Release(params int) { t.pending.Add(-int64(t.placesFor(params))) }
 
 // Pending is the number of places taken.
 func (t *Table) Pending() int { return int(t.pending.Load()) }
@@ -192,7 +194,7 @@ func (t *Table) Add(s *Session, open *Open, deadline time.Time, issued protocol.
 		t.Release(len(open.Params))
 		return code
 	}
-	s.table, s.deadline, s.state, s.open, s.places = t, deadline, state, open, placesFor(len(open.Params))
+	s.table, s.deadline, s.state, s.open, s.places = t, deadline, state, open, t.placesFor(len(open.Params))
 	sh.byID[s.ID] = s
 	heap.Push(&sh.due, s)
 	return protocol.CodeNone

@@ -113,6 +113,22 @@ func TestParametersTakePlaces(t *testing.T) {
 	}
 }
 
+// TestSmallTable: where there are fewer places than long parameters take, they
+// take all of them.
+func TestSmallTable(t *testing.T) {
+	table := session.New(session.Config{MaxPending: 2})
+	if err := table.Reserve(protocol.MaxParamsSize); err != nil {
+		t.Fatal(err)
+	}
+	if err := table.Reserve(0); !errors.Is(err, protocol.CodeOverloaded) {
+		t.Errorf("beside them: got %v, want overloaded", err)
+	}
+	table.Release(protocol.MaxParamsSize)
+	if got := table.Pending(); got != 0 {
+		t.Errorf("%d places are taken after the end", got)
+	}
+}
+
 func TestAddRefuses(t *testing.T) {
 	table := session.New(session.Config{})
 	add(t, table, 1, time.Now().Add(time.Minute))
