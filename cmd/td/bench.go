@@ -34,7 +34,7 @@ The exit code is 0 if every budget holds and 3 if one does not.`,
 		Args:    noArgs,
 	}
 	output := outputFlag(cmd)
-	short := cmd.Flags().Bool("short", false, "smaller numbers, for less than a minute; memory is measured at a tenth of the sessions")
+	short := cmd.Flags().Bool("short", false, "smaller numbers, for a minute or two; memory is measured at a tenth of the sessions")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		b := &bench{app: a, size: fullBench()}
 		if *short {

@@ -9,7 +9,7 @@
 // event is refused everywhere, and so are unknown, missing and null members.
 // The number of requests in hand is bounded; one too many is answered
 // overloaded at once. A request whose body is on its way is not in hand; such
-// bodies have a bound for each operation. The number of connections is bounded
+// bodies have a bound for each operation. Nor is one that waits. The number of connections is bounded
 // too: one too many takes the place of the one that has been without a request
 // for longest. Paths that are not in their shortest form are not found, never
 // redirected.
@@ -32,8 +32,8 @@
 // # Waiting
 //
 // "Prefer: wait=n" (RFC 7240) makes an answer wait up to n seconds, at most
-// api.MaxWait, for a receipt or for the outcome of a push. At most half of the
-// requests in hand may wait; further ones are answered as if they had not asked
+// api.MaxWait, for a receipt or for the outcome of a push. Half as many requests
+// as may be in hand may wait; further ones are answered as if they had not asked
 // to. "Prefer: respond-async" makes a push answer 202 at once.
 //
 // # Self-asserted logs
