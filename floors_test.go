@@ -38,7 +38,7 @@ var keys = map[string][]string{
 	"net/http":                     {"client", "internal/prover", "internal/server", "cmd/td"},
 	"database/sql":                 {"internal/journal"},
 	"crypto/hmac":                  {}, // keeps keys on the heap
-	"crypto/ed25519":               {"internal/keyholder", "receipt", "internal/ledger"},
+	"crypto/ed25519":               {"protocol", "internal/keyholder", "receipt", "internal/ledger"},
 	"filippo.io/torchwood":         {"receipt", "internal/ledger"},
 	"github.com/cloudflare/circl/": {"internal/keyholder"},
 	"github.com/consensys/gnark-crypto/ecc/bls12-381/fr": {"protocol", "claim"},
@@ -57,7 +57,7 @@ var keys = map[string][]string{
 	"github.com/pressly/goose/":                          {"internal/journal"},
 	"github.com/spf13/":                                  {"cmd/td"},
 	"github.com/transparency-dev/":                       {"internal/ledger"},
-	"golang.org/x/mod/":                                  {"receipt", "internal/ledger"},
+	"golang.org/x/mod/":                                  {"protocol", "receipt", "internal/keyholder", "internal/ledger"},
 	"golang.org/x/term":                                  {"cmd/td"},
 	"golang.org/x/sync/":                                 {"claim", "internal/prover", "cmd/td"},
 	"golang.org/x/sys/":                                  {"internal/secret", "internal/sandbox", "internal/keyholder", "internal/prover", "internal/journal", "internal/ledger", "cmd/td"},

@@ -1,6 +1,7 @@
 package protocol
 
 import (
+	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/binary"
 )
@@ -25,6 +26,7 @@ const (
 	labelReason    = "TD-V1-reason"
 	labelHandover  = "TD-V1-handover"
 	labelIssued    = "TD-V1-issued"
+	labelIssuedTop = "TD-V1-issued-root"
 
 	dstSuffix = "-BLS12381FR-XMD:SHA-256"
 )
@@ -137,11 +139,18 @@ func TagElement(tag Tag) Element { return H2F(labelTag, tag[:]) }
 // ContextElement is c, the public input of the payload (section 8).
 func ContextElement(p *EncodedPayload) Element { return H2F(labelContext, p[:]) }
 
-// IssuedDigest is one leaf of the tree of all issued requests of an epoch
-// (section 12, leaf 3).
+// IssuedDigest is one leaf of the issued tree of an epoch (section 12).
 func IssuedDigest(id RequestID, p *EncodedPayload, a Anchor) Digest {
 	sum := sha256.Sum256(p[:])
 	return D(labelIssued, id[:], sum[:], a[:])
+}
+
+// IssuedRootDigest is what the checkpoint key of an epoch signs about its issued
+// tree (section 12).
+func IssuedRootDigest(origin string, epoch EpochID, size uint64, root Digest) Digest {
+	var n [8]byte
+	binary.BigEndian.PutUint64(n[:], size)
+	return D(labelIssuedTop, []byte(origin), epoch[:], n[:], root[:])
 }
 
 // ReasonDigest hides the reason text of a control action (section 12, leaf 5).
@@ -165,4 +174,19 @@ func (h *Handover) Digest() Digest {
 	binary.BigEndian.PutUint64(number[:], h.Number)
 	binary.BigEndian.PutUint64(size[:], h.Size)
 	return D(labelHandover, []byte(h.Origin), h.Previous[:], h.Next[:], number[:], h.Key[:], size[:], h.Root[:])
+}
+
+// VerifyHandover verifies the hand-over in e, which must not be zero: the
+// checkpoint key of the previous epoch names e and its key, over the last tree
+// of the log that it signed.
+func (e *EpochOpen) VerifyHandover(origin string, previousKey [32]byte) error {
+	h := Handover{
+		Origin: origin, Previous: e.Previous, Next: e.ID, Number: e.Number,
+		Key: e.CheckpointKey, Size: e.Handover.Size, Root: e.Handover.Root,
+	}
+	digest := h.Digest()
+	if !ed25519.Verify(previousKey[:], digest[:], e.Handover.Signature[:]) {
+		return Fail(CodeMalformedRequest, "the hand-over is not signed by the previous epoch's checkpoint key")
+	}
+	return nil
 }

@@ -7,12 +7,12 @@ import (
 
 // A leaf is one entry of the log (section 12):
 //
-//	"TDLEAF01" | u16 type | u64 seq | u64 Unix ms | body
+//	"TDLEAF01" | u16 type | u64 seq | u64 Unix ms | u32 withdrawals | body
 //
-// The header is 26 bytes; numbers are big-endian; trailing bytes are refused.
+// The header is 30 bytes; numbers are big-endian; trailing bytes are refused.
 const (
 	leafMagic      = "TDLEAF01"
-	LeafHeaderSize = 26
+	LeafHeaderSize = 30
 
 	// MaxLeafSize bounds every leaf: the entry limit of the log, which is a
 	// 16-bit length.
@@ -63,9 +63,17 @@ func (t LeafType) String() string {
 
 // Leaf is a parsed leaf: its header and exactly one body.
 type Leaf struct {
-	Seq  uint64
-	Time uint64 // Unix milliseconds, never less than the previous leaf's
-	Body LeafBody
+	Seq         uint64
+	Time        uint64 // Unix milliseconds, never less than the previous leaf's
+	Withdrawals uint32 // withdrawals in the log before this leaf, see [Leaf.Withdraws]
+	Body        LeafBody
+}
+
+// Withdraws reports whether the leaf withdraws a verifying key or an epoch: a
+// control leaf of action 6 or 9. The header of such a leaf numbers it, from 0.
+func (l *Leaf) Withdraws() bool {
+	c, ok := l.Body.(*Control)
+	return ok && (c.Action == ActionRetireVK || c.Action == ActionRevokeEpoch)
 }
 
 // LeafBody is one of [Accepted], [EpochOpen], [EpochClose], [ClaimLeaf],
@@ -83,6 +91,7 @@ type Accepted struct {
 	Payload EncodedPayload
 	Anchor  Anchor
 	TagHash Element // t, never the tag itself
+	Issued  Issued  // shows that the anchor was issued in its epoch
 	Params  []byte  // canonical JSON, at most MaxParamsSize
 	Proof   []byte  // ProofSize bytes
 }
@@ -97,9 +106,10 @@ type EpochOpen struct {
 	SignerGrade   uint8
 	TaggerGrade   uint8
 	Posture       Digest
-	CheckpointKey [32]byte // Ed25519
-	Previous      EpochID  // zero if there is none
-	Handover      [64]byte // zero if there is none
+	CheckpointKey [32]byte   // Ed25519
+	Previous      EpochID    // zero if there is none
+	PreviousIndex uint64     // of the leaf that opened it; zero if there is none
+	Handover      SignedRoot // by the previous epoch's checkpoint key; zero if there is none
 }
 
 // CloseReason says why an epoch ended.
@@ -137,12 +147,13 @@ type EpochClose struct {
 	ID          EpochID
 	Number      uint64
 	Reason      CloseReason
-	Issued      uint64
 	Accepted    uint64
 	Rejected    uint64
 	Expired     uint64
 	Invalidated uint64
-	Root        Digest // RFC 6962 root over IssuedDigest of all issued, in seq order; zero if lost
+	// Issued is the signed root of the issued tree: of all of it after an orderly
+	// close, else the greatest one in an accepted leaf of the epoch, or zero.
+	Issued SignedRoot
 }
 
 // ClaimLeaf is the body of leaf 4: a verifying key enters the log.
@@ -212,6 +223,7 @@ func (l *Leaf) Encode() ([]byte, error) {
 	b = binary.BigEndian.AppendUint16(b, uint16(l.Body.LeafType()))
 	b = binary.BigEndian.AppendUint64(b, l.Seq)
 	b = binary.BigEndian.AppendUint64(b, l.Time)
+	b = binary.BigEndian.AppendUint32(b, l.Withdrawals)
 	b, err := l.Body.AppendBody(b)
 	if err != nil {
 		return nil, err
@@ -222,7 +234,8 @@ func (l *Leaf) Encode() ([]byte, error) {
 	return b, nil
 }
 
-// AppendBody writes payload, anchor, t, parameters and proof.
+// AppendBody writes payload, anchor, t, the place in the issued tree, parameters
+// and proof.
 func (a *Accepted) AppendBody(b []byte) ([]byte, error) {
 	if len(a.Params) > MaxParamsSize {
 		return nil, Fail(CodeMalformedRequest, "parameters are too long")
@@ -233,6 +246,10 @@ func (a *Accepted) AppendBody(b []byte) ([]byte, error) {
 	b = append(b, a.Payload[:]...)
 	b = append(b, a.Anchor[:]...)
 	b = append(b, a.TagHash[:]...)
+	b, err := a.Issued.append(b)
+	if err != nil {
+		return nil, err
+	}
 	b = binary.BigEndian.AppendUint16(b, uint16(len(a.Params)))
 	b = append(b, a.Params...)
 	b = binary.BigEndian.AppendUint16(b, uint16(len(a.Proof)))
@@ -251,7 +268,10 @@ func (e *EpochOpen) AppendBody(b []byte) ([]byte, error) {
 	b = append(b, e.Posture[:]...)
 	b = append(b, e.CheckpointKey[:]...)
 	b = append(b, e.Previous[:]...)
-	return append(b, e.Handover[:]...), nil
+	b = binary.BigEndian.AppendUint64(b, e.PreviousIndex)
+	b = binary.BigEndian.AppendUint64(b, e.Handover.Size)
+	b = append(b, e.Handover.Root[:]...)
+	return append(b, e.Handover.Signature[:]...), nil
 }
 
 // AppendBody writes the fields in the order of section 12.
@@ -259,10 +279,11 @@ func (e *EpochClose) AppendBody(b []byte) ([]byte, error) {
 	b = append(b, e.ID[:]...)
 	b = binary.BigEndian.AppendUint64(b, e.Number)
 	b = append(b, byte(e.Reason))
-	for _, n := range [...]uint64{e.Issued, e.Accepted, e.Rejected, e.Expired, e.Invalidated} {
+	for _, n := range [...]uint64{e.Issued.Size, e.Accepted, e.Rejected, e.Expired, e.Invalidated} {
 		b = binary.BigEndian.AppendUint64(b, n)
 	}
-	return append(b, e.Root[:]...), nil
+	b = append(b, e.Issued.Root[:]...)
+	return append(b, e.Issued.Signature[:]...), nil
 }
 
 // AppendBody writes the fields in the order of section 12.
@@ -308,7 +329,7 @@ func ParseLeaf(b []byte) (Leaf, error) {
 		return Leaf{}, Fail(CodeMalformedRequest, "leaf does not begin with its constant")
 	}
 	t := LeafType(r.u16())
-	l := Leaf{Seq: r.u64(), Time: r.u64()}
+	l := Leaf{Seq: r.u64(), Time: r.u64(), Withdrawals: r.u32()}
 	body, err := parseBody(&r, t)
 	if err != nil {
 		return Leaf{}, err
@@ -349,6 +370,7 @@ func parseAccepted(r *reader) (LeafBody, error) {
 	r.fill(a.Payload[:])
 	r.fill(a.Anchor[:])
 	r.fill(a.TagHash[:])
+	a.Issued = readIssued(r)
 	a.Params = r.take(int(r.u16()))
 	a.Proof = r.take(int(r.u16()))
 	if r.failed {
@@ -363,7 +385,7 @@ func parseAccepted(r *reader) (LeafBody, error) {
 	if len(a.Params) > MaxParamsSize || len(a.Proof) != ProofSize {
 		return nil, Fail(CodeMalformedRequest, "leaf has a part of the wrong length")
 	}
-	return a, nil
+	return a, a.Issued.check()
 }
 
 func parseEpochOpen(r *reader) (LeafBody, error) {
@@ -378,11 +400,19 @@ func parseEpochOpen(r *reader) (LeafBody, error) {
 	r.fill(e.Posture[:])
 	r.fill(e.CheckpointKey[:])
 	r.fill(e.Previous[:])
-	r.fill(e.Handover[:])
-	if !r.failed && suite != Suite {
+	e.PreviousIndex = r.u64()
+	e.Handover.Size = r.u64()
+	r.fill(e.Handover.Root[:])
+	r.fill(e.Handover.Signature[:])
+	switch {
+	case r.failed:
+		return e, nil
+	case suite != Suite:
 		return nil, Fail(CodeMalformedRequest, "leaf has an unknown suite")
+	case e.Previous == (EpochID{}) && (e.PreviousIndex != 0 || e.Handover != SignedRoot{}):
+		return nil, Fail(CodeMalformedRequest, "leaf has a hand-over from no epoch")
 	}
-	return e, nil
+	return e, e.Handover.check()
 }
 
 func parseEpochClose(r *reader) (LeafBody, error) {
@@ -390,14 +420,18 @@ func parseEpochClose(r *reader) (LeafBody, error) {
 	r.fill(e.ID[:])
 	e.Number = r.u64()
 	e.Reason = CloseReason(r.u8())
-	for _, n := range [...]*uint64{&e.Issued, &e.Accepted, &e.Rejected, &e.Expired, &e.Invalidated} {
+	for _, n := range [...]*uint64{&e.Issued.Size, &e.Accepted, &e.Rejected, &e.Expired, &e.Invalidated} {
 		*n = r.u64()
 	}
-	r.fill(e.Root[:])
-	if !r.failed && (e.Reason < CloseShutdown || e.Reason > CloseLost) {
+	r.fill(e.Issued.Root[:])
+	r.fill(e.Issued.Signature[:])
+	if r.failed {
+		return e, nil
+	}
+	if e.Reason < CloseShutdown || e.Reason > CloseLost {
 		return nil, Fail(CodeMalformedRequest, "leaf has an unknown reason")
 	}
-	return e, nil
+	return e, e.Issued.check()
 }
 
 func parseClaimLeaf(r *reader) (LeafBody, error) {
@@ -453,6 +487,13 @@ func (r *reader) u8() uint8 {
 func (r *reader) u16() uint16 {
 	if b := r.take(2); b != nil {
 		return binary.BigEndian.Uint16(b)
+	}
+	return 0
+}
+
+func (r *reader) u32() uint32 {
+	if b := r.take(4); b != nil {
+		return binary.BigEndian.Uint32(b)
 	}
 	return 0
 }
