@@ -18,6 +18,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/terradourada/td/internal/ledger"
+	"github.com/terradourada/td/protocol"
 )
 
 const origin = "terradourada/0123456789abcdef"
@@ -116,14 +117,15 @@ func someLeaves(salt string, n int) [][]byte {
 }
 
 // signer is a checkpoint key in this process that behaves as told. Like the
-// real one it refuses a smaller size, or another root for the same size.
+// real one it signs the tree that it was told, and nothing else.
 type signer struct {
 	private ed25519.PrivateKey
 	answer  func(ctx context.Context, honest func() ([64]byte, error)) ([64]byte, error) // nil: honest
+	extend  func() error                                                                 // nil: no failure
 
 	mu    sync.Mutex
-	last  uint64
-	root  [32]byte
+	begun bool
+	tree  protocol.Range
 	calls int
 }
 
@@ -149,13 +151,39 @@ func (s *signer) Checkpoint(ctx context.Context, size uint64, root [32]byte) ([6
 	return honest()
 }
 
+func (s *signer) Begin(_ context.Context, tree protocol.Range) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.begun {
+		return errors.New("signer: the tree was begun twice")
+	}
+	s.begun, s.tree = true, tree.Clone()
+	return nil
+}
+
+func (s *signer) Extend(_ context.Context, leafHashes []protocol.Digest) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.begun {
+		return errors.New("signer: leaves before the tree")
+	}
+	if s.extend != nil {
+		if err := s.extend(); err != nil {
+			return err
+		}
+	}
+	for _, h := range leafHashes {
+		s.tree.Append(h)
+	}
+	return nil
+}
+
 func (s *signer) sign(size uint64, root [32]byte) ([64]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if size < s.last || (size == s.last && root != s.root) {
-		return [64]byte{}, errors.New("signer: size went backward or root changed")
+	if !s.begun || size != s.tree.Size() || root != s.tree.Root() {
+		return [64]byte{}, fmt.Errorf("signer: asked for a tree of %d leaves, was told one of %d", size, s.tree.Size())
 	}
-	s.last, s.root = size, root
 	text := fmt.Sprintf("%s\n%d\n%s\n", origin, size, base64.StdEncoding.EncodeToString(root[:]))
 	return [64]byte(ed25519.Sign(s.private, []byte(text))), nil
 }

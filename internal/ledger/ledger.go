@@ -110,7 +110,7 @@ type Ledger struct {
 
 	// edge is the core's own tree over the projected entries. Owned by the
 	// projecting goroutine (and by Open before that).
-	edge compactRange
+	edge protocol.Range
 
 	mu sync.Mutex // guards all that follows; held for memory operations only
 	// announced are the leaf hashes of rows base, base+1, ... that were

@@ -16,18 +16,6 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-func TestCompactRangeAgainstTlog(t *testing.T) {
-	r := &rows{leaves: someLeaves("range", 600)}
-	roots := ledger.RangeRoots(r.hashes(600))
-	reader := stored(t, r.hashes(600))
-	for n, got := range roots {
-		want, err := tlog.TreeHash(int64(n), reader)
-		if err != nil || got != want {
-			t.Fatalf("root at %d: got %x, want %x, %v", n, got, want, err)
-		}
-	}
-}
-
 func TestProjectionUnderLoad(t *testing.T) {
 	r := &rows{leaves: someLeaves("before", 3)}
 	l := start(t, t.TempDir(), r, nil)
@@ -91,7 +79,7 @@ func TestDeletedDirectoryIsRebuilt(t *testing.T) {
 	if root, err := ledger.DiskRoot(dir, after.Size); err != nil || root != after.Root {
 		t.Errorf("root on disk %x, %v", root, err)
 	}
-	if p, err := l.Consistency(t.Context(), before.Size, after.Size); err != nil || !consistent(p, before, after) {
+	if p, err := l.Prefix(t.Context(), before.Size, after.Size); err != nil || !consistent(p, before, after) {
 		t.Errorf("the rebuilt log is not consistent with the earlier checkpoint: %v", err)
 	}
 }
@@ -236,6 +224,12 @@ func TestCloseWithoutRun(t *testing.T) {
 }
 
 func consistent(p [][32]byte, older, newer ledger.Checkpoint) bool {
+	if older.Size == newer.Size || older.Size&(older.Size-1) == 0 { // then RFC 6962 leaves out the older root
+		if len(p) == 0 || p[0] != older.Root {
+			return false
+		}
+		p = p[1:]
+	}
 	var proof tlog.TreeProof
 	for _, h := range p {
 		proof = append(proof, h)

@@ -12,6 +12,8 @@ import (
 	"filippo.io/torchwood"
 	"golang.org/x/mod/sumdb/tlog"
 	"golang.org/x/sys/unix"
+
+	"github.com/terradourada/td/protocol"
 )
 
 const (
@@ -128,7 +130,7 @@ func (l *Ledger) compare(ctx context.Context) error {
 	if size > rows {
 		return fmt.Errorf("%w: %d entries, %d rows", ErrAhead, size, rows)
 	}
-	if l.edge, err = l.tiles.compactRange(size); err != nil {
+	if l.edge, err = l.tiles.compactRange(size, size); err != nil {
 		return fmt.Errorf("%w: %w", ErrMismatch, err)
 	}
 	if err := l.compareBundle(ctx, size); err != nil {
@@ -140,7 +142,7 @@ func (l *Ledger) compare(ctx context.Context) error {
 	if err := l.compareKnown(ctx, rows); err != nil {
 		return err
 	}
-	l.base, l.size, l.root = rows, size, l.edge.root()
+	l.base, l.size, l.root = rows, size, tlog.Hash(l.edge.Root())
 	wake(l.work)
 	return nil
 }
@@ -216,25 +218,25 @@ func (l *Ledger) compareKnown(ctx context.Context, rows uint64) error {
 // rootAt is the root over the first n rows, n from 1. What is not in the log yet,
 // all of it when the log is rebuilt, is hashed from the rows.
 func (l *Ledger) rootAt(ctx context.Context, n uint64) (tlog.Hash, error) {
-	if n < l.edge.size {
-		all := tlog.Tree{N: int64(l.edge.size), Hash: l.edge.root()}
+	if n < l.edge.Size() {
+		all := tlog.Tree{N: int64(l.edge.Size()), Hash: tlog.Hash(l.edge.Root())}
 		root, err := tlog.TreeHash(int64(n), tlog.TileHashReader(all, l.tiles))
 		if err != nil {
 			return root, fmt.Errorf("%w: %w", ErrMismatch, err)
 		}
 		return root, nil
 	}
-	r := l.edge.extended(nil)
-	for r.size < n {
-		leaves, err := l.cfg.Source.Leaves(ctx, r.size, int(min(n-r.size, uint64(l.cfg.BatchSize))))
+	r := l.edge.Clone()
+	for r.Size() < n {
+		leaves, err := l.cfg.Source.Leaves(ctx, r.Size(), int(min(n-r.Size(), uint64(l.cfg.BatchSize))))
 		if err != nil || len(leaves) == 0 {
 			return tlog.Hash{}, fmt.Errorf("ledger: reading the journal: %w", errors.Join(err, errors.New("no rows")))
 		}
 		for _, leaf := range leaves {
-			r.add(tlog.RecordHash(leaf))
+			r.Append(protocol.LeafHash(leaf))
 		}
 	}
-	return r.root(), nil
+	return tlog.Hash(r.Root()), nil
 }
 
 // readPublished reads the published checkpoint. Its signature is of an epoch
@@ -255,8 +257,8 @@ func (l *Ledger) readPublished() (cp torchwood.Checkpoint, note []byte, err erro
 }
 
 func (l *Ledger) compareRoot(cp torchwood.Checkpoint) error {
-	r, err := l.tiles.compactRange(uint64(cp.N))
-	if err != nil || r.root() != cp.Hash {
+	r, err := l.tiles.compactRange(uint64(cp.N), uint64(cp.N))
+	if err != nil || r.Root() != protocol.Digest(cp.Hash) {
 		return fmt.Errorf("%w: the published root differs", ErrMismatch)
 	}
 	return nil

@@ -82,7 +82,7 @@ func (l *Ledger) step(ctx context.Context, s *survey, ahead *batch) error {
 		if err = l.resync(ctx); err != nil {
 			return err
 		}
-		if b, err = l.pull(ctx, l.edge.size, l.limit()); err != nil {
+		if b, err = l.pull(ctx, l.edge.Size(), l.limit()); err != nil {
 			return err
 		}
 	}
@@ -226,13 +226,13 @@ func (l *Ledger) resync(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("ledger: reading the size of the log: %w", err)
 	}
-	if size == l.edge.size {
+	if size == l.edge.Size() {
 		return nil
 	}
-	if size < l.edge.size || size > l.limit() {
-		return fmt.Errorf("%w: the log has %d entries where %d were written", ErrDiverged, size, l.edge.size)
+	if size < l.edge.Size() || size > l.limit() {
+		return fmt.Errorf("%w: the log has %d entries where %d were written", ErrDiverged, size, l.edge.Size())
 	}
-	all := batch{first: l.edge.size}
+	all := batch{first: l.edge.Size()}
 	for all.end() < size {
 		b, err := l.pull(ctx, all.end(), size)
 		if err != nil {
@@ -249,24 +249,33 @@ func (l *Ledger) resync(ctx context.Context) error {
 // advance compares the core's own root with the one of the tiles on disk, at
 // the size after b, and makes that size known.
 func (l *Ledger) advance(b batch) error {
-	own := l.edge.extended(b.hashes)
-	disk, err := l.tiles.compactRange(own.size)
+	own := extended(l.edge, b.hashes)
+	disk, err := l.tiles.compactRange(own.Size(), own.Size())
 	if err != nil {
 		return fmt.Errorf("ledger: reading the tiles: %w", err)
 	}
-	root := own.root()
-	if disk.root() != root {
-		return fmt.Errorf("%w: the root at %d entries is not that of the rows", ErrDiverged, own.size)
+	root := own.Root()
+	if disk.Root() != root {
+		return fmt.Errorf("%w: the root at %d entries is not that of the rows", ErrDiverged, own.Size())
 	}
 	l.edge = own
 	l.mu.Lock()
-	l.size, l.root = own.size, root
-	if done := max(own.size, l.base) - l.base; done > 0 {
+	l.size, l.root = own.Size(), tlog.Hash(root)
+	if done := max(own.Size(), l.base) - l.base; done > 0 {
 		l.announced, l.base = l.announced[done:], l.base+done
 	}
 	l.mu.Unlock()
 	wake(l.grown)
 	return nil
+}
+
+// extended is a copy of r with the leaf hashes appended.
+func extended(r protocol.Range, hashes []tlog.Hash) protocol.Range {
+	c := r.Clone()
+	for _, h := range hashes {
+		c.Append(protocol.Digest(h))
+	}
+	return c
 }
 
 // survey compares now and then the journal's size with what was announced, to

@@ -17,10 +17,16 @@ import (
 type Signer interface {
 	// Key is the Ed25519 public key. It never changes.
 	Key() [32]byte
-	// Checkpoint signs the checkpoint text (C2SP tlog-checkpoint) of the
-	// log's origin with this size and root, and answers with the Ed25519
-	// signature. It should end with ctx; one that does not is left alone
-	// until it answers.
+	// Begin tells it the tree before the epoch-open leaf that announces its key;
+	// once, before anything else.
+	Begin(ctx context.Context, tree protocol.Range) error
+	// Extend tells it the hashes of the leaves that follow, in order. An error
+	// of Begin or Extend means that it signs nothing more.
+	Extend(ctx context.Context, leafHashes []protocol.Digest) error
+	// Checkpoint returns its Ed25519 signature of the checkpoint text (C2SP
+	// tlog-checkpoint) of the log's origin with the tree that it was told, which
+	// must be the one of this size and root. It should end with ctx; the ledger
+	// stops waiting for one that does not.
 	Checkpoint(ctx context.Context, size uint64, root [32]byte) ([64]byte, error)
 }
 
@@ -41,6 +47,8 @@ type signing struct {
 	open     uint64        // index of the epoch-open leaf that announces key
 	gone     chan struct{} // closed when another takes over
 	free     chan struct{} // holds a token unless a call is under way
+
+	told *protocol.Range // the tree the signer was told, nil before Begin; guarded by the token
 }
 
 // SetSigner puts another signer in office; nil means none until the next.
@@ -135,7 +143,7 @@ func (l *Ledger) publishOnce(ctx context.Context) (bool, error) {
 	text := torchwood.Checkpoint{Origin: l.cfg.Origin, Tree: tree}.String()
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.SignTimeout)
 	defer cancel()
-	signature, err := s.ask(ctx, tree)
+	signature, err := s.ask(ctx, l.tiles, tree)
 	if err != nil {
 		return false, err
 	}
@@ -169,10 +177,10 @@ func (l *Ledger) show(cp Checkpoint) {
 	l.news = make(chan struct{})
 }
 
-// ask calls the signer and stops waiting when ctx ends or another signer takes
-// over. A call that does not return holds the token, so that there is never
-// more than one.
-func (s *signing) ask(ctx context.Context, tree tlog.Tree) ([64]byte, error) {
+// ask has the signer sign the tree, and stops waiting when ctx ends or another
+// signer takes over. A call that does not return holds the token, so that there
+// is never more than one.
+func (s *signing) ask(ctx context.Context, t tiles, tree tlog.Tree) ([64]byte, error) {
 	type answer struct {
 		signature [64]byte
 		err       error
@@ -187,9 +195,12 @@ func (s *signing) ask(ctx context.Context, tree tlog.Tree) ([64]byte, error) {
 	}
 	ch := make(chan answer, 1)
 	go func() {
-		signature, err := s.Checkpoint(ctx, uint64(tree.N), tree.Hash)
+		var a answer
+		if a.err = s.extend(ctx, t, tree); a.err == nil {
+			a.signature, a.err = s.Checkpoint(ctx, uint64(tree.N), tree.Hash)
+		}
 		s.free <- struct{}{}
-		ch <- answer{signature, err}
+		ch <- a
 	}()
 	select {
 	case a := <-ch:
@@ -199,6 +210,50 @@ func (s *signing) ask(ctx context.Context, tree tlog.Tree) ([64]byte, error) {
 	case <-ctx.Done():
 		return [64]byte{}, fmt.Errorf("ledger: the signer did not answer: %w", ctx.Err())
 	}
+}
+
+// extend tells the signer what it has not been told of the tree. The hashes come
+// from the tiles and are compared with the root before they are told: a tile that
+// cannot be read right must not end the epoch.
+func (s *signing) extend(ctx context.Context, t tiles, tree tlog.Tree) error {
+	base := s.told
+	if base == nil {
+		begin, err := t.compactRange(s.open, uint64(tree.N))
+		if err != nil {
+			return fmt.Errorf("ledger: reading the tiles: %w", err)
+		}
+		base = &begin
+	}
+	hashes, err := t.leafHashes(base.Size(), uint64(tree.N))
+	if err != nil {
+		return fmt.Errorf("ledger: reading the tiles: %w", err)
+	}
+	whole := extended(*base, hashes)
+	if whole.Root() != protocol.Digest(tree.Hash) {
+		return errors.New("ledger: the leaf hashes in the tiles do not give the root")
+	}
+	if s.told == nil {
+		if err := s.Begin(ctx, *base); err != nil {
+			return err
+		}
+		s.told = base
+	}
+	if len(hashes) == 0 {
+		return nil
+	}
+	if err := s.Extend(ctx, digests(hashes)); err != nil {
+		return err
+	}
+	s.told = &whole
+	return nil
+}
+
+func digests(hashes []tlog.Hash) []protocol.Digest {
+	out := make([]protocol.Digest, len(hashes))
+	for i, h := range hashes {
+		out[i] = protocol.Digest(h)
+	}
+	return out
 }
 
 // seal makes the signed note and opens it again under the signer's key.

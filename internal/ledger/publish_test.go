@@ -62,6 +62,27 @@ func TestCheckpointCoversItsOwnEpochLeaf(t *testing.T) {
 	}
 }
 
+// TestDamagedTileIsNotTold: leaf hashes that do not give the root never reach the
+// signer, so that a tile that reads wrong once does not end an epoch.
+func TestDamagedTileIsNotTold(t *testing.T) {
+	r := &rows{leaves: someLeaves("old", 10)}
+	l := start(t, t.TempDir(), r, nil)
+	waitSize(t, l, 10)
+	tile := l.dir + "/tile/0/000.p/10"
+	flip(t, tile, 40)
+	s := newSigner(t)
+	l.SetSigner(s, 8)
+	ctx, cancel := context.WithTimeout(t.Context(), 250*time.Millisecond)
+	defer cancel()
+	if _, err := l.Await(ctx, 9); err == nil || s.asked() != 0 || s.begun {
+		t.Fatalf("told or asked over a damaged tile: %v", err)
+	}
+	flip(t, tile, 40)
+	if cp := l.await(9); cp.Size != 10 {
+		t.Errorf("size %d", cp.Size)
+	}
+}
+
 func TestRotationUnderLoad(t *testing.T) {
 	r := &rows{}
 	l := start(t, t.TempDir(), r, func(c *ledger.Config) { c.Interval = time.Millisecond })

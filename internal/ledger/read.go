@@ -23,30 +23,62 @@ func (l *Ledger) Proof(ctx context.Context, cp Checkpoint, index uint64) (string
 	}
 	p, err := tlog.ProveRecord(int64(cp.Size), int64(index), l.reader(ctx, cp))
 	if err != nil {
-		return "", protocol.Wrap(protocol.CodeLedgerUnavailable, "the proof cannot be made now", err)
+		return "", unprovable(err)
 	}
 	return string(torchwood.FormatProof(int64(index), p, cp.Note)), nil
 }
 
-// Consistency is the RFC 6962 consistency proof from one tree size to another,
-// both at most the latest checkpoint's; it is empty where from is 0 or to.
-func (l *Ledger) Consistency(ctx context.Context, from, to uint64) ([][32]byte, error) {
+// Prefix returns the hashes that show the tree of size from as the front part of
+// the tree of size to, 0 < from <= to, both at most the latest checkpoint's:
+// SUBPROOF(from, D[0:to], false) of RFC 6962 section 2.1.2. Unlike the
+// consistency proof of that section it holds the root of the smaller tree also
+// where from is a power of two, so that both roots can be computed from it.
+func (l *Ledger) Prefix(ctx context.Context, from, to uint64) ([][32]byte, error) {
 	cp, _ := l.Latest()
-	if from > to || to > cp.Size {
+	if from == 0 || from > to || to > cp.Size {
 		return nil, protocol.Fail(protocol.CodeNotFound, "no published checkpoint covers these sizes")
 	}
-	if from == 0 || from == to {
-		return nil, nil
+	reader := l.reader(ctx, cp)
+	p, err := tlog.ProveTree(int64(to), int64(from), reader)
+	if err == nil && (from == to || from&(from-1) == 0) {
+		var root tlog.Hash
+		root, err = tlog.TreeHash(int64(from), reader)
+		p = append(tlog.TreeProof{root}, p...)
 	}
-	p, err := tlog.ProveTree(int64(to), int64(from), l.reader(ctx, cp))
 	if err != nil {
-		return nil, protocol.Wrap(protocol.CodeLedgerUnavailable, "the proof cannot be made now", err)
+		return nil, unprovable(err)
 	}
+	return plain(p), nil
+}
+
+// Entry returns the leaf with this index and its inclusion path in the tree of
+// the given size, at most the latest checkpoint's.
+func (l *Ledger) Entry(ctx context.Context, index, size uint64) (leaf []byte, path [][32]byte, err error) {
+	cp, _ := l.Latest()
+	if index >= size || size > cp.Size {
+		return nil, nil, protocol.Fail(protocol.CodeNotFound, "no published checkpoint covers this entry")
+	}
+	p, err := tlog.ProveRecord(int64(size), int64(index), l.reader(ctx, cp))
+	if err != nil {
+		return nil, nil, unprovable(err)
+	}
+	entries, err := l.tiles.entries(index/torchwood.TileWidth, size)
+	if err != nil {
+		return nil, nil, unprovable(err)
+	}
+	return entries[index%torchwood.TileWidth], plain(p), nil
+}
+
+func unprovable(err error) error {
+	return protocol.Wrap(protocol.CodeLedgerUnavailable, "the proof cannot be made now", err)
+}
+
+func plain[P ~[]tlog.Hash](p P) [][32]byte {
 	out := make([][32]byte, len(p))
 	for i, h := range p {
 		out[i] = h
 	}
-	return out, nil
+	return out
 }
 
 // reader reads hashes of the checkpoint's tree and authenticates the tiles.

@@ -119,30 +119,49 @@ func TestProofRefusals(t *testing.T) {
 	}
 }
 
-func TestConsistency(t *testing.T) {
+func TestPrefix(t *testing.T) {
 	l, cps := grow(t, 3, 251, 1, 2, 300)
 	for i, older := range cps {
 		for _, newer := range cps[i:] {
-			p, err := l.Consistency(t.Context(), older.Size, newer.Size)
+			p, err := l.Prefix(t.Context(), older.Size, newer.Size)
 			if err != nil || !consistent(p, older, newer) {
 				t.Errorf("%d to %d: %d hashes, %v", older.Size, newer.Size, len(p), err)
 			}
 		}
 	}
 	last := cps[len(cps)-1].Size
-	for _, tt := range [][2]uint64{{2, 1}, {1, last + 1}, {1, 1 << 63}, {1 << 63, 1 << 63}} {
-		if _, err := l.Consistency(t.Context(), tt[0], tt[1]); !errors.Is(err, protocol.CodeNotFound) {
+	for _, tt := range [][2]uint64{{2, 1}, {0, 1}, {0, last}, {1, last + 1}, {1, 1 << 63}, {1 << 63, 1 << 63}} {
+		if _, err := l.Prefix(t.Context(), tt[0], tt[1]); !errors.Is(err, protocol.CodeNotFound) {
 			t.Errorf("%d to %d: %v", tt[0], tt[1], err)
 		}
 	}
-	if p, err := l.Consistency(t.Context(), 0, last); err != nil || len(p) != 0 {
-		t.Errorf("from nothing: %v, %v", p, err)
-	}
 	// A size that no checkpoint ever had.
-	p, err := l.Consistency(t.Context(), 100, last)
+	p, err := l.Prefix(t.Context(), 100, last)
 	at := ledger.Checkpoint{Size: 100, Root: treeHash(t, l.rows.hashes(100))}
 	if err != nil || !consistent(p, at, cps[len(cps)-1]) {
 		t.Errorf("from an unpublished size: %v", err)
+	}
+}
+
+func TestEntry(t *testing.T) {
+	l, cps := grow(t, 3, 251, 300)
+	for _, cp := range cps {
+		for _, index := range []uint64{0, 1, cp.Size / 2, cp.Size - 1} {
+			leaf, path, err := l.Entry(t.Context(), index, cp.Size)
+			proof := make(tlog.RecordProof, len(path))
+			for i, h := range path {
+				proof[i] = h
+			}
+			if err != nil || tlog.CheckRecord(proof, int64(cp.Size), cp.Root, int64(index), tlog.RecordHash(leaf)) != nil {
+				t.Errorf("entry %d of %d is not proved: %v", index, cp.Size, err)
+			}
+		}
+	}
+	last := cps[len(cps)-1].Size
+	for _, tt := range [][2]uint64{{last, last}, {1, 1}, {0, last + 1}} {
+		if _, _, err := l.Entry(t.Context(), tt[0], tt[1]); !errors.Is(err, protocol.CodeNotFound) {
+			t.Errorf("entry %d of %d: %v", tt[0], tt[1], err)
+		}
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 
 	"filippo.io/torchwood"
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/terradourada/td/protocol"
 )
 
 // tiles reads the log's tiles from its directory. It is a [tlog.TileReader].
@@ -70,24 +72,42 @@ func (t tiles) entries(n, size uint64) ([][]byte, error) {
 	return leaves, nil
 }
 
-// compactRange reads the right edge of the tree of the given size, which the
-// projection must have reached. Nothing is checked but lengths: whoever calls
-// compares the root.
-func (t tiles) compactRange(size uint64) (compactRange, error) {
-	r := compactRange{size: size}
-	for _, index := range torchwood.RightEdge(int64(size)) {
+// compactRange reads the compact range of the first n leaves from the tiles of a
+// tree of the given size, which the projection must have reached. Nothing is
+// checked but lengths: the caller compares the root.
+func (t tiles) compactRange(n, size uint64) (protocol.Range, error) {
+	var nodes []protocol.Digest
+	for _, index := range torchwood.RightEdge(int64(n)) {
 		tile := widen(tlog.TileForIndex(torchwood.TileHeight, index), size)
 		data, err := t.hashes(tile)
 		if err != nil {
-			return compactRange{}, err
+			return protocol.Range{}, err
 		}
 		h, err := tlog.HashFromTile(tile, data, index)
 		if err != nil {
-			return compactRange{}, err
+			return protocol.Range{}, err
 		}
-		r.nodes = append(r.nodes, h)
+		nodes = append(nodes, protocol.Digest(h))
 	}
-	return r, nil
+	return protocol.NewRange(n, nodes)
+}
+
+// leafHashes reads the hashes of the leaves from, from+1, ... of a tree of the
+// given size.
+func (t tiles) leafHashes(from, size uint64) ([]tlog.Hash, error) {
+	hashes := make([]tlog.Hash, 0, size-from)
+	for from < size {
+		tile := widen(tlog.Tile{H: torchwood.TileHeight, N: int64(from / torchwood.TileWidth)}, size)
+		data, err := t.hashes(tile)
+		if err != nil {
+			return nil, err
+		}
+		for data = data[from%torchwood.TileWidth*tlog.HashSize:]; len(data) > 0; data = data[tlog.HashSize:] {
+			hashes = append(hashes, tlog.Hash(data))
+			from++
+		}
+	}
+	return hashes, nil
 }
 
 // widen gives a tile the width it has in a tree of the given size, which is
