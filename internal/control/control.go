@@ -40,8 +40,12 @@ type Signer interface {
 	EpochID() protocol.EpochID
 	PublicKey() [protocol.MLDSAPublicKeySize]byte
 	CheckpointKey() [32]byte
-	Anchor(ctx context.Context, p *protocol.EncodedPayload) (protocol.Anchor, error)
-	Checkpoint(ctx context.Context, size uint64, root [32]byte) ([64]byte, error)
+	Anchor(ctx context.Context, p *protocol.EncodedPayload) (a protocol.Anchor, position uint64, err error)
+	Issued(ctx context.Context, position uint64) (protocol.Issued, error)
+	IssuedRoot(ctx context.Context) (protocol.SignedRoot, error)
+	Begin(ctx context.Context, tree protocol.Range) error
+	Extend(ctx context.Context, leafHashes []protocol.Digest) error
+	Checkpoint(ctx context.Context) (protocol.SignedRoot, error)
 	Wipe(ctx context.Context) error // of the ML-DSA key
 	Posture() sandbox.Posture
 	Done() <-chan struct{}
@@ -58,22 +62,24 @@ type Tagger interface {
 	Close() error
 }
 
-// Journal is where epochs begin and end. Append commits one leaf and gives its
+// Journal is where epochs begin and end. Append commits one leaf and returns its
 // sequence number; an epoch-open leaf makes its epoch live and an epoch-close
-// leaf makes it dead, in the same transaction.
+// leaf makes it dead, in the same transaction. In the close leaf of an epoch that
+// did not end in order the journal fills in the issued root. LastEpoch returns
+// the newest epoch and the index of the leaf that opened it, zeros if there is
+// none.
 type Journal interface {
 	Append(ctx context.Context, now time.Time, body protocol.LeafBody) (seq uint64, err error)
 	OpenEpochs(ctx context.Context) ([]protocol.EpochOpen, error)
-	LastEpoch(ctx context.Context) (number uint64, id protocol.EpochID, err error)
-	SaveIssued(ctx context.Context, epoch protocol.EpochID, digests []protocol.Digest) error
+	LastEpoch(ctx context.Context) (number uint64, id protocol.EpochID, index uint64, err error)
 	SaveAttestation(ctx context.Context, epoch protocol.EpochID, evidence []byte) error
 }
 
-// Ledger signs its checkpoints with the signer of the epoch in force; openSeq
-// is the sequence number of that epoch's open leaf. Await returns once a
+// Ledger has its checkpoints signed by the epoch in force; openSeq is the sequence
+// number of that epoch's open leaf, a nil epoch signs none. Await returns once a
 // published checkpoint covers the leaf.
 type Ledger interface {
-	SetSigner(s Signer, openSeq uint64)
+	SetSigner(e *Epoch, openSeq uint64)
 	Await(ctx context.Context, seq uint64) error
 }
 
@@ -107,6 +113,10 @@ type Config struct {
 	MustAttest    bool
 	AttestTimeout time.Duration
 
+	// MaxIssued bounds the requests that one epoch issues, and with them the
+	// issued tree in memory (64 bytes each); 0 means 2^20.
+	MaxIssued uint64
+
 	// CloseGrace bounds how long an orderly end waits for the last checkpoint;
 	// 0 means 3 s.
 	CloseGrace time.Duration
@@ -135,6 +145,9 @@ type Manager struct {
 func New(cfg Config) *Manager {
 	if cfg.CloseGrace == 0 {
 		cfg.CloseGrace = 3 * time.Second
+	}
+	if cfg.MaxIssued == 0 {
+		cfg.MaxIssued = 1 << 20
 	}
 	if cfg.AttestTimeout == 0 {
 		cfg.AttestTimeout = 10 * time.Second
@@ -253,7 +266,7 @@ func (m *Manager) open(ctx context.Context) (*Epoch, error) {
 	if err := m.closeLost(ctx); err != nil {
 		return nil, fmt.Errorf("close lost epochs: %w", err)
 	}
-	last, previous, err := m.cfg.Journal.LastEpoch(ctx)
+	last, previous, index, err := m.cfg.Journal.LastEpoch(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -266,7 +279,7 @@ func (m *Manager) open(ctx context.Context) (*Epoch, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("start tagger: %w", err), signer.Close())
 	}
-	e := newEpoch(number, signer, tagger)
+	e := m.newEpoch(number, signer, tagger)
 	signs, tags := signer.Posture(), tagger.Posture()
 	leaf := &protocol.EpochOpen{
 		Number:        number,
@@ -279,12 +292,13 @@ func (m *Manager) open(ctx context.Context) (*Epoch, error) {
 		Posture:       PostureDigest(signs, tags),
 		CheckpointKey: signer.CheckpointKey(),
 		Previous:      previous,
+		PreviousIndex: index,
 	}
 	seq, err := m.commitOpen(ctx, leaf)
 	if err != nil {
 		return nil, errors.Join(err, signer.Close(), tagger.Close())
 	}
-	m.cfg.Ledger.SetSigner(signer, seq)
+	m.cfg.Ledger.SetSigner(e, seq)
 	if _, err := e.step(protocol.EpochOpened{}); err != nil {
 		return nil, errors.Join(err, signer.Close(), tagger.Close())
 	}
@@ -354,32 +368,31 @@ func (m *Manager) bury(e *Epoch) {
 	m.buried.Go(func() { _ = e.signer.Close() })
 }
 
-// writeClose saves the digests of the issued requests and commits leaf 3.
+// writeClose commits leaf 3.
 func (m *Manager) writeClose(ctx context.Context, e *Epoch) (seq uint64, err error) {
 	// However long the children took to end, the leaf gets its time.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
-	counts, issued := e.finish()
-	if err := m.cfg.Journal.SaveIssued(ctx, e.id, issued); err != nil {
-		m.cfg.Log.Error("digests of the issued requests not saved", "epoch", e.id.String(), "err", err)
+	leaf := &protocol.EpochClose{ID: e.id, Number: e.number, Reason: e.reason()}
+	counts := e.ended()
+	leaf.Accepted, leaf.Rejected, leaf.Expired = counts.Accepted, counts.Rejected, counts.Expired
+	issued := e.begun.Load() // some may have got no anchor
+	if leaf.Reason == protocol.CloseShutdown {
+		// An orderly close says what was issued, all of it. A signer that cannot
+		// say it any more has not ended in order.
+		if leaf.Issued, err = e.signer.IssuedRoot(ctx); err != nil {
+			m.cfg.Log.Error("signer gave no root of what it issued", "epoch", e.id.String(), "err", err)
+			leaf.Reason, leaf.Issued = protocol.CloseDied, protocol.SignedRoot{}
+		} else {
+			issued = leaf.Issued.Size
+		}
 	}
-	reason := e.reason()
-	seq, err = m.cfg.Journal.Append(ctx, time.Now(), &protocol.EpochClose{
-		ID:          e.id,
-		Number:      e.number,
-		Reason:      reason,
-		Issued:      counts.Issued,
-		Accepted:    counts.Accepted,
-		Rejected:    counts.Rejected,
-		Expired:     counts.Expired,
-		Invalidated: counts.Issued - counts.Accepted - counts.Rejected - counts.Expired,
-		Root:        protocol.MerkleRoot(issued),
-	})
-	if err != nil {
+	leaf.Invalidated = issued - min(issued, counts.Accepted+counts.Rejected+counts.Expired)
+	if seq, err = m.cfg.Journal.Append(ctx, time.Now(), leaf); err != nil {
 		return 0, fmt.Errorf("commit epoch-close leaf: %w", err)
 	}
-	m.cfg.Log.Info("epoch ended", "epoch", e.id.String(), "number", e.number, "reason", reason.String(),
-		"issued", counts.Issued, "accepted", counts.Accepted, "seq", seq)
+	m.cfg.Log.Info("epoch ended", "epoch", e.id.String(), "number", e.number, "reason", leaf.Reason.String(),
+		"issued", issued, "accepted", counts.Accepted, "seq", seq)
 	return seq, nil
 }
 

@@ -28,6 +28,11 @@ type child struct {
 	name   string
 
 	posture sandbox.Posture
+	tree    protocol.Range // that a signer was told
+	skewed  bool           // it signs another tree
+	anchors uint64
+	mute    bool // it gives no issued root
+	full    bool // a tagger that issues nothing
 }
 
 // slowEnd is how long a slow child takes to end.
@@ -54,15 +59,45 @@ func (c *child) PublicKey() [protocol.MLDSAPublicKeySize]byte {
 func (c *child) Posture() sandbox.Posture { return c.posture }
 func (c *child) CheckpointKey() [32]byte  { return [32]byte{c.id[0]} }
 
-func (c *child) Anchor(context.Context, *protocol.EncodedPayload) (protocol.Anchor, error) {
-	return protocol.Anchor{1}, nil
+func (c *child) Anchor(context.Context, *protocol.EncodedPayload) (protocol.Anchor, uint64, error) {
+	c.anchors++
+	return protocol.Anchor{1}, c.anchors - 1, nil
 }
 
-func (c *child) Checkpoint(context.Context, uint64, [32]byte) ([64]byte, error) {
-	return [64]byte{}, nil
+func (c *child) Issued(_ context.Context, position uint64) (protocol.Issued, error) {
+	return protocol.Issued{Position: position}, nil
+}
+
+func (c *child) IssuedRoot(context.Context) (protocol.SignedRoot, error) {
+	if c.mute {
+		return protocol.SignedRoot{}, errors.New("gone")
+	}
+	return protocol.SignedRoot{Size: c.anchors, Root: protocol.Digest{7}, Signature: [64]byte{8}}, nil
+}
+
+func (c *child) Begin(_ context.Context, tree protocol.Range) error {
+	c.tree = tree.Clone()
+	return nil
+}
+
+func (c *child) Extend(_ context.Context, leafHashes []protocol.Digest) error {
+	for _, h := range leafHashes {
+		c.tree.Append(h)
+	}
+	return nil
+}
+
+func (c *child) Checkpoint(context.Context) (protocol.SignedRoot, error) {
+	if c.skewed {
+		c.tree.Append(protocol.Digest{9})
+	}
+	return protocol.SignedRoot{Size: c.tree.Size(), Root: c.tree.Root(), Signature: [64]byte{6}}, nil
 }
 
 func (c *child) Issue(_ context.Context, d *protocol.EncodedPayload) (protocol.EncodedPayload, protocol.Tag, error) {
+	if c.full {
+		return protocol.EncodedPayload{}, protocol.Tag{}, protocol.Fail(protocol.CodeOverloaded, "full")
+	}
 	return *d, protocol.Tag{}, nil
 }
 
@@ -100,7 +135,6 @@ type world struct {
 	signers, taggers  []*child
 	leaves            []protocol.LeafBody
 	open              []protocol.EpochOpen
-	issued            map[protocol.EpochID][]protocol.Digest
 	failStart         int    // so many starts of a signer fail
 	failOpen          int    // so many epoch-open leaves are refused
 	writtenAllTheSame bool   // by then they are in the journal
@@ -173,21 +207,13 @@ func (w *world) Append(_ context.Context, _ time.Time, body protocol.LeafBody) (
 
 func (w *world) OpenEpochs(context.Context) ([]protocol.EpochOpen, error) { return w.open, nil }
 
-func (w *world) LastEpoch(context.Context) (uint64, protocol.EpochID, error) {
+func (w *world) LastEpoch(context.Context) (uint64, protocol.EpochID, uint64, error) {
 	for i := len(w.leaves) - 1; i >= 0; i-- {
 		if e, ok := w.leaves[i].(*protocol.EpochOpen); ok {
-			return e.Number, e.ID, nil
+			return e.Number, e.ID, uint64(i), nil
 		}
 	}
-	return w.last, protocol.EpochID{}, nil
-}
-
-func (w *world) SaveIssued(_ context.Context, id protocol.EpochID, d []protocol.Digest) error {
-	if w.issued == nil {
-		w.issued = map[protocol.EpochID][]protocol.Digest{}
-	}
-	w.issued[id] = d
-	return nil
+	return w.last, protocol.EpochID{}, 0, nil
 }
 
 func (w *world) SaveAttestation(_ context.Context, id protocol.EpochID, evidence []byte) error {
@@ -203,8 +229,8 @@ func (w *world) SaveAttestation(_ context.Context, id protocol.EpochID, evidence
 	return nil
 }
 
-func (w *world) SetSigner(s control.Signer, _ uint64) {
-	if s == nil {
+func (w *world) SetSigner(e *control.Epoch, _ uint64) {
+	if e == nil {
 		w.add("no signer")
 	} else {
 		w.add("signer in office")
@@ -273,27 +299,115 @@ func TestOrderlyLife(t *testing.T) {
 		if err != nil || e.Number() != 1 || e.ID() != w.signers[0].id {
 			t.Fatalf("active epoch: got %+v, %v", e, err)
 		}
-		e.Issued(1<<60, protocol.Digest{3}) // the numbers between never got their anchor
-		e.Issued(1, protocol.Digest{1})
+		for range 2 {
+			if _, _, err := e.Issue(t.Context(), &protocol.EncodedPayload{}); err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := e.Anchor(t.Context(), &protocol.EncodedPayload{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, _, err := e.Issue(t.Context(), &protocol.EncodedPayload{}); err != nil { // it never gets its anchor
+			t.Fatal(err)
+		}
 		e.Ended(protocol.PhaseAccepted)
 		stop()
 		sameSteps(t, "end", w.take(), "wipe", "invalidate", "epoch-close", "close tagger", "checkpoint", "no signer", "close signer")
 		c := w.lastClose(t)
-		if c.Reason != protocol.CloseShutdown || c.Issued != 2 || c.Accepted != 1 || c.Invalidated != 1 {
+		want := protocol.SignedRoot{Size: 2, Root: protocol.Digest{7}, Signature: [64]byte{8}}
+		if c.Reason != protocol.CloseShutdown || c.Issued != want || c.Accepted != 1 || c.Invalidated != 1 {
 			t.Errorf("close leaf: got %+v", c)
-		}
-		if want := protocol.MerkleRoot([]protocol.Digest{{1}, {3}}); c.Root != want {
-			t.Errorf("root of the issued: got %v, want %v", c.Root, want)
-		}
-		if len(w.issued[e.ID()]) != 2 {
-			t.Errorf("got %d digests saved, want 2", len(w.issued[e.ID()]))
-		}
-		if e.Issued(4, protocol.Digest{4}) {
-			t.Error("an ended epoch took another issued request")
 		}
 		if _, err := m.Active(); !errors.Is(err, protocol.CodeDraining) {
 			t.Errorf("after the end: got %v, want draining", err)
 		}
+	})
+}
+
+// TestNoLastRoot: an end whose signer does not say what it issued is no orderly
+// one, and its close leaf leaves the root to the journal.
+func TestNoLastRoot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{}
+		m, stop := start(t, w)
+		e, _ := m.Active()
+		for range 3 {
+			if _, _, err := e.Issue(t.Context(), &protocol.EncodedPayload{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		w.signers[0].mute = true
+		stop()
+		c := w.lastClose(t)
+		if c.Reason != protocol.CloseDied || c.Issued != (protocol.SignedRoot{}) || c.Invalidated != 3 {
+			t.Errorf("close leaf: got %+v", c)
+		}
+	})
+}
+
+// TestMaxIssued: an epoch issues as many requests as it may, and what the tagger
+// refused does not count.
+func TestMaxIssued(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{}
+		cfg := w.config()
+		cfg.MaxIssued = 3
+		m := control.New(cfg)
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		go func() { ended <- m.Run(ctx) }()
+		<-m.Ready()
+		e, _ := m.Active()
+		w.taggers[0].full = true
+		for range 5 {
+			if _, _, err := e.Issue(t.Context(), &protocol.EncodedPayload{}); !errors.Is(err, protocol.CodeOverloaded) {
+				t.Fatalf("full tagger: %v", err)
+			}
+		}
+		w.taggers[0].full = false
+		for i := range 5 {
+			_, _, err := e.Issue(t.Context(), &protocol.EncodedPayload{})
+			if i < 3 && err != nil || i >= 3 && !errors.Is(err, protocol.CodeDraining) {
+				t.Errorf("request %d: %v", i, err)
+			}
+		}
+		cancel()
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// TestSignerOfAnotherTree: a signer whose tree is not the log's ends the epoch.
+func TestSignerOfAnotherTree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{}
+		m, stop := start(t, w)
+		e, _ := m.Active()
+		var tree protocol.Range
+		if err := e.Begin(t.Context(), tree); err != nil {
+			t.Fatal(err)
+		}
+		leaf := protocol.Digest{1}
+		tree.Append(leaf)
+		if err := e.Extend(t.Context(), []protocol.Digest{leaf}); err != nil {
+			t.Fatal(err)
+		}
+		if sig, err := e.Checkpoint(t.Context(), tree.Size(), tree.Root()); err != nil || sig != [64]byte{6} {
+			t.Fatalf("the log's own tree: %v", err)
+		}
+		w.signers[0].skewed = true
+		if _, err := e.Checkpoint(t.Context(), tree.Size(), tree.Root()); !errors.Is(err, protocol.CodeInternal) {
+			t.Errorf("another tree: %v", err)
+		}
+		synctest.Wait()
+		if _, live := m.Find(e.ID()); live {
+			t.Error("the epoch is still live")
+		}
+		if c, ok := w.leaves[1].(*protocol.EpochClose); !ok || c.Reason != protocol.CloseSuspect {
+			t.Errorf("second leaf: %+v", w.leaves[1])
+		}
+		stop()
 	})
 }
 
@@ -370,8 +484,8 @@ func TestReplacement(t *testing.T) {
 				if err != nil || second.Number() != 2 {
 					t.Fatalf("second epoch: got %+v, %v", second, err)
 				}
-				if opened := w.leaves[2].(*protocol.EpochOpen); opened.Previous != first.ID() || opened.Handover != ([64]byte{}) {
-					t.Errorf("open leaf after a death: got previous %v, hand-over %x", opened.Previous, opened.Handover)
+				if opened := w.leaves[2].(*protocol.EpochOpen); opened.Previous != first.ID() || opened.PreviousIndex != 0 || opened.Handover != (protocol.SignedRoot{}) {
+					t.Errorf("open leaf after a death: got previous %v at %d, hand-over %x", opened.Previous, opened.PreviousIndex, opened.Handover)
 				}
 				stop()
 			})
@@ -451,7 +565,7 @@ func TestLostEpochs(t *testing.T) {
 		w := &world{open: []protocol.EpochOpen{{Number: 1, ID: protocol.EpochID{9}}}}
 		m, stop := start(t, w)
 		c, ok := w.leaves[0].(*protocol.EpochClose)
-		if !ok || c.Reason != protocol.CloseLost || c.ID != (protocol.EpochID{9}) || c.Root != (protocol.Digest{}) {
+		if !ok || c.Reason != protocol.CloseLost || c.ID != (protocol.EpochID{9}) || c.Issued != (protocol.SignedRoot{}) {
 			t.Errorf("first leaf after a crash: got %+v", w.leaves[0])
 		}
 		if e, _ := m.Active(); e.Number() != 2 {

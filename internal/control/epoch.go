@@ -1,42 +1,38 @@
 package control
 
 import (
-	"cmp"
 	"context"
 	"fmt"
-	"slices"
+	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/terradourada/td/protocol"
 )
 
-// Counts are the figures of an epoch-close leaf.
-type Counts struct {
-	Issued, Accepted, Rejected, Expired uint64
-}
+// counts are how sessions of an epoch have ended. What was issued and is in none
+// of them is invalidated.
+type counts struct{ Accepted, Rejected, Expired uint64 }
 
-// Epoch is one key set and what it has issued.
+// Epoch is one key set.
 type Epoch struct {
 	number  uint64
 	id      protocol.EpochID
 	signer  Signer
 	tagger  Tagger
+	log     *slog.Logger
 	suspect chan struct{} // closed by Destroy
 	once    sync.Once
 
+	most  uint64        // requests it may issue
+	begun atomic.Uint64 // requests that may have been anchored
+	full  sync.Once     // says in the log that begun has reached most
+
 	closed uint64 // of the close leaf; the manager's alone
 
-	mu       sync.Mutex // guards what follows; held for memory operations only
-	state    protocol.EpochState
-	issued   []issued
-	counts   Counts
-	finished bool
-}
-
-// issued is one request that was handed out; seq is the tagger's word.
-type issued struct {
-	seq    uint64
-	digest protocol.Digest
+	mu     sync.Mutex // guards what follows; held for memory operations only
+	state  protocol.EpochState
+	counts counts
 }
 
 // step puts an event to the lifecycle.
@@ -70,8 +66,11 @@ func (e *Epoch) reason() protocol.CloseReason {
 	return e.state.Reason
 }
 
-func newEpoch(number uint64, s Signer, t Tagger) *Epoch {
-	return &Epoch{number: number, id: s.EpochID(), signer: s, tagger: t, suspect: make(chan struct{})}
+func (m *Manager) newEpoch(number uint64, s Signer, t Tagger) *Epoch {
+	return &Epoch{
+		number: number, id: s.EpochID(), signer: s, tagger: t, log: m.cfg.Log, most: m.cfg.MaxIssued,
+		suspect: make(chan struct{}),
+	}
 }
 
 // ID names the epoch; its signer drew it.
@@ -80,14 +79,63 @@ func (e *Epoch) ID() protocol.EpochID { return e.id }
 // Number counts the epochs of a deployment from 1.
 func (e *Epoch) Number() uint64 { return e.number }
 
-// Issue has the tagger number and tag a draft.
+// Issue has the tagger number and tag a draft. An epoch that has issued as many
+// requests as it may refuses with draining.
 func (e *Epoch) Issue(ctx context.Context, draft *protocol.EncodedPayload) (protocol.EncodedPayload, protocol.Tag, error) {
-	return e.tagger.Issue(ctx, draft)
+	if e.begun.Add(1) > e.most {
+		e.begun.Add(^uint64(0))
+		e.full.Do(func() {
+			e.log.Warn("epoch has issued as many requests as it may; it issues no more until the server is started again",
+				"number", e.number, "most", e.most)
+		})
+		return protocol.EncodedPayload{}, protocol.Tag{}, protocol.Fail(protocol.CodeDraining, "the epoch has issued as many requests as it may")
+	}
+	payload, tag, err := e.tagger.Issue(ctx, draft)
+	if err != nil {
+		e.begun.Add(^uint64(0)) // it will not be anchored
+	}
+	return payload, tag, err
 }
 
-// Anchor has the signer anchor a payload.
-func (e *Epoch) Anchor(ctx context.Context, p *protocol.EncodedPayload) (protocol.Anchor, error) {
+// Anchor has the signer anchor a payload; position is its place in the issued
+// tree.
+func (e *Epoch) Anchor(ctx context.Context, p *protocol.EncodedPayload) (a protocol.Anchor, position uint64, err error) {
 	return e.signer.Anchor(ctx, p)
+}
+
+// Issued returns the place of a position in the issued tree under a signed root
+// that covers it; code invalidated if the signer is gone and none is held.
+func (e *Epoch) Issued(ctx context.Context, position uint64) (protocol.Issued, error) {
+	return e.signer.Issued(ctx, position)
+}
+
+// Key is the Ed25519 key that signs the epoch's checkpoints.
+func (e *Epoch) Key() [32]byte { return e.signer.CheckpointKey() }
+
+// Begin tells the signer the tree of the log before the epoch-open leaf.
+func (e *Epoch) Begin(ctx context.Context, tree protocol.Range) error {
+	return e.signer.Begin(ctx, tree)
+}
+
+// Extend tells the signer the leaves that follow.
+func (e *Epoch) Extend(ctx context.Context, leafHashes []protocol.Digest) error {
+	return e.signer.Extend(ctx, leafHashes)
+}
+
+// Checkpoint has the signer sign the tree that it was told, which must be the one
+// of this size and root: if it is another, signer and core disagree about the
+// log, and the epoch is destroyed.
+func (e *Epoch) Checkpoint(ctx context.Context, size uint64, root [32]byte) ([64]byte, error) {
+	signed, err := e.signer.Checkpoint(ctx)
+	if err != nil {
+		return [64]byte{}, err
+	}
+	if signed.Size != size || signed.Root != root {
+		e.log.Error("core and signer disagree about the log; epoch destroyed", "epoch", e.id.String(), "size", size, "signed_size", signed.Size)
+		e.Destroy()
+		return [64]byte{}, protocol.Fail(protocol.CodeInternal, "the signer signed another tree than the log's")
+	}
+	return signed.Signature, nil
 }
 
 // Redeem has the tagger redeem a payload's tag, at most once.
@@ -102,20 +150,6 @@ func (e *Epoch) Cancel(ctx context.Context, id protocol.RequestID) error {
 
 // Destroy ends the epoch on suspicion, at once and for good.
 func (e *Epoch) Destroy() { e.once.Do(func() { close(e.suspect) }) }
-
-// Issued records a request that got its tag and anchor; seq is its number in
-// the epoch, counted from 1. It reports false when the epoch has already
-// ended: the request must not be handed out.
-func (e *Epoch) Issued(seq uint64, d protocol.Digest) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.finished {
-		return false
-	}
-	e.issued = append(e.issued, issued{seq, d})
-	e.counts.Issued++
-	return true
-}
 
 // Ended counts the end of a session. Whatever was issued and did not end as
 // accepted, rejected or expired is invalidated.
@@ -133,17 +167,9 @@ func (e *Epoch) Ended(how protocol.Phase) {
 	}
 }
 
-// finish gives the figures of the close leaf and the digests in seq order;
-// nothing is issued after it. Numbers the tagger gave out to requests that never
-// got an anchor are left out.
-func (e *Epoch) finish() (Counts, []protocol.Digest) {
+// ended returns the counts so far.
+func (e *Epoch) ended() counts {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.finished = true
-	slices.SortFunc(e.issued, func(a, b issued) int { return cmp.Compare(a.seq, b.seq) })
-	digests := make([]protocol.Digest, len(e.issued))
-	for i := range e.issued {
-		digests[i] = e.issued[i].digest
-	}
-	return e.counts, digests
+	return e.counts
 }

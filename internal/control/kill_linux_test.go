@@ -69,7 +69,7 @@ func (c *callers) one(ctx context.Context, e *control.Epoch) bool {
 	encoded := draft.Encode()
 	issued, _, err := e.Issue(ctx, &encoded)
 	if err == nil {
-		_, err = e.Anchor(ctx, &issued)
+		_, _, err = e.Anchor(ctx, &issued)
 	}
 	switch p, perr := protocol.ParsePayload(issued[:]); {
 	case ctx.Err() != nil:
