@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/terradourada/td/claim"
@@ -18,12 +19,12 @@ import (
 // it.
 func (g *Gate) Accept(ctx context.Context, a Answer) (acc Accepted, err error) {
 	defer func() { g.observe("accept", a.RequestID, "", err) }()
-	return g.accept(ctx, &a, false)
+	return g.accept(ctx, &a, nil)
 }
 
-// accept is Accept; verified says that the proof was found good already for
-// this very session (push).
-func (g *Gate) accept(ctx context.Context, a *Answer, verified bool) (Accepted, error) {
+// accept is Accept. For a pushed event, whose proof was found good already for
+// this very session, pushed is what [Gate.show] returned for it.
+func (g *Gate) accept(ctx context.Context, a *Answer, pushed shown) (Accepted, error) {
 	if len(a.Proof) != protocol.ProofSize { // step 1; nothing is consumed
 		return Accepted{}, protocol.Failf(protocol.CodeMalformedRequest, "a proof is exactly %d bytes", protocol.ProofSize)
 	}
@@ -37,7 +38,7 @@ func (g *Gate) accept(ctx context.Context, a *Answer, verified bool) (Accepted, 
 		effects, code, state := g.step(ctx, s, g.judge(s, &view, a), proof)
 		switch {
 		case slices.Contains(effects, protocol.EffectRedeem):
-			return g.settle(ctx, s, view.Open, a, verified)
+			return g.settle(ctx, s, view.Open, a, pushed)
 		case slices.Contains(effects, protocol.EffectReply):
 			return Accepted{RequestID: s.ID, Index: state.Index}, nil
 		case slices.Contains(effects, protocol.EffectAwait):
@@ -85,7 +86,7 @@ func refusal(c protocol.Code) error { return protocol.Fail(c, refusals[c]) }
 
 // settle takes a claimed session to its end. Only the winner is here. The work
 // no longer hangs on the client: what is claimed is decided.
-func (g *Gate) settle(ctx context.Context, s *session.Session, open *session.Open, a *Answer, verified bool) (acc Accepted, err error) {
+func (g *Gate) settle(ctx context.Context, s *session.Session, open *session.Open, a *Answer, pushed shown) (acc Accepted, err error) {
 	ctx = context.WithoutCancel(ctx)
 	defer func() {
 		if p := recover(); p != nil {
@@ -98,15 +99,19 @@ func (g *Gate) settle(ctx context.Context, s *session.Session, open *session.Ope
 		g.cfg.Log.Error("statement of a session cannot be rebuilt", "request_id", s.ID.String(), "err", err)
 		return Accepted{}, g.abandon(ctx, s)
 	}
-	event := g.redeem(ctx, open, a.Tag)
+	event, issued := g.redeem(ctx, open, a.Tag), pushed
 	for {
 		effects, code, state := g.step(ctx, s, event, protocol.Digest{})
 		switch {
 		case slices.Contains(effects, protocol.EffectVerify):
-			ok := verified || g.verifyProof(c, st.Inputs(open.Anchor, protocol.ContextElement(&open.Payload), s.TagHash), a.Proof) == nil
+			ok := true
+			if pushed == nil {
+				issued = g.show(ctx, open)
+				ok = g.verifyProof(c, st.Inputs(open.Anchor, protocol.ContextElement(&open.Payload), s.TagHash), a.Proof) == nil
+			}
 			event = protocol.EventVerified{OK: ok}
 		case slices.Contains(effects, protocol.EffectCommit):
-			event = g.commit(ctx, st, s.TagHash, open, a.Proof)
+			event = g.commit(ctx, st, s.TagHash, open, issued, a.Proof)
 		case slices.Contains(effects, protocol.EffectResolve):
 			g.resolve(s)
 			return Accepted{}, refusal(code)
@@ -154,6 +159,21 @@ func (g *Gate) verifyProof(c *Claim, inputs []protocol.Element, proof []byte) er
 	return claim.Verify(c.Key, inputs, proof)
 }
 
+// shown waits for the place of an anchor in the issued tree.
+type shown func() (protocol.Issued, error)
+
+// show asks for the place of a session's anchor in the issued tree, while its
+// caller goes on: the root is signed beside the verification of the proof.
+func (g *Gate) show(ctx context.Context, open *session.Open) shown {
+	epoch, live := g.cfg.Epochs.Find(open.Epoch)
+	if !live {
+		return func() (protocol.Issued, error) { return protocol.Issued{}, protocol.CodeInvalidated }
+	}
+	ask := sync.OnceValues(func() (protocol.Issued, error) { return epoch.Issued(ctx, open.Position) })
+	go func() { _, _ = ask() }() // the answer is kept for the caller
+	return ask
+}
+
 // statementOf rebuilds the statement of a session from what the core kept of
 // its issue, never from an answer.
 func (g *Gate) statementOf(open *session.Open) (*claim.Statement, *Claim, error) {
@@ -174,9 +194,15 @@ func (g *Gate) statementOf(open *session.Open) (*claim.Statement, *Claim, error)
 }
 
 // commit is step 10: one journal transaction, whose commit is the acceptance; t
-// is the session's.
-func (g *Gate) commit(ctx context.Context, st *claim.Statement, t protocol.Element, open *session.Open, proof []byte) protocol.Event {
+// is the session's. An anchor that its signer does not show any more cannot be
+// accepted.
+func (g *Gate) commit(ctx context.Context, st *claim.Statement, t protocol.Element, open *session.Open, issued shown, proof []byte) protocol.Event {
 	if _, live := g.cfg.Epochs.Find(open.Epoch); !live {
+		return protocol.EventCommitted{Outcome: protocol.CommitRefused, Code: protocol.CodeInvalidated}
+	}
+	place, err := issued()
+	if err != nil {
+		g.cfg.Log.Warn("anchor not shown in the issued tree", "epoch", open.Epoch.String(), "err", err)
 		return protocol.EventCommitted{Outcome: protocol.CommitRefused, Code: protocol.CodeInvalidated}
 	}
 	acc := &Acceptance{
@@ -184,6 +210,7 @@ func (g *Gate) commit(ctx context.Context, st *claim.Statement, t protocol.Eleme
 			Payload: open.Payload,
 			Anchor:  open.Anchor,
 			TagHash: t,
+			Issued:  place,
 			Params:  open.Params,
 			Proof:   proof,
 		},

@@ -6,7 +6,7 @@
 // facts, put them to it as events and carry out the effects that come back:
 //
 //	Open    params, statement -> hold? place? epoch? -> tagger -> signer -> session
-//	Accept  session, client, tag -> redeem -> verify -> journal -> index
+//	Accept  session, client, tag -> redeem -> verify, place in the issued tree -> journal -> index
 //	Push    event -> commitment -> Open -> prover -> verify -> Accept
 //	Receipt journal row -> published checkpoint -> proofs of inclusion
 //

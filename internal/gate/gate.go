@@ -19,12 +19,13 @@ type Epoch interface {
 	ID() protocol.EpochID
 	Number() uint64
 	Issue(ctx context.Context, draft *protocol.EncodedPayload) (protocol.EncodedPayload, protocol.Tag, error)
-	Anchor(ctx context.Context, p *protocol.EncodedPayload) (protocol.Anchor, error)
+	// Anchor returns the anchor of a payload and its position in the issued tree.
+	Anchor(ctx context.Context, p *protocol.EncodedPayload) (a protocol.Anchor, position uint64, err error)
+	// Issued returns the place of a position in the issued tree under a root that
+	// the signer has signed; invalidated if none can be had any more.
+	Issued(ctx context.Context, position uint64) (protocol.Issued, error)
 	Redeem(ctx context.Context, p *protocol.EncodedPayload, tag protocol.Tag) (protocol.Redemption, error)
 	Cancel(ctx context.Context, id protocol.RequestID) error
-	// Issued records what was anchored under seq; false means that the epoch
-	// has ended and the request must not be handed out.
-	Issued(seq uint64, d protocol.Digest) bool
 	// Ended counts how one of its sessions ended.
 	Ended(how protocol.Phase)
 	// Destroy ends the epoch on suspicion, at once.
@@ -61,15 +62,17 @@ type Record struct {
 // Journal is the truth. Accept is one transaction that asks control again; its
 // refusals carry one of the codes frozen, invalidated, nullifier_used,
 // conflict, or ledger_unavailable when it surely was not written. The lookups
-// give not_found; Accepted gives [ErrUnknown] while an acceptance of the request
-// is being written.
+// return not_found; Accepted returns [ErrUnknown] while an acceptance of the
+// request is being written. Withdrawals returns all withdrawals below an index, in
+// order, or, if there are more than most, those of this epoch and key alone.
 type Journal interface {
 	Accept(ctx context.Context, now time.Time, a *Acceptance) (seq uint64, err error)
 	Accepted(ctx context.Context, id protocol.RequestID) (Record, error)
 	ClaimLeaf(ctx context.Context, vk protocol.Digest) (Record, error)
 	EpochLeaf(ctx context.Context, id protocol.EpochID) (Record, error)
 	EpochLeafByKey(ctx context.Context, checkpointKey [32]byte) (Record, error)
-	Withdrawals(ctx context.Context, epoch protocol.EpochID, vk protocol.Digest) ([]Record, error)
+	Leaf(ctx context.Context, seq uint64) (Record, error)
+	Withdrawals(ctx context.Context, epoch protocol.EpochID, vk protocol.Digest, below uint64, most int) ([]Record, error)
 }
 
 // Holds answers from memory what is frozen for a claim, and whether the journal

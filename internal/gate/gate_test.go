@@ -186,6 +186,9 @@ func TestFailures(t *testing.T) {
 		"redeem: tagger says used":    {"redeem", func(o *organs) fault { return fault{hook: func() { o.set(o.useAll) }} }, invalidated, invalidated, invalidated, 0, true},
 		"redeem: tagger has other":    {"redeem", func(o *organs) fault { return fault{hook: func() { o.set(o.changeTags) }} }, invalidated, invalidated, invalidated, 0, true},
 		"redeem: late":                {"redeem", func(o *organs) fault { return fault{hook: func() { o.set(o.expireTags) }} }, protocol.CodeExpired, protocol.CodeExpired, protocol.CodeExpired, 0, false},
+		"issued: error":               {"issued", plain(fault{err: invalidatedErr}), invalidated, invalidated, invalidated, 0, false},
+		"issued: freeze":              {"issued", freeze, invalidated, invalidated, invalidated, 0, false},
+		"issued: epoch dies":          {"issued", die, invalidated, invalidated, invalidated, 0, false},
 		"commit: refused":             {"commit", plain(fault{err: refused}), invalidated, invalidated, invalidated, 0, false},
 		"commit: panic":               {"commit", plain(fault{panic: true}), unavailable, unavailable, invalidated, 0, false},
 		"commit: unknown, not done":   {"commit", plain(fault{err: unknown}), unavailable, unavailable, invalidated, 0, false},
@@ -365,6 +368,7 @@ func TestPush(t *testing.T) {
 		"timeout":            {func(o *organs) { o.proveErr = protocol.Fail(protocol.CodeProverTimeout, "slow") }, protocol.CodeProverTimeout, 0},
 		"no prover":          {func(o *organs) { o.proveErr = protocol.Fail(protocol.CodeOverloaded, "busy") }, protocol.CodeOverloaded, 0},
 		"unheard-of error":   {func(o *organs) { o.proveErr = errPlanted }, protocol.CodeInvalidated, 0},
+		"signer gone": {func(o *organs) { o.faults["issued"] = &fault{err: invalidatedErr} }, protocol.CodeInvalidated, 0},
 		"unknown commit": {func(o *organs) {
 			o.faults["commit"] = &fault{err: errors.Join(gate.ErrUnknown, errPlanted), done: true}
 			o.faults["lookup"] = &fault{err: errPlanted}

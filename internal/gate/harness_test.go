@@ -42,7 +42,7 @@ type organs struct {
 	sessions *session.Table
 
 	mu         sync.Mutex
-	faults     map[string]*fault // by call: issue, anchor, redeem, commit, lookup, prove
+	faults     map[string]*fault // by call: issue, anchor, redeem, issued, commit, lookup, prove
 	epochDead  bool
 	destroyed  bool
 	frozen     bool
@@ -50,6 +50,7 @@ type organs struct {
 	unwritable bool
 	lag        uint64
 	seq        uint64
+	anchored   []protocol.RequestID // by position
 	tags       map[protocol.RequestID]*issuedTag
 	rows       []gate.Acceptance
 	endings    map[protocol.Phase]int
@@ -153,9 +154,21 @@ func (e *fakeEpoch) Issue(_ context.Context, draft *protocol.EncodedPayload) (pr
 	return p.Encode(), it.tag, err
 }
 
-func (e *fakeEpoch) Anchor(_ context.Context, p *protocol.EncodedPayload) (protocol.Anchor, error) {
+func (e *fakeEpoch) Anchor(_ context.Context, p *protocol.EncodedPayload) (protocol.Anchor, uint64, error) {
 	_, err := (*organs)(e).strike("anchor")
-	return protocol.Anchor(protocol.H2F("test-anchor", p[:])), err
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.anchored = append(e.anchored, protocol.RequestID(p[16:32]))
+	return protocol.Anchor(protocol.H2F("test-anchor", p[:])), uint64(len(e.anchored) - 1), err
+}
+
+func (e *fakeEpoch) Issued(_ context.Context, position uint64) (protocol.Issued, error) {
+	if _, err := (*organs)(e).strike("issued"); err != nil {
+		return protocol.Issued{}, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return protocol.Issued{Position: position, SignedRoot: protocol.SignedRoot{Size: uint64(len(e.anchored)), Signature: [64]byte{1}}}, nil
 }
 
 func (e *fakeEpoch) Redeem(_ context.Context, p *protocol.EncodedPayload, tag protocol.Tag) (protocol.Redemption, error) {
@@ -186,12 +199,6 @@ func (e *fakeEpoch) Cancel(_ context.Context, id protocol.RequestID) error {
 	e.cancelled++
 	delete(e.tags, id)
 	return nil
-}
-
-func (e *fakeEpoch) Issued(uint64, protocol.Digest) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return !e.epochDead
 }
 
 func (e *fakeEpoch) Ended(how protocol.Phase) {
@@ -259,7 +266,11 @@ func (*fakeJournal) EpochLeafByKey(context.Context, [32]byte) (gate.Record, erro
 	return gate.Record{}, protocol.CodeNotFound
 }
 
-func (*fakeJournal) Withdrawals(context.Context, protocol.EpochID, protocol.Digest) ([]gate.Record, error) {
+func (*fakeJournal) Leaf(context.Context, uint64) (gate.Record, error) {
+	return gate.Record{}, protocol.CodeNotFound
+}
+
+func (*fakeJournal) Withdrawals(context.Context, protocol.EpochID, protocol.Digest, uint64, int) ([]gate.Record, error) {
 	return nil, nil
 }
 
@@ -415,6 +426,9 @@ func (o *organs) check() {
 			o.t.Errorf("request %v is accepted twice", p.RequestID)
 		}
 		seen[p.RequestID] = true
+		if at := row.Leaf.Issued.Position; at >= row.Leaf.Issued.Size || o.anchored[at] != p.RequestID {
+			o.t.Errorf("request %v is shown at position %d of the issued tree, which is another's", p.RequestID, at)
+		}
 		params, _ := claim.ParseParams(claim.Open, row.Leaf.Params)
 		st, err := claim.NewStatement(params, p.Commitment)
 		if err != nil {

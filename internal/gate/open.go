@@ -81,8 +81,7 @@ func (g *Gate) issue(ctx context.Context, mode protocol.Mode, st *claim.Statemen
 // keep puts an anchored request into the table, unless its epoch has ended
 // meanwhile.
 func (g *Gate) keep(ctx context.Context, epoch Epoch, is *issued) error {
-	live := epoch.Issued(is.open.Payload.Seq(), protocol.IssuedDigest(is.session.ID, &is.open.Payload, is.open.Anchor))
-	code := g.cfg.Sessions.Add(is.session, is.open, is.deadline, protocol.EventIssued{EpochLive: live})
+	code := g.cfg.Sessions.Add(is.session, is.open, is.deadline, protocol.EventIssued{EpochLive: g.stillLive(epoch)})
 	if code == protocol.CodeNone && !g.stillLive(epoch) {
 		// The epoch ended between the two lines above: its sessions have been
 		// listed for invalidation already, perhaps without this one.
@@ -181,7 +180,7 @@ func (g *Gate) anchor(ctx context.Context, epoch Epoch, p protocol.Payload, clie
 	if err != nil {
 		return nil, err
 	}
-	a, err := epoch.Anchor(ctx, &payload)
+	a, position, err := epoch.Anchor(ctx, &payload)
 	if err != nil {
 		if cancelErr := epoch.Cancel(context.WithoutCancel(ctx), p.RequestID); cancelErr != nil {
 			g.cfg.Log.Debug("tag not cancelled", "request_id", p.RequestID.String(), "err", cancelErr)
@@ -190,7 +189,7 @@ func (g *Gate) anchor(ctx context.Context, epoch Epoch, p protocol.Payload, clie
 	}
 	return &issued{
 		session:  &session.Session{ID: p.RequestID, Client: p.Client, Salt: salt, TagHash: protocol.TagElement(tag)},
-		open:     &session.Open{Payload: payload, Anchor: a, Epoch: p.EpochID},
+		open:     &session.Open{Payload: payload, Anchor: a, Position: position, Epoch: p.EpochID},
 		tag:      tag,
 		deadline: deadline,
 	}, nil

@@ -100,13 +100,14 @@ func commit(req PushRequest) (*claim.Statement, *claim.Assignment, *Pushed, erro
 func (g *Gate) prove(is *issued, job *Job, client string) (Accepted, error) {
 	ctx, cancel := context.WithDeadline(g.ctx, job.Deadline)
 	defer cancel()
+	issued := g.show(g.ctx, is.open)
 	proof, err := g.goodProof(ctx, job)
 	if err != nil {
 		_, code, _ := g.step(ctx, is.session, protocol.EventProverFailed{Code: protocol.CodeOf(err)}, protocol.Digest{})
 		return Accepted{}, protocol.Wrap(code, protocol.DetailOf(err), err)
 	}
 	answer := &Answer{RequestID: is.session.ID, Tag: job.Tag, Proof: proof, Client: client}
-	acc, err := g.accept(ctx, answer, true)
+	acc, err := g.accept(ctx, answer, issued)
 	if err == nil {
 		return acc, nil
 	}
@@ -119,7 +120,7 @@ func (g *Gate) prove(is *issued, job *Job, client string) (Accepted, error) {
 		// Whether the commit took place was not known then, and may be by now.
 		// That error would have the client push again, and lose the opening of
 		// what may be accepted.
-		return g.accept(g.ctx, answer, true)
+		return g.accept(g.ctx, answer, issued)
 	}
 	return acc, err
 }

@@ -49,7 +49,7 @@ func (g *Gate) derive(ctx context.Context, row Record) (*receipt.Receipt, error)
 		return nil, err
 	}
 	r := &receipt.Receipt{Version: receipt.Version}
-	var claimRow, epochRow, signerRow Record
+	var claimRow, epochRow, signerRow, lastRow Record
 	if claimRow, err = g.cfg.Journal.ClaimLeaf(ctx, payload.VK); err != nil {
 		return nil, internal(err)
 	}
@@ -59,10 +59,13 @@ func (g *Gate) derive(ctx context.Context, row Record) (*receipt.Receipt, error)
 	if signerRow, err = g.cfg.Journal.EpochLeafByKey(ctx, cp.Key); err != nil {
 		return nil, internal(err)
 	}
+	if lastRow, err = g.cfg.Journal.Leaf(ctx, cp.Size-1); err != nil {
+		return nil, internal(err)
+	}
 	for _, part := range []struct {
 		into *receipt.Pair
 		row  Record
-	}{{&r.Pair, row}, {&r.Claim, claimRow}, {&r.Epoch, epochRow}, {&r.Signer, signerRow}} {
+	}{{&r.Pair, row}, {&r.Claim, claimRow}, {&r.Epoch, epochRow}, {&r.Signer, signerRow}, {&r.Last, lastRow}} {
 		if *part.into, err = g.pair(ctx, cp, part.row); err != nil {
 			return nil, err
 		}
@@ -71,18 +74,18 @@ func (g *Gate) derive(ctx context.Context, row Record) (*receipt.Receipt, error)
 	return r, err
 }
 
-// flags are the control leaves up to the checkpoint that withdraw the epoch or
-// the claim.
+// maxFlags bounds the withdrawals that a receipt lists all of. A log with more of
+// them lists those of the receipt's own epoch and claim, and says so by its count.
+const maxFlags = 64
+
+// flags are the withdrawals in the tree of the checkpoint.
 func (g *Gate) flags(ctx context.Context, cp Published, p protocol.Payload) ([]receipt.Pair, error) {
-	rows, err := g.cfg.Journal.Withdrawals(ctx, p.EpochID, p.VK)
+	rows, err := g.cfg.Journal.Withdrawals(ctx, p.EpochID, p.VK, cp.Size, maxFlags)
 	if err != nil {
 		return nil, internal(err)
 	}
 	var flags []receipt.Pair
 	for _, row := range rows {
-		if row.Seq >= cp.Size {
-			continue
-		}
 		pair, err := g.pair(ctx, cp, row)
 		if err != nil {
 			return nil, err

@@ -20,11 +20,12 @@ import (
 
 // Open is what only a session that is not terminal needs.
 type Open struct {
-	Payload protocol.EncodedPayload
-	Anchor  protocol.Anchor
-	Epoch   protocol.EpochID
-	Claim   string
-	Params  []byte // exact RFC 8785 form
+	Payload  protocol.EncodedPayload
+	Anchor   protocol.Anchor
+	Position uint64 // of the anchor in the issued tree
+	Epoch    protocol.EpochID
+	Claim    string
+	Params   []byte // exact RFC 8785 form
 }
 
 // Session is one request. Its first four fields never change.
