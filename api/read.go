@@ -42,7 +42,9 @@ type Epoch struct {
 	SignerGrade   uint8               `json:"signer_grade" doc:"How well the signer is confined."`
 	TaggerGrade   uint8               `json:"tagger_grade" doc:"How well the tagger is confined."`
 	Posture       protocol.Digest     `json:"posture" doc:"Digest of the posture report."`
-	Previous      *protocol.EpochID   `json:"previous,omitempty" doc:"The epoch before, if it handed over."`
+	Previous      *protocol.EpochID   `json:"previous,omitempty" doc:"The epoch before; absent in a log's first."`
+	PreviousIndex *uint64             `json:"previous_index,omitempty" doc:"Index of the leaf that opened the epoch before."`
+	Handover      bool                `json:"handover" doc:"True if the key of the epoch before named this one."`
 	Evidence      bool                `json:"evidence" doc:"True if there is evidence of hardware at GET /v1/epochs/{n}/attestation; what it is worth is for a verifier to find out."`
 	Close         *EpochClose         `json:"close,omitempty" doc:"Present once the epoch is over."`
 }
@@ -50,18 +52,17 @@ type Epoch struct {
 // MaxEvidence bounds the answer to GET /v1/epochs/{n}/attestation, in bytes.
 const MaxEvidence = 64 << 10
 
-// EpochClose is how an epoch ended. The digests behind root are at
-// GET /v1/epochs/{n}/issued.
+// EpochClose is how an epoch ended.
 type EpochClose struct {
 	Reason      string          `json:"reason" doc:"shutdown, rotated, died, suspect or lost."`
 	Index       uint64          `json:"index" doc:"Index of the epoch-close leaf in the log."`
 	ClosedAt    time.Time       `json:"closed_at" doc:"Time of the epoch-close leaf."`
-	Issued      uint64          `json:"issued" doc:"Requests issued."`
+	Issued      uint64          `json:"issued" doc:"Size of the issued tree: all requests that got an anchor, after a shutdown or a rotation; else as many as an accepted leaf shows."`
 	Accepted    uint64          `json:"accepted" doc:"Requests accepted."`
 	Rejected    uint64          `json:"rejected" doc:"Requests ended by a refused answer."`
 	Expired     uint64          `json:"expired" doc:"Requests that ended unanswered."`
 	Invalidated uint64          `json:"invalidated" doc:"Requests ended by the operator, a freeze or a failure."`
-	Root        protocol.Digest `json:"root" doc:"RFC 6962 root over the digests of all issued requests; zero if lost."`
+	Root        protocol.Digest `json:"root" doc:"Root of the issued tree at that size, signed in the epoch-close leaf; zero if there is none."`
 }
 
 // Status is the answer to GET /v1/status.

@@ -7,7 +7,7 @@ import (
 // Media types of bodies.
 const (
 	MediaJSON    = "application/json"
-	MediaOctets  = "application/octet-stream" // a bare proof, a tile, issued digests
+	MediaOctets  = "application/octet-stream" // a bare proof, a tile
 	MediaText    = "text/plain; charset=utf-8"
 	MediaProblem = "application/problem+json"
 	MediaReceipt = "application/vnd.terradourada.receipt.v1+json"

@@ -59,8 +59,12 @@ func (j gateJournal) EpochLeafByKey(ctx context.Context, key [32]byte) (gate.Rec
 	return record(j.Journal.EpochLeafByKey(ctx, key))
 }
 
-func (j gateJournal) Withdrawals(ctx context.Context, epoch protocol.EpochID, vk protocol.Digest) ([]gate.Record, error) {
-	entries, err := j.Journal.Withdrawals(ctx, epoch, vk)
+func (j gateJournal) Leaf(ctx context.Context, seq uint64) (gate.Record, error) {
+	return record(j.Journal.Leaf(ctx, seq))
+}
+
+func (j gateJournal) Withdrawals(ctx context.Context, epoch protocol.EpochID, vk protocol.Digest, below uint64, most int) ([]gate.Record, error) {
+	entries, err := j.Journal.Withdrawals(ctx, epoch, vk, below, most)
 	records := make([]gate.Record, len(entries))
 	for i, e := range entries {
 		records[i] = gate.Record(e)
@@ -168,58 +172,21 @@ func (j controlJournal) Append(ctx context.Context, now time.Time, body protocol
 	return entry.Seq, err
 }
 
-// saveAtOnce is how many digests the journal takes in one call.
-const saveAtOnce = 1 << 16
-
-func (j controlJournal) SaveIssued(ctx context.Context, epoch protocol.EpochID, digests []protocol.Digest) error {
-	for run := range slices.Chunk(digests, saveAtOnce) {
-		if err := j.Journal.SaveIssued(ctx, epoch, run); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (j controlJournal) LastEpoch(ctx context.Context) (uint64, protocol.EpochID, error) {
-	number, err := j.LastEpochNumber(ctx)
-	if err != nil || number == 0 {
-		return 0, protocol.EpochID{}, err
-	}
-	entry, ok, err := j.EpochLeafByNumber(ctx, number)
-	if err != nil || !ok {
-		return 0, protocol.EpochID{}, errors.Join(errors.New("the last epoch has no leaf"), err)
-	}
-	leaf, err := protocol.ParseLeaf(entry.Leaf)
-	if err != nil {
-		return 0, protocol.EpochID{}, err
-	}
-	open, ok := leaf.Body.(*protocol.EpochOpen)
-	if !ok {
-		return 0, protocol.EpochID{}, errors.New("the last epoch's leaf is of another type")
-	}
-	return number, open.ID, nil
-}
-
 // controlLedger is the ledger as the epoch manager sees it.
 type controlLedger struct{ *ledger.Ledger }
 
-func (l controlLedger) SetSigner(s control.Signer, openSeq uint64) {
-	if s == nil {
+func (l controlLedger) SetSigner(e *control.Epoch, openSeq uint64) {
+	if e == nil {
 		l.Ledger.SetSigner(nil, 0)
 		return
 	}
-	l.Ledger.SetSigner(checkpointSigner{s}, openSeq)
+	l.Ledger.SetSigner(e, openSeq)
 }
 
 func (l controlLedger) Await(ctx context.Context, seq uint64) error {
 	_, err := l.Ledger.Await(ctx, seq)
 	return err
 }
-
-// checkpointSigner is a signer as the ledger sees it.
-type checkpointSigner struct{ control.Signer }
-
-func (s checkpointSigner) Key() [32]byte { return s.CheckpointKey() }
 
 // ledgerSource is the journal as the ledger reads it.
 type ledgerSource struct{ *journal.Journal }

@@ -81,22 +81,6 @@ func (r *records) Epoch(ctx context.Context, number uint64) (api.Epoch, error) {
 	return r.epoch(ctx, e)
 }
 
-// Issued lists the digests behind the root of a closed epoch.
-func (r *records) Issued(ctx context.Context, number uint64) ([]protocol.Digest, error) {
-	e, err := r.epochEntry(ctx, number)
-	if err != nil {
-		return nil, err
-	}
-	epoch, err := r.epoch(ctx, e)
-	if err != nil {
-		return nil, err
-	}
-	if epoch.Close == nil || epoch.Close.Reason == protocol.CloseLost.String() {
-		return nil, protocol.Fail(protocol.CodeNotFound, "the digests of this epoch are not published: it is open, or was lost")
-	}
-	return r.journal.Issued(ctx, epoch.ID)
-}
-
 // Attestation finds the evidence about an epoch.
 func (r *records) Attestation(ctx context.Context, number uint64) ([]byte, error) {
 	e, err := r.epochEntry(ctx, number)
@@ -169,9 +153,10 @@ func (r *records) epoch(ctx context.Context, e journal.Entry) (api.Epoch, error)
 		SignerGrade:   body.SignerGrade,
 		TaggerGrade:   body.TaggerGrade,
 		Posture:       body.Posture,
+		Handover:      body.Handover != (protocol.SignedRoot{}),
 	}
 	if body.Previous != (protocol.EpochID{}) {
-		epoch.Previous = &body.Previous
+		epoch.Previous, epoch.PreviousIndex = &body.Previous, &body.PreviousIndex
 	}
 	if epoch.Evidence, err = r.journal.HasAttestation(ctx, body.ID); err != nil {
 		return api.Epoch{}, err
@@ -188,12 +173,12 @@ func (r *records) epoch(ctx context.Context, e journal.Entry) (api.Epoch, error)
 		Reason:      how.Reason.String(),
 		Index:       end.Seq,
 		ClosedAt:    leafTime(end),
-		Issued:      how.Issued,
+		Issued:      how.Issued.Size,
 		Accepted:    how.Accepted,
 		Rejected:    how.Rejected,
 		Expired:     how.Expired,
 		Invalidated: how.Invalidated,
-		Root:        how.Root,
+		Root:        how.Issued.Root,
 	}
 	return epoch, nil
 }

@@ -141,10 +141,6 @@ func (f *fake) Epoch(_ context.Context, n uint64) (api.Epoch, error) {
 	return api.Epoch{Number: 1, PublicKey: make(api.Bytes, protocol.MLDSAPublicKeySize)}, f.call(nil)
 }
 
-func (f *fake) Issued(context.Context, uint64) ([]protocol.Digest, error) {
-	return []protocol.Digest{{1}, {2}}, f.call(nil)
-}
-
 func (f *fake) Attestation(_ context.Context, n uint64) ([]byte, error) {
 	if n != 1 {
 		return nil, protocol.CodeNotFound

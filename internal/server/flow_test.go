@@ -190,11 +190,7 @@ func TestFiles(t *testing.T) {
 			t.Errorf("HEAD %s: %d, %d bytes", path, head.StatusCode, len(head.body))
 		}
 	}
-	r := s.do(http.MethodGet, "/v1/epochs/1/issued", nil)
-	if len(r.body) != 64 || r.body[0] != 1 || r.body[32] != 2 {
-		t.Errorf("%x", r.body)
-	}
-	r = s.do(http.MethodGet, "/v1/epochs/1/attestation", nil)
+	r := s.do(http.MethodGet, "/v1/epochs/1/attestation", nil)
 	if string(r.body) != "evidence" || r.Header.Get("Content-Type") != "application/octet-stream" {
 		t.Errorf("%q %q", r.Header.Get("Content-Type"), r.body)
 	}

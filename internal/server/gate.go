@@ -35,9 +35,6 @@ type Records interface {
 	Epochs(ctx context.Context, max int) ([]api.Epoch, error)
 	// Epoch finds one epoch with its public key; not_found.
 	Epoch(ctx context.Context, number uint64) (api.Epoch, error)
-	// Issued lists the digests behind the root of a closed epoch, in seq
-	// order; not_found while it is open, unknown or lost.
-	Issued(ctx context.Context, number uint64) ([]protocol.Digest, error)
 	// Attestation finds the evidence that hardware gave about an epoch;
 	// not_found if there is none, or no such epoch.
 	Attestation(ctx context.Context, number uint64) ([]byte, error)

@@ -216,29 +216,6 @@ func TestVerifyTakesTurns(t *testing.T) {
 	}
 }
 
-// TestOneListAtATime: while the digests of an epoch are in memory for one
-// request, nobody else's are; other requests go on.
-func TestOneListAtATime(t *testing.T) {
-	s := start(t, nil)
-	let := make(chan struct{})
-	s.fake.set(func(f *fake) { f.block = let })
-	first := make(chan int)
-	go func() { first <- s.do(http.MethodGet, "/v1/epochs/1/issued", nil).StatusCode }()
-	<-s.fake.enter
-	s.fake.set(func(f *fake) { f.block = nil })
-	s.problem(s.do(http.MethodGet, "/v1/epochs/2/issued", nil), protocol.CodeOverloaded)
-	if r := s.do(http.MethodGet, "/v1/status", nil); r.StatusCode != http.StatusOK {
-		t.Errorf("status meanwhile: %d", r.StatusCode)
-	}
-	close(let)
-	if status := <-first; status != http.StatusOK {
-		t.Errorf("the first: status %d", status)
-	}
-	if r := s.do(http.MethodGet, "/v1/epochs/2/issued", nil); r.StatusCode != http.StatusOK {
-		t.Errorf("the second, afterwards: status %d", r.StatusCode)
-	}
-}
-
 func TestHTTPServerIsBounded(t *testing.T) {
 	h := server.HTTPServer(server.Config{}, http.NotFoundHandler())
 	if h.ReadHeaderTimeout <= 0 || h.WriteTimeout <= 0 || h.IdleTimeout <= 0 || h.MaxHeaderBytes <= 0 || h.MaxHeaderBytes > 16<<10 {

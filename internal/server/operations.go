@@ -187,13 +187,6 @@ func (s *Server) readOperations() []operation {
 		answers: []answer{{http.StatusOK, "The epoch.", api.MediaJSON, api.Epoch{}}},
 		codes:   missing, handler: s.getEpoch,
 	}, {
-		id: "getIssued", method: http.MethodGet, path: "/v1/epochs/{n}/issued",
-		summary: "Get the digests of everything a closed epoch issued",
-		text:    "32 bytes each, in seq order; their RFC 6962 root is the epoch's.",
-		params:  []param{nParam},
-		answers: []answer{{http.StatusOK, "The digests.", api.MediaOctets, nil}},
-		codes:   missing, handler: s.getIssued,
-	}, {
 		id: "getAttestation", method: http.MethodGet, path: "/v1/epochs/{n}/attestation",
 		summary: "Get what hardware said about an epoch",
 		text: fmt.Sprintf("Evidence of a TPM 2.0, SEV-SNP or TDX that names the epoch's public keys, at most %d bytes; its form and how "+

@@ -38,7 +38,6 @@ func calls() []call {
 		{http.MethodGet, "/v1/claims/" + aClaim.Fingerprint.String(), "", nil},
 		{http.MethodGet, "/v1/epochs", "", nil},
 		{http.MethodGet, "/v1/epochs/1", "", nil},
-		{http.MethodGet, "/v1/epochs/1/issued", "", nil},
 		{http.MethodGet, "/v1/epochs/1/attestation", "", nil},
 		{http.MethodGet, "/v1/status", "", nil},
 		{http.MethodGet, "/checkpoint", "", nil},

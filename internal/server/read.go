@@ -57,31 +57,6 @@ func (s *Server) getEpoch(e *exchange) error {
 	return e.read(&epoch)
 }
 
-// getIssued answers with the digests of everything a closed epoch issued: 32
-// bytes for each request, which is much for a long epoch, so that one answer at a
-// time is in memory.
-func (s *Server) getIssued(e *exchange) error {
-	n, err := e.epochNumber()
-	if err != nil {
-		return err
-	}
-	done, err := e.turn(s.listing)
-	if err != nil {
-		return err
-	}
-	defer done()
-	digests, err := s.cfg.Records.Issued(e.ctx, n)
-	if err != nil {
-		return err
-	}
-	body := make([]byte, 0, len(digests)*protocol.DigestSize)
-	for i := range digests {
-		body = append(body, digests[i][:]...)
-	}
-	e.w.Header().Set("Cache-Control", immutable)
-	return e.bytes(http.StatusOK, api.MediaOctets, body)
-}
-
 // getAttestation answers with the evidence about one epoch. There is one for
 // ever, but it may come when the epoch has begun.
 func (s *Server) getAttestation(e *exchange) error {

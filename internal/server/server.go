@@ -21,7 +21,6 @@ type Server struct {
 	bodies    map[string]chan struct{} // by operation: one element per body on its way
 	waiters   chan struct{}            // one element per request that waits
 	verifying chan struct{}            // one element per receipt being verified
-	listing   chan struct{}            // one element while the digests of an epoch are in memory
 }
 
 // New builds the handler.
@@ -34,7 +33,6 @@ func New(cfg Config) *Server {
 		bodies:    make(map[string]chan struct{}),
 		waiters:   make(chan struct{}, max(1, cfg.MaxRequests/2)),
 		verifying: make(chan struct{}, cfg.MaxVerify),
-		listing:   make(chan struct{}, 1),
 	}
 	ops := s.operations()
 	for _, op := range ops {
