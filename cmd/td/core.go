@@ -218,6 +218,7 @@ func (c *core) openMachine(build protocol.Digest) error {
 		Build:      build,
 		Log:        c.log,
 		Invalidate: func(id protocol.EpochID) { c.gate.EpochEnded(id) },
+		MaxIssued:  c.cfg.MaxIssued,
 
 		DeathLimit:  c.cfg.DeathLimit,
 		DeathWindow: c.cfg.DeathWindow,

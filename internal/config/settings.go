@@ -51,6 +51,11 @@ type Config struct {
 	// bytes of them, so that this bounds memory too.
 	MaxSessions int `key:"max_sessions" default:"100000" range:"1..2000000"`
 
+	// Requests that one epoch issues at most; beyond it new ones are refused as
+	// draining, until the server is started again. The core keeps 64 bytes of
+	// each in memory for as long as the epoch lasts.
+	MaxIssued uint64 `key:"max_issued" default:"1048576" range:"1..16777216"`
+
 	// Proofs verified at a time; 0 means one for each processor.
 	VerifyWorkers int `key:"verify_workers" default:"0" range:"0..1024"`
 
