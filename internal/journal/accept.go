@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"crypto/sha256"
+	"math"
 	"time"
 
 	"github.com/terradourada/td/claim"
@@ -21,11 +22,15 @@ type Acceptance struct {
 }
 
 // Accept commits an acceptance: when it returns nil the entry is in the journal
-// for good. The caller leaves *a alone from then on. Refusals: frozen, invalidated, unknown_claim, conflict,
-// nullifier_used, ledger_unavailable (see the package comment for what is
-// written then); malformed_request or proof_rejected for a leaf that cannot be
-// read back, internal for one that says something else than *a.
+// for good. The caller must not change *a from then on. Refusals: frozen,
+// invalidated, unknown_claim, conflict, nullifier_used, ledger_unavailable (see
+// the package comment for what is written then); malformed_request or
+// proof_rejected for a leaf that cannot be read back, internal for one that says
+// something else than *a or has no place in the issued tree.
 func (j *Journal) Accept(ctx context.Context, now time.Time, a *Acceptance) (Entry, error) {
+	if err := checkIssued(&a.Leaf.Issued); err != nil {
+		return Entry{}, err
+	}
 	if err := checkBody(&a.Leaf); err != nil {
 		return Entry{}, err
 	}
@@ -51,6 +56,16 @@ func (a *Acceptance) check() error {
 	same := has == a.HasNullifier && (!has || scope == a.Scope && nullifier == a.Nullifier)
 	if !same || a.ProofDigest != sha256.Sum256(a.Leaf.Proof) {
 		return protocol.Fail(protocol.CodeInternal, "the acceptance is not what its leaf says")
+	}
+	return nil
+}
+
+// checkIssued refuses a place that no leaf can hold, as a fault of the core,
+// which made it. The signature matters here because a close leaf may have to
+// repeat the root, and no close leaf holds a root without one.
+func checkIssued(i *protocol.Issued) error {
+	if i.Position >= i.Size || i.Size > math.MaxInt64 || len(i.Path) > 63 || i.Signature == [64]byte{} {
+		return protocol.Fail(protocol.CodeInternal, "the acceptance has no place in the issued tree")
 	}
 	return nil
 }
@@ -93,6 +108,9 @@ func (g *group) accept(now time.Time, a *Acceptance, p *protocol.Payload) (Entry
 	}
 	e := g.epoch(p.EpochID)
 	e.accepted, e.changed = e.accepted+1, true
+	if a.Leaf.Issued.Size > e.root.Size {
+		e.issued, e.root = entry.Seq, a.Leaf.Issued.SignedRoot
+	}
 	return entry, nil
 }
 

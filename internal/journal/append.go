@@ -9,12 +9,21 @@ import (
 )
 
 // Append commits an epoch-open leaf (the epoch is live from then on), an
-// epoch-close leaf (it is dead from then on), a claim or an incident. The
-// journal fills in the number of accepted requests of an epoch-close leaf
-// itself, and takes as many off the invalidated ones as it knows of more.
+// epoch-close leaf (it is dead from then on), a claim or an incident.
+//
+// The journal counts the accepted requests of an epoch-close leaf itself. For
+// the reasons shutdown and rotated it also computes the invalidated ones: all
+// that the issued root covers and that did not end otherwise. For the others it
+// fills in the greatest issued root of an accepted leaf, zero if there is none,
+// and takes as many off the invalidated requests as it knows of more accepted
+// ones.
+//
 // Refusals: conflict if the epoch or verifying key is there already, if an
-// epoch's number is not greater than all before, or if an epoch is closed
-// twice; not_found for an epoch that was never opened; ledger_unavailable.
+// epoch's number is not greater than all before, if it does not name the last
+// epoch as the previous one, or if an epoch is closed twice; not_found for an
+// epoch that was never opened; internal for an orderly close whose issued root
+// is smaller than an accepted one, or smaller than the requests that ended;
+// ledger_unavailable.
 func (j *Journal) Append(ctx context.Context, now time.Time, body protocol.LeafBody) (Entry, error) {
 	if err := checkBody(body); err != nil {
 		return Entry{}, err
@@ -45,6 +54,14 @@ func (g *group) openEpoch(now time.Time, e *protocol.EpochOpen) (Entry, error) {
 	if taken {
 		return Entry{}, protocol.Fail(protocol.CodeConflict, "the epoch is not a new one")
 	}
+	var number, index uint64
+	var id []byte
+	g.scan(selectLastEpoch, nil, &number, &id, &index)
+	var last protocol.EpochID
+	copy(last[:], id) // zero before the first epoch
+	if e.Previous != last || e.PreviousIndex != index {
+		return Entry{}, protocol.Fail(protocol.CodeConflict, "the epoch does not name the last one as its previous")
+	}
 	entry, err := g.leaf(now, e)
 	if err != nil {
 		return Entry{}, err
@@ -63,11 +80,10 @@ func (g *group) closeEpoch(now time.Time, c *protocol.EpochClose) (Entry, error)
 	if e.closed {
 		return Entry{}, protocol.Fail(protocol.CodeConflict, "the epoch was closed before")
 	}
-	// What was accepted before the core had counted it counts as invalidated
-	// there.
-	counted := *c
-	counted.Accepted = e.accepted
-	counted.Invalidated -= min(counted.Invalidated, e.accepted-min(e.accepted, c.Accepted))
+	counted, err := e.count(*c)
+	if err != nil {
+		return Entry{}, err
+	}
 	entry, err := g.leaf(now, &counted)
 	if err != nil {
 		return Entry{}, err
@@ -75,6 +91,30 @@ func (g *group) closeEpoch(now time.Time, c *protocol.EpochClose) (Entry, error)
 	g.exec("UPDATE epochs SET closed = ? WHERE id = ?", entry.Seq, c.ID[:])
 	e.live, e.closed = false, true
 	return entry, nil
+}
+
+// count returns c with the journal's own count of acceptances and what follows
+// from it, see [Journal.Append].
+func (e *epoch) count(c protocol.EpochClose) (protocol.EpochClose, error) {
+	counted := c.Accepted
+	c.Accepted = e.accepted
+	if c.Reason != protocol.CloseShutdown && c.Reason != protocol.CloseRotated {
+		// The core may count as invalidated what it did not know to be accepted.
+		c.Invalidated -= min(c.Invalidated, e.accepted-min(e.accepted, counted))
+		c.Issued = e.root
+		return c, nil
+	}
+	if c.Issued.Size < e.root.Size {
+		return c, protocol.Fail(protocol.CodeInternal, "the issued root of the close is smaller than an accepted one")
+	}
+	c.Invalidated = c.Issued.Size
+	for _, ended := range [...]uint64{c.Accepted, c.Rejected, c.Expired} {
+		if ended > c.Invalidated {
+			return c, protocol.Fail(protocol.CodeInternal, "more requests of the epoch ended than were issued")
+		}
+		c.Invalidated -= ended
+	}
+	return c, nil
 }
 
 func (g *group) addClaim(now time.Time, c *protocol.ClaimLeaf) (Entry, error) {
@@ -89,33 +129,4 @@ func (g *group) addClaim(now time.Time, c *protocol.ClaimLeaf) (Entry, error) {
 	g.exec("INSERT INTO claims (vk, seq) VALUES (?, ?)", vk[:], entry.Seq)
 	g.claims[vk] = true
 	return entry, nil
-}
-
-// maxIssued bounds one call of SaveIssued: 2 MiB.
-const maxIssued = 1 << 16
-
-// SaveIssued adds digests (protocol.IssuedDigest), at most 65,536 of them, to
-// those kept of an epoch, after the ones saved before. not_found for an epoch
-// that was never opened.
-func (j *Journal) SaveIssued(ctx context.Context, epoch protocol.EpochID, digests []protocol.Digest) error {
-	if len(digests) > maxIssued {
-		return protocol.Failf(protocol.CodeTooLarge, "more than %d digests at once", maxIssued)
-	}
-	run := make([]byte, 0, len(digests)*protocol.DigestSize)
-	for i := range digests {
-		run = append(run, digests[i][:]...)
-	}
-	_, err := j.submit(ctx, j.queue, &submission{apply: func(g *group) (Entry, error) {
-		return Entry{}, g.saveIssued(epoch, run)
-	}})
-	return err
-}
-
-func (g *group) saveIssued(epoch protocol.EpochID, run []byte) error {
-	if g.epoch(epoch) == nil {
-		return protocol.Fail(protocol.CodeNotFound, "the epoch was never opened")
-	}
-	g.exec(`INSERT INTO issued (epoch, run, digests)
-		SELECT ?1, coalesce(max(run) + 1, 0), ?2 FROM issued WHERE epoch = ?1`, epoch[:], run)
-	return nil
 }

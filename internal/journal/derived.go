@@ -24,11 +24,11 @@ var derived = []struct {
 	{"anchors", "SELECT anchor, seq FROM accepted INDEXED BY sqlite_autoindex_accepted_2 ORDER BY anchor", 1},
 	{"commitments", "SELECT cm, seq FROM accepted INDEXED BY sqlite_autoindex_accepted_3 ORDER BY cm", 1},
 	{"nullifiers", "SELECT scope, nullifier, seq FROM nullifiers ORDER BY scope, nullifier", 2},
-	{"epochs", "SELECT id, number, instance, checkpoint_key, opened, closed, accepted FROM epochs", 0},
+	{"epochs", "SELECT id, number, instance, checkpoint_key, opened, closed, accepted, issued FROM epochs", 0},
 	{"claims", "SELECT vk, seq FROM claims", 0},
 	{"holds", "SELECT operation, vk FROM holds", 0},
 	{"withdrawals", "SELECT action, target, seq FROM withdrawals", 0},
-	{"seal", "SELECT sealed FROM counter", 0},
+	{"counter", "SELECT next, time, withdrawals, sealed FROM counter", 0},
 }
 
 // bag is a set of rows as one number: the sum of their hashes. The hash is

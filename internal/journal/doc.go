@@ -7,9 +7,8 @@
 // order of their commits; the index that makes an acceptance unique (request
 // id, anchor, commitment, scope and nullifier); epochs and whether they are
 // live; registered claims; the control state (holds, seal, withdrawals); the
-// digests of the issued requests of an epoch; the evidence that hardware gave
-// about one. It holds no key, tag, signature of the signer or content of an
-// event, and no column could.
+// evidence that hardware gave about an epoch. It holds no secret key, tag, ML-DSA
+// signature or content of an event, and no column could.
 //
 // # One writer
 //
@@ -17,10 +16,11 @@
 // waiting submissions into one transaction, in order of arrival, and judges
 // each by the state that the ones before it left: a refused one writes nothing
 // and takes nothing from the others. A control action has a transaction of its
-// own and overtakes what waits. The sequence number and the time of a leaf come
-// from one counter row that the transaction locks; the time is never less than
-// the previous leaf's. Everything the writer decides by is read again at the
-// start of each transaction, so that a failed one leaves nothing behind.
+// own and overtakes what waits. The sequence number, the time and the count of
+// withdrawals in the header of a leaf come from one counter row that the
+// transaction locks; the time is never less than the previous leaf's. Everything
+// the writer decides by is read again at the start of each transaction, so that a
+// failed one leaves nothing behind.
 //
 // # Outcomes
 //
@@ -39,9 +39,10 @@
 // The codes of refusals: frozen (a hold on accept, the seal, a retired
 // verifying key), invalidated (the epoch is not live), unknown_claim (the
 // claim has no leaf), conflict (the request id, anchor, commitment, epoch or
-// verifying key is there already), nullifier_used, not_found (the target of a
-// control action does not exist), ledger_unavailable (the journal cannot be
-// written at the moment).
+// verifying key is there already, or the epoch does not name the last one as its
+// previous), nullifier_used, not_found (the target of a control action does not
+// exist), internal (the core contradicts the journal about what it accepted),
+// ledger_unavailable (the journal cannot be written at the moment).
 //
 // # SQLite
 //
@@ -52,17 +53,19 @@
 // # What is checked at every start
 //
 // The leaves say everything that the other tables and their indexes must hold:
-// what was accepted, which nullifiers are used, the epochs and how many
-// acceptances each has, the claims, holds, withdrawals and the seal. Open runs
-// PRAGMA quick_check, which does not look into indexes, then reads all leaves
-// once, makes those rows again, and compares them with every row and every index
-// entry. A journal in which they differ in anything is refused: a row that is
+// what was accepted, which nullifiers are used, the epochs, how many acceptances
+// each has and which of them has the greatest root of the issued tree, the
+// claims, holds and withdrawals, and the counter row with the seal. Each header
+// must count the withdrawals before it. Open runs PRAGMA quick_check, which does
+// not look into indexes, then reads all leaves once, makes those rows again, and
+// compares them with every row and every index entry. A journal in which they differ in anything is refused: a row that is
 // gone would have a commitment or a member accepted twice. With 100,000
 // acceptances the comparison takes 0.8 s on a busy machine of two processors, 1.7 s
 // if all are of group/1, whose parameters are parsed; quick_check takes 0.25 s.
 //
-// Not compared: the digests of issued requests, which the close leaf has a root
-// of (td log audit looks), and evidence, which speaks for itself. Who adds a leaf
-// together with everything that follows from it is found out by the ledger, by
-// those who recorded a later checkpoint, or by an audit.
+// Evidence about an epoch is not compared: its verifiers need no journal. A leaf
+// added together with everything that follows from it is not found here. The
+// ledger, a later checkpoint that was recorded, or an audit shows it. An audit
+// also verifies the paths and signatures of the issued tree, and that no position
+// occurs twice in an epoch.
 package journal

@@ -22,6 +22,8 @@ type group struct {
 	epochs  map[protocol.EpochID]*epoch // those asked for so far, nil for none
 	claims  map[protocol.Digest]bool    // those asked for so far
 
+	withdrawals uint32 // leaves that withdraw, see protocol.Leaf.Withdraws
+
 	entries []Entry // written
 	dirty   bool    // something was written
 	err     error   // first failure of the database; nothing runs after it
@@ -38,7 +40,9 @@ type epoch struct {
 	live     bool // opened, neither closed nor revoked
 	closed   bool
 	accepted uint64
-	changed  bool
+	issued   uint64              // sequence of the accepted leaf that root is from
+	root     protocol.SignedRoot // greatest one of the issued tree in an accepted leaf; zero if none
+	changed  bool                // accepted, issued or root
 }
 
 // begin opens a transaction that no other writer can come between, and reads
@@ -55,7 +59,7 @@ func (j *Journal) begin() (*group, error) {
 		return nil, err
 	}
 	g := &group{w: w, epochs: make(map[protocol.EpochID]*epoch), claims: make(map[protocol.Digest]bool)}
-	g.scan("SELECT next, time, commits FROM counter", nil, &g.next, &g.time, &g.commits)
+	g.scan("SELECT next, time, withdrawals, commits FROM counter", nil, &g.next, &g.time, &g.withdrawals, &g.commits)
 	g.readState()
 	if g.err == nil && (g.commits != j.commits || g.next != j.told.Load()) {
 		j.foreign = true
@@ -104,10 +108,12 @@ func (g *group) exec(query string, args ...any) {
 	g.err = g.w.exec("exec", query, args...)
 }
 
-// leaf numbers, dates and writes the next leaf. It refuses, and writes
-// nothing, if the body has no encoding.
+// leaf numbers, dates and writes the next leaf, with the count of withdrawals
+// before it. It refuses, and writes nothing, if the body has no encoding.
 func (g *group) leaf(now time.Time, body protocol.LeafBody) (Entry, error) {
-	l := protocol.Leaf{Seq: g.next, Time: max(g.time, uint64(max(0, now.UnixMilli()))), Body: body}
+	l := protocol.Leaf{
+		Seq: g.next, Time: max(g.time, uint64(max(0, now.UnixMilli()))), Withdrawals: g.withdrawals, Body: body,
+	}
 	b, err := l.Encode()
 	if err != nil {
 		return Entry{}, err
@@ -115,16 +121,19 @@ func (g *group) leaf(now time.Time, body protocol.LeafBody) (Entry, error) {
 	e := Entry{Seq: g.next, Leaf: b}
 	g.exec("INSERT INTO leaves (seq, type, leaf) VALUES (?, ?, ?)", e.Seq, int(body.LeafType()), b)
 	g.next, g.time = l.Seq+1, l.Time
+	if l.Withdraws() {
+		g.withdrawals++
+	}
 	g.entries = append(g.entries, e)
 	return e, nil
 }
 
 // finish writes the counters; it comes last.
 func (g *group) finish() {
-	g.exec("UPDATE counter SET next = ?, time = ?, commits = ?", g.next, g.time, g.commits+1)
+	g.exec("UPDATE counter SET next = ?, time = ?, withdrawals = ?, commits = ?", g.next, g.time, g.withdrawals, g.commits+1)
 	for id, e := range g.epochs {
 		if e != nil && e.changed {
-			g.exec("UPDATE epochs SET accepted = ? WHERE id = ?", e.accepted, id[:])
+			g.exec("UPDATE epochs SET accepted = ?, issued = ? WHERE id = ?", e.accepted, e.issued, id[:])
 		}
 	}
 }
@@ -135,20 +144,37 @@ func (g *group) epoch(id protocol.EpochID) *epoch {
 		return e
 	}
 	var e epoch
-	var instance []byte
+	var instance, issued []byte
 	var revoked bool
 	target := EpochTarget(id)
-	found := g.scan(`SELECT number, instance, accepted, closed IS NOT NULL,
-		EXISTS (SELECT 1 FROM withdrawals WHERE action = ? AND target = ?) FROM epochs WHERE id = ?`,
-		[]any{int(protocol.ActionRevokeEpoch), target[:], id[:]}, &e.number, &instance, &e.accepted, &e.closed, &revoked)
+	found := g.scan(`SELECT number, instance, accepted, coalesce(issued, 0), (SELECT leaf FROM leaves WHERE seq = issued),
+		closed IS NOT NULL, EXISTS (SELECT 1 FROM withdrawals WHERE action = ? AND target = ?) FROM epochs WHERE id = ?`,
+		[]any{int(protocol.ActionRevokeEpoch), target[:], id[:]},
+		&e.number, &instance, &e.accepted, &e.issued, &issued, &e.closed, &revoked)
 	if !found {
 		g.epochs[id] = nil
 		return nil
 	}
 	e.instance = protocol.InstanceID(instance)
 	e.live = !e.closed && !revoked
+	if issued != nil {
+		e.root, g.err = issuedRoot(issued)
+	}
 	g.epochs[id] = &e
 	return &e
+}
+
+// issuedRoot returns the root of the issued tree in an accepted leaf.
+func issuedRoot(leaf []byte) (protocol.SignedRoot, error) {
+	l, err := protocol.ParseLeaf(leaf)
+	if err != nil {
+		return protocol.SignedRoot{}, err
+	}
+	a, ok := l.Body.(*protocol.Accepted)
+	if !ok {
+		return protocol.SignedRoot{}, errors.New("the leaf of an acceptance is of another type")
+	}
+	return a.Issued.SignedRoot, nil
 }
 
 // claim tells whether a claim has its leaf.

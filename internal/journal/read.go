@@ -17,17 +17,15 @@ func unreadable(err error) error {
 }
 
 // start makes what the journal holds durable and final (see the package
-// comment), checks the counter and the derived tables against the leaves, and
-// takes the journal's size and state from them.
+// comment), takes its size and state from it, and checks all of it against the
+// leaves.
 func (j *Journal) start(ctx context.Context) error {
 	commits, err := j.touch()
 	if err != nil {
 		return fmt.Errorf("the journal cannot be written: %w", err)
 	}
-	var next, last uint64
-	var first sql.NullInt64
-	err = j.read.QueryRowContext(ctx, `SELECT next, time, (SELECT min(seq) FROM leaves) FROM counter`).Scan(&next, &last, &first)
-	if err != nil {
+	var next uint64
+	if err := j.read.QueryRowContext(ctx, "SELECT next FROM counter").Scan(&next); err != nil {
 		return err
 	}
 	rows, err := j.read.QueryContext(ctx, selectState)
@@ -41,28 +39,7 @@ func (j *Journal) start(ctx context.Context) error {
 	j.commits = commits
 	j.state.Store(&state)
 	j.told.Store(next)
-	if next > 0 || first.Valid {
-		if err := j.checkLast(ctx, next, last, first); err != nil {
-			return err
-		}
-	}
 	return checkDerived(ctx, j.read)
-}
-
-func (j *Journal) checkLast(ctx context.Context, next, last uint64, first sql.NullInt64) error {
-	var b []byte
-	err := j.read.QueryRowContext(ctx, "SELECT leaf FROM leaves ORDER BY seq DESC LIMIT 1").Scan(&b)
-	if err != nil {
-		return err
-	}
-	leaf, err := protocol.ParseLeaf(b)
-	if err != nil {
-		return fmt.Errorf("the last leaf is damaged: %w", err)
-	}
-	if first.Int64 != 0 || leaf.Seq+1 != next || leaf.Time != last {
-		return errors.New("the leaves do not agree with the counter")
-	}
-	return nil
 }
 
 // Leaves reads up to max entries (at most 4,096) from index from on, in order
@@ -76,6 +53,11 @@ func (j *Journal) Leaves(ctx context.Context, from uint64, max int) ([]Entry, er
 		return nil, nil
 	}
 	return j.entries(ctx, "SELECT seq, leaf FROM leaves WHERE seq >= ? AND seq < ? ORDER BY seq", from, end)
+}
+
+// Leaf finds the leaf at an index, none beyond [Journal.Size].
+func (j *Journal) Leaf(ctx context.Context, seq uint64) (Entry, bool, error) {
+	return first(j.Leaves(ctx, seq, 1))
 }
 
 // Found is an accepted request.
@@ -143,13 +125,15 @@ func (j *Journal) EpochLeaves(ctx context.Context, before uint64, max int) ([]En
 		WHERE number < ? ORDER BY number DESC LIMIT ?`, signed(before), min(max, maxRead))
 }
 
-// Withdrawals lists, in order, the control leaves that withdraw an epoch or a
-// verifying key: two at most.
-func (j *Journal) Withdrawals(ctx context.Context, epoch protocol.EpochID, vk protocol.Digest) ([]Entry, error) {
+// Withdrawals lists, in order, all control leaves with a sequence below the
+// given one that withdraw an epoch or a verifying key. If there are more than
+// most, it lists only those of this epoch and this verifying key, two at most.
+func (j *Journal) Withdrawals(ctx context.Context, epoch protocol.EpochID, vk protocol.Digest, below uint64, most int) ([]Entry, error) {
 	target := EpochTarget(epoch)
-	return j.entries(ctx, `SELECT seq, leaf FROM withdrawals JOIN leaves USING (seq)
-		WHERE (action = ? AND target = ?) OR (action = ? AND target = ?) ORDER BY seq`,
-		int(protocol.ActionRevokeEpoch), target[:], int(protocol.ActionRetireVK), vk[:])
+	return j.entries(ctx, `SELECT seq, leaf FROM withdrawals JOIN leaves USING (seq) WHERE seq < ?1 AND
+		((SELECT count(*) FROM withdrawals WHERE seq < ?1) <= ?2 OR
+			(action = ?3 AND target = ?4) OR (action = ?5 AND target = ?6)) ORDER BY seq`,
+		signed(below), most, int(protocol.ActionRevokeEpoch), target[:], int(protocol.ActionRetireVK), vk[:])
 }
 
 // OpenEpochs lists the epochs that have no close leaf, in order of opening.
@@ -174,14 +158,18 @@ func (j *Journal) OpenEpochs(ctx context.Context) ([]protocol.EpochOpen, error) 
 	return open, nil
 }
 
-// LastEpochNumber is the number of the latest epoch, 0 if there was none.
-func (j *Journal) LastEpochNumber(ctx context.Context) (uint64, error) {
-	var n uint64
-	err := j.read.QueryRowContext(ctx, "SELECT coalesce(max(number), 0) FROM epochs").Scan(&n)
-	if err != nil {
-		return 0, unreadable(err)
+const selectLastEpoch = "SELECT number, id, opened FROM epochs ORDER BY number DESC LIMIT 1"
+
+// LastEpoch returns the number and id of the latest epoch and the index of the
+// leaf that opened it; zeros if there was none.
+func (j *Journal) LastEpoch(ctx context.Context) (number uint64, id protocol.EpochID, index uint64, err error) {
+	var b []byte
+	err = j.read.QueryRowContext(ctx, selectLastEpoch).Scan(&number, &b, &index)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return 0, protocol.EpochID{}, 0, unreadable(err)
 	}
-	return n, nil
+	copy(id[:], b)
+	return number, id, index, nil
 }
 
 // AcceptedIn counts the acceptances under an epoch, 0 for an unknown one.
@@ -194,32 +182,11 @@ func (j *Journal) AcceptedIn(ctx context.Context, epoch protocol.EpochID) (uint6
 	return n, nil
 }
 
-// Issued gives the digests saved by [Journal.SaveIssued], in the order in which
-// they were saved.
-func (j *Journal) Issued(ctx context.Context, epoch protocol.EpochID) ([]protocol.Digest, error) {
-	rows, err := j.read.QueryContext(ctx, "SELECT digests FROM issued WHERE epoch = ? ORDER BY run", epoch[:])
-	if err != nil {
-		return nil, unreadable(err)
-	}
-	defer func() { _ = rows.Close() }() // rows.Err tells
-	var all []protocol.Digest
-	for rows.Next() {
-		var run sql.RawBytes
-		if err := rows.Scan(&run); err != nil {
-			return nil, unreadable(err)
-		}
-		for ; len(run) >= protocol.DigestSize; run = run[protocol.DigestSize:] {
-			all = append(all, protocol.Digest(run[:protocol.DigestSize]))
-		}
-	}
-	if err := rows.Err(); err != nil {
-		return nil, unreadable(err)
-	}
-	return all, nil
+func (j *Journal) entry(ctx context.Context, query string, args ...any) (Entry, bool, error) {
+	return first(j.entries(ctx, query, args...))
 }
 
-func (j *Journal) entry(ctx context.Context, query string, args ...any) (Entry, bool, error) {
-	all, err := j.entries(ctx, query, args...)
+func first(all []Entry, err error) (Entry, bool, error) {
 	if err != nil || len(all) == 0 {
 		return Entry{}, false, err
 	}

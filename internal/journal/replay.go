@@ -18,17 +18,20 @@ type replay struct {
 	buf  []byte // see bag.add
 	bags map[string]*bag
 
-	next, time uint64
-	claims     map[protocol.Digest]string // ids by fingerprint
-	epochs     map[protocol.EpochID]*epochRow
-	holds      map[Hold]bool
-	sealed     bool
+	next, time  uint64
+	withdrawals uint32
+	claims      map[protocol.Digest]string // ids by fingerprint
+	epochs      map[protocol.EpochID]*epochRow
+	holds       map[Hold]bool
+	sealed      bool
 }
 
 type epochRow struct {
 	open             protocol.EpochOpen
 	opened, accepted uint64
 	closed           []byte // a number in decimal; nil for an open epoch
+	issued           []byte // the same; nil if nothing was accepted
+	size             uint64 // of the issued tree in that leaf
 }
 
 func newReplay() *replay {
@@ -88,6 +91,12 @@ func (r *replay) leaf(seq uint64, kind protocol.LeafType, b []byte) error {
 	if seq != r.next || leaf.Seq != seq || leaf.Time < r.time || leaf.Body.LeafType() != kind {
 		return errors.New("not in its place")
 	}
+	if leaf.Withdrawals != r.withdrawals {
+		return errors.New("it counts other withdrawals than the leaves before it")
+	}
+	if leaf.Withdraws() {
+		r.withdrawals++
+	}
 	r.next, r.time = seq+1, leaf.Time
 	switch body := leaf.Body.(type) {
 	case *protocol.Accepted:
@@ -116,8 +125,11 @@ func (r *replay) accepted(seq uint64, a *protocol.Accepted) error {
 	if !known || epoch == nil {
 		return errors.New("accepted without a claim or an epoch")
 	}
-	epoch.accepted++
 	n := number(seq)
+	epoch.accepted++
+	if a.Issued.Size > epoch.size {
+		epoch.issued, epoch.size = n, a.Issued.Size
+	}
 	digest := sha256.Sum256(a.Proof)
 	r.add("accepted", n, p.RequestID[:], a.Anchor[:], p.Commitment[:], digest[:], []byte(id))
 	r.add("request ids", p.RequestID[:], n)
@@ -160,7 +172,7 @@ func (r *replay) control(seq uint64, c *protocol.Control) {
 func (r *replay) end() {
 	for id, e := range r.epochs {
 		r.add("epochs", id[:], number(e.open.Number), e.open.Instance[:], e.open.CheckpointKey[:],
-			number(e.opened), e.closed, number(e.accepted))
+			number(e.opened), e.closed, number(e.accepted), e.issued)
 	}
 	for h := range r.holds {
 		r.add("holds", number(uint64(h.Operation)), h.VK[:])
@@ -169,5 +181,5 @@ func (r *replay) end() {
 	if r.sealed {
 		sealed = 1
 	}
-	r.add("seal", number(sealed))
+	r.add("counter", number(r.next), number(r.time), number(uint64(r.withdrawals)), number(sealed))
 }

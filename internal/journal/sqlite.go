@@ -17,8 +17,11 @@ import (
 	sqlitelib "modernc.org/sqlite/lib"
 )
 
-// applicationID marks a file as a journal in its SQLite header: "TDJ1".
-const applicationID = 0x54444a31
+// The mark of a journal in the header of its SQLite file.
+const (
+	applicationID    = 0x54444a32 // "TDJ2"
+	oldApplicationID = 0x54444a31 // "TDJ1", whose leaves had another format
+)
 
 const readers = 4 // connections of the read pool
 
@@ -112,10 +115,11 @@ func identify(ctx context.Context, db *sql.DB) error {
 	if err := db.QueryRowContext(ctx, "PRAGMA page_count").Scan(&pages); err != nil {
 		return err
 	}
-	if id != applicationID && pages > 0 {
-		return errors.New("the file is a database, but not a journal")
-	}
-	if pages == 0 { // the mark comes first: whatever has pages without it is not ours
+	if pages > 0 {
+		if err := checkID(id); err != nil {
+			return err
+		}
+	} else { // the mark comes first: a file that has pages without it is another program's
 		if _, err := db.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID)); err != nil {
 			return err
 		}
@@ -134,6 +138,18 @@ func identify(ctx context.Context, db *sql.DB) error {
 		return unusable(errors.New(check))
 	}
 	return nil
+}
+
+// checkID refuses a database by the mark in its header.
+func checkID(id int) error {
+	switch id {
+	case applicationID:
+		return nil
+	case oldApplicationID:
+		return errors.New("an earlier development version wrote this journal; its format was changed before the first release")
+	default:
+		return errors.New("the file is a database, but not a journal")
+	}
 }
 
 // unusable says what a failure to read the file means to its owner. A start

@@ -17,7 +17,8 @@ type View struct {
 }
 
 // OpenView opens a journal that exists, as it is: damaged content is for
-// [View.Check] to find. A file that is no journal is refused.
+// [View.Check] to find. A file that is no journal, or one of an earlier
+// development version, is refused.
 func OpenView(ctx context.Context, path string) (*View, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -41,8 +42,8 @@ func (v *View) open(ctx context.Context) error {
 	if err := v.j.read.QueryRowContext(ctx, "PRAGMA application_id").Scan(&id); err != nil {
 		return unusable(err)
 	}
-	if id != applicationID {
-		return errors.New("the file is a database, but not a journal")
+	if err := checkID(id); err != nil {
+		return err
 	}
 	return v.j.read.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = 'origin'").Scan(&v.j.origin)
 }

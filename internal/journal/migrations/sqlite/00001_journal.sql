@@ -6,19 +6,20 @@ CREATE TABLE meta (
 
 -- The one counter row: every transaction that writes goes through it.
 CREATE TABLE counter (
-    id      INTEGER PRIMARY KEY CHECK (id = 1),
-    next    INTEGER NOT NULL CHECK (next >= 0),   -- sequence of the next leaf
-    time    INTEGER NOT NULL CHECK (time >= 0),   -- Unix ms of the last leaf
-    commits INTEGER NOT NULL CHECK (commits >= 0), -- transactions with content
-    touches INTEGER NOT NULL,                      -- transactions without content
-    sealed  INTEGER NOT NULL CHECK (sealed IN (0, 1))
+    id          INTEGER PRIMARY KEY CHECK (id = 1),
+    next        INTEGER NOT NULL CHECK (next >= 0),    -- sequence of the next leaf
+    time        INTEGER NOT NULL CHECK (time >= 0),    -- Unix ms of the last leaf
+    withdrawals INTEGER NOT NULL CHECK (withdrawals BETWEEN 0 AND 4294967295), -- leaves that withdraw
+    commits     INTEGER NOT NULL CHECK (commits >= 0), -- transactions with content
+    touches     INTEGER NOT NULL,                      -- transactions without content
+    sealed      INTEGER NOT NULL CHECK (sealed IN (0, 1))
 ) STRICT;
-INSERT INTO counter (id, next, time, commits, touches, sealed) VALUES (1, 0, 0, 0, 0, 0);
+INSERT INTO counter (id, next, time, withdrawals, commits, touches, sealed) VALUES (1, 0, 0, 0, 0, 0, 0);
 
 CREATE TABLE leaves (
     seq  INTEGER PRIMARY KEY CHECK (seq >= 0),
     type INTEGER NOT NULL CHECK (type BETWEEN 1 AND 6),
-    leaf BLOB NOT NULL CHECK (length(leaf) BETWEEN 26 AND 65535)
+    leaf BLOB NOT NULL CHECK (length(leaf) BETWEEN 30 AND 65535)
 ) STRICT;
 
 CREATE TABLE accepted (
@@ -46,7 +47,8 @@ CREATE TABLE epochs (
     checkpoint_key BLOB NOT NULL UNIQUE CHECK (length(checkpoint_key) = 32),
     opened         INTEGER NOT NULL REFERENCES leaves (seq),
     closed         INTEGER REFERENCES leaves (seq),
-    accepted       INTEGER NOT NULL DEFAULT 0
+    accepted       INTEGER NOT NULL DEFAULT 0,
+    issued         INTEGER REFERENCES accepted (seq) -- the first with the greatest root of the issued tree
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE claims (
@@ -69,12 +71,10 @@ CREATE TABLE withdrawals (
     PRIMARY KEY (action, target)
 ) STRICT, WITHOUT ROWID;
 
--- Digests of the issued requests of an epoch, 32 bytes each, in runs.
-CREATE TABLE issued (
-    epoch   BLOB NOT NULL REFERENCES epochs (id),
-    run     INTEGER NOT NULL CHECK (run >= 0),
-    digests BLOB NOT NULL CHECK (length(digests) % 32 = 0),
-    PRIMARY KEY (epoch, run)
+-- Evidence that hardware gave about an epoch: at most one for each, public.
+CREATE TABLE attestations (
+    epoch    BLOB PRIMARY KEY REFERENCES epochs (id),
+    evidence BLOB NOT NULL CHECK (length(evidence) BETWEEN 1 AND 65536)
 ) STRICT, WITHOUT ROWID;
 
 -- What is in the log is never changed and never taken out.
@@ -109,4 +109,12 @@ BEGIN SELECT RAISE(ABORT, 'withdrawals is append-only'); END;
 -- +goose StatementBegin
 CREATE TRIGGER withdrawals_kept BEFORE DELETE ON withdrawals
 BEGIN SELECT RAISE(ABORT, 'withdrawals is append-only'); END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER attestations_fixed BEFORE UPDATE ON attestations
+BEGIN SELECT RAISE(ABORT, 'attestations is append-only'); END;
+-- +goose StatementEnd
+-- +goose StatementBegin
+CREATE TRIGGER attestations_kept BEFORE DELETE ON attestations
+BEGIN SELECT RAISE(ABORT, 'attestations is append-only'); END;
 -- +goose StatementEnd
