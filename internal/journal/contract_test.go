@@ -1,6 +1,8 @@
 package journal_test
 
 import (
+	"fmt"
+	"math"
 	"slices"
 	"sync"
 	"testing"
@@ -24,12 +26,14 @@ func Contract(t *testing.T, newJournal func(testing.TB) opener) {
 		"nullifier":   contractNullifier,
 		"derived":     contractDerived,
 		"epochs":      contractEpochs,
+		"previous":    contractPrevious,
+		"close":       contractClose,
+		"orderly":     contractOrderlyClose,
 		"claims":      contractClaims,
 		"holds":       contractHolds,
 		"seal":        contractSeal,
 		"withdraw":    contractWithdraw,
 		"targets":     contractTargets,
-		"issued":      contractIssued,
 		"attested":    contractAttested,
 		"unreadable":  contractUnreadable,
 		"restart":     contractRestart,
@@ -160,13 +164,15 @@ func contractEpochs(t *testing.T, open opener) {
 	l.openEpoch() // the first one drains
 	l.mustAccept(l.acceptance())
 	l.mustAccept(acceptance(&first, l.vk))
-	again := []protocol.EpochOpen{l.epoch, l.epoch, l.epoch, l.epoch}
-	again[0].Number, again[0].CheckpointKey = 9, bytes32()
-	again[1].ID, again[1].CheckpointKey = bytes16(), bytes32()
-	again[2].Number, again[2].ID = 9, bytes16()
-	again[3].Number, again[3].ID, again[3].CheckpointKey = 0, bytes16(), bytes32()
-	for i, what := range []string{"a used id", "a used number", "a used key", "a lower number"} {
-		_, err := l.Append(t.Context(), l.now, &again[i])
+	for what, edit := range map[string]func(*protocol.EpochOpen){
+		"a used id":      func(e *protocol.EpochOpen) { e.ID = l.epoch.ID },
+		"a used number":  func(e *protocol.EpochOpen) { e.Number = l.epoch.Number },
+		"a used key":     func(e *protocol.EpochOpen) { e.CheckpointKey = l.epoch.CheckpointKey },
+		"a lower number": func(e *protocol.EpochOpen) { e.Number = 0 },
+	} {
+		e := l.nextEpoch()
+		edit(&e)
+		_, err := l.Append(t.Context(), l.now, &e)
 		want(t, "an epoch with "+what, err, protocol.CodeConflict)
 	}
 	l.closes(first)
@@ -183,7 +189,8 @@ func (l *log) closes(e protocol.EpochOpen) {
 	if err != nil || len(open) != 2 || cmp.Diff(open[0], e) != "" {
 		l.Errorf("open epochs are %v (%v)", len(open), err)
 	}
-	leaf := &protocol.EpochClose{ID: e.ID, Number: e.Number, Reason: protocol.CloseRotated, Issued: 9, Accepted: 1, Rejected: 2, Expired: 1, Invalidated: 5}
+	root := issued().SignedRoot
+	leaf := &protocol.EpochClose{ID: e.ID, Number: e.Number, Reason: protocol.CloseRotated, Issued: root, Accepted: 1, Rejected: 2, Expired: 1, Invalidated: 5}
 	for range 2 {
 		entry, err := l.Append(l.Context(), l.now, leaf)
 		if err != nil {
@@ -192,7 +199,7 @@ func (l *log) closes(e protocol.EpochOpen) {
 		}
 		parsed, _ := protocol.ParseLeaf(entry.Leaf)
 		c := parsed.Body.(*protocol.EpochClose)
-		if c.Issued != 9 || c.Accepted != 2 || c.Rejected != 2 || c.Expired != 1 || c.Invalidated != 4 {
+		if c.Issued != root || c.Accepted != 2 || c.Rejected != 2 || c.Expired != 1 || c.Invalidated != root.Size-5 {
 			l.Errorf("the close leaf counts %+v; want 2 accepted, and as many ended as issued", c)
 		}
 	}
@@ -205,6 +212,138 @@ func (l *log) closes(e protocol.EpochOpen) {
 	_, err = l.Append(l.Context(), l.now, &protocol.EpochClose{ID: bytes16(), Number: 1, Reason: protocol.CloseLost})
 	want(l, "closing an unknown epoch", err, protocol.CodeNotFound)
 	l.findsEpoch(e)
+}
+
+// An epoch names the last one before it, live or not.
+func contractPrevious(t *testing.T, open opener) {
+	t.Helper()
+	l := emptyLog(t, open, journal.Config{})
+	opens := func(edit func(*protocol.EpochOpen)) error {
+		e := l.nextEpoch()
+		edit(&e)
+		_, err := l.Append(t.Context(), l.now, &e)
+		return err
+	}
+	want(t, "the first with a previous", opens(func(e *protocol.EpochOpen) { e.Previous = bytes16() }), protocol.CodeConflict)
+	l.mustAppend(&protocol.Incident{})
+	l.openEpoch()
+	first := l.nextEpoch() // after leaf 1
+	l.mustAppend(&protocol.Incident{})
+	l.closeEpoch()
+	l.openEpoch()
+	for name, edit := range map[string]func(*protocol.EpochOpen){
+		"none":          func(e *protocol.EpochOpen) { e.Previous, e.PreviousIndex = protocol.EpochID{}, 0 },
+		"one before":    func(e *protocol.EpochOpen) { e.Previous, e.PreviousIndex = first.Previous, first.PreviousIndex },
+		"another id":    func(e *protocol.EpochOpen) { e.Previous = bytes16() },
+		"another index": func(e *protocol.EpochOpen) { e.PreviousIndex++ },
+		"no index":      func(e *protocol.EpochOpen) { e.PreviousIndex = 0 },
+	} {
+		want(t, "previous epoch: "+name, opens(edit), protocol.CodeConflict)
+	}
+	l.restart()
+	l.openEpoch()
+	l.check(6)
+}
+
+// After a death or loss the close leaf repeats the greatest issued root of an
+// accepted leaf, whatever the caller gave and in whatever order they came.
+func contractClose(t *testing.T, open opener) {
+	t.Helper()
+	l := newLog(t, open, journal.Config{})
+	for _, c := range []struct {
+		sizes []uint64 // of the accepted leaves
+		want  int      // index of the one repeated, -1 for none
+	}{{nil, -1}, {[]uint64{5}, 0}, {[]uint64{5, 9, 7}, 1}, {[]uint64{9, 9, 8}, 0}, {[]uint64{1, 1 << 62, math.MaxInt64}, 2}} {
+		for _, reason := range []protocol.CloseReason{protocol.CloseDied, protocol.CloseSuspect, protocol.CloseLost} {
+			var root protocol.SignedRoot
+			for i, size := range c.sizes {
+				a := l.acceptance()
+				a.Leaf.Issued.Position, a.Leaf.Issued.SignedRoot = size-1, signedRoot(size)
+				l.mustAccept(a)
+				if i == c.want {
+					root = a.Leaf.Issued.SignedRoot
+				}
+			}
+			l.restart()
+			got := l.closed(&protocol.EpochClose{Reason: reason, Issued: issued().SignedRoot, Accepted: 1, Rejected: 2, Expired: 3, Invalidated: 2})
+			accepted := uint64(len(c.sizes))
+			invalidated := 2 - min(2, max(accepted, 1)-1) // what the caller did not know to be accepted
+			if got.Issued != root || got.Accepted != accepted || got.Rejected != 2 || got.Expired != 3 || got.Invalidated != invalidated {
+				t.Errorf("%s after %v: %+v", reason, c.sizes, got)
+			}
+			l.openEpoch()
+		}
+	}
+	size, err := l.Size(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.check(size)
+}
+
+// closed closes the epoch of the log and returns the body of its close leaf.
+func (l *log) closed(c *protocol.EpochClose) *protocol.EpochClose {
+	l.Helper()
+	c.ID, c.Number = l.epoch.ID, l.epoch.Number
+	leaf, err := protocol.ParseLeaf(l.mustAppend(c).Leaf)
+	if err != nil {
+		l.Fatal(err)
+	}
+	return leaf.Body.(*protocol.EpochClose)
+}
+
+// An orderly close has the final root, and its counts add up to its size.
+func contractOrderlyClose(t *testing.T, open opener) {
+	t.Helper()
+	l := newLog(t, open, journal.Config{})
+	const greatest = 7
+	for _, c := range []struct {
+		accepted, size, rejected, expired uint64
+		code                              protocol.Code
+		invalidated                       uint64
+	}{
+		{0, 0, 0, 0, protocol.CodeNone, 0},
+		{0, 3, 1, 1, protocol.CodeNone, 1},
+		{2, greatest, 3, 2, protocol.CodeNone, 0},
+		{2, greatest + 1, 0, 0, protocol.CodeNone, greatest - 1},
+		{2, 0, 0, 0, protocol.CodeInternal, 0},            // no root
+		{2, greatest - 1, 0, 0, protocol.CodeInternal, 0}, // smaller than an accepted one
+		{2, greatest, 6, 0, protocol.CodeInternal, 0},     // more rejected than issued
+		{2, greatest, 3, 3, protocol.CodeInternal, 0},     // more ended than issued
+		{2, greatest, math.MaxUint64, 3, protocol.CodeInternal, 0},
+		{0, 0, 0, 1, protocol.CodeInternal, 0},
+	} {
+		for _, reason := range []protocol.CloseReason{protocol.CloseShutdown, protocol.CloseRotated} {
+			c := c // changed below
+			for i := range c.accepted {
+				a := l.acceptance()
+				a.Leaf.Issued.Position, a.Leaf.Issued.SignedRoot = i, signedRoot(greatest-i)
+				l.mustAccept(a)
+			}
+			body := &protocol.EpochClose{
+				ID: l.epoch.ID, Number: l.epoch.Number, Reason: reason, Accepted: 1, Rejected: c.rejected, Expired: c.expired, Invalidated: 99,
+			}
+			if c.size > 0 {
+				body.Issued = signedRoot(c.size)
+			}
+			if c.code != protocol.CodeNone {
+				_, err := l.Append(t.Context(), l.now, body)
+				want(t, fmt.Sprintf("%+v", c), err, c.code)
+				body = &protocol.EpochClose{Reason: reason, Issued: signedRoot(greatest), Rejected: 1}
+				c.size, c.rejected, c.expired, c.invalidated = greatest, 1, 0, greatest-1-c.accepted
+			}
+			got := l.closed(body)
+			if got.Issued != body.Issued || got.Accepted != c.accepted || got.Rejected != c.rejected || got.Expired != c.expired || got.Invalidated != c.invalidated {
+				t.Errorf("%s, %+v: the leaf says %+v", reason, c, got)
+			}
+			l.openEpoch()
+		}
+	}
+	size, err := l.Size(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.check(size)
 }
 
 func (l *log) findsEpoch(e protocol.EpochOpen) {
@@ -330,10 +469,7 @@ func contractWithdraw(t *testing.T, open opener) {
 	l := newLog(t, open, journal.Config{})
 	other := l.addClaim()
 	l.mustAccept(l.acceptance())
-	none, err := l.Withdrawals(t.Context(), l.epoch.ID, l.vk)
-	if err != nil || len(none) != 0 {
-		t.Errorf("withdrawals before: %v, %v", none, err)
-	}
+	l.withdrawn(l.vk, math.MaxUint64, 9)
 	l.mustControl(protocol.ActionRetireVK, l.vk)
 	want(t, "retired", l.accept(l.acceptance()), protocol.CodeFrozen)
 	want(t, "the other claim", l.accept(acceptance(&l.epoch, other)), protocol.CodeNone)
@@ -344,15 +480,15 @@ func contractWithdraw(t *testing.T, open opener) {
 	want(t, "revoked after a restart", l.accept(acceptance(&l.epoch, other)), protocol.CodeInvalidated)
 	want(t, "retired twice", l.control(protocol.ActionRetireVK, l.vk), protocol.CodeConflict)
 	want(t, "revoked twice", l.control(protocol.ActionRevokeEpoch, journal.EpochTarget(l.epoch.ID)), protocol.CodeConflict)
-	for _, c := range []struct {
-		vk   protocol.Digest
-		want []uint64
-	}{{l.vk, []uint64{4, 6}}, {other, []uint64{6}}} {
-		got, err := l.Withdrawals(t.Context(), l.epoch.ID, c.vk)
-		if err != nil || !slices.EqualFunc(got, c.want, func(e journal.Entry, s uint64) bool { return e.Seq == s }) {
-			t.Errorf("withdrawals %v (%v), want %v", got, err, c.want)
-		}
-	}
+	l.withdrawn(l.vk, math.MaxUint64, 2, 4, 6)
+	l.withdrawn(l.vk, 7, 2, 4, 6)
+	l.withdrawn(l.vk, 6, 2, 4)
+	l.withdrawn(l.vk, 4, 2)
+	l.withdrawn(other, 7, 2, 4, 6) // all of them, those of others too
+	l.withdrawn(other, 7, 1, 6)    // more than one, so only the epoch's
+	l.withdrawn(other, 6, 1, 4)    // not more than one
+	l.withdrawn(other, 6, 0)
+	l.withdrawn(l.vk, 7, -1, 4, 6)
 	state, err := l.State(t.Context())
 	if err != nil || len(state.Retired) != 1 || state.Previous() != 32 {
 		t.Errorf("state is %+v, %v", state, err)
@@ -361,6 +497,15 @@ func contractWithdraw(t *testing.T, open opener) {
 	want(t, "retired under a new epoch", l.accept(l.acceptance()), protocol.CodeFrozen)
 	l.mustAccept(acceptance(&l.epoch, other))
 	l.check(9)
+}
+
+// withdrawn checks which leaves are listed for the log's epoch and a key.
+func (l *log) withdrawn(vk protocol.Digest, below uint64, most int, seqs ...uint64) {
+	l.Helper()
+	got, err := l.Withdrawals(l.Context(), l.epoch.ID, vk, below, most)
+	if err != nil || !slices.EqualFunc(got, seqs, func(e journal.Entry, s uint64) bool { return e.Seq == s }) {
+		l.Errorf("withdrawals below %d, at most %d: %v (%v), want %v", below, most, got, err, seqs)
+	}
 }
 
 // What a control action is about must be in the log.
@@ -430,33 +575,6 @@ func contractAttested(t *testing.T, open opener) {
 	l.check(4)
 }
 
-func contractIssued(t *testing.T, open opener) {
-	t.Helper()
-	l := newLog(t, open, journal.Config{})
-	var all []protocol.Digest
-	for _, n := range []int{3, 0, 5000, 1} {
-		part := make([]protocol.Digest, n)
-		for i := range part {
-			part[i] = bytes32()
-		}
-		all = append(all, part...)
-		if err := l.SaveIssued(t.Context(), l.epoch.ID, part); err != nil {
-			t.Fatal(err)
-		}
-	}
-	l.restart()
-	got, err := l.Issued(t.Context(), l.epoch.ID)
-	if err != nil || !slices.Equal(got, all) {
-		t.Errorf("%d digests back (%v), want %d", len(got), err, len(all))
-	}
-	if got, err := l.Issued(t.Context(), bytes16()); err != nil || len(got) != 0 {
-		t.Errorf("an unknown epoch gives %d, %v", len(got), err)
-	}
-	want(t, "an unknown epoch", l.SaveIssued(t.Context(), bytes16(), all), protocol.CodeNotFound)
-	want(t, "too many", l.SaveIssued(t.Context(), l.epoch.ID, make([]protocol.Digest, 1<<16+1)), protocol.CodeTooLarge)
-	l.check(2)
-}
-
 // A leaf that nobody could read never enters.
 func contractUnreadable(t *testing.T, open opener) {
 	t.Helper()
@@ -473,6 +591,18 @@ func contractUnreadable(t *testing.T, open opener) {
 		edit(a)
 		want(t, name, l.accept(a), protocol.CodeMalformedRequest)
 	}
+	for name, edit := range map[string]func(*protocol.Issued){
+		"a position at the end": func(i *protocol.Issued) { i.Position = i.Size },
+		"an empty tree":         func(i *protocol.Issued) { *i = protocol.Issued{SignedRoot: signedRoot(0)} },
+		"nothing issued":        func(i *protocol.Issued) { *i = protocol.Issued{} },
+		"a size of 64 bits":     func(i *protocol.Issued) { i.Size = 1 << 63 },
+		"a root not signed":     func(i *protocol.Issued) { i.Signature = [64]byte{} },
+		"a long path":           func(i *protocol.Issued) { i.Path = make([]protocol.Digest, 64) },
+	} {
+		a := l.acceptance()
+		edit(&a.Leaf.Issued)
+		want(t, name, l.accept(a), protocol.CodeInternal)
+	}
 	short := l.acceptance()
 	short.Leaf.Proof = short.Leaf.Proof[1:]
 	want(t, "proof", l.accept(short), protocol.CodeProofRejected)
@@ -481,6 +611,9 @@ func contractUnreadable(t *testing.T, open opener) {
 		code protocol.Code
 	}{
 		"reason":       {&protocol.EpochClose{ID: l.epoch.ID, Number: l.epoch.Number, Reason: 99}, protocol.CodeMalformedRequest},
+		"issued root": {&protocol.EpochClose{
+			ID: l.epoch.ID, Number: l.epoch.Number, Reason: protocol.CloseRotated, Issued: protocol.SignedRoot{Size: 1},
+		}, protocol.CodeMalformedRequest},
 		"epoch number": {&protocol.EpochOpen{Number: 1 << 63}, protocol.CodeMalformedRequest},
 		"claim":        {&protocol.ClaimLeaf{ClaimID: "open/1"}, protocol.CodeInternal},
 		"control":      {&protocol.Control{Action: protocol.ActionSeal}, protocol.CodeInternal},
@@ -509,6 +642,16 @@ func contractRestart(t *testing.T, open opener) {
 		l.mustAccept(l.acceptance())
 	}
 	l.check(6)
+	for i, told := range l.told {
+		if e, ok, err := l.Leaf(t.Context(), uint64(i)); !ok || err != nil || e.Seq != told.Seq || string(e.Leaf) != string(told.Leaf) {
+			t.Errorf("Leaf(%d) gives %d, %v, %v", i, e.Seq, ok, err)
+		}
+	}
+	for _, seq := range []uint64{6, 1 << 63, math.MaxUint64} {
+		if _, ok, err := l.Leaf(t.Context(), seq); ok || err != nil {
+			t.Errorf("Leaf(%d) of 6 gives %v, %v", seq, ok, err)
+		}
+	}
 	for _, c := range []struct {
 		from uint64
 		max  int

@@ -101,11 +101,13 @@ func prepare(ctx context.Context, j *journal.Journal) (*protocol.EpochOpen, prot
 			return nil, vk, err
 		}
 	}
-	last, err := j.LastEpochNumber(ctx)
+	number, id, index, err := j.LastEpoch(ctx)
 	if err != nil {
 		return nil, vk, err
 	}
-	e := &protocol.EpochOpen{Number: last + 1, ID: drawn16(), Instance: drawn16(), CheckpointKey: drawn32()}
+	e := &protocol.EpochOpen{
+		Number: number + 1, ID: drawn16(), Instance: drawn16(), CheckpointKey: drawn32(), Previous: id, PreviousIndex: index,
+	}
 	_, err = j.Append(ctx, time.Now(), e)
 	return e, vk, err
 }

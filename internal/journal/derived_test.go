@@ -3,6 +3,7 @@ package journal_test
 import (
 	"database/sql"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"strings"
@@ -41,9 +42,6 @@ func fullJournal(tb testing.TB) string {
 	for range 3 {
 		l.mustAccept(l.acceptance())
 		l.mustAccept(l.vote(group, "motion-1", bytes32()))
-	}
-	if err := l.SaveIssued(tb.Context(), l.epoch.ID, []protocol.Digest{bytes32()}); err != nil {
-		tb.Fatal(err)
 	}
 	if err := l.SaveAttestation(tb.Context(), l.epoch.ID, []byte("evidence")); err != nil {
 		tb.Fatal(err)
@@ -129,7 +127,10 @@ func TestDerivedTablesAreChecked(t *testing.T) {
 		"epochs, open again":        "UPDATE epochs SET closed = NULL WHERE number = 1",
 		"epochs, closed":            "UPDATE epochs SET closed = 0 WHERE number = 2",
 		"epochs, count":             "UPDATE epochs SET accepted = accepted + 1 WHERE number = 2",
-		"epochs, added":             "INSERT INTO epochs VALUES (zeroblob(16), 3, zeroblob(16), zeroblob(32), 0, NULL, 0)",
+		"epochs, smaller root":      "UPDATE epochs SET issued = 4 WHERE number = 1",
+		"epochs, no root":           "UPDATE epochs SET issued = NULL WHERE number = 1",
+		"epochs, another's root":    "UPDATE epochs SET issued = (SELECT issued FROM epochs WHERE number = 2) WHERE number = 1",
+		"epochs, added":             "INSERT INTO epochs VALUES (zeroblob(16), 3, zeroblob(16), zeroblob(32), 0, NULL, 0, NULL)",
 		"claims, gone":              "DELETE FROM claims WHERE seq = 2",
 		"claims, changed":           "UPDATE claims SET vk = zeroblob(32) WHERE seq = 2",
 		"claims, moved":             "UPDATE claims SET seq = 1 WHERE seq = 2",
@@ -141,6 +142,8 @@ func TestDerivedTablesAreChecked(t *testing.T) {
 		"withdrawals, changed":      "UPDATE withdrawals SET target = zeroblob(32) WHERE action = 6",
 		"withdrawals, added":        "INSERT INTO withdrawals VALUES (9, zeroblob(32), 0)",
 		"sealed":                    "UPDATE counter SET sealed = 1",
+		"counter, one more":         "UPDATE counter SET withdrawals = withdrawals + 1",
+		"counter, one less":         "UPDATE counter SET withdrawals = withdrawals - 1",
 		"leaves, another type":      "UPDATE leaves SET type = 6 WHERE seq = 4",
 		"leaves, one gone":          "DELETE FROM leaves WHERE seq = 4; DELETE FROM accepted WHERE seq = 4",
 		"leaves, one changed":       "UPDATE leaves SET leaf = (SELECT leaf FROM leaves WHERE seq = 6) WHERE seq = 4",
@@ -150,7 +153,31 @@ func TestDerivedTablesAreChecked(t *testing.T) {
 			path := fullJournal(t)
 			tamper(t, path, stmt)
 			refused(t, journal.Config{Path: path}, "the file is damaged: ")
+			v, err := journal.OpenView(t.Context(), path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(v.Check(t.Context()), v.Close()); !errors.Is(err, journal.ErrDamaged) {
+				t.Errorf("a view finds %v", err)
+			}
 		})
+	}
+}
+
+// Each header counts the withdrawals before it. (The last two leaves of a full
+// journal withdraw.)
+func TestWithdrawalsAreCounted(t *testing.T) {
+	for _, c := range []struct{ where, count string }{
+		{"seq = 0", "00000001"},
+		{"seq = 4", "00000001"},
+		{"seq = 4", "01000000"},
+		{"seq = (SELECT min(seq) FROM withdrawals)", "00000001"},
+		{"seq = (SELECT max(seq) FROM withdrawals)", "00000000"},
+		{"seq = (SELECT max(seq) FROM withdrawals)", "00000002"},
+	} {
+		path := fullJournal(t)
+		tamper(t, path, fmt.Sprintf("UPDATE leaves SET leaf = CAST(substr(leaf, 1, 26) || x'%s' || substr(leaf, 31) AS BLOB) WHERE %s", c.count, c.where))
+		refused(t, journal.Config{Path: path}, "it counts other withdrawals than the leaves before it")
 	}
 }
 
@@ -161,7 +188,7 @@ func TestLiftedSeal(t *testing.T) {
 	l.mustControl(protocol.ActionSeal, protocol.Digest{})
 	l.stop()
 	tamper(t, path, "UPDATE counter SET sealed = 0")
-	refused(t, journal.Config{Path: path}, "the file is damaged: seal")
+	refused(t, journal.Config{Path: path}, "the file is damaged: counter")
 }
 
 const (

@@ -58,10 +58,11 @@
 // claims, holds and withdrawals, and the counter row with the seal. Each header
 // must count the withdrawals before it. Open runs PRAGMA quick_check, which does
 // not look into indexes, then reads all leaves once, makes those rows again, and
-// compares them with every row and every index entry. A journal in which they differ in anything is refused: a row that is
-// gone would have a commitment or a member accepted twice. With 100,000
-// acceptances the comparison takes 0.8 s on a busy machine of two processors, 1.7 s
-// if all are of group/1, whose parameters are parsed; quick_check takes 0.25 s.
+// compares them with every row and every index entry. A journal in which they
+// differ in anything is refused: a row that is gone would have a commitment or a
+// member accepted twice. With 100,000 acceptances the comparison takes 0.8 s on a
+// busy machine of two processors, 1.7 s if all are of group/1, whose parameters
+// are parsed; quick_check takes 0.25 s.
 //
 // Evidence about an epoch is not compared: its verifiers need no journal. A leaf
 // added together with everything that follows from it is not found here. The

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"math"
 	"path/filepath"
 	"sync/atomic"
 	"testing"
@@ -107,17 +108,38 @@ func (l *log) restart() {
 
 func (l *log) openEpoch() {
 	l.Helper()
-	n, err := l.LastEpochNumber(l.Context())
+	l.epoch = l.nextEpoch()
+	l.mustAppend(&l.epoch)
+}
+
+// nextEpoch is one that the journal can open next.
+func (l *log) nextEpoch() protocol.EpochOpen {
+	l.Helper()
+	n, id, index, err := l.LastEpoch(l.Context())
 	if err != nil {
 		l.Fatal(err)
 	}
-	l.epoch = protocol.EpochOpen{Number: n + 1, ID: bytes16(), Instance: bytes16(), CheckpointKey: bytes32()}
-	l.mustAppend(&l.epoch)
+	return protocol.EpochOpen{
+		Number: n + 1, ID: bytes16(), Instance: bytes16(), CheckpointKey: bytes32(), Previous: id, PreviousIndex: index,
+	}
 }
 
 func (l *log) closeEpoch() {
 	l.Helper()
-	l.mustAppend(&protocol.EpochClose{ID: l.epoch.ID, Number: l.epoch.Number, Reason: protocol.CloseRotated})
+	l.mustAppend(&protocol.EpochClose{
+		ID: l.epoch.ID, Number: l.epoch.Number, Reason: protocol.CloseRotated, Issued: issued().SignedRoot,
+	})
+}
+
+// issued is a fresh place in an issued tree, greater than all before. The journal
+// verifies no signature.
+func issued() protocol.Issued {
+	n := unique.Add(1)
+	return protocol.Issued{Position: n, SignedRoot: signedRoot(n + 1), Path: []protocol.Digest{bytes32(), bytes32()}}
+}
+
+func signedRoot(size uint64) protocol.SignedRoot {
+	return protocol.SignedRoot{Size: size, Root: bytes32(), Signature: [64]byte{1}}
 }
 
 func claimLeaf() *protocol.ClaimLeaf {
@@ -155,7 +177,9 @@ func acceptance(e *protocol.EpochOpen, vk protocol.Digest) *journal.Acceptance {
 	}
 	proof = proof[:protocol.ProofSize]
 	return &journal.Acceptance{
-		Leaf:        protocol.Accepted{Payload: p.Encode(), Anchor: bytes32(), TagHash: bytes32(), Params: []byte("{}"), Proof: proof},
+		Leaf: protocol.Accepted{
+			Payload: p.Encode(), Anchor: bytes32(), TagHash: bytes32(), Issued: issued(), Params: []byte("{}"), Proof: proof,
+		},
 		Claim:       "open/1",
 		ProofDigest: sha256.Sum256(proof),
 	}
@@ -237,7 +261,7 @@ func (l *log) check(size uint64) {
 func checkLog(tb testing.TB, j *journal.Journal) []journal.Entry {
 	tb.Helper()
 	a := auditor{
-		seen: make(map[[32]byte]bool), numbers: make(map[protocol.EpochID]uint64), live: make(map[protocol.EpochID]bool),
+		seen: make(map[[32]byte]bool), epochs: make(map[protocol.EpochID]*audited),
 		claims: make(map[protocol.Digest]bool), stopped: make(map[protocol.Digest]bool),
 	}
 	var all []journal.Entry
@@ -257,19 +281,29 @@ func checkLog(tb testing.TB, j *journal.Journal) []journal.Entry {
 	if n, err := j.Size(tb.Context()); err != nil || n != uint64(len(all)) {
 		tb.Errorf("size is %d (%v), but %d leaves can be read", n, err, len(all))
 	}
+	a.last(tb, j)
 	return all
 }
 
 // auditor replays a log.
 type auditor struct {
-	time    uint64
-	last    uint64                      // epoch number
-	seen    map[[32]byte]bool           // request ids (padded), anchors, commitments
-	numbers map[protocol.EpochID]uint64 // of open epochs
-	live    map[protocol.EpochID]bool   // not closed, not revoked
-	claims  map[protocol.Digest]bool    // registered
-	stopped map[protocol.Digest]bool    // accept is held or retired; zero for all
-	sealed  bool
+	time        uint64
+	withdrawals uint32
+	seen        map[[32]byte]bool // request ids (padded), anchors, commitments
+	epochs      map[protocol.EpochID]*audited
+	latest      audited                  // epoch; zero before the first
+	claims      map[protocol.Digest]bool // registered
+	stopped     map[protocol.Digest]bool // accept is held or retired; zero for all
+	sealed      bool
+}
+
+// audited is an epoch of the log.
+type audited struct {
+	number, index  uint64 // of the leaf that opened it
+	id             protocol.EpochID
+	closed, dead   bool // dead: closed or revoked
+	accepted       uint64
+	greatestIssued protocol.SignedRoot
 }
 
 func (a *auditor) entry(tb testing.TB, j *journal.Journal, seq uint64, e journal.Entry) {
@@ -281,25 +315,64 @@ func (a *auditor) entry(tb testing.TB, j *journal.Journal, seq uint64, e journal
 	if e.Seq != seq || leaf.Seq != seq || leaf.Time < a.time {
 		tb.Fatalf("leaf %d is numbered %d/%d, time %d after %d", seq, e.Seq, leaf.Seq, leaf.Time, a.time)
 	}
+	if leaf.Withdrawals != a.withdrawals {
+		tb.Errorf("leaf %d counts %d withdrawals before it, want %d", seq, leaf.Withdrawals, a.withdrawals)
+	}
 	a.time = leaf.Time
 	switch b := leaf.Body.(type) {
 	case *protocol.Accepted:
 		a.accepted(tb, j, e, b)
 	case *protocol.EpochOpen:
-		if b.Number <= a.last {
-			tb.Errorf("leaf %d: epoch number %d after %d", seq, b.Number, a.last)
+		if b.Number <= a.latest.number || b.Previous != a.latest.id || b.PreviousIndex != a.latest.index {
+			tb.Errorf("leaf %d: epoch %d after %d, previous %s at %d, want %s at %d",
+				seq, b.Number, a.latest.number, b.Previous, b.PreviousIndex, a.latest.id, a.latest.index)
 		}
-		a.last, a.numbers[b.ID], a.live[b.ID] = b.Number, b.Number, true
+		a.latest = audited{number: b.Number, index: seq, id: b.ID}
+		opened := a.latest
+		a.epochs[b.ID] = &opened
 	case *protocol.EpochClose:
-		if _, open := a.numbers[b.ID]; !open {
-			tb.Errorf("leaf %d closes an epoch that is not open", seq)
-		}
-		delete(a.numbers, b.ID)
-		a.live[b.ID] = false
+		a.closed(tb, seq, b)
 	case *protocol.ClaimLeaf:
 		a.claims[protocol.VKFingerprint(b.ClaimID, b.List, b.SRS, b.VK)] = true
 	case *protocol.Control:
 		a.control(b)
+	}
+}
+
+func (a *auditor) closed(tb testing.TB, seq uint64, c *protocol.EpochClose) {
+	tb.Helper()
+	e := a.epochs[c.ID]
+	if e == nil || e.closed {
+		tb.Fatalf("leaf %d closes an epoch that is not open", seq)
+	}
+	e.closed, e.dead = true, true
+	if c.Accepted != e.accepted {
+		tb.Errorf("leaf %d counts %d accepted, want %d", seq, c.Accepted, e.accepted)
+	}
+	switch orderly := c.Reason == protocol.CloseShutdown || c.Reason == protocol.CloseRotated; {
+	case !orderly && c.Issued != e.greatestIssued:
+		tb.Errorf("leaf %d has the issued root of size %d, want the greatest accepted one, %d", seq, c.Issued.Size, e.greatestIssued.Size)
+	case orderly && (c.Issued.Size < e.greatestIssued.Size || c.Issued.Size != c.Accepted+c.Rejected+c.Expired+c.Invalidated):
+		tb.Errorf("leaf %d does not add up: %+v", seq, c)
+	}
+}
+
+// last compares the end of the log with what the journal says about it.
+func (a *auditor) last(tb testing.TB, j *journal.Journal) {
+	tb.Helper()
+	number, id, index, err := j.LastEpoch(tb.Context())
+	if err != nil || number != a.latest.number || id != a.latest.id || index != a.latest.index {
+		tb.Errorf("LastEpoch gives %d, %s at %d (%v), want %+v", number, id, index, err, a.latest)
+	}
+	all, err := j.Withdrawals(tb.Context(), protocol.EpochID{}, protocol.Digest{}, math.MaxUint64, math.MaxInt)
+	if err != nil || len(all) != int(a.withdrawals) {
+		tb.Errorf("%d withdrawals are listed (%v), want %d", len(all), err, a.withdrawals)
+	}
+	for i, e := range all {
+		leaf, err := protocol.ParseLeaf(e.Leaf)
+		if err != nil || leaf.Withdrawals != uint32(i) || !leaf.Withdraws() || leaf.Seq != e.Seq {
+			tb.Errorf("withdrawal %d is leaf %d with number %d (%v)", i, e.Seq, leaf.Withdrawals, err)
+		}
 	}
 }
 
@@ -312,10 +385,13 @@ func (a *auditor) control(c *protocol.Control) {
 	case protocol.ActionSeal:
 		a.sealed = true
 	case protocol.ActionRetireVK:
-		c.Target[0] ^= 0xff // no thaw reaches it
-		a.stopped[c.Target] = true
+		target := c.Target
+		target[0] ^= 0xff // no thaw reaches it
+		a.stopped[target] = true
+		a.withdrawals++
 	case protocol.ActionRevokeEpoch:
-		a.live[protocol.EpochID(c.Target[:])] = false
+		a.epochs[protocol.EpochID(c.Target[:])].dead = true
+		a.withdrawals++
 	}
 }
 
@@ -330,8 +406,13 @@ func (a *auditor) accepted(tb testing.TB, j *journal.Journal, e journal.Entry, b
 	if a.sealed || a.stopped[protocol.Digest{}] || a.stopped[p.VK] || a.stopped[retired] {
 		tb.Errorf("leaf %d was accepted during a freeze", e.Seq)
 	}
-	if !a.live[p.EpochID] || a.numbers[p.EpochID] != p.EpochNumber || !a.claims[p.VK] {
-		tb.Errorf("leaf %d was accepted under a dead epoch or an unknown claim", e.Seq)
+	epoch := a.epochs[p.EpochID]
+	if epoch == nil || epoch.dead || epoch.number != p.EpochNumber || !a.claims[p.VK] {
+		tb.Fatalf("leaf %d was accepted under a dead epoch or an unknown claim", e.Seq)
+	}
+	epoch.accepted++
+	if b.Issued.Size > epoch.greatestIssued.Size {
+		epoch.greatestIssued = b.Issued.SignedRoot
 	}
 	var id [32]byte
 	copy(id[:], p.RequestID[:])

@@ -111,6 +111,22 @@ func TestOpenRefuses(t *testing.T) {
 		execRaw(t, path, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (9999, 1)")
 		refused(t, journal.Config{Path: path}, "newer version")
 	})
+	t.Run("an older format", func(t *testing.T) {
+		path := filled(t)
+		execRaw(t, path, "PRAGMA application_id = 0x54444a31")
+		before, _ := os.ReadFile(path)
+		const text = "journal: an earlier development version wrote this journal; its format was changed before the first release"
+		_, err1 := journal.Open(t.Context(), journal.Config{Path: path})
+		_, err2 := journal.OpenView(t.Context(), path)
+		for _, err := range []error{err1, err2} {
+			if err == nil || err.Error() != text || errors.Is(err, journal.ErrDamaged) {
+				t.Errorf("got %v", err)
+			}
+		}
+		if after, _ := os.ReadFile(path); !bytes.Equal(before, after) {
+			t.Error("the journal was changed")
+		}
+	})
 	t.Run("damaged", func(t *testing.T) {
 		path := filled(t)
 		b, _ := os.ReadFile(path)
@@ -149,7 +165,7 @@ func TestOpenRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path := filled(t)
 			execRaw(t, path, stmt)
-			refused(t, journal.Config{Path: path}, "do not agree")
+			refused(t, journal.Config{Path: path}, "the file is damaged: ")
 		})
 	}
 }
@@ -221,7 +237,7 @@ func TestForeignWriter(t *testing.T) {
 func TestForeignRows(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal.db")
 	l := newLog(t, sqliteAt(path), journal.Config{})
-	execRaw(t, path, "INSERT INTO leaves VALUES (2, 1, zeroblob(26))")
+	execRaw(t, path, "INSERT INTO leaves VALUES (2, 1, zeroblob(30))")
 	size, _ := l.Size(t.Context())
 	rows, err := l.Rows(t.Context())
 	leaves, _ := l.Leaves(t.Context(), 0, 99)
@@ -245,7 +261,7 @@ func TestAppendOnly(t *testing.T) {
 	defer func() { _ = db.Close() }()
 	db.SetMaxOpenConns(1)
 	if _, err := db.Exec(`PRAGMA foreign_keys = 0;
-		INSERT INTO leaves VALUES (0, 1, zeroblob(26));
+		INSERT INTO leaves VALUES (0, 1, zeroblob(30));
 		INSERT INTO accepted VALUES (0, zeroblob(16), zeroblob(32), zeroblob(32), zeroblob(32), '');
 		INSERT INTO nullifiers VALUES (zeroblob(32), zeroblob(32), 0);
 		INSERT INTO withdrawals VALUES (6, zeroblob(32), 0);
@@ -313,10 +329,9 @@ func columns(t *testing.T, path string) {
 	const allowed = "accepted.seq accepted.request_id accepted.anchor accepted.cm accepted.proof_digest accepted.claim " +
 		"attestations.epoch attestations.evidence " +
 		"claims.vk claims.seq " +
-		"counter.id counter.next counter.time counter.commits counter.touches counter.sealed " +
-		"epochs.id epochs.number epochs.instance epochs.checkpoint_key epochs.opened epochs.closed epochs.accepted " +
+		"counter.id counter.next counter.time counter.withdrawals counter.commits counter.touches counter.sealed " +
+		"epochs.id epochs.number epochs.instance epochs.checkpoint_key epochs.opened epochs.closed epochs.accepted epochs.issued " +
 		"holds.operation holds.vk " +
-		"issued.epoch issued.run issued.digests " +
 		"leaves.seq leaves.type leaves.leaf " +
 		"meta.name meta.value " +
 		"nullifiers.scope nullifiers.nullifier nullifiers.seq " +
