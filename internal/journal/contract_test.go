@@ -314,7 +314,6 @@ func contractOrderlyClose(t *testing.T, open opener) {
 		{0, 0, 0, 1, protocol.CodeInternal, 0},
 	} {
 		for _, reason := range []protocol.CloseReason{protocol.CloseShutdown, protocol.CloseRotated} {
-			c := c // changed below
 			for i := range c.accepted {
 				a := l.acceptance()
 				a.Leaf.Issued.Position, a.Leaf.Issued.SignedRoot = i, signedRoot(greatest-i)
@@ -329,11 +328,8 @@ func contractOrderlyClose(t *testing.T, open opener) {
 			if c.code != protocol.CodeNone {
 				_, err := l.Append(t.Context(), l.now, body)
 				want(t, fmt.Sprintf("%+v", c), err, c.code)
-				body = &protocol.EpochClose{Reason: reason, Issued: signedRoot(greatest), Rejected: 1}
-				c.size, c.rejected, c.expired, c.invalidated = greatest, 1, 0, greatest-1-c.accepted
-			}
-			got := l.closed(body)
-			if got.Issued != body.Issued || got.Accepted != c.accepted || got.Rejected != c.rejected || got.Expired != c.expired || got.Invalidated != c.invalidated {
+				l.closed(&protocol.EpochClose{Reason: protocol.CloseSuspect}) // the way out
+			} else if got := l.closed(body); got.Issued != body.Issued || got.Accepted != c.accepted || got.Rejected != c.rejected || got.Expired != c.expired || got.Invalidated != c.invalidated {
 				t.Errorf("%s, %+v: the leaf says %+v", reason, c, got)
 			}
 			l.openEpoch()
@@ -610,7 +606,7 @@ func contractUnreadable(t *testing.T, open opener) {
 		body protocol.LeafBody
 		code protocol.Code
 	}{
-		"reason":       {&protocol.EpochClose{ID: l.epoch.ID, Number: l.epoch.Number, Reason: 99}, protocol.CodeMalformedRequest},
+		"reason": {&protocol.EpochClose{ID: l.epoch.ID, Number: l.epoch.Number, Reason: 99}, protocol.CodeMalformedRequest},
 		"issued root": {&protocol.EpochClose{
 			ID: l.epoch.ID, Number: l.epoch.Number, Reason: protocol.CloseRotated, Issued: protocol.SignedRoot{Size: 1},
 		}, protocol.CodeMalformedRequest},

@@ -18,5 +18,8 @@ func WithSynchronous(cfg Config, level string) Config {
 // QueueSize is the number of submissions that can wait.
 const QueueSize = queueSize
 
+// Waiting is the number of submissions waiting that are no control actions.
+func (j *Journal) Waiting() int { return len(j.queue) }
+
 // Urgent is the number of control actions waiting.
 func (j *Journal) Urgent() int { return len(j.urgent) }

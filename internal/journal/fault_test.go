@@ -334,6 +334,65 @@ func TestQueue(t *testing.T) {
 	l.check(uint64(3 + codes[protocol.CodeNone]))
 }
 
+// What decides in a group is what the submissions before it in the same group
+// have left: a close counts them, and the next epoch names the one before it.
+func TestOneGroup(t *testing.T) {
+	l, f := faultyLog(t)
+	first, second := l.epoch, l.nextEpoch()
+	third := protocol.EpochOpen{
+		Number: 3, ID: bytes16(), Instance: bytes16(), CheckpointKey: bytes32(), Previous: second.ID, PreviousIndex: 6,
+	}
+	free := f.block("commit")
+	met := f.met
+	var wg sync.WaitGroup
+	wg.Go(func() { l.mustAppend(&protocol.Incident{}) }) // leaf 2, at work
+	<-met
+	small, great := l.acceptance(), l.acceptance()
+	for i, submit := range []func() error{
+		func() error { return l.accept(great) },
+		func() error { return l.accept(small) },
+		func() error { _, err := l.Append(t.Context(), l.now, lostEpoch(&first)); return err },
+		func() error { _, err := l.Append(t.Context(), l.now, &second); return err },
+		func() error { _, err := l.Append(t.Context(), l.now, &third); return err },
+		func() error { _, err := l.Append(t.Context(), l.now, lostEpoch(&second)); return err },
+	} {
+		wg.Go(func() { want(t, fmt.Sprintf("submission %d", i), submit(), protocol.CodeNone) })
+		for l.Waiting() <= i {
+			time.Sleep(time.Millisecond) // until it is in the queue, after those before it
+		}
+	}
+	free()
+	wg.Wait()
+	l.check(9)
+}
+
+func lostEpoch(e *protocol.EpochOpen) *protocol.EpochClose {
+	return &protocol.EpochClose{ID: e.ID, Number: e.Number, Reason: protocol.CloseLost}
+}
+
+// Only what was written counts: a withdrawal and an issued root whose COMMIT
+// failed are in no header and no close leaf, unless it took effect all the same.
+func TestFailedIsNotCounted(t *testing.T) {
+	for _, written := range []bool{false, true} {
+		l, f := faultyLog(t)
+		l.mustAccept(l.acceptance())
+		f.set("commit", 1, written)
+		if err := l.accept(l.acceptance()); (err == nil) != written {
+			t.Fatalf("told %v; written: %v", err, written)
+		}
+		f.set("commit", 1, written)
+		if err := l.control(protocol.ActionRetireVK, l.vk); (err == nil) != written {
+			t.Fatalf("told %v; written: %v", err, written)
+		}
+		l.mustAppend(lostEpoch(&l.epoch))
+		if written {
+			l.check(6)
+		} else {
+			l.check(4)
+		}
+	}
+}
+
 // A freeze overtakes what waits: none of it is accepted.
 func TestFreezeOvertakes(t *testing.T) {
 	l, f := faultyLog(t)
