@@ -12,11 +12,11 @@ import (
 // epoch-close leaf (it is dead from then on), a claim or an incident.
 //
 // The journal counts the accepted requests of an epoch-close leaf itself. For
-// the reasons shutdown and rotated it also computes the invalidated ones: all
-// that the issued root covers and that did not end otherwise. For the others it
-// fills in the greatest issued root of an accepted leaf, zero if there is none,
-// and takes as many off the invalidated requests as it knows of more accepted
-// ones.
+// the reasons shutdown and rotated the issued root stands as given, and every
+// request under it that did not end otherwise is counted as invalidated. For the
+// other reasons the journal fills in the greatest issued root of an accepted leaf
+// of the epoch, zero if there is none. There an acceptance that the caller had not
+// counted is taken off the invalidated ones.
 //
 // Refusals: conflict if the epoch or verifying key is there already, if an
 // epoch's number is not greater than all before, if it does not name the last
@@ -99,7 +99,8 @@ func (e *epoch) count(c protocol.EpochClose) (protocol.EpochClose, error) {
 	counted := c.Accepted
 	c.Accepted = e.accepted
 	if c.Reason != protocol.CloseShutdown && c.Reason != protocol.CloseRotated {
-		// The core may count as invalidated what it did not know to be accepted.
+		// The core counts a request as invalidated if it did not learn in time that
+		// the request was accepted.
 		c.Invalidated -= min(c.Invalidated, e.accepted-min(e.accepted, counted))
 		c.Issued = e.root
 		return c, nil

@@ -328,7 +328,7 @@ func contractOrderlyClose(t *testing.T, open opener) {
 			if c.code != protocol.CodeNone {
 				_, err := l.Append(t.Context(), l.now, body)
 				want(t, fmt.Sprintf("%+v", c), err, c.code)
-				l.closed(&protocol.EpochClose{Reason: protocol.CloseSuspect}) // the way out
+				l.closed(&protocol.EpochClose{Reason: protocol.CloseSuspect}) // which is always possible
 			} else if got := l.closed(body); got.Issued != body.Issued || got.Accepted != c.accepted || got.Rejected != c.rejected || got.Expired != c.expired || got.Invalidated != c.invalidated {
 				t.Errorf("%s, %+v: the leaf says %+v", reason, c, got)
 			}

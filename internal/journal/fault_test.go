@@ -334,8 +334,9 @@ func TestQueue(t *testing.T) {
 	l.check(uint64(3 + codes[protocol.CodeNone]))
 }
 
-// What decides in a group is what the submissions before it in the same group
-// have left: a close counts them, and the next epoch names the one before it.
+// Each submission of a group is decided by the state that those before it in the
+// same group left: a close counts their acceptances and repeats their greatest
+// issued root, and an epoch names the one that the group has just opened.
 func TestOneGroup(t *testing.T) {
 	l, f := faultyLog(t)
 	first, second := l.epoch, l.nextEpoch()

@@ -9,8 +9,8 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// Whatever happens in whatever order, also across restarts, the log passes the
-// audit of the harness, and the next start finds every table as the leaves say.
+// A log with a random history, restarts included, passes the audit of the
+// harness, and the next start finds every table as the leaves say.
 func TestRandomHistory(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		l := newLog(t, newSQLite(t), journal.Config{})
