@@ -55,7 +55,7 @@ func anchors(b *testing.B, n, goroutines int) (wall, used time.Duration) {
 	began := time.Now()
 	spread(goroutines, n, func(i int) {
 		p := payload(s.EpochID(), uint64(i+1))
-		if _, err := s.Anchor(b.Context(), &p); err != nil {
+		if _, _, err := s.Anchor(b.Context(), &p); err != nil {
 			b.Error(err)
 		}
 	})
@@ -114,6 +114,68 @@ func BenchmarkAnchorAgainstRaw(b *testing.B) {
 	b.ReportMetric(float64(best[0])/float64(best[2]), "wall-efficiency")
 	b.ReportMetric(float64(best[1])/float64(best[3]), "cpu-efficiency")
 	b.ReportMetric(float64(best[3].Microseconds())/batch, "cpu-us/anchor")
+}
+
+// BenchmarkIssuedSigner is what the issued tree adds to an anchor in the signer,
+// but for the lock.
+func BenchmarkIssuedSigner(b *testing.B) {
+	b.ReportAllocs()
+	var tree protocol.Range
+	id, p := protocol.RequestID{1}, payload(protocol.EpochID{1}, 1)
+	for b.Loop() {
+		digest := protocol.IssuedDigest(id, &p, protocol.Anchor{})
+		tree.Append(protocol.LeafHash(digest[:]))
+	}
+}
+
+// BenchmarkIssuedCore is what it adds where the core reads the socket.
+func BenchmarkIssuedCore(b *testing.B) {
+	b.ReportAllocs()
+	tree := keyholder.NewIssuedTree(origin, protocol.EpochID{1}, [32]byte{})
+	id, p := protocol.RequestID{1}, payload(protocol.EpochID{1}, 1)
+	position := uint64(0)
+	for b.Loop() {
+		if err := tree.Add(position, protocol.IssuedDigest(id, &p, protocol.Anchor{})); err != nil {
+			b.Fatal(err)
+		}
+		position++
+	}
+}
+
+// BenchmarkIssuedPlace is a path in a tree of 2^20 - 1 anchors.
+func BenchmarkIssuedPlace(b *testing.B) {
+	const size = 1<<20 - 1
+	fake := newFakeTree()
+	tree := keyholder.NewIssuedTree(origin, fakeEpoch, fake.public())
+	for position := range uint64(size) {
+		digest := protocol.Digest{byte(position), byte(position >> 8), byte(position >> 16)}
+		fake.tree.Append(protocol.LeafHash(digest[:]))
+		if err := tree.Add(position, digest); err != nil {
+			b.Fatal(err)
+		}
+	}
+	root := fake.root()
+	if err := tree.Hold(&root, size); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	position := uint64(0)
+	for b.Loop() {
+		if _, ok := tree.Place(position); !ok {
+			b.Fatal("no place")
+		}
+		position = (position + 7919) % size
+	}
+}
+
+// BenchmarkIssuedRoot is the round trip for a signed root and its verification.
+func BenchmarkIssuedRoot(b *testing.B) {
+	s := startSigner(b, keyholder.Config{})
+	for b.Loop() {
+		if _, err := s.IssuedRoot(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
 
 func BenchmarkIssueRedeem(b *testing.B) {

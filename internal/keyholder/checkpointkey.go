@@ -71,9 +71,9 @@ func (m *checkpointSecret) hash(a, b, c []byte) {
 	clear(h[:])
 }
 
-// checkpointKey is the Ed25519 key of an epoch with what it has signed: it
-// signs checkpoints of one growing tree and, once and last, the hand-over to
-// the next epoch. Its methods are called from one goroutine.
+// checkpointKey is the Ed25519 key of an epoch. It signs checkpoints of the log,
+// roots of the issued tree and, once, the hand-over to the next epoch, after
+// which it signs no checkpoint. Its methods are called from one goroutine.
 type checkpointKey struct {
 	secret.Redacted
 	mem    *checkpointSecret
@@ -82,7 +82,8 @@ type checkpointKey struct {
 	origin string
 	size   uint64          // of the last checkpoint it signed
 	root   protocol.Digest // of the same; before the first, the empty tree
-	handed bool            // the hand-over was signed; nothing follows it
+	handed bool            // the hand-over was signed
+	wiped  bool
 }
 
 func newCheckpointKey(mem *checkpointSecret, origin string) *checkpointKey {
@@ -94,29 +95,41 @@ func newCheckpointKey(mem *checkpointSecret, origin string) *checkpointKey {
 	return k
 }
 
-// checkpoint signs the note text of a C2SP tlog-checkpoint. It refuses a
-// smaller tree than it signed before, another root for the same size, and
-// everything after the hand-over; an error is the end of the key.
-func (k *checkpointKey) checkpoint(size uint64, root protocol.Digest) (sig [ed25519.SignatureSize]byte, ok bool, err error) {
-	if k.handed || size < k.size || size == k.size && !root.Equal(k.root) {
-		return sig, false, nil
+// checkpoint signs the note text of a C2SP tlog-checkpoint. It refuses after the
+// hand-over; an error is the end of the key, as it is of the other signatures.
+func (k *checkpointKey) checkpoint(size uint64, root protocol.Digest) (r protocol.SignedRoot, ok bool, err error) {
+	if k.handed {
+		return r, false, nil
 	}
 	k.size, k.root = size, root
-	sig, err = k.sign(checkpointText(k.origin, size, root))
-	return sig, true, err
+	return k.signed(size, root, checkpointText(k.origin, size, root))
 }
 
-// handover signs the next epoch's name and key (section 12), once; the number
-// must grow.
-func (k *checkpointKey) handover(h protocol.Handover) (sig [ed25519.SignatureSize]byte, ok bool, err error) {
+// issuedRoot signs a root of the issued tree (section 12), also after the
+// hand-over, for as long as the key exists.
+func (k *checkpointKey) issuedRoot(epoch protocol.EpochID, size uint64, root protocol.Digest) (r protocol.SignedRoot, ok bool, err error) {
+	if k.wiped {
+		return r, false, nil
+	}
+	digest := protocol.IssuedRootDigest(k.origin, epoch, size, root)
+	return k.signed(size, root, digest[:])
+}
+
+// handover signs the next epoch's name and key (section 12) over the last
+// checkpoint, once.
+func (k *checkpointKey) handover(h protocol.Handover) (r protocol.SignedRoot, ok bool, err error) {
 	if k.handed || h.Next == h.Previous {
-		return sig, false, nil
+		return r, false, nil
 	}
 	k.handed = true
 	h.Origin, h.Size, h.Root = k.origin, k.size, k.root
 	digest := h.Digest()
-	sig, err = k.sign(digest[:])
-	return sig, true, err
+	return k.signed(k.size, k.root, digest[:])
+}
+
+func (k *checkpointKey) signed(size uint64, root protocol.Digest, message []byte) (protocol.SignedRoot, bool, error) {
+	sig, err := k.sign(message)
+	return protocol.SignedRoot{Size: size, Root: root, Signature: sig}, true, err
 }
 
 // sign gives a signature that crypto/ed25519 verified: two of one message, one
@@ -133,6 +146,7 @@ func (k *checkpointKey) sign(message []byte) (sig [ed25519.SignatureSize]byte, e
 func (k *checkpointKey) wipe() {
 	if k.handed {
 		*k.mem = checkpointSecret{}
+		k.wiped = true
 	}
 }
 

@@ -48,7 +48,7 @@ func background(t testing.TB, ctx context.Context, s *keyholder.Signer, n int) <
 	for i := range n {
 		p := payload(s.EpochID(), uint64(1+i))
 		go func() {
-			_, err := s.Anchor(ctx, &p)
+			_, _, err := s.Anchor(ctx, &p)
 			outcomes <- err
 		}()
 	}
@@ -62,7 +62,7 @@ func TestKillFailsWhatIsInFlight(t *testing.T) {
 	t.Parallel()
 	s := startSigner(t, keyholder.Config{})
 	p := payload(s.EpochID(), 1000)
-	if _, err := s.Anchor(t.Context(), &p); err != nil {
+	if _, _, err := s.Anchor(t.Context(), &p); err != nil {
 		t.Fatal(err)
 	}
 	signal(t, s.Pid(), syscall.SIGSTOP)
@@ -78,7 +78,7 @@ func TestKillFailsWhatIsInFlight(t *testing.T) {
 	if err := s.Err(); err == nil || !strings.Contains(err.Error(), "killed") {
 		t.Errorf("Err: %v", err)
 	}
-	if _, err := s.Checkpoint(t.Context(), 1, [32]byte{}); protocol.CodeOf(err) != protocol.CodeInvalidated {
+	if _, err := s.Checkpoint(t.Context()); protocol.CodeOf(err) != protocol.CodeInvalidated {
 		t.Errorf("after the end: %v", err)
 	}
 	if s.Close() == nil {
@@ -99,7 +99,7 @@ func TestKillUnderLoad(t *testing.T) {
 		wg.Go(func() {
 			for {
 				p := payload(s.EpochID(), seq.Add(1))
-				if _, err := s.Anchor(t.Context(), &p); err != nil {
+				if _, _, err := s.Anchor(t.Context(), &p); err != nil {
 					failed.Add(1)
 					if protocol.CodeOf(err) != protocol.CodeInvalidated {
 						t.Errorf("failed with %v", err)
@@ -135,7 +135,7 @@ func TestContextEndsTheWait(t *testing.T) {
 		}
 	}
 	p := payload(s.EpochID(), 100)
-	if _, err := s.Anchor(t.Context(), &p); protocol.CodeOf(err) != protocol.CodeOverloaded {
+	if _, _, err := s.Anchor(t.Context(), &p); protocol.CodeOf(err) != protocol.CodeOverloaded {
 		t.Errorf("no free slot: %v", err)
 	}
 	short, cancel := context.WithTimeout(t.Context(), time.Millisecond)
@@ -150,10 +150,10 @@ func TestContextEndsTheWait(t *testing.T) {
 		t.Errorf("a patient call: %v", err)
 	}
 	eventually(t, "all slots free", func() bool { return s.Waiting() == 0 })
-	if _, err := s.Anchor(t.Context(), &p); !errors.Is(err, keyholder.ErrRefused) {
+	if _, _, err := s.Anchor(t.Context(), &p); !errors.Is(err, keyholder.ErrRefused) {
 		t.Errorf("after the wipe: %v", err) // its own answer, not a late one
 	}
-	if _, err := s.Anchor(ctx, &p); protocol.CodeOf(err) != protocol.CodeOverloaded || s.Waiting() != 0 {
+	if _, _, err := s.Anchor(ctx, &p); protocol.CodeOf(err) != protocol.CodeOverloaded || s.Waiting() != 0 {
 		t.Errorf("with an ended context: %v", err)
 	}
 }
@@ -164,7 +164,7 @@ func TestSilentChildIsKilled(t *testing.T) {
 	s := startSigner(t, keyholder.Config{AnswerTimeout: 20 * time.Millisecond})
 	signal(t, s.Pid(), syscall.SIGSTOP)
 	p := payload(s.EpochID(), 1)
-	if _, err := s.Anchor(t.Context(), &p); protocol.CodeOf(err) != protocol.CodeInvalidated {
+	if _, _, err := s.Anchor(t.Context(), &p); protocol.CodeOf(err) != protocol.CodeInvalidated {
 		t.Errorf("Anchor: %v", err)
 	}
 	gone(t, s.Done())
@@ -292,10 +292,13 @@ func TestChildEndsOnBreach(t *testing.T) {
 	}{
 		{"half a frame", "signer", func(protocol.EpochID) []byte { return make([]byte, 100) }, malformed},
 		{"zeroes", "signer", func(protocol.EpochID) []byte { return make([]byte, 304) }, malformed},
-		{"unknown code", "signer", func(protocol.EpochID) []byte { return encode(keyholder.NewFrame(1, 6)) }, malformed},
+		{"unknown code", "signer", func(protocol.EpochID) []byte { return encode(keyholder.NewFrame(1, 9)) }, malformed},
 		{"second start", "signer", func(protocol.EpochID) []byte { return encode(signerStart) }, malformed},
 		{"unused bytes", "signer", func(protocol.EpochID) []byte {
 			return encode(keyholder.NewFrame(1, keyholder.ReqWipe, []byte{1}))
+		}, malformed},
+		{"checkpoint of a size", "signer", func(protocol.EpochID) []byte {
+			return encode(keyholder.NewFrame(1, keyholder.ReqCheckpoint, []byte{0, 0, 0, 0, 0, 0, 0, 1}))
 		}, malformed},
 		{"other epoch", "signer", func(protocol.EpochID) []byte { p := payload(epoch, 1); return anchor(p[:]) }, foreign},
 		{"other number", "signer", func(e protocol.EpochID) []byte {
@@ -466,9 +469,6 @@ func TestSignerEndsOnItsOwnFault(t *testing.T) {
 // The core's side against children that lie; see evil.
 func TestLyingChild(t *testing.T) {
 	t.Parallel()
-	evilConfig := func(how string) keyholder.Config {
-		return keyholder.Config{Args: func(string) []string { return []string{evilArgument, how} }}
-	}
 	for _, how := range []string{"exit", "silent", "short ready", "wrong ready", "no epoch"} {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
@@ -492,7 +492,7 @@ func TestLyingChild(t *testing.T) {
 			}
 			defer s.Close()
 			p := payload(s.EpochID(), 1)
-			if a, err := s.Anchor(t.Context(), &p); protocol.CodeOf(err) != protocol.CodeInvalidated {
+			if a, _, err := s.Anchor(t.Context(), &p); protocol.CodeOf(err) != protocol.CodeInvalidated {
 				t.Errorf("Anchor: %v, %v", a, err)
 			}
 			gone(t, s.Done())
@@ -532,7 +532,7 @@ func TestSandboxKillIsTold(t *testing.T) {
 		Log:  slog.New(slog.NewTextHandler(&log, nil)),
 	})
 	p := payload(s.EpochID(), 1)
-	if a, err := s.Anchor(t.Context(), &p); protocol.CodeOf(err) != protocol.CodeInvalidated {
+	if a, _, err := s.Anchor(t.Context(), &p); protocol.CodeOf(err) != protocol.CodeInvalidated {
 		t.Errorf("Anchor: %v, %v", a, err)
 	}
 	gone(t, s.Done())

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -26,6 +27,10 @@ func evilAnswers() []string {
 	return []string{"garbage", "half a frame", "no request", "twice", "other code", "no element", "exit later"}
 }
 
+func evilConfig(how string) keyholder.Config {
+	return keyholder.Config{Args: func(string) []string { return []string{evilArgument, how} }}
+}
+
 // evil is a child that answers the start and then the first request in a way no
 // sound child does.
 func evil(how string) {
@@ -34,7 +39,7 @@ func evil(how string) {
 	if _, err := io.ReadFull(sock, start); err != nil {
 		return
 	}
-	ready := keyholder.FakeSignerReady(protocol.EpochID{5})
+	ready := keyholder.FakeSignerReady(fakeEpoch, newFakeTree().public())
 	switch how {
 	case "exit":
 		return
@@ -45,12 +50,16 @@ func evil(how string) {
 	case "wrong ready":
 		ready[0] ^= 1
 	case "no epoch":
-		ready = keyholder.FakeSignerReady(protocol.EpochID{})
+		ready = keyholder.FakeSignerReady(protocol.EpochID{}, [32]byte{})
 	case "swap", "no number": // a tagger: constant, epoch id and number
 		ready = append([]byte("TDTAGGR1"), start[16:16+24]...)
 		ready = append(ready, make([]byte, keyholder.PostureSize)...)
 	}
 	_, _ = sock.Write(ready)
+	if lie, ok := strings.CutPrefix(how, issuingPrefix); ok {
+		issuing(sock, lie)
+		return
+	}
 	request := make([]byte, keyholder.SignerRequestSize)
 	if _, err := io.ReadFull(sock, request); err != nil {
 		return

@@ -33,13 +33,18 @@ const (
 	ReqStart      = reqStart
 	ReqAnchor     = reqAnchor
 	ReqCheckpoint = reqCheckpoint
+	ReqHandover   = reqHandover
 	ReqWipe       = reqWipe
+	ReqIssuedRoot = reqIssuedRoot
+	ReqTree       = reqTree
+	ReqLeaves     = reqLeaves
 	ReqIssue      = reqIssue
 	ReqRedeem     = reqRedeem
 	ReqStats      = reqStats
 	AnsDone       = ansDone
 	AnsRefused    = ansRefused
 	AnsAnchor     = ansAnchor
+	AnsRoot       = ansRoot
 	AnsIssued     = ansIssued
 )
 
@@ -63,6 +68,7 @@ var (
 	NewFrame   = newFrame
 	NewTable   = newTable
 	ReadFrames = readFrames
+	EncodeRoot = encodeRoot
 )
 
 // Shapes are all four, requests first.
@@ -75,6 +81,7 @@ func (s Shape) Append(b []byte, f *Frame) []byte       { return s.append(b, f) }
 func (s Shape) Decode(b []byte) (Frame, error)         { return s.decode(b) }
 func (f *Frame) ID() uint64                            { return f.id }
 func (f *Frame) Code() byte                            { return f.code }
+func (f *Frame) Body() []byte                          { return f.body[:] }
 func (w *Window) Take(seq uint64) bool                 { return w.take(seq) }
 func (t *Table) CancelAll(now time.Duration)           { t.cancelAll(now) }
 func (t *Table) Figures(now time.Duration) TaggerStats { return t.figures(now) }
@@ -109,9 +116,9 @@ func TaggerStartFrame(epoch protocol.EpochID, number uint64, capacity uint32) Fr
 	return s.frame()
 }
 
-// FakeSignerReady is a ready record of no key.
-func FakeSignerReady(epoch protocol.EpochID) []byte {
-	r := signerReady{epoch: epoch}
+// FakeSignerReady is a ready record of no ML-DSA key.
+func FakeSignerReady(epoch protocol.EpochID, checkpoint [32]byte) []byte {
+	r := signerReady{epoch: epoch, checkpoint: checkpoint}
 	return r.encode()
 }
 
@@ -133,6 +140,27 @@ func Spawn(cfg Config, kind string) (*os.File, <-chan *os.ProcessState, error) {
 		return nil, nil, err
 	}
 	return c.sock, c.ended, nil
+}
+
+// Requests is how many requests were sent.
+func (s *Signer) Requests() uint64 {
+	s.link.mu.Lock()
+	defer s.link.mu.Unlock()
+	return s.link.last
+}
+
+// IssuedTree is the core's copy of an issued tree, with its seams open.
+type IssuedTree struct{ t issuedTree }
+
+func (t *IssuedTree) Add(position uint64, digest protocol.Digest) error {
+	return t.t.add(position, digest)
+}
+func (t *IssuedTree) Place(position uint64) (protocol.Issued, bool)   { return t.t.place(position) }
+func (t *IssuedTree) Hold(r *protocol.SignedRoot, least uint64) error { return t.t.hold(r, least) }
+
+// NewIssuedTree is an empty one.
+func NewIssuedTree(origin string, epoch protocol.EpochID, key [32]byte) *IssuedTree {
+	return &IssuedTree{issuedTree{origin: origin, epoch: epoch, key: key}}
 }
 
 // Pid and Waiting look into a link.

@@ -12,7 +12,7 @@ import (
 const (
 	headerSize = 16
 	maxBody    = protocol.PayloadSize + 32 // the largest body: payload and tag
-	signerBody = 64                        // of an answer of the signer
+	signerBody = 8 + 32 + 64               // of an answer of the signer: a signed root
 
 	// coalesce bounds one read and one write, in bytes.
 	coalesce = 64 << 10
@@ -26,6 +26,9 @@ const (
 	reqCheckpoint byte = 3
 	reqHandover   byte = 4
 	reqWipe       byte = 5
+	reqIssuedRoot byte = 6
+	reqTree       byte = 7
+	reqLeaves     byte = 8
 
 	reqIssue     byte = 2
 	reqRedeem    byte = 3
@@ -39,8 +42,8 @@ const (
 	ansDone    byte = 1
 	ansRefused byte = 2
 
-	ansAnchor    byte = 3
-	ansSignature byte = 4
+	ansAnchor byte = 3
+	ansRoot   byte = 4
 
 	ansIssued     byte = 3
 	ansRedemption byte = 4
@@ -77,11 +80,11 @@ type shape struct {
 }
 
 func signerRequests() shape {
-	return shape{body: maxBody, used: []int{-1, signerStartSize, protocol.PayloadSize, 8 + 32, 16 + 8 + 32, 0}}
+	return shape{body: maxBody, used: []int{-1, signerStartSize, protocol.PayloadSize, 0, 16 + 8 + 32, 0, 0, treeSize, leavesSize}}
 }
 
 func signerAnswers() shape {
-	return shape{body: signerBody, used: []int{-1, 0, 0, protocol.ElementSize, 64}}
+	return shape{body: signerBody, used: []int{-1, 0, 0, protocol.ElementSize + 8, signerBody}}
 }
 
 func taggerRequests() shape {

@@ -23,7 +23,7 @@ func TestNoRoomForASignature(t *testing.T) {
 			t.Errorf("%s has %d bytes, a signature %d", name, size, protocol.MLDSASignatureSize)
 		}
 	}
-	if keyholder.SignerAnswerSize != 80 || keyholder.SignerRequestSize != 304 ||
+	if keyholder.SignerAnswerSize != 120 || keyholder.SignerRequestSize != 304 ||
 		keyholder.TaggerAnswerSize != 304 || keyholder.TaggerRequestSize != 304 {
 		t.Error("the sizes of the package comment are not those of the frames")
 	}
@@ -39,7 +39,7 @@ func TestDecodeRefusals(t *testing.T) {
 		last := len(good) - 1
 		for name, change := range map[string]func(b []byte){
 			"no code":            func(b []byte) { b[8] = 0 },
-			"unknown code":       func(b []byte) { b[8] = 7 },
+			"unknown code":       func(b []byte) { b[8] = 9 },
 			"highest code":       func(b []byte) { b[8] = 255 },
 			"reserved byte":      func(b []byte) { b[9] = 1 },
 			"last reserved byte": func(b []byte) { b[15] = 1 },
@@ -104,7 +104,7 @@ func FuzzFrame(f *testing.F) {
 	p := payload(protocol.EpochID{1}, 3)
 	shapes := keyholder.Shapes()
 	for i, s := range shapes {
-		for code := range byte(7) {
+		for code := range byte(9) {
 			whole := keyholder.NewFrame(1, code, p[:])
 			empty := keyholder.NewFrame(2, code)
 			f.Add(uint8(i), s.Append(s.Append(nil, &whole), &empty))

@@ -45,9 +45,15 @@ type link struct {
 
 	mu      sync.Mutex // guards what follows
 	last    uint64     // id given out last
-	waiting map[uint64]chan<- frame
+	waiting map[uint64]waiting
 	cause   error            // why it is down; nil while up
 	state   *os.ProcessState // once done
+}
+
+// waiting is a request without an answer.
+type waiting struct {
+	answer chan<- frame
+	check  func(*frame) error // judges the answer where it is read; may be nil
 }
 
 // startLink starts a child and exchanges start and ready with it. On an error
@@ -68,7 +74,7 @@ func startLink(ctx context.Context, cfg Config, kind string, requests, answers s
 		queue:    make(chan frame, cfg.InFlight),
 		down:     make(chan struct{}),
 		done:     make(chan struct{}),
-		waiting:  make(map[uint64]chan<- frame),
+		waiting:  make(map[uint64]waiting),
 	}
 	go l.reap()
 	ready, err := l.handshake(ctx, start, readySize)
@@ -199,13 +205,31 @@ func (l *link) Err() error {
 // call sends one request and waits for its answer. A patient call waits for a
 // free slot, another is refused with code overloaded when there is none. After
 // it was sent, the code of every failure is invalidated: the child may have
-// done what was asked.
-func (l *link) call(ctx context.Context, patient bool, code byte, body ...[]byte) (frame, error) {
-	if err := l.enter(ctx, patient); err != nil {
+// done what was asked. A patient call whose context does not end fails only
+// when the link is down.
+//
+// A check judges the answer, also when the call was given up meanwhile: it runs
+// where the socket is read, in the order of the answers. Its error is a breach.
+func (l *link) call(ctx context.Context, patient bool, check func(*frame) error, code byte, body ...[]byte) (frame, error) {
+	answer, err := l.send(ctx, patient, check, code, body...)
+	if err != nil {
 		return frame{}, err
 	}
+	return l.wait(ctx, answer)
+}
+
+// send is the first half of a call.
+func (l *link) send(ctx context.Context, patient bool, check func(*frame) error, code byte, body ...[]byte) (<-chan frame, error) {
+	if err := l.enter(ctx, patient); err != nil {
+		return nil, err
+	}
 	answer := make(chan frame, 1)
-	l.queue <- newFrame(l.register(answer), code, body...)
+	l.queue <- newFrame(l.register(waiting{answer, check}), code, body...)
+	return answer, nil
+}
+
+// wait is the second half of a call.
+func (l *link) wait(ctx context.Context, answer <-chan frame) (frame, error) {
 	silent := time.NewTimer(l.cfg.AnswerTimeout)
 	defer silent.Stop()
 	select {
@@ -214,8 +238,7 @@ func (l *link) call(ctx context.Context, patient bool, code byte, body ...[]byte
 	case <-ctx.Done():
 		return frame{}, protocol.Wrap(protocol.CodeInvalidated, "The request was given up before it was ready.", ctx.Err())
 	case <-silent.C:
-		l.fail(errSilent)
-		l.kill()
+		l.silent()
 	case <-l.down:
 	}
 	select {
@@ -224,6 +247,12 @@ func (l *link) call(ctx context.Context, patient bool, code byte, body ...[]byte
 	default:
 		return frame{}, l.gone()
 	}
+}
+
+// silent takes the link down for answers that did not come in time.
+func (l *link) silent() {
+	l.fail(errSilent)
+	l.kill()
 }
 
 // enter takes a slot.
@@ -244,36 +273,46 @@ func (l *link) enter(ctx context.Context, patient bool) error {
 	if !patient {
 		return protocol.Fail(protocol.CodeOverloaded, busy)
 	}
+	silent := time.NewTimer(l.cfg.AnswerTimeout)
+	defer silent.Stop()
 	select {
 	case l.slots <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return protocol.Wrap(protocol.CodeOverloaded, busy, ctx.Err())
+	case <-silent.C: // no answer freed a slot, and the calls that wait for them may be given up
+		l.silent()
+		return l.gone()
 	case <-l.down:
 		return l.gone()
 	}
 }
 
-func (l *link) register(answer chan<- frame) uint64 {
+func (l *link) register(w waiting) uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.last++
-	l.waiting[l.last] = answer
+	l.waiting[l.last] = w
 	return l.last
 }
 
-// deliver frees the slot of an answer and hands it to its call. The call may
-// have been given up; its answer is then lost in the channel.
+// deliver checks an answer, frees its slot and hands it to its call. The call
+// may have been given up; its answer is then lost in the channel.
 func (l *link) deliver(f *frame) error {
 	l.mu.Lock()
-	answer, ok := l.waiting[f.id]
+	w, ok := l.waiting[f.id]
 	delete(l.waiting, f.id)
 	l.mu.Unlock()
 	if !ok {
 		return errMalformed
 	}
+	if w.check != nil {
+		if err := w.check(f); err != nil {
+			return err
+		}
+	}
 	<-l.slots
-	answer <- *f
+	w.answer <- *f
 	return nil
 }
 
@@ -292,7 +331,7 @@ func (l *link) unexpected() error {
 
 // order is a call whose only answer is done.
 func (l *link) order(ctx context.Context, code byte, body ...[]byte) error {
-	f, err := l.call(ctx, true, code, body...)
+	f, err := l.call(ctx, true, nil, code, body...)
 	if err == nil && f.code != ansDone {
 		err = l.unexpected()
 	}

@@ -74,7 +74,7 @@ type coreProcess struct {
 	signer *keyholder.Signer
 	tagger *keyholder.Tagger
 	seq    atomic.Uint64
-	size   atomic.Uint64
+	rounds atomic.Uint64
 }
 
 func newCoreProcess(seed, level string) *coreProcess {
@@ -110,10 +110,7 @@ func (c *coreProcess) serve() (err error) {
 			stop()
 			load.Wait()
 		case "seal":
-			if _, err := c.signer.Handover(ctx, protocol.EpochID{1}, 8, [32]byte{2}); err != nil {
-				return err
-			}
-			if err := c.signer.Wipe(ctx); err != nil {
+			if err := c.seal(ctx); err != nil {
 				return err
 			}
 		}
@@ -122,15 +119,32 @@ func (c *coreProcess) serve() (err error) {
 	return nil
 }
 
+// seal is the end of an epoch that hands over, to the wipe of both keys.
+func (c *coreProcess) seal(ctx context.Context) error {
+	if err := c.signer.Wipe(ctx); err != nil {
+		return err
+	}
+	if _, err := c.signer.IssuedRoot(ctx); err != nil {
+		return err
+	}
+	if _, err := c.signer.Handover(ctx, protocol.EpochID{1}, 8, [32]byte{2}); err != nil {
+		return err
+	}
+	return c.signer.Wipe(ctx)
+}
+
 func (c *coreProcess) introduce(ctx context.Context) error {
 	info := coreInfo{
 		Signer: c.signer.Pid(), Tagger: c.tagger.Pid(),
 		Grade:  c.signer.Posture().Grade().String(),
 		Memory: [2]string{c.signer.Posture().Probe(sandbox.KeyMemory).Value, c.tagger.Posture().Probe(sandbox.KeyMemory).Value},
 	}
+	if err := c.signer.Begin(ctx, protocol.Range{}); err != nil {
+		return err
+	}
 	for range known {
 		p := payload(c.signer.EpochID(), c.seq.Add(1))
-		if _, err := c.signer.Anchor(ctx, &p); err != nil {
+		if _, _, err := c.signer.Anchor(ctx, &p); err != nil {
 			return err
 		}
 		info.Payloads = append(info.Payloads, p[:])
@@ -140,17 +154,20 @@ func (c *coreProcess) introduce(ctx context.Context) error {
 	return err
 }
 
-// work anchors, issues, redeems and signs checkpoints until told to stop.
+// work anchors, issues, redeems and has roots and checkpoints signed until told
+// to stop.
 func (c *coreProcess) work(ctx context.Context) {
 	for ctx.Err() == nil {
 		p := payload(c.signer.EpochID(), c.seq.Add(1))
-		_, _ = c.signer.Anchor(ctx, &p)
+		_, position, _ := c.signer.Anchor(ctx, &p)
 		draft := payload(c.signer.EpochID(), 0)
 		if issued, tag, err := c.tagger.Issue(ctx, &draft); err == nil {
 			_, _ = c.tagger.Redeem(ctx, &issued, tag)
 		}
-		if size := c.size.Add(1); size%16 == 0 {
-			_, _ = c.signer.Checkpoint(ctx, size, sha256.Sum256([]byte{byte(size)}))
+		if n := c.rounds.Add(1); n%16 == 0 {
+			_, _ = c.signer.Issued(ctx, position)
+			_ = c.signer.Extend(ctx, []protocol.Digest{{byte(n)}})
+			_, _ = c.signer.Checkpoint(ctx)
 		}
 	}
 }

@@ -20,6 +20,10 @@ const (
 	taggerMagic     = "TDTAGGR1"
 	signerReadySize = len(signerMagic) + 16 + protocol.MLDSAPublicKeySize + 32 + postureSize
 	taggerReadySize = len(taggerMagic) + 16 + 8 + postureSize
+
+	frameHashes = 8 // hashes in a frame that tells the log
+	treeSize    = 8 + 1 + frameHashes*protocol.DigestSize
+	leavesSize  = 1 + frameHashes*protocol.DigestSize
 )
 
 // SignerStart is what a signer is told about its place; the rest it draws.
@@ -132,6 +136,41 @@ func parseSignerReady(b []byte) (signerReady, error) {
 		return signerReady{}, errMalformed
 	}
 	return r, nil
+}
+
+func encodeRoot(r *protocol.SignedRoot) []byte {
+	b := binary.BigEndian.AppendUint64(make([]byte, 0, signerBody), r.Size)
+	b = append(b, r.Root[:]...)
+	return append(b, r.Signature[:]...)
+}
+
+func parseRoot(f *frame) protocol.SignedRoot {
+	return protocol.SignedRoot{
+		Size:      binary.BigEndian.Uint64(f.body[:]),
+		Root:      protocol.Digest(f.body[8:]),
+		Signature: [64]byte(f.body[8+protocol.DigestSize:]),
+	}
+}
+
+// appendDigests appends n digests of b to dst; the rest of b must be zero.
+func appendDigests(dst []protocol.Digest, b []byte, n int) ([]protocol.Digest, error) {
+	for ; n > 0; n-- {
+		dst = append(dst, protocol.Digest(b))
+		b = b[protocol.DigestSize:]
+	}
+	if !zero(b) {
+		return nil, errMalformed
+	}
+	return dst, nil
+}
+
+// joinDigests is the part of a body that appendDigests reads.
+func joinDigests(digests []protocol.Digest) []byte {
+	b := make([]byte, 0, frameHashes*protocol.DigestSize)
+	for i := range digests {
+		b = append(b, digests[i][:]...)
+	}
+	return b
 }
 
 func (s *taggerStart) encodeReady(p sandbox.Posture) []byte {

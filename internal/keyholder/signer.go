@@ -3,6 +3,8 @@ package keyholder
 import (
 	"context"
 	"encoding/binary"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/terradourada/td/internal/sandbox"
@@ -16,9 +18,13 @@ const kindSigner = "signer"
 // process or [Config.AnswerTimeout]. The code of an error is invalidated when
 // the process is gone, or the context ended after the request was sent.
 type Signer struct {
-	link  *link
-	start SignerStart
-	ready signerReady
+	link   *link
+	start  SignerStart
+	ready  signerReady
+	issued issuedTree
+
+	telling sync.Mutex // held while the signer is told of the log
+	begun   bool       // guarded by telling
 }
 
 // StartSigner starts a signer, which draws its keys and its epoch id, and waits
@@ -40,10 +46,11 @@ func StartSigner(ctx context.Context, cfg Config, start SignerStart) (*Signer, e
 	if err != nil {
 		return nil, l.abort(err)
 	}
+	s := &Signer{link: l, start: start, ready: ready, issued: issuedTree{origin: start.Origin, epoch: ready.epoch, key: ready.checkpoint}}
 	l.serve()
 	l.cfg.Log.Info("signer ready", "pid", l.child.process.Pid, "epoch", ready.epoch.String(), "took", time.Since(began),
 		"grade", ready.posture.Grade().String())
-	return &Signer{link: l, start: start, ready: ready}, nil
+	return s, nil
 }
 
 // EpochID names the epoch; the signer drew it.
@@ -59,59 +66,135 @@ func (s *Signer) CheckpointKey() [32]byte { return s.ready.checkpoint }
 // probes are not to be changed.
 func (s *Signer) Posture() sandbox.Posture { return s.ready.posture }
 
-// Anchor gives the anchor of a payload of this epoch, at most once for each
-// sequence number: after a refusal ([ErrRefused], code invalidated) there is no
-// other. It does not wait for a free slot (code overloaded). A payload of
-// another epoch, number or instance has code invalidated and is not sent.
-func (s *Signer) Anchor(ctx context.Context, payload *protocol.EncodedPayload) (protocol.Anchor, error) {
+// Anchor returns the anchor of a payload of this epoch and its position in the
+// issued tree, counted from 0, at most once for each sequence number: after a
+// refusal ([ErrRefused], code invalidated) there is no other. It does not wait
+// for a free slot (code overloaded). A payload of another epoch, number or
+// instance has code invalidated and is not sent.
+func (s *Signer) Anchor(ctx context.Context, payload *protocol.EncodedPayload) (protocol.Anchor, uint64, error) {
 	p, err := protocol.ParsePayload(payload[:])
 	if err != nil {
-		return protocol.Anchor{}, err
+		return protocol.Anchor{}, 0, err
 	}
 	if p.EpochID != s.ready.epoch || p.EpochNumber != s.start.Number || p.Instance != s.start.Instance {
-		return protocol.Anchor{}, protocol.Wrap(protocol.CodeInvalidated, "The request belongs to another epoch.", errForeign)
+		return protocol.Anchor{}, 0, protocol.Wrap(protocol.CodeInvalidated, "The request belongs to another epoch.", errForeign)
 	}
-	f, err := s.link.call(ctx, false, reqAnchor, payload[:])
+	sent := *payload // the caller may have given up, and reuse its own, when the answer is read
+	record := func(f *frame) error { return s.record(f, p.RequestID, &sent) }
+	f, err := s.link.call(ctx, false, record, reqAnchor, sent[:])
 	switch {
 	case err != nil:
-		return protocol.Anchor{}, err
+		return protocol.Anchor{}, 0, err
 	case f.code == ansRefused:
-		return protocol.Anchor{}, protocol.Wrap(protocol.CodeInvalidated, "The request can no longer be anchored.", ErrRefused)
-	case f.code != ansAnchor || protocol.CheckElement(f.body[:protocol.ElementSize]) != nil:
-		return protocol.Anchor{}, s.link.unexpected()
+		return protocol.Anchor{}, 0, protocol.Wrap(protocol.CodeInvalidated, "The request can no longer be anchored.", ErrRefused)
 	}
-	return protocol.Anchor(f.body[:protocol.ElementSize]), nil
+	a, position := anchorOf(&f)
+	return a, position, nil
 }
 
-// Checkpoint gives the Ed25519 signature of the note text of a checkpoint of
-// the epoch's origin, size and root (C2SP tlog-checkpoint, signed-note
-// signature without its key hash). It is refused ([ErrRefused], code internal)
-// for a smaller size than before, for another root of the same size, and after
-// the hand-over; before the first checkpoint the tree counts as empty.
-func (s *Signer) Checkpoint(ctx context.Context, size uint64, root [32]byte) ([64]byte, error) {
-	return s.signature(ctx, reqCheckpoint, binary.BigEndian.AppendUint64(nil, size), root[:])
+// Begin tells the signer the compact range of the log before its epoch-open
+// leaf: once, and before [Signer.Extend]. The context does not end it: it
+// returns nil, an error after which the signer is gone, or [ErrRefused] (code
+// internal) the second time.
+func (s *Signer) Begin(ctx context.Context, tree protocol.Range) error {
+	s.telling.Lock()
+	defer s.telling.Unlock()
+	if s.begun {
+		return protocol.Wrap(protocol.CodeInternal, "The signer knows the log already.", ErrRefused)
+	}
+	s.begun = true
+	size := binary.BigEndian.AppendUint64(nil, tree.Size())
+	var bodies [][]byte
+	nodes := tree.Nodes()
+	for first := 0; first == 0 || first < len(nodes); first += frameHashes {
+		part := nodes[first:min(first+frameHashes, len(nodes))]
+		bodies = append(bodies, slices.Concat(size, []byte{byte(first)}, joinDigests(part)))
+	}
+	return s.tell(ctx, reqTree, bodies)
+}
+
+// Extend tells the signer the next leaf hashes of the log ([protocol.LeafHash]),
+// in order. The context does not end it: it returns nil, an error after which
+// the signer is gone, or [ErrRefused] (code internal) before [Signer.Begin].
+func (s *Signer) Extend(ctx context.Context, leafHashes []protocol.Digest) error {
+	s.telling.Lock()
+	defer s.telling.Unlock()
+	if !s.begun {
+		return protocol.Wrap(protocol.CodeInternal, "The signer does not know the log yet.", ErrRefused)
+	}
+	var bodies [][]byte
+	for part := range slices.Chunk(leafHashes, frameHashes) {
+		bodies = append(bodies, append([]byte{byte(len(part))}, joinDigests(part)...))
+	}
+	return s.tell(ctx, reqLeaves, bodies)
+}
+
+// tell sends bodies one behind the other and then waits for all answers.
+func (s *Signer) tell(ctx context.Context, code byte, bodies [][]byte) error {
+	ctx = context.WithoutCancel(ctx)
+	done := func(f *frame) error {
+		if f.code != ansDone {
+			return errMalformed
+		}
+		return nil
+	}
+	answers := make([]<-chan frame, 0, len(bodies))
+	for _, body := range bodies {
+		answer, err := s.link.send(ctx, true, done, code, body)
+		if err != nil {
+			return err
+		}
+		answers = append(answers, answer)
+	}
+	for _, answer := range answers {
+		if _, err := s.link.wait(ctx, answer); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Checkpoint has the signer sign the log as it was told. The signature is the
+// Ed25519 signature of the note text (C2SP tlog-checkpoint, signed-note
+// signature without its key hash); the caller compares size and root with its
+// own log. It is refused ([ErrRefused], code internal) before [Signer.Begin]
+// and after the hand-over.
+func (s *Signer) Checkpoint(ctx context.Context) (protocol.SignedRoot, error) {
+	return s.signedRoot(ctx, nil, reqCheckpoint)
 }
 
 // Handover signs that the next epoch has this id, number and checkpoint key
-// (section 12), with size and root of the last checkpoint it signed (of the
-// empty tree if there was none). It is the last thing the checkpoint key does:
-// refused ([ErrRefused], code internal) the second time, and for a number that
-// does not grow or an id that does not change.
-func (s *Signer) Handover(ctx context.Context, next protocol.EpochID, number uint64, key [32]byte) ([64]byte, error) {
-	return s.signature(ctx, reqHandover, next[:], binary.BigEndian.AppendUint64(nil, number), key[:])
+// (section 12). It returns size and root of the last checkpoint the key signed
+// (of the empty tree if there was none), over which it signs, with the
+// signature. It is refused ([ErrRefused], code internal) before [Signer.Wipe],
+// before an [Signer.IssuedRoot] over every anchor, the second time, and for a
+// number that does not grow or an id that does not change.
+func (s *Signer) Handover(ctx context.Context, next protocol.EpochID, number uint64, key [32]byte) (protocol.SignedRoot, error) {
+	return s.signedRoot(ctx, nil, reqHandover, next[:], binary.BigEndian.AppendUint64(nil, number), key[:])
 }
 
-func (s *Signer) signature(ctx context.Context, code byte, body ...[]byte) ([64]byte, error) {
-	f, err := s.link.call(ctx, true, code, body...)
+// signedRoot is a call that is answered by a signed root or refused. A check
+// judges the root where it is read; nil takes any.
+func (s *Signer) signedRoot(ctx context.Context, check func(*protocol.SignedRoot) error, code byte, body ...[]byte) (protocol.SignedRoot, error) {
+	f, err := s.link.call(ctx, true, func(f *frame) error {
+		switch {
+		case f.code == ansRefused:
+			return nil
+		case f.code != ansRoot:
+			return errMalformed
+		case check == nil:
+			return nil
+		}
+		r := parseRoot(f)
+		return check(&r)
+	}, code, body...)
 	switch {
 	case err != nil:
-		return [64]byte{}, err
+		return protocol.SignedRoot{}, err
 	case f.code == ansRefused:
-		return [64]byte{}, protocol.Wrap(protocol.CodeInternal, "The signer refused to sign.", ErrRefused)
-	case f.code != ansSignature:
-		return [64]byte{}, s.link.unexpected()
+		return protocol.SignedRoot{}, protocol.Wrap(protocol.CodeInternal, "The signer refused to sign.", ErrRefused)
 	}
-	return [64]byte(f.body[:64]), nil
+	return parseRoot(&f), nil
 }
 
 // Wipe destroys the ML-DSA key, after the anchors that were asked for before,

@@ -2,11 +2,13 @@ package keyholder_test
 
 import (
 	"bytes"
-	"crypto/ed25519"
+	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"math/bits"
 	"sync"
 	"testing"
 
@@ -23,9 +25,9 @@ func TestSignerAnchors(t *testing.T) {
 		t.Fatal("the signer is ready without keys")
 	}
 	p := payload(s.EpochID(), 1)
-	a, err := s.Anchor(t.Context(), &p)
-	if err != nil {
-		t.Fatal(err)
+	a, position, err := s.Anchor(t.Context(), &p)
+	if err != nil || position != 0 {
+		t.Fatalf("position %d, %v", position, err)
 	}
 	if err := protocol.CheckElement(a[:]); err != nil || a == (protocol.Anchor{}) {
 		t.Errorf("anchor %v is no field element: %v", a, err)
@@ -37,7 +39,7 @@ func TestSignerAnchors(t *testing.T) {
 		t.Errorf("Err after an orderly end: %v", err)
 	}
 	q := payload(s.EpochID(), 2)
-	_, err = s.Anchor(t.Context(), &q)
+	_, _, err = s.Anchor(t.Context(), &q)
 	if protocol.CodeOf(err) != protocol.CodeInvalidated || !errors.Is(err, keyholder.ErrClosed) {
 		t.Errorf("Anchor after Close: %v", err)
 	}
@@ -64,7 +66,7 @@ func TestSignerConcurrent(t *testing.T) {
 		wg.Go(func() {
 			for i := range each {
 				p := payload(s.EpochID(), uint64(1+c*each+i))
-				a, err := s.Anchor(t.Context(), &p)
+				a, _, err := s.Anchor(t.Context(), &p)
 				if err != nil {
 					t.Error(err)
 					return
@@ -86,7 +88,7 @@ func TestSignerAnswersASequenceNumberOnce(t *testing.T) {
 	s := startSigner(t, keyholder.Config{})
 	anchor := func(seq uint64) error {
 		p := payload(s.EpochID(), seq)
-		_, err := s.Anchor(t.Context(), &p)
+		_, _, err := s.Anchor(t.Context(), &p)
 		return err
 	}
 	for _, step := range []struct {
@@ -131,24 +133,45 @@ func TestSignerForeignPayloadIsNotSent(t *testing.T) {
 		"ttl":      {func(p *protocol.Payload) { p.TTL = 1 }, protocol.CodeMalformedRequest},
 	} {
 		p := edit(t, own, c.change)
-		if _, err := s.Anchor(t.Context(), &p); protocol.CodeOf(err) != c.code {
+		if _, _, err := s.Anchor(t.Context(), &p); protocol.CodeOf(err) != c.code {
 			t.Errorf("%s: %v, want %v", name, err, c.code)
 		}
 	}
-	if _, err := s.Anchor(t.Context(), &own); err != nil {
+	if _, _, err := s.Anchor(t.Context(), &own); err != nil {
 		t.Errorf("the epoch did not live on: %v", err)
 	}
 }
 
-func TestCheckpointVerifiesAsANote(t *testing.T) {
-	t.Parallel()
-	s := startSigner(t, keyholder.Config{})
-	root := sha256.Sum256([]byte("root"))
-	sig, err := s.Checkpoint(t.Context(), 12345, root)
+// logRange is a range of random nodes: a log of this size that nobody has seen.
+func logRange(t testing.TB, size uint64) protocol.Range {
+	t.Helper()
+	nodes := make([]protocol.Digest, bits.OnesCount64(size))
+	for i := range nodes {
+		_, _ = rand.Read(nodes[i][:])
+	}
+	r, err := protocol.NewRange(size, nodes)
 	if err != nil {
 		t.Fatal(err)
 	}
-	key := s.CheckpointKey()
+	return r
+}
+
+// extend tells a signer n more leaf hashes, and the test's own range.
+func extend(t testing.TB, s *keyholder.Signer, log *protocol.Range, n int) {
+	t.Helper()
+	hashes := make([]protocol.Digest, n)
+	for i := range hashes {
+		_, _ = rand.Read(hashes[i][:])
+		log.Append(hashes[i])
+	}
+	if err := s.Extend(t.Context(), hashes); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// checkNote verifies a checkpoint as the note that it is.
+func checkNote(t testing.TB, key [32]byte, r protocol.SignedRoot) {
+	t.Helper()
 	vkey, err := note.NewEd25519VerifierKey(origin, key[:])
 	if err != nil {
 		t.Fatal(err)
@@ -157,9 +180,9 @@ func TestCheckpointVerifiesAsANote(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	text := fmt.Sprintf("%s\n12345\n%s\n", origin, base64.StdEncoding.EncodeToString(root[:]))
+	text := fmt.Sprintf("%s\n%d\n%s\n", origin, r.Size, base64.StdEncoding.EncodeToString(r.Root[:]))
 	hash := verifier.KeyHash()
-	line := append([]byte{byte(hash >> 24), byte(hash >> 16), byte(hash >> 8), byte(hash)}, sig[:]...)
+	line := append([]byte{byte(hash >> 24), byte(hash >> 16), byte(hash >> 8), byte(hash)}, r.Signature[:]...)
 	signed := text + "\n\u2014 " + origin + " " + base64.StdEncoding.EncodeToString(line) + "\n"
 	n, err := note.Open([]byte(signed), note.VerifierList(verifier))
 	if err != nil {
@@ -170,116 +193,192 @@ func TestCheckpointVerifiesAsANote(t *testing.T) {
 	}
 }
 
-func TestCheckpointOnlyGrows(t *testing.T) {
+// The signer signs the log as it was told: ranges of 0, 1, 8, 9 and 63 nodes,
+// which take one frame to eight, and any number of leaves.
+func TestCheckpointOfTheToldLog(t *testing.T) {
+	t.Parallel()
+	for _, size := range []uint64{0, 1, 12345, 1<<8 - 1, 1<<9 - 1, 1<<17 - 1, 1<<62 - 1, 1<<63 - 1} {
+		s := startSigner(t, keyholder.Config{InFlight: 3}) // fewer slots than frames
+		log := logRange(t, size)
+		if err := s.Begin(t.Context(), log.Clone()); err != nil {
+			t.Fatal(err)
+		}
+		for _, n := range []int{0, 1, 7, 8, 9, 100, 0} {
+			if size == 1<<63-1 && log.Size() > size {
+				break // no log is larger
+			}
+			extend(t, s, &log, n)
+			r, err := s.Checkpoint(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Size != log.Size() || r.Root != log.Root() {
+				t.Fatalf("from %d: a checkpoint of size %d, want %d, or of another root", size, r.Size, log.Size())
+			}
+			checkNote(t, s.CheckpointKey(), r)
+		}
+	}
+}
+
+// A mistake in telling the log is refused on the core's side: the epoch lives on.
+func TestTellingOutOfOrder(t *testing.T) {
 	t.Parallel()
 	s := startSigner(t, keyholder.Config{})
-	empty := sha256.Sum256(nil)
-	a, b := [32]byte{'a'}, [32]byte{'b'}
-	for i, step := range []struct {
-		size    uint64
-		root    [32]byte
-		refused bool
-	}{
-		{0, a, true}, // no other root for the empty tree
-		{0, empty, false},
-		{10, a, false},
-		{10, b, true},
-		{10, a, false}, // the same again is no harm
-		{9, a, true},
-		{0, empty, true},
-		{11, b, false},
-		{10, a, true},
-		{^uint64(0), a, false},
-		{11, b, true},
-	} {
-		sig, err := s.Checkpoint(t.Context(), step.size, step.root)
-		if errors.Is(err, keyholder.ErrRefused) != step.refused || (err != nil) != step.refused {
-			t.Fatalf("step %d: %v, want refused %t", i, err, step.refused)
+	refused := func(what string, err error) {
+		t.Helper()
+		if !errors.Is(err, keyholder.ErrRefused) || protocol.CodeOf(err) != protocol.CodeInternal {
+			t.Errorf("%s: %v", what, err)
 		}
-		if refused := sig == [64]byte{}; refused != step.refused {
-			t.Fatalf("step %d: a refusal with a signature, or the reverse", i)
-		}
+	}
+	_, err := s.Checkpoint(t.Context())
+	refused("Checkpoint before Begin", err)
+	refused("Extend before Begin", s.Extend(t.Context(), []protocol.Digest{{1}}))
+	log := logRange(t, 5)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := s.Begin(ended, log.Clone()); err != nil {
+		t.Errorf("Begin with an ended context: %v", err)
+	}
+	refused("a second Begin", s.Begin(t.Context(), log.Clone()))
+	log.Append(protocol.Digest{2})
+	if err := s.Extend(ended, []protocol.Digest{{2}}); err != nil {
+		t.Errorf("Extend with an ended context: %v", err)
+	}
+	if r, err := s.Checkpoint(t.Context()); err != nil || r.Size != 6 || r.Root != log.Root() {
+		t.Errorf("a checkpoint of size %d, %v", r.Size, err)
+	}
+}
+
+// seal wipes the ML-DSA key and has the issued tree signed.
+func seal(t testing.TB, s *keyholder.Signer) {
+	t.Helper()
+	if err := s.Wipe(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.IssuedRoot(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 }
 
 func TestHandover(t *testing.T) {
 	t.Parallel()
-	next, key, root := protocol.EpochID{0xaa}, [32]byte{0xbb}, [32]byte{0xcc}
+	next, key := protocol.EpochID{0xaa}, [32]byte{0xbb}
 	for name, signed := range map[string]bool{"after a checkpoint": true, "before any checkpoint": false} {
 		t.Run(name, func(t *testing.T) {
 			s := startSigner(t, keyholder.Config{})
-			want := protocol.Handover{
-				Origin: origin, Previous: s.EpochID(), Next: next, Number: 8, Key: key, Root: sha256.Sum256(nil),
+			want := protocol.SignedRoot{Root: sha256.Sum256(nil)}
+			log := logRange(t, 42)
+			if err := s.Begin(t.Context(), log.Clone()); err != nil {
+				t.Fatal(err)
 			}
 			if signed {
-				if _, err := s.Checkpoint(t.Context(), 42, root); err != nil {
+				r, err := s.Checkpoint(t.Context())
+				if err != nil {
 					t.Fatal(err)
 				}
-				want.Size, want.Root = 42, root
+				want.Size, want.Root = r.Size, r.Root
 			}
+			extend(t, s, &log, 3) // told, but not signed
+			seal(t, s)
 			if _, err := s.Handover(t.Context(), next, 7, key); !errors.Is(err, keyholder.ErrRefused) {
 				t.Errorf("hand-over to the same number: %v", err)
 			}
 			if _, err := s.Handover(t.Context(), s.EpochID(), 8, key); !errors.Is(err, keyholder.ErrRefused) {
 				t.Errorf("hand-over to itself: %v", err)
 			}
-			sig, err := s.Handover(t.Context(), next, 8, key)
+			got, err := s.Handover(t.Context(), next, 8, key)
 			if err != nil {
 				t.Fatal(err)
 			}
-			own, digest := s.CheckpointKey(), want.Digest()
-			if !ed25519.Verify(own[:], digest[:], sig[:]) {
-				t.Error("the hand-over signature does not verify")
+			leaf := protocol.EpochOpen{Number: 8, ID: next, Previous: s.EpochID(), CheckpointKey: key, Handover: got}
+			if err := leaf.VerifyHandover(origin, s.CheckpointKey()); err != nil {
+				t.Error(err)
+			}
+			if got.Size != want.Size || got.Root != want.Root {
+				t.Errorf("a hand-over of size %d, want %d, or of another root", got.Size, want.Size)
 			}
 			if _, err := s.Handover(t.Context(), next, 8, key); !errors.Is(err, keyholder.ErrRefused) {
 				t.Errorf("second hand-over: %v", err)
 			}
-			if _, err := s.Checkpoint(t.Context(), 43, root); !errors.Is(err, keyholder.ErrRefused) {
+			if _, err := s.Checkpoint(t.Context()); !errors.Is(err, keyholder.ErrRefused) {
 				t.Errorf("checkpoint after the hand-over: %v", err)
+			}
+			if _, err := s.IssuedRoot(t.Context()); err != nil {
+				t.Errorf("issued root after the hand-over: %v", err)
 			}
 			if err := s.Wipe(t.Context()); err != nil {
 				t.Error(err)
 			}
+			if _, err := s.IssuedRoot(t.Context()); !errors.Is(err, keyholder.ErrRefused) {
+				t.Errorf("issued root after the wipe of the checkpoint key: %v", err)
+			}
+			if s.Err() != nil {
+				t.Errorf("a refusal ended the epoch: %v", s.Err())
+			}
 		})
+	}
+}
+
+// There is no hand-over while an anchor can be made, or was made that no signed
+// root covers.
+func TestHandoverComesLast(t *testing.T) {
+	t.Parallel()
+	s := startSigner(t, keyholder.Config{})
+	refused := func(when string) {
+		t.Helper()
+		if _, err := s.Handover(t.Context(), protocol.EpochID{1}, 8, [32]byte{2}); !errors.Is(err, keyholder.ErrRefused) {
+			t.Errorf("hand-over %s: %v", when, err)
+		}
+	}
+	anchor := func(seq uint64) {
+		t.Helper()
+		p := payload(s.EpochID(), seq)
+		if _, _, err := s.Anchor(t.Context(), &p); err != nil {
+			t.Fatal(err)
+		}
+	}
+	refused("at first")
+	anchor(1)
+	if _, err := s.IssuedRoot(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	refused("before the wipe")
+	anchor(2)
+	if err := s.Wipe(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	refused("with an anchor that no root covers")
+	if r, err := s.IssuedRoot(t.Context()); err != nil || r.Size != 2 {
+		t.Fatalf("root of size %d, %v", r.Size, err)
+	}
+	if _, err := s.Handover(t.Context(), protocol.EpochID{1}, 8, [32]byte{2}); err != nil {
+		t.Error(err)
 	}
 }
 
 func TestWipe(t *testing.T) {
 	t.Parallel()
 	s := startSigner(t, keyholder.Config{})
-	// Anchors asked for before the wipe are given.
-	const before = 32
-	results := make(chan error, before)
-	for i := range before {
-		p := payload(s.EpochID(), uint64(1+i))
-		go func() {
-			_, err := s.Anchor(t.Context(), &p)
-			results <- err
-		}()
-	}
-	for range before {
-		if err := <-results; err != nil {
-			t.Error(err)
-		}
-	}
 	for range 2 {
 		if err := s.Wipe(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
 	p := payload(s.EpochID(), 1000)
-	_, err := s.Anchor(t.Context(), &p)
+	_, _, err := s.Anchor(t.Context(), &p)
 	if !errors.Is(err, keyholder.ErrRefused) || protocol.CodeOf(err) != protocol.CodeInvalidated {
 		t.Errorf("Anchor after Wipe: %v", err)
 	}
 	// The checkpoint key is still there: the draining epoch's log goes on.
-	sig, err := s.Checkpoint(t.Context(), 1, [32]byte{1})
-	if err != nil || bytes.Equal(sig[:], make([]byte, 64)) {
-		t.Errorf("Checkpoint after Wipe: %v", err)
+	log := logRange(t, 1)
+	if err := s.Begin(t.Context(), log.Clone()); err != nil {
+		t.Fatal(err)
 	}
-	if _, err := s.Handover(t.Context(), protocol.EpochID{1}, 8, [32]byte{}); err != nil {
-		t.Errorf("Handover after Wipe: %v", err)
+	r, err := s.Checkpoint(t.Context())
+	if err != nil {
+		t.Fatalf("Checkpoint after Wipe: %v", err)
 	}
+	checkNote(t, s.CheckpointKey(), r)
 }
 
 func TestSignerStartRefusals(t *testing.T) {

@@ -60,8 +60,9 @@ func SignerMain(sock *os.File) error {
 }
 
 // signerProgram is a running signer. The goroutine that reads frames owns all
-// of it; the workers only use the origin key, and only between a frame's place
-// in jobs and its Done in signing, which the reader awaits before it wipes.
+// of it but what mu guards. The workers use the origin key, and only between a
+// job's place in jobs and its Done in signing, which the reader awaits before it
+// wipes.
 type signerProgram struct {
 	start  SignerStart
 	epoch  protocol.EpochID
@@ -69,11 +70,25 @@ type signerProgram struct {
 	origin *originKey
 	check  *checkpointKey
 	seen   window
+	log    toldLog
 
-	jobs    chan frame // to the workers
+	jobs    chan job // to the workers
 	signing sync.WaitGroup
 	answers chan frame // to the writer
 	fault   chan error // the first value ends the program
+
+	// mu is held while an anchor takes its position and its answer is queued, so
+	// that answers stand on the socket in order of position. The writer does not
+	// take it.
+	mu      sync.Mutex
+	issued  protocol.Range // over every anchor so far
+	covered bool           // the last signed root of it covers every position
+}
+
+// job is a request for an anchor, and the request id in its payload.
+type job struct {
+	frame frame
+	id    protocol.RequestID
 }
 
 func newSignerProgram(start SignerStart, workers int) (*signerProgram, error) {
@@ -84,7 +99,7 @@ func newSignerProgram(start SignerStart, workers int) (*signerProgram, error) {
 	s := &signerProgram{
 		memory:  memory,
 		start:   start,
-		jobs:    make(chan frame, 64),
+		jobs:    make(chan job, 64),
 		answers: make(chan frame, 64),
 		fault:   make(chan error, 1),
 	}
@@ -123,11 +138,18 @@ func (s *signerProgram) handle(f *frame) error {
 	case reqAnchor:
 		return s.anchor(f)
 	case reqCheckpoint:
-		sig, ok, err := s.check.checkpoint(binary.BigEndian.Uint64(f.body[:]), protocol.Digest(f.body[8:40]))
-		return s.signed(f, sig, ok, err)
+		r, ok, err := s.checkpoint()
+		return s.signed(f, r, ok, err)
+	case reqIssuedRoot:
+		r, ok, err := s.issuedRoot()
+		return s.signed(f, r, ok, err)
 	case reqHandover:
-		sig, ok, err := s.handover(f)
-		return s.signed(f, sig, ok, err)
+		r, ok, err := s.handover(f)
+		return s.signed(f, r, ok, err)
+	case reqTree:
+		return s.done(f, s.log.begin(f.body[:treeSize]))
+	case reqLeaves:
+		return s.done(f, s.log.extend(f.body[:leavesSize]))
 	case reqWipe:
 		s.signing.Wait()
 		s.origin.wipe()
@@ -150,47 +172,91 @@ func (s *signerProgram) anchor(f *frame) error {
 		return nil
 	}
 	s.signing.Add(1)
-	s.jobs <- *f
+	s.jobs <- job{*f, p.RequestID}
 	return nil
 }
 
-func (s *signerProgram) handover(f *frame) (sig [64]byte, ok bool, err error) {
+// checkpoint signs the log as it was told.
+func (s *signerProgram) checkpoint() (r protocol.SignedRoot, ok bool, err error) {
+	if !s.log.begun {
+		return r, false, nil
+	}
+	return s.check.checkpoint(s.log.tree.Size(), s.log.tree.Root())
+}
+
+// issuedRoot signs the issued tree. The answers that it covers are queued, so
+// its own comes after them.
+func (s *signerProgram) issuedRoot() (protocol.SignedRoot, bool, error) {
+	s.mu.Lock()
+	size, root := s.issued.Size(), s.issued.Root()
+	s.covered = true
+	s.mu.Unlock()
+	return s.check.issuedRoot(s.epoch, size, root)
+}
+
+// handover is refused while there may be anchors that no signed root covers.
+func (s *signerProgram) handover(f *frame) (r protocol.SignedRoot, ok bool, err error) {
 	h := protocol.Handover{
 		Previous: s.epoch,
 		Next:     protocol.EpochID(f.body[:16]),
 		Number:   binary.BigEndian.Uint64(f.body[16:]),
 		Key:      [32]byte(f.body[24:56]),
 	}
-	if h.Number <= s.start.Number {
-		return sig, false, nil
+	s.mu.Lock()
+	covered := s.covered
+	s.mu.Unlock()
+	if s.origin.live || !covered || h.Number <= s.start.Number {
+		return r, false, nil
 	}
 	return s.check.handover(h)
 }
 
 // signed answers a request for a signature of the checkpoint key.
-func (s *signerProgram) signed(f *frame, sig [64]byte, ok bool, err error) error {
+func (s *signerProgram) signed(f *frame, r protocol.SignedRoot, ok bool, err error) error {
 	switch {
 	case err != nil:
 		return err
 	case !ok:
 		s.answer(f, ansRefused)
 	default:
-		s.answer(f, ansSignature, sig[:])
+		s.answer(f, ansRoot, encodeRoot(&r))
 	}
 	return nil
 }
 
+// done answers a request that has no other answer.
+func (s *signerProgram) done(f *frame, err error) error {
+	if err == nil {
+		s.answer(f, ansDone)
+	}
+	return err
+}
+
 // work anchors payloads, in one buffer of its own.
 func (s *signerProgram) work(buf *preimage) {
-	for f := range s.jobs {
-		a, err := s.origin.anchor((*protocol.EncodedPayload)(f.body[:protocol.PayloadSize]), buf)
-		s.signing.Done()
+	for j := range s.jobs {
+		payload := (*protocol.EncodedPayload)(j.frame.body[:protocol.PayloadSize])
+		a, err := s.origin.anchor(payload, buf)
 		if err != nil {
 			s.end(err)
 			return
 		}
-		s.answer(&f, ansAnchor, a[:])
+		digest := protocol.IssuedDigest(j.id, payload, a)
+		s.issue(&j.frame, a, protocol.LeafHash(digest[:]))
+		s.signing.Done()
 	}
+}
+
+// issue gives an anchor the next position of the issued tree and queues its
+// answer.
+func (s *signerProgram) issue(f *frame, a protocol.Anchor, leafHash protocol.Digest) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var position [8]byte
+	binary.BigEndian.PutUint64(position[:], s.issued.Size())
+	s.issued.Append(leafHash)
+	s.covered = false
+	s.answer(f, ansAnchor, a[:], position[:])
 }
 
 // readStart reads the first frame of a socket.

@@ -61,7 +61,7 @@ func (t *Tagger) Issue(ctx context.Context, draft *protocol.EncodedPayload) (pro
 	if err != nil {
 		return none, protocol.Tag{}, err
 	}
-	f, err := t.link.call(ctx, false, reqIssue, draft[:])
+	f, err := t.link.call(ctx, false, nil, reqIssue, draft[:])
 	if err != nil {
 		return none, protocol.Tag{}, err
 	}
@@ -93,7 +93,7 @@ func (t *Tagger) Redeem(ctx context.Context, payload *protocol.EncodedPayload, t
 	if err != nil {
 		return 0, err
 	}
-	f, err := t.link.call(ctx, true, reqRedeem, payload[:], tag[:])
+	f, err := t.link.call(ctx, true, nil, reqRedeem, payload[:], tag[:])
 	if err != nil {
 		return 0, err
 	}
@@ -124,7 +124,7 @@ func (t *Tagger) CancelAll(ctx context.Context) error { return t.link.order(ctx,
 
 // Stats gives the figures of the tagger.
 func (t *Tagger) Stats(ctx context.Context) (TaggerStats, error) {
-	f, err := t.link.call(ctx, true, reqStats)
+	f, err := t.link.call(ctx, true, nil, reqStats)
 	if err != nil {
 		return TaggerStats{}, err
 	}
