@@ -41,6 +41,20 @@ func signal(t testing.TB, pid int, sig syscall.Signal) {
 	}
 }
 
+// stop stops a process, and waits until every thread of it stands.
+func stop(t testing.TB, pid int) {
+	t.Helper()
+	signal(t, pid, syscall.SIGSTOP)
+	eventually(t, "stop of all threads", func() bool {
+		tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+		return err == nil && !slices.ContainsFunc(tasks, func(name string) bool {
+			b, err := os.ReadFile(name)
+			_, rest, _ := strings.Cut(string(b), ") ")
+			return err == nil && !strings.HasPrefix(rest, "T")
+		})
+	})
+}
+
 // background starts anchors 1..n and gives their outcomes.
 func background(t testing.TB, ctx context.Context, s *keyholder.Signer, n int) <-chan error {
 	t.Helper()
@@ -65,7 +79,7 @@ func TestKillFailsWhatIsInFlight(t *testing.T) {
 	if _, _, err := s.Anchor(t.Context(), &p); err != nil {
 		t.Fatal(err)
 	}
-	signal(t, s.Pid(), syscall.SIGSTOP)
+	stop(t, s.Pid())
 	const n = 64
 	outcomes := background(t, t.Context(), s, n)
 	signal(t, s.Pid(), syscall.SIGKILL)
@@ -125,7 +139,7 @@ func TestContextEndsTheWait(t *testing.T) {
 	t.Parallel()
 	const slots = 4
 	s := startSigner(t, keyholder.Config{InFlight: slots})
-	signal(t, s.Pid(), syscall.SIGSTOP)
+	stop(t, s.Pid())
 	ctx, cancel := context.WithCancel(t.Context())
 	outcomes := background(t, ctx, s, slots)
 	cancel()
@@ -162,7 +176,7 @@ func TestContextEndsTheWait(t *testing.T) {
 func TestSilentChildIsKilled(t *testing.T) {
 	t.Parallel()
 	s := startSigner(t, keyholder.Config{AnswerTimeout: 20 * time.Millisecond})
-	signal(t, s.Pid(), syscall.SIGSTOP)
+	stop(t, s.Pid())
 	p := payload(s.EpochID(), 1)
 	if _, _, err := s.Anchor(t.Context(), &p); protocol.CodeOf(err) != protocol.CodeInvalidated {
 		t.Errorf("Anchor: %v", err)
@@ -174,7 +188,7 @@ func TestSilentChildIsKilled(t *testing.T) {
 func TestCloseKillsAfterTheGrace(t *testing.T) {
 	t.Parallel()
 	s := startSigner(t, keyholder.Config{CloseGrace: 20 * time.Millisecond})
-	signal(t, s.Pid(), syscall.SIGSTOP)
+	stop(t, s.Pid())
 	outcomes := background(t, t.Context(), s, 1)
 	if err := s.Close(); err == nil {
 		t.Error("Close of a stopped child says it ended in order")

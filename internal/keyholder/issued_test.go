@@ -123,7 +123,7 @@ func TestIssuedCountsWhatWasGivenUp(t *testing.T) {
 	t.Parallel()
 	s := startSigner(t, keyholder.Config{})
 	first := anchor(t, s, 1000)
-	signal(t, s.Pid(), syscall.SIGSTOP)
+	stop(t, s.Pid())
 	ctx, cancel := context.WithCancel(t.Context())
 	const n = 8
 	outcomes := background(t, ctx, s, n)
@@ -157,7 +157,7 @@ func TestIssuedSharesOneSignature(t *testing.T) {
 	for i := range all {
 		all[i] = anchor(t, s, uint64(1+i))
 	}
-	signal(t, s.Pid(), syscall.SIGSTOP)
+	stop(t, s.Pid())
 	before := s.Requests()
 	var wg sync.WaitGroup
 	for i := range all {
@@ -176,7 +176,7 @@ func TestIssuedOutlivesItsFirstCall(t *testing.T) {
 	t.Parallel()
 	s := startSigner(t, keyholder.Config{})
 	one := anchor(t, s, 1)
-	signal(t, s.Pid(), syscall.SIGSTOP)
+	stop(t, s.Pid())
 	ctx, cancel := context.WithCancel(t.Context())
 	given := make(chan error)
 	go func() {
@@ -243,7 +243,7 @@ func TestNoSlotEndsTheEpoch(t *testing.T) {
 			t.Parallel()
 			s := startSigner(t, keyholder.Config{InFlight: 1, AnswerTimeout: 100 * time.Millisecond})
 			anchor(t, s, 1000)
-			signal(t, s.Pid(), syscall.SIGSTOP)
+			stop(t, s.Pid())
 			ctx, cancel := context.WithCancel(t.Context())
 			outcomes := background(t, ctx, s, 1)
 			cancel()
@@ -446,7 +446,7 @@ func TestLyingIssuedTree(t *testing.T) {
 			t.Parallel()
 			s := startIssuing(t, lie)
 			anchor(t, s, 1000)
-			signal(t, s.Pid(), syscall.SIGSTOP)
+			stop(t, s.Pid())
 			ctx, cancel := context.WithCancel(t.Context())
 			outcomes := background(t, ctx, s, 1)
 			cancel()

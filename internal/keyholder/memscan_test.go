@@ -15,7 +15,6 @@ import (
 	"maps"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -158,14 +157,7 @@ func frozen(t *testing.T, pid int, p *patterns) finding {
 	t.Helper()
 	can(t, syscall.Kill(pid, syscall.SIGSTOP))
 	defer signal(t, pid, syscall.SIGCONT)
-	eventually(t, "stop of all threads", func() bool {
-		tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
-		return err == nil && !slices.ContainsFunc(tasks, func(name string) bool {
-			b, err := os.ReadFile(name)
-			_, rest, _ := strings.Cut(string(b), ") ")
-			return err == nil && !strings.HasPrefix(rest, "T")
-		})
-	})
+	stop(t, pid)
 	return scan(t, pid, p)
 }
 
