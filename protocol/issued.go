@@ -12,8 +12,13 @@ import (
 // signer keeps it and signs its root with the epoch's checkpoint key; an accepted
 // leaf shows that its own anchor is in it.
 
-// maxIssuedPath bounds an inclusion path: a tree has fewer than 2^63 leaves.
-const maxIssuedPath = 63
+// MaxTreeSize bounds the leaves of every tree. The functions of x/mod/sumdb/tlog
+// that check proofs never return for a larger size, and a forged file can hold
+// any size.
+const MaxTreeSize = 1 << 62
+
+// maxIssuedPath bounds an inclusion path in such a tree.
+const maxIssuedPath = 62
 
 // SignedRoot is the size and root of an RFC 6962 tree with an Ed25519 signature
 // about them. The zero value stands for none.
@@ -23,8 +28,11 @@ type SignedRoot struct {
 	Signature [64]byte
 }
 
-// check refuses a size or root without a signature.
+// check refuses a size or root without a signature, and a tree that is too large.
 func (s *SignedRoot) check() error {
+	if s.Size > MaxTreeSize {
+		return Fail(CodeMalformedRequest, "leaf holds the root of too large a tree")
+	}
 	if s.Signature == [64]byte{} && *s != (SignedRoot{}) {
 		return Fail(CodeMalformedRequest, "leaf holds a root without its signature")
 	}
@@ -66,9 +74,10 @@ func (i *Issued) Verify(digest Digest, origin string, epoch EpochID, key [32]byt
 	return i.VerifyIssued(origin, epoch, key)
 }
 
-// check refuses a position outside of the tree and a tree of 2^63 leaves or more.
+// check refuses a position outside of the tree, a tree that is too large and a
+// path that is too long.
 func (i *Issued) check() error {
-	if i.Position >= i.Size || i.Size >= 1<<63 || len(i.Path) > maxIssuedPath {
+	if i.Position >= i.Size || i.Size > MaxTreeSize || len(i.Path) > maxIssuedPath {
 		return Fail(CodeMalformedRequest, "the position is not in the issued tree")
 	}
 	return nil

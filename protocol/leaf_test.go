@@ -11,10 +11,11 @@ import (
 )
 
 type leafVector struct {
-	Type      protocol.LeafType
-	Seq, Time json.Number
-	Body      json.RawMessage
-	Bytes     hexBytes
+	Type        protocol.LeafType
+	Seq, Time   json.Number
+	Withdrawals uint32
+	Body        json.RawMessage
+	Bytes       hexBytes
 }
 
 type leafVectors struct {
@@ -27,7 +28,7 @@ type leafVectors struct {
 
 func (v *leafVector) leaf(tb testing.TB) protocol.Leaf {
 	tb.Helper()
-	l := protocol.Leaf{Seq: number(tb, v.Seq), Time: number(tb, v.Time)}
+	l := protocol.Leaf{Seq: number(tb, v.Seq), Time: number(tb, v.Time), Withdrawals: v.Withdrawals}
 	switch v.Type {
 	case protocol.LeafAccepted:
 		l.Body = v.accepted(tb)
@@ -78,47 +79,65 @@ func (v *leafVector) accepted(tb testing.TB) protocol.LeafBody {
 	tb.Helper()
 	var b struct {
 		Payload, Anchor, T, Proof hexBytes
+		Position, Size            uint64
+		Root, Signature           hexBytes
+		Path                      []hexBytes
 		Params                    string
 	}
 	v.read(tb, &b)
 	return &protocol.Accepted{
-		Payload: protocol.EncodedPayload(b.Payload), Anchor: protocol.Anchor(b.Anchor),
-		TagHash: protocol.Element(b.T), Params: []byte(b.Params), Proof: b.Proof,
+		Payload: protocol.EncodedPayload(b.Payload), Anchor: protocol.Anchor(b.Anchor), TagHash: protocol.Element(b.T),
+		Issued: protocol.Issued{
+			Position: b.Position, SignedRoot: signedRoot(b.Size, b.Root, b.Signature), Path: digests(b.Path),
+		},
+		Params: []byte(b.Params), Proof: b.Proof,
 	}
 }
 
 func (v *leafVector) epochOpen(tb testing.TB) protocol.LeafBody {
 	tb.Helper()
 	var b struct {
-		Number                                           uint64
-		ID, Instance, Build, Posture, Previous, Handover hexBytes
-		PublicKey                                        hexBytes `json:"public_key"`
-		SignerGrade                                      uint8    `json:"signer_grade"`
-		TaggerGrade                                      uint8    `json:"tagger_grade"`
-		CheckpointKey                                    hexBytes `json:"checkpoint_key"`
+		Number, Index, Size                                    uint64
+		ID, Instance, Build, Posture, Previous, Root, Handover hexBytes
+		PublicKey                                              hexBytes `json:"public_key"`
+		SignerGrade                                            uint8    `json:"signer_grade"`
+		TaggerGrade                                            uint8    `json:"tagger_grade"`
+		CheckpointKey                                          hexBytes `json:"checkpoint_key"`
 	}
 	v.read(tb, &b)
 	return &protocol.EpochOpen{
 		Number: b.Number, ID: protocol.EpochID(b.ID), Instance: protocol.InstanceID(b.Instance),
 		PublicKey: [1952]byte(b.PublicKey), Build: protocol.Digest(b.Build), SignerGrade: b.SignerGrade, TaggerGrade: b.TaggerGrade,
 		Posture: protocol.Digest(b.Posture), CheckpointKey: [32]byte(b.CheckpointKey),
-		Previous: protocol.EpochID(b.Previous), Handover: [64]byte(b.Handover),
+		Previous: protocol.EpochID(b.Previous), PreviousIndex: b.Index, Handover: signedRoot(b.Size, b.Root, b.Handover),
 	}
 }
 
 func (v *leafVector) epochClose(tb testing.TB) protocol.LeafBody {
 	tb.Helper()
 	var b struct {
-		ID, Root                                         hexBytes
-		Number                                           uint64
-		Reason                                           protocol.CloseReason
-		Issued, Accepted, Rejected, Expired, Invalidated uint64
+		ID, Root, Signature                            hexBytes
+		Number                                         uint64
+		Reason                                         protocol.CloseReason
+		Size, Accepted, Rejected, Expired, Invalidated uint64
 	}
 	v.read(tb, &b)
 	return &protocol.EpochClose{
-		ID: protocol.EpochID(b.ID), Number: b.Number, Reason: b.Reason, Issued: b.Issued, Accepted: b.Accepted,
-		Rejected: b.Rejected, Expired: b.Expired, Invalidated: b.Invalidated, Root: protocol.Digest(b.Root),
+		ID: protocol.EpochID(b.ID), Number: b.Number, Reason: b.Reason, Accepted: b.Accepted, Rejected: b.Rejected,
+		Expired: b.Expired, Invalidated: b.Invalidated, Issued: signedRoot(b.Size, b.Root, b.Signature),
 	}
+}
+
+func signedRoot(size uint64, root, signature hexBytes) protocol.SignedRoot {
+	return protocol.SignedRoot{Size: size, Root: protocol.Digest(root), Signature: [64]byte(signature)}
+}
+
+// digests returns nil for an empty list, as the parser does.
+func digests(list []hexBytes) (out []protocol.Digest) {
+	for _, d := range list {
+		out = append(out, protocol.Digest(d))
+	}
+	return out
 }
 
 func TestLeafVectors(t *testing.T) {
@@ -140,6 +159,10 @@ func TestLeafVectors(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", want.Body.LeafType(), diff)
+		}
+		control, ok := want.Body.(*protocol.Control)
+		if withdraws := ok && (control.Action == 6 || control.Action == 9); got.Withdraws() != withdraws {
+			t.Errorf("%s: Withdraws() = %v", want.Body.LeafType(), !withdraws)
 		}
 	}
 	if len(seen) != 6 {
@@ -190,6 +213,11 @@ func TestLeafKeepsItsOwnBytes(t *testing.T) {
 
 func TestLeafEncodeRefuses(t *testing.T) {
 	proof, vk := make([]byte, protocol.ProofSize), make([]byte, protocol.VKSize)
+	accepted := func(position, size uint64, path int) *protocol.Accepted {
+		return &protocol.Accepted{Proof: proof, Issued: protocol.Issued{
+			Position: position, SignedRoot: protocol.SignedRoot{Size: size}, Path: make([]protocol.Digest, path),
+		}}
+	}
 	rows := []struct {
 		name string
 		body protocol.LeafBody
@@ -199,6 +227,11 @@ func TestLeafEncodeRefuses(t *testing.T) {
 		{"no proof", &protocol.Accepted{}, protocol.CodeProofRejected},
 		{"short proof", &protocol.Accepted{Proof: proof[1:]}, protocol.CodeProofRejected},
 		{"long proof", &protocol.Accepted{Proof: append(bytes.Clone(proof), 0)}, protocol.CodeProofRejected},
+		{"no issued tree", accepted(0, 0, 0), protocol.CodeMalformedRequest},
+		{"position = size", accepted(7, 7, 3), protocol.CodeMalformedRequest},
+		{"size 2^62 + 1", accepted(7, protocol.MaxTreeSize+1, 62), protocol.CodeMalformedRequest},
+		{"path of 63", accepted(7, protocol.MaxTreeSize, 63), protocol.CodeMalformedRequest},
+		{"path of 62", accepted(7, protocol.MaxTreeSize, 62), protocol.CodeNone},
 		{"no claim id", &protocol.ClaimLeaf{VK: vk}, protocol.CodeInternal},
 		{"claim id of 256 bytes", &protocol.ClaimLeaf{ClaimID: strings.Repeat("x", 256), VK: vk}, protocol.CodeInternal},
 		{"short key", &protocol.ClaimLeaf{ClaimID: "open/1", VK: vk[1:]}, protocol.CodeInternal},

@@ -249,6 +249,113 @@ def runs(b):
     return out + ([[plain.hex(), 1]] if plain else [])
 
 
+# --- RFC 8032: Ed25519 ------------------------------------------------------
+
+P25519 = 2**255 - 19
+ORDER = 2**252 + 27742317777372353535851937790883648493
+EDWARDS_D = -121665 * pow(121666, -1, P25519) % P25519
+
+
+def edwards_add(p, q):
+    """Addition in extended coordinates (X, Y, Z, T), section 5.1.4."""
+    a, b = (p[1] - p[0]) * (q[1] - q[0]), (p[1] + p[0]) * (q[1] + q[0])
+    c, d = 2 * p[3] * q[3] * EDWARDS_D, 2 * p[2] * q[2]
+    e, f, g, h = b - a, d - c, d + c, b + a
+    return tuple(v % P25519 for v in (e * f, g * h, f * g, e * h))
+
+
+def edwards_mul(n, p):
+    q = (0, 1, 1, 0)
+    while n:
+        if n & 1:
+            q = edwards_add(q, p)
+        p, n = edwards_add(p, p), n >> 1
+    return q
+
+
+def edwards_base():
+    y = 4 * pow(5, -1, P25519) % P25519
+    square = (y * y - 1) * pow(EDWARDS_D * y * y + 1, -1, P25519) % P25519
+    x = pow(square, (P25519 + 3) // 8, P25519)
+    if (x * x - square) % P25519:
+        x = x * pow(2, (P25519 - 1) // 4, P25519) % P25519
+    assert (x * x - square) % P25519 == 0
+    x = P25519 - x if x & 1 else x
+    return x, y, 1, x * y % P25519
+
+
+BASE = edwards_base()
+
+
+def edwards_encode(p):
+    z = pow(p[2], -1, P25519)
+    return (p[1] * z % P25519 | (p[0] * z % P25519 & 1) << 255).to_bytes(32, "little")
+
+
+def ed25519_expand(seed):
+    h = hashlib.sha512(seed).digest()
+    scalar = int.from_bytes(h[:32], "little") & ((1 << 254) - 8) | 1 << 254
+    return scalar, h[32:], edwards_encode(edwards_mul(scalar, BASE))
+
+
+def ed25519_key(seed):
+    return ed25519_expand(seed)[2]
+
+
+def ed25519_sign(seed, message):
+    scalar, prefix, key = ed25519_expand(seed)
+
+    def number(*parts):
+        return int.from_bytes(hashlib.sha512(b"".join(parts)).digest(), "little") % ORDER
+
+    r = number(prefix, message)
+    point = edwards_encode(edwards_mul(r, BASE))
+    return point + ((r + number(point, key, message) * scalar) % ORDER).to_bytes(32, "little")
+
+
+def check_ed25519():
+    """TEST 1 and TEST 3 of RFC 8032 section 7.1."""
+    for seed, key, message, signature in [
+        ("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60",
+         "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a", "",
+         "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b"),
+        ("c5aa8df43f9f837bedb7442f31dcb7b166d38535076f094b85ce3a2e0b4458f7",
+         "fc51cd8e6218a1a38da47ed00230f0580816ed13ba3303ac5deb911548908025", "af82",
+         "6291d657deec24024827e69c3abe01a30ce548a284743a445e3680d7db5ac3ac18ff9b538d16f290ae67f760984dc6594a7c15e9716ed28dc027beceea1ec40a"),
+    ]:  # fmt: skip
+        seed = bytes.fromhex(seed)
+        assert ed25519_key(seed).hex() == key
+        assert ed25519_sign(seed, bytes.fromhex(message)).hex() == signature
+
+
+# --- RFC 6962: trees --------------------------------------------------------
+
+
+def split(n):
+    """The largest power of two below n."""
+    return 1 << (n - 1).bit_length() - 1
+
+
+def tree_root(leaves, zero=b"\0", one=b"\1"):
+    """MTH of section 2.1; other prefixes make another tree."""
+    if not leaves:
+        return sha256(b"")
+    if len(leaves) == 1:
+        return sha256(zero + leaves[0])
+    k = split(len(leaves))
+    return sha256(one + tree_root(leaves[:k], zero, one) + tree_root(leaves[k:], zero, one))
+
+
+def tree_path(i, leaves):
+    """PATH of section 2.1.1."""
+    if len(leaves) == 1:
+        return []
+    k = split(len(leaves))
+    if i < k:
+        return tree_path(i, leaves[:k]) + [tree_root(leaves[k:])]
+    return tree_path(i - k, leaves[k:]) + [tree_root(leaves[:k])]
+
+
 # --- section 7: payload -----------------------------------------------------
 
 FIELDS = [  # name, offset, size
@@ -847,9 +954,113 @@ def claim_vectors():
 
 # --- section 12 -------------------------------------------------------------
 
+ORIGIN = "terradourada/0123456789abcdef"
 
-def leaf(kind, seq, ms, body):
-    return b"TDLEAF01" + u16(kind) + u64(seq) + u64(ms) + body
+
+def issued_leaves(n):
+    """What an epoch issued: request id, payload, anchor and digest of each."""
+    out = []
+    for i in range(n):
+        p, a = payload(**payload_fields(f"issued {i}", epoch_id=noise("epoch", 16), seq=i + 1)), enc(element(f"anchor {i}"))
+        out.append((p[16:32], p, a, D("TD-V1-issued", p[16:32], sha256(p), a)))
+    return out
+
+
+def issued_message(size, root, origin=ORIGIN, epoch=None, label="TD-V1-issued-root"):
+    return D(label, origin.encode(), noise("epoch", 16) if epoch is None else epoch, u64(size), root)
+
+
+def issued_vectors():
+    seed, epoch, leaves = noise("checkpoint seed", 32), noise("epoch", 16), issued_leaves(9)
+    digests = [x[3] for x in leaves]
+
+    def wrongs(rows):
+        return [{"name": name, "message": m.hex(), "signature": ed25519_sign(seed, m).hex()} for name, m in rows]
+
+    trees = []
+    for size in (0, 1, 2, 3, 4, 5, 7, 8, 9):
+        root = tree_root(digests[:size])
+        message = issued_message(size, root)
+        trees.append({
+            "size": size, "root": root.hex(), "message": message.hex(), "signature": ed25519_sign(seed, message).hex(),
+            "paths": [[h.hex() for h in tree_path(i, digests[:size])] for i in range(size)],
+        })  # fmt: skip
+    rid, p, a, _ = leaves[6]
+    some, root = digests[:7], tree_root(digests[:7])
+    parts = (ORIGIN.encode(), epoch, u64(7), root)
+    new = {
+        "previous": epoch, "id": noise("next epoch", 16), "number": 8, "key": ed25519_key(noise("next checkpoint seed", 32)),
+        "size": 1234, "root": noise("log root", 32),
+    }  # fmt: skip
+
+    def handover(origin=ORIGIN, label="TD-V1-handover", order="previous id number key size root", **changes):
+        fields = {**new, **changes}
+        return D(label, origin.encode(), *(u64(v) if isinstance(v, int) else v for v in (fields[k] for k in order.split())))
+
+    message = handover()
+    assert message == D("TD-V1-handover", ORIGIN.encode(), new["previous"], new["id"], u64(8), new["key"], u64(1234), new["root"])
+    return {
+        "seed": seed.hex(), "key": ed25519_key(seed).hex(), "origin": ORIGIN, "epoch": epoch.hex(),
+        "leaves": [dict(zip(("request_id", "payload", "anchor", "digest"), (x.hex() for x in row))) for row in leaves],
+        "trees": trees,
+        "handover": {**{k: v.hex() if isinstance(v, bytes) else v for k, v in new.items()},
+                     "message": message.hex(), "signature": ed25519_sign(seed, message).hex()},
+        "wrong": {
+            "digests": [{"name": name, "value": v.hex()} for name, v in [
+                ("label of the root", D("TD-V1-issued-root", rid, sha256(p), a)),
+                ("payload not hashed", D("TD-V1-issued", rid, p, a)),
+                ("payload under its own label", D("TD-V1-issued", rid, D("TD-V1-payload", p), a)),
+                ("anchor before payload", D("TD-V1-issued", rid, a, sha256(p))),
+                ("no request id", D("TD-V1-issued", sha256(p), a)),
+                ("anchor of another payload", D("TD-V1-issued", rid, sha256(p), leaves[5][2])),
+            ]],
+            "roots": [{"name": name, "value": v.hex()} for name, v in [
+                ("leaves without prefix", tree_root(some, zero=b"")),
+                ("nodes without prefix", tree_root(some, one=b"")),
+                ("prefixes exchanged", tree_root(some, b"\1", b"\0")),
+                ("one leaf less", tree_root(some[:6])),
+                ("leaves backwards", tree_root(some[::-1])),
+                ("last leaf repeated to a power of two", tree_root(some + some[6:])),
+            ]],
+            "signed": wrongs([
+                ("label of a leaf", issued_message(7, root, label="TD-V1-issued")),
+                ("another origin", issued_message(7, root, origin="terradourada/0123456789abcdee")),
+                ("no origin", D("TD-V1-issued-root", *parts[1:])),
+                ("another epoch", issued_message(7, root, epoch=noise("another epoch", 16))),
+                ("no epoch", D("TD-V1-issued-root", ORIGIN.encode(), u64(7), root)),
+                ("epoch before origin", D("TD-V1-issued-root", epoch, ORIGIN.encode(), u64(7), root)),
+                ("another size", issued_message(8, root)),
+                ("size missing", D("TD-V1-issued-root", ORIGIN.encode(), epoch, root)),
+                ("size in 4 bytes", D("TD-V1-issued-root", ORIGIN.encode(), epoch, u32(7), root)),
+                ("size little-endian", D("TD-V1-issued-root", ORIGIN.encode(), epoch, u64(7)[::-1], root)),
+                ("root before size", D("TD-V1-issued-root", ORIGIN.encode(), epoch, root, u64(7))),
+                ("root of one leaf less", issued_message(7, tree_root(some[:6]))),
+                ("no lengths", sha256(b"TD-V1-issued-root" + b"".join(parts))),
+                ("the root itself", root),
+            ]),
+            "handover": wrongs([
+                ("label of an issued root", handover(label="TD-V1-issued-root")),
+                ("another origin", handover(origin="terradourada/0123456789abcdee")),
+                ("epochs exchanged", handover(order="id previous number key size root")),
+                ("number missing", handover(order="previous id key size root")),
+                ("key missing", handover(order="previous id number size root")),
+                ("size missing", handover(order="previous id number key root")),
+                ("root missing", handover(order="previous id number key size")),
+                ("root before size", handover(order="previous id number key root size")),
+                ("number of the previous epoch", handover(number=7)),
+                ("the previous key itself", handover(key=ed25519_key(seed))),
+                ("another size", handover(size=1235)),
+            ]),
+        },
+    }  # fmt: skip
+
+
+def header(kind, seq, ms, withdrawals):
+    return b"TDLEAF01" + u16(kind) + u64(seq) + u64(ms) + u32(withdrawals)
+
+
+def leaf(kind, seq, ms, body, withdrawals=0):
+    return header(kind, seq, ms, withdrawals) + body
 
 
 def leaf_vectors():
@@ -860,16 +1071,22 @@ def leaf_vectors():
     pk, key = noise("ML-DSA public key", 1952), noise("checkpoint key", 32)
     eid, inst, prev = noise("epoch", 16), noise("instance", 16), noise("previous epoch", 16)
     build, posture, hand = noise("build", 32), noise("posture", 32), noise("hand-over", 64)
-    root, actor, text, target = noise("root", 32), noise("actor", 32), noise("reason", 32), noise("target", 32)
+    root, sig, actor, text, target = noise("root", 32), noise("signature", 64), noise("actor", 32), noise("reason", 32), noise("target", 32)
+    nodes = [noise(f"node {i}", 32) for i in range(255)]
+    top = (1 << 64) - 1
 
-    def accepted(payload=p, a=a, t=t, params=params, proof=proof, extra=b""):
-        return payload + a + t + u16(len(params)) + params + u16(len(proof)) + proof + extra
+    def issued(position=6, size=7, root=root, sig=sig, path=nodes[:2], n=None):
+        return u64(position) + u64(size) + root + sig + u8(len(path) if n is None else n) + b"".join(path)
 
-    def epoch_open(suite=1, prev=prev, hand=hand):
-        return u64(7) + eid + inst + u16(suite) + pk + build + u8(2) + u8(3) + posture + key + prev + hand
+    def accepted(payload=p, a=a, t=t, place=issued(), params=params, cut=None, extra=b""):
+        return payload + a + t + place + u16(len(params)) + params + u16(len((proof + extra)[:cut])) + (proof + extra)[:cut]
 
-    def epoch_close(reason=2, root=root):
-        return eid + u64(7) + u8(reason) + u64(10) + u64(6) + u64(1) + u64(2) + u64(1) + root
+    def epoch_open(suite=1, prev=prev, index=40, size=1234, root=root, hand=hand):
+        return (u64(7) + eid + inst + u16(suite) + pk + build + u8(2) + u8(3) + posture + key
+                + prev + u64(index) + u64(size) + root + hand)  # fmt: skip
+
+    def epoch_close(reason=2, size=10, root=root, sig=sig):
+        return eid + u64(7) + u8(reason) + u64(size) + u64(6) + u64(1) + u64(2) + u64(1) + root + sig
 
     def claim(name=b"group/1", listid=listid, vk=vk):
         return u8(len(name)) + name + listid + srs + u16(len(vk)) + vk
@@ -878,38 +1095,64 @@ def leaf_vectors():
         return u8(action) + actor + u16(513) + text + u8(2) + target
 
     incident = u8(1) + noise("incident", 32)
-    open_fields = {
+    valid = []
+
+    def good(kind, seq, ms, fields, body, withdrawals=0):
+        valid.append({"type": kind, "seq": seq, "time": ms, "withdrawals": withdrawals, "body": fields,
+                      "bytes": leaf(kind, seq, ms, body, withdrawals).hex()})  # fmt: skip
+
+    def good_accepted(seq, ms, withdrawals=0, p=p, a=a, t=t, params=params, position=6, size=7, path=nodes[:2], root=root, sig=sig):
+        good(1, seq, ms, {
+            "payload": p.hex(), "anchor": a.hex(), "t": t.hex(), "position": position, "size": size, "root": root.hex(),
+            "signature": sig.hex(), "path": [h.hex() for h in path], "params": params.decode(), "proof": proof.hex(),
+        }, accepted(p, a, t, issued(position, size, root, sig, path), params), withdrawals)  # fmt: skip
+
+    good_accepted(41, 1_790_000_000_123, 3)
+    good_accepted(top, top, (1 << 32) - 1, a=enc(R - 1), t=bytes(32), params=b"p" * 2048)
+    good_accepted(42, 9, position=0, size=1, path=[])
+    good_accepted(42, 9, position=0, size=2, path=nodes[:1])
+    good_accepted(42, 9, position=1, size=2, path=nodes[:1])
+    good_accepted(42, 9, position=0, size=(1 << 61) + 1, path=nodes[:62])
+    good_accepted(42, 9, position=(1 << 62) - 1, size=1 << 62, path=nodes[:62], params=b"p" * 2048)
+    # A place that can be verified, with the key and the origin of issued.json.
+    seed, tree = noise("checkpoint seed", 32), issued_leaves(9)
+    digests = [x[3] for x in tree]
+    some = tree_root(digests[:7])
+    good_accepted(43, 10, 2, tree[5][1], tree[5][2], position=5, path=tree_path(5, digests[:7]), root=some,
+                  sig=ed25519_sign(seed, issued_message(7, some)))  # fmt: skip
+
+    fields = {
         "number": 7, "id": eid.hex(), "instance": inst.hex(), "public_key": pk.hex(), "build": build.hex(), "signer_grade": 2,
-        "tagger_grade": 3, "posture": posture.hex(), "checkpoint_key": key.hex(), "previous": prev.hex(), "handover": hand.hex(),
+        "tagger_grade": 3, "posture": posture.hex(), "checkpoint_key": key.hex(), "previous": prev.hex(), "index": 40,
+        "size": 1234, "root": root.hex(), "handover": hand.hex(),
     }  # fmt: skip
-    close_fields = {
-        "id": eid.hex(), "number": 7, "reason": 2, "issued": 10, "accepted": 6, "rejected": 1, "expired": 2, "invalidated": 1,
-        "root": root.hex(),
+    none = {"size": 0, "root": "00" * 32, "handover": "00" * 64}
+    no_root = {"size": 0, "root": bytes(32)}
+    empty = sha256(b"")
+    good(2, 41, 0, fields, epoch_open(), 1)
+    good(2, 1, 5, {**fields, **none, "index": 0}, epoch_open(index=0, **no_root, hand=bytes(64)))
+    good(2, 1, 5, {**fields, "index": 0, "size": 0, "root": empty.hex()}, epoch_open(index=0, size=0, root=empty))
+    good(2, top, 5, {**fields, "index": top - 1, "size": 1 << 62}, epoch_open(index=top - 1, size=1 << 62))
+    good(2, 0, 5, {**fields, **none, "index": 0, "previous": "00" * 16},
+         epoch_open(prev=bytes(16), index=0, **no_root, hand=bytes(64)))  # fmt: skip
+    fields = {
+        "id": eid.hex(), "number": 7, "reason": 2, "size": 10, "accepted": 6, "rejected": 1, "expired": 2, "invalidated": 1,
+        "root": root.hex(), "signature": sig.hex(),
     }  # fmt: skip
-    valid = [
-        {"type": 1, "seq": 41, "time": 1_790_000_000_123, "body": {
-            "payload": p.hex(), "anchor": a.hex(), "t": t.hex(), "params": params.decode(), "proof": proof.hex()},
-         "bytes": leaf(1, 41, 1_790_000_000_123, accepted()).hex()},
-        {"type": 1, "seq": (1 << 64) - 1, "time": (1 << 64) - 1, "body": {
-            "payload": p.hex(), "anchor": enc(R - 1).hex(), "t": bytes(32).hex(), "params": "p" * 2048, "proof": proof.hex()},
-         "bytes": leaf(1, (1 << 64) - 1, (1 << 64) - 1, accepted(a=enc(R - 1), t=bytes(32), params=b"p" * 2048)).hex()},
-        {"type": 2, "seq": 0, "time": 0, "body": open_fields, "bytes": leaf(2, 0, 0, epoch_open()).hex()},
-        {"type": 2, "seq": 1, "time": 5, "body": {**open_fields, "previous": "00" * 16, "handover": "00" * 64},
-         "bytes": leaf(2, 1, 5, epoch_open(prev=bytes(16), hand=bytes(64))).hex()},
-        {"type": 3, "seq": 2, "time": 6, "body": close_fields, "bytes": leaf(3, 2, 6, epoch_close()).hex()},
-        {"type": 3, "seq": 2, "time": 6, "body": {**close_fields, "reason": 5, "root": "00" * 32},
-         "bytes": leaf(3, 2, 6, epoch_close(5, bytes(32))).hex()},
-        {"type": 4, "seq": 3, "time": 7, "body": {"claim": "group/1", "list": listid.hex(), "srs": srs.hex(), "vk": vk.hex()},
-         "bytes": leaf(4, 3, 7, claim()).hex()},
-        {"type": 4, "seq": 3, "time": 7, "body": {"claim": "open/1", "list": "00" * 32, "srs": srs.hex(), "vk": vk.hex()},
-         "bytes": leaf(4, 3, 7, claim(b"open/1", bytes(32))).hex()},
-        {"type": 6, "seq": 5, "time": 9, "body": {"kind": 1, "digest": incident[1:].hex()}, "bytes": leaf(6, 5, 9, incident).hex()},
-    ]  # fmt: skip
+    good(3, 2, 6, fields, epoch_close(), 7)
+    good(3, 2, 6, {**fields, "size": 0, "root": empty.hex()}, epoch_close(size=0, root=empty))
+    for reason in (3, 4, 5):
+        good(3, 2, 6, {**fields, "reason": reason, "size": 0, "root": "00" * 32, "signature": "00" * 64},
+             epoch_close(reason, **no_root, sig=bytes(64)))  # fmt: skip
+    good(3, 2, 6, {**fields, "reason": 5}, epoch_close(5))
+    good(4, 3, 7, {"claim": "group/1", "list": listid.hex(), "srs": srs.hex(), "vk": vk.hex()}, claim())
+    good(4, 3, 7, {"claim": "open/1", "list": "00" * 32, "srs": srs.hex(), "vk": vk.hex()}, claim(b"open/1", bytes(32)))
+    good(6, 5, 9, {"kind": 1, "digest": incident[1:].hex()}, incident)
     for action in range(1, 10):
-        valid.append({"type": 5, "seq": 4, "time": 8, "body": {
-            "action": action, "actor": actor.hex(), "reason": 513, "text": text.hex(), "previous": 2, "target": target.hex()},
-            "bytes": leaf(5, 4, 8, control(action)).hex()})  # fmt: skip
+        good(5, 4, 8, {"action": action, "actor": actor.hex(), "reason": 513, "text": text.hex(), "previous": 2, "target": target.hex()},
+             control(action), action)  # fmt: skip
     invalid = []
+    pk, proof = bytes(1952), bytes(664)  # short as runs
 
     def bad(name, b):
         invalid.append({"name": name, "bytes": runs(b)})
@@ -925,21 +1168,65 @@ def leaf_vectors():
         bad(f"type {kind}, one byte short", leaf(kind, 5, 9, body[:-1]))
         bad(f"type {kind}, one byte long", leaf(kind, 5, 9, body + b"\0"))
         bad(f"type {kind}, header one byte short", leaf(kind, 5, 9, body)[1:])
+        bad(f"type {kind}, header of 26 bytes, without withdrawals", header(kind, 5, 9, 0)[:26] + body)
+        bad(f"type {kind}, withdrawals of 3 bytes", header(kind, 5, 9, 0)[:29] + body)
+        bad(f"type {kind}, withdrawals of 8 bytes", header(kind, 5, 9, 0) + bytes(4) + body)
     over = R.to_bytes(32, "big")
     bad("accepted: seq 0 in the payload", leaf(1, 5, 9, accepted(payload=payload(**payload_fields("pull", seq=0)))))
     bad("accepted: reserved byte in the payload", leaf(1, 5, 9, accepted(payload=p[:14] + b"\1" + p[15:])))
     bad("accepted: anchor = r", leaf(1, 5, 9, accepted(a=over)))
     bad("accepted: t = r", leaf(1, 5, 9, accepted(t=over)))
     bad("accepted: params of 2049 bytes", leaf(1, 5, 9, accepted(params=b"p" * 2049)))
-    bad("accepted: proof of 663 bytes", leaf(1, 5, 9, accepted(proof=proof[:-1])))
-    bad("accepted: proof of 665 bytes", leaf(1, 5, 9, accepted(proof=proof + b"\0")))
-    bad("accepted: no proof", leaf(1, 5, 9, accepted(proof=b"")))
-    bad("accepted: length of params one too large", leaf(1, 5, 9, p + a + t + u16(len(params) + 1) + params + u16(664) + proof))
+    bad("accepted: proof of 663 bytes", leaf(1, 5, 9, accepted(cut=-1)))
+    bad("accepted: proof of 665 bytes", leaf(1, 5, 9, accepted(extra=b"\0")))
+    bad("accepted: no proof", leaf(1, 5, 9, accepted(cut=0)))
+    bad("accepted: length of params one too large",
+        leaf(1, 5, 9, p + a + t + issued() + u16(len(params) + 1) + params + u16(664) + proof))  # fmt: skip
     bad("accepted: longer than a leaf can be", leaf(1, 5, 9, accepted(params=b"p" * 65535)))
+    for name, place in [
+        ("no place in the issued tree", b""), ("position = size", issued(position=7)), ("position above size", issued(position=8)),
+        ("position 2^64 - 1", issued(position=top)), ("an empty tree", issued(position=0, size=0, path=[])),
+        ("size 2^62 + 1", issued(size=(1 << 62) + 1)), ("size 2^63", issued(size=1 << 63)), ("size 2^64 - 1", issued(size=top)),
+        ("path of 63", issued(path=nodes[:63])), ("path of 64", issued(path=nodes[:64])), ("path of 255", issued(path=nodes)),
+        ("path count one too small", issued(n=1)), ("path count one too large", issued(n=3)), ("path count 0", issued(n=0)),
+        ("path count 255", issued(n=255)), ("no path count", issued()[:-65] + b"".join(nodes[:2])),
+        ("path count in 2 bytes", issued()[:-65] + u16(2) + b"".join(nodes[:2])),
+        ("signature of 63 bytes", issued(sig=sig[:-1])), ("signature of 65 bytes", issued(sig=sig + b"\0")),
+        ("root of 31 bytes", issued(root=root[:-1])), ("position of 4 bytes", issued()[4:]), ("no position", issued()[8:]),
+        ("node of 31 bytes", issued()[:-1]), ("node of 33 bytes", issued() + b"\0"),
+    ]:  # fmt: skip
+        bad("accepted: " + name, leaf(1, 5, 9, accepted(place=place)))
     bad("epoch-open: suite 0", leaf(2, 5, 9, epoch_open(suite=0)))
     bad("epoch-open: suite 2", leaf(2, 5, 9, epoch_open(suite=2)))
+    none = {"prev": bytes(16), "index": 0, **no_root, "hand": bytes(64)}
+    for name, body in [
+        ("hand-over from no epoch", epoch_open(**{**none, "size": 1234, "root": root, "hand": hand})),
+        ("signature from no epoch", epoch_open(**{**none, "hand": hand})),
+        ("index of no epoch", epoch_open(**{**none, "index": 1})),
+        ("size from no epoch", epoch_open(**{**none, "size": 1})),
+        ("root from no epoch", epoch_open(**{**none, "root": root})),
+        ("size and root without signature", epoch_open(hand=bytes(64))),
+        ("size without signature", epoch_open(root=bytes(32), hand=bytes(64))),
+        ("root without signature", epoch_open(size=0, hand=bytes(64))),
+        ("size 2^62 + 1", epoch_open(size=(1 << 62) + 1)),
+        ("old body, without index, size and root", epoch_open()[:-112] + hand),
+        ("no index", epoch_open()[:-112] + epoch_open()[-104:]),
+        ("hand-over of 63 bytes", epoch_open(hand=hand[:-1])),
+    ]:
+        bad("epoch-open: " + name, leaf(2, 5, 9, body))
     for reason in (0, 6, 255):
         bad(f"epoch-close: reason {reason}", leaf(3, 5, 9, epoch_close(reason)))
+    for name, body in [
+        ("size and root without signature", epoch_close(sig=bytes(64))),
+        ("size without signature", epoch_close(root=bytes(32), sig=bytes(64))),
+        ("root without signature", epoch_close(size=0, sig=bytes(64))),
+        ("size 2^62 + 1", epoch_close(size=(1 << 62) + 1)),
+        ("root of the empty tree without signature", epoch_close(size=0, root=empty, sig=bytes(64))),
+        ("old body, without signature", epoch_close(sig=b"")),
+        ("signature of 63 bytes", epoch_close(sig=sig[:-1])),
+        ("signature of 65 bytes", epoch_close(sig=sig + b"\0")),
+    ]:
+        bad("epoch-close: " + name, leaf(3, 5, 9, body))
     bad("claim: empty id", leaf(4, 5, 9, claim(b"")))
     bad("claim: verifying key of 403 bytes", leaf(4, 5, 9, claim(vk=vk[:-1])))
     bad("claim: verifying key of 405 bytes", leaf(4, 5, 9, claim(vk=vk + b"\0")))
@@ -1019,6 +1306,7 @@ def text_vectors():
 
 
 def main():
+    check_ed25519()
     where = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else pathlib.Path(__file__).parent
     claims = claim_vectors()
     files = {
@@ -1030,6 +1318,7 @@ def main():
         "payload.json": payload_vectors(),
         "derivations.json": derivation_vectors(),
         "leaf.json": leaf_vectors(),
+        "issued.json": issued_vectors(),
         "opening.json": opening_vectors(claims["statements"]),
     }
     assert keccak256(b"").hex() == "c5d2460186f7233c927e7db2dcc703c0e500b653ca82273b7bfad8045d85a470"
