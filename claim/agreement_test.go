@@ -16,7 +16,7 @@ import (
 // the statements hold.
 func drawStatement(t *rapid.T, id claim.ID) (params, event string) {
 	pick := func(name string, choices ...string) string { return rapid.SampledFrom(choices).Draw(t, name) }
-	texts := []string{"0", "1", "2.5", "7", "9", "9.5", "15", `"a"`, `"b"`}
+	texts := []string{"0", "1", "2.5", "7", "9", "9.5", "15", `"a"`, `"b"`, "true", "null"}
 	if id == claim.Range || id == claim.Sum {
 		texts = texts[:7]
 	}
@@ -39,9 +39,9 @@ func drawStatement(t *rapid.T, id claim.ID) (params, event string) {
 		return fmt.Sprintf(`{"at":[%s],"hi":%s,"lo":%s,"scale":1}`, strings.Join(pointers[:n], ","),
 			pick("hi", "25", "60", "210"), pick("lo", "0", "0.5", "20")), event
 	case claim.RecordRange:
-		return fmt.Sprintf(`{"field":%d,"hi":%s,"lo":%s,%s}`, field, pick("hi", "9", "15"), pick("lo", "0", "1"), schema), event
+		return fmt.Sprintf(`{"field":%d,"hi":%s,"lo":%s,%s}`, field, pick("hi", "9", "15", `"1844674407370955161.2"`), pick("lo", "0", "1"), schema), event
 	case claim.RecordEquals:
-		return fmt.Sprintf(`{"field":%d,%s,"value":%s}`, field, schema, pick("same", fields[field], texts[1], texts[8])), event
+		return fmt.Sprintf(`{"field":%d,%s,"value":%s}`, field, schema, pick("same", fields[field], texts[1], texts[8], texts[9])), event
 	case claim.RecordOneOf:
 		choices := fields[:rapid.IntRange(1, 8).Draw(t, "choices")]
 		return fmt.Sprintf(`{"field":%d,%s,"values":[%s]}`, field, schema, strings.Join(choices, ",")), event

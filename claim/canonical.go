@@ -70,6 +70,9 @@ func (v value) kind() byte { return v[0] }
 
 func (v value) isNumber() bool { return v[0] == '-' || v[0] >= '0' && v[0] <= '9' }
 
+// isLiteral reports whether v is true, false or null.
+func (v value) isLiteral() bool { return v[0] == 't' || v[0] == 'f' || v[0] == 'n' }
+
 // members ranges over the names (as string literals) and values of an object.
 func (v value) members() iter.Seq2[value, value] {
 	return func(yield func(value, value) bool) {

@@ -359,6 +359,24 @@ func TestRecordValues(t *testing.T) {
 	x, w = r.instance(claim.RecordRange, 4, number(0), power(64, -1))
 	check(t, "text in a range", ranges, x, w, false)
 
+	literal := protocol.H2F("TD-V1-literal", []byte("true"))
+	r.values[4] = literal
+	x, w = r.instance(claim.RecordEquals, 4, literal)
+	check(t, "literal equals", equals, x, w, true)
+	x, w = r.instance(claim.RecordOneOf, 4, append(numbers(0, 1, 2, 3, 4, 5, 6), literal)...)
+	check(t, "literal is the last", oneOf, x, w, true)
+	for name, v := range map[string]protocol.Element{
+		"text true": protocol.TextElement([]byte("true")), "1": number(1), "0": number(0),
+		"hidden true": protocol.ValueElement([]byte("true")), "false": protocol.H2F("TD-V1-literal", []byte("false")),
+	} {
+		x, w = r.instance(claim.RecordEquals, 4, v)
+		check(t, "true equals "+name, equals, x, w, false)
+		x, w = r.instance(claim.RecordOneOf, 4, steps(8, v)...)
+		check(t, "true is one of "+name, oneOf, x, w, false)
+	}
+	x, w = r.instance(claim.RecordRange, 4, number(0), power(64, -1))
+	check(t, "literal in a range", ranges, x, w, false)
+
 	x, w = r.instance(claim.RecordEquals, 3, r.values[2])
 	w[1] = r.values[2]
 	check(t, "value of another field", equals, x, w, false)

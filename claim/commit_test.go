@@ -49,6 +49,7 @@ func TestCommit(t *testing.T) {
 	salt := func(i uint8) protocol.Element { return protocol.SaltElement(blind, i) }
 	leaf := func(i uint8, v protocol.Element) protocol.Element { return claim.Compress(v, salt(i)) }
 	text := func(s string) protocol.Element { return protocol.TextElement([]byte(s)) }
+	literal := func(s string) protocol.Element { return protocol.H2F("TD-V1-literal", []byte(s)) }
 	other := func(s string) protocol.Element { return protocol.ValueElement([]byte(s)) }
 	zero, small, node := protocol.Element{}, protocol.SmallElement, claim.Compress
 
@@ -97,6 +98,15 @@ func TestCommit(t *testing.T) {
 			claim.RecordOneOf, `{"field":4,"offset":0,"scale":0,` + schema + `,"values":["é",3]}`, record,
 			node(node(k01, m23), node(k45, empty)),
 			[]protocol.Element{text("é"), salt(4), leaf(5, zero), empty, node(k01, m23)},
+		},
+		{ // true where it is claimed, and null where it is not
+			claim.RecordEquals, `{"field":1,"offset":0,"scale":0,"schema":["/d/deep/0","/d/deep/1"],"value":true}`, record,
+			node(node(node(leaf(0, other("null")), leaf(1, literal("true"))), node(leaf(2, zero), leaf(3, zero))),
+				node(node(leaf(4, zero), leaf(5, zero)), empty)),
+			[]protocol.Element{
+				literal("true"), salt(1), leaf(0, other("null")), node(leaf(2, zero), leaf(3, zero)),
+				node(node(leaf(4, zero), leaf(5, zero)), empty),
+			},
 		},
 	} {
 		p := mustParams(t, test.id, test.params)
@@ -166,9 +176,15 @@ func TestEventNotEncodable(t *testing.T) {
 		{claim.RecordRange, goodParams[claim.RecordRange], `{"a":1,"b":1,"c":-1}`, bad},
 		{claim.RecordRange, goodParams[claim.RecordRange], `{"a":1,"b":1,"c":1.5}`, bad},
 		{claim.RecordRange, goodParams[claim.RecordRange], `{"a":1,"b":1,"c":"text"}`, ok}, // but never in range
-		{claim.RecordRange, goodParams[claim.RecordRange], `{"a":1,"b":1,"c":null}`, bad},
+		{claim.RecordRange, goodParams[claim.RecordRange], `{"a":1,"b":1,"c":null}`, ok},
 		{claim.RecordRange, goodParams[claim.RecordRange], `{"a":1,"b":1,"c":{}}`, bad},
-		{claim.RecordRange, goodParams[claim.RecordRange], `{"a":1,"b":1,"c":false}`, bad},
+		{claim.RecordRange, goodParams[claim.RecordRange], `{"a":1,"b":1,"c":[]}`, bad},
+		{claim.RecordRange, goodParams[claim.RecordRange], `{"a":1,"b":1,"c":false}`, ok},
+		{claim.RecordEquals, goodParams[claim.RecordEquals], `{"a":1,"b":null,"c":1}`, ok},
+		{claim.RecordEquals, goodParams[claim.RecordEquals], `{"a":1,"c":1}`, bad}, // missing is not null
+		{claim.RecordEquals, goodParams[claim.RecordEquals], `{"a":1,"b":[null],"c":1}`, bad},
+		{claim.RecordOneOf, goodParams[claim.RecordOneOf], `{"a":true}`, ok},
+		{claim.RecordOneOf, goodParams[claim.RecordOneOf], `{"A":true}`, bad},
 		{claim.RecordRange, goodParams[claim.RecordRange], `{"a":1,"c":1}`, bad},
 		{claim.RecordRange, goodParams[claim.RecordRange], `{"a":1,"b":1}`, bad},
 	} {

@@ -38,7 +38,10 @@
 //
 // Pointers are JSON Pointers in strict form and all different. A number x of the
 // event or of the parameters becomes the integer x·10^scale + offset by exact
-// decimal arithmetic; one that is not exact or out of range is refused.
+// decimal arithmetic; one that is not exact or out of range is refused. A bound
+// of record-range/1 that no JSON number says exactly, such as 2^64-1, is a text
+// with a plain decimal. The claimed field of a record, and the values that it is
+// compared with, are numbers, texts, true, false or null.
 //
 // # Errors
 //

@@ -153,6 +153,35 @@ func (v *statementVector) private(t *testing.T, id claim.ID) []protocol.Element 
 	return hexElements(t, slices.Concat(field, v.Siblings))
 }
 
+// TestLiteralVectors reads the elements of true, false and null off the public
+// value of record-equals/1.
+func TestLiteralVectors(t *testing.T) {
+	var file struct {
+		Literals []struct {
+			Literal, Element string
+			Wrong            []string
+		}
+	}
+	readVectors(t, "claims.json", &file)
+	if len(file.Literals) != 3 {
+		t.Fatalf("%d literals, want 3", len(file.Literals))
+	}
+	for _, v := range file.Literals {
+		p := mustParams(t, claim.RecordEquals, `{"field":0,"offset":0,"scale":0,"schema":["/a"],"value":`+v.Literal+`}`)
+		s, err := claim.NewStatement(p, protocol.Commitment{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := s.Public()[4]
+		if got != hexElement(t, v.Element) {
+			t.Errorf("%s = %x, want %s", v.Literal, got, v.Element)
+		}
+		if slices.Contains(hexElements(t, v.Wrong), got) {
+			t.Errorf("%s is computed wrongly", v.Literal)
+		}
+	}
+}
+
 // TestRefusalVectors: each rule of section 6 has parameters or events that it
 // alone refuses.
 func TestRefusalVectors(t *testing.T) {

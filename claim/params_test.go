@@ -129,8 +129,10 @@ func TestEveryMemberIsRequired(t *testing.T) {
 		bad := []string{edit(t, goodParams[id], "extra", "0"), edit(t, goodParams[id], "", "0")}
 		for name, value := range members {
 			without := edit(t, goodParams[id], name, "")
-			bad = append(bad, without, edit(t, goodParams[id], name, "null"),
-				edit(t, without, strings.ToUpper(name), string(value)))
+			bad = append(bad, without, edit(t, without, strings.ToUpper(name), string(value)))
+			if name != "value" { // which may be null
+				bad = append(bad, edit(t, goodParams[id], name, "null"))
+			}
 		}
 		for _, raw := range bad {
 			checkParamsCode(t, id, raw, protocol.CodeMalformedRequest)
@@ -280,6 +282,16 @@ func TestNativeRules(t *testing.T) {
 		{rr, "hi", "18446744073709550000", ok},
 		{rr, "hi", "18446744073709552000", bad},
 		{rr, "hi", "9.5", bad},
+		{rr, "hi", `"18446744073709551615"`, ok},
+		{rr, "hi", `"18446744073709551616"`, bad},
+		{rr, "hi", `"18446744073709550000"`, bad}, // a number says it
+		{rr, "hi", `"18446744073709551615.0"`, bad},
+		{rr, "hi", `"018446744073709551615"`, bad},
+		{rr, "hi", `"18446744073709551615e0"`, bad},
+		{rr, "hi", `"9007199254740993-1"`, bad},
+		{rr, "hi", "true", bad},
+		{rr, "lo", `"-0"`, bad},
+		{rr, "lo", "null", bad},
 		{rr, "scale", "18", ok}, // 9·10^18 is below 2^64
 		{rr, "scale", "19", bad},
 		{rr, "offset", "9007199254740991", ok},
@@ -294,7 +306,9 @@ func TestNativeRules(t *testing.T) {
 		{re, "value", "18446744073709552000", bad},
 		{re, "value", "0.5", bad},
 		{re, "value", "-1", bad},
-		{re, "value", "true", bad},
+		{re, "value", "true", ok},
+		{re, "value", "false", ok},
+		{re, "value", "null", ok},
 		{re, "value", `["ok"]`, bad},
 		{re, "value", "{}", bad},
 		{re, "field", "2", ok},
@@ -307,7 +321,10 @@ func TestNativeRules(t *testing.T) {
 		{ro, "values", `["","","","","","","",""]`, ok},
 		{ro, "values", `[1,2,3,4,5,6,7,8,9]`, bad},
 		{ro, "values", "[]", bad},
-		{ro, "values", `["x",null]`, bad},
+		{ro, "values", `["x",null,false,1.5,true]`, ok},
+		{ro, "values", `["x",[null]]`, bad},
+		{ro, "values", "null", bad},
+		{ro, "values", "true", bad},
 		{ro, "values", `[0.01]`, bad},
 		{ro, "values", `"x"`, bad},
 		{ro, "field", "1", bad},
@@ -407,6 +424,8 @@ func FuzzParseParams(f *testing.F) {
 	for i, id := range claim.IDs() {
 		f.Add(i, []byte(goodParams[id]))
 	}
+	f.Add(3, []byte(`{"field":0,"hi":"18446744073709551615","lo":"0.00000000000000001","offset":0,"scale":18,"schema":["/a"]}`))
+	f.Add(5, []byte(`{"field":0,"offset":0,"scale":0,"schema":["/a"],"values":[null,true,false,"true",1]}`))
 	f.Add(2, []byte(`{"at":["/~1\\\"","/\u0001"],"hi":1e+21,"lo":1e-7,"scale":18}`))
 	f.Fuzz(func(t *testing.T, which int, raw []byte) {
 		ids := claim.IDs()

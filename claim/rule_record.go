@@ -51,7 +51,7 @@ func parseRecord(id ID, v value) (rule, error) {
 func (r *recordRule) parseValues(m map[string]value) (err error) {
 	switch r.id {
 	case RecordRange:
-		r.lo, r.hi, err = r.bounds(m["lo"], m["hi"], recordBits)
+		r.lo, r.hi, err = r.bounds(wideBound(m["lo"]), wideBound(m["hi"]), recordBits)
 	case RecordEquals:
 		r.values, err = r.publicValues([]value{m["value"]})
 	case RecordOneOf:
@@ -67,12 +67,12 @@ func (r *recordRule) parseValues(m map[string]value) (err error) {
 	return err
 }
 
-// publicValues are the elements of texts and numbers of the parameters.
+// publicValues are the elements of texts, literals and numbers of the parameters.
 func (r *recordRule) publicValues(items []value) ([]protocol.Element, error) {
 	values := make([]protocol.Element, len(items))
 	for i, item := range items {
-		if s, ok := item.text(); ok {
-			values[i] = protocol.TextElement([]byte(s))
+		var ok bool
+		if values[i], ok = hashed(item); ok {
 			continue
 		}
 		n, err := r.bound(item, recordBits)
@@ -142,16 +142,32 @@ func (r *recordRule) fields(event value) (*[recordFields]protocol.Element, error
 	return &values, nil
 }
 
-// claimed is the value of the claimed field: a text or a number.
+// claimed is the value of the claimed field: a text, a literal or a number.
 func (r *recordRule) claimed(v value) (protocol.Element, error) {
-	if s, ok := v.text(); ok {
-		return protocol.TextElement([]byte(s)), nil
+	if e, ok := hashed(v); ok {
+		return e, nil
 	}
 	if !v.isNumber() {
-		return protocol.Element{}, notEncodable("the claimed field is neither a text nor a number")
+		return protocol.Element{}, notEncodable("the claimed field is an object or an array")
 	}
 	n, err := r.number(v, recordBits)
 	return protocol.SmallElement(n), err
+}
+
+// labelLiteral is the label of the values true, false and null, so that none of
+// them is the value of a text or of a number.
+const labelLiteral = "TD-V1-literal"
+
+// hashed returns the element of a text, of true, false or null: those values of
+// a claimed field that are no number.
+func hashed(v value) (protocol.Element, bool) {
+	if s, ok := v.text(); ok {
+		return protocol.TextElement([]byte(s)), true
+	}
+	if v.isLiteral() {
+		return protocol.H2F(labelLiteral, v), true
+	}
+	return protocol.Element{}, false
 }
 
 func (r *recordRule) holds(s *Statement, private []protocol.Element) bool {

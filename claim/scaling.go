@@ -1,7 +1,9 @@
 package claim
 
 import (
+	"encoding/json"
 	"strconv"
+	"strings"
 
 	"github.com/terradourada/td/protocol"
 )
@@ -61,6 +63,28 @@ func (s scaling) bounds(lo, hi value, bits int) (uint64, uint64, error) {
 		return 0, 0, malformed("a lower bound is above its upper bound")
 	}
 	return l, h, nil
+}
+
+// wideBound returns the number in a bound of record-range/1 that is written as a
+// text: a plain decimal that no JSON number says, because section 4 refuses
+// numbers that a float64 does not hold. Anything else is returned as it is, and
+// [scaling.bound] refuses texts; so each bound has one form.
+func wideBound(v value) value {
+	s, ok := v.text()
+	if !ok || !isPlainDecimal(s) {
+		return v
+	}
+	if _, err := protocol.Canonicalize([]byte(`{"":` + s + `}`)); err == nil {
+		return v
+	}
+	return value(s)
+}
+
+// isPlainDecimal reports whether s is a JSON number without exponent whose
+// fraction does not end in 0.
+func isPlainDecimal(s string) bool {
+	return strings.Trim(s, "-.0123456789") == "" && json.Valid([]byte(s)) &&
+		!(strings.Contains(s, ".") && strings.HasSuffix(s, "0"))
 }
 
 // bound converts a public number by the rule of the values.

@@ -650,10 +650,18 @@ def pack(values):
     return sum(v << (32 * i) for i, v in enumerate(values))
 
 
-def text_or_number(v, p):
+def claimed(v, p):
+    """A claimed field, or a value that it is compared with."""
     if isinstance(v, str):
         return H2F_int("TD-V1-text", v.encode())
+    if v is None or isinstance(v, bool):
+        return H2F_int("TD-V1-literal", jcs(v).encode())
     return integer(v, p["scale"], p["offset"])
+
+
+def said(text):
+    """Whether a JSON number that section 4 admits has the value of a plain decimal."""
+    return Fraction(es6(float(text))) == Fraction(text)
 
 
 def record(p, event, r):
@@ -662,7 +670,7 @@ def record(p, event, r):
     for i, pointer in enumerate(p["schema"]):
         field = resolve(event, pointer)
         if i == p["field"]:
-            values[i] = text_or_number(field, p)
+            values[i] = claimed(field, p)
         else:
             values[i] = H2F_int("TD-V1-value", jcs(field).encode())
     salts = [H2F_int("TD-V1-salt", enc(r) + u8(i)) for i in range(8)]
@@ -704,13 +712,14 @@ def statement(claim, params, event, r, secret=None, members=None):
         f, values, salts, path = record(p, ev, r)
         bits = [p["field"] >> i & 1 for i in range(3)]
         if claim == "record-range/1":
+            assert not any(isinstance(p[k], str) and said(p[k]) for k in ("lo", "hi"))
             public = bits + [integer(p[k], p["scale"], p["offset"]) for k in ("lo", "hi")]
             assert public[3] <= values[p["field"]] <= public[4] < 1 << 64
         elif claim == "record-equals/1":
-            public = bits + [text_or_number(p["value"], p)]
+            public = bits + [claimed(p["value"], p)]
             assert values[p["field"]] == public[3]
         else:
-            w = [text_or_number(x, p) for x in p["values"]]
+            w = [claimed(x, p) for x in p["values"]]
             public = bits + w + [w[-1]] * (8 - len(w))
             assert values[p["field"]] in w
         extra["field_values"] = [enc(x).hex() for x in values]
@@ -790,6 +799,24 @@ def claims_positive():
         ("record-oneof/1", {**rec, "field": 1, "values": [2]}, LOT),
         ("group/1", group("board", "2026-11/budget", element("secret 3"), members), canonical('{"vote":"yes"}')),
         ("group/1", group("board", "2026-11/budget", element("secret 0"), one), canonical('{"vote":"no"}')),
+        # Bounds that no JSON number says.
+        ("record-range/1", {**rec, "scale": 0, "field": 7, "lo": 0, "hi": "18446744073709551615"}, LOT),
+        ("record-range/1", {**rec, "scale": 0, "field": 7, "lo": "18446744073699999999", "hi": "18446744073700000001"}, LOT),
+        ("record-range/1", {**rec, "scale": 0, "offset": 1, "field": 7, "lo": 1, "hi": "18446744073709551614"}, LOT),
+        ("record-range/1", {**rec, "scale": 0, "offset": -9007199254740991, "field": 7, "lo": "9007199254740993", "hi": "18446744073709551615"}, LOT),
+        ("record-range/1", {"schema": ["/big"], "field": 0, "lo": 0, "hi": "184467440737095516.15", "scale": 2, "offset": 0}, LOT),
+        ("record-range/1", {"schema": ["/grade"], "field": 0, "lo": "1.000000000000000001", "hi": "18.446744073709551615",
+                            "scale": 18, "offset": 0}, LOT),
+        ("record-range/1", {"schema": ["/low"], "field": 0, "lo": "-90.07199254740991", "hi": -5, "scale": 14,
+                            "offset": 9007199254740991}, LOT),
+        ("record-equals/1", {**rec, "field": 4, "value": True}, LOT),
+        ("record-equals/1", {**rec, "field": 5, "value": None}, LOT),
+        ("record-equals/1", {"schema": ["/x"], "field": 0, "value": False, "scale": 0, "offset": 0}, '{"x":false}'),
+        ("record-equals/1", {"schema": ["/x"], "field": 0, "value": "true", "scale": 0, "offset": 0}, '{"x":"true"}'),
+        ("record-equals/1", {"schema": ["/x"], "field": 0, "value": "18446744073709551615", "scale": 0, "offset": 0},
+         '{"x":"18446744073709551615"}'),
+        ("record-oneof/1", {**rec, "field": 4, "values": [None, False, "x", 1, True]}, LOT),
+        ("record-oneof/1", {**rec, "field": 5, "values": [None]}, LOT),
     ]  # fmt: skip
     out = []
     for i, (claim, params, event) in enumerate(cases):
@@ -845,7 +872,8 @@ def claims_negative():
             bad("members not in order", c, "{" + ",".join(jcs(k) + ":" + jcs(good[k]) for k in sorted(good, reverse=True)) + "}")
         for name in good:
             bad("member missing: " + name, c, without(good, name))
-            bad("member null: " + name, c, {**good, name: None})
+            if (c, name) != ("record-equals/1", "value"):
+                bad("member null: " + name, c, {**good, name: None})
     for pointer in ["", "m", "m/0", "/m~2", "/m~", "/m/01", "/m/00", "/m/-", "/~3/a"]:
         bad("pointer " + json.dumps(pointer), "range/1", rng(values(at=pointer)))
         bad("pointer " + json.dumps(pointer), "sum/1", summed(at=[pointer]))
@@ -887,9 +915,38 @@ def claims_negative():
     bad("bound below 0 after the offset", "range/1", rng(values(lo=4, hi=9), offset=-5))
     for v in [-1, 2, number("0.5"), "0", True, 8]:
         bad(f"field {jcs(v)}", "record-range/1", rec(lo=0, hi=1, field=v))
-    for v in [True, [1], {}, -1, number("0.5"), number("18446744073709552000")]:
+    for v in [[1], [], {}, [True], -1, number("0.5"), number("18446744073709552000")]:
         bad(f"value {jcs(v)}", "record-equals/1", rec(value=v))
         bad(f"value {jcs(v)}", "record-oneof/1", rec(values=[1, v]))
+    low = "-90.07199254740991"  # 0 after scale 14 and offset 2^53 - 1
+    bad("bounds are texts, though no number says them", "range/1", rng(values(lo=low, hi=low), 14, 9007199254740991))
+    bad("bound is a text, though no number says it", "sum/1", summed(hi="18446744073709551615"))
+    for what, text in [
+        ("a number says it", "1"), ("a number says it", "0"), ("a number says it", "9007199254740992"), ("a number says it", "18446744073709550000"),
+        ("a number says it", "0.5"), ("2^64", "18446744073709551616"), ("above 2^64", "99999999999999999999999"), ("negative", "-18446744073709551615"),
+        ("minus zero", "-0"), ("minus zero", "-0.0"), ("leading zero", "018446744073709551615"), ("leading zero", "00"), ("plus", "+18446744073709551615"),
+        ("exponent", "18446744073709551615e0"), ("exponent", "1.8446744073709551615e19"), ("exponent", "18446744073709551615E0"),
+        ("trailing zero", "18446744073709551615.0"), ("trailing zero", "9007199254740993.50"), ("no fraction", "18446744073709551615."),
+        ("no whole part", ".18446744073709551615"), ("not exact", "18446744073709551614.5"), ("not exact", "0.18446744073709551615"),
+        ("white space", "18446744073709551615 "), ("white space", " 18446744073709551615"), ("white space", "18446744073709551615\n"),
+        ("two numbers", "18446744073709551615,1"), ("two numbers", "18446744073709551615-1"), ("two points", "1844674407.370955.1615"),
+        ("two signs", "--18446744073709551615"), ("hexadecimal", "0xffffffffffffffff"), ("grouped", "18_446_744_073_709_551_615"),
+        ("other digits", "\u0661\u0668446744073709551615"), ("no number", ""), ("no number", "-"), ("no number", "."), ("no number", "NaN"),
+        ("no number", "Infinity"), ("no number", "true"), ("no number", '"18446744073709551615"'), ("no number", "[18446744073709551615]"),
+    ]:  # fmt: skip
+        bad("bound is a text: " + what, "record-range/1", rec(lo=0, hi=text))
+        bad("bound is a text: " + what, "record-range/1", rec(lo=text, hi="18446744073709551615"))
+    bad("bound is a text: trailing zero", "record-range/1", rec(lo=0, hi="184467440737095516.150", scale=3))
+    bad("bound is a text: not exact", "record-range/1", rec(lo=0, hi="184467440737095516.15", scale=1))
+    bad("bound is a text: above 2^64 by the scale", "record-range/1", rec(lo=0, hi="184467440737095516.16", scale=2))
+    bad("bound is a text: above 2^64 by the offset", "record-range/1", rec(lo=0, hi="18446744073709551615", offset=1))
+    bad("bound is a text: below 0", "record-range/1", rec(lo="-90.07199254740991", hi=0, scale=14, offset=9007199254740990))
+    bad("bound is a text: lo above hi", "record-range/1", rec(lo="18446744073709551615", hi="18446744073709551614"))
+    for v in [True, False, None, [], {}]:
+        bad("bound is " + jcs(v), "record-range/1", rec(lo=v, hi=9))
+        bad("bound is " + jcs(v), "record-range/1", rec(lo=0, hi=v))
+    for v in [True, False, None, "a"]:
+        bad("values are " + jcs(v), "record-oneof/1", rec(values=v))
     bad("entry with an unknown member", "range/1", rng([{"at": "/m", "lo": 0, "hi": 1, "x": 1}]))
     bad("entry without hi", "range/1", rng([{"at": "/m", "lo": 0}]))
     bad("values not a list", "range/1", rng({"at": "/m", "lo": 0, "hi": 1}))
@@ -922,8 +979,9 @@ def claims_negative():
     unencodable("negative after offset", "range/1", {"values": [{"at": "/a", "lo": 10, "hi": 11}], "scale": 0, "offset": -10}, '{"a":9}')
     for claim, rest in [("record-range/1", {"lo": 0, "hi": 1}), ("record-equals/1", {"value": 1}), ("record-oneof/1", {"values": [1]})]:
         for rule, event in [
-            ("claimed field missing", '{"b":1}'), ("another listed field missing", '{"a":1}'), ("claimed field true", '{"a":true,"b":1}'),
-            ("claimed field null", '{"a":null,"b":1}'), ("claimed field an array", '{"a":[1],"b":1}'),
+            ("claimed field missing", '{"b":1}'), ("another listed field missing", '{"a":1}'),
+            ("claimed field an array", '{"a":[1],"b":1}'), ("claimed field an empty array", '{"a":[],"b":1}'),
+            ("claimed field an object", '{"a":{"b":1},"b":1}'), ("claimed field an empty object", '{"a":{},"b":1}'),
             ("not an integer", '{"a":0.5,"b":1}'), ("negative", '{"a":-1,"b":1}'), ("2^64", '{"a":18446744073709552000,"b":1}'),
         ]:  # fmt: skip
             unencodable(rule, claim, rec(**rest), event)
@@ -941,6 +999,19 @@ def claims_negative():
     untrue("below lo", "record-range/1", rec(schema=["/m/0", "/t"], lo=6, hi=9), three)
     untrue("above hi", "record-range/1", rec(schema=["/m/0", "/t"], lo=0, hi=4), three)
     untrue("a text is in no range", "record-range/1", rec(schema=["/m/0", "/t"], field=1, lo=0, hi=9), three)
+    for v in ("true", "false", "null"):
+        untrue(v + " is in no range", "record-range/1", rec(lo=0, hi="18446744073709551615"), '{"a":%s,"b":1}' % v)
+    untrue("below a lo that no number says", "record-range/1", rec(lo="9007199254740993", hi="18446744073709551615"), '{"a":9007199254740992,"b":1}')
+    untrue("above a hi that no number says", "record-range/1", rec(lo=0, hi="9007199254740993"), '{"a":9007199254740994,"b":1}')
+    for name, value, event in [
+        ("the text true", "true", "true"), ("the literal true", True, '"true"'), ("1", 1, "true"), ("the literal true", True, "1"),
+        ("true", True, "false"), ("false", False, "true"), ("0", 0, "false"), ("the literal false", False, "0"), ("the text false", "false", "false"),
+        ("the text null", "null", "null"), ("the literal null", None, '"null"'), ("0", 0, "null"), ("the literal null", None, "0"),
+        ("the empty text", "", "null"), ("the literal null", None, '""'), ("false", False, "null"), ("null", None, "false"),
+        ("the text of a number", "18446744073709552000", "18446744073709550000"),
+    ]:  # fmt: skip
+        untrue(f"{name} is not {event}", "record-equals/1", rec(value=value), '{"a":%s,"b":1}' % event)
+        untrue(f"{name} is not {event}", "record-oneof/1", rec(values=[value, "x"]), '{"a":%s,"b":1}' % event)
     untrue("another number", "record-equals/1", rec(schema=["/m/0", "/t"], value=6), three)
     untrue("another text", "record-equals/1", rec(schema=["/m/0", "/t"], field=1, value="y"), three)
     untrue("a text that looks like the number", "record-equals/1", rec(schema=["/m/0", "/t"], value="5"), three)
@@ -948,8 +1019,20 @@ def claims_negative():
     return {"params": params, "events": events, "false": false}
 
 
+def literal_vectors():
+    """The elements of true, false and null as claimed values, and mistakes."""
+    out = []
+    for name, number in ("true", 1), ("false", 0), ("null", 0):
+        out.append({"literal": name, "element": H2F("TD-V1-literal", name.encode()).hex(), "wrong": [
+            H2F("TD-V1-text", name.encode()).hex(), H2F("TD-V1-value", name.encode()).hex(), enc(number).hex(),
+            H2F("TD-V1-literal", json.dumps(name).encode()).hex(), H2F("TD-V1-literal", name.title().encode()).hex(),
+            H2F("TD-V1-literal", u8(number)).hex(),
+        ]})  # fmt: skip
+    return out
+
+
 def claim_vectors():
-    return {"statements": claims_positive(), **claims_negative()}
+    return {"statements": claims_positive(), **claims_negative(), "literals": literal_vectors()}
 
 
 # --- section 12 -------------------------------------------------------------
