@@ -2,39 +2,30 @@ package receipt
 
 import (
 	"errors"
-	"fmt"
 	"sync"
 
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/protocol"
 )
 
-// identify is step 8: whose log is it? A fork of a log recorded here is refused
-// whatever else speaks for the receipt.
+// identify is step 9: whose log is it?
 func (v *verification) identify() (string, error) {
-	trust := errors.New("this verifier keeps no trust store")
-	if v.o.Trust != nil {
-		trust = v.o.Trust.Check(v.ctx, v.checkpoint, v.o.Log)
-	}
-	if split := (*SplitViewError)(nil); errors.As(trust, &split) {
-		// Without the file's path: a report may go to another machine.
-		return "", fmt.Errorf("possible split view: log %s contradicts the checkpoint of size %d recorded on this machine; keep the trust store and this receipt as evidence", split.Origin, split.Size)
-	}
-	reason := trust
-	if v.o.Policy != nil {
-		reason = v.o.Policy.Check(v.checkpoint)
-	}
+	standing, err := v.vouch()
+	v.report.Warnings = append(v.report.Warnings, standing.Warnings...)
+	var f *failure
 	switch {
-	case reason != nil && v.o.AllowSelfAsserted:
+	case err == nil:
+		v.report.Identity, v.report.Vouched = Pinned, &standing
+		return "pinned: " + standing.sentence(), nil
+	case errors.As(err, &f) && f.verdict == Unvouched && v.o.AllowSelfAsserted && !isContradiction(err):
 		return "self-asserted, which was allowed: anybody could have made this log", nil
-	case reason != nil:
-		return "", errors.New("self-asserted: anybody could have made this log; " + sentence(reason))
 	}
-	v.identity = Pinned
-	if v.o.Policy != nil {
-		return "pinned: the policy file is satisfied", nil
-	}
-	return "pinned: recorded on this machine, or shown consistent with what is", nil
+	return "", err
+}
+
+// vouch asks the records and the policy. Its errors are failures.
+func (v *verification) vouch() (Standing, error) {
+	return Standing{}, &failure{Unvouched, errUnfinished.Error()}
 }
 
 // Lists are member lists with their verifying keys. A key is built when it is
@@ -67,3 +58,7 @@ func (s *Lists) key(id protocol.ListID, params *claim.Params) (key *claim.Verify
 	key, err = s.keys[id]()
 	return key, true, err
 }
+
+func isContradiction(err error) bool { return errors.As(err, new(*ContradictionError)) }
+
+func (s *Standing) sentence() string { return s.Rule }

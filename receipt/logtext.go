@@ -13,6 +13,8 @@ import (
 	"filippo.io/torchwood"
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/terradourada/td/protocol"
 )
 
 const (
@@ -20,6 +22,7 @@ const (
 	maxHashes    = 63 // of an inclusion proof in a tree of fewer than 2^63 leaves
 	maxOrigin    = 128
 	maxSignLines = 32
+	keyIDSize    = 4 // bytes in front of a signature, C2SP signed-note
 )
 
 // stdBase64 is the base64 of C2SP formats; Strict leaves each value one text.
@@ -114,11 +117,17 @@ type Checkpoint struct {
 	Key    [32]byte // the Ed25519 key that signed it
 	Note   string   // the signed note, verbatim
 
+	// Epoch is the epoch-open leaf of Key and EpochIndex its place, proved in
+	// the tree. It is nil after [ParseCheckpoint]; a trust store refuses that.
+	Epoch      *protocol.EpochOpen
+	EpochIndex uint64
+
 	signature string // the base64 of the signature by Key; "" unless verified
 }
 
 // ParseCheckpoint reads a signed checkpoint and verifies that key signed it
-// under the name of its origin. Extension lines are refused.
+// under the name of its origin. Extension lines are refused. Whose key it is
+// remains open: see [VerifyCheckpoint].
 func ParseCheckpoint(signed string, key [32]byte) (*Checkpoint, error) {
 	tree, err := parseNote(signed)
 	if err != nil {
@@ -132,7 +141,47 @@ func ParseCheckpoint(signed string, key [32]byte) (*Checkpoint, error) {
 	if err != nil {
 		return nil, errors.New("the checkpoint is not signed by the epoch's key under the name of its origin")
 	}
-	return &Checkpoint{tree.Origin, uint64(tree.N), tree.Hash, key, signed, n.Sigs[0].Base64}, nil
+	return &Checkpoint{
+		Origin: tree.Origin, Size: uint64(tree.N), Root: tree.Hash, Key: key, Note: signed, signature: n.Sigs[0].Base64,
+	}, nil
+}
+
+// VerifyCheckpoint reads a signed checkpoint and verifies that the epoch-open
+// leaf stands in its tree, by its inclusion path from the leaf upwards, and that
+// the leaf's key signed it.
+func VerifyCheckpoint(signed string, epochLeaf []byte, path [][32]byte) (*Checkpoint, error) {
+	leaf, err := protocol.ParseLeaf(epochLeaf)
+	if err != nil {
+		return nil, err
+	}
+	open, ok := leaf.Body.(*protocol.EpochOpen)
+	if !ok {
+		return nil, errors.New("the leaf that should announce the checkpoint's key opens no epoch")
+	}
+	c, err := ParseCheckpoint(signed, open.CheckpointKey)
+	if err != nil {
+		return nil, err
+	}
+	if !inTree(epochLeaf, leaf.Seq, path, tree{c.Size, c.Root}) {
+		return nil, errors.New("the leaf that announces the checkpoint's key is not in its tree")
+	}
+	c.Epoch, c.EpochIndex = open, leaf.Seq
+	return c, nil
+}
+
+// tree is the size and root of an RFC 6962 tree.
+type tree struct {
+	size uint64
+	root [32]byte
+}
+
+// inTree reports whether the path shows leaf at index in the tree.
+func inTree(leaf []byte, index uint64, path [][32]byte, in tree) bool {
+	proof := make(tlog.RecordProof, len(path))
+	for i, h := range path {
+		proof[i] = h
+	}
+	return tlog.CheckRecord(proof, int64(in.size), in.root, int64(index), tlog.RecordHash(leaf)) == nil
 }
 
 // signedBy is the policy that the log of the verifier's name signed itself.
@@ -174,17 +223,26 @@ func parseNote(signed string) (torchwood.Checkpoint, error) {
 	return c, checkSignLines(signed[i+2:])
 }
 
-// checkSignLines accepts lines "— name base64" with strict base64.
+// checkSignLines accepts lines "— name base64" with strict base64, of different
+// names or key ids: readers must not differ about which of two counts.
 func checkSignLines(s string) error {
 	lines := strings.Split(s, "\n")
 	if n := len(lines) - 1; n < 1 || n > maxSignLines || lines[n] != "" {
 		return fmt.Errorf("checkpoint does not end with 1 to %d signature lines", maxSignLines)
 	}
+	seen := map[string]bool{}
 	for _, line := range lines[:len(lines)-1] {
-		_, b64, ok := strings.Cut(strings.TrimPrefix(line, "— "), " ")
-		if _, err := stdBase64.DecodeString(b64); !ok || err != nil || strings.Contains(b64, "\r") {
+		signer, dash := strings.CutPrefix(line, "— ")
+		name, b64, ok := strings.Cut(signer, " ")
+		sig, err := stdBase64.DecodeString(b64)
+		if !dash || !ok || err != nil || len(sig) <= keyIDSize || strings.Contains(b64, "\r") {
 			return errors.New("checkpoint has a malformed signature line")
 		}
+		key := name + " " + string(sig[:keyIDSize])
+		if seen[key] {
+			return errors.New("checkpoint has two signature lines of one key")
+		}
+		seen[key] = true
 	}
 	return nil
 }

@@ -10,12 +10,13 @@ import (
 // MediaType is the media type of a receipt (section 13).
 const MediaType = "application/vnd.terradourada.receipt.v1+json"
 
-// Limits of a receipt. They leave room for many cosignatures.
+// Limits of a receipt. They leave room for every flag in a tree of 2^40 leaves
+// and for a few cosignatures.
 const (
-	Version    = 1         // the one version of receipts and openings
-	MaxSize    = 512 << 10 // bytes of the JSON text
-	MaxLogSize = 64 << 10  // bytes of one log text
-	MaxFlags   = 32        // withdrawals in one receipt
+	Version    = 1        // the one version of receipts and openings
+	MaxSize    = 1 << 20  // bytes of the JSON text
+	MaxLogSize = 64 << 10 // bytes of one log text
+	MaxFlags   = 256      // withdrawals in one receipt
 )
 
 // Pair is a leaf, byte for byte as logged, and the C2SP tlog-proof text that
@@ -33,7 +34,8 @@ type Receipt struct {
 	Claim   Pair   // the claim leaf that brought the verifying key into the log
 	Epoch   Pair   // the epoch-open leaf that the payload names
 	Signer  Pair   // the epoch-open leaf whose key signed the checkpoint
-	Flags   []Pair // control leaves that withdraw this epoch or claim, in log order
+	Last    Pair   // the last leaf of the checkpoint's tree
+	Flags   []Pair // withdrawals: all of the log up to the checkpoint, or those of this epoch or claim, in log order
 }
 
 // leafText is the base64url text of a leaf.
@@ -59,6 +61,7 @@ type wireReceipt struct {
 	Claim   wirePair   `json:"claim"`
 	Epoch   wirePair   `json:"epoch"`
 	Signer  wirePair   `json:"signer"`
+	Last    wirePair   `json:"last"`
 	Flags   []wirePair `json:"flags"`
 }
 
@@ -80,6 +83,7 @@ func Parse(b []byte) (*Receipt, error) {
 		Claim:   Pair{w.Claim.Leaf, w.Claim.Log},
 		Epoch:   Pair{w.Epoch.Leaf, w.Epoch.Log},
 		Signer:  Pair{w.Signer.Leaf, w.Signer.Log},
+		Last:    Pair{w.Last.Leaf, w.Last.Log},
 	}
 	for _, f := range w.Flags {
 		r.Flags = append(r.Flags, Pair{f.Leaf, f.Log})
@@ -93,7 +97,7 @@ func (r *Receipt) Encode() ([]byte, error) {
 	if err := r.check(); err != nil {
 		return nil, err
 	}
-	w := wireReceipt{r.Version, r.Leaf, r.Log, wire(r.Claim), wire(r.Epoch), wire(r.Signer), []wirePair{}}
+	w := wireReceipt{r.Version, r.Leaf, r.Log, wire(r.Claim), wire(r.Epoch), wire(r.Signer), wire(r.Last), []wirePair{}}
 	for _, f := range r.Flags {
 		w.Flags = append(w.Flags, wire(f))
 	}
@@ -136,7 +140,7 @@ func (r *Receipt) check() error {
 	return nil
 }
 
-// pairs lists every pair: accepted, claim, epoch, signer, then the flags.
+// pairs lists every pair: accepted, claim, epoch, signer, last, then the flags.
 func (r *Receipt) pairs() []Pair {
-	return append([]Pair{r.Pair, r.Claim, r.Epoch, r.Signer}, r.Flags...)
+	return append([]Pair{r.Pair, r.Claim, r.Epoch, r.Signer, r.Last}, r.Flags...)
 }

@@ -3,7 +3,9 @@ package receipt
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 	"unicode/utf16"
 
 	"filippo.io/torchwood"
@@ -14,33 +16,37 @@ import (
 )
 
 // leaf is step 1: every leaf and log text is well-formed and of its type, says
-// the index it is proved at, and all log texts carry one checkpoint.
+// the index it is proved at, all log texts carry one checkpoint, and the counts
+// of withdrawals fit together.
 func (v *verification) leaf() (string, error) {
 	if err := v.r.check(); err != nil {
 		return "", err
 	}
-	var all []entry
 	for i, p := range v.r.pairs() {
 		e, err := parseEntry(p)
 		if err != nil {
 			return "", fmt.Errorf("%s: %s", partName(i), sentence(err))
 		}
-		if e.leaf.Body.LeafType() != partType(i) {
-			return "", fmt.Errorf("%s is not of type %s", partName(i), partType(i))
+		if t := e.leaf.Body.LeafType(); i < len(partTypes) && partTypes[i] != 0 && t != partTypes[i] {
+			return "", fmt.Errorf("%s is not of type %s", partName(i), partTypes[i])
 		}
-		all = append(all, e)
-		if e.log.note != all[0].log.note {
+		v.all = append(v.all, e)
+		if e.log.note != v.all[0].log.note {
 			return "", fmt.Errorf("%s is proved against another checkpoint than the accepted leaf", partName(i))
 		}
 	}
-	v.accepted, v.claimed, v.epoch, v.signer, v.flags = all[0], all[1], all[2], all[3], all[4:]
+	v.accepted, v.claimed, v.epoch, v.signer, v.last, v.flags = v.all[0], v.all[1], v.all[2], v.all[3], v.all[4], v.all[5:]
 	v.body = v.accepted.leaf.Body.(*protocol.Accepted)
 	var err error
 	if v.payload, err = protocol.ParsePayload(v.body.Payload[:]); err != nil {
 		return "", err
 	}
+	if err := v.checkFlags(); err != nil {
+		return "", err
+	}
+	v.report.RequestID = v.payload.RequestID.String()
 	return fmt.Sprintf("request %s is leaf %d, written %s by the operator's clock",
-		v.payload.RequestID, v.accepted.log.index, v.accepted.logTime()), v.checkFlags()
+		v.payload.RequestID, v.accepted.log.index, logTime(&v.accepted.leaf)), nil
 }
 
 func parseEntry(p Pair) (entry, error) {
@@ -61,50 +67,17 @@ func parseEntry(p Pair) (entry, error) {
 	return entry{p.Leaf, leaf, log}, nil
 }
 
-// partName and partType describe the pairs of a receipt in their order.
+// partName and partTypes describe the pairs of a receipt in their order. The
+// last leaf may have any type; those behind it are flags.
 func partName(i int) string {
-	names := [...]string{"the accepted leaf", "the claim leaf", "the epoch leaf", "the signer leaf"}
+	names := [...]string{"the accepted leaf", "the claim leaf", "the epoch leaf", "the signer leaf", "the last leaf"}
 	if i < len(names) {
 		return names[i]
 	}
 	return fmt.Sprintf("flag %d", i-len(names))
 }
 
-func partType(i int) protocol.LeafType {
-	types := [...]protocol.LeafType{protocol.LeafAccepted, protocol.LeafClaim, protocol.LeafEpochOpen, protocol.LeafEpochOpen}
-	if i < len(types) {
-		return types[i]
-	}
-	return protocol.LeafControl
-}
-
-// checkFlags wants each flag once, in log order, and about this epoch or claim.
-func (v *verification) checkFlags() error {
-	for i, f := range v.flags {
-		if i > 0 && v.flags[i-1].log.index >= f.log.index {
-			return errors.New("the flags are not in log order")
-		}
-		if v.withdraws(&f) == "" {
-			return fmt.Errorf("flag %d does not withdraw the epoch or the claim of this receipt", i)
-		}
-	}
-	return nil
-}
-
-// withdraws names what a control leaf withdraws: "claim", "epoch", or "" for
-// neither of this receipt. The target of an epoch is its id and 16 zero bytes.
-func (v *verification) withdraws(f *entry) string {
-	c := f.leaf.Body.(*protocol.Control)
-	var epoch protocol.Digest
-	copy(epoch[:], v.payload.EpochID[:])
-	switch {
-	case c.Action == protocol.ActionRetireVK && c.Target.Equal(v.payload.VK):
-		return "claim"
-	case c.Action == protocol.ActionRevokeEpoch && c.Target.Equal(epoch):
-		return "epoch"
-	}
-	return ""
-}
+var partTypes = [...]protocol.LeafType{protocol.LeafAccepted, protocol.LeafClaim, protocol.LeafEpochOpen, protocol.LeafEpochOpen, 0}
 
 // statement is step 2: the verifying key is one that the verifier knows by
 // itself, and the statement follows from claim, parameters and commitment.
@@ -139,6 +112,7 @@ func (v *verification) statement() (string, error) {
 		return "", errors.New("the claim leaf carries another verifying key than this verifier knows for the claim")
 	}
 	v.fact, v.key = fact, key
+	v.report.Claim, v.report.Params = string(id), v.body.Params
 	return fmt.Sprintf("claim %s of %s, with the verifying key that this verifier knows", id, inASCII(v.body.Params)), nil
 }
 
@@ -174,7 +148,7 @@ func (v *verification) knownKey(c *protocol.ClaimLeaf, params *claim.Params) (*c
 	}
 	key, ok, err := v.o.Lists.key(list, params)
 	if !ok {
-		return nil, fmt.Errorf("verifying key self-asserted: give the list file of list %s to have it checked", list)
+		return nil, &failure{Unvouched, fmt.Sprintf("verifying key self-asserted: give the list file of list %s to have it checked", list)}
 	}
 	return key, err
 }
@@ -198,14 +172,17 @@ func (v *verification) proof() (string, error) {
 // inclusion is step 6: all leaves stand in the tree, key and epoch before the
 // acceptance, and the payload is of that epoch.
 func (v *verification) inclusion() (string, error) {
-	tree, err := parseNote(v.accepted.log.note)
+	head, err := parseNote(v.accepted.log.note)
 	if err != nil {
 		return "", err
 	}
-	for i, e := range append([]entry{v.accepted, v.claimed, v.epoch, v.signer}, v.flags...) {
-		if tlog.CheckRecord(e.log.hashes, tree.N, tree.Hash, int64(e.log.index), tlog.RecordHash(e.raw)) != nil {
+	for i, e := range v.all {
+		if tlog.CheckRecord(e.log.hashes, head.N, head.Hash, int64(e.log.index), tlog.RecordHash(e.raw)) != nil {
 			return "", fmt.Errorf("%s is not in the tree of the checkpoint", partName(i))
 		}
+	}
+	if v.last.log.index != uint64(head.N)-1 {
+		return "", errors.New("the last leaf is not the last of the checkpoint's tree")
 	}
 	if v.claimed.log.index >= v.accepted.log.index || v.epoch.log.index >= v.accepted.log.index {
 		return "", errors.New("the claim leaf or the epoch leaf stands after the accepted leaf")
@@ -214,14 +191,27 @@ func (v *verification) inclusion() (string, error) {
 	if open.ID != v.payload.EpochID || open.Number != v.payload.EpochNumber || open.Instance != v.payload.Instance {
 		return "", errors.New("the epoch leaf opens another epoch than the payload names")
 	}
-	detail := fmt.Sprintf("all leaves are in the tree of %d leaves", tree.N)
-	for _, f := range v.flags {
-		detail += fmt.Sprintf("; flagged: leaf %d of %s withdraws the %s", f.log.index, f.logTime(), v.withdraws(&f))
-	}
-	return detail, nil
+	v.report.Epoch, v.report.Index = &open.Number, &v.accepted.log.index
+	v.report.Time = time.UnixMilli(int64(v.accepted.leaf.Time)).UTC().Format(time.RFC3339Nano)
+	return fmt.Sprintf("all leaves are in the tree of %d leaves%s", head.N, v.presented()), nil
 }
 
-// signature is step 7: the checkpoint is signed by the key that the signer leaf
+// issued is step 7: the anchor stands in the issued tree of its epoch, whose
+// root the epoch's key signed.
+func (v *verification) issued() (string, error) {
+	head, err := parseNote(v.accepted.log.note)
+	if err != nil {
+		return "", err
+	}
+	open, issued := v.epoch.epochOpen(), &v.body.Issued
+	digest := protocol.IssuedDigest(v.payload.RequestID, &v.body.Payload, v.body.Anchor)
+	if err := issued.Verify(digest, head.Origin, open.ID, open.CheckpointKey); err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("the anchor is number %d of at least %d that the signer of the epoch issued", issued.Position, issued.Size), nil
+}
+
+// signature is step 8: the checkpoint is signed by the key that the signer leaf
 // announces, and the library, reading each log text anew, agrees.
 func (v *verification) signature() (string, error) {
 	epoch, signer := v.epoch.epochOpen(), v.signer.epochOpen()
@@ -230,11 +220,11 @@ func (v *verification) signature() (string, error) {
 		!same && (signer.Number <= epoch.Number || v.signer.log.index < v.epoch.log.index) {
 		return "", errors.New("the signer leaf is neither the epoch of the payload nor a later one")
 	}
-	var err error
-	if v.checkpoint, err = ParseCheckpoint(v.accepted.log.note, signer.CheckpointKey); err != nil {
+	c, err := ParseCheckpoint(v.accepted.log.note, signer.CheckpointKey)
+	if err != nil {
 		return "", err
 	}
-	key, err := epochVerifier(v.checkpoint.Origin, signer.CheckpointKey)
+	key, err := epochVerifier(c.Origin, signer.CheckpointKey)
 	if err != nil {
 		return "", err
 	}
@@ -245,31 +235,55 @@ func (v *verification) signature() (string, error) {
 	}
 	by := "the key of the epoch itself"
 	if !same {
-		by = fmt.Sprintf("the key of the later epoch %d; %s", signer.Number, v.handover())
+		handover, err := v.handover(c)
+		if err != nil {
+			return "", err
+		}
+		by = fmt.Sprintf("the key of the later epoch %d; %s", signer.Number, handover)
 	}
-	return fmt.Sprintf("log %s, size %d, signed by %s", v.checkpoint.Origin, v.checkpoint.Size, by), nil
+	c.Epoch, c.EpochIndex = signer, v.signer.log.index
+	v.checkpoint, v.report.Log, v.report.Size = c, c.Origin, &c.Size
+	return fmt.Sprintf("log %s, size %d, signed by %s", c.Origin, c.Size, by), nil
 }
 
-// handover says what the receipt shows of the way from the epoch's key to the
-// signer's. It judges nothing: the tree, not this signature, ties them together.
-func (v *verification) handover() string {
+// handover verifies what the receipt shows of the way from the epoch's key to
+// the signer's.
+func (v *verification) handover(c *Checkpoint) (string, error) {
 	epoch, signer := v.epoch.epochOpen(), v.signer.epochOpen()
+	if signer.Previous != epoch.ID {
+		return "the hand-overs between the two are not shown here", nil
+	}
+	if signer.PreviousIndex != v.epoch.log.index {
+		return "", errors.New("the signer leaf names another leaf of the epoch before it")
+	}
+	if signer.Handover == (protocol.SignedRoot{}) {
+		return "the epoch of the payload did not hand over to it", nil
+	}
+	if signer.Handover.Size > v.signer.log.index {
+		return "", errors.New("the hand-over to the signer's epoch is over a tree that reaches beyond its leaf")
+	}
+	if err := signer.VerifyHandover(c.Origin, epoch.CheckpointKey); err != nil {
+		return "", err
+	}
+	root, shown := v.rootAt(signer.Handover.Size, c.Size)
 	switch {
-	case signer.Previous != epoch.ID:
-		return "the hand-overs between the two are not shown here"
-	case signer.Handover == [64]byte{}:
-		return "the epoch of the payload did not hand over to it"
+	case !shown:
+		return "handed over by the key of the payload's epoch, over a tree that the receipt does not show", nil
+	case root != signer.Handover.Root:
+		return "", errors.New("the hand-over to the signer's epoch is over another tree than the checkpoint's")
 	}
-	// What the previous key signed last is known only if it is the tree right
-	// before the signer leaf, which this leaf's own proof contains.
-	h := protocol.Handover{
-		Origin: v.checkpoint.Origin, Previous: epoch.ID, Next: signer.ID, Number: signer.Number,
-		Key: signer.CheckpointKey, Size: v.signer.log.index, Root: v.signer.log.before(v.checkpoint.Size),
+	return "handed over by the key of the payload's epoch", nil
+}
+
+// rootAt returns the root of the first leaves of the checkpoint's tree, if the
+// proof of a leaf right behind them shows it.
+func (v *verification) rootAt(first, size uint64) (protocol.Digest, bool) {
+	if first == 0 {
+		return new(protocol.Range).Root(), true
 	}
-	digest := h.Digest()
-	key, err := epochVerifier(v.checkpoint.Origin, epoch.CheckpointKey)
-	if err != nil || !key.Verify(digest[:], signer.Handover[:]) {
-		return "the hand-over to it is over a checkpoint that the receipt does not hold, so it is not shown here"
+	i := slices.IndexFunc(v.all, func(e entry) bool { return e.log.index == first })
+	if i < 0 {
+		return protocol.Digest{}, false
 	}
-	return "handed over by the key of the payload's epoch"
+	return v.all[i].log.before(size), true
 }

@@ -1,89 +1,154 @@
 package receipt
 
 import (
-	"bufio"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"sync"
 	"time"
-
-	"golang.org/x/mod/sumdb/tlog"
 )
 
+// MaxRecorded bounds the vouched checkpoints a [TrustStore] keeps per log; at
+// the bound the smaller half is dropped.
+const MaxRecorded = 1 << 18
+
+// MaxUnauthenticated bounds the unauthenticated checkpoints kept per log;
+// further ones are not recorded.
+const MaxUnauthenticated = 1 << 10
+
+// Vouch says how a recorded checkpoint was vouched for.
+type Vouch string
+
+// The ways of vouching. All but the last make a record vouched.
 const (
-	trustHeader = "terradourada-trust/1 "
-	trustSuffix = ".trust"
-
-	// MaxRecorded bounds the checkpoints a [TrustStore] keeps per log; at the
-	// bound the older half goes.
-	MaxRecorded = 1 << 18
+	VouchLive     Vouch = "live"            // read by this machine from the log's own server
+	VouchChain    Vouch = "chain"           // pinned by vouched records and the log's proofs
+	VouchPolicy   Vouch = "policy"          // a policy file was satisfied
+	VouchOperator Vouch = "operator"        // the operator's word, got by another way
+	VouchNone     Vouch = "unauthenticated" // evidence of consistency, nothing more
 )
 
-// Refusals of [TrustStore.Check]. A checkpoint refused with one of them may be
-// genuine; one refused with a [SplitViewError] contradicts what was recorded.
+// The rules of a [Standing].
+const (
+	RuleRecorded = "recorded"  // a vouched record has this size and root
+	RulePrefix   = "prefix"    // it is a proved prefix of a vouched record
+	RuleSameKey  = "same_key"  // the newest vouched record is a proved prefix, under the same key
+	RuleHandOver = "hand_over" // the same, and hand-overs lead from its key to this one
+	RuleLive     = "live"      // the same, and it was read live from the server bound to the log
+	RuleFirstUse = "first_use" // nothing of the log was vouched for before
+	RulePolicy   = "policy"    // the policy file is satisfied
+)
+
+// Source says where a checkpoint was read. The zero value is a file, a
+// directory or a mirror.
+type Source struct {
+	Live   bool   // read by this process from the server itself, over a connection that was authenticated
+	Server string // its canonical URL, "" if not from a server
+}
+
+// Standing says why a checkpoint is pinned.
+type Standing struct {
+	Rule     string   `json:"rule"`   // one of the Rule constants, "" if it is not pinned
+	How      Vouch    `json:"how"`    // of the record it rests on
+	Server   string   `json:"server"` // the one the log is bound to, "" if none
+	Warnings []string `json:"-"`      // sentences; set beside an error too
+}
+
+// Refusals of a trust store: nothing shows whose log it is. The checkpoint may
+// be genuine. Errors that wrap them add the reason in words.
 var (
-	ErrUnknownLog = errors.New("no checkpoint of this log is recorded on this machine")
-	ErrNotShown   = errors.New("other checkpoints of this log are recorded on this machine, but not this one, and no log was given to show that they belong together")
+	// ErrUnknownLog: no vouched record of this log.
+	ErrUnknownLog = errors.New("nothing on this machine vouches for a checkpoint of this log")
+	// ErrNotShown: there are vouched records, but no log was given to show that
+	// the checkpoint belongs with them, or its proof is bad.
+	ErrNotShown = errors.New("nothing shows that the checkpoint and the recorded one belong to one history")
+	// ErrOtherKey: consistent, but nothing ties the key to the vouched record.
+	ErrOtherKey = errors.New("the checkpoint is consistent with what is recorded, but nothing ties the key that signed it to this log")
 )
 
-// SplitViewError says that a log showed two histories: somebody is lied to.
-type SplitViewError struct {
-	Origin string
-	Size   uint64 // of the recorded checkpoint
-	File   string // holds the recorded checkpoint with its signature
+// ContradictionError says that a checkpoint contradicts a vouched record, with
+// proof.
+type ContradictionError struct {
+	Origin  string
+	Size    uint64 // of the vouched record
+	File    string // holds the record with its signature
+	Vouched bool   // the key of the checkpoint is tied to the log, so that the log showed two histories
 }
 
 // Error names the log, the size and the file with the evidence.
-func (e *SplitViewError) Error() string {
-	return fmt.Sprintf("possible split view: log %s contradicts the checkpoint of size %d recorded in %s; keep that file and this receipt as evidence",
+func (e *ContradictionError) Error() string {
+	if !e.Vouched {
+		return fmt.Sprintf("the checkpoint contradicts what is recorded of log %s at size %d, under a key that nothing ties to this log: anybody can sign anything under a public origin", e.Origin, e.Size)
+	}
+	return fmt.Sprintf("possible split view: log %s contradicts the checkpoint of size %d recorded in %s; keep that file and this checkpoint as evidence",
 		e.Origin, e.Size, e.File)
 }
 
+// BindingError says that a server shows another log than it is bound to, or
+// that a log is read from another server than it is bound to.
+type BindingError struct {
+	Server string // the server that was read
+	Origin string // the log it showed
+	Bound  string // what the records bind one of them to: the other log, or the other server
+}
+
+// Error names the three and the remedy.
+func (e *BindingError) Error() string {
+	return fmt.Sprintf("server %s shows log %s, but the records on this machine bind it to %s; if that is right, say so with td trust add", e.Server, e.Origin, e.Bound)
+}
+
+// DamagedError says that a trust file is not as this package writes it. It is
+// refused, never read as empty.
+type DamagedError struct {
+	File   string
+	Line   int // from 1
+	Reason string
+}
+
+// Error names file, line and reason.
+func (e *DamagedError) Error() string {
+	return fmt.Sprintf("trust file %s is damaged: line %d %s", e.File, e.Line, e.Reason)
+}
+
 // Log answers for the tree of one log; tiles behind a URL or in a directory are
-// enough. Nothing it says is believed without proof.
+// enough. Nothing it returns is believed without proof.
 type Log interface {
-	// Consistency gives the hashes of the RFC 6962 consistency proof between
-	// the trees of size from and to, 0 < from < to. It fails if the log does
-	// not reach that far.
-	Consistency(ctx context.Context, from, to uint64) ([][32]byte, error)
+	// Prefix returns the hashes of SUBPROOF(from, D[0:to], false) of RFC 6962
+	// section 2.1.2, 0 < from < to, that is with the subtree's root also where
+	// from is a power of two. It fails if the log does not reach that far.
+	Prefix(ctx context.Context, from, to uint64) ([][32]byte, error)
+	// Entry returns leaf index < size and its inclusion path in the tree of
+	// that size, from the leaf upwards.
+	Entry(ctx context.Context, index, size uint64) (leaf []byte, path [][32]byte, err error)
+}
+
+// Scanner reads all leaves of a log.
+type Scanner interface {
+	// Leaves calls each with leaves 0 to size-1 in order, and returns its
+	// error or why a leaf could not be read.
+	Leaves(ctx context.Context, size uint64, each func(index uint64, leaf []byte) error) error
 }
 
 // TrustStore remembers the checkpoints that this machine has seen, one file per
 // log; the package comment has the format. Any number of processes may share a
 // directory. Its methods may be called concurrently.
+//
+// Of each log, V is the vouched record of the greatest size.
 type TrustStore struct {
 	dir         string
 	maxRecorded int
 
-	mu   sync.Mutex
-	logs map[string]*knownLog // by origin; a cache of the files
+	mu sync.Mutex
 }
 
-// knownLog is what one file holds.
-type knownLog struct {
-	file  os.FileInfo // as last read, nil if there is none
-	read  int64       // bytes understood, up to the end of a line
-	roots map[uint64]tlog.Hash
-	last  uint64 // greatest size in roots
-}
-
-// OpenTrust uses the trust files in dir, which the first [TrustStore.Pin]
-// makes.
+// OpenTrust uses the trust files in dir, which the first record makes.
 func OpenTrust(dir string) (*TrustStore, error) {
 	if info, err := os.Stat(dir); dir == "" || err == nil && !info.IsDir() {
 		return nil, errors.New("the trust store is not a directory")
 	}
-	return &TrustStore{dir: dir, maxRecorded: MaxRecorded, logs: map[string]*knownLog{}}, nil
+	return &TrustStore{dir: dir, maxRecorded: MaxRecorded}, nil
 }
 
 // DefaultTrustDir is terradourada/trust in $XDG_STATE_HOME, which is by default
@@ -96,209 +161,72 @@ func DefaultTrustDir() (string, error) {
 	return filepath.Join(home, ".local", "state", "terradourada", "trust"), err
 }
 
-// Check reports nil if the very checkpoint is recorded, or if log shows it
-// consistent with the newest one recorded. A nil log shows nothing. The errors
-// are [ErrUnknownLog], [ErrNotShown], a [*SplitViewError], or say what could
-// not be read. Check writes nothing.
-func (t *TrustStore) Check(ctx context.Context, c *Checkpoint, log Log) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	_, err := t.check(ctx, c, log)
-	return err
+var errUnfinished = errors.New("not built yet")
+
+// Check returns by which rule a checkpoint is pinned. It writes nothing, takes
+// no lock and trusts nothing on first use. A nil log shows nothing.
+//
+// The errors are [ErrUnknownLog], [ErrNotShown], [ErrOtherKey], a
+// [*BindingError] or a [*ContradictionError]; a [*DamagedError] or any other
+// one says what could not be read.
+func (t *TrustStore) Check(ctx context.Context, c *Checkpoint, log Log, from Source) (Standing, error) {
+	return Standing{}, errUnfinished
 }
 
-// Pin records a checkpoint got in a session with its server, or from somebody
-// who is trusted. The first one of a log is taken as it is; every later one
-// must be shown consistent by log, so that a fork is refused for good.
-func (t *TrustStore) Pin(ctx context.Context, c *Checkpoint, log Log, now time.Time) error {
-	if c.signature == "" {
-		return errors.New("checkpoint was not verified")
-	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	k, err := t.check(ctx, c, log)
-	if err != nil && !errors.Is(err, ErrUnknownLog) {
-		return err
-	}
-	if _, recorded := k.roots[c.Size]; recorded {
-		return nil
-	}
-	return t.record(k, c, now)
+// Record checks a checkpoint as [TrustStore.Check] does and appends it in the
+// same step. The first checkpoint of a log is believed if it was read live from
+// a server that is bound to no other log. One that is refused is kept as
+// unauthenticated, unless it contradicts a vouched record; the error is
+// returned all the same.
+func (t *TrustStore) Record(ctx context.Context, c *Checkpoint, log Log, from Source, now time.Time) (Standing, error) {
+	return Standing{}, errUnfinished
 }
 
-// Newest gives size and root of the greatest checkpoint recorded of a log; ok
-// is false if there is none.
+// Trust records a checkpoint on the user's word: how is [VouchLive] for one read
+// live, which binds server and log to each other in place of earlier bindings,
+// [VouchOperator] or [VouchPolicy]. It is refused if a vouched record contradicts
+// it, and with [ErrNotShown] if neither it nor V is shown to be a prefix of the
+// other.
+func (t *TrustStore) Trust(ctx context.Context, c *Checkpoint, log Log, from Source, how Vouch, now time.Time) (Standing, error) {
+	return Standing{}, errUnfinished
+}
+
+// Import takes the records of a trust file of version 1 over as unauthenticated
+// and returns its origin and how many were taken. Every signature is verified. A
+// file that stands in the store's own place is kept beside the new one, as
+// NAME.trust.v1.
+func (t *TrustStore) Import(path string, now time.Time) (origin string, n int, err error) {
+	return "", 0, errUnfinished
+}
+
+// KnownLog is what a trust store holds of one log.
+type KnownLog struct {
+	Origin string
+	File   string
+
+	// V; Size is 0 if nothing of the log is vouched for.
+	Size uint64
+	Root [32]byte
+	Key  [32]byte // the Ed25519 key that signed it
+	When time.Time
+	How  Vouch
+
+	Server          string // the server bound to the log, "" if none
+	Vouched         int    // number of vouched records
+	Unauthenticated int    // number of the others
+}
+
+// List returns all logs of the store by origin. Files that could not be read
+// are left out, and the error joins why.
+func (t *TrustStore) List() ([]KnownLog, error) { return nil, errUnfinished }
+
+// Newest returns size and root of V; ok is false if nothing of the log is
+// vouched for.
 func (t *TrustStore) Newest(origin string) (size uint64, root [32]byte, ok bool, err error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	k, err := t.load(origin)
-	if err != nil || len(k.roots) == 0 {
-		return 0, root, false, err
-	}
-	return k.last, k.roots[k.last], true, nil
-}
-
-func (t *TrustStore) check(ctx context.Context, c *Checkpoint, log Log) (*knownLog, error) {
-	k, err := t.load(c.Origin)
-	if err != nil {
-		return nil, err
-	}
-	root, recorded := k.roots[c.Size]
-	switch {
-	case recorded && root == c.Root:
-		return k, nil
-	case recorded:
-		return nil, &SplitViewError{c.Origin, c.Size, t.path(c.Origin)}
-	case len(k.roots) == 0:
-		return k, ErrUnknownLog
-	case log == nil:
-		return k, ErrNotShown
-	}
-	return k, t.checkConsistent(ctx, c, k, log)
-}
-
-func (t *TrustStore) checkConsistent(ctx context.Context, c *Checkpoint, k *knownLog, log Log) error {
-	from, fromRoot, to, toRoot := c.Size, tlog.Hash(c.Root), k.last, k.roots[k.last]
-	if from > to {
-		from, fromRoot, to, toRoot = to, toRoot, from, fromRoot
-	}
-	hashes, err := log.Consistency(ctx, from, to)
-	if err != nil {
-		return fmt.Errorf("the log could not show that its trees of size %d and %d belong together: %w", from, to, err)
-	}
-	proof := make(tlog.TreeProof, len(hashes))
-	for i, h := range hashes {
-		proof[i] = h
-	}
-	if tlog.CheckTree(proof, int64(to), toRoot, int64(from), fromRoot) != nil {
-		return &SplitViewError{c.Origin, k.last, t.path(c.Origin)}
-	}
-	return nil
-}
-
-func (t *TrustStore) path(origin string) string {
-	sum := sha256.Sum256([]byte(origin))
-	return filepath.Join(t.dir, hex.EncodeToString(sum[:16])+trustSuffix)
-}
-
-// load brings the cached state of a log up to date with its file. Of a log that
-// has none, nothing is kept: anybody can make up any number of those.
-func (t *TrustStore) load(origin string) (*knownLog, error) {
-	k := t.logs[origin]
-	f, err := os.Open(t.path(origin))
-	if errors.Is(err, fs.ErrNotExist) {
-		delete(t.logs, origin)
-		return &knownLog{roots: map[uint64]tlog.Hash{}}, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }() // it was only read
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
-	if k == nil || !os.SameFile(k.file, info) || info.Size() < k.read {
-		k = &knownLog{roots: map[uint64]tlog.Hash{}}
-	}
-	k.file = info
-	if _, err := f.Seek(k.read, io.SeekStart); err != nil {
-		return nil, err
-	}
-	if err := t.readLines(origin, k, f); err != nil {
-		delete(t.logs, origin)
-		return nil, err
-	}
-	t.logs[origin] = k
-	return k, nil
-}
-
-// readLines takes in the complete lines that r still has. A line that is
-// neither the header nor a record, as an interrupted write leaves behind, stands
-// for nothing.
-func (t *TrustStore) readLines(origin string, k *knownLog, r io.Reader) error {
-	header := trustHeader + origin + "\n"
-	for br := bufio.NewReader(r); ; {
-		line, err := br.ReadString('\n')
-		if errors.Is(err, io.EOF) {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-		if k.read == 0 && line != header {
-			return fmt.Errorf("trust file %s does not begin with its header", t.path(origin))
-		}
-		k.read += int64(len(line))
-		size, root, ok := parseRecord(line)
-		if !ok {
-			continue
-		}
-		if known, ok := k.roots[size]; ok && known != root {
-			return &SplitViewError{origin, size, t.path(origin)}
-		}
-		k.roots[size] = root
-		k.last = max(k.last, size)
-	}
-}
-
-func parseRecord(line string) (uint64, tlog.Hash, bool) {
-	f := strings.Fields(line)
-	if len(f) != 5 {
-		return 0, tlog.Hash{}, false
-	}
-	size, err := parseNumber(f[0])
-	if err != nil {
-		return 0, tlog.Hash{}, false
-	}
-	root, err := parseHash(f[1])
-	return size, root, err == nil
-}
-
-// record appends one line and makes it durable.
-func (t *TrustStore) record(k *knownLog, c *Checkpoint, now time.Time) error {
-	if err := t.makeRoom(c.Origin, k); err != nil {
-		return err
-	}
-	line := fmt.Sprintf("%d %s %s %s %d\n", c.Size, tlog.Hash(c.Root), tlog.Hash(c.Key), c.signature, now.Unix())
-	if k.file != nil && k.file.Size() > k.read {
-		line = "\n" + line // ends a line whose writing was interrupted
-	}
-	f, err := os.OpenFile(t.path(c.Origin), os.O_WRONLY|os.O_APPEND, 0)
-	if err != nil {
-		return err
-	}
-	_, err = f.WriteString(line)
-	return errors.Join(err, f.Sync(), f.Close())
-}
-
-// makeRoom makes the file of a new log, and replaces a full one by one without
-// the records of the smaller half of the sizes.
-func (t *TrustStore) makeRoom(origin string, k *knownLog) error {
-	content := trustHeader + origin + "\n"
-	switch {
-	case k.file == nil:
-		return t.write(t.path(origin), content, os.Link)
-	case k.read == 0: // not even a header
-		return t.write(t.path(origin), content, os.Rename)
-	case len(k.roots) < t.maxRecorded:
-		return nil
-	}
-	old, err := os.ReadFile(t.path(origin))
-	if err != nil {
-		return err
-	}
-	keep := slices.Sorted(maps.Keys(k.roots))[len(k.roots)/2]
-	for line := range strings.Lines(string(old)) {
-		if size, _, ok := parseRecord(line); ok && size >= keep {
-			content += line
-		}
-	}
-	return t.write(t.path(origin), content, os.Rename)
+	return 0, root, false, errUnfinished
 }
 
 // write makes a file whole or not at all: put gives the finished file its name.
-// A link does not replace what another process made meanwhile.
 func (t *TrustStore) write(path, content string, put func(from, to string) error) error {
 	if err := os.MkdirAll(t.dir, 0o700); err != nil {
 		return err
@@ -312,8 +240,5 @@ func (t *TrustStore) write(path, content string, put func(from, to string) error
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	if err := put(f.Name(), path); !errors.Is(err, fs.ErrExist) {
-		return err
-	}
-	return nil
+	return put(f.Name(), path)
 }

@@ -2,6 +2,8 @@ package receipt
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"slices"
 	"time"
 
@@ -9,17 +11,28 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// The verdicts of a [Report].
+// The verdicts of a [Report]. Of several that apply, it has the first of
+// contradicted, invalid, flagged, unvouched, unavailable.
 const (
-	Valid   = "valid"
-	Flagged = "flagged" // valid, but the epoch or the claim was withdrawn
-	Invalid = "invalid" // some step failed: nothing should rest on this receipt
+	Valid        = "valid"
+	Flagged      = "flagged"      // valid, but the epoch or the claim was withdrawn
+	Invalid      = "invalid"      // false, forged or damaged: nothing should rest on this receipt
+	Contradicted = "contradicted" // the log showed two histories: keep the evidence
+	Unvouched    = "unvouched"    // nothing shows whose log, or whose verifying key, it is
+	Unavailable  = "unavailable"  // what was asked for could not be read
 )
 
 // The identities of a [Report].
 const (
 	Pinned       = "pinned"        // known to the verifier from elsewhere
 	SelfAsserted = "self_asserted" // nothing but the receipt speaks for the log
+)
+
+// What a [Report] knows of withdrawals up to the checkpoint.
+const (
+	AsPresented     = "as_presented"      // whoever presents the receipt may have left some out
+	CompleteByCount = "complete_by_count" // all that the log itself counts are here
+	CompleteByScan  = "complete_by_scan"  // every leaf was read
 )
 
 // The steps of section 13, in their order.
@@ -30,6 +43,7 @@ const (
 	StepProof      = "proof"
 	StepBinding    = "binding"
 	StepInclusion  = "inclusion"
+	StepIssued     = "issued"
 	StepCheckpoint = "checkpoint"
 	StepIdentity   = "identity"
 )
@@ -38,13 +52,20 @@ const (
 // verifier: it knows no log, so that no receipt passes.
 type Options struct {
 	// Policy demands signatures of cosigners or an operator key. If it is
-	// given it must be satisfied; Trust then serves only to refuse forks.
+	// given it decides alone; Trust then serves only to refuse contradictions.
 	Policy *Policy
 	// Trust holds the checkpoints this machine has recorded.
 	Trust *TrustStore
-	// Log shows that a checkpoint is consistent with a recorded one. It is
-	// the one thing here that may use a network.
+	// Log shows that a checkpoint is consistent with a recorded one. It may
+	// use a network.
 	Log Log
+	// Live returns the newest checkpoint of the log as its own server gives it
+	// now, and where it was read. It is called only if nothing recorded pins the
+	// receipt's checkpoint; if it is itself pinned it counts as V for this run.
+	Live func(context.Context) (*Checkpoint, Source, error)
+	// Scan, if given, is read from the first leaf to the last of the
+	// checkpoint's tree, in search of withdrawals that were left out.
+	Scan Scanner
 	// Lists are the member lists that the verifier holds, for group/1.
 	Lists *Lists
 
@@ -58,19 +79,32 @@ type Options struct {
 	Field *FieldOpening
 
 	// AllowSelfAsserted accepts a log that nothing but the receipt speaks for.
-	// It does not accept a self-asserted verifying key, nor a fork.
+	// It does not accept a self-asserted verifying key, nor a contradiction.
 	AllowSelfAsserted bool
-	// Strict makes the verdict flagged a negative one.
+	// Strict makes the verdict flagged a negative one, and gives the verdict
+	// unavailable if withdrawals are known only as presented.
 	Strict bool
 }
 
-// Report is the result of [Verify].
+// Report is the result of [Verify]. Members that are not known, since the step
+// that shows them failed, are empty or null.
 type Report struct {
-	OK         bool   `json:"ok"` // the verdict is positive
-	Verdict    string `json:"verdict"`
-	FailedStep string `json:"failed_step"` // the first step that failed, or ""
-	Identity   string `json:"identity"`
-	Steps      []Step `json:"steps"` // all of them, in the order of section 13
+	OK          bool            `json:"ok"` // the verdict is positive
+	Verdict     string          `json:"verdict"`
+	FailedStep  string          `json:"failed_step"` // the first step that gave the verdict, or ""
+	Claim       string          `json:"claim"`       // id, shown by step statement
+	Params      json.RawMessage `json:"params"`      // canonical, shown by step statement
+	RequestID   string          `json:"request_id"`  // shown by step leaf
+	Epoch       *uint64         `json:"epoch"`       // number, shown by step inclusion
+	Index       *uint64         `json:"index"`       // of the accepted leaf, shown by step inclusion
+	Log         string          `json:"log"`         // origin, shown by step checkpoint
+	Size        *uint64         `json:"size"`        // of the checkpoint's tree, shown by step checkpoint
+	Time        string          `json:"time"`        // RFC 3339 UTC, of the accepted leaf: the operator's clock
+	Identity    string          `json:"identity"`
+	Vouched     *Standing       `json:"vouched"` // null unless the identity is pinned
+	Withdrawals string          `json:"withdrawals"`
+	Warnings    []string        `json:"warnings"` // sentences for people
+	Steps       []Step          `json:"steps"`    // all of them, in the order of section 13
 }
 
 // Step is one line of a report.
@@ -80,12 +114,20 @@ type Step struct {
 	Detail string `json:"detail"` // one sentence for people: what was found, and why
 }
 
+// failure is why a step failed, with the verdict that follows. The verdict of
+// any other error is Invalid.
+type failure struct{ verdict, detail string }
+
+func (f *failure) Error() string { return f.detail }
+
 // Verify checks a receipt by itself: no server, no clock, and no network unless
-// Options.Log uses one, under ctx. Every step gives its own line; one that
-// rests on a failed step says "not checked" and is not ok.
+// Options.Log, Live or Scan uses one, under ctx. Every step gives its own line;
+// one that rests on a failed step says "not checked" and is not ok.
 func Verify(ctx context.Context, r *Receipt, o Options) *Report {
-	v := &verification{ctx: ctx, r: r, o: o, identity: SelfAsserted}
-	steps := []struct {
+	v := &verification{ctx: ctx, r: r, o: o, report: Report{
+		Verdict: Valid, Identity: SelfAsserted, Warnings: []string{},
+	}}
+	for _, s := range []struct {
 		name  string
 		needs []string
 		run   func() (detail string, err error)
@@ -96,39 +138,60 @@ func Verify(ctx context.Context, r *Receipt, o Options) *Report {
 		{StepProof, []string{StepStatement, StepContext}, v.proof},
 		{StepBinding, []string{StepStatement}, v.binding},
 		{StepInclusion, []string{StepLeaf}, v.inclusion},
+		{StepIssued, []string{StepInclusion}, v.issued},
 		{StepCheckpoint, []string{StepInclusion}, v.signature},
 		{StepIdentity, []string{StepCheckpoint}, v.identify},
-	}
-	report := &Report{Verdict: Valid}
-	var failed []string
-	for _, s := range steps {
+	} {
 		line := Step{Step: s.name}
-		if i := slices.IndexFunc(s.needs, func(n string) bool { return slices.Contains(failed, n) }); i >= 0 {
+		if i := slices.IndexFunc(s.needs, func(n string) bool { return !v.report.step(n).OK }); i >= 0 {
 			line.Detail = "not checked: it rests on the step " + s.needs[i]
 		} else if detail, err := s.run(); err != nil {
 			line.Detail = sentence(err)
+			v.report.judge(verdictOf(err), s.name)
 		} else {
 			line.OK, line.Detail = true, detail
 		}
-		if !line.OK {
-			failed = append(failed, s.name)
-		}
-		report.Steps = append(report.Steps, line)
+		v.report.Steps = append(v.report.Steps, line)
 	}
-	report.conclude(failed, len(r.Flags) > 0, o.Strict)
-	report.Identity = v.identity
-	return report
+	if o.Scan != nil && v.report.step(StepCheckpoint).OK {
+		v.scan()
+	}
+	v.conclude()
+	return &v.report
 }
 
-func (p *Report) conclude(failed []string, flagged, strict bool) {
-	switch {
-	case len(failed) > 0:
-		p.Verdict, p.FailedStep = Invalid, failed[0]
-	case flagged:
-		p.Verdict, p.OK = Flagged, !strict
-	default:
-		p.OK = true
+func (p *Report) step(name string) *Step {
+	return &p.Steps[slices.IndexFunc(p.Steps, func(s Step) bool { return s.Step == name })]
+}
+
+// severity orders verdicts, the one that decides first.
+var severity = []string{Contradicted, Invalid, Flagged, Unvouched, Unavailable, Valid}
+
+// judge takes in the verdict of one step.
+func (p *Report) judge(verdict, step string) {
+	if slices.Index(severity, verdict) < slices.Index(severity, p.Verdict) {
+		p.Verdict, p.FailedStep = verdict, step
 	}
+}
+
+func verdictOf(err error) string {
+	if f := (*failure)(nil); errors.As(err, &f) {
+		return f.verdict
+	}
+	return Invalid
+}
+
+// conclude adds what no step decides: withdrawals.
+func (v *verification) conclude() {
+	p := &v.report
+	if p.Verdict == Valid && len(v.withdrawn) > 0 {
+		p.Verdict = Flagged
+	}
+	if p.Verdict == Valid && v.o.Strict && p.Withdrawals == AsPresented {
+		p.Verdict = Unavailable
+		p.Warnings = append(p.Warnings, "the receipt does not show every withdrawal that the log counts, which strict asks for: have the log scanned, or get the receipt again")
+	}
+	p.OK = p.Verdict == Valid || p.Verdict == Flagged && !v.o.Strict
 }
 
 // sentence is the detail of a failed step.
@@ -146,10 +209,11 @@ type verification struct {
 	o   Options
 
 	// step leaf
-	accepted, claimed, epoch, signer entry
-	flags                            []entry
-	body                             *protocol.Accepted
-	payload                          protocol.Payload
+	all                                    []entry // in the order of Receipt.pairs
+	accepted, claimed, epoch, signer, last entry
+	flags                                  []entry
+	body                                   *protocol.Accepted
+	payload                                protocol.Payload
 
 	// step statement
 	fact *claim.Statement
@@ -157,7 +221,8 @@ type verification struct {
 
 	c          protocol.Element // step context
 	checkpoint *Checkpoint      // step checkpoint
-	identity   string           // step identity
+	withdrawn  []uint64         // leaves that withdraw this epoch or claim
+	report     Report
 }
 
 // entry is a parsed pair.
@@ -170,12 +235,12 @@ type entry struct {
 func (e *entry) epochOpen() *protocol.EpochOpen { return e.leaf.Body.(*protocol.EpochOpen) }
 
 // logTime is the time of a leaf, which is the operator's word.
-func (e *entry) logTime() string {
-	return time.UnixMilli(int64(e.leaf.Time)).UTC().Format("2006-01-02 15:04:05 UTC")
+func logTime(l *protocol.Leaf) string {
+	return time.UnixMilli(int64(l.Time)).UTC().Format("2006-01-02 15:04:05 UTC")
 }
 
 // Checkpoint verifies the log part of a receipt, steps leaf, inclusion and
-// checkpoint, and gives the checkpoint for [TrustStore.Pin]. Whether its log is
+// checkpoint, and returns the checkpoint for a [TrustStore]. Whether its log is
 // the right one is not asked.
 func (r *Receipt) Checkpoint() (*Checkpoint, error) {
 	v := &verification{r: r}

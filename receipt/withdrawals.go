@@ -1,0 +1,142 @@
+package receipt
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/terradourada/td/protocol"
+)
+
+// checkFlags verifies that flags are withdrawals in log order, and that the
+// headers of all leaves presented count withdrawals as they stand in the log: no
+// fewer than before, and one more behind a leaf that withdraws.
+func (v *verification) checkFlags() error {
+	for i, f := range v.flags {
+		if !f.leaf.Withdraws() {
+			return fmt.Errorf("flag %d withdraws nothing", i)
+		}
+		if i > 0 && v.flags[i-1].log.index >= f.log.index {
+			return fmt.Errorf("flag %d is not in log order", i)
+		}
+	}
+	sorted := slices.Clone(v.all)
+	slices.SortStableFunc(sorted, func(a, b entry) int { return cmp.Compare(a.log.index, b.log.index) })
+	for i, e := range sorted[1:] {
+		before := sorted[i]
+		least := uint64(before.leaf.Withdrawals)
+		if before.log.index < e.log.index && before.leaf.Withdraws() {
+			least++
+		}
+		if uint64(e.leaf.Withdrawals) < least {
+			return fmt.Errorf("leaf %d counts %d withdrawals before it, but there are at least %d", e.log.index, e.leaf.Withdrawals, least)
+		}
+	}
+	return nil
+}
+
+// withdraws names what a leaf withdraws: "claim", "epoch", or "" for neither of
+// this receipt. The target of an epoch is its id and 16 zero bytes.
+func (v *verification) withdraws(l *protocol.Leaf) string {
+	c, ok := l.Body.(*protocol.Control)
+	if !ok {
+		return ""
+	}
+	var epoch protocol.Digest
+	copy(epoch[:], v.payload.EpochID[:])
+	switch {
+	case c.Action == protocol.ActionRetireVK && c.Target.Equal(v.payload.VK):
+		return "claim"
+	case c.Action == protocol.ActionRevokeEpoch && c.Target.Equal(epoch):
+		return "epoch"
+	}
+	return ""
+}
+
+// presented takes in the withdrawals that the receipt shows. They are complete
+// if they are as many as the last leaf counts, itself included: [verification.checkFlags]
+// left their numbers no choice but 0, 1, 2 and so on.
+func (v *verification) presented() (detail string) {
+	shown := v.flags
+	total := uint64(v.last.leaf.Withdrawals)
+	if v.last.leaf.Withdraws() {
+		total++
+		if n := len(shown); n == 0 || shown[n-1].log.index != v.last.log.index {
+			shown = append(slices.Clip(shown), v.last)
+		}
+	}
+	for _, f := range shown {
+		detail += v.flag(&f.leaf)
+	}
+	v.report.Withdrawals = AsPresented
+	if uint64(len(shown)) == total {
+		v.report.Withdrawals = CompleteByCount
+	}
+	return detail
+}
+
+// flag takes in one withdrawal if it is about this epoch or claim.
+func (v *verification) flag(l *protocol.Leaf) (detail string) {
+	what := v.withdraws(l)
+	if what == "" {
+		return ""
+	}
+	v.withdrawn = append(v.withdrawn, l.Seq)
+	return fmt.Sprintf("; flagged: leaf %d of %s withdraws the %s", l.Seq, logTime(l), what)
+}
+
+// scan reads the whole tree of the checkpoint. What it finds becomes part of the
+// step inclusion.
+func (v *verification) scan() {
+	line := v.report.step(StepInclusion)
+	leftOut, err := v.scanLeaves()
+	if err != nil {
+		line.OK, line.Detail = false, sentence(err)
+		v.report.judge(verdictOf(err), StepInclusion)
+		return
+	}
+	v.report.Withdrawals = CompleteByScan
+	for i := range leftOut {
+		l := &leftOut[i]
+		line.Detail += v.flag(l)
+		v.report.Warnings = append(v.report.Warnings, fmt.Sprintf("the receipt leaves out leaf %d, which withdraws the %s", l.Seq, v.withdraws(l)))
+	}
+}
+
+// scanLeaves returns the withdrawals of this epoch or claim that the receipt
+// does not show. What is wrong with a leaf counts only once the source has shown
+// the tree of the checkpoint: before, it may be the source that is wrong.
+func (v *verification) scanLeaves() (leftOut []protocol.Leaf, err error) {
+	var seen protocol.Range
+	var count uint64
+	var wrong error
+	err = v.o.Scan.Leaves(v.ctx, v.checkpoint.Size, func(index uint64, b []byte) error {
+		if index != seen.Size() || index >= v.checkpoint.Size {
+			return fmt.Errorf("leaf %d comes after leaf %d", index, seen.Size())
+		}
+		seen.Append(protocol.LeafHash(b))
+		leaf, err := protocol.ParseLeaf(b)
+		switch {
+		case wrong != nil:
+		case err != nil || leaf.Seq != index:
+			wrong = fmt.Errorf("leaf %d of the log is malformed", index)
+		case uint64(leaf.Withdrawals) != count:
+			wrong = fmt.Errorf("leaf %d of the log counts %d withdrawals before it, but there are %d", index, leaf.Withdrawals, count)
+		}
+		if err != nil || !leaf.Withdraws() {
+			return nil
+		}
+		count++
+		if v.withdraws(&leaf) != "" && !slices.Contains(v.withdrawn, index) {
+			leftOut = append(leftOut, leaf)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, &failure{Unavailable, "the log could not be scanned: " + sentence(err)}
+	}
+	if seen.Size() != v.checkpoint.Size || seen.Root() != protocol.Digest(v.checkpoint.Root) {
+		return nil, &failure{Unavailable, "the log could not be scanned: the source shows another tree than the checkpoint's"}
+	}
+	return leftOut, wrong
+}
