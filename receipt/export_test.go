@@ -7,8 +7,13 @@ func (t *TrustStore) SetMaxRecorded(n int) { t.maxRecorded = n }
 func (t *TrustStore) Cached() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.logs)
+	return len(t.files)
 }
 
 // Path is the file of a log.
 func (t *TrustStore) Path(origin string) string { return t.path(origin) }
+
+// PrefixRoots computes both roots of a prefix proof.
+func PrefixRoots(hashes [][32]byte, first, size uint64) (prefix, whole [32]byte, ok bool) {
+	return prefixRoots(hashes, first, size)
+}

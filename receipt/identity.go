@@ -2,30 +2,118 @@ package receipt
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/protocol"
 )
 
-// identify is step 9: whose log is it?
+// identify is step 9: whose log is it? The records come first, since a proved
+// contradiction refuses a receipt whatever else speaks for it.
 func (v *verification) identify() (string, error) {
-	standing, err := v.vouch()
-	v.report.Warnings = append(v.report.Warnings, standing.Warnings...)
-	var f *failure
-	switch {
-	case err == nil:
-		v.report.Identity, v.report.Vouched = Pinned, &standing
-		return "pinned: " + standing.sentence(), nil
-	case errors.As(err, &f) && f.verdict == Unvouched && v.o.AllowSelfAsserted && !isContradiction(err):
-		return "self-asserted, which was allowed: anybody could have made this log", nil
+	s, err := v.recorded()
+	v.report.Warnings = append(v.report.Warnings, s.Warnings...)
+	if v.o.Policy != nil {
+		s, err = v.decide(s, err)
 	}
-	return "", err
+	if err == nil {
+		v.report.Identity, v.report.Vouched = Pinned, &s
+		return s.sentence(), nil
+	}
+	// The sentence leaves out the files of this machine: a report may go to
+	// another one.
+	detail, verdict := sentence(err), Unvouched
+	contradiction, damaged := (*ContradictionError)(nil), (*DamagedError)(nil)
+	switch {
+	case errors.As(err, &contradiction) && contradiction.Vouched:
+		verdict = Contradicted
+		detail = fmt.Sprintf("possible split view: log %s contradicts the checkpoint of size %d recorded on this machine; keep the trust store and this receipt as evidence", contradiction.Origin, contradiction.Size)
+	case contradiction != nil:
+	case errors.As(err, &damaged):
+		verdict = Unavailable
+		detail = fmt.Sprintf("a file of the trust store cannot be used: line %d %s", damaged.Line, damaged.Reason)
+	case !isUnvouched(err):
+		verdict = Unavailable
+	case v.o.AllowSelfAsserted:
+		return "self-asserted, which was allowed: anybody could have made this log", nil
+	default:
+		detail = "self-asserted: anybody could have made this log; " + detail
+	}
+	return "", &failure{verdict, detail}
 }
 
-// vouch asks the records and the policy. Its errors are failures.
-func (v *verification) vouch() (Standing, error) {
-	return Standing{}, &failure{Unvouched, errUnfinished.Error()}
+var errNoStore = errors.New("this verifier keeps no trust store")
+
+// recorded asks the records, and the log's own server if they do not suffice.
+func (v *verification) recorded() (Standing, error) {
+	if v.o.Trust == nil {
+		return Standing{}, errNoStore
+	}
+	s, err := v.o.Trust.Check(v.ctx, v.checkpoint, v.o.Log, Source{})
+	again := errors.Is(err, ErrOtherKey) || errors.Is(err, ErrNotShown)
+	if !again || v.o.Live == nil || v.o.Policy != nil {
+		return s, err
+	}
+	live, from, failed := v.o.Live(v.ctx)
+	switch {
+	case failed != nil:
+		return s, fmt.Errorf("%s; the log's own server could not be read: %w", sentence(err), failed)
+	case live.Origin != v.checkpoint.Origin:
+		s.Warnings = append(s.Warnings, "the server that was read keeps another log: "+live.Origin)
+		return s, err
+	}
+	beside, err := v.o.Trust.checkBeside(v.ctx, v.checkpoint, v.o.Log, live, from)
+	return beside, err
+}
+
+// decide lets the policy decide alone; of what the records said, a contradiction
+// and damage remain.
+func (v *verification) decide(s Standing, recorded error) (Standing, error) {
+	err := v.o.Policy.Check(v.checkpoint)
+	if c := (*ContradictionError)(nil); errors.As(recorded, &c) {
+		vouched := *c
+		vouched.Vouched = c.Vouched || err == nil
+		return s, &vouched
+	}
+	if errors.As(recorded, new(*DamagedError)) {
+		return s, recorded
+	}
+	if recorded != nil && !isUnvouched(recorded) {
+		v.report.Warnings = append(v.report.Warnings, "the checkpoint was not compared with the records of this machine: "+sentence(recorded))
+	}
+	if err != nil {
+		return s, err
+	}
+	return Standing{Rule: RulePolicy, How: VouchPolicy, Server: s.Server}, nil
+}
+
+func isContradiction(err error) bool { return errors.As(err, new(*ContradictionError)) }
+
+// isUnvouched reports that nothing shows whose log it is, as opposed to what
+// could not be read.
+func isUnvouched(err error) bool {
+	for _, e := range []error{ErrUnknownLog, ErrNotShown, ErrOtherKey, errNoStore, errPolicy} {
+		if errors.Is(err, e) {
+			return true
+		}
+	}
+	return errors.As(err, new(*BindingError))
+}
+
+// sentence is the detail of the step for a pinned checkpoint.
+func (s *Standing) sentence() string {
+	detail := map[string]string{
+		RuleRecorded: "pinned: this machine has recorded this very checkpoint, vouched for as " + string(s.How),
+		RulePrefix:   "pinned: it is a proved prefix of a recorded checkpoint, vouched for as " + string(s.How),
+		RuleSameKey:  "pinned: it extends a recorded checkpoint under the same key, vouched for as " + string(s.How),
+		RuleHandOver: "pinned: it extends a recorded checkpoint, vouched for as " + string(s.How) + ", and hand-overs lead from that key to this one",
+		RulePolicy:   "pinned: the policy file is satisfied",
+	}[s.Rule]
+	if s.Server != "" {
+		detail += "; the log is bound to server " + s.Server
+	}
+	return detail
 }
 
 // Lists are member lists with their verifying keys. A key is built when it is
@@ -58,7 +146,3 @@ func (s *Lists) key(id protocol.ListID, params *claim.Params) (key *claim.Verify
 	key, err = s.keys[id]()
 	return key, true, err
 }
-
-func isContradiction(err error) bool { return errors.As(err, new(*ContradictionError)) }
-
-func (s *Standing) sentence() string { return s.Rule }

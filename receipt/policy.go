@@ -43,10 +43,12 @@ func ParsePolicy(text []byte) (*Policy, error) {
 	return &Policy{torchwood.ThresholdPolicy(2, quorum, logs)}, nil
 }
 
+var errPolicy = errors.New("the policy file asks for signatures that the checkpoint does not carry, or for another log")
+
 // Check reports why the signatures on a checkpoint do not satisfy the policy.
 func (p *Policy) Check(c *Checkpoint) error {
 	if _, _, err := torchwood.VerifyCheckpoint([]byte(c.Note), p.inner); err != nil {
-		return errors.New("the policy file asks for signatures that the checkpoint does not carry, or for another log")
+		return errPolicy
 	}
 	return nil
 }

@@ -1,11 +1,13 @@
 package receipt
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 )
@@ -109,7 +111,7 @@ type DamagedError struct {
 
 // Error names file, line and reason.
 func (e *DamagedError) Error() string {
-	return fmt.Sprintf("trust file %s is damaged: line %d %s", e.File, e.Line, e.Reason)
+	return fmt.Sprintf("trust file %s cannot be used: line %d %s", e.File, e.Line, e.Reason)
 }
 
 // Log answers for the tree of one log; tiles behind a URL or in a directory are
@@ -140,7 +142,8 @@ type TrustStore struct {
 	dir         string
 	maxRecorded int
 
-	mu sync.Mutex
+	mu    sync.Mutex
+	files map[string]*knownLog // by path; a cache of the files
 }
 
 // OpenTrust uses the trust files in dir, which the first record makes.
@@ -148,7 +151,7 @@ func OpenTrust(dir string) (*TrustStore, error) {
 	if info, err := os.Stat(dir); dir == "" || err == nil && !info.IsDir() {
 		return nil, errors.New("the trust store is not a directory")
 	}
-	return &TrustStore{dir: dir, maxRecorded: MaxRecorded}, nil
+	return &TrustStore{dir: dir, maxRecorded: MaxRecorded, files: map[string]*knownLog{}}, nil
 }
 
 // DefaultTrustDir is terradourada/trust in $XDG_STATE_HOME, which is by default
@@ -161,8 +164,6 @@ func DefaultTrustDir() (string, error) {
 	return filepath.Join(home, ".local", "state", "terradourada", "trust"), err
 }
 
-var errUnfinished = errors.New("not built yet")
-
 // Check returns by which rule a checkpoint is pinned. It writes nothing, takes
 // no lock and trusts nothing on first use. A nil log shows nothing.
 //
@@ -170,7 +171,11 @@ var errUnfinished = errors.New("not built yet")
 // [*BindingError] or a [*ContradictionError]; a [*DamagedError] or any other
 // one says what could not be read.
 func (t *TrustStore) Check(ctx context.Context, c *Checkpoint, log Log, from Source) (Standing, error) {
-	return Standing{}, errUnfinished
+	w, err := t.look(c, from)
+	if err != nil {
+		return Standing{}, err
+	}
+	return w.check(ctx, c, log, from)
 }
 
 // Record checks a checkpoint as [TrustStore.Check] does and appends it in the
@@ -179,7 +184,27 @@ func (t *TrustStore) Check(ctx context.Context, c *Checkpoint, log Log, from Sou
 // unauthenticated, unless it contradicts a vouched record; the error is
 // returned all the same.
 func (t *TrustStore) Record(ctx context.Context, c *Checkpoint, log Log, from Source, now time.Time) (Standing, error) {
-	return Standing{}, errUnfinished
+	return t.update(c, from, func(w *view) (Standing, *record, error) {
+		s, err := w.check(ctx, c, log, from)
+		live := newRecord(c, VouchLive, from.Server, now)
+		switch {
+		case errors.Is(err, ErrUnknownLog) && from.live():
+			live.time = max(live.time, w.bound+1) // the server's newest record is this one
+			s.Rule, s.How, s.Server = RuleFirstUse, VouchLive, from.Server
+			return s, &live, nil
+		case err != nil && (isContradiction(err) || w.kept || w.loose >= MaxUnauthenticated):
+			return s, nil, err
+		case err != nil:
+			r := newRecord(c, VouchNone, from.Server, now)
+			return s, &r, err
+		case s.Rule == RuleRecorded:
+			return s, nil, nil
+		case w.readLive(c, from):
+			return s, &live, nil
+		}
+		r := newRecord(c, VouchChain, from.Server, now)
+		return s, &r, nil
+	})
 }
 
 // Trust records a checkpoint on the user's word: how is [VouchLive] for one read
@@ -188,15 +213,84 @@ func (t *TrustStore) Record(ctx context.Context, c *Checkpoint, log Log, from So
 // it, and with [ErrNotShown] if neither it nor V is shown to be a prefix of the
 // other.
 func (t *TrustStore) Trust(ctx context.Context, c *Checkpoint, log Log, from Source, how Vouch, now time.Time) (Standing, error) {
-	return Standing{}, errUnfinished
+	switch {
+	case how != VouchLive && how != VouchOperator && how != VouchPolicy:
+		return Standing{}, fmt.Errorf("a user cannot vouch for a checkpoint as %s", how)
+	case how == VouchLive && !from.live():
+		return Standing{}, errors.New("the checkpoint was not read live from a server")
+	}
+	return t.update(c, from, func(w *view) (Standing, *record, error) {
+		s := Standing{Rule: RuleRecorded, How: how, Server: w.server, Warnings: w.warnings(c)}
+		rule, _, err := w.consistent(ctx, c, log)
+		if err != nil && !errors.Is(err, ErrUnknownLog) {
+			return Standing{Server: w.server, Warnings: s.Warnings}, nil, err
+		}
+		bound := how != VouchLive || w.readLive(c, from)
+		if rule == RuleRecorded && bound {
+			s.How = w.same.how
+			return s, nil, nil
+		}
+		r := newRecord(c, how, from.Server, now)
+		if how == VouchLive {
+			s.Server = from.Server
+		}
+		if !bound {
+			r.time = max(r.time, w.bound+1) // the newest record of log and server is this one
+		}
+		return s, &r, nil
+	})
 }
 
-// Import takes the records of a trust file of version 1 over as unauthenticated
-// and returns its origin and how many were taken. Every signature is verified. A
-// file that stands in the store's own place is kept beside the new one, as
-// NAME.trust.v1.
-func (t *TrustStore) Import(path string, now time.Time) (origin string, n int, err error) {
-	return "", 0, errUnfinished
+// update appends the record that decide asks for. What decide does may take
+// long, so the lock is taken after it, and decide is asked again if the records
+// changed meanwhile.
+func (t *TrustStore) update(c *Checkpoint, from Source, decide func(*view) (Standing, *record, error)) (Standing, error) {
+	for {
+		w, err := t.look(c, from)
+		if err != nil {
+			return Standing{}, err
+		}
+		s, r, err := decide(&w)
+		if r == nil {
+			return s, err
+		}
+		done, failed := t.commit(w, c, from, *r)
+		if failed != nil {
+			return Standing{}, errors.Join(err, failed)
+		}
+		if done {
+			return s, err
+		}
+	}
+}
+
+// checkBeside checks a checkpoint as if another one, which the records pin,
+// were recorded.
+func (t *TrustStore) checkBeside(ctx context.Context, c *Checkpoint, log Log, other *Checkpoint, from Source) (Standing, error) {
+	beside, err := t.look(other, from)
+	if err != nil {
+		return Standing{}, err
+	}
+	s, err := beside.check(ctx, other, log, from)
+	if err != nil {
+		return s, fmt.Errorf("the newest checkpoint of the log's own server does not help: %w", err)
+	}
+	w, err := t.look(c, Source{})
+	if err != nil {
+		return Standing{}, err
+	}
+	how := VouchChain
+	if beside.readLive(other, from) {
+		how = VouchLive
+	}
+	r := newRecord(other, how, from.Server, time.Time{})
+	if r.size > w.newest.size {
+		w.newest = r
+	}
+	if r.size == c.Size && w.same.size == 0 {
+		w.same = r
+	}
+	return w.check(ctx, c, log, Source{})
 }
 
 // KnownLog is what a trust store holds of one log.
@@ -212,33 +306,52 @@ type KnownLog struct {
 	How  Vouch
 
 	Server          string // the server bound to the log, "" if none
-	Vouched         int    // number of vouched records
-	Unauthenticated int    // number of the others
+	Vouched         int    // number of sizes with a vouched record
+	Unauthenticated int    // number of unauthenticated records
 }
 
 // List returns all logs of the store by origin. Files that could not be read
 // are left out, and the error joins why.
-func (t *TrustStore) List() ([]KnownLog, error) { return nil, errUnfinished }
+func (t *TrustStore) List() ([]KnownLog, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	all, errs := t.loadAll()
+	var out []KnownLog
+	for _, k := range all {
+		v := k.vouched[k.newest]
+		if err := k.use(v); err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		l := KnownLog{
+			Origin: k.origin, File: k.path, Size: v.size, Root: v.root, Key: v.key, How: cmp.Or(v.how, VouchNone),
+			Vouched: len(k.vouched), Unauthenticated: len(k.loose),
+		}
+		if v.size > 0 {
+			l.When = time.Unix(v.time, 0).UTC()
+		}
+		last := k.lastLive()
+		if origin, _ := boundLog(all, last.server); origin == k.origin {
+			l.Server = last.server
+		}
+		out = append(out, l)
+	}
+	slices.SortFunc(out, func(a, b KnownLog) int { return cmp.Compare(a.Origin, b.Origin) })
+	return out, errors.Join(errs...)
+}
 
 // Newest returns size and root of V; ok is false if nothing of the log is
 // vouched for.
 func (t *TrustStore) Newest(origin string) (size uint64, root [32]byte, ok bool, err error) {
-	return 0, root, false, errUnfinished
-}
-
-// write makes a file whole or not at all: put gives the finished file its name.
-func (t *TrustStore) write(path, content string, put func(from, to string) error) error {
-	if err := os.MkdirAll(t.dir, 0o700); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(t.dir, "new-*") // mode 0600
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	k, err := t.load(t.path(origin))
 	if err != nil {
-		return err
+		return 0, root, false, err
 	}
-	defer func() { _ = os.Remove(f.Name()) }() // gone already if it was renamed
-	_, err = f.WriteString(content)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
+	v := k.vouched[k.newest]
+	if err := k.use(v); err != nil {
+		return 0, root, false, err
 	}
-	return put(f.Name(), path)
+	return v.size, v.root, v.size > 0, nil
 }

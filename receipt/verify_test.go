@@ -4,6 +4,9 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/json"
+	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,13 +23,30 @@ import (
 var now = time.Date(2026, 8, 1, 12, 0, 0, 0, time.UTC)
 
 // steps are the step names of section 13 in order.
-var steps = []string{"leaf", "statement", "context", "proof", "binding", "inclusion", "checkpoint", "identity"}
+var steps = []string{"leaf", "statement", "context", "proof", "binding", "inclusion", "issued", "checkpoint", "identity"}
+
+const testServer = "https://td.example/"
+
+// live is where a first checkpoint is believed.
+var live = receipt.Source{Live: true, Server: testServer}
 
 // pinned gives options that have recorded the checkpoint of r.
 func pinned(tb testing.TB, r *receipt.Receipt) receipt.Options {
 	tb.Helper()
+	c, err := r.Checkpoint()
+	if err != nil {
+		tb.Fatalf("Checkpoint: %v", err)
+	}
+	return recorded(tb, c)
+}
+
+// recorded gives options that have recorded a checkpoint on first use.
+func recorded(tb testing.TB, c *receipt.Checkpoint) receipt.Options {
+	tb.Helper()
 	o := receipt.Options{Trust: openTrust(tb, tb.TempDir())}
-	pin(tb, o.Trust, r, nil)
+	if _, err := o.Trust.Record(context.Background(), c, nil, live, now); err != nil {
+		tb.Fatalf("Record: %v", err)
+	}
 	return o
 }
 
@@ -37,17 +57,6 @@ func openTrust(tb testing.TB, dir string) *receipt.TrustStore {
 		tb.Fatal(err)
 	}
 	return trust
-}
-
-func pin(tb testing.TB, trust *receipt.TrustStore, r *receipt.Receipt, log receipt.Log) {
-	tb.Helper()
-	c, err := r.Checkpoint()
-	if err != nil {
-		tb.Fatalf("Checkpoint: %v", err)
-	}
-	if err := trust.Pin(context.Background(), c, log, now); err != nil {
-		tb.Fatalf("Pin: %v", err)
-	}
 }
 
 // verify checks what holds of every report: all steps in order, and a verdict
@@ -72,13 +81,22 @@ func verify(tb testing.TB, r *receipt.Receipt, o receipt.Options) *receipt.Repor
 	if diff := cmp.Diff(steps, names); diff != "" {
 		tb.Errorf("steps (-want +got):\n%s", diff)
 	}
-	if p.FailedStep != firstFailed || (p.Verdict == receipt.Invalid) != (firstFailed != "") {
-		tb.Errorf("verdict %q, failed step %q do not follow from the steps; first failed is %q", p.Verdict, p.FailedStep, firstFailed)
+	positive := p.Verdict == receipt.Valid || p.Verdict == receipt.Flagged && !o.Strict
+	if p.OK != positive || p.OK && firstFailed != "" {
+		tb.Errorf("verdict %q has ok=%t; first failed step is %q", p.Verdict, p.OK, firstFailed)
 	}
-	if p.OK && p.Verdict == receipt.Invalid {
-		tb.Error("an invalid receipt is ok")
+	if (p.FailedStep != "") != (firstFailed != "") || p.FailedStep != "" && step(p, p.FailedStep).OK {
+		tb.Errorf("failed step is %q, the first that failed is %q", p.FailedStep, firstFailed)
+	}
+	if p.Warnings == nil || (p.Vouched != nil) != (p.Identity == receipt.Pinned) {
+		tb.Errorf("report is %+v", p)
 	}
 	return p
+}
+
+// step is the line of a step.
+func step(p *receipt.Report, name string) receipt.Step {
+	return p.Steps[slices.Index(steps, name)]
 }
 
 func wantValid(tb testing.TB, p *receipt.Report) {
@@ -88,15 +106,18 @@ func wantValid(tb testing.TB, p *receipt.Report) {
 	}
 }
 
-func wantFailed(tb testing.TB, p *receipt.Report, step, detail string) {
+func wantFailed(tb testing.TB, p *receipt.Report, name, detail string) {
 	tb.Helper()
-	if p.OK || p.Verdict != receipt.Invalid || p.FailedStep != step {
-		tb.Fatalf("got verdict %q at step %q, want invalid at %q; report %+v", p.Verdict, p.FailedStep, step, p)
+	wantVerdict(tb, p, receipt.Invalid, name, detail)
+}
+
+func wantVerdict(tb testing.TB, p *receipt.Report, verdict, name, detail string) {
+	tb.Helper()
+	if p.OK || p.Verdict != verdict || p.FailedStep != name {
+		tb.Fatalf("got verdict %q at step %q, want %s at %q; report %+v", p.Verdict, p.FailedStep, verdict, name, p)
 	}
-	for _, s := range p.Steps {
-		if s.Step == step && !strings.Contains(s.Detail, detail) {
-			tb.Errorf("step %s says %q, want something about %q", step, s.Detail, detail)
-		}
+	if got := step(p, name).Detail; !strings.Contains(got, detail) {
+		tb.Errorf("step %s says %q, want something about %q", name, got, detail)
 	}
 }
 
@@ -157,21 +178,50 @@ func TestHandover(t *testing.T) {
 	next := w.openEpoch(first, 0)  // over the tree right before its leaf
 	later := w.openEpoch(first, 1) // over an older checkpoint
 	cold := w.openEpoch(nil, 0)
+	// odd is an epoch after the first, with a hand-over that sign makes.
+	odd := func(change func(*protocol.EpochOpen)) *epochKey {
+		key := newKey(t)
+		e := &epochKey{key: key, open: protocol.EpochOpen{Number: 9, Previous: first.open.ID, PreviousIndex: first.index}}
+		fill(e.open.ID[:])
+		copy(e.open.CheckpointKey[:], key.Public().(ed25519.PublicKey))
+		change(&e.open)
+		e.index = w.append(&e.open)
+		return e
+	}
+	sign := func(key ed25519.PrivateKey, size uint64, root tlog.Hash) func(*protocol.EpochOpen) {
+		return func(open *protocol.EpochOpen) { w.handOver(open, key, size, root) }
+	}
 	for name, tt := range map[string]struct {
-		by   *epochKey
-		want string
+		by *epochKey
+		ok bool
+		in string
 	}{
-		"itself":     {first, "signed by the key of the epoch itself"},
-		"shown":      {next, "handed over by the key of the payload's epoch"},
-		"not shown":  {later, "is not shown here"},
-		"not linked": {cold, "the hand-overs between the two are not shown here"},
+		"itself":                  {first, true, "signed by the key of the epoch itself"},
+		"shown":                   {next, true, "handed over by the key of the payload's epoch"},
+		"tree not shown":          {later, true, "over a tree that the receipt does not show"},
+		"not linked":              {cold, true, "the hand-overs between the two are not shown here"},
+		"no hand-over":            {odd(func(*protocol.EpochOpen) {}), true, "did not hand over to it"},
+		"over the empty tree":     {odd(sign(first.key, 0, w.root(0))), true, "handed over by"},
+		"over a false empty tree": {odd(sign(first.key, 0, tlog.Hash{1})), false, "over another tree"},
+		"over a false tree":       {odd(func(o *protocol.EpochOpen) { w.handOver(o, first.key, w.size(), tlog.Hash{1}) }), false, "over another tree"},
+		"over the future":         {odd(func(o *protocol.EpochOpen) { w.handOver(o, first.key, w.size()+1, tlog.Hash{1}) }), false, "beyond its leaf"},
+		"by another key":          {odd(sign(newKey(t), 1, w.root(1))), false, "not signed by the previous"},
+		"another leaf": {odd(func(o *protocol.EpochOpen) {
+			o.PreviousIndex++
+			w.handOver(o, first.key, 1, w.root(1))
+		}), false, "names another leaf"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := w.receipt(a, tt.by)
-			p := verify(t, r, pinned(t, r))
+			o := recorded(t, w.at(w.size(), tt.by))
+			p := verify(t, r, o)
+			if !tt.ok {
+				wantFailed(t, p, "checkpoint", tt.in)
+				return
+			}
 			wantValid(t, p)
-			if !strings.Contains(p.Steps[6].Detail, tt.want) {
-				t.Errorf("checkpoint says %q, want %q", p.Steps[6].Detail, tt.want)
+			if !strings.Contains(step(p, "checkpoint").Detail, tt.in) {
+				t.Errorf("checkpoint says %q, want %q", step(p, "checkpoint").Detail, tt.in)
 			}
 		})
 	}
@@ -180,8 +230,8 @@ func TestHandover(t *testing.T) {
 			w.append(&protocol.Incident{})
 			r := w.receipt(a, next)
 			p := verify(t, r, pinned(t, r))
-			if !strings.Contains(p.Steps[6].Detail, "handed over by") {
-				t.Errorf("size %d: %q", w.size(), p.Steps[6].Detail)
+			if !strings.Contains(step(p, "checkpoint").Detail, "handed over by the key of the payload's epoch") || strings.Contains(step(p, "checkpoint").Detail, "does not show") {
+				t.Errorf("size %d: %q", w.size(), step(p, "checkpoint").Detail)
 			}
 		}
 	})
@@ -209,64 +259,12 @@ func TestHandover(t *testing.T) {
 	})
 }
 
-func TestFlags(t *testing.T) {
-	s := sharedScene()
-	r := s.receipt(s.ranges, s.second, s.revoke, s.retire)
-	o := pinned(t, r)
-	p := verify(t, r, o)
-	if p.Verdict != receipt.Flagged || !p.OK {
-		t.Errorf("got %q ok=%t, want flagged and ok", p.Verdict, p.OK)
-	}
-	for _, want := range []string{"withdraws the epoch", "withdraws the claim"} {
-		if !strings.Contains(p.Steps[5].Detail, want) {
-			t.Errorf("inclusion says %q, want %q", p.Steps[5].Detail, want)
-		}
-	}
-	o.Strict = true
-	if p := verify(t, r, o); p.Verdict != receipt.Flagged || p.OK || p.FailedStep != "" {
-		t.Errorf("strict: got %q ok=%t failed step %q, want flagged, not ok, no failed step", p.Verdict, p.OK, p.FailedStep)
-	}
-	for name, flags := range map[string][]uint64{
-		"concerns neither":   {s.other},
-		"twice":              {s.revoke, s.revoke},
-		"not in log order":   {s.retire, s.revoke},
-		"not a control leaf": {s.second.index},
-	} {
-		t.Run(name, func(t *testing.T) {
-			r := s.receipt(s.ranges, s.second, flags...)
-			wantFailed(t, verify(t, r, o), "leaf", "")
-		})
-	}
-	t.Run("freezes are no withdrawals", func(t *testing.T) {
-		w := newWorld(t)
-		open := w.register(claim.Open)
-		e := w.openEpoch(nil, 0)
-		a := w.accept(e, open, openJob)
-		var epoch protocol.Digest
-		copy(epoch[:], e.open.ID[:])
-		for action := protocol.ActionFreezeIssue; action <= protocol.ActionRevokeEpoch; action++ {
-			onClaim := w.append(&protocol.Control{Action: action, Target: open.vk})
-			onEpoch := w.append(&protocol.Control{Action: action, Target: epoch})
-			o := receipt.Options{AllowSelfAsserted: true}
-			if got, want := verify(t, w.receipt(a, e, onClaim), o).OK, action == protocol.ActionRetireVK; got != want {
-				t.Errorf("action %d on the claim: ok is %t, want %t", action, got, want)
-			}
-			if got, want := verify(t, w.receipt(a, e, onEpoch), o).OK, action == protocol.ActionRevokeEpoch; got != want {
-				t.Errorf("action %d on the epoch: ok is %t, want %t", action, got, want)
-			}
-		}
-	})
-	t.Run("claim of another receipt", func(t *testing.T) {
-		wantFailed(t, verify(t, s.receipt(s.open, s.second, s.retire), o), "leaf", "flag 0 does not withdraw")
-	})
-}
-
 func TestIdentity(t *testing.T) {
 	s := sharedScene()
 	r := s.receipt(s.open, s.first)
 	t.Run("self-asserted", func(t *testing.T) {
 		p := verify(t, r, receipt.Options{})
-		wantFailed(t, p, "identity", "anybody could have made this log")
+		wantVerdict(t, p, receipt.Unvouched, "identity", "anybody could have made this log")
 		if p.Identity != receipt.SelfAsserted {
 			t.Errorf("identity is %q", p.Identity)
 		}
@@ -296,34 +294,94 @@ func TestIdentity(t *testing.T) {
 			forged.append(&protocol.Incident{})
 		}
 		fr := forged.receipt(a, e)
-		wantFailed(t, verify(t, fr, o), "identity", "self-asserted")
-		wantFailed(t, verify(t, fr, receipt.Options{Trust: o.Trust, Log: forged}), "identity", "possible split view")
+		wantVerdict(t, verify(t, fr, o), receipt.Unvouched, "identity", "self-asserted")
+		// Its own key is tied to nothing, so that this is no accusation.
 		p := verify(t, fr, receipt.Options{Trust: o.Trust, Log: forged, AllowSelfAsserted: true})
-		wantFailed(t, p, "identity", "possible split view")
-		if last := p.Steps[len(p.Steps)-1].Detail; strings.Contains(last, ".trust") {
-			t.Errorf("the report shows a path of this machine: %q", last)
+		wantVerdict(t, p, receipt.Unvouched, "identity", "under a key that nothing ties to this log")
+		if strings.Contains(step(p, "identity").Detail, ".trust") {
+			t.Errorf("the report shows a path of this machine: %q", step(p, "identity").Detail)
 		}
+	})
+	t.Run("two histories under one key", func(t *testing.T) {
+		o := pinned(t, r)
+		fork := s.fork(s.size() - 1)
+		fork.grow(1)
+		p := verify(t, fork.receipt(s.open, s.first), receipt.Options{Trust: o.Trust, AllowSelfAsserted: true})
+		wantVerdict(t, p, receipt.Contradicted, "identity", "possible split view")
+		if strings.Contains(step(p, "identity").Detail, ".trust") {
+			t.Errorf("the report shows a path of this machine: %q", step(p, "identity").Detail)
+		}
+		// The evidence outranks what else is wrong with the receipt.
+		a := s.open
+		a.claim = s.ranges.claim
+		p = verify(t, fork.receipt(a, s.first), receipt.Options{Trust: o.Trust})
+		wantVerdict(t, p, receipt.Contradicted, "identity", "possible split view")
+		if step(p, "statement").OK {
+			t.Error("the claim of another receipt passes")
+		}
+	})
+	t.Run("a damaged store", func(t *testing.T) {
+		o := pinned(t, r)
+		o.AllowSelfAsserted = true
+		if err := os.WriteFile(o.Trust.Path(testOrigin), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		p := verify(t, r, receipt.Options{Trust: openTrust(t, filepath.Dir(o.Trust.Path(testOrigin))), AllowSelfAsserted: true})
+		wantVerdict(t, p, receipt.Unavailable, "identity", "line 1 is not the header")
+		if strings.Contains(step(p, "identity").Detail, ".trust") {
+			t.Errorf("the report shows a path of this machine: %q", step(p, "identity").Detail)
+		}
+	})
+	t.Run("a log that cannot be read", func(t *testing.T) {
+		o := recorded(t, s.at(s.size()-1, s.first))
+		o.Log, o.AllowSelfAsserted = failingLog{}, true
+		wantVerdict(t, verify(t, r, o), receipt.Unavailable, "identity", errLog.Error())
 	})
 }
 
 func TestReportJSON(t *testing.T) {
 	s := sharedScene()
-	b, err := json.Marshal(verify(t, s.receipt(s.open, s.first), receipt.Options{}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var got map[string]any
-	if err := json.Unmarshal(b, &got); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"ok", "verdict", "failed_step", "identity", "steps"} {
-		if _, ok := got[name]; !ok || len(got) != 5 {
-			t.Errorf("report has %d members, %s among them: %t", len(got), name, ok)
-		}
-	}
-	step := got["steps"].([]any)[0].(map[string]any)
-	if step["step"] != "leaf" || step["ok"] != true || step["detail"] == "" || len(step) != 3 {
-		t.Errorf("step is %v", step)
+	r := s.receipt(s.open, s.first, s.withdrawals...)
+	bad := clone(r)
+	bad.Version = 2
+	for name, tt := range map[string]struct {
+		r    *receipt.Receipt
+		o    receipt.Options
+		want map[string]any
+	}{
+		"valid": {r, pinned(t, r), map[string]any{
+			"ok": true, "verdict": "valid", "failed_step": "", "claim": "open/1", "params": map[string]any{},
+			"request_id": s.open.opening.RequestID.String(), "epoch": 1., "index": float64(s.open.index),
+			"log": testOrigin, "size": float64(s.size()), "time": "2027-01-15T08:00:00.004Z", "identity": "pinned",
+			"vouched":     map[string]any{"rule": "recorded", "how": "live", "server": testServer},
+			"withdrawals": "complete_by_count", "warnings": []any{},
+		}},
+		"nothing is known": {bad, receipt.Options{}, map[string]any{
+			"ok": false, "verdict": "invalid", "failed_step": "leaf", "claim": "", "params": nil,
+			"request_id": "", "epoch": nil, "index": nil,
+			"log": "", "size": nil, "time": "", "identity": "self_asserted", "vouched": nil,
+			"withdrawals": "", "warnings": []any{},
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, err := json.Marshal(verify(t, tt.r, tt.o))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got map[string]any
+			if err := json.Unmarshal(b, &got); err != nil {
+				t.Fatal(err)
+			}
+			lines := got["steps"].([]any)
+			delete(got, "steps")
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("report (-want +got):\n%s", diff)
+			}
+			first := lines[0].(map[string]any)
+			if first["step"] != "leaf" || first["ok"] != tt.want["ok"] || first["detail"] == "" || len(first) != 3 {
+				t.Errorf("step is %v", first)
+			}
+		})
 	}
 }
 
@@ -363,7 +421,7 @@ func TestGroup(t *testing.T) {
 		o := o
 		o.AllowSelfAsserted = true
 		p := verify(t, r, o)
-		wantFailed(t, p, "statement", "verifying key self-asserted")
+		wantVerdict(t, p, receipt.Unvouched, "statement", "verifying key self-asserted")
 		if got := p.Steps[3].Detail; !strings.HasPrefix(got, "not checked") {
 			t.Errorf("proof says %q, want not checked", got)
 		}
@@ -386,7 +444,7 @@ func TestGroup(t *testing.T) {
 		}
 		o := o
 		o.Lists = receipt.NewLists(other)
-		wantFailed(t, verify(t, r, o), "statement", "verifying key self-asserted")
+		wantVerdict(t, verify(t, r, o), receipt.Unvouched, "statement", "verifying key self-asserted")
 	})
 	t.Run("with a key that is not the list's", func(t *testing.T) {
 		w := newWorld(t)
@@ -452,6 +510,10 @@ func TestDishonestLeaves(t *testing.T) {
 		"other nonce":               {onPayload(func(p *protocol.Payload) { p.Nonce[0] ^= 1 }), "proof", "does not verify"},
 		"other mode":                {onPayload(func(p *protocol.Payload) { p.Mode = protocol.ModePush }), "proof", "does not verify"},
 		"other anchor":              {func(a *protocol.Accepted) { a.Anchor[31] ^= 1 }, "proof", "does not verify"},
+		"issued position":           {func(a *protocol.Accepted) { a.Issued.Position, a.Issued.Size = 1, 2 }, "issued", "not at its position"},
+		"issued path":               {func(a *protocol.Accepted) { a.Issued.Path = []protocol.Digest{{}} }, "issued", "not at its position"},
+		"issued root":               {func(a *protocol.Accepted) { a.Issued.Root[0] ^= 1 }, "issued", "not at its position"},
+		"issued signature":          {func(a *protocol.Accepted) { a.Issued.Signature[0] ^= 1 }, "issued", "not signed by the epoch's checkpoint key"},
 		"other t":                   {func(a *protocol.Accepted) { a.TagHash[31] ^= 1 }, "proof", "does not verify"},
 		"other proof":               {func(a *protocol.Accepted) { a.Proof[600] ^= 1 }, "proof", "does not verify"},
 		"params not canonical":      {func(a *protocol.Accepted) { a.Params = []byte(`{ }`) }, "statement", "canonical"},
@@ -471,7 +533,7 @@ func TestDishonestLeaves(t *testing.T) {
 			j := openJob
 			j.change = change
 			r := w.receipt(w.accept(e, c, j), e)
-			wantFailed(t, verify(t, r, pinnedLog(t, w, e)), "inclusion", "another epoch")
+			wantFailed(t, verify(t, r, recorded(t, w.at(w.size(), e))), "inclusion", "another epoch")
 		})
 	}
 	t.Run("claim leaf after the acceptance", func(t *testing.T) {
@@ -492,19 +554,4 @@ func TestDishonestLeaves(t *testing.T) {
 		twin.index = w.append(&twin.open)
 		wantFailed(t, verify(t, w.receipt(base, &twin), receipt.Options{}), "checkpoint", "nor a later one")
 	})
-}
-
-// pinnedLog records the present checkpoint of a log directly, for receipts whose
-// log part is refused.
-func pinnedLog(tb testing.TB, w *world, e *epochKey) receipt.Options {
-	tb.Helper()
-	c, err := receipt.ParseCheckpoint(string(w.checkpoint(w.size(), w.signer(e))), e.open.CheckpointKey)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	o := receipt.Options{Trust: openTrust(tb, tb.TempDir())}
-	if err := o.Trust.Pin(context.Background(), c, nil, now); err != nil {
-		tb.Fatal(err)
-	}
-	return o
 }

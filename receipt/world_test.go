@@ -5,6 +5,8 @@ import (
 	"crypto/ed25519"
 	"crypto/rand"
 	"fmt"
+	"math/bits"
+	"slices"
 	"sync"
 	"testing"
 
@@ -36,12 +38,44 @@ type world struct {
 	hashes []tlog.Hash
 	leaves [][]byte
 	epochs []*epochKey
+
+	withdrawals []uint64 // leaves that withdraw something
 }
 
 type epochKey struct {
-	open  protocol.EpochOpen
-	index uint64
-	key   ed25519.PrivateKey
+	open   protocol.EpochOpen
+	index  uint64
+	key    ed25519.PrivateKey
+	issued []tlog.Hash // stored hashes of the issued tree
+	count  uint64      // of its leaves
+}
+
+// issue appends to the issued tree of the epoch and shows the place.
+func (w *world) issue(e *epochKey, digest protocol.Digest) protocol.Issued {
+	w.t.Helper()
+	read := tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
+		out := make([]tlog.Hash, len(indexes))
+		for i, n := range indexes {
+			out[i] = e.issued[n]
+		}
+		return out, nil
+	})
+	hashes, err := tlog.StoredHashes(int64(e.count), digest[:], read)
+	w.must(err)
+	e.issued = append(e.issued, hashes...)
+	i := protocol.Issued{Position: e.count}
+	e.count++
+	root, err := tlog.TreeHash(int64(e.count), read)
+	w.must(err)
+	path, err := tlog.ProveRecord(int64(e.count), int64(i.Position), read)
+	w.must(err)
+	for _, h := range path {
+		i.Path = append(i.Path, protocol.Digest(h))
+	}
+	i.Size, i.Root = e.count, protocol.Digest(root)
+	d := protocol.IssuedRootDigest(w.origin, e.open.ID, i.Size, i.Root)
+	copy(i.Signature[:], ed25519.Sign(e.key, d[:]))
+	return i
 }
 
 func newWorld(tb testing.TB) *world {
@@ -68,7 +102,12 @@ func (w *world) must(err error) {
 
 func (w *world) append(body protocol.LeafBody) uint64 {
 	w.t.Helper()
-	leaf := protocol.Leaf{Seq: w.size(), Time: 1_800_000_000_000 + w.size(), Body: body}
+	leaf := protocol.Leaf{
+		Seq: w.size(), Time: 1_800_000_000_000 + w.size(), Withdrawals: uint32(len(w.withdrawals)), Body: body,
+	}
+	if leaf.Withdraws() {
+		w.withdrawals = append(w.withdrawals, leaf.Seq)
+	}
 	b, err := leaf.Encode()
 	w.must(err)
 	return w.appendRaw(b)
@@ -99,17 +138,24 @@ func (w *world) openEpoch(from *epochKey, lag uint64) *epochKey {
 	fill(e.open.ID[:], e.open.Instance[:], e.open.PublicKey[:], e.open.Build[:], e.open.Posture[:])
 	copy(e.open.CheckpointKey[:], key.Public().(ed25519.PublicKey))
 	if from != nil {
-		e.open.Previous = from.open.ID
-		h := protocol.Handover{
-			Origin: w.origin, Previous: from.open.ID, Next: e.open.ID, Number: e.open.Number,
-			Key: e.open.CheckpointKey, Size: w.size() - lag, Root: protocol.Digest(w.root(w.size() - lag)),
-		}
-		d := h.Digest()
-		copy(e.open.Handover[:], ed25519.Sign(from.key, d[:]))
+		e.open.Previous, e.open.PreviousIndex = from.open.ID, from.index
+		size := w.size() - lag
+		w.handOver(&e.open, from.key, size, w.root(size))
 	}
 	e.index = w.append(&e.open)
 	w.epochs = append(w.epochs, e)
 	return e
+}
+
+// handOver signs the hand-over to an epoch that names its previous one.
+func (w *world) handOver(open *protocol.EpochOpen, key ed25519.PrivateKey, size uint64, root tlog.Hash) {
+	open.Handover.Size, open.Handover.Root = size, protocol.Digest(root)
+	h := protocol.Handover{
+		Origin: w.origin, Previous: open.Previous, Next: open.ID, Number: open.Number,
+		Key: open.CheckpointKey, Size: size, Root: protocol.Digest(root),
+	}
+	d := h.Digest()
+	copy(open.Handover.Signature[:], ed25519.Sign(key, d[:]))
 }
 
 func fill(parts ...[]byte) {
@@ -186,7 +232,7 @@ func (w *world) accept(e *epochKey, c registered, j job) accepted {
 	if j.change != nil {
 		j.change(&payload)
 	}
-	return accepted{e, c, w.append(w.prove(s, &payload, assignment)), receipt.Opening{
+	return accepted{e, c, w.append(w.prove(e, s, &payload, assignment)), receipt.Opening{
 		RequestID: payload.RequestID, Event: j.event, Blind: blind, ClientSalt: salt,
 	}}
 }
@@ -214,7 +260,7 @@ func onPayload(change func(*protocol.Payload)) func(*protocol.Accepted) {
 	}
 }
 
-func (w *world) prove(s *claim.Statement, payload *protocol.Payload, a *claim.Assignment) *protocol.Accepted {
+func (w *world) prove(e *epochKey, s *claim.Statement, payload *protocol.Payload, a *claim.Assignment) *protocol.Accepted {
 	w.t.Helper()
 	p, err := prover()
 	w.must(err)
@@ -224,6 +270,7 @@ func (w *world) prove(s *claim.Statement, payload *protocol.Payload, a *claim.As
 		Payload: payload.Encode(), Anchor: protocol.Anchor(claim.NewBlind()),
 		TagHash: protocol.TagElement(tag), Params: s.Params().Bytes(),
 	}
+	body.Issued = w.issue(e, protocol.IssuedDigest(payload.RequestID, &body.Payload, body.Anchor))
 	x := s.Inputs(body.Anchor, protocol.ContextElement(&body.Payload), body.TagHash)
 	body.Proof, err = p.Prove(context.Background(), s, x, a)
 	w.must(err)
@@ -291,6 +338,7 @@ func (w *world) receiptFor(a accepted, by *epochKey, cp []byte, size uint64, fla
 		Claim:   w.pair(a.claim.index, size, cp),
 		Epoch:   w.pair(a.epoch.index, size, cp),
 		Signer:  w.pair(by.index, size, cp),
+		Last:    w.pair(size-1, size, cp),
 	}
 	for _, f := range flags {
 		r.Flags = append(r.Flags, w.pair(f, size, cp))
@@ -298,17 +346,80 @@ func (w *world) receiptFor(a accepted, by *epochKey, cp []byte, size uint64, fla
 	return r
 }
 
-// Consistency makes a world a receipt.Log.
-func (w *world) Consistency(_ context.Context, from, to uint64) ([][32]byte, error) {
+// Prefix and Entry make a world a receipt.Log, Leaves a receipt.Scanner.
+func (w *world) Prefix(_ context.Context, from, to uint64) ([][32]byte, error) {
 	if to > w.size() {
 		return nil, fmt.Errorf("the log has %d leaves only", w.size())
 	}
 	proof, err := tlog.ProveTree(int64(to), int64(from), w)
+	var out [][32]byte
+	if bits.OnesCount64(from) == 1 { // where RFC 6962 leaves out what the reader has
+		out = append(out, w.root(from))
+	}
+	for _, h := range proof {
+		out = append(out, h)
+	}
+	return out, err
+}
+
+func (w *world) Entry(_ context.Context, index, size uint64) ([]byte, [][32]byte, error) {
+	if size > w.size() || index >= size {
+		return nil, nil, fmt.Errorf("the log has %d leaves only", w.size())
+	}
+	return w.leaves[index], w.path(index, size), nil
+}
+
+func (w *world) Leaves(_ context.Context, size uint64, each func(uint64, []byte) error) error {
+	for i, leaf := range w.leaves[:size] {
+		if err := each(uint64(i), leaf); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *world) path(index, size uint64) [][32]byte {
+	w.t.Helper()
+	proof, err := tlog.ProveRecord(int64(size), int64(index), w)
+	w.must(err)
 	out := make([][32]byte, len(proof))
 	for i, h := range proof {
 		out[i] = h
 	}
-	return out, err
+	return out
+}
+
+// at is the checkpoint of a size, signed by an epoch whose leaf is in the tree.
+func (w *world) at(size uint64, by *epochKey) *receipt.Checkpoint {
+	w.t.Helper()
+	c, err := receipt.VerifyCheckpoint(string(w.checkpoint(size, w.signer(by))), w.leaves[by.index], w.path(by.index, size))
+	w.must(err)
+	return c
+}
+
+// fork is a copy of the first leaves of a log, to be continued otherwise.
+func (w *world) fork(size uint64) *world {
+	w.t.Helper()
+	f := &world{t: w.t, origin: w.origin, epochs: slices.Clone(w.epochs)}
+	for _, leaf := range w.leaves[:size] {
+		f.appendRaw(leaf)
+	}
+	for _, i := range w.withdrawals {
+		if i < size {
+			f.withdrawals = append(f.withdrawals, i)
+		}
+	}
+	return f
+}
+
+// grow appends leaves that mean nothing, different ones each time.
+func (w *world) grow(n int) {
+	w.t.Helper()
+	for range n {
+		body := &protocol.Incident{}
+		fill(body.Digest[:])
+		w.append(body)
+	}
 }
 
 // The events and statements of the tests.
@@ -325,7 +436,7 @@ type scene struct {
 	first, second       *epochKey
 	open, ranges, field accepted
 	revoke, retire      uint64 // control leaves against the first epoch and range/1
-	other               uint64 // a control leaf that concerns neither
+	other               uint64 // a control leaf that withdraws nothing
 }
 
 // sharedScene is built once; tests that change anything change copies of
@@ -355,6 +466,7 @@ func newScene(tb testing.TB) *scene {
 	s.other = s.append(&protocol.Control{Action: protocol.ActionFreezeIssue})
 	s.revoke = s.append(&protocol.Control{Action: protocol.ActionRevokeEpoch, Target: epoch})
 	s.retire = s.append(&protocol.Control{Action: protocol.ActionRetireVK, Target: ranges.vk})
+	s.append(&protocol.Incident{})
 	return s
 }
 
@@ -370,7 +482,7 @@ func newKey(tb testing.TB) ed25519.PrivateKey {
 // clone copies a receipt so that a test may change it.
 func clone(r *receipt.Receipt) *receipt.Receipt {
 	c := *r
-	for _, p := range []*receipt.Pair{&c.Pair, &c.Claim, &c.Epoch, &c.Signer} {
+	for _, p := range []*receipt.Pair{&c.Pair, &c.Claim, &c.Epoch, &c.Signer, &c.Last} {
 		p.Leaf = append([]byte(nil), p.Leaf...)
 	}
 	c.Flags = append([]receipt.Pair(nil), r.Flags...)

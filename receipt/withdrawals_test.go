@@ -1,0 +1,281 @@
+package receipt_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/protocol"
+	"github.com/terradourada/td/receipt"
+)
+
+func TestFlags(t *testing.T) {
+	s := sharedScene()
+	r := s.receipt(s.ranges, s.second, s.revoke, s.retire)
+	o := pinned(t, r)
+	p := verify(t, r, o)
+	if p.Verdict != receipt.Flagged || !p.OK || p.Withdrawals != receipt.CompleteByCount {
+		t.Errorf("got %q ok=%t, %s, want flagged and ok, complete by count", p.Verdict, p.OK, p.Withdrawals)
+	}
+	for _, want := range []string{"withdraws the epoch", "withdraws the claim"} {
+		if !strings.Contains(step(p, "inclusion").Detail, want) {
+			t.Errorf("inclusion says %q, want %q", step(p, "inclusion").Detail, want)
+		}
+	}
+	o.Strict = true
+	if p := verify(t, r, o); p.Verdict != receipt.Flagged || p.OK || p.FailedStep != "" {
+		t.Errorf("strict: got %q ok=%t failed step %q, want flagged, not ok, no failed step", p.Verdict, p.OK, p.FailedStep)
+	}
+	for name, flags := range map[string][]uint64{
+		"no withdrawal":      {s.other},
+		"twice":              {s.revoke, s.revoke},
+		"not in log order":   {s.retire, s.revoke},
+		"not a control leaf": {s.second.index},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := s.receipt(s.ranges, s.second, flags...)
+			wantFailed(t, verify(t, r, o), "leaf", "flag")
+		})
+	}
+	t.Run("only two actions withdraw", func(t *testing.T) {
+		w := newWorld(t)
+		open := w.register(claim.Open)
+		e := w.openEpoch(nil, 0)
+		a := w.accept(e, open, openJob)
+		var epoch protocol.Digest
+		copy(epoch[:], e.open.ID[:])
+		for action := protocol.ActionFreezeIssue; action <= protocol.ActionRevokeEpoch; action++ {
+			onClaim := w.append(&protocol.Control{Action: action, Target: open.vk})
+			onEpoch := w.append(&protocol.Control{Action: action, Target: epoch})
+			w.append(&protocol.Incident{})
+			o := receipt.Options{AllowSelfAsserted: true}
+			retire, revoke := action == protocol.ActionRetireVK, action == protocol.ActionRevokeEpoch
+			for flag, about := range map[uint64]bool{onClaim: retire, onEpoch: revoke} {
+				want := receipt.Invalid
+				if about {
+					want = receipt.Flagged
+				} else if retire || revoke {
+					want = receipt.Valid // it withdraws something else
+				}
+				if got := verify(t, w.receipt(a, e, flag), o).Verdict; got != want {
+					t.Errorf("action %d at %d: verdict is %s, want %s", action, flag, got, want)
+				}
+			}
+		}
+	})
+}
+
+// What a receipt shows of the log's withdrawals, and what it says of it.
+func TestWithdrawals(t *testing.T) {
+	w := newWorld(t)
+	open, ranges := w.register(claim.Open), w.register(claim.Range)
+	e := w.openEpoch(nil, 0)
+	a := w.accept(e, open, openJob)
+	var epoch protocol.Digest
+	copy(epoch[:], e.open.ID[:])
+	before := w.size()
+	other := w.append(&protocol.Control{Action: protocol.ActionRetireVK, Target: ranges.vk})
+	foreign := w.append(&protocol.Control{Action: protocol.ActionRevokeEpoch, Target: protocol.Digest{1}})
+	w.append(&protocol.Incident{})
+	mine := w.append(&protocol.Control{Action: protocol.ActionRevokeEpoch, Target: epoch})
+	w.append(&protocol.Incident{})
+	for name, tt := range map[string]struct {
+		size    uint64
+		flags   []uint64
+		known   string
+		flagged bool
+	}{
+		"none, and none shown":                 {before, nil, receipt.CompleteByCount, false},
+		"others, none shown":                   {mine, nil, receipt.AsPresented, false},
+		"others, one shown":                    {mine, []uint64{foreign}, receipt.AsPresented, false},
+		"others, all shown":                    {mine, []uint64{other, foreign}, receipt.CompleteByCount, false},
+		"last is one, by itself":               {other + 1, nil, receipt.CompleteByCount, false},
+		"last is one, as a flag too":           {other + 1, []uint64{other}, receipt.CompleteByCount, false},
+		"last is the second, by itself":        {foreign + 1, []uint64{other}, receipt.CompleteByCount, false},
+		"last is the second, the first is not": {foreign + 1, []uint64{foreign}, receipt.AsPresented, false},
+		"last is mine, by itself":              {mine + 1, nil, receipt.AsPresented, true},
+		"last is mine, all shown":              {mine + 1, []uint64{other, foreign}, receipt.CompleteByCount, true},
+		"mine left out":                        {w.size(), []uint64{other, foreign}, receipt.AsPresented, false},
+		"mine alone":                           {w.size(), []uint64{mine}, receipt.AsPresented, true},
+		"all":                                  {w.size(), []uint64{other, foreign, mine}, receipt.CompleteByCount, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := w.receiptAt(a, e, tt.size, tt.flags...)
+			o := pinned(t, r)
+			p := verify(t, r, o)
+			if p.Withdrawals != tt.known || (p.Verdict == receipt.Flagged) != tt.flagged || !p.OK {
+				t.Errorf("got %s, %s, want %s, flagged %t", p.Verdict, p.Withdrawals, tt.known, tt.flagged)
+			}
+			o.Strict = true
+			want := receipt.Valid
+			switch {
+			case tt.flagged:
+				want = receipt.Flagged
+			case tt.known == receipt.AsPresented:
+				want = receipt.Unavailable
+			}
+			if p := verify(t, r, o); p.Verdict != want || p.OK != (want == receipt.Valid) {
+				t.Errorf("strict: got %s, ok %t, want %s", p.Verdict, p.OK, want)
+			}
+			// A scan finds whatever was left out.
+			o.Scan = w
+			p = verify(t, r, o)
+			really := tt.size > mine
+			if p.Withdrawals != receipt.CompleteByScan || (p.Verdict == receipt.Flagged) != really || p.OK == really {
+				t.Errorf("with a scan: got %s, ok %t, %s", p.Verdict, p.OK, p.Withdrawals)
+			}
+			leftOut := really && !tt.flagged
+			if got := strings.Contains(fmt.Sprint(p.Warnings), "leaves out leaf"); got != leftOut {
+				t.Errorf("warnings are %q; something was left out: %t", p.Warnings, leftOut)
+			}
+			if really && strings.Count(step(p, "inclusion").Detail, "flagged: leaf") != 1 {
+				t.Errorf("inclusion says %q", step(p, "inclusion").Detail)
+			}
+		})
+	}
+	t.Run("another leaf as the last", func(t *testing.T) {
+		r := w.receipt(a, e)
+		r.Last = w.pair(mine, w.size(), w.checkpoint(w.size(), w.signer(e)))
+		wantFailed(t, verify(t, r, pinned(t, w.receipt(a, e))), "inclusion", "not the last")
+	})
+}
+
+// Counts that cannot be those of one log.
+func TestWrongCounts(t *testing.T) {
+	// count logs a leaf whose header counts n withdrawals.
+	count := func(w *world, n uint32, body protocol.LeafBody) uint64 {
+		leaf := protocol.Leaf{Seq: w.size(), Time: 1_800_000_000_000 + w.size(), Withdrawals: n, Body: body}
+		b, err := leaf.Encode()
+		w.must(err)
+		return w.appendRaw(b)
+	}
+	withdrawal := &protocol.Control{Action: protocol.ActionRetireVK, Target: protocol.Digest{1}}
+	for name, tt := range map[string]struct {
+		counts []uint32 // of leaves behind the acceptance: two withdrawals and the last leaf
+		flags  []int    // which of them are shown
+		step   string   // "" if the receipt alone does not show it
+		whole  bool     // the counts are right
+	}{
+		"right":                               {[]uint32{0, 1, 2}, []int{0, 1}, "", true},
+		"the last counts none":                {[]uint32{0, 1, 0}, []int{0, 1}, "leaf", false},
+		"the last counts none, none is shown": {[]uint32{0, 1, 0}, nil, "", false},
+		"one number twice":                    {[]uint32{0, 0, 2}, []int{0, 1}, "leaf", false},
+		"one number twice, one is shown":      {[]uint32{0, 0, 1}, []int{1}, "", false},
+		"the last forgets one":                {[]uint32{0, 1, 1}, []int{0, 1}, "leaf", false},
+		"the last counts too many":            {[]uint32{0, 1, 3}, []int{0, 1}, "", false},
+		"the first counts too many":           {[]uint32{1, 2, 3}, []int{0, 1}, "", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			open := w.register(claim.Open)
+			e := w.openEpoch(nil, 0)
+			a := w.accept(e, open, openJob)
+			var flags []uint64
+			for i, n := range tt.counts {
+				body := protocol.LeafBody(withdrawal)
+				if i == 2 {
+					body = &protocol.Incident{}
+				}
+				index := count(w, n, body)
+				if slices.Contains(tt.flags, i) {
+					flags = append(flags, index)
+				}
+			}
+			r := w.receipt(a, e, flags...)
+			o := recorded(t, w.at(w.size(), e))
+			p := verify(t, r, o)
+			if tt.step != "" {
+				wantFailed(t, p, tt.step, "counts")
+			} else {
+				wantValid(t, p) // by the log's own word
+			}
+			o.Scan = w
+			p = verify(t, r, o)
+			switch {
+			case tt.whole:
+				wantValid(t, p)
+			case tt.step == "":
+				wantFailed(t, p, "inclusion", "of the log counts")
+			}
+		})
+	}
+}
+
+type scanner func(size uint64, each func(uint64, []byte) error) error
+
+func (s scanner) Leaves(_ context.Context, size uint64, each func(uint64, []byte) error) error {
+	return s(size, each)
+}
+
+// A source that does not show the checkpoint's tree shows nothing.
+func TestScanOfAnotherLog(t *testing.T) {
+	s := sharedScene()
+	r := s.receipt(s.open, s.first, s.withdrawals...)
+	o := pinned(t, r)
+	away := errors.New("the bundle is gone")
+	for name, scan := range map[string]scanner{
+		"fails": func(size uint64, each func(uint64, []byte) error) error { return away },
+		"fails late": func(size uint64, each func(uint64, []byte) error) error {
+			return errors.Join(s.Leaves(t.Context(), size, each), away)
+		},
+		"stops early": func(size uint64, each func(uint64, []byte) error) error { return s.Leaves(t.Context(), size-1, each) },
+		"goes on": func(size uint64, each func(uint64, []byte) error) error {
+			return errors.Join(s.Leaves(t.Context(), size, each), each(size, s.leaves[0]))
+		},
+		"not in order": func(size uint64, each func(uint64, []byte) error) error { return each(1, s.leaves[1]) },
+		"another leaf": func(size uint64, each func(uint64, []byte) error) error {
+			return s.Leaves(t.Context(), size, func(i uint64, leaf []byte) error {
+				leaf = slices.Clone(leaf)
+				if i == 2 {
+					leaf[25] ^= 1
+				}
+				return each(i, leaf)
+			})
+		},
+		"a leaf that is none": func(size uint64, each func(uint64, []byte) error) error {
+			return s.Leaves(t.Context(), size, func(i uint64, leaf []byte) error {
+				if i == 2 {
+					leaf = []byte("rubbish")
+				}
+				return each(i, leaf)
+			})
+		},
+		"a wrong count": func(size uint64, each func(uint64, []byte) error) error {
+			return s.Leaves(t.Context(), size, func(i uint64, leaf []byte) error {
+				leaf = slices.Clone(leaf)
+				leaf[29]++
+				return each(i, leaf)
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := o
+			o.Scan = scan
+			wantVerdict(t, verify(t, r, o), receipt.Unavailable, "inclusion", "could not be scanned")
+		})
+	}
+	t.Run("a log with a leaf that is none", func(t *testing.T) {
+		w := newWorld(t)
+		open := w.register(claim.Open)
+		e := w.openEpoch(nil, 0)
+		a := w.accept(e, open, openJob)
+		w.appendRaw([]byte("rubbish"))
+		w.append(&protocol.Incident{})
+		r := w.receipt(a, e)
+		o := pinned(t, r)
+		wantValid(t, verify(t, r, o))
+		o.Scan = w
+		wantFailed(t, verify(t, r, o), "inclusion", "leaf 3 of the log is malformed")
+	})
+	t.Run("not asked for a failed receipt", func(t *testing.T) {
+		bad := clone(r)
+		bad.Leaf[len(bad.Leaf)-1] ^= 1
+		o := o
+		o.Scan = scanner(func(uint64, func(uint64, []byte) error) error { t.Error("was scanned"); return nil })
+		wantFailed(t, verify(t, bad, o), "proof", "")
+	})
+}
