@@ -167,7 +167,7 @@ func (c *core) trustDir() string { return filepath.Join(c.cfg.Data, "trust") }
 // trustFailure says what the record of the checkpoints is before somebody takes
 // it for a cache and removes it.
 func (c *core) trustFailure(err error) error {
-	if split := new(receipt.SplitViewError); errors.As(err, &split) {
+	if split := new(receipt.ContradictionError); errors.As(err, &split) {
 		return fail(exitConfig, fmt.Sprintf("possible split view: the log contradicts the checkpoint of size %d that this server recorded in %s", split.Size, split.File),
 			"keep journal, ledger and that file as they are, and see docs/operate.md")
 	}

@@ -194,36 +194,46 @@ func (a *app) announce(c *core, listener net.Listener) {
 	fmt.Fprintf(a.stderr, "%s%s\n", readyLine, url)
 }
 
-// verifyOptions let the server judge receipts of its own log: what it has
-// published, and what is consistent with that, is pinned.
+// verifyOptions let the server judge receipts of its own log, by the rules of
+// every verifier: it reads the log live from itself.
 func (c *core) verifyOptions(ctx context.Context, lists []*claim.List) (receipt.Options, error) {
 	trust, err := c.trust()
 	if err != nil {
 		return receipt.Options{}, c.trustFailure(err)
 	}
-	o := receipt.Options{Trust: trust, Log: ownLog{c.ledger}, Lists: receipt.NewLists(lists...)}
+	o := receipt.Options{Trust: trust, Log: c.ledger, Live: c.latest, Lists: receipt.NewLists(lists...)}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	cp, err := c.ledger.Await(ctx, 0)
+	first, from, err := c.latest(ctx)
 	if err != nil {
 		return o, fmt.Errorf("first checkpoint: %w", err)
 	}
-	published, err := receipt.ParseCheckpoint(string(cp.Note), cp.Key)
-	if err != nil {
-		return o, err
-	}
-	if err := trust.Pin(ctx, published, o.Log, time.Now()); err != nil {
+	if _, err := trust.Record(ctx, first, c.ledger, from, time.Now()); err != nil {
 		return o, c.trustFailure(err)
 	}
 	return o, nil
 }
 
-// ownLog shows consistency from the server's own tiles.
-type ownLog struct{ ledger *ledger.Ledger }
+// ownServer is the name by which a server's trust store binds its own log.
+const ownServer = "self"
 
-// Consistency is the proof between two sizes of the log.
-func (l ownLog) Consistency(ctx context.Context, from, to uint64) ([][32]byte, error) {
-	return l.ledger.Consistency(ctx, from, to)
+// latest returns the newest published checkpoint.
+func (c *core) latest(ctx context.Context) (*receipt.Checkpoint, receipt.Source, error) {
+	from := receipt.Source{Live: true, Server: ownServer}
+	cp, err := c.ledger.Await(ctx, 0)
+	if err != nil {
+		return nil, from, err
+	}
+	open, ok, err := c.journal.EpochLeafByKey(ctx, cp.Key)
+	if err != nil || !ok {
+		return nil, from, errors.Join(errors.New("the key of the checkpoint has no epoch"), err)
+	}
+	leaf, path, err := c.ledger.Entry(ctx, open.Seq, cp.Size)
+	if err != nil {
+		return nil, from, err
+	}
+	published, err := receipt.VerifyCheckpoint(string(cp.Note), leaf, path)
+	return published, from, err
 }
 
 // readLists reads the member lists named on the command line.
