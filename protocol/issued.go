@@ -80,7 +80,7 @@ func (i *Issued) check() error {
 	if i.Position >= i.Size || i.Size > MaxTreeSize || len(i.Path) > maxIssuedPath {
 		return Fail(CodeMalformedRequest, "the position is not in the issued tree")
 	}
-	return nil
+	return i.SignedRoot.check()
 }
 
 // append writes position, size, root, signature and path as leaf 1 holds them.

@@ -215,7 +215,7 @@ func TestLeafEncodeRefuses(t *testing.T) {
 	proof, vk := make([]byte, protocol.ProofSize), make([]byte, protocol.VKSize)
 	accepted := func(position, size uint64, path int) *protocol.Accepted {
 		return &protocol.Accepted{Proof: proof, Issued: protocol.Issued{
-			Position: position, SignedRoot: protocol.SignedRoot{Size: size}, Path: make([]protocol.Digest, path),
+			Position: position, SignedRoot: protocol.SignedRoot{Size: size, Signature: [64]byte{1}}, Path: make([]protocol.Digest, path),
 		}}
 	}
 	rows := []struct {
@@ -232,6 +232,7 @@ func TestLeafEncodeRefuses(t *testing.T) {
 		{"size 2^62 + 1", accepted(7, protocol.MaxTreeSize+1, 62), protocol.CodeMalformedRequest},
 		{"path of 63", accepted(7, protocol.MaxTreeSize, 63), protocol.CodeMalformedRequest},
 		{"path of 62", accepted(7, protocol.MaxTreeSize, 62), protocol.CodeNone},
+		{"no signature", &protocol.Accepted{Proof: proof, Issued: protocol.Issued{SignedRoot: protocol.SignedRoot{Size: 1}}}, protocol.CodeMalformedRequest},
 		{"no claim id", &protocol.ClaimLeaf{VK: vk}, protocol.CodeInternal},
 		{"claim id of 256 bytes", &protocol.ClaimLeaf{ClaimID: strings.Repeat("x", 256), VK: vk}, protocol.CodeInternal},
 		{"short key", &protocol.ClaimLeaf{ClaimID: "open/1", VK: vk[1:]}, protocol.CodeInternal},

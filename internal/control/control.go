@@ -388,7 +388,14 @@ func (m *Manager) writeClose(ctx context.Context, e *Epoch) (seq uint64, err err
 		}
 	}
 	leaf.Invalidated = issued - min(issued, counts.Accepted+counts.Rejected+counts.Expired)
-	if seq, err = m.cfg.Journal.Append(ctx, time.Now(), leaf); err != nil {
+	seq, err = m.cfg.Journal.Append(ctx, time.Now(), leaf)
+	if errors.Is(err, protocol.CodeInternal) && leaf.Reason == protocol.CloseShutdown {
+		// More was accepted than the signer says it issued.
+		m.cfg.Log.Error("core and signer disagree about what was issued", "epoch", e.id.String(), "err", err)
+		leaf.Reason, leaf.Issued = protocol.CloseSuspect, protocol.SignedRoot{}
+		seq, err = m.cfg.Journal.Append(ctx, time.Now(), leaf)
+	}
+	if err != nil {
 		return 0, fmt.Errorf("commit epoch-close leaf: %w", err)
 	}
 	m.cfg.Log.Info("epoch ended", "epoch", e.id.String(), "number", e.number, "reason", leaf.Reason.String(),

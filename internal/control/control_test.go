@@ -140,6 +140,7 @@ type world struct {
 	writtenAllTheSame bool   // by then they are in the journal
 	last              uint64 // number of the newest lost epoch
 	failFreeze        int    // so many freezes are refused
+	failClose         bool   // an orderly close is refused
 	refusal           error
 	deathLimit        int
 	posture           sandbox.Posture
@@ -195,6 +196,9 @@ func (w *world) Append(_ context.Context, _ time.Time, body protocol.LeafBody) (
 			w.open = append(w.open, *body.(*protocol.EpochOpen))
 		}
 		return 0, errors.New("no journal today")
+	}
+	if c, ok := body.(*protocol.EpochClose); ok && c.Reason == protocol.CloseShutdown && w.failClose {
+		return 0, protocol.Fail(protocol.CodeInternal, "less was issued than accepted")
 	}
 	w.add(body.LeafType().String())
 	if c, ok := body.(*protocol.EpochClose); ok {
@@ -340,6 +344,19 @@ func TestNoLastRoot(t *testing.T) {
 		stop()
 		c := w.lastClose(t)
 		if c.Reason != protocol.CloseDied || c.Issued != (protocol.SignedRoot{}) || c.Invalidated != 3 {
+			t.Errorf("close leaf: got %+v", c)
+		}
+	})
+}
+
+// TestLessIssuedThanAccepted: the journal refuses an orderly close that
+// contradicts what it accepted; the epoch is then closed as suspect.
+func TestLessIssuedThanAccepted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{failClose: true}
+		_, stop := start(t, w)
+		stop()
+		if c := w.lastClose(t); c.Reason != protocol.CloseSuspect || c.Issued != (protocol.SignedRoot{}) {
 			t.Errorf("close leaf: got %+v", c)
 		}
 	})

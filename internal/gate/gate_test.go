@@ -368,7 +368,7 @@ func TestPush(t *testing.T) {
 		"timeout":            {func(o *organs) { o.proveErr = protocol.Fail(protocol.CodeProverTimeout, "slow") }, protocol.CodeProverTimeout, 0},
 		"no prover":          {func(o *organs) { o.proveErr = protocol.Fail(protocol.CodeOverloaded, "busy") }, protocol.CodeOverloaded, 0},
 		"unheard-of error":   {func(o *organs) { o.proveErr = errPlanted }, protocol.CodeInvalidated, 0},
-		"signer gone": {func(o *organs) { o.faults["issued"] = &fault{err: invalidatedErr} }, protocol.CodeInvalidated, 0},
+		"signer gone":        {func(o *organs) { o.faults["issued"] = &fault{err: invalidatedErr} }, protocol.CodeInvalidated, 0},
 		"unknown commit": {func(o *organs) {
 			o.faults["commit"] = &fault{err: errors.Join(gate.ErrUnknown, errPlanted), done: true}
 			o.faults["lookup"] = &fault{err: errPlanted}
