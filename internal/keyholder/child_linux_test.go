@@ -3,6 +3,7 @@ package keyholder_test
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -370,8 +371,8 @@ func TestChildEndsOnBreach(t *testing.T) {
 	}
 }
 
-// A wipe that follows anchors in the stream comes after them, and before those
-// that follow it.
+// A wipe that follows anchors in the stream comes after them and their answers,
+// and before those that follow it; the next root is the last.
 func TestWipeKeepsItsPlace(t *testing.T) {
 	t.Parallel()
 	start := keyholder.SignerStartFrame(keyholder.SignerStart{Origin: origin, Number: 7, Instance: instance})
@@ -380,13 +381,16 @@ func TestWipeKeepsItsPlace(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const before, wipe, all = 32, 33, 40
+	const before, wipe, root, all = 32, 33, 34, 40
 	var stream []byte
 	for id := uint64(1); id <= all; id++ {
 		p := payload(epoch, id)
 		f := keyholder.NewFrame(id, keyholder.ReqAnchor, p[:])
-		if id == wipe {
+		switch id {
+		case wipe:
 			f = keyholder.NewFrame(id, keyholder.ReqWipe)
+		case root:
+			f = keyholder.NewFrame(id, keyholder.ReqIssuedRoot)
 		}
 		stream = append(stream, encode(f)...)
 	}
@@ -394,7 +398,7 @@ func TestWipeKeepsItsPlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	answer := make([]byte, keyholder.SignerAnswerSize)
-	for range all {
+	for n := range all {
 		if _, err := io.ReadFull(sock, answer); err != nil {
 			t.Fatal(err)
 		}
@@ -404,13 +408,18 @@ func TestWipeKeepsItsPlace(t *testing.T) {
 		}
 		want := keyholder.AnsAnchor
 		switch {
-		case f.ID() == wipe:
+		case n+1 == wipe:
 			want = keyholder.AnsDone
-		case f.ID() > before:
+		case n+1 == root:
+			want = keyholder.AnsRoot
+			if size := binary.BigEndian.Uint64(f.Body()); size != before {
+				t.Errorf("the last root has size %d, want %d", size, before)
+			}
+		case n >= before:
 			want = keyholder.AnsRefused
 		}
-		if f.Code() != want {
-			t.Errorf("answer %d has code %d, want %d", f.ID(), f.Code(), want)
+		if f.Code() != want || (n < before) != (f.ID() <= before) {
+			t.Errorf("answer %d is to request %d and has code %d, want %d", n+1, f.ID(), f.Code(), want)
 		}
 	}
 	if err := sock.Close(); err != nil {

@@ -20,18 +20,21 @@
 //	u64 id | u8 code | 7 zero bytes | body
 //
 // The id correlates: an answer repeats the id of its request, answers come in
-// any order, and the core never uses an id twice. Bodies have 288 bytes in
-// requests to either program and in answers of the tagger, and 64 bytes in
-// answers of the signer, so no answer has room for an ML-DSA signature (3,309
-// bytes).
+// any order but for what is said below, and the core never uses an id twice.
+// Bodies have 288 bytes in requests to either program and in answers of the
+// tagger, and 104 bytes in answers of the signer, so no answer has room for an
+// ML-DSA signature (3,309 bytes).
 //
 // The first request on a socket is start, and only the first:
 //
 //	signer  1 start       u8 len | origin, zero-padded to 255 | u64 epoch number | instance[16] | u32 user id
 //	        2 anchor      payload[256]
-//	        3 checkpoint  u64 size | root[32]
+//	        3 checkpoint
 //	        4 hand-over   epoch id[16] | u64 epoch number | checkpoint key[32]
 //	        5 wipe
+//	        6 issued root
+//	        7 tree        u64 size | u8 first | 8 node hashes[32], unused ones zero
+//	        8 leaves      u8 n, 1 to 8 | 8 leaf hashes[32], unused ones zero
 //	tagger  1 start       epoch id[16] | u64 epoch number | u32 capacity | u32 user id
 //	        2 issue       payload[256], sequence number zero
 //	        3 redeem      payload[256] | tag[32]
@@ -52,27 +55,58 @@
 //
 //	both    1 done
 //	        2 refused
-//	signer  3 anchor      anchor[32]
-//	        4 signature   Ed25519 signature[64]
+//	signer  3 anchor      anchor[32] | u64 position
+//	        4 signed root u64 size | root[32] | Ed25519 signature[64]
 //	tagger  3 issued      payload[256] | tag[32]
 //	        4 redemption  u8, the values of protocol.Redemption
 //	        5 stats       the figures of [TaggerStats], u64 each, in their order
 //	        6 full
 //
+// # The issued tree
+//
+// The signer keeps the compact range of an RFC 6962 tree with one leaf,
+// [protocol.IssuedDigest], for each payload that it anchored. To take a
+// position, to append the leaf and to queue the answer is one step, so answers
+// with anchors stand on the socket in order of position, from 0. The answer to
+// issued root is the tree as it is then, signed by the checkpoint key
+// ([protocol.IssuedRootDigest]); it stands after everything it covers.
+//
+// The core appends the same leaves where it reads the socket, also for calls
+// that were given up meanwhile, in memory of about 64 bytes a payload. A
+// position out of order, a root that is not its own, a root that lacks an
+// anchor that was read before it was asked for, and a signature that does not
+// verify end the epoch.
+//
+// # The log that the signer is told
+//
+// A checkpoint takes no size and no root: the signer signs the log that it was
+// told, so that one key signs one history. First it is told the compact range
+// of the log before the epoch-open leaf, once, in tree frames of 8 nodes: those
+// from the first-th node on, largest first, where a size below 2^63 has as many
+// nodes as bits set. The frames follow each other with first 0, 8, ... until
+// all nodes are there; a size of zero takes one frame. Then it is told every
+// leaf hash ([protocol.LeafHash]) in order. The range is the word of the core.
+//
+// The hand-over is signed over the last checkpoint, or the empty tree if there
+// was none, and its answer holds that size and root.
+//
 // # Refused, and fatal
 //
 // A request is fatal to the child when no honest core can send it: a frame
 // that is not well-formed, a payload that TD/1 forbids, or one of another
-// epoch, number or instance. The core's side checks the same before it sends,
+// epoch, number or instance; a tree frame out of order or after the last one,
+// and leaves before it. The core's side checks the same before it sends,
 // so that no mistake in handling a client's request ends an epoch; what still
 // reaches the child that way comes from a core that is broken or not itself.
 //
 // A request is refused, by an answer, when an honest core can be late or
 // careless: a sequence number that was anchored before or is older than the
-// window, an anchor after the wipe, a checkpoint that is no growth, a second
-// hand-over, a request id that is in the table. The refusal tells nothing the
-// core does not know, and ending the epoch would let one mistake end every
-// pending request of every client.
+// window, an anchor after the wipe, a checkpoint before the tree or after the
+// hand-over, an issued root after the wipe of the checkpoint key, a request id
+// that is in the table. A hand-over is refused before the wipe of the ML-DSA
+// key, before a signed root of the issued tree over all positions, and the
+// second time. The refusal tells nothing the core does not know, and ending the
+// epoch would let one mistake end every pending request of every client.
 //
 // To the core, any malformed answer, an answer to no request and the end of the
 // stream are the end of the epoch: the child is killed.
@@ -84,7 +118,7 @@
 //
 //	0  the core closed the socket
 //	2  panic, or not started by the core
-//	3  malformed frame or record
+//	3  malformed frame or record, or a log told in disorder
 //	4  payload that no honest core sends
 //	5  a signature of its own did not verify
 //	6  the socket failed

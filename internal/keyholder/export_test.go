@@ -202,6 +202,24 @@ func ServeSpoiltSigner(sock io.ReadWriter, start SignerStart, ready chan<- proto
 	return s.serve(sock)
 }
 
+// IssueInParallel has goroutines give anchors their positions, as workers do, and
+// returns the answers in the order of the queue.
+func IssueInParallel(goroutines, each int) []Frame {
+	s := &signerProgram{answers: make(chan frame, goroutines)}
+	for range goroutines {
+		go func() {
+			for range each {
+				s.issue(new(frame), protocol.Anchor{}, protocol.Digest{})
+			}
+		}()
+	}
+	answers := make([]Frame, goroutines*each)
+	for i := range answers {
+		answers[i] = <-s.answers
+	}
+	return answers
+}
+
 // ServeTagger runs a tagger, after its start, to its end. It gives the key that
 // it had, and whether its region is zero afterwards.
 func ServeTagger(sock io.ReadWriter) (key [32]byte, cleared bool, end error) {

@@ -230,8 +230,8 @@ func TestIssuedAfterTheWipe(t *testing.T) {
 	one.check(t, s)
 }
 
-// A call that waits for a slot of a child that is stopped ends, though nobody
-// waits for the answers that hold the slots.
+// A call that waits for a slot of a stopped child ends after the answer time-out,
+// also when every call that holds a slot was given up.
 func TestNoSlotEndsTheEpoch(t *testing.T) {
 	t.Parallel()
 	for name, call := range map[string]func(*keyholder.Signer) error{
@@ -279,15 +279,15 @@ func (f *fakeTree) root() protocol.SignedRoot {
 	return f.sign(origin, fakeEpoch, f.tree.Size(), f.tree.Root())
 }
 
-// Lies of a signer about its issued tree, each of which ends the epoch. It tells
-// positionLies in the answer to the second anchor, rootLies about two anchors.
+// False answers about the issued tree, each of which ends the epoch: positionLies
+// in the answer to the second anchor, rootLies in that to issued root after two.
 func positionLies() []string {
 	return []string{"skips a position", "repeats a position", "position out of range", "no element", "not an anchor"}
 }
 
 func rootLies() []string {
 	return []string{
-		"another root", "another anchor", "too small", "too large", "another key", "another epoch",
+		"another root", "another anchor", "too small", "too large", "far too large", "no tree", "another key", "another epoch",
 		"another origin", "another size", "no signature", "not a root",
 	}
 }
@@ -380,6 +380,10 @@ func (c *issuer) issuedRoot(id uint64) {
 	case "too large":
 		c.tree.Append(protocol.Digest{1})
 		r = c.root()
+	case "far too large":
+		r = c.sign(origin, fakeEpoch, 1<<40, r.Root)
+	case "no tree":
+		r = c.sign(origin, fakeEpoch, 1<<63, r.Root)
 	case "another key":
 		c.key = ed25519.NewKeyFromSeed(append(make([]byte, 31), 1))
 		r = c.root()
@@ -562,6 +566,40 @@ func told(code byte, before []byte, count byte, n int) []byte {
 		body = append(body, 0x5a)
 	}
 	return encode(keyholder.NewFrame(1, code, body))
+}
+
+// A root that is read late does not replace a greater one.
+func TestHeldRootDoesNotShrink(t *testing.T) {
+	fake := newFakeTree()
+	tree := keyholder.NewIssuedTree(origin, fakeEpoch, fake.public())
+	var roots [3]protocol.SignedRoot
+	for position := range uint64(3) {
+		digest := protocol.Digest{byte(position)}
+		fake.tree.Append(protocol.LeafHash(digest[:]))
+		roots[position] = fake.root()
+		if err := tree.Add(position, digest); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, i := range []int{1, 2, 0} {
+		if err := tree.Hold(&roots[i], 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if place, ok := tree.Place(2); !ok || place.Size != 3 {
+		t.Errorf("a place under a root of size %d, %t", place.Size, ok)
+	}
+}
+
+// To take a position and to queue the answer is one step.
+func TestPositionAndAnswerAreOneStep(t *testing.T) {
+	t.Parallel()
+	answers := keyholder.IssueInParallel(8, 5000)
+	for i := range answers {
+		if position := binary.BigEndian.Uint64(answers[i].Body()[32:]); position != uint64(i) {
+			t.Fatalf("answer %d has position %d", i, position)
+		}
+	}
 }
 
 // Answers stand on the socket in order of position, and a root after everything

@@ -208,8 +208,8 @@ func (l *link) Err() error {
 // done what was asked. A patient call whose context does not end fails only
 // when the link is down.
 //
-// A check judges the answer, also when the call was given up meanwhile: it runs
-// where the socket is read, in the order of the answers. Its error is a breach.
+// A check judges the answer where the socket is read, in the order of the
+// answers, also when the call was given up meanwhile. An error of it is a breach.
 func (l *link) call(ctx context.Context, patient bool, check func(*frame) error, code byte, body ...[]byte) (frame, error) {
 	answer, err := l.send(ctx, patient, check, code, body...)
 	if err != nil {
@@ -280,7 +280,7 @@ func (l *link) enter(ctx context.Context, patient bool) error {
 		return nil
 	case <-ctx.Done():
 		return protocol.Wrap(protocol.CodeOverloaded, busy, ctx.Err())
-	case <-silent.C: // no answer freed a slot, and the calls that wait for them may be given up
+	case <-silent.C: // the calls that hold the slots may be given up, so none of them times out
 		l.silent()
 		return l.gone()
 	case <-l.down:

@@ -142,7 +142,7 @@ func TestSignerForeignPayloadIsNotSent(t *testing.T) {
 	}
 }
 
-// logRange is a range of random nodes: a log of this size that nobody has seen.
+// logRange returns a range of random nodes, as of a log of this size.
 func logRange(t testing.TB, size uint64) protocol.Range {
 	t.Helper()
 	nodes := make([]protocol.Digest, bits.OnesCount64(size))

@@ -8,8 +8,8 @@ import (
 )
 
 // toldLog is the log as the core told it to the signer: a compact range, once,
-// and every leaf hash after it. It never shrinks, so that what the checkpoint
-// key signs is one history.
+// and every leaf hash after it. The checkpoint key signs this tree and no other,
+// and it only grows, so all that one key signs is one history.
 type toldLog struct {
 	size  uint64            // of the range
 	nodes []protocol.Digest // of the range, so far

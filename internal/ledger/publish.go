@@ -5,6 +5,7 @@ import (
 	"crypto/ed25519"
 	"errors"
 	"fmt"
+	"slices"
 
 	"filippo.io/torchwood"
 	"golang.org/x/mod/sumdb/note"
@@ -238,15 +239,17 @@ func (s *signing) extend(ctx context.Context, t tiles, tree tlog.Tree) error {
 		}
 		s.told = base
 	}
-	if len(hashes) == 0 {
-		return nil
-	}
-	if err := s.Extend(ctx, digests(hashes)); err != nil {
-		return err
+	for part := range slices.Chunk(hashes, tellAtOnce) {
+		if err := s.Extend(ctx, digests(part)); err != nil {
+			return err
+		}
 	}
 	s.told = &whole
 	return nil
 }
+
+// tellAtOnce bounds the leaf hashes of one call, so that anchors pass between.
+const tellAtOnce = 1024
 
 func digests(hashes []tlog.Hash) []protocol.Digest {
 	out := make([]protocol.Digest, len(hashes))
