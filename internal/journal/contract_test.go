@@ -253,7 +253,7 @@ func contractClose(t *testing.T, open opener) {
 	for _, c := range []struct {
 		sizes []uint64 // of the accepted leaves
 		want  int      // index of the one repeated, -1 for none
-	}{{nil, -1}, {[]uint64{5}, 0}, {[]uint64{5, 9, 7}, 1}, {[]uint64{9, 9, 8}, 0}, {[]uint64{1, 1 << 62, math.MaxInt64}, 2}} {
+	}{{nil, -1}, {[]uint64{5}, 0}, {[]uint64{5, 9, 7}, 1}, {[]uint64{9, 9, 8}, 0}, {[]uint64{1, 1 << 61, protocol.MaxTreeSize}, 2}} {
 		for _, reason := range []protocol.CloseReason{protocol.CloseDied, protocol.CloseSuspect, protocol.CloseLost} {
 			var root protocol.SignedRoot
 			for i, size := range c.sizes {
