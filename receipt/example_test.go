@@ -8,8 +8,8 @@ import (
 	"github.com/terradourada/td/receipt"
 )
 
-// An auditor got a receipt from somebody. The policy file is his own: it names
-// the log and a cosigner that he trusts not to sign two histories of it.
+// An auditor got a receipt from somebody. The policy file is their own: it names
+// the log and a cosigner that they trust not to sign two histories of it.
 func Example() {
 	file, err := os.ReadFile("testdata/range.receipt.json")
 	if err != nil {
@@ -44,6 +44,7 @@ func Example() {
 	// proof true
 	// binding true
 	// inclusion true
+	// issued true
 	// checkpoint true
 	// identity true
 	// valid pinned

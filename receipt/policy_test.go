@@ -1,9 +1,11 @@
 package receipt_test
 
 import (
+	"context"
 	"crypto/ed25519"
 	"encoding/base64"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -71,16 +73,30 @@ func TestPolicy(t *testing.T) {
 			r := s.receiptFor(s.open, s.first, s.checkpoint(s.size(), tt.signers...), s.size())
 			p := verify(t, r, receipt.Options{Policy: policy})
 			if !tt.ok {
-				wantFailed(t, p, "identity", "self-asserted")
+				wantVerdict(t, p, receipt.Unvouched, "identity", "self-asserted")
 				// The policy is a demand: what this machine has seen does not replace it.
 				o := pinned(t, r)
 				o.Policy = policy
-				wantFailed(t, verify(t, r, o), "identity", "self-asserted")
+				wantVerdict(t, verify(t, r, o), receipt.Unvouched, "identity", "self-asserted")
 				return
 			}
 			wantValid(t, p)
-			if p.Identity != receipt.Pinned {
-				t.Errorf("identity is %q, want pinned", p.Identity)
+			if p.Identity != receipt.Pinned || p.Vouched.Rule != receipt.RulePolicy || p.Vouched.How != receipt.VouchPolicy {
+				t.Errorf("identity is %q, vouched for by %+v, want pinned by the policy", p.Identity, p.Vouched)
+			}
+			// The policy decides alone: records that show nothing do not matter.
+			o := recorded(t, s.at(s.size()-1, s.second))
+			o.Policy = policy
+			wantValid(t, verify(t, r, o))
+			o.Log = failingLog{}
+			o.Live = func(context.Context) (*receipt.Checkpoint, receipt.Source, error) {
+				t.Error("the server was asked")
+				return nil, file, errLog
+			}
+			p = verify(t, r, o)
+			wantValid(t, p)
+			if len(p.Warnings) != 1 || !strings.Contains(p.Warnings[0], "was not compared") {
+				t.Errorf("warnings are %q", p.Warnings)
 			}
 		})
 	}
@@ -93,7 +109,29 @@ func TestPolicy(t *testing.T) {
 		o := pinned(t, s.receipt(s.open, s.first))
 		o.Policy = policy
 		r := fork.receiptFor(fork.open, fork.first, fork.checkpoint(fork.size(), fork.signer(fork.first), alice), fork.size())
-		wantFailed(t, verify(t, r, o), "identity", "possible split view")
+		wantVerdict(t, verify(t, r, o), receipt.Contradicted, "identity", "possible split view")
+	})
+	t.Run("a contradiction without the policy accuses no one", func(t *testing.T) {
+		policy, err := receipt.ParsePolicy([]byte(origin + both + "quorum A\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fork := newScene(t)
+		o := pinned(t, s.receipt(s.open, s.first))
+		o.Policy, o.AllowSelfAsserted = policy, true
+		wantVerdict(t, verify(t, fork.receipt(fork.open, fork.first), o), receipt.Unvouched, "identity", "nothing ties to this log")
+	})
+	t.Run("a damaged store with a satisfied policy", func(t *testing.T) {
+		policy, err := receipt.ParsePolicy([]byte(origin + both + "quorum A\n"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := s.receiptFor(s.open, s.first, s.checkpoint(s.size(), epoch, alice), s.size())
+		o := receipt.Options{Policy: policy, Trust: openTrust(t, t.TempDir()), AllowSelfAsserted: true}
+		if err := os.WriteFile(o.Trust.Path(testOrigin), []byte("\x00"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		wantVerdict(t, verify(t, r, o), receipt.Unavailable, "identity", "line 1")
 	})
 	t.Run("a forged cosignature", func(t *testing.T) {
 		policy, err := receipt.ParsePolicy([]byte(origin + both + "quorum A\n"))
@@ -109,7 +147,7 @@ func TestPolicy(t *testing.T) {
 		sig[40] ^= 1
 		cp = cp[:i] + "— alice.example " + base64.StdEncoding.EncodeToString(sig) + "\n"
 		r := s.receiptFor(s.open, s.first, []byte(cp), s.size())
-		wantFailed(t, verify(t, r, receipt.Options{Policy: policy}), "identity", "self-asserted")
+		wantVerdict(t, verify(t, r, receipt.Options{Policy: policy}), receipt.Unvouched, "identity", "self-asserted")
 	})
 }
 

@@ -89,12 +89,14 @@ func TestParseRefuses(t *testing.T) {
 		"no version":               {replace(`"version":1,`, ``), protocol.CodeMalformedRequest},
 		"no flags":                 {before(`,"flags"`) + `}`, protocol.CodeMalformedRequest},
 		"flags null":               {before(`"flags"`) + `"flags":null}`, protocol.CodeMalformedRequest},
+		"no last":                  {before(`,"last"`) + `,"flags":[]}`, protocol.CodeMalformedRequest},
+		"last null":                {replace(`"last":{`, `"last":null,"x":{`), protocol.CodeMalformedRequest},
 		"claim null":               {replace(`"claim":{`, `"claim":null,"x":{`), protocol.CodeMalformedRequest},
 		"padded base64":            {replace(`","log"`, `=","log"`), protocol.CodeMalformedRequest},
 		"line end in base64":       {replace(`"leaf":"`, `"leaf":"\n`), protocol.CodeMalformedRequest},
 		"standard base64":          {replace(`"leaf":"`, `"leaf":"++++`), protocol.CodeMalformedRequest},
-		"empty leaf":               {`{"version":1,"leaf":"","log":"x","claim":{"leaf":"AA","log":"x"},"epoch":{"leaf":"AA","log":"x"},"signer":{"leaf":"AA","log":"x"},"flags":[]}`, protocol.CodeMalformedRequest},
-		"empty log":                {`{"version":1,"leaf":"AA","log":"","claim":{"leaf":"AA","log":"x"},"epoch":{"leaf":"AA","log":"x"},"signer":{"leaf":"AA","log":"x"},"flags":[]}`, protocol.CodeMalformedRequest},
+		"empty leaf":               {`{"version":1,"leaf":"","log":"x","claim":{"leaf":"AA","log":"x"},"epoch":{"leaf":"AA","log":"x"},"signer":{"leaf":"AA","log":"x"},"last":{"leaf":"AA","log":"x"},"flags":[]}`, protocol.CodeMalformedRequest},
+		"empty log":                {`{"version":1,"leaf":"AA","log":"","claim":{"leaf":"AA","log":"x"},"epoch":{"leaf":"AA","log":"x"},"signer":{"leaf":"AA","log":"x"},"last":{"leaf":"AA","log":"x"},"flags":[]}`, protocol.CodeMalformedRequest},
 		"too many flags":           {before(`"flags"`) + many, protocol.CodeMalformedRequest},
 		"huge":                     {strings.Repeat(" ", receipt.MaxSize) + good, protocol.CodeTooLarge},
 		"huge log":                 {replace(`"log":"`, `"log":"`+strings.Repeat("x", receipt.MaxLogSize)), protocol.CodeTooLarge},
@@ -117,7 +119,7 @@ func TestEncodeRefuses(t *testing.T) {
 		"no log":         func(r *receipt.Receipt) { r.Signer.Log = "" },
 		"too many flags": func(r *receipt.Receipt) { r.Flags = make([]receipt.Pair, receipt.MaxFlags+1) },
 		"too large": func(r *receipt.Receipt) {
-			for range receipt.MaxFlags {
+			for range receipt.MaxSize / receipt.MaxLogSize {
 				r.Flags = append(r.Flags, receipt.Pair{Leaf: []byte{1}, Log: strings.Repeat("x", receipt.MaxLogSize)})
 			}
 		},
@@ -135,7 +137,7 @@ func TestEncodeRefuses(t *testing.T) {
 func FuzzParse(f *testing.F) {
 	f.Add(read(f, goldenReceipt))
 	f.Add(read(f, goldenFlagged))
-	f.Add([]byte(`{"version":1,"leaf":"AA","log":"c2sp.org/tlog-proof@v1\nindex 0\n\no\n1\nAAAA\n\n— o AAAA\n","claim":{"leaf":"AA","log":"x"},"epoch":{"leaf":"AA","log":"x"},"signer":{"leaf":"AA","log":"x"},"flags":[]}`))
+	f.Add([]byte(`{"version":1,"leaf":"AA","log":"c2sp.org/tlog-proof@v1\nindex 0\n\no\n1\nAAAA\n\n— o AAAA\n","claim":{"leaf":"AA","log":"x"},"epoch":{"leaf":"AA","log":"x"},"signer":{"leaf":"AA","log":"x"},"last":{"leaf":"AA","log":"x"},"flags":[]}`))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		r, err := receipt.Parse(b)
 		if err != nil {

@@ -725,8 +725,8 @@ func TestLive(t *testing.T) {
 	other, thief := w.intruder(w.size(), 2)
 	r := w.receiptAt(s.open, again, w.size()-2, s.withdrawals...)
 	newest := w.at(w.size(), again)
-	fork := w.fork(w.size() - 4)
-	fork.grow(4)
+	fork := w.fork(s.size() - 2)
+	fork.grow(9)
 	foreign := newWorld(t)
 	foreign.origin = "terradourada/other"
 	foreignEpoch := foreign.openEpoch(nil, 0)
@@ -739,19 +739,19 @@ func TestLive(t *testing.T) {
 		want string // verdict
 		in   string // in the line of identity, or in warnings
 	}{
-		"bound server":             {s.at(s.size(), s.second), w, newest, live, nil, receipt.Valid, "pinned: it is a proved prefix"},
-		"the very checkpoint":      {s.at(s.size(), s.second), w, w.at(w.size()-2, again), live, nil, receipt.Valid, "pinned: this machine has recorded"},
-		"an earlier one":           {s.at(s.size(), s.second), w, w.at(w.size()-3, again), live, nil, receipt.Valid, "pinned: it extends"},
+		"bound server":             {s.at(s.size(), s.second), w, newest, live, nil, receipt.Flagged, "pinned: it is a proved prefix"},
+		"the very checkpoint":      {s.at(s.size(), s.second), w, w.at(w.size()-2, again), live, nil, receipt.Flagged, "pinned: this machine has recorded"},
+		"an earlier one":           {s.at(s.size(), s.second), w, w.at(w.size()-3, again), live, nil, receipt.Flagged, "pinned: it extends"},
 		"before V":                 {s.at(s.size(), s.second), w, s.at(s.size()-2, s.second), live, nil, receipt.Unvouched, "without a hand-over"},
 		"a mirror":                 {s.at(s.size(), s.second), w, newest, mirror, nil, receipt.Unvouched, "without a hand-over"},
 		"another server":           {s.at(s.size(), s.second), w, newest, receipt.Source{Live: true, Server: "https://a.example/"}, nil, receipt.Unvouched, "bind it to " + testServer},
 		"another log":              {s.at(s.size(), s.second), w, foreign.at(1, foreignEpoch), live, nil, receipt.Unvouched, "keeps another log"},
 		"server is away":           {s.at(s.size(), s.second), w, nil, live, errLog, receipt.Unavailable, "could not be read: log is away"},
-		"server is away, pinned":   {w.at(w.size()-3, again), w, nil, live, errLog, receipt.Valid, "pinned: it extends"},
+		"server is away, pinned":   {w.at(w.size()-3, again), w, nil, live, errLog, receipt.Flagged, "pinned: it extends"},
 		"no log":                   {s.at(s.size(), s.second), nil, newest, live, nil, receipt.Unvouched, "no log was given"},
-		"an extension of it":       {s.at(s.size(), s.second), other, other.at(other.size(), thief), live, nil, receipt.Valid, "proved prefix"}, // the server's own word
+		"an extension of it":       {s.at(s.size(), s.second), other, other.at(other.size(), thief), live, nil, receipt.Flagged, "proved prefix"}, // the server's own word
 		"nothing is vouched for":   {nil, w, newest, live, nil, receipt.Unvouched, "nothing on this machine vouches"},
-		"it shows another history": {s.at(s.size(), s.second), fork, fork.at(fork.size(), again), live, nil, receipt.Contradicted, "possible split view"},
+		"it shows another history": {s.at(s.size(), s.second), fork, fork.at(fork.size(), s.second), live, nil, receipt.Contradicted, "possible split view"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := receipt.Options{Trust: openTrust(t, t.TempDir())}

@@ -32,7 +32,8 @@ const (
 	payload = header
 	anchor  = payload + protocol.PayloadSize
 	tagHash = anchor + 32
-	params  = tagHash + 32
+	issued  = tagHash + 32
+	params  = issued + 8 + 8 + 32 + 64 + 1 + 32 // the path of s.ranges has one hash
 )
 
 // Every part of every leaf is protected, and the right step says so first.
@@ -45,6 +46,7 @@ func TestTamperedLeaves(t *testing.T) {
 		"claim":  func(r *receipt.Receipt) *receipt.Pair { return &r.Claim },
 		"epoch":  func(r *receipt.Receipt) *receipt.Pair { return &r.Epoch },
 		"signer": func(r *receipt.Receipt) *receipt.Pair { return &r.Signer },
+		"last":   func(r *receipt.Receipt) *receipt.Pair { return &r.Last },
 		"flag":   func(r *receipt.Receipt) *receipt.Pair { return &r.Flags[0] },
 	}
 	for _, tt := range []struct {
@@ -63,7 +65,7 @@ func TestTamperedLeaves(t *testing.T) {
 		{"leaf", "payload reserved", flip(payload + 13), "leaf"},
 		{"leaf", "request id", flip(payload + 16), "proof"},
 		{"leaf", "nonce", flip(payload + 32), "proof"},
-		{"leaf", "epoch id", flip(payload + 64), "leaf"}, // the flag is about another epoch then
+		{"leaf", "epoch id", flip(payload + 64), "proof"},
 		{"leaf", "epoch number", flip(payload + 87), "proof"},
 		{"leaf", "payload seq", flip(payload + 88), "proof"},
 		{"leaf", "issued-at", flip(payload + 103), "proof"},
@@ -76,6 +78,14 @@ func TestTamperedLeaves(t *testing.T) {
 		{"leaf", "instance", flip(payload + 240), "proof"},
 		{"leaf", "anchor", flip(anchor + 31), "proof"},
 		{"leaf", "t", flip(tagHash + 31), "proof"},
+		{"leaf", "count", flip(header - 1), "leaf"},
+		{"leaf", "position", flip(issued + 7), "inclusion"},
+		{"leaf", "position out of the tree", flip(issued), "leaf"},
+		{"leaf", "issued size", flip(issued + 14), "inclusion"},
+		{"leaf", "issued root", flip(issued + 16), "inclusion"},
+		{"leaf", "issued signature", flip(issued + 48), "inclusion"},
+		{"leaf", "issued path length", flip(issued + 112), "leaf"},
+		{"leaf", "issued path", flip(issued + 113), "inclusion"},
 		{"leaf", "params length", flip(params + 1), "leaf"},
 		{"leaf", "params", flip(params + 2), "statement"},
 		{"leaf", "proof length", tail(protocol.ProofSize + 1), "leaf"},
@@ -107,7 +117,12 @@ func TestTamperedLeaves(t *testing.T) {
 		{"flag", "reason code", flip(header + 34), "inclusion"},
 		{"flag", "reason text", flip(header + 35), "inclusion"},
 		{"flag", "previous state", flip(header + 67), "inclusion"},
-		{"flag", "target", flip(header + 68), "leaf"},
+		{"flag", "target", flip(header + 68), "inclusion"},
+		{"flag", "count", flip(header - 1), "inclusion"},
+		{"last", "seq", flip(17), "leaf"},
+		{"last", "count", flip(header - 1), "inclusion"}, // 2 -> 3
+		{"last", "count, less", func(b []byte) []byte { b[header-1] = 0; return b }, "leaf"},
+		{"last", "body", tail(1), "inclusion"},
 	} {
 		t.Run(tt.part+"/"+tt.what, func(t *testing.T) {
 			r := clone(original)
@@ -176,7 +191,7 @@ func TestTamperedLogTexts(t *testing.T) {
 		"line end CRLF":       {replace("@v1\n", "@v1\r\n"), "leaf", "leaf"},
 		"no checkpoint":       {func(s string) string { return s[:checkpointAt(s)-1] }, "leaf", "leaf"},
 		"empty checkpoint":    {func(s string) string { return s[:checkpointAt(s)] }, "leaf", "leaf"},
-		"another origin":      {replace("\n"+testOrigin+"\n", "\nterradourada/ffffffffffffffff\n"), "leaf", "checkpoint"},
+		"another origin":      {replace("\n"+testOrigin+"\n", "\nterradourada/ffffffffffffffff\n"), "leaf", "issued"},
 		"origin with escape":  {replace("\n"+testOrigin+"\n", "\n\u009b31m\n"), "leaf", "leaf"},
 		"origin with plus":    {replace("\n"+testOrigin+"\n", "\na+b\n"), "leaf", "leaf"},
 		"another size":        {replace("\n"+size+"\n", "\n"+size+"0\n"), "leaf", "inclusion"},
@@ -190,6 +205,11 @@ func TestTamperedLogTexts(t *testing.T) {
 		"signature low bits":  {func(s string) string { return lowBits(s[:len(s)-1]) + "\n" }, "leaf", "leaf"},
 		"signature cut":       {func(s string) string { return s[:len(s)-1] }, "leaf", "leaf"},
 		"no signature":        {func(s string) string { return s[:signatures(s)] }, "leaf", "leaf"},
+		"a signature twice":   {func(s string) string { return s + s[signatures(s):] }, "leaf", "leaf"},
+		"two of one key": {func(s string) string {
+			line := s[signatures(s):]
+			return s + line[:len(line)-10] + swap(line[len(line)-10]) + line[len(line)-9:]
+		}, "leaf", "leaf"},
 		"many signatures":     {func(s string) string { return s + strings.Repeat(s[signatures(s):], 32) }, "leaf", "leaf"},
 		"trailing text":       {func(s string) string { return s + "x" }, "leaf", "leaf"},
 		"trailing empty line": {func(s string) string { return s + "\n" }, "leaf", "leaf"},
@@ -203,7 +223,7 @@ func TestTamperedLogTexts(t *testing.T) {
 				return
 			}
 			r = clone(original)
-			for _, p := range []*receipt.Pair{&r.Pair, &r.Claim, &r.Epoch, &r.Signer} {
+			for _, p := range []*receipt.Pair{&r.Pair, &r.Claim, &r.Epoch, &r.Signer, &r.Last} {
 				p.Log = tt.change(p.Log)
 			}
 			wantFailed(t, verify(t, r, o), tt.all, "")
@@ -224,6 +244,7 @@ func TestOneCheckpoint(t *testing.T) {
 			"claim":  func(r *receipt.Receipt) { r.Claim = foreign.Claim },
 			"epoch":  func(r *receipt.Receipt) { r.Epoch = foreign.Epoch },
 			"signer": func(r *receipt.Receipt) { r.Signer = foreign.Signer },
+			"last":   func(r *receipt.Receipt) { r.Last = foreign.Last },
 			"flag":   func(r *receipt.Receipt) { r.Flags[0] = foreign.Flags[0] },
 		} {
 			t.Run(name+"/"+part, func(t *testing.T) {
@@ -249,6 +270,7 @@ func TestExchangedLeaves(t *testing.T) {
 		change func(*receipt.Receipt)
 		step   string
 	}{
+		"last and accepted leaf":   {func(r *receipt.Receipt) { r.Last = r.Pair }, "inclusion"},
 		"claim and epoch":          {func(r *receipt.Receipt) { r.Claim, r.Epoch = r.Epoch, r.Claim }, "leaf"},
 		"accepted leaf and claim":  {func(r *receipt.Receipt) { r.Pair, r.Claim = r.Claim, r.Pair }, "leaf"},
 		"epoch and signer":         {func(r *receipt.Receipt) { r.Epoch, r.Signer = r.Signer, r.Epoch }, "inclusion"},

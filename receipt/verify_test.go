@@ -349,8 +349,8 @@ func TestReportJSON(t *testing.T) {
 		o    receipt.Options
 		want map[string]any
 	}{
-		"valid": {r, pinned(t, r), map[string]any{
-			"ok": true, "verdict": "valid", "failed_step": "", "claim": "open/1", "params": map[string]any{},
+		"flagged": {r, pinned(t, r), map[string]any{
+			"ok": true, "verdict": "flagged", "failed_step": "", "claim": "open/1", "params": map[string]any{},
 			"request_id": s.open.opening.RequestID.String(), "epoch": 1., "index": float64(s.open.index),
 			"log": testOrigin, "size": float64(s.size()), "time": "2027-01-15T08:00:00.004Z", "identity": "pinned",
 			"vouched":     map[string]any{"rule": "recorded", "how": "live", "server": testServer},
