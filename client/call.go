@@ -16,12 +16,8 @@ import (
 	"github.com/terradourada/td/api"
 )
 
-// Limits of answers, in bytes.
-const (
-	maxJSON   = 4 << 20  // the longest is a list of claims
-	maxBundle = 17 << 20 // an entry bundle: 256 leaves of 64 KiB
-	maxIssued = 64 << 20 // two million digests
-)
+// maxJSON bounds JSON answers, in bytes; the longest is a list of claims.
+const maxJSON = 4 << 20
 
 // call is one request and what its answer must look like.
 type call struct {
@@ -75,7 +71,7 @@ func (c *Client) pause(err error, same bool, try int) (time.Duration, bool) {
 			return asked + jitter(asked/4), p.Retryable && asked <= c.cfg.MaxPause
 		}
 		return growing, p.Retryable
-	case errors.Is(err, ErrAnswer):
+	case errors.Is(err, ErrAnswer), errors.Is(err, ErrNotLive):
 		return 0, false
 	default:
 		return growing, same

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -15,8 +17,16 @@ import (
 // Config says how to reach a server. The zero value is good for most.
 type Config struct {
 	// Transport makes the requests. nil: a transport of its own with the
-	// system's certificates and bounded times.
+	// system's certificates and bounded times. A client with another one is
+	// never live, see [Client.Live].
 	Transport http.RoundTripper
+	// LiveOnly refuses connections that are not authenticated with [ErrNotLive],
+	// before anything is sent over them. It needs the client's own transport.
+	LiveOnly bool
+	// ServerUID is the user whose listening socket on a loopback address is
+	// believed to be the server's. 0: root, which is believed anyway, as is the
+	// own user.
+	ServerUID uint32
 	// Token is sent as a bearer token if it is not empty.
 	Token string
 	// ClientID is the identity that the server knows this client by, which
@@ -34,6 +44,10 @@ type Client struct {
 	base *url.URL
 	http *http.Client
 	cfg  Config
+
+	live      liveness
+	uids      []uint32 // whose listening sockets are believed
+	listeners func(netip.AddrPort) (map[uint64]uint32, error)
 }
 
 // New makes a client for the server at a base URL such as
@@ -48,8 +62,15 @@ func New(baseURL string, cfg Config) (*Client, error) {
 		return nil, errors.New("the server's address may hold no user, query or fragment")
 	}
 	u.Path = strings.TrimSuffix(u.Path, "/")
-	if cfg.Transport == nil {
-		cfg.Transport = newTransport()
+	u.Host = strings.ToLower(u.Host)
+	c := &Client{base: u, listeners: listeners, uids: []uint32{0, uint32(os.Geteuid()), cfg.ServerUID}}
+	switch {
+	case cfg.Transport == nil:
+		cfg.Transport = c.newTransport()
+	case cfg.LiveOnly:
+		return nil, errors.New("only connections of the client's own transport can be authenticated")
+	default:
+		c.live.note("the connections are made by another transport than the client's own")
 	}
 	if cfg.ClientID == "" {
 		cfg.ClientID = protocol.LocalClient
@@ -60,27 +81,17 @@ func New(baseURL string, cfg Config) (*Client, error) {
 	if cfg.MaxPause <= 0 {
 		cfg.MaxPause = 5 * time.Second
 	}
-	h := &http.Client{
+	c.cfg = cfg
+	c.http = &http.Client{
 		Transport:     cfg.Transport,
 		Timeout:       tryTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	return &Client{base: u, http: h, cfg: cfg}, nil
+	return c, nil
 }
 
 // tryTimeout bounds one try, the longest wait and a long download included.
 const tryTimeout = 3 * time.Minute
-
-// newTransport is the library's own with tighter bounds. Certificates are
-// verified as the system does.
-func newTransport() http.RoundTripper {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.TLSHandshakeTimeout = 10 * time.Second
-	t.ResponseHeaderTimeout = 90 * time.Second // the longest wait, and some
-	t.MaxResponseHeaderBytes = 64 << 10
-	t.MaxIdleConnsPerHost = 16
-	return t
-}
 
 // ErrAnswer is a server's answer that no server of this API gives: too large,
 // of another type, or about another request.

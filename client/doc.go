@@ -11,8 +11,25 @@
 // A server can lie. [CheckChallenge] recomputes everything about a challenge
 // that the client can know and refuses one that differs before anything is
 // proved. What a receipt is worth is the question of package receipt, which
-// needs no server; [NewLog] and [NewLogDir] fetch consistency proofs for it, and
-// nothing they fetch is believed without proof either.
+// needs no server; [NewLog] and [NewLogDir] read the log's files and make the
+// proofs it asks for, which it verifies.
+//
+// # Live
+//
+// A checkpoint that a client reads says whose log it is only if the server
+// itself answered. [Client.Live] reports whether every connection so far was
+// authenticated:
+//
+//   - https: the certificate was verified, which this client never leaves out;
+//   - http to a loopback address, on Linux: the kernel shows that the listening
+//     socket there belongs to root, to the own user or to [Config].ServerUID,
+//     both before and after the connection was made.
+//
+// Everything else is not live: http to another machine or through a proxy, a
+// port of loopback that another user holds, a transport of the caller's.
+// [Client.Source] is what receipt.TrustStore takes with a checkpoint; the trust
+// store binds a log to its server only by live reads. [Config].LiveOnly refuses
+// other connections before anything is sent.
 //
 // # Errors
 //

@@ -4,126 +4,350 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/bits"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"sync"
 
+	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
 
-// Log reads the public files of a log: the newest checkpoint and the tiles of
-// C2SP tlog-tiles. It is the receipt.Log of `--log URL|DIR`. What it reads is
-// verified by whoever uses the proofs made of it, not here.
-type Log struct {
-	// read gives the bytes of "checkpoint" or of a path that begins with
-	// "tile/"; what does not exist is protocol.CodeNotFound.
-	read func(ctx context.Context, path string) ([]byte, error)
+// ErrLog is a log whose files are malformed.
+var ErrLog = errors.New("the log is malformed")
+
+func badLog(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", ErrLog, fmt.Sprintf(format, args...))
 }
 
-var _ receipt.Log = (*Log)(nil)
+// Log reads the public files of a log: the newest checkpoint, tiles and entry
+// bundles of C2SP tlog-tiles. It serves as receipt.Log and receipt.Scanner.
+// Nothing it reads is verified, except by [Log.SignedCheckpoint]; the callers
+// verify the proofs made of it. Its methods may be called concurrently.
+//
+// Errors are protocol.CodeNotFound for a file that does not exist, [ErrLog] for
+// one that is malformed, or say what could not be read.
+type Log struct {
+	// read returns the bytes of "checkpoint" or of a path that begins with
+	// "tile/", at most limit of them; it reports what does not exist as
+	// protocol.CodeNotFound.
+	read func(ctx context.Context, path string, limit int64) ([]byte, error)
+
+	mu    sync.Mutex
+	tiles map[string][]byte // by path and width, as read; guarded by mu
+}
+
+var (
+	_ receipt.Log     = (*Log)(nil)
+	_ receipt.Scanner = (*Log)(nil)
+)
 
 // NewLog reads the log of a server.
 func NewLog(c *Client) *Log {
-	return &Log{func(ctx context.Context, path string) ([]byte, error) {
-		if path == "checkpoint" {
+	return newLog(func(ctx context.Context, path string, limit int64) ([]byte, error) {
+		if path == checkpointPath {
 			return c.Checkpoint(ctx)
 		}
-		return c.getBytes(ctx, "/"+path, "application/octet-stream", tileSize)
-	}}
+		return c.getBytes(ctx, "/"+path, api.MediaOctets, limit)
+	})
 }
 
 // NewLogDir reads a log in a directory: the server's own, or a copy of it.
+// Symbolic links out of it are not followed.
 func NewLogDir(dir string) *Log {
-	return &Log{func(_ context.Context, path string) ([]byte, error) {
+	return newLog(func(_ context.Context, path string, limit int64) ([]byte, error) {
 		root, err := os.OpenRoot(dir)
 		if err != nil {
 			return nil, err
 		}
 		defer root.Close()
-		f, err := root.Open(filepath.FromSlash(path))
+		b, err := readRegular(root, filepath.FromSlash(path), limit)
 		if errors.Is(err, os.ErrNotExist) {
-			return nil, protocol.Wrap(protocol.CodeNotFound, "the log has no such file", err)
+			return nil, protocol.Wrap(protocol.CodeNotFound, "the log lacks its file "+path, err)
 		}
-		if err != nil {
-			return nil, err
-		}
-		defer f.Close()
-		return readAtMost(f, receipt.MaxLogSize)
-	}}
+		return b, err
+	})
 }
 
-// A tile has up to 2^tileHeight hashes (C2SP tlog-tiles).
-const (
-	tileHeight = 8
-	tileWidth  = 1 << tileHeight
-	tileSize   = tileWidth * protocol.DigestSize
-)
-
-// Size is the size that the newest checkpoint states, unverified.
-func (l *Log) Size(ctx context.Context) (uint64, error) {
-	note, err := l.read(ctx, "checkpoint")
-	if err != nil {
-		return 0, err
-	}
-	lines := bytes.SplitN(note, []byte("\n"), 3)
-	if len(lines) == 3 {
-		if n, err := strconv.ParseInt(string(lines[1]), 10, 64); err == nil && n >= 0 {
-			return uint64(n), nil
-		}
-	}
-	return 0, badAnswer("the checkpoint is malformed")
+func newLog(read func(context.Context, string, int64) ([]byte, error)) *Log {
+	return &Log{read: read, tiles: map[string][]byte{}}
 }
 
-// Consistency gives the RFC 6962 proof that the tree of size from is the front
-// part of the tree of size to, 0 < from < to, made of the tiles of the newest
-// checkpoint.
-func (l *Log) Consistency(ctx context.Context, from, to uint64) ([][32]byte, error) {
-	size, err := l.Size(ctx)
+// readRegular reads a file. Others are refused before they are opened: opening
+// a pipe waits for its writer.
+func readRegular(root *os.Root, path string, limit int64) ([]byte, error) {
+	info, err := root.Stat(path)
 	if err != nil {
 		return nil, err
 	}
-	if from == 0 || from >= to || to > size {
-		return nil, fmt.Errorf("the log has %d leaves; no proof from %d to %d", size, from, to)
+	if !info.Mode().IsRegular() {
+		return nil, badLog("%s is not a regular file", path)
 	}
-	t := &tree{ctx: ctx, log: l, size: size, tiles: map[tileAt][]byte{}}
-	proof := t.consistency(from, 0, to, true)
+	f, err := root.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := readAtMost(f, limit)
+	if errors.Is(err, ErrAnswer) {
+		return nil, badLog("%s is longer than %d bytes", path, limit)
+	}
+	return b, err
+}
+
+const (
+	checkpointPath = "checkpoint"
+
+	// A tile has up to 2^tileHeight hashes, a bundle as many entries (C2SP
+	// tlog-tiles).
+	tileHeight = 8
+	tileWidth  = 1 << tileHeight
+	tileSize   = tileWidth * protocol.DigestSize
+	bundleSize = tileWidth * (2 + protocol.MaxLeafSize)
+
+	// maxTiles bounds the tiles that are kept, 8 KiB each.
+	maxTiles = 512
+)
+
+// Checkpoint returns the newest checkpoint, a signed note.
+func (l *Log) Checkpoint(ctx context.Context) ([]byte, error) {
+	return l.read(ctx, checkpointPath, receipt.MaxLogSize)
+}
+
+// Size returns the size that the newest checkpoint states.
+func (l *Log) Size(ctx context.Context) (uint64, error) {
+	note, err := l.Checkpoint(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return sizeOf(note)
+}
+
+// sizeOf reads the second line of a checkpoint.
+func sizeOf(note []byte) (uint64, error) {
+	lines := bytes.SplitN(note, []byte("\n"), 3)
+	if len(lines) == 3 {
+		if n, err := strconv.ParseUint(string(lines[1]), 10, 63); err == nil {
+			return n, nil
+		}
+	}
+	return 0, badLog("the checkpoint has no size")
+}
+
+// SignedCheckpoint returns the newest checkpoint, verified with the key of an
+// epoch-open leaf that is proved to be in its tree. It looks for that leaf from
+// the end of the log. Whose log it is remains to be asked of a
+// receipt.TrustStore.
+func (l *Log) SignedCheckpoint(ctx context.Context) (*receipt.Checkpoint, error) {
+	note, err := l.Checkpoint(ctx)
+	if err != nil {
+		return nil, err
+	}
+	size, err := sizeOf(note)
+	if err != nil {
+		return nil, err
+	}
+	for n := (size + tileWidth - 1) / tileWidth; n > 0; n-- {
+		entries, err := l.bundle(ctx, n-1, size)
+		if err != nil {
+			return nil, err
+		}
+		for i, raw := range slices.Backward(entries) {
+			if !signs(raw, string(note)) {
+				continue
+			}
+			path, err := l.path(ctx, (n-1)*tileWidth+uint64(i), size, size)
+			if err != nil {
+				return nil, err
+			}
+			cp, err := receipt.VerifyCheckpoint(string(note), raw, path)
+			if err != nil {
+				return nil, badLog("%v", err)
+			}
+			return cp, nil
+		}
+	}
+	return nil, badLog("the checkpoint is not signed by the key of any epoch in the log")
+}
+
+// signs reports whether a leaf opens an epoch whose key signed a note.
+func signs(raw []byte, note string) bool {
+	leaf, err := protocol.ParseLeaf(raw)
+	if err != nil {
+		return false
+	}
+	epoch, ok := leaf.Body.(*protocol.EpochOpen)
+	if !ok {
+		return false
+	}
+	_, err = receipt.ParseCheckpoint(note, epoch.CheckpointKey)
+	return err == nil
+}
+
+// Prefix returns the hashes that show the tree of size from as the front part
+// of the tree of size to, 0 < from <= to: SUBPROOF(from, D[0:to], false) of
+// RFC 6962 section 2.1.2, from which the roots of both trees can be computed.
+func (l *Log) Prefix(ctx context.Context, from, to uint64) ([][32]byte, error) {
+	size, err := l.reaching(ctx, to)
+	if err != nil {
+		return nil, err
+	}
+	if from == 0 || from > to {
+		return nil, fmt.Errorf("there is no proof from size %d to size %d", from, to)
+	}
+	t := &tree{ctx: ctx, log: l, size: size}
+	proof := t.prefix(from, 0, to)
 	return proof, t.err
 }
 
-// tree computes hashes of one tree from its tiles. After a failure it gives
+// Entry returns the leaf with an index and its inclusion path in the tree of a
+// size, index < size: PATH of RFC 6962 section 2.1.1.
+func (l *Log) Entry(ctx context.Context, index, size uint64) (leaf []byte, path [][32]byte, err error) {
+	newest, err := l.reaching(ctx, size)
+	if err != nil {
+		return nil, nil, err
+	}
+	if index >= size {
+		return nil, nil, fmt.Errorf("a tree of size %d has no entry %d", size, index)
+	}
+	entries, err := l.bundle(ctx, index/tileWidth, newest)
+	if err != nil {
+		return nil, nil, err
+	}
+	path, err = l.path(ctx, index, size, newest)
+	return entries[index%tileWidth], path, err
+}
+
+func (l *Log) path(ctx context.Context, index, size, newest uint64) ([][32]byte, error) {
+	t := &tree{ctx: ctx, log: l, size: newest}
+	path := t.path(index, 0, size)
+	return path, t.err
+}
+
+// Leaves calls each with the leaves of the tree of a size, in order. It stops at
+// the first error and returns it.
+func (l *Log) Leaves(ctx context.Context, size uint64, each func(index uint64, leaf []byte) error) error {
+	newest, err := l.reaching(ctx, size)
+	if err != nil {
+		return err
+	}
+	for n := uint64(0); n*tileWidth < size; n++ {
+		entries, err := l.bundle(ctx, n, newest)
+		if err != nil {
+			return err
+		}
+		for i, raw := range entries[:min(uint64(len(entries)), size-n*tileWidth)] {
+			if err := each(n*tileWidth+uint64(i), raw); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Tile returns the hashes of tile n of a level as a tree of a size has them: 256
+// at most.
+func (l *Log) Tile(ctx context.Context, level int, n, size uint64) ([][32]byte, error) {
+	t := &tree{ctx: ctx, log: l, size: size}
+	b := t.tile(level, n)
+	hashes := make([][32]byte, len(b)/protocol.DigestSize)
+	for i := range hashes {
+		hashes[i] = [32]byte(b[i*protocol.DigestSize:])
+	}
+	return hashes, t.err
+}
+
+// reaching returns the size of the newest checkpoint, which must be at least
+// size.
+func (l *Log) reaching(ctx context.Context, size uint64) (uint64, error) {
+	newest, err := l.Size(ctx)
+	if err == nil && newest < size {
+		err = fmt.Errorf("the log has %d leaves and not %d", newest, size)
+	}
+	return newest, err
+}
+
+// bundle returns the entries of one bundle of a tree of some size.
+func (l *Log) bundle(ctx context.Context, n, size uint64) ([][]byte, error) {
+	width := min(tileWidth, size-n*tileWidth)
+	path := tilePath("tile/entries", n)
+	b, full, err := l.whole(ctx, path, width, bundleSize)
+	if err != nil {
+		return nil, err
+	}
+	var entries [][]byte
+	for len(b) >= 2 && len(b) >= 2+int(binary.BigEndian.Uint16(b)) {
+		end := 2 + int(binary.BigEndian.Uint16(b))
+		entries, b = append(entries, b[2:end]), b[end:]
+	}
+	if len(b) != 0 || uint64(len(entries)) != full {
+		return nil, badLog("%s does not hold %d entries", path, full)
+	}
+	return entries[:width], nil
+}
+
+// whole reads a tile or bundle as wide as a tree has it, or the full one that
+// has replaced it since, and returns how many members it must have.
+func (l *Log) whole(ctx context.Context, path string, width uint64, limit int64) (b []byte, full uint64, err error) {
+	if width < tileWidth {
+		b, err = l.read(ctx, path+".p/"+strconv.FormatUint(width, 10), limit)
+		if !errors.Is(err, protocol.CodeNotFound) {
+			return b, width, err
+		}
+	}
+	b, err = l.read(ctx, path, limit)
+	return b, tileWidth, err
+}
+
+// tilePath is N in groups of three digits, all but the last one marked, below
+// what comes first (C2SP tlog-tiles).
+func tilePath(first string, n uint64) string {
+	path := fmt.Sprintf("%03d", n%1000)
+	for rest := n / 1000; rest > 0; rest /= 1000 {
+		path = fmt.Sprintf("x%03d/%s", rest%1000, path)
+	}
+	return first + "/" + path
+}
+
+// tree computes hashes of one tree from its tiles. After a failure it returns
 // zeroes and keeps the first error.
 type tree struct {
-	ctx   context.Context
-	log   *Log
-	size  uint64
-	tiles map[tileAt][]byte
-	err   error
+	ctx  context.Context
+	log  *Log
+	size uint64
+	err  error
 }
 
-type tileAt struct {
-	level int
-	index uint64
-}
-
-// consistency is SUBPROOF of RFC 6962 section 2.1.2 for the first m leaves of
-// [lo, hi).
-func (t *tree) consistency(m, lo, hi uint64, whole bool) [][32]byte {
+// prefix is SUBPROOF of RFC 6962 section 2.1.2 for the first m leaves of
+// [lo, hi), which always shows the root of those.
+func (t *tree) prefix(m, lo, hi uint64) [][32]byte {
 	n := hi - lo
 	if m == n {
-		if whole {
-			return nil
-		}
 		return [][32]byte{t.hash(lo, hi)}
 	}
 	k := split(n)
 	if m <= k {
-		return append(t.consistency(m, lo, lo+k, whole), t.hash(lo+k, hi))
+		return append(t.prefix(m, lo, lo+k), t.hash(lo+k, hi))
 	}
-	return append(t.consistency(m-k, lo+k, hi, false), t.hash(lo, lo+k))
+	return append(t.prefix(m-k, lo+k, hi), t.hash(lo, lo+k))
+}
+
+// path is PATH of RFC 6962 section 2.1.1 for leaf m of [lo, hi).
+func (t *tree) path(m, lo, hi uint64) [][32]byte {
+	if hi-lo == 1 {
+		return nil
+	}
+	k := split(hi - lo)
+	if m < lo+k {
+		return append(t.path(m, lo, lo+k), t.hash(lo+k, hi))
+	}
+	return append(t.path(m, lo+k, hi), t.hash(lo, lo+k))
 }
 
 // split is the greatest power of two below n, n > 1.
@@ -144,7 +368,7 @@ func (t *tree) hash(lo, hi uint64) [32]byte {
 func (t *tree) node(level int, index uint64) [32]byte {
 	inside := level % tileHeight
 	first := index << inside
-	tile := t.tile(tileAt{level / tileHeight, first / tileWidth})
+	tile := t.tile(level/tileHeight, first/tileWidth)
 	at, n := first%tileWidth, uint64(1)<<inside
 	if uint64(len(tile)) < (at+n)*protocol.DigestSize {
 		return [32]byte{}
@@ -167,36 +391,40 @@ func node(left, right [32]byte) [32]byte {
 	return sha256.Sum256(append(b, right[:]...))
 }
 
-// tile reads the tile as wide as the tree has it, or the full one that has
-// replaced it since.
-func (t *tree) tile(at tileAt) []byte {
-	if b, ok := t.tiles[at]; ok || t.err != nil {
+// tile reads tile n of a level, as wide as the tree has it.
+func (t *tree) tile(level int, n uint64) []byte {
+	if t.err != nil {
+		return nil
+	}
+	width := min(tileWidth, t.size>>(tileHeight*level)-n*tileWidth)
+	path := tilePath("tile/"+strconv.Itoa(level), n)
+	key := path + "/" + strconv.FormatUint(width, 10)
+	if b, ok := t.log.kept(key); ok {
 		return b
 	}
-	width := min(tileWidth, t.size>>(tileHeight*at.level)-at.index*tileWidth)
-	path := at.path()
-	partial := path
-	if width < tileWidth {
-		partial += ".p/" + strconv.FormatUint(width, 10)
+	b, full, err := t.log.whole(t.ctx, path, width, tileSize)
+	if err == nil && uint64(len(b)) != full*protocol.DigestSize {
+		err = badLog("%s does not hold %d hashes", path, full)
 	}
-	b, err := t.log.read(t.ctx, partial)
-	if errors.Is(err, protocol.CodeNotFound) && partial != path {
-		b, err = t.log.read(t.ctx, path)
+	if t.err = err; err != nil {
+		return nil
 	}
-	if err == nil && uint64(len(b)) < width*protocol.DigestSize {
-		err = badAnswer("a tile of the log is too short")
-	}
-	t.err = err
-	t.tiles[at] = b
-	return b
+	return t.log.keep(key, b[:width*protocol.DigestSize])
 }
 
-// path is tile/L/N with N in groups of three digits, all but the last one
-// marked (C2SP tlog-tiles).
-func (a tileAt) path() string {
-	n := fmt.Sprintf("%03d", a.index%1000)
-	for rest := a.index / 1000; rest > 0; rest /= 1000 {
-		n = fmt.Sprintf("x%03d/%s", rest%1000, n)
+func (l *Log) kept(key string) ([]byte, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	b, ok := l.tiles[key]
+	return b, ok
+}
+
+func (l *Log) keep(key string, tile []byte) []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.tiles) >= maxTiles {
+		clear(l.tiles)
 	}
-	return fmt.Sprintf("tile/%d/%s", a.level, n)
+	l.tiles[key] = tile
+	return tile
 }

@@ -2,38 +2,44 @@ package client_test
 
 import (
 	"bytes"
-	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/terradourada/td/client"
-	"github.com/terradourada/td/receipt"
+	"github.com/terradourada/td/protocol"
 )
 
 type hash = [32]byte
 
-func leafHash(i int) hash {
-	return sha256.Sum256(append([]byte{0}, fmt.Sprint("leaf ", i)...))
-}
+func hashOf(entry []byte) hash { return sha256.Sum256(append([]byte{0}, entry...)) }
 
 func nodeHash(l, r hash) hash {
 	return sha256.Sum256(append(append([]byte{1}, l[:]...), r[:]...))
 }
 
+func entries(n int) [][]byte {
+	all := make([][]byte, n)
+	for i := range all {
+		all[i] = fmt.Append(nil, "leaf ", i)
+	}
+	return all
+}
+
 func leaves(n int) []hash {
 	all := make([]hash, n)
-	for i := range all {
-		all[i] = leafHash(i)
+	for i, e := range entries(n) {
+		all[i] = hashOf(e)
 	}
 	return all
 }
@@ -50,33 +56,49 @@ func root(l []hash) hash {
 	return nodeHash(root(l[:k]), root(l[k:]))
 }
 
-// files builds checkpoint and tiles of a tree.
-func files(l []hash) map[string][]byte {
+// files builds checkpoint, tiles and entry bundles of a tree of these entries.
+func files(entries [][]byte) map[string][]byte {
+	l := make([]hash, len(entries))
+	for i, e := range entries {
+		l[i] = hashOf(e)
+	}
 	all := map[string][]byte{"checkpoint": fmt.Appendf(nil, "test/log\n%d\n%s\n\n", len(l), base64.StdEncoding.EncodeToString(make([]byte, 32)))}
+	for i := 0; i < len(entries); i += 256 {
+		var b []byte
+		part := entries[i:min(i+256, len(entries))]
+		for _, e := range part {
+			b = append(binary.BigEndian.AppendUint16(b, uint16(len(e))), e...)
+		}
+		all["tile/entries/"+name(i/256, len(part))] = b
+	}
 	for level, row := 0, l; len(row) > 0; level++ {
+		var up []hash
 		for i := 0; i < len(row); i += 256 {
 			part := row[i:min(i+256, len(row))]
-			n := i / 256
-			name := fmt.Sprintf("%03d", n%1000)
-			if n >= 1000 {
-				name = fmt.Sprintf("x%03d/%s", n/1000, name)
-			}
-			if len(part) < 256 {
-				name += fmt.Sprintf(".p/%d", len(part))
-			}
 			var b []byte
 			for _, h := range part {
 				b = append(b, h[:]...)
 			}
-			all[fmt.Sprintf("tile/%d/%s", level, name)] = b
-		}
-		var up []hash
-		for i := 0; i+256 <= len(row); i += 256 {
-			up = append(up, root(row[i:i+256]))
+			all[fmt.Sprintf("tile/%d/%s", level, name(i/256, len(part)))] = b
+			if len(part) == 256 {
+				up = append(up, root(part))
+			}
 		}
 		row = up
 	}
 	return all
+}
+
+// name is the path of C2SP tlog-tiles for number n of some width.
+func name(n, width int) string {
+	s := fmt.Sprintf("%03d", n%1000)
+	if n >= 1000 {
+		s = fmt.Sprintf("x%03d/%s", n/1000, s)
+	}
+	if width < 256 {
+		s += fmt.Sprintf(".p/%d", width)
+	}
+	return s
 }
 
 // write puts files into a new directory.
@@ -95,75 +117,104 @@ func write(t *testing.T, all map[string][]byte) string {
 	return dir
 }
 
-// consistent is the verification of RFC 9162 section 2.1.4.2, step by step; it
-// shares nothing with the code that makes proofs.
-func consistent(first, second int, firstRoot, secondRoot hash, proof []hash) bool {
-	if first&(first-1) == 0 {
-		proof = append([]hash{firstRoot}, proof...)
-	}
+// shown computes both roots from the hashes of a prefix proof, by the definition
+// of SUBPROOF in RFC 6962 section 2.1.2; it shares nothing with the code that
+// makes proofs.
+func shown(from, to int, proof []hash) (small, large hash, ok bool) {
 	if len(proof) == 0 {
-		return false
+		return small, large, false
 	}
-	fn, sn := first-1, second-1
-	for fn&1 == 1 {
-		fn, sn = fn>>1, sn>>1
+	if from == to {
+		return proof[0], proof[0], len(proof) == 1
 	}
-	fr, sr := proof[0], proof[0]
-	for _, c := range proof[1:] {
-		if sn == 0 {
-			return false
-		}
-		if fn&1 == 1 || fn == sn {
-			fr, sr = nodeHash(c, fr), nodeHash(c, sr)
-			for fn&1 == 0 && fn != 0 {
-				fn, sn = fn>>1, sn>>1
-			}
-		} else {
-			sr = nodeHash(sr, c)
-		}
-		fn, sn = fn>>1, sn>>1
+	k := 1
+	for 2*k < to {
+		k *= 2
 	}
-	return fr == firstRoot && sr == secondRoot && sn == 0
+	last, rest := proof[len(proof)-1], proof[:len(proof)-1]
+	if from <= k {
+		small, large, ok = shown(from, k, rest)
+		return small, nodeHash(large, last), ok
+	}
+	small, large, ok = shown(from-k, to-k, rest)
+	return nodeHash(last, small), nodeHash(last, large), ok
 }
 
-func TestConsistencyOfEveryPairOfSizes(t *testing.T) {
+// included computes the root from a leaf and its path.
+func included(index, size int, leaf hash, path []hash) (hash, bool) {
+	if size == 1 {
+		return leaf, len(path) == 0
+	}
+	if len(path) == 0 {
+		return leaf, false
+	}
+	k := 1
+	for 2*k < size {
+		k *= 2
+	}
+	last, rest := path[len(path)-1], path[:len(path)-1]
+	if index < k {
+		h, ok := included(index, k, leaf, rest)
+		return nodeHash(h, last), ok
+	}
+	h, ok := included(index-k, size-k, leaf, rest)
+	return nodeHash(last, h), ok
+}
+
+func wantPrefix(t *testing.T, log *client.Log, all []hash, from, to int) {
+	t.Helper()
+	proof, err := log.Prefix(t.Context(), uint64(from), uint64(to))
+	if err != nil {
+		t.Fatalf("from %d to %d: %v", from, to, err)
+	}
+	if small, large, ok := shown(from, to, proof); !ok || small != root(all[:from]) || large != root(all[:to]) {
+		t.Errorf("the proof from %d to %d does not hold", from, to)
+	}
+}
+
+func wantEntry(t *testing.T, log *client.Log, all []hash, index, size int) {
+	t.Helper()
+	leaf, path, err := log.Entry(t.Context(), uint64(index), uint64(size))
+	if err != nil {
+		t.Fatalf("entry %d of %d: %v", index, size, err)
+	}
+	if got, ok := included(index, size, hashOf(leaf), path); !ok || got != root(all[:size]) {
+		t.Errorf("entry %d is not in the tree of size %d", index, size)
+	}
+}
+
+func TestProofsOfEverySize(t *testing.T) {
 	const most = 20
 	all := leaves(most)
-	for size := 2; size <= most; size++ {
-		log := client.NewLogDir(write(t, files(all[:size])))
-		for to := 2; to <= size; to++ {
-			for from := 1; from < to; from++ {
-				proof, err := log.Consistency(t.Context(), uint64(from), uint64(to))
-				if err != nil {
-					t.Fatal(err)
-				}
-				if !consistent(from, to, root(all[:from]), root(all[:to]), proof) {
-					t.Errorf("proof from %d to %d in a tree of %d does not hold", from, to, size)
-				}
-				if consistent(from, to, root(all[1:from+1]), root(all[:to]), proof) {
-					t.Fatalf("the test's own verification accepts a wrong root")
-				}
+	for newest := 1; newest <= most; newest++ {
+		log := client.NewLogDir(write(t, files(entries(newest))))
+		for size := 1; size <= newest; size++ {
+			for from := 1; from <= size; from++ {
+				wantPrefix(t, log, all, from, size)
+				wantEntry(t, log, all, from-1, size)
 			}
 		}
 	}
+	proof, err := client.NewLogDir(write(t, files(entries(most)))).Prefix(t.Context(), 5, 9)
+	if err != nil {
+		t.Fatal(err)
+	}
+	proof[0][0] ^= 1
+	if small, large, _ := shown(5, 9, proof); small == root(all[:5]) || large == root(all[:9]) {
+		t.Error("the test's own verification accepts a wrong proof")
+	}
 }
 
-func TestConsistencyOverManyTiles(t *testing.T) {
+func TestProofsOverManyTiles(t *testing.T) {
 	all := leaves(66_000)
-	tiles := files(all)
-	log := client.NewLogDir(write(t, tiles))
+	log := client.NewLogDir(write(t, files(entries(66_000))))
 	for _, pair := range [][2]int{{1, 66_000}, {255, 256}, {256, 257}, {256, 65_536}, {257, 66_000}, {65_535, 65_536}, {65_536, 66_000}, {65_537, 65_999}, {12_345, 54_321}, {65_999, 66_000}} {
-		proof, err := log.Consistency(t.Context(), uint64(pair[0]), uint64(pair[1]))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !consistent(pair[0], pair[1], root(all[:pair[0]]), root(all[:pair[1]]), proof) {
-			t.Errorf("proof from %d to %d does not hold", pair[0], pair[1])
-		}
+		wantPrefix(t, log, all, pair[0], pair[1])
+		wantEntry(t, log, all, pair[0], pair[1])
 	}
 	// A path with more than one group of digits.
-	deep := client.NewLogDir(write(t, files(leaves(300_000))))
-	if _, err := deep.Consistency(t.Context(), 299_999, 300_000); err != nil {
+	deep := client.NewLogDir(write(t, files(entries(300_000))))
+	if _, _, err := deep.Entry(t.Context(), 299_999, 300_000); err != nil {
 		t.Error(err)
 	}
 }
@@ -171,68 +222,190 @@ func TestConsistencyOverManyTiles(t *testing.T) {
 // TestFullTileForPartial: the log may have grown, and dropped the partial tile,
 // since the checkpoint was read.
 func TestFullTileForPartial(t *testing.T) {
-	all := leaves(300)
-	tiles := files(all[:200])
-	delete(tiles, "tile/0/000.p/200")
-	tiles["tile/0/000"] = files(all)["tile/0/000"]
-	proof, err := client.NewLogDir(write(t, tiles)).Consistency(t.Context(), 100, 200)
-	if err != nil || !consistent(100, 200, root(all[:100]), root(all[:200]), proof) {
-		t.Errorf("%v", err)
+	grown := files(entries(300))
+	old := files(entries(200))
+	for _, kind := range []string{"0", "entries"} {
+		delete(old, "tile/"+kind+"/000.p/200")
+		old["tile/"+kind+"/000"] = grown["tile/"+kind+"/000"]
+	}
+	log := client.NewLogDir(write(t, old))
+	wantPrefix(t, log, leaves(300), 100, 200)
+	wantEntry(t, log, leaves(300), 199, 200)
+	if n := scan(t, log, 200); n != 200 {
+		t.Errorf("%d leaves", n)
+	}
+}
+
+// scan counts the leaves of a tree and wants them in order.
+func scan(t *testing.T, log *client.Log, size uint64) (n uint64) {
+	t.Helper()
+	err := log.Leaves(t.Context(), size, func(index uint64, leaf []byte) error {
+		if want := fmt.Sprint("leaf ", n); index != n || string(leaf) != want {
+			t.Fatalf("leaf %d is %q", index, leaf)
+		}
+		n++
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func TestLeaves(t *testing.T) {
+	log := client.NewLogDir(write(t, files(entries(600))))
+	for _, size := range []uint64{0, 1, 255, 256, 257, 512, 599, 600} {
+		if n := scan(t, log, size); n != size {
+			t.Errorf("%d leaves of %d", n, size)
+		}
+	}
+	broken := errors.New("broken")
+	n := 0
+	err := log.Leaves(t.Context(), 600, func(uint64, []byte) error { n++; return broken })
+	if !errors.Is(err, broken) || n != 1 {
+		t.Errorf("%d leaves, %v", n, err)
+	}
+	if err := log.Leaves(t.Context(), 601, func(uint64, []byte) error { return nil }); err == nil {
+		t.Error("leaves that the log does not have")
+	}
+}
+
+func TestTile(t *testing.T) {
+	all := leaves(600)
+	log := client.NewLogDir(write(t, files(entries(600))))
+	for n, width := range []int{256, 256, 88} {
+		got, err := log.Tile(t.Context(), 0, uint64(n), 600)
+		if err != nil || !slices.Equal(got, all[256*n:256*n+width]) {
+			t.Errorf("tile %d: %d hashes, %v", n, len(got), err)
+		}
+	}
+	if got, err := log.Tile(t.Context(), 1, 0, 600); err != nil || !slices.Equal(got, []hash{root(all[:256]), root(all[256:512])}) {
+		t.Errorf("%d hashes, %v", len(got), err)
+	}
+	if _, err := log.Tile(t.Context(), 0, 3, 600); !errors.Is(err, protocol.CodeNotFound) {
+		t.Errorf("a tile outside of the tree: %v", err)
 	}
 }
 
 func TestLogFaults(t *testing.T) {
-	good := files(leaves(300))
-	for name, spoil := range map[string]func(map[string][]byte){
-		"no checkpoint":       func(f map[string][]byte) { delete(f, "checkpoint") },
-		"checkpoint no note":  func(f map[string][]byte) { f["checkpoint"] = []byte("x") },
-		"checkpoint negative": func(f map[string][]byte) { f["checkpoint"] = []byte("x\n-1\ny\n") },
-		"checkpoint too long": func(f map[string][]byte) { f["checkpoint"] = bytes.Repeat([]byte("x"), 1<<20) },
-		"smaller tree":        func(f map[string][]byte) { f["checkpoint"] = []byte("x\n299\ny\n") },
-		"no tile":             func(f map[string][]byte) { delete(f, "tile/0/000") },
-		"short tile":          func(f map[string][]byte) { f["tile/0/000"] = f["tile/0/000"][:8191] },
-		"empty tile":          func(f map[string][]byte) { f["tile/0/001.p/44"] = nil },
+	good := files(entries(300))
+	longest := binary.BigEndian.AppendUint16(nil, 65535)
+	for name, tt := range map[string]struct {
+		spoil func(map[string][]byte)
+		is    error
+	}{
+		"no checkpoint":       {func(f map[string][]byte) { delete(f, "checkpoint") }, protocol.CodeNotFound},
+		"checkpoint no note":  {func(f map[string][]byte) { f["checkpoint"] = []byte("x") }, client.ErrLog},
+		"checkpoint negative": {func(f map[string][]byte) { f["checkpoint"] = []byte("x\n-1\ny\n") }, client.ErrLog},
+		"checkpoint too big":  {func(f map[string][]byte) { f["checkpoint"] = []byte("x\n9223372036854775808\ny\n") }, client.ErrLog},
+		"checkpoint too long": {func(f map[string][]byte) { f["checkpoint"] = bytes.Repeat([]byte("x"), 1<<20) }, client.ErrLog},
+		"no tile":             {func(f map[string][]byte) { delete(f, "tile/0/000") }, protocol.CodeNotFound},
+		"short tile":          {func(f map[string][]byte) { f["tile/0/000"] = f["tile/0/000"][:8191] }, client.ErrLog},
+		"long tile":           {func(f map[string][]byte) { f["tile/0/000"] = append(f["tile/0/000"], 0) }, client.ErrLog},
+		"endless tile":        {func(f map[string][]byte) { f["tile/0/000"] = make([]byte, 1<<20) }, client.ErrLog},
+		"empty tile":          {func(f map[string][]byte) { f["tile/0/001.p/44"] = nil }, client.ErrLog},
+		"no bundle":           {func(f map[string][]byte) { delete(f, "tile/entries/001.p/44") }, protocol.CodeNotFound},
+		"empty bundle":        {func(f map[string][]byte) { f["tile/entries/001.p/44"] = nil }, client.ErrLog},
+		"half a length":       {func(f map[string][]byte) { f["tile/entries/001.p/44"] = append(f["tile/entries/001.p/44"], 0) }, client.ErrLog},
+		"one entry more":      {func(f map[string][]byte) { f["tile/entries/001.p/44"] = append(f["tile/entries/001.p/44"], 0, 0) }, client.ErrLog},
+		"cut short":           {func(f map[string][]byte) { b := f["tile/entries/001.p/44"]; f["tile/entries/001.p/44"] = b[:len(b)-1] }, client.ErrLog},
+		"longer than it is":   {func(f map[string][]byte) { f["tile/entries/001.p/44"] = longest }, client.ErrLog},
+		"endless bundle":      {func(f map[string][]byte) { f["tile/entries/001.p/44"] = make([]byte, 17<<20) }, client.ErrLog},
 	} {
-		spoilt := map[string][]byte{}
-		for n, b := range good {
-			spoilt[n] = b
-		}
-		spoil(spoilt)
-		if _, err := client.NewLogDir(write(t, spoilt)).Consistency(t.Context(), 100, 300); err == nil {
-			t.Errorf("%s: no error", name)
-		}
+		t.Run(name, func(t *testing.T) {
+			spoilt := maps.Clone(good)
+			for n, b := range spoilt {
+				spoilt[n] = slices.Clone(b)
+			}
+			tt.spoil(spoilt)
+			log := client.NewLogDir(write(t, spoilt))
+			_, _, err := log.Entry(t.Context(), 260, 300)
+			if err == nil {
+				_, err = log.Prefix(t.Context(), 100, 300)
+			}
+			if !errors.Is(err, tt.is) {
+				t.Errorf("%v", err)
+			}
+		})
 	}
 	log := client.NewLogDir(write(t, good))
-	for _, pair := range [][2]uint64{{0, 5}, {5, 5}, {6, 5}, {5, 301}, {1, 1 << 63}} {
-		if _, err := log.Consistency(t.Context(), pair[0], pair[1]); err == nil {
-			t.Errorf("%v: no error", pair)
+	for _, pair := range [][2]uint64{{0, 5}, {6, 5}, {5, 301}, {1, 1 << 63}} {
+		if _, err := log.Prefix(t.Context(), pair[0], pair[1]); err == nil {
+			t.Errorf("a proof from %d to %d", pair[0], pair[1])
+		}
+		if _, _, err := log.Entry(t.Context(), pair[1], pair[0]); err == nil {
+			t.Errorf("entry %d of %d", pair[1], pair[0])
 		}
 	}
 }
 
-// signedCheckpoint is a C2SP checkpoint under an Ed25519 key.
-func signedCheckpoint(t *testing.T, key ed25519.PrivateKey, size int, root hash) *receipt.Checkpoint {
+// TestLogDirIsABox: nothing in a directory makes the reader leave it or wait.
+func TestLogDirIsABox(t *testing.T) {
+	good := files(entries(3))
+	outside := filepath.Join(write(t, good), "checkpoint")
+	for name, put := range map[string]func(path string) error{
+		"a link out":  func(path string) error { return os.Symlink(outside, path) },
+		"a directory": func(path string) error { return os.Mkdir(path, 0o700) },
+		"a pipe":      func(path string) error { return mkfifo(path) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			inside := maps.Clone(good)
+			delete(inside, "checkpoint")
+			dir := write(t, inside)
+			if err := put(filepath.Join(dir, "checkpoint")); err != nil {
+				t.Skip(err)
+			}
+			if _, err := client.NewLogDir(dir).Size(t.Context()); err == nil {
+				t.Error("it was read")
+			}
+		})
+	}
+}
+
+// openLeaf is an epoch-open leaf of a key.
+func openLeaf(t *testing.T, seq uint64, key ed25519.PrivateKey) []byte {
 	t.Helper()
+	l := protocol.Leaf{Seq: seq, Time: 1, Body: &protocol.EpochOpen{
+		Number: 1, ID: protocol.EpochID{1}, Instance: protocol.InstanceID{1},
+		CheckpointKey: [32]byte(key.Public().(ed25519.PublicKey)),
+	}}
+	raw, err := l.Encode()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return raw
+}
+
+// signed is the checkpoint of a tree under an Ed25519 key.
+func signed(key ed25519.PrivateKey, size int, root hash) []byte {
 	text := fmt.Sprintf("test/log\n%d\n%s\n", size, base64.StdEncoding.EncodeToString(root[:]))
 	public := key.Public().(ed25519.PublicKey)
 	id := sha256.Sum256(append([]byte("test/log\n\x01"), public...))
 	sig := binary.BigEndian.AppendUint32(nil, binary.BigEndian.Uint32(id[:4]))
 	sig = append(sig, ed25519.Sign(key, []byte(text))...)
-	c, err := receipt.ParseCheckpoint(text+"\n\u2014 test/log "+base64.StdEncoding.EncodeToString(sig)+"\n", [32]byte(public))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
+	return []byte(text + "\n\u2014 test/log " + base64.StdEncoding.EncodeToString(sig) + "\n")
 }
 
-// TestLogConvincesATrustStore goes over HTTP into the store that verifies.
-func TestLogConvincesATrustStore(t *testing.T) {
+// epochLog is a log of one epoch, opened by leaf 10.
+func epochLog(t *testing.T, size int) (map[string][]byte, []hash, ed25519.PrivateKey) {
+	t.Helper()
 	_, key, err := ed25519.GenerateKey(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := leaves(700)
+	all := entries(size)
+	all[10] = openLeaf(t, 10, key)
+	l := make([]hash, size)
+	for i := range all {
+		l[i] = hashOf(all[i])
+	}
 	tiles := files(all)
+	tiles["checkpoint"] = signed(key, size, root(l))
+	return tiles, l, key
+}
+
+func serveFiles(t *testing.T, tiles map[string][]byte) *client.Client {
+	t.Helper()
 	base := serve(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b, ok := tiles[strings.TrimPrefix(r.URL.Path, "/")]
 		if !ok {
@@ -246,28 +419,43 @@ func TestLogConvincesATrustStore(t *testing.T) {
 		w.Header().Set("Content-Type", media)
 		w.Write(b)
 	}))
-	c, err := client.New(base, client.Config{Retries: -1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	store, err := receipt.OpenTrust(t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	log, now := client.NewLog(c), time.Unix(1_800_000_000, 0)
-	for _, size := range []int{300, 700, 256, 513} {
-		if err := store.Pin(t.Context(), signedCheckpoint(t, key, size, root(all[:size])), log, now); err != nil {
-			t.Errorf("size %d: %v", size, err)
+	return newClient(t, base, client.Config{})
+}
+
+func TestSignedCheckpoint(t *testing.T) {
+	tiles, l, key := epochLog(t, 700)
+	for name, log := range map[string]*client.Log{"server": client.NewLog(serveFiles(t, tiles)), "directory": client.NewLogDir(write(t, tiles))} {
+		cp, err := log.SignedCheckpoint(t.Context())
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if cp.Size != 700 || cp.Root != root(l) || cp.Key != [32]byte(key.Public().(ed25519.PublicKey)) || cp.Origin != "test/log" {
+			t.Errorf("%s: %+v", name, cp)
 		}
 	}
-	forked := signedCheckpoint(t, key, 600, root(append(leaves(599), hash{})))
-	var split *receipt.SplitViewError
-	if err := store.Check(t.Context(), forked, log); !errors.As(err, &split) {
-		t.Errorf("a fork passes: %v", err)
+	_, foreign, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := store.Check(ctx, signedCheckpoint(t, key, 600, root(all[:600])), log); err == nil {
-		t.Error("no error without a log")
+	for name, spoil := range map[string]func(map[string][]byte){
+		"key of no epoch": func(f map[string][]byte) { f["checkpoint"] = signed(foreign, 700, root(l)) },
+		"leaf not in the tree": func(f map[string][]byte) {
+			f["checkpoint"] = signed(key, 700, hash{1})
+		},
+		"other leaf in the bundle": func(f map[string][]byte) {
+			f["checkpoint"] = signed(foreign, 700, root(l))
+			all := entries(700)
+			all[10] = openLeaf(t, 10, foreign)
+			f["tile/entries/000"] = files(all)["tile/entries/000"]
+		},
+		"empty log": func(f map[string][]byte) { f["checkpoint"] = signed(key, 0, hash{}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			spoilt := maps.Clone(tiles)
+			spoil(spoilt)
+			if cp, err := client.NewLogDir(write(t, spoilt)).SignedCheckpoint(t.Context()); !errors.Is(err, client.ErrLog) {
+				t.Errorf("%+v, %v", cp, err)
+			}
+		})
 	}
 }

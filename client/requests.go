@@ -174,23 +174,6 @@ func (c *Client) Epoch(ctx context.Context, number uint64) (*api.Epoch, error) {
 	return &v, nil
 }
 
-// Issued fetches the digests of everything a closed epoch issued, in seq order;
-// protocol.MerkleRoot over them must be the root in its close leaf.
-func (c *Client) Issued(ctx context.Context, number uint64) ([]protocol.Digest, error) {
-	b, err := c.getBytes(ctx, "/v1/epochs/"+strconv.FormatUint(number, 10)+"/issued", api.MediaOctets, maxIssued)
-	if err != nil {
-		return nil, err
-	}
-	if len(b)%protocol.DigestSize != 0 {
-		return nil, badAnswer("it does not consist of digests")
-	}
-	digests := make([]protocol.Digest, len(b)/protocol.DigestSize)
-	for i := range digests {
-		digests[i] = protocol.Digest(b[i*protocol.DigestSize:])
-	}
-	return digests, nil
-}
-
 // Attestation fetches the evidence that hardware gave about an epoch; nothing
 // about it is verified. not_found if there is none.
 func (c *Client) Attestation(ctx context.Context, number uint64) ([]byte, error) {
@@ -215,5 +198,5 @@ func (c *Client) Checkpoint(ctx context.Context) ([]byte, error) {
 // Tile fetches a tile or entry bundle by its C2SP path below "tile/", such as
 // "0/000" or "entries/000.p/7"; nothing about it is verified.
 func (c *Client) Tile(ctx context.Context, path string) ([]byte, error) {
-	return c.getBytes(ctx, "/tile/"+path, api.MediaOctets, maxBundle)
+	return c.getBytes(ctx, "/tile/"+path, api.MediaOctets, bundleSize)
 }

@@ -1,0 +1,171 @@
+package client
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/terradourada/td/receipt"
+)
+
+// ErrNotLive is a connection that [Config].LiveOnly refused: nothing shows that
+// the server itself took it. Nothing was sent over it. The error adds the reason.
+var ErrNotLive = errors.New("the connection is not authenticated")
+
+// liveness is what is known of the connections of one client.
+type liveness struct {
+	mu     sync.Mutex
+	made   bool
+	reason string // why the first unauthenticated one was not authenticated, "" if there was none
+}
+
+// note records a connection and the reason why it was not authenticated, "" if
+// it was.
+func (l *liveness) note(reason string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.made = true
+	if l.reason == "" {
+		l.reason = reason
+	}
+}
+
+// Live reports whether every connection that this client has made so far was
+// authenticated, and if not, why, in one sentence. A connection is authenticated
+// if it uses TLS and the certificate was verified, or if it goes to a loopback
+// address and the kernel shows that the listening socket there belongs to root,
+// to the own user or to [Config].ServerUID. After one unauthenticated connection
+// the client is not live any more. A client that has made no connection is not.
+func (c *Client) Live() (bool, string) {
+	c.live.mu.Lock()
+	defer c.live.mu.Unlock()
+	switch {
+	case c.live.reason != "":
+		return false, c.live.reason
+	case !c.live.made:
+		return false, "no connection to the server has been made yet"
+	}
+	return true, ""
+}
+
+// Source says where a checkpoint was read that this client has fetched, for the
+// methods of receipt.TrustStore.
+func (c *Client) Source() receipt.Source {
+	live, _ := c.Live()
+	return receipt.Source{Live: live, Server: c.Server()}
+}
+
+// Server is the canonical URL of the server: scheme, host, port and path.
+func (c *Client) Server() string {
+	return c.base.Scheme + "://" + c.hostPort() + c.base.EscapedPath()
+}
+
+// hostPort is the address that a connection to the server goes to.
+func (c *Client) hostPort() string {
+	port := c.base.Port()
+	if port == "" {
+		port = map[string]string{"http": "80", "https": "443"}[c.base.Scheme]
+	}
+	return net.JoinHostPort(c.base.Hostname(), port)
+}
+
+const dialTimeout = 10 * time.Second
+
+// newTransport makes the client's own connections, with bounded times.
+// Certificates are verified as the system does, and this is never left out.
+func (c *Client) newTransport() http.RoundTripper {
+	t := &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            c.dialPlain,
+		ForceAttemptHTTP2:      true,
+		IdleConnTimeout:        90 * time.Second,
+		TLSHandshakeTimeout:    10 * time.Second,
+		ResponseHeaderTimeout:  90 * time.Second, // the longest wait, and some
+		MaxResponseHeaderBytes: 64 << 10,
+		MaxIdleConnsPerHost:    16,
+	}
+	if c.base.Scheme == "https" {
+		t.DialContext = (&net.Dialer{Timeout: dialTimeout}).DialContext
+		t.TLSClientConfig = &tls.Config{
+			MinVersion: tls.VersionTLS12,
+			VerifyConnection: func(tls.ConnectionState) error { // runs after the certificate was verified
+				c.live.note("")
+				return nil
+			},
+		}
+	}
+	return t
+}
+
+// dialPlain connects without TLS and notes whether the listener is known.
+func (c *Client) dialPlain(ctx context.Context, _, address string) (net.Conn, error) {
+	host, portText, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	port, err := strconv.ParseUint(portText, 10, 16)
+	if err != nil {
+		return nil, fmt.Errorf("the port %s is out of range", portText)
+	}
+	addresses, err := net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+	if err != nil {
+		return nil, err
+	}
+	var first error
+	for _, ip := range addresses {
+		conn, err := c.dialAddress(ctx, address, netip.AddrPortFrom(ip.Unmap(), uint16(port)))
+		if err == nil || errors.Is(err, ErrNotLive) {
+			return conn, err
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return nil, first
+}
+
+// dialAddress connects to one address. Who listens there is asked before and
+// after: a socket that listens at both times listened in between as well, and
+// while it does the kernel lets no other user listen on the same address. Asked
+// once only, the answer could be about a listener that replaced the one that
+// took the connection.
+func (c *Client) dialAddress(ctx context.Context, name string, at netip.AddrPort) (net.Conn, error) {
+	reason := c.unknownRoute(name, at)
+	if reason != "" && c.cfg.LiveOnly {
+		return nil, notLive(reason)
+	}
+	before, shown := c.listeners(at)
+	conn, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "tcp", at.String())
+	if err != nil {
+		return nil, err
+	}
+	if reason == "" {
+		after, err := c.listeners(at)
+		reason = judgeListeners(at, before, after, errors.Join(shown, err), c.uids)
+	}
+	c.live.note(reason)
+	if reason != "" && c.cfg.LiveOnly {
+		return nil, errors.Join(notLive(reason), conn.Close())
+	}
+	return conn, nil
+}
+
+// unknownRoute says why no listener can tell who answers, "" if it can.
+func (c *Client) unknownRoute(name string, at netip.AddrPort) string {
+	switch {
+	case name != c.hostPort():
+		return "a proxy carries plain HTTP, and its answers cannot be told from the server's"
+	case !at.Addr().IsLoopback():
+		return fmt.Sprintf("%s is reached by plain HTTP over a network, where anybody on the way can answer for it", name)
+	}
+	return ""
+}
+
+func notLive(reason string) error { return fmt.Errorf("%w: %s", ErrNotLive, reason) }
