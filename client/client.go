@@ -61,7 +61,7 @@ func New(baseURL string, cfg Config) (*Client, error) {
 	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
 		return nil, errors.New("the server's address may hold no user, query or fragment")
 	}
-	u.Path = strings.TrimSuffix(u.Path, "/")
+	u.Path, u.RawPath = strings.TrimSuffix(u.Path, "/"), ""
 	u.Host = strings.ToLower(u.Host)
 	c := &Client{base: u, listeners: listeners, uids: []uint32{0, uint32(os.Geteuid()), cfg.ServerUID}}
 	switch {

@@ -1,7 +1,9 @@
 package client_test
 
 import (
+	"encoding/pem"
 	"errors"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -10,8 +12,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-
-	"encoding/pem"
 
 	"github.com/terradourada/td/client"
 )
@@ -148,7 +148,9 @@ func TestNeverLive(t *testing.T) {
 // once in a process.
 func TestLiveByCertificate(t *testing.T) {
 	requests := new(atomic.Int32)
-	s := httptest.NewTLSServer(statusHandler(requests))
+	s := httptest.NewUnstartedServer(statusHandler(requests))
+	s.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	s.StartTLS()
 	t.Cleanup(s.Close)
 	file := filepath.Join(t.TempDir(), "authority.pem")
 	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: s.Certificate().Raw}), 0o600); err != nil {
@@ -173,12 +175,11 @@ func TestLiveByCertificate(t *testing.T) {
 
 func TestServerName(t *testing.T) {
 	for base, want := range map[string]string{
-		"https://TD.Example":             "https://td.example:443",
-		"http://td.example/":             "http://td.example:80",
-		"HTTP://127.0.0.1:8080":          "http://127.0.0.1:8080",
-		"https://[::1]/a/B/":             "https://[::1]:443/a/B",
-		"https://td.example:8443/a%20b":  "https://td.example:8443/a%20b",
-		"https://td.example:443/%2Fodd/": "https://td.example:443/%2Fodd",
+		"https://TD.Example":            "https://td.example:443",
+		"http://td.example/":            "http://td.example:80",
+		"HTTP://127.0.0.1:8080":         "http://127.0.0.1:8080",
+		"https://[::1]/a/B/":            "https://[::1]:443/a/B",
+		"https://td.example:8443/a%20b": "https://td.example:8443/a%20b",
 	} {
 		c := newClient(t, base, client.Config{})
 		if got := c.Source().Server; got != want {

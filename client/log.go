@@ -32,7 +32,8 @@ func badLog(format string, args ...any) error {
 // verify the proofs made of it. Its methods may be called concurrently.
 //
 // Errors are protocol.CodeNotFound for a file that does not exist, [ErrLog] for
-// one that is malformed, or say what could not be read.
+// one that is malformed, receipt.ErrNotShown for a log that is smaller than what
+// is asked for, or say what could not be read.
 type Log struct {
 	// read returns the bytes of "checkpoint" or of a path that begins with
 	// "tile/", at most limit of them; it reports what does not exist as
@@ -140,10 +141,7 @@ func sizeOf(note []byte) (uint64, error) {
 	return 0, badLog("the checkpoint has no size")
 }
 
-// SignedCheckpoint returns the newest checkpoint, verified with the key of an
-// epoch-open leaf that is proved to be in its tree. It looks for that leaf from
-// the end of the log. Whose log it is remains to be asked of a
-// receipt.TrustStore.
+// SignedCheckpoint returns the newest checkpoint, see [Log.VerifyCheckpoint].
 func (l *Log) SignedCheckpoint(ctx context.Context) (*receipt.Checkpoint, error) {
 	note, err := l.Checkpoint(ctx)
 	if err != nil {
@@ -153,16 +151,37 @@ func (l *Log) SignedCheckpoint(ctx context.Context) (*receipt.Checkpoint, error)
 	if err != nil {
 		return nil, err
 	}
+	return l.verifyCheckpoint(ctx, note, size, size)
+}
+
+// VerifyCheckpoint verifies a checkpoint of any size with the key of an
+// epoch-open leaf that the log proves to be in its tree. It looks for that leaf
+// from the end of the tree. Whose log it is remains to be asked of a
+// receipt.TrustStore.
+func (l *Log) VerifyCheckpoint(ctx context.Context, note []byte) (*receipt.Checkpoint, error) {
+	size, err := sizeOf(note)
+	if err != nil {
+		return nil, err
+	}
+	newest, err := l.reaching(ctx, size)
+	if err != nil {
+		return nil, err
+	}
+	return l.verifyCheckpoint(ctx, note, size, newest)
+}
+
+func (l *Log) verifyCheckpoint(ctx context.Context, note []byte, size, newest uint64) (*receipt.Checkpoint, error) {
 	for n := (size + tileWidth - 1) / tileWidth; n > 0; n-- {
-		entries, err := l.bundle(ctx, n-1, size)
+		first := (n - 1) * tileWidth
+		entries, err := l.bundle(ctx, n-1, newest)
 		if err != nil {
 			return nil, err
 		}
-		for i, raw := range slices.Backward(entries) {
+		for i, raw := range slices.Backward(entries[:min(uint64(len(entries)), size-first)]) {
 			if !signs(raw, string(note)) {
 				continue
 			}
-			path, err := l.path(ctx, (n-1)*tileWidth+uint64(i), size, size)
+			path, err := l.path(ctx, first+uint64(i), size, newest)
 			if err != nil {
 				return nil, err
 			}
@@ -263,12 +282,22 @@ func (l *Log) Tile(ctx context.Context, level int, n, size uint64) ([][32]byte, 
 	return hashes, t.err
 }
 
+// shortError is a log that does not reach as far as was asked. To a trust store
+// such a log has shown nothing.
+type shortError struct{ size, want uint64 }
+
+func (e *shortError) Error() string {
+	return fmt.Sprintf("the log has %d leaves and not %d", e.size, e.want)
+}
+
+func (e *shortError) Is(target error) bool { return target == receipt.ErrNotShown }
+
 // reaching returns the size of the newest checkpoint, which must be at least
 // size.
 func (l *Log) reaching(ctx context.Context, size uint64) (uint64, error) {
 	newest, err := l.Size(ctx)
 	if err == nil && newest < size {
-		err = fmt.Errorf("the log has %d leaves and not %d", newest, size)
+		err = &shortError{newest, size}
 	}
 	return newest, err
 }

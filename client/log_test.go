@@ -18,6 +18,7 @@ import (
 
 	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/protocol"
+	"github.com/terradourada/td/receipt"
 )
 
 type hash = [32]byte
@@ -329,12 +330,17 @@ func TestLogFaults(t *testing.T) {
 		})
 	}
 	log := client.NewLogDir(write(t, good))
+	if _, err := log.Prefix(t.Context(), 5, 301); !errors.Is(err, receipt.ErrNotShown) {
+		t.Errorf("a log that is too small: %v", err)
+	}
 	for _, pair := range [][2]uint64{{0, 5}, {6, 5}, {5, 301}, {1, 1 << 63}} {
 		if _, err := log.Prefix(t.Context(), pair[0], pair[1]); err == nil {
 			t.Errorf("a proof from %d to %d", pair[0], pair[1])
 		}
-		if _, _, err := log.Entry(t.Context(), pair[1], pair[0]); err == nil {
-			t.Errorf("entry %d of %d", pair[1], pair[0])
+	}
+	for _, at := range [][2]uint64{{0, 0}, {5, 5}, {0, 301}, {1 << 63, 1 << 63}} {
+		if _, _, err := log.Entry(t.Context(), at[0], at[1]); err == nil {
+			t.Errorf("entry %d of %d", at[0], at[1])
 		}
 	}
 }
@@ -424,6 +430,7 @@ func serveFiles(t *testing.T, tiles map[string][]byte) *client.Client {
 
 func TestSignedCheckpoint(t *testing.T) {
 	tiles, l, key := epochLog(t, 700)
+	before := signed(key, 600, root(l[:600]))
 	for name, log := range map[string]*client.Log{"server": client.NewLog(serveFiles(t, tiles)), "directory": client.NewLogDir(write(t, tiles))} {
 		cp, err := log.SignedCheckpoint(t.Context())
 		if err != nil {
@@ -431,6 +438,15 @@ func TestSignedCheckpoint(t *testing.T) {
 		}
 		if cp.Size != 700 || cp.Root != root(l) || cp.Key != [32]byte(key.Public().(ed25519.PublicKey)) || cp.Origin != "test/log" {
 			t.Errorf("%s: %+v", name, cp)
+		}
+		if cp, err = log.VerifyCheckpoint(t.Context(), before); err != nil || cp.Size != 600 || cp.Epoch == nil || cp.EpochIndex != 10 {
+			t.Errorf("%s, an earlier checkpoint: %+v, %v", name, cp, err)
+		}
+		if cp, err = log.VerifyCheckpoint(t.Context(), signed(key, 701, root(l))); !errors.Is(err, receipt.ErrNotShown) {
+			t.Errorf("%s, a later checkpoint: %+v, %v", name, cp, err)
+		}
+		if cp, err = log.VerifyCheckpoint(t.Context(), signed(key, 10, root(l[:10]))); !errors.Is(err, client.ErrLog) {
+			t.Errorf("%s, before its epoch: %+v, %v", name, cp, err)
 		}
 	}
 	_, foreign, err := ed25519.GenerateKey(nil)
