@@ -42,3 +42,11 @@ func numberOf(n int, one string) string {
 	}
 	return strconv.Itoa(n) + " " + one + "s"
 }
+
+// areOf is [numberOf] with its verb.
+func areOf(n int, one string) string {
+	if n == 1 {
+		return numberOf(n, one) + " is"
+	}
+	return numberOf(n, one) + " are"
+}

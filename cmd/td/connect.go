@@ -9,6 +9,8 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"os/user"
+	"strconv"
 	"strings"
 	"time"
 
@@ -16,7 +18,6 @@ import (
 
 	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/protocol"
-	"github.com/terradourada/td/receipt"
 )
 
 // defaultServer is where "td serve" listens if nothing is configured.
@@ -27,6 +28,31 @@ func serverFlag(cmd *cobra.Command) *string {
 	return cmd.Flags().String("server", "", "URL of the server (default $TD_SERVER, or "+defaultServer+")")
 }
 
+// serverUserFlag adds --server-user to a command.
+func serverUserFlag(cmd *cobra.Command) *string {
+	return cmd.Flags().String("server-user", "", "user who runs the server on this machine, by name or number; root and the own user are known")
+}
+
+// userID is the number of the user that --server-user names; "" names none.
+func userID(name string) (uint32, error) {
+	if name == "" {
+		return 0, nil // root, who is known anyway
+	}
+	text := name
+	if _, err := strconv.ParseUint(name, 10, 32); err != nil {
+		u, err := user.Lookup(name)
+		if err != nil {
+			return 0, fail(exitUsage, fmt.Sprintf("--server-user: there is no user %q on this machine", name), "it takes a name or a number")
+		}
+		text = u.Uid
+	}
+	n, err := strconv.ParseUint(text, 10, 32)
+	if err != nil {
+		return 0, fail(exitUsage, fmt.Sprintf("--server-user: user %q has no number", name), "")
+	}
+	return uint32(n), nil
+}
+
 // remote is a server and the address it is known by in messages.
 type remote struct {
 	*client.Client
@@ -34,13 +60,25 @@ type remote struct {
 }
 
 // dial makes the client of a server; it connects to nothing yet.
-func dial(address string) (*remote, error) {
+func dial(address string) (*remote, error) { return dialWith(address, client.Config{}) }
+
+func dialWith(address string, cfg client.Config) (*remote, error) {
 	address = cmp.Or(address, os.Getenv("TD_SERVER"), defaultServer)
-	c, err := client.New(address, client.Config{})
+	c, err := client.New(address, cfg)
 	if err != nil {
 		return nil, fail(exitUsage, err.Error(), "--server takes a URL such as "+defaultServer)
 	}
 	return &remote{c, address}, nil
+}
+
+// dialAs is [dial] with the user that --server-user names. With only, nothing is
+// sent over a connection that is not authenticated.
+func dialAs(address, serverUser string, only bool) (*remote, error) {
+	uid, err := userID(serverUser)
+	if err != nil {
+		return nil, err
+	}
+	return dialWith(address, client.Config{ServerUID: uid, LiveOnly: only})
 }
 
 // failure turns what a call to the server came to into what a user is told. An
@@ -49,21 +87,21 @@ func (r *remote) failure(ctx context.Context, err error) error {
 	var known *failure
 	var refused *protocol.Error
 	var p *client.Problem
-	var split *receipt.SplitViewError
 	switch {
 	case err == nil || errors.As(err, &known) || errors.As(err, &refused):
 		return err
+	case verdictOf(err) != "":
+		return vouchFailure(err)
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.As(err, &p):
 		return &failure{exit: exitOfProblem(p), what: "the server refused: " + orElse(p.Detail, p.Title), hint: hintOf(p), code: p.Code}
-	case errors.As(err, &split):
-		return fail(exitNegative, split.Error(), doNotRely)
-	case errors.Is(err, errReceipt):
-		return fail(exitNegative, err.Error(), doNotRely)
+	case errors.Is(err, client.ErrNotLive):
+		return fail(exitUnvouched, fmt.Sprintf("nothing shows that the server at %s is the right one, so nothing was sent: %s", r.url, reasonOf(err)),
+			"use https; on this machine, --server-user names the user who runs it; --allow-self-asserted goes on without")
 	case errors.Is(err, client.ErrChallenge):
 		return fail(exitNegative, err.Error(), "nothing was proved; this server, or something before it, does not do as asked")
-	case errors.Is(err, client.ErrAnswer):
+	case errors.Is(err, client.ErrAnswer), errors.Is(err, client.ErrLog):
 		return fail(exitUnreachable, fmt.Sprintf("%s: %v", r.url, err), "is there a Terra Dourada server at this address?")
 	}
 	var network *url.Error
@@ -76,8 +114,14 @@ func (r *remote) failure(ctx context.Context, err error) error {
 	return fail(exitUnreachable, fmt.Sprintf("no server answers at %s: %s", r.url, networkReason(err)), `start one with "td serve", or name another with --server`)
 }
 
+// reasonOf is why a connection is not authenticated, without what was tried.
+func reasonOf(err error) string {
+	_, reason, _ := strings.Cut(err.Error(), client.ErrNotLive.Error()+": ")
+	return reason
+}
+
 // doNotRely is the hint where a server or a log contradicts itself.
-const doNotRely = "stop relying on this server until somebody has explained it"
+const doNotRely = "stop relying on this server until the operator has explained it"
 
 // exitOfProblem is the exit code of an error answer; what may pass by itself
 // counts as not reached.

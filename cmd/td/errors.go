@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/terradourada/td/protocol"
+	"github.com/terradourada/td/receipt"
 )
 
 // Exit codes, as the package comment lists them.
@@ -24,6 +25,11 @@ const (
 	exitUnreachable = 7
 	exitConfig      = 8
 	exitRateLimited = 9
+
+	exitContradicted = 10
+	exitUnvouched    = 11
+	exitFlagged      = 12
+
 	exitInterrupted = 130
 )
 
@@ -61,6 +67,25 @@ func exitOf(c protocol.Code) int {
 		return exitNegative
 	}
 }
+
+// exitOfVerdict is the exit code of a negative verdict of a receipt or a log.
+func exitOfVerdict(verdict string) int {
+	switch verdict {
+	case receipt.Contradicted:
+		return exitContradicted
+	case receipt.Unvouched:
+		return exitUnvouched
+	case receipt.Flagged:
+		return exitFlagged
+	case receipt.Unavailable:
+		return exitUnreachable
+	}
+	return exitNegative
+}
+
+// worst orders the exit codes of negative verdicts: of several files the first
+// one that occurred counts.
+var worst = []int{exitContradicted, exitNegative, exitFlagged, exitUnvouched, exitUnreachable}
 
 // report prints an error and gives the exit code.
 func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {

@@ -5,19 +5,16 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"strconv"
 
 	"github.com/spf13/cobra"
 
-	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/protocol"
-	"github.com/terradourada/td/receipt"
 )
 
 // logFlags say which log is read.
 type logFlags struct {
-	server, dir *string
+	server, user, dir *string
 }
 
 func logCommand(a *app) *cobra.Command {
@@ -35,24 +32,24 @@ server's data directory, or a copy of it.`,
 }
 
 func addLogFlags(cmd *cobra.Command) *logFlags {
-	f := &logFlags{server: serverFlag(cmd), dir: cmd.Flags().String("dir", "", "directory with the log's files, in place of a server")}
+	f := &logFlags{
+		server: serverFlag(cmd), user: serverUserFlag(cmd),
+		dir: cmd.Flags().String("dir", "", "directory with the log's files, in place of a server"),
+	}
 	cmd.MarkFlagsMutuallyExclusive("server", "dir")
 	return f
 }
 
-// open gives the log that the flags name.
+// open opens the log that the flags name.
 func (f *logFlags) open() (*logFiles, error) {
-	if *f.dir == "" {
-		server, err := dial(*f.server)
-		if err != nil {
-			return nil, err
-		}
-		return &logFiles{server: server, Log: client.NewLog(server.Client)}, nil
+	if *f.dir != "" {
+		return openLogDir(*f.dir, fmt.Sprintf("%s is not a directory", *f.dir))
 	}
-	if info, err := os.Stat(*f.dir); err != nil || !info.IsDir() {
-		return nil, fail(exitNotFound, fmt.Sprintf("%s is not a directory", *f.dir), "the server keeps its log in the folder ledger of its data directory")
+	server, err := dialAs(*f.server, *f.user, false)
+	if err != nil {
+		return nil, err
 	}
-	return &logFiles{dir: *f.dir, Log: client.NewLogDir(*f.dir)}, nil
+	return logOf(server), nil
 }
 
 func logInfoCommand(a *app) *cobra.Command {
@@ -90,14 +87,13 @@ type logInfo struct {
 	EpochID protocol.EpochID `json:"epoch_id"`
 }
 
-// info reads the checkpoint and looks from the end of the log for the epoch
-// whose key signed it.
+// info reads the checkpoint and the epoch whose key signed it.
 func (l *logFiles) info(ctx context.Context) (*logInfo, error) {
-	cp, epoch, err := l.signedCheckpoint(ctx)
+	cp, err := l.SignedCheckpoint(ctx)
 	if err != nil {
 		return nil, err
 	}
-	return &logInfo{cp.Origin, cp.Size, protocol.Digest(cp.Root), epoch.Number, epoch.ID}, nil
+	return &logInfo{cp.Origin, cp.Size, protocol.Digest(cp.Root), cp.Epoch.Number, cp.Epoch.ID}, nil
 }
 
 func logEntryCommand(a *app) *cobra.Command {
@@ -142,53 +138,34 @@ func (l *logFiles) entry(ctx context.Context, index uint64) ([]byte, error) {
 	if index >= size {
 		return nil, fail(exitNotFound, fmt.Sprintf("the log has %d entries; there is no entry %d", size, index), "")
 	}
-	entries, err := l.bundle(ctx, index/bundleWidth, size)
-	if err != nil {
-		return nil, err
-	}
-	return entries[index%bundleWidth], nil
+	leaf, _, err := l.Entry(ctx, index, size)
+	return leaf, err
 }
 
 func logCheckpointCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "checkpoint",
-		Short: "Print the newest checkpoint, and record it",
-		Long: `Prints the signed checkpoint of the log. With --record it is also kept in the trust
-store, after its signature and its consistency with what was recorded before were
-checked: from then on receipts of this log verify here, with --log for those whose
-own checkpoint was not recorded. The first checkpoint of a log is believed, so get
-it from where you trust it.`,
-		Example: "  td log checkpoint\n  td log checkpoint --record",
+		Short: "Print the newest checkpoint",
+		Long: `Prints the signed checkpoint of the log, after its signature was verified with the
+key of an epoch in the log. td trust add records one, so that receipts of the log
+verify here.`,
+		Example: "  td log checkpoint\n  td log checkpoint --dir ./data/ledger > checkpoint",
 		Args:    noArgs,
 	}
-	f, trust := addLogFlags(cmd), trustFlag(cmd)
-	record := cmd.Flags().Bool("record", false, "record it in the trust store")
+	f := addLogFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		files, err := f.open()
 		if err != nil {
 			return err
 		}
-		cp, _, err := files.signedCheckpoint(cmd.Context())
+		cp, err := files.SignedCheckpoint(cmd.Context())
 		if err != nil {
 			return files.failure(cmd.Context(), err)
-		}
-		if *record {
-			if err := recordCheckpoint(cmd.Context(), files, cp, *trust); err != nil {
-				return files.failure(cmd.Context(), err)
-			}
 		}
 		_, err = io.WriteString(a.stdout, cp.Note)
 		return err
 	}
 	return cmd
-}
-
-func recordCheckpoint(ctx context.Context, files *logFiles, cp *receipt.Checkpoint, dir string) error {
-	trust, err := openTrust(dir)
-	if err != nil {
-		return err
-	}
-	return pin(ctx, trust, cp, files)
 }
 
 // field is one line of a decoded entry.

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -18,11 +16,11 @@ import (
 // auditFlags are the flags of "td log audit".
 type auditFlags struct {
 	*logFlags
-	trust          *string
-	lists          *[]string
-	proofs, record *bool
-	progress       *choice
-	output         *choice
+	trust                *string
+	lists                *[]string
+	proofs, selfAsserted *bool
+	progress             *choice
+	output               *choice
 }
 
 func logAuditCommand(a *app) *cobra.Command {
@@ -33,21 +31,25 @@ func logAuditCommand(a *app) *cobra.Command {
 checkpoint is signed by one of its epochs, that every leaf is well-formed and in
 its place, and the rules of the log: what is accepted belongs to an open epoch and
 to a claim that stands before it, under no freeze, and nothing is accepted twice.
-With --proofs every accepted proof is verified too. A checkpoint recorded on this
-machine is held against the log.
+Each accepted anchor has its place in the issued tree of its epoch, under a root
+that the epoch signed; closed epochs issued no less than what was accepted. Every
+hand-over is signed over a tree of this log, and every leaf counts the withdrawals
+before it. With --proofs every accepted proof is verified too.
 
-The digests of what an epoch issued are no part of the log's files; with a server
-they are fetched, and each accepted request must be among them.
+The trust store says whose log it is, as with td verify: another log can keep all
+rules as well. --allow-self-asserted does without. A server's own records are in
+the folder trust of its data directory.
 
-The exit code is 3 if anything is wrong; the first faults are shown.`,
-		Example: "  td log audit\n  td log audit --proofs --dir ./data/ledger",
+The exit code is 10 if the log contradicts what is believed, 3 if it breaks its
+rules, and 11 if nothing shows whose log it is. The first faults are shown.`,
+		Example: "  td log audit\n  td log audit --proofs --dir ./data/ledger --trust ./data/trust",
 		Args:    noArgs,
 	}
 	fl := cmd.Flags()
 	f := auditFlags{
 		logFlags: addLogFlags(cmd), trust: trustFlag(cmd),
 		proofs: fl.Bool("proofs", false, "verify every accepted proof"),
-		record: fl.Bool("record", false, "record the checkpoint in the trust store if nothing is wrong"),
+		selfAsserted: fl.Bool("allow-self-asserted", false, "do not ask whose log it is"),
 		lists:  fl.StringArray("list", nil, "member list file, for claims of group/1; may be given several times"),
 	}
 	f.progress, f.output = progressFlag(cmd), outputFlag(cmd)
@@ -57,17 +59,22 @@ The exit code is 3 if anything is wrong; the first faults are shown.`,
 
 // auditReport is what td log audit prints.
 type auditReport struct {
-	OK       bool            `json:"ok"`
-	Origin   string          `json:"origin"`
-	Size     uint64          `json:"size"`
-	Root     protocol.Digest `json:"root"`
-	Identity string          `json:"identity"` // pinned or self_asserted
-	Leaves   map[string]int  `json:"leaves"`   // by type
-	Proofs   int             `json:"proofs"`   // verified
-	Unknown  int             `json:"unknown"`  // accepted under keys that this program does not know by itself
-	Epochs   int             `json:"epochs"`   // whose issued digests were compared
-	Faults   []string        `json:"faults"`
-	Others   int             `json:"others,omitempty"` // faults not shown
+	OK       bool              `json:"ok"`
+	Verdict  string            `json:"verdict"` // valid, invalid, contradicted or unvouched
+	Reason   string            `json:"reason"`  // why it is contradicted or unvouched
+	Origin   string            `json:"origin"`
+	Size     uint64            `json:"size"`
+	Root     protocol.Digest   `json:"root"`
+	Identity string            `json:"identity"` // pinned or self_asserted
+	Vouched  *receipt.Standing `json:"vouched"`  // null unless it is pinned
+	Leaves   map[string]int    `json:"leaves"`   // by type
+	Proofs   int               `json:"proofs"`   // verified
+	Unknown  int               `json:"unknown"`  // accepted under keys that this program does not know by itself
+	Warnings []string          `json:"warnings"`
+	Faults   []string          `json:"faults"`
+	Others   int               `json:"others,omitempty"` // faults not shown
+
+	contradicts bool // under a key that nothing ties to the log
 }
 
 // maxFaults bounds the faults that are shown.
@@ -101,14 +108,28 @@ func (a *app) audit(ctx context.Context, f *auditFlags) error {
 	if err == nil {
 		err = au.identify(ctx, trust)
 	}
-	if err == nil && *f.record && len(au.report.Faults) == 0 {
-		err = pin(ctx, trust, au.checkpoint, files)
-		au.report.Identity = receipt.Pinned
-	}
 	if err != nil {
 		return files.failure(ctx, err)
 	}
+	au.report.conclude(*f.selfAsserted)
 	return a.tellAudit(&au.report, f.output.value == "json")
+}
+
+// conclude makes the verdict of faults and identity.
+func (r *auditReport) conclude(allowSelfAsserted bool) {
+	if len(r.Faults) > 0 && r.Verdict != receipt.Contradicted {
+		r.Verdict = receipt.Invalid
+	}
+	r.OK = r.Verdict == receipt.Valid || r.Verdict == receipt.Unvouched && allowSelfAsserted && !r.contradicts
+	if r.OK {
+		r.Verdict = receipt.Valid
+	}
+	if r.Faults == nil {
+		r.Faults = []string{}
+	}
+	if r.Warnings == nil {
+		r.Warnings = []string{}
+	}
 }
 
 // auditLists are the lists named and those in the trust store, by id.
@@ -129,10 +150,6 @@ func auditLists(trust *receipt.TrustStore, paths []string) (map[protocol.ListID]
 }
 
 func (a *app) tellAudit(r *auditReport, asJSON bool) error {
-	r.OK = len(r.Faults) == 0
-	if r.Faults == nil {
-		r.Faults = []string{}
-	}
 	if asJSON {
 		if err := a.printJSON(r); err != nil {
 			return err
@@ -140,10 +157,13 @@ func (a *app) tellAudit(r *auditReport, asJSON bool) error {
 	} else if err := r.print(a.stdout); err != nil {
 		return err
 	}
-	if r.OK {
+	switch {
+	case r.OK:
 		return nil
+	case r.Verdict == receipt.Invalid:
+		return fail(exitNegative, fmt.Sprintf("the log breaks its rules: %d faults", len(r.Faults)+r.Others), "keep a copy of it, and ask the operator")
 	}
-	return fail(exitNegative, fmt.Sprintf("the log breaks its rules: %d faults", len(r.Faults)+r.Others), "keep a copy of it, and ask the operator")
+	return fail(exitOfVerdict(r.Verdict), fmt.Sprintf("the log is %s: %s", r.Verdict, r.Reason), verdictHints[r.Verdict])
 }
 
 func (r *auditReport) print(w io.Writer) error {
@@ -153,81 +173,19 @@ func (r *auditReport) print(w io.Writer) error {
 	if r.Others > 0 {
 		fmt.Fprintf(w, "FAULT  and %d more\n", r.Others)
 	}
+	for _, warning := range r.Warnings {
+		fmt.Fprintf(w, "warning: %s\n", warning)
+	}
 	fmt.Fprintf(w, "log %s, size %d, root %s\nidentity %s\n", r.Origin, r.Size, r.Root, r.Identity)
+	if r.Vouched != nil {
+		fmt.Fprintf(w, "server %s\n", orElse(r.Vouched.Server, "-"))
+	}
 	for t := protocol.LeafAccepted; t <= protocol.LeafIncident; t++ {
 		fmt.Fprintf(w, "%-12s %d\n", t, r.Leaves[t.String()])
 	}
 	if r.Unknown > 0 {
 		fmt.Fprintf(w, "%d are accepted under keys of member lists that are not here; --list names a list\n", r.Unknown)
 	}
-	_, err := fmt.Fprintf(w, "%s verified; %s compared with what was issued\n", numberOf(r.Proofs, "proof"), numberOf(r.Epochs, "epoch"))
+	_, err := fmt.Fprintf(w, "%s verified\n%s\n", numberOf(r.Proofs, "proof"), r.Verdict)
 	return err
-}
-
-// tree recomputes hashes and tiles of a log from its entries, in order
-// (RFC 6962, C2SP tlog-tiles).
-type tree struct {
-	levels [][][32]byte // of tiles: hashes of the last tile of each level, not yet full
-	counts []uint64     // full tiles of each level
-	full   func(level int, n uint64, hashes [][32]byte) error
-}
-
-// add takes the hash of the next leaf, or of the next full tile below.
-func (t *tree) add(level int, hash [32]byte) error {
-	if level == len(t.levels) {
-		t.levels, t.counts = append(t.levels, nil), append(t.counts, 0)
-	}
-	t.levels[level] = append(t.levels[level], hash)
-	hashes := t.levels[level]
-	if len(hashes) < bundleWidth {
-		return nil
-	}
-	if err := t.full(level, t.counts[level], hashes); err != nil {
-		return err
-	}
-	t.levels[level] = nil
-	t.counts[level]++
-	return t.add(level+1, rootOf(hashes))
-}
-
-// root is the root of everything added.
-func (t *tree) root() [32]byte {
-	var parts [][32]byte // complete subtrees from the left, that is from the top level
-	for level := len(t.levels) - 1; level >= 0; level-- {
-		hashes := t.levels[level]
-		for n := bundleWidth; n > 0; n /= 2 {
-			if len(hashes)&n != 0 {
-				parts = append(parts, rootOf(hashes[:n]))
-				hashes = hashes[n:]
-			}
-		}
-	}
-	if len(parts) == 0 {
-		return sha256.Sum256(nil)
-	}
-	root := parts[len(parts)-1]
-	for i := len(parts) - 2; i >= 0; i-- {
-		root = nodeHash(parts[i], root)
-	}
-	return root
-}
-
-// rootOf is the root over a power of two of nodes of one level.
-func rootOf(hashes [][32]byte) [32]byte {
-	if len(hashes) == 1 {
-		return hashes[0]
-	}
-	half := len(hashes) / 2
-	return nodeHash(rootOf(hashes[:half]), rootOf(hashes[half:]))
-}
-
-func leafHash(leaf []byte) [32]byte { return sha256.Sum256(append([]byte{0}, leaf...)) }
-
-func nodeHash(left, right [32]byte) [32]byte {
-	return sha256.Sum256(append(append([]byte{1}, left[:]...), right[:]...))
-}
-
-// isUnknownLog reports that nothing recorded here speaks for or against a log.
-func isUnknownLog(err error) bool {
-	return errors.Is(err, receipt.ErrUnknownLog) || errors.Is(err, receipt.ErrNotShown)
 }

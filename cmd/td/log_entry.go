@@ -17,6 +17,7 @@ func decodeEntry(raw []byte) ([]field, error) {
 		{"index", leaf.Seq},
 		{"type", leaf.Body.LeafType().String()},
 		{"time", time.UnixMilli(int64(leaf.Time)).UTC().Format("2006-01-02T15:04:05.000Z")},
+		{"withdrawals", leaf.Withdrawals},
 	}
 	body, err := bodyFields(leaf.Body)
 	return append(fields, body...), err
@@ -38,19 +39,23 @@ func bodyFields(body protocol.LeafBody) ([]field, error) {
 			{"posture", b.Posture},
 			{"checkpoint_key", protocol.Digest(b.CheckpointKey)},
 			{"previous", b.Previous},
-			{"handover", protocol.EncodeBase64(b.Handover[:])},
+			{"previous_index", b.PreviousIndex},
+			{"handover_size", b.Handover.Size},
+			{"handover_root", b.Handover.Root},
+			{"handover", protocol.EncodeBase64(b.Handover.Signature[:])},
 		}, nil
 	case *protocol.EpochClose:
 		return []field{
 			{"number", b.Number},
 			{"epoch", b.ID},
 			{"reason", b.Reason.String()},
-			{"issued", b.Issued},
 			{"accepted", b.Accepted},
 			{"rejected", b.Rejected},
 			{"expired", b.Expired},
 			{"invalidated", b.Invalidated},
-			{"root", b.Root},
+			{"issued_size", b.Issued.Size},
+			{"issued_root", b.Issued.Root},
+			{"issued_signature", protocol.EncodeBase64(b.Issued.Signature[:])},
 		}, nil
 	case *protocol.ClaimLeaf:
 		return []field{
@@ -97,6 +102,11 @@ func acceptedFields(b *protocol.Accepted) ([]field, error) {
 		{"instance", p.Instance},
 		{"anchor", b.Anchor},
 		{"t", b.TagHash},
+		{"issued_position", b.Issued.Position},
+		{"issued_size", b.Issued.Size},
+		{"issued_root", b.Issued.Root},
+		{"issued_signature", protocol.EncodeBase64(b.Issued.Signature[:])},
+		{"issued_path", b.Issued.Path},
 		{"params", rawJSON(b.Params)},
 		{"proof", protocol.EncodeBase64(b.Proof)},
 	}, nil

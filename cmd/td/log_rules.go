@@ -10,10 +10,13 @@ import (
 // logRules are the rules of section 12 that whole logs keep, as far as the
 // entries themselves show them. They judge leaf after leaf.
 type logRules struct {
-	fault func(format string, args ...any)
-	lists map[protocol.ListID]*claim.List
+	fault  func(format string, args ...any)
+	origin string
+	lists  map[protocol.ListID]*claim.List
 
-	time    uint64
+	tree        leafTree
+	time        uint64
+	withdrawals uint32
 	epochs  map[protocol.EpochID]*epochRules
 	order   []*epochRules
 	claims  map[protocol.Digest]*claimRules
@@ -32,15 +35,15 @@ type logRules struct {
 // epochRules is what is known of one epoch.
 type epochRules struct {
 	open     *protocol.EpochOpen
+	index    uint64 // of the leaf that opened it
 	end      *protocol.EpochClose
 	revoked  bool
-	seqs     map[uint64]bool
-	accepted []acceptedDigest
-}
+	accepted uint64
 
-type acceptedDigest struct {
-	index  uint64
-	digest protocol.Digest // protocol.IssuedDigest
+	seqs      map[uint64]uint64          // index of the leaf
+	positions map[uint64]uint64          // in the issued tree: index of the leaf
+	roots     map[uint64]protocol.Digest // of the issued tree, by its size
+	greatest  protocol.SignedRoot        // with the greatest size of those
 }
 
 // claimRules is one verifying key in the log.
@@ -50,9 +53,9 @@ type claimRules struct {
 	known bool // this program vouches for the key
 }
 
-func newLogRules(lists map[protocol.ListID]*claim.List, fault func(string, ...any)) *logRules {
+func newLogRules(origin string, lists map[protocol.ListID]*claim.List, fault func(string, ...any)) *logRules {
 	return &logRules{
-		fault: fault, lists: lists,
+		fault: fault, origin: origin, lists: lists,
 		epochs:      map[protocol.EpochID]*epochRules{},
 		claims:      map[protocol.Digest]*claimRules{},
 		frozen:      map[protocol.Digest]bool{},
@@ -64,16 +67,21 @@ func newLogRules(lists map[protocol.ListID]*claim.List, fault func(string, ...an
 	}
 }
 
-// leaf judges the next leaf. For an acceptance whose statement is sound it gives
-// the proof to be verified.
+// entry judges the next entry. For an acceptance whose statement is sound it
+// returns the proof to be verified.
+func (r *logRules) entry(raw []byte) (leaf *protocol.Leaf, check *proofCheck) {
+	index := r.tree.size()
+	defer r.tree.add(protocol.LeafHash(raw))
+	l, err := protocol.ParseLeaf(raw)
+	if err != nil {
+		r.fault("entry %d is no leaf: %s", index, detailOf(err))
+		return nil, nil
+	}
+	return &l, r.leaf(index, &l)
+}
+
 func (r *logRules) leaf(index uint64, l *protocol.Leaf) *proofCheck {
-	if l.Seq != index {
-		r.fault("entry %d says that it is number %d", index, l.Seq)
-	}
-	if l.Time < r.time {
-		r.fault("entry %d is earlier than the one before it", index)
-	}
-	r.time = max(r.time, l.Time)
+	r.header(index, l)
 	switch b := l.Body.(type) {
 	case *protocol.Accepted:
 		return r.accepted(index, b)
@@ -89,20 +97,57 @@ func (r *logRules) leaf(index uint64, l *protocol.Leaf) *proofCheck {
 	return nil
 }
 
+func (r *logRules) header(index uint64, l *protocol.Leaf) {
+	if l.Seq != index {
+		r.fault("entry %d says that it is number %d", index, l.Seq)
+	}
+	if l.Time < r.time {
+		r.fault("entry %d is earlier than the one before it", index)
+	}
+	r.time = max(r.time, l.Time)
+	if l.Withdrawals != r.withdrawals {
+		r.fault("entry %d counts %d withdrawals before it, and the log has %d", index, l.Withdrawals, r.withdrawals)
+	}
+	if l.Withdraws() {
+		r.withdrawals++
+	}
+}
+
 func (r *logRules) epochOpen(index uint64, b *protocol.EpochOpen) {
 	if r.epochs[b.ID] != nil {
 		r.fault("entry %d opens an epoch that was opened before", index)
 		return
 	}
-	if n := len(r.order); n > 0 && b.Number <= r.order[n-1].open.Number {
-		r.fault("entry %d opens epoch %d after epoch %d", index, b.Number, r.order[n-1].open.Number)
+	previous := &epochRules{open: &protocol.EpochOpen{}} // zeros before the first
+	if n := len(r.order); n > 0 {
+		previous = r.order[n-1]
+		if b.Number <= previous.open.Number {
+			r.fault("entry %d opens epoch %d after epoch %d", index, b.Number, previous.open.Number)
+		}
 	}
-	if b.Previous != (protocol.EpochID{}) && r.epochs[b.Previous] == nil {
-		r.fault("entry %d names an epoch before it that was never opened", index)
+	if b.Previous != previous.open.ID || b.PreviousIndex != previous.index {
+		r.fault("entry %d does not name the epoch before it and its entry %d", index, previous.index)
+	} else if b.Handover != (protocol.SignedRoot{}) {
+		r.handover(index, b, previous.open.CheckpointKey)
 	}
-	e := &epochRules{open: b, seqs: map[uint64]bool{}}
+	e := &epochRules{
+		open: b, index: index,
+		seqs: map[uint64]uint64{}, positions: map[uint64]uint64{}, roots: map[uint64]protocol.Digest{},
+	}
 	r.epochs[b.ID] = e
 	r.order = append(r.order, e)
+}
+
+// handover checks that the key before signed the new one over a tree that this
+// log has had.
+func (r *logRules) handover(index uint64, b *protocol.EpochOpen, key [32]byte) {
+	if err := b.VerifyHandover(r.origin, key); err != nil {
+		r.fault("entry %d: %s", index, detailOf(err))
+		return
+	}
+	if size := b.Handover.Size; size > index || !r.tree.rootAt(size).Equal(b.Handover.Root) {
+		r.fault("entry %d: its hand-over is over a tree of %d entries that this log never was", index, size)
+	}
 }
 
 func (r *logRules) epochClose(index uint64, b *protocol.EpochClose) {
@@ -116,12 +161,49 @@ func (r *logRules) epochClose(index uint64, b *protocol.EpochClose) {
 		return
 	}
 	e.end = b
-	if b.Accepted != uint64(len(e.accepted)) {
-		r.fault("entry %d: epoch %d closes with %d accepted, and the log has %d", index, b.Number, b.Accepted, len(e.accepted))
+	if b.Accepted != e.accepted {
+		r.fault("entry %d: epoch %d closes with %d accepted, and the log has %d", index, b.Number, b.Accepted, e.accepted)
 	}
-	ended := b.Accepted + b.Rejected + b.Expired + b.Invalidated
-	if b.Reason != protocol.CloseLost && b.Issued != ended {
-		r.fault("entry %d: epoch %d closes with %d issued, of which %d ended", index, b.Number, b.Issued, ended)
+	if b.Reason != protocol.CloseShutdown && b.Reason != protocol.CloseRotated {
+		if b.Issued != e.greatest {
+			r.fault("entry %d: epoch %d closes with another issued tree than the greatest one in an accepted leaf", index, b.Number)
+		}
+		return
+	}
+	r.signedRoot(index, e, &b.Issued)
+	if b.Issued.Size < e.greatest.Size {
+		r.fault("entry %d: epoch %d closes with %d issued, and an accepted leaf has %d", index, b.Number, b.Issued.Size, e.greatest.Size)
+	}
+	if !sums(b.Issued.Size, b.Accepted, b.Rejected, b.Expired, b.Invalidated) {
+		r.fault("entry %d: epoch %d closes with %d issued, which is not how many ended", index, b.Number, b.Issued.Size)
+	}
+}
+
+// sums reports whether the parts make the whole, whatever their size.
+func sums(whole uint64, parts ...uint64) bool {
+	for _, n := range parts {
+		if n > whole {
+			return false
+		}
+		whole -= n
+	}
+	return whole == 0
+}
+
+// signedRoot checks that an epoch signed a root of its issued tree, and one only
+// for each size.
+func (r *logRules) signedRoot(index uint64, e *epochRules, s *protocol.SignedRoot) {
+	if err := s.VerifyIssued(r.origin, e.open.ID, e.open.CheckpointKey); err != nil {
+		r.fault("entry %d: %s", index, detailOf(err))
+		return
+	}
+	if root, known := e.roots[s.Size]; known && !root.Equal(s.Root) {
+		r.fault("entry %d: epoch %d has two issued trees of size %d", index, e.open.Number, s.Size)
+		return
+	}
+	e.roots[s.Size] = s.Root
+	if s.Size > e.greatest.Size {
+		e.greatest = *s
 	}
 }
 
@@ -218,11 +300,16 @@ func (r *logRules) inEpoch(index uint64, b *protocol.Accepted, p *protocol.Paylo
 		return
 	case e.end != nil || e.revoked:
 		r.fault("entry %d was accepted after the end of its epoch", index)
-	case e.seqs[p.Seq]:
-		r.fault("entry %d has a number of its epoch that was accepted before", index)
 	}
-	e.seqs[p.Seq] = true
-	e.accepted = append(e.accepted, acceptedDigest{index, protocol.IssuedDigest(p.RequestID, &b.Payload, b.Anchor)})
+	e.accepted++
+	once(r, index, e.seqs, p.Seq, "number in its epoch")
+	digest := protocol.IssuedDigest(p.RequestID, &b.Payload, b.Anchor)
+	if err := b.Issued.Verify(digest, r.origin, p.EpochID, e.open.CheckpointKey); err != nil {
+		r.fault("entry %d: %s", index, detailOf(err))
+		return
+	}
+	once(r, index, e.positions, b.Issued.Position, "position in the issued tree")
+	r.signedRoot(index, e, &b.Issued.SignedRoot)
 }
 
 // statement recomputes the statement from claim, parameters and commitment.

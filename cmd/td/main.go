@@ -2,9 +2,9 @@
 // a user needs to get receipts and to check them.
 //
 // Data goes to standard output; progress, logs and errors go to standard error.
-// Exit codes: 0 ok, 1 unexpected, 2 usage, 3 verdict negative, 4 not found,
-// 5 denied, 6 frozen, 7 unreachable, 8 configuration, 9 rate limited,
-// 130 interrupted.
+// Exit codes: 0 ok, 1 unexpected, 2 usage, 3 invalid or refused, 4 not found,
+// 5 denied, 6 frozen, 7 unavailable, 8 configuration, 9 rate limited,
+// 10 contradicted, 11 unvouched, 12 flagged, 130 interrupted.
 package main
 
 import (
@@ -83,6 +83,7 @@ Start with "td demo". For your own events: "td serve" in one terminal,
 		sendCommand(a),
 		claimsCommand(a),
 		logCommand(a),
+		trustCommand(a),
 		proverCommand(a),
 		demoCommand(a),
 		configCommand(a),

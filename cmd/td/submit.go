@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -20,9 +22,9 @@ import (
 // submitFlags are the flags of "td submit".
 type submitFlags struct {
 	*subject
-	server, out, trust *string
-	push               *bool
-	progress, output   *choice
+	server, serverUser, out, trust *string
+	push, selfAsserted             *bool
+	progress, output               *choice
 }
 
 func submitCommand(a *app) *cobra.Command {
@@ -39,8 +41,14 @@ first line is a whole object and not the only one.
 
 For each event DIR gets REQUEST.receipt.json, which anyone may see, and
 REQUEST.opening, which only its owner can read and which discloses the event.
-The checkpoint of every receipt is recorded in the trust store, so that
-td verify needs no server later.
+The checkpoint of every receipt is recorded in the trust store as read live from
+this server, so that td verify needs no server later. The first one binds the
+server to its log; another log of this server is refused then.
+
+So the server must be the right one: it is reached by https, or it is on this
+machine and root, you or --server-user holds the port. Nothing is sent to any
+other. --allow-self-asserted sends all the same; receipts are unvouched then, and
+td verify does not accept them without the same flag or td trust add.
 
 An interrupted run is continued by running the same command again: events that
 have their receipt are passed over, answers that may have arrived are asked
@@ -50,13 +58,16 @@ there is a gap: if the server's first answer about an event is lost, only the
 server knows of it, and the event is submitted anew.
 
 An event that does not satisfy the claim, or has no encoding under it, is
-reported with its line and does not stop the others; the exit code is then 3.`,
+reported with its line and does not stop the others; the exit code is then 3. A
+receipt that should not be relied on ends the run with 3, 10 or 11, as td verify
+does, and is kept as REQUEST.refused.json.`,
 		Example: `  td submit --claim open/1 --out receipts event.json
   td submit --claim range/1 --params params.json --out receipts readings.jsonl
   td submit --member me.secret --list board.json --scope board/2026-11 --out votes vote.json`,
 		Args: oneArg("INPUT"),
 	}
-	f := submitFlags{subject: subjectFlags(cmd), server: serverFlag(cmd), trust: trustFlag(cmd)}
+	f := submitFlags{subject: subjectFlags(cmd), server: serverFlag(cmd), serverUser: serverUserFlag(cmd), trust: trustFlag(cmd)}
+	f.selfAsserted = selfAssertedFlag(cmd)
 	f.out = cmd.Flags().String("out", "receipts", "directory for receipts and openings; made if it is not there")
 	f.push = cmd.Flags().Bool("push", false, "let the server prove; its prover sees the events")
 	f.progress, f.output = progressFlag(cmd), outputFlag(cmd)
@@ -98,7 +109,7 @@ func (a *app) newSubmitRun(f *submitFlags) (*submitRun, error) {
 	if *f.push && sub.Claim == claim.Group {
 		return nil, fail(exitUsage, "group/1 is proved by its member only", "leave --push out")
 	}
-	server, err := dial(*f.server)
+	server, err := dialAs(*f.server, *f.serverUser, !*f.selfAsserted)
 	if err != nil {
 		return nil, err
 	}
@@ -112,10 +123,16 @@ func (a *app) newSubmitRun(f *submitFlags) (*submitRun, error) {
 		trust: trust, log: client.NewLog(server.Client),
 		progress: newProgress(a.stderr, f.progress.value, "submit", now),
 		stdout:   a.stdout, stderr: a.stderr, asJSON: f.output.value == "json",
-		origins: map[string]bool{},
+		origins: map[string]bool{}, warnings: map[string]bool{},
 	}
+	r.verify.AllowSelfAsserted = *f.selfAsserted
 	r.prepare(sub)
 	return r, trustList(trust, sub.List)
+}
+
+// selfAssertedFlag adds --allow-self-asserted to a command that talks to a server.
+func selfAssertedFlag(cmd *cobra.Command) *bool {
+	return cmd.Flags().Bool("allow-self-asserted", false, "also use a server that nothing shows to be the right one; its receipts are unvouched")
 }
 
 // trustList keeps the list that the member has named, so that receipts of the
@@ -175,6 +192,12 @@ func (r *submitRun) summarize(w io.Writer, now time.Time) {
 	fmt.Fprintln(w)
 	for origin := range r.origins {
 		fmt.Fprintf(w, "log %s: checkpoints recorded; td verify needs no server for these receipts\n", origin)
+	}
+	for _, warning := range slices.Sorted(maps.Keys(r.warnings)) {
+		fmt.Fprintf(w, "warning: %s\n", warning)
+	}
+	if r.unvouched > 0 {
+		fmt.Fprintf(w, "%s unvouched: nothing shows whose log it is; td trust add --server URL records it once the server is reached safely\n", areOf(r.unvouched, "receipt"))
 	}
 }
 

@@ -4,13 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"net/url"
-	"os"
 	"path/filepath"
 	"time"
 
-	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -41,8 +37,21 @@ func (r *submitRun) keep(ctx context.Context, j *job, got *receipt.Receipt) erro
 	return r.tell(r.submitted(j, index, false))
 }
 
-// errReceipt is a receipt or a checkpoint that should not be relied on.
-var errReceipt = errors.New("the server's word does not verify")
+// badReceipt is a receipt that should not be relied on, with its verdict.
+type badReceipt struct {
+	verdict string
+	reason  error
+}
+
+// Error says which verdict and why.
+func (b *badReceipt) Error() string { return fmt.Sprintf("the receipt is %s: %v", b.verdict, b.reason) }
+
+// Unwrap is the reason.
+func (b *badReceipt) Unwrap() error { return b.reason }
+
+func invalid(format string, args ...any) error {
+	return &badReceipt{receipt.Invalid, fmt.Errorf(format, args...)}
+}
 
 // judge records the checkpoint and verifies the receipt with its opening.
 func (r *submitRun) judge(ctx context.Context, j *job, got *receipt.Receipt) (index uint64, err error) {
@@ -50,77 +59,77 @@ func (r *submitRun) judge(ctx context.Context, j *job, got *receipt.Receipt) (in
 	if err != nil {
 		return 0, err
 	}
-	cp, err := got.Checkpoint()
-	if err != nil {
-		return 0, fmt.Errorf("%w: %w", errReceipt, err)
-	}
-	if err := pin(ctx, r.trust, cp, r.log); err != nil {
-		return 0, err
-	}
 	o := r.verify
 	if o.Opening, err = readOpening(openingPath(r.dir, j.sent.id)); err != nil {
 		return 0, err
 	}
-	if report := receipt.Verify(ctx, got, o); !report.OK {
-		return 0, fmt.Errorf("%w: step %s: %s", errReceipt, report.FailedStep, failedDetail(report))
+	report, err := judgeReceipt(ctx, got, o, r.log, r.server.Source())
+	if err != nil {
+		return 0, err
 	}
 	r.mu.Lock()
-	r.origins[cp.Origin] = true
-	r.mu.Unlock()
+	defer r.mu.Unlock()
+	for _, w := range report.Warnings {
+		r.warnings[w] = true
+	}
+	if report.Vouched == nil {
+		r.unvouched++
+	} else {
+		r.origins[report.Log] = true
+	}
 	return leaf.Seq, nil
 }
 
-// pin records a checkpoint. A log that cannot show its consistency with what was
-// recorded, because it went back behind it, is refused like one that shows
-// another history.
-func pin(ctx context.Context, trust *receipt.TrustStore, cp *receipt.Checkpoint, log receipt.Log) error {
-	err := trust.Pin(ctx, cp, log, time.Now())
-	if isRegression(err) {
-		return fmt.Errorf("%w: %w", errReceipt, err)
+// judgeReceipt records the checkpoint of a receipt and verifies it, as td verify
+// will. A [*badReceipt] should not be relied on. A checkpoint that nothing
+// vouches for passes if o allows self-asserted ones.
+func judgeReceipt(ctx context.Context, got *receipt.Receipt, o receipt.Options, log receipt.Log, from receipt.Source) (*receipt.Report, error) {
+	cp, err := got.Checkpoint()
+	if err != nil {
+		return nil, invalid("%s", detailOf(err))
 	}
-	return err
-}
-
-// isRegression reports an error of a check for consistency that is neither the
-// network's nor this machine's.
-func isRegression(err error) bool {
-	var split *receipt.SplitViewError
-	var problem *client.Problem
-	var network *url.Error
-	var disk *fs.PathError
+	_, err = o.Trust.Record(ctx, cp, log, from, time.Now())
+	verdict := verdictOf(err)
 	switch {
-	case err == nil, errors.As(err, &problem), errors.As(err, &network), errors.As(err, &disk),
-		errors.Is(err, client.ErrAnswer), errors.Is(err, context.Canceled), isUnknownLog(err):
-		return false
+	case err == nil, verdict == receipt.Unvouched && !isContradiction(err) && o.AllowSelfAsserted:
+	case verdict == receipt.Contradicted, verdict == receipt.Unvouched:
+		return nil, &badReceipt{verdict, err}
+	default:
+		return nil, err
 	}
-	return !errors.As(err, &split) // which says more itself
+	report := receipt.Verify(ctx, got, o)
+	if !report.OK {
+		return nil, &badReceipt{report.Verdict, fmt.Errorf("step %s: %s", report.FailedStep, failedDetail(report))}
+	}
+	return report, nil
 }
 
 // ownLeaf sees that a receipt is about this request, claim and parameters.
 func (r *submitRun) ownLeaf(j *job, got *receipt.Receipt) (*protocol.Leaf, error) {
 	leaf, err := protocol.ParseLeaf(got.Leaf)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s", errReceipt, detailOf(err))
+		return nil, invalid("%s", detailOf(err))
 	}
 	claimLeaf, err := protocol.ParseLeaf(got.Claim.Leaf)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %s", errReceipt, detailOf(err))
+		return nil, invalid("%s", detailOf(err))
 	}
 	accepted, ok := leaf.Body.(*protocol.Accepted)
 	of, alsoOK := claimLeaf.Body.(*protocol.ClaimLeaf)
 	if !ok || !alsoOK {
-		return nil, fmt.Errorf("%w: a leaf is of another type", errReceipt)
+		return nil, invalid("a leaf is of another type")
 	}
 	p, err := protocol.ParsePayload(accepted.Payload[:])
 	if err != nil || p.RequestID != j.sent.id || of.ClaimID != r.template.Claim.String() || string(accepted.Params) != string(j.params) {
-		return nil, fmt.Errorf("%w: it is about another request, claim or parameters", errReceipt)
+		return nil, invalid("it is about another request, claim or parameters")
 	}
 	return &leaf, nil
 }
 
+// failedDetail is why the step failed that gave the verdict.
 func failedDetail(report *receipt.Report) string {
 	for _, s := range report.Steps {
-		if !s.OK {
+		if s.Step == report.FailedStep {
 			return s.Detail
 		}
 	}
@@ -139,16 +148,24 @@ func readOpening(path string) (*receipt.Opening, error) {
 	return o, nil
 }
 
-// refuseReceipt stops the run over a receipt that nobody should rely on. It is
-// kept under another name: it is evidence.
+// refuseReceipt stops the run over a receipt that should not be relied on. It is
+// kept under another name: it may be evidence.
 func (r *submitRun) refuseReceipt(j *job, raw []byte, reason error) error {
-	var split *receipt.SplitViewError
-	if !errors.As(reason, &split) && !errors.Is(reason, errReceipt) {
+	bad := new(badReceipt)
+	if !errors.As(reason, &bad) {
 		return reason
 	}
 	path := filepath.Join(r.dir, j.sent.id.String()+".refused.json")
-	if err := writeFile(path, raw, 0o600); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := writeFile(path, raw, 0o600); err != nil {
 		return errors.Join(reason, err)
 	}
-	return fail(exitNegative, fmt.Sprintf("line %d: %s", j.line, reason), fmt.Sprintf("%s; the receipt is kept in %s", doNotRely, path))
+	return fail(exitOfVerdict(bad.verdict), fmt.Sprintf("line %d: %s", j.line, reason), fmt.Sprintf("%s; the receipt is kept in %s", bad.hint(), path))
+}
+
+// hint says what to do about the server that gave the receipt.
+func (b *badReceipt) hint() string {
+	if b.verdict == receipt.Unvouched {
+		return verdictHints[receipt.Unvouched]
+	}
+	return doNotRely
 }

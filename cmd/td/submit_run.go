@@ -57,14 +57,16 @@ type submitRun struct {
 
 	mu                          sync.Mutex // guards what follows
 	receipted, earlier, refused int
-	origins                     map[string]bool // logs whose checkpoints were recorded
+	unvouched                   int             // of the receipts
+	origins                     map[string]bool // logs whose checkpoints were recorded as believed
+	warnings                    map[string]bool // of all receipts
 }
 
 // prepare sets up what depends on the claim.
 func (r *submitRun) prepare(sub *client.Submission) {
 	cores := runtime.GOMAXPROCS(0)
 	r.hands = make(chan struct{}, cores)
-	r.verify = receipt.Options{Trust: r.trust}
+	r.verify.Trust = r.trust
 	if sub.List != nil {
 		r.verify.Lists = receipt.NewLists(sub.List)
 	}

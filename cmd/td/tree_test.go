@@ -123,9 +123,11 @@ func writeReference(b *bytes.Buffer, root *cobra.Command) {
 }
 
 var exitCodes = []string{
-	"| 0 | ok |\n", "| 1 | unexpected |\n", "| 2 | usage |\n", "| 3 | verdict negative: a receipt or a log is not valid, an event does not satisfy its claim |\n",
-	"| 4 | not found |\n", "| 5 | denied |\n", "| 6 | frozen |\n", "| 7 | no server reached, or it asks to come back later |\n",
-	"| 8 | configuration |\n", "| 9 | rate limited |\n", "| 130 | interrupted |\n",
+	"| 0 | ok |\n", "| 1 | unexpected |\n", "| 2 | usage |\n", "| 3 | invalid: a receipt or a log is false, forged or damaged, or an event does not satisfy its claim |\n",
+	"| 4 | not found |\n", "| 5 | denied |\n", "| 6 | frozen |\n", "| 7 | unavailable: what was asked for could not be read, or the server asks to come back later |\n",
+	"| 8 | configuration |\n", "| 9 | rate limited |\n",
+	"| 10 | contradicted: the log showed two histories; keep the evidence |\n", "| 11 | unvouched: nothing shows whose log it is |\n",
+	"| 12 | flagged, with `--strict`: the epoch or the claim was withdrawn |\n", "| 130 | interrupted |\n",
 }
 
 func orShort(cmd *cobra.Command) string {

@@ -1,8 +1,12 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -30,6 +34,298 @@ func openTrust(dir string) (*receipt.TrustStore, error) {
 		return nil, fail(exitConfig, fmt.Sprintf("the trust store in %s does not open: %v", dir, err), "--trust DIR names another one")
 	}
 	return t, nil
+}
+
+// verdictOf is the verdict that a refusal of the trust store stands for; "" for
+// every other error.
+func verdictOf(err error) string {
+	contradiction := new(receipt.ContradictionError)
+	var binding *receipt.BindingError
+	var damaged *receipt.DamagedError
+	switch {
+	case errors.As(err, &contradiction):
+		if contradiction.Vouched {
+			return receipt.Contradicted
+		}
+		return receipt.Unvouched
+	case errors.As(err, &binding), isUnvouched(err):
+		return receipt.Unvouched
+	case errors.As(err, &damaged):
+		return receipt.Unavailable
+	}
+	return ""
+}
+
+// isUnvouched reports that nothing speaks against a log, and nothing that is
+// believed here speaks for it.
+func isUnvouched(err error) bool {
+	return errors.Is(err, receipt.ErrUnknownLog) || errors.Is(err, receipt.ErrNotShown) || errors.Is(err, receipt.ErrOtherKey)
+}
+
+// isContradiction reports a proved contradiction, which nothing makes up for.
+func isContradiction(err error) bool {
+	contradiction := new(receipt.ContradictionError)
+	return errors.As(err, &contradiction)
+}
+
+// vouchFailure is a refusal of the trust store as a user is told.
+func vouchFailure(err error) error {
+	verdict := verdictOf(err)
+	return fail(exitOfVerdict(verdict), err.Error(), verdictHints[verdict])
+}
+
+// verdictHints say what to do about a negative verdict.
+var verdictHints = map[string]string{
+	receipt.Contradicted: "keep the trust store and these files as evidence, and do not rely on this log",
+	receipt.Unvouched:    "td trust add --server URL believes a server that you reach safely, --policy FILE the keys that it names",
+	receipt.Unavailable:  "what could not be read is named above; nothing was found wrong",
+	receipt.Invalid:      "each file's failed step says why",
+	receipt.Flagged:      "without --strict a flagged receipt counts as valid",
+}
+
+func trustCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "trust",
+		Short: "Say whose logs are believed",
+		Long: `The trust store holds checkpoints of logs with the reason why each is believed.
+td submit and td trust add write it; td verify and td log audit read it.`,
+		Example: "  td trust add --server https://td.example\n  td trust list",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(trustAddCommand(a), trustListCommand(a), trustImportCommand(a))
+	return cmd
+}
+
+// trustAddFlags are the flags of "td trust add".
+type trustAddFlags struct {
+	server, user, trust   *string
+	operator, policy, log *string
+	output                *choice
+}
+
+func trustAddCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "add",
+		Short: "Record the newest checkpoint of a log as believed",
+		Long: `Reads the newest checkpoint of a server and records it on your word. From then on
+the server and its log are bound to each other: receipts of this log verify here,
+and another log of this server is refused. The server must be reached by https or
+on this machine, where the port must be held by root, by you or by --server-user.
+
+--from-operator records a checkpoint that the operator gave you by another way,
+and --policy one that carries the signatures which a policy file asks for. With
+either of them the log only supplies proofs: --log may name a mirror or a
+directory, and no server is bound.
+
+A checkpoint that contradicts what is believed already is refused.`,
+		Example: `  td trust add --server https://td.example
+  td trust add --from-operator checkpoint.txt --log https://td.example
+  td trust add --policy cosigners.txt --log ./mirror`,
+		Args: noArgs,
+	}
+	fl := cmd.Flags()
+	f := trustAddFlags{
+		server: serverFlag(cmd), user: serverUserFlag(cmd), trust: trustFlag(cmd),
+		operator: fl.String("from-operator", "", "file with a checkpoint that the operator gave you, - for standard input"),
+		policy:   fl.String("policy", "", "policy file: whose signatures the checkpoint must carry"),
+		log:      fl.String("log", "", "URL or directory of the log that supplies proofs, with --from-operator or --policy (default the server)"),
+		output:   outputFlag(cmd),
+	}
+	cmd.MarkFlagsMutuallyExclusive("from-operator", "policy")
+	cmd.MarkFlagsMutuallyExclusive("server", "log")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.trustAdd(cmd.Context(), &f) }
+	return cmd
+}
+
+// how is the way of vouching that the flags ask for.
+func (f *trustAddFlags) how() receipt.Vouch {
+	switch {
+	case *f.operator != "":
+		return receipt.VouchOperator
+	case *f.policy != "":
+		return receipt.VouchPolicy
+	}
+	return receipt.VouchLive
+}
+
+// open opens the log that is believed or supplies proofs.
+func (f *trustAddFlags) open() (*logFiles, error) {
+	live := f.how() == receipt.VouchLive
+	if *f.log != "" {
+		if live {
+			return nil, fail(exitUsage, "--log supplies proofs only, so that nothing says whose log it is", "add --from-operator FILE or --policy FILE, or name a server with --server")
+		}
+		return openLog(*f.log, *f.user)
+	}
+	server, err := dialAs(*f.server, *f.user, live)
+	if err != nil {
+		return nil, err
+	}
+	return logOf(server), nil
+}
+
+func (a *app) trustAdd(ctx context.Context, f *trustAddFlags) error {
+	store, err := openTrust(*f.trust)
+	if err != nil {
+		return err
+	}
+	files, err := f.open()
+	if err != nil {
+		return err
+	}
+	cp, err := a.believed(ctx, f, files)
+	if err != nil {
+		return files.failure(ctx, err)
+	}
+	var from receipt.Source
+	if f.how() == receipt.VouchLive {
+		from = files.source()
+	}
+	standing, err := store.Trust(ctx, cp, files, from, f.how(), time.Now())
+	a.warn(standing.Warnings)
+	if err != nil {
+		return files.failure(ctx, err)
+	}
+	return a.tellTrust(cp, f.how(), from.Server, f.output.value == "json")
+}
+
+// believed is the checkpoint to record, signed by an epoch of the log.
+func (a *app) believed(ctx context.Context, f *trustAddFlags, files *logFiles) (*receipt.Checkpoint, error) {
+	switch f.how() {
+	case receipt.VouchOperator:
+		note, err := a.readInput(*f.operator, receipt.MaxLogSize)
+		if err != nil {
+			return nil, err
+		}
+		return files.VerifyCheckpoint(ctx, note)
+	case receipt.VouchPolicy:
+		policy, err := readPolicy(*f.policy)
+		if err != nil {
+			return nil, err
+		}
+		cp, err := files.SignedCheckpoint(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if err := policy.Check(cp); err != nil {
+			return nil, fail(exitUnvouched, err.Error(), "nothing was recorded; td log checkpoint shows the signatures")
+		}
+		return cp, nil
+	}
+	return files.SignedCheckpoint(ctx)
+}
+
+// warn prints warnings of the trust store on standard error.
+func (a *app) warn(warnings []string) {
+	for _, w := range warnings {
+		fmt.Fprintf(a.stderr, "warning: %s\n", w)
+	}
+}
+
+func (a *app) tellTrust(cp *receipt.Checkpoint, how receipt.Vouch, server string, asJSON bool) error {
+	if asJSON {
+		return a.printJSON(struct {
+			Origin string          `json:"origin"`
+			Size   uint64          `json:"size"`
+			Root   protocol.Digest `json:"root"`
+			How    receipt.Vouch   `json:"how"`
+			Server string          `json:"server"`
+		}{cp.Origin, cp.Size, protocol.Digest(cp.Root), how, server})
+	}
+	_, err := fmt.Fprintf(a.stdout, "origin  %s\nsize    %d\nroot    %s\nhow     %s\nserver  %s\n", cp.Origin, cp.Size, protocol.Digest(cp.Root), how, orElse(server, "-"))
+	return err
+}
+
+func trustListCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "list",
+		Short:   "List the logs in the trust store",
+		Example: "  td trust list\n  td trust list -o json",
+		Args:    noArgs,
+	}
+	trust, output := trustFlag(cmd), outputFlag(cmd)
+	cmd.RunE = func(*cobra.Command, []string) error { return a.trustList(*trust, output.value == "json") }
+	return cmd
+}
+
+// knownLog is a line of td trust list.
+type knownLog struct {
+	Origin          string          `json:"origin"`
+	Server          string          `json:"server"`
+	Size            uint64          `json:"size"` // of the greatest vouched checkpoint, 0 if there is none
+	Root            protocol.Digest `json:"root"`
+	Key             protocol.Digest `json:"key"`
+	How             receipt.Vouch   `json:"how"`
+	Time            string          `json:"time"`
+	Vouched         int             `json:"vouched"`
+	Unauthenticated int             `json:"unauthenticated"`
+	File            string          `json:"file"`
+}
+
+func (a *app) trustList(dir string, asJSON bool) error {
+	store, err := openTrust(dir)
+	if err != nil {
+		return err
+	}
+	logs, err := store.List() // what could be read, beside an error
+	if !asJSON && len(logs) > 0 {
+		fmt.Fprintf(a.stdout, "%-36s%-10s%-17s%-22s%s\n", "ORIGIN", "SIZE", "HOW", "RECORDED", "SERVER")
+	}
+	for _, l := range logs {
+		line := knownLog{
+			Origin: l.Origin, Server: l.Server, Size: l.Size, Root: l.Root, Key: l.Key, How: l.How,
+			Vouched: l.Vouched, Unauthenticated: l.Unauthenticated, File: l.File,
+		}
+		if l.Size > 0 {
+			line.Time = l.When.UTC().Format(time.RFC3339)
+		} else {
+			line.How = receipt.VouchNone
+		}
+		if asJSON {
+			if err := a.printJSON(line); err != nil {
+				return err
+			}
+			continue
+		}
+		fmt.Fprintf(a.stdout, "%-36s%-10d%-17s%-22s%s\n", line.Origin, line.Size, line.How, orElse(line.Time, "-"), orElse(line.Server, "-"))
+	}
+	if err != nil {
+		return fail(exitUnreachable, err.Error(), "the other logs are listed; td trust import reads files of version 1")
+	}
+	return nil
+}
+
+func trustImportCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "import FILE...",
+		Short: "Read trust files of version 1",
+		Long: `Verifies the checkpoints in trust files of version 1 and keeps them as
+unauthenticated: they warn of a log that contradicts them and vouch for nothing.
+td trust add records what is believed. A file that stands in the trust store's own
+place is kept beside the new one, with .v1 at the end of its name.`,
+		Example: "  td trust import ~/.local/state/terradourada/trust/*.trust",
+		Args:    someArgs("FILE"),
+	}
+	trust := trustFlag(cmd)
+	cmd.RunE = func(_ *cobra.Command, files []string) error {
+		store, err := openTrust(*trust)
+		if err != nil {
+			return err
+		}
+		for _, name := range files {
+			origin, n, err := store.Import(name, time.Now())
+			if errors.Is(err, os.ErrNotExist) {
+				return fail(exitNotFound, fmt.Sprintf("%s does not exist", name), "")
+			}
+			if err != nil {
+				return fail(exitUnreachable, fmt.Sprintf("%s cannot be imported: %v", name, err), "the file is as it was")
+			}
+			fmt.Fprintf(a.stdout, "%s of log %s imported from %s as unauthenticated\n", numberOf(n, "checkpoint"), origin, name)
+		}
+		return nil
+	}
+	return cmd
 }
 
 // pushRequest asks for an event to be proved by the server.

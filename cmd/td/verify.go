@@ -9,22 +9,25 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
+	"sync"
 
 	"github.com/spf13/cobra"
 
-	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/receipt"
 )
 
 // verifyFlags are the flags of "td verify".
 type verifyFlags struct {
-	policy, trust, log     *string
+	policy, trust          *string
+	log, serverUser        *string
 	opening, field, client *string
 	lists                  *[]string
 	evidence, roots        *string
 	measurements           *[]string
 	selfAsserted, strict   *bool
+	scan                   *bool
 	output                 *choice
 }
 
@@ -36,22 +39,31 @@ func verifyCommand(a *app) *cobra.Command {
 URL. Prints a line for each step and a verdict for each file; - is standard
 input.
 
-A receipt is valid if all steps pass. The last step asks whose log it is: either
-a policy file names keys whose signatures are on the checkpoint, or this machine
-recorded the checkpoint earlier, as td submit does for every receipt it gets, or
---log shows that the checkpoint is consistent with a recorded one. A log that
-nothing but the receipt speaks for could be made up by anybody; accepting one is
---allow-self-asserted. A receipt is flagged if its epoch or claim was withdrawn.
+The last step asks whose log it is. It passes if the trust store holds the
+checkpoint as believed, as td submit and td trust add record it; if --log proves
+that it belongs to one that is believed, under the same key or one that was handed
+over to, or as the server bound to the log gives it now; or if the signatures that
+--policy asks for are on it. td verify records nothing. A log that nothing but the
+receipt speaks for could be made up by anybody; accepting one is
+--allow-self-asserted.
+
+A receipt is flagged if its epoch or its claim was withdrawn. Whoever presents a
+receipt may leave withdrawals out; the line about them says whether the receipt
+shows all that the log counts. --scan reads every leaf of the log of --log
+instead. --strict refuses flagged receipts, and those that may leave some out.
 
 --attestation adds a step: what hardware said about the keys of the receipt's
 epoch, from a file or from the server at a URL. It passes if the evidence is
 attested: about this epoch, and signed by a key that AMD's or Intel's root or
 --attestation-roots vouches for. Evidence that is usable or detected is less.
 
-The exit code is 0 if every verdict is positive and 3 if any is not.`,
+The exit code is 0 if every verdict is positive; else the first of 10
+contradicted, 3 invalid, 12 flagged with --strict, 11 unvouched and 7 unavailable
+that some file has.`,
 		Example: `  td verify --attestation epoch.evidence --attestation-roots ak.pem r.receipt.json
   td verify receipts/*.receipt.json
   td verify --opening r.opening r.receipt.json
+  td verify --log https://td.example --scan --strict r.receipt.json
   td verify --policy cosigners.txt -o json r.receipt.json`,
 		Args: someArgs("FILE"),
 	}
@@ -59,7 +71,9 @@ The exit code is 0 if every verdict is positive and 3 if any is not.`,
 	f := verifyFlags{
 		policy:       fl.String("policy", "", "policy file: whose signatures the checkpoint must carry"),
 		trust:        trustFlag(cmd),
-		log:          fl.String("log", "", "URL or directory of the log, to show that a checkpoint belongs to recorded ones"),
+		log:          fl.String("log", "", "URL or directory of the log, for proofs that a checkpoint belongs to recorded ones"),
+		serverUser:   serverUserFlag(cmd),
+		scan:         fl.Bool("scan", false, "read every leaf of the log of --log, for withdrawals that a receipt leaves out"),
 		lists:        fl.StringArray("list", nil, "member list file, for receipts of group/1; may be given several times"),
 		opening:      fl.String("opening", "", "opening file: shows the event behind the one receipt given"),
 		field:        fl.String("field", "", "file that opens a single field of the record behind the one receipt given"),
@@ -68,7 +82,7 @@ The exit code is 0 if every verdict is positive and 3 if any is not.`,
 		measurements: fl.StringArray("measurement", nil, "NAME=HEX that the evidence must show; may be given several times"),
 		client:       fl.String("client", "", "client id that the opening must show"),
 		selfAsserted: fl.Bool("allow-self-asserted", false, "accept a log that nothing but the receipt speaks for"),
-		strict:       fl.Bool("strict", false, "count flagged as a negative verdict"),
+		strict:       fl.Bool("strict", false, "refuse flagged receipts, and those that may leave withdrawals out"),
 		output:       outputFlag(cmd),
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.verify(cmd.Context(), &f, args) }
@@ -83,7 +97,7 @@ func (a *app) verify(ctx context.Context, f *verifyFlags, files []string) error 
 	if len(files) > 1 && (*f.opening != "" || *f.field != "") {
 		return fail(exitUsage, "an opening belongs to one receipt, and several were given", "")
 	}
-	o, err := f.options()
+	o, err := f.options(ctx)
 	if err != nil {
 		return err
 	}
@@ -92,22 +106,37 @@ func (a *app) verify(ctx context.Context, f *verifyFlags, files []string) error 
 		return err
 	}
 	out := bufio.NewWriter(a.stdout)
-	negative, unknownLog := 0, false
+	negative, exits := 0, map[int]bool{}
 	err = inOrder(ctx, len(files), func(i int) (*verdict, error) { return a.verifyOne(ctx, files[i], o, hardware) }, func(v *verdict) error {
 		if !v.OK {
 			negative++
-			unknownLog = unknownLog || v.FailedStep == receipt.StepIdentity
+			exits[v.exit()] = true
 		}
 		return errors.Join(v.print(out, f.output.value == "json"), out.Flush())
 	})
 	if err != nil || negative == 0 {
 		return err
 	}
-	hint := "each file's failed step says why"
-	if unknownLog {
-		hint = "--log or --policy can show whose log it is; --allow-self-asserted does without"
+	exit := worst[slices.IndexFunc(worst, func(code int) bool { return exits[code] })]
+	return fail(exit, fmt.Sprintf("%d of %d receipts have a negative verdict", negative, len(files)), hintOfExit(exit))
+}
+
+// exit is the exit code of a negative verdict.
+func (v *verdict) exit() int {
+	if v.Verdict == receipt.Valid {
+		return exitNegative // the evidence is not what was asked for
 	}
-	return fail(exitNegative, fmt.Sprintf("%d of %d receipts have a negative verdict", negative, len(files)), hint)
+	return exitOfVerdict(v.Verdict)
+}
+
+// hintOfExit says what to do about the verdict that an exit code stands for.
+func hintOfExit(exit int) string {
+	for verdict, hint := range verdictHints {
+		if exitOfVerdict(verdict) == exit {
+			return hint
+		}
+	}
+	return ""
 }
 
 // checkFiles refuses names that are no files before anything is printed.
@@ -133,7 +162,7 @@ func checkFiles(files []string) error {
 }
 
 // options reads what the flags name.
-func (f *verifyFlags) options() (o receipt.Options, err error) {
+func (f *verifyFlags) options(ctx context.Context) (o receipt.Options, err error) {
 	o = receipt.Options{AllowSelfAsserted: *f.selfAsserted, Strict: *f.strict, Client: *f.client}
 	if o.Trust, err = openTrust(*f.trust); err != nil {
 		return o, err
@@ -141,12 +170,8 @@ func (f *verifyFlags) options() (o receipt.Options, err error) {
 	if o.Lists, err = knownLists(o.Trust, *f.lists); err != nil {
 		return o, err
 	}
-	if *f.log != "" {
-		source, err := openLog(*f.log)
-		if err != nil {
-			return o, err
-		}
-		o.Log = source
+	if err := f.useLog(ctx, &o); err != nil {
+		return o, err
 	}
 	if *f.policy != "" {
 		if o.Policy, err = readPolicy(*f.policy); err != nil {
@@ -177,19 +202,30 @@ func knownLists(trust *receipt.TrustStore, paths []string) (*receipt.Lists, erro
 	return receipt.NewLists(append(lists, named...)...), nil
 }
 
-// openLog is the log at a URL or in a directory.
-func openLog(name string) (*client.Log, error) {
-	if strings.Contains(name, "://") {
-		server, err := dial(name)
-		if err != nil {
-			return nil, err
+// useLog adds what --log supplies.
+func (f *verifyFlags) useLog(ctx context.Context, o *receipt.Options) error {
+	if *f.log == "" {
+		if *f.scan {
+			return fail(exitUsage, "--scan reads a log, and none was named", "--log URL|DIR names it")
 		}
-		return client.NewLog(server.Client), nil
+		return nil
 	}
-	if info, err := os.Stat(name); err != nil || !info.IsDir() {
-		return nil, fail(exitNotFound, fmt.Sprintf("%s is neither a URL nor a directory", name), "")
+	files, err := openLog(*f.log, *f.serverUser)
+	if err != nil {
+		return err
 	}
-	return client.NewLogDir(name), nil
+	o.Log = files
+	if *f.scan {
+		o.Scan = files
+	}
+	if files.server != nil {
+		newest := sync.OnceValues(func() (*receipt.Checkpoint, error) { return files.SignedCheckpoint(ctx) }) // for all receipts
+		o.Live = func(context.Context) (*receipt.Checkpoint, receipt.Source, error) {
+			cp, err := newest()
+			return cp, files.source(), err
+		}
+	}
+	return nil
 }
 
 func readPolicy(path string) (*receipt.Policy, error) {
@@ -285,6 +321,12 @@ func (v *verdict) print(w io.Writer, asJSON bool) error {
 		s := receipt.Step{Step: stepAttestation, OK: v.Attestation.OK, Detail: v.Attestation.Detail}
 		fmt.Fprintf(w, "  %-4s %-10s  %s\n", mark(s), s.Step, s.Detail)
 	}
+	if s := withdrawalsIn[v.Withdrawals]; s != "" {
+		fmt.Fprintf(w, "  withdrawals: %s\n", s)
+	}
+	for _, s := range v.Warnings {
+		fmt.Fprintf(w, "  warning: %s\n", s)
+	}
 	_, err := fmt.Fprintf(w, "  %s\n", v.sentence())
 	return err
 }
@@ -299,19 +341,31 @@ func mark(s receipt.Step) string {
 	return "FAIL"
 }
 
+// withdrawalsIn says what a report knows of withdrawals.
+var withdrawalsIn = map[string]string{
+	receipt.AsPresented:     "as presented; the receipt may leave some out",
+	receipt.CompleteByCount: "complete by the log's count",
+	receipt.CompleteByScan:  "complete by scan; every leaf of the log was read",
+}
+
 // sentence is the last line about a file.
 func (v *verdict) sentence() string {
+	negative := strings.ToUpper(v.Verdict)
 	switch {
-	case v.Verdict == receipt.Invalid:
-		return fmt.Sprintf("INVALID: step %s failed", v.FailedStep)
+	case v.Verdict != receipt.Valid && v.Verdict != receipt.Flagged && v.FailedStep == "":
+		return negative + ": what was asked for could not be had"
+	case v.Verdict != receipt.Valid && v.Verdict != receipt.Flagged:
+		return fmt.Sprintf("%s: step %s failed", negative, v.FailedStep)
 	case v.Attestation != nil && !v.Attestation.OK:
-		return strings.ToUpper(v.Verdict) + ", but the epoch is not attested, as was asked for"
+		return negative + ", but the epoch is not attested, as was asked for"
 	case !v.OK:
-		return strings.ToUpper(v.Verdict) + ", and --strict counts that as negative"
-	case v.Identity == receipt.SelfAsserted:
+		return negative + ", and --strict counts that as negative"
+	case v.Vouched == nil:
 		return v.Verdict + ", if this is the right log: nothing but the receipt says so"
+	case v.Vouched.Server == "":
+		return v.Verdict + ", in a log that is bound to no server here"
 	}
-	return v.Verdict
+	return fmt.Sprintf("%s, in the log of %s", v.Verdict, v.Vouched.Server)
 }
 
 // inOrder does work for 0..n-1, several at a time, and hands the results on in
