@@ -52,24 +52,19 @@ func demoCommand(a *app) *cobra.Command {
 temporary directory, gets a receipt for one event of each claim, attacks it,
 stops it, and verifies every receipt offline.
 
-The log's checkpoints are recorded in the trust store, as td submit does, so
-that td verify accepts the receipts later.`,
+The log's checkpoints are recorded in a trust store of its own, as td submit does
+in yours. With --out it is kept as the folder trust beside the receipts, so that
+td verify --trust accepts them later.`,
 		Example: "  td demo\n  td demo --out receipts\n  td demo -o json",
 		Args:    noArgs,
 	}
 	output := outputFlag(cmd)
 	out := cmd.Flags().String("out", "", "keep the receipts and openings in this directory")
-	trust := trustFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		d := &demo{app: a, progress: a.stderr, out: *out}
 		if output.value == "table" {
 			d.progress = a.stdout
 		}
-		store, err := openTrust(*trust)
-		if err != nil {
-			return err
-		}
-		d.trust = store
 		report, err := d.run(cmd.Context())
 		if err != nil {
 			return err
@@ -109,6 +104,9 @@ func (d *demo) run(ctx context.Context) (*demoReport, error) {
 	}
 	defer os.RemoveAll(dir)
 	d.dir = dir
+	if d.trust, err = receipt.OpenTrust(filepath.Join(orElse(d.out, dir), "trust")); err != nil {
+		return nil, err
+	}
 	if err := d.makeList(); err != nil {
 		return nil, err
 	}
@@ -117,7 +115,7 @@ func (d *demo) run(ctx context.Context) (*demoReport, error) {
 		return nil, err
 	}
 	defer d.server.kill()
-	if d.client, err = client.New(d.server.url, client.Config{Retries: -1}); err != nil {
+	if d.client, err = client.New(d.server.url, client.Config{Retries: -1, LiveOnly: true}); err != nil {
 		return nil, err
 	}
 	d.log = client.NewLog(d.client)
@@ -222,14 +220,14 @@ func (d *demo) keep(id claim.ID, acc *client.Accepted, opening *receipt.Opening)
 	return writeReceipt(d.out, acc.RequestID, raw, opening)
 }
 
-// pin records every receipt's checkpoint, and the list, where td verify looks.
+// pin records every receipt's checkpoint, and the list, for td verify.
 func (d *demo) pin(ctx context.Context) error {
 	for _, r := range d.receipts {
 		cp, err := r.Checkpoint()
 		if err != nil {
 			return err
 		}
-		if err := d.trust.Pin(ctx, cp, d.log, time.Now()); err != nil {
+		if _, err := d.trust.Record(ctx, cp, d.log, d.client.Source(), time.Now()); err != nil {
 			return err
 		}
 	}
@@ -257,7 +255,7 @@ func (d *demo) verifyAll(ctx context.Context) error {
 	}
 	d.say("%d receipts verify; %d with one bit flipped are refused", d.report.Verified, d.report.TamperedRefused)
 	if d.out != "" {
-		d.say("check them yourself: td verify %s", filepath.Join(d.out, "*.receipt.json"))
+		d.say("check them yourself: td verify --trust %s %s", filepath.Join(d.out, "trust"), filepath.Join(d.out, "*.receipt.json"))
 	}
 	return nil
 }

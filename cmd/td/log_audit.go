@@ -48,9 +48,9 @@ rules, and 11 if nothing shows whose log it is. The first faults are shown.`,
 	fl := cmd.Flags()
 	f := auditFlags{
 		logFlags: addLogFlags(cmd), trust: trustFlag(cmd),
-		proofs: fl.Bool("proofs", false, "verify every accepted proof"),
+		proofs:       fl.Bool("proofs", false, "verify every accepted proof"),
 		selfAsserted: fl.Bool("allow-self-asserted", false, "do not ask whose log it is"),
-		lists:  fl.StringArray("list", nil, "member list file, for claims of group/1; may be given several times"),
+		lists:        fl.StringArray("list", nil, "member list file, for claims of group/1; may be given several times"),
 	}
 	f.progress, f.output = progressFlag(cmd), outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.audit(cmd.Context(), &f) }

@@ -17,10 +17,10 @@ type logRules struct {
 	tree        leafTree
 	time        uint64
 	withdrawals uint32
-	epochs  map[protocol.EpochID]*epochRules
-	order   []*epochRules
-	claims  map[protocol.Digest]*claimRules
-	unknown int // accepted under keys that nobody here vouches for
+	epochs      map[protocol.EpochID]*epochRules
+	order       []*epochRules
+	claims      map[protocol.Digest]*claimRules
+	unknown     int // accepted under keys that nobody here vouches for
 
 	sealed  bool
 	frozen  map[protocol.Digest]bool // acceptance; the zero digest for all claims

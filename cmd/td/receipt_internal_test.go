@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/terradourada/td/api"
+	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/protocol"
+	"github.com/terradourada/td/receipt"
+)
+
+// exitIs reports an error that ends td with an exit code.
+func exitIs(err error, exit int) bool {
+	var f *failure
+	return errors.As(err, &f) && f.exit == exit
+}
+
+// TestSendWantsItsOwnReceipt: what td send gives out is about its own challenge
+// and the leaf that was acknowledged.
+func TestSendWantsItsOwnReceipt(t *testing.T) {
+	w := newWorld(t)
+	e := w.epochs[0]
+	index := w.accept(e)
+	got := w.receipt(index, e, e)
+	leaf, err := protocol.ParseLeaf(got.Leaf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ch := &api.Challenge{Payload: api.Payload(leaf.Body.(*protocol.Accepted).Payload)}
+	if err := ownReceipt(got, ch, index); err != nil {
+		t.Error(err)
+	}
+	if err := ownReceipt(got, ch, index+1); !exitIs(err, exitNegative) {
+		t.Errorf("the receipt of another leaf: got %v", err)
+	}
+	other := *ch
+	other.Payload[100] ^= 1
+	if err := ownReceipt(got, &other, index); !exitIs(err, exitNegative) {
+		t.Errorf("the receipt of another request: got %v", err)
+	}
+}
+
+// TestJudgeReceipt: td submit and td send give out nothing that should not be
+// relied on, and accuse nobody without evidence.
+func TestJudgeReceipt(t *testing.T) {
+	w := newWorld(t)
+	e := w.epochs[0]
+	index := w.accept(e)
+	good := w.receipt(index, e, e)
+	log := client.NewLogDir(w.dir(e))
+	tampered := *good
+	tampered.Leaf = append([]byte(nil), good.Leaf...)
+	tampered.Leaf[len(tampered.Leaf)-1] ^= 1
+
+	// The same key signs another tree of the same size.
+	fork := w.fork(2)
+	forked := fork.receipt(fork.accept(e), e, e)
+	// A stranger extends the public log with an epoch of their own.
+	stranger := w.fork(w.size())
+	mine := stranger.open(nil)
+	extended := stranger.receipt(stranger.accept(mine), mine, mine)
+	// A stranger rewrites the log, which everybody can.
+	rewritten := w.fork(2)
+	theirs := rewritten.open(nil)
+	contradicting := rewritten.receipt(rewritten.accept(theirs), theirs, theirs)
+
+	live := receipt.Source{Live: true, Server: "https://td.example:443"}
+	mirror := receipt.Source{Server: "http://td.example:80"}
+	for _, tt := range []struct {
+		name    string
+		known   bool // w's checkpoint is recorded live before
+		got     *receipt.Receipt
+		log     receipt.Log
+		from    receipt.Source
+		allowed bool
+		verdict string // of the refusal, "" if it is given out
+		vouched bool
+		says    string
+	}{
+		{name: "first use", got: good, log: log, from: live, vouched: true},
+		{name: "recorded", known: true, got: good, log: log, from: mirror, vouched: true},
+		{name: "not live", got: good, log: log, from: mirror, verdict: receipt.Unvouched},
+		{name: "not live, allowed", got: good, log: log, from: mirror, allowed: true},
+		{name: "a bit flipped", got: &tampered, log: log, from: live, verdict: receipt.Invalid},
+		{name: "a bit flipped, allowed", got: &tampered, log: log, from: live, allowed: true, verdict: receipt.Invalid},
+		{name: "two histories", known: true, got: forked, log: log, from: live, verdict: receipt.Contradicted, says: "evidence"},
+		{name: "two histories, allowed", known: true, got: forked, log: log, from: mirror, allowed: true, verdict: receipt.Contradicted},
+		{name: "extended by a stranger", known: true, got: extended, log: client.NewLogDir(stranger.dir(mine)), from: mirror, verdict: receipt.Unvouched},
+		{name: "extended by a stranger, allowed", known: true, got: extended, log: client.NewLogDir(stranger.dir(mine)), from: mirror, allowed: true},
+		{name: "rewritten by a stranger", known: true, got: contradicting, log: client.NewLogDir(rewritten.dir(theirs)), from: mirror, allowed: true, verdict: receipt.Unvouched, says: "nothing ties"},
+		{name: "another log of the server", known: true, got: good, log: log, from: receipt.Source{Live: true, Server: "https://other.example:443"}, vouched: true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			trust, err := receipt.OpenTrust(t.TempDir())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if tt.known {
+				if _, err := trust.Record(t.Context(), w.checkpoint(e), log, live, time.Now()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			report, err := judgeReceipt(t.Context(), tt.got, receipt.Options{Trust: trust, AllowSelfAsserted: tt.allowed}, tt.log, tt.from)
+			bad := new(badReceipt)
+			switch {
+			case tt.verdict != "":
+				if !errors.As(err, &bad) || bad.verdict != tt.verdict || !strings.Contains(err.Error(), tt.says) {
+					t.Errorf("%v, want %s and %q", err, tt.verdict, tt.says)
+				}
+			case err != nil:
+				t.Error(err)
+			case (report.Vouched != nil) != tt.vouched:
+				t.Errorf("vouched by %+v", report.Vouched)
+			}
+		})
+	}
+}
+
+// unreadable is a log that cannot be reached.
+type unreadable struct{ receipt.Log }
+
+var errNetwork = errors.New("network down")
+
+func (unreadable) Prefix(context.Context, uint64, uint64) ([][32]byte, error) {
+	return nil, errNetwork
+}
+
+// TestJudgeReceiptWithoutLog: a log that cannot be read says nothing about a
+// receipt, which is asked for again.
+func TestJudgeReceiptWithoutLog(t *testing.T) {
+	w := newWorld(t)
+	e := w.epochs[0]
+	trust, err := receipt.OpenTrust(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	live := receipt.Source{Live: true, Server: "https://td.example:443"}
+	if _, err := trust.Record(t.Context(), w.checkpoint(e), nil, live, time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	got := w.receipt(w.accept(e), e, e)
+	_, err = judgeReceipt(t.Context(), got, receipt.Options{Trust: trust}, unreadable{}, live)
+	if bad := new(badReceipt); errors.As(err, &bad) || !errors.Is(err, errNetwork) {
+		t.Errorf("%v", err)
+	}
+}
