@@ -78,7 +78,7 @@ func vouchFailure(err error) error {
 var verdictHints = map[string]string{
 	receipt.Contradicted: "keep the trust store and these files as evidence, and do not rely on this log",
 	receipt.Unvouched:    "td trust add --server URL believes a server that you reach safely, --policy FILE the keys that it names",
-	receipt.Unavailable:  "what could not be read is named above; nothing was found wrong",
+	receipt.Unavailable:  "what could not be read is named above",
 	receipt.Invalid:      "each file's failed step says why",
 	receipt.Flagged:      "without --strict a flagged receipt counts as valid",
 }

@@ -102,7 +102,7 @@ func TestVerifyExitCodes(t *testing.T) {
 		t.Fatalf("%q, %v", names, err)
 	}
 	w.must(os.Truncate(names[0], 0))
-	td(t, exitUnreachable, []string{"verify", "--trust", damaged, valid}, "UNAVAILABLE", "damaged")
+	td(t, exitUnreachable, []string{"verify", "--trust", damaged, valid}, "UNAVAILABLE", "cannot be used")
 }
 
 // TestVerifyJSON: a program finds what it needs without reading sentences.

@@ -178,7 +178,7 @@ func (w *world) accept(e *worldEpoch) uint64 {
 	cm := draft.Request().Commitment
 	p := protocol.Payload{
 		Mode: protocol.ModePull, EpochID: e.open.ID, EpochNumber: e.open.Number, Instance: e.open.Instance,
-		Seq: e.issued.Size(), TTL: protocol.DefaultTTL, Policy: 1, Commitment: cm, VK: w.vk,
+		Seq: e.issued.Size() + 1, IssuedAt: 1_800_000_000_000, TTL: protocol.DefaultTTL, Policy: 1, Commitment: cm, VK: w.vk,
 		Statement: protocol.StatementDigest("open/1", []byte("{}"), cm), Client: protocol.ClientCommitment(protocol.Salt{}, protocol.LocalClient),
 	}
 	rand.Read(p.RequestID[:])
