@@ -19,7 +19,7 @@ import (
 
 const (
 	proofHeader  = "c2sp.org/tlog-proof@v1\n"
-	maxHashes    = 63 // of an inclusion proof in a tree of fewer than 2^63 leaves
+	maxHashes    = 62 // of an inclusion proof in a tree of at most 2^62 leaves
 	maxOrigin    = 128
 	maxSignLines = 32
 	keyIDSize    = 4 // bytes in front of a signature, C2SP signed-note
@@ -216,6 +216,9 @@ func parseNote(signed string) (torchwood.Checkpoint, error) {
 	c, err := torchwood.ParseCheckpoint(signed[:i+1])
 	if err != nil || c.Extension != "" || c.String() != signed[:i+1] {
 		return none, errors.New("checkpoint is not origin, size and root in three canonical lines")
+	}
+	if c.N > protocol.MaxTreeSize {
+		return none, errors.New("the checkpoint is of a tree that is too large")
 	}
 	if !isOrigin(c.Origin) {
 		return none, errors.New("the origin of the checkpoint is not a name in printable ASCII")

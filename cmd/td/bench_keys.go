@@ -88,7 +88,7 @@ func (b *bench) signerPath(ctx context.Context) (budget, error) {
 		err := c.take(turn, raw, work{both, func() error {
 			return b.load(ctx, p, turn, inFlight, func(ctx context.Context, i int) error {
 				payload := benchPayload(s.EpochID(), uint64(done+i+1))
-				_, err := s.Anchor(ctx, &payload)
+				_, _, err := s.Anchor(ctx, &payload)
 				return err
 			})
 		}})

@@ -42,14 +42,14 @@ environment. The output is a configuration file.`,
 		if err != nil {
 			return err
 		}
-		a.warn(cfg)
+		a.tellNotes(cfg)
 		return cfg.Print(a.stdout, *origins)
 	}
 	return cmd
 }
 
-// warn prints what the operator should know about his configuration.
-func (a *app) warn(cfg *config.Config) {
+// tellNotes prints what the operator should know about the configuration.
+func (a *app) tellNotes(cfg *config.Config) {
 	for _, note := range cfg.Notes() {
 		fmt.Fprintf(a.stderr, "note: %s\n", note)
 	}
@@ -109,7 +109,7 @@ environment. A fault is shown with its place; exit code 8.`,
 			if err != nil {
 				return err
 			}
-			a.warn(cfg)
+			a.tellNotes(cfg)
 			what := "no configuration file; defaults and environment are valid"
 			if cfg.File() != "" {
 				what = cfg.File() + " is valid"

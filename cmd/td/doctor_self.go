@@ -81,7 +81,7 @@ func handshake(ctx context.Context, signer *keyholder.Signer, tagger *keyholder.
 	if err != nil {
 		return fmt.Errorf("the tagger does not tag: %w", err)
 	}
-	if _, err := signer.Anchor(ctx, &payload); err != nil {
+	if _, _, err := signer.Anchor(ctx, &payload); err != nil {
 		return fmt.Errorf("the signer does not anchor: %w", err)
 	}
 	for _, want := range []protocol.Redemption{protocol.RedeemOK, protocol.RedeemUsed} {

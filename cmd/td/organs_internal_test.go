@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"encoding/binary"
 	"path/filepath"
-	"slices"
 	"testing"
 	"time"
 
@@ -13,7 +11,7 @@ import (
 )
 
 // runningJournal is a new journal with one epoch open.
-func runningJournal(t *testing.T) (*journal.Journal, protocol.EpochID) {
+func runningJournal(t *testing.T) *journal.Journal {
 	t.Helper()
 	j, err := journal.Open(t.Context(), journal.Config{Path: filepath.Join(t.TempDir(), "journal.db")})
 	if err != nil {
@@ -31,32 +29,15 @@ func runningJournal(t *testing.T) (*journal.Journal, protocol.EpochID) {
 			t.Error(err)
 		}
 	})
-	epoch := protocol.EpochID{7}
-	if _, err := j.Append(t.Context(), time.Now(), &protocol.EpochOpen{Number: 1, ID: epoch, SignerGrade: 1, TaggerGrade: 1}); err != nil {
+	if _, err := j.Append(t.Context(), time.Now(), &protocol.EpochOpen{Number: 1, ID: protocol.EpochID{7}, SignerGrade: 1, TaggerGrade: 1}); err != nil {
 		t.Fatal(err)
 	}
-	return j, epoch
-}
-
-// TestManyIssued: an epoch may have issued more than the journal takes at once.
-func TestManyIssued(t *testing.T) {
-	j, epoch := runningJournal(t)
-	issued := make([]protocol.Digest, 2*saveAtOnce+3)
-	for i := range issued {
-		binary.BigEndian.PutUint32(issued[i][:], uint32(i+1))
-	}
-	if err := (controlJournal{j}).SaveIssued(t.Context(), epoch, issued); err != nil {
-		t.Fatal(err)
-	}
-	kept, err := j.Issued(t.Context(), epoch)
-	if err != nil || !slices.Equal(kept, issued) {
-		t.Errorf("%d digests kept of %d, %v", len(kept), len(issued), err)
-	}
+	return j
 }
 
 // TestHolds: what the journal holds, the gate is told.
 func TestHolds(t *testing.T) {
-	j, _ := runningJournal(t)
+	j := runningJournal(t)
 	h, vk := holds{j}, protocol.Digest{9}
 	if h.IssueHeld(vk) || h.AcceptHeld(vk) || !h.Writable() {
 		t.Error("a new journal holds something")

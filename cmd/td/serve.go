@@ -19,7 +19,6 @@ import (
 
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/config"
-	"github.com/terradourada/td/internal/ledger"
 	"github.com/terradourada/td/internal/server"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
