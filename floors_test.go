@@ -39,6 +39,7 @@ var keys = map[string][]string{
 	"database/sql":                 {"internal/journal"},
 	"crypto/hmac":                  {}, // keeps keys on the heap
 	"crypto/ed25519":               {"protocol", "internal/keyholder", "receipt", "internal/ledger"},
+	"filippo.io/edwards25519":      {"internal/keyholder"},
 	"filippo.io/torchwood":         {"receipt", "internal/ledger"},
 	"github.com/cloudflare/circl/": {"internal/keyholder"},
 	"github.com/consensys/gnark-crypto/ecc/bls12-381/fr": {"protocol", "claim"},

@@ -3,6 +3,7 @@ module github.com/terradourada/td
 go 1.26.0
 
 require (
+	filippo.io/edwards25519 v1.2.0
 	filippo.io/mldsa v1.0.0
 	filippo.io/torchwood v0.9.0
 	github.com/cloudflare/circl v1.6.5

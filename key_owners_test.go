@@ -17,17 +17,17 @@ const keeper = "internal/keyholder"
 // keyImports names the only packages that may import what makes, holds or uses
 // private keys.
 var keyImports = map[string][]string{
-	module + "/internal/secret":                {keeper},
-	module + "/" + keeper:                      {"cmd/td"}, // which wires it
-	"github.com/cloudflare/circl/sign":         {keeper},
-	"github.com/cloudflare/circl/math/fp25519": {keeper},
-	"filippo.io/mldsa":                         {},
-	"crypto/hmac":                              {},
-	"crypto/ecdsa":                             {"internal/attest"}, // which verifies with it
-	"crypto/rsa":                               {},
-	"crypto/ecdh":                              {},
-	"crypto/mlkem":                             {},
-	"golang.org/x/crypto":                      {},
+	module + "/internal/secret":        {keeper},
+	module + "/" + keeper:              {"cmd/td"}, // which wires it
+	"github.com/cloudflare/circl/sign": {keeper},
+	"filippo.io/edwards25519":          {keeper},
+	"filippo.io/mldsa":                 {},
+	"crypto/hmac":                      {},
+	"crypto/ecdsa":                     {"internal/attest"}, // which verifies with it
+	"crypto/rsa":                       {},
+	"crypto/ecdh":                      {},
+	"crypto/mlkem":                     {},
+	"golang.org/x/crypto":              {},
 }
 
 // keyNames are the names of private keys in packages that also verify; nobody

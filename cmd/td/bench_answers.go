@@ -44,11 +44,15 @@ func (b *bench) answers(ctx context.Context) ([]budget, error) {
 	if err != nil {
 		return nil, err
 	}
+	tree, err := b.treeOfAccept(ctx, s, accept.Figures["cpu_us"])
+	if err != nil {
+		return nil, err
+	}
 	refuse, err := b.refusals(ctx, s, ready[0].proof, accept.Figures["cpu_us"])
 	if err != nil {
 		return nil, err
 	}
-	return append(append(latencies, accept), refuse...), s.stop()
+	return append(append(latencies, accept, tree), refuse...), s.stop()
 }
 
 // prepare opens and proves so many challenges on all processors.

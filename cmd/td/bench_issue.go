@@ -37,7 +37,11 @@ func (b *bench) issue(ctx context.Context) ([]budget, error) {
 		Name: "ready", Bound: atMost, Limit: 3, Unit: "s",
 		How: "from the start of td serve, with nothing configured, to its ready line",
 	}.judge(s.took.Seconds())
-	return append([]budget{ready, cost}, b.memoryBudgets(idle, full)...), s.stop()
+	tree, err := b.treeOfIssue(cost.Figures["cpu_us"])
+	if err != nil {
+		return nil, err
+	}
+	return append([]budget{ready, cost, tree}, b.memoryBudgets(idle, full)...), s.stop()
 }
 
 // turn is how many challenges are issued between two measurements of the bare

@@ -34,3 +34,23 @@ func Baseline(n int) error {
 	}
 	return nil
 }
+
+// TreeBaseline does n times what the issued tree adds to an anchor at both ends
+// of the socket: the signer's append, and the core's where it reads the answer.
+// Like [Baseline] it is an aid to measuring.
+func TreeBaseline(n int) error {
+	var payload protocol.EncodedPayload
+	var signer protocol.Range
+	var core issuedTree
+	var a protocol.Anchor
+	for i := range n {
+		binary.BigEndian.PutUint64(payload[:], uint64(i))
+		id := protocol.RequestID(payload[:])
+		digest := protocol.IssuedDigest(id, &payload, a)
+		signer.Append(protocol.LeafHash(digest[:]))
+		if err := core.add(uint64(i), protocol.IssuedDigest(id, &payload, a)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -7,6 +7,8 @@ import (
 	"encoding/base64"
 	"fmt"
 
+	"filippo.io/edwards25519"
+
 	"github.com/terradourada/td/internal/secret"
 	"github.com/terradourada/td/protocol"
 )
@@ -18,47 +20,48 @@ const maxNote = maxOrigin + 1 + 20 + 1 + 44 + 1
 // checkpointSecret is the part of a checkpoint key that lies in the region.
 type checkpointSecret struct {
 	seed   [ed25519.SeedSize]byte // zero once expanded
-	scalar edScalar               // s and prefix of RFC 8032 section 5.1.5
+	scalar edwards25519.Scalar    // s and prefix of RFC 8032 section 5.1.5
 	prefix [32]byte
 
 	// What a signature is computed with, zero otherwise: what is hashed, the
-	// nonce r, and a number that is being reduced.
+	// nonce r, and a hash that is about to be reduced.
 	work  [64 + maxNote]byte
-	nonce edScalar
-	wide  edWide
+	nonce edwards25519.Scalar
+	wide  [sha512.Size]byte
 }
 
 // expand makes scalar and prefix of the seed, wipes the seed, and writes the
 // public key.
 func (m *checkpointSecret) expand(public *[ed25519.PublicKeySize]byte) {
-	h := sha512.Sum512(m.seed[:])
-	h[0] &= 248
-	h[31] = h[31]&127 | 64
-	m.scalar.decode(h[:32])
-	copy(m.prefix[:], h[32:])
-	clear(h[:])
+	m.wide = sha512.Sum512(m.seed[:])
+	defer clear(m.wide[:])
+	must(m.scalar.SetBytesWithClamping(m.wide[:32]))
+	copy(m.prefix[:], m.wide[32:])
 	clear(m.seed[:])
-	point := m.scalar.timesBase()
-	point.encode(public[:])
+	copy(public[:], new(edwards25519.Point).ScalarBaseMult(&m.scalar).Bytes())
 }
 
 // sign is Ed25519 (RFC 8032 section 5.1.6). crypto/ed25519 cannot be used: it
 // keeps the expanded key in a cache on the heap, for as long as the collector
 // likes.
 func (m *checkpointSecret) sign(public, message []byte) (sig [ed25519.SignatureSize]byte) {
-	defer func() { clear(m.work[:]); m.nonce, m.wide = edScalar{}, edWide{} }()
+	defer func() { clear(m.work[:]); clear(m.wide[:]); m.nonce = edwards25519.Scalar{} }()
 	m.hash(m.prefix[:], message, nil)
-	m.nonce.reduce(&m.wide)
-	point := m.nonce.timesBase()
-	point.encode(sig[:32])
+	must(m.nonce.SetUniformBytes(m.wide[:]))
+	copy(sig[:32], new(edwards25519.Point).ScalarBaseMult(&m.nonce).Bytes())
 
-	var k edScalar // no secret, nor is the sum once it is reduced
+	var k edwards25519.Scalar // no secret, nor is the sum
 	m.hash(sig[:32], public, message)
-	k.reduce(&m.wide)
-	m.scalar.timesPlus(&k, &m.nonce, &m.wide)
-	k.reduce(&m.wide)
-	k.encode(sig[32:])
+	must(k.SetUniformBytes(m.wide[:]))
+	copy(sig[32:], k.MultiplyAdd(&k, &m.scalar, &m.nonce).Bytes())
 	return sig
+}
+
+// must panics on an error that only a wrong length could cause.
+func must(_ *edwards25519.Scalar, err error) {
+	if err != nil {
+		panic("keyholder: internal error: " + err.Error())
+	}
 }
 
 // hash sets wide to the SHA-512 of the parts.
@@ -66,9 +69,7 @@ func (m *checkpointSecret) hash(a, b, c []byte) {
 	n := copy(m.work[:], a)
 	n += copy(m.work[n:], b)
 	n += copy(m.work[n:], c)
-	h := sha512.Sum512(m.work[:n])
-	m.wide.decode(&h)
-	clear(h[:])
+	m.wide = sha512.Sum512(m.work[:n])
 }
 
 // checkpointKey is the Ed25519 key of an epoch. It signs checkpoints of the log,
@@ -88,6 +89,7 @@ type checkpointKey struct {
 
 func newCheckpointKey(mem *checkpointSecret, origin string) *checkpointKey {
 	k := &checkpointKey{mem: mem, origin: origin, root: sha256.Sum256(nil)}
+	new(edwards25519.Point).ScalarBaseMult(new(edwards25519.Scalar)) // makes its tables, outside of Do
 	secret.Do(func() {
 		draw(mem.seed[:], "checkpoint")
 		mem.expand(&k.public)

@@ -1,9 +1,9 @@
 package keyholder
 
 import (
-	"encoding/binary"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/cloudflare/circl/sign/mldsa/mldsa65"
@@ -257,21 +257,7 @@ func SignEd25519(seed [32]byte, message []byte) (public [32]byte, sig [64]byte, 
 	m := &checkpointSecret{seed: seed}
 	m.expand(&public)
 	sig = m.sign(public[:], message)
-	left = append(m.seed[:], m.work[:]...)
-	for _, w := range append(m.nonce[:], m.wide[:]...) {
-		left = binary.LittleEndian.AppendUint64(left, w)
-	}
-	return public, sig, left
-}
-
-// Parts of the checkpoint key's expansion, for the tests of its arithmetic.
-var ReduceEd25519 = func(b [64]byte) (out [32]byte) {
-	var wide edWide
-	var s edScalar
-	wide.decode(&b)
-	s.reduce(&wide)
-	s.encode(out[:])
-	return out
+	return public, sig, slices.Concat(m.seed[:], m.work[:], m.wide[:], m.nonce.Bytes())
 }
 
 // EncodePosture and ParsePosture are a posture on the wire.

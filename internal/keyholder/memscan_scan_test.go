@@ -21,6 +21,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"filippo.io/edwards25519"
 	"github.com/cloudflare/circl/sign/mldsa/mldsa65"
 	"golang.org/x/sys/unix"
 
@@ -123,9 +124,25 @@ func keyPatterns(seed string) *patterns {
 	p.add("checkpoint seed", check[:], 16)
 	h := sha512.Sum512(check[:])
 	p.add("checkpoint scalar", h[1:31], 15) // apart from the bits that are clamped
+	p.add("checkpoint scalar", scalarBytes(h[:32]), 16)
 	p.add("checkpoint prefix", h[32:], 16)
 	p.sign(private, []byte(controlMessage), sigEntropy)
 	return p
+}
+
+// scalarBytes are a clamped scalar as the curve library keeps it in memory: in
+// Montgomery form.
+func scalarBytes(b []byte) []byte {
+	s, err := edwards25519.NewScalar().SetBytesWithClamping(b)
+	if err != nil {
+		panic(err)
+	}
+	words := reflect.ValueOf(s).Elem().Field(0)
+	var out []byte
+	for i := range words.Len() {
+		out = binary.LittleEndian.AppendUint64(out, words.Index(i).Uint())
+	}
+	return out
 }
 
 // sigEntropy is the part of a signature before its hint, most of which is zero.
