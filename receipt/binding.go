@@ -22,7 +22,7 @@ func (v *verification) binding() (string, error) {
 	if v.payload.Mode == protocol.ModePush {
 		return "operator: the core made the commitment from the event it was sent" + field, nil
 	}
-	return "client: nobody but the client has seen an event behind the commitment; an opening would show it" + field, nil
+	return "client: only the client has seen an event behind the commitment; an opening would show it" + field, nil
 }
 
 // open checks the opening of the whole event and says what is known of the

@@ -1,8 +1,8 @@
 // Package receipt reads, writes and verifies receipts of TD/1 (section 13 of
 // docs/spec/td-1.md): everything that an auditor needs to check an acceptance
-// by himself, with no server and no network. It is small, and is meant to be
-// read before it is trusted: [Verify] and the files verify.go, steps.go,
-// binding.go and identity.go first.
+// with no server and no network. It is small, and is meant to be read before it
+// is trusted: [Verify] and the files verify.go, steps.go, withdrawals.go,
+// binding.go, identity.go and trustrules.go first.
 //
 // # Receipt
 //
@@ -13,7 +13,8 @@
 //	 "claim":  {"leaf": "…", "log": "…"},   the leaf of its claim and verifying key
 //	 "epoch":  {"leaf": "…", "log": "…"},   the epoch-open leaf that its payload names
 //	 "signer": {"leaf": "…", "log": "…"},   the epoch-open leaf whose key signed the checkpoint
-//	 "flags":  [{"leaf": "…", "log": "…"}]} control leaves that withdraw the epoch or the claim
+//	 "last":   {"leaf": "…", "log": "…"},   the last leaf of the checkpoint's tree
+//	 "flags":  [{"leaf": "…", "log": "…"}]} control leaves that withdraw an epoch or a claim
 //
 // A "leaf" is the base64url, without padding, of the exact bytes logged; a
 // "log" is a C2SP tlog-proof@v1 text, verbatim:
@@ -34,10 +35,16 @@
 // "+". All log texts of a receipt end in the byte-identical checkpoint. The
 // first three lines under the empty one are signed with Ed25519, as C2SP
 // signed-note says, by the checkpoint key of the signer leaf, whose key name is
-// the origin; more signature lines may follow. If the epoch signed itself,
-// epoch and signer are the same pair. Flags are leaves 5 of action retire
-// (target: fingerprint of the verifying key) or revoke (target: epoch id and 16
-// zero bytes), in log order; the list is there even if it is empty.
+// the origin. There are at most 32 signature lines, no two of one name and key
+// id. If the epoch signed itself, epoch and signer are the same pair.
+//
+// Flags are leaves 5 of action 6 (its target is the fingerprint of a verifying
+// key) or 9 (an epoch id and 16 zero bytes), in log order, at most [MaxFlags]:
+// all of the log up to the checkpoint, or those about this epoch and claim. The
+// list is there even if it is empty. The header of every leaf counts the
+// withdrawals before it, so that flags numbered from 0 up to the count of the
+// last leaf are complete by the log's own word; the last leaf counts as shown if
+// it is a withdrawal itself.
 //
 // # Opening
 //
@@ -68,22 +75,46 @@
 // A directory with one file per log, named by the first 16 bytes of the SHA-256
 // of its origin in hexadecimal and ".trust", mode 0600, lines of text:
 //
-//	terradourada-trust/1 ORIGIN
-//	SIZE ROOT KEY SIGNATURE SECONDS
+//	terradourada-trust/2 ORIGIN
+//	SIZE ROOT KEY SIGNATURE SECONDS HOW SERVER
 //
 // with one line for each checkpoint recorded: its size and root, the Ed25519
-// key that signed it and the base64 of its signature line, and the Unix time it
-// was recorded, so that each line gives back a signed checkpoint, as evidence.
-// The first line's time is when the log was first seen. Root, key and signature
-// are standard base64. Files are made whole and then only appended to, so that
-// processes may share them; an interrupted last line stands for nothing. After
-// [MaxRecorded] checkpoints the smaller half is dropped; receipts under those
-// need the log to show consistency.
+// key that signed it and the base64 of its signature line, the Unix time it was
+// recorded, how it was vouched for, and the server it was read from or "-".
+// There is one space between two fields; numbers are canonical decimals; root,
+// key and signature are standard base64. Each line gives back a signed
+// checkpoint, as evidence; its signature is verified before it is first used.
+//
+// HOW is live, chain, policy or operator, which vouch for the log, or
+// unauthenticated, which only warns. Of the vouched records, the one of the
+// greatest size is V. A checkpoint signed by a key whose epoch-open leaf is
+// proved in its tree, and which no vouched record contradicts, is pinned if
+//
+//  1. a vouched record has its size and root; or
+//  2. it is a proved prefix of V; or
+//  3. V is a proved prefix of it, and the same key signed both; or
+//  4. V is a proved prefix of it, and hand-overs lead from V's key to its key; or
+//  5. V is a proved prefix of it, and it was read live from the log's server.
+//
+// Consistency alone never pins: anybody can copy a log, add leaves and sign. The
+// first checkpoint of a log is believed only if it is recorded, not verified,
+// and was read live from a server that is bound to no other log. The newest live
+// record binds its server and its log to each other.
+//
+// A proof from the log counts only if it gives the root of the larger tree, so
+// that a mirror cannot accuse a log. A proved contradiction is an accusation only
+// if the key is tied to the log by rule 3 or 4 or by the policy: anybody can sign
+// anything under a public origin.
+//
+// Files are made whole and then appended to under an exclusive lock of the file
+// of the same name that ends in ".lock", where the system has one. Readers take
+// no lock. A last line without its end is what an interrupted write left: readers
+// ignore it, and the next writer cuts it off. Anything else that is no record is
+// damage, and the file is refused with a [*DamagedError]. After [MaxRecorded]
+// vouched records the smaller half is dropped, but never V and never the newest
+// live record; receipts under the dropped ones need the log to show that they
+// belong. At most [MaxUnauthenticated] of the others are kept.
 //
 // The directory lists, beside these files, keeps member lists as
-// "<list id>.json"; whoever puts one there vouches for the electorate.
-//
-// The first checkpoint of a log is believed, each later one must be consistent
-// with the newest recorded, by a proof from the log itself. A log that ever
-// shows another history is refused with a [SplitViewError].
+// "<list id>.json"; a list in it is taken to be the electorate.
 package receipt

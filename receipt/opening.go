@@ -15,8 +15,8 @@ const MaxOpeningSize = 512 << 10
 
 const redacted = "redacted"
 
-// Opening is the private half of a receipt (section 13): whoever holds it can
-// show the event to whom he likes. It never prints; [Opening.Encode] writes it.
+// Opening is the private half of a receipt (section 13): it lets its holder show
+// the event to others. It never prints; [Opening.Encode] writes it.
 type Opening struct {
 	RequestID  protocol.RequestID
 	Event      string // in RFC 8785 form

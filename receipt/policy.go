@@ -18,7 +18,7 @@ const maxPolicySize = 64 << 10
 type Policy struct{ inner torchwood.Policy }
 
 // ParsePolicy reads a policy file. Its errors name the line and are meant for
-// whoever wrote the file.
+// the author of the file.
 func ParsePolicy(text []byte) (*Policy, error) {
 	if len(text) > maxPolicySize {
 		return nil, fmt.Errorf("policy file is larger than %d bytes", maxPolicySize)

@@ -42,21 +42,6 @@ func TestKeptLists(t *testing.T) {
 	}
 }
 
-func TestDefaultTrustDir(t *testing.T) {
-	for _, tt := range []struct{ state, home, want string }{
-		{"/state", "/home/u", "/state/terradourada/trust"},
-		{"", "/home/u", "/home/u/.local/state/terradourada/trust"},
-		{"relative", "/home/u", "/home/u/.local/state/terradourada/trust"},
-	} {
-		t.Setenv("XDG_STATE_HOME", tt.state)
-		t.Setenv("HOME", tt.home)
-		got, err := receipt.DefaultTrustDir()
-		if err != nil || got != tt.want {
-			t.Errorf("with %q and %q: got %q, %v, want %q", tt.state, tt.home, got, err, tt.want)
-		}
-	}
-}
-
 func TestParseCheckpoint(t *testing.T) {
 	log := newWorld(t)
 	log.grow(2)

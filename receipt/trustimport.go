@@ -2,6 +2,7 @@ package receipt
 
 import (
 	"cmp"
+	"errors"
 	"os"
 	"slices"
 	"strings"
@@ -36,8 +37,11 @@ func (t *TrustStore) Import(path string, now time.Time) (origin string, n int, e
 	defer t.mu.Unlock()
 	place := t.path(origin)
 	if sameFile(path, place) {
+		if again, err := os.ReadFile(place); err != nil || string(again) != string(b) {
+			return "", 0, errors.Join(errors.New("the trust file was changed while it was read"), err)
+		}
 		text := trustHeader + origin + "\n"
-		records = newest(records, MaxUnauthenticated)
+		records = unrecorded(records, nil)
 		for i := range records {
 			text += records[i].String()
 		}
@@ -50,10 +54,10 @@ func (t *TrustStore) Import(path string, now time.Time) (origin string, n int, e
 	if err != nil {
 		return "", 0, err
 	}
-	records = slices.DeleteFunc(records, func(r record) bool {
-		return slices.ContainsFunc(k.loose, func(o record) bool { return o.size == r.size && o.root == r.root && o.key == r.key })
-	})
-	records = newest(records, MaxUnauthenticated-len(k.loose))
+	records = unrecorded(records, k.loose)
+	if len(records) == 0 {
+		return origin, 0, nil
+	}
 	return origin, len(records), t.append(origin, records...)
 }
 
@@ -91,10 +95,26 @@ func parseV1(path, text string, now time.Time) (origin string, records []record,
 	return origin, records, nil
 }
 
-// newest returns the n records of the greatest sizes, in order of size.
-func newest(records []record, n int) []record {
+// unrecorded returns what there is room for beside the unauthenticated records
+// of a file: different ones, the greatest sizes, in order of size.
+func unrecorded(records, loose []record) []record {
+	type signed struct {
+		of  tree
+		key [32]byte
+	}
+	seen := map[signed]bool{}
+	known := func(r record) bool {
+		s := signed{tree{r.size, r.root}, r.key}
+		was := seen[s]
+		seen[s] = true
+		return was
+	}
+	for _, r := range loose {
+		known(r)
+	}
+	records = slices.DeleteFunc(records, known)
 	slices.SortStableFunc(records, func(a, b record) int { return cmp.Compare(a.size, b.size) })
-	return records[max(0, len(records)-max(0, n)):]
+	return records[len(records)-min(len(records), max(0, MaxUnauthenticated-len(loose))):]
 }
 
 func sameFile(a, b string) bool {

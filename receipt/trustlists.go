@@ -12,8 +12,8 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// Member lists in a trust store are files lists/<list id>.json: whoever keeps
-// one vouches that it is the electorate he means. A list's id is a hash of all
+// Member lists in a trust store are files lists/<list id>.json: the user who
+// keeps one vouches that it is the electorate meant. A list's id is a hash of all
 // it says, so that a file can be left out but not changed unnoticed.
 const listsDir = "lists"
 
@@ -35,7 +35,7 @@ func (t *TrustStore) AddList(l *claim.List) error {
 }
 
 // Lists reads the member lists that were kept. A file that is not the list its
-// name says is an error: somebody has been at the store.
+// name says is an error: the store was changed.
 func (t *TrustStore) Lists() ([]*claim.List, error) {
 	files, err := os.ReadDir(filepath.Join(t.dir, listsDir))
 	if errors.Is(err, os.ErrNotExist) {

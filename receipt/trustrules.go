@@ -118,7 +118,7 @@ func (w *view) contradiction(ctx context.Context, c *Checkpoint, log Log, with *
 
 func (w *view) warnings(c *Checkpoint) (out []string) {
 	if w.differs {
-		out = append(out, fmt.Sprintf("an unauthenticated record of this log has another root at size %d: the log, or whoever that record came from, shows two histories", c.Size))
+		out = append(out, fmt.Sprintf("an unauthenticated record of this log has another root at size %d: the log shows two histories, or that record is forged", c.Size))
 	}
 	if w.skipped != "" {
 		out = append(out, "another file of the trust store could not be read: "+w.skipped)

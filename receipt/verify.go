@@ -30,7 +30,7 @@ const (
 
 // What a [Report] knows of withdrawals up to the checkpoint.
 const (
-	AsPresented     = "as_presented"      // whoever presents the receipt may have left some out
+	AsPresented     = "as_presented"      // the presenter of the receipt may have left some out
 	CompleteByCount = "complete_by_count" // all that the log itself counts are here
 	CompleteByScan  = "complete_by_scan"  // every leaf was read
 )
