@@ -166,7 +166,7 @@ func TestFieldOpening(t *testing.T) {
 		o.Field = f
 		p := verify(t, r, o)
 		wantValid(t, p)
-		if want := fmt.Sprintf("client: nobody but the client has seen an event behind the commitment; an opening would show it; field %d has", i); !strings.HasPrefix(p.Steps[4].Detail, want) {
+		if want := fmt.Sprintf("client: only the client has seen an event behind the commitment; an opening would show it; field %d has", i); !strings.HasPrefix(p.Steps[4].Detail, want) {
 			t.Errorf("binding says %q", p.Steps[4].Detail)
 		}
 	}
