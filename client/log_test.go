@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"bytes"
+	"context"
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/base64"
@@ -15,6 +16,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/protocol"
@@ -473,5 +475,54 @@ func TestSignedCheckpoint(t *testing.T) {
 				t.Errorf("%+v, %v", cp, err)
 			}
 		})
+	}
+}
+
+// TestLogConvincesATrustStore goes over HTTP into the store that verifies.
+func TestLogConvincesATrustStore(t *testing.T) {
+	tiles, l, key := epochLog(t, 700)
+	c := serveFiles(t, tiles)
+	log, now := client.NewLog(c), time.Unix(1_800_000_000, 0)
+	store, err := receipt.OpenTrust(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, size := range []int{300, 700, 256, 513} {
+		cp, err := log.VerifyCheckpoint(t.Context(), signed(key, size, root(l[:size])))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 { // only a live read binds the server
+			if _, err := store.Record(t.Context(), cp, log, receipt.Source{Server: c.Server()}, now); !errors.Is(err, receipt.ErrUnknownLog) {
+				t.Errorf("first use of a mirror: %v", err)
+			}
+		}
+		standing, err := store.Record(t.Context(), cp, log, c.Source(), now)
+		if err != nil || standing.Server != c.Server() {
+			t.Errorf("size %d: %+v, %v", size, standing, err)
+		}
+	}
+
+	forked := entries(600)
+	forked[10] = openLeaf(t, 10, key)
+	forked[599] = []byte("another leaf")
+	files := files(forked)
+	hashes := make([]hash, len(forked))
+	for i := range forked {
+		hashes[i] = hashOf(forked[i])
+	}
+	files["checkpoint"] = signed(key, 600, root(hashes))
+	other, err := client.NewLogDir(write(t, files)).SignedCheckpoint(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var contradiction *receipt.ContradictionError
+	if _, err := store.Check(t.Context(), other, log, c.Source()); !errors.As(err, &contradiction) || !contradiction.Vouched {
+		t.Errorf("a fork passes: %v", err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := store.Check(ctx, other, log, c.Source()); err == nil || errors.As(err, &contradiction) {
+		t.Errorf("a log that was not read shows a fork: %v", err)
 	}
 }

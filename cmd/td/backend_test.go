@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/receipt"
 )
 
 // backend is a "td serve" of this very binary, with its children.
@@ -262,3 +263,7 @@ func exitCode(err error) int {
 	}
 	return 0
 }
+
+// asLive is the source of checkpoints in tests whose server has another port
+// after each start.
+var asLive = receipt.Source{Live: true, Server: "http://td.test:80"}

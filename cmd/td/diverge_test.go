@@ -72,7 +72,7 @@ func forged(t *testing.T, forge func(*testing.T, string), says string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := trust.Pin(ctx, cp, client.NewLog(b.Client), time.Now()); err != nil {
+	if _, err := trust.Record(ctx, cp, client.NewLog(b.Client), asLive, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	after := b.answers(ctx, 2)

@@ -265,7 +265,7 @@ func restart(t *testing.T, end func(*backend)) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := trust.Pin(ctx, cp, client.NewLog(b.Client), time.Now()); err != nil {
+	if _, err := trust.Record(ctx, cp, client.NewLog(b.Client), asLive, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	pending := b.mustAnswer(ctx)
@@ -295,7 +295,14 @@ func restart(t *testing.T, end func(*backend)) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantValid(t, again, receipt.Options{Trust: trust, Log: client.NewLog(b.Client)}) // signed by the new key
+	log := client.NewLog(b.Client)
+	wantValid(t, again, receipt.Options{Trust: trust, Log: log, Live: func(ctx context.Context) (*receipt.Checkpoint, receipt.Source, error) {
+		cp, err := log.SignedCheckpoint(ctx)
+		return cp, asLive, err
+	}}) // signed by the new key
+	if report := receipt.Verify(ctx, again, receipt.Options{Trust: trust, Log: log}); report.Verdict != receipt.Unvouched {
+		t.Errorf("a new key that only a copy of the log shows is %s", report.Verdict)
+	}
 	b.stop(10 * time.Second)
 	wantValid(t, kept.Receipt, offline)
 }

@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bufio"
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -20,7 +21,8 @@ import (
 // Besides the commands of testscript there are
 //
 //	code N CMD...         runs a command, which must end with this exit code
-//	serve [ARG...]        starts td serve and sets $TD_SERVER
+//	serve [ARG...]        starts td serve and sets $TD_SERVER; every server of a
+//	                      script has the same address
 //	stop                  stops it in order
 //	files N GLOB          wants so many files
 //	mode OCTAL GLOB       wants files of this mode
@@ -91,9 +93,10 @@ func codeCommand(ts *testscript.TestScript, neg bool, args []string) {
 
 // scriptServer is the server of one script.
 type scriptServer struct {
-	cmd  *exec.Cmd
-	done chan struct{}
-	log  strings.Builder
+	cmd    *exec.Cmd
+	done   chan struct{}
+	log    strings.Builder
+	listen string // the address of the first one
 }
 
 func serveCommand(ts *testscript.TestScript, neg bool, args []string) {
@@ -101,7 +104,7 @@ func serveCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || !ok || s.cmd != nil {
 		ts.Fatalf("usage: serve [ARG...], once at a time")
 	}
-	args = append([]string{"serve", "--listen", "127.0.0.1:0", "--data", ts.MkAbs("data"), "--log-level", "warn"}, args...)
+	args = append([]string{"serve", "--listen", cmp.Or(s.listen, "127.0.0.1:0"), "--data", ts.MkAbs("data"), "--log-level", "warn"}, args...)
 	td, err := exec.LookPath(filepath.Join(strings.SplitN(ts.Getenv("PATH"), string(os.PathListSeparator), 2)[0], "td"))
 	ts.Check(err)
 	s.cmd = exec.Command(td, args...)
@@ -130,6 +133,7 @@ func serveCommand(ts *testscript.TestScript, neg bool, args []string) {
 	select {
 	case url := <-ready:
 		ts.Setenv("TD_SERVER", url)
+		s.listen = strings.TrimPrefix(url, "http://")
 	case <-s.done:
 		ts.Fatalf("the server ended at start: %v\n%s", s.cmd.Wait(), s.log.String())
 	case <-time.After(time.Minute):
