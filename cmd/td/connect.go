@@ -56,7 +56,8 @@ func userID(name string) (uint32, error) {
 // remote is a server and the address it is known by in messages.
 type remote struct {
 	*client.Client
-	url string
+	url     string
+	without string // how to go on where the server is not live, for a hint; "" if there is no way
 }
 
 // dial makes the client of a server; it connects to nothing yet.
@@ -68,7 +69,17 @@ func dialWith(address string, cfg client.Config) (*remote, error) {
 	if err != nil {
 		return nil, fail(exitUsage, err.Error(), "--server takes a URL such as "+defaultServer)
 	}
-	return &remote{c, address}, nil
+	return &remote{Client: c, url: address}, nil
+}
+
+// dialLive is [dialAs] for a command that sends nothing to a server that is not
+// live, unless it has the flag --allow-self-asserted and that is given.
+func dialLive(address, serverUser string, selfAsserted bool) (*remote, error) {
+	server, err := dialAs(address, serverUser, !selfAsserted)
+	if err == nil {
+		server.without = "; --allow-self-asserted goes on without"
+	}
+	return server, err
 }
 
 // dialAs is [dial] with the user that --server-user names. With only, nothing is
@@ -98,7 +109,7 @@ func (r *remote) failure(ctx context.Context, err error) error {
 		return &failure{exit: exitOfProblem(p), what: "the server refused: " + orElse(p.Detail, p.Title), hint: hintOf(p), code: p.Code}
 	case errors.Is(err, client.ErrNotLive):
 		return fail(exitUnvouched, fmt.Sprintf("nothing shows that the server at %s is the right one, so nothing was sent: %s", r.url, reasonOf(err)),
-			"use https; on this machine, --server-user names the user who runs it; --allow-self-asserted goes on without")
+			"use https; on this machine, --server-user names the user who runs it"+r.without)
 	case errors.Is(err, client.ErrChallenge):
 		return fail(exitNegative, err.Error(), "nothing was proved; this server, or something before it, does not do as asked")
 	case errors.Is(err, client.ErrAnswer), errors.Is(err, client.ErrLog):

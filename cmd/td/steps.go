@@ -256,7 +256,7 @@ func (a *app) send(ctx context.Context, f *sendFlags) error {
 	if len(proof) != protocol.ProofSize {
 		return fail(exitUsage, fmt.Sprintf("%s is not a proof: it has %d bytes and not %d", *f.proof, len(proof), protocol.ProofSize), "td prove writes one")
 	}
-	server, err := dialAs(*f.server, *f.user, !*f.selfAsserted)
+	server, err := dialLive(*f.server, *f.user, *f.selfAsserted)
 	if err != nil {
 		return err
 	}

@@ -109,7 +109,7 @@ func (a *app) newSubmitRun(f *submitFlags) (*submitRun, error) {
 	if *f.push && sub.Claim == claim.Group {
 		return nil, fail(exitUsage, "group/1 is proved by its member only", "leave --push out")
 	}
-	server, err := dialAs(*f.server, *f.serverUser, !*f.selfAsserted)
+	server, err := dialLive(*f.server, *f.serverUser, *f.selfAsserted)
 	if err != nil {
 		return nil, err
 	}

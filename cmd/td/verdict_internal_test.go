@@ -141,7 +141,9 @@ func TestTrustAdd(t *testing.T) {
 
 	td(t, 0, with("trust", "list"))
 	td(t, exitUsage, with("trust", "add", "--log", url), "--log supplies proofs only")
-	td(t, exitUnvouched, with("trust", "add", "--server", "http://192.0.2.1:1"), "nothing was sent", "plain HTTP over a network")
+	if out := td(t, exitUnvouched, with("trust", "add", "--server", "http://192.0.2.1:1"), "nothing was sent", "plain HTTP over a network"); strings.Contains(out, "--allow") {
+		t.Errorf("the hint names a flag that the command lacks:\n%s", out)
+	}
 	td(t, exitUsage, with("trust", "add", "--server", url, "--server-user", "no such user"), "there is no user")
 	td(t, exitUnvouched, with("verify", r), "UNVOUCHED")
 	td(t, 0, with("trust", "add", "--server", url), "origin  "+testOrigin, "size    3", "how     live", "server  "+url)
