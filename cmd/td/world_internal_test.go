@@ -175,7 +175,15 @@ func (w *world) accept(e *worldEpoch) uint64 {
 	w.must(err)
 	draft, err := client.NewDraft(&client.Submission{Claim: claim.Open, Params: []byte("{}"), Event: fmt.Appendf(nil, `{"n":%d}`, w.size())}, protocol.Element{})
 	w.must(err)
-	cm := draft.Request().Commitment
+	ch := w.challenge(e, draft.Request().Commitment)
+	proof, err := draft.Prove(w.t.Context(), prover, ch, protocol.LocalClient)
+	w.must(err)
+	return w.accepted(e, ch, proof)
+}
+
+// challenge is what a server answers to a commitment of open/1.
+func (w *world) challenge(e *worldEpoch, cm protocol.Commitment) *api.Challenge {
+	w.t.Helper()
 	p := protocol.Payload{
 		Mode: protocol.ModePull, EpochID: e.open.ID, EpochNumber: e.open.Number, Instance: e.open.Instance,
 		Seq: e.issued.Size() + 1, IssuedAt: 1_800_000_000_000, TTL: protocol.DefaultTTL, Policy: 1, Commitment: cm, VK: w.vk,
@@ -187,13 +195,18 @@ func (w *world) accept(e *worldEpoch) uint64 {
 	rand.Read(ch.Tag[:])
 	params, err := claim.ParseParams(claim.Open, []byte("{}"))
 	w.must(err)
-	s, err := claim.NewStatement(params, cm)
+	statement, err := claim.NewStatement(params, cm)
 	w.must(err)
-	body := &protocol.Accepted{Payload: p.Encode(), Anchor: ch.Anchor, TagHash: protocol.TagElement(ch.Tag), Params: []byte("{}")}
-	ch.PublicInputs = s.Inputs(ch.Anchor, protocol.ContextElement(&body.Payload), body.TagHash)
-	body.Proof, err = draft.Prove(w.t.Context(), prover, ch, protocol.LocalClient)
-	w.must(err)
-	body.Issued = e.issue(protocol.IssuedDigest(p.RequestID, &body.Payload, body.Anchor))
+	encoded := p.Encode()
+	ch.PublicInputs = statement.Inputs(ch.Anchor, protocol.ContextElement(&encoded), protocol.TagElement(ch.Tag))
+	return ch
+}
+
+// accepted logs the answer to a challenge.
+func (w *world) accepted(e *worldEpoch, ch *api.Challenge, proof []byte) uint64 {
+	w.t.Helper()
+	body := &protocol.Accepted{Payload: protocol.EncodedPayload(ch.Payload), Anchor: ch.Anchor, TagHash: protocol.TagElement(ch.Tag), Params: []byte("{}"), Proof: proof}
+	body.Issued = e.issue(protocol.IssuedDigest(ch.RequestID, &body.Payload, body.Anchor))
 	return w.add(body)
 }
 
@@ -263,8 +276,8 @@ func (w *world) dir(by *worldEpoch) string {
 	return dir
 }
 
-// serve serves a log on loopback as a server does; other takes another log's
-// place.
+// serveDir serves a log on loopback as a server does; other puts another log in
+// its place.
 func serveDir(t *testing.T, dir string) (url string, other func(dir string)) {
 	t.Helper()
 	var mu sync.Mutex
