@@ -256,7 +256,7 @@ func afterCrash(t *testing.T, b *backend, h *history, old []*answer, lost uint64
 	if lost == 0 {
 		return // the first start
 	}
-	if c := closeOf(rows, lost); c == nil || c.Reason != protocol.CloseLost || c.Root != (protocol.Digest{}) {
+	if c := closeOf(rows, lost); c == nil || c.Reason != protocol.CloseLost || c.Issued != greatestIssued(t, rows, c.ID) {
 		t.Errorf("the lost epoch %d has the close leaf %+v", lost, c)
 	}
 	for i, a := range old {
@@ -275,6 +275,19 @@ func afterCrash(t *testing.T, b *backend, h *history, old []*answer, lost uint64
 			t.Error("an answer that was never sent is accepted")
 		}
 	}
+}
+
+// greatestIssued is the greatest signed root of the issued tree in an accepted
+// leaf of an epoch, zero if nothing was accepted.
+func greatestIssued(t *testing.T, rows []row, epoch protocol.EpochID) (s protocol.SignedRoot) {
+	t.Helper()
+	for _, r := range rows {
+		body, ok := r.leaf.Body.(*protocol.Accepted)
+		if ok && payloadOf(t, body).EpochID == epoch && body.Issued.Size > s.Size {
+			s = body.Issued.SignedRoot
+		}
+	}
+	return s
 }
 
 // wantReceipt checks a receipt and records its checkpoint, which must be
