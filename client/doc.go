@@ -21,7 +21,7 @@
 // authenticated:
 //
 //   - https: the certificate was verified, which this client never leaves out;
-//   - http to a loopback address, on Linux: the kernel shows that the listening
+//   - http to localhost or a loopback address, on Linux: the kernel shows that the listening
 //     socket there belongs to root, to the own user or to [Config].ServerUID,
 //     both before and after the connection was made.
 //

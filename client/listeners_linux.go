@@ -6,11 +6,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 )
@@ -19,27 +17,20 @@ import (
 // address, inode to owner: those on its port, on the address itself or on all
 // addresses.
 func listeners(at netip.AddrPort) (map[uint64]uint32, error) {
-	return listenersIn("/proc", at)
+	return listenersIn(os.DirFS("/proc"), at)
 }
 
 // overflowUID stands for every user that a user namespace does not map.
 const overflowUID = 65534
 
-func listenersIn(proc string, at netip.AddrPort) (map[uint64]uint32, error) {
+func listenersIn(proc fs.FS, at netip.AddrPort) (map[uint64]uint32, error) {
 	found := map[uint64]uint32{}
-	for _, name := range []string{"tcp", "tcp6"} {
-		f, err := os.Open(filepath.Join(proc, "net", name))
-		if name == "tcp6" && errors.Is(err, fs.ErrNotExist) {
-			continue // a kernel without IPv6
-		}
-		if err != nil {
-			return nil, err
-		}
-		err = readListeners(f, at, found)
-		f.Close()
-		if err != nil {
-			return nil, err
-		}
+	if err := readListeners(proc, "net/tcp", at, found); err != nil {
+		return nil, err
+	}
+	err := readListeners(proc, "net/tcp6", at, found)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // a kernel without IPv6 lacks it
+		return nil, err
 	}
 	for _, uid := range found {
 		if uid == overflowUID && !mapsEveryUser(proc) {
@@ -50,15 +41,20 @@ func listenersIn(proc string, at netip.AddrPort) (map[uint64]uint32, error) {
 }
 
 // mapsEveryUser reports whether user ids are those of the whole system.
-func mapsEveryUser(proc string) bool {
-	b, err := os.ReadFile(filepath.Join(proc, "self", "uid_map"))
+func mapsEveryUser(proc fs.FS) bool {
+	b, err := fs.ReadFile(proc, "self/uid_map")
 	return err == nil && strings.Join(strings.Fields(string(b)), " ") == "0 0 4294967295"
 }
 
 // readListeners reads one table of the kernel, proc_pid_net(5): after a line of
 // titles a line for each socket with its number, local address, remote address,
 // state, queues, timer, retransmissions, owner, timeout and inode.
-func readListeners(r io.Reader, at netip.AddrPort, found map[uint64]uint32) error {
+func readListeners(proc fs.FS, table string, at netip.AddrPort, found map[uint64]uint32) error {
+	r, err := proc.Open(table)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = r.Close() }() // it was only read
 	lines := bufio.NewScanner(r)
 	lines.Scan()
 	for lines.Scan() {

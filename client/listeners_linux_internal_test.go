@@ -5,16 +5,17 @@ package client
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strings"
 	"syscall"
 	"testing"
+	"testing/fstest"
 )
 
 const titles = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n"
@@ -24,22 +25,15 @@ func row(local, state string, uid, inode int) string {
 	return fmt.Sprintf("   0: %s 00000000:0000 %s 00000000:00000000 00:00000000 00000000 %5d        0 %d 1 000000009f9c3ea2 100 0 0 10 0\n", local, state, uid, inode)
 }
 
-func proc(t *testing.T, tcp, tcp6, uidMap string) string {
-	t.Helper()
-	dir := t.TempDir()
+// proc is a /proc with these files; "" leaves a file out.
+func proc(tcp, tcp6, uidMap string) fs.FS {
+	files := fstest.MapFS{}
 	for name, text := range map[string]string{"net/tcp": tcp, "net/tcp6": tcp6, "self/uid_map": uidMap} {
-		path := filepath.Join(dir, name)
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			t.Fatal(err)
-		}
-		if text == "" {
-			continue
-		}
-		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
+		if text != "" {
+			files[name] = &fstest.MapFile{Data: []byte(text)}
 		}
 	}
-	return dir
+	return files
 }
 
 const (
@@ -73,7 +67,7 @@ func TestListenersOfAnAddress(t *testing.T) {
 		"127.0.0.1:8082": {15: 65534},
 		"127.0.0.1:8083": {},
 	} {
-		got, err := listenersIn(proc(t, tcp, tcp6, every), netip.MustParseAddrPort(at))
+		got, err := listenersIn(proc(tcp, tcp6, every), netip.MustParseAddrPort(at))
 		if err != nil || !maps.Equal(got, want) {
 			t.Errorf("%s: %v, %v, want %v", at, got, err, want)
 		}
@@ -83,22 +77,22 @@ func TestListenersOfAnAddress(t *testing.T) {
 func TestListenersNotShown(t *testing.T) {
 	at := netip.MustParseAddrPort("127.0.0.1:8080")
 	good := titles + row("0100007F:1F90", "0A", 1, 11)
-	if _, err := listenersIn(proc(t, good, "", every), at); err != nil {
+	if _, err := listenersIn(proc(good, "", every), at); err != nil {
 		t.Errorf("a kernel without IPv6: %v", err)
 	}
-	for name, dir := range map[string]string{
-		"no table":               proc(t, "", good, every),
-		"short line":             proc(t, titles+"0: 0100007F:1F90 00000000:0000 0A\n", "", every),
-		"address":                proc(t, titles+row("0100007F1F90", "0A", 1, 11), "", every),
-		"half an address":        proc(t, titles+row("01007F:1F90", "0A", 1, 11), "", every),
-		"long address":           proc(t, titles+row(none6+none6+":1F90", "0A", 1, 11), "", every),
-		"port":                   proc(t, titles+row("0100007F:11F90", "0A", 1, 11), "", every),
-		"owner":                  proc(t, titles+row("0100007F:1F90", "0A", -1, 11), "", every),
-		"inode":                  proc(t, titles+row("0100007F:1F90", "0A", 1, -1), "", every),
-		"endless line":           proc(t, titles+strings.Repeat("x", 1<<20), "", every),
-		"second table":           proc(t, good, titles+"x\n", every),
-		"owner of several users": proc(t, titles+row("0100007F:1F90", "0A", 65534, 11), "", "0 1000 1\n"),
-		"unknown map of users":   proc(t, titles+row("0100007F:1F90", "0A", 65534, 11), "", ""),
+	for name, dir := range map[string]fs.FS{
+		"no table":               proc("", good, every),
+		"short line":             proc(titles+"0: 0100007F:1F90 00000000:0000 0A\n", "", every),
+		"address":                proc(titles+row("0100007F1F90", "0A", 1, 11), "", every),
+		"half an address":        proc(titles+row("01007F:1F90", "0A", 1, 11), "", every),
+		"long address":           proc(titles+row(none6+none6+":1F90", "0A", 1, 11), "", every),
+		"port":                   proc(titles+row("0100007F:11F90", "0A", 1, 11), "", every),
+		"owner":                  proc(titles+row("0100007F:1F90", "0A", -1, 11), "", every),
+		"inode":                  proc(titles+row("0100007F:1F90", "0A", 1, -1), "", every),
+		"endless line":           proc(titles+strings.Repeat("x", 1<<20), "", every),
+		"second table":           proc(good, titles+"x\n", every),
+		"owner of several users": proc(titles+row("0100007F:1F90", "0A", 65534, 11), "", "0 1000 1\n"),
+		"unknown map of users":   proc(titles+row("0100007F:1F90", "0A", 65534, 11), "", ""),
 	} {
 		if got, err := listenersIn(dir, at); err == nil {
 			t.Errorf("%s: %v", name, got)
@@ -181,17 +175,26 @@ func TestLiveListeners(t *testing.T) {
 	}
 }
 
-// TestProxyIsNotTheServer: a proxy on loopback is not the server.
-func TestProxyIsNotTheServer(t *testing.T) {
-	c, err := New("http://td.example", Config{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	proxy := netip.MustParseAddrPort("127.0.0.1:3128")
-	if got := c.unknownRoute("127.0.0.1:3128", proxy); !strings.Contains(got, "proxy") {
-		t.Errorf("%q", got)
-	}
-	if got := c.unknownRoute("td.example:80", proxy); got != "" {
-		t.Errorf("a name of loopback: %q", got)
+// TestUnknownRoutes: what is known of a listener says nothing about a server
+// that is reached through something else.
+func TestUnknownRoutes(t *testing.T) {
+	for _, tt := range []struct{ base, dialed, at, reason string }{
+		{"http://127.0.0.1:8080", "127.0.0.1:8080", "127.0.0.1:8080", ""},
+		{"http://localhost:8080", "localhost:8080", "127.0.0.1:8080", ""},
+		{"http://LocalHost", "localhost:80", "[::1]:80", ""},
+		{"http://[::1]:8080", "[::1]:8080", "[::1]:8080", ""},
+		{"http://td.example", "127.0.0.1:3128", "127.0.0.1:3128", "proxy"},
+		{"http://td.example", "td.example:80", "127.0.0.1:80", "looked up without proof"},
+		{"http://localhost", "localhost:80", "192.0.2.1:80", "over a network"},
+		{"http://192.0.2.1", "192.0.2.1:80", "192.0.2.1:80", "over a network"},
+	} {
+		c, err := New(tt.base, Config{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := c.unknownRoute(tt.dialed, netip.MustParseAddrPort(tt.at))
+		if !strings.Contains(got, tt.reason) || (got == "") != (tt.reason == "") {
+			t.Errorf("%s by %s to %s: %q, want %q", tt.base, tt.dialed, tt.at, got, tt.reason)
+		}
 	}
 }

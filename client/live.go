@@ -157,6 +157,12 @@ func (c *Client) dialAddress(ctx context.Context, name string, at netip.AddrPort
 	return conn, nil
 }
 
+// namesLoopback reports whether the server's URL itself says loopback.
+func (c *Client) namesLoopback() bool {
+	_, err := netip.ParseAddr(c.base.Hostname())
+	return err == nil || c.base.Hostname() == "localhost"
+}
+
 // unknownRoute says why no listener can tell who answers, "" if it can.
 func (c *Client) unknownRoute(name string, at netip.AddrPort) string {
 	switch {
@@ -164,6 +170,8 @@ func (c *Client) unknownRoute(name string, at netip.AddrPort) string {
 		return "a proxy carries plain HTTP, and its answers cannot be told from the server's"
 	case !at.Addr().IsLoopback():
 		return fmt.Sprintf("%s is reached by plain HTTP over a network, where anybody on the way can answer for it", name)
+	case !c.namesLoopback():
+		return fmt.Sprintf("the name of %s was looked up without proof, and could lead to any service on this machine", name)
 	}
 	return ""
 }
