@@ -150,7 +150,7 @@ func (m *terminal) serve(words []string) {
 	for lines.Scan() {
 		said.WriteString(lines.Text() + "\n")
 		if url, ready := strings.CutPrefix(lines.Text(), "td: ready "); ready {
-			m.env = append(m.env, "TD_SERVER="+url)
+			m.env = append(m.env, "TD_SERVER="+url, "TD_LISTEN="+strings.TrimPrefix(url, "http://")) // the next one has the same address
 			go func() {
 				for lines.Scan() { // so that it never waits for its reader
 				}

@@ -45,7 +45,7 @@ func TestSendWantsItsOwnReceipt(t *testing.T) {
 }
 
 // TestJudgeReceipt: td submit and td send give out nothing that should not be
-// relied on, and accuse nobody without evidence.
+// relied on, and accuse no log without evidence.
 func TestJudgeReceipt(t *testing.T) {
 	w := newWorld(t)
 	e := w.epochs[0]

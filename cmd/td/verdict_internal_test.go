@@ -161,7 +161,7 @@ func TestTrustAdd(t *testing.T) {
 	td(t, 0, with("trust", "add", "--server", url, "-o", "json"), `"size":5`)
 	td(t, 0, with("verify", grown), "valid, in the log of "+url)
 
-	// A history that contradicts it is not believed on anybody's word.
+	// A history that contradicts it is not believed, by no way of vouching.
 	fork := w.fork(2)
 	fork.accept(e)
 	note := w.file("fork", []byte(fork.note(3, e)))
@@ -170,6 +170,19 @@ func TestTrustAdd(t *testing.T) {
 		out := td(t, exitUnvouched, with(append([]string{"trust", "add"}, args...)...))
 		if !strings.Contains(out, "contradicts") {
 			t.Errorf("%q:\n%s", args, out)
+		}
+	}
+}
+
+func TestUserID(t *testing.T) {
+	for name, want := range map[string]uint32{"": 0, "0": 0, "root": 0, "61234": 61234, "4294967295": 4294967295} {
+		if got, err := userID(name); err != nil || got != want {
+			t.Errorf("%q: %d, %v", name, got, err)
+		}
+	}
+	for _, name := range []string{"-1", "4294967296", "no such user", "1.5"} {
+		if got, err := userID(name); !exitIs(err, exitUsage) {
+			t.Errorf("%q: %d, %v", name, got, err)
 		}
 	}
 }

@@ -47,10 +47,10 @@ over to, or as the server bound to the log gives it now; or if the signatures th
 receipt speaks for could be made up by anybody; accepting one is
 --allow-self-asserted.
 
-A receipt is flagged if its epoch or its claim was withdrawn. Whoever presents a
-receipt may leave withdrawals out; the line about them says whether the receipt
-shows all that the log counts. --scan reads every leaf of the log of --log
-instead. --strict refuses flagged receipts, and those that may leave some out.
+A receipt is flagged if its epoch or its claim was withdrawn. A receipt may
+leave withdrawals out; the line about them says whether it shows all that the log
+counts. --scan reads every leaf of the log of --log instead. --strict refuses
+flagged receipts, and those that may leave some out.
 
 --attestation adds a step: what hardware said about the keys of the receipt's
 epoch, from a file or from the server at a URL. It passes if the evidence is
