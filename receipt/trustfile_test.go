@@ -231,7 +231,7 @@ func TestTornTrustFile(t *testing.T) {
 	good := content(t, l.store(t, 5, 7))
 	second := strings.LastIndex(good[:len(good)-1], "\n") + 1
 	for cut := second; cut < len(good); cut += 9 {
-		for _, tail := range []string{"", "\x00\x00\x00"} {
+		for _, tail := range []string{"", "\x00\x00\x00", strings.Repeat("x", 900)} {
 			trust := openTrust(t, t.TempDir())
 			torn := good[:cut] + tail
 			if err := os.WriteFile(trust.Path(testOrigin), []byte(torn), 0o600); err != nil {
@@ -249,7 +249,7 @@ func TestTornTrustFile(t *testing.T) {
 				t.Fatalf("cut at %d: got %s (%v)", cut, outcome(s, err), err)
 			}
 			got := content(t, trust)
-			if !strings.HasPrefix(got, good[:second]+"9 ") || strings.Count(got, "\n") != 3 {
+			if !strings.HasPrefix(got, good[:second]+"9 ") || strings.Count(got, "\n") != 3 || !strings.HasSuffix(got, "\n") {
 				t.Fatalf("cut at %d: file is %q", cut, got)
 			}
 		}
@@ -355,6 +355,9 @@ func TestManyUnauthenticated(t *testing.T) {
 			if size > 10 {
 				break
 			}
+		}
+		if got := strings.Count(content(t, trust), "unauthenticated"); size == 10 && got != 8 {
+			t.Fatalf("8 checkpoints are %d lines", got)
 		}
 	}
 	known, err := trust.List()
