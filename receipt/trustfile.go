@@ -316,7 +316,7 @@ func (t *TrustStore) lookLocked(c *Checkpoint, from Source) (view, error) {
 		case from.live():
 			return view{}, err
 		default:
-			w.skipped = err.Error()
+			w.skipped = true
 		}
 	}
 	last := k.lastLive()

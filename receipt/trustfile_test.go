@@ -3,6 +3,7 @@ package receipt_test
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -16,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
 
@@ -750,7 +752,14 @@ func TestDefaultTrustDir(t *testing.T) {
 // Whatever a trust file says, it is read without a panic, and what is believed
 // of it is signed.
 func FuzzTrustFile(f *testing.F) {
-	l := newPlain(&failer{}, 20)
+	// Every process of the fuzzer must have the same log.
+	e := &epochKey{key: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)), open: protocol.EpochOpen{Number: 1}}
+	copy(e.open.CheckpointKey[:], e.key.Public().(ed25519.PublicKey))
+	l := &plain{newWorld(&failer{}), e}
+	l.append(&e.open)
+	for range 19 {
+		l.append(&protocol.Incident{})
+	}
 	good := []byte(content(f, l.store(f, 5, 7)))
 	f.Add(good)
 	f.Add(bytes.Replace(good, []byte("live"), []byte("chain"), 1))

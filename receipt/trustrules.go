@@ -26,7 +26,7 @@ type view struct {
 	loose   int    // number of unauthenticated records
 	kept    bool   // the checkpoint is one of those
 	differs bool   // one of those has its size and another root
-	skipped string // another log's file that could not be read
+	skipped bool   // another log's file could not be used
 }
 
 // check applies the rules of section 13 in their order.
@@ -118,8 +118,8 @@ func (w *view) warnings(c *Checkpoint) (out []string) {
 	if w.differs {
 		out = append(out, fmt.Sprintf("an unauthenticated record of this log has another root at size %d: the log shows two histories, or that record is forged", c.Size))
 	}
-	if w.skipped != "" {
-		out = append(out, "another file of the trust store could not be read: "+w.skipped)
+	if w.skipped {
+		out = append(out, "the file of another log in the trust store cannot be used; td trust list names it")
 	}
 	return out
 }
