@@ -87,7 +87,7 @@ type Options struct {
 }
 
 // Report is the result of [Verify]. Members that are not known, since the step
-// that shows them failed, are empty or null.
+// that shows them failed, are empty or absent.
 type Report struct {
 	OK          bool            `json:"ok"` // the verdict is positive
 	Verdict     string          `json:"verdict"`

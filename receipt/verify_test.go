@@ -359,7 +359,7 @@ func TestReportJSON(t *testing.T) {
 		"nothing is known": {bad, receipt.Options{}, map[string]any{
 			"ok": false, "verdict": "invalid", "failed_step": "leaf", "claim": "",
 			"request_id": "",
-			"log": "", "time": "", "identity": "self_asserted",
+			"log":        "", "time": "", "identity": "self_asserted",
 			"withdrawals": "", "warnings": []any{},
 		}},
 	} {
