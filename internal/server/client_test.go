@@ -45,8 +45,10 @@ func (g *oneClaimGate) Open(_ context.Context, r gate.OpenRequest) (*gate.Challe
 	}).Encode()
 	anchor := protocol.Anchor{31: 9}
 	g.x = st.Inputs(anchor, protocol.ContextElement(&p), protocol.TagElement(aTag))
-	g.leaf = protocol.Accepted{Payload: p, Anchor: anchor, TagHash: protocol.TagElement(aTag), Params: params.Bytes(),
-		Issued: protocol.Issued{SignedRoot: protocol.SignedRoot{Size: 1, Signature: [64]byte{1}}}}
+	g.leaf = protocol.Accepted{
+		Payload: p, Anchor: anchor, TagHash: protocol.TagElement(aTag), Params: params.Bytes(),
+		Issued: protocol.Issued{SignedRoot: protocol.SignedRoot{Size: 1, Signature: [64]byte{1}}},
+	}
 	return &gate.Challenge{RequestID: knownID, Payload: p, Anchor: anchor, Tag: aTag, Inputs: g.x, ClientSalt: salt, ExpiresAt: time.Now()}, nil
 }
 
