@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"slices"
 	"sync"
 	"syscall"
 	"testing"
@@ -561,10 +562,7 @@ func TestChildEndsOnTwoHistories(t *testing.T) {
 
 // told is a frame with n hashes that are not zero.
 func told(code byte, before []byte, count byte, n int) []byte {
-	body := append(before, count)
-	for range 32 * n {
-		body = append(body, 0x5a)
-	}
+	body := slices.Concat(before, []byte{count}, bytes.Repeat([]byte{0x5a}, 32*n))
 	return encode(keyholder.NewFrame(1, code, body))
 }
 
