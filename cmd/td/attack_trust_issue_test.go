@@ -1,0 +1,155 @@
+package main_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/protocol"
+)
+
+// attackIssue asks for requests and abandons them, as many as an epoch issues in
+// the full run, then has the server stopped or killed.
+func (s *siege) attackIssue() {
+	n, most := 1<<12, int64(128<<20)
+	if os.Getenv("TD_ATTACKS_FULL") != "" {
+		n, most = 1<<20, 1<<30
+	}
+	for _, end := range []string{"stopped in order", "killed"} {
+		s.attack(fmt.Sprintf("%d requests issued and abandoned, then %s", n, end), func(a *attack) {
+			data := a.TempDir()
+			args := []string{"--ttl-ms", "1000", "--prover", "none", "--log-level", "warn", "--max-issued", strconv.Itoa(n + 1)}
+			b := startBackend(a.T, data, args...)
+			user := newVictim(a.T, "")
+			got, file := user.submit(b.url)
+			a.want(got, accepted)
+			before := peakMemory(a, b.cmd.Process.Pid)
+			issued := b.abandon(a, n)
+			grown := peakMemory(a, b.cmd.Process.Pid) - before
+			a.Logf("%d issued; the core's memory grew by %d KiB", issued, grown>>10)
+			if grown > most {
+				a.Errorf("the core's memory grew by %d MiB", grown>>20)
+			}
+			if _, err := b.challenge(a.Context(), submission()); issued == n && protocol.CodeOf(err) != protocol.CodeDraining {
+				a.Errorf("behind the last request of the epoch: %v", err)
+			}
+			if end == "killed" {
+				b.kill()
+				b = startBackend(a.T, data, args...)
+				a.want(first(user.submit(b.url)), accepted)
+			}
+			b.stop(30 * time.Second)
+			a.want(user.audit("--dir", filepath.Join(data, "ledger")), "valid")
+			a.want(user.verify(file), "valid")
+			a.closes(data, end, uint64(issued))
+		})
+	}
+}
+
+// closes checks the leaf that closes the first epoch.
+func (a *attack) closes(data, end string, issued uint64) {
+	a.Helper()
+	var size uint64
+	for _, r := range rowsOf(a.T, data) {
+		if c, ok := r.leaf.Body.(*protocol.EpochClose); ok && c.Number == 1 {
+			size = c.Issued.Size
+			want := protocol.CloseShutdown
+			if end == "killed" {
+				want = protocol.CloseLost
+			}
+			if c.Reason != want {
+				a.Errorf("the epoch is closed as %s, want %s", c.Reason, want)
+			}
+		}
+	}
+	if end != "killed" && size < issued+1 {
+		a.Errorf("the epoch is closed with %d issued, but %d were", size, issued+1)
+	}
+}
+
+// abandon asks for n challenges and answers none. Every sixteenth client leaves
+// before the answer. It returns how many were issued for certain.
+func (b *backend) abandon(a *attack, n int) int {
+	a.Helper()
+	draft, err := client.NewDraft(new(submission()), protocol.Element{})
+	a.must(err)
+	body, err := json.Marshal(draft.Request())
+	a.must(err)
+	var left, issued atomic.Int64
+	left.Store(int64(n))
+	web := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 32}}
+	var wg sync.WaitGroup
+	deadline := time.Now().Add(10 * time.Minute)
+	for range 16 {
+		wg.Go(func() {
+			for i := 0; left.Add(-1) >= 0 && time.Now().Before(deadline); i++ {
+				if i%16 == 15 {
+					b.askAndLeave(web, body)
+				}
+				for b.askOnce(a, web, body, &issued) && time.Now().Before(deadline) {
+					time.Sleep(20 * time.Millisecond) // it is full; requests expire after a second
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return int(issued.Load())
+}
+
+// askOnce asks for one challenge and reports whether to ask again.
+func (b *backend) askOnce(a *attack, web *http.Client, body []byte, issued *atomic.Int64) (again bool) {
+	res, err := web.Post(b.url+"/v1/challenges", "application/json", bytes.NewReader(body))
+	if err != nil {
+		a.Errorf("the server does not answer: %v", err)
+		return false
+	}
+	defer res.Body.Close()
+	answer, _ := io.ReadAll(res.Body)
+	switch {
+	case res.StatusCode == http.StatusCreated:
+		issued.Add(1)
+	case bytes.Contains(answer, []byte(`"draining"`)): // those who left took a place each
+	case bytes.Contains(answer, []byte(`"overloaded"`)):
+		return true
+	default:
+		a.Errorf("%d %s", res.StatusCode, answer)
+	}
+	return false
+}
+
+func (b *backend) askAndLeave(web *http.Client, body []byte) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.url+"/v1/challenges", bytes.NewReader(body))
+	if err != nil {
+		return
+	}
+	req.Header.Set("Content-Type", "application/json")
+	if res, err := web.Do(req); err == nil {
+		_ = res.Body.Close()
+	}
+}
+
+// peakMemory is the most memory that a process has had, in bytes.
+func peakMemory(a *attack, pid int) int64 {
+	a.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		a.skip("needs Linux, to read the memory of the server")
+	}
+	_, rest, _ := strings.Cut(string(b), "VmHWM:")
+	kib, err := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
+	a.must(err)
+	return kib << 10
+}

@@ -1,0 +1,118 @@
+package main_test
+
+import (
+	"encoding/json"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// TestAttacksTrust attacks what docs/security/trust.md promises. Each subtest is
+// one attack, made against real servers and the real commands; it fails if a
+// command believed the attacker. Which verdicts are right follows from sections
+// 10 to 13 and 16 of the specification.
+//
+// TD_ATTACKS_OUT names a file that gets a line of JSON for each attack.
+// TD_ATTACKS_FULL asks for the full number of abandoned requests.
+func TestAttacksTrust(t *testing.T) {
+	s := &siege{t: t}
+	t.Cleanup(s.write)
+	s.attackExtensions()
+	s.attackServers()
+	s.attackRecords()
+	s.attackStaleNames()
+	s.attackOwnKeys()
+	s.attackCore()
+	s.attackSigner()
+	s.attackWithdrawals()
+	s.attackTrustFile()
+	s.attackForms()
+	s.attackEvidence()
+	s.attackFirstUse()
+	s.attackIssue()
+}
+
+// siege is a run of all attacks.
+type siege struct {
+	t       *testing.T
+	scene   *scene
+	results []attackResult
+}
+
+// attackResult is one attack and what the commands of the victim said.
+type attackResult struct {
+	Name    string `json:"name"`
+	Verdict string `json:"verdict"`
+	OK      bool   `json:"ok"` // false if a command was fooled
+}
+
+// attack is one attack in progress.
+type attack struct {
+	*testing.T
+	siege *siege
+	said  []string
+}
+
+// attack runs one attack as a subtest and notes its verdicts.
+func (s *siege) attack(name string, run func(a *attack)) {
+	s.t.Helper()
+	s.t.Run(name, func(t *testing.T) {
+		a := &attack{T: t, siege: s}
+		defer func() {
+			verdict := strings.Join(slices.Compact(a.said), ", ")
+			if verdict == "" {
+				t.Error("the attack came to no verdict")
+			}
+			if t.Failed() {
+				verdict = "FOOLED: " + verdict
+			}
+			s.results = append(s.results, attackResult{name, verdict, !t.Failed()})
+		}()
+		run(a)
+	})
+}
+
+// skip leaves the attack out, and says so in its verdict.
+func (a *attack) skip(reason string) {
+	a.said = append(a.said, "skipped: "+reason)
+	a.SkipNow()
+}
+
+// want notes a verdict, which must be one of those that are right.
+func (a *attack) want(s said, right ...string) said {
+	a.Helper()
+	a.note(s.command, s.verdict)
+	if !slices.Contains(right, s.verdict) {
+		a.Errorf("td %s: the verdict is %s, right would be %s\n%s%s", strings.Join(s.args, " "), s.verdict, strings.Join(right, " or "), s.out, s.errs)
+	}
+	return s
+}
+
+func (a *attack) note(who, verdict string) { a.said = append(a.said, who+" "+verdict) }
+
+func (a *attack) must(err error) {
+	a.Helper()
+	if err != nil {
+		a.Fatal(err)
+	}
+}
+
+// write puts the results where TD_ATTACKS_OUT says.
+func (s *siege) write() {
+	name := os.Getenv("TD_ATTACKS_OUT")
+	if name == "" {
+		return
+	}
+	var lines []byte
+	for _, r := range s.results {
+		line, err := json.Marshal(r)
+		if err != nil {
+			s.t.Error(err)
+		}
+		lines = append(append(lines, line...), '\n')
+	}
+	if err := os.WriteFile(name, lines, 0o600); err != nil {
+		s.t.Error(err)
+	}
+}
