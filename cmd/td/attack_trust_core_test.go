@@ -12,6 +12,14 @@ import (
 // may log and have signed what it likes. The user knows the log, and every
 // checkpoint is signed by the key of that signer.
 func (s *siege) attackCore() {
+	s.attack("a core that is honest, so that what follows is refused for its fault alone", func(a *attack) {
+		f, e, user := a.knownLog()
+		f.accept(e)
+		honest := f.accept(e)
+		note := f.now(e)
+		a.want(user.verify(f.file(f.receipt(honest, e, e, note)), "--log", f.dir(note)), "valid")
+		a.want(user.audit("--dir", f.dir(note)), "valid")
+	})
 	for _, tt := range []struct {
 		name   string
 		change func(f *forge, e *forgedEpoch, mine, other *forgedRequest)
@@ -50,7 +58,6 @@ func (s *siege) attackCore() {
 		s.attack(tt.name, func(a *attack) {
 			f, e, user := a.knownLog()
 			mine, other := f.ask(e), f.ask(e)
-			f.add(f.leaf(other))
 			tt.change(f, e, mine, other)
 			forged := f.add(f.leaf(mine))
 			note := f.now(e)
@@ -109,8 +116,14 @@ func (s *siege) attackCore() {
 		a.want(user.audit("--dir", f.dir(note)), invalid)
 		// Section 16: for epochs vouched before, that signer made the anchor. This
 		// leaf names the id, number and ML-DSA key of one that was.
-		got := user.verify(f.file(f.receipt(forged, twin, e, note)), "--log", f.dir(note))
-		a.want(got, invalid, unvouched)
+		a.want(user.verify(f.file(f.receipt(forged, twin, e, note)), "--log", f.dir(note)), invalid, unvouched)
+		a.want(user.verify(f.file(f.receipt(forged, twin, twin, f.now(twin))), "--log", f.dir(note)), invalid, unvouched)
+		// Nor does a later epoch help that the user has reason to believe.
+		later := f.begin(f.honestEpoch())
+		note = f.now(later)
+		url, _ := a.serveDir(f.dir(note))
+		a.want(user.trustAdd("--server", url), accepted)
+		a.want(user.verify(f.file(f.receipt(forged, twin, later, note)), "--log", url), invalid, unvouched)
 	})
 }
 
@@ -130,13 +143,8 @@ func (a *attack) knownLog() (*forge, *forgedEpoch, *victim) {
 	a.Helper()
 	f := newForge(a.T)
 	e := f.begin(f.honestEpoch())
-	f.accept(e)
 	note := f.now(e)
 	user := newVictim(a.T, "")
 	a.want(user.trustAdd("--from-operator", f.save("checkpoint", note), "--log", f.dir(note)), accepted)
-	honest := f.accept(e)
-	note = f.now(e)
-	a.want(user.verify(f.file(f.receipt(honest, e, e, note)), "--log", f.dir(note)), "valid")
-	a.want(user.audit("--dir", f.dir(note)), "valid")
 	return f, e, user
 }

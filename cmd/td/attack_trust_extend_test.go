@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/terradourada/td/client"
 )
@@ -15,7 +14,7 @@ import (
 // attacker's own.
 func (s *siege) attackExtensions() {
 	s.attack("extended log as a mirror directory to td verify", func(a *attack) {
-		c := s.theScene()
+		c := s.scene
 		a.want(a.user().verify(c.forged, "--log", c.mirror), unvouched)
 		a.want(a.user().verify(c.forged), unvouched)
 		a.want(a.user().verify(c.forged, "--log", c.mirror, "--scan", "--strict"), unvouched)
@@ -23,16 +22,16 @@ func (s *siege) attackExtensions() {
 		a.want(a.user().verify(c.receipt, "--log", c.mirror), "valid")
 	})
 	s.attack("extended log to td log audit --dir", func(a *attack) {
-		c := s.theScene()
+		c := s.scene
 		got := a.want(a.user().audit("--dir", c.mirror), unvouched)
 		if len(got.report.Faults) > 0 {
 			a.Errorf("the forgery has faults, so that something else than identity refused it: %q", got.report.Faults)
 		}
-		a.want(a.user().audit("--dir", filepath.Join(c.data, "ledger")), "valid")
+		a.want(a.user().audit("--dir", c.ledger), "valid")
 	})
 	s.attack("extended log over plain HTTP", func(a *attack) {
-		c := s.theScene()
-		user := a.user(onTheWay(c.serveClone(a.T).url)...)
+		c := s.scene
+		user := a.user(onTheWay(s.clone().url)...)
 		a.want(user.verify(c.forged, "--log", plainURL), unvouched)
 		a.want(user.audit("--server", plainURL), unvouched)
 		a.want(user.trustAdd("--server", plainURL), unvouched)
@@ -42,8 +41,8 @@ func (s *siege) attackExtensions() {
 		}
 	})
 	s.attack("extended log by another user on the server's port", func(a *attack) {
-		c := s.theScene()
-		a.stranger(c.address, c.serveClone(a.T).url)
+		c := s.scene
+		a.stranger(c.address, s.clone().url)
 		user := a.user()
 		a.want(user.verify(c.forged, "--log", c.url()), unvouched)
 		a.want(user.audit("--server", c.url()), unvouched)
@@ -58,17 +57,13 @@ func (s *siege) attackExtensions() {
 		}
 	})
 	s.attack("extended log by a server with another certificate", func(a *attack) {
-		c, ca := s.theScene(), newAuthority(a.T)
-		address := freeAddress(a.T)
-		user := newVictim(a.T, "", ca.trusted())
-		b := c.serve(a.T, append([]string{"--listen", address}, ca.flags()...)...)
-		a.want(first(user.submit(secure(address))), accepted)
-		b.stop(10 * time.Second)
-		c.serveClone(a.T, append([]string{"--listen", address}, newAuthority(a.T).flags()...)...)
-		a.want(user.verify(c.forged, "--log", secure(address)), unavailable)
-		a.want(user.audit("--server", secure(address)), unavailable)
-		a.want(user.trustAdd("--server", secure(address)), unavailable)
-		a.want(first(user.submit(secure(address))), unavailable)
+		c, user, other := s.scene.secure, a.secureUser(), newAuthority(a.T)
+		attacker := newVictim(a.T, "", other.trusted())
+		_, forged := extend(a.T, c.data, attacker, secure(c.address), append([]string{"--listen", c.address}, other.flags()...)...)
+		a.want(user.verify(forged, "--log", secure(c.address)), unavailable)
+		a.want(user.audit("--server", secure(c.address)), unavailable)
+		a.want(user.trustAdd("--server", secure(c.address)), unavailable)
+		a.want(first(user.submit(secure(c.address))), unavailable)
 	})
 }
 
@@ -78,8 +73,8 @@ func first[A, B any](a A, _ B) A { return a }
 // the real server to be refused later, or the forgery to be believed.
 func (s *siege) attackRecords() {
 	s.attack("attacker's log recorded first with --allow-self-asserted", func(a *attack) {
-		c := s.theScene()
-		clone := c.serveClone(a.T)
+		c := s.scene
+		clone := s.clone()
 		for _, known := range []string{c.store, ""} {
 			user := newVictim(a.T, known, onTheWay(clone.url)...)
 			got, forged := user.submit(plainURL, "--allow-self-asserted")
@@ -89,34 +84,32 @@ func (s *siege) attackRecords() {
 			a.want(user.verify(forged), unvouched)
 			a.want(user.verify(forged, "--log", plainURL), unvouched)
 			a.want(user.verify(forged, "--log", filepath.Join(clone.data, "ledger")), unvouched)
-			real := c.serve(a.T)
+			s.real()
 			got, genuine := user.submit(c.url())
 			a.want(got, accepted)
 			a.want(user.verify(genuine), "valid")
 			a.want(user.verify(c.receipt, "--log", c.url()), "valid")
 			a.want(user.verify(forged, "--log", c.url()), unvouched, unavailable)
 			user.boundTo(c.url())
-			real.stop(10 * time.Second)
 		}
 	})
 	s.attack("attacker's log recorded first with td trust import", func(a *attack) {
-		c := s.theScene()
+		c := s.scene
 		old := a.version1(c.mirror)
 		for _, known := range []string{c.store, ""} {
 			user := newVictim(a.T, known)
 			a.want(user.td(2, "trust", "import", "--trust", user.store, old), accepted)
 			a.want(user.verify(c.forged, "--log", c.mirror), unvouched)
-			real := c.serve(a.T)
+			s.real()
 			got, genuine := user.submit(c.url())
 			a.want(got, accepted)
 			a.want(user.verify(genuine), "valid")
 			user.boundTo(c.url())
-			real.stop(10 * time.Second)
 		}
 	})
 	s.attack("a trust file of version 2 given to td trust import", func(a *attack) {
-		c, user := s.theScene(), a.user()
-		b := c.serveClone(a.T)
+		c, user := s.scene, a.user()
+		b := s.clone()
 		attacker := newVictim(a.T, "")
 		a.want(first(attacker.submit(b.url)), accepted) // "live", in the attacker's own store
 		a.want(user.td(2, "trust", "import", "--trust", user.store, attacker.trustFile()), unavailable)
@@ -124,16 +117,14 @@ func (s *siege) attackRecords() {
 		user.boundTo(c.url())
 	})
 	s.attack("a proxy of the real log becomes its server", func(a *attack) {
-		c := s.theScene()
-		real := c.serve(a.T)
-		user := a.user(onTheWay(real.url)...)
+		c := s.scene
+		user := a.user(onTheWay(s.real().url)...)
 		got, genuine := user.submit(plainURL, "--allow-self-asserted")
 		if a.want(got, accepted); genuine == "" {
 			a.Fatalf("no receipt: %s%s", got.out, got.errs)
 		}
 		user.boundTo(c.url())
 		a.want(user.verify(c.receipt), "valid")
-		real.stop(10 * time.Second)
 	})
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"time"
 )
 
 // flip changes one bit of a field of the last record of a trust file: SIZE ROOT
@@ -103,7 +102,7 @@ func (s *siege) attackTrustFile() {
 		}, []string{unavailable}},
 	} {
 		s.attack("damaged trust store: "+tt.name, func(a *attack) {
-			c, user := s.theScene(), a.user()
+			c, user := s.scene, a.user()
 			tt.damage(a, user.trustFile())
 			a.want(user.verify(c.receipt), tt.right...)
 			a.want(user.verify(c.receipt, "--log", c.mirror), append(tt.right, "valid")...)
@@ -118,18 +117,21 @@ func (s *siege) attackTrustFile() {
 			}
 		})
 	}
+}
+
+// attackTrustWriters has servers and commands write beside damage and beside
+// one another.
+func (s *siege) attackTrustWriters() {
 	s.attack("damaged trust store: header only, and a server that shows the log extended", func(a *attack) {
-		c, ca := s.theScene(), newAuthority(a.T)
-		user, _, _ := a.secureUser(ca)
-		address := freeAddress(a.T)
-		forged := c.extendSecure(a.T, ca, address)
+		user, address := a.secureUser(), freeAddress(a.T)
+		forged := a.extendSecure(address)
 		a.change(user.trustFile(), func(b []byte) []byte { return line(b, 1) })
 		a.want(first(user.submit(secure(address))), unavailable, unvouched)
 		a.want(user.verify(forged, "--log", secure(address)), unavailable, unvouched)
 	})
 	s.attack("damaged trust store: many writers at once", func(a *attack) {
-		c, user := s.theScene(), a.user()
-		real := c.serve(a.T)
+		c, user := s.scene, a.user()
+		s.real()
 		var all []*running
 		args := []string{"trust", "add", "--trust", user.store, "--server", c.url()}
 		for range 4 {
@@ -150,7 +152,6 @@ func (s *siege) attackTrustFile() {
 			}
 			seen[size] = true
 		}
-		real.stop(10 * time.Second)
 		if entries, err := os.ReadDir(user.store); err != nil || len(entries) > 2 {
 			a.Error(fmt.Sprint("files are left over: ", entries, err))
 		}

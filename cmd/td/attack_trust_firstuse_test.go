@@ -8,15 +8,14 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"time"
 )
 
 // attackFirstUse has every command but td submit and td trust add meet the
 // attacker's server first.
 func (s *siege) attackFirstUse() {
 	s.attack("commands that meet a server first, and may not believe it", func(a *attack) {
-		c := s.theScene()
-		b := c.serveClone(a.T) // of this user, on loopback: nobody is in between
+		c := s.scene
+		b := s.clone() // of this user, on loopback: nobody is in between
 		user := newVictim(a.T, "")
 		work := a.TempDir()
 		challenge, private := filepath.Join(work, "challenge.json"), filepath.Join(work, "private")
@@ -43,15 +42,14 @@ func (s *siege) attackFirstUse() {
 		a.want(user.verify(c.forged), unvouched)
 	})
 	s.attack("td verify --allow-self-asserted teaches nothing", func(a *attack) {
-		c, user := s.theScene(), newVictim(a.T, "")
+		c, user := s.scene, newVictim(a.T, "")
 		a.want(user.verify(c.forged, "--allow-self-asserted"), "valid")
 		a.want(user.verify(c.forged, "--log", c.mirror), unvouched)
 	})
 	s.attack("a server answers with the receipt of another request", func(a *attack) {
-		c := s.theScene()
-		real := c.serve(a.T)
+		c := s.scene
 		stolen := []byte(a.read(c.receipt))
-		address := between(a.T, real.url, func(r *http.Request, body []byte) []byte {
+		address := between(a.T, s.real().url, func(r *http.Request, body []byte) []byte {
 			if strings.HasPrefix(r.URL.Path, "/v1/receipts/") {
 				return stolen
 			}
@@ -62,14 +60,13 @@ func (s *siege) attackFirstUse() {
 		if a.want(got, invalid, unavailable); file != "" {
 			a.Error("the receipt was taken")
 		}
-		real.stop(10 * time.Second)
 	})
 	s.attack("a server hands out receipts of another log than its own", func(a *attack) {
-		c := s.theScene()
-		real, other := c.serve(a.T), startBackend(a.T, a.TempDir())
+		c := s.scene
+		other := startBackend(a.T, a.TempDir())
 		mux := http.NewServeMux() // requests go to the other server, the log is the real one's
 		mux.Handle("/v1/", forward(a, other.url))
-		mux.Handle("/", forward(a, real.url))
+		mux.Handle("/", forward(a, s.real().url))
 		mixed := httptest.NewServer(mux)
 		a.Cleanup(mixed.Close)
 		user := a.user()
@@ -77,7 +74,6 @@ func (s *siege) attackFirstUse() {
 		user.boundTo(c.url())
 		a.want(user.verify(c.receipt), "valid")
 		a.want(user.verify(c.forged, "--log", mixed.URL), unvouched, unavailable)
-		real.stop(10 * time.Second)
 	})
 }
 

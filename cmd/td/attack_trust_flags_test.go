@@ -78,7 +78,7 @@ func (s *siege) attackWithdrawals() {
 			a.want(w.user.verify(file, "--scan", "--log", dir), receipt.Flagged)
 			a.want(w.user.verify(file, "--strict", "--scan", "--log", dir), receipt.Flagged)
 			// A scan of another log, or of a part, is none.
-			for _, other := range []string{w.dir(w.earlier), a.siege.theScene().mirror} {
+			for _, other := range []string{w.dir(w.earlier), a.siege.scene.mirror} {
 				a.want(w.user.verify(file, "--strict", "--scan", "--log", other), unavailable)
 			}
 		})

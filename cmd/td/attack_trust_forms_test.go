@@ -55,8 +55,8 @@ func (s *siege) attackForms() {
 		})
 	}
 	s.attack("a tree size that no tree has", func(a *attack) {
-		c := s.theScene()
-		f := forgeOf(a.T, filepath.Join(c.data, "ledger"))
+		c := s.scene
+		f := forgeOf(a.T, c.ledger)
 		by := f.begin(f.epoch())
 		index := f.accept(by)
 		for _, size := range []uint64{0, 1, 1<<32 - 1, 1 << 40, 1<<62 - 1, 1 << 62, 1<<62 + 1, 1<<63 - 1, 1 << 63, 1<<63 + 1, 1<<64 - 1} {
@@ -76,16 +76,16 @@ func (s *siege) attackForms() {
 			}
 			a.want(user.verify(f.file(r)), invalid)
 			dir := f.dir(note)
-			a.want(user.audit("--dir", dir), invalid, unavailable, unvouched)
+			a.want(user.audit("--dir", dir), invalid, unavailable, unvouched, notFound)
 			a.want(user.verify(c.receipt, "--log", dir, "--scan"), unavailable)
-			a.want(user.trustAdd("--from-operator", f.save("checkpoint", note), "--log", dir), unavailable, unvouched, invalid)
+			a.want(user.trustAdd("--from-operator", f.save("checkpoint", note), "--log", dir), unavailable, unvouched, invalid, notFound)
 			if took := time.Since(began); took > commandTime/2 {
 				a.Errorf("size %d: six commands took %v", size, took)
 			}
 		}
 	})
 	s.attack("a damaged or endless mirror", func(a *attack) {
-		c := s.theScene()
+		c := s.scene
 		for name, spoil := range map[string]func(dir string) error{
 			"checkpoint of a terabyte": func(dir string) error { return os.Truncate(filepath.Join(dir, "checkpoint"), 1<<40) },
 			"empty checkpoint":         func(dir string) error { return os.Truncate(filepath.Join(dir, "checkpoint"), 0) },
@@ -96,12 +96,12 @@ func (s *siege) attackForms() {
 				return eachFile(filepath.Join(dir, "tile"), func(path string) error { return os.Truncate(path, 1<<40) })
 			},
 		} {
-			dir := copyOf(a.T, filepath.Join(c.data, "ledger"))
+			dir := copyOf(a.T, c.ledger)
 			a.must(spoil(dir))
 			a.Log(name)
 			a.want(a.user().verify(c.forged, "--log", dir), unvouched, unavailable)
 			a.want(a.user().verify(c.early, "--log", dir, "--scan", "--strict"), unavailable, "valid")
-			a.want(a.user().audit("--dir", dir), invalid, unavailable)
+			a.want(a.user().audit("--dir", dir), invalid, unavailable, notFound)
 		}
 	})
 }

@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -16,35 +17,47 @@ import (
 // TD_ATTACKS_OUT names a file that gets a line of JSON for each attack.
 // TD_ATTACKS_FULL asks for the full number of abandoned requests.
 func TestAttacksTrust(t *testing.T) {
-	s := &siege{t: t}
-	t.Cleanup(s.write)
-	s.attackExtensions()
-	s.attackServers()
-	s.attackRecords()
-	s.attackStaleNames()
-	s.attackOwnKeys()
-	s.attackCore()
-	s.attackSigner()
-	s.attackWithdrawals()
-	s.attackTrustFile()
-	s.attackForms()
-	s.attackEvidence()
-	s.attackFirstUse()
-	s.attackIssue()
+	c, results := newScene(t), new(attackResults)
+	t.Cleanup(func() { results.write(t) })
+	for name, attacks := range map[string][]func(*siege){
+		"servers": { // which all have the one address and data directory of the real server
+			(*siege).attackExtensions, (*siege).attackServers, (*siege).attackRecords, (*siege).attackStaleNames,
+			(*siege).attackTrustWriters, (*siege).attackFirstUse,
+		},
+		"logs": {
+			(*siege).attackIssue, (*siege).attackOwnKeys, (*siege).attackCore, (*siege).attackSigner, (*siege).attackWithdrawals,
+			(*siege).attackTrustFile, (*siege).attackForms, (*siege).attackEvidence,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := &siege{t: t, scene: c, results: results}
+			for _, attack := range attacks {
+				attack(s)
+			}
+		})
+	}
 }
 
-// siege is a run of all attacks.
+// siege is a series of attacks.
 type siege struct {
 	t       *testing.T
 	scene   *scene
-	results []attackResult
+	results *attackResults
+
+	realServer, cloneServer *backend // started when they are first asked for
+}
+
+// attackResults are those of all attacks so far.
+type attackResults struct {
+	mu  sync.Mutex
+	all []attackResult
 }
 
 // attackResult is one attack and what the commands of the victim said.
 type attackResult struct {
 	Name    string `json:"name"`
-	Verdict string `json:"verdict"`
-	OK      bool   `json:"ok"` // false if a command was fooled
+	Verdict string `json:"verdict"` // begins with FOOLED if a command believed the attacker
 }
 
 // attack is one attack in progress.
@@ -60,17 +73,29 @@ func (s *siege) attack(name string, run func(a *attack)) {
 	s.t.Run(name, func(t *testing.T) {
 		a := &attack{T: t, siege: s}
 		defer func() {
-			verdict := strings.Join(slices.Compact(a.said), ", ")
+			verdict := strings.Join(distinct(a.said), ", ")
 			if verdict == "" {
 				t.Error("the attack came to no verdict")
 			}
 			if t.Failed() {
 				verdict = "FOOLED: " + verdict
 			}
-			s.results = append(s.results, attackResult{name, verdict, !t.Failed()})
+			s.results.mu.Lock()
+			defer s.results.mu.Unlock()
+			s.results.all = append(s.results.all, attackResult{name, verdict})
 		}()
 		run(a)
 	})
+}
+
+// distinct leaves out what was said before.
+func distinct(all []string) (out []string) {
+	for _, s := range all {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // skip leaves the attack out, and says so in its verdict.
@@ -99,20 +124,20 @@ func (a *attack) must(err error) {
 }
 
 // write puts the results where TD_ATTACKS_OUT says.
-func (s *siege) write() {
+func (s *attackResults) write(t *testing.T) {
 	name := os.Getenv("TD_ATTACKS_OUT")
 	if name == "" {
 		return
 	}
 	var lines []byte
-	for _, r := range s.results {
+	for _, r := range s.all {
 		line, err := json.Marshal(r)
 		if err != nil {
-			s.t.Error(err)
+			t.Error(err)
 		}
 		lines = append(append(lines, line...), '\n')
 	}
 	if err := os.WriteFile(name, lines, 0o600); err != nil {
-		s.t.Error(err)
+		t.Error(err)
 	}
 }

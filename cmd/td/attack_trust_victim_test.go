@@ -24,12 +24,12 @@ const (
 	unavailable = receipt.Unavailable
 	unvouched   = receipt.Unvouched
 	invalid     = receipt.Invalid
-	denied      = "configuration refused"
+	notFound    = "not found" // a file of the log is not there
 	unended     = "did not end"
 )
 
 var verdictOfExit = map[int]string{
-	0: accepted, 2: "usage", 3: invalid, 4: "not found", 7: unavailable, 8: denied,
+	0: accepted, 2: "usage", 3: invalid, 4: notFound, 7: unavailable, 8: "configuration refused",
 	10: receipt.Contradicted, 11: unvouched, 12: receipt.Flagged,
 }
 
