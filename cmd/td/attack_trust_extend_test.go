@@ -1,6 +1,8 @@
 package main_test
 
 import (
+	"bytes"
+	"crypto/ed25519"
 	"encoding/base64"
 	"fmt"
 	"os"
@@ -8,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/receipt"
 )
 
 // attackExtensions offers a real log that was extended by an epoch of the
@@ -51,19 +54,14 @@ func (s *siege) attackExtensions() {
 		if a.want(got, unvouched); file != "" {
 			a.Error("a receipt was taken")
 		}
+		got, file = user.submit(c.url(), "--push")
+		if a.want(got, unvouched); file != "" {
+			a.Error("a receipt was taken")
+		}
 		got, file = newVictim(a.T, "").submit(c.url()) // who knows no log yet
 		if a.want(got, unvouched); file != "" {
 			a.Error("a receipt was taken")
 		}
-	})
-	s.attack("extended log by a server with another certificate", func(a *attack) {
-		c, user, other := s.scene.secure, a.secureUser(), newAuthority(a.T)
-		attacker := newVictim(a.T, "", other.trusted())
-		_, forged := extend(a.T, c.data, attacker, secure(c.address), append([]string{"--listen", c.address}, other.flags()...)...)
-		a.want(user.verify(forged, "--log", secure(c.address)), unavailable)
-		a.want(user.audit("--server", secure(c.address)), unavailable)
-		a.want(user.trustAdd("--server", secure(c.address)), unavailable)
-		a.want(first(user.submit(secure(c.address))), unavailable)
 	})
 }
 
@@ -105,6 +103,28 @@ func (s *siege) attackRecords() {
 			a.want(got, accepted)
 			a.want(user.verify(genuine), "valid")
 			user.boundTo(c.url())
+		}
+	})
+	s.attack("thousands of records of the attacker's", func(a *attack) {
+		c, f := s.scene, forgeOf(a.T, s.scene.ledger)
+		by := f.epoch()
+		text := "terradourada-trust/1 " + f.origin + "\n"
+		for size := range 3000 {
+			root := base64.StdEncoding.EncodeToString(bytes.Repeat([]byte{byte(size)}, 32))
+			signed := fmt.Sprintf("%s\n%d\n%s\n", f.origin, size+1, root)
+			line := strings.Fields(f.line(by.open.CheckpointKey, ed25519.Sign(by.key, []byte(signed))))
+			text += fmt.Sprintf("%d %s %s %s 1700000000\n", size+1, root, base64.StdEncoding.EncodeToString(by.open.CheckpointKey[:]), line[2])
+		}
+		user := a.user()
+		a.want(user.td(2, "trust", "import", "--trust", user.store, f.save("old.trust", text)), accepted)
+		a.want(user.verify(c.receipt), "valid")
+		a.want(user.verify(c.early), "valid")
+		a.want(user.verify(c.forged, "--log", c.mirror), unvouched)
+		s.real()
+		a.want(first(user.submit(c.url())), accepted)
+		user.boundTo(c.url())
+		if n := strings.Count(user.files(), "unauthenticated"); n > receipt.MaxUnauthenticated {
+			a.Errorf("%d unauthenticated records are kept", n)
 		}
 	})
 	s.attack("a trust file of version 2 given to td trust import", func(a *attack) {

@@ -3,6 +3,8 @@ package main_test
 import (
 	"crypto/ed25519"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -82,6 +84,23 @@ func (s *siege) attackForms() {
 			if took := time.Since(began); took > commandTime/2 {
 				a.Errorf("size %d: six commands took %v", size, took)
 			}
+		}
+	})
+	s.attack("a server whose answers do not end", func(a *attack) {
+		c := s.scene
+		zeros := make([]byte, 1<<16)
+		for _, endless := range []string{"/checkpoint", "/tile/entries/", "/tile/0/"} {
+			files := http.FileServer(http.Dir(c.ledger))
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				for strings.HasPrefix(r.URL.Path, endless) && r.Context().Err() == nil {
+					_, _ = w.Write(zeros)
+				}
+				files.ServeHTTP(w, r)
+			}))
+			a.Cleanup(server.Close)
+			a.want(a.user().verify(c.forged, "--log", server.URL), unvouched, unavailable)
+			a.want(a.user().verify(c.early, "--log", server.URL, "--scan", "--strict"), unavailable, "valid")
+			a.want(a.user().audit("--server", server.URL), invalid, unavailable)
 		}
 	})
 	s.attack("a damaged or endless mirror", func(a *attack) {

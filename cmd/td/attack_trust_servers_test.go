@@ -8,6 +8,15 @@ import (
 // attackServers lets servers with valid certificates show logs that are not
 // theirs.
 func (s *siege) attackServers() {
+	s.attack("extended log by a server with another certificate", func(a *attack) {
+		c, user, other := s.scene.secure, a.secureUser(), newAuthority(a.T)
+		attacker := newVictim(a.T, "", other.trusted())
+		_, forged := extend(a.T, c.data, attacker, secure(c.address), append([]string{"--listen", c.address}, other.flags()...)...)
+		a.want(user.verify(forged, "--log", secure(c.address)), unavailable)
+		a.want(user.audit("--server", secure(c.address)), unavailable)
+		a.want(user.trustAdd("--server", secure(c.address)), unavailable)
+		a.want(first(user.submit(secure(c.address))), unavailable)
+	})
 	s.attack("a bound server shows another log", func(a *attack) {
 		c, ca, user := s.scene.secure, s.scene.secure.ca, a.secureUser()
 		url := secure(c.address)

@@ -21,8 +21,10 @@ func TestAttacksTrust(t *testing.T) {
 	t.Cleanup(func() { results.write(t) })
 	for name, attacks := range map[string][]func(*siege){
 		"servers": { // which all have the one address and data directory of the real server
-			(*siege).attackExtensions, (*siege).attackServers, (*siege).attackRecords, (*siege).attackStaleNames,
-			(*siege).attackTrustWriters, (*siege).attackFirstUse,
+			(*siege).attackExtensions, (*siege).attackRecords, (*siege).attackTrustWriters, (*siege).attackFirstUse,
+		},
+		"certificates": { // which have that of the server behind TLS
+			(*siege).attackServers, (*siege).attackStaleNames,
 		},
 		"logs": {
 			(*siege).attackIssue, (*siege).attackOwnKeys, (*siege).attackCore, (*siege).attackSigner, (*siege).attackWithdrawals,
