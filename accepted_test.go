@@ -92,8 +92,8 @@ func checkAccepted(t *testing.T, file string, o receipt.Options) {
 	withOpening.Opening, withOpening.Client = opening, protocol.LocalClient
 	for _, o := range []receipt.Options{o, withOpening} {
 		p := receipt.Verify(t.Context(), r, o)
-		if !p.OK || p.Verdict != receipt.Valid || p.Identity != receipt.Pinned || len(p.Steps) != 8 {
-			t.Errorf("%s: got %+v, want valid and pinned by eight steps", file, p)
+		if !p.OK || p.Verdict != receipt.Valid || p.Identity != receipt.Pinned || len(p.Steps) != 9 {
+			t.Errorf("%s: got %+v, want valid and pinned by nine steps", file, p)
 		}
 		for _, s := range p.Steps {
 			if !s.OK {

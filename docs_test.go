@@ -267,8 +267,8 @@ func TestReceiptExcerpt(t *testing.T) {
 		t.Fatal("README.md shows no receipt")
 	}
 	shown := regexp.MustCompile(`"(leaf|log)": +"([^"…]+)…"`).FindAllStringSubmatch(excerpt, -1)
-	if len(shown) != 8 {
-		t.Errorf("%d leaves and logs are shown, want 8", len(shown))
+	if len(shown) != 10 {
+		t.Errorf("%d leaves and logs are shown, want 10", len(shown))
 	}
 	rest := string(contents(t, accepted, "v0.1", "range-1.receipt.json"))
 	for _, m := range shown {

@@ -305,6 +305,10 @@ func TestHandoverChain(t *testing.T) {
 			open.PreviousIndex = w.size() + 1
 			w.handOver(open, first.key, w.size(), w.root(w.size()))
 		}, 8, "other key"},
+		"index of a copy": {func(w *world, first *epochKey, open *protocol.EpochOpen) {
+			open.PreviousIndex = 9
+			w.handOver(open, first.key, w.size(), w.root(w.size()))
+		}, 8, "other key"},
 		"id of another epoch": {func(w *world, first *epochKey, open *protocol.EpochOpen) {
 			open.Previous[0] ^= 1
 			w.handOver(open, first.key, w.size(), w.root(w.size()))
@@ -315,14 +319,16 @@ func TestHandoverChain(t *testing.T) {
 			w.openEpoch(nil, 0) // an earlier epoch, leaf 0
 			w.grow(2)
 			first := w.openEpoch(nil, 0)
-			w.grow(6)
+			w.grow(5)
+			w.appendRaw(w.leaves[first.index]) // leaf 9, which says another index
 			next := &epochKey{key: newKey(t), open: protocol.EpochOpen{Number: 3, Previous: first.open.ID, PreviousIndex: first.index}}
 			fill(next.open.ID[:])
 			copy(next.open.CheckpointKey[:], next.key.Public().(ed25519.PublicKey))
 			tt.change(w, first, &next.open)
 			next.index = w.append(&next.open)
 			w.epochs = append(w.epochs, next)
-			w.grow(4)
+			w.append(&first.open)
+			w.grow(3)
 			trust := recorded(t, w.at(tt.v, first)).Trust
 			if s, err := trust.Check(t.Context(), w.at(w.size(), next), w, file); outcome(s, err) != tt.want {
 				t.Errorf("got %s (%v), want %s", outcome(s, err), err, tt.want)
@@ -622,6 +628,8 @@ func TestBindings(t *testing.T) {
 		l.grow(5)
 		return l
 	}()
+	fork := b.fork(3)
+	fork.grow(9)
 	type call struct {
 		verb string // Record, Check or Trust
 		c    *receipt.Checkpoint
@@ -636,6 +644,7 @@ func TestBindings(t *testing.T) {
 			{"Record", b.at(5, b.e[0]), b, from(testServer), "bound", ""},
 			{"Record", b.at(5, b.e[0]), b, from(otherServer), "first_use", otherServer},
 			{"Record", b.at(6, b.e[0]), b, from(testServer), "bound", otherServer},
+			{"Record", fork.at(5, b.e[0]), nil, from(testServer), "contradicted", otherServer},
 			{"Check", b.at(5, b.e[0]), b, file, "recorded", otherServer},
 		},
 		"a log at another server": {
@@ -770,4 +779,14 @@ func TestLive(t *testing.T) {
 			}
 		})
 	}
+	t.Run("an old checkpoint does not go back before V", func(t *testing.T) {
+		// The key of V's predecessor was stolen, and the server repeats what it signed.
+		o := recorded(t, w.at(w.size()-3, again))
+		o.Log = w
+		o.Live = func(context.Context) (*receipt.Checkpoint, receipt.Source, error) {
+			return s.at(s.size(), s.second), live, nil
+		}
+		r := w.receiptAt(s.open, s.second, w.size()-2, s.withdrawals...)
+		wantVerdict(t, verify(t, r, o), receipt.Unvouched, "identity", "nothing ties the key")
+	})
 }

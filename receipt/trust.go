@@ -203,7 +203,7 @@ func (t *TrustStore) Record(ctx context.Context, c *Checkpoint, log Log, from So
 			return s, &r, err
 		case s.Rule == RuleRecorded:
 			return s, nil, nil
-		case w.readLive(c, from):
+		case w.readLive(c):
 			return s, &live, nil
 		}
 		r := newRecord(c, VouchChain, from.Server, now)
@@ -229,7 +229,7 @@ func (t *TrustStore) Trust(ctx context.Context, c *Checkpoint, log Log, from Sou
 		if err != nil && !errors.Is(err, ErrUnknownLog) {
 			return Standing{Server: w.server, Warnings: s.Warnings}, nil, err
 		}
-		bound := how != VouchLive || w.readLive(c, from)
+		bound := how != VouchLive || w.readLive(c)
 		if rule == RuleRecorded && bound {
 			s.How = w.same.how
 			return s, nil, nil
@@ -284,7 +284,7 @@ func (t *TrustStore) checkBeside(ctx context.Context, c *Checkpoint, log Log, ot
 		return Standing{}, err
 	}
 	how := VouchChain
-	if beside.readLive(other, from) {
+	if beside.readLive(other) {
 		how = VouchLive
 	}
 	r := newRecord(other, how, from.Server, time.Time{})

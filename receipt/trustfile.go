@@ -318,7 +318,7 @@ func (t *TrustStore) lookLocked(c *Checkpoint, from Source) (view, error) {
 		case from.live():
 			return view{}, err
 		default:
-			w.skipped = err.Error()
+			w.skipped = true
 		}
 	}
 	last := k.lastLive()
@@ -381,7 +381,7 @@ func (t *TrustStore) append(origin string, records ...record) error {
 }
 
 // makeRoom replaces a full file by one without the smaller half of the vouched
-// sizes. V and the newest live record stay.
+// sizes. V is in the other half; the newest live record stays.
 func (t *TrustStore) makeRoom(path string) error {
 	k, err := t.load(path)
 	if err != nil || len(k.vouched) < t.maxRecorded {
@@ -391,14 +391,7 @@ func (t *TrustStore) makeRoom(path string) error {
 	if err != nil {
 		return err
 	}
-	last := k.lastLive()
-	sizes := slices.DeleteFunc(slices.Sorted(maps.Keys(k.vouched)), func(size uint64) bool {
-		return size == k.newest || size == last.size
-	})
-	if len(sizes) == 0 {
-		return nil
-	}
-	keep := sizes[len(sizes)/2]
+	keep, last := slices.Sorted(maps.Keys(k.vouched))[len(k.vouched)/2], k.lastLive()
 	var text strings.Builder
 	for line := range strings.Lines(string(b[:k.read])) {
 		r, ok := parseRecord(line)

@@ -3,6 +3,7 @@ package receipt_test
 import (
 	"bytes"
 	"context"
+	"crypto/ed25519"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -16,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
 
@@ -221,7 +223,7 @@ func TestTornTrustFile(t *testing.T) {
 	good := content(t, l.store(t, 5, 7))
 	second := strings.LastIndex(good[:len(good)-1], "\n") + 1
 	for cut := second; cut < len(good); cut += 9 {
-		for _, tail := range []string{"", "\x00\x00\x00"} {
+		for _, tail := range []string{"", "\x00\x00\x00", strings.Repeat("x", 900)} {
 			trust := openTrust(t, t.TempDir())
 			torn := good[:cut] + tail
 			if err := os.WriteFile(trust.Path(testOrigin), []byte(torn), 0o600); err != nil {
@@ -239,7 +241,7 @@ func TestTornTrustFile(t *testing.T) {
 				t.Fatalf("cut at %d: got %s (%v)", cut, outcome(s, err), err)
 			}
 			got := content(t, trust)
-			if !strings.HasPrefix(got, good[:second]+"9 ") || strings.Count(got, "\n") != 3 {
+			if !strings.HasPrefix(got, good[:second]+"9 ") || strings.Count(got, "\n") != 3 || !strings.HasSuffix(got, "\n") {
 				t.Fatalf("cut at %d: file is %q", cut, got)
 			}
 		}
@@ -345,6 +347,9 @@ func TestManyUnauthenticated(t *testing.T) {
 			if size > 10 {
 				break
 			}
+		}
+		if got := strings.Count(content(t, trust), "unauthenticated"); size == 10 && got != 8 {
+			t.Fatalf("8 checkpoints are %d lines", got)
 		}
 	}
 	known, err := trust.List()
@@ -737,7 +742,14 @@ func TestDefaultTrustDir(t *testing.T) {
 // Whatever a trust file says, it is read without a panic, and what is believed
 // of it is signed.
 func FuzzTrustFile(f *testing.F) {
-	l := newPlain(&failer{}, 20)
+	// Every process of the fuzzer must have the same log.
+	e := &epochKey{key: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)), open: protocol.EpochOpen{Number: 1}}
+	copy(e.open.CheckpointKey[:], e.key.Public().(ed25519.PublicKey))
+	l := &plain{newWorld(&failer{}), e}
+	l.append(&e.open)
+	for range 19 {
+		l.append(&protocol.Incident{})
+	}
 	good := []byte(content(f, l.store(f, 5, 7)))
 	f.Add(good)
 	f.Add(bytes.Replace(good, []byte("live"), []byte("chain"), 1))

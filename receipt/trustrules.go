@@ -21,12 +21,12 @@ type view struct {
 	newest  record // V; size 0 if there is none
 	same    record // the vouched record of the checkpoint's size; size 0 if there is none
 	server  string // bound to the log, "" if none
-	itsLog  string // origin bound to the server that was read, "" if none
+	itsLog  string // origin bound to the server that was read live, "" if none
 	bound   int64  // Unix seconds of the newest record that names log or server
 	loose   int    // number of unauthenticated records
 	kept    bool   // the checkpoint is one of those
 	differs bool   // one of those has its size and another root
-	skipped string // another log's file that could not be read
+	skipped bool   // another log's file could not be used
 }
 
 // check applies the rules of section 13 in their order.
@@ -34,7 +34,7 @@ func (w *view) check(ctx context.Context, c *Checkpoint, log Log, from Source) (
 	s := Standing{Server: w.server, Warnings: w.warnings(c)}
 	rule, how, err := w.consistent(ctx, c, log)
 	if err == nil && rule == "" {
-		rule, how, err = w.tied(ctx, c, log, from)
+		rule, how, err = w.tied(ctx, c, log)
 	}
 	if b := w.misbound(c, from, err); b != nil {
 		return s, b
@@ -72,7 +72,7 @@ func (w *view) consistent(ctx context.Context, c *Checkpoint, log Log) (rule str
 
 // tied returns the rule by which the key of a checkpoint that extends V belongs
 // to the log.
-func (w *view) tied(ctx context.Context, c *Checkpoint, log Log, from Source) (rule string, how Vouch, err error) {
+func (w *view) tied(ctx context.Context, c *Checkpoint, log Log) (rule string, how Vouch, err error) {
 	if c.Key == w.newest.key {
 		return RuleSameKey, w.newest.how, nil
 	}
@@ -80,17 +80,15 @@ func (w *view) tied(ctx context.Context, c *Checkpoint, log Log, from Source) (r
 	switch {
 	case err == nil:
 		return RuleHandOver, w.newest.how, nil
-	case w.readLive(c, from):
+	case w.readLive(c):
 		return RuleLive, w.newest.how, nil
 	}
 	return "", "", err
 }
 
-// readLive reports whether the checkpoint was read from the server bound to its
-// log.
-func (w *view) readLive(c *Checkpoint, from Source) bool {
-	return from.live() && w.itsLog == c.Origin
-}
+// readLive reports whether the checkpoint was read live from the server bound to
+// its log.
+func (w *view) readLive(c *Checkpoint) bool { return w.itsLog == c.Origin }
 
 // live leaves out a source without a name: it could bind nothing.
 func (s Source) live() bool { return s.Live && s.Server != "" }
@@ -120,8 +118,8 @@ func (w *view) warnings(c *Checkpoint) (out []string) {
 	if w.differs {
 		out = append(out, fmt.Sprintf("an unauthenticated record of this log has another root at size %d: the log shows two histories, or that record is forged", c.Size))
 	}
-	if w.skipped != "" {
-		out = append(out, "another file of the trust store could not be read: "+w.skipped)
+	if w.skipped {
+		out = append(out, "the file of another log in the trust store cannot be used; td trust list names it")
 	}
 	return out
 }

@@ -90,21 +90,21 @@ type Options struct {
 }
 
 // Report is the result of [Verify]. Members that are not known, since the step
-// that shows them failed, are empty or null.
+// that shows them failed, are empty or absent.
 type Report struct {
 	OK          bool            `json:"ok"` // the verdict is positive
 	Verdict     string          `json:"verdict"`
-	FailedStep  string          `json:"failed_step"` // the first step that gave the verdict, or ""
-	Claim       string          `json:"claim"`       // id, shown by step statement
-	Params      json.RawMessage `json:"params"`      // canonical, shown by step statement
-	RequestID   string          `json:"request_id"`  // shown by step leaf
-	Epoch       *uint64         `json:"epoch"`       // number, shown by step inclusion
-	Index       *uint64         `json:"index"`       // of the accepted leaf, shown by step inclusion
-	Log         string          `json:"log"`         // origin, shown by step checkpoint
-	Size        *uint64         `json:"size"`        // of the checkpoint's tree, shown by step checkpoint
-	Time        string          `json:"time"`        // RFC 3339 UTC, of the accepted leaf: the operator's clock
+	FailedStep  string          `json:"failed_step"`      // the first step that gave the verdict, or ""
+	Claim       string          `json:"claim"`            // id, shown by step statement
+	Params      json.RawMessage `json:"params,omitempty"` // canonical, shown by step statement
+	RequestID   string          `json:"request_id"`       // shown by step leaf
+	Epoch       *uint64         `json:"epoch,omitempty"`  // number, shown by step inclusion
+	Index       *uint64         `json:"index,omitempty"`  // of the accepted leaf, shown by step inclusion
+	Log         string          `json:"log"`              // origin, shown by step checkpoint
+	Size        *uint64         `json:"size,omitempty"`   // of the checkpoint's tree, shown by step checkpoint
+	Time        string          `json:"time"`             // RFC 3339 UTC, of the accepted leaf: the operator's clock
 	Identity    string          `json:"identity"`
-	Vouched     *Standing       `json:"vouched"` // null unless the identity is pinned
+	Vouched     *Standing       `json:"vouched,omitempty"` // absent unless the identity is pinned
 	Withdrawals string          `json:"withdrawals"`
 	Warnings    []string        `json:"warnings"` // sentences for people
 	Steps       []Step          `json:"steps"`    // all of them, in the order of section 13

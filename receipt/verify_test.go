@@ -357,9 +357,9 @@ func TestReportJSON(t *testing.T) {
 			"withdrawals": "complete_by_count", "warnings": []any{},
 		}},
 		"nothing is known": {bad, receipt.Options{}, map[string]any{
-			"ok": false, "verdict": "invalid", "failed_step": "leaf", "claim": "", "params": nil,
-			"request_id": "", "epoch": nil, "index": nil,
-			"log": "", "size": nil, "time": "", "identity": "self_asserted", "vouched": nil,
+			"ok": false, "verdict": "invalid", "failed_step": "leaf", "claim": "",
+			"request_id": "",
+			"log":        "", "time": "", "identity": "self_asserted",
 			"withdrawals": "", "warnings": []any{},
 		}},
 	} {

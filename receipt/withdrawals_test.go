@@ -312,17 +312,27 @@ func TestScanOfAnotherLog(t *testing.T) {
 		})
 	}
 	t.Run("a log with a leaf that is none", func(t *testing.T) {
-		w := newWorld(t)
-		open := w.register(claim.Open)
-		e := w.openEpoch(nil, 0)
-		a := w.accept(e, open, openJob)
-		w.appendRaw([]byte("rubbish"))
-		w.append(&protocol.Incident{})
-		r := w.receipt(a, e)
-		o := pinned(t, r)
-		wantValid(t, verify(t, r, o))
-		o.Scan = w
-		wantFailed(t, verify(t, r, o), "inclusion", "leaf 3 of the log is malformed")
+		for name, bad := range map[string]func(w *world) []byte{
+			"rubbish":                 func(*world) []byte { return []byte("rubbish") },
+			"a leaf of another place": func(w *world) []byte { return w.leaves[0] },
+		} {
+			w := newWorld(t)
+			open := w.register(claim.Open)
+			e := w.openEpoch(nil, 0)
+			a := w.accept(e, open, openJob)
+			w.appendRaw(bad(w))
+			w.appendRaw(bad(w))
+			w.append(&protocol.Incident{})
+			r := w.receipt(a, e)
+			o := pinned(t, r)
+			wantValid(t, verify(t, r, o))
+			o.Scan = w
+			p := verify(t, r, o)
+			wantFailed(t, p, "inclusion", "leaf 3 of the log is malformed")
+			if p.Withdrawals != receipt.CompleteByCount {
+				t.Errorf("%s: withdrawals are %s", name, p.Withdrawals)
+			}
+		}
 	})
 	t.Run("not asked for a failed receipt", func(t *testing.T) {
 		bad := clone(r)

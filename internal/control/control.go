@@ -373,21 +373,7 @@ func (m *Manager) writeClose(ctx context.Context, e *Epoch) (seq uint64, err err
 	// However long the children took to end, the leaf gets its time.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
-	leaf := &protocol.EpochClose{ID: e.id, Number: e.number, Reason: e.reason()}
-	counts := e.ended()
-	leaf.Accepted, leaf.Rejected, leaf.Expired = counts.Accepted, counts.Rejected, counts.Expired
-	issued := e.begun.Load() // some may have got no anchor
-	if leaf.Reason == protocol.CloseShutdown {
-		// An orderly close says what was issued, all of it. A signer that cannot
-		// say it any more has not ended in order.
-		if leaf.Issued, err = e.signer.IssuedRoot(ctx); err != nil {
-			m.cfg.Log.Error("signer gave no root of what it issued", "epoch", e.id.String(), "err", err)
-			leaf.Reason, leaf.Issued = protocol.CloseDied, protocol.SignedRoot{}
-		} else {
-			issued = leaf.Issued.Size
-		}
-	}
-	leaf.Invalidated = issued - min(issued, counts.Accepted+counts.Rejected+counts.Expired)
+	leaf := m.closeLeaf(ctx, e)
 	seq, err = m.cfg.Journal.Append(ctx, time.Now(), leaf)
 	if errors.Is(err, protocol.CodeInternal) && leaf.Reason == protocol.CloseShutdown {
 		// More was accepted than the signer says it issued.
@@ -399,8 +385,38 @@ func (m *Manager) writeClose(ctx context.Context, e *Epoch) (seq uint64, err err
 		return 0, fmt.Errorf("commit epoch-close leaf: %w", err)
 	}
 	m.cfg.Log.Info("epoch ended", "epoch", e.id.String(), "number", e.number, "reason", leaf.Reason.String(),
-		"issued", issued, "accepted", counts.Accepted, "seq", seq)
+		"accepted", leaf.Accepted, "rejected", leaf.Rejected, "expired", leaf.Expired, "invalidated", leaf.Invalidated, "seq", seq)
 	return seq, nil
+}
+
+// closeLeaf is leaf 3 of an epoch that has ended. After an orderly end it says
+// what was issued, all of it; a signer that cannot say it any more has not ended
+// in order. After another end the journal fills in the issued root.
+func (m *Manager) closeLeaf(ctx context.Context, e *Epoch) *protocol.EpochClose {
+	ends := e.ended()
+	leaf := &protocol.EpochClose{
+		ID: e.id, Number: e.number, Reason: e.reason(),
+		Accepted: ends.Accepted, Rejected: ends.Rejected, Expired: ends.Expired,
+	}
+	issued := e.begun.Load() // some may have got no anchor
+	if leaf.Reason == protocol.CloseShutdown {
+		root, err := m.lastRoot(ctx, e)
+		if err == nil {
+			leaf.Issued, issued = root, root.Size
+		} else {
+			m.cfg.Log.Error("signer gave no root of what it issued", "epoch", e.id.String(), "err", err)
+			leaf.Reason = protocol.CloseDied
+		}
+	}
+	leaf.Invalidated = issued - min(issued, ends.Accepted+ends.Rejected+ends.Expired)
+	return leaf
+}
+
+// lastRoot asks the signer of an epoch that issues no more what it issued.
+func (m *Manager) lastRoot(ctx context.Context, e *Epoch) (protocol.SignedRoot, error) {
+	ctx, cancel := context.WithTimeout(ctx, m.cfg.CloseGrace)
+	defer cancel()
+	return e.signer.IssuedRoot(ctx)
 }
 
 // errUnpublished: an orderly stop stands for more than what happened.

@@ -45,7 +45,10 @@ func (g *oneClaimGate) Open(_ context.Context, r gate.OpenRequest) (*gate.Challe
 	}).Encode()
 	anchor := protocol.Anchor{31: 9}
 	g.x = st.Inputs(anchor, protocol.ContextElement(&p), protocol.TagElement(aTag))
-	g.leaf = protocol.Accepted{Payload: p, Anchor: anchor, TagHash: protocol.TagElement(aTag), Params: params.Bytes()}
+	g.leaf = protocol.Accepted{
+		Payload: p, Anchor: anchor, TagHash: protocol.TagElement(aTag), Params: params.Bytes(),
+		Issued: protocol.Issued{SignedRoot: protocol.SignedRoot{Size: 1, Signature: [64]byte{1}}},
+	}
 	return &gate.Challenge{RequestID: knownID, Payload: p, Anchor: anchor, Tag: aTag, Inputs: g.x, ClientSalt: salt, ExpiresAt: time.Now()}, nil
 }
 
@@ -73,7 +76,7 @@ func (g *oneClaimGate) Receipt(context.Context, protocol.RequestID) (*receipt.Re
 	defer g.mu.Unlock()
 	leaf, err := (&protocol.Leaf{Seq: 5, Body: &g.leaf}).Encode()
 	p := receipt.Pair{Leaf: leaf, Log: "log"}
-	return &receipt.Receipt{Version: 1, Pair: p, Claim: p, Epoch: p, Signer: p}, err
+	return &receipt.Receipt{Version: 1, Pair: p, Claim: p, Epoch: p, Signer: p, Last: p}, err
 }
 
 // TestClientAndServer runs the SDK against the server, with a real proof.

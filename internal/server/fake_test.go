@@ -123,7 +123,7 @@ func (f *fake) Receipt(ctx context.Context, id protocol.RequestID) (*receipt.Rec
 
 func aReceipt() *receipt.Receipt {
 	p := receipt.Pair{Leaf: []byte("leaf <&>"), Log: "log \u2014 <&>\n"}
-	return &receipt.Receipt{Version: 1, Pair: p, Claim: p, Epoch: p, Signer: p}
+	return &receipt.Receipt{Version: 1, Pair: p, Claim: p, Epoch: p, Signer: p, Last: p}
 }
 
 var aClaim = api.Claim{Fingerprint: protocol.Digest{1}, Claim: "open/1", Gates: 703, Index: 0}

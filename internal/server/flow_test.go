@@ -12,6 +12,7 @@ import (
 	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/internal/server"
 	"github.com/terradourada/td/protocol"
+	"github.com/terradourada/td/receipt"
 )
 
 // into reads a strict JSON answer of the given status.
@@ -133,13 +134,7 @@ func TestVerify(t *testing.T) {
 	s := start(t, nil)
 	for _, query := range []string{"", "?allow_self_asserted=true", "?allow_self_asserted=false"} {
 		r := s.do(http.MethodPost, "/v1/verify"+query, []byte(encodedReceipt(t)), "Content-Type", api.MediaReceipt)
-		var report struct {
-			OK         bool   `json:"ok"`
-			Verdict    string `json:"verdict"`
-			FailedStep string `json:"failed_step"`
-			Identity   string `json:"identity"`
-			Steps      []any  `json:"steps"`
-		}
+		var report receipt.Report
 		s.into(r, http.StatusOK, &report)
 		if report.OK || report.Verdict != "invalid" {
 			t.Errorf("%s", r.body)

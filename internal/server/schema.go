@@ -31,7 +31,8 @@ func describedReceipt() any {
 		Claim   ReceiptPair   `json:"claim" doc:"The claim leaf."`
 		Epoch   ReceiptPair   `json:"epoch" doc:"The epoch-open leaf that the payload names."`
 		Signer  ReceiptPair   `json:"signer" doc:"The epoch-open leaf of the epoch whose key signed the checkpoint."`
-		Flags   []ReceiptPair `json:"flags" doc:"Control leaves that withdraw this epoch or claim." maxItems:"32"`
+		Last    ReceiptPair   `json:"last" doc:"The last leaf of the checkpoint's tree; its header counts the withdrawals."`
+		Flags   []ReceiptPair `json:"flags" doc:"The withdrawals in that tree, in log order." maxItems:"256"`
 	}
 	return Receipt{}
 }
