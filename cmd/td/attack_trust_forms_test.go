@@ -61,7 +61,7 @@ func (s *siege) attackForms() {
 		f := forgeOf(a.T, c.ledger)
 		by := f.begin(f.epoch())
 		index := f.accept(by)
-		for _, size := range []uint64{0, 1, 1<<32 - 1, 1 << 40, 1<<62 - 1, 1 << 62, 1<<62 + 1, 1<<63 - 1, 1 << 63, 1<<63 + 1, 1<<64 - 1} {
+		for _, size := range []uint64{0, 1 << 40, 1 << 62, 1<<62 + 1, 1<<63 - 1, 1 << 63, 1<<64 - 1} {
 			lines := strings.Split(f.text(len(f.leaves)), "\n")
 			lines[1] = strconv.FormatUint(size, 10)
 			text := strings.Join(lines, "\n")

@@ -97,10 +97,9 @@ func (s *siege) attackOwnKeys() {
 			e := g.epoch()
 			forgeHeir(g, e)
 			g.begin(e)
-			forged := g.accept(e)
 			note := g.now(e)
 			a.Log(name)
-			a.want(user.verify(g.file(g.receipt(forged, e, e, note)), "--log", g.dir(note)), unvouched, invalid)
+			a.want(user.verify(g.file(g.receipt(a.firstOf(g, protocol.LeafAccepted), g.epochs[0], e, note)), "--log", g.dir(note)), unvouched, invalid)
 			a.want(user.audit("--dir", g.dir(note)), unvouched, invalid)
 		}
 	})
