@@ -30,6 +30,19 @@ func (s *siege) attackServers() {
 		a.want(user.verify(s.scene.receipt, "--log", c.data+"/ledger"), "valid")
 		user.boundTo(url)
 	})
+	s.attack("a bound server was set back and has gone on otherwise", func(a *attack) {
+		c, user := s.scene.secure, a.secureUser()
+		url, ledger := secure(c.address), c.data+"/ledger"
+		attacker := newVictim(a.T, "", c.ca.trusted())
+		_, forged := extend(a.T, s.scene.clone, attacker, url, append([]string{"--listen", c.address}, c.ca.flags()...)...)
+		a.want(first(user.submit(url)), unvouched)
+		a.want(user.verify(forged, "--log", url), unvouched)
+		a.want(user.verify(forged, "--log", url, "--allow-self-asserted"), unvouched)
+		a.want(user.audit("--server", url), unvouched)
+		a.want(user.trustAdd("--server", url), unvouched)
+		a.want(user.verify(s.scene.receipt, "--log", ledger), "valid")
+		a.want(user.audit("--dir", ledger), "valid")
+	})
 	s.attack("another server shows the bound log, extended", func(a *attack) {
 		user, address := a.secureUser(), freeAddress(a.T)
 		forged := a.extendSecure(address)
