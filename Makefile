@@ -11,7 +11,7 @@ FREEZES ?= 40
 TOOLS := tools/bin
 DATA ?= ../shared/data
 
-.PHONY: build demo test race race-system memscan lint fuzz bench docs check vuln e2e powercut tools clean
+.PHONY: build demo test race race-system memscan attacks-trust lint fuzz bench docs check vuln e2e powercut tools clean
 
 build:
 	go build -trimpath -o bin/td ./cmd/td
@@ -74,6 +74,12 @@ powercut:
 # could not scan. Its last line is the result as JSON.
 memscan:
 	TD_MEMSCAN_FREEZES=$(FREEZES) ./scripts/memscan.sh
+
+# Attacks what docs/security/trust.md promises, against real servers and the
+# real commands. SHORT=1 abandons fewer requests. Its last line is the result as
+# JSON. As root it makes one attack more.
+attacks-trust:
+	./scripts/attacks.sh
 
 check:
 	./scripts/check.sh

@@ -28,6 +28,9 @@ func (v *verification) identify() (string, error) {
 	switch {
 	case errors.As(err, &contradiction) && contradiction.Vouched:
 		verdict = Contradicted
+		if contradiction.Note != "" {
+			break
+		}
 		detail = fmt.Sprintf("possible split view: log %s contradicts the checkpoint of size %d recorded on this machine; keep the trust store and this receipt as evidence", contradiction.Origin, contradiction.Size)
 	case contradiction != nil:
 	case errors.As(err, &damaged):

@@ -77,12 +77,16 @@ type ContradictionError struct {
 	Size    uint64 // of the vouched record
 	File    string // holds the record with its signature
 	Vouched bool   // the key of the checkpoint is tied to the log, so that the log showed two histories
+	Note    string // of the vouched checkpoint if it was read just now and no file holds it
 }
 
 // Error names the log, the size and the file with the evidence.
 func (e *ContradictionError) Error() string {
 	if !e.Vouched {
 		return fmt.Sprintf("the checkpoint contradicts what is recorded of log %s at size %d, under a key that nothing ties to this log: anybody can sign anything under a public origin", e.Origin, e.Size)
+	}
+	if e.Note != "" {
+		return fmt.Sprintf("possible split view: log %s contradicts the checkpoint of size %d that its own server gives now; keep both checkpoints as evidence: %q", e.Origin, e.Size, e.Note)
 	}
 	return fmt.Sprintf("possible split view: log %s contradicts the checkpoint of size %d recorded in %s; keep that file and this checkpoint as evidence",
 		e.Origin, e.Size, e.File)
@@ -290,7 +294,11 @@ func (t *TrustStore) checkBeside(ctx context.Context, c *Checkpoint, log Log, ot
 	if r.size == c.Size && w.same.size == 0 {
 		w.same = r
 	}
-	return w.check(ctx, c, log, Source{})
+	s, err = w.check(ctx, c, log, Source{})
+	if contradiction := (*ContradictionError)(nil); errors.As(err, &contradiction) && contradiction.Size == r.size && beside.same.size == 0 {
+		contradiction.Note = other.Note // nothing else would hold the evidence
+	}
+	return s, err
 }
 
 // KnownLog is what a trust store holds of one log.

@@ -152,6 +152,8 @@ func (k *knownLog) readLines(t *TrustStore, f io.Reader) error {
 	for br := bufio.NewReaderSize(f, maxTrustLine); ; {
 		b, err := br.ReadSlice('\n')
 		switch {
+		case errors.Is(err, io.EOF) && k.lines == 1: // no file is made without a record
+			return &DamagedError{k.path, 2, "is missing: the file has lost its records"}
 		case errors.Is(err, io.EOF) && k.lines > 0:
 			return nil
 		case err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull):

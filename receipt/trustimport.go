@@ -48,6 +48,9 @@ func (t *TrustStore) Import(path string, now time.Time) (origin string, n int, e
 		if err := os.Link(place, place+suffixV1); err != nil && !sameFile(place, place+suffixV1) {
 			return "", 0, err
 		}
+		if len(records) == 0 {
+			return origin, 0, os.Remove(place)
+		}
 		return origin, len(records), t.write(place, text, os.Rename)
 	}
 	k, err := t.load(place)

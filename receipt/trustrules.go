@@ -111,7 +111,7 @@ func (w *view) misbound(c *Checkpoint, from Source, err error) error {
 // contradict.
 func (w *view) contradiction(ctx context.Context, c *Checkpoint, log Log, with *record) error {
 	vouched := c.Key == w.newest.key || handedOver(ctx, c, log, &w.newest) == nil
-	return &ContradictionError{c.Origin, with.size, w.file, vouched}
+	return &ContradictionError{Origin: c.Origin, Size: with.size, File: w.file, Vouched: vouched}
 }
 
 func (w *view) warnings(c *Checkpoint) (out []string) {

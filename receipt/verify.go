@@ -61,10 +61,13 @@ type Options struct {
 	Log Log
 	// Live returns the newest checkpoint of the log as its own server gives it
 	// now, and where it was read. It is called only if nothing recorded pins the
-	// receipt's checkpoint; if it is itself pinned it counts as V for this run.
+	// receipt's checkpoint, and for Scan; if it is itself pinned it counts as V
+	// for this run.
 	Live func(context.Context) (*Checkpoint, Source, error)
-	// Scan, if given, is read from the first leaf to the last of the
-	// checkpoint's tree, in search of withdrawals that were left out.
+	// Scan, if given, is read in search of withdrawals that the receipt does not
+	// show: from the first leaf to the last of the checkpoint's tree, or of the
+	// greatest tree that Trust or Live vouches for, since a withdrawal may be
+	// younger than the receipt.
 	Scan Scanner
 	// Lists are the member lists that the verifier holds, for group/1.
 	Lists *Lists

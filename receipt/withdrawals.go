@@ -2,6 +2,7 @@ package receipt
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -85,36 +86,70 @@ func (v *verification) flag(l *protocol.Leaf) (detail string) {
 	return fmt.Sprintf("; flagged: leaf %d of %s withdraws the %s", l.Seq, logTime(l), what)
 }
 
-// scan reads the whole tree of the checkpoint. What it finds becomes part of the
-// step inclusion.
+// scan reads the whole log. What it finds becomes part of the step inclusion.
 func (v *verification) scan() {
 	line := v.report.step(StepInclusion)
-	leftOut, err := v.scanLeaves()
+	of := v.scanned()
+	leftOut, err := v.scanLeaves(of)
 	if err != nil {
 		line.OK, line.Detail = false, sentence(err)
 		v.report.judge(verdictOf(err), StepInclusion)
 		return
 	}
 	v.report.Withdrawals = CompleteByScan
+	line.Detail += fmt.Sprintf("; %d leaves of the log were scanned", of.size)
 	for i := range leftOut {
 		l := &leftOut[i]
 		line.Detail += v.flag(l)
-		v.report.Warnings = append(v.report.Warnings, fmt.Sprintf("the receipt leaves out leaf %d, which withdraws the %s", l.Seq, v.withdraws(l)))
+		how := "leaves out"
+		if l.Seq >= v.checkpoint.Size {
+			how = "is older than"
+		}
+		v.report.Warnings = append(v.report.Warnings, fmt.Sprintf("the receipt %s leaf %d, which withdraws the %s", how, l.Seq, v.withdraws(l)))
 	}
+}
+
+// scanned returns the tree to scan: that of the checkpoint, or a greater one that
+// is believed of the same log. A withdrawal comes after what it withdraws, so a
+// receipt from before it shows a tree without it.
+func (v *verification) scanned() tree {
+	of := tree{v.checkpoint.Size, v.checkpoint.Root}
+	if v.report.Vouched == nil || v.o.Trust == nil {
+		return of
+	}
+	if size, root, ok, err := v.o.Trust.Newest(v.checkpoint.Origin); err == nil && ok && size > of.size {
+		of = tree{size, root}
+	}
+	if v.o.Live == nil {
+		return of
+	}
+	live, from, err := v.o.Live(v.ctx)
+	if err != nil || live.Origin != v.checkpoint.Origin || live.Size <= of.size {
+		return of
+	}
+	if _, err := v.o.Trust.Check(v.ctx, live, v.o.Log, from); err == nil {
+		of = tree{live.Size, live.Root}
+	}
+	return of
 }
 
 // scanLeaves returns the withdrawals of this epoch or claim that the receipt
 // does not show. What is wrong with a leaf counts only once the source has shown
-// the tree of the checkpoint: before, it may be the source that is wrong.
-func (v *verification) scanLeaves() (leftOut []protocol.Leaf, err error) {
+// the trees of the checkpoint and of the scan: before, it may be the source that
+// is wrong.
+func (v *verification) scanLeaves(of tree) (leftOut []protocol.Leaf, err error) {
 	var seen protocol.Range
 	var count uint64
 	var wrong error
-	err = v.o.Scan.Leaves(v.ctx, v.checkpoint.Size, func(index uint64, b []byte) error {
-		if index != seen.Size() || index >= v.checkpoint.Size {
+	another := &failure{Unavailable, "the log could not be scanned: the source shows another tree than the checkpoint's"}
+	err = v.o.Scan.Leaves(v.ctx, of.size, func(index uint64, b []byte) error {
+		if index != seen.Size() || index >= of.size {
 			return fmt.Errorf("leaf %d comes after leaf %d", index, seen.Size())
 		}
 		seen.Append(protocol.LeafHash(b))
+		if seen.Size() == v.checkpoint.Size && seen.Root() != protocol.Digest(v.checkpoint.Root) {
+			return another
+		}
 		leaf, err := protocol.ParseLeaf(b)
 		switch {
 		case wrong != nil:
@@ -132,11 +167,11 @@ func (v *verification) scanLeaves() (leftOut []protocol.Leaf, err error) {
 		}
 		return nil
 	})
+	if errors.Is(err, another) || err == nil && seen.Root() != protocol.Digest(of.root) {
+		return nil, another
+	}
 	if err != nil {
 		return nil, &failure{Unavailable, "the log could not be scanned: " + sentence(err)}
-	}
-	if seen.Root() != protocol.Digest(v.checkpoint.Root) {
-		return nil, &failure{Unavailable, "the log could not be scanned: the source shows another tree than the checkpoint's"}
 	}
 	return leftOut, wrong
 }

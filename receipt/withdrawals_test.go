@@ -144,6 +144,59 @@ func TestWithdrawals(t *testing.T) {
 	})
 }
 
+// A receipt from before the withdrawal: a scan reads on, as far as the log is
+// believed.
+func TestScanFindsYoungerWithdrawals(t *testing.T) {
+	w := newWorld(t)
+	open := w.register(claim.Open)
+	e := w.openEpoch(nil, 0)
+	a := w.accept(e, open, openJob)
+	r, before := w.receipt(a, e), w.size()
+	w.append(&protocol.Control{Action: protocol.ActionRevokeEpoch, Target: w.target(e)})
+	w.grow(2)
+	newest := func(context.Context) (*receipt.Checkpoint, receipt.Source, error) {
+		return w.at(w.size(), e), live, nil
+	}
+	for name, tt := range map[string]struct {
+		known uint64 // the size that is recorded
+		scan  receipt.Scanner
+		live  bool
+		want  string
+	}{
+		"nothing later is known":          {before, w, false, receipt.Valid},
+		"a later tree is recorded":        {w.size(), w, false, receipt.Flagged},
+		"the server gives a later tree":   {before, w, true, receipt.Flagged},
+		"the source ends at the receipt":  {w.size(), w.fork(before), false, receipt.Unavailable},
+		"the source ends before the live": {before, w.fork(before), true, receipt.Unavailable},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := recorded(t, w.at(tt.known, e))
+			o.Log, o.Scan = w, scanner(func(size uint64, each func(uint64, []byte) error) error {
+				if reach := tt.scan.(*world).size(); size > reach {
+					return fmt.Errorf("the log has %d leaves only", reach)
+				}
+				return tt.scan.Leaves(t.Context(), size, each)
+			})
+			if tt.live {
+				o.Live = newest
+			}
+			p := verify(t, r, o)
+			if p.Verdict != tt.want {
+				t.Errorf("verdict is %s, want %s: %q", p.Verdict, tt.want, step(p, "inclusion").Detail)
+			}
+			if got := strings.Contains(fmt.Sprint(p.Warnings), "is older than leaf"); got != (tt.want == receipt.Flagged) {
+				t.Errorf("warnings are %q", p.Warnings)
+			}
+		})
+	}
+}
+
+// target names an epoch in a control leaf.
+func (w *world) target(e *epochKey) (d protocol.Digest) {
+	copy(d[:], e.open.ID[:])
+	return d
+}
+
 // Counts that cannot be those of one log.
 func TestWrongCounts(t *testing.T) {
 	// count logs a leaf whose header counts n withdrawals.

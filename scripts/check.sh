@@ -14,6 +14,8 @@ step "tests"
 make test
 step "keys in memory (needs Linux and root: NOT SCANNED elsewhere)"
 make memscan FREEZES="${FREEZES:-20}"
+step "attacks on trust, in short"
+make attacks-trust SHORT=1
 step "race detector (short)"
 make race
 step "fuzz, briefly"

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -50,7 +51,7 @@ func verdictOf(err error) string {
 		return receipt.Unvouched
 	case errors.As(err, &binding), isUnvouched(err):
 		return receipt.Unvouched
-	case errors.As(err, &damaged):
+	case errors.As(err, &damaged), errors.As(err, new(*fs.PathError)):
 		return receipt.Unavailable
 	}
 	return ""

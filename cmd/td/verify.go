@@ -49,8 +49,9 @@ receipt speaks for could be made up by anybody; accepting one is
 
 A receipt is flagged if its epoch or its claim was withdrawn. A receipt may
 leave withdrawals out; the line about them says whether it shows all that the log
-counts. --scan reads every leaf of the log of --log instead. --strict refuses
-flagged receipts, and those that may leave some out.
+counts up to the receipt's checkpoint. --scan reads every leaf of the log of --log
+instead, as far as the log is believed, and finds later withdrawals too. --strict
+refuses flagged receipts, and those that may leave some out.
 
 --attestation adds a step: what hardware said about the keys of the receipt's
 epoch, from a file or from the server at a URL. It passes if the evidence is
@@ -344,7 +345,7 @@ func mark(s receipt.Step) string {
 // withdrawalsIn says what a report knows of withdrawals.
 var withdrawalsIn = map[string]string{
 	receipt.AsPresented:     "as presented; the receipt may leave some out",
-	receipt.CompleteByCount: "complete by the log's count",
+	receipt.CompleteByCount: "complete by the log's count, up to the receipt's checkpoint; --scan finds later ones",
 	receipt.CompleteByScan:  "complete by scan; every leaf of the log was read",
 }
 
