@@ -1,14 +1,15 @@
 package keyholder_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"encoding/binary"
 	"errors"
 	"io"
 	"os"
-	"strings"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
