@@ -282,8 +282,8 @@ func (l *Log) Tile(ctx context.Context, level int, n, size uint64) ([][32]byte, 
 	return hashes, t.err
 }
 
-// shortError is a log that does not reach as far as was asked. To a trust store
-// such a log has shown nothing.
+// shortError is the error for a log that is smaller than what was asked for. It is
+// a receipt.ErrNotShown, so that it contradicts nothing.
 type shortError struct{ size, want uint64 }
 
 func (e *shortError) Error() string {

@@ -385,7 +385,7 @@ func parseAccepted(r *reader) (LeafBody, error) {
 	if len(a.Params) > MaxParamsSize || len(a.Proof) != ProofSize {
 		return nil, Fail(CodeMalformedRequest, "leaf has a part of the wrong length")
 	}
-	return a, a.Issued.check()
+	return a, a.Issued.Check()
 }
 
 func parseEpochOpen(r *reader) (LeafBody, error) {

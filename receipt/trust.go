@@ -28,7 +28,7 @@ const (
 	VouchLive     Vouch = "live"            // read by this machine from the log's own server
 	VouchChain    Vouch = "chain"           // pinned by vouched records and the log's proofs
 	VouchPolicy   Vouch = "policy"          // a policy file was satisfied
-	VouchOperator Vouch = "operator"        // the operator's word, got by another way
+	VouchOperator Vouch = "operator"        // the operator's word, received outside of the log
 	VouchNone     Vouch = "unauthenticated" // evidence of consistency, nothing more
 )
 
@@ -245,9 +245,9 @@ func (t *TrustStore) Trust(ctx context.Context, c *Checkpoint, log Log, from Sou
 	})
 }
 
-// update appends the record that decide asks for. What decide does may take
-// long, so the lock is taken after it, and decide is asked again if the records
-// changed meanwhile.
+// update appends the record that decide returns, if any. Decide may wait for the
+// network, so the lock is taken after it, and decide is called again if the
+// records have changed meanwhile.
 func (t *TrustStore) update(c *Checkpoint, from Source, decide func(*view) (Standing, *record, error)) (Standing, error) {
 	for {
 		w, err := t.look(c, from)

@@ -64,8 +64,8 @@ func (t *TrustStore) Import(path string, now time.Time) (origin string, n int, e
 	return origin, len(records), t.append(origin, records...)
 }
 
-// parseV1 reads a trust file of version 1. There, a line that is no record
-// stands for nothing.
+// parseV1 reads a trust file of version 1. It ignores lines that are not records,
+// as version 1 did.
 func parseV1(path, text string, now time.Time) (origin string, records []record, err error) {
 	line := 0
 	for l := range strings.Lines(text) {

@@ -126,7 +126,7 @@ func (r *submitRun) ownLeaf(j *job, got *receipt.Receipt) (*protocol.Leaf, error
 	return &leaf, nil
 }
 
-// failedDetail is why the step failed that gave the verdict.
+// failedDetail returns why the step failed that led to the verdict.
 func failedDetail(report *receipt.Report) string {
 	for _, s := range report.Steps {
 		if s.Step == report.FailedStep {
@@ -162,7 +162,7 @@ func (r *submitRun) refuseReceipt(j *job, raw []byte, reason error) error {
 	return fail(exitOfVerdict(bad.verdict), fmt.Sprintf("line %d: %s", j.line, reason), fmt.Sprintf("%s; the receipt is kept in %s", bad.hint(), path))
 }
 
-// hint says what to do about the server that gave the receipt.
+// hint says what to do about the server that sent the receipt.
 func (b *badReceipt) hint() string {
 	if b.verdict == receipt.Unvouched {
 		return verdictHints[receipt.Unvouched]
