@@ -16,9 +16,10 @@ type Range struct {
 }
 
 // NewRange returns the range of a tree of this size with these nodes. It refuses
-// any number of nodes but one for each bit set in the size.
+// a size above [MaxTreeSize], and any number of nodes but one for each bit set in
+// the size.
 func NewRange(size uint64, nodes []Digest) (Range, error) {
-	if len(nodes) != bits.OnesCount64(size) {
+	if size > MaxTreeSize || len(nodes) != bits.OnesCount64(size) {
 		return Range{}, Fail(CodeMalformedRequest, "a compact range has one node for each bit of its size")
 	}
 	return Range{size, slices.Clone(nodes)}, nil

@@ -249,7 +249,7 @@ func (t *TrustStore) Trust(ctx context.Context, c *Checkpoint, log Log, from Sou
 // network, so the lock is taken after it, and decide is called again if the
 // records have changed meanwhile.
 func (t *TrustStore) update(c *Checkpoint, from Source, decide func(*view) (Standing, *record, error)) (Standing, error) {
-	for {
+	for range maxUpdates {
 		w, err := t.look(c, from)
 		if err != nil {
 			return Standing{}, err
@@ -266,7 +266,12 @@ func (t *TrustStore) update(c *Checkpoint, from Source, decide func(*view) (Stan
 			return s, err
 		}
 	}
+	return Standing{}, fmt.Errorf("the records in %s change faster than they can be checked", t.dir)
 }
+
+// maxUpdates bounds how often a decision is made again because other processes
+// have appended meanwhile.
+const maxUpdates = 100
 
 // checkBeside checks a checkpoint as if another one, which the records pin,
 // were recorded.

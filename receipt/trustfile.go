@@ -416,5 +416,18 @@ func (t *TrustStore) write(path, content string, put func(from, to string) error
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return put(f.Name(), path)
+	if err := put(f.Name(), path); err != nil {
+		return err
+	}
+	return syncDir(t.dir)
+}
+
+// syncDir makes the names in a directory durable, where the system can.
+func syncDir(dir string) error {
+	d, err := os.Open(filepath.Clean(dir))
+	if err != nil {
+		return err
+	}
+	_ = d.Sync() // some systems and file systems cannot
+	return d.Close()
 }
