@@ -24,7 +24,7 @@ type NotLiveError struct {
 }
 
 // Error gives the reason.
-func (e *NotLiveError) Error() string { return "the connection is not authenticated: " + e.Reason }
+func (e *NotLiveError) Error() string { return e.Reason }
 
 // liveness is what is known of the connections of one client.
 type liveness struct {
@@ -63,7 +63,7 @@ func (c *Client) Live() *NotLiveError {
 func (c *Client) Source() receipt.Source {
 	from := receipt.Source{Live: true, Server: c.Server()}
 	if why := c.Live(); why != nil {
-		from.Live, from.NotLive = false, why.Reason
+		from.Live, from.NotLive = false, why
 	}
 	return from
 }

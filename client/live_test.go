@@ -44,8 +44,11 @@ func newClient(t *testing.T, base string, cfg client.Config) *client.Client {
 func wantLive(t *testing.T, c *client.Client, want bool, reason string) {
 	t.Helper()
 	why, from := c.Live(), c.Source()
-	if from.Live != want || !strings.Contains(from.NotLive, reason) || want != (why == nil) || !want && why.Reason != from.NotLive {
-		t.Errorf("live is %v because %q, want %v and %q", from.Live, from.NotLive, want, reason)
+	switch {
+	case from.Live != want || want != (why == nil) || want != (from.NotLive == nil):
+		t.Errorf("live is %v because %v, want %v and %q", from.Live, from.NotLive, want, reason)
+	case !want && (!strings.Contains(why.Reason, reason) || from.NotLive.Error() != why.Reason):
+		t.Errorf("not live because %v, want %q", from.NotLive, reason)
 	}
 }
 

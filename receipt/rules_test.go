@@ -809,7 +809,7 @@ func (l ending) Prefix(ctx context.Context, from, to uint64) ([][32]byte, error)
 func TestReasons(t *testing.T) {
 	l := newRotated(t)
 	short, thief := l.intruder(5, 1)
-	unread := receipt.Source{Server: testServer, NotLive: "the port belongs to user 3001"}
+	unread := receipt.Source{Server: testServer, NotLive: errors.New("the port belongs to user 3001")}
 	for name, tt := range map[string]struct {
 		how  receipt.Vouch // of V
 		v, c *receipt.Checkpoint

@@ -48,7 +48,7 @@ const (
 type Source struct {
 	Live    bool   // read by this process from the server itself, over a connection that was authenticated
 	Server  string // its canonical URL, "" if not from a server
-	NotLive string // why a server was not read live, in one sentence; for errors only
+	NotLive error  // why a server was not read live, nil if it was or there was none
 }
 
 // Standing says why a checkpoint is pinned.

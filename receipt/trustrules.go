@@ -53,8 +53,8 @@ func (w *view) explain(c *Checkpoint, from Source, err error) error {
 		return &SetBackError{from.Server, c.Size, w.newest.size}
 	case from.live() && w.server == "" && errors.Is(err, ErrOtherKey):
 		return ErrNoServer
-	case from.NotLive != "" && isUnvouched(err):
-		return fmt.Errorf("%w; the server is not believed: %s", err, from.NotLive)
+	case from.NotLive != nil && isUnvouched(err):
+		return fmt.Errorf("%w; the server is not believed: %w", err, from.NotLive)
 	}
 	return err
 }
