@@ -57,10 +57,10 @@ func (l *logFiles) failure(ctx context.Context, err error) error {
 	switch {
 	case l.server != nil:
 		return l.server.failure(ctx, err)
-	case verdictOf(err) != "":
-		return vouchFailure(err, nil)
 	case errors.Is(err, protocol.CodeNotFound):
 		return fail(exitUnreachable, detailOf(err), "the copy of the log is not complete: get it again")
+	case verdictOf(err) != "":
+		return vouchFailure(err, nil)
 	case errors.Is(err, client.ErrLog):
 		return fail(exitUnreachable, err.Error(), "the copy of the log is damaged: get it again")
 	}
