@@ -77,7 +77,7 @@ func newScene(t *testing.T) *scene {
 func extend(t *testing.T, real string, attacker *victim, url string, args ...string) (b *backend, forged string) {
 	t.Helper()
 	data := copyOf(t, real)
-	if err := os.RemoveAll(filepath.Join(data, "trust")); err != nil {
+	if err := os.RemoveAll(filepath.Join(data, "published")); err != nil {
 		t.Fatal(err)
 	}
 	b = startBackend(t, data, args...)

@@ -108,6 +108,7 @@ func helpCommand() *cobra.Command {
 			if len(rest) > 0 {
 				return unknownCommand(of, rest[0])
 			}
+			of.InitDefaultHelpFlag() // as --help does
 			return of.Help()
 		},
 	}

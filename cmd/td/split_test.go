@@ -93,7 +93,7 @@ func TestDamagedTrust(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
 	startBackend(t, data).stop(10 * time.Second)
-	files, err := filepath.Glob(filepath.Join(data, "trust", "*.trust"))
+	files, err := filepath.Glob(filepath.Join(data, "published", "*.trust"))
 	if err != nil || len(files) != 1 {
 		t.Fatalf("%q, %v", files, err)
 	}

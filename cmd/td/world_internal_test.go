@@ -284,16 +284,7 @@ func serveDir(t *testing.T, dir string) (url string, other func(dir string)) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		defer mu.Unlock()
-		b, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(r.URL.Path)))
-		if err != nil {
-			w.WriteHeader(http.StatusNotFound)
-			return
-		}
-		w.Header().Set("Content-Type", "application/octet-stream")
-		if r.URL.Path == "/checkpoint" {
-			w.Header().Set("Content-Type", "text/plain")
-		}
-		w.Write(b)
+		serveFile(w, r, dir)
 	}))
 	t.Cleanup(s.Close)
 	return s.URL, func(d string) {
@@ -301,6 +292,20 @@ func serveDir(t *testing.T, dir string) (url string, other func(dir string)) {
 		defer mu.Unlock()
 		dir = d
 	}
+}
+
+// serveFile answers with a file of a log.
+func serveFile(w http.ResponseWriter, r *http.Request, dir string) {
+	b, err := os.ReadFile(filepath.Join(dir, filepath.FromSlash(r.URL.Path)))
+	if err != nil {
+		w.WriteHeader(http.StatusNotFound)
+		return
+	}
+	w.Header().Set("Content-Type", "application/octet-stream")
+	if r.URL.Path == "/checkpoint" {
+		w.Header().Set("Content-Type", "text/plain")
+	}
+	w.Write(b)
 }
 
 // receipt is that of an accepted leaf at the present size.
