@@ -83,8 +83,8 @@ func wideBound(v value) value {
 // isPlainDecimal reports whether s is a JSON number without exponent whose
 // fraction does not end in 0.
 func isPlainDecimal(s string) bool {
-	return strings.Trim(s, "-.0123456789") == "" && json.Valid([]byte(s)) &&
-		!(strings.Contains(s, ".") && strings.HasSuffix(s, "0"))
+	padded := strings.Contains(s, ".") && strings.HasSuffix(s, "0")
+	return strings.Trim(s, "-.0123456789") == "" && json.Valid([]byte(s)) && !padded
 }
 
 // bound converts a public number by the rule of the values.

@@ -618,7 +618,7 @@ func TestBindings(t *testing.T) {
 	const otherServer, otherOrigin = "https://other.example/", "terradourada/other"
 	from := func(server string) receipt.Source { return receipt.Source{Live: true, Server: server} }
 	a, b := newRotated(t), newRotated(t)
-	b.world.origin = otherOrigin
+	b.origin = otherOrigin
 	b = func() *rotated { // hand-overs name the origin
 		l := &rotated{world: newWorld(t)}
 		l.origin = otherOrigin

@@ -61,7 +61,7 @@ func TestParseCheckpoint(t *testing.T) {
 		t.Errorf("by the key alone: %+v, %v", c, err)
 	}
 	other := newKey(t)
-	line := signed[strings.Index(signed, "—"):]
+	line := signLines(t, signed)
 	flipped := []byte(line)
 	flipped[len(flipped)-10] ^= 1
 	second := string(log.checkpoint(6, noteSigner(t, testOrigin, other)))
@@ -78,7 +78,7 @@ func TestParseCheckpoint(t *testing.T) {
 		"larger than allowed":  {signed + strings.Repeat("— a AAAAAAA=\n", 10000), leaf, path},
 		"a signature twice":    {signed + line, leaf, path},
 		"two signatures":       {signed + string(flipped), leaf, path},
-		"two of a stranger":    {second + second[strings.Index(second, "—"):] + line, leaf, path},
+		"two of a stranger":    {second + signLines(t, second) + line, leaf, path},
 		"too many signatures":  {signed + strangers(t, log, 32), leaf, path},
 		"no dash":              {strings.Replace(signed, "— ", "", 1), leaf, path},
 		"a signature of 0":     {signed + "— a AAAAAA==\n", leaf, path},
@@ -142,7 +142,7 @@ func strangers(tb testing.TB, w *world, n int) string {
 	var lines strings.Builder
 	for range n {
 		note := string(w.checkpoint(6, noteSigner(tb, "stranger.example", newKey(tb))))
-		lines.WriteString(note[strings.Index(note, "—"):])
+		lines.WriteString(signLines(tb, note))
 	}
 	return lines.String()
 }
@@ -156,4 +156,14 @@ func BenchmarkVerify(b *testing.B) {
 			b.Fatal(p)
 		}
 	}
+}
+
+// signLines returns the signature lines of a signed note.
+func signLines(tb testing.TB, signed string) string {
+	tb.Helper()
+	_, lines, ok := strings.Cut(signed, "\n\n")
+	if !ok {
+		tb.Fatalf("not a signed note: %q", signed)
+	}
+	return lines
 }

@@ -118,7 +118,7 @@ func (t *TrustStore) name(origin string) string {
 // nothing is kept: anybody can make up any number of those.
 func (t *TrustStore) load(path string) (*knownLog, error) {
 	k := t.files[path]
-	f, err := os.Open(path)
+	f, err := os.Open(filepath.Clean(path))
 	if errors.Is(err, fs.ErrNotExist) {
 		delete(t.files, path)
 		return newKnownLog(path), nil
@@ -369,7 +369,7 @@ func (t *TrustStore) append(origin string, records ...record) error {
 	if k.file == nil {
 		return t.write(path, trustHeader+origin+"\n"+text.String(), os.Link)
 	}
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	f, err := os.OpenFile(filepath.Clean(path), os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}

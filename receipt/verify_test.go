@@ -322,7 +322,6 @@ func TestIdentity(t *testing.T) {
 	})
 	t.Run("a damaged store", func(t *testing.T) {
 		o := pinned(t, r)
-		o.AllowSelfAsserted = true
 		if err := os.WriteFile(o.Trust.Path(testOrigin), nil, 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -45,6 +45,12 @@ func (au *audit) fault(format string, args ...any) {
 	au.report.fault(format, args...)
 }
 
+// parseSize reads the second line of a checkpoint.
+func parseSize(line string) (uint64, bool) {
+	n, err := strconv.ParseUint(line, 10, 63)
+	return n, err == nil && n <= protocol.MaxTreeSize
+}
+
 // run checks the log as large as its newest checkpoint says now. An error means
 // that it could not be read; what is wrong with it are faults.
 func (au *audit) run(ctx context.Context) (err error) {
@@ -52,10 +58,11 @@ func (au *audit) run(ctx context.Context) (err error) {
 		return err
 	}
 	lines := strings.SplitN(string(au.note), "\n", 3)
-	if len(lines) == 3 {
-		au.report.Size, err = strconv.ParseUint(lines[1], 10, 63)
+	ok := len(lines) == 3
+	if ok {
+		au.report.Size, ok = parseSize(lines[1])
 	}
-	if len(lines) < 3 || err != nil {
+	if !ok {
 		au.fault("the checkpoint is malformed")
 		return nil
 	}

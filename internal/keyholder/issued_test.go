@@ -1,12 +1,14 @@
 package keyholder_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/ed25519"
 	"encoding/binary"
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -561,10 +563,7 @@ func TestChildEndsOnTwoHistories(t *testing.T) {
 
 // told is a frame with n hashes that are not zero.
 func told(code byte, before []byte, count byte, n int) []byte {
-	body := append(before, count)
-	for range 32 * n {
-		body = append(body, 0x5a)
-	}
+	body := slices.Concat(before, []byte{count}, bytes.Repeat([]byte{0x5a}, 32*n))
 	return encode(keyholder.NewFrame(1, code, body))
 }
 
