@@ -7,9 +7,9 @@ import (
 	"slices"
 )
 
-// judgeListeners says why the listening sockets of an address, inode to owner,
-// are not known to be the server's; "" if they are. err says why they could not
-// be read.
+// judgeListeners returns why the listening sockets of an address, inode to owner,
+// are not known to be the server's, or "" if they are. err is why they could not be
+// read, if they could not.
 func judgeListeners(at netip.AddrPort, before, after map[uint64]uint32, err error, trusted []uint32) string {
 	switch {
 	case err != nil:

@@ -184,7 +184,7 @@ func TestUnknownRoutes(t *testing.T) {
 		{"http://LocalHost", "localhost:80", "[::1]:80", ""},
 		{"http://[::1]:8080", "[::1]:8080", "[::1]:8080", ""},
 		{"http://td.example", "127.0.0.1:3128", "127.0.0.1:3128", "proxy"},
-		{"http://td.example", "td.example:80", "127.0.0.1:80", "looked up without proof"},
+		{"http://td.example", "td.example:80", "127.0.0.1:80", "looked up without authentication"},
 		{"http://localhost", "localhost:80", "192.0.2.1:80", "over a network"},
 		{"http://192.0.2.1", "192.0.2.1:80", "192.0.2.1:80", "over a network"},
 	} {

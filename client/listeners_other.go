@@ -9,5 +9,5 @@ import (
 
 // listeners does not know how this system shows listening sockets.
 func listeners(netip.AddrPort) (map[uint64]uint32, error) {
-	return nil, errors.New("this program can ask it on Linux only")
+	return nil, errors.New("listening sockets can be read on Linux only")
 }

@@ -15,8 +15,9 @@ import (
 	"github.com/terradourada/td/receipt"
 )
 
-// ErrNotLive is a connection that [Config].LiveOnly refused: nothing shows that
-// the server itself took it. Nothing was sent over it. The error adds the reason.
+// ErrNotLive is the error for a connection that [Config].LiveOnly refused: nothing
+// shows that the server itself accepted it. Nothing was sent over it. The errors
+// that wrap it add the reason.
 var ErrNotLive = errors.New("the connection is not authenticated")
 
 // liveness is what is known of the connections of one client.
@@ -55,8 +56,8 @@ func (c *Client) Live() (bool, string) {
 	return true, ""
 }
 
-// Source says where a checkpoint was read that this client has fetched, for the
-// methods of receipt.TrustStore.
+// Source returns where this client reads checkpoints, for the methods of
+// receipt.TrustStore.
 func (c *Client) Source() receipt.Source {
 	live, _ := c.Live()
 	return receipt.Source{Live: live, Server: c.Server()}
@@ -87,7 +88,7 @@ func (c *Client) newTransport() http.RoundTripper {
 		ForceAttemptHTTP2:      true,
 		IdleConnTimeout:        90 * time.Second,
 		TLSHandshakeTimeout:    10 * time.Second,
-		ResponseHeaderTimeout:  90 * time.Second, // the longest wait, and some
+		ResponseHeaderTimeout:  90 * time.Second, // more than the longest wait
 		MaxResponseHeaderBytes: 64 << 10,
 		MaxIdleConnsPerHost:    16,
 	}
@@ -131,11 +132,11 @@ func (c *Client) dialPlain(ctx context.Context, _, address string) (net.Conn, er
 	return nil, first
 }
 
-// dialAddress connects to one address. Who listens there is asked before and
-// after: a socket that listens at both times listened in between as well, and
-// while it does the kernel lets no other user listen on the same address. Asked
-// once only, the answer could be about a listener that replaced the one that
-// took the connection.
+// dialAddress connects to one address. The listening sockets are read
+// before and after: a socket that listens at both times listened in between as
+// well, and meanwhile the kernel lets no other user listen on the same address. A
+// single reading could find a listener that replaced the one that accepted the
+// connection.
 func (c *Client) dialAddress(ctx context.Context, name string, at netip.AddrPort) (net.Conn, error) {
 	reason := c.unknownRoute(name, at)
 	if reason != "" && c.cfg.LiveOnly {
@@ -157,21 +158,23 @@ func (c *Client) dialAddress(ctx context.Context, name string, at netip.AddrPort
 	return conn, nil
 }
 
-// namesLoopback reports whether the server's URL itself says loopback.
+// namesLoopback reports whether the server's URL names its host by an address or as
+// localhost, so that no name has to be looked up.
 func (c *Client) namesLoopback() bool {
 	_, err := netip.ParseAddr(c.base.Hostname())
 	return err == nil || c.base.Hostname() == "localhost"
 }
 
-// unknownRoute says why no listener can tell who answers, "" if it can.
+// unknownRoute returns why the listener at an address need not be the server, or
+// "" if it decides.
 func (c *Client) unknownRoute(name string, at netip.AddrPort) string {
 	switch {
 	case name != c.hostPort():
 		return "a proxy carries plain HTTP, and its answers cannot be told from the server's"
 	case !at.Addr().IsLoopback():
-		return fmt.Sprintf("%s is reached by plain HTTP over a network, where anybody on the way can answer for it", name)
+		return fmt.Sprintf("%s is reached by plain HTTP over a network, where any machine on the way can answer in its place", name)
 	case !c.namesLoopback():
-		return fmt.Sprintf("the name of %s was looked up without proof, and could lead to any service on this machine", name)
+		return fmt.Sprintf("the name of %s was looked up without authentication, and could lead to any service on this machine", name)
 	}
 	return ""
 }

@@ -134,7 +134,7 @@ func (l *Log) Size(ctx context.Context) (uint64, error) {
 func sizeOf(note []byte) (uint64, error) {
 	lines := bytes.SplitN(note, []byte("\n"), 3)
 	if len(lines) == 3 {
-		if n, err := strconv.ParseUint(string(lines[1]), 10, 63); err == nil {
+		if n, err := strconv.ParseUint(string(lines[1]), 10, 64); err == nil && n <= protocol.MaxTreeSize {
 			return n, nil
 		}
 	}
@@ -170,8 +170,13 @@ func (l *Log) VerifyCheckpoint(ctx context.Context, note []byte) (*receipt.Check
 	return l.verifyCheckpoint(ctx, note, size, newest)
 }
 
+// maxBundles bounds the search for an epoch-open leaf from the end of a log: a log
+// may state any size. An epoch of 2^20 accepted requests has 4,096 bundles.
+const maxBundles = 1 << 14
+
 func (l *Log) verifyCheckpoint(ctx context.Context, note []byte, size, newest uint64) (*receipt.Checkpoint, error) {
-	for n := (size + tileWidth - 1) / tileWidth; n > 0; n-- {
+	bundles := (size + tileWidth - 1) / tileWidth
+	for n := bundles; n > bundles-min(bundles, maxBundles); n-- {
 		first := (n - 1) * tileWidth
 		entries, err := l.bundle(ctx, n-1, newest)
 		if err != nil {
@@ -282,8 +287,8 @@ func (l *Log) Tile(ctx context.Context, level int, n, size uint64) ([][32]byte, 
 	return hashes, t.err
 }
 
-// shortError is a log that does not reach as far as was asked. To a trust store
-// such a log has shown nothing.
+// shortError is the error for a log that is smaller than what was asked for. It is
+// a receipt.ErrNotShown, so that it contradicts nothing.
 type shortError struct{ size, want uint64 }
 
 func (e *shortError) Error() string {

@@ -21,7 +21,7 @@ const MaxTreeSize = 1 << 62
 const maxIssuedPath = 62
 
 // SignedRoot is the size and root of an RFC 6962 tree with an Ed25519 signature
-// about them. The zero value stands for none.
+// over them. The zero value stands for none.
 type SignedRoot struct {
 	Size      uint64
 	Root      Digest
@@ -61,12 +61,12 @@ type Issued struct {
 // ([IssuedDigest]) at the position, and that the root is signed, see
 // [SignedRoot.VerifyIssued].
 func (i *Issued) Verify(digest Digest, origin string, epoch EpochID, key [32]byte) error {
+	if err := i.Check(); err != nil {
+		return err
+	}
 	path := make(tlog.RecordProof, len(i.Path))
 	for n, h := range i.Path {
 		path[n] = tlog.Hash(h)
-	}
-	if err := i.check(); err != nil {
-		return err
 	}
 	if tlog.CheckRecord(path, int64(i.Size), tlog.Hash(i.Root), int64(i.Position), tlog.RecordHash(digest[:])) != nil {
 		return Fail(CodeMalformedRequest, "the anchor is not at its position in the issued tree")
@@ -74,18 +74,22 @@ func (i *Issued) Verify(digest Digest, origin string, epoch EpochID, key [32]byt
 	return i.VerifyIssued(origin, epoch, key)
 }
 
-// check refuses a position outside of the tree, a tree that is too large and a
-// path that is too long.
-func (i *Issued) check() error {
-	if i.Position >= i.Size || i.Size > MaxTreeSize || len(i.Path) > maxIssuedPath {
+// Check refuses what no leaf holds: a root without its signature, a tree that is
+// too large, a position outside of the tree, and a path that is too long. It
+// verifies neither path nor signature.
+func (i *Issued) Check() error {
+	if err := i.SignedRoot.check(); err != nil {
+		return err
+	}
+	if i.Position >= i.Size || len(i.Path) > maxIssuedPath {
 		return Fail(CodeMalformedRequest, "the position is not in the issued tree")
 	}
-	return i.SignedRoot.check()
+	return nil
 }
 
 // append writes position, size, root, signature and path as leaf 1 holds them.
 func (i *Issued) append(b []byte) ([]byte, error) {
-	if err := i.check(); err != nil {
+	if err := i.Check(); err != nil {
 		return nil, err
 	}
 	b = binary.BigEndian.AppendUint64(b, i.Position)

@@ -258,6 +258,9 @@ func (a *Accepted) AppendBody(b []byte) ([]byte, error) {
 
 // AppendBody writes the fields in the order of section 12.
 func (e *EpochOpen) AppendBody(b []byte) ([]byte, error) {
+	if err := e.check(); err != nil {
+		return nil, err
+	}
 	b = binary.BigEndian.AppendUint64(b, e.Number)
 	b = append(b, e.ID[:]...)
 	b = append(b, e.Instance[:]...)
@@ -276,6 +279,9 @@ func (e *EpochOpen) AppendBody(b []byte) ([]byte, error) {
 
 // AppendBody writes the fields in the order of section 12.
 func (e *EpochClose) AppendBody(b []byte) ([]byte, error) {
+	if err := e.Issued.check(); err != nil {
+		return nil, err
+	}
 	b = append(b, e.ID[:]...)
 	b = binary.BigEndian.AppendUint64(b, e.Number)
 	b = append(b, byte(e.Reason))
@@ -385,7 +391,7 @@ func parseAccepted(r *reader) (LeafBody, error) {
 	if len(a.Params) > MaxParamsSize || len(a.Proof) != ProofSize {
 		return nil, Fail(CodeMalformedRequest, "leaf has a part of the wrong length")
 	}
-	return a, a.Issued.check()
+	return a, a.Issued.Check()
 }
 
 func parseEpochOpen(r *reader) (LeafBody, error) {
@@ -409,10 +415,16 @@ func parseEpochOpen(r *reader) (LeafBody, error) {
 		return e, nil
 	case suite != Suite:
 		return nil, Fail(CodeMalformedRequest, "leaf has an unknown suite")
-	case e.Previous == (EpochID{}) && (e.PreviousIndex != 0 || e.Handover != SignedRoot{}):
-		return nil, Fail(CodeMalformedRequest, "leaf has a hand-over from no epoch")
 	}
-	return e, e.Handover.check()
+	return e, e.check()
+}
+
+// check refuses an index or a hand-over without a previous epoch.
+func (e *EpochOpen) check() error {
+	if e.Previous == (EpochID{}) && (e.PreviousIndex != 0 || e.Handover != SignedRoot{}) {
+		return Fail(CodeMalformedRequest, "leaf has a hand-over from no epoch")
+	}
+	return e.Handover.check()
 }
 
 func parseEpochClose(r *reader) (LeafBody, error) {

@@ -7,9 +7,6 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 )
 
-// MaxRangeNodes bounds the nodes of a [Range]: one for each bit of its size.
-const MaxRangeNodes = 64
-
 // Range is the compact range of an RFC 6962 tree: its size and the roots of its
 // perfect subtrees, largest first. That is all it takes to append leaves and to
 // compute the root. The zero value is the empty tree.
@@ -18,10 +15,11 @@ type Range struct {
 	nodes []Digest
 }
 
-// NewRange returns the range of a tree of this size with these nodes; it refuses
-// another number of nodes than the size has bits set.
+// NewRange returns the range of a tree of this size with these nodes. It refuses
+// a size above [MaxTreeSize], and any number of nodes but one for each bit set in
+// the size.
 func NewRange(size uint64, nodes []Digest) (Range, error) {
-	if len(nodes) != bits.OnesCount64(size) {
+	if size > MaxTreeSize || len(nodes) != bits.OnesCount64(size) {
 		return Range{}, Fail(CodeMalformedRequest, "a compact range has one node for each bit of its size")
 	}
 	return Range{size, slices.Clone(nodes)}, nil

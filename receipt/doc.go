@@ -82,8 +82,8 @@
 // key that signed it and the base64 of its signature line, the Unix time it was
 // recorded, how it was vouched for, and the server it was read from or "-".
 // There is one space between two fields; numbers are canonical decimals; root,
-// key and signature are standard base64. Each line gives back a signed
-// checkpoint, as evidence; its signature is verified before it is first used.
+// key and signature are standard base64. The signed checkpoint can be made again
+// from its line, as evidence; its signature is verified before it is first used.
 //
 // HOW is live, chain, policy or operator, which vouch for the log, or
 // unauthenticated, which only warns. Of the vouched records, the one of the

@@ -10,7 +10,7 @@ import (
 )
 
 // identify is step 9: whose log is it? The records come first, since a proved
-// contradiction refuses a receipt whatever else speaks for it.
+// contradiction refuses a receipt even if a policy is satisfied.
 func (v *verification) identify() (string, error) {
 	s, err := v.recorded()
 	v.report.Warnings = append(v.report.Warnings, s.Warnings...)
@@ -66,8 +66,7 @@ func (v *verification) recorded() (Standing, error) {
 		s.Warnings = append(s.Warnings, "the server that was read keeps another log: "+live.Origin)
 		return s, err
 	}
-	beside, err := v.o.Trust.checkBeside(v.ctx, v.checkpoint, v.o.Log, live, from)
-	return beside, err
+	return v.o.Trust.checkBeside(v.ctx, v.checkpoint, v.o.Log, live, from)
 }
 
 // decide lets the policy decide alone; of what the records said, a contradiction
@@ -137,7 +136,7 @@ func NewLists(lists ...*claim.List) *Lists {
 	return s
 }
 
-// key gives the verifying key of a list, if it is here and is the one the
+// key returns the verifying key of a list, if it is here and is the one the
 // parameters name.
 func (s *Lists) key(id protocol.ListID, params *claim.Params) (key *claim.VerifyingKey, ok bool, err error) {
 	if s == nil || s.byID[id] == nil {

@@ -7,6 +7,14 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+	"time"
+)
+
+// A lock is held for a few writes. One that is not released within 10 s is held by
+// a process that was stopped, and waiting for it would hang this one too.
+const (
+	lockPause = 5 * time.Millisecond
+	lockTries = 2000
 )
 
 // lockFile waits until no other process, and no other store in this one, holds
@@ -17,11 +25,12 @@ func lockFile(path string) (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	for {
-		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX)
-		if !errors.Is(err, syscall.EINTR) {
+	for range lockTries {
+		err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
 			break
 		}
+		time.Sleep(lockPause)
 	}
 	if err != nil {
 		return nil, errors.Join(&os.PathError{Op: "flock", Path: path, Err: err}, f.Close())

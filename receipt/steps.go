@@ -68,7 +68,7 @@ func parseEntry(p Pair) (entry, error) {
 }
 
 // partName and partTypes describe the pairs of a receipt in their order. The
-// last leaf may have any type; those behind it are flags.
+// last leaf may have any type; the pairs after it are flags.
 func partName(i int) string {
 	names := [...]string{"the accepted leaf", "the claim leaf", "the epoch leaf", "the signer leaf", "the last leaf"}
 	if i < len(names) {
@@ -276,7 +276,7 @@ func (v *verification) handover(c *Checkpoint) (string, error) {
 }
 
 // rootAt returns the root of the first leaves of the checkpoint's tree, if the
-// proof of a leaf right behind them shows it.
+// receipt holds the proof of the leaf that follows them.
 func (v *verification) rootAt(first, size uint64) (protocol.Digest, bool) {
 	if first == 0 {
 		return new(protocol.Range).Root(), true

@@ -28,7 +28,7 @@ const (
 	VouchLive     Vouch = "live"            // read by this machine from the log's own server
 	VouchChain    Vouch = "chain"           // pinned by vouched records and the log's proofs
 	VouchPolicy   Vouch = "policy"          // a policy file was satisfied
-	VouchOperator Vouch = "operator"        // the operator's word, got by another way
+	VouchOperator Vouch = "operator"        // the operator's word, received outside of the log
 	VouchNone     Vouch = "unauthenticated" // evidence of consistency, nothing more
 )
 
@@ -245,11 +245,11 @@ func (t *TrustStore) Trust(ctx context.Context, c *Checkpoint, log Log, from Sou
 	})
 }
 
-// update appends the record that decide asks for. What decide does may take
-// long, so the lock is taken after it, and decide is asked again if the records
-// changed meanwhile.
+// update appends the record that decide returns, if any. Decide may wait for the
+// network, so the lock is taken after it, and decide is called again if the
+// records have changed meanwhile.
 func (t *TrustStore) update(c *Checkpoint, from Source, decide func(*view) (Standing, *record, error)) (Standing, error) {
-	for {
+	for range maxUpdates {
 		w, err := t.look(c, from)
 		if err != nil {
 			return Standing{}, err
@@ -266,7 +266,12 @@ func (t *TrustStore) update(c *Checkpoint, from Source, decide func(*view) (Stan
 			return s, err
 		}
 	}
+	return Standing{}, fmt.Errorf("the records in %s change faster than they can be checked", t.dir)
 }
+
+// maxUpdates bounds how often a decision is made again because other processes
+// have appended meanwhile.
+const maxUpdates = 100
 
 // checkBeside checks a checkpoint as if another one, which the records pin,
 // were recorded.

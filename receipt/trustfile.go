@@ -114,8 +114,8 @@ func (t *TrustStore) name(origin string) string {
 	return filepath.Join(t.dir, hex.EncodeToString(sum[:16]))
 }
 
-// load brings the cached state of a file up to date. Of a log that has none,
-// nothing is kept: anybody can make up any number of those.
+// load brings the cached state of a file up to date. For a log without a file
+// nothing is cached: there is no bound on the origins that receipts can name.
 func (t *TrustStore) load(path string) (*knownLog, error) {
 	k := t.files[path]
 	f, err := os.Open(filepath.Clean(path))
@@ -146,8 +146,8 @@ func (t *TrustStore) load(path string) (*knownLog, error) {
 	return k, nil
 }
 
-// readLines takes in the complete lines that f still has. A torn last line, as
-// an interrupted write leaves behind, stands for nothing.
+// readLines parses the complete lines that are left in f. A last line without its
+// end, which an interrupted write leaves, is ignored.
 func (k *knownLog) readLines(t *TrustStore, f io.Reader) error {
 	for br := bufio.NewReaderSize(f, maxTrustLine); ; {
 		b, err := br.ReadSlice('\n')
@@ -167,7 +167,7 @@ func (k *knownLog) readLines(t *TrustStore, f io.Reader) error {
 	}
 }
 
-// take takes in one line and returns what is wrong with it.
+// take adds one line to the state and returns what is wrong with it, or "".
 func (k *knownLog) take(t *TrustStore, line string) string {
 	if k.lines == 1 {
 		return k.takeHeader(t, line)
@@ -207,8 +207,8 @@ func (k *knownLog) takeHeader(t *TrustStore, line string) string {
 	return ""
 }
 
-// use verifies the signature of a record before it is first used: what one
-// changed bit made must not become an accusation.
+// use verifies the signature of a record before it is first used: a record with a
+// changed bit must not be held against a log.
 func (k *knownLog) use(r record) error {
 	if r.size == 0 || k.verified[r] {
 		return nil
@@ -248,7 +248,7 @@ func (t *TrustStore) loadAll() (all []*knownLog, errs []error) {
 	for _, e := range entries {
 		name, ok := strings.CutSuffix(e.Name(), trustSuffix)
 		if id, err := hex.DecodeString(name); !ok || err != nil || len(id) != 16 {
-			continue // none of ours
+			continue // not a trust file
 		}
 		k, err := t.load(filepath.Join(t.dir, e.Name()))
 		if err == nil {
@@ -258,7 +258,7 @@ func (t *TrustStore) loadAll() (all []*knownLog, errs []error) {
 		}
 		if err != nil {
 			errs = append(errs, err)
-		} else if k.file != nil { // else it went meanwhile
+		} else if k.file != nil { // nil: it was removed meanwhile
 			all = append(all, k)
 		}
 	}
@@ -373,7 +373,7 @@ func (t *TrustStore) append(origin string, records ...record) error {
 	if err != nil {
 		return err
 	}
-	err = f.Truncate(k.read) // cuts off a torn line
+	err = f.Truncate(k.read) // cuts off a last line without its end
 	if err == nil {
 		_, err = f.WriteAt([]byte(text.String()), k.read)
 	}
@@ -416,5 +416,18 @@ func (t *TrustStore) write(path, content string, put func(from, to string) error
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
 		return err
 	}
-	return put(f.Name(), path)
+	if err := put(f.Name(), path); err != nil {
+		return err
+	}
+	return syncDir(t.dir)
+}
+
+// syncDir makes the names in a directory durable, where the system can.
+func syncDir(dir string) error {
+	d, err := os.Open(filepath.Clean(dir))
+	if err != nil {
+		return err
+	}
+	_ = d.Sync() // some systems and file systems cannot
+	return d.Close()
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -17,7 +18,7 @@ const suffixV1 = ".v1"
 // Every signature is verified. A file that stands in the store's own place is
 // kept beside the new one, as NAME.trust.v1.
 func (t *TrustStore) Import(path string, now time.Time) (origin string, n int, err error) {
-	b, err := os.ReadFile(path)
+	b, err := readTrustFile(path)
 	if err != nil {
 		return "", 0, err
 	}
@@ -64,8 +65,21 @@ func (t *TrustStore) Import(path string, now time.Time) (origin string, n int, e
 	return origin, len(records), t.append(origin, records...)
 }
 
-// parseV1 reads a trust file of version 1. There, a line that is no record
-// stands for nothing.
+// maxTrustFile bounds a file to import, in bytes: more than version 1 kept.
+const maxTrustFile = 128 << 20
+
+func readTrustFile(path string) ([]byte, error) {
+	switch info, err := os.Stat(path); {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular() || info.Size() > maxTrustFile:
+		return nil, &DamagedError{path, 1, "is not the header of a trust file of version 1"}
+	}
+	return os.ReadFile(filepath.Clean(path))
+}
+
+// parseV1 reads a trust file of version 1. It ignores lines that are not records,
+// as version 1 did.
 func parseV1(path, text string, now time.Time) (origin string, records []record, err error) {
 	line := 0
 	for l := range strings.Lines(text) {

@@ -125,8 +125,8 @@ func (w *view) warnings(c *Checkpoint) (out []string) {
 }
 
 // prefixRoot returns the root of the first leaves of a tree. The log's proof
-// counts only if it gives the root of the whole tree, which leaves it no choice
-// about the prefix; otherwise the log has shown nothing.
+// counts only if the root of the whole tree follows from it, since then the root of
+// the prefix that follows is the true one; otherwise the log has shown nothing.
 func prefixRoot(ctx context.Context, log Log, first uint64, of tree) (root [32]byte, err error) {
 	if log == nil {
 		return root, fmt.Errorf("%w: no log was given to show it", ErrNotShown)
@@ -193,7 +193,7 @@ func previousEpoch(ctx context.Context, c *Checkpoint, log Log, open *protocol.E
 	}
 	signed := &open.Handover
 	if open.PreviousIndex >= index || signed.Size > index {
-		return nil, broken("names a leaf or a tree behind its own")
+		return nil, broken("names a leaf or a tree that comes after its own leaf")
 	}
 	if log == nil {
 		return nil, fmt.Errorf("%w: no log was given to show the hand-overs", ErrNotShown)

@@ -84,8 +84,8 @@ type Options struct {
 	// AllowSelfAsserted accepts a log that nothing but the receipt speaks for.
 	// It does not accept a self-asserted verifying key, nor a contradiction.
 	AllowSelfAsserted bool
-	// Strict makes the verdict flagged a negative one, and gives the verdict
-	// unavailable if withdrawals are known only as presented.
+	// Strict makes the verdict flagged a negative one. Withdrawals that are known
+	// only as presented make the verdict unavailable.
 	Strict bool
 }
 
@@ -94,7 +94,7 @@ type Options struct {
 type Report struct {
 	OK          bool            `json:"ok"` // the verdict is positive
 	Verdict     string          `json:"verdict"`
-	FailedStep  string          `json:"failed_step"`      // the first step that gave the verdict, or ""
+	FailedStep  string          `json:"failed_step"`      // the first step that led to the verdict, or ""
 	Claim       string          `json:"claim"`            // id, shown by step statement
 	Params      json.RawMessage `json:"params,omitempty"` // canonical, shown by step statement
 	RequestID   string          `json:"request_id"`       // shown by step leaf
@@ -124,7 +124,7 @@ type failure struct{ verdict, detail string }
 func (f *failure) Error() string { return f.detail }
 
 // Verify checks a receipt by itself: no server, no clock, and no network unless
-// Options.Log, Live or Scan uses one, under ctx. Every step gives its own line;
+// Options.Log, Live or Scan uses one, under ctx. Every step has its own line;
 // one that rests on a failed step says "not checked" and is not ok.
 func Verify(ctx context.Context, r *Receipt, o Options) *Report {
 	v := &verification{ctx: ctx, r: r, o: o, report: Report{
@@ -170,7 +170,7 @@ func (p *Report) step(name string) *Step {
 // severity orders verdicts, the one that decides first.
 var severity = []string{Contradicted, Invalid, Flagged, Unvouched, Unavailable, Valid}
 
-// judge takes in the verdict of one step.
+// judge records the verdict of one step if it is more severe than the one so far.
 func (p *Report) judge(verdict, step string) {
 	if slices.Index(severity, verdict) < slices.Index(severity, p.Verdict) {
 		p.Verdict, p.FailedStep = verdict, step

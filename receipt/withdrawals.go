@@ -11,7 +11,7 @@ import (
 
 // checkFlags verifies that flags are withdrawals in log order, and that the
 // headers of all leaves presented count withdrawals as they stand in the log: no
-// fewer than before, and one more behind a leaf that withdraws.
+// fewer than before, and one more after a leaf that withdraws.
 func (v *verification) checkFlags() error {
 	for i, f := range v.flags {
 		if !f.leaf.Withdraws() {
@@ -55,8 +55,8 @@ func (v *verification) withdraws(l *protocol.Leaf) string {
 }
 
 // presented takes in the withdrawals that the receipt shows. They are complete
-// if they are as many as the last leaf counts, itself included: [verification.checkFlags]
-// left their numbers no choice but 0, 1, 2 and so on.
+// if they are as many as the last leaf counts, itself included: after
+// [verification.checkFlags] so many leaves can only be numbered 0, 1, 2 and so on.
 func (v *verification) presented() (detail string) {
 	shown := v.flags
 	total := uint64(v.last.leaf.Withdrawals)
@@ -151,14 +151,15 @@ func (v *verification) scanLeaves(of tree) (leftOut []protocol.Leaf, err error) 
 			return another
 		}
 		leaf, err := protocol.ParseLeaf(b)
+		parsed := err == nil
 		switch {
 		case wrong != nil:
-		case err != nil || leaf.Seq != index:
+		case !parsed || leaf.Seq != index:
 			wrong = fmt.Errorf("leaf %d of the log is malformed", index)
 		case uint64(leaf.Withdrawals) != count:
 			wrong = fmt.Errorf("leaf %d of the log counts %d withdrawals before it, but there are %d", index, leaf.Withdrawals, count)
 		}
-		if err != nil || !leaf.Withdraws() {
+		if !parsed || !leaf.Withdraws() {
 			return nil
 		}
 		count++

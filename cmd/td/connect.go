@@ -82,17 +82,17 @@ func dialLive(address, serverUser string, selfAsserted bool) (*remote, error) {
 	return server, err
 }
 
-// dialAs is [dial] with the user that --server-user names. With only, nothing is
-// sent over a connection that is not authenticated.
-func dialAs(address, serverUser string, only bool) (*remote, error) {
+// dialAs is [dial] with the user that --server-user names. With liveOnly,
+// nothing is sent over a connection that is not authenticated.
+func dialAs(address, serverUser string, liveOnly bool) (*remote, error) {
 	uid, err := userID(serverUser)
 	if err != nil {
 		return nil, err
 	}
-	return dialWith(address, client.Config{ServerUID: uid, LiveOnly: only})
+	return dialWith(address, client.Config{ServerUID: uid, LiveOnly: liveOnly})
 }
 
-// failure turns what a call to the server came to into what a user is told. An
+// failure turns the error of a call to the server into what the user sees. An
 // interruption stays one.
 func (r *remote) failure(ctx context.Context, err error) error {
 	var known *failure

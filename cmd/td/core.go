@@ -162,7 +162,12 @@ func (c *core) trust() (*receipt.TrustStore, error) {
 	return receipt.OpenTrust(c.trustDir())
 }
 
-func (c *core) trustDir() string { return filepath.Join(c.cfg.Data, "trust") }
+// trustDir is not "trust": the default trust store of this user's clients stands
+// beside the default data directory, and the two must not share a file.
+func (c *core) trustDir() string { return filepath.Join(c.cfg.Data, publishedDir) }
+
+// publishedDir is where a server records what it has published.
+const publishedDir = "published"
 
 // trustFailure says what the record of the checkpoints is before somebody takes
 // it for a cache and removes it.

@@ -68,3 +68,12 @@ func writeReceipt(dir string, id protocol.RequestID, raw []byte, o *receipt.Open
 	}
 	return writeFile(receiptPath(dir, id), raw, 0o644)
 }
+
+// receiptPath and openingPath are the files of one request in a folder.
+func receiptPath(dir string, id protocol.RequestID) string {
+	return filepath.Join(dir, id.String()+".receipt.json")
+}
+
+func openingPath(dir string, id protocol.RequestID) string {
+	return filepath.Join(dir, id.String()+".opening")
+}

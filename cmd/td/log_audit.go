@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -74,7 +73,7 @@ type auditReport struct {
 	Faults   []string          `json:"faults"`
 	Others   int               `json:"others,omitempty"` // faults not shown
 
-	contradicts bool // under a key that nothing ties to the log
+	contradicts bool // a vouched record, also if nothing ties the key to the log
 }
 
 // maxFaults bounds the faults that are shown.
@@ -97,7 +96,7 @@ func (a *app) audit(ctx context.Context, f *auditFlags) error {
 	if err != nil {
 		return err
 	}
-	lists, err := auditLists(trust, *f.lists)
+	lists, err := knownLists(trust, *f.lists)
 	if err != nil {
 		return err
 	}
@@ -130,23 +129,6 @@ func (r *auditReport) conclude(allowSelfAsserted bool) {
 	if r.Warnings == nil {
 		r.Warnings = []string{}
 	}
-}
-
-// auditLists are the lists named and those in the trust store, by id.
-func auditLists(trust *receipt.TrustStore, paths []string) (map[protocol.ListID]*claim.List, error) {
-	kept, err := trust.Lists()
-	if err != nil {
-		return nil, fail(exitConfig, err.Error(), "")
-	}
-	named, err := readLists(paths)
-	if err != nil {
-		return nil, err
-	}
-	lists := map[protocol.ListID]*claim.List{}
-	for _, l := range append(kept, named...) {
-		lists[l.ID()] = l
-	}
-	return lists, nil
 }
 
 func (a *app) tellAudit(r *auditReport, asJSON bool) error {

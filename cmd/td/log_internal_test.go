@@ -173,7 +173,7 @@ func TestLogRules(t *testing.T) {
 		}, ""},
 		{"another index", func(h *history) { h.leaf(func(l *protocol.Leaf) { l.Seq = 3 }) }, "entry 2 says that it is number 3"},
 		{"back in time", func(h *history) { h.leaf(func(l *protocol.Leaf) { l.Time = 999 }) }, "entry 2 is earlier than the one before it"},
-		{"no leaf", func(h *history) { h.addRaw([]byte("x")) }, "entry 2 is no leaf: leaf does not begin with its constant"},
+		{"no leaf", func(h *history) { h.addRaw([]byte("x")) }, "entry 2 is not a leaf: leaf does not begin with its constant"},
 		{"a withdrawal not counted", func(h *history) {
 			h.control(protocol.ActionRetireVK, protocol.Digest{9})
 			h.leaf(func(l *protocol.Leaf) { l.Withdrawals = 0 })
@@ -309,10 +309,10 @@ func TestLogRules(t *testing.T) {
 		{"epoch after another entry", opens(func(_ *history, e *worldEpoch) { e.open.PreviousIndex = 0 }), "entry 2 does not name the epoch before it and its entry 1"},
 		{"hand-over of another tree", opens(func(h *history, e *worldEpoch) {
 			h.handOver(e.open, h.first(), 2, protocol.Digest{1})
-		}), "entry 2: its hand-over is over a tree of 2 entries that this log never was"},
+		}), "entry 2: its hand-over signs a tree of 2 entries that is not the beginning of this log"},
 		{"hand-over of a later tree", opens(func(h *history, e *worldEpoch) {
 			h.handOver(e.open, h.first(), 3, protocol.Digest{1})
-		}), "entry 2: its hand-over is over a tree of 3 entries that this log never was"},
+		}), "entry 2: its hand-over signs a tree of 3 entries that is not the beginning of this log"},
 		{"hand-over of the empty tree", opens(func(h *history, e *worldEpoch) {
 			h.handOver(e.open, h.first(), 0, sha256.Sum256(nil))
 		}), ""},

@@ -20,7 +20,7 @@ type logRules struct {
 	epochs      map[protocol.EpochID]*epochRules
 	order       []*epochRules
 	claims      map[protocol.Digest]*claimRules
-	unknown     int // accepted under keys that nobody here vouches for
+	unknown     int // accepted under keys that neither this program nor a list here knows
 
 	sealed  bool
 	frozen  map[protocol.Digest]bool // acceptance; the zero digest for all claims
@@ -67,14 +67,14 @@ func newLogRules(origin string, lists map[protocol.ListID]*claim.List, fault fun
 	}
 }
 
-// entry judges the next entry. For an acceptance whose statement is sound it
+// entry checks the next entry. For an acceptance whose statement can be rebuilt it
 // returns the proof to be verified.
 func (r *logRules) entry(raw []byte) (leaf *protocol.Leaf, check *proofCheck) {
 	index := r.tree.size()
 	defer r.tree.add(protocol.LeafHash(raw))
 	l, err := protocol.ParseLeaf(raw)
 	if err != nil {
-		r.fault("entry %d is no leaf: %s", index, detailOf(err))
+		r.fault("entry %d is not a leaf: %s", index, detailOf(err))
 		return nil, nil
 	}
 	return &l, r.leaf(index, &l)
@@ -146,7 +146,7 @@ func (r *logRules) handover(index uint64, b *protocol.EpochOpen, key [32]byte) {
 		return
 	}
 	if size := b.Handover.Size; size > index || !r.tree.rootAt(size).Equal(b.Handover.Root) {
-		r.fault("entry %d: its hand-over is over a tree of %d entries that this log never was", index, size)
+		r.fault("entry %d: its hand-over signs a tree of %d entries that is not the beginning of this log", index, size)
 	}
 }
 
@@ -179,7 +179,7 @@ func (r *logRules) epochClose(index uint64, b *protocol.EpochClose) {
 	}
 }
 
-// sums reports whether the parts make the whole, whatever their size.
+// sums reports whether the parts add up to the whole, without overflow.
 func sums(whole uint64, parts ...uint64) bool {
 	for _, n := range parts {
 		if n > whole {
@@ -236,7 +236,7 @@ func (r *logRules) keyOf(b *protocol.ClaimLeaf) (key func() (*claim.VerifyingKey
 	return sync.OnceValues(func() (*claim.VerifyingKey, error) { return claim.ParseVerifyingKey(b.VK) }), false
 }
 
-// listKey builds the key of a list and holds the log's against it.
+// listKey builds the key of a list and compares it with the log's.
 func listKey(l *claim.List, b *protocol.ClaimLeaf) (*claim.VerifyingKey, error) {
 	key, err := l.VerifyingKey()
 	if err != nil {
@@ -249,7 +249,7 @@ func listKey(l *claim.List, b *protocol.ClaimLeaf) (*claim.VerifyingKey, error) 
 	return key, nil
 }
 
-// control keeps what may be accepted.
+// control applies a control leaf to what may be accepted after it.
 func (r *logRules) control(b *protocol.Control) {
 	switch b.Action {
 	case protocol.ActionFreezeAccept:
@@ -283,7 +283,7 @@ func (r *logRules) accepted(index uint64, b *protocol.Accepted) *proofCheck {
 	return r.statement(index, b, &p)
 }
 
-// once sees that a value is accepted once.
+// once reports a value that was accepted before.
 func once[K comparable](r *logRules, index uint64, seen map[K]uint64, value K, name string) {
 	if first, twice := seen[value]; twice {
 		r.fault("entry %d has the %s of entry %d", index, name, first)

@@ -2,8 +2,8 @@ package main
 
 import "github.com/terradourada/td/protocol"
 
-// leafTree is the tree of a log (RFC 6962) that was read leaf by leaf, and all
-// trees that it was before. It takes some 35 bytes for each leaf.
+// leafTree is the tree of a log (RFC 6962) that is read leaf by leaf, with the roots
+// of all its earlier sizes. It takes some 35 bytes for each leaf.
 type leafTree struct {
 	leaves []protocol.Digest
 	now    protocol.Range

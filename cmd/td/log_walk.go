@@ -33,8 +33,11 @@ type audit struct {
 	report auditReport
 }
 
-func newAudit(files *logFiles, lists map[protocol.ListID]*claim.List, proofs bool) *audit {
-	au := &audit{files: files, lists: lists, proofs: proofs}
+func newAudit(files *logFiles, lists []*claim.List, proofs bool) *audit {
+	au := &audit{files: files, lists: map[protocol.ListID]*claim.List{}, proofs: proofs}
+	for _, l := range lists {
+		au.lists[l.ID()] = l
+	}
 	au.report.Leaves, au.report.Identity = map[string]int{}, receipt.SelfAsserted
 	return au
 }
@@ -51,8 +54,8 @@ func parseSize(line string) (uint64, bool) {
 	return n, err == nil && n <= protocol.MaxTreeSize
 }
 
-// run checks the log as large as its newest checkpoint says now. An error means
-// that it could not be read; what is wrong with it are faults.
+// run checks the log up to the size of its newest checkpoint. An error means that
+// it could not be read; what is wrong with it becomes faults of the report.
 func (au *audit) run(ctx context.Context) (err error) {
 	if au.note, err = au.files.Checkpoint(ctx); err != nil {
 		return err
@@ -159,8 +162,8 @@ func (au *audit) checkSigned() {
 	au.fault("the checkpoint is not signed by the key of any epoch in the log")
 }
 
-// identify asks the trust store whose log it is. An error means that the records
-// or the log could not be read.
+// identify sets verdict and identity by the trust store. An error means that the
+// records or the log could not be read.
 func (au *audit) identify(ctx context.Context, trust *receipt.TrustStore) error {
 	cp, err := au.files.VerifyCheckpoint(ctx, au.note)
 	if errors.Is(err, client.ErrLog) {

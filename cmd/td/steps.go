@@ -272,7 +272,7 @@ func (a *app) send(ctx context.Context, f *sendFlags) error {
 	if err != nil {
 		return err
 	}
-	o := receipt.Options{Trust: trust, Lists: lists, AllowSelfAsserted: *f.selfAsserted}
+	o := receipt.Options{Trust: trust, Lists: receipt.NewLists(lists...), AllowSelfAsserted: *f.selfAsserted}
 	report, err := judgeReceipt(ctx, got, o, client.NewLog(server.Client), server.Source())
 	if bad := new(badReceipt); errors.As(err, &bad) {
 		return fail(exitOfVerdict(bad.verdict), bad.Error(), bad.hint())

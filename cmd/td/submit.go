@@ -89,6 +89,9 @@ func (a *app) submit(ctx context.Context, f *submitFlags, input string) (err err
 		return err
 	}
 	defer func() { err = errors.Join(err, r.state.close()) }()
+	if err := r.meet(ctx); err != nil {
+		return err
+	}
 	r.progress.expect(r.input.total)
 	err = r.run(ctx)
 	r.progress.finish()
@@ -232,6 +235,11 @@ func startOver(err error) bool {
 		return true
 	}
 	return false
+}
+
+// pushRequest asks for an event to be proved by the server.
+func pushRequest(id claim.ID, params, event []byte) api.EventRequest {
+	return api.EventRequest{Claim: id.String(), Params: params, Event: event}
 }
 
 // eventRequest is the push form of a submission.

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -88,13 +89,7 @@ func judgeReceipt(ctx context.Context, got *receipt.Receipt, o receipt.Options, 
 	if err != nil {
 		return nil, invalid("%s", detailOf(err))
 	}
-	_, err = o.Trust.Record(ctx, cp, log, from, time.Now())
-	verdict := verdictOf(err)
-	switch {
-	case err == nil, verdict == receipt.Unvouched && !isContradiction(err) && o.AllowSelfAsserted:
-	case verdict == receipt.Contradicted, verdict == receipt.Unvouched:
-		return nil, &badReceipt{verdict, err}
-	default:
+	if err := recordCheckpoint(ctx, o, cp, log, from); err != nil {
 		return nil, err
 	}
 	report := receipt.Verify(ctx, got, o)
@@ -102,6 +97,35 @@ func judgeReceipt(ctx context.Context, got *receipt.Receipt, o receipt.Options, 
 		return nil, &badReceipt{report.Verdict, fmt.Errorf("step %s: %s", report.FailedStep, failedDetail(report))}
 	}
 	return report, nil
+}
+
+// recordCheckpoint records a checkpoint in the trust store. A log that nothing
+// vouches for is a badReceipt, unless the options allow it.
+func recordCheckpoint(ctx context.Context, o receipt.Options, cp *receipt.Checkpoint, log receipt.Log, from receipt.Source) error {
+	_, err := o.Trust.Record(ctx, cp, log, from, time.Now())
+	verdict := verdictOf(err)
+	switch {
+	case err == nil, verdict == receipt.Unvouched && !isContradiction(err) && o.AllowSelfAsserted:
+		return nil
+	case verdict == receipt.Contradicted, verdict == receipt.Unvouched:
+		return &badReceipt{verdict, err}
+	}
+	return err
+}
+
+// meet records the newest checkpoint of the server before anything is sent: a
+// server that shows another log than its own, or a trust store that cannot be
+// used, must not cost an event its commitment.
+func (r *submitRun) meet(ctx context.Context) error {
+	log := client.NewLog(r.server.Client)
+	cp, err := log.SignedCheckpoint(ctx)
+	if err == nil {
+		err = recordCheckpoint(ctx, r.verify, cp, log, r.server.Source())
+	}
+	if bad := new(badReceipt); errors.As(err, &bad) {
+		return fail(exitOfVerdict(bad.verdict), bad.Error()+"; nothing was sent", bad.hint())
+	}
+	return r.server.failure(ctx, err)
 }
 
 // ownLeaf sees that a receipt is about this request, claim and parameters.
@@ -126,7 +150,7 @@ func (r *submitRun) ownLeaf(j *job, got *receipt.Receipt) (*protocol.Leaf, error
 	return &leaf, nil
 }
 
-// failedDetail is why the step failed that gave the verdict.
+// failedDetail returns why the step failed that led to the verdict.
 func failedDetail(report *receipt.Report) string {
 	for _, s := range report.Steps {
 		if s.Step == report.FailedStep {
@@ -162,7 +186,7 @@ func (r *submitRun) refuseReceipt(j *job, raw []byte, reason error) error {
 	return fail(exitOfVerdict(bad.verdict), fmt.Sprintf("line %d: %s", j.line, reason), fmt.Sprintf("%s; the receipt is kept in %s", bad.hint(), path))
 }
 
-// hint says what to do about the server that gave the receipt.
+// hint says what to do about the server that sent the receipt.
 func (b *badReceipt) hint() string {
 	if b.verdict == receipt.Unvouched {
 		return verdictHints[receipt.Unvouched]

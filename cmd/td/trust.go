@@ -6,13 +6,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/terradourada/td/api"
-	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -37,10 +34,10 @@ func openTrust(dir string) (*receipt.TrustStore, error) {
 	return t, nil
 }
 
-// verdictOf is the verdict that a refusal of the trust store stands for; "" for
-// every other error.
+// verdictOf returns the verdict for a refusal of the trust store, and "" for every
+// other error.
 func verdictOf(err error) string {
-	contradiction := new(receipt.ContradictionError)
+	var contradiction *receipt.ContradictionError
 	var binding *receipt.BindingError
 	var damaged *receipt.DamagedError
 	switch {
@@ -57,19 +54,16 @@ func verdictOf(err error) string {
 	return ""
 }
 
-// isUnvouched reports that nothing speaks against a log, and nothing that is
-// believed here speaks for it.
+// isUnvouched reports an error which says that nothing vouches for a checkpoint, and
+// nothing contradicts it.
 func isUnvouched(err error) bool {
 	return errors.Is(err, receipt.ErrUnknownLog) || errors.Is(err, receipt.ErrNotShown) || errors.Is(err, receipt.ErrOtherKey)
 }
 
-// isContradiction reports a proved contradiction, which nothing makes up for.
-func isContradiction(err error) bool {
-	contradiction := new(receipt.ContradictionError)
-	return errors.As(err, &contradiction)
-}
+// isContradiction reports a proved contradiction, which no flag overrides.
+func isContradiction(err error) bool { return errors.As(err, new(*receipt.ContradictionError)) }
 
-// vouchFailure is a refusal of the trust store as a user is told.
+// vouchFailure is a refusal of the trust store as the user sees it.
 func vouchFailure(err error) error {
 	verdict := verdictOf(err)
 	return fail(exitOfVerdict(verdict), err.Error(), verdictHints[verdict])
@@ -191,7 +185,7 @@ func (a *app) trustAdd(ctx context.Context, f *trustAddFlags) error {
 	return a.tellTrust(cp, f.how(), from.Server, f.output.value == "json")
 }
 
-// believed is the checkpoint to record, signed by an epoch of the log.
+// believed returns the checkpoint to record, signed by an epoch of the log.
 func (a *app) believed(ctx context.Context, f *trustAddFlags, files *logFiles) (*receipt.Checkpoint, error) {
 	switch f.how() {
 	case receipt.VouchOperator:
@@ -279,9 +273,7 @@ func (a *app) trustList(dir string, asJSON bool) error {
 			Vouched: l.Vouched, Unauthenticated: l.Unauthenticated, File: l.File,
 		}
 		if l.Size > 0 {
-			line.Time = l.When.UTC().Format(time.RFC3339)
-		} else {
-			line.How = receipt.VouchNone
+			line.Time = l.When.Format(time.RFC3339)
 		}
 		if asJSON {
 			if err := a.printJSON(line); err != nil {
@@ -327,18 +319,4 @@ place is kept beside the new one, with .v1 at the end of its name.`,
 		return nil
 	}
 	return cmd
-}
-
-// pushRequest asks for an event to be proved by the server.
-func pushRequest(id claim.ID, params, event []byte) api.EventRequest {
-	return api.EventRequest{Claim: id.String(), Params: params, Event: event}
-}
-
-// receiptPath and openingPath are the files of one request in a folder.
-func receiptPath(dir string, id protocol.RequestID) string {
-	return filepath.Join(dir, id.String()+".receipt.json")
-}
-
-func openingPath(dir string, id protocol.RequestID) string {
-	return filepath.Join(dir, id.String()+".opening")
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/receipt"
 )
 
@@ -168,9 +169,11 @@ func (f *verifyFlags) options(ctx context.Context) (o receipt.Options, err error
 	if o.Trust, err = openTrust(*f.trust); err != nil {
 		return o, err
 	}
-	if o.Lists, err = knownLists(o.Trust, *f.lists); err != nil {
+	lists, err := knownLists(o.Trust, *f.lists)
+	if err != nil {
 		return o, err
 	}
+	o.Lists = receipt.NewLists(lists...)
 	if err := f.useLog(ctx, &o); err != nil {
 		return o, err
 	}
@@ -190,17 +193,14 @@ func (f *verifyFlags) options(ctx context.Context) (o receipt.Options, err error
 	return o, err
 }
 
-// knownLists are the lists named and those in the trust store.
-func knownLists(trust *receipt.TrustStore, paths []string) (*receipt.Lists, error) {
-	lists, err := trust.Lists()
+// knownLists returns the lists in the trust store and those named.
+func knownLists(trust *receipt.TrustStore, paths []string) ([]*claim.List, error) {
+	kept, err := trust.Lists()
 	if err != nil {
 		return nil, fail(exitConfig, err.Error(), "")
 	}
 	named, err := readLists(paths)
-	if err != nil {
-		return nil, err
-	}
-	return receipt.NewLists(append(lists, named...)...), nil
+	return append(kept, named...), err
 }
 
 // useLog adds what --log supplies.

@@ -376,7 +376,7 @@ func (m *Manager) writeClose(ctx context.Context, e *Epoch) (seq uint64, err err
 	leaf := m.closeLeaf(ctx, e)
 	seq, err = m.cfg.Journal.Append(ctx, time.Now(), leaf)
 	if errors.Is(err, protocol.CodeInternal) && leaf.Reason == protocol.CloseShutdown {
-		// More was accepted than the signer says it issued.
+		// The root of the signer covers less than was accepted.
 		m.cfg.Log.Error("core and signer disagree about what was issued", "epoch", e.id.String(), "err", err)
 		leaf.Reason, leaf.Issued = protocol.CloseSuspect, protocol.SignedRoot{}
 		seq, err = m.cfg.Journal.Append(ctx, time.Now(), leaf)
@@ -389,22 +389,22 @@ func (m *Manager) writeClose(ctx context.Context, e *Epoch) (seq uint64, err err
 	return seq, nil
 }
 
-// closeLeaf is leaf 3 of an epoch that has ended. After an orderly end it says
-// what was issued, all of it; a signer that cannot say it any more has not ended
-// in order. After another end the journal fills in the issued root.
+// closeLeaf returns leaf 3 of an epoch that has ended. After an orderly end it holds
+// the root of everything issued; if the signer does not return that, the reason
+// becomes died. After any other end the journal fills in the issued root.
 func (m *Manager) closeLeaf(ctx context.Context, e *Epoch) *protocol.EpochClose {
 	ends := e.ended()
 	leaf := &protocol.EpochClose{
 		ID: e.id, Number: e.number, Reason: e.reason(),
 		Accepted: ends.Accepted, Rejected: ends.Rejected, Expired: ends.Expired,
 	}
-	issued := e.begun.Load() // some may have got no anchor
+	issued := e.begun.Load() // includes requests that got no anchor
 	if leaf.Reason == protocol.CloseShutdown {
 		root, err := m.lastRoot(ctx, e)
 		if err == nil {
 			leaf.Issued, issued = root, root.Size
 		} else {
-			m.cfg.Log.Error("signer gave no root of what it issued", "epoch", e.id.String(), "err", err)
+			m.cfg.Log.Error("signer did not return the root of the issued tree", "epoch", e.id.String(), "err", err)
 			leaf.Reason = protocol.CloseDied
 		}
 	}
@@ -412,7 +412,7 @@ func (m *Manager) closeLeaf(ctx context.Context, e *Epoch) *protocol.EpochClose 
 	return leaf
 }
 
-// lastRoot asks the signer of an epoch that issues no more what it issued.
+// lastRoot asks the signer of an epoch that issues no more for the issued root.
 func (m *Manager) lastRoot(ctx context.Context, e *Epoch) (protocol.SignedRoot, error) {
 	ctx, cancel := context.WithTimeout(ctx, m.cfg.CloseGrace)
 	defer cancel()

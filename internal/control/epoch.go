@@ -10,8 +10,8 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// counts are how sessions of an epoch have ended. What was issued and is in none
-// of them is invalidated.
+// counts are the numbers of sessions of an epoch by how they ended. What was
+// issued and is in none of them is invalidated.
 type counts struct{ Accepted, Rejected, Expired uint64 }
 
 // Epoch is one key set.
@@ -24,9 +24,9 @@ type Epoch struct {
 	suspect chan struct{} // closed by Destroy
 	once    sync.Once
 
-	most  uint64        // requests it may issue
-	begun atomic.Uint64 // requests that may have been anchored
-	full  sync.Once     // says in the log that begun has reached most
+	maxIssued uint64        // requests that it may issue
+	begun     atomic.Uint64 // requests that may have been anchored
+	logFull   sync.Once     // guards the log line about reaching maxIssued
 
 	closed uint64 // of the close leaf; the manager's alone
 
@@ -68,7 +68,7 @@ func (e *Epoch) reason() protocol.CloseReason {
 
 func (m *Manager) newEpoch(number uint64, s Signer, t Tagger) *Epoch {
 	return &Epoch{
-		number: number, id: s.EpochID(), signer: s, tagger: t, log: m.cfg.Log, most: m.cfg.MaxIssued,
+		number: number, id: s.EpochID(), signer: s, tagger: t, log: m.cfg.Log, maxIssued: m.cfg.MaxIssued,
 		suspect: make(chan struct{}),
 	}
 }
@@ -82,11 +82,11 @@ func (e *Epoch) Number() uint64 { return e.number }
 // Issue has the tagger number and tag a draft. An epoch that has issued as many
 // requests as it may refuses with draining.
 func (e *Epoch) Issue(ctx context.Context, draft *protocol.EncodedPayload) (protocol.EncodedPayload, protocol.Tag, error) {
-	if e.begun.Add(1) > e.most {
+	if e.begun.Add(1) > e.maxIssued {
 		e.begun.Add(^uint64(0))
-		e.full.Do(func() {
-			e.log.Warn("epoch has issued as many requests as it may; it issues no more until the server is started again",
-				"number", e.number, "most", e.most)
+		e.logFull.Do(func() {
+			e.log.Warn("epoch has reached max_issued; new requests are refused until the server is restarted",
+				"number", e.number, "max_issued", e.maxIssued)
 		})
 		return protocol.EncodedPayload{}, protocol.Tag{}, protocol.Fail(protocol.CodeDraining, "the epoch has issued as many requests as it may")
 	}
@@ -112,19 +112,19 @@ func (e *Epoch) Issued(ctx context.Context, position uint64) (protocol.Issued, e
 // Key is the Ed25519 key that signs the epoch's checkpoints.
 func (e *Epoch) Key() [32]byte { return e.signer.CheckpointKey() }
 
-// Begin tells the signer the tree of the log before the epoch-open leaf.
+// Begin sends the signer the tree of the log before the epoch-open leaf.
 func (e *Epoch) Begin(ctx context.Context, tree protocol.Range) error {
 	return e.signer.Begin(ctx, tree)
 }
 
-// Extend tells the signer the leaves that follow.
+// Extend sends the signer the hashes of the leaves that follow.
 func (e *Epoch) Extend(ctx context.Context, leafHashes []protocol.Digest) error {
 	return e.signer.Extend(ctx, leafHashes)
 }
 
-// Checkpoint has the signer sign the tree that it was told, which must be the one
-// of this size and root: if it is another, signer and core disagree about the
-// log, and the epoch is destroyed.
+// Checkpoint returns the signer's signature of the tree that it was sent, which
+// must be the one of this size and root. If it is another, signer and core
+// disagree about the log, and the epoch is destroyed.
 func (e *Epoch) Checkpoint(ctx context.Context, size uint64, root [32]byte) ([64]byte, error) {
 	signed, err := e.signer.Checkpoint(ctx)
 	if err != nil {

@@ -23,8 +23,9 @@ func (g *Gate) Accept(ctx context.Context, a Answer) (acc Accepted, err error) {
 }
 
 // accept is Accept. For a pushed event, whose proof was found good already for
-// this very session, pushed is what [Gate.show] returned for it.
-func (g *Gate) accept(ctx context.Context, a *Answer, pushed shown) (Accepted, error) {
+// this very session, pushed is what [Gate.askPlace] returned for it; nil for any
+// other answer.
+func (g *Gate) accept(ctx context.Context, a *Answer, pushed placeFunc) (Accepted, error) {
 	if len(a.Proof) != protocol.ProofSize { // step 1; nothing is consumed
 		return Accepted{}, protocol.Failf(protocol.CodeMalformedRequest, "a proof is exactly %d bytes", protocol.ProofSize)
 	}
@@ -86,7 +87,7 @@ func refusal(c protocol.Code) error { return protocol.Fail(c, refusals[c]) }
 
 // settle takes a claimed session to its end. Only the winner is here. The work
 // no longer hangs on the client: what is claimed is decided.
-func (g *Gate) settle(ctx context.Context, s *session.Session, open *session.Open, a *Answer, pushed shown) (acc Accepted, err error) {
+func (g *Gate) settle(ctx context.Context, s *session.Session, open *session.Open, a *Answer, pushed placeFunc) (acc Accepted, err error) {
 	ctx = context.WithoutCancel(ctx)
 	defer func() {
 		if p := recover(); p != nil {
@@ -106,7 +107,7 @@ func (g *Gate) settle(ctx context.Context, s *session.Session, open *session.Ope
 		case slices.Contains(effects, protocol.EffectVerify):
 			ok := true
 			if pushed == nil {
-				issued = g.show(ctx, open)
+				issued = g.askPlace(ctx, open)
 				ok = g.verifyProof(c, st.Inputs(open.Anchor, protocol.ContextElement(&open.Payload), s.TagHash), a.Proof) == nil
 			}
 			event = protocol.EventVerified{OK: ok}
@@ -159,18 +160,18 @@ func (g *Gate) verifyProof(c *Claim, inputs []protocol.Element, proof []byte) er
 	return claim.Verify(c.Key, inputs, proof)
 }
 
-// shown waits for the place of an anchor in the issued tree.
-type shown func() (protocol.Issued, error)
+// placeFunc waits for the place of an anchor in the issued tree and returns it.
+type placeFunc func() (protocol.Issued, error)
 
-// show asks for the place of a session's anchor in the issued tree, while its
-// caller goes on: the root is signed beside the verification of the proof.
-func (g *Gate) show(ctx context.Context, open *session.Open) shown {
+// askPlace asks the epoch for the place of a session's anchor in the issued tree
+// and returns at once, so that the signer signs a root while the proof is verified.
+func (g *Gate) askPlace(ctx context.Context, open *session.Open) placeFunc {
 	epoch, live := g.cfg.Epochs.Find(open.Epoch)
 	if !live {
 		return func() (protocol.Issued, error) { return protocol.Issued{}, protocol.CodeInvalidated }
 	}
 	ask := sync.OnceValues(func() (protocol.Issued, error) { return epoch.Issued(ctx, open.Position) })
-	go func() { _, _ = ask() }() // the answer is kept for the caller
+	go func() { _, _ = ask() }() // it ends with the call to the epoch; the result is kept for the caller
 	return ask
 }
 
@@ -194,15 +195,15 @@ func (g *Gate) statementOf(open *session.Open) (*claim.Statement, *Claim, error)
 }
 
 // commit is step 10: one journal transaction, whose commit is the acceptance; t
-// is the session's. An anchor that its signer does not show any more cannot be
-// accepted.
-func (g *Gate) commit(ctx context.Context, st *claim.Statement, t protocol.Element, open *session.Open, issued shown, proof []byte) protocol.Event {
+// is the session's. If there is no place in the issued tree any more, because the
+// signer is gone, the request is refused as invalidated.
+func (g *Gate) commit(ctx context.Context, st *claim.Statement, t protocol.Element, open *session.Open, issued placeFunc, proof []byte) protocol.Event {
 	if _, live := g.cfg.Epochs.Find(open.Epoch); !live {
 		return protocol.EventCommitted{Outcome: protocol.CommitRefused, Code: protocol.CodeInvalidated}
 	}
 	place, err := issued()
 	if err != nil {
-		g.cfg.Log.Warn("anchor not shown in the issued tree", "epoch", open.Epoch.String(), "err", err)
+		g.cfg.Log.Warn("no signed root of the issued tree covers the anchor", "epoch", open.Epoch.String(), "err", err)
 		return protocol.EventCommitted{Outcome: protocol.CommitRefused, Code: protocol.CodeInvalidated}
 	}
 	acc := &Acceptance{

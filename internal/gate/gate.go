@@ -22,7 +22,7 @@ type Epoch interface {
 	// Anchor returns the anchor of a payload and its position in the issued tree.
 	Anchor(ctx context.Context, p *protocol.EncodedPayload) (a protocol.Anchor, position uint64, err error)
 	// Issued returns the place of a position in the issued tree under a root that
-	// the signer has signed; invalidated if none can be had any more.
+	// the signer has signed; invalidated if the signer is gone and no such root is held.
 	Issued(ctx context.Context, position uint64) (protocol.Issued, error)
 	Redeem(ctx context.Context, p *protocol.EncodedPayload, tag protocol.Tag) (protocol.Redemption, error)
 	Cancel(ctx context.Context, id protocol.RequestID) error

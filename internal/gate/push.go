@@ -100,7 +100,7 @@ func commit(req PushRequest) (*claim.Statement, *claim.Assignment, *Pushed, erro
 func (g *Gate) prove(is *issued, job *Job, client string) (Accepted, error) {
 	ctx, cancel := context.WithDeadline(g.ctx, job.Deadline)
 	defer cancel()
-	issued := g.show(g.ctx, is.open)
+	issued := g.askPlace(g.ctx, is.open)
 	proof, err := g.goodProof(ctx, job)
 	if err != nil {
 		_, code, _ := g.step(ctx, is.session, protocol.EventProverFailed{Code: protocol.CodeOf(err)}, protocol.Digest{})

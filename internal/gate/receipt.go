@@ -74,8 +74,9 @@ func (g *Gate) derive(ctx context.Context, row Record) (*receipt.Receipt, error)
 	return r, err
 }
 
-// maxFlags bounds the withdrawals that a receipt lists all of. A log with more of
-// them lists those of the receipt's own epoch and claim, and says so by its count.
+// maxFlags is how many withdrawals a log may have for a receipt to list all of
+// them. In a log with more, a receipt lists those of its own epoch and claim; the
+// count in the last leaf then shows that there are others.
 const maxFlags = 64
 
 // flags are the withdrawals in the tree of the checkpoint.

@@ -3,7 +3,6 @@ package journal
 import (
 	"context"
 	"crypto/sha256"
-	"math"
 	"time"
 
 	"github.com/terradourada/td/claim"
@@ -61,10 +60,9 @@ func (a *Acceptance) check() error {
 }
 
 // checkIssued refuses a place that no leaf can hold, as a fault of the core,
-// which made it. The signature matters here because a close leaf may have to
-// repeat the root, and no close leaf holds a root without one.
+// which made it, and not of the client.
 func checkIssued(i *protocol.Issued) error {
-	if i.Position >= i.Size || i.Size > math.MaxInt64 || len(i.Path) > 63 || i.Signature == [64]byte{} {
+	if i.Check() != nil {
 		return protocol.Fail(protocol.CodeInternal, "the acceptance has no place in the issued tree")
 	}
 	return nil

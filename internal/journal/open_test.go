@@ -115,7 +115,7 @@ func TestOpenRefuses(t *testing.T) {
 		path := filled(t)
 		execRaw(t, path, "PRAGMA application_id = 0x54444a31")
 		before, _ := os.ReadFile(path)
-		const text = "journal: an earlier development version wrote this journal; its format was changed before the first release"
+		const text = "journal: an earlier development version wrote this journal and this one cannot read it; keep the data directory and start with a new one"
 		_, err1 := journal.Open(t.Context(), journal.Config{Path: path})
 		_, err2 := journal.OpenView(t.Context(), path)
 		for _, err := range []error{err1, err2} {

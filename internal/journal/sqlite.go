@@ -146,7 +146,7 @@ func checkID(id int) error {
 	case applicationID:
 		return nil
 	case oldApplicationID:
-		return errors.New("an earlier development version wrote this journal; its format was changed before the first release")
+		return errors.New("an earlier development version wrote this journal and this one cannot read it; keep the data directory and start with a new one")
 	default:
 		return errors.New("the file is a database, but not a journal")
 	}

@@ -18,14 +18,14 @@ import (
 type Signer interface {
 	// Key is the Ed25519 public key. It never changes.
 	Key() [32]byte
-	// Begin tells it the tree before the epoch-open leaf that announces its key;
+	// Begin sends it the tree before the epoch-open leaf that announces its key;
 	// once, before anything else.
 	Begin(ctx context.Context, tree protocol.Range) error
-	// Extend tells it the hashes of the leaves that follow, in order. An error
+	// Extend sends it the hashes of the leaves that follow, in order. An error
 	// of Begin or Extend means that it signs nothing more.
 	Extend(ctx context.Context, leafHashes []protocol.Digest) error
 	// Checkpoint returns its Ed25519 signature of the checkpoint text (C2SP
-	// tlog-checkpoint) of the log's origin with the tree that it was told, which
+	// tlog-checkpoint) of the log's origin with the tree that it was sent, which
 	// must be the one of this size and root. It should end with ctx; the ledger
 	// stops waiting for one that does not.
 	Checkpoint(ctx context.Context, size uint64, root [32]byte) ([64]byte, error)
@@ -49,7 +49,7 @@ type signing struct {
 	gone     chan struct{} // closed when another takes over
 	free     chan struct{} // holds a token unless a call is under way
 
-	told *protocol.Range // the tree the signer was told, nil before Begin; guarded by the token
+	sent *protocol.Range // the tree that the signer has, nil before Begin; guarded by the token
 }
 
 // SetSigner puts another signer in office; nil means none until the next.
@@ -213,11 +213,11 @@ func (s *signing) ask(ctx context.Context, t tiles, tree tlog.Tree) ([64]byte, e
 	}
 }
 
-// extend tells the signer what it has not been told of the tree. The hashes come
-// from the tiles and are compared with the root before they are told: a tile that
-// cannot be read right must not end the epoch.
+// extend sends the signer what it lacks of the tree. The hashes come from the tiles
+// and are compared with the root before they are sent, so that a damaged tile does
+// not end the epoch.
 func (s *signing) extend(ctx context.Context, t tiles, tree tlog.Tree) error {
-	base := s.told
+	base := s.sent
 	if base == nil {
 		begin, err := t.compactRange(s.open, uint64(tree.N))
 		if err != nil {
@@ -233,23 +233,24 @@ func (s *signing) extend(ctx context.Context, t tiles, tree tlog.Tree) error {
 	if whole.Root() != protocol.Digest(tree.Hash) {
 		return errors.New("ledger: the leaf hashes in the tiles do not give the root")
 	}
-	if s.told == nil {
+	if s.sent == nil {
 		if err := s.Begin(ctx, *base); err != nil {
 			return err
 		}
-		s.told = base
+		s.sent = base
 	}
-	for part := range slices.Chunk(hashes, tellAtOnce) {
+	for part := range slices.Chunk(hashes, maxExtend) {
 		if err := s.Extend(ctx, digests(part)); err != nil {
 			return err
 		}
 	}
-	s.told = &whole
+	s.sent = &whole
 	return nil
 }
 
-// tellAtOnce bounds the leaf hashes of one call, so that anchors pass between.
-const tellAtOnce = 1024
+// maxExtend bounds the leaf hashes of one call, so that the signer can make anchors
+// between two calls.
+const maxExtend = 1024
 
 func digests(hashes []tlog.Hash) []protocol.Digest {
 	out := make([]protocol.Digest, len(hashes))

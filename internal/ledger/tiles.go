@@ -110,8 +110,8 @@ func (t tiles) leafHashes(from, size uint64) ([]tlog.Hash, error) {
 	return hashes, nil
 }
 
-// widen gives a tile the width it has in a tree of the given size, which is
-// the width its file is named by.
+// widen returns a tile with the width that it has in a tree of the given size,
+// which is in the name of its file.
 func widen(t tlog.Tile, size uint64) tlog.Tile {
 	count := int64(size >> (torchwood.TileHeight * t.L))
 	t.W = int(min(count-t.N*torchwood.TileWidth, torchwood.TileWidth))
