@@ -11,6 +11,7 @@ import (
 	"mime"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/terradourada/td/api"
@@ -71,7 +72,7 @@ func (c *Client) pause(err error, same bool, try int) (time.Duration, bool) {
 			return asked + jitter(asked/4), p.Retryable && asked <= c.cfg.MaxPause
 		}
 		return growing, p.Retryable
-	case errors.Is(err, ErrAnswer), errors.Is(err, ErrNotLive):
+	case errors.Is(err, ErrAnswer), errors.Is(err, ErrTLS), errors.As(err, new(*NotLiveError)):
 		return 0, false
 	default:
 		return growing, same
@@ -86,6 +87,13 @@ func jitter(d time.Duration) time.Duration {
 	return time.Duration(binary.BigEndian.Uint64(b[:]) % uint64(max(d, 1)))
 }
 
+// ErrTLS is the error for a plain HTTP request to a port that speaks TLS.
+var ErrTLS = errors.New("this port speaks TLS, and was asked in plain HTTP")
+
+// tlsAlert is how net/http reports an answer that begins with a TLS alert record:
+// type 21, version 3. It has no type of its own.
+const tlsAlert = `malformed HTTP response "\x15\x03`
+
 // once makes a call without retries.
 func (c *Client) once(ctx context.Context, call call) (result, error) {
 	req, err := c.request(ctx, call)
@@ -94,6 +102,9 @@ func (c *Client) once(ctx context.Context, call call) (result, error) {
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
+		if strings.Contains(err.Error(), tlsAlert) {
+			err = ErrTLS
+		}
 		return result{}, err
 	}
 	defer res.Body.Close()

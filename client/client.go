@@ -20,7 +20,7 @@ type Config struct {
 	// system's certificates and bounded times. A client with another one is
 	// never live, see [Client.Live].
 	Transport http.RoundTripper
-	// LiveOnly refuses connections that are not authenticated with [ErrNotLive],
+	// LiveOnly refuses connections that are not authenticated with a [*NotLiveError],
 	// before anything is sent over them. It needs the client's own transport.
 	LiveOnly bool
 	// ServerUID is the user whose listening socket on a loopback address is
@@ -46,7 +46,7 @@ type Client struct {
 	cfg  Config
 
 	live      liveness
-	uids      []uint32 // whose listening sockets are believed
+	uids      [3]uint32 // whose listening sockets are believed: root, the own user, ServerUID
 	listeners func(netip.AddrPort) (map[uint64]uint32, error)
 }
 
@@ -63,14 +63,14 @@ func New(baseURL string, cfg Config) (*Client, error) {
 	}
 	u.Path, u.RawPath = strings.TrimSuffix(u.Path, "/"), ""
 	u.Host = strings.ToLower(u.Host)
-	c := &Client{base: u, listeners: listeners, uids: []uint32{0, uint32(os.Geteuid()), cfg.ServerUID}}
+	c := &Client{base: u, listeners: listeners, uids: [3]uint32{0, uint32(os.Geteuid()), cfg.ServerUID}}
 	switch {
 	case cfg.Transport == nil:
 		cfg.Transport = c.newTransport()
 	case cfg.LiveOnly:
 		return nil, errors.New("only connections of the client's own transport can be authenticated")
 	default:
-		c.live.note("the connections are made by another transport than the client's own")
+		c.live.note(&NotLiveError{Reason: "the connections are made by another transport than the client's own"})
 	}
 	if cfg.ClientID == "" {
 		cfg.ClientID = protocol.LocalClient

@@ -17,7 +17,7 @@
 // # Live
 //
 // A checkpoint that a client reads says whose log it is only if the server
-// itself answered. [Client.Live] reports whether every connection so far was
+// itself answered. [Client.Live] returns nil if every connection so far was
 // authenticated:
 //
 //   - https: the certificate was verified, which this client never leaves out;

@@ -15,67 +15,78 @@ import (
 	"github.com/terradourada/td/receipt"
 )
 
-// ErrNotLive is the error for a connection that [Config].LiveOnly refused: nothing
-// shows that the server itself accepted it. Nothing was sent over it. The errors
-// that wrap it add the reason.
-var ErrNotLive = errors.New("the connection is not authenticated")
+// NotLiveError says why a connection is not authenticated: nothing shows that the
+// server itself accepted it. Nothing was sent over one that [Config].LiveOnly
+// refused.
+type NotLiveError struct {
+	Reason string // one sentence
+	Owner  uint32 // the foreign user who listens at the address; 0 if that is not the reason
+}
+
+// Error gives the reason.
+func (e *NotLiveError) Error() string { return e.Reason }
 
 // liveness is what is known of the connections of one client.
 type liveness struct {
-	mu     sync.Mutex
-	made   bool
-	reason string // why the first unauthenticated one was not authenticated, "" if there was none
+	mu    sync.Mutex
+	made  bool
+	first *NotLiveError // about the first unauthenticated one, nil if there was none
 }
 
-// note records a connection and the reason why it was not authenticated, "" if
-// it was.
-func (l *liveness) note(reason string) {
+// note records a connection and why it was not authenticated, nil if it was.
+func (l *liveness) note(why *NotLiveError) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.made = true
-	if l.reason == "" {
-		l.reason = reason
+	if l.first == nil {
+		l.first = why
 	}
 }
 
-// Live reports whether every connection that this client has made so far was
-// authenticated, and if not, why, in one sentence. A connection is authenticated
-// if it uses TLS and the certificate was verified, or if it goes to a loopback
-// address and the kernel shows that the listening socket there belongs to root,
-// to the own user or to [Config].ServerUID. After one unauthenticated connection
-// the client is not live any more. A client that has made no connection is not.
-func (c *Client) Live() (bool, string) {
+// Live returns nil if every connection that this client has made so far was
+// authenticated, and else why not. A connection is authenticated if it uses TLS
+// and the certificate was verified, or if it goes to a loopback address and the
+// kernel shows that the listening socket there belongs to root, to the own user or
+// to [Config].ServerUID. After one unauthenticated connection the client is not
+// live any more. A client that has made no connection is not.
+func (c *Client) Live() *NotLiveError {
 	c.live.mu.Lock()
 	defer c.live.mu.Unlock()
-	switch {
-	case c.live.reason != "":
-		return false, c.live.reason
-	case !c.live.made:
-		return false, "no connection to the server has been made yet"
+	if c.live.first == nil && !c.live.made {
+		return &NotLiveError{Reason: "no connection to the server has been made yet"}
 	}
-	return true, ""
+	return c.live.first
 }
 
 // Source returns where this client reads checkpoints, for the methods of
 // receipt.TrustStore.
 func (c *Client) Source() receipt.Source {
-	live, _ := c.Live()
-	return receipt.Source{Live: live, Server: c.Server()}
+	from := receipt.Source{Live: true, Server: c.Server()}
+	if why := c.Live(); why != nil {
+		from.Live, from.NotLive = false, why
+	}
+	return from
 }
 
-// Server is the canonical URL of the server: scheme, host, port and path.
+// Server is the canonical URL of the server: scheme, host, port and path. The
+// three names of this machine, localhost, 127.0.0.1 and [::1], are one host.
 func (c *Client) Server() string {
-	return c.base.Scheme + "://" + c.hostPort() + c.base.EscapedPath()
+	host := c.base.Hostname()
+	if host == "localhost" || host == "::1" {
+		host = "127.0.0.1"
+	}
+	return c.base.Scheme + "://" + net.JoinHostPort(host, c.port()) + c.base.EscapedPath()
+}
+
+func (c *Client) port() string {
+	if port := c.base.Port(); port != "" {
+		return port
+	}
+	return map[string]string{"http": "80", "https": "443"}[c.base.Scheme]
 }
 
 // hostPort is the address that a connection to the server goes to.
-func (c *Client) hostPort() string {
-	port := c.base.Port()
-	if port == "" {
-		port = map[string]string{"http": "80", "https": "443"}[c.base.Scheme]
-	}
-	return net.JoinHostPort(c.base.Hostname(), port)
-}
+func (c *Client) hostPort() string { return net.JoinHostPort(c.base.Hostname(), c.port()) }
 
 const dialTimeout = 10 * time.Second
 
@@ -97,7 +108,7 @@ func (c *Client) newTransport() http.RoundTripper {
 		t.TLSClientConfig = &tls.Config{
 			MinVersion: tls.VersionTLS12,
 			VerifyConnection: func(tls.ConnectionState) error { // runs after the certificate was verified
-				c.live.note("")
+				c.live.note(nil)
 				return nil
 			},
 		}
@@ -122,7 +133,7 @@ func (c *Client) dialPlain(ctx context.Context, _, address string) (net.Conn, er
 	var first error
 	for _, ip := range addresses {
 		conn, err := c.dialAddress(ctx, address, netip.AddrPortFrom(ip.Unmap(), uint16(port)))
-		if err == nil || errors.Is(err, ErrNotLive) {
+		if err == nil || errors.As(err, new(*NotLiveError)) {
 			return conn, err
 		}
 		if first == nil {
@@ -138,22 +149,25 @@ func (c *Client) dialPlain(ctx context.Context, _, address string) (net.Conn, er
 // single reading could find a listener that replaced the one that accepted the
 // connection.
 func (c *Client) dialAddress(ctx context.Context, name string, at netip.AddrPort) (net.Conn, error) {
-	reason := c.unknownRoute(name, at)
-	if reason != "" && c.cfg.LiveOnly {
-		return nil, notLive(reason)
+	var why *NotLiveError
+	if reason := c.unknownRoute(name, at); reason != "" {
+		why = &NotLiveError{Reason: reason}
+	}
+	if why != nil && c.cfg.LiveOnly {
+		return nil, why
 	}
 	before, shown := c.listeners(at)
 	conn, err := (&net.Dialer{Timeout: dialTimeout}).DialContext(ctx, "tcp", at.String())
 	if err != nil {
 		return nil, err
 	}
-	if reason == "" {
+	if why == nil {
 		after, err := c.listeners(at)
-		reason = judgeListeners(at, before, after, errors.Join(shown, err), c.uids)
+		why = judgeListeners(at, before, after, errors.Join(shown, err), c.uids)
 	}
-	c.live.note(reason)
-	if reason != "" && c.cfg.LiveOnly {
-		return nil, errors.Join(notLive(reason), conn.Close())
+	c.live.note(why)
+	if why != nil && c.cfg.LiveOnly {
+		return nil, errors.Join(why, conn.Close())
 	}
 	return conn, nil
 }
@@ -178,5 +192,3 @@ func (c *Client) unknownRoute(name string, at netip.AddrPort) string {
 	}
 	return ""
 }
-
-func notLive(reason string) error { return fmt.Errorf("%w: %s", ErrNotLive, reason) }

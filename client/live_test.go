@@ -43,9 +43,12 @@ func newClient(t *testing.T, base string, cfg client.Config) *client.Client {
 
 func wantLive(t *testing.T, c *client.Client, want bool, reason string) {
 	t.Helper()
-	live, why := c.Live()
-	if live != want || !strings.Contains(why, reason) || live != (why == "") || c.Source().Live != live {
-		t.Errorf("live is %v because %q, want %v and %q", live, why, want, reason)
+	why, from := c.Live(), c.Source()
+	switch {
+	case from.Live != want || want != (why == nil) || want != (from.NotLive == nil):
+		t.Errorf("live is %v because %v, want %v and %q", from.Live, from.NotLive, want, reason)
+	case !want && (!strings.Contains(why.Reason, reason) || from.NotLive.Error() != why.Reason):
+		t.Errorf("not live because %v, want %q", from.NotLive, reason)
 	}
 }
 
@@ -74,8 +77,8 @@ func TestLiveOnLoopback(t *testing.T) {
 		"root":           {owner(0), 0, ""},
 		"own user":       {owner(uint32(os.Geteuid())), 0, ""},
 		"named user":     {owner(foreignUID), foreignUID, ""},
-		"foreign user":   {owner(foreignUID), 0, "belongs to user 61234"},
-		"other user":     {owner(foreignUID), foreignUID + 1, "belongs to user 61234"},
+		"foreign user":   {owner(foreignUID), 0, "belongs to user 61234, which is neither root nor this user"},
+		"other user":     {owner(foreignUID), foreignUID + 1, "belongs to user 61234, which is none of root, this user and user 61235, who was named"},
 		"changed":        {owner(0, foreignUID), foreignUID, "changed while"},
 		"no listener":    {nothing, 0, "shows no listener"},
 		"hidden":         {hidden, 0, "does not show who listens on 127.0.0.1:"},
@@ -105,8 +108,12 @@ func TestLiveOnLoopback(t *testing.T) {
 				}
 				return
 			}
-			if !errors.Is(err, client.ErrNotLive) || !strings.Contains(err.Error(), tt.reason) || requests.Load() != 0 {
-				t.Errorf("%d requests were sent: %v", requests.Load(), err)
+			var refused *client.NotLiveError
+			if !errors.As(err, &refused) || !strings.Contains(refused.Reason, tt.reason) || requests.Load() != 0 {
+				t.Fatalf("%d requests were sent: %v", requests.Load(), err)
+			}
+			if foreign := strings.Contains(tt.reason, "belongs to user 61234"); foreign != (refused.Owner == foreignUID) {
+				t.Errorf("the owner is %d", refused.Owner)
 			}
 		})
 	}
@@ -130,7 +137,7 @@ func TestNeverLive(t *testing.T) {
 	// Addresses of RFC 5737 and RFC 3849, which nothing is sent to.
 	for _, base := range []string{"http://192.0.2.1:1", "http://[2001:db8::1]:1"} {
 		_, err := newClient(t, base, client.Config{LiveOnly: true}).Status(t.Context())
-		if !errors.Is(err, client.ErrNotLive) || !strings.Contains(err.Error(), "plain HTTP over a network") {
+		if !errors.As(err, new(*client.NotLiveError)) || !strings.Contains(err.Error(), "plain HTTP over a network") {
 			t.Errorf("%s: %v", base, err)
 		}
 	}
@@ -173,12 +180,53 @@ func TestLiveByCertificate(t *testing.T) {
 	wantLive(t, c, false, "no connection")
 }
 
+// TestPlainToTLS: a request without TLS to a port that speaks it says so, whichever
+// way the server answers.
+func TestPlainToTLS(t *testing.T) {
+	tls := httptest.NewUnstartedServer(statusHandler(new(atomic.Int32)))
+	tls.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	tls.StartTLS()
+	t.Cleanup(tls.Close)
+	answer := func(status int, body string) string {
+		return serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(status)
+			w.Write([]byte(body))
+		}))
+	}
+	alert := serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		conn, _, err := w.(http.Hijacker).Hijack()
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		conn.Write([]byte("\x15\x03\x01\x00\x02\x02\x16\n"))
+		conn.Close()
+	}))
+	const hint = "The plain HTTP request was sent to HTTPS port"
+	for base, want := range map[string]bool{
+		strings.Replace(tls.URL, "https:", "http:", 1): true,
+		alert:                                      true,
+		answer(http.StatusBadRequest, hint):        true,
+		answer(http.StatusNotFound, hint):          false,
+		answer(http.StatusBadRequest, "something"): false,
+	} {
+		if _, err := newClient(t, base, client.Config{}).Status(t.Context()); err == nil || errors.Is(err, client.ErrTLS) != want {
+			t.Errorf("%s: %v", base, err)
+		}
+	}
+}
+
 func TestServerName(t *testing.T) {
 	for base, want := range map[string]string{
 		"https://TD.Example":            "https://td.example:443",
 		"http://td.example/":            "http://td.example:80",
 		"HTTP://127.0.0.1:8080":         "http://127.0.0.1:8080",
-		"https://[::1]/a/B/":            "https://[::1]:443/a/B",
+		"https://[::1]/a/B/":            "https://127.0.0.1:443/a/B",
+		"http://LocalHost:8080":         "http://127.0.0.1:8080",
+		"http://[::1]:8080":             "http://127.0.0.1:8080",
+		"http://127.0.0.2:8080":         "http://127.0.0.2:8080",
+		"http://localhost.example":      "http://localhost.example:80",
+		"https://[2001:db8::1]":         "https://[2001:db8::1]:443",
 		"https://td.example:8443/a%20b": "https://td.example:8443/a%20b",
 	} {
 		c := newClient(t, base, client.Config{})

@@ -22,6 +22,9 @@ import (
 // ErrLog is a log whose files are malformed.
 var ErrLog = errors.New("the log is malformed")
 
+// ErrNotSigned is the [ErrLog] of a checkpoint that no epoch of the log signed.
+var ErrNotSigned = fmt.Errorf("%w: the checkpoint is not signed by the key of any epoch in the log", ErrLog)
+
 func badLog(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrLog, fmt.Sprintf(format, args...))
 }
@@ -32,8 +35,8 @@ func badLog(format string, args ...any) error {
 // verify the proofs made of it. Its methods may be called concurrently.
 //
 // Errors are protocol.CodeNotFound for a file that does not exist, [ErrLog] for
-// one that is malformed, receipt.ErrNotShown for a log that is smaller than what
-// is asked for, or say what could not be read.
+// one that is malformed, a *receipt.ShortError for a log that is smaller than
+// what is asked for, or say what could not be read.
 type Log struct {
 	// read returns the bytes of "checkpoint" or of a path that begins with
 	// "tile/", at most limit of them; it reports what does not exist as
@@ -197,7 +200,7 @@ func (l *Log) verifyCheckpoint(ctx context.Context, note []byte, size, newest ui
 			return cp, nil
 		}
 	}
-	return nil, badLog("the checkpoint is not signed by the key of any epoch in the log")
+	return nil, ErrNotSigned
 }
 
 // signs reports whether a leaf opens an epoch whose key signed a note.
@@ -287,22 +290,12 @@ func (l *Log) Tile(ctx context.Context, level int, n, size uint64) ([][32]byte, 
 	return hashes, t.err
 }
 
-// shortError is the error for a log that is smaller than what was asked for. It is
-// a receipt.ErrNotShown, so that it contradicts nothing.
-type shortError struct{ size, want uint64 }
-
-func (e *shortError) Error() string {
-	return fmt.Sprintf("the log has %d leaves and not %d", e.size, e.want)
-}
-
-func (e *shortError) Is(target error) bool { return target == receipt.ErrNotShown }
-
 // reaching returns the size of the newest checkpoint, which must be at least
 // size.
 func (l *Log) reaching(ctx context.Context, size uint64) (uint64, error) {
 	newest, err := l.Size(ctx)
 	if err == nil && newest < size {
-		err = &shortError{newest, size}
+		err = &receipt.ShortError{Size: newest, Want: size}
 	}
 	return newest, err
 }

@@ -332,7 +332,7 @@ func TestLogFaults(t *testing.T) {
 		})
 	}
 	log := client.NewLogDir(write(t, good))
-	if _, err := log.Prefix(t.Context(), 5, 301); !errors.Is(err, receipt.ErrNotShown) {
+	if _, err := log.Prefix(t.Context(), 5, 301); !errors.As(err, new(*receipt.ShortError)) || !errors.Is(err, receipt.ErrNotShown) {
 		t.Errorf("a log that is too small: %v", err)
 	}
 	for _, pair := range [][2]uint64{{0, 5}, {6, 5}, {5, 301}, {1, 1 << 63}} {
@@ -445,7 +445,7 @@ func TestSignedCheckpoint(t *testing.T) {
 		if cp, err = log.VerifyCheckpoint(t.Context(), before); err != nil || cp.Size != 600 || cp.Epoch == nil || cp.EpochIndex != 10 {
 			t.Errorf("%s, an earlier checkpoint: %+v, %v", name, cp, err)
 		}
-		if cp, err = log.VerifyCheckpoint(t.Context(), signed(key, 701, root(l))); !errors.Is(err, receipt.ErrNotShown) {
+		if cp, err = log.VerifyCheckpoint(t.Context(), signed(key, 701, root(l))); !errors.As(err, new(*receipt.ShortError)) || !errors.Is(err, receipt.ErrNotShown) {
 			t.Errorf("%s, a later checkpoint: %+v, %v", name, cp, err)
 		}
 		if cp, err = log.VerifyCheckpoint(t.Context(), signed(key, 10, root(l[:10]))); !errors.Is(err, client.ErrLog) {

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -27,14 +28,23 @@ func problemOf(res *http.Response) error {
 		Retryable:  later(res.StatusCode),
 		RetryAfter: retryAfter(res.Header.Get("Retry-After")),
 	}
+	body, err := readAtMost(res.Body, 2*api.MaxProblem)
 	if mediaType(res) != api.MediaProblem {
+		if res.StatusCode == http.StatusBadRequest && isTLSHint(body) {
+			return ErrTLS
+		}
 		return p
 	}
-	body, err := readAtMost(res.Body, 2*api.MaxProblem)
 	if err == nil {
 		fill(p, body)
 	}
 	return p
+}
+
+// isTLSHint recognises what servers in Go, and nginx, answer to a plain request
+// on a port of TLS.
+func isTLSHint(body []byte) bool {
+	return bytes.Contains(body, []byte("HTTP request to an HTTPS server")) || bytes.Contains(body, []byte("plain HTTP request was sent to HTTPS port"))
 }
 
 // fill takes over what a problem document says. A code of a later version is

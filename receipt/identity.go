@@ -24,7 +24,7 @@ func (v *verification) identify() (string, error) {
 	// The sentence leaves out the files of this machine: a report may go to
 	// another one.
 	detail, verdict := sentence(err), Unvouched
-	contradiction, damaged := (*ContradictionError)(nil), (*DamagedError)(nil)
+	contradiction, damaged, short := (*ContradictionError)(nil), (*DamagedError)(nil), (*ShortError)(nil)
 	switch {
 	case errors.As(err, &contradiction) && contradiction.Vouched:
 		verdict = Contradicted
@@ -40,10 +40,12 @@ func (v *verification) identify() (string, error) {
 		verdict = Unavailable
 	case v.o.AllowSelfAsserted:
 		return "self-asserted, which was allowed: anybody could have made this log", nil
-	default:
+	case errors.As(err, &short):
+		verdict = Unavailable
+	case !errors.Is(err, ErrNotShown) && !errors.As(err, new(*BindingError)):
 		detail = "self-asserted: anybody could have made this log; " + detail
 	}
-	return "", &failure{verdict, detail}
+	return "", &failure{verdict, detail, err}
 }
 
 var errNoStore = errors.New("this verifier keeps no trust store")
@@ -105,12 +107,18 @@ func isUnvouched(err error) bool {
 
 // sentence is the detail of the step for a pinned checkpoint.
 func (s *Standing) sentence() string {
-	detail := map[string]string{
-		RuleRecorded: "pinned: this machine has recorded this very checkpoint, vouched for as " + string(s.How),
-		RulePrefix:   "pinned: it is a proved prefix of a recorded checkpoint, vouched for as " + string(s.How),
-		RuleSameKey:  "pinned: it extends a recorded checkpoint under the same key, vouched for as " + string(s.How),
-		RuleHandOver: "pinned: it extends a recorded checkpoint, vouched for as " + string(s.How) + ", and hand-overs lead from that key to this one",
-		RulePolicy:   "pinned: the policy file is satisfied",
+	known := "a recorded checkpoint, vouched for as " + string(s.How)
+	recorded := "this machine has recorded this very checkpoint, vouched for as " + string(s.How)
+	if s.now {
+		known = "the checkpoint that the log's own server shows now"
+		recorded = "the log's own server shows this checkpoint now"
+	}
+	detail := "pinned: " + map[string]string{
+		RuleRecorded: recorded,
+		RulePrefix:   "it is a proved prefix of " + known,
+		RuleSameKey:  "it extends " + known + ", under the same key",
+		RuleHandOver: "it extends " + known + ", and hand-overs lead from that key to this one",
+		RulePolicy:   "the policy file is satisfied",
 	}[s.Rule]
 	if s.Server != "" {
 		detail += "; the log is bound to server " + s.Server

@@ -750,8 +750,8 @@ func TestLive(t *testing.T) {
 		want string // verdict
 		in   string // in the line of identity, or in warnings
 	}{
-		"bound server":             {s.at(s.size(), s.second), w, newest, live, nil, receipt.Flagged, "pinned: it is a proved prefix"},
-		"the very checkpoint":      {s.at(s.size(), s.second), w, w.at(w.size()-2, again), live, nil, receipt.Flagged, "pinned: this machine has recorded"},
+		"bound server":             {s.at(s.size(), s.second), w, newest, live, nil, receipt.Flagged, "pinned: it is a proved prefix of the checkpoint that the log's own server shows now"},
+		"the very checkpoint":      {s.at(s.size(), s.second), w, w.at(w.size()-2, again), live, nil, receipt.Flagged, "pinned: the log's own server shows this checkpoint now"},
 		"an earlier one":           {s.at(s.size(), s.second), w, w.at(w.size()-3, again), live, nil, receipt.Flagged, "pinned: it extends"},
 		"before V":                 {s.at(s.size(), s.second), w, s.at(s.size()-2, s.second), live, nil, receipt.Unvouched, "without a hand-over"},
 		"a mirror":                 {s.at(s.size(), s.second), w, newest, mirror, nil, receipt.Unvouched, "without a hand-over"},
@@ -759,7 +759,7 @@ func TestLive(t *testing.T) {
 		"another log":              {s.at(s.size(), s.second), w, foreign.at(1, foreignEpoch), live, nil, receipt.Unvouched, "keeps another log"},
 		"server is away":           {s.at(s.size(), s.second), w, nil, live, errLog, receipt.Unavailable, "could not be read: log is away"},
 		"server is away, pinned":   {w.at(w.size()-3, again), w, nil, live, errLog, receipt.Flagged, "pinned: it extends"},
-		"no log":                   {s.at(s.size(), s.second), nil, newest, live, nil, receipt.Unvouched, "no log was given"},
+		"no log":                   {s.at(s.size(), s.second), nil, newest, live, nil, receipt.Unvouched, "a log of this name is recorded, but not this checkpoint"},
 		"an extension of it":       {s.at(s.size(), s.second), other, other.at(other.size(), thief), live, nil, receipt.Flagged, "proved prefix"}, // the server's own word
 		"nothing is vouched for":   {nil, w, newest, live, nil, receipt.Unvouched, "nothing on this machine vouches"},
 		"it shows another history": {s.at(s.size(), s.second), fork, fork.at(fork.size(), s.second), live, nil, receipt.Contradicted, "possible split view"},
@@ -791,4 +791,90 @@ func TestLive(t *testing.T) {
 		r := w.receiptAt(s.open, s.second, w.size()-2, s.withdrawals...)
 		wantVerdict(t, verify(t, r, o), receipt.Unvouched, "identity", "nothing ties the key")
 	})
+}
+
+// ending is a log whose copy has only so many leaves.
+type ending struct {
+	*world
+	size uint64
+}
+
+func (l ending) Prefix(ctx context.Context, from, to uint64) ([][32]byte, error) {
+	if to > l.size {
+		return nil, &receipt.ShortError{Size: l.size, Want: to}
+	}
+	return l.world.Prefix(ctx, from, to)
+}
+
+// A refusal says what the user needs to know: that a copy is old, that a server was
+// set back, that no server is bound, and why a server is not believed.
+func TestReasons(t *testing.T) {
+	l := newRotated(t)
+	short, thief := l.intruder(5, 1)
+	unread := receipt.Source{Server: testServer, NotLive: errors.New("the port belongs to user 3001")}
+	for name, tt := range map[string]struct {
+		how  receipt.Vouch // of V
+		v, c *receipt.Checkpoint
+		log  receipt.Log
+		from receipt.Source
+		want string // outcome
+		says string
+	}{
+		"no log":               {receipt.VouchLive, l.at(5, l.e[0]), l.at(6, l.e[0]), nil, file, "not shown", "a log of this name is recorded, but not this checkpoint"},
+		"an older copy":        {receipt.VouchLive, l.at(5, l.e[0]), l.at(6, l.e[0]), ending{l.world, 5}, file, "not shown", "(5 of 6 leaves)"},
+		"an older server":      {receipt.VouchLive, l.at(15, l.e[2]), l.at(9, l.e[1]), ending{l.world, 9}, live, "not shown", "the server shows 9 leaves; this machine has recorded 15"},
+		"one not believed":     {receipt.VouchLive, l.at(15, l.e[2]), l.at(9, l.e[1]), ending{l.world, 9}, unread, "not shown", "(9 of 15 leaves); the server is not believed: the port belongs to user 3001"},
+		"a restart, no server": {receipt.VouchOperator, l.at(15, l.e[2]), l.at(20, l.e[3]), l, live, "other key", "no server is bound to this log on this machine"},
+		"a restart, not live":  {receipt.VouchLive, l.at(15, l.e[2]), l.at(20, l.e[3]), l, unread, "other key", "not believed: the port belongs to user 3001"},
+		"unknown, not live":    {"", nil, l.at(5, l.e[0]), l, unread, "unknown", "not believed: the port belongs to user 3001"},
+		"a fork, its server":   {receipt.VouchLive, l.at(6, l.e[0]), short.at(8, thief), short, live, "contradicts, unvouched", "shows another history than the one recorded"},
+		"a fork":               {receipt.VouchLive, l.at(6, l.e[0]), short.at(8, thief), short, unread, "contradicts, unvouched", "anybody can sign anything"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			trust := openTrust(t, t.TempDir())
+			if tt.v != nil {
+				from := live
+				if tt.how != receipt.VouchLive {
+					from = file
+				}
+				if _, err := trust.Trust(t.Context(), tt.v, nil, from, tt.how, now); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s, err := trust.Check(t.Context(), tt.c, tt.log, tt.from)
+			if outcome(s, err) != tt.want || !strings.Contains(err.Error(), tt.says) {
+				t.Errorf("got %s (%v), want %s and %q", outcome(s, err), err, tt.want, tt.says)
+			}
+			if strings.Contains(err.Error(), "anybody") != strings.Contains(tt.says, "anybody") {
+				t.Errorf("it says %q", err)
+			}
+		})
+	}
+}
+
+// An older copy of the log is what is missing; an older server is not believed.
+func TestOlderThanTheReceipt(t *testing.T) {
+	s := sharedScene()
+	w := s.fork(s.size())
+	w.grow(2)
+	w.t = t
+	r := w.receiptAt(s.open, s.second, w.size(), s.withdrawals...)
+	o := recorded(t, s.at(s.size(), s.second))
+	o.Log = ending{w, s.size()}
+	wantVerdict(t, verify(t, r, o), receipt.Unavailable, "identity", "the copy of the log is older than the checkpoint")
+	o.AllowSelfAsserted = true
+	if p := verify(t, r, o); p.Verdict != receipt.Flagged {
+		t.Errorf("self-asserted: %s", p.Verdict)
+	}
+	o = recorded(t, w.at(w.size(), s.second))
+	o.Log = ending{w, s.size()}
+	o.Live = func(context.Context) (*receipt.Checkpoint, receipt.Source, error) {
+		return s.at(s.size(), s.second), live, nil
+	}
+	r = w.receiptAt(s.open, s.second, s.size()+1, s.withdrawals...)
+	p := verify(t, r, o)
+	wantVerdict(t, p, receipt.Unvouched, "identity", "the server runs on an older copy, or it is another server")
+	if back := (*receipt.SetBackError)(nil); !errors.As(p.Reason, &back) || back.Recorded != w.size() || back.Size != s.size() {
+		t.Errorf("the reason is %v", p.Reason)
+	}
 }

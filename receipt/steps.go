@@ -148,7 +148,7 @@ func (v *verification) knownKey(c *protocol.ClaimLeaf, params *claim.Params) (*c
 	}
 	key, ok, err := v.o.Lists.key(list, params)
 	if !ok {
-		return nil, &failure{Unvouched, fmt.Sprintf("verifying key self-asserted: give the list file of list %s to have it checked", list)}
+		return nil, &failure{verdict: Unvouched, detail: fmt.Sprintf("verifying key self-asserted: give the list file of list %s to have it checked", list)}
 	}
 	return key, err
 }

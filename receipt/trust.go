@@ -46,8 +46,9 @@ const (
 // Source says where a checkpoint was read. The zero value is a file, a
 // directory or a mirror.
 type Source struct {
-	Live   bool   // read by this process from the server itself, over a connection that was authenticated
-	Server string // its canonical URL, "" if not from a server
+	Live    bool   // read by this process from the server itself, over a connection that was authenticated
+	Server  string // its canonical URL, "" if not from a server
+	NotLive error  // why a server was not read live, nil if it was or there was none
 }
 
 // Standing says why a checkpoint is pinned.
@@ -56,6 +57,8 @@ type Standing struct {
 	How      Vouch    `json:"how"`    // of the record it rests on
 	Server   string   `json:"server"` // the one the log is bound to, "" if none
 	Warnings []string `json:"-"`      // sentences; set beside an error too
+
+	now bool // it rests on the checkpoint that the log's own server shows now, and not on a record
 }
 
 // Refusals of a trust store: nothing shows whose log it is. The checkpoint may
@@ -66,9 +69,51 @@ var (
 	// ErrNotShown: there are vouched records, but no log was given to show that
 	// the checkpoint belongs with them, or its proof is bad.
 	ErrNotShown = errors.New("nothing shows that the checkpoint and the recorded one belong to one history")
+	// ErrNoLog is the ErrNotShown of a caller who gave no log to show it.
+	ErrNoLog error = noLogError{}
 	// ErrOtherKey: consistent, but nothing ties the key to the vouched record.
 	ErrOtherKey = errors.New("the checkpoint is consistent with what is recorded, but nothing ties the key that signed it to this log")
+	// ErrNoServer is the ErrOtherKey of a checkpoint that was read live, of a log
+	// that is bound to no server.
+	ErrNoServer = fmt.Errorf("%w: no server is bound to this log on this machine", ErrOtherKey)
 )
+
+type noLogError struct{}
+
+func (noLogError) Error() string { return "a log of this name is recorded, but not this checkpoint" }
+
+func (noLogError) Is(target error) bool { return target == ErrNotShown }
+
+// ShortError says that a log ends before the checkpoint that it should show. It is
+// an [ErrNotShown]: it contradicts nothing.
+type ShortError struct {
+	Size uint64 // leaves in the log
+	Want uint64 // leaves of the checkpoint
+}
+
+// Error has both sizes.
+func (e *ShortError) Error() string {
+	return fmt.Sprintf("the copy of the log is older than the checkpoint (%d of %d leaves)", e.Size, e.Want)
+}
+
+// Is makes it an [ErrNotShown].
+func (e *ShortError) Is(target error) bool { return target == ErrNotShown }
+
+// SetBackError says that a server, read live, shows a smaller log than V. It is an
+// [ErrNotShown].
+type SetBackError struct {
+	Server   string
+	Size     uint64 // of the checkpoint that the server shows
+	Recorded uint64 // of V
+}
+
+// Error has both sizes and the two explanations.
+func (e *SetBackError) Error() string {
+	return fmt.Sprintf("the server shows %d leaves; this machine has recorded %d: the server runs on an older copy, or it is another server", e.Size, e.Recorded)
+}
+
+// Is makes it an [ErrNotShown].
+func (e *SetBackError) Is(target error) bool { return target == ErrNotShown }
 
 // ContradictionError says that a checkpoint contradicts a vouched record, with
 // proof.
@@ -77,15 +122,18 @@ type ContradictionError struct {
 	Size    uint64 // of the vouched record
 	File    string // holds the record with its signature
 	Vouched bool   // the key of the checkpoint is tied to the log, so that the log showed two histories
+	Live    bool   // the checkpoint was read live from the server that is bound to the log
 	Note    string // of the vouched checkpoint if it was read just now and no file holds it
 }
 
 // Error names the log, the size and the file with the evidence.
 func (e *ContradictionError) Error() string {
-	if !e.Vouched {
+	switch {
+	case !e.Vouched && e.Live:
+		return fmt.Sprintf("the own server of log %s shows another history than the one recorded: its checkpoint contradicts the recorded one of size %d", e.Origin, e.Size)
+	case !e.Vouched:
 		return fmt.Sprintf("the checkpoint contradicts what is recorded of log %s at size %d, under a key that nothing ties to this log: anybody can sign anything under a public origin", e.Origin, e.Size)
-	}
-	if e.Note != "" {
+	case e.Note != "":
 		return fmt.Sprintf("possible split view: log %s contradicts the checkpoint of size %d that its own server gives now; keep both checkpoints as evidence: %q", e.Origin, e.Size, e.Note)
 	}
 	return fmt.Sprintf("possible split view: log %s contradicts the checkpoint of size %d recorded in %s; keep that file and this checkpoint as evidence",
@@ -100,9 +148,9 @@ type BindingError struct {
 	Bound  string // what the records bind one of them to: the other log, or the other server
 }
 
-// Error names the three and the remedy.
+// Error names the three.
 func (e *BindingError) Error() string {
-	return fmt.Sprintf("server %s shows log %s, but the records on this machine bind it to %s; if that is right, say so with td trust add", e.Server, e.Origin, e.Bound)
+	return fmt.Sprintf("server %s shows log %s, but the records on this machine bind it to %s", e.Server, e.Origin, e.Bound)
 }
 
 // DamagedError says that a trust file is not as this package writes it. It is
@@ -112,6 +160,10 @@ type DamagedError struct {
 	Line   int // from 1
 	Reason string
 }
+
+// Version1 reports that the file is not damaged but of version 1, which
+// [TrustStore.Import] reads.
+func (e *DamagedError) Version1() bool { return e.Line == 1 && e.Reason == reasonV1 }
 
 // Error names file, line and reason.
 func (e *DamagedError) Error() string {
@@ -171,7 +223,7 @@ func DefaultTrustDir() (string, error) {
 // Check returns by which rule a checkpoint is pinned. It writes nothing, takes
 // no lock and trusts nothing on first use. A nil log shows nothing.
 //
-// The errors are [ErrUnknownLog], [ErrNotShown], [ErrOtherKey], a
+// The errors are, or wrap, [ErrUnknownLog], [ErrNotShown], [ErrOtherKey], a
 // [*BindingError] or a [*ContradictionError]; a [*DamagedError] or any other
 // one says what could not be read.
 func (t *TrustStore) Check(ctx context.Context, c *Checkpoint, log Log, from Source) (Standing, error) {
@@ -227,7 +279,7 @@ func (t *TrustStore) Trust(ctx context.Context, c *Checkpoint, log Log, from Sou
 		s := Standing{Rule: RuleRecorded, How: how, Server: w.server, Warnings: w.warnings(c)}
 		rule, _, err := w.consistent(ctx, c, log)
 		if err != nil && !errors.Is(err, ErrUnknownLog) {
-			return Standing{Server: w.server, Warnings: s.Warnings}, nil, err
+			return Standing{Server: w.server, Warnings: s.Warnings}, nil, w.explain(c, from, err)
 		}
 		bound := how != VouchLive || w.readLive(c)
 		if rule == RuleRecorded && bound {
@@ -281,8 +333,12 @@ func (t *TrustStore) checkBeside(ctx context.Context, c *Checkpoint, log Log, ot
 		return Standing{}, err
 	}
 	s, err := beside.check(ctx, other, log, from)
-	if err != nil {
-		return s, fmt.Errorf("the newest checkpoint of the log's own server does not help: %w", err)
+	switch {
+	case err == nil:
+	case isContradiction(err), errors.As(err, new(*SetBackError)), errors.As(err, new(*BindingError)):
+		return s, err
+	default:
+		return s, fmt.Errorf("the newest checkpoint of the server does not help: %w", err)
 	}
 	w, err := t.look(c, Source{})
 	if err != nil {
@@ -300,6 +356,7 @@ func (t *TrustStore) checkBeside(ctx context.Context, c *Checkpoint, log Log, ot
 		w.same = r
 	}
 	s, err = w.check(ctx, c, log, Source{})
+	s.now = how == VouchLive && beside.same.size == 0
 	if contradiction := (*ContradictionError)(nil); errors.As(err, &contradiction) && contradiction.Size == r.size && beside.same.size == 0 {
 		contradiction.Note = other.Note // nothing else would hold the evidence
 	}

@@ -42,7 +42,21 @@ func (w *view) check(ctx context.Context, c *Checkpoint, log Log, from Source) (
 	if err == nil {
 		s.Rule, s.How = rule, how
 	}
-	return s, err
+	return s, w.explain(c, from, err)
+}
+
+// explain adds to a refusal what the source of the checkpoint says about it.
+func (w *view) explain(c *Checkpoint, from Source, err error) error {
+	switch {
+	case err == nil || isContradiction(err):
+	case from.live() && c.Size < w.newest.size && errors.As(err, new(*ShortError)):
+		return &SetBackError{from.Server, c.Size, w.newest.size}
+	case from.live() && w.server == "" && errors.Is(err, ErrOtherKey):
+		return ErrNoServer
+	case from.NotLive != nil && isUnvouched(err):
+		return fmt.Errorf("%w; the server is not believed: %w", err, from.NotLive)
+	}
+	return err
 }
 
 // consistent compares the checkpoint with the vouched records. It returns the
@@ -111,7 +125,7 @@ func (w *view) misbound(c *Checkpoint, from Source, err error) error {
 // contradict.
 func (w *view) contradiction(ctx context.Context, c *Checkpoint, log Log, with *record) error {
 	vouched := c.Key == w.newest.key || handedOver(ctx, c, log, &w.newest) == nil
-	return &ContradictionError{Origin: c.Origin, Size: with.size, File: w.file, Vouched: vouched}
+	return &ContradictionError{Origin: c.Origin, Size: with.size, File: w.file, Vouched: vouched, Live: w.readLive(c)}
 }
 
 func (w *view) warnings(c *Checkpoint) (out []string) {
@@ -129,9 +143,12 @@ func (w *view) warnings(c *Checkpoint) (out []string) {
 // the prefix that follows is the true one; otherwise the log has shown nothing.
 func prefixRoot(ctx context.Context, log Log, first uint64, of tree) (root [32]byte, err error) {
 	if log == nil {
-		return root, fmt.Errorf("%w: no log was given to show it", ErrNotShown)
+		return root, ErrNoLog
 	}
 	hashes, err := log.Prefix(ctx, first, of.size)
+	if errors.As(err, new(*ShortError)) {
+		return root, err
+	}
 	if err != nil {
 		return root, fmt.Errorf("the log could not show that its trees of size %d and %d belong together: %w", first, of.size, err)
 	}
@@ -168,7 +185,7 @@ func handedOver(ctx context.Context, c *Checkpoint, log Log, v *record) error {
 	open, index := c.Epoch, c.EpochIndex
 	for range maxHandovers {
 		if open.Handover == (protocol.SignedRoot{}) {
-			return fmt.Errorf("%w: epoch %d was opened without a hand-over, as after a restart; read the log from its own server, or ask for a cosigner's signature or the operator's word", ErrOtherKey, open.Number)
+			return fmt.Errorf("%w: epoch %d was opened without a hand-over, as after a restart", ErrOtherKey, open.Number)
 		}
 		previous, err := previousEpoch(ctx, c, log, open, index)
 		if err != nil {
@@ -196,7 +213,7 @@ func previousEpoch(ctx context.Context, c *Checkpoint, log Log, open *protocol.E
 		return nil, broken("names a leaf or a tree that comes after its own leaf")
 	}
 	if log == nil {
-		return nil, fmt.Errorf("%w: no log was given to show the hand-overs", ErrNotShown)
+		return nil, ErrNoLog
 	}
 	raw, path, err := log.Entry(ctx, open.PreviousIndex, c.Size)
 	if err != nil {

@@ -46,6 +46,7 @@ const (
 	StepIssued     = "issued"
 	StepCheckpoint = "checkpoint"
 	StepIdentity   = "identity"
+	StepScan       = "scan" // only with Options.Scan
 )
 
 // Options are what a verifier brings along. The zero value is the strictest
@@ -67,7 +68,7 @@ type Options struct {
 	// Scan, if given, is read in search of withdrawals that the receipt does not
 	// show: from the first leaf to the last of the checkpoint's tree, or of the
 	// greatest tree that Trust or Live vouches for, since a withdrawal may be
-	// younger than the receipt.
+	// younger than the receipt. It adds a step.
 	Scan Scanner
 	// Lists are the member lists that the verifier holds, for group/1.
 	Lists *Lists
@@ -107,7 +108,8 @@ type Report struct {
 	Vouched     *Standing       `json:"vouched,omitempty"` // absent unless the identity is pinned
 	Withdrawals string          `json:"withdrawals"`
 	Warnings    []string        `json:"warnings"` // sentences for people
-	Steps       []Step          `json:"steps"`    // all of them, in the order of section 13
+	Steps       []Step          `json:"steps"`    // in the order of section 13, and StepScan if it was asked for
+	Reason      error           `json:"-"`        // why FailedStep failed, for programs: it may name files of this machine
 }
 
 // Step is one line of a report.
@@ -119,9 +121,14 @@ type Step struct {
 
 // failure is why a step failed, with the verdict that follows. The verdict of
 // any other error is Invalid.
-type failure struct{ verdict, detail string }
+type failure struct {
+	verdict, detail string
+	err             error // behind the detail, nil if there is none
+}
 
 func (f *failure) Error() string { return f.detail }
+
+func (f *failure) Unwrap() error { return f.err }
 
 // Verify checks a receipt by itself: no server, no clock, and no network unless
 // Options.Log, Live or Scan uses one, under ctx. Every step has its own line;
@@ -150,15 +157,13 @@ func Verify(ctx context.Context, r *Receipt, o Options) *Report {
 			line.Detail = "not checked: it rests on the step " + s.needs[i]
 		} else if detail, err := s.run(); err != nil {
 			line.Detail = sentence(err)
-			v.report.judge(verdictOf(err), s.name)
+			v.report.judge(err, s.name)
 		} else {
 			line.OK, line.Detail = true, detail
 		}
 		v.report.Steps = append(v.report.Steps, line)
 	}
-	if o.Scan != nil && v.report.step(StepCheckpoint).OK {
-		v.scan()
-	}
+	v.scan()
 	v.conclude()
 	return &v.report
 }
@@ -170,10 +175,11 @@ func (p *Report) step(name string) *Step {
 // severity orders verdicts, the one that decides first.
 var severity = []string{Contradicted, Invalid, Flagged, Unvouched, Unavailable, Valid}
 
-// judge records the verdict of one step if it is more severe than the one so far.
-func (p *Report) judge(verdict, step string) {
-	if slices.Index(severity, verdict) < slices.Index(severity, p.Verdict) {
-		p.Verdict, p.FailedStep = verdict, step
+// judge records the verdict of a failed step if it is more severe than the one so
+// far.
+func (p *Report) judge(err error, step string) {
+	if verdict := verdictOf(err); slices.Index(severity, verdict) < slices.Index(severity, p.Verdict) {
+		p.Verdict, p.FailedStep, p.Reason = verdict, step, err
 	}
 }
 

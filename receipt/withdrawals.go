@@ -86,18 +86,25 @@ func (v *verification) flag(l *protocol.Leaf) (detail string) {
 	return fmt.Sprintf("; flagged: leaf %d of %s withdraws the %s", l.Seq, logTime(l), what)
 }
 
-// scan reads the whole log. What it finds becomes part of the step inclusion.
+// scan is the step of that name: it reads the whole log, if that was asked for.
 func (v *verification) scan() {
-	line := v.report.step(StepInclusion)
+	if v.o.Scan == nil {
+		return
+	}
+	line := Step{Step: StepScan, Detail: "not checked: it rests on the step " + StepCheckpoint}
+	defer func() { v.report.Steps = append(v.report.Steps, line) }()
+	if !v.report.step(StepCheckpoint).OK {
+		return
+	}
 	of := v.scanned()
 	leftOut, err := v.scanLeaves(of)
 	if err != nil {
-		line.OK, line.Detail = false, sentence(err)
-		v.report.judge(verdictOf(err), StepInclusion)
+		line.Detail = sentence(err)
+		v.report.judge(err, StepScan)
 		return
 	}
 	v.report.Withdrawals = CompleteByScan
-	line.Detail += fmt.Sprintf("; %d leaves of the log were scanned", of.size)
+	line.OK, line.Detail = true, fmt.Sprintf("%d leaves of the log were read", of.size)
 	for i := range leftOut {
 		l := &leftOut[i]
 		line.Detail += v.flag(l)
@@ -141,7 +148,7 @@ func (v *verification) scanLeaves(of tree) (leftOut []protocol.Leaf, err error) 
 	var seen protocol.Range
 	var count uint64
 	var wrong error
-	another := &failure{Unavailable, "the log could not be scanned: the source shows another tree than the checkpoint's"}
+	another := &failure{verdict: Unavailable, detail: "the log could not be scanned: the source shows another tree than the checkpoint's"}
 	err = v.o.Scan.Leaves(v.ctx, of.size, func(index uint64, b []byte) error {
 		if index != seen.Size() || index >= of.size {
 			return fmt.Errorf("leaf %d comes after leaf %d", index, seen.Size())
@@ -172,7 +179,7 @@ func (v *verification) scanLeaves(of tree) (leftOut []protocol.Leaf, err error) 
 		return nil, another
 	}
 	if err != nil {
-		return nil, &failure{Unavailable, "the log could not be scanned: " + sentence(err)}
+		return nil, &failure{Unavailable, "the log could not be scanned: " + sentence(err), err}
 	}
 	return leftOut, wrong
 }

@@ -132,8 +132,8 @@ func TestWithdrawals(t *testing.T) {
 			if got := strings.Contains(fmt.Sprint(p.Warnings), "leaves out leaf"); got != leftOut {
 				t.Errorf("warnings are %q; something was left out: %t", p.Warnings, leftOut)
 			}
-			if really && strings.Count(step(p, "inclusion").Detail, "flagged: leaf") != 1 {
-				t.Errorf("inclusion says %q", step(p, "inclusion").Detail)
+			if said := step(p, "inclusion").Detail + step(p, "scan").Detail; really && strings.Count(said, "flagged: leaf") != 1 {
+				t.Errorf("inclusion and scan say %q", said)
 			}
 		})
 	}
@@ -252,7 +252,7 @@ func TestWrongCounts(t *testing.T) {
 			case tt.whole:
 				wantValid(t, p)
 			case tt.step == "":
-				wantFailed(t, p, "inclusion", "of the log counts")
+				wantFailed(t, p, "scan", "of the log counts")
 			}
 		})
 	}
@@ -308,7 +308,7 @@ func TestScanOfAnotherLog(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o := o
 			o.Scan = scan
-			wantVerdict(t, verify(t, r, o), receipt.Unavailable, "inclusion", "could not be scanned")
+			wantVerdict(t, verify(t, r, o), receipt.Unavailable, "scan", "could not be scanned")
 		})
 	}
 	t.Run("a log with a leaf that is none", func(t *testing.T) {
@@ -328,7 +328,7 @@ func TestScanOfAnotherLog(t *testing.T) {
 			wantValid(t, verify(t, r, o))
 			o.Scan = w
 			p := verify(t, r, o)
-			wantFailed(t, p, "inclusion", "leaf 3 of the log is malformed")
+			wantFailed(t, p, "scan", "leaf 3 of the log is malformed")
 			if p.Withdrawals != receipt.CompleteByCount {
 				t.Errorf("%s: withdrawals are %s", name, p.Withdrawals)
 			}

@@ -30,7 +30,7 @@ func serverFlag(cmd *cobra.Command) *string {
 
 // serverUserFlag adds --server-user to a command.
 func serverUserFlag(cmd *cobra.Command) *string {
-	return cmd.Flags().String("server-user", "", "user who runs the server on this machine, by name or number; root and the own user are known")
+	return cmd.Flags().String("server-user", "", "user who runs the server on this machine, by name or number (default $TD_SERVER_USER); root and the own user are known")
 }
 
 // userID is the number of the user that --server-user names; "" names none.
@@ -42,7 +42,7 @@ func userID(name string) (uint32, error) {
 	if _, err := strconv.ParseUint(name, 10, 32); err != nil {
 		u, err := user.Lookup(name)
 		if err != nil {
-			return 0, fail(exitUsage, fmt.Sprintf("--server-user: there is no user %q on this machine", name), "it takes a name or a number")
+			return 0, fail(exitUsage, fmt.Sprintf("--server-user: there is no user %q on this machine", name), "it takes a name or a number, as does TD_SERVER_USER")
 		}
 		text = u.Uid
 	}
@@ -85,7 +85,7 @@ func dialLive(address, serverUser string, selfAsserted bool) (*remote, error) {
 // dialAs is [dial] with the user that --server-user names. With liveOnly,
 // nothing is sent over a connection that is not authenticated.
 func dialAs(address, serverUser string, liveOnly bool) (*remote, error) {
-	uid, err := userID(serverUser)
+	uid, err := userID(cmp.Or(serverUser, os.Getenv("TD_SERVER_USER")))
 	if err != nil {
 		return nil, err
 	}
@@ -98,18 +98,21 @@ func (r *remote) failure(ctx context.Context, err error) error {
 	var known *failure
 	var refused *protocol.Error
 	var p *client.Problem
+	var notLive *client.NotLiveError
 	switch {
 	case err == nil || errors.As(err, &known) || errors.As(err, &refused):
 		return err
 	case verdictOf(err) != "":
-		return vouchFailure(err)
+		return vouchFailure(err, r)
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.As(err, &p):
 		return &failure{exit: exitOfProblem(p), what: "the server refused: " + orElse(p.Detail, p.Title), hint: hintOf(p), code: p.Code}
-	case errors.Is(err, client.ErrNotLive):
-		return fail(exitUnvouched, fmt.Sprintf("nothing shows that the server at %s is the right one, so nothing was sent: %s", r.url, reasonOf(err)),
-			"use https; on this machine, --server-user names the user who runs it"+r.without)
+	case errors.As(err, &notLive):
+		return fail(exitUnvouched, fmt.Sprintf("nothing shows that the server at %s is the right one, so nothing was sent: %s", r.url, notLive.Reason),
+			adviceOnNotLive(notLive)+r.without)
+	case errors.Is(err, client.ErrTLS):
+		return fail(exitUnreachable, "this port speaks TLS: use https"+strings.TrimPrefix(r.url, "http"), "")
 	case errors.Is(err, client.ErrChallenge):
 		return fail(exitNegative, err.Error(), "nothing was proved; this server, or something before it, does not do as asked")
 	case errors.Is(err, client.ErrAnswer), errors.Is(err, client.ErrLog):
@@ -123,12 +126,6 @@ func (r *remote) failure(ctx context.Context, err error) error {
 		return fail(exitUnreachable, fmt.Sprintf("the certificate of %s is not accepted: %v", r.url, bad.Err), "an authority of your own is named by the variable SSL_CERT_FILE, a file in PEM form")
 	}
 	return fail(exitUnreachable, fmt.Sprintf("no server answers at %s: %s", r.url, networkReason(err)), `start one with "td serve", or name another with --server`)
-}
-
-// reasonOf is why a connection is not authenticated, without what was tried.
-func reasonOf(err error) string {
-	_, reason, _ := strings.Cut(err.Error(), client.ErrNotLive.Error()+": ")
-	return reason
 }
 
 // doNotRely is the hint where a server or a log contradicts itself.

@@ -37,11 +37,12 @@ before it. With --proofs every accepted proof is verified too.
 
 The trust store says whose log it is, as with td verify: another log can keep all
 rules as well. --allow-self-asserted does without. A server's own records are in
-the folder trust of its data directory.
+the folder published of its data directory.
 
 The exit code is 10 if the log contradicts what is believed, 3 if it breaks its
-rules, and 11 if nothing shows whose log it is. The first faults are shown.`,
-		Example: "  td log audit\n  td log audit --proofs --dir ./data/ledger --trust ./data/trust",
+rules, 11 if nothing shows whose log it is, and 7 if it cannot be read or is older
+than what is recorded. The first faults are shown.`,
+		Example: "  td log audit\n  td log audit --proofs --dir ./data/ledger --trust ./data/published",
 		Args:    noArgs,
 	}
 	fl := cmd.Flags()
@@ -59,8 +60,8 @@ rules, and 11 if nothing shows whose log it is. The first faults are shown.`,
 // auditReport is what td log audit prints.
 type auditReport struct {
 	OK       bool              `json:"ok"`
-	Verdict  string            `json:"verdict"` // valid, invalid, contradicted or unvouched
-	Reason   string            `json:"reason"`  // why it is contradicted or unvouched
+	Verdict  string            `json:"verdict"` // valid, invalid, contradicted, unvouched or unavailable
+	Reason   string            `json:"reason"`  // why it is contradicted, unvouched or unavailable
 	Origin   string            `json:"origin"`
 	Size     uint64            `json:"size"`
 	Root     protocol.Digest   `json:"root"`
@@ -73,7 +74,7 @@ type auditReport struct {
 	Faults   []string          `json:"faults"`
 	Others   int               `json:"others,omitempty"` // faults not shown
 
-	contradicts bool // a vouched record, also if nothing ties the key to the log
+	refusal error // why it is not valid, nil if it has faults only
 }
 
 // maxFaults bounds the faults that are shown.
@@ -111,7 +112,7 @@ func (a *app) audit(ctx context.Context, f *auditFlags) error {
 		return files.failure(ctx, err)
 	}
 	au.report.conclude(*f.selfAsserted)
-	return a.tellAudit(&au.report, f.output.value == "json")
+	return a.tellAudit(&au.report, files.server, f.output.value == "json")
 }
 
 // conclude makes the verdict of faults and identity.
@@ -119,7 +120,8 @@ func (r *auditReport) conclude(allowSelfAsserted bool) {
 	if len(r.Faults) > 0 && r.Verdict != receipt.Contradicted {
 		r.Verdict = receipt.Invalid
 	}
-	r.OK = r.Verdict == receipt.Valid || r.Verdict == receipt.Unvouched && allowSelfAsserted && !r.contradicts
+	allowed := allowSelfAsserted && !isContradiction(r.refusal)
+	r.OK = r.Verdict == receipt.Valid || allowed && (r.Verdict == receipt.Unvouched || r.Verdict == receipt.Unavailable)
 	if r.OK {
 		r.Verdict = receipt.Valid
 	}
@@ -131,7 +133,7 @@ func (r *auditReport) conclude(allowSelfAsserted bool) {
 	}
 }
 
-func (a *app) tellAudit(r *auditReport, asJSON bool) error {
+func (a *app) tellAudit(r *auditReport, server *remote, asJSON bool) error {
 	if asJSON {
 		if err := a.printJSON(r); err != nil {
 			return err
@@ -145,7 +147,7 @@ func (a *app) tellAudit(r *auditReport, asJSON bool) error {
 	case r.Verdict == receipt.Invalid:
 		return fail(exitNegative, fmt.Sprintf("the log breaks its rules: %d faults", len(r.Faults)+r.Others), "keep a copy of it, and ask the operator")
 	}
-	return fail(exitOfVerdict(r.Verdict), fmt.Sprintf("the log is %s: %s", r.Verdict, r.Reason), verdictHints[r.Verdict])
+	return fail(exitOfVerdict(r.Verdict), fmt.Sprintf("the log is %s: %s", r.Verdict, r.Reason), advice(r.Verdict, r.refusal, server))
 }
 
 func (r *auditReport) print(w io.Writer) error {

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
 
@@ -57,9 +58,53 @@ func (l *logFiles) failure(ctx context.Context, err error) error {
 	case l.server != nil:
 		return l.server.failure(ctx, err)
 	case verdictOf(err) != "":
-		return vouchFailure(err)
+		return vouchFailure(err, nil)
+	case errors.Is(err, protocol.CodeNotFound):
+		return fail(exitUnreachable, detailOf(err), "the copy of the log is not complete: get it again")
 	case errors.Is(err, client.ErrLog):
-		return fail(exitUnreachable, err.Error(), "a copy of the log may not be damaged")
+		return fail(exitUnreachable, err.Error(), "the copy of the log is damaged: get it again")
 	}
 	return err
+}
+
+// toldLog is a log whose failures are in the words of every other command, for a
+// report that shows them.
+type toldLog struct{ *logFiles }
+
+func (l toldLog) told(ctx context.Context, err error) error {
+	if err == nil || isShort(err) {
+		return err
+	}
+	return l.failure(ctx, err)
+}
+
+// Prefix is that of [client.Log].
+func (l toldLog) Prefix(ctx context.Context, from, to uint64) ([][32]byte, error) {
+	hashes, err := l.logFiles.Prefix(ctx, from, to)
+	return hashes, l.told(ctx, err)
+}
+
+// Entry is that of [client.Log].
+func (l toldLog) Entry(ctx context.Context, index, size uint64) (leaf []byte, path [][32]byte, err error) {
+	leaf, path, err = l.logFiles.Entry(ctx, index, size)
+	return leaf, path, l.told(ctx, err)
+}
+
+// Leaves is that of [client.Log]. What each returns is its caller's own.
+func (l toldLog) Leaves(ctx context.Context, size uint64, each func(index uint64, leaf []byte) error) error {
+	var own error
+	err := l.logFiles.Leaves(ctx, size, func(index uint64, leaf []byte) error {
+		own = each(index, leaf)
+		return own
+	})
+	if own != nil {
+		return own
+	}
+	return l.told(ctx, err)
+}
+
+// SignedCheckpoint is that of [client.Log].
+func (l toldLog) SignedCheckpoint(ctx context.Context) (*receipt.Checkpoint, error) {
+	cp, err := l.logFiles.SignedCheckpoint(ctx)
+	return cp, l.told(ctx, err)
 }

@@ -179,8 +179,10 @@ func (au *audit) identify(ctx context.Context, trust *receipt.TrustStore) error 
 	au.report.Warnings = standing.Warnings
 	switch verdict := verdictOf(err); verdict {
 	case receipt.Contradicted, receipt.Unvouched:
-		au.report.Verdict, au.report.Reason = verdict, err.Error()
-		au.report.contradicts = isContradiction(err)
+		if isShort(err) {
+			verdict = receipt.Unavailable
+		}
+		au.report.Verdict, au.report.Reason, au.report.refusal = verdict, err.Error(), err
 	case "":
 		if err != nil {
 			return err

@@ -73,7 +73,7 @@ Start with "td demo". For your own events: "td serve" in one terminal,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SetFlagErrorFunc(flagError)
-	root.SetHelpCommand(&cobra.Command{Hidden: true, Use: "no-help"})
+	root.SetHelpCommand(helpCommand())
 	root.AddCommand(
 		serveCommand(a),
 		submitCommand(a),
@@ -92,4 +92,23 @@ Start with "td demo". For your own events: "td serve" in one terminal,
 		versionCommand(a),
 	)
 	return root
+}
+
+// helpCommand makes "td help COMMAND" the same as "td COMMAND --help".
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:    "help [COMMAND]",
+		Short:  "Show the help of a command",
+		Hidden: true,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			of, rest, err := cmd.Root().Find(args)
+			if err != nil {
+				return err
+			}
+			if len(rest) > 0 {
+				return unknownCommand(of, rest[0])
+			}
+			return of.Help()
+		},
+	}
 }

@@ -79,7 +79,7 @@ func (a *app) runProver(ctx context.Context, socket string, workers int, paths [
 }
 
 // listenUnix listens on a path that only this user can reach. A socket that
-// nobody listens on is left over and replaced; anything else is not touched.
+// no process listens on is left over and replaced; anything else is not touched.
 func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == fs.ModeSocket {
 		if err := removeDead(ctx, path); err != nil {
@@ -102,7 +102,7 @@ func removeDead(ctx context.Context, path string) error {
 	c, err := d.DialContext(ctx, "unix", path)
 	if err == nil {
 		_ = c.Close()
-		return fail(exitConfig, fmt.Sprintf("somebody listens on %s already", path), "--socket names another path")
+		return fail(exitConfig, fmt.Sprintf("another process listens on %s already", path), "--socket names another path")
 	}
 	return os.Remove(path)
 }

@@ -153,7 +153,7 @@ func (a *app) prove(ctx context.Context, f *proveFlags) error {
 		return err
 	}
 	if _, err := draft.Check(ch, protocol.LocalClient); err != nil {
-		return fail(exitNegative, err.Error(), "nothing was proved; ask for a new challenge, and not through whoever changed this one")
+		return fail(exitNegative, err.Error(), "nothing was proved; ask for a new challenge, by a way on which it is not changed")
 	}
 	prover, err := newProver(sub)
 	if err != nil {
@@ -275,7 +275,7 @@ func (a *app) send(ctx context.Context, f *sendFlags) error {
 	o := receipt.Options{Trust: trust, Lists: receipt.NewLists(lists...), AllowSelfAsserted: *f.selfAsserted}
 	report, err := judgeReceipt(ctx, got, o, client.NewLog(server.Client), server.Source())
 	if bad := new(badReceipt); errors.As(err, &bad) {
-		return fail(exitOfVerdict(bad.verdict), bad.Error(), bad.hint())
+		return fail(exitOfVerdict(bad.verdict), bad.Error(), bad.hint(server))
 	}
 	if err != nil {
 		return server.failure(ctx, err)

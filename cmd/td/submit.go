@@ -185,7 +185,14 @@ func (r *submitRun) tell(s submitted) error {
 func (r *submitRun) summarize(w io.Writer, now time.Time) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	fmt.Fprintf(w, "%s written to %s in %s", numberOf(r.receipted, "receipt"), r.dir, now.Sub(r.start).Round(time.Second/10))
+	if r.receipted+r.earlier+r.refused == 0 {
+		return // an error follows, which says why
+	}
+	written := "no receipt"
+	if r.receipted > 0 {
+		written = numberOf(r.receipted, "receipt")
+	}
+	fmt.Fprintf(w, "%s written to %s in %s", written, r.dir, now.Sub(r.start).Round(time.Second/10))
 	if r.earlier > 0 {
 		fmt.Fprintf(w, "; %d there already", r.earlier)
 	}

@@ -183,13 +183,13 @@ func (r *submitRun) refuseReceipt(j *job, raw []byte, reason error) error {
 	if err := writeFile(path, raw, 0o600); err != nil {
 		return errors.Join(reason, err)
 	}
-	return fail(exitOfVerdict(bad.verdict), fmt.Sprintf("line %d: %s", j.line, reason), fmt.Sprintf("%s; the receipt is kept in %s", bad.hint(), path))
+	return fail(exitOfVerdict(bad.verdict), fmt.Sprintf("line %d: %s", j.line, reason), fmt.Sprintf("%s; the receipt is kept in %s", bad.hint(r.server), path))
 }
 
 // hint says what to do about the server that sent the receipt.
-func (b *badReceipt) hint() string {
+func (b *badReceipt) hint(server *remote) string {
 	if b.verdict == receipt.Unvouched {
-		return verdictHints[receipt.Unvouched]
+		return advice(b.verdict, b.reason, server)
 	}
 	return doNotRely
 }

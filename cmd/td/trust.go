@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"time"
 
@@ -34,48 +33,11 @@ func openTrust(dir string) (*receipt.TrustStore, error) {
 	return t, nil
 }
 
-// verdictOf returns the verdict for a refusal of the trust store, and "" for every
-// other error.
-func verdictOf(err error) string {
-	var contradiction *receipt.ContradictionError
-	var binding *receipt.BindingError
-	var damaged *receipt.DamagedError
-	switch {
-	case errors.As(err, &contradiction):
-		if contradiction.Vouched {
-			return receipt.Contradicted
-		}
-		return receipt.Unvouched
-	case errors.As(err, &binding), isUnvouched(err):
-		return receipt.Unvouched
-	case errors.As(err, &damaged), errors.As(err, new(*fs.PathError)):
-		return receipt.Unavailable
+// noteAbsent says that the directory of --trust does not exist: it may be misspelt.
+func (a *app) noteAbsent(dir string) {
+	if _, err := os.Stat(dir); dir != "" && errors.Is(err, os.ErrNotExist) {
+		fmt.Fprintf(a.stderr, "note: the trust store %s does not exist\n", dir)
 	}
-	return ""
-}
-
-// isUnvouched reports an error which says that nothing vouches for a checkpoint, and
-// nothing contradicts it.
-func isUnvouched(err error) bool {
-	return errors.Is(err, receipt.ErrUnknownLog) || errors.Is(err, receipt.ErrNotShown) || errors.Is(err, receipt.ErrOtherKey)
-}
-
-// isContradiction reports a proved contradiction, which no flag overrides.
-func isContradiction(err error) bool { return errors.As(err, new(*receipt.ContradictionError)) }
-
-// vouchFailure is a refusal of the trust store as the user sees it.
-func vouchFailure(err error) error {
-	verdict := verdictOf(err)
-	return fail(exitOfVerdict(verdict), err.Error(), verdictHints[verdict])
-}
-
-// verdictHints say what to do about a negative verdict.
-var verdictHints = map[string]string{
-	receipt.Contradicted: "keep the trust store and these files as evidence, and do not rely on this log",
-	receipt.Unvouched:    "td trust add --server URL believes a server that you reach safely, --policy FILE the keys that it names",
-	receipt.Unavailable:  "what could not be read is named above",
-	receipt.Invalid:      "each file's failed step says why",
-	receipt.Flagged:      "without --strict a flagged receipt counts as valid",
 }
 
 func trustCommand(a *app) *cobra.Command {
@@ -108,8 +70,9 @@ the server and its log are bound to each other: receipts of this log verify here
 and another log of this server is refused. The server must be reached by https or
 on this machine, where the port must be held by root, by you or by --server-user.
 
---from-operator records a checkpoint that the operator gave you by another way,
-and --policy one that carries the signatures which a policy file asks for. With
+--from-operator records a checkpoint that the operator printed with td log
+checkpoint and gave you by another way. Other ends of lines, blanks at their end and
+a plain dash do no harm. --policy records one that carries the signatures which a policy file asks for. With
 either of them the log only supplies proofs: --log may name a mirror or a
 directory, and no server is bound.
 
@@ -189,11 +152,7 @@ func (a *app) trustAdd(ctx context.Context, f *trustAddFlags) error {
 func (a *app) believed(ctx context.Context, f *trustAddFlags, files *logFiles) (*receipt.Checkpoint, error) {
 	switch f.how() {
 	case receipt.VouchOperator:
-		note, err := a.readInput(*f.operator, receipt.MaxLogSize)
-		if err != nil {
-			return nil, err
-		}
-		return files.VerifyCheckpoint(ctx, note)
+		return a.operatorCheckpoint(ctx, *f.operator, files)
 	case receipt.VouchPolicy:
 		policy, err := readPolicy(*f.policy)
 		if err != nil {
@@ -263,7 +222,11 @@ func (a *app) trustList(dir string, asJSON bool) error {
 	if err != nil {
 		return err
 	}
+	a.noteAbsent(dir)
 	logs, err := store.List() // what could be read, beside an error
+	if err == nil && len(logs) == 0 {
+		fmt.Fprintln(a.stderr, "no log is recorded")
+	}
 	if !asJSON && len(logs) > 0 {
 		fmt.Fprintf(a.stdout, "%-36s%-10s%-17s%-22s%s\n", "ORIGIN", "SIZE", "HOW", "RECORDED", "SERVER")
 	}
@@ -284,7 +247,7 @@ func (a *app) trustList(dir string, asJSON bool) error {
 		fmt.Fprintf(a.stdout, "%-36s%-10d%-17s%-22s%s\n", line.Origin, line.Size, line.How, orElse(line.Time, "-"), orElse(line.Server, "-"))
 	}
 	if err != nil {
-		return fail(exitUnreachable, err.Error(), "the other logs are listed; td trust import reads files of version 1")
+		return fail(exitUnreachable, err.Error(), advice(receipt.Unavailable, err, nil))
 	}
 	return nil
 }

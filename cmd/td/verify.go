@@ -30,6 +30,8 @@ type verifyFlags struct {
 	selfAsserted, strict   *bool
 	scan                   *bool
 	output                 *choice
+
+	read *remote // the server of --log, nil if it is a directory
 }
 
 func verifyCommand(a *app) *cobra.Command {
@@ -99,6 +101,7 @@ func (a *app) verify(ctx context.Context, f *verifyFlags, files []string) error 
 	if len(files) > 1 && (*f.opening != "" || *f.field != "") {
 		return fail(exitUsage, "an opening belongs to one receipt, and several were given", "")
 	}
+	a.noteAbsent(*f.trust)
 	o, err := f.options(ctx)
 	if err != nil {
 		return err
@@ -108,37 +111,35 @@ func (a *app) verify(ctx context.Context, f *verifyFlags, files []string) error 
 		return err
 	}
 	out := bufio.NewWriter(a.stdout)
-	negative, exits := 0, map[int]bool{}
+	negative, worstOf := 0, map[int]*verdict{} // by exit code, the first
 	err = inOrder(ctx, len(files), func(i int) (*verdict, error) { return a.verifyOne(ctx, files[i], o, hardware) }, func(v *verdict) error {
 		if !v.OK {
 			negative++
-			exits[v.exit()] = true
+			if worstOf[v.exit()] == nil {
+				worstOf[v.exit()] = v
+			}
 		}
 		return errors.Join(v.print(out, f.output.value == "json"), out.Flush())
 	})
 	if err != nil || negative == 0 {
 		return err
 	}
-	exit := worst[slices.IndexFunc(worst, func(code int) bool { return exits[code] })]
-	return fail(exit, fmt.Sprintf("%d of %d receipts have a negative verdict", negative, len(files)), hintOfExit(exit))
+	exit := worst[slices.IndexFunc(worst, func(code int) bool { return worstOf[code] != nil })]
+	what := fmt.Sprintf("%d of %d receipts have a negative verdict", negative, len(files))
+	return fail(exit, what, advice(worstOf[exit].negative(), worstOf[exit].Reason, f.read))
 }
 
 // exit is the exit code of a negative verdict.
 func (v *verdict) exit() int {
-	if v.Verdict == receipt.Valid {
-		return exitNegative // the evidence is not what was asked for
-	}
-	return exitOfVerdict(v.Verdict)
+	return exitOfVerdict(v.negative())
 }
 
-// hintOfExit says what to do about the verdict that an exit code stands for.
-func hintOfExit(exit int) string {
-	for verdict, hint := range verdictHints {
-		if exitOfVerdict(verdict) == exit {
-			return hint
-		}
+// negative is the verdict that makes a file count as negative.
+func (v *verdict) negative() string {
+	if v.Verdict == receipt.Valid {
+		return receipt.Invalid // the evidence is not what was asked for
 	}
-	return ""
+	return v.Verdict
 }
 
 // checkFiles refuses names that are no files before anything is printed.
@@ -196,8 +197,11 @@ func (f *verifyFlags) options(ctx context.Context) (o receipt.Options, err error
 // knownLists returns the lists in the trust store and those named.
 func knownLists(trust *receipt.TrustStore, paths []string) ([]*claim.List, error) {
 	kept, err := trust.Lists()
+	if verdictOf(err) == receipt.Unavailable {
+		return nil, vouchFailure(err, nil)
+	}
 	if err != nil {
-		return nil, fail(exitConfig, err.Error(), "")
+		return nil, fail(exitConfig, err.Error(), "put the list back, or remove the file and name the list with --list")
 	}
 	named, err := readLists(paths)
 	return append(kept, named...), err
@@ -211,10 +215,12 @@ func (f *verifyFlags) useLog(ctx context.Context, o *receipt.Options) error {
 		}
 		return nil
 	}
-	files, err := openLog(*f.log, *f.serverUser)
+	opened, err := openLog(*f.log, *f.serverUser)
 	if err != nil {
 		return err
 	}
+	files := toldLog{opened}
+	f.read = files.server
 	o.Log = files
 	if *f.scan {
 		o.Scan = files

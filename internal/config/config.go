@@ -213,12 +213,22 @@ func (c *Config) check() error {
 	return nil
 }
 
+// fault names settings as the user gave the one that is wrong: as flags, or else by
+// their keys.
 func (c *Config) fault(key, message, hint string) error {
 	where := strings.TrimPrefix(c.sources[key], "file ")
 	if where == "default" {
 		where = ""
 	}
-	return &Error{Where: where, Message: key + ": " + message, Hint: hint}
+	message = key + ": " + message
+	if strings.HasPrefix(where, "flag ") {
+		for _, f := range c.fields() {
+			if strings.Contains(f.key, "_") { // the others are words of their own
+				message, hint = strings.ReplaceAll(message, f.key, "--"+f.flag()), strings.ReplaceAll(hint, f.key, "--"+f.flag())
+			}
+		}
+	}
+	return &Error{Where: where, Message: message, Hint: hint}
 }
 
 // misspelt finds variables that are no settings but look like one.

@@ -211,7 +211,8 @@ func TestOtherFaults(t *testing.T) {
 	refuse(t, with("TD_CONFIG=/does/not/exist"), nil, "/does/not/exist")
 	refuse(t, with("TD_MAX_LAG=many"), nil, "environment TD_MAX_LAG", `max_lag is a whole number, not "many"`)
 	refuse(t, home, map[string]string{"log-format": "jsn"}, "flag --log-format", "one of text, json", `did you mean "json"?`)
-	refuse(t, home, map[string]string{"listen": "example.org:80"}, "flag --listen", "reached by others")
+	refuse(t, home, map[string]string{"listen": "example.org:80"}, "flag --listen", "reached by others", "or set --allow-insecure-listen")
+	refuse(t, with("TD_LISTEN=0.0.0.0:80"), nil, "environment TD_LISTEN", "or set allow_insecure_listen")
 	refuse(t, home, map[string]string{"listen": ":8080"}, "flag --listen", "reached by others")
 	refuse(t, nil, nil, "no data directory", "--data")
 	for _, listen := range []string{"[::1]:8080", "localhost:0", "127.1.2.3:80"} {

@@ -1,0 +1,126 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/receipt"
+)
+
+// verdictOf returns the verdict for a refusal of the trust store, and "" for every
+// other error.
+func verdictOf(err error) string {
+	var contradiction *receipt.ContradictionError
+	switch {
+	case errors.As(err, &contradiction):
+		if contradiction.Vouched {
+			return receipt.Contradicted
+		}
+		return receipt.Unvouched
+	case errors.As(err, new(*receipt.BindingError)), isUnvouched(err):
+		return receipt.Unvouched
+	case errors.As(err, new(*receipt.DamagedError)), errors.As(err, new(*fs.PathError)):
+		return receipt.Unavailable
+	}
+	return ""
+}
+
+// isUnvouched reports an error which says that nothing vouches for a checkpoint, and
+// nothing contradicts it.
+func isUnvouched(err error) bool {
+	return errors.Is(err, receipt.ErrUnknownLog) || errors.Is(err, receipt.ErrNotShown) || errors.Is(err, receipt.ErrOtherKey)
+}
+
+// isContradiction reports a proved contradiction, which no flag overrides.
+func isContradiction(err error) bool { return errors.As(err, new(*receipt.ContradictionError)) }
+
+// isShort reports a copy of a log that ends too early. Where nothing else vouches
+// for the checkpoint, it is the copy that is missing.
+func isShort(err error) bool { return errors.As(err, new(*receipt.ShortError)) }
+
+// vouchFailure is a refusal of the trust store as the user sees it. The server is
+// the one that was read, nil if there was none.
+func vouchFailure(err error, server *remote) error {
+	verdict := verdictOf(err)
+	if isShort(err) {
+		verdict = receipt.Unavailable
+	}
+	return fail(exitOfVerdict(verdict), err.Error(), advice(verdict, err, server))
+}
+
+// advice says what to do about a negative verdict, by its reason, which may be nil.
+func advice(verdict string, reason error, server *remote) string {
+	var told *failure
+	switch {
+	case verdict == receipt.Contradicted:
+		return "keep the trust store and these files as evidence, and do not rely on this log"
+	case verdict == receipt.Flagged:
+		return "without --strict a flagged receipt counts as valid"
+	case verdict == receipt.Invalid:
+		return "each file's failed step says why"
+	case errors.As(reason, &told):
+		return told.hint
+	case verdict == receipt.Unvouched:
+		return adviceOnStranger(reason, server)
+	}
+	return adviceOnMissing(reason, server)
+}
+
+// adviceOnStranger says how a log comes to be believed, or that it should not be.
+func adviceOnStranger(reason error, server *remote) string {
+	name := "URL"
+	if server != nil {
+		name = server.Server()
+	}
+	var contradiction *receipt.ContradictionError
+	var binding *receipt.BindingError
+	var notLive *client.NotLiveError
+	switch {
+	case errors.As(reason, &contradiction) && contradiction.Live, errors.As(reason, new(*receipt.SetBackError)):
+		return "keep the trust store and ask the operator"
+	case contradiction != nil:
+		return "keep the trust store, and ask where this comes from"
+	case errors.As(reason, &notLive):
+		return adviceOnNotLive(notLive)
+	case errors.As(reason, &binding):
+		return "if that is right: td trust add --server " + binding.Server
+	case errors.Is(reason, receipt.ErrNoServer):
+		return fmt.Sprintf("td trust add --server %s binds it", name)
+	case errors.Is(reason, receipt.ErrUnknownLog), errors.Is(reason, receipt.ErrOtherKey):
+		return fmt.Sprintf("td trust add --server %s reads the log from its own server; td trust add also takes --from-operator FILE or --policy FILE", name)
+	case errors.Is(reason, receipt.ErrNoLog):
+		return "--log URL or DIR can show that they belong together"
+	case errors.Is(reason, receipt.ErrNotShown):
+		return "the log may be damaged: read it from another place"
+	}
+	return "each file's failed step says why"
+}
+
+// adviceOnNotLive says how to reach a server so that it is believed.
+func adviceOnNotLive(why *client.NotLiveError) string {
+	if why.Owner != 0 {
+		return fmt.Sprintf("if this user runs the server: --server-user %d", why.Owner)
+	}
+	return "use https, or its loopback address on this machine"
+}
+
+// adviceOnMissing says how to get what could not be read.
+func adviceOnMissing(reason error, server *remote) string {
+	var damaged *receipt.DamagedError
+	var unread *fs.PathError
+	switch {
+	case errors.As(reason, &damaged) && damaged.Version1():
+		return fmt.Sprintf("td trust import %s takes its records over", damaged.File)
+	case errors.As(reason, &damaged):
+		return fmt.Sprintf("put back a copy of %s; do not delete it", damaged.File)
+	case isShort(reason) && server != nil:
+		return "get a newer copy; if this is the log's own server, keep the trust store and ask the operator"
+	case isShort(reason):
+		return "get a newer copy"
+	case errors.As(reason, &unread):
+		return fmt.Sprintf("this user must be able to read %s", unread.Path)
+	}
+	return "what could not be read is named above"
+}
