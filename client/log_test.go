@@ -373,10 +373,11 @@ func TestLogDirIsABox(t *testing.T) {
 // openLeaf is an epoch-open leaf of a key.
 func openLeaf(t *testing.T, seq uint64, key ed25519.PrivateKey) []byte {
 	t.Helper()
-	l := protocol.Leaf{Seq: seq, Time: 1, Body: &protocol.EpochOpen{
-		Number: 1, ID: protocol.EpochID{1}, Instance: protocol.InstanceID{1},
-		CheckpointKey: [32]byte(key.Public().(ed25519.PublicKey)),
-	}}
+	open := &protocol.EpochOpen{
+		Number: 1, Instance: protocol.InstanceID{1}, CheckpointKey: [32]byte(key.Public().(ed25519.PublicKey)),
+	}
+	open.ID = protocol.DeriveEpochID(open.PublicKey[:], open.CheckpointKey)
+	l := protocol.Leaf{Seq: seq, Time: 1, Body: open}
 	raw, err := l.Encode()
 	if err != nil {
 		t.Fatal(err)

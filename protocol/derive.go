@@ -27,6 +27,7 @@ const (
 	labelHandover  = "TD-V1-handover"
 	labelIssued    = "TD-V1-issued"
 	labelIssuedTop = "TD-V1-issued-root"
+	labelEpoch     = "TD-V1-epoch"
 
 	dstSuffix = "-BLS12381FR-XMD:SHA-256"
 )
@@ -139,6 +140,14 @@ func TagElement(tag Tag) Element { return H2F(labelTag, tag[:]) }
 // ContextElement is c, the public input of the payload (section 8).
 func ContextElement(p *EncodedPayload) Element { return H2F(labelContext, p[:]) }
 
+// DeriveEpochID is the id of the epoch whose ML-DSA public key and checkpoint key
+// these are: the first 16 bytes of D over both. So no other key can open an epoch
+// that a payload names.
+func DeriveEpochID(publicKey []byte, checkpointKey [32]byte) EpochID {
+	d := D(labelEpoch, publicKey, checkpointKey[:])
+	return EpochID(d[:IDSize])
+}
+
 // IssuedDigest is one leaf of the issued tree of an epoch (section 12).
 func IssuedDigest(id RequestID, p *EncodedPayload, a Anchor) Digest {
 	sum := sha256.Sum256(p[:])
@@ -174,6 +183,14 @@ func (h *Handover) Digest() Digest {
 	binary.BigEndian.PutUint64(number[:], h.Number)
 	binary.BigEndian.PutUint64(size[:], h.Size)
 	return D(labelHandover, []byte(h.Origin), h.Previous[:], h.Next[:], number[:], h.Key[:], size[:], h.Root[:])
+}
+
+// CheckID refuses an epoch whose id is not that of its keys.
+func (e *EpochOpen) CheckID() error {
+	if e.ID != DeriveEpochID(e.PublicKey[:], e.CheckpointKey) {
+		return Fail(CodeMalformedRequest, "the epoch has not the id of its keys")
+	}
+	return nil
 }
 
 // VerifyHandover verifies the hand-over in e, which must not be zero: the

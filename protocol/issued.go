@@ -78,7 +78,7 @@ func (i *Issued) Verify(digest Digest, origin string, epoch EpochID, key [32]byt
 // too large, a position outside of the tree, and a path that is too long. It
 // verifies neither path nor signature.
 func (i *Issued) Check() error {
-	if err := i.SignedRoot.check(); err != nil {
+	if err := i.check(); err != nil {
 		return err
 	}
 	if i.Position >= i.Size || len(i.Path) > maxIssuedPath {

@@ -239,6 +239,10 @@ func TestVectorsDerivations(t *testing.T) {
 			Previous, Next, Key, Root, Digest hexBytes
 			Number, Size                      uint64
 		}
+		Epoch struct {
+			CheckpointKey hexBytes `json:"checkpoint_key"`
+			ID            hexBytes
+		}
 		Wrong map[string][]named
 	}
 	readVectors(t, "derivations.json", &v)
@@ -286,6 +290,16 @@ func TestVectorsDerivations(t *testing.T) {
 	}
 	hd := handover.Digest()
 	put("handover", hd[:], h.Digest)
+	epoch := protocol.EpochOpen{PublicKey: [1952]byte(v.PublicKey), CheckpointKey: [32]byte(v.Epoch.CheckpointKey)}
+	epoch.ID = protocol.DeriveEpochID(epoch.PublicKey[:], epoch.CheckpointKey)
+	put("epoch", epoch.ID[:], v.Epoch.ID)
+	if err := epoch.CheckID(); err != nil {
+		t.Errorf("the id of its keys: %v", err)
+	}
+	epoch.CheckpointKey[31] ^= 1
+	if err := epoch.CheckID(); protocol.CodeOf(err) != protocol.CodeMalformedRequest {
+		t.Errorf("another checkpoint key: %v", err)
+	}
 
 	for name, rows := range v.Wrong {
 		for _, row := range rows {

@@ -110,10 +110,11 @@
 // of the same name that ends in ".lock", where the system has one. Readers take
 // no lock. A last line without its end is what an interrupted write left: readers
 // ignore it, and the next writer cuts it off. Anything else that is no record is
-// damage, and the file is refused with a [*DamagedError]. After [MaxRecorded]
-// vouched records the smaller half is dropped, but never V and never the newest
-// live record; receipts under the dropped ones need the log to show that they
-// belong. At most [MaxUnauthenticated] of the others are kept.
+// damage, and so is a header alone, since no file is made without a record; the
+// file is refused with a [*DamagedError]. After [MaxRecorded] vouched records the
+// smaller half is dropped, but never V and never the newest live record; receipts
+// under the dropped ones need the log to show that they belong. At most
+// [MaxUnauthenticated] of the others are kept.
 //
 // The directory lists, beside these files, keeps member lists as
 // "<list id>.json"; a list in it is taken to be the electorate.

@@ -158,6 +158,9 @@ func VerifyCheckpoint(signed string, epochLeaf []byte, path [][32]byte) (*Checkp
 	if !ok {
 		return nil, errors.New("the leaf that should announce the checkpoint's key opens no epoch")
 	}
+	if err := open.CheckID(); err != nil {
+		return nil, err
+	}
 	c, err := ParseCheckpoint(signed, open.CheckpointKey)
 	if err != nil {
 		return nil, err

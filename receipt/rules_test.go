@@ -272,8 +272,10 @@ func TestHandoverChain(t *testing.T) {
 		}, 8, "other key"},
 		"none": {func(*world, *epochKey, *protocol.EpochOpen) {}, 8, "other key"},
 		"for another epoch": {func(w *world, first *epochKey, open *protocol.EpochOpen) {
-			w.handOver(open, first.key, w.size(), w.root(w.size()))
-			open.ID[0] ^= 1
+			other := *open
+			other.ID[0] ^= 1
+			w.handOver(&other, first.key, w.size(), w.root(w.size()))
+			open.Handover = other.Handover
 		}, 8, "other key"},
 		"for another key": {func(w *world, first *epochKey, open *protocol.EpochOpen) {
 			key := open.CheckpointKey
@@ -322,8 +324,8 @@ func TestHandoverChain(t *testing.T) {
 			w.grow(5)
 			w.appendRaw(w.leaves[first.index]) // leaf 9, which says another index
 			next := &epochKey{key: newKey(t), open: protocol.EpochOpen{Number: 3, Previous: first.open.ID, PreviousIndex: first.index}}
-			fill(next.open.ID[:])
 			copy(next.open.CheckpointKey[:], next.key.Public().(ed25519.PublicKey))
+			next.open.ID = protocol.DeriveEpochID(next.open.PublicKey[:], next.open.CheckpointKey)
 			tt.change(w, first, &next.open)
 			next.index = w.append(&next.open)
 			w.epochs = append(w.epochs, next)

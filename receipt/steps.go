@@ -191,6 +191,11 @@ func (v *verification) inclusion() (string, error) {
 	if open.ID != v.payload.EpochID || open.Number != v.payload.EpochNumber || open.Instance != v.payload.Instance {
 		return "", errors.New("the epoch leaf opens another epoch than the payload names")
 	}
+	for i, open := range []*protocol.EpochOpen{open, v.signer.epochOpen()} {
+		if err := open.CheckID(); err != nil {
+			return "", fmt.Errorf("%s: %s", partName(i+2), sentence(err))
+		}
+	}
 	v.report.Epoch, v.report.Index = &open.Number, &v.accepted.log.index
 	v.report.Time = time.UnixMilli(int64(v.accepted.leaf.Time)).UTC().Format(time.RFC3339Nano)
 	return fmt.Sprintf("all leaves are in the tree of %d leaves%s", head.N, v.presented()), nil

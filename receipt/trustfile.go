@@ -387,7 +387,7 @@ func (t *TrustStore) makeRoom(path string) error {
 	if err != nil || len(k.vouched) < t.maxRecorded {
 		return err
 	}
-	b, err := os.ReadFile(path)
+	b, err := os.ReadFile(filepath.Clean(path))
 	if err != nil {
 		return err
 	}

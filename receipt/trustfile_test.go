@@ -745,6 +745,7 @@ func FuzzTrustFile(f *testing.F) {
 	// Every process of the fuzzer must have the same log.
 	e := &epochKey{key: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)), open: protocol.EpochOpen{Number: 1}}
 	copy(e.open.CheckpointKey[:], e.key.Public().(ed25519.PublicKey))
+	e.open.ID = protocol.DeriveEpochID(e.open.PublicKey[:], e.open.CheckpointKey)
 	l := &plain{newWorld(&failer{}), e}
 	l.append(&e.open)
 	for range 19 {

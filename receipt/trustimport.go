@@ -38,7 +38,7 @@ func (t *TrustStore) Import(path string, now time.Time) (origin string, n int, e
 	defer t.mu.Unlock()
 	place := t.path(origin)
 	if sameFile(path, place) {
-		if again, err := os.ReadFile(place); err != nil || string(again) != string(b) {
+		if again, err := os.ReadFile(filepath.Clean(place)); err != nil || string(again) != string(b) {
 			return "", 0, errors.Join(errors.New("the trust file was changed while it was read"), err)
 		}
 		text := trustHeader + origin + "\n"

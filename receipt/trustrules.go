@@ -227,7 +227,7 @@ func previousEpoch(ctx context.Context, c *Checkpoint, log Log, open *protocol.E
 		return nil, broken("names a malformed leaf")
 	}
 	previous, ok := leaf.Body.(*protocol.EpochOpen)
-	if !ok || leaf.Seq != open.PreviousIndex || previous.ID != open.Previous || previous.Number >= open.Number {
+	if !ok || leaf.Seq != open.PreviousIndex || previous.ID != open.Previous || previous.CheckID() != nil || previous.Number >= open.Number {
 		return nil, broken("does not name the leaf of an earlier epoch")
 	}
 	if err := open.VerifyHandover(c.Origin, previous.CheckpointKey); err != nil {

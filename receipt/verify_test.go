@@ -186,8 +186,8 @@ func TestHandover(t *testing.T) {
 	odd := func(change func(*protocol.EpochOpen)) *epochKey {
 		key := newKey(t)
 		e := &epochKey{key: key, open: protocol.EpochOpen{Number: 9, Previous: first.open.ID, PreviousIndex: first.index}}
-		fill(e.open.ID[:])
 		copy(e.open.CheckpointKey[:], key.Public().(ed25519.PublicKey))
+		e.open.ID = protocol.DeriveEpochID(e.open.PublicKey[:], e.open.CheckpointKey)
 		change(&e.open)
 		e.index = w.append(&e.open)
 		return e
@@ -239,11 +239,26 @@ func TestHandover(t *testing.T) {
 			}
 		}
 	})
+	t.Run("an epoch opened again with another key", func(t *testing.T) {
+		twin := &epochKey{key: newKey(t), open: first.open}
+		copy(twin.open.CheckpointKey[:], twin.key.Public().(ed25519.PublicKey))
+		twin.index = w.append(&twin.open)
+		for name, r := range map[string]*receipt.Receipt{
+			"as the epoch":  w.receipt(w.accept(twin, open, openJob), next),
+			"as the signer": w.receipt(a, twin),
+		} {
+			p := verify(t, r, receipt.Options{AllowSelfAsserted: true})
+			if p.OK || !strings.Contains(step(p, "inclusion").Detail, "not the id of its keys") {
+				t.Errorf("%s: %+v", name, step(p, "inclusion"))
+			}
+		}
+	})
 	t.Run("an epoch does not sign for a later one", func(t *testing.T) {
 		b := w.accept(next, open, openJob)
 		for number := range uint64(4) { // of an epoch opened before it, or after it
 			older := *first
-			older.open.ID, older.open.Number = protocol.EpochID{1}, number
+			older.open.PublicKey[0], older.open.Number = byte(number), number
+			older.open.ID = protocol.DeriveEpochID(older.open.PublicKey[:], older.open.CheckpointKey)
 			older.index = w.append(&older.open)
 			p := verify(t, w.receipt(b, &older), receipt.Options{AllowSelfAsserted: true})
 			if want := number > next.open.Number; p.OK != want {
@@ -255,8 +270,9 @@ func TestHandover(t *testing.T) {
 	t.Run("an epoch opened before does not sign, whatever its number", func(t *testing.T) {
 		w := newWorld(t)
 		open := w.register(claim.Open)
-		older := &epochKey{key: newKey(t), open: protocol.EpochOpen{Number: 2, ID: protocol.EpochID{1}}}
+		older := &epochKey{key: newKey(t), open: protocol.EpochOpen{Number: 2}}
 		copy(older.open.CheckpointKey[:], older.key.Public().(ed25519.PublicKey))
+		older.open.ID = protocol.DeriveEpochID(older.open.PublicKey[:], older.open.CheckpointKey)
 		older.index = w.append(&older.open)
 		e := w.openEpoch(nil, 0)
 		wantFailed(t, verify(t, w.receipt(w.accept(e, open, openJob), older), receipt.Options{}), "checkpoint", "nor a later one")
@@ -554,6 +570,7 @@ func TestDishonestLeaves(t *testing.T) {
 		twin := *e
 		twin.key = newKey(t)
 		copy(twin.open.CheckpointKey[:], twin.key.Public().(ed25519.PublicKey))
+		twin.open.ID = protocol.DeriveEpochID(twin.open.PublicKey[:], twin.open.CheckpointKey)
 		twin.index = w.append(&twin.open)
 		wantFailed(t, verify(t, w.receipt(base, &twin), receipt.Options{}), "checkpoint", "nor a later one")
 	})

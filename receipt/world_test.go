@@ -135,8 +135,9 @@ func (w *world) openEpoch(from *epochKey, lag uint64) *epochKey {
 	w.t.Helper()
 	key := newKey(w.t)
 	e := &epochKey{key: key, open: protocol.EpochOpen{Number: uint64(len(w.epochs) + 1)}}
-	fill(e.open.ID[:], e.open.Instance[:], e.open.PublicKey[:], e.open.Build[:], e.open.Posture[:])
+	fill(e.open.Instance[:], e.open.PublicKey[:], e.open.Build[:], e.open.Posture[:])
 	copy(e.open.CheckpointKey[:], key.Public().(ed25519.PublicKey))
+	e.open.ID = protocol.DeriveEpochID(e.open.PublicKey[:], e.open.CheckpointKey)
 	if from != nil {
 		e.open.Previous, e.open.PreviousIndex = from.open.ID, from.index
 		size := w.size() - lag

@@ -90,12 +90,24 @@ func (s *siege) attackTrustFile() {
 		{"a record with the root of the record before", func(a *attack, f string) {
 			a.change(f, func(b []byte) []byte {
 				lines := strings.Split(string(b), "\n")
-				one, two := strings.Fields(lines[1]), strings.Fields(lines[2])
+				last := len(lines) - 2
+				one, two := strings.Fields(lines[last-1]), strings.Fields(lines[last])
 				two[1] = one[1]
-				lines[2] = strings.Join(two, " ")
+				lines[last] = strings.Join(two, " ")
 				return []byte(strings.Join(lines, "\n"))
 			})
 		}, []string{unavailable}},
+		{"flipped bits in the roots of all records before the newest", func(a *attack, f string) {
+			a.change(f, func(b []byte) []byte {
+				lines := strings.Split(string(b), "\n")
+				for i := range lines[1 : len(lines)-2] {
+					words := strings.Fields(lines[1+i])
+					words[1] = string(flipped(words[1][0])) + words[1][1:]
+					lines[1+i] = strings.Join(words, " ")
+				}
+				return []byte(strings.Join(lines, "\n"))
+			})
+		}, []string{unavailable, "valid"}},
 		{"a directory in its place", func(a *attack, f string) {
 			a.must(os.Remove(f))
 			a.must(os.Mkdir(f, 0o700))
@@ -105,6 +117,7 @@ func (s *siege) attackTrustFile() {
 			c, user := s.scene, a.user()
 			tt.damage(a, user.trustFile())
 			a.want(user.verify(c.receipt), tt.right...)
+			a.want(user.verify(c.early), unavailable, unvouched, "valid")
 			a.want(user.verify(c.receipt, "--log", c.mirror), append(tt.right, "valid")...)
 			a.want(user.verify(c.forged, "--log", c.mirror), unvouched, unavailable)
 			a.want(user.audit("--dir", c.mirror), unvouched, unavailable)

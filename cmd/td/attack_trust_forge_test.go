@@ -142,9 +142,9 @@ func (f *forge) epoch() *forgedEpoch {
 	public, key, err := ed25519.GenerateKey(rand.Reader)
 	f.must(err)
 	e := &forgedEpoch{key: key, open: &protocol.EpochOpen{Number: 1, CheckpointKey: [32]byte(public)}}
-	rand.Read(e.open.ID[:])
 	rand.Read(e.open.Instance[:])
 	rand.Read(e.open.PublicKey[:])
+	e.open.ID = protocol.DeriveEpochID(e.open.PublicKey[:], e.open.CheckpointKey)
 	if n := len(f.epochs); n > 0 {
 		last := f.epochs[n-1]
 		e.open.Number, e.open.Previous, e.open.PreviousIndex = last.open.Number+1, last.open.ID, last.index

@@ -27,7 +27,7 @@ func (s *siege) attackIssue() {
 		numbers = map[string]int{"stopped in order": 1 << 20, "killed": 1 << 16}
 	}
 	for end, n := range numbers {
-		most := int64(128<<20 + n<<10) // of memory
+		most := int64(96<<20 + n<<8) // bytes of memory
 		s.attack(fmt.Sprintf("%d requests issued and abandoned, then %s", n, end), func(a *attack) {
 			data := a.TempDir()
 			address := freeAddress(a.T)

@@ -62,10 +62,10 @@ func (a *attack) bareSigner() *bareSigner {
 		_ = cmd.Wait()
 	})
 	b := &bareSigner{a: a, sock: sock, origin: "terradourada/0123456789abcdef"}
-	start := make([]byte, 256)
+	start := make([]byte, 1+255+8+16+4) // origin, number, instance, user
 	start[0] = byte(copy(start[1:], b.origin))
-	start = binary.BigEndian.AppendUint64(start, 1)
-	b.write(0, askStart, append(start, make([]byte, 16+4)...))
+	binary.BigEndian.PutUint64(start[256:], 1)
+	b.write(0, askStart, start)
 	a.must(sock.SetReadDeadline(time.Now().Add(20 * time.Second)))
 	ready := make([]byte, 8+16+protocol.MLDSAPublicKeySize+32)
 	_, err = io.ReadFull(sock, ready)

@@ -127,6 +127,7 @@ func (a *attack) must(err error) {
 
 // write puts the results where TD_ATTACKS_OUT says.
 func (s *attackResults) write(t *testing.T) {
+	t.Helper()
 	name := os.Getenv("TD_ATTACKS_OUT")
 	if name == "" {
 		return

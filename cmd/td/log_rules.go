@@ -118,6 +118,9 @@ func (r *logRules) epochOpen(index uint64, b *protocol.EpochOpen) {
 		r.fault("entry %d opens an epoch that was opened before", index)
 		return
 	}
+	if b.CheckID() != nil {
+		r.fault("entry %d opens an epoch whose id is not that of its keys", index)
+	}
 	previous := &epochRules{open: &protocol.EpochOpen{}} // zeros before the first
 	if n := len(r.order); n > 0 {
 		previous = r.order[n-1]

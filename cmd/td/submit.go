@@ -89,6 +89,9 @@ func (a *app) submit(ctx context.Context, f *submitFlags, input string) (err err
 		return err
 	}
 	defer func() { err = errors.Join(err, r.state.close()) }()
+	if err := r.meet(ctx); err != nil {
+		return err
+	}
 	r.progress.expect(r.input.total)
 	err = r.run(ctx)
 	r.progress.finish()

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -88,13 +89,7 @@ func judgeReceipt(ctx context.Context, got *receipt.Receipt, o receipt.Options, 
 	if err != nil {
 		return nil, invalid("%s", detailOf(err))
 	}
-	_, err = o.Trust.Record(ctx, cp, log, from, time.Now())
-	verdict := verdictOf(err)
-	switch {
-	case err == nil, verdict == receipt.Unvouched && !isContradiction(err) && o.AllowSelfAsserted:
-	case verdict == receipt.Contradicted, verdict == receipt.Unvouched:
-		return nil, &badReceipt{verdict, err}
-	default:
+	if err := recordCheckpoint(ctx, o, cp, log, from); err != nil {
 		return nil, err
 	}
 	report := receipt.Verify(ctx, got, o)
@@ -102,6 +97,35 @@ func judgeReceipt(ctx context.Context, got *receipt.Receipt, o receipt.Options, 
 		return nil, &badReceipt{report.Verdict, fmt.Errorf("step %s: %s", report.FailedStep, failedDetail(report))}
 	}
 	return report, nil
+}
+
+// recordCheckpoint records a checkpoint in the trust store. A log that nothing
+// vouches for is a badReceipt, unless the options allow it.
+func recordCheckpoint(ctx context.Context, o receipt.Options, cp *receipt.Checkpoint, log receipt.Log, from receipt.Source) error {
+	_, err := o.Trust.Record(ctx, cp, log, from, time.Now())
+	verdict := verdictOf(err)
+	switch {
+	case err == nil, verdict == receipt.Unvouched && !isContradiction(err) && o.AllowSelfAsserted:
+		return nil
+	case verdict == receipt.Contradicted, verdict == receipt.Unvouched:
+		return &badReceipt{verdict, err}
+	}
+	return err
+}
+
+// meet records the newest checkpoint of the server before anything is sent: a
+// server that shows another log than its own, or a trust store that cannot be
+// used, must not cost an event its commitment.
+func (r *submitRun) meet(ctx context.Context) error {
+	log := client.NewLog(r.server.Client)
+	cp, err := log.SignedCheckpoint(ctx)
+	if err == nil {
+		err = recordCheckpoint(ctx, r.verify, cp, log, r.server.Source())
+	}
+	if bad := new(badReceipt); errors.As(err, &bad) {
+		return fail(exitOfVerdict(bad.verdict), bad.Error()+"; nothing was sent", bad.hint())
+	}
+	return r.server.failure(ctx, err)
 }
 
 // ownLeaf sees that a receipt is about this request, claim and parameters.

@@ -105,7 +105,8 @@ func (w *world) epoch(from *worldEpoch) *worldEpoch {
 	public, key, err := ed25519.GenerateKey(rand.Reader)
 	w.must(err)
 	n := byte(len(w.epochs) + 1)
-	e := &worldEpoch{key: key, open: &protocol.EpochOpen{Number: uint64(n), ID: protocol.EpochID{n}, Instance: protocol.InstanceID{n}, CheckpointKey: [32]byte(public)}}
+	e := &worldEpoch{key: key, open: &protocol.EpochOpen{Number: uint64(n), Instance: protocol.InstanceID{n}, CheckpointKey: [32]byte(public)}}
+	e.open.ID = protocol.DeriveEpochID(e.open.PublicKey[:], e.open.CheckpointKey)
 	if n > 1 {
 		last := w.epochs[n-2]
 		e.open.Previous, e.open.PreviousIndex = last.open.ID, last.index

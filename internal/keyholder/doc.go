@@ -82,7 +82,7 @@
 // A checkpoint takes no size and no root: the signer signs the log that it was
 // told, so that one key signs one history. First it is told the compact range
 // of the log before the epoch-open leaf, once, in tree frames of 8 nodes: those
-// from the first-th node on, largest first, where a size below 2^63 has as many
+// from the first-th node on, largest first, where a size of at most 2^62 has as many
 // nodes as bits set. The frames follow each other with first 0, 8, ... until
 // all nodes are there; a size of zero takes one frame. Then it is told every
 // leaf hash ([protocol.LeafHash]) in order. The range is the word of the core.

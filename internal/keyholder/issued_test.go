@@ -264,7 +264,7 @@ type fakeTree struct {
 	tree protocol.Range
 }
 
-var fakeEpoch = protocol.EpochID{5}
+var fakeEpoch = protocol.DeriveEpochID(make([]byte, protocol.MLDSAPublicKeySize), newFakeTree().public())
 
 func newFakeTree() *fakeTree {
 	return &fakeTree{key: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize))}

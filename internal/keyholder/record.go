@@ -132,7 +132,7 @@ func parseSignerReady(b []byte) (signerReady, error) {
 		checkpoint: [32]byte(b[16+protocol.MLDSAPublicKeySize:]),
 		posture:    posture,
 	}
-	if err != nil || r.epoch == (protocol.EpochID{}) {
+	if err != nil || r.epoch != protocol.DeriveEpochID(r.publicKey[:], r.checkpoint) {
 		return signerReady{}, errMalformed
 	}
 	return r, nil

@@ -1,7 +1,6 @@
 package keyholder
 
 import (
-	"crypto/rand"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -103,11 +102,11 @@ func newSignerProgram(start SignerStart, workers int) (*signerProgram, error) {
 		answers: make(chan frame, 64),
 		fault:   make(chan error, 1),
 	}
-	_, _ = rand.Read(s.epoch[:]) // never fails
 	if s.origin, err = newOriginKey(memory.origin, memory.preimages[0]); err != nil {
 		return nil, err
 	}
 	s.check = newCheckpointKey(memory.check, start.Origin)
+	s.epoch = protocol.DeriveEpochID(s.origin.encoded[:], s.check.public)
 	return s, nil
 }
 

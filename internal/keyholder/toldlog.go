@@ -20,7 +20,7 @@ type toldLog struct {
 // begin takes some nodes of the range: u64 size | u8 first | 8 hashes.
 func (l *toldLog) begin(body []byte) error {
 	size, first := binary.BigEndian.Uint64(body), int(body[8])
-	if l.begun || size >= 1<<63 || first != len(l.nodes) || first > 0 && size != l.size {
+	if l.begun || size > protocol.MaxTreeSize || first != len(l.nodes) || first > 0 && size != l.size {
 		return errMalformed
 	}
 	all := bits.OnesCount64(size)

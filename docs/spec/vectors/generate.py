@@ -539,6 +539,12 @@ def derivation_vectors():
             "tag truncated to 16 bytes": H2F("TD-V1-tag", tag[:16]),
             "tag reduced, not hashed": enc(int.from_bytes(tag, "big")),
         },
+        "epoch": {
+            "keys exchanged": D("TD-V1-epoch", handover["key"], pk)[:16],
+            "no checkpoint key": D("TD-V1-epoch", pk)[:16],
+            "keys in one part": D("TD-V1-epoch", pk + handover["key"])[:16],
+            "the last 16 bytes": D("TD-V1-epoch", pk, handover["key"])[16:],
+        },
         "c": {
             "label of the tag": H2F("TD-V1-tag", p),
             "digest of the payload": H2F("TD-V1-context", D("TD-V1-payload", p)),
@@ -559,6 +565,7 @@ def derivation_vectors():
                  "scope_text": "2026-11/budget", "scope": scope("board", "2026-11/budget").hex()},
         "reason": {"salt": salt.hex(), "text": "key rotation", "digest": D("TD-V1-reason", salt, b"key rotation").hex()},
         "handover": {**{k: v.hex() if isinstance(v, bytes) else v for k, v in handover.items()}, "digest": digest.hex()},
+        "epoch": {"checkpoint_key": handover["key"].hex(), "id": D("TD-V1-epoch", pk, handover["key"])[:16].hex()},
         "wrong": {k: [{"name": n, "value": v.hex()} for n, v in w.items()] for k, w in wrong.items()},
     }  # fmt: skip
 
