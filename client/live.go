@@ -68,11 +68,11 @@ func (c *Client) Source() receipt.Source {
 	return from
 }
 
-// Server is the canonical URL of the server: scheme, host, port and path. The
-// three names of this machine, localhost, 127.0.0.1 and [::1], are one host.
+// Server is the canonical URL of the server: scheme, host, port and path. By plain
+// HTTP localhost, 127.0.0.1 and [::1] are one host; a certificate names one of them.
 func (c *Client) Server() string {
 	host := c.base.Hostname()
-	if host == "localhost" || host == "::1" {
+	if c.base.Scheme == "http" && (host == "localhost" || host == "::1") {
 		host = "127.0.0.1"
 	}
 	return c.base.Scheme + "://" + net.JoinHostPort(host, c.port()) + c.base.EscapedPath()
