@@ -123,7 +123,7 @@ func (r *submitRun) meet(ctx context.Context) error {
 		err = recordCheckpoint(ctx, r.verify, cp, log, r.server.Source())
 	}
 	if bad := new(badReceipt); errors.As(err, &bad) {
-		return fail(exitOfVerdict(bad.verdict), bad.Error()+"; nothing was sent", bad.hint())
+		return fail(exitOfVerdict(bad.verdict), bad.Error()+"; nothing was sent", bad.hint(r.server))
 	}
 	return r.server.failure(ctx, err)
 }
