@@ -23,7 +23,7 @@ import (
 //	code N CMD...         runs a command, which must end with this exit code
 //	serve [ARG...]        starts td serve and sets $TD_SERVER; every server of a
 //	                      script has the same address
-//	stop                  stops it in order
+//	halt                  stops it in order; "stop" is a command of testscript that ends the script
 //	files N GLOB          wants so many files
 //	mode OCTAL GLOB       wants files of this mode
 //	replace FILE OLD NEW  changes a file
@@ -35,7 +35,7 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"code":    codeCommand,
 			"serve":   serveCommand,
-			"stop":    stopCommand,
+			"halt":    haltCommand,
 			"files":   filesCommand,
 			"mode":    modeCommand,
 			"replace": replaceCommand,
@@ -141,10 +141,10 @@ func serveCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func stopCommand(ts *testscript.TestScript, neg bool, args []string) {
+func haltCommand(ts *testscript.TestScript, neg bool, args []string) {
 	s, ok := ts.Value("server").(*scriptServer)
 	if neg || len(args) > 0 || !ok || s.cmd == nil {
-		ts.Fatalf("usage: stop, after serve")
+		ts.Fatalf("usage: halt, after serve")
 	}
 	ts.Check(s.cmd.Process.Signal(syscall.SIGTERM))
 	<-s.done
