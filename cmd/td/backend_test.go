@@ -157,7 +157,17 @@ func (b *backend) signal(pid int, s syscall.Signal) {
 // children are the server's child processes by kind: signer, tagger, prover.
 func (b *backend) children() map[string]int {
 	b.t.Helper()
-	return childrenOf(b.t, b.cmd.Process.Pid)
+	parent := b.cmd.Process.Pid
+	if l := b.launcher(); l != 0 {
+		parent = l
+	}
+	return childrenOf(b.t, parent)
+}
+
+// launcher is the process that has started the children, 0 if there is none.
+func (b *backend) launcher() int {
+	b.t.Helper()
+	return childrenOf(b.t, b.cmd.Process.Pid)["launcher"]
 }
 
 func childrenOf(t *testing.T, parent int) map[string]int {

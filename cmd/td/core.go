@@ -22,6 +22,7 @@ import (
 	"github.com/terradourada/td/internal/gate"
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/keyholder"
+	"github.com/terradourada/td/internal/launcher"
 	"github.com/terradourada/td/internal/ledger"
 	"github.com/terradourada/td/internal/prover"
 	"github.com/terradourada/td/internal/sandbox"
@@ -42,6 +43,7 @@ type core struct {
 	pool     *prover.Pool // nil if the server does not prove
 	claims   []gate.Claim
 	attestor attest.Attestor
+	children *launcher.Launcher // nil if this build has none
 	instance protocol.InstanceID
 
 	organs []*organ // in the order they were started
@@ -59,8 +61,11 @@ type organ struct {
 // openCore opens what is on disk, checks everything that can be checked without
 // a key, and starts the organs. On an error nothing is left running. If ctx ends
 // meanwhile, there is neither a core nor, if all ended in order, an error.
-func openCore(ctx context.Context, cfg *config.Config, log *slog.Logger, claims []gate.Claim, attestor attest.Attestor) (*core, error) {
-	c := &core{cfg: cfg, log: log, claims: claims, attestor: attestor}
+func openCore(ctx context.Context, cfg *config.Config, log *slog.Logger, claims []gate.Claim, attestor attest.Attestor, children *launcher.Launcher) (*core, error) {
+	c := &core{cfg: cfg, log: log, claims: claims, attestor: attestor, children: children}
+	if children != nil {
+		c.start("launcher", children.Run)
+	}
 	_, _ = rand.Read(c.instance[:]) // never returns an error, see crypto/rand
 	if err := c.open(ctx); err != nil {
 		return nil, errors.Join(unlessCalledOff(ctx, log, err), c.close())
@@ -204,7 +209,11 @@ func (c *core) openMachine(build protocol.Digest) error {
 	if err != nil {
 		return err
 	}
+	provers := prover.PoolConfig{Workers: c.cfg.ProverWorkers, Queue: c.cfg.ProverQueue, Log: c.log, UID: proverUID(c.cfg)}
 	keys := keyholder.Config{Log: c.log, Capacity: uint32(c.cfg.MaxSessions) * 2, MinGrade: least, UID: uint32(c.cfg.ChildUID)}
+	if c.children != nil {
+		keys.Starter, provers.Starter = c.children, c.children
+	}
 	c.control = control.New(control.Config{
 		StartSigner: func(ctx context.Context, number uint64) (control.Signer, error) {
 			return keyholder.StartSigner(ctx, keys, keyholder.SignerStart{Origin: c.journal.Origin(), Number: number, Instance: c.instance})
@@ -242,7 +251,7 @@ func (c *core) openMachine(build protocol.Digest) error {
 		VerifyWorkers: c.cfg.VerifyWorkers,
 	}
 	if c.cfg.Prover == config.ProverLocal {
-		c.pool = prover.NewPool(prover.PoolConfig{Workers: c.cfg.ProverWorkers, Queue: c.cfg.ProverQueue, Log: c.log, UID: proverUID(c.cfg)})
+		c.pool = prover.NewPool(provers)
 		g.Prover = gateProver{c.pool}
 		g.MaxPush = c.cfg.ProverQueue
 	}

@@ -123,8 +123,12 @@ func (a *app) serve(ctx context.Context, cfg *config.Config) error {
 		return unlessCalledOff(ctx, log, err)
 	}
 	defer func() { _ = attestor.Close() }() // nothing is lost with it
+	children, err := startLauncher(ctx, cfg)
+	if err != nil {
+		return unlessCalledOff(ctx, log, err)
+	}
 	lockCore(cfg, log)
-	c, err := openCore(ctx, cfg, log, claims, attestor)
+	c, err := openCore(ctx, cfg, log, claims, attestor, children)
 	if c == nil {
 		return err
 	}

@@ -61,7 +61,7 @@ func (l *link) judge(p sandbox.Posture) error {
 	if err := p.Require(l.kind, l.cfg.MinGrade); err != nil {
 		return err
 	}
-	for _, seen := range sandbox.Inspect(os.DirFS("/"), l.child.process.Pid, sandbox.Keyholder) {
+	for _, seen := range sandbox.Inspect(os.DirFS("/"), l.child.PID, sandbox.Keyholder) {
 		if seen.ID == sandbox.Threads && seen.State == sandbox.StateMissing && p.State(sandbox.Seccomp) == sandbox.StateOK {
 			l.cfg.Log.Error("a child is not as confined as it says", "kind", l.kind, "seen", seen.Value)
 			return errBreach

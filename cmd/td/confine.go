@@ -42,11 +42,3 @@ func named(files []string) (some []string) {
 	}
 	return some
 }
-
-// proverUID is the third of the user ids of the children, 0 if they have none.
-func proverUID(cfg *config.Config) int {
-	if cfg.ChildUID == 0 {
-		return 0
-	}
-	return cfg.ChildUID + 2
-}
