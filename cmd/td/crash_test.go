@@ -225,7 +225,7 @@ func TestStoppedAtStart(t *testing.T) {
 	data := t.TempDir()
 	for i, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGTERM} {
 		b := launch(t, data, limits...)
-		for !strings.Contains(b.stderr(), "locked") { // "core locked", or not fully: the journal comes next
+		for !strings.Contains(b.stderr(), "confined") { // "core confined", or not fully: the journal comes next
 			time.Sleep(time.Millisecond)
 		}
 		time.Sleep(time.Duration(i) * 40 * time.Millisecond)

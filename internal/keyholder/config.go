@@ -28,6 +28,10 @@ type Config struct {
 	// them from this process.
 	Starter Starter
 
+	// Core is the measure [sandbox.Core] of this process, which becomes the last
+	// one of every posture; the zero value is a core that can open its children.
+	Core sandbox.Probe
+
 	// Log is told of starts and ends; nil is nobody.
 	Log *slog.Logger
 
@@ -59,6 +63,9 @@ type Config struct {
 func (c Config) withDefaults() Config {
 	if c.Starter == nil {
 		c.Starter = launcher.Direct{Programs: Programs()}
+	}
+	if c.Core.ID == "" {
+		c.Core = sandbox.Measure(sandbox.Core, sandbox.StateMissing, "not given up: it may open its children")
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

@@ -50,6 +50,8 @@ func evil(how string) {
 	switch how {
 	case "exit":
 		return
+	case "core is fine":
+		ready = keyholder.FakeSignerReady(fakeEpoch, newFakeTree().public(), sandbox.Measure(sandbox.Core, sandbox.StateOK, "fine"))
 	case "silent":
 		ready = nil
 	case "short ready":

@@ -8,6 +8,7 @@ import (
 	"github.com/cloudflare/circl/sign/mldsa/mldsa65"
 
 	"github.com/terradourada/td/internal/launcher"
+	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -117,8 +118,8 @@ func TaggerStartFrame(epoch protocol.EpochID, number uint64, capacity uint32) Fr
 }
 
 // FakeSignerReady is a ready record of no ML-DSA key.
-func FakeSignerReady(epoch protocol.EpochID, checkpoint [32]byte) []byte {
-	r := signerReady{epoch: epoch, checkpoint: checkpoint}
+func FakeSignerReady(epoch protocol.EpochID, checkpoint [32]byte, said ...sandbox.Probe) []byte {
+	r := signerReady{epoch: epoch, checkpoint: checkpoint, posture: sandbox.Posture{Probes: said}}
 	return r.encode()
 }
 

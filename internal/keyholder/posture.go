@@ -2,6 +2,7 @@ package keyholder
 
 import (
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/terradourada/td/internal/sandbox"
@@ -55,9 +56,15 @@ func computeProbe() sandbox.Probe {
 	return sandbox.Measure(sandbox.KeyCompute, sandbox.StateWeak, "the stack is overwritten; built without runtimesecret")
 }
 
-// judge decides whether a child may be used: by what it says of itself and,
-// since that is only a statement, by what is seen of its threads from outside.
-func (l *link) judge(p sandbox.Posture) error {
+// judge decides whether a child may be used: by what it says of itself, by what
+// is known of the core, and, since the first is only a statement, by what is
+// seen of its threads from outside. The posture gets the measure of the core,
+// which is not for a child to take.
+func (l *link) judge(p *sandbox.Posture) error {
+	if slices.ContainsFunc(p.Probes, func(said sandbox.Probe) bool { return said.ID == sandbox.Core }) {
+		return errMalformed
+	}
+	p.Probes = append(p.Probes, l.cfg.Core)
 	if err := p.Require(l.kind, l.cfg.MinGrade); err != nil {
 		return err
 	}

@@ -41,7 +41,7 @@ func StartSigner(ctx context.Context, cfg Config, start SignerStart) (*Signer, e
 	}
 	ready, err := parseSignerReady(b)
 	if err == nil {
-		err = l.judge(ready.posture)
+		err = l.judge(&ready.posture)
 	}
 	if err != nil {
 		return nil, l.abort(err)

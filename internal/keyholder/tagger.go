@@ -33,7 +33,7 @@ func StartTagger(ctx context.Context, cfg Config, epoch protocol.EpochID, number
 	}
 	posture, err := start.parseReady(b)
 	if err == nil {
-		err = l.judge(posture)
+		err = l.judge(&posture)
 	}
 	if err != nil {
 		return nil, l.abort(err)

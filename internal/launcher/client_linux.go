@@ -384,7 +384,7 @@ func (l *Launcher) reap() {
 
 var (
 	errClosed = errors.New("launcher: closed")
-	errEnded  = errors.New("launcher: it ended by itself")
+	errEnded  = errors.New("launcher: its process ended")
 )
 
 // Run waits until the context ends, and then closes the launcher, or until the

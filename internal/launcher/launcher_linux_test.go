@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"runtime"
 	"strconv"
 	"strings"
 	"sync"
@@ -136,7 +137,7 @@ func TestLauncherIsKilled(t *testing.T) {
 	if e := end(t, c); e.Code != -1 || !strings.Contains(e.Text, "launcher") {
 		t.Errorf("it ended with %v", e)
 	}
-	if err := <-run; err == nil || !strings.Contains(err.Error(), "ended by itself (signal: killed)") {
+	if err := <-run; err == nil || !strings.Contains(err.Error(), "process ended (signal: killed)") {
 		t.Errorf("Run: %v", err)
 	}
 	goneSoon(t, c.PID)
@@ -175,7 +176,12 @@ func core() {
 		fmt.Println(err)
 		os.Exit(1)
 	}
-	fmt.Println(l.PID(), c.PID)
+	open, err := launcher.Direct{Programs: programs()}.Start("stay")
+	if err != nil {
+		fmt.Println(err)
+		os.Exit(1)
+	}
+	fmt.Println(l.PID(), c.PID, open.PID, l.Closed())
 	time.Sleep(time.Hour)
 }
 
@@ -186,22 +192,82 @@ func TestCoreIsKilled(t *testing.T) {
 	if !sandbox.AllThreads {
 		t.Skip("there is no launcher in this build")
 	}
-	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", coreArgument)
-	out, err := cmd.StdoutPipe()
+	c := startCore(t, nil)
+	_ = c.cmd.Process.Kill()
+	_ = c.cmd.Wait()
+	for _, pid := range []int{c.launcher, c.child, c.open} {
+		goneSoon(t, pid)
+	}
+}
+
+// coreProcess is a core of its own, and what it has started.
+type coreProcess struct {
+	cmd                   *exec.Cmd
+	launcher, child, open int // open was started directly
+	closed                bool
+}
+
+// startCore starts one, as this user if there is no other.
+func startCore(t *testing.T, user *syscall.Credential) (c coreProcess) {
+	t.Helper()
+	c.cmd = exec.CommandContext(t.Context(), "/proc/self/exe", coreArgument)
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: user}
+	out, err := c.cmd.StdoutPipe()
 	if err == nil {
-		err = cmd.Start()
+		err = c.cmd.Start()
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	var pids [2]int
-	if _, err := fmt.Fscan(out, &pids[0], &pids[1]); err != nil {
+	t.Cleanup(func() { _ = c.cmd.Process.Kill(); _ = c.cmd.Wait() })
+	if _, err := fmt.Fscan(out, &c.launcher, &c.child, &c.open, &c.closed); err != nil {
 		t.Fatal(err)
 	}
-	_ = cmd.Process.Kill()
-	_ = cmd.Wait()
-	for _, pid := range pids {
-		goneSoon(t, pid)
+	return c
+}
+
+// opened tries to open a process and to attach to it.
+func opened(pid int) (outcome string) {
+	runtime.LockOSThread()
+	f, err := os.OpenFile(fmt.Sprintf("/proc/%d/mem", pid), os.O_RDWR, 0)
+	if err == nil {
+		_ = f.Close()
+		return "memory"
+	}
+	if !errors.Is(err, os.ErrPermission) {
+		return err.Error()
+	}
+	if err = unix.PtraceAttach(pid); err == nil {
+		return "ptrace"
+	}
+	if !errors.Is(err, os.ErrPermission) {
+		return err.Error()
+	}
+	return "refused"
+}
+
+// TestClosedFromTheStart: children of the launcher of a core that is not root
+// are closed to other processes of their user although they do nothing for it
+// themselves. Those that such a core starts itself are open.
+func TestClosedFromTheStart(t *testing.T) {
+	t.Parallel()
+	if !sandbox.AllThreads {
+		t.Skip("there is no launcher in this build")
+	}
+	var user *syscall.Credential
+	if os.Geteuid() == 0 {
+		user = &syscall.Credential{Uid: 1000, Gid: 1000}
+	}
+	c := startCore(t, user)
+	if !c.closed {
+		t.Skip("this machine has no unreadable executables in memory")
+	}
+	for what, pid := range map[string]int{"refused": c.child, "memory": c.open} {
+		cmd := exec.CommandContext(t.Context(), "/proc/self/exe", openArgument, strconv.Itoa(pid))
+		cmd.SysProcAttr = &syscall.SysProcAttr{Credential: user}
+		if out, err := cmd.Output(); err != nil || strings.TrimSpace(string(out)) != what {
+			t.Errorf("process %d of the same user: %s, %v; want %s", pid, out, err, what)
+		}
 	}
 }
 

@@ -22,6 +22,11 @@ func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == coreArgument {
 		core()
 	}
+	if len(os.Args) == 3 && os.Args[1] == openArgument {
+		pid, _ := strconv.Atoi(os.Args[2])
+		fmt.Println(opened(pid))
+		os.Exit(0)
+	}
 	os.Exit(m.Run())
 }
 
@@ -29,6 +34,7 @@ func TestMain(m *testing.M) {
 const (
 	childArgument = "launcher-test-child"
 	coreArgument  = "launcher-test-core"
+	openArgument  = "launcher-test-open"
 )
 
 // child is a program that a launcher starts.
