@@ -37,7 +37,11 @@ func TestMain(m *testing.M) {
 	if denied := os.Getenv(deniedCalls); denied != "" {
 		os.Exit(runDenied(denied))
 	}
+	if len(os.Args) > 2 && os.Args[1] == intruderArgument {
+		os.Exit(intruder(os.Args[2:]))
+	}
 	if os.Getenv(asProgram) != "" {
+		harbour()
 		os.Exit(td.Run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
 	os.Exit(m.Run())
