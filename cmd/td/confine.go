@@ -67,7 +67,7 @@ func coreUser(cfg *config.Config, attestation string) (uid int, why string) {
 	case !sandbox.MayBecome(uid):
 		return 0, fmt.Sprintf("this process may not become user %d", uid)
 	}
-	if err := reachable(cfg.Data, uid); err != nil {
+	if err := reachable(existing(cfg.Data), uid); err != nil {
 		return 0, fmt.Sprintf("user %d cannot reach the data directory: %v", uid, err)
 	}
 	return uid, ""

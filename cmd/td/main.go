@@ -33,6 +33,9 @@ func main() {
 	if status, ok := prover.RunChild(os.Args); ok {
 		os.Exit(status)
 	}
+	if status, ok := runCoreTrial(os.Args, os.Stdout); ok {
+		os.Exit(status)
+	}
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 

@@ -30,6 +30,9 @@ func TestMain(m *testing.M) {
 	if status, ok := prover.RunChild(os.Args); ok {
 		os.Exit(status)
 	}
+	if status, ok := td.RunCoreTrial(os.Args, os.Stdout); ok {
+		os.Exit(status)
+	}
 	for _, v := range developmentEnv() {
 		name, value, _ := strings.Cut(v, "=")
 		_ = os.Setenv(name, value)
