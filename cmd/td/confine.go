@@ -45,7 +45,11 @@ func confineCore(cfg *config.Config, attestor attest.Attestor, children *launche
 	}
 	posture := sandbox.Posture{Probes: probes}
 	log.Info("core confined", "posture", posture.Text())
-	if _, err := os.ReadDir(cfg.Data); err != nil {
+	data, err := filepath.Abs(cfg.Data) // as the journal is opened
+	if err == nil {
+		_, err = os.ReadDir(data)
+	}
+	if err != nil {
 		return sandbox.Probe{}, fail(exitConfig, fmt.Sprintf("the data directory cannot be read by user %d: %v", os.Getuid(), err),
 			"give it to that user, and let it pass through the directories above, or name another one with --data")
 	}

@@ -143,6 +143,10 @@ func TestReachable(t *testing.T) {
 	if err := reachable(dir+"/closed/data", someUser); !errors.Is(err, fs.ErrPermission) {
 		t.Errorf("closed: %v", err)
 	}
+	t.Chdir(dir + "/closed") // from where a short name leads there
+	if err := reachable("data", someUser); !errors.Is(err, fs.ErrPermission) {
+		t.Errorf("closed, by its short name: %v", err)
+	}
 	if _, err := os.ReadDir(dir + "/closed/data"); err != nil {
 		t.Errorf("this process is another user now: %v", err)
 	}

@@ -92,9 +92,14 @@ func give(root *os.Root, name string, uid int) error {
 	return root.Lchown(name, uid, uid)
 }
 
-// reachable reports whether a user may pass through the directories above dir.
-// It asks the kernel, on a thread that looks at files as that user meanwhile.
+// reachable reports whether a user may pass through the directories above dir:
+// all of them, since the journal is opened by its full name. It asks the kernel,
+// on a thread that looks at files as that user meanwhile.
 func reachable(dir string, uid int) error {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
 	done := make(chan error)
 	go func() {
 		runtime.LockOSThread()
