@@ -56,6 +56,7 @@ func starts() []start {
 		{
 			name: "user namespace", uid: ordinary, grade: "B", graded: "core weak user 0, no capability", owner: ordinary,
 			change: func(t *testing.T, cmd *exec.Cmd) {
+				t.Helper()
 				unshare, err := exec.LookPath("unshare")
 				if err != nil || exec.Command(unshare, "-Ur", "true").Run() != nil {
 					t.Skip("no user namespace can be made here")

@@ -1,18 +1,12 @@
 package launcher
 
-import (
-	"errors"
-	"os"
-)
+import "os"
 
 // Argument is the first argument of a launcher.
 const Argument = "internal-launcher"
 
 // ChildSocket is the descriptor of a child's socket.
 const ChildSocket = 3
-
-// errLinux is why nothing is started on other systems.
-var errLinux = errors.New("launcher: children run on Linux only")
 
 // Child is a started process.
 type Child struct {

@@ -42,18 +42,12 @@ type starter interface {
 	Start(kind string) (*launcher.Child, error)
 }
 
-// both runs a test with a launcher and without.
-func both(t *testing.T, test func(t *testing.T, s starter)) {
-	t.Helper()
-	t.Parallel()
-	t.Run("launcher", func(t *testing.T) {
-		t.Parallel()
-		test(t, launch(t))
-	})
-	t.Run("direct", func(t *testing.T) {
-		t.Parallel()
-		test(t, launcher.Direct{Programs: programs()})
-	})
+// ways to start a child: with a launcher and without.
+func ways() map[string]func(*testing.T) starter {
+	return map[string]func(*testing.T) starter{
+		"launcher": func(t *testing.T) starter { t.Helper(); return launch(t) },
+		"direct":   func(*testing.T) starter { return launcher.Direct{Programs: programs()} },
+	}
 }
 
 func start(t *testing.T, s starter, kind string) *launcher.Child {
@@ -79,49 +73,61 @@ func end(t *testing.T, c *launcher.Child) launcher.End {
 }
 
 func TestChildHasItsSocket(t *testing.T) {
-	both(t, func(t *testing.T, s starter) {
-		c := start(t, s, "echo")
-		if _, err := io.WriteString(c.Sock, "hello"); err != nil {
-			t.Fatal(err)
-		}
-		b := make([]byte, 5)
-		if _, err := io.ReadFull(c.Sock, b); err != nil || string(b) != "hello" {
-			t.Fatalf("%q, %v", b, err)
-		}
-		if err := c.Sock.SetDeadline(time.Now().Add(-time.Second)); err != nil {
-			t.Errorf("the socket blocks its thread: %v", err)
-		}
-		_ = c.Sock.Close()
-		if e := end(t, c); e != (launcher.End{Code: 0, Text: "exit status 0"}) {
-			t.Errorf("it ended with %v", e)
-		}
-	})
+	for name, way := range ways() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := way(t)
+			c := start(t, s, "echo")
+			if _, err := io.WriteString(c.Sock, "hello"); err != nil {
+				t.Fatal(err)
+			}
+			b := make([]byte, 5)
+			if _, err := io.ReadFull(c.Sock, b); err != nil || string(b) != "hello" {
+				t.Fatalf("%q, %v", b, err)
+			}
+			if err := c.Sock.SetDeadline(time.Now().Add(-time.Second)); err != nil {
+				t.Errorf("the socket blocks its thread: %v", err)
+			}
+			_ = c.Sock.Close()
+			if e := end(t, c); e != (launcher.End{Code: 0, Text: "exit status 0"}) {
+				t.Errorf("it ended with %v", e)
+			}
+		})
+	}
 }
 
 func TestChildHasItsArguments(t *testing.T) {
-	both(t, func(t *testing.T, s starter) {
-		c := start(t, s, "arguments")
-		if b, err := io.ReadAll(c.Sock); err != nil || string(b) != `["a" "" "b c"]` {
-			t.Errorf("%s, %v", b, err)
-		}
-	})
+	for name, way := range ways() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := way(t)
+			c := start(t, s, "arguments")
+			if b, err := io.ReadAll(c.Sock); err != nil || string(b) != `["a" "" "b c"]` {
+				t.Errorf("%s, %v", b, err)
+			}
+		})
+	}
 }
 
 func TestEnds(t *testing.T) {
-	both(t, func(t *testing.T, s starter) {
-		if e := end(t, start(t, s, "exit")); e != (launcher.End{Code: 7, Text: "exit status 7"}) {
-			t.Errorf("it ended with %v", e)
-		}
-		c := start(t, s, "stay")
-		c.Kill()
-		if e := end(t, c); e != (launcher.End{Code: -1, Text: "signal: killed"}) {
-			t.Errorf("it ended with %v", e)
-		}
-		c.Kill() // nothing is there any more
-		if c, err := s.Start("other"); err == nil {
-			t.Errorf("a child of no kind: %v", c)
-		}
-	})
+	for name, way := range ways() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := way(t)
+			if e := end(t, start(t, s, "exit")); e != (launcher.End{Code: 7, Text: "exit status 7"}) {
+				t.Errorf("it ended with %v", e)
+			}
+			c := start(t, s, "stay")
+			c.Kill()
+			if e := end(t, c); e != (launcher.End{Code: -1, Text: "signal: killed"}) {
+				t.Errorf("it ended with %v", e)
+			}
+			c.Kill() // nothing is there any more
+			if c, err := s.Start("other"); err == nil {
+				t.Errorf("a child of no kind: %v", c)
+			}
+		})
+	}
 }
 
 // Children end with their launcher, and who waits for them is told.

@@ -7,6 +7,8 @@ import (
 	"errors"
 )
 
+var errLinux = errors.New("launcher: children run on Linux only")
+
 // Start starts nothing on this system.
 func (Direct) Start(string) (*Child, error) { return nil, errLinux }
 
