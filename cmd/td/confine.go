@@ -1,9 +1,7 @@
 package main
 
 import (
-	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -27,8 +25,9 @@ func confineCore(cfg *config.Config, attestor attest.Attestor, children *launche
 		if err := checkOwner(cfg.File()); err != nil {
 			return sandbox.Probe{}, err
 		}
-		// Who stays root may do without: a volume of another user, for one.
-		if err := giveData(cfg.Data, uid); err != nil && (uid != 0 || !errors.Is(err, fs.ErrPermission)) {
+		// A core that stays root may do without, on a volume of another user for
+		// one; what it cannot use it says when it opens it.
+		if err := giveData(cfg.Data, uid); err != nil && uid != 0 {
 			return sandbox.Probe{}, fail(exitConfig, fmt.Sprintf("the data directory cannot be given to user %d: %v", uid, err), "--data names another one")
 		}
 	}
