@@ -20,8 +20,8 @@ const module = "github.com/terradourada/td"
 var floors = [][]string{
 	0: {"protocol"},
 	1: {"claim", "claim/internal/srsgen", "api", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
-	2: {"receipt", "internal/keyholder", "internal/session", "internal/journal", "internal/ledger", "internal/prover"},
-	3: {"client", "internal/control", "internal/gate"},
+	2: {"receipt", "internal/launcher", "internal/session", "internal/journal", "internal/ledger"},
+	3: {"client", "internal/keyholder", "internal/prover", "internal/control", "internal/gate"},
 	4: {"internal/server"},
 	5: {"cmd/td"},
 }
@@ -29,12 +29,12 @@ var floors = [][]string{
 // keys names the only packages that may import what stands before them; a name
 // that ends in a slash covers everything below it, and the longest one counts.
 var keys = map[string][]string{
-	"unsafe":                       {"internal/secret"},
+	"unsafe":                       {"internal/secret", "internal/sandbox"}, // the latter for capset on every thread
 	"C":                            {},
 	"log":                          {},
 	"math/rand":                    {},
 	"math/rand/v2":                 {"client"}, // jitter of retries
-	"os/exec":                      {"internal/keyholder", "internal/prover", "cmd/td", "claim/internal/srsgen"},
+	"os/exec":                      {"internal/launcher", "cmd/td", "claim/internal/srsgen"},
 	"net/http":                     {"client", "internal/prover", "internal/server", "cmd/td"},
 	"database/sql":                 {"internal/journal"},
 	"crypto/hmac":                  {}, // keeps keys on the heap
@@ -61,7 +61,7 @@ var keys = map[string][]string{
 	"golang.org/x/mod/":                                  {"protocol", "receipt", "internal/keyholder", "internal/ledger"},
 	"golang.org/x/term":                                  {"cmd/td"},
 	"golang.org/x/sync/":                                 {"claim", "internal/prover", "cmd/td"},
-	"golang.org/x/sys/":                                  {"internal/secret", "internal/sandbox", "internal/keyholder", "internal/prover", "internal/journal", "internal/ledger", "cmd/td"},
+	"golang.org/x/sys/":                                  {"internal/secret", "internal/sandbox", "internal/launcher", "internal/keyholder", "internal/prover", "internal/journal", "internal/ledger", "cmd/td"},
 	"modernc.org/":                                       {"internal/journal"},
 	"k8s.io/klog/":                                       {"internal/ledger"},
 }

@@ -11,13 +11,12 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// TestNoCoreFile: neither the core nor a child leaves a core file when it
-// aborts, although whoever started the server allows core files of any size,
+// TestNoCoreFile: neither the core nor its launcher nor a child leaves a core file
+// when it aborts, although whoever started the server allows core files of any size,
 // has the runtime crash instead of exit, and works in a directory of his own.
 // The same death of another process leaves one.
 func TestNoCoreFile(t *testing.T) {
@@ -44,13 +43,15 @@ func TestNoCoreFile(t *testing.T) {
 	if len(there) == 0 {
 		t.Skip("the core file of the control is not where it is looked for")
 	}
+	launched := launchWith(t, []string{"GOTRACEBACK=crash"}, data, limits...)
+	if err := launched.await(); err != nil {
+		t.Fatal(err)
+	}
+	launched.signal(launched.launcher(), syscall.SIGABRT)
+	<-launched.done
 	b := launchWith(t, []string{"GOTRACEBACK=crash"}, data, limits...)
-	select {
-	case <-b.ready:
-	case <-b.done:
-		t.Fatalf("it ended: %v", b.err)
-	case <-time.After(60 * time.Second):
-		t.Fatal("it is not ready")
+	if err := b.await(); err != nil {
+		t.Fatal(err)
 	}
 	for _, kind := range []string{"signer", "tagger", "prover"} {
 		pid := b.child(kind, 0)

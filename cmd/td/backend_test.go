@@ -51,15 +51,20 @@ func startBackend(t *testing.T, data string, args ...string) *backend {
 func tryBackend(t *testing.T, data string, args ...string) (_ *backend, err error) {
 	t.Helper()
 	b := launch(t, data, args...)
+	return b, b.await()
+}
+
+// await waits until the server is ready.
+func (b *backend) await() (err error) {
 	select {
 	case b.url = <-b.ready:
 	case <-b.done:
-		return b, fmt.Errorf("the server ended at start: %w", b.err)
+		return fmt.Errorf("the server ended at start: %w", b.err)
 	case <-time.After(60 * time.Second):
-		return b, errors.New("the server is not ready")
+		return errors.New("the server is not ready")
 	}
 	b.Client, err = client.New(b.url, client.Config{Retries: -1})
-	return b, err
+	return err
 }
 
 // launch starts a server and waits for nothing.
@@ -71,11 +76,19 @@ func launch(t *testing.T, data string, args ...string) *backend {
 // launchWith adds to its environment.
 func launchWith(t *testing.T, env []string, data string, args ...string) *backend {
 	t.Helper()
+	return launchAs(t, func(*exec.Cmd) {}, env, data, args...)
+}
+
+// launchAs changes the command as well.
+func launchAs(t *testing.T, change func(*exec.Cmd), env []string, data string, args ...string) *backend {
+	t.Helper()
+	openWay(t, data)
 	args = append([]string{"serve", "--listen", "127.0.0.1:0", "--data", data, "--prover-workers", "1", "--log-level", "debug"}, args...)
 	b := &backend{t: t, data: data, ready: make(chan string, 1), done: make(chan struct{})}
 	b.cmd = exec.Command("/proc/self/exe", args...)
 	b.cmd.Env = slices.Concat(os.Environ(), env, []string{asProgram + "=1"})
 	b.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	change(b.cmd)
 	pipe, err := b.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -94,6 +107,20 @@ func launchWith(t *testing.T, env []string, data string, args ...string) *backen
 		}
 	})
 	return b
+}
+
+// openWay lets every user pass through the temporary directories above one, so
+// that a server that is started as root can become another user.
+func openWay(t *testing.T, dir string) {
+	t.Helper()
+	if os.Geteuid() != 0 {
+		return
+	}
+	for dir = filepath.Dir(dir); strings.HasPrefix(dir, os.TempDir()+"/"); dir = filepath.Dir(dir) {
+		if err := os.Chmod(dir, 0o755); err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
 }
 
 func (b *backend) watch(pipe io.Reader) {
@@ -157,7 +184,27 @@ func (b *backend) signal(pid int, s syscall.Signal) {
 // children are the server's child processes by kind: signer, tagger, prover.
 func (b *backend) children() map[string]int {
 	b.t.Helper()
-	return childrenOf(b.t, b.cmd.Process.Pid)
+	parent := b.cmd.Process.Pid
+	if l := b.launcher(); l != 0 {
+		parent = l
+	}
+	return childrenOf(b.t, parent)
+}
+
+// processes are its children and their launcher.
+func (b *backend) processes() map[string]int {
+	b.t.Helper()
+	all := b.children()
+	if l := b.launcher(); l != 0 {
+		all["launcher"] = l
+	}
+	return all
+}
+
+// launcher is the process that has started the children, 0 if there is none.
+func (b *backend) launcher() int {
+	b.t.Helper()
+	return childrenOf(b.t, b.cmd.Process.Pid)["launcher"]
 }
 
 func childrenOf(t *testing.T, parent int) map[string]int {

@@ -22,6 +22,7 @@ import (
 	"github.com/terradourada/td/internal/gate"
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/keyholder"
+	"github.com/terradourada/td/internal/launcher"
 	"github.com/terradourada/td/internal/ledger"
 	"github.com/terradourada/td/internal/prover"
 	"github.com/terradourada/td/internal/sandbox"
@@ -42,6 +43,9 @@ type core struct {
 	pool     *prover.Pool // nil if the server does not prove
 	claims   []gate.Claim
 	attestor attest.Attestor
+	children *launcher.Launcher // nil if this build has none
+	build    protocol.Digest
+	confined sandbox.Probe // what the core has given up
 	instance protocol.InstanceID
 
 	organs []*organ // in the order they were started
@@ -58,14 +62,24 @@ type organ struct {
 
 // openCore opens what is on disk, checks everything that can be checked without
 // a key, and starts the organs. On an error nothing is left running. If ctx ends
-// meanwhile, there is neither a core nor, if all ended in order, an error.
-func openCore(ctx context.Context, cfg *config.Config, log *slog.Logger, claims []gate.Claim, attestor attest.Attestor) (*core, error) {
-	c := &core{cfg: cfg, log: log, claims: claims, attestor: attestor}
+// meanwhile, it is not ready, and there is no error if all ended in order.
+func openCore(ctx context.Context, c *core) (ready bool, err error) {
+	if c.children != nil {
+		c.start("launcher", c.children.Run)
+	}
 	_, _ = rand.Read(c.instance[:]) // never returns an error, see crypto/rand
 	if err := c.open(ctx); err != nil {
-		return nil, errors.Join(unlessCalledOff(ctx, log, err), c.close())
+		return false, errors.Join(unlessCalledOff(ctx, c.log, err), c.close())
 	}
-	return c, nil
+	return true, nil
+}
+
+// closeChildren ends the launcher of a core that was not opened.
+func (c *core) closeChildren() error {
+	if c.children == nil {
+		return nil
+	}
+	return c.children.Close()
 }
 
 // unlessCalledOff is err, or nil if somebody has asked for a stop: a start that
@@ -80,17 +94,13 @@ func unlessCalledOff(ctx context.Context, log *slog.Logger, err error) error {
 }
 
 func (c *core) open(ctx context.Context) error {
-	build, err := buildDigest()
-	if err != nil {
-		return err
-	}
 	if err := c.openRecords(ctx); err != nil {
 		return err
 	}
 	if err := c.registerClaims(ctx); err != nil {
 		return err
 	}
-	if err := c.openMachine(build); err != nil {
+	if err := c.openMachine(); err != nil {
 		return err
 	}
 	return c.awaitEpoch(ctx)
@@ -204,12 +214,16 @@ func (c *core) registerClaims(ctx context.Context) error {
 }
 
 // openMachine wires gate, epochs and prover, and starts them.
-func (c *core) openMachine(build protocol.Digest) error {
+func (c *core) openMachine() error {
 	least, err := sandbox.ParseGrade(c.cfg.MinGrade)
 	if err != nil {
 		return err
 	}
-	keys := keyholder.Config{Log: c.log, Capacity: uint32(c.cfg.MaxSessions) * 2, MinGrade: least, UID: uint32(c.cfg.ChildUID)}
+	provers := prover.PoolConfig{Workers: c.cfg.ProverWorkers, Queue: c.cfg.ProverQueue, Log: c.log, UID: proverUID(c.cfg)}
+	keys := keyholder.Config{Log: c.log, Capacity: uint32(c.cfg.MaxSessions) * 2, MinGrade: least, UID: uint32(c.cfg.ChildUID), Core: c.confined}
+	if c.children != nil {
+		keys.Starter, provers.Starter = c.children, c.children
+	}
 	c.control = control.New(control.Config{
 		StartSigner: func(ctx context.Context, number uint64) (control.Signer, error) {
 			return keyholder.StartSigner(ctx, keys, keyholder.SignerStart{Origin: c.journal.Origin(), Number: number, Instance: c.instance})
@@ -220,7 +234,7 @@ func (c *core) openMachine(build protocol.Digest) error {
 		Journal:    controlJournal{c.journal},
 		Ledger:     controlLedger{c.ledger},
 		Instance:   c.instance,
-		Build:      build,
+		Build:      c.build,
 		Log:        c.log,
 		Invalidate: func(id protocol.EpochID) { c.gate.EpochEnded(id) },
 		MaxIssued:  c.cfg.MaxIssued,
@@ -247,7 +261,7 @@ func (c *core) openMachine(build protocol.Digest) error {
 		VerifyWorkers: c.cfg.VerifyWorkers,
 	}
 	if c.cfg.Prover == config.ProverLocal {
-		c.pool = prover.NewPool(prover.PoolConfig{Workers: c.cfg.ProverWorkers, Queue: c.cfg.ProverQueue, Log: c.log, UID: proverUID(c.cfg)})
+		c.pool = prover.NewPool(provers)
 		g.Prover = gateProver{c.pool}
 		g.MaxPush = c.cfg.ProverQueue
 	}

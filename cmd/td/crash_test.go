@@ -177,7 +177,7 @@ func crash(t *testing.T, b *backend, h *history) []*answer {
 	t.Helper()
 	ctx := t.Context()
 	all := b.answers(ctx, 4)
-	children := b.children()
+	children := b.processes()
 	h.note(t, b.wantAccepted(ctx, all[0]))
 	l := b.newLoad(h, protocol.CodeConflict)
 	l.pushSome(ctx, 1)
@@ -195,7 +195,7 @@ func killedAtStart(t *testing.T, data string) {
 	t.Helper()
 	b := launch(t, data)
 	time.Sleep(rand.N(700 * time.Millisecond))
-	children := b.children()
+	children := b.processes()
 	b.kill()
 	awaitGone(t, children)
 }
@@ -225,7 +225,7 @@ func TestStoppedAtStart(t *testing.T) {
 	data := t.TempDir()
 	for i, s := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT, syscall.SIGTERM} {
 		b := launch(t, data, limits...)
-		for !strings.Contains(b.stderr(), "locked") { // "core locked", or not fully: the journal comes next
+		for !strings.Contains(b.stderr(), "confined") { // "core confined", or not fully: the journal comes next
 			time.Sleep(time.Millisecond)
 		}
 		time.Sleep(time.Duration(i) * 40 * time.Millisecond)
@@ -400,7 +400,7 @@ func TestStoppedUnderLoad(t *testing.T) {
 	for range 2 {
 		b := startBackend(t, data, limits...)
 		ctx := t.Context()
-		all, children := b.answers(ctx, 4), b.children()
+		all, children := b.answers(ctx, 4), b.processes()
 		l := b.newLoad(h, protocol.CodeConflict, protocol.CodeInvalidated, protocol.CodeDraining, protocol.CodeSubmissionRejected,
 			protocol.CodeOverloaded, protocol.CodeProverTimeout, protocol.CodeProverBadResponse, protocol.CodeLedgerUnavailable)
 		busy, stop := context.WithCancel(ctx)
@@ -427,12 +427,46 @@ func TestStoppedUnderLoad(t *testing.T) {
 	}
 }
 
+// TestLauncherKilled: when the launcher is killed, its children end with it, and
+// the server says so and ends, for the service manager to start it again. What
+// was acknowledged is there then, and the epoch is closed.
+func TestLauncherKilled(t *testing.T) {
+	t.Parallel()
+	b := startBackend(t, t.TempDir(), limits...)
+	children := b.processes()
+	if children["launcher"] == 0 {
+		t.Skip("there is no launcher in this build")
+	}
+	ctx := t.Context()
+	kept := b.wantAccepted(ctx, b.mustAnswer(ctx))
+	b.signal(children["launcher"], syscall.SIGKILL)
+	select {
+	case <-b.done:
+	case <-time.After(20 * time.Second):
+		t.Fatal("the server goes on without its launcher")
+	}
+	if code := exitCode(b.err); code != 1 || !strings.Contains(b.stderr(), "launcher ended by itself: launcher: its process ended (signal: killed)") {
+		t.Errorf("exit code %d, %s", code, lineWith(b.stderr(), "error: "))
+	}
+	awaitGone(t, children)
+	rows := rowsOf(t, b.data)
+	if c := closeOf(rows, lastEpoch(rows)); c == nil || c.Reason != protocol.CloseDied {
+		t.Errorf("the epoch has the close leaf %+v", c)
+	}
+	again := startBackend(t, b.data, limits...)
+	if _, err := again.Receipt(ctx, kept.RequestID, 0); err != nil {
+		t.Errorf("what was accepted before: %v", err)
+	}
+	again.wantAccepted(ctx, again.mustAnswer(ctx))
+	again.stop(10 * time.Second)
+}
+
 // TestStoppedWithHungTagger: a keyholder that does not answer cannot keep the
 // server from stopping, and the epoch is closed all the same.
 func TestStoppedWithHungTagger(t *testing.T) {
 	t.Parallel()
 	b := startBackend(t, t.TempDir(), limits...)
-	children := b.children()
+	children := b.processes()
 	if _, err := b.challenge(t.Context(), submission()); err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,7 @@ package main_test
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -13,10 +14,18 @@ import (
 
 // runDenied starts this program again under a filter that answers EPERM to some
 // calls, as an old kernel or the profile of a container does. "memlock" among
-// them leaves 64 KiB of memory that can be locked, and "root" leaves root.
+// them leaves 64 KiB of memory that can be locked, "root" leaves root, and
+// "capabilities" leaves root its user and nothing else.
 func runDenied(denied string) int {
 	denied, memlock := cutWord(denied, "memlock")
 	denied, root := cutWord(denied, "root")
+	denied, capabilities := cutWord(denied, "capabilities")
+	if capabilities {
+		runtime.LockOSThread() // the one that executes
+		for c := range uintptr(64) {
+			_ = unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0)
+		}
+	}
 	if memlock {
 		_ = unix.Setrlimit(unix.RLIMIT_MEMLOCK, &unix.Rlimit{Cur: 64 << 10, Max: 64 << 10})
 	}

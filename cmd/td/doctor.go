@@ -114,6 +114,7 @@ func (d *doctor) surroundings(ctx context.Context) {
 	d.configuration()
 	d.server()
 	d.directory()
+	d.coreUser()
 	d.disk()
 	d.journal(ctx)
 	d.ledger(ctx)
@@ -161,6 +162,7 @@ func sourceOf(id string) string {
 		"tls":            "--tls-cert, --tls-key",
 		"running":        "/proc/locks",
 		"data_directory": "stat, and a file made and removed",
+		"core_user":      "--child-uid, --attestation, and whether that user reaches the data directory",
 		"disk":           "a file written, synced and removed; statfs",
 		"disk_space":     "statfs",
 		"journal":        "journal.db, opened for reading; quick_check, and its tables against the leaves",

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -63,6 +64,26 @@ func (d *doctor) directory() {
 		d.bad(sandbox.StateWeak, sectionServer, id, d.cfg.Data+" is open to others", "chmod 700 "+d.cfg.Data)
 	default:
 		d.ok(sectionServer, id, d.cfg.Data)
+	}
+}
+
+// coreUser says which user a server would be, and have its data directory belong
+// to.
+func (d *doctor) coreUser() {
+	const id = "core_user"
+	uid, why := coreUser(d.cfg, d.cfg.Attestation)
+	switch {
+	case why != "":
+		d.bad(sandbox.StateWeak, sectionServer, id, "root, without capabilities: "+why, "start the server as a user of its own, or see docs/operate.md")
+	case uid != 0:
+		d.ok(sectionServer, id, fmt.Sprintf("%d, and the data directory is given to it", uid))
+	default:
+		d.ok(sectionServer, id, strconv.Itoa(os.Getuid()))
+	}
+	if os.Geteuid() == 0 {
+		if err := checkOwner(d.cfg.File()); err != nil {
+			d.bad(sandbox.StateMissing, sectionServer, "configuration_owner", err.Error(), "look at what it says, then chown root "+d.cfg.File())
+		}
 	}
 }
 

@@ -33,8 +33,9 @@ type confined struct {
 	profile sandbox.Profile
 }
 
-// confinedChildren finds them by their parent and their first argument; fsys is the
-// root of the file system but in tests.
+// confinedChildren finds them by their parent, which is the server or its
+// launcher, and their first argument; fsys is the root of the file system but in
+// tests.
 func confinedChildren(fsys fs.FS, parent int) (children []confined) {
 	entries, err := fs.ReadDir(fsys, "proc")
 	if err != nil {
@@ -51,6 +52,8 @@ func confinedChildren(fsys fs.FS, parent int) (children []confined) {
 			continue
 		}
 		switch kind := strings.TrimPrefix(args[1], "internal-"); kind {
+		case "launcher":
+			children = append(children, confinedChildren(fsys, pid)...)
 		case sectionSigner, sectionTagger:
 			children = append(children, confined{kind, pid, sandbox.Keyholder})
 		case "prover":

@@ -42,6 +42,18 @@ func tryKeyholders(ctx context.Context, cfg *config.Config) (postures map[string
 		return postures, err
 	}
 	keys := keyholder.Config{UID: uint32(cfg.ChildUID), Capacity: 16}
+	children, err := startLauncher(ctx, cfg)
+	if err != nil {
+		return postures, err
+	}
+	if children != nil {
+		defer func() { err = errors.Join(err, children.Close()) }()
+		keys.Starter = children
+		uid, _ := coreUser(cfg, cfg.Attestation)
+		if keys.Core, err = tryCore(ctx, uid, children.Closed()); err != nil {
+			return postures, err
+		}
+	}
 	random := randomBytes()
 	instance := protocol.InstanceID(random[:16])
 	signer, err := keyholder.StartSigner(ctx, keys, keyholder.SignerStart{Origin: "doctor", Number: 1, Instance: instance})

@@ -79,7 +79,7 @@ func TestDoctorBesideServer(t *testing.T) {
 	if code != 0 || !found.Running {
 		t.Errorf("beside a server: exit %d, %+v", code, found)
 	}
-	for _, id := range []string{"running", "data_directory", "journal", "ledger", "listen", "wall_clock", "entropy", "verifier", "keyholders", "prover"} {
+	for _, id := range []string{"running", "data_directory", "journal", "ledger", "listen", "wall_clock", "entropy", "verifier", "keyholders", "prover", "core_user"} {
 		if s := found.state(id); s != "ok" {
 			t.Errorf("%s is %s", id, s)
 		}
@@ -103,6 +103,8 @@ func TestDoctorFindsFaults(t *testing.T) {
 	}
 	defer busy.Close()
 	nothing := func(string) {}
+	unmade := t.TempDir() + "/a/b"
+	openWay(t, unmade)
 	for name, tt := range map[string]struct {
 		harm  func(data string)
 		flags map[string]string
@@ -126,13 +128,14 @@ func TestDoctorFindsFaults(t *testing.T) {
 		"open to others":        {func(data string) { chmod(t, data, 0o755) }, nil, "data_directory", sandbox.StateWeak},
 		"no member list":        {nothing, map[string]string{"group": "/nonexistent.json"}, "member_lists", sandbox.StateMissing},
 		"no certificate":        {nothing, map[string]string{"tls-cert": "/nonexistent", "tls-key": "/nonexistent"}, "tls", sandbox.StateMissing},
-		"no directory yet":      {nothing, map[string]string{"data": t.TempDir() + "/a/b"}, "data_directory", sandbox.StateOK},
+		"no directory yet":      {nothing, map[string]string{"data": unmade}, "data_directory", sandbox.StateOK},
 	} {
 		t.Run(name, func(t *testing.T) {
 			data := t.TempDir()
 			if err := os.CopyFS(data, os.DirFS(b.data)); err != nil {
 				t.Fatal(err)
 			}
+			openWay(t, data)
 			chmod(t, data, 0o700)
 			tt.harm(data)
 			flags := map[string]string{"listen": freePort(t), "data": data}
@@ -169,6 +172,33 @@ func chmod(t *testing.T, path string, mode os.FileMode) {
 	t.Helper()
 	if err := os.Chmod(path, mode); err != nil {
 		t.Fatal(err)
+	}
+}
+
+// TestDoctorSaysWhatTheCoreWouldBe: the measure of the core is that of a server
+// that is started in the same way.
+func TestDoctorSaysWhatTheCoreWouldBe(t *testing.T) {
+	if os.Geteuid() != 0 || developmentEnv() != nil {
+		t.Skip("only root becomes another user, and only in a build without cgo")
+	}
+	data := t.TempDir()
+	openWay(t, data)
+	for _, c := range []struct {
+		args              []string
+		state, core, user string
+	}{
+		{nil, "ok", "user 65523, no capability, launcher apart", "65523, and the data directory is given to it"},
+		{[]string{"--child-uid", "0"}, "weak", "user 0, no capability, launcher apart", "root, without capabilities: child_uid is 0"},
+	} {
+		_, found := examined(t, data, append(c.args, "--listen", freePort(t))...)
+		for _, p := range found.Probes {
+			if p.ID == "core" && (p.State != c.state || p.Value != c.core) || p.ID == "core_user" && (p.State != c.state || p.Value != c.user) {
+				t.Errorf("%v: %s is %s: %s", c.args, p.ID, p.State, p.Value)
+			}
+		}
+		if found.state("core") == "absent" {
+			t.Errorf("%v: nothing about the core", c.args)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	td "github.com/terradourada/td/cmd/td"
 	"github.com/terradourada/td/internal/keyholder"
+	"github.com/terradourada/td/internal/launcher"
 	"github.com/terradourada/td/internal/prover"
 )
 
@@ -20,6 +21,9 @@ const deniedCalls = "RUN_WITHOUT_SYSTEM_CALLS"
 // TestMain is main of the program under test: the keyholders, the prover and
 // td are this very binary, started again.
 func TestMain(m *testing.M) {
+	if status, ok := launcher.RunChild(os.Args); ok {
+		os.Exit(status)
+	}
 	if status, ok := keyholder.RunChild(os.Args); ok {
 		os.Exit(status)
 	}
@@ -29,6 +33,9 @@ func TestMain(m *testing.M) {
 	if spec := os.Getenv(asStranger); spec != "" {
 		os.Exit(runStranger(spec))
 	}
+	if status, ok := td.RunCoreTrial(os.Args, os.Stdout); ok {
+		os.Exit(status)
+	}
 	for _, v := range developmentEnv() {
 		name, value, _ := strings.Cut(v, "=")
 		_ = os.Setenv(name, value)
@@ -36,7 +43,11 @@ func TestMain(m *testing.M) {
 	if denied := os.Getenv(deniedCalls); denied != "" {
 		os.Exit(runDenied(denied))
 	}
+	if len(os.Args) > 2 && os.Args[1] == intruderArgument {
+		os.Exit(intruder(os.Args[2:]))
+	}
 	if os.Getenv(asProgram) != "" {
+		harbour()
 		os.Exit(td.Run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
 	os.Exit(m.Run())

@@ -38,7 +38,7 @@ func TestGradeIsRequired(t *testing.T) {
 		"seccomp":                 {"B", []string{"protection grade D but min_grade is B, because seccomp is missing", "CONFIG_SECCOMP_FILTER"}},
 		"landlock_create_ruleset": {"A", []string{"min_grade is A, because", "landlock is missing", "lsm="}},
 		"memfd_secret":            {"A", []string{"min_grade is A, because key memory is weak (locked", "memfd_secret", "RLIMIT_MEMLOCK"}},
-		"root":                    {"A", []string{"min_grade is A, because", "user is weak (user 1000, that of the core)", "start the server as root"}},
+		"root,memfd_create":       {"A", []string{"min_grade is A, because", "core is weak (user 1000, no capability, launcher apart, but keyholders of this user are open while they start)", "start the server as root"}},
 		"root,memlock":            {"A", []string{"min_grade is A, because key memory is missing (plain", "limit 65536", "LimitMEMLOCK=1M"}},
 		"memfd_secret,mlock,landlock_create_ruleset": {"B", []string{"protection grade C but min_grade is B, because key memory is missing (plain", "and landlock is missing", "LimitMEMLOCK=1M"}},
 	} {

@@ -123,9 +123,18 @@ func (a *app) serve(ctx context.Context, cfg *config.Config) error {
 		return unlessCalledOff(ctx, log, err)
 	}
 	defer func() { _ = attestor.Close() }() // nothing is lost with it
-	lockCore(cfg, log)
-	c, err := openCore(ctx, cfg, log, claims, attestor)
-	if c == nil {
+	children, err := startLauncher(ctx, cfg)
+	if err != nil {
+		return unlessCalledOff(ctx, log, err)
+	}
+	c := &core{cfg: cfg, log: log, claims: claims, attestor: attestor, children: children}
+	if c.build, err = buildDigest(); err == nil {
+		c.confined, err = confineCore(cfg, attestor, children, log)
+	}
+	if err != nil {
+		return errors.Join(unlessCalledOff(ctx, log, err), c.closeChildren())
+	}
+	if ready, err := openCore(ctx, c); !ready {
 		return err
 	}
 	err = a.serveHTTP(ctx, c, listener, lists)

@@ -79,8 +79,9 @@ type Config struct {
 	// of a process that is not confined.
 	AllowDevelopmentGrade bool `key:"allow_development_grade" default:"false"`
 
-	// First of the three user ids that signer, tagger and prover become when
-	// the server is started as root; 0 leaves them root.
+	// First of the four user ids that signer, tagger, prover and the server
+	// itself become when it is started as root; 0 leaves them root, the server
+	// without capabilities, and costs grade A.
 	ChildUID int `key:"child_uid" default:"65520" range:"0..2147483640"`
 
 	// Who speaks for the keys of an epoch: none, a TPM 2.0 (tpm), or the kernel

@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/terradourada/td/internal/keyholder"
+	"github.com/terradourada/td/internal/launcher"
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/protocol"
 )
@@ -251,10 +252,11 @@ func TestChildHasNothingElse(t *testing.T) {
 // raw starts a real child and speaks its first words.
 func raw(t *testing.T, kind string, start keyholder.Frame, readySize int) (sock *os.File, ready []byte, exit func() int) {
 	t.Helper()
-	sock, ended, err := keyholder.Spawn(keyholder.Config{}, kind)
+	child, err := keyholder.Spawn(keyholder.Config{}, kind)
 	if err != nil {
 		t.Fatal(err)
 	}
+	sock = child.Sock
 	t.Cleanup(func() { _ = sock.Close() })
 	if err := sock.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
 		t.Fatal(err)
@@ -270,8 +272,8 @@ func raw(t *testing.T, kind string, start keyholder.Frame, readySize int) (sock 
 	}
 	return sock, ready, func() int {
 		select {
-		case state := <-ended:
-			return state.ExitCode()
+		case end := <-child.Ended:
+			return end.Code
 		case <-time.After(10 * time.Second):
 			t.Fatal("the child did not end")
 			return 0
@@ -535,7 +537,7 @@ func TestLyingChild(t *testing.T) {
 		}
 	})
 	t.Run("no such program", func(t *testing.T) {
-		cfg := keyholder.Config{Executable: "/nonexistent"}
+		cfg := keyholder.Config{Starter: launcher.Direct{Executable: "/nonexistent", Programs: keyholder.Programs()}}
 		if _, err := keyholder.StartTagger(t.Context(), cfg, protocol.EpochID{1}, 1); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("StartTagger: %v", err)
 		}
@@ -551,8 +553,8 @@ func TestSandboxKillIsTold(t *testing.T) {
 	}
 	var log bytes.Buffer
 	s := startSigner(t, keyholder.Config{
-		Args: func(string) []string { return []string{evilArgument, "forbidden call"} },
-		Log:  slog.New(slog.NewTextHandler(&log, nil)),
+		Starter: evilStarter("forbidden call"),
+		Log:     slog.New(slog.NewTextHandler(&log, nil)),
 	})
 	p := payload(s.EpochID(), 1)
 	if a, _, err := s.Anchor(t.Context(), &p); protocol.CodeOf(err) != protocol.CodeInvalidated {
@@ -568,7 +570,7 @@ func TestSandboxKillIsTold(t *testing.T) {
 func TestTaggerCannotSwapPayloads(t *testing.T) {
 	t.Parallel()
 	for _, how := range []string{"swap", "no number"} {
-		cfg := keyholder.Config{Args: func(string) []string { return []string{evilArgument, how} }}
+		cfg := evilConfig(how)
 		tagger, epoch := startTagger(t, cfg)
 		draft := payload(epoch, 0)
 		if _, _, err := tagger.Issue(t.Context(), &draft); protocol.CodeOf(err) != protocol.CodeInvalidated {

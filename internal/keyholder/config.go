@@ -4,20 +4,33 @@ import (
 	"log/slog"
 	"time"
 
+	"github.com/terradourada/td/internal/launcher"
 	"github.com/terradourada/td/internal/sandbox"
 )
+
+// Starter starts a child of a kind with one end of a stream socket as its
+// descriptor 3.
+type Starter interface {
+	Start(kind string) (*launcher.Child, error)
+}
+
+// Programs are the arguments behind the program's name for each kind of child,
+// as [RunChild] takes them.
+func Programs() map[string][]string {
+	return map[string][]string{kindSigner: childArgs(kindSigner), kindTagger: childArgs(kindTagger)}
+}
 
 // Config says how children are started and how long they are waited for. The
 // zero value starts the running executable again, which must call [RunChild]
 // first thing in main.
 type Config struct {
-	// Executable is the absolute path of the program to start; empty is the
-	// running one, even if its file has been replaced meanwhile.
-	Executable string
+	// Starter starts the children, of kinds "signer" and "tagger"; nil starts
+	// them from this process.
+	Starter Starter
 
-	// Args gives the arguments behind the program's name for kind "signer" or
-	// "tagger"; nil is what [RunChild] takes.
-	Args func(kind string) []string
+	// Core is the measure [sandbox.Core] of this process, which becomes the last
+	// one of every posture; the zero value is a core that can open its children.
+	Core sandbox.Probe
 
 	// Log is told of starts and ends; nil is nobody.
 	Log *slog.Logger
@@ -48,11 +61,11 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	if c.Executable == "" {
-		c.Executable = "/proc/self/exe"
+	if c.Starter == nil {
+		c.Starter = launcher.Direct{Programs: Programs()}
 	}
-	if c.Args == nil {
-		c.Args = childArgs
+	if c.Core.ID == "" {
+		c.Core = sandbox.Measure(sandbox.Core, sandbox.StateMissing, "not given up: it may open its children")
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

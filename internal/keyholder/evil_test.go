@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/terradourada/td/internal/keyholder"
+	"github.com/terradourada/td/internal/launcher"
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/protocol"
 )
@@ -28,7 +29,13 @@ func evilAnswers() []string {
 }
 
 func evilConfig(how string) keyholder.Config {
-	return keyholder.Config{Args: func(string) []string { return []string{evilArgument, how} }}
+	return keyholder.Config{Starter: evilStarter(how)}
+}
+
+// evilStarter starts children that lie.
+func evilStarter(how string) keyholder.Starter {
+	args := []string{evilArgument, how}
+	return launcher.Direct{Programs: map[string][]string{"signer": args, "tagger": args}}
 }
 
 // evil is a child that answers the start and then the first request in a way no
@@ -43,6 +50,8 @@ func evil(how string) {
 	switch how {
 	case "exit":
 		return
+	case "core is fine":
+		ready = keyholder.FakeSignerReady(fakeEpoch, newFakeTree().public(), sandbox.Measure(sandbox.Core, sandbox.StateOK, "fine"))
 	case "silent":
 		ready = nil
 	case "short ready":

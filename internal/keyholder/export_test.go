@@ -2,12 +2,13 @@ package keyholder
 
 import (
 	"io"
-	"os"
 	"slices"
 	"time"
 
 	"github.com/cloudflare/circl/sign/mldsa/mldsa65"
 
+	"github.com/terradourada/td/internal/launcher"
+	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -117,8 +118,8 @@ func TaggerStartFrame(epoch protocol.EpochID, number uint64, capacity uint32) Fr
 }
 
 // FakeSignerReady is a ready record of no ML-DSA key.
-func FakeSignerReady(epoch protocol.EpochID, checkpoint [32]byte) []byte {
-	r := signerReady{epoch: epoch, checkpoint: checkpoint}
+func FakeSignerReady(epoch protocol.EpochID, checkpoint [32]byte, said ...sandbox.Probe) []byte {
+	r := signerReady{epoch: epoch, checkpoint: checkpoint, posture: sandbox.Posture{Probes: said}}
 	return r.encode()
 }
 
@@ -134,12 +135,8 @@ func ReadyPublicKey(b []byte) []byte {
 }
 
 // Spawn starts a child without its handshake.
-func Spawn(cfg Config, kind string) (*os.File, <-chan *os.ProcessState, error) {
-	c, err := spawn(cfg.withDefaults(), kind)
-	if err != nil {
-		return nil, nil, err
-	}
-	return c.sock, c.ended, nil
+func Spawn(cfg Config, kind string) (*launcher.Child, error) {
+	return cfg.withDefaults().Starter.Start(kind)
 }
 
 // Requests is how many requests were sent.
@@ -164,9 +161,9 @@ func NewIssuedTree(origin string, epoch protocol.EpochID, key [32]byte) *IssuedT
 }
 
 // Pid and Waiting look into a link.
-func (s *Signer) Pid() int     { return s.link.child.process.Pid }
+func (s *Signer) Pid() int     { return s.link.child.PID }
 func (s *Signer) Waiting() int { return len(s.link.slots) }
-func (t *Tagger) Pid() int     { return t.link.child.process.Pid }
+func (t *Tagger) Pid() int     { return t.link.child.PID }
 
 // OriginKey is the ML-DSA key of a signer with its seams open.
 type OriginKey struct{ k *originKey }

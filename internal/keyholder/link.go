@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/terradourada/td/internal/launcher"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -35,7 +36,8 @@ var (
 type link struct {
 	kind             string
 	cfg              Config
-	child            *child
+	child            *launcher.Child
+	sock             *os.File // the core's end of its socket
 	requests, answer shape
 
 	slots chan struct{} // one value for every request without an answer
@@ -46,8 +48,8 @@ type link struct {
 	mu      sync.Mutex // guards what follows
 	last    uint64     // id given out last
 	waiting map[uint64]waiting
-	cause   error            // why it is down; nil while up
-	state   *os.ProcessState // once done
+	cause   error         // why it is down; nil while up
+	end     *launcher.End // once done
 }
 
 // waiting is a request without an answer.
@@ -60,14 +62,15 @@ type waiting struct {
 // nothing is left behind.
 func startLink(ctx context.Context, cfg Config, kind string, requests, answers shape, start frame, readySize int) (*link, []byte, error) {
 	cfg = cfg.withDefaults()
-	c, err := spawn(cfg, kind)
+	c, err := cfg.Starter.Start(kind)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("keyholder: start %s: %w", kind, err)
 	}
 	l := &link{
 		kind:     kind,
 		cfg:      cfg,
 		child:    c,
+		sock:     tap(c.Sock, kind),
 		requests: requests,
 		answer:   answers,
 		slots:    make(chan struct{}, cfg.InFlight),
@@ -88,13 +91,13 @@ func startLink(ctx context.Context, cfg Config, kind string, requests, answers s
 func (l *link) handshake(ctx context.Context, start frame, readySize int) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.ReadyTimeout)
 	defer cancel()
-	stop := context.AfterFunc(ctx, func() { _ = l.child.sock.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = l.sock.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
-	if _, err := l.child.sock.Write(l.requests.append(nil, &start)); err != nil {
+	if _, err := l.sock.Write(l.requests.append(nil, &start)); err != nil {
 		return nil, errors.Join(err, ctx.Err())
 	}
 	ready := make([]byte, readySize)
-	if _, err := io.ReadFull(l.child.sock, ready); err != nil {
+	if _, err := io.ReadFull(l.sock, ready); err != nil {
 		return nil, errors.Join(err, ctx.Err())
 	}
 	if !stop() {
@@ -108,19 +111,19 @@ func (l *link) abort(err error) error {
 	l.fail(err)
 	l.kill()
 	<-l.done
-	return fmt.Errorf("keyholder: %s not ready: %w (%s)", l.kind, err, exitText(l.state))
+	return fmt.Errorf("keyholder: %s not ready: %w (%s)", l.kind, err, exitText(*l.end))
 }
 
 // serve begins to carry calls.
 func (l *link) serve() {
 	go func() {
-		if err := writeFrames(l.child.sock, l.requests, l.queue, l.down); err != nil {
+		if err := writeFrames(l.sock, l.requests, l.queue, l.down); err != nil {
 			l.fail(errEnded)
 			l.await()
 		}
 	}()
 	go func() {
-		if err := readFrames(l.child.sock, l.answer, l.deliver); errors.Is(err, errMalformed) {
+		if err := readFrames(l.sock, l.answer, l.deliver); errors.Is(err, errMalformed) {
 			l.breach()
 			return
 		}
@@ -131,15 +134,15 @@ func (l *link) serve() {
 
 // reap waits for the process and is the only one to say that it is gone.
 func (l *link) reap() {
-	state := <-l.child.ended
+	end := <-l.child.Ended
 	l.mu.Lock()
-	l.state = state
+	l.end = &end
 	l.mu.Unlock()
 	l.fail(errEnded)
 	if err := l.Err(); err != nil {
-		l.cfg.Log.Error("keyholder ended", "kind", l.kind, "pid", state.Pid(), "err", err)
+		l.cfg.Log.Error("keyholder ended", "kind", l.kind, "pid", l.child.PID, "err", err)
 	} else {
-		l.cfg.Log.Info("keyholder closed", "kind", l.kind, "pid", state.Pid())
+		l.cfg.Log.Info("keyholder closed", "kind", l.kind, "pid", l.child.PID)
 	}
 	close(l.done)
 }
@@ -151,7 +154,7 @@ func (l *link) fail(cause error) {
 	if l.cause == nil {
 		l.cause = cause
 		close(l.down)
-		_ = l.child.sock.Close()
+		_ = l.sock.Close()
 	}
 }
 
@@ -161,7 +164,7 @@ func (l *link) breach() {
 	l.kill()
 }
 
-func (l *link) kill() { _ = l.child.process.Kill() } // fails only when it is gone
+func (l *link) kill() { l.child.Kill() }
 
 // await gives the child time to exit, and kills it after that.
 func (l *link) await() {
@@ -190,15 +193,15 @@ func (l *link) Err() error {
 	switch {
 	case l.cause == nil:
 		return nil
-	case l.state == nil:
+	case l.end == nil:
 		if errors.Is(l.cause, ErrClosed) {
 			return nil
 		}
 		return fmt.Errorf("keyholder: %s: %w", l.kind, l.cause)
-	case errors.Is(l.cause, ErrClosed) && l.state.Success():
+	case errors.Is(l.cause, ErrClosed) && l.end.Code == exitOK:
 		return nil
 	default:
-		return fmt.Errorf("keyholder: %s: %w: %s", l.kind, l.cause, exitText(l.state))
+		return fmt.Errorf("keyholder: %s: %w: %s", l.kind, l.cause, exitText(*l.end))
 	}
 }
 

@@ -20,6 +20,7 @@ import (
 	"github.com/cloudflare/circl/sign/mldsa/mldsa65"
 
 	"github.com/terradourada/td/internal/keyholder"
+	"github.com/terradourada/td/internal/launcher"
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/protocol"
 )
@@ -51,9 +52,12 @@ func memscanProcess(args []string) bool {
 // derived is what draw gives a child of the seed.
 func derived(seed, which string) [32]byte { return sha256.Sum256([]byte(seed + "/" + which)) }
 
-// scanArgs start a child that derives its keys.
-func scanArgs(seed, level string) func(kind string) []string {
-	return func(kind string) []string { return []string{"internal-" + kind, seed, level} }
+// scanStarter starts children that derive their keys.
+func scanStarter(seed, level string) keyholder.Starter {
+	return launcher.Direct{Programs: map[string][]string{
+		"signer": {"internal-signer", seed, level},
+		"tagger": {"internal-tagger", seed, level},
+	}}
 }
 
 // known are the payloads of a core whose signatures the scan looks for.
@@ -79,8 +83,8 @@ type coreProcess struct {
 
 func newCoreProcess(seed, level string) *coreProcess {
 	return &coreProcess{cfg: keyholder.Config{
-		Args: scanArgs(seed, level),
-		UID:  sandbox.FirstUID,
+		Starter: scanStarter(seed, level),
+		UID:     sandbox.FirstUID,
 	}}
 }
 

@@ -187,22 +187,24 @@ func (v *server) grade() string {
 	return regexp.MustCompile(`signer_grade=(\w)`).FindStringSubmatch(v.said())[1]
 }
 
-// processes are the core and its children, all there.
+// processes are the core, its launcher and their children, all there.
 func (v *server) processes() map[string]int {
 	v.t.Helper()
 	pids := map[string]int{"core": v.cmd.Process.Pid}
-	eventually(v.t, "signer, tagger and prover", func() bool {
-		lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", v.cmd.Process.Pid))
-		for _, name := range lists {
-			b, _ := os.ReadFile(name)
-			for _, field := range strings.Fields(string(b)) {
-				args, _ := os.ReadFile("/proc/" + field + "/cmdline")
-				if words := strings.Split(string(args), "\x00"); len(words) > 1 && strings.HasPrefix(words[1], "internal-") {
-					pids[strings.TrimPrefix(words[1], "internal-")], _ = strconv.Atoi(field)
+	eventually(v.t, "launcher, signer, tagger and prover", func() bool {
+		for _, parent := range []string{"core", "launcher"} {
+			lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pids[parent]))
+			for _, name := range lists {
+				b, _ := os.ReadFile(name)
+				for _, field := range strings.Fields(string(b)) {
+					args, _ := os.ReadFile("/proc/" + field + "/cmdline")
+					if words := strings.Split(string(args), "\x00"); len(words) > 1 && strings.HasPrefix(words[1], "internal-") {
+						pids[strings.TrimPrefix(words[1], "internal-")], _ = strconv.Atoi(field)
+					}
 				}
 			}
 		}
-		return len(pids) == 4
+		return len(pids) == 5
 	})
 	return pids
 }

@@ -2,6 +2,7 @@ package keyholder
 
 import (
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/terradourada/td/internal/sandbox"
@@ -55,13 +56,19 @@ func computeProbe() sandbox.Probe {
 	return sandbox.Measure(sandbox.KeyCompute, sandbox.StateWeak, "the stack is overwritten; built without runtimesecret")
 }
 
-// judge decides whether a child may be used: by what it says of itself and,
-// since that is only a statement, by what is seen of its threads from outside.
-func (l *link) judge(p sandbox.Posture) error {
+// judge decides whether a child may be used: by what it says of itself, by what
+// is known of the core, and, since the first is only a statement, by what is
+// seen of its threads from outside. The posture gets the measure of the core,
+// which is not for a child to take.
+func (l *link) judge(p *sandbox.Posture) error {
+	if slices.ContainsFunc(p.Probes, func(said sandbox.Probe) bool { return said.ID == sandbox.Core }) {
+		return errMalformed
+	}
+	p.Probes = append(p.Probes, l.cfg.Core)
 	if err := p.Require(l.kind, l.cfg.MinGrade); err != nil {
 		return err
 	}
-	for _, seen := range sandbox.Inspect(os.DirFS("/"), l.child.process.Pid, sandbox.Keyholder) {
+	for _, seen := range sandbox.Inspect(os.DirFS("/"), l.child.PID, sandbox.Keyholder) {
 		if seen.ID == sandbox.Threads && seen.State == sandbox.StateMissing && p.State(sandbox.Seccomp) == sandbox.StateOK {
 			l.cfg.Log.Error("a child is not as confined as it says", "kind", l.kind, "seen", seen.Value)
 			return errBreach

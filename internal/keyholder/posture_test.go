@@ -1,6 +1,7 @@
 package keyholder_test
 
 import (
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -13,7 +14,8 @@ import (
 // it, and sees the same from outside.
 func TestPostureOfChildren(t *testing.T) {
 	t.Parallel()
-	cfg := keyholder.Config{UID: sandbox.FirstUID}
+	core := sandbox.Measure(sandbox.Core, sandbox.StateOK, "user 65523")
+	cfg := keyholder.Config{UID: sandbox.FirstUID, Core: core}
 	signer := startSigner(t, cfg)
 	tagger, _ := startTagger(t, cfg)
 	for _, c := range []struct {
@@ -27,6 +29,9 @@ func TestPostureOfChildren(t *testing.T) {
 				t.Errorf("%s says nothing of %s", c.kind, id)
 			}
 		}
+		if last := c.posture.Probes[len(c.posture.Probes)-1]; last != core {
+			t.Errorf("%s: the last measure is %v, not that of the core", c.kind, last)
+		}
 		if os.Geteuid() != 0 || c.posture.Grade() > sandbox.GradeB {
 			continue // nothing to see, or nobody who may look
 		}
@@ -35,6 +40,28 @@ func TestPostureOfChildren(t *testing.T) {
 				t.Errorf("%s: from outside %s is %s: %s", c.kind, probe.ID, probe.State, probe.Value)
 			}
 		}
+	}
+}
+
+// A core that does not say what it has given up may open its children.
+func TestPostureOfAnUnknownCore(t *testing.T) {
+	t.Parallel()
+	s := startSigner(t, keyholder.Config{})
+	if p := s.Posture(); p.State(sandbox.Core) != sandbox.StateMissing || p.Grade() < sandbox.GradeB {
+		t.Errorf("grade %v, %v", p.Grade(), p.Probe(sandbox.Core))
+	}
+	_, err := keyholder.StartSigner(t.Context(), keyholder.Config{MinGrade: sandbox.GradeA}, keyholder.SignerStart{Origin: origin, Number: 7})
+	if refusal := new(sandbox.Refusal); !errors.As(err, &refusal) {
+		t.Errorf("with grade A required: %v", err)
+	}
+}
+
+// A child that speaks for the core is not believed.
+func TestChildCannotSpeakForTheCore(t *testing.T) {
+	t.Parallel()
+	s, err := keyholder.StartSigner(t.Context(), evilConfig("core is fine"), keyholder.SignerStart{Origin: origin, Number: 7})
+	if err == nil || !strings.Contains(err.Error(), "malformed") {
+		t.Errorf("StartSigner: %v, %v", s, err)
 	}
 }
 

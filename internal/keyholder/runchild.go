@@ -6,14 +6,11 @@ import (
 	"os/signal"
 	"syscall"
 
-	"github.com/terradourada/td/internal/sandbox"
+	"github.com/terradourada/td/internal/launcher"
 )
 
 // childPrefix and a kind make the one argument of a child.
 const childPrefix = "internal-"
-
-// childSocket is the descriptor of a child's socket.
-const childSocket = 3
 
 // Exit statuses of a child, as the package comment lists them.
 const (
@@ -50,7 +47,7 @@ func RunChild(args []string) (status int, ok bool) {
 	default:
 		return 0, false
 	}
-	sock := os.NewFile(childSocket, "core")
+	sock := os.NewFile(launcher.ChildSocket, "core")
 	if info, err := sock.Stat(); err != nil || info.Mode()&os.ModeSocket == 0 {
 		_, _ = os.Stderr.WriteString("this command is started by the server and cannot be used by hand\n")
 		return exitPanic, true
@@ -84,8 +81,8 @@ func exitStatus(err error) int {
 }
 
 // exitText says how a child ended, for the log.
-func exitText(state *os.ProcessState) string {
-	switch state.ExitCode() {
+func exitText(end launcher.End) string {
+	switch end.Code {
 	case exitMalformed:
 		return "refused a malformed frame"
 	case exitForeign:
@@ -95,6 +92,6 @@ func exitText(state *os.ProcessState) string {
 	case exitSocketFail:
 		return "its socket failed"
 	default:
-		return sandbox.EndText(state)
+		return end.Text
 	}
 }

@@ -41,14 +41,14 @@ func StartSigner(ctx context.Context, cfg Config, start SignerStart) (*Signer, e
 	}
 	ready, err := parseSignerReady(b)
 	if err == nil {
-		err = l.judge(ready.posture)
+		err = l.judge(&ready.posture)
 	}
 	if err != nil {
 		return nil, l.abort(err)
 	}
 	s := &Signer{link: l, start: start, ready: ready, issued: issuedTree{origin: start.Origin, epoch: ready.epoch, key: ready.checkpoint}}
 	l.serve()
-	l.cfg.Log.Info("signer ready", "pid", l.child.process.Pid, "epoch", ready.epoch.String(), "took", time.Since(began),
+	l.cfg.Log.Info("signer ready", "pid", l.child.PID, "epoch", ready.epoch.String(), "took", time.Since(began),
 		"grade", ready.posture.Grade().String())
 	return s, nil
 }

@@ -33,13 +33,13 @@ func StartTagger(ctx context.Context, cfg Config, epoch protocol.EpochID, number
 	}
 	posture, err := start.parseReady(b)
 	if err == nil {
-		err = l.judge(posture)
+		err = l.judge(&posture)
 	}
 	if err != nil {
 		return nil, l.abort(err)
 	}
 	l.serve()
-	l.cfg.Log.Info("tagger ready", "pid", l.child.process.Pid, "epoch", epoch.String(), "took", time.Since(began),
+	l.cfg.Log.Info("tagger ready", "pid", l.child.PID, "epoch", epoch.String(), "took", time.Since(began),
 		"grade", posture.Grade().String())
 	return &Tagger{link: l, start: start, posture: posture}, nil
 }

@@ -7,9 +7,6 @@ import (
 	"time"
 )
 
-// ChildSocket is the descriptor of a child's socket.
-const ChildSocket = childSocket
-
 // NewHandoff is the listener of a child.
 func NewHandoff(f *os.File) (net.Listener, error) { return newHandoff(f) }
 

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net"
 	"runtime"
@@ -11,17 +12,33 @@ import (
 	"sync"
 	"time"
 
+	"github.com/terradourada/td/internal/launcher"
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/protocol"
 )
 
+// kindProver is the kind of the only child.
+const kindProver = "prover"
+
+// Starter starts a child of a kind with one end of a stream socket as its
+// descriptor 3.
+type Starter interface {
+	Start(kind string) (*launcher.Child, error)
+}
+
+// Programs are the arguments behind the program's name for a prover, as
+// [RunChild] takes them: with so many workers, 0 being one for each processor,
+// and the user id it becomes if it is root.
+func Programs(workers, uid int) map[string][]string {
+	workers = cmp.Or(workers, runtime.GOMAXPROCS(0))
+	return map[string][]string{kindProver: {childArg, strconv.Itoa(workers), strconv.Itoa(uid)}}
+}
+
 // PoolConfig says how a [Pool] works. Zero values mean the defaults.
 type PoolConfig struct {
-	// Executable is the absolute path of the program to start, and Args are the
-	// arguments behind its name. The default is the running program, which must
-	// call [RunChild] first thing in main.
-	Executable string
-	Args       []string
+	// Starter starts the prover, of kind "prover", with as many workers as are
+	// said here; nil starts it from this process.
+	Starter Starter
 
 	Workers int          // proofs made at a time; default one per processor
 	Queue   int          // jobs that may wait besides; default four per worker
@@ -40,9 +57,8 @@ type PoolConfig struct {
 func (c PoolConfig) withDefaults() PoolConfig {
 	c.Workers = cmp.Or(c.Workers, runtime.GOMAXPROCS(0))
 	c.Queue = cmp.Or(c.Queue, 4*c.Workers)
-	c.Executable = cmp.Or(c.Executable, "/proc/self/exe")
-	if c.Args == nil {
-		c.Args = []string{childArg, strconv.Itoa(c.Workers), strconv.Itoa(c.UID)}
+	if c.Starter == nil {
+		c.Starter = launcher.Direct{Programs: Programs(c.Workers, c.UID)}
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -185,9 +201,28 @@ func (p *Pool) Run(ctx context.Context) error {
 	return nil
 }
 
+// child is a running prover process.
+type child struct {
+	*launcher.Child
+	sock *net.UnixConn // connections are handed over here
+}
+
+func start(s Starter) (*child, error) {
+	c, err := s.Start(kindProver)
+	if err != nil {
+		return nil, fmt.Errorf("prover: starting the prover: %w", err)
+	}
+	sock, err := unixConn(c.Sock)
+	if err != nil {
+		c.Kill()
+		return nil, err
+	}
+	return &child{c, sock}, nil
+}
+
 // runChild runs one prover process to its end and says how it ended.
 func (p *Pool) runChild(ctx context.Context) string {
-	c, err := spawn(&p.cfg)
+	c, err := start(p.cfg.Starter)
 	if err != nil {
 		return err.Error()
 	}
@@ -198,14 +233,14 @@ func (p *Pool) runChild(ctx context.Context) string {
 		}
 		return conn, nil
 	}, p.cfg.Workers+1)
-	p.set(func() { p.pid = c.process.Pid })
+	p.set(func() { p.pid = c.PID })
 	how, reaped := p.attend(ctx, c, client)
 	p.set(func() { p.client, p.pid = nil, 0 })
 	client.Close()
 	_ = c.sock.Close()
 	if !reaped {
-		_ = c.process.Kill()
-		<-c.ended
+		c.Kill()
+		<-c.Ended
 	}
 	return how
 }
@@ -227,8 +262,8 @@ func (p *Pool) attend(ctx context.Context, c *child, client *Client) (how string
 		select {
 		case <-ctx.Done():
 			return "stopped", false
-		case how := <-c.ended:
-			return how, true
+		case end := <-c.Ended:
+			return end.Text, true
 		case <-tick.C:
 		}
 		if p.ping(ctx, client, p.cfg.PingEvery) == nil {
@@ -247,7 +282,7 @@ func (p *Pool) announce(ctx context.Context, c *child, client *Client) {
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.PingEvery)
 	defer cancel()
 	posture, err := client.Posture(ctx)
-	p.cfg.Log.Info("prover ready", "pid", c.process.Pid, "workers", p.cfg.Workers, "grade", posture.Grade().String(), "posture", posture.Text())
+	p.cfg.Log.Info("prover ready", "pid", c.PID, "workers", p.cfg.Workers, "grade", posture.Grade().String(), "posture", posture.Text())
 	if s := posture.Shortfall("prover", sandbox.GradeB); s != "" && err == nil {
 		p.cfg.Log.Warn("prover is not locked in", "why", s)
 	}
@@ -257,8 +292,8 @@ func (p *Pool) awaitReady(ctx context.Context, c *child, client *Client) (how st
 	ready := make(chan error, 1)
 	go func() { ready <- p.ping(ctx, client, p.cfg.StartTimeout) }()
 	select {
-	case how := <-c.ended:
-		return how, true
+	case end := <-c.Ended:
+		return end.Text, true
 	case err := <-ready:
 		if err != nil {
 			return "not ready: " + err.Error(), false

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/launcher"
 	"github.com/terradourada/td/internal/prover"
 	"github.com/terradourada/td/protocol"
 )
@@ -126,7 +127,7 @@ func TestPoolWithHostileChildren(t *testing.T) {
 		"slow":              protocol.CodeProverTimeout,
 	} {
 		t.Run(how, func(t *testing.T) {
-			p, stop := running(t, prover.PoolConfig{Args: []string{"hostile", how}, MinBackoff: 10 * time.Millisecond, MaxBackoff: 50 * time.Millisecond})
+			p, stop := running(t, prover.PoolConfig{Starter: misbehaving(how), MinBackoff: 10 * time.Millisecond, MaxBackoff: 50 * time.Millisecond})
 			s := newSample(t, claim.Open, 2*time.Second)
 			_, err := p.Prove(t.Context(), &s.Job)
 			wantCode(t, err, want)
@@ -134,7 +135,7 @@ func TestPoolWithHostileChildren(t *testing.T) {
 		})
 	}
 	t.Run("not a program", func(t *testing.T) {
-		p, stop := running(t, prover.PoolConfig{Executable: "/nonexistent", MinBackoff: time.Hour})
+		p, stop := running(t, prover.PoolConfig{Starter: launcher.Direct{Executable: "/nonexistent", Programs: prover.Programs(1, 0)}, MinBackoff: time.Hour})
 		s := newSample(t, claim.Open, 100*time.Millisecond)
 		_, err := p.Prove(t.Context(), &s.Job)
 		wantCode(t, err, protocol.CodeProverTimeout)
@@ -143,7 +144,7 @@ func TestPoolWithHostileChildren(t *testing.T) {
 }
 
 func TestPoolBoundsWhatWaits(t *testing.T) {
-	p, stop := running(t, prover.PoolConfig{Args: []string{"hostile", "slow"}, Workers: 1, Queue: 1})
+	p, stop := running(t, prover.PoolConfig{Starter: misbehaving("slow"), Workers: 1, Queue: 1})
 	awaitReady(t, p, 0)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -170,7 +171,7 @@ func TestPoolBoundsWhatWaits(t *testing.T) {
 
 // A job that waits while the pool ends is not left waiting.
 func TestPoolEndFailsWaiters(t *testing.T) {
-	p, stop := running(t, prover.PoolConfig{Args: []string{"hostile", "never ready"}})
+	p, stop := running(t, prover.PoolConfig{Starter: misbehaving("never ready")})
 	result := make(chan error, 1)
 	s := newSample(t, claim.Open, time.Minute)
 	go func() { _, err := p.Prove(t.Context(), &s.Job); result <- err }()

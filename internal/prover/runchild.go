@@ -2,12 +2,14 @@ package prover
 
 import (
 	"context"
+	"net"
 	"os"
 	"os/signal"
 	"strconv"
 	"syscall"
 
 	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/launcher"
 	"github.com/terradourada/td/internal/sandbox"
 )
 
@@ -36,7 +38,7 @@ func RunChild(args []string) (status int, ok bool) {
 	}
 	workers, err := strconv.Atoi(args[2])
 	uid, uerr := strconv.Atoi(args[3])
-	sock := os.NewFile(childSocket, "core")
+	sock := os.NewFile(launcher.ChildSocket, "core")
 	if info, serr := sock.Stat(); err != nil || uerr != nil || workers < 1 || serr != nil || info.Mode()&os.ModeSocket == 0 {
 		_, _ = os.Stderr.WriteString("this command is started by the server and cannot be used by hand\n")
 		return exitUsage, true
@@ -50,6 +52,10 @@ func RunChild(args []string) (status int, ok bool) {
 	return exitOK, true
 }
 
+// handedOver admits every connection: only the core has the other end of the
+// socket that they come over, and it may be of another user.
+func handedOver(net.Conn) error { return nil }
+
 // serveChild serves the core until that is gone. The core bounds what waits.
 // Assignments pass through this process: it gives up all but its socket before
 // it reads from that.
@@ -58,7 +64,6 @@ func serveChild(sock *os.File, workers, uid int) error {
 	if err != nil {
 		return err
 	}
-	peer := userPeer(os.Geteuid()) // the core's user, not the one it becomes
 	posture, err := sandbox.Enter(sandbox.Config{Profile: sandbox.Prover, UID: uid})
 	if err != nil {
 		return err
@@ -67,5 +72,5 @@ func serveChild(sock *os.File, workers, uid int) error {
 	if err != nil {
 		return err
 	}
-	return Serve(context.Background(), ln, p, Config{Workers: workers, Peer: peer, Posture: posture.Text()})
+	return Serve(context.Background(), ln, p, Config{Workers: workers, Peer: handedOver, Posture: posture.Text()})
 }

@@ -4,6 +4,7 @@ package sandbox_test
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -26,8 +27,8 @@ import (
 //	enter UID     enters the sandbox of a keyholder and writes the posture
 //	work          what a Go program does: threads, collections, timers, random
 //	abort         dies by a panic with a core dump, as far as it may
-//	core DIR FILE locks itself up as a core does, see lockedCore
-//	wait          does nothing for ever
+//	core DIR FILE UID locks itself up as a core does, see lockedCore
+//	wait          does nothing until its standard input ends
 //	call NAME     does something that is not allowed
 func child(words []string) int {
 	for len(words) > 0 {
@@ -46,9 +47,10 @@ func child(words []string) int {
 			}
 			fmt.Print(posture.Text())
 		case "core":
-			return lockedCore(words[0], words[1])
+			uid, _ := strconv.Atoi(words[2])
+			return lockedCore(words[0], words[1], uid)
 		case "wait":
-			select {}
+			_, _ = io.Copy(io.Discard, os.Stdin)
 		case "work":
 			work()
 		case "abort":

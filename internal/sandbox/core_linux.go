@@ -3,30 +3,86 @@
 package sandbox
 
 import (
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+
 	"github.com/landlock-lsm/go-landlock/landlock"
 	llsys "github.com/landlock-lsm/go-landlock/landlock/syscall"
 	"golang.org/x/sys/unix"
 )
 
-// EnterCore takes from this process and from all it will start: core files,
-// debuggers of the same user, new privileges, every file but the ones it names,
-// its own executable, /dev/null and /proc, outgoing TCP connections, and TCP
-// ports that it does not listen on yet (but Landlock lets multipath TCP pass,
-// which is what Go listens with). Sockets that are open stay open. There is no
-// filter: the core serves HTTP and a database. It has to come before the first
-// child, which inherits all of that.
+// EnterCore takes from this process, on every thread: core files, debuggers of
+// the same user, new privileges, every file but the ones it names, /dev/null and
+// /proc, outgoing TCP connections, TCP ports that it does not listen on yet (but
+// Landlock lets multipath TCP pass, which is what Go listens with), signals to
+// other processes, root, its groups, and every capability. Sockets and files
+// that are open stay open. There is no filter: the core serves HTTP and a
+// database.
+//
+// It has to come after the launcher is started and before the first byte from
+// outside is read. The last probe is [Core], which belongs to the posture of
+// every keyholder.
 func EnterCore(cfg CoreConfig) []Probe {
 	var probes []Probe
 	note(&probes, Limits, limit(unix.RLIMIT_CORE), "core 0")
 	note(&probes, NoNewPrivs, noNewPrivs(), "on every thread")
-	note(&probes, Dumpable, notDumpable(), "0")
-	return append(probes, restrict(false, // it kills its children
-		allow(llsys.AccessFSReadFile|llsys.AccessFSExecute, "/proc/self/exe"),
+	probes = append(probes, restrict(true,
 		allow(llsys.AccessFSReadFile|llsys.AccessFSWriteFile, "/dev/null"),
 		allow(llsys.AccessFSReadFile|llsys.AccessFSReadDir, "/proc", "/sys/fs/cgroup", "/usr/share/zoneinfo"),
-		allow(llsys.AccessFSReadFile, append(cfg.Readable, "/etc/localtime")...),
+		allow(llsys.AccessFSReadFile, "/etc/localtime"),
 		allow(writing, cfg.Writable...),
 	))
+	dropped, emptied, err := giveUp(cfg.UID)
+	note(&probes, Dumpable, notDumpable(), "0") // again after the change of user
+	if err != nil {
+		return append(probes, Measure(Core, StateMissing, err.Error()))
+	}
+	return append(probes, coreState(os.DirFS("/"), cfg, os.Getuid(), dropped, emptied, namespaceOwner()))
+}
+
+// giveUp becomes another user if this process may, and gives up every
+// capability. It reports whether the user has changed and whether the bounding
+// set is empty.
+func giveUp(uid int) (dropped, emptied bool, err error) {
+	dropped = MayBecome(uid)
+	have, err := effective()
+	if err == nil {
+		err = bound(0)
+	}
+	if err != nil {
+		return false, false, err
+	}
+	if dropped {
+		if err := errors.Join(syscall.Setgroups(nil), syscall.Setresgid(uid, uid, uid), syscall.Setresuid(uid, uid, uid)); err != nil {
+			return false, false, fmt.Errorf("user %d: %w", uid, err)
+		}
+	}
+	return dropped, have&only(unix.CAP_SETPCAP) != 0, permit(0)
+}
+
+// MayBecome reports whether this process is root, may become the user of this
+// id, and may give it files; 0 is nobody to become.
+func MayBecome(uid int) bool {
+	have, err := effective()
+	need := only(unix.CAP_SETUID, unix.CAP_SETGID, unix.CAP_CHOWN)
+	return err == nil && uid != 0 && os.Geteuid() == 0 && have&need == need && idMapped(os.DirFS("/"), uid)
+}
+
+// namespaceOwner is the user who made the user namespace of this process, who
+// has every capability over the processes in it; -1 if it cannot be found out.
+func namespaceOwner() int {
+	f, err := os.Open("/proc/self/ns/user")
+	if err != nil {
+		return -1
+	}
+	defer f.Close()
+	uid, err := unix.IoctlGetUint32(int(f.Fd()), unix.NS_GET_OWNER_UID)
+	if err != nil {
+		return -1
+	}
+	return int(uid)
 }
 
 // writing is everything that happens to files of a data directory; none of

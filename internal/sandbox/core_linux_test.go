@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,12 +25,20 @@ import (
 // lockedCore is the program of a child that does what a core does: it listens,
 // locks itself up, and then tries what it needs and what it must not have. It
 // gives one line for everything that is not as it should be.
-func lockedCore(data, file string) int {
+func lockedCore(data, file string, uid int) int {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return fault(err)
 	}
-	for _, p := range sandbox.EnterCore(sandbox.CoreConfig{Writable: []string{data, "/does/not/exist"}, Readable: []string{file, "/neither/does/this"}}) {
+	running := exec.Command("/proc/self/exe", childArgument, "wait")
+	_, err = running.StdinPipe() // it ends with this process
+	if err == nil {
+		err = running.Start()
+	}
+	if err != nil {
+		return fault(err)
+	}
+	for _, p := range sandbox.EnterCore(sandbox.CoreConfig{Writable: []string{data, "/does/not/exist"}, UID: uid, Launcher: true, Closed: true}) {
 		if p.State != sandbox.StateOK {
 			fmt.Println(p.ID, p.State, p.Value)
 		}
@@ -46,13 +55,17 @@ func lockedCore(data, file string) int {
 	}
 	must("connections", accept(listener))
 	must("files", files(data))
-	must("reading", read(file))
 	must("proc", read("/proc/self/status"))
-	must("children", exec.Command("/proc/self/exe", childArgument, "nothing").Run())
-	must("killing a child", killChild())
 	must("time zone", optional(read("/etc/localtime")))
 
-	refused("reading", read("/etc/passwd"))
+	if os.Getuid() != 0 {
+		refused("becoming root", syscall.Setresuid(0, 0, 0))
+	}
+	refused("reading", read(file))
+	refused("reading of other files", read("/etc/passwd"))
+	refused("starting itself", exec.Command("/proc/self/exe", childArgument, "nothing").Run())
+	refused("killing", onThread(running.Process.Kill))
+	refused("opening a child", read(fmt.Sprintf("/proc/%d/mem", running.Process.Pid)))
 	refused("writing", os.WriteFile(file, nil, 0o600))
 	refused("making", os.WriteFile(filepath.Join(filepath.Dir(data), "new"), nil, 0o600))
 	refused("removing", os.Remove(file))
@@ -101,23 +114,6 @@ func files(data string) error {
 	)
 }
 
-// killChild starts a child that locks itself up on one thread and kills it from
-// another.
-func killChild() error {
-	cmd := exec.Command("/proc/self/exe", childArgument, "enter", "0", "wait")
-	out, err := cmd.StdoutPipe()
-	if err == nil {
-		err = onThread(cmd.Start)
-	}
-	if err != nil {
-		return err
-	}
-	_, err = out.Read(make([]byte, 1)) // its posture: it is locked up
-	err = errors.Join(err, onThread(cmd.Process.Kill))
-	_ = cmd.Wait()
-	return err
-}
-
 // onThread runs f on a thread of its own, which ends with it.
 func onThread(f func() error) error {
 	done := make(chan error)
@@ -140,8 +136,21 @@ func planted(data string) error {
 func TestEnterCore(t *testing.T) {
 	t.Parallel()
 	needLandlock(t)
-	for name, attr := range map[string]*syscall.SysProcAttr{"as we are": nil, "as user 1000": as1000(t)} {
+	root := os.Geteuid() == 0
+	for name, c := range map[string]struct {
+		attr *syscall.SysProcAttr
+		uid  int
+		skip bool
+		core string // how the measure of the core ends, "" if it is ok
+	}{
+		"as root":          {nil, sandbox.FirstUID + 3, !root, ""},
+		"as root for good": {nil, 0, !root, "core weak user 0, no capability, launcher apart"},
+		"as user 1000":     {as1000(t), sandbox.FirstUID + 3, false, ""},
+	} {
 		t.Run(name, func(t *testing.T) {
+			if c.skip {
+				t.Skip("only root can give up root")
+			}
 			dir := t.TempDir()
 			if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil { // another user has to get there
 				t.Fatal(err)
@@ -150,8 +159,8 @@ func TestEnterCore(t *testing.T) {
 			if err := errors.Join(os.Mkdir(data, 0o777), os.WriteFile(file, []byte("{}"), 0o666), os.Chmod(dir, 0o777), os.Chmod(data, 0o777)); err != nil {
 				t.Fatal(err)
 			}
-			out, err := run(t, attr, "/", "core", data, file)
-			if err != nil || strings.TrimSpace(out) != "end" {
+			out, err := run(t, c.attr, "/", "core", data, file, strconv.Itoa(c.uid))
+			if want := strings.TrimSpace(c.core + "\nend"); err != nil || strings.TrimSpace(out) != want {
 				t.Errorf("%v\n%s", err, out)
 			}
 		})

@@ -4,5 +4,8 @@ package sandbox
 
 // EnterCore takes nothing away in this build.
 func EnterCore(CoreConfig) []Probe {
-	return []Probe{Measure(NoNewPrivs, StateMissing, notInBuild)}
+	return []Probe{Measure(NoNewPrivs, StateMissing, notInBuild), Measure(Core, StateMissing, notInBuild)}
 }
+
+// MayBecome reports false in this build.
+func MayBecome(int) bool { return false }

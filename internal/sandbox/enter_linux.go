@@ -83,7 +83,7 @@ func dropUser(uid int) Probe {
 		return Measure(User, StateMissing, fmt.Sprintf("root, setresuid: %v", err))
 	}
 	if groups != nil {
-		return Measure(User, StateWeak, fmt.Sprintf("%d, with the groups of root: %v", uid, groups))
+		return Measure(User, StateMissing, fmt.Sprintf("%d, with the groups of root: %v", uid, groups))
 	}
 	return Measure(User, StateOK, strconv.Itoa(uid)+" instead of root")
 }

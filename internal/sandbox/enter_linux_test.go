@@ -141,7 +141,7 @@ func TestDegradation(t *testing.T) {
 		{"seccomp,landlock_create_ruleset", sandbox.GradeD, []string{"seccomp=missing", "self_test=missing", "landlock=missing"}},
 		{"prctl", sandbox.GradeC, []string{"dumpable=missing"}},
 		{"setresuid", sandbox.GradeB, []string{"user=missing"}},
-		{"setgroups", sandbox.GradeB, []string{"user=weak"}},
+		{"setgroups", sandbox.GradeB, []string{"user=missing"}},
 	} {
 		t.Run(c.denied, func(t *testing.T) {
 			t.Parallel()

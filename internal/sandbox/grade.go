@@ -12,9 +12,10 @@ type Grade uint8
 // The grades of a keyholder:
 //
 //	A  keys in memory that even root cannot read, computed on without a trace,
-//	   by a process of its own user that has no files and no network
+//	   by a process that has no files and no network, and that a core under the
+//	   attacker's control cannot read or trace
 //	B  one of these: locked memory instead of memfd_secret; an overwritten stack
-//	   instead of runtime/secret; no Landlock. Or the user of the core.
+//	   instead of runtime/secret; no Landlock. Or the core could open it.
 //	C  the key may be swapped, or two of B, or dumps are possible
 //	D  no seccomp, or no child at all: for development
 const (
@@ -86,7 +87,7 @@ type fault struct {
 }
 
 // faults lists what keeps the posture from grade A. Two of the measures that
-// leave B alone leave C together; the user is not one of those.
+// leave B alone leave C together; user and core are not among those.
 func (p Posture) faults() (faults []fault) {
 	note := func(id string, g Grade) {
 		if p.State(id) != StateOK {
@@ -103,7 +104,14 @@ func (p Posture) faults() (faults []fault) {
 			faults[i].grade = max(faults[i].grade, GradeC)
 		}
 	}
-	note(User, GradeB)
+	if p.Profile == Keyholder {
+		note(Core, GradeB)
+	}
+	// Who has the user of the core, and not its groups or root, is closed to a
+	// core that cannot open it.
+	if p.Profile != Keyholder || p.State(User) != StateWeak || p.State(Core) != StateOK {
+		note(User, GradeB)
+	}
 	note(Dumpable, GradeC)
 	note(NoNewPrivs, GradeD)
 	note(Seccomp, GradeD)

@@ -12,7 +12,7 @@ func best() sandbox.Posture {
 	p := sandbox.Posture{Profile: sandbox.Keyholder}
 	for _, id := range []string{
 		sandbox.KeyMemory, sandbox.KeyCompute, sandbox.Swap, sandbox.Limits, sandbox.NoNewPrivs, sandbox.User,
-		sandbox.Dumpable, sandbox.ParentDeath, sandbox.HugePages, sandbox.Landlock, sandbox.Seccomp, sandbox.SelfTest,
+		sandbox.Dumpable, sandbox.ParentDeath, sandbox.HugePages, sandbox.Landlock, sandbox.Seccomp, sandbox.SelfTest, sandbox.Core,
 	} {
 		p.Probes = append(p.Probes, sandbox.Measure(id, sandbox.StateOK, "fine"))
 	}
@@ -49,8 +49,14 @@ func TestGrade(t *testing.T) {
 		{"key_compute=missing", sandbox.GradeB},
 		{"landlock=missing", sandbox.GradeB},
 		{"landlock=weak", sandbox.GradeB},
-		{"user=weak", sandbox.GradeB},
+		{"user=weak", sandbox.GradeA}, // the core cannot open it
 		{"user=missing", sandbox.GradeB},
+		{"core=weak", sandbox.GradeB},
+		{"core=missing", sandbox.GradeB},
+		{"user=weak core=weak", sandbox.GradeB},
+		{"user=weak core=missing", sandbox.GradeB},
+		{"user=missing core=missing", sandbox.GradeB},
+		{"core=missing key_memory=weak", sandbox.GradeB},
 		{"user=weak key_compute=weak", sandbox.GradeB},
 		{"user=weak key_memory=weak", sandbox.GradeB},
 		{"key_memory=weak key_compute=weak", sandbox.GradeC},
@@ -75,6 +81,9 @@ func TestGrade(t *testing.T) {
 		{"key_compute=absent", sandbox.GradeB},
 		{"landlock=absent", sandbox.GradeB},
 		{"user=unknown", sandbox.GradeB},
+		{"core=unknown", sandbox.GradeB},
+		{"core=absent", sandbox.GradeB},
+		{"user=weak core=absent", sandbox.GradeB},
 		{"dumpable=absent", sandbox.GradeC},
 		{"seccomp=absent", sandbox.GradeD},
 		{"no_new_privs=unknown", sandbox.GradeD},
@@ -92,11 +101,14 @@ func TestGrade(t *testing.T) {
 func TestGradeOfAProver(t *testing.T) {
 	p := best()
 	p.Profile = sandbox.Prover
-	if got := with(t, p, "key_memory=absent", "key_compute=absent").Grade(); got != sandbox.GradeA {
+	if got := with(t, p, "key_memory=absent", "key_compute=absent", "core=absent").Grade(); got != sandbox.GradeA {
 		t.Errorf("grade %v: a prover has no key", got)
 	}
 	if got := with(t, p, "landlock=missing").Grade(); got != sandbox.GradeB {
 		t.Errorf("grade %v without Landlock", got)
+	}
+	if got := with(t, p, "user=weak").Grade(); got != sandbox.GradeB {
+		t.Errorf("grade %v with the user of the core", got)
 	}
 }
 
@@ -149,7 +161,7 @@ func TestShortfall(t *testing.T) {
 func TestPostureText(t *testing.T) {
 	text := best().Text()
 	p, err := sandbox.ParsePosture(sandbox.Keyholder, text)
-	if err != nil || p.Text() != text || len(p.Probes) != 12 {
+	if err != nil || p.Text() != text || len(p.Probes) != 13 {
 		t.Fatalf("%d probes, %v", len(p.Probes), err)
 	}
 	odd := sandbox.Posture{Probes: []sandbox.Probe{{ID: "swap", Value: "two\nlines é" + strings.Repeat("x", 300)}, {ID: "user"}}}

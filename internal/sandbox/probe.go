@@ -60,6 +60,7 @@ const (
 	Seccomp     = "seccomp"      // only the system calls on the list
 	SelfTest    = "self_test"    // what was tried and refused
 	BuildID     = "build"        // what the program was made from
+	Core        = "core"         // the core cannot open its keyholders; measured by the core, the last one
 )
 
 // about is what is the same for every probe of one id.
@@ -81,7 +82,11 @@ var measures = map[string]about{
 	Landlock:    {"landlock_create_ruleset", "use a kernel with Landlock (5.13 or later, and landlock in the lsm= list), and a container profile that allows it", "at most B"},
 	Seccomp:     {"seccomp(SECCOMP_SET_MODE_FILTER)", "use a kernel with CONFIG_SECCOMP_FILTER, and a container profile that allows seccomp", "D"},
 	BuildID:     {"debug.ReadBuildInfo", "make build", "none by itself: its parts count"},
-	SelfTest:    {"open, socket, exec, ptrace and process_vm_readv, tried", "report this as a fault: the sandbox was entered and does not hold", "D"},
+	Core: {
+		"/proc/self/task/*/status of the core", "use a build with CGO_ENABLED=0, start the server as root with a child_uid or as a user of its own, and not in a user namespace that this user has made",
+		"at most B",
+	},
+	SelfTest: {"open, socket, exec, ptrace and process_vm_readv, tried", "report this as a fault: the sandbox was entered and does not hold", "D"},
 }
 
 // Measure is a probe of a child, with what is known about its id.

@@ -15,8 +15,9 @@ const (
 	Prover
 )
 
-// FirstUID is the default of the first of three user ids that children of a
-// root core become: signer, tagger and prover, in this order. They lie in
+// FirstUID is the default of the first of four user ids that the processes of a
+// server become that is started as root: signer, tagger, prover and core, in
+// this order. They lie in
 // 65520..65533, which systemd assigns to nobody, and within what a container
 // maps.
 const FirstUID = 65520

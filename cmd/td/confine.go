@@ -1,0 +1,85 @@
+package main
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+
+	"github.com/terradourada/td/internal/attest"
+	"github.com/terradourada/td/internal/config"
+	"github.com/terradourada/td/internal/launcher"
+	"github.com/terradourada/td/internal/sandbox"
+)
+
+// confineCore gives up what the core does not need: before a byte from outside
+// is read, and after everything is open that takes privileges to open. It
+// returns the measure of the core that belongs to every keyholder. What it could
+// not give up is logged.
+func confineCore(cfg *config.Config, attestor attest.Attestor, children *launcher.Launcher, log *slog.Logger) (sandbox.Probe, error) {
+	uid, why := coreUser(cfg, attestor.Kind())
+	if why != "" {
+		log.Warn("core stays root, without capabilities", "why", why)
+	}
+	if os.Geteuid() == 0 {
+		if err := checkOwner(cfg.File()); err != nil {
+			return sandbox.Probe{}, err
+		}
+		// A core that stays root may do without, on a volume of another user for
+		// one; what it cannot use it says when it opens it.
+		if err := giveData(cfg.Data, uid); err != nil && uid != 0 {
+			return sandbox.Probe{}, fail(exitConfig, fmt.Sprintf("the data directory cannot be given to user %d: %v", uid, err), "--data names another one")
+		}
+	}
+	probes := sandbox.EnterCore(sandbox.CoreConfig{
+		Writable: append([]string{cfg.Data, filepath.Dir(cfg.Socket)}, treeOf(cfg)...),
+		UID:      uid,
+		Launcher: children != nil,
+		Closed:   children != nil && children.Closed(),
+	})
+	for _, p := range probes {
+		if p.State != sandbox.StateOK && p.ID != sandbox.Core {
+			log.Warn("core not fully confined", "measure", p.ID, "state", p.State.String(), "found", p.Value)
+		}
+	}
+	posture := sandbox.Posture{Probes: probes}
+	log.Info("core confined", "posture", posture.Text())
+	data, err := filepath.Abs(cfg.Data) // as the journal is opened
+	if err == nil {
+		_, err = os.ReadDir(data)
+	}
+	if err != nil {
+		return sandbox.Probe{}, fail(exitConfig, fmt.Sprintf("the data directory cannot be read by user %d: %v", os.Getuid(), err),
+			"give it to that user, and let it pass through the directories above, or name another one with --data")
+	}
+	return posture.Probe(sandbox.Core), nil
+}
+
+// coreUser is the user id that a root core becomes: the one behind those of its
+// children. It is 0 if the core stays root or is not root; why says why a root
+// core has to stay.
+func coreUser(cfg *config.Config, attestation string) (uid int, why string) {
+	uid = cfg.ChildUID + 3
+	switch {
+	case os.Geteuid() != 0:
+		return 0, ""
+	case cfg.ChildUID == 0:
+		return 0, "child_uid is 0"
+	case attestation == attest.WantTSM:
+		return 0, "only root may ask the kernel for quotes (attestation tsm)"
+	case !sandbox.MayBecome(uid):
+		return 0, fmt.Sprintf("this process may not become user %d", uid)
+	}
+	if err := reachable(existing(cfg.Data), uid); err != nil {
+		return 0, fmt.Sprintf("user %d cannot reach the data directory: %v", uid, err)
+	}
+	return uid, ""
+}
+
+// treeOf is where requests for quotes are made, if they may be.
+func treeOf(cfg *config.Config) []string {
+	if cfg.Attestation == attest.WantTSM || cfg.Attestation == attest.WantAuto {
+		return []string{attest.ReportTree}
+	}
+	return nil
+}

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+
+	"github.com/terradourada/td/internal/sandbox"
+)
+
+// trialArgument is the first argument of a process that gives up what a core
+// gives up, and says what came of it; the others are the user id to become and
+// whether its children would be closed from the start.
+const trialArgument = "internal-core-trial"
+
+// runCoreTrial is that process; any other arguments are not for it.
+func runCoreTrial(args []string, stdout io.Writer) (status int, ok bool) {
+	if len(args) != 4 || args[1] != trialArgument {
+		return 0, false
+	}
+	uid, err := strconv.Atoi(args[2])
+	closed, cerr := strconv.ParseBool(args[3])
+	if err != nil || cerr != nil {
+		return exitUsage, true
+	}
+	probes := sandbox.EnterCore(sandbox.CoreConfig{UID: uid, Launcher: true, Closed: closed})
+	core := sandbox.Posture{Probes: probes}.Probe(sandbox.Core)
+	_, _ = fmt.Fprint(stdout, sandbox.Posture{Probes: []sandbox.Probe{core}}.Text())
+	return exitOK, true
+}
+
+// tryCore is the measure of a core that was started like this process, which
+// goes on with what it has.
+func tryCore(ctx context.Context, uid int, closed bool) (sandbox.Probe, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return sandbox.Probe{}, err
+	}
+	out, err := exec.CommandContext(ctx, self, trialArgument, strconv.Itoa(uid), strconv.FormatBool(closed)).Output()
+	if err != nil {
+		return sandbox.Probe{}, fmt.Errorf("trial of the core: %w", err)
+	}
+	p, err := sandbox.ParsePosture(sandbox.Keyholder, string(out))
+	return p.Probe(sandbox.Core), err
+}

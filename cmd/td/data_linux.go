@@ -1,0 +1,138 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// dataNames are what a server makes in its data directory. Anything else in
+// there belongs to the operator and is not given away: not config.toml either,
+// which root reads at the next start.
+var dataNames = []string{"journal.db", "journal.db-wal", "journal.db-shm", "journal.db-journal", "journal.db.lock", "ledger", "trust"}
+
+// giveData gives the data directory, and what a server has made in it, to a
+// user. It follows no links. A directory on which a server runs is left alone.
+func giveData(dir string, uid int) error {
+	if holder, err := holderOf(filepath.Join(dir, "journal.db.lock")); err == nil && holder.held {
+		return nil // this start fails, and says so
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return err
+	}
+	defer root.Close()
+	if err := checkOwn(root); err != nil {
+		return err
+	}
+	for _, name := range dataNames {
+		if err := giveTree(root, name, uid); err != nil {
+			return err
+		}
+	}
+	return give(root, ".", uid)
+}
+
+// checkOwn refuses a directory with other directories in it and no journal: it
+// is not a server's, and a mistake in --data must not give away /etc.
+func checkOwn(root *os.Root) error {
+	if _, err := root.Lstat("journal.db"); err == nil {
+		return nil
+	}
+	entries, err := fs.ReadDir(root.FS(), ".")
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if !e.Type().IsRegular() && !slices.Contains(dataNames, e.Name()) && e.Name() != "lost+found" {
+			return fmt.Errorf("it has no journal, but %s in it", e.Name())
+		}
+	}
+	return nil
+}
+
+func giveTree(root *os.Root, name string, uid int) error {
+	switch info, err := root.Lstat(name); {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return give(root, name, uid)
+	}
+	return fs.WalkDir(root.FS(), name, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		return give(root, path, uid)
+	})
+}
+
+// give gives one directory or file to a user. A file with a second name may be
+// somebody else's.
+func give(root *os.Root, name string, uid int) error {
+	info, err := root.Lstat(name)
+	if err != nil {
+		return err
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok || !info.IsDir() && !info.Mode().IsRegular() || int(st.Uid) == uid && int(st.Gid) == uid {
+		return nil
+	}
+	if !info.IsDir() && st.Nlink > 1 {
+		return fmt.Errorf("%s has a second name elsewhere", name)
+	}
+	return root.Lchown(name, uid, uid)
+}
+
+// reachable reports whether a user may pass through the directories above dir:
+// all of them, since the journal is opened by its full name. It asks the kernel,
+// on a thread that looks at files as that user meanwhile.
+func reachable(dir string, uid int) error {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		err := asUser(uid, func() error { _, err := os.Stat(dir); return err })
+		if unix.Setfsuid(0) == nil && unix.Setfsgid(0) == nil {
+			runtime.UnlockOSThread() // else the thread ends with this function
+		}
+		done <- err
+	}()
+	return <-done
+}
+
+func asUser(uid int, look func() error) error {
+	if err := errors.Join(unix.Setfsgid(uid), unix.Setfsuid(uid)); err != nil {
+		return err
+	}
+	return look()
+}
+
+// checkOwner refuses a configuration file that is not root's to a server that is
+// started as root: a core that was taken over owns its data directory, and could
+// leave one there for the next start. name may be empty.
+func checkOwner(name string) error {
+	if name == "" {
+		return nil
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		return fail(exitConfig, fmt.Sprintf("the configuration file cannot be looked at: %v", err), "")
+	}
+	if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Uid != 0 {
+		return fail(exitConfig, fmt.Sprintf("%s belongs to user %d, and a server that is started as root takes settings from root only", name, st.Uid),
+			"look at what it says, then chown root "+name)
+	}
+	return nil
+}

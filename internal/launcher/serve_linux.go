@@ -1,0 +1,214 @@
+package launcher
+
+import (
+	"errors"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/terradourada/td/internal/sandbox"
+)
+
+// Exit statuses of a launcher.
+const (
+	exitOK        = 0
+	exitStart     = 2 // also of a panic
+	exitMalformed = 3
+)
+
+// maxChildren bounds the children that live at a time: three, and those of an
+// epoch that ends while the next one begins.
+const maxChildren = 16
+
+// RunChild runs a launcher if the arguments of a process ask for it, and returns
+// its exit status with true. Any other arguments are not for it. It belongs
+// first in main, with the children that the launcher starts.
+func RunChild(args []string) (status int, ok bool) {
+	if len(args) < 2 || args[1] != Argument {
+		return 0, false
+	}
+	if len(args) == 2 { // a trial: see dumpable
+		return dumpableNow(), true
+	}
+	sock := os.NewFile(ChildSocket, "core")
+	if info, err := sock.Stat(); err != nil || info.Mode()&os.ModeSocket == 0 {
+		_, _ = os.Stderr.WriteString("this command is started by the server and cannot be used by hand\n")
+		return exitStart, true
+	}
+	// Its socket ends it: a Ctrl-C reaches the whole group, and the core still
+	// needs its children while it stops in order.
+	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	if err := sandbox.EnterLauncher(); err != nil {
+		return exitStart, true
+	}
+	conn, err := packetConn(sock)
+	if err != nil {
+		return exitStart, true
+	}
+	kinds, programs := readPrograms(args[2:])
+	s := server{conn: conn, kinds: kinds, start: Direct{Programs: programs}.Start, children: map[uint32]*Child{}}
+	if s.send(answer{op: ansReady, value: int32(dumpable())}, nil) != nil || errors.Is(s.serve(), errMalformed) {
+		return exitMalformed, true
+	}
+	return exitOK, true
+}
+
+// dumpable starts a trial child and returns PR_GET_DUMPABLE of its first
+// instructions: 1 is a process that others of its user may open. It is 1, too,
+// if it cannot be found out.
+func dumpable() int {
+	trial := exec.Cmd{Path: self, Args: []string{"td", Argument}, Env: []string{}, Dir: "/"}
+	var ended *exec.ExitError
+	if err := trial.Run(); err != nil && !errors.As(err, &ended) {
+		return 1
+	}
+	if code := trial.ProcessState.ExitCode(); code == 0 || code == 2 {
+		return code
+	}
+	return 1
+}
+
+func dumpableNow() int {
+	value, err := unix.PrctlRetInt(unix.PR_GET_DUMPABLE, 0, 0, 0, 0)
+	if err != nil {
+		return 1
+	}
+	return value
+}
+
+// readPrograms reads arguments of the form KIND,ARG,ARG.
+func readPrograms(args []string) (kinds []string, programs map[string][]string) {
+	programs = map[string][]string{}
+	for _, arg := range args {
+		words := strings.Split(arg, ",")
+		kinds = append(kinds, words[0])
+		programs[words[0]] = words[1:]
+	}
+	return kinds, programs
+}
+
+// server is the launcher's side of the socket.
+type server struct {
+	conn  *net.UnixConn
+	kinds []string
+	start func(kind string) (*Child, error)
+	last  uint32 // id of the last start
+
+	writing sync.Mutex
+
+	mu       sync.Mutex // guards what follows
+	children map[uint32]*Child
+	waiters  sync.WaitGroup
+}
+
+// serve answers requests until the socket ends or a request is malformed. It
+// returns when every child is reaped.
+func (s *server) serve() error {
+	defer s.waiters.Wait()
+	defer s.killAll()
+	b := make([]byte, requestSize+1)
+	for {
+		n, err := s.conn.Read(b)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			return io.EOF
+		}
+		r, err := parseRequest(b[:n], len(s.kinds))
+		if err == nil {
+			err = s.obey(r)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// obey does what a request asks for; an error ends the launcher.
+func (s *server) obey(r request) error {
+	if (r.op == opStart) != (r.id > s.last) { // a new id, or one that was given out
+		return errMalformed
+	}
+	if r.op == opKill {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if c := s.children[r.id]; c != nil { // else it has just ended
+			c.Kill()
+		}
+		return nil
+	}
+	s.last = r.id
+	c, err := s.begin(s.kinds[r.kind])
+	if err != nil {
+		return s.send(answer{op: ansFailed, id: r.id, text: err.Error()}, nil)
+	}
+	s.mu.Lock()
+	s.children[r.id] = c
+	s.mu.Unlock()
+	err = s.send(answer{op: ansStarted, id: r.id, value: int32(c.PID)}, c.Sock)
+	_ = c.Sock.Close()
+	s.waiters.Go(func() { s.await(r.id, c) })
+	return err
+}
+
+func (s *server) begin(kind string) (*Child, error) {
+	s.mu.Lock()
+	n := len(s.children)
+	s.mu.Unlock()
+	if n >= maxChildren {
+		return nil, errors.New("too many children")
+	}
+	return s.start(kind)
+}
+
+// await tells the core how a child ended.
+func (s *server) await(id uint32, c *Child) {
+	end := <-c.Ended
+	s.mu.Lock()
+	delete(s.children, id)
+	s.mu.Unlock()
+	_ = s.send(answer{op: ansEnded, id: id, value: int32(end.Code), text: end.Text}, nil) // a core that is gone ends serve, too
+}
+
+func (s *server) killAll() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.children {
+		c.Kill()
+	}
+}
+
+// send writes one frame, with a descriptor if there is one.
+func (s *server) send(a answer, f *os.File) error {
+	var rights []byte
+	if f != nil {
+		rights = unix.UnixRights(int(f.Fd()))
+	}
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	_, _, err := s.conn.WriteMsgUnix(a.encode(), rights, nil)
+	return err
+}
+
+// packetConn makes a connection of a socket's descriptor and closes that.
+func packetConn(f *os.File) (*net.UnixConn, error) {
+	c, err := net.FileConn(f)
+	_ = f.Close()
+	if err != nil {
+		return nil, err
+	}
+	u, ok := c.(*net.UnixConn)
+	if !ok {
+		_ = c.Close()
+		return nil, errors.New("launcher: not a Unix socket")
+	}
+	return u, nil
+}

@@ -1,0 +1,46 @@
+//go:build linux && !cgo
+
+package sandbox
+
+import (
+	"os"
+	"strings"
+
+	"github.com/landlock-lsm/go-landlock/landlock"
+	llsys "github.com/landlock-lsm/go-landlock/landlock/syscall"
+	"golang.org/x/sys/unix"
+)
+
+// EnterLauncher takes from this process what one that only starts and kills
+// children does not need: debuggers, core files, new privileges, all
+// capabilities but those that let children become other users, lock memory and
+// be killed, and, where the kernel has Landlock, every file but its own
+// executable and what the Go runtime reads at its start. An error means that it
+// must not start any.
+func EnterLauncher() error {
+	keep := only(unix.CAP_SETUID, unix.CAP_SETGID, unix.CAP_KILL, unix.CAP_IPC_LOCK)
+	for _, step := range []func() error{
+		func() error { return limit(unix.RLIMIT_CORE) },
+		noNewPrivs,
+		func() error { return bound(keep) },
+		func() error { return permit(keep) },
+		notDumpable,
+	} {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	// Where there is no Landlock, or an old one, the postures of the children
+	// say so. Not scoped: it kills its children.
+	rules := []landlock.Rule{
+		allow(llsys.AccessFSReadFile|llsys.AccessFSWriteFile, "/dev/null"),
+		allow(llsys.AccessFSReadFile|llsys.AccessFSReadDir, "/proc", "/sys", "/usr/share/zoneinfo"),
+		allow(llsys.AccessFSReadFile, "/etc/localtime"),
+	}
+	// Landlock neither knows nor restricts files that are in memory only.
+	if name, err := os.Readlink("/proc/self/exe"); err != nil || !strings.HasPrefix(name, "/memfd:") {
+		rules = append(rules, allow(llsys.AccessFSReadFile|llsys.AccessFSExecute, "/proc/self/exe"))
+	}
+	restrict(false, rules...)
+	return nil
+}
