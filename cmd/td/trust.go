@@ -72,9 +72,9 @@ on this machine, where the port must be held by root, by you or by --server-user
 
 --from-operator records a checkpoint that the operator printed with td log
 checkpoint and gave you by another way. Other ends of lines, blanks at their end and
-a plain dash do no harm. --policy records one that carries the signatures which a policy file asks for. With
-either of them the log only supplies proofs: --log may name a mirror or a
-directory, and no server is bound.
+a plain dash do no harm. --policy records one that carries the signatures which a
+policy file asks for. With either of them the log only supplies proofs: --log may
+name a mirror or a directory, and no server is bound.
 
 A checkpoint that contradicts what is believed already is refused.`,
 		Example: `  td trust add --server https://td.example

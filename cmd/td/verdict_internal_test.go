@@ -59,7 +59,9 @@ func TestVerifyExitCodes(t *testing.T) {
 
 	// Withdrawn.
 	revoked := w.fork(w.size() - 2)
-	flag := revoked.add(&protocol.Control{Action: protocol.ActionRevokeEpoch, Target: protocol.Digest{1}})
+	var target protocol.Digest
+	copy(target[:], e.open.ID[:])
+	flag := revoked.add(&protocol.Control{Action: protocol.ActionRevokeEpoch, Target: target})
 	source := revoked.dir(e)
 	flagged := revoked.receiptFile(index, e, e, flag)
 	td(t, exitOK, args("--log", source, flagged), "  flagged, in a log")
