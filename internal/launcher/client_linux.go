@@ -18,19 +18,20 @@ import (
 	"github.com/terradourada/td/internal/sandbox"
 )
 
-// patience bounds every wait for the launcher: for an answer to a start, for the
-// end of a child that was killed, and for its own end.
-const patience = 10 * time.Second
+// defaultPatience bounds every wait for the launcher: for its being ready, for an
+// answer to a start, for the end of a child that was killed, and for its own end.
+const defaultPatience = 10 * time.Second
 
 // Launcher is the core's side of a launcher process. Its methods may be called
 // from any goroutine.
 type Launcher struct {
-	conn    *net.UnixConn
-	pid     int
-	ended   <-chan End // of the process
-	closed  bool
-	kinds   []string
-	writing sync.Mutex
+	conn     *net.UnixConn
+	patience time.Duration
+	pid      int
+	ended    <-chan End // of the process
+	closed   bool
+	kinds    []string
+	writing  sync.Mutex
 
 	done chan struct{} // closed when the process is reaped
 
@@ -94,7 +95,7 @@ func Launch(ctx context.Context, programs map[string][]string) (*Launcher, error
 		return nil, errors.Join(fmt.Errorf("launcher: %w", err), conn.Close())
 	}
 	_ = theirs.Close() // so that its end is the end of the socket
-	l := newLauncher(conn, cmd.Process.Pid, ended, kinds)
+	l := newLauncher(conn, cmd.Process.Pid, ended, kinds, defaultPatience)
 	if err := l.awaitReady(ctx); err != nil {
 		_ = cmd.Process.Kill()
 		l.fail(err)
@@ -105,8 +106,8 @@ func Launch(ctx context.Context, programs map[string][]string) (*Launcher, error
 	return l, nil
 }
 
-func newLauncher(conn *net.UnixConn, pid int, ended <-chan End, kinds []string) *Launcher {
-	l := &Launcher{conn: conn, pid: pid, ended: ended, kinds: kinds, done: make(chan struct{}), held: map[uint32]*pending{}}
+func newLauncher(conn *net.UnixConn, pid int, ended <-chan End, kinds []string, patience time.Duration) *Launcher {
+	l := &Launcher{conn: conn, patience: patience, pid: pid, ended: ended, kinds: kinds, done: make(chan struct{}), held: map[uint32]*pending{}}
 	go l.reap()
 	return l
 }
@@ -159,7 +160,7 @@ func fill(to *os.File) error {
 
 // awaitReady reads the first frame.
 func (l *Launcher) awaitReady(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, l.patience)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { _ = l.conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
@@ -198,7 +199,7 @@ func (l *Launcher) Start(kind string) (*Child, error) {
 	if err != nil {
 		return nil, err
 	}
-	late := time.NewTimer(patience)
+	late := time.NewTimer(l.patience)
 	defer late.Stop()
 	select {
 	case s := <-p.started:
@@ -233,7 +234,7 @@ func (l *Launcher) ask(kind byte, p *pending) (uint32, error) {
 // write sends a frame; an error takes the launcher down, and with it whoever
 // waits for it.
 func (l *Launcher) write(r request) error {
-	_ = l.conn.SetWriteDeadline(time.Now().Add(patience))
+	_ = l.conn.SetWriteDeadline(time.Now().Add(l.patience))
 	if _, err := l.conn.Write(r.encode()); err != nil {
 		l.fail(fmt.Errorf("launcher: %w", err))
 		return err
@@ -251,7 +252,7 @@ func (l *Launcher) kill(id uint32) {
 	err := l.write(request{op: opKill, id: id})
 	l.writing.Unlock()
 	if err == nil {
-		time.AfterFunc(patience, func() {
+		time.AfterFunc(l.patience, func() {
 			if l.holds(id) {
 				l.fail(errSilent)
 			}
@@ -410,7 +411,7 @@ func (l *Launcher) err() error {
 // Close ends the launcher and the children that are left, and waits for its end.
 func (l *Launcher) Close() error {
 	l.fail(errClosed)
-	late := time.NewTimer(patience)
+	late := time.NewTimer(l.patience)
 	defer late.Stop()
 	select {
 	case <-l.done:

@@ -2,6 +2,7 @@ package launcher
 
 import (
 	"net"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -40,7 +41,12 @@ func Fake(d *Child, kill func()) *Child { d.kill = kill; return d }
 // Client is the core's side of a socket; ended is the end of the process that is
 // at the other end.
 func Client(conn *net.UnixConn, ended <-chan End, kinds ...string) *Launcher {
-	l := newLauncher(conn, 0, ended, kinds)
+	return ClientOf(conn, ended, defaultPatience, kinds...)
+}
+
+// ClientOf is one with another patience.
+func ClientOf(conn *net.UnixConn, ended <-chan End, patience time.Duration, kinds ...string) *Launcher {
+	l := newLauncher(conn, 0, ended, kinds, patience)
 	go l.read()
 	return l
 }

@@ -548,6 +548,48 @@ func TestBadLauncher(t *testing.T) {
 	}
 }
 
+// TestSilentLauncher: one that does not answer, because it is stopped for
+// example, is given up; who waits for a start or for the end of a child goes on.
+func TestSilentLauncher(t *testing.T) {
+	t.Parallel()
+	const patience = 50 * time.Millisecond
+	for name, answers := range map[string]bool{"start": false, "kill": true} {
+		core, theirs, err := launcher.Pair()
+		if err != nil {
+			t.Fatal(err)
+		}
+		over := make(chan launcher.End, 1)
+		l := launcher.ClientOf(core, over, patience, "one")
+		if answers {
+			go func() {
+				_, _ = theirs.Read(make([]byte, 16)) // the start
+				_, _, _ = theirs.WriteMsgUnix(launcher.StartedAnswer(1, 5), unix.UnixRights(0), nil)
+			}()
+		}
+		c, err := l.Start("one")
+		if answers != (err == nil) {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if answers {
+			c.Kill()
+			if e := end(t, c); e.Code != -1 {
+				t.Errorf("%s: it ended with %v", name, e)
+			}
+		}
+		if _, err := l.Start("one"); err == nil || !strings.Contains(err.Error(), "does not answer") {
+			t.Errorf("%s: the next start: %v", name, err)
+		}
+		if err := l.Close(); err == nil {
+			t.Errorf("%s: Close says that a process is gone which is still there", name)
+		}
+		over <- launcher.End{Code: -1, Text: "signal: killed"}
+		if err := l.Run(t.Context()); err == nil {
+			t.Errorf("%s: Run returns no error", name)
+		}
+		_ = theirs.Close()
+	}
+}
+
 // A second word about a start is a fault, too.
 func TestStartedTwice(t *testing.T) {
 	t.Parallel()
