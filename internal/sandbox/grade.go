@@ -15,7 +15,8 @@ type Grade uint8
 //	   by a process of its own user that has no files and no network
 //	B  one of these: locked memory instead of memfd_secret; an overwritten stack
 //	   instead of runtime/secret; no Landlock. Or the user of the core.
-//	C  the key may be swapped, or two of B, or dumps are possible
+//	C  memory that may be swapped, or two of B, or dumps are possible, or it
+//	   cannot be seen whether the process is traced
 //	D  no seccomp, or no child at all: for development
 const (
 	GradeNone Grade = iota
@@ -94,7 +95,11 @@ func (p Posture) faults() (faults []fault) {
 		}
 	}
 	if p.Profile == Keyholder {
-		note(KeyMemory, p.memoryGrade())
+		memory := GradeC
+		if p.State(KeyMemory) == StateWeak { // locked
+			memory = GradeB
+		}
+		note(KeyMemory, memory)
 		note(KeyCompute, GradeB)
 	}
 	note(Landlock, GradeB)
@@ -105,19 +110,11 @@ func (p Posture) faults() (faults []fault) {
 	}
 	note(User, GradeB)
 	note(Dumpable, GradeC)
+	note(Tracer, GradeC)
 	note(NoNewPrivs, GradeD)
 	note(Seccomp, GradeD)
 	note(SelfTest, GradeD)
 	return faults
-}
-
-// memoryGrade is what memory leaves that is not secret: B if it cannot be
-// swapped.
-func (p Posture) memoryGrade() Grade {
-	if p.State(KeyMemory) == StateWeak || p.State(KeyMemory) == StateMissing && p.State(Swap) == StateOK {
-		return GradeB
-	}
-	return GradeC
 }
 
 // notInBuild is the value of every measure of a build that takes none.

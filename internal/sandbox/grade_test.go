@@ -12,7 +12,7 @@ func best() sandbox.Posture {
 	p := sandbox.Posture{Profile: sandbox.Keyholder}
 	for _, id := range []string{
 		sandbox.KeyMemory, sandbox.KeyCompute, sandbox.Swap, sandbox.Limits, sandbox.NoNewPrivs, sandbox.User,
-		sandbox.Dumpable, sandbox.ParentDeath, sandbox.HugePages, sandbox.Landlock, sandbox.Seccomp, sandbox.SelfTest,
+		sandbox.Dumpable, sandbox.Tracer, sandbox.ParentDeath, sandbox.HugePages, sandbox.Landlock, sandbox.Seccomp, sandbox.SelfTest,
 	} {
 		p.Probes = append(p.Probes, sandbox.Measure(id, sandbox.StateOK, "fine"))
 	}
@@ -57,10 +57,8 @@ func TestGrade(t *testing.T) {
 		{"key_memory=weak landlock=missing", sandbox.GradeC},
 		{"key_compute=weak landlock=missing", sandbox.GradeC},
 		{"key_memory=weak key_compute=weak landlock=missing user=weak", sandbox.GradeC},
-		{"key_memory=missing", sandbox.GradeB}, // but there is no swap
+		{"key_memory=missing", sandbox.GradeC}, // whether there is swap now or not
 		{"key_memory=missing swap=weak", sandbox.GradeC},
-		{"key_memory=missing swap=unknown", sandbox.GradeC},
-		{"key_memory=missing swap=absent", sandbox.GradeC},
 		{"key_memory=weak swap=weak", sandbox.GradeB},
 		{"swap=weak", sandbox.GradeA}, // locked pages are not swapped
 		{"dumpable=missing", sandbox.GradeC},
@@ -76,6 +74,8 @@ func TestGrade(t *testing.T) {
 		{"landlock=absent", sandbox.GradeB},
 		{"user=unknown", sandbox.GradeB},
 		{"dumpable=absent", sandbox.GradeC},
+		{"tracer=unknown", sandbox.GradeC},
+		{"tracer=absent", sandbox.GradeC},
 		{"seccomp=absent", sandbox.GradeD},
 		{"no_new_privs=unknown", sandbox.GradeD},
 		{"self_test=absent", sandbox.GradeD},
@@ -149,7 +149,7 @@ func TestShortfall(t *testing.T) {
 func TestPostureText(t *testing.T) {
 	text := best().Text()
 	p, err := sandbox.ParsePosture(sandbox.Keyholder, text)
-	if err != nil || p.Text() != text || len(p.Probes) != 12 {
+	if err != nil || p.Text() != text || len(p.Probes) != 13 {
 		t.Fatalf("%d probes, %v", len(p.Probes), err)
 	}
 	odd := sandbox.Posture{Probes: []sandbox.Probe{{ID: "swap", Value: "two\nlines é" + strings.Repeat("x", 300)}, {ID: "user"}}}
