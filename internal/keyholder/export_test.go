@@ -8,6 +8,7 @@ import (
 
 	"github.com/cloudflare/circl/sign/mldsa/mldsa65"
 
+	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -40,6 +41,7 @@ const (
 	ReqLeaves     = reqLeaves
 	ReqIssue      = reqIssue
 	ReqRedeem     = reqRedeem
+	ReqCancel     = reqCancel
 	ReqStats      = reqStats
 	AnsDone       = ansDone
 	AnsRefused    = ansRefused
@@ -134,12 +136,12 @@ func ReadyPublicKey(b []byte) []byte {
 }
 
 // Spawn starts a child without its handshake.
-func Spawn(cfg Config, kind string) (*os.File, <-chan *os.ProcessState, error) {
+func Spawn(cfg Config, kind string) (*os.File, *os.Process, <-chan *os.ProcessState, error) {
 	c, err := spawn(cfg.withDefaults(), kind)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	return c.sock, c.ended, nil
+	return c.sock, c.process, c.ended, nil
 }
 
 // Requests is how many requests were sent.
@@ -194,6 +196,9 @@ func (o OriginKey) Anchor(p *protocol.EncodedPayload, buf *Preimage) (protocol.A
 // start, and returns its end.
 func ServeSpoiltSigner(sock io.ReadWriter, start SignerStart, ready chan<- protocol.EpochID) error {
 	s, err := newSignerProgram(start, 2)
+	if err == nil {
+		err = s.draw()
+	}
 	if err != nil {
 		return err
 	}
@@ -220,16 +225,38 @@ func IssueInParallel(goroutines, each int) []Frame {
 	return answers
 }
 
-// ServeTagger runs a tagger, after its start, to its end. It gives the key that
-// it had, and whether its region is zero afterwards.
-func ServeTagger(sock io.ReadWriter) (key [32]byte, cleared bool, end error) {
-	t, err := newTaggerProgram(taggerStart{epoch: protocol.EpochID{1}, number: 1, capacity: 1}, sinceBoot)
-	if err != nil {
-		return key, false, err
-	}
-	key = t.memory.tag.key
-	end = t.serve(sock)
-	return key, *t.memory.tag == tagSecret{}, end
+// Program is a signer or a tagger that runs in this process, after its start and
+// without a sandbox.
+type Program struct {
+	Run   func(sock io.ReadWriter) error
+	Clear func() bool // nothing is in its region
+	Spoil func()      // its next own signature does not verify
+}
+
+// NewSigner is a signer with two workers.
+func NewSigner(start SignerStart) (Program, error) {
+	s, err := newSignerProgram(start, 2)
+	return Program{
+		Run: func(sock io.ReadWriter) error { return s.run(sock, sandbox.Posture{}) },
+		Clear: func() bool {
+			for _, buf := range s.memory.preimages {
+				if *buf != (preimage{}) {
+					return false
+				}
+			}
+			return *s.memory.origin == originSecret{} && *s.memory.check == checkpointSecret{}
+		},
+		Spoil: func() { s.check.public[0] ^= 1 },
+	}, err
+}
+
+// NewTagger is a tagger of epoch number 1.
+func NewTagger(epoch protocol.EpochID) (Program, error) {
+	t, err := newTaggerProgram(taggerStart{epoch: epoch, number: 1, capacity: 1}, sinceBoot)
+	return Program{
+		Run:   func(sock io.ReadWriter) error { return t.run(sock, sandbox.Posture{}) },
+		Clear: func() bool { return *t.memory.tag == tagSecret{} },
+	}, err
 }
 
 // Secrets are one value of every type that holds or reaches a key.

@@ -23,6 +23,7 @@ const (
 	exitForeign    = 4
 	exitSelfCheck  = 5
 	exitSocketFail = 6
+	exitTraced     = 7
 )
 
 // RunChild runs the program that the arguments of a process ask for: with
@@ -78,6 +79,8 @@ func exitStatus(err error) int {
 		return exitForeign
 	case errors.Is(err, errSelfCheck):
 		return exitSelfCheck
+	case errors.Is(err, sandbox.ErrTraced):
+		return exitTraced
 	default:
 		return exitSocketFail
 	}
@@ -94,6 +97,8 @@ func exitText(state *os.ProcessState) string {
 		return "its own signature did not verify"
 	case exitSocketFail:
 		return "its socket failed"
+	case exitTraced:
+		return "it is traced, by a debugger or strace"
 	default:
 		return sandbox.EndText(state)
 	}

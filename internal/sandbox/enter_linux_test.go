@@ -265,7 +265,10 @@ func seize(t *testing.T, thread int) (ended func()) {
 		seized <- err
 		for err == nil {
 			var status unix.WaitStatus
-			if _, err = unix.Wait4(thread, &status, unix.WALL, nil); err == nil && status.Stopped() {
+			switch _, err = unix.Wait4(thread, &status, unix.WALL, nil); {
+			case errors.Is(err, unix.EINTR):
+				err = nil
+			case err == nil && status.Stopped():
 				err = unix.PtraceCont(thread, int(status.StopSignal()))
 			}
 		}

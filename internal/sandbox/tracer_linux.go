@@ -1,14 +1,9 @@
 package sandbox
 
 import (
-	"errors"
 	"io/fs"
 	"maps"
 )
-
-// ErrTraced is the error of a process that is being traced: its tracer reads
-// and changes everything in it.
-var ErrTraced = errors.New("sandbox: this process is traced")
 
 // traced looks for a tracer of any thread. A process that is not dumpable gets
 // none that it does not have, but for one of root; and a new thread has one only
