@@ -178,6 +178,78 @@ func TestContextEndsTheWait(t *testing.T) {
 	}
 }
 
+// An issue that is given up is cancelled when its answer is read; a refused one
+// cancels nothing, since its id is that of another request.
+func TestGivenUpIssueIsCancelled(t *testing.T) {
+	t.Parallel()
+	const slots = 8
+	tagger, epoch := startTagger(t, keyholder.Config{InFlight: slots})
+	draft := payload(epoch, 0)
+	first, tag, err := tagger.Issue(t.Context(), &draft)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop(t, tagger.Pid())
+	ctx, cancel := context.WithCancel(t.Context())
+	outcomes := make(chan error, slots)
+	for n := range slots {
+		d := payload(epoch, 0)
+		if n == 0 {
+			d = draft // its id is in use
+		}
+		go func() {
+			_, _, err := tagger.Issue(ctx, &d)
+			outcomes <- err
+		}()
+	}
+	eventually(t, "all issues in flight", func() bool { return tagger.Waiting() == slots })
+	cancel()
+	for range slots {
+		if err := <-outcomes; protocol.CodeOf(err) != protocol.CodeInvalidated || !errors.Is(err, context.Canceled) {
+			t.Errorf("given up: %v", err)
+		}
+	}
+	signal(t, tagger.Pid(), syscall.SIGCONT)
+	eventually(t, "all slots free", func() bool { return tagger.Waiting() == 0 })
+	want := keyholder.TaggerStats{Issued: slots, Cancelled: slots - 1, Pending: 1, Remembered: slots}
+	if got, err := tagger.Stats(t.Context()); err != nil || got != want {
+		t.Errorf("Stats: %+v, %v, want %+v", got, err, want)
+	}
+	if got := redeem(t, tagger, first, tag); got != protocol.RedeemOK {
+		t.Errorf("the request whose id was asked for again: %v", got)
+	}
+}
+
+// Whenever its context ends, an issue is handed out or cancelled, never neither.
+func TestIssueIsHandedOutOrCancelled(t *testing.T) {
+	t.Parallel()
+	tagger, epoch := startTagger(t, keyholder.Config{})
+	var handedOut atomic.Uint64
+	var wg sync.WaitGroup
+	for caller := range 32 {
+		wg.Go(func() {
+			for n := range 64 {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(caller*n)*time.Microsecond)
+				draft := payload(epoch, 0)
+				if p, tag, err := tagger.Issue(ctx, &draft); err == nil {
+					handedOut.Add(1)
+					if got := redeem(t, tagger, p, tag); got != protocol.RedeemOK {
+						t.Errorf("handed out: %v", got)
+					}
+				}
+				cancel()
+			}
+		})
+	}
+	wg.Wait()
+	eventually(t, "all slots free", func() bool { return tagger.Waiting() == 0 })
+	s, err := tagger.Stats(t.Context())
+	if err != nil || s.Redeemed != handedOut.Load() || s.Issued != s.Redeemed+s.Cancelled || s.Pending != 0 {
+		t.Errorf("%d handed out, %+v, %v", handedOut.Load(), s, err)
+	}
+	t.Logf("%d of %d handed out, %d cancelled", s.Redeemed, s.Issued, s.Cancelled)
+}
+
 // A child that does not answer is killed.
 func TestSilentChildIsKilled(t *testing.T) {
 	t.Parallel()

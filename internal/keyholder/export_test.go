@@ -169,6 +169,7 @@ func NewIssuedTree(origin string, epoch protocol.EpochID, key [32]byte) *IssuedT
 func (s *Signer) Pid() int     { return s.link.child.process.Pid }
 func (s *Signer) Waiting() int { return len(s.link.slots) }
 func (t *Tagger) Pid() int     { return t.link.child.process.Pid }
+func (t *Tagger) Waiting() int { return len(t.link.slots) }
 
 // OriginKey is the ML-DSA key of a signer with its seams open.
 type OriginKey struct{ k *originKey }
