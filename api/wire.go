@@ -21,7 +21,7 @@ const (
 	MaxChallengeBody = 16 << 10
 	MaxProofBody     = 16 << 10
 	MaxEventBody     = 80 << 10 // an event of 64 KiB and what stands around it
-	MaxReceiptBody   = 1 << 20 // receipt.MaxSize
+	MaxReceiptBody   = 1 << 20  // receipt.MaxSize
 )
 
 // MaxProblem bounds every problem document, in bytes.

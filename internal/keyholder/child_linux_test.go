@@ -1,6 +1,7 @@
 package keyholder_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"encoding/binary"
@@ -8,9 +9,13 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -174,6 +179,78 @@ func TestContextEndsTheWait(t *testing.T) {
 	}
 }
 
+// An issue that is given up is cancelled when its answer is read; a refused one
+// cancels nothing, since its id is that of another request.
+func TestGivenUpIssueIsCancelled(t *testing.T) {
+	t.Parallel()
+	const slots = 8
+	tagger, epoch := startTagger(t, keyholder.Config{InFlight: slots})
+	draft := payload(epoch, 0)
+	first, tag, err := tagger.Issue(t.Context(), &draft)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop(t, tagger.Pid())
+	ctx, cancel := context.WithCancel(t.Context())
+	outcomes := make(chan error, slots)
+	for n := range slots {
+		d := payload(epoch, 0)
+		if n == 0 {
+			d = draft // its id is in use
+		}
+		go func() {
+			_, _, err := tagger.Issue(ctx, &d)
+			outcomes <- err
+		}()
+	}
+	eventually(t, "all issues in flight", func() bool { return tagger.Waiting() == slots })
+	cancel()
+	for range slots {
+		if err := <-outcomes; protocol.CodeOf(err) != protocol.CodeInvalidated || !errors.Is(err, context.Canceled) {
+			t.Errorf("given up: %v", err)
+		}
+	}
+	signal(t, tagger.Pid(), syscall.SIGCONT)
+	eventually(t, "all slots free", func() bool { return tagger.Waiting() == 0 })
+	want := keyholder.TaggerStats{Issued: slots, Cancelled: slots - 1, Pending: 1, Remembered: slots}
+	if got, err := tagger.Stats(t.Context()); err != nil || got != want {
+		t.Errorf("Stats: %+v, %v, want %+v", got, err, want)
+	}
+	if got := redeem(t, tagger, first, tag); got != protocol.RedeemOK {
+		t.Errorf("the request whose id was asked for again: %v", got)
+	}
+}
+
+// Whenever its context ends, an issue is handed out or cancelled, never neither.
+func TestIssueIsHandedOutOrCancelled(t *testing.T) {
+	t.Parallel()
+	tagger, epoch := startTagger(t, keyholder.Config{})
+	var handedOut atomic.Uint64
+	var wg sync.WaitGroup
+	for caller := range 32 {
+		wg.Go(func() {
+			for n := range 64 {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(caller*n)*time.Microsecond)
+				draft := payload(epoch, 0)
+				if p, tag, err := tagger.Issue(ctx, &draft); err == nil {
+					handedOut.Add(1)
+					if got := redeem(t, tagger, p, tag); got != protocol.RedeemOK {
+						t.Errorf("handed out: %v", got)
+					}
+				}
+				cancel()
+			}
+		})
+	}
+	wg.Wait()
+	eventually(t, "all slots free", func() bool { return tagger.Waiting() == 0 })
+	s, err := tagger.Stats(t.Context())
+	if err != nil || s.Redeemed != handedOut.Load() || s.Issued != s.Redeemed+s.Cancelled || s.Pending != 0 {
+		t.Errorf("%d handed out, %+v, %v", handedOut.Load(), s, err)
+	}
+	t.Logf("%d of %d handed out, %d cancelled", s.Redeemed, s.Issued, s.Cancelled)
+}
+
 // A child that does not answer is killed.
 func TestSilentChildIsKilled(t *testing.T) {
 	t.Parallel()
@@ -201,8 +278,8 @@ func TestCloseKillsAfterTheGrace(t *testing.T) {
 	gone(t, s.Done())
 }
 
-// A child has an empty environment, the root directory, its socket and
-// /dev/null; of others only what the Go runtime opens for itself.
+// A child has an empty environment, the root directory, and the descriptors that
+// the package comment lists.
 func TestChildHasNothingElse(t *testing.T) {
 	stray, err := unix.Open(os.DevNull, unix.O_RDONLY, 0) // inheritable
 	if err != nil {
@@ -210,8 +287,10 @@ func TestChildHasNothingElse(t *testing.T) {
 	}
 	defer unix.Close(stray)
 	t.Setenv("TD_SECRET", "must not be seen")
+	signer := startSigner(t, keyholder.Config{})
 	tagger, _ := startTagger(t, keyholder.Config{})
-	for kind, pid := range map[string]int{"signer": startSigner(t, keyholder.Config{}).Pid(), "tagger": tagger.Pid()} {
+	confined := signer.Posture().State(sandbox.Descriptors) == sandbox.StateOK
+	for kind, pid := range map[string]int{"signer": signer.Pid(), "tagger": tagger.Pid()} {
 		proc := fmt.Sprintf("/proc/%d/", pid)
 		if env, err := os.ReadFile(proc + "environ"); err != nil || len(env) != 0 {
 			t.Errorf("%s: environment %q, %v", kind, env, err)
@@ -223,28 +302,105 @@ func TestChildHasNothingElse(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		rest := map[string]int{}
 		for _, fd := range fds {
 			target, err := os.Readlink(filepath.Join(proc, "fd", fd.Name()))
 			if err != nil {
 				t.Fatal(err)
 			}
-			var want string
 			switch fd.Name() {
 			case "0", "1", "2":
-				want = os.DevNull
-			case "3":
-				want = "socket:"
-			default:
-				if target != "anon_inode:[eventpoll]" && target != "anon_inode:[eventfd]" {
-					want = "/sys/fs/cgroup/" // the runtime's view of the processor limit
+				if target != os.DevNull {
+					t.Errorf("%s: descriptor %s is %s", kind, fd.Name(), target)
 				}
-			}
-			if !strings.HasPrefix(target, want) {
-				t.Errorf("%s: descriptor %s is %s", kind, fd.Name(), target)
+			case "3":
+				if !strings.HasPrefix(target, "socket:") {
+					t.Errorf("%s: descriptor 3 is %s", kind, target)
+				}
+			default:
+				if !confined && strings.HasPrefix(target, "/sys/fs/cgroup/") {
+					continue // of the runtime; a build with cgo leaves them
+				}
+				rest[target]++
 			}
 		}
-		if len(fds) < 4 {
-			t.Errorf("%s: %d descriptors", kind, len(fds))
+		want := map[string]int{"anon_inode:[eventpoll]": 1, "anon_inode:[eventfd]": 1}
+		if len(fds) < 4 || confined && !maps.Equal(rest, want) || rest["anon_inode:[eventpoll]"]+rest["anon_inode:[eventfd]"] != len(rest) {
+			t.Errorf("%s: %d descriptors, and behind the socket %v", kind, len(fds), rest)
+		}
+	}
+}
+
+// A child that is traced draws no key, and is not ready.
+func TestTracedChildIsNotReady(t *testing.T) {
+	t.Parallel()
+	if os.Geteuid() != 0 {
+		t.Skip("only root can trace every child")
+	}
+	for kind, start := range map[string]keyholder.Frame{
+		"signer": keyholder.SignerStartFrame(keyholder.SignerStart{Origin: origin, Number: 7, Instance: instance}),
+		"tagger": keyholder.TaggerStartFrame(protocol.EpochID{9}, 7, 10),
+	} {
+		child, err := keyholder.Spawn(keyholder.Config{}, kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		sock := child.Sock
+		t.Cleanup(func() { _ = sock.Close() })
+		if err := sock.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		seize(t, child.PID)
+		if _, err := sock.Write(encode(start)); err != nil {
+			t.Fatal(err)
+		}
+		if answer, err := io.ReadAll(sock); len(answer) != 0 {
+			t.Errorf("%s: it answered %d bytes, %v", kind, len(answer), err)
+		}
+		if end := <-child.Ended; end.Code != 7 {
+			t.Errorf("%s: it ended with %v", kind, end)
+		}
+	}
+}
+
+// seize has another process trace the first thread of a child, which goes on. A
+// tracer in this one would be told what the wait for the child is to be told.
+func seize(t *testing.T, pid int) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", tracerArgument, strconv.Itoa(pid))
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Wait() })
+	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ok\n" {
+		t.Skipf("nothing can be traced here: %q, %v", line, err)
+	}
+}
+
+// tracer traces a thread until it ends.
+func tracer(argument string) {
+	runtime.LockOSThread()
+	pid, err := strconv.Atoi(argument)
+	if err == nil {
+		err = unix.PtraceSeize(pid)
+	}
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println("ok")
+	for {
+		var status unix.WaitStatus
+		switch _, err := unix.Wait4(pid, &status, unix.WALL, nil); {
+		case errors.Is(err, unix.EINTR):
+		case err != nil, !status.Stopped():
+			return
+		default:
+			_ = unix.PtraceCont(pid, int(status.StopSignal())) // it may be gone
 		}
 	}
 }

@@ -49,9 +49,15 @@
 //	tagger ready  "TDTAGGR1" | epoch id[16] | u64 epoch number | posture[1280]
 //
 // The posture is the text of a [sandbox.Posture], zero-padded: what the child
-// says of its memory, and what became of giving up everything but its socket,
-// which it does when it has its keys and before it is ready. The core does not
-// use a child of a lower grade than [Config.MinGrade].
+// says of its memory, and what became of giving up everything but its socket.
+// The core does not use a child of a lower grade than [Config.MinGrade].
+//
+// Between start and ready a child maps the memory for its keys, enters its
+// sandbox, which ends a process that is traced, and only then draws the keys; a
+// signer signs once with them. It keeps these descriptors and no other: 0 to 2,
+// /dev/null; 3, its socket; the epoll and event descriptors of the Go runtime's
+// poller. At the end of the socket, and of any other end that it sees coming, it
+// wipes its memory when nothing is computed with it any more.
 //
 //	both    1 done
 //	        2 refused
@@ -122,4 +128,5 @@
 //	4  payload that no honest core sends
 //	5  a signature of its own did not verify
 //	6  the socket failed
+//	7  it is traced
 package keyholder

@@ -18,10 +18,11 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// Arguments that make the test binary a child that lies, and a core.
+// Arguments that make the test binary a child that lies, a core, and a debugger.
 const (
-	evilArgument = "evil"
-	coreArgument = "core"
+	evilArgument   = "evil"
+	coreArgument   = "core"
+	tracerArgument = "tracer"
 )
 
 func evilAnswers() []string {

@@ -41,6 +41,7 @@ const (
 	ReqLeaves     = reqLeaves
 	ReqIssue      = reqIssue
 	ReqRedeem     = reqRedeem
+	ReqCancel     = reqCancel
 	ReqStats      = reqStats
 	AnsDone       = ansDone
 	AnsRefused    = ansRefused
@@ -164,6 +165,7 @@ func NewIssuedTree(origin string, epoch protocol.EpochID, key [32]byte) *IssuedT
 func (s *Signer) Pid() int     { return s.link.child.PID }
 func (s *Signer) Waiting() int { return len(s.link.slots) }
 func (t *Tagger) Pid() int     { return t.link.child.PID }
+func (t *Tagger) Waiting() int { return len(t.link.slots) }
 
 // OriginKey is the ML-DSA key of a signer with its seams open.
 type OriginKey struct{ k *originKey }
@@ -191,6 +193,9 @@ func (o OriginKey) Anchor(p *protocol.EncodedPayload, buf *Preimage) (protocol.A
 // start, and returns its end.
 func ServeSpoiltSigner(sock io.ReadWriter, start SignerStart, ready chan<- protocol.EpochID) error {
 	s, err := newSignerProgram(start, 2)
+	if err == nil {
+		err = s.draw()
+	}
 	if err != nil {
 		return err
 	}
@@ -217,16 +222,38 @@ func IssueInParallel(goroutines, each int) []Frame {
 	return answers
 }
 
-// ServeTagger runs a tagger, after its start, to its end. It gives the key that
-// it had, and whether its region is zero afterwards.
-func ServeTagger(sock io.ReadWriter) (key [32]byte, cleared bool, end error) {
-	t, err := newTaggerProgram(taggerStart{epoch: protocol.EpochID{1}, number: 1, capacity: 1}, sinceBoot)
-	if err != nil {
-		return key, false, err
-	}
-	key = t.memory.tag.key
-	end = t.serve(sock)
-	return key, *t.memory.tag == tagSecret{}, end
+// Program is a signer or a tagger that runs in this process, after its start and
+// without a sandbox.
+type Program struct {
+	Run   func(sock io.ReadWriter) error
+	Clear func() bool // nothing is in its region
+	Spoil func()      // its next own signature does not verify
+}
+
+// NewSigner is a signer with two workers.
+func NewSigner(start SignerStart) (Program, error) {
+	s, err := newSignerProgram(start, 2)
+	return Program{
+		Run: func(sock io.ReadWriter) error { return s.run(sock, sandbox.Posture{}) },
+		Clear: func() bool {
+			for _, buf := range s.memory.preimages {
+				if *buf != (preimage{}) {
+					return false
+				}
+			}
+			return *s.memory.origin == originSecret{} && *s.memory.check == checkpointSecret{}
+		},
+		Spoil: func() { s.check.public[0] ^= 1 },
+	}, err
+}
+
+// NewTagger is a tagger of epoch number 1.
+func NewTagger(epoch protocol.EpochID) (Program, error) {
+	t, err := newTaggerProgram(taggerStart{epoch: epoch, number: 1, capacity: 1}, sinceBoot)
+	return Program{
+		Run:   func(sock io.ReadWriter) error { return t.run(sock, sandbox.Posture{}) },
+		Clear: func() bool { return *t.memory.tag == tagSecret{} },
+	}, err
 }
 
 // Secrets are one value of every type that holds or reaches a key.

@@ -54,8 +54,17 @@ type link struct {
 
 // waiting is a request without an answer.
 type waiting struct {
-	answer chan<- frame
-	check  func(*frame) error // judges the answer where it is read; may be nil
+	check func(*frame) error         // judges the answer where it is read; may be nil
+	undo  func(*frame) (frame, bool) // the request that takes back what was done for a call that was given up; may be nil
+
+	answer  chan<- frame
+	givenUp bool
+}
+
+// sent is a request whose answer is waited for.
+type sent struct {
+	id     uint64
+	answer <-chan frame
 }
 
 // startLink starts a child and exchanges start and ready with it. On an error
@@ -214,42 +223,65 @@ func (l *link) Err() error {
 // A check judges the answer where the socket is read, in the order of the
 // answers, also when the call was given up meanwhile. An error of it is a breach.
 func (l *link) call(ctx context.Context, patient bool, check func(*frame) error, code byte, body ...[]byte) (frame, error) {
-	answer, err := l.send(ctx, patient, check, code, body...)
+	request, err := l.send(ctx, patient, waiting{check: check}, code, body...)
 	if err != nil {
 		return frame{}, err
 	}
-	return l.wait(ctx, answer)
+	return l.wait(ctx, request)
 }
 
 // send is the first half of a call.
-func (l *link) send(ctx context.Context, patient bool, check func(*frame) error, code byte, body ...[]byte) (<-chan frame, error) {
+func (l *link) send(ctx context.Context, patient bool, w waiting, code byte, body ...[]byte) (sent, error) {
 	if err := l.enter(ctx, patient); err != nil {
-		return nil, err
+		return sent{}, err
 	}
 	answer := make(chan frame, 1)
-	l.queue <- newFrame(l.register(waiting{answer, check}), code, body...)
-	return answer, nil
+	w.answer = answer
+	f := newFrame(l.register(w), code, body...)
+	l.queue <- f
+	return sent{f.id, answer}, nil
 }
 
-// wait is the second half of a call.
-func (l *link) wait(ctx context.Context, answer <-chan frame) (frame, error) {
+// wait is the second half of a call. An answer that was read before the context
+// ended counts.
+func (l *link) wait(ctx context.Context, request sent) (frame, error) {
 	silent := time.NewTimer(l.cfg.AnswerTimeout)
 	defer silent.Stop()
 	select {
-	case f := <-answer:
+	case f := <-request.answer:
 		return f, nil
 	case <-ctx.Done():
-		return frame{}, protocol.Wrap(protocol.CodeInvalidated, "The request was given up before it was ready.", ctx.Err())
+		if l.giveUp(request.id) {
+			return frame{}, protocol.Wrap(protocol.CodeInvalidated, "The request was given up before it was ready.", ctx.Err())
+		}
+		select {
+		case f := <-request.answer: // it is being delivered
+			return f, nil
+		case <-l.down:
+		}
 	case <-silent.C:
 		l.silent()
 	case <-l.down:
 	}
 	select {
-	case f := <-answer: // read before the end
+	case f := <-request.answer: // read before the end
 		return f, nil
 	default:
 		return frame{}, l.gone()
 	}
+}
+
+// giveUp marks a request as one that nobody waits for. It reports whether its
+// answer was not read yet.
+func (l *link) giveUp(id uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	w, ok := l.waiting[id]
+	if ok {
+		w.givenUp = true
+		l.waiting[id] = w
+	}
+	return ok
 }
 
 // silent takes the link down for answers that did not come in time.
@@ -299,8 +331,9 @@ func (l *link) register(w waiting) uint64 {
 	return l.last
 }
 
-// deliver checks an answer, frees its slot and hands it to its call. The call
-// may have been given up; its answer is then lost in the channel.
+// deliver checks an answer, frees its slot and hands it to its call. The answer
+// to a call that was given up is followed by the request that undoes it, in the
+// same slot; without one it is lost in the channel.
 func (l *link) deliver(f *frame) error {
 	l.mu.Lock()
 	w, ok := l.waiting[f.id]
@@ -314,8 +347,23 @@ func (l *link) deliver(f *frame) error {
 			return err
 		}
 	}
+	if w.givenUp && w.undo != nil {
+		if undo, ok := w.undo(f); ok {
+			undo.id = l.register(waiting{check: isDone, answer: make(chan frame, 1)})
+			l.queue <- undo
+			return nil
+		}
+	}
 	<-l.slots
 	w.answer <- *f
+	return nil
+}
+
+// isDone is the check of a request whose only answer is done.
+func isDone(f *frame) error {
+	if f.code != ansDone {
+		return errMalformed
+	}
 	return nil
 }
 

@@ -24,6 +24,9 @@ func TestMain(m *testing.M) {
 	case len(os.Args) == 3 && os.Args[1] == evilArgument:
 		evil(os.Args[2])
 		os.Exit(0)
+	case len(os.Args) == 3 && os.Args[1] == tracerArgument:
+		tracer(os.Args[2])
+		os.Exit(0)
 	case len(os.Args) == 2 && os.Args[1] == coreArgument:
 		core()
 		os.Exit(1)

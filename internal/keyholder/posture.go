@@ -30,8 +30,10 @@ func parsePosture(b []byte) (sandbox.Posture, error) {
 	return p, nil
 }
 
-// lockDown takes from the child all but its socket and its keys, and gives its
-// whole posture: what it says of its memory, then what it gave up.
+// lockDown takes from the child all but its socket and the memory for its keys,
+// and returns its whole posture: what it says of its memory, then what it gave
+// up. It comes before the keys are drawn, so that what is wrong with it costs
+// none.
 func lockDown(memory secret.Report, uid uint32) (sandbox.Posture, error) {
 	own := []sandbox.Probe{memoryProbe(memory), computeProbe(), sandbox.Build()}
 	return sandbox.Enter(sandbox.Config{Profile: sandbox.Keyholder, UID: int(uid), Before: own})

@@ -7,6 +7,7 @@ import (
 	"syscall"
 
 	"github.com/terradourada/td/internal/launcher"
+	"github.com/terradourada/td/internal/sandbox"
 )
 
 // childPrefix and a kind make the one argument of a child.
@@ -20,6 +21,7 @@ const (
 	exitForeign    = 4
 	exitSelfCheck  = 5
 	exitSocketFail = 6
+	exitTraced     = 7
 )
 
 // RunChild runs the program that the arguments of a process ask for: with
@@ -75,6 +77,8 @@ func exitStatus(err error) int {
 		return exitForeign
 	case errors.Is(err, errSelfCheck):
 		return exitSelfCheck
+	case errors.Is(err, sandbox.ErrTraced):
+		return exitTraced
 	default:
 		return exitSocketFail
 	}
@@ -91,6 +95,8 @@ func exitText(end launcher.End) string {
 		return "its own signature did not verify"
 	case exitSocketFail:
 		return "its socket failed"
+	case exitTraced:
+		return "it is traced, by a debugger or strace"
 	default:
 		return end.Text
 	}

@@ -132,22 +132,16 @@ func (s *Signer) Extend(ctx context.Context, leafHashes []protocol.Digest) error
 // tell sends bodies one behind the other and then waits for all answers.
 func (s *Signer) tell(ctx context.Context, code byte, bodies [][]byte) error {
 	ctx = context.WithoutCancel(ctx)
-	done := func(f *frame) error {
-		if f.code != ansDone {
-			return errMalformed
-		}
-		return nil
-	}
-	answers := make([]<-chan frame, 0, len(bodies))
+	requests := make([]sent, 0, len(bodies))
 	for _, body := range bodies {
-		answer, err := s.link.send(ctx, true, done, code, body)
+		request, err := s.link.send(ctx, true, waiting{check: isDone}, code, body)
 		if err != nil {
 			return err
 		}
-		answers = append(answers, answer)
+		requests = append(requests, request)
 	}
-	for _, answer := range answers {
-		if _, err := s.link.wait(ctx, answer); err != nil {
+	for _, request := range requests {
+		if _, err := s.link.wait(ctx, request); err != nil {
 			return err
 		}
 	}

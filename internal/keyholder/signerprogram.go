@@ -9,6 +9,7 @@ import (
 	"runtime/debug"
 	"sync"
 
+	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -26,7 +27,8 @@ const signerGC = 1
 // SignerMain is the signer program: it serves the core at the other end of sock
 // until that end closes, then returns nil. Any breach of the protocol and any
 // signature that does not verify end it with an error. It must have its process
-// to itself, and the process must exit when it returns: that destroys the keys.
+// to itself, and the process must exit when it returns. The keys are drawn when
+// the process is locked down, and wiped before it returns.
 func SignerMain(sock *os.File) error {
 	debug.SetTraceback("none") // a trace prints words of the stack
 	debug.SetGCPercent(signerGC)
@@ -46,16 +48,7 @@ func SignerMain(sock *os.File) error {
 	if err != nil {
 		return err
 	}
-	ready := signerReady{
-		epoch:      s.epoch,
-		publicKey:  s.origin.encoded,
-		checkpoint: s.check.public,
-		posture:    posture,
-	}
-	if _, err := sock.Write(ready.encode()); err != nil {
-		return errSocket
-	}
-	return s.serve(sock)
+	return s.run(sock, posture)
 }
 
 // signerProgram is a running signer. The goroutine that reads frames owns all
@@ -70,6 +63,11 @@ type signerProgram struct {
 	check  *checkpointKey
 	seen   window
 	log    toldLog
+
+	// using is held for reading while something is done with a key, and for
+	// nothing else that could take long. The end of the program takes it for
+	// good, before it wipes the region.
+	using sync.RWMutex
 
 	jobs    chan job // to the workers
 	signing sync.WaitGroup
@@ -90,24 +88,51 @@ type job struct {
 	id    protocol.RequestID
 }
 
+// newSignerProgram maps the memory of a signer that has no keys yet.
 func newSignerProgram(start SignerStart, workers int) (*signerProgram, error) {
 	memory, err := newSignerMemory(workers)
 	if err != nil {
 		return nil, err
 	}
-	s := &signerProgram{
+	return &signerProgram{
 		memory:  memory,
 		start:   start,
 		jobs:    make(chan job, 64),
 		answers: make(chan frame, 64),
 		fault:   make(chan error, 1),
+	}, nil
+}
+
+// run draws the keys, says that the signer is ready and serves until the socket
+// ends. No key is left in the region when it returns, however it ends.
+func (s *signerProgram) run(sock io.ReadWriter, p sandbox.Posture) error {
+	defer s.wipe()
+	if err := s.draw(); err != nil {
+		return err
 	}
-	if s.origin, err = newOriginKey(memory.origin, memory.preimages[0]); err != nil {
-		return nil, err
+	ready := signerReady{epoch: s.epoch, publicKey: s.origin.encoded, checkpoint: s.check.public, posture: p}
+	if _, err := sock.Write(ready.encode()); err != nil {
+		return errSocket
 	}
-	s.check = newCheckpointKey(memory.check, start.Origin)
+	return s.serve(sock)
+}
+
+// draw makes the keys, and of them the epoch id.
+func (s *signerProgram) draw() (err error) {
+	if s.origin, err = newOriginKey(s.memory.origin, s.memory.preimages[0]); err != nil {
+		return err
+	}
+	s.check = newCheckpointKey(s.memory.check, s.start.Origin)
 	s.epoch = protocol.DeriveEpochID(s.origin.encoded[:], s.check.public)
-	return s, nil
+	return nil
+}
+
+// wipe clears the region. What is being computed with a key ends first, and
+// nothing begins afterwards: a worker or the reader that wants to waits for the
+// end of the process.
+func (s *signerProgram) wipe() {
+	s.using.Lock()
+	s.memory.region.Wipe()
 }
 
 func (s *signerProgram) serve(sock io.ReadWriter) error {
@@ -151,8 +176,10 @@ func (s *signerProgram) handle(f *frame) error {
 		return s.done(f, s.log.extend(f.body[:leavesSize]))
 	case reqWipe:
 		s.signing.Wait()
+		s.using.RLock()
 		s.origin.wipe()
 		s.check.wipe()
+		s.using.RUnlock()
 		s.answer(f, ansDone)
 	default:
 		return errMalformed
@@ -180,6 +207,8 @@ func (s *signerProgram) checkpoint() (r protocol.SignedRoot, ok bool, err error)
 	if !s.log.begun {
 		return r, false, nil
 	}
+	s.using.RLock()
+	defer s.using.RUnlock()
 	return s.check.checkpoint(s.log.tree.Size(), s.log.tree.Root())
 }
 
@@ -190,6 +219,8 @@ func (s *signerProgram) issuedRoot() (protocol.SignedRoot, bool, error) {
 	size, root := s.issued.Size(), s.issued.Root()
 	s.covered = true
 	s.mu.Unlock()
+	s.using.RLock()
+	defer s.using.RUnlock()
 	return s.check.issuedRoot(s.epoch, size, root)
 }
 
@@ -207,6 +238,8 @@ func (s *signerProgram) handover(f *frame) (r protocol.SignedRoot, ok bool, err 
 	if s.origin.live || !covered || h.Number <= s.start.Number {
 		return r, false, nil
 	}
+	s.using.RLock()
+	defer s.using.RUnlock()
 	return s.check.handover(h)
 }
 
@@ -235,7 +268,9 @@ func (s *signerProgram) done(f *frame, err error) error {
 func (s *signerProgram) work(buf *preimage) {
 	for j := range s.jobs {
 		payload := (*protocol.EncodedPayload)(j.frame.body[:protocol.PayloadSize])
+		s.using.RLock()
 		a, err := s.origin.anchor(payload, buf)
+		s.using.RUnlock()
 		if err != nil {
 			s.end(err)
 			return

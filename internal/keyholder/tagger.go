@@ -47,8 +47,8 @@ func StartTagger(ctx context.Context, cfg Config, epoch protocol.EpochID, number
 // Issue numbers a draft, enters it in the one-shot table and gives payload and
 // tag; its time to live begins now. It does not wait for a free slot (code
 // overloaded), and has the same code when the table is full. A request id in
-// the table has code conflict. After any other error the tagger may remember
-// the request: cancel it.
+// the table has code conflict. A call whose context ends before the answer was
+// read is undone: the answer is followed by the cancel of what was issued.
 func (t *Tagger) Issue(ctx context.Context, draft *protocol.EncodedPayload) (protocol.EncodedPayload, protocol.Tag, error) {
 	var none protocol.EncodedPayload
 	p, err := protocol.ParseDraft(draft[:])
@@ -61,7 +61,12 @@ func (t *Tagger) Issue(ctx context.Context, draft *protocol.EncodedPayload) (pro
 	if err != nil {
 		return none, protocol.Tag{}, err
 	}
-	f, err := t.link.call(ctx, false, nil, reqIssue, draft[:])
+	undo := func(f *frame) (frame, bool) { return newFrame(0, reqCancel, p.RequestID[:]), f.code == ansIssued }
+	request, err := t.link.send(ctx, false, waiting{undo: undo}, reqIssue, draft[:])
+	if err != nil {
+		return none, protocol.Tag{}, err
+	}
+	f, err := t.link.wait(ctx, request)
 	if err != nil {
 		return none, protocol.Tag{}, err
 	}

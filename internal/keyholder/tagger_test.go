@@ -1,7 +1,6 @@
 package keyholder_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -247,25 +246,4 @@ func statusKiB(t *testing.T, pid int, field string) int {
 	}
 	t.Fatalf("no %s in the status of a process", field)
 	return 0
-}
-
-// The key is cleared when the tagger ends, in order or not.
-func TestTaggerClearsItsKey(t *testing.T) {
-	t.Parallel()
-	breach := keyholder.NewFrame(1, keyholder.ReqAnchor+100)
-	for name, c := range map[string]struct {
-		sent []byte
-		want error
-	}{
-		"in order": {nil, nil},
-		"a breach": {keyholder.Shapes()[1].Append(nil, &breach), keyholder.ErrMalformed},
-	} {
-		key, cleared, err := keyholder.ServeTagger(bytes.NewBuffer(c.sent))
-		if !errors.Is(err, c.want) {
-			t.Errorf("%s: ended with %v", name, err)
-		}
-		if key == [32]byte{} || !cleared {
-			t.Errorf("%s: no key was there before, or one is afterwards", name)
-		}
-	}
 }

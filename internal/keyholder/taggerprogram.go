@@ -6,6 +6,7 @@ import (
 	"runtime/debug"
 	"time"
 
+	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -32,10 +33,7 @@ func TaggerMain(sock *os.File) error {
 	if err != nil {
 		return err
 	}
-	if _, err := sock.Write(start.encodeReady(posture)); err != nil {
-		return errSocket
-	}
-	return t.serve(sock)
+	return t.run(sock, posture)
 }
 
 // taggerProgram is a running tagger. It is one goroutine: an answer takes
@@ -49,6 +47,7 @@ type taggerProgram struct {
 	answers []byte               // frames, to what was read last
 }
 
+// newTaggerProgram maps the memory of a tagger that has no key yet.
 func newTaggerProgram(start taggerStart, clock func() time.Duration) (*taggerProgram, error) {
 	memory, err := newTaggerMemory()
 	if err != nil {
@@ -57,17 +56,20 @@ func newTaggerProgram(start taggerStart, clock func() time.Duration) (*taggerPro
 	return &taggerProgram{
 		start:   start,
 		memory:  memory,
-		key:     newTagKey(memory.tag),
 		table:   newTable(int(start.capacity)),
 		clock:   clock,
 		answers: make([]byte, 0, coalesce),
 	}, nil
 }
 
-// serve answers until the socket ends. The key is cleared then, on every way
-// out; who is killed leaves that to the kernel.
-func (t *taggerProgram) serve(sock io.ReadWriter) error {
+// run draws the key, says that the tagger is ready and answers until the socket
+// ends. No key is left in the region when it returns, however it ends.
+func (t *taggerProgram) run(sock io.ReadWriter, p sandbox.Posture) error {
 	defer t.memory.region.Wipe()
+	t.key = newTagKey(t.memory.tag)
+	if _, err := sock.Write(t.start.encodeReady(p)); err != nil {
+		return errSocket
+	}
 	return readFrames(answering{t, sock}, taggerRequests(), t.handle)
 }
 

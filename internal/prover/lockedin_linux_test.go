@@ -4,8 +4,11 @@ package prover_test
 
 import (
 	"bytes"
+	"fmt"
 	"log/slog"
+	"maps"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -34,10 +37,35 @@ func TestPoolProverIsLockedIn(t *testing.T) {
 			t.Errorf("%s is %s: %s", probe.ID, probe.State, probe.Value)
 		}
 	}
+	// The socket of connections and one connection, besides what every child has.
+	if got, want := descriptors(t, p.PID()), (map[string]int{"/dev/null": 3, "socket": 2, "anon_inode:[eventpoll]": 1, "anon_inode:[eventfd]": 1}); !maps.Equal(got, want) {
+		t.Errorf("its descriptors are %v, want %v", got, want)
+	}
 	stop()
 	if text := log.String(); !strings.Contains(text, `msg="prover ready"`) || !strings.Contains(text, "grade=A") {
 		t.Errorf("the log does not say how well the prover is locked in:\n%s", text)
 	}
+}
+
+// descriptors counts those of a process by what they are.
+func descriptors(t *testing.T, pid int) map[string]int {
+	t.Helper()
+	links, err := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds := map[string]int{}
+	for _, link := range links {
+		target, err := os.Readlink(link)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.HasPrefix(target, "socket:") {
+			target = "socket"
+		}
+		kinds[target]++
+	}
+	return kinds
 }
 
 func landlockOK(probes []sandbox.Probe) bool {

@@ -58,13 +58,13 @@ func handedOver(net.Conn) error { return nil }
 
 // serveChild serves the core until that is gone. The core bounds what waits.
 // Assignments pass through this process: it gives up all but its socket before
-// it reads from that.
+// it reads from that, and before it makes other descriptors of it.
 func serveChild(sock *os.File, workers, uid int) error {
-	ln, err := newHandoff(sock)
+	posture, err := sandbox.Enter(sandbox.Config{Profile: sandbox.Prover, UID: uid})
 	if err != nil {
 		return err
 	}
-	posture, err := sandbox.Enter(sandbox.Config{Profile: sandbox.Prover, UID: uid})
+	ln, err := newHandoff(sock)
 	if err != nil {
 		return err
 	}

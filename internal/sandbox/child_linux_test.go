@@ -5,14 +5,17 @@ package sandbox_test
 import (
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
+	"unsafe"
 
 	"github.com/elastic/go-seccomp-bpf"
 	"golang.org/x/sys/unix"
@@ -25,11 +28,17 @@ import (
 //	deny CALLS    an outer filter refuses the calls, separated by commas, with
 //	              EPERM; then the program is executed again with the other words
 //	enter UID     enters the sandbox of a keyholder and writes the posture
+//	prover        enters that of a prover
+//	thread        starts a thread, writes its id and waits for a line
+//	clutter       opens what no child should have
+//	descriptors   waits for a line
 //	work          what a Go program does: threads, collections, timers, random
 //	abort         dies by a panic with a core dump, as far as it may
 //	core DIR FILE UID locks itself up as a core does, see lockedCore
 //	wait          does nothing until its standard input ends
-//	call NAME     does something that is not allowed
+//	call NAME     does something that is killed for
+//	refused       does all that is refused, and writes what was not
+//	admitted      does what is allowed, and writes what was not
 func child(words []string) int {
 	for len(words) > 0 {
 		step := words[0]
@@ -41,11 +50,33 @@ func child(words []string) int {
 		case "enter":
 			uid, _ := strconv.Atoi(words[0])
 			words = words[1:]
-			posture, err := sandbox.Enter(sandbox.Config{Profile: sandbox.Keyholder, UID: uid})
-			if err != nil {
+			if err := enter(sandbox.Config{Profile: sandbox.Keyholder, UID: uid}); err != nil {
 				return fault(err)
 			}
-			fmt.Print(posture.Text())
+		case "prover":
+			if err := enter(sandbox.Config{Profile: sandbox.Prover}); err != nil {
+				return fault(err)
+			}
+		case "thread":
+			thread := make(chan int)
+			go func() {
+				runtime.LockOSThread()
+				thread <- unix.Gettid()
+				select {}
+			}()
+			fmt.Println(<-thread)
+			line()
+		case "clutter":
+			for _, name := range []string{"/dev/null", "/proc/self/exe", "/"} {
+				if _, err := unix.Open(name, unix.O_RDONLY, 0); err != nil {
+					return fault(err)
+				}
+			}
+			if _, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM, 0); err != nil {
+				return fault(err)
+			}
+		case "descriptors":
+			line()
 		case "core":
 			uid, _ := strconv.Atoi(words[2])
 			return lockedCore(words[0], words[1], uid)
@@ -57,13 +88,31 @@ func child(words []string) int {
 			debug.SetTraceback("crash")
 			panic("on purpose")
 		case "call":
-			forbidden()[words[0]]()
+			try, ok := forbiddenToProvers()[words[0]]
+			if !ok {
+				try = forbidden()[words[0]]
+			}
+			fmt.Println("trying")
+			try()
 			words = words[1:]
+		case "refused":
+			refused()
+		case "admitted":
+			admitted()
 		}
 	}
 	fmt.Println("end")
 	return 0
 }
+
+func enter(cfg sandbox.Config) error {
+	posture, err := sandbox.Enter(cfg)
+	fmt.Print(posture.Text())
+	return err
+}
+
+// line waits for a line on standard input.
+func line() { _, _ = os.Stdin.Read(make([]byte, 1)) }
 
 func fault(err error) int {
 	fmt.Println("fault:", err)
@@ -113,6 +162,20 @@ func work() {
 			runtime.KeepAlive(keep)
 		})
 	}
+	// More threads that draw random numbers than the runtime has states for.
+	var drawn, draw sync.WaitGroup
+	draw.Add(1)
+	for range 64 {
+		drawn.Add(1)
+		all.Go(func() {
+			runtime.LockOSThread()
+			_, _ = randRead(make([]byte, 8))
+			drawn.Done()
+			draw.Wait()
+		})
+	}
+	drawn.Wait()
+	draw.Done()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	for range 20 {
@@ -123,42 +186,144 @@ func work() {
 	debug.FreeOSMemory()
 }
 
-// forbidden are things that the filter kills for.
+// page is the length of what is mapped and advised here.
+const page = 4096
+
+// above is a bit that the kernel does not see in an argument that it takes as
+// int.
+const above = 1 << 40
+
+// call makes a system call of up to six arguments.
+func call(number uintptr, args ...uintptr) syscall.Errno {
+	var a [6]uintptr
+	copy(a[:], args)
+	_, _, errno := syscall.RawSyscall6(number, a[0], a[1], a[2], a[3], a[4], a[5])
+	return errno
+}
+
+// forbidden are calls that the filter kills for. Nothing is called before one
+// of them is.
 func forbidden() map[string]func() {
-	call := func(number uintptr, args ...uintptr) func() {
-		return func() {
-			var a [6]uintptr
-			copy(a[:], args)
-			_, _, errno := syscall.Syscall6(number, a[0], a[1], a[2], a[3], a[4], a[5])
-			fmt.Println("survived:", errno)
+	all := map[string]func(){}
+	kills := func(name string, number uintptr, args ...uintptr) {
+		all[name] = func() { fmt.Println("survived:", call(number, args...)) }
+	}
+	const anon, none = unix.MAP_PRIVATE | unix.MAP_ANON, ^uintptr(0)
+	kills("mprotect", unix.SYS_MPROTECT, 0, page, unix.PROT_READ|unix.PROT_EXEC)
+	kills("pkey_mprotect", unix.SYS_PKEY_MPROTECT, 0, page, unix.PROT_READ|unix.PROT_EXEC, none)
+	for name, prot := range map[string]uintptr{
+		"exec": unix.PROT_EXEC, "read exec": unix.PROT_READ | unix.PROT_EXEC, "write exec": unix.PROT_WRITE | unix.PROT_EXEC,
+		"read": unix.PROT_READ, "above": above | unix.PROT_READ | unix.PROT_WRITE,
+		// Numbers of calls that are allowed.
+		"madvise": 28, "read of arm64": 63, "gettid": unix.SYS_GETTID, "write": unix.SYS_WRITE,
+	} {
+		kills("mmap "+name, unix.SYS_MMAP, 0, page, prot, anon, none)
+	}
+	for name, flags := range map[string]uintptr{
+		"shared": unix.MAP_SHARED | unix.MAP_ANON, "of a file": unix.MAP_PRIVATE, "huge": anon | unix.MAP_HUGETLB,
+		"down": anon | unix.MAP_GROWSDOWN, "locked": anon | unix.MAP_LOCKED, "above": above | anon,
+	} {
+		kills("mmap "+name+" flags", unix.SYS_MMAP, 0, page, unix.PROT_READ|unix.PROT_WRITE, flags, none)
+	}
+	for name, op := range map[string]uintptr{
+		"shared wait": 0, "shared wake": 1, "lock": 6 | 128, "requeue": 12 | 128, "other clock": 128 | 256, "lock above": above | 6 | 128,
+	} {
+		kills("futex "+name, unix.SYS_FUTEX, 0, op)
+	}
+	for name, option := range map[string]uintptr{
+		"dumpable": unix.PR_SET_DUMPABLE, "dumpable above": above | unix.PR_SET_DUMPABLE, "ptracer": unix.PR_SET_PTRACER, "mm": unix.PR_SET_MM,
+	} {
+		kills("prctl "+name, unix.SYS_PRCTL, option, 1)
+	}
+	kills("prctl vma", unix.SYS_PRCTL, unix.PR_SET_VMA, 1)
+	kills("prctl vma above", unix.SYS_PRCTL, unix.PR_SET_VMA, above|unix.PR_SET_VMA_ANON_NAME)
+	for name, number := range map[string]uintptr{
+		"kill": unix.SYS_KILL, "tkill": unix.SYS_TKILL, "tgkill": unix.SYS_TGKILL, "rt_sigqueueinfo": unix.SYS_RT_SIGQUEUEINFO,
+		"rt_tgsigqueueinfo": unix.SYS_RT_TGSIGQUEUEINFO, "pidfd_send_signal": unix.SYS_PIDFD_SEND_SIGNAL, "pidfd_open": unix.SYS_PIDFD_OPEN,
+		"setuid": unix.SYS_SETUID, "munlockall": unix.SYS_MUNLOCKALL, "connect": unix.SYS_CONNECT,
+		"dup": unix.SYS_DUP, "execveat": unix.SYS_EXECVEAT, "openat2": unix.SYS_OPENAT2, "bpf": unix.SYS_BPF, "io_uring": unix.SYS_IO_URING_SETUP,
+		"vm_writev": unix.SYS_PROCESS_VM_WRITEV, "userfaultfd": unix.SYS_USERFAULTFD, "process_madvise": unix.SYS_PROCESS_MADVISE,
+		"memfd_create": unix.SYS_MEMFD_CREATE, "mremap": unix.SYS_MREMAP, "shmat": unix.SYS_SHMAT, "setns": unix.SYS_SETNS,
+		"seccomp": unix.SYS_SECCOMP, "rseq": unix.SYS_RSEQ, "set_robust_list": unix.SYS_SET_ROBUST_LIST, "getppid": unix.SYS_GETPPID,
+	} {
+		kills(name, number, 1, 1)
+	}
+	kills("tgkill above", unix.SYS_TGKILL, above|1, 1)
+	kills("socketpair", unix.SYS_SOCKETPAIR, unix.AF_UNIX, unix.SOCK_STREAM)
+	kills("recvmsg", unix.SYS_RECVMSG, 3)
+	kills("sendmsg", unix.SYS_SENDMSG, 3)
+	kills("ioctl", unix.SYS_IOCTL, 0, unix.TIOCSTI)
+	kills("fcntl", unix.SYS_FCNTL, 1, unix.F_GETFL)
+	kills("unshare", unix.SYS_UNSHARE, unix.CLONE_NEWUSER)
+	return all
+}
+
+// forbiddenToProvers are those besides, which are another matter for a
+// keyholder.
+func forbiddenToProvers() map[string]func() {
+	all := forbidden()
+	maps.DeleteFunc(all, func(name string, _ func()) bool { return name == "recvmsg" || name == "fcntl" })
+	for name, command := range map[string]uintptr{
+		"owner": unix.F_SETOWN, "signal": unix.F_SETSIG, "seals": unix.F_ADD_SEALS, "lease": unix.F_SETLEASE, "owner above": above | unix.F_SETOWN,
+	} {
+		all["fcntl "+name] = func() { fmt.Println("survived:", call(unix.SYS_FCNTL, 1, command)) }
+	}
+	return all
+}
+
+// thread are the flags with which the runtime starts one.
+func thread() uintptr {
+	const flags = unix.CLONE_VM | unix.CLONE_FS | unix.CLONE_FILES | unix.CLONE_SIGHAND | unix.CLONE_SYSVSEM | unix.CLONE_THREAD
+	if runtime.GOARCH == "amd64" {
+		return flags | unix.CLONE_SETTLS
+	}
+	return flags
+}
+
+// refused makes the calls that fail and are survived. Were one of the clones
+// not refused, the new process or thread would end the child.
+func refused() {
+	want := func(errno syscall.Errno, what string, number uintptr, args ...uintptr) {
+		if got := call(number, args...); got != errno {
+			fmt.Printf("%s: %v, want %v\n", what, got, errno)
 		}
 	}
-	const page = 4096
-	return map[string]func(){
-		"mprotect":     call(unix.SYS_MPROTECT, 0, page, unix.PROT_READ|unix.PROT_EXEC),
-		"mmap_exec":    call(unix.SYS_MMAP, 0, page, unix.PROT_READ|unix.PROT_EXEC, unix.MAP_PRIVATE|unix.MAP_ANON, ^uintptr(0)),
-		"kill":         call(unix.SYS_KILL, uintptr(os.Getppid())),
-		"tgkill_other": call(unix.SYS_TGKILL, uintptr(os.Getppid()), uintptr(os.Getppid())),
-		"connect":      call(unix.SYS_CONNECT),
-		"socketpair":   call(unix.SYS_SOCKETPAIR, unix.AF_UNIX, unix.SOCK_STREAM),
-		"recvmsg":      call(unix.SYS_RECVMSG, 3),
-		"sendmsg":      call(unix.SYS_SENDMSG, 3),
-		"ioctl":        call(unix.SYS_IOCTL, 0, unix.TIOCSTI),
-		"fcntl":        call(unix.SYS_FCNTL, 1, unix.F_GETFL),
-		"dup":          call(unix.SYS_DUP, 1),
-		"prctl":        call(unix.SYS_PRCTL, unix.PR_SET_DUMPABLE, 1),
-		"fork":         call(unix.SYS_CLONE, uintptr(unix.SIGCHLD)),
-		"clone3":       call(unix.SYS_CLONE3),
-		"execveat":     call(unix.SYS_EXECVEAT),
-		"openat2":      call(unix.SYS_OPENAT2),
-		"setuid":       call(unix.SYS_SETUID),
-		"dodump":       call(unix.SYS_MADVISE, 0, page, unix.MADV_DODUMP),
-		"bpf":          call(unix.SYS_BPF),
-		"io_uring":     call(unix.SYS_IO_URING_SETUP, 1),
-		"pidfd_open":   call(unix.SYS_PIDFD_OPEN, 1),
-		"vm_writev":    call(unix.SYS_PROCESS_VM_WRITEV, 1),
-		"userfaultfd":  call(unix.SYS_USERFAULTFD),
-		"unshare":      call(unix.SYS_UNSHARE, unix.CLONE_NEWUSER),
-		"munlockall":   call(unix.SYS_MUNLOCKALL),
+	flags := []uintptr{0, unix.CLONE_VM, unix.CLONE_THREAD, unix.CLONE_VM | unix.CLONE_VFORK, uintptr(unix.SIGCHLD), unix.CLONE_VM | uintptr(unix.SIGCHLD)}
+	for bit := range 32 {
+		flags = append(flags, thread()^1<<bit) // one less, or one more
+	}
+	for _, f := range flags {
+		want(unix.EPERM, fmt.Sprintf("clone %#x", f), unix.SYS_CLONE, f)
+		want(unix.EPERM, fmt.Sprintf("clone %#x above", f), unix.SYS_CLONE, above|f)
+	}
+	allowed := []int{unix.MADV_DONTNEED, unix.MADV_FREE, unix.MADV_HUGEPAGE, unix.MADV_NOHUGEPAGE, unix.MADV_COLLAPSE}
+	for advice := range 128 {
+		if !slices.Contains(allowed, advice) {
+			want(unix.EPERM, fmt.Sprintf("madvise %d", advice), unix.SYS_MADVISE, 0, page, uintptr(advice))
+			want(unix.EPERM, fmt.Sprintf("madvise %d above", advice), unix.SYS_MADVISE, 0, page, above|uintptr(advice))
+		}
+	}
+	want(unix.ENOSYS, "clone3", unix.SYS_CLONE3)
+	want(unix.EPERM, "open", unix.SYS_OPENAT, uintptr(1))
+	want(unix.EPERM, "socket", unix.SYS_SOCKET, unix.AF_INET, unix.SOCK_STREAM)
+	want(unix.EPERM, "exec", unix.SYS_EXECVE)
+	want(unix.EPERM, "ptrace", unix.SYS_PTRACE, unix.PTRACE_TRACEME)
+	want(unix.EPERM, "process_vm_readv", unix.SYS_PROCESS_VM_READV)
+}
+
+// admitted makes calls that are allowed: with something above their int the
+// answer is the same.
+func admitted() {
+	pid := uintptr(unix.Getpid())
+	futex := uintptr(unsafe.Pointer(new(uint32)))
+	for what, with := range map[string]func(above uintptr) syscall.Errno{
+		"futex":   func(above uintptr) syscall.Errno { return call(unix.SYS_FUTEX, futex, above|129, 1) },
+		"madvise": func(above uintptr) syscall.Errno { return call(unix.SYS_MADVISE, 0, 0, above|unix.MADV_DONTNEED) },
+		"tgkill":  func(above uintptr) syscall.Errno { return call(unix.SYS_TGKILL, above|pid, above|pid, above) },
+		"prctl":   func(above uintptr) syscall.Errno { return call(unix.SYS_PRCTL, above|unix.PR_SET_VMA, 0) },
+	} {
+		if got, want := with(above), with(0); got != want {
+			fmt.Printf("%s: %v, want %v\n", what, got, want)
+		}
 	}
 }

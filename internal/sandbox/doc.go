@@ -1,21 +1,24 @@
 // Package sandbox takes from a process what it does not need, shows that it is
 // gone, and grades what is left.
 //
-// A child calls [Enter] once, when it has its keys and before it reads its
-// first request. On Linux that is, in this order:
+// A child calls [Enter] once, when it has the memory for its keys and before it
+// draws them. On Linux that is, in this order:
 //
-//	1  the runtime is settled: fixed GOMAXPROCS, poller open, no tracebacks
+//	1  the runtime is settled: fixed GOMAXPROCS, poller open, no tracebacks; then
+//	   all descriptors but 0 to 3 and the poller's two are closed
 //	2  RLIMIT_CORE and RLIMIT_FSIZE 0
 //	3  no_new_privs on every thread
 //	4  groups, gid and uid given up, if the process is root
-//	5  not dumpable, death signal, and a look whether the parent still lives (a
-//	   change of uid resets the first two)
+//	5  not dumpable; then a look at every thread, and the end if one is traced;
+//	   death signal, and a look whether the parent still lives (a change of uid
+//	   resets the first and the third)
 //	6  no transparent huge pages
 //	7  Landlock at the version of the kernel: no file, no port, no signal to
 //	   and no abstract socket of others; then RLIMIT_NOFILE
 //	8  a seccomp allow list on every thread; what is not on it kills the process
-//	9  the self-test: open, socket, exec, ptrace and reading another process are
-//	   tried, and have to fail with EPERM, exec on every thread
+//	9  the self-test: open, socket, exec, ptrace, reading another process, clones
+//	   that are no thread of the runtime, clone3 and madvise are tried, and have
+//	   to fail with EPERM (clone3 with ENOSYS), exec on every thread
 //
 // Each step gives a [Probe]; the probes of a child are its [Posture], which has
 // a [Grade] and travels as text. A step that fails is a probe that is not ok; it
@@ -25,6 +28,19 @@
 // What is not built for this system (anything but Linux, and builds with cgo,
 // where Go cannot make a system call on every thread) is missing in the posture,
 // never an error.
+//
+// # Filter
+//
+// An argument of a call on the list is compared exactly, and as the kernel takes
+// it: all bits of a long, the lower half of an int. What may be:
+//
+//	futex    FUTEX_WAIT and FUTEX_WAKE, private
+//	mmap     anonymous memory to read and write, or reserved
+//	madvise  DONTNEED, FREE, HUGEPAGE, NOHUGEPAGE and COLLAPSE; else EPERM
+//	clone    the flags of a thread of the runtime; else EPERM
+//	tgkill   to the process itself
+//	prctl    naming memory
+//	fcntl    F_DUPFD_CLOEXEC, F_GETFL and F_SETFL; of a prover only
 //
 // # Posture as text
 //

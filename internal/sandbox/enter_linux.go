@@ -16,8 +16,9 @@ import (
 )
 
 // Enter takes from this process all that its profile does not need, for good.
-// The posture says what came of it. An error means that the parent is gone
-// already, so that nobody would notice the end of this process.
+// The posture says what came of it. An error means that the process must end: it
+// is traced ([ErrTraced]), or its parent is gone already, so that nobody would
+// notice the end of this process.
 //
 // The process must be single-minded: files that it opens later, children and
 // connections end it or fail.
@@ -25,11 +26,17 @@ func Enter(cfg Config) (Posture, error) {
 	parent := os.Getppid()
 	settle()
 	probes := cfg.Before
+	note(&probes, Descriptors, closeOthers(), "standard streams, socket, poller")
 	probes = append(probes, swapAreas(os.DirFS("/")))
 	note(&probes, Limits, limit(unix.RLIMIT_CORE, unix.RLIMIT_FSIZE), "core 0, file size 0")
 	note(&probes, NoNewPrivs, noNewPrivs(), "on every thread")
 	probes = append(probes, dropUser(cfg.UID))
 	note(&probes, Dumpable, notDumpable(), "0")
+	tracer, err := traced(os.DirFS("/proc/self"))
+	if err != nil {
+		return Posture{}, err
+	}
+	probes = append(probes, tracer)
 	note(&probes, ParentDeath, unix.Prctl(unix.PR_SET_PDEATHSIG, uintptr(unix.SIGKILL), 0, 0, 0), "SIGKILL")
 	if os.Getppid() != parent {
 		return Posture{}, errors.New("sandbox: the parent is gone")
@@ -37,16 +44,41 @@ func Enter(cfg Config) (Posture, error) {
 	note(&probes, HugePages, unix.Prctl(unix.PR_SET_THP_DISABLE, 1, 0, 0, 0), "off")
 	probes = append(probes, restrict(true)) // nothing that it can hold back is allowed
 	if cfg.Profile == Keyholder {
-		_ = syscall.Setrlimit(unix.RLIMIT_NOFILE, &syscall.Rlimit{Cur: maxDescriptors, Max: maxDescriptors}) // nothing opens one anyway
+		_ = limit(unix.RLIMIT_NOFILE) // the filter lets nothing open one anyway
 	}
 	filtered := filter(cfg.Profile)
 	probes = append(probes, filtered, selfTest(filtered.State == StateOK))
 	return Posture{Profile: cfg.Profile, Probes: probes}, nil
 }
 
-// maxDescriptors is what a keyholder has: standard streams, socket, the poller's
-// two and the two cgroup files of the runtime.
-const maxDescriptors = 8
+// childSocket is the descriptor of a child's socket, the last one that its
+// parent gives it.
+const childSocket = 3
+
+// closeOthers closes all descriptors but the standard streams, the socket and
+// the two of the runtime's poller. The runtime has opened files of the control
+// group, which it does not read any more (see settle).
+func closeOthers() error {
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		fd, err := strconv.Atoi(e.Name())
+		if err != nil || fd <= childSocket {
+			continue
+		}
+		switch target, err := os.Readlink("/proc/self/fd/" + e.Name()); {
+		case err != nil: // of this directory, and closed
+		case target == "anon_inode:[eventpoll]", target == "anon_inode:[eventfd]":
+		default:
+			if err := unix.Close(fd); err != nil {
+				return fmt.Errorf("close %s: %w", target, err)
+			}
+		}
+	}
+	return nil
+}
 
 // settle makes the runtime do now what it would otherwise do later with calls
 // that are not on the list.

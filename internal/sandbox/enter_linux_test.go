@@ -3,11 +3,16 @@
 package sandbox_test
 
 import (
+	"bufio"
 	"crypto/rand"
 	"errors"
+	"fmt"
+	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -159,22 +164,171 @@ func TestDegradation(t *testing.T) {
 // SIGSYS.
 func TestFilterKills(t *testing.T) {
 	t.Parallel()
-	for name := range forbidden() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			out, err := run(t, nil, "/", "enter", "0", "call", name)
-			var ended *exec.ExitError
-			if !errors.As(err, &ended) {
-				t.Fatalf("it lived: %v\n%s", err, out)
-			}
-			if status, ok := ended.Sys().(syscall.WaitStatus); !ok || !status.Signaled() || status.Signal() != unix.SIGSYS {
-				t.Errorf("it ended with %v\n%s", ended, out)
-			}
-			if text := sandbox.EndText(ended.ProcessState); !strings.HasPrefix(text, "killed by its sandbox") {
-				t.Errorf("its end reads %q", text)
-			}
-		})
+	for profile, calls := range map[string]map[string]func(){"enter 0": forbidden(), "prover": forbiddenToProvers()} {
+		for name := range calls {
+			t.Run(profile+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				out, err := run(t, nil, "/", append(strings.Fields(profile), "call", name)...)
+				var ended *exec.ExitError
+				if !errors.As(err, &ended) || !strings.HasSuffix(out, "\ntrying\n") {
+					t.Fatalf("it lived, or did not get so far: %v\n%s", err, out)
+				}
+				if status, ok := ended.Sys().(syscall.WaitStatus); !ok || !status.Signaled() || status.Signal() != unix.SIGSYS {
+					t.Errorf("it ended with %v\n%s", ended, out)
+				}
+				if text := sandbox.EndText(ended.ProcessState); !strings.HasPrefix(text, "killed by its sandbox") {
+					t.Errorf("its end reads %q", text)
+				}
+			})
+		}
 	}
+}
+
+// TestFilterRefuses: some calls fail and do not kill, whatever is above an int;
+// and what is above an int does not keep a call from being allowed.
+func TestFilterRefuses(t *testing.T) {
+	t.Parallel()
+	for _, profile := range []string{"enter 0", "prover"} {
+		out, err := run(t, nil, "/", append(strings.Fields(profile), "refused", "admitted", "work")...)
+		_, rest, ok := strings.Cut(out, "\n"+sandbox.SelfTest+" ok ")
+		if _, wrong, _ := strings.Cut(rest, "\n"); err != nil || !ok || wrong != "end\n" {
+			t.Errorf("%s: %v\n%s", profile, err, out)
+		}
+	}
+}
+
+// TestDescriptors: a child has its standard streams, descriptor 3 and the
+// poller's two; what was open besides is closed.
+func TestDescriptors(t *testing.T) {
+	t.Parallel()
+	for _, steps := range []string{"enter 0 descriptors", "clutter enter 0 descriptors", "clutter prover descriptors"} {
+		c := start(t, steps)
+		c.until(sandbox.SelfTest + " ok ")
+		dir := fmt.Sprintf("/proc/%d/fd", c.cmd.Process.Pid)
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			t.Skipf("the child's descriptors cannot be seen here: %v", err)
+		}
+		kinds := map[string]int{}
+		for _, e := range entries {
+			target, err := os.Readlink(filepath.Join(dir, e.Name()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if fd, _ := strconv.Atoi(e.Name()); fd > 3 {
+				kinds[target]++
+			}
+		}
+		if want := map[string]int{"anon_inode:[eventpoll]": 1, "anon_inode:[eventfd]": 1}; !maps.Equal(kinds, want) {
+			t.Errorf("%s: behind the first four are %v, want %v", steps, kinds, want)
+		}
+		c.end()
+	}
+}
+
+// TestTraced: a process that is traced, in whichever thread, does not get
+// through.
+func TestTraced(t *testing.T) {
+	t.Parallel()
+	asRoot(t)
+	for _, profile := range []string{"enter 0", "prover"} {
+		for _, which := range []string{"the first thread", "another thread", "none"} {
+			c := start(t, "thread "+profile)
+			thread, err := strconv.Atoi(c.until(""))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if which == "the first thread" {
+				thread = c.cmd.Process.Pid
+			}
+			ended := func() {}
+			if which != "none" {
+				ended = seize(t, thread)
+			}
+			out := c.end()
+			ended()
+			if refused := strings.Contains(out, "fault: "+sandbox.ErrTraced.Error()); refused != (which != "none") {
+				t.Errorf("%s, %s traced: refused: %v\n%s", profile, which, refused, out)
+			}
+		}
+	}
+}
+
+// seize traces a thread, which goes on, until it ends; ended waits for that.
+func seize(t *testing.T, thread int) (ended func()) {
+	t.Helper()
+	seized, over := make(chan error), make(chan struct{})
+	go func() {
+		defer close(over)
+		runtime.LockOSThread() // one thread is the tracer
+		err := unix.PtraceSeize(thread)
+		seized <- err
+		for err == nil {
+			var status unix.WaitStatus
+			switch _, err = unix.Wait4(thread, &status, unix.WALL, nil); {
+			case errors.Is(err, unix.EINTR):
+				err = nil
+			case err == nil && status.Stopped():
+				err = unix.PtraceCont(thread, int(status.StopSignal()))
+			}
+		}
+	}()
+	if err := <-seized; err != nil {
+		t.Skipf("nothing can be traced here: %v", err)
+	}
+	return func() { <-over }
+}
+
+// started is a child that runs.
+type started struct {
+	t   *testing.T
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Scanner
+}
+
+func start(t *testing.T, steps string) *started {
+	t.Helper()
+	c := &started{t: t, cmd: exec.CommandContext(t.Context(), "/proc/self/exe", append([]string{childArgument}, strings.Fields(steps)...)...)}
+	c.cmd.Env = []string{}
+	var err error
+	if c.in, err = c.cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	out, err := c.cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.out = bufio.NewScanner(out)
+	if err := c.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// until reads lines up to one that begins so, and returns that.
+func (c *started) until(prefix string) string {
+	c.t.Helper()
+	for c.out.Scan() {
+		if strings.HasPrefix(c.out.Text(), prefix) {
+			return c.out.Text()
+		}
+	}
+	c.t.Fatalf("the child ended before it said %q", prefix)
+	return ""
+}
+
+// end has it go on to its end, and returns what it says until then.
+func (c *started) end() (rest string) {
+	c.t.Helper()
+	if err := c.in.Close(); err != nil {
+		c.t.Fatal(err)
+	}
+	for c.out.Scan() {
+		rest += c.out.Text() + "\n"
+	}
+	_ = c.cmd.Wait() // what it said tells how it went
+	return rest
 }
 
 // TestNoCoreFile: a child that aborts leaves no core file where the same death

@@ -7,7 +7,11 @@ import "slices"
 // Enter takes little away in this build: only on Linux and without cgo can a Go
 // program restrict every thread of its own. The posture says so.
 func Enter(cfg Config) (Posture, error) {
-	probes := slices.Concat(cfg.Before, wholeProcess())
+	whole, err := wholeProcess()
+	if err != nil {
+		return Posture{}, err
+	}
+	probes := slices.Concat(cfg.Before, whole)
 	for _, id := range []string{NoNewPrivs, User, ParentDeath, HugePages, Landlock, Seccomp, SelfTest} {
 		probes = append(probes, Measure(id, StateMissing, notInBuild))
 	}

@@ -5,79 +5,116 @@ package sandbox
 import (
 	"fmt"
 	"os"
+	"runtime"
 
-	"github.com/elastic/go-seccomp-bpf"
 	"golang.org/x/sys/unix"
 )
 
+// What becomes of a call that is not allowed.
+const (
+	kills  = unix.SECCOMP_RET_KILL_PROCESS
+	denied = unix.SECCOMP_RET_ERRNO | uint32(unix.EPERM)
+	absent = unix.SECCOMP_RET_ERRNO | uint32(unix.ENOSYS) // as if the kernel did not know it
+)
+
+// rules are those of a profile. A call without a rule kills.
+func rules(profile Profile) []rule {
+	all := append(conditional(), refused()...)
+	calls := common()
+	if profile == Prover {
+		calls = append(calls, unix.SYS_RECVMSG, unix.SYS_GETSOCKOPT, unix.SYS_GETSOCKNAME, unix.SYS_GETPEERNAME, unix.SYS_SHUTDOWN)
+		all = append(all, rule{unix.SYS_FCNTL, anyOf(1, unix.F_DUPFD_CLOEXEC, unix.F_GETFL, unix.F_SETFL), kills})
+	}
+	for _, call := range calls {
+		all = append(all, rule{call, [][]check{{}}, kills})
+	}
+	return all
+}
+
 // common are the system calls of the Go runtime and of reading and writing on
 // sockets, found by tracing; nothing here opens, connects or starts anything.
-func common() []string {
-	return []string{
-		"read", "write", "close",
-		"futex", "nanosleep", "clock_nanosleep", "clock_gettime", "sched_yield", "restart_syscall",
-		"munmap", "getpid", "gettid",
-		"rt_sigreturn", "rt_sigprocmask", "rt_sigaction", "sigaltstack",
-		"epoll_pwait", "epoll_ctl",
-		"set_robust_list", "rseq", "exit", "exit_group", "getrandom",
+func common() []uint32 {
+	return []uint32{
+		unix.SYS_READ, unix.SYS_WRITE, unix.SYS_CLOSE,
+		unix.SYS_NANOSLEEP, unix.SYS_CLOCK_GETTIME, unix.SYS_SCHED_YIELD, unix.SYS_RESTART_SYSCALL,
+		unix.SYS_MUNMAP, unix.SYS_GETPID, unix.SYS_GETTID,
+		unix.SYS_RT_SIGRETURN, unix.SYS_RT_SIGPROCMASK, unix.SYS_RT_SIGACTION, unix.SYS_SIGALTSTACK,
+		unix.SYS_EPOLL_PWAIT, unix.SYS_EPOLL_CTL,
+		unix.SYS_EXIT, unix.SYS_EXIT_GROUP, unix.SYS_GETRANDOM,
 	}
 }
 
-// probed are the system calls that fail with EPERM instead of killing, so that
-// the self-test can try them.
-func probed() []string {
-	return []string{"openat", "socket", "execve", "ptrace", "process_vm_readv"}
-}
-
-// conditional are system calls that are allowed with some arguments only.
-func conditional() []seccomp.NameWithConditions {
-	has := func(arg uint32, op seccomp.Operation, value uint64) seccomp.Condition {
-		return seccomp.Condition{Argument: arg, Operation: op, Value: value}
-	}
-	return []seccomp.NameWithConditions{
-		{Name: "clone", Conditions: seccomp.ArgumentConditions{has(0, seccomp.BitsSet, unix.CLONE_THREAD|unix.CLONE_VM)}},
-		{Name: "mmap", Conditions: seccomp.ArgumentConditions{has(2, seccomp.BitsNotSet, unix.PROT_EXEC)}},
-		{Name: "tgkill", Conditions: seccomp.ArgumentConditions{has(0, seccomp.Equal, uint64(os.Getpid()))}},
+// conditional are system calls of the Go runtime that are allowed with some
+// arguments only.
+func conditional() []rule {
+	const (
+		private   = unix.MAP_PRIVATE | unix.MAP_ANON
+		droppable = unix.MAP_DROPPABLE | unix.MAP_ANON // states of the vDSO's random numbers
+	)
+	plain, none := isLong(2, unix.PROT_READ|unix.PROT_WRITE), isLong(2, unix.PROT_NONE)
+	return []rule{
+		{unix.SYS_FUTEX, anyOf(1, futexWaitPrivate, futexWakePrivate), kills},
+		// Memory of its own that is never code.
+		{unix.SYS_MMAP, [][]check{
+			{plain, isLong(3, private)}, {plain, isLong(3, private|unix.MAP_FIXED)}, {plain, isLong(3, droppable)},
+			{none, isLong(3, private)}, {none, isLong(3, private|unix.MAP_FIXED)},
+		}, kills},
 		// What was taken out of dumps and forks stays out.
-		{Name: "madvise", Conditions: seccomp.ArgumentConditions{
-			has(2, seccomp.NotEqual, unix.MADV_DODUMP), has(2, seccomp.NotEqual, unix.MADV_DOFORK), has(2, seccomp.NotEqual, unix.MADV_KEEPONFORK),
-		}},
+		{unix.SYS_MADVISE, anyOf(2, unix.MADV_DONTNEED, unix.MADV_FREE, unix.MADV_HUGEPAGE, unix.MADV_NOHUGEPAGE, unix.MADV_COLLAPSE), denied},
+		{unix.SYS_CLONE, anyOf(0, threadFlags()), denied},
+		{unix.SYS_TGKILL, anyOf(0, uint32(os.Getpid())), kills},
 		// The runtime gives names to its mappings where the kernel knows that.
-		{Name: "prctl", Conditions: seccomp.ArgumentConditions{has(0, seccomp.Equal, unix.PR_SET_VMA), has(1, seccomp.Equal, unix.PR_SET_VMA_ANON_NAME)}},
+		{unix.SYS_PRCTL, [][]check{{isInt(0, unix.PR_SET_VMA), isLong(1, unix.PR_SET_VMA_ANON_NAME)}}, kills},
 	}
 }
 
-// connections are what a prover needs to take connections from its socket.
-func connections() ([]string, []seccomp.NameWithConditions) {
-	conditions := make([]seccomp.NameWithConditions, 0, 5)
-	for _, command := range []uint64{unix.F_DUPFD_CLOEXEC, unix.F_GETFL, unix.F_SETFL, unix.F_GETFD, unix.F_SETFD} {
-		conditions = append(conditions, seccomp.NameWithConditions{
-			Name:       "fcntl",
-			Conditions: seccomp.ArgumentConditions{{Argument: 1, Operation: seccomp.Equal, Value: command}},
-		})
+// refused are system calls that never are allowed and fail instead of killing,
+// so that the self-test can try them.
+func refused() (all []rule) {
+	for _, call := range []uint32{unix.SYS_OPENAT, unix.SYS_SOCKET, unix.SYS_EXECVE, unix.SYS_PTRACE, unix.SYS_PROCESS_VM_READV} {
+		all = append(all, rule{call, nil, denied})
 	}
-	return []string{"recvmsg", "getsockopt", "getsockname", "getpeername", "shutdown"}, conditions
+	return append(all, rule{unix.SYS_CLONE3, nil, absent})
+}
+
+// Operations of futex(2) on what one process has to itself.
+const (
+	futexWaitPrivate = 128
+	futexWakePrivate = 129
+)
+
+// threadFlags are those with which the runtime starts a thread: all of them, and
+// no other.
+func threadFlags() uint32 {
+	const flags = unix.CLONE_VM | unix.CLONE_FS | unix.CLONE_FILES | unix.CLONE_SIGHAND | unix.CLONE_SYSVSEM | unix.CLONE_THREAD
+	if runtime.GOARCH == "amd64" {
+		return flags | unix.CLONE_SETTLS
+	}
+	return flags
+}
+
+// anyOf has a case for each value of an int.
+func anyOf(arg int, values ...uint32) (cases [][]check) {
+	for _, v := range values {
+		cases = append(cases, []check{isInt(arg, v)})
+	}
+	return cases
 }
 
 // filter admits the system calls of a profile on every thread.
 func filter(profile Profile) Probe {
-	names, conditions := common(), conditional()
-	if profile == Prover {
-		more, conditional := connections()
-		names, conditions = append(names, more...), append(conditions, conditional...)
-	}
-	err := seccomp.LoadFilter(seccomp.Filter{
-		Flag: seccomp.FilterFlagTSync,
-		Policy: seccomp.Policy{
-			DefaultAction: seccomp.ActionKillProcess,
-			Syscalls: []seccomp.SyscallGroup{
-				{Names: names, NamesWithCondtions: conditions, Action: seccomp.ActionAllow},
-				{Names: probed(), Action: seccomp.ActionErrno | seccomp.Action(unix.EPERM)},
-			},
-		},
-	})
-	if err != nil {
+	all := rules(profile)
+	if err := install(assemble(all)); err != nil {
 		return Measure(Seccomp, StateMissing, "filter not loaded: "+reason(err))
 	}
-	return Measure(Seccomp, StateOK, fmt.Sprintf("%s allowed, others kill", plural(len(names)+5, "system call")))
+	allowed, limited := 0, 0
+	for _, r := range all {
+		if len(r.cases) > 0 {
+			allowed++
+		}
+		if len(r.cases) > 0 && len(r.cases[0]) > 0 {
+			limited++
+		}
+	}
+	return Measure(Seccomp, StateOK, fmt.Sprintf("%s allowed, %d of them with some arguments only", plural(allowed, "system call"), limited))
 }

@@ -16,7 +16,8 @@ type Grade uint8
 //	   attacker's control cannot read or trace
 //	B  one of these: locked memory instead of memfd_secret; an overwritten stack
 //	   instead of runtime/secret; no Landlock. Or the core could open it.
-//	C  the key may be swapped, or two of B, or dumps are possible
+//	C  memory that may be swapped, or two of B, or dumps are possible, or it
+//	   cannot be seen whether the process is traced
 //	D  no seccomp, or no child at all: for development
 const (
 	GradeNone Grade = iota
@@ -95,7 +96,11 @@ func (p Posture) faults() (faults []fault) {
 		}
 	}
 	if p.Profile == Keyholder {
-		note(KeyMemory, p.memoryGrade())
+		memory := GradeC
+		if p.State(KeyMemory) == StateWeak { // locked
+			memory = GradeB
+		}
+		note(KeyMemory, memory)
 		note(KeyCompute, GradeB)
 	}
 	note(Landlock, GradeB)
@@ -113,19 +118,11 @@ func (p Posture) faults() (faults []fault) {
 		note(User, GradeB)
 	}
 	note(Dumpable, GradeC)
+	note(Tracer, GradeC)
 	note(NoNewPrivs, GradeD)
 	note(Seccomp, GradeD)
 	note(SelfTest, GradeD)
 	return faults
-}
-
-// memoryGrade is what memory leaves that is not secret: B if it cannot be
-// swapped.
-func (p Posture) memoryGrade() Grade {
-	if p.State(KeyMemory) == StateWeak || p.State(KeyMemory) == StateMissing && p.State(Swap) == StateOK {
-		return GradeB
-	}
-	return GradeC
 }
 
 // notInBuild is the value of every measure of a build that takes none.

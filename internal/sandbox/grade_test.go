@@ -12,7 +12,7 @@ func best() sandbox.Posture {
 	p := sandbox.Posture{Profile: sandbox.Keyholder}
 	for _, id := range []string{
 		sandbox.KeyMemory, sandbox.KeyCompute, sandbox.Swap, sandbox.Limits, sandbox.NoNewPrivs, sandbox.User,
-		sandbox.Dumpable, sandbox.ParentDeath, sandbox.HugePages, sandbox.Landlock, sandbox.Seccomp, sandbox.SelfTest, sandbox.Core,
+		sandbox.Dumpable, sandbox.Tracer, sandbox.ParentDeath, sandbox.HugePages, sandbox.Landlock, sandbox.Seccomp, sandbox.SelfTest, sandbox.Core,
 	} {
 		p.Probes = append(p.Probes, sandbox.Measure(id, sandbox.StateOK, "fine"))
 	}
@@ -63,10 +63,8 @@ func TestGrade(t *testing.T) {
 		{"key_memory=weak landlock=missing", sandbox.GradeC},
 		{"key_compute=weak landlock=missing", sandbox.GradeC},
 		{"key_memory=weak key_compute=weak landlock=missing user=weak", sandbox.GradeC},
-		{"key_memory=missing", sandbox.GradeB}, // but there is no swap
+		{"key_memory=missing", sandbox.GradeC}, // whether there is swap now or not
 		{"key_memory=missing swap=weak", sandbox.GradeC},
-		{"key_memory=missing swap=unknown", sandbox.GradeC},
-		{"key_memory=missing swap=absent", sandbox.GradeC},
 		{"key_memory=weak swap=weak", sandbox.GradeB},
 		{"swap=weak", sandbox.GradeA}, // locked pages are not swapped
 		{"dumpable=missing", sandbox.GradeC},
@@ -85,6 +83,8 @@ func TestGrade(t *testing.T) {
 		{"core=absent", sandbox.GradeB},
 		{"user=weak core=absent", sandbox.GradeB},
 		{"dumpable=absent", sandbox.GradeC},
+		{"tracer=unknown", sandbox.GradeC},
+		{"tracer=absent", sandbox.GradeC},
 		{"seccomp=absent", sandbox.GradeD},
 		{"no_new_privs=unknown", sandbox.GradeD},
 		{"self_test=absent", sandbox.GradeD},

@@ -96,10 +96,9 @@ func environment(fsys fs.FS, dir string) Probe {
 	return settled(p)
 }
 
-// descriptors wants nothing but the standard streams, sockets, the poller and
-// the files of its control group that the runtime keeps open.
+// descriptors wants nothing but the standard streams, sockets and the poller.
 func descriptors(fsys fs.FS, dir string, profile Profile) Probe {
-	p := Probe{ID: "descriptors", Source: "/" + dir + "/fd", Remedy: "report this as a fault", Effect: "none"}
+	p := Probe{ID: Descriptors, Source: "/" + dir + "/fd", Remedy: "report this as a fault", Effect: "none"}
 	entries, err := fs.ReadDir(fsys, dir+"/fd")
 	if err != nil {
 		p.Value = "cannot be read"
@@ -114,7 +113,7 @@ func descriptors(fsys fs.FS, dir string, profile Profile) Probe {
 			continue // closed meanwhile
 		case strings.HasPrefix(target, "socket:"):
 			sockets++
-		case target == "/dev/null", strings.HasPrefix(target, "anon_inode:"), strings.HasPrefix(target, "/sys/fs/cgroup/"):
+		case target == "/dev/null", strings.HasPrefix(target, "anon_inode:"):
 		default:
 			p.State, p.Value = StateWeak, "also "+target
 		}

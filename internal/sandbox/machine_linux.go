@@ -30,7 +30,7 @@ const (
 
 // lockable compares the limit of locked memory with what keys need.
 func lockable() Probe {
-	p := Probe{ID: "memlock", Source: "getrlimit(RLIMIT_MEMLOCK)", Remedy: "raise it to 1 MiB: ulimit -l 1024, LimitMEMLOCK=1M", Effect: "C if the keys do not fit, B without swap"}
+	p := Probe{ID: "memlock", Source: "getrlimit(RLIMIT_MEMLOCK)", Remedy: "raise it to 1 MiB: ulimit -l 1024, LimitMEMLOCK=1M", Effect: "C if the keys do not fit"}
 	var l unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_MEMLOCK, &l); err != nil {
 		p.Value = err.Error()

@@ -49,11 +49,13 @@ type Probe struct {
 const (
 	KeyMemory   = "key_memory"   // ok: memfd_secret; weak: locked pages; missing: pages that may be swapped
 	KeyCompute  = "key_compute"  // ok: runtime/secret; weak: the stack is overwritten
+	Descriptors = "descriptors"  // none but the standard streams, the socket and the poller
 	Swap        = "swap"         // ok: the machine has none
 	Limits      = "limits"       // no core file, no file growth, few descriptors
 	NoNewPrivs  = "no_new_privs" // on every thread
 	User        = "user"         // another user than root and than the core
 	Dumpable    = "dumpable"     // 0: no dump, no debugger of the same user
+	Tracer      = "tracer"       // no debugger of any thread
 	ParentDeath = "parent_death" // killed with the core
 	HugePages   = "huge_pages"   // none that copy memory about
 	Landlock    = "landlock"     // no files
@@ -69,14 +71,16 @@ type about struct{ source, remedy, effect string }
 var measures = map[string]about{
 	KeyMemory: {
 		"memfd_secret, mlock, getrlimit", "allow memfd_secret (kernel 5.14 or later, secretmem.enable=1), or raise RLIMIT_MEMLOCK to 1 MiB (ulimit -l 1024, LimitMEMLOCK=1M)",
-		"weak: at most B, root can read the key; missing: C, the key may be swapped, B without swap",
+		"weak: at most B, root can read the key; missing: C, the key may be swapped",
 	},
 	KeyCompute:  {"the build", "use a build with GOEXPERIMENT=runtimesecret (make build)", "at most B"},
-	Swap:        {"/proc/swaps", "turn swap off (swapoff -a)", "C if the key's memory is not locked"},
+	Descriptors: {"/proc/self/fd", "report this as a fault", "none"},
+	Swap:        {"/proc/swaps", "turn swap off (swapoff -a)", "none while the key's memory is locked"},
 	Limits:      {"setrlimit", "allow the process to lower its own limits", "none"},
 	NoNewPrivs:  {"prctl(PR_SET_NO_NEW_PRIVS) on every thread", "use a build with CGO_ENABLED=0 on Linux", "D"},
 	User:        {"setresuid", "start the server as root, so that its children become users of their own, or give it a user of its own", "at most B"},
 	Dumpable:    {"prctl(PR_GET_DUMPABLE)", "allow prctl(PR_SET_DUMPABLE)", "C"},
+	Tracer:      {"TracerPid of every thread in /proc/self/task", "let the server see /proc, and itself in it", "C"},
 	ParentDeath: {"prctl(PR_SET_PDEATHSIG), getppid", "allow prctl(PR_SET_PDEATHSIG)", "none"},
 	HugePages:   {"prctl(PR_SET_THP_DISABLE)", "allow prctl(PR_SET_THP_DISABLE)", "none"},
 	Landlock:    {"landlock_create_ruleset", "use a kernel with Landlock (5.13 or later, and landlock in the lsm= list), and a container profile that allows it", "at most B"},
@@ -86,7 +90,7 @@ var measures = map[string]about{
 		"/proc/self/task/*/status of the core", "use a build with CGO_ENABLED=0, start the server as root with a child_uid or as a user of its own, and not in a user namespace that this user has made",
 		"at most B",
 	},
-	SelfTest: {"open, socket, exec, ptrace and process_vm_readv, tried", "report this as a fault: the sandbox was entered and does not hold", "D"},
+	SelfTest: {"calls that the filter must refuse, and one that it must not, tried", "report this as a fault: the sandbox was entered and does not hold", "D"},
 }
 
 // Measure is a probe of a child, with what is known about its id.

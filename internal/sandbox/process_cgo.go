@@ -2,11 +2,16 @@
 
 package sandbox
 
-import "golang.org/x/sys/unix"
+import (
+	"os"
+
+	"golang.org/x/sys/unix"
+)
 
 // wholeProcess is what holds for all threads at once: no core file, no debugger.
-func wholeProcess() (probes []Probe) {
+func wholeProcess() (probes []Probe, err error) {
 	note(&probes, Limits, limit(unix.RLIMIT_CORE, unix.RLIMIT_FSIZE), "core 0, file size 0")
 	note(&probes, Dumpable, notDumpable(), "0")
-	return probes
+	tracer, err := traced(os.DirFS("/proc/self"))
+	return append(probes, tracer), err
 }

@@ -1,6 +1,13 @@
 package sandbox
 
-import "strconv"
+import (
+	"errors"
+	"strconv"
+)
+
+// ErrTraced is the error of [Enter] when the process is traced: a tracer reads
+// and changes everything in it.
+var ErrTraced = errors.New("sandbox: this process is traced")
 
 // Profile says what a process needs.
 type Profile uint8
