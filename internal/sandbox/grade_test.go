@@ -161,7 +161,7 @@ func TestShortfall(t *testing.T) {
 func TestPostureText(t *testing.T) {
 	text := best().Text()
 	p, err := sandbox.ParsePosture(sandbox.Keyholder, text)
-	if err != nil || p.Text() != text || len(p.Probes) != 13 {
+	if err != nil || p.Text() != text || len(p.Probes) != 14 {
 		t.Fatalf("%d probes, %v", len(p.Probes), err)
 	}
 	odd := sandbox.Posture{Probes: []sandbox.Probe{{ID: "swap", Value: "two\nlines é" + strings.Repeat("x", 300)}, {ID: "user"}}}
