@@ -127,7 +127,7 @@ func TestGradesInTheLeaf(t *testing.T) {
 		p := sandbox.Posture{Profile: sandbox.Keyholder}
 		for _, id := range []string{
 			sandbox.KeyMemory, sandbox.KeyCompute, sandbox.User, sandbox.Dumpable,
-			sandbox.NoNewPrivs, sandbox.Landlock, sandbox.Seccomp, sandbox.SelfTest,
+			sandbox.NoNewPrivs, sandbox.Landlock, sandbox.Seccomp, sandbox.SelfTest, sandbox.Core,
 		} {
 			p.Probes = append(p.Probes, sandbox.Measure(id, sandbox.StateOK, "fine"))
 		}
