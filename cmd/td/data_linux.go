@@ -16,7 +16,7 @@ import (
 // dataNames are what a server makes in its data directory. Anything else in
 // there belongs to the operator and is not given away: not config.toml either,
 // which root reads at the next start.
-var dataNames = []string{"journal.db", "journal.db-wal", "journal.db-shm", "journal.db-journal", "journal.db.lock", "ledger", "trust"}
+var dataNames = []string{"journal.db", "journal.db-wal", "journal.db-shm", "journal.db-journal", "journal.db.lock", "ledger", publishedDir}
 
 // giveData gives the data directory, and what a server has made in it, to a
 // user. It follows no links. A directory on which a server runs is left alone.

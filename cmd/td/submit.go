@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -89,9 +90,7 @@ func (a *app) submit(ctx context.Context, f *submitFlags, input string) (err err
 		return err
 	}
 	defer func() { err = errors.Join(err, r.state.close()) }()
-	if err := r.meet(ctx); err != nil {
-		return err
-	}
+	r.met = sync.OnceValue(func() error { return r.meet(ctx) })
 	r.progress.expect(r.input.total)
 	err = r.run(ctx)
 	r.progress.finish()

@@ -41,6 +41,7 @@ type submitRun struct {
 	push     bool
 	dir      string
 	start    time.Time
+	met      func() error // meets the server, once
 
 	input    *events
 	state    *submitState
@@ -226,6 +227,9 @@ func (r *submitRun) try(ctx context.Context, j *job) error {
 		if there, err := r.earlierReceipt(j); there || err != nil {
 			return err
 		}
+	}
+	if err := r.met(); err != nil {
+		return err
 	}
 	var err error
 	switch {
