@@ -60,9 +60,9 @@ func dataDir(t *testing.T, names ...string) string {
 // else does.
 func TestGiveData(t *testing.T) {
 	outside := dataDir(t, "file", "dir/inner")
-	dir := dataDir(t, "journal.db", "journal.db-wal", "journal.db.lock", "ledger/checkpoint", "ledger/tile/0/000", "trust/a.trust",
-		"config.toml", "tls.key", "backup/journal.db", "ledger/link->"+outside, "trust/file->"+outside+"/file", "journal.db-shm->"+outside+"/file")
-	given := []string{".", "journal.db", "journal.db-wal", "journal.db.lock", "ledger", "ledger/checkpoint", "ledger/tile/0/000", "trust", "trust/a.trust"}
+	dir := dataDir(t, "journal.db", "journal.db-wal", "journal.db.lock", "ledger/checkpoint", "ledger/tile/0/000", "published/a.trust",
+		"config.toml", "tls.key", "backup/journal.db", "ledger/link->"+outside, "published/file->"+outside+"/file", "journal.db-shm->"+outside+"/file")
+	given := []string{".", "journal.db", "journal.db-wal", "journal.db.lock", "ledger", "ledger/checkpoint", "ledger/tile/0/000", "published", "published/a.trust"}
 	for _, uid := range []int{someUser, 0, someUser} {
 		if err := giveData(dir, uid); err != nil {
 			t.Fatal(err)

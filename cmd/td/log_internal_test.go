@@ -204,7 +204,9 @@ func TestLogRules(t *testing.T) {
 			h.add(h.acceptance(nil))
 		}, "entry 3 was accepted under a freeze"},
 		{"revoked", func(h *history) {
-			h.control(protocol.ActionRevokeEpoch, protocol.Digest{1})
+			var target protocol.Digest
+			copy(target[:], h.first().open.ID[:])
+			h.control(protocol.ActionRevokeEpoch, target)
 			h.add(h.acceptance(nil))
 		}, "entry 3 was accepted after the end of its epoch"},
 		{"closed", func(h *history) {
@@ -322,7 +324,7 @@ func TestLogRules(t *testing.T) {
 		{"hand-over to another key", opens(func(h *history, e *worldEpoch) {
 			h.handOver(e.open, h.first(), 2, h.tree.root())
 			e.open.CheckpointKey[0] ^= 1
-		}), "entry 2: the hand-over is not signed by the previous epoch's checkpoint key"},
+		}), "entry 2 opens an epoch whose id is not that of its keys; entry 2: the hand-over is not signed by the previous epoch's checkpoint key"},
 		{"first epoch after another", func(h *history) {
 			*h.world = *h.fork(1)
 			e := h.epoch(nil)
