@@ -51,9 +51,9 @@ func memscanProcess(args []string) bool {
 // derived is what draw gives a child of the seed.
 func derived(seed, which string) [32]byte { return sha256.Sum256([]byte(seed + "/" + which)) }
 
-// scanArgs start a child that derives its keys.
-func scanArgs(seed, level string) func(kind string) []string {
-	return func(kind string) []string { return []string{"internal-" + kind, seed, level} }
+// scanArgs start a child that derives its keys and stops at a stage.
+func scanArgs(seed, level, stage string) func(kind string) []string {
+	return func(kind string) []string { return []string{"internal-" + kind, seed, level, stage} }
 }
 
 // known are the payloads of a core whose signatures the scan looks for.
@@ -79,7 +79,7 @@ type coreProcess struct {
 
 func newCoreProcess(seed, level string) *coreProcess {
 	return &coreProcess{cfg: keyholder.Config{
-		Args: scanArgs(seed, level),
+		Args: scanArgs(seed, level, "nowhere"),
 		UID:  sandbox.FirstUID,
 	}}
 }
@@ -188,8 +188,8 @@ func control(seed string) {
 	expanded := sha512.Sum512(check[:])
 	expanded[0] &= 248
 	expanded[31] = expanded[31]&127 | 64
-	kept := make([]byte, mldsa65.SignatureSize)
-	_ = mldsa65.SignTo(private, []byte(controlMessage), []byte(protocol.SignatureContext), false, kept)
+	message := []byte(controlMessage)
+	kept, random, mask := signature(seed, private, message), derived(seed, keyholder.Hedge(message)), maskSeed(seed, private, message)
 	fmt.Println("ok")
 	for range 2 {
 		go func() {
@@ -201,7 +201,7 @@ func control(seed string) {
 		}()
 	}
 	_, _ = bufio.NewReader(os.Stdin).ReadString('\n')
-	for _, v := range []any{&origin, &tag, private, packed, fresh, used, note, &expanded, kept} {
+	for _, v := range []any{&origin, &tag, private, packed, fresh, used, note, &expanded, kept, &random, &mask} {
 		runtime.KeepAlive(v)
 	}
 }
