@@ -178,13 +178,23 @@ func scalarBytes(b []byte) []byte {
 	return out
 }
 
+// challenge is the class of the first bytes of a signature. They stay on the heap
+// of a signer for a while, in what circl hashes with, and say nothing of the key
+// without the rest.
+const (
+	challenge     = "challenge"
+	challengeSize = 48
+)
+
 // sigEntropy is the part of a signature before its hint, most of which is zero.
 const sigEntropy = 48 + 5*640
 
 // sign enters the first n bytes of the signature of a message, and what its
 // masks were expanded from.
 func (p *patterns) sign(seed string, private *mldsa65.PrivateKey, message []byte, n int) {
-	p.add("signature", signature(seed, private, message)[:n], 16)
+	sig := signature(seed, private, message)
+	p.add(challenge, sig[:challengeSize], 16)
+	p.add("signature", sig[challengeSize:n], 16)
 	mask := maskSeed(seed, private, message)
 	p.add(maskSeeds, mask[:], 16)
 }

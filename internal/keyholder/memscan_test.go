@@ -364,12 +364,16 @@ func (s *subject) stages() {
 }
 
 // noSignatures searches all processes for signatures of these payloads, and for
-// what their masks were expanded from.
+// what their masks were expanded from; of the signer challenges are left out.
 func (s *subject) noSignatures(payloads [][]byte) {
 	s.t.Helper()
 	p := signatures(s.seed, payloads, sigEntropy)
 	for kind, pid := range s.pids {
-		if f := scan(s.t, pid, p); f.total()+sum(f.region) > 0 {
+		f := scan(s.t, pid, p)
+		if kind == "signer" {
+			delete(f.hits, challenge)
+		}
+		if f.total()+sum(f.region) > 0 {
 			s.outcome.Hits += f.total()
 			s.t.Errorf("signatures in the %s: %v", kind, f)
 		}
@@ -420,8 +424,8 @@ func TestMemscanText(t *testing.T) {
 	} {
 		for before := range 5 {
 			b := fmt.Appendf(nil, `{"k":"%s%s"}`, strings.Repeat("0", before), text)
-			if got := p.findText(b)["signature"]; got < 4 {
-				t.Errorf("%s behind %d: %d of 4 pieces found", name, before, got)
+			if got := sum(p.findText(b)); got < len(p.bytes) {
+				t.Errorf("%s behind %d: %d of %d pieces found", name, before, got, len(p.bytes))
 			}
 		}
 	}
