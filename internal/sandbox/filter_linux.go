@@ -56,8 +56,11 @@ func conditional() []rule {
 		{unix.SYS_FUTEX, anyOf(1, futexWaitPrivate, futexWakePrivate), kills},
 		// Memory of its own that is never code.
 		{unix.SYS_MMAP, [][]check{
-			{plain, isLong(3, private)}, {plain, isLong(3, private|unix.MAP_FIXED)}, {plain, isLong(3, droppable)},
-			{none, isLong(3, private)}, {none, isLong(3, private|unix.MAP_FIXED)},
+			{plain, isLong(3, private)},
+			{plain, isLong(3, private|unix.MAP_FIXED)},
+			{plain, isLong(3, droppable)},
+			{none, isLong(3, private)},
+			{none, isLong(3, private|unix.MAP_FIXED)},
 		}, kills},
 		// What was taken out of dumps and forks stays out.
 		{unix.SYS_MADVISE, anyOf(2, unix.MADV_DONTNEED, unix.MADV_FREE, unix.MADV_HUGEPAGE, unix.MADV_NOHUGEPAGE, unix.MADV_COLLAPSE), denied},
