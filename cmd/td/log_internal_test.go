@@ -213,9 +213,9 @@ func TestLogRules(t *testing.T) {
 			h.end(protocol.CloseRotated, nil)
 			h.add(h.acceptance(nil))
 		}, "entry 3 was accepted after the end of its epoch"},
-		{"epoch never opened", bad(func(p *payload, _ *accepted) { p.EpochID[0] = 7 }), "entry 2 is of an epoch that was not opened before it"},
+		{"epoch never opened", bad(func(p *payload, _ *accepted) { p.EpochID[0] ^= 7 }), "entry 2 is of an epoch that was not opened before it"},
 		{"another epoch number", bad(func(p *payload, _ *accepted) { p.EpochNumber = 7 }), "entry 2 is of an epoch that was not opened before it"},
-		{"another instance", bad(func(p *payload, _ *accepted) { p.Instance[0] = 7 }), "entry 2 is of an epoch that was not opened before it"},
+		{"another instance", bad(func(p *payload, _ *accepted) { p.Instance[0] ^= 7 }), "entry 2 is of an epoch that was not opened before it"},
 		{"unknown key", bad(func(p *payload, _ *accepted) { p.VK[0] ^= 1 }), "entry 2 is under a verifying key that was not in the log before it"},
 		{"another statement", bad(func(p *payload, _ *accepted) { p.Statement[0] ^= 1 }), "entry 2 names another statement than its parameters give"},
 		{"parameters of another claim", bad(func(_ *payload, a *accepted) { a.Params = []byte(`{"a":1}`) }), "entry 2: parameters do not have exactly the members of the claim, with their types"},
@@ -300,14 +300,14 @@ func TestLogRules(t *testing.T) {
 			h.end(protocol.CloseRotated, nil)
 		}, "entry 3 closes an epoch that was closed before"},
 		{"close of another", func(h *history) {
-			h.end(protocol.CloseRotated, func(b *protocol.EpochClose) { b.ID[0] = 2 })
+			h.end(protocol.CloseRotated, func(b *protocol.EpochClose) { b.ID[0] ^= 2 })
 		}, "entry 2 closes an epoch that was never opened"},
 		{"opened twice", func(h *history) { h.add(h.first().open) }, "entry 2 opens an epoch that was opened before"},
 		{"epoch out of order", opens(func(_ *history, e *worldEpoch) { e.open.Number = 1 }), "entry 2 opens epoch 1 after epoch 1"},
 		{"epoch after none", opens(func(_ *history, e *worldEpoch) {
 			e.open.Previous, e.open.PreviousIndex = protocol.EpochID{}, 0
 		}), "entry 2 does not name the epoch before it and its entry 1"},
-		{"epoch after another", opens(func(_ *history, e *worldEpoch) { e.open.Previous[0] = 77 }), "entry 2 does not name the epoch before it and its entry 1"},
+		{"epoch after another", opens(func(_ *history, e *worldEpoch) { e.open.Previous[0] ^= 77 }), "entry 2 does not name the epoch before it and its entry 1"},
 		{"epoch after another entry", opens(func(_ *history, e *worldEpoch) { e.open.PreviousIndex = 0 }), "entry 2 does not name the epoch before it and its entry 1"},
 		{"hand-over of another tree", opens(func(h *history, e *worldEpoch) {
 			h.handOver(e.open, h.first(), 2, protocol.Digest{1})

@@ -40,6 +40,7 @@ func TestGradeIsRequired(t *testing.T) {
 		"memfd_secret":            {"A", []string{"min_grade is A, because key memory is weak (locked", "memfd_secret", "RLIMIT_MEMLOCK"}},
 		"root,memfd_create":       {"A", []string{"min_grade is A, because", "core is weak (user 1000, no capability, launcher apart, but keyholders of this user are open while they start)", "start the server as root"}},
 		"root,memlock":            {"A", []string{"min_grade is A, because key memory is missing (plain", "limit 65536", "LimitMEMLOCK=1M"}},
+		"memfd_secret,mlock":      {"B", []string{"protection grade C but min_grade is B, because key memory is missing (plain", "LimitMEMLOCK=1M"}}, // without swap too
 		"memfd_secret,mlock,landlock_create_ruleset": {"B", []string{"protection grade C but min_grade is B, because key memory is missing (plain", "and landlock is missing", "LimitMEMLOCK=1M"}},
 	} {
 		t.Run(denied, func(t *testing.T) {

@@ -52,13 +52,16 @@ func signal(t testing.TB, pid int, sig syscall.Signal) {
 func stop(t testing.TB, pid int) {
 	t.Helper()
 	signal(t, pid, syscall.SIGSTOP)
-	eventually(t, "stop of all threads", func() bool {
-		tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
-		return err == nil && !slices.ContainsFunc(tasks, func(name string) bool {
-			b, err := os.ReadFile(name)
-			_, rest, _ := strings.Cut(string(b), ") ")
-			return err == nil && !strings.HasPrefix(rest, "T")
-		})
+	eventually(t, "stop of all threads", func() bool { return stopped(pid) })
+}
+
+// stopped reports whether every thread of a process stands.
+func stopped(pid int) bool {
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	return err == nil && !slices.ContainsFunc(tasks, func(name string) bool {
+		b, err := os.ReadFile(name)
+		_, rest, _ := strings.Cut(string(b), ") ")
+		return err == nil && !strings.HasPrefix(rest, "T")
 	})
 }
 

@@ -26,7 +26,6 @@ const (
 	WindowSize      = windowSize
 	PostureSize     = postureSize
 	MaxNote         = maxNote
-	Hedged          = hedged
 )
 
 // Codes of frames.

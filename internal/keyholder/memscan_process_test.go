@@ -52,11 +52,11 @@ func memscanProcess(args []string) bool {
 // derived is what draw gives a child of the seed.
 func derived(seed, which string) [32]byte { return sha256.Sum256([]byte(seed + "/" + which)) }
 
-// scanStarter starts children that derive their keys.
-func scanStarter(seed, level string) keyholder.Starter {
+// scanStarter starts children that derive their keys and stop at a stage.
+func scanStarter(seed, level, stage string) keyholder.Starter {
 	return launcher.Direct{Programs: map[string][]string{
-		"signer": {"internal-signer", seed, level},
-		"tagger": {"internal-tagger", seed, level},
+		"signer": {"internal-signer", seed, level, stage},
+		"tagger": {"internal-tagger", seed, level, stage},
 	}}
 }
 
@@ -83,7 +83,7 @@ type coreProcess struct {
 
 func newCoreProcess(seed, level string) *coreProcess {
 	return &coreProcess{cfg: keyholder.Config{
-		Starter: scanStarter(seed, level),
+		Starter: scanStarter(seed, level, "nowhere"),
 		UID:     sandbox.FirstUID,
 	}}
 }
@@ -192,8 +192,8 @@ func control(seed string) {
 	expanded := sha512.Sum512(check[:])
 	expanded[0] &= 248
 	expanded[31] = expanded[31]&127 | 64
-	kept := make([]byte, mldsa65.SignatureSize)
-	_ = mldsa65.SignTo(private, []byte(controlMessage), []byte(protocol.SignatureContext), false, kept)
+	message := []byte(controlMessage)
+	kept, random, mask := signature(seed, private, message), derived(seed, keyholder.Hedge(message)), maskSeed(seed, private, message)
 	fmt.Println("ok")
 	for range 2 {
 		go func() {
@@ -205,7 +205,7 @@ func control(seed string) {
 		}()
 	}
 	_, _ = bufio.NewReader(os.Stdin).ReadString('\n')
-	for _, v := range []any{&origin, &tag, private, packed, fresh, used, note, &expanded, kept} {
+	for _, v := range []any{&origin, &tag, private, packed, fresh, used, note, &expanded, kept, &random, &mask} {
 		runtime.KeepAlive(v)
 	}
 }

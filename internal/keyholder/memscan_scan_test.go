@@ -5,6 +5,7 @@ package keyholder_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"crypto/sha3"
 	"crypto/sha512"
 	"encoding"
 	"encoding/base64"
@@ -126,8 +127,40 @@ func keyPatterns(seed string) *patterns {
 	p.add("checkpoint scalar", h[1:31], 15) // apart from the bits that are clamped
 	p.add("checkpoint scalar", scalarBytes(h[:32]), 16)
 	p.add("checkpoint prefix", h[32:], 16)
-	p.sign(private, []byte(controlMessage), sigEntropy)
+	for i := range keyholder.Hedges {
+		random := derived(seed, fmt.Sprintf("hedge %d", i))
+		p.add(randomness, random[:], 16)
+	}
+	p.sign(seed, private, []byte(controlMessage), sigEntropy)
 	return p
+}
+
+// The classes of what hedged signatures are made with, and of what their masks
+// are expanded from.
+const (
+	randomness = "randomness"
+	maskSeeds  = "mask seed"
+)
+
+// maskSeed is what the masks of the signature of a message are expanded from:
+// rho' of FIPS 204 algorithm 7, of K, the randomness and the message's digest.
+func maskSeed(seed string, private *mldsa65.PrivateKey, message []byte) (out [64]byte) {
+	packed, random := private.Bytes(), derived(seed, keyholder.Hedge(message))
+	context := protocol.SignatureContext
+	digest := sha3.SumSHAKE256(slices.Concat(packed[64:128], []byte{0, byte(len(context))}, []byte(context), message), 64)
+	copy(out[:], sha3.SumSHAKE256(slices.Concat(packed[32:64], random[:], digest), 64))
+	return out
+}
+
+// signature is that of a child of the seed.
+func signature(seed string, private *mldsa65.PrivateKey, message []byte) []byte {
+	sig := make([]byte, mldsa65.SignatureSize)
+	if err := keyholder.HedgingOf(seed, message, func() error {
+		return mldsa65.SignTo(private, message, []byte(protocol.SignatureContext), true, sig)
+	}); err != nil {
+		panic(err)
+	}
+	return sig
 }
 
 // scalarBytes are a clamped scalar as the curve library keeps it in memory: in
@@ -145,16 +178,25 @@ func scalarBytes(b []byte) []byte {
 	return out
 }
 
+// challenge is the class of the first bytes of a signature. They stay on the heap
+// of a signer for a while, in what circl hashes with, and say nothing of the key
+// without the rest.
+const (
+	challenge     = "challenge"
+	challengeSize = 48
+)
+
 // sigEntropy is the part of a signature before its hint, most of which is zero.
 const sigEntropy = 48 + 5*640
 
-// sign enters the first n bytes of the signature of a message.
-func (p *patterns) sign(private *mldsa65.PrivateKey, message []byte, n int) {
-	sig := make([]byte, mldsa65.SignatureSize)
-	if err := mldsa65.SignTo(private, message, []byte(protocol.SignatureContext), keyholder.Hedged, sig); err != nil {
-		panic(err)
-	}
-	p.add("signature", sig[:n], 16)
+// sign enters the first n bytes of the signature of a message, and what its
+// masks were expanded from.
+func (p *patterns) sign(seed string, private *mldsa65.PrivateKey, message []byte, n int) {
+	sig := signature(seed, private, message)
+	p.add(challenge, sig[:challengeSize], 16)
+	p.add("signature", sig[challengeSize:n], 16)
+	mask := maskSeed(seed, private, message)
+	p.add(maskSeeds, mask[:], 16)
 }
 
 // signatures are the first n bytes of those of payloads by the key of a seed.
@@ -163,7 +205,7 @@ func signatures(seed string, payloads [][]byte, n int) *patterns {
 	origin := derived(seed, "origin")
 	_, private := mldsa65.NewKeyFromSeed(&origin)
 	for _, payload := range payloads {
-		p.sign(private, payload, n)
+		p.sign(seed, private, payload, n)
 	}
 	return p
 }

@@ -21,7 +21,11 @@ import (
 	"syscall"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
+	"github.com/terradourada/td/internal/keyholder"
 	"github.com/terradourada/td/internal/secret"
+	"github.com/terradourada/td/protocol"
 )
 
 // freezes is how often processes are stopped in the middle of their work: 40
@@ -33,8 +37,8 @@ func freezes(t testing.TB) int {
 		return 40
 	}
 	n, err := strconv.Atoi(text)
-	if err != nil || n < 10 {
-		t.Fatalf("TD_MEMSCAN_FREEZES is %q, and is to be 10 at least", text)
+	if err != nil || n < 5 {
+		t.Fatalf("TD_MEMSCAN_FREEZES is %q, and is to be 5 at least", text)
 	}
 	return n
 }
@@ -49,6 +53,10 @@ type outcome struct {
 	Scans   int    `json:"scans"`   // of processes at rest
 	Frozen  int    `json:"frozen"`  // times that signer and tagger were stopped at work and scanned
 	Masks   int    `json:"masked"`  // of those, with a mask of a signature in progress in the signer
+
+	// Hedged is how often a signer that was stopped at work had the randomness of a
+	// signature in it, or what masks are expanded from.
+	Hedged int `json:"hedged"`
 
 	// InFlight is how often a stopped child had a piece of a key outside of the
 	// region that was gone at rest.
@@ -186,6 +194,7 @@ func scanPrograms(t *testing.T, level secret.Level, control bool) {
 	s.outcome.Control, s.outcome.Grade = control, info.Grade
 	s.pids = map[string]int{"core": p.cmd.Process.Pid, "signer": info.Signer, "tagger": info.Tagger}
 	s.load, s.rest = func() { p.order("load") }, func() { p.order("stop") }
+	s.stages()
 	s.all("ready")
 	s.atWork(freezes(t))
 	s.regions(s.all("at rest"))
@@ -269,6 +278,11 @@ func (s *subject) freeze(n int, others bool) {
 		if kind == "signer" && f.masks > 0 {
 			s.outcome.Masks++
 		}
+		if kind == "signer" && f.hits[randomness]+f.hits[maskSeeds] > 0 {
+			s.outcome.Hedged++
+			delete(f.hits, randomness)
+			delete(f.hits, maskSeeds)
+		}
 		if f.total() == 0 {
 			continue
 		}
@@ -305,15 +319,62 @@ func (s *subject) regions(found map[string]finding) {
 	}
 }
 
-// noSignatures searches all but the signer for signatures of these payloads.
+// stages scans both children on their way to their first request, and before
+// their end: they have no key before they are locked down, nor at their end, in
+// the region neither, and in between nothing of it is elsewhere.
+func (s *subject) stages() {
+	s.t.Helper()
+	for kind, start := range map[string]keyholder.Frame{
+		"signer": keyholder.SignerStartFrame(keyholder.SignerStart{Origin: origin, Number: 7, Instance: instance}),
+		"tagger": keyholder.TaggerStartFrame(protocol.EpochID{9}, 7, 10),
+	} {
+		for _, stage := range []string{"mapped", "locked down", "drawn", "over"} {
+			child, err := keyholder.Spawn(keyholder.Config{Starter: scanStarter(s.seed, s.level.String(), stage)}, kind)
+			if err != nil {
+				s.t.Fatal(err)
+			}
+			sock := child.Sock
+			if _, err := sock.Write(encode(start)); err != nil {
+				s.t.Fatal(err)
+			}
+			if stage == "over" { // it is stopped behind the end of its socket
+				if err := unix.Shutdown(int(sock.Fd()), unix.SHUT_WR); err != nil {
+					s.t.Fatal(err)
+				}
+			}
+			eventually(s.t, "stop at a stage", func() bool { return stopped(child.PID) })
+			f := scan(s.t, child.PID, s.keys)
+			s.t.Logf("%s, %s: %v", stage, kind, f)
+			s.outcome.Scans++
+			s.outcome.Hits += f.total()
+			if f.total() > 0 {
+				s.t.Errorf("%s: pieces of keys in the %s", stage, kind)
+			}
+			if unread := s.level == secret.SecretMem; (f.refused > 0) != unread {
+				s.t.Errorf("%s: %d bytes of a region of the %s could not be read", stage, f.refused, kind)
+			} else if drawn := stage == "drawn"; !unread && (sum(f.region) > 0) != drawn {
+				s.t.Errorf("%s: in the region of the %s: %v", stage, kind, f.region)
+			}
+			signal(s.t, child.PID, syscall.SIGCONT)
+			if err := sock.Close(); err != nil {
+				s.t.Fatal(err)
+			}
+			<-child.Ended
+		}
+	}
+}
+
+// noSignatures searches all processes for signatures of these payloads, and for
+// what their masks were expanded from; of the signer challenges are left out.
 func (s *subject) noSignatures(payloads [][]byte) {
 	s.t.Helper()
 	p := signatures(s.seed, payloads, sigEntropy)
 	for kind, pid := range s.pids {
+		f := scan(s.t, pid, p)
 		if kind == "signer" {
-			continue
+			delete(f.hits, challenge)
 		}
-		if f := scan(s.t, pid, p); f.total() > 0 {
+		if f.total()+sum(f.region) > 0 {
 			s.outcome.Hits += f.total()
 			s.t.Errorf("signatures in the %s: %v", kind, f)
 		}
@@ -364,8 +425,8 @@ func TestMemscanText(t *testing.T) {
 	} {
 		for before := range 5 {
 			b := fmt.Appendf(nil, `{"k":"%s%s"}`, strings.Repeat("0", before), text)
-			if got := p.findText(b)["signature"]; got < 4 {
-				t.Errorf("%s behind %d: %d of 4 pieces found", name, before, got)
+			if got := sum(p.findText(b)); got < len(p.bytes) {
+				t.Errorf("%s behind %d: %d of %d pieces found", name, before, got, len(p.bytes))
 			}
 		}
 	}

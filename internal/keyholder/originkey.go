@@ -87,7 +87,8 @@ func (k *originKey) sign(p *protocol.EncodedPayload, digest protocol.Digest, buf
 	copy(buf[:], k.digest[:])
 	copy(buf[protocol.DigestSize:], digest[:])
 	sigma := buf[2*protocol.DigestSize:]
-	if err := mldsa65.SignTo(&k.mem.private, p[:], k.context, hedged, sigma); err != nil {
+	err := hedging(p[:], func() error { return mldsa65.SignTo(&k.mem.private, p[:], k.context, true, sigma) })
+	if err != nil {
 		return err
 	}
 	right := mldsa65.Verify(k.public, p[:], k.context, sigma)

@@ -14,9 +14,16 @@ import (
 // that the scan knows what to look for, and in which memory. It differs from a
 // release in this file alone.
 
-// hedged has ML-DSA signatures made with fresh randomness (FIPS 204 section
-// 3.4).
-const hedged = true
+// hedging runs what makes one hedged signature of a message, with fresh
+// randomness of the system.
+func hedging(message []byte, sign func() error) error {
+	_ = message
+	return sign()
+}
+
+// stage is where a child can be stopped on its way to its first request, and
+// before its end.
+func stage(name string) { _ = name }
 
 // bestMemory is the best level of memory to ask for.
 func bestMemory() secret.Level { return secret.SecretMem }

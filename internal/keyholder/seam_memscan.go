@@ -3,9 +3,12 @@
 package keyholder
 
 import (
+	"crypto/rand"
 	"crypto/sha256"
+	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -25,19 +28,40 @@ const (
 // answerTimeout lets a scan stop a child for as long as it takes.
 const answerTimeout = 2 * time.Minute
 
-// hedged is false so that the signatures of a key are known.
-const hedged = false
-
-// childArgs hands seed and level on: a child has no environment.
+// childArgs hands seed and level on: a child has no environment. It is to stop
+// nowhere.
 func childArgs(kind string) []string {
-	return []string{childPrefix + kind, os.Getenv(memscanSeedVariable), os.Getenv(memscanLevelVariable)}
+	return []string{childPrefix + kind, os.Getenv(memscanSeedVariable), os.Getenv(memscanLevelVariable), "nowhere"}
 }
 
-const knownArgs = 2
+// Behind its kind a child is given the seed, the level and the stage at which it
+// stops.
+const (
+	knownArgs = 3
+	seedArg   = 2
+	levelArg  = 3
+	stageArg  = 4
+)
 
-// bestMemory is the level that the last argument of the process names.
+// argument is one of those, empty in other processes.
+func argument(n int) string {
+	if len(os.Args) != 2+knownArgs {
+		return ""
+	}
+	return os.Args[n]
+}
+
+// stage stops the process if it is the stage to stop at. The sandbox lets it
+// send signals to itself.
+func stage(name string) {
+	if name == argument(stageArg) {
+		_ = unix.Tgkill(os.Getpid(), unix.Gettid(), unix.SIGSTOP)
+	}
+}
+
+// bestMemory is the level that was asked for.
 func bestMemory() secret.Level {
-	switch os.Args[len(os.Args)-1] {
+	switch argument(levelArg) {
 	case secret.Plain.String():
 		return secret.Plain
 	case secret.Locked.String():
@@ -47,14 +71,49 @@ func bestMemory() secret.Level {
 	}
 }
 
-// draw derives b from the argument before the last, so that whoever gave it
-// knows every key.
-func draw(b []byte, which string) {
-	seed := ""
-	if len(os.Args) == 2+knownArgs {
-		seed = os.Args[2]
-	}
-	memscanSeed(b, seed, which)
+// draw derives b from the seed, so that whoever gave it knows every key.
+func draw(b []byte, which string) { memscanSeed(b, argument(seedArg), which) }
+
+// hedges is the number of values that the randomness of signatures has in such
+// a build, so that a scan can look for all of them.
+const hedges = 16
+
+// hedge names the randomness of the signature of a message.
+func hedge(message []byte) string {
+	return fmt.Sprintf("hedge %d", sha256.Sum256(message)[0]%hedges)
+}
+
+// hedging has the next random bytes of the process, which are those of the
+// signature, derived from the seed. crypto/rand leaves such bytes on the heap,
+// which it does not with those of the system: they are cleared.
+func hedging(message []byte, sign func() error) error {
+	return hedgingOf(argument(seedArg), message, sign)
+}
+
+func hedgingOf(seed string, message []byte, sign func() error) error {
+	d := &derivedReader{seed: seed, which: hedge(message)}
+	hedged.Lock() // until they are read
+	d.system, rand.Reader = rand.Reader, d
+	err := sign()
+	clear(d.lent)
+	return err
+}
+
+var hedged sync.Mutex
+
+// derivedReader is random for one read.
+type derivedReader struct {
+	seed, which string
+	system      io.Reader
+	lent        []byte
+}
+
+func (d *derivedReader) Read(b []byte) (int, error) {
+	memscanSeed(b, d.seed, d.which)
+	d.lent = b
+	rand.Reader = d.system
+	hedged.Unlock()
+	return len(b), nil
 }
 
 // memscanSeed has a name that no release binary may contain.

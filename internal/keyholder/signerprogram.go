@@ -44,11 +44,15 @@ func SignerMain(sock *os.File) error {
 	if err != nil {
 		return err
 	}
+	stage("mapped")
 	posture, err := lockDown(s.memory.region.Report(), start.uid)
 	if err != nil {
 		return err
 	}
-	return s.run(sock, posture)
+	stage("locked down")
+	err = s.run(sock, posture)
+	stage("over")
+	return err
 }
 
 // signerProgram is a running signer. The goroutine that reads frames owns all
@@ -110,6 +114,7 @@ func (s *signerProgram) run(sock io.ReadWriter, p sandbox.Posture) error {
 	if err := s.draw(); err != nil {
 		return err
 	}
+	stage("drawn")
 	ready := signerReady{epoch: s.epoch, publicKey: s.origin.encoded, checkpoint: s.check.public, posture: p}
 	if _, err := sock.Write(ready.encode()); err != nil {
 		return errSocket

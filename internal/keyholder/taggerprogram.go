@@ -29,11 +29,15 @@ func TaggerMain(sock *os.File) error {
 	if err != nil {
 		return err
 	}
+	stage("mapped")
 	posture, err := lockDown(t.memory.region.Report(), start.uid)
 	if err != nil {
 		return err
 	}
-	return t.run(sock, posture)
+	stage("locked down")
+	err = t.run(sock, posture)
+	stage("over")
+	return err
 }
 
 // taggerProgram is a running tagger. It is one goroutine: an answer takes
@@ -67,6 +71,7 @@ func newTaggerProgram(start taggerStart, clock func() time.Duration) (*taggerPro
 func (t *taggerProgram) run(sock io.ReadWriter, p sandbox.Posture) error {
 	defer t.memory.region.Wipe()
 	t.key = newTagKey(t.memory.tag)
+	stage("drawn")
 	if _, err := sock.Write(t.start.encodeReady(p)); err != nil {
 		return errSocket
 	}

@@ -30,8 +30,10 @@
 // name. Each is a socket pair of which the core sends one end over that one
 // socket, so that nothing else on the machine can reach the prover, and before
 // the first of them it gives up everything else: files, new sockets, other
-// programs (package sandbox). It ends when the core does. [Serve] also serves an ordinary listener, for a prover
-// that is run by hand.
+// programs (package sandbox). Its descriptors are 0 to 2, /dev/null, that socket,
+// the connections and the two of the runtime's poller. It ends when the core
+// does. [Serve] also serves an ordinary listener, for a prover that is run by
+// hand.
 //
 // [Client] is the asking side of one prover, wherever it is.
 package prover

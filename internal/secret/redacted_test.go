@@ -23,6 +23,13 @@ func TestRedactedDoesNotPrint(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer region.Close()
+	// The digits of a time may be those of a byte.
+	timeless := &slog.HandlerOptions{ReplaceAttr: func(_ []string, a slog.Attr) slog.Attr {
+		if a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}}
 	for name, v := range map[string]any{"value": value, "pointer": &value, "region": region} {
 		for verb := range 128 {
 			if verb == '%' || verb < ' ' {
@@ -48,8 +55,8 @@ func TestRedactedDoesNotPrint(t *testing.T) {
 			t.Errorf("%s encodes as %.80q, %v", name, b, err)
 		}
 		for _, h := range []func(*bytes.Buffer) slog.Handler{
-			func(b *bytes.Buffer) slog.Handler { return slog.NewTextHandler(b, nil) },
-			func(b *bytes.Buffer) slog.Handler { return slog.NewJSONHandler(b, nil) },
+			func(b *bytes.Buffer) slog.Handler { return slog.NewTextHandler(b, timeless) },
+			func(b *bytes.Buffer) slog.Handler { return slog.NewJSONHandler(b, timeless) },
 		} {
 			var log bytes.Buffer
 			slog.New(h(&log)).WithGroup("g").Error("m", "secret", v, "other", v)
