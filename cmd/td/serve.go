@@ -196,9 +196,9 @@ func (a *app) announce(c *core, listener net.Listener) {
 	url := scheme + "://" + listener.Addr().String()
 	fmt.Fprintf(a.stderr, "td: log %s, data in %s\n", c.journal.Origin(), c.cfg.Data)
 	if cp, ok := c.ledger.Latest(); ok {
-		fmt.Fprintf(a.stderr, "td: checkpoint of size %d; clients pin it when they submit, or from %s/checkpoint\n", cp.Size, url)
+		fmt.Fprintf(a.stderr, "td: checkpoint of size %d, at %s/checkpoint; td submit and td trust add record it\n", cp.Size, url)
 	}
-	fmt.Fprintf(a.stderr, "td: next, in another terminal: td submit --server %s --claim open/1 --out receipts event.json\n", url)
+	fmt.Fprintf(a.stderr, "td: next, in another terminal: echo '{\"lot\": 1}' | td submit --server %s --claim open/1 --out receipts -\n", url)
 	fmt.Fprintf(a.stderr, "%s%s\n", readyLine, url)
 }
 
