@@ -1,7 +1,8 @@
 #!/bin/sh
 # Everything that decides whether a change lands, cheap things first.
 set -eu
-step() { printf '\n== %s\n' "$*"; }
+began=$(date +%s)
+step() { printf '\n== %s (%d s so far)\n' "$*" $(($(date +%s) - began)); }
 
 step "format, modules, vet, linters"
 make lint
@@ -34,4 +35,4 @@ case $status in
 esac
 step "demo"
 ./bin/td demo
-echo "check passed"
+step "check passed"
