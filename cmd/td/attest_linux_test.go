@@ -67,6 +67,9 @@ func attestedReceipt(t *testing.T, b *backend) string {
 	if err := os.WriteFile(event, []byte(`{"lot":"A"}`), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	if code, _, stderr := runTD("trust", "add", "--server", b.url); code != 0 { // after a restart it is at another address
+		t.Fatalf("trust add: exit %d\n%s", code, stderr)
+	}
 	if code, _, stderr := runTD("submit", "--server", b.url, "--claim", "open/1", "--out", dir, event); code != 0 {
 		t.Fatalf("submit: exit %d\n%s", code, stderr)
 	}

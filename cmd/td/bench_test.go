@@ -176,7 +176,7 @@ func TestBench(t *testing.T) {
 			t.Errorf("%s holds %v, but the verdict is %v", b.Name, *b.Holds, err)
 		}
 	}
-	const want = " children_ready signer_path open_domain ready issue memory_idle memory_core memory_tagger acknowledged published accept refused error_size"
+	const want = " children_ready signer_path open_domain ready issue tree_issue memory_idle memory_core memory_tagger acknowledged published accept tree_accept refused error_size"
 	if names != want {
 		t.Errorf("budgets are\n%s, want\n%s", names, want)
 	}
