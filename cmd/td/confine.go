@@ -22,8 +22,9 @@ func confineCore(cfg *config.Config, attestor attest.Attestor, children *launche
 		log.Warn("core stays root, without capabilities", "why", why)
 	}
 	if os.Geteuid() == 0 {
-		if err := checkOwner(cfg.File()); err != nil {
-			return sandbox.Probe{}, err
+		if file := cfg.File(); uid != 0 && file != "" && filepath.Dir(file) == filepath.Clean(cfg.Data) {
+			return sandbox.Probe{}, fail(exitConfig, fmt.Sprintf("%s is in the data directory, which user %d gets: the next start could not trust it", file, uid),
+				"move it to a directory of root and name it with --config")
 		}
 		// A core that stays root may do without, on a volume of another user for
 		// one; what it cannot use it says when it opens it.
@@ -31,14 +32,17 @@ func confineCore(cfg *config.Config, attestor attest.Attestor, children *launche
 			return sandbox.Probe{}, fail(exitConfig, fmt.Sprintf("the data directory cannot be given to user %d: %v", uid, err), "--data names another one")
 		}
 	}
-	probes := sandbox.EnterCore(sandbox.CoreConfig{
-		Writable: append([]string{cfg.Data, filepath.Dir(cfg.Socket)}, treeOf(cfg)...),
+	probes, err := sandbox.EnterCore(sandbox.CoreConfig{
+		Writable: append([]string{cfg.Data}, treeOf(cfg)...),
 		UID:      uid,
 		Launcher: children != nil,
 		Closed:   children != nil && children.Closed(),
 	})
+	if err != nil {
+		return sandbox.Probe{}, fmt.Errorf("the server cannot give up its privileges, and does not start with them: %w", err)
+	}
 	for _, p := range probes {
-		if p.State != sandbox.StateOK && p.ID != sandbox.Core {
+		if p.State != sandbox.StateOK {
 			log.Warn("core not fully confined", "measure", p.ID, "state", p.State.String(), "found", p.Value)
 		}
 	}

@@ -165,6 +165,15 @@ func TestConfigurationOfRoot(t *testing.T) {
 	if err := checkOwner(dir + "/config.toml"); err == nil || !strings.Contains(err.Error(), "belongs to user 65523") {
 		t.Errorf("a file that the core could have made: %v", err)
 	}
+	if err := os.Chown(dir+"/config.toml", 0, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(dir, someUser, someUser); err != nil {
+		t.Fatal(err)
+	}
+	if err := checkOwner(dir + "/config.toml"); err == nil || !strings.Contains(err.Error(), "belongs to user 65523") {
+		t.Errorf("a file of root that the core could have put there: %v", err)
+	}
 	if err := checkOwner(dir + "/nothing"); err == nil {
 		t.Error("a file that is gone is fine")
 	}

@@ -26,7 +26,10 @@ func runCoreTrial(args []string, stdout io.Writer) (status int, ok bool) {
 	if err != nil || cerr != nil {
 		return exitUsage, true
 	}
-	probes := sandbox.EnterCore(sandbox.CoreConfig{UID: uid, Launcher: true, Closed: closed})
+	probes, err := sandbox.EnterCore(sandbox.CoreConfig{UID: uid, Launcher: true, Closed: closed})
+	if err != nil {
+		probes = []sandbox.Probe{sandbox.Measure(sandbox.Core, sandbox.StateMissing, err.Error())}
+	}
 	core := sandbox.Posture{Probes: probes}.Probe(sandbox.Core)
 	_, _ = fmt.Fprint(stdout, sandbox.Posture{Probes: []sandbox.Probe{core}}.Text())
 	return exitOK, true

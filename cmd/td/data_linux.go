@@ -29,6 +29,11 @@ func giveData(dir string, uid int) error {
 		return err
 	}
 	defer root.Close()
+	// What is in a directory that is this user's may be anybody's who could
+	// rename it to one of these names.
+	if info, err := root.Lstat("."); err != nil || ownerOfInfo(info) == uid {
+		return err
+	}
 	if err := checkOwn(root); err != nil {
 		return err
 	}
@@ -119,20 +124,35 @@ func asUser(uid int, look func() error) error {
 	return look()
 }
 
-// checkOwner refuses a configuration file that is not root's to a server that is
-// started as root: a core that was taken over owns its data directory, and could
-// leave one there for the next start. name may be empty.
+// checkOwner refuses a configuration file that somebody else than root could
+// have put there to a server that is started as root: a core that was taken over
+// owns its data directory, and could leave one for the next start. It comes
+// before a setting is used. name may be empty.
 func checkOwner(name string) error {
-	if name == "" {
+	if name == "" || os.Geteuid() != 0 {
 		return nil
 	}
-	info, err := os.Stat(name)
-	if err != nil {
-		return fail(exitConfig, fmt.Sprintf("the configuration file cannot be looked at: %v", err), "")
-	}
-	if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Uid != 0 {
-		return fail(exitConfig, fmt.Sprintf("%s belongs to user %d, and a server that is started as root takes settings from root only", name, st.Uid),
-			"look at what it says, then chown root "+name)
+	name, err := filepath.Abs(name)
+	for _, path := range []string{filepath.Dir(name), name} {
+		var info fs.FileInfo
+		if err == nil {
+			info, err = os.Stat(path)
+		}
+		if err != nil {
+			return fail(exitConfig, fmt.Sprintf("the configuration file cannot be looked at: %v", err), "")
+		}
+		if uid := ownerOfInfo(info); uid != 0 {
+			return fail(exitConfig, fmt.Sprintf("%s belongs to user %d, and a server that is started as root takes settings from root only", path, uid),
+				"look at what the file says, then move it to a directory of root and name it with --config")
+		}
 	}
 	return nil
+}
+
+// ownerOfInfo is the user id of a file's owner; -1 if it is not known.
+func ownerOfInfo(info fs.FileInfo) int {
+	if st, ok := info.Sys().(*syscall.Stat_t); ok {
+		return int(st.Uid)
+	}
+	return -1
 }

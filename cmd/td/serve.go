@@ -43,6 +43,9 @@ the last checkpoint is published, and the keys are gone.`,
 		if err != nil {
 			return err
 		}
+		if err := checkOwner(cfg.File()); err != nil {
+			return err
+		}
 		return a.serve(cmd.Context(), cfg)
 	}
 	return cmd

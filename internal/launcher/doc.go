@@ -8,7 +8,7 @@
 // times, and an empty environment. Before it reads the first request it gives up
 // what it does not need ([sandbox.EnterLauncher]). It starts nothing but its own
 // executable with the arguments it was started with, and ends, with every child,
-// when the socket ends or a request is malformed.
+// when the socket ends, the core's process ends or a request is malformed.
 //
 // # Frames
 //

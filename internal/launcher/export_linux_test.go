@@ -29,6 +29,9 @@ func Pair() (a, b *net.UnixConn, err error) {
 	return a, b, err
 }
 
+// EndWith closes a launcher's socket when a process ends.
+var EndWith = endWith
+
 // Serve is the loop of a launcher; start starts its children.
 func Serve(conn *net.UnixConn, kinds []string, start func(string) (*Child, error)) error {
 	s := server{conn: conn, kinds: kinds, start: start, children: map[uint32]*Child{}}

@@ -169,6 +169,37 @@ func TestRunEnds(t *testing.T) {
 	}
 }
 
+// The launcher ends with the core, though another process has its socket still.
+func TestEndsWithProcess(t *testing.T) {
+	t.Parallel()
+	conn, core, err := launcher.Pair()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer core.Close() // open to the end, and silent
+	cmd := exec.Command("/bin/sleep", "60")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := launcher.EndWith(cmd.Process.Pid, conn); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- launcher.Serve(conn, nil, nil) }()
+	select {
+	case err := <-ended:
+		t.Fatalf("it ended before the core: %v", err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	select {
+	case <-ended:
+	case <-time.After(10 * time.Second):
+		t.Error("the core is gone and the launcher is not")
+	}
+}
+
 // core launches a launcher with a child that stays, says their process ids, and
 // waits to be killed.
 func core() {

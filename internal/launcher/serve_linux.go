@@ -53,11 +53,37 @@ func RunChild(args []string) (status int, ok bool) {
 		return exitStart, true
 	}
 	kinds, programs := readPrograms(args[2:])
+	if endWith(os.Getppid(), conn) != nil {
+		return exitStart, true
+	}
 	s := server{conn: conn, kinds: kinds, start: Direct{Programs: programs}.Start, children: map[uint32]*Child{}}
 	if s.send(answer{op: ansReady, value: int32(dumpable())}, nil) != nil || errors.Is(s.serve(), errMalformed) {
 		return exitMalformed, true
 	}
 	return exitOK, true
+}
+
+// endWith closes the socket when a process ends, the core: one that was taken
+// over could have left the other end to a process that it made. The kernel's own
+// signal at a parent's death does not reach from one user to another.
+func endWith(pid int, conn *net.UnixConn) error {
+	fd, err := unix.PidfdOpen(pid, 0)
+	if errors.Is(err, unix.ENOSYS) {
+		return nil // before Linux 5.3: the socket has to do
+	}
+	if err != nil {
+		return err
+	}
+	go func() {
+		defer unix.Close(fd)
+		for {
+			if _, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1); !errors.Is(err, unix.EINTR) {
+				_ = conn.Close()
+				return
+			}
+		}
+	}()
+	return nil
 }
 
 // dumpable starts a trial child and returns PR_GET_DUMPABLE of its first

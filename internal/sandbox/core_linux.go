@@ -24,8 +24,9 @@ import (
 // It has to come after the launcher is started and before the first byte from
 // outside is read. The last probe is [Core], which belongs to the posture of
 // every keyholder.
-func EnterCore(cfg CoreConfig) []Probe {
-	var probes []Probe
+//
+// An error is a process that may still have privileges; it must not go on.
+func EnterCore(cfg CoreConfig) (probes []Probe, err error) {
 	note(&probes, Limits, limit(unix.RLIMIT_CORE), "core 0")
 	note(&probes, NoNewPrivs, noNewPrivs(), "on every thread")
 	probes = append(probes, restrict(true,
@@ -37,9 +38,9 @@ func EnterCore(cfg CoreConfig) []Probe {
 	dropped, emptied, err := giveUp(cfg.UID)
 	note(&probes, Dumpable, notDumpable(), "0") // again after the change of user
 	if err != nil {
-		return append(probes, Measure(Core, StateMissing, err.Error()))
+		return nil, err
 	}
-	return append(probes, coreState(os.DirFS("/"), cfg, os.Getuid(), dropped, emptied, namespaceOwner()))
+	return append(probes, coreState(os.DirFS("/"), cfg, os.Getuid(), dropped, emptied, namespaceOwner())), nil
 }
 
 // giveUp becomes another user if this process may, and gives up every

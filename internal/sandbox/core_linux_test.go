@@ -38,7 +38,11 @@ func lockedCore(data, file string, uid int) int {
 	if err != nil {
 		return fault(err)
 	}
-	for _, p := range sandbox.EnterCore(sandbox.CoreConfig{Writable: []string{data, "/does/not/exist"}, UID: uid, Launcher: true, Closed: true}) {
+	probes, err := sandbox.EnterCore(sandbox.CoreConfig{Writable: []string{data, "/does/not/exist"}, UID: uid, Launcher: true, Closed: true})
+	if err != nil {
+		return fault(err)
+	}
+	for _, p := range probes {
 		if p.State != sandbox.StateOK {
 			fmt.Println(p.ID, p.State, p.Value)
 		}

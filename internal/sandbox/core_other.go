@@ -3,8 +3,8 @@
 package sandbox
 
 // EnterCore takes nothing away in this build.
-func EnterCore(CoreConfig) []Probe {
-	return []Probe{Measure(NoNewPrivs, StateMissing, notInBuild), Measure(Core, StateMissing, notInBuild)}
+func EnterCore(CoreConfig) ([]Probe, error) {
+	return []Probe{Measure(NoNewPrivs, StateMissing, notInBuild), Measure(Core, StateMissing, notInBuild)}, nil
 }
 
 // MayBecome reports false in this build.

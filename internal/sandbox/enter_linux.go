@@ -114,6 +114,13 @@ func dropUser(uid int) Probe {
 	if err := syscall.Setresuid(uid, uid, uid); err != nil {
 		return Measure(User, StateMissing, fmt.Sprintf("root, setresuid: %v", err))
 	}
+	// An id that the kernel takes for "leave it as it is" changes nothing.
+	if r, e, s := unix.Getresuid(); r != uid || e != uid || s != uid {
+		return Measure(User, StateMissing, fmt.Sprintf("user %d, not %d", e, uid))
+	}
+	if r, e, s := unix.Getresgid(); r != uid || e != uid || s != uid {
+		return Measure(User, StateMissing, fmt.Sprintf("group %d, not %d", e, uid))
+	}
 	if groups != nil {
 		return Measure(User, StateMissing, fmt.Sprintf("%d, with the groups of root: %v", uid, groups))
 	}
