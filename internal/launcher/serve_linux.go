@@ -75,7 +75,7 @@ func endWith(pid int, conn *net.UnixConn) error {
 		return err
 	}
 	go func() {
-		defer unix.Close(fd)
+		defer func() { _ = unix.Close(fd) }()
 		for {
 			if _, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1); !errors.Is(err, unix.EINTR) {
 				_ = conn.Close()
