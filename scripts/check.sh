@@ -11,12 +11,10 @@ make docs
 step "build with and without runtimesecret"
 make build
 GOEXPERIMENT='' go build -o /dev/null ./cmd/td
-step "tests"
+step "tests, the attacks on trust in short among them"
 make test
 step "keys in memory (needs Linux and root: NOT SCANNED elsewhere)"
 make memscan FREEZES="${FREEZES:-20}"
-step "attacks on trust, in short"
-make attacks-trust SHORT=1
 step "race detector (short)"
 make race
 step "fuzz, briefly"
