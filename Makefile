@@ -20,7 +20,7 @@ demo: build
 	./bin/td demo
 
 test:
-	go test -timeout 25m -shuffle=on ./...
+	go test -timeout 25m -shuffle=on $(TESTFLAGS) ./...
 
 # The race detector needs cgo, whose keyholders are graded lower. The tests of
 # the whole system under it take many minutes: they have a target of their own.

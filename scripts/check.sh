@@ -11,8 +11,10 @@ make docs
 step "build with and without runtimesecret"
 make build
 GOEXPERIMENT='' go build -o /dev/null ./cmd/td
-step "tests, the attacks on trust in short among them"
-make test
+step "tests, but the attacks on trust"
+make test TESTFLAGS="-skip TestAttacksTrust"
+step "attacks on trust, in short"
+make attacks-trust SHORT=1
 step "keys in memory (needs Linux and root: NOT SCANNED elsewhere)"
 make memscan FREEZES="${FREEZES:-20}"
 step "race detector (short)"
