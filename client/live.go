@@ -23,7 +23,7 @@ type NotLiveError struct {
 	Owner  uint32 // the foreign user who listens at the address; 0 if that is not the reason
 }
 
-// Error gives the reason.
+// Error returns the reason.
 func (e *NotLiveError) Error() string { return e.Reason }
 
 // liveness is what is known of the connections of one client.

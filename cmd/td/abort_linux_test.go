@@ -16,9 +16,9 @@ import (
 )
 
 // TestNoCoreFile: neither the core nor its launcher nor a child leaves a core file
-// when it aborts, although whoever started the server allows core files of any size,
-// has the runtime crash instead of exit, and works in a directory of his own.
-// The same death of another process leaves one.
+// when it aborts. The server is started with core files of any size allowed, with a
+// runtime that crashes instead of exiting, and in a writable directory. Another
+// process that is killed the same way leaves a core file.
 func TestNoCoreFile(t *testing.T) {
 	pattern, err := os.ReadFile("/proc/sys/kernel/core_pattern")
 	if err != nil || strings.HasPrefix(string(pattern), "|") || strings.HasPrefix(string(pattern), "/") {

@@ -15,7 +15,7 @@ import (
 func (s *siege) attackFirstUse() {
 	s.attack("commands that meet a server first, and may not believe it", func(a *attack) {
 		c := s.scene
-		b := s.clone() // of this user, on loopback: nobody is in between
+		b := s.clone() // of this user, on loopback: there is no proxy
 		user := newVictim(a.T, "")
 		work := a.TempDir()
 		challenge, private := filepath.Join(work, "challenge.json"), filepath.Join(work, "private")

@@ -68,9 +68,8 @@ func (a *attack) stranger(address, target string) {
 	})
 }
 
-// onTheWay makes the user reach any plain http URL through the attacker: an
-// attacker between a user and a server over plain HTTP is a proxy that nobody
-// has to configure.
+// onTheWay sends every plain HTTP request of the user through the attacker. A real
+// attacker between a user and a server needs no such setting.
 func onTheWay(attacker string) []string { return []string{"HTTP_PROXY=" + attacker, "NO_PROXY="} }
 
 // plainURL is a server that is reached by plain HTTP over a network.

@@ -12,19 +12,18 @@ import (
 	"github.com/terradourada/td/internal/sandbox"
 )
 
-// confineCore gives up what the core does not need: before a byte from outside
-// is read, and after everything is open that takes privileges to open. It
-// returns the measure of the core that belongs to every keyholder. What it could
-// not give up is logged.
+// confineCore drops the privileges that the core does not need. Call it after
+// everything is open that takes privileges to open, and before the first byte of
+// a client is read. It returns the measure of the core for the posture of every
+// keyholder, and logs what could not be dropped.
 func confineCore(cfg *config.Config, attestor attest.Attestor, children *launcher.Launcher, log *slog.Logger) (sandbox.Probe, error) {
 	uid, why := coreUser(cfg, attestor.Kind())
 	if why != "" {
 		log.Warn("core stays root, without capabilities", "why", why)
 	}
 	if os.Geteuid() == 0 {
-		if file := cfg.File(); uid != 0 && file != "" && filepath.Dir(file) == filepath.Clean(cfg.Data) {
-			return sandbox.Probe{}, fail(exitConfig, fmt.Sprintf("%s is in the data directory, which user %d gets: the next start could not trust it", file, uid),
-				"move it to a directory of root and name it with --config")
+		if err := checkPlace(cfg, uid); err != nil {
+			return sandbox.Probe{}, err
 		}
 		// A core that stays root may do without, on a volume of another user for
 		// one; what it cannot use it says when it opens it.
@@ -57,6 +56,16 @@ func confineCore(cfg *config.Config, attestor attest.Attestor, children *launche
 			"give it to that user, and let it pass through the directories above, or name another one with --data")
 	}
 	return posture.Probe(sandbox.Core), nil
+}
+
+// checkPlace refuses a configuration file in a data directory whose owner becomes
+// the user of the core: the next start as root would refuse it.
+func checkPlace(cfg *config.Config, uid int) error {
+	if file := cfg.File(); uid != 0 && file != "" && filepath.Dir(file) == filepath.Clean(cfg.Data) {
+		return fail(exitConfig, fmt.Sprintf("%s is in the data directory, whose owner becomes user %d", file, uid),
+			"move it to a directory of root and name it with --config")
+	}
+	return nil
 }
 
 // coreUser is the user id that a root core becomes: the one behind those of its

@@ -87,7 +87,8 @@ func TestGiveDataRefusals(t *testing.T) {
 		want  string // "" if it is given
 	}{
 		"empty":            {nil, ""},
-		"files only":       {[]string{"config.toml", "tls.key", "lost+found/"}, ""},
+		"a new volume":     {[]string{"lost+found/"}, ""},
+		"other files":      {[]string{"bash_completion.sh"}, "it has no journal, but bash_completion.sh in it"},
 		"another place":    {[]string{"cron.d/job", "passwd"}, "it has no journal, but cron.d in it"},
 		"links":            {[]string{"mail->/var/mail"}, "it has no journal, but mail in it"},
 		"ledger alone":     {[]string{"ledger/checkpoint"}, ""},

@@ -18,8 +18,9 @@ import (
 // which root reads at the next start.
 var dataNames = []string{"journal.db", "journal.db-wal", "journal.db-shm", "journal.db-journal", "journal.db.lock", "ledger", publishedDir}
 
-// giveData gives the data directory, and what a server has made in it, to a
-// user. It follows no links. A directory on which a server runs is left alone.
+// giveData makes a user the owner of the data directory and of the files that a
+// server made in it. It follows no links. It changes nothing while a server uses
+// the directory.
 func giveData(dir string, uid int) error {
 	if holder, err := holderOf(filepath.Join(dir, "journal.db.lock")); err == nil && holder.held {
 		return nil // this start fails, and says so
@@ -29,8 +30,7 @@ func giveData(dir string, uid int) error {
 		return err
 	}
 	defer root.Close()
-	// What is in a directory that is this user's may be anybody's who could
-	// rename it to one of these names.
+	// This user may have renamed files of root in the directory to these names.
 	if info, err := root.Lstat("."); err != nil || ownerOfInfo(info) == uid {
 		return err
 	}
@@ -45,8 +45,8 @@ func giveData(dir string, uid int) error {
 	return give(root, ".", uid)
 }
 
-// checkOwn refuses a directory with other directories in it and no journal: it
-// is not a server's, and a mistake in --data must not give away /etc.
+// checkOwn refuses a directory that has no journal and holds other files than a
+// server makes: a mistake in --data must not change the owner of /etc/profile.d.
 func checkOwn(root *os.Root) error {
 	if _, err := root.Lstat("journal.db"); err == nil {
 		return nil
@@ -56,7 +56,7 @@ func checkOwn(root *os.Root) error {
 		return err
 	}
 	for _, e := range entries {
-		if !e.Type().IsRegular() && !slices.Contains(dataNames, e.Name()) && e.Name() != "lost+found" {
+		if !slices.Contains(dataNames, e.Name()) && e.Name() != "lost+found" {
 			return fmt.Errorf("it has no journal, but %s in it", e.Name())
 		}
 	}
@@ -80,8 +80,8 @@ func giveTree(root *os.Root, name string, uid int) error {
 	})
 }
 
-// give gives one directory or file to a user. A file with a second name may be
-// somebody else's.
+// give makes a user the owner of one directory or file. It refuses a file with a
+// second hard link, which may be in a directory of another user.
 func give(root *os.Root, name string, uid int) error {
 	info, err := root.Lstat(name)
 	if err != nil {
@@ -124,10 +124,10 @@ func asUser(uid int, look func() error) error {
 	return look()
 }
 
-// checkOwner refuses a configuration file that somebody else than root could
-// have put there to a server that is started as root: a core that was taken over
-// owns its data directory, and could leave one for the next start. It comes
-// before a setting is used. name may be empty.
+// checkOwner returns an error if this process is root and the configuration file
+// or its directory has another owner: a core under an attacker's control owns its
+// data directory and could leave a file there for the next start. Call it before a
+// setting is used. name may be empty.
 func checkOwner(name string) error {
 	if name == "" || os.Geteuid() != 0 {
 		return nil

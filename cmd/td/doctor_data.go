@@ -80,10 +80,12 @@ func (d *doctor) coreUser() {
 	default:
 		d.ok(sectionServer, id, strconv.Itoa(os.Getuid()))
 	}
-	if os.Geteuid() == 0 {
-		if err := checkOwner(d.cfg.File()); err != nil {
-			d.bad(sandbox.StateMissing, sectionServer, "configuration_owner", err.Error(), "look at what it says, then chown root "+d.cfg.File())
-		}
+	err := checkOwner(d.cfg.File())
+	if err == nil {
+		err = checkPlace(d.cfg, uid)
+	}
+	if told := new(failure); errors.As(err, &told) {
+		d.bad(sandbox.StateMissing, sectionServer, "configuration_owner", told.what, told.hint)
 	}
 }
 

@@ -31,7 +31,7 @@ type start struct {
 	graded string            // why it is not A, as the posture says it
 
 	// owner is the user who owns the user namespace of the server, and may open
-	// everything in it; 0 is nobody who matters.
+	// everything in it; 0 if that is root.
 	owner uint32
 }
 
