@@ -486,6 +486,12 @@ func TestFlood(t *testing.T) {
 	var bad sync.WaitGroup
 	var refused atomic.Int64
 	victim := b.mustAnswer(ctx)
+	// The server closes idle connections to make room for new ones. A client that
+	// reuses one may write into a connection that is being closed.
+	var err error
+	if b.Client, err = client.New(b.url, client.Config{Transport: &http.Transport{DisableKeepAlives: true}}); err != nil {
+		t.Fatal(err)
+	}
 	for range 32 {
 		bad.Go(func() { refused.Add(int64(wrongTags(ctx, b, victim, requests/32+1))) })
 	}
