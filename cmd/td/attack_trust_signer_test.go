@@ -54,7 +54,7 @@ func (a *attack) bareSigner() *bareSigner {
 	defer theirs.Close()
 	sock, err := net.FileConn(mine)
 	a.must(err)
-	cmd := &exec.Cmd{Path: "/proc/self/exe", Args: []string{"td", "internal-signer"}, Env: []string{}, Dir: "/", ExtraFiles: []*os.File{theirs}}
+	cmd := &exec.Cmd{Path: "/proc/self/exe", Args: []string{"td", "internal-signer", "0"}, Env: []string{}, Dir: "/", ExtraFiles: []*os.File{theirs}}
 	a.must(cmd.Start())
 	a.Cleanup(func() {
 		_ = sock.Close()

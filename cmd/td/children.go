@@ -9,25 +9,40 @@ import (
 	"github.com/terradourada/td/internal/keyholder"
 	"github.com/terradourada/td/internal/launcher"
 	"github.com/terradourada/td/internal/prover"
+	"github.com/terradourada/td/internal/sandbox"
 )
 
 // startLauncher starts the process that starts signers, taggers and provers. It
 // returns nil in a build that cannot have one: the core then starts its children
 // by itself, and their grade says so.
 func startLauncher(ctx context.Context, cfg *config.Config) (*launcher.Launcher, error) {
-	programs := keyholder.Programs()
-	maps.Copy(programs, prover.Programs(cfg.ProverWorkers, proverUID(cfg)))
-	l, err := launcher.Launch(ctx, programs)
+	if cfg.ChildUID != 0 && sandbox.MayNotEnd() {
+		return nil, fail(exitConfig, "children would become users of their own, and this process may not end those: it lacks CAP_KILL",
+			"give it CAP_KILL (of setuid, setgid, kill and ipc_lock none may be missing), or set child_uid to 0")
+	}
+	l, err := launcher.Launch(ctx, programs(cfg))
 	if errors.Is(err, errors.ErrUnsupported) {
 		return nil, nil //nolint:nilnil // there is none, and that is no fault
 	}
 	return l, err
 }
 
-// proverUID is the third of the user ids of the children, 0 if they have none.
-func proverUID(cfg *config.Config) int {
-	if cfg.ChildUID == 0 {
-		return 0
+// starter starts the children by the launcher, or from this process if there is
+// none.
+func starter(children *launcher.Launcher, cfg *config.Config) keyholder.Starter {
+	if children == nil {
+		return launcher.Direct{Programs: programs(cfg)}
 	}
-	return cfg.ChildUID + 2
+	return children
+}
+
+// programs are the children of a configuration, with users of their own if they
+// start as root.
+func programs(cfg *config.Config) map[string][]string {
+	all, uid := keyholder.Programs(cfg.ChildUID), cfg.ChildUID
+	if uid != 0 {
+		uid += 2 // the two before it are the keyholders'
+	}
+	maps.Copy(all, prover.Programs(cfg.ProverWorkers, uid))
+	return all
 }

@@ -219,11 +219,8 @@ func (c *core) openMachine() error {
 	if err != nil {
 		return err
 	}
-	provers := prover.PoolConfig{Workers: c.cfg.ProverWorkers, Queue: c.cfg.ProverQueue, Log: c.log, UID: proverUID(c.cfg)}
-	keys := keyholder.Config{Log: c.log, Capacity: uint32(c.cfg.MaxSessions) * 2, MinGrade: least, UID: uint32(c.cfg.ChildUID), Core: c.confined}
-	if c.children != nil {
-		keys.Starter, provers.Starter = c.children, c.children
-	}
+	provers := prover.PoolConfig{Workers: c.cfg.ProverWorkers, Queue: c.cfg.ProverQueue, Log: c.log, Starter: starter(c.children, c.cfg)}
+	keys := keyholder.Config{Log: c.log, Capacity: uint32(c.cfg.MaxSessions) * 2, MinGrade: least, Core: c.confined, Starter: starter(c.children, c.cfg)}
 	c.control = control.New(control.Config{
 		StartSigner: func(ctx context.Context, number uint64) (control.Signer, error) {
 			return keyholder.StartSigner(ctx, keys, keyholder.SignerStart{Origin: c.journal.Origin(), Number: number, Instance: c.instance})

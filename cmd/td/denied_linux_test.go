@@ -14,15 +14,16 @@ import (
 
 // runDenied starts this program again under a filter that answers EPERM to some
 // calls, as an old kernel or the profile of a container does. "memlock" among
-// them leaves 64 KiB of memory that can be locked, "root" leaves root, and
-// "capabilities" leaves root its user and nothing else.
+// them leaves 64 KiB of memory that can be locked, "root" leaves root, "kill"
+// leaves root without CAP_KILL, and "capabilities" its user and nothing else.
 func runDenied(denied string) int {
 	denied, memlock := cutWord(denied, "memlock")
 	denied, root := cutWord(denied, "root")
+	denied, kill := cutWord(denied, "kill")
 	denied, capabilities := cutWord(denied, "capabilities")
-	if capabilities {
-		runtime.LockOSThread() // the one that executes
-		for c := range uintptr(64) {
+	runtime.LockOSThread() // the one that executes
+	for c := range uintptr(64) {
+		if capabilities || kill && c == unix.CAP_KILL {
 			_ = unix.Prctl(unix.PR_CAPBSET_DROP, c, 0, 0, 0)
 		}
 	}

@@ -41,14 +41,14 @@ func tryKeyholders(ctx context.Context, cfg *config.Config) (postures map[string
 	if err != nil {
 		return postures, err
 	}
-	keys := keyholder.Config{UID: uint32(cfg.ChildUID), Capacity: 16}
+	keys := keyholder.Config{Capacity: 16}
 	children, err := startLauncher(ctx, cfg)
 	if err != nil {
 		return postures, err
 	}
+	keys.Starter = starter(children, cfg)
 	if children != nil {
 		defer func() { err = errors.Join(err, children.Close()) }()
-		keys.Starter = children
 		uid, _ := coreUser(cfg, cfg.Attestation)
 		if keys.Core, err = tryCore(ctx, uid, children.Closed()); err != nil {
 			return postures, err
@@ -138,8 +138,7 @@ func tryProver(ctx context.Context, cfg *config.Config) error {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	// Any of the three user ids of children will do.
-	pool, ended := prover.NewPool(prover.PoolConfig{Workers: 1, UID: cfg.ChildUID}), make(chan error, 1)
+	pool, ended := prover.NewPool(prover.PoolConfig{Workers: 1, Starter: starter(nil, cfg)}), make(chan error, 1)
 	go func() { ended <- pool.Run(ctx) }()
 	answer, err := pool.Prove(ctx, job)
 	cancel()

@@ -5,6 +5,7 @@ package main_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -178,6 +179,25 @@ func (s *start) judge(t *testing.T, r tried, mayStop bool) {
 	case r.Actor == "owner of the namespace": // may do all that, and the grade says so
 	default:
 		t.Errorf("%s: %s against %s: %v", r.Actor, r.Means, r.Target, outcome(r))
+	}
+}
+
+// TestMayNotEnd: a root whose launcher could not kill what it starts as another
+// user does not start; with children that stay root it does.
+func TestMayNotEnd(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("not run: needs root")
+	}
+	t.Parallel()
+	without := []string{deniedCalls + "=kill"}
+	b := launchWith(t, without, t.TempDir())
+	<-b.done
+	var ended *exec.ExitError
+	if !errors.As(b.err, &ended) || ended.ExitCode() != 8 || !strings.Contains(b.stderr(), "it lacks CAP_KILL") {
+		t.Errorf("the start ended with %v:\n%s", b.err, b.stderr())
+	}
+	if err := launchWith(t, without, t.TempDir(), "--child-uid", "0", "--min-grade", "D").await(); err != nil {
+		t.Errorf("with children that stay root: %v", err)
 	}
 }
 

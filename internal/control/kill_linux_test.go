@@ -1,6 +1,7 @@
 package control_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"fmt"
@@ -104,7 +105,7 @@ func childrenOf(t *testing.T) map[string]int {
 		}
 		if line, err := os.ReadFile("/proc/" + e.Name() + "/cmdline"); err == nil {
 			for _, kind := range []string{"signer", "tagger"} {
-				if string(line) == "td\x00internal-"+kind+"\x00" {
+				if bytes.HasPrefix(line, []byte("td\x00internal-"+kind+"\x00")) {
 					pids[kind] = pid
 				}
 			}

@@ -696,7 +696,7 @@ func TestLyingChild(t *testing.T) {
 		}
 	})
 	t.Run("no such program", func(t *testing.T) {
-		cfg := keyholder.Config{Starter: launcher.Direct{Executable: "/nonexistent", Programs: keyholder.Programs()}}
+		cfg := keyholder.Config{Starter: launcher.Direct{Executable: "/nonexistent", Programs: keyholder.Programs(0)}}
 		if _, err := keyholder.StartTagger(t.Context(), cfg, protocol.EpochID{1}, 1); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("StartTagger: %v", err)
 		}
@@ -756,7 +756,7 @@ func TestChildrenEndWithTheCore(t *testing.T) {
 }
 
 func TestRunChildIsNotForOthers(t *testing.T) {
-	for _, args := range [][]string{nil, {"td"}, {"td", "serve"}, {"td", "internal-"}, {"td", "internal-signer", "x"}, {"internal-signer"}} {
+	for _, args := range [][]string{nil, {"td"}, {"td", "serve"}, {"td", "internal-"}, {"td", "internal-signer"}, {"td", "internal-signer", "0", "0"}, {"internal-signer", "0"}} {
 		if status, ok := keyholder.RunChild(slices.Clone(args)); ok {
 			t.Errorf("%q runs a child, status %d", args, status)
 		}

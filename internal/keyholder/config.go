@@ -15,9 +15,16 @@ type Starter interface {
 }
 
 // Programs are the arguments behind the program's name for each kind of child,
-// as [RunChild] takes them.
-func Programs() map[string][]string {
-	return map[string][]string{kindSigner: childArgs(kindSigner), kindTagger: childArgs(kindTagger)}
+// as [RunChild] takes them. A child that is started as root becomes a user of its
+// own, the signer uid and the tagger the next; 0 leaves both root. So the users
+// are in the hands of whoever starts children, and not of the core, which may be
+// another process by then.
+func Programs(uid int) map[string][]string {
+	next := uid + 1
+	if uid == 0 {
+		next = 0
+	}
+	return map[string][]string{kindSigner: childArgs(kindSigner, uid), kindTagger: childArgs(kindTagger, next)}
 }
 
 // Config says how children are started and how long they are waited for. The
@@ -25,7 +32,7 @@ func Programs() map[string][]string {
 // first thing in main.
 type Config struct {
 	// Starter starts the children, of kinds "signer" and "tagger"; nil starts
-	// them from this process.
+	// them from this process, without a user of their own.
 	Starter Starter
 
 	// Core is the measure [sandbox.Core] of this process, which becomes the last
@@ -50,10 +57,6 @@ type Config struct {
 	// used; the error is a [sandbox.Refusal] otherwise. 0 takes any.
 	MinGrade sandbox.Grade
 
-	// UID is the user id that the children become if this process is root, the
-	// signer this one and the tagger the next; 0 leaves them root.
-	UID uint32
-
 	// Capacity bounds the requests a tagger remembers. Each is remembered until
 	// its deadline, so that capacity / ttl is the rate of issue that can be
 	// kept up. 0 is 262,144.
@@ -62,7 +65,7 @@ type Config struct {
 
 func (c Config) withDefaults() Config {
 	if c.Starter == nil {
-		c.Starter = launcher.Direct{Programs: Programs()}
+		c.Starter = launcher.Direct{Programs: Programs(0)}
 	}
 	if c.Core.ID == "" {
 		c.Core = sandbox.Measure(sandbox.Core, sandbox.StateMissing, "not given up: it may open its children")
@@ -87,12 +90,4 @@ func orDefault(d, otherwise time.Duration) time.Duration {
 		return otherwise
 	}
 	return d
-}
-
-// taggerUID is the user id next to the signer's.
-func (c *Config) taggerUID() uint32 {
-	if c.UID == 0 {
-		return 0
-	}
-	return c.UID + 1
 }

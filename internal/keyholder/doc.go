@@ -27,7 +27,7 @@
 //
 // The first request on a socket is start, and only the first:
 //
-//	signer  1 start       u8 len | origin, zero-padded to 255 | u64 epoch number | instance[16] | u32 user id
+//	signer  1 start       u8 len | origin, zero-padded to 255 | u64 epoch number | instance[16]
 //	        2 anchor      payload[256]
 //	        3 checkpoint
 //	        4 hand-over   epoch id[16] | u64 epoch number | checkpoint key[32]
@@ -35,7 +35,7 @@
 //	        6 issued root
 //	        7 tree        u64 size | u8 first | 8 node hashes[32], unused ones zero
 //	        8 leaves      u8 n, 1 to 8 | 8 leaf hashes[32], unused ones zero
-//	tagger  1 start       epoch id[16] | u64 epoch number | u32 capacity | u32 user id
+//	tagger  1 start       epoch id[16] | u64 epoch number | u32 capacity
 //	        2 issue       payload[256], sequence number zero
 //	        3 redeem      payload[256] | tag[32]
 //	        4 cancel      request id[16]

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -55,8 +56,8 @@ func derived(seed, which string) [32]byte { return sha256.Sum256([]byte(seed + "
 // scanStarter starts children that derive their keys and stop at a stage.
 func scanStarter(seed, level, stage string) keyholder.Starter {
 	return launcher.Direct{Programs: map[string][]string{
-		"signer": {"internal-signer", seed, level, stage},
-		"tagger": {"internal-tagger", seed, level, stage},
+		"signer": {"internal-signer", strconv.Itoa(sandbox.FirstUID), seed, level, stage},
+		"tagger": {"internal-tagger", strconv.Itoa(sandbox.FirstUID + 1), seed, level, stage},
 	}}
 }
 
@@ -84,7 +85,6 @@ type coreProcess struct {
 func newCoreProcess(seed, level string) *coreProcess {
 	return &coreProcess{cfg: keyholder.Config{
 		Starter: scanStarter(seed, level, "nowhere"),
-		UID:     sandbox.FirstUID,
 	}}
 }
 

@@ -34,9 +34,9 @@ func parsePosture(b []byte) (sandbox.Posture, error) {
 // and returns its whole posture: what it says of its memory, then what it gave
 // up. It comes before the keys are drawn, so that what is wrong with it costs
 // none.
-func lockDown(memory secret.Report, uid uint32) (sandbox.Posture, error) {
+func lockDown(memory secret.Report, uid int) (sandbox.Posture, error) {
 	own := []sandbox.Probe{memoryProbe(memory), computeProbe(), sandbox.Build()}
-	return sandbox.Enter(sandbox.Config{Profile: sandbox.Keyholder, UID: int(uid), Before: own})
+	return sandbox.Enter(sandbox.Config{Profile: sandbox.Keyholder, UID: uid, Before: own})
 }
 
 func memoryProbe(r secret.Report) sandbox.Probe {

@@ -13,8 +13,8 @@ import (
 const (
 	maxOrigin = 255 // bytes
 
-	signerStartSize = 1 + maxOrigin + 8 + 16 + 4
-	taggerStartSize = 16 + 8 + 4 + 4
+	signerStartSize = 1 + maxOrigin + 8 + 16
+	taggerStartSize = 16 + 8 + 4
 
 	signerMagic     = "TDSIGNR1"
 	taggerMagic     = "TDTAGGR1"
@@ -35,8 +35,6 @@ type SignerStart struct {
 
 	Number   uint64              // of the epoch, from 1
 	Instance protocol.InstanceID // the only one whose payloads are anchored
-
-	uid uint32 // to become when it is root; see Config.UID
 }
 
 func (s *SignerStart) check() error {
@@ -59,7 +57,7 @@ func (s *SignerStart) frame() frame {
 	origin[0] = byte(len(s.Origin))
 	copy(origin[1:], s.Origin)
 	number := binary.BigEndian.AppendUint64(nil, s.Number)
-	return newFrame(0, reqStart, origin[:], number, s.Instance[:], binary.BigEndian.AppendUint32(nil, s.uid))
+	return newFrame(0, reqStart, origin[:], number, s.Instance[:])
 }
 
 func parseSignerStart(f *frame) (SignerStart, error) {
@@ -69,7 +67,6 @@ func parseSignerStart(f *frame) (SignerStart, error) {
 		Origin:   string(f.body[1:n]),
 		Number:   binary.BigEndian.Uint64(rest),
 		Instance: protocol.InstanceID(rest[8:24]),
-		uid:      binary.BigEndian.Uint32(rest[24:]),
 	}
 	if f.code != reqStart || !zero(f.body[n:1+maxOrigin]) || s.check() != nil {
 		return SignerStart{}, errMalformed
@@ -82,13 +79,11 @@ type taggerStart struct {
 	epoch    protocol.EpochID
 	number   uint64
 	capacity uint32 // requests in the table
-	uid      uint32 // see Config.UID
 }
 
 func (s *taggerStart) frame() frame {
 	b := binary.BigEndian.AppendUint64(s.epoch[:len(s.epoch):len(s.epoch)], s.number)
-	b = binary.BigEndian.AppendUint32(b, s.capacity)
-	return newFrame(0, reqStart, binary.BigEndian.AppendUint32(b, s.uid))
+	return newFrame(0, reqStart, binary.BigEndian.AppendUint32(b, s.capacity))
 }
 
 func parseTaggerStart(f *frame) (taggerStart, error) {
@@ -96,7 +91,6 @@ func parseTaggerStart(f *frame) (taggerStart, error) {
 		epoch:    protocol.EpochID(f.body[:16]),
 		number:   binary.BigEndian.Uint64(f.body[16:]),
 		capacity: binary.BigEndian.Uint32(f.body[24:]),
-		uid:      binary.BigEndian.Uint32(f.body[28:]),
 	}
 	if f.code != reqStart || s.epoch == (protocol.EpochID{}) || s.number == 0 || s.capacity == 0 {
 		return taggerStart{}, errMalformed

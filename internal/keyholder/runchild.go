@@ -4,13 +4,15 @@ import (
 	"errors"
 	"os"
 	"os/signal"
+	"strconv"
 	"syscall"
 
 	"github.com/terradourada/td/internal/launcher"
 	"github.com/terradourada/td/internal/sandbox"
 )
 
-// childPrefix and a kind make the one argument of a child.
+// childPrefix and a kind make the first argument of a child; the second is the
+// user id of [Programs].
 const childPrefix = "internal-"
 
 // Exit statuses of a child, as the package comment lists them.
@@ -25,8 +27,8 @@ const (
 )
 
 // RunChild runs the program that the arguments of a process ask for: with
-// "internal-signer" or "internal-tagger" as the only argument it serves
-// descriptor 3 until that ends, and gives the exit status with true. Any other
+// "internal-signer" or "internal-tagger" and a user id as the only arguments it
+// serves descriptor 3 until that ends, and gives the exit status with true. Any other
 // arguments are not for it. It belongs first in main and, for packages whose
 // tests need a signer or a tagger, first in TestMain, so that the test binary
 // is its own child:
@@ -38,7 +40,7 @@ const (
 //		os.Exit(m.Run())
 //	}
 func RunChild(args []string) (status int, ok bool) {
-	if len(args) != 2+knownArgs {
+	if len(args) != 3+knownArgs {
 		return 0, false
 	}
 	program := SignerMain
@@ -49,13 +51,14 @@ func RunChild(args []string) (status int, ok bool) {
 	default:
 		return 0, false
 	}
+	uid, wrong := strconv.Atoi(args[2])
 	sock := os.NewFile(launcher.ChildSocket, "core")
-	if info, err := sock.Stat(); err != nil || info.Mode()&os.ModeSocket == 0 {
+	if info, err := sock.Stat(); wrong != nil || uid < 0 || err != nil || info.Mode()&os.ModeSocket == 0 {
 		_, _ = os.Stderr.WriteString("this command is started by the server and cannot be used by hand\n")
 		return exitPanic, true
 	}
 	ignoreSignals()
-	return exitStatus(program(sock)), true
+	return exitStatus(program(sock, uid)), true
 }
 
 // ignoreSignals leaves the end of the process to its socket: a terminal's

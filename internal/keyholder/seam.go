@@ -5,6 +5,7 @@ package keyholder
 import (
 	"crypto/rand"
 	"os"
+	"strconv"
 	"time"
 
 	"github.com/terradourada/td/internal/secret"
@@ -34,8 +35,8 @@ func draw(b []byte, which string) {
 	_, _ = rand.Read(b) // never fails
 }
 
-// childArgs are the arguments of a child, knownArgs those behind its kind.
-func childArgs(kind string) []string { return []string{childPrefix + kind} }
+// childArgs are the arguments of a child, knownArgs those behind its user.
+func childArgs(kind string, uid int) []string { return []string{childPrefix + kind, strconv.Itoa(uid)} }
 
 const knownArgs = 0
 

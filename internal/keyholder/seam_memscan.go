@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"sync"
 	"time"
 
@@ -30,22 +31,22 @@ const answerTimeout = 2 * time.Minute
 
 // childArgs hands seed and level on: a child has no environment. It is to stop
 // nowhere.
-func childArgs(kind string) []string {
-	return []string{childPrefix + kind, os.Getenv(memscanSeedVariable), os.Getenv(memscanLevelVariable), "nowhere"}
+func childArgs(kind string, uid int) []string {
+	return []string{childPrefix + kind, strconv.Itoa(uid), os.Getenv(memscanSeedVariable), os.Getenv(memscanLevelVariable), "nowhere"}
 }
 
-// Behind its kind a child is given the seed, the level and the stage at which it
+// Behind its user a child is given the seed, the level and the stage at which it
 // stops.
 const (
 	knownArgs = 3
-	seedArg   = 2
-	levelArg  = 3
-	stageArg  = 4
+	seedArg   = 3
+	levelArg  = 4
+	stageArg  = 5
 )
 
 // argument is one of those, empty in other processes.
 func argument(n int) string {
-	if len(os.Args) != 2+knownArgs {
+	if len(os.Args) != 3+knownArgs {
 		return ""
 	}
 	return os.Args[n]

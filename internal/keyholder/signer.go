@@ -34,7 +34,6 @@ func StartSigner(ctx context.Context, cfg Config, start SignerStart) (*Signer, e
 		return nil, err
 	}
 	began := time.Now()
-	start.uid = cfg.UID
 	l, b, err := startLink(ctx, cfg, kindSigner, signerRequests(), signerAnswers(), start.frame(), signerReadySize)
 	if err != nil {
 		return nil, err

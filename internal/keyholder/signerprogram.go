@@ -25,11 +25,12 @@ var errSocket = errors.New("keyholder: socket failed")
 const signerGC = 1
 
 // SignerMain is the signer program: it serves the core at the other end of sock
-// until that end closes, then returns nil. Any breach of the protocol and any
+// until that end closes, then returns nil. If it is root it becomes the user uid
+// first, unless that is 0. Any breach of the protocol and any
 // signature that does not verify end it with an error. It must have its process
 // to itself, and the process must exit when it returns. The keys are drawn when
 // the process is locked down, and wiped before it returns.
-func SignerMain(sock *os.File) error {
+func SignerMain(sock *os.File, uid int) error {
 	debug.SetTraceback("none") // a trace prints words of the stack
 	debug.SetGCPercent(signerGC)
 	f, err := readStart(sock, signerRequests())
@@ -45,7 +46,7 @@ func SignerMain(sock *os.File) error {
 		return err
 	}
 	stage("mapped")
-	posture, err := lockDown(s.memory.region.Report(), start.uid)
+	posture, err := lockDown(s.memory.region.Report(), uid)
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func StartTagger(ctx context.Context, cfg Config, epoch protocol.EpochID, number
 		return nil, errors.New("keyholder: tagger needs an epoch id and a number from 1")
 	}
 	began := time.Now()
-	start := taggerStart{epoch: epoch, number: number, capacity: cfg.withDefaults().Capacity, uid: cfg.taggerUID()}
+	start := taggerStart{epoch: epoch, number: number, capacity: cfg.withDefaults().Capacity}
 	l, b, err := startLink(ctx, cfg, kindTagger, taggerRequests(), taggerAnswers(), start.frame(), taggerReadySize)
 	if err != nil {
 		return nil, err

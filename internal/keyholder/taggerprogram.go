@@ -14,7 +14,7 @@ import (
 const taggerGC = 25
 
 // TaggerMain is the tagger program; it is run and ends like [SignerMain].
-func TaggerMain(sock *os.File) error {
+func TaggerMain(sock *os.File, uid int) error {
 	debug.SetTraceback("none") // a trace prints words of the stack
 	debug.SetGCPercent(taggerGC)
 	f, err := readStart(sock, taggerRequests())
@@ -30,7 +30,7 @@ func TaggerMain(sock *os.File) error {
 		return err
 	}
 	stage("mapped")
-	posture, err := lockDown(t.memory.region.Report(), start.uid)
+	posture, err := lockDown(t.memory.region.Report(), uid)
 	if err != nil {
 		return err
 	}

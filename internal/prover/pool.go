@@ -37,16 +37,13 @@ func Programs(workers, uid int) map[string][]string {
 // PoolConfig says how a [Pool] works. Zero values mean the defaults.
 type PoolConfig struct {
 	// Starter starts the prover, of kind "prover", with as many workers as are
-	// said here; nil starts it from this process.
+	// said here; nil starts it from this process,
+	// without a user of its own.
 	Starter Starter
 
 	Workers int          // proofs made at a time; default one per processor
 	Queue   int          // jobs that may wait besides; default four per worker
 	Log     *slog.Logger // nil discards
-
-	// UID is the user id that the prover becomes if this process is root; 0
-	// stays root.
-	UID int
 
 	StartTimeout time.Duration // for a prover to be ready; default 10 s
 	PingEvery    time.Duration // how often it is asked for its health, and how long it has for the answer; default 5 s
@@ -58,7 +55,7 @@ func (c PoolConfig) withDefaults() PoolConfig {
 	c.Workers = cmp.Or(c.Workers, runtime.GOMAXPROCS(0))
 	c.Queue = cmp.Or(c.Queue, 4*c.Workers)
 	if c.Starter == nil {
-		c.Starter = launcher.Direct{Programs: Programs(c.Workers, c.UID)}
+		c.Starter = launcher.Direct{Programs: Programs(c.Workers, 0)}
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)

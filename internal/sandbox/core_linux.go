@@ -71,6 +71,13 @@ func MayBecome(uid int) bool {
 	return err == nil && uid != 0 && os.Geteuid() == 0 && have&need == need && idMapped(os.DirFS("/"), uid)
 }
 
+// MayNotEnd reports whether the children of this process may become other users
+// that it then may not kill.
+func MayNotEnd() bool {
+	have, err := effective()
+	return err == nil && have&only(unix.CAP_SETUID) != 0 && have&only(unix.CAP_KILL) == 0
+}
+
 // namespaceOwner is the user who made the user namespace of this process, who
 // has every capability over the processes in it; -1 if it cannot be found out.
 func namespaceOwner() int {

@@ -9,3 +9,6 @@ func EnterCore(CoreConfig) ([]Probe, error) {
 
 // MayBecome reports false in this build.
 func MayBecome(int) bool { return false }
+
+// MayNotEnd reports false in this build.
+func MayNotEnd() bool { return false }
