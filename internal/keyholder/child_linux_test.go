@@ -756,7 +756,7 @@ func TestChildrenEndWithTheCore(t *testing.T) {
 }
 
 func TestRunChildIsNotForOthers(t *testing.T) {
-	for _, args := range [][]string{nil, {"td"}, {"td", "serve"}, {"td", "internal-"}, {"td", "internal-signer"}, {"td", "internal-signer", "0", "0"}, {"internal-signer", "0"}} {
+	for _, args := range [][]string{nil, {"td"}, {"td", "serve"}, {"td", "internal-"}, {"td", "internal-signer"}, {"td", "internal-signer", "x"}, {"td", "internal-signer", "0", "0"}, {"internal-signer", "0"}} {
 		if status, ok := keyholder.RunChild(slices.Clone(args)); ok {
 			t.Errorf("%q runs a child, status %d", args, status)
 		}

@@ -2,6 +2,7 @@ package keyholder
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"strconv"
@@ -51,14 +52,17 @@ func RunChild(args []string) (status int, ok bool) {
 	default:
 		return 0, false
 	}
-	uid, wrong := strconv.Atoi(args[2])
-	sock := os.NewFile(launcher.ChildSocket, "core")
-	if info, err := sock.Stat(); wrong != nil || uid < 0 || err != nil || info.Mode()&os.ModeSocket == 0 {
-		_, _ = os.Stderr.WriteString("this command is started by the server and cannot be used by hand\n")
+	uid, err := strconv.ParseUint(args[2], 10, 31)
+	if err != nil {
+		return 0, false
+	}
+	sock, err := launcher.Socket()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return exitPanic, true
 	}
 	ignoreSignals()
-	return exitStatus(program(sock, uid)), true
+	return exitStatus(program(sock, int(uid))), true
 }
 
 // ignoreSignals leaves the end of the process to its socket: a terminal's

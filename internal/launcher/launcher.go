@@ -1,12 +1,17 @@
 package launcher
 
-import "os"
+import (
+	"errors"
+	"os"
+)
 
 // Argument is the first argument of a launcher.
 const Argument = "internal-launcher"
 
 // ChildSocket is the descriptor of a child's socket.
 const ChildSocket = 3
+
+var errByHand = errors.New("this command is started by the server and cannot be used by hand")
 
 // Child is a started process.
 type Child struct {

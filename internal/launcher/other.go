@@ -5,9 +5,13 @@ package launcher
 import (
 	"context"
 	"errors"
+	"os"
 )
 
 var errLinux = errors.New("launcher: children run on Linux only")
+
+// Socket finds none on this system.
+func Socket() (*os.File, error) { return nil, errByHand }
 
 // Start starts nothing on this system.
 func (Direct) Start(string) (*Child, error) { return nil, errLinux }

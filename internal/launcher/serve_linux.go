@@ -2,6 +2,7 @@ package launcher
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -37,9 +38,9 @@ func RunChild(args []string) (status int, ok bool) {
 	if len(args) == 2 { // a trial: see dumpable
 		return dumpableNow(), true
 	}
-	sock := os.NewFile(ChildSocket, "core")
-	if info, err := sock.Stat(); err != nil || info.Mode()&os.ModeSocket == 0 {
-		_, _ = os.Stderr.WriteString("this command is started by the server and cannot be used by hand\n")
+	sock, err := Socket()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return exitStart, true
 	}
 	// Its socket ends it: a Ctrl-C reaches the whole group, and the core still

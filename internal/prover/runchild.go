@@ -2,6 +2,7 @@ package prover
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"os/signal"
@@ -36,17 +37,20 @@ func RunChild(args []string) (status int, ok bool) {
 	if len(args) != 4 || args[1] != childArg {
 		return 0, false
 	}
-	workers, err := strconv.Atoi(args[2])
-	uid, uerr := strconv.Atoi(args[3])
-	sock := os.NewFile(launcher.ChildSocket, "core")
-	if info, serr := sock.Stat(); err != nil || uerr != nil || workers < 1 || serr != nil || info.Mode()&os.ModeSocket == 0 {
-		_, _ = os.Stderr.WriteString("this command is started by the server and cannot be used by hand\n")
+	workers, err := strconv.ParseUint(args[2], 10, 31)
+	uid, uerr := strconv.ParseUint(args[3], 10, 31)
+	if err != nil || uerr != nil || workers < 1 {
+		return 0, false
+	}
+	sock, err := launcher.Socket()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
 		return exitUsage, true
 	}
 	// Its socket ends it: a Ctrl-C reaches the whole group, and the core may
 	// still want a proof while it stops in order.
 	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	if err := serveChild(sock, workers, uid); err != nil {
+	if err := serveChild(sock, int(workers), int(uid)); err != nil {
 		return exitError, true
 	}
 	return exitOK, true
