@@ -19,11 +19,12 @@ const module = "github.com/terradourada/td"
 // lower floors only, and every package stands on one.
 var floors = [][]string{
 	0: {"protocol"},
-	1: {"claim", "claim/internal/srsgen", "api", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
-	2: {"receipt", "internal/launcher", "internal/session", "internal/journal", "internal/ledger"},
-	3: {"client", "internal/keyholder", "internal/prover", "internal/control", "internal/gate"},
-	4: {"internal/server"},
-	5: {"cmd/td"},
+	1: {"internal/fault"},
+	2: {"claim", "claim/internal/srsgen", "api", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
+	3: {"receipt", "internal/launcher", "internal/session", "internal/journal", "internal/ledger"},
+	4: {"client", "internal/keyholder", "internal/prover", "internal/control", "internal/gate"},
+	5: {"internal/server"},
+	6: {"cmd/td"},
 }
 
 // keys names the only packages that may import what stands before them; a name

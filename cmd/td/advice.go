@@ -6,6 +6,7 @@ import (
 	"io/fs"
 
 	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/receipt"
 )
 
@@ -47,12 +48,12 @@ func vouchFailure(err error, server *remote) error {
 	if isShort(err) {
 		verdict = receipt.Unavailable
 	}
-	return fail(exitOfVerdict(verdict), err.Error(), advice(verdict, err, server))
+	return fault.New(exitOfVerdict(verdict), err.Error(), advice(verdict, err, server))
 }
 
 // advice says what to do about a negative verdict, by its reason, which may be nil.
 func advice(verdict string, reason error, server *remote) string {
-	var told *failure
+	var told *fault.Fault
 	switch {
 	case verdict == receipt.Contradicted:
 		return "keep the trust store and these files as evidence, and do not rely on this log"
@@ -61,7 +62,7 @@ func advice(verdict string, reason error, server *remote) string {
 	case verdict == receipt.Invalid:
 		return "each file's failed step says why"
 	case errors.As(reason, &told):
-		return told.hint
+		return told.Hint
 	case verdict == receipt.Unvouched:
 		return adviceOnStranger(reason, server)
 	}

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -49,7 +50,7 @@ func TestAdvice(t *testing.T) {
 		"a policy":            {receipt.Unvouched, errors.New("other"), nil, "failed step", "trust add"},
 		"damaged":             {receipt.Unavailable, &receipt.DamagedError{File: "/f", Line: 2}, nil, "put back a copy of /f; do not delete it", "import"},
 		"unreadable":          {receipt.Unavailable, &fs.PathError{Op: "open", Path: "/d", Err: fs.ErrPermission}, nil, "read /d", "import"},
-		"told before":         {receipt.Unavailable, &failure{hint: "do this"}, server, "do this", ""},
+		"told before":         {receipt.Unavailable, &fault.Fault{Hint: "do this"}, server, "do this", ""},
 		"nothing known":       {receipt.Unavailable, nil, nil, "named above", ""},
 		"flagged":             {receipt.Flagged, nil, nil, "--strict", ""},
 	} {
@@ -79,10 +80,10 @@ func TestOlderLogs(t *testing.T) {
 	td(t, 0, with("trust", "add", "--server", url), "size    5")
 
 	const copied, set = "the copy of the log is older than the checkpoint (3 of ", "the server shows 3 leaves; this machine has recorded 5: the server runs on an older copy, or it is another server"
-	td(t, exitUnreachable, with("verify", "--log", old, r), "UNAVAILABLE", copied+"5 leaves)", "hint: get a newer copy")
-	td(t, exitUnreachable, with("log", "audit", "--progress", "none", "--dir", old), copied+"5 leaves)", "hint: get a newer copy")
+	td(t, fault.Unavailable, with("verify", "--log", old, r), "UNAVAILABLE", copied+"5 leaves)", "hint: get a newer copy")
+	td(t, fault.Unavailable, with("log", "audit", "--progress", "none", "--dir", old), copied+"5 leaves)", "hint: get a newer copy")
 	td(t, 0, with("log", "audit", "--progress", "none", "--dir", old, "--allow-self-asserted"))
-	td(t, exitUnreachable, with("trust", "add", "--log", old, "--from-operator", filepath.Join(newest, "checkpoint")), copied+"5 leaves)", "hint: get a newer copy")
+	td(t, fault.Unavailable, with("trust", "add", "--log", old, "--from-operator", filepath.Join(newest, "checkpoint")), copied+"5 leaves)", "hint: get a newer copy")
 
 	other(old)
 	for _, args := range [][]string{
@@ -90,7 +91,7 @@ func TestOlderLogs(t *testing.T) {
 		with("log", "audit", "--progress", "none", "--server", url),
 		with("trust", "add", "--server", url),
 	} {
-		if out := td(t, exitUnvouched, args, set, "hint: keep the trust store and ask the operator"); strings.Contains(out, "trust add") {
+		if out := td(t, fault.Unvouched, args, set, "hint: keep the trust store and ask the operator"); strings.Contains(out, "trust add") {
 			t.Errorf("%q: the way out is td trust add\n%s", args, out)
 		}
 	}
@@ -99,7 +100,7 @@ func TestOlderLogs(t *testing.T) {
 	older.add(&protocol.Incident{})
 	other(older.dir(back))
 	for _, args := range [][]string{with("log", "audit", "--progress", "none", "--server", url), with("trust", "add", "--server", url)} {
-		out := td(t, exitUnvouched, args, "shows another history than the one recorded", "keep the trust store and ask the operator")
+		out := td(t, fault.Unvouched, args, "shows another history than the one recorded", "keep the trust store and ask the operator")
 		if strings.Contains(out, "anybody can sign") || strings.Contains(out, "trust add") {
 			t.Errorf("%q: it blames a stranger\n%s", args, out)
 		}
@@ -116,7 +117,7 @@ func TestReceiptIsNotRecorded(t *testing.T) {
 	w.remember(store, e)
 	grown := w.receiptFile(w.accept(e), e, e)
 	with := func(words ...string) []string { return append(words, "--trust", store) }
-	out := td(t, exitUnvouched, with("verify", grown), "a log of this name is recorded, but not this checkpoint", "hint: --log URL or DIR can show that they belong together")
+	out := td(t, fault.Unvouched, with("verify", grown), "a log of this name is recorded, but not this checkpoint", "hint: --log URL or DIR can show that they belong together")
 	if strings.Contains(out, "anybody could have made") {
 		t.Error(out)
 	}
@@ -124,7 +125,7 @@ func TestReceiptIsNotRecorded(t *testing.T) {
 	next := w.open(nil) // after a restart
 	r := w.receiptFile(w.accept(next), next, next)
 	url, _ := serveDir(t, w.dir(next))
-	out = td(t, exitUnvouched, with("verify", "--log", url, r), "no server is bound to this log on this machine", "hint: td trust add --server "+url+" binds it")
+	out = td(t, fault.Unvouched, with("verify", "--log", url, r), "no server is bound to this log on this machine", "hint: td trust add --server "+url+" binds it")
 	if strings.Contains(out, "read the log from its own server") {
 		t.Error(out)
 	}
@@ -133,7 +134,7 @@ func TestReceiptIsNotRecorded(t *testing.T) {
 	more := w.open(nil)
 	r = w.receiptFile(w.accept(more), more, more)
 	elsewhere, _ := serveDir(t, w.dir(more))
-	td(t, exitUnvouched, with("verify", "--log", elsewhere, r), "bind it to "+url, "hint: if that is right: td trust add --server "+elsewhere)
+	td(t, fault.Unvouched, with("verify", "--log", elsewhere, r), "bind it to "+url, "hint: if that is right: td trust add --server "+elsewhere)
 	td(t, 0, with("trust", "add", "--server", strings.Replace(elsewhere, "127.0.0.1", "localhost", 1)), "server  "+elsewhere)
 }
 
@@ -167,14 +168,14 @@ func TestMissingTiles(t *testing.T) {
 	w.remember(store, e)
 	td(t, 0, []string{"verify", "--trust", store, "--log", dir, "--scan", r}, "ok   scan", "3 leaves of the log were read")
 	w.must(os.RemoveAll(filepath.Join(dir, "tile", "entries")))
-	td(t, exitUnreachable, []string{"log", "audit", "--progress", "none", "--trust", store, "--dir", dir}, "the log lacks its file tile/entries/000", "hint: the copy of the log is not complete")
-	out := td(t, exitUnreachable, []string{"verify", "--trust", store, "--log", dir, "--scan", r},
+	td(t, fault.Unavailable, []string{"log", "audit", "--progress", "none", "--trust", store, "--dir", dir}, "the log lacks its file tile/entries/000", "hint: the copy of the log is not complete")
+	out := td(t, fault.Unavailable, []string{"verify", "--trust", store, "--log", dir, "--scan", r},
 		"ok   inclusion", "FAIL scan", "could not be scanned: the log lacks its file tile/entries/000", "UNAVAILABLE: step scan failed", "hint: the copy of the log is not complete")
 	if strings.Contains(out, "no such file") {
 		t.Errorf("it shows the text of the system:\n%s", out)
 	}
 	url, _ := serveDir(t, dir)
-	out = td(t, exitUnreachable, []string{"verify", "--trust", store, "--log", strings.Replace(url, "http:", "https:", 1), "--scan", r}, "FAIL scan", "no server answers at https://")
+	out = td(t, fault.Unavailable, []string{"verify", "--trust", store, "--log", strings.Replace(url, "http:", "https:", 1), "--scan", r}, "FAIL scan", "no server answers at https://")
 	if strings.Contains(out, `Get "`) {
 		t.Errorf("it shows the text of the library:\n%s", out)
 	}
@@ -196,16 +197,16 @@ func TestTLSWords(t *testing.T) {
 	plain := strings.Replace(s.URL, "https:", "http:", 1)
 	event := w.file("event.json", []byte(`{"lot":1}`))
 	submit := []string{"submit", "--claim", "open/1", "--progress", "none", "--out", t.TempDir(), "--trust", store}
-	td(t, exitUnreachable, []string{"log", "info", "--server", plain}, "this port speaks TLS: use "+s.URL)
-	td(t, exitUnreachable, append(submit, "--server", plain, event), "this port speaks TLS: use "+s.URL)
-	td(t, exitUnreachable, []string{"verify", "--trust", store, "--log", plain, grown}, "this port speaks TLS: use "+s.URL)
+	td(t, fault.Unavailable, []string{"log", "info", "--server", plain}, "this port speaks TLS: use "+s.URL)
+	td(t, fault.Unavailable, append(submit, "--server", plain, event), "this port speaks TLS: use "+s.URL)
+	td(t, fault.Unavailable, []string{"verify", "--trust", store, "--log", plain, grown}, "this port speaks TLS: use "+s.URL)
 	for _, args := range [][]string{
 		append(submit, "--server", s.URL, event),
 		{"verify", "--trust", store, "--log", s.URL, grown},
 		{"verify", "--trust", store, "--log", s.URL, "--scan", r},
 		{"log", "audit", "--progress", "none", "--trust", store, "--server", s.URL},
 	} {
-		td(t, exitUnreachable, args, "the certificate of "+s.URL+" is not accepted", "SSL_CERT_FILE")
+		td(t, fault.Unavailable, args, "the certificate of "+s.URL+" is not accepted", "SSL_CERT_FILE")
 	}
 }
 
@@ -231,24 +232,24 @@ func TestDamagedTrustHints(t *testing.T) {
 	w.must(err)
 	w.must(os.WriteFile(files[0], append(good, "rubbish\n"...), 0o600))
 	for _, args := range commands {
-		if out := td(t, exitUnreachable, args, "hint: put back a copy of "+files[0]+"; do not delete it"); strings.Contains(out, "import") {
+		if out := td(t, fault.Unavailable, args, "hint: put back a copy of "+files[0]+"; do not delete it"); strings.Contains(out, "import") {
 			t.Error(out)
 		}
 	}
 	w.must(os.WriteFile(files[0], []byte("terradourada-trust/1 "+testOrigin+"\n"), 0o600))
 	for _, args := range commands {
-		td(t, exitUnreachable, args, "hint: td trust import "+files[0])
+		td(t, fault.Unavailable, args, "hint: td trust import "+files[0])
 	}
 	// A directory that cannot be read.
 	loop := filepath.Join(t.TempDir(), "loop")
 	w.must(os.Symlink(loop, loop))
 	for _, args := range [][]string{{"trust", "list", "--trust", loop}, {"trust", "add", "--trust", loop, "--server", url}} {
-		td(t, exitUnreachable, args, "hint: this user must be able to read "+loop)
+		td(t, fault.Unavailable, args, "hint: this user must be able to read "+loop)
 	}
 	// One that is not there is noted.
 	gone := filepath.Join(t.TempDir(), "gone")
 	td(t, 0, []string{"trust", "list", "--trust", gone}, "note: the trust store "+gone+" does not exist", "no log is recorded")
-	td(t, exitUnvouched, []string{"verify", "--trust", gone, r}, "note: the trust store "+gone+" does not exist")
+	td(t, fault.Unvouched, []string{"verify", "--trust", gone, r}, "note: the trust store "+gone+" does not exist")
 }
 
 // TestOperatorCheckpoint: what mail and paper do to a checkpoint does no harm, and
@@ -285,18 +286,18 @@ func TestOperatorCheckpoint(t *testing.T) {
 		exit int
 		says string
 	}{
-		"empty":              {"", exitNegative, "is not a checkpoint: line 1 is not the name of a log"},
-		"a letter":           {"Dear auditor,\nhere it is.\n", exitNegative, "line 1 is not the name of a log"},
-		"size":               {replace("\n3\n", "\nthree\n"), exitNegative, "line 2 is not the size of a log"},
-		"root":               {replace(root, root[:20]), exitNegative, "line 3 is not a root hash"},
-		"no empty line":      {replace("\n\n", "\n"), exitNegative, "line 4 is not empty"},
-		"no signature":       {strings.Join(lines[:3], "\n") + "\n", exitNegative, "line 4 is missing"},
-		"a broken signature": {replace("— ", "— x y "), exitNegative, "line 5 is not a signature"},
-		"one more line":      {note + "Regards\n", exitNegative, "line 6 is not a signature"},
-		"another size":       {replace("\n3\n", "\n2\n"), exitNegative, "the signature in FILE does not fit its text: compare it with the original"},
-		"another root":       {replace(root, base64.StdEncoding.EncodeToString(make([]byte, 32))), exitNegative, "does not fit its text"},
-		"another log":        {strings.ReplaceAll(note, testOrigin, "terradourada/other"), exitNegative, "is of log terradourada/other"},
-		"a receipt":          {"\n{\"version\":1}", exitUsage, "is not a checkpoint but JSON, as a receipt is"},
+		"empty":              {"", fault.Negative, "is not a checkpoint: line 1 is not the name of a log"},
+		"a letter":           {"Dear auditor,\nhere it is.\n", fault.Negative, "line 1 is not the name of a log"},
+		"size":               {replace("\n3\n", "\nthree\n"), fault.Negative, "line 2 is not the size of a log"},
+		"root":               {replace(root, root[:20]), fault.Negative, "line 3 is not a root hash"},
+		"no empty line":      {replace("\n\n", "\n"), fault.Negative, "line 4 is not empty"},
+		"no signature":       {strings.Join(lines[:3], "\n") + "\n", fault.Negative, "line 4 is missing"},
+		"a broken signature": {replace("— ", "— x y "), fault.Negative, "line 5 is not a signature"},
+		"one more line":      {note + "Regards\n", fault.Negative, "line 6 is not a signature"},
+		"another size":       {replace("\n3\n", "\n2\n"), fault.Negative, "the signature in FILE does not fit its text: compare it with the original"},
+		"another root":       {replace(root, base64.StdEncoding.EncodeToString(make([]byte, 32))), fault.Negative, "does not fit its text"},
+		"another log":        {strings.ReplaceAll(note, testOrigin, "terradourada/other"), fault.Negative, "is of log terradourada/other"},
+		"a receipt":          {"\n{\"version\":1}", fault.Usage, "is not a checkpoint but JSON, as a receipt is"},
 	} {
 		file := w.file("FILE", []byte(tt.text))
 		out := td(t, tt.exit, []string{"trust", "add", "--trust", t.TempDir(), "--log", dir, "--from-operator", file}, strings.ReplaceAll(tt.says, "FILE", file))

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/terradourada/td/internal/fault"
 )
 
 // TestForeignListener: where another user holds the port, the commands that read it
@@ -34,12 +36,12 @@ func TestForeignListener(t *testing.T) {
 		{"trust", "add", "--trust", store, "--server", url},
 	}
 	for _, args := range read {
-		if out := td(t, exitUnvouched, args, says...); strings.Contains(out, "trust add --server http") {
+		if out := td(t, fault.Unvouched, args, says...); strings.Contains(out, "trust add --server http") {
 			t.Errorf("%q: the hint is about another reason\n%s", args, out)
 		}
 	}
 	t.Setenv("TD_SERVER_USER", foreign)
-	td(t, exitUnvouched, read[0], "no server is bound to this log")
+	td(t, fault.Unvouched, read[0], "no server is bound to this log")
 	td(t, 0, read[2], "how     live")
 	td(t, 0, read[0])
 	td(t, 0, read[1])

@@ -8,6 +8,7 @@ import (
 
 	"github.com/terradourada/td/internal/attest"
 	"github.com/terradourada/td/internal/config"
+	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -17,7 +18,7 @@ func openAttestor(ctx context.Context, cfg *config.Config, log *slog.Logger) (at
 	const hint = "td doctor shows what this machine has; --attestation none does without"
 	a, err := attest.Open(attest.Config{Want: cfg.Attestation, TPM: cfg.TPM})
 	if err != nil {
-		return nil, fail(exitConfig, err.Error(), hint)
+		return nil, fault.New(fault.Config, err.Error(), hint)
 	}
 	if a.Kind() == attest.WantNone {
 		return a, nil
@@ -25,7 +26,7 @@ func openAttestor(ctx context.Context, cfg *config.Config, log *slog.Logger) (at
 	state, found := a.Detect(ctx)
 	if state < attest.Usable && cfg.Attestation != attest.WantAuto {
 		_ = a.Close() // it was only asked
-		return nil, fail(exitConfig, "no attestation: "+found, hint)
+		return nil, fault.New(fault.Config, "no attestation: "+found, hint)
 	}
 	log.Info("attestation", "by", a.Kind(), "state", state.String(), "found", found)
 	return a, nil

@@ -4,6 +4,8 @@ import (
 	"context"
 	"io"
 	"math"
+
+	"github.com/terradourada/td/internal/fault"
 )
 
 // Bench measures so little that the figures mean nothing, and prints its report
@@ -29,9 +31,9 @@ func BenchReport(w io.Writer, format string, first, second float64) int {
 	}
 	err := r.print(w, format)
 	if err == nil {
-		return exitOK
+		return fault.OK
 	}
-	return asFailure(context.Background(), nil, err).exit
+	return asFailure(context.Background(), nil, err).Exit
 }
 
 // BenchRepeated measures a budget of at most 10 again and again, up to so many

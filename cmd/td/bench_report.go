@@ -12,6 +12,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"github.com/terradourada/td/internal/fault"
 )
 
 // benchReport is what "td bench -o json" prints.
@@ -115,7 +117,7 @@ func (r *benchReport) verdict() error {
 	if len(broken) == 0 {
 		return nil
 	}
-	return fail(exitNegative, fmt.Sprintf("%d of %d budgets do not hold: %s", len(broken), len(r.Budgets), strings.Join(broken, ", ")),
+	return fault.New(fault.Negative, fmt.Sprintf("%d of %d budgets do not hold: %s", len(broken), len(r.Budgets), strings.Join(broken, ", ")),
 		"other work on the machine disturbs latencies most and ratios least; run td bench again on an idle one")
 }
 

@@ -6,6 +6,7 @@ import (
 	"maps"
 
 	"github.com/terradourada/td/internal/config"
+	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/keyholder"
 	"github.com/terradourada/td/internal/launcher"
 	"github.com/terradourada/td/internal/prover"
@@ -17,7 +18,7 @@ import (
 // by itself, and their grade says so.
 func startLauncher(ctx context.Context, cfg *config.Config) (*launcher.Launcher, error) {
 	if cfg.ChildUID != 0 && sandbox.MayNotEnd() {
-		return nil, fail(exitConfig, "children would become users of their own, and this process may not end those: it lacks CAP_KILL",
+		return nil, fault.New(fault.Config, "children would become users of their own, and this process may not end those: it lacks CAP_KILL",
 			"give it CAP_KILL (of setuid, setgid, kill and ipc_lock none may be missing), or set child_uid to 0")
 	}
 	l, err := launcher.Launch(ctx, programs(cfg))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -236,12 +237,12 @@ td serve --group, members with td submit --list.`,
 		for i, text := range args {
 			var err error
 			if members[i], err = protocol.ParseMember(text); err != nil {
-				return fail(exitUsage, fmt.Sprintf("member %d is not 64 lower-case hexadecimal digits of a field element", i+1), "td claims member prints one")
+				return fault.New(fault.Usage, fmt.Sprintf("member %d is not 64 lower-case hexadecimal digits of a field element", i+1), "td claims member prints one")
 			}
 		}
 		list, err := claim.NewList(*name, members)
 		if err != nil {
-			return fail(exitUsage, detailOf(err), "")
+			return fault.New(fault.Usage, detailOf(err), "")
 		}
 		fmt.Fprintf(a.stderr, "list %s of %d members\n", list.ID(), len(members))
 		_, err = a.stdout.Write(list.Encode())

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/terradourada/td/internal/config"
+	"github.com/terradourada/td/internal/fault"
 )
 
 func configCommand(a *app) *cobra.Command {
@@ -69,9 +70,9 @@ func configExplainCommand(a *app) *cobra.Command {
 			return a.listSettings()
 		}
 		text, err := config.Explain(args[0])
-		var fault *config.Error
-		if errors.As(err, &fault) {
-			return fail(exitUsage, fault.Error(), fault.Hint)
+		var wrong *config.Error
+		if errors.As(err, &wrong) {
+			return fault.New(fault.Usage, wrong.Error(), wrong.Hint)
 		}
 		if err != nil {
 			return err
@@ -123,9 +124,9 @@ environment. A fault is shown with its place; exit code 8.`,
 // settings reads the configuration under flags that the user has set, by name.
 func settings(flags map[string]string) (*config.Config, error) {
 	cfg, err := config.Load(os.Environ(), flags)
-	var fault *config.Error
-	if errors.As(err, &fault) {
-		return nil, fail(exitConfig, fault.Error(), fault.Hint)
+	var wrong *config.Error
+	if errors.As(err, &wrong) {
+		return nil, fault.New(fault.Config, wrong.Error(), wrong.Hint)
 	}
 	return cfg, err
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/terradourada/td/internal/attest"
 	"github.com/terradourada/td/internal/config"
+	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/launcher"
 	"github.com/terradourada/td/internal/sandbox"
 )
@@ -28,7 +29,7 @@ func confineCore(cfg *config.Config, attestor attest.Attestor, children *launche
 		// A core that stays root may do without, on a volume of another user for
 		// one; what it cannot use it says when it opens it.
 		if err := giveData(cfg.Data, uid); err != nil && uid != 0 {
-			return sandbox.Probe{}, fail(exitConfig, fmt.Sprintf("the data directory cannot be given to user %d: %v", uid, err), "--data names another one")
+			return sandbox.Probe{}, fault.New(fault.Config, fmt.Sprintf("the data directory cannot be given to user %d: %v", uid, err), "--data names another one")
 		}
 	}
 	probes, err := sandbox.EnterCore(sandbox.CoreConfig{
@@ -52,7 +53,7 @@ func confineCore(cfg *config.Config, attestor attest.Attestor, children *launche
 		_, err = os.ReadDir(data)
 	}
 	if err != nil {
-		return sandbox.Probe{}, fail(exitConfig, fmt.Sprintf("the data directory cannot be read by user %d: %v", os.Getuid(), err),
+		return sandbox.Probe{}, fault.New(fault.Config, fmt.Sprintf("the data directory cannot be read by user %d: %v", os.Getuid(), err),
 			"give it to that user, and let it pass through the directories above, or name another one with --data")
 	}
 	return posture.Probe(sandbox.Core), nil
@@ -62,7 +63,7 @@ func confineCore(cfg *config.Config, attestor attest.Attestor, children *launche
 // the user of the core: the next start as root would refuse it.
 func checkPlace(cfg *config.Config, uid int) error {
 	if file := cfg.File(); uid != 0 && file != "" && filepath.Dir(file) == filepath.Clean(cfg.Data) {
-		return fail(exitConfig, fmt.Sprintf("%s is in the data directory, whose owner becomes user %d", file, uid),
+		return fault.New(fault.Config, fmt.Sprintf("%s is in the data directory, whose owner becomes user %d", file, uid),
 			"move it to a directory of root and name it with --config")
 	}
 	return nil

@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -42,13 +43,13 @@ func userID(name string) (uint32, error) {
 	if _, err := strconv.ParseUint(name, 10, 32); err != nil {
 		u, err := user.Lookup(name)
 		if err != nil {
-			return 0, fail(exitUsage, fmt.Sprintf("--server-user: there is no user %q on this machine", name), "it takes a name or a number, as does TD_SERVER_USER")
+			return 0, fault.New(fault.Usage, fmt.Sprintf("--server-user: there is no user %q on this machine", name), "it takes a name or a number, as does TD_SERVER_USER")
 		}
 		text = u.Uid
 	}
 	n, err := strconv.ParseUint(text, 10, 32)
 	if err != nil {
-		return 0, fail(exitUsage, fmt.Sprintf("--server-user: user %q has no number", name), "")
+		return 0, fault.New(fault.Usage, fmt.Sprintf("--server-user: user %q has no number", name), "")
 	}
 	return uint32(n), nil
 }
@@ -67,7 +68,7 @@ func dialWith(address string, cfg client.Config) (*remote, error) {
 	address = cmp.Or(address, os.Getenv("TD_SERVER"), defaultServer)
 	c, err := client.New(address, cfg)
 	if err != nil {
-		return nil, fail(exitUsage, err.Error(), "--server takes a URL such as "+defaultServer)
+		return nil, fault.New(fault.Usage, err.Error(), "--server takes a URL such as "+defaultServer)
 	}
 	return &remote{Client: c, url: address}, nil
 }
@@ -95,7 +96,7 @@ func dialAs(address, serverUser string, liveOnly bool) (*remote, error) {
 // failure turns the error of a call to the server into what the user sees. An
 // interruption stays one.
 func (r *remote) failure(ctx context.Context, err error) error {
-	var known *failure
+	var known *fault.Fault
 	var refused *protocol.Error
 	var p *client.Problem
 	var notLive *client.NotLiveError
@@ -107,25 +108,25 @@ func (r *remote) failure(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.As(err, &p):
-		return &failure{exit: exitOfProblem(p), what: "the server refused: " + orElse(p.Detail, p.Title), hint: hintOf(p), code: p.Code}
+		return &fault.Fault{Exit: exitOfProblem(p), What: "the server refused: " + orElse(p.Detail, p.Title), Hint: hintOf(p), Code: p.Code}
 	case errors.As(err, &notLive):
-		return fail(exitUnvouched, fmt.Sprintf("nothing shows that the server at %s is the right one, so nothing was sent: %s", r.url, notLive.Reason),
+		return fault.New(fault.Unvouched, fmt.Sprintf("nothing shows that the server at %s is the right one, so nothing was sent: %s", r.url, notLive.Reason),
 			adviceOnNotLive(notLive)+r.without)
 	case errors.Is(err, client.ErrTLS):
-		return fail(exitUnreachable, "this port speaks TLS: use https"+strings.TrimPrefix(r.url, "http"), "")
+		return fault.New(fault.Unavailable, "this port speaks TLS: use https"+strings.TrimPrefix(r.url, "http"), "")
 	case errors.Is(err, client.ErrChallenge):
-		return fail(exitNegative, err.Error(), "nothing was proved; this server, or something before it, does not do as asked")
+		return fault.New(fault.Negative, err.Error(), "nothing was proved; this server, or something before it, does not do as asked")
 	case errors.Is(err, client.ErrAnswer), errors.Is(err, client.ErrLog):
-		return fail(exitUnreachable, fmt.Sprintf("%s: %v", r.url, err), "is there a Terra Dourada server at this address?")
+		return fault.New(fault.Unavailable, fmt.Sprintf("%s: %v", r.url, err), "is there a Terra Dourada server at this address?")
 	}
 	var network *url.Error
 	if !errors.As(err, &network) {
 		return err
 	}
 	if bad := new(tls.CertificateVerificationError); errors.As(err, &bad) {
-		return fail(exitUnreachable, fmt.Sprintf("the certificate of %s is not accepted: %v", r.url, bad.Err), "an authority of your own is named by the variable SSL_CERT_FILE, a file in PEM form")
+		return fault.New(fault.Unavailable, fmt.Sprintf("the certificate of %s is not accepted: %v", r.url, bad.Err), "an authority of your own is named by the variable SSL_CERT_FILE, a file in PEM form")
 	}
-	return fail(exitUnreachable, fmt.Sprintf("no server answers at %s: %s", r.url, networkReason(err)), `start one with "td serve", or name another with --server`)
+	return fault.New(fault.Unavailable, fmt.Sprintf("no server answers at %s: %s", r.url, networkReason(err)), `start one with "td serve", or name another with --server`)
 }
 
 // doNotRely is the hint where a server or a log contradicts itself.
@@ -134,10 +135,10 @@ const doNotRely = "stop relying on this server until the operator has explained 
 // exitOfProblem is the exit code of an error answer; what may pass by itself
 // counts as not reached.
 func exitOfProblem(p *client.Problem) int {
-	if code := exitOf(p.Code); code != exitNegative || !p.Retryable {
+	if code := fault.ExitOf(p.Code); code != fault.Negative || !p.Retryable {
 		return code
 	}
-	return exitUnreachable
+	return fault.Unavailable
 }
 
 func hintOf(p *client.Problem) string {

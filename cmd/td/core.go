@@ -19,6 +19,7 @@ import (
 	"github.com/terradourada/td/internal/attest"
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/control"
+	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/gate"
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/keyholder"
@@ -122,7 +123,7 @@ func (c *core) openRecords(ctx context.Context) (err error) {
 		if errors.Is(err, journal.ErrDamaged) {
 			hint = "keep the directory as it is, put no older copy in its place, and see docs/operate.md"
 		}
-		return fail(exitConfig, fmt.Sprintf("the journal does not open: %s", strings.TrimPrefix(err.Error(), "journal: ")), hint)
+		return fault.New(fault.Config, fmt.Sprintf("the journal does not open: %s", strings.TrimPrefix(err.Error(), "journal: ")), hint)
 	}
 	if err := c.openLedger(ctx); err != nil {
 		return err
@@ -148,7 +149,7 @@ func (c *core) openLedger(ctx context.Context) error {
 		Log:    c.log,
 	})
 	if err != nil {
-		return fail(exitConfig, fmt.Sprintf("the ledger does not open: %s", strings.TrimPrefix(err.Error(), "ledger: ")), "it is a projection of the journal: see docs/operate.md before you move anything")
+		return fault.New(fault.Config, fmt.Sprintf("the ledger does not open: %s", strings.TrimPrefix(err.Error(), "ledger: ")), "it is a projection of the journal: see docs/operate.md before you move anything")
 	}
 	return nil
 }
@@ -183,10 +184,10 @@ const publishedDir = "published"
 // it for a cache and removes it.
 func (c *core) trustFailure(err error) error {
 	if split := new(receipt.ContradictionError); errors.As(err, &split) {
-		return fail(exitConfig, fmt.Sprintf("possible split view: the log contradicts the checkpoint of size %d that this server recorded in %s", split.Size, split.File),
+		return fault.New(fault.Config, fmt.Sprintf("possible split view: the log contradicts the checkpoint of size %d that this server recorded in %s", split.Size, split.File),
 			"keep journal, ledger and that file as they are, and see docs/operate.md")
 	}
-	return fail(exitConfig, fmt.Sprintf("the record of what this server has published, %s, cannot be used: %v", c.trustDir(), err),
+	return fault.New(fault.Config, fmt.Sprintf("the record of what this server has published, %s, cannot be used: %v", c.trustDir(), err),
 		"it is what notices a second history of this log: keep it as it is, and see docs/operate.md before you move anything")
 }
 
@@ -281,13 +282,13 @@ func (c *core) awaitEpoch(ctx context.Context) error {
 		return nil
 	case o := <-died:
 		if refusal := new(sandbox.Refusal); errors.As(o.err, &refusal) {
-			return fail(exitConfig, refusal.Error(), "td doctor shows what this machine offers; --min-grade asks for less")
+			return fault.New(fault.Config, refusal.Error(), "td doctor shows what this machine offers; --min-grade asks for less")
 		}
 		return fmt.Errorf("%s ended at start: %w", o.name, o.err)
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-time.After(time.Minute):
-		return fail(exitUnexpected, "no epoch opened within a minute", "the log above says why signer or tagger did not start")
+		return fault.New(fault.Unexpected, "no epoch opened within a minute", "the log above says why signer or tagger did not start")
 	}
 }
 

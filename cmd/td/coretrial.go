@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"strconv"
 
+	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/sandbox"
 )
 
@@ -24,7 +25,7 @@ func runCoreTrial(args []string, stdout io.Writer) (status int, ok bool) {
 	uid, err := strconv.Atoi(args[2])
 	closed, cerr := strconv.ParseBool(args[3])
 	if err != nil || cerr != nil {
-		return exitUsage, true
+		return fault.Usage, true
 	}
 	probes, err := sandbox.EnterCore(sandbox.CoreConfig{UID: uid, Launcher: true, Closed: closed})
 	if err != nil {
@@ -32,7 +33,7 @@ func runCoreTrial(args []string, stdout io.Writer) (status int, ok bool) {
 	}
 	core := sandbox.Posture{Probes: probes}.Probe(sandbox.Core)
 	_, _ = fmt.Fprint(stdout, sandbox.Posture{Probes: []sandbox.Probe{core}}.Text())
-	return exitOK, true
+	return fault.OK, true
 }
 
 // tryCore is the measure of a core that was started like this process, which

@@ -11,6 +11,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/terradourada/td/internal/fault"
 )
 
 // dataNames are what a server makes in its data directory. Anything else in
@@ -139,10 +141,10 @@ func checkOwner(name string) error {
 			info, err = os.Stat(path)
 		}
 		if err != nil {
-			return fail(exitConfig, fmt.Sprintf("the configuration file cannot be looked at: %v", err), "")
+			return fault.New(fault.Config, fmt.Sprintf("the configuration file cannot be looked at: %v", err), "")
 		}
 		if uid := ownerOfInfo(info); uid != 0 {
-			return fail(exitConfig, fmt.Sprintf("%s belongs to user %d, and a server that is started as root takes settings from root only", path, uid),
+			return fault.New(fault.Config, fmt.Sprintf("%s belongs to user %d, and a server that is started as root takes settings from root only", path, uid),
 				"look at what the file says, then move it to a directory of root and name it with --config")
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/config"
+	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/receipt"
@@ -76,7 +77,7 @@ missing or unknown that a server needs.`,
 			err = printDoctor(a.stdout, report)
 		}
 		if err == nil && !report.OK {
-			err = fail(exitUnexpected, "a server would not run well here", "the remedies stand under what is missing or unknown")
+			err = fault.New(fault.Unexpected, "a server would not run well here", "the remedies stand under what is missing or unknown")
 		}
 		return err
 	}

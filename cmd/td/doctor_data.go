@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/internal/config"
+	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/ledger"
 	"github.com/terradourada/td/internal/sandbox"
@@ -84,8 +85,8 @@ func (d *doctor) coreUser() {
 	if err == nil {
 		err = checkPlace(d.cfg, uid)
 	}
-	if told := new(failure); errors.As(err, &told) {
-		d.bad(sandbox.StateMissing, sectionServer, "configuration_owner", told.what, told.hint)
+	if told := new(fault.Fault); errors.As(err, &told) {
+		d.bad(sandbox.StateMissing, sectionServer, "configuration_owner", told.What, told.Hint)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -55,7 +56,7 @@ func readDraft(path string, secret *claim.MemberSecret, list *claim.List) (*clie
 	var p privateDraft
 	err = protocol.DecodeStrict(raw, protocol.JSONLimits{Size: maxDraft}, &p)
 	if err != nil || p.Version != 1 || p.Blind == nil || *p.Blind == (protocol.Element{}) {
-		return nil, "", fail(exitUsage, fmt.Sprintf("%s is not the private file of a challenge", path), "td challenge --private FILE writes one")
+		return nil, "", fault.New(fault.Usage, fmt.Sprintf("%s is not the private file of a challenge", path), "td challenge --private FILE writes one")
 	}
 	id, err := claimNamed(p.Claim)
 	if err != nil {
@@ -89,7 +90,7 @@ func (a *app) readChallenge(name string) (*api.Challenge, error) {
 func notAChallenge(name string, raw []byte) error {
 	var p api.Problem
 	if json.Unmarshal(raw, &p) == nil && p.Code != protocol.CodeNone {
-		return &failure{exit: exitOf(p.Code), what: fmt.Sprintf("%s holds a refusal of the server", name), hint: "ask for a challenge again", code: p.Code}
+		return &fault.Fault{Exit: fault.ExitOf(p.Code), What: fmt.Sprintf("%s holds a refusal of the server", name), Hint: "ask for a challenge again", Code: p.Code}
 	}
-	return fail(exitUsage, fmt.Sprintf("%s is not a challenge", name), "it is the answer to POST /v1/challenges, or what td challenge prints")
+	return fault.New(fault.Usage, fmt.Sprintf("%s is not a challenge", name), "it is the answer to POST /v1/challenges, or what td challenge prints")
 }

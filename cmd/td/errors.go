@@ -9,110 +9,56 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
-
-// Exit codes, as the package comment lists them.
-const (
-	exitOK          = 0
-	exitUnexpected  = 1
-	exitUsage       = 2
-	exitNegative    = 3
-	exitNotFound    = 4
-	exitDenied      = 5
-	exitFrozen      = 6
-	exitUnreachable = 7
-	exitConfig      = 8
-	exitRateLimited = 9
-
-	exitContradicted = 10
-	exitUnvouched    = 11
-	exitFlagged      = 12
-
-	exitInterrupted = 130
-)
-
-// failure is an error as the command line tells it: what happened, what to do,
-// and the code of scripts.
-type failure struct {
-	exit int
-	what string
-	hint string        // "" if there is nothing to say
-	code protocol.Code // CodeNone if it is no refusal of the protocol
-}
-
-// Error is the first line.
-func (f *failure) Error() string { return f.what }
-
-// fail is a [failure] that is no refusal of the protocol.
-func fail(exit int, what, hint string) error { return &failure{exit: exit, what: what, hint: hint} }
-
-// exitOf is the exit code of a refusal.
-func exitOf(c protocol.Code) int {
-	switch c {
-	case protocol.CodeNotFound:
-		return exitNotFound
-	case protocol.CodeUnauthenticated, protocol.CodeForbidden:
-		return exitDenied
-	case protocol.CodeFrozen:
-		return exitFrozen
-	case protocol.CodeRateLimited:
-		return exitRateLimited
-	case protocol.CodeMalformedRequest, protocol.CodeUnknownClaim, protocol.CodeTooLarge:
-		return exitUsage
-	case protocol.CodeInternal, protocol.CodeNone:
-		return exitUnexpected
-	default:
-		return exitNegative
-	}
-}
 
 // exitOfVerdict is the exit code of a negative verdict of a receipt or a log.
 func exitOfVerdict(verdict string) int {
 	switch verdict {
 	case receipt.Contradicted:
-		return exitContradicted
+		return fault.Contradicted
 	case receipt.Unvouched:
-		return exitUnvouched
+		return fault.Unvouched
 	case receipt.Flagged:
-		return exitFlagged
+		return fault.Flagged
 	case receipt.Unavailable:
-		return exitUnreachable
+		return fault.Unavailable
 	}
-	return exitNegative
+	return fault.Negative
 }
 
 // worst orders the exit codes of negative verdicts: of several files the first
 // one that occurred counts.
-var worst = []int{exitContradicted, exitNegative, exitFlagged, exitUnvouched, exitUnreachable}
+var worst = []int{fault.Contradicted, fault.Negative, fault.Flagged, fault.Unvouched, fault.Unavailable}
 
 // report prints an error and gives the exit code.
 func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
 	f := asFailure(ctx, cmd, err)
-	if f.what != "" {
-		fmt.Fprintf(a.stderr, "error: %s\n", f.what)
+	if f.What != "" {
+		fmt.Fprintf(a.stderr, "error: %s\n", f.What)
 	}
-	if f.hint != "" {
-		fmt.Fprintf(a.stderr, "hint: %s\n", f.hint)
+	if f.Hint != "" {
+		fmt.Fprintf(a.stderr, "hint: %s\n", f.Hint)
 	}
-	if f.code != protocol.CodeNone {
-		fmt.Fprintf(a.stderr, "code: %s\n", f.code)
+	if f.Code != protocol.CodeNone {
+		fmt.Fprintf(a.stderr, "code: %s\n", f.Code)
 	}
-	return f.exit
+	return f.Exit
 }
 
-func asFailure(ctx context.Context, cmd *cobra.Command, err error) *failure {
-	var f *failure
+func asFailure(ctx context.Context, cmd *cobra.Command, err error) *fault.Fault {
+	var f *fault.Fault
 	if errors.As(err, &f) {
 		return f
 	}
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		return &failure{exit: exitInterrupted, what: "interrupted"}
+		return &fault.Fault{Exit: fault.Interrupted, What: "interrupted"}
 	}
 	var p *protocol.Error
 	if errors.As(err, &p) {
-		return &failure{exit: exitOf(p.Code), what: orElse(p.Detail, p.Code.String()), code: p.Code}
+		return &fault.Fault{Exit: fault.ExitOf(p.Code), What: orElse(p.Detail, p.Code.String()), Code: p.Code}
 	}
 	if unknown, ok := strings.CutPrefix(err.Error(), "unknown command "); ok {
 		return unknownCommand(cmd, strings.Split(unknown, `"`)[1])
@@ -121,9 +67,9 @@ func asFailure(ctx context.Context, cmd *cobra.Command, err error) *failure {
 		return missingFlags(cmd, missing)
 	}
 	if isArgumentError(err) {
-		return &failure{exit: exitUsage, what: err.Error(), hint: fmt.Sprintf("%s --help shows how it is used", cmd.CommandPath())}
+		return &fault.Fault{Exit: fault.Usage, What: err.Error(), Hint: fmt.Sprintf("%s --help shows how it is used", cmd.CommandPath())}
 	}
-	return &failure{exit: exitUnexpected, what: err.Error()}
+	return &fault.Fault{Exit: fault.Unexpected, What: err.Error()}
 }
 
 func orElse(s, otherwise string) string {
@@ -142,18 +88,18 @@ func isArgumentError(err error) bool {
 
 // missingFlags puts cobra's list of required flags, "a", "b" not set, into our
 // words.
-func missingFlags(cmd *cobra.Command, list string) *failure {
+func missingFlags(cmd *cobra.Command, list string) *fault.Fault {
 	var names []string
 	for i, s := range strings.Split(list, `"`) {
 		if i%2 == 1 {
 			names = append(names, "--"+s)
 		}
 	}
-	return &failure{exit: exitUsage, what: fmt.Sprintf("%s needs %s", cmd.CommandPath(), strings.Join(names, " and ")), hint: "usage: " + cmd.UseLine()}
+	return &fault.Fault{Exit: fault.Usage, What: fmt.Sprintf("%s needs %s", cmd.CommandPath(), strings.Join(names, " and ")), Hint: "usage: " + cmd.UseLine()}
 }
 
-func unknownCommand(cmd *cobra.Command, name string) *failure {
-	f := &failure{exit: exitUsage, what: fmt.Sprintf("there is no command %q", name), hint: fmt.Sprintf("%s --help lists the commands", cmd.CommandPath())}
+func unknownCommand(cmd *cobra.Command, name string) *fault.Fault {
+	f := &fault.Fault{Exit: fault.Usage, What: fmt.Sprintf("there is no command %q", name), Hint: fmt.Sprintf("%s --help lists the commands", cmd.CommandPath())}
 	var names []string
 	for _, c := range cmd.Commands() {
 		if !c.Hidden {
@@ -161,28 +107,28 @@ func unknownCommand(cmd *cobra.Command, name string) *failure {
 		}
 	}
 	if s := nearest(name, names); s != "" {
-		f.hint = fmt.Sprintf("did you mean %q?", cmd.CommandPath()+" "+s)
+		f.Hint = fmt.Sprintf("did you mean %q?", cmd.CommandPath()+" "+s)
 	}
 	return f
 }
 
 // flagError turns a complaint about a flag into a failure with a suggestion.
 func flagError(cmd *cobra.Command, err error) error {
-	f := &failure{exit: exitUsage, what: err.Error(), hint: fmt.Sprintf("%s --help lists the flags", cmd.CommandPath())}
+	f := &fault.Fault{Exit: fault.Usage, What: err.Error(), Hint: fmt.Sprintf("%s --help lists the flags", cmd.CommandPath())}
 	var unknown *pflag.NotExistError
 	if errors.As(err, &unknown) {
-		f.what = fmt.Sprintf("%s has no flag --%s", cmd.CommandPath(), unknown.GetSpecifiedName())
+		f.What = fmt.Sprintf("%s has no flag --%s", cmd.CommandPath(), unknown.GetSpecifiedName())
 		if unknown.GetSpecifiedShortnames() != "" {
-			f.what = fmt.Sprintf("%s has no flag -%s", cmd.CommandPath(), unknown.GetSpecifiedName())
+			f.What = fmt.Sprintf("%s has no flag -%s", cmd.CommandPath(), unknown.GetSpecifiedName())
 			return f
 		}
 		var names []string
 		cmd.Flags().VisitAll(func(fl *pflag.Flag) { names = append(names, fl.Name) })
 		if s := nearest(unknown.GetSpecifiedName(), names); s != "" {
-			f.hint = fmt.Sprintf("did you mean --%s?", s)
+			f.Hint = fmt.Sprintf("did you mean --%s?", s)
 		}
 		if unknown.GetSpecifiedName() == "version" {
-			f.hint = `did you mean "td version"?`
+			f.Hint = `did you mean "td version"?`
 		}
 	}
 	return f

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -14,7 +15,7 @@ import (
 func writeFile(path string, data []byte, perm os.FileMode) error {
 	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
-		return fail(exitUnexpected, fmt.Sprintf("%s cannot be written: %v", path, err), "")
+		return fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be written: %v", path, err), "")
 	}
 	defer os.Remove(f.Name()) // after a rename there is nothing left to remove
 	_, err = f.Write(data)
@@ -34,7 +35,7 @@ func writeFile(path string, data []byte, perm os.FileMode) error {
 		err = syncDir(filepath.Dir(path))
 	}
 	if err != nil {
-		return fail(exitUnexpected, fmt.Sprintf("%s cannot be written: %v", path, err), "")
+		return fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be written: %v", path, err), "")
 	}
 	return nil
 }
@@ -61,7 +62,7 @@ func writeOpening(dir string, o *receipt.Opening) error {
 // never stands there without it.
 func writeReceipt(dir string, id protocol.RequestID, raw []byte, o *receipt.Opening) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return fail(exitUnexpected, fmt.Sprintf("%s cannot be made: %v", dir, err), "")
+		return fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be made: %v", dir, err), "")
 	}
 	if err := writeOpening(dir, o); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -109,7 +110,7 @@ td log audit checks that it belongs there.`,
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		index, err := strconv.ParseUint(args[0], 10, 63)
 		if err != nil {
-			return fail(exitUsage, fmt.Sprintf("%q is not the index of an entry", args[0]), "indices count from 0; td log info shows the size")
+			return fault.New(fault.Usage, fmt.Sprintf("%q is not the index of an entry", args[0]), "indices count from 0; td log info shows the size")
 		}
 		files, err := f.open()
 		if err != nil {
@@ -121,7 +122,7 @@ td log audit checks that it belongs there.`,
 		}
 		fields, err := decodeEntry(raw)
 		if err != nil {
-			return fail(exitNegative, fmt.Sprintf("entry %d is not a leaf: %s", index, detailOf(err)), "td log audit looks at the whole log")
+			return fault.New(fault.Negative, fmt.Sprintf("entry %d is not a leaf: %s", index, detailOf(err)), "td log audit looks at the whole log")
 		}
 		return printFields(a.stdout, fields, output.value == "json")
 	}
@@ -136,7 +137,7 @@ func (l *logFiles) entry(ctx context.Context, index uint64) ([]byte, error) {
 		return nil, err
 	}
 	if index >= size {
-		return nil, fail(exitNotFound, fmt.Sprintf("the log has %d entries; there is no entry %d", size, index), "")
+		return nil, fault.New(fault.NotFound, fmt.Sprintf("the log has %d entries; there is no entry %d", size, index), "")
 	}
 	leaf, _, err := l.Entry(ctx, index, size)
 	return leaf, err

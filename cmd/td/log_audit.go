@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -145,9 +146,9 @@ func (a *app) tellAudit(r *auditReport, server *remote, asJSON bool) error {
 	case r.OK:
 		return nil
 	case r.Verdict == receipt.Invalid:
-		return fail(exitNegative, fmt.Sprintf("the log breaks its rules: %d faults", len(r.Faults)+r.Others), "keep a copy of it, and ask the operator")
+		return fault.New(fault.Negative, fmt.Sprintf("the log breaks its rules: %d faults", len(r.Faults)+r.Others), "keep a copy of it, and ask the operator")
 	}
-	return fail(exitOfVerdict(r.Verdict), fmt.Sprintf("the log is %s: %s", r.Verdict, r.Reason), advice(r.Verdict, r.refusal, server))
+	return fault.New(exitOfVerdict(r.Verdict), fmt.Sprintf("the log is %s: %s", r.Verdict, r.Reason), advice(r.Verdict, r.refusal, server))
 }
 
 func (r *auditReport) print(w io.Writer) error {

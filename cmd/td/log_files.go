@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -35,7 +36,7 @@ func openLog(name, serverUser string) (*logFiles, error) {
 
 func openLogDir(dir, otherwise string) (*logFiles, error) {
 	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return nil, fail(exitNotFound, otherwise, "the server keeps its log in the folder ledger of its data directory")
+		return nil, fault.New(fault.NotFound, otherwise, "the server keeps its log in the folder ledger of its data directory")
 	}
 	return &logFiles{Log: client.NewLogDir(dir)}, nil
 }
@@ -58,11 +59,11 @@ func (l *logFiles) failure(ctx context.Context, err error) error {
 	case l.server != nil:
 		return l.server.failure(ctx, err)
 	case errors.Is(err, protocol.CodeNotFound):
-		return fail(exitUnreachable, detailOf(err), "the copy of the log is not complete: get it again")
+		return fault.New(fault.Unavailable, detailOf(err), "the copy of the log is not complete: get it again")
 	case verdictOf(err) != "":
 		return vouchFailure(err, nil)
 	case errors.Is(err, client.ErrLog):
-		return fail(exitUnreachable, err.Error(), "the copy of the log is damaged: get it again")
+		return fault.New(fault.Unavailable, err.Error(), "the copy of the log is damaged: get it again")
 	}
 	return err
 }

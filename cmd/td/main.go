@@ -16,6 +16,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/keyholder"
 	"github.com/terradourada/td/internal/launcher"
 	"github.com/terradourada/td/internal/prover"
@@ -52,7 +53,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
-		return exitOK
+		return fault.OK
 	}
 	return a.report(ctx, cmd, err)
 }

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/terradourada/td/internal/fault"
 )
 
 // newPrivate writes a file of secrets for its owner only. It never replaces
@@ -13,7 +15,7 @@ import (
 func newPrivate(path string, content []byte) error {
 	temp, err := os.CreateTemp(filepath.Dir(path), ".new-*") // mode 0600
 	if err != nil {
-		return fail(exitUnexpected, fmt.Sprintf("%s cannot be written: %v", path, err), "")
+		return fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be written: %v", path, err), "")
 	}
 	defer os.Remove(temp.Name())
 	_, err = temp.Write(content)
@@ -21,13 +23,13 @@ func newPrivate(path string, content []byte) error {
 		err = os.Link(temp.Name(), path)
 	}
 	if errors.Is(err, fs.ErrExist) {
-		return fail(exitUsage, fmt.Sprintf("%s exists already and is not replaced", path), "name another file, or move that one away")
+		return fault.New(fault.Usage, fmt.Sprintf("%s exists already and is not replaced", path), "name another file, or move that one away")
 	}
 	if err == nil {
 		err = syncDir(filepath.Dir(path))
 	}
 	if err != nil {
-		return fail(exitUnexpected, fmt.Sprintf("%s cannot be written: %v", path, err), "")
+		return fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be written: %v", path, err), "")
 	}
 	return nil
 }
@@ -36,7 +38,7 @@ func newPrivate(path string, content []byte) error {
 func checkPrivate(path string) error {
 	info, err := os.Stat(path)
 	if err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
-		return fail(exitDenied, fmt.Sprintf("%s can be read by others", path), "chmod 600 "+path)
+		return fault.New(fault.Denied, fmt.Sprintf("%s can be read by others", path), "chmod 600 "+path)
 	}
 	return nil
 }

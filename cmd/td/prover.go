@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/prover"
 )
 
@@ -67,7 +68,7 @@ func (a *app) runProver(ctx context.Context, socket string, workers int, paths [
 	}
 	for _, l := range lists {
 		if err := p.AddList(l); err != nil {
-			return fail(exitUsage, detailOf(err), "")
+			return fault.New(fault.Usage, detailOf(err), "")
 		}
 	}
 	ln, err := listenUnix(ctx, socket)
@@ -89,7 +90,7 @@ func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "unix", path)
 	if err != nil {
-		return nil, fail(exitConfig, fmt.Sprintf("cannot listen on %s: %s", path, networkReason(err)), "--socket names another path")
+		return nil, fault.New(fault.Config, fmt.Sprintf("cannot listen on %s: %s", path, networkReason(err)), "--socket names another path")
 	}
 	if err := os.Chmod(path, 0o600); err != nil {
 		return nil, errors.Join(err, ln.Close())
@@ -102,7 +103,7 @@ func removeDead(ctx context.Context, path string) error {
 	c, err := d.DialContext(ctx, "unix", path)
 	if err == nil {
 		_ = c.Close()
-		return fail(exitConfig, fmt.Sprintf("another process listens on %s already", path), "--socket names another path")
+		return fault.New(fault.Config, fmt.Sprintf("another process listens on %s already", path), "--socket names another path")
 	}
 	return os.Remove(path)
 }

@@ -9,14 +9,15 @@ import (
 
 	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
 
 // exitIs reports an error that ends td with an exit code.
 func exitIs(err error, exit int) bool {
-	var f *failure
-	return errors.As(err, &f) && f.exit == exit
+	var f *fault.Fault
+	return errors.As(err, &f) && f.Exit == exit
 }
 
 // TestSendWantsItsOwnReceipt: what td send gives out is about its own challenge
@@ -34,12 +35,12 @@ func TestSendWantsItsOwnReceipt(t *testing.T) {
 	if err := ownReceipt(got, ch, index); err != nil {
 		t.Error(err)
 	}
-	if err := ownReceipt(got, ch, index+1); !exitIs(err, exitNegative) {
+	if err := ownReceipt(got, ch, index+1); !exitIs(err, fault.Negative) {
 		t.Errorf("the receipt of another leaf: got %v", err)
 	}
 	other := *ch
 	other.Payload[100] ^= 1
-	if err := ownReceipt(got, &other, index); !exitIs(err, exitNegative) {
+	if err := ownReceipt(got, &other, index); !exitIs(err, fault.Negative) {
 		t.Errorf("the receipt of another request: got %v", err)
 	}
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/config"
+	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/server"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
@@ -106,7 +107,7 @@ func (a *app) serve(ctx context.Context, cfg *config.Config) error {
 		log.Warn("configuration", "note", note)
 	}
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
-		return fail(exitConfig, fmt.Sprintf("the data directory cannot be made: %v", err), "--data names another one")
+		return fault.New(fault.Config, fmt.Sprintf("the data directory cannot be made: %v", err), "--data names another one")
 	}
 	lists, err := readLists(cfg.Group)
 	if err != nil {
@@ -259,7 +260,7 @@ func readLists(paths []string) ([]*claim.List, error) {
 			return nil, err
 		}
 		if other, twice := seen[l.ID()]; twice {
-			return nil, fail(exitConfig, fmt.Sprintf("%s and %s are the same member list", other, path), "")
+			return nil, fault.New(fault.Config, fmt.Sprintf("%s and %s are the same member list", other, path), "")
 		}
 		seen[l.ID()] = path
 		lists = append(lists, l)
@@ -274,7 +275,7 @@ func readList(path string) (*claim.List, error) {
 	}
 	l, err := claim.ParseList(b)
 	if err != nil {
-		return nil, fail(exitConfig, fmt.Sprintf("%s is not a member list: %s", path, orElse(protocol.DetailOf(err), err.Error())), "td claims list-file writes one")
+		return nil, fault.New(fault.Config, fmt.Sprintf("%s is not a member list: %s", path, orElse(protocol.DetailOf(err), err.Error())), "td claims list-file writes one")
 	}
 	return l, nil
 }
@@ -283,18 +284,18 @@ func readList(path string) (*claim.List, error) {
 func readFile(path string, limit int64) ([]byte, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fail(exitNotFound, fmt.Sprintf("%s does not exist", path), "")
+		return nil, fault.New(fault.NotFound, fmt.Sprintf("%s does not exist", path), "")
 	}
 	if err != nil {
-		return nil, fail(exitUnexpected, fmt.Sprintf("%s cannot be read: %v", path, err), "")
+		return nil, fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be read: %v", path, err), "")
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, limit+1))
 	if err != nil {
-		return nil, fail(exitUnexpected, fmt.Sprintf("%s cannot be read: %v", path, err), "")
+		return nil, fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be read: %v", path, err), "")
 	}
 	if int64(len(b)) > limit {
-		return nil, fail(exitUsage, fmt.Sprintf("%s is larger than %d bytes", path, limit), "")
+		return nil, fault.New(fault.Usage, fmt.Sprintf("%s is larger than %d bytes", path, limit), "")
 	}
 	return b, nil
 }
@@ -304,14 +305,14 @@ func listen(ctx context.Context, cfg *config.Config) (net.Listener, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", cfg.Listen)
 	if err != nil {
-		return nil, fail(exitConfig, fmt.Sprintf("cannot listen on %s: %v", cfg.Listen, err), "--listen names another address; port 0 takes any free one")
+		return nil, fault.New(fault.Config, fmt.Sprintf("cannot listen on %s: %v", cfg.Listen, err), "--listen names another address; port 0 takes any free one")
 	}
 	if cfg.TLSCert == "" {
 		return l, nil
 	}
 	cert, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
 	if err != nil {
-		return nil, errors.Join(fail(exitConfig, fmt.Sprintf("the TLS certificate does not load: %v", err), ""), l.Close())
+		return nil, errors.Join(fault.New(fault.Config, fmt.Sprintf("the TLS certificate does not load: %v", err), ""), l.Close())
 	}
 	return tls.NewListener(l, &tls.Config{
 		Certificates: []tls.Certificate{cert},

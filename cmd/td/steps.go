@@ -14,6 +14,7 @@ import (
 	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -44,7 +45,7 @@ POST /v1/challenges by other means.`,
 			return err
 		}
 		if exists(*private) {
-			return fail(exitUsage, fmt.Sprintf("%s exists already and is not replaced", *private), "name another file, or move that one away")
+			return fault.New(fault.Usage, fmt.Sprintf("%s exists already and is not replaced", *private), "name another file, or move that one away")
 		}
 		if err := draftOf(draft).write(*private); err != nil {
 			return err
@@ -103,10 +104,10 @@ func (a *app) readInput(name string, limit int64) ([]byte, error) {
 	}
 	b, err := io.ReadAll(io.LimitReader(a.stdin, limit+1))
 	if err != nil {
-		return nil, fail(exitUnexpected, fmt.Sprintf("standard input cannot be read: %v", err), "")
+		return nil, fault.New(fault.Unexpected, fmt.Sprintf("standard input cannot be read: %v", err), "")
 	}
 	if int64(len(b)) > limit {
-		return nil, fail(exitUsage, fmt.Sprintf("standard input is larger than %d bytes", limit), "")
+		return nil, fault.New(fault.Usage, fmt.Sprintf("standard input is larger than %d bytes", limit), "")
 	}
 	return b, nil
 }
@@ -142,7 +143,7 @@ refuses one that differs from what was asked for. Then it proves and prints the
 
 func (a *app) prove(ctx context.Context, f *proveFlags) error {
 	if *f.out == "" && isTerminal(a.stdout) {
-		return fail(exitUsage, "a proof is 664 bytes that no terminal can show", "add > proof.bin, or --out proof.bin")
+		return fault.New(fault.Usage, "a proof is 664 bytes that no terminal can show", "add > proof.bin, or --out proof.bin")
 	}
 	ch, err := a.readChallenge(*f.challenge)
 	if err != nil {
@@ -153,7 +154,7 @@ func (a *app) prove(ctx context.Context, f *proveFlags) error {
 		return err
 	}
 	if _, err := draft.Check(ch, protocol.LocalClient); err != nil {
-		return fail(exitNegative, err.Error(), "nothing was proved; ask for a new challenge, by a way on which it is not changed")
+		return fault.New(fault.Negative, err.Error(), "nothing was proved; ask for a new challenge, by a way on which it is not changed")
 	}
 	prover, err := newProver(sub)
 	if err != nil {
@@ -192,7 +193,7 @@ func (f *proveFlags) draft() (*client.Draft, *client.Submission, error) {
 	draft, id, err := readDraft(*f.private, sub.Secret, sub.List)
 	sub.Claim = id
 	if id == claim.Group && (sub.List == nil || sub.Secret == nil) {
-		return nil, nil, fail(exitUsage, "group/1 needs the member's secret and the member list", "--member FILE --list FILE")
+		return nil, nil, fault.New(fault.Usage, "group/1 needs the member's secret and the member list", "--member FILE --list FILE")
 	}
 	return draft, sub, err
 }
@@ -254,7 +255,7 @@ func (a *app) send(ctx context.Context, f *sendFlags) error {
 		return err
 	}
 	if len(proof) != protocol.ProofSize {
-		return fail(exitUsage, fmt.Sprintf("%s is not a proof: it has %d bytes and not %d", *f.proof, len(proof), protocol.ProofSize), "td prove writes one")
+		return fault.New(fault.Usage, fmt.Sprintf("%s is not a proof: it has %d bytes and not %d", *f.proof, len(proof), protocol.ProofSize), "td prove writes one")
 	}
 	server, err := dialLive(*f.server, *f.user, *f.selfAsserted)
 	if err != nil {
@@ -275,7 +276,7 @@ func (a *app) send(ctx context.Context, f *sendFlags) error {
 	o := receipt.Options{Trust: trust, Lists: receipt.NewLists(lists...), AllowSelfAsserted: *f.selfAsserted}
 	report, err := judgeReceipt(ctx, got, o, client.NewLog(server.Client), server.Source())
 	if bad := new(badReceipt); errors.As(err, &bad) {
-		return fail(exitOfVerdict(bad.verdict), bad.Error(), bad.hint(server))
+		return fault.New(exitOfVerdict(bad.verdict), bad.Error(), bad.hint(server))
 	}
 	if err != nil {
 		return server.failure(ctx, err)
@@ -323,8 +324,8 @@ const lookupWait = 5 * time.Second
 
 // newChallenge adds to a refusal that ends a request how to go on.
 func newChallenge(err error) error {
-	if f := new(failure); errors.As(err, &f) && f.hint == "" && f.exit == exitNegative && f.code != protocol.CodeAlreadyConsumed {
-		f.hint = "begin again with td challenge and a new private file"
+	if f := new(fault.Fault); errors.As(err, &f) && f.Hint == "" && f.Exit == fault.Negative && f.Code != protocol.CodeAlreadyConsumed {
+		f.Hint = "begin again with td challenge and a new private file"
 	}
 	return err
 }
@@ -334,11 +335,11 @@ func newChallenge(err error) error {
 func ownReceipt(got *receipt.Receipt, ch *api.Challenge, index uint64) error {
 	leaf, err := protocol.ParseLeaf(got.Leaf)
 	if err != nil {
-		return fail(exitNegative, "the server gave a receipt that does not verify: "+detailOf(err), doNotRely)
+		return fault.New(fault.Negative, "the server gave a receipt that does not verify: "+detailOf(err), doNotRely)
 	}
 	body, ok := leaf.Body.(*protocol.Accepted)
 	if !ok || body.Payload != protocol.EncodedPayload(ch.Payload) || leaf.Seq != index {
-		return fail(exitNegative, "the server gave a receipt about another request", doNotRely)
+		return fault.New(fault.Negative, "the server gave a receipt about another request", doNotRely)
 	}
 	return nil
 }

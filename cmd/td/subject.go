@@ -9,6 +9,7 @@ import (
 
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -53,14 +54,14 @@ func (s *subject) load() (*client.Submission, error) {
 		return nil, err
 	}
 	if s.ttl != 0 && (s.ttl < protocol.MinTTL*time.Millisecond || s.ttl > protocol.MaxTTL*time.Millisecond) {
-		return nil, fail(exitUsage, "--ttl is not between 1s and 10m", "")
+		return nil, fault.New(fault.Usage, "--ttl is not between 1s and 10m", "")
 	}
 	sub := &client.Submission{Claim: id, TTL: s.ttl}
 	if id == claim.Group {
 		return sub, s.loadGroup(sub)
 	}
 	if s.member != "" || s.list != "" || s.scope != "" {
-		return nil, fail(exitUsage, "--member, --list and --scope are for group/1 only", "")
+		return nil, fault.New(fault.Usage, "--member, --list and --scope are for group/1 only", "")
 	}
 	return sub, s.loadParams(sub)
 }
@@ -70,7 +71,7 @@ func (s *subject) id() (claim.ID, error) {
 		if s.member != "" {
 			return claim.Group, nil
 		}
-		return "", fail(exitUsage, "no claim was named", "--claim names one; td claims lists them")
+		return "", fault.New(fault.Usage, "no claim was named", "--claim names one; td claims lists them")
 	}
 	return claimNamed(s.claim)
 }
@@ -85,7 +86,7 @@ func claimNamed(name string) (claim.ID, error) {
 	if n := nearest(name, claimIDs()); n != "" {
 		hint = fmt.Sprintf("did you mean %q?", n)
 	}
-	return "", &failure{exit: exitUsage, what: fmt.Sprintf("there is no claim %q", name), hint: hint, code: protocol.CodeUnknownClaim}
+	return "", &fault.Fault{Exit: fault.Usage, What: fmt.Sprintf("there is no claim %q", name), Hint: hint, Code: protocol.CodeUnknownClaim}
 }
 
 // loadParams reads parameters and refuses those that no event can mend.
@@ -95,7 +96,7 @@ func (s *subject) loadParams(sub *client.Submission) error {
 			sub.Params = []byte("{}")
 			return nil
 		}
-		return fail(exitUsage, fmt.Sprintf("claim %s needs parameters", sub.Claim), fmt.Sprintf("--params names a file; td claims show %s has an example", sub.Claim))
+		return fault.New(fault.Usage, fmt.Sprintf("claim %s needs parameters", sub.Claim), fmt.Sprintf("--params names a file; td claims show %s has an example", sub.Claim))
 	}
 	var err error
 	if sub.Params, err = readFile(s.params, protocol.MaxJSONSize); err != nil {
@@ -113,7 +114,7 @@ func (s *subject) badParams(id claim.ID, err error) error {
 	if errors.As(err, &place) {
 		what = fmt.Sprintf("%s is not a JSON object by the strict rules: %s", s.params, place)
 	}
-	return &failure{exit: exitUsage, what: what, hint: fmt.Sprintf("td claims show %s has an example", id), code: protocol.CodeMalformedRequest}
+	return &fault.Fault{Exit: fault.Usage, What: what, Hint: fmt.Sprintf("td claims show %s has an example", id), Code: protocol.CodeMalformedRequest}
 }
 
 // groupParams are parameters of group/1 as people write them: the nullifier is
@@ -127,7 +128,7 @@ type groupParams struct {
 
 func (s *subject) loadGroup(sub *client.Submission) error {
 	if s.member == "" || s.list == "" {
-		return fail(exitUsage, "group/1 needs the member's secret and the member list", "--member FILE --list FILE; td claims member makes a secret")
+		return fault.New(fault.Usage, "group/1 needs the member's secret and the member list", "--member FILE --list FILE; td claims member makes a secret")
 	}
 	var err error
 	if sub.List, err = readList(s.list); err != nil {
@@ -160,11 +161,11 @@ func (s *subject) readGroupParams() (p groupParams, err error) {
 func (s *subject) fillGroup(sub *client.Submission, given groupParams) error {
 	scope := orElse(s.scope, given.Scope)
 	if scope == "" {
-		return fail(exitUsage, "group/1 needs a scope: what is answered", "--scope TEXT, for example --scope board/2026-11")
+		return fault.New(fault.Usage, "group/1 needs a scope: what is answered", "--scope TEXT, for example --scope board/2026-11")
 	}
 	raw, err := claim.GroupParams(sub.List, scope, *sub.Secret)
 	if err != nil {
-		return fail(exitOf(protocol.CodeOf(err)), orElse(protocol.DetailOf(err), err.Error()), "")
+		return fault.New(fault.ExitOf(protocol.CodeOf(err)), orElse(protocol.DetailOf(err), err.Error()), "")
 	}
 	var made groupParams
 	if err := protocol.DecodeStrict(raw, protocol.JSONLimits{}, &made); err != nil {
@@ -177,7 +178,7 @@ func (s *subject) fillGroup(sub *client.Submission, given groupParams) error {
 		{"nullifier", given.Nullifier, made.Nullifier},
 	} {
 		if m.given != "" && m.given != m.made {
-			return fail(exitUsage, fmt.Sprintf("%s: %q is another one than list, member and scope give", s.params, m.name), "leave it out of the file, or give the list and member it belongs to")
+			return fault.New(fault.Usage, fmt.Sprintf("%s: %q is another one than list, member and scope give", s.params, m.name), "leave it out of the file, or give the list and member it belongs to")
 		}
 	}
 	sub.Params = raw
@@ -196,7 +197,7 @@ func readMember(path string) (*claim.MemberSecret, error) {
 	secret, err := claim.ParseMemberSecret(b)
 	clear(b)
 	if err != nil {
-		return nil, fail(exitUsage, fmt.Sprintf("%s does not hold a member secret: 64 hexadecimal digits", path), "td claims member makes one")
+		return nil, fault.New(fault.Usage, fmt.Sprintf("%s does not hold a member secret: 64 hexadecimal digits", path), "td claims member makes one")
 	}
 	return &secret, nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -96,7 +97,7 @@ func (a *app) submit(ctx context.Context, f *submitFlags, input string) (err err
 	r.progress.finish()
 	r.summarize(a.stderr, time.Now())
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		return fail(exitInterrupted, "interrupted", "the same command goes on where this one stopped")
+		return fault.New(fault.Interrupted, "interrupted", "the same command goes on where this one stopped")
 	}
 	return r.verdict(err)
 }
@@ -109,7 +110,7 @@ func (a *app) newSubmitRun(f *submitFlags) (*submitRun, error) {
 		return nil, err
 	}
 	if *f.push && sub.Claim == claim.Group {
-		return nil, fail(exitUsage, "group/1 is proved by its member only", "leave --push out")
+		return nil, fault.New(fault.Usage, "group/1 is proved by its member only", "leave --push out")
 	}
 	server, err := dialLive(*f.server, *f.serverUser, *f.selfAsserted)
 	if err != nil {
@@ -216,7 +217,7 @@ func (r *submitRun) verdict(err error) error {
 		return err
 	}
 	if r.refused > 0 {
-		return fail(exitNegative, fmt.Sprintf("%d of %d events got no receipt", r.refused, r.refused+r.receipted+r.earlier), "the lines above say why; the others have theirs")
+		return fault.New(fault.Negative, fmt.Sprintf("%d of %d events got no receipt", r.refused, r.refused+r.receipted+r.earlier), "the lines above say why; the others have theirs")
 	}
 	return nil
 }

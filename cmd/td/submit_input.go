@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 
+	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -41,10 +42,10 @@ func openEvents(name string, stdin io.Reader) (*events, error) {
 	}
 	f, err := os.Open(name)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fail(exitNotFound, fmt.Sprintf("%s does not exist", name), "")
+		return nil, fault.New(fault.NotFound, fmt.Sprintf("%s does not exist", name), "")
 	}
 	if err != nil {
-		return nil, fail(exitUnexpected, fmt.Sprintf("%s cannot be read: %v", name, err), "")
+		return nil, fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be read: %v", name, err), "")
 	}
 	e, err := newEvents(f, hasSuffix(name, ".jsonl", ".ndjson"), f.Close)
 	if err != nil {
@@ -72,13 +73,13 @@ func newEvents(r io.Reader, byLine bool, closeInput func() error) (*events, erro
 	}
 	head, err := e.head()
 	if err != nil {
-		return nil, fail(exitUnexpected, fmt.Sprintf("the input cannot be read: %v", err), "")
+		return nil, fault.New(fault.Unexpected, fmt.Sprintf("the input cannot be read: %v", err), "")
 	}
 	switch trimmed := bytes.TrimLeft(head, " \t\r\n"); {
 	case len(trimmed) == 0:
-		return nil, fail(exitUsage, "the input is empty", "an event is a JSON object")
+		return nil, fault.New(fault.Usage, "the input is empty", "an event is a JSON object")
 	case trimmed[0] == '[':
-		return nil, fail(exitUsage, "the input is a JSON array, and an event is an object", "write one event a line: jq -c '.[]'")
+		return nil, fault.New(fault.Usage, "the input is a JSON array, and an event is an object", "write one event a line: jq -c '.[]'")
 	}
 	if isLines(head) {
 		return e, nil
@@ -184,7 +185,7 @@ func (e *events) read(all bool) ([]byte, error) {
 			}
 			return text, nil
 		case err != nil && !errors.Is(err, bufio.ErrBufferFull):
-			return nil, fail(exitUnexpected, fmt.Sprintf("the input cannot be read: %v", err), "")
+			return nil, fault.New(fault.Unexpected, fmt.Sprintf("the input cannot be read: %v", err), "")
 		}
 	}
 }

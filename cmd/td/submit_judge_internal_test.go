@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/terradourada/td/api"
+	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/receipt"
 )
 
@@ -119,14 +120,14 @@ func TestSubmitJudges(t *testing.T) {
 		return strings.Join(names, "")
 	}
 
-	out := submit(exitOK, nil, "log "+testOrigin+": checkpoints recorded")
-	td(t, exitOK, []string{"verify", "--trust", store, files(out, "*.receipt.json", 1)}, "valid, in the log of "+url)
+	out := submit(fault.OK, nil, "log "+testOrigin+": checkpoints recorded")
+	td(t, fault.OK, []string{"verify", "--trust", store, files(out, "*.receipt.json", 1)}, "valid, in the log of "+url)
 
 	l.change = func(r *receipt.Receipt) { r.Signer.Log = strings.Replace(r.Signer.Log, "index", "indez", 1) }
-	out = submit(exitNegative, nil, "the receipt is invalid", doNotRely)
+	out = submit(fault.Negative, nil, "the receipt is invalid", doNotRely)
 	files(out, "*.refused.json", 1)
 	files(out, "*.receipt.json", 0)
-	submit(exitNegative, []string{"--allow-self-asserted"}, "the receipt is invalid")
+	submit(fault.Negative, []string{"--allow-self-asserted"}, "the receipt is invalid")
 	l.change = nil
 
 	// Two histories under one key.
@@ -135,13 +136,13 @@ func TestSubmitJudges(t *testing.T) {
 		fork.accept(e)
 	}
 	l.dir = t.TempDir()
-	out = submit(exitContradicted, nil, "the server is contradicted", "nothing was sent")
+	out = submit(fault.Contradicted, nil, "the server is contradicted", "nothing was sent")
 	files(out, "*.json", 0)
-	submit(exitContradicted, []string{"--allow-self-asserted"}, "the server is contradicted")
+	submit(fault.Contradicted, []string{"--allow-self-asserted"}, "the server is contradicted")
 
 	// Another log of the same origin, under a key that nothing ties to it.
 	l.world, l.by, l.dir = other, other.epochs[0], t.TempDir()
-	out = submit(exitUnvouched, nil, "the server is unvouched", "ask the operator")
+	out = submit(fault.Unvouched, nil, "the server is unvouched", "ask the operator")
 	files(out, "*.json", 0)
 }
 
@@ -162,7 +163,7 @@ func TestSubmitUnvouched(t *testing.T) {
 		}
 		return names
 	}
-	if names := submit(exitOK, url); len(names) != 1 {
+	if names := submit(fault.OK, url); len(names) != 1 {
 		t.Fatalf("%d receipts", len(names))
 	}
 	// The server goes on under a key of its own choosing, at an address that is
@@ -171,14 +172,14 @@ func TestSubmitUnvouched(t *testing.T) {
 	again := httptest.NewServer(l.handler)
 	t.Cleanup(again.Close)
 	elsewhere := again.URL
-	if names := submit(exitUnvouched, elsewhere); len(names) != 0 {
+	if names := submit(fault.Unvouched, elsewhere); len(names) != 0 {
 		t.Errorf("%d receipts of an unvouched server", len(names))
 	}
-	names := submit(exitOK, elsewhere, "--allow-self-asserted")
+	names := submit(fault.OK, elsewhere, "--allow-self-asserted")
 	if len(names) != 1 {
 		t.Fatalf("%d receipts", len(names))
 	}
-	td(t, exitUnvouched, []string{"verify", "--trust", store, names[0]}, "UNVOUCHED: step identity failed")
-	td(t, exitOK, []string{"verify", "--trust", store, "--allow-self-asserted", names[0]}, "nothing but the receipt says so")
-	td(t, exitOK, []string{"verify", "--trust", store, "--log", url, names[0]}, "valid, in the log of "+url)
+	td(t, fault.Unvouched, []string{"verify", "--trust", store, names[0]}, "UNVOUCHED: step identity failed")
+	td(t, fault.OK, []string{"verify", "--trust", store, "--allow-self-asserted", names[0]}, "nothing but the receipt says so")
+	td(t, fault.OK, []string{"verify", "--trust", store, "--log", url, names[0]}, "valid, in the log of "+url)
 }

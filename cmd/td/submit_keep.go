@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -123,7 +124,7 @@ func (r *submitRun) meet(ctx context.Context) error {
 		err = recordCheckpoint(ctx, r.verify, cp, log, r.server.Source())
 	}
 	if bad := new(badReceipt); errors.As(err, &bad) {
-		return fail(exitOfVerdict(bad.verdict), fmt.Sprintf("the server is %s: %v; nothing was sent", bad.verdict, bad.reason), bad.hint(r.server))
+		return fault.New(exitOfVerdict(bad.verdict), fmt.Sprintf("the server is %s: %v; nothing was sent", bad.verdict, bad.reason), bad.hint(r.server))
 	}
 	return r.server.failure(ctx, err)
 }
@@ -167,7 +168,7 @@ func readOpening(path string) (*receipt.Opening, error) {
 	}
 	o, err := receipt.ParseOpening(b)
 	if err != nil {
-		return nil, fail(exitUsage, fmt.Sprintf("%s is not an opening: %s", path, detailOf(err)), "")
+		return nil, fault.New(fault.Usage, fmt.Sprintf("%s is not an opening: %s", path, detailOf(err)), "")
 	}
 	return o, nil
 }
@@ -183,7 +184,7 @@ func (r *submitRun) refuseReceipt(j *job, raw []byte, reason error) error {
 	if err := writeFile(path, raw, 0o600); err != nil {
 		return errors.Join(reason, err)
 	}
-	return fail(exitOfVerdict(bad.verdict), fmt.Sprintf("line %d: %s", j.line, reason), fmt.Sprintf("%s; the receipt is kept in %s", bad.hint(r.server), path))
+	return fault.New(exitOfVerdict(bad.verdict), fmt.Sprintf("line %d: %s", j.line, reason), fmt.Sprintf("%s; the receipt is kept in %s", bad.hint(r.server), path))
 }
 
 // hint says what to do about the server that sent the receipt.

@@ -15,6 +15,7 @@ import (
 	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -445,9 +446,9 @@ func (r *submitRun) receipt(ctx context.Context, j *job) (*receipt.Receipt, erro
 		}
 		return nil, r.drop(j, err)
 	}
-	return nil, &failure{
-		exit: exitUnreachable,
-		what: fmt.Sprintf("line %d was accepted, but there is no receipt yet: %s", j.line, detailOf(err)),
-		hint: "run the same command again later; it asks for the receipt only", code: p.Code,
+	return nil, &fault.Fault{
+		Exit: fault.Unavailable,
+		What: fmt.Sprintf("line %d was accepted, but there is no receipt yet: %s", j.line, detailOf(err)),
+		Hint: "run the same command again later; it asks for the receipt only", Code: p.Code,
 	}
 }

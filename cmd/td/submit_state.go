@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -70,12 +71,12 @@ type submitState struct {
 // openState makes or continues the state in a directory.
 func openState(dir string) (*submitState, error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
-		return nil, fail(exitUnexpected, fmt.Sprintf("%s cannot be made: %v", dir, err), "--out names another directory")
+		return nil, fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be made: %v", dir, err), "--out names another directory")
 	}
 	path := filepath.Join(dir, stateName)
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
-		return nil, fail(exitUnexpected, fmt.Sprintf("%s cannot be opened: %v", path, err), "--out names another directory")
+		return nil, fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be opened: %v", path, err), "--out names another directory")
 	}
 	s := &submitState{dir: dir, file: f, free: map[protocol.Digest][]*sent{}}
 	if err := s.load(); err != nil {
@@ -86,7 +87,7 @@ func openState(dir string) (*submitState, error) {
 
 func (s *submitState) load() error {
 	if !lockFile(s.file) {
-		return fail(exitUnexpected, fmt.Sprintf("another td submit is at work in %s", s.dir), "wait for it, or name another directory with --out")
+		return fault.New(fault.Unexpected, fmt.Sprintf("another td submit is at work in %s", s.dir), "wait for it, or name another directory with --out")
 	}
 	content, err := io.ReadAll(s.file)
 	if err = errors.Join(err, s.sweep()); err != nil {
@@ -96,7 +97,7 @@ func (s *submitState) load() error {
 	case text == "" || strings.HasPrefix(stateHeader, text):
 		return errors.Join(s.file.Truncate(0), s.append(stateHeader), syncDir(s.dir))
 	case !strings.HasPrefix(text, stateHeader):
-		return fail(exitUnexpected, fmt.Sprintf("%s is not the state of td submit", s.file.Name()), "name another directory with --out")
+		return fault.New(fault.Unexpected, fmt.Sprintf("%s is not the state of td submit", s.file.Name()), "name another directory with --out")
 	case !strings.HasSuffix(text, "\n"):
 		err = s.append("\n")
 	}

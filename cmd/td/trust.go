@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -23,12 +24,12 @@ func openTrust(dir string) (*receipt.TrustStore, error) {
 	if dir == "" {
 		var err error
 		if dir, err = receipt.DefaultTrustDir(); err != nil {
-			return nil, fail(exitConfig, fmt.Sprintf("there is no place for the trust store: %v", err), "--trust DIR names one")
+			return nil, fault.New(fault.Config, fmt.Sprintf("there is no place for the trust store: %v", err), "--trust DIR names one")
 		}
 	}
 	t, err := receipt.OpenTrust(dir)
 	if err != nil {
-		return nil, fail(exitConfig, fmt.Sprintf("the trust store in %s does not open: %v", dir, err), "--trust DIR names another one")
+		return nil, fault.New(fault.Config, fmt.Sprintf("the trust store in %s does not open: %v", dir, err), "--trust DIR names another one")
 	}
 	return t, nil
 }
@@ -112,7 +113,7 @@ func (f *trustAddFlags) open() (*logFiles, error) {
 	live := f.how() == receipt.VouchLive
 	if *f.log != "" {
 		if live {
-			return nil, fail(exitUsage, "--log supplies proofs only, so that nothing says whose log it is", "add --from-operator FILE or --policy FILE, or name a server with --server")
+			return nil, fault.New(fault.Usage, "--log supplies proofs only, so that nothing says whose log it is", "add --from-operator FILE or --policy FILE, or name a server with --server")
 		}
 		return openLog(*f.log, *f.user)
 	}
@@ -163,7 +164,7 @@ func (a *app) believed(ctx context.Context, f *trustAddFlags, files *logFiles) (
 			return nil, err
 		}
 		if err := policy.Check(cp); err != nil {
-			return nil, fail(exitUnvouched, err.Error(), "nothing was recorded; td log checkpoint shows the signatures")
+			return nil, fault.New(fault.Unvouched, err.Error(), "nothing was recorded; td log checkpoint shows the signatures")
 		}
 		return cp, nil
 	}
@@ -247,7 +248,7 @@ func (a *app) trustList(dir string, asJSON bool) error {
 		fmt.Fprintf(a.stdout, "%-36s%-10d%-17s%-22s%s\n", line.Origin, line.Size, line.How, orElse(line.Time, "-"), orElse(line.Server, "-"))
 	}
 	if err != nil {
-		return fail(exitUnreachable, err.Error(), advice(receipt.Unavailable, err, nil))
+		return fault.New(fault.Unavailable, err.Error(), advice(receipt.Unavailable, err, nil))
 	}
 	return nil
 }
@@ -272,10 +273,10 @@ place is kept beside the new one, with .v1 at the end of its name.`,
 		for _, name := range files {
 			origin, n, err := store.Import(name, time.Now())
 			if errors.Is(err, os.ErrNotExist) {
-				return fail(exitNotFound, fmt.Sprintf("%s does not exist", name), "")
+				return fault.New(fault.NotFound, fmt.Sprintf("%s does not exist", name), "")
 			}
 			if err != nil {
-				return fail(exitUnreachable, fmt.Sprintf("%s cannot be imported: %v", name, err), "the file is as it was")
+				return fault.New(fault.Unavailable, fmt.Sprintf("%s cannot be imported: %v", name, err), "the file is as it was")
 			}
 			fmt.Fprintf(a.stdout, "%s of log %s imported from %s as unauthenticated\n", numberOf(n, "checkpoint"), origin, name)
 		}

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -24,22 +25,22 @@ func (a *app) operatorCheckpoint(ctx context.Context, name string, files *logFil
 		name = "standard input"
 	}
 	if strings.HasPrefix(strings.TrimSpace(string(raw)), "{") {
-		return nil, fail(exitUsage, name+" is not a checkpoint but JSON, as a receipt is", "the operator prints a checkpoint with td log checkpoint")
+		return nil, fault.New(fault.Usage, name+" is not a checkpoint but JSON, as a receipt is", "the operator prints a checkpoint with td log checkpoint")
 	}
 	note, line, reason := cleanCheckpoint(string(raw))
 	if reason != "" {
-		return nil, fail(exitNegative, fmt.Sprintf("%s is not a checkpoint: line %d %s", name, line, reason), "the operator prints one with td log checkpoint")
+		return nil, fault.New(fault.Negative, fmt.Sprintf("%s is not a checkpoint: line %d %s", name, line, reason), "the operator prints one with td log checkpoint")
 	}
 	newest, err := files.Checkpoint(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if origin, _, _ := strings.Cut(note, "\n"); origin != firstLine(newest) {
-		return nil, fail(exitNegative, fmt.Sprintf("%s is of log %s, and the log that should prove it is %s", name, origin, asciiOnly([]byte(firstLine(newest)))), "--log URL or DIR names the log")
+		return nil, fault.New(fault.Negative, fmt.Sprintf("%s is of log %s, and the log that should prove it is %s", name, origin, asciiOnly([]byte(firstLine(newest)))), "--log URL or DIR names the log")
 	}
 	cp, err := files.VerifyCheckpoint(ctx, []byte(note))
 	if errors.Is(err, client.ErrNotSigned) {
-		return nil, fail(exitNegative, fmt.Sprintf("the signature in %s does not fit its text: compare it with the original", name), "nothing was recorded")
+		return nil, fault.New(fault.Negative, fmt.Sprintf("the signature in %s does not fit its text: compare it with the original", name), "nothing was recorded")
 	}
 	return cp, err
 }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -27,35 +28,35 @@ func TestVerifyExitCodes(t *testing.T) {
 	valid := w.receiptFile(index, e, e)
 	args := func(more ...string) []string { return append([]string{"verify", "--trust", store}, more...) }
 
-	td(t, exitOK, args(valid), "ok   issued", "withdrawals: complete by the log's count", "  valid, in a log that is bound to no server here\n")
+	td(t, fault.OK, args(valid), "ok   issued", "withdrawals: complete by the log's count", "  valid, in a log that is bound to no server here\n")
 	unknown := []string{"verify", "--trust", t.TempDir(), valid}
-	td(t, exitUnvouched, unknown, "UNVOUCHED: step identity failed", "hint: td trust add")
-	td(t, exitOK, append(unknown, "--allow-self-asserted"), "valid, if this is the right log")
-	td(t, exitOK, append(unknown, "--policy", w.policy(e)), "  valid")
+	td(t, fault.Unvouched, unknown, "UNVOUCHED: step identity failed", "hint: td trust add")
+	td(t, fault.OK, append(unknown, "--allow-self-asserted"), "valid, if this is the right log")
+	td(t, fault.OK, append(unknown, "--policy", w.policy(e)), "  valid")
 
 	// Later in the same log: proofs make up for what is not recorded.
 	later := w.accept(e)
 	grown := w.receiptFile(later, e, e)
 	dir := w.dir(e)
-	td(t, exitUnvouched, args(grown), "UNVOUCHED")
-	td(t, exitOK, args("--log", dir, grown), "  valid")
-	td(t, exitUnreachable, args("--log", "http://127.0.0.1:1", grown), "UNAVAILABLE")
+	td(t, fault.Unvouched, args(grown), "UNVOUCHED")
+	td(t, fault.OK, args("--log", dir, grown), "  valid")
+	td(t, fault.Unavailable, args("--log", "http://127.0.0.1:1", grown), "UNAVAILABLE")
 
 	// Under a key that nothing ties to the log.
 	next := w.open(nil)
 	stray := w.receiptFile(w.accept(next), next, next)
-	td(t, exitUnvouched, args("--log", w.dir(next), stray), "UNVOUCHED: step identity failed")
+	td(t, fault.Unvouched, args("--log", w.dir(next), stray), "UNVOUCHED: step identity failed")
 	// Under one that was handed over to.
 	heir := w.fork(w.size() - 2)
 	handed := heir.open(e)
 	inherited := heir.receiptFile(heir.accept(handed), handed, handed)
-	td(t, exitOK, args("--log", heir.dir(handed), inherited), "  valid")
+	td(t, fault.OK, args("--log", heir.dir(handed), inherited), "  valid")
 
 	// The same key over another history.
 	fork := w.fork(2)
 	forked := fork.receiptFile(fork.accept(e), e, e)
-	td(t, exitContradicted, args(forked), "CONTRADICTED: step identity failed", "hint: keep the trust store")
-	td(t, exitContradicted, args("--allow-self-asserted", forked), "CONTRADICTED")
+	td(t, fault.Contradicted, args(forked), "CONTRADICTED: step identity failed", "hint: keep the trust store")
+	td(t, fault.Contradicted, args("--allow-self-asserted", forked), "CONTRADICTED")
 
 	// Withdrawn.
 	revoked := w.fork(w.size() - 2)
@@ -64,18 +65,18 @@ func TestVerifyExitCodes(t *testing.T) {
 	flag := revoked.add(&protocol.Control{Action: protocol.ActionRevokeEpoch, Target: target})
 	source := revoked.dir(e)
 	flagged := revoked.receiptFile(index, e, e, flag)
-	td(t, exitOK, args("--log", source, flagged), "  flagged, in a log")
-	td(t, exitFlagged, args("--log", source, "--strict", flagged), "FLAGGED, and --strict counts that as negative")
+	td(t, fault.OK, args("--log", source, flagged), "  flagged, in a log")
+	td(t, fault.Flagged, args("--log", source, "--strict", flagged), "FLAGGED, and --strict counts that as negative")
 
 	// The last leaf counts one withdrawal, which the receipt leaves out.
 	revoked.add(&protocol.Incident{})
 	source = revoked.dir(e)
 	stripped := revoked.receiptFile(index, e, e)
-	td(t, exitOK, args("--log", source, stripped), "withdrawals: as presented", "  valid")
-	td(t, exitUnreachable, args("--log", source, "--strict", stripped), "UNAVAILABLE")
-	td(t, exitOK, args("--log", source, "--scan", stripped), "withdrawals: complete by scan", "  flagged")
-	td(t, exitFlagged, args("--log", source, "--scan", "--strict", stripped), "FLAGGED")
-	td(t, exitUsage, args("--scan", valid), "--log URL|DIR names it")
+	td(t, fault.OK, args("--log", source, stripped), "withdrawals: as presented", "  valid")
+	td(t, fault.Unavailable, args("--log", source, "--strict", stripped), "UNAVAILABLE")
+	td(t, fault.OK, args("--log", source, "--scan", stripped), "withdrawals: complete by scan", "  flagged")
+	td(t, fault.Flagged, args("--log", source, "--scan", "--strict", stripped), "FLAGGED")
+	td(t, fault.Usage, args("--scan", valid), "--log URL|DIR names it")
 
 	// Of several files the worst counts.
 	broken := w.file("broken.json", []byte("{}"))
@@ -84,11 +85,11 @@ func TestVerifyExitCodes(t *testing.T) {
 		exit  int
 		files []string
 	}{
-		{exitContradicted, []string{valid, broken, forked, flagged, stray}},
-		{exitNegative, []string{flagged, stray, broken, valid}},
-		{exitFlagged, []string{stray, flagged, valid}},
-		{exitUnvouched, []string{valid, stray, stripped}},
-		{exitUnreachable, []string{valid, stripped}},
+		{fault.Contradicted, []string{valid, broken, forked, flagged, stray}},
+		{fault.Negative, []string{flagged, stray, broken, valid}},
+		{fault.Flagged, []string{stray, flagged, valid}},
+		{fault.Unvouched, []string{valid, stray, stripped}},
+		{fault.Unavailable, []string{valid, stripped}},
 	} {
 		out := td(t, tt.exit, args(append(log, tt.files...)...))
 		if strings.Count(out, ".json\n") != len(tt.files) {
@@ -104,7 +105,7 @@ func TestVerifyExitCodes(t *testing.T) {
 		t.Fatalf("%q, %v", names, err)
 	}
 	w.must(os.Truncate(names[0], 0))
-	td(t, exitUnreachable, []string{"verify", "--trust", damaged, valid}, "UNAVAILABLE", "cannot be used")
+	td(t, fault.Unavailable, []string{"verify", "--trust", damaged, valid}, "UNAVAILABLE", "cannot be used")
 }
 
 // TestVerifyJSON: a program finds what it needs without reading sentences.
@@ -142,12 +143,12 @@ func TestTrustAdd(t *testing.T) {
 	with := func(words ...string) []string { return append(words, "--trust", store) }
 
 	td(t, 0, with("trust", "list"))
-	td(t, exitUsage, with("trust", "add", "--log", url), "--log supplies proofs only")
-	if out := td(t, exitUnvouched, with("trust", "add", "--server", "http://192.0.2.1:1"), "nothing was sent", "plain HTTP over a network"); strings.Contains(out, "--allow") {
+	td(t, fault.Usage, with("trust", "add", "--log", url), "--log supplies proofs only")
+	if out := td(t, fault.Unvouched, with("trust", "add", "--server", "http://192.0.2.1:1"), "nothing was sent", "plain HTTP over a network"); strings.Contains(out, "--allow") {
 		t.Errorf("the hint names a flag that the command lacks:\n%s", out)
 	}
-	td(t, exitUsage, with("trust", "add", "--server", url, "--server-user", "no such user"), "there is no user")
-	td(t, exitUnvouched, with("verify", r), "UNVOUCHED")
+	td(t, fault.Usage, with("trust", "add", "--server", url, "--server-user", "no such user"), "there is no user")
+	td(t, fault.Unvouched, with("verify", r), "UNVOUCHED")
 	td(t, 0, with("trust", "add", "--server", url), "origin  "+testOrigin, "size    3", "how     live", "server  "+url)
 	td(t, 0, with("verify", r), "valid, in the log of "+url)
 	td(t, 0, with("trust", "list"), testOrigin+"  ", "live", url)
@@ -157,8 +158,8 @@ func TestTrustAdd(t *testing.T) {
 	next := w.open(nil)
 	grown := w.receiptFile(w.accept(next), next, next)
 	other(w.dir(next))
-	td(t, exitUnvouched, with("verify", grown), "UNVOUCHED")
-	td(t, exitUnvouched, with("verify", "--log", w.dir(next), grown), "UNVOUCHED")
+	td(t, fault.Unvouched, with("verify", grown), "UNVOUCHED")
+	td(t, fault.Unvouched, with("verify", "--log", w.dir(next), grown), "UNVOUCHED")
 	td(t, 0, with("verify", "--log", url, grown), "valid, in the log of "+url)
 	td(t, 0, with("trust", "add", "--server", url, "-o", "json"), `"size":5`)
 	td(t, 0, with("verify", grown), "valid, in the log of "+url)
@@ -169,7 +170,7 @@ func TestTrustAdd(t *testing.T) {
 	note := w.file("fork", []byte(fork.note(3, e)))
 	other(fork.dir(e))
 	for _, args := range [][]string{{"--server", url}, {"--from-operator", note, "--log", url}, {"--policy", w.policy(e), "--log", fork.dir(e)}} {
-		out := td(t, exitUnvouched, with(append([]string{"trust", "add"}, args...)...))
+		out := td(t, fault.Unvouched, with(append([]string{"trust", "add"}, args...)...))
 		if !strings.Contains(out, "contradicts") {
 			t.Errorf("%q:\n%s", args, out)
 		}
@@ -183,7 +184,7 @@ func TestUserID(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"-1", "4294967296", "no such user", "1.5"} {
-		if got, err := userID(name); !exitIs(err, exitUsage) {
+		if got, err := userID(name); !exitIs(err, fault.Usage) {
 			t.Errorf("%q: %d, %v", name, got, err)
 		}
 	}
@@ -196,12 +197,12 @@ func TestTrustAddPolicy(t *testing.T) {
 	r := w.receiptFile(w.accept(e), e, e)
 	dir, store := w.dir(e), t.TempDir()
 	foreign := w.fork(w.size()).open(nil)
-	td(t, exitUnvouched, []string{"trust", "add", "--trust", store, "--policy", w.policy(foreign), "--log", dir}, "asks for signatures")
-	td(t, exitUnvouched, []string{"verify", "--trust", store, r})
+	td(t, fault.Unvouched, []string{"trust", "add", "--trust", store, "--policy", w.policy(foreign), "--log", dir}, "asks for signatures")
+	td(t, fault.Unvouched, []string{"verify", "--trust", store, r})
 	td(t, 0, []string{"trust", "add", "--trust", store, "--policy", w.policy(e), "--log", dir}, "how     policy")
 	td(t, 0, []string{"verify", "--trust", store, r}, "  valid")
-	td(t, exitUsage, []string{"trust", "add", "--policy", "a", "--from-operator", "b"})
-	td(t, exitNotFound, []string{"trust", "add", "--trust", store, "--from-operator", "nowhere", "--log", dir})
+	td(t, fault.Usage, []string{"trust", "add", "--policy", "a", "--from-operator", "b"})
+	td(t, fault.NotFound, []string{"trust", "add", "--trust", store, "--from-operator", "nowhere", "--log", dir})
 }
 
 // TestTrustImport: records of version 1 vouch for nothing.
@@ -213,10 +214,10 @@ func TestTrustImport(t *testing.T) {
 	old := w.file("old.trust", []byte("terradourada-trust/1 "+testOrigin+"\n"+strings.Join([]string{line[1], line[2], base64Of(e.open.CheckpointKey), line[5], "1700000000"}, " ")+"\n"))
 	store := t.TempDir()
 	td(t, 0, []string{"trust", "import", "--trust", store, old}, "1 checkpoint of log "+testOrigin)
-	td(t, exitUnvouched, []string{"verify", "--trust", store, r}, "UNVOUCHED")
+	td(t, fault.Unvouched, []string{"verify", "--trust", store, r}, "UNVOUCHED")
 	td(t, 0, []string{"trust", "list", "--trust", store, "-o", "json"}, `"size":0`, `"how":"unauthenticated"`, `"unauthenticated":1`)
-	td(t, exitNotFound, []string{"trust", "import", "--trust", store, "nowhere"}, "does not exist")
-	td(t, exitUnreachable, []string{"trust", "import", "--trust", store, r}, "cannot be imported")
+	td(t, fault.NotFound, []string{"trust", "import", "--trust", store, "nowhere"}, "does not exist")
+	td(t, fault.Unavailable, []string{"trust", "import", "--trust", store, r}, "cannot be imported")
 }
 
 // TestAuditVerdicts: a log that keeps all rules may still be another log.
@@ -234,23 +235,23 @@ func TestAuditVerdicts(t *testing.T) {
 	td(t, 0, audit(good, "--proofs"), "2 proofs verified", "identity pinned", "valid")
 	td(t, 0, audit(good, "-o", "json"), `"ok":true,"verdict":"valid"`, `"vouched":{"rule":"same_key","how":"operator"`, `"faults":[]`)
 	unknown := []string{"log", "audit", "--progress", "none", "--trust", t.TempDir(), "--dir", good}
-	td(t, exitUnvouched, unknown, "the log is unvouched", "identity self_asserted")
+	td(t, fault.Unvouched, unknown, "the log is unvouched", "identity self_asserted")
 	td(t, 0, append(unknown, "--allow-self-asserted"), "identity self_asserted")
 
 	fork := w.fork(2)
 	fork.accept(e)
-	td(t, exitContradicted, audit(fork.dir(e)), "the log is contradicted")
-	td(t, exitContradicted, audit(fork.dir(e), "--allow-self-asserted"), "the log is contradicted")
+	td(t, fault.Contradicted, audit(fork.dir(e)), "the log is contradicted")
+	td(t, fault.Contradicted, audit(fork.dir(e), "--allow-self-asserted"), "the log is contradicted")
 	fork.add(fork.epochs[0].open) // which breaks a rule besides
-	td(t, exitContradicted, audit(fork.dir(e)), "FAULT", "the log is contradicted")
+	td(t, fault.Contradicted, audit(fork.dir(e)), "FAULT", "the log is contradicted")
 
 	rewritten := w.fork(2)
 	theirs := rewritten.open(nil)
 	rewritten.accept(theirs)
-	td(t, exitUnvouched, audit(rewritten.dir(theirs), "--allow-self-asserted"), "nothing ties")
+	td(t, fault.Unvouched, audit(rewritten.dir(theirs), "--allow-self-asserted"), "nothing ties")
 
 	w.add(w.epochs[0].open)
-	td(t, exitNegative, audit(w.dir(e)), "FAULT  entry 4 opens an epoch that was opened before", "the log breaks its rules: 1 faults")
+	td(t, fault.Negative, audit(w.dir(e)), "FAULT  entry 4 opens an epoch that was opened before", "the log breaks its rules: 1 faults")
 
 	// Damaged files.
 	for name, spoil := range map[string]func(path string) error{
@@ -268,7 +269,7 @@ func TestAuditVerdicts(t *testing.T) {
 		if err := spoil(filepath.Join(dir, filepath.FromSlash(name))); err != nil {
 			t.Fatal(err)
 		}
-		td(t, exitNegative, audit(dir), "FAULT")
+		td(t, fault.Negative, audit(dir), "FAULT")
 	}
 }
 
@@ -281,6 +282,6 @@ func TestSubmitRefusesStrangers(t *testing.T) {
 		{"submit", "--claim", "open/1", "--progress", "none", "--out", t.TempDir(), "--trust", t.TempDir(), "--server", "http://192.0.2.1:1", event},
 		{"submit", "--push", "--claim", "open/1", "--progress", "none", "--out", t.TempDir(), "--trust", t.TempDir(), "--server", "http://192.0.2.1:1", event},
 	} {
-		td(t, exitUnvouched, args, "nothing was sent", "plain HTTP over a network", "hint: use https, or its loopback address on this machine; --allow-self-asserted")
+		td(t, fault.Unvouched, args, "nothing was sent", "plain HTTP over a network", "hint: use https, or its loopback address on this machine; --allow-self-asserted")
 	}
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/receipt"
 )
 
@@ -99,7 +100,7 @@ func (a *app) verify(ctx context.Context, f *verifyFlags, files []string) error 
 		return err
 	}
 	if len(files) > 1 && (*f.opening != "" || *f.field != "") {
-		return fail(exitUsage, "an opening belongs to one receipt, and several were given", "")
+		return fault.New(fault.Usage, "an opening belongs to one receipt, and several were given", "")
 	}
 	a.noteAbsent(*f.trust)
 	o, err := f.options(ctx)
@@ -126,7 +127,7 @@ func (a *app) verify(ctx context.Context, f *verifyFlags, files []string) error 
 	}
 	exit := worst[slices.IndexFunc(worst, func(code int) bool { return worstOf[code] != nil })]
 	what := fmt.Sprintf("%d of %d receipts have a negative verdict", negative, len(files))
-	return fail(exit, what, advice(worstOf[exit].negative(), worstOf[exit].Reason, f.read))
+	return fault.New(exit, what, advice(worstOf[exit].negative(), worstOf[exit].Reason, f.read))
 }
 
 // exit is the exit code of a negative verdict.
@@ -148,17 +149,17 @@ func checkFiles(files []string) error {
 		if name == "-" {
 			for _, other := range files[:i] {
 				if other == name {
-					return fail(exitUsage, "standard input was named twice", "")
+					return fault.New(fault.Usage, "standard input was named twice", "")
 				}
 			}
 			continue
 		}
 		info, err := os.Stat(name)
 		if errors.Is(err, os.ErrNotExist) {
-			return fail(exitNotFound, fmt.Sprintf("%s does not exist", name), "")
+			return fault.New(fault.NotFound, fmt.Sprintf("%s does not exist", name), "")
 		}
 		if err == nil && info.IsDir() {
-			return fail(exitUsage, fmt.Sprintf("%s is a directory", name), fmt.Sprintf("td verify %s/*.receipt.json", strings.TrimSuffix(name, "/")))
+			return fault.New(fault.Usage, fmt.Sprintf("%s is a directory", name), fmt.Sprintf("td verify %s/*.receipt.json", strings.TrimSuffix(name, "/")))
 		}
 	}
 	return nil
@@ -201,7 +202,7 @@ func knownLists(trust *receipt.TrustStore, paths []string) ([]*claim.List, error
 		return nil, vouchFailure(err, nil)
 	}
 	if err != nil {
-		return nil, fail(exitConfig, err.Error(), "put the list back, or remove the file and name the list with --list")
+		return nil, fault.New(fault.Config, err.Error(), "put the list back, or remove the file and name the list with --list")
 	}
 	named, err := readLists(paths)
 	return append(kept, named...), err
@@ -211,7 +212,7 @@ func knownLists(trust *receipt.TrustStore, paths []string) ([]*claim.List, error
 func (f *verifyFlags) useLog(ctx context.Context, o *receipt.Options) error {
 	if *f.log == "" {
 		if *f.scan {
-			return fail(exitUsage, "--scan reads a log, and none was named", "--log URL|DIR names it")
+			return fault.New(fault.Usage, "--scan reads a log, and none was named", "--log URL|DIR names it")
 		}
 		return nil
 	}
@@ -242,7 +243,7 @@ func readPolicy(path string) (*receipt.Policy, error) {
 	}
 	p, err := receipt.ParsePolicy(b)
 	if err != nil {
-		return nil, fail(exitConfig, fmt.Sprintf("%s: %v", path, err), "")
+		return nil, fault.New(fault.Config, fmt.Sprintf("%s: %v", path, err), "")
 	}
 	return p, nil
 }
@@ -254,7 +255,7 @@ func readField(path string) (*receipt.FieldOpening, error) {
 	}
 	o, err := receipt.ParseFieldOpening(b)
 	if err != nil {
-		return nil, fail(exitUsage, fmt.Sprintf("%s does not open a field: %s", path, detailOf(err)), "")
+		return nil, fault.New(fault.Usage, fmt.Sprintf("%s does not open a field: %s", path, detailOf(err)), "")
 	}
 	return o, nil
 }
@@ -291,14 +292,14 @@ func (a *app) readReceipt(name string) ([]byte, error) {
 	if name != "-" {
 		f, err := os.Open(name)
 		if err != nil {
-			return nil, fail(exitUnexpected, fmt.Sprintf("%s cannot be read: %v", name, err), "")
+			return nil, fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be read: %v", name, err), "")
 		}
 		defer f.Close()
 		in = f
 	}
 	b, err := io.ReadAll(io.LimitReader(in, receipt.MaxSize+1))
 	if err != nil {
-		return nil, fail(exitUnexpected, fmt.Sprintf("%s cannot be read: %v", name, err), "")
+		return nil, fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be read: %v", name, err), "")
 	}
 	return b, nil
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/internal/attest"
+	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -36,7 +37,7 @@ type fetched struct {
 func (f *verifyFlags) attestation() (*attestation, error) {
 	if *f.evidence == "" {
 		if *f.roots != "" || len(*f.measurements) > 0 {
-			return nil, fail(exitUsage, "--attestation-roots and --measurement say how evidence is judged, and none was given", "--attestation names a file or a server")
+			return nil, fault.New(fault.Usage, "--attestation-roots and --measurement say how evidence is judged, and none was given", "--attestation names a file or a server")
 		}
 		return nil, nil
 	}
@@ -51,7 +52,7 @@ func (f *verifyFlags) attestation() (*attestation, error) {
 			return nil, err
 		}
 		if a.policy.Roots, err = attest.ParseRoots(text); err != nil {
-			return nil, fail(exitConfig, fmt.Sprintf("%s: %s", *f.roots, detailOf(err)), "PEM: PUBLIC KEY pins a TPM, CERTIFICATE is an authority or the certificate of a key")
+			return nil, fault.New(fault.Config, fmt.Sprintf("%s: %s", *f.roots, detailOf(err)), "PEM: PUBLIC KEY pins a TPM, CERTIFICATE is an authority or the certificate of a key")
 		}
 	}
 	if strings.Contains(*f.evidence, "://") {
@@ -68,7 +69,7 @@ func measurements(list []string) (map[string]string, error) {
 	for _, m := range list {
 		name, value, _ := strings.Cut(m, "=")
 		if _, err := hex.DecodeString(value); err != nil || name == "" || value == "" || want[name] != "" {
-			return nil, fail(exitUsage, "--measurement takes NAME=HEX, each name once", "td verify --attestation shows the names")
+			return nil, fault.New(fault.Usage, "--measurement takes NAME=HEX, each name once", "td verify --attestation shows the names")
 		}
 		want[name] = strings.ToLower(value)
 	}
