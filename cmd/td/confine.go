@@ -1,10 +1,12 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/terradourada/td/internal/attest"
 	"github.com/terradourada/td/internal/config"
@@ -59,10 +61,15 @@ func confineCore(cfg *config.Config, attestor attest.Attestor, children *launche
 	return posture.Probe(sandbox.Core), nil
 }
 
-// checkPlace refuses a configuration file in a data directory whose owner becomes
-// the user of the core: the next start as root would refuse it.
+// checkPlace refuses a configuration file below a data directory whose owner
+// becomes the user of the core: the next start as root would refuse it.
 func checkPlace(cfg *config.Config, uid int) error {
-	if file := cfg.File(); uid != 0 && file != "" && filepath.Dir(file) == filepath.Clean(cfg.Data) {
+	file, err := filepath.Abs(cfg.File())
+	data, derr := filepath.Abs(cfg.Data)
+	if err := errors.Join(err, derr); err != nil {
+		return err
+	}
+	if uid != 0 && cfg.File() != "" && strings.HasPrefix(file, data+string(filepath.Separator)) {
 		return fault.New(fault.Config, fmt.Sprintf("%s is in the data directory, whose owner becomes user %d", file, uid),
 			"move it to a directory of root and name it with --config")
 	}

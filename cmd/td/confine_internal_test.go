@@ -169,13 +169,55 @@ func TestConfigurationOfRoot(t *testing.T) {
 	if err := os.Chown(dir+"/config.toml", 0, 0); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.Chown(dir, someUser, someUser); err != nil {
-		t.Fatal(err)
-	}
-	if err := checkOwner(dir + "/config.toml"); err == nil || !strings.Contains(err.Error(), "belongs to user 65523") {
-		t.Errorf("a file of root that the core could have put there: %v", err)
-	}
 	if err := checkOwner(dir + "/nothing"); err == nil {
 		t.Error("a file that is gone is fine")
+	}
+	for _, c := range []struct {
+		name   string
+		change func() error
+		want   string
+	}{
+		{"directory of another user", func() error { return os.Chown(dir, someUser, someUser) }, "belongs to user 65523"},
+		{"directory that others may write", func() error { return errors.Join(os.Chown(dir, 0, 0), os.Chmod(dir, 0o777)) }, "can be written by others"},
+		{"file that others may write", func() error { return errors.Join(os.Chmod(dir, 0o755), os.Chmod(dir+"/config.toml", 0o666)) }, "can be written by others"},
+	} {
+		if err := c.change(); err != nil {
+			t.Fatal(err)
+		}
+		if err := checkOwner(dir + "/config.toml"); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: %v, want %q", c.name, err, c.want)
+		}
+	}
+}
+
+// TestConfigurationThroughLinks: a link counts with everything it leads through.
+func TestConfigurationThroughLinks(t *testing.T) {
+	dir := dataDir(t, "config.toml")
+	theirs, ours := dataDir(t, "config.toml"), t.TempDir()
+	if err := os.Chown(theirs, someUser, someUser); err != nil {
+		t.Fatal(err)
+	}
+	links := map[string]string{
+		ours + "/good":    dir + "/config.toml",
+		ours + "/dir":     dir,
+		ours + "/bad":     theirs + "/config.toml",
+		theirs + "/back":  dir + "/config.toml",
+		ours + "/through": theirs + "/back",
+		ours + "/circle":  "circle",
+		ours + "/up":      "../" + filepath.Base(ours) + "/good",
+	}
+	for link, target := range links {
+		if err := os.Symlink(target, link); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, want := range map[string]string{
+		"good": "", "dir/config.toml": "", "up": "",
+		"bad": "belongs to user 65523", "through": "belongs to user 65523", "circle": "leads nowhere",
+	} {
+		err := checkOwner(ours + "/" + name)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%s: %v, want %q", name, err, want)
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -126,29 +127,60 @@ func asUser(uid int, look func() error) error {
 	return look()
 }
 
-// checkOwner returns an error if this process is root and the configuration file
-// or its directory has another owner: a core under an attacker's control owns its
-// data directory and could leave a file there for the next start. Call it before a
-// setting is used. name may be empty.
+// checkOwner returns an error if this process is root and another user could have
+// written the configuration file, or could have put another one in its place: a
+// core under an attacker's control owns its data directory and could leave a file
+// there for the next start. It follows the path link by link: each step must
+// belong to root, and no other user may write it, but for a directory like /tmp
+// where nobody renames what belongs to others. Call it before a setting is used.
+// name may be empty.
 func checkOwner(name string) error {
 	if name == "" || os.Geteuid() != 0 {
 		return nil
 	}
 	name, err := filepath.Abs(name)
-	for _, path := range []string{filepath.Dir(name), name} {
-		var info fs.FileInfo
-		if err == nil {
-			info, err = os.Stat(path)
-		}
+	if err != nil {
+		return fault.New(fault.Config, fmt.Sprintf("the configuration file cannot be looked at: %v", err), "")
+	}
+	at, rest := "/", strings.Split(name, "/")
+	for links := 0; ; {
+		info, err := os.Lstat(at)
 		if err != nil {
 			return fault.New(fault.Config, fmt.Sprintf("the configuration file cannot be looked at: %v", err), "")
 		}
-		if uid := ownerOfInfo(info); uid != 0 {
-			return fault.New(fault.Config, fmt.Sprintf("%s belongs to user %d, and a server that is started as root takes settings from root only", path, uid),
-				"look at what the file says, then move it to a directory of root and name it with --config")
+		if why := notOfRoot(info); why != "" {
+			return fault.New(fault.Config, fmt.Sprintf("%s %s, and a server that is started as root takes settings from root only", at, why),
+				"look at what the file says, then move it to a directory that only root can write, and name it with --config")
 		}
+		if info.Mode()&fs.ModeSymlink != 0 {
+			target, err := os.Readlink(at)
+			if links++; err != nil || links > maxLinks {
+				return fault.New(fault.Config, fmt.Sprintf("the configuration file cannot be looked at: %s is a link that leads nowhere", at), "")
+			}
+			if at = filepath.Dir(at); filepath.IsAbs(target) {
+				at = "/"
+			}
+			rest = append(strings.Split(target, "/"), rest...)
+		}
+		if len(rest) == 0 {
+			return nil
+		}
+		at, rest = filepath.Join(at, rest[0]), rest[1:]
 	}
-	return nil
+}
+
+// maxLinks bounds the links of one path, as Linux does.
+const maxLinks = 40
+
+// notOfRoot says why another user could have written a file, "" if none could.
+func notOfRoot(info fs.FileInfo) string {
+	switch uid := ownerOfInfo(info); {
+	case uid != 0:
+		return fmt.Sprintf("belongs to user %d", uid)
+	case info.Mode()&fs.ModeSymlink != 0, info.IsDir() && info.Mode()&fs.ModeSticky != 0, info.Mode().Perm()&0o022 == 0:
+		return ""
+	}
+	return "can be written by others"
 }
 
 // ownerOfInfo is the user id of a file's owner; -1 if it is not known.

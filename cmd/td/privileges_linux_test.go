@@ -196,7 +196,7 @@ func TestMayNotEnd(t *testing.T) {
 	if !errors.As(b.err, &ended) || ended.ExitCode() != 8 || !strings.Contains(b.stderr(), "it lacks CAP_KILL") {
 		t.Errorf("the start ended with %v:\n%s", b.err, b.stderr())
 	}
-	if err := launchWith(t, without, t.TempDir(), "--child-uid", "0", "--min-grade", "D").await(); err != nil {
+	if err := launchWith(t, without, t.TempDir(), "--child-uid", "0", "--min-grade", "C").await(); err != nil {
 		t.Errorf("with children that stay root: %v", err)
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net"
 	"os"
@@ -20,6 +21,7 @@ import (
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/internal/server"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
@@ -40,6 +42,9 @@ the last checkpoint is published, and the keys are gone.`,
 	}
 	configFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := sandbox.CloseInherited(); err != nil && !errors.Is(err, fs.ErrNotExist) { // without /proc the start says so
+			return fmt.Errorf("inherited descriptors cannot be closed: %w", err)
+		}
 		cfg, err := loadConfig(cmd)
 		if err != nil {
 			return err

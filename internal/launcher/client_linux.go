@@ -70,6 +70,11 @@ func Launch(ctx context.Context, programs map[string][]string) (*Launcher, error
 	for _, kind := range kinds {
 		args = append(args, strings.Join(append([]string{kind}, programs[kind]...), ","))
 	}
+	// Another process of this user could otherwise open the copy through /proc,
+	// and make it readable again later: seals do not cover the mode.
+	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
+		return nil, fmt.Errorf("launcher: this process cannot be closed to others of its user: %w", err)
+	}
 	path, executable, err := unreadable()
 	if err != nil {
 		return nil, fmt.Errorf("launcher: copy of the executable: %w", err)
@@ -121,12 +126,17 @@ func unreadable() (path string, keep *os.File, err error) {
 	if os.Geteuid() == 0 {
 		return self, nil, nil
 	}
+	from, err := os.Open(self)
+	if err != nil {
+		return "", nil, err
+	}
+	defer from.Close()
 	fd, err := unix.MemfdCreate("td", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING|unix.MFD_EXEC)
 	if errors.Is(err, unix.EINVAL) { // before Linux 6.3
 		fd, err = unix.MemfdCreate("td", unix.MFD_CLOEXEC|unix.MFD_ALLOW_SEALING)
 	}
 	if err != nil {
-		return self, nil, nil //nolint:nilerr // the trial child shows it
+		return self, nil, nil // the trial child shows it
 	}
 	// A high number stays out of the way of the child's descriptors.
 	high, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 100)
@@ -135,20 +145,16 @@ func unreadable() (path string, keep *os.File, err error) {
 		return "", nil, err
 	}
 	to := os.NewFile(uintptr(high), "executable")
-	if err := fill(to); err != nil {
+	if err := fill(to, from); err != nil {
 		return "", nil, errors.Join(err, to.Close())
 	}
 	return fmt.Sprintf("/proc/self/fd/%d", high), to, nil
 }
 
 // fill copies the executable, and lets nobody read or change the copy.
-func fill(to *os.File) error {
-	from, err := os.Open(self)
+func fill(to, from *os.File) error {
+	_, err := io.Copy(to, from)
 	if err != nil {
-		return err
-	}
-	defer from.Close()
-	if _, err := io.Copy(to, from); err != nil {
 		return err
 	}
 	if err := to.Chmod(0o111); err != nil {
@@ -169,7 +175,7 @@ func (l *Launcher) awaitReady(ctx context.Context) error {
 	case ctx.Err() != nil:
 		return fmt.Errorf("launcher: not ready: %w", ctx.Err())
 	case errors.Is(err, io.EOF):
-		return errors.New("launcher: it ended before it was ready")
+		return errors.New("launcher: it ended before it was ready, as one that is traced does")
 	case err != nil:
 		return err
 	case a.op != ansReady:

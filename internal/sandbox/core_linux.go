@@ -14,12 +14,12 @@ import (
 )
 
 // EnterCore takes from this process, on every thread: core files, debuggers of
-// the same user, new privileges, every file but the ones it names, /dev/null and
+// the same user, new privileges, input into the terminal it was started from, every file but the ones it names, /dev/null and
 // /proc, outgoing TCP connections, TCP ports that it does not listen on yet (but
 // Landlock lets multipath TCP pass, which is what Go listens with), signals to
 // other processes, root, its groups, and every capability. Sockets and files
-// that are open stay open. There is no filter: the core serves HTTP and a
-// database.
+// that are open stay open. The filter denies those two calls of ioctl and nothing else: the
+// core serves HTTP and a database.
 //
 // It has to come after the launcher is started and before the first byte from
 // outside is read. The last probe is [Core], which belongs to the posture of
@@ -29,6 +29,7 @@ import (
 func EnterCore(cfg CoreConfig) (probes []Probe, err error) {
 	note(&probes, Limits, limit(unix.RLIMIT_CORE), "core 0")
 	note(&probes, NoNewPrivs, noNewPrivs(), "on every thread")
+	note(&probes, Seccomp, install(noTerminalInput()), "no input into the terminal")
 	probes = append(probes, restrict(true,
 		allow(llsys.AccessFSReadFile|llsys.AccessFSWriteFile, "/dev/null"),
 		allow(llsys.AccessFSReadFile|llsys.AccessFSReadDir, "/proc", "/sys/fs/cgroup", "/usr/share/zoneinfo"),
@@ -41,6 +42,25 @@ func EnterCore(cfg CoreConfig) (probes []Probe, err error) {
 		return nil, err
 	}
 	return append(probes, coreState(os.DirFS("/"), cfg, os.Getuid(), dropped, emptied, namespaceOwner())), nil
+}
+
+// noTerminalInput denies the calls that type into the terminal of a process
+// (TIOCSTI, and TIOCLINUX, which can paste): what is typed there is executed by
+// the operator's shell, with the operator's rights. The filter also kills by
+// other conventions of the processor, by which the calls have other numbers.
+func noTerminalInput() []unix.SockFilter {
+	const otherConvention = 0x40000000 // the bit of x32 in the number of a call
+	kill, deny := result(unix.SECCOMP_RET_KILL_PROCESS), result(unix.SECCOMP_RET_ERRNO|uint32(unix.EPERM))
+	return []unix.SockFilter{
+		load(offsetArch), onlyIf(auditArch(), 1), kill,
+		load(offsetCall),
+		{Code: unix.BPF_JMP | unix.BPF_JGE | unix.BPF_K, K: otherConvention, Jf: 1},
+		kill,
+		unless(unix.SYS_IOCTL, 4),
+		load(offsetArgs + 8), onlyIf(unix.TIOCSTI, 1), unless(unix.TIOCLINUX, 1),
+		deny,
+		result(unix.SECCOMP_RET_ALLOW),
+	}
 }
 
 // giveUp becomes another user if this process may, and gives up every

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -38,6 +39,10 @@ func lockedCore(data, file string, uid int) int {
 	if err != nil {
 		return fault(err)
 	}
+	terminal, err := controlling()
+	if err != nil {
+		return fault(err)
+	}
 	probes, err := sandbox.EnterCore(sandbox.CoreConfig{Writable: []string{data, "/does/not/exist"}, UID: uid, Launcher: true, Closed: true})
 	if err != nil {
 		return fault(err)
@@ -57,6 +62,9 @@ func lockedCore(data, file string, uid int) int {
 			fmt.Println("not refused:", what, err)
 		}
 	}
+	refused("input into the terminal", ioctl(terminal, unix.TIOCSTI))
+	refused("pasting into the terminal", ioctl(terminal, unix.TIOCLINUX))
+	must("the size of the terminal", ioctl(terminal, unix.TIOCGWINSZ))
 	must("connections", accept(listener))
 	must("files", files(data))
 	must("proc", read("/proc/self/status"))
@@ -135,6 +143,37 @@ func planted(data string) error {
 		return err
 	}
 	return exec.Command(name).Run()
+}
+
+// controlling opens a new terminal and makes it that of this process, which may
+// then type into it.
+func controlling() (*os.File, error) {
+	master, err := os.OpenFile("/dev/ptmx", os.O_RDWR, 0)
+	if err != nil {
+		return nil, err
+	}
+	number, err := unix.IoctlGetInt(int(master.Fd()), unix.TIOCGPTN)
+	if err == nil {
+		err = unix.IoctlSetPointerInt(int(master.Fd()), unix.TIOCSPTLCK, 0)
+	}
+	if err == nil {
+		_, err = unix.Setsid()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return os.OpenFile("/dev/pts/"+strconv.Itoa(number), os.O_RDWR, 0)
+}
+
+// ioctl makes a call that takes or gives a few bytes.
+func ioctl(f *os.File, call uint) error {
+	var b [64]byte
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, f.Fd(), uintptr(call), uintptr(unsafe.Pointer(&b)))
+	runtime.KeepAlive(f)
+	if errno != 0 {
+		return errno
+	}
+	return nil
 }
 
 func TestEnterCore(t *testing.T) {
