@@ -663,6 +663,41 @@ func TestRunChildIsForLaunchers(t *testing.T) {
 	}
 }
 
+// TestTracedLauncherEnds: a launcher that is traced from its first instruction
+// starts nothing.
+func TestTracedLauncherEnds(t *testing.T) {
+	runtime.LockOSThread() // the tracer is a thread
+	defer runtime.UnlockOSThread()
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = unix.Close(fds[0]) // a launcher that is not traced ends in order then, with 0
+	theirs := os.NewFile(uintptr(fds[1]), "theirs")
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", launcher.Argument, "echo")
+	cmd.ExtraFiles, cmd.SysProcAttr = []*os.File{theirs}, &syscall.SysProcAttr{Ptrace: true}
+	err = cmd.Start()
+	_ = theirs.Close()
+	if err != nil {
+		t.Skipf("nothing can be traced here: %v", err)
+	}
+	var status unix.WaitStatus
+	for {
+		_, err := unix.Wait4(cmd.Process.Pid, &status, unix.WALL, nil)
+		if err != nil || status.Exited() || status.Signaled() {
+			break
+		}
+		signal := int(status.StopSignal())
+		if signal == int(unix.SIGTRAP) { // of the start itself
+			signal = 0
+		}
+		_ = unix.PtraceCont(cmd.Process.Pid, signal) // it may be gone
+	}
+	if !status.Exited() || status.ExitStatus() != 2 {
+		t.Errorf("it ended with %x", status)
+	}
+}
+
 // TestChildInheritsNothing: a descriptor that this process was given without
 // close-on-exec stays here, also where the kernel has no close_range.
 func TestChildInheritsNothing(t *testing.T) {
