@@ -57,13 +57,11 @@ var keys = map[string][]string{
 	"github.com/pelletier/go-toml/":                      {"internal/config"},
 	"github.com/pressly/goose/":                          {"internal/journal"},
 	"github.com/spf13/":                                  {"cmd/td"},
-	"github.com/transparency-dev/":                       {"internal/ledger"},
 	"golang.org/x/mod/":                                  {"protocol", "receipt", "internal/keyholder", "internal/ledger"},
 	"golang.org/x/term":                                  {"cmd/td"},
 	"golang.org/x/sync/":                                 {"claim", "internal/prover", "cmd/td"},
 	"golang.org/x/sys/":                                  {"internal/secret", "internal/sandbox", "internal/launcher", "internal/keyholder", "internal/prover", "internal/journal", "internal/ledger", "cmd/td"},
 	"modernc.org/":                                       {"internal/journal"},
-	"k8s.io/klog/":                                       {"internal/ledger"},
 }
 
 // TestFloors reads the import lines of every package itself: a test that ran

@@ -144,7 +144,7 @@ func (b *backend) stderr() string {
 	defer b.mu.Unlock()
 	var kept strings.Builder
 	for line := range strings.Lines(b.log.String()) {
-		if !strings.Contains(line, `msg="request refused"`) && !strings.Contains(line, "component=tessera") {
+		if !strings.Contains(line, `msg="request refused"`) {
 			kept.WriteString(line)
 		}
 	}
