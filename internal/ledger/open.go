@@ -113,7 +113,10 @@ func takeLock(dir *os.Root) (*os.File, error) {
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		_ = f.Close()
-		return nil, ErrLocked
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, ErrLocked
+		}
+		return nil, fmt.Errorf("ledger: locking the directory: %w", err)
 	}
 	return f, nil
 }
