@@ -130,7 +130,7 @@ func TestPruningBelievesNoCheckpointOfAnotherProcess(t *testing.T) {
 			t.Fatal(err)
 		}
 		l = startOn(t, m, r, nil) // the device still fails
-		for range 2 { // the second syncs what the first has removed
+		for range 2 {             // the second syncs what the first has removed
 			waitSize(t, l, r.commit(someLeaves("newer", 3)...)+1)
 			time.Sleep(time.Minute)
 		}

@@ -88,6 +88,26 @@ func verifyBoth(t *testing.T, text string, cp ledger.Checkpoint, index uint64, l
 	}
 }
 
+// TestReadCutsPartialTiles: also from another partial tile.
+func TestReadCutsPartialTiles(t *testing.T) {
+	l, cps := grow(t, 100, 40)
+	for _, name := range []string{"tile/0/000.p/101", "tile/entries/000.p/101"} {
+		want, err := l.Read(t.Context(), name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		remove(t, filepath.Join(l.dir, name))
+		if b, err := l.Read(t.Context(), name); err != nil || !bytes.Equal(b, want) {
+			t.Errorf("%s: %d bytes, %v", name, len(b), err)
+		}
+	}
+	text, err := l.Proof(t.Context(), cps[0], 7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	verifyBoth(t, text, cps[0], 7, l.rows.hashes(101)[7])
+}
+
 // TestProofsWithoutPartialTiles: a wider tile stands in for one that is gone, for
 // proofs and for readers.
 func TestProofsWithoutPartialTiles(t *testing.T) {
