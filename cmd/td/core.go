@@ -109,18 +109,19 @@ func (c *core) open(ctx context.Context) error {
 // openRecords opens journal and ledger and starts both.
 func (c *core) openRecords(ctx context.Context) (err error) {
 	c.journal, err = journal.Open(ctx, journal.Config{
-		Path:   filepath.Join(c.cfg.Data, "journal.db"),
-		Origin: c.cfg.Origin,
-		Log:    c.log,
+		Path:      filepath.Join(c.cfg.Data, "journal.db"),
+		Origin:    c.cfg.Origin,
+		Log:       c.log,
+		MustExist: c.hasLog(),
 		Committed: func(entries []journal.Entry) {
 			// Nothing is appended before the ledger is there: see registerClaims.
 			c.ledger.Committed(entries[0].Seq, leavesOf(entries))
 		},
 	})
 	if err != nil {
-		hint := "td doctor looks at the data directory, and whether a server runs on it; --data names another one"
-		if errors.Is(err, journal.ErrDamaged) {
-			hint = "keep the directory as it is, put no older copy in its place, and see docs/operate.md"
+		hint := journal.CauseOf(err).Remedy()
+		if hint == "" {
+			hint = "td doctor looks at the data directory, and whether a server runs on it; --data names another one"
 		}
 		return fail(exitConfig, fmt.Sprintf("the journal does not open: %s", strings.TrimPrefix(err.Error(), "journal: ")), hint)
 	}
@@ -130,6 +131,12 @@ func (c *core) openRecords(ctx context.Context) (err error) {
 	c.start("journal", c.journal.Run)
 	c.start("ledger", c.ledger.Run)
 	return nil
+}
+
+// hasLog reports whether the data directory holds a log that has entries.
+func (c *core) hasLog() bool {
+	_, err := os.Stat(filepath.Join(c.cfg.Data, "ledger", "checkpoint"))
+	return err == nil
 }
 
 // openLedger compares the log with the journal, and both with what was published
