@@ -219,3 +219,27 @@ func TestDeviceFailsAndKill(t *testing.T) {
 		t.Logf("%d acknowledged", len(acks))
 	}
 }
+
+// A file system that the kernel makes read-only because of an error: reading goes
+// on, and the condition says so.
+func TestDeviceReadOnly(t *testing.T) {
+	t.Parallel()
+	d := newThinDisk(t)
+	l := newLog(t, sqliteAt(d.journal()), journal.Config{})
+	for range 20 {
+		l.mustAccept(l.acceptance())
+	}
+	run(t, "sync", "-f", d.dir)
+	if out, err := exec.Command("mount", "-o", "remount,abort", d.dir).CombinedOutput(); err != nil {
+		t.Skipf("the file system cannot be made to fail: %s", bytes.TrimSpace(out))
+	}
+	for l.accept(l.acceptance()) == nil { // until the kernel refuses
+		time.Sleep(10 * time.Millisecond)
+	}
+	for end := time.Now().Add(20 * time.Second); l.Condition().Cause != journal.CauseReadOnly; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("condition %+v", l.Condition())
+		}
+	}
+	checkLog(t, l.Journal)
+}

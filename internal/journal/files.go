@@ -87,16 +87,14 @@ func hasMark(path string) (bool, error) {
 	return binary.BigEndian.Uint32(id[:]) == applicationID, nil
 }
 
-// renewWAL replaces the write-ahead log by a copy in new blocks, and removes
-// SQLite's index of the old one, so that all of it is looked at again.
+// renewWAL replaces the write-ahead log by a copy in new blocks. SQLite makes its
+// index anew, and with it the note of what is in the database already, unless
+// another process is reading; what is in the database then, [stored] has seen.
 func renewWAL(path string) error {
 	if err := copyFile(path+walNewSuffix, path+walSuffix); err != nil {
 		return err
 	}
 	if err := os.Rename(path+walNewSuffix, path+walSuffix); err != nil {
-		return err
-	}
-	if err := remove(path, shmSuffix); err != nil {
 		return err
 	}
 	return syncDir(path)

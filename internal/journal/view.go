@@ -11,7 +11,9 @@ import (
 
 // View is a look at a journal from outside, for those who inspect it while a
 // server may be writing it: it takes no lock, writes nothing into the database
-// and starts nothing. Its methods may be called from any goroutine.
+// and starts nothing. Its methods may be called from any goroutine. A view that was
+// opened before a server starts after a kill, or copies its journal, is of files
+// that are given up: its reads may fail, and it is to be opened again.
 type View struct {
 	j Journal // of which only the read pool is there
 }
