@@ -90,15 +90,7 @@ var worst = []int{exitContradicted, exitNegative, exitFlagged, exitUnvouched, ex
 // report prints an error and gives the exit code.
 func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
 	f := asFailure(ctx, cmd, err)
-	if f.what != "" {
-		fmt.Fprintf(a.stderr, "error: %s\n", f.what)
-	}
-	if f.hint != "" {
-		fmt.Fprintf(a.stderr, "hint: %s\n", f.hint)
-	}
-	if f.code != protocol.CodeNone {
-		fmt.Fprintf(a.stderr, "code: %s\n", f.code)
-	}
+	a.tell(cmd, f)
 	return f.exit
 }
 

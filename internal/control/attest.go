@@ -77,7 +77,7 @@ func (m *Manager) attest(ctx context.Context, leaf *protocol.EpochOpen) ([]byte,
 		return nil, ctx.Err()
 	case o := <-done:
 		if o.err == nil {
-			m.cfg.Log.Info("epoch has evidence", "number", leaf.Number, "verdict", o.verdict, "took_us", time.Since(begun).Microseconds())
+			m.cfg.Log.Info("epoch has evidence", "number", leaf.Number, "verdict", o.verdict, "took_ms", time.Since(begun).Milliseconds())
 		}
 		return o.evidence, o.err
 	}

@@ -206,7 +206,7 @@ func (m *Manager) Run(ctx context.Context) error {
 		}
 		born := time.Now()
 		if !ended.IsZero() {
-			m.cfg.Log.Info("epoch replaced", "number", e.number, "gap_us", born.Sub(ended).Microseconds())
+			m.cfg.Log.Info("epoch replaced", "number", e.number, "gap_ms", born.Sub(ended).Milliseconds())
 		}
 		reason := m.watch(ctx, e)
 		ended = time.Now()
@@ -306,7 +306,9 @@ func (m *Manager) open(ctx context.Context) (*Epoch, error) {
 	m.once.Do(func() { close(m.ready) })
 	m.cfg.Log.Info("epoch active", "epoch", e.id.String(), "number", number, "seq", seq,
 		"signer_grade", signs.Grade().String(), "tagger_grade", tags.Grade().String())
-	m.cfg.Log.Info("posture", "number", number, "digest", PostureDigest(signs, tags).String(), "signer", signs.Text(), "tagger", tags.Text())
+	m.cfg.Log.Info("posture", "number", number, "digest", PostureDigest(signs, tags).String())
+	signs.Log(m.cfg.Log, "signer", "number", number)
+	tags.Log(m.cfg.Log, "tagger", "number", number)
 	m.attestLater(ctx, e, leaf)
 	return e, nil
 }

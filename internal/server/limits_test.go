@@ -2,10 +2,12 @@ package server_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
@@ -82,6 +84,23 @@ func TestWaitersKeepNobodyOut(t *testing.T) {
 		}
 	}
 	s.alive()
+}
+
+// TestCutRequestsHearWhy: whoever waits when the server stops is told that, not
+// that the server is busy or that there is no receipt.
+func TestCutRequestsHearWhy(t *testing.T) {
+	f := &fake{enter: make(chan struct{}, 1), noReceipt: true}
+	base, cut := context.WithCancelCause(t.Context())
+	cfg := server.Config{Gate: f, Records: f, Ledger: f}
+	req := httptest.NewRequestWithContext(base, http.MethodGet, "/v1/receipts/"+knownID.String(), nil)
+	req.Header.Set("Prefer", "wait=20")
+	w := httptest.NewRecorder()
+	done := make(chan struct{})
+	go func() { defer close(done); server.New(cfg).ServeHTTP(w, req) }()
+	<-f.enter
+	cut(protocol.Fail(protocol.CodeDraining, "the server stops"))
+	<-done
+	(&service{t: t, fake: f}).problem(reply{w.Result(), w.Body.Bytes()}, protocol.CodeDraining)
 }
 
 // dribble opens a request and sends body bytes one by one, far apart.

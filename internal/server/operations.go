@@ -50,7 +50,7 @@ type answer struct {
 var (
 	anywhere = []protocol.Code{
 		protocol.CodeMalformedRequest, protocol.CodeUnauthenticated, protocol.CodeForbidden,
-		protocol.CodeRateLimited, protocol.CodeOverloaded, protocol.CodeInternal,
+		protocol.CodeRateLimited, protocol.CodeOverloaded, protocol.CodeDraining, protocol.CodeInternal,
 	}
 	inBody  = []protocol.Code{protocol.CodeTooLarge, protocol.CodeUnsupportedMedia}
 	toIssue = []protocol.Code{

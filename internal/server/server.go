@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"path"
 	"runtime/debug"
@@ -105,6 +106,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, op *operation, ha
 	e := &exchange{s: s, w: &statusWriter{ResponseWriter: w}, r: r, op: op}
 	err := s.hand(e, handler)
 	if err != nil {
+		err = reasonOf(r.Context(), err)
 		e.fail(err)
 	}
 	s.cfg.Observe(Outcome{
@@ -113,6 +115,18 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, op *operation, ha
 		Status:    e.w.status,
 		Took:      time.Since(start),
 	})
+}
+
+// reasonOf is err, or, where a wait or a read ended with the request's context,
+// what whoever ended that has to say: a *protocol.Error as its cause. What is
+// said of an answer that may have been written stands.
+func reasonOf(ctx context.Context, err error) error {
+	var said *protocol.Error
+	code := protocol.CodeOf(err)
+	if (code == protocol.CodeInternal || code == protocol.CodeNotFound) && errors.Is(err, context.Canceled) && errors.As(context.Cause(ctx), &said) {
+		return said
+	}
+	return err
 }
 
 func outcomeCode(err error) protocol.Code {
