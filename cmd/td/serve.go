@@ -106,6 +106,10 @@ func (a *app) serve(ctx context.Context, cfg *config.Config) error {
 	for _, note := range cfg.Notes() {
 		log.Warn("configuration", "note", note)
 	}
+	var bounds server.Config
+	if err := fitToDescriptors(cfg, &bounds); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
 		return fail(exitConfig, fmt.Sprintf("the data directory cannot be made: %v", err), "--data names another one")
 	}
@@ -141,25 +145,23 @@ func (a *app) serve(ctx context.Context, cfg *config.Config) error {
 	if ready, err := openCore(ctx, c); !ready {
 		return err
 	}
-	err = a.serveHTTP(ctx, c, listener, lists)
+	err = a.serveHTTP(ctx, c, listener, bounds, lists)
 	return errors.Join(err, c.close())
 }
 
 // serveHTTP serves until ctx ends or an organ dies, then lets requests in work
 // end.
-func (a *app) serveHTTP(ctx context.Context, c *core, listener net.Listener, lists []*claim.List) error {
+func (a *app) serveHTTP(ctx context.Context, c *core, listener net.Listener, cfg server.Config, lists []*claim.List) error {
 	verify, err := c.verifyOptions(ctx, lists)
 	if err != nil {
 		return unlessCalledOff(ctx, c.log, err)
 	}
-	cfg := server.Config{
-		Gate:        c.gate,
-		Records:     &records{journal: c.journal, control: c.control},
-		Ledger:      c.ledger,
-		Verify:      verify,
-		Log:         c.log,
-		BodyTimeout: c.cfg.BodyTimeout,
-	}
+	cfg.Gate = c.gate
+	cfg.Records = &records{journal: c.journal, control: c.control}
+	cfg.Ledger = c.ledger
+	cfg.Verify = verify
+	cfg.Log = c.log
+	cfg.BodyTimeout = c.cfg.BodyTimeout
 	srv := server.HTTPServer(cfg, server.New(cfg))
 	base, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(nil)

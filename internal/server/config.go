@@ -62,6 +62,28 @@ const (
 	maxBodies     = 32 << 20 // bytes of bodies on their way to one operation
 )
 
+// Bounds that are not set by hand.
+const (
+	mostConns    = 2048
+	mostRequests = 256
+	leastConns   = 32
+
+	// LeastDescriptors is the least that [Config.Fit] takes.
+	LeastDescriptors = leastConns * 5 / 4
+)
+
+// Fit sets MaxConns and MaxRequests to what so many descriptors carry: one for
+// each connection, and for each fourth one a request in hand that reads a file
+// of the log. It reports false, and sets nothing, if they are too few.
+func (c *Config) Fit(descriptors int) bool {
+	if descriptors < LeastDescriptors {
+		return false
+	}
+	c.MaxConns = min(mostConns, descriptors*4/5)
+	c.MaxRequests = min(mostRequests, c.MaxConns/4)
+	return true
+}
+
 func (c Config) withDefaults() Config {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -72,8 +94,8 @@ func (c Config) withDefaults() Config {
 	if c.Observe == nil {
 		c.Observe = func(Outcome) {}
 	}
-	orInt(&c.MaxConns, 2048)
-	orInt(&c.MaxRequests, 256)
+	orInt(&c.MaxConns, mostConns)
+	orInt(&c.MaxRequests, mostRequests)
 	orInt(&c.MaxVerify, max(1, runtime.GOMAXPROCS(0)/2))
 	orTime(&c.BodyTimeout, 10*time.Second)
 	orTime(&c.WorkTimeout, 20*time.Second)

@@ -266,3 +266,15 @@ func TestHostIsIrrelevant(t *testing.T) {
 		}
 	}
 }
+
+// TestFit: connections and the files that requests read never take more
+// descriptors than there are.
+func TestFit(t *testing.T) {
+	for n := range 5000 {
+		var c server.Config
+		ok := c.Fit(n)
+		if ok != (n >= server.LeastDescriptors) || c.MaxConns+c.MaxRequests > n || ok && c.MaxRequests < 8 {
+			t.Fatalf("%d descriptors: %v, %d connections, %d requests", n, ok, c.MaxConns, c.MaxRequests)
+		}
+	}
+}
