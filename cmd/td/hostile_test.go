@@ -500,7 +500,7 @@ func TestFlood(t *testing.T) {
 	}
 	for range dribblers {
 		bad.Go(func() {
-			halfSent(ctx, b, "POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 5000\r\n\r\n{")
+			halfSent(ctx, b, "POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 5000\r\n\r\n{")
 		})
 	}
 	for range 60 {

@@ -162,6 +162,7 @@ func (a *app) serveHTTP(ctx context.Context, c *core, listener net.Listener, cfg
 	cfg.Verify = verify
 	cfg.Log = c.log
 	cfg.BodyTimeout = c.cfg.BodyTimeout
+	cfg.Host = server.Hosts(listener.Addr(), c.cfg.AllowHost)
 	srv := server.HTTPServer(cfg, server.New(cfg))
 	base, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(nil)

@@ -29,6 +29,10 @@ type Config struct {
 	// protocol.LocalClient.
 	Identify func(*http.Request) (string, error)
 
+	// Host reports whether a request may be addressed to this host, the Host
+	// header as it came; others are forbidden. nil: to any. See [Hosts].
+	Host func(host string) bool
+
 	// Observe is told the outcome of every request. nil: nobody is.
 	Observe func(Outcome)
 
@@ -90,6 +94,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Identify == nil {
 		c.Identify = func(*http.Request) (string, error) { return protocol.LocalClient, nil }
+	}
+	if c.Host == nil {
+		c.Host = func(string) bool { return true }
 	}
 	if c.Observe == nil {
 		c.Observe = func(Outcome) {}

@@ -82,6 +82,12 @@ var nobody = operation{id: "none"}
 // ServeHTTP answers one request. The library would redirect a path that is not
 // in its shortest form, and repeat the path in doing so; here it is not found.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !s.cfg.Host(r.Host) {
+		s.serve(w, r, &nobody, func(*exchange) error {
+			return protocol.Fail(protocol.CodeForbidden, "this server does not answer under the host name of the request; --allow-host of td serve names further ones")
+		})
+		return
+	}
 	if !strings.HasPrefix(r.URL.Path, "/") || !shortest(r.URL.Path) || r.Method == http.MethodConnect {
 		s.notFound(w, r)
 		return
