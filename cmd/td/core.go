@@ -44,6 +44,7 @@ type core struct {
 	claims   []gate.Claim
 	attestor attest.Attestor
 	children *launcher.Launcher // nil if this build has none
+	holders  holders
 	build    protocol.Digest
 	confined sandbox.Probe // what the core has given up
 	instance protocol.InstanceID
@@ -115,6 +116,9 @@ func (c *core) openRecords(ctx context.Context) (err error) {
 		Committed: func(entries []journal.Entry) {
 			// Nothing is appended before the ledger is there: see registerClaims.
 			c.ledger.Committed(entries[0].Seq, leavesOf(entries))
+			if len(entries) == 1 { // as each control action is
+				c.holders.note(entries[0])
+			}
 		},
 	})
 	if err != nil {
@@ -125,6 +129,9 @@ func (c *core) openRecords(ctx context.Context) (err error) {
 		return fail(exitConfig, fmt.Sprintf("the journal does not open: %s", strings.TrimPrefix(err.Error(), "journal: ")), hint)
 	}
 	if err := c.openLedger(ctx); err != nil {
+		return err
+	}
+	if err := c.holders.load(ctx, c.journal); err != nil {
 		return err
 	}
 	c.start("journal", c.journal.Run)

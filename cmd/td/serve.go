@@ -157,7 +157,9 @@ func (a *app) serveHTTP(ctx context.Context, c *core, listener net.Listener, cfg
 		return unlessCalledOff(ctx, c.log, err)
 	}
 	cfg.Gate = c.gate
-	cfg.Records = &records{journal: c.journal, control: c.control}
+	if cfg.Records, err = c.records(ctx); err != nil {
+		return unlessCalledOff(ctx, c.log, err)
+	}
 	cfg.Ledger = c.ledger
 	cfg.Verify = verify
 	cfg.Log = c.log

@@ -64,6 +64,7 @@ const (
 	idleTimeout   = 2 * time.Minute
 	maxHeader     = 16 << 10
 	maxBodies     = 32 << 20 // bytes of bodies on their way to one operation
+	statusPlaces  = 16       // requests for the status in hand, which no other request takes
 )
 
 // Bounds that are not set by hand.
@@ -126,6 +127,7 @@ func orTime(v *time.Duration, def time.Duration) {
 // number of connections fit it. The caller gives it a listener and ends it.
 func HTTPServer(cfg Config, h http.Handler) *http.Server {
 	cfg = cfg.withDefaults()
+	open := newConns(cfg.MaxConns)
 	return &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: headerTimeout,
@@ -135,7 +137,8 @@ func HTTPServer(cfg Config, h http.Handler) *http.Server {
 		// The library adds 4096 to it.
 		MaxHeaderBytes:               maxHeader - 4096,
 		DisableGeneralOptionsHandler: true,
-		ConnState:                    newConns(cfg.MaxConns).changed,
+		ConnState:                    open.changed,
+		ConnContext:                  open.named,
 		ErrorLog:                     slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -278,3 +279,40 @@ func TestFit(t *testing.T) {
 		}
 	}
 }
+
+// TestStatusIsNeverShed: every connection has half a header or half a body, every
+// place of other requests is taken, and the status is told.
+func TestStatusIsNeverShed(t *testing.T) {
+	s := start(t, func(c *server.Config) { c.MaxRequests, c.MaxConns, c.BodyTimeout = 2, 60, time.Minute })
+	s.crowd(200)
+	let := make(chan struct{})
+	s.fake.set(func(f *fake) { f.block = let })
+	var held sync.WaitGroup
+	for range 2 {
+		held.Go(func() { s.do(http.MethodGet, "/v1/epochs", nil) })
+		<-s.fake.enter
+	}
+	defer held.Wait()
+	defer close(let)
+	s.fake.set(func(f *fake) { f.block = nil })
+	s.problem(s.do(http.MethodGet, "/v1/claims", nil), protocol.CodeOverloaded)
+	s.crowd(100)
+}
+
+// crowd sends beginnings of n requests, and asks for the status after each.
+func (s *service) crowd(n int) {
+	s.t.Helper()
+	for i := range n {
+		c, err := (&net.Dialer{}).DialContext(s.t.Context(), "tcp", s.addr)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.t.Cleanup(func() { c.Close() })
+		fmt.Fprint(c, []string{
+			"GET /v1/claims HTTP/1.1\r\nHost: localh",
+			"POST /v1/challenges HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{",
+		}[i%2])
+		s.alive()
+	}
+}
+

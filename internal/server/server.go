@@ -19,6 +19,8 @@ type Server struct {
 	spec      []byte // the OpenAPI document
 	docs      page
 	hands     chan struct{}            // one element per request in hand
+	status    chan struct{}            // the same for those that ask for the status
+	arriving  chan struct{}            // one element per body on its way
 	bodies    map[string]chan struct{} // by operation: one element per body on its way
 	waiters   chan struct{}            // one element per request that waits
 	verifying chan struct{}            // one element per receipt being verified
@@ -32,9 +34,13 @@ func New(cfg Config) *Server {
 		mux:       http.NewServeMux(),
 		hands:     make(chan struct{}, cfg.MaxRequests),
 		bodies:    make(map[string]chan struct{}),
+		status:    make(chan struct{}, statusPlaces),
 		waiters:   make(chan struct{}, max(1, cfg.MaxRequests/2)),
 		verifying: make(chan struct{}, cfg.MaxVerify),
 	}
+	// Requests never hold all connections for long: one that asks for the status
+	// always finds another to take the place of.
+	s.arriving = make(chan struct{}, max(1, cfg.MaxConns-cap(s.hands)-cap(s.waiters)-2*cap(s.status)))
 	ops := s.operations()
 	for _, op := range ops {
 		if op.limit > 0 {
@@ -109,9 +115,15 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, op *operation, ha
 		// A writer without deadlines is a test's recorder.
 		_ = http.NewResponseController(w).SetReadDeadline(start.Add(s.cfg.BodyTimeout))
 	}
-	e := &exchange{s: s, w: &statusWriter{ResponseWriter: w}, r: r, op: op}
+	e := &exchange{s: s, w: &statusWriter{ResponseWriter: w}, r: r, op: op, lane: s.hands}
+	if op.ownLane {
+		e.lane = s.status
+	}
 	err := s.hand(e, handler)
 	if err != nil {
+		if r.ContentLength != 0 && !e.taken {
+			giveUp(r.Context())
+		}
 		err = reasonOf(r.Context(), err)
 		e.fail(err)
 	}
