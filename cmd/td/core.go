@@ -297,7 +297,11 @@ func (c *core) awaitEpoch(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-time.After(time.Minute):
-		return fail(exitUnexpected, "no epoch opened within a minute", "the log above says why signer or tagger did not start")
+		why := "signer or tagger has not answered"
+		if trouble := c.control.Trouble(); trouble != nil {
+			why = trouble.Why
+		}
+		return fail(exitUnexpected, "no epoch opened within a minute: "+why, "the log above says more: look for epoch did not open")
 	}
 }
 

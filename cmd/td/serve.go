@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -107,11 +108,8 @@ func (a *app) serve(ctx context.Context, cfg *config.Config) error {
 		log.Warn("configuration", "note", note)
 	}
 	var bounds server.Config
-	if err := fitToDescriptors(cfg, &bounds); err != nil {
+	if err := cmp.Or(checkGround(cfg.Data), fitToDescriptors(cfg, &bounds)); err != nil {
 		return err
-	}
-	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
-		return fail(exitConfig, fmt.Sprintf("the data directory cannot be made: %v", err), "--data names another one")
 	}
 	lists, err := readLists(cfg.Group)
 	if err != nil {
@@ -122,6 +120,9 @@ func (a *app) serve(ctx context.Context, cfg *config.Config) error {
 		return unlessCalledOff(ctx, log, err)
 	}
 	defer listener.Close()
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return fail(exitConfig, fmt.Sprintf("the data directory cannot be made: %v", err), "--data names another one")
+	}
 	claims, err := loadClaims(lists)
 	if err != nil {
 		return fmt.Errorf("self-test: %w", err)
