@@ -315,4 +315,3 @@ func (s *service) crowd(n int) {
 		s.alive()
 	}
 }
-
