@@ -11,7 +11,7 @@ FREEZES ?= 40
 TOOLS := tools/bin
 DATA ?= ../shared/data
 
-.PHONY: build demo test race race-system memscan attacks-trust lint fuzz bench docs check vuln e2e powercut tools clean
+.PHONY: build demo test race race-system memscan attacks-trust faults lint fuzz bench docs check vuln e2e powercut tools clean
 
 build:
 	go build -trimpath -o bin/td ./cmd/td
@@ -80,6 +80,12 @@ memscan:
 # JSON. As root it makes one attack more.
 attacks-trust:
 	./scripts/attacks.sh
+
+# Kills, power cuts, device errors and file faults under load: nothing that was
+# acknowledged may be lost. Up to 10 minutes; SHORT=1 injects few of each, SEED=N
+# repeats a run. Power cuts need root and FUSE. Its last line is the result as JSON.
+faults:
+	./scripts/faults.sh
 
 check:
 	./scripts/check.sh
