@@ -33,18 +33,20 @@ func (r *run) cutPower(t *testing.T, rng *rand.Rand) {
 	}
 	r.inject(t, r.plan.powerCuts, "power cuts", newWorld, func(w *world, _ int) {
 		r.injected("power cut")
-		from, ok := 0, false
-		if rng.IntN(8) == 0 {
-			ok = w.start()
-		} else if ok = w.begin() && c.check(); ok {
+		from := 0
+		switch {
+		case rng.IntN(8) == 0:
+			if !w.start() {
+				return
+			}
+		case !w.begin() || !c.check():
+			return
+		default:
 			from = w.position()
 			if rng.IntN(3) == 0 {
 				c.submit()
 			}
 			w.release(t.Context(), w.prepareAll(t.Context(), 4), killWithin).Wait()
-		}
-		if !ok {
-			return
 		}
 		k := from + rng.IntN(w.position()-from+1)
 		w.kill()
