@@ -3,6 +3,7 @@ package faults_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -73,9 +74,8 @@ func copySome(to, data []byte, rng *rand.Rand) {
 // disk is a file system on a loop device on a file that logs what is written to
 // it and can fail.
 type disk struct {
-	dir    string // of the file, in FUSE
-	mnt    string // of the file system
-	server *fuse.Server
+	dir string // of the file, in FUSE
+	mnt string // of the file system
 
 	mu    sync.Mutex
 	data  []byte
@@ -85,25 +85,44 @@ type disk struct {
 }
 
 // newDisk serves a disk with the given content and mounts its file system.
-func newDisk(dir string, content []byte) (_ *disk, err error) {
+func newDisk(dir string, content []byte) (*disk, error) {
 	d := &disk{dir: filepath.Join(dir, "fuse"), mnt: filepath.Join(dir, "mnt"), data: slices.Clone(content)}
 	for _, name := range []string{d.dir, d.mnt} {
 		if err := os.MkdirAll(name, 0o755); err != nil {
 			return nil, err
 		}
 	}
-	options := &fs.Options{MountOptions: fuse.MountOptions{DirectMountStrict: true, FsName: "td-faults", Name: "td-faults"}}
-	if d.server, err = fs.Mount(d.dir, &diskDir{file: &diskFile{d: d}}, options); err != nil {
+	if err := d.serve(); err != nil {
 		return nil, err
 	}
 	if err := d.mount(); err != nil {
-		return nil, fmt.Errorf("%w; %w", err, d.server.Unmount())
+		return nil, errors.Join(err, unmount(d.dir))
 	}
 	return d, nil
 }
 
+// serve mounts the FUSE file system. The descriptor is not left to the library,
+// with which child processes inherit it: they would keep the file system waiting
+// for answers when this process is gone.
+func (d *disk) serve() error {
+	starting.RLock()
+	defer starting.RUnlock()
+	fd, err := syscall.Open("/dev/fuse", syscall.O_RDWR|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	options := fmt.Sprintf("fd=%d,rootmode=40000,user_id=0,group_id=0", fd)
+	if err := syscall.Mount("td-faults", d.dir, "fuse", syscall.MS_NOSUID|syscall.MS_NODEV, options); err != nil {
+		return errors.Join(err, syscall.Close(fd))
+	}
+	_, err = fs.Mount(fmt.Sprintf("/dev/fd/%d", fd), &diskDir{file: &diskFile{d: d}}, nil)
+	return err
+}
+
 // mount mounts the file system and begins a new log.
 func (d *disk) mount() error {
+	starting.RLock()
+	defer starting.RUnlock()
 	d.mu.Lock()
 	d.base, d.log = slices.Clone(d.data), nil
 	d.mu.Unlock()
@@ -117,7 +136,7 @@ func (d *disk) close() error {
 	if err := d.unmount(); err != nil {
 		return err
 	}
-	return d.server.Unmount()
+	return unmount(d.dir)
 }
 
 // position returns how many operations are complete since the disk was mounted.

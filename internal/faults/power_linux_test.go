@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"syscall"
 	"testing"
 	"time"
 
@@ -117,7 +116,6 @@ func (c *commandClient) command(input io.Reader, args ...string) {
 	defer stop()
 	cmd := exec.CommandContext(ctx, c.w.run.binary, append(args, "--server", c.w.srv.url, "--trust", filepath.Join(c.dir, "trust"))...)
 	cmd.Stdin = input
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		c.w.complain("td %s: %v: %s", args[0], err, out)
 	}

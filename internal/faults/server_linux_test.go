@@ -37,12 +37,13 @@ type server struct {
 	log bytes.Buffer // its standard error
 }
 
-// launch starts a server and waits for nothing. It is killed when this process
-// ends.
+// launch starts a server and waits for nothing.
 func launch(binary string, args ...string) (*server, error) {
+	starting.RLock()
+	defer starting.RUnlock()
 	s := &server{ready: make(chan string, 1), done: make(chan struct{})}
 	s.cmd = exec.Command(binary, append([]string{"serve"}, args...)...)
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	pipe, err := s.cmd.StderrPipe()
 	if err != nil {
 		return nil, err
@@ -139,24 +140,17 @@ func (s *server) awaitChild(kind string) (pid int, err error) {
 // childrenOf returns the process ids of the td children of a process, by kind.
 func childrenOf(parent int) map[string]int {
 	found := map[string]int{}
-	for _, pid := range pidsBelow(parent) {
+	names, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is right
+	for _, name := range names {
+		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(name)))
+		if state, of := stateOf(pid); of != parent || state == "Z" {
+			continue
+		}
 		if kind := kindOf(pid); kind != "" {
 			found[kind] = pid
 		}
 	}
 	return found
-}
-
-// pidsBelow returns the process ids of the children of a process.
-func pidsBelow(parent int) (pids []int) {
-	names, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is right
-	for _, name := range names {
-		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(name)))
-		if state, of := stateOf(pid); of == parent && state != "Z" {
-			pids = append(pids, pid)
-		}
-	}
-	return pids
 }
 
 // stateOf reads /proc/PID/stat: "pid (name) state ppid ...".

@@ -1,13 +1,14 @@
 package faults_test
 
 import (
-	"bufio"
 	"errors"
 	"os"
 	"os/signal"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 )
 
@@ -41,6 +42,10 @@ func lockWork(dir string) (*os.File, error) {
 	return f, nil
 }
 
+// starting is held while a server is started or something is mounted, and for ever
+// once the run was interrupted.
+var starting sync.RWMutex
+
 // locks keeps the files of held locks open.
 var locks []*os.File
 
@@ -55,26 +60,32 @@ func sweepOthers() error {
 	return err
 }
 
-// sweep unmounts whatever is mounted below the directory of a run, which frees
-// the loop devices, and removes it.
+// sweep kills the processes that a run has started, unmounts whatever is mounted
+// below its directory, which frees the loop devices, and removes it.
 func sweep(dir string) error {
-	f, err := os.Open("/proc/self/mountinfo")
+	killNaming(dir)
+	err := eventually(unmountTime, "file systems are mounted below "+dir, func() bool {
+		for _, at := range slices.Backward(mountsBelow(dir)) {
+			_ = command("umount", at) // what is still in use is tried again
+		}
+		return len(mountsBelow(dir)) == 0
+	})
 	if err != nil {
-		return err
+		return err // nothing is removed from a disk
 	}
-	defer f.Close()
-	var below []string
-	for lines := bufio.NewScanner(f); lines.Scan(); {
-		if at := strings.Fields(lines.Text())[4]; strings.HasPrefix(at, dir+"/") {
+	return os.RemoveAll(dir)
+}
+
+// mountsBelow returns where file systems are mounted below a directory, in the
+// order of their mounting.
+func mountsBelow(dir string) (below []string) {
+	b, _ := os.ReadFile("/proc/self/mountinfo") // without it nothing can be mounted
+	for line := range strings.Lines(string(b)) {
+		if at := strings.Fields(line)[4]; strings.HasPrefix(at, dir+"/") {
 			below = append(below, at)
 		}
 	}
-	for _, at := range slices.Backward(below) {
-		if err := unmount(at); err != nil {
-			return err
-		}
-	}
-	return os.RemoveAll(dir)
+	return below
 }
 
 // sweepWhenInterrupted ends the process on SIGINT and SIGTERM, and leaves nothing
@@ -84,10 +95,23 @@ func sweepWhenInterrupted(dir string) {
 	signal.Notify(c, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-c
-		for _, pid := range pidsBelow(os.Getpid()) {
-			_ = syscall.Kill(pid, syscall.SIGKILL)
-		}
+		starting.Lock()
 		_ = sweep(dir) // the next run tries again
 		os.Exit(130)
 	}()
+}
+
+// killNaming kills the processes whose command line names a path below a
+// directory. Servers do not end with the process that started them: the signal
+// that could be asked for is cleared when they become another user.
+func killNaming(dir string) {
+	names, _ := filepath.Glob("/proc/[0-9]*/cmdline") // the pattern is right
+	for _, name := range names {
+		b, _ := os.ReadFile(name) // one that has ended needs no signal
+		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(name)))
+		named := slices.ContainsFunc(strings.Split(string(b), "\x00"), func(arg string) bool { return strings.HasPrefix(arg, dir+"/") })
+		if named && pid != os.Getpid() {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	}
 }
