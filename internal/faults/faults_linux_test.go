@@ -132,6 +132,7 @@ func (r *run) inject(t *testing.T, n int, what string, newWorld func() *world, f
 		}
 		if i == n-1 || !w.sound() {
 			w.tell(what)
+			w.close()
 			w = nil
 		}
 	}

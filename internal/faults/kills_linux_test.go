@@ -23,7 +23,7 @@ func (r *run) killCores(t *testing.T, rng *rand.Rand) {
 	r.inject(t, r.plan.coreKills, "core kills", newWorld, func(w *world, _ int) {
 		r.injected("core killed")
 		if rng.IntN(8) == 0 {
-			w.must(w.launch())
+			w.launch()
 			time.Sleep(randomTime(rng, 0, upTime)) // the moment is what is tried
 			w.kill()
 		} else if w.begin() {

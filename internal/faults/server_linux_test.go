@@ -87,14 +87,19 @@ func (s *server) await() (err error) {
 
 // sentence returns what the server said last about an error.
 func (s *server) sentence() (last string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for line := range strings.Lines(s.log.String()) {
+	for line := range strings.Lines(s.said()) {
 		if said, ok := strings.CutPrefix(strings.TrimSpace(line), "error: "); ok {
 			last = said
 		}
 	}
 	return last
+}
+
+// said returns everything that the server has written to standard error.
+func (s *server) said() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.log.String()
 }
 
 // kill sends SIGKILL and waits until the children have ended, too.

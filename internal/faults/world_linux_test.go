@@ -78,6 +78,7 @@ func (w *world) close() {
 		w.must(w.disk.close())
 	}
 	w.must(os.RemoveAll(w.dir))
+	w.srv, w.disk = nil, nil // a disk is all in memory
 }
 
 // must fails the test if the harness itself cannot work.
@@ -123,27 +124,28 @@ func (w *world) position() int {
 	return w.disk.position()
 }
 
-func (w *world) launch() error {
-	listen := []string{"--listen", "127.0.0.1:0", "--data", w.data, "--shutdown-grace", "5s", "--ttl-ms", "600000"}
+// launch starts a server and waits for nothing.
+func (w *world) launch() {
+	w.Helper()
+	args := []string{"--listen", "127.0.0.1:0", "--data", w.data, "--shutdown-grace", "5s", "--ttl-ms", "600000"}
 	var err error
-	w.srv, err = launch(w.run.binary, append(listen, w.args...)...)
-	return err
+	if w.srv, err = launch(w.run.binary, append(args, w.args...)...); err != nil {
+		w.Fatal(err)
+	}
 }
 
 // start starts a server, which must become ready. If it does not, the journal is
 // looked at as it is.
 func (w *world) start() bool {
 	w.Helper()
-	err := w.launch()
-	if err == nil {
-		err = w.srv.await()
-	}
+	w.launch()
+	err := w.srv.await()
 	if err == nil {
 		return true
 	}
+	w.complain("it does not start: %v\n%s", err, w.srv.said())
 	w.srv = nil
 	w.refused++
-	w.complain("it does not start: %v", err)
 	w.judge(w.Context())
 	return false
 }
