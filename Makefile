@@ -11,7 +11,7 @@ FREEZES ?= 40
 TOOLS := tools/bin
 DATA ?= ../shared/data
 
-.PHONY: build demo test race race-system memscan attacks-trust lint fuzz bench docs check vuln e2e powercut tools clean
+.PHONY: build demo test race race-system memscan attacks-trust faults lint fuzz bench docs check vuln e2e powercut tools clean
 
 build:
 	go build -trimpath -o bin/td ./cmd/td
@@ -50,8 +50,10 @@ lint: tools
 fuzz:
 	./scripts/fuzz.sh $(FUZZTIME)
 
+# The second command measures the processor time of the log for each leaf.
 bench: build
 	./bin/td bench
+	go test -run '^$$' -bench BenchmarkLeaf -benchtime 2000x ./internal/ledger
 
 # What is generated is committed; generating it again must change nothing.
 docs:
@@ -80,6 +82,12 @@ memscan:
 # JSON. As root it makes one attack more.
 attacks-trust:
 	./scripts/attacks.sh
+
+# Kills, power cuts, device errors and file faults under load: nothing that was
+# acknowledged may be lost. Up to 10 minutes; SHORT=1 injects few of each, SEED=N
+# repeats a run. Power cuts need root and FUSE. Its last line is the result as JSON.
+faults:
+	./scripts/faults.sh
 
 check:
 	./scripts/check.sh

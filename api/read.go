@@ -74,6 +74,18 @@ type Status struct {
 	Sealed  bool      `json:"sealed" doc:"True if everything is held for good."`
 	Holds   []Hold    `json:"holds" doc:"What is frozen; empty means open."`
 	Version string    `json:"version" doc:"Version of the software."`
+
+	Published uint64    `json:"published" doc:"Leaves that the newest published checkpoint covers."`
+	Journal   Condition `json:"journal" doc:"Whether acceptances can be written."`
+	Ledger    Condition `json:"ledger" doc:"Whether the log follows the journal."`
+	Epochs    Condition `json:"epochs" doc:"Whether there are keys to issue under."`
+}
+
+// Condition says how one part of the server is.
+type Condition struct {
+	State string     `json:"state" doc:"How the part is: ok; failing, and tried again; behind, and catching up; stopped, for good." enum:"ok,failing,behind,stopped"`
+	Since *time.Time `json:"since,omitempty" doc:"Since when it is not ok, where that is known."`
+	Why   string     `json:"why,omitempty" doc:"Why it is not ok, in a few words; the server's log says more."`
 }
 
 // EpochRef names an epoch.
@@ -86,4 +98,8 @@ type EpochRef struct {
 type Hold struct {
 	Kind  string           `json:"kind" doc:"What is held." enum:"issue,accept"`
 	Claim *protocol.Digest `json:"claim,omitempty" doc:"Fingerprint of the one claim it concerns; absent means all."`
+	By    string           `json:"by,omitempty" doc:"Who froze it: an operator, or the core itself." enum:"operator,core"`
+	Why   string           `json:"why,omitempty" doc:"Why the core did."`
+	Index *uint64          `json:"index,omitempty" doc:"Index of the control leaf."`
+	Since *time.Time       `json:"since,omitempty" doc:"Time of the control leaf."`
 }

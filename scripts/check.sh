@@ -15,6 +15,8 @@ step "tests, but the attacks on trust"
 make test TESTFLAGS="-skip TestAttacksTrust"
 step "attacks on trust, in short"
 make attacks-trust SHORT=1
+step "faults, in short (power cuts need root and FUSE: NOT RUN elsewhere)"
+make faults SHORT=1
 step "keys in memory (needs Linux and root: NOT SCANNED elsewhere)"
 make memscan FREEZES="${FREEZES:-20}"
 step "race detector (short)"

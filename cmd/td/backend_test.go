@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -33,8 +34,9 @@ type backend struct {
 	ready chan string   // one value, its URL
 	done  chan struct{} // closed when it is reaped
 	err   error         // of the process; set before done closes
-	mu    sync.Mutex
-	log   bytes.Buffer // its standard error
+	pipe  io.Closer     // whose end is the end of who reads the log
+	mu    sync.Mutex    // while it is held, nobody reads the log
+	log   bytes.Buffer  // its standard error
 }
 
 // startBackend starts a server on a data directory and waits until it is
@@ -93,6 +95,7 @@ func launchAs(t *testing.T, change func(*exec.Cmd), env []string, data string, a
 	if err != nil {
 		t.Fatal(err)
 	}
+	b.pipe = pipe
 	if err := b.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -128,6 +131,8 @@ func (b *backend) watch(pipe io.Reader) {
 	for lines.Scan() {
 		if url, ok := strings.CutPrefix(lines.Text(), "td: ready "); ok {
 			b.ready <- url
+		} else if url, ok = readyObject(lines.Bytes()); ok {
+			b.ready <- url
 		}
 		b.mu.Lock()
 		b.log.WriteString(lines.Text() + "\n")
@@ -137,6 +142,12 @@ func (b *backend) watch(pipe io.Reader) {
 	close(b.done)
 }
 
+// readyObject reads the line that says the same in a log for machines.
+func readyObject(line []byte) (url string, ok bool) {
+	var o struct{ Msg, URL string }
+	return o.URL, bytes.HasPrefix(line, []byte("{")) && json.Unmarshal(line, &o) == nil && o.Msg == "ready"
+}
+
 // stderr is what the server has written so far, without the lines that are
 // there for each request.
 func (b *backend) stderr() string {
@@ -144,7 +155,7 @@ func (b *backend) stderr() string {
 	defer b.mu.Unlock()
 	var kept strings.Builder
 	for line := range strings.Lines(b.log.String()) {
-		if !strings.Contains(line, `msg="request refused"`) && !strings.Contains(line, "component=tessera") {
+		if !strings.Contains(line, `msg="request refused"`) {
 			kept.WriteString(line)
 		}
 	}

@@ -49,7 +49,8 @@ func confineCore(cfg *config.Config, attestor attest.Attestor, children *launche
 		}
 	}
 	posture := sandbox.Posture{Probes: probes}
-	log.Info("core confined", "posture", posture.Text())
+	log.Info("core confined", "state", posture.Probe(sandbox.Core).State.String())
+	posture.Log(log, "core")
 	data, err := filepath.Abs(cfg.Data) // as the journal is opened
 	if err == nil {
 		_, err = os.ReadDir(data)

@@ -45,6 +45,7 @@ type core struct {
 	claims   []gate.Claim
 	attestor attest.Attestor
 	children *launcher.Launcher // nil if this build has none
+	holders  holders
 	build    protocol.Digest
 	confined sandbox.Probe // what the core has given up
 	instance protocol.InstanceID
@@ -110,27 +111,40 @@ func (c *core) open(ctx context.Context) error {
 // openRecords opens journal and ledger and starts both.
 func (c *core) openRecords(ctx context.Context) (err error) {
 	c.journal, err = journal.Open(ctx, journal.Config{
-		Path:   filepath.Join(c.cfg.Data, "journal.db"),
-		Origin: c.cfg.Origin,
-		Log:    c.log,
+		Path:      filepath.Join(c.cfg.Data, "journal.db"),
+		Origin:    c.cfg.Origin,
+		Log:       c.log,
+		MustExist: c.hasLog(),
 		Committed: func(entries []journal.Entry) {
 			// Nothing is appended before the ledger is there: see registerClaims.
 			c.ledger.Committed(entries[0].Seq, leavesOf(entries))
+			if len(entries) == 1 { // as each control action is
+				c.holders.note(entries[0])
+			}
 		},
 	})
 	if err != nil {
-		hint := "td doctor looks at the data directory, and whether a server runs on it; --data names another one"
-		if errors.Is(err, journal.ErrDamaged) {
-			hint = "keep the directory as it is, put no older copy in its place, and see docs/operate.md"
+		hint := journal.CauseOf(err).Remedy()
+		if hint == "" {
+			hint = "td doctor looks at the data directory, and whether a server runs on it; --data names another one"
 		}
 		return fault.New(fault.Config, fmt.Sprintf("the journal does not open: %s", strings.TrimPrefix(err.Error(), "journal: ")), hint)
 	}
 	if err := c.openLedger(ctx); err != nil {
 		return err
 	}
+	if err := c.holders.load(ctx, c.journal); err != nil {
+		return err
+	}
 	c.start("journal", c.journal.Run)
 	c.start("ledger", c.ledger.Run)
 	return nil
+}
+
+// hasLog reports whether the data directory holds a log that has entries.
+func (c *core) hasLog() bool {
+	_, err := os.Stat(filepath.Join(c.cfg.Data, "ledger", "checkpoint"))
+	return err == nil
 }
 
 // openLedger compares the log with the journal, and both with what was published
@@ -288,7 +302,11 @@ func (c *core) awaitEpoch(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-time.After(time.Minute):
-		return fault.New(fault.Unexpected, "no epoch opened within a minute", "the log above says why signer or tagger did not start")
+		why := "signer or tagger has not answered"
+		if trouble := c.control.Trouble(); trouble != nil {
+			why = trouble.Why
+		}
+		return fault.New(fault.Unexpected, "no epoch opened within a minute: "+why, "the log above says more: look for epoch did not open")
 	}
 }
 

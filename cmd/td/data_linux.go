@@ -14,12 +14,21 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/journal"
 )
 
 // dataNames are what a server makes in its data directory. Anything else in
 // there belongs to the operator and is not given away: not config.toml either,
 // which root reads at the next start.
-var dataNames = []string{"journal.db", "journal.db-wal", "journal.db-shm", "journal.db-journal", "journal.db.lock", "ledger", publishedDir}
+var dataNames = append(journalNames(), "ledger", publishedDir)
+
+func journalNames() []string {
+	names := []string{"journal.db"}
+	for _, suffix := range journal.Suffixes() {
+		names = append(names, "journal.db"+suffix)
+	}
+	return names
+}
 
 // giveData makes a user the owner of the data directory and of the files that a
 // server made in it. It follows no links. It changes nothing while a server uses

@@ -95,8 +95,8 @@ func forged(t *testing.T, forge func(*testing.T, string), says string) {
 	eventually(t, 5*time.Second, "nothing is said about it", func() bool {
 		return strings.Contains(b.stderr(), says)
 	})
-	if _, err := b.Status(ctx); err != nil {
-		t.Errorf("status: %v", err)
+	if s, err := b.Status(ctx); err != nil || (s.Ledger.State != "stopped" || s.Ledger.Why == "") && (s.Journal.State != "failing" || s.Journal.Why == "") {
+		t.Errorf("status: %+v, %v", s, err)
 	}
 	if _, err := b.Checkpoint(ctx); err != nil {
 		t.Errorf("checkpoint: %v", err)

@@ -175,13 +175,13 @@ func (d *doctor) journal(ctx context.Context) {
 		return
 	}
 	if err != nil {
-		d.bad(sandbox.StateMissing, sectionServer, id, err.Error(), "keep a copy of the data directory as it is and see docs/operate.md, which says what must never be restored")
+		d.bad(sandbox.StateMissing, sectionServer, id, err.Error(), journalRemedy(err))
 		return
 	}
 	d.view = view
 	size, err := view.Size(ctx)
 	if err = errors.Join(err, view.Check(ctx)); err != nil {
-		d.bad(sandbox.StateMissing, sectionServer, id, err.Error(), "keep a copy of the data directory as it is and see docs/operate.md, which says what must never be restored")
+		d.bad(sandbox.StateMissing, sectionServer, id, err.Error(), journalRemedy(err))
 		return
 	}
 	if d.cfg.Origin != "" && d.cfg.Origin != view.Origin() {
@@ -189,6 +189,14 @@ func (d *doctor) journal(ctx context.Context) {
 		return
 	}
 	d.ok(sectionServer, id, fmt.Sprintf("%d leaves of %s", size, view.Origin()))
+}
+
+// journalRemedy is what can be done about a journal that cannot be read.
+func journalRemedy(err error) string {
+	if remedy := journal.CauseOf(err).Remedy(); remedy != "" {
+		return remedy
+	}
+	return "keep a copy of the data directory as it is and see docs/operate.md, which says what must never be restored"
 }
 
 // viewSource is a journal from outside as the ledger reads it.

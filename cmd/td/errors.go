@@ -36,15 +36,7 @@ var worst = []int{fault.Contradicted, fault.Negative, fault.Flagged, fault.Unvou
 // report prints an error and gives the exit code.
 func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
 	f := asFailure(ctx, cmd, err)
-	if f.What != "" {
-		fmt.Fprintf(a.stderr, "error: %s\n", f.What)
-	}
-	if f.Hint != "" {
-		fmt.Fprintf(a.stderr, "hint: %s\n", f.Hint)
-	}
-	if f.Code != protocol.CodeNone {
-		fmt.Fprintf(a.stderr, "code: %s\n", f.Code)
-	}
+	a.tell(cmd, f)
 	return f.Exit
 }
 

@@ -420,7 +420,7 @@ func TestDeathLimit(t *testing.T) {
 	}
 	eventually(t, 10*time.Second, "nothing is frozen", func() bool {
 		s, err := b.Status(ctx)
-		return err == nil && len(s.Holds) == 1 && s.Holds[0].Kind == "accept" && s.Epoch != nil
+		return err == nil && len(s.Holds) == 1 && s.Holds[0].Kind == "accept" && s.Holds[0].By == "core" && s.Holds[0].Since != nil && s.Epoch != nil
 	})
 	waiting := b.mustAnswer(ctx)
 	b.wantProblem("frozen", b.submit(waiting.ch.RequestID, waiting.ch.Tag, waiting.proof), protocol.CodeFrozen)
@@ -500,7 +500,7 @@ func TestFlood(t *testing.T) {
 	}
 	for range dribblers {
 		bad.Go(func() {
-			halfSent(ctx, b, "POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 5000\r\n\r\n{")
+			halfSent(ctx, b, "POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 5000\r\n\r\n{")
 		})
 	}
 	for range 60 {

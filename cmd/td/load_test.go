@@ -128,6 +128,7 @@ type row struct {
 func rowsOf(t *testing.T, data string) []row {
 	t.Helper()
 	v := viewOf(t, data)
+	defer func() { _ = v.Close() }() // a start after a kill replaces files
 	var rows []row
 	for {
 		entries, err := v.Leaves(t.Context(), uint64(len(rows)), 4096)
@@ -315,6 +316,7 @@ func treeRoot(hashes [][32]byte) [32]byte {
 func awaitPublished(t *testing.T, data string) []row {
 	t.Helper()
 	v := viewOf(t, data)
+	defer func() { _ = v.Close() }() // a start after a kill replaces files
 	eventually(t, 10*time.Second, "the log does not catch up with the journal", func() bool {
 		rows, err := v.Size(t.Context())
 		size, _ := publishedIn(t, data)

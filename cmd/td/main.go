@@ -51,6 +51,7 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root.SetIn(stdin)
 	root.SetOut(stdout)
 	root.SetErr(stderr)
+	defer a.endLog()
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
 		return fault.OK
@@ -63,6 +64,7 @@ type app struct {
 	stdin  io.Reader
 	stdout io.Writer
 	stderr io.Writer
+	log    *serverLog // nil but in a server
 }
 
 func newRoot(a *app) *cobra.Command {

@@ -7,7 +7,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/internal/control"
 	"github.com/terradourada/td/internal/gate"
 	"github.com/terradourada/td/internal/journal"
@@ -91,22 +90,6 @@ func (h holds) held(op journal.Operation, vk protocol.Digest) bool {
 
 func (h holds) IssueHeld(vk protocol.Digest) bool  { return h.held(journal.Issue, vk) }
 func (h holds) AcceptHeld(vk protocol.Digest) bool { return h.held(journal.Accept, vk) }
-
-// apiHolds is the control state's holds as the API shows them.
-func apiHolds(s *journal.State) []api.Hold {
-	list := make([]api.Hold, 0, len(s.Holds))
-	for _, hold := range s.Holds {
-		p := api.Hold{Kind: "issue"}
-		if hold.Operation == journal.Accept {
-			p.Kind = "accept"
-		}
-		if hold.VK != (protocol.Digest{}) {
-			p.Claim = &hold.VK
-		}
-		list = append(list, p)
-	}
-	return list
-}
 
 // gateLedger is the ledger as the gate sees it.
 type gateLedger struct{ *ledger.Ledger }

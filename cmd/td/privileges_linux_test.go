@@ -48,14 +48,14 @@ func starts() []start {
 			uids: map[string]uint32{"launcher": 0, "signer": first, "tagger": first + 1, "prover": first + 2},
 		},
 		{name: "user", change: user, uid: ordinary, grade: "A"},
-		{name: "user without Landlock", denied: "landlock_create_ruleset", change: user, uid: ordinary, grade: "B", graded: "landlock missing"},
+		{name: "user without Landlock", denied: "landlock_create_ruleset", change: user, uid: ordinary, grade: "B", graded: "id=landlock state=missing"},
 		{
-			name: "root without Landlock", denied: "landlock_create_ruleset", uid: first + 3, grade: "B", graded: "landlock missing",
+			name: "root without Landlock", denied: "landlock_create_ruleset", uid: first + 3, grade: "B", graded: "id=landlock state=missing",
 			uids: map[string]uint32{"launcher": 0, "signer": first, "tagger": first + 1, "prover": first + 2},
 		},
-		{name: "root without capabilities", denied: "capabilities", uid: 0, grade: "B", graded: "core weak user 0, no capability"},
+		{name: "root without capabilities", denied: "capabilities", uid: 0, grade: "B", graded: `id=core state=weak found="user 0, no capability`},
 		{
-			name: "user namespace", uid: ordinary, grade: "B", graded: "core weak user 0, no capability", owner: ordinary,
+			name: "user namespace", uid: ordinary, grade: "B", graded: `id=core state=weak found="user 0, no capability`, owner: ordinary,
 			change: func(t *testing.T, cmd *exec.Cmd) {
 				t.Helper()
 				unshare, err := exec.LookPath("unshare")

@@ -92,7 +92,7 @@ func TestGradeIsShown(t *testing.T) {
 	if strings.Contains(line, "signer_grade="+sandbox.GradeA.String()) || !strings.Contains(line, "signer_grade=") {
 		t.Errorf("the log says %s", line)
 	}
-	if !strings.Contains(b.stderr(), "key_memory weak locked") {
+	if !strings.Contains(b.stderr(), "of=signer id=key_memory state=weak") {
 		t.Error("the posture in the log does not say where the keys are")
 	}
 	b.stop(30 * time.Second)

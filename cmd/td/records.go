@@ -11,6 +11,7 @@ import (
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/control"
 	"github.com/terradourada/td/internal/journal"
+	"github.com/terradourada/td/internal/ledger"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -18,7 +19,11 @@ import (
 // epoch: reading goes on during a freeze.
 type records struct {
 	journal *journal.Journal
+	ledger  *ledger.Ledger
 	control *control.Manager
+	parts   conditions
+	holders *holders
+	claims  int // in the log; none is added while the server runs
 }
 
 // Claims lists every verifying key in the log, in log order.
@@ -96,32 +101,6 @@ func (r *records) Attestation(ctx context.Context, number uint64) ([]byte, error
 		err = protocol.Fail(protocol.CodeNotFound, "there is no evidence of hardware about this epoch")
 	}
 	return evidence, err
-}
-
-// Status describes the whole.
-func (r *records) Status(ctx context.Context) (api.Status, error) {
-	size, err := r.journal.Size(ctx)
-	if err != nil {
-		return api.Status{}, err
-	}
-	claims, err := r.Claims(ctx)
-	if err != nil {
-		return api.Status{}, err
-	}
-	state, err := r.journal.State(ctx)
-	if err != nil {
-		return api.Status{}, err
-	}
-	s := api.Status{Origin: r.journal.Origin(), Size: size, Sealed: state.Sealed, Holds: apiHolds(&state), Version: version}
-	for _, c := range claims {
-		if !c.Retired {
-			s.Claims++
-		}
-	}
-	if e, err := r.control.Active(); err == nil {
-		s.Epoch = &api.EpochRef{Number: e.Number(), ID: e.ID()}
-	}
-	return s, nil
 }
 
 func (r *records) epochEntry(ctx context.Context, number uint64) (journal.Entry, error) {

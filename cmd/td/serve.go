@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"io/fs"
 	"log/slog"
 	"net"
+	"net/http"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -107,12 +109,13 @@ func (a *app) serve(ctx context.Context, cfg *config.Config) error {
 	debug.SetGCPercent(coreGC)
 	weight := make([]byte, ballast<<20)
 	defer runtime.KeepAlive(weight)
-	log := newLogger(a.stderr, cfg)
+	log := a.openLog(cfg).Logger
 	for _, note := range cfg.Notes() {
 		log.Warn("configuration", "note", note)
 	}
-	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
-		return fault.New(fault.Config, fmt.Sprintf("the data directory cannot be made: %v", err), "--data names another one")
+	var bounds server.Config
+	if err := cmp.Or(checkGround(cfg.Data), fitToDescriptors(cfg, &bounds)); err != nil {
+		return err
 	}
 	lists, err := readLists(cfg.Group)
 	if err != nil {
@@ -123,6 +126,9 @@ func (a *app) serve(ctx context.Context, cfg *config.Config) error {
 		return unlessCalledOff(ctx, log, err)
 	}
 	defer listener.Close()
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return fault.New(fault.Config, fmt.Sprintf("the data directory cannot be made: %v", err), "--data names another one")
+	}
 	claims, err := loadClaims(lists)
 	if err != nil {
 		return fmt.Errorf("self-test: %w", err)
@@ -146,26 +152,30 @@ func (a *app) serve(ctx context.Context, cfg *config.Config) error {
 	if ready, err := openCore(ctx, c); !ready {
 		return err
 	}
-	err = a.serveHTTP(ctx, c, listener, lists)
+	err = a.serveHTTP(ctx, c, listener, bounds, lists)
 	return errors.Join(err, c.close())
 }
 
 // serveHTTP serves until ctx ends or an organ dies, then lets requests in work
 // end.
-func (a *app) serveHTTP(ctx context.Context, c *core, listener net.Listener, lists []*claim.List) error {
+func (a *app) serveHTTP(ctx context.Context, c *core, listener net.Listener, cfg server.Config, lists []*claim.List) error {
 	verify, err := c.verifyOptions(ctx, lists)
 	if err != nil {
 		return unlessCalledOff(ctx, c.log, err)
 	}
-	cfg := server.Config{
-		Gate:        c.gate,
-		Records:     &records{journal: c.journal, control: c.control},
-		Ledger:      c.ledger,
-		Verify:      verify,
-		Log:         c.log,
-		BodyTimeout: c.cfg.BodyTimeout,
+	cfg.Gate = c.gate
+	if cfg.Records, err = c.records(ctx); err != nil {
+		return unlessCalledOff(ctx, c.log, err)
 	}
+	cfg.Ledger = c.ledger
+	cfg.Verify = verify
+	cfg.Log = c.log
+	cfg.BodyTimeout = c.cfg.BodyTimeout
+	cfg.Host = server.Hosts(listener.Addr(), c.cfg.AllowHost)
 	srv := server.HTTPServer(cfg, server.New(cfg))
+	base, cut := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cut(nil)
+	srv.BaseContext = func(net.Listener) context.Context { return base }
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(listener) }()
 	a.announce(c, listener)
@@ -179,13 +189,37 @@ func (a *app) serveHTTP(ctx context.Context, c *core, listener net.Listener, lis
 	case o := <-died:
 		err = fmt.Errorf("%s ended by itself: %w", o.name, orUnknown(o.err))
 	}
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.cfg.ShutdownGrace)
+	c.drain(ctx, srv, cut)
+	return err
+}
+
+// lastAnswers is the time that clients have, when the grace has ended, to take
+// the answer that says so.
+const lastAnswers = time.Second
+
+// drain ends the listener. Requests in work have the grace; what is not decided
+// by then is told that the server stops.
+func (c *core) drain(ctx context.Context, srv *http.Server, cut context.CancelCauseFunc) {
+	ctx = context.WithoutCancel(ctx)
+	grace, cancel := context.WithTimeout(ctx, c.cfg.ShutdownGrace)
 	defer cancel()
-	if srv.Shutdown(grace) != nil {
+	last, cancelLast := context.WithTimeout(ctx, c.cfg.ShutdownGrace+lastAnswers)
+	defer cancelLast()
+	closed := make(chan error, 1)
+	go func() { closed <- srv.Shutdown(last) }()
+	if ended := c.gate.Drain(grace); ended > 0 {
+		c.log.Warn("events were still being proved when the grace ended", "told_draining", ended)
+	}
+	select {
+	case err := <-closed:
+		closed <- err
+	case <-grace.Done():
+	}
+	cut(protocol.Fail(protocol.CodeDraining, "the server stops; ask again when it is back"))
+	if <-closed != nil {
 		c.log.Warn("requests were still in work when the grace ended")
 		_ = srv.Close() // what is still open has had its time
 	}
-	return err
 }
 
 func orUnknown(err error) error {
@@ -196,15 +230,20 @@ func orUnknown(err error) error {
 }
 
 // announce says where the server is and what to do next. Scripts wait for the
-// line that begins with "td: ready".
+// line that begins with "td: ready", or for the object whose msg is "ready".
 func (a *app) announce(c *core, listener net.Listener) {
 	scheme := "http"
 	if c.cfg.TLSCert != "" {
 		scheme = "https"
 	}
 	url := scheme + "://" + listener.Addr().String()
+	cp, ok := c.ledger.Latest()
+	if a.log.json {
+		object(a.stderr, slog.LevelInfo, "ready", "url", url, "origin", c.journal.Origin(), "data", c.cfg.Data, "checkpoint_size", cp.Size)
+		return
+	}
 	fmt.Fprintf(a.stderr, "td: log %s, data in %s\n", c.journal.Origin(), c.cfg.Data)
-	if cp, ok := c.ledger.Latest(); ok {
+	if ok {
 		fmt.Fprintf(a.stderr, "td: checkpoint of size %d, at %s/checkpoint; td submit and td trust add record it\n", cp.Size, url)
 	}
 	fmt.Fprintf(a.stderr, "td: next, in another terminal: echo '{\"lot\": 1}' | td submit --server %s --claim open/1 --out receipts -\n", url)
@@ -324,17 +363,4 @@ func listen(ctx context.Context, cfg *config.Config) (net.Listener, error) {
 		MinVersion:   tls.VersionTLS13,
 		NextProtos:   []string{"http/1.1"},
 	}), nil
-}
-
-// newLogger is the log of the server on standard error.
-func newLogger(w io.Writer, cfg *config.Config) *slog.Logger {
-	var level slog.Level
-	if level.UnmarshalText([]byte(cfg.LogLevel)) != nil {
-		level = slog.LevelInfo // config has checked the word
-	}
-	options := &slog.HandlerOptions{Level: level}
-	if cfg.LogFormat == "json" {
-		return slog.New(slog.NewJSONHandler(w, options))
-	}
-	return slog.New(slog.NewTextHandler(w, options))
 }

@@ -128,8 +128,8 @@ func (c *Config) readFile(env, flags map[string]string) error {
 		path, named = filepath.Join(dir, "config.toml"), false
 	}
 	b, err := readBounded(path)
-	if errors.Is(err, fs.ErrNotExist) && !named {
-		return nil
+	if !named && (errors.Is(err, fs.ErrNotExist) || !canBeSeen(path)) {
+		return nil // what is wrong with the directory is not said here
 	}
 	if err != nil {
 		return &Error{Where: path, Message: "the configuration file cannot be read: " + reason(err)}
@@ -142,6 +142,13 @@ func (c *Config) readFile(env, flags map[string]string) error {
 		return &Error{Where: strings.TrimPrefix(c.sources["data"], "file "), Message: "the file in a data directory cannot name the data directory", Hint: "set data in a file that --config names"}
 	}
 	return nil
+}
+
+// canBeSeen reports whether the directory of a file lets anybody say whether the
+// file is there.
+func canBeSeen(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil || errors.Is(err, fs.ErrNotExist)
 }
 
 func readBounded(path string) ([]byte, error) {

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,7 +16,7 @@ func (m *Manager) commitOpen(ctx context.Context, leaf *protocol.EpochOpen) (seq
 	var evidence []byte
 	if m.mustAttest() {
 		if evidence, err = m.attest(ctx, leaf); err != nil {
-			return 0, fmt.Errorf("attest: %w", err)
+			return 0, fmt.Errorf("%w: %w", errAttest, err)
 		}
 	}
 	if seq, err = m.cfg.Journal.Append(ctx, time.Now(), leaf); err != nil {
@@ -30,6 +31,8 @@ func (m *Manager) commitOpen(ctx context.Context, leaf *protocol.EpochOpen) (seq
 	}
 	return seq, nil
 }
+
+var errAttest = errors.New("attest")
 
 func (m *Manager) mustAttest() bool { return m.cfg.Attest != nil && m.cfg.MustAttest }
 
@@ -77,7 +80,7 @@ func (m *Manager) attest(ctx context.Context, leaf *protocol.EpochOpen) ([]byte,
 		return nil, ctx.Err()
 	case o := <-done:
 		if o.err == nil {
-			m.cfg.Log.Info("epoch has evidence", "number", leaf.Number, "verdict", o.verdict, "took_us", time.Since(begun).Microseconds())
+			m.cfg.Log.Info("epoch has evidence", "number", leaf.Number, "verdict", o.verdict, "took_ms", time.Since(begun).Milliseconds())
 		}
 		return o.evidence, o.err
 	}

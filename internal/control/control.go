@@ -137,6 +137,7 @@ type Manager struct {
 	ready   chan struct{}         // closed when the first epoch is ACTIVE
 	once    sync.Once
 	buried  sync.WaitGroup // ends of children that nobody waits for but Run
+	trouble atomic.Pointer[Trouble]
 	asking  chan struct{}  // one element while hardware is asked for a quote
 	asked   sync.WaitGroup // evidence that nobody waits for but Run
 }
@@ -199,14 +200,17 @@ func (m *Manager) Run(ctx context.Context) error {
 		}
 		if err != nil && ctx.Err() == nil {
 			troubles = max(troubles, 1) + 1 // no first one for free
-			m.cfg.Log.Error("epoch did not open", "retry_in_ms", backoff(troubles).Milliseconds(), "err", err)
+			if m.note(kindOf(err)) {
+				m.cfg.Log.Error("epoch did not open", "retry_in_ms", backoff(troubles).Milliseconds(), "err", err)
+			}
 		}
 		if err != nil {
 			continue
 		}
+		m.settle()
 		born := time.Now()
 		if !ended.IsZero() {
-			m.cfg.Log.Info("epoch replaced", "number", e.number, "gap_us", born.Sub(ended).Microseconds())
+			m.cfg.Log.Info("epoch replaced", "number", e.number, "gap_ms", born.Sub(ended).Milliseconds())
 		}
 		reason := m.watch(ctx, e)
 		ended = time.Now()
@@ -306,7 +310,9 @@ func (m *Manager) open(ctx context.Context) (*Epoch, error) {
 	m.once.Do(func() { close(m.ready) })
 	m.cfg.Log.Info("epoch active", "epoch", e.id.String(), "number", number, "seq", seq,
 		"signer_grade", signs.Grade().String(), "tagger_grade", tags.Grade().String())
-	m.cfg.Log.Info("posture", "number", number, "digest", PostureDigest(signs, tags).String(), "signer", signs.Text(), "tagger", tags.Text())
+	m.cfg.Log.Info("posture", "number", number, "digest", PostureDigest(signs, tags).String())
+	signs.Log(m.cfg.Log, "signer", "number", number)
+	tags.Log(m.cfg.Log, "tagger", "number", number)
 	m.attestLater(ctx, e, leaf)
 	return e, nil
 }

@@ -268,7 +268,14 @@ func (w *world) lastClose(t *testing.T) *protocol.EpochClose {
 // start runs a manager in the bubble of the test and waits for its first epoch.
 func start(t *testing.T, w *world) (m *control.Manager, stop func()) {
 	t.Helper()
-	m = control.New(w.config())
+	return startWith(t, w, func(*control.Config) {})
+}
+
+func startWith(t *testing.T, w *world, change func(*control.Config)) (m *control.Manager, stop func()) {
+	t.Helper()
+	cfg := w.config()
+	change(&cfg)
+	m = control.New(cfg)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- m.Run(ctx) }()

@@ -37,7 +37,9 @@ func (m *Manager) supervise(ctx context.Context, d *deaths, reason protocol.Clos
 // freeze stops acceptance and forgets the deaths that led to it.
 func (m *Manager) freeze(ctx context.Context, d *deaths) bool {
 	if err := m.cfg.Freeze(ctx); err != nil {
-		m.cfg.Log.Error("keyholders died too often and the freeze is not committed; no epoch opens", "err", err)
+		if m.note("keyholders died too often, and the freeze that is due cannot be written") {
+			m.cfg.Log.Error("keyholders died too often and the freeze is not committed; no epoch opens", "err", err)
+		}
 		return false
 	}
 	m.cfg.Log.Error("keyholders died too often; acceptance is frozen", "deaths", len(d.times))

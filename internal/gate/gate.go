@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/terradourada/td/claim"
@@ -169,9 +170,10 @@ type Gate struct {
 	verify chan struct{}    // one place per verification at a time
 	push   chan struct{}    // one place per pushed event in work
 
-	ctx  context.Context // ends when the gate stops: for work that outlives its call
-	stop context.CancelFunc
-	work sync.WaitGroup
+	ctx      context.Context // ends when the gate stops: for work that outlives its call
+	stop     context.CancelFunc
+	work     sync.WaitGroup
+	draining atomic.Bool // see Drain
 }
 
 type claimKey struct {
@@ -231,6 +233,29 @@ func (g *Gate) Run(ctx context.Context) error {
 			g.expire(now)
 		}
 	}
+}
+
+// Drain refuses new requests with draining and waits for the pushed events in
+// work. Those that are not decided when ctx ends are ended, with draining: they
+// are the stop's, not a prover's. It returns how many these are, once all of them
+// have their outcome, and may be called once, while Run runs.
+func (g *Gate) Drain(ctx context.Context) (ended int) {
+	g.draining.Store(true)
+	over := ctx.Done()
+	for taken := 0; taken < cap(g.push); { // to have all places is to have none in work
+		select {
+		case g.push <- struct{}{}:
+			taken++
+		case <-over:
+			ended, over = len(g.push)-taken, nil
+			g.stop()
+		}
+	}
+	return ended
+}
+
+func stopping() error {
+	return protocol.Fail(protocol.CodeDraining, "the server stops; ask again when it is back")
 }
 
 func (g *Gate) expire(now time.Time) {

@@ -3,6 +3,7 @@ package gate_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -397,6 +398,50 @@ func TestPush(t *testing.T) {
 				t.Error("the session is still pending")
 			}
 			o.check()
+		})
+	}
+}
+
+// TestDrain: a stop lets what is being proved end, and what does not end within
+// the grace hears that the server stops; nothing is said of the prover.
+func TestDrain(t *testing.T) {
+	for _, c := range []struct {
+		name  string
+		want  protocol.Code
+		ended int
+	}{{"in time", protocol.CodeNone, 0}, {"too late", protocol.CodeDraining, 1}} {
+		t.Run(c.name, func(t *testing.T) {
+			o := newOrgans(t)
+			hangs := make(chan struct{})
+			o.set(func() { o.proveHangs = hangs })
+			push := gate.PushRequest{Claim: claim.Open, Params: []byte(`{}`), Event: []byte(`{}`), Client: client}
+			_, wait, err := o.gate.Push(t.Context(), push)
+			if err != nil {
+				t.Fatal(err)
+			}
+			<-hangs
+			grace, over := context.WithCancel(t.Context())
+			ended := make(chan int)
+			go func() { ended <- o.gate.Drain(grace) }()
+			for err = nil; !errors.Is(err, protocol.CodeDraining); { // from some moment on
+				_, err = o.open()
+			}
+			_, _, err = o.gate.Push(t.Context(), push)
+			wantCode(t, "a push meanwhile", err, protocol.CodeDraining)
+			if c.ended == 0 {
+				<-hangs
+			} else {
+				over()
+			}
+			if got := <-ended; got != c.ended {
+				t.Errorf("%d events were ended, want %d", got, c.ended)
+			}
+			over()
+			_, err = wait(t.Context())
+			wantCode(t, "outcome", err, c.want)
+			if strings.Contains(o.log.String(), "prover") {
+				t.Errorf("the log blames the prover: %s", &o.log)
+			}
 		})
 	}
 }

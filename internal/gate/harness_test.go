@@ -1,6 +1,7 @@
 package gate_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -59,6 +60,8 @@ type organs struct {
 	proofs     [][]byte // answers of the prover, first one first; empty = a good one
 	wrongTag   bool
 	proveErr   error
+	proveHangs chan struct{} // if set, takes a proof that is asked for and, in time, lets it go
+	log        bytes.Buffer
 }
 
 type issuedTag struct {
@@ -82,7 +85,7 @@ func newOrgans(t *testing.T) *organs {
 		Ledger: (*fakeLedger)(o), Prover: (*fakeProver)(o),
 		Claims: []gate.Claim{{ID: claim.Open, Key: vk, Fingerprint: vk.Fingerprint(claim.Open, protocol.ListID{})}},
 		MaxLag: 100,
-		Log:    slog.New(slog.DiscardHandler),
+		Log:    slog.New(slog.NewTextHandler(&o.log, nil)),
 		Observe: func(out gate.Outcome) {
 			o.mu.Lock()
 			defer o.mu.Unlock()
@@ -317,12 +320,20 @@ func (p *fakeProver) Prove(ctx context.Context, job *gate.Job) ([]byte, protocol
 		return nil, protocol.Tag{}, err
 	}
 	p.mu.Lock()
-	wrong, err := p.wrongTag, p.proveErr
+	wrong, err, hangs := p.wrongTag, p.proveErr, p.proveHangs
 	var proof []byte
 	if len(p.proofs) > 0 {
 		proof, p.proofs = p.proofs[0], p.proofs[1:]
 	}
 	p.mu.Unlock()
+	if hangs != nil {
+		hangs <- struct{}{}
+		select {
+		case hangs <- struct{}{}:
+		case <-ctx.Done():
+			return nil, protocol.Tag{}, ctx.Err()
+		}
+	}
 	tag := job.Tag
 	if wrong {
 		tag[0] ^= 1

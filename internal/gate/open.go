@@ -52,6 +52,9 @@ type issued struct {
 // tags the payload, the signer anchors the very same bytes, and the session is
 // kept.
 func (g *Gate) issue(ctx context.Context, mode protocol.Mode, st *claim.Statement, ttl time.Duration, client string) (*issued, error) {
+	if g.draining.Load() {
+		return nil, stopping()
+	}
 	c, err := g.claimOf(st.Params())
 	if err != nil {
 		return nil, err

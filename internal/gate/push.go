@@ -29,10 +29,8 @@ func (g *Gate) Push(ctx context.Context, req PushRequest) (p *Pushed, wait func(
 	if g.cfg.Prover == nil {
 		return nil, nil, protocol.Fail(protocol.CodeForbidden, "this server proves nothing; prove on your side")
 	}
-	select {
-	case g.push <- struct{}{}:
-	default:
-		return nil, nil, protocol.Fail(protocol.CodeOverloaded, "too many events wait to be proved")
+	if err := g.place(); err != nil {
+		return nil, nil, err
 	}
 	is, err := g.issue(ctx, protocol.ModePush, st, req.TTL, req.Client)
 	if err != nil {
@@ -51,6 +49,19 @@ func (g *Gate) Push(ctx context.Context, req PushRequest) (p *Pushed, wait func(
 	return p, o.wait, nil
 }
 
+// place takes one of the places for pushed events.
+func (g *Gate) place() error {
+	select {
+	case g.push <- struct{}{}:
+		return nil
+	default:
+	}
+	if g.draining.Load() { // which takes all places
+		return stopping()
+	}
+	return protocol.Fail(protocol.CodeOverloaded, "too many events wait to be proved")
+}
+
 // outcome is the end of a pushed event; acc and err are set before done closes.
 type outcome struct {
 	done chan struct{}
@@ -63,6 +74,11 @@ func (o *outcome) wait(ctx context.Context) (Accepted, error) {
 	case <-o.done:
 		return o.acc, o.err
 	case <-ctx.Done():
+	}
+	select {
+	case <-o.done: // in the same moment
+		return o.acc, o.err
+	default:
 		return Accepted{}, ctx.Err()
 	}
 }
@@ -102,6 +118,10 @@ func (g *Gate) prove(is *issued, job *Job, client string) (Accepted, error) {
 	defer cancel()
 	issued := g.askPlace(g.ctx, is.open)
 	proof, err := g.goodProof(ctx, job)
+	if err != nil && g.ctx.Err() != nil {
+		_, _, _ = g.step(ctx, is.session, protocol.EventInvalidate{Reason: protocol.CodeDraining}, protocol.Digest{})
+		return Accepted{}, stopping()
+	}
 	if err != nil {
 		_, code, _ := g.step(ctx, is.session, protocol.EventProverFailed{Code: protocol.CodeOf(err)}, protocol.Digest{})
 		return Accepted{}, protocol.Wrap(code, protocol.DetailOf(err), err)
@@ -133,6 +153,9 @@ func (g *Gate) goodProof(ctx context.Context, job *Job) ([]byte, error) {
 		proof, err := g.oneProof(ctx, job)
 		if err == nil {
 			return proof, nil
+		}
+		if g.ctx.Err() != nil {
+			return nil, err // the gate stops: it says nothing of the prover
 		}
 		g.cfg.Log.Warn("prover gave no good proof", "code", protocol.CodeOf(err).String(), "err", err)
 		last = err

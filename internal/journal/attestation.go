@@ -41,6 +41,8 @@ func (g *group) saveAttestation(epoch protocol.EpochID, evidence []byte) error {
 
 // Attestation finds the evidence about an epoch.
 func (j *Journal) Attestation(ctx context.Context, epoch protocol.EpochID) (evidence []byte, ok bool, err error) {
+	j.reads.RLock()
+	defer j.reads.RUnlock()
 	err = j.read.QueryRowContext(ctx, "SELECT evidence FROM attestations WHERE epoch = ?", epoch[:]).Scan(&evidence)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
@@ -53,6 +55,8 @@ func (j *Journal) Attestation(ctx context.Context, epoch protocol.EpochID) (evid
 
 // HasAttestation tells whether there is evidence about an epoch.
 func (j *Journal) HasAttestation(ctx context.Context, epoch protocol.EpochID) (bool, error) {
+	j.reads.RLock()
+	defer j.reads.RUnlock()
 	var has bool
 	err := j.read.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM attestations WHERE epoch = ?)", epoch[:]).Scan(&has)
 	if err != nil {

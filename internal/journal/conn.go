@@ -4,6 +4,9 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
+	"errors"
+
+	"modernc.org/sqlite"
 )
 
 // writeConn is the writer's connection with its prepared statements. After any
@@ -15,8 +18,10 @@ type writeConn struct {
 	fault faultFunc
 }
 
-// faultFunc lets tests break the writer: for the operations "begin", "exec" and
-// "commit" it says whether the operation takes place and what is reported.
+// faultFunc lets tests break the writer: for the operations "begin", "exec",
+// "commit" and "rollback" it says whether the operation takes place and what is
+// reported; "checkpoint", "copy", "verify", "complete", "swap" and "settle" do not
+// take place if an error is reported.
 type faultFunc func(op string) (apply bool, err error)
 
 // background: a transaction is never interrupted by the context of a caller.
@@ -70,6 +75,31 @@ func (w *writeConn) exec(op, query string, args ...any) error {
 		}
 	}
 	return reported
+}
+
+// written is the number of pages written to the write-ahead log since the last
+// call.
+func (w *writeConn) written() (pages int, err error) {
+	err = w.conn.Raw(func(c any) error {
+		s, ok := c.(sqlite.DBStatus)
+		if !ok {
+			return errors.New("the driver does not count pages")
+		}
+		pages, _, err = s.Status(sqlite.DBStatusCacheWrite, true)
+		return err
+	})
+	return pages, err
+}
+
+// checkpoint copies as much of the write-ahead log into the database as readers
+// allow.
+func (w *writeConn) checkpoint() error {
+	var busy, logged, done int
+	row, err := w.row("PRAGMA wal_checkpoint(PASSIVE)")
+	if err != nil {
+		return err
+	}
+	return row.Scan(&busy, &logged, &done)
 }
 
 func (w *writeConn) row(query string, args ...any) (*sql.Row, error) {

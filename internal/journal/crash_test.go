@@ -4,14 +4,18 @@ import (
 	"bufio"
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -23,6 +27,7 @@ import (
 const (
 	envWriter      = "TD_JOURNAL_WRITER"      // path of the journal
 	envSynchronous = "TD_JOURNAL_SYNCHRONOUS" // level, for the control run
+	envFault       = "TD_JOURNAL_FAULT"       // see failThenDie; "none" goes on after a failed write
 )
 
 func TestMain(m *testing.M) {
@@ -39,7 +44,11 @@ func TestMain(m *testing.M) {
 // writer writes as fast as it can and prints each acknowledged acceptance as
 // "seq leaf-request-id", one system call a line, until it is killed.
 func writer(path string) error {
+	fault := os.Getenv(envFault)
 	cfg := journal.WithSynchronous(journal.Config{Path: path}, os.Getenv(envSynchronous))
+	if at, apply, ok := strings.Cut(fault, " "); ok {
+		cfg = journal.WithFault(cfg, failThenDie(at, apply == "applied"))
+	}
 	ctx := context.Background()
 	j, err := journal.Open(ctx, cfg)
 	if err != nil {
@@ -58,6 +67,11 @@ func writer(path string) error {
 				change(a, func(p *protocol.Payload) { p.RequestID, p.Commitment = drawn16(), drawn32() })
 				a.Leaf.Anchor = drawn32()
 				e, err := j.Accept(ctx, time.Now(), a)
+				if err != nil && fault != "" {
+					fmt.Println("failed")
+					time.Sleep(10 * time.Millisecond)
+					continue
+				}
 				if err != nil {
 					failed <- err
 					return
@@ -67,6 +81,27 @@ func writer(path string) error {
 		}()
 	}
 	return <-failed
+}
+
+// failThenDie is a fault: the 50th COMMIT reports an error, after it took place if
+// apply is set, and the process dies when the journal comes to the operation at.
+func failThenDie(at string, apply bool) func(string) (bool, error) {
+	var mu sync.Mutex
+	commits := 0
+	return func(op string) (bool, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		if commits >= 50 && op == at {
+			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			select {}
+		}
+		if op == "commit" {
+			if commits++; commits == 50 {
+				return apply, errDisk
+			}
+		}
+		return true, nil
+	}
 }
 
 // Every process draws its own values.
@@ -117,6 +152,8 @@ type process struct {
 	cmd  *exec.Cmd
 	out  io.ReadCloser
 	acks chan ack // closed when its output has ended
+
+	failed chan struct{} // gets a value when a write has failed
 }
 
 type ack struct {
@@ -126,12 +163,17 @@ type ack struct {
 
 func startWriter(t *testing.T, path, synchronous string) *process {
 	t.Helper()
+	return startFaulty(t, path, synchronous, "")
+}
+
+func startFaulty(t *testing.T, path, synchronous, fault string) *process {
+	t.Helper()
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{cmd: exec.Command(exe), acks: make(chan ack, 1<<20)}
-	p.cmd.Env = append(os.Environ(), envWriter+"="+path, envSynchronous+"="+synchronous)
+	p := &process{cmd: exec.Command(exe), acks: make(chan ack, 1<<20), failed: make(chan struct{}, 1)}
+	p.cmd.Env = append(os.Environ(), envWriter+"="+path, envSynchronous+"="+synchronous, envFault+"="+fault)
 	p.cmd.Stderr = os.Stderr
 	if p.out, err = p.cmd.StdoutPipe(); err != nil {
 		t.Fatal(err)
@@ -151,6 +193,13 @@ func (p *process) listen() {
 		line, err := r.ReadString('\n')
 		if err != nil {
 			return
+		}
+		if line == "failed\n" {
+			select {
+			case p.failed <- struct{}{}:
+			default:
+			}
+			continue
 		}
 		seq, id, _ := strings.Cut(strings.TrimSuffix(line, "\n"), " ")
 		n, err := strconv.ParseUint(seq, 10, 64)
@@ -257,5 +306,90 @@ func TestKill(t *testing.T) {
 			t.Logf("%d kills, %d acknowledged, %d leaves", rounds, total, size)
 		}
 		closeJournal(t, j)
+	}
+}
+
+// A process dies at each step between a failed COMMIT and the journal in its new
+// file: nothing acknowledged is lost, nothing of the copy is left behind, and the
+// next start writes.
+func TestKillBeforeCopy(t *testing.T) {
+	for _, at := range []string{"copy", "verify", "complete", "swap", "settle", "begin"} {
+		for _, applied := range []string{"applied", "not"} {
+			t.Run(at+" "+applied, func(t *testing.T) {
+				t.Parallel()
+				path := filepath.Join(t.TempDir(), "journal.db")
+				p := startFaulty(t, path, "", at+" "+applied)
+				var acks []ack
+				for a := range p.acks {
+					acks = append(acks, a)
+				}
+				_ = p.cmd.Wait()
+				for i := range 2 {
+					if at == "swap" && i == 0 {
+						torn(t, path, acks)
+					}
+					wantAll(t, path, acks)
+				}
+				if left, err := filepath.Glob(path + "?*"); err != nil || len(left) != 1 { // the lock
+					t.Errorf("left behind: %v (%v)", left, err)
+				}
+			})
+		}
+	}
+}
+
+// wantAll opens a journal, finds all that was acknowledged, and writes.
+func wantAll(t *testing.T, path string, acks []ack) {
+	t.Helper()
+	l := emptyLog(t, sqliteAt(path), journal.Config{})
+	if n := missing(t, l.Journal, acks); n != 0 || len(acks) == 0 {
+		t.Errorf("%d of %d acknowledged are lost", n, len(acks))
+	}
+	if _, _, err := prepare(t.Context(), l.Journal); err != nil {
+		t.Error(err)
+	}
+	checkLog(t, l.Journal)
+	l.stop()
+}
+
+// torn makes the states that a power cut leaves behind if not all names have
+// reached the disk: with a complete copy there, it is the journal in each of them.
+func torn(t *testing.T, path string, acks []ack) {
+	t.Helper()
+	for name, tear := range map[string]func(string) error{
+		"the log of the old file is gone": func(path string) error { return os.Remove(path + "-wal") },
+		"the log of the old file stands beside the new one": func(path string) error {
+			return errors.Join(os.Remove(path), os.Link(path+".copy", path))
+		},
+		"the second name is left": func(path string) error { return os.Link(path+".copy", path+".place") },
+		"an incomplete copy too":  func(path string) error { return os.WriteFile(path+".copying", []byte("SQLite"), 0o600) },
+		"the old file is damaged": func(path string) error { return os.WriteFile(path, []byte("SQLite"), 0o600) },
+	} {
+		dir := t.TempDir()
+		run(t, "cp", "-r", filepath.Dir(path)+"/.", dir)
+		there := filepath.Join(dir, filepath.Base(path))
+		if err := tear(there); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		wantAll(t, there, acks)
+	}
+}
+
+// A start after a kill brings the whole write-ahead log into the database, and
+// flushes it, before anything can be acknowledged.
+func TestKilledLogIsEmptied(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal.db")
+	p := startWriter(t, path, "")
+	acks := append([]ack{p.first(t)}, p.kill()...)
+	if info, err := os.Stat(path + "-wal"); err != nil || info.Size() == 0 {
+		t.Fatalf("no log is left to try this with: %v", err)
+	}
+	l := emptyLog(t, sqliteAt(path), journal.Config{})
+	alone := filepath.Join(t.TempDir(), "alone.db") // without the log
+	run(t, "cp", path, alone)
+	wantAll(t, alone, acks)
+	l.stop()
+	if _, err := os.Stat(path + "-wal"); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("an orderly close leaves the log: %v", err)
 	}
 }

@@ -56,17 +56,16 @@ func (b *bag) add(buf []byte, columns ...[]byte) {
 	}
 }
 
-// checkDerived reads all leaves once and compares what follows from them with
-// the tables that decisions are made by. It keeps the epochs and the claims in
+// checkDerived reads all leaves once, into r, and compares what follows from them
+// with the tables that decisions are made by. It keeps the epochs and the claims in
 // memory, and of the acceptances a sum.
-func checkDerived(ctx context.Context, db *sql.DB) error {
+func checkDerived(ctx context.Context, db *sql.DB, r *replay) error {
 	// One transaction, because somebody may be writing while a view looks.
 	tx, err := db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }() // nothing was written
-	r := newReplay()
 	if err := r.leaves(ctx, tx); err != nil {
 		return unusable(err)
 	}

@@ -36,6 +36,18 @@
 // part of the history or it can never be. The same commit flushes what a killed
 // process had written but not flushed.
 //
+// # After a failed write
+//
+// A kernel that cannot write a page says so once and takes it for written. So
+// after any error of a write or a flush but a full disk the writer uses the file
+// no more: it copies the journal to a new one, flushes and verifies it, puts it in
+// place, and acknowledges nothing before. What was in flight is unknown until
+// then. [Journal.Condition] says that this lasts, since when and why. A start that
+// finds the write-ahead log of a process that did not close the journal makes it
+// durable first. The reasons are in decision 0021.
+//
+// # Refusals
+//
 // The codes of refusals: frozen (a hold on accept, the seal, a retired
 // verifying key), invalidated (the epoch is not live), unknown_claim (the
 // claim has no leaf), conflict (the request id, anchor, commitment, epoch or
@@ -47,8 +59,9 @@
 // # SQLite
 //
 // WAL, synchronous=FULL, foreign keys, STRICT tables, append-only triggers; one
-// connection for writing and a small read-only pool beside it. A lock file
-// beside the database keeps a second writer out.
+// connection for writing and a small read-only pool beside it. The writer makes
+// the checkpoints, because SQLite does not report a failure of its own ones. A lock
+// file beside the database keeps a second writer out.
 //
 // # What is checked at every start
 //

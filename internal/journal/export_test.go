@@ -23,3 +23,9 @@ func (j *Journal) Waiting() int { return len(j.queue) }
 
 // Urgent is the number of control actions waiting.
 func (j *Journal) Urgent() int { return len(j.urgent) }
+
+// WriterExec runs a statement on the writer's connection, from within a fault.
+func (j *Journal) WriterExec(query string) error {
+	_, err := j.conn.conn.ExecContext(background, query)
+	return err
+}

@@ -9,7 +9,9 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/terradourada/td/protocol"
 )
@@ -19,7 +21,8 @@ import (
 var ErrUnknown = errors.New("the outcome of the write is not known")
 
 // ErrDamaged marks the refusal of a journal whose content is not what a journal
-// has written.
+// has written. Files that cannot be read or written are not damaged: see
+// [CauseOf].
 var ErrDamaged = errors.New("the file is damaged")
 
 // Entry is one leaf of the log.
@@ -33,6 +36,8 @@ type Config struct {
 	// Path of the database file. It is created, readable by its owner only,
 	// when it does not exist; its directory must exist.
 	Path string
+	// MustExist refuses to create a journal: there is a log that has entries.
+	MustExist bool
 	// Origin of the log, or empty: the origin stored in the journal, drawn at
 	// random when the journal is new. A name that differs from the stored one
 	// is refused.
@@ -55,25 +60,34 @@ type Journal struct {
 	cfg    Config
 	log    *slog.Logger
 	origin string
+	path   string // of the database, absolute and without links
 	lock   *os.File
-	write  *sql.DB // one connection, the writer's
-	read   *sql.DB // read-only pool
+
+	reads sync.RWMutex // held for each query of the read pool; for writing while pools are swapped
+	pools
 
 	queue   chan *submission // waiting, in order of arrival
 	urgent  chan *submission // control actions
 	flight  flight           // acceptances not decided yet
-	failing atomic.Bool      // the last write failed; the writer tries again by itself
 	running atomic.Bool
 	stopped chan struct{} // closed when Run has returned
 
 	told  atomic.Uint64         // entries committed by this process or before it
 	state atomic.Pointer[State] // as of the last commit; never changed in place
 
+	condition atomic.Pointer[Condition] // nil while the journal can be written
+
 	// Of the writer's goroutine (and of Open, before there is one).
 	conn      *writeConn
-	commits   uint64 // transactions this journal is known to hold
-	unsettled *group // the group whose COMMIT failed, until its outcome is known
-	foreign   bool   // somebody else has written
+	commits   uint64        // transactions this journal is known to hold
+	sum       chain         // over the entries that were committed
+	pages     int           // written to the write-ahead log since the last checkpoint
+	unsettled *group        // the group whose COMMIT failed, until its outcome is known
+	broken    bool          // a write or a flush failed: the files are not written again
+	foreign   bool          // another program has written
+	pause     time.Duration // between two attempts to write again
+	due       time.Time     // of the next attempt
+	tried     bool          // an attempt has failed
 }
 
 // Open opens or creates the journal at cfg.Path, takes its lock, brings its
@@ -88,12 +102,13 @@ func Open(ctx context.Context, cfg Config) (*Journal, error) {
 		urgent:  make(chan *submission, urgentSize),
 		flight:  flight{requests: make(map[protocol.RequestID]int)},
 		stopped: make(chan struct{}),
+		pause:   recoverEvery,
 	}
 	if j.log == nil {
 		j.log = slog.New(slog.DiscardHandler)
 	}
 	if err := j.open(ctx); err != nil {
-		return nil, fmt.Errorf("journal: %w", errors.Join(err, j.release()))
+		return nil, fmt.Errorf("journal: %w", errors.Join(explain(j.path, err), j.release()))
 	}
 	return j, nil
 }
@@ -108,28 +123,26 @@ func (j *Journal) open(ctx context.Context) error {
 	return j.start(ctx)
 }
 
-// Close releases the journal. Call it after [Journal.Run] has returned.
+// Close releases the journal. Call it after [Journal.Run] has returned. If all was
+// written and flushed without an error, the write-ahead log is emptied and
+// removed; the next start knows a disorderly end by that file.
 func (j *Journal) Close() error {
 	if j.running.Load() {
 		<-j.stopped
+	}
+	if err := j.finish(); err != nil {
+		j.log.Warn("journal closed with its write-ahead log; the next start makes it durable", "err", err)
 	}
 	return j.release()
 }
 
 func (j *Journal) release() error {
-	var errs []error
-	if j.conn != nil {
-		j.conn.drop()
-	}
-	for _, db := range []*sql.DB{j.read, j.write} {
-		if db != nil {
-			errs = append(errs, db.Close())
-		}
-	}
+	j.reset()
+	err := j.close()
 	if j.lock != nil {
-		errs = append(errs, j.lock.Close())
+		err = errors.Join(err, removeEmptyLog(j.path), j.lock.Close())
 	}
-	return errors.Join(errs...)
+	return err
 }
 
 // Origin is the name of the log, constant for the life of the journal.
@@ -143,7 +156,7 @@ func (j *Journal) Writable() bool {
 	case <-j.stopped:
 		return false
 	default:
-		return !j.failing.Load() && len(j.queue) < cap(j.queue)
+		return !j.failing() && len(j.queue) < cap(j.queue)
 	}
 }
 
@@ -154,11 +167,13 @@ func (j *Journal) Size(context.Context) (uint64, error) { return j.told.Load(), 
 // Rows is the number of entries in the file, whoever wrote them: Size, or more
 // if somebody else writes. While a failed COMMIT is unsettled it is Size.
 func (j *Journal) Rows(ctx context.Context) (uint64, error) {
+	j.reads.RLock()
+	defer j.reads.RUnlock()
 	var n uint64
 	if err := j.read.QueryRowContext(ctx, "SELECT coalesce(max(seq) + 1, 0) FROM leaves").Scan(&n); err != nil {
 		return 0, unreadable(err)
 	}
-	if j.failing.Load() {
+	if j.failing() {
 		return j.told.Load(), nil
 	}
 	return n, nil

@@ -20,10 +20,25 @@ func unreadable(err error) error {
 // comment), takes its size and state from it, and checks all of it against the
 // leaves.
 func (j *Journal) start(ctx context.Context) error {
+	if j.broken { // the last process left it so, see mend
+		if err := j.load(ctx); err != nil {
+			return err
+		}
+		if err := j.replace(ctx); err != nil {
+			return err
+		}
+		j.broken = false
+	}
 	commits, err := j.touch()
 	if err != nil {
 		return fmt.Errorf("the journal cannot be written: %w", err)
 	}
+	j.commits = commits
+	return j.load(ctx)
+}
+
+// load reads the size and the state, and checks everything against the leaves.
+func (j *Journal) load(ctx context.Context) error {
 	var next uint64
 	if err := j.read.QueryRowContext(ctx, "SELECT next FROM counter").Scan(&next); err != nil {
 		return err
@@ -36,10 +51,13 @@ func (j *Journal) start(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	j.commits = commits
 	j.state.Store(&state)
 	j.told.Store(next)
-	return checkDerived(ctx, j.read)
+	r := newReplay()
+	r.most = next
+	err = checkDerived(ctx, j.read, r)
+	j.sum = r.sum
+	return err
 }
 
 // Leaves reads up to max entries (at most 4,096) from index from on, in order
@@ -73,6 +91,8 @@ func (j *Journal) Accepted(ctx context.Context, id protocol.RequestID) (Found, b
 	if j.flight.has(id) {
 		return Found{}, false, unknown(errors.New("still being written"))
 	}
+	j.reads.RLock()
+	defer j.reads.RUnlock()
 	var f Found
 	var digest []byte
 	row := j.read.QueryRowContext(ctx, `SELECT seq, leaf, proof_digest FROM accepted JOIN leaves USING (seq)
@@ -163,6 +183,8 @@ const selectLastEpoch = "SELECT number, id, opened FROM epochs ORDER BY number D
 // LastEpoch returns the number and id of the latest epoch and the index of the
 // leaf that opened it; zeros if there was none.
 func (j *Journal) LastEpoch(ctx context.Context) (number uint64, id protocol.EpochID, index uint64, err error) {
+	j.reads.RLock()
+	defer j.reads.RUnlock()
 	var b []byte
 	err = j.read.QueryRowContext(ctx, selectLastEpoch).Scan(&number, &b, &index)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
@@ -174,6 +196,8 @@ func (j *Journal) LastEpoch(ctx context.Context) (number uint64, id protocol.Epo
 
 // AcceptedIn counts the acceptances under an epoch, 0 for an unknown one.
 func (j *Journal) AcceptedIn(ctx context.Context, epoch protocol.EpochID) (uint64, error) {
+	j.reads.RLock()
+	defer j.reads.RUnlock()
 	var n uint64
 	err := j.read.QueryRowContext(ctx, "SELECT coalesce(sum(accepted), 0) FROM epochs WHERE id = ?", epoch[:]).Scan(&n)
 	if err != nil {
@@ -194,6 +218,8 @@ func first(all []Entry, err error) (Entry, bool, error) {
 }
 
 func (j *Journal) entries(ctx context.Context, query string, args ...any) ([]Entry, error) {
+	j.reads.RLock()
+	defer j.reads.RUnlock()
 	rows, err := j.read.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, unreadable(err)

@@ -18,6 +18,9 @@ type replay struct {
 	buf  []byte // see bag.add
 	bags map[string]*bag
 
+	most uint64 // so many leaves count in sum
+	sum  chain
+
 	next, time  uint64
 	withdrawals uint32
 	claims      map[protocol.Digest]string // ids by fingerprint
@@ -98,6 +101,9 @@ func (r *replay) leaf(seq uint64, kind protocol.LeafType, b []byte) error {
 		r.withdrawals++
 	}
 	r.next, r.time = seq+1, leaf.Time
+	if seq < r.most {
+		r.sum.add(b)
+	}
 	switch body := leaf.Body.(type) {
 	case *protocol.Accepted:
 		return r.accepted(seq, body)

@@ -28,17 +28,54 @@ const readers = 4 // connections of the read pool
 //go:embed migrations/sqlite/*.sql
 var migrations embed.FS
 
-// openSQLite locks, opens, checks and migrates the file.
+// pools are the connections to one database file.
+type pools struct {
+	write *sql.DB // one connection, the writer's
+	read  *sql.DB // read-only pool
+	last  *sql.DB // one connection, which is the last to be closed, see hold
+}
+
+// openSQLite locks, mends, opens, checks and migrates the file.
 func (j *Journal) openSQLite(ctx context.Context) error {
-	path, err := lockFile(j)
+	if err := lockFile(j); err != nil {
+		return err
+	}
+	left, err := mend(j.path)
 	if err != nil {
 		return err
 	}
+	if err := createFile(j.path); err != nil {
+		return err
+	}
+	if err := j.openPools(j.path); err != nil {
+		return err
+	}
+	if err := identify(ctx, j.write); err != nil {
+		return err
+	}
+	if err := j.hold(ctx); err != nil {
+		return err
+	}
+	switch left {
+	case aLog:
+		if err := flush(ctx, j.write, "TRUNCATE"); err != nil {
+			return fmt.Errorf("the write-ahead log that the last process left cannot be made durable: %w", err)
+		}
+		j.log.Info("the last process did not close the journal; its write-ahead log is now part of the database")
+	case both:
+		j.broken = true // see start
+	}
+	return migrate(ctx, j.write)
+}
+
+func (j *Journal) openPools(path string) (err error) {
 	sync := j.cfg.synchronous
 	if sync == "" {
 		sync = "FULL"
 	}
-	if j.write, err = sql.Open("sqlite", dsn(path, "synchronous("+sync+")", "journal_size_limit(67108864)")); err != nil {
+	sync = "synchronous(" + sync + ")"
+	// SQLite tells nobody when a checkpoint of its own fails: see checkpoint.
+	if j.write, err = sql.Open("sqlite", dsn(path, sync, "wal_autocheckpoint(0)", "journal_size_limit(67108864)")); err != nil {
 		return err
 	}
 	j.write.SetMaxOpenConns(1)
@@ -47,35 +84,110 @@ func (j *Journal) openSQLite(ctx context.Context) error {
 	}
 	j.read.SetMaxOpenConns(readers)
 	j.read.SetMaxIdleConns(readers)
-	if err := identify(ctx, j.write); err != nil {
+	if j.last, err = sql.Open("sqlite", dsn(path, sync)); err != nil {
 		return err
 	}
-	return migrate(ctx, j.write)
+	j.last.SetMaxOpenConns(1)
+	return nil
 }
 
-// lockFile takes the lock beside the database and creates the database file if
-// it is not there. The lock comes first and on a file of its own: closing any
-// descriptor of the database file would drop SQLite's own locks on it.
-func lockFile(j *Journal) (string, error) {
+func (p *pools) close() error {
+	var errs []error
+	for _, db := range []*sql.DB{p.read, p.write, p.last} {
+		if db != nil {
+			errs = append(errs, db.Close())
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// hold opens the connection that is closed last, and tells SQLite to keep the
+// write-ahead log when it is. Its descriptors are older than all that is written
+// from now on and are flushed by [Journal.finish] only: the kernel reports to
+// them every write that failed in between, also one that it has reported before.
+func (j *Journal) hold(ctx context.Context) error {
+	var n int // which opens the files
+	if err := j.last.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&n); err != nil {
+		return err
+	}
+	return j.keepLog(ctx, 1)
+}
+
+func (j *Journal) keepLog(ctx context.Context, keep int) error {
+	c, err := j.last.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	err = c.Raw(func(c any) error {
+		f, ok := c.(sqlite.FileControl)
+		if !ok {
+			return errors.New("the driver controls no files")
+		}
+		_, err := f.FileControlPersistWAL("main", keep)
+		return err
+	})
+	return errors.Join(err, c.Close())
+}
+
+// finish ends the write-ahead log of a journal of which no write has failed: all of
+// it enters the database and is flushed, and SQLite removes it with the last
+// connection. It writes once more, because SQLite flushes nothing if there is
+// nothing in the log.
+func (j *Journal) finish() error {
+	if c := j.Condition(); !c.Writable {
+		return errors.New(string(c.Cause))
+	}
+	if _, err := j.touch(); err != nil {
+		return err
+	}
+	j.reset()
+	if err := j.read.Close(); err != nil {
+		return err
+	}
+	if err := flush(background, j.last, "PASSIVE"); err != nil {
+		return err
+	}
+	return j.keepLog(background, 0)
+}
+
+// flush brings the whole write-ahead log into the database and flushes both.
+func flush(ctx context.Context, db *sql.DB, mode string) error {
+	var busy, logged, done int
+	if err := db.QueryRowContext(ctx, "PRAGMA wal_checkpoint("+mode+")").Scan(&busy, &logged, &done); err != nil {
+		return err
+	}
+	if busy != 0 || done != logged {
+		return errors.New("another process reads the journal")
+	}
+	return nil
+}
+
+// lockFile takes the lock beside the database. The lock comes first and on a file
+// of its own: closing any descriptor of the database file would drop SQLite's own
+// locks on it.
+func lockFile(j *Journal) error {
 	dir, err := filepath.EvalSymlinks(filepath.Dir(j.cfg.Path))
 	if err != nil {
-		return "", err
+		return err
 	}
 	if dir, err = filepath.Abs(dir); err != nil {
-		return "", err
+		return err
 	}
-	path := filepath.Join(dir, filepath.Base(j.cfg.Path))
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
+	j.path = filepath.Join(dir, filepath.Base(j.cfg.Path))
+	if real, err := filepath.EvalSymlinks(j.path); err == nil {
+		j.path = real
 	}
-	j.lock, err = os.OpenFile(filepath.Clean(path+".lock"), os.O_RDWR|os.O_CREATE, 0o600)
+	if j.cfg.MustExist && !exists(j.path) && !exists(j.path+copySuffix) {
+		return &trouble{CauseMissing, errors.New(j.path)}
+	}
+	j.lock, err = os.OpenFile(filepath.Clean(j.path+lockSuffix), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return "", err
+		return err
 	}
 	if err := syscall.Flock(int(j.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return "", fmt.Errorf("another process has %s open for writing", path)
+		return &trouble{CauseLocked, errors.New(j.path)}
 	}
-	return path, createFile(path)
+	return nil
 }
 
 // createFile makes an empty database file that only its owner can read, and
@@ -91,11 +203,7 @@ func createFile(path string) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
+	return syncDir(path)
 }
 
 // dsn opens a file with the settings of every connection. Temporary tables stay
@@ -124,18 +232,30 @@ func identify(ctx context.Context, db *sql.DB) error {
 			return err
 		}
 	}
-	var mode, check string
+	if err := useWAL(ctx, db); err != nil {
+		return err
+	}
+	return quickCheck(ctx, db)
+}
+
+func useWAL(ctx context.Context, db *sql.DB) error {
+	var mode string
 	if err := db.QueryRowContext(ctx, "PRAGMA journal_mode = WAL").Scan(&mode); err != nil {
 		return err
 	}
 	if mode != "wal" {
 		return errors.New("the file system allows no write-ahead log")
 	}
-	if err := db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&check); err != nil {
+	return nil
+}
+
+func quickCheck(ctx context.Context, db *sql.DB) error {
+	var found string
+	if err := db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&found); err != nil {
 		return unusable(err)
 	}
-	if check != "ok" {
-		return unusable(errors.New(check))
+	if found != "ok" {
+		return unusable(errors.New(found))
 	}
 	return nil
 }
@@ -152,16 +272,18 @@ func checkID(id int) error {
 	}
 }
 
-// unusable says what a failure to read the file means to its owner. A start
-// that was called off is no failure of the file.
+// unusable says what a failure to read the file means to its owner. A start that
+// was called off is no failure of the file, and what the system refuses to read or
+// write is not damaged.
 func unusable(err error) error {
-	var e *sqlite.Error
-	switch known := errors.As(err, &e); {
-	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded),
-		known && e.Code()&0xff == sqlitelib.SQLITE_INTERRUPT:
+	c := code(err)
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), c&0xff == sqlitelib.SQLITE_INTERRUPT:
 		return fmt.Errorf("the check of the file was called off: %w", err)
-	case known && e.Code()&0xff == sqlitelib.SQLITE_NOTADB:
+	case c&0xff == sqlitelib.SQLITE_NOTADB:
 		return fmt.Errorf("the file is not a journal: %w", err)
+	case c != 0 && c&0xff != sqlitelib.SQLITE_CORRUPT && c != sqlitelib.SQLITE_IOERR_SHORT_READ:
+		return err
 	}
 	return fmt.Errorf("%w: %w", ErrDamaged, err)
 }

@@ -11,7 +11,9 @@ import (
 
 // View is a look at a journal from outside, for those who inspect it while a
 // server may be writing it: it takes no lock, writes nothing into the database
-// and starts nothing. Its methods may be called from any goroutine.
+// and starts nothing. Its methods may be called from any goroutine. A view that was
+// opened before a server starts after a kill, or copies its journal, is of files
+// that are given up: its reads may fail, and it is to be opened again.
 type View struct {
 	j Journal // of which only the read pool is there
 }
@@ -28,11 +30,12 @@ func OpenView(ctx context.Context, path string) (*View, error) {
 		return nil, err
 	}
 	v := &View{}
+	v.j.path = path
 	if v.j.read, err = sql.Open("sqlite", dsn(path, "query_only(1)")+"&mode=ro"); err != nil {
 		return nil, err
 	}
 	if err := v.open(ctx); err != nil {
-		return nil, fmt.Errorf("journal: %w", errors.Join(err, v.Close()))
+		return nil, fmt.Errorf("journal: %w", errors.Join(explain(path, err), v.Close()))
 	}
 	return v, nil
 }
@@ -76,12 +79,9 @@ func (v *View) Leaves(ctx context.Context, from uint64, most int) ([]Entry, erro
 // Check runs SQLite's quick check over the whole file, and compares the derived
 // tables with the leaves.
 func (v *View) Check(ctx context.Context) error {
-	var found string
-	if err := v.j.read.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&found); err != nil {
-		return unusable(err)
+	err := quickCheck(ctx, v.j.read)
+	if err == nil {
+		err = checkDerived(ctx, v.j.read, newReplay())
 	}
-	if found != "ok" {
-		return unusable(errors.New(found))
-	}
-	return checkDerived(ctx, v.j.read)
+	return explain(v.j.path, err)
 }

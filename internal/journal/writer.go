@@ -16,9 +16,15 @@ const (
 	queueSize  = 1024 // submissions waiting
 	urgentSize = 16   // control actions waiting
 
-	// recoverEvery is the pause between two attempts to write again after a
-	// failure.
-	recoverEvery = 250 * time.Millisecond
+	// The pause between two attempts to write again after a failure doubles from
+	// recoverEvery to recoverSlow. It is recoverRarely where time mends nothing.
+	recoverEvery  = 250 * time.Millisecond
+	recoverSlow   = 4 * time.Second
+	recoverRarely = 30 * time.Second
+
+	// checkpointPages is how many pages the write-ahead log takes between two
+	// checkpoints.
+	checkpointPages = 1000
 )
 
 // A submission is waiting until the writer takes it, or its caller withdraws
@@ -132,7 +138,7 @@ func (j *Journal) Run(ctx context.Context) error {
 		if !ok {
 			return nil
 		}
-		j.commit(batch)
+		j.commit(ctx, batch)
 	}
 }
 
@@ -141,8 +147,8 @@ func (j *Journal) Run(ctx context.Context) error {
 // now and then.
 func (j *Journal) collect(ctx context.Context) (batch []*submission, ok bool) {
 	var again <-chan time.Time
-	if j.failing.Load() {
-		t := time.NewTimer(recoverEvery)
+	if j.failing() && !j.foreign {
+		t := time.NewTimer(time.Until(j.due))
 		defer t.Stop()
 		again = t.C
 	}
@@ -184,8 +190,8 @@ func take(batch []*submission, s *submission) []*submission {
 
 // commit decides a batch: all that is not refused enters the journal in one
 // transaction, or nothing does.
-func (j *Journal) commit(batch []*submission) {
-	if j.resume() != nil {
+func (j *Journal) commit(ctx context.Context, batch []*submission) {
+	if j.failing() && j.tried && time.Now().Before(j.due) || j.resume(ctx) != nil {
 		j.refuse(batch, "the journal recovers from a failed write")
 		return
 	}
@@ -206,11 +212,27 @@ func (j *Journal) commit(batch []*submission) {
 		return
 	}
 	if err := g.w.exec("commit", "COMMIT"); err != nil {
-		j.doubt(g, err)
+		j.doubt(ctx, g, err)
 		return
 	}
 	j.publish(g)
 	j.answer(g)
+	j.checkpoint()
+}
+
+// checkpoint copies the write-ahead log into the database when it has grown. The
+// writer does it, since SQLite would keep a failure of its own to itself.
+func (j *Journal) checkpoint() {
+	n, err := j.conn.written()
+	if j.pages += n; err == nil && j.pages >= checkpointPages {
+		j.pages = 0
+		if err = j.step("checkpoint"); err == nil {
+			err = j.conn.checkpoint()
+		}
+	}
+	if err != nil && !harmless(err) { // full: the log holds all, and it is tried again
+		j.fail(fmt.Errorf("checkpoint: %w", err))
+	}
 }
 
 // apply runs the batch inside a new transaction, up to but without the COMMIT.
@@ -236,6 +258,9 @@ func (j *Journal) apply(batch []*submission) (*group, error) {
 // may read what he hears of.
 func (j *Journal) publish(g *group) {
 	j.commits++
+	for i := range g.entries {
+		j.sum.add(g.entries[i].Leaf)
+	}
 	j.state.Store(&g.state)
 	j.told.Store(g.next)
 	if len(g.entries) > 0 && j.cfg.Committed != nil {
@@ -267,20 +292,38 @@ func (j *Journal) reset() {
 	}
 }
 
-// fail notes that the journal cannot be written for now.
-func (j *Journal) fail(cause error) {
-	j.log.Error("journal write failed", "err", cause)
-	j.failing.Store(true)
+func (j *Journal) failing() bool { return j.condition.Load() != nil }
+
+// fail notes that the journal cannot be written for now, and whether it may be
+// written again as it is.
+func (j *Journal) fail(err error) {
+	j.broken = j.broken || !harmless(err)
+	c := Condition{Since: time.Now(), Cause: causeOf(j.path, err)}
+	if c.Cause == CauseNone {
+		c.Cause = CauseDevice
+	}
+	old := j.condition.Load()
+	if old != nil {
+		c.Since = old.Since
+	}
+	if c.Cause.lasting() {
+		j.pause = recoverRarely
+	}
+	j.due = time.Now().Add(j.pause)
+	j.condition.Store(&c)
+	if old == nil || old.Cause != c.Cause {
+		j.log.Error("journal write failed", "cause", string(c.Cause), "err", err, "retry_ms", j.pause.Milliseconds())
+	}
 	j.reset()
 }
 
 // doubt handles a COMMIT that failed. If its effect can be found out at once
 // the callers get the truth; else they get ErrUnknown, and the writer keeps
 // trying.
-func (j *Journal) doubt(g *group, cause error) {
+func (j *Journal) doubt(ctx context.Context, g *group, cause error) {
 	j.fail(fmt.Errorf("commit: %w", cause))
 	j.unsettled = g
-	if j.resume() == nil {
+	if j.resume(ctx) == nil {
 		return
 	}
 	for i, s := range g.batch {
@@ -295,28 +338,45 @@ func (j *Journal) doubt(g *group, cause error) {
 }
 
 // resume finds out, after a failure, whether the journal can be written again
-// and what a failed COMMIT did. Only a further COMMIT that succeeds makes that
-// final (see the package comment).
-func (j *Journal) resume() error {
-	if !j.failing.Load() {
+// and what a failed COMMIT did. After a write or a flush that failed it goes on in
+// a copy; then, or if nothing was left half done, only a further COMMIT that
+// succeeds makes the outcome final (see the package comment).
+func (j *Journal) resume(ctx context.Context) error {
+	if !j.failing() {
 		return nil
 	}
 	if j.foreign {
 		return errForeign
 	}
-	j.reset()
-	commits, err := j.touch()
+	commits, err := j.reopen(ctx)
 	if err != nil {
+		j.tried = true
+		j.pause = min(2*j.pause, recoverSlow)
+		j.fail(err)
 		return err
 	}
 	if err := j.settle(commits); err != nil {
 		j.foreign = true
+		j.fail(err)
 		j.log.Error("journal stays closed for writing", "err", err)
 		return err
 	}
-	j.failing.Store(false)
+	j.tried, j.pause = false, recoverEvery
+	j.condition.Store(nil)
 	j.log.Warn("journal can be written again")
 	return nil
+}
+
+// reopen makes the journal writable and gives the number of transactions that it
+// counts.
+func (j *Journal) reopen(ctx context.Context) (commits uint64, err error) {
+	if j.broken {
+		if err := j.replace(ctx); err != nil {
+			return 0, err
+		}
+		j.broken = false
+	}
+	return j.touch()
 }
 
 // settle ends the group whose COMMIT failed, if there is one, by the number of

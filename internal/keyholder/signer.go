@@ -47,7 +47,7 @@ func StartSigner(ctx context.Context, cfg Config, start SignerStart) (*Signer, e
 	}
 	s := &Signer{link: l, start: start, ready: ready, issued: issuedTree{origin: start.Origin, epoch: ready.epoch, key: ready.checkpoint}}
 	l.serve()
-	l.cfg.Log.Info("signer ready", "pid", l.child.PID, "epoch", ready.epoch.String(), "took", time.Since(began),
+	l.cfg.Log.Info("signer ready", "pid", l.child.PID, "epoch", ready.epoch.String(), "took_ms", time.Since(began).Milliseconds(),
 		"grade", ready.posture.Grade().String())
 	return s, nil
 }

@@ -39,7 +39,7 @@ func StartTagger(ctx context.Context, cfg Config, epoch protocol.EpochID, number
 		return nil, l.abort(err)
 	}
 	l.serve()
-	l.cfg.Log.Info("tagger ready", "pid", l.child.PID, "epoch", epoch.String(), "took", time.Since(began),
+	l.cfg.Log.Info("tagger ready", "pid", l.child.PID, "epoch", epoch.String(), "took_ms", time.Since(began).Milliseconds(),
 		"grade", posture.Grade().String())
 	return &Tagger{link: l, start: start, posture: posture}, nil
 }

@@ -121,7 +121,7 @@ func victim(dir string) error {
 		return err
 	}
 	l, err := ledger.Open(context.Background(), ledger.Config{
-		Dir: dir + "/ledger", Origin: origin, Source: &j.rows, BatchAge: 5 * time.Millisecond, Interval: 20 * time.Millisecond, MaxLag: 50,
+		Dir: dir + "/ledger", Origin: origin, Source: &j.rows, Interval: 20 * time.Millisecond, MaxLag: 50,
 	})
 	if err != nil {
 		return err

@@ -4,13 +4,10 @@ import (
 	"context"
 	"errors"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/transparency-dev/tessera"
-	"github.com/transparency-dev/tessera/storage/posix"
-	"golang.org/x/mod/sumdb/note"
 
 	"github.com/terradourada/td/internal/ledger"
 	"github.com/terradourada/td/protocol"
@@ -50,10 +47,6 @@ func TestDivergence(t *testing.T) {
 			flip(l.t, l.dir+"/tile/0/000.p/21", 5)
 			l.rows.commit([]byte("own"))
 		}, "the root at 22 entries is not that of the rows"},
-		"somebody else appends to the log": {func(l *running) {
-			intrude(l.t, l.dir)
-			l.rows.commit([]byte("own"))
-		}, ""}, // at the root or at the index, whichever comes first
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &rows{}
@@ -123,30 +116,17 @@ func flip(tb testing.TB, path string, at int) {
 	}
 }
 
-// intrude appends an entry with a Tessera of its own.
-func intrude(tb testing.TB, dir string) {
-	tb.Helper()
-	private, _, err := note.GenerateKey(nil, origin)
-	if err != nil {
-		tb.Fatal(err)
+// TestForeignFiles: what another process writes into the directory beyond the
+// log's end is written over, with what the journal has.
+func TestForeignFiles(t *testing.T) {
+	r := &rows{}
+	l := start(t, t.TempDir(), r, nil)
+	l.newEpoch(newSigner(t))
+	l.await(r.commit(someLeaves("good", 20)...))
+	for _, name := range []string{"/tile/entries/000.p/22", "/tile/0/000.p/22"} {
+		write(t, l.dir+name, "intruder")
 	}
-	s, err := note.NewSigner(private)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	driver, err := posix.New(tb.Context(), posix.Config{Path: dir})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	opts := tessera.NewAppendOptions().WithCheckpointSigner(s).WithBatching(1, time.Millisecond).
-		WithCheckpointInterval(time.Hour).WithCheckpointRepublishInterval(0)
-	a, _, _, err := tessera.NewAppender(tb.Context(), driver, opts)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	if _, err := a.Add(tb.Context(), tessera.NewEntry([]byte("intruder")))(); err != nil {
-		tb.Fatal(err)
-	}
+	check(t, l.dir, r, l.await(r.commit([]byte("own"))))
 }
 
 // opening is what one case of TestOpenRefusals spoils before it opens.
@@ -197,10 +177,12 @@ func TestOpenRefusals(t *testing.T) {
 		"last tile damaged": {func(o *opening) {
 			flip(o.t, o.Dir+"/tile/0/001.p/45", 3)
 		}, ledger.ErrMismatch},
-		"last tile damaged and nothing published": {func(o *opening) {
-			flip(o.t, o.Dir+"/tile/0/001.p/45", 3)
-			remove(o.t, o.Dir+"/checkpoint")
-		}, ledger.ErrMismatch},
+		"more entries than rows, not published": {func(o *opening) {
+			write(o.t, o.Dir+"/tile/entries/001.p/46", "")
+		}, ledger.ErrAhead},
+		"a full bundle of more entries than rows": {func(o *opening) {
+			write(o.t, o.Dir+"/tile/entries/001", "")
+		}, ledger.ErrAhead},
 		"upper tile damaged": {func(o *opening) {
 			flip(o.t, o.Dir+"/tile/1/000.p/1", 3)
 		}, ledger.ErrMismatch},
@@ -237,6 +219,58 @@ func TestOpenRefusals(t *testing.T) {
 			}
 			if err == nil {
 				_ = bad.Close()
+			}
+		})
+	}
+}
+
+// TestOpenGoesOn: what no checkpoint covers is written again from the journal,
+// in whatever state it was left.
+func TestOpenGoesOn(t *testing.T) {
+	for name, harm := range map[string]func(t *testing.T, dir string){
+		"last tile damaged and nothing published": func(t *testing.T, dir string) {
+			t.Helper()
+			flip(t, dir+"/tile/0/001.p/45", 3)
+			remove(t, dir+"/checkpoint")
+		},
+		"torn files": func(t *testing.T, dir string) {
+			t.Helper()
+			for _, name := range []string{"entries/001.p/50", "0/001.p/50", "1/000.p/1", "entries/001.p/48"} {
+				write(t, dir+"/tile/"+name, "torn")
+			}
+			write(t, dir+"/tile/1/000.p/1", "")
+			remove(t, dir+"/checkpoint")
+		},
+		"temporary files": func(t *testing.T, dir string) {
+			t.Helper()
+			write(t, dir+"/.new-1", "half")
+			write(t, dir+"/tile/0/.new-2", "half")
+			write(t, dir+"/tile/entries/001.p/.new-999", "half")
+		},
+		"empty directories": func(t *testing.T, dir string) {
+			t.Helper()
+			if err := os.MkdirAll(dir+"/tile/0/002.p", 0o750); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir, r := t.TempDir(), &rows{}
+			l := start(t, dir, r, nil)
+			l.newEpoch(newSigner(t))
+			l.await(r.commit(someLeaves("x", 300)...))
+			if err := l.halt(); err != nil {
+				t.Fatal(err)
+			}
+			r.insert(someLeaves("while down", 20)...)
+			harm(t, dir)
+			l = start(t, dir, r, nil)
+			l.newEpoch(newSigner(t))
+			check(t, dir, r, l.await(r.commit(someLeaves("y", 300)...)))
+			for _, at := range []string{"/.new-*", "/*/*/.new-*", "/*/*/*/.new-*"} {
+				if left, err := filepath.Glob(dir + at); err != nil || len(left) > 0 {
+					t.Errorf("left: %v, %v", left, err)
+				}
 			}
 		})
 	}

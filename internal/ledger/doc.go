@@ -22,22 +22,44 @@
 // tiles on disk each time the projection has grown, and before any checkpoint
 // of that size is asked for.
 //
-// # Who writes what
+// # Growing
 //
-// Tessera's POSIX driver sequences and integrates. It does not publish: its
-// publication compares a file time with the wall clock (a clock set back would
-// stop checkpoints until it caught up), does not publish again when only the
-// signer changed, and asks a signer for a root before anybody has compared it.
-// Publication is this package's: one goroutine takes the compared size and
-// root, asks the current [Signer], verifies the answer under that signer's
-// key, writes the file and only then shows it. Without a signer, or with one
-// that is dead, slow or wrong, there is no new checkpoint and the projection
-// goes on.
+// One goroutine takes rows in batches, in the journal's order, and writes the
+// entry bundles and hash tiles that they complete or widen. Every file is
+// written whole: as a new file under a temporary name, synced, renamed into
+// place; then the directory is synced. Only when all files of a batch are there
+// is the root read back from the tiles and compared.
 //
-// Tessera's queue can hand over two batches in the wrong order when several
-// are in flight (its timer and its size limit send from different goroutines).
-// Therefore one batch is in flight at a time, and the next is read from the
-// journal and hashed meanwhile.
+// How far the log has grown is in no file of its own: it is the size of the
+// published checkpoint. What is on the disk beyond that is written again, from
+// the rows, after each start, so that nothing that a crash may have torn is
+// believed. Only the names of the entry bundles are: one that has more entries
+// than the journal has rows shows that the journal has lost some ([ErrAhead]).
+//
+// # Failures
+//
+// No failure of the file system ends the process or the reading. A batch that
+// fails counts as not written; it is tried again, every file of it as a new
+// one, after a pause of at most a second. An error of a sync is never followed
+// by another sync of the same file: the system reports a lost write once, and
+// the next sync may succeed without the data. [Ledger.Condition] says what
+// fails and since when. At the start, [ErrMismatch] is said of what contradicts
+// the journal or the published checkpoint, or is missing; what cannot be read
+// is told as that.
+//
+// # Publishing
+//
+// Another goroutine takes the compared size and root, asks the current
+// [Signer], verifies the answer under that signer's key, writes the file and
+// only then shows it. Without a signer, or with one that is dead, slow or
+// wrong, there is no new checkpoint and the projection goes on.
+//
+// # Partial tiles
+//
+// The partial tiles of the last 64 checkpoints stay, and those of the tree that
+// is being signed and of the newest one. Others are removed every 16 batches,
+// those of earlier processes included. [Ledger.Read] cuts what was removed from
+// a wider tile, so that only a reader of the files can miss one.
 //
 // # Directory
 //
@@ -45,7 +67,7 @@
 //	tile/...       hash tiles and entry bundles (C2SP tlog-tiles)
 //	origin         the log's origin and a newline, written before anything else
 //	lock           held by the one process that projects
-//	.state/        Tessera's own
+//	.new-N         a file that is being written, here or below tile
 //
 // Everything in it is public.
 package ledger

@@ -6,14 +6,14 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"filippo.io/torchwood"
-	"github.com/transparency-dev/tessera/client"
-	"github.com/transparency-dev/tessera/fsck"
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
@@ -93,6 +93,12 @@ func (r *rows) commit(leaves ...[]byte) uint64 {
 	first := r.insert(leaves...)
 	r.sink(first, leaves)
 	return first + uint64(len(leaves)) - 1
+}
+
+func (r *rows) leaf(i uint64) []byte {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.leaves[i]
 }
 
 // hashes are the record hashes of the first n rows.
@@ -222,7 +228,7 @@ func open(tb testing.TB, dir string, r *rows, adjust func(*ledger.Config)) (*led
 	tb.Helper()
 	cfg := ledger.Config{
 		Dir: dir, Origin: origin, Source: r,
-		BatchAge: 5 * time.Millisecond, SurveyEvery: 10 * time.Millisecond, SignTimeout: 200 * time.Millisecond,
+		SurveyEvery: 10 * time.Millisecond, SignTimeout: 200 * time.Millisecond,
 	}
 	if adjust != nil {
 		adjust(&cfg)
@@ -241,19 +247,6 @@ func start(tb testing.TB, dir string, r *rows, adjust func(*ledger.Config)) *run
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return run(tb, dir, r, l)
-}
-
-// startSpoiled is start in a new directory with something done to the ledger
-// before it runs.
-func startSpoiled(tb testing.TB, r *rows, spoil func(*ledger.Ledger)) *running {
-	tb.Helper()
-	dir := tb.TempDir()
-	l, err := open(tb, dir, r, nil)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	spoil(l)
 	return run(tb, dir, r, l)
 }
 
@@ -310,56 +303,64 @@ func (r *running) await(index uint64) ledger.Checkpoint {
 	return cp
 }
 
-// check verifies the whole log under a checkpoint against the rows, without
-// this package's code: root, note, every entry, Tessera's fsck.
+// check verifies the log in a directory as [checkFS] does.
 func check(tb testing.TB, dir string, r *rows, cp ledger.Checkpoint) {
 	tb.Helper()
-	if want := treeHash(tb, r.hashes(cp.Size)); want != cp.Root {
+	checkFS(tb, os.DirFS(dir), r, cp)
+}
+
+// checkFS verifies the whole log under a checkpoint against the rows, without
+// this package's code: root, note, every tile, every entry; all by the names
+// that C2SP gives them.
+func checkFS(tb testing.TB, files fs.FS, r *rows, cp ledger.Checkpoint) {
+	tb.Helper()
+	leaves := r.hashes(cp.Size)
+	if want := treeHash(tb, leaves); want != cp.Root {
 		tb.Fatalf("root at %d is %x, rows have %x", cp.Size, cp.Root, want)
 	}
-	v := verifierOf(tb, cp.Key)
-	parsed, _, err := torchwood.VerifyCheckpoint(cp.Note, policy(v))
+	parsed, _, err := torchwood.VerifyCheckpoint(cp.Note, policy(verifierOf(tb, cp.Key)))
 	if err != nil || uint64(parsed.N) != cp.Size || [32]byte(parsed.Hash) != cp.Root {
 		tb.Fatalf("checkpoint is %v, %v", parsed, err)
 	}
-	files := client.FileFetcher{Root: dir}
-	if err := fsck.New(origin, v, files, bundleHashes, fsck.Opts{N: 2}).Check(tb.Context()); err != nil {
-		tb.Fatalf("fsck: %v", err)
-	}
-	checkEntries(tb, files, r, cp.Size)
+	checkTree(tb, files, r, cp.Size)
 }
 
-func checkEntries(tb testing.TB, files client.FileFetcher, r *rows, size uint64) {
+// checkTree verifies tiles and entries of a size.
+func checkTree(tb testing.TB, files fs.FS, r *rows, size uint64) {
 	tb.Helper()
-	for n := uint64(0); n*256 < size; n++ {
-		bundle, err := client.GetEntryBundle(tb.Context(), files.ReadEntryBundle, n, size)
+	leaves := r.hashes(size)
+	all := stored(tb, leaves)
+	for _, tile := range tlog.NewTiles(torchwood.TileHeight, 0, int64(size)) {
+		want, err := tlog.ReadTileData(tile, all)
 		if err != nil {
 			tb.Fatal(err)
 		}
-		for i, entry := range bundle.Entries {
-			if seq := n*256 + uint64(i); seq < size && string(entry) != string(r.leaves[seq]) {
-				tb.Fatalf("entry %d is not row %d", seq, seq)
-			}
+		if got, err := fs.ReadFile(files, torchwood.TilePath(tile)); err != nil || string(got) != string(want) {
+			tb.Fatalf("%s in a tree of %d: %d bytes, %v", torchwood.TilePath(tile), size, len(got), err)
 		}
+	}
+	source, err := torchwood.NewTileFS(files)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	reader, err := torchwood.NewClient(source)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var read uint64
+	for i, entry := range reader.AllEntries(tb.Context(), tlog.Tree{N: int64(size), Hash: treeHash(tb, leaves)}, 0) {
+		if string(entry) != string(r.leaf(uint64(i))) {
+			tb.Fatalf("entry %d is not row %d", i, i)
+		}
+		read++
+	}
+	if err := reader.Err(); err != nil || read != size {
+		tb.Fatalf("%d entries of %d are read: %v", read, size, err)
 	}
 }
 
 func policy(v note.Verifier) torchwood.Policy {
 	return torchwood.ThresholdPolicy(2, torchwood.OriginPolicy(origin), torchwood.SingleVerifierPolicy(v))
-}
-
-func bundleHashes(bundle []byte) ([][]byte, error) {
-	var out [][]byte
-	for len(bundle) > 0 {
-		var entry []byte
-		var err error
-		if entry, bundle, err = torchwood.ReadTileEntry(bundle); err != nil {
-			return nil, err
-		}
-		h := tlog.RecordHash(entry)
-		out = append(out, h[:])
-	}
-	return out, nil
 }
 
 // treeHash is the tree head by x/mod's own storage of all hashes.

@@ -21,13 +21,13 @@ var (
 	// ErrDiverged: journal, announced leaves and projection are not the same
 	// sequence. Acceptance must be frozen; reads go on.
 	ErrDiverged = errors.New("ledger: journal and log disagree")
-	// ErrAhead: the log holds more entries than the journal has rows, so the
-	// journal has lost rows or is another one.
+	// ErrAhead: the log holds more entries, published or not, than the journal has
+	// rows, so the journal has lost rows or is another one.
 	ErrAhead = errors.New("ledger: the log is ahead of the journal")
 	// ErrOrigin: the directory holds the log of another origin.
 	ErrOrigin = errors.New("ledger: the directory holds the log of another origin")
-	// ErrMismatch: what the directory holds is not a log of this journal, or
-	// is damaged. Deleting the directory rebuilds it.
+	// ErrMismatch: what the directory holds under its published checkpoint is not
+	// a log of this journal, or is damaged. Deleting the directory rebuilds it.
 	ErrMismatch = errors.New("ledger: the log does not match the journal")
 
 	// ErrSplit: the journal contradicts [Config.Known], so that what grows from
@@ -64,11 +64,12 @@ type Config struct {
 
 	MaxLag          uint64        // rows not yet projected at which Admit refuses; default 4,096
 	BatchSize       int           // entries per batch; default 1,024
-	BatchAge        time.Duration // how long Tessera waits for a batch to fill; default 10 ms
 	Interval        time.Duration // least time between two checkpoints; default 100 ms
 	SignTimeout     time.Duration // for one call of Signer.Checkpoint; default 2 s
 	ShutdownTimeout time.Duration // for the batch in flight when Run ends; default 5 s
 	SurveyEvery     time.Duration // how often the journal's size is compared with what was announced; default 1 s
+
+	storage storage // of tests, in place of Dir
 }
 
 // Head is a size of the log and the root of the tree over so many entries.
@@ -83,7 +84,6 @@ func (c Config) withDefaults() Config {
 	}
 	c.MaxLag = cmp.Or(c.MaxLag, 4096)
 	c.BatchSize = cmp.Or(c.BatchSize, 1024)
-	c.BatchAge = cmp.Or(c.BatchAge, 10*time.Millisecond)
 	c.Interval = cmp.Or(c.Interval, 100*time.Millisecond)
 	c.SignTimeout = cmp.Or(c.SignTimeout, 2*time.Second)
 	c.ShutdownTimeout = cmp.Or(c.ShutdownTimeout, 5*time.Second)
@@ -94,13 +94,13 @@ func (c Config) withDefaults() Config {
 // Ledger is one open log. Its methods may be called from any goroutine; Run is
 // called once.
 type Ledger struct {
-	cfg   Config
-	log   *slog.Logger
-	dir   *os.Root
-	lock  *os.File
-	tiles tiles
-	proj  *projection
-	close func() error
+	cfg    Config
+	log    *slog.Logger
+	dir    *os.Root
+	lock   *os.File
+	tiles  tiles
+	writer *writer
+	close  func() error
 
 	work     chan struct{} // holds a token when there may be rows to project
 	grown    chan struct{} // holds a token when there may be a checkpoint to publish
@@ -108,9 +108,12 @@ type Ledger struct {
 	diverged chan struct{} // closed once, by diverge
 	stopped  chan struct{} // closed when Run has ended
 
-	// edge is the core's own tree over the projected entries. Owned by the
-	// projecting goroutine (and by Open before that).
-	edge protocol.Range
+	// edge is the core's own tree over the projected entries, bundle the content
+	// of the last entry bundle if that is a partial one. Owned, as partials is, by
+	// the projecting goroutine (and by Open before that).
+	edge     protocol.Range
+	bundle   []byte
+	partials partials
 
 	mu sync.Mutex // guards all that follows; held for memory operations only
 	// announced are the leaf hashes of rows base, base+1, ... that were
@@ -122,9 +125,16 @@ type Ledger struct {
 	root      tlog.Hash // at size
 	reason    error     // why diverged, or nil
 	signer    *signing  // nil: none
-	published []byte    // the checkpoint file, from an earlier process perhaps
 	latest    Checkpoint
 	news      chan struct{} // closed and replaced with each new latest
+
+	published     []byte // the checkpoint file, from an earlier process perhaps
+	publishedSize uint64
+	settled       bool     // whether a power cut leaves no older checkpoint
+	recent        []uint64 // sizes of the newest published checkpoints, oldest first
+	signing       uint64   // the size that is being published, or was
+
+	growing, publishing trouble
 }
 
 // Committed announces rows that the core has committed: leaves first, first+1,
@@ -205,6 +215,7 @@ func (l *Ledger) diverge(reason error) error {
 	defer l.mu.Unlock()
 	if l.reason == nil {
 		l.reason = reason
+		l.growing = trouble{time.Now(), kindOf(reason)}
 		close(l.diverged)
 		l.log.Error("journal and log disagree", "err", reason)
 	}

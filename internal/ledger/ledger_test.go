@@ -5,8 +5,6 @@ import (
 	"errors"
 	"math/rand/v2"
 	"os"
-	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -90,7 +88,7 @@ func TestBatchFailsAndRecovers(t *testing.T) {
 	l := start(t, dir, r, nil)
 	l.newEpoch(newSigner(t))
 	l.await(0)
-	// A file where Tessera needs a directory: every batch fails.
+	// A file where a directory is needed: every batch fails.
 	obstacle := dir + "/tile/entries/000.p"
 	if err := os.Rename(obstacle, dir+"/aside"); err != nil {
 		t.Fatal(err)
@@ -111,45 +109,6 @@ func TestBatchFailsAndRecovers(t *testing.T) {
 		t.Fatal(err)
 	}
 	check(t, dir, r, l.await(last))
-}
-
-// Tessera's errors are ambiguous: the batch may be on disk all the same.
-func TestFailedBatches(t *testing.T) {
-	for name, written := range map[string]bool{"not written": false, "written all the same": true} {
-		t.Run(name, func(t *testing.T) {
-			r := &rows{}
-			var calls atomic.Int64
-			l := startSpoiled(t, r, func(l *ledger.Ledger) {
-				l.Spoil(written, func(index uint64, err error) (uint64, error) {
-					if calls.Add(1)%3 == 0 {
-						return index, errInjected
-					}
-					return index, err
-				})
-			})
-			l.newEpoch(newSigner(t))
-			var last uint64
-			for i := range 10 {
-				last = r.commit(someLeaves(string(rune('a'+i)), 1)...)
-				waitSize(t, l, last+1) // one entry a batch: batches fail as a whole
-			}
-			check(t, l.dir, r, l.await(last))
-			if calls.Load() < 3 {
-				t.Errorf("only %d entries passed", calls.Load())
-			}
-		})
-	}
-}
-
-func TestEntryInAnotherPlace(t *testing.T) {
-	r := &rows{}
-	l := startSpoiled(t, r, func(l *ledger.Ledger) {
-		l.Spoil(true, func(index uint64, err error) (uint64, error) { return index + index/3, err })
-	})
-	r.commit(someLeaves("x", 5)...)
-	if err := l.ended(); !errors.Is(err, ledger.ErrDiverged) || !strings.Contains(err.Error(), "row 3 became entry 4") {
-		t.Fatalf("Run: %v", err)
-	}
 }
 
 func TestSourceFailuresAreRetried(t *testing.T) {

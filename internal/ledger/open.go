@@ -7,7 +7,11 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
+	"path/filepath"
+	"slices"
 	"sync"
+	"syscall"
 
 	"filippo.io/torchwood"
 	"golang.org/x/mod/sumdb/tlog"
@@ -25,8 +29,9 @@ const (
 // Open opens the log in cfg.Dir, or makes it, and compares it with the
 // journal: origin, size, the last bundle leaf by leaf, and the root of the
 // published checkpoint; and both with cfg.Known. It refuses with [ErrLocked],
-// [ErrOrigin], [ErrAhead], [ErrMismatch] or [ErrSplit]. It needs no signer. See the package comment for when to
-// call it.
+// [ErrOrigin], [ErrAhead], [ErrMismatch] or [ErrSplit]; other errors are of
+// the file system or the journal. It needs no signer. See the package comment
+// for when to call it.
 func Open(ctx context.Context, cfg Config) (_ *Ledger, err error) {
 	l, err := openDir(cfg.withDefaults())
 	if err != nil {
@@ -40,17 +45,30 @@ func Open(ctx context.Context, cfg Config) (_ *Ledger, err error) {
 	if err := l.claimOrigin(); err != nil {
 		return nil, err
 	}
-	if l.proj, err = openProjection(ctx, &l.cfg); err != nil {
-		return nil, fmt.Errorf("ledger: opening the log: %w", err)
+	if err := l.compare(ctx); err != nil {
+		return nil, err
 	}
-	return l, l.compare(ctx)
+	l.settle()
+	return l, nil
+}
+
+// settle tidies up. None of it is needed: a disk that is full still serves.
+func (l *Ledger) settle() {
+	_ = l.dir.RemoveAll(".state") // of the library that projected before
+	names, _ := l.writer.ReadDir(".")
+	for _, name := range names {
+		l.writer.removeTemp(name)
+	}
+	// Written again, because the process that wrote it may have ended between the
+	// renaming and the sync.
+	l.settled = l.published == nil || l.writer.replace(checkpointFile, l.published) == nil
 }
 
 func openDir(cfg Config) (*Ledger, error) {
 	if _, err := verifier(cfg.Origin, [32]byte{}); err != nil {
 		return nil, fmt.Errorf("ledger: the origin is not a name for keys: %w", err)
 	}
-	if err := os.MkdirAll(cfg.Dir, 0o750); err != nil {
+	if err := makeDir(cfg.Dir); err != nil {
 		return nil, err
 	}
 	dir, err := os.OpenRoot(cfg.Dir)
@@ -61,13 +79,29 @@ func openDir(cfg Config) (*Ledger, error) {
 	if err != nil {
 		return nil, errors.Join(err, dir.Close())
 	}
+	files := cfg.storage
+	if files == nil {
+		files = newDisk(dir)
+	}
 	l := &Ledger{
-		cfg: cfg, log: cfg.Log, dir: dir, lock: lock, tiles: tiles{dir},
+		cfg: cfg, log: cfg.Log, dir: dir, lock: lock, tiles: tiles{files}, writer: &writer{storage: files, dirs: map[string]bool{}},
 		work: make(chan struct{}, 1), grown: make(chan struct{}, 1), swapped: make(chan struct{}, 1),
 		diverged: make(chan struct{}), stopped: make(chan struct{}), news: make(chan struct{}),
 	}
 	l.close = sync.OnceValue(l.release)
 	return l, nil
+}
+
+// makeDir makes a directory whose name a power cut does not take away again.
+func makeDir(name string) error {
+	if err := os.MkdirAll(name, 0o750); err != nil {
+		return err
+	}
+	parent, err := os.Open(filepath.Dir(name))
+	if err != nil {
+		return err
+	}
+	return errors.Join(parent.Sync(), parent.Close())
 }
 
 // takeLock takes the directory for this process; the kernel gives it back when
@@ -79,15 +113,15 @@ func takeLock(dir *os.Root) (*os.File, error) {
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		_ = f.Close()
-		return nil, ErrLocked
+		if errors.Is(err, unix.EWOULDBLOCK) {
+			return nil, ErrLocked
+		}
+		return nil, fmt.Errorf("ledger: locking the directory: %w", err)
 	}
 	return f, nil
 }
 
 func (l *Ledger) release() error {
-	if l.proj != nil {
-		l.proj.close()
-	}
 	return errors.Join(l.lock.Close(), l.dir.Close())
 }
 
@@ -95,7 +129,7 @@ func (l *Ledger) release() error {
 func (l *Ledger) claimOrigin() error {
 	err := l.checkOrigin()
 	if errors.Is(err, fs.ErrNotExist) {
-		return replace(l.dir, originFile, []byte(l.cfg.Origin+"\n"))
+		return l.writer.replace(originFile, []byte(l.cfg.Origin+"\n"))
 	}
 	return err
 }
@@ -103,9 +137,9 @@ func (l *Ledger) claimOrigin() error {
 // checkOrigin compares the origin; fs.ErrNotExist if there is no log yet. A log
 // without its origin file was not made here.
 func (l *Ledger) checkOrigin() error {
-	b, err := l.dir.ReadFile(originFile)
+	b, err := l.tiles.ReadFile(originFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := l.dir.Stat(".state"); err == nil {
+		if _, err := l.tiles.ReadDir("tile"); err == nil {
 			return fmt.Errorf("%w: its origin file is missing", ErrMismatch)
 		}
 		return err
@@ -117,26 +151,24 @@ func (l *Ledger) checkOrigin() error {
 }
 
 // compare refuses a log that is not one of this journal and sets the start of
-// the projection.
+// the projection: the published size. What is on the disk beyond it is written
+// again, from the rows.
 func (l *Ledger) compare(ctx context.Context) error {
-	size, err := l.proj.size(ctx)
+	size, err := l.comparePublished()
 	if err != nil {
-		return fmt.Errorf("ledger: reading the size of the log: %w", err)
+		return err
 	}
 	rows, err := l.cfg.Source.Size(ctx)
 	if err != nil {
-		return fmt.Errorf("ledger: reading the size of the journal: %w", err)
+		return fmt.Errorf("%w: %w", errJournal, err)
 	}
 	if size > rows {
 		return fmt.Errorf("%w: %d entries, %d rows", ErrAhead, size, rows)
 	}
-	if l.edge, err = l.tiles.compactRange(size, size); err != nil {
-		return fmt.Errorf("%w: %w", ErrMismatch, err)
-	}
-	if err := l.compareBundle(ctx, size); err != nil {
+	if err := l.compareBeyond(rows); err != nil {
 		return err
 	}
-	if err := l.comparePublished(size); err != nil {
+	if err := l.compareBundle(ctx, size); err != nil {
 		return err
 	}
 	if err := l.compareKnown(ctx, rows); err != nil {
@@ -144,6 +176,29 @@ func (l *Ledger) compare(ctx context.Context) error {
 	}
 	l.base, l.size, l.root = rows, size, tlog.Hash(l.edge.Root())
 	wake(l.work)
+	return nil
+}
+
+// compareBeyond refuses a log with a bundle of more entries than there are rows,
+// published or not. Its name tells: a bundle is named after its rows have been
+// committed. What is in it does not matter.
+func (l *Ledger) compareBeyond(rows uint64) error {
+	tile := tlog.Tile{H: torchwood.TileHeight, L: -1, N: int64(rows / torchwood.TileWidth), W: torchwood.TileWidth}
+	full := torchwood.TilePath(tile)
+	names, err := l.tiles.ReadDir(path.Dir(full))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	width, werr := l.tiles.widest(tile)
+	if err = errors.Join(err, werr); err != nil {
+		return unsound(err)
+	}
+	if slices.Contains(names, path.Base(full)) {
+		width = torchwood.TileWidth
+	}
+	if uint64(width) > rows%torchwood.TileWidth {
+		return fmt.Errorf("%w: %d entries, %d rows", ErrAhead, rows-rows%torchwood.TileWidth+uint64(width), rows)
+	}
 	return nil
 }
 
@@ -155,18 +210,24 @@ func (l *Ledger) compareBundle(ctx context.Context, size uint64) error {
 	}
 	n := (size - 1) / torchwood.TileWidth
 	first := n * torchwood.TileWidth
-	entries, err := l.tiles.entries(n, size)
+	tile := tlog.Tile{H: torchwood.TileHeight, L: -1, N: int64(n), W: int(size - first)}
+	bundle, err := l.tiles.cut(tile)
 	if err != nil {
-		return fmt.Errorf("%w: reading the last entries: %w", ErrMismatch, err)
+		return fmt.Errorf("reading the last entries: %w", unsound(err))
 	}
-	hashes, err := l.tiles.hashes(tlog.Tile{H: torchwood.TileHeight, N: int64(n), W: len(entries)})
+	entries, err := cutEntries(bundle, tile.W)
 	if err != nil {
-		return fmt.Errorf("%w: reading the last tile: %w", ErrMismatch, err)
+		return unsound(err)
+	}
+	tile.L = 0
+	hashes, err := l.tiles.hashes(tile)
+	if err != nil {
+		return fmt.Errorf("reading the last tile: %w", unsound(err))
 	}
 	for i := 0; i < len(entries); {
 		rows, err := l.cfg.Source.Leaves(ctx, first+uint64(i), len(entries)-i)
 		if err != nil || len(rows) == 0 {
-			return fmt.Errorf("ledger: reading the journal: %w", errors.Join(err, errors.New("no rows")))
+			return fmt.Errorf("%w: %w", errJournal, errors.Join(err, errNoRows))
 		}
 		for _, row := range rows[:min(len(rows), len(entries)-i)] {
 			h := tlog.RecordHash(row)
@@ -176,23 +237,28 @@ func (l *Ledger) compareBundle(ctx context.Context, size uint64) error {
 			i++
 		}
 	}
+	if tile.W < torchwood.TileWidth {
+		l.bundle = bundle
+	}
 	return nil
 }
 
-// comparePublished compares the published checkpoint with the tree.
-func (l *Ledger) comparePublished(size uint64) error {
+// comparePublished compares the published checkpoint with the tree on the disk,
+// which becomes the core's own, and returns its size.
+func (l *Ledger) comparePublished() (uint64, error) {
 	cp, note, err := l.readPublished()
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+		return 0, nil
 	}
 	if err != nil {
-		return err
+		return 0, err
 	}
-	if uint64(cp.N) > size {
-		return fmt.Errorf("%w: %d entries are published, %d are there", ErrMismatch, cp.N, size)
+	if l.edge, err = l.compareRoot(cp); err != nil {
+		return 0, err
 	}
-	l.published = note
-	return l.compareRoot(cp)
+	size := uint64(cp.N)
+	l.published, l.publishedSize, l.recent = note, size, []uint64{size}
+	return size, nil
 }
 
 // compareKnown refuses a journal that does not begin with the known tree:
@@ -222,7 +288,7 @@ func (l *Ledger) rootAt(ctx context.Context, n uint64) (tlog.Hash, error) {
 		all := tlog.Tree{N: int64(l.edge.Size()), Hash: tlog.Hash(l.edge.Root())}
 		root, err := tlog.TreeHash(int64(n), tlog.TileHashReader(all, l.tiles))
 		if err != nil {
-			return root, fmt.Errorf("%w: %w", ErrMismatch, err)
+			return root, unsound(err)
 		}
 		return root, nil
 	}
@@ -230,7 +296,7 @@ func (l *Ledger) rootAt(ctx context.Context, n uint64) (tlog.Hash, error) {
 	for r.Size() < n {
 		leaves, err := l.cfg.Source.Leaves(ctx, r.Size(), int(min(n-r.Size(), uint64(l.cfg.BatchSize))))
 		if err != nil || len(leaves) == 0 {
-			return tlog.Hash{}, fmt.Errorf("ledger: reading the journal: %w", errors.Join(err, errors.New("no rows")))
+			return tlog.Hash{}, fmt.Errorf("%w: %w", errJournal, errors.Join(err, errNoRows))
 		}
 		for _, leaf := range leaves {
 			r.Append(protocol.LeafHash(leaf))
@@ -242,7 +308,7 @@ func (l *Ledger) rootAt(ctx context.Context, n uint64) (tlog.Hash, error) {
 // readPublished reads the published checkpoint. Its signature is of an epoch
 // that is gone; it was verified before it was written.
 func (l *Ledger) readPublished() (cp torchwood.Checkpoint, note []byte, err error) {
-	if note, err = l.dir.ReadFile(checkpointFile); err != nil {
+	if note, err = l.tiles.ReadFile(checkpointFile); err != nil {
 		return cp, nil, err
 	}
 	text, _, ok := bytes.Cut(note, []byte("\n\n"))
@@ -256,10 +322,26 @@ func (l *Ledger) readPublished() (cp torchwood.Checkpoint, note []byte, err erro
 	return cp, note, nil
 }
 
-func (l *Ledger) compareRoot(cp torchwood.Checkpoint) error {
+// compareRoot returns the compact range of the checkpoint's tree.
+func (l *Ledger) compareRoot(cp torchwood.Checkpoint) (protocol.Range, error) {
 	r, err := l.tiles.compactRange(uint64(cp.N), uint64(cp.N))
-	if err != nil || r.Root() != protocol.Digest(cp.Hash) {
-		return fmt.Errorf("%w: the published root differs", ErrMismatch)
+	if err != nil {
+		return r, fmt.Errorf("reading the published tree: %w", unsound(err))
 	}
-	return nil
+	if r.Root() != protocol.Digest(cp.Hash) {
+		return r, fmt.Errorf("%w: the published root differs", ErrMismatch)
+	}
+	return r, nil
+}
+
+var errNoRows = errors.New("no rows")
+
+// unsound tells a log that is damaged, or lacks a file, from one that cannot be
+// read.
+func unsound(err error) error {
+	var errno syscall.Errno
+	if errors.As(err, &errno) && errno != syscall.ENOENT {
+		return fmt.Errorf("ledger: the log cannot be read: %w", err)
+	}
+	return fmt.Errorf("%w: %w", ErrMismatch, err)
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/transparency-dev/tessera"
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/terradourada/td/protocol"
@@ -38,7 +37,6 @@ func (l *Ledger) Run(ctx context.Context) error {
 	<-publisher
 	l.publishLast(ctx)
 	close(l.stopped)
-	l.proj.close()
 	return err
 }
 
@@ -54,11 +52,14 @@ func (l *Ledger) project(ctx context.Context) error {
 		default:
 		}
 		err := l.step(ctx, &survey, &ahead)
-		switch {
-		case errors.Is(err, ErrDiverged):
+		if errors.Is(err, ErrDiverged) {
 			return l.diverge(err)
-		case err != nil && ctx.Err() == nil:
-			l.log.Warn("projection stalled", "err", err, "retry_ms", backoff.Milliseconds())
+		}
+		if ctx.Err() == nil {
+			l.note(&l.growing, "projection", err)
+		}
+		switch {
+		case err != nil:
 			ahead = batch{}
 			pause(ctx, backoff, nil)
 			backoff = min(2*backoff, maxBackoff)
@@ -70,23 +71,21 @@ func (l *Ledger) project(ctx context.Context) error {
 }
 
 // step projects one batch, or waits for work. An error other than ErrDiverged
-// may be tried again: the next step starts from what is on disk.
+// may be tried again: the next step starts from the compared size, and writes
+// every file again.
 func (l *Ledger) step(ctx context.Context, s *survey, ahead *batch) error {
 	if err := l.survey(ctx, s); err != nil {
 		return err
 	}
 	b := *ahead
 	*ahead = batch{}
-	if len(b.entries) == 0 {
+	if len(b.rows) == 0 {
 		var err error
-		if err = l.resync(ctx); err != nil {
-			return err
-		}
 		if b, err = l.pull(ctx, l.edge.Size(), l.limit()); err != nil {
 			return err
 		}
 	}
-	if len(b.entries) == 0 {
+	if len(b.rows) == 0 {
 		select {
 		case <-ctx.Done():
 		case <-l.diverged:
@@ -107,12 +106,12 @@ func (l *Ledger) limit() uint64 {
 
 // batch is a run of rows made ready for the log.
 type batch struct {
-	first   uint64
-	entries []*tessera.Entry
-	hashes  []tlog.Hash
+	first  uint64
+	rows   [][]byte
+	hashes []tlog.Hash
 }
 
-func (b *batch) end() uint64 { return b.first + uint64(len(b.entries)) }
+func (b *batch) end() uint64 { return b.first + uint64(len(b.rows)) }
 
 // pull reads rows of [from, limit), at most one batch of them, and compares
 // them with what was announced.
@@ -124,15 +123,14 @@ func (l *Ledger) pull(ctx context.Context, from, limit uint64) (batch, error) {
 	want := min(limit-from, uint64(l.cfg.BatchSize))
 	rows, err := l.cfg.Source.Leaves(ctx, from, int(want))
 	if err != nil {
-		return b, fmt.Errorf("ledger: reading the journal: %w", err)
+		return b, fmt.Errorf("%w: %w", errJournal, err)
 	}
 	for _, row := range rows[:min(uint64(len(rows)), want)] {
 		if len(row) > protocol.MaxLeafSize {
 			return b, fmt.Errorf("%w: row %d is longer than an entry can be", ErrDiverged, b.end())
 		}
-		e := tessera.NewEntry(row)
-		b.hashes = append(b.hashes, tlog.Hash(e.LeafHash()))
-		b.entries = append(b.entries, e)
+		b.hashes = append(b.hashes, tlog.RecordHash(row))
+		b.rows = append(b.rows, row)
 	}
 	return b, l.matchAnnounced(b)
 }
@@ -151,56 +149,28 @@ func (l *Ledger) matchAnnounced(b batch) error {
 	return nil
 }
 
-// append adds a batch, reads the next one while it is in flight, and takes the
+// append writes a batch, reads the next one while it is in flight, and takes the
 // result in.
 func (l *Ledger) append(ctx context.Context, b batch, ahead *batch) error {
-	flight := l.submit(&b)
+	files, bundle, err := l.grow(b.rows, b.hashes)
+	if err != nil {
+		return fmt.Errorf("ledger: reading the tiles: %w", err)
+	}
+	flight := make(chan error, 1)
+	go func() { flight <- l.writer.put(files) }()
 	next, err := l.pull(ctx, b.end(), l.limit())
 	if err == nil { // an error is met again, and reported, by the next step
 		*ahead = next
 	}
 	if err := l.land(ctx, flight); err != nil {
+		return fmt.Errorf("ledger: writing the tiles: %w", err)
+	}
+	if err := l.advance(b); err != nil {
 		return err
 	}
-	return l.advance(b)
-}
-
-// submit adds the batch's entries and answers with its outcome on the channel.
-// It stops early, and shortens the batch, rather than let Tessera's timer cut
-// the batch in two (see the package comment).
-func (l *Ledger) submit(b *batch) <-chan error {
-	start := time.Now()
-	var futures []tessera.IndexFuture
-	for _, e := range b.entries {
-		if len(futures) > 0 && time.Since(start) > l.cfg.BatchAge/2 {
-			break
-		}
-		futures = append(futures, l.proj.add(context.Background(), e))
-	}
-	b.entries, b.hashes = b.entries[:len(futures)], b.hashes[:len(futures)]
-	first, outcome := b.first, make(chan error, 1)
-	go func() { outcome <- resolve(first, futures) }()
-	return outcome
-}
-
-// resolve waits for all futures, of a failed batch too: nothing may be in
-// flight when the next one is added.
-func resolve(first uint64, futures []tessera.IndexFuture) error {
-	var failed, moved error
-	for i, future := range futures {
-		index, err := future()
-		seq := first + uint64(i)
-		switch {
-		case err != nil:
-			failed = err
-		case index.Index != seq && moved == nil:
-			moved = fmt.Errorf("%w: row %d became entry %d", ErrDiverged, seq, index.Index)
-		}
-	}
-	if moved != nil {
-		return moved
-	}
-	return failed
+	l.bundle = bundle
+	l.prune(files)
+	return nil
 }
 
 // land waits for the batch in flight: as long as it takes while running, and
@@ -217,33 +187,6 @@ func (l *Ledger) land(ctx context.Context, flight <-chan error) error {
 	case <-time.After(l.cfg.ShutdownTimeout):
 		return errors.New("ledger: the storage did not answer in time")
 	}
-}
-
-// resync takes in entries that are on disk beyond the compared size: those of
-// a batch that failed after it had been written.
-func (l *Ledger) resync(ctx context.Context) error {
-	size, err := l.proj.size(ctx)
-	if err != nil {
-		return fmt.Errorf("ledger: reading the size of the log: %w", err)
-	}
-	if size == l.edge.Size() {
-		return nil
-	}
-	if size < l.edge.Size() || size > l.limit() {
-		return fmt.Errorf("%w: the log has %d entries where %d were written", ErrDiverged, size, l.edge.Size())
-	}
-	all := batch{first: l.edge.Size()}
-	for all.end() < size {
-		b, err := l.pull(ctx, all.end(), size)
-		if err != nil {
-			return err
-		}
-		if len(b.entries) == 0 {
-			return errors.New("ledger: the journal has no rows to compare")
-		}
-		all.entries, all.hashes = append(all.entries, b.entries...), append(all.hashes, b.hashes...)
-	}
-	return l.advance(all)
 }
 
 // advance compares the core's own root with the one of the tiles on disk, at
@@ -294,7 +237,7 @@ func (l *Ledger) survey(ctx context.Context, s *survey) error {
 	before := l.limit()
 	rows, err := l.cfg.Source.Size(ctx)
 	if err != nil {
-		return fmt.Errorf("ledger: reading the size of the journal: %w", err)
+		return fmt.Errorf("%w: its size: %w", errJournal, err)
 	}
 	s.last = time.Now()
 	if rows < before {

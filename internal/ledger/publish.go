@@ -111,9 +111,12 @@ func (l *Ledger) publish(ctx context.Context) {
 		default:
 		}
 		wait := l.cfg.Interval
-		switch did, err := l.publishOnce(ctx); {
+		did, err := l.publishOnce(ctx)
+		if ctx.Err() == nil && !errors.Is(err, errReplaced) {
+			l.note(&l.publishing, "publication", err)
+		}
+		switch {
 		case err != nil:
-			l.log.Warn("checkpoint not published", "err", err, "retry_ms", backoff.Milliseconds())
 			wait, backoff = backoff, min(2*backoff, max(maxBackoff, l.cfg.Interval))
 			wake(l.grown)
 		case did:
@@ -146,13 +149,13 @@ func (l *Ledger) publishOnce(ctx context.Context) (bool, error) {
 	defer cancel()
 	signature, err := s.ask(ctx, l.tiles, tree)
 	if err != nil {
-		return false, err
+		return false, fmt.Errorf("%w: %w", errSigner, err)
 	}
 	signed, err := seal(text, s.verifier, signature)
 	if err != nil {
 		return false, err
 	}
-	if err := replace(l.dir, checkpointFile, signed); err != nil {
+	if err := l.writer.replace(checkpointFile, signed); err != nil {
 		return false, fmt.Errorf("ledger: writing the checkpoint: %w", err)
 	}
 	l.show(Checkpoint{Note: signed, Size: uint64(tree.N), Root: tree.Hash, Key: s.key})
@@ -167,16 +170,20 @@ func (l *Ledger) due() (*signing, tlog.Tree) {
 	if s == nil || l.reason != nil || l.size <= s.open || (l.latest.Size == l.size && l.latest.Key == s.key) {
 		return nil, tlog.Tree{}
 	}
+	l.signing = l.size
 	return s, tlog.Tree{N: int64(l.size), Hash: l.root}
 }
 
 func (l *Ledger) show(cp Checkpoint) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.latest, l.published = cp, cp.Note
+	l.latest, l.published, l.publishedSize, l.settled = cp, cp.Note, cp.Size, true
+	l.recent = append(l.recent[max(len(l.recent)-keepCheckpoints+1, 0):], cp.Size)
 	close(l.news)
 	l.news = make(chan struct{})
 }
+
+var errReplaced = errors.New("ledger: the signer was replaced")
 
 // ask has the signer sign the tree, and stops waiting when ctx ends or another
 // signer takes over. A call that does not return holds the token, so that there
@@ -186,11 +193,10 @@ func (s *signing) ask(ctx context.Context, t tiles, tree tlog.Tree) ([64]byte, e
 		signature [64]byte
 		err       error
 	}
-	replaced := errors.New("ledger: the signer was replaced")
 	select {
 	case <-s.free:
 	case <-s.gone:
-		return [64]byte{}, replaced
+		return [64]byte{}, errReplaced
 	case <-ctx.Done():
 		return [64]byte{}, fmt.Errorf("ledger: the signer has not answered an earlier call: %w", ctx.Err())
 	}
@@ -207,7 +213,7 @@ func (s *signing) ask(ctx context.Context, t tiles, tree tlog.Tree) ([64]byte, e
 	case a := <-ch:
 		return a.signature, a.err
 	case <-s.gone:
-		return [64]byte{}, replaced
+		return [64]byte{}, errReplaced
 	case <-ctx.Done():
 		return [64]byte{}, fmt.Errorf("ledger: the signer did not answer: %w", ctx.Err())
 	}

@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
+	"path"
 
 	"filippo.io/torchwood"
 	"golang.org/x/mod/sumdb/tlog"
@@ -13,9 +13,9 @@ import (
 )
 
 // tiles reads the log's tiles from its directory. It is a [tlog.TileReader].
-// Hash tiles only ever grow at their end, so a full tile stands in for every
-// partial one: Tessera removes partial tiles once the full one exists.
-type tiles struct{ dir *os.Root }
+// Tiles only ever grow at their end, so a wider tile stands in for every
+// narrower one: partial tiles are removed after a while.
+type tiles struct{ storage }
 
 // Height is the height of all tiles of tlog-tiles.
 func (t tiles) Height() int { return torchwood.TileHeight }
@@ -46,14 +46,39 @@ func (t tiles) hashes(tile tlog.Tile) ([]byte, error) {
 	return b[:tile.W*tlog.HashSize], nil
 }
 
-// read reads a tile's file, or the full tile where the partial one is gone.
+// read reads a tile's file, or a wider one where a partial one is gone.
 func (t tiles) read(tile tlog.Tile) ([]byte, error) {
-	b, err := t.dir.ReadFile(torchwood.TilePath(tile))
-	if errors.Is(err, fs.ErrNotExist) && tile.W < torchwood.TileWidth {
-		tile.W = torchwood.TileWidth
-		b, err = t.dir.ReadFile(torchwood.TilePath(tile))
+	b, err := t.ReadFile(torchwood.TilePath(tile))
+	if tile.W == torchwood.TileWidth || !errors.Is(err, fs.ErrNotExist) {
+		return b, err
+	}
+	width, err := t.widest(tile)
+	if err != nil {
+		return nil, err
+	}
+	tile.W = max(tile.W, width)
+	if b, err = t.ReadFile(torchwood.TilePath(tile)); errors.Is(err, fs.ErrNotExist) {
+		tile.W = torchwood.TileWidth // last: the directory is removed only when this one is there
+		b, err = t.ReadFile(torchwood.TilePath(tile))
 	}
 	return b, err
+}
+
+// widest is the greatest width of the partial tiles that are there; 0 if there
+// are none.
+func (t tiles) widest(tile tlog.Tile) (width int, err error) {
+	tile.W = 1
+	dir := path.Dir(torchwood.TilePath(tile))
+	names, err := t.ReadDir(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0, nil
+	}
+	for _, name := range names {
+		if found, err := torchwood.ParseTilePath(dir + "/" + name); err == nil {
+			width = max(width, found.W)
+		}
+	}
+	return width, err
 }
 
 // entries reads the leaves of bundle n in a log of the given size.
@@ -63,7 +88,29 @@ func (t tiles) entries(n, size uint64) ([][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	leaves := make([][]byte, width)
+	return cutEntries(b, int(width))
+}
+
+// cut reads a tile of hashes or entries at the width asked for.
+func (t tiles) cut(tile tlog.Tile) ([]byte, error) {
+	if tile.L >= 0 {
+		return t.hashes(tile)
+	}
+	b, err := t.read(tile)
+	if err != nil {
+		return nil, err
+	}
+	leaves, err := cutEntries(b, tile.W)
+	size := 0
+	for _, leaf := range leaves {
+		size += 2 + len(leaf) // a length of two bytes before each entry
+	}
+	return b[:size], err
+}
+
+// cutEntries splits the first n entries off a bundle.
+func cutEntries(b []byte, n int) (leaves [][]byte, err error) {
+	leaves = make([][]byte, n)
 	for i := range leaves {
 		if leaves[i], b, err = torchwood.ReadTileEntry(b); err != nil {
 			return nil, err
@@ -77,11 +124,16 @@ func (t tiles) entries(n, size uint64) ([][]byte, error) {
 // checked but lengths: the caller compares the root.
 func (t tiles) compactRange(n, size uint64) (protocol.Range, error) {
 	var nodes []protocol.Digest
+	var have tlog.Tile // whose content is data
+	var data []byte
 	for _, index := range torchwood.RightEdge(int64(n)) {
 		tile := widen(tlog.TileForIndex(torchwood.TileHeight, index), size)
-		data, err := t.hashes(tile)
-		if err != nil {
-			return protocol.Range{}, err
+		if tile != have {
+			var err error
+			if data, err = t.hashes(tile); err != nil {
+				return protocol.Range{}, err
+			}
+			have = tile
 		}
 		h, err := tlog.HashFromTile(tile, data, index)
 		if err != nil {
@@ -116,29 +168,4 @@ func widen(t tlog.Tile, size uint64) tlog.Tile {
 	count := int64(size >> (torchwood.TileHeight * t.L))
 	t.W = int(min(count-t.N*torchwood.TileWidth, torchwood.TileWidth))
 	return t
-}
-
-// replace writes a file whole or not at all, and durably.
-func replace(dir *os.Root, name string, data []byte) error {
-	tmp := name + ".tmp"
-	f, err := dir.OpenFile(tmp, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		return err
-	}
-	if err := dir.Rename(tmp, name); err != nil {
-		return err
-	}
-	return syncDir(dir)
-}
-
-func syncDir(dir *os.Root) error {
-	d, err := dir.Open(".")
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -188,7 +188,7 @@ func (p *Pool) Run(ctx context.Context) error {
 		if time.Since(begun) > 2*p.cfg.MaxBackoff {
 			backoff = p.cfg.MinBackoff
 		}
-		p.cfg.Log.Warn("prover gone", "how", how, "restart_ms", backoff.Milliseconds())
+		p.cfg.Log.Warn("prover gone", "how", how, "retry_in_ms", backoff.Milliseconds())
 		select {
 		case <-ctx.Done():
 		case <-time.After(backoff):
@@ -279,7 +279,8 @@ func (p *Pool) announce(ctx context.Context, c *child, client *Client) {
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.PingEvery)
 	defer cancel()
 	posture, err := client.Posture(ctx)
-	p.cfg.Log.Info("prover ready", "pid", c.PID, "workers", p.cfg.Workers, "grade", posture.Grade().String(), "posture", posture.Text())
+	p.cfg.Log.Info("prover ready", "pid", c.PID, "workers", p.cfg.Workers, "grade", posture.Grade().String())
+	posture.Log(p.cfg.Log, "prover")
 	if s := posture.Shortfall("prover", sandbox.GradeB); s != "" && err == nil {
 		p.cfg.Log.Warn("prover is not locked in", "why", s)
 	}

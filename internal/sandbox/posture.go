@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"errors"
+	"log/slog"
 	"strings"
 )
 
@@ -26,6 +27,15 @@ func (p Posture) Text() string {
 		b.WriteString(probe.ID + " " + probe.State.String() + " " + printable(probe.Value) + "\n")
 	}
 	return b.String()
+}
+
+// Log writes one line for each measure, in the order of the text: of names whose
+// posture it is, and attrs come before what was found.
+func (p Posture) Log(log *slog.Logger, of string, attrs ...any) {
+	log = log.With(attrs...).With("of", of)
+	for _, probe := range p.Probes {
+		log.Info("measure", "id", probe.ID, "state", probe.State.String(), "found", printable(probe.Value))
+	}
 }
 
 // ParsePosture reads the text of a child's posture, strictly.

@@ -29,6 +29,10 @@ type Config struct {
 	// protocol.LocalClient.
 	Identify func(*http.Request) (string, error)
 
+	// Host reports whether a request may be addressed to this host, the Host
+	// header as it came; others are forbidden. nil: to any. See [Hosts].
+	Host func(host string) bool
+
 	// Observe is told the outcome of every request. nil: nobody is.
 	Observe func(Outcome)
 
@@ -60,7 +64,30 @@ const (
 	idleTimeout   = 2 * time.Minute
 	maxHeader     = 16 << 10
 	maxBodies     = 32 << 20 // bytes of bodies on their way to one operation
+	statusPlaces  = 16       // requests for the status in hand, which no other request takes
 )
+
+// Bounds that are not set by hand.
+const (
+	mostConns    = 2048
+	mostRequests = 256
+	leastConns   = 32
+
+	// LeastDescriptors is the least that [Config.Fit] takes.
+	LeastDescriptors = leastConns * 5 / 4
+)
+
+// Fit sets MaxConns and MaxRequests to what so many descriptors carry: one for
+// each connection, and for each fourth one a request in hand that reads a file
+// of the log. It reports false, and sets nothing, if they are too few.
+func (c *Config) Fit(descriptors int) bool {
+	if descriptors < LeastDescriptors {
+		return false
+	}
+	c.MaxConns = min(mostConns, descriptors*4/5)
+	c.MaxRequests = min(mostRequests, c.MaxConns/4)
+	return true
+}
 
 func (c Config) withDefaults() Config {
 	if c.Log == nil {
@@ -69,11 +96,14 @@ func (c Config) withDefaults() Config {
 	if c.Identify == nil {
 		c.Identify = func(*http.Request) (string, error) { return protocol.LocalClient, nil }
 	}
+	if c.Host == nil {
+		c.Host = func(string) bool { return true }
+	}
 	if c.Observe == nil {
 		c.Observe = func(Outcome) {}
 	}
-	orInt(&c.MaxConns, 2048)
-	orInt(&c.MaxRequests, 256)
+	orInt(&c.MaxConns, mostConns)
+	orInt(&c.MaxRequests, mostRequests)
 	orInt(&c.MaxVerify, max(1, runtime.GOMAXPROCS(0)/2))
 	orTime(&c.BodyTimeout, 10*time.Second)
 	orTime(&c.WorkTimeout, 20*time.Second)
@@ -97,6 +127,7 @@ func orTime(v *time.Duration, def time.Duration) {
 // number of connections fit it. The caller gives it a listener and ends it.
 func HTTPServer(cfg Config, h http.Handler) *http.Server {
 	cfg = cfg.withDefaults()
+	open := newConns(cfg.MaxConns)
 	return &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: headerTimeout,
@@ -106,7 +137,8 @@ func HTTPServer(cfg Config, h http.Handler) *http.Server {
 		// The library adds 4096 to it.
 		MaxHeaderBytes:               maxHeader - 4096,
 		DisableGeneralOptionsHandler: true,
-		ConnState:                    newConns(cfg.MaxConns).changed,
+		ConnState:                    open.changed,
+		ConnContext:                  open.named,
 		ErrorLog:                     slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
 	}
 }

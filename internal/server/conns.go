@@ -2,6 +2,7 @@ package server
 
 import (
 	"container/list"
+	"context"
 	"net"
 	"net/http"
 	"sync"
@@ -16,7 +17,7 @@ type conns struct {
 
 	mu      sync.Mutex
 	open    map[net.Conn]*list.Element // nil while a request is in work
-	waiting *list.List                 // of net.Conn: those without a request, longest first
+	waiting *list.List                 // of net.Conn: those without a request in work, longest first
 }
 
 func newConns(most int) *conns {
@@ -46,6 +47,29 @@ func (c *conns) changed(conn net.Conn, state http.ConnState) {
 		c.open[conn] = nil
 	default: // closed or hijacked
 		delete(c.open, conn)
+	}
+}
+
+// named lets the handler of a request give up its connection.
+func (c *conns) named(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, giveUpKey{}, func() { c.giveUp(conn) })
+}
+
+type giveUpKey struct{}
+
+// giveUp counts the connection of a request that is refused as one without a
+// request, though the library waits for the rest of its body.
+func giveUp(ctx context.Context) {
+	if f, ok := ctx.Value(giveUpKey{}).(func()); ok {
+		f()
+	}
+}
+
+func (c *conns) giveUp(conn net.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if place, known := c.open[conn]; known && place == nil {
+		c.open[conn] = c.waiting.PushBack(conn)
 	}
 }
 

@@ -14,6 +14,9 @@
 // for longest. Paths that are not in their shortest form are not found, never
 // redirected.
 //
+// A request that is addressed to a host that [Config.Host] does not know is
+// forbidden. Nothing else depends on the Host header.
+//
 // # What an error looks like
 //
 // Every error is a problem document of at most api.MaxProblem bytes, built from

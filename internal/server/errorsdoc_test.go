@@ -32,7 +32,7 @@ var advice = map[protocol.Code]string{
 	protocol.CodeTooLarge:                "Send less: an event has at most 64 KiB.",
 	protocol.CodeUnsupportedMedia:        "Send the media type that the operation names in `/openapi.json`.",
 	protocol.CodeUnauthenticated:         "Say who you are.",
-	protocol.CodeForbidden:               "Ask the operator.",
+	protocol.CodeForbidden:               "Ask the operator. `detail` says whether it is the host name: the operator allows further ones with `--allow-host`.",
 	protocol.CodeNotFound:                "Check the path or the id. For a receipt: nothing was accepted under this id, or not yet.",
 	protocol.CodeMethodNotAllowed:        "Use the method that the header Allow names.",
 	protocol.CodeUnknownClaim:            "See `GET /v1/claims`; a list of members must be registered by the operator.",

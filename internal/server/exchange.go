@@ -33,7 +33,9 @@ type exchange struct {
 	ctx    context.Context // ends with the request's time
 	client string
 	pref   preference
+	lane   chan struct{} // of requests in hand
 	inHand bool
+	taken  bool                // the body is read, or was begun to be
 	issued *protocol.RequestID // set once a request was issued; goes into a problem
 }
 
@@ -54,7 +56,7 @@ func (e *exchange) fail(err error) {
 // take puts the request in hand, if there is room for one more.
 func (e *exchange) take() error {
 	select {
-	case e.s.hands <- struct{}{}:
+	case e.lane <- struct{}{}:
 		e.inHand = true
 		return nil
 	default:
@@ -66,7 +68,7 @@ func (e *exchange) take() error {
 func (e *exchange) drop() {
 	if e.inHand {
 		e.inHand = false
-		<-e.s.hands
+		<-e.lane
 	}
 }
 
@@ -84,7 +86,14 @@ func (e *exchange) body() ([]byte, string, error) {
 	default:
 		return nil, "", protocol.Fail(protocol.CodeOverloaded, "too many requests at once")
 	}
+	select {
+	case e.s.arriving <- struct{}{}:
+		defer func() { <-e.s.arriving }()
+	default:
+		return nil, "", protocol.Fail(protocol.CodeOverloaded, "too many requests at once")
+	}
 	e.drop()
+	e.taken = true
 	raw, err := readBody(e.w.ResponseWriter, e.r, e.op.limit)
 	if err != nil {
 		return nil, "", err

@@ -2,11 +2,14 @@ package server_test
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -82,6 +85,23 @@ func TestWaitersKeepNobodyOut(t *testing.T) {
 		}
 	}
 	s.alive()
+}
+
+// TestCutRequestsHearWhy: whoever waits when the server stops is told that, not
+// that the server is busy or that there is no receipt.
+func TestCutRequestsHearWhy(t *testing.T) {
+	f := &fake{enter: make(chan struct{}, 1), noReceipt: true}
+	base, cut := context.WithCancelCause(t.Context())
+	cfg := server.Config{Gate: f, Records: f, Ledger: f}
+	req := httptest.NewRequestWithContext(base, http.MethodGet, "/v1/receipts/"+knownID.String(), nil)
+	req.Header.Set("Prefer", "wait=20")
+	w := httptest.NewRecorder()
+	done := make(chan struct{})
+	go func() { defer close(done); server.New(cfg).ServeHTTP(w, req) }()
+	<-f.enter
+	cut(protocol.Fail(protocol.CodeDraining, "the server stops"))
+	<-done
+	(&service{t: t, fake: f}).problem(reply{w.Result(), w.Body.Bytes()}, protocol.CodeDraining)
 }
 
 // dribble opens a request and sends body bytes one by one, far apart.
@@ -245,5 +265,53 @@ func TestHostIsIrrelevant(t *testing.T) {
 		if bodies[0] != bodies[1] || strings.Contains(bodies[1], canary) {
 			t.Errorf("%s depends on Host", path)
 		}
+	}
+}
+
+// TestFit: connections and the files that requests read never take more
+// descriptors than there are.
+func TestFit(t *testing.T) {
+	for n := range 5000 {
+		var c server.Config
+		ok := c.Fit(n)
+		if ok != (n >= server.LeastDescriptors) || c.MaxConns+c.MaxRequests > n || ok && c.MaxRequests < 8 {
+			t.Fatalf("%d descriptors: %v, %d connections, %d requests", n, ok, c.MaxConns, c.MaxRequests)
+		}
+	}
+}
+
+// TestStatusIsNeverShed: every connection has half a header or half a body, every
+// place of other requests is taken, and the status is told.
+func TestStatusIsNeverShed(t *testing.T) {
+	s := start(t, func(c *server.Config) { c.MaxRequests, c.MaxConns, c.BodyTimeout = 2, 60, time.Minute })
+	s.crowd(200)
+	let := make(chan struct{})
+	s.fake.set(func(f *fake) { f.block = let })
+	var held sync.WaitGroup
+	for range 2 {
+		held.Go(func() { s.do(http.MethodGet, "/v1/epochs", nil) })
+		<-s.fake.enter
+	}
+	defer held.Wait()
+	defer close(let)
+	s.fake.set(func(f *fake) { f.block = nil })
+	s.problem(s.do(http.MethodGet, "/v1/claims", nil), protocol.CodeOverloaded)
+	s.crowd(100)
+}
+
+// crowd sends beginnings of n requests, and asks for the status after each.
+func (s *service) crowd(n int) {
+	s.t.Helper()
+	for i := range n {
+		c, err := (&net.Dialer{}).DialContext(s.t.Context(), "tcp", s.addr)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		s.t.Cleanup(func() { c.Close() })
+		fmt.Fprint(c, []string{
+			"GET /v1/claims HTTP/1.1\r\nHost: localh",
+			"POST /v1/challenges HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{",
+		}[i%2])
+		s.alive()
 	}
 }

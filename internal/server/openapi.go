@@ -18,7 +18,7 @@ import (
 
 // specVersion is the version of the API, not of the software: additive changes
 // raise the minor number.
-const specVersion = "1.0.0"
+const specVersion = "1.1.0"
 
 const specText = "Events whose contents stay private and whose correctness stays checkable. " +
 	"Binary values are base64url without padding and identifiers lower-case hexadecimal, each value with exactly one text. " +

@@ -25,6 +25,7 @@ type operation struct {
 	params  []param
 	answers []answer
 	codes   []protocol.Code // beside those of every operation
+	ownLane bool            // it is answered however many other requests are in hand
 	handler func(*exchange) error
 }
 
@@ -50,7 +51,7 @@ type answer struct {
 var (
 	anywhere = []protocol.Code{
 		protocol.CodeMalformedRequest, protocol.CodeUnauthenticated, protocol.CodeForbidden,
-		protocol.CodeRateLimited, protocol.CodeOverloaded, protocol.CodeInternal,
+		protocol.CodeRateLimited, protocol.CodeOverloaded, protocol.CodeDraining, protocol.CodeInternal,
 	}
 	inBody  = []protocol.Code{protocol.CodeTooLarge, protocol.CodeUnsupportedMedia}
 	toIssue = []protocol.Code{
@@ -196,8 +197,10 @@ func (s *Server) readOperations() []operation {
 		codes:   missing, handler: s.getAttestation,
 	}, {
 		id: "getStatus", method: http.MethodGet, path: "/v1/status", summary: "Get the state of the service",
+		text: "What works and what does not, since when and why, from memory. It is answered under any load: " +
+			"other requests take no place of it.",
 		answers: []answer{{http.StatusOK, "The state.", api.MediaJSON, api.Status{}}},
-		codes:   missing[1:], handler: s.getStatus,
+		codes:   missing[1:], ownLane: true, handler: s.getStatus,
 	}}
 }
 

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"path"
 	"runtime/debug"
@@ -18,6 +19,8 @@ type Server struct {
 	spec      []byte // the OpenAPI document
 	docs      page
 	hands     chan struct{}            // one element per request in hand
+	status    chan struct{}            // the same for those that ask for the status
+	arriving  chan struct{}            // one element per body on its way
 	bodies    map[string]chan struct{} // by operation: one element per body on its way
 	waiters   chan struct{}            // one element per request that waits
 	verifying chan struct{}            // one element per receipt being verified
@@ -31,9 +34,13 @@ func New(cfg Config) *Server {
 		mux:       http.NewServeMux(),
 		hands:     make(chan struct{}, cfg.MaxRequests),
 		bodies:    make(map[string]chan struct{}),
+		status:    make(chan struct{}, statusPlaces),
 		waiters:   make(chan struct{}, max(1, cfg.MaxRequests/2)),
 		verifying: make(chan struct{}, cfg.MaxVerify),
 	}
+	// Requests never hold all connections for long: one that asks for the status
+	// always finds another to take the place of.
+	s.arriving = make(chan struct{}, max(1, cfg.MaxConns-cap(s.hands)-cap(s.waiters)-2*cap(s.status)))
 	ops := s.operations()
 	for _, op := range ops {
 		if op.limit > 0 {
@@ -81,6 +88,12 @@ var nobody = operation{id: "none"}
 // ServeHTTP answers one request. The library would redirect a path that is not
 // in its shortest form, and repeat the path in doing so; here it is not found.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !s.cfg.Host(r.Host) {
+		s.serve(w, r, &nobody, func(*exchange) error {
+			return protocol.Fail(protocol.CodeForbidden, "this server does not answer under the host name of the request; --allow-host of td serve names further ones")
+		})
+		return
+	}
 	if !strings.HasPrefix(r.URL.Path, "/") || !shortest(r.URL.Path) || r.Method == http.MethodConnect {
 		s.notFound(w, r)
 		return
@@ -102,9 +115,16 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, op *operation, ha
 		// A writer without deadlines is a test's recorder.
 		_ = http.NewResponseController(w).SetReadDeadline(start.Add(s.cfg.BodyTimeout))
 	}
-	e := &exchange{s: s, w: &statusWriter{ResponseWriter: w}, r: r, op: op}
+	e := &exchange{s: s, w: &statusWriter{ResponseWriter: w}, r: r, op: op, lane: s.hands}
+	if op.ownLane {
+		e.lane = s.status
+	}
 	err := s.hand(e, handler)
 	if err != nil {
+		if r.ContentLength != 0 && !e.taken {
+			giveUp(r.Context())
+		}
+		err = reasonOf(r.Context(), err)
 		e.fail(err)
 	}
 	s.cfg.Observe(Outcome{
@@ -113,6 +133,18 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, op *operation, ha
 		Status:    e.w.status,
 		Took:      time.Since(start),
 	})
+}
+
+// reasonOf is err, or, where a wait or a read ended with the request's context,
+// what whoever ended that has to say: a *protocol.Error as its cause. What is
+// said of an answer that may have been written stands.
+func reasonOf(ctx context.Context, err error) error {
+	var said *protocol.Error
+	code := protocol.CodeOf(err)
+	if (code == protocol.CodeInternal || code == protocol.CodeNotFound) && errors.Is(err, context.Canceled) && errors.As(context.Cause(ctx), &said) {
+		return said
+	}
+	return err
 }
 
 func outcomeCode(err error) protocol.Code {

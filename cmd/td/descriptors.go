@@ -1,0 +1,41 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"runtime"
+
+	"github.com/terradourada/td/internal/config"
+	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/journal"
+	"github.com/terradourada/td/internal/launcher"
+	"github.com/terradourada/td/internal/ledger"
+	"github.com/terradourada/td/internal/prover"
+	"github.com/terradourada/td/internal/server"
+)
+
+// ownDescriptors are those of the process itself: the three streams, the
+// listener, the poller, the attestor's device, the record of what was published,
+// and the files of /proc and the trust store that it looks at.
+const ownDescriptors = 24
+
+// reserve is what no client can take of the descriptors that this process may
+// have, so that what is accepted is written and read whatever clients do.
+func reserve(cfg *config.Config) int {
+	n := ownDescriptors + journal.Descriptors + ledger.Descriptors + launcher.Descriptors
+	if cfg.Prover == config.ProverLocal {
+		n += prover.Descriptors(cmp.Or(cfg.ProverWorkers, runtime.GOMAXPROCS(0)))
+	}
+	return n
+}
+
+// fitToDescriptors derives the bounds of the listener from the limit of open
+// files, whose soft one the runtime has raised to the hard one.
+func fitToDescriptors(cfg *config.Config, bounds *server.Config) error {
+	limit, kept := maxDescriptors(), reserve(cfg)
+	if bounds.Fit(limit - kept) {
+		return nil
+	}
+	return fault.New(fault.Config, fmt.Sprintf("this process may have %d files open, and needs %d", limit, kept+server.LeastDescriptors),
+		"raise the limit (ulimit -n, LimitNOFILE= of systemd); 4096 is enough for every connection that the server takes")
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/terradourada/td/internal/config"
+	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/protocol"
+)
+
+// serverLog is all that a server says on standard error: its log, and a few
+// lines for whoever started it. In form json every line is an object.
+type serverLog struct {
+	*slog.Logger
+	stream *stream
+	json   bool
+}
+
+// lastWords is how long a server that ends waits for a reader of its log.
+const lastWords = time.Second
+
+// openLog begins the log of the server. From here on the program outlives
+// whatever is at the other end of its streams: a reader that is gone is a write
+// that fails, and the end of a terminal is nothing.
+func (a *app) openLog(cfg *config.Config) *serverLog {
+	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP)
+	inJSON := cfg.LogFormat == logJSON
+	s := newStream(a.stderr, func(lost int) []byte {
+		var line bytes.Buffer
+		slog.New(logHandler(&line, inJSON, slog.LevelInfo)).Warn("log lines were lost", "lines", lost)
+		return line.Bytes()
+	})
+	go s.run()
+	var level slog.Level
+	if level.UnmarshalText([]byte(cfg.LogLevel)) != nil {
+		level = slog.LevelInfo // config has checked the word
+	}
+	a.log = &serverLog{Logger: slog.New(logHandler(s, inJSON, level)), stream: s, json: inJSON}
+	a.stderr = s
+	slog.SetDefault(a.log.With("component", "library")) // for packages that know only the log of the process
+	return a.log
+}
+
+const logJSON = "json"
+
+func logHandler(w io.Writer, inJSON bool, level slog.Level) slog.Handler {
+	options := &slog.HandlerOptions{Level: level}
+	if inJSON {
+		return slog.NewJSONHandler(w, options)
+	}
+	return slog.NewTextHandler(w, options)
+}
+
+// endLog has the last lines written.
+func (a *app) endLog() {
+	if a.log != nil {
+		a.log.stream.close()
+	}
+}
+
+// object writes one object for whoever started the server, whatever the level of
+// the log.
+func object(w io.Writer, level slog.Level, message string, attrs ...any) {
+	slog.New(logHandler(w, true, level)).Log(context.Background(), level, message, attrs...) //nolint:sloglint // its callers give literals
+}
+
+// jsonWanted reports whether standard error is for machines: what the command
+// was told counts from its first line, before the configuration is read.
+func (a *app) jsonWanted(cmd *cobra.Command) bool {
+	if a.log != nil {
+		return a.log.json
+	}
+	if cmd == nil || cmd.Name() != "serve" {
+		return false
+	}
+	if f := cmd.Flags().Lookup("log-format"); f != nil && f.Changed {
+		return f.Value.String() == logJSON
+	}
+	return os.Getenv("TD_LOG_FORMAT") == logJSON
+}
+
+// tell writes a failure.
+func (a *app) tell(cmd *cobra.Command, f *fault.Fault) {
+	if a.jsonWanted(cmd) {
+		attrs := []any{"exit_code", f.Exit, "err", f.What}
+		if f.Hint != "" {
+			attrs = append(attrs, "hint", f.Hint)
+		}
+		if f.Code != protocol.CodeNone {
+			attrs = append(attrs, "code", f.Code.String())
+		}
+		object(a.stderr, slog.LevelError, "ended", attrs...)
+		return
+	}
+	var text strings.Builder
+	if f.What != "" {
+		fmt.Fprintf(&text, "error: %s\n", f.What)
+	}
+	if f.Hint != "" {
+		fmt.Fprintf(&text, "hint: %s\n", f.Hint)
+	}
+	if f.Code != protocol.CodeNone {
+		fmt.Fprintf(&text, "code: %s\n", f.Code)
+	}
+	_, _ = io.WriteString(a.stderr, text.String())
+}

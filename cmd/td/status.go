@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/terradourada/td/api"
+	"github.com/terradourada/td/internal/control"
+	"github.com/terradourada/td/internal/journal"
+	"github.com/terradourada/td/internal/ledger"
+	"github.com/terradourada/td/protocol"
+)
+
+// The states of a part, as the API names them.
+const (
+	stateOK      = "ok"
+	stateFailing = "failing"
+	stateBehind  = "behind"
+	stateStopped = "stopped"
+)
+
+// conditions tell how the parts of the server are, from memory and in words that
+// name nothing of this machine.
+type conditions interface {
+	Journal() api.Condition
+	Ledger() api.Condition
+	Epochs() api.Condition
+}
+
+// partsOf is what the organs themselves know.
+type partsOf struct {
+	journal *journal.Journal
+	ledger  *ledger.Ledger
+	control *control.Manager
+	maxLag  uint64
+}
+
+// Journal says whether acceptances can be written.
+func (p partsOf) Journal() api.Condition {
+	switch c := p.journal.Condition(); {
+	case !c.Writable:
+		return api.Condition{State: stateFailing, Since: sinceOf(c.Since), Why: string(c.Cause)}
+	case !p.journal.Writable():
+		return api.Condition{State: stateStopped, Why: "too many acceptances wait, or the writer has stopped"}
+	}
+	return api.Condition{State: stateOK}
+}
+
+// Ledger says whether the log follows the journal.
+func (p partsOf) Ledger() api.Condition {
+	select {
+	case <-p.ledger.Diverged():
+		return api.Condition{State: stateStopped, Why: "journal and log disagree"}
+	default:
+	}
+	switch c := p.ledger.Condition(); {
+	case c.Err != "":
+		return api.Condition{State: stateFailing, Since: sinceOf(c.Since), Why: c.Err}
+	case c.Behind > p.maxLag:
+		return api.Condition{State: stateBehind, Why: "the log is so far behind the journal that acceptance stops"}
+	case p.ledger.Admit() != nil:
+		return api.Condition{State: stateStopped, Why: "the log has stopped"}
+	}
+	return api.Condition{State: stateOK}
+}
+
+// Epochs says whether there are keys to issue under.
+func (p partsOf) Epochs() api.Condition {
+	_, err := p.control.Active()
+	switch trouble := p.control.Trouble(); {
+	case err == nil:
+		return api.Condition{State: stateOK}
+	case trouble != nil:
+		return api.Condition{State: stateFailing, Since: sinceOf(trouble.Since), Why: trouble.Why}
+	}
+	return api.Condition{State: stateBehind, Why: "an epoch has ended and the next one opens"}
+}
+
+// sinceOf is a time as the API shows it.
+func sinceOf(t time.Time) *time.Time {
+	t = t.UTC().Truncate(time.Millisecond)
+	return &t
+}
+
+// Status describes the whole. It reads nothing from the disk, so that it is told
+// when nothing else can be.
+func (r *records) Status(ctx context.Context) (api.Status, error) {
+	size, err := r.journal.Size(ctx)
+	if err != nil {
+		return api.Status{}, err
+	}
+	state, err := r.journal.State(ctx)
+	if err != nil {
+		return api.Status{}, err
+	}
+	s := api.Status{
+		Origin: r.journal.Origin(), Size: size, Sealed: state.Sealed, Holds: r.holders.describe(&state), Version: version,
+		Claims:  r.claims - len(state.Retired),
+		Journal: r.parts.Journal(), Ledger: r.parts.Ledger(), Epochs: r.parts.Epochs(),
+	}
+	if cp, ok := r.ledger.Latest(); ok {
+		s.Published = cp.Size
+	}
+	if e, err := r.control.Active(); err == nil {
+		s.Epoch = &api.EpochRef{Number: e.Number(), ID: e.ID()}
+	}
+	return s, nil
+}
+
+// records are what the API tells about this core.
+func (c *core) records(ctx context.Context) (*records, error) {
+	claims, err := c.journal.ClaimLeaves(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &records{
+		journal: c.journal, ledger: c.ledger, control: c.control, holders: &c.holders, claims: len(claims),
+		parts: partsOf{c.journal, c.ledger, c.control, c.cfg.MaxLag},
+	}, nil
+}
+
+// holders remember which control leaf has put each hold in force.
+type holders struct {
+	mu sync.Mutex
+	by map[journal.Hold]protocol.Leaf
+}
+
+// load reads the leaves of a journal that holds something.
+func (h *holders) load(ctx context.Context, j *journal.Journal) error {
+	h.by = map[journal.Hold]protocol.Leaf{}
+	state, err := j.State(ctx)
+	if err != nil || len(state.Holds) == 0 {
+		return err
+	}
+	for from := uint64(0); ; {
+		entries, err := j.Leaves(ctx, from, 1024)
+		if err != nil || len(entries) == 0 {
+			return err
+		}
+		for _, e := range entries {
+			h.note(e)
+		}
+		from += uint64(len(entries))
+	}
+}
+
+// note looks at the next leaf.
+func (h *holders) note(e journal.Entry) {
+	leaf, err := protocol.ParseLeaf(e.Leaf)
+	if err != nil {
+		return // not this one's to say
+	}
+	c, ok := leaf.Body.(*protocol.Control)
+	if !ok {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	switch c.Action {
+	case protocol.ActionFreezeIssue:
+		h.hold(journal.Hold{Operation: journal.Issue, VK: c.Target}, leaf)
+	case protocol.ActionFreezeAccept:
+		h.hold(journal.Hold{Operation: journal.Accept, VK: c.Target}, leaf)
+	case protocol.ActionThawIssue:
+		delete(h.by, journal.Hold{Operation: journal.Issue, VK: c.Target})
+	case protocol.ActionThawAccept:
+		delete(h.by, journal.Hold{Operation: journal.Accept, VK: c.Target})
+	default:
+	}
+}
+
+// hold keeps the first leaf of a hold: another freeze adds nothing.
+func (h *holders) hold(hold journal.Hold, leaf protocol.Leaf) {
+	if _, known := h.by[hold]; !known {
+		h.by[hold] = leaf
+	}
+}
+
+// describe is the control state's holds as the API shows them.
+func (h *holders) describe(s *journal.State) []api.Hold {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	list := make([]api.Hold, 0, len(s.Holds))
+	for _, hold := range s.Holds {
+		p := api.Hold{Kind: "issue"}
+		if hold.Operation == journal.Accept {
+			p.Kind = "accept"
+		}
+		if hold.VK != (protocol.Digest{}) {
+			p.Claim = &hold.VK
+		}
+		if leaf, known := h.by[hold]; known {
+			since := leafTime(leaf)
+			p.Index, p.Since = &leaf.Seq, &since
+			p.By, p.Why = byWhom(leaf)
+		}
+		list = append(list, p)
+	}
+	return list
+}
+
+// byWhom says who froze, and why where it was the core.
+func byWhom(leaf protocol.Leaf) (by, why string) {
+	c, ok := leaf.Body.(*protocol.Control)
+	switch {
+	case ok && c.Reason == reasonDivergence:
+		return "core", "journal and log disagree"
+	case ok && c.Reason == reasonDeaths:
+		return "core", "signer or tagger died too often"
+	}
+	return "operator", ""
+}

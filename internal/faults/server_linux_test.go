@@ -1,0 +1,208 @@
+package faults_test
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/terradourada/td/client"
+)
+
+const (
+	startTime = 60 * time.Second // for a server to be ready
+	stopTime  = 30 * time.Second // for a server to end in order
+	goneTime  = 10 * time.Second // for its children to end after it
+)
+
+// server is a "td serve" with its children.
+type server struct {
+	*client.Client
+	cmd   *exec.Cmd
+	url   string
+	ready chan string   // gets its URL once
+	done  chan struct{} // closed when it was reaped
+	err   error         // of the process; set before done is closed
+
+	mu  sync.Mutex
+	log bytes.Buffer // its standard error
+}
+
+// launch starts a server and waits for nothing.
+func launch(binary string, args ...string) (*server, error) {
+	starting.RLock()
+	defer starting.RUnlock()
+	s := &server{ready: make(chan string, 1), done: make(chan struct{})}
+	s.cmd = exec.Command(binary, append([]string{"serve"}, args...)...)
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	pipe, err := s.cmd.StderrPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := s.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go s.watch(pipe)
+	return s, nil
+}
+
+func (s *server) watch(pipe io.Reader) {
+	lines := bufio.NewScanner(pipe)
+	for lines.Scan() {
+		if url, ok := strings.CutPrefix(lines.Text(), "td: ready "); ok {
+			s.ready <- url
+		}
+		s.mu.Lock()
+		s.log.WriteString(lines.Text() + "\n")
+		s.mu.Unlock()
+	}
+	s.err = s.cmd.Wait()
+	close(s.done)
+}
+
+// await waits until the server is ready. One that is not is killed.
+func (s *server) await() (err error) {
+	select {
+	case s.url = <-s.ready:
+		s.Client, err = client.New(s.url, client.Config{Retries: -1})
+	case <-s.done:
+		err = fmt.Errorf("the server ended at start (%w): %s", s.err, s.sentence())
+	case <-time.After(startTime):
+		err = fmt.Errorf("the server is not ready after %v", startTime)
+	}
+	if err != nil {
+		return errors.Join(err, s.kill())
+	}
+	return nil
+}
+
+// sentence returns what the server said last about an error.
+func (s *server) sentence() (last string) {
+	for line := range strings.Lines(s.said()) {
+		if said, ok := strings.CutPrefix(strings.TrimSpace(line), "error: "); ok {
+			last = said
+		}
+	}
+	return last
+}
+
+// said returns everything that the server has written to standard error.
+func (s *server) said() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.log.String()
+}
+
+// kill sends SIGKILL and waits until the children have ended, too.
+func (s *server) kill() error {
+	all := s.processes()
+	_ = s.cmd.Process.Kill()
+	<-s.done
+	return awaitGone(all)
+}
+
+// stop sends SIGTERM and waits for the end, whatever the exit status.
+func (s *server) stop() error {
+	all := s.processes()
+	_ = s.cmd.Process.Signal(syscall.SIGTERM)
+	select {
+	case <-s.done:
+		return awaitGone(all)
+	case <-time.After(stopTime):
+		return errors.Join(fmt.Errorf("the server runs %v after SIGTERM", stopTime), s.kill())
+	}
+}
+
+// processes returns the launcher and the children, by kind.
+func (s *server) processes() map[string]int {
+	all := childrenOf(s.cmd.Process.Pid)
+	if l := all["launcher"]; l != 0 {
+		for kind, pid := range childrenOf(l) {
+			all[kind] = pid
+		}
+	}
+	return all
+}
+
+// awaitChild waits for the child of a kind.
+func (s *server) awaitChild(kind string) (pid int, err error) {
+	err = eventually(goneTime, "there is no "+kind, func() bool {
+		pid = s.processes()[kind]
+		return pid != 0
+	})
+	return pid, err
+}
+
+// childrenOf returns the process ids of the td children of a process, by kind.
+func childrenOf(parent int) map[string]int {
+	found := map[string]int{}
+	names, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is right
+	for _, name := range names {
+		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(name)))
+		if state, of := stateOf(pid); of != parent || state == "Z" {
+			continue
+		}
+		if kind := kindOf(pid); kind != "" {
+			found[kind] = pid
+		}
+	}
+	return found
+}
+
+// stateOf reads /proc/PID/stat: "pid (name) state ppid ...".
+func stateOf(pid int) (state string, parent int) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return "", 0
+	}
+	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+	parent, _ = strconv.Atoi(fields[1])
+	return fields[0], parent
+}
+
+// kindOf returns which child of td a process is, "" if it is none.
+func kindOf(pid int) string {
+	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)) // one that has ended is none
+	args := strings.Split(string(b), "\x00")
+	if len(args) < 2 {
+		return ""
+	}
+	kind, ok := strings.CutPrefix(args[1], "internal-")
+	if !ok {
+		return ""
+	}
+	return kind
+}
+
+func awaitGone(kinds map[string]int) error {
+	for kind, pid := range kinds {
+		err := eventually(goneTime, kind+" outlives the core", func() bool {
+			state, _ := stateOf(pid)
+			return state == "" || state == "Z" || kindOf(pid) != kind
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// eventually polls, because other processes and the kernel give no channel to
+// wait on.
+func eventually(within time.Duration, complaint string, ok func() bool) error {
+	for deadline := time.Now().Add(within); !ok(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			return fmt.Errorf("%s after %v", complaint, within)
+		}
+	}
+	return nil
+}

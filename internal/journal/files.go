@@ -1,0 +1,178 @@
+package journal
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// The files beside the database, by what they have behind its name.
+const (
+	lockSuffix    = ".lock"
+	walSuffix     = "-wal"
+	shmSuffix     = "-shm"
+	undoSuffix    = "-journal"     // SQLite's, while write-ahead logging is turned on
+	copyingSuffix = ".copying"     // a copy that is not complete, with SQLite's undo file
+	copySuffix    = ".copy"        // a complete copy: it is the journal, whatever else is there
+	placeSuffix   = ".place"       // a second name of the copy, for a moment
+	walNewSuffix  = "-wal.copying" // a write-ahead log that is not complete
+)
+
+// Suffixes are the names of all files of a journal, without that of its database.
+func Suffixes() []string {
+	return []string{lockSuffix, walSuffix, shmSuffix, undoSuffix, copyingSuffix, copyingSuffix + undoSuffix, copySuffix, placeSuffix, walNewSuffix}
+}
+
+// remains is what a process left behind that did not close the journal in order.
+type remains int
+
+const (
+	nothing remains = iota
+	aLog            // a write-ahead log, in new blocks by now; the disk holds the database as it is read
+	both            // the same, but parts of the database may be in the system's memory only
+)
+
+// mend completes what an earlier process began and makes the write-ahead log that
+// it left durable, by writing it to new blocks: what the system has in memory of
+// the old ones may not be on the disk. Only an orderly close removes that log.
+// SQLite must not have the files open.
+func mend(path string) (remains, error) {
+	if exists(path + copySuffix) {
+		if err := swap(path); err != nil {
+			return nothing, err
+		}
+		if err := settleSwap(path); err != nil {
+			return nothing, err
+		}
+	}
+	if err := remove(path, copyingSuffix, copyingSuffix+undoSuffix, placeSuffix, walNewSuffix); err != nil {
+		return nothing, err
+	}
+	if ours, err := hasMark(path); err != nil || !ours {
+		return nothing, err
+	}
+	info, err := os.Stat(path + walSuffix)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
+		return nothing, nil
+	}
+	if err != nil {
+		return nothing, err
+	}
+	if err := renewWAL(path); err != nil {
+		return nothing, err
+	}
+	if ok, err := stored(path); err != nil || ok {
+		return aLog, err
+	}
+	return both, nil
+}
+
+// hasMark reports whether the header of a database says that it is a journal.
+func hasMark(path string) (bool, error) {
+	f, err := os.Open(filepath.Clean(path))
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer func() { _ = f.Close() }() // it was only read
+	var id [4]byte
+	if _, err := f.ReadAt(id[:], 68); err != nil && !errors.Is(err, io.EOF) {
+		return false, err
+	}
+	return binary.BigEndian.Uint32(id[:]) == applicationID, nil
+}
+
+// renewWAL replaces the write-ahead log by a copy in new blocks. SQLite makes its
+// index anew, and with it the note of what is in the database already, unless
+// another process is reading; what is in the database then, [stored] has seen.
+func renewWAL(path string) error {
+	if err := copyFile(path+walNewSuffix, path+walSuffix); err != nil {
+		return err
+	}
+	if err := os.Rename(path+walNewSuffix, path+walSuffix); err != nil {
+		return err
+	}
+	return syncDir(path)
+}
+
+func copyFile(to, from string) error {
+	in, err := os.Open(filepath.Clean(from))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = in.Close() }() // it was only read
+	out, err := os.OpenFile(filepath.Clean(to), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(out, in)
+	return errors.Join(err, out.Sync(), out.Close())
+}
+
+// swap puts the complete copy in the place of the database and removes what
+// belongs to the old one. The copy keeps its own name until [settleSwap]: as long
+// as it is there, a start does this again, and so the order in which the names
+// reach the disk does not matter.
+func swap(path string) error {
+	if err := remove(path, placeSuffix); err != nil {
+		return err
+	}
+	if err := os.Link(path+copySuffix, path+placeSuffix); err != nil {
+		return err
+	}
+	if err := remove(path, walSuffix, shmSuffix, undoSuffix); err != nil {
+		return err
+	}
+	if err := os.Rename(path+placeSuffix, path); err != nil {
+		return err
+	}
+	return remove(path, placeSuffix) // rename leaves it if both are the same file already
+}
+
+// settleSwap makes a swap final: from then on the database may be written.
+func settleSwap(path string) error {
+	if err := syncDir(path); err != nil {
+		return err
+	}
+	if err := remove(path, copySuffix); err != nil {
+		return err
+	}
+	return syncDir(path)
+}
+
+// removeEmptyLog removes a write-ahead log in which nothing was ever written, as a
+// start leaves it that has failed.
+func removeEmptyLog(path string) error {
+	if info, err := os.Stat(path + walSuffix); err == nil && info.Size() == 0 {
+		return remove(path, walSuffix, shmSuffix)
+	}
+	return nil
+}
+
+func remove(path string, suffixes ...string) error {
+	for _, s := range suffixes {
+		if err := os.Remove(path + s); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+func exists(path string) bool {
+	_, err := os.Lstat(path)
+	return err == nil
+}
+
+// syncDir makes the names in the directory of a file durable.
+func syncDir(path string) error {
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(dir.Sync(), dir.Close())
+}

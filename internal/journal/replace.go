@@ -1,0 +1,166 @@
+package journal
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// chain is a hash over leaves in order: two journals with the same chain have the
+// same leaves.
+type chain [sha256.Size]byte
+
+func (c *chain) add(leaf []byte) {
+	h := sha256.New()
+	_, _ = h.Write(c[:])
+	_, _ = h.Write(leaf)
+	h.Sum(c[:0])
+}
+
+// replace copies the journal to a new file, verifies the copy and puts it in the
+// place of the old one, of which a write or a flush has failed. Nothing is written
+// to the old file or its write-ahead log any more. See decision 0021.
+func (j *Journal) replace(ctx context.Context) error {
+	start := time.Now()
+	if !exists(j.path + copySuffix) { // else an earlier attempt got so far, and nothing was written since
+		if err := j.copy(ctx); err != nil {
+			return errors.Join(fmt.Errorf("copy the journal: %w", err), remove(j.path, copyingSuffix, copyingSuffix+undoSuffix))
+		}
+	}
+	if err := j.place(ctx); err != nil {
+		return fmt.Errorf("put the copy of the journal in its place: %w", err)
+	}
+	j.log.Warn("journal copied to a new file and verified", "leaves", j.told.Load(), "took_ms", time.Since(start).Milliseconds())
+	return nil
+}
+
+// copy makes a complete, durable and verified copy. What it reads is what this
+// process reads, which is right for as long as the system keeps in memory what it
+// could not write.
+func (j *Journal) copy(ctx context.Context) error {
+	name := j.path + copyingSuffix
+	if err := remove(j.path, copyingSuffix, copyingSuffix+undoSuffix); err != nil {
+		return err
+	}
+	if err := tryWrite(name); err != nil {
+		return err
+	}
+	if err := j.step("copy"); err != nil {
+		return err
+	}
+	if _, err := j.write.ExecContext(ctx, "VACUUM INTO ?", name); err != nil {
+		return err
+	}
+	if err := syncFile(name); err != nil {
+		return err
+	}
+	if err := j.step("verify"); err != nil {
+		return err
+	}
+	if err := j.verify(ctx, name); err != nil {
+		return err
+	}
+	if err := j.step("complete"); err != nil {
+		return err
+	}
+	if err := os.Rename(name, j.path+copySuffix); err != nil {
+		return err
+	}
+	return syncDir(j.path)
+}
+
+// tryWrite makes the new file, empty, after a small write and a flush of it: as
+// long as the device fails, that costs less than a copy, and the error is that of
+// the system.
+func tryWrite(name string) error {
+	f, err := os.OpenFile(filepath.Clean(name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(make([]byte, 4096))
+	return errors.Join(err, f.Sync(), f.Truncate(0), f.Close())
+}
+
+func syncFile(name string) error {
+	f, err := os.OpenFile(filepath.Clean(name), os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
+}
+
+// verify refuses a copy that is not a whole journal, or in which any entry is
+// missing or other than it was acknowledged.
+func (j *Journal) verify(ctx context.Context, name string) (err error) {
+	db, err := sql.Open("sqlite", dsn(name, "query_only(1)")+"&mode=ro")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, db.Close()) }()
+	if err := quickCheck(ctx, db); err != nil {
+		return err
+	}
+	var origin string
+	if err := db.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = 'origin'").Scan(&origin); err != nil {
+		return err
+	}
+	r := newReplay()
+	r.most = j.told.Load()
+	if err := checkDerived(ctx, db, r); err != nil {
+		return err
+	}
+	if r.next < r.most || r.sum != j.sum || origin != j.origin {
+		return unusable(errors.New("entries that were acknowledged cannot be read any more"))
+	}
+	return nil
+}
+
+// place puts the copy in the place of the database and opens it. Reading goes on
+// while the names reach the disk.
+func (j *Journal) place(ctx context.Context) error {
+	if err := j.step("swap"); err != nil {
+		return err
+	}
+	if err := j.swapOpen(); err != nil {
+		return err
+	}
+	if err := j.step("settle"); err != nil {
+		return err
+	}
+	if err := settleSwap(j.path); err != nil {
+		return err
+	}
+	if err := useWAL(ctx, j.write); err != nil {
+		return err
+	}
+	return j.hold(ctx)
+}
+
+// swapOpen swaps the files and then the connections: those of the old database
+// know by then that their file has been moved, and leave the new one's log alone
+// when they close. If the files cannot be swapped, the copy is read where it is.
+func (j *Journal) swapOpen() error {
+	j.reads.Lock()
+	old, path, err := j.pools, j.path, swap(j.path)
+	if err != nil {
+		path += copySuffix
+	}
+	err = errors.Join(err, j.openPools(path))
+	j.reads.Unlock()
+	_ = old.close() // of a file that is given up
+	return err
+}
+
+// step is a place where tests break the replacement.
+func (j *Journal) step(op string) error {
+	if j.cfg.fault == nil {
+		return nil
+	}
+	_, err := j.cfg.fault(op)
+	return err
+}
