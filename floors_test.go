@@ -20,11 +20,12 @@ const module = "github.com/terradourada/td"
 var floors = [][]string{
 	0: {"protocol"},
 	1: {"internal/fault"},
-	2: {"claim", "claim/internal/srsgen", "api", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
-	3: {"receipt", "internal/launcher", "internal/session", "internal/journal", "internal/ledger"},
-	4: {"client", "internal/keyholder", "internal/prover", "internal/control", "internal/gate"},
-	5: {"internal/server"},
-	6: {"cmd/td"},
+	2: {"internal/termui"},
+	3: {"claim", "claim/internal/srsgen", "api", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
+	4: {"receipt", "internal/launcher", "internal/session", "internal/journal", "internal/ledger"},
+	5: {"client", "internal/keyholder", "internal/prover", "internal/control", "internal/gate"},
+	6: {"internal/server"},
+	7: {"cmd/td"},
 }
 
 // keys names the only packages that may import what stands before them; a name
@@ -60,7 +61,7 @@ var keys = map[string][]string{
 	"github.com/spf13/":                                  {"cmd/td"},
 	"github.com/transparency-dev/":                       {"internal/ledger"},
 	"golang.org/x/mod/":                                  {"protocol", "receipt", "internal/keyholder", "internal/ledger"},
-	"golang.org/x/term":                                  {"cmd/td"},
+	"golang.org/x/term":                                  {"internal/termui"},
 	"golang.org/x/sync/":                                 {"claim", "internal/prover", "cmd/td"},
 	"golang.org/x/sys/":                                  {"internal/secret", "internal/sandbox", "internal/launcher", "internal/keyholder", "internal/prover", "internal/journal", "internal/ledger", "cmd/td"},
 	"modernc.org/":                                       {"internal/journal"},

@@ -16,6 +16,7 @@ import (
 
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/internal/termui"
 )
 
 func benchCommand(a *app) *cobra.Command {
@@ -132,20 +133,20 @@ func repeated(ctx context.Context, attempts int, measure func(context.Context) (
 }
 
 // progress shows how far one step of a run is.
-func (b *bench) progress(stage string, total int) *progress {
-	p := newProgress(b.stderr, "auto", "bench: "+stage, time.Now())
-	p.expect(total)
+func (b *bench) progress(stage string, total int) *termui.Progress {
+	p := termui.NewProgress(b.stderr, "auto", "bench: "+stage, time.Now())
+	p.Expect(total)
 	return p
 }
 
 // load calls f for 0 to n-1, so many at a time, until one fails.
-func (b *bench) load(ctx context.Context, p *progress, n, atOnce int, f func(ctx context.Context, i int) error) error {
+func (b *bench) load(ctx context.Context, p *termui.Progress, n, atOnce int, f func(ctx context.Context, i int) error) error {
 	g, working := errgroup.WithContext(ctx)
 	g.SetLimit(atOnce)
 	for i := 0; i < n && working.Err() == nil; i++ {
 		g.Go(func() error {
 			err := f(working, i)
-			p.step(time.Now())
+			p.Step(time.Now())
 			return err
 		})
 	}

@@ -58,7 +58,7 @@ func (b *bench) answers(ctx context.Context) ([]budget, error) {
 // prepare opens and proves so many challenges on all processors.
 func (b *bench) prepare(ctx context.Context, s *benchServer, n int) ([]prepared, error) {
 	p := b.progress("proving answers beforehand", n)
-	defer p.finish()
+	defer p.Finish()
 	all := make([]prepared, n)
 	return all, b.load(ctx, p, n, runtime.GOMAXPROCS(0), func(ctx context.Context, i int) error {
 		draft, err := client.NewDraft(&client.Submission{
@@ -93,7 +93,7 @@ const acceptTurn = 30
 // same proofs.
 func (b *bench) acceptCost(ctx context.Context, s *benchServer, answers []prepared) (budget, error) {
 	p := b.progress("sending answers", len(answers))
-	defer p.finish()
+	defer p.Finish()
 	var c comparison
 	for some := range slices.Chunk(answers, acceptTurn) {
 		raw := work{thisProcess(), func() error { return verifyAll(some) }}
@@ -136,7 +136,7 @@ const perSecond = 50
 // it.
 func (b *bench) latencies(ctx context.Context, s *benchServer, answers []prepared) ([]budget, error) {
 	p := b.progress(fmt.Sprintf("sending %d answers a second", perSecond), len(answers))
-	defer p.finish()
+	defer p.Finish()
 	acknowledged, published := make([]float64, len(answers)), make([]float64, len(answers))
 	var late float64
 	var mu sync.Mutex
@@ -148,7 +148,7 @@ func (b *bench) latencies(ctx context.Context, s *benchServer, answers []prepare
 			break
 		}
 		g.Go(func() error {
-			defer p.step(time.Now())
+			defer p.Step(time.Now())
 			mu.Lock()
 			late = max(late, millis(time.Since(due)))
 			mu.Unlock()

@@ -52,7 +52,7 @@ const turn = 1000
 // issueCost opens sessions over HTTP in turns with bare signatures.
 func (b *bench) issueCost(ctx context.Context, s *benchServer) (budget, error) {
 	p := b.progress("issuing challenges", b.size.sessions)
-	defer p.finish()
+	defer p.Finish()
 	load, err := newLoader(ctx, s.address(), inFlight)
 	if err != nil {
 		return budget{}, err

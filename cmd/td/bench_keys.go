@@ -26,7 +26,7 @@ func (b *bench) keyholders(ctx context.Context) ([]budget, error) {
 // childrenReady is how long a keyholder takes from its start to ready.
 func (b *bench) childrenReady(ctx context.Context) (budget, error) {
 	p := b.progress("starting keyholders", b.size.starts)
-	defer p.finish()
+	defer p.Finish()
 	var signers, taggers []float64
 	for range b.size.starts {
 		s, err := startSigner(ctx)
@@ -42,7 +42,7 @@ func (b *bench) childrenReady(ctx context.Context) (budget, error) {
 		}
 		taggers = append(taggers, millis(time.Since(began)))
 		_, _ = t.Close(), s.Close()
-		p.step(time.Now())
+		p.Step(time.Now())
 	}
 	return budget{
 		Name: "children_ready", Bound: atMost, Limit: 50, Unit: "ms",
@@ -81,7 +81,7 @@ func (b *bench) signerPath(ctx context.Context) (budget, error) {
 		return budget{}, err
 	}
 	p := b.progress("signer against bare signatures", b.size.anchors)
-	defer p.finish()
+	defer p.Finish()
 	var c comparison
 	for done := 0; done < b.size.anchors; done += turn {
 		raw := work{thisProcess(), func() error { return b.sign(turn) }}

@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/terradourada/td/api"
+	"github.com/terradourada/td/internal/termui"
 )
 
 // loader keeps connections to a server and sends requests over them with as
@@ -51,7 +52,7 @@ func (l *loader) close() {
 
 // post sends every body to a path, one at a time on each connection, and wants
 // the same status for all.
-func (l *loader) post(ctx context.Context, p *progress, path string, status int, bodies [][]byte) error {
+func (l *loader) post(ctx context.Context, p *termui.Progress, path string, status int, bodies [][]byte) error {
 	var next atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)
 	for _, c := range l.conns {
@@ -64,7 +65,7 @@ func (l *loader) post(ctx context.Context, p *progress, path string, status int,
 				if err := c.post(l.address, path, status, bodies[i]); err != nil {
 					return err
 				}
-				p.step(time.Now())
+				p.Step(time.Now())
 			}
 			return ctx.Err()
 		})

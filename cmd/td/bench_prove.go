@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/termui"
 	"github.com/terradourada/td/protocol"
 )
 
 // proving measures what a proof of each claim costs this process.
 func (b *bench) proving(ctx context.Context) ([]budget, error) {
 	p := b.progress("one prover, claim by claim", (len(demoEvents)+1)*b.size.proofs)
-	defer p.finish()
+	defer p.Finish()
 	figures := map[string]float64{}
 	for _, e := range demoEvents {
 		s, a, err := benchStatement(e.claim, e.params, e.event)
@@ -89,7 +90,7 @@ func (b *bench) memberStatement() (*claim.Statement, *claim.Assignment, error) {
 }
 
 // proveSome proves one statement several times and notes gates and cost.
-func (b *bench) proveSome(ctx context.Context, p *progress, figures map[string]float64, s *claim.Statement, a *claim.Assignment) error {
+func (b *bench) proveSome(ctx context.Context, p *termui.Progress, figures map[string]float64, s *claim.Statement, a *claim.Assignment) error {
 	x := s.Inputs(protocol.Anchor{}, protocol.Element{}, protocol.Element{})
 	runtime.GC()
 	used, took, err := thisProcess().spent(func() error {
@@ -97,7 +98,7 @@ func (b *bench) proveSome(ctx context.Context, p *progress, figures map[string]f
 			if _, err := b.prover.Prove(ctx, s, x, a); err != nil {
 				return err
 			}
-			p.step(time.Now())
+			p.Step(time.Now())
 		}
 		return nil
 	})

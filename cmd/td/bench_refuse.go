@@ -53,7 +53,7 @@ func answerOf(name string, id protocol.RequestID, proof []byte) refused {
 
 func (b *bench) refusalCost(ctx context.Context, s *benchServer, kinds []refused, acceptCPU float64) (budget, error) {
 	p := b.progress("sending requests to be refused", len(kinds)*b.size.refusals)
-	defer p.finish()
+	defer p.Finish()
 	transport := &http.Transport{MaxIdleConnsPerHost: 4 * inFlight}
 	defer transport.CloseIdleConnections()
 	figures := map[string]float64{"accept_cpu_us": acceptCPU}

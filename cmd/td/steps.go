@@ -15,6 +15,7 @@ import (
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/termui"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -142,7 +143,7 @@ refuses one that differs from what was asked for. Then it proves and prints the
 }
 
 func (a *app) prove(ctx context.Context, f *proveFlags) error {
-	if *f.out == "" && isTerminal(a.stdout) {
+	if *f.out == "" && termui.IsTerminal(a.stdout) {
 		return fault.New(fault.Usage, "a proof is 664 bytes that no terminal can show", "add > proof.bin, or --out proof.bin")
 	}
 	ch, err := a.readChallenge(*f.challenge)
