@@ -20,7 +20,7 @@ const module = "github.com/terradourada/td"
 var floors = [][]string{
 	0: {"protocol"},
 	1: {"internal/fault"},
-	2: {"internal/termui"},
+	2: {"internal/fsutil", "internal/termui"},
 	3: {"claim", "claim/internal/srsgen", "api", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
 	4: {"receipt", "internal/launcher", "internal/session", "internal/journal", "internal/ledger"},
 	5: {"client", "internal/keyholder", "internal/prover", "internal/control", "internal/gate"},
@@ -63,7 +63,7 @@ var keys = map[string][]string{
 	"golang.org/x/mod/":                                  {"protocol", "receipt", "internal/keyholder", "internal/ledger"},
 	"golang.org/x/term":                                  {"internal/termui"},
 	"golang.org/x/sync/":                                 {"claim", "internal/prover", "cmd/td"},
-	"golang.org/x/sys/":                                  {"internal/secret", "internal/sandbox", "internal/launcher", "internal/keyholder", "internal/prover", "internal/journal", "internal/ledger", "cmd/td"},
+	"golang.org/x/sys/":                                  {"internal/fsutil", "internal/secret", "internal/sandbox", "internal/launcher", "internal/keyholder", "internal/prover", "internal/journal", "internal/ledger", "cmd/td"},
 	"modernc.org/":                                       {"internal/journal"},
 	"k8s.io/klog/":                                       {"internal/ledger"},
 }
