@@ -20,7 +20,7 @@ const module = "github.com/terradourada/td"
 var floors = [][]string{
 	0: {"protocol"},
 	1: {"internal/fault"},
-	2: {"internal/fsutil", "internal/termui"},
+	2: {"internal/fsutil", "internal/termui", "internal/localserver"},
 	3: {"claim", "claim/internal/srsgen", "api", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
 	4: {"receipt", "internal/launcher", "internal/session", "internal/journal", "internal/ledger"},
 	5: {"client", "internal/keyholder", "internal/prover", "internal/control", "internal/gate"},
@@ -36,7 +36,7 @@ var keys = map[string][]string{
 	"log":                          {},
 	"math/rand":                    {},
 	"math/rand/v2":                 {"client"}, // jitter of retries
-	"os/exec":                      {"internal/launcher", "cmd/td", "claim/internal/srsgen"},
+	"os/exec":                      {"internal/localserver", "internal/launcher", "cmd/td", "claim/internal/srsgen"},
 	"net/http":                     {"client", "internal/prover", "internal/server", "cmd/td"},
 	"database/sql":                 {"internal/journal"},
 	"crypto/hmac":                  {}, // keeps keys on the heap

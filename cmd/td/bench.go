@@ -16,6 +16,7 @@ import (
 
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/internal/localserver"
 	"github.com/terradourada/td/internal/termui"
 )
 
@@ -155,7 +156,7 @@ func (b *bench) load(ctx context.Context, p *termui.Progress, n, atOnce int, f f
 
 // benchServer is a server under measurement, in a directory of its own.
 type benchServer struct {
-	*child
+	*localserver.Server
 	dir    string
 	client *client.Client
 	tree   processes     // core, signer, tagger and prover
@@ -169,17 +170,17 @@ func (b *bench) serve(ctx context.Context) (*benchServer, error) {
 	}
 	s := &benchServer{dir: dir}
 	began := time.Now()
-	s.child, err = startServe(ctx, "--listen", "127.0.0.1:0", "--data", filepath.Join(dir, "data"))
+	s.Server, err = localserver.Start(ctx, "--listen", "127.0.0.1:0", "--data", filepath.Join(dir, "data"))
 	s.took = time.Since(began)
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 	transport := &http.Transport{MaxIdleConnsPerHost: 4 * inFlight}
-	if s.client, err = client.New(s.url, client.Config{Retries: -1, Transport: transport}); err != nil {
+	if s.client, err = client.New(s.URL(), client.Config{Retries: -1, Transport: transport}); err != nil {
 		s.close()
 		return nil, err
 	}
-	if s.tree, err = processesOf(s.cmd.Process.Pid); err == nil {
+	if s.tree, err = processesOf(s.PID()); err == nil {
 		err = s.settle(ctx)
 	}
 	if err != nil {
@@ -189,10 +190,10 @@ func (b *bench) serve(ctx context.Context) (*benchServer, error) {
 }
 
 // address is where the server listens.
-func (s *benchServer) address() string { return strings.TrimPrefix(s.url, "http://") }
+func (s *benchServer) address() string { return strings.TrimPrefix(s.URL(), "http://") }
 
 func (s *benchServer) close() {
-	s.kill()
+	s.Kill()
 	_ = os.RemoveAll(s.dir)
 }
 

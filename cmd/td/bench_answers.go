@@ -52,7 +52,7 @@ func (b *bench) answers(ctx context.Context) ([]budget, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(append(latencies, accept, tree), refuse...), s.stop()
+	return append(append(latencies, accept, tree), refuse...), s.Stop()
 }
 
 // prepare opens and proves so many challenges on all processors.

@@ -41,7 +41,7 @@ func (b *bench) issue(ctx context.Context) ([]budget, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append([]budget{ready, cost, tree}, b.memoryBudgets(idle, full)...), s.stop()
+	return append([]budget{ready, cost, tree}, b.memoryBudgets(idle, full)...), s.Stop()
 }
 
 // turn is how many challenges are issued between two measurements of the bare

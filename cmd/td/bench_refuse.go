@@ -61,7 +61,7 @@ func (b *bench) refusalCost(ctx context.Context, s *benchServer, kinds []refused
 	for _, kind := range kinds {
 		used, _, err := s.tree.spent(func() error {
 			return b.load(ctx, p, b.size.refusals, inFlight, func(ctx context.Context, _ int) error {
-				return kind.send(ctx, transport, s.url)
+				return kind.send(ctx, transport, s.URL())
 			})
 		})
 		if err != nil {

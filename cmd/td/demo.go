@@ -6,16 +6,14 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/internal/localserver"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -85,7 +83,7 @@ type demo struct {
 	trust    *receipt.TrustStore
 
 	dir      string
-	server   *child
+	server   *localserver.Server
 	client   *client.Client
 	log      *client.Log
 	prover   *claim.Prover
@@ -111,21 +109,21 @@ func (d *demo) run(ctx context.Context) (*demoReport, error) {
 		return nil, err
 	}
 	d.say("starting core, signer, tagger and prover on loopback ...")
-	if d.server, err = startServe(ctx, "--listen", "127.0.0.1:0", "--data", filepath.Join(dir, "data"), "--group", filepath.Join(dir, "list.json")); err != nil {
+	if d.server, err = localserver.Start(ctx, "--listen", "127.0.0.1:0", "--data", filepath.Join(dir, "data"), "--group", filepath.Join(dir, "list.json")); err != nil {
 		return nil, err
 	}
-	defer d.server.kill()
-	if d.client, err = client.New(d.server.url, client.Config{Retries: -1, LiveOnly: true}); err != nil {
+	defer d.server.Kill()
+	if d.client, err = client.New(d.server.URL(), client.Config{Retries: -1, LiveOnly: true}); err != nil {
 		return nil, err
 	}
 	d.log = client.NewLog(d.client)
-	d.say("server ready at %s", d.server.url)
+	d.say("server ready at %s", d.server.URL())
 	for _, part := range []func(context.Context) error{d.prepare, d.acceptAll, d.attack, d.pin} {
 		if err := part(ctx); err != nil {
-			return nil, d.server.explain(err)
+			return nil, d.server.Explain(err)
 		}
 	}
-	if err := d.server.stop(); err != nil {
+	if err := d.server.Stop(); err != nil {
 		return nil, fmt.Errorf("the server did not stop in order: %w", err)
 	}
 	d.say("\nserver stopped; its keys are gone. Verifying offline ...")
@@ -268,78 +266,4 @@ func flipped(ctx context.Context, raw []byte, n int, o receipt.Options) (bit int
 	b[bit/8] ^= 1 << (bit % 8)
 	r, err := receipt.Parse(b)
 	return bit, err != nil || !receipt.Verify(ctx, r, o).OK
-}
-
-// child is a "td serve" started beside this process, the same binary.
-type child struct {
-	cmd    *exec.Cmd
-	url    string
-	stderr strings.Builder
-	done   chan struct{}
-	err    error
-}
-
-// readyLine begins the line by which a server says where it listens.
-const readyLine = "td: ready "
-
-// startServe starts a server and waits until it is ready.
-func startServe(ctx context.Context, args ...string) (*child, error) {
-	exe, err := os.Executable()
-	if err != nil {
-		return nil, err
-	}
-	c := &child{cmd: exec.CommandContext(context.WithoutCancel(ctx), exe, append([]string{"serve"}, args...)...), done: make(chan struct{})}
-	pipe, err := c.cmd.StderrPipe()
-	if err != nil {
-		return nil, err
-	}
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a Ctrl-C is for us to handle, in order
-	if err := c.cmd.Start(); err != nil {
-		return nil, err
-	}
-	ready := make(chan string, 1)
-	go c.watch(pipe, ready)
-	select {
-	case c.url = <-ready:
-		return c, nil
-	case <-c.done:
-		return nil, fmt.Errorf("the server ended at start: %w\n%s", c.err, c.stderr.String())
-	case <-ctx.Done():
-		c.kill()
-		return nil, ctx.Err()
-	case <-time.After(30 * time.Second):
-		c.kill()
-		return nil, fmt.Errorf("the server was not ready within 30 s\n%s", c.stderr.String())
-	}
-}
-
-// explain adds to an error what the server said, if it has ended: then that is
-// the reason.
-func (c *child) explain(err error) error {
-	select {
-	case <-c.done:
-		return fmt.Errorf("%w; the server had ended: %w\n%s", err, orUnknown(c.err), c.stderr.String())
-	default:
-		return err
-	}
-}
-
-// stop asks the server to end and waits for it.
-func (c *child) stop() error {
-	if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil {
-		return err
-	}
-	select {
-	case <-c.done:
-		return c.err
-	case <-time.After(20 * time.Second):
-		c.kill()
-		return fmt.Errorf("it had to be killed\n%s", c.stderr.String())
-	}
-}
-
-// kill ends the server if it still runs.
-func (c *child) kill() {
-	_ = c.cmd.Process.Kill()
-	<-c.done
 }

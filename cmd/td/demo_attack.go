@@ -1,11 +1,8 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"io"
-	"strings"
 	"sync"
 	"time"
 
@@ -255,19 +252,4 @@ func (d *demo) sendParallel(ctx context.Context, l *live, n int) (same, away int
 	}
 	wg.Wait()
 	return same, away, indexes
-}
-
-// watch reads the server's standard error: it looks for the ready line, keeps
-// the rest for a report, and reaps the process.
-func (c *child) watch(pipe io.Reader, ready chan<- string) {
-	defer close(c.done)
-	lines := bufio.NewScanner(pipe)
-	for lines.Scan() {
-		if url, ok := strings.CutPrefix(lines.Text(), readyLine); ok {
-			ready <- url
-		} else if c.stderr.Len() < 64<<10 {
-			c.stderr.WriteString(lines.Text() + "\n")
-		}
-	}
-	c.err = c.cmd.Wait()
 }
