@@ -7,17 +7,18 @@ import (
 	"time"
 
 	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/demo"
 	"github.com/terradourada/td/internal/termui"
 	"github.com/terradourada/td/protocol"
 )
 
 // proving measures what a proof of each claim costs this process.
 func (b *bench) proving(ctx context.Context) ([]budget, error) {
-	p := b.progress("one prover, claim by claim", (len(demoEvents)+1)*b.size.proofs)
+	p := b.progress("one prover, claim by claim", (len(demo.Events())+1)*b.size.proofs)
 	defer p.Finish()
 	figures := map[string]float64{}
-	for _, e := range demoEvents {
-		s, a, err := benchStatement(e.claim, e.params, e.event)
+	for _, e := range demo.Events() {
+		s, a, err := benchStatement(e.Claim, e.Params, e.Event)
 		if err != nil {
 			return nil, err
 		}

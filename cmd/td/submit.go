@@ -245,14 +245,7 @@ func startOver(err error) bool {
 	return false
 }
 
-// pushRequest asks for an event to be proved by the server.
-func pushRequest(id claim.ID, params, event []byte) api.EventRequest {
-	return api.EventRequest{Claim: id.String(), Params: params, Event: event}
-}
-
 // eventRequest is the push form of a submission.
 func eventRequest(id claim.ID, params, event []byte, ttl time.Duration) api.EventRequest {
-	req := pushRequest(id, params, event)
-	req.TTLMillis = uint32(ttl / time.Millisecond)
-	return req
+	return api.EventRequest{Claim: id.String(), Params: params, Event: event, TTLMillis: uint32(ttl / time.Millisecond)}
 }
