@@ -20,11 +20,13 @@ const module = "github.com/terradourada/td"
 var floors = [][]string{
 	0: {"protocol"},
 	1: {"internal/fault"},
-	2: {"claim", "claim/internal/srsgen", "api", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
-	3: {"receipt", "internal/launcher", "internal/session", "internal/journal", "internal/ledger"},
-	4: {"client", "internal/keyholder", "internal/prover", "internal/control", "internal/gate"},
-	5: {"internal/server"},
-	6: {"cmd/td", "internal/faults"},
+	2: {"internal/fsutil", "internal/termui", "internal/localserver"},
+	3: {"claim", "claim/internal/srsgen", "api", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
+	4: {"receipt", "internal/launcher", "internal/session", "internal/journal", "internal/ledger"},
+	5: {"client", "internal/keyholder", "internal/prover", "internal/control", "internal/gate"},
+	6: {"internal/server", "internal/demo"},
+	7: {"internal/bench"}, // proves the events of the demo
+	8: {"cmd/td", "internal/faults"},
 }
 
 // keys names the only packages that may import what stands before them; a name
@@ -35,8 +37,8 @@ var keys = map[string][]string{
 	"log":                          {},
 	"math/rand":                    {},
 	"math/rand/v2":                 {"client"}, // jitter of retries
-	"os/exec":                      {"internal/launcher", "cmd/td", "claim/internal/srsgen"},
-	"net/http":                     {"client", "internal/prover", "internal/server", "cmd/td"},
+	"os/exec":                      {"internal/localserver", "internal/launcher", "cmd/td", "claim/internal/srsgen"},
+	"net/http":                     {"client", "internal/prover", "internal/server", "internal/bench", "cmd/td"},
 	"database/sql":                 {"internal/journal"},
 	"crypto/hmac":                  {}, // keeps keys on the heap
 	"crypto/ed25519":               {"protocol", "internal/keyholder", "receipt", "internal/ledger"},
@@ -60,9 +62,9 @@ var keys = map[string][]string{
 	"github.com/pressly/goose/":                          {"internal/journal"},
 	"github.com/spf13/":                                  {"cmd/td"},
 	"golang.org/x/mod/":                                  {"protocol", "receipt", "internal/keyholder", "internal/ledger"},
-	"golang.org/x/term":                                  {"cmd/td"},
-	"golang.org/x/sync/":                                 {"claim", "internal/prover", "cmd/td"},
-	"golang.org/x/sys/":                                  {"internal/secret", "internal/sandbox", "internal/launcher", "internal/keyholder", "internal/prover", "internal/journal", "internal/ledger", "cmd/td"},
+	"golang.org/x/term":                                  {"internal/termui"},
+	"golang.org/x/sync/":                                 {"claim", "internal/prover", "internal/bench", "cmd/td"},
+	"golang.org/x/sys/":                                  {"internal/fsutil", "internal/secret", "internal/sandbox", "internal/launcher", "internal/keyholder", "internal/prover", "internal/journal", "internal/ledger", "internal/bench", "cmd/td"},
 	"modernc.org/":                                       {"internal/journal"},
 }
 

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strconv"
 
 	"github.com/spf13/cobra"
 
@@ -35,20 +34,4 @@ func noArgs(cmd *cobra.Command, args []string) error {
 		return fault.New(fault.Usage, fmt.Sprintf("%s takes no argument, and %q was given", cmd.CommandPath(), args[0]), "usage: "+cmd.UseLine())
 	}
 	return nil
-}
-
-// numberOf is a number of things in words.
-func numberOf(n int, one string) string {
-	if n == 1 {
-		return "1 " + one
-	}
-	return strconv.Itoa(n) + " " + one + "s"
-}
-
-// areOf is [numberOf] with its verb.
-func areOf(n int, one string) string {
-	if n == 1 {
-		return numberOf(n, one) + " is"
-	}
-	return numberOf(n, one) + " are"
 }

@@ -1,21 +1,14 @@
 package main
 
 import (
-	"context"
-	"errors"
+	"encoding/json"
 	"fmt"
-	"net/http"
-	"os"
-	"path/filepath"
-	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
-	"github.com/terradourada/td/claim"
-	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/internal/bench"
+	"github.com/terradourada/td/internal/fault"
 )
 
 func benchCommand(a *app) *cobra.Command {
@@ -36,191 +29,33 @@ The exit code is 0 if every budget holds and 3 if one does not.`,
 	output := outputFlag(cmd)
 	short := cmd.Flags().Bool("short", false, "smaller numbers, for a minute or two; memory is measured at a tenth of the sessions")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		b := &bench{app: a, size: fullBench()}
+		o := bench.Options{Size: bench.Full(), Progress: a.stderr, Version: version}
 		if *short {
-			b.size = shortBench()
+			o.Size = bench.Short()
 		}
-		report, err := b.run(cmd.Context())
+		report, err := bench.Run(cmd.Context(), o)
 		if err != nil {
 			return err
 		}
-		report.Short = *short
-		return report.print(a.stdout, output.value)
+		if output.value == "json" {
+			err = json.NewEncoder(a.stdout).Encode(report)
+		} else {
+			err = report.Table(a.stdout)
+		}
+		if err != nil {
+			return err
+		}
+		return benchVerdict(report)
 	}
 	return cmd
 }
 
-// benchSize is how much is measured.
-type benchSize struct {
-	anchors  int // of the signer alone, and as many bare signatures
-	sessions int // opened, kept pending for the memory budgets
-	accepts  int // and as many bare verifications
-	latency  int // answers on schedule
-	refusals int // of each kind
-	proofs   int // of each claim
-	starts   int // of each keyholder
-	attempts int // at most, for budgets that seem not to hold
-}
-
-func fullBench() benchSize {
-	return benchSize{anchors: 20_000, sessions: fullSessions, accepts: 600, latency: 500, refusals: 4000, proofs: 10, starts: 15, attempts: 3}
-}
-
-func shortBench() benchSize {
-	return benchSize{anchors: 4000, sessions: fullSessions / 10, accepts: 60, latency: 100, refusals: 600, proofs: 2, starts: 7, attempts: 2}
-}
-
-const (
-	// fullSessions is how many pending sessions the memory budgets are for.
-	fullSessions = 100_000
-	// inFlight is how many requests are under way at a time where cost is
-	// measured: the budgets are for at least 16.
-	inFlight = 64
-)
-
-// bench is one run.
-type bench struct {
-	*app
-	size   benchSize
-	prover *claim.Prover
-}
-
-func (b *bench) run(ctx context.Context) (*benchReport, error) {
-	report := &benchReport{Machine: thisMachine()}
-	var err error
-	if b.prover, err = claim.NewProver(); err != nil {
-		return nil, err
-	}
-	for _, part := range []struct {
-		name string
-		run  func(context.Context) ([]budget, error)
-	}{
-		{"keyholders", b.keyholders},
-		{"proving", b.proving},
-		{"issue", b.issue},
-		{"answers", b.answers},
-	} {
-		budgets, err := repeated(ctx, b.size.attempts, part.run)
-		if err != nil {
-			return nil, fmt.Errorf("%s: %w", part.name, err)
-		}
-		report.Budgets = append(report.Budgets, budgets...)
-	}
-	return report, nil
-}
-
-// repeated measures until every budget has held once, so many times at most.
-func repeated(ctx context.Context, attempts int, measure func(context.Context) ([]budget, error)) ([]budget, error) {
-	var best []budget
-	for try := range attempts {
-		again, err := measure(ctx)
-		if err != nil {
-			return nil, err
-		}
-		for i := range again {
-			again[i].Attempts = try + 1
-			if try > 0 {
-				again[i] = better(best[i], again[i])
-			}
-		}
-		best = again
-		if !slices.ContainsFunc(best, func(b budget) bool { return !b.Holds }) {
-			break
-		}
-	}
-	return best, nil
-}
-
-// progress shows how far one step of a run is.
-func (b *bench) progress(stage string, total int) *progress {
-	p := newProgress(b.stderr, "auto", "bench: "+stage, time.Now())
-	p.expect(total)
-	return p
-}
-
-// load calls f for 0 to n-1, so many at a time, until one fails.
-func (b *bench) load(ctx context.Context, p *progress, n, atOnce int, f func(ctx context.Context, i int) error) error {
-	g, working := errgroup.WithContext(ctx)
-	g.SetLimit(atOnce)
-	for i := 0; i < n && working.Err() == nil; i++ {
-		g.Go(func() error {
-			err := f(working, i)
-			p.step(time.Now())
-			return err
-		})
-	}
-	return errors.Join(g.Wait(), ctx.Err())
-}
-
-// benchServer is a server under measurement, in a directory of its own.
-type benchServer struct {
-	*child
-	dir    string
-	client *client.Client
-	tree   processes     // core, signer, tagger and prover
-	took   time.Duration // from the start to its ready line
-}
-
-func (b *bench) serve(ctx context.Context) (*benchServer, error) {
-	dir, err := os.MkdirTemp("", "td-bench-")
-	if err != nil {
-		return nil, err
-	}
-	s := &benchServer{dir: dir}
-	began := time.Now()
-	s.child, err = startServe(ctx, "--listen", "127.0.0.1:0", "--data", filepath.Join(dir, "data"))
-	s.took = time.Since(began)
-	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
-	}
-	transport := &http.Transport{MaxIdleConnsPerHost: 4 * inFlight}
-	if s.client, err = client.New(s.url, client.Config{Retries: -1, Transport: transport}); err != nil {
-		s.close()
-		return nil, err
-	}
-	if s.tree, err = processesOf(s.cmd.Process.Pid); err == nil {
-		err = s.settle(ctx)
-	}
-	if err != nil {
-		s.close()
-	}
-	return s, err
-}
-
-// address is where the server listens.
-func (s *benchServer) address() string { return strings.TrimPrefix(s.url, "http://") }
-
-func (s *benchServer) close() {
-	s.kill()
-	_ = os.RemoveAll(s.dir)
-}
-
-// settle waits until the server has nothing to do: its prover compiles
-// circuits for a while after the start.
-func (s *benchServer) settle(ctx context.Context) error {
-	const look, quiet = 250 * time.Millisecond, 10 * time.Millisecond
-	before := -time.Hour
-	for range 120 {
-		used, err := s.tree.cpu()
-		if err != nil {
-			return err
-		}
-		if used-before < quiet {
-			return nil
-		}
-		before = used
-		if err := pause(ctx, look); err != nil {
-			return err
-		}
-	}
-	return errors.New("the server does not come to rest")
-}
-
-func pause(ctx context.Context, d time.Duration) error {
-	select {
-	case <-time.After(d):
+// benchVerdict names the budgets that do not hold.
+func benchVerdict(r *bench.Report) error {
+	broken := r.Broken()
+	if len(broken) == 0 {
 		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	}
+	return fault.New(fault.Negative, fmt.Sprintf("%d of %d budgets do not hold: %s", len(broken), len(r.Budgets), strings.Join(broken, ", ")),
+		"other work on the machine disturbs latencies most and ratios least; run td bench again on an idle one")
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/fsutil"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -211,7 +212,7 @@ exists nowhere else: anyone who has the file can answer as this member.`,
 	_ = cmd.MarkFlagRequired("out")
 	cmd.RunE = func(*cobra.Command, []string) error {
 		secret := claim.NewMemberSecret()
-		if err := newPrivate(*out, secret.Encode()); err != nil {
+		if err := fsutil.NewPrivate(*out, secret.Encode()); err != nil {
 			return err
 		}
 		_, err := fmt.Fprintln(a.stdout, secret.Member())

@@ -17,6 +17,7 @@ import (
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/sandbox"
+	"github.com/terradourada/td/internal/termui"
 	"github.com/terradourada/td/receipt"
 )
 
@@ -237,7 +238,7 @@ func (d *doctor) trustStore() {
 		d.bad(sandbox.StateMissing, sectionServer, id, err.Error(), "make "+dir+" readable for its owner")
 		return
 	}
-	d.ok(sectionServer, id, fmt.Sprintf("%s recorded in %s", numberOf(len(files), "log"), dir))
+	d.ok(sectionServer, id, fmt.Sprintf("%s recorded in %s", termui.Count(len(files), "log"), dir))
 }
 
 // printDoctor prints the findings for people: those that decide, then whatever

@@ -15,6 +15,7 @@ import (
 
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/fsutil"
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/ledger"
 	"github.com/terradourada/td/internal/sandbox"
@@ -155,7 +156,7 @@ func trySync(dir string) (took time.Duration, err error) {
 	if _, err := f.Write(make([]byte, 4096)); err != nil {
 		return 0, err
 	}
-	return time.Since(begun), errors.Join(f.Sync(), syncDir(dir))
+	return time.Since(begun), errors.Join(f.Sync(), fsutil.SyncDir(dir))
 }
 
 func mayWrite(dir string) error {

@@ -9,6 +9,7 @@ import (
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/fsutil"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -44,7 +45,7 @@ func (p *privateDraft) write(path string) error {
 	if err != nil {
 		return err
 	}
-	return newPrivate(path, append(b, '\n'))
+	return fsutil.NewPrivate(path, append(b, '\n'))
 }
 
 // readDraft takes a draft up again. Member secret and list are for group/1.

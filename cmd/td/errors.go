@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/termui"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -189,5 +190,13 @@ func outputFlag(cmd *cobra.Command) *choice {
 	c := &choice{value: "table", options: []string{"table", "json"}}
 	cmd.Flags().VarP(c, "output", "o", "how to print data")
 	_ = cmd.RegisterFlagCompletionFunc("output", cobra.FixedCompletions(c.options, cobra.ShellCompDirectiveNoFileComp))
+	return c
+}
+
+// progressFlag adds --progress to a command.
+func progressFlag(cmd *cobra.Command) *choice {
+	c := &choice{value: termui.Modes()[0], options: termui.Modes()}
+	cmd.Flags().Var(c, "progress", "how progress is shown on standard error; auto redraws one line on a terminal and is plain elsewhere")
+	_ = cmd.RegisterFlagCompletionFunc("progress", cobra.FixedCompletions(c.options, cobra.ShellCompDirectiveNoFileComp))
 	return c
 }

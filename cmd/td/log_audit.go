@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/termui"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -103,9 +104,9 @@ func (a *app) audit(ctx context.Context, f *auditFlags) error {
 		return err
 	}
 	au := newAudit(files, lists, *f.proofs)
-	au.progress = newProgress(a.stderr, f.progress.value, "audit", time.Now())
+	au.progress = termui.NewProgress(a.stderr, f.progress.value, "audit", time.Now())
 	err = au.run(ctx)
-	au.progress.finish()
+	au.progress.Finish()
 	if err == nil {
 		err = au.identify(ctx, trust)
 	}
@@ -171,6 +172,6 @@ func (r *auditReport) print(w io.Writer) error {
 	if r.Unknown > 0 {
 		fmt.Fprintf(w, "%d are accepted under keys of member lists that are not here; --list names a list\n", r.Unknown)
 	}
-	_, err := fmt.Fprintf(w, "%s verified\n%s\n", numberOf(r.Proofs, "proof"), r.Verdict)
+	_, err := fmt.Fprintf(w, "%s verified\n%s\n", termui.Count(r.Proofs, "proof"), r.Verdict)
 	return err
 }

@@ -15,6 +15,7 @@ import (
 
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/internal/termui"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -25,7 +26,7 @@ type audit struct {
 	files    *logFiles
 	lists    map[protocol.ListID]*claim.List
 	proofs   bool
-	progress *progress
+	progress *termui.Progress
 	note     []byte // the newest checkpoint, as it was at the beginning
 	rules    *logRules
 
@@ -71,7 +72,7 @@ func (au *audit) run(ctx context.Context) (err error) {
 	}
 	au.rules = newLogRules(lines[0], au.lists, au.fault)
 	au.report.Origin = string(asciiOnly([]byte(lines[0])))
-	au.progress.expect(int((au.report.Size + bundleWidth - 1) / bundleWidth))
+	au.progress.Expect(int((au.report.Size + bundleWidth - 1) / bundleWidth))
 	err = au.walk(ctx)
 	if err == nil {
 		err = au.rules.tree.tiles(func(level int, n uint64, hashes []protocol.Digest) error {
@@ -98,7 +99,7 @@ func (au *audit) walk(ctx context.Context) error {
 		return au.files.Leaves(ctx, au.report.Size, func(index uint64, raw []byte) error {
 			au.entry(group, index, raw)
 			if (index+1)%bundleWidth == 0 || index+1 == au.report.Size {
-				au.progress.step(time.Now())
+				au.progress.Step(time.Now())
 			}
 			return nil
 		})

@@ -23,6 +23,7 @@ import (
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/localserver"
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/internal/server"
 	"github.com/terradourada/td/protocol"
@@ -247,7 +248,7 @@ func (a *app) announce(c *core, listener net.Listener) {
 		fmt.Fprintf(a.stderr, "td: checkpoint of size %d, at %s/checkpoint; td submit and td trust add record it\n", cp.Size, url)
 	}
 	fmt.Fprintf(a.stderr, "td: next, in another terminal: echo '{\"lot\": 1}' | td submit --server %s --claim open/1 --out receipts -\n", url)
-	fmt.Fprintf(a.stderr, "%s%s\n", readyLine, url)
+	fmt.Fprintf(a.stderr, "%s%s\n", localserver.ReadyLine, url)
 }
 
 // verifyOptions let the server judge receipts of its own log, by the rules of

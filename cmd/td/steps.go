@@ -15,6 +15,8 @@ import (
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/fsutil"
+	"github.com/terradourada/td/internal/termui"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -142,7 +144,7 @@ refuses one that differs from what was asked for. Then it proves and prints the
 }
 
 func (a *app) prove(ctx context.Context, f *proveFlags) error {
-	if *f.out == "" && isTerminal(a.stdout) {
+	if *f.out == "" && termui.IsTerminal(a.stdout) {
 		return fault.New(fault.Usage, "a proof is 664 bytes that no terminal can show", "add > proof.bin, or --out proof.bin")
 	}
 	ch, err := a.readChallenge(*f.challenge)
@@ -170,7 +172,7 @@ func (a *app) prove(ctx context.Context, f *proveFlags) error {
 		}
 	}
 	if *f.out != "" {
-		return writeFile(*f.out, proof, 0o644)
+		return fsutil.WriteFile(*f.out, proof, 0o644)
 	}
 	_, err = a.stdout.Write(proof)
 	return err
@@ -203,7 +205,7 @@ func newOpening(path string, o *receipt.Opening) error {
 	if err != nil {
 		return err
 	}
-	return newPrivate(path, b)
+	return fsutil.NewPrivate(path, b)
 }
 
 // sendFlags are the flags of "td send".
@@ -351,7 +353,7 @@ func (a *app) giveReceipt(path string, got *receipt.Receipt) error {
 		return err
 	}
 	if path != "" {
-		return writeFile(path, raw, 0o644)
+		return fsutil.WriteFile(path, raw, 0o644)
 	}
 	_, err = fmt.Fprintf(a.stdout, "%s\n", raw)
 	return err

@@ -10,6 +10,7 @@ import (
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/fsutil"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -191,7 +192,7 @@ func readMember(path string) (*claim.MemberSecret, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := checkPrivate(path); err != nil {
+	if err := fsutil.CheckPrivate(path); err != nil {
 		return nil, err
 	}
 	secret, err := claim.ParseMemberSecret(b)

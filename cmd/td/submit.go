@@ -17,6 +17,7 @@ import (
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/termui"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -92,9 +93,9 @@ func (a *app) submit(ctx context.Context, f *submitFlags, input string) (err err
 	}
 	defer func() { err = errors.Join(err, r.state.close()) }()
 	r.met = sync.OnceValue(func() error { return r.meet(ctx) })
-	r.progress.expect(r.input.total)
+	r.progress.Expect(r.input.total)
 	err = r.run(ctx)
-	r.progress.finish()
+	r.progress.Finish()
 	r.summarize(a.stderr, time.Now())
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return fault.New(fault.Interrupted, "interrupted", "the same command goes on where this one stopped")
@@ -124,7 +125,7 @@ func (a *app) newSubmitRun(f *submitFlags) (*submitRun, error) {
 	r := &submitRun{
 		server: server, template: *sub, push: *f.push, dir: *f.out, start: now,
 		trust: trust, log: client.NewLog(server.Client),
-		progress: newProgress(a.stderr, f.progress.value, "submit", now),
+		progress: termui.NewProgress(a.stderr, f.progress.value, "submit", now),
 		stdout:   a.stdout, stderr: a.stderr, asJSON: f.output.value == "json",
 		origins: map[string]bool{}, warnings: map[string]bool{},
 	}
@@ -163,8 +164,8 @@ type submitted struct {
 // and refusals on standard error for people.
 func (r *submitRun) tell(s submitted) error {
 	now := time.Now()
-	defer r.progress.step(now)
-	return r.progress.print(func() error {
+	defer r.progress.Step(now)
+	return r.progress.Print(func() error {
 		if r.asJSON {
 			return json.NewEncoder(r.stdout).Encode(s)
 		}
@@ -190,14 +191,14 @@ func (r *submitRun) summarize(w io.Writer, now time.Time) {
 	}
 	written := "no receipt"
 	if r.receipted > 0 {
-		written = numberOf(r.receipted, "receipt")
+		written = termui.Count(r.receipted, "receipt")
 	}
 	fmt.Fprintf(w, "%s written to %s in %s", written, r.dir, now.Sub(r.start).Round(time.Second/10))
 	if r.earlier > 0 {
 		fmt.Fprintf(w, "; %d there already", r.earlier)
 	}
 	if r.refused > 0 {
-		fmt.Fprintf(w, "; %s refused", numberOf(r.refused, "event"))
+		fmt.Fprintf(w, "; %s refused", termui.Count(r.refused, "event"))
 	}
 	fmt.Fprintln(w)
 	for origin := range r.origins {
@@ -207,7 +208,7 @@ func (r *submitRun) summarize(w io.Writer, now time.Time) {
 		fmt.Fprintf(w, "warning: %s\n", warning)
 	}
 	if r.unvouched > 0 {
-		fmt.Fprintf(w, "%s unvouched: nothing shows whose log it is; td trust add --server URL records it once the server is reached safely\n", areOf(r.unvouched, "receipt"))
+		fmt.Fprintf(w, "%s unvouched: nothing shows whose log it is; td trust add --server URL records it once the server is reached safely\n", termui.CountAre(r.unvouched, "receipt"))
 	}
 }
 
@@ -244,14 +245,7 @@ func startOver(err error) bool {
 	return false
 }
 
-// pushRequest asks for an event to be proved by the server.
-func pushRequest(id claim.ID, params, event []byte) api.EventRequest {
-	return api.EventRequest{Claim: id.String(), Params: params, Event: event}
-}
-
 // eventRequest is the push form of a submission.
 func eventRequest(id claim.ID, params, event []byte, ttl time.Duration) api.EventRequest {
-	req := pushRequest(id, params, event)
-	req.TTLMillis = uint32(ttl / time.Millisecond)
-	return req
+	return api.EventRequest{Claim: id.String(), Params: params, Event: event, TTLMillis: uint32(ttl / time.Millisecond)}
 }

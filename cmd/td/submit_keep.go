@@ -9,6 +9,7 @@ import (
 
 	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/fsutil"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -24,7 +25,7 @@ func (r *submitRun) keep(ctx context.Context, j *job, got *receipt.Receipt) erro
 	if err != nil {
 		return r.refuseReceipt(j, raw, err)
 	}
-	if err := writeFile(receiptPath(r.dir, j.sent.id), raw, 0o644); err != nil {
+	if err := fsutil.WriteFile(receiptPath(r.dir, j.sent.id), raw, 0o644); err != nil {
 		return err
 	}
 	if err := r.state.receipted(j.sent, index); err != nil {
@@ -181,7 +182,7 @@ func (r *submitRun) refuseReceipt(j *job, raw []byte, reason error) error {
 		return reason
 	}
 	path := filepath.Join(r.dir, j.sent.id.String()+".refused.json")
-	if err := writeFile(path, raw, 0o600); err != nil {
+	if err := fsutil.WriteFile(path, raw, 0o600); err != nil {
 		return errors.Join(reason, err)
 	}
 	return fault.New(exitOfVerdict(bad.verdict), fmt.Sprintf("line %d: %s", j.line, reason), fmt.Sprintf("%s; the receipt is kept in %s", bad.hint(r.server), path))

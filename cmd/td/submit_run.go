@@ -16,6 +16,7 @@ import (
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/termui"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -49,7 +50,7 @@ type submitRun struct {
 	trust    *receipt.TrustStore
 	log      receipt.Log
 	verify   receipt.Options
-	progress *progress
+	progress *termui.Progress
 	stdout   io.Writer
 	stderr   io.Writer
 	asJSON   bool

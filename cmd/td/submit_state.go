@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/fsutil"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -86,7 +87,7 @@ func openState(dir string) (*submitState, error) {
 }
 
 func (s *submitState) load() error {
-	if !lockFile(s.file) {
+	if !fsutil.Lock(s.file) {
 		return fault.New(fault.Unexpected, fmt.Sprintf("another td submit is at work in %s", s.dir), "wait for it, or name another directory with --out")
 	}
 	content, err := io.ReadAll(s.file)
@@ -95,7 +96,7 @@ func (s *submitState) load() error {
 	}
 	switch text := string(content); {
 	case text == "" || strings.HasPrefix(stateHeader, text):
-		return errors.Join(s.file.Truncate(0), s.append(stateHeader), syncDir(s.dir))
+		return errors.Join(s.file.Truncate(0), s.append(stateHeader), fsutil.SyncDir(s.dir))
 	case !strings.HasPrefix(text, stateHeader):
 		return fault.New(fault.Unexpected, fmt.Sprintf("%s is not the state of td submit", s.file.Name()), "name another directory with --out")
 	case !strings.HasSuffix(text, "\n"):
@@ -226,7 +227,7 @@ func (s *submitState) answerPath(id protocol.RequestID) string {
 
 // saveAnswer writes the answer before it is sent.
 func (s *submitState) saveAnswer(id protocol.RequestID, tag protocol.Tag, proof []byte) error {
-	return writeFile(s.answerPath(id), append(tag[:len(tag):len(tag)], proof...), 0o600)
+	return fsutil.WriteFile(s.answerPath(id), append(tag[:len(tag):len(tag)], proof...), 0o600)
 }
 
 // answer reads a saved answer; ok is false if there is none.

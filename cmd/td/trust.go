@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/termui"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -278,7 +279,7 @@ place is kept beside the new one, with .v1 at the end of its name.`,
 			if err != nil {
 				return fault.New(fault.Unavailable, fmt.Sprintf("%s cannot be imported: %v", name, err), "the file is as it was")
 			}
-			fmt.Fprintf(a.stdout, "%s of log %s imported from %s as unauthenticated\n", numberOf(n, "checkpoint"), origin, name)
+			fmt.Fprintf(a.stdout, "%s of log %s imported from %s as unauthenticated\n", termui.Count(n, "checkpoint"), origin, name)
 		}
 		return nil
 	}

@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"context"
@@ -14,37 +14,37 @@ import (
 )
 
 // keyholders measures signer and tagger without a server around them.
-func (b *bench) keyholders(ctx context.Context) ([]budget, error) {
+func (b *run) keyholders(ctx context.Context) ([]Budget, error) {
 	ready, err := b.childrenReady(ctx)
 	if err != nil {
 		return nil, err
 	}
 	path, err := b.signerPath(ctx)
-	return []budget{ready, path}, err
+	return []Budget{ready, path}, err
 }
 
-// childrenReady is how long a keyholder takes from its start to ready.
-func (b *bench) childrenReady(ctx context.Context) (budget, error) {
-	p := b.progress("starting keyholders", b.size.starts)
-	defer p.finish()
+// childrenReady measures how long a keyholder takes from its start to ready.
+func (b *run) childrenReady(ctx context.Context) (Budget, error) {
+	p := b.progress("starting keyholders", b.Starts)
+	defer p.Finish()
 	var signers, taggers []float64
-	for range b.size.starts {
+	for range b.Starts {
 		s, err := startSigner(ctx)
 		if err != nil {
-			return budget{}, err
+			return Budget{}, err
 		}
 		signers = append(signers, millis(s.took))
 		began := time.Now()
 		t, err := keyholder.StartTagger(ctx, keyholder.Config{}, s.EpochID(), signerNumber)
 		if err != nil {
 			_ = s.Close()
-			return budget{}, err
+			return Budget{}, err
 		}
 		taggers = append(taggers, millis(time.Since(began)))
 		_, _ = t.Close(), s.Close()
-		p.step(time.Now())
+		p.Step(time.Now())
 	}
-	return budget{
+	return Budget{
 		Name: "children_ready", Bound: atMost, Limit: 50, Unit: "ms",
 		How: "median time from the start of a signer or tagger to its ready record, the slower of the two",
 		Figures: map[string]float64{
@@ -54,49 +54,49 @@ func (b *bench) childrenReady(ctx context.Context) (budget, error) {
 	}.judge(max(median(signers), median(taggers))), nil
 }
 
-// signerNumber is the epoch of signers that only this program knows.
+// signerNumber is the epoch number of signers without a server.
 const signerNumber = 1
 
-type benchSigner struct {
+type signer struct {
 	*keyholder.Signer
 	took time.Duration
 }
 
-func startSigner(ctx context.Context) (benchSigner, error) {
+func startSigner(ctx context.Context) (signer, error) {
 	began := time.Now()
 	s, err := keyholder.StartSigner(ctx, keyholder.Config{}, keyholder.SignerStart{Origin: "terradourada/bench", Number: signerNumber})
-	return benchSigner{s, time.Since(began)}, err
+	return signer{s, time.Since(began)}, err
 }
 
 // signerPath compares anchors through the signer's socket with bare signatures
 // in this process.
-func (b *bench) signerPath(ctx context.Context) (budget, error) {
+func (b *run) signerPath(ctx context.Context) (Budget, error) {
 	s, err := startSigner(ctx)
 	if err != nil {
-		return budget{}, err
+		return Budget{}, err
 	}
 	defer s.Close()
 	both, err := processesOf(os.Getpid()) // the signer is the only child
 	if err != nil {
-		return budget{}, err
+		return Budget{}, err
 	}
-	p := b.progress("signer against bare signatures", b.size.anchors)
-	defer p.finish()
+	p := b.progress("signer against bare signatures", b.Anchors)
+	defer p.Finish()
 	var c comparison
-	for done := 0; done < b.size.anchors; done += turn {
+	for done := 0; done < b.Anchors; done += turn {
 		raw := work{thisProcess(), func() error { return b.sign(turn) }}
 		err := c.take(turn, raw, work{both, func() error {
 			return b.load(ctx, p, turn, inFlight, func(ctx context.Context, i int) error {
-				payload := benchPayload(s.EpochID(), uint64(done+i+1))
+				payload := newPayload(s.EpochID(), uint64(done+i+1))
 				_, _, err := s.Anchor(ctx, &payload)
 				return err
 			})
 		}})
 		if err != nil {
-			return budget{}, err
+			return Budget{}, err
 		}
 	}
-	return budget{
+	return Budget{
 		Name: "signer_path", Bound: atLeast, Limit: 0.90, Unit: "of raw",
 		How:     "processor time of a bare ML-DSA-65 sign and verify over that of an anchor, both ends of the socket, 64 in flight",
 		Figures: c.figures(),
@@ -104,7 +104,7 @@ func (b *bench) signerPath(ctx context.Context) (budget, error) {
 }
 
 // sign makes and verifies n bare signatures on all processors.
-func (b *bench) sign(n int) error {
+func (b *run) sign(n int) error {
 	var g errgroup.Group
 	processors := runtime.GOMAXPROCS(0)
 	for i := range processors {
@@ -113,7 +113,7 @@ func (b *bench) sign(n int) error {
 	return g.Wait()
 }
 
-func benchPayload(epoch protocol.EpochID, seq uint64) protocol.EncodedPayload {
+func newPayload(epoch protocol.EpochID, seq uint64) protocol.EncodedPayload {
 	p := protocol.Payload{Mode: protocol.ModePull, EpochID: epoch, EpochNumber: signerNumber, Seq: seq, TTL: protocol.MaxTTL}
 	_, _ = rand.Read(p.RequestID[:]) // never fails
 	return p.Encode()

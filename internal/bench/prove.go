@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"context"
@@ -7,16 +7,18 @@ import (
 	"time"
 
 	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/demo"
+	"github.com/terradourada/td/internal/termui"
 	"github.com/terradourada/td/protocol"
 )
 
 // proving measures what a proof of each claim costs this process.
-func (b *bench) proving(ctx context.Context) ([]budget, error) {
-	p := b.progress("one prover, claim by claim", (len(demoEvents)+1)*b.size.proofs)
-	defer p.finish()
+func (b *run) proving(ctx context.Context) ([]Budget, error) {
+	p := b.progress("one prover, claim by claim", (len(demo.Events())+1)*b.Proofs)
+	defer p.Finish()
 	figures := map[string]float64{}
-	for _, e := range demoEvents {
-		s, a, err := benchStatement(e.claim, e.params, e.event)
+	for _, e := range demo.Events() {
+		s, a, err := statementOf(e.Claim, e.Params, e.Event)
 		if err != nil {
 			return nil, err
 		}
@@ -31,7 +33,7 @@ func (b *bench) proving(ctx context.Context) ([]budget, error) {
 	if err := b.proveSome(ctx, p, figures, s, a); err != nil {
 		return nil, err
 	}
-	return []budget{budget{
+	return []Budget{Budget{
 		Name: "open_domain", Bound: atMost, Limit: 1024, Unit: "rows",
 		How:     "domain of open/1; the figures are gates and the cost of one proof of each claim, alone on the machine",
 		Figures: figures,
@@ -41,7 +43,7 @@ func (b *bench) proving(ctx context.Context) ([]budget, error) {
 // domain is the power of two that so many gates fit in.
 func domain(gates float64) float64 { return float64(uint64(1) << bits.Len64(uint64(gates)-1)) }
 
-func benchStatement(id claim.ID, params, event string) (*claim.Statement, *claim.Assignment, error) {
+func statementOf(id claim.ID, params, event string) (*claim.Statement, *claim.Assignment, error) {
 	canonical, err := protocol.Canonicalize([]byte(event))
 	if err != nil {
 		return nil, nil, err
@@ -63,7 +65,7 @@ func benchStatement(id claim.ID, params, event string) (*claim.Statement, *claim
 }
 
 // memberStatement is one of group/1, over a list of one member.
-func (b *bench) memberStatement() (*claim.Statement, *claim.Assignment, error) {
+func (b *run) memberStatement() (*claim.Statement, *claim.Assignment, error) {
 	secret := claim.NewMemberSecret()
 	list, err := claim.NewList("bench", []protocol.Member{secret.Member()})
 	if err != nil {
@@ -89,21 +91,21 @@ func (b *bench) memberStatement() (*claim.Statement, *claim.Assignment, error) {
 }
 
 // proveSome proves one statement several times and notes gates and cost.
-func (b *bench) proveSome(ctx context.Context, p *progress, figures map[string]float64, s *claim.Statement, a *claim.Assignment) error {
+func (b *run) proveSome(ctx context.Context, p *termui.Progress, figures map[string]float64, s *claim.Statement, a *claim.Assignment) error {
 	x := s.Inputs(protocol.Anchor{}, protocol.Element{}, protocol.Element{})
 	runtime.GC()
 	used, took, err := thisProcess().spent(func() error {
-		for range b.size.proofs {
+		for range b.Proofs {
 			if _, err := b.prover.Prove(ctx, s, x, a); err != nil {
 				return err
 			}
-			p.step(time.Now())
+			p.Step(time.Now())
 		}
 		return nil
 	})
 	id := s.Claim().String()
 	figures["gates_"+id] = float64(claim.Gates(s.Claim()))
-	figures["cpu_ms_"+id] = millis(used) / float64(b.size.proofs)
-	figures["wall_ms_"+id] = millis(took) / float64(b.size.proofs)
+	figures["cpu_ms_"+id] = millis(used) / float64(b.Proofs)
+	figures["wall_ms_"+id] = millis(took) / float64(b.Proofs)
 	return err
 }

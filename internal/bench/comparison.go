@@ -1,20 +1,20 @@
-package main
+package bench
 
-// comparison is a cost against a baseline, both measured in short turns, so
-// that whatever else the machine does falls on both.
+// comparison is a cost against a baseline, both measured in short turns, so that
+// other work on the machine falls on both.
 type comparison struct {
 	baseline, subject []float64 // processor time of one operation in one turn, in microseconds
 	pace              []float64 // time of the turn for the baseline over that for the subject
 	operations        int
 }
 
-// work is something to be done, and who does it.
+// work is something to be done, and the processes that do it.
 type work struct {
 	by processes
 	do func() error
 }
 
-// take measures n operations of either.
+// take measures n operations of each.
 func (c *comparison) take(n int, base, subject work) error {
 	baseUsed, baseWall, err := base.by.spent(base.do)
 	if err != nil {
@@ -31,7 +31,7 @@ func (c *comparison) take(n int, base, subject work) error {
 	return nil
 }
 
-// ratio is the subject's cost over the baseline's: the median of the turns,
+// ratio returns the subject's cost over the baseline's: the median of the turns,
 // each against the mean of the baselines before and after it.
 func (c *comparison) ratio() float64 {
 	var r []float64

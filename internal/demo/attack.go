@@ -1,11 +1,8 @@
-package main
+package demo
 
 import (
-	"bufio"
 	"context"
 	"fmt"
-	"io"
-	"strings"
 	"sync"
 	"time"
 
@@ -41,13 +38,13 @@ func (d *demo) challenge(ctx context.Context, s client.Submission) (*live, error
 	return &live{draft: draft, ch: ch}, err
 }
 
-// send hands an answer in and gives the code of the refusal, CodeNone for none.
+// send sends an answer and returns the code of the refusal, CodeNone for none.
 func (d *demo) send(ctx context.Context, id protocol.RequestID, tag protocol.Tag, proof []byte) protocol.Code {
 	_, err := d.client.Send(ctx, id, tag, proof, 0)
 	return protocol.CodeOf(err)
 }
 
-// attack runs the nine attacks and wants the promised code of each.
+// attack runs the nine attacks and expects the promised code of each.
 func (d *demo) attack(ctx context.Context) error {
 	d.say("\n%-20s %s", "ATTACK", "REFUSED WITH")
 	attacks := []struct {
@@ -74,14 +71,14 @@ func (d *demo) attack(ctx context.Context) error {
 			return fmt.Errorf("attack %s ended in %s, want %s", a.name, code.String(), a.want.String())
 		}
 		if a.name != "parallel_64" { // which reports more
-			d.report.Refused = append(d.report.Refused, demoRefused{Attack: a.name, Code: code})
+			d.report.Refused = append(d.report.Refused, Refused{Attack: a.name, Code: code})
 		}
 		d.say("%-20s %s", a.name, code)
 	}
 	return nil
 }
 
-// replayNewRequest hands an accepted answer in again, for a new request.
+// replayNewRequest sends an accepted answer again, for a new request.
 func (d *demo) replayNewRequest(ctx context.Context) (protocol.Code, error) {
 	old, err := d.open(ctx, 0)
 	if err != nil {
@@ -206,8 +203,8 @@ func (d *demo) duplicateNullifier(ctx context.Context) (protocol.Code, error) {
 	return protocol.CodeOf(err), nil
 }
 
-// parallel64 hands one answer in 64 times at once, then another right proof for
-// the same request: one leaf, one index.
+// parallel64 sends one answer 64 times at once, then another right proof for the
+// same request: one leaf, one index.
 func (d *demo) parallel64(ctx context.Context) (protocol.Code, error) {
 	l, err := d.open(ctx, 0)
 	if err != nil {
@@ -230,7 +227,7 @@ func (d *demo) parallel64(ctx context.Context) (protocol.Code, error) {
 		return 0, err
 	}
 	code := d.send(ctx, l.ch.RequestID, l.ch.Tag, again)
-	d.report.Refused = append(d.report.Refused, demoRefused{Attack: "parallel_64", Code: code, SameReceipt: same, TurnedAway: away})
+	d.report.Refused = append(d.report.Refused, Refused{Attack: "parallel_64", Code: code, SameReceipt: same, TurnedAway: away})
 	return code, nil
 }
 
@@ -255,19 +252,4 @@ func (d *demo) sendParallel(ctx context.Context, l *live, n int) (same, away int
 	}
 	wg.Wait()
 	return same, away, indexes
-}
-
-// watch reads the server's standard error: it looks for the ready line, keeps
-// the rest for a report, and reaps the process.
-func (c *child) watch(pipe io.Reader, ready chan<- string) {
-	defer close(c.done)
-	lines := bufio.NewScanner(pipe)
-	for lines.Scan() {
-		if url, ok := strings.CutPrefix(lines.Text(), readyLine); ok {
-			ready <- url
-		} else if c.stderr.Len() < 64<<10 {
-			c.stderr.WriteString(lines.Text() + "\n")
-		}
-	}
-	c.err = c.cmd.Wait()
 }

@@ -1,13 +1,13 @@
 //go:build !linux
 
-package main
+package bench
 
 import (
 	"errors"
 	"time"
 )
 
-// cpuOf is not known here.
+// cpuOf needs the clocks of Linux.
 func cpuOf(int) (time.Duration, error) {
 	return 0, errors.New("td bench needs Linux")
 }

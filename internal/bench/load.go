@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"bufio"
@@ -14,11 +14,12 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/terradourada/td/api"
+	"github.com/terradourada/td/internal/termui"
 )
 
 // loader keeps connections to a server and sends requests over them with as
-// little work of its own as it can: what it uses is missing to the server, which
-// then waits more than it works.
+// little work of its own as it can: processor time that it uses is not there for
+// the server.
 type loader struct {
 	address string
 	conns   []*loadConn
@@ -49,9 +50,9 @@ func (l *loader) close() {
 	}
 }
 
-// post sends every body to a path, one at a time on each connection, and wants
+// post sends every body to a path, one at a time on each connection, and expects
 // the same status for all.
-func (l *loader) post(ctx context.Context, p *progress, path string, status int, bodies [][]byte) error {
+func (l *loader) post(ctx context.Context, p *termui.Progress, path string, status int, bodies [][]byte) error {
 	var next atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)
 	for _, c := range l.conns {
@@ -64,7 +65,7 @@ func (l *loader) post(ctx context.Context, p *progress, path string, status int,
 				if err := c.post(l.address, path, status, bodies[i]); err != nil {
 					return err
 				}
-				p.step(time.Now())
+				p.Step(time.Now())
 			}
 			return ctx.Err()
 		})
@@ -93,12 +94,12 @@ func (c *loadConn) post(host, path string, status int, body []byte) error {
 		return err
 	}
 	if answer.StatusCode != status {
-		return fmt.Errorf("the server answered %d to a request that is right", answer.StatusCode)
+		return fmt.Errorf("the server answered %d to a correct request", answer.StatusCode)
 	}
 	return nil
 }
 
-// openBodies are requests for so many challenges.
+// openBodies returns the bodies of n requests for a challenge.
 func openBodies(n int) ([][]byte, error) {
 	bodies := make([][]byte, n)
 	for i := range bodies {

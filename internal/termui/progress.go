@@ -1,4 +1,4 @@
-package main
+package termui
 
 import (
 	"encoding/json"
@@ -7,18 +7,11 @@ import (
 	"os"
 	"sync"
 	"time"
-
-	"github.com/spf13/cobra"
-	"golang.org/x/term"
 )
 
-// progressFlag adds --progress to a command.
-func progressFlag(cmd *cobra.Command) *choice {
-	c := &choice{value: "auto", options: []string{"auto", "plain", "json", "none"}}
-	cmd.Flags().Var(c, "progress", "how progress is shown on standard error; auto redraws one line on a terminal and is plain elsewhere")
-	_ = cmd.RegisterFlagCompletionFunc("progress", cobra.FixedCompletions(c.options, cobra.ShellCompDirectiveNoFileComp))
-	return c
-}
+// Modes returns how progress can be shown. The first one, the default, redraws
+// one line on a terminal and is plain elsewhere.
+func Modes() []string { return []string{"auto", "plain", "json", "none"} }
 
 // Pauses between two reports of progress.
 const (
@@ -27,10 +20,10 @@ const (
 	jsonPause   = time.Second
 )
 
-// progress tells on standard error how far a long command is. Lines of other
-// kinds go through [progress.print], so that they do not tear the redrawn one.
-// Its methods may be called concurrently.
-type progress struct {
+// Progress shows how far a long command is. Lines of other kinds go through
+// [Progress.Print], so that they do not break into the redrawn one. Its methods
+// may be called concurrently.
+type Progress struct {
 	w     io.Writer
 	mode  string // redraw, plain, json, none
 	stage string
@@ -45,31 +38,28 @@ type progress struct {
 	drawn   bool      // a redrawn line stands on the terminal
 }
 
-// newProgress starts at now, with an unknown total.
-func newProgress(w io.Writer, mode, stage string, now time.Time) *progress {
+// NewProgress starts at now, with an unknown total. The mode is one of [Modes];
+// the stage begins every line.
+func NewProgress(w io.Writer, mode, stage string, now time.Time) *Progress {
 	if mode == "auto" {
 		mode = "plain"
-		if isTerminal(w) && os.Getenv("TERM") != "dumb" {
+		if IsTerminal(w) && os.Getenv("TERM") != "dumb" {
 			mode = "redraw"
 		}
 	}
-	return &progress{w: w, mode: mode, stage: stage, start: now, shown: now}
+	return &Progress{w: w, mode: mode, stage: stage, start: now, shown: now}
 }
 
-func isTerminal(w any) bool {
-	f, ok := w.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
-}
-
-// expect sets the total.
-func (p *progress) expect(total int) {
+// Expect sets the total.
+func (p *Progress) Expect(total int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.total = total
 }
 
-// step counts one more and shows it if it is time.
-func (p *progress) step(now time.Time) {
+// Step counts one more and shows it if a pause has passed or a quarter of the
+// total was completed.
+func (p *Progress) Step(now time.Time) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.done++
@@ -78,7 +68,7 @@ func (p *progress) step(now time.Time) {
 	}
 }
 
-func (p *progress) due(now time.Time) bool {
+func (p *Progress) due(now time.Time) bool {
 	since, quarter := now.Sub(p.shown), p.quarterDone() > p.quarter
 	switch p.mode {
 	case "redraw":
@@ -91,14 +81,14 @@ func (p *progress) due(now time.Time) bool {
 	return false
 }
 
-func (p *progress) quarterDone() int {
+func (p *Progress) quarterDone() int {
 	if p.total == 0 {
 		return 0
 	}
 	return 4 * p.done / p.total
 }
 
-func (p *progress) show(now time.Time) {
+func (p *Progress) show(now time.Time) {
 	p.shown, p.quarter, p.told = now, p.quarterDone(), p.done
 	switch p.mode {
 	case "redraw":
@@ -116,7 +106,7 @@ func (p *progress) show(now time.Time) {
 	}
 }
 
-func (p *progress) text(now time.Time) string {
+func (p *Progress) text(now time.Time) string {
 	if p.total == 0 {
 		return fmt.Sprintf("%s: %d done", p.stage, p.done)
 	}
@@ -127,25 +117,25 @@ func (p *progress) text(now time.Time) string {
 	return s
 }
 
-// eta is how long the rest takes at the pace so far; 0 if nobody knows.
-func (p *progress) eta(now time.Time) time.Duration {
+// eta is how long the rest takes at the pace so far; 0 if that is unknown.
+func (p *Progress) eta(now time.Time) time.Duration {
 	if p.done == 0 || p.total <= p.done {
 		return 0
 	}
 	return now.Sub(p.start) / time.Duration(p.done) * time.Duration(p.total-p.done)
 }
 
-// print writes with f while no redrawn line is in the way.
-func (p *progress) print(f func() error) error {
+// Print removes the redrawn line, if there is one, and calls f, which writes.
+func (p *Progress) Print(f func() error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.erase()
 	return f()
 }
 
-// finish leaves the terminal as it was. A program that reads along always hears
-// where it ended.
-func (p *progress) finish() {
+// Finish removes the redrawn line. In mode json it writes the last number first,
+// so that a program that reads the stream always gets it.
+func (p *Progress) Finish() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.mode == "json" && p.told != p.done {
@@ -154,7 +144,7 @@ func (p *progress) finish() {
 	p.erase()
 }
 
-func (p *progress) erase() {
+func (p *Progress) erase() {
 	if p.drawn {
 		fmt.Fprint(p.w, "\r\x1b[K")
 		p.drawn = false

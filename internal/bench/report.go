@@ -1,7 +1,6 @@
-package main
+package bench
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"math"
@@ -12,21 +11,19 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
-
-	"github.com/terradourada/td/internal/fault"
 )
 
-// benchReport is what "td bench -o json" prints.
-type benchReport struct {
-	Budgets []budget     `json:"budgets"`
-	OK      bool         `json:"ok"`
-	Short   bool         `json:"short"`
-	Machine benchMachine `json:"machine"`
+// Report is the outcome of a run. Its JSON is what "td bench -o json" prints.
+type Report struct {
+	Budgets []Budget `json:"budgets"`
+	OK      bool     `json:"ok"`
+	Short   bool     `json:"short"`
+	Machine Machine  `json:"machine"`
 }
 
-// budget is one limit and what was measured against it, with the figures the
-// measure was made of.
-type budget struct {
+// Budget is one limit and what was measured against it, with the figures that the
+// measurement was made of.
+type Budget struct {
 	Name     string             `json:"name"`
 	Bound    string             `json:"bound"` // at_most or at_least
 	Limit    float64            `json:"limit"`
@@ -39,8 +36,8 @@ type budget struct {
 	Figures  map[string]float64 `json:"figures"`
 }
 
-// benchMachine says where the figures are from.
-type benchMachine struct {
+// Machine is where the figures are from.
+type Machine struct {
 	OS         string  `json:"os"`
 	Arch       string  `json:"arch"`
 	CPU        string  `json:"cpu"`
@@ -55,8 +52,8 @@ const (
 	atLeast = "at_least"
 )
 
-// judge settles a budget once it is measured.
-func (b budget) judge(measured float64) budget {
+// judge compares what was measured with the limit.
+func (b Budget) judge(measured float64) Budget {
 	b.Measured = measured
 	b.Holds = measured <= b.Limit
 	if b.Bound == atLeast {
@@ -71,8 +68,8 @@ func (b budget) judge(measured float64) budget {
 	return b
 }
 
-// rounded has four significant digits, which is more than any figure is good
-// for; JSON has no word for what is no number.
+// rounded rounds to four significant digits: figures are not more exact than
+// that. NaN and infinities become -1, because JSON cannot hold them.
 func rounded(v float64) float64 {
 	if math.IsNaN(v) || math.IsInf(v, 0) {
 		return -1
@@ -84,44 +81,28 @@ func rounded(v float64) float64 {
 	return short
 }
 
-// better is the one of two measurements of a budget that is nearer to holding:
-// whatever else the machine does only ever makes one worse.
-func better(a, b budget) budget {
+// better returns the one of two measurements of a budget that is nearer to
+// holding: other work on the machine only ever makes one worse.
+func better(a, b Budget) Budget {
 	if a.Bound == atLeast == (b.Measured > a.Measured) {
 		return b
 	}
 	return a
 }
 
-// print writes the report and, if a budget does not hold, returns the failure
-// that names it.
-func (r *benchReport) print(w io.Writer, format string) error {
-	r.OK = !slices.ContainsFunc(r.Budgets, func(b budget) bool { return !b.Holds })
-	write := r.table
-	if format == "json" {
-		write = func(w io.Writer) error { return json.NewEncoder(w).Encode(r) }
-	}
-	if err := write(w); err != nil {
-		return err
-	}
-	return r.verdict()
-}
-
-func (r *benchReport) verdict() error {
+// Broken returns the names of the budgets that do not hold.
+func (r *Report) Broken() []string {
 	var broken []string
 	for _, b := range r.Budgets {
 		if !b.Holds {
 			broken = append(broken, b.Name)
 		}
 	}
-	if len(broken) == 0 {
-		return nil
-	}
-	return fault.New(fault.Negative, fmt.Sprintf("%d of %d budgets do not hold: %s", len(broken), len(r.Budgets), strings.Join(broken, ", ")),
-		"other work on the machine disturbs latencies most and ratios least; run td bench again on an idle one")
+	return broken
 }
 
-func (r *benchReport) table(w io.Writer) error {
+// Table writes the report for people.
+func (r *Report) Table(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "BUDGET\tLIMIT\tMEASURED\tUNIT\tHOLDS\tHOW")
 	for _, b := range r.Budgets {
@@ -140,14 +121,14 @@ func (r *benchReport) table(w io.Writer) error {
 	return err
 }
 
-func (b *budget) limit() string {
+func (b *Budget) limit() string {
 	if b.Bound == atLeast {
 		return ">= " + number(b.Limit)
 	}
 	return "<= " + number(b.Limit)
 }
 
-func (b *budget) holds() string {
+func (b *Budget) holds() string {
 	switch {
 	case !b.Holds:
 		return "NO"
@@ -159,7 +140,7 @@ func (b *budget) holds() string {
 }
 
 // figures lists the figures of a budget by name, a few on a line.
-func (b *budget) figures() string {
+func (b *Budget) figures() string {
 	var names []string
 	for n := range b.Figures {
 		names = append(names, n)
@@ -177,9 +158,8 @@ func (b *budget) figures() string {
 
 func number(v float64) string { return strconv.FormatFloat(math.Round(v*1e6)/1e6, 'f', -1, 64) }
 
-// thisMachine describes where the run takes place.
-func thisMachine() benchMachine {
-	return benchMachine{
+func thisMachine(version string) Machine {
+	return Machine{
 		OS:         runtime.GOOS,
 		Arch:       runtime.GOARCH,
 		CPU:        lineOf("/proc/cpuinfo", "model name"),
@@ -190,7 +170,7 @@ func thisMachine() benchMachine {
 	}
 }
 
-// lineOf is what a file of the form "name : value" says, "" for nothing.
+// lineOf returns the value of a line "name : value" of a file, "" if there is none.
 func lineOf(path, name string) string {
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -217,7 +197,7 @@ func loadAverage() float64 {
 	return load
 }
 
-// median is the middle of some figures, of two middles the mean.
+// median returns the middle figure, or the mean of two middle ones.
 func median(v []float64) float64 {
 	if len(v) == 0 {
 		return math.NaN()
@@ -226,7 +206,7 @@ func median(v []float64) float64 {
 	return (s[(len(s)-1)/2] + s[len(s)/2]) / 2
 }
 
-// quantile is the smallest figure that at least so much of all do not exceed.
+// quantile returns the smallest figure that is not exceeded by the share q of all.
 func quantile(v []float64, q float64) float64 {
 	if len(v) == 0 {
 		return math.NaN()
@@ -235,7 +215,7 @@ func quantile(v []float64, q float64) float64 {
 	return s[max(0, int(math.Ceil(q*float64(len(s))))-1)]
 }
 
-// micros is a duration for each of n, in microseconds.
+// micros returns the duration of one of n operations, in microseconds.
 func micros(d time.Duration, n int) float64 { return d.Seconds() * 1e6 / float64(n) }
 
 func millis(d time.Duration) float64 { return d.Seconds() * 1e3 }

@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"context"
@@ -25,22 +25,22 @@ type prepared struct {
 }
 
 // answers measures acceptance and refusal on one server.
-func (b *bench) answers(ctx context.Context) ([]budget, error) {
+func (b *run) answers(ctx context.Context) ([]Budget, error) {
 	s, err := b.serve(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer s.close()
-	ready, err := b.prepare(ctx, s, b.size.accepts+b.size.latency)
+	ready, err := b.prepare(ctx, s, b.Accepts+b.Latency)
 	if err != nil {
 		return nil, err
 	}
-	scheduled := ready[:b.size.latency]
+	scheduled := ready[:b.Latency]
 	latencies, err := b.latencies(ctx, s, scheduled)
 	if err != nil {
 		return nil, err
 	}
-	accept, err := b.acceptCost(ctx, s, ready[b.size.latency:])
+	accept, err := b.acceptCost(ctx, s, ready[b.Latency:])
 	if err != nil {
 		return nil, err
 	}
@@ -52,13 +52,13 @@ func (b *bench) answers(ctx context.Context) ([]budget, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(append(latencies, accept, tree), refuse...), s.stop()
+	return append(append(latencies, accept, tree), refuse...), s.Stop()
 }
 
-// prepare opens and proves so many challenges on all processors.
-func (b *bench) prepare(ctx context.Context, s *benchServer, n int) ([]prepared, error) {
+// prepare opens and proves n challenges on all processors.
+func (b *run) prepare(ctx context.Context, s *server, n int) ([]prepared, error) {
 	p := b.progress("proving answers beforehand", n)
-	defer p.finish()
+	defer p.Finish()
 	all := make([]prepared, n)
 	return all, b.load(ctx, p, n, runtime.GOMAXPROCS(0), func(ctx context.Context, i int) error {
 		draft, err := client.NewDraft(&client.Submission{
@@ -81,8 +81,8 @@ func (b *bench) prepare(ctx context.Context, s *benchServer, n int) ([]prepared,
 	})
 }
 
-// trailing is how long after an acceptance its leaf is still on the way into
-// the log, which is part of its cost.
+// trailing is how long the server still works after an acceptance, to put its
+// leaf into the log. That is part of the cost.
 const trailing = 150 * time.Millisecond
 
 // acceptTurn is how many answers are sent between two measurements of the bare
@@ -91,9 +91,9 @@ const acceptTurn = 30
 
 // acceptCost sends answers over HTTP in turns with bare verifications of the
 // same proofs.
-func (b *bench) acceptCost(ctx context.Context, s *benchServer, answers []prepared) (budget, error) {
+func (b *run) acceptCost(ctx context.Context, s *server, answers []prepared) (Budget, error) {
 	p := b.progress("sending answers", len(answers))
-	defer p.finish()
+	defer p.Finish()
 	var c comparison
 	for some := range slices.Chunk(answers, acceptTurn) {
 		raw := work{thisProcess(), func() error { return verifyAll(some) }}
@@ -104,10 +104,10 @@ func (b *bench) acceptCost(ctx context.Context, s *benchServer, answers []prepar
 			}), pause(ctx, trailing))
 		}})
 		if err != nil {
-			return budget{}, err
+			return Budget{}, err
 		}
 	}
-	return budget{
+	return Budget{
 		Name: "accept", Bound: atMost, Limit: 1.25, Unit: "x raw",
 		How:     "processor time of the whole server for an accepted answer over HTTP, journal and log included, over bare decoding and verification",
 		Figures: c.figures(),
@@ -131,12 +131,12 @@ func verifyAll(answers []prepared) error {
 // perSecond is the rate of the schedule that latencies are measured on.
 const perSecond = 50
 
-// latencies sends answers on a schedule that waits for nobody. A latency counts
-// from when the answer was due, so that a server that falls behind cannot hide
-// it.
-func (b *bench) latencies(ctx context.Context, s *benchServer, answers []prepared) ([]budget, error) {
+// latencies sends answers on a schedule that does not wait for earlier answers. A
+// latency counts from when the answer was due, so that it includes the delay of a
+// server that falls behind.
+func (b *run) latencies(ctx context.Context, s *server, answers []prepared) ([]Budget, error) {
 	p := b.progress(fmt.Sprintf("sending %d answers a second", perSecond), len(answers))
-	defer p.finish()
+	defer p.Finish()
 	acknowledged, published := make([]float64, len(answers)), make([]float64, len(answers))
 	var late float64
 	var mu sync.Mutex
@@ -148,7 +148,7 @@ func (b *bench) latencies(ctx context.Context, s *benchServer, answers []prepare
 			break
 		}
 		g.Go(func() error {
-			defer p.step(time.Now())
+			defer p.Step(time.Now())
 			mu.Lock()
 			late = max(late, millis(time.Since(due)))
 			mu.Unlock()
@@ -164,14 +164,14 @@ func (b *bench) latencies(ctx context.Context, s *benchServer, answers []prepare
 	if err := g.Wait(); err != nil {
 		return nil, err
 	}
-	return []budget{
+	return []Budget{
 		latency("acknowledged", 15, 0.5, acknowledged, late, "median time from when an answer is due to its acknowledgement, which is after the journal's commit; 50 a second"),
 		latency("published", 400, 0.99, published, late, "99th percentile of the time until its receipt is in the client's hands"),
 	}, nil
 }
 
-func latency(name string, limit, q float64, all []float64, late float64, how string) budget {
-	return budget{
+func latency(name string, limit, q float64, all []float64, late float64, how string) Budget {
+	return Budget{
 		Name: name, Bound: atMost, Limit: limit, Unit: "ms", How: how,
 		Figures: map[string]float64{
 			"p50_ms": median(all), "p90_ms": quantile(all, 0.9), "p99_ms": quantile(all, 0.99), "max_ms": quantile(all, 1),

@@ -1,10 +1,12 @@
-package main
+package termui_test
 
 import (
 	"bytes"
 	"io"
 	"testing"
 	"time"
+
+	"github.com/terradourada/td/internal/termui"
 )
 
 // shown steps a progress through so many seconds, with one step a second.
@@ -12,16 +14,16 @@ func shown(t *testing.T, mode string, total, steps int) string {
 	t.Helper()
 	var b bytes.Buffer
 	now := time.Unix(1000, 0)
-	p := newProgress(&b, mode, "work", now)
-	p.expect(total)
+	p := termui.NewProgress(&b, mode, "work", now)
+	p.Expect(total)
 	for range steps {
 		now = now.Add(time.Second)
-		p.step(now)
+		p.Step(now)
 	}
-	if err := p.print(func() error { _, err := io.WriteString(&b, "said\n"); return err }); err != nil {
+	if err := p.Print(func() error { _, err := io.WriteString(&b, "said\n"); return err }); err != nil {
 		t.Fatal(err)
 	}
-	p.finish()
+	p.Finish()
 	return b.String()
 }
 
@@ -47,16 +49,24 @@ func TestProgress(t *testing.T) {
 	}
 }
 
-// TestProgressEnds: a short run of unknown length is told of too.
+// TestProgressEnds: the last number of a short run of unknown length is shown.
 func TestProgressEnds(t *testing.T) {
 	var b bytes.Buffer
 	now := time.Unix(1000, 0)
-	p := newProgress(&b, "json", "work", now)
-	p.step(now)
-	p.step(now)
-	p.finish()
-	p.finish()
+	p := termui.NewProgress(&b, "json", "work", now)
+	p.Step(now)
+	p.Step(now)
+	p.Finish()
+	p.Finish()
 	if want := `{"stage":"work","done":2}` + "\n"; b.String() != want {
 		t.Errorf("got %q, want %q", b.String(), want)
+	}
+}
+
+func TestCount(t *testing.T) {
+	for n, want := range map[int]string{0: "0 logs, 0 logs are", 1: "1 log, 1 log is", 2: "2 logs, 2 logs are"} {
+		if got := termui.Count(n, "log") + ", " + termui.CountAre(n, "log"); got != want {
+			t.Errorf("%d: got %q, want %q", n, got, want)
+		}
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"bufio"
@@ -17,7 +17,7 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// refused is one kind of request that every server refuses.
+// refused is one kind of request that a server refuses.
 type refused struct {
 	name string
 	path string
@@ -28,7 +28,7 @@ type refused struct {
 
 // refusals measures what refused requests cost, and how long error answers are.
 // The proof is a right one, of another request.
-func (b *bench) refusals(ctx context.Context, s *benchServer, proof []byte, acceptCPU float64) ([]budget, error) {
+func (b *run) refusals(ctx context.Context, s *server, proof []byte, acceptCPU float64) ([]Budget, error) {
 	pending, err := s.client.Challenge(ctx, openRequest())
 	if err != nil {
 		return nil, err
@@ -42,43 +42,43 @@ func (b *bench) refusals(ctx context.Context, s *benchServer, proof []byte, acce
 		return nil, err
 	}
 	size, err := errorSize(ctx, s.address())
-	return []budget{cost, size}, err
+	return []Budget{cost, size}, err
 }
 
-// answerOf is an answer with a tag that is nobody's.
+// answerOf returns an answer with a tag that was never issued.
 func answerOf(name string, id protocol.RequestID, proof []byte) refused {
 	head := http.Header{"Content-Type": {api.MediaOctets}, api.TagHeader: {protocol.Tag{}.String()}}
 	return refused{name, "/v1/challenges/" + id.String() + "/proof", head, proof, protocol.CodeSubmissionRejected}
 }
 
-func (b *bench) refusalCost(ctx context.Context, s *benchServer, kinds []refused, acceptCPU float64) (budget, error) {
-	p := b.progress("sending requests to be refused", len(kinds)*b.size.refusals)
-	defer p.finish()
+func (b *run) refusalCost(ctx context.Context, s *server, kinds []refused, acceptCPU float64) (Budget, error) {
+	p := b.progress("sending requests to be refused", len(kinds)*b.Refusals)
+	defer p.Finish()
 	transport := &http.Transport{MaxIdleConnsPerHost: 4 * inFlight}
 	defer transport.CloseIdleConnections()
 	figures := map[string]float64{"accept_cpu_us": acceptCPU}
 	var dearest float64
 	for _, kind := range kinds {
 		used, _, err := s.tree.spent(func() error {
-			return b.load(ctx, p, b.size.refusals, inFlight, func(ctx context.Context, _ int) error {
-				return kind.send(ctx, transport, s.url)
+			return b.load(ctx, p, b.Refusals, inFlight, func(ctx context.Context, _ int) error {
+				return kind.send(ctx, transport, s.URL())
 			})
 		})
 		if err != nil {
-			return budget{}, fmt.Errorf("%s: %w", kind.name, err)
+			return Budget{}, fmt.Errorf("%s: %w", kind.name, err)
 		}
-		each := micros(used, b.size.refusals)
+		each := micros(used, b.Refusals)
 		figures[kind.name+"_cpu_us"] = each
 		dearest = max(dearest, each)
 	}
-	return budget{
+	return Budget{
 		Name: "refused", Bound: atMost, Limit: 0.05, Unit: "x accepted",
 		How:     "processor time of the whole server for the dearest kind of refused request over that of an accepted answer",
 		Figures: figures,
 	}.judge(dearest / acceptCPU), nil
 }
 
-// send posts the request and wants to be refused.
+// send posts the request and expects the refusal.
 func (k *refused) send(ctx context.Context, transport http.RoundTripper, url string) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+k.path, bytes.NewReader(k.body))
 	if err != nil {
@@ -105,18 +105,18 @@ const maxError = 4 << 10
 
 // errorSize sends requests that invite long answers and measures them, head
 // and body.
-func errorSize(ctx context.Context, address string) (budget, error) {
+func errorSize(ctx context.Context, address string) (Budget, error) {
 	figures := map[string]float64{}
 	var longest float64
 	for name, request := range hostileRequests() {
 		n, err := answerSize(ctx, address, request)
 		if err != nil {
-			return budget{}, fmt.Errorf("%s: %w", name, err)
+			return Budget{}, fmt.Errorf("%s: %w", name, err)
 		}
 		figures[name+"_bytes"] = float64(n)
 		longest = max(longest, float64(n))
 	}
-	return budget{
+	return Budget{
 		Name: "error_size", Bound: atMost, Limit: maxError, Unit: "bytes",
 		How:     "the longest of some error answers, head and body",
 		Figures: figures,
@@ -167,8 +167,8 @@ func answerSize(ctx context.Context, address, request string) (int64, error) {
 	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		return 0, err
 	}
-	// The server may answer and close before it has read everything; its answer
-	// is what counts.
+	// The server may answer and close before it has read everything: an error of
+	// the write is passed over.
 	_, _ = io.WriteString(conn, request)
 	r := bufio.NewReader(conn)
 	status, err := r.ReadString('\n')
@@ -176,7 +176,7 @@ func answerSize(ctx context.Context, address, request string) (int64, error) {
 		return 0, err
 	}
 	if fields := strings.Fields(status); len(fields) < 2 || fields[1] < "400" {
-		return 0, errors.New("the answer is no error")
+		return 0, errors.New("the answer is not an error")
 	}
 	rest, err := io.Copy(io.Discard, r)
 	if errors.Is(err, syscall.ECONNRESET) {

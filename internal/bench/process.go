@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"fmt"
@@ -21,7 +21,7 @@ func processesOf(root int) (processes, error) {
 	}
 	children := map[int][]int{}
 	for _, path := range stats {
-		if pid, parent, ok := benchParentOf(path); ok {
+		if pid, parent, ok := parentOf(path); ok {
 			children[parent] = append(children[parent], pid)
 		}
 	}
@@ -35,9 +35,10 @@ func processesOf(root int) (processes, error) {
 // thisProcess is the program itself without its children.
 func thisProcess() processes { return processes{os.Getpid()} }
 
-// benchParentOf reads a process's line in /proc; a process that is gone has none.
-// The command's name may hold anything, so that the fields count from its end.
-func benchParentOf(path string) (pid, parent int, ok bool) {
+// parentOf reads the file stat of a process in /proc; ok is false if the process
+// has ended. The command's name may hold any byte, so the fields count from its
+// end.
+func parentOf(path string) (pid, parent int, ok bool) {
 	b, err := os.ReadFile(path)
 	if err != nil {
 		return 0, 0, false
@@ -56,8 +57,8 @@ func benchParentOf(path string) (pid, parent int, ok bool) {
 	return pid, parent, err == nil
 }
 
-// cpu is the processor time they have used, user and system. One that has ended
-// is an error: what it used would be missing.
+// cpu returns the processor time they have used, user and system. One that has
+// ended is an error: what it used would be missing.
 func (p processes) cpu() (total time.Duration, err error) {
 	for _, pid := range p {
 		used, err := cpuOf(pid)
@@ -69,7 +70,7 @@ func (p processes) cpu() (total time.Duration, err error) {
 	return total, nil
 }
 
-// spent is the processor time that they use while f runs, and the time that
+// spent returns the processor time that they use while f runs, and the time that
 // passes.
 func (p processes) spent(f func() error) (used, wall time.Duration, err error) {
 	before, err := p.cpu()
@@ -85,7 +86,7 @@ func (p processes) spent(f func() error) (used, wall time.Duration, err error) {
 	return after - before, wall, err
 }
 
-// started finds the one that was started with an argument.
+// started returns the one that was started with an argument.
 func (p processes) started(argument string) (int, error) {
 	for _, pid := range p {
 		line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
@@ -112,7 +113,7 @@ func memoryOf(pid int) (m memory, err error) {
 func mebibytes(s string) (float64, error) {
 	kibi, err := strconv.ParseFloat(strings.TrimSuffix(s, " kB"), 64)
 	if err != nil {
-		return 0, fmt.Errorf("the kernel tells no memory figure: %w", err)
+		return 0, fmt.Errorf("the kernel reports no memory figure: %w", err)
 	}
 	return kibi / 1024, nil
 }

@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"context"
@@ -15,29 +15,29 @@ const treeShare = 0.03
 
 // treeOfIssue measures what both copies of the issued tree add to an issue that
 // costs so many microseconds.
-func (b *bench) treeOfIssue(issue float64) (budget, error) {
-	used, _, err := thisProcess().spent(func() error { return keyholder.TreeBaseline(b.size.sessions) })
-	tree := micros(used, b.size.sessions)
-	return budget{
+func (b *run) treeOfIssue(issue float64) (Budget, error) {
+	used, _, err := thisProcess().spent(func() error { return keyholder.TreeBaseline(b.Sessions) })
+	tree := micros(used, b.Sessions)
+	return Budget{
 		Name: "tree_issue", Bound: atMost, Limit: treeShare, Unit: "of issue",
 		How:     "processor time of the issued tree, at both ends of the socket, over that of a challenge over HTTP",
-		Figures: map[string]float64{"tree_us": tree, "issue_us": issue, "operations": float64(b.size.sessions)},
+		Figures: map[string]float64{"tree_us": tree, "issue_us": issue, "operations": float64(b.Sessions)},
 	}.judge(tree / issue), err
 }
 
 // treeOfAccept measures what the issued tree adds to an accepted answer that
 // costs so many microseconds, in the worst case: a signed root for it alone. The
 // log of the server shows how many answers a root has served there.
-func (b *bench) treeOfAccept(ctx context.Context, server *benchServer, accept float64) (budget, error) {
+func (b *run) treeOfAccept(ctx context.Context, server *server, accept float64) (Budget, error) {
 	root, place, err := b.rootCost(ctx)
 	if err != nil {
-		return budget{}, err
+		return Budget{}, err
 	}
 	answers, roots, err := countRoots(ctx, server)
 	if err != nil {
-		return budget{}, err
+		return Budget{}, err
 	}
-	return budget{
+	return Budget{
 		Name: "tree_accept", Bound: atMost, Limit: treeShare, Unit: "of accept",
 		How: "processor time of core and signer for an inclusion path and a signed root of the issued tree for one answer alone, over that of an accepted answer over HTTP",
 		Figures: map[string]float64{
@@ -47,9 +47,9 @@ func (b *bench) treeOfAccept(ctx context.Context, server *benchServer, accept fl
 	}.judge((root + place) / accept), nil
 }
 
-// rootCost is the processor time of one signed root, core and signer together,
+// rootCost returns the processor time of one signed root, core and signer together,
 // and of one inclusion path under a root that is held.
-func (b *bench) rootCost(ctx context.Context) (root, path float64, err error) {
+func (b *run) rootCost(ctx context.Context) (root, path float64, err error) {
 	s, err := startSigner(ctx)
 	if err != nil {
 		return 0, 0, err
@@ -60,7 +60,7 @@ func (b *bench) rootCost(ctx context.Context) (root, path float64, err error) {
 		return 0, 0, err
 	}
 	for seq := range uint64(turn) {
-		payload := benchPayload(s.EpochID(), seq+1)
+		payload := newPayload(s.EpochID(), seq+1)
 		if _, _, err := s.Anchor(ctx, &payload); err != nil {
 			return 0, 0, err
 		}
@@ -90,7 +90,7 @@ func (b *bench) rootCost(ctx context.Context) (root, path float64, err error) {
 
 // countRoots counts the accepted answers in the server's log and the signed roots
 // that show them.
-func countRoots(ctx context.Context, server *benchServer) (answers, roots float64, err error) {
+func countRoots(ctx context.Context, server *server) (answers, roots float64, err error) {
 	log := client.NewLog(server.client)
 	size, err := log.Size(ctx)
 	if err != nil {

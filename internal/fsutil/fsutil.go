@@ -1,0 +1,73 @@
+// Package fsutil writes files of a user whole and durably, keeps files of
+// secrets private, and locks files. Its errors are for people.
+package fsutil
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/terradourada/td/internal/fault"
+)
+
+// WriteFile writes a file whole or not at all, and syncs it before it returns.
+// A file of that name is replaced.
+func WriteFile(path string, data []byte, perm fs.FileMode) error {
+	return explain(path, write(path, data, perm, os.Rename))
+}
+
+// NewPrivate writes a file of secrets for its owner only, as [WriteFile] does.
+// It never replaces a file: what that one held may exist nowhere else.
+func NewPrivate(path string, data []byte) error {
+	err := write(path, data, 0o600, os.Link)
+	if errors.Is(err, fs.ErrExist) {
+		return fault.New(fault.Usage, fmt.Sprintf("%s exists already and is not replaced", path), "name another file, or move that one away")
+	}
+	return explain(path, err)
+}
+
+// write writes the data to a new file beside the path and syncs it; put then
+// gives it the name.
+func write(path string, data []byte, perm fs.FileMode, put func(from, to string) error) error {
+	dir := filepath.Dir(path)
+	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // which fails after a rename
+	_, err = f.Write(data)
+	if err = errors.Join(err, f.Chmod(perm), f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	if err := put(f.Name(), path); err != nil {
+		return err
+	}
+	return SyncDir(dir)
+}
+
+func explain(path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be written: %v", path, err), "")
+}
+
+// SyncDir syncs the names in a directory to disk.
+func SyncDir(dir string) error {
+	d, err := os.Open(filepath.Clean(dir))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+// CheckPrivate refuses a file of secrets that others can read.
+func CheckPrivate(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
+		return fault.New(fault.Denied, fmt.Sprintf("%s can be read by others", path), "chmod 600 "+path)
+	}
+	return nil
+}
