@@ -19,7 +19,7 @@ const module = "github.com/terradourada/td"
 // lower floors only, and every package stands on one.
 var floors = [][]string{
 	0: {"protocol"},
-	1: {"internal/fault"},
+	1: {"internal/fault", "internal/tiles"},
 	2: {"claim", "claim/internal/srsgen", "api", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
 	3: {"receipt", "internal/launcher", "internal/session", "internal/journal", "internal/ledger"},
 	4: {"client", "internal/keyholder", "internal/prover", "internal/control", "internal/gate"},

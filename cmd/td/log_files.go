@@ -13,9 +13,6 @@ import (
 	"github.com/terradourada/td/receipt"
 )
 
-// Full tiles and entry bundles have this many members (C2SP tlog-tiles).
-const bundleWidth = 256
-
 // logFiles is the log of a server or in a directory.
 type logFiles struct {
 	*client.Log

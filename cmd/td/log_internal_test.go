@@ -9,63 +9,10 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/testdata/logtest"
 	"github.com/terradourada/td/protocol"
 )
-
-// TestLeafTree compares the roots of all sizes and the tiles with the definition
-// of RFC 6962.
-func TestLeafTree(t *testing.T) {
-	var tr leafTree
-	var hashes []protocol.Digest
-	at := map[int]protocol.Digest{}
-	for size := range 66_001 {
-		switch size {
-		case 0, 1, 2, 3, 255, 256, 257, 511, 512, 513, 1000, 65_536, 65_537, 66_000:
-			if got, want := tr.root(), slowRoot(hashes); got != want {
-				t.Errorf("size %d: root %s, want %s", size, got, want)
-			}
-			at[size] = tr.root()
-		}
-		hashes = append(hashes, protocol.LeafHash(fmt.Append(nil, size)))
-		tr.add(hashes[size])
-	}
-	for size, want := range at {
-		if got := tr.rootAt(uint64(size)); got != want {
-			t.Errorf("size %d of %d: root %s, want %s", size, tr.size(), got, want)
-		}
-	}
-	counts := map[string]int{}
-	err := tr.tiles(func(level int, n uint64, tile []protocol.Digest) error {
-		counts[fmt.Sprintf("%d:%d", level, len(tile))]++
-		first := int(n) * bundleWidth << (8 * level)
-		width := 1 << (8 * level)
-		if got, want := tile[0], slowRoot(hashes[first:first+width]); got != want {
-			t.Errorf("tile %d of level %d begins with %s, want %s", n, level, got, want)
-		}
-		return nil
-	})
-	if want := map[string]int{"0:256": 257, "0:209": 1, "1:256": 1, "1:1": 1, "2:1": 1}; err != nil || !cmp.Equal(counts, want) {
-		t.Errorf("tiles %v, %v", counts, err)
-	}
-}
-
-func slowRoot(hashes []protocol.Digest) protocol.Digest {
-	switch len(hashes) {
-	case 0:
-		return sha256.Sum256(nil)
-	case 1:
-		return hashes[0]
-	}
-	k := 1
-	for 2*k < len(hashes) {
-		k *= 2
-	}
-	left, right := slowRoot(hashes[:k]), slowRoot(hashes[k:])
-	return sha256.Sum256(append(append([]byte{1}, left[:]...), right[:]...))
-}
 
 // history is a log in the making, and what its rules say.
 type history struct {
@@ -84,23 +31,23 @@ func newHistory(t *testing.T) *history {
 
 // judge runs the rules over the log as it stands.
 func (h *history) judge() []string {
-	for _, raw := range h.leaves {
+	for _, raw := range h.Leaves {
 		h.rules.entry(raw)
 	}
 	return h.faults
 }
 
 // first is epoch 1.
-func (h *history) first() *worldEpoch { return h.epochs[0] }
+func (h *history) first() *logtest.Epoch { return h.Epochs[0] }
 
 // end closes epoch 1 in order.
 func (h *history) end(reason protocol.CloseReason, change func(*protocol.EpochClose)) uint64 {
 	e := h.first()
-	b := &protocol.EpochClose{Number: e.open.Number, ID: e.open.ID, Reason: reason, Issued: e.issuedRoot(), Accepted: e.issued.Size()}
+	b := &protocol.EpochClose{Number: e.Open.Number, ID: e.Open.ID, Reason: reason, Issued: e.IssuedRoot(), Accepted: e.Issued.Size()}
 	if change != nil {
 		change(b)
 	}
-	return h.add(b)
+	return h.Add(b)
 }
 
 // acceptance is one of epoch 1, like no other; change sees it before the anchor
@@ -109,8 +56,8 @@ func (h *history) acceptance(change func(*protocol.Payload, *protocol.Accepted),
 	h.n++
 	e := h.first()
 	p := protocol.Payload{
-		Mode: protocol.ModePull, RequestID: protocol.RequestID{h.n}, EpochID: e.open.ID, EpochNumber: 1,
-		Seq: uint64(h.n), TTL: protocol.DefaultTTL, Commitment: protocol.Commitment{31: h.n}, VK: h.vk, Instance: e.open.Instance,
+		Mode: protocol.ModePull, RequestID: protocol.RequestID{h.n}, EpochID: e.Open.ID, EpochNumber: 1,
+		Seq: uint64(h.n), TTL: protocol.DefaultTTL, Commitment: protocol.Commitment{31: h.n}, VK: h.VK, Instance: e.Open.Instance,
 	}
 	a := &protocol.Accepted{Anchor: protocol.Anchor{31: h.n}, TagHash: protocol.Element{31: h.n}, Params: []byte("{}"), Proof: make([]byte, protocol.ProofSize)}
 	p.Statement = protocol.StatementDigest("open/1", a.Params, p.Commitment)
@@ -118,7 +65,7 @@ func (h *history) acceptance(change func(*protocol.Payload, *protocol.Accepted),
 		change(&p, a)
 	}
 	a.Payload = p.Encode()
-	a.Issued = e.issue(protocol.IssuedDigest(p.RequestID, &a.Payload, a.Anchor))
+	a.Issued = e.Issue(protocol.IssuedDigest(p.RequestID, &a.Payload, a.Anchor))
 	for _, f := range after {
 		f(a)
 	}
@@ -126,16 +73,16 @@ func (h *history) acceptance(change func(*protocol.Payload, *protocol.Accepted),
 }
 
 func (h *history) control(action protocol.ControlAction, target protocol.Digest) {
-	h.add(&protocol.Control{Action: action, Target: target})
+	h.Add(&protocol.Control{Action: action, Target: target})
 }
 
 // leaf adds a leaf with a header of its own.
 func (h *history) leaf(change func(*protocol.Leaf)) {
-	l := protocol.Leaf{Seq: h.size(), Time: 1_800_000_000_000 + h.size(), Withdrawals: h.withdrawals, Body: &protocol.Incident{}}
+	l := h.Next(&protocol.Incident{})
 	change(&l)
 	raw, err := l.Encode()
 	h.must(err)
-	h.addRaw(raw)
+	h.AddRaw(raw)
 }
 
 // TestLogRules breaks each rule of the log once.
@@ -143,13 +90,13 @@ func TestLogRules(t *testing.T) {
 	type payload = protocol.Payload
 	type accepted = protocol.Accepted
 	bad := func(change func(*payload, *accepted)) func(*history) {
-		return func(h *history) { h.add(h.acceptance(change)) }
+		return func(h *history) { h.Add(h.acceptance(change)) }
 	}
-	opens := func(change func(*history, *worldEpoch)) func(*history) {
+	opens := func(change func(*history, *logtest.Epoch)) func(*history) {
 		return func(h *history) {
-			e := h.epoch(nil)
+			e := h.Epoch(nil)
 			change(h, e)
-			h.add(e.open)
+			h.Add(e.Open)
 		}
 	}
 	tests := []struct {
@@ -158,22 +105,22 @@ func TestLogRules(t *testing.T) {
 		want string // the faults, "" for none
 	}{
 		{"in order", func(h *history) {
-			h.add(h.acceptance(nil))
+			h.Add(h.acceptance(nil))
 			h.control(protocol.ActionFreezeAccept, protocol.Digest{})
 			h.control(protocol.ActionThawAccept, protocol.Digest{})
 			h.control(protocol.ActionFreezeIssue, protocol.Digest{})
 			h.control(protocol.ActionFreezeAccept, protocol.Digest{9})
-			h.add(h.acceptance(nil))
-			h.open(h.first()) // the first one drains
-			h.first().issue(protocol.Digest{1})
+			h.Add(h.acceptance(nil))
+			h.Open(h.first()) // the first one drains
+			h.first().Issue(protocol.Digest{1})
 			h.end(protocol.CloseRotated, func(b *protocol.EpochClose) { b.Accepted, b.Expired = 2, 1 })
-			h.open(nil)
+			h.Open(nil)
 			h.control(protocol.ActionRevokeEpoch, protocol.Digest{2})
-			h.add(&protocol.Incident{Kind: 1})
+			h.Add(&protocol.Incident{Kind: 1})
 		}, ""},
 		{"another index", func(h *history) { h.leaf(func(l *protocol.Leaf) { l.Seq = 3 }) }, "entry 2 says that it is number 3"},
 		{"back in time", func(h *history) { h.leaf(func(l *protocol.Leaf) { l.Time = 999 }) }, "entry 2 is earlier than the one before it"},
-		{"no leaf", func(h *history) { h.addRaw([]byte("x")) }, "entry 2 is not a leaf: leaf does not begin with its constant"},
+		{"no leaf", func(h *history) { h.AddRaw([]byte("x")) }, "entry 2 is not a leaf: leaf does not begin with its constant"},
 		{"a withdrawal not counted", func(h *history) {
 			h.control(protocol.ActionRetireVK, protocol.Digest{9})
 			h.leaf(func(l *protocol.Leaf) { l.Withdrawals = 0 })
@@ -184,34 +131,34 @@ func TestLogRules(t *testing.T) {
 		}, "entry 3 counts 1 withdrawals before it, and the log has 0"},
 		{"frozen for all", func(h *history) {
 			h.control(protocol.ActionFreezeAccept, protocol.Digest{})
-			h.add(h.acceptance(nil))
+			h.Add(h.acceptance(nil))
 		}, "entry 3 was accepted under a freeze"},
 		{"frozen claim", func(h *history) {
-			h.control(protocol.ActionFreezeAccept, h.vk)
-			h.add(h.acceptance(nil))
+			h.control(protocol.ActionFreezeAccept, h.VK)
+			h.Add(h.acceptance(nil))
 		}, "entry 3 was accepted under a freeze"},
 		{"thaw of something else", func(h *history) {
 			h.control(protocol.ActionFreezeAccept, protocol.Digest{})
-			h.control(protocol.ActionThawAccept, h.vk)
-			h.add(h.acceptance(nil))
+			h.control(protocol.ActionThawAccept, h.VK)
+			h.Add(h.acceptance(nil))
 		}, "entry 4 was accepted under a freeze"},
 		{"sealed", func(h *history) {
 			h.control(protocol.ActionSeal, protocol.Digest{})
-			h.add(h.acceptance(nil))
+			h.Add(h.acceptance(nil))
 		}, "entry 3 was accepted under a freeze"},
 		{"retired", func(h *history) {
-			h.control(protocol.ActionRetireVK, h.vk)
-			h.add(h.acceptance(nil))
+			h.control(protocol.ActionRetireVK, h.VK)
+			h.Add(h.acceptance(nil))
 		}, "entry 3 was accepted under a freeze"},
 		{"revoked", func(h *history) {
 			var target protocol.Digest
-			copy(target[:], h.first().open.ID[:])
+			copy(target[:], h.first().Open.ID[:])
 			h.control(protocol.ActionRevokeEpoch, target)
-			h.add(h.acceptance(nil))
+			h.Add(h.acceptance(nil))
 		}, "entry 3 was accepted after the end of its epoch"},
 		{"closed", func(h *history) {
 			h.end(protocol.CloseRotated, nil)
-			h.add(h.acceptance(nil))
+			h.Add(h.acceptance(nil))
 		}, "entry 3 was accepted after the end of its epoch"},
 		{"epoch never opened", bad(func(p *payload, _ *accepted) { p.EpochID[0] ^= 7 }), "entry 2 is of an epoch that was not opened before it"},
 		{"another epoch number", bad(func(p *payload, _ *accepted) { p.EpochNumber = 7 }), "entry 2 is of an epoch that was not opened before it"},
@@ -220,29 +167,29 @@ func TestLogRules(t *testing.T) {
 		{"another statement", bad(func(p *payload, _ *accepted) { p.Statement[0] ^= 1 }), "entry 2 names another statement than its parameters give"},
 		{"parameters of another claim", bad(func(_ *payload, a *accepted) { a.Params = []byte(`{"a":1}`) }), "entry 2: parameters do not have exactly the members of the claim, with their types"},
 		{"request twice", func(h *history) {
-			h.add(h.acceptance(nil))
-			h.add(h.acceptance(func(p *payload, _ *accepted) { p.RequestID = protocol.RequestID{1} }))
+			h.Add(h.acceptance(nil))
+			h.Add(h.acceptance(func(p *payload, _ *accepted) { p.RequestID = protocol.RequestID{1} }))
 		}, "entry 3 has the request of entry 2"},
 		{"anchor twice", func(h *history) {
-			h.add(h.acceptance(nil))
-			h.add(h.acceptance(func(_ *payload, a *accepted) { a.Anchor = protocol.Anchor{31: 1} }))
+			h.Add(h.acceptance(nil))
+			h.Add(h.acceptance(func(_ *payload, a *accepted) { a.Anchor = protocol.Anchor{31: 1} }))
 		}, "entry 3 has the anchor of entry 2"},
 		{"number twice", func(h *history) {
-			h.add(h.acceptance(nil))
-			h.add(h.acceptance(func(p *payload, _ *accepted) { p.Seq = 1 }))
+			h.Add(h.acceptance(nil))
+			h.Add(h.acceptance(func(p *payload, _ *accepted) { p.Seq = 1 }))
 		}, "entry 3 has the number in its epoch of entry 2"},
 		{"commitment twice", func(h *history) {
-			h.add(h.acceptance(nil))
-			h.add(h.acceptance(func(p *payload, a *accepted) {
+			h.Add(h.acceptance(nil))
+			h.Add(h.acceptance(func(p *payload, a *accepted) {
 				p.Commitment = protocol.Commitment{31: 1}
 				p.Statement = protocol.StatementDigest("open/1", a.Params, p.Commitment)
 			}))
 		}, "entry 3 has the commitment of entry 2"},
 		{"wrong count", func(h *history) {
-			h.end(protocol.CloseShutdown, func(b *protocol.EpochClose) { b.Accepted, b.Issued = 3, h.first().signed(3, protocol.Digest{}) })
+			h.end(protocol.CloseShutdown, func(b *protocol.EpochClose) { b.Accepted, b.Issued = 3, h.first().Signed(3, protocol.Digest{}) })
 		}, "entry 2: epoch 1 closes with 3 accepted, and the log has 0"},
 		{"more issued than ended", func(h *history) {
-			h.end(protocol.CloseShutdown, func(b *protocol.EpochClose) { b.Issued = h.first().signed(3, protocol.Digest{}) })
+			h.end(protocol.CloseShutdown, func(b *protocol.EpochClose) { b.Issued = h.first().Signed(3, protocol.Digest{}) })
 		}, "entry 2: epoch 1 closes with 3 issued, which is not how many ended"},
 		{"counts beyond 64 bits", func(h *history) {
 			h.end(protocol.CloseRotated, func(b *protocol.EpochClose) { b.Rejected, b.Expired = 1<<63, 1<<63 })
@@ -251,49 +198,49 @@ func TestLogRules(t *testing.T) {
 			h.end(protocol.CloseShutdown, func(b *protocol.EpochClose) { b.Issued = protocol.SignedRoot{} })
 		}, "entry 2: the root of the issued tree is not signed by the epoch's checkpoint key"},
 		{"close with another root of one size", func(h *history) {
-			h.add(h.acceptance(nil))
-			h.end(protocol.CloseShutdown, func(b *protocol.EpochClose) { b.Issued = h.first().signed(1, protocol.Digest{1}) })
+			h.Add(h.acceptance(nil))
+			h.end(protocol.CloseShutdown, func(b *protocol.EpochClose) { b.Issued = h.first().Signed(1, protocol.Digest{1}) })
 		}, "entry 3: epoch 1 has two issued trees of size 1"},
 		{"close below an accepted leaf", func(h *history) {
-			h.add(h.acceptance(nil))
-			h.first().issue(protocol.Digest{1})
-			h.add(h.acceptance(nil))
-			h.end(protocol.CloseShutdown, func(b *protocol.EpochClose) { b.Accepted, b.Issued = 2, h.first().signed(2, protocol.Digest{1}) })
+			h.Add(h.acceptance(nil))
+			h.first().Issue(protocol.Digest{1})
+			h.Add(h.acceptance(nil))
+			h.end(protocol.CloseShutdown, func(b *protocol.EpochClose) { b.Accepted, b.Issued = 2, h.first().Signed(2, protocol.Digest{1}) })
 		}, "entry 4: epoch 1 closes with 2 issued, and an accepted leaf has 3"},
 		{"died", func(h *history) {
 			a := h.acceptance(nil)
-			h.add(a)
-			h.first().issue(protocol.Digest{1})
+			h.Add(a)
+			h.first().Issue(protocol.Digest{1})
 			h.end(protocol.CloseDied, func(b *protocol.EpochClose) { b.Accepted, b.Issued, b.Invalidated = 1, a.Issued.SignedRoot, 7 })
 		}, ""},
 		{"lost with nothing accepted", func(h *history) {
 			h.end(protocol.CloseLost, func(b *protocol.EpochClose) { b.Issued = protocol.SignedRoot{} })
 		}, ""},
 		{"suspect with a later root", func(h *history) {
-			h.add(h.acceptance(nil))
-			h.first().issue(protocol.Digest{1})
+			h.Add(h.acceptance(nil))
+			h.first().Issue(protocol.Digest{1})
 			h.end(protocol.CloseSuspect, func(b *protocol.EpochClose) { b.Accepted = 1 })
 		}, "entry 3: epoch 1 closes with another issued tree than the greatest one in an accepted leaf"},
 		{"lost with a root of its own", func(h *history) {
 			h.end(protocol.CloseLost, nil)
 		}, "entry 2: epoch 1 closes with another issued tree than the greatest one in an accepted leaf"},
 		{"anchor that was never issued", func(h *history) {
-			h.add(h.acceptance(nil, func(a *protocol.Accepted) { a.Anchor = protocol.Anchor{31: 99} }))
+			h.Add(h.acceptance(nil, func(a *protocol.Accepted) { a.Anchor = protocol.Anchor{31: 99} }))
 		}, "entry 2: the anchor is not at its position in the issued tree"},
 		{"issued root of another key", func(h *history) {
-			h.add(h.acceptance(nil, func(a *protocol.Accepted) { a.Issued.Signature[5] ^= 1 }))
+			h.Add(h.acceptance(nil, func(a *protocol.Accepted) { a.Issued.Signature[5] ^= 1 }))
 		}, "entry 2: the root of the issued tree is not signed by the epoch's checkpoint key"},
 		{"position twice", func(h *history) {
 			// The same anchor again; the other repeated values are faults of their own.
 			a := h.acceptance(nil)
-			h.add(a)
-			h.add(a)
+			h.Add(a)
+			h.Add(a)
 		}, "entry 3 has the number in its epoch of entry 2; entry 3 has the position in the issued tree of entry 2; entry 3 has the request of entry 2; entry 3 has the anchor of entry 2; entry 3 has the commitment of entry 2"},
 		{"two issued trees of one size", func(h *history) {
-			h.add(h.acceptance(nil))
+			h.Add(h.acceptance(nil))
 			e := h.first()
-			e.issued, e.tail = protocol.Range{}, nil // a second history under the same key
-			h.add(h.acceptance(nil))
+			e.Issued, e.Tail = protocol.Range{}, nil // a second history under the same key
+			h.Add(h.acceptance(nil))
 		}, "entry 3 has the position in the issued tree of entry 2; entry 3: epoch 1 has two issued trees of size 1"},
 		{"closed twice", func(h *history) {
 			h.end(protocol.CloseRotated, nil)
@@ -302,39 +249,39 @@ func TestLogRules(t *testing.T) {
 		{"close of another", func(h *history) {
 			h.end(protocol.CloseRotated, func(b *protocol.EpochClose) { b.ID[0] ^= 2 })
 		}, "entry 2 closes an epoch that was never opened"},
-		{"opened twice", func(h *history) { h.add(h.first().open) }, "entry 2 opens an epoch that was opened before"},
-		{"epoch out of order", opens(func(_ *history, e *worldEpoch) { e.open.Number = 1 }), "entry 2 opens epoch 1 after epoch 1"},
-		{"epoch after none", opens(func(_ *history, e *worldEpoch) {
-			e.open.Previous, e.open.PreviousIndex = protocol.EpochID{}, 0
+		{"opened twice", func(h *history) { h.Add(h.first().Open) }, "entry 2 opens an epoch that was opened before"},
+		{"epoch out of order", opens(func(_ *history, e *logtest.Epoch) { e.Open.Number = 1 }), "entry 2 opens epoch 1 after epoch 1"},
+		{"epoch after none", opens(func(_ *history, e *logtest.Epoch) {
+			e.Open.Previous, e.Open.PreviousIndex = protocol.EpochID{}, 0
 		}), "entry 2 does not name the epoch before it and its entry 1"},
-		{"epoch after another", opens(func(_ *history, e *worldEpoch) { e.open.Previous[0] ^= 77 }), "entry 2 does not name the epoch before it and its entry 1"},
-		{"epoch after another entry", opens(func(_ *history, e *worldEpoch) { e.open.PreviousIndex = 0 }), "entry 2 does not name the epoch before it and its entry 1"},
-		{"hand-over of another tree", opens(func(h *history, e *worldEpoch) {
-			h.handOver(e.open, h.first(), 2, protocol.Digest{1})
+		{"epoch after another", opens(func(_ *history, e *logtest.Epoch) { e.Open.Previous[0] ^= 77 }), "entry 2 does not name the epoch before it and its entry 1"},
+		{"epoch after another entry", opens(func(_ *history, e *logtest.Epoch) { e.Open.PreviousIndex = 0 }), "entry 2 does not name the epoch before it and its entry 1"},
+		{"hand-over of another tree", opens(func(h *history, e *logtest.Epoch) {
+			h.first().HandOver(e.Open, 2, protocol.Digest{1})
 		}), "entry 2: its hand-over signs a tree of 2 entries that is not the beginning of this log"},
-		{"hand-over of a later tree", opens(func(h *history, e *worldEpoch) {
-			h.handOver(e.open, h.first(), 3, protocol.Digest{1})
+		{"hand-over of a later tree", opens(func(h *history, e *logtest.Epoch) {
+			h.first().HandOver(e.Open, 3, protocol.Digest{1})
 		}), "entry 2: its hand-over signs a tree of 3 entries that is not the beginning of this log"},
-		{"hand-over of the empty tree", opens(func(h *history, e *worldEpoch) {
-			h.handOver(e.open, h.first(), 0, sha256.Sum256(nil))
+		{"hand-over of the empty tree", opens(func(h *history, e *logtest.Epoch) {
+			h.first().HandOver(e.Open, 0, sha256.Sum256(nil))
 		}), ""},
-		{"hand-over of an earlier tree", opens(func(h *history, e *worldEpoch) {
-			h.handOver(e.open, h.first(), 1, h.tree.rootAt(1))
+		{"hand-over of an earlier tree", opens(func(h *history, e *logtest.Epoch) {
+			h.first().HandOver(e.Open, 1, h.Tree.RootAt(1))
 		}), ""},
-		{"hand-over to another key", opens(func(h *history, e *worldEpoch) {
-			h.handOver(e.open, h.first(), 2, h.tree.root())
-			e.open.CheckpointKey[0] ^= 1
+		{"hand-over to another key", opens(func(h *history, e *logtest.Epoch) {
+			h.first().HandOver(e.Open, 2, h.Tree.Root())
+			e.Open.CheckpointKey[0] ^= 1
 		}), "entry 2 opens an epoch whose id is not that of its keys; entry 2: the hand-over is not signed by the previous epoch's checkpoint key"},
 		{"first epoch after another", func(h *history) {
 			*h.world = *h.fork(1)
-			e := h.epoch(nil)
-			e.open.Previous = protocol.EpochID{7}
-			h.add(e.open)
+			e := h.Epoch(nil)
+			e.Open.Previous = protocol.EpochID{7}
+			h.Add(e.Open)
 		}, "entry 1 does not name the epoch before it and its entry 0"},
-		{"key twice", func(h *history) { h.addRaw(h.leaves[0]) }, "entry 2 says that it is number 0; entry 2 is earlier than the one before it; entry 2 brings a verifying key that is in the log already"},
+		{"key twice", func(h *history) { h.AddRaw(h.Leaves[0]) }, "entry 2 says that it is number 0; entry 2 is earlier than the one before it; entry 2 brings a verifying key that is in the log already"},
 		{"foreign key for a known claim", func(h *history) {
 			key, _ := claim.KnownKey(claim.Range)
-			h.add(&protocol.ClaimLeaf{ClaimID: "open/1", SRS: claim.SRSDigest(), VK: key.Encode()})
+			h.Add(&protocol.ClaimLeaf{ClaimID: "open/1", SRS: claim.SRSDigest(), VK: key.Encode()})
 		}, "entry 2: claim open/1 has another verifying key than this program knows"},
 	}
 	for _, test := range tests {

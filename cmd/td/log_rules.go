@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/tiles"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -14,7 +15,7 @@ type logRules struct {
 	origin string
 	lists  map[protocol.ListID]*claim.List
 
-	tree        leafTree
+	tree        tiles.Tree
 	time        uint64
 	withdrawals uint32
 	epochs      map[protocol.EpochID]*epochRules
@@ -70,8 +71,8 @@ func newLogRules(origin string, lists map[protocol.ListID]*claim.List, fault fun
 // entry checks the next entry. For an acceptance whose statement can be rebuilt it
 // returns the proof to be verified.
 func (r *logRules) entry(raw []byte) (leaf *protocol.Leaf, check *proofCheck) {
-	index := r.tree.size()
-	defer r.tree.add(protocol.LeafHash(raw))
+	index := r.tree.Size()
+	defer r.tree.Append(protocol.LeafHash(raw))
 	l, err := protocol.ParseLeaf(raw)
 	if err != nil {
 		r.fault("entry %d is not a leaf: %s", index, detailOf(err))
@@ -148,7 +149,7 @@ func (r *logRules) handover(index uint64, b *protocol.EpochOpen, key [32]byte) {
 		r.fault("entry %d: %s", index, detailOf(err))
 		return
 	}
-	if size := b.Handover.Size; size > index || !r.tree.rootAt(size).Equal(b.Handover.Root) {
+	if size := b.Handover.Size; size > index || !r.tree.RootAt(size).Equal(b.Handover.Root) {
 		r.fault("entry %d: its hand-over signs a tree of %d entries that is not the beginning of this log", index, size)
 	}
 }

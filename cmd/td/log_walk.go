@@ -15,6 +15,7 @@ import (
 
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/internal/tiles"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -71,10 +72,10 @@ func (au *audit) run(ctx context.Context) (err error) {
 	}
 	au.rules = newLogRules(lines[0], au.lists, au.fault)
 	au.report.Origin = string(asciiOnly([]byte(lines[0])))
-	au.progress.expect(int((au.report.Size + bundleWidth - 1) / bundleWidth))
+	au.progress.expect(int((au.report.Size + tiles.Width - 1) / tiles.Width))
 	err = au.walk(ctx)
 	if err == nil {
-		err = au.rules.tree.tiles(func(level int, n uint64, hashes []protocol.Digest) error {
+		err = au.rules.tree.Tiles(func(level int, n uint64, hashes []protocol.Digest) error {
 			return au.compareTile(ctx, level, n, hashes)
 		})
 	}
@@ -97,7 +98,7 @@ func (au *audit) walk(ctx context.Context) error {
 	group.Go(func() error {
 		return au.files.Leaves(ctx, au.report.Size, func(index uint64, raw []byte) error {
 			au.entry(group, index, raw)
-			if (index+1)%bundleWidth == 0 || index+1 == au.report.Size {
+			if (index+1)%tiles.Width == 0 || index+1 == au.report.Size {
 				au.progress.step(time.Now())
 			}
 			return nil
@@ -148,7 +149,7 @@ func (au *audit) compareTile(ctx context.Context, level int, n uint64, hashes []
 // checkSigned checks that an epoch of the log signed the checkpoint, over the
 // root of the entries.
 func (au *audit) checkSigned() {
-	au.report.Root = au.rules.tree.root()
+	au.report.Root = au.rules.tree.Root()
 	for _, e := range slices.Backward(au.rules.order) {
 		cp, err := receipt.ParseCheckpoint(string(au.note), e.open.CheckpointKey)
 		if err != nil {
