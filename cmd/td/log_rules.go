@@ -221,7 +221,7 @@ func (r *logRules) claim(index uint64, b *protocol.ClaimLeaf) {
 	c.key, c.known = r.keyOf(b)
 	r.claims[vk] = c
 	if !b.SRS.Equal(claim.SRSDigest()) {
-		r.fault("entry %d: claim %s rests on another reference string than this program holds", index, asciiOnly([]byte(b.ClaimID)))
+		r.fault("entry %d: claim %s rests on another reference string than this program holds", index, protocol.Printable(b.ClaimID))
 	}
 	if key, ok := claim.KnownKey(claim.ID(b.ClaimID)); ok && !key.Fingerprint(claim.ID(b.ClaimID), b.List).Equal(vk) {
 		r.fault("entry %d: claim %s has another verifying key than this program knows", index, b.ClaimID)

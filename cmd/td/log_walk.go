@@ -71,7 +71,7 @@ func (au *audit) run(ctx context.Context) (err error) {
 		return nil
 	}
 	au.rules = newLogRules(lines[0], au.lists, au.fault)
-	au.report.Origin = string(asciiOnly([]byte(lines[0])))
+	au.report.Origin = protocol.Printable(lines[0])
 	au.progress.expect(int((au.report.Size + tiles.Width - 1) / tiles.Width))
 	err = au.walk(ctx)
 	if err == nil {
@@ -176,9 +176,9 @@ func (au *audit) identify(ctx context.Context, trust *receipt.TrustStore) error 
 	if err != nil {
 		return err
 	}
-	standing, err := trust.Check(ctx, cp, au.files, au.files.source())
+	standing, err := trust.Check(ctx, cp, au.files, au.files.Source())
 	au.report.Warnings = standing.Warnings
-	switch verdict := verdictOf(err); verdict {
+	switch verdict := receipt.VerdictOf(err); verdict {
 	case receipt.Contradicted, receipt.Unvouched:
 		if isShort(err) {
 			verdict = receipt.Unavailable
