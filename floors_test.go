@@ -23,7 +23,7 @@ var floors = [][]string{
 	2: {"claim", "claim/internal/srsgen", "api", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
 	3: {"receipt", "internal/launcher", "internal/session", "internal/journal", "internal/ledger"},
 	4: {"client", "internal/keyholder", "internal/prover", "internal/control", "internal/gate"},
-	5: {"internal/server"},
+	5: {"audit", "internal/server"},
 	6: {"cmd/td"},
 }
 
@@ -61,7 +61,7 @@ var keys = map[string][]string{
 	"github.com/transparency-dev/":                       {"internal/ledger"},
 	"golang.org/x/mod/":                                  {"protocol", "receipt", "internal/keyholder", "internal/ledger"},
 	"golang.org/x/term":                                  {"cmd/td"},
-	"golang.org/x/sync/":                                 {"claim", "internal/prover", "cmd/td"},
+	"golang.org/x/sync/":                                 {"audit", "claim", "internal/prover", "cmd/td"},
 	"golang.org/x/sys/":                                  {"internal/secret", "internal/sandbox", "internal/launcher", "internal/keyholder", "internal/prover", "internal/journal", "internal/ledger", "cmd/td"},
 	"modernc.org/":                                       {"internal/journal"},
 	"k8s.io/klog/":                                       {"internal/ledger"},
