@@ -10,7 +10,7 @@
 //     one before it, and counts the withdrawals before it.
 //   - Epochs: each names the one before it, and its id is that of its keys. A
 //     hand-over is signed by the previous epoch over a tree of this log. A closed
-//     epoch issued no less than it accepted.
+//     epoch states how many it accepted, and accounts for all that it issued.
 //   - Acceptances: each belongs to an open epoch and to a verifying key that the log
 //     has before it, under no freeze. Its anchor has its place in an issued tree that
 //     the epoch signed. Its statement is that of its parameters. No request, anchor,
@@ -69,7 +69,8 @@ var _ Source = (*client.Log)(nil)
 type Options struct {
 	// Proofs verifies every accepted proof, which takes milliseconds for each.
 	Proofs bool
-	// Lists are the member lists that the auditor holds, for group/1.
+	// Lists are the member lists that the auditor holds. Acceptances of group/1 under
+	// another list are checked with the key in the log, and counted as unknown.
 	Lists []*claim.List
 	// Trust says whose log it is. Without it no log is vouched for. Nothing is
 	// recorded in it.
@@ -85,26 +86,29 @@ type Options struct {
 // MaxFaults bounds the faults that a [Report] lists.
 const MaxFaults = 20
 
-// Report is the result of an audit.
+// Report is the result of an audit. Its JSON is what td log audit prints.
 type Report struct {
 	OK bool `json:"ok"` // the verdict is valid
 	// Verdict is one of receipt.Valid, Invalid, Contradicted, Unvouched and
 	// Unavailable. A log that contradicts what is recorded is contradicted, even if it
 	// breaks rules too; one that breaks rules is invalid.
-	Verdict  string            `json:"verdict"`
-	Reason   string            `json:"reason"` // why nothing vouches for the log, or what contradicts it
-	Origin   string            `json:"origin"` // as the checkpoint states it, in printable ASCII
-	Size     uint64            `json:"size"`   // as the checkpoint states it
-	Root     protocol.Digest   `json:"root"`   // of the entries
-	Identity string            `json:"identity"`
-	Vouched  *receipt.Standing `json:"vouched"`  // nil unless Identity is receipt.Pinned
-	Leaves   map[string]int    `json:"leaves"`   // number of leaves by type
-	Proofs   int               `json:"proofs"`   // that verified
-	Unknown  int               `json:"unknown"`  // acceptances under keys that only the log vouches for
-	Warnings []string          `json:"warnings"` // sentences for people
-	Faults   []string          `json:"faults"`   // the first rules that are broken, in sentences
-	Others   int               `json:"others,omitempty"`
-	Refusal  error             `json:"-"` // Reason for programs, as receipt.TrustStore returns it: it may name files of this machine
+	Verdict string `json:"verdict"`
+	// Reason says why Trust does not vouch for the log, or "".
+	Reason string `json:"reason"`
+	// Refusal is the error of Trust behind Reason. It may name files of this machine.
+	Refusal error `json:"-"`
+
+	Origin   string            `json:"origin"`           // as the checkpoint states it, in printable ASCII
+	Size     uint64            `json:"size"`             // as the checkpoint states it
+	Root     protocol.Digest   `json:"root"`             // of the entries
+	Identity string            `json:"identity"`         // receipt.Pinned or SelfAsserted
+	Vouched  *receipt.Standing `json:"vouched"`          // nil unless it is pinned
+	Leaves   map[string]int    `json:"leaves"`           // number of leaves by type
+	Proofs   int               `json:"proofs"`           // number of proofs that verified
+	Unknown  int               `json:"unknown"`          // number of acceptances under keys that only the log vouches for
+	Warnings []string          `json:"warnings"`         // sentences for people
+	Faults   []string          `json:"faults"`           // the first rules that are broken, in sentences
+	Others   int               `json:"others,omitempty"` // number of faults that are not listed
 }
 
 func (r *Report) fault(format string, args ...any) {
