@@ -18,7 +18,10 @@ type history struct {
 	n byte // acceptances made
 }
 
-func newHistory(t *testing.T) *history { return &history{Log: logtest.New(), t: t} }
+func newHistory(t *testing.T) *history {
+	t.Helper()
+	return &history{Log: logtest.New(), t: t}
+}
 
 // first is epoch 1.
 func (h *history) first() *logtest.Epoch { return h.Epochs[0] }
