@@ -30,7 +30,10 @@ type world struct {
 }
 
 // newWorld is a log with the claim open/1 and an epoch.
-func newWorld(t *testing.T) *world { return &world{logtest.New(), t} }
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	return &world{logtest.New(), t}
+}
 
 // fork is a log with the same first leaves.
 func (w *world) fork(size uint64) *world { return &world{w.Fork(size), w.t} }
