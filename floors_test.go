@@ -19,12 +19,12 @@ const module = "github.com/terradourada/td"
 // lower floors only, and every package stands on one.
 var floors = [][]string{
 	0: {"protocol"},
-	1: {"internal/fault"},
+	1: {"internal/fault", "internal/tiles"},
 	2: {"internal/fsutil", "internal/termui", "internal/localserver"},
 	3: {"claim", "claim/internal/srsgen", "api", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
 	4: {"receipt", "internal/launcher", "internal/session", "internal/journal", "internal/ledger"},
 	5: {"client", "internal/keyholder", "internal/prover", "internal/control", "internal/gate"},
-	6: {"internal/server", "internal/demo"},
+	6: {"audit", "internal/server", "internal/demo"},
 	7: {"internal/bench"}, // proves the events of the demo
 	8: {"cmd/td", "internal/faults"},
 }
@@ -63,7 +63,7 @@ var keys = map[string][]string{
 	"github.com/spf13/":                                  {"cmd/td"},
 	"golang.org/x/mod/":                                  {"protocol", "receipt", "internal/keyholder", "internal/ledger"},
 	"golang.org/x/term":                                  {"internal/termui"},
-	"golang.org/x/sync/":                                 {"claim", "internal/prover", "internal/bench", "cmd/td"},
+	"golang.org/x/sync/":                                 {"audit", "claim", "internal/prover", "internal/bench", "cmd/td"},
 	"golang.org/x/sys/":                                  {"internal/fsutil", "internal/secret", "internal/sandbox", "internal/launcher", "internal/keyholder", "internal/prover", "internal/journal", "internal/ledger", "internal/bench", "cmd/td"},
 	"modernc.org/":                                       {"internal/journal"},
 }

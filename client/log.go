@@ -42,6 +42,7 @@ type Log struct {
 	// "tile/", at most limit of them; it reports what does not exist as
 	// protocol.CodeNotFound.
 	read func(ctx context.Context, path string, limit int64) ([]byte, error)
+	from func() receipt.Source
 
 	mu    sync.Mutex
 	tiles map[string][]byte // by path and width, as read; guarded by mu
@@ -59,7 +60,7 @@ func NewLog(c *Client) *Log {
 			return c.Checkpoint(ctx)
 		}
 		return c.getBytes(ctx, "/"+path, api.MediaOctets, limit)
-	})
+	}, c.Source)
 }
 
 // NewLogDir reads a log in a directory: the server's own, or a copy of it.
@@ -76,12 +77,16 @@ func NewLogDir(dir string) *Log {
 			return nil, protocol.Wrap(protocol.CodeNotFound, "the log lacks its file "+path, err)
 		}
 		return b, err
-	})
+	}, func() receipt.Source { return receipt.Source{} })
 }
 
-func newLog(read func(context.Context, string, int64) ([]byte, error)) *Log {
-	return &Log{read: read, tiles: map[string][]byte{}}
+func newLog(read func(context.Context, string, int64) ([]byte, error), from func() receipt.Source) *Log {
+	return &Log{read: read, from: from, tiles: map[string][]byte{}}
 }
+
+// Source returns where the log is read: [Client.Source], or the zero value for a
+// directory.
+func (l *Log) Source() receipt.Source { return l.from() }
 
 // readRegular reads a file. Others are refused before they are opened: opening
 // a pipe waits for its writer.

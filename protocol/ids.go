@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/hex"
+	"strings"
 
 	"github.com/consensys/gnark-crypto/ecc/bls12-381/fr"
 )
@@ -91,6 +92,17 @@ func EncodeBase64(b []byte) string { return base64url.EncodeToString(b) }
 
 // AppendBase64 appends what [EncodeBase64] gives for b.
 func AppendBase64(dst, b []byte) []byte { return base64url.AppendEncode(dst, b) }
+
+// Printable returns a text with "?" in place of every character that is not printable
+// ASCII, so that it cannot steer a terminal.
+func Printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, s)
+}
 
 // DecodeBase64 reads the text form written by [EncodeBase64]. It refuses
 // padding, line breaks and non-zero trailing bits with malformed_request.

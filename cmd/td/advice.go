@@ -10,30 +10,6 @@ import (
 	"github.com/terradourada/td/receipt"
 )
 
-// verdictOf returns the verdict for a refusal of the trust store, and "" for every
-// other error.
-func verdictOf(err error) string {
-	var contradiction *receipt.ContradictionError
-	switch {
-	case errors.As(err, &contradiction):
-		if contradiction.Vouched {
-			return receipt.Contradicted
-		}
-		return receipt.Unvouched
-	case errors.As(err, new(*receipt.BindingError)), isUnvouched(err):
-		return receipt.Unvouched
-	case errors.As(err, new(*receipt.DamagedError)), errors.As(err, new(*fs.PathError)):
-		return receipt.Unavailable
-	}
-	return ""
-}
-
-// isUnvouched reports an error which says that nothing vouches for a checkpoint, and
-// nothing contradicts it.
-func isUnvouched(err error) bool {
-	return errors.Is(err, receipt.ErrUnknownLog) || errors.Is(err, receipt.ErrNotShown) || errors.Is(err, receipt.ErrOtherKey)
-}
-
 // isContradiction reports a proved contradiction, which no flag overrides.
 func isContradiction(err error) bool { return errors.As(err, new(*receipt.ContradictionError)) }
 
@@ -44,7 +20,7 @@ func isShort(err error) bool { return errors.As(err, new(*receipt.ShortError)) }
 // vouchFailure is a refusal of the trust store as the user sees it. The server is
 // the one that was read, nil if there was none.
 func vouchFailure(err error, server *remote) error {
-	verdict := verdictOf(err)
+	verdict := receipt.VerdictOf(err)
 	if isShort(err) {
 		verdict = receipt.Unavailable
 	}

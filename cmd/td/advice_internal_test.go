@@ -65,13 +65,13 @@ func TestAdvice(t *testing.T) {
 // back is not believed, and td trust add is no way out.
 func TestOlderLogs(t *testing.T) {
 	w := newWorld(t)
-	e := w.epochs[0]
+	e := w.Epochs[0]
 	w.accept(e)
 	old := w.dir(e)
 	url, other := serveDir(t, old)
-	back := w.fork(w.size()).open(nil) // opened by the server that was set back
-	older := w.fork(w.size())
-	older.add(back.open)
+	back := w.fork(w.Size()).Open(nil) // opened by the server that was set back
+	older := w.fork(w.Size())
+	older.Add(back.Open)
 	r := w.receiptFile(w.accept(e), e, e)
 	w.accept(e)
 	newest, store := w.dir(e), t.TempDir()
@@ -97,7 +97,7 @@ func TestOlderLogs(t *testing.T) {
 	}
 
 	// It has gone on with another epoch, up to the same size.
-	older.add(&protocol.Incident{})
+	older.Add(&protocol.Incident{})
 	other(older.dir(back))
 	for _, args := range [][]string{with("log", "audit", "--progress", "none", "--server", url), with("trust", "add", "--server", url)} {
 		out := td(t, fault.Unvouched, args, "shows another history than the one recorded", "keep the trust store and ask the operator")
@@ -111,7 +111,7 @@ func TestOlderLogs(t *testing.T) {
 // way than its server.
 func TestReceiptIsNotRecorded(t *testing.T) {
 	w := newWorld(t)
-	e := w.epochs[0]
+	e := w.Epochs[0]
 	w.accept(e)
 	store := t.TempDir()
 	w.remember(store, e)
@@ -122,7 +122,7 @@ func TestReceiptIsNotRecorded(t *testing.T) {
 		t.Error(out)
 	}
 
-	next := w.open(nil) // after a restart
+	next := w.Open(nil) // after a restart
 	r := w.receiptFile(w.accept(next), next, next)
 	url, _ := serveDir(t, w.dir(next))
 	out = td(t, fault.Unvouched, with("verify", "--log", url, r), "no server is bound to this log on this machine", "hint: td trust add --server "+url+" binds it")
@@ -131,7 +131,7 @@ func TestReceiptIsNotRecorded(t *testing.T) {
 	}
 	td(t, 0, with("trust", "add", "--server", url))
 	td(t, 0, with("verify", "--log", url, r), "this machine has recorded this very checkpoint")
-	more := w.open(nil)
+	more := w.Open(nil)
 	r = w.receiptFile(w.accept(more), more, more)
 	elsewhere, _ := serveDir(t, w.dir(more))
 	td(t, fault.Unvouched, with("verify", "--log", elsewhere, r), "bind it to "+url, "hint: if that is right: td trust add --server "+elsewhere)
@@ -141,12 +141,12 @@ func TestReceiptIsNotRecorded(t *testing.T) {
 // TestShownNow: a checkpoint that was read in this run is not said to be recorded.
 func TestShownNow(t *testing.T) {
 	w := newWorld(t)
-	e := w.epochs[0]
+	e := w.Epochs[0]
 	w.accept(e)
 	store := t.TempDir()
 	url, other := serveDir(t, w.dir(e))
 	td(t, 0, []string{"trust", "add", "--trust", store, "--server", url})
-	next := w.open(nil)
+	next := w.Open(nil)
 	r := w.receiptFile(w.accept(next), next, next)
 	other(w.dir(next))
 	verify := []string{"verify", "--trust", store, "--log", url, r}
@@ -162,7 +162,7 @@ func TestShownNow(t *testing.T) {
 // and a scan has a line of its own.
 func TestMissingTiles(t *testing.T) {
 	w := newWorld(t)
-	e := w.epochs[0]
+	e := w.Epochs[0]
 	r := w.receiptFile(w.accept(e), e, e)
 	store, dir := t.TempDir(), w.dir(e)
 	w.remember(store, e)
@@ -185,7 +185,7 @@ func TestMissingTiles(t *testing.T) {
 // words in every command.
 func TestTLSWords(t *testing.T) {
 	w := newWorld(t)
-	e := w.epochs[0]
+	e := w.Epochs[0]
 	r, store := w.receiptFile(w.accept(e), e, e), t.TempDir()
 	w.remember(store, e)
 	w.accept(e)
@@ -214,7 +214,7 @@ func TestTLSWords(t *testing.T) {
 // version 1.
 func TestDamagedTrustHints(t *testing.T) {
 	w := newWorld(t)
-	e := w.epochs[0]
+	e := w.Epochs[0]
 	r, store := w.receiptFile(w.accept(e), e, e), t.TempDir()
 	w.remember(store, e)
 	files, err := filepath.Glob(filepath.Join(store, "*.trust"))
@@ -256,10 +256,10 @@ func TestDamagedTrustHints(t *testing.T) {
 // everything else has its reason.
 func TestOperatorCheckpoint(t *testing.T) {
 	w := newWorld(t)
-	e := w.epochs[0]
+	e := w.Epochs[0]
 	w.accept(e)
 	dir := w.dir(e)
-	note := w.note(w.size(), e)
+	note := w.Note(w.Size(), e)
 	lines := strings.Split(note, "\n")
 	replace := func(old, by string) string {
 		if !strings.Contains(note, old) {

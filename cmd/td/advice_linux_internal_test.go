@@ -22,11 +22,11 @@ func TestForeignListener(t *testing.T) {
 	}
 	const foreign = "61234"
 	w := newWorld(t)
-	e := w.epochs[0]
+	e := w.Epochs[0]
 	w.accept(e)
 	store := t.TempDir()
 	w.remember(store, e)
-	next := w.open(nil)
+	next := w.Open(nil)
 	r := w.receiptFile(w.accept(next), next, next)
 	url := serveAs(t, 61234, w.dir(next))
 	says := []string{"belongs to user " + foreign + ", which is neither root nor this user", "hint: if this user runs the server: --server-user " + foreign}

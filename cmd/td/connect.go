@@ -19,6 +19,7 @@ import (
 	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/protocol"
+	"github.com/terradourada/td/receipt"
 )
 
 // defaultServer is where "td serve" listens if nothing is configured.
@@ -103,7 +104,7 @@ func (r *remote) failure(ctx context.Context, err error) error {
 	switch {
 	case err == nil || errors.As(err, &known) || errors.As(err, &refused):
 		return err
-	case verdictOf(err) != "":
+	case receipt.VerdictOf(err) != "":
 		return vouchFailure(err, r)
 	case ctx.Err() != nil:
 		return ctx.Err()

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/terradourada/td/audit"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/termui"
 	"github.com/terradourada/td/protocol"
@@ -59,37 +60,6 @@ than what is recorded. The first faults are shown.`,
 	return cmd
 }
 
-// auditReport is what td log audit prints.
-type auditReport struct {
-	OK       bool              `json:"ok"`
-	Verdict  string            `json:"verdict"` // valid, invalid, contradicted, unvouched or unavailable
-	Reason   string            `json:"reason"`  // why it is contradicted, unvouched or unavailable
-	Origin   string            `json:"origin"`
-	Size     uint64            `json:"size"`
-	Root     protocol.Digest   `json:"root"`
-	Identity string            `json:"identity"` // pinned or self_asserted
-	Vouched  *receipt.Standing `json:"vouched"`  // null unless it is pinned
-	Leaves   map[string]int    `json:"leaves"`   // by type
-	Proofs   int               `json:"proofs"`   // verified
-	Unknown  int               `json:"unknown"`  // accepted under keys that this program does not know by itself
-	Warnings []string          `json:"warnings"`
-	Faults   []string          `json:"faults"`
-	Others   int               `json:"others,omitempty"` // faults not shown
-
-	refusal error // why it is not valid, nil if it has faults only
-}
-
-// maxFaults bounds the faults that are shown.
-const maxFaults = 20
-
-func (r *auditReport) fault(format string, args ...any) {
-	if len(r.Faults) == maxFaults {
-		r.Others++
-		return
-	}
-	r.Faults = append(r.Faults, fmt.Sprintf(format, args...))
-}
-
 func (a *app) audit(ctx context.Context, f *auditFlags) error {
 	files, err := f.open()
 	if err != nil {
@@ -103,44 +73,27 @@ func (a *app) audit(ctx context.Context, f *auditFlags) error {
 	if err != nil {
 		return err
 	}
-	au := newAudit(files, lists, *f.proofs)
-	au.progress = termui.NewProgress(a.stderr, f.progress.value, "audit", time.Now())
-	err = au.run(ctx)
-	au.progress.Finish()
-	if err == nil {
-		err = au.identify(ctx, trust)
-	}
+	progress := termui.NewProgress(a.stderr, f.progress.value, "audit", time.Now())
+	report, err := audit.Run(ctx, files, audit.Options{
+		Proofs: *f.proofs, Lists: lists, Trust: trust, AllowSelfAsserted: *f.selfAsserted,
+		Progress: func(_, total int) {
+			progress.Expect(total)
+			progress.Step(time.Now())
+		},
+	})
+	progress.Finish()
 	if err != nil {
 		return files.failure(ctx, err)
 	}
-	au.report.conclude(*f.selfAsserted)
-	return a.tellAudit(&au.report, files.server, f.output.value == "json")
+	return a.tellAudit(report, files.server, f.output.value == "json")
 }
 
-// conclude makes the verdict of faults and identity.
-func (r *auditReport) conclude(allowSelfAsserted bool) {
-	if len(r.Faults) > 0 && r.Verdict != receipt.Contradicted {
-		r.Verdict = receipt.Invalid
-	}
-	allowed := allowSelfAsserted && !isContradiction(r.refusal)
-	r.OK = r.Verdict == receipt.Valid || allowed && (r.Verdict == receipt.Unvouched || r.Verdict == receipt.Unavailable)
-	if r.OK {
-		r.Verdict = receipt.Valid
-	}
-	if r.Faults == nil {
-		r.Faults = []string{}
-	}
-	if r.Warnings == nil {
-		r.Warnings = []string{}
-	}
-}
-
-func (a *app) tellAudit(r *auditReport, server *remote, asJSON bool) error {
+func (a *app) tellAudit(r *audit.Report, server *remote, asJSON bool) error {
 	if asJSON {
 		if err := a.printJSON(r); err != nil {
 			return err
 		}
-	} else if err := r.print(a.stdout); err != nil {
+	} else if err := printAudit(a.stdout, r); err != nil {
 		return err
 	}
 	switch {
@@ -149,10 +102,10 @@ func (a *app) tellAudit(r *auditReport, server *remote, asJSON bool) error {
 	case r.Verdict == receipt.Invalid:
 		return fault.New(fault.Negative, fmt.Sprintf("the log breaks its rules: %d faults", len(r.Faults)+r.Others), "keep a copy of it, and ask the operator")
 	}
-	return fault.New(exitOfVerdict(r.Verdict), fmt.Sprintf("the log is %s: %s", r.Verdict, r.Reason), advice(r.Verdict, r.refusal, server))
+	return fault.New(exitOfVerdict(r.Verdict), fmt.Sprintf("the log is %s: %s", r.Verdict, r.Reason), advice(r.Verdict, r.Refusal, server))
 }
 
-func (r *auditReport) print(w io.Writer) error {
+func printAudit(w io.Writer, r *audit.Report) error {
 	for _, fault := range r.Faults {
 		fmt.Fprintf(w, "FAULT  %s\n", fault)
 	}

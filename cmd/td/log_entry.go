@@ -116,7 +116,7 @@ func acceptedFields(b *protocol.Accepted) ([]field, error) {
 type rawJSON []byte
 
 // String is the text.
-func (r rawJSON) String() string { return string(asciiOnly(r)) }
+func (r rawJSON) String() string { return protocol.Printable(string(r)) }
 
 // MarshalJSON is the text itself, or a string of it where it is no JSON.
 func (r rawJSON) MarshalJSON() ([]byte, error) {
@@ -124,19 +124,6 @@ func (r rawJSON) MarshalJSON() ([]byte, error) {
 		return r, nil
 	}
 	return json.Marshal(string(r))
-}
-
-// asciiOnly drops what could steer a terminal.
-func asciiOnly(b []byte) []byte {
-	out := make([]byte, 0, len(b))
-	for _, c := range string(b) {
-		if c >= ' ' && c < 0x7f {
-			out = append(out, byte(c))
-		} else {
-			out = append(out, '?')
-		}
-	}
-	return out
 }
 
 func actionName(a protocol.ControlAction) string {

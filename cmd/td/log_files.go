@@ -13,9 +13,6 @@ import (
 	"github.com/terradourada/td/receipt"
 )
 
-// Full tiles and entry bundles have this many members (C2SP tlog-tiles).
-const bundleWidth = 256
-
 // logFiles is the log of a server or in a directory.
 type logFiles struct {
 	*client.Log
@@ -45,14 +42,6 @@ func logOf(server *remote) *logFiles {
 	return &logFiles{Log: client.NewLog(server.Client), server: server}
 }
 
-// source is where the log's checkpoints are read.
-func (l *logFiles) source() receipt.Source {
-	if l.server == nil {
-		return receipt.Source{}
-	}
-	return l.server.Source()
-}
-
 // failure is [remote.failure], also for a directory.
 func (l *logFiles) failure(ctx context.Context, err error) error {
 	switch {
@@ -60,7 +49,7 @@ func (l *logFiles) failure(ctx context.Context, err error) error {
 		return l.server.failure(ctx, err)
 	case errors.Is(err, protocol.CodeNotFound):
 		return fault.New(fault.Unavailable, detailOf(err), "the copy of the log is not complete: get it again")
-	case verdictOf(err) != "":
+	case receipt.VerdictOf(err) != "":
 		return vouchFailure(err, nil)
 	case errors.Is(err, client.ErrLog):
 		return fault.New(fault.Unavailable, err.Error(), "the copy of the log is damaged: get it again")

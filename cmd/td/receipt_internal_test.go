@@ -24,7 +24,7 @@ func exitIs(err error, exit int) bool {
 // and the leaf that was acknowledged.
 func TestSendWantsItsOwnReceipt(t *testing.T) {
 	w := newWorld(t)
-	e := w.epochs[0]
+	e := w.Epochs[0]
 	index := w.accept(e)
 	got := w.receipt(index, e, e)
 	leaf, err := protocol.ParseLeaf(got.Leaf)
@@ -49,7 +49,7 @@ func TestSendWantsItsOwnReceipt(t *testing.T) {
 // relied on, and accuse no log without evidence.
 func TestJudgeReceipt(t *testing.T) {
 	w := newWorld(t)
-	e := w.epochs[0]
+	e := w.Epochs[0]
 	index := w.accept(e)
 	good := w.receipt(index, e, e)
 	log := client.NewLogDir(w.dir(e))
@@ -61,12 +61,12 @@ func TestJudgeReceipt(t *testing.T) {
 	fork := w.fork(2)
 	forked := fork.receipt(fork.accept(e), e, e)
 	// A stranger extends the public log with an epoch of their own.
-	stranger := w.fork(w.size())
-	mine := stranger.open(nil)
+	stranger := w.fork(w.Size())
+	mine := stranger.Open(nil)
 	extended := stranger.receipt(stranger.accept(mine), mine, mine)
 	// A stranger rewrites the log, which everybody can.
 	rewritten := w.fork(2)
-	theirs := rewritten.open(nil)
+	theirs := rewritten.Open(nil)
 	contradicting := rewritten.receipt(rewritten.accept(theirs), theirs, theirs)
 
 	live := receipt.Source{Live: true, Server: "https://td.example:443"}
@@ -134,7 +134,7 @@ func (unreadable) Prefix(context.Context, uint64, uint64) ([][32]byte, error) {
 // receipt, which is asked for again.
 func TestJudgeReceiptWithoutLog(t *testing.T) {
 	w := newWorld(t)
-	e := w.epochs[0]
+	e := w.Epochs[0]
 	trust, err := receipt.OpenTrust(t.TempDir())
 	if err != nil {
 		t.Fatal(err)

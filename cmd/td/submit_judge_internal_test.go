@@ -12,13 +12,14 @@ import (
 
 	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/testdata/logtest"
 	"github.com/terradourada/td/receipt"
 )
 
 // liar is a server that accepts everything and may show any log.
 type liar struct {
 	*world
-	by      *worldEpoch
+	by      *logtest.Epoch
 	dir     string
 	change  func(*receipt.Receipt)
 	handler http.Handler
@@ -30,7 +31,7 @@ type liar struct {
 // newLiar serves a log; to lie is to change its fields between two runs.
 func newLiar(t *testing.T, w *world) (*liar, string) {
 	t.Helper()
-	l := &liar{world: w, by: w.epochs[0], dir: t.TempDir(), receipts: map[string][]byte{}}
+	l := &liar{world: w, by: w.Epochs[0], dir: t.TempDir(), receipts: map[string][]byte{}}
 	mux := http.NewServeMux()
 	l.handler = mux
 	mux.HandleFunc("POST /v1/challenges", l.open)
@@ -76,12 +77,12 @@ func (l *liar) accept(w http.ResponseWriter, r *http.Request) {
 		l.t.Error(err)
 	}
 	l.receipts[l.asked.RequestID.String()] = raw
-	l.write(l.dir, l.by)
+	l.Write(l.dir, l.by)
 	answer(w, http.StatusCreated, api.Accepted{RequestID: l.asked.RequestID, Index: index})
 }
 
 func (l *liar) file(w http.ResponseWriter, r *http.Request, media string) {
-	l.write(l.dir, l.by)
+	l.Write(l.dir, l.by)
 	b, err := os.ReadFile(filepath.Join(l.dir, filepath.FromSlash(r.URL.Path)))
 	if err != nil {
 		w.WriteHeader(http.StatusNotFound)
@@ -95,7 +96,7 @@ func (l *liar) file(w http.ResponseWriter, r *http.Request, media string) {
 // others apart with the verdict's exit code.
 func TestSubmitJudges(t *testing.T) {
 	w := newWorld(t)
-	e := w.epochs[0]
+	e := w.Epochs[0]
 	w.accept(e)
 	fork := w.fork(2)
 	fork.accept(e)
@@ -132,7 +133,7 @@ func TestSubmitJudges(t *testing.T) {
 
 	// Two histories under one key.
 	l.world = fork
-	for fork.size() < w.size() {
+	for fork.Size() < w.Size() {
 		fork.accept(e)
 	}
 	l.dir = t.TempDir()
@@ -141,7 +142,7 @@ func TestSubmitJudges(t *testing.T) {
 	submit(fault.Contradicted, []string{"--allow-self-asserted"}, "the server is contradicted")
 
 	// Another log of the same origin, under a key that nothing ties to it.
-	l.world, l.by, l.dir = other, other.epochs[0], t.TempDir()
+	l.world, l.by, l.dir = other, other.Epochs[0], t.TempDir()
 	out = submit(fault.Unvouched, nil, "the server is unvouched", "ask the operator")
 	files(out, "*.json", 0)
 }
@@ -168,7 +169,7 @@ func TestSubmitUnvouched(t *testing.T) {
 	}
 	// The server goes on under a key of its own choosing, at an address that is
 	// bound to nothing.
-	l.by = w.open(nil)
+	l.by = w.Open(nil)
 	again := httptest.NewServer(l.handler)
 	t.Cleanup(again.Close)
 	elsewhere := again.URL

@@ -105,7 +105,7 @@ func judgeReceipt(ctx context.Context, got *receipt.Receipt, o receipt.Options, 
 // vouches for is a badReceipt, unless the options allow it.
 func recordCheckpoint(ctx context.Context, o receipt.Options, cp *receipt.Checkpoint, log receipt.Log, from receipt.Source) error {
 	_, err := o.Trust.Record(ctx, cp, log, from, time.Now())
-	verdict := verdictOf(err)
+	verdict := receipt.VerdictOf(err)
 	switch {
 	case err == nil, verdict == receipt.Unvouched && !isContradiction(err) && o.AllowSelfAsserted:
 		return nil

@@ -140,7 +140,7 @@ func (a *app) trustAdd(ctx context.Context, f *trustAddFlags) error {
 	}
 	var from receipt.Source
 	if f.how() == receipt.VouchLive {
-		from = files.source()
+		from = files.Source()
 	}
 	standing, err := store.Trust(ctx, cp, files, from, f.how(), time.Now())
 	a.warn(standing.Warnings)

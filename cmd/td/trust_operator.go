@@ -36,7 +36,7 @@ func (a *app) operatorCheckpoint(ctx context.Context, name string, files *logFil
 		return nil, err
 	}
 	if origin, _, _ := strings.Cut(note, "\n"); origin != firstLine(newest) {
-		return nil, fault.New(fault.Negative, fmt.Sprintf("%s is of log %s, and the log that should prove it is %s", name, origin, asciiOnly([]byte(firstLine(newest)))), "--log URL or DIR names the log")
+		return nil, fault.New(fault.Negative, fmt.Sprintf("%s is of log %s, and the log that should prove it is %s", name, origin, protocol.Printable(firstLine(newest))), "--log URL or DIR names the log")
 	}
 	cp, err := files.VerifyCheckpoint(ctx, []byte(note))
 	if errors.Is(err, client.ErrNotSigned) {
@@ -82,7 +82,7 @@ func cleanCheckpoint(text string) (note string, line int, reason string) {
 func wrongLine(i int, line string) string {
 	switch i {
 	case 0:
-		if line == "" || len(line) > receipt.MaxLogSize || string(asciiOnly([]byte(line))) != line || strings.Contains(line, " ") {
+		if line == "" || len(line) > receipt.MaxLogSize || protocol.Printable(line) != line || strings.Contains(line, " ") {
 			return "is not the name of a log"
 		}
 	case 1:

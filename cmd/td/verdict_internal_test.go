@@ -8,20 +8,21 @@ import (
 	"testing"
 
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/testdata/logtest"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
 
 // remember records the present checkpoint of a log as the operator's word.
-func (w *world) remember(store string, by *worldEpoch) {
+func (w *world) remember(store string, by *logtest.Epoch) {
 	w.t.Helper()
-	td(w.t, 0, []string{"trust", "add", "--trust", store, "--from-operator", w.file("checkpoint", []byte(w.note(w.size(), by))), "--log", w.dir(by)}, "how     operator", "server  -")
+	td(w.t, 0, []string{"trust", "add", "--trust", store, "--from-operator", w.file("checkpoint", []byte(w.Note(w.Size(), by))), "--log", w.dir(by)}, "how     operator", "server  -")
 }
 
 // TestVerifyExitCodes: each verdict has its words and its exit code.
 func TestVerifyExitCodes(t *testing.T) {
 	w := newWorld(t)
-	e := w.epochs[0]
+	e := w.Epochs[0]
 	index := w.accept(e)
 	store := t.TempDir()
 	w.remember(store, e)
@@ -43,12 +44,12 @@ func TestVerifyExitCodes(t *testing.T) {
 	td(t, fault.Unavailable, args("--log", "http://127.0.0.1:1", grown), "UNAVAILABLE")
 
 	// Under a key that nothing ties to the log.
-	next := w.open(nil)
+	next := w.Open(nil)
 	stray := w.receiptFile(w.accept(next), next, next)
 	td(t, fault.Unvouched, args("--log", w.dir(next), stray), "UNVOUCHED: step identity failed")
 	// Under one that was handed over to.
-	heir := w.fork(w.size() - 2)
-	handed := heir.open(e)
+	heir := w.fork(w.Size() - 2)
+	handed := heir.Open(e)
 	inherited := heir.receiptFile(heir.accept(handed), handed, handed)
 	td(t, fault.OK, args("--log", heir.dir(handed), inherited), "  valid")
 
@@ -59,17 +60,17 @@ func TestVerifyExitCodes(t *testing.T) {
 	td(t, fault.Contradicted, args("--allow-self-asserted", forked), "CONTRADICTED")
 
 	// Withdrawn.
-	revoked := w.fork(w.size() - 2)
+	revoked := w.fork(w.Size() - 2)
 	var target protocol.Digest
-	copy(target[:], e.open.ID[:])
-	flag := revoked.add(&protocol.Control{Action: protocol.ActionRevokeEpoch, Target: target})
+	copy(target[:], e.Open.ID[:])
+	flag := revoked.Add(&protocol.Control{Action: protocol.ActionRevokeEpoch, Target: target})
 	source := revoked.dir(e)
 	flagged := revoked.receiptFile(index, e, e, flag)
 	td(t, fault.OK, args("--log", source, flagged), "  flagged, in a log")
 	td(t, fault.Flagged, args("--log", source, "--strict", flagged), "FLAGGED, and --strict counts that as negative")
 
 	// The last leaf counts one withdrawal, which the receipt leaves out.
-	revoked.add(&protocol.Incident{})
+	revoked.Add(&protocol.Incident{})
 	source = revoked.dir(e)
 	stripped := revoked.receiptFile(index, e, e)
 	td(t, fault.OK, args("--log", source, stripped), "withdrawals: as presented", "  valid")
@@ -111,7 +112,7 @@ func TestVerifyExitCodes(t *testing.T) {
 // TestVerifyJSON: a program finds what it needs without reading sentences.
 func TestVerifyJSON(t *testing.T) {
 	w := newWorld(t)
-	e := w.epochs[0]
+	e := w.Epochs[0]
 	index := w.accept(e)
 	store := t.TempDir()
 	w.remember(store, e)
@@ -136,7 +137,7 @@ func TestVerifyJSON(t *testing.T) {
 // TestTrustAdd: what is believed, by which way, and what is not.
 func TestTrustAdd(t *testing.T) {
 	w := newWorld(t)
-	e := w.epochs[0]
+	e := w.Epochs[0]
 	r := w.receiptFile(w.accept(e), e, e)
 	url, other := serveDir(t, w.dir(e))
 	store := t.TempDir()
@@ -155,7 +156,7 @@ func TestTrustAdd(t *testing.T) {
 	td(t, 0, with("trust", "list", "-o", "json"), `"origin":"`+testOrigin+`"`, `"server":"`+url+`"`, `"size":3`, `"how":"live"`, `"vouched":1`)
 
 	// The server has grown: read live, its new key is believed.
-	next := w.open(nil)
+	next := w.Open(nil)
 	grown := w.receiptFile(w.accept(next), next, next)
 	other(w.dir(next))
 	td(t, fault.Unvouched, with("verify", grown), "UNVOUCHED")
@@ -167,7 +168,7 @@ func TestTrustAdd(t *testing.T) {
 	// A history that contradicts it is not believed, by no way of vouching.
 	fork := w.fork(2)
 	fork.accept(e)
-	note := w.file("fork", []byte(fork.note(3, e)))
+	note := w.file("fork", []byte(fork.Note(3, e)))
 	other(fork.dir(e))
 	for _, args := range [][]string{{"--server", url}, {"--from-operator", note, "--log", url}, {"--policy", w.policy(e), "--log", fork.dir(e)}} {
 		out := td(t, fault.Unvouched, with(append([]string{"trust", "add"}, args...)...))
@@ -193,10 +194,10 @@ func TestUserID(t *testing.T) {
 // TestTrustAddPolicy: the signatures that a policy asks for, or nothing.
 func TestTrustAddPolicy(t *testing.T) {
 	w := newWorld(t)
-	e := w.epochs[0]
+	e := w.Epochs[0]
 	r := w.receiptFile(w.accept(e), e, e)
 	dir, store := w.dir(e), t.TempDir()
-	foreign := w.fork(w.size()).open(nil)
+	foreign := w.fork(w.Size()).Open(nil)
 	td(t, fault.Unvouched, []string{"trust", "add", "--trust", store, "--policy", w.policy(foreign), "--log", dir}, "asks for signatures")
 	td(t, fault.Unvouched, []string{"verify", "--trust", store, r})
 	td(t, 0, []string{"trust", "add", "--trust", store, "--policy", w.policy(e), "--log", dir}, "how     policy")
@@ -208,10 +209,10 @@ func TestTrustAddPolicy(t *testing.T) {
 // TestTrustImport: records of version 1 vouch for nothing.
 func TestTrustImport(t *testing.T) {
 	w := newWorld(t)
-	e := w.epochs[0]
+	e := w.Epochs[0]
 	r := w.receiptFile(w.accept(e), e, e)
-	line := strings.Fields(w.note(w.size(), e))
-	old := w.file("old.trust", []byte("terradourada-trust/1 "+testOrigin+"\n"+strings.Join([]string{line[1], line[2], base64Of(e.open.CheckpointKey), line[5], "1700000000"}, " ")+"\n"))
+	line := strings.Fields(w.Note(w.Size(), e))
+	old := w.file("old.trust", []byte("terradourada-trust/1 "+testOrigin+"\n"+strings.Join([]string{line[1], line[2], base64Of(e.Open.CheckpointKey), line[5], "1700000000"}, " ")+"\n"))
 	store := t.TempDir()
 	td(t, 0, []string{"trust", "import", "--trust", store, old}, "1 checkpoint of log "+testOrigin)
 	td(t, fault.Unvouched, []string{"verify", "--trust", store, r}, "UNVOUCHED")
@@ -223,7 +224,7 @@ func TestTrustImport(t *testing.T) {
 // TestAuditVerdicts: a log that keeps all rules may still be another log.
 func TestAuditVerdicts(t *testing.T) {
 	w := newWorld(t)
-	e := w.epochs[0]
+	e := w.Epochs[0]
 	w.accept(e)
 	store := t.TempDir()
 	w.remember(store, e)
@@ -242,15 +243,15 @@ func TestAuditVerdicts(t *testing.T) {
 	fork.accept(e)
 	td(t, fault.Contradicted, audit(fork.dir(e)), "the log is contradicted")
 	td(t, fault.Contradicted, audit(fork.dir(e), "--allow-self-asserted"), "the log is contradicted")
-	fork.add(fork.epochs[0].open) // which breaks a rule besides
+	fork.Add(fork.Epochs[0].Open) // which breaks a rule besides
 	td(t, fault.Contradicted, audit(fork.dir(e)), "FAULT", "the log is contradicted")
 
 	rewritten := w.fork(2)
-	theirs := rewritten.open(nil)
+	theirs := rewritten.Open(nil)
 	rewritten.accept(theirs)
 	td(t, fault.Unvouched, audit(rewritten.dir(theirs), "--allow-self-asserted"), "nothing ties")
 
-	w.add(w.epochs[0].open)
+	w.Add(w.Epochs[0].Open)
 	td(t, fault.Negative, audit(w.dir(e)), "FAULT  entry 4 opens an epoch that was opened before", "the log breaks its rules: 1 faults")
 
 	// Damaged files.
@@ -263,7 +264,7 @@ func TestAuditVerdicts(t *testing.T) {
 		dir := w.dir(e)
 		if spoil == nil {
 			name, spoil = "checkpoint", func(path string) error {
-				return os.WriteFile(path, []byte(w.note(5, w.fork(5).open(nil))), 0o600)
+				return os.WriteFile(path, []byte(w.Note(5, w.fork(5).Open(nil))), 0o600)
 			}
 		}
 		if err := spoil(filepath.Join(dir, filepath.FromSlash(name))); err != nil {

@@ -198,7 +198,7 @@ func (f *verifyFlags) options(ctx context.Context) (o receipt.Options, err error
 // knownLists returns the lists in the trust store and those named.
 func knownLists(trust *receipt.TrustStore, paths []string) ([]*claim.List, error) {
 	kept, err := trust.Lists()
-	if verdictOf(err) == receipt.Unavailable {
+	if receipt.VerdictOf(err) == receipt.Unavailable {
 		return nil, vouchFailure(err, nil)
 	}
 	if err != nil {
@@ -230,7 +230,7 @@ func (f *verifyFlags) useLog(ctx context.Context, o *receipt.Options) error {
 		newest := sync.OnceValues(func() (*receipt.Checkpoint, error) { return files.SignedCheckpoint(ctx) }) // for all receipts
 		o.Live = func(context.Context) (*receipt.Checkpoint, receipt.Source, error) {
 			cp, err := newest()
-			return cp, files.source(), err
+			return cp, files.Source(), err
 		}
 	}
 	return nil

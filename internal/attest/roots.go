@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/go-sev-guest/verify/trust"
+
+	"github.com/terradourada/td/protocol"
 )
 
 // Roots are what a verifier vouches for by himself.
@@ -100,18 +102,8 @@ func (r *Roots) vouch(key publicKey, at time.Time) (by string, ok bool) {
 		}
 		_, err := c.Verify(x509.VerifyOptions{Roots: cas, CurrentTime: at, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageAny}})
 		if err == nil {
-			return "the authority " + printable(c.Issuer.CommonName), true
+			return "the authority " + protocol.Printable(c.Issuer.CommonName[:min(len(c.Issuer.CommonName), 64)]), true
 		}
 	}
 	return "", false
-}
-
-// printable makes a name from a certificate fit for a terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '?'
-		}
-		return r
-	}, s[:min(len(s), 64)])
 }

@@ -1,26 +1,28 @@
-package main
+package audit
 
 import (
+	"errors"
 	"sync"
 
 	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/tiles"
 	"github.com/terradourada/td/protocol"
 )
 
-// logRules are the rules of section 12 that whole logs keep, as far as the
-// entries themselves show them. They judge leaf after leaf.
-type logRules struct {
+// rules checks the entries of a log in order, and reports each rule of section 12 of
+// docs/spec/td-1.md that one of them breaks.
+type rules struct {
 	fault  func(format string, args ...any)
 	origin string
 	lists  map[protocol.ListID]*claim.List
 
-	tree        leafTree
+	tree        tiles.Tree
 	time        uint64
 	withdrawals uint32
-	epochs      map[protocol.EpochID]*epochRules
-	order       []*epochRules
-	claims      map[protocol.Digest]*claimRules
-	unknown     int // accepted under keys that neither this program nor a list here knows
+	epochs      map[protocol.EpochID]*epochState
+	order       []*epochState
+	claims      map[protocol.Digest]*claimState
+	unknown     int // accepted under keys that only the log vouches for
 
 	sealed  bool
 	frozen  map[protocol.Digest]bool // acceptance; the zero digest for all claims
@@ -32,8 +34,8 @@ type logRules struct {
 	nullifiers  map[[2]protocol.Element]uint64
 }
 
-// epochRules is what is known of one epoch.
-type epochRules struct {
+// epochState is what the entries so far say of one epoch.
+type epochState struct {
 	open     *protocol.EpochOpen
 	index    uint64 // of the leaf that opened it
 	end      *protocol.EpochClose
@@ -46,18 +48,19 @@ type epochRules struct {
 	greatest  protocol.SignedRoot        // with the greatest size of those
 }
 
-// claimRules is one verifying key in the log.
-type claimRules struct {
+// claimState is a verifying key in the log.
+type claimState struct {
 	leaf  *protocol.ClaimLeaf
 	key   func() (*claim.VerifyingKey, error)
-	known bool // this program vouches for the key
+	known bool // this program or a member list vouches for the key
 }
 
-func newLogRules(origin string, lists map[protocol.ListID]*claim.List, fault func(string, ...any)) *logRules {
-	return &logRules{
-		fault: fault, origin: origin, lists: lists,
-		epochs:      map[protocol.EpochID]*epochRules{},
-		claims:      map[protocol.Digest]*claimRules{},
+func newRules(origin string, lists []*claim.List, fault func(string, ...any)) *rules {
+	r := &rules{
+		fault: fault, origin: origin,
+		lists:       map[protocol.ListID]*claim.List{},
+		epochs:      map[protocol.EpochID]*epochState{},
+		claims:      map[protocol.Digest]*claimState{},
 		frozen:      map[protocol.Digest]bool{},
 		retired:     map[protocol.Digest]bool{},
 		requests:    map[protocol.RequestID]uint64{},
@@ -65,22 +68,33 @@ func newLogRules(origin string, lists map[protocol.ListID]*claim.List, fault fun
 		commitments: map[protocol.Commitment]uint64{},
 		nullifiers:  map[[2]protocol.Element]uint64{},
 	}
+	for _, l := range lists {
+		r.lists[l.ID()] = l
+	}
+	return r
 }
 
-// entry checks the next entry. For an acceptance whose statement can be rebuilt it
-// returns the proof to be verified.
-func (r *logRules) entry(raw []byte) (leaf *protocol.Leaf, check *proofCheck) {
-	index := r.tree.size()
-	defer r.tree.add(protocol.LeafHash(raw))
+// proofCheck is a proof and what it must show.
+type proofCheck struct {
+	key    func() (*claim.VerifyingKey, error)
+	inputs []protocol.Element
+	proof  []byte
+}
+
+// entry checks the next entry. It returns nil if the entry is not a leaf. For an
+// acceptance whose statement can be recomputed it also returns the proof to verify.
+func (r *rules) entry(raw []byte) (leaf *protocol.Leaf, check *proofCheck) {
+	index := r.tree.Size()
+	defer r.tree.Append(protocol.LeafHash(raw))
 	l, err := protocol.ParseLeaf(raw)
 	if err != nil {
-		r.fault("entry %d is not a leaf: %s", index, detailOf(err))
+		r.fault("entry %d is not a leaf: %s", index, detail(err))
 		return nil, nil
 	}
 	return &l, r.leaf(index, &l)
 }
 
-func (r *logRules) leaf(index uint64, l *protocol.Leaf) *proofCheck {
+func (r *rules) leaf(index uint64, l *protocol.Leaf) *proofCheck {
 	r.header(index, l)
 	switch b := l.Body.(type) {
 	case *protocol.Accepted:
@@ -97,7 +111,7 @@ func (r *logRules) leaf(index uint64, l *protocol.Leaf) *proofCheck {
 	return nil
 }
 
-func (r *logRules) header(index uint64, l *protocol.Leaf) {
+func (r *rules) header(index uint64, l *protocol.Leaf) {
 	if l.Seq != index {
 		r.fault("entry %d says that it is number %d", index, l.Seq)
 	}
@@ -113,7 +127,7 @@ func (r *logRules) header(index uint64, l *protocol.Leaf) {
 	}
 }
 
-func (r *logRules) epochOpen(index uint64, b *protocol.EpochOpen) {
+func (r *rules) epochOpen(index uint64, b *protocol.EpochOpen) {
 	if r.epochs[b.ID] != nil {
 		r.fault("entry %d opens an epoch that was opened before", index)
 		return
@@ -121,7 +135,7 @@ func (r *logRules) epochOpen(index uint64, b *protocol.EpochOpen) {
 	if b.CheckID() != nil {
 		r.fault("entry %d opens an epoch whose id is not that of its keys", index)
 	}
-	previous := &epochRules{open: &protocol.EpochOpen{}} // zeros before the first
+	previous := &epochState{open: &protocol.EpochOpen{}} // the first epoch names zeroes
 	if n := len(r.order); n > 0 {
 		previous = r.order[n-1]
 		if b.Number <= previous.open.Number {
@@ -133,7 +147,7 @@ func (r *logRules) epochOpen(index uint64, b *protocol.EpochOpen) {
 	} else if b.Handover != (protocol.SignedRoot{}) {
 		r.handover(index, b, previous.open.CheckpointKey)
 	}
-	e := &epochRules{
+	e := &epochState{
 		open: b, index: index,
 		seqs: map[uint64]uint64{}, positions: map[uint64]uint64{}, roots: map[uint64]protocol.Digest{},
 	}
@@ -141,19 +155,19 @@ func (r *logRules) epochOpen(index uint64, b *protocol.EpochOpen) {
 	r.order = append(r.order, e)
 }
 
-// handover checks that the key before signed the new one over a tree that this
-// log has had.
-func (r *logRules) handover(index uint64, b *protocol.EpochOpen, key [32]byte) {
+// handover checks that the previous epoch's key signed the new one over an earlier
+// tree of this log.
+func (r *rules) handover(index uint64, b *protocol.EpochOpen, key [32]byte) {
 	if err := b.VerifyHandover(r.origin, key); err != nil {
-		r.fault("entry %d: %s", index, detailOf(err))
+		r.fault("entry %d: %s", index, detail(err))
 		return
 	}
-	if size := b.Handover.Size; size > index || !r.tree.rootAt(size).Equal(b.Handover.Root) {
+	if size := b.Handover.Size; size > index || !r.tree.RootAt(size).Equal(b.Handover.Root) {
 		r.fault("entry %d: its hand-over signs a tree of %d entries that is not the beginning of this log", index, size)
 	}
 }
 
-func (r *logRules) epochClose(index uint64, b *protocol.EpochClose) {
+func (r *rules) epochClose(index uint64, b *protocol.EpochClose) {
 	e := r.epochs[b.ID]
 	switch {
 	case e == nil || e.open.Number != b.Number:
@@ -193,11 +207,11 @@ func sums(whole uint64, parts ...uint64) bool {
 	return whole == 0
 }
 
-// signedRoot checks that an epoch signed a root of its issued tree, and one only
-// for each size.
-func (r *logRules) signedRoot(index uint64, e *epochRules, s *protocol.SignedRoot) {
+// signedRoot checks that an epoch signed a root of its issued tree, and no other root
+// for the same size.
+func (r *rules) signedRoot(index uint64, e *epochState, s *protocol.SignedRoot) {
 	if err := s.VerifyIssued(r.origin, e.open.ID, e.open.CheckpointKey); err != nil {
-		r.fault("entry %d: %s", index, detailOf(err))
+		r.fault("entry %d: %s", index, detail(err))
 		return
 	}
 	if root, known := e.roots[s.Size]; known && !root.Equal(s.Root) {
@@ -210,26 +224,27 @@ func (r *logRules) signedRoot(index uint64, e *epochRules, s *protocol.SignedRoo
 	}
 }
 
-func (r *logRules) claim(index uint64, b *protocol.ClaimLeaf) {
+func (r *rules) claim(index uint64, b *protocol.ClaimLeaf) {
 	vk := protocol.VKFingerprint(b.ClaimID, b.List, b.SRS, b.VK)
 	if r.claims[vk] != nil {
 		r.fault("entry %d brings a verifying key that is in the log already", index)
 		return
 	}
-	c := &claimRules{leaf: b}
+	c := &claimState{leaf: b}
 	c.key, c.known = r.keyOf(b)
 	r.claims[vk] = c
 	if !b.SRS.Equal(claim.SRSDigest()) {
-		r.fault("entry %d: claim %s rests on another reference string than this program holds", index, asciiOnly([]byte(b.ClaimID)))
+		r.fault("entry %d: claim %s rests on another reference string than this program holds", index, protocol.Printable(b.ClaimID))
 	}
 	if key, ok := claim.KnownKey(claim.ID(b.ClaimID)); ok && !key.Fingerprint(claim.ID(b.ClaimID), b.List).Equal(vk) {
 		r.fault("entry %d: claim %s has another verifying key than this program knows", index, b.ClaimID)
 	}
 }
 
-// keyOf is the key to verify with: the program's own where it has one, that of
-// the list where the list is here, and else the log's.
-func (r *logRules) keyOf(b *protocol.ClaimLeaf) (key func() (*claim.VerifyingKey, error), known bool) {
+// keyOf returns the key to verify with, and whether anything but the log vouches for
+// it: the program's own key if it has one, else that of the member list if the auditor
+// holds it, else the log's.
+func (r *rules) keyOf(b *protocol.ClaimLeaf) (key func() (*claim.VerifyingKey, error), known bool) {
 	if key, ok := claim.KnownKey(claim.ID(b.ClaimID)); ok {
 		return func() (*claim.VerifyingKey, error) { return key, nil }, true
 	}
@@ -239,7 +254,7 @@ func (r *logRules) keyOf(b *protocol.ClaimLeaf) (key func() (*claim.VerifyingKey
 	return sync.OnceValues(func() (*claim.VerifyingKey, error) { return claim.ParseVerifyingKey(b.VK) }), false
 }
 
-// listKey builds the key of a list and compares it with the log's.
+// listKey computes the key of a member list, and fails if the log has another one.
 func listKey(l *claim.List, b *protocol.ClaimLeaf) (*claim.VerifyingKey, error) {
 	key, err := l.VerifyingKey()
 	if err != nil {
@@ -247,13 +262,13 @@ func listKey(l *claim.List, b *protocol.ClaimLeaf) (*claim.VerifyingKey, error) 
 	}
 	want := protocol.VKFingerprint(b.ClaimID, b.List, b.SRS, b.VK)
 	if !key.Fingerprint(claim.Group, l.ID()).Equal(want) {
-		return nil, errorf("the claim leaf carries another verifying key than its member list gives")
+		return nil, errors.New("the claim leaf carries another verifying key than its member list gives")
 	}
 	return key, nil
 }
 
-// control applies a control leaf to what may be accepted after it.
-func (r *logRules) control(b *protocol.Control) {
+// control records what a control leaf forbids or allows to accept after it.
+func (r *rules) control(b *protocol.Control) {
 	switch b.Action {
 	case protocol.ActionFreezeAccept:
 		r.frozen[b.Target] = true
@@ -270,10 +285,10 @@ func (r *logRules) control(b *protocol.Control) {
 	}
 }
 
-func (r *logRules) accepted(index uint64, b *protocol.Accepted) *proofCheck {
+func (r *rules) accepted(index uint64, b *protocol.Accepted) *proofCheck {
 	p, err := protocol.ParsePayload(b.Payload[:])
 	if err != nil {
-		r.fault("entry %d: %s", index, detailOf(err))
+		r.fault("entry %d: %s", index, detail(err))
 		return nil
 	}
 	if r.sealed || r.frozen[protocol.Digest{}] || r.frozen[p.VK] || r.retired[p.VK] {
@@ -286,8 +301,8 @@ func (r *logRules) accepted(index uint64, b *protocol.Accepted) *proofCheck {
 	return r.statement(index, b, &p)
 }
 
-// once reports a value that was accepted before.
-func once[K comparable](r *logRules, index uint64, seen map[K]uint64, value K, name string) {
+// once checks that a value was not accepted before.
+func once[K comparable](r *rules, index uint64, seen map[K]uint64, value K, name string) {
 	if first, twice := seen[value]; twice {
 		r.fault("entry %d has the %s of entry %d", index, name, first)
 		return
@@ -295,7 +310,8 @@ func once[K comparable](r *logRules, index uint64, seen map[K]uint64, value K, n
 	seen[value] = index
 }
 
-func (r *logRules) inEpoch(index uint64, b *protocol.Accepted, p *protocol.Payload) {
+// inEpoch checks that an acceptance belongs to an open epoch, which issued its anchor.
+func (r *rules) inEpoch(index uint64, b *protocol.Accepted, p *protocol.Payload) {
 	e := r.epochs[p.EpochID]
 	switch {
 	case e == nil || e.open.Number != p.EpochNumber || e.open.Instance != p.Instance:
@@ -308,15 +324,16 @@ func (r *logRules) inEpoch(index uint64, b *protocol.Accepted, p *protocol.Paylo
 	once(r, index, e.seqs, p.Seq, "number in its epoch")
 	digest := protocol.IssuedDigest(p.RequestID, &b.Payload, b.Anchor)
 	if err := b.Issued.Verify(digest, r.origin, p.EpochID, e.open.CheckpointKey); err != nil {
-		r.fault("entry %d: %s", index, detailOf(err))
+		r.fault("entry %d: %s", index, detail(err))
 		return
 	}
 	once(r, index, e.positions, b.Issued.Position, "position in the issued tree")
 	r.signedRoot(index, e, &b.Issued.SignedRoot)
 }
 
-// statement recomputes the statement from claim, parameters and commitment.
-func (r *logRules) statement(index uint64, b *protocol.Accepted, p *protocol.Payload) *proofCheck {
+// statement recomputes the statement from claim, parameters and commitment, and
+// returns the proof of it. It returns nil if there is no statement to verify.
+func (r *rules) statement(index uint64, b *protocol.Accepted, p *protocol.Payload) *proofCheck {
 	c := r.claims[p.VK]
 	if c == nil {
 		r.fault("entry %d is under a verifying key that was not in the log before it", index)
@@ -327,33 +344,34 @@ func (r *logRules) statement(index uint64, b *protocol.Accepted, p *protocol.Pay
 	}
 	params, err := claim.ParseParams(claim.ID(c.leaf.ClaimID), b.Params)
 	if err != nil {
-		r.fault("entry %d: %s", index, detailOf(err))
+		r.fault("entry %d: %s", index, detail(err))
 		return nil
 	}
 	s, err := claim.NewStatement(params, p.Commitment)
 	if err != nil {
-		r.fault("entry %d: %s", index, detailOf(err))
+		r.fault("entry %d: %s", index, detail(err))
 		return nil
 	}
 	if !s.Digest().Equal(p.Statement) {
 		r.fault("entry %d names another statement than its parameters give", index)
 	}
 	if err := r.member(index, params, c); err != nil {
-		r.fault("entry %d: %s", index, detailOf(err))
+		r.fault("entry %d: %s", index, detail(err))
 	}
 	payload := b.Payload
 	return &proofCheck{c.key, s.Inputs(b.Anchor, protocol.ContextElement(&payload), b.TagHash), b.Proof}
 }
 
-// member applies what holds for group/1 besides.
-func (r *logRules) member(index uint64, params *claim.Params, c *claimRules) error {
+// member checks the rules of group/1: one acceptance for each nullifier, and the
+// member list of the claim.
+func (r *rules) member(index uint64, params *claim.Params, c *claimState) error {
 	scope, nullifier, ok := params.Nullifier()
 	if !ok {
 		return nil
 	}
 	once(r, index, r.nullifiers, [2]protocol.Element{scope, protocol.Element(nullifier)}, "nullifier")
 	if id, _ := params.List(); id != c.leaf.List {
-		return errorf("its parameters name another member list than its claim")
+		return errors.New("its parameters name another member list than its claim")
 	}
 	if l := r.lists[c.leaf.List]; l != nil {
 		return params.CheckList(l)
