@@ -5,6 +5,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"os"
 	"path"
 	"path/filepath"
 	"slices"
@@ -126,6 +127,44 @@ func keyHolders(imported string) ([]string, bool) {
 		}
 	}
 	return holders, best != ""
+}
+
+// TestSequential wants no goroutine and no lock in a package that the race
+// detector leaves out.
+func TestSequential(t *testing.T) {
+	makefile, err := os.ReadFile("Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, list, found := strings.Cut(string(makefile), "\nSEQUENTIAL := ")
+	list, _, _ = strings.Cut(list, "\n")
+	packages := strings.Fields(list)
+	if !found || len(packages) == 0 {
+		t.Fatal("the Makefile names no such packages")
+	}
+	for _, dir := range packages {
+		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
+		if err != nil || len(files) == 0 {
+			t.Errorf("%s: no package, %v", dir, err)
+		}
+		for _, name := range files {
+			f, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ast.Inspect(f, func(n ast.Node) bool {
+				switch n := n.(type) {
+				case *ast.GoStmt, *ast.ChanType:
+					t.Errorf("%s has goroutines or channels", name)
+				case *ast.ImportSpec:
+					if n.Path.Value == `"sync"` {
+						t.Errorf("%s imports sync", name)
+					}
+				}
+				return true
+			})
+		}
+	}
 }
 
 // TestPackageDocs wants one package comment in every package.

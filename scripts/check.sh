@@ -22,7 +22,7 @@ make memscan FREEZES="${FREEZES:-20}"
 step "race detector (short)"
 make race
 step "fuzz, briefly"
-make fuzz FUZZTIME="${FUZZTIME:-5s}"
+make fuzz FUZZTIME="${FUZZTIME:-3s}"
 step "known vulnerabilities"
 make vuln
 step "benchmarks, once"
