@@ -72,8 +72,12 @@ func (a *attack) stranger(address, target string) {
 // attacker between a user and a server needs no such setting.
 func onTheWay(attacker string) []string { return []string{"HTTP_PROXY=" + attacker, "NO_PROXY="} }
 
-// plainURL is a server that is reached by plain HTTP over a network.
-const plainURL = "http://td.example"
+// plainURL is a server that is reached by plain HTTP over a network, under the
+// name plainHost.
+const (
+	plainHost = "td.example"
+	plainURL  = "http://" + plainHost
+)
 
 // authority issues certificates for this machine.
 type authority struct {

@@ -91,7 +91,7 @@ func extend(t *testing.T, real string, attacker *victim, url string, args ...str
 // serve starts the real server.
 func (c *scene) serve(t *testing.T, args ...string) *backend {
 	t.Helper()
-	return startBackend(t, c.data, append([]string{"--listen", c.address}, args...)...)
+	return startBackend(t, c.data, append([]string{"--listen", c.address, "--allow-host", plainHost}, args...)...)
 }
 
 // real is the real server, running again with an epoch of its own.
@@ -107,7 +107,7 @@ func (s *siege) real() *backend {
 func (s *siege) clone() *backend {
 	s.t.Helper()
 	if s.cloneServer == nil {
-		s.cloneServer = startBackend(s.t, copyOf(s.t, s.scene.clone))
+		s.cloneServer = startBackend(s.t, copyOf(s.t, s.scene.clone), "--allow-host", plainHost)
 	}
 	return s.cloneServer
 }
