@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -17,9 +18,9 @@ import (
 )
 
 // faults produce the sentences of the table "What the server says under a fault"
-// of docs/operate.md: each gives what a real server has said, or what a client
-// was told. The keys are the sentences as the table has them; an ellipsis stands
-// for what differs from case to case.
+// of docs/operate.md: each returns what a real server has written, or what a
+// client has received. The keys are the sentences as the table has them; an
+// ellipsis stands for what differs from case to case.
 //
 //nolint:thelper // these are the tests
 var faults = map[string]func(*testing.T) string{
@@ -64,6 +65,42 @@ var faults = map[string]func(*testing.T) string{
 		return afterDeath(t, "signer", "acceptance is frozen", "--death-limit", "1")
 	},
 	"launcher ended by itself": launcherDies,
+
+	"the journal is missing beside a log that has entries": func(t *testing.T) string {
+		return afterDamage(t, func(data string) error { return os.Remove(filepath.Join(data, "journal.db")) })
+	},
+	"the journal does not open: the file is damaged": func(t *testing.T) string { return afterDamage(t, zeroPage) },
+	"another process has the journal open for writing": func(t *testing.T) string {
+		return refusal(t, launch(t, startBackend(t, t.TempDir()).data))
+	},
+	"this user may not write there":   deniedJournal,
+	"the log is ahead of the journal": olderJournal,
+	"the log does not match the journal": func(t *testing.T) string {
+		return afterDamage(t, func(data string) error { return os.RemoveAll(filepath.Join(data, "ledger", "tile", "entries")) })
+	},
+	"the log cannot be read": func(t *testing.T) string {
+		return afterDamage(t, func(data string) error {
+			name := filepath.Join(data, "ledger", "checkpoint")
+			return errors.Join(os.Remove(name), os.Mkdir(name, 0o755))
+		})
+	},
+	"the directory holds the log of another origin": func(t *testing.T) string {
+		return afterDamage(t, func(data string) error {
+			return os.WriteFile(filepath.Join(data, "ledger", "origin"), []byte("example.org/other\n"), 0o600)
+		})
+	},
+	"the record of what this server has published, …, cannot be used": func(t *testing.T) string {
+		return afterDamage(t, func(data string) error {
+			return errors.Join(os.RemoveAll(filepath.Join(data, "published")), os.WriteFile(filepath.Join(data, "published"), nil, 0o600))
+		})
+	},
+	"the last process did not close the journal": func(t *testing.T) string {
+		data := t.TempDir()
+		startBackend(t, data).kill()
+		return startBackend(t, data).stderr()
+	},
+	"journal write failed": fullDisk,
+	"ledger stalled":       deniedLedger,
 }
 
 // TestFaultSentences: each sentence of the table is said, and each one that is
@@ -102,8 +139,18 @@ func TestFaultSentences(t *testing.T) {
 }
 
 // refusedStart wants a server that has not started, and to have made nothing, and
-// gives what it said.
+// returns what it has written.
 func refusedStart(t *testing.T, b *backend) string {
+	t.Helper()
+	said := refusal(t, b)
+	if entries, err := os.ReadDir(b.data); err == nil && len(entries) > 0 {
+		t.Errorf("it has made %v", entries)
+	}
+	return said
+}
+
+// refusal wants a server that has not started, and returns what it has written.
+func refusal(t *testing.T, b *backend) string {
 	t.Helper()
 	select {
 	case <-b.done:
@@ -113,15 +160,19 @@ func refusedStart(t *testing.T, b *backend) string {
 	if code := exitCode(b.err); code != 8 || !strings.Contains(b.stderr(), "\nhint: ") {
 		t.Errorf("exit code %d, or no hint", code)
 	}
-	if entries, err := os.ReadDir(b.data); err == nil && len(entries) > 0 {
-		t.Errorf("it has made %v", entries)
-	}
 	return b.stderr()
 }
 
-// whereMounted starts a server where a command has changed what is mounted, for it
-// alone; data is below an empty directory that has the directory m.
+// whereMounted starts a server in a namespace in which a command has changed what
+// is mounted, and wants it refused.
 func whereMounted(t *testing.T, change, data string) string {
+	t.Helper()
+	return refusedStart(t, launchMounted(t, change, data))
+}
+
+// launchMounted starts a server in a mount namespace of its own after a command.
+// data is below an empty directory that has the directory m.
+func launchMounted(t *testing.T, change, data string) *backend {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("only root mounts: this sentence was not produced")
@@ -139,11 +190,11 @@ func whereMounted(t *testing.T, change, data string) string {
 	if err := try.Run(); err != nil {
 		t.Skipf("nothing can be mounted here: this sentence was not produced: %v", err)
 	}
-	return refusedStart(t, launchAs(t, func(cmd *exec.Cmd) {
+	return launchAs(t, func(cmd *exec.Cmd) {
 		cmd.Path, cmd.Args = "/bin/sh", append([]string{"sh", "-c", change + ` && exec "$0" "$@"`, self}, cmd.Args[1:]...)
 		cmd.Dir = dir
 		cmd.SysProcAttr.Unshareflags = syscall.CLONE_NEWNS
-	}, nil, filepath.Join(dir, data)))
+	}, nil, filepath.Join(dir, data))
 }
 
 // asOrdinary starts a server as a user without rights, on a directory of an owner.

@@ -309,7 +309,7 @@ func (l *Ledger) rootAt(ctx context.Context, n uint64) (tlog.Hash, error) {
 // that is gone; it was verified before it was written.
 func (l *Ledger) readPublished() (cp torchwood.Checkpoint, note []byte, err error) {
 	if note, err = l.tiles.ReadFile(checkpointFile); err != nil {
-		return cp, nil, err
+		return cp, nil, unread(err)
 	}
 	text, _, ok := bytes.Cut(note, []byte("\n\n"))
 	cp, err = torchwood.ParseCheckpoint(string(text) + "\n")
@@ -336,12 +336,14 @@ func (l *Ledger) compareRoot(cp torchwood.Checkpoint) (protocol.Range, error) {
 
 var errNoRows = errors.New("no rows")
 
-// unsound tells a log that is damaged, or lacks a file, from one that cannot be
-// read.
+// unsound returns [ErrMismatch] with the error, unless that is one of the system
+// about a file that exists: such a file cannot be read, and may be sound.
 func unsound(err error) error {
 	var errno syscall.Errno
 	if errors.As(err, &errno) && errno != syscall.ENOENT {
-		return fmt.Errorf("ledger: the log cannot be read: %w", err)
+		return unread(err)
 	}
 	return fmt.Errorf("%w: %w", ErrMismatch, err)
 }
+
+func unread(err error) error { return fmt.Errorf("ledger: the log cannot be read: %w", err) }
