@@ -48,19 +48,19 @@ func Open(ctx context.Context, cfg Config) (_ *Ledger, err error) {
 	if err := l.compare(ctx); err != nil {
 		return nil, err
 	}
-	l.settle()
+	l.cleanUp()
 	return l, nil
 }
 
-// settle tidies up. None of it is needed: a disk that is full still serves.
-func (l *Ledger) settle() {
-	_ = l.dir.RemoveAll(".state") // of the library that projected before
+// cleanUp removes what earlier processes left and makes the published checkpoint
+// durable. Errors are ignored: on a full disk the log can still be read.
+func (l *Ledger) cleanUp() {
+	_ = l.dir.RemoveAll(".state") // of Tessera, which wrote the log before
 	names, _ := l.writer.ReadDir(".")
 	for _, name := range names {
 		l.writer.removeTemp(name)
 	}
-	// Written again, because the process that wrote it may have ended between the
-	// renaming and the sync.
+	// The process that wrote it may have ended between the rename and the sync.
 	l.settled = l.published == nil || l.writer.replace(checkpointFile, l.published) == nil
 }
 
@@ -92,7 +92,7 @@ func openDir(cfg Config) (*Ledger, error) {
 	return l, nil
 }
 
-// makeDir makes a directory whose name a power cut does not take away again.
+// makeDir creates a directory durably.
 func makeDir(name string) error {
 	if err := os.MkdirAll(name, 0o750); err != nil {
 		return err
@@ -180,8 +180,8 @@ func (l *Ledger) compare(ctx context.Context) error {
 }
 
 // compareBeyond refuses a log with a bundle of more entries than there are rows,
-// published or not. Its name tells: a bundle is named after its rows have been
-// committed. What is in it does not matter.
+// published or not. The name suffices, because a bundle is written only after its
+// rows are committed.
 func (l *Ledger) compareBeyond(rows uint64) error {
 	tile := tlog.Tile{H: torchwood.TileHeight, L: -1, N: int64(rows / torchwood.TileWidth), W: torchwood.TileWidth}
 	full := torchwood.TilePath(tile)
