@@ -103,8 +103,8 @@ var faults = map[string]func(*testing.T) string{
 	"ledger stalled":       deniedLedger,
 }
 
-// TestFaultSentences: each sentence of the table is said, and each one that is
-// known here is in the table.
+// TestFaultSentences: each sentence of the table is produced, and each sentence that
+// this file produces is in the table.
 func TestFaultSentences(t *testing.T) {
 	t.Parallel()
 	_, text, found := strings.Cut(fileText(t, "../../docs/operate.md"), "\n## What the server says under a fault\n")
@@ -112,9 +112,9 @@ func TestFaultSentences(t *testing.T) {
 		t.Fatal("docs/operate.md has no such table")
 	}
 	text, _, _ = strings.Cut(text, "\n## ")
-	told := map[string]bool{}
+	listed := map[string]bool{}
 	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\| [^|]+ \\| [^|]+ \\|$").FindAllStringSubmatch(text, -1) {
-		told[row[1]] = true
+		listed[row[1]] = true
 		produce := faults[row[1]]
 		if produce == nil {
 			t.Errorf("no test produces %q", row[1])
@@ -129,12 +129,12 @@ func TestFaultSentences(t *testing.T) {
 		})
 	}
 	for sentence := range faults {
-		if !told[sentence] {
+		if !listed[sentence] {
 			t.Errorf("docs/operate.md says nothing about %q", sentence)
 		}
 	}
-	if n := strings.Count(text, "\n| "); n != len(told)+1 {
-		t.Errorf("the table has %d lines and %d sentences: a row has another form", n, len(told))
+	if n := strings.Count(text, "\n| "); n != len(listed)+1 {
+		t.Errorf("the table has %d lines and %d sentences: a row has another form", n, len(listed))
 	}
 }
 
@@ -202,7 +202,7 @@ func asOrdinary(t *testing.T, owner int, mode os.FileMode) string {
 	t.Helper()
 	data := t.TempDir()
 	if os.Geteuid() != 0 && owner != ordinary {
-		t.Skip("only root gives a directory away: this sentence was not produced")
+		t.Skip("only root changes the owner of a directory: this sentence was not produced")
 	}
 	if err := os.Chmod(data, mode); err != nil {
 		t.Fatal(err)
@@ -219,7 +219,7 @@ func asOrdinary(t *testing.T, owner int, mode os.FileMode) string {
 	}, nil, data))
 }
 
-// lostLines says more than there is room for while nobody reads.
+// lostLines makes a server log more than its buffer holds while the log is not read.
 func lostLines(t *testing.T) string {
 	t.Helper()
 	b := startBackend(t, t.TempDir(), limits...)
@@ -243,7 +243,7 @@ func lostLines(t *testing.T) string {
 	return b.stderr()
 }
 
-// stopWithPushes stops a server that has no time to prove what it was given.
+// stopWithPushes stops a server that has no time to prove the pushed events.
 func stopWithPushes(t *testing.T) string {
 	t.Helper()
 	b := startBackend(t, t.TempDir(), "--shutdown-grace", "0s")

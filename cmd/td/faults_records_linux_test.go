@@ -130,8 +130,7 @@ func fillUp(name string) error {
 	return errors.Join(err, f.Close())
 }
 
-// deniedLedger takes the right to write the log from a running server and gives it
-// back.
+// deniedLedger makes the log of a running server read-only and writable again.
 func deniedLedger(t *testing.T) string {
 	t.Helper()
 	b := startBackend(t, t.TempDir())
