@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"path/filepath"
@@ -124,13 +125,13 @@ func causeOf(path string, err error) Cause {
 	case errors.Is(err, fs.ErrPermission):
 		return CauseDenied
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return full(path)
+		return cmp.Or(lacking(path), CauseFull)
 	case errors.Is(err, syscall.EIO):
 		return CauseDevice
 	}
 	switch code(err) & 0xff {
 	case sqlitelib.SQLITE_FULL:
-		return full(path)
+		return cmp.Or(lacking(path), CauseFull)
 	case sqlitelib.SQLITE_IOERR, sqlitelib.SQLITE_READONLY, sqlitelib.SQLITE_CANTOPEN, sqlitelib.SQLITE_PERM:
 		return refused(path)
 	}
@@ -143,14 +144,6 @@ func code(err error) int {
 		return e.Code()
 	}
 	return 0
-}
-
-// full returns CauseInodes if there are no free inodes, else CauseFull.
-func full(path string) Cause {
-	if c := lacking(path); c != CauseNone {
-		return c
-	}
-	return CauseFull
 }
 
 // lacking returns CauseInodes or CauseFull if the file system has no free inodes or
@@ -179,10 +172,7 @@ func refused(path string) Cause {
 			return CauseDenied
 		}
 	}
-	if c := lacking(path); c != CauseNone {
-		return c
-	}
-	return CauseDevice
+	return cmp.Or(lacking(path), CauseDevice)
 }
 
 // harmless reports whether a failed operation certainly wrote nothing that a later
