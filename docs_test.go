@@ -103,6 +103,26 @@ func TestNoPlaceOfOurs(t *testing.T) {
 	}
 }
 
+// TestCausesAreExplained: each cause of a fault of journal or log has its row in
+// docs/operate.md.
+func TestCausesAreExplained(t *testing.T) {
+	text := string(contents(t, "docs/operate.md"))
+	for file, pattern := range map[string]string{
+		"internal/journal/condition.go": `Cause = "([^"]+)"`,
+		"internal/ledger/trouble.go":    `(?:, |return )"(the [^"]+|[a-z]+ [a-z ]+)"`,
+	} {
+		causes := regexp.MustCompile(pattern).FindAllStringSubmatch(string(contents(t, file)), -1)
+		if len(causes) < 9 {
+			t.Errorf("%s has %d causes: the pattern is wrong", file, len(causes))
+		}
+		for _, c := range causes {
+			if !strings.Contains(text, "`"+c[1]+"`") {
+				t.Errorf("docs/operate.md does not explain the cause %q", c[1])
+			}
+		}
+	}
+}
+
 // TestLogLinesAreExplained: whatever the server logs above debug has its row in
 // docs/operate.md, and no row is about a line that is gone.
 func TestLogLinesAreExplained(t *testing.T) {

@@ -34,8 +34,8 @@ type backend struct {
 	ready chan string   // one value, its URL
 	done  chan struct{} // closed when it is reaped
 	err   error         // of the process; set before done closes
-	pipe  io.Closer     // whose end is the end of who reads the log
-	mu    sync.Mutex    // while it is held, nobody reads the log
+	pipe  io.Closer     // closing it ends the reader of the log
+	mu    sync.Mutex    // while it is held, the log is not read
 	log   bytes.Buffer  // its standard error
 }
 

@@ -18,18 +18,17 @@ import (
 // by itself, and their grade says so.
 func startLauncher(ctx context.Context, cfg *config.Config) (*launcher.Launcher, error) {
 	if cfg.ChildUID != 0 && sandbox.MayNotEnd() {
-		return nil, fault.New(fault.Config, "children would become users of their own, and this process may not end those: it lacks CAP_KILL",
-			"give it CAP_KILL (of setuid, setgid, kill and ipc_lock none may be missing), or set child_uid to 0")
+		return nil, fault.New(fault.Config, "the children become users of their own, and this process may not end them: it lacks CAP_KILL",
+			"give it the capabilities setuid, setgid, kill and ipc_lock, or set child_uid to 0")
 	}
 	l, err := launcher.Launch(ctx, programs(cfg))
 	if errors.Is(err, errors.ErrUnsupported) {
-		return nil, nil //nolint:nilnil // there is none, and that is no fault
+		return nil, nil //nolint:nilnil // this build has none
 	}
 	return l, err
 }
 
-// starter starts the children by the launcher, or from this process if there is
-// none.
+// starter returns the launcher or, without one, a starter in this process.
 func starter(children *launcher.Launcher, cfg *config.Config) keyholder.Starter {
 	if children == nil {
 		return launcher.Direct{Programs: programs(cfg)}
@@ -37,8 +36,8 @@ func starter(children *launcher.Launcher, cfg *config.Config) keyholder.Starter 
 	return children
 }
 
-// programs are the children of a configuration, with users of their own if they
-// start as root.
+// programs returns the arguments of each kind of child, with users of their own if
+// they start as root.
 func programs(cfg *config.Config) map[string][]string {
 	all, uid := keyholder.Programs(cfg.ChildUID), cfg.ChildUID
 	if uid != 0 {

@@ -139,10 +139,10 @@ func asUser(uid int, look func() error) error {
 // checkOwner returns an error if this process is root and another user could have
 // written the configuration file, or could have put another one in its place: a
 // core under an attacker's control owns its data directory and could leave a file
-// there for the next start. It follows the path link by link: each step must
-// belong to root, and no other user may write it, but for a directory like /tmp
-// where nobody renames what belongs to others. Call it before a setting is used.
-// name may be empty.
+// there for the next start. It follows the path link by link. Each step must belong
+// to root and must not be writable by others, except a directory like /tmp, in which
+// only the owner of a file may rename it. Call it before a setting is used. name may
+// be empty.
 func checkOwner(name string) error {
 	if name == "" || os.Geteuid() != 0 {
 		return nil
@@ -159,7 +159,7 @@ func checkOwner(name string) error {
 		}
 		if why := notOfRoot(info); why != "" {
 			return fault.New(fault.Config, fmt.Sprintf("%s %s, and a server that is started as root takes settings from root only", at, why),
-				"look at what the file says, then move it to a directory that only root can write, and name it with --config")
+				"check what the file contains, then move it to a directory that only root can write, and name it with --config")
 		}
 		if info.Mode()&fs.ModeSymlink != 0 {
 			target, err := os.Readlink(at)
@@ -181,7 +181,7 @@ func checkOwner(name string) error {
 // maxLinks bounds the links of one path, as Linux does.
 const maxLinks = 40
 
-// notOfRoot says why another user could have written a file, "" if none could.
+// notOfRoot returns why another user could have written a file, "" if none could.
 func notOfRoot(info fs.FileInfo) string {
 	switch uid := ownerOfInfo(info); {
 	case uid != 0:

@@ -16,11 +16,11 @@ import (
 
 // ownDescriptors are those of the process itself: the three streams, the
 // listener, the poller, the attestor's device, the record of what was published,
-// and the files of /proc and the trust store that it looks at.
+// and files of /proc and the trust store.
 const ownDescriptors = 24
 
-// reserve is what no client can take of the descriptors that this process may
-// have, so that what is accepted is written and read whatever clients do.
+// reserve returns the number of descriptors that no client can take, so that what
+// is accepted can be written and read whatever clients do.
 func reserve(cfg *config.Config) int {
 	n := ownDescriptors + journal.Descriptors + ledger.Descriptors + launcher.Descriptors
 	if cfg.Prover == config.ProverLocal {

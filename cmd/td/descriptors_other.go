@@ -4,5 +4,5 @@ package main
 
 import "math"
 
-// maxDescriptors knows no bound on this system.
+// maxDescriptors returns no bound on this system.
 func maxDescriptors() int { return math.MaxInt32 }

@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// maxDescriptors is how many descriptors this process may have.
+// maxDescriptors returns how many descriptors this process may have open.
 func maxDescriptors() int {
 	var r syscall.Rlimit
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &r) != nil {

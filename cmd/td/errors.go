@@ -37,7 +37,7 @@ var worst = []int{fault.Contradicted, fault.Negative, fault.Flagged, fault.Unvou
 // report prints an error and gives the exit code.
 func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
 	f := asFailure(ctx, cmd, err)
-	a.tell(cmd, f)
+	a.writeFault(cmd, f)
 	return f.Exit
 }
 

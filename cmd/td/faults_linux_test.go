@@ -2,6 +2,7 @@ package main_test
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -17,9 +18,9 @@ import (
 )
 
 // faults produce the sentences of the table "What the server says under a fault"
-// of docs/operate.md: each gives what a real server has said, or what a client
-// was told. The keys are the sentences as the table has them; an ellipsis stands
-// for what differs from case to case.
+// of docs/operate.md: each returns what a real server has written, or what a
+// client has received. The keys are the sentences as the table has them; an
+// ellipsis stands for what differs from case to case.
 //
 //nolint:thelper // these are the tests
 var faults = map[string]func(*testing.T) string{
@@ -64,10 +65,46 @@ var faults = map[string]func(*testing.T) string{
 		return afterDeath(t, "signer", "acceptance is frozen", "--death-limit", "1")
 	},
 	"launcher ended by itself": launcherDies,
+
+	"the journal is missing beside a log that has entries": func(t *testing.T) string {
+		return afterDamage(t, func(data string) error { return os.Remove(filepath.Join(data, "journal.db")) })
+	},
+	"the journal does not open: the file is damaged": func(t *testing.T) string { return afterDamage(t, zeroPage) },
+	"another process has the journal open for writing": func(t *testing.T) string {
+		return refusal(t, launch(t, startBackend(t, t.TempDir()).data))
+	},
+	"this user may not write there":   deniedJournal,
+	"the log is ahead of the journal": olderJournal,
+	"the log does not match the journal": func(t *testing.T) string {
+		return afterDamage(t, func(data string) error { return os.RemoveAll(filepath.Join(data, "ledger", "tile", "entries")) })
+	},
+	"the log cannot be read": func(t *testing.T) string {
+		return afterDamage(t, func(data string) error {
+			name := filepath.Join(data, "ledger", "checkpoint")
+			return errors.Join(os.Remove(name), os.Mkdir(name, 0o755))
+		})
+	},
+	"the directory holds the log of another origin": func(t *testing.T) string {
+		return afterDamage(t, func(data string) error {
+			return os.WriteFile(filepath.Join(data, "ledger", "origin"), []byte("example.org/other\n"), 0o600)
+		})
+	},
+	"the record of what this server has published, …, cannot be used": func(t *testing.T) string {
+		return afterDamage(t, func(data string) error {
+			return errors.Join(os.RemoveAll(filepath.Join(data, "published")), os.WriteFile(filepath.Join(data, "published"), nil, 0o600))
+		})
+	},
+	"the last process did not close the journal": func(t *testing.T) string {
+		data := t.TempDir()
+		startBackend(t, data).kill()
+		return startBackend(t, data).stderr()
+	},
+	"journal write failed": fullDisk,
+	"ledger stalled":       deniedLedger,
 }
 
-// TestFaultSentences: each sentence of the table is said, and each one that is
-// known here is in the table.
+// TestFaultSentences: each sentence of the table is produced, and each sentence that
+// this file produces is in the table.
 func TestFaultSentences(t *testing.T) {
 	t.Parallel()
 	_, text, found := strings.Cut(fileText(t, "../../docs/operate.md"), "\n## What the server says under a fault\n")
@@ -75,9 +112,9 @@ func TestFaultSentences(t *testing.T) {
 		t.Fatal("docs/operate.md has no such table")
 	}
 	text, _, _ = strings.Cut(text, "\n## ")
-	told := map[string]bool{}
+	listed := map[string]bool{}
 	for _, row := range regexp.MustCompile("(?m)^\\| `([^`]+)` \\| [^|]+ \\| [^|]+ \\|$").FindAllStringSubmatch(text, -1) {
-		told[row[1]] = true
+		listed[row[1]] = true
 		produce := faults[row[1]]
 		if produce == nil {
 			t.Errorf("no test produces %q", row[1])
@@ -92,18 +129,28 @@ func TestFaultSentences(t *testing.T) {
 		})
 	}
 	for sentence := range faults {
-		if !told[sentence] {
+		if !listed[sentence] {
 			t.Errorf("docs/operate.md says nothing about %q", sentence)
 		}
 	}
-	if n := strings.Count(text, "\n| "); n != len(told)+1 {
-		t.Errorf("the table has %d lines and %d sentences: a row has another form", n, len(told))
+	if n := strings.Count(text, "\n| "); n != len(listed)+1 {
+		t.Errorf("the table has %d lines and %d sentences: a row has another form", n, len(listed))
 	}
 }
 
 // refusedStart wants a server that has not started, and to have made nothing, and
-// gives what it said.
+// returns what it has written.
 func refusedStart(t *testing.T, b *backend) string {
+	t.Helper()
+	said := refusal(t, b)
+	if entries, err := os.ReadDir(b.data); err == nil && len(entries) > 0 {
+		t.Errorf("it has made %v", entries)
+	}
+	return said
+}
+
+// refusal wants a server that has not started, and returns what it has written.
+func refusal(t *testing.T, b *backend) string {
 	t.Helper()
 	select {
 	case <-b.done:
@@ -113,15 +160,19 @@ func refusedStart(t *testing.T, b *backend) string {
 	if code := exitCode(b.err); code != 8 || !strings.Contains(b.stderr(), "\nhint: ") {
 		t.Errorf("exit code %d, or no hint", code)
 	}
-	if entries, err := os.ReadDir(b.data); err == nil && len(entries) > 0 {
-		t.Errorf("it has made %v", entries)
-	}
 	return b.stderr()
 }
 
-// whereMounted starts a server where a command has changed what is mounted, for it
-// alone; data is below an empty directory that has the directory m.
+// whereMounted starts a server in a namespace in which a command has changed what
+// is mounted, and wants it refused.
 func whereMounted(t *testing.T, change, data string) string {
+	t.Helper()
+	return refusedStart(t, launchMounted(t, change, data))
+}
+
+// launchMounted starts a server in a mount namespace of its own after a command.
+// data is below an empty directory that has the directory m.
+func launchMounted(t *testing.T, change, data string) *backend {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("only root mounts: this sentence was not produced")
@@ -139,11 +190,11 @@ func whereMounted(t *testing.T, change, data string) string {
 	if err := try.Run(); err != nil {
 		t.Skipf("nothing can be mounted here: this sentence was not produced: %v", err)
 	}
-	return refusedStart(t, launchAs(t, func(cmd *exec.Cmd) {
+	return launchAs(t, func(cmd *exec.Cmd) {
 		cmd.Path, cmd.Args = "/bin/sh", append([]string{"sh", "-c", change + ` && exec "$0" "$@"`, self}, cmd.Args[1:]...)
 		cmd.Dir = dir
 		cmd.SysProcAttr.Unshareflags = syscall.CLONE_NEWNS
-	}, nil, filepath.Join(dir, data)))
+	}, nil, filepath.Join(dir, data))
 }
 
 // asOrdinary starts a server as a user without rights, on a directory of an owner.
@@ -151,7 +202,7 @@ func asOrdinary(t *testing.T, owner int, mode os.FileMode) string {
 	t.Helper()
 	data := t.TempDir()
 	if os.Geteuid() != 0 && owner != ordinary {
-		t.Skip("only root gives a directory away: this sentence was not produced")
+		t.Skip("only root changes the owner of a directory: this sentence was not produced")
 	}
 	if err := os.Chmod(data, mode); err != nil {
 		t.Fatal(err)
@@ -168,7 +219,7 @@ func asOrdinary(t *testing.T, owner int, mode os.FileMode) string {
 	}, nil, data))
 }
 
-// lostLines says more than there is room for while nobody reads.
+// lostLines makes a server log more than its buffer holds while the log is not read.
 func lostLines(t *testing.T) string {
 	t.Helper()
 	b := startBackend(t, t.TempDir(), limits...)
@@ -192,7 +243,7 @@ func lostLines(t *testing.T) string {
 	return b.stderr()
 }
 
-// stopWithPushes stops a server that has no time to prove what it was given.
+// stopWithPushes stops a server that has no time to prove the pushed events.
 func stopWithPushes(t *testing.T) string {
 	t.Helper()
 	b := startBackend(t, t.TempDir(), "--shutdown-grace", "0s")

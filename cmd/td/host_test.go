@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// TestAllowHost: the real server answers under its own names and the ones it was
-// told, and under no other.
+// TestAllowHost: the real server answers under its own names and those of
+// --allow-host, and under no other.
 func TestAllowHost(t *testing.T) {
 	t.Parallel()
 	b := startBackend(t, t.TempDir(), "--allow-host", "td.example", "--allow-host", "receipts.example")

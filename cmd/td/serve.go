@@ -45,7 +45,7 @@ the last checkpoint is published, and the keys are gone.`,
 	}
 	configFlags(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := sandbox.CloseInherited(); err != nil && !errors.Is(err, fs.ErrNotExist) { // without /proc the start says so
+		if err := sandbox.CloseInherited(); err != nil && !errors.Is(err, fs.ErrNotExist) { // a missing /proc is reported by preflight
 			return fmt.Errorf("inherited descriptors cannot be closed: %w", err)
 		}
 		cfg, err := loadConfig(cmd)
@@ -115,7 +115,7 @@ func (a *app) serve(ctx context.Context, cfg *config.Config) error {
 		log.Warn("configuration", "note", note)
 	}
 	var bounds server.Config
-	if err := cmp.Or(checkGround(cfg.Data), fitToDescriptors(cfg, &bounds)); err != nil {
+	if err := cmp.Or(preflight(cfg.Data), fitToDescriptors(cfg, &bounds)); err != nil {
 		return err
 	}
 	lists, err := readLists(cfg.Group)
@@ -194,12 +194,12 @@ func (a *app) serveHTTP(ctx context.Context, c *core, listener net.Listener, cfg
 	return err
 }
 
-// lastAnswers is the time that clients have, when the grace has ended, to take
-// the answer that says so.
+// lastAnswers is the time that clients have, after the grace, to receive the answer
+// that the server stops.
 const lastAnswers = time.Second
 
-// drain ends the listener. Requests in work have the grace; what is not decided
-// by then is told that the server stops.
+// drain closes the listener and waits for the requests in work until the grace ends.
+// Then it answers the others with draining.
 func (c *core) drain(ctx context.Context, srv *http.Server, cut context.CancelCauseFunc) {
 	ctx = context.WithoutCancel(ctx)
 	grace, cancel := context.WithTimeout(ctx, c.cfg.ShutdownGrace)
@@ -240,7 +240,7 @@ func (a *app) announce(c *core, listener net.Listener) {
 	url := scheme + "://" + listener.Addr().String()
 	cp, ok := c.ledger.Latest()
 	if a.log.json {
-		object(a.stderr, slog.LevelInfo, "ready", "url", url, "origin", c.journal.Origin(), "data", c.cfg.Data, "checkpoint_size", cp.Size)
+		writeObject(a.stderr, slog.LevelInfo, "ready", "url", url, "origin", c.journal.Origin(), "data", c.cfg.Data, "checkpoint_size", cp.Size)
 		return
 	}
 	fmt.Fprintf(a.stderr, "td: log %s, data in %s\n", c.journal.Origin(), c.cfg.Data)

@@ -19,20 +19,19 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// serverLog is all that a server says on standard error: its log, and a few
-// lines for whoever started it. In form json every line is an object.
+// serverLog is what a server writes to standard error: its log, and a few lines for
+// the terminal. With the format json every line is an object.
 type serverLog struct {
 	*slog.Logger
 	stream *stream
 	json   bool
 }
 
-// lastWords is how long a server that ends waits for a reader of its log.
-const lastWords = time.Second
+// flushTimeout is how long a server that ends waits for its last lines to be read.
+const flushTimeout = time.Second
 
-// openLog begins the log of the server. From here on the program outlives
-// whatever is at the other end of its streams: a reader that is gone is a write
-// that fails, and the end of a terminal is nothing.
+// openLog opens the log of the server. From then on the process ignores SIGPIPE and
+// SIGHUP, so that neither a reader that exits nor a closed terminal ends it.
 func (a *app) openLog(cfg *config.Config) *serverLog {
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP)
 	inJSON := cfg.LogFormat == logJSON
@@ -44,11 +43,11 @@ func (a *app) openLog(cfg *config.Config) *serverLog {
 	go s.run()
 	var level slog.Level
 	if level.UnmarshalText([]byte(cfg.LogLevel)) != nil {
-		level = slog.LevelInfo // config has checked the word
+		level = slog.LevelInfo // config has checked it
 	}
 	a.log = &serverLog{Logger: slog.New(logHandler(s, inJSON, level)), stream: s, json: inJSON}
 	a.stderr = s
-	slog.SetDefault(a.log.With("component", "library")) // for packages that know only the log of the process
+	slog.SetDefault(a.log.With("component", "library")) // for packages that use the default logger
 	return a.log
 }
 
@@ -62,21 +61,20 @@ func logHandler(w io.Writer, inJSON bool, level slog.Level) slog.Handler {
 	return slog.NewTextHandler(w, options)
 }
 
-// endLog has the last lines written.
+// endLog writes the last lines.
 func (a *app) endLog() {
 	if a.log != nil {
 		a.log.stream.close()
 	}
 }
 
-// object writes one object for whoever started the server, whatever the level of
-// the log.
-func object(w io.Writer, level slog.Level, message string, attrs ...any) {
-	slog.New(logHandler(w, true, level)).Log(context.Background(), level, message, attrs...) //nolint:sloglint // its callers give literals
+// writeObject writes one JSON object, whatever the level of the log.
+func writeObject(w io.Writer, level slog.Level, message string, attrs ...any) {
+	slog.New(logHandler(w, true, level)).Log(context.Background(), level, message, attrs...) //nolint:sloglint // its callers pass literals
 }
 
-// jsonWanted reports whether standard error is for machines: what the command
-// was told counts from its first line, before the configuration is read.
+// jsonWanted reports whether standard error has JSON. Before the configuration is
+// read, the flag and the environment decide.
 func (a *app) jsonWanted(cmd *cobra.Command) bool {
 	if a.log != nil {
 		return a.log.json
@@ -90,8 +88,8 @@ func (a *app) jsonWanted(cmd *cobra.Command) bool {
 	return os.Getenv("TD_LOG_FORMAT") == logJSON
 }
 
-// tell writes a failure.
-func (a *app) tell(cmd *cobra.Command, f *fault.Fault) {
+// writeFault writes the error that ended the command.
+func (a *app) writeFault(cmd *cobra.Command, f *fault.Fault) {
 	if a.jsonWanted(cmd) {
 		attrs := []any{"exit_code", f.Exit, "err", f.What}
 		if f.Hint != "" {
@@ -100,7 +98,7 @@ func (a *app) tell(cmd *cobra.Command, f *fault.Fault) {
 		if f.Code != protocol.CodeNone {
 			attrs = append(attrs, "code", f.Code.String())
 		}
-		object(a.stderr, slog.LevelError, "ended", attrs...)
+		writeObject(a.stderr, slog.LevelError, "ended", attrs...)
 		return
 	}
 	var text strings.Builder

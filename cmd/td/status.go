@@ -20,35 +20,35 @@ const (
 	stateStopped = "stopped"
 )
 
-// conditions tell how the parts of the server are, from memory and in words that
-// name nothing of this machine.
+// conditions report the state of the parts of the server, from memory. Their words
+// are public and name nothing of this machine.
 type conditions interface {
 	Journal() api.Condition
 	Ledger() api.Condition
 	Epochs() api.Condition
 }
 
-// partsOf is what the organs themselves know.
-type partsOf struct {
+// parts reports the conditions of a running core.
+type parts struct {
 	journal *journal.Journal
 	ledger  *ledger.Ledger
 	control *control.Manager
 	maxLag  uint64
 }
 
-// Journal says whether acceptances can be written.
-func (p partsOf) Journal() api.Condition {
+// Journal reports whether acceptances can be written.
+func (p parts) Journal() api.Condition {
 	switch c := p.journal.Condition(); {
 	case !c.Writable:
 		return api.Condition{State: stateFailing, Since: sinceOf(c.Since), Why: string(c.Cause)}
 	case !p.journal.Writable():
-		return api.Condition{State: stateStopped, Why: "too many acceptances wait, or the writer has stopped"}
+		return api.Condition{State: stateBehind, Why: "too many acceptances wait to be written, or the server stops"}
 	}
 	return api.Condition{State: stateOK}
 }
 
-// Ledger says whether the log follows the journal.
-func (p partsOf) Ledger() api.Condition {
+// Ledger reports whether the log follows the journal.
+func (p parts) Ledger() api.Condition {
 	select {
 	case <-p.ledger.Diverged():
 		return api.Condition{State: stateStopped, Why: "journal and log disagree"}
@@ -65,8 +65,8 @@ func (p partsOf) Ledger() api.Condition {
 	return api.Condition{State: stateOK}
 }
 
-// Epochs says whether there are keys to issue under.
-func (p partsOf) Epochs() api.Condition {
+// Epochs reports whether there are keys to issue under.
+func (p parts) Epochs() api.Condition {
 	_, err := p.control.Active()
 	switch trouble := p.control.Trouble(); {
 	case err == nil:
@@ -77,14 +77,14 @@ func (p partsOf) Epochs() api.Condition {
 	return api.Condition{State: stateBehind, Why: "an epoch has ended and the next one opens"}
 }
 
-// sinceOf is a time as the API shows it.
+// sinceOf returns a time as the API shows it.
 func sinceOf(t time.Time) *time.Time {
 	t = t.UTC().Truncate(time.Millisecond)
 	return &t
 }
 
-// Status describes the whole. It reads nothing from the disk, so that it is told
-// when nothing else can be.
+// Status returns the state of the server. It reads nothing from the disk, so that it
+// works when the disk does not.
 func (r *records) Status(ctx context.Context) (api.Status, error) {
 	size, err := r.journal.Size(ctx)
 	if err != nil {
@@ -108,7 +108,7 @@ func (r *records) Status(ctx context.Context) (api.Status, error) {
 	return s, nil
 }
 
-// records are what the API tells about this core.
+// records returns what the API reads of this core.
 func (c *core) records(ctx context.Context) (*records, error) {
 	claims, err := c.journal.ClaimLeaves(ctx)
 	if err != nil {
@@ -116,17 +116,17 @@ func (c *core) records(ctx context.Context) (*records, error) {
 	}
 	return &records{
 		journal: c.journal, ledger: c.ledger, control: c.control, holders: &c.holders, claims: len(claims),
-		parts: partsOf{c.journal, c.ledger, c.control, c.cfg.MaxLag},
+		parts: parts{c.journal, c.ledger, c.control, c.cfg.MaxLag},
 	}, nil
 }
 
-// holders remember which control leaf has put each hold in force.
+// holders records which control leaf has put each hold in force.
 type holders struct {
 	mu sync.Mutex
 	by map[journal.Hold]protocol.Leaf
 }
 
-// load reads the leaves of a journal that holds something.
+// load reads the control leaves of a journal, if a hold is in force.
 func (h *holders) load(ctx context.Context, j *journal.Journal) error {
 	h.by = map[journal.Hold]protocol.Leaf{}
 	state, err := j.State(ctx)
@@ -145,11 +145,11 @@ func (h *holders) load(ctx context.Context, j *journal.Journal) error {
 	}
 }
 
-// note looks at the next leaf.
+// note records the next leaf if it changes a hold.
 func (h *holders) note(e journal.Entry) {
 	leaf, err := protocol.ParseLeaf(e.Leaf)
 	if err != nil {
-		return // not this one's to say
+		return // an unreadable leaf is reported elsewhere
 	}
 	c, ok := leaf.Body.(*protocol.Control)
 	if !ok {
@@ -170,14 +170,14 @@ func (h *holders) note(e journal.Entry) {
 	}
 }
 
-// hold keeps the first leaf of a hold: another freeze adds nothing.
+// hold records the first leaf of a hold; a repeated freeze changes nothing.
 func (h *holders) hold(hold journal.Hold, leaf protocol.Leaf) {
 	if _, known := h.by[hold]; !known {
 		h.by[hold] = leaf
 	}
 }
 
-// describe is the control state's holds as the API shows them.
+// describe returns the holds of the control state as the API shows them.
 func (h *holders) describe(s *journal.State) []api.Hold {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -200,7 +200,7 @@ func (h *holders) describe(s *journal.State) []api.Hold {
 	return list
 }
 
-// byWhom says who froze, and why where it was the core.
+// byWhom returns who froze, and why if it was the core.
 func byWhom(leaf protocol.Leaf) (by, why string) {
 	c, ok := leaf.Body.(*protocol.Control)
 	switch {

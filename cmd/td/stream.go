@@ -8,17 +8,17 @@ import (
 	"time"
 )
 
-// maxUnread bounds, in bytes, what the server has said and nobody has read yet.
+// maxUnread bounds the bytes that are buffered for the reader of a stream.
 const maxUnread = 1 << 20
 
-// stream stands between what the server says and whoever reads it, so that a
-// reader who is slow, or gone, holds up nothing: Write never blocks and never
-// fails. Lines that find no room, or that cannot be written, are lost and
-// counted; the next lines that get through are followed by one that tells how
-// many. Every Write is one or more whole lines.
+// stream buffers the lines that the server writes to standard error, so that a slow
+// or missing reader cannot block the server: Write never blocks and never fails.
+// Lines that exceed the buffer, or that cannot be written, are dropped and counted;
+// a line with the count follows the next lines that are written. Every Write must
+// be one or more whole lines.
 type stream struct {
 	to     io.Writer
-	notice func(lost int) []byte // the line that tells
+	notice func(lost int) []byte // returns the line with the count
 
 	wake   chan struct{} // one element when there may be something to write
 	ending chan struct{} // closed by close
@@ -28,15 +28,15 @@ type stream struct {
 	unread []byte
 	lost   int
 
-	torn bool // the last write ended within a line; run's alone
+	torn bool // the last write ended within a line; used by run only
 }
 
-// newStream makes a stream; it starts nothing, but see run.
+// newStream returns a stream. Nothing is written before run is called.
 func newStream(to io.Writer, notice func(lost int) []byte) *stream {
 	return &stream{to: to, notice: notice, wake: make(chan struct{}, 1), ending: make(chan struct{}), done: make(chan struct{})}
 }
 
-// Write takes whole lines.
+// Write buffers whole lines, or drops them if the buffer is full.
 func (s *stream) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	if len(s.unread)+len(p) > maxUnread {
@@ -52,23 +52,23 @@ func (s *stream) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// run writes until close.
+// run writes what is buffered until close is called.
 func (s *stream) run() {
 	defer close(s.done)
 	for {
 		select {
 		case <-s.wake:
-			s.pass()
+			s.flush()
 		case <-s.ending:
-			s.pass()
+			s.flush()
 			return
 		}
 	}
 }
 
-// pass writes what there is, until there is nothing or a write fails: then the
-// next line is the next attempt.
-func (s *stream) pass() {
+// flush writes until the buffer is empty or a write fails. After a failure the next
+// line starts the next attempt.
+func (s *stream) flush() {
 	for {
 		batch, lost := s.take()
 		if len(batch) == 0 && lost == 0 {
@@ -84,7 +84,7 @@ func (s *stream) pass() {
 		n, err := s.to.Write(all)
 		s.torn = n > 0 && all[n-1] != '\n' || n == 0 && s.torn
 		if err != nil {
-			s.miss(lost + lines(batch[min(n, len(batch)):]))
+			s.countLost(lost + lines(batch[min(n, len(batch)):]))
 			return
 		}
 	}
@@ -98,19 +98,18 @@ func (s *stream) take() (batch []byte, lost int) {
 	return batch, lost
 }
 
-func (s *stream) miss(lost int) {
+func (s *stream) countLost(lost int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lost += lost
 }
 
-// close has what was said written, but waits no longer than lastWords for a
-// reader.
+// close waits until the buffer is written, but no longer than flushTimeout.
 func (s *stream) close() {
 	close(s.ending)
 	select {
 	case <-s.done:
-	case <-time.After(lastWords):
+	case <-time.After(flushTimeout):
 	}
 }
 

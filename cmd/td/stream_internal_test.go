@@ -43,14 +43,14 @@ func (r *reader) set(err error, most int) {
 	r.err, r.most = err, most
 }
 
-func told(lost int) []byte { return fmt.Appendf(nil, "lost %d\n", lost) }
+func notice(lost int) []byte { return fmt.Appendf(nil, "lost %d\n", lost) }
 
-// TestStreamNobodyReads: nobody who writes waits for a reader that has stopped,
-// what finds no room is counted, and the count is told when he reads again.
+// TestStreamNobodyReads: Write does not wait for a reader that has stopped; lines
+// that exceed the buffer are counted, and the count is written when it reads again.
 func TestStreamNobodyReads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &reader{stall: make(chan struct{})}
-		s := newStream(r, told)
+		s := newStream(r, notice)
 		go s.run()
 		const size, count = 1 << 10, 3 * maxUnread >> 10
 		for range count {
@@ -74,7 +74,7 @@ func TestStreamNobodyReads(t *testing.T) {
 func TestStreamThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &reader{}
-		s := newStream(r, told)
+		s := newStream(r, notice)
 		go s.run()
 		write := func(text string) {
 			t.Helper()
@@ -101,7 +101,7 @@ func TestStreamThatFails(t *testing.T) {
 func TestStreamEndsWithoutReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &reader{stall: make(chan struct{})}
-		s := newStream(r, told)
+		s := newStream(r, notice)
 		go s.run()
 		_, _ = s.Write([]byte("last\n"))
 		begun := time.Now()

@@ -93,7 +93,7 @@ func TestLogAsJSON(t *testing.T) {
 var durationName = regexp.MustCompile(`took|gap|grace|retry|restart|window|(_ms|_us|_ns|_s)$`)
 
 // TestStopUnderPushLoad: what is being proved ends within the grace, or its
-// client hears that the server stops; nobody calls the prover sick.
+// client receives draining; no line or code blames the prover.
 func TestStopUnderPushLoad(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -148,8 +148,8 @@ func drainAll(ch <-chan error, n int) (all []error) {
 	return all
 }
 
-// judgeStop wants clients to have been told the truth. One whose connection was
-// not taken any more has been told nothing, and knows that nothing was issued.
+// judgeStop checks what clients have received. One whose connection was no longer
+// accepted has received nothing, and knows that nothing was issued.
 func (b *backend) judgeStop(t *testing.T, told []error, all bool) {
 	t.Helper()
 	codes := map[protocol.Code]int{}
@@ -161,10 +161,10 @@ func (b *backend) judgeStop(t *testing.T, told []error, all bool) {
 	accepted, draining := codes[protocol.CodeNone], codes[protocol.CodeDraining]
 	switch {
 	case len(codes) > 2 || accepted == 0:
-		t.Errorf("clients were told %v", codes)
+		t.Errorf("clients received %v", codes)
 	case all && draining > 0:
 		t.Errorf("%d clients were sent away within the grace", draining)
 	case !all && draining == 0:
-		t.Errorf("no client was told that the server stops: %v", codes)
+		t.Errorf("no client received draining: %v", codes)
 	}
 }

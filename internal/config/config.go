@@ -129,7 +129,7 @@ func (c *Config) readFile(env, flags map[string]string) error {
 	}
 	b, err := readBounded(path)
 	if !named && (errors.Is(err, fs.ErrNotExist) || !canBeSeen(path)) {
-		return nil // what is wrong with the directory is not said here
+		return nil // preflight reports what is wrong with the directory
 	}
 	if err != nil {
 		return &Error{Where: path, Message: "the configuration file cannot be read: " + reason(err)}
@@ -144,8 +144,7 @@ func (c *Config) readFile(env, flags map[string]string) error {
 	return nil
 }
 
-// canBeSeen reports whether the directory of a file lets anybody say whether the
-// file is there.
+// canBeSeen reports whether it can be determined if a file exists.
 func canBeSeen(path string) bool {
 	_, err := os.Lstat(path)
 	return err == nil || errors.Is(err, fs.ErrNotExist)

@@ -35,12 +35,12 @@ type Config struct {
 	// authenticated, for networks that are protected otherwise.
 	AllowInsecureListen bool `key:"allow_insecure_listen" default:"false"`
 
-	// Names of hosts, without a port, that requests may be addressed to besides
-	// localhost and addresses of this listener: one for each name under which a
-	// proxy passes requests on. On a loopback listener any other Host is
-	// forbidden, so that no page in a browser reaches the server by having its
-	// own name lead there; on any other listener only if a name is set here. In
-	// the environment and in a flag names are separated by commas.
+	// Host names, without a port, that requests may be addressed to besides
+	// localhost and addresses of this listener: the names that a proxy passes on
+	// in the Host header. On a loopback listener any other Host is forbidden, so
+	// that no web page reaches the server by DNS rebinding; on any other listener
+	// only if a name is set here. In the environment and in a flag names are
+	// separated by commas.
 	AllowHost []string `key:"allow_host"`
 
 	// List files of electorates, one group/1 claim each. In the environment

@@ -207,7 +207,7 @@ func (m *Manager) Run(ctx context.Context) error {
 		if err != nil {
 			continue
 		}
-		m.settle()
+		m.clear()
 		born := time.Now()
 		if !ended.IsZero() {
 			m.cfg.Log.Info("epoch replaced", "number", e.number, "gap_ms", born.Sub(ended).Milliseconds())

@@ -1,5 +1,5 @@
-// Package fault is the one type of every error that a person reads: what
-// happened, what to do about it, and the exit status that scripts go by.
+// Package fault is the type of the errors that td shows to its user: what happened,
+// what to do about it, and the exit status for scripts.
 //
 // The exit statuses of td are:
 //

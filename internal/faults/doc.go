@@ -41,9 +41,8 @@
 //
 // # Controls
 //
-// A harness that cannot see a loss shows nothing. Two controls lose answers on
-// purpose, by an older copy of the data directory and by a disk that dropped what
-// it had flushed. Each must be found, or the run fails.
+// Two controls lose answers on purpose: an older copy of the data directory, and a
+// disk that drops what it had flushed. The run fails unless each loss is found.
 //
 // # Repeating a run
 //

@@ -88,7 +88,7 @@ func TestFaults(t *testing.T) {
 	}
 	r, began := newRun(t, p), time.Now()
 	t.Logf("seed %d", r.seed)
-	t.Cleanup(func() { r.tell(t, time.Since(began)) })
+	t.Cleanup(func() { r.report(t, time.Since(began)) })
 	for i, series := range []struct {
 		name string
 		disk bool // runs on disks only
@@ -131,7 +131,7 @@ func (r *run) inject(t *testing.T, n int, what string, newWorld func() *world, f
 			w.begin()
 		}
 		if i == n-1 || !w.sound() {
-			w.tell(what)
+			w.report(what)
 			w.close()
 			w = nil
 		}
@@ -197,9 +197,9 @@ func (r *run) tryDisk() (why string) {
 	return ""
 }
 
-// tell writes the result. A control that lost nothing shows that the harness is
+// report writes the result. A control that lost nothing shows that the harness is
 // blind.
-func (r *run) tell(t *testing.T, took time.Duration) {
+func (r *run) report(t *testing.T, took time.Duration) {
 	t.Helper()
 	s := &r.result
 	for name, lost := range s.Control {

@@ -82,7 +82,7 @@ func truncate(name string, n int64) func(string) error {
 	}
 }
 
-// own gives a file to a foreign user, who lets no one else use it.
+// own makes a foreign user the owner of a file that no one else may use.
 func own(name string) func(string) error {
 	return func(data string) error {
 		name := filepath.Join(data, name)
@@ -90,7 +90,7 @@ func own(name string) func(string) error {
 	}
 }
 
-// disown gives a directory to the owner of the data directory.
+// disown makes the owner of the data directory the owner of a directory again.
 func disown(name string) func(string) error {
 	return func(data string) error {
 		info, err := os.Stat(data)

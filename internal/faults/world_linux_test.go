@@ -97,9 +97,9 @@ func (w *world) complain(format string, args ...any) {
 // sound reports that nothing was wrong so far.
 func (w *world) sound() bool { return len(w.complaints)+len(w.lost)+len(w.doubled) == 0 }
 
-// tell adds what was found to the result, and fails the test if something is
+// report adds what was found to the result, and fails the test if something is
 // wrong.
-func (w *world) tell(what string) {
+func (w *world) report(what string) {
 	w.Helper()
 	w.run.add(func(r *result) {
 		r.Acknowledged += w.seen.size()

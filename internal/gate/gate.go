@@ -236,13 +236,12 @@ func (g *Gate) Run(ctx context.Context) error {
 }
 
 // Drain refuses new requests with draining and waits for the pushed events in
-// work. Those that are not decided when ctx ends are ended, with draining: they
-// are the stop's, not a prover's. It returns how many these are, once all of them
-// have their outcome, and may be called once, while Run runs.
+// work. When ctx ends it ends the others with draining, and returns how many it
+// ended after each has its outcome. It may be called once, while Run runs.
 func (g *Gate) Drain(ctx context.Context) (ended int) {
 	g.draining.Store(true)
 	over := ctx.Done()
-	for taken := 0; taken < cap(g.push); { // to have all places is to have none in work
+	for taken := 0; taken < cap(g.push); { // when all places are taken, none is in work
 		select {
 		case g.push <- struct{}{}:
 			taken++

@@ -402,8 +402,8 @@ func TestPush(t *testing.T) {
 	}
 }
 
-// TestDrain: a stop lets what is being proved end, and what does not end within
-// the grace hears that the server stops; nothing is said of the prover.
+// TestDrain: a stop waits for the events that are being proved. Those that do not end
+// within the grace end with draining, not with a code of the prover.
 func TestDrain(t *testing.T) {
 	for _, c := range []struct {
 		name  string

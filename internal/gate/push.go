@@ -56,7 +56,7 @@ func (g *Gate) place() error {
 		return nil
 	default:
 	}
-	if g.draining.Load() { // which takes all places
+	if g.draining.Load() { // Drain takes all places
 		return stopping()
 	}
 	return protocol.Fail(protocol.CodeOverloaded, "too many events wait to be proved")
@@ -76,7 +76,7 @@ func (o *outcome) wait(ctx context.Context) (Accepted, error) {
 	case <-ctx.Done():
 	}
 	select {
-	case <-o.done: // in the same moment
+	case <-o.done: // both were ready
 		return o.acc, o.err
 	default:
 		return Accepted{}, ctx.Err()

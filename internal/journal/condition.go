@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"path/filepath"
@@ -12,9 +13,8 @@ import (
 	sqlitelib "modernc.org/sqlite/lib"
 )
 
-// Condition says whether the journal can be written, and if not, since when and
-// why. A queue that is full for a moment is not in it, nor a writer that was
-// stopped.
+// Condition describes whether the journal can be written, and if not, since when
+// and why. A full queue and a stopped writer are not part of it.
 type Condition struct {
 	Writable bool
 	Since    time.Time // of the first failure since the journal could be written; zero while it can be
@@ -29,8 +29,8 @@ func (j *Journal) Condition() Condition {
 	return Condition{Writable: true}
 }
 
-// Cause says in a few words why a journal cannot be opened or written. The set
-// is closed.
+// Cause is the reason why a journal cannot be opened or written, in a few words.
+// The set is closed.
 type Cause string
 
 // The causes.
@@ -47,13 +47,13 @@ const (
 	CauseDamaged  Cause = "the file is damaged"
 )
 
-// Remedy says what an operator can do about the cause; "" for CauseNone.
+// Remedy returns what an operator can do about the cause; "" for CauseNone.
 func (c Cause) Remedy() string {
 	switch c {
 	case CauseNone:
 		return ""
 	case CauseDevice:
-		return "look for errors of the disk in the kernel's log; the server goes on by itself when a copy of the journal can be written and verified"
+		return "look for errors of the disk in the kernel's log; the server recovers by itself once it has written and verified a copy of the journal"
 	case CauseFull:
 		return "make room: the server needs as much free space as the journal is large if a write has failed"
 	case CauseInodes:
@@ -74,11 +74,11 @@ func (c Cause) Remedy() string {
 	return ""
 }
 
-// lasting reports whether time alone does not mend the cause.
+// lasting reports whether retrying every few seconds is pointless.
 func (c Cause) lasting() bool { return c == CauseReadOnly || c == CauseDenied || c == CauseDamaged }
 
-// CauseOf returns the cause of an error of Open, OpenView or Check, and
-// CauseNone for one that is no condition of the files.
+// CauseOf returns the cause of an error of Open, OpenView or Check, or CauseNone if
+// the error is not about the state of the files.
 func CauseOf(err error) Cause {
 	if t := new(trouble); errors.As(err, &t) {
 		return t.cause
@@ -89,19 +89,19 @@ func CauseOf(err error) Cause {
 	return CauseNone
 }
 
-// trouble is an error with its cause in front.
+// trouble is an error with its cause.
 type trouble struct {
 	cause Cause
 	err   error
 }
 
-// Error is the cause, then the error.
+// Error returns the cause, then the error.
 func (t *trouble) Error() string { return string(t.cause) + ": " + t.err.Error() }
 
-// Unwrap is the error without its cause.
+// Unwrap returns the error without its cause.
 func (t *trouble) Unwrap() error { return t.err }
 
-// explain puts the cause in front of an error that has one and does not say it.
+// explain adds the cause to an error, if it can be determined and is not there yet.
 func explain(path string, err error) error {
 	if err == nil || CauseOf(err) != CauseNone {
 		return err
@@ -112,8 +112,8 @@ func explain(path string, err error) error {
 	return err
 }
 
-// causeOf finds the cause of an error of the file system or of SQLite, whose
-// errors do not say what the system answered.
+// causeOf determines the cause of an error of the file system or of SQLite. Errors
+// of SQLite do not contain the error of the system, so the system is asked again.
 func causeOf(path string, err error) Cause {
 	switch {
 	case errors.Is(err, errForeign):
@@ -125,20 +125,20 @@ func causeOf(path string, err error) Cause {
 	case errors.Is(err, fs.ErrPermission):
 		return CauseDenied
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
-		return full(path)
+		return cmp.Or(lacking(path), CauseFull)
 	case errors.Is(err, syscall.EIO):
 		return CauseDevice
 	}
 	switch code(err) & 0xff {
 	case sqlitelib.SQLITE_FULL:
-		return full(path)
+		return cmp.Or(lacking(path), CauseFull)
 	case sqlitelib.SQLITE_IOERR, sqlitelib.SQLITE_READONLY, sqlitelib.SQLITE_CANTOPEN, sqlitelib.SQLITE_PERM:
 		return refused(path)
 	}
 	return CauseNone
 }
 
-// code is the extended result code of SQLite in err; 0 if there is none.
+// code returns the extended result code of SQLite in err, 0 if there is none.
 func code(err error) int {
 	if e := new(sqlite.Error); errors.As(err, &e) {
 		return e.Code()
@@ -146,15 +146,8 @@ func code(err error) int {
 	return 0
 }
 
-// full tells a file system without room from one without inodes.
-func full(path string) Cause {
-	if c := lacking(path); c != CauseNone {
-		return c
-	}
-	return CauseFull
-}
-
-// lacking asks the system what there is none of.
+// lacking returns CauseInodes or CauseFull if the file system has no free inodes or
+// no free space, else CauseNone.
 func lacking(path string) Cause {
 	var s unix.Statfs_t
 	switch err := unix.Statfs(filepath.Dir(path), &s); {
@@ -168,7 +161,8 @@ func lacking(path string) Cause {
 	return CauseNone
 }
 
-// refused asks the system whether the files may be written.
+// refused returns why the files of a journal may not be written: CauseDevice if
+// nothing else is known.
 func refused(path string) Cause {
 	for _, name := range []string{filepath.Dir(path), path, path + walSuffix, path + shmSuffix} {
 		switch err := unix.Access(name, unix.W_OK); {
@@ -178,15 +172,12 @@ func refused(path string) Cause {
 			return CauseDenied
 		}
 	}
-	if c := lacking(path); c != CauseNone {
-		return c
-	}
-	return CauseDevice
+	return cmp.Or(lacking(path), CauseDevice)
 }
 
-// harmless reports whether a failed operation has surely left nothing behind that
-// a later flush could miss: the system took no byte (full), another process had
-// the lock, or SQLite refused a row. See decision 0021.
+// harmless reports whether a failed operation certainly wrote nothing that a later
+// flush could miss: the system took no byte (full), another process held the lock,
+// or SQLite refused a row. See decision 0021.
 func harmless(err error) bool {
 	switch code(err) & 0xff {
 	case sqlitelib.SQLITE_FULL, sqlitelib.SQLITE_BUSY, sqlitelib.SQLITE_CONSTRAINT:

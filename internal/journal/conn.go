@@ -18,10 +18,10 @@ type writeConn struct {
 	fault faultFunc
 }
 
-// faultFunc lets tests break the writer: for the operations "begin", "exec",
-// "commit" and "rollback" it says whether the operation takes place and what is
-// reported; "checkpoint", "copy", "verify", "complete", "swap" and "settle" do not
-// take place if an error is reported.
+// faultFunc lets tests break the writer. For the operations "begin", "exec",
+// "commit" and "rollback" it returns whether the operation takes place and which
+// error is reported. The operations "checkpoint", "copy", "verify", "complete",
+// "swap" and "settle" do not take place if it returns an error.
 type faultFunc func(op string) (apply bool, err error)
 
 // background: a transaction is never interrupted by the context of a caller.
@@ -77,7 +77,7 @@ func (w *writeConn) exec(op, query string, args ...any) error {
 	return reported
 }
 
-// written is the number of pages written to the write-ahead log since the last
+// written returns the number of pages written to the write-ahead log since the last
 // call.
 func (w *writeConn) written() (pages int, err error) {
 	err = w.conn.Raw(func(c any) error {

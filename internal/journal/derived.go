@@ -57,7 +57,7 @@ func (b *bag) add(buf []byte, columns ...[]byte) {
 }
 
 // checkDerived reads all leaves once, into r, and compares what follows from them
-// with the tables that decisions are made by. It keeps the epochs and the claims in
+// with the tables that the writer decides by. It keeps the epochs and the claims in
 // memory, and of the acceptances a sum.
 func checkDerived(ctx context.Context, db *sql.DB, r *replay) error {
 	// One transaction, because somebody may be writing while a view looks.

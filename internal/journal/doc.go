@@ -27,8 +27,8 @@
 // A nil error means committed and flushed to the disk. An error means surely
 // not written, unless errors.Is(err, [ErrUnknown]): then the caller's context
 // ended while the writer was at work, or the COMMIT itself failed and its
-// effect is not known. [Journal.Accepted] gives ErrUnknown for that request as
-// long as this lasts, and the truth from then on.
+// effect is not known. [Journal.Accepted] returns ErrUnknown for that request
+// until its outcome is known.
 //
 // A failed COMMIT may still be on the disk and come back with the next start.
 // The writer therefore commits an empty transaction after it, and again at
@@ -38,13 +38,13 @@
 //
 // # After a failed write
 //
-// A kernel that cannot write a page says so once and takes it for written. So
-// after any error of a write or a flush but a full disk the writer uses the file
-// no more: it copies the journal to a new one, flushes and verifies it, puts it in
-// place, and acknowledges nothing before. What was in flight is unknown until
-// then. [Journal.Condition] says that this lasts, since when and why. A start that
-// finds the write-ahead log of a process that did not close the journal makes it
-// durable first. The reasons are in decision 0021.
+// A kernel that cannot write a page reports that once and then treats the page as
+// written. So after any error of a write or a flush, except a full disk, the writer
+// no longer uses the file. It copies the journal to a new file, flushes and verifies
+// that, and puts it in place; until then it acknowledges nothing, and the outcome
+// of what was in flight is unknown. [Journal.Condition] reports this state, since
+// when and why. A start that finds the write-ahead log of a process that did not
+// close the journal makes it durable first. Decision 0021 has the reasons.
 //
 // # Refusals
 //

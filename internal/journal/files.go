@@ -9,68 +9,68 @@ import (
 	"path/filepath"
 )
 
-// The files beside the database, by what they have behind its name.
+// The suffixes of the files beside the database.
 const (
 	lockSuffix    = ".lock"
 	walSuffix     = "-wal"
 	shmSuffix     = "-shm"
 	undoSuffix    = "-journal"     // SQLite's, while write-ahead logging is turned on
 	copyingSuffix = ".copying"     // a copy that is not complete, with SQLite's undo file
-	copySuffix    = ".copy"        // a complete copy: it is the journal, whatever else is there
-	placeSuffix   = ".place"       // a second name of the copy, for a moment
+	copySuffix    = ".copy"        // a complete copy: while it exists, it is the journal
+	placeSuffix   = ".place"       // a second name of the copy, while it is put in place
 	walNewSuffix  = "-wal.copying" // a write-ahead log that is not complete
 )
 
-// Suffixes are the names of all files of a journal, without that of its database.
+// Suffixes returns the suffixes of all files beside the database of a journal.
 func Suffixes() []string {
 	return []string{lockSuffix, walSuffix, shmSuffix, undoSuffix, copyingSuffix, copyingSuffix + undoSuffix, copySuffix, placeSuffix, walNewSuffix}
 }
 
-// remains is what a process left behind that did not close the journal in order.
-type remains int
+// leftover is what was found of a process that did not close the journal in order.
+type leftover int
 
 const (
-	nothing remains = iota
-	aLog            // a write-ahead log, in new blocks by now; the disk holds the database as it is read
-	both            // the same, but parts of the database may be in the system's memory only
+	leftNothing  leftover = iota
+	leftLog               // a write-ahead log, now durable; the database is on the disk as it is read
+	leftUnstored          // the same, but parts of the database may be in the kernel's memory only
 )
 
-// mend completes what an earlier process began and makes the write-ahead log that
-// it left durable, by writing it to new blocks: what the system has in memory of
-// the old ones may not be on the disk. Only an orderly close removes that log.
-// SQLite must not have the files open.
-func mend(path string) (remains, error) {
+// recoverFiles completes a replacement that an earlier process began. It makes the
+// write-ahead log that such a process left durable by copying it to new blocks: the
+// old ones may be in the kernel's memory only. Only an orderly close removes that
+// log. SQLite must not have the files open.
+func recoverFiles(path string) (leftover, error) {
 	if exists(path + copySuffix) {
 		if err := swap(path); err != nil {
-			return nothing, err
+			return leftNothing, err
 		}
 		if err := settleSwap(path); err != nil {
-			return nothing, err
+			return leftNothing, err
 		}
 	}
 	if err := remove(path, copyingSuffix, copyingSuffix+undoSuffix, placeSuffix, walNewSuffix); err != nil {
-		return nothing, err
+		return leftNothing, err
 	}
 	if ours, err := hasMark(path); err != nil || !ours {
-		return nothing, err
+		return leftNothing, err
 	}
 	info, err := os.Stat(path + walSuffix)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() == 0 {
-		return nothing, nil
+		return leftNothing, nil
 	}
 	if err != nil {
-		return nothing, err
+		return leftNothing, err
 	}
 	if err := renewWAL(path); err != nil {
-		return nothing, err
+		return leftNothing, err
 	}
 	if ok, err := stored(path); err != nil || ok {
-		return aLog, err
+		return leftLog, err
 	}
-	return both, nil
+	return leftUnstored, nil
 }
 
-// hasMark reports whether the header of a database says that it is a journal.
+// hasMark reports whether the header of a database is that of a journal.
 func hasMark(path string) (bool, error) {
 	f, err := os.Open(filepath.Clean(path))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -87,9 +87,9 @@ func hasMark(path string) (bool, error) {
 	return binary.BigEndian.Uint32(id[:]) == applicationID, nil
 }
 
-// renewWAL replaces the write-ahead log by a copy in new blocks. SQLite makes its
-// index anew, and with it the note of what is in the database already, unless
-// another process is reading; what is in the database then, [stored] has seen.
+// renewWAL replaces the write-ahead log by a copy in new blocks. SQLite then builds
+// its index again, and with it forgets which pages it had copied into the database,
+// unless another process is reading: those pages are checked by [stored].
 func renewWAL(path string) error {
 	if err := copyFile(path+walNewSuffix, path+walSuffix); err != nil {
 		return err
@@ -114,10 +114,10 @@ func copyFile(to, from string) error {
 	return errors.Join(err, out.Sync(), out.Close())
 }
 
-// swap puts the complete copy in the place of the database and removes what
-// belongs to the old one. The copy keeps its own name until [settleSwap]: as long
-// as it is there, a start does this again, and so the order in which the names
-// reach the disk does not matter.
+// swap puts the complete copy in the place of the database and removes the other
+// files of the old one. The copy keeps its own name until [settleSwap]. While that
+// name exists, a start swaps again, so the order in which the names reach the disk
+// does not matter.
 func swap(path string) error {
 	if err := remove(path, placeSuffix); err != nil {
 		return err
@@ -145,8 +145,7 @@ func settleSwap(path string) error {
 	return syncDir(path)
 }
 
-// removeEmptyLog removes a write-ahead log in which nothing was ever written, as a
-// start leaves it that has failed.
+// removeEmptyLog removes an empty write-ahead log, which a failed start leaves.
 func removeEmptyLog(path string) error {
 	if info, err := os.Stat(path + walSuffix); err == nil && info.Size() == 0 {
 		return remove(path, walSuffix, shmSuffix)

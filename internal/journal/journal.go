@@ -36,7 +36,7 @@ type Config struct {
 	// Path of the database file. It is created, readable by its owner only,
 	// when it does not exist; its directory must exist.
 	Path string
-	// MustExist refuses to create a journal: there is a log that has entries.
+	// MustExist refuses to create a journal, for a log that already has entries.
 	MustExist bool
 	// Origin of the log, or empty: the origin stored in the journal, drawn at
 	// random when the journal is new. A name that differs from the stored one
@@ -85,7 +85,7 @@ type Journal struct {
 	unsettled *group        // the group whose COMMIT failed, until its outcome is known
 	broken    bool          // a write or a flush failed: the files are not written again
 	foreign   bool          // another program has written
-	pause     time.Duration // between two attempts to write again
+	pause     time.Duration // between two attempts to recover
 	due       time.Time     // of the next attempt
 	tried     bool          // an attempt has failed
 }
@@ -123,9 +123,9 @@ func (j *Journal) open(ctx context.Context) error {
 	return j.start(ctx)
 }
 
-// Close releases the journal. Call it after [Journal.Run] has returned. If all was
-// written and flushed without an error, the write-ahead log is emptied and
-// removed; the next start knows a disorderly end by that file.
+// Close releases the journal. Call it after [Journal.Run] has returned. If every
+// write and flush succeeded, the write-ahead log is emptied and removed. If that
+// file exists at the next start, the journal was not closed in order.
 func (j *Journal) Close() error {
 	if j.running.Load() {
 		<-j.stopped

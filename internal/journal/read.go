@@ -20,7 +20,7 @@ func unreadable(err error) error {
 // comment), takes its size and state from it, and checks all of it against the
 // leaves.
 func (j *Journal) start(ctx context.Context) error {
-	if j.broken { // the last process left it so, see mend
+	if j.broken { // since the last process; see recoverFiles
 		if err := j.load(ctx); err != nil {
 			return err
 		}

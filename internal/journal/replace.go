@@ -22,12 +22,12 @@ func (c *chain) add(leaf []byte) {
 	h.Sum(c[:0])
 }
 
-// replace copies the journal to a new file, verifies the copy and puts it in the
-// place of the old one, of which a write or a flush has failed. Nothing is written
-// to the old file or its write-ahead log any more. See decision 0021.
+// replace copies the journal to a new file after a failed write or flush, verifies
+// the copy and puts it in the place of the old file. Nothing more is written to the
+// old file and its write-ahead log. See decision 0021.
 func (j *Journal) replace(ctx context.Context) error {
 	start := time.Now()
-	if !exists(j.path + copySuffix) { // else an earlier attempt got so far, and nothing was written since
+	if !exists(j.path + copySuffix) { // else an earlier attempt made it, and nothing was written since
 		if err := j.copy(ctx); err != nil {
 			return errors.Join(fmt.Errorf("copy the journal: %w", err), remove(j.path, copyingSuffix, copyingSuffix+undoSuffix))
 		}
@@ -39,9 +39,9 @@ func (j *Journal) replace(ctx context.Context) error {
 	return nil
 }
 
-// copy makes a complete, durable and verified copy. What it reads is what this
-// process reads, which is right for as long as the system keeps in memory what it
-// could not write.
+// copy makes a complete, durable and verified copy. It reads through the kernel's
+// cache, which is right for as long as the kernel keeps the pages that it could not
+// write.
 func (j *Journal) copy(ctx context.Context) error {
 	name := j.path + copyingSuffix
 	if err := remove(j.path, copyingSuffix, copyingSuffix+undoSuffix); err != nil {
@@ -74,9 +74,8 @@ func (j *Journal) copy(ctx context.Context) error {
 	return syncDir(j.path)
 }
 
-// tryWrite makes the new file, empty, after a small write and a flush of it: as
-// long as the device fails, that costs less than a copy, and the error is that of
-// the system.
+// tryWrite creates an empty file after writing and flushing one page. While the
+// device still fails, this costs less than a copy and returns the system's error.
 func tryWrite(name string) error {
 	f, err := os.OpenFile(filepath.Clean(name), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
@@ -94,8 +93,8 @@ func syncFile(name string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// verify refuses a copy that is not a whole journal, or in which any entry is
-// missing or other than it was acknowledged.
+// verify returns an error if the copy is not a complete journal, or if an entry is
+// missing or differs from what was acknowledged.
 func (j *Journal) verify(ctx context.Context, name string) (err error) {
 	db, err := sql.Open("sqlite", dsn(name, "query_only(1)")+"&mode=ro")
 	if err != nil {
@@ -115,13 +114,13 @@ func (j *Journal) verify(ctx context.Context, name string) (err error) {
 		return err
 	}
 	if r.next < r.most || r.sum != j.sum || origin != j.origin {
-		return unusable(errors.New("entries that were acknowledged cannot be read any more"))
+		return unusable(errors.New("acknowledged entries can no longer be read"))
 	}
 	return nil
 }
 
-// place puts the copy in the place of the database and opens it. Reading goes on
-// while the names reach the disk.
+// place puts the copy in the place of the database and opens it. Readers can use it
+// before its name is on the disk.
 func (j *Journal) place(ctx context.Context) error {
 	if err := j.step("swap"); err != nil {
 		return err
@@ -138,12 +137,12 @@ func (j *Journal) place(ctx context.Context) error {
 	if err := useWAL(ctx, j.write); err != nil {
 		return err
 	}
-	return j.hold(ctx)
+	return j.openLast(ctx)
 }
 
-// swapOpen swaps the files and then the connections: those of the old database
-// know by then that their file has been moved, and leave the new one's log alone
-// when they close. If the files cannot be swapped, the copy is read where it is.
+// swapOpen swaps the files, then the connections. In this order SQLite notices that
+// the old file was moved, and does not touch the new write-ahead log when the old
+// connections close. If the files cannot be swapped, the copy is read where it is.
 func (j *Journal) swapOpen() error {
 	j.reads.Lock()
 	old, path, err := j.pools, j.path, swap(j.path)
@@ -152,11 +151,11 @@ func (j *Journal) swapOpen() error {
 	}
 	err = errors.Join(err, j.openPools(path))
 	j.reads.Unlock()
-	_ = old.close() // of a file that is given up
+	_ = old.close() // its file is no longer used
 	return err
 }
 
-// step is a place where tests break the replacement.
+// step lets tests make the step op fail.
 func (j *Journal) step(op string) error {
 	if j.cfg.fault == nil {
 		return nil

@@ -66,9 +66,9 @@ func (l *log) writable() {
 	}
 }
 
-// After a COMMIT that failed nothing is acknowledged until the journal is in a
-// new file; each step to that may fail, reading goes on meanwhile, and the caller
-// hears the truth in the end.
+// After a failed COMMIT nothing is acknowledged until the journal is in a new file.
+// Each step to that may fail; reading continues, and the caller receives the outcome
+// in the end.
 func TestReplaced(t *testing.T) {
 	for _, step := range []string{"copy", "verify", "complete", "swap", "settle"} {
 		t.Run(step, func(t *testing.T) {
@@ -80,7 +80,7 @@ func TestReplaced(t *testing.T) {
 			p.set(map[string]int{"commit": 1, step: 2})
 			a := l.acceptance()
 			if err := l.accept(a); !errors.Is(err, journal.ErrUnknown) {
-				t.Errorf("told %v", err)
+				t.Errorf("the caller received %v", err)
 			}
 			c := l.Condition()
 			if c.Writable || c.Cause != journal.CauseDevice || time.Since(c.Since) > time.Minute {
@@ -160,7 +160,7 @@ func TestCopyIsVerified(t *testing.T) {
 	}}
 	p.set(map[string]int{"commit": 1})
 	if err := l.accept(l.acceptance()); !errors.Is(err, journal.ErrUnknown) {
-		t.Errorf("told %v", err)
+		t.Errorf("the caller received %v", err)
 	}
 	if c := l.Condition(); c.Writable || c.Cause != journal.CauseDamaged {
 		t.Errorf("condition %+v", c)
@@ -210,7 +210,7 @@ func TestStopBeforeCopy(t *testing.T) {
 	l.mustAccept(a)
 	p.set(map[string]int{"commit": 1, "copy": 1_000_000})
 	if err := l.accept(l.acceptance()); !errors.Is(err, journal.ErrUnknown) {
-		t.Errorf("told %v", err)
+		t.Errorf("the caller received %v", err)
 	}
 	l.stop()
 	if info, err := os.Stat(path + "-wal"); err != nil || info.Size() == 0 {

@@ -18,7 +18,7 @@ type replay struct {
 	buf  []byte // see bag.add
 	bags map[string]*bag
 
-	most uint64 // so many leaves count in sum
+	most uint64 // number of leaves that sum covers
 	sum  chain
 
 	next, time  uint64

@@ -32,15 +32,15 @@ var migrations embed.FS
 type pools struct {
 	write *sql.DB // one connection, the writer's
 	read  *sql.DB // read-only pool
-	last  *sql.DB // one connection, which is the last to be closed, see hold
+	last  *sql.DB // one connection, closed last; see openLast
 }
 
-// openSQLite locks, mends, opens, checks and migrates the file.
+// openSQLite locks, recovers, opens, checks and migrates the file.
 func (j *Journal) openSQLite(ctx context.Context) error {
 	if err := lockFile(j); err != nil {
 		return err
 	}
-	left, err := mend(j.path)
+	left, err := recoverFiles(j.path)
 	if err != nil {
 		return err
 	}
@@ -53,16 +53,16 @@ func (j *Journal) openSQLite(ctx context.Context) error {
 	if err := identify(ctx, j.write); err != nil {
 		return err
 	}
-	if err := j.hold(ctx); err != nil {
+	if err := j.openLast(ctx); err != nil {
 		return err
 	}
 	switch left {
-	case aLog:
+	case leftLog:
 		if err := flush(ctx, j.write, "TRUNCATE"); err != nil {
 			return fmt.Errorf("the write-ahead log that the last process left cannot be made durable: %w", err)
 		}
 		j.log.Info("the last process did not close the journal; its write-ahead log is now part of the database")
-	case both:
+	case leftUnstored:
 		j.broken = true // see start
 	}
 	return migrate(ctx, j.write)
@@ -74,7 +74,7 @@ func (j *Journal) openPools(path string) (err error) {
 		sync = "FULL"
 	}
 	sync = "synchronous(" + sync + ")"
-	// SQLite tells nobody when a checkpoint of its own fails: see checkpoint.
+	// SQLite does not report when a checkpoint of its own fails: see checkpoint.
 	if j.write, err = sql.Open("sqlite", dsn(path, sync, "wal_autocheckpoint(0)", "journal_size_limit(67108864)")); err != nil {
 		return err
 	}
@@ -101,12 +101,12 @@ func (p *pools) close() error {
 	return errors.Join(errs...)
 }
 
-// hold opens the connection that is closed last, and tells SQLite to keep the
-// write-ahead log when it is. Its descriptors are older than all that is written
-// from now on and are flushed by [Journal.finish] only: the kernel reports to
-// them every write that failed in between, also one that it has reported before.
-func (j *Journal) hold(ctx context.Context) error {
-	var n int // which opens the files
+// openLast opens the connection that is closed last, and makes SQLite keep the
+// write-ahead log when it closes. Its descriptors are opened before anything is
+// written and are flushed by [Journal.finish] only, so the kernel reports every
+// write that failed in between to them, even one that it has reported elsewhere.
+func (j *Journal) openLast(ctx context.Context) error {
+	var n int // the query opens the files
 	if err := j.last.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&n); err != nil {
 		return err
 	}
@@ -129,10 +129,10 @@ func (j *Journal) keepLog(ctx context.Context, keep int) error {
 	return errors.Join(err, c.Close())
 }
 
-// finish ends the write-ahead log of a journal of which no write has failed: all of
-// it enters the database and is flushed, and SQLite removes it with the last
-// connection. It writes once more, because SQLite flushes nothing if there is
-// nothing in the log.
+// finish copies the whole write-ahead log into the database, flushes both, and lets
+// SQLite remove the log with the last connection. It returns an error if a write
+// has failed. It writes once more, because SQLite flushes nothing if the log is
+// empty.
 func (j *Journal) finish() error {
 	if c := j.Condition(); !c.Writable {
 		return errors.New(string(c.Cause))
@@ -150,7 +150,7 @@ func (j *Journal) finish() error {
 	return j.keepLog(background, 0)
 }
 
-// flush brings the whole write-ahead log into the database and flushes both.
+// flush copies the whole write-ahead log into the database and flushes both.
 func flush(ctx context.Context, db *sql.DB, mode string) error {
 	var busy, logged, done int
 	if err := db.QueryRowContext(ctx, "PRAGMA wal_checkpoint("+mode+")").Scan(&busy, &logged, &done); err != nil {
@@ -206,14 +206,14 @@ func createFile(path string) error {
 	return syncDir(path)
 }
 
-// dsn opens a file with the settings of every connection. Temporary tables stay
-// in memory: what is in the journal is written to no other directory.
+// dsn returns the data source name of a file with the settings of every connection.
+// Temporary tables stay in memory, so that no other directory is written to.
 func dsn(path string, pragmas ...string) string {
 	q := url.Values{"_pragma": append([]string{"busy_timeout(5000)", "foreign_keys(1)", "temp_store(memory)"}, pragmas...)}
 	return (&url.URL{Scheme: "file", Path: path, RawQuery: q.Encode()}).String()
 }
 
-// identify refuses a file that is damaged or somebody else's, and turns the
+// identify refuses a file that is damaged or of another program, and turns the
 // write-ahead log on.
 func identify(ctx context.Context, db *sql.DB) error {
 	var id, pages int
@@ -272,14 +272,14 @@ func checkID(id int) error {
 	}
 }
 
-// unusable says what a failure to read the file means to its owner. A start that
-// was called off is no failure of the file, and what the system refuses to read or
-// write is not damaged.
+// unusable wraps an error of reading the file. It is [ErrDamaged] only if the
+// content is wrong: neither a cancelled start nor a file that the system refuses to
+// read is damaged.
 func unusable(err error) error {
 	c := code(err)
 	switch {
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded), c&0xff == sqlitelib.SQLITE_INTERRUPT:
-		return fmt.Errorf("the check of the file was called off: %w", err)
+		return fmt.Errorf("the check of the file was cancelled: %w", err)
 	case c&0xff == sqlitelib.SQLITE_NOTADB:
 		return fmt.Errorf("the file is not a journal: %w", err)
 	case c != 0 && c&0xff != sqlitelib.SQLITE_CORRUPT && c != sqlitelib.SQLITE_IOERR_SHORT_READ:

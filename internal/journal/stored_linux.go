@@ -15,10 +15,10 @@ const (
 	directChunk = 256 << 10
 )
 
-// stored flushes a file and reports whether the disk holds all that the kernel has
-// in memory of it. A page whose write has failed once may stay in memory for good:
-// the kernel takes it for written, and ext4 does not make its block readable when
-// it is written again. False also means that this cannot be found out here.
+// stored flushes a file and reports whether the disk holds every page of it that is
+// in the kernel's memory. A page whose write failed may never reach the disk: the
+// kernel treats it as written, and ext4 does not make its block readable when it is
+// written again. False may also mean that the system cannot compare them.
 func stored(path string) (bool, error) {
 	f, err := os.OpenFile(filepath.Clean(path), os.O_RDWR, 0)
 	if err != nil {
@@ -36,7 +36,7 @@ func stored(path string) (bool, error) {
 		return false, err
 	}
 	defer func() { _ = d.Close() }() // it was only read
-	// Direct reads need a buffer that begins with a page.
+	// Direct reads need an aligned buffer.
 	buf, err := unix.Mmap(-1, 0, 2*directChunk, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil {
 		return false, err

@@ -9,11 +9,11 @@ import (
 	"path/filepath"
 )
 
-// View is a look at a journal from outside, for those who inspect it while a
-// server may be writing it: it takes no lock, writes nothing into the database
-// and starts nothing. Its methods may be called from any goroutine. A view that was
-// opened before a server starts after a kill, or copies its journal, is of files
-// that are given up: its reads may fail, and it is to be opened again.
+// View reads a journal from another process than the server's, which may be
+// writing it: a view takes no lock, writes nothing into the database and starts
+// nothing. Its methods may be called from any goroutine. When a server starts after
+// a kill, or copies its journal, the files of an open view are replaced: its reads
+// may fail, and it must be opened again.
 type View struct {
 	j Journal // of which only the read pool is there
 }
@@ -51,7 +51,7 @@ func (v *View) open(ctx context.Context) error {
 	return v.j.read.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = 'origin'").Scan(&v.j.origin)
 }
 
-// Close ends the look.
+// Close closes the view.
 func (v *View) Close() error { return v.j.read.Close() }
 
 // Origin is the name of the log.

@@ -17,13 +17,13 @@ const (
 	urgentSize = 16   // control actions waiting
 
 	// The pause between two attempts to write again after a failure doubles from
-	// recoverEvery to recoverSlow. It is recoverRarely where time mends nothing.
+	// recoverEvery to recoverSlow. It is recoverRarely for a cause that is lasting.
 	recoverEvery  = 250 * time.Millisecond
 	recoverSlow   = 4 * time.Second
 	recoverRarely = 30 * time.Second
 
-	// checkpointPages is how many pages the write-ahead log takes between two
-	// checkpoints.
+	// checkpointPages is the number of pages in the write-ahead log after which it
+	// is copied into the database.
 	checkpointPages = 1000
 )
 
@@ -143,8 +143,8 @@ func (j *Journal) Run(ctx context.Context) error {
 }
 
 // collect waits for submissions and takes as many as fit one transaction; a
-// control action comes alone, and first. After a failure it gives an empty batch
-// now and then.
+// control action comes alone, and first. After a failure it returns an empty batch
+// whenever it is time to try to recover.
 func (j *Journal) collect(ctx context.Context) (batch []*submission, ok bool) {
 	var again <-chan time.Time
 	if j.failing() && !j.foreign {
@@ -220,8 +220,8 @@ func (j *Journal) commit(ctx context.Context, batch []*submission) {
 	j.checkpoint()
 }
 
-// checkpoint copies the write-ahead log into the database when it has grown. The
-// writer does it, since SQLite would keep a failure of its own to itself.
+// checkpoint copies the write-ahead log into the database when it has grown. SQLite
+// would do so by itself, but would not report a failure.
 func (j *Journal) checkpoint() {
 	n, err := j.conn.written()
 	if j.pages += n; err == nil && j.pages >= checkpointPages {
@@ -230,7 +230,7 @@ func (j *Journal) checkpoint() {
 			err = j.conn.checkpoint()
 		}
 	}
-	if err != nil && !harmless(err) { // full: the log holds all, and it is tried again
+	if err != nil && !harmless(err) { // full: the log holds everything, and the next checkpoint retries
 		j.fail(fmt.Errorf("checkpoint: %w", err))
 	}
 }
@@ -254,8 +254,8 @@ func (j *Journal) apply(batch []*submission) (*group, error) {
 	return g, g.err
 }
 
-// publish makes a committed group known: to readers, then to the listener, who
-// may read what he hears of.
+// publish makes a committed group known: to readers, then to the listener, which may
+// read the new entries.
 func (j *Journal) publish(g *group) {
 	j.commits++
 	for i := range g.entries {
@@ -294,8 +294,8 @@ func (j *Journal) reset() {
 
 func (j *Journal) failing() bool { return j.condition.Load() != nil }
 
-// fail notes that the journal cannot be written for now, and whether it may be
-// written again as it is.
+// fail records that the journal cannot be written, and whether it must be copied
+// before it is written again.
 func (j *Journal) fail(err error) {
 	j.broken = j.broken || !harmless(err)
 	c := Condition{Since: time.Now(), Cause: causeOf(j.path, err)}
@@ -317,9 +317,8 @@ func (j *Journal) fail(err error) {
 	j.reset()
 }
 
-// doubt handles a COMMIT that failed. If its effect can be found out at once
-// the callers get the truth; else they get ErrUnknown, and the writer keeps
-// trying.
+// doubt handles a COMMIT that failed. If its effect can be determined at once, the
+// callers receive it; else they receive ErrUnknown, and the writer keeps trying.
 func (j *Journal) doubt(ctx context.Context, g *group, cause error) {
 	j.fail(fmt.Errorf("commit: %w", cause))
 	j.unsettled = g
@@ -337,10 +336,10 @@ func (j *Journal) doubt(ctx context.Context, g *group, cause error) {
 	g.answered = true
 }
 
-// resume finds out, after a failure, whether the journal can be written again
-// and what a failed COMMIT did. After a write or a flush that failed it goes on in
-// a copy; then, or if nothing was left half done, only a further COMMIT that
-// succeeds makes the outcome final (see the package comment).
+// resume determines, after a failure, whether the journal can be written again and
+// what a failed COMMIT did. After a failed write or flush it first replaces the
+// journal by a copy. In every case a further COMMIT must succeed before the outcome
+// is final (see the package comment).
 func (j *Journal) resume(ctx context.Context) error {
 	if !j.failing() {
 		return nil
@@ -367,8 +366,7 @@ func (j *Journal) resume(ctx context.Context) error {
 	return nil
 }
 
-// reopen makes the journal writable and gives the number of transactions that it
-// counts.
+// reopen makes the journal writable and returns its count of transactions.
 func (j *Journal) reopen(ctx context.Context) (commits uint64, err error) {
 	if j.broken {
 		if err := j.replace(ctx); err != nil {
@@ -410,9 +408,9 @@ func (j *Journal) settle(commits uint64) error {
 	return nil
 }
 
-// touch commits a transaction that changes nothing of meaning and gives the
-// number of transactions that the journal counts. (It must change something:
-// SQLite does not write, and so does not flush, what stays the same.)
+// touch commits a transaction that changes only a counter of its own, and returns
+// the count of transactions. (It must change something: SQLite neither writes nor
+// flushes a transaction without changes.)
 func (j *Journal) touch() (commits uint64, err error) {
 	w, err := j.connect()
 	if err != nil {

@@ -16,9 +16,9 @@ type Starter interface {
 
 // Programs are the arguments behind the program's name for each kind of child,
 // as [RunChild] takes them. A child that is started as root becomes a user of its
-// own, the signer uid and the tagger the next; 0 leaves both root. So the users
-// are in the hands of whoever starts children, and not of the core, which may be
-// another process by then.
+// own: the signer uid, the tagger the next one; 0 leaves both root. The users are
+// arguments of the starter, so that a core under an attacker's control cannot choose
+// them.
 func Programs(uid int) map[string][]string {
 	next := uid + 1
 	if uid == 0 {

@@ -29,7 +29,7 @@ const (
 
 // RunChild runs the program that the arguments of a process ask for: with
 // "internal-signer" or "internal-tagger" and a user id as the only arguments it
-// serves descriptor 3 until that ends, and gives the exit status with true. Any other
+// serves descriptor 3 until that ends, and returns the exit status and true. Any other
 // arguments are not for it. It belongs first in main and, for packages whose
 // tests need a signer or a tagger, first in TestMain, so that the test binary
 // is its own child:

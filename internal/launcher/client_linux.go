@@ -70,10 +70,10 @@ func Launch(ctx context.Context, programs map[string][]string) (*Launcher, error
 	for _, kind := range kinds {
 		args = append(args, strings.Join(append([]string{kind}, programs[kind]...), ","))
 	}
-	// Another process of this user could otherwise open the copy through /proc,
-	// and make it readable again later: seals do not cover the mode.
+	// Otherwise another process of this user could open the copy through /proc and
+	// make it readable again: seals do not cover the mode.
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
-		return nil, fmt.Errorf("launcher: this process cannot be closed to others of its user: %w", err)
+		return nil, fmt.Errorf("launcher: this process cannot be made undumpable: %w", err)
 	}
 	path, executable, err := unreadable()
 	if err != nil {
@@ -151,7 +151,7 @@ func unreadable() (path string, keep *os.File, err error) {
 	return fmt.Sprintf("/proc/self/fd/%d", high), to, nil
 }
 
-// fill copies the executable, and lets nobody read or change the copy.
+// fill copies the executable and makes the copy unreadable and unchangeable.
 func fill(to, from *os.File) error {
 	_, err := io.Copy(to, from)
 	if err != nil {
@@ -175,7 +175,7 @@ func (l *Launcher) awaitReady(ctx context.Context) error {
 	case ctx.Err() != nil:
 		return fmt.Errorf("launcher: not ready: %w", ctx.Err())
 	case errors.Is(err, io.EOF):
-		return errors.New("launcher: it ended before it was ready, as one that is traced does")
+		return errors.New("launcher: it exited before it was ready, as it does when it is traced")
 	case err != nil:
 		return err
 	case a.op != ansReady:

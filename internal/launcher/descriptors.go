@@ -1,6 +1,5 @@
 package launcher
 
-// Descriptors bounds the descriptors that a core holds for its launcher and for
-// the children it may have at a time: the sockets, and what starting one takes
-// meanwhile.
+// Descriptors bounds the descriptors that a core holds for its launcher and its
+// children: their sockets, and those needed while one is started.
 const Descriptors = 32

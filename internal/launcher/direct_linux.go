@@ -99,10 +99,10 @@ func start(cmd *exec.Cmd) (<-chan End, error) {
 	return ended, <-started
 }
 
-// Socket takes over the socket that this process was started with; the error, in
-// words for whoever started it, is that there is none. It does not block its
-// thread: one that is blocked in a read keeps the Go runtime's monitor awake, in
-// a signer under load more than once for each anchor.
+// Socket returns the socket that this process was started with. The error, if there
+// is none, is written for a user who started the process by hand. The socket is
+// non-blocking: a thread that is blocked in a read wakes the Go runtime's monitor,
+// in a signer under load more than once for each anchor.
 func Socket() (*os.File, error) {
 	var st unix.Stat_t
 	if err := unix.Fstat(ChildSocket, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFSOCK {

@@ -10,7 +10,7 @@ import (
 
 var errLinux = errors.New("launcher: children run on Linux only")
 
-// Socket finds none on this system.
+// Socket returns an error on this system.
 func Socket() (*os.File, error) { return nil, errByHand }
 
 // Start starts nothing on this system.

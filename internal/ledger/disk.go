@@ -10,27 +10,27 @@ import (
 	"sync/atomic"
 )
 
-// Descriptors is the most file descriptors that an open [Ledger] uses at a
-// time, whatever its callers do: its directory, its lock, and three in each of
-// the operations that run at once (two directories on the way to a name, and
-// the file).
+// Descriptors is the greatest number of file descriptors that an open [Ledger]
+// uses at a time, whatever its callers do: its directory, its lock, and three for
+// each file operation that runs at the same time (two directories on the way to a
+// name, and the file).
 const Descriptors = 2 + 3*atOnce
 
-// atOnce bounds the file operations that run at a time; further ones wait.
+// atOnce bounds the file operations that run at the same time; further ones wait.
 const atOnce = 8
 
 // storage is the log's directory. Names are relative to it, with slashes.
 type storage interface {
 	ReadFile(name string) ([]byte, error)
 	ReadDir(name string) (names []string, err error)
-	// Create makes a file that is not there yet, and returns when all of it is on
-	// the disk. After an error the file may be there, with any content.
+	// Create creates a file, which must not exist, and returns when all of it is on
+	// the disk. After an error the file may exist, with any content.
 	Create(name string, data []byte) error
 	Rename(from, to string) error
 	Mkdir(name string) error
 	// Remove removes a file or an empty directory.
 	Remove(name string) error
-	// SyncDir returns when the directory's names are on the disk.
+	// SyncDir returns when the names in the directory are on the disk.
 	SyncDir(name string) error
 }
 
@@ -42,7 +42,7 @@ type disk struct {
 
 func newDisk(root *os.Root) disk { return disk{root, make(chan struct{}, atOnce)} }
 
-// enter waits for a slot; the result returns it.
+// enter waits for a slot; leave releases it.
 func (d disk) enter() (leave func()) {
 	d.slots <- struct{}{}
 	return func() { <-d.slots }
@@ -99,22 +99,21 @@ func (d disk) SyncDir(name string) error {
 	return errors.Join(f.Sync(), f.Close())
 }
 
-// writer writes files whole or not at all, and durably. An error of a sync is
-// final for the file concerned: the system reports it once, and a later sync of
-// the same file may succeed over data that is gone. So nothing is synced twice;
-// what failed is written again as another file.
+// writer writes files whole or not at all, and durably. After an error of a sync
+// the file is not synced again: the kernel reports a lost write once, and the next
+// sync may succeed without the data. What failed is written again as a new file.
 type writer struct {
 	storage
-	temps atomic.Uint64 // temporary files so far
+	temps atomic.Uint64 // number of temporary files so far
 
-	// dirs are the directories whose names are on the disk. Used by one
-	// goroutine at a time, as mkdir and put are.
+	// dirs are the directories whose names are on the disk. Like mkdir and put, it
+	// is used by one goroutine at a time.
 	dirs map[string]bool
 }
 
 const tempPrefix = ".new-"
 
-// replace writes a file, whose directory exists.
+// replace writes a file durably. Its directory must exist.
 func (w *writer) replace(name string, data []byte) error {
 	if err := w.place(name, data); err != nil {
 		return err
@@ -135,8 +134,8 @@ func (w *writer) place(name string, data []byte) error {
 	return err
 }
 
-// put writes files, making their directories. After an error none of them
-// counts as written.
+// put writes files durably and creates their directories. After an error none of
+// them counts as written.
 func (w *writer) put(files []file) error {
 	dirs := map[string]bool{}
 	for _, f := range files {
@@ -157,9 +156,9 @@ func (w *writer) put(files []file) error {
 	return nil
 }
 
-// mkdir makes a directory and those above it. Nothing is put into one before
-// its name is on the disk, so one that is empty may have a name that a failed
-// sync has lost: it is made again.
+// mkdir creates a directory and those above it, durably. An empty directory is
+// removed and created again: a sync of its name may have failed, since files are
+// written into a directory only once its name is on the disk.
 func (w *writer) mkdir(dir string) error {
 	if dir == "." || w.dirs[dir] {
 		return nil
@@ -186,8 +185,8 @@ func (w *writer) mkdir(dir string) error {
 	return err
 }
 
-// removeTemp removes a file that an earlier process has left half written, and
-// reports whether the name is of one. What cannot be removed stays.
+// removeTemp reports whether name is that of a temporary file, and removes the
+// file if so. An error is ignored: the file does no harm.
 func (w *writer) removeTemp(name string) bool {
 	is := strings.HasPrefix(path.Base(name), tempPrefix)
 	if is {

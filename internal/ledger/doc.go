@@ -30,36 +30,35 @@
 // place; then the directory is synced. Only when all files of a batch are there
 // is the root read back from the tiles and compared.
 //
-// How far the log has grown is in no file of its own: it is the size of the
-// published checkpoint. What is on the disk beyond that is written again, from
-// the rows, after each start, so that nothing that a crash may have torn is
-// believed. Only the names of the entry bundles are: one that has more entries
-// than the journal has rows shows that the journal has lost some ([ErrAhead]).
+// The size of the log is the size of the published checkpoint; no other file
+// records it. After each start everything beyond that size is written again from
+// the rows, because a crash may have left files incomplete. Only the names of the
+// entry bundles are used: a bundle with more entries than the journal has rows
+// shows that the journal has lost rows ([ErrAhead]).
 //
 // # Failures
 //
-// No failure of the file system ends the process or the reading. A batch that
-// fails counts as not written; it is tried again, every file of it as a new
-// one, after a pause of at most a second. An error of a sync is never followed
-// by another sync of the same file: the system reports a lost write once, and
-// the next sync may succeed without the data. [Ledger.Condition] says what
-// fails and since when. At the start, [ErrMismatch] is said of what contradicts
-// the journal or the published checkpoint, or is missing; what cannot be read
-// is told as that.
+// No failure of the file system ends the process, and reading continues. A batch
+// that fails counts as not written. It is retried after a pause of at most a
+// second, each file as a new one. A file whose sync failed is not synced again: the
+// kernel reports a lost write once, and the next sync may succeed without the data.
+// [Ledger.Condition] reports what fails and since when. [Open] returns
+// [ErrMismatch] if a file contradicts the journal or the published checkpoint, or
+// is missing; a file that cannot be read is another error.
 //
 // # Publishing
 //
 // Another goroutine takes the compared size and root, asks the current
-// [Signer], verifies the answer under that signer's key, writes the file and
-// only then shows it. Without a signer, or with one that is dead, slow or
-// wrong, there is no new checkpoint and the projection goes on.
+// [Signer], verifies the answer under that signer's key, writes the file, and
+// then makes the checkpoint known. Without a signer, or with one that has exited,
+// is slow or answers wrongly, there is no new checkpoint; the projection continues.
 //
 // # Partial tiles
 //
-// The partial tiles of the last 64 checkpoints stay, and those of the tree that
-// is being signed and of the newest one. Others are removed every 16 batches,
-// those of earlier processes included. [Ledger.Read] cuts what was removed from
-// a wider tile, so that only a reader of the files can miss one.
+// The partial tiles of the last 64 checkpoints are kept, and those of the tree that
+// is being signed and of the newest tree. Others are removed every 16 batches,
+// those of earlier processes included. [Ledger.Read] returns a removed tile from a
+// wider one, so that only a reader of the files can miss it.
 //
 // # Directory
 //

@@ -195,8 +195,8 @@ func TestConditionOfOtherFailures(t *testing.T) {
 	}
 }
 
-// TestUnreadableIsNotDamaged: an error of the file system at the start is told
-// as what it is, and nothing is written.
+// TestUnreadableIsNotDamaged: an error of the file system at the start is not reported
+// as damage, and nothing is written.
 func TestUnreadableIsNotDamaged(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, r := newModel(), &rows{}

@@ -13,13 +13,12 @@ type file struct {
 	data []byte
 }
 
-// grow returns the entry bundles and hash tiles that a tree of the compared
-// size gains by the rows, each whole, and the entries of the last bundle if
-// that is a partial one. The hashes below the new ones are read from the disk,
-// so that the comparison that follows is with what readers see.
+// grow returns the complete entry bundles and hash tiles that the rows add to, and
+// the content of the last bundle if it is partial. The tiles that are extended are
+// read from the disk, so that the comparison that follows covers what readers see.
 func (l *Ledger) grow(rows [][]byte, hashes []tlog.Hash) (files []file, bundle []byte, err error) {
 	size := l.edge.Size()
-	files, bundle, _ = lay(-1, size, l.bundle, len(rows), func(data []byte, i int) []byte {
+	files, bundle, _ = extend(-1, size, l.bundle, len(rows), func(data []byte, i int) []byte {
 		if data, err = torchwood.AppendTileEntry(data, rows[i]); err != nil {
 			panic("ledger: internal error: an entry whose length was checked: " + err.Error())
 		}
@@ -33,10 +32,10 @@ func (l *Ledger) grow(rows [][]byte, hashes []tlog.Hash) (files []file, bundle [
 				return nil, nil, err
 			}
 		}
-		laid, _, full := lay(level, count, begun, len(hashes), func(data []byte, i int) []byte {
+		tiles, _, full := extend(level, count, begun, len(hashes), func(data []byte, i int) []byte {
 			return append(data, hashes[i][:]...)
 		})
-		files = append(files, laid...)
+		files = append(files, tiles...)
 		hashes = nil
 		for _, data := range full {
 			hashes = append(hashes, tileRoot(data))
@@ -45,16 +44,16 @@ func (l *Ledger) grow(rows [][]byte, hashes []tlog.Hash) (files []file, bundle [
 	return files, bundle, nil
 }
 
-// tileAt is the partial tile at the end of a level of so many hashes or
-// entries; its width is 0 if the level ends with a full one.
+// tileAt returns the partial tile at the end of a level with count hashes or
+// entries; its width is 0 if the level ends with a full tile.
 func tileAt(level int, count uint64) tlog.Tile {
 	return tlog.Tile{H: torchwood.TileHeight, L: level, N: int64(count / torchwood.TileWidth), W: int(count % torchwood.TileWidth)}
 }
 
-// lay appends n items to a level that holds count of them, the last partial
-// tile of which is begun. It returns the files, the content of the last tile if
-// it is partial, and the contents of the tiles that are full.
-func lay(level int, count uint64, begun []byte, n int, add func(data []byte, i int) []byte) (files []file, rest []byte, full [][]byte) {
+// extend appends n items to a level that holds count of them; begun is the content
+// of its last partial tile. It returns the files to write, the content of the last
+// tile if it is partial, and the contents of the full tiles.
+func extend(level int, count uint64, begun []byte, n int, add func(data []byte, i int) []byte) (files []file, rest []byte, full [][]byte) {
 	for i := range n {
 		begun = add(begun, i)
 		tile := tileAt(level, count)
@@ -70,7 +69,7 @@ func lay(level int, count uint64, begun []byte, n int, add func(data []byte, i i
 	return files, begun, full
 }
 
-// tileRoot is the hash that stands for a full tile in the level above.
+// tileRoot returns the hash of a full tile in the level above.
 func tileRoot(data []byte) tlog.Hash {
 	var r protocol.Range
 	for ; len(data) > 0; data = data[tlog.HashSize:] {

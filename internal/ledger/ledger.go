@@ -69,7 +69,7 @@ type Config struct {
 	ShutdownTimeout time.Duration // for the batch in flight when Run ends; default 5 s
 	SurveyEvery     time.Duration // how often the journal's size is compared with what was announced; default 1 s
 
-	storage storage // of tests, in place of Dir
+	storage storage // replaces the files of Dir in tests; nil otherwise
 }
 
 // Head is a size of the log and the root of the tree over so many entries.
@@ -128,11 +128,11 @@ type Ledger struct {
 	latest    Checkpoint
 	news      chan struct{} // closed and replaced with each new latest
 
-	published     []byte // the checkpoint file, from an earlier process perhaps
+	published     []byte // the checkpoint file, possibly of an earlier process
 	publishedSize uint64
-	settled       bool     // whether a power cut leaves no older checkpoint
+	settled       bool     // whether the published checkpoint is durable
 	recent        []uint64 // sizes of the newest published checkpoints, oldest first
-	signing       uint64   // the size that is being published, or was
+	signing       uint64   // the size of the latest checkpoint that was begun
 
 	growing, publishing trouble
 }

@@ -48,19 +48,19 @@ func Open(ctx context.Context, cfg Config) (_ *Ledger, err error) {
 	if err := l.compare(ctx); err != nil {
 		return nil, err
 	}
-	l.settle()
+	l.cleanUp()
 	return l, nil
 }
 
-// settle tidies up. None of it is needed: a disk that is full still serves.
-func (l *Ledger) settle() {
-	_ = l.dir.RemoveAll(".state") // of the library that projected before
+// cleanUp removes what earlier processes left and makes the published checkpoint
+// durable. Errors are ignored: on a full disk the log can still be read.
+func (l *Ledger) cleanUp() {
+	_ = l.dir.RemoveAll(".state") // of Tessera, which wrote the log before
 	names, _ := l.writer.ReadDir(".")
 	for _, name := range names {
 		l.writer.removeTemp(name)
 	}
-	// Written again, because the process that wrote it may have ended between the
-	// renaming and the sync.
+	// The process that wrote it may have ended between the rename and the sync.
 	l.settled = l.published == nil || l.writer.replace(checkpointFile, l.published) == nil
 }
 
@@ -92,7 +92,7 @@ func openDir(cfg Config) (*Ledger, error) {
 	return l, nil
 }
 
-// makeDir makes a directory whose name a power cut does not take away again.
+// makeDir creates a directory durably.
 func makeDir(name string) error {
 	if err := os.MkdirAll(name, 0o750); err != nil {
 		return err
@@ -180,8 +180,8 @@ func (l *Ledger) compare(ctx context.Context) error {
 }
 
 // compareBeyond refuses a log with a bundle of more entries than there are rows,
-// published or not. Its name tells: a bundle is named after its rows have been
-// committed. What is in it does not matter.
+// published or not. The name suffices, because a bundle is written only after its
+// rows are committed.
 func (l *Ledger) compareBeyond(rows uint64) error {
 	tile := tlog.Tile{H: torchwood.TileHeight, L: -1, N: int64(rows / torchwood.TileWidth), W: torchwood.TileWidth}
 	full := torchwood.TilePath(tile)
@@ -309,7 +309,7 @@ func (l *Ledger) rootAt(ctx context.Context, n uint64) (tlog.Hash, error) {
 // that is gone; it was verified before it was written.
 func (l *Ledger) readPublished() (cp torchwood.Checkpoint, note []byte, err error) {
 	if note, err = l.tiles.ReadFile(checkpointFile); err != nil {
-		return cp, nil, err
+		return cp, nil, unread(err)
 	}
 	text, _, ok := bytes.Cut(note, []byte("\n\n"))
 	cp, err = torchwood.ParseCheckpoint(string(text) + "\n")
@@ -336,12 +336,14 @@ func (l *Ledger) compareRoot(cp torchwood.Checkpoint) (protocol.Range, error) {
 
 var errNoRows = errors.New("no rows")
 
-// unsound tells a log that is damaged, or lacks a file, from one that cannot be
-// read.
+// unsound returns [ErrMismatch] with the error, unless that is one of the system
+// about a file that exists: such a file cannot be read, and may be sound.
 func unsound(err error) error {
 	var errno syscall.Errno
 	if errors.As(err, &errno) && errno != syscall.ENOENT {
-		return fmt.Errorf("ledger: the log cannot be read: %w", err)
+		return unread(err)
 	}
 	return fmt.Errorf("%w: %w", ErrMismatch, err)
 }
+
+func unread(err error) error { return fmt.Errorf("ledger: the log cannot be read: %w", err) }

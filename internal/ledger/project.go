@@ -149,8 +149,8 @@ func (l *Ledger) matchAnnounced(b batch) error {
 	return nil
 }
 
-// append writes a batch, reads the next one while it is in flight, and takes the
-// result in.
+// append writes a batch and reads the next one meanwhile. When the batch is
+// written, append compares the root and makes the new size known.
 func (l *Ledger) append(ctx context.Context, b batch, ahead *batch) error {
 	files, bundle, err := l.grow(b.rows, b.hashes)
 	if err != nil {

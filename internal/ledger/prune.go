@@ -11,23 +11,23 @@ import (
 )
 
 const (
-	// keepCheckpoints is for how many of the checkpoints that were published last
-	// the partial tiles stay, for who reads the files while the log grows.
+	// keepCheckpoints is the number of published checkpoints whose partial tiles are
+	// kept, for programs that read the files while the log grows.
 	keepCheckpoints = 64
-	// pruneEvery is how many batches are written between two removals.
+	// pruneEvery is the number of batches between two removals.
 	pruneEvery = 16
 )
 
-// partials removes partial tiles that no reader needs any more. Used by the
-// projecting goroutine.
+// partials is what the removal of partial tiles knows. The projecting goroutine
+// owns it.
 type partials struct {
 	batches int             // written since the last removal
-	dirs    map[string]bool // that may hold partial tiles; nil before all were looked for
+	dirs    map[string]bool // directories that may hold partial tiles; nil before the first search
 }
 
-// prune removes the partial tiles of all sizes but those that were published
-// last, that is being signed, and that the log has. What cannot be removed now
-// is found again: nothing depends on it.
+// prune removes partial tiles, except those of the sizes that were published last,
+// of the size that is being signed, and of the log's own size. A tile that cannot
+// be removed is tried again later; nothing depends on it.
 func (l *Ledger) prune(files []file) {
 	p := &l.partials
 	for _, f := range files {
@@ -44,7 +44,7 @@ func (l *Ledger) prune(files []file) {
 	}
 	if p.dirs == nil {
 		found := map[string]bool{}
-		if err := l.tidy("tile", found); err != nil {
+		if err := l.findPartials("tile", found); err != nil {
 			return
 		}
 		p.dirs = found
@@ -57,8 +57,8 @@ func (l *Ledger) prune(files []file) {
 	}
 }
 
-// needed are the names of the partial tiles that stay. It reports false while
-// it is not known which published checkpoint a power cut would leave.
+// needed returns the names of the partial tiles to keep. It reports false while it
+// is not known which published checkpoint would be on the disk after a power cut.
 func (l *Ledger) needed() (map[string]bool, bool) {
 	l.mu.Lock()
 	sizes := append([]uint64{l.size, l.signing}, l.recent...)
@@ -75,7 +75,8 @@ func (l *Ledger) needed() (map[string]bool, bool) {
 	return keep, ok
 }
 
-// pruneDir reports whether the directory is gone.
+// pruneDir removes the partial tiles in a directory that are not kept, and then the
+// directory if it is empty. It reports whether the directory is gone.
 func (l *Ledger) pruneDir(dir string, keep map[string]bool) bool {
 	names, err := l.writer.ReadDir(dir)
 	if err != nil {
@@ -90,9 +91,10 @@ func (l *Ledger) pruneDir(dir string, keep map[string]bool) bool {
 	return left == 0 && l.writer.Remove(dir) == nil
 }
 
-// tidy removes temporary files below dir and finds the directories of partial
-// tiles. The names tell directories from tiles: "x001" and levels from "001".
-func (l *Ledger) tidy(dir string, found map[string]bool) error {
+// findPartials finds the directories of partial tiles below dir, and removes
+// temporary files. A directory is recognized by its name: "x001" or a level, where
+// a tile is "001".
+func (l *Ledger) findPartials(dir string, found map[string]bool) error {
 	names, err := l.writer.ReadDir(dir)
 	for _, name := range names {
 		below := dir + "/" + name
@@ -101,7 +103,7 @@ func (l *Ledger) tidy(dir string, found map[string]bool) error {
 		case strings.HasSuffix(name, ".p"):
 			found[below] = true
 		case dir == "tile" || strings.HasPrefix(name, "x"):
-			err = errors.Join(err, l.tidy(below, found))
+			err = errors.Join(err, l.findPartials(below, found))
 		}
 	}
 	return err

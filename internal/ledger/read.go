@@ -95,8 +95,8 @@ func (l *Ledger) reader(ctx context.Context, cp Checkpoint) tlog.HashReader {
 
 // Read is the C2SP tlog-tiles read path: "checkpoint", or the one valid path
 // of a tile or entry bundle, without a leading slash; anything else, and
-// whatever is not there, is not_found. A partial tile whose file is gone is cut
-// from a wider one, so that it stays for who holds an old checkpoint.
+// whatever does not exist, is not_found. A partial tile whose file was removed is
+// returned from a wider one, so that old checkpoints can still be verified.
 func (l *Ledger) Read(ctx context.Context, path string) ([]byte, error) {
 	notFound := protocol.Fail(protocol.CodeNotFound, "the log has no such resource")
 	if path == checkpointFile {

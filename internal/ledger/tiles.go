@@ -13,8 +13,7 @@ import (
 )
 
 // tiles reads the log's tiles from its directory. It is a [tlog.TileReader].
-// Tiles only ever grow at their end, so a wider tile stands in for every
-// narrower one: partial tiles are removed after a while.
+// A tile grows at its end only, so a wider one contains every narrower one.
 type tiles struct{ storage }
 
 // Height is the height of all tiles of tlog-tiles.
@@ -46,7 +45,8 @@ func (t tiles) hashes(tile tlog.Tile) ([]byte, error) {
 	return b[:tile.W*tlog.HashSize], nil
 }
 
-// read reads a tile's file, or a wider one where a partial one is gone.
+// read returns the content of a tile, or of a wider one if a partial tile was
+// removed.
 func (t tiles) read(tile tlog.Tile) ([]byte, error) {
 	b, err := t.ReadFile(torchwood.TilePath(tile))
 	if tile.W == torchwood.TileWidth || !errors.Is(err, fs.ErrNotExist) {
@@ -64,7 +64,7 @@ func (t tiles) read(tile tlog.Tile) ([]byte, error) {
 	return b, err
 }
 
-// widest is the greatest width of the partial tiles that are there; 0 if there
+// widest returns the greatest width of the partial tiles on the disk, 0 if there
 // are none.
 func (t tiles) widest(tile tlog.Tile) (width int, err error) {
 	tile.W = 1
@@ -91,7 +91,7 @@ func (t tiles) entries(n, size uint64) ([][]byte, error) {
 	return cutEntries(b, int(width))
 }
 
-// cut reads a tile of hashes or entries at the width asked for.
+// cut returns a tile of hashes or entries at exactly the width asked for.
 func (t tiles) cut(tile tlog.Tile) ([]byte, error) {
 	if tile.L >= 0 {
 		return t.hashes(tile)

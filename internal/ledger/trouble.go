@@ -7,15 +7,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Condition is how the log follows the journal.
+// Condition describes whether the log follows the journal.
 type Condition struct {
 	Size   uint64    // entries that the published checkpoint covers, of an earlier process perhaps
 	Behind uint64    // rows that are committed and not in the log
-	Since  time.Time // when it began to fail, and has not succeeded since; zero if it does not fail
-	Err    string    // the kind of failure, in words; empty if it does not fail
+	Since  time.Time // of the first failure since the last success; zero if there is none
+	Err    string    // the kind of failure, in words; empty if there is none
 }
 
-// Condition returns the present one.
+// Condition returns the present condition. It reads no file.
 func (l *Ledger) Condition() Condition {
 	behind := l.Lag()
 	l.mu.Lock()
@@ -27,17 +27,17 @@ func (l *Ledger) Condition() Condition {
 	return Condition{Size: l.publishedSize, Behind: behind, Since: t.since, Err: t.kind}
 }
 
-// trouble is a failure that is tried again; the zero value is none.
+// trouble is a failure that is retried; the zero value means none.
 type trouble struct {
 	since time.Time
 	kind  string
 }
 
-// note records the outcome of an attempt, and logs what changes: not each
-// attempt, which may be one a second for days.
+// note records the outcome of an attempt. It logs changes only, because there may
+// be an attempt every second for days.
 func (l *Ledger) note(t *trouble, part string, err error) {
 	l.mu.Lock()
-	if l.reason != nil { // which stays
+	if l.reason != nil { // final
 		l.mu.Unlock()
 		return
 	}
@@ -66,7 +66,7 @@ var (
 	errSigner  = errors.New("ledger: no signature")
 )
 
-// kinds are the failures that have words of their own, the first match counts.
+// kinds are the kinds of failure; the first match counts.
 var kinds = []struct {
 	err  error
 	kind string
@@ -82,7 +82,7 @@ var kinds = []struct {
 	{unix.EPERM, "permission denied"},
 	{unix.EIO, "the device fails"},
 	{unix.ENOENT, "a file of the log is missing"},
-	{errSigner, "the signer does not sign the checkpoint"}, // last: it may be for want of a tile
+	{errSigner, "the signer does not sign the checkpoint"}, // last: a tile may be the cause
 }
 
 func kindOf(err error) string {

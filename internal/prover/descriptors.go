@@ -1,6 +1,6 @@
 package prover
 
-// Descriptors bounds the descriptors that a [Pool] of so many workers holds: a
-// connection for each worker and for the question how it is, twice while they
-// are made and handed over.
+// Descriptors bounds the descriptors that a [Pool] with that many workers holds: one
+// connection for each worker and one for health checks, and as many again while they
+// are created.
 func Descriptors(workers int) int { return 2 * (workers + 2) }

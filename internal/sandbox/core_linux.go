@@ -14,12 +14,12 @@ import (
 )
 
 // EnterCore takes from this process, on every thread: core files, debuggers of
-// the same user, new privileges, input into the terminal it was started from, every file but the ones it names, /dev/null and
-// /proc, outgoing TCP connections, TCP ports that it does not listen on yet (but
-// Landlock lets multipath TCP pass, which is what Go listens with), signals to
-// other processes, root, its groups, and every capability. Sockets and files
-// that are open stay open. The filter denies those two calls of ioctl and nothing else: the
-// core serves HTTP and a database.
+// the same user, new privileges, input into the terminal that it was started from,
+// every file but the ones it names, /dev/null and /proc, outgoing TCP connections,
+// TCP ports that it does not listen on yet (but Landlock lets multipath TCP pass,
+// which is what Go listens with), signals to other processes, root, its groups, and
+// every capability. Sockets and files that are open stay open. The filter denies the
+// two commands of ioctl that write into a terminal's input, and nothing else.
 //
 // It has to come after the launcher is started and before the first byte from
 // outside is read. The last probe is [Core], which belongs to the posture of
@@ -44,10 +44,11 @@ func EnterCore(cfg CoreConfig) (probes []Probe, err error) {
 	return append(probes, coreState(os.DirFS("/"), cfg, os.Getuid(), dropped, emptied, namespaceOwner())), nil
 }
 
-// noTerminalInput denies the calls that type into the terminal of a process
-// (TIOCSTI, and TIOCLINUX, which can paste): what is typed there is executed by
-// the operator's shell, with the operator's rights. The filter also kills by
-// other conventions of the processor, by which the calls have other numbers.
+// noTerminalInput returns a filter that denies the ioctl commands that write into
+// the input of the process's terminal (TIOCSTI, and TIOCLINUX, which can paste): the
+// operator's shell would execute that input with the operator's rights. The filter
+// kills a process that calls by another calling convention, where the numbers of the
+// calls differ.
 func noTerminalInput() []unix.SockFilter {
 	const otherConvention = 0x40000000 // the bit of x32 in the number of a call
 	kill, deny := result(unix.SECCOMP_RET_KILL_PROCESS), result(unix.SECCOMP_RET_ERRNO|uint32(unix.EPERM))
@@ -91,8 +92,8 @@ func MayBecome(uid int) bool {
 	return err == nil && uid != 0 && os.Geteuid() == 0 && have&need == need && idMapped(os.DirFS("/"), uid)
 }
 
-// MayNotEnd reports whether the children of this process may become other users
-// that it then may not kill.
+// MayNotEnd reports whether this process can start children that become other users,
+// but cannot kill them then.
 func MayNotEnd() bool {
 	have, err := effective()
 	return err == nil && have&only(unix.CAP_SETUID) != 0 && have&only(unix.CAP_KILL) == 0

@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// CloseInherited closes every descriptor but the standard streams that whoever
-// started this process left open in it: those without close-on-exec, which Go
-// sets on all of its own. A core that gives up root would keep what they lead to.
-// Call it before this process opens anything that its children are to inherit.
+// CloseInherited closes every descriptor that this process inherited, except the
+// standard streams. Inherited descriptors lack close-on-exec, which Go sets on all
+// that it opens. A core that gives up root would otherwise keep its access to them.
+// Call it before this process opens anything that its children inherit.
 func CloseInherited() error {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
@@ -24,7 +24,7 @@ func CloseInherited() error {
 			continue
 		}
 		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
-		if errors.Is(err, unix.EBADF) { // of this directory
+		if errors.Is(err, unix.EBADF) { // the one that read the directory
 			continue
 		}
 		if err == nil && flags&unix.FD_CLOEXEC == 0 {

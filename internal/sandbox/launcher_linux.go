@@ -16,7 +16,7 @@ import (
 // capabilities but those that let children become other users, lock memory and
 // be killed, and, where the kernel has Landlock, every file but its own
 // executable and what the Go runtime reads at its start. An error means that it
-// must not start any: it is traced ([ErrTraced]), or something could not be taken.
+// must not start any: it is traced ([ErrTraced]), or something could not be given up.
 func EnterLauncher() error {
 	keep := only(unix.CAP_SETUID, unix.CAP_SETGID, unix.CAP_KILL, unix.CAP_IPC_LOCK)
 	for _, step := range []func() error{

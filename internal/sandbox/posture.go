@@ -29,8 +29,8 @@ func (p Posture) Text() string {
 	return b.String()
 }
 
-// Log writes one line for each measure, in the order of the text: of names whose
-// posture it is, and attrs come before what was found.
+// Log writes one line for each measure, in the order of the text. of names the
+// process whose posture it is; attrs come first in each line.
 func (p Posture) Log(log *slog.Logger, of string, attrs ...any) {
 	log = log.With(attrs...).With("of", of)
 	for _, probe := range p.Probes {

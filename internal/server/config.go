@@ -29,8 +29,8 @@ type Config struct {
 	// protocol.LocalClient.
 	Identify func(*http.Request) (string, error)
 
-	// Host reports whether a request may be addressed to this host, the Host
-	// header as it came; others are forbidden. nil: to any. See [Hosts].
+	// Host reports whether a request with this Host header is answered; others are
+	// forbidden. nil: all are answered. See [Hosts].
 	Host func(host string) bool
 
 	// Observe is told the outcome of every request. nil: nobody is.
@@ -64,22 +64,23 @@ const (
 	idleTimeout   = 2 * time.Minute
 	maxHeader     = 16 << 10
 	maxBodies     = 32 << 20 // bytes of bodies on their way to one operation
-	statusPlaces  = 16       // requests for the status in hand, which no other request takes
+	statusPlaces  = 16       // requests for the status in hand; no other request takes these places
 )
 
-// Bounds that are not set by hand.
+// The defaults of the bounds, and the least connections.
 const (
 	mostConns    = 2048
 	mostRequests = 256
 	leastConns   = 32
 
-	// LeastDescriptors is the least that [Config.Fit] takes.
+	// LeastDescriptors is the least number that [Config.Fit] accepts.
 	LeastDescriptors = leastConns * 5 / 4
 )
 
-// Fit sets MaxConns and MaxRequests to what so many descriptors carry: one for
-// each connection, and for each fourth one a request in hand that reads a file
-// of the log. It reports false, and sets nothing, if they are too few.
+// Fit derives MaxConns and MaxRequests from a number of descriptors: one for each
+// connection, and one for each request in hand, which may read a file of the log.
+// There is one request for four connections. It returns false, and sets nothing, if
+// the descriptors are too few.
 func (c *Config) Fit(descriptors int) bool {
 	if descriptors < LeastDescriptors {
 		return false
@@ -138,7 +139,7 @@ func HTTPServer(cfg Config, h http.Handler) *http.Server {
 		MaxHeaderBytes:               maxHeader - 4096,
 		DisableGeneralOptionsHandler: true,
 		ConnState:                    open.changed,
-		ConnContext:                  open.named,
+		ConnContext:                  open.context,
 		ErrorLog:                     slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
 	}
 }

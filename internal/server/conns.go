@@ -50,22 +50,23 @@ func (c *conns) changed(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// named lets the handler of a request give up its connection.
-func (c *conns) named(ctx context.Context, conn net.Conn) context.Context {
-	return context.WithValue(ctx, giveUpKey{}, func() { c.giveUp(conn) })
+// context lets the handler of a request release its connection.
+func (c *conns) context(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, releaseKey{}, func() { c.release(conn) })
 }
 
-type giveUpKey struct{}
+type releaseKey struct{}
 
-// giveUp counts the connection of a request that is refused as one without a
-// request, though the library waits for the rest of its body.
-func giveUp(ctx context.Context) {
-	if f, ok := ctx.Value(giveUpKey{}).(func()); ok {
+// release marks the connection of a refused request as one without a request, so
+// that it can be closed for a new one. net/http still waits for the rest of the
+// body.
+func release(ctx context.Context) {
+	if f, ok := ctx.Value(releaseKey{}).(func()); ok {
 		f()
 	}
 }
 
-func (c *conns) giveUp(conn net.Conn) {
+func (c *conns) release(conn net.Conn) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if place, known := c.open[conn]; known && place == nil {

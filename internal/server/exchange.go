@@ -35,7 +35,7 @@ type exchange struct {
 	pref   preference
 	lane   chan struct{} // of requests in hand
 	inHand bool
-	taken  bool                // the body is read, or was begun to be
+	taken  bool                // reading the body has begun
 	issued *protocol.RequestID // set once a request was issued; goes into a problem
 }
 

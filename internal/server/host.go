@@ -7,12 +7,12 @@ import (
 	"strings"
 )
 
-// Hosts is what [Config.Host] should be for a listener: which names, and
-// addresses, a request may be addressed to. On a loopback listener these are
-// localhost, every loopback address and the further names: a page that has its
-// own name lead to this machine does not get through, because the browser says
-// the name. On any other listener they are the further names, besides localhost
-// and addresses that are its own, or, without further names, any: nil.
+// Hosts returns the value of [Config.Host] for a listener. On a loopback listener
+// requests may be addressed to localhost, to a loopback address and to the further
+// names. This stops DNS rebinding: a web page whose name resolves to this machine is
+// refused, because the browser sends that name. On any other listener, requests may
+// be addressed to the further names, to localhost and to the listener's own address;
+// without further names the result is nil, which allows all.
 func Hosts(listener net.Addr, further []string) func(host string) bool {
 	tcp, ok := listener.(*net.TCPAddr)
 	if !ok || !tcp.IP.IsLoopback() && len(further) == 0 {
@@ -32,7 +32,7 @@ func Hosts(listener net.Addr, further []string) func(host string) bool {
 	}
 }
 
-// hostName is a Host header without its port, in the form in which names are
+// hostName returns a Host header without its port, in the form in which names are
 // compared.
 func hostName(host string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {

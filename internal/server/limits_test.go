@@ -87,9 +87,9 @@ func TestWaitersKeepNobodyOut(t *testing.T) {
 	s.alive()
 }
 
-// TestCutRequestsHearWhy: whoever waits when the server stops is told that, not
-// that the server is busy or that there is no receipt.
-func TestCutRequestsHearWhy(t *testing.T) {
+// TestStopAnswersWaiting: a request that waits when the server stops is answered with
+// draining, not with overloaded or not_found.
+func TestStopAnswersWaiting(t *testing.T) {
 	f := &fake{enter: make(chan struct{}, 1), noReceipt: true}
 	base, cut := context.WithCancelCause(t.Context())
 	cfg := server.Config{Gate: f, Records: f, Ledger: f}
@@ -281,7 +281,7 @@ func TestFit(t *testing.T) {
 }
 
 // TestStatusIsNeverShed: every connection has half a header or half a body, every
-// place of other requests is taken, and the status is told.
+// place of other requests is taken, and the status is answered.
 func TestStatusIsNeverShed(t *testing.T) {
 	s := start(t, func(c *server.Config) { c.MaxRequests, c.MaxConns, c.BodyTimeout = 2, 60, time.Minute })
 	s.crowd(200)

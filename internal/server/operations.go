@@ -25,7 +25,7 @@ type operation struct {
 	params  []param
 	answers []answer
 	codes   []protocol.Code // beside those of every operation
-	ownLane bool            // it is answered however many other requests are in hand
+	ownLane bool            // has places of its own: other requests cannot crowd it out
 	handler func(*exchange) error
 }
 

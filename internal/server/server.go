@@ -38,8 +38,8 @@ func New(cfg Config) *Server {
 		waiters:   make(chan struct{}, max(1, cfg.MaxRequests/2)),
 		verifying: make(chan struct{}, cfg.MaxVerify),
 	}
-	// Requests never hold all connections for long: one that asks for the status
-	// always finds another to take the place of.
+	// Some connections are always without a request or a body, so that one of them
+	// can be closed for a client that asks for the status.
 	s.arriving = make(chan struct{}, max(1, cfg.MaxConns-cap(s.hands)-cap(s.waiters)-2*cap(s.status)))
 	ops := s.operations()
 	for _, op := range ops {
@@ -122,7 +122,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, op *operation, ha
 	err := s.hand(e, handler)
 	if err != nil {
 		if r.ContentLength != 0 && !e.taken {
-			giveUp(r.Context())
+			release(r.Context())
 		}
 		err = reasonOf(r.Context(), err)
 		e.fail(err)
@@ -135,9 +135,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, op *operation, ha
 	})
 }
 
-// reasonOf is err, or, where a wait or a read ended with the request's context,
-// what whoever ended that has to say: a *protocol.Error as its cause. What is
-// said of an answer that may have been written stands.
+// reasonOf returns the *protocol.Error that is the cause of the end of the request's
+// context, if a wait or a read ended with that context; otherwise it returns err. An
+// error about an answer that may have been written is not replaced.
 func reasonOf(ctx context.Context, err error) error {
 	var said *protocol.Error
 	code := protocol.CodeOf(err)

@@ -12,15 +12,16 @@ import (
 	"github.com/terradourada/td/internal/fault"
 )
 
-// What a start needs at the least of the file system of its data directory.
+// What a start needs at least on the file system of its data directory.
 const (
 	leastRoom   = 1 << 20 // bytes
 	leastInodes = 16
 )
 
-// checkGround looks at what a server stands on, before it makes anything: each
-// thing that is missing has its own sentence and its own remedy.
-func checkGround(data string) error {
+// preflight checks what a server needs of the system and of its data directory,
+// before it creates anything. Each thing that is missing has an error and a hint of
+// its own.
+func preflight(data string) error {
 	if err := checkSystem(); err != nil {
 		return err
 	}
@@ -39,10 +40,10 @@ func checkGround(data string) error {
 	}
 }
 
-// checkSystem looks for what the children are started with.
+// checkSystem checks what the children are started with.
 func checkSystem() error {
 	if _, err := os.Stat("/proc/self/exe"); err != nil {
-		return fault.New(fault.Config, "/proc is missing: the server starts its children from it, and sees there what they have given up",
+		return fault.New(fault.Config, "/proc is missing: the server starts its children from it, and checks there what they have given up",
 			"mount it (mount -t proc proc /proc), or let the container have it")
 	}
 	if info, err := os.Stat("/dev/null"); err != nil || info.Mode()&os.ModeCharDevice == 0 {
@@ -52,8 +53,8 @@ func checkSystem() error {
 	return nil
 }
 
-// checkDirectory looks at the data directory, or, as long as it does not exist,
-// at the one in which it is to be made.
+// checkDirectory checks the data directory or, if it does not exist, the directory in
+// which it is to be made.
 func checkDirectory(data, at string) error {
 	what := "the data directory " + data
 	if at != data {
@@ -70,7 +71,7 @@ func checkDirectory(data, at string) error {
 	}
 	var s unix.Statfs_t
 	if unix.Statfs(at, &s) != nil {
-		return nil //nolint:nilerr // nothing is known against it
+		return nil //nolint:nilerr // room is not checked then
 	}
 	if free := s.Bavail * uint64(s.Bsize); free < leastRoom {
 		return fault.New(fault.Config, fmt.Sprintf("%s is on a file system that is full: %d KiB are free, and a start needs %d", what, free>>10, leastRoom>>10),
@@ -78,7 +79,7 @@ func checkDirectory(data, at string) error {
 	}
 	if s.Files > 0 && s.Ffree < leastInodes {
 		return fault.New(fault.Config, fmt.Sprintf("%s is on a file system that has no inodes left for further files", what),
-			"remove files there, many small ones for the most part; nothing was written, and nothing that was acknowledged is lost")
+			"remove files there: each takes one, however small it is; nothing was written, and nothing that was acknowledged is lost")
 	}
 	return nil
 }

@@ -1,0 +1,6 @@
+//go:build !linux
+
+package main
+
+// preflight checks nothing on this system.
+func preflight(string) error { return nil }
