@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"io/fs"
 	"io"
 	"log/slog"
 	"os"
@@ -141,10 +142,11 @@ func (c *core) openRecords(ctx context.Context) (err error) {
 	return nil
 }
 
-// hasLog reports whether the data directory holds a log that has entries.
+// hasLog reports whether the data directory holds a log that has entries, or may
+// hold one that cannot be looked at.
 func (c *core) hasLog() bool {
 	_, err := os.Stat(filepath.Join(c.cfg.Data, "ledger", "checkpoint"))
-	return err == nil
+	return !errors.Is(err, fs.ErrNotExist)
 }
 
 // openLedger compares the log with the journal, and both with what was published

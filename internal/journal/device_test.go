@@ -154,12 +154,11 @@ func (w *load) await(t *testing.T, acked, failed int, deadline time.Duration) {
 // before, meanwhile or after, although the flushes after it succeed.
 func TestDeviceFails(t *testing.T) {
 	t.Parallel()
-	rounds := 2
 	if testing.Short() {
-		rounds = 1
+		t.Skip("takes long")
 	}
 	total, lost := 0, 0
-	for range rounds {
+	for range 2 {
 		d := newThinDisk(t)
 		l := newLog(t, sqliteAt(d.journal()), journal.Config{})
 		w := startLoad(l, 20*time.Millisecond)
@@ -193,11 +192,10 @@ func TestDeviceFails(t *testing.T) {
 // was never stored, and goes on; then that memory is lost.
 func TestDeviceFailsAndKill(t *testing.T) {
 	t.Parallel()
-	rounds := 2
 	if testing.Short() {
-		rounds = 1
+		t.Skip("takes long")
 	}
-	for range rounds {
+	for range 2 {
 		d := newThinDisk(t)
 		p := startFaulty(t, d.journal(), "", "none")
 		acks := []ack{p.first(t)}
