@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -37,7 +38,19 @@ var worst = []int{fault.Contradicted, fault.Negative, fault.Flagged, fault.Unvou
 // report prints an error and gives the exit code.
 func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
 	f := asFailure(ctx, cmd, err)
-	a.writeFault(cmd, f)
+	written := make(chan struct{})
+	go func() {
+		defer close(written)
+		a.writeFault(cmd, f)
+	}()
+	select {
+	case <-written:
+	case <-ctx.Done(): // interrupted: a stream that is not read holds up the end for a moment only
+		select {
+		case <-written:
+		case <-time.After(flushTimeout):
+		}
+	}
 	return f.Exit
 }
 

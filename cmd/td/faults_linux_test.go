@@ -69,6 +69,12 @@ var faults = map[string]func(*testing.T) string{
 	"the journal is missing beside a log that has entries": func(t *testing.T) string {
 		return afterDamage(t, func(data string) error { return os.Remove(filepath.Join(data, "journal.db")) })
 	},
+	"a file has the name of the server's copy and is not one": func(t *testing.T) string {
+		return afterDamage(t, func(data string) error {
+			b, err := os.ReadFile(filepath.Join(data, "journal.db"))
+			return errors.Join(err, os.WriteFile(filepath.Join(data, "journal.db.copy"), b, 0o644)) // the core is another user
+		})
+	},
 	"the journal does not open: the file is damaged": func(t *testing.T) string { return afterDamage(t, zeroPage) },
 	"another process has the journal open for writing": func(t *testing.T) string {
 		return refusal(t, launch(t, startBackend(t, t.TempDir()).data))

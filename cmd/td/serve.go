@@ -55,9 +55,19 @@ the last checkpoint is published, and the keys are gone.`,
 		if err := checkOwner(cfg.File()); err != nil {
 			return err
 		}
-		return a.serve(cmd.Context(), cfg)
+		return ownFailure(a.serve(cmd.Context(), cfg))
 	}
 	return cmd
+}
+
+// ownFailure is the error of a server that could not do something itself. A code of
+// the protocol is for clients: its exit code would say that a request was refused.
+func ownFailure(err error) error {
+	var refusal *protocol.Error
+	if told := new(fault.Fault); errors.As(err, &told) || !errors.As(err, &refusal) {
+		return err
+	}
+	return fault.New(fault.Unexpected, refusal.Detail, "docs/operate.md explains what the server says under a fault")
 }
 
 // configFlags gives a command one flag for each setting, and --config.

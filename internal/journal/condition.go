@@ -45,6 +45,8 @@ const (
 	CauseForeign  Cause = "another program has written to the journal"
 	CauseMissing  Cause = "the journal is missing beside a log that has entries"
 	CauseDamaged  Cause = "the file is damaged"
+
+	CauseStrayCopy Cause = "a file has the name of the server's copy and is not one"
 )
 
 // Remedy returns what an operator can do about the cause; "" for CauseNone.
@@ -68,6 +70,8 @@ func (c Cause) Remedy() string {
 		return "find out which program writes to the journal, then restart the server"
 	case CauseMissing:
 		return "put the newest journal back, or name the right directory with --data; for a new log, use an empty directory"
+	case CauseStrayCopy:
+		return "move the file away: the server makes one of that name after a failed write, and starts from it"
 	case CauseDamaged:
 		return "keep the directory as it is, put no older copy in its place, and see docs/operate.md"
 	}
@@ -75,7 +79,9 @@ func (c Cause) Remedy() string {
 }
 
 // lasting reports whether retrying every few seconds is pointless.
-func (c Cause) lasting() bool { return c == CauseReadOnly || c == CauseDenied || c == CauseDamaged }
+func (c Cause) lasting() bool {
+	return c == CauseReadOnly || c == CauseDenied || c == CauseDamaged || c == CauseStrayCopy
+}
 
 // CauseOf returns the cause of an error of Open, OpenView or Check, or CauseNone if
 // the error is not about the state of the files.
@@ -115,6 +121,9 @@ func explain(path string, err error) error {
 // causeOf determines the cause of an error of the file system or of SQLite. Errors
 // of SQLite do not contain the error of the system, so the system is asked again.
 func causeOf(path string, err error) Cause {
+	if t := new(trouble); errors.As(err, &t) {
+		return t.cause
+	}
 	switch {
 	case errors.Is(err, errForeign):
 		return CauseForeign

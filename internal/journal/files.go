@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"io"
@@ -41,6 +42,9 @@ const (
 // log. SQLite must not have the files open.
 func recoverFiles(path string) (leftover, error) {
 	if exists(path + copySuffix) {
+		if mark, err := markOf(path + copySuffix); err != nil || mark != copyID {
+			return leftNothing, cmp.Or(err, strayCopy(path))
+		}
 		if err := swap(path); err != nil {
 			return leftNothing, err
 		}
@@ -51,7 +55,7 @@ func recoverFiles(path string) (leftover, error) {
 	if err := remove(path, copyingSuffix, copyingSuffix+undoSuffix, placeSuffix, walNewSuffix); err != nil {
 		return leftNothing, err
 	}
-	if ours, err := hasMark(path); err != nil || !ours {
+	if mark, err := markOf(path); err != nil || mark != applicationID && mark != copyID {
 		return leftNothing, err
 	}
 	info, err := os.Stat(path + walSuffix)
@@ -70,21 +74,41 @@ func recoverFiles(path string) (leftover, error) {
 	return leftUnstored, nil
 }
 
-// hasMark reports whether the header of a database is that of a journal.
-func hasMark(path string) (bool, error) {
+// markAt is where the header of a SQLite file has the mark of its program.
+const markAt = 68
+
+// markOf reads the mark in the header of a database; 0 if it is missing or has no
+// header.
+func markOf(path string) (uint32, error) {
 	f, err := os.Open(filepath.Clean(path))
 	if errors.Is(err, fs.ErrNotExist) {
-		return false, nil
+		return 0, nil
 	}
 	if err != nil {
-		return false, err
+		return 0, err
 	}
 	defer func() { _ = f.Close() }() // it was only read
 	var id [4]byte
-	if _, err := f.ReadAt(id[:], 68); err != nil && !errors.Is(err, io.EOF) {
-		return false, err
+	if _, err := f.ReadAt(id[:], markAt); err != nil && !errors.Is(err, io.EOF) {
+		return 0, err
 	}
-	return binary.BigEndian.Uint32(id[:]) == applicationID, nil
+	return binary.BigEndian.Uint32(id[:]), nil
+}
+
+// markCopy gives a copy the mark of one that is complete. It is flushed with the
+// rest of it.
+func markCopy(path string) error {
+	f, err := os.OpenFile(filepath.Clean(path), os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt(binary.BigEndian.AppendUint32(nil, copyID), markAt)
+	return errors.Join(err, f.Close())
+}
+
+// strayCopy is the error of a file that has the name of a copy and is not one.
+func strayCopy(path string) error {
+	return &trouble{CauseStrayCopy, errors.New(path + copySuffix)}
 }
 
 // renewWAL replaces the write-ahead log by a copy in new blocks. SQLite then builds

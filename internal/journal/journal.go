@@ -83,6 +83,9 @@ type Journal struct {
 	sum       chain         // over the entries that were committed
 	pages     int           // written to the write-ahead log since the last checkpoint
 	unsettled *group        // the group whose COMMIT failed, until its outcome is known
+	copied    bool          // the complete copy beside the database is of this process
+	logged    bool          // the write-ahead log was written
+	held      os.FileInfo   // the database, as it was opened
 	broken    bool          // a write or a flush failed: the files are not written again
 	foreign   bool          // another program has written
 	pause     time.Duration // between two attempts to recover

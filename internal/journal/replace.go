@@ -27,7 +27,13 @@ func (c *chain) add(leaf []byte) {
 // old file and its write-ahead log. See decision 0021.
 func (j *Journal) replace(ctx context.Context) error {
 	start := time.Now()
-	if !exists(j.path + copySuffix) { // else an earlier attempt made it, and nothing was written since
+	if err := j.checkOwn(); err != nil {
+		return err
+	}
+	if !j.copied { // else an earlier attempt made it, and nothing was written since
+		if exists(j.path + copySuffix) {
+			return strayCopy(j.path)
+		}
 		if err := j.copy(ctx); err != nil {
 			return errors.Join(fmt.Errorf("copy the journal: %w", err), remove(j.path, copyingSuffix, copyingSuffix+undoSuffix))
 		}
@@ -53,10 +59,11 @@ func (j *Journal) copy(ctx context.Context) error {
 	if err := j.step("copy"); err != nil {
 		return err
 	}
-	if _, err := j.write.ExecContext(ctx, "VACUUM INTO ?", name); err != nil {
+	// The last connection has the write-ahead log open even if its name is gone.
+	if _, err := j.last.ExecContext(ctx, "VACUUM INTO ?", name); err != nil {
 		return err
 	}
-	if err := syncFile(name); err != nil {
+	if err := errors.Join(markCopy(name), syncFile(name)); err != nil {
 		return err
 	}
 	if err := j.step("verify"); err != nil {
@@ -71,6 +78,7 @@ func (j *Journal) copy(ctx context.Context) error {
 	if err := os.Rename(name, j.path+copySuffix); err != nil {
 		return err
 	}
+	j.copied = true
 	return syncDir(j.path)
 }
 
@@ -134,7 +142,11 @@ func (j *Journal) place(ctx context.Context) error {
 	if err := settleSwap(j.path); err != nil {
 		return err
 	}
+	j.copied, j.logged = false, false
 	if err := useWAL(ctx, j.write); err != nil {
+		return err
+	}
+	if err := unmark(ctx, j.write); err != nil {
 		return err
 	}
 	return j.openLast(ctx)
@@ -153,6 +165,35 @@ func (j *Journal) swapOpen() error {
 	j.reads.Unlock()
 	_ = old.close() // its file is no longer used
 	return err
+}
+
+// checkOwn returns an error if the lock or the database is no longer the file that
+// this process opened: another process may be writing then.
+func (j *Journal) checkOwn() error {
+	held, err := j.lock.Stat()
+	if err != nil {
+		return err
+	}
+	if now, err := os.Stat(j.path + lockSuffix); err != nil || !os.SameFile(held, now) {
+		return fmt.Errorf("%w: %s is not the file that this process has locked", errForeign, j.path+lockSuffix)
+	}
+	if now, err := os.Stat(j.path); err == nil && !os.SameFile(j.held, now) && !j.copied {
+		return fmt.Errorf("%w: %s is another file", errForeign, j.path)
+	}
+	return nil
+}
+
+// checkFiles returns an error if a file of the journal was removed or replaced:
+// what is written to it would be lost with this process. The error is errForeign if
+// another process may be writing; otherwise a copy has to be made.
+func (j *Journal) checkFiles() error {
+	if err := j.checkOwn(); err != nil {
+		return err
+	}
+	if !exists(j.path) || j.logged && !exists(j.path+walSuffix) {
+		return errors.New("a file of the journal was removed")
+	}
+	return nil
 }
 
 // step lets tests make the step op fail.

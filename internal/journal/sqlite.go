@@ -21,6 +21,10 @@ import (
 const (
 	applicationID    = 0x54444a32 // "TDJ2"
 	oldApplicationID = 0x54444a31 // "TDJ1", whose leaves had another format
+
+	// copyID is the mark of a complete copy until it is in its place, so that a
+	// file of that name which a person has put there is not taken for one.
+	copyID = 0x54444a63 // "TDJc"
 )
 
 const readers = 4 // connections of the read pool
@@ -88,7 +92,8 @@ func (j *Journal) openPools(path string) (err error) {
 		return err
 	}
 	j.last.SetMaxOpenConns(1)
-	return nil
+	j.held, err = os.Stat(path)
+	return err
 }
 
 func (p *pools) close() error {
@@ -177,8 +182,8 @@ func lockFile(j *Journal) error {
 	if real, err := filepath.EvalSymlinks(j.path); err == nil {
 		j.path = real
 	}
-	if j.cfg.MustExist && !exists(j.path) && !exists(j.path+copySuffix) {
-		return &trouble{CauseMissing, errors.New(j.path)}
+	if err := j.checkPresent(); err != nil {
+		return err
 	}
 	j.lock, err = os.OpenFile(filepath.Clean(j.path+lockSuffix), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -186,6 +191,27 @@ func lockFile(j *Journal) error {
 	}
 	if err := syscall.Flock(int(j.lock.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		return &trouble{CauseLocked, errors.New(j.path)}
+	}
+	return nil
+}
+
+// leastDatabase is the size of the smallest page of SQLite, in bytes. It takes a
+// smaller file for a new database, and removes the write-ahead log beside it.
+const leastDatabase = 512
+
+// checkPresent refuses to begin a new journal where there was one: beside a log
+// that has entries, or beside a write-ahead log that is not empty.
+func (j *Journal) checkPresent() error {
+	info, err := os.Stat(j.path)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	wal, werr := os.Stat(j.path + walSuffix)
+	if err == nil && info.Size() >= leastDatabase || exists(j.path+copySuffix) {
+		return nil
+	}
+	if j.cfg.MustExist || werr == nil && wal.Size() > 0 {
+		return &trouble{CauseMissing, errors.New(j.path)}
 	}
 	return nil
 }
@@ -235,7 +261,18 @@ func identify(ctx context.Context, db *sql.DB) error {
 	if err := useWAL(ctx, db); err != nil {
 		return err
 	}
+	if id == copyID {
+		if err := unmark(ctx, db); err != nil {
+			return err
+		}
+	}
 	return quickCheck(ctx, db)
+}
+
+// unmark makes a copy that is in its place a journal like any other.
+func unmark(ctx context.Context, db *sql.DB) error {
+	_, err := db.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID))
+	return err
 }
 
 func useWAL(ctx context.Context, db *sql.DB) error {
@@ -263,7 +300,7 @@ func quickCheck(ctx context.Context, db *sql.DB) error {
 // checkID refuses a database by the mark in its header.
 func checkID(id int) error {
 	switch id {
-	case applicationID:
+	case applicationID, copyID:
 		return nil
 	case oldApplicationID:
 		return errors.New("an earlier development version wrote this journal and this one cannot read it; keep the data directory and start with a new one")

@@ -198,6 +198,11 @@ func (j *Journal) commit(ctx context.Context, batch []*submission) {
 	if len(batch) == 0 {
 		return
 	}
+	if err := j.checkFiles(); err != nil {
+		j.lose(err)
+		j.refuse(batch, "the journal cannot be written")
+		return
+	}
 	g, err := j.apply(batch)
 	if err != nil {
 		j.fail(err)
@@ -211,7 +216,12 @@ func (j *Journal) commit(ctx context.Context, batch []*submission) {
 		j.answer(g)
 		return
 	}
-	if err := g.w.exec("commit", "COMMIT"); err != nil {
+	if err = g.w.exec("commit", "COMMIT"); err == nil {
+		j.logged = true
+		err = j.checkFiles() // before anyone relies on what was written
+	}
+	if err != nil {
+		j.foreign = errors.Is(err, errForeign)
 		j.doubt(ctx, g, err)
 		return
 	}
@@ -317,6 +327,15 @@ func (j *Journal) fail(err error) {
 	j.reset()
 }
 
+// lose is fail, for good if another process may have written to the journal.
+func (j *Journal) lose(err error) {
+	j.fail(err)
+	if errors.Is(err, errForeign) {
+		j.foreign = true
+		j.log.Error("journal stays closed for writing", "err", err)
+	}
+}
+
 // doubt handles a COMMIT that failed. If its effect can be determined at once, the
 // callers receive it; else they receive ErrUnknown, and the writer keeps trying.
 func (j *Journal) doubt(ctx context.Context, g *group, cause error) {
@@ -351,13 +370,11 @@ func (j *Journal) resume(ctx context.Context) error {
 	if err != nil {
 		j.tried = true
 		j.pause = min(2*j.pause, recoverSlow)
-		j.fail(err)
+		j.lose(err)
 		return err
 	}
 	if err := j.settle(commits); err != nil {
-		j.foreign = true
-		j.fail(err)
-		j.log.Error("journal stays closed for writing", "err", err)
+		j.lose(err)
 		return err
 	}
 	j.tried, j.pause = false, recoverEvery
