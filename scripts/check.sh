@@ -22,19 +22,11 @@ make memscan FREEZES="${FREEZES:-20}"
 step "race detector (short)"
 make race
 step "fuzz, briefly"
-make fuzz FUZZTIME="${FUZZTIME:-3s}"
+make fuzz FUZZTIME="${FUZZTIME:-2s}"
 step "known vulnerabilities"
 make vuln
 step "benchmarks, once"
 go test -run '^$' -bench . -benchtime 1x ./...
-step "budgets, in short (a report: ratios on a busy machine are no reason to refuse a change)"
-status=0
-./bin/td bench --short || status=$?
-case $status in
-0) ;;
-3) echo "NOTE: a budget does not hold in this run; see the table above" ;;
-*) exit $status ;;
-esac
 step "demo"
 ./bin/td demo
 step "check passed"
