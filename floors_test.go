@@ -22,7 +22,7 @@ var floors = [][]string{
 	1: {"internal/fault"},
 	2: {"internal/fsutil", "internal/termui", "internal/localserver"},
 	3: {"claim", "claim/internal/srsgen", "api", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
-	4: {"receipt", "internal/launcher", "internal/session", "internal/journal", "internal/ledger"},
+	4: {"receipt", "internal/launcher", "internal/session", "internal/journal", "internal/ledger", "internal/memberlist"},
 	5: {"client", "internal/keyholder", "internal/prover", "internal/control", "internal/gate"},
 	6: {"internal/server", "internal/demo"},
 	7: {"internal/bench"}, // proves the events of the demo

@@ -117,7 +117,7 @@ func (c *core) openRecords(ctx context.Context) (err error) {
 		MustExist: c.hasLog(),
 		Committed: func(entries []journal.Entry) {
 			// Nothing is appended before the ledger is there: see registerClaims.
-			c.ledger.Committed(entries[0].Seq, leavesOf(entries))
+			c.ledger.Committed(entries[0].Seq, journal.LeavesOf(entries))
 			if len(entries) == 1 { // as each control action is
 				c.holders.note(entries[0])
 			}

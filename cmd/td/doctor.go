@@ -16,6 +16,7 @@ import (
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/journal"
+	"github.com/terradourada/td/internal/memberlist"
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/internal/termui"
 	"github.com/terradourada/td/receipt"
@@ -201,7 +202,7 @@ func (d *doctor) configuration() {
 		value = d.cfg.File()
 	}
 	d.ok(sectionServer, "configuration", value)
-	if _, err := readLists(d.cfg.Group); err != nil {
+	if _, err := memberlist.ReadAll(d.cfg.Group); err != nil {
 		d.bad(sandbox.StateMissing, sectionServer, "member_lists", err.Error(), "td claims list-file writes one")
 	}
 	if err := checkTLS(d.cfg); err != nil {

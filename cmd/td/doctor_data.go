@@ -206,7 +206,7 @@ type viewSource struct{ *journal.View }
 // Leaves are the bytes of leaves in order.
 func (s viewSource) Leaves(ctx context.Context, from uint64, most int) ([][]byte, error) {
 	entries, err := s.View.Leaves(ctx, from, most)
-	return leavesOf(entries), err
+	return journal.LeavesOf(entries), err
 }
 
 // ledger compares the published log with the journal.
