@@ -17,6 +17,7 @@ import (
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/memberlist"
+	"github.com/terradourada/td/internal/node"
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/internal/termui"
 	"github.com/terradourada/td/receipt"
@@ -89,7 +90,7 @@ missing or unknown that a server needs.`,
 // doctor collects findings.
 type doctor struct {
 	cfg      *config.Config
-	holder   lockHolder    // of the journal
+	lock     node.Lock     // of the data directory
 	view     *journal.View // nil if there is no journal that opens
 	findings []finding
 }
@@ -131,7 +132,7 @@ func (d *doctor) surroundings(ctx context.Context) {
 }
 
 func (d *doctor) report() *doctorReport {
-	r := &doctorReport{OK: true, Running: d.holder.held, Probes: d.findings}
+	r := &doctorReport{OK: true, Running: d.lock.Held, Probes: d.findings}
 	for _, f := range d.findings {
 		if f.decides() && (f.State == sandbox.StateMissing || f.State == sandbox.StateUnknown) {
 			r.OK = false

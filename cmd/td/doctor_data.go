@@ -18,26 +18,21 @@ import (
 	"github.com/terradourada/td/internal/fsutil"
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/ledger"
+	"github.com/terradourada/td/internal/node"
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/protocol"
 )
 
-// lockHolder is who has a lock; it is found out without trying to take it.
-type lockHolder struct {
-	held bool
-	pid  int // 0 if that cannot be seen from here
-}
-
 // server looks whether a server has the data directory.
 func (d *doctor) server() {
 	var err error
-	d.holder, err = holderOf(filepath.Join(d.cfg.Data, "journal.db.lock"))
+	d.lock, err = node.LockOf(d.cfg.Data)
 	switch {
 	case err != nil:
 		d.bad(sandbox.StateWeak, sectionServer, "running", "cannot be found out: "+err.Error(), "")
-	case d.holder.held && d.holder.pid > 0:
-		d.ok(sectionServer, "running", fmt.Sprintf("a server runs on this data directory, process %d", d.holder.pid))
-	case d.holder.held:
+	case d.lock.Held && d.lock.PID > 0:
+		d.ok(sectionServer, "running", fmt.Sprintf("a server runs on this data directory, process %d", d.lock.PID))
+	case d.lock.Held:
 		d.ok(sectionServer, "running", "a server runs on this data directory")
 	default:
 		d.ok(sectionServer, "running", "no server runs on this data directory")
@@ -51,7 +46,7 @@ func (d *doctor) directory() {
 	info, err := os.Stat(d.cfg.Data)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if err := mayWrite(existing(d.cfg.Data)); err != nil {
+		if err := mayWrite(node.NearestExisting(d.cfg.Data)); err != nil {
 			d.bad(sandbox.StateMissing, sectionServer, id, fmt.Sprintf("%s cannot be made: %v", d.cfg.Data, err), "--data names another directory")
 			return
 		}
@@ -73,7 +68,7 @@ func (d *doctor) directory() {
 // to.
 func (d *doctor) coreUser() {
 	const id = "core_user"
-	uid, why := coreUser(d.cfg, d.cfg.Attestation)
+	uid, why := node.CoreUser(d.cfg, d.cfg.Attestation)
 	switch {
 	case why != "":
 		d.bad(sandbox.StateWeak, sectionServer, id, "root, without capabilities: "+why, "start the server as a user of its own, or see docs/operate.md")
@@ -82,22 +77,12 @@ func (d *doctor) coreUser() {
 	default:
 		d.ok(sectionServer, id, strconv.Itoa(os.Getuid()))
 	}
-	err := checkOwner(d.cfg.File())
+	err := node.CheckOwner(d.cfg.File())
 	if err == nil {
-		err = checkPlace(d.cfg, uid)
+		err = node.CheckPlace(d.cfg, uid)
 	}
 	if told := new(fault.Fault); errors.As(err, &told) {
 		d.bad(sandbox.StateMissing, sectionServer, "configuration_owner", told.What, told.Hint)
-	}
-}
-
-// existing is the directory itself or the nearest one above it that exists.
-func existing(dir string) string {
-	for {
-		if _, err := os.Stat(dir); err == nil || dir == filepath.Dir(dir) {
-			return dir
-		}
-		dir = filepath.Dir(dir)
 	}
 }
 
@@ -108,7 +93,7 @@ const syncSlow = 100 * time.Millisecond
 // disk writes a file, has it on disk, and removes it.
 func (d *doctor) disk() {
 	const id = "disk"
-	dir := existing(d.cfg.Data)
+	dir := node.NearestExisting(d.cfg.Data)
 	took, err := trySync(dir)
 	if err != nil {
 		d.bad(sandbox.StateMissing, sectionServer, id, err.Error(), "--data names another directory")
@@ -234,7 +219,7 @@ func (d *doctor) port(ctx context.Context) {
 	switch {
 	case err == nil && l.Close() == nil:
 		d.ok(sectionServer, id, d.cfg.Listen+" is free")
-	case errors.Is(err, syscall.EADDRINUSE) && d.holder.held:
+	case errors.Is(err, syscall.EADDRINUSE) && d.lock.Held:
 		d.ok(sectionServer, id, d.cfg.Listen+" is in use, and a server is running")
 	case errors.Is(err, syscall.EADDRINUSE):
 		d.bad(sandbox.StateMissing, sectionServer, id, d.cfg.Listen+" is in use by another program", "--listen names another address")

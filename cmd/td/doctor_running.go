@@ -12,11 +12,11 @@ import (
 // running looks from outside at the children of the server that has the data
 // directory. Without its rights most of that is unknown.
 func (d *doctor) running() {
-	if !d.holder.held || d.holder.pid == 0 {
+	if !d.lock.Held || d.lock.PID == 0 {
 		return
 	}
 	root := os.DirFS("/")
-	for _, c := range confinedChildren(root, d.holder.pid) {
+	for _, c := range confinedChildren(root, d.lock.PID) {
 		for _, p := range sandbox.Inspect(root, c.pid, c.profile) {
 			if p.State == sandbox.StateUnknown {
 				p.Remedy = "run td doctor as root"

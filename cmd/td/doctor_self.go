@@ -10,6 +10,7 @@ import (
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/keyholder"
+	"github.com/terradourada/td/internal/node"
 	"github.com/terradourada/td/internal/prover"
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/protocol"
@@ -42,15 +43,15 @@ func tryKeyholders(ctx context.Context, cfg *config.Config) (postures map[string
 		return postures, err
 	}
 	keys := keyholder.Config{Capacity: 16}
-	children, err := startLauncher(ctx, cfg)
+	children, err := node.StartLauncher(ctx, cfg)
 	if err != nil {
 		return postures, err
 	}
-	keys.Starter = starter(children, cfg)
+	keys.Starter = node.Starter(children, cfg)
 	if children != nil {
 		defer func() { err = errors.Join(err, children.Close()) }()
-		uid, _ := coreUser(cfg, cfg.Attestation)
-		if keys.Core, err = tryCore(ctx, uid, children.Closed()); err != nil {
+		uid, _ := node.CoreUser(cfg, cfg.Attestation)
+		if keys.Core, err = node.TryCore(ctx, uid, children.Closed()); err != nil {
 			return postures, err
 		}
 	}
@@ -138,7 +139,7 @@ func tryProver(ctx context.Context, cfg *config.Config) error {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	pool, ended := prover.NewPool(prover.PoolConfig{Workers: 1, Starter: starter(nil, cfg)}), make(chan error, 1)
+	pool, ended := prover.NewPool(prover.PoolConfig{Workers: 1, Starter: node.Starter(nil, cfg)}), make(chan error, 1)
 	go func() { ended <- pool.Run(ctx) }()
 	answer, err := pool.Prove(ctx, job)
 	cancel()

@@ -9,9 +9,6 @@ import (
 // Run is the whole program, for tests that are another process.
 var Run = run
 
-// RunCoreTrial is a process of td doctor.
-var RunCoreTrial = runCoreTrial
-
 // Surroundings are the probes of td doctor that look at what a server would
 // find when it starts.
 func Surroundings(ctx context.Context, flags map[string]string) (map[string]sandbox.Probe, error) {

@@ -25,6 +25,7 @@ import (
 	"github.com/terradourada/td/internal/fsutil"
 	"github.com/terradourada/td/internal/localserver"
 	"github.com/terradourada/td/internal/memberlist"
+	"github.com/terradourada/td/internal/node"
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/internal/server"
 	"github.com/terradourada/td/protocol"
@@ -53,7 +54,7 @@ the last checkpoint is published, and the keys are gone.`,
 		if err != nil {
 			return err
 		}
-		if err := checkOwner(cfg.File()); err != nil {
+		if err := node.CheckOwner(cfg.File()); err != nil {
 			return err
 		}
 		return a.serve(cmd.Context(), cfg)
@@ -116,7 +117,7 @@ func (a *app) serve(ctx context.Context, cfg *config.Config) error {
 		log.Warn("configuration", "note", note)
 	}
 	var bounds server.Config
-	if err := cmp.Or(checkGround(cfg.Data), fitToDescriptors(cfg, &bounds)); err != nil {
+	if err := cmp.Or(node.CheckGround(cfg.Data), fitToDescriptors(cfg, &bounds)); err != nil {
 		return err
 	}
 	lists, err := memberlist.ReadAll(cfg.Group)
@@ -140,13 +141,13 @@ func (a *app) serve(ctx context.Context, cfg *config.Config) error {
 		return unlessCalledOff(ctx, log, err)
 	}
 	defer func() { _ = attestor.Close() }() // nothing is lost with it
-	children, err := startLauncher(ctx, cfg)
+	children, err := node.StartLauncher(ctx, cfg)
 	if err != nil {
 		return unlessCalledOff(ctx, log, err)
 	}
 	c := &core{cfg: cfg, log: log, claims: claims, attestor: attestor, children: children}
 	if c.build, err = buildDigest(); err == nil {
-		c.confined, err = confineCore(cfg, attestor, children, log)
+		c.confined, err = node.Confine(cfg, attestor.Kind(), children, log)
 	}
 	if err != nil {
 		return errors.Join(unlessCalledOff(ctx, log, err), c.closeChildren())

@@ -1,4 +1,4 @@
-package main
+package node
 
 import (
 	"context"
@@ -13,10 +13,10 @@ import (
 	"github.com/terradourada/td/internal/sandbox"
 )
 
-// startLauncher starts the process that starts signers, taggers and provers. It
+// StartLauncher starts the process that starts signers, taggers and provers. It
 // returns nil in a build that cannot have one: the core then starts its children
 // by itself, and their grade says so.
-func startLauncher(ctx context.Context, cfg *config.Config) (*launcher.Launcher, error) {
+func StartLauncher(ctx context.Context, cfg *config.Config) (*launcher.Launcher, error) {
 	if cfg.ChildUID != 0 && sandbox.MayNotEnd() {
 		return nil, fault.New(fault.Config, "children would become users of their own, and this process may not end those: it lacks CAP_KILL",
 			"give it CAP_KILL (of setuid, setgid, kill and ipc_lock none may be missing), or set child_uid to 0")
@@ -28,16 +28,16 @@ func startLauncher(ctx context.Context, cfg *config.Config) (*launcher.Launcher,
 	return l, err
 }
 
-// starter starts the children by the launcher, or from this process if there is
-// none.
-func starter(children *launcher.Launcher, cfg *config.Config) keyholder.Starter {
+// Starter returns what starts the children: the launcher, or this process if
+// there is none.
+func Starter(children *launcher.Launcher, cfg *config.Config) keyholder.Starter {
 	if children == nil {
 		return launcher.Direct{Programs: programs(cfg)}
 	}
 	return children
 }
 
-// programs are the children of a configuration, with users of their own if they
+// programs returns the children of a configuration, with users of their own if they
 // start as root.
 func programs(cfg *config.Config) map[string][]string {
 	all, uid := keyholder.Programs(cfg.ChildUID), cfg.ChildUID

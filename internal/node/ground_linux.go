@@ -1,4 +1,4 @@
-package main
+package node
 
 import (
 	"errors"
@@ -18,9 +18,9 @@ const (
 	leastInodes = 16
 )
 
-// checkGround looks at what a server stands on, before it makes anything: each
+// CheckGround looks at what a server stands on, before it makes anything: each
 // thing that is missing has its own sentence and its own remedy.
-func checkGround(data string) error {
+func CheckGround(data string) error {
 	if err := checkSystem(); err != nil {
 		return err
 	}
@@ -30,7 +30,7 @@ func checkGround(data string) error {
 	case errors.Is(err, syscall.ENOTDIR):
 		return fault.New(fault.Config, fmt.Sprintf("the data directory %s is below a file", data), "--data names another one")
 	case err == nil, errors.Is(err, fs.ErrNotExist):
-		return checkDirectory(data, existing(data))
+		return checkDirectory(data, NearestExisting(data))
 	case errors.Is(err, fs.ErrPermission):
 		return fault.New(fault.Config, fmt.Sprintf("user %d may not look into the directories above the data directory %s", os.Geteuid(), data),
 			"let that user pass through them (chmod o+x), or name another one with --data")
