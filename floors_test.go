@@ -25,7 +25,7 @@ var floors = [][]string{
 	4: {"receipt", "internal/launcher", "internal/session", "internal/journal", "internal/ledger", "internal/memberlist"},
 	5: {"client", "internal/keyholder", "internal/prover", "internal/control", "internal/gate"},
 	6: {"internal/server", "internal/node", "internal/demo"},
-	7: {"internal/bench"}, // proves the events of the demo
+	7: {"internal/doctor", "internal/bench"}, // the bench proves the events of the demo
 	8: {"cmd/td", "internal/faults"},
 }
 
@@ -64,7 +64,7 @@ var keys = map[string][]string{
 	"golang.org/x/mod/":                                  {"protocol", "receipt", "internal/keyholder", "internal/ledger"},
 	"golang.org/x/term":                                  {"internal/termui"},
 	"golang.org/x/sync/":                                 {"claim", "internal/prover", "internal/bench", "cmd/td"},
-	"golang.org/x/sys/":                                  {"internal/fsutil", "internal/secret", "internal/sandbox", "internal/launcher", "internal/keyholder", "internal/prover", "internal/journal", "internal/ledger", "internal/node", "internal/bench", "cmd/td"},
+	"golang.org/x/sys/":                                  {"internal/fsutil", "internal/secret", "internal/sandbox", "internal/launcher", "internal/keyholder", "internal/prover", "internal/journal", "internal/ledger", "internal/node", "internal/doctor", "internal/bench"},
 	"modernc.org/":                                       {"internal/journal"},
 }
 
