@@ -242,8 +242,8 @@ func (d *doctor) wallClock(ctx context.Context) {
 	const id, remedy = "wall_clock", "run chrony or systemd-timesyncd"
 	begun := time.Now()
 	time.Sleep(50 * time.Millisecond) // to see two clocks run
-	steady, wall := time.Since(begun), time.Now().Round(0).Sub(begun.Round(0))
 	now := time.Now()
+	steady, wall := now.Sub(begun), now.Round(0).Sub(begun.Round(0))
 	value := now.UTC().Format(time.RFC3339)
 	last, known := d.lastLeaf(ctx)
 	switch {
