@@ -23,7 +23,7 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// server looks whether a server has the data directory.
+// server reports whether a server runs on the data directory.
 func (d *doctor) server() {
 	var err error
 	d.lock, err = node.LockOf(d.cfg.Data)
@@ -39,8 +39,8 @@ func (d *doctor) server() {
 	}
 }
 
-// directory looks whether the data directory is there, can be written, and is
-// for its owner only.
+// directory checks that the data directory exists, can be written, and is for its
+// owner only.
 func (d *doctor) directory() {
 	const id = "data_directory"
 	info, err := os.Stat(d.cfg.Data)
@@ -64,8 +64,8 @@ func (d *doctor) directory() {
 	}
 }
 
-// coreUser says which user a server would be, and have its data directory belong
-// to.
+// coreUser reports which user a server would run as; its data directory would
+// belong to that user.
 func (d *doctor) coreUser() {
 	const id = "core_user"
 	uid, why := node.CoreUser(d.cfg, d.cfg.Attestation)
@@ -86,11 +86,11 @@ func (d *doctor) coreUser() {
 	}
 }
 
-// syncSlow is how long the disk may take to have a file for good: every
-// acceptance waits for that.
+// syncSlow bounds how long the disk may take to sync a file: every acceptance
+// waits for that.
 const syncSlow = 100 * time.Millisecond
 
-// disk writes a file, has it on disk, and removes it.
+// disk writes a file, syncs and removes it.
 func (d *doctor) disk() {
 	const id = "disk"
 	dir := node.NearestExisting(d.cfg.Data)
@@ -177,7 +177,7 @@ func (d *doctor) journal(ctx context.Context) {
 	d.ok(sectionServer, id, fmt.Sprintf("%d leaves of %s", size, view.Origin()))
 }
 
-// journalRemedy is what can be done about a journal that cannot be read.
+// journalRemedy returns what can be done about a journal that cannot be read.
 func journalRemedy(err error) string {
 	if remedy := journal.CauseOf(err).Remedy(); remedy != "" {
 		return remedy
@@ -185,10 +185,10 @@ func journalRemedy(err error) string {
 	return "keep a copy of the data directory as it is and see docs/operate.md, which says what must never be restored"
 }
 
-// viewSource is a journal from outside as the ledger reads it.
+// viewSource is a journal that is only read, as the ledger reads it.
 type viewSource struct{ *journal.View }
 
-// Leaves are the bytes of leaves in order.
+// Leaves returns the bytes of leaves in order.
 func (s viewSource) Leaves(ctx context.Context, from uint64, most int) ([][]byte, error) {
 	entries, err := s.View.Leaves(ctx, from, most)
 	return journal.LeavesOf(entries), err
@@ -211,7 +211,7 @@ func (d *doctor) ledger(ctx context.Context) {
 	}
 }
 
-// port looks whether the listener's address is free.
+// port checks that the address of the listener is free.
 func (d *doctor) port(ctx context.Context) {
 	const id = "listen"
 	var lc net.ListenConfig
@@ -237,7 +237,8 @@ func checkTLS(cfg *config.Config) error {
 	return err
 }
 
-// wallClock compares the clock with reason, with itself and with the log.
+// wallClock checks the clock: its year, whether it jumps, and that it is not
+// before the last leaf of the log.
 func (d *doctor) wallClock(ctx context.Context) {
 	const id, remedy = "wall_clock", "run chrony or systemd-timesyncd"
 	begun := time.Now()
@@ -258,7 +259,7 @@ func (d *doctor) wallClock(ctx context.Context) {
 	}
 }
 
-// lastLeaf is the time of the journal's last leaf.
+// lastLeaf returns the time of the last leaf of the journal.
 func (d *doctor) lastLeaf(ctx context.Context) (time.Time, bool) {
 	if d.view == nil {
 		return time.Time{}, false

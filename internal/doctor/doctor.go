@@ -64,7 +64,7 @@ func (d *doctor) examine(ctx context.Context) {
 	}
 }
 
-// surroundings looks at what a server finds when it starts.
+// surroundings checks what a server finds when it starts.
 func (d *doctor) surroundings(ctx context.Context) {
 	d.configuration()
 	d.server()
@@ -94,7 +94,7 @@ func (d *doctor) bad(state sandbox.State, section, id, value, remedy string) {
 	d.add(section, sandbox.Probe{ID: id, State: state, Value: value, Source: sourceOf(id), Remedy: remedy})
 }
 
-// sourceOf says where a probe of this file's looks.
+// sourceOf returns where a probe of this package looks.
 func sourceOf(id string) string {
 	return map[string]string{
 		"configuration":  "flags, environment, file",
@@ -147,7 +147,7 @@ func (d *doctor) configuration() {
 	}
 }
 
-// trustStore looks at what this user has recorded of logs.
+// trustStore checks that the trust store of this user can be read.
 func (d *doctor) trustStore() {
 	const id = "trust_store"
 	dir, err := receipt.DefaultTrustDir()

@@ -42,7 +42,7 @@ func (d *doctor) report() *Report {
 	return r
 }
 
-// decides says whether a server needs what was probed.
+// decides reports whether a server needs what was probed.
 func (f *Finding) decides() bool {
 	return f.Section == sectionServer || f.Section == sectionSelfTest
 }

@@ -17,7 +17,7 @@ import (
 )
 
 // keyholders starts a signer and a tagger as a server does, takes one request
-// through them, and gives how they are protected.
+// through them, and returns how they are protected.
 func (d *doctor) keyholders(ctx context.Context) map[string]sandbox.Posture {
 	const id = "keyholders"
 	begun := time.Now()
@@ -35,7 +35,7 @@ func (d *doctor) keyholders(ctx context.Context) map[string]sandbox.Posture {
 	return p
 }
 
-// tryKeyholders gives the postures of whatever it could start.
+// tryKeyholders returns the postures of the keyholders that it could start.
 func tryKeyholders(ctx context.Context, cfg *config.Config) (postures map[string]sandbox.Posture, err error) {
 	postures = map[string]sandbox.Posture{}
 	least, err := sandbox.ParseGrade(cfg.MinGrade)
@@ -109,7 +109,8 @@ func handshake(ctx context.Context, signer *keyholder.Signer, tagger *keyholder.
 	return nil
 }
 
-// randomBytes are 32 bytes of the system's random source, which does not fail.
+// randomBytes returns 32 bytes of the random source of the system, which does not
+// fail.
 func randomBytes() (b [32]byte) {
 	_, _ = rand.Read(b[:]) // never returns an error, see crypto/rand
 	return b
@@ -154,7 +155,7 @@ func tryProver(ctx context.Context, cfg *config.Config) error {
 	return claim.Verify(key, job.Inputs, answer.Proof)
 }
 
-// sampleJob is an open/1 under made-up public inputs.
+// sampleJob returns a proof of open/1 to make, with made-up public inputs.
 func sampleJob() (*prover.Job, error) {
 	params, err := claim.ParseParams(claim.Open, []byte(`{}`))
 	if err != nil {

@@ -6,8 +6,9 @@ import (
 	"github.com/terradourada/td/internal/sandbox"
 )
 
-// fileSystem is the free space of a directory for this user, the kind of its
-// file system, and whether that loses its content with the machine or container.
+// fileSystem returns the free space of a directory for this user, in bytes, the
+// kind of its file system, and whether its content is lost with the machine or
+// container.
 func fileSystem(dir string) (free uint64, kind string, volatile bool) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(dir, &s); err != nil {
@@ -38,7 +39,7 @@ func (d *doctor) entropy() {
 	d.ok(sectionServer, id, "getrandom answers at once")
 }
 
-// limits are those of this process that children begin with.
+// limits checks the resource limits that children inherit.
 func (d *doctor) limits() {
 	const id = "core_limit"
 	var l unix.Rlimit

@@ -13,7 +13,7 @@ import (
 )
 
 // trialArgument is the first argument of a process that gives up what a core
-// gives up, and says what came of it; the others are the user id to become and
+// gives up, and prints the result; the others are the user id to become and
 // whether its children would be closed from the start.
 const trialArgument = "internal-core-trial"
 

@@ -181,7 +181,7 @@ func CheckOwner(name string) error {
 // maxLinks bounds the links of one path, as Linux does.
 const maxLinks = 40
 
-// notOfRoot says why another user could have written a file, "" if none could.
+// notOfRoot returns why another user could have written a file, "" if none could.
 func notOfRoot(info fs.FileInfo) string {
 	switch uid := ownerOfInfo(info); {
 	case uid != 0:
@@ -192,7 +192,7 @@ func notOfRoot(info fs.FileInfo) string {
 	return "can be written by others"
 }
 
-// ownerOfInfo is the user id of a file's owner; -1 if it is not known.
+// ownerOfInfo returns the user id of a file's owner, -1 if it is not known.
 func ownerOfInfo(info fs.FileInfo) int {
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
 		return int(st.Uid)

@@ -18,8 +18,9 @@ const (
 	leastInodes = 16
 )
 
-// CheckGround looks at what a server stands on, before it makes anything: each
-// thing that is missing has its own sentence and its own remedy.
+// CheckGround checks what a server needs of the system and of the file system of
+// its data directory, before it creates anything. Each fault has its own sentence
+// and its own remedy.
 func CheckGround(data string) error {
 	if err := checkSystem(); err != nil {
 		return err
@@ -39,7 +40,7 @@ func CheckGround(data string) error {
 	}
 }
 
-// checkSystem looks for what the children are started with.
+// checkSystem checks that the files exist which the start of a child needs.
 func checkSystem() error {
 	if _, err := os.Stat("/proc/self/exe"); err != nil {
 		return fault.New(fault.Config, "/proc is missing: the server starts its children from it, and sees there what they have given up",
@@ -52,8 +53,8 @@ func checkSystem() error {
 	return nil
 }
 
-// checkDirectory looks at the data directory, or, as long as it does not exist,
-// at the one in which it is to be made.
+// checkDirectory checks the data directory, or the one in which it is to be made
+// if it does not exist.
 func checkDirectory(data, at string) error {
 	what := "the data directory " + data
 	if at != data {
