@@ -23,10 +23,10 @@ var floors = [][]string{
 	1: {"internal/fault", "internal/tiles"},
 	2: {"internal/fsutil", "internal/termui", "internal/localserver"},
 	3: {"claim", "claim/internal/srsgen", "api", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
-	4: {"receipt", "internal/launcher", "internal/session", "internal/journal", "internal/ledger"},
+	4: {"receipt", "internal/launcher", "internal/session", "internal/journal", "internal/ledger", "internal/memberlist"},
 	5: {"client", "internal/keyholder", "internal/prover", "internal/control", "internal/gate"},
-	6: {"audit", "internal/server", "internal/demo"},
-	7: {"internal/bench"}, // proves the events of the demo
+	6: {"audit", "internal/server", "internal/node", "internal/demo"},
+	7: {"internal/doctor", "internal/bench"}, // the bench proves the events of the demo
 	8: {"cmd/td", "internal/faults"},
 }
 
@@ -38,7 +38,7 @@ var keys = map[string][]string{
 	"log":                          {},
 	"math/rand":                    {},
 	"math/rand/v2":                 {"client"}, // jitter of retries
-	"os/exec":                      {"internal/localserver", "internal/launcher", "cmd/td", "claim/internal/srsgen"},
+	"os/exec":                      {"internal/localserver", "internal/launcher", "internal/node", "claim/internal/srsgen"},
 	"net/http":                     {"client", "internal/prover", "internal/server", "internal/bench", "cmd/td"},
 	"database/sql":                 {"internal/journal"},
 	"crypto/hmac":                  {}, // keeps keys on the heap
@@ -65,7 +65,7 @@ var keys = map[string][]string{
 	"golang.org/x/mod/":                                  {"protocol", "receipt", "internal/keyholder", "internal/ledger"},
 	"golang.org/x/term":                                  {"internal/termui"},
 	"golang.org/x/sync/":                                 {"audit", "claim", "internal/prover", "internal/bench", "cmd/td"},
-	"golang.org/x/sys/":                                  {"internal/fsutil", "internal/secret", "internal/sandbox", "internal/launcher", "internal/keyholder", "internal/prover", "internal/journal", "internal/ledger", "internal/bench", "cmd/td"},
+	"golang.org/x/sys/":                                  {"internal/fsutil", "internal/secret", "internal/sandbox", "internal/launcher", "internal/keyholder", "internal/prover", "internal/journal", "internal/ledger", "internal/node", "internal/doctor", "internal/bench"},
 	"modernc.org/":                                       {"internal/journal"},
 }
 

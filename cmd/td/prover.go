@@ -14,6 +14,7 @@ import (
 
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/memberlist"
 	"github.com/terradourada/td/internal/prover"
 )
 
@@ -58,7 +59,7 @@ func (c *count) Set(s string) error {
 }
 
 func (a *app) runProver(ctx context.Context, socket string, workers int, paths []string) error {
-	lists, err := readLists(paths)
+	lists, err := memberlist.ReadAll(paths)
 	if err != nil {
 		return err
 	}

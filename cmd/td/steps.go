@@ -16,6 +16,7 @@ import (
 	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/fsutil"
+	"github.com/terradourada/td/internal/memberlist"
 	"github.com/terradourada/td/internal/termui"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
@@ -183,7 +184,7 @@ func (f *proveFlags) draft() (*client.Draft, *client.Submission, error) {
 	sub := &client.Submission{}
 	var err error
 	if f.who.list != "" {
-		if sub.List, err = readList(f.who.list); err != nil {
+		if sub.List, err = memberlist.Read(f.who.list); err != nil {
 			return nil, nil, err
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/fsutil"
+	"github.com/terradourada/td/internal/memberlist"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -132,7 +133,7 @@ func (s *subject) loadGroup(sub *client.Submission) error {
 		return fault.New(fault.Usage, "group/1 needs the member's secret and the member list", "--member FILE --list FILE; td claims member makes a secret")
 	}
 	var err error
-	if sub.List, err = readList(s.list); err != nil {
+	if sub.List, err = memberlist.Read(s.list); err != nil {
 		return err
 	}
 	if sub.Secret, err = readMember(s.member); err != nil {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/memberlist"
 	"github.com/terradourada/td/receipt"
 )
 
@@ -204,7 +205,7 @@ func knownLists(trust *receipt.TrustStore, paths []string) ([]*claim.List, error
 	if err != nil {
 		return nil, fault.New(fault.Config, err.Error(), "put the list back, or remove the file and name the list with --list")
 	}
-	named, err := readLists(paths)
+	named, err := memberlist.ReadAll(paths)
 	return append(kept, named...), err
 }
 

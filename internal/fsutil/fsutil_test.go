@@ -92,3 +92,26 @@ func TestCheckPrivate(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestReadFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte("four"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := fsutil.ReadFile(path, 4); err != nil || string(b) != "four" {
+		t.Errorf("%q, %v", b, err)
+	}
+	for _, c := range []struct {
+		path  string
+		limit int64
+		want  int
+	}{
+		{path, 3, fault.Usage},
+		{path + "x", 4, fault.NotFound},
+		{filepath.Dir(path), 4, fault.Unexpected},
+	} {
+		if _, err := fsutil.ReadFile(c.path, c.limit); exitOf(t, err) != c.want {
+			t.Errorf("%s, at most %d bytes: %v", c.path, c.limit, err)
+		}
+	}
+}
