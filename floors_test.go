@@ -24,7 +24,7 @@ var floors = [][]string{
 	3: {"claim", "claim/internal/srsgen", "api", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
 	4: {"receipt", "internal/launcher", "internal/session", "internal/journal", "internal/ledger"},
 	5: {"client", "internal/keyholder", "internal/prover", "internal/control", "internal/gate"},
-	6: {"internal/server", "internal/demo"},
+	6: {"internal/server", "internal/demo", "internal/remote"},
 	7: {"internal/bench"}, // proves the events of the demo
 	8: {"cmd/td", "internal/faults"},
 }

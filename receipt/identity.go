@@ -3,6 +3,7 @@ package receipt
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"sync"
 
 	"github.com/terradourada/td/claim"
@@ -90,6 +91,24 @@ func (v *verification) decide(s Standing, recorded error) (Standing, error) {
 		return s, err
 	}
 	return Standing{Rule: RulePolicy, How: VouchPolicy, Server: s.Server}, nil
+}
+
+// VerdictOf returns the verdict for an error of a [TrustStore] or a [Policy]:
+// Contradicted or Unvouched if the checkpoint is refused, Unavailable if a file of the
+// store cannot be used, and "" for every other error and for nil. A [ShortError] is
+// Unvouched; where nothing else vouches for the checkpoint, it is the copy of the log
+// that is missing.
+func VerdictOf(err error) string {
+	var contradiction *ContradictionError
+	switch {
+	case errors.As(err, &contradiction) && contradiction.Vouched:
+		return Contradicted
+	case contradiction != nil, isUnvouched(err):
+		return Unvouched
+	case errors.As(err, new(*DamagedError)), errors.As(err, new(*fs.PathError)):
+		return Unavailable
+	}
+	return ""
 }
 
 func isContradiction(err error) bool { return errors.As(err, new(*ContradictionError)) }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/remote"
 	"github.com/terradourada/td/internal/termui"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
@@ -95,7 +96,7 @@ func (a *app) audit(ctx context.Context, f *auditFlags) error {
 	if err != nil {
 		return err
 	}
-	trust, err := openTrust(*f.trust)
+	trust, err := remote.OpenTrust(*f.trust)
 	if err != nil {
 		return err
 	}
@@ -135,7 +136,7 @@ func (r *auditReport) conclude(allowSelfAsserted bool) {
 	}
 }
 
-func (a *app) tellAudit(r *auditReport, server *remote, asJSON bool) error {
+func (a *app) tellAudit(r *auditReport, server *remote.Server, asJSON bool) error {
 	if asJSON {
 		if err := a.printJSON(r); err != nil {
 			return err
@@ -149,7 +150,7 @@ func (a *app) tellAudit(r *auditReport, server *remote, asJSON bool) error {
 	case r.Verdict == receipt.Invalid:
 		return fault.New(fault.Negative, fmt.Sprintf("the log breaks its rules: %d faults", len(r.Faults)+r.Others), "keep a copy of it, and ask the operator")
 	}
-	return fault.New(exitOfVerdict(r.Verdict), fmt.Sprintf("the log is %s: %s", r.Verdict, r.Reason), advice(r.Verdict, r.refusal, server))
+	return fault.New(remote.ExitOf(r.Verdict), fmt.Sprintf("the log is %s: %s", r.Verdict, r.Reason), remote.Advice(r.Verdict, r.refusal, server))
 }
 
 func (r *auditReport) print(w io.Writer) error {

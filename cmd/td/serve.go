@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -23,6 +22,7 @@ import (
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/fsutil"
 	"github.com/terradourada/td/internal/localserver"
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/internal/server"
@@ -314,7 +314,7 @@ func readLists(paths []string) ([]*claim.List, error) {
 }
 
 func readList(path string) (*claim.List, error) {
-	b, err := readFile(path, 1<<20)
+	b, err := fsutil.ReadFile(path, 1<<20)
 	if err != nil {
 		return nil, err
 	}
@@ -323,26 +323,6 @@ func readList(path string) (*claim.List, error) {
 		return nil, fault.New(fault.Config, fmt.Sprintf("%s is not a member list: %s", path, orElse(protocol.DetailOf(err), err.Error())), "td claims list-file writes one")
 	}
 	return l, nil
-}
-
-// readFile reads a file of bounded size.
-func readFile(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fault.New(fault.NotFound, fmt.Sprintf("%s does not exist", path), "")
-	}
-	if err != nil {
-		return nil, fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be read: %v", path, err), "")
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be read: %v", path, err), "")
-	}
-	if int64(len(b)) > limit {
-		return nil, fault.New(fault.Usage, fmt.Sprintf("%s is larger than %d bytes", path, limit), "")
-	}
-	return b, nil
 }
 
 // listen opens the public listener, with TLS if it is configured.

@@ -17,6 +17,7 @@ import (
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/remote"
 	"github.com/terradourada/td/internal/termui"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
@@ -113,11 +114,11 @@ func (a *app) newSubmitRun(f *submitFlags) (*submitRun, error) {
 	if *f.push && sub.Claim == claim.Group {
 		return nil, fault.New(fault.Usage, "group/1 is proved by its member only", "leave --push out")
 	}
-	server, err := dialLive(*f.server, *f.serverUser, *f.selfAsserted)
+	server, err := remote.DialLive(*f.server, *f.serverUser, *f.selfAsserted)
 	if err != nil {
 		return nil, err
 	}
-	trust, err := openTrust(*f.trust)
+	trust, err := remote.OpenTrust(*f.trust)
 	if err != nil {
 		return nil, err
 	}
@@ -132,11 +133,6 @@ func (a *app) newSubmitRun(f *submitFlags) (*submitRun, error) {
 	r.verify.AllowSelfAsserted = *f.selfAsserted
 	r.prepare(sub)
 	return r, trustList(trust, sub.List)
-}
-
-// selfAssertedFlag adds --allow-self-asserted to a command that talks to a server.
-func selfAssertedFlag(cmd *cobra.Command) *bool {
-	return cmd.Flags().Bool("allow-self-asserted", false, "also use a server that nothing shows to be the right one; its receipts are unvouched")
 }
 
 // trustList keeps the list that the member has named, so that receipts of the

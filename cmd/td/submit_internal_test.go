@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/terradourada/td/internal/fsutil"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -214,12 +215,12 @@ func TestStateSweeps(t *testing.T) {
 	}
 	defer s.close()
 	for _, name := range keep {
-		if !exists(filepath.Join(dir, name)) {
+		if !fsutil.Exists(filepath.Join(dir, name)) {
 			t.Errorf("%s is gone", name)
 		}
 	}
 	for _, name := range half {
-		if exists(filepath.Join(dir, name)) {
+		if fsutil.Exists(filepath.Join(dir, name)) {
 			t.Errorf("%s is still there", name)
 		}
 	}

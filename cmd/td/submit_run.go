@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"runtime"
 	"sync"
 	"time"
@@ -16,6 +15,8 @@ import (
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/fsutil"
+	"github.com/terradourada/td/internal/remote"
 	"github.com/terradourada/td/internal/termui"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
@@ -38,7 +39,7 @@ const (
 // beginning to end; hands bounds how many prove at a time, so that each
 // processor makes one proof while other events wait for the server.
 type submitRun struct {
-	server   *remote
+	server   *remote.Server
 	template client.Submission // everything but the event
 	push     bool
 	dir      string
@@ -119,7 +120,7 @@ func (r *submitRun) run(ctx context.Context) error {
 			return nil
 		})
 	}
-	return r.server.failure(ctx, group.Wait())
+	return r.server.Failure(ctx, group.Wait())
 }
 
 // read turns the input into jobs, in order, so that equal events meet their
@@ -194,16 +195,7 @@ func (r *submitRun) refuse(line int, err error) error {
 	r.mu.Lock()
 	r.refused++
 	r.mu.Unlock()
-	return r.tell(submitted{Line: line, Code: protocol.CodeOf(err).String(), Detail: detailOf(err)})
-}
-
-// detailOf is what an error says to a user.
-func detailOf(err error) string {
-	var p *client.Problem
-	if errors.As(err, &p) {
-		return orElse(p.Detail, p.Title)
-	}
-	return orElse(protocol.DetailOf(err), err.Error())
+	return r.tell(submitted{Line: line, Code: protocol.CodeOf(err).String(), Detail: remote.Detail(err)})
 }
 
 // one brings one event to its receipt, or reports why it gets none.
@@ -252,14 +244,9 @@ func (r *submitRun) try(ctx context.Context, j *job) error {
 	return r.keep(ctx, j, got)
 }
 
-func exists(path string) bool {
-	_, err := os.Stat(path)
-	return err == nil
-}
-
 // earlierReceipt reports a receipt that an earlier run has written.
 func (r *submitRun) earlierReceipt(j *job) (there bool, err error) {
-	if !exists(receiptPath(r.dir, j.sent.id)) && exists(openingPath(r.dir, j.sent.id)) {
+	if !fsutil.Exists(receiptPath(r.dir, j.sent.id)) && fsutil.Exists(openingPath(r.dir, j.sent.id)) {
 		return false, nil // it got lost; without both files they were moved elsewhere
 	}
 	if err := r.state.forget(j.sent, false); err != nil {
@@ -410,7 +397,7 @@ func (r *submitRun) takeUp(ctx context.Context, j *job) error {
 	}
 	tag, proof, ok := r.state.answer(j.sent.id)
 	if !ok {
-		if exists(receiptPath(r.dir, j.sent.id)) {
+		if fsutil.Exists(receiptPath(r.dir, j.sent.id)) {
 			return nil // the interruption came before the state said so
 		}
 		return r.drop(j, errNeverSent)
@@ -449,7 +436,7 @@ func (r *submitRun) receipt(ctx context.Context, j *job) (*receipt.Receipt, erro
 	}
 	return nil, &fault.Fault{
 		Exit: fault.Unavailable,
-		What: fmt.Sprintf("line %d was accepted, but there is no receipt yet: %s", j.line, detailOf(err)),
+		What: fmt.Sprintf("line %d was accepted, but there is no receipt yet: %s", j.line, remote.Detail(err)),
 		Hint: "run the same command again later; it asks for the receipt only", Code: p.Code,
 	}
 }

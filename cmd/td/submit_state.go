@@ -115,7 +115,7 @@ func (s *submitState) sweep() error {
 	for _, f := range files {
 		for _, pattern := range []string{".*.receipt.json.*", ".*.opening.*", "..*.answer.*"} {
 			if half, _ := filepath.Match(pattern, f.Name()); half {
-				err = errors.Join(err, removeIfThere(filepath.Join(s.dir, f.Name())))
+				err = errors.Join(err, fsutil.Remove(filepath.Join(s.dir, f.Name())))
 			}
 		}
 	}
@@ -241,16 +241,9 @@ func (s *submitState) answer(id protocol.RequestID) (tag protocol.Tag, proof []b
 
 // forget removes what was kept for a request besides its receipt.
 func (s *submitState) forget(e *sent, openingToo bool) error {
-	err := removeIfThere(s.answerPath(e.id))
+	err := fsutil.Remove(s.answerPath(e.id))
 	if openingToo {
-		err = errors.Join(err, removeIfThere(openingPath(s.dir, e.id)))
+		err = errors.Join(err, fsutil.Remove(openingPath(s.dir, e.id)))
 	}
 	return err
-}
-
-func removeIfThere(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return nil
 }

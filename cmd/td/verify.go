@@ -17,6 +17,8 @@ import (
 
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/fsutil"
+	"github.com/terradourada/td/internal/remote"
 	"github.com/terradourada/td/receipt"
 )
 
@@ -32,7 +34,7 @@ type verifyFlags struct {
 	scan                   *bool
 	output                 *choice
 
-	read *remote // the server of --log, nil if it is a directory
+	read *remote.Server // the server of --log, nil if it is a directory
 }
 
 func verifyCommand(a *app) *cobra.Command {
@@ -127,12 +129,12 @@ func (a *app) verify(ctx context.Context, f *verifyFlags, files []string) error 
 	}
 	exit := worst[slices.IndexFunc(worst, func(code int) bool { return worstOf[code] != nil })]
 	what := fmt.Sprintf("%d of %d receipts have a negative verdict", negative, len(files))
-	return fault.New(exit, what, advice(worstOf[exit].negative(), worstOf[exit].Reason, f.read))
+	return fault.New(exit, what, remote.Advice(worstOf[exit].negative(), worstOf[exit].Reason, f.read))
 }
 
 // exit is the exit code of a negative verdict.
 func (v *verdict) exit() int {
-	return exitOfVerdict(v.negative())
+	return remote.ExitOf(v.negative())
 }
 
 // negative is the verdict that makes a file count as negative.
@@ -168,7 +170,7 @@ func checkFiles(files []string) error {
 // options reads what the flags name.
 func (f *verifyFlags) options(ctx context.Context) (o receipt.Options, err error) {
 	o = receipt.Options{AllowSelfAsserted: *f.selfAsserted, Strict: *f.strict, Client: *f.client}
-	if o.Trust, err = openTrust(*f.trust); err != nil {
+	if o.Trust, err = remote.OpenTrust(*f.trust); err != nil {
 		return o, err
 	}
 	lists, err := knownLists(o.Trust, *f.lists)
@@ -198,8 +200,8 @@ func (f *verifyFlags) options(ctx context.Context) (o receipt.Options, err error
 // knownLists returns the lists in the trust store and those named.
 func knownLists(trust *receipt.TrustStore, paths []string) ([]*claim.List, error) {
 	kept, err := trust.Lists()
-	if verdictOf(err) == receipt.Unavailable {
-		return nil, vouchFailure(err, nil)
+	if receipt.VerdictOf(err) == receipt.Unavailable {
+		return nil, remote.VouchFailure(err, nil)
 	}
 	if err != nil {
 		return nil, fault.New(fault.Config, err.Error(), "put the list back, or remove the file and name the list with --list")
@@ -237,7 +239,7 @@ func (f *verifyFlags) useLog(ctx context.Context, o *receipt.Options) error {
 }
 
 func readPolicy(path string) (*receipt.Policy, error) {
-	b, err := readFile(path, 1<<20)
+	b, err := fsutil.ReadFile(path, 1<<20)
 	if err != nil {
 		return nil, err
 	}
@@ -249,13 +251,13 @@ func readPolicy(path string) (*receipt.Policy, error) {
 }
 
 func readField(path string) (*receipt.FieldOpening, error) {
-	b, err := readFile(path, 64<<10)
+	b, err := fsutil.ReadFile(path, 64<<10)
 	if err != nil {
 		return nil, err
 	}
 	o, err := receipt.ParseFieldOpening(b)
 	if err != nil {
-		return nil, fault.New(fault.Usage, fmt.Sprintf("%s does not open a field: %s", path, detailOf(err)), "")
+		return nil, fault.New(fault.Usage, fmt.Sprintf("%s does not open a field: %s", path, remote.Detail(err)), "")
 	}
 	return o, nil
 }
@@ -310,7 +312,7 @@ func notAReceipt(ctx context.Context, err error) *receipt.Report {
 	report := receipt.Verify(ctx, &receipt.Receipt{}, receipt.Options{})
 	for i := range report.Steps {
 		if report.Steps[i].Step == receipt.StepLeaf {
-			report.Steps[i].Detail = "this is no receipt: " + detailOf(err)
+			report.Steps[i].Detail = "this is no receipt: " + remote.Detail(err)
 		}
 	}
 	return report
