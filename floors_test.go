@@ -18,15 +18,17 @@ const module = "github.com/terradourada/td"
 // floors is the plan of the house, bottom up: a package imports packages of
 // lower floors only, and every package stands on one.
 var floors = [][]string{
-	0: {"protocol"},
-	1: {"internal/fault"},
-	2: {"internal/fsutil", "internal/termui", "internal/localserver"},
-	3: {"claim", "claim/internal/srsgen", "api", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
-	4: {"receipt", "internal/launcher", "internal/session", "internal/journal", "internal/ledger"},
-	5: {"client", "internal/keyholder", "internal/prover", "internal/control", "internal/gate"},
-	6: {"internal/server", "internal/demo", "internal/remote"},
-	7: {"internal/bench"}, // proves the events of the demo
-	8: {"cmd/td", "internal/faults"},
+	0:  {"protocol"},
+	1:  {"internal/fault"},
+	2:  {"internal/fsutil", "internal/termui", "internal/localserver"},
+	3:  {"claim", "claim/internal/srsgen", "api", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
+	4:  {"receipt", "internal/launcher", "internal/session", "internal/journal", "internal/ledger"},
+	5:  {"client", "internal/keyholder", "internal/prover", "internal/control", "internal/gate"},
+	6:  {"internal/server", "internal/remote"},
+	7:  {"internal/submit"},
+	8:  {"internal/demo"},  // keeps receipts as submit does
+	9:  {"internal/bench"}, // proves the events of the demo
+	10: {"cmd/td", "internal/faults"},
 }
 
 // keys names the only packages that may import what stands before them; a name
@@ -63,7 +65,7 @@ var keys = map[string][]string{
 	"github.com/spf13/":                                  {"cmd/td"},
 	"golang.org/x/mod/":                                  {"protocol", "receipt", "internal/keyholder", "internal/ledger"},
 	"golang.org/x/term":                                  {"internal/termui"},
-	"golang.org/x/sync/":                                 {"claim", "internal/prover", "internal/bench", "cmd/td"},
+	"golang.org/x/sync/":                                 {"claim", "internal/prover", "internal/bench", "internal/submit", "cmd/td"},
 	"golang.org/x/sys/":                                  {"internal/fsutil", "internal/secret", "internal/sandbox", "internal/launcher", "internal/keyholder", "internal/prover", "internal/journal", "internal/ledger", "internal/bench", "cmd/td"},
 	"modernc.org/":                                       {"internal/journal"},
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/fsutil"
 	"github.com/terradourada/td/internal/remote"
+	"github.com/terradourada/td/internal/submit"
 	"github.com/terradourada/td/internal/termui"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
@@ -159,7 +160,7 @@ func (a *app) prove(ctx context.Context, f *proveFlags) error {
 	if _, err := draft.Check(ch, protocol.LocalClient); err != nil {
 		return fault.New(fault.Negative, err.Error(), "nothing was proved; ask for a new challenge, by a way on which it is not changed")
 	}
-	prover, err := newProver(sub)
+	prover, err := submit.NewProver(sub)
 	if err != nil {
 		return err
 	}
@@ -239,7 +240,7 @@ reached by https or on this machine, unless --allow-self-asserted is given.`,
 		user:      serverUserFlag(cmd),
 		trust:     trustFlag(cmd),
 		lists:     fl.StringArray("list", nil, "member list that group/1 is about, beside those in the trust store; may be given several times"),
-		wait:      fl.Duration("wait", receiptWait, "how long to wait for the receipt"),
+		wait:      fl.Duration("wait", submit.ReceiptWait, "how long to wait for the receipt"),
 
 		selfAsserted: selfAssertedFlag(cmd),
 	}

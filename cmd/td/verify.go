@@ -19,6 +19,7 @@ import (
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/fsutil"
 	"github.com/terradourada/td/internal/remote"
+	"github.com/terradourada/td/internal/submit"
 	"github.com/terradourada/td/receipt"
 )
 
@@ -187,7 +188,7 @@ func (f *verifyFlags) options(ctx context.Context) (o receipt.Options, err error
 		}
 	}
 	if *f.opening != "" {
-		if o.Opening, err = readOpening(*f.opening); err != nil {
+		if o.Opening, err = submit.ReadOpening(*f.opening); err != nil {
 			return o, err
 		}
 	}

@@ -1,4 +1,4 @@
-package main
+package submit
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 
 // keep checks a receipt as td verify will, records its checkpoint and writes
 // it. A receipt that is written verifies with the server gone.
-func (r *submitRun) keep(ctx context.Context, j *job, got *receipt.Receipt) error {
+func (r *run) keep(ctx context.Context, j *job, got *receipt.Receipt) error {
 	raw, err := got.Encode()
 	if err != nil {
 		return err
@@ -26,19 +26,17 @@ func (r *submitRun) keep(ctx context.Context, j *job, got *receipt.Receipt) erro
 	if err != nil {
 		return r.refuseReceipt(j, raw, err)
 	}
-	if err := fsutil.WriteFile(receiptPath(r.dir, j.sent.id), raw, 0o644); err != nil {
+	if err := fsutil.WriteFile(receiptPath(r.Dir, j.request.id), raw, 0o644); err != nil {
 		return err
 	}
-	if err := r.state.receipted(j.sent, index); err != nil {
+	if err := r.state.receipted(&j.request, index); err != nil {
 		return err
 	}
-	if err := r.state.forget(j.sent, false); err != nil {
+	if err := r.state.forget(j.request.id, false); err != nil {
 		return err
 	}
-	r.mu.Lock()
-	r.receipted++
-	r.mu.Unlock()
-	return r.tell(r.submitted(j, index, false))
+	r.count(&r.report.Receipted)
+	return r.Tell(r.result(j, false))
 }
 
 func invalid(format string, args ...any) error {
@@ -46,16 +44,16 @@ func invalid(format string, args ...any) error {
 }
 
 // judge records the checkpoint and verifies the receipt with its opening.
-func (r *submitRun) judge(ctx context.Context, j *job, got *receipt.Receipt) (index uint64, err error) {
+func (r *run) judge(ctx context.Context, j *job, got *receipt.Receipt) (index uint64, err error) {
 	leaf, err := r.ownLeaf(j, got)
 	if err != nil {
 		return 0, err
 	}
 	o := r.verify
-	if o.Opening, err = readOpening(openingPath(r.dir, j.sent.id)); err != nil {
+	if o.Opening, err = ReadOpening(openingPath(r.Dir, j.request.id)); err != nil {
 		return 0, err
 	}
-	report, err := receipt.RecordAndVerify(ctx, got, o, r.log, r.server.Source(), time.Now())
+	report, err := receipt.RecordAndVerify(ctx, got, o, r.log, r.Server.Source(), time.Now())
 	if err != nil {
 		return 0, err
 	}
@@ -65,7 +63,7 @@ func (r *submitRun) judge(ctx context.Context, j *job, got *receipt.Receipt) (in
 		r.warnings[w] = true
 	}
 	if report.Vouched == nil {
-		r.unvouched++
+		r.report.Unvouched++
 	} else {
 		r.origins[report.Log] = true
 	}
@@ -75,20 +73,21 @@ func (r *submitRun) judge(ctx context.Context, j *job, got *receipt.Receipt) (in
 // meet records the newest checkpoint of the server before anything is sent: a
 // server that shows another log than its own, or a trust store that cannot be
 // used, must not cost an event its commitment.
-func (r *submitRun) meet(ctx context.Context) error {
-	log := client.NewLog(r.server.Client)
+func (r *run) meet(ctx context.Context) error {
+	log := client.NewLog(r.Server.Client)
 	cp, err := log.SignedCheckpoint(ctx)
 	if err == nil {
-		err = receipt.RecordCheckpoint(ctx, cp, r.verify, log, r.server.Source(), time.Now())
+		err = receipt.RecordCheckpoint(ctx, cp, r.verify, log, r.Server.Source(), time.Now())
 	}
 	if bad := new(receipt.NegativeError); errors.As(err, &bad) {
-		return fault.New(remote.ExitOf(bad.Verdict), fmt.Sprintf("the server is %s: %v; nothing was sent", bad.Verdict, bad.Reason), remote.AdviceOnReceipt(bad, r.server))
+		return fault.New(remote.ExitOf(bad.Verdict), fmt.Sprintf("the server is %s: %v; nothing was sent", bad.Verdict, bad.Reason), remote.AdviceOnReceipt(bad, r.Server))
 	}
-	return r.server.Failure(ctx, err)
+	return r.Server.Failure(ctx, err)
 }
 
-// ownLeaf sees that a receipt is about this request, claim and parameters.
-func (r *submitRun) ownLeaf(j *job, got *receipt.Receipt) (*protocol.Leaf, error) {
+// ownLeaf returns the leaf of a receipt, which must be about this request, claim and
+// parameters.
+func (r *run) ownLeaf(j *job, got *receipt.Receipt) (*protocol.Leaf, error) {
 	leaf, err := protocol.ParseLeaf(got.Leaf)
 	if err != nil {
 		return nil, invalid("%s", remote.Detail(err))
@@ -103,34 +102,22 @@ func (r *submitRun) ownLeaf(j *job, got *receipt.Receipt) (*protocol.Leaf, error
 		return nil, invalid("a leaf is of another type")
 	}
 	p, err := protocol.ParsePayload(accepted.Payload[:])
-	if err != nil || p.RequestID != j.sent.id || of.ClaimID != r.template.Claim.String() || string(accepted.Params) != string(j.params) {
+	if err != nil || p.RequestID != j.request.id || of.ClaimID != r.Submission.Claim.String() || string(accepted.Params) != string(j.params) {
 		return nil, invalid("it is about another request, claim or parameters")
 	}
 	return &leaf, nil
 }
 
-func readOpening(path string) (*receipt.Opening, error) {
-	b, err := fsutil.ReadFile(path, receipt.MaxOpeningSize)
-	if err != nil {
-		return nil, err
-	}
-	o, err := receipt.ParseOpening(b)
-	if err != nil {
-		return nil, fault.New(fault.Usage, fmt.Sprintf("%s is not an opening: %s", path, remote.Detail(err)), "")
-	}
-	return o, nil
-}
-
 // refuseReceipt stops the run over a receipt that should not be relied on. It is
 // kept under another name: it may be evidence.
-func (r *submitRun) refuseReceipt(j *job, raw []byte, reason error) error {
+func (r *run) refuseReceipt(j *job, raw []byte, reason error) error {
 	bad := new(receipt.NegativeError)
 	if !errors.As(reason, &bad) {
 		return reason
 	}
-	path := filepath.Join(r.dir, j.sent.id.String()+".refused.json")
+	path := filepath.Join(r.Dir, j.request.id.String()+".refused.json")
 	if err := fsutil.WriteFile(path, raw, 0o600); err != nil {
 		return errors.Join(reason, err)
 	}
-	return fault.New(remote.ExitOf(bad.Verdict), fmt.Sprintf("line %d: %s", j.line, reason), fmt.Sprintf("%s; the receipt is kept in %s", remote.AdviceOnReceipt(bad, r.server), path))
+	return fault.New(remote.ExitOf(bad.Verdict), fmt.Sprintf("line %d: %s", j.line, reason), fmt.Sprintf("%s; the receipt is kept in %s", remote.AdviceOnReceipt(bad, r.Server), path))
 }
