@@ -1,5 +1,5 @@
-// Package fsutil reads files of a user, writes them whole and durably, keeps files
-// of secrets private, and locks files. Its errors are for people.
+// Package fsutil reads files of bounded size, writes them whole and durably,
+// keeps files of secrets private, and locks files. Its errors are for people.
 package fsutil
 
 import (
@@ -12,6 +12,26 @@ import (
 
 	"github.com/terradourada/td/internal/fault"
 )
+
+// ReadFile reads a file of at most limit bytes.
+func ReadFile(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fault.New(fault.NotFound, fmt.Sprintf("%s does not exist", path), "")
+	}
+	if err != nil {
+		return nil, fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be read: %v", path, err), "")
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be read: %v", path, err), "")
+	}
+	if int64(len(b)) > limit {
+		return nil, fault.New(fault.Usage, fmt.Sprintf("%s is larger than %d bytes", path, limit), "")
+	}
+	return b, nil
+}
 
 // WriteFile writes a file whole or not at all, and syncs it before it returns.
 // A file of that name is replaced.
@@ -71,26 +91,6 @@ func CheckPrivate(path string) error {
 		return fault.New(fault.Denied, fmt.Sprintf("%s can be read by others", path), "chmod 600 "+path)
 	}
 	return nil
-}
-
-// ReadFile reads a file of at most limit bytes.
-func ReadFile(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fault.New(fault.NotFound, fmt.Sprintf("%s does not exist", path), "")
-	}
-	if err != nil {
-		return nil, fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be read: %v", path, err), "")
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be read: %v", path, err), "")
-	}
-	if int64(len(b)) > limit {
-		return nil, fault.New(fault.Usage, fmt.Sprintf("%s is larger than %d bytes", path, limit), "")
-	}
-	return b, nil
 }
 
 // Exists reports whether there is a file of this name.
