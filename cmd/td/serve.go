@@ -22,7 +22,6 @@ import (
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/fault"
-	"github.com/terradourada/td/internal/fsutil"
 	"github.com/terradourada/td/internal/localserver"
 	"github.com/terradourada/td/internal/memberlist"
 	"github.com/terradourada/td/internal/node"
@@ -296,9 +295,6 @@ func (c *core) latest(ctx context.Context) (*receipt.Checkpoint, receipt.Source,
 	published, err := receipt.VerifyCheckpoint(string(cp.Note), leaf, path)
 	return published, from, err
 }
-
-// readFile reads a file of bounded size.
-func readFile(path string, limit int64) ([]byte, error) { return fsutil.ReadFile(path, limit) }
 
 // listen opens the public listener, with TLS if it is configured.
 func listen(ctx context.Context, cfg *config.Config) (net.Listener, error) {

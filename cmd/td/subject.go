@@ -101,7 +101,7 @@ func (s *subject) loadParams(sub *client.Submission) error {
 		return fault.New(fault.Usage, fmt.Sprintf("claim %s needs parameters", sub.Claim), fmt.Sprintf("--params names a file; td claims show %s has an example", sub.Claim))
 	}
 	var err error
-	if sub.Params, err = readFile(s.params, protocol.MaxJSONSize); err != nil {
+	if sub.Params, err = fsutil.ReadFile(s.params, protocol.MaxJSONSize); err != nil {
 		return err
 	}
 	if _, err = claim.PrepareParams(sub.Claim, sub.Params, nil); err != nil {
@@ -149,7 +149,7 @@ func (s *subject) loadGroup(sub *client.Submission) error {
 }
 
 func (s *subject) readGroupParams() (p groupParams, err error) {
-	raw, err := readFile(s.params, protocol.MaxJSONSize)
+	raw, err := fsutil.ReadFile(s.params, protocol.MaxJSONSize)
 	if err != nil {
 		return p, err
 	}
@@ -189,7 +189,7 @@ func (s *subject) fillGroup(sub *client.Submission, given groupParams) error {
 
 // readMember reads a member's secret from a file that nobody else can read.
 func readMember(path string) (*claim.MemberSecret, error) {
-	b, err := readFile(path, 1<<10)
+	b, err := fsutil.ReadFile(path, 1<<10)
 	if err != nil {
 		return nil, err
 	}

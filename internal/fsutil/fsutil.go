@@ -92,3 +92,17 @@ func CheckPrivate(path string) error {
 	}
 	return nil
 }
+
+// Exists reports whether there is a file of this name.
+func Exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// Remove removes a file; it need not be there.
+func Remove(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}

@@ -115,3 +115,21 @@ func TestReadFile(t *testing.T) {
 		}
 	}
 }
+
+func TestRemove(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, nil, 0o600); err != nil || !fsutil.Exists(path) {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := fsutil.Remove(path); err != nil || fsutil.Exists(path) {
+			t.Errorf("%v, or it is still there", err)
+		}
+	}
+	if err := os.MkdirAll(filepath.Join(path, "in use"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := fsutil.Remove(path); err == nil {
+		t.Error("what cannot be removed is taken for removed")
+	}
+}
