@@ -19,15 +19,17 @@ const module = "github.com/terradourada/td"
 // floors is the plan of the house, bottom up: a package imports packages of
 // lower floors only, and every package stands on one.
 var floors = [][]string{
-	0: {"protocol"},
-	1: {"internal/fault", "internal/tiles"},
-	2: {"internal/fsutil", "internal/termui", "internal/localserver"},
-	3: {"claim", "claim/internal/srsgen", "api", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
-	4: {"receipt", "internal/launcher", "internal/session", "internal/journal", "internal/ledger"},
-	5: {"client", "internal/keyholder", "internal/prover", "internal/control", "internal/gate"},
-	6: {"audit", "internal/server", "internal/demo"},
-	7: {"internal/bench"}, // proves the events of the demo
-	8: {"cmd/td", "internal/faults"},
+	0:  {"protocol"},
+	1:  {"internal/fault", "internal/tiles"},
+	2:  {"internal/fsutil", "internal/termui", "internal/localserver"},
+	3:  {"claim", "claim/internal/srsgen", "api", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
+	4:  {"receipt", "internal/launcher", "internal/session", "internal/journal", "internal/ledger", "internal/memberlist"},
+	5:  {"client", "internal/keyholder", "internal/prover", "internal/control", "internal/gate"},
+	6:  {"audit", "internal/server", "internal/node", "internal/remote"},
+	7:  {"internal/doctor", "internal/submit"},
+	8:  {"internal/demo"},  // keeps receipts as submit does
+	9:  {"internal/bench"}, // proves the events of the demo
+	10: {"cmd/td", "internal/faults"},
 }
 
 // keys names the only packages that may import what stands before them; a name
@@ -38,7 +40,7 @@ var keys = map[string][]string{
 	"log":                          {},
 	"math/rand":                    {},
 	"math/rand/v2":                 {"client"}, // jitter of retries
-	"os/exec":                      {"internal/localserver", "internal/launcher", "cmd/td", "claim/internal/srsgen"},
+	"os/exec":                      {"internal/localserver", "internal/launcher", "internal/node", "claim/internal/srsgen"},
 	"net/http":                     {"client", "internal/prover", "internal/server", "internal/bench", "cmd/td"},
 	"database/sql":                 {"internal/journal"},
 	"crypto/hmac":                  {}, // keeps keys on the heap
@@ -64,8 +66,8 @@ var keys = map[string][]string{
 	"github.com/spf13/":                                  {"cmd/td"},
 	"golang.org/x/mod/":                                  {"protocol", "receipt", "internal/keyholder", "internal/ledger"},
 	"golang.org/x/term":                                  {"internal/termui"},
-	"golang.org/x/sync/":                                 {"audit", "claim", "internal/prover", "internal/bench", "cmd/td"},
-	"golang.org/x/sys/":                                  {"internal/fsutil", "internal/secret", "internal/sandbox", "internal/launcher", "internal/keyholder", "internal/prover", "internal/journal", "internal/ledger", "internal/bench", "cmd/td"},
+	"golang.org/x/sync/":                                 {"audit", "claim", "internal/prover", "internal/bench", "internal/submit", "cmd/td"},
+	"golang.org/x/sys/":                                  {"internal/fsutil", "internal/secret", "internal/sandbox", "internal/launcher", "internal/keyholder", "internal/prover", "internal/journal", "internal/ledger", "internal/node", "internal/doctor", "internal/bench"},
 	"modernc.org/":                                       {"internal/journal"},
 }
 

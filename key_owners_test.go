@@ -18,7 +18,7 @@ const keeper = "internal/keyholder"
 // private keys.
 var keyImports = map[string][]string{
 	module + "/internal/secret":        {keeper},
-	module + "/" + keeper:              {"cmd/td", "internal/bench"}, // which wire it and measure it
+	module + "/" + keeper:              {"cmd/td", "internal/node", "internal/doctor", "internal/bench"}, // which wire it, try it and measure it
 	"github.com/cloudflare/circl/sign": {keeper},
 	"filippo.io/edwards25519":          {keeper},
 	"filippo.io/mldsa":                 {},

@@ -12,6 +12,7 @@ import (
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/fsutil"
+	"github.com/terradourada/td/internal/remote"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -72,12 +73,12 @@ the claims in a server's log instead.`,
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		list := knownClaims()
 		if *server != "" {
-			remote, err := dial(*server)
+			from, err := remote.Dial(*server)
 			if err != nil {
 				return err
 			}
-			if list, err = remote.Claims(cmd.Context()); err != nil {
-				return remote.failure(cmd.Context(), err)
+			if list, err = from.Claims(cmd.Context()); err != nil {
+				return from.Failure(cmd.Context(), err)
 			}
 		}
 		if output.value == "json" {
@@ -243,7 +244,7 @@ td serve --group, members with td submit --list.`,
 		}
 		list, err := claim.NewList(*name, members)
 		if err != nil {
-			return fault.New(fault.Usage, detailOf(err), "")
+			return fault.New(fault.Usage, remote.Detail(err), "")
 		}
 		fmt.Fprintf(a.stderr, "list %s of %d members\n", list.ID(), len(members))
 		_, err = a.stdout.Write(list.Encode())

@@ -26,6 +26,7 @@ import (
 	"github.com/terradourada/td/internal/keyholder"
 	"github.com/terradourada/td/internal/launcher"
 	"github.com/terradourada/td/internal/ledger"
+	"github.com/terradourada/td/internal/node"
 	"github.com/terradourada/td/internal/prover"
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/internal/session"
@@ -118,7 +119,7 @@ func (c *core) openRecords(ctx context.Context) (err error) {
 		MustExist: c.hasLog(),
 		Committed: func(entries []journal.Entry) {
 			// Nothing is appended before the ledger is there: see registerClaims.
-			c.ledger.Committed(entries[0].Seq, leavesOf(entries))
+			c.ledger.Committed(entries[0].Seq, journal.LeavesOf(entries))
 			if len(entries) == 1 { // as each control action is
 				c.holders.note(entries[0])
 			}
@@ -191,10 +192,7 @@ func (c *core) trust() (*receipt.TrustStore, error) {
 
 // trustDir is not "trust": the default trust store of this user's clients stands
 // beside the default data directory, and the two must not share a file.
-func (c *core) trustDir() string { return filepath.Join(c.cfg.Data, publishedDir) }
-
-// publishedDir is where a server records what it has published.
-const publishedDir = "published"
+func (c *core) trustDir() string { return filepath.Join(c.cfg.Data, node.PublishedDir) }
 
 // trustFailure says what the record of the checkpoints is before somebody takes
 // it for a cache and removes it.
@@ -236,8 +234,8 @@ func (c *core) openMachine() error {
 	if err != nil {
 		return err
 	}
-	provers := prover.PoolConfig{Workers: c.cfg.ProverWorkers, Queue: c.cfg.ProverQueue, Log: c.log, Starter: starter(c.children, c.cfg)}
-	keys := keyholder.Config{Log: c.log, Capacity: uint32(c.cfg.MaxSessions) * 2, MinGrade: least, Core: c.confined, Starter: starter(c.children, c.cfg)}
+	provers := prover.PoolConfig{Workers: c.cfg.ProverWorkers, Queue: c.cfg.ProverQueue, Log: c.log, Starter: node.Starter(c.children, c.cfg)}
+	keys := keyholder.Config{Log: c.log, Capacity: uint32(c.cfg.MaxSessions) * 2, MinGrade: least, Core: c.confined, Starter: node.Starter(c.children, c.cfg)}
 	c.control = control.New(control.Config{
 		StartSigner: func(ctx context.Context, number uint64) (control.Signer, error) {
 			return keyholder.StartSigner(ctx, keys, keyholder.SignerStart{Origin: c.journal.Origin(), Number: number, Instance: c.instance})

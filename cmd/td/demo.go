@@ -25,7 +25,7 @@ td verify --trust accepts them later.`,
 	output := outputFlag(cmd)
 	out := cmd.Flags().String("out", "", "keep the receipts and openings in this directory")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		o := demo.Options{Out: *out, Keep: writeReceipt, Progress: a.stderr}
+		o := demo.Options{Out: *out, Progress: a.stderr}
 		if output.value == "table" {
 			o.Progress = a.stdout
 		}

@@ -2,15 +2,12 @@ package main_test
 
 import (
 	"encoding/json"
-	"maps"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	td "github.com/terradourada/td/cmd/td"
 	"github.com/terradourada/td/internal/sandbox"
 )
 
@@ -91,80 +88,6 @@ func TestDoctorBesideServer(t *testing.T) {
 	b.stop(10 * time.Second)
 	if _, found = examined(t, b.data, "--listen", freePort(t)); found.Running || !found.OK {
 		t.Errorf("after the server: %+v", found)
-	}
-}
-
-func TestDoctorFindsFaults(t *testing.T) {
-	b := startBackend(t, t.TempDir(), limits...)
-	b.stop(10 * time.Second)
-	busy, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer busy.Close()
-	nothing := func(string) {}
-	unmade := t.TempDir() + "/a/b"
-	openWay(t, unmade)
-	for name, tt := range map[string]struct {
-		harm  func(data string)
-		flags map[string]string
-		probe string
-		want  sandbox.State
-	}{
-		"nothing":         {nothing, nil, "journal", sandbox.StateOK},
-		"damaged journal": {func(data string) { overwrite(t, data+"/journal.db", 4096*3, strings.Repeat("x", 64)) }, nil, "journal", sandbox.StateMissing},
-		"no journal but a text": {func(data string) {
-			writeConfig(t, data+"/journal.db", strings.Repeat("text ", 2000))
-		}, nil, "journal", sandbox.StateMissing},
-		"another log configured": {nothing, map[string]string{"origin": "example.org/other"}, "journal", sandbox.StateMissing},
-		"changed log": {func(data string) {
-			tiles, _ := filepath.Glob(data + "/ledger/tile/0/000.p/*")
-			overwrite(t, tiles[len(tiles)-1], 5, "x")
-		}, nil, "ledger", sandbox.StateMissing},
-		"log of another origin": {func(data string) { writeConfig(t, data+"/ledger/origin", "other\n") }, nil, "ledger", sandbox.StateMissing},
-		"log gone":              {func(data string) { _ = os.RemoveAll(data + "/ledger") }, nil, "ledger", sandbox.StateWeak},
-		"port in use":           {nothing, map[string]string{"listen": busy.Addr().String()}, "listen", sandbox.StateMissing},
-		"port of somebody else": {nothing, map[string]string{"listen": "192.0.2.1:80", "allow-insecure-listen": "true"}, "listen", sandbox.StateMissing},
-		"open to others":        {func(data string) { chmod(t, data, 0o755) }, nil, "data_directory", sandbox.StateWeak},
-		"no member list":        {nothing, map[string]string{"group": "/nonexistent.json"}, "member_lists", sandbox.StateMissing},
-		"no certificate":        {nothing, map[string]string{"tls-cert": "/nonexistent", "tls-key": "/nonexistent"}, "tls", sandbox.StateMissing},
-		"no directory yet":      {nothing, map[string]string{"data": unmade}, "data_directory", sandbox.StateOK},
-	} {
-		t.Run(name, func(t *testing.T) {
-			data := t.TempDir()
-			if err := os.CopyFS(data, os.DirFS(b.data)); err != nil {
-				t.Fatal(err)
-			}
-			openWay(t, data)
-			chmod(t, data, 0o700)
-			tt.harm(data)
-			flags := map[string]string{"listen": freePort(t), "data": data}
-			maps.Copy(flags, tt.flags)
-			probes, err := td.Surroundings(t.Context(), flags)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got, ok := probes[tt.probe]; !ok || got.State != tt.want {
-				t.Errorf("%s is %s (%s), want %s", tt.probe, got.State, got.Value, tt.want)
-			}
-			for id, p := range probes {
-				if id != tt.probe && p.State != sandbox.StateOK && (id != "core_user" || sandbox.AllThreads) {
-					t.Errorf("%s is %s (%s)", id, p.State, p.Value)
-				}
-			}
-		})
-	}
-}
-
-func overwrite(t *testing.T, path string, at int, with string) {
-	t.Helper()
-	f, err := os.OpenFile(path, os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if _, err := f.WriteAt([]byte(with), int64(at)); err != nil {
-		t.Fatal(err)
 	}
 }
 

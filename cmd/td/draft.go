@@ -50,7 +50,7 @@ func (p *privateDraft) write(path string) error {
 
 // readDraft takes a draft up again. Member secret and list are for group/1.
 func readDraft(path string, secret *claim.MemberSecret, list *claim.List) (*client.Draft, claim.ID, error) {
-	raw, err := readFile(path, maxDraft)
+	raw, err := fsutil.ReadFile(path, maxDraft)
 	if err != nil {
 		return nil, "", err
 	}

@@ -13,23 +13,7 @@ import (
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/termui"
 	"github.com/terradourada/td/protocol"
-	"github.com/terradourada/td/receipt"
 )
-
-// exitOfVerdict is the exit code of a negative verdict of a receipt or a log.
-func exitOfVerdict(verdict string) int {
-	switch verdict {
-	case receipt.Contradicted:
-		return fault.Contradicted
-	case receipt.Unvouched:
-		return fault.Unvouched
-	case receipt.Flagged:
-		return fault.Flagged
-	case receipt.Unavailable:
-		return fault.Unavailable
-	}
-	return fault.Negative
-}
 
 // worst orders the exit codes of negative verdicts: of several files the first
 // one that occurred counts.

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/remote"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -46,7 +47,7 @@ func (f *logFlags) open() (*logFiles, error) {
 	if *f.dir != "" {
 		return openLogDir(*f.dir, fmt.Sprintf("%s is not a directory", *f.dir))
 	}
-	server, err := dialAs(*f.server, *f.user, false)
+	server, err := remote.DialAs(*f.server, *f.user, false)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +123,7 @@ td log audit checks that it belongs there.`,
 		}
 		fields, err := decodeEntry(raw)
 		if err != nil {
-			return fault.New(fault.Negative, fmt.Sprintf("entry %d is not a leaf: %s", index, detailOf(err)), "td log audit looks at the whole log")
+			return fault.New(fault.Negative, fmt.Sprintf("entry %d is not a leaf: %s", index, remote.Detail(err)), "td log audit looks at the whole log")
 		}
 		return printFields(a.stdout, fields, output.value == "json")
 	}

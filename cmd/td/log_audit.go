@@ -10,6 +10,7 @@ import (
 
 	"github.com/terradourada/td/audit"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/remote"
 	"github.com/terradourada/td/internal/termui"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
@@ -65,7 +66,7 @@ func (a *app) audit(ctx context.Context, f *auditFlags) error {
 	if err != nil {
 		return err
 	}
-	trust, err := openTrust(*f.trust)
+	trust, err := remote.OpenTrust(*f.trust)
 	if err != nil {
 		return err
 	}
@@ -88,7 +89,7 @@ func (a *app) audit(ctx context.Context, f *auditFlags) error {
 	return a.tellAudit(report, files.server, f.output.value == "json")
 }
 
-func (a *app) tellAudit(r *audit.Report, server *remote, asJSON bool) error {
+func (a *app) tellAudit(r *audit.Report, server *remote.Server, asJSON bool) error {
 	if asJSON {
 		if err := a.printJSON(r); err != nil {
 			return err
@@ -102,7 +103,7 @@ func (a *app) tellAudit(r *audit.Report, server *remote, asJSON bool) error {
 	case r.Verdict == receipt.Invalid:
 		return fault.New(fault.Negative, fmt.Sprintf("the log breaks its rules: %d faults", len(r.Faults)+r.Others), "keep a copy of it, and ask the operator")
 	}
-	return fault.New(exitOfVerdict(r.Verdict), fmt.Sprintf("the log is %s: %s", r.Verdict, r.Reason), advice(r.Verdict, r.Refusal, server))
+	return fault.New(remote.ExitOf(r.Verdict), fmt.Sprintf("the log is %s: %s", r.Verdict, r.Reason), remote.Advice(r.Verdict, r.Refusal, server))
 }
 
 func printAudit(w io.Writer, r *audit.Report) error {

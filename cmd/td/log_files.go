@@ -9,6 +9,7 @@ import (
 
 	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/remote"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -16,7 +17,7 @@ import (
 // logFiles is the log of a server or in a directory.
 type logFiles struct {
 	*client.Log
-	server *remote // nil if it is a directory
+	server *remote.Server // nil if it is a directory
 }
 
 // openLog opens the log at a URL or in a directory.
@@ -24,7 +25,7 @@ func openLog(name, serverUser string) (*logFiles, error) {
 	if !strings.Contains(name, "://") {
 		return openLogDir(name, fmt.Sprintf("%s is neither a URL nor a directory", name))
 	}
-	server, err := dialAs(name, serverUser, false)
+	server, err := remote.DialAs(name, serverUser, false)
 	if err != nil {
 		return nil, err
 	}
@@ -38,19 +39,19 @@ func openLogDir(dir, otherwise string) (*logFiles, error) {
 	return &logFiles{Log: client.NewLogDir(dir)}, nil
 }
 
-func logOf(server *remote) *logFiles {
+func logOf(server *remote.Server) *logFiles {
 	return &logFiles{Log: client.NewLog(server.Client), server: server}
 }
 
-// failure is [remote.failure], also for a directory.
+// failure is [remote.Server.Failure], also for a directory.
 func (l *logFiles) failure(ctx context.Context, err error) error {
 	switch {
 	case l.server != nil:
-		return l.server.failure(ctx, err)
+		return l.server.Failure(ctx, err)
 	case errors.Is(err, protocol.CodeNotFound):
-		return fault.New(fault.Unavailable, detailOf(err), "the copy of the log is not complete: get it again")
+		return fault.New(fault.Unavailable, remote.Detail(err), "the copy of the log is not complete: get it again")
 	case receipt.VerdictOf(err) != "":
-		return vouchFailure(err, nil)
+		return remote.VouchFailure(err, nil)
 	case errors.Is(err, client.ErrLog):
 		return fault.New(fault.Unavailable, err.Error(), "the copy of the log is damaged: get it again")
 	}
@@ -62,7 +63,7 @@ func (l *logFiles) failure(ctx context.Context, err error) error {
 type toldLog struct{ *logFiles }
 
 func (l toldLog) told(ctx context.Context, err error) error {
-	if err == nil || isShort(err) {
+	if err == nil || errors.As(err, new(*receipt.ShortError)) {
 		return err
 	}
 	return l.failure(ctx, err)

@@ -19,6 +19,7 @@ import (
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/keyholder"
 	"github.com/terradourada/td/internal/launcher"
+	"github.com/terradourada/td/internal/node"
 	"github.com/terradourada/td/internal/prover"
 )
 
@@ -34,7 +35,7 @@ func main() {
 	if status, ok := prover.RunChild(os.Args); ok {
 		os.Exit(status)
 	}
-	if status, ok := runCoreTrial(os.Args, os.Stdout); ok {
+	if status, ok := node.RunCoreTrial(os.Args, os.Stdout); ok {
 		os.Exit(status)
 	}
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))

@@ -8,6 +8,7 @@ import (
 	td "github.com/terradourada/td/cmd/td"
 	"github.com/terradourada/td/internal/keyholder"
 	"github.com/terradourada/td/internal/launcher"
+	"github.com/terradourada/td/internal/node"
 	"github.com/terradourada/td/internal/prover"
 )
 
@@ -33,7 +34,7 @@ func TestMain(m *testing.M) {
 	if spec := os.Getenv(asStranger); spec != "" {
 		os.Exit(runStranger(spec))
 	}
-	if status, ok := td.RunCoreTrial(os.Args, os.Stdout); ok {
+	if status, ok := node.RunCoreTrial(os.Args, os.Stdout); ok {
 		os.Exit(status)
 	}
 	for _, v := range developmentEnv() {

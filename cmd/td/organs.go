@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"math"
-	"slices"
 	"time"
 
 	"github.com/terradourada/td/internal/control"
@@ -180,13 +179,5 @@ func (s ledgerSource) Size(ctx context.Context) (uint64, error) { return s.Rows(
 
 func (s ledgerSource) Leaves(ctx context.Context, from uint64, most int) ([][]byte, error) {
 	entries, err := s.Journal.Leaves(ctx, from, most)
-	return leavesOf(entries), err
-}
-
-func leavesOf(entries []journal.Entry) [][]byte {
-	leaves := make([][]byte, len(entries))
-	for i, e := range entries {
-		leaves[i] = e.Leaf
-	}
-	return slices.Clip(leaves)
+	return journal.LeavesOf(entries), err
 }

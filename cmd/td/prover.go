@@ -14,7 +14,9 @@ import (
 
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/memberlist"
 	"github.com/terradourada/td/internal/prover"
+	"github.com/terradourada/td/internal/remote"
 )
 
 func proverCommand(a *app) *cobra.Command {
@@ -58,7 +60,7 @@ func (c *count) Set(s string) error {
 }
 
 func (a *app) runProver(ctx context.Context, socket string, workers int, paths []string) error {
-	lists, err := readLists(paths)
+	lists, err := memberlist.ReadAll(paths)
 	if err != nil {
 		return err
 	}
@@ -68,7 +70,7 @@ func (a *app) runProver(ctx context.Context, socket string, workers int, paths [
 	}
 	for _, l := range lists {
 		if err := p.AddList(l); err != nil {
-			return fault.New(fault.Usage, detailOf(err), "")
+			return fault.New(fault.Usage, remote.Detail(err), "")
 		}
 	}
 	ln, err := listenUnix(ctx, socket)
@@ -90,7 +92,7 @@ func listenUnix(ctx context.Context, path string) (net.Listener, error) {
 	var lc net.ListenConfig
 	ln, err := lc.Listen(ctx, "unix", path)
 	if err != nil {
-		return nil, fault.New(fault.Config, fmt.Sprintf("cannot listen on %s: %s", path, networkReason(err)), "--socket names another path")
+		return nil, fault.New(fault.Config, fmt.Sprintf("cannot listen on %s: %s", path, remote.NetworkReason(err)), "--socket names another path")
 	}
 	if err := os.Chmod(path, 0o600); err != nil {
 		return nil, errors.Join(err, ln.Close())

@@ -45,9 +45,9 @@ func TestSendWantsItsOwnReceipt(t *testing.T) {
 	}
 }
 
-// TestJudgeReceipt: td submit and td send give out nothing that should not be
+// TestRecordAndVerify: td submit and td send give out nothing that should not be
 // relied on, and accuse no log without evidence.
-func TestJudgeReceipt(t *testing.T) {
+func TestRecordAndVerify(t *testing.T) {
 	w := newWorld(t)
 	e := w.Epochs[0]
 	index := w.accept(e)
@@ -105,11 +105,11 @@ func TestJudgeReceipt(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			report, err := judgeReceipt(t.Context(), tt.got, receipt.Options{Trust: trust, AllowSelfAsserted: tt.allowed}, tt.log, tt.from)
-			bad := new(badReceipt)
+			report, err := receipt.RecordAndVerify(t.Context(), tt.got, receipt.Options{Trust: trust, AllowSelfAsserted: tt.allowed}, tt.log, tt.from, time.Now())
+			bad := new(receipt.NegativeError)
 			switch {
 			case tt.verdict != "":
-				if !errors.As(err, &bad) || bad.verdict != tt.verdict || !strings.Contains(err.Error(), tt.says) {
+				if !errors.As(err, &bad) || bad.Verdict != tt.verdict || !strings.Contains(err.Error(), tt.says) {
 					t.Errorf("%v, want %s and %q", err, tt.verdict, tt.says)
 				}
 			case err != nil:
@@ -130,9 +130,9 @@ func (unreadable) Prefix(context.Context, uint64, uint64) ([][32]byte, error) {
 	return nil, errNetwork
 }
 
-// TestJudgeReceiptWithoutLog: a log that cannot be read says nothing about a
+// TestRecordAndVerifyWithoutLog: a log that cannot be read says nothing about a
 // receipt, which is asked for again.
-func TestJudgeReceiptWithoutLog(t *testing.T) {
+func TestRecordAndVerifyWithoutLog(t *testing.T) {
 	w := newWorld(t)
 	e := w.Epochs[0]
 	trust, err := receipt.OpenTrust(t.TempDir())
@@ -144,8 +144,8 @@ func TestJudgeReceiptWithoutLog(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := w.receipt(w.accept(e), e, e)
-	_, err = judgeReceipt(t.Context(), got, receipt.Options{Trust: trust}, unreadable{}, live)
-	if bad := new(badReceipt); errors.As(err, &bad) || !errors.Is(err, errNetwork) {
+	_, err = receipt.RecordAndVerify(t.Context(), got, receipt.Options{Trust: trust}, unreadable{}, live, time.Now())
+	if bad := new(receipt.NegativeError); errors.As(err, &bad) || !errors.Is(err, errNetwork) {
 		t.Errorf("%v", err)
 	}
 }

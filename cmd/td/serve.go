@@ -6,7 +6,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -24,6 +23,8 @@ import (
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/localserver"
+	"github.com/terradourada/td/internal/memberlist"
+	"github.com/terradourada/td/internal/node"
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/internal/server"
 	"github.com/terradourada/td/protocol"
@@ -52,7 +53,7 @@ the last checkpoint is published, and the keys are gone.`,
 		if err != nil {
 			return err
 		}
-		if err := checkOwner(cfg.File()); err != nil {
+		if err := node.CheckOwner(cfg.File()); err != nil {
 			return err
 		}
 		return ownFailure(a.serve(cmd.Context(), cfg))
@@ -125,10 +126,10 @@ func (a *app) serve(ctx context.Context, cfg *config.Config) error {
 		log.Warn("configuration", "note", note)
 	}
 	var bounds server.Config
-	if err := cmp.Or(preflight(cfg.Data), fitToDescriptors(cfg, &bounds)); err != nil {
+	if err := cmp.Or(node.Preflight(cfg.Data), fitToDescriptors(cfg, &bounds)); err != nil {
 		return err
 	}
-	lists, err := readLists(cfg.Group)
+	lists, err := memberlist.ReadAll(cfg.Group)
 	if err != nil {
 		return err
 	}
@@ -149,13 +150,13 @@ func (a *app) serve(ctx context.Context, cfg *config.Config) error {
 		return unlessCalledOff(ctx, log, err)
 	}
 	defer func() { _ = attestor.Close() }() // nothing is lost with it
-	children, err := startLauncher(ctx, cfg)
+	children, err := node.StartLauncher(ctx, cfg)
 	if err != nil {
 		return unlessCalledOff(ctx, log, err)
 	}
 	c := &core{cfg: cfg, log: log, claims: claims, attestor: attestor, children: children}
 	if c.build, err = buildDigest(); err == nil {
-		c.confined, err = confineCore(cfg, attestor, children, log)
+		c.confined, err = node.Confine(cfg, attestor.Kind(), children, log)
 	}
 	if err != nil {
 		return errors.Join(unlessCalledOff(ctx, log, err), c.closeChildren())
@@ -303,56 +304,6 @@ func (c *core) latest(ctx context.Context) (*receipt.Checkpoint, receipt.Source,
 	}
 	published, err := receipt.VerifyCheckpoint(string(cp.Note), leaf, path)
 	return published, from, err
-}
-
-// readLists reads the member lists named on the command line.
-func readLists(paths []string) ([]*claim.List, error) {
-	var lists []*claim.List
-	seen := map[protocol.ListID]string{}
-	for _, path := range paths {
-		l, err := readList(path)
-		if err != nil {
-			return nil, err
-		}
-		if other, twice := seen[l.ID()]; twice {
-			return nil, fault.New(fault.Config, fmt.Sprintf("%s and %s are the same member list", other, path), "")
-		}
-		seen[l.ID()] = path
-		lists = append(lists, l)
-	}
-	return lists, nil
-}
-
-func readList(path string) (*claim.List, error) {
-	b, err := readFile(path, 1<<20)
-	if err != nil {
-		return nil, err
-	}
-	l, err := claim.ParseList(b)
-	if err != nil {
-		return nil, fault.New(fault.Config, fmt.Sprintf("%s is not a member list: %s", path, orElse(protocol.DetailOf(err), err.Error())), "td claims list-file writes one")
-	}
-	return l, nil
-}
-
-// readFile reads a file of bounded size.
-func readFile(path string, limit int64) ([]byte, error) {
-	f, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fault.New(fault.NotFound, fmt.Sprintf("%s does not exist", path), "")
-	}
-	if err != nil {
-		return nil, fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be read: %v", path, err), "")
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, limit+1))
-	if err != nil {
-		return nil, fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be read: %v", path, err), "")
-	}
-	if int64(len(b)) > limit {
-		return nil, fault.New(fault.Usage, fmt.Sprintf("%s is larger than %d bytes", path, limit), "")
-	}
-	return b, nil
 }
 
 // listen opens the public listener, with TLS if it is configured.

@@ -16,6 +16,9 @@ import (
 	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/fsutil"
+	"github.com/terradourada/td/internal/memberlist"
+	"github.com/terradourada/td/internal/remote"
+	"github.com/terradourada/td/internal/submit"
 	"github.com/terradourada/td/internal/termui"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
@@ -46,7 +49,7 @@ POST /v1/challenges by other means.`,
 		if err != nil {
 			return err
 		}
-		if exists(*private) {
+		if fsutil.Exists(*private) {
 			return fault.New(fault.Usage, fmt.Sprintf("%s exists already and is not replaced", *private), "name another file, or move that one away")
 		}
 		if err := draftOf(draft).write(*private); err != nil {
@@ -73,16 +76,16 @@ func (a *app) newDraft(s *subject, name string) (*client.Draft, error) {
 }
 
 func (a *app) challenge(ctx context.Context, draft *client.Draft, address string) error {
-	server, err := dial(address)
+	server, err := remote.Dial(address)
 	if err != nil {
 		return err
 	}
 	ch, err := server.Challenge(ctx, draft.Request())
 	if err != nil {
-		return server.failure(ctx, err)
+		return server.Failure(ctx, err)
 	}
 	if _, err := draft.Check(ch, protocol.LocalClient); err != nil {
-		return server.failure(ctx, err)
+		return server.Failure(ctx, err)
 	}
 	return a.printJSON(ch)
 }
@@ -102,7 +105,7 @@ func (a *app) printJSON(v any) error {
 // readInput reads a file of bounded size, or standard input for "-".
 func (a *app) readInput(name string, limit int64) ([]byte, error) {
 	if name != "-" {
-		return readFile(name, limit)
+		return fsutil.ReadFile(name, limit)
 	}
 	b, err := io.ReadAll(io.LimitReader(a.stdin, limit+1))
 	if err != nil {
@@ -158,7 +161,7 @@ func (a *app) prove(ctx context.Context, f *proveFlags) error {
 	if _, err := draft.Check(ch, protocol.LocalClient); err != nil {
 		return fault.New(fault.Negative, err.Error(), "nothing was proved; ask for a new challenge, by a way on which it is not changed")
 	}
-	prover, err := newProver(sub)
+	prover, err := submit.NewProver(sub)
 	if err != nil {
 		return err
 	}
@@ -183,7 +186,7 @@ func (f *proveFlags) draft() (*client.Draft, *client.Submission, error) {
 	sub := &client.Submission{}
 	var err error
 	if f.who.list != "" {
-		if sub.List, err = readList(f.who.list); err != nil {
+		if sub.List, err = memberlist.Read(f.who.list); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -238,7 +241,7 @@ reached by https or on this machine, unless --allow-self-asserted is given.`,
 		user:      serverUserFlag(cmd),
 		trust:     trustFlag(cmd),
 		lists:     fl.StringArray("list", nil, "member list that group/1 is about, beside those in the trust store; may be given several times"),
-		wait:      fl.Duration("wait", receiptWait, "how long to wait for the receipt"),
+		wait:      fl.Duration("wait", submit.ReceiptWait, "how long to wait for the receipt"),
 
 		selfAsserted: selfAssertedFlag(cmd),
 	}
@@ -259,11 +262,11 @@ func (a *app) send(ctx context.Context, f *sendFlags) error {
 	if len(proof) != protocol.ProofSize {
 		return fault.New(fault.Usage, fmt.Sprintf("%s is not a proof: it has %d bytes and not %d", *f.proof, len(proof), protocol.ProofSize), "td prove writes one")
 	}
-	server, err := dialLive(*f.server, *f.user, *f.selfAsserted)
+	server, err := remote.DialLive(*f.server, *f.user, *f.selfAsserted)
 	if err != nil {
 		return err
 	}
-	trust, err := openTrust(*f.trust)
+	trust, err := remote.OpenTrust(*f.trust)
 	if err != nil {
 		return err
 	}
@@ -276,12 +279,12 @@ func (a *app) send(ctx context.Context, f *sendFlags) error {
 		return err
 	}
 	o := receipt.Options{Trust: trust, Lists: receipt.NewLists(lists...), AllowSelfAsserted: *f.selfAsserted}
-	report, err := judgeReceipt(ctx, got, o, client.NewLog(server.Client), server.Source())
-	if bad := new(badReceipt); errors.As(err, &bad) {
-		return fault.New(exitOfVerdict(bad.verdict), bad.Error(), bad.hint(server))
+	report, err := receipt.RecordAndVerify(ctx, got, o, client.NewLog(server.Client), server.Source(), time.Now())
+	if bad := new(receipt.NegativeError); errors.As(err, &bad) {
+		return fault.New(remote.ExitOf(bad.Verdict), bad.Error(), remote.AdviceOnReceipt(bad, server))
 	}
 	if err != nil {
-		return server.failure(ctx, err)
+		return server.Failure(ctx, err)
 	}
 	a.warn(report.Warnings)
 	if report.Vouched == nil {
@@ -292,10 +295,10 @@ func (a *app) send(ctx context.Context, f *sendFlags) error {
 
 // answer sends a proof and gets the receipt. A server that was started again
 // has forgotten the request, but not that it accepted it.
-func (a *app) answer(ctx context.Context, server *remote, ch *api.Challenge, proof []byte, wait time.Duration) (*receipt.Receipt, error) {
+func (a *app) answer(ctx context.Context, server *remote.Server, ch *api.Challenge, proof []byte, wait time.Duration) (*receipt.Receipt, error) {
 	accepted, refused := server.Send(ctx, ch.RequestID, ch.Tag, proof, 0)
 	if refused != nil && !errors.Is(refused, protocol.CodeSubmissionRejected) {
-		return nil, newChallenge(server.failure(ctx, refused))
+		return nil, newChallenge(server.Failure(ctx, refused))
 	}
 	if refused != nil {
 		wait = min(wait, lookupWait)
@@ -303,9 +306,9 @@ func (a *app) answer(ctx context.Context, server *remote, ch *api.Challenge, pro
 	got, err := server.Receipt(ctx, ch.RequestID, wait)
 	switch {
 	case refused != nil && errors.Is(err, protocol.CodeNotFound):
-		return nil, newChallenge(server.failure(ctx, refused))
+		return nil, newChallenge(server.Failure(ctx, refused))
 	case err != nil:
-		return nil, server.failure(ctx, err)
+		return nil, server.Failure(ctx, err)
 	}
 	var index uint64
 	if refused == nil {
@@ -337,11 +340,11 @@ func newChallenge(err error) error {
 func ownReceipt(got *receipt.Receipt, ch *api.Challenge, index uint64) error {
 	leaf, err := protocol.ParseLeaf(got.Leaf)
 	if err != nil {
-		return fault.New(fault.Negative, "the server gave a receipt that does not verify: "+detailOf(err), doNotRely)
+		return fault.New(fault.Negative, "the server gave a receipt that does not verify: "+remote.Detail(err), remote.DoNotRely)
 	}
 	body, ok := leaf.Body.(*protocol.Accepted)
 	if !ok || body.Payload != protocol.EncodedPayload(ch.Payload) || leaf.Seq != index {
-		return fault.New(fault.Negative, "the server gave a receipt about another request", doNotRely)
+		return fault.New(fault.Negative, "the server gave a receipt about another request", remote.DoNotRely)
 	}
 	return nil
 }

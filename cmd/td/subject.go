@@ -11,6 +11,7 @@ import (
 	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/fsutil"
+	"github.com/terradourada/td/internal/memberlist"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -100,7 +101,7 @@ func (s *subject) loadParams(sub *client.Submission) error {
 		return fault.New(fault.Usage, fmt.Sprintf("claim %s needs parameters", sub.Claim), fmt.Sprintf("--params names a file; td claims show %s has an example", sub.Claim))
 	}
 	var err error
-	if sub.Params, err = readFile(s.params, protocol.MaxJSONSize); err != nil {
+	if sub.Params, err = fsutil.ReadFile(s.params, protocol.MaxJSONSize); err != nil {
 		return err
 	}
 	if _, err = claim.PrepareParams(sub.Claim, sub.Params, nil); err != nil {
@@ -132,7 +133,7 @@ func (s *subject) loadGroup(sub *client.Submission) error {
 		return fault.New(fault.Usage, "group/1 needs the member's secret and the member list", "--member FILE --list FILE; td claims member makes a secret")
 	}
 	var err error
-	if sub.List, err = readList(s.list); err != nil {
+	if sub.List, err = memberlist.Read(s.list); err != nil {
 		return err
 	}
 	if sub.Secret, err = readMember(s.member); err != nil {
@@ -148,7 +149,7 @@ func (s *subject) loadGroup(sub *client.Submission) error {
 }
 
 func (s *subject) readGroupParams() (p groupParams, err error) {
-	raw, err := readFile(s.params, protocol.MaxJSONSize)
+	raw, err := fsutil.ReadFile(s.params, protocol.MaxJSONSize)
 	if err != nil {
 		return p, err
 	}
@@ -188,7 +189,7 @@ func (s *subject) fillGroup(sub *client.Submission, given groupParams) error {
 
 // readMember reads a member's secret from a file that nobody else can read.
 func readMember(path string) (*claim.MemberSecret, error) {
-	b, err := readFile(path, 1<<10)
+	b, err := fsutil.ReadFile(path, 1<<10)
 	if err != nil {
 		return nil, err
 	}

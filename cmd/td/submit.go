@@ -3,23 +3,17 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/claim"
-	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/remote"
+	"github.com/terradourada/td/internal/submit"
 	"github.com/terradourada/td/internal/termui"
-	"github.com/terradourada/td/protocol"
-	"github.com/terradourada/td/receipt"
 )
 
 // submitFlags are the flags of "td submit".
@@ -79,173 +73,98 @@ does, and is kept as REQUEST.refused.json.`,
 }
 
 // submit gets a receipt for every event of the input.
-func (a *app) submit(ctx context.Context, f *submitFlags, input string) (err error) {
-	r, err := a.newSubmitRun(f)
+func (a *app) submit(ctx context.Context, f *submitFlags, input string) error {
+	o, err := f.options()
 	if err != nil {
 		return err
 	}
-	if r.input, err = within(ctx, func() (*events, error) { return openEvents(input, a.stdin) }); err != nil {
-		return err
+	o.Input, o.Stdin = input, a.stdin
+	start := time.Now()
+	out := &submitOutput{
+		stdout: a.stdout, stderr: a.stderr, asJSON: f.output.value == "json",
+		progress: termui.NewProgress(a.stderr, f.progress.value, "submit", start),
 	}
-	defer func() { err = errors.Join(err, r.input.close()) }()
-	if r.state, err = openState(*f.out); err != nil {
-		return err
+	o.Total, o.Tell = out.progress.Expect, out.tell
+	report, err := submit.Run(ctx, o)
+	out.progress.Finish()
+	summarize(a.stderr, &report, o.Dir, time.Since(start))
+	if err == nil && report.Refused > 0 {
+		err = fault.New(fault.Negative, fmt.Sprintf("%d of %d events got no receipt", report.Refused, report.Refused+report.Receipted+report.Earlier), "the lines above say why; the others have theirs")
 	}
-	defer func() { err = errors.Join(err, r.state.close()) }()
-	r.met = sync.OnceValue(func() error { return r.meet(ctx) })
-	r.progress.Expect(r.input.total)
-	err = r.run(ctx)
-	r.progress.Finish()
-	r.summarize(a.stderr, time.Now())
-	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		return fault.New(fault.Interrupted, "interrupted", "the same command goes on where this one stopped")
-	}
-	return r.verdict(err)
+	return err
 }
 
-// newSubmitRun reads what the flags name; nothing is written yet but the member
-// list into the trust store.
-func (a *app) newSubmitRun(f *submitFlags) (*submitRun, error) {
+// options reads what the flags name; nothing is sent or written.
+func (f *submitFlags) options() (o submit.Options, err error) {
 	sub, err := f.load()
 	if err != nil {
-		return nil, err
+		return o, err
 	}
 	if *f.push && sub.Claim == claim.Group {
-		return nil, fault.New(fault.Usage, "group/1 is proved by its member only", "leave --push out")
+		return o, fault.New(fault.Usage, "group/1 is proved by its member only", "leave --push out")
 	}
-	server, err := dialLive(*f.server, *f.serverUser, *f.selfAsserted)
+	server, err := remote.DialLive(*f.server, *f.serverUser, *f.selfAsserted)
 	if err != nil {
-		return nil, err
+		return o, err
 	}
-	trust, err := openTrust(*f.trust)
-	if err != nil {
-		return nil, err
-	}
-	now := time.Now()
-	r := &submitRun{
-		server: server, template: *sub, push: *f.push, dir: *f.out, start: now,
-		trust: trust, log: client.NewLog(server.Client),
-		progress: termui.NewProgress(a.stderr, f.progress.value, "submit", now),
-		stdout:   a.stdout, stderr: a.stderr, asJSON: f.output.value == "json",
-		origins: map[string]bool{}, warnings: map[string]bool{},
-	}
-	r.verify.AllowSelfAsserted = *f.selfAsserted
-	r.prepare(sub)
-	return r, trustList(trust, sub.List)
+	trust, err := remote.OpenTrust(*f.trust)
+	return submit.Options{Server: server, Submission: *sub, Push: *f.push, Dir: *f.out, Trust: trust, AllowSelfAsserted: *f.selfAsserted}, err
 }
 
-// selfAssertedFlag adds --allow-self-asserted to a command that talks to a server.
-func selfAssertedFlag(cmd *cobra.Command) *bool {
-	return cmd.Flags().Bool("allow-self-asserted", false, "also use a server that nothing shows to be the right one; its receipts are unvouched")
-}
-
-// trustList keeps the list that the member has named, so that receipts of the
-// claim verify on this machine without it.
-func trustList(trust *receipt.TrustStore, l *claim.List) error {
-	if l == nil {
-		return nil
-	}
-	return trust.AddList(l)
-}
-
-// submitted is what is printed about one event.
-type submitted struct {
-	Line    int    `json:"line"`
-	Request string `json:"request_id,omitempty"`
-	Index   uint64 `json:"index,omitempty"`
-	Receipt string `json:"receipt,omitempty"` // path
-	Opening string `json:"opening,omitempty"` // path
-	Earlier bool   `json:"earlier,omitempty"` // by an earlier run
-	Code    string `json:"code,omitempty"`    // why there is no receipt
-	Detail  string `json:"detail,omitempty"`
+// submitOutput prints what comes of each event.
+type submitOutput struct {
+	stdout, stderr io.Writer
+	progress       *termui.Progress
+	asJSON         bool
+	headed         bool // the table has its head; guarded by the progress
 }
 
 // tell prints one event: an object or a line of the table on standard output,
 // and refusals on standard error for people.
-func (r *submitRun) tell(s submitted) error {
+func (o *submitOutput) tell(s submit.Result) error {
 	now := time.Now()
-	defer r.progress.Step(now)
-	return r.progress.Print(func() error {
-		if r.asJSON {
-			return json.NewEncoder(r.stdout).Encode(s)
+	defer o.progress.Step(now)
+	return o.progress.Print(func() error {
+		if o.asJSON {
+			return json.NewEncoder(o.stdout).Encode(s)
 		}
 		if s.Code != "" {
-			_, err := fmt.Fprintf(r.stderr, "line %d: %s (%s)\n", s.Line, s.Detail, s.Code)
+			_, err := fmt.Fprintf(o.stderr, "line %d: %s (%s)\n", s.Line, s.Detail, s.Code)
 			return err
 		}
-		if !r.headed {
-			r.headed = true
-			fmt.Fprintf(r.stdout, "%-8s%-8s%s\n", "LINE", "INDEX", "RECEIPT")
+		if !o.headed {
+			o.headed = true
+			fmt.Fprintf(o.stdout, "%-8s%-8s%s\n", "LINE", "INDEX", "RECEIPT")
 		}
-		_, err := fmt.Fprintf(r.stdout, "%-8d%-8d%s\n", s.Line, s.Index, s.Receipt)
+		_, err := fmt.Fprintf(o.stdout, "%-8d%-8d%s\n", s.Line, s.Index, s.Receipt)
 		return err
 	})
 }
 
-// summarize tells what came of the run.
-func (r *submitRun) summarize(w io.Writer, now time.Time) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.receipted+r.earlier+r.refused == 0 {
+// summarize prints what came of the run.
+func summarize(w io.Writer, r *submit.Report, dir string, took time.Duration) {
+	if r.Receipted+r.Earlier+r.Refused == 0 {
 		return // an error follows, which says why
 	}
 	written := "no receipt"
-	if r.receipted > 0 {
-		written = termui.Count(r.receipted, "receipt")
+	if r.Receipted > 0 {
+		written = termui.Count(r.Receipted, "receipt")
 	}
-	fmt.Fprintf(w, "%s written to %s in %s", written, r.dir, now.Sub(r.start).Round(time.Second/10))
-	if r.earlier > 0 {
-		fmt.Fprintf(w, "; %d there already", r.earlier)
+	fmt.Fprintf(w, "%s written to %s in %s", written, dir, took.Round(time.Second/10))
+	if r.Earlier > 0 {
+		fmt.Fprintf(w, "; %d there already", r.Earlier)
 	}
-	if r.refused > 0 {
-		fmt.Fprintf(w, "; %s refused", termui.Count(r.refused, "event"))
+	if r.Refused > 0 {
+		fmt.Fprintf(w, "; %s refused", termui.Count(r.Refused, "event"))
 	}
 	fmt.Fprintln(w)
-	for origin := range r.origins {
+	for _, origin := range r.Origins {
 		fmt.Fprintf(w, "log %s: checkpoints recorded; td verify needs no server for these receipts\n", origin)
 	}
-	for _, warning := range slices.Sorted(maps.Keys(r.warnings)) {
+	for _, warning := range r.Warnings {
 		fmt.Fprintf(w, "warning: %s\n", warning)
 	}
-	if r.unvouched > 0 {
-		fmt.Fprintf(w, "%s unvouched: nothing shows whose log it is; td trust add --server URL records it once the server is reached safely\n", termui.CountAre(r.unvouched, "receipt"))
+	if r.Unvouched > 0 {
+		fmt.Fprintf(w, "%s unvouched: nothing shows whose log it is; td trust add --server URL records it once the server is reached safely\n", termui.CountAre(r.Unvouched, "receipt"))
 	}
-}
-
-// verdict turns the end of the run into its exit code.
-func (r *submitRun) verdict(err error) error {
-	if err != nil {
-		return err
-	}
-	if r.refused > 0 {
-		return fault.New(fault.Negative, fmt.Sprintf("%d of %d events got no receipt", r.refused, r.refused+r.receipted+r.earlier), "the lines above say why; the others have theirs")
-	}
-	return nil
-}
-
-// notProvable reports whether a refusal is about the event alone, so that the
-// others go on.
-func notProvable(err error) bool {
-	switch protocol.CodeOf(err) {
-	case protocol.CodeEventNotCanonicalisable, protocol.CodeEventNotEncodable, protocol.CodeStatementFalse,
-		protocol.CodeNullifierUsed:
-		return true
-	}
-	return false
-}
-
-// startOver reports whether a request ended without acceptance for a reason
-// that does not lie in its event.
-func startOver(err error) bool {
-	switch protocol.CodeOf(err) {
-	case protocol.CodeExpired, protocol.CodeInvalidated, protocol.CodeSubmissionRejected,
-		protocol.CodeProverTimeout, protocol.CodeProverBadResponse, protocol.CodeProverTagMismatch:
-		return true
-	}
-	return false
-}
-
-// eventRequest is the push form of a submission.
-func eventRequest(id claim.ID, params, event []byte, ttl time.Duration) api.EventRequest {
-	return api.EventRequest{Claim: id.String(), Params: params, Event: event, TTLMillis: uint32(ttl / time.Millisecond)}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/remote"
 	"github.com/terradourada/td/internal/testdata/logtest"
 	"github.com/terradourada/td/receipt"
 )
@@ -125,7 +126,7 @@ func TestSubmitJudges(t *testing.T) {
 	td(t, fault.OK, []string{"verify", "--trust", store, files(out, "*.receipt.json", 1)}, "valid, in the log of "+url)
 
 	l.change = func(r *receipt.Receipt) { r.Signer.Log = strings.Replace(r.Signer.Log, "index", "indez", 1) }
-	out = submit(fault.Negative, nil, "the receipt is invalid", doNotRely)
+	out = submit(fault.Negative, nil, "the receipt is invalid", remote.DoNotRely)
 	files(out, "*.refused.json", 1)
 	files(out, "*.receipt.json", 0)
 	submit(fault.Negative, []string{"--allow-self-asserted"}, "the receipt is invalid")

@@ -10,30 +10,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/remote"
 	"github.com/terradourada/td/internal/termui"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
-
-// trustFlag adds --trust to a command.
-func trustFlag(cmd *cobra.Command) *string {
-	return cmd.Flags().String("trust", "", "trust store: where this user's checkpoints of logs are kept (default terradourada/trust in the state directory)")
-}
-
-// openTrust opens the trust store named by --trust, or the user's.
-func openTrust(dir string) (*receipt.TrustStore, error) {
-	if dir == "" {
-		var err error
-		if dir, err = receipt.DefaultTrustDir(); err != nil {
-			return nil, fault.New(fault.Config, fmt.Sprintf("there is no place for the trust store: %v", err), "--trust DIR names one")
-		}
-	}
-	t, err := receipt.OpenTrust(dir)
-	if err != nil {
-		return nil, fault.New(fault.Config, fmt.Sprintf("the trust store in %s does not open: %v", dir, err), "--trust DIR names another one")
-	}
-	return t, nil
-}
 
 // noteAbsent says that the directory of --trust does not exist: it may be misspelt.
 func (a *app) noteAbsent(dir string) {
@@ -118,7 +99,7 @@ func (f *trustAddFlags) open() (*logFiles, error) {
 		}
 		return openLog(*f.log, *f.user)
 	}
-	server, err := dialAs(*f.server, *f.user, live)
+	server, err := remote.DialAs(*f.server, *f.user, live)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +107,7 @@ func (f *trustAddFlags) open() (*logFiles, error) {
 }
 
 func (a *app) trustAdd(ctx context.Context, f *trustAddFlags) error {
-	store, err := openTrust(*f.trust)
+	store, err := remote.OpenTrust(*f.trust)
 	if err != nil {
 		return err
 	}
@@ -220,7 +201,7 @@ type knownLog struct {
 }
 
 func (a *app) trustList(dir string, asJSON bool) error {
-	store, err := openTrust(dir)
+	store, err := remote.OpenTrust(dir)
 	if err != nil {
 		return err
 	}
@@ -249,7 +230,7 @@ func (a *app) trustList(dir string, asJSON bool) error {
 		fmt.Fprintf(a.stdout, "%-36s%-10d%-17s%-22s%s\n", line.Origin, line.Size, line.How, orElse(line.Time, "-"), orElse(line.Server, "-"))
 	}
 	if err != nil {
-		return fault.New(fault.Unavailable, err.Error(), advice(receipt.Unavailable, err, nil))
+		return fault.New(fault.Unavailable, err.Error(), remote.Advice(receipt.Unavailable, err, nil))
 	}
 	return nil
 }
@@ -267,7 +248,7 @@ place is kept beside the new one, with .v1 at the end of its name.`,
 	}
 	trust := trustFlag(cmd)
 	cmd.RunE = func(_ *cobra.Command, files []string) error {
-		store, err := openTrust(*trust)
+		store, err := remote.OpenTrust(*trust)
 		if err != nil {
 			return err
 		}

@@ -178,19 +178,6 @@ func TestTrustAdd(t *testing.T) {
 	}
 }
 
-func TestUserID(t *testing.T) {
-	for name, want := range map[string]uint32{"": 0, "0": 0, "root": 0, "61234": 61234, "4294967295": 4294967295} {
-		if got, err := userID(name); err != nil || got != want {
-			t.Errorf("%q: %d, %v", name, got, err)
-		}
-	}
-	for _, name := range []string{"-1", "4294967296", "no such user", "1.5"} {
-		if got, err := userID(name); !exitIs(err, fault.Usage) {
-			t.Errorf("%q: %d, %v", name, got, err)
-		}
-	}
-}
-
 // TestTrustAddPolicy: the signatures that a policy asks for, or nothing.
 func TestTrustAddPolicy(t *testing.T) {
 	w := newWorld(t)

@@ -17,6 +17,10 @@ import (
 
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/fsutil"
+	"github.com/terradourada/td/internal/memberlist"
+	"github.com/terradourada/td/internal/remote"
+	"github.com/terradourada/td/internal/submit"
 	"github.com/terradourada/td/receipt"
 )
 
@@ -32,7 +36,7 @@ type verifyFlags struct {
 	scan                   *bool
 	output                 *choice
 
-	read *remote // the server of --log, nil if it is a directory
+	read *remote.Server // the server of --log, nil if it is a directory
 }
 
 func verifyCommand(a *app) *cobra.Command {
@@ -127,12 +131,12 @@ func (a *app) verify(ctx context.Context, f *verifyFlags, files []string) error 
 	}
 	exit := worst[slices.IndexFunc(worst, func(code int) bool { return worstOf[code] != nil })]
 	what := fmt.Sprintf("%d of %d receipts have a negative verdict", negative, len(files))
-	return fault.New(exit, what, advice(worstOf[exit].negative(), worstOf[exit].Reason, f.read))
+	return fault.New(exit, what, remote.Advice(worstOf[exit].negative(), worstOf[exit].Reason, f.read))
 }
 
 // exit is the exit code of a negative verdict.
 func (v *verdict) exit() int {
-	return exitOfVerdict(v.negative())
+	return remote.ExitOf(v.negative())
 }
 
 // negative is the verdict that makes a file count as negative.
@@ -168,7 +172,7 @@ func checkFiles(files []string) error {
 // options reads what the flags name.
 func (f *verifyFlags) options(ctx context.Context) (o receipt.Options, err error) {
 	o = receipt.Options{AllowSelfAsserted: *f.selfAsserted, Strict: *f.strict, Client: *f.client}
-	if o.Trust, err = openTrust(*f.trust); err != nil {
+	if o.Trust, err = remote.OpenTrust(*f.trust); err != nil {
 		return o, err
 	}
 	lists, err := knownLists(o.Trust, *f.lists)
@@ -185,7 +189,7 @@ func (f *verifyFlags) options(ctx context.Context) (o receipt.Options, err error
 		}
 	}
 	if *f.opening != "" {
-		if o.Opening, err = readOpening(*f.opening); err != nil {
+		if o.Opening, err = submit.ReadOpening(*f.opening); err != nil {
 			return o, err
 		}
 	}
@@ -199,12 +203,12 @@ func (f *verifyFlags) options(ctx context.Context) (o receipt.Options, err error
 func knownLists(trust *receipt.TrustStore, paths []string) ([]*claim.List, error) {
 	kept, err := trust.Lists()
 	if receipt.VerdictOf(err) == receipt.Unavailable {
-		return nil, vouchFailure(err, nil)
+		return nil, remote.VouchFailure(err, nil)
 	}
 	if err != nil {
 		return nil, fault.New(fault.Config, err.Error(), "put the list back, or remove the file and name the list with --list")
 	}
-	named, err := readLists(paths)
+	named, err := memberlist.ReadAll(paths)
 	return append(kept, named...), err
 }
 
@@ -237,7 +241,7 @@ func (f *verifyFlags) useLog(ctx context.Context, o *receipt.Options) error {
 }
 
 func readPolicy(path string) (*receipt.Policy, error) {
-	b, err := readFile(path, 1<<20)
+	b, err := fsutil.ReadFile(path, 1<<20)
 	if err != nil {
 		return nil, err
 	}
@@ -249,13 +253,13 @@ func readPolicy(path string) (*receipt.Policy, error) {
 }
 
 func readField(path string) (*receipt.FieldOpening, error) {
-	b, err := readFile(path, 64<<10)
+	b, err := fsutil.ReadFile(path, 64<<10)
 	if err != nil {
 		return nil, err
 	}
 	o, err := receipt.ParseFieldOpening(b)
 	if err != nil {
-		return nil, fault.New(fault.Usage, fmt.Sprintf("%s does not open a field: %s", path, detailOf(err)), "")
+		return nil, fault.New(fault.Usage, fmt.Sprintf("%s does not open a field: %s", path, remote.Detail(err)), "")
 	}
 	return o, nil
 }
@@ -310,7 +314,7 @@ func notAReceipt(ctx context.Context, err error) *receipt.Report {
 	report := receipt.Verify(ctx, &receipt.Receipt{}, receipt.Options{})
 	for i := range report.Steps {
 		if report.Steps[i].Step == receipt.StepLeaf {
-			report.Steps[i].Detail = "this is no receipt: " + detailOf(err)
+			report.Steps[i].Detail = "this is no receipt: " + remote.Detail(err)
 		}
 	}
 	return report

@@ -11,6 +11,8 @@ import (
 
 	"github.com/terradourada/td/internal/attest"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/fsutil"
+	"github.com/terradourada/td/internal/remote"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -21,8 +23,8 @@ const stepAttestation = "attestation"
 // attestation is the check of evidence beside a receipt; nil asks for none.
 type attestation struct {
 	policy attest.Policy
-	file   []byte  // evidence, or
-	server *remote // where it is
+	file   []byte         // evidence, or
+	server *remote.Server // where it is
 
 	mu      sync.Mutex
 	fetched map[uint64]fetched
@@ -47,18 +49,18 @@ func (f *verifyFlags) attestation() (*attestation, error) {
 		return nil, err
 	}
 	if *f.roots != "" {
-		text, err := readFile(*f.roots, 1<<20)
+		text, err := fsutil.ReadFile(*f.roots, 1<<20)
 		if err != nil {
 			return nil, err
 		}
 		if a.policy.Roots, err = attest.ParseRoots(text); err != nil {
-			return nil, fault.New(fault.Config, fmt.Sprintf("%s: %s", *f.roots, detailOf(err)), "PEM: PUBLIC KEY pins a TPM, CERTIFICATE is an authority or the certificate of a key")
+			return nil, fault.New(fault.Config, fmt.Sprintf("%s: %s", *f.roots, remote.Detail(err)), "PEM: PUBLIC KEY pins a TPM, CERTIFICATE is an authority or the certificate of a key")
 		}
 	}
 	if strings.Contains(*f.evidence, "://") {
-		a.server, err = dial(*f.evidence)
+		a.server, err = remote.Dial(*f.evidence)
 	} else {
-		a.file, err = readFile(*f.evidence, attest.MaxEvidence)
+		a.file, err = fsutil.ReadFile(*f.evidence, attest.MaxEvidence)
 	}
 	return a, err
 }
@@ -147,7 +149,7 @@ func (a *attestation) of(ctx context.Context, number uint64) ([]byte, error) {
 	}
 	evidence, err := a.server.Attestation(ctx, number)
 	if err != nil && !errors.Is(err, protocol.CodeNotFound) {
-		return nil, a.server.failure(ctx, err)
+		return nil, a.server.Failure(ctx, err)
 	}
 	a.fetched[number] = fetched{evidence, err}
 	return evidence, err

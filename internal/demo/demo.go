@@ -17,6 +17,7 @@ import (
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/internal/localserver"
+	"github.com/terradourada/td/internal/submit"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -25,8 +26,6 @@ import (
 type Options struct {
 	Out      string    // where the trust store and the receipts are kept; "" keeps none
 	Progress io.Writer // the course of the run, in lines
-	// Keep writes one receipt and its opening to the directory Out, if that is set.
-	Keep func(out string, id protocol.RequestID, raw []byte, opening *receipt.Opening) error
 }
 
 // Report is the outcome of a run.
@@ -201,7 +200,7 @@ func (d *demo) keep(id claim.ID, acc *client.Accepted, opening *receipt.Opening)
 	if d.Out == "" {
 		return nil
 	}
-	return d.Keep(d.Out, acc.RequestID, raw, opening)
+	return submit.WriteReceipt(d.Out, acc.RequestID, raw, opening)
 }
 
 // pin records every receipt's checkpoint, and the list, for td verify.

@@ -1,16 +1,37 @@
-// Package fsutil writes files of a user whole and durably, keeps files of
-// secrets private, and locks files. Its errors are for people.
+// Package fsutil reads files of bounded size, writes them whole and durably,
+// keeps files of secrets private, and locks files. Its errors are for people.
 package fsutil
 
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 
 	"github.com/terradourada/td/internal/fault"
 )
+
+// ReadFile reads a file of at most limit bytes.
+func ReadFile(path string, limit int64) ([]byte, error) {
+	f, err := os.Open(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fault.New(fault.NotFound, fmt.Sprintf("%s does not exist", path), "")
+	}
+	if err != nil {
+		return nil, fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be read: %v", path, err), "")
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be read: %v", path, err), "")
+	}
+	if int64(len(b)) > limit {
+		return nil, fault.New(fault.Usage, fmt.Sprintf("%s is larger than %d bytes", path, limit), "")
+	}
+	return b, nil
+}
 
 // WriteFile writes a file whole or not at all, and syncs it before it returns.
 // A file of that name is replaced.
@@ -68,6 +89,20 @@ func CheckPrivate(path string) error {
 	info, err := os.Stat(path)
 	if err == nil && info.Mode().IsRegular() && info.Mode().Perm()&0o077 != 0 {
 		return fault.New(fault.Denied, fmt.Sprintf("%s can be read by others", path), "chmod 600 "+path)
+	}
+	return nil
+}
+
+// Exists reports whether there is a file of this name.
+func Exists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
+}
+
+// Remove removes a file; it need not be there.
+func Remove(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
 	return nil
 }

@@ -92,3 +92,44 @@ func TestCheckPrivate(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+func TestReadFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, []byte("four"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := fsutil.ReadFile(path, 4); err != nil || string(b) != "four" {
+		t.Errorf("%q, %v", b, err)
+	}
+	for _, c := range []struct {
+		path  string
+		limit int64
+		want  int
+	}{
+		{path, 3, fault.Usage},
+		{path + "x", 4, fault.NotFound},
+		{filepath.Dir(path), 4, fault.Unexpected},
+	} {
+		if _, err := fsutil.ReadFile(c.path, c.limit); exitOf(t, err) != c.want {
+			t.Errorf("%s, at most %d bytes: %v", c.path, c.limit, err)
+		}
+	}
+}
+
+func TestRemove(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(path, nil, 0o600); err != nil || !fsutil.Exists(path) {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := fsutil.Remove(path); err != nil || fsutil.Exists(path) {
+			t.Errorf("%v, or it is still there", err)
+		}
+	}
+	if err := os.MkdirAll(filepath.Join(path, "in use"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := fsutil.Remove(path); err == nil {
+		t.Error("what cannot be removed is taken for removed")
+	}
+}

@@ -31,6 +31,15 @@ type Entry struct {
 	Leaf []byte // exact bytes
 }
 
+// LeavesOf returns the leaves of entries, in their order.
+func LeavesOf(entries []Entry) [][]byte {
+	leaves := make([][]byte, len(entries))
+	for i, e := range entries {
+		leaves[i] = e.Leaf
+	}
+	return leaves
+}
+
 // Config says which journal to open.
 type Config struct {
 	// Path of the database file. It is created, readable by its owner only,

@@ -1,4 +1,4 @@
-package main
+package remote
 
 import (
 	"errors"
@@ -10,25 +10,52 @@ import (
 	"github.com/terradourada/td/receipt"
 )
 
-// isContradiction reports a proved contradiction, which no flag overrides.
-func isContradiction(err error) bool { return errors.As(err, new(*receipt.ContradictionError)) }
+// OpenTrust opens the trust store in a directory, or for "" the user's own.
+func OpenTrust(dir string) (*receipt.TrustStore, error) {
+	if dir == "" {
+		var err error
+		if dir, err = receipt.DefaultTrustDir(); err != nil {
+			return nil, fault.New(fault.Config, fmt.Sprintf("there is no place for the trust store: %v", err), "--trust DIR names one")
+		}
+	}
+	t, err := receipt.OpenTrust(dir)
+	if err != nil {
+		return nil, fault.New(fault.Config, fmt.Sprintf("the trust store in %s does not open: %v", dir, err), "--trust DIR names another one")
+	}
+	return t, nil
+}
+
+// ExitOf returns the exit status of a negative verdict of a receipt or a log.
+func ExitOf(verdict string) int {
+	switch verdict {
+	case receipt.Contradicted:
+		return fault.Contradicted
+	case receipt.Unvouched:
+		return fault.Unvouched
+	case receipt.Flagged:
+		return fault.Flagged
+	case receipt.Unavailable:
+		return fault.Unavailable
+	}
+	return fault.Negative
+}
 
 // isShort reports a copy of a log that ends too early. Where nothing else vouches
 // for the checkpoint, it is the copy that is missing.
 func isShort(err error) bool { return errors.As(err, new(*receipt.ShortError)) }
 
-// vouchFailure is a refusal of the trust store as the user sees it. The server is
+// VouchFailure returns a refusal of the trust store as the user sees it. The server is
 // the one that was read, nil if there was none.
-func vouchFailure(err error, server *remote) error {
+func VouchFailure(err error, server *Server) error {
 	verdict := receipt.VerdictOf(err)
 	if isShort(err) {
 		verdict = receipt.Unavailable
 	}
-	return fault.New(exitOfVerdict(verdict), err.Error(), advice(verdict, err, server))
+	return fault.New(ExitOf(verdict), err.Error(), Advice(verdict, err, server))
 }
 
-// advice says what to do about a negative verdict, by its reason, which may be nil.
-func advice(verdict string, reason error, server *remote) string {
+// Advice says what to do about a negative verdict, by its reason, which may be nil.
+func Advice(verdict string, reason error, server *Server) string {
 	var told *fault.Fault
 	switch {
 	case verdict == receipt.Contradicted:
@@ -46,7 +73,7 @@ func advice(verdict string, reason error, server *remote) string {
 }
 
 // adviceOnStranger says how a log comes to be believed, or that it should not be.
-func adviceOnStranger(reason error, server *remote) string {
+func adviceOnStranger(reason error, server *Server) string {
 	name := "URL"
 	if server != nil {
 		name = server.Server()
@@ -84,7 +111,7 @@ func adviceOnNotLive(why *client.NotLiveError) string {
 }
 
 // adviceOnMissing says how to get what could not be read.
-func adviceOnMissing(reason error, server *remote) string {
+func adviceOnMissing(reason error, server *Server) string {
 	var damaged *receipt.DamagedError
 	var unread *fs.PathError
 	switch {
@@ -100,4 +127,13 @@ func adviceOnMissing(reason error, server *remote) string {
 		return fmt.Sprintf("this user must be able to read %s", unread.Path)
 	}
 	return "what could not be read is named above"
+}
+
+// AdviceOnReceipt says what to do about the server that sent a receipt which should
+// not be relied on.
+func AdviceOnReceipt(bad *receipt.NegativeError, server *Server) string {
+	if bad.Verdict == receipt.Unvouched {
+		return Advice(bad.Verdict, bad.Reason, server)
+	}
+	return DoNotRely
 }

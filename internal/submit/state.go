@@ -1,4 +1,4 @@
-package main
+package submit
 
 import (
 	"errors"
@@ -48,29 +48,41 @@ func eventDigest(claim string, params, event []byte) protocol.Digest {
 	return protocol.D("TD-CLI-event", []byte(claim), params, event)
 }
 
-// sent is one request that may have been accepted.
-type sent struct {
+// stage is how far the request about an event has come.
+type stage int
+
+const (
+	// unsent: no request can be accepted. None was made, or the last one ended.
+	unsent stage = iota
+	// sent: the request may have been accepted, or may be from now on.
+	sent
+	// done: the request was accepted, and its receipt was written.
+	done
+)
+
+// request is the request about an event. The zero value is unsent and has nothing else.
+type request struct {
+	stage  stage
 	id     protocol.RequestID
 	digest protocol.Digest
 	line   int // in the input of the run that sent it
 	push   bool
 	until  time.Time
-	done   bool
 	index  uint64 // of the leaf, once done
 }
 
-// submitState is the state file. One process at a time has it open. Its methods
+// state is the state file. One process at a time has it open. Its methods
 // may be called concurrently.
-type submitState struct {
+type state struct {
 	dir  string
 	file *os.File
 
 	mu   sync.Mutex
-	free map[protocol.Digest][]*sent // not yet taken by an event of this run
+	free map[protocol.Digest][]*request // not yet taken by an event of this run
 }
 
 // openState makes or continues the state in a directory.
-func openState(dir string) (*submitState, error) {
+func openState(dir string) (*state, error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be made: %v", dir, err), "--out names another directory")
 	}
@@ -79,14 +91,14 @@ func openState(dir string) (*submitState, error) {
 	if err != nil {
 		return nil, fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be opened: %v", path, err), "--out names another directory")
 	}
-	s := &submitState{dir: dir, file: f, free: map[protocol.Digest][]*sent{}}
+	s := &state{dir: dir, file: f, free: map[protocol.Digest][]*request{}}
 	if err := s.load(); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return s, nil
 }
 
-func (s *submitState) load() error {
+func (s *state) load() error {
 	if !fsutil.Lock(s.file) {
 		return fault.New(fault.Unexpected, fmt.Sprintf("another td submit is at work in %s", s.dir), "wait for it, or name another directory with --out")
 	}
@@ -107,7 +119,7 @@ func (s *submitState) load() error {
 }
 
 // sweep removes half-written files of an interrupted run.
-func (s *submitState) sweep() error {
+func (s *state) sweep() error {
 	files, err := os.ReadDir(s.dir)
 	if err != nil {
 		return err
@@ -115,16 +127,16 @@ func (s *submitState) sweep() error {
 	for _, f := range files {
 		for _, pattern := range []string{".*.receipt.json.*", ".*.opening.*", "..*.answer.*"} {
 			if half, _ := filepath.Match(pattern, f.Name()); half {
-				err = errors.Join(err, removeIfThere(filepath.Join(s.dir, f.Name())))
+				err = errors.Join(err, fsutil.Remove(filepath.Join(s.dir, f.Name())))
 			}
 		}
 	}
 	return err
 }
 
-// parseState gives the requests that were not lost, in order, by digest.
-func parseState(content string) map[protocol.Digest][]*sent {
-	byID, order := map[protocol.RequestID]*sent{}, []*sent{}
+// parseState returns the requests that were not lost, in order, by digest.
+func parseState(content string) map[protocol.Digest][]*request {
+	byID, order := map[protocol.RequestID]*request{}, []*request{}
 	for line := range strings.Lines(content) {
 		f := strings.Fields(line)
 		switch {
@@ -137,7 +149,9 @@ func parseState(content string) map[protocol.Digest][]*sent {
 		case len(f) == 3 && f[0] == "done":
 			if e := known(byID, f[1]); e != nil {
 				n, err := strconv.ParseUint(f[2], 10, 64)
-				e.done, e.index = err == nil, n
+				if err == nil {
+					e.stage, e.index = done, n
+				}
 			}
 		case len(f) == 2 && f[0] == "lost":
 			if e := known(byID, f[1]); e != nil {
@@ -145,7 +159,7 @@ func parseState(content string) map[protocol.Digest][]*sent {
 			}
 		}
 	}
-	left := map[protocol.Digest][]*sent{}
+	left := map[protocol.Digest][]*request{}
 	for _, e := range order {
 		if byID[e.id] == e {
 			left[e.digest] = append(left[e.digest], e)
@@ -154,7 +168,7 @@ func parseState(content string) map[protocol.Digest][]*sent {
 	return left
 }
 
-func known(byID map[protocol.RequestID]*sent, text string) *sent {
+func known(byID map[protocol.RequestID]*request, text string) *request {
 	id, err := protocol.ParseRequestID(text)
 	if err != nil {
 		return nil
@@ -162,8 +176,8 @@ func known(byID map[protocol.RequestID]*sent, text string) *sent {
 	return byID[id]
 }
 
-func parseSent(f []string) (*sent, bool) {
-	e := &sent{push: f[4] == "push"}
+func parseSent(f []string) (*request, bool) {
+	e := &request{stage: sent, push: f[4] == "push"}
 	line, err1 := strconv.Atoi(f[1])
 	digest, err2 := protocol.ParseDigest(f[2])
 	id, err3 := protocol.ParseRequestID(f[3])
@@ -172,21 +186,21 @@ func parseSent(f []string) (*sent, bool) {
 	return e, errors.Join(err1, err2, err3, err4) == nil
 }
 
-// take gives the request of the next event with this digest, or nil if it was
-// never sent.
-func (s *submitState) take(d protocol.Digest) *sent {
+// take returns the request of the next event with this digest, which is unsent if
+// there is none.
+func (s *state) take(d protocol.Digest) request {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	list := s.free[d]
 	if len(list) == 0 {
-		return nil
+		return request{}
 	}
 	s.free[d] = list[1:]
-	return list[0]
+	return *list[0]
 }
 
 // sending records a request that is about to be answered.
-func (s *submitState) sending(e *sent) error {
+func (s *state) sending(e *request) error {
 	mode := "pull"
 	if e.push {
 		mode = "push"
@@ -195,17 +209,17 @@ func (s *submitState) sending(e *sent) error {
 }
 
 // receipted records that the receipt of a request is written.
-func (s *submitState) receipted(e *sent, index uint64) error {
-	e.done, e.index = true, index
+func (s *state) receipted(e *request, index uint64) error {
+	e.stage, e.index = done, index
 	return s.append(fmt.Sprintf("done %s %d\n", e.id, index))
 }
 
 // lost records that a request ended without acceptance; its event will be sent
 // anew.
-func (s *submitState) lost(e *sent) error { return s.append(fmt.Sprintf("lost %s\n", e.id)) }
+func (s *state) lost(id protocol.RequestID) error { return s.append(fmt.Sprintf("lost %s\n", id)) }
 
 // append writes a line and makes it durable.
-func (s *submitState) append(line string) error {
+func (s *state) append(line string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, err := s.file.WriteString(line); err != nil {
@@ -218,20 +232,20 @@ func (s *submitState) append(line string) error {
 }
 
 // close releases the directory.
-func (s *submitState) close() error { return s.file.Close() }
+func (s *state) close() error { return s.file.Close() }
 
 // answerPath is where an answer stands until its receipt is there.
-func (s *submitState) answerPath(id protocol.RequestID) string {
+func (s *state) answerPath(id protocol.RequestID) string {
 	return filepath.Join(s.dir, "."+id.String()+".answer")
 }
 
 // saveAnswer writes the answer before it is sent.
-func (s *submitState) saveAnswer(id protocol.RequestID, tag protocol.Tag, proof []byte) error {
+func (s *state) saveAnswer(id protocol.RequestID, tag protocol.Tag, proof []byte) error {
 	return fsutil.WriteFile(s.answerPath(id), append(tag[:len(tag):len(tag)], proof...), 0o600)
 }
 
 // answer reads a saved answer; ok is false if there is none.
-func (s *submitState) answer(id protocol.RequestID) (tag protocol.Tag, proof []byte, ok bool) {
+func (s *state) answer(id protocol.RequestID) (tag protocol.Tag, proof []byte, ok bool) {
 	b, err := os.ReadFile(s.answerPath(id))
 	if err != nil || len(b) != len(tag)+protocol.ProofSize {
 		return tag, nil, false
@@ -240,17 +254,10 @@ func (s *submitState) answer(id protocol.RequestID) (tag protocol.Tag, proof []b
 }
 
 // forget removes what was kept for a request besides its receipt.
-func (s *submitState) forget(e *sent, openingToo bool) error {
-	err := removeIfThere(s.answerPath(e.id))
+func (s *state) forget(id protocol.RequestID, openingToo bool) error {
+	err := fsutil.Remove(s.answerPath(id))
 	if openingToo {
-		err = errors.Join(err, removeIfThere(openingPath(s.dir, e.id)))
+		err = errors.Join(err, fsutil.Remove(openingPath(s.dir, id)))
 	}
 	return err
-}
-
-func removeIfThere(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return err
-	}
-	return nil
 }

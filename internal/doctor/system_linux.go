@@ -1,56 +1,14 @@
-package main
+package doctor
 
 import (
-	"bufio"
-	"errors"
-	"fmt"
-	"io/fs"
-	"os"
-	"strconv"
-	"strings"
-
 	"golang.org/x/sys/unix"
 
 	"github.com/terradourada/td/internal/sandbox"
 )
 
-// holderOf finds in /proc/locks who has the flock on a file. Trying the lock
-// would keep a server out that starts at that moment.
-func holderOf(path string) (lockHolder, error) {
-	var st unix.Stat_t
-	err := unix.Stat(path, &st)
-	if errors.Is(err, fs.ErrNotExist) {
-		return lockHolder{}, nil
-	}
-	if err != nil {
-		return lockHolder{}, err
-	}
-	f, err := os.Open("/proc/locks")
-	if err != nil {
-		return lockHolder{}, err
-	}
-	defer f.Close()
-	return findLock(bufio.NewScanner(f), fmt.Sprintf("%02x:%02x:%d", unix.Major(st.Dev), unix.Minor(st.Dev), st.Ino))
-}
-
-// findLock reads lines such as "1: FLOCK ADVISORY WRITE 4711 fe:00:12345 0 EOF".
-func findLock(lines *bufio.Scanner, inode string) (lockHolder, error) {
-	for lines.Scan() {
-		fields := strings.Fields(lines.Text())
-		if len(fields) < 6 || fields[1] != "FLOCK" || fields[5] != inode {
-			continue
-		}
-		pid, err := strconv.Atoi(fields[4])
-		if err != nil || pid < 0 { // -1: of another namespace
-			pid = 0
-		}
-		return lockHolder{held: true, pid: pid}, nil
-	}
-	return lockHolder{}, lines.Err()
-}
-
-// fileSystem is the free space of a directory for this user, the kind of its
-// file system, and whether that loses its content with the machine or container.
+// fileSystem returns the free space of a directory for this user, in bytes, the
+// kind of its file system, and whether its content is lost with the machine or
+// container.
 func fileSystem(dir string) (free uint64, kind string, volatile bool) {
 	var s unix.Statfs_t
 	if err := unix.Statfs(dir, &s); err != nil {
@@ -81,7 +39,7 @@ func (d *doctor) entropy() {
 	d.ok(sectionServer, id, "getrandom answers at once")
 }
 
-// limits are those of this process that children begin with.
+// limits checks the resource limits that children inherit.
 func (d *doctor) limits() {
 	const id = "core_limit"
 	var l unix.Rlimit

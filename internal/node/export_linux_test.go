@@ -1,4 +1,4 @@
-package main
+package node
 
 import (
 	"bufio"
@@ -8,5 +8,5 @@ import (
 // FindLock reads the text of /proc/locks.
 func FindLock(locks, inode string) (held bool, pid int, err error) {
 	h, err := findLock(bufio.NewScanner(strings.NewReader(locks)), inode)
-	return h.held, h.pid, err
+	return h.Held, h.PID, err
 }

@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -12,8 +12,8 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// attestation says how far hardware is to be had that speaks for an epoch:
-// detected, usable and attested are three different things.
+// attestation reports whether hardware that can attest an epoch is detected,
+// usable, or attested itself.
 func (d *doctor) attestation(ctx context.Context) {
 	const id = "attestation"
 	best, wanted := attest.Absent, d.cfg.Attestation
@@ -37,7 +37,7 @@ func (d *doctor) attestation(ctx context.Context) {
 	}
 }
 
-// attestor tries one of them with an epoch that does not exist.
+// attestor tries one kind of attestation with an epoch that does not exist.
 func (d *doctor) attestor(ctx context.Context, want string) (attest.State, string) {
 	a, err := attest.Open(attest.Config{Want: want, TPM: d.cfg.TPM})
 	if err != nil {

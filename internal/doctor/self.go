@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -10,13 +10,14 @@ import (
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/keyholder"
+	"github.com/terradourada/td/internal/node"
 	"github.com/terradourada/td/internal/prover"
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/protocol"
 )
 
 // keyholders starts a signer and a tagger as a server does, takes one request
-// through them, and gives how they are protected.
+// through them, and returns how they are protected.
 func (d *doctor) keyholders(ctx context.Context) map[string]sandbox.Posture {
 	const id = "keyholders"
 	begun := time.Now()
@@ -34,7 +35,7 @@ func (d *doctor) keyholders(ctx context.Context) map[string]sandbox.Posture {
 	return p
 }
 
-// tryKeyholders gives the postures of whatever it could start.
+// tryKeyholders returns the postures of the keyholders that it could start.
 func tryKeyholders(ctx context.Context, cfg *config.Config) (postures map[string]sandbox.Posture, err error) {
 	postures = map[string]sandbox.Posture{}
 	least, err := sandbox.ParseGrade(cfg.MinGrade)
@@ -42,15 +43,15 @@ func tryKeyholders(ctx context.Context, cfg *config.Config) (postures map[string
 		return postures, err
 	}
 	keys := keyholder.Config{Capacity: 16}
-	children, err := startLauncher(ctx, cfg)
+	children, err := node.StartLauncher(ctx, cfg)
 	if err != nil {
 		return postures, err
 	}
-	keys.Starter = starter(children, cfg)
+	keys.Starter = node.Starter(children, cfg)
 	if children != nil {
 		defer func() { err = errors.Join(err, children.Close()) }()
-		uid, _ := coreUser(cfg, cfg.Attestation)
-		if keys.Core, err = tryCore(ctx, uid, children.Closed()); err != nil {
+		uid, _ := node.CoreUser(cfg, cfg.Attestation)
+		if keys.Core, err = node.TryCore(ctx, uid, children.Closed()); err != nil {
 			return postures, err
 		}
 	}
@@ -108,7 +109,8 @@ func handshake(ctx context.Context, signer *keyholder.Signer, tagger *keyholder.
 	return nil
 }
 
-// randomBytes are 32 bytes of the system's random source, which does not fail.
+// randomBytes returns 32 bytes of the random source of the system, which does not
+// fail.
 func randomBytes() (b [32]byte) {
 	_, _ = rand.Read(b[:]) // never returns an error, see crypto/rand
 	return b
@@ -138,7 +140,7 @@ func tryProver(ctx context.Context, cfg *config.Config) error {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	pool, ended := prover.NewPool(prover.PoolConfig{Workers: 1, Starter: starter(nil, cfg)}), make(chan error, 1)
+	pool, ended := prover.NewPool(prover.PoolConfig{Workers: 1, Starter: node.Starter(nil, cfg)}), make(chan error, 1)
 	go func() { ended <- pool.Run(ctx) }()
 	answer, err := pool.Prove(ctx, job)
 	cancel()
@@ -153,7 +155,7 @@ func tryProver(ctx context.Context, cfg *config.Config) error {
 	return claim.Verify(key, job.Inputs, answer.Proof)
 }
 
-// sampleJob is an open/1 under made-up public inputs.
+// sampleJob returns a proof of open/1 to make, with made-up public inputs.
 func sampleJob() (*prover.Job, error) {
 	params, err := claim.ParseParams(claim.Open, []byte(`{}`))
 	if err != nil {

@@ -1,4 +1,4 @@
-package main
+package node
 
 import (
 	"context"
@@ -13,12 +13,13 @@ import (
 )
 
 // trialArgument is the first argument of a process that gives up what a core
-// gives up, and says what came of it; the others are the user id to become and
+// gives up, and prints the result; the others are the user id to become and
 // whether its children would be closed from the start.
 const trialArgument = "internal-core-trial"
 
-// runCoreTrial is that process; any other arguments are not for it.
-func runCoreTrial(args []string, stdout io.Writer) (status int, ok bool) {
+// RunCoreTrial runs that process and returns its exit status. It does nothing if
+// the arguments are not for it.
+func RunCoreTrial(args []string, stdout io.Writer) (status int, ok bool) {
 	if len(args) != 4 || args[1] != trialArgument {
 		return 0, false
 	}
@@ -36,9 +37,9 @@ func runCoreTrial(args []string, stdout io.Writer) (status int, ok bool) {
 	return fault.OK, true
 }
 
-// tryCore is the measure of a core that was started like this process, which
-// goes on with what it has.
-func tryCore(ctx context.Context, uid int, closed bool) (sandbox.Probe, error) {
+// TryCore returns the measure of a core that was started like this process. The
+// process itself gives up nothing.
+func TryCore(ctx context.Context, uid int, closed bool) (sandbox.Probe, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return sandbox.Probe{}, err

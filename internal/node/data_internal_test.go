@@ -1,6 +1,6 @@
 //go:build linux
 
-package main
+package node
 
 import (
 	"errors"
@@ -156,20 +156,20 @@ func TestReachable(t *testing.T) {
 func TestConfigurationOfRoot(t *testing.T) {
 	dir := dataDir(t, "config.toml")
 	for _, name := range []string{"", dir + "/config.toml"} {
-		if err := checkOwner(name); err != nil {
+		if err := CheckOwner(name); err != nil {
 			t.Errorf("%q: %v", name, err)
 		}
 	}
 	if err := os.Chown(dir+"/config.toml", someUser, someUser); err != nil {
 		t.Fatal(err)
 	}
-	if err := checkOwner(dir + "/config.toml"); err == nil || !strings.Contains(err.Error(), "belongs to user 65523") {
+	if err := CheckOwner(dir + "/config.toml"); err == nil || !strings.Contains(err.Error(), "belongs to user 65523") {
 		t.Errorf("a file that the core could have made: %v", err)
 	}
 	if err := os.Chown(dir+"/config.toml", 0, 0); err != nil {
 		t.Fatal(err)
 	}
-	if err := checkOwner(dir + "/nothing"); err == nil {
+	if err := CheckOwner(dir + "/nothing"); err == nil {
 		t.Error("a file that is gone is fine")
 	}
 	for _, c := range []struct {
@@ -184,7 +184,7 @@ func TestConfigurationOfRoot(t *testing.T) {
 		if err := c.change(); err != nil {
 			t.Fatal(err)
 		}
-		if err := checkOwner(dir + "/config.toml"); err == nil || !strings.Contains(err.Error(), c.want) {
+		if err := CheckOwner(dir + "/config.toml"); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v, want %q", c.name, err, c.want)
 		}
 	}
@@ -215,7 +215,7 @@ func TestConfigurationThroughLinks(t *testing.T) {
 		"good": "", "dir/config.toml": "", "up": "",
 		"bad": "belongs to user 65523", "through": "belongs to user 65523", "circle": "leads nowhere",
 	} {
-		err := checkOwner(ours + "/" + name)
+		err := CheckOwner(ours + "/" + name)
 		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: %v, want %q", name, err, want)
 		}

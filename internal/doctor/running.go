@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"io/fs"
@@ -9,14 +9,14 @@ import (
 	"github.com/terradourada/td/internal/sandbox"
 )
 
-// running looks from outside at the children of the server that has the data
-// directory. Without its rights most of that is unknown.
+// running inspects the children of the server that runs on the data directory.
+// Without the rights of that server most of it is unknown.
 func (d *doctor) running() {
-	if !d.holder.held || d.holder.pid == 0 {
+	if !d.lock.Held || d.lock.PID == 0 {
 		return
 	}
 	root := os.DirFS("/")
-	for _, c := range confinedChildren(root, d.holder.pid) {
+	for _, c := range confinedChildren(root, d.lock.PID) {
 		for _, p := range sandbox.Inspect(root, c.pid, c.profile) {
 			if p.State == sandbox.StateUnknown {
 				p.Remedy = "run td doctor as root"
@@ -33,9 +33,9 @@ type confined struct {
 	profile sandbox.Profile
 }
 
-// confinedChildren finds them by their parent, which is the server or its
-// launcher, and their first argument; fsys is the root of the file system but in
-// tests.
+// confinedChildren returns the children of a server. It finds them by their
+// parent, which is the server or its launcher, and by their first argument. fsys
+// is the root of the file system.
 func confinedChildren(fsys fs.FS, parent int) (children []confined) {
 	entries, err := fs.ReadDir(fsys, "proc")
 	if err != nil {
@@ -63,7 +63,7 @@ func confinedChildren(fsys fs.FS, parent int) (children []confined) {
 	return children
 }
 
-// parentIn is the parent of a process, 0 if it has none any more.
+// parentIn returns the parent of a process, 0 if there is none.
 func parentIn(fsys fs.FS, pid string) int {
 	text, _ := fs.ReadFile(fsys, "proc/"+pid+"/status")
 	for line := range strings.Lines(string(text)) {

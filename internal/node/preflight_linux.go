@@ -1,4 +1,4 @@
-package main
+package node
 
 import (
 	"errors"
@@ -18,10 +18,10 @@ const (
 	leastInodes = 16
 )
 
-// preflight checks what a server needs of the system and of its data directory,
+// Preflight checks what a server needs of the system and of its data directory,
 // before it creates anything. Each thing that is missing has an error and a hint of
 // its own.
-func preflight(data string) error {
+func Preflight(data string) error {
 	if err := checkSystem(); err != nil {
 		return err
 	}
@@ -31,7 +31,7 @@ func preflight(data string) error {
 	case errors.Is(err, syscall.ENOTDIR):
 		return fault.New(fault.Config, fmt.Sprintf("the data directory %s is below a file", data), "--data names another one")
 	case err == nil, errors.Is(err, fs.ErrNotExist):
-		return checkDirectory(data, existing(data))
+		return checkDirectory(data, NearestExisting(data))
 	case errors.Is(err, fs.ErrPermission):
 		return fault.New(fault.Config, fmt.Sprintf("user %d may not look into the directories above the data directory %s", os.Geteuid(), data),
 			"let that user pass through them (chmod o+x), or name another one with --data")

@@ -1,4 +1,7 @@
-package main
+// Package node is the part of a running server that "td doctor" uses too: what
+// the server needs of the system and its data directory, how it starts its
+// children, and what it gives up before it serves.
+package node
 
 import (
 	"errors"
@@ -15,17 +18,18 @@ import (
 	"github.com/terradourada/td/internal/sandbox"
 )
 
-// confineCore drops the privileges that the core does not need. Call it after
+// Confine drops the privileges that the core does not need. Call it after
 // everything is open that takes privileges to open, and before the first byte of
 // a client is read. It returns the measure of the core for the posture of every
-// keyholder, and logs what could not be dropped.
-func confineCore(cfg *config.Config, attestor attest.Attestor, children *launcher.Launcher, log *slog.Logger) (sandbox.Probe, error) {
-	uid, why := coreUser(cfg, attestor.Kind())
+// keyholder, and logs what could not be dropped. The attestation is the kind of
+// the attestor in use.
+func Confine(cfg *config.Config, attestation string, children *launcher.Launcher, log *slog.Logger) (sandbox.Probe, error) {
+	uid, why := CoreUser(cfg, attestation)
 	if why != "" {
 		log.Warn("core stays root, without capabilities", "why", why)
 	}
 	if os.Geteuid() == 0 {
-		if err := checkPlace(cfg, uid); err != nil {
+		if err := CheckPlace(cfg, uid); err != nil {
 			return sandbox.Probe{}, err
 		}
 		// A core that stays root may do without, on a volume of another user for
@@ -62,9 +66,9 @@ func confineCore(cfg *config.Config, attestor attest.Attestor, children *launche
 	return posture.Probe(sandbox.Core), nil
 }
 
-// checkPlace refuses a configuration file below a data directory whose owner
+// CheckPlace refuses a configuration file below a data directory whose owner
 // becomes the user of the core: the next start as root would refuse it.
-func checkPlace(cfg *config.Config, uid int) error {
+func CheckPlace(cfg *config.Config, uid int) error {
 	file, err := filepath.Abs(cfg.File())
 	data, derr := filepath.Abs(cfg.Data)
 	if err := errors.Join(err, derr); err != nil {
@@ -77,10 +81,10 @@ func checkPlace(cfg *config.Config, uid int) error {
 	return nil
 }
 
-// coreUser is the user id that a root core becomes: the one behind those of its
-// children. It is 0 if the core stays root or is not root; why says why a root
-// core has to stay.
-func coreUser(cfg *config.Config, attestation string) (uid int, why string) {
+// CoreUser returns the user id that a root core becomes: the one behind those of
+// its children. It is 0 if the core stays root or is not root; why says why a
+// root core has to stay.
+func CoreUser(cfg *config.Config, attestation string) (uid int, why string) {
 	uid = cfg.ChildUID + 3
 	switch {
 	case os.Geteuid() != 0:
@@ -92,13 +96,13 @@ func coreUser(cfg *config.Config, attestation string) (uid int, why string) {
 	case !sandbox.MayBecome(uid):
 		return 0, fmt.Sprintf("this process may not become user %d", uid)
 	}
-	if err := reachable(existing(cfg.Data), uid); err != nil {
+	if err := reachable(NearestExisting(cfg.Data), uid); err != nil {
 		return 0, fmt.Sprintf("user %d cannot reach the data directory: %v", uid, err)
 	}
 	return uid, ""
 }
 
-// treeOf is where requests for quotes are made, if they may be.
+// treeOf returns where requests for quotes are made, if they may be.
 func treeOf(cfg *config.Config) []string {
 	if cfg.Attestation == attest.WantTSM || cfg.Attestation == attest.WantAuto {
 		return []string{attest.ReportTree}

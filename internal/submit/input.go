@@ -1,4 +1,4 @@
-package main
+package submit
 
 import (
 	"bufio"
@@ -143,7 +143,7 @@ func countLines(name string) (n int, err error) {
 	}
 }
 
-// next gives the next event, and io.EOF after the last one.
+// next returns the next event, and io.EOF after the last one.
 func (e *events) next() (numbered, error) {
 	if e.whole != nil {
 		n := *e.whole
@@ -165,7 +165,7 @@ func (e *events) next() (numbered, error) {
 	}
 }
 
-// read gives a line without its end, or all that is left, but not more than
+// read returns a line without its end, or all that is left, but not more than
 // maxEvent bytes of it; the rest is passed over.
 func (e *events) read(all bool) ([]byte, error) {
 	var text []byte

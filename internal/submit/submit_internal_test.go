@@ -1,4 +1,4 @@
-package main
+package submit
 
 import (
 	"bytes"
@@ -14,6 +14,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/terradourada/td/internal/fsutil"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -128,18 +129,18 @@ func TestState(t *testing.T) {
 	}
 	a, b := protocol.D("a"), protocol.D("b")
 	until := time.UnixMilli(1_800_000_000_000)
-	all := []*sent{
-		{id: requestID(1), digest: a, line: 1, until: until},
-		{id: requestID(2), digest: a, line: 2, until: until, push: true},
-		{id: requestID(3), digest: b, line: 3, until: until},
-		{id: requestID(4), digest: a, line: 4, until: until},
+	all := []*request{
+		{stage: sent, id: requestID(1), digest: a, line: 1, until: until},
+		{stage: sent, id: requestID(2), digest: a, line: 2, until: until, push: true},
+		{stage: sent, id: requestID(3), digest: b, line: 3, until: until},
+		{stage: sent, id: requestID(4), digest: a, line: 4, until: until},
 	}
 	for _, e := range all {
 		if err := s.sending(e); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := errors.Join(s.lost(all[0]), s.receipted(all[1], 77)); err != nil {
+	if err := errors.Join(s.lost(all[0].id), s.receipted(all[1], 77)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := openState(dir); err == nil {
@@ -157,16 +158,16 @@ func TestState(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.close()
-	same := cmp.AllowUnexported(sent{})
-	for i, want := range []*sent{all[1], all[3], nil} {
+	same := cmp.AllowUnexported(request{})
+	for i, want := range []request{*all[1], *all[3], {}} {
 		if got := s.take(a); !cmp.Equal(got, want, same) {
 			t.Errorf("event %d: %+v, want %+v", i, got, want)
 		}
 	}
-	if got := s.take(b); !cmp.Equal(got, all[2], same) {
+	if got := s.take(b); !cmp.Equal(got, *all[2], same) {
 		t.Errorf("a line without its end counted: %+v", got)
 	}
-	if err := s.lost(all[2]); err != nil {
+	if err := s.lost(all[2].id); err != nil {
 		t.Fatal(err)
 	}
 	content, err := os.ReadFile(filepath.Join(dir, stateName))
@@ -214,12 +215,12 @@ func TestStateSweeps(t *testing.T) {
 	}
 	defer s.close()
 	for _, name := range keep {
-		if !exists(filepath.Join(dir, name)) {
+		if !fsutil.Exists(filepath.Join(dir, name)) {
 			t.Errorf("%s is gone", name)
 		}
 	}
 	for _, name := range half {
-		if exists(filepath.Join(dir, name)) {
+		if fsutil.Exists(filepath.Join(dir, name)) {
 			t.Errorf("%s is still there", name)
 		}
 	}

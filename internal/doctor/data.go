@@ -1,4 +1,4 @@
-package main
+package doctor
 
 import (
 	"context"
@@ -18,40 +18,35 @@ import (
 	"github.com/terradourada/td/internal/fsutil"
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/ledger"
+	"github.com/terradourada/td/internal/node"
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/protocol"
 )
 
-// lockHolder is who has a lock; it is found out without trying to take it.
-type lockHolder struct {
-	held bool
-	pid  int // 0 if that cannot be seen from here
-}
-
-// server looks whether a server has the data directory.
+// server reports whether a server runs on the data directory.
 func (d *doctor) server() {
 	var err error
-	d.holder, err = holderOf(filepath.Join(d.cfg.Data, "journal.db.lock"))
+	d.lock, err = node.LockOf(d.cfg.Data)
 	switch {
 	case err != nil:
 		d.bad(sandbox.StateWeak, sectionServer, "running", "cannot be found out: "+err.Error(), "")
-	case d.holder.held && d.holder.pid > 0:
-		d.ok(sectionServer, "running", fmt.Sprintf("a server runs on this data directory, process %d", d.holder.pid))
-	case d.holder.held:
+	case d.lock.Held && d.lock.PID > 0:
+		d.ok(sectionServer, "running", fmt.Sprintf("a server runs on this data directory, process %d", d.lock.PID))
+	case d.lock.Held:
 		d.ok(sectionServer, "running", "a server runs on this data directory")
 	default:
 		d.ok(sectionServer, "running", "no server runs on this data directory")
 	}
 }
 
-// directory looks whether the data directory is there, can be written, and is
-// for its owner only.
+// directory checks that the data directory exists, can be written, and is for its
+// owner only.
 func (d *doctor) directory() {
 	const id = "data_directory"
 	info, err := os.Stat(d.cfg.Data)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		if err := mayWrite(existing(d.cfg.Data)); err != nil {
+		if err := mayWrite(node.NearestExisting(d.cfg.Data)); err != nil {
 			d.bad(sandbox.StateMissing, sectionServer, id, fmt.Sprintf("%s cannot be made: %v", d.cfg.Data, err), "--data names another directory")
 			return
 		}
@@ -69,11 +64,11 @@ func (d *doctor) directory() {
 	}
 }
 
-// coreUser says which user a server would be, and have its data directory belong
-// to.
+// coreUser reports which user a server would run as; its data directory would
+// belong to that user.
 func (d *doctor) coreUser() {
 	const id = "core_user"
-	uid, why := coreUser(d.cfg, d.cfg.Attestation)
+	uid, why := node.CoreUser(d.cfg, d.cfg.Attestation)
 	switch {
 	case why != "":
 		d.bad(sandbox.StateWeak, sectionServer, id, "root, without capabilities: "+why, "start the server as a user of its own, or see docs/operate.md")
@@ -82,33 +77,23 @@ func (d *doctor) coreUser() {
 	default:
 		d.ok(sectionServer, id, strconv.Itoa(os.Getuid()))
 	}
-	err := checkOwner(d.cfg.File())
+	err := node.CheckOwner(d.cfg.File())
 	if err == nil {
-		err = checkPlace(d.cfg, uid)
+		err = node.CheckPlace(d.cfg, uid)
 	}
 	if told := new(fault.Fault); errors.As(err, &told) {
 		d.bad(sandbox.StateMissing, sectionServer, "configuration_owner", told.What, told.Hint)
 	}
 }
 
-// existing is the directory itself or the nearest one above it that exists.
-func existing(dir string) string {
-	for {
-		if _, err := os.Stat(dir); err == nil || dir == filepath.Dir(dir) {
-			return dir
-		}
-		dir = filepath.Dir(dir)
-	}
-}
-
-// syncSlow is how long the disk may take to have a file for good: every
-// acceptance waits for that.
+// syncSlow bounds how long the disk may take to sync a file: every acceptance
+// waits for that.
 const syncSlow = 100 * time.Millisecond
 
-// disk writes a file, has it on disk, and removes it.
+// disk writes a file, syncs and removes it.
 func (d *doctor) disk() {
 	const id = "disk"
-	dir := existing(d.cfg.Data)
+	dir := node.NearestExisting(d.cfg.Data)
 	took, err := trySync(dir)
 	if err != nil {
 		d.bad(sandbox.StateMissing, sectionServer, id, err.Error(), "--data names another directory")
@@ -192,7 +177,7 @@ func (d *doctor) journal(ctx context.Context) {
 	d.ok(sectionServer, id, fmt.Sprintf("%d leaves of %s", size, view.Origin()))
 }
 
-// journalRemedy is what can be done about a journal that cannot be read.
+// journalRemedy returns what can be done about a journal that cannot be read.
 func journalRemedy(err error) string {
 	if remedy := journal.CauseOf(err).Remedy(); remedy != "" {
 		return remedy
@@ -200,13 +185,13 @@ func journalRemedy(err error) string {
 	return "keep a copy of the data directory as it is and see docs/operate.md, which says what must never be restored"
 }
 
-// viewSource is a journal from outside as the ledger reads it.
+// viewSource is a journal that is only read, as the ledger reads it.
 type viewSource struct{ *journal.View }
 
-// Leaves are the bytes of leaves in order.
+// Leaves returns the bytes of leaves in order.
 func (s viewSource) Leaves(ctx context.Context, from uint64, most int) ([][]byte, error) {
 	entries, err := s.View.Leaves(ctx, from, most)
-	return leavesOf(entries), err
+	return journal.LeavesOf(entries), err
 }
 
 // ledger compares the published log with the journal.
@@ -226,7 +211,7 @@ func (d *doctor) ledger(ctx context.Context) {
 	}
 }
 
-// port looks whether the listener's address is free.
+// port checks that the address of the listener is free.
 func (d *doctor) port(ctx context.Context) {
 	const id = "listen"
 	var lc net.ListenConfig
@@ -234,7 +219,7 @@ func (d *doctor) port(ctx context.Context) {
 	switch {
 	case err == nil && l.Close() == nil:
 		d.ok(sectionServer, id, d.cfg.Listen+" is free")
-	case errors.Is(err, syscall.EADDRINUSE) && d.holder.held:
+	case errors.Is(err, syscall.EADDRINUSE) && d.lock.Held:
 		d.ok(sectionServer, id, d.cfg.Listen+" is in use, and a server is running")
 	case errors.Is(err, syscall.EADDRINUSE):
 		d.bad(sandbox.StateMissing, sectionServer, id, d.cfg.Listen+" is in use by another program", "--listen names another address")
@@ -252,13 +237,14 @@ func checkTLS(cfg *config.Config) error {
 	return err
 }
 
-// wallClock compares the clock with reason, with itself and with the log.
+// wallClock checks the clock: its year, whether it jumps, and that it is not
+// before the last leaf of the log.
 func (d *doctor) wallClock(ctx context.Context) {
 	const id, remedy = "wall_clock", "run chrony or systemd-timesyncd"
 	begun := time.Now()
 	time.Sleep(50 * time.Millisecond) // to see two clocks run
-	steady, wall := time.Since(begun), time.Now().Round(0).Sub(begun.Round(0))
 	now := time.Now()
+	steady, wall := now.Sub(begun), now.Round(0).Sub(begun.Round(0))
 	value := now.UTC().Format(time.RFC3339)
 	last, known := d.lastLeaf(ctx)
 	switch {
@@ -273,7 +259,7 @@ func (d *doctor) wallClock(ctx context.Context) {
 	}
 }
 
-// lastLeaf is the time of the journal's last leaf.
+// lastLeaf returns the time of the last leaf of the journal.
 func (d *doctor) lastLeaf(ctx context.Context) (time.Time, bool) {
 	if d.view == nil {
 		return time.Time{}, false

@@ -1,4 +1,4 @@
-package main
+package submit
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/fsutil"
+	"github.com/terradourada/td/internal/remote"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -20,9 +21,9 @@ func writeOpening(dir string, o *receipt.Opening) error {
 	return fsutil.WriteFile(openingPath(dir, o.RequestID), b, 0o600)
 }
 
-// writeReceipt writes a receipt and its opening, the opening first: a receipt
-// never stands there without it.
-func writeReceipt(dir string, id protocol.RequestID, raw []byte, o *receipt.Opening) error {
+// WriteReceipt writes a receipt and its opening to a directory, which is made if it is
+// not there. The opening comes first: a receipt is never there without it.
+func WriteReceipt(dir string, id protocol.RequestID, raw []byte, o *receipt.Opening) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be made: %v", dir, err), "")
 	}
@@ -39,4 +40,17 @@ func receiptPath(dir string, id protocol.RequestID) string {
 
 func openingPath(dir string, id protocol.RequestID) string {
 	return filepath.Join(dir, id.String()+".opening")
+}
+
+// ReadOpening reads an opening from a file.
+func ReadOpening(path string) (*receipt.Opening, error) {
+	b, err := fsutil.ReadFile(path, receipt.MaxOpeningSize)
+	if err != nil {
+		return nil, err
+	}
+	o, err := receipt.ParseOpening(b)
+	if err != nil {
+		return nil, fault.New(fault.Usage, fmt.Sprintf("%s is not an opening: %s", path, remote.Detail(err)), "")
+	}
+	return o, nil
 }

@@ -1,4 +1,4 @@
-package main
+package node
 
 import (
 	"context"
@@ -13,10 +13,10 @@ import (
 	"github.com/terradourada/td/internal/sandbox"
 )
 
-// startLauncher starts the process that starts signers, taggers and provers. It
+// StartLauncher starts the process that starts signers, taggers and provers. It
 // returns nil in a build that cannot have one: the core then starts its children
 // by itself, and their grade says so.
-func startLauncher(ctx context.Context, cfg *config.Config) (*launcher.Launcher, error) {
+func StartLauncher(ctx context.Context, cfg *config.Config) (*launcher.Launcher, error) {
 	if cfg.ChildUID != 0 && sandbox.MayNotEnd() {
 		return nil, fault.New(fault.Config, "the children become users of their own, and this process may not end them: it lacks CAP_KILL",
 			"give it the capabilities setuid, setgid, kill and ipc_lock, or set child_uid to 0")
@@ -28,8 +28,8 @@ func startLauncher(ctx context.Context, cfg *config.Config) (*launcher.Launcher,
 	return l, err
 }
 
-// starter returns the launcher or, without one, a starter in this process.
-func starter(children *launcher.Launcher, cfg *config.Config) keyholder.Starter {
+// Starter returns the launcher or, without one, a starter in this process.
+func Starter(children *launcher.Launcher, cfg *config.Config) keyholder.Starter {
 	if children == nil {
 		return launcher.Direct{Programs: programs(cfg)}
 	}

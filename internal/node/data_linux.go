@@ -1,4 +1,4 @@
-package main
+package node
 
 import (
 	"errors"
@@ -20,7 +20,7 @@ import (
 // dataNames are what a server makes in its data directory. Anything else in
 // there belongs to the operator and is not given away: not config.toml either,
 // which root reads at the next start.
-var dataNames = append(journalNames(), "ledger", publishedDir)
+var dataNames = append(journalNames(), "ledger", PublishedDir)
 
 func journalNames() []string {
 	names := []string{"journal.db"}
@@ -34,7 +34,7 @@ func journalNames() []string {
 // server made in it. It follows no links. It changes nothing while a server uses
 // the directory.
 func giveData(dir string, uid int) error {
-	if holder, err := holderOf(filepath.Join(dir, "journal.db.lock")); err == nil && holder.held {
+	if lock, err := LockOf(dir); err == nil && lock.Held {
 		return nil // this start fails, and says so
 	}
 	root, err := os.OpenRoot(dir)
@@ -136,14 +136,14 @@ func asUser(uid int, look func() error) error {
 	return look()
 }
 
-// checkOwner returns an error if this process is root and another user could have
+// CheckOwner returns an error if this process is root and another user could have
 // written the configuration file, or could have put another one in its place: a
 // core under an attacker's control owns its data directory and could leave a file
 // there for the next start. It follows the path link by link. Each step must belong
 // to root and must not be writable by others, except a directory like /tmp, in which
 // only the owner of a file may rename it. Call it before a setting is used. name may
 // be empty.
-func checkOwner(name string) error {
+func CheckOwner(name string) error {
 	if name == "" || os.Geteuid() != 0 {
 		return nil
 	}
@@ -192,7 +192,7 @@ func notOfRoot(info fs.FileInfo) string {
 	return "can be written by others"
 }
 
-// ownerOfInfo is the user id of a file's owner; -1 if it is not known.
+// ownerOfInfo returns the user id of a file's owner, -1 if it is not known.
 func ownerOfInfo(info fs.FileInfo) int {
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
 		return int(st.Uid)

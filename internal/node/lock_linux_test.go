@@ -1,9 +1,9 @@
-package main_test
+package node_test
 
 import (
 	"testing"
 
-	td "github.com/terradourada/td/cmd/td"
+	"github.com/terradourada/td/internal/node"
 )
 
 func TestFindLock(t *testing.T) {
@@ -22,7 +22,7 @@ nonsense
 		"fe:00:300": {true, 0}, // of another namespace
 		"fe:00:20":  {},        // no part of a number
 	} {
-		held, pid, err := td.FindLock(locks, inode)
+		held, pid, err := node.FindLock(locks, inode)
 		if held != want.held || pid != want.pid || err != nil {
 			t.Errorf("%s: %v %d, %v", inode, held, pid, err)
 		}

@@ -1,18 +1,12 @@
 //go:build !linux
 
-package main
+package doctor
 
 import (
-	"errors"
 	"math"
 
 	"github.com/terradourada/td/internal/sandbox"
 )
-
-// holderOf cannot tell here without trying the lock.
-func holderOf(string) (lockHolder, error) {
-	return lockHolder{}, errors.New("not on this system")
-}
 
 func fileSystem(string) (free uint64, kind string, volatile bool) {
 	return math.MaxInt64, "a file system", false

@@ -1,0 +1,178 @@
+// Package remote reaches servers for the commands of td: it makes their clients,
+// opens the user's trust store, and turns what goes wrong into faults with a hint.
+package remote
+
+import (
+	"cmp"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"os/user"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/protocol"
+	"github.com/terradourada/td/receipt"
+)
+
+// DefaultServer is where "td serve" listens if nothing is configured.
+const DefaultServer = "http://127.0.0.1:8080"
+
+// userID is the number of the user that --server-user names; "" names none.
+func userID(name string) (uint32, error) {
+	if name == "" {
+		return 0, nil // root, who is known anyway
+	}
+	text := name
+	if _, err := strconv.ParseUint(name, 10, 32); err != nil {
+		u, err := user.Lookup(name)
+		if err != nil {
+			return 0, fault.New(fault.Usage, fmt.Sprintf("--server-user: there is no user %q on this machine", name), "it takes a name or a number, as does TD_SERVER_USER")
+		}
+		text = u.Uid
+	}
+	n, err := strconv.ParseUint(text, 10, 32)
+	if err != nil {
+		return 0, fault.New(fault.Usage, fmt.Sprintf("--server-user: user %q has no number", name), "")
+	}
+	return uint32(n), nil
+}
+
+// Server is the client of a server, with the address that messages name.
+type Server struct {
+	*client.Client
+	url     string
+	without string // how to go on where the server is not live, for a hint; "" if there is no way
+}
+
+// Dial returns the client of a server; it connects to nothing yet. An address of ""
+// means $TD_SERVER, or [DefaultServer].
+func Dial(address string) (*Server, error) { return dialWith(address, client.Config{}) }
+
+func dialWith(address string, cfg client.Config) (*Server, error) {
+	address = cmp.Or(address, os.Getenv("TD_SERVER"), DefaultServer)
+	c, err := client.New(address, cfg)
+	if err != nil {
+		return nil, fault.New(fault.Usage, err.Error(), "--server takes a URL such as "+DefaultServer)
+	}
+	return &Server{Client: c, url: address}, nil
+}
+
+// DialLive is [DialAs] for a command that sends nothing to a server that is not
+// live, unless it has the flag --allow-self-asserted and that is given.
+func DialLive(address, serverUser string, selfAsserted bool) (*Server, error) {
+	server, err := DialAs(address, serverUser, !selfAsserted)
+	if err == nil {
+		server.without = "; --allow-self-asserted goes on without"
+	}
+	return server, err
+}
+
+// DialAs is [Dial] with the user that --server-user names. With liveOnly,
+// nothing is sent over a connection that is not authenticated.
+func DialAs(address, serverUser string, liveOnly bool) (*Server, error) {
+	uid, err := userID(cmp.Or(serverUser, os.Getenv("TD_SERVER_USER")))
+	if err != nil {
+		return nil, err
+	}
+	return dialWith(address, client.Config{ServerUID: uid, LiveOnly: liveOnly})
+}
+
+// Failure turns the error of a call to the server into what the user sees. An
+// interruption stays one.
+func (r *Server) Failure(ctx context.Context, err error) error {
+	var known *fault.Fault
+	var refused *protocol.Error
+	var p *client.Problem
+	var notLive *client.NotLiveError
+	switch {
+	case err == nil || errors.As(err, &known) || errors.As(err, &refused):
+		return err
+	case receipt.VerdictOf(err) != "":
+		return VouchFailure(err, r)
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case errors.As(err, &p):
+		return &fault.Fault{Exit: exitOfProblem(p), What: "the server refused: " + cmp.Or(p.Detail, p.Title), Hint: hintOf(p), Code: p.Code}
+	case errors.As(err, &notLive):
+		return fault.New(fault.Unvouched, fmt.Sprintf("nothing shows that the server at %s is the right one, so nothing was sent: %s", r.url, notLive.Reason),
+			adviceOnNotLive(notLive)+r.without)
+	case errors.Is(err, client.ErrTLS):
+		return fault.New(fault.Unavailable, "this port speaks TLS: use https"+strings.TrimPrefix(r.url, "http"), "")
+	case errors.Is(err, client.ErrChallenge):
+		return fault.New(fault.Negative, err.Error(), "nothing was proved; this server, or something before it, does not do as asked")
+	case errors.Is(err, client.ErrAnswer), errors.Is(err, client.ErrLog):
+		return fault.New(fault.Unavailable, fmt.Sprintf("%s: %v", r.url, err), "is there a Terra Dourada server at this address?")
+	}
+	var network *url.Error
+	if !errors.As(err, &network) {
+		return err
+	}
+	if bad := new(tls.CertificateVerificationError); errors.As(err, &bad) {
+		return fault.New(fault.Unavailable, fmt.Sprintf("the certificate of %s is not accepted: %v", r.url, bad.Err), "an authority of your own is named by the variable SSL_CERT_FILE, a file in PEM form")
+	}
+	return fault.New(fault.Unavailable, fmt.Sprintf("no server answers at %s: %s", r.url, NetworkReason(err)), `start one with "td serve", or name another with --server`)
+}
+
+// DoNotRely is the hint where a server or a log contradicts itself.
+const DoNotRely = "stop relying on this server until the operator has explained it"
+
+// exitOfProblem is the exit code of an error answer; what may pass by itself
+// counts as not reached.
+func exitOfProblem(p *client.Problem) int {
+	if code := fault.ExitOf(p.Code); code != fault.Negative || !p.Retryable {
+		return code
+	}
+	return fault.Unavailable
+}
+
+func hintOf(p *client.Problem) string {
+	switch {
+	case p.Code == protocol.CodeFrozen:
+		return "receipts already issued stay verifiable; try again after the operator's thaw"
+	case p.Code == protocol.CodeUnknownClaim:
+		return "td claims --server URL lists what the server accepts"
+	case p.RetryAfter > 0:
+		return fmt.Sprintf("try again in %d s", (p.RetryAfter+time.Second-1)/time.Second)
+	case p.Retryable:
+		return "try again later"
+	}
+	return ""
+}
+
+// NetworkReason returns a network error without the library's prefixes.
+func NetworkReason(err error) string {
+	var u *url.Error
+	if errors.As(err, &u) {
+		if u.Timeout() {
+			return "it did not answer in time"
+		}
+		err = u.Err
+	}
+	var op *net.OpError
+	if errors.As(err, &op) {
+		err = op.Err
+	}
+	var sys *os.SyscallError
+	if errors.As(err, &sys) {
+		err = sys.Err
+	}
+	return strings.TrimPrefix(err.Error(), "tls: ")
+}
+
+// Detail returns what an error says to a user: the detail of a refusal, or all of
+// the error's text.
+func Detail(err error) string {
+	var p *client.Problem
+	if errors.As(err, &p) {
+		return cmp.Or(p.Detail, p.Title)
+	}
+	return cmp.Or(protocol.DetailOf(err), err.Error())
+}

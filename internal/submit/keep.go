@@ -1,0 +1,123 @@
+package submit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/fsutil"
+	"github.com/terradourada/td/internal/remote"
+	"github.com/terradourada/td/protocol"
+	"github.com/terradourada/td/receipt"
+)
+
+// keep checks a receipt as td verify will, records its checkpoint and writes
+// it. A receipt that is written verifies with the server gone.
+func (r *run) keep(ctx context.Context, j *job, got *receipt.Receipt) error {
+	raw, err := got.Encode()
+	if err != nil {
+		return err
+	}
+	index, err := r.judge(ctx, j, got)
+	if err != nil {
+		return r.refuseReceipt(j, raw, err)
+	}
+	if err := fsutil.WriteFile(receiptPath(r.Dir, j.request.id), raw, 0o644); err != nil {
+		return err
+	}
+	if err := r.state.receipted(&j.request, index); err != nil {
+		return err
+	}
+	if err := r.state.forget(j.request.id, false); err != nil {
+		return err
+	}
+	r.count(&r.report.Receipted)
+	return r.Tell(r.result(j, false))
+}
+
+func invalid(format string, args ...any) error {
+	return &receipt.NegativeError{Verdict: receipt.Invalid, Reason: fmt.Errorf(format, args...)}
+}
+
+// judge records the checkpoint and verifies the receipt with its opening.
+func (r *run) judge(ctx context.Context, j *job, got *receipt.Receipt) (index uint64, err error) {
+	leaf, err := r.ownLeaf(j, got)
+	if err != nil {
+		return 0, err
+	}
+	o := r.verify
+	if o.Opening, err = ReadOpening(openingPath(r.Dir, j.request.id)); err != nil {
+		return 0, err
+	}
+	report, err := receipt.RecordAndVerify(ctx, got, o, r.log, r.Server.Source(), time.Now())
+	if err != nil {
+		return 0, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, w := range report.Warnings {
+		r.warnings[w] = true
+	}
+	if report.Vouched == nil {
+		r.report.Unvouched++
+	} else {
+		r.origins[report.Log] = true
+	}
+	return leaf.Seq, nil
+}
+
+// meet records the newest checkpoint of the server before anything is sent: a
+// server that shows another log than its own, or a trust store that cannot be
+// used, must not cost an event its commitment.
+func (r *run) meet(ctx context.Context) error {
+	log := client.NewLog(r.Server.Client)
+	cp, err := log.SignedCheckpoint(ctx)
+	if err == nil {
+		err = receipt.RecordCheckpoint(ctx, cp, r.verify, log, r.Server.Source(), time.Now())
+	}
+	if bad := new(receipt.NegativeError); errors.As(err, &bad) {
+		return fault.New(remote.ExitOf(bad.Verdict), fmt.Sprintf("the server is %s: %v; nothing was sent", bad.Verdict, bad.Reason), remote.AdviceOnReceipt(bad, r.Server))
+	}
+	return r.Server.Failure(ctx, err)
+}
+
+// ownLeaf returns the leaf of a receipt, which must be about this request, claim and
+// parameters.
+func (r *run) ownLeaf(j *job, got *receipt.Receipt) (*protocol.Leaf, error) {
+	leaf, err := protocol.ParseLeaf(got.Leaf)
+	if err != nil {
+		return nil, invalid("%s", remote.Detail(err))
+	}
+	claimLeaf, err := protocol.ParseLeaf(got.Claim.Leaf)
+	if err != nil {
+		return nil, invalid("%s", remote.Detail(err))
+	}
+	accepted, ok := leaf.Body.(*protocol.Accepted)
+	of, alsoOK := claimLeaf.Body.(*protocol.ClaimLeaf)
+	if !ok || !alsoOK {
+		return nil, invalid("a leaf is of another type")
+	}
+	p, err := protocol.ParsePayload(accepted.Payload[:])
+	if err != nil || p.RequestID != j.request.id || of.ClaimID != r.Submission.Claim.String() || string(accepted.Params) != string(j.params) {
+		return nil, invalid("it is about another request, claim or parameters")
+	}
+	return &leaf, nil
+}
+
+// refuseReceipt stops the run over a receipt that should not be relied on. It is
+// kept under another name: it may be evidence.
+func (r *run) refuseReceipt(j *job, raw []byte, reason error) error {
+	bad := new(receipt.NegativeError)
+	if !errors.As(reason, &bad) {
+		return reason
+	}
+	path := filepath.Join(r.Dir, j.request.id.String()+".refused.json")
+	if err := fsutil.WriteFile(path, raw, 0o600); err != nil {
+		return errors.Join(reason, err)
+	}
+	return fault.New(remote.ExitOf(bad.Verdict), fmt.Sprintf("line %d: %s", j.line, reason), fmt.Sprintf("%s; the receipt is kept in %s", remote.AdviceOnReceipt(bad, r.Server), path))
+}

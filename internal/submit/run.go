@@ -1,0 +1,449 @@
+package submit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"runtime"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/terradourada/td/api"
+	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/fsutil"
+	"github.com/terradourada/td/internal/remote"
+	"github.com/terradourada/td/protocol"
+	"github.com/terradourada/td/receipt"
+)
+
+const (
+	// submitTries is how often an event is submitted whose request ended
+	// through no fault of its own.
+	submitTries = 3
+	// ReceiptWait is how long the receipt of an accepted proof is waited for.
+	ReceiptWait = time.Minute
+	// pushAtOnce is how many pushed events wait for the server at a time.
+	pushAtOnce = 8
+	// conflictTries and conflictPause bound the wait for an answer in work.
+	conflictTries = 20
+	conflictPause = 500 * time.Millisecond
+)
+
+// run is one run. Each event is the work of one goroutine from beginning to end;
+// slots bounds how many prove at a time, so that each processor makes one proof while
+// other events wait for the server.
+type run struct {
+	Options
+	met    func() error // meets the server, once
+	input  *events
+	state  *state
+	log    receipt.Log
+	verify receipt.Options
+	prover func() (*claim.Prover, error)
+	slots  chan struct{}
+
+	mu       sync.Mutex // guards what follows
+	report   Report
+	origins  map[string]bool // logs whose checkpoints were recorded as believed
+	warnings map[string]bool // of all receipts
+}
+
+func newRun(ctx context.Context, o Options) *run {
+	r := &run{
+		Options: o, log: client.NewLog(o.Server.Client),
+		slots:   make(chan struct{}, runtime.GOMAXPROCS(0)),
+		origins: map[string]bool{}, warnings: map[string]bool{},
+		verify: receipt.Options{Trust: o.Trust, AllowSelfAsserted: o.AllowSelfAsserted},
+		prover: sync.OnceValues(func() (*claim.Prover, error) { return NewProver(&o.Submission) }),
+	}
+	if list := o.Submission.List; list != nil {
+		r.verify.Lists = receipt.NewLists(list)
+	}
+	r.met = sync.OnceValue(func() error { return r.meet(ctx) })
+	return r
+}
+
+// job is one event on its way to a receipt.
+type job struct {
+	line    int
+	params  []byte // canonical, pointers to arrays written out
+	event   []byte // canonical
+	request request
+}
+
+// run works through the input. On an error nothing more is begun; what was
+// begun is in the state.
+func (r *run) run(ctx context.Context) error {
+	group, inner := errgroup.WithContext(ctx)
+	jobs := make(chan *job)
+	group.Go(func() error {
+		defer close(jobs)
+		return r.read(inner, jobs)
+	})
+	workers := 2*cap(r.slots) + 4 // some wait for the server while others prove
+	if r.Push {
+		workers = pushAtOnce
+	}
+	for range workers {
+		group.Go(func() error {
+			for j := range jobs {
+				if err := r.one(inner, j); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	return r.Server.Failure(ctx, group.Wait())
+}
+
+// read turns the input into jobs, in order, so that equal events meet their
+// earlier requests in order too.
+func (r *run) read(ctx context.Context, jobs chan<- *job) error {
+	for {
+		// A read of a terminal or a pipe cannot be interrupted; it is left behind.
+		n, err := within(ctx, r.input.next)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		j, err := r.newJob(n)
+		if err != nil {
+			if err := r.refuse(n.line, err); err != nil {
+				return err
+			}
+			continue
+		}
+		select {
+		case jobs <- j:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// within returns what f returns, or the error of ctx when it ends first; f then goes on
+// alone.
+func within[T any](ctx context.Context, f func() (T, error)) (T, error) {
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		v, err := f()
+		done <- result{v, err}
+	}()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-ctx.Done():
+		var none T
+		return none, ctx.Err()
+	}
+}
+
+// newJob brings an event into canonical form. Parameters were found good before
+// there was an event, so that whatever is wrong with them now is the event's.
+func (r *run) newJob(n numbered) (*job, error) {
+	event, err := protocol.Canonicalize(n.text)
+	if err != nil {
+		return nil, err
+	}
+	params, err := claim.PrepareParams(r.Submission.Claim, r.Submission.Params, event)
+	if err != nil {
+		return nil, err
+	}
+	j := &job{line: n.line, params: params, event: event}
+	j.request = r.state.take(j.digest(r))
+	return j, nil
+}
+
+func (j *job) digest(r *run) protocol.Digest {
+	return eventDigest(r.Submission.Claim.String(), j.params, j.event)
+}
+
+// count adds one to a number of the report.
+func (r *run) count(n *int) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	*n++
+}
+
+// refuse reports an event that gets no receipt.
+func (r *run) refuse(line int, err error) error {
+	r.count(&r.report.Refused)
+	return r.Tell(Result{Line: line, Code: protocol.CodeOf(err).String(), Detail: remote.Detail(err)})
+}
+
+// one brings one event to its receipt, or reports why it gets none.
+func (r *run) one(ctx context.Context, j *job) error {
+	for try := 1; ; try++ {
+		err := r.try(ctx, j)
+		switch {
+		case err == nil:
+			return nil
+		case j.request.stage == unsent && notProvable(err):
+			return r.refuse(j.line, err)
+		case j.request.stage == unsent && startOver(err) && try < submitTries:
+		default:
+			return err
+		}
+	}
+}
+
+// try takes a job as far as it goes. If it fails and the request is [unsent], nothing
+// was accepted and nothing is left behind; else the next run takes up the request.
+func (r *run) try(ctx context.Context, j *job) error {
+	if j.request.stage == done && !r.lostReceipt(j) {
+		return r.earlierReceipt(j)
+	}
+	if err := r.met(); err != nil {
+		return err
+	}
+	var err error
+	switch {
+	case j.request.stage != unsent:
+		err = r.takeUp(ctx, j)
+	case r.Push:
+		err = r.pushOne(ctx, j)
+	default:
+		err = r.proveOne(ctx, j)
+	}
+	if err != nil {
+		return err
+	}
+	got, err := r.receipt(ctx, j)
+	if err != nil {
+		return err
+	}
+	return r.keep(ctx, j, got)
+}
+
+// lostReceipt reports whether a receipt that was written is lost. Without both files
+// they were moved elsewhere.
+func (r *run) lostReceipt(j *job) bool {
+	return !fsutil.Exists(receiptPath(r.Dir, j.request.id)) && fsutil.Exists(openingPath(r.Dir, j.request.id))
+}
+
+// earlierReceipt reports a receipt that an earlier run has written.
+func (r *run) earlierReceipt(j *job) error {
+	if err := r.state.forget(j.request.id, false); err != nil {
+		return err
+	}
+	r.count(&r.report.Earlier)
+	return r.Tell(r.result(j, true))
+}
+
+func (r *run) result(j *job, earlier bool) Result {
+	return Result{
+		Line: j.line, Request: j.request.id.String(), Index: j.request.index, Earlier: earlier,
+		Receipt: receiptPath(r.Dir, j.request.id), Opening: openingPath(r.Dir, j.request.id),
+	}
+}
+
+// proveOne gets a challenge, proves, and answers it. Opening and answer are on
+// disk before the answer is sent.
+func (r *run) proveOne(ctx context.Context, j *job) error {
+	s := r.Submission
+	s.Params, s.Event = j.params, j.event
+	draft, err := client.NewDraft(&s, protocol.Element{})
+	if err != nil {
+		return err
+	}
+	ch, err := r.Server.Challenge(ctx, draft.Request())
+	if err != nil {
+		return err
+	}
+	got := time.Now()
+	proof, err := r.prove(ctx, draft, ch)
+	if err != nil {
+		return err
+	}
+	ttl := r.ttl()
+	if p, err := protocol.ParsePayload(ch.Payload[:]); err == nil {
+		ttl = time.Duration(p.TTL) * time.Millisecond
+	}
+	if err := r.begin(j, request{id: ch.RequestID, until: got.Add(ttl)}, draft.Opening(ch)); err != nil {
+		return err
+	}
+	if err := r.state.saveAnswer(ch.RequestID, ch.Tag, proof); err != nil {
+		return err
+	}
+	return r.answer(ctx, j, ch.Tag, proof)
+}
+
+// prove waits for a slot and proves.
+func (r *run) prove(ctx context.Context, draft *client.Draft, ch *api.Challenge) ([]byte, error) {
+	select {
+	case r.slots <- struct{}{}:
+		defer func() { <-r.slots }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	prover, err := r.prover()
+	if err != nil {
+		return nil, err
+	}
+	return draft.Prove(ctx, prover, ch, protocol.LocalClient)
+}
+
+func (r *run) ttl() time.Duration {
+	if r.Submission.TTL != 0 {
+		return r.Submission.TTL
+	}
+	return protocol.DefaultTTL * time.Millisecond
+}
+
+// begin records that a request may be accepted from now on.
+func (r *run) begin(j *job, q request, opening *receipt.Opening) error {
+	q.stage, q.digest, q.line, q.push = sent, j.digest(r), j.line, r.Push
+	if err := r.state.sending(&q); err != nil {
+		return err
+	}
+	j.request = q
+	return writeOpening(r.Dir, opening)
+}
+
+// answer sends a proof. A request that the server does not know any more may
+// have been accepted all the same; only its receipt can tell.
+func (r *run) answer(ctx context.Context, j *job, tag protocol.Tag, proof []byte) error {
+	err := r.send(ctx, j.request.id, tag, proof)
+	var p *client.Problem
+	if !errors.As(err, &p) {
+		return err
+	}
+	if ended := startOver(err) || notProvable(err) || errors.Is(err, protocol.CodeProofRejected); !ended {
+		return err
+	}
+	if _, gone := r.Server.Receipt(ctx, j.request.id, 0); gone != nil {
+		return r.afterLookup(j, err, gone)
+	}
+	return nil
+}
+
+// send sends a proof until it is decided on: a conflict may mean that an earlier
+// try of the very same answer is in work.
+func (r *run) send(ctx context.Context, id protocol.RequestID, tag protocol.Tag, proof []byte) error {
+	for range conflictTries {
+		_, err := r.Server.Send(ctx, id, tag, proof, 0)
+		if !errors.Is(err, protocol.CodeConflict) {
+			return err
+		}
+		select {
+		case <-time.After(conflictPause):
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	_, err := r.Server.Send(ctx, id, tag, proof, 0)
+	return err
+}
+
+// afterLookup decides on a request whose answer was refused, by what the server
+// says about its receipt.
+func (r *run) afterLookup(j *job, refused, gone error) error {
+	var p *client.Problem
+	if !errors.As(gone, &p) || p.Retryable || p.Code == protocol.CodeInternal {
+		return gone
+	}
+	return r.drop(j, refused)
+}
+
+// drop forgets a request that ended without acceptance, and returns the reason.
+func (r *run) drop(j *job, reason error) error {
+	if err := r.state.forget(j.request.id, true); err != nil {
+		return err
+	}
+	if err := r.state.lost(j.request.id); err != nil {
+		return err
+	}
+	j.request = request{}
+	return reason
+}
+
+// errNeverSent is a request whose answer was not sent before an interruption.
+var errNeverSent = protocol.Fail(protocol.CodeExpired, "the run was interrupted before the answer was sent")
+
+// takeUp continues a request of an earlier run: it sends the very same answer
+// again, which changes nothing if it had arrived.
+func (r *run) takeUp(ctx context.Context, j *job) error {
+	if j.request.stage == done || j.request.push {
+		return nil // nothing is left but to fetch the receipt
+	}
+	tag, proof, ok := r.state.answer(j.request.id)
+	if !ok {
+		if fsutil.Exists(receiptPath(r.Dir, j.request.id)) {
+			return nil // the interruption came before the state said so
+		}
+		return r.drop(j, errNeverSent)
+	}
+	return r.answer(ctx, j, tag, proof)
+}
+
+// pushOne sends the event to the server and keeps the opening that it returns.
+func (r *run) pushOne(ctx context.Context, j *job) error {
+	got := time.Now()
+	p, err := r.Server.Push(ctx, api.EventRequest{
+		Claim: r.Submission.Claim.String(), Params: j.params, Event: j.event, TTLMillis: uint32(r.Submission.TTL / time.Millisecond),
+	}, 0)
+	if err != nil {
+		return err
+	}
+	return r.begin(j, request{id: p.RequestID, until: got.Add(r.ttl())}, p.Opening)
+}
+
+// receipt fetches the receipt of a request. A pushed one may still fail.
+func (r *run) receipt(ctx context.Context, j *job) (*receipt.Receipt, error) {
+	wait := ReceiptWait
+	if j.request.stage == sent && j.request.push {
+		wait = min(max(time.Until(j.request.until), 0)+5*time.Second, protocol.MaxTTL*time.Millisecond)
+	}
+	got, err := r.Server.Receipt(ctx, j.request.id, wait)
+	var p *client.Problem
+	switch {
+	case err == nil:
+		return got, nil
+	case !errors.As(err, &p) || p.Retryable || p.Code == protocol.CodeInternal:
+		return nil, err
+	case j.request.stage == sent && j.request.push:
+		if p.Code == protocol.CodeNotFound {
+			err = protocol.Wrap(protocol.CodeExpired, "the server did not accept the event in time", err)
+		}
+		return nil, r.drop(j, err)
+	}
+	return nil, &fault.Fault{
+		Exit: fault.Unavailable,
+		What: fmt.Sprintf("line %d was accepted, but there is no receipt yet: %s", j.line, remote.Detail(err)),
+		Hint: "run the same command again later; it asks for the receipt only", Code: p.Code,
+	}
+}
+
+// notProvable reports whether a refusal is about the event alone, so that the
+// others go on.
+func notProvable(err error) bool {
+	switch protocol.CodeOf(err) {
+	case protocol.CodeEventNotCanonicalisable, protocol.CodeEventNotEncodable, protocol.CodeStatementFalse,
+		protocol.CodeNullifierUsed:
+		return true
+	}
+	return false
+}
+
+// startOver reports whether a request ended without acceptance for a reason
+// that does not lie in its event.
+func startOver(err error) bool {
+	switch protocol.CodeOf(err) {
+	case protocol.CodeExpired, protocol.CodeInvalidated, protocol.CodeSubmissionRejected,
+		protocol.CodeProverTimeout, protocol.CodeProverBadResponse, protocol.CodeProverTagMismatch:
+		return true
+	}
+	return false
+}
