@@ -264,7 +264,7 @@ func TestKillAtBirth(t *testing.T) {
 		}
 		time.Sleep(rand.N(15 * time.Millisecond))
 		acks := p.kill()
-		j, err := journal.Open(t.Context(), journal.Config{Path: path})
+		j, err := openFree(t, journal.Config{Path: path})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -293,7 +293,7 @@ func TestKill(t *testing.T) {
 		}
 		time.Sleep(rand.N(150 * time.Millisecond)) // the random moment
 		acks = append(acks, p.kill()...)
-		j, err := journal.Open(t.Context(), journal.Config{Path: path})
+		j, err := openFree(t, journal.Config{Path: path})
 		if err != nil {
 			t.Fatalf("round %d: %v", round, err)
 		}

@@ -172,7 +172,7 @@ func TestDeviceFails(t *testing.T) {
 		l.stop()
 		d.remount(t)
 		total += len(acks)
-		j, err := journal.Open(t.Context(), journal.Config{Path: d.journal()})
+		j, err := openFree(t, journal.Config{Path: d.journal()})
 		if err != nil {
 			t.Errorf("after a remount, with %d acknowledged: %v", len(acks), err)
 			continue

@@ -30,11 +30,23 @@ func sqliteAt(path string) opener {
 	return func(tb testing.TB, cfg journal.Config) *journal.Journal {
 		tb.Helper()
 		cfg.Path = path
-		j, err := journal.Open(tb.Context(), cfg)
+		j, err := openFree(tb, cfg)
 		if err != nil {
 			tb.Fatal(err)
 		}
 		return j
+	}
+}
+
+// openFree opens a journal that this process has had open. A child that another
+// test has just started holds the lock, too, until it executes its program.
+func openFree(tb testing.TB, cfg journal.Config) (*journal.Journal, error) {
+	tb.Helper()
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		j, err := journal.Open(tb.Context(), cfg)
+		if journal.CauseOf(err) != journal.CauseLocked || time.Now().After(end) {
+			return j, err
+		}
 	}
 }
 

@@ -107,7 +107,7 @@ func TestPowerCut(t *testing.T) {
 		p.freeze(t)
 		c := d.copy(t)
 		acks = append(acks, p.kill()...) // all printed before it was stopped
-		j, err := journal.Open(t.Context(), journal.Config{Path: c.journal()})
+		j, err := openFree(t, journal.Config{Path: c.journal()})
 		if err != nil {
 			t.Fatal(err)
 		}
