@@ -174,7 +174,7 @@ func (v *server) said() string {
 
 // keyMemory is what signer and tagger say of their memory in the server's log.
 func (v *server) keyMemory() (said []string) {
-	for _, m := range regexp.MustCompile(`(?:signer|tagger)="key_memory \w+ ([^\\]+)`).FindAllStringSubmatch(v.said(), -1) {
+	for _, m := range regexp.MustCompile(`of=(?:signer|tagger) id=key_memory state=\w+ found="?([^"\n]+)`).FindAllStringSubmatch(v.said(), -1) {
 		said = append(said, m[1])
 	}
 	if len(said) != 2 {
