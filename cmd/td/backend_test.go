@@ -278,7 +278,7 @@ func (b *backend) child(kind string, not int) int {
 	return pid
 }
 
-// awaitGone wants processes to be gone within 2 s; one that nobody reaps is.
+// awaitGone wants processes to be gone within 2 s; a process that was not reaped counts as gone.
 func awaitGone(t *testing.T, kinds map[string]int) {
 	t.Helper()
 	for kind, pid := range kinds {

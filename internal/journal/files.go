@@ -95,8 +95,8 @@ func markOf(path string) (uint32, error) {
 	return binary.BigEndian.Uint32(id[:]), nil
 }
 
-// markCopy gives a copy the mark of one that is complete. It is flushed with the
-// rest of it.
+// markCopy writes the mark of a complete copy into its header. The caller flushes
+// the file.
 func markCopy(path string) error {
 	f, err := os.OpenFile(filepath.Clean(path), os.O_WRONLY, 0)
 	if err != nil {

@@ -237,8 +237,8 @@ func (l *Launcher) ask(kind byte, p *pending) (uint32, error) {
 	return id, l.write(request{opStart, kind, id})
 }
 
-// write sends a frame; an error takes the launcher down, and with it whoever
-// waits for it.
+// write sends a frame; after an error the launcher is down, and every call that
+// waits for it fails.
 func (l *Launcher) write(r request) error {
 	_ = l.conn.SetWriteDeadline(time.Now().Add(l.patience))
 	if _, err := l.conn.Write(r.encode()); err != nil {

@@ -309,7 +309,7 @@ func TestClosedFromTheStart(t *testing.T) {
 }
 
 // goneSoon waits for the end of a process that this one may not be the parent
-// of; one that nobody reaps is gone.
+// of; a process that was not reaped counts as gone.
 func goneSoon(t *testing.T, pid int) {
 	t.Helper()
 	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(5 * time.Millisecond) {
@@ -544,7 +544,7 @@ func TestStartFails(t *testing.T) {
 }
 
 // TestBadLauncher: a launcher that does not keep to its protocol is given up,
-// and nobody waits for it.
+// and no caller waits for it.
 func TestBadLauncher(t *testing.T) {
 	t.Parallel()
 	ended1 := string(launcher.EndedAnswer(1, 0, "exit status 0"))

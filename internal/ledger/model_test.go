@@ -114,7 +114,7 @@ func (m *model) isDir(name string) error {
 	return nil
 }
 
-// enter gives a name to a node, or none.
+// enter sets the node of a name; nil removes the name.
 func (m *model) enter(name string, n *node) {
 	delete(m.lost, name)
 	if n == nil {

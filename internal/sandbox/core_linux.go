@@ -85,7 +85,7 @@ func giveUp(uid int) (dropped, emptied bool, err error) {
 }
 
 // MayBecome reports whether this process is root, may become the user of this
-// id, and may give it files; 0 is nobody to become.
+// id, and may give it files; 0 is no such user.
 func MayBecome(uid int) bool {
 	have, err := effective()
 	need := only(unix.CAP_SETUID, unix.CAP_SETGID, unix.CAP_CHOWN)

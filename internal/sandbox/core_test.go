@@ -34,24 +34,24 @@ func TestCoreState(t *testing.T) {
 		state   sandbox.State
 		value   string
 	}{
-		"root that became another": {"", apart, 65523, true, 0, sandbox.StateOK, "user 65523, no capability, launcher apart"},
-		"a user, closed children":  {"", closed, 65523, false, 0, sandbox.StateOK, "launcher apart, keyholders closed from the start"},
-		"a user, open children":    {"", apart, 65523, false, 0, sandbox.StateWeak, "are open while they start"},
-		"its own namespace":        {"", closed, 65523, false, 65523, sandbox.StateWeak, "owns the user namespace"},
-		"a namespace of nobody":    {"", closed, 65523, true, -1, sandbox.StateWeak, "cannot be found out"},
-		"no launcher":              {"", sandbox.CoreConfig{Closed: true}, 65523, true, 0, sandbox.StateMissing, "starts its children itself"},
-		"another user":             {"", closed, 1000, true, 0, sandbox.StateMissing, "thread 10 has Uid 65523 65523 65523 65523"},
-		"one thread is root":       {"Uid:\t65523\t65523=Uid:\t65523\t0", closed, 65523, true, 0, sandbox.StateMissing, "thread 11 has Uid 65523 0 65523 65523"},
-		"one saved group":          {"65523\t65523\nGroups=0\t65523\nGroups", closed, 65523, true, 0, sandbox.StateMissing, "thread 11 has Gid"},
-		"groups":                   {"Groups:\t =Groups:\t0 27", closed, 65523, true, 0, sandbox.StateMissing, "thread 11 has Groups 0 27"},
-		"groups of a user":         {"Groups:\t =Groups:\t1000 27", closed, 65523, false, 0, sandbox.StateOK, ""},
-		"permitted":                {"CapPrm:\t0000000000000000=CapPrm:\t0000000000080000", closed, 65523, true, 0, sandbox.StateMissing, "thread 11 has CapPrm 0000000000080000"},
-		"effective":                {"CapEff:\t0000000000000000=CapEff:\t0000000000080000", closed, 65523, true, 0, sandbox.StateMissing, "CapEff"},
-		"inheritable":              {"CapInh:\t0000000000000000=CapInh:\t0000000000080000", closed, 65523, true, 0, sandbox.StateMissing, "CapInh"},
-		"bounding":                 {"CapBnd:\t0000000000000000=CapBnd:\t0000000000080000", closed, 65523, true, 0, sandbox.StateMissing, "CapBnd"},
-		"ambient":                  {"CapAmb:\t0000000000000000=CapAmb:\t0000000000080000", closed, 65523, true, 0, sandbox.StateMissing, "CapAmb"},
-		"no ambient line":          {"CapAmb=CapXyz", closed, 65523, true, 0, sandbox.StateMissing, "CapAmb"},
-		"new privileges":           {"NoNewPrivs:\t1=NoNewPrivs:\t0", closed, 65523, true, 0, sandbox.StateMissing, "thread 11 has NoNewPrivs 0"},
+		"root that became another":   {"", apart, 65523, true, 0, sandbox.StateOK, "user 65523, no capability, launcher apart"},
+		"a user, closed children":    {"", closed, 65523, false, 0, sandbox.StateOK, "launcher apart, keyholders closed from the start"},
+		"a user, open children":      {"", apart, 65523, false, 0, sandbox.StateWeak, "are open while they start"},
+		"its own namespace":          {"", closed, 65523, false, 65523, sandbox.StateWeak, "owns the user namespace"},
+		"an unknown namespace owner": {"", closed, 65523, true, -1, sandbox.StateWeak, "cannot be found out"},
+		"no launcher":                {"", sandbox.CoreConfig{Closed: true}, 65523, true, 0, sandbox.StateMissing, "starts its children itself"},
+		"another user":               {"", closed, 1000, true, 0, sandbox.StateMissing, "thread 10 has Uid 65523 65523 65523 65523"},
+		"one thread is root":         {"Uid:\t65523\t65523=Uid:\t65523\t0", closed, 65523, true, 0, sandbox.StateMissing, "thread 11 has Uid 65523 0 65523 65523"},
+		"one saved group":            {"65523\t65523\nGroups=0\t65523\nGroups", closed, 65523, true, 0, sandbox.StateMissing, "thread 11 has Gid"},
+		"groups":                     {"Groups:\t =Groups:\t0 27", closed, 65523, true, 0, sandbox.StateMissing, "thread 11 has Groups 0 27"},
+		"groups of a user":           {"Groups:\t =Groups:\t1000 27", closed, 65523, false, 0, sandbox.StateOK, ""},
+		"permitted":                  {"CapPrm:\t0000000000000000=CapPrm:\t0000000000080000", closed, 65523, true, 0, sandbox.StateMissing, "thread 11 has CapPrm 0000000000080000"},
+		"effective":                  {"CapEff:\t0000000000000000=CapEff:\t0000000000080000", closed, 65523, true, 0, sandbox.StateMissing, "CapEff"},
+		"inheritable":                {"CapInh:\t0000000000000000=CapInh:\t0000000000080000", closed, 65523, true, 0, sandbox.StateMissing, "CapInh"},
+		"bounding":                   {"CapBnd:\t0000000000000000=CapBnd:\t0000000000080000", closed, 65523, true, 0, sandbox.StateMissing, "CapBnd"},
+		"ambient":                    {"CapAmb:\t0000000000000000=CapAmb:\t0000000000080000", closed, 65523, true, 0, sandbox.StateMissing, "CapAmb"},
+		"no ambient line":            {"CapAmb=CapXyz", closed, 65523, true, 0, sandbox.StateMissing, "CapAmb"},
+		"new privileges":             {"NoNewPrivs:\t1=NoNewPrivs:\t0", closed, 65523, true, 0, sandbox.StateMissing, "thread 11 has NoNewPrivs 0"},
 	} {
 		p := sandbox.CoreState(threads(c.change), c.cfg, c.uid, c.dropped, true, c.owner)
 		if p.ID != sandbox.Core || p.State != c.state || !strings.Contains(p.Value, c.value) {
@@ -64,7 +64,7 @@ func TestCoreState(t *testing.T) {
 	// What cannot be given up is of no use to a process with no_new_privs.
 	full := threads("CapBnd:\t0000000000000000=CapBnd:\t000001ffffffffff")
 	if p := sandbox.CoreState(full, closed, 65523, false, false, 0); p.State != sandbox.StateOK {
-		t.Errorf("with a bounding set that nobody may change it is %s: %s", p.State, p.Value)
+		t.Errorf("with a bounding set that cannot be changed it is %s: %s", p.State, p.Value)
 	}
 	root := threads("")
 	for name := range root {
