@@ -155,6 +155,23 @@ func TestLockRemoved(t *testing.T) {
 	}
 }
 
+// TestLockRemovedMeanwhile: an entry that is written without the lock is not
+// acknowledged.
+func TestLockRemovedMeanwhile(t *testing.T) {
+	l, p, path := plannedLog(t)
+	l.mustAccept(l.acceptance())
+	p.mu.Lock()
+	p.at = map[string]func(){"commit": func() { _ = os.Remove(path + ".lock") }}
+	p.mu.Unlock()
+	if err := l.accept(l.acceptance()); !errors.Is(err, journal.ErrUnknown) {
+		t.Errorf("answered %v, want unknown", err)
+	}
+	if c := l.Condition(); c.Cause != journal.CauseForeign {
+		t.Errorf("condition %+v", c)
+	}
+	want(t, "later", l.accept(l.acceptance()), protocol.CodeLedgerUnavailable)
+}
+
 // TestLogRemoved: what is written to a write-ahead log without a name would be lost
 // with the process. The journal goes on in a copy that has all of it.
 func TestLogRemoved(t *testing.T) {

@@ -221,7 +221,6 @@ func (j *Journal) commit(ctx context.Context, batch []*submission) {
 		err = j.checkFiles() // before anyone relies on what was written
 	}
 	if err != nil {
-		j.foreign = errors.Is(err, errForeign)
 		j.doubt(ctx, g, err)
 		return
 	}
@@ -339,7 +338,7 @@ func (j *Journal) lose(err error) {
 // doubt handles a COMMIT that failed. If its effect can be determined at once, the
 // callers receive it; else they receive ErrUnknown, and the writer keeps trying.
 func (j *Journal) doubt(ctx context.Context, g *group, cause error) {
-	j.fail(fmt.Errorf("commit: %w", cause))
+	j.lose(fmt.Errorf("commit: %w", cause))
 	j.unsettled = g
 	if j.resume(ctx) == nil {
 		return
