@@ -19,8 +19,8 @@ const module = "github.com/terradourada/td"
 // floors is the plan of the house, bottom up: a package imports packages of
 // lower floors only, and every package stands on one.
 var floors = [][]string{
-	0:  {"protocol"},
-	1:  {"internal/fault", "internal/tiles"},
+	0:  {"protocol", "proof/field", "proof/merkle"},
+	1:  {"internal/fault", "internal/tiles", "proof/poseidon"},
 	2:  {"internal/fsutil", "internal/termui", "internal/localserver"},
 	3:  {"claim", "claim/internal/srsgen", "api", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
 	4:  {"receipt", "internal/launcher", "internal/session", "internal/journal", "internal/ledger", "internal/memberlist"},
