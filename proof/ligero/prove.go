@@ -1,0 +1,240 @@
+package ligero
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+
+	"github.com/terradourada/td/proof/field"
+	"github.com/terradourada/td/proof/merkle"
+	"github.com/terradourada/td/proof/transcript"
+)
+
+// Coins are the random choices of one proof. Two proofs with the same coins but
+// other challenges reveal the rows, so coins are spent by the first use.
+type Coins struct {
+	_     [0]func() // no comparison
+	seed  transcript.State
+	spent bool
+}
+
+// NewCoins draws coins from the system's generator.
+func NewCoins() *Coins {
+	c := new(Coins)
+	rand.Read(c.seed[:])
+	return c
+}
+
+// FixedCoins returns coins that are known, for known answers in tests. A proof
+// made with them hides nothing.
+func FixedCoins(seed transcript.State) *Coins { return &Coins{seed: seed} }
+
+// spend returns the streams for values and for salts.
+func (c *Coins) spend() (values, salts *transcript.Stream) {
+	if c.spent {
+		panic("ligero: internal error: coins used twice")
+	}
+	values, salts = transcript.NewStream(c.seed, tagValues), transcript.NewStream(c.seed, tagSalts)
+	*c = Coins{spent: true}
+	return values, salts
+}
+
+// ErrUnsatisfied says that the values do not satisfy the system.
+var ErrUnsatisfied = errors.New("ligero: the values do not satisfy the equations")
+
+// ErrValues says that there are too few or too many values.
+var ErrValues = errors.New("ligero: wrong number of values")
+
+// Prove returns a proof that the values satisfy the system for these public
+// values. The values stand row by row; the caller wipes them. Everything that
+// was computed from them is wiped before it returns.
+func (s *Scheme) Prove(values, public []field.Element, coins *Coins) ([]byte, error) {
+	if len(public) != s.system.Publics {
+		return nil, ErrPublics
+	}
+	if len(values) != s.system.Rows*s.Slots {
+		return nil, ErrValues
+	}
+	p := s.newProver()
+	defer p.wipe()
+	p.encode(values, coins)
+	root := p.commit()
+	state := s.state(public, root)
+	polynomials, satisfied := p.respond(state, public)
+	if !satisfied {
+		return nil, ErrUnsatisfied
+	}
+	return p.open(root, polynomials, s.drawPositions(state, polynomials)), nil
+}
+
+// prover holds what is secret about a proof in two pieces of memory.
+type prover struct {
+	*Scheme
+	elements     []field.Element   // everything below, in one piece
+	coefficients [][]field.Element // of rows, masks of U, masks of T
+	words        [][]field.Element // their values
+	sum, scratch []field.Element   // on the inner domain
+
+	bytes []byte // the leaves' preimages: prefix, salt, column
+	tree  merkle.Tree
+}
+
+func (s *Scheme) newProver() *prover {
+	n, k, d, inner := s.words(), s.rowSize(), s.sumSize(), s.inner.Size()
+	short := n - s.Components // rows and masks of U
+	p := &prover{Scheme: s}
+	p.elements = make([]field.Element, short*k+s.Components*d+n*s.Length+2*inner)
+	free := p.elements
+	take := func(count, length int) [][]field.Element {
+		taken := cut(free[:count*length], count, length)
+		free = free[count*length:]
+		return taken
+	}
+	p.coefficients = append(take(short, k), take(s.Components, d)...)
+	p.words = take(n, s.Length)
+	p.sum, p.scratch = take(1, inner)[0], take(1, inner)[0]
+	p.bytes = make([]byte, s.Length*p.preimage())
+	return p
+}
+
+// preimage is the length of the preimage of a leaf.
+func (s *Scheme) preimage() int { return 1 + s.layout().column }
+
+func (p *prover) wipe() {
+	clear(p.elements)
+	clear(p.bytes)
+	if testingOnlyWiped != nil {
+		testingOnlyWiped(p)
+	}
+}
+
+// testingOnlyWiped is called with a prover that has been wiped.
+var testingOnlyWiped func(*prover)
+
+// encode turns values and coins into the words.
+func (p *prover) encode(values []field.Element, coins *Coins) {
+	random, salts := coins.spend()
+	defer random.Wipe()
+	defer salts.Wipe()
+	for i, c := range p.coefficients {
+		switch rows := p.system.Rows; {
+		case i < rows:
+			p.row(c, values[i*p.Slots:(i+1)*p.Slots], random)
+		case i < rows+p.Components:
+			random.Elements(c)
+		default:
+			random.Elements(c[1:])
+			c[0] = p.closing(c, field.Element{})
+		}
+		copy(p.words[i], c)
+		p.code.Evaluate(p.words[i], len(c))
+	}
+	for j := range p.Length {
+		b := p.bytes[j*p.preimage():][:p.preimage()]
+		b[0] = merkle.LeafPrefix
+		salt := salts.Block()
+		column := append(b[:1], salt[:]...)
+		for _, w := range p.words {
+			column = w[j].Append(column)
+		}
+	}
+}
+
+// row sets c to the polynomial that has the values on H_l plus (X^l - 1) times a
+// random polynomial of t coefficients.
+func (p *prover) row(c, values []field.Element, random *transcript.Stream) {
+	low, high := c[:p.Slots], c[p.Slots:]
+	copy(low, values)
+	p.slots.Interpolate(low)
+	random.Elements(high)
+	for i, r := range high {
+		// -r at X^i; where i reaches l, the place already belongs to +r.
+		c[i] = c[i].Sub(r)
+	}
+}
+
+// commit builds the tree over the columns.
+func (p *prover) commit() merkle.Hash {
+	leaves := make([]merkle.Hash, p.Length)
+	for j := range leaves {
+		leaves[j] = sha256.Sum256(p.bytes[j*p.preimage():][:p.preimage()])
+	}
+	p.tree = merkle.New(leaves)
+	return p.tree.Root()
+}
+
+// column is a column and its salt, encoded.
+func (p *prover) column(j int) []byte { return p.bytes[j*p.preimage():][1:p.preimage()] }
+
+// respond computes U and T of every component, encoded without the constant
+// terms of T. It reports whether those are as the verifier will set them.
+func (p *prover) respond(state transcript.State, public []field.Element) (polynomials [2][]byte, satisfied bool) {
+	satisfied = true
+	system, l := p.system, p.layout()
+	linear, quadratic := make([]field.Element, system.Rows*p.Slots), make([]field.Element, len(system.Products)*p.Slots)
+	u, t := make([]field.Element, p.rowSize()), make([]field.Element, p.sumSize())
+	polynomials = [2][]byte{make([]byte, 0, l.t-l.u), make([]byte, 0, l.columns-l.t)}
+	for m := range p.Components {
+		rows, equations := p.drawWeights(state, m)
+		copy(u, p.coefficients[system.Rows+m])
+		for i, w := range rows {
+			field.AddMul(u, p.coefficients[i], w)
+		}
+		sum := system.combine(linear, quadratic, equations, public)
+		p.multiply(linear, quadratic)
+		copy(t, p.sum)
+		for i, x := range p.coefficients[system.Rows+p.Components+m] {
+			t[i] = t[i].Add(x)
+		}
+		satisfied = satisfied && t[0] == p.closing(t, sum)
+		polynomials[0] = field.AppendAll(polynomials[0], u)
+		polynomials[1] = field.AppendAll(polynomials[1], t[1:])
+	}
+	return polynomials, satisfied
+}
+
+// multiply sets p.sum to the polynomial whose sum over H_l is the weighted sum of
+// all values and products.
+func (p *prover) multiply(linear, quadratic []field.Element) {
+	clear(p.sum)
+	for i := range p.system.Rows {
+		p.spread(linear, i)
+		for j, x := range p.words[i][:len(p.sum)] {
+			p.sum[j] = p.sum[j].Add(p.scratch[j].Mul(x))
+		}
+	}
+	for i, rows := range p.system.Products {
+		p.spread(quadratic, i)
+		a, b := p.words[rows[0]], p.words[rows[1]]
+		for j := range p.sum {
+			p.sum[j] = p.sum[j].Add(p.scratch[j].Mul(a[j]).Mul(b[j]))
+		}
+	}
+	p.inner.Interpolate(p.sum)
+}
+
+// spread sets p.scratch to the values on the inner domain of the polynomial that
+// has the i-th block of factors on H_l.
+func (p *prover) spread(factors []field.Element, i int) {
+	low := p.scratch[:p.Slots]
+	copy(low, factors[i*p.Slots:(i+1)*p.Slots])
+	p.slots.Interpolate(low)
+	clear(p.scratch[p.Slots:])
+	p.inner.Evaluate(p.scratch, p.Slots)
+}
+
+// open writes the proof.
+func (p *prover) open(root merkle.Hash, polynomials [2][]byte, positions []int) []byte {
+	path := p.tree.Prove(positions)
+	proof := make([]byte, 0, p.layout().path+len(path)*merkle.Size)
+	proof = append(proof, root[:]...)
+	proof = append(proof, polynomials[0]...)
+	proof = append(proof, polynomials[1]...)
+	for _, j := range positions {
+		proof = append(proof, p.column(j)...)
+	}
+	for _, node := range path {
+		proof = append(proof, node[:]...)
+	}
+	return proof
+}
