@@ -203,6 +203,24 @@ func TestAtMostEveryCarry(t *testing.T) {
 	}
 }
 
+// TestCarriesAreBits: with other carries 1 <= 0 could be shown, because 2^16
+// times 32512 is -1 modulo p.
+func TestCarriesAreBits(t *testing.T) {
+	b := new(circuit.Builder)
+	b.AtMost(b.PublicLimbs(), b.PublicLimbs())
+	c := b.Compile(64)
+	public := circuit.LimbPublics(circuit.LimbPublics(nil, 1), 0)
+	secrets := circuit.LimbSecrets(nil, 32512<<16)
+	secrets = append(secrets, field.New(32512).Neg(), field.Element{}, field.Element{})
+	values, err := c.Solve(secrets, public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if failed := violated(c.System, values, public); len(failed) != 1 {
+		t.Errorf("equations %v fail, want one", failed)
+	}
+}
+
 // TestBits: only 0 and 1 are bits.
 func TestBits(t *testing.T) {
 	b := new(circuit.Builder)

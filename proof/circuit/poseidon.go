@@ -1,6 +1,8 @@
 package circuit
 
 import (
+	"slices"
+
 	"github.com/terradourada/td/proof/field"
 	"github.com/terradourada/td/proof/poseidon"
 )
@@ -49,7 +51,7 @@ type lanes struct {
 // Compress returns C(x, y), at the cost of 148 gates.
 func (b *Builder) Compress(x, y Digest) (digest Digest) {
 	s := new(lanes)
-	input := append(x[:], y[:]...)
+	input := slices.Concat(x[:], y[:])
 	for round := range poseidon.Rounds {
 		constants := poseidon.Constants(round)
 		if !poseidon.Full(round) {

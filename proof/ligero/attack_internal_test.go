@@ -207,6 +207,68 @@ func TestAnswersMoved(t *testing.T) {
 	}
 }
 
+// TestEveryQuery: a word that is wrong in one opened column is noticed whichever
+// query meets it.
+func TestEveryQuery(t *testing.T) {
+	s, values, public, _ := lie(t, -1)
+	for i, want := range map[int]error{s.system.Rows: ErrDegree, s.system.Rows + s.Components: ErrSum} {
+		p := s.newProver()
+		p.encode(values, FixedCoins(transcript.State{1}))
+		root := p.commit()
+		state := s.state(public, root)
+		polynomials, _ := p.respond(state, public)
+		for _, position := range s.drawPositions(state, polynomials) {
+			parsed, err := s.parse(p.open(root, polynomials, s.drawPositions(state, polynomials)), public)
+			if err != nil {
+				t.Fatal(err)
+			}
+			at := slices.Index(parsed.positions, position)
+			parsed.columns[at][i] = parsed.columns[at][i].Add(field.One)
+			c := s.newChecker(parsed)
+			rows, equations := s.drawWeights(state, 0)
+			if c.checkRows(0, rows) != (want != ErrDegree) || c.checkSum(0, equations, public) != (want != ErrSum) {
+				t.Errorf("word %d, query %d: not noticed, or by the wrong check", i, at)
+			}
+		}
+	}
+}
+
+// TestOneEncoding: a prover that encodes an element plus the modulus, in an
+// answer or in a column, is refused although everything agrees.
+func TestOneEncoding(t *testing.T) {
+	s, values, public, _ := lie(t, -1)
+	raise := func(b []byte) bool {
+		x := binary.BigEndian.Uint32(b)
+		if x >= 1<<32-field.Modulus {
+			return false
+		}
+		binary.BigEndian.PutUint32(b, x+field.Modulus)
+		return true
+	}
+	for part := range 2 {
+		err := cheat(s, values, public, nil, func(_ *prover, polynomials *[2][]byte) {
+			for b := polynomials[part]; !raise(b); b = b[field.Size:] {
+			}
+		})
+		if !errors.Is(err, ErrForm) {
+			t.Errorf("answer %d: %v", part, err)
+		}
+	}
+	for i := range s.words() {
+		p := s.newProver()
+		p.encode(values, NewCoins())
+		for j := range p.Length {
+			raise(p.column(j)[merkle.SaltSize+field.Size*i:])
+		}
+		root := p.commit()
+		state := s.state(public, root)
+		polynomials, _ := p.respond(state, public)
+		if err := s.Verify(p.open(root, polynomials, s.drawPositions(state, polynomials)), public); !errors.Is(err, ErrForm) {
+			t.Errorf("word %d: %v", i, err)
+		}
+	}
+}
+
 // TestColumnsSwapped: a column of one position does not serve at another.
 func TestColumnsSwapped(t *testing.T) {
 	s, values, public, _ := lie(t, -1)

@@ -100,6 +100,18 @@ func TestParamsRefused(t *testing.T) {
 	}
 }
 
+// TestProductFits: the domain of columns must hold a product of rows, or the
+// prover could not compute it there.
+func TestProductFits(t *testing.T) {
+	s := newSample(1, 4, 1, 1, 1)
+	if _, err := ligero.NewUnchecked(s.system, ligero.Params{Slots: 4, Length: 16, Queries: 4, Components: 1}); err == nil {
+		t.Error("d = 18 is accepted with n = 16")
+	}
+	if _, err := ligero.NewUnchecked(s.system, ligero.Params{Slots: 4, Length: 16, Queries: 3, Components: 1}); err != nil {
+		t.Errorf("d = 16 is refused with n = 16: %v", err)
+	}
+}
+
 // TestJohnson: where the radius of unique decoding is the smaller one, the bound
 // uses that of the list of T. A prover could meet T there otherwise.
 func TestJohnson(t *testing.T) {

@@ -130,12 +130,11 @@ func (p *prover) encode(values []field.Element, coins *Coins) {
 		p.code.Evaluate(p.words[i], len(c))
 	}
 	for j := range p.Length {
-		b := p.bytes[j*p.preimage():][:p.preimage()]
-		b[0] = merkle.LeafPrefix
+		b := p.bytes[j*p.preimage():][:0]
 		salt := salts.Block()
-		column := append(b[:1], salt[:]...)
+		b = append(append(b, merkle.LeafPrefix), salt[:]...)
 		for _, w := range p.words {
-			column = w[j].Append(column)
+			b = w[j].Append(b)
 		}
 	}
 }

@@ -1,0 +1,191 @@
+package proof_test
+
+import (
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// mutant is a fault that is put into a file, and the test that has to fail.
+type mutant struct {
+	file, old, new string
+	test           string
+}
+
+// mutants are the dropped checks, equations, weights, masks and inputs of these
+// packages. Text that no longer occurs exactly once in its file is an error, so
+// that the list follows the code.
+var mutants = []mutant{
+	{"field/element.go", "d + Modulus&-(d>>31)", "d", "TestArithmetic"},
+	{"field/element.go", "v < Modulus\n", "true\n", "TestEncoding"},
+	{"field/element.go", "high += product >> 32", "high += 0", "TestDot"},
+	{"field/element.go", "len(b) != Size*len(elements)", "len(b) < Size*len(elements)", "TestParseAll"},
+	{"field/element.go", "valid = valid && ok", "valid = ok", "TestParseAll"},
+	{"field/element.go", "high*rSquared", "high*rModP", "TestNew"},
+	{"field/domain.go", "v[i] = v[i].Mul(d.scale)", "_ = v[i].Mul(d.scale)", "TestEvaluate"},
+	{"field/domain.go", "x, y := left[i], right[i]", "y, x := left[i], right[i]", "TestEvaluate"},
+	{"field/domain.go", "x.Pow(uint64(d.size)).Sub(power)", "x.Pow(uint64(d.size))", "TestLagrange"},
+
+	{"poseidon/poseidon.go", "i == 0 || Full(round)", "i >= 0 || Full(round)", "TestVector"},
+	{"poseidon/poseidon.go", "PartialRounds = 20", "PartialRounds = 19", "TestVector"},
+	{"poseidon/poseidon.go", "state[i].Square().Mul(state[i])", "state[i].Square()", "TestVector"},
+	{"poseidon/poseidon.go", "state[DigestSize+i].Add(y[i])", "state[DigestSize+i]", "TestCompress"},
+	{"poseidon/poseidon.go", "state[DigestSize+i].Add", "state[i].Add", "TestCompress"},
+	{"poseidon/grain.go", "v < field.Modulus", "v < 1<<32", "TestVector"},
+
+	{"merkle/merkle.go", "nodePrefix = 1", "nodePrefix = 0", "TestTreeRoot"},
+	{"merkle/merkle.go", "complete && len(proof) == 0", "complete", "TestEverySet"},
+	{"merkle/merkle.go", "complete = false", "complete = true", "TestEverySet"},
+	{"merkle/merkle.go", "&& len(positions) > 0", "", "TestEmptySet"},
+
+	{"transcript/transcript.go", "s.preimage[1+Size] = tag", "_ = tag", "TestStreamsDiffer"},
+	{"transcript/transcript.go", "copy(s.preimage[1:], state[:])", "_ = state", "TestStreamsDiffer"},
+	{"transcript/transcript.go", "h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))", "", "TestDigest"},
+	{"transcript/transcript.go", "h.Write([]byte(label))", "", "TestDigest"},
+	{"transcript/transcript.go", "b[0] &= 0x7f", "", "TestElements"},
+	{"transcript/transcript.go", "if ok {", "if ok || !ok {", "TestElements"},
+	{"transcript/transcript.go", "if !seen[p] {", "if !seen[p] || seen[p] {", "TestPositions"},
+	{"transcript/transcript.go", "s.next++", "", "TestElements"},
+
+	{"ligero/codec.go", "len(proof) != l.path+nodes*merkle.Size", "len(proof) < l.path+nodes*merkle.Size", "TestEveryByte"},
+	{"ligero/codec.go", "len(proof) < l.path || (len(proof)-l.path)%merkle.Size != 0", "len(proof) < l.path", "TestBoundedMemory"},
+	{"ligero/codec.go", "!parseNext(p.u[m], &u) ||", "!parseNext(p.u[m], &u) && false ||", "TestOneEncoding"},
+	{"ligero/codec.go", "|| !parseNext(p.t[m][1:], &t)", "|| !parseNext(p.t[m][1:], &t) && false", "TestOneEncoding"},
+	{"ligero/codec.go", "if !field.ParseAll(p.columns[i], column[merkle.SaltSize:])", "if !field.ParseAll(p.columns[i], column[merkle.SaltSize:]) && false", "TestOneEncoding"},
+
+	{"ligero/verify.go", "len(public) != s.system.Publics", "false", "TestWrongNumbers"},
+	{"ligero/verify.go", "!ok || root != p.root", "!ok", "TestSaltsAreBound"},
+	{"ligero/verify.go", "!c.checkRows(m, rows)", "!c.checkRows(m, rows) && false", "TestWordsThatAreNoCode"},
+	{"ligero/verify.go", "!c.checkSum(m, equations, public)", "!c.checkSum(m, equations, public) && false", "TestFalseValues"},
+	{"ligero/verify.go", "for m := range s.Components", "for m := range s.Components - 1", "TestAnswersMoved"},
+	{"ligero/verify.go", "c.closing(c.t[m], sum)", "c.closing(c.t[m], c.products[0][0])", "TestHonest"},
+	{"ligero/verify.go", "column[rows+m].Add(field.Dot", "field.One.Add(field.Dot", "TestHonest"},
+	{"ligero/verify.go", "value := column[rows+c.Components+m].", "value := column[rows].", "TestHonest"},
+	{"ligero/verify.go", "Add(c.interpolate(i, c.quadratic, c.products[i]))", "Add(field.Element{})", "TestHonest"},
+	{"ligero/verify.go", "for i, column := range c.columns {\n\t\tif", "for i, column := range c.columns[:1] {\n\t\tif", "TestEveryQuery"},
+	{"ligero/verify.go", "for i, column := range c.columns {\n\t\tvalue", "for i, column := range c.columns[:1] {\n\t\tvalue", "TestEveryQuery"},
+	{"ligero/verify.go", "[]byte{merkle.LeafPrefix}", "[]byte{1}", "TestHonest"},
+
+	{"ligero/scheme.go", "\t\ts.digest[:],\n", "", "TestTranscriptInputs"},
+	{"ligero/scheme.go", "appendInts(nil, s.Slots, s.Length,", "appendInts(nil, s.Length,", "TestTranscriptInputs"},
+	{"ligero/scheme.go", "s.Slots, s.Length, s.Queries,", "s.Slots, s.Queries,", "TestTranscriptInputs"},
+	{"ligero/scheme.go", "s.Length, s.Queries, s.Components,", "s.Length, s.Components,", "TestTranscriptInputs"},
+	{"ligero/scheme.go", "s.Queries, s.Components, s.system.Rows)", "s.Queries, s.system.Rows)", "TestTranscriptInputs"},
+	{"ligero/scheme.go", "s.Components, s.system.Rows)", "s.Components)", "TestTranscriptInputs"},
+	{"ligero/scheme.go", "field.AppendAll(appendInts(nil, len(public)), public)", "appendInts(nil, len(public))", "TestTranscriptInputs"},
+	{"ligero/scheme.go", "appendInts(nil, len(public)), public)", "appendInts(nil, 0), public)", "TestAgreement"},
+	{"ligero/scheme.go", "public),\n\t\troot[:])", "public))", "TestTranscriptInputs"},
+	{"ligero/scheme.go", "state[:], polynomials[0], polynomials[1]", "polynomials[0], polynomials[1]", "TestTranscriptInputs"},
+	{"ligero/scheme.go", "polynomials[0], polynomials[1]", "polynomials[1]", "TestTranscriptInputs"},
+	{"ligero/scheme.go", "polynomials[0], polynomials[1]", "polynomials[0]", "TestTranscriptInputs"},
+	{"ligero/scheme.go", "tagRows+byte(component)", "tagRows", "TestWeightsAreIndependent"},
+	{"ligero/scheme.go", "tagEquations+byte(component)", "tagEquations", "TestWeightsAreIndependent"},
+	{"ligero/scheme.go", "tagEquations = 0x10", "tagEquations = 0x00", "TestWeightsAreIndependent"},
+	{"ligero/scheme.go", "Elements(equations)\n", "Elements(equations)\n\tequations[0] = field.One\n", "TestMaskShifted"},
+	{"ligero/scheme.go", "Elements(equations)\n", "Elements(equations)\n\tfor i := range equations {\n\t\tequations[i] = equations[0].Pow(uint64(i + 1))\n\t}\n", "TestAgreement"},
+	{"ligero/scheme.go", "Elements(rows)\n", "Elements(rows)\n\trows[0] = field.One\n", "TestWeightsAreIndependent"},
+	{"ligero/scheme.go", "shift := field.New(field.Generator)", "shift := field.One", "TestAgreement"},
+	{"ligero/scheme.go", "system.Slots != params.Slots", "false", "TestSystems"},
+	{"ligero/scheme.go", "err := params.Check(); err != nil", "err := params.checkForm(); err != nil", "TestParamsRefused"},
+	{"ligero/scheme.go", "err := system.check(); err != nil", "false", "TestSystems"},
+
+	{"ligero/params.go", "max((n+k)/2, 1.02*math.Sqrt(n*d))", "(n + k) / 2", "TestJohnson"},
+	{"ligero/params.go", "max((n+k)/2, 1.02*math.Sqrt(n*d))", "1.02*math.Sqrt(n*d)", "TestBits"},
+	{"ligero/params.go", "MinBits = 128", "MinBits = 127", "TestParamsRefused"},
+	{"ligero/params.go", "(g - float64(i)) / (n - float64(i))", "g / n", "TestBits"},
+	{"ligero/params.go", "math.Exp2(b.Proximity) + ", "", "TestBits"},
+	{"ligero/params.go", "p.productLength() > p.Length", "false", "TestProductFits"},
+
+	{"ligero/system.go", "|| t.Factor == (field.Element{})", "", "TestSystems"},
+	{"ligero/system.go", "list.terms[i-1].compare(t) >= 0", "false", "TestSystems"},
+	{"ligero/system.go", "int(t.At) >= list.places ||", "", "TestSystems"},
+	{"ligero/system.go", "int(t.Equation) >= s.Equations ||", "", "TestSystems"},
+	{"ligero/system.go", "|| p[1] >= s.Rows", "", "TestSystems"},
+	{"ligero/system.go", "p[0] > p[1] ||", "", "TestSystems"},
+	{"ligero/system.go", "sum = sum.Sub(x)", "sum = sum.Add(x)", "TestHonest"},
+	{"ligero/system.go", "products, encodeTerms(s.Linear)", "encodeTerms(s.Linear)", "TestSystems"},
+	{"ligero/system.go", "encodeTerms(s.Linear), ", "", "TestSystems"},
+	{"ligero/system.go", "encodeTerms(s.Quadratic), ", "", "TestSystems"},
+	{"ligero/system.go", ", encodeTerms(s.Constant))", ")", "TestSystems"},
+	{"ligero/system.go", "appendInts(nil, s.Slots, s.Rows, s.Publics, s.Equations)", "appendInts(nil, s.Slots, s.Rows, s.Publics)", "TestSystems"},
+
+	{"ligero/prove.go", "if c.spent {", "if false {", "TestCoinsAreSpent"},
+	{"ligero/prove.go", "*c = Coins{spent: true}", "c.spent = false", "TestCoinsAreSpent"},
+	{"ligero/prove.go", "clear(p.elements)", "", "TestWiped"},
+	{"ligero/prove.go", "clear(p.bytes)", "", "TestWiped"},
+	{"ligero/prove.go", "defer p.wipe()", "", "TestWiped"},
+	{"ligero/prove.go", "if !satisfied {", "if false {", "TestProveRefusesFalseValues"},
+	{"ligero/prove.go", "random.Elements(high)", "", "TestAgreement"},
+	{"ligero/prove.go", "random.Elements(c)\n", "\n", "TestAgreement"},
+	{"ligero/prove.go", "random.Elements(c[1:])", "random.Elements(c[2:])", "TestAgreement"},
+	{"ligero/prove.go", "c[0] = p.closing(c, field.Element{})", "", "TestHonest"},
+	{"ligero/prove.go", "salt := salts.Block()", "salt := [32]byte{}", "TestAgreement"},
+	{"ligero/prove.go", "len(values) != s.system.Rows*s.Slots", "false", "TestWrongNumbers"},
+
+	{"circuit/builder.go", "b.Equal(single(kindRight|n), single(kindDouble|n))", "", "TestEveryEquationCounts"},
+	{"circuit/builder.go", "b.Equal(single(kindRight|n), w)", "", "TestEveryEquationCounts"},
+	{"circuit/builder.go", "b.Equal(single(kindLeft|n), g.left)", "", "TestEveryEquationCounts"},
+	{"circuit/builder.go", "b.Zero(v.Minus(square))", "_ = square", "TestBits"},
+	{"circuit/builder.go", "f := a[0].factor.Add(b[0].factor); f != (field.Element{})", "f := a[0].factor.Add(b[0].factor); true", "TestValues"},
+	{"circuit/limbs.go", "carry = b.Bit()", "carry = b.Secret()", "TestCarriesAreBits"},
+	{"circuit/limbs.go", "b.Equal(sum, y[i])", "if i > 0 {\n\t\t\tb.Equal(sum, y[i])\n\t\t}", "TestAtMost"},
+	{"circuit/limbs.go", "b.Equal(sum, y[i])", "if i < 3 {\n\t\t\tb.Equal(sum, y[i])\n\t\t}", "TestAtMost"},
+	{"circuit/poseidon.go", "s.value(0).Plus(Constant(constants[0]))", "s.value(0)", "TestCompress"},
+	{"circuit/poseidon.go", ".Plus(y[i])", "", "TestCompress"},
+	{"circuit/poseidon.go", "b.Equal(d[i], e[i])", "if i > 0 {\n\t\t\tb.Equal(d[i], e[i])\n\t\t}", "TestEverySecretCounts"},
+	{"circuit/compile.go", "place += len(b.gates) % l", "", "TestSamplesHold"},
+	{"circuit/compile.go", "out.At += uint32(l)", "", "TestSamplesHold"},
+	{"circuit/compile.go", "len(public) != c.System.Publics", "false", "TestWrongNumbers"},
+}
+
+// TestMutants runs for minutes, and only where TD_MUTANTS is set.
+func TestMutants(t *testing.T) {
+	run := os.Getenv("TD_MUTANTS") != ""
+	for _, m := range mutants {
+		source, err := os.ReadFile(m.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(source), m.old); n != 1 {
+			t.Errorf("%s: %q occurs %d times", m.file, m.old, n)
+			continue
+		}
+		if run {
+			m.mustFail(t, strings.Replace(string(source), m.old, m.new, 1))
+		}
+	}
+	if run {
+		t.Logf("%d mutants", len(mutants))
+	}
+}
+
+// mustFail runs the test against the mutant, which replaces its file for the
+// compiler alone.
+func (m mutant) mustFail(t *testing.T, source string) {
+	t.Helper()
+	dir := t.TempDir()
+	file, err := filepath.Abs(m.file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed, overlay := filepath.Join(dir, "mutant.go"), filepath.Join(dir, "overlay.json")
+	list, err := json.Marshal(map[string]map[string]string{"Replace": {file: changed}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, text := range map[string]string{changed: source, overlay: string(list)} {
+		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out, err := exec.CommandContext(t.Context(), "go", "test", "-vet=off", "-timeout=60s", "-overlay", overlay, "-run", "^"+m.test+"$", "./"+filepath.Dir(m.file)).CombinedOutput()
+	switch {
+	case err == nil:
+		t.Errorf("%s: %q for %q survives %s", m.file, m.new, m.old, m.test)
+	case strings.Contains(string(out), "[build failed]") || strings.Contains(string(out), "[setup failed]"):
+		t.Errorf("%s: %q for %q does not compile:\n%s", m.file, m.new, m.old, out)
+	}
+}
