@@ -112,8 +112,8 @@ var mutants = []mutant{
 	{"ligero/system.go", ", encodeTerms(s.Constant))", ")", "TestSystems"},
 	{"ligero/system.go", "appendInts(nil, s.Slots, s.Rows, s.Publics, s.Equations)", "appendInts(nil, s.Slots, s.Rows, s.Publics)", "TestSystems"},
 
-	{"ligero/prove.go", "if c.spent {", "if false {", "TestCoinsAreSpent"},
-	{"ligero/prove.go", "*c = Coins{spent: true}", "c.spent = false", "TestCoinsAreSpent"},
+	{"ligero/prove.go", "\tc.seed = nil\n", "", "TestCoinsAreSpent"},
+	{"ligero/prove.go", "defer clear(seed[:]); return seed", "return seed", "TestCoinsNeverPrint"},
 	{"ligero/prove.go", "clear(p.elements)", "", "TestWiped"},
 	{"ligero/prove.go", "clear(p.bytes)", "", "TestWiped"},
 	{"ligero/prove.go", "defer p.wipe()", "", "TestWiped"},

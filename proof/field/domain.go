@@ -1,7 +1,5 @@
 package field
 
-import "math/bits"
-
 // Domain is a coset of a subgroup whose size is a power of two.
 type Domain struct {
 	size int
@@ -127,9 +125,4 @@ func (d *Domain) check(v []Element) {
 	if len(v) != d.size {
 		panic("field: internal error: the values do not fit the domain")
 	}
-}
-
-// Reverse returns j with its lower bits reversed, log2(n) of them.
-func Reverse(j, n int) int {
-	return int(bits.Reverse64(uint64(j)) >> (65 - bits.Len(uint(n))))
 }

@@ -8,17 +8,9 @@ import (
 	"github.com/terradourada/td/proof/transcript"
 )
 
-// A proof is, without separators:
-//
-//	root                                    32 bytes
-//	U, component by component               D · k elements
-//	T without constant term, likewise       D · (d-1) elements
-//	for every opened column, in the order
-//	in which the positions were drawn:      salt of 32 bytes, then an element
-//	                                        of each row, mask of U, mask of T
-//	Merkle proof                            32 bytes for every node
-//
-// An element is 4 bytes, big-endian. The positions determine the number of nodes.
+// layout has the offsets of the parts of a proof: the root, U and T component by
+// component, the columns with their salts in the order of the positions, and the
+// Merkle proof, whose length the positions determine.
 type layout struct {
 	u, t, columns, path int // where they begin
 	column              int // the length of a column with its salt

@@ -23,4 +23,5 @@ func OnWiped(f func(elements int, clean bool)) (undo func()) {
 	return func() { testingOnlyWiped = nil }
 }
 
-var _ transcript.State
+// SeedOf reads the seed of coins once, as spending them does.
+func SeedOf(c *Coins) transcript.State { return c.seed() }

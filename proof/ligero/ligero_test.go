@@ -2,11 +2,14 @@ package ligero_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/terradourada/td/proof/field"
 	"github.com/terradourada/td/proof/ligero"
+	"github.com/terradourada/td/proof/transcript"
 )
 
 func scheme(t testing.TB, s *sample, p ligero.Params) *ligero.Scheme {
@@ -110,6 +113,24 @@ func TestCoinsAreSpent(t *testing.T) {
 		}
 	}()
 	sch.Prove(s.values, s.public, c)
+}
+
+// TestCoinsNeverPrint: no verb prints a seed, and nothing of it is left in coins
+// that are spent.
+func TestCoinsNeverPrint(t *testing.T) {
+	seed := transcript.State{0xab, 0xcd, 0xef}
+	c := ligero.FixedCoins(seed)
+	holder := struct{ coins ligero.Coins }{*c}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%x", "%d", "%s"} {
+		for _, x := range []any{c, *c, holder} {
+			if text := strings.ToLower(fmt.Sprintf(verb, x)); strings.Contains(text, "abcdef") || strings.Contains(text, "171 205") {
+				t.Errorf("%s prints %s", verb, text)
+			}
+		}
+	}
+	if first, second := ligero.SeedOf(c), ligero.SeedOf(c); first != seed || second != (transcript.State{}) {
+		t.Errorf("read %x, then %x", first, second)
+	}
 }
 
 // TestFixedCoins: a proof is a function of values, public values and coins.

@@ -13,37 +13,37 @@ import (
 // Coins are the random choices of one proof. Two proofs with the same coins but
 // other challenges reveal the rows, so coins are spent by the first use.
 type Coins struct {
-	_     [0]func() // no comparison
-	seed  transcript.State
-	spent bool
+	seed func() transcript.State // a function, so that no seed is ever printed
 }
 
 // NewCoins draws coins from the system's generator.
 func NewCoins() *Coins {
-	c := new(Coins)
-	rand.Read(c.seed[:])
-	return c
+	var seed transcript.State
+	rand.Read(seed[:])
+	return FixedCoins(seed)
 }
 
 // FixedCoins returns coins that are known, for known answers in tests. A proof
 // made with them hides nothing.
-func FixedCoins(seed transcript.State) *Coins { return &Coins{seed: seed} }
+func FixedCoins(seed transcript.State) *Coins {
+	return &Coins{func() transcript.State { defer clear(seed[:]); return seed }}
+}
 
 // spend returns the streams for values and for salts.
 func (c *Coins) spend() (values, salts *transcript.Stream) {
-	if c.spent {
+	if c.seed == nil {
 		panic("ligero: internal error: coins used twice")
 	}
-	values, salts = transcript.NewStream(c.seed, tagValues), transcript.NewStream(c.seed, tagSalts)
-	*c = Coins{spent: true}
-	return values, salts
+	seed := c.seed()
+	c.seed = nil
+	return transcript.NewStream(seed, tagValues), transcript.NewStream(seed, tagSalts)
 }
 
-// ErrUnsatisfied says that the values do not satisfy the system.
-var ErrUnsatisfied = errors.New("ligero: the values do not satisfy the equations")
-
-// ErrValues says that there are too few or too many values.
-var ErrValues = errors.New("ligero: wrong number of values")
+// Why there is no proof, beside [ErrPublics].
+var (
+	ErrUnsatisfied = errors.New("ligero: the values do not satisfy the equations")
+	ErrValues      = errors.New("ligero: wrong number of values")
+)
 
 // Prove returns a proof that the values satisfy the system for these public
 // values. The values stand row by row; the caller wipes them. Everything that

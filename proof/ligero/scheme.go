@@ -88,17 +88,12 @@ func (s *Scheme) drawPositions(state transcript.State, polynomials [2][]byte) []
 	return transcript.NewStream(after, tagPositions).Positions(s.Length, s.Queries)
 }
 
-// slotSum returns 1/l times the sum of a polynomial over H_l, its constant term
-// left out: of its powers of X only those that l divides do not cancel.
-func (s *Scheme) slotSum(coefficients []field.Element) (sum field.Element) {
-	for i := s.Slots; i < len(coefficients); i += s.Slots {
-		sum = sum.Add(coefficients[i])
-	}
-	return sum
-}
-
 // closing returns the constant term with which a polynomial has this sum over
-// H_l.
+// H_l. Of its powers of X, those that l does not divide cancel.
 func (s *Scheme) closing(coefficients []field.Element, sum field.Element) field.Element {
-	return sum.Mul(field.New(uint64(s.Slots)).Inverse()).Sub(s.slotSum(coefficients))
+	constant := sum.Mul(field.New(uint64(s.Slots)).Inverse())
+	for i := s.Slots; i < len(coefficients); i += s.Slots {
+		constant = constant.Sub(coefficients[i])
+	}
+	return constant
 }

@@ -22,10 +22,8 @@ const (
 	FullRounds    = 8
 	PartialRounds = 20
 	Rounds        = FullRounds + PartialRounds
+	DigestSize    = Width / 2 // elements of a digest
 )
-
-// DigestSize is the number of elements of a digest.
-const DigestSize = Width / 2
 
 // Digest is a value of [Compress]: 8 elements, about 248 bits.
 type Digest [DigestSize]field.Element

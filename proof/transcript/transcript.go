@@ -22,11 +22,10 @@ const Size = sha256.Size
 // State is what a stream starts from.
 type State [Size]byte
 
-const streamPrefix = 2
-
-// minLabel is the shortest label of a digest. Shorter ones could collide with
-// the prefixes.
-const minLabel = 3
+const (
+	streamPrefix = 2
+	minLabel     = 3 // of a digest; a shorter label could collide with the prefixes
+)
 
 // Digest returns D(label, parts) = SHA-256(u8(len label) ‖ label ‖ for each part:
 // u64be(len part) ‖ part).
