@@ -41,7 +41,7 @@ var mutants = []mutant{
 	{"merkle/merkle.go", "complete = false", "complete = true", "TestEverySet"},
 	{"merkle/merkle.go", "&& len(positions) > 0", "", "TestEmptySet"},
 
-	{"transcript/transcript.go", "s.preimage[1+Size] = tag", "_ = tag", "TestStreamsDiffer"},
+	{"transcript/transcript.go", "s.preimage[1+len(state)] = tag", "_ = tag", "TestStreamsDiffer"},
 	{"transcript/transcript.go", "copy(s.preimage[1:], state[:])", "_ = state", "TestStreamsDiffer"},
 	{"transcript/transcript.go", "h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(part))))", "", "TestDigest"},
 	{"transcript/transcript.go", "h.Write([]byte(label))", "", "TestDigest"},

@@ -45,9 +45,6 @@ func NewDomain(n int, shift Element) *Domain {
 	return d
 }
 
-// Size returns the number of points.
-func (d *Domain) Size() int { return d.size }
-
 // Point returns the point of position j.
 func (d *Domain) Point(j int) Element {
 	// The node above j has the point of its left child, and minus it is right.

@@ -24,9 +24,7 @@ const (
 )
 
 // Element is an integer modulo p. The zero value is 0, and == compares.
-type Element struct {
-	v uint32 // the element times R modulo p, below p
-}
+type Element struct{ v uint32 } // the element times R modulo p, below p
 
 // One is the element 1.
 var One = Element{rModP}

@@ -25,6 +25,8 @@ const (
 	maxComponents = 16      // the tags of the streams
 )
 
+var errParams = errors.New("ligero: unusable parameters")
+
 // rowSize is k, the number of coefficients of a row and of U.
 func (p Params) rowSize() int { return p.Slots + p.Queries }
 
@@ -34,8 +36,6 @@ func (p Params) sumSize() int { return 2*p.rowSize() + p.Slots - 2 }
 
 // productLength is the size of the domain on which rows are multiplied.
 func (p Params) productLength() int { return 1 << bits.Len(uint(p.sumSize()-1)) }
-
-var errParams = errors.New("ligero: unusable parameters")
 
 // Check reports why parameters are unusable, if they are.
 func (p Params) Check() error {

@@ -80,7 +80,7 @@ type prover struct {
 }
 
 func (s *Scheme) newProver() *prover {
-	n, k, d, inner := s.words(), s.rowSize(), s.sumSize(), s.inner.Size()
+	n, k, d, inner := s.words(), s.rowSize(), s.sumSize(), s.productLength()
 	short := n - s.Components // rows and masks of U
 	p := &prover{Scheme: s}
 	p.elements = make([]field.Element, short*k+s.Components*d+n*s.Length+2*inner)

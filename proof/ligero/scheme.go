@@ -50,8 +50,7 @@ func newScheme(system *System, params Params) (*Scheme, error) {
 	}, nil
 }
 
-// words is the number of words, and of elements of a column: the rows and two
-// masks for every component.
+// words is the number of words: the rows and two masks for every component.
 func (s *Scheme) words() int { return s.system.Rows + 2*s.Components }
 
 // Tags of the streams. Those of weights count the components.
@@ -63,8 +62,7 @@ const (
 	tagSalts     = 0x31
 )
 
-// state is the state after the commitment: everything but the proof's
-// polynomials and openings.
+// state is the state of the transcript after the commitment.
 func (s *Scheme) state(public []field.Element, root merkle.Hash) transcript.State {
 	return transcript.Digest("TD-V2-proof",
 		s.digest[:],
@@ -73,8 +71,7 @@ func (s *Scheme) state(public []field.Element, root merkle.Hash) transcript.Stat
 		root[:])
 }
 
-// drawWeights draws the weights of one component from its own stream: one for every
-// row and one for every equation, all independent.
+// drawWeights draws the weights of one component from streams of its own.
 func (s *Scheme) drawWeights(state transcript.State, component int) (rows, equations []field.Element) {
 	rows, equations = make([]field.Element, s.system.Rows), make([]field.Element, s.system.Equations)
 	transcript.NewStream(state, tagRows+byte(component)).Elements(rows)

@@ -111,8 +111,8 @@ func (c *checker) checkSum(m int, weights, public []field.Element) bool {
 	return true
 }
 
-// interpolate evaluates the polynomials that have the factors on H_l at the point
-// of a query, and adds them weighted by the values of the column.
+// interpolate evaluates the polynomials with the factors on H_l at the point of a
+// query, and adds them weighted by the values of the column.
 func (c *checker) interpolate(query int, factors, values []field.Element) (sum field.Element) {
 	for i, x := range values {
 		at := factors[i*c.Slots : (i+1)*c.Slots]

@@ -19,7 +19,7 @@ import (
 // Size is the length of a hash in bytes.
 const Size = sha256.Size
 
-// SaltSize is the length of a salt in bytes. 32 bytes hide a leaf against an
+// SaltSize is the length of a salt in bytes: it hides a leaf also against an
 // attacker who tries all leaves of many proofs at once.
 const SaltSize = 32
 

@@ -16,11 +16,8 @@ import (
 	"github.com/terradourada/td/proof/field"
 )
 
-// Size is the length of a state in bytes.
-const Size = sha256.Size
-
 // State is what a stream starts from.
-type State [Size]byte
+type State [sha256.Size]byte
 
 const (
 	streamPrefix = 2
@@ -46,7 +43,7 @@ func Digest(label string, parts ...[]byte) State {
 // Stream is the sequence of the blocks SHA-256(2 ‖ state ‖ u8 tag ‖ u64be i) for
 // i = 0, 1, ...
 type Stream struct {
-	preimage [1 + Size + 1 + 8]byte
+	preimage [1 + sha256.Size + 1 + 8]byte
 	next     uint64
 	block    [sha256.Size]byte
 	unread   []byte // the end of block
@@ -57,7 +54,7 @@ func NewStream(state State, tag byte) *Stream {
 	s := new(Stream)
 	s.preimage[0] = streamPrefix
 	copy(s.preimage[1:], state[:])
-	s.preimage[1+Size] = tag
+	s.preimage[1+len(state)] = tag
 	return s
 }
 
