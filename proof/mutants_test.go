@@ -137,7 +137,8 @@ var mutants = []mutant{
 	{"circuit/poseidon.go", ".Plus(y[i])", "", "TestCompress"},
 	{"circuit/poseidon.go", "b.Equal(d[i], e[i])", "if i > 0 {\n\t\t\tb.Equal(d[i], e[i])\n\t\t}", "TestEverySecretCounts"},
 	{"circuit/compile.go", "place += len(b.gates) % l", "", "TestSamplesHold"},
-	{"circuit/compile.go", "out.At += uint32(l)", "", "TestSamplesHold"},
+	{"circuit/compile.go", "leftPlace(n, c.System.Slots) + c.System.Slots", "leftPlace(n, c.System.Slots)", "TestSamplesHold"},
+	{"circuit/compile.go", "return 2*row + 1, true", "return 2 * row, true", "TestSamplesHold"},
 	{"circuit/compile.go", "len(public) != c.System.Publics", "false", "TestWrongNumbers"},
 }
 

@@ -48,66 +48,72 @@ func (b *Builder) Compile(l int) *Circuit {
 	return c
 }
 
-// lower writes the equations as terms of rows and products of rows.
+// place returns the place of a value that is committed.
+func (c *Circuit) place(of reference) int {
+	switch n := of.number(); of.kind() {
+	case kindSecret, kindSquare:
+		return c.secrets[n]
+	case kindRight:
+		return leftPlace(n, c.System.Slots) + c.System.Slots
+	default:
+		return leftPlace(n, c.System.Slots)
+	}
+}
+
+// product returns the number of the product of rows that a reference is in, of
+// all that can be: row a times itself is 2a, row a times the next one 2a + 1.
+func (c *Circuit) product(of reference) (int, bool) {
+	row := c.place(of) / c.System.Slots
+	switch of.kind() {
+	case kindSquare, kindDouble:
+		return 2 * row, true
+	case kindProduct:
+		return 2*row + 1, true
+	default:
+		return 0, false
+	}
+}
+
+// lower writes the equations as terms of rows and of those products that occur.
 func (b *Builder) lower(c *Circuit) {
 	s, l := c.System, c.System.Slots
-	// Products are numbered when all are known; until then a term has the two rows.
-	type quadratic struct {
-		rows [2]int
-		slot int
-		term ligero.Term
-	}
-	var products []quadratic
-	used := map[[2]int]int{}
-	for e, equation := range b.equations {
-		first := len(s.Linear)
+	number := make([]int, 2*s.Rows)
+	for _, equation := range b.equations {
 		for _, t := range equation.terms {
-			n := t.of.number()
-			out := ligero.Term{Equation: uint32(e), Factor: t.factor}
-			multiply := func(a, b int) {
-				rows := [2]int{a / l, b / l}
-				used[rows] = 0
-				products = append(products, quadratic{rows, a % l, out})
-			}
-			switch t.of.kind() {
-			case kindOne:
-				s.Constant = append(s.Constant, out)
-			case kindPublic:
-				out.At = uint32(n + 1)
-				s.Constant = append(s.Constant, out)
-			case kindSecret:
-				out.At = uint32(c.secrets[n])
-				s.Linear = append(s.Linear, out)
-			case kindLeft, kindRight:
-				out.At = uint32(leftPlace(n, l))
-				if t.of.kind() == kindRight {
-					out.At += uint32(l)
-				}
-				s.Linear = append(s.Linear, out)
-			case kindSquare:
-				multiply(c.secrets[n], c.secrets[n])
-			case kindDouble:
-				multiply(leftPlace(n, l), leftPlace(n, l))
-			case kindProduct:
-				multiply(leftPlace(n, l), leftPlace(n, l)+l)
+			if p, ok := c.product(t.of); ok {
+				number[p] = 1
 			}
 		}
-		slices.SortFunc(s.Linear[first:], func(a, b ligero.Term) int { return cmp.Compare(a.At, b.At) })
 	}
-	for rows := range used {
-		s.Products = append(s.Products, rows)
+	for p, occurs := range number {
+		if occurs == 1 {
+			number[p] = len(s.Products)
+			s.Products = append(s.Products, [2]int{p / 2, p/2 + p%2})
+		}
 	}
-	slices.SortFunc(s.Products, func(a, b [2]int) int { return slices.Compare(a[:], b[:]) })
-	for i, rows := range s.Products {
-		used[rows] = i
+	byPlace := func(a, b ligero.Term) int { return cmp.Compare(a.At, b.At) }
+	for e, equation := range b.equations {
+		linear, quadratic := len(s.Linear), len(s.Quadratic)
+		for _, t := range equation.terms {
+			out := ligero.Term{Equation: uint32(e), Factor: t.factor}
+			p, multiplied := c.product(t.of)
+			switch {
+			case t.of.kind() == kindOne:
+				s.Constant = append(s.Constant, out)
+			case t.of.kind() == kindPublic:
+				out.At = uint32(t.of.number() + 1)
+				s.Constant = append(s.Constant, out)
+			case multiplied:
+				out.At = uint32(number[p]*l + c.place(t.of)%l)
+				s.Quadratic = append(s.Quadratic, out)
+			default:
+				out.At = uint32(c.place(t.of))
+				s.Linear = append(s.Linear, out)
+			}
+		}
+		slices.SortFunc(s.Linear[linear:], byPlace)
+		slices.SortFunc(s.Quadratic[quadratic:], byPlace)
 	}
-	for _, q := range products {
-		q.term.At = uint32(used[q.rows]*l + q.slot)
-		s.Quadratic = append(s.Quadratic, q.term)
-	}
-	slices.SortFunc(s.Quadratic, func(a, b ligero.Term) int {
-		return cmp.Or(cmp.Compare(a.Equation, b.Equation), cmp.Compare(a.At, b.At))
-	})
 }
 
 // Solve returns the values of all rows for these secrets and public values. It
@@ -124,22 +130,17 @@ func (c *Circuit) Solve(secrets, public []field.Element) ([]field.Element, error
 	}
 	evaluate := func(v Value) (sum field.Element) {
 		for _, t := range v.terms {
-			x, n := field.One, t.of.number()
-			switch t.of.kind() {
+			x := field.One
+			switch at := c.place(t.of); t.of.kind() {
+			case kindOne:
 			case kindPublic:
-				x = public[n]
-			case kindSecret:
-				x = secrets[n]
-			case kindSquare:
-				x = secrets[n].Square()
-			case kindLeft:
-				x = values[leftPlace(n, l)]
-			case kindRight:
-				x = values[leftPlace(n, l)+l]
-			case kindDouble:
-				x = values[leftPlace(n, l)].Square()
+				x = public[t.of.number()]
+			case kindSquare, kindDouble:
+				x = values[at].Square()
 			case kindProduct:
-				x = values[leftPlace(n, l)].Mul(values[leftPlace(n, l)+l])
+				x = values[at].Mul(values[at+l])
+			default:
+				x = values[at]
 			}
 			sum = sum.Add(t.factor.Mul(x))
 		}

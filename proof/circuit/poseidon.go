@@ -102,13 +102,16 @@ func (s *lanes) replace(i int, output Value) {
 // multiply applies the matrix to the lanes.
 func (s *lanes) multiply() {
 	var column, product [poseidon.Width]field.Element
+	var matrix [poseidon.Width][poseidon.Width]field.Element
+	for i := range matrix {
+		matrix[i] = poseidon.Matrix(i)
+	}
 	for j := range s.basis {
 		for i := range column {
 			column[i] = s.forms[i][j]
 		}
 		for i := range product {
-			row := poseidon.Matrix(i)
-			product[i] = field.Dot(row[:], column[:])
+			product[i] = field.Dot(matrix[i][:], column[:])
 		}
 		for i := range product {
 			s.forms[i][j] = product[i]
