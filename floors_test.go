@@ -23,7 +23,7 @@ var floors = [][]string{
 	1:  {"internal/fault", "internal/tiles", "proof/poseidon", "proof/transcript"},
 	2:  {"internal/fsutil", "internal/termui", "internal/localserver", "proof/ligero"},
 	3:  {"claim", "claim/internal/srsgen", "api", "proof/circuit", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
-	4:  {"receipt", "internal/launcher", "internal/session", "internal/journal", "internal/ledger", "internal/memberlist"},
+	4:  {"receipt", "proof/claims", "internal/launcher", "internal/session", "internal/journal", "internal/ledger", "internal/memberlist"},
 	5:  {"client", "internal/keyholder", "internal/prover", "internal/control", "internal/gate"},
 	6:  {"audit", "internal/server", "internal/node", "internal/remote"},
 	7:  {"internal/doctor", "internal/submit"},

@@ -95,6 +95,9 @@ type gate struct {
 	cube        bool
 }
 
+// Gates returns the number of gates so far.
+func (b *Builder) Gates() int { return len(b.gates) }
+
 // Public returns the next public value.
 func (b *Builder) Public() Value {
 	b.publics++

@@ -1,0 +1,333 @@
+package claims_test
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/terradourada/td/proof/claims"
+	"github.com/terradourada/td/proof/field"
+	"github.com/terradourada/td/proof/ligero"
+	"github.com/terradourada/td/proof/poseidon"
+	"github.com/terradourada/td/proof/transcript"
+)
+
+var update = flag.Bool("update", false, "write the golden file")
+
+// suite is shared, so that circuits are compiled once.
+var suite claims.Suite
+
+func digest(name string) claims.Digest { return claims.HashToDigest("TD-V2-test", []byte(name)) }
+
+func record() (r [claims.RecordFields]claims.Digest) {
+	for i := range r {
+		r[i] = digest(fmt.Sprint("value", i))
+	}
+	return r
+}
+
+func list(t testing.TB, n int) (*claims.List, []claims.Digest) {
+	t.Helper()
+	var secrets, members []claims.Digest
+	for i := range n {
+		secrets = append(secrets, digest(fmt.Sprint("sk", i)))
+		members = append(members, claims.MemberOf(secrets[i]))
+	}
+	l, err := claims.NewList(members)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l, secrets
+}
+
+func member(t testing.TB, n, who int) *claims.Witness {
+	t.Helper()
+	l, secrets := list(t, n)
+	w, err := claims.NewMember(digest("cm"), digest("scope"), secrets[who], l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return w
+}
+
+func rangeOf(number int, v, lo, hi uint64) *claims.Witness {
+	return claims.NewRecordRange(digest("e"), digest("r"), record(), number, v, lo, hi)
+}
+
+// witnesses are one of every shape that has a rule of its own.
+func witnesses(t testing.TB) map[string]*claims.Witness {
+	return map[string]*claims.Witness{
+		"open":     claims.NewOpen(digest("e"), digest("r")),
+		"record 0": rangeOf(0, 77, 10, 100),
+		"record 5": rangeOf(5, 1<<63, 1<<63, 1<<63),
+		"member":   member(t, 5, 3),
+	}
+}
+
+func prove(t testing.TB, w *claims.Witness) []byte {
+	t.Helper()
+	proof, err := suite.Prove(w, ligero.NewCoins())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return proof
+}
+
+// others are statements that differ from one in a public value.
+func others(s claims.Statement) (o []claims.Statement) {
+	bump := func(d claims.Digest, i int) claims.Digest { d[i] = d[i].Add(field.One); return d }
+	for i := range 8 {
+		switch s := s.(type) {
+		case claims.Open:
+			o = append(o, claims.Open{Commitment: bump(s.Commitment, i)})
+		case claims.RecordRange:
+			x := s
+			x.Commitment = bump(s.Commitment, i)
+			o = append(o, x)
+			x = s
+			x.Field = (s.Field + 1 + i%7) % 8
+			o = append(o, x)
+			x = s
+			x.Hi += 1 << (8 * i)
+			o = append(o, x)
+			if s.Lo >= 1<<(8*i) {
+				x = s
+				x.Lo -= 1 << (8 * i)
+				o = append(o, x)
+			}
+		case claims.Member:
+			for _, change := range []func(x *claims.Member){
+				func(x *claims.Member) { x.Commitment = bump(x.Commitment, i) },
+				func(x *claims.Member) { x.Root = bump(x.Root, i) },
+				func(x *claims.Member) { x.Scope = bump(x.Scope, i) },
+				func(x *claims.Member) { x.Nullifier = bump(x.Nullifier, i) },
+			} {
+				x := s
+				change(&x)
+				o = append(o, x)
+			}
+		}
+	}
+	return o
+}
+
+// TestClaims proves every claim, and refuses the proof for every statement that
+// differs in one element, one limb or the field.
+func TestClaims(t *testing.T) {
+	for name, w := range witnesses(t) {
+		proof := prove(t, w)
+		if err := suite.Verify(w.Statement(), proof); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		for _, o := range others(w.Statement()) {
+			if o.Check() == nil && suite.Verify(o, proof) == nil {
+				t.Errorf("%s: accepted for %+v", name, o)
+			}
+		}
+		t.Logf("%s: %d bytes", name, len(proof))
+	}
+}
+
+// TestFalseWitness: every secret counts.
+func TestFalseWitness(t *testing.T) {
+	for name, w := range witnesses(t) {
+		secrets := w.Secrets()
+		step := max(1, len(secrets)/40)
+		for i := 0; i < len(secrets); i += step {
+			kept := secrets[i]
+			secrets[i] = kept.Add(field.One)
+			if _, err := suite.Prove(w, ligero.NewCoins()); !errors.Is(err, ligero.ErrUnsatisfied) {
+				t.Errorf("%s: secret %d changed: %v", name, i, err)
+			}
+			secrets[i] = kept
+		}
+		// The secrets of one statement do not prove another, but that the commitment
+		// of a member is opened by none.
+		for _, o := range others(w.Statement())[1:4] {
+			if _, err := suite.Prove(w.Restate(o), ligero.NewCoins()); err == nil {
+				t.Errorf("%s: proved %+v", name, o)
+			}
+		}
+	}
+}
+
+// TestInterval: a value outside of its interval has no proof, at every edge.
+func TestInterval(t *testing.T) {
+	for _, c := range []struct{ v, lo, hi uint64 }{
+		{9, 10, 100},
+		{101, 10, 100},
+		{0, 1, 1},
+		{2, 1, 1},
+		{1<<64 - 1, 0, 1<<64 - 2},
+		{0, 1, 1<<64 - 1},
+		{1<<32 - 1, 1 << 32, 1 << 33},
+	} {
+		if _, err := suite.Prove(rangeOf(2, c.v, c.lo, c.hi), ligero.NewCoins()); !errors.Is(err, ligero.ErrUnsatisfied) {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
+func TestStatementsRefused(t *testing.T) {
+	good := rangeOf(2, 5, 1, 9).Statement().(claims.RecordRange)
+	m := member(t, 3, 0).Statement().(claims.Member)
+	for name, s := range map[string]claims.Statement{
+		"empty interval": claims.RecordRange{Commitment: good.Commitment, Field: 2, Lo: 9, Hi: 8},
+		"field 8":        claims.RecordRange{Commitment: good.Commitment, Field: 8, Hi: 8},
+		"field -1":       claims.RecordRange{Commitment: good.Commitment, Field: -1, Hi: 8},
+		"depth 0":        claims.Member{Commitment: m.Commitment, Root: m.Root},
+		"depth 18":       claims.Member{Commitment: m.Commitment, Root: m.Root, Depth: 18},
+	} {
+		if err := suite.Verify(s, nil); !errors.Is(err, claims.ErrStatement) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, w := range []*claims.Witness{rangeOf(8, 5, 1, 9), rangeOf(-1, 5, 1, 9), rangeOf(0, 5, 9, 1)} {
+		if _, err := suite.Prove(w, ligero.NewCoins()); !errors.Is(err, claims.ErrStatement) {
+			t.Errorf("%+v: %v", w.Statement(), err)
+		}
+	}
+}
+
+// TestMembers: every member of lists of several sizes has a proof, and the same
+// nullifier in every list; a stranger has none.
+func TestMembers(t *testing.T) {
+	var nullifier claims.Digest
+	for _, n := range []int{1, 2, 3, 9} {
+		w := member(t, n, n-1)
+		if err := suite.Verify(w.Statement(), prove(t, w)); err != nil {
+			t.Errorf("member %d of %d: %v", n-1, n, err)
+		}
+		l, secrets := list(t, n)
+		if _, err := claims.NewMember(digest("cm"), digest("scope"), digest("stranger"), l); !errors.Is(err, claims.ErrStatement) {
+			t.Errorf("a stranger in a list of %d: %v", n, err)
+		}
+		first, err := claims.NewMember(digest("cm"), digest("scope"), secrets[0], l)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := first.Statement().(claims.Member).Nullifier
+		if n > 1 && got != nullifier {
+			t.Errorf("another nullifier in a list of %d", n)
+		}
+		nullifier = got
+	}
+	if _, err := claims.NewList(make([]claims.Digest, 1<<claims.MaxDepth+1)); !errors.Is(err, claims.ErrStatement) {
+		t.Errorf("a list that is too long: %v", err)
+	}
+}
+
+// TestGolden: numbers, digests and known answers with fixed coins.
+func TestGolden(t *testing.T) {
+	var text strings.Builder
+	names := witnesses(t)
+	for _, name := range []string{"open", "record 0", "record 5", "member"} {
+		w := names[name]
+		rows, products, equations, circuit := suite.Describe(w.Statement())
+		proof, err := suite.Prove(w, ligero.FixedCoins(transcript.Digest("golden")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&text, "%s: rows %d products %d equations %d circuit %x root %x proof %d %x\n", name, rows, products, equations, circuit, proof[:32], len(proof), sha256.Sum256(proof))
+	}
+	const file = "testdata/claims.golden"
+	if *update {
+		if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text.String() != string(want) {
+		t.Errorf("got\n%swant\n%s", text.String(), want)
+	}
+}
+
+// TestExpand has vectors of RFC 9380, appendix K.1.
+func TestExpand(t *testing.T) {
+	const dst = "QUUX-V01-CS02-with-expander-SHA256-128"
+	for _, c := range []struct {
+		message string
+		length  int
+		want    string
+	}{
+		{"", 32, "68a985b87eb6b46952128911f2a4412bbc302a9d759667f87f7a21d803f07235"},
+		{"abc", 32, "d8ccab23b5985ccea865c6c97b6e5b8350e794e603b4b97902f53a8a0d605615"},
+		{"abc", 128, "abba86a6129e366fc877aab32fc4ffc70120d8996c88aee2fe4b32d6c7b6437a647e6c3163d40b76a73cf6a5674ef1d890f95b664ee0afa5359a5c4e07985635bbecbac65d747d3d2da7ec2b8221b17b0ca9dc8a1ac1c07ea6a1e60583e2cb00058e77b7b72a298425cd1b941ad4ec65e8afc50303a22c0f99b0509b4c895f40"},
+	} {
+		if got := hex.EncodeToString(claims.Expand(dst, []byte(c.message), c.length)); got != c.want {
+			t.Errorf("%q, %d bytes: %s, want %s", c.message, c.length, got, c.want)
+		}
+	}
+}
+
+// TestHashToDigest reduces as integers do, with math of its own.
+func TestHashToDigest(t *testing.T) {
+	uniform := claims.Expand("label-KOALABEAR-XMD:SHA-256", []byte("message"), 160)
+	d := claims.HashToDigest("label", []byte("message"))
+	for i := range d {
+		rest := uint64(0)
+		for _, b := range uniform[20*i : 20*i+20] {
+			rest = (rest<<8 | uint64(b)) % field.Modulus
+		}
+		if uint64(d[i].Uint32()) != rest {
+			t.Errorf("element %d is %d, want %d", i, d[i].Uint32(), rest)
+		}
+	}
+	if d == claims.HashToDigest("other", []byte("message")) || d == claims.HashToDigest("label", []byte("massage")) {
+		t.Error("another input has the same digest")
+	}
+}
+
+func TestDigests(t *testing.T) {
+	d := digest("d")
+	b := claims.AppendDigest(nil, d)
+	if got, err := claims.ParseDigest(b); err != nil || got != d {
+		t.Errorf("%x is read as %v, %v", b, got, err)
+	}
+	for _, bad := range [][]byte{nil, b[1:], append(slices.Clone(b), 0), slices.Repeat([]byte{0xff}, 32)} {
+		if _, err := claims.ParseDigest(bad); !errors.Is(err, claims.ErrDigest) {
+			t.Errorf("%x: %v", bad, err)
+		}
+	}
+	if claims.NewBlind() == claims.NewBlind() {
+		t.Error("two blinds are equal")
+	}
+}
+
+// TestCommitments: the formula, and that claims do not share commitments.
+func TestCommitments(t *testing.T) {
+	e, r := digest("e"), digest("r")
+	open := claims.NewOpen(e, r).Statement().(claims.Open).Commitment
+	if want := poseidon.Compress(poseidon.Compress(e, r), claims.HashToDigest("TD-V2-claim", []byte("open/1"))); open != want {
+		t.Errorf("open/1: %v, want %v", open, want)
+	}
+	if got := rangeOf(0, 1, 1, 1).Statement().(claims.RecordRange).Commitment; got == open {
+		t.Error("two claims have one commitment")
+	}
+}
+
+// TestWitnessNeverPrints: no verb prints a secret; wiping leaves none.
+func TestWitnessNeverPrints(t *testing.T) {
+	e := claims.Digest{field.New(123456789)}
+	w := claims.NewOpen(e, digest("r"))
+	for _, verb := range []string{"%v", "%+v", "%#v", "%d"} {
+		if text := fmt.Sprintf(verb, struct{ w claims.Witness }{*w}); strings.Contains(text, fmt.Sprint(e[0])) {
+			t.Errorf("%s prints %s", verb, text)
+		}
+	}
+	w.Wipe()
+	for i, x := range w.Secrets() {
+		if x != (field.Element{}) {
+			t.Errorf("secret %d is left", i)
+		}
+	}
+}
