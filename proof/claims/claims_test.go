@@ -62,6 +62,7 @@ func rangeOf(number int, v, lo, hi uint64) *claims.Witness {
 
 // witnesses are one of every shape that has a rule of its own.
 func witnesses(t testing.TB) map[string]*claims.Witness {
+	t.Helper()
 	return map[string]*claims.Witness{
 		"open":     claims.NewOpen(digest("e"), digest("r")),
 		"record 0": rangeOf(0, 77, 10, 100),
@@ -72,7 +73,7 @@ func witnesses(t testing.TB) map[string]*claims.Witness {
 
 func prove(t testing.TB, w *claims.Witness) []byte {
 	t.Helper()
-	proof, err := suite.Prove(w, ligero.NewCoins())
+	proof, err := suite.Prove(ligero.NewCoins(), w)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,11 +123,11 @@ func others(s claims.Statement) (o []claims.Statement) {
 func TestClaims(t *testing.T) {
 	for name, w := range witnesses(t) {
 		proof := prove(t, w)
-		if err := suite.Verify(w.Statement(), proof); err != nil {
+		if err := suite.Verify(proof, w.Statement()); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		for _, o := range others(w.Statement()) {
-			if o.Check() == nil && suite.Verify(o, proof) == nil {
+			if o.Check() == nil && suite.Verify(proof, o) == nil {
 				t.Errorf("%s: accepted for %+v", name, o)
 			}
 		}
@@ -142,7 +143,7 @@ func TestFalseWitness(t *testing.T) {
 		for i := 0; i < len(secrets); i += step {
 			kept := secrets[i]
 			secrets[i] = kept.Add(field.One)
-			if _, err := suite.Prove(w, ligero.NewCoins()); !errors.Is(err, ligero.ErrUnsatisfied) {
+			if _, err := suite.Prove(ligero.NewCoins(), w); !errors.Is(err, ligero.ErrUnsatisfied) {
 				t.Errorf("%s: secret %d changed: %v", name, i, err)
 			}
 			secrets[i] = kept
@@ -150,7 +151,7 @@ func TestFalseWitness(t *testing.T) {
 		// The secrets of one statement do not prove another, but that the commitment
 		// of a member is opened by none.
 		for _, o := range others(w.Statement())[1:4] {
-			if _, err := suite.Prove(w.Restate(o), ligero.NewCoins()); err == nil {
+			if _, err := suite.Prove(ligero.NewCoins(), w.Restate(o)); err == nil {
 				t.Errorf("%s: proved %+v", name, o)
 			}
 		}
@@ -168,7 +169,7 @@ func TestInterval(t *testing.T) {
 		{0, 1, 1<<64 - 1},
 		{1<<32 - 1, 1 << 32, 1 << 33},
 	} {
-		if _, err := suite.Prove(rangeOf(2, c.v, c.lo, c.hi), ligero.NewCoins()); !errors.Is(err, ligero.ErrUnsatisfied) {
+		if _, err := suite.Prove(ligero.NewCoins(), rangeOf(2, c.v, c.lo, c.hi)); !errors.Is(err, ligero.ErrUnsatisfied) {
 			t.Errorf("%+v: %v", c, err)
 		}
 	}
@@ -182,16 +183,89 @@ func TestStatementsRefused(t *testing.T) {
 		"field 8":        claims.RecordRange{Commitment: good.Commitment, Field: 8, Hi: 8},
 		"field -1":       claims.RecordRange{Commitment: good.Commitment, Field: -1, Hi: 8},
 		"depth 0":        claims.Member{Commitment: m.Commitment, Root: m.Root},
+		"scope 1":        claims.Member{Commitment: m.Commitment, Root: m.Root, Scope: claims.Digest{field.One}, Depth: 2},
 		"depth 18":       claims.Member{Commitment: m.Commitment, Root: m.Root, Depth: 18},
 	} {
-		if err := suite.Verify(s, nil); !errors.Is(err, claims.ErrStatement) {
+		if err := suite.Verify(nil, s); !errors.Is(err, claims.ErrStatement) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
 	for _, w := range []*claims.Witness{rangeOf(8, 5, 1, 9), rangeOf(-1, 5, 1, 9), rangeOf(0, 5, 9, 1)} {
-		if _, err := suite.Prove(w, ligero.NewCoins()); !errors.Is(err, claims.ErrStatement) {
+		if _, err := suite.Prove(ligero.NewCoins(), w); !errors.Is(err, claims.ErrStatement) {
 			t.Errorf("%+v: %v", w.Statement(), err)
 		}
+	}
+}
+
+// batch has n statements of one claim.
+func batch(n int) (w []*claims.Witness, s []claims.Statement) {
+	for i := range n {
+		w = append(w, claims.NewOpen(digest(fmt.Sprint("e", i)), digest(fmt.Sprint("r", i))))
+		s = append(s, w[i].Statement())
+	}
+	return w, s
+}
+
+// TestBatches proves several statements at once, and refuses the proof for them
+// in another order, for fewer, and for others; a false one spoils the batch.
+func TestBatches(t *testing.T) {
+	for _, n := range []int{2, 5} {
+		w, s := batch(n)
+		proof, err := suite.Prove(ligero.NewCoins(), w...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := suite.Verify(proof, s...); err != nil {
+			t.Errorf("%d statements: %v", n, err)
+		}
+		swapped := slices.Clone(s)
+		swapped[0], swapped[n-1] = s[n-1], s[0]
+		for name, bad := range map[string][]claims.Statement{"swapped": swapped, "fewer": s[1:], "more": append(slices.Clone(s), s[0]), "others": append(slices.Clone(s[1:]), s[1])} {
+			if suite.Verify(proof, bad...) == nil {
+				t.Errorf("%d statements, %s: accepted", n, name)
+			}
+		}
+		w[n-1] = w[n-1].Restate(s[0])
+		if _, err := suite.Prove(ligero.NewCoins(), w...); !errors.Is(err, ligero.ErrUnsatisfied) {
+			t.Errorf("%d statements, the last one false: %v", n, err)
+		}
+	}
+}
+
+func TestBatchesRefused(t *testing.T) {
+	w, s := batch(claims.MaxBatch + 1)
+	_, two := batch(1)
+	two = append(two, rangeOf(0, 1, 1, 1).Statement())
+	for name, bad := range map[string][]claims.Statement{"none": nil, "65": s, "of two claims": two, "of two fields": {rangeOf(0, 1, 1, 1).Statement(), rangeOf(1, 1, 1, 1).Statement()}} {
+		if err := suite.Verify(nil, bad...); !errors.Is(err, claims.ErrStatement) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if _, err := suite.Prove(ligero.NewCoins(), w...); !errors.Is(err, claims.ErrStatement) {
+		t.Errorf("65 witnesses: %v", err)
+	}
+}
+
+func BenchmarkBatch(b *testing.B) {
+	for _, n := range []int{1, 64} {
+		w, s := batch(n)
+		var proof []byte
+		b.Run(fmt.Sprint("prove", n), func(b *testing.B) {
+			for b.Loop() {
+				var err error
+				if proof, err = suite.Prove(ligero.NewCoins(), w...); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(len(proof)/n), "bytes/statement")
+		})
+		b.Run(fmt.Sprint("verify", n), func(b *testing.B) {
+			for b.Loop() {
+				if err := suite.Verify(proof, s...); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 
@@ -201,7 +275,7 @@ func TestMembers(t *testing.T) {
 	var nullifier claims.Digest
 	for _, n := range []int{1, 2, 3, 9} {
 		w := member(t, n, n-1)
-		if err := suite.Verify(w.Statement(), prove(t, w)); err != nil {
+		if err := suite.Verify(prove(t, w), w.Statement()); err != nil {
 			t.Errorf("member %d of %d: %v", n-1, n, err)
 		}
 		l, secrets := list(t, n)
@@ -230,7 +304,7 @@ func TestGolden(t *testing.T) {
 	for _, name := range []string{"open", "record 0", "record 5", "member"} {
 		w := names[name]
 		rows, products, equations, circuit := suite.Describe(w.Statement())
-		proof, err := suite.Prove(w, ligero.FixedCoins(transcript.Digest("golden")))
+		proof, err := suite.Prove(ligero.FixedCoins(transcript.Digest("golden")), w)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -298,7 +372,7 @@ func TestDigests(t *testing.T) {
 			t.Errorf("%x: %v", bad, err)
 		}
 	}
-	if claims.NewBlind() == claims.NewBlind() {
+	if a, b := claims.NewBlind(), claims.NewBlind(); a == b {
 		t.Error("two blinds are equal")
 	}
 }

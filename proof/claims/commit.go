@@ -66,7 +66,9 @@ func constrainCommitment(b *circuit.Builder, id string, h, f circuit.Digest, cm 
 
 // salt returns the salt of a leaf of a record: H("TD-V2-salt", r ‖ u8 i).
 func salt(r Digest, leaf int) Digest {
-	return HashToDigest("TD-V2-salt", append(AppendDigest(nil, r), byte(leaf)))
+	message := append(AppendDigest(make([]byte, 0, DigestSize+1), r), byte(leaf))
+	defer clear(message)
+	return HashToDigest("TD-V2-salt", message)
 }
 
 // Integer returns the digest of an integer as a value of a record: four limbs of

@@ -8,7 +8,8 @@
 //   - [Member]: I hold the secret of a member of a list, and Nullifier is mine
 //     for this scope. The list is a Merkle tree of public depth.
 //
-// A [Suite] compiles a circuit when it is first needed, which takes milliseconds,
+// A proof shows one statement, or up to 64 of one claim with one field or depth,
+// which is shorter. A [Suite] compiles a circuit when it is first needed, which takes milliseconds,
 // and keeps it. What is public about a circuit, as the field of a record and the
 // depth of a list, is part of the circuit and so of its digest.
 package claims

@@ -13,7 +13,7 @@ func (w *Witness) Restate(s Statement) *Witness { return newWitness(s, w.secrets
 
 // Describe returns the numbers of a statement's circuit, and its digest.
 func (s *Suite) Describe(statement Statement) (rows, products, equations int, digest [32]byte) {
-	c, err := s.get(statement)
+	c, err := s.get([]Statement{statement})
 	if err != nil {
 		panic(err)
 	}

@@ -88,9 +88,10 @@ func NewMember(cm, scope, sk Digest, l *List) (*Witness, error) {
 	return newWitness(s, secrets), nil
 }
 
-// Check wants a depth that lists can have.
+// Check wants a depth that lists can have, and a scope whose nullifiers are not
+// the members themselves.
 func (s Member) Check() error {
-	if s.Depth < 1 || s.Depth > MaxDepth {
+	if s.Depth < 1 || s.Depth > MaxDepth || s.Scope == one {
 		return ErrStatement
 	}
 	return nil

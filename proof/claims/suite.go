@@ -45,60 +45,120 @@ func (w *Witness) Statement() Statement { return w.statement }
 // Wipe clears the secrets.
 func (w *Witness) Wipe() { clear(w.secrets()) }
 
-// Suite proves and verifies statements. The zero value is ready; it is safe for
-// concurrent use.
+// MaxBatch is the greatest number of statements that one proof shows.
+const MaxBatch = 64
+
+// Suite proves and verifies statements, singly or in batches of one claim with one
+// field or depth. The zero value is ready; it is safe for concurrent use. It keeps
+// the circuits of single statements, which are few, and that of the last batch.
 type Suite struct {
-	mu       sync.Mutex
-	compiled map[shape]*compiled
+	mu     sync.Mutex
+	single map[shape]*compiled
+	batch  *compiled
 }
 
 type compiled struct {
+	shape   shape
+	count   int
 	circuit *circuit.Circuit
 	scheme  *ligero.Scheme
 }
 
-// params are the parameters of a circuit by its number of gates.
+// params are the parameters of a circuit: of those of the specification the ones
+// with the shortest proofs for this number of gates.
 func params(gates int) ligero.Params {
-	if gates <= 1000 {
+	switch {
+	case gates <= 1000:
 		return ligero.Params{Slots: 64, Length: 2048, Queries: 147, Components: 5}
+	case gates <= 5500:
+		return ligero.Params{Slots: 128, Length: 4096, Queries: 142, Components: 5}
+	case gates <= 39000:
+		return ligero.Params{Slots: 512, Length: 8192, Queries: 147, Components: 5}
+	default:
+		return ligero.Params{Slots: 1024, Length: 16384, Queries: 146, Components: 5}
 	}
-	return ligero.Params{Slots: 128, Length: 4096, Queries: 142, Components: 5}
 }
 
-// get returns the circuit of a statement that has been checked, so that there is
-// a small number of them.
-func (s *Suite) get(statement Statement) (*compiled, error) {
+// check applies the native rules and returns the public values of all statements.
+func check(statements []Statement) (public []field.Element, err error) {
+	if len(statements) == 0 || len(statements) > MaxBatch {
+		return nil, ErrStatement
+	}
+	for _, s := range statements {
+		if err := s.Check(); err != nil {
+			return nil, err
+		}
+		if s.shape() != statements[0].shape() {
+			return nil, ErrStatement
+		}
+		public = append(public, s.public()...)
+	}
+	return public, nil
+}
+
+// get returns the circuit of statements that have been checked.
+func (s *Suite) get(statements []Statement) (*compiled, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c, ok := s.compiled[statement.shape()]; ok {
+	c, count := s.single[statements[0].shape()], len(statements)
+	if count > 1 {
+		c = s.batch
+	}
+	if c != nil && c.shape == statements[0].shape() && c.count == count {
 		return c, nil
 	}
+	c, err := compile(statements)
+	if err != nil {
+		return nil, err
+	}
+	if count > 1 {
+		s.batch = c
+		return c, nil
+	}
+	if s.single == nil {
+		s.single = make(map[shape]*compiled)
+	}
+	s.single[c.shape] = c
+	return c, nil
+}
+
+// compile makes one circuit of all statements, one after another.
+func compile(statements []Statement) (*compiled, error) {
 	b := new(circuit.Builder)
-	statement.define(b)
+	for _, s := range statements {
+		s.define(b)
+	}
 	p := params(b.Gates())
-	c := &compiled{circuit: b.Compile(p.Slots)}
+	c := &compiled{statements[0].shape(), len(statements), b.Compile(p.Slots), nil}
 	var err error
 	if c.scheme, err = ligero.New(c.circuit.System, p); err != nil {
 		return nil, fmt.Errorf("claims: internal error: %w", err)
 	}
-	if s.compiled == nil {
-		s.compiled = make(map[shape]*compiled)
-	}
-	s.compiled[statement.shape()] = c
 	return c, nil
 }
 
-// Prove returns a proof of the witness's statement.
-func (s *Suite) Prove(w *Witness, coins *ligero.Coins) ([]byte, error) {
-	if err := w.statement.Check(); err != nil {
-		return nil, err
+// Prove returns a proof of the statements of all witnesses.
+func (s *Suite) Prove(coins *ligero.Coins, witnesses ...*Witness) ([]byte, error) {
+	statements := make([]Statement, len(witnesses))
+	size := 0
+	for i, w := range witnesses {
+		statements[i] = w.statement
+		size += len(w.secrets())
 	}
-	c, err := s.get(w.statement)
+	public, err := check(statements)
 	if err != nil {
 		return nil, err
 	}
-	public := w.statement.public()
-	values, err := c.circuit.Solve(w.secrets(), public)
+	c, err := s.get(statements)
+	if err != nil {
+		return nil, err
+	}
+	secrets := make([]field.Element, 0, size)
+	for _, w := range witnesses {
+		secrets = append(secrets, w.secrets()...)
+	}
+	defer clear(secrets)
+	values, err := c.circuit.Solve(secrets, public)
 	if err != nil {
 		return nil, err
 	}
@@ -106,14 +166,16 @@ func (s *Suite) Prove(w *Witness, coins *ligero.Coins) ([]byte, error) {
 	return c.scheme.Prove(values, public, coins)
 }
 
-// Verify reports whether a proof shows a statement, and why not.
-func (s *Suite) Verify(statement Statement, proof []byte) error {
-	if err := statement.Check(); err != nil {
-		return err
-	}
-	c, err := s.get(statement)
+// Verify reports whether a proof shows the statements, in this order, and why
+// not.
+func (s *Suite) Verify(proof []byte, statements ...Statement) error {
+	public, err := check(statements)
 	if err != nil {
 		return err
 	}
-	return c.scheme.Verify(proof, statement.public())
+	c, err := s.get(statements)
+	if err != nil {
+		return err
+	}
+	return c.scheme.Verify(proof, public)
 }
