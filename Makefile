@@ -11,7 +11,7 @@ FREEZES ?= 40
 TOOLS := tools/bin
 DATA ?= ../shared/data
 
-.PHONY: build demo test race race-system memscan attacks-trust faults lint fuzz bench docs check vuln e2e powercut tools clean
+.PHONY: build demo test race race-system memscan attacks-trust faults lint fuzz bench docs check vuln e2e powercut mutants tools clean
 
 build:
 	go build -trimpath -o bin/td ./cmd/td
@@ -92,6 +92,11 @@ attacks-trust:
 # repeats a run. Power cuts need root and FUSE. Its last line is the result as JSON.
 faults:
 	./scripts/faults.sh
+
+# Puts each of the faults listed in proof/mutants_test.go into the code of the
+# proofs and wants the named test to fail. Takes minutes.
+mutants:
+	TD_MUTANTS=1 go test -count=1 -timeout 30m -v -run TestMutants ./proof
 
 check:
 	./scripts/check.sh

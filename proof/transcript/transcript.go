@@ -58,7 +58,8 @@ func NewStream(state State, tag byte) *Stream {
 	return s
 }
 
-// read returns the next n bytes, of which n divides the length of a block.
+// read returns the next n bytes. All reads of a stream have one length, which
+// divides that of a block.
 func (s *Stream) read(n int) []byte {
 	if len(s.unread) < n {
 		binary.BigEndian.PutUint64(s.preimage[len(s.preimage)-8:], s.next)
