@@ -169,6 +169,24 @@ func TestAtMost(t *testing.T) {
 	}
 }
 
+// TestAtMostEveryLimb: for y that is one limb's unit less than x, with difference
+// 0, the equation of this limb fails and no other.
+func TestAtMostEveryLimb(t *testing.T) {
+	b := new(circuit.Builder)
+	b.AtMost(b.PublicLimbs(), b.PublicLimbs())
+	c := b.Compile(64)
+	for limb := range 4 {
+		public := circuit.LimbPublics(circuit.LimbPublics(nil, 1<<(16*limb)), 0)
+		values, err := c.Solve(make([]field.Element, c.Secrets()), public)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if failed := violated(c.System, values, public); len(failed) != 1 {
+			t.Errorf("limb %d: equations %v fail, want one", limb, failed)
+		}
+	}
+}
+
 // TestAtMostEveryCarry: for x > y no bits help. All 2^3 carries are tried with
 // the differences that they would need.
 func TestAtMostEveryCarry(t *testing.T) {
