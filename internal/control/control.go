@@ -2,7 +2,7 @@
 // one that died, and closes the last one in order.
 //
 // An epoch is the life of one key set: a signer and a tagger, two child
-// processes that hold one key each. Its lifecycle is [protocol.StepEpoch]; the
+// processes that hold one key each. Its lifecycle is [lifecycle.StepEpoch]; the
 // manager puts to it what it has learnt and carries out the effects:
 //
 //	leaf 2 committed     -> ACTIVE
@@ -30,6 +30,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/terradourada/td/internal/lifecycle"
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/protocol"
 )
@@ -164,7 +165,7 @@ func (m *Manager) Ready() <-chan struct{} { return m.ready }
 
 // Active is the epoch that issues now; draining if there is none at the moment.
 func (m *Manager) Active() (*Epoch, error) {
-	if e := m.current.Load(); e != nil && e.phase() == protocol.EpochActive {
+	if e := m.current.Load(); e != nil && e.phase() == lifecycle.EpochActive {
 		return e, nil
 	}
 	return nil, protocol.Fail(protocol.CodeDraining, "no epoch is active; a new one opens by itself")
@@ -303,7 +304,7 @@ func (m *Manager) open(ctx context.Context) (*Epoch, error) {
 		return nil, errors.Join(err, signer.Close(), tagger.Close())
 	}
 	m.cfg.Ledger.SetSigner(e, seq)
-	if _, err := e.step(protocol.EpochOpened{}); err != nil {
+	if _, err := e.step(lifecycle.EpochOpened{}); err != nil {
 		return nil, errors.Join(err, signer.Close(), tagger.Close())
 	}
 	m.current.Store(e)
@@ -330,35 +331,35 @@ func (m *Manager) end(e *Epoch, reason protocol.CloseReason) error {
 	ctx, cancel := context.WithTimeout(context.Background(), m.cfg.CloseGrace)
 	defer cancel()
 	if reason != protocol.CloseShutdown {
-		return m.apply(ctx, e, protocol.EpochFailed{Reason: reason})
+		return m.apply(ctx, e, lifecycle.EpochFailed{Reason: reason})
 	}
-	if err := m.apply(ctx, e, protocol.EpochDrain{Reason: reason}); err != nil {
+	if err := m.apply(ctx, e, lifecycle.EpochDrain{Reason: reason}); err != nil {
 		return err
 	}
 	// Whoever stops the manager has stopped what answers requests before it:
 	// what is still pending will never be answered.
 	m.cfg.Invalidate(e.id)
-	return m.apply(ctx, e, protocol.EpochIdle{})
+	return m.apply(ctx, e, lifecycle.EpochIdle{})
 }
 
 // apply puts an event to an epoch and carries out the effects. All of them are
 // tried, whatever becomes of one.
-func (m *Manager) apply(ctx context.Context, e *Epoch, event protocol.EpochEvent) error {
+func (m *Manager) apply(ctx context.Context, e *Epoch, event lifecycle.EpochEvent) error {
 	effects, err := e.step(event)
 	for _, effect := range effects {
 		switch effect {
-		case protocol.EpochEffectWipe:
+		case lifecycle.EpochEffectWipe:
 			if wipeErr := e.signer.Wipe(ctx); wipeErr != nil {
 				m.cfg.Log.Warn("ML-DSA key not wiped before its process ends", "err", wipeErr)
 			}
-		case protocol.EpochEffectInvalidate:
+		case lifecycle.EpochEffectInvalidate:
 			m.cfg.Invalidate(e.id)
-		case protocol.EpochEffectKill:
+		case lifecycle.EpochEffectKill:
 			m.cfg.Ledger.SetSigner(nil, 0)
 			m.bury(e)
-		case protocol.EpochEffectClose:
+		case lifecycle.EpochEffectClose:
 			e.closed, err = m.writeClose(ctx, e)
-		case protocol.EpochEffectStop:
+		case lifecycle.EpochEffectStop:
 			err = errors.Join(err, m.stopChildren(ctx, e, err == nil))
 		default:
 			panic("control: internal error: unknown effect on an epoch")

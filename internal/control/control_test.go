@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/internal/control"
+	"github.com/terradourada/td/internal/lifecycle"
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/protocol"
 )
@@ -321,7 +322,7 @@ func TestOrderlyLife(t *testing.T) {
 		if _, _, err := e.Issue(t.Context(), &protocol.EncodedPayload{}); err != nil { // it never gets its anchor
 			t.Fatal(err)
 		}
-		e.Ended(protocol.PhaseAccepted)
+		e.Ended(lifecycle.PhaseAccepted)
 		stop()
 		sameSteps(t, "end", w.take(), "wipe", "invalidate", "epoch-close", "close tagger", "checkpoint", "no signer", "close signer")
 		c := w.lastClose(t)

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 
+	"github.com/terradourada/td/internal/lifecycle"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -31,15 +32,15 @@ type Epoch struct {
 	closed uint64 // of the close leaf; the manager's alone
 
 	mu     sync.Mutex // guards what follows; held for memory operations only
-	state  protocol.EpochState
+	state  lifecycle.EpochState
 	counts counts
 }
 
 // step puts an event to the lifecycle.
-func (e *Epoch) step(event protocol.EpochEvent) ([]protocol.EpochEffect, error) {
+func (e *Epoch) step(event lifecycle.EpochEvent) ([]lifecycle.EpochEffect, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	state, effects, code := protocol.StepEpoch(e.state, event)
+	state, effects, code := lifecycle.StepEpoch(e.state, event)
 	if code != protocol.CodeNone {
 		return nil, fmt.Errorf("epoch in phase %v cannot take this step: %w", e.state.Phase, code)
 	}
@@ -49,10 +50,10 @@ func (e *Epoch) step(event protocol.EpochEvent) ([]protocol.EpochEffect, error) 
 
 // phase is where the epoch stands. One under suspicion is over, whether the
 // manager has got to it or not.
-func (e *Epoch) phase() protocol.EpochPhase {
+func (e *Epoch) phase() lifecycle.EpochPhase {
 	select {
 	case <-e.suspect:
-		return protocol.EpochDestroyed
+		return lifecycle.EpochDestroyed
 	default:
 	}
 	e.mu.Lock()
@@ -153,15 +154,15 @@ func (e *Epoch) Destroy() { e.once.Do(func() { close(e.suspect) }) }
 
 // Ended counts the end of a session. Whatever was issued and did not end as
 // accepted, rejected or expired is invalidated.
-func (e *Epoch) Ended(how protocol.Phase) {
+func (e *Epoch) Ended(how lifecycle.Phase) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	switch how {
-	case protocol.PhaseAccepted:
+	case lifecycle.PhaseAccepted:
 		e.counts.Accepted++
-	case protocol.PhaseRejected:
+	case lifecycle.PhaseRejected:
 		e.counts.Rejected++
-	case protocol.PhaseExpired:
+	case lifecycle.PhaseExpired:
 		e.counts.Expired++
 	default:
 	}

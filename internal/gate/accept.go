@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/lifecycle"
 	"github.com/terradourada/td/internal/session"
 	"github.com/terradourada/td/protocol"
 )
@@ -38,12 +39,12 @@ func (g *Gate) accept(ctx context.Context, a *Answer, pushed placeFunc) (Accepte
 		view := s.View()
 		effects, code, state := g.step(ctx, s, g.judge(s, &view, a), proof)
 		switch {
-		case slices.Contains(effects, protocol.EffectRedeem):
+		case slices.Contains(effects, lifecycle.EffectRedeem):
 			return g.settle(ctx, s, view.Open, a, pushed)
-		case slices.Contains(effects, protocol.EffectReply):
+		case slices.Contains(effects, lifecycle.EffectReply):
 			return Accepted{RequestID: s.ID, Index: state.Index}, nil
-		case slices.Contains(effects, protocol.EffectAwait):
-			if s.AwaitChange(ctx, protocol.PhaseClaimed) != nil {
+		case slices.Contains(effects, lifecycle.EffectAwait):
+			if s.AwaitChange(ctx, lifecycle.PhaseClaimed) != nil {
 				return Accepted{}, refusal(code)
 			}
 		default:
@@ -55,8 +56,8 @@ func (g *Gate) accept(ctx context.Context, a *Answer, pushed placeFunc) (Accepte
 // judge computes the facts of steps 4 to 7, all of them whatever each one says,
 // so that the steps cost the same for a known and an unknown request. SameProof
 // is the session's to fill in: what it is compared with may change until then.
-func (g *Gate) judge(s *session.Session, view *session.View, a *Answer) protocol.EventAnswer {
-	e := protocol.EventAnswer{
+func (g *Gate) judge(s *session.Session, view *session.View, a *Answer) lifecycle.EventAnswer {
+	e := lifecycle.EventAnswer{
 		ClientMatches:      protocol.ClientCommitment(s.Salt, a.Client).Equal(s.Client),
 		TagMatches:         protocol.TagElement(a.Tag).Equal(s.TagHash),
 		JournalUnavailable: !g.cfg.Holds.Writable(),
@@ -104,19 +105,19 @@ func (g *Gate) settle(ctx context.Context, s *session.Session, open *session.Ope
 	for {
 		effects, code, state := g.step(ctx, s, event, protocol.Digest{})
 		switch {
-		case slices.Contains(effects, protocol.EffectVerify):
+		case slices.Contains(effects, lifecycle.EffectVerify):
 			ok := true
 			if pushed == nil {
 				issued = g.askPlace(ctx, open)
 				ok = g.verifyProof(c, st.Inputs(open.Anchor, protocol.ContextElement(&open.Payload), s.TagHash), a.Proof) == nil
 			}
-			event = protocol.EventVerified{OK: ok}
-		case slices.Contains(effects, protocol.EffectCommit):
+			event = lifecycle.EventVerified{OK: ok}
+		case slices.Contains(effects, lifecycle.EffectCommit):
 			event = g.commit(ctx, st, s.TagHash, open, issued, a.Proof)
-		case slices.Contains(effects, protocol.EffectResolve):
+		case slices.Contains(effects, lifecycle.EffectResolve):
 			g.resolve(s)
 			return Accepted{}, refusal(code)
-		case slices.Contains(effects, protocol.EffectReply):
+		case slices.Contains(effects, lifecycle.EffectReply):
 			return Accepted{RequestID: s.ID, Index: state.Index}, nil
 		default:
 			return Accepted{}, refusal(code)
@@ -127,11 +128,11 @@ func (g *Gate) settle(ctx context.Context, s *session.Session, open *session.Ope
 // abandon ends a claimed session after a panic: before the transaction it is
 // invalidated, during it the outcome is unknown.
 func (g *Gate) abandon(ctx context.Context, s *session.Session) error {
-	if _, code, _ := g.step(ctx, s, protocol.EventAborted{}, protocol.Digest{}); code != protocol.CodeInternal {
+	if _, code, _ := g.step(ctx, s, lifecycle.EventAborted{}, protocol.Digest{}); code != protocol.CodeInternal {
 		return refusal(code)
 	}
-	effects, code, _ := g.step(ctx, s, protocol.EventCommitted{Outcome: protocol.CommitUnknown}, protocol.Digest{})
-	if slices.Contains(effects, protocol.EffectResolve) {
+	effects, code, _ := g.step(ctx, s, lifecycle.EventCommitted{Outcome: lifecycle.CommitUnknown}, protocol.Digest{})
+	if slices.Contains(effects, lifecycle.EffectResolve) {
 		g.resolve(s)
 	}
 	return refusal(code)
@@ -139,17 +140,17 @@ func (g *Gate) abandon(ctx context.Context, s *session.Session) error {
 
 // redeem asks the tagger (step 8). A tagger that does not answer has consumed
 // or not consumed the tag, nobody knows: the request is over either way.
-func (g *Gate) redeem(ctx context.Context, open *session.Open, tag protocol.Tag) protocol.Event {
+func (g *Gate) redeem(ctx context.Context, open *session.Open, tag protocol.Tag) lifecycle.Event {
 	epoch, live := g.cfg.Epochs.Find(open.Epoch)
 	if !live {
-		return protocol.EventAborted{}
+		return lifecycle.EventAborted{}
 	}
 	verdict, err := epoch.Redeem(ctx, &open.Payload, tag)
 	if err != nil {
 		g.cfg.Log.Warn("tagger gave no verdict", "epoch", open.Epoch.String(), "err", err)
-		return protocol.EventAborted{}
+		return lifecycle.EventAborted{}
 	}
-	return protocol.EventRedeemed{Verdict: verdict}
+	return lifecycle.EventRedeemed{Verdict: verdict}
 }
 
 // verifyProof is step 9 against inputs the core has built from its own state,
@@ -197,14 +198,14 @@ func (g *Gate) statementOf(open *session.Open) (*claim.Statement, *Claim, error)
 // commit is step 10: one journal transaction, whose commit is the acceptance; t
 // is the session's. If there is no place in the issued tree any more, because the
 // signer is gone, the request is refused as invalidated.
-func (g *Gate) commit(ctx context.Context, st *claim.Statement, t protocol.Element, open *session.Open, issued placeFunc, proof []byte) protocol.Event {
+func (g *Gate) commit(ctx context.Context, st *claim.Statement, t protocol.Element, open *session.Open, issued placeFunc, proof []byte) lifecycle.Event {
 	if _, live := g.cfg.Epochs.Find(open.Epoch); !live {
-		return protocol.EventCommitted{Outcome: protocol.CommitRefused, Code: protocol.CodeInvalidated}
+		return lifecycle.EventCommitted{Outcome: lifecycle.CommitRefused, Code: protocol.CodeInvalidated}
 	}
 	place, err := issued()
 	if err != nil {
 		g.cfg.Log.Warn("no signed root of the issued tree covers the anchor", "epoch", open.Epoch.String(), "err", err)
-		return protocol.EventCommitted{Outcome: protocol.CommitRefused, Code: protocol.CodeInvalidated}
+		return lifecycle.EventCommitted{Outcome: lifecycle.CommitRefused, Code: protocol.CodeInvalidated}
 	}
 	acc := &Acceptance{
 		Leaf: protocol.Accepted{
@@ -222,13 +223,13 @@ func (g *Gate) commit(ctx context.Context, st *claim.Statement, t protocol.Eleme
 	seq, err := g.cfg.Journal.Accept(ctx, time.Now(), acc)
 	switch {
 	case err == nil:
-		return protocol.EventCommitted{Outcome: protocol.CommitDone, Index: seq}
+		return lifecycle.EventCommitted{Outcome: lifecycle.CommitDone, Index: seq}
 	case errors.Is(err, ErrUnknown):
 		g.cfg.Log.Warn("outcome of an acceptance is unknown", "err", err)
-		return protocol.EventCommitted{Outcome: protocol.CommitUnknown}
+		return lifecycle.EventCommitted{Outcome: lifecycle.CommitUnknown}
 	default:
 		g.cfg.Log.Info("acceptance refused by the journal", "code", protocol.CodeOf(err).String(), "err", err)
-		return protocol.EventCommitted{Outcome: protocol.CommitRefused, Code: protocol.CodeOf(err)}
+		return lifecycle.EventCommitted{Outcome: lifecycle.CommitRefused, Code: protocol.CodeOf(err)}
 	}
 }
 
@@ -253,13 +254,13 @@ func (g *Gate) resolve(s *session.Session) {
 	})
 }
 
-func (g *Gate) lookUp(id protocol.RequestID) (protocol.Event, bool) {
+func (g *Gate) lookUp(id protocol.RequestID) (lifecycle.Event, bool) {
 	row, err := g.cfg.Journal.Accepted(g.ctx, id)
 	switch {
 	case err == nil:
-		return protocol.EventCommitted{Outcome: protocol.CommitDone, Index: row.Seq}, true
+		return lifecycle.EventCommitted{Outcome: lifecycle.CommitDone, Index: row.Seq}, true
 	case errors.Is(err, protocol.CodeNotFound):
-		return protocol.EventCommitted{Outcome: protocol.CommitRefused, Code: protocol.CodeLedgerUnavailable}, true
+		return lifecycle.EventCommitted{Outcome: lifecycle.CommitRefused, Code: protocol.CodeLedgerUnavailable}, true
 	default:
 		return nil, false
 	}

@@ -2,7 +2,7 @@
 // section 10 of docs/spec/td-1.md and declares the small interfaces it needs of
 // the organs around it.
 //
-// A request's lifecycle is [protocol.Step]; the functions here find out the
+// A request's lifecycle is [lifecycle.Step]; the functions here find out the
 // facts, put them to it as events and carry out the effects that come back:
 //
 //	Open    params, statement -> hold? place? epoch? -> tagger -> signer -> session

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/lifecycle"
 	"github.com/terradourada/td/internal/session"
 	"github.com/terradourada/td/protocol"
 )
@@ -28,7 +29,7 @@ type Epoch interface {
 	Redeem(ctx context.Context, p *protocol.EncodedPayload, tag protocol.Tag) (protocol.Redemption, error)
 	Cancel(ctx context.Context, id protocol.RequestID) error
 	// Ended counts how one of its sessions ended.
-	Ended(how protocol.Phase)
+	Ended(how lifecycle.Phase)
 	// Destroy ends the epoch on suspicion, at once.
 	Destroy()
 }
@@ -259,7 +260,7 @@ func stopping() error {
 
 func (g *Gate) expire(now time.Time) {
 	for _, s := range g.cfg.Sessions.Due(now) {
-		_, _, _ = g.step(g.ctx, s, protocol.EventExpire{}, protocol.Digest{})
+		_, _, _ = g.step(g.ctx, s, lifecycle.EventExpire{}, protocol.Digest{})
 	}
 }
 
@@ -270,7 +271,7 @@ func (g *Gate) expire(now time.Time) {
 func (g *Gate) EpochEnded(id protocol.EpochID) {
 	epoch, live := g.cfg.Epochs.Find(id)
 	for _, s := range g.cfg.Sessions.OfEpoch(id) {
-		_, _, state, ended := s.Step(protocol.EventInvalidate{Reason: protocol.CodeInvalidated}, protocol.Digest{})
+		_, _, state, ended := s.Step(lifecycle.EventInvalidate{Reason: protocol.CodeInvalidated}, protocol.Digest{})
 		if ended && live {
 			epoch.Ended(state.Phase)
 		}
@@ -280,7 +281,7 @@ func (g *Gate) EpochEnded(id protocol.EpochID) {
 // step puts an event to a session and does what needs no answer: it counts the
 // end of a session, cancels its tag, destroys a distrusted epoch. The other
 // effects are the caller's.
-func (g *Gate) step(ctx context.Context, s *session.Session, e protocol.Event, proof protocol.Digest) ([]protocol.Effect, protocol.Code, protocol.State) {
+func (g *Gate) step(ctx context.Context, s *session.Session, e lifecycle.Event, proof protocol.Digest) ([]lifecycle.Effect, protocol.Code, lifecycle.State) {
 	open := s.View().Open
 	effects, code, state, ended := s.Step(e, proof)
 	if open == nil || !ended { // a refused answer costs what one for an unknown id costs
@@ -293,11 +294,11 @@ func (g *Gate) step(ctx context.Context, s *session.Session, e protocol.Event, p
 	epoch.Ended(state.Phase)
 	for _, effect := range effects {
 		switch effect {
-		case protocol.EffectCancel:
+		case lifecycle.EffectCancel:
 			if err := epoch.Cancel(context.WithoutCancel(ctx), s.ID); err != nil {
 				g.cfg.Log.Debug("tag not cancelled", "request_id", s.ID.String(), "err", err)
 			}
-		case protocol.EffectDestroyEpoch:
+		case lifecycle.EffectDestroyEpoch:
 			g.cfg.Log.Error("core and tagger disagree; epoch destroyed", "epoch", open.Epoch.String(), "request_id", s.ID.String())
 			epoch.Destroy()
 		default:

@@ -11,6 +11,7 @@ import (
 
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/gate"
+	"github.com/terradourada/td/internal/lifecycle"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -32,8 +33,8 @@ func TestAccept(t *testing.T) {
 	}
 	_, err = o.accept(other)
 	wantCode(t, "another proof for an accepted request", err, protocol.CodeAlreadyConsumed)
-	if len(o.rows) != 1 || o.endings[protocol.PhaseAccepted] != 1 {
-		t.Errorf("got %d rows and %d accepted, want one of each", len(o.rows), o.endings[protocol.PhaseAccepted])
+	if len(o.rows) != 1 || o.endings[lifecycle.PhaseAccepted] != 1 {
+		t.Errorf("got %d rows and %d accepted, want one of each", len(o.rows), o.endings[lifecycle.PhaseAccepted])
 	}
 	o.check()
 }
@@ -95,8 +96,8 @@ func TestFalseProofEndsIt(t *testing.T) {
 	wantCode(t, "another request's proof", err, protocol.CodeProofRejected)
 	_, err = o.accept(a.answer)
 	wantCode(t, "the right proof afterwards", err, protocol.CodeProofRejected)
-	if o.endings[protocol.PhaseRejected] != 1 {
-		t.Errorf("got %d rejected, want 1", o.endings[protocol.PhaseRejected])
+	if o.endings[lifecycle.PhaseRejected] != 1 {
+		t.Errorf("got %d rejected, want 1", o.endings[lifecycle.PhaseRejected])
 	}
 	if _, err := o.accept(b.answer); err != nil {
 		t.Errorf("the other request was harmed: %v", err)
@@ -285,7 +286,7 @@ func TestReceiptOfUndecided(t *testing.T) {
 	s, _ := o.sessions.Get(c.RequestID)
 	o.faults["lookup"] = &fault{
 		err:  errors.Join(gate.ErrUnknown, protocol.CodeLedgerUnavailable),
-		hook: func() { s.Step(protocol.EventExpire{}, protocol.Digest{}) },
+		hook: func() { s.Step(lifecycle.EventExpire{}, protocol.Digest{}) },
 	}
 	_, err := o.gate.Receipt(t.Context(), c.RequestID)
 	wantCode(t, "receipt", err, protocol.CodeExpired)
@@ -348,8 +349,8 @@ func TestExpiry(t *testing.T) {
 		synctest.Wait()
 		_, err = o.accept(gate.Answer{RequestID: ch.RequestID, Tag: ch.Tag, Proof: make([]byte, protocol.ProofSize), Client: client})
 		wantCode(t, "late answer", err, protocol.CodeExpired)
-		if o.cancelled != 1 || o.endings[protocol.PhaseExpired] != 1 || o.sessions.Pending() != 0 {
-			t.Errorf("got %d cancelled, %d expired, %d pending", o.cancelled, o.endings[protocol.PhaseExpired], o.sessions.Pending())
+		if o.cancelled != 1 || o.endings[lifecycle.PhaseExpired] != 1 || o.sessions.Pending() != 0 {
+			t.Errorf("got %d cancelled, %d expired, %d pending", o.cancelled, o.endings[lifecycle.PhaseExpired], o.sessions.Pending())
 		}
 	})
 }

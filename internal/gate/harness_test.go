@@ -13,6 +13,7 @@ import (
 
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/gate"
+	"github.com/terradourada/td/internal/lifecycle"
 	"github.com/terradourada/td/internal/session"
 	"github.com/terradourada/td/protocol"
 )
@@ -54,7 +55,7 @@ type organs struct {
 	anchored   []protocol.RequestID // by position
 	tags       map[protocol.RequestID]*issuedTag
 	rows       []gate.Acceptance
-	endings    map[protocol.Phase]int
+	endings    map[lifecycle.Phase]int
 	cancelled  int
 	outcomes   []gate.Outcome
 	proofs     [][]byte // answers of the prover, first one first; empty = a good one
@@ -73,7 +74,7 @@ type issuedTag struct {
 func newOrgans(t *testing.T) *organs {
 	t.Helper()
 	o := &organs{
-		t: t, faults: map[string]*fault{}, tags: map[protocol.RequestID]*issuedTag{}, endings: map[protocol.Phase]int{},
+		t: t, faults: map[string]*fault{}, tags: map[protocol.RequestID]*issuedTag{}, endings: map[lifecycle.Phase]int{},
 		sessions: session.New(session.Config{MaxPending: 100}),
 	}
 	vk, ok := claim.KnownKey(claim.Open)
@@ -204,7 +205,7 @@ func (e *fakeEpoch) Cancel(_ context.Context, id protocol.RequestID) error {
 	return nil
 }
 
-func (e *fakeEpoch) Ended(how protocol.Phase) {
+func (e *fakeEpoch) Ended(how lifecycle.Phase) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.endings[how]++

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/lifecycle"
 	"github.com/terradourada/td/internal/session"
 	"github.com/terradourada/td/protocol"
 )
@@ -84,16 +85,16 @@ func (g *Gate) issue(ctx context.Context, mode protocol.Mode, st *claim.Statemen
 // keep puts an anchored request into the table, unless its epoch has ended
 // meanwhile.
 func (g *Gate) keep(ctx context.Context, epoch Epoch, is *issued) error {
-	code := g.cfg.Sessions.Add(is.session, is.open, is.deadline, protocol.EventIssued{EpochLive: g.stillLive(epoch)})
+	code := g.cfg.Sessions.Add(is.session, is.open, is.deadline, lifecycle.EventIssued{EpochLive: g.stillLive(epoch)})
 	if code == protocol.CodeNone && !g.stillLive(epoch) {
 		// The epoch ended between the two lines above: its sessions have been
 		// listed for invalidation already, perhaps without this one.
-		_, _, _ = g.step(ctx, is.session, protocol.EventInvalidate{Reason: protocol.CodeInvalidated}, protocol.Digest{})
+		_, _, _ = g.step(ctx, is.session, lifecycle.EventInvalidate{Reason: protocol.CodeInvalidated}, protocol.Digest{})
 		code = protocol.CodeInvalidated
 	}
 	if code == protocol.CodeNone && g.cfg.Holds.IssueHeld(is.open.Payload.VK()) {
 		// A hold that came while the keyholders worked holds this one too.
-		_, _, _ = g.step(ctx, is.session, protocol.EventInvalidate{Reason: protocol.CodeFrozen}, protocol.Digest{})
+		_, _, _ = g.step(ctx, is.session, lifecycle.EventInvalidate{Reason: protocol.CodeFrozen}, protocol.Digest{})
 		return protocol.Fail(protocol.CodeFrozen, "new requests are on hold")
 	}
 	if code != protocol.CodeNone {
@@ -112,7 +113,7 @@ func (g *Gate) stillLive(epoch Epoch) bool {
 // here, before anything is proved in vain.
 func (g *Gate) mayOpen(mode protocol.Mode, c *Claim, epochErr error) error {
 	push := mode == protocol.ModePush
-	_, _, code := protocol.Step(protocol.State{}, protocol.EventOpen{
+	_, _, code := lifecycle.Step(lifecycle.State{}, lifecycle.EventOpen{
 		Frozen:             g.cfg.Holds.IssueHeld(c.Fingerprint) || push && g.cfg.Holds.AcceptHeld(c.Fingerprint),
 		NoEpoch:            epochErr != nil,
 		JournalUnavailable: !g.cfg.Holds.Writable() || push && g.cfg.Ledger.Lag() > g.cfg.MaxLag,

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/lifecycle"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -119,11 +120,11 @@ func (g *Gate) prove(is *issued, job *Job, client string) (Accepted, error) {
 	issued := g.askPlace(g.ctx, is.open)
 	proof, err := g.goodProof(ctx, job)
 	if err != nil && g.ctx.Err() != nil {
-		_, _, _ = g.step(ctx, is.session, protocol.EventInvalidate{Reason: protocol.CodeDraining}, protocol.Digest{})
+		_, _, _ = g.step(ctx, is.session, lifecycle.EventInvalidate{Reason: protocol.CodeDraining}, protocol.Digest{})
 		return Accepted{}, stopping()
 	}
 	if err != nil {
-		_, code, _ := g.step(ctx, is.session, protocol.EventProverFailed{Code: protocol.CodeOf(err)}, protocol.Digest{})
+		_, code, _ := g.step(ctx, is.session, lifecycle.EventProverFailed{Code: protocol.CodeOf(err)}, protocol.Digest{})
 		return Accepted{}, protocol.Wrap(code, protocol.DetailOf(err), err)
 	}
 	answer := &Answer{RequestID: is.session.ID, Tag: job.Tag, Proof: proof, Client: client}
@@ -132,11 +133,11 @@ func (g *Gate) prove(is *issued, job *Job, client string) (Accepted, error) {
 		return acc, nil
 	}
 	switch phase := is.session.View().State.Phase; {
-	case phase == protocol.PhaseIssued:
+	case phase == lifecycle.PhaseIssued:
 		// Refused before anything was consumed, by a hold that came in between.
 		// Nobody else has the proof: the request is over.
-		_, _, _ = g.step(ctx, is.session, protocol.EventInvalidate{Reason: protocol.CodeOf(err)}, protocol.Digest{})
-	case phase == protocol.PhaseClaimed, errors.Is(err, protocol.CodeLedgerUnavailable):
+		_, _, _ = g.step(ctx, is.session, lifecycle.EventInvalidate{Reason: protocol.CodeOf(err)}, protocol.Digest{})
+	case phase == lifecycle.PhaseClaimed, errors.Is(err, protocol.CodeLedgerUnavailable):
 		// Whether the commit took place was not known then, and may be by now.
 		// That error would have the client push again, and lose the opening of
 		// what may be accepted.

@@ -3,7 +3,7 @@
 // ends them all.
 //
 // A [Session] is one request from issue to ten minutes past its deadline. Its
-// lifecycle is [protocol.Step] and nothing else; this package holds the lock
+// lifecycle is [lifecycle.Step] and nothing else; this package holds the lock
 // around it. Once a session is terminal it is shrunk to what a repeated answer
 // needs: whose it was, t, the state and the digest of the accepted proof.
 package session
@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/terradourada/td/internal/lifecycle"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -40,7 +41,7 @@ type Session struct {
 	places   int // taken while it is pending
 
 	mu      sync.Mutex // guards what follows; held for a Step, never across I/O
-	state   protocol.State
+	state   lifecycle.State
 	proof   protocol.Digest // SHA-256 of the proof of whoever claimed
 	open    *Open           // nil once terminal
 	changed chan struct{}   // closed at the next change of phase; nil if nobody waits
@@ -48,7 +49,7 @@ type Session struct {
 
 // View is a session's state at one moment.
 type View struct {
-	State protocol.State
+	State lifecycle.State
 	Open  *Open // nil once terminal; not to be written
 }
 
@@ -63,19 +64,19 @@ func (s *Session) View() View {
 // so that each end is counted once. With an answer comes the digest of its
 // proof: it is kept when the answer claims the session, and compared with the
 // one kept, under the same lock, to fill in SameProof.
-func (s *Session) Step(e protocol.Event, proof protocol.Digest) (effects []protocol.Effect, code protocol.Code, state protocol.State, ended bool) {
+func (s *Session) Step(e lifecycle.Event, proof protocol.Digest) (effects []lifecycle.Effect, code protocol.Code, state lifecycle.State, ended bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if a, ok := e.(protocol.EventAnswer); ok {
+	if a, ok := e.(lifecycle.EventAnswer); ok {
 		a.SameProof = proof.Equal(s.proof)
 		e = a
 	}
 	before := s.state
-	s.state, effects, code = protocol.Step(before, e)
+	s.state, effects, code = lifecycle.Step(before, e)
 	if s.state.Phase == before.Phase {
 		return effects, code, s.state, false
 	}
-	if s.state.Phase == protocol.PhaseClaimed {
+	if s.state.Phase == lifecycle.PhaseClaimed {
 		s.proof = proof
 	}
 	if s.changed != nil {
@@ -92,7 +93,7 @@ func (s *Session) Step(e protocol.Event, proof protocol.Digest) (effects []proto
 
 // AwaitChange returns once the session has left the phase, or with the
 // context's error.
-func (s *Session) AwaitChange(ctx context.Context, from protocol.Phase) error {
+func (s *Session) AwaitChange(ctx context.Context, from lifecycle.Phase) error {
 	s.mu.Lock()
 	if s.state.Phase != from {
 		s.mu.Unlock()
@@ -183,8 +184,8 @@ func (t *Table) Pending() int { return int(t.pending.Load()) }
 // Add puts a new session under its id and applies its first event. On a
 // refusal, or for an id that is there already (a broken random source), the
 // session is not kept and its place is free again.
-func (t *Table) Add(s *Session, open *Open, deadline time.Time, issued protocol.EventIssued) protocol.Code {
-	state, _, code := protocol.Step(protocol.State{}, issued)
+func (t *Table) Add(s *Session, open *Open, deadline time.Time, issued lifecycle.EventIssued) protocol.Code {
+	state, _, code := lifecycle.Step(lifecycle.State{}, issued)
 	sh := t.shard(s.ID)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()

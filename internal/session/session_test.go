@@ -10,11 +10,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/terradourada/td/internal/lifecycle"
 	"github.com/terradourada/td/internal/session"
 	"github.com/terradourada/td/protocol"
 )
 
-var live = protocol.EventIssued{EpochLive: true}
+var live = lifecycle.EventIssued{EpochLive: true}
 
 func newSession(n uint64) (*session.Session, *session.Open) {
 	var id protocol.RequestID
@@ -34,13 +35,13 @@ func add(t *testing.T, table *session.Table, n uint64, deadline time.Time) *sess
 	return s
 }
 
-func answer(s *session.Session, proof byte) ([]protocol.Effect, protocol.Code) {
-	effects, code, _, _ := s.Step(protocol.EventAnswer{ClientMatches: true, TagMatches: true}, protocol.Digest{proof})
+func answer(s *session.Session, proof byte) ([]lifecycle.Effect, protocol.Code) {
+	effects, code, _, _ := s.Step(lifecycle.EventAnswer{ClientMatches: true, TagMatches: true}, protocol.Digest{proof})
 	return effects, code
 }
 
-func redeems(effects []protocol.Effect) bool {
-	return len(effects) == 1 && effects[0] == protocol.EffectRedeem
+func redeems(effects []lifecycle.Effect) bool {
+	return len(effects) == 1 && effects[0] == lifecycle.EffectRedeem
 }
 
 func TestTakenOnce(t *testing.T) {
@@ -75,7 +76,7 @@ func TestBounded(t *testing.T) {
 	if table.Pending() != 3 {
 		t.Errorf("got %d pending, want 3", table.Pending())
 	}
-	first.Step(protocol.EventInvalidate{Reason: protocol.CodeInvalidated}, protocol.Digest{})
+	first.Step(lifecycle.EventInvalidate{Reason: protocol.CodeInvalidated}, protocol.Digest{})
 	if err := table.Reserve(0); err != nil {
 		t.Errorf("the place of an ended session is not free: %v", err)
 	}
@@ -106,7 +107,7 @@ func TestParametersTakePlaces(t *testing.T) {
 		} else if err == nil {
 			table.Release(protocol.MaxParamsSize)
 		}
-		s.Step(protocol.EventInvalidate{Reason: protocol.CodeInvalidated}, protocol.Digest{})
+		s.Step(lifecycle.EventInvalidate{Reason: protocol.CodeInvalidated}, protocol.Digest{})
 		if got := table.Pending(); got != 0 {
 			t.Errorf("%d places are taken after the end", got)
 		}
@@ -139,7 +140,7 @@ func TestAddRefuses(t *testing.T) {
 	}
 	dead, open := newSession(2)
 	_ = table.Reserve(0)
-	if code := table.Add(dead, open, time.Now(), protocol.EventIssued{}); code != protocol.CodeInvalidated {
+	if code := table.Add(dead, open, time.Now(), lifecycle.EventIssued{}); code != protocol.CodeInvalidated {
 		t.Errorf("issued under a dead epoch: got %v, want invalidated", code)
 	}
 	if _, ok := table.Get(dead.ID); ok {
@@ -162,8 +163,8 @@ func TestDueAndKept(t *testing.T) {
 		t.Fatalf("got %d due at 99 s, want 100", len(due))
 	}
 	for _, s := range due {
-		effects, _, state, ended := s.Step(protocol.EventExpire{}, protocol.Digest{})
-		if state.Phase != protocol.PhaseExpired || !ended || len(effects) != 1 || effects[0] != protocol.EffectCancel {
+		effects, _, state, ended := s.Step(lifecycle.EventExpire{}, protocol.Digest{})
+		if state.Phase != lifecycle.PhaseExpired || !ended || len(effects) != 1 || effects[0] != lifecycle.EffectCancel {
 			t.Fatalf("expire: got phase %v, ended %v, effects %v", state.Phase, ended, effects)
 		}
 		if s.View().Open != nil {
@@ -192,7 +193,7 @@ func TestKeptIsBounded(t *testing.T) {
 	var all []*session.Session
 	for n := range uint64(5000) {
 		s := add(t, table, n, time.Now().Add(time.Minute))
-		s.Step(protocol.EventExpire{}, protocol.Digest{})
+		s.Step(lifecycle.EventExpire{}, protocol.Digest{})
 		all = append(all, s)
 	}
 	for _, s := range all {
@@ -212,21 +213,21 @@ func TestAwaitChange(t *testing.T) {
 		answer(s, 1)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := s.AwaitChange(ctx, protocol.PhaseClaimed); !errors.Is(err, context.DeadlineExceeded) {
+		if err := s.AwaitChange(ctx, lifecycle.PhaseClaimed); !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatalf("nothing changed: got %v, want deadline exceeded", err)
 		}
 		done := make(chan error)
 		for range 3 {
-			go func() { done <- s.AwaitChange(t.Context(), protocol.PhaseClaimed) }()
+			go func() { done <- s.AwaitChange(t.Context(), lifecycle.PhaseClaimed) }()
 		}
 		synctest.Wait()
-		s.Step(protocol.EventAborted{}, protocol.Digest{})
+		s.Step(lifecycle.EventAborted{}, protocol.Digest{})
 		for range 3 {
 			if err := <-done; err != nil {
 				t.Error(err)
 			}
 		}
-		if err := s.AwaitChange(t.Context(), protocol.PhaseClaimed); err != nil {
+		if err := s.AwaitChange(t.Context(), lifecycle.PhaseClaimed); err != nil {
 			t.Errorf("already changed: got %v", err)
 		}
 	})
@@ -236,14 +237,14 @@ func TestRepeatedAnswer(t *testing.T) {
 	table := session.New(session.Config{})
 	s := add(t, table, 1, time.Now().Add(time.Minute))
 	answer(s, 7)
-	for _, e := range []protocol.Event{
-		protocol.EventRedeemed{Verdict: protocol.RedeemOK},
-		protocol.EventVerified{OK: true},
-		protocol.EventCommitted{Outcome: protocol.CommitDone, Index: 42},
+	for _, e := range []lifecycle.Event{
+		lifecycle.EventRedeemed{Verdict: protocol.RedeemOK},
+		lifecycle.EventVerified{OK: true},
+		lifecycle.EventCommitted{Outcome: lifecycle.CommitDone, Index: 42},
 	} {
 		s.Step(e, protocol.Digest{})
 	}
-	if effects, code := answer(s, 7); code != protocol.CodeNone || len(effects) != 1 || effects[0] != protocol.EffectReply || s.View().State.Index != 42 {
+	if effects, code := answer(s, 7); code != protocol.CodeNone || len(effects) != 1 || effects[0] != lifecycle.EffectReply || s.View().State.Index != 42 {
 		t.Errorf("the same proof again: got %v, %v", effects, code)
 	}
 	if _, code := answer(s, 8); code != protocol.CodeAlreadyConsumed {
@@ -252,7 +253,7 @@ func TestRepeatedAnswer(t *testing.T) {
 	if _, code := answer(s, 7); code != protocol.CodeNone {
 		t.Errorf("the accepted proof after another one: got %v", code)
 	}
-	claims := protocol.EventAnswer{ClientMatches: true, TagMatches: true, SameProof: true}
+	claims := lifecycle.EventAnswer{ClientMatches: true, TagMatches: true, SameProof: true}
 	if _, code, _, _ := s.Step(claims, protocol.Digest{8}); code != protocol.CodeAlreadyConsumed {
 		t.Errorf("another proof that calls itself the same: got %v, want already_consumed", code)
 	}
@@ -261,7 +262,7 @@ func TestRepeatedAnswer(t *testing.T) {
 func TestOfEpoch(t *testing.T) {
 	table := session.New(session.Config{})
 	s := add(t, table, 1, time.Now().Add(time.Minute))
-	add(t, table, 2, time.Now().Add(time.Minute)).Step(protocol.EventExpire{}, protocol.Digest{})
+	add(t, table, 2, time.Now().Add(time.Minute)).Step(lifecycle.EventExpire{}, protocol.Digest{})
 	if got := table.OfEpoch(protocol.EpochID{1}); len(got) != 1 || got[0] != s {
 		t.Errorf("got %d live sessions of the epoch, want the one that has not ended", len(got))
 	}
@@ -279,6 +280,6 @@ func BenchmarkAddGetExpire(b *testing.B) {
 		_ = table.Reserve(0)
 		table.Add(s, open, now, live)
 		table.Get(s.ID)
-		s.Step(protocol.EventExpire{}, protocol.Digest{})
+		s.Step(lifecycle.EventExpire{}, protocol.Digest{})
 	}
 }

@@ -1,16 +1,17 @@
-package protocol_test
+package lifecycle_test
 
 import (
 	"slices"
 
+	"github.com/terradourada/td/internal/lifecycle"
 	"github.com/terradourada/td/protocol"
 )
 
-// The small world that the explorer walks through: two requests, two handlers,
-// two epochs one after another, a tagger, a journal, an operator who freezes
-// and thaws, a clock, a process that can die, and clients who try everything.
-// It is driven by protocol.Step and protocol.StepEpoch alone; the journal and
-// the tagger are modelled here by the rules of sections 2 and 10.
+// The world that the explorer visits has two requests, two handlers, two epochs one
+// after another, a tagger, a journal, an operator that freezes and thaws, a clock, a
+// process that can be killed, and clients that send every kind of answer. Its states
+// change by lifecycle.Step and lifecycle.StepEpoch alone; the journal and the tagger
+// are modelled here by the rules of sections 2 and 10.
 
 const (
 	requests = 2
@@ -18,13 +19,13 @@ const (
 	epochs   = 2
 )
 
-// kind is what a client sends in an answer.
+// kind is the content of an answer.
 type kind uint8
 
 const (
 	trueProof    kind = iota
 	otherProof        // another true proof of the same statement
-	falseProof        // a proof of nothing
+	falseProof        // a proof that does not verify
 	foreignProof      // a true proof of the other request's statement
 	wrongTag
 	wrongClient
@@ -43,7 +44,7 @@ const (
 	resolving
 )
 
-// tagState is the tagger's line of one request.
+// tagState is the state of one request in the tagger.
 type tagState uint8
 
 const (
@@ -54,14 +55,14 @@ const (
 )
 
 type request struct {
-	state   protocol.State
+	state   lifecycle.State
 	epoch   uint8 // 1-based; 0 before it is opened
-	opening bool  // tagger and signer are at work
+	opening bool  // tagger and signer work on it
 	issued  bool  // a session was kept, once
 	tag     tagState
-	forgot  bool  // the tagger has lost its line: a fault, never a client's doing
+	forgot  bool  // the tagger has lost the request: a fault that no client can cause
 	late    bool  // the deadline has passed
-	redeems uint8 // winners told to redeem, at most 2 counted
+	redeems uint8 // winners that got EffectRedeem, counted up to 2
 	redeem  protocol.Redemption
 	proof   kind // of the answer that was claimed
 }
@@ -80,7 +81,7 @@ type entry struct {
 }
 
 type epoch struct {
-	state  protocol.EpochState
+	state  lifecycle.EpochState
 	used   bool // it has been started
 	closed bool // leaf 3 is in the journal
 }
@@ -93,11 +94,11 @@ type world struct {
 	log     [3]entry
 	entries uint8
 	frozen  bool
-	// What may still go wrong, so that the world stays small.
+	// How often each may still happen; this bounds the world.
 	freezes, crashes, forgets uint8
 }
 
-// faults are guards taken away: by name, those of Step and those of the world.
+// faults names the guards that are removed, of Step and of the world.
 type faults []string
 
 func (f faults) has(name string) bool { return slices.Contains(f, name) }
@@ -114,15 +115,15 @@ const (
 	winnerStays  = "core: a winner goes on without its client"
 )
 
-// edge is one thing that happens.
+// edge is one transition between two worlds.
 type edge struct {
 	name    string
 	to      world
-	event   protocol.Event // put to Step, nil if none
-	effects []protocol.Effect
+	event   lifecycle.Event // applied by Step, nil if none
+	effects []lifecycle.Effect
 	code    protocol.Code
 	req     int
-	hand    int // -1 if no handler was at work
+	hand    int // -1 if no handler took part
 	kind    kind
 }
 
@@ -131,7 +132,7 @@ type explorer struct {
 	edges  []edge
 }
 
-// next lists everything that can happen in a world.
+// next lists the edges that leave a world.
 func (x *explorer) next(w world) []edge {
 	x.edges = x.edges[:0]
 	for r := range requests {
@@ -154,10 +155,10 @@ func (x *explorer) next(w world) []edge {
 
 func (x *explorer) add(e edge) { x.edges = append(x.edges, e) }
 
-// put gives an event to Step and carries out the effects that need no waiting.
-func (x *explorer) put(name string, w world, r, h int, event protocol.Event) edge {
+// put applies an event by Step and carries out the effects.
+func (x *explorer) put(name string, w world, r, h int, event lifecycle.Event) edge {
 	q := &w.req[r]
-	state, effects, code := protocol.StepWithout(x.faults, q.state, event)
+	state, effects, code := lifecycle.StepWithout(x.faults, q.state, event)
 	q.state = state
 	e := edge{name: name, event: event, effects: effects, code: code, req: r, hand: h}
 	if h >= 0 {
@@ -174,54 +175,54 @@ func (x *explorer) put(name string, w world, r, h int, event protocol.Event) edg
 	return e
 }
 
-func (x *explorer) carryOut(w *world, r, h int, effect protocol.Effect) {
+func (x *explorer) carryOut(w *world, r, h int, effect lifecycle.Effect) {
 	q := &w.req[r]
 	switch effect {
-	case protocol.EffectIssue:
+	case lifecycle.EffectIssue:
 		q.opening, q.epoch = true, activeEpoch(w)
-	case protocol.EffectRedeem:
+	case lifecycle.EffectRedeem:
 		w.hand[h].step = redeeming
 		q.redeems = min(q.redeems+1, 2)
 		q.proof = w.hand[h].kind
-	case protocol.EffectVerify:
+	case lifecycle.EffectVerify:
 		w.hand[h].step = verifying
-	case protocol.EffectCommit:
+	case lifecycle.EffectCommit:
 		w.hand[h].step = committing
-	case protocol.EffectResolve:
+	case lifecycle.EffectResolve:
 		w.hand[h].step = resolving
-	case protocol.EffectCancel:
+	case lifecycle.EffectCancel:
 		if q.tag == tagIssued && live(w, q.epoch) {
 			q.tag = tagCancelled
 		}
-	case protocol.EffectDestroyEpoch:
+	case lifecycle.EffectDestroyEpoch:
 		fail(w, int(q.epoch)-1)
-	case protocol.EffectReply, protocol.EffectAwait:
+	case lifecycle.EffectReply, lifecycle.EffectAwait:
 	}
 }
 
 func activeEpoch(w *world) uint8 {
 	for i := range w.ep {
-		if w.ep[i].used && w.ep[i].state.Phase == protocol.EpochActive {
+		if w.ep[i].used && w.ep[i].state.Phase == lifecycle.EpochActive {
 			return uint8(i + 1)
 		}
 	}
 	return 0
 }
 
-// live reports whether the keyholders of an epoch are there.
+// live reports whether the keyholders of an epoch are running.
 func live(w *world, number uint8) bool {
 	return number > 0 && w.ep[number-1].used && w.ep[number-1].state.Phase.Live()
 }
 
 func fail(w *world, e int) {
-	w.ep[e].state, _, _ = protocol.StepEpoch(w.ep[e].state, protocol.EpochFailed{Reason: protocol.CloseSuspect})
+	w.ep[e].state, _, _ = lifecycle.StepEpoch(w.ep[e].state, lifecycle.EpochFailed{Reason: protocol.CloseSuspect})
 }
 
 func (x *explorer) open(w world, r int) {
-	if q := w.req[r]; q.opening || q.issued || q.state.Phase != protocol.PhaseNone || q.epoch != 0 {
+	if q := w.req[r]; q.opening || q.issued || q.state.Phase != lifecycle.PhaseNone || q.epoch != 0 {
 		return
 	}
-	x.add(x.put("open", w, r, -1, protocol.EventOpen{Frozen: w.frozen, NoEpoch: activeEpoch(&w) == 0}))
+	x.add(x.put("open", w, r, -1, lifecycle.EventOpen{Frozen: w.frozen, NoEpoch: activeEpoch(&w) == 0}))
 }
 
 func (x *explorer) issued(w world, r int) {
@@ -234,10 +235,10 @@ func (x *explorer) issued(w world, r int) {
 	if alive {
 		q.tag = tagIssued
 	}
-	x.add(x.put("issued", w, r, -1, protocol.EventIssued{EpochLive: alive}))
+	x.add(x.put("issued", w, r, -1, lifecycle.EventIssued{EpochLive: alive}))
 }
 
-// clock lets the deadline pass, and the sweeper come by.
+// clock lets the deadline pass, and then the sweeper run.
 func (x *explorer) clock(w world, r int) {
 	q := &w.req[r]
 	if q.tag == tagNone && !q.forgot {
@@ -249,15 +250,15 @@ func (x *explorer) clock(w world, r int) {
 		x.add(edge{name: "deadline", to: late, req: r, hand: -1})
 		return
 	}
-	x.add(x.put("sweep", w, r, -1, protocol.EventExpire{}))
+	x.add(x.put("sweep", w, r, -1, lifecycle.EventExpire{}))
 }
 
-// invalidate ends a request from outside: an operator, or a push whose provers
-// have failed.
+// invalidate ends a request from outside: by an operator, or because the provers of
+// a push failed.
 func (x *explorer) invalidate(w world, r int) {
-	if w.req[r].state.Phase != protocol.PhaseNone {
-		x.add(x.put("invalidate", w, r, -1, protocol.EventInvalidate{Reason: protocol.CodeInvalidated}))
-		x.add(x.put("prover fails", w, r, -1, protocol.EventProverFailed{Code: protocol.CodeProverTimeout}))
+	if w.req[r].state.Phase != lifecycle.PhaseNone {
+		x.add(x.put("invalidate", w, r, -1, lifecycle.EventInvalidate{Reason: protocol.CodeInvalidated}))
+		x.add(x.put("prover fails", w, r, -1, lifecycle.EventProverFailed{Code: protocol.CodeProverTimeout}))
 	}
 }
 
@@ -281,7 +282,7 @@ func (x *explorer) handle(w world, h int) {
 		for k := range kinds {
 			x.answer(w, 0, h, k)
 		}
-		// The requests are alike: the second one need not see everything.
+		// The requests are alike, so the second one gets fewer kinds.
 		x.answer(w, 1, h, trueProof)
 		x.answer(w, 1, h, foreignProof)
 	case redeeming:
@@ -297,7 +298,7 @@ func (x *explorer) handle(w world, h int) {
 
 func (x *explorer) answer(w world, r, h int, k kind) {
 	w.hand[h] = handler{req: uint8(r), kind: k}
-	x.add(x.put("answer", w, r, h, protocol.EventAnswer{
+	x.add(x.put("answer", w, r, h, lifecycle.EventAnswer{
 		ClientMatches: k != wrongClient,
 		TagMatches:    k != wrongTag,
 		SameProof:     w.req[r].proof == k,
@@ -309,7 +310,7 @@ func (x *explorer) redeem(w world, h int) {
 	r := int(w.hand[h].req)
 	q := &w.req[r]
 	if !live(&w, q.epoch) {
-		x.add(x.put("tagger is gone", w, r, h, protocol.EventAborted{}))
+		x.add(x.put("tagger is gone", w, r, h, lifecycle.EventAborted{}))
 		return
 	}
 	verdict := protocol.RedeemOK
@@ -327,21 +328,21 @@ func (x *explorer) redeem(w world, h int) {
 		q.tag = tagUsed
 	}
 	q.redeem = verdict
-	x.add(x.put("redeem", w, r, h, protocol.EventRedeemed{Verdict: verdict}))
-	x.add(x.put("redeem aborts", w, r, h, protocol.EventAborted{}))
+	x.add(x.put("redeem", w, r, h, lifecycle.EventRedeemed{Verdict: verdict}))
+	x.add(x.put("redeem aborts", w, r, h, lifecycle.EventAborted{}))
 }
 
 func (x *explorer) verify(w world, h int) {
 	k := w.hand[h].kind
 	ok := k != falseProof && (k != foreignProof || x.faults.has(ownX))
-	x.add(x.put("verify", w, int(w.hand[h].req), h, protocol.EventVerified{OK: ok}))
+	x.add(x.put("verify", w, int(w.hand[h].req), h, lifecycle.EventVerified{OK: ok}))
 }
 
-// commit is the transaction of step 10: it may be refused by its own rules or
-// by the machine, and its outcome may get lost either way.
+// commit is the transaction of step 10. It may be refused by its rules or by a
+// failure, and in each case its outcome may get lost.
 func (x *explorer) commit(w world, h int) {
 	r := int(w.hand[h].req)
-	unknown := protocol.EventCommitted{Outcome: protocol.CommitUnknown}
+	unknown := lifecycle.EventCommitted{Outcome: lifecycle.CommitUnknown}
 	x.add(x.put("commit lost", w, r, h, unknown))
 	x.add(x.put("journal down", w, r, h, refusal(protocol.CodeLedgerUnavailable)))
 	if code := x.journalRefuses(&w, r); code != protocol.CodeNone {
@@ -350,17 +351,17 @@ func (x *explorer) commit(w world, h int) {
 	}
 	index := w.entries
 	if x.faults.has(journalFinal) && index > 0 {
-		index-- // an upsert that hits the wrong row
+		index-- // an update that overwrites another row
 	} else {
 		w.entries++
 	}
 	w.log[index] = x.leaf(&w, h)
 	x.add(x.put("commit done, answer lost", w, r, h, unknown))
-	x.add(x.put("commit", w, r, h, protocol.EventCommitted{Outcome: protocol.CommitDone, Index: uint64(index)}))
+	x.add(x.put("commit", w, r, h, lifecycle.EventCommitted{Outcome: lifecycle.CommitDone, Index: uint64(index)}))
 }
 
-func refusal(c protocol.Code) protocol.EventCommitted {
-	return protocol.EventCommitted{Outcome: protocol.CommitRefused, Code: c}
+func refusal(c protocol.Code) lifecycle.EventCommitted {
+	return lifecycle.EventCommitted{Outcome: lifecycle.CommitRefused, Code: c}
 }
 
 func (x *explorer) journalRefuses(w *world, r int) protocol.Code {
@@ -387,10 +388,10 @@ func (x *explorer) leaf(w *world, h int) entry {
 
 func (x *explorer) resolve(w world, h int) {
 	r := int(w.hand[h].req)
-	x.add(x.put("still unknown", w, r, h, protocol.EventCommitted{Outcome: protocol.CommitUnknown}))
+	x.add(x.put("still unknown", w, r, h, lifecycle.EventCommitted{Outcome: lifecycle.CommitUnknown}))
 	for i := range w.entries {
 		if int(w.log[i].request) == r+1 {
-			x.add(x.put("row found", w, r, h, protocol.EventCommitted{Outcome: protocol.CommitDone, Index: uint64(i)}))
+			x.add(x.put("row found", w, r, h, lifecycle.EventCommitted{Outcome: lifecycle.CommitDone, Index: uint64(i)}))
 			return
 		}
 	}
@@ -426,7 +427,7 @@ func (x *explorer) epochs(w world, i int) {
 		x.startEpoch(w, i)
 		return
 	}
-	if e.state.Phase == protocol.EpochDestroyed {
+	if e.state.Phase == lifecycle.EpochDestroyed {
 		if !e.closed {
 			e.closed = true
 			x.add(edge{name: "epoch close leaf", to: w, hand: -1})
@@ -439,32 +440,32 @@ func (x *explorer) epochs(w world, i int) {
 	x.drain(w, i)
 }
 
-// startEpoch begins an epoch once the one before it takes no more requests.
+// startEpoch begins an epoch once the one before it issues no more requests.
 func (x *explorer) startEpoch(w world, i int) {
-	if i > 0 && (!w.ep[i-1].used || w.ep[i-1].state.Phase == protocol.EpochActive) {
+	if i > 0 && (!w.ep[i-1].used || w.ep[i-1].state.Phase == lifecycle.EpochActive) {
 		return
 	}
 	w.ep[i].used = true
-	w.ep[i].state, _, _ = protocol.StepEpoch(w.ep[i].state, protocol.EpochOpened{})
+	w.ep[i].state, _, _ = lifecycle.StepEpoch(w.ep[i].state, lifecycle.EpochOpened{})
 	x.add(edge{name: "epoch opens", to: w, hand: -1})
 }
 
 func (x *explorer) drain(w world, i int) {
 	e := &w.ep[i]
-	var event protocol.EpochEvent = protocol.EpochDrain{Reason: protocol.CloseRotated}
-	if e.state.Phase == protocol.EpochDraining {
+	var event lifecycle.EpochEvent = lifecycle.EpochDrain{Reason: protocol.CloseRotated}
+	if e.state.Phase == lifecycle.EpochDraining {
 		for r := range requests {
 			if q := &w.req[r]; int(q.epoch) == i+1 && (q.opening || !q.state.Terminal()) {
 				return
 			}
 		}
-		event = protocol.EpochIdle{}
+		event = lifecycle.EpochIdle{}
 	}
-	e.state, _, _ = protocol.StepEpoch(e.state, event)
+	e.state, _, _ = lifecycle.StepEpoch(e.state, event)
 	x.add(edge{name: "epoch drains", to: w, hand: -1})
 }
 
-// crash ends the process: memory and keyholders are gone, the journal stays.
+// crash ends the process: memory and keyholders are lost, the journal stays.
 func (x *explorer) crash(w world) {
 	if w.crashes == 0 {
 		return

@@ -1,4 +1,4 @@
-package protocol_test
+package lifecycle_test
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/terradourada/td/internal/lifecycle"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -14,7 +15,7 @@ type property struct {
 	holds func(from *world, e *edge) bool
 }
 
-// properties are what section 11 promises, each over one thing that happens.
+// properties are the promises of section 11, each checked on every edge.
 var properties = []property{
 	{"accepted implies issued", func(from *world, e *edge) bool {
 		return added(from, e) == nil || from.req[added(from, e).request-1].issued
@@ -74,14 +75,14 @@ var properties = []property{
 	}},
 	{"a claimed request has its winner", func(_ *world, e *edge) bool {
 		for r := range requests {
-			if e.to.req[r].state.Phase == protocol.PhaseClaimed && !worked(&e.to, r) {
+			if e.to.req[r].state.Phase == lifecycle.PhaseClaimed && !worked(&e.to, r) {
 				return false
 			}
 		}
 		return true
 	}},
 	{"a receipt only for the accepted proof", func(_ *world, e *edge) bool {
-		if e.hand < 0 || !slices.Contains(e.effects, protocol.EffectReply) {
+		if e.hand < 0 || !slices.Contains(e.effects, lifecycle.EffectReply) {
 			return true
 		}
 		s := e.to.req[e.req].state
@@ -95,17 +96,17 @@ var properties = []property{
 	}},
 	{"no request is issued under a dead epoch", func(_ *world, e *edge) bool {
 		q := &e.to.req[e.req]
-		return e.name != "issued" || q.state.Phase != protocol.PhaseIssued || live(&e.to, q.epoch)
+		return e.name != "issued" || q.state.Phase != lifecycle.PhaseIssued || live(&e.to, q.epoch)
 	}},
 	{"disagreement destroys the epoch", func(_ *world, e *edge) bool {
-		redeemed, ok := e.event.(protocol.EventRedeemed)
+		redeemed, ok := e.event.(lifecycle.EventRedeemed)
 		if !ok || redeemed.Verdict == protocol.RedeemOK || redeemed.Verdict == protocol.RedeemExpired {
 			return true
 		}
 		return !live(&e.to, e.to.req[e.req].epoch)
 	}},
 	{"no client destroys an epoch", func(from *world, e *edge) bool {
-		return !slices.Contains(e.effects, protocol.EffectDestroyEpoch) || from.req[e.req].forgot
+		return !slices.Contains(e.effects, lifecycle.EffectDestroyEpoch) || from.req[e.req].forgot
 	}},
 	{"an ended request has a dead tag", func(_ *world, e *edge) bool {
 		for r := range requests {
@@ -116,13 +117,13 @@ var properties = []property{
 		}
 		return true
 	}},
-	{"an end is never told as retryable", func(_ *world, e *edge) bool {
+	{"an end never has a retryable code", func(_ *world, e *edge) bool {
 		return e.hand < 0 || e.name == "answer" || !e.to.req[e.req].state.Terminal() || !retryable(e.code)
 	}},
 	{"no event out of place", func(_ *world, e *edge) bool { return e.code != protocol.CodeInternal }},
 }
 
-// added is the entry that an edge has put into the journal.
+// added returns the entry that an edge has added to the journal, nil if none.
 func added(from *world, e *edge) *entry {
 	if e.to.entries == from.entries {
 		return nil
@@ -130,11 +131,11 @@ func added(from *world, e *edge) *entry {
 	return &e.to.log[from.entries]
 }
 
-// agrees compares what memory says of a request with the journal.
+// agrees reports whether the state of a request in memory agrees with the journal.
 func agrees(w *world, r int) bool {
 	s := w.req[r].state
 	switch {
-	case s.Phase == protocol.PhaseAccepted:
+	case s.Phase == lifecycle.PhaseAccepted:
 		return uint8(s.Index) < w.entries && int(w.log[s.Index].request) == r+1
 	case s.Terminal():
 		return rows(w, r) == 0
@@ -143,7 +144,7 @@ func agrees(w *world, r int) bool {
 	}
 }
 
-// worked reports whether a handler is at work for a request.
+// worked reports whether a handler works on a request.
 func worked(w *world, r int) bool {
 	for h := range handlers {
 		if w.hand[h].step != idle && int(w.hand[h].req) == r {
@@ -153,8 +154,8 @@ func worked(w *world, r int) bool {
 	return false
 }
 
-// aborted requests end without a word from the tagger: nobody can answer them,
-// so the tag is dead by the core's state alone.
+// aborted reports whether a request ended without an answer of the tagger. No
+// client can answer it any more, so the core's state alone makes the tag useless.
 func aborted(q *request) bool { return q.state.Reason == protocol.CodeInternal }
 
 func retryable(c protocol.Code) bool {
@@ -167,8 +168,8 @@ func retryable(c protocol.Code) bool {
 	}
 }
 
-// explore walks breadth first through every world that can be reached and
-// gives the first watched property that fails, with the way there.
+// explore visits every reachable world, breadth first. It returns the first watched
+// property that fails, with the edges that lead there.
 func explore(start world, f faults, watched []property) (failed, trace string, visited int) {
 	type visit struct {
 		w      world
@@ -201,9 +202,8 @@ func explore(start world, f faults, watched []property) (failed, trace string, v
 	return "", "", len(seen)
 }
 
-// settle forgets what can no longer matter, so that worlds which behave alike
-// are one: the history of ended requests and epochs, and which of two handlers
-// is which.
+// settle merges worlds that behave alike: it drops the history of ended requests and
+// epochs, and orders the handlers.
 func settle(w world) world {
 	for r := range requests {
 		q := &w.req[r]
@@ -211,7 +211,7 @@ func settle(w world) world {
 			continue
 		}
 		kept := request{state: q.state, epoch: q.epoch, issued: true}
-		if q.state.Phase == protocol.PhaseAccepted {
+		if q.state.Phase == lifecycle.PhaseAccepted {
 			kept.proof = q.proof
 		} else {
 			kept.state.Reason = 0
@@ -219,7 +219,7 @@ func settle(w world) world {
 		*q = kept
 	}
 	for i := range epochs {
-		if w.ep[i].state.Phase == protocol.EpochDestroyed {
+		if w.ep[i].state.Phase == lifecycle.EpochDestroyed {
 			w.ep[i].state.Reason = 0
 		}
 	}
@@ -239,18 +239,19 @@ func TestStepHoldsItsProperties(t *testing.T) {
 		t.Fatalf("property %q fails after\n%s", failed, trace)
 	}
 	if n < least {
-		t.Errorf("explored %d worlds only: the model has lost its life", n)
+		t.Errorf("explored only %d worlds; the model has lost most of its edges", n)
 	}
 	t.Logf("%d worlds", n)
 }
 
-// fault is a set of guards taken away and a property to watch alone.
+// fault is a set of removed guards and the one property to check.
 type fault struct {
 	guards   faults
 	property string
 }
 
-// plantedFaults must make their property fail, or the property watches nothing.
+// plantedFaults must make their property fail; a property that cannot fail checks
+// nothing.
 var plantedFaults = []fault{
 	{faults{"known request", "redeem verdict"}, "accepted implies issued"},
 	{faults{ownPayload}, "same payload"},
@@ -276,7 +277,7 @@ var plantedFaults = []fault{
 	{faults{"disagreement"}, "disagreement destroys the epoch"},
 	{faults{"client and tag"}, "no client destroys an epoch"},
 	{faults{"cancel"}, "an ended request has a dead tag"},
-	{faults{"told code"}, "an end is never told as retryable"},
+	{faults{"outcome code"}, "an end never has a retryable code"},
 	{faults{"known request"}, "no event out of place"},
 	{faults{"invalidate issued only"}, "no event out of place"},
 }
@@ -293,8 +294,8 @@ func TestStepPlantedFaults(t *testing.T) {
 	}
 }
 
-// secondLines are guards without which the property still holds, because
-// another guard stands behind them.
+// secondLines are guards without which the property still holds, because another
+// guard covers them.
 var secondLines = []struct {
 	start world
 	fault
@@ -329,12 +330,12 @@ func named(t *testing.T, name string) property {
 
 // Every guard of Step is needed by itself, and every property can fail.
 func TestStepFaultsAreComplete(t *testing.T) {
-	if got, want := len(protocol.GuardNames), protocol.GuardCount(); got != want {
+	if got, want := len(lifecycle.GuardNames), lifecycle.GuardCount(); got != want {
 		t.Fatalf("%d guards have names, want all %d", got, want)
 	}
-	for name := range protocol.GuardNames {
+	for name := range lifecycle.GuardNames {
 		if !slices.ContainsFunc(plantedFaults, func(f fault) bool { return slices.Equal(f.guards, faults{name}) }) {
-			t.Errorf("no planted fault takes away %q alone", name)
+			t.Errorf("no planted fault removes %q alone", name)
 		}
 	}
 	for _, p := range properties {
