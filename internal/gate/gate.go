@@ -167,7 +167,7 @@ type Config struct {
 type Gate struct {
 	cfg    Config
 	claims map[claimKey]*Claim
-	nobody *session.Session // stands in for ids nobody knows
+	decoy  *session.Session // stands in for unknown ids, which cost the same
 	verify chan struct{}    // one place per verification at a time
 	push   chan struct{}    // one place per pushed event in work
 
@@ -202,7 +202,7 @@ func New(cfg Config) *Gate {
 	g := &Gate{
 		cfg:    cfg,
 		claims: make(map[claimKey]*Claim, len(cfg.Claims)),
-		nobody: &session.Session{Client: randomDigest(), Salt: protocol.Salt(randomDigest()), TagHash: protocol.TagElement(protocol.Tag(randomDigest()))},
+		decoy:  &session.Session{Client: randomDigest(), Salt: protocol.Salt(randomDigest()), TagHash: protocol.TagElement(protocol.Tag(randomDigest()))},
 		verify: make(chan struct{}, cfg.VerifyWorkers),
 		push:   make(chan struct{}, cfg.MaxPush),
 	}
@@ -260,51 +260,18 @@ func stopping() error {
 
 func (g *Gate) expire(now time.Time) {
 	for _, s := range g.cfg.Sessions.Due(now) {
-		_, _, _ = g.step(g.ctx, s, lifecycle.EventExpire{}, protocol.Digest{})
+		g.step(g.ctx, s, lifecycle.EventExpire{})
 	}
 }
 
-// EpochEnded invalidates the sessions of an epoch that ends and were not
-// answered yet. A claimed one meets the epoch's end in the journal. Tags are not
-// cancelled one by one: the tagger ends next, and a hundred thousand of them
-// would hold up the last checkpoint.
+// EpochEnded invalidates the sessions of an epoch that were not answered before it
+// ended. A claimed session is refused by the journal. The effect of the step, to
+// cancel the tag, is left out: the tagger exits next, and cancelling 100,000 tags
+// would delay the last checkpoint.
 func (g *Gate) EpochEnded(id protocol.EpochID) {
-	epoch, live := g.cfg.Epochs.Find(id)
 	for _, s := range g.cfg.Sessions.OfEpoch(id) {
-		_, _, state, ended := s.Step(lifecycle.EventInvalidate{Reason: protocol.CodeInvalidated}, protocol.Digest{})
-		if ended && live {
-			epoch.Ended(state.Phase)
-		}
+		s.Step(lifecycle.EventInvalidate{Reason: protocol.CodeInvalidated}, protocol.Digest{})
 	}
-}
-
-// step puts an event to a session and does what needs no answer: it counts the
-// end of a session, cancels its tag, destroys a distrusted epoch. The other
-// effects are the caller's.
-func (g *Gate) step(ctx context.Context, s *session.Session, e lifecycle.Event, proof protocol.Digest) ([]lifecycle.Effect, protocol.Code, lifecycle.State) {
-	open := s.View().Open
-	effects, code, state, ended := s.Step(e, proof)
-	if open == nil || !ended { // a refused answer costs what one for an unknown id costs
-		return effects, code, state
-	}
-	epoch, live := g.cfg.Epochs.Find(open.Epoch)
-	if !live {
-		return effects, code, state
-	}
-	epoch.Ended(state.Phase)
-	for _, effect := range effects {
-		switch effect {
-		case lifecycle.EffectCancel:
-			if err := epoch.Cancel(context.WithoutCancel(ctx), s.ID); err != nil {
-				g.cfg.Log.Debug("tag not cancelled", "request_id", s.ID.String(), "err", err)
-			}
-		case lifecycle.EffectDestroyEpoch:
-			g.cfg.Log.Error("core and tagger disagree; epoch destroyed", "epoch", open.Epoch.String(), "request_id", s.ID.String())
-			epoch.Destroy()
-		default:
-		}
-	}
-	return effects, code, state
 }
 
 // observe tells the outcome of one call.

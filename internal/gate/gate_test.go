@@ -24,7 +24,7 @@ func TestAccept(t *testing.T) {
 	}
 	again, err := o.accept(c.answer)
 	if err != nil || again != first {
-		t.Errorf("the same answer again: got %+v, %v, want %+v", again, err, first)
+		t.Errorf("the same answer again: got %d, %v, want %d", again, err, first)
 	}
 	other := c.answer
 	other.Proof, err = provers(t).Prove(t.Context(), c.statement, c.Inputs, c.assignment)
@@ -114,12 +114,12 @@ func TestParallelAnswers(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 64 {
 		wg.Go(func() {
-			acc, err := o.accept(c.answer)
+			index, err := o.accept(c.answer)
 			mu.Lock()
 			defer mu.Unlock()
 			got[protocol.CodeOf(err)]++
 			if err == nil {
-				indexes[acc.Index] = true
+				indexes[index] = true
 			}
 		})
 	}
@@ -271,9 +271,9 @@ func TestUnknownCommitIsRead(t *testing.T) {
 	_, err := o.accept(c.answer)
 	wantCode(t, "first", err, protocol.CodeLedgerUnavailable)
 	<-down
-	acc, err := o.accept(c.answer)
-	if err != nil || acc.Index != 0 {
-		t.Errorf("after the journal came back: got %+v, %v", acc, err)
+	index, err := o.accept(c.answer)
+	if err != nil || index != 0 {
+		t.Errorf("after the journal came back: got %d, %v", index, err)
 	}
 	o.check()
 }

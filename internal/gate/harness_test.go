@@ -417,7 +417,7 @@ func (o *organs) proved() *opened {
 	return c
 }
 
-func (o *organs) accept(a gate.Answer) (gate.Accepted, error) {
+func (o *organs) accept(a gate.Answer) (uint64, error) {
 	return o.gate.Accept(o.t.Context(), a)
 }
 

@@ -89,12 +89,12 @@ func (g *Gate) keep(ctx context.Context, epoch Epoch, is *issued) error {
 	if code == protocol.CodeNone && !g.stillLive(epoch) {
 		// The epoch ended between the two lines above: its sessions have been
 		// listed for invalidation already, perhaps without this one.
-		_, _, _ = g.step(ctx, is.session, lifecycle.EventInvalidate{Reason: protocol.CodeInvalidated}, protocol.Digest{})
+		g.step(ctx, is.session, lifecycle.EventInvalidate{Reason: protocol.CodeInvalidated})
 		code = protocol.CodeInvalidated
 	}
 	if code == protocol.CodeNone && g.cfg.Holds.IssueHeld(is.open.Payload.VK()) {
 		// A hold that came while the keyholders worked holds this one too.
-		_, _, _ = g.step(ctx, is.session, lifecycle.EventInvalidate{Reason: protocol.CodeFrozen}, protocol.Digest{})
+		g.step(ctx, is.session, lifecycle.EventInvalidate{Reason: protocol.CodeFrozen})
 		return protocol.Fail(protocol.CodeFrozen, "new requests are on hold")
 	}
 	if code != protocol.CodeNone {
@@ -186,9 +186,7 @@ func (g *Gate) anchor(ctx context.Context, epoch Epoch, p protocol.Payload, clie
 	}
 	a, position, err := epoch.Anchor(ctx, &payload)
 	if err != nil {
-		if cancelErr := epoch.Cancel(context.WithoutCancel(ctx), p.RequestID); cancelErr != nil {
-			g.cfg.Log.Debug("tag not cancelled", "request_id", p.RequestID.String(), "err", cancelErr)
-		}
+		g.cancel(ctx, epoch, p.RequestID)
 		return nil, err
 	}
 	return &issued{

@@ -17,7 +17,7 @@ const proveAttempts = 2
 // Push commits to an event, opens a request for it and has it proved. It
 // returns once the request is in work; the second result waits for the outcome
 // within its context, and the request goes on whether anybody waits or not.
-func (g *Gate) Push(ctx context.Context, req PushRequest) (p *Pushed, wait func(context.Context) (Accepted, error), err error) {
+func (g *Gate) Push(ctx context.Context, req PushRequest) (p *Pushed, wait func(context.Context) (index uint64, err error), err error) {
 	defer func() {
 		if err != nil {
 			g.observe("push", protocol.RequestID{}, req.Claim, err)
@@ -44,7 +44,7 @@ func (g *Gate) Push(ctx context.Context, req PushRequest) (p *Pushed, wait func(
 	o := &outcome{done: make(chan struct{})}
 	g.work.Go(func() {
 		defer func() { <-g.push; close(o.done) }()
-		o.acc, o.err = g.prove(is, job, req.Client)
+		o.index, o.err = g.prove(is, job, req.Client)
 		g.observe("push", p.RequestID, req.Claim, o.err)
 	})
 	return p, o.wait, nil
@@ -63,24 +63,24 @@ func (g *Gate) place() error {
 	return protocol.Fail(protocol.CodeOverloaded, "too many events wait to be proved")
 }
 
-// outcome is the end of a pushed event; acc and err are set before done closes.
+// outcome is the end of a pushed event; index and err are set before done closes.
 type outcome struct {
-	done chan struct{}
-	acc  Accepted
-	err  error
+	done  chan struct{}
+	index uint64
+	err   error
 }
 
-func (o *outcome) wait(ctx context.Context) (Accepted, error) {
+func (o *outcome) wait(ctx context.Context) (index uint64, err error) {
 	select {
 	case <-o.done:
-		return o.acc, o.err
+		return o.index, o.err
 	case <-ctx.Done():
 	}
 	select {
 	case <-o.done: // both were ready
-		return o.acc, o.err
+		return o.index, o.err
 	default:
-		return Accepted{}, ctx.Err()
+		return 0, ctx.Err()
 	}
 }
 
@@ -114,36 +114,36 @@ func commit(req PushRequest) (*claim.Statement, *claim.Assignment, *Pushed, erro
 }
 
 // prove gets a good proof from a prover and hands it in, or ends the request.
-func (g *Gate) prove(is *issued, job *Job, client string) (Accepted, error) {
+func (g *Gate) prove(is *issued, job *Job, client string) (index uint64, err error) {
 	ctx, cancel := context.WithDeadline(g.ctx, job.Deadline)
 	defer cancel()
-	issued := g.askPlace(g.ctx, is.open)
+	place := g.askPlace(g.ctx, is.open)
 	proof, err := g.goodProof(ctx, job)
 	if err != nil && g.ctx.Err() != nil {
-		_, _, _ = g.step(ctx, is.session, lifecycle.EventInvalidate{Reason: protocol.CodeDraining}, protocol.Digest{})
-		return Accepted{}, stopping()
+		g.step(ctx, is.session, lifecycle.EventInvalidate{Reason: protocol.CodeDraining})
+		return 0, stopping()
 	}
 	if err != nil {
-		_, code, _ := g.step(ctx, is.session, lifecycle.EventProverFailed{Code: protocol.CodeOf(err)}, protocol.Digest{})
-		return Accepted{}, protocol.Wrap(code, protocol.DetailOf(err), err)
+		code := g.step(ctx, is.session, lifecycle.EventProverFailed{Code: protocol.CodeOf(err)})
+		return 0, protocol.Wrap(code, protocol.DetailOf(err), err)
 	}
-	answer := &Answer{RequestID: is.session.ID, Tag: job.Tag, Proof: proof, Client: client}
-	acc, err := g.accept(ctx, answer, issued)
-	if err == nil {
-		return acc, nil
+	answer := Answer{RequestID: is.session.ID, Tag: job.Tag, Proof: proof, Client: client}
+	a := &attempt{Answer: answer, place: place, proved: true}
+	if index, err = g.accept(ctx, a); err == nil {
+		return index, nil
 	}
 	switch phase := is.session.View().State.Phase; {
 	case phase == lifecycle.PhaseIssued:
-		// Refused before anything was consumed, by a hold that came in between.
-		// Nobody else has the proof: the request is over.
-		_, _, _ = g.step(ctx, is.session, lifecycle.EventInvalidate{Reason: protocol.CodeOf(err)}, protocol.Digest{})
+		// A hold that came in between refused the answer, and nothing was consumed.
+		// No client has the proof, so the request ends.
+		g.step(ctx, is.session, lifecycle.EventInvalidate{Reason: protocol.CodeOf(err)})
 	case phase == lifecycle.PhaseClaimed, errors.Is(err, protocol.CodeLedgerUnavailable):
-		// Whether the commit took place was not known then, and may be by now.
-		// That error would have the client push again, and lose the opening of
-		// what may be accepted.
-		return g.accept(g.ctx, answer, issued)
+		// The outcome of the commit was not known then, and may be known now. With
+		// this error the client would push again, and lose the opening of an event
+		// that may be accepted.
+		return g.accept(g.ctx, a)
 	}
-	return acc, err
+	return 0, err
 }
 
 // goodProof asks for a proof until one verifies; a bad answer counts against

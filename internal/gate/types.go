@@ -36,12 +36,6 @@ type Answer struct {
 	Client    string
 }
 
-// Accepted names an acceptance that is committed in the journal.
-type Accepted struct {
-	RequestID protocol.RequestID
-	Index     uint64 // of the leaf in the log
-}
-
 // PushRequest asks for an event to be proved by the operator's provers (push,
 // section 9).
 type PushRequest struct {

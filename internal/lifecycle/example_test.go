@@ -18,15 +18,15 @@ func ExampleStep() {
 		lifecycle.EventVerified{OK: true},
 		lifecycle.EventCommitted{Outcome: lifecycle.CommitDone, Index: 41},
 	} {
-		var effects []lifecycle.Effect
-		s, effects, _ = lifecycle.Step(s, e)
-		fmt.Printf("%v: %v\n", s.Phase, effects)
+		var effect lifecycle.Effect
+		s, effect, _ = lifecycle.Step(s, e)
+		fmt.Printf("%v %q\n", s.Phase, effect)
 	}
 	// Output:
-	// NONE: [issue]
-	// ISSUED: []
-	// CLAIMED: [redeem]
-	// CLAIMED: [verify]
-	// CLAIMED: [commit]
-	// ACCEPTED: [reply]
+	// NONE "issue"
+	// ISSUED ""
+	// CLAIMED "redeem"
+	// CLAIMED "verify"
+	// CLAIMED "commit"
+	// ACCEPTED "reply"
 }

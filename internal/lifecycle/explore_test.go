@@ -82,7 +82,7 @@ var properties = []property{
 		return true
 	}},
 	{"a receipt only for the accepted proof", func(_ *world, e *edge) bool {
-		if e.hand < 0 || !slices.Contains(e.effects, lifecycle.EffectReply) {
+		if e.hand < 0 || e.effect != lifecycle.EffectReply {
 			return true
 		}
 		s := e.to.req[e.req].state
@@ -106,7 +106,7 @@ var properties = []property{
 		return !live(&e.to, e.to.req[e.req].epoch)
 	}},
 	{"no client destroys an epoch", func(from *world, e *edge) bool {
-		return !slices.Contains(e.effects, lifecycle.EffectDestroyEpoch) || from.req[e.req].forgot
+		return e.effect != lifecycle.EffectDestroyEpoch || from.req[e.req].forgot
 	}},
 	{"an ended request has a dead tag", func(_ *world, e *edge) bool {
 		for r := range requests {

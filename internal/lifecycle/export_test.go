@@ -23,7 +23,7 @@ var GuardNames = map[string]guard{
 }
 
 // StepWithout is Step without the named guards.
-func StepWithout(names []string, s State, e Event) (State, []Effect, protocol.Code) {
+func StepWithout(names []string, s State, e Event) (State, Effect, protocol.Code) {
 	g := allGuards
 	for _, name := range names {
 		g &^= GuardNames[name]

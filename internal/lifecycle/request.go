@@ -181,38 +181,39 @@ func (EventProverFailed) event() {}
 func (EventExpire) event()       {}
 func (EventInvalidate) event()   {}
 
-// Effect is what the caller must do next.
+// Effect is what the caller must do next. Each step has one at most.
 type Effect uint8
 
 // The effects.
 const (
-	EffectIssue        Effect = iota + 1 // number and tag the draft, anchor the payload; then EventIssued
-	EffectRedeem                         // ask the tagger; then EventRedeemed
-	EffectVerify                         // decode and verify the proof against the core's own x; then EventVerified
-	EffectCommit                         // run the journal transaction; then EventCommitted
-	EffectResolve                        // read the row by request id until known; then EventCommitted
-	EffectReply                          // reply with State.Index and the receipt
-	EffectAwait                          // wait for the outcome, then apply the answer again; the code is for a wait that times out
-	EffectCancel                         // cancel the tag at the tagger
-	EffectDestroyEpoch                   // core and tagger disagree: destroy the epoch
+	EffectNone         Effect = iota
+	EffectIssue               // number and tag the draft, anchor the payload; then EventIssued
+	EffectRedeem              // ask the tagger; then EventRedeemed
+	EffectVerify              // decode and verify the proof against the core's own x; then EventVerified
+	EffectCommit              // run the journal transaction; then EventCommitted
+	EffectResolve             // read the row by request id until known; then EventCommitted
+	EffectReply               // reply with State.Index and the receipt
+	EffectAwait               // wait for the outcome, then apply the answer again; the code is for a wait that times out
+	EffectCancel              // cancel the tag at the tagger
+	EffectDestroyEpoch        // core and tagger disagree: destroy the epoch
 	effectEnd
 )
 
 var effectText = [effectEnd]string{"", "issue", "redeem", "verify", "commit", "resolve", "reply", "await", "cancel", "destroy_epoch"}
 
-// String returns the name of the effect.
+// String returns the name of the effect, "" for none.
 func (e Effect) String() string {
-	if e > 0 && e < effectEnd {
+	if e < effectEnd {
 		return effectText[e]
 	}
 	return "invalid"
 }
 
-// Step applies an event to a state. It returns the next state, the effects to carry
+// Step applies an event to a state. It returns the next state, the effect to carry
 // out, and the code for the client that caused the event. CodeInternal with the
 // state unchanged means that the event does not belong to this state: the caller
 // has broken an invariant.
-func Step(s State, e Event) (State, []Effect, protocol.Code) { return step(allGuards, s, e) }
+func Step(s State, e Event) (State, Effect, protocol.Code) { return step(allGuards, s, e) }
 
 // guard is one condition that Step checks. A test removes them one by one and
 // expects a property to fail.
@@ -241,7 +242,7 @@ const (
 
 func (g guard) has(one guard) bool { return g&one != 0 }
 
-func step(g guard, s State, e Event) (State, []Effect, protocol.Code) {
+func step(g guard, s State, e Event) (State, Effect, protocol.Code) {
 	switch e := e.(type) {
 	case EventOpen:
 		return stepOpen(g, s, e)
@@ -264,120 +265,120 @@ func step(g guard, s State, e Event) (State, []Effect, protocol.Code) {
 	case EventInvalidate:
 		return stepInvalidate(g, s, e)
 	default:
-		return s, nil, protocol.CodeInternal
+		return s, EffectNone, protocol.CodeInternal
 	}
 }
 
-func stepOpen(g guard, s State, e EventOpen) (State, []Effect, protocol.Code) {
+func stepOpen(g guard, s State, e EventOpen) (State, Effect, protocol.Code) {
 	switch {
 	case s.Phase != PhaseNone:
-		return s, nil, protocol.CodeInternal
+		return s, EffectNone, protocol.CodeInternal
 	case e.Frozen && g.has(guardHold):
-		return s, nil, protocol.CodeFrozen
+		return s, EffectNone, protocol.CodeFrozen
 	case e.NoEpoch:
-		return s, nil, protocol.CodeDraining
+		return s, EffectNone, protocol.CodeDraining
 	case e.JournalUnavailable:
-		return s, nil, protocol.CodeLedgerUnavailable
+		return s, EffectNone, protocol.CodeLedgerUnavailable
 	default:
-		return s, []Effect{EffectIssue}, protocol.CodeNone
+		return s, EffectIssue, protocol.CodeNone
 	}
 }
 
-func stepIssued(g guard, s State, e EventIssued) (State, []Effect, protocol.Code) {
+func stepIssued(g guard, s State, e EventIssued) (State, Effect, protocol.Code) {
 	switch {
 	case s.Phase != PhaseNone:
-		return s, nil, protocol.CodeInternal
+		return s, EffectNone, protocol.CodeInternal
 	case !e.EpochLive && g.has(guardEpochAtIssue):
-		return State{Phase: PhaseInvalidated, Reason: protocol.CodeInvalidated}, nil, protocol.CodeInvalidated
+		return State{Phase: PhaseInvalidated, Reason: protocol.CodeInvalidated}, EffectNone, protocol.CodeInvalidated
 	default:
-		return State{Phase: PhaseIssued}, nil, protocol.CodeNone
+		return State{Phase: PhaseIssued}, EffectNone, protocol.CodeNone
 	}
 }
 
-func stepAnswer(g guard, s State, e EventAnswer) (State, []Effect, protocol.Code) {
+func stepAnswer(g guard, s State, e EventAnswer) (State, Effect, protocol.Code) {
 	if s.Phase == PhaseNone && g.has(guardKnown) {
-		return s, nil, protocol.CodeSubmissionRejected
+		return s, EffectNone, protocol.CodeSubmissionRejected
 	}
 	if (!e.ClientMatches || !e.TagMatches) && g.has(guardClientAndTag) {
-		return s, nil, protocol.CodeSubmissionRejected
+		return s, EffectNone, protocol.CodeSubmissionRejected
 	}
 	if s.Phase > PhaseIssued && g.has(guardClaimOnce) {
 		return stepAnswerAgain(g, s, e)
 	}
 	if e.Frozen && g.has(guardHoldAtAnswer) {
-		return s, nil, protocol.CodeFrozen
+		return s, EffectNone, protocol.CodeFrozen
 	}
 	if e.JournalUnavailable || e.LagTooFar {
-		return s, nil, protocol.CodeLedgerUnavailable
+		return s, EffectNone, protocol.CodeLedgerUnavailable
 	}
-	return State{Phase: PhaseClaimed, Stage: StageRedeem}, []Effect{EffectRedeem}, protocol.CodeNone
+	return State{Phase: PhaseClaimed, Stage: StageRedeem}, EffectRedeem, protocol.CodeNone
 }
 
 // stepAnswerAgain is step 6: an answer to a request that was answered before or has
 // ended.
-func stepAnswerAgain(g guard, s State, e EventAnswer) (State, []Effect, protocol.Code) {
+func stepAnswerAgain(g guard, s State, e EventAnswer) (State, Effect, protocol.Code) {
 	switch {
 	case s.Phase == PhaseClaimed && s.Stage == StageUnknown:
-		return s, []Effect{EffectAwait}, protocol.CodeLedgerUnavailable
+		return s, EffectAwait, protocol.CodeLedgerUnavailable
 	case s.Phase == PhaseClaimed:
-		return s, []Effect{EffectAwait}, protocol.CodeConflict
+		return s, EffectAwait, protocol.CodeConflict
 	case s.Phase == PhaseAccepted && !e.SameProof && g.has(guardSameProof):
-		return s, nil, protocol.CodeAlreadyConsumed
+		return s, EffectNone, protocol.CodeAlreadyConsumed
 	case s.Phase == PhaseAccepted:
-		return s, []Effect{EffectReply}, protocol.CodeNone
+		return s, EffectReply, protocol.CodeNone
 	default:
 		code, _ := s.Outcome()
-		return s, nil, code
+		return s, EffectNone, code
 	}
 }
 
-func stepRedeemed(g guard, s State, e EventRedeemed) (State, []Effect, protocol.Code) {
+func stepRedeemed(g guard, s State, e EventRedeemed) (State, Effect, protocol.Code) {
 	if s.Phase != PhaseClaimed || s.Stage != StageRedeem {
-		return s, nil, protocol.CodeInternal
+		return s, EffectNone, protocol.CodeInternal
 	}
 	switch {
 	case e.Verdict == protocol.RedeemOK || !g.has(guardVerdict):
 		s.Stage = StageVerify
-		return s, []Effect{EffectVerify}, protocol.CodeNone
+		return s, EffectVerify, protocol.CodeNone
 	case e.Verdict == protocol.RedeemExpired:
-		return State{Phase: PhaseExpired}, nil, protocol.CodeExpired
+		return State{Phase: PhaseExpired}, EffectNone, protocol.CodeExpired
 	case !g.has(guardDisagreement):
-		return invalidated(protocol.CodeInvalidated), nil, protocol.CodeInvalidated
+		return invalidated(protocol.CodeInvalidated), EffectNone, protocol.CodeInvalidated
 	default:
-		return invalidated(protocol.CodeInvalidated), []Effect{EffectDestroyEpoch}, protocol.CodeInvalidated
+		return invalidated(protocol.CodeInvalidated), EffectDestroyEpoch, protocol.CodeInvalidated
 	}
 }
 
-func stepVerified(g guard, s State, e EventVerified) (State, []Effect, protocol.Code) {
+func stepVerified(g guard, s State, e EventVerified) (State, Effect, protocol.Code) {
 	if s.Phase != PhaseClaimed || s.Stage != StageVerify {
-		return s, nil, protocol.CodeInternal
+		return s, EffectNone, protocol.CodeInternal
 	}
 	if !e.OK && g.has(guardProof) {
-		return State{Phase: PhaseRejected, Reason: protocol.CodeProofRejected}, nil, protocol.CodeProofRejected
+		return State{Phase: PhaseRejected, Reason: protocol.CodeProofRejected}, EffectNone, protocol.CodeProofRejected
 	}
 	s.Stage = StageCommit
-	return s, []Effect{EffectCommit}, protocol.CodeNone
+	return s, EffectCommit, protocol.CodeNone
 }
 
-func stepCommitted(g guard, s State, e EventCommitted) (State, []Effect, protocol.Code) {
+func stepCommitted(g guard, s State, e EventCommitted) (State, Effect, protocol.Code) {
 	if s.Phase != PhaseClaimed || (s.Stage != StageCommit && s.Stage != StageUnknown) {
-		return s, nil, protocol.CodeInternal
+		return s, EffectNone, protocol.CodeInternal
 	}
 	switch {
 	case e.Outcome == CommitDone, e.Outcome == CommitRefused && !g.has(guardRefusal):
-		return State{Phase: PhaseAccepted, Index: e.Index}, []Effect{EffectReply}, protocol.CodeNone
+		return State{Phase: PhaseAccepted, Index: e.Index}, EffectReply, protocol.CodeNone
 	case e.Outcome == CommitRefused:
 		s = refused(e.Code)
 		code, _ := s.Outcome()
 		if !g.has(guardOutcome) {
 			code = e.Code
 		}
-		return s, nil, code
+		return s, EffectNone, code
 	case !g.has(guardUnknown):
-		return invalidated(protocol.CodeLedgerUnavailable), nil, protocol.CodeInvalidated
+		return invalidated(protocol.CodeLedgerUnavailable), EffectNone, protocol.CodeInvalidated
 	default: // unknown, or a value that is not defined
 		s.Stage = StageUnknown
-		return s, []Effect{EffectResolve}, protocol.CodeLedgerUnavailable
+		return s, EffectResolve, protocol.CodeLedgerUnavailable
 	}
 }
 
@@ -395,43 +396,43 @@ func refused(c protocol.Code) State {
 
 func invalidated(c protocol.Code) State { return State{Phase: PhaseInvalidated, Reason: c} }
 
-func stepAborted(s State) (State, []Effect, protocol.Code) {
+func stepAborted(s State) (State, Effect, protocol.Code) {
 	if s.Phase != PhaseClaimed || (s.Stage != StageRedeem && s.Stage != StageVerify) {
-		return s, nil, protocol.CodeInternal
+		return s, EffectNone, protocol.CodeInternal
 	}
-	return invalidated(protocol.CodeInternal), nil, protocol.CodeInvalidated
+	return invalidated(protocol.CodeInternal), EffectNone, protocol.CodeInvalidated
 }
 
-func stepProverFailed(s State, e EventProverFailed) (State, []Effect, protocol.Code) {
+func stepProverFailed(s State, e EventProverFailed) (State, Effect, protocol.Code) {
 	if s.Phase != PhaseIssued {
 		code, _ := s.Outcome()
-		return s, nil, code // it ended, or was answered, in between
+		return s, EffectNone, code // it ended, or was answered, in between
 	}
 	s = invalidated(protocol.CodeInternal)
 	if isProverCode(e.Code) {
 		s.Reason = e.Code
 	}
 	code, _ := s.Outcome()
-	return s, []Effect{EffectCancel}, code
+	return s, EffectCancel, code
 }
 
-func stepExpire(g guard, s State) (State, []Effect, protocol.Code) {
+func stepExpire(g guard, s State) (State, Effect, protocol.Code) {
 	if s.Phase == PhaseIssued || s.Phase == PhaseClaimed && !g.has(guardExpireIssuedOnly) {
 		return State{Phase: PhaseExpired}, cancel(g), protocol.CodeNone
 	}
-	return s, nil, protocol.CodeNone
+	return s, EffectNone, protocol.CodeNone
 }
 
-func stepInvalidate(g guard, s State, e EventInvalidate) (State, []Effect, protocol.Code) {
+func stepInvalidate(g guard, s State, e EventInvalidate) (State, Effect, protocol.Code) {
 	if s.Phase == PhaseIssued || s.Phase == PhaseClaimed && !g.has(guardInvalidateIssuedOnly) {
 		return invalidated(e.Reason), cancel(g), protocol.CodeNone
 	}
-	return s, nil, protocol.CodeNone
+	return s, EffectNone, protocol.CodeNone
 }
 
-func cancel(g guard) []Effect {
+func cancel(g guard) Effect {
 	if !g.has(guardCancel) {
-		return nil
+		return EffectNone
 	}
-	return []Effect{EffectCancel}
+	return EffectCancel
 }

@@ -85,7 +85,7 @@ Generated from ` + "`lifecycle.Step`" + ` by its tests; do not edit. Section 11 
 NONE is the state of an unknown request. A pair of state and event that is not listed leaves the state as
 it is and answers ` + "`internal`" + `: the caller has broken an invariant.
 
-| state | events | next state | effects | code |
+| state | events | next state | effect | code |
 |---|---|---|---|---|
 `
 
@@ -108,8 +108,8 @@ type lifecycleRow struct {
 // lifecycleRows puts events with one result into one row.
 func lifecycleRows(s lifecycle.State) (rows []lifecycleRow) {
 	for _, e := range stepEvents {
-		to, effects, code := lifecycle.Step(s, e.event)
-		if code == protocol.CodeInternal && to == s && effects == nil {
+		to, effect, code := lifecycle.Step(s, e.event)
+		if code == protocol.CodeInternal && to == s && effect == lifecycle.EffectNone {
 			continue
 		}
 		next, told := stateName(to), code.String()
@@ -119,7 +119,7 @@ func lifecycleRows(s lifecycle.State) (rows []lifecycleRow) {
 		if code == protocol.CodeNone {
 			told = ""
 		}
-		result := fmt.Sprintf("%s | %s | %s", next, names(effects), told)
+		result := fmt.Sprintf("%s | %v | %s", next, effect, told)
 		i := slices.IndexFunc(rows, func(r lifecycleRow) bool { return r.result == result })
 		if i < 0 {
 			rows = append(rows, lifecycleRow{result: result})
@@ -159,7 +159,7 @@ func TestStepArrows(t *testing.T) {
 	met := map[string]bool{}
 	for _, s := range stepStates {
 		for _, e := range stepEvents {
-			to, effects, code := lifecycle.Step(s, e.event)
+			to, effect, code := lifecycle.Step(s, e.event)
 			if to.Phase != s.Phase {
 				met[fmt.Sprint(s.Phase, to.Phase)] = true
 				if !slices.Contains(arrows[s.Phase], to.Phase) {
@@ -169,7 +169,7 @@ func TestStepArrows(t *testing.T) {
 			if s.Terminal() && to != s {
 				t.Errorf("%s changes on %q", stateName(s), e.name)
 			}
-			if code == protocol.CodeInternal && (to != s || effects != nil) {
+			if code == protocol.CodeInternal && (to != s || effect != lifecycle.EffectNone) {
 				t.Errorf("%s does something on the stray event %q", stateName(s), e.name)
 			}
 			if (to.Phase == lifecycle.PhaseClaimed) != (to.Stage != lifecycle.StageNone) {
@@ -180,8 +180,8 @@ func TestStepArrows(t *testing.T) {
 	if len(met) != 9 {
 		t.Errorf("%d arrows met, want all 9: %v", len(met), met)
 	}
-	if to, effects, code := lifecycle.Step(lifecycle.State{}, nil); to != (lifecycle.State{}) || effects != nil || code != protocol.CodeInternal {
-		t.Errorf("no event: %v %v %v", to, effects, code)
+	if to, effect, code := lifecycle.Step(lifecycle.State{}, nil); to != (lifecycle.State{}) || effect != lifecycle.EffectNone || code != protocol.CodeInternal {
+		t.Errorf("no event: %v %v %v", to, effect, code)
 	}
 }
 
@@ -228,7 +228,7 @@ func TestStepNames(t *testing.T) {
 	rows := []struct{ got, want string }{
 		{upTo[lifecycle.Phase](8), "NONE ISSUED CLAIMED ACCEPTED REJECTED INVALIDATED EXPIRED unknown"},
 		{upTo[lifecycle.Stage](6), " redeem verify commit unknown ?"},
-		{upTo[lifecycle.Effect](11), "invalid issue redeem verify commit resolve reply await cancel destroy_epoch invalid"},
+		{upTo[lifecycle.Effect](11), " issue redeem verify commit resolve reply await cancel destroy_epoch invalid"},
 		{upTo[lifecycle.EpochPhase](5), "STARTING ACTIVE DRAINING DESTROYED unknown"},
 		{upTo[lifecycle.EpochEffect](7), "invalid wipe invalidate stop kill close invalid"},
 	}

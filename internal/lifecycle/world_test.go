@@ -117,14 +117,14 @@ const (
 
 // edge is one transition between two worlds.
 type edge struct {
-	name    string
-	to      world
-	event   lifecycle.Event // applied by Step, nil if none
-	effects []lifecycle.Effect
-	code    protocol.Code
-	req     int
-	hand    int // -1 if no handler took part
-	kind    kind
+	name   string
+	to     world
+	event  lifecycle.Event // applied by Step, nil if none
+	effect lifecycle.Effect
+	code   protocol.Code
+	req    int
+	hand   int // -1 if no handler took part
+	kind   kind
 }
 
 type explorer struct {
@@ -155,19 +155,17 @@ func (x *explorer) next(w world) []edge {
 
 func (x *explorer) add(e edge) { x.edges = append(x.edges, e) }
 
-// put applies an event by Step and carries out the effects.
+// put applies an event by Step and carries out the effect.
 func (x *explorer) put(name string, w world, r, h int, event lifecycle.Event) edge {
 	q := &w.req[r]
-	state, effects, code := lifecycle.StepWithout(x.faults, q.state, event)
+	state, effect, code := lifecycle.StepWithout(x.faults, q.state, event)
 	q.state = state
-	e := edge{name: name, event: event, effects: effects, code: code, req: r, hand: h}
+	e := edge{name: name, event: event, effect: effect, code: code, req: r, hand: h}
 	if h >= 0 {
 		e.kind = w.hand[h].kind
 		w.hand[h].step = idle
 	}
-	for _, effect := range effects {
-		x.carryOut(&w, r, h, effect)
-	}
+	x.carryOut(&w, r, h, effect)
 	if h >= 0 && w.hand[h].step == idle {
 		w.hand[h] = handler{}
 	}
@@ -196,7 +194,7 @@ func (x *explorer) carryOut(w *world, r, h int, effect lifecycle.Effect) {
 		}
 	case lifecycle.EffectDestroyEpoch:
 		fail(w, int(q.epoch)-1)
-	case lifecycle.EffectReply, lifecycle.EffectAwait:
+	case lifecycle.EffectReply, lifecycle.EffectAwait, lifecycle.EffectNone:
 	}
 }
 

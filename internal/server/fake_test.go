@@ -83,12 +83,12 @@ func (f *fake) Open(_ context.Context, r gate.OpenRequest) (*gate.Challenge, err
 	}, nil
 }
 
-func (f *fake) Accept(_ context.Context, a gate.Answer) (gate.Accepted, error) {
+func (f *fake) Accept(_ context.Context, a gate.Answer) (uint64, error) {
 	err := f.call(func() { f.answers = append(f.answers, a) })
-	return gate.Accepted{RequestID: a.RequestID, Index: 41}, err
+	return 41, err
 }
 
-func (f *fake) Push(_ context.Context, r gate.PushRequest) (*gate.Pushed, func(context.Context) (gate.Accepted, error), error) {
+func (f *fake) Push(_ context.Context, r gate.PushRequest) (*gate.Pushed, func(context.Context) (uint64, error), error) {
 	if err := f.call(func() { f.pushes = append(f.pushes, r) }); err != nil {
 		return nil, nil, err
 	}
@@ -96,12 +96,12 @@ func (f *fake) Push(_ context.Context, r gate.PushRequest) (*gate.Pushed, func(c
 	if err != nil {
 		return nil, nil, err
 	}
-	wait := func(ctx context.Context) (gate.Accepted, error) {
+	wait := func(ctx context.Context) (uint64, error) {
 		if f.noOutcome {
 			<-ctx.Done()
-			return gate.Accepted{}, ctx.Err()
+			return 0, ctx.Err()
 		}
-		return gate.Accepted{RequestID: knownID, Index: 42}, f.outcome
+		return 42, f.outcome
 	}
 	return &gate.Pushed{RequestID: knownID, Opening: receipt.Opening{RequestID: knownID, Event: string(canonical)}}, wait, nil
 }

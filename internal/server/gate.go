@@ -16,11 +16,12 @@ import (
 type Gate interface {
 	// Open issues a challenge.
 	Open(ctx context.Context, req gate.OpenRequest) (*gate.Challenge, error)
-	// Accept judges an answer. It is the same call for the same proof twice.
-	Accept(ctx context.Context, a gate.Answer) (gate.Accepted, error)
+	// Accept judges an answer and returns the index of the accepted leaf. The same
+	// proof may be sent again, with the same result.
+	Accept(ctx context.Context, a gate.Answer) (index uint64, err error)
 	// Push opens and queues an event. The second result waits for the outcome
 	// within its context; the request goes on without it.
-	Push(ctx context.Context, req gate.PushRequest) (*gate.Pushed, func(context.Context) (gate.Accepted, error), error)
+	Push(ctx context.Context, req gate.PushRequest) (*gate.Pushed, func(context.Context) (index uint64, err error), error)
 	// Receipt waits within the context for the receipt of a request; not_found
 	// if there is none, or the context's error if there may be one later.
 	Receipt(ctx context.Context, id protocol.RequestID) (*receipt.Receipt, error)

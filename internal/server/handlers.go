@@ -49,14 +49,14 @@ func (s *Server) sendProof(e *exchange) error {
 	if err != nil {
 		return err
 	}
-	accepted, err := s.cfg.Gate.Accept(e.ctx, answer)
+	index, err := s.cfg.Gate.Accept(e.ctx, answer)
 	if err != nil {
 		return err
 	}
 	return e.json(http.StatusCreated, &api.Accepted{
-		RequestID: accepted.RequestID,
-		Index:     accepted.Index,
-		Receipt:   e.receiptWithin(accepted.RequestID, e.pref.wait),
+		RequestID: answer.RequestID,
+		Index:     index,
+		Receipt:   e.receiptWithin(answer.RequestID, e.pref.wait),
 	})
 }
 
@@ -137,9 +137,9 @@ func (s *Server) pushEvent(e *exchange) error {
 	return e.pushed(opening, outcome)
 }
 
-func (e *exchange) pushed(opening []byte, outcome func(context.Context) (gate.Accepted, error)) error {
+func (e *exchange) pushed(opening []byte, outcome func(context.Context) (uint64, error)) error {
 	end := time.Now().Add(e.pushWait())
-	accepted, err := e.outcome(outcome)
+	index, err := e.outcome(outcome)
 	if errors.Is(err, errNotYet) {
 		e.w.Header().Set("Location", "/v1/receipts/"+e.issued.String())
 		return e.json(http.StatusAccepted, &api.EventQueued{RequestID: *e.issued, Opening: opening})
@@ -147,7 +147,7 @@ func (e *exchange) pushed(opening []byte, outcome func(context.Context) (gate.Ac
 	if err != nil {
 		return err
 	}
-	done := &api.EventAccepted{RequestID: *e.issued, Index: accepted.Index, Opening: opening}
+	done := &api.EventAccepted{RequestID: *e.issued, Index: index, Opening: opening}
 	if e.pref.waits {
 		done.Receipt = e.receiptWithin(*e.issued, time.Until(end))
 	}
@@ -173,16 +173,16 @@ var errNotYet = errors.New("server: no outcome yet")
 
 // outcome waits for the end of a push; the error is errNotYet if the wait ended
 // first.
-func (e *exchange) outcome(wait func(context.Context) (gate.Accepted, error)) (a gate.Accepted, err error) {
+func (e *exchange) outcome(wait func(context.Context) (uint64, error)) (index uint64, err error) {
 	d := e.pushWait()
 	if d <= 0 {
-		return a, errNotYet
+		return 0, errNotYet
 	}
 	e.waiting(d, func(ctx context.Context) {
-		a, err = wait(ctx)
+		index, err = wait(ctx)
 		if err != nil && ctx.Err() != nil && protocol.CodeOf(err) == protocol.CodeInternal {
 			err = errNotYet
 		}
 	})
-	return a, err
+	return index, err
 }

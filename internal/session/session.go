@@ -47,48 +47,56 @@ type Session struct {
 	changed chan struct{}   // closed at the next change of phase; nil if nobody waits
 }
 
-// View is a session's state at one moment.
+// View is the state of a session at one moment.
 type View struct {
 	State lifecycle.State
-	Open  *Open // nil once terminal; not to be written
+	Open  *Open // nil once terminal; must not be written
 }
 
-// View reads the session.
+// View returns the state of the session.
 func (s *Session) View() View {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return View{State: s.state, Open: s.open}
 }
 
-// Step applies one event. Ended says that this very event ended the session,
-// so that each end is counted once. With an answer comes the digest of its
-// proof: it is kept when the answer claims the session, and compared with the
-// one kept, under the same lock, to fill in SameProof.
-func (s *Session) Step(e lifecycle.Event, proof protocol.Digest) (effects []lifecycle.Effect, code protocol.Code, state lifecycle.State, ended bool) {
+// Change is what one event has done to a session.
+type Change struct {
+	State  lifecycle.State
+	Effect lifecycle.Effect
+	Code   protocol.Code // for the client that caused the event
+	Open   *Open         // as it was before the event; must not be written
+	Ended  bool          // this event ended the session, so that each end is counted once
+}
+
+// Step applies one event. An answer comes with the digest of its proof, which is
+// stored if the answer claims the session. The same lock covers the comparison with
+// the stored digest that fills in SameProof.
+func (s *Session) Step(e lifecycle.Event, proof protocol.Digest) Change {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if a, ok := e.(lifecycle.EventAnswer); ok {
 		a.SameProof = proof.Equal(s.proof)
 		e = a
 	}
-	before := s.state
-	s.state, effects, code = lifecycle.Step(before, e)
-	if s.state.Phase == before.Phase {
-		return effects, code, s.state, false
+	before, c := s.state.Phase, Change{Open: s.open}
+	s.state, c.Effect, c.Code = lifecycle.Step(s.state, e)
+	c.State = s.state
+	if c.State.Phase == before {
+		return c
 	}
-	if s.state.Phase == lifecycle.PhaseClaimed {
+	if c.State.Phase == lifecycle.PhaseClaimed {
 		s.proof = proof
 	}
 	if s.changed != nil {
 		close(s.changed)
 		s.changed = nil
 	}
-	ended = s.state.Terminal()
-	if ended {
+	if c.Ended = c.State.Terminal(); c.Ended {
 		s.open = nil
 		s.table.ended(s)
 	}
-	return effects, code, s.state, ended
+	return c
 }
 
 // AwaitChange returns once the session has left the phase, or with the

@@ -35,13 +35,9 @@ func add(t *testing.T, table *session.Table, n uint64, deadline time.Time) *sess
 	return s
 }
 
-func answer(s *session.Session, proof byte) ([]lifecycle.Effect, protocol.Code) {
-	effects, code, _, _ := s.Step(lifecycle.EventAnswer{ClientMatches: true, TagMatches: true}, protocol.Digest{proof})
-	return effects, code
-}
-
-func redeems(effects []lifecycle.Effect) bool {
-	return len(effects) == 1 && effects[0] == lifecycle.EffectRedeem
+func answer(s *session.Session, proof byte) (lifecycle.Effect, protocol.Code) {
+	c := s.Step(lifecycle.EventAnswer{ClientMatches: true, TagMatches: true}, protocol.Digest{proof})
+	return c.Effect, c.Code
 }
 
 func TestTakenOnce(t *testing.T) {
@@ -52,7 +48,7 @@ func TestTakenOnce(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range byte(64) {
 			wg.Go(func() {
-				if effects, _ := answer(s, i); redeems(effects) {
+				if effect, _ := answer(s, i); effect == lifecycle.EffectRedeem {
 					winners.Add(1)
 				}
 			})
@@ -163,9 +159,12 @@ func TestDueAndKept(t *testing.T) {
 		t.Fatalf("got %d due at 99 s, want 100", len(due))
 	}
 	for _, s := range due {
-		effects, _, state, ended := s.Step(lifecycle.EventExpire{}, protocol.Digest{})
-		if state.Phase != lifecycle.PhaseExpired || !ended || len(effects) != 1 || effects[0] != lifecycle.EffectCancel {
-			t.Fatalf("expire: got phase %v, ended %v, effects %v", state.Phase, ended, effects)
+		c := s.Step(lifecycle.EventExpire{}, protocol.Digest{})
+		if c.State.Phase != lifecycle.PhaseExpired || !c.Ended || c.Effect != lifecycle.EffectCancel || c.Open == nil {
+			t.Fatalf("expire: got %+v", c)
+		}
+		if again := s.Step(lifecycle.EventExpire{}, protocol.Digest{}); again.Ended || again.Open != nil {
+			t.Fatalf("expire again: got %+v", again)
 		}
 		if s.View().Open != nil {
 			t.Fatal("an ended session still holds its payload")
@@ -244,8 +243,8 @@ func TestRepeatedAnswer(t *testing.T) {
 	} {
 		s.Step(e, protocol.Digest{})
 	}
-	if effects, code := answer(s, 7); code != protocol.CodeNone || len(effects) != 1 || effects[0] != lifecycle.EffectReply || s.View().State.Index != 42 {
-		t.Errorf("the same proof again: got %v, %v", effects, code)
+	if effect, code := answer(s, 7); code != protocol.CodeNone || effect != lifecycle.EffectReply || s.View().State.Index != 42 {
+		t.Errorf("the same proof again: got %v, %v", effect, code)
 	}
 	if _, code := answer(s, 8); code != protocol.CodeAlreadyConsumed {
 		t.Errorf("another proof: got %v, want already_consumed", code)
@@ -254,8 +253,8 @@ func TestRepeatedAnswer(t *testing.T) {
 		t.Errorf("the accepted proof after another one: got %v", code)
 	}
 	claims := lifecycle.EventAnswer{ClientMatches: true, TagMatches: true, SameProof: true}
-	if _, code, _, _ := s.Step(claims, protocol.Digest{8}); code != protocol.CodeAlreadyConsumed {
-		t.Errorf("another proof that calls itself the same: got %v, want already_consumed", code)
+	if c := s.Step(claims, protocol.Digest{8}); c.Code != protocol.CodeAlreadyConsumed {
+		t.Errorf("another proof whose event says it is the same: got %v, want already_consumed", c.Code)
 	}
 }
 
