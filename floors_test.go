@@ -24,7 +24,7 @@ var floors = [][]string{
 	2:  {"internal/fsutil", "internal/termui", "internal/localserver"},
 	3:  {"claim", "claim/internal/srsgen", "api", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
 	4:  {"receipt", "internal/launcher", "internal/session", "internal/journal", "internal/ledger", "internal/memberlist"},
-	5:  {"client", "internal/keyholder", "internal/prover", "internal/control", "internal/gate"},
+	5:  {"client", "internal/keyholder", "internal/prover", "internal/epochs", "internal/gate"},
 	6:  {"audit", "internal/server", "internal/node", "internal/remote"},
 	7:  {"internal/doctor", "internal/submit"},
 	8:  {"internal/demo"},  // keeps receipts as submit does

@@ -19,7 +19,7 @@ import (
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/attest"
 	"github.com/terradourada/td/internal/config"
-	"github.com/terradourada/td/internal/control"
+	"github.com/terradourada/td/internal/epochs"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/gate"
 	"github.com/terradourada/td/internal/journal"
@@ -41,7 +41,7 @@ type core struct {
 	log      *slog.Logger
 	journal  *journal.Journal
 	ledger   *ledger.Ledger
-	control  *control.Manager
+	epochs   *epochs.Manager
 	gate     *gate.Gate
 	pool     *prover.Pool // nil if the server does not prove
 	claims   []gate.Claim
@@ -236,15 +236,15 @@ func (c *core) openMachine() error {
 	}
 	provers := prover.PoolConfig{Workers: c.cfg.ProverWorkers, Queue: c.cfg.ProverQueue, Log: c.log, Starter: node.Starter(c.children, c.cfg)}
 	keys := keyholder.Config{Log: c.log, Capacity: uint32(c.cfg.MaxSessions) * 2, MinGrade: least, Core: c.confined, Starter: node.Starter(c.children, c.cfg)}
-	c.control = control.New(control.Config{
-		StartSigner: func(ctx context.Context, number uint64) (control.Signer, error) {
+	c.epochs = epochs.New(epochs.Config{
+		StartSigner: func(ctx context.Context, number uint64) (epochs.Signer, error) {
 			return keyholder.StartSigner(ctx, keys, keyholder.SignerStart{Origin: c.journal.Origin(), Number: number, Instance: c.instance})
 		},
-		StartTagger: func(ctx context.Context, id protocol.EpochID, number uint64) (control.Tagger, error) {
+		StartTagger: func(ctx context.Context, id protocol.EpochID, number uint64) (epochs.Tagger, error) {
 			return keyholder.StartTagger(ctx, keys, id, number)
 		},
-		Journal:    controlJournal{c.journal},
-		Ledger:     controlLedger{c.ledger},
+		Journal:    epochsJournal{c.journal},
+		Ledger:     epochsLedger{c.ledger},
 		Instance:   c.instance,
 		Build:      c.build,
 		Log:        c.log,
@@ -259,7 +259,7 @@ func (c *core) openMachine() error {
 		MustAttest: c.cfg.Attestation != attest.WantAuto,
 	})
 	g := gate.Config{
-		Epochs:        gateEpochs{c.control},
+		Epochs:        gateEpochs{c.epochs},
 		Sessions:      session.New(session.Config{MaxPending: c.cfg.MaxSessions}),
 		Journal:       gateJournal{c.journal},
 		Holds:         holds{c.journal},
@@ -281,7 +281,7 @@ func (c *core) openMachine() error {
 	if c.pool != nil {
 		c.start("prover", c.pool.Run)
 	}
-	c.start("control", c.control.Run)
+	c.start("epochs", c.epochs.Run)
 	c.start("gate", c.gate.Run)
 	c.start("watch on the ledger", c.freezeOnDivergence)
 	return nil
@@ -292,7 +292,7 @@ func (c *core) awaitEpoch(ctx context.Context) error {
 	died, stop := c.anyDone()
 	defer stop()
 	select {
-	case <-c.control.Ready():
+	case <-c.epochs.Ready():
 		return nil
 	case o := <-died:
 		if refusal := new(sandbox.Refusal); errors.As(o.err, &refusal) {
@@ -303,7 +303,7 @@ func (c *core) awaitEpoch(ctx context.Context) error {
 		return ctx.Err()
 	case <-time.After(time.Minute):
 		why := "signer or tagger has not answered"
-		if trouble := c.control.Trouble(); trouble != nil {
+		if trouble := c.epochs.Trouble(); trouble != nil {
 			why = trouble.Why
 		}
 		return fault.New(fault.Unexpected, "no epoch opened within a minute: "+why, "the log above says more: look for epoch did not open")

@@ -6,7 +6,7 @@ import (
 	"math"
 	"time"
 
-	"github.com/terradourada/td/internal/control"
+	"github.com/terradourada/td/internal/epochs"
 	"github.com/terradourada/td/internal/gate"
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/ledger"
@@ -14,7 +14,7 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// The types here fit the organs to the interfaces that gate and control
+// The types here fit the organs to the interfaces that gate and epochs
 // declare; none of them decides anything.
 
 // gateJournal is the journal as the gate sees it.
@@ -128,7 +128,7 @@ func (p gateProver) Prove(ctx context.Context, job *gate.Job) ([]byte, protocol.
 }
 
 // gateEpochs is the epoch manager as the gate sees it.
-type gateEpochs struct{ *control.Manager }
+type gateEpochs struct{ *epochs.Manager }
 
 func (m gateEpochs) Active() (gate.Epoch, error) {
 	e, err := m.Manager.Active()
@@ -146,18 +146,18 @@ func (m gateEpochs) Find(id protocol.EpochID) (gate.Epoch, bool) {
 	return e, true
 }
 
-// controlJournal is the journal as the epoch manager sees it.
-type controlJournal struct{ *journal.Journal }
+// epochsJournal is the journal as the epoch manager sees it.
+type epochsJournal struct{ *journal.Journal }
 
-func (j controlJournal) Append(ctx context.Context, now time.Time, body protocol.LeafBody) (uint64, error) {
+func (j epochsJournal) Append(ctx context.Context, now time.Time, body protocol.LeafBody) (uint64, error) {
 	entry, err := j.Journal.Append(ctx, now, body)
 	return entry.Seq, err
 }
 
-// controlLedger is the ledger as the epoch manager sees it.
-type controlLedger struct{ *ledger.Ledger }
+// epochsLedger is the ledger as the epoch manager sees it.
+type epochsLedger struct{ *ledger.Ledger }
 
-func (l controlLedger) SetSigner(e *control.Epoch, openSeq uint64) {
+func (l epochsLedger) SetSigner(e *epochs.Epoch, openSeq uint64) {
 	if e == nil {
 		l.Ledger.SetSigner(nil, 0)
 		return
@@ -165,7 +165,7 @@ func (l controlLedger) SetSigner(e *control.Epoch, openSeq uint64) {
 	l.Ledger.SetSigner(e, openSeq)
 }
 
-func (l controlLedger) Await(ctx context.Context, seq uint64) error {
+func (l epochsLedger) Await(ctx context.Context, seq uint64) error {
 	_, err := l.Ledger.Await(ctx, seq)
 	return err
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/claim"
-	"github.com/terradourada/td/internal/control"
+	"github.com/terradourada/td/internal/epochs"
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/ledger"
 	"github.com/terradourada/td/protocol"
@@ -20,7 +20,7 @@ import (
 type records struct {
 	journal *journal.Journal
 	ledger  *ledger.Ledger
-	control *control.Manager
+	epochs  *epochs.Manager
 	parts   conditions
 	holders *holders
 	claims  int // in the log; none is added while the server runs

@@ -6,7 +6,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/api"
-	"github.com/terradourada/td/internal/control"
+	"github.com/terradourada/td/internal/epochs"
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/ledger"
 	"github.com/terradourada/td/protocol"
@@ -32,7 +32,7 @@ type conditions interface {
 type parts struct {
 	journal *journal.Journal
 	ledger  *ledger.Ledger
-	control *control.Manager
+	epochs  *epochs.Manager
 	maxLag  uint64
 }
 
@@ -67,8 +67,8 @@ func (p parts) Ledger() api.Condition {
 
 // Epochs reports whether there are keys to issue under.
 func (p parts) Epochs() api.Condition {
-	_, err := p.control.Active()
-	switch trouble := p.control.Trouble(); {
+	_, err := p.epochs.Active()
+	switch trouble := p.epochs.Trouble(); {
 	case err == nil:
 		return api.Condition{State: stateOK}
 	case trouble != nil:
@@ -102,7 +102,7 @@ func (r *records) Status(ctx context.Context) (api.Status, error) {
 	if cp, ok := r.ledger.Latest(); ok {
 		s.Published = cp.Size
 	}
-	if e, err := r.control.Active(); err == nil {
+	if e, err := r.epochs.Active(); err == nil {
 		s.Epoch = &api.EpochRef{Number: e.Number(), ID: e.ID()}
 	}
 	return s, nil
@@ -115,8 +115,8 @@ func (c *core) records(ctx context.Context) (*records, error) {
 		return nil, err
 	}
 	return &records{
-		journal: c.journal, ledger: c.ledger, control: c.control, holders: &c.holders, claims: len(claims),
-		parts: parts{c.journal, c.ledger, c.control, c.cfg.MaxLag},
+		journal: c.journal, ledger: c.ledger, epochs: c.epochs, holders: &c.holders, claims: len(claims),
+		parts: parts{c.journal, c.ledger, c.epochs, c.cfg.MaxLag},
 	}, nil
 }
 

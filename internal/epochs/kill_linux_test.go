@@ -1,4 +1,4 @@
-package control_test
+package epochs_test
 
 import (
 	"bytes"
@@ -12,7 +12,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/terradourada/td/internal/control"
+	"github.com/terradourada/td/internal/epochs"
 	"github.com/terradourada/td/internal/keyholder"
 	"github.com/terradourada/td/protocol"
 )
@@ -26,12 +26,12 @@ func TestMain(m *testing.M) {
 }
 
 // realWorld has real signers and taggers; journal and ledger stay in memory.
-func realWorld(w *world) control.Config {
+func realWorld(w *world) epochs.Config {
 	cfg := w.config()
-	cfg.StartSigner = func(ctx context.Context, number uint64) (control.Signer, error) {
+	cfg.StartSigner = func(ctx context.Context, number uint64) (epochs.Signer, error) {
 		return keyholder.StartSigner(ctx, keyholder.Config{}, keyholder.SignerStart{Origin: "terradourada/test", Number: number})
 	}
-	cfg.StartTagger = func(ctx context.Context, id protocol.EpochID, number uint64) (control.Tagger, error) {
+	cfg.StartTagger = func(ctx context.Context, id protocol.EpochID, number uint64) (epochs.Tagger, error) {
 		return keyholder.StartTagger(ctx, keyholder.Config{}, id, number)
 	}
 	return cfg
@@ -40,7 +40,7 @@ func realWorld(w *world) control.Config {
 // callers issue and anchor without pause. A failure is one request that was in
 // flight; whoever failed waits for the next epoch before it asks again.
 type callers struct {
-	m       *control.Manager
+	m       *epochs.Manager
 	failed  atomic.Int64
 	done    atomic.Int64
 	foreign atomic.Int64 // answers of an epoch other than the one asked
@@ -64,7 +64,7 @@ func (c *callers) run(ctx context.Context) {
 	}
 }
 
-func (c *callers) one(ctx context.Context, e *control.Epoch) bool {
+func (c *callers) one(ctx context.Context, e *epochs.Epoch) bool {
 	draft := protocol.Payload{Mode: protocol.ModePull, EpochID: e.ID(), EpochNumber: e.Number(), TTL: protocol.MaxTTL}
 	_, _ = rand.Read(draft.RequestID[:])
 	encoded := draft.Encode()
@@ -145,7 +145,7 @@ func TestKillUnderLoad(t *testing.T) {
 // killOnce gives the time from the kill to the next active epoch.
 func killOnce(t *testing.T, kind string) time.Duration {
 	t.Helper()
-	m := control.New(realWorld(&world{}))
+	m := epochs.New(realWorld(&world{}))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	ended := make(chan error, 1)

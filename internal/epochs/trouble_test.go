@@ -1,4 +1,4 @@
-package control_test
+package epochs_test
 
 import (
 	"bytes"
@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/terradourada/td/internal/control"
+	"github.com/terradourada/td/internal/epochs"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -19,7 +19,7 @@ func TestTrouble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{}
 		var text bytes.Buffer
-		m, stop := startWith(t, w, func(c *control.Config) { c.Log = slog.New(slog.NewTextHandler(&text, nil)) })
+		m, stop := startWith(t, w, func(c *epochs.Config) { c.Log = slog.New(slog.NewTextHandler(&text, nil)) })
 		if m.Trouble() != nil {
 			t.Fatalf("trouble at once: %+v", m.Trouble())
 		}

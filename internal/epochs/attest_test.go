@@ -1,4 +1,4 @@
-package control_test
+package epochs_test
 
 import (
 	"bytes"
@@ -11,7 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/terradourada/td/internal/control"
+	"github.com/terradourada/td/internal/epochs"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -38,7 +38,7 @@ func (h *hardware) attest(ctx context.Context, e *protocol.EpochOpen) ([]byte, s
 }
 
 // attested is a manager's config with hardware in it.
-func (w *world) attested(h *hardware, must bool, logged *bytes.Buffer) control.Config {
+func (w *world) attested(h *hardware, must bool, logged *bytes.Buffer) epochs.Config {
 	cfg := w.config()
 	cfg.Attest, cfg.MustAttest = h.attest, must
 	cfg.Log = slog.New(slog.NewTextHandler(logged, nil))
@@ -59,9 +59,9 @@ func (w *world) about(id protocol.EpochID) []byte {
 }
 
 // run runs a manager and gives it some time.
-func run(t *testing.T, cfg control.Config, until time.Duration) (m *control.Manager, stop func()) {
+func run(t *testing.T, cfg epochs.Config, until time.Duration) (m *epochs.Manager, stop func()) {
 	t.Helper()
-	m = control.New(cfg)
+	m = epochs.New(cfg)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- m.Run(ctx) }()
@@ -187,7 +187,7 @@ func TestAttestedNotStored(t *testing.T) {
 func TestHungHardwareIsAskedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hardware{hangs: true}
-		m := control.New((&world{}).attested(h, true, new(bytes.Buffer)))
+		m := epochs.New((&world{}).attested(h, true, new(bytes.Buffer)))
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- m.Run(ctx) }()

@@ -1,4 +1,4 @@
-package control_test
+package epochs_test
 
 import (
 	"errors"
@@ -7,7 +7,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/terradourada/td/internal/control"
+	"github.com/terradourada/td/internal/epochs"
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/protocol"
 )
@@ -137,7 +137,7 @@ func TestGradesInTheLeaf(t *testing.T) {
 		if e.SignerGrade != 1 || e.TaggerGrade != 4 { // the tagger has said nothing
 			t.Errorf("grades %d and %d, want 1 and 4", e.SignerGrade, e.TaggerGrade)
 		}
-		if e.Posture != control.PostureDigest(p, sandbox.Posture{}) || e.Posture == control.PostureDigest(sandbox.Posture{}, p) {
+		if e.Posture != epochs.PostureDigest(p, sandbox.Posture{}) || e.Posture == epochs.PostureDigest(sandbox.Posture{}, p) {
 			t.Errorf("posture %v", e.Posture)
 		}
 		stop()
@@ -150,7 +150,7 @@ func TestRefusalAtStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{refusal: sandbox.Posture{}.Require("signer", sandbox.GradeB)}
 		var refusal *sandbox.Refusal
-		if err := control.New(w.config()).Run(t.Context()); !errors.As(err, &refusal) {
+		if err := epochs.New(w.config()).Run(t.Context()); !errors.As(err, &refusal) {
 			t.Errorf("got %v, want the refusal", err)
 		}
 	})

@@ -1,4 +1,4 @@
-// Package control runs the epochs of the core: it opens the first one, replaces
+// Package epochs runs the epochs of the core: it opens the first one, replaces
 // one that died, and closes the last one in order.
 //
 // An epoch is the life of one key set: a signer and a tagger, two child
@@ -19,7 +19,7 @@
 //
 // An acceptance that races with the end of its epoch is decided by the journal:
 // after the close leaf it is refused there.
-package control
+package epochs
 
 import (
 	"context"
@@ -362,7 +362,7 @@ func (m *Manager) apply(ctx context.Context, e *Epoch, event lifecycle.EpochEven
 		case lifecycle.EpochEffectStop:
 			err = errors.Join(err, m.stopChildren(ctx, e, err == nil))
 		default:
-			panic("control: internal error: unknown effect on an epoch")
+			panic("epochs: internal error: unknown effect on an epoch")
 		}
 	}
 	return err
@@ -427,7 +427,7 @@ func (m *Manager) lastRoot(ctx context.Context, e *Epoch) (protocol.SignedRoot, 
 }
 
 // errUnpublished: an orderly stop stands for more than what happened.
-var errUnpublished = errors.New("control: the last checkpoint of the epoch is not published; the next epoch signs the tail of the log")
+var errUnpublished = errors.New("epochs: the last checkpoint of the epoch is not published; the next epoch signs the tail of the log")
 
 // stopChildren ends both children in order. The signer stays until a checkpoint
 // covers the close leaf, if that was written.

@@ -1,4 +1,4 @@
-package control_test
+package epochs_test
 
 import (
 	"context"
@@ -12,7 +12,7 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/terradourada/td/internal/control"
+	"github.com/terradourada/td/internal/epochs"
 	"github.com/terradourada/td/internal/lifecycle"
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/protocol"
@@ -149,9 +149,9 @@ type world struct {
 	failSave          bool
 }
 
-func (w *world) config() control.Config {
-	return control.Config{
-		StartSigner: func(context.Context, uint64) (control.Signer, error) {
+func (w *world) config() epochs.Config {
+	return epochs.Config{
+		StartSigner: func(context.Context, uint64) (epochs.Signer, error) {
 			if w.failStart > 0 {
 				w.failStart--
 				return nil, errors.New("no signer today")
@@ -165,7 +165,7 @@ func (w *world) config() control.Config {
 			w.signers = append(w.signers, c)
 			return c, nil
 		},
-		StartTagger: func(_ context.Context, id protocol.EpochID, _ uint64) (control.Tagger, error) {
+		StartTagger: func(_ context.Context, id protocol.EpochID, _ uint64) (epochs.Tagger, error) {
 			c := &child{id: id, done: make(chan struct{}), trail: &w.trail, name: "tagger"}
 			w.taggers = append(w.taggers, c)
 			return c, nil
@@ -234,7 +234,7 @@ func (w *world) SaveAttestation(_ context.Context, id protocol.EpochID, evidence
 	return nil
 }
 
-func (w *world) SetSigner(e *control.Epoch, _ uint64) {
+func (w *world) SetSigner(e *epochs.Epoch, _ uint64) {
 	if e == nil {
 		w.add("no signer")
 	} else {
@@ -267,16 +267,16 @@ func (w *world) lastClose(t *testing.T) *protocol.EpochClose {
 }
 
 // start runs a manager in the bubble of the test and waits for its first epoch.
-func start(t *testing.T, w *world) (m *control.Manager, stop func()) {
+func start(t *testing.T, w *world) (m *epochs.Manager, stop func()) {
 	t.Helper()
-	return startWith(t, w, func(*control.Config) {})
+	return startWith(t, w, func(*epochs.Config) {})
 }
 
-func startWith(t *testing.T, w *world, change func(*control.Config)) (m *control.Manager, stop func()) {
+func startWith(t *testing.T, w *world, change func(*epochs.Config)) (m *epochs.Manager, stop func()) {
 	t.Helper()
 	cfg := w.config()
 	change(&cfg)
-	m = control.New(cfg)
+	m = epochs.New(cfg)
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- m.Run(ctx) }()
@@ -377,7 +377,7 @@ func TestMaxIssued(t *testing.T) {
 		w := &world{}
 		cfg := w.config()
 		cfg.MaxIssued = 3
-		m := control.New(cfg)
+		m := epochs.New(cfg)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- m.Run(ctx) }()
@@ -451,7 +451,7 @@ func TestStopSaysWhatIsMissing(t *testing.T) {
 		w := &world{}
 		cfg := w.config()
 		cfg.Ledger = unpublished{w}
-		m := control.New(cfg)
+		m := epochs.New(cfg)
 		ctx, cancel := context.WithCancel(t.Context())
 		ended := make(chan error, 1)
 		go func() { ended <- m.Run(ctx) }()
@@ -472,12 +472,12 @@ func TestStopSaysWhatIsMissing(t *testing.T) {
 
 func TestReplacement(t *testing.T) {
 	ends := map[string]struct {
-		end    func(*world, *control.Epoch)
+		end    func(*world, *epochs.Epoch)
 		reason protocol.CloseReason
 	}{
-		"signer dies": {func(w *world, _ *control.Epoch) { w.signers[0].kill() }, protocol.CloseDied},
-		"tagger dies": {func(w *world, _ *control.Epoch) { w.taggers[0].kill() }, protocol.CloseDied},
-		"suspicion":   {func(_ *world, e *control.Epoch) { e.Destroy(); e.Destroy() }, protocol.CloseSuspect},
+		"signer dies": {func(w *world, _ *epochs.Epoch) { w.signers[0].kill() }, protocol.CloseDied},
+		"tagger dies": {func(w *world, _ *epochs.Epoch) { w.taggers[0].kill() }, protocol.CloseDied},
+		"suspicion":   {func(_ *world, e *epochs.Epoch) { e.Destroy(); e.Destroy() }, protocol.CloseSuspect},
 	}
 	for name, c := range ends {
 		t.Run(name, func(t *testing.T) {
