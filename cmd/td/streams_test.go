@@ -119,7 +119,7 @@ func TestStopUnderPushLoad(t *testing.T) {
 					}
 				}
 			}
-			for _, lie := range []string{"prover gave no good proof", "prover gone", "prover_timeout", "prover_bad_response"} {
+			for _, lie := range []string{"prover returned no valid proof", "prover gone", "prover_timeout", "prover_bad_response"} {
 				if line := lineWith(b.stderr(), lie); line != "" {
 					t.Errorf("it says %s", line)
 				}

@@ -41,7 +41,7 @@ func (g *Gate) step(ctx context.Context, s *session.Session, event lifecycle.Eve
 func (g *Gate) carryOut(ctx context.Context, s *session.Session, c *session.Change, a *attempt) (next lifecycle.Event) {
 	defer func() {
 		if p := recover(); p != nil {
-			g.cfg.Log.Error("panic in a step of a request", "request_id", s.ID.String(), "effect", c.Effect.String(), "err", fmt.Sprint(p))
+			g.cfg.Log.Error("panic while an answer was decided", "request_id", s.ID.String(), "effect", c.Effect.String(), "err", fmt.Sprint(p))
 			next = afterPanic[c.Effect]
 		}
 	}()

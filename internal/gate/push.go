@@ -158,7 +158,7 @@ func (g *Gate) goodProof(ctx context.Context, job *Job) ([]byte, error) {
 		if g.ctx.Err() != nil {
 			return nil, err // the gate stops: it says nothing of the prover
 		}
-		g.cfg.Log.Warn("prover gave no good proof", "code", protocol.CodeOf(err).String(), "err", err)
+		g.cfg.Log.Warn("prover returned no valid proof", "code", protocol.CodeOf(err).String(), "err", err)
 		last = err
 		if !errors.Is(err, protocol.CodeProverBadResponse) && !errors.Is(err, protocol.CodeProverTagMismatch) || ctx.Err() != nil {
 			break
