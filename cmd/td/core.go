@@ -243,8 +243,8 @@ func (c *core) openMachine() error {
 		StartTagger: func(ctx context.Context, id protocol.EpochID, number uint64) (epochs.Tagger, error) {
 			return keyholder.StartTagger(ctx, keys, id, number)
 		},
-		Journal:    epochsJournal{c.journal},
-		Ledger:     epochsLedger{c.ledger},
+		Journal:    c.journal,
+		Ledger:     c.ledger,
 		Instance:   c.instance,
 		Build:      c.build,
 		Log:        c.log,
@@ -261,15 +261,14 @@ func (c *core) openMachine() error {
 	g := gate.Config{
 		Epochs:        gateEpochs{c.epochs},
 		Sessions:      session.New(session.Config{MaxPending: c.cfg.MaxSessions}),
-		Journal:       gateJournal{c.journal},
-		Holds:         holds{c.journal},
-		Ledger:        gateLedger{c.ledger},
+		Journal:       c.journal,
+		Holds:         c.journal,
+		Ledger:        c.ledger,
 		Claims:        c.claims,
 		Instance:      c.instance,
 		Policy:        1,
 		Log:           c.log,
 		DefaultTTL:    c.cfg.TTL(),
-		MaxLag:        c.cfg.MaxLag,
 		VerifyWorkers: c.cfg.VerifyWorkers,
 	}
 	if c.cfg.Prover == config.ProverLocal {
@@ -335,7 +334,7 @@ func (c *core) freezeOnDivergence(ctx context.Context) error {
 }
 
 // freezeAgain is the pause before a freeze that was not committed is tried
-// again. Until then nothing is accepted in this process, see gateLedger.Lag.
+// again. Until then nothing is accepted in this process, see [ledger.Ledger.Admit].
 const freezeAgain = time.Minute
 
 // freeze halts acceptance, even while the server stops.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"path/filepath"
 	"testing"
 	"time"
@@ -35,11 +36,11 @@ func runningJournal(t *testing.T) *journal.Journal {
 	return j
 }
 
-// TestHolds: what the journal holds, the gate is told.
+// TestHolds: a hold that is in force is refused by the journal and described.
 func TestHolds(t *testing.T) {
 	j := runningJournal(t)
-	h, vk := holds{j}, protocol.Digest{9}
-	if h.IssueHeld(vk) || h.AcceptHeld(vk) || !h.Writable() {
+	vk := protocol.Digest{9}
+	if j.Check(journal.Issue, vk) != nil || j.Check(journal.Accept, vk) != nil || !j.Writable() {
 		t.Error("a new journal holds something")
 	}
 	if _, err := j.Control(t.Context(), time.Now(), protocol.Control{Action: protocol.ActionFreezeAccept}); err != nil {
@@ -50,7 +51,8 @@ func TestHolds(t *testing.T) {
 		t.Fatal(err)
 	}
 	list := new(holders).describe(&state)
-	if h.IssueHeld(vk) || !h.AcceptHeld(vk) || len(list) != 1 || list[0].Kind != "accept" || list[0].Claim != nil {
-		t.Errorf("after a freeze of acceptance: %v %v %+v", h.IssueHeld(vk), h.AcceptHeld(vk), list)
+	issue, accept := j.Check(journal.Issue, vk), j.Check(journal.Accept, vk)
+	if issue != nil || !errors.Is(accept, protocol.CodeFrozen) || len(list) != 1 || list[0].Kind != "accept" || list[0].Claim != nil {
+		t.Errorf("after a freeze of acceptance: %v, %v, %+v", issue, accept, list)
 	}
 }

@@ -19,17 +19,18 @@ func (m *Manager) commitOpen(ctx context.Context, leaf *protocol.EpochOpen) (seq
 			return 0, fmt.Errorf("%w: %w", errAttest, err)
 		}
 	}
-	if seq, err = m.cfg.Journal.Append(ctx, time.Now(), leaf); err != nil {
+	entry, err := m.cfg.Journal.Append(ctx, time.Now(), leaf)
+	if err != nil {
 		return 0, fmt.Errorf("commit epoch-open leaf: %w", err)
 	}
 	if evidence == nil {
-		return seq, nil
+		return entry.Seq, nil
 	}
 	// An epoch that fails here has a leaf, and is closed as lost.
 	if err := m.cfg.Journal.SaveAttestation(ctx, leaf.ID, evidence); err != nil {
 		return 0, fmt.Errorf("store attestation: %w", err)
 	}
-	return seq, nil
+	return entry.Seq, nil
 }
 
 var errAttest = errors.New("attest")

@@ -30,6 +30,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/terradourada/td/internal/journal"
+	"github.com/terradourada/td/internal/ledger"
 	"github.com/terradourada/td/internal/lifecycle"
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/protocol"
@@ -63,25 +65,21 @@ type Tagger interface {
 	Close() error
 }
 
-// Journal is where epochs begin and end. Append commits one leaf and returns its
-// sequence number; an epoch-open leaf makes its epoch live and an epoch-close
-// leaf makes it dead, in the same transaction. In the close leaf of an epoch that
-// did not end in order the journal fills in the issued root. LastEpoch returns
-// the newest epoch and the index of the leaf that opened it, zeros if there is
-// none.
+// Journal is where epochs begin and end. [journal.Journal] has the contract of each
+// method.
 type Journal interface {
-	Append(ctx context.Context, now time.Time, body protocol.LeafBody) (seq uint64, err error)
+	Append(ctx context.Context, now time.Time, body protocol.LeafBody) (journal.Entry, error)
 	OpenEpochs(ctx context.Context) ([]protocol.EpochOpen, error)
 	LastEpoch(ctx context.Context) (number uint64, id protocol.EpochID, index uint64, err error)
 	SaveAttestation(ctx context.Context, epoch protocol.EpochID, evidence []byte) error
 }
 
-// Ledger has its checkpoints signed by the epoch in force; openSeq is the sequence
-// number of that epoch's open leaf, a nil epoch signs none. Await returns once a
-// published checkpoint covers the leaf.
+// Ledger asks the current epoch to sign its checkpoints; openIndex is the index of
+// that epoch's open leaf. With a nil signer it publishes nothing. Await returns once
+// a published checkpoint covers the leaf.
 type Ledger interface {
-	SetSigner(e *Epoch, openSeq uint64)
-	Await(ctx context.Context, seq uint64) error
+	SetSigner(s ledger.Signer, openIndex uint64)
+	Await(ctx context.Context, index uint64) (ledger.Checkpoint, error)
 }
 
 // Config is what a [Manager] needs; every field is required unless it says
@@ -381,19 +379,19 @@ func (m *Manager) writeClose(ctx context.Context, e *Epoch) (seq uint64, err err
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	leaf := m.closeLeaf(ctx, e)
-	seq, err = m.cfg.Journal.Append(ctx, time.Now(), leaf)
+	entry, err := m.cfg.Journal.Append(ctx, time.Now(), leaf)
 	if errors.Is(err, protocol.CodeInternal) && leaf.Reason == protocol.CloseShutdown {
 		// The root of the signer covers less than was accepted.
 		m.cfg.Log.Error("core and signer disagree about what was issued", "epoch", e.id.String(), "err", err)
 		leaf.Reason, leaf.Issued = protocol.CloseSuspect, protocol.SignedRoot{}
-		seq, err = m.cfg.Journal.Append(ctx, time.Now(), leaf)
+		entry, err = m.cfg.Journal.Append(ctx, time.Now(), leaf)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("commit epoch-close leaf: %w", err)
 	}
 	m.cfg.Log.Info("epoch ended", "epoch", e.id.String(), "number", e.number, "reason", leaf.Reason.String(),
-		"accepted", leaf.Accepted, "rejected", leaf.Rejected, "expired", leaf.Expired, "invalidated", leaf.Invalidated, "seq", seq)
-	return seq, nil
+		"accepted", leaf.Accepted, "rejected", leaf.Rejected, "expired", leaf.Expired, "invalidated", leaf.Invalidated, "seq", entry.Seq)
+	return entry.Seq, nil
 }
 
 // closeLeaf returns leaf 3 of an epoch that has ended. After an orderly end it holds
@@ -452,7 +450,8 @@ func (m *Manager) stopChildren(ctx context.Context, e *Epoch, written bool) (err
 func (m *Manager) awaitLast(ctx context.Context, seq uint64) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.cfg.CloseGrace)
 	defer cancel()
-	return m.cfg.Ledger.Await(ctx, seq)
+	_, err := m.cfg.Ledger.Await(ctx, seq)
+	return err
 }
 
 // closeTimeout bounds the commit of a close leaf.

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/terradourada/td/internal/epochs"
+	"github.com/terradourada/td/internal/journal"
+	"github.com/terradourada/td/internal/ledger"
 	"github.com/terradourada/td/internal/lifecycle"
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/protocol"
@@ -181,7 +183,7 @@ func (w *world) config() epochs.Config {
 			if w.failFreeze > 0 {
 				w.failFreeze--
 				w.add("freeze fails")
-				return errors.New("no journal today")
+				return errors.New("journal cannot be written")
 			}
 			w.add("freeze")
 			return nil
@@ -189,17 +191,17 @@ func (w *world) config() epochs.Config {
 	}
 }
 
-func (w *world) Append(_ context.Context, _ time.Time, body protocol.LeafBody) (uint64, error) {
+func (w *world) Append(_ context.Context, _ time.Time, body protocol.LeafBody) (journal.Entry, error) {
 	if body.LeafType() == protocol.LeafEpochOpen && w.failOpen > 0 {
 		w.failOpen--
 		if w.writtenAllTheSame {
 			w.leaves = append(w.leaves, body)
 			w.open = append(w.open, *body.(*protocol.EpochOpen))
 		}
-		return 0, errors.New("no journal today")
+		return journal.Entry{}, errors.New("journal cannot be written")
 	}
 	if c, ok := body.(*protocol.EpochClose); ok && c.Reason == protocol.CloseShutdown && w.failClose {
-		return 0, protocol.Fail(protocol.CodeInternal, "less was issued than accepted")
+		return journal.Entry{}, protocol.Fail(protocol.CodeInternal, "less was issued than accepted")
 	}
 	w.add(body.LeafType().String())
 	if c, ok := body.(*protocol.EpochClose); ok {
@@ -207,7 +209,7 @@ func (w *world) Append(_ context.Context, _ time.Time, body protocol.LeafBody) (
 		w.last = c.Number
 	}
 	w.leaves = append(w.leaves, body)
-	return uint64(len(w.leaves) - 1), nil
+	return journal.Entry{Seq: uint64(len(w.leaves) - 1)}, nil
 }
 
 func (w *world) OpenEpochs(context.Context) ([]protocol.EpochOpen, error) { return w.open, nil }
@@ -225,7 +227,7 @@ func (w *world) SaveAttestation(_ context.Context, id protocol.EpochID, evidence
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.failSave {
-		return errors.New("no journal today")
+		return errors.New("journal cannot be written")
 	}
 	if w.evidence == nil {
 		w.evidence = map[protocol.EpochID][]byte{}
@@ -234,8 +236,8 @@ func (w *world) SaveAttestation(_ context.Context, id protocol.EpochID, evidence
 	return nil
 }
 
-func (w *world) SetSigner(e *epochs.Epoch, _ uint64) {
-	if e == nil {
+func (w *world) SetSigner(s ledger.Signer, _ uint64) {
+	if s == nil {
 		w.add("no signer")
 	} else {
 		w.add("signer in office")
@@ -249,7 +251,10 @@ func (w *world) refuse(err error) {
 	w.refusal = err
 }
 
-func (w *world) Await(context.Context, uint64) error { w.add("checkpoint"); return nil }
+func (w *world) Await(context.Context, uint64) (ledger.Checkpoint, error) {
+	w.add("checkpoint")
+	return ledger.Checkpoint{}, nil
+}
 
 func (w *world) started() int {
 	w.mu.Lock()
@@ -439,9 +444,9 @@ func TestSignerOfAnotherTree(t *testing.T) {
 // unpublished is a ledger whose last checkpoint never comes.
 type unpublished struct{ *world }
 
-func (unpublished) Await(ctx context.Context, _ uint64) error {
+func (unpublished) Await(ctx context.Context, _ uint64) (ledger.Checkpoint, error) {
 	<-ctx.Done()
-	return ctx.Err()
+	return ledger.Checkpoint{}, ctx.Err()
 }
 
 // TestStopSaysWhatIsMissing: an end without its last checkpoint is an error, and

@@ -32,7 +32,7 @@ func TestTrouble(t *testing.T) {
 		if got := m.Trouble(); got == nil || got.Why != "signer or tagger does not start" || got.Since.Sub(begun) > time.Second {
 			t.Errorf("trouble %+v, want since %v", got, begun)
 		}
-		w.refuse(protocol.Fail(protocol.CodeLedgerUnavailable, "no journal today"))
+		w.refuse(protocol.Fail(protocol.CodeLedgerUnavailable, "journal cannot be written"))
 		time.Sleep(time.Minute)
 		synctest.Wait()
 		if got := m.Trouble(); got == nil || got.Why != "the journal cannot be read or written" || got.Since.Sub(begun) > time.Second {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 
 	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/lifecycle"
 	"github.com/terradourada/td/internal/session"
 	"github.com/terradourada/td/protocol"
@@ -53,13 +54,13 @@ func (g *Gate) judge(s *session.Session, a *Answer) lifecycle.EventAnswer {
 		ClientMatches:      protocol.ClientCommitment(s.Salt, a.Client).Equal(s.Client),
 		TagMatches:         protocol.TagElement(a.Tag).Equal(s.TagHash),
 		JournalUnavailable: !g.cfg.Holds.Writable(),
-		LagTooFar:          g.cfg.Ledger.Lag() > g.cfg.MaxLag,
+		LagTooFar:          g.cfg.Ledger.Admit() != nil,
 	}
 	var vk protocol.Digest
 	if open := s.View().Open; open != nil {
 		vk = open.Payload.VK()
 	}
-	e.Frozen = g.cfg.Holds.AcceptHeld(vk)
+	e.Frozen = g.cfg.Holds.Check(journal.Accept, vk) != nil
 	return e
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/lifecycle"
 	"github.com/terradourada/td/internal/session"
 	"github.com/terradourada/td/protocol"
@@ -171,7 +172,7 @@ func (g *Gate) commit(ctx context.Context, s *session.Session, open *session.Ope
 		g.cfg.Log.Warn("no signed root of the issued tree covers the anchor", "epoch", open.Epoch.String(), "err", err)
 		return lifecycle.EventCommitted{Outcome: lifecycle.CommitRefused, Code: protocol.CodeInvalidated}
 	}
-	acc := &Acceptance{
+	acc := &journal.Acceptance{
 		Leaf: protocol.Accepted{
 			Payload: open.Payload,
 			Anchor:  open.Anchor,
@@ -184,11 +185,11 @@ func (g *Gate) commit(ctx context.Context, s *session.Session, open *session.Ope
 		ProofDigest: a.digest,
 	}
 	acc.Scope, acc.Nullifier, acc.HasNullifier = a.statement.Params().Nullifier()
-	seq, err := g.cfg.Journal.Accept(ctx, time.Now(), acc)
+	entry, err := g.cfg.Journal.Accept(ctx, time.Now(), acc)
 	switch {
 	case err == nil:
-		return lifecycle.EventCommitted{Outcome: lifecycle.CommitDone, Index: seq}
-	case errors.Is(err, ErrUnknown):
+		return lifecycle.EventCommitted{Outcome: lifecycle.CommitDone, Index: entry.Seq}
+	case errors.Is(err, journal.ErrUnknown):
 		g.cfg.Log.Warn("outcome of an acceptance is unknown", "err", err)
 		return lifecycle.EventCommitted{Outcome: lifecycle.CommitUnknown}
 	default:
@@ -219,13 +220,13 @@ func (g *Gate) resolve(s *session.Session) {
 }
 
 func (g *Gate) lookUp(id protocol.RequestID) (lifecycle.Event, bool) {
-	row, err := g.cfg.Journal.Accepted(g.ctx, id)
+	entry, found, err := g.cfg.Journal.Accepted(g.ctx, id)
 	switch {
-	case err == nil:
-		return lifecycle.EventCommitted{Outcome: lifecycle.CommitDone, Index: row.Seq}, true
-	case errors.Is(err, protocol.CodeNotFound):
-		return lifecycle.EventCommitted{Outcome: lifecycle.CommitRefused, Code: protocol.CodeLedgerUnavailable}, true
-	default:
+	case err != nil:
 		return nil, false
+	case found:
+		return lifecycle.EventCommitted{Outcome: lifecycle.CommitDone, Index: entry.Seq}, true
+	default:
+		return lifecycle.EventCommitted{Outcome: lifecycle.CommitRefused, Code: protocol.CodeLedgerUnavailable}, true
 	}
 }

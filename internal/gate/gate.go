@@ -2,7 +2,6 @@ package gate
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"runtime"
 	"sync"
@@ -10,6 +9,8 @@ import (
 	"time"
 
 	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/journal"
+	"github.com/terradourada/td/internal/ledger"
 	"github.com/terradourada/td/internal/lifecycle"
 	"github.com/terradourada/td/internal/session"
 	"github.com/terradourada/td/protocol"
@@ -41,64 +42,33 @@ type Epochs interface {
 	Find(id protocol.EpochID) (Epoch, bool)
 }
 
-// ErrUnknown in a journal's error means that the acceptance may or may not be
-// committed; without it an error means that it surely is not.
-var ErrUnknown = errors.New("outcome of the commit is unknown")
-
-// Acceptance is what one journal transaction decides over.
-type Acceptance struct {
-	Leaf         protocol.Accepted
-	Claim        string
-	HasNullifier bool
-	Scope        protocol.Element
-	Nullifier    protocol.Nullifier
-	ProofDigest  protocol.Digest
-}
-
-// Record is one committed leaf.
-type Record struct {
-	Seq  uint64
-	Leaf []byte
-}
-
-// Journal is the truth. Accept is one transaction that asks control again; its
-// refusals carry one of the codes frozen, invalidated, nullifier_used,
-// conflict, or ledger_unavailable when it surely was not written. The lookups
-// return not_found; Accepted returns [ErrUnknown] while an acceptance of the
-// request is being written. Withdrawals returns all withdrawals below an index, in
-// order, or, if there are more than most, those of this epoch and key alone.
+// Journal is the truth about what was accepted. [journal.Journal] has the contract
+// of each method.
 type Journal interface {
-	Accept(ctx context.Context, now time.Time, a *Acceptance) (seq uint64, err error)
-	Accepted(ctx context.Context, id protocol.RequestID) (Record, error)
-	ClaimLeaf(ctx context.Context, vk protocol.Digest) (Record, error)
-	EpochLeaf(ctx context.Context, id protocol.EpochID) (Record, error)
-	EpochLeafByKey(ctx context.Context, checkpointKey [32]byte) (Record, error)
-	Leaf(ctx context.Context, seq uint64) (Record, error)
-	Withdrawals(ctx context.Context, epoch protocol.EpochID, vk protocol.Digest, below uint64, most int) ([]Record, error)
+	Accept(ctx context.Context, now time.Time, a *journal.Acceptance) (journal.Entry, error)
+	Accepted(ctx context.Context, id protocol.RequestID) (e journal.Entry, found bool, err error)
+	ClaimLeaf(ctx context.Context, vk protocol.Digest) (e journal.Entry, found bool, err error)
+	EpochLeaf(ctx context.Context, id protocol.EpochID) (e journal.Entry, found bool, err error)
+	EpochLeafByKey(ctx context.Context, checkpointKey [32]byte) (e journal.Entry, found bool, err error)
+	Leaf(ctx context.Context, seq uint64) (e journal.Entry, found bool, err error)
+	Withdrawals(ctx context.Context, epoch protocol.EpochID, vk protocol.Digest, below uint64, most int) ([]journal.Entry, error)
 }
 
-// Holds answers from memory what is frozen for a claim, and whether the journal
-// takes writes. The journal's own transaction decides in the end.
+// Holds answers from memory. Check refuses an operation on a claim that is held, and
+// Writable reports whether the journal takes writes. The transaction of an acceptance
+// checks both again.
 type Holds interface {
-	IssueHeld(vk protocol.Digest) bool
-	AcceptHeld(vk protocol.Digest) bool
+	Check(op journal.Operation, vk protocol.Digest) error
 	Writable() bool
 }
 
-// Published is a checkpoint that the world may see.
-type Published struct {
-	Note []byte
-	Size uint64
-	Root [32]byte
-	Key  [32]byte // of the epoch that signed it
-}
-
-// Ledger is the projection. Await returns a published checkpoint that covers
-// the leaf; Proof is the C2SP tlog-proof text of a leaf under it.
+// Ledger is the projection of the journal. Admit refuses while it cannot follow
+// further acceptances. Await returns a published checkpoint that covers the leaf.
+// Proof returns the C2SP tlog-proof text of a leaf under a checkpoint.
 type Ledger interface {
-	Lag() uint64
-	Await(ctx context.Context, seq uint64) (Published, error)
-	Proof(ctx context.Context, cp Published, seq uint64) (string, error)
+	Admit() error
+	Await(ctx context.Context, seq uint64) (ledger.Checkpoint, error)
+	Proof(ctx context.Context, cp ledger.Checkpoint, seq uint64) (string, error)
 }
 
 // Job is what a prover gets; see section 9 for what that tells it.
@@ -155,7 +125,6 @@ type Config struct {
 	Log      *slog.Logger
 
 	DefaultTTL    time.Duration // 0 means protocol.DefaultTTL
-	MaxLag        uint64        // leaves the projection may be behind; 0 means 4,096
 	VerifyWorkers int           // proofs verified at a time; 0 means one per processor
 	MaxPush       int           // pushed events in work; 0 means 64
 
@@ -186,9 +155,6 @@ type claimKey struct {
 func New(cfg Config) *Gate {
 	if cfg.DefaultTTL == 0 {
 		cfg.DefaultTTL = protocol.DefaultTTL * time.Millisecond
-	}
-	if cfg.MaxLag == 0 {
-		cfg.MaxLag = 4096
 	}
 	if cfg.VerifyWorkers == 0 {
 		cfg.VerifyWorkers = runtime.GOMAXPROCS(0)

@@ -11,12 +11,13 @@ import (
 
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/gate"
+	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/lifecycle"
 	"github.com/terradourada/td/protocol"
 )
 
 func TestAccept(t *testing.T) {
-	o := newOrgans(t)
+	o := newServices(t)
 	c := o.proved()
 	first, err := o.accept(c.answer)
 	if err != nil {
@@ -42,7 +43,7 @@ func TestAccept(t *testing.T) {
 // TestRefusedWithoutTrace: these answers consume nothing, so that the right one
 // still wins afterwards, and they all look alike.
 func TestRefusedWithoutTrace(t *testing.T) {
-	o := newOrgans(t)
+	o := newServices(t)
 	c, foreign := o.proved(), o.mustOpen()
 	cases := map[string]func(*gate.Answer){
 		"wrong tag":    func(a *gate.Answer) { a.Tag[31] ^= 1 },
@@ -73,13 +74,12 @@ func TestRefusedWithoutTrace(t *testing.T) {
 	}{
 		"frozen":     {func() { o.frozen = !o.frozen }, protocol.CodeFrozen},
 		"unwritable": {func() { o.unwritable = !o.unwritable }, protocol.CodeLedgerUnavailable},
-		"lagging":    {func() { o.lag = 101 - o.lag }, protocol.CodeLedgerUnavailable},
+		"lagging":    {func() { o.behind = !o.behind }, protocol.CodeLedgerUnavailable},
 	} {
 		o.set(hold.change)
 		_, err := o.accept(c.answer)
 		wantCode(t, name, err, hold.want)
 		o.set(hold.change)
-		o.lag = 0
 	}
 	if _, err := o.accept(c.answer); err != nil {
 		t.Errorf("the right answer after all that: %v", err)
@@ -88,7 +88,7 @@ func TestRefusedWithoutTrace(t *testing.T) {
 }
 
 func TestFalseProofEndsIt(t *testing.T) {
-	o := newOrgans(t)
+	o := newServices(t)
 	a, b := o.proved(), o.proved()
 	swapped := a.answer
 	swapped.Proof = b.answer.Proof
@@ -106,7 +106,7 @@ func TestFalseProofEndsIt(t *testing.T) {
 }
 
 func TestParallelAnswers(t *testing.T) {
-	o := newOrgans(t)
+	o := newServices(t)
 	c := o.proved()
 	var mu sync.Mutex
 	got := map[protocol.Code]int{}
@@ -133,7 +133,7 @@ func TestParallelAnswers(t *testing.T) {
 // TestImpatientClient: who waits for a claimed request hears conflict when his
 // time is over; the winner goes on.
 func TestImpatientClient(t *testing.T) {
-	o := newOrgans(t)
+	o := newServices(t)
 	c := o.proved()
 	inside, leave := make(chan struct{}), make(chan struct{})
 	o.faults["redeem"] = &fault{hook: func() { close(inside); <-leave }}
@@ -158,21 +158,21 @@ func TestImpatientClient(t *testing.T) {
 func TestFailures(t *testing.T) {
 	type row struct {
 		call   string
-		fault  func(o *organs) fault
+		fault  func(o *services) fault
 		first  protocol.Code // what the answer, or Open for issue and anchor, gets
 		again  protocol.Code // what the same answer gets afterwards, at once
 		later  protocol.Code // and once everything has settled
 		rows   int
 		killed bool // the epoch is destroyed
 	}
-	plain := func(f fault) func(*organs) fault { return func(*organs) fault { return f } }
-	freeze := func(o *organs) fault { return fault{hook: func() { o.set(func() { o.frozen = true }) }} }
-	die := func(o *organs) fault {
+	plain := func(f fault) func(*services) fault { return func(*services) fault { return f } }
+	freeze := func(o *services) fault { return fault{hook: func() { o.set(func() { o.frozen = true }) }} }
+	die := func(o *services) fault {
 		return fault{hook: func() { o.set(func() { o.epochDead = true }); o.gate.EpochEnded(protocol.EpochID{7}) }}
 	}
 	const none, invalidated, unavailable = protocol.CodeNone, protocol.CodeInvalidated, protocol.CodeLedgerUnavailable
 	refused := protocol.Fail(protocol.CodeLedgerUnavailable, "surely not written")
-	unknown := errors.Join(gate.ErrUnknown, errPlanted)
+	unknown := errors.Join(journal.ErrUnknown, errPlanted)
 	table := map[string]row{
 		"issue: error":                {"issue", plain(fault{err: protocol.Fail(protocol.CodeOverloaded, "full")}), protocol.CodeOverloaded, none, none, 0, false},
 		"issue: error but done":       {"issue", plain(fault{err: errPlanted, done: true}), protocol.CodeInternal, none, none, 0, false},
@@ -184,10 +184,10 @@ func TestFailures(t *testing.T) {
 		"redeem: panic":               {"redeem", plain(fault{panic: true}), invalidated, invalidated, invalidated, 0, false},
 		"redeem: freeze":              {"redeem", freeze, invalidated, invalidated, invalidated, 0, false},
 		"redeem: epoch dies":          {"redeem", die, invalidated, invalidated, invalidated, 0, false},
-		"redeem: tagger forgot":       {"redeem", func(o *organs) fault { return fault{hook: func() { o.set(func() { clear(o.tags) }) }} }, invalidated, invalidated, invalidated, 0, true},
-		"redeem: tagger says used":    {"redeem", func(o *organs) fault { return fault{hook: func() { o.set(o.useAll) }} }, invalidated, invalidated, invalidated, 0, true},
-		"redeem: tagger has other":    {"redeem", func(o *organs) fault { return fault{hook: func() { o.set(o.changeTags) }} }, invalidated, invalidated, invalidated, 0, true},
-		"redeem: late":                {"redeem", func(o *organs) fault { return fault{hook: func() { o.set(o.expireTags) }} }, protocol.CodeExpired, protocol.CodeExpired, protocol.CodeExpired, 0, false},
+		"redeem: tagger forgot":       {"redeem", func(o *services) fault { return fault{hook: func() { o.set(func() { clear(o.tags) }) }} }, invalidated, invalidated, invalidated, 0, true},
+		"redeem: tagger says used":    {"redeem", func(o *services) fault { return fault{hook: func() { o.set(o.useAll) }} }, invalidated, invalidated, invalidated, 0, true},
+		"redeem: tagger has other":    {"redeem", func(o *services) fault { return fault{hook: func() { o.set(o.changeTags) }} }, invalidated, invalidated, invalidated, 0, true},
+		"redeem: late":                {"redeem", func(o *services) fault { return fault{hook: func() { o.set(o.expireTags) }} }, protocol.CodeExpired, protocol.CodeExpired, protocol.CodeExpired, 0, false},
 		"issued: error":               {"issued", plain(fault{err: invalidatedErr}), invalidated, invalidated, invalidated, 0, false},
 		"issued: freeze":              {"issued", freeze, invalidated, invalidated, invalidated, 0, false},
 		"issued: epoch dies":          {"issued", die, invalidated, invalidated, invalidated, 0, false},
@@ -202,7 +202,7 @@ func TestFailures(t *testing.T) {
 	}
 	for name, r := range table {
 		t.Run(name, func(t *testing.T) {
-			o := newOrgans(t)
+			o := newServices(t)
 			if r.call == "issue" || r.call == "anchor" {
 				f := r.fault(o)
 				o.faults[r.call] = &f
@@ -242,19 +242,19 @@ func TestFailures(t *testing.T) {
 
 var invalidatedErr = protocol.Fail(protocol.CodeInvalidated, "the epoch has ended")
 
-func (o *organs) useAll() {
+func (o *services) useAll() {
 	for _, it := range o.tags {
 		it.used = true
 	}
 }
 
-func (o *organs) changeTags() {
+func (o *services) changeTags() {
 	for _, it := range o.tags {
 		it.tag[0] ^= 1
 	}
 }
 
-func (o *organs) expireTags() {
+func (o *services) expireTags() {
 	for _, it := range o.tags {
 		it.expires = time.Now().Add(-time.Second)
 	}
@@ -263,10 +263,10 @@ func (o *organs) expireTags() {
 // TestUnknownCommitIsRead: while the journal cannot be read either, the outcome
 // stays unknown; then it is what the journal says.
 func TestUnknownCommitIsRead(t *testing.T) {
-	o := newOrgans(t)
+	o := newServices(t)
 	c := o.proved()
 	down := make(chan struct{})
-	o.faults["commit"] = &fault{err: errors.Join(gate.ErrUnknown, errPlanted), done: true}
+	o.faults["commit"] = &fault{err: errors.Join(journal.ErrUnknown, errPlanted), done: true}
 	o.faults["lookup"] = &fault{err: errPlanted, hook: func() { close(down) }}
 	_, err := o.accept(c.answer)
 	wantCode(t, "first", err, protocol.CodeLedgerUnavailable)
@@ -281,11 +281,11 @@ func TestUnknownCommitIsRead(t *testing.T) {
 // TestReceiptOfUndecided: while the commit of a request is in work, its receipt
 // is waited for like that of any pending request.
 func TestReceiptOfUndecided(t *testing.T) {
-	o := newOrgans(t)
+	o := newServices(t)
 	c := o.mustOpen()
 	s, _ := o.sessions.Get(c.RequestID)
 	o.faults["lookup"] = &fault{
-		err:  errors.Join(gate.ErrUnknown, protocol.CodeLedgerUnavailable),
+		err:  errors.Join(journal.ErrUnknown, protocol.CodeLedgerUnavailable),
 		hook: func() { s.Step(lifecycle.EventExpire{}, protocol.Digest{}) },
 	}
 	_, err := o.gate.Receipt(t.Context(), c.RequestID)
@@ -293,7 +293,7 @@ func TestReceiptOfUndecided(t *testing.T) {
 }
 
 func TestOpenRefused(t *testing.T) {
-	o := newOrgans(t)
+	o := newServices(t)
 	st, _ := statement(t)
 	good := gate.OpenRequest{Claim: claim.Open, Params: []byte(`{}`), Commitment: st.Commitment(), Client: client}
 	cases := map[string]struct {
@@ -339,7 +339,7 @@ func TestOpenRefused(t *testing.T) {
 
 func TestExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := newOrgans(t)
+		o := newServices(t)
 		st, _ := statement(t)
 		ch, err := o.gate.Open(t.Context(), gate.OpenRequest{Claim: claim.Open, Params: []byte(`{}`), Commitment: st.Commitment(), TTL: time.Second, Client: client})
 		if err != nil {
@@ -357,31 +357,31 @@ func TestExpiry(t *testing.T) {
 
 func TestPush(t *testing.T) {
 	push := gate.PushRequest{Claim: claim.Open, Params: []byte(`{}`), Event: []byte(`{ "b": 1.0, "a": "x" }`), Client: client}
-	good := func(*organs) {}
+	good := func(*services) {}
 	cases := map[string]struct {
-		world func(*organs)
+		world func(*services)
 		want  protocol.Code
 		asked int // how many bad answers are left over of two
 	}{
 		"good":               {good, protocol.CodeNone, 0},
-		"bad proof once":     {func(o *organs) { o.proofs = [][]byte{make([]byte, 664)} }, protocol.CodeNone, 0},
-		"bad proof for ever": {func(o *organs) { o.proofs = [][]byte{make([]byte, 664), make([]byte, 3), {}} }, protocol.CodeProverBadResponse, 1},
-		"wrong tag":          {func(o *organs) { o.wrongTag = true }, protocol.CodeProverTagMismatch, 0},
-		"timeout":            {func(o *organs) { o.proveErr = protocol.Fail(protocol.CodeProverTimeout, "slow") }, protocol.CodeProverTimeout, 0},
-		"no prover":          {func(o *organs) { o.proveErr = protocol.Fail(protocol.CodeOverloaded, "busy") }, protocol.CodeOverloaded, 0},
-		"unheard-of error":   {func(o *organs) { o.proveErr = errPlanted }, protocol.CodeInvalidated, 0},
-		"signer gone":        {func(o *organs) { o.faults["issued"] = &fault{err: invalidatedErr} }, protocol.CodeInvalidated, 0},
-		"unknown commit": {func(o *organs) {
-			o.faults["commit"] = &fault{err: errors.Join(gate.ErrUnknown, errPlanted), done: true}
+		"bad proof once":     {func(o *services) { o.proofs = [][]byte{make([]byte, 664)} }, protocol.CodeNone, 0},
+		"bad proof for ever": {func(o *services) { o.proofs = [][]byte{make([]byte, 664), make([]byte, 3), {}} }, protocol.CodeProverBadResponse, 1},
+		"wrong tag":          {func(o *services) { o.wrongTag = true }, protocol.CodeProverTagMismatch, 0},
+		"timeout":            {func(o *services) { o.proveErr = protocol.Fail(protocol.CodeProverTimeout, "slow") }, protocol.CodeProverTimeout, 0},
+		"no prover":          {func(o *services) { o.proveErr = protocol.Fail(protocol.CodeOverloaded, "busy") }, protocol.CodeOverloaded, 0},
+		"unheard-of error":   {func(o *services) { o.proveErr = errPlanted }, protocol.CodeInvalidated, 0},
+		"signer gone":        {func(o *services) { o.faults["issued"] = &fault{err: invalidatedErr} }, protocol.CodeInvalidated, 0},
+		"unknown commit": {func(o *services) {
+			o.faults["commit"] = &fault{err: errors.Join(journal.ErrUnknown, errPlanted), done: true}
 			o.faults["lookup"] = &fault{err: errPlanted}
 		}, protocol.CodeNone, 0},
-		"unknown commit that was none": {func(o *organs) {
-			o.faults["commit"] = &fault{err: errors.Join(gate.ErrUnknown, errPlanted)}
+		"unknown commit that was none": {func(o *services) {
+			o.faults["commit"] = &fault{err: errors.Join(journal.ErrUnknown, errPlanted)}
 		}, protocol.CodeInvalidated, 0},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			o := newOrgans(t)
+			o := newServices(t)
 			c.world(o)
 			p, wait, err := o.gate.Push(t.Context(), push)
 			if err != nil {
@@ -412,7 +412,7 @@ func TestDrain(t *testing.T) {
 		ended int
 	}{{"in time", protocol.CodeNone, 0}, {"too late", protocol.CodeDraining, 1}} {
 		t.Run(c.name, func(t *testing.T) {
-			o := newOrgans(t)
+			o := newServices(t)
 			hangs := make(chan struct{})
 			o.set(func() { o.proveHangs = hangs })
 			push := gate.PushRequest{Claim: claim.Open, Params: []byte(`{}`), Event: []byte(`{}`), Client: client}
@@ -448,7 +448,7 @@ func TestDrain(t *testing.T) {
 }
 
 func TestPushRefused(t *testing.T) {
-	o := newOrgans(t)
+	o := newServices(t)
 	for name, c := range map[string]struct {
 		req  gate.PushRequest
 		want protocol.Code
@@ -467,12 +467,7 @@ func TestPushRefused(t *testing.T) {
 		want   protocol.Code
 	}{
 		"acceptance on hold": {func(on bool) { o.frozen = on }, protocol.CodeFrozen},
-		"log lags behind": {func(on bool) {
-			o.lag = 0
-			if on {
-				o.lag = 101
-			}
-		}, protocol.CodeLedgerUnavailable},
+		"log lags behind":    {func(on bool) { o.behind = on }, protocol.CodeLedgerUnavailable},
 	} {
 		o.set(func() { hold.change(true) })
 		_, _, err := o.gate.Push(t.Context(), good)
@@ -486,7 +481,7 @@ func TestPushRefused(t *testing.T) {
 
 // TestObserved: each call tells its outcome exactly once.
 func TestObserved(t *testing.T) {
-	o := newOrgans(t)
+	o := newServices(t)
 	c := o.proved()
 	bad := c.answer
 	bad.Tag[0] ^= 1

@@ -13,12 +13,14 @@ import (
 
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/gate"
+	"github.com/terradourada/td/internal/journal"
+	"github.com/terradourada/td/internal/ledger"
 	"github.com/terradourada/td/internal/lifecycle"
 	"github.com/terradourada/td/internal/session"
 	"github.com/terradourada/td/protocol"
 )
 
-// fault is how one call of an organ goes wrong; the zero value is not at all.
+// fault is how one call of a service fails; the zero value does not fail.
 type fault struct {
 	err   error // what the call returns
 	done  bool  // it was carried out all the same
@@ -36,9 +38,9 @@ func (f *fault) strike() error {
 	return f.err
 }
 
-// organs are a whole backend in memory. Its tagger, its journal and its epochs
+// services are a whole backend in memory. Its tagger, its journal and its epochs
 // follow the contracts of the gate's interfaces; faults make single calls fail.
-type organs struct {
+type services struct {
 	t        *testing.T
 	gate     *gate.Gate
 	sessions *session.Table
@@ -50,11 +52,11 @@ type organs struct {
 	frozen     bool
 	issueHeld  bool
 	unwritable bool
-	lag        uint64
+	behind     bool // the ledger is too far behind
 	seq        uint64
 	anchored   []protocol.RequestID // by position
 	tags       map[protocol.RequestID]*issuedTag
-	rows       []gate.Acceptance
+	rows       []journal.Acceptance
 	endings    map[lifecycle.Phase]int
 	cancelled  int
 	outcomes   []gate.Outcome
@@ -71,9 +73,9 @@ type issuedTag struct {
 	used    bool
 }
 
-func newOrgans(t *testing.T) *organs {
+func newServices(t *testing.T) *services {
 	t.Helper()
-	o := &organs{
+	o := &services{
 		t: t, faults: map[string]*fault{}, tags: map[protocol.RequestID]*issuedTag{}, endings: map[lifecycle.Phase]int{},
 		sessions: session.New(session.Config{MaxPending: 100}),
 	}
@@ -85,7 +87,6 @@ func newOrgans(t *testing.T) *organs {
 		Epochs: (*fakeEpochs)(o), Sessions: o.sessions, Journal: (*fakeJournal)(o), Holds: (*fakeHolds)(o),
 		Ledger: (*fakeLedger)(o), Prover: (*fakeProver)(o),
 		Claims: []gate.Claim{{ID: claim.Open, Key: vk, Fingerprint: vk.Fingerprint(claim.Open, protocol.ListID{})}},
-		MaxLag: 100,
 		Log:    slog.New(slog.NewTextHandler(&o.log, nil)),
 		Observe: func(out gate.Outcome) {
 			o.mu.Lock()
@@ -100,7 +101,7 @@ func newOrgans(t *testing.T) *organs {
 	return o
 }
 
-func (o *organs) strike(call string) (*fault, error) {
+func (o *services) strike(call string) (*fault, error) {
 	o.mu.Lock()
 	f := o.faults[call]
 	delete(o.faults, call)
@@ -111,13 +112,13 @@ func (o *organs) strike(call string) (*fault, error) {
 	return f, f.strike()
 }
 
-func (o *organs) set(change func()) {
+func (o *services) set(change func()) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	change()
 }
 
-type fakeEpochs organs
+type fakeEpochs services
 
 func (e *fakeEpochs) Active() (gate.Epoch, error) {
 	e.mu.Lock()
@@ -134,13 +135,13 @@ func (e *fakeEpochs) Find(id protocol.EpochID) (gate.Epoch, bool) {
 	return (*fakeEpoch)(e), id == protocol.EpochID{7} && !e.epochDead && !e.destroyed
 }
 
-type fakeEpoch organs
+type fakeEpoch services
 
 func (*fakeEpoch) ID() protocol.EpochID { return protocol.EpochID{7} }
 func (*fakeEpoch) Number() uint64       { return 1 }
 
 func (e *fakeEpoch) Issue(_ context.Context, draft *protocol.EncodedPayload) (protocol.EncodedPayload, protocol.Tag, error) {
-	f, err := (*organs)(e).strike("issue")
+	f, err := (*services)(e).strike("issue")
 	if err != nil && !f.done {
 		return protocol.EncodedPayload{}, protocol.Tag{}, err
 	}
@@ -159,7 +160,7 @@ func (e *fakeEpoch) Issue(_ context.Context, draft *protocol.EncodedPayload) (pr
 }
 
 func (e *fakeEpoch) Anchor(_ context.Context, p *protocol.EncodedPayload) (protocol.Anchor, uint64, error) {
-	_, err := (*organs)(e).strike("anchor")
+	_, err := (*services)(e).strike("anchor")
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.anchored = append(e.anchored, protocol.RequestID(p[16:32]))
@@ -167,7 +168,7 @@ func (e *fakeEpoch) Anchor(_ context.Context, p *protocol.EncodedPayload) (proto
 }
 
 func (e *fakeEpoch) Issued(_ context.Context, position uint64) (protocol.Issued, error) {
-	if _, err := (*organs)(e).strike("issued"); err != nil {
+	if _, err := (*services)(e).strike("issued"); err != nil {
 		return protocol.Issued{}, err
 	}
 	e.mu.Lock()
@@ -176,7 +177,7 @@ func (e *fakeEpoch) Issued(_ context.Context, position uint64) (protocol.Issued,
 }
 
 func (e *fakeEpoch) Redeem(_ context.Context, p *protocol.EncodedPayload, tag protocol.Tag) (protocol.Redemption, error) {
-	f, err := (*organs)(e).strike("redeem")
+	f, err := (*services)(e).strike("redeem")
 	if err != nil && !f.done {
 		return 0, err
 	}
@@ -217,79 +218,76 @@ func (e *fakeEpoch) Destroy() {
 	e.destroyed = true
 }
 
-type fakeJournal organs
+type fakeJournal services
 
-func (j *fakeJournal) Accept(_ context.Context, _ time.Time, a *gate.Acceptance) (uint64, error) {
-	f, err := (*organs)(j).strike("commit")
+func (j *fakeJournal) Accept(_ context.Context, _ time.Time, a *journal.Acceptance) (journal.Entry, error) {
+	f, err := (*services)(j).strike("commit")
 	if err != nil && !f.done {
-		return 0, err
+		return journal.Entry{}, err
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	p, parseErr := protocol.ParsePayload(a.Leaf.Payload[:])
 	switch {
 	case parseErr != nil:
-		return 0, parseErr
+		return journal.Entry{}, parseErr
 	case j.frozen:
-		return 0, protocol.Fail(protocol.CodeFrozen, "frozen")
+		return journal.Entry{}, protocol.Fail(protocol.CodeFrozen, "frozen")
 	case j.epochDead || j.destroyed:
-		return 0, protocol.Fail(protocol.CodeInvalidated, "epoch is dead")
+		return journal.Entry{}, protocol.Fail(protocol.CodeInvalidated, "epoch is dead")
 	}
 	for i := range j.rows {
 		if q, _ := protocol.ParsePayload(j.rows[i].Leaf.Payload[:]); q.RequestID == p.RequestID || q.Commitment == p.Commitment {
-			return 0, protocol.Fail(protocol.CodeConflict, "there already")
+			return journal.Entry{}, protocol.Fail(protocol.CodeConflict, "there already")
 		}
 	}
 	j.rows = append(j.rows, *a)
-	return uint64(len(j.rows) - 1), err
+	return journal.Entry{Seq: uint64(len(j.rows) - 1)}, err
 }
 
-func (j *fakeJournal) Accepted(_ context.Context, id protocol.RequestID) (gate.Record, error) {
-	if _, err := (*organs)(j).strike("lookup"); err != nil {
-		return gate.Record{}, err
+func (j *fakeJournal) Accepted(_ context.Context, id protocol.RequestID) (journal.Entry, bool, error) {
+	if _, err := (*services)(j).strike("lookup"); err != nil {
+		return journal.Entry{}, false, err
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for i := range j.rows {
 		if q, _ := protocol.ParsePayload(j.rows[i].Leaf.Payload[:]); q.RequestID == id {
-			return gate.Record{Seq: uint64(i)}, nil
+			return journal.Entry{Seq: uint64(i)}, true, nil
 		}
 	}
-	return gate.Record{}, protocol.Fail(protocol.CodeNotFound, "none")
+	return journal.Entry{}, false, nil
 }
 
-func (*fakeJournal) ClaimLeaf(context.Context, protocol.Digest) (gate.Record, error) {
-	return gate.Record{}, protocol.CodeNotFound
+func (*fakeJournal) ClaimLeaf(context.Context, protocol.Digest) (e journal.Entry, found bool, err error) {
+	return e, false, nil
 }
 
-func (*fakeJournal) EpochLeaf(context.Context, protocol.EpochID) (gate.Record, error) {
-	return gate.Record{}, protocol.CodeNotFound
+func (*fakeJournal) EpochLeaf(context.Context, protocol.EpochID) (e journal.Entry, found bool, err error) {
+	return e, false, nil
 }
 
-func (*fakeJournal) EpochLeafByKey(context.Context, [32]byte) (gate.Record, error) {
-	return gate.Record{}, protocol.CodeNotFound
+func (*fakeJournal) EpochLeafByKey(context.Context, [32]byte) (e journal.Entry, found bool, err error) {
+	return e, false, nil
 }
 
-func (*fakeJournal) Leaf(context.Context, uint64) (gate.Record, error) {
-	return gate.Record{}, protocol.CodeNotFound
+func (*fakeJournal) Leaf(context.Context, uint64) (e journal.Entry, found bool, err error) {
+	return e, false, nil
 }
 
-func (*fakeJournal) Withdrawals(context.Context, protocol.EpochID, protocol.Digest, uint64, int) ([]gate.Record, error) {
+func (*fakeJournal) Withdrawals(context.Context, protocol.EpochID, protocol.Digest, uint64, int) ([]journal.Entry, error) {
 	return nil, nil
 }
 
-type fakeHolds organs
+type fakeHolds services
 
-func (h *fakeHolds) IssueHeld(protocol.Digest) bool {
+func (h *fakeHolds) Check(op journal.Operation, _ protocol.Digest) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.issueHeld
-}
-
-func (h *fakeHolds) AcceptHeld(protocol.Digest) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.frozen
+	if op == journal.Issue && h.issueHeld || op == journal.Accept && h.frozen {
+		return protocol.CodeFrozen
+	}
+	return nil
 }
 
 func (h *fakeHolds) Writable() bool {
@@ -298,26 +296,29 @@ func (h *fakeHolds) Writable() bool {
 	return !h.unwritable
 }
 
-type fakeLedger organs
+type fakeLedger services
 
-func (l *fakeLedger) Lag() uint64 {
+func (l *fakeLedger) Admit() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.lag
+	if l.behind {
+		return protocol.CodeLedgerUnavailable
+	}
+	return nil
 }
 
-func (*fakeLedger) Await(context.Context, uint64) (gate.Published, error) {
-	return gate.Published{}, protocol.CodeLedgerUnavailable
+func (*fakeLedger) Await(context.Context, uint64) (ledger.Checkpoint, error) {
+	return ledger.Checkpoint{}, protocol.CodeLedgerUnavailable
 }
 
-func (*fakeLedger) Proof(context.Context, gate.Published, uint64) (string, error) {
+func (*fakeLedger) Proof(context.Context, ledger.Checkpoint, uint64) (string, error) {
 	return "", protocol.CodeNotFound
 }
 
-type fakeProver organs
+type fakeProver services
 
 func (p *fakeProver) Prove(ctx context.Context, job *gate.Job) ([]byte, protocol.Tag, error) {
-	if _, err := (*organs)(p).strike("prove"); err != nil {
+	if _, err := (*services)(p).strike("prove"); err != nil {
 		return nil, protocol.Tag{}, err
 	}
 	p.mu.Lock()
@@ -386,7 +387,7 @@ func statement(t *testing.T) (*claim.Statement, *claim.Assignment) {
 	return st, assignment
 }
 
-func (o *organs) open() (*opened, error) {
+func (o *services) open() (*opened, error) {
 	o.t.Helper()
 	st, assignment := statement(o.t)
 	ch, err := o.gate.Open(o.t.Context(), gate.OpenRequest{Claim: claim.Open, Params: []byte(`{}`), Commitment: st.Commitment(), Client: client})
@@ -396,7 +397,7 @@ func (o *organs) open() (*opened, error) {
 	return &opened{Challenge: ch, statement: st, assignment: assignment, answer: gate.Answer{RequestID: ch.RequestID, Tag: ch.Tag, Client: client}}, nil
 }
 
-func (o *organs) mustOpen() *opened {
+func (o *services) mustOpen() *opened {
 	o.t.Helper()
 	c, err := o.open()
 	if err != nil {
@@ -406,7 +407,7 @@ func (o *organs) mustOpen() *opened {
 }
 
 // proved is a challenge with a right answer.
-func (o *organs) proved() *opened {
+func (o *services) proved() *opened {
 	o.t.Helper()
 	c := o.mustOpen()
 	proof, err := provers(o.t).Prove(o.t.Context(), c.statement, c.Inputs, c.assignment)
@@ -417,13 +418,13 @@ func (o *organs) proved() *opened {
 	return c
 }
 
-func (o *organs) accept(a gate.Answer) (uint64, error) {
+func (o *services) accept(a gate.Answer) (uint64, error) {
 	return o.gate.Accept(o.t.Context(), a)
 }
 
 // check re-verifies everything that must hold after each step: one row for a
 // request at most, each with a proof that verifies against what was issued.
-func (o *organs) check() {
+func (o *services) check() {
 	o.t.Helper()
 	o.mu.Lock()
 	defer o.mu.Unlock()

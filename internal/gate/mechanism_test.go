@@ -10,7 +10,7 @@ import (
 // TestOneBrokenMechanism: an attacker for whom one of the two mechanisms is
 // broken altogether gets nothing accepted.
 func TestOneBrokenMechanism(t *testing.T) {
-	o := newOrgans(t)
+	o := newServices(t)
 	c, other := o.proved(), o.proved()
 	// forge proves for the request, but over inputs of the attacker's choice.
 	forge := func(v *opened, a protocol.Anchor, context, tagHash protocol.Element) []byte {
@@ -77,7 +77,7 @@ func TestOneBrokenMechanism(t *testing.T) {
 // TestSamePayload: what the tagger tagged, what the signer anchored, what the
 // proof is bound to and what is committed are the same 256 bytes.
 func TestSamePayload(t *testing.T) {
-	o := newOrgans(t)
+	o := newServices(t)
 	c := o.proved()
 	if p, err := protocol.ParsePayload(c.Payload[:]); err != nil || p.Seq == 0 || p.RequestID != c.RequestID {
 		t.Errorf("the payload of the challenge is not the one the tagger numbered: %+v, %v", p, err)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/lifecycle"
 	"github.com/terradourada/td/internal/session"
 	"github.com/terradourada/td/protocol"
@@ -92,7 +93,7 @@ func (g *Gate) keep(ctx context.Context, epoch Epoch, is *issued) error {
 		g.step(ctx, is.session, lifecycle.EventInvalidate{Reason: protocol.CodeInvalidated})
 		code = protocol.CodeInvalidated
 	}
-	if code == protocol.CodeNone && g.cfg.Holds.IssueHeld(is.open.Payload.VK()) {
+	if code == protocol.CodeNone && g.cfg.Holds.Check(journal.Issue, is.open.Payload.VK()) != nil {
 		// A hold that came while the keyholders worked holds this one too.
 		g.step(ctx, is.session, lifecycle.EventInvalidate{Reason: protocol.CodeFrozen})
 		return protocol.Fail(protocol.CodeFrozen, "new requests are on hold")
@@ -113,10 +114,11 @@ func (g *Gate) stillLive(epoch Epoch) bool {
 // here, before anything is proved in vain.
 func (g *Gate) mayOpen(mode protocol.Mode, c *Claim, epochErr error) error {
 	push := mode == protocol.ModePush
+	held := func(op journal.Operation) bool { return g.cfg.Holds.Check(op, c.Fingerprint) != nil }
 	_, _, code := lifecycle.Step(lifecycle.State{}, lifecycle.EventOpen{
-		Frozen:             g.cfg.Holds.IssueHeld(c.Fingerprint) || push && g.cfg.Holds.AcceptHeld(c.Fingerprint),
+		Frozen:             held(journal.Issue) || push && held(journal.Accept),
 		NoEpoch:            epochErr != nil,
-		JournalUnavailable: !g.cfg.Holds.Writable() || push && g.cfg.Ledger.Lag() > g.cfg.MaxLag,
+		JournalUnavailable: !g.cfg.Holds.Writable() || push && g.cfg.Ledger.Admit() != nil,
 	})
 	switch code {
 	case protocol.CodeNone:

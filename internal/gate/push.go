@@ -3,7 +3,6 @@ package gate
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/lifecycle"
@@ -185,25 +184,4 @@ func (g *Gate) oneProof(ctx context.Context, job *Job) ([]byte, error) {
 		return nil, protocol.Wrap(protocol.CodeProverBadResponse, "the prover returned a proof that does not verify", err)
 	}
 	return proof, nil
-}
-
-// waitEnded returns once the session is terminal.
-func (g *Gate) waitEnded(ctx context.Context, id protocol.RequestID, longest time.Duration) error {
-	s, known := g.cfg.Sessions.Get(id)
-	if !known {
-		return errNoReceipt
-	}
-	ctx, cancel := context.WithTimeout(ctx, longest)
-	defer cancel()
-	for {
-		state := s.View().State
-		if code, done := state.Outcome(); done && code != protocol.CodeNone {
-			return refusal(code)
-		} else if done {
-			return nil
-		}
-		if err := s.AwaitChange(ctx, state.Phase); err != nil {
-			return err
-		}
-	}
 }

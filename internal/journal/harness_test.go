@@ -436,7 +436,7 @@ func (a *auditor) accepted(tb testing.TB, j *journal.Journal, e journal.Entry, b
 		a.seen[v] = true
 	}
 	f, ok, err := j.Accepted(tb.Context(), p.RequestID)
-	if err != nil || !ok || f.Seq != e.Seq || string(f.Leaf) != string(e.Leaf) || f.ProofDigest != sha256.Sum256(b.Proof) {
+	if err != nil || !ok || f.Seq != e.Seq || string(f.Leaf) != string(e.Leaf) {
 		tb.Errorf("the index finds %d (%v, %v) for leaf %d", f.Seq, ok, err, e.Seq)
 	}
 }

@@ -78,34 +78,14 @@ func (j *Journal) Leaf(ctx context.Context, seq uint64) (Entry, bool, error) {
 	return first(j.Leaves(ctx, seq, 1))
 }
 
-// Found is an accepted request.
-type Found struct {
-	Entry
-	ProofDigest protocol.Digest // SHA-256 of the accepted proof
-}
-
-// Accepted finds the acceptance of a request. A false answer is final for
-// every acceptance submitted before the call; while one of them is undecided
-// the error is [ErrUnknown].
-func (j *Journal) Accepted(ctx context.Context, id protocol.RequestID) (Found, bool, error) {
+// Accepted finds the leaf of an accepted request. A false answer is final for every
+// acceptance submitted before the call; while one of them is undecided the error is
+// [ErrUnknown].
+func (j *Journal) Accepted(ctx context.Context, id protocol.RequestID) (Entry, bool, error) {
 	if j.flight.has(id) {
-		return Found{}, false, unknown(errors.New("still being written"))
+		return Entry{}, false, unknown(errors.New("still being written"))
 	}
-	j.reads.RLock()
-	defer j.reads.RUnlock()
-	var f Found
-	var digest []byte
-	row := j.read.QueryRowContext(ctx, `SELECT seq, leaf, proof_digest FROM accepted JOIN leaves USING (seq)
-		WHERE request_id = ?`, id[:])
-	err := row.Scan(&f.Seq, &f.Leaf, &digest)
-	if errors.Is(err, sql.ErrNoRows) {
-		return Found{}, false, nil
-	}
-	if err != nil {
-		return Found{}, false, unreadable(err)
-	}
-	f.ProofDigest = protocol.Digest(digest)
-	return f, true, nil
+	return j.entry(ctx, "SELECT seq, leaf FROM accepted JOIN leaves USING (seq) WHERE request_id = ?", id[:])
 }
 
 // ClaimLeaf finds the claim leaf with this fingerprint.

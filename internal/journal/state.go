@@ -68,8 +68,11 @@ func (s *State) Previous() uint8 {
 	return b
 }
 
-// State is the control state that the last committed action left. It costs no
-// query: the gate may ask for each request.
+// Check is [State.Check] of the state that the last committed action left. It costs
+// no query, so the gate calls it for each request.
+func (j *Journal) Check(op Operation, vk protocol.Digest) error { return j.state.Load().Check(op, vk) }
+
+// State returns the control state that the last committed action left.
 func (j *Journal) State(context.Context) (State, error) {
 	s := *j.state.Load()
 	s.Holds, s.Retired = slices.Clone(s.Holds), slices.Clone(s.Retired)
