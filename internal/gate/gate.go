@@ -16,8 +16,7 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// Epoch is one key set in force. Calls fail, and never hang, once a keyholder
-// is gone.
+// Epoch is one key set. Once a keyholder has exited, calls fail; they never hang.
 type Epoch interface {
 	ID() protocol.EpochID
 	Number() uint64
@@ -25,18 +24,19 @@ type Epoch interface {
 	// Anchor returns the anchor of a payload and its position in the issued tree.
 	Anchor(ctx context.Context, p *protocol.EncodedPayload) (a protocol.Anchor, position uint64, err error)
 	// Issued returns the place of a position in the issued tree under a root that
-	// the signer has signed; invalidated if the signer is gone and no such root is held.
+	// the signer has signed. It fails with invalidated if the signer has exited and no
+	// such root is stored.
 	Issued(ctx context.Context, position uint64) (protocol.Issued, error)
 	Redeem(ctx context.Context, p *protocol.EncodedPayload, tag protocol.Tag) (protocol.Redemption, error)
 	Cancel(ctx context.Context, id protocol.RequestID) error
-	// Ended counts how one of its sessions ended.
+	// Ended counts the end of one of its sessions.
 	Ended(how lifecycle.Phase)
-	// Destroy ends the epoch on suspicion, at once.
+	// Destroy ends the epoch at once, because core and tagger disagree.
 	Destroy()
 }
 
-// Epochs gives the key sets of this instance. Active fails with draining while
-// there is none; Find knows every epoch that is ACTIVE or DRAINING.
+// Epochs holds the key sets of this instance. Active fails with draining while no
+// epoch is ACTIVE. Find returns an epoch that is ACTIVE or DRAINING.
 type Epochs interface {
 	Active() (Epoch, error)
 	Find(id protocol.EpochID) (Epoch, bool)
@@ -71,7 +71,7 @@ type Ledger interface {
 	Proof(ctx context.Context, cp ledger.Checkpoint, seq uint64) (string, error)
 }
 
-// Job is what a prover gets; see section 9 for what that tells it.
+// Job is what a prover gets. Section 9 says what a prover learns from it.
 type Job struct {
 	Statement  *claim.Statement
 	Inputs     []protocol.Element
@@ -86,7 +86,7 @@ type Prover interface {
 	Prove(ctx context.Context, job *Job) (proof []byte, tag protocol.Tag, err error)
 }
 
-// Claim is one claim in force: it may be issued once its leaf is committed.
+// Claim is one claim that this server offers. Its leaf is committed.
 type Claim struct {
 	ID          claim.ID
 	List        *claim.List // nil for claims without one
@@ -101,8 +101,8 @@ func (c *Claim) key() claimKey {
 	return claimKey{c.ID, c.List.ID()}
 }
 
-// Outcome is what became of one call, for logs, metrics and detectors. It holds
-// nothing of the event and neither tag nor proof.
+// Outcome is the outcome of one call, for logs, metrics and detectors. It holds no
+// part of the event, no tag and no proof.
 type Outcome struct {
 	Operation string // open, accept, push
 	Code      protocol.Code
@@ -126,21 +126,21 @@ type Config struct {
 
 	DefaultTTL    time.Duration // 0 means protocol.DefaultTTL
 	VerifyWorkers int           // proofs verified at a time; 0 means one per processor
-	MaxPush       int           // pushed events in work; 0 means 64
+	MaxPush       int           // pushed events at a time; 0 means 64
 
-	// Observe is told of every outcome, once a call. May be nil.
+	// Observe is called once for each call, with its outcome. May be nil.
 	Observe func(Outcome)
 }
 
-// Gate is the machine. Its methods may be called from any goroutine.
+// Gate opens, accepts and pushes requests. It is safe for concurrent use.
 type Gate struct {
 	cfg    Config
 	claims map[claimKey]*Claim
 	decoy  *session.Session // stands in for unknown ids, which cost the same
-	verify chan struct{}    // one place per verification at a time
-	push   chan struct{}    // one place per pushed event in work
+	verify chan struct{}    // one place for each verification at a time
+	push   chan struct{}    // one place for each pushed event
 
-	ctx      context.Context // ends when the gate stops: for work that outlives its call
+	ctx      context.Context // ends when the gate stops; for work that outlives its call
 	stop     context.CancelFunc
 	work     sync.WaitGroup
 	draining atomic.Bool // see Drain
@@ -151,7 +151,7 @@ type claimKey struct {
 	list protocol.ListID
 }
 
-// New makes a gate; it starts nothing, but see [Gate.Run].
+// New returns a gate. It starts nothing; [Gate.Run] must run.
 func New(cfg Config) *Gate {
 	if cfg.DefaultTTL == 0 {
 		cfg.DefaultTTL = protocol.DefaultTTL * time.Millisecond
@@ -180,13 +180,12 @@ func New(cfg Config) *Gate {
 	return g
 }
 
-// sweepEvery is how often deadlines are looked at; a session may live that
-// much longer in the core, never in the tagger.
+// sweepEvery is how often deadlines are checked. A session may live that much longer
+// in the core, never in the tagger.
 const sweepEvery = 200 * time.Millisecond
 
-// Run expires sessions until ctx ends, then stops what calls have left in work
-// (pushed events, unknown commits) and waits for it. Calls that are still
-// running are the caller's to wait for before that.
+// Run expires sessions until ctx ends. Then it stops pushed events and the lookups of
+// unknown commits, and waits for them. The caller must first wait for its own calls.
 func (g *Gate) Run(ctx context.Context) error {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
@@ -202,13 +201,13 @@ func (g *Gate) Run(ctx context.Context) error {
 	}
 }
 
-// Drain refuses new requests with draining and waits for the pushed events in
-// work. When ctx ends it ends the others with draining, and returns how many it
-// ended after each has its outcome. It may be called once, while Run runs.
+// Drain refuses new requests with draining and waits for the pushed events. When ctx
+// ends it ends the remaining ones with draining, waits for their outcomes, and returns
+// how many it ended. It may be called once, while Run runs.
 func (g *Gate) Drain(ctx context.Context) (ended int) {
 	g.draining.Store(true)
 	over := ctx.Done()
-	for taken := 0; taken < cap(g.push); { // when all places are taken, none is in work
+	for taken := 0; taken < cap(g.push); { // when all places are taken, no event is left
 		select {
 		case g.push <- struct{}{}:
 			taken++
@@ -240,7 +239,7 @@ func (g *Gate) EpochEnded(id protocol.EpochID) {
 	}
 }
 
-// observe tells the outcome of one call.
+// observe reports the outcome of one call.
 func (g *Gate) observe(op string, id protocol.RequestID, c claim.ID, err error) {
 	g.cfg.Observe(Outcome{Operation: op, Code: protocol.CodeOf(err), Claim: string(c), RequestID: id, Err: err})
 }

@@ -23,9 +23,9 @@ import (
 // fault is how one call of a service fails; the zero value does not fail.
 type fault struct {
 	err   error // what the call returns
-	done  bool  // it was carried out all the same
+	done  bool  // the call has its effect in spite of the error
 	panic bool
-	hook  func() // runs first: a freeze, a death, in between
+	hook  func() // runs first: a freeze, or the end of the epoch
 }
 
 func (f *fault) strike() error {
@@ -38,8 +38,8 @@ func (f *fault) strike() error {
 	return f.err
 }
 
-// services are a whole backend in memory. Its tagger, its journal and its epochs
-// follow the contracts of the gate's interfaces; faults make single calls fail.
+// services are a backend in memory. Its tagger, journal and epochs follow the
+// contracts of the gate's interfaces; faults make single calls fail.
 type services struct {
 	t        *testing.T
 	gate     *gate.Gate
@@ -60,10 +60,10 @@ type services struct {
 	endings    map[lifecycle.Phase]int
 	cancelled  int
 	outcomes   []gate.Outcome
-	proofs     [][]byte // answers of the prover, first one first; empty = a good one
+	proofs     [][]byte // answers of the prover, in order; a valid one if empty
 	wrongTag   bool
 	proveErr   error
-	proveHangs chan struct{} // if set, takes a proof that is asked for and, in time, lets it go
+	proveHangs chan struct{} // if set, Prove sends once when it is called and once before it goes on
 	log        bytes.Buffer
 }
 
@@ -75,7 +75,7 @@ type issuedTag struct {
 
 func newServices(t *testing.T) *services {
 	t.Helper()
-	o := &services{
+	s := &services{
 		t: t, faults: map[string]*fault{}, tags: map[protocol.RequestID]*issuedTag{}, endings: map[lifecycle.Phase]int{},
 		sessions: session.New(session.Config{MaxPending: 100}),
 	}
@@ -83,38 +83,38 @@ func newServices(t *testing.T) *services {
 	if !ok {
 		t.Fatal("no key for open/1")
 	}
-	o.gate = gate.New(gate.Config{
-		Epochs: (*fakeEpochs)(o), Sessions: o.sessions, Journal: (*fakeJournal)(o), Holds: (*fakeHolds)(o),
-		Ledger: (*fakeLedger)(o), Prover: (*fakeProver)(o),
+	s.gate = gate.New(gate.Config{
+		Epochs: (*fakeEpochs)(s), Sessions: s.sessions, Journal: (*fakeJournal)(s), Holds: (*fakeHolds)(s),
+		Ledger: (*fakeLedger)(s), Prover: (*fakeProver)(s),
 		Claims: []gate.Claim{{ID: claim.Open, Key: vk, Fingerprint: vk.Fingerprint(claim.Open, protocol.ListID{})}},
-		Log:    slog.New(slog.NewTextHandler(&o.log, nil)),
+		Log:    slog.New(slog.NewTextHandler(&s.log, nil)),
 		Observe: func(out gate.Outcome) {
-			o.mu.Lock()
-			defer o.mu.Unlock()
-			o.outcomes = append(o.outcomes, out)
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.outcomes = append(s.outcomes, out)
 		},
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
-	go func() { defer close(done); _ = o.gate.Run(ctx) }()
+	go func() { defer close(done); _ = s.gate.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-done })
-	return o
+	return s
 }
 
-func (o *services) strike(call string) (*fault, error) {
-	o.mu.Lock()
-	f := o.faults[call]
-	delete(o.faults, call)
-	o.mu.Unlock()
+func (s *services) strike(call string) (*fault, error) {
+	s.mu.Lock()
+	f := s.faults[call]
+	delete(s.faults, call)
+	s.mu.Unlock()
 	if f == nil {
 		return &fault{}, nil
 	}
 	return f, f.strike()
 }
 
-func (o *services) set(change func()) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
+func (s *services) set(change func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	change()
 }
 
@@ -347,7 +347,7 @@ func (p *fakeProver) Prove(ctx context.Context, job *gate.Job) ([]byte, protocol
 	return proof, tag, err
 }
 
-// provers is one prover for all tests: keys take a while.
+// theProver is one prover for all tests, because its keys take long to make.
 var theProver = sync.OnceValues(func() (*claim.Prover, error) { return claim.NewProver(claim.Open) })
 
 func provers(t *testing.T) *claim.Prover {
@@ -359,12 +359,12 @@ func provers(t *testing.T) *claim.Prover {
 	return p
 }
 
-const client = "somebody"
+const client = "client"
 
-// opened is a challenge with what its client knows beside it.
+// opened is a challenge with what its client knows besides.
 type opened struct {
 	*gate.Challenge
-	answer     gate.Answer // a right one
+	answer     gate.Answer // a valid one, without the proof
 	statement  *claim.Statement
 	assignment *claim.Assignment
 }
@@ -387,72 +387,72 @@ func statement(t *testing.T) (*claim.Statement, *claim.Assignment) {
 	return st, assignment
 }
 
-func (o *services) open() (*opened, error) {
-	o.t.Helper()
-	st, assignment := statement(o.t)
-	ch, err := o.gate.Open(o.t.Context(), gate.OpenRequest{Claim: claim.Open, Params: []byte(`{}`), Commitment: st.Commitment(), Client: client})
+func (s *services) open() (*opened, error) {
+	s.t.Helper()
+	st, assignment := statement(s.t)
+	ch, err := s.gate.Open(s.t.Context(), gate.OpenRequest{Claim: claim.Open, Params: []byte(`{}`), Commitment: st.Commitment(), Client: client})
 	if err != nil {
 		return nil, err
 	}
 	return &opened{Challenge: ch, statement: st, assignment: assignment, answer: gate.Answer{RequestID: ch.RequestID, Tag: ch.Tag, Client: client}}, nil
 }
 
-func (o *services) mustOpen() *opened {
-	o.t.Helper()
-	c, err := o.open()
+func (s *services) mustOpen() *opened {
+	s.t.Helper()
+	c, err := s.open()
 	if err != nil {
-		o.t.Fatalf("open: %v", err)
+		s.t.Fatalf("open: %v", err)
 	}
 	return c
 }
 
-// proved is a challenge with a right answer.
-func (o *services) proved() *opened {
-	o.t.Helper()
-	c := o.mustOpen()
-	proof, err := provers(o.t).Prove(o.t.Context(), c.statement, c.Inputs, c.assignment)
+// proved returns a challenge with a valid answer.
+func (s *services) proved() *opened {
+	s.t.Helper()
+	c := s.mustOpen()
+	proof, err := provers(s.t).Prove(s.t.Context(), c.statement, c.Inputs, c.assignment)
 	if err != nil {
-		o.t.Fatalf("prove: %v", err)
+		s.t.Fatalf("prove: %v", err)
 	}
 	c.answer.Proof = proof
 	return c
 }
 
-func (o *services) accept(a gate.Answer) (uint64, error) {
-	return o.gate.Accept(o.t.Context(), a)
+func (s *services) accept(a gate.Answer) (uint64, error) {
+	return s.gate.Accept(s.t.Context(), a)
 }
 
-// check re-verifies everything that must hold after each step: one row for a
-// request at most, each with a proof that verifies against what was issued.
-func (o *services) check() {
-	o.t.Helper()
-	o.mu.Lock()
-	defer o.mu.Unlock()
+// check verifies what must hold after each step: at most one row for each request, and
+// in each row a proof that verifies against what was issued.
+func (s *services) check() {
+	s.t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	seen := map[protocol.RequestID]bool{}
-	for i := range o.rows {
-		row := &o.rows[i]
+	for i := range s.rows {
+		row := &s.rows[i]
 		p, err := protocol.ParsePayload(row.Leaf.Payload[:])
 		if err != nil {
-			o.t.Fatalf("row %d: %v", i, err)
+			s.t.Fatalf("row %d: %v", i, err)
 		}
 		if seen[p.RequestID] {
-			o.t.Errorf("request %v is accepted twice", p.RequestID)
+			s.t.Errorf("request %v is accepted twice", p.RequestID)
 		}
 		seen[p.RequestID] = true
-		if at := row.Leaf.Issued.Position; at >= row.Leaf.Issued.Size || o.anchored[at] != p.RequestID {
-			o.t.Errorf("request %v is shown at position %d of the issued tree, which is another's", p.RequestID, at)
+		if at := row.Leaf.Issued.Position; at >= row.Leaf.Issued.Size || s.anchored[at] != p.RequestID {
+			s.t.Errorf("request %v is shown at position %d of the issued tree, which belongs to another request", p.RequestID, at)
 		}
 		params, _ := claim.ParseParams(claim.Open, row.Leaf.Params)
 		st, err := claim.NewStatement(params, p.Commitment)
 		if err != nil {
-			o.t.Fatal(err)
+			s.t.Fatal(err)
 		}
 		vk, _ := claim.KnownKey(claim.Open)
 		if err := claim.Verify(vk, st.Inputs(row.Leaf.Anchor, protocol.ContextElement(&row.Leaf.Payload), row.Leaf.TagHash), row.Leaf.Proof); err != nil {
-			o.t.Errorf("row %d does not verify: %v", i, err)
+			s.t.Errorf("row %d does not verify: %v", i, err)
 		}
 		if row.ProofDigest != protocol.Digest(sha256.Sum256(row.Leaf.Proof)) {
-			o.t.Errorf("row %d has another proof's digest", i)
+			s.t.Errorf("row %d has another proof's digest", i)
 		}
 	}
 }

@@ -40,7 +40,7 @@ func (g *Gate) Open(ctx context.Context, req OpenRequest) (ch *Challenge, err er
 	}, nil
 }
 
-// issued is a request that was just handed out.
+// issued is a request that was just issued.
 type issued struct {
 	session  *session.Session
 	open     *session.Open
@@ -49,10 +49,9 @@ type issued struct {
 	deadline time.Time
 }
 
-// issue is the one way a request comes to be: a hold, a missing epoch or a
-// full table refuses it before any key is used; then the tagger numbers and
-// tags the payload, the signer anchors the very same bytes, and the session is
-// kept.
+// issue issues a request; there is no other way. A hold, a missing epoch or a full
+// table refuses it before any key is used. Then the tagger numbers and tags the
+// payload, the signer anchors the same bytes, and the session is stored.
 func (g *Gate) issue(ctx context.Context, mode protocol.Mode, st *claim.Statement, ttl time.Duration, client string) (*issued, error) {
 	if g.draining.Load() {
 		return nil, stopping()
@@ -83,18 +82,17 @@ func (g *Gate) issue(ctx context.Context, mode protocol.Mode, st *claim.Statemen
 	return is, g.keep(ctx, epoch, is)
 }
 
-// keep puts an anchored request into the table, unless its epoch has ended
-// meanwhile.
+// keep adds an anchored request to the table, unless its epoch has ended meanwhile.
 func (g *Gate) keep(ctx context.Context, epoch Epoch, is *issued) error {
 	code := g.cfg.Sessions.Add(is.session, is.open, is.deadline, lifecycle.EventIssued{EpochLive: g.stillLive(epoch)})
 	if code == protocol.CodeNone && !g.stillLive(epoch) {
-		// The epoch ended between the two lines above: its sessions have been
-		// listed for invalidation already, perhaps without this one.
+		// The epoch ended between the two lines above. Its sessions were listed for
+		// invalidation already, perhaps without this one.
 		g.step(ctx, is.session, lifecycle.EventInvalidate{Reason: protocol.CodeInvalidated})
 		code = protocol.CodeInvalidated
 	}
 	if code == protocol.CodeNone && g.cfg.Holds.Check(journal.Issue, is.open.Payload.VK()) != nil {
-		// A hold that came while the keyholders worked holds this one too.
+		// A hold that was committed while the keyholders worked covers this one too.
 		g.step(ctx, is.session, lifecycle.EventInvalidate{Reason: protocol.CodeFrozen})
 		return protocol.Fail(protocol.CodeFrozen, "new requests are on hold")
 	}
@@ -109,9 +107,9 @@ func (g *Gate) stillLive(epoch Epoch) bool {
 	return live
 }
 
-// mayOpen asks the lifecycle whether a new request may be opened now. A pushed
-// one is answered by this very gate: what would refuse the answer refuses it
-// here, before anything is proved in vain.
+// mayOpen asks the lifecycle whether a new request may be opened now. A pushed request
+// is answered by this gate, so whatever would refuse the answer refuses the request,
+// before a proof is made in vain.
 func (g *Gate) mayOpen(mode protocol.Mode, c *Claim, epochErr error) error {
 	push := mode == protocol.ModePush
 	held := func(op journal.Operation) bool { return g.cfg.Holds.Check(op, c.Fingerprint) != nil }
@@ -132,7 +130,7 @@ func (g *Gate) mayOpen(mode protocol.Mode, c *Claim, epochErr error) error {
 	}
 }
 
-// claimOf finds the claim in force that the parameters are about.
+// claimOf returns the claim that the parameters belong to.
 func (g *Gate) claimOf(p *claim.Params) (*Claim, error) {
 	list, _ := p.List()
 	c, ok := g.claims[claimKey{p.Claim(), list}]
@@ -155,8 +153,8 @@ func (g *Gate) lifetime(ttl time.Duration) (time.Duration, error) {
 	return ttl, nil
 }
 
-// draft is the payload before the tagger has numbered it; the client
-// commitment is filled in by anchor.
+// draft returns the payload before the tagger numbers it. The client commitment is
+// filled in by anchor.
 func (g *Gate) draft(mode protocol.Mode, st *claim.Statement, c *Claim, epoch Epoch, ttl time.Duration) protocol.Payload {
 	return protocol.Payload{
 		Mode:        mode,
@@ -174,13 +172,13 @@ func (g *Gate) draft(mode protocol.Mode, st *claim.Statement, c *Claim, epoch Ep
 	}
 }
 
-// anchor takes a draft through tagger and signer.
+// anchor has the tagger tag a draft and the signer anchor it.
 func (g *Gate) anchor(ctx context.Context, epoch Epoch, p protocol.Payload, client string) (*issued, error) {
 	salt := protocol.Salt(randomDigest())
 	p.Client = protocol.ClientCommitment(salt, client)
 	draft := p.Encode()
-	// The deadline counts from before the tagger's own, so that the core never
-	// thinks a request alive for longer than it was meant to be.
+	// The core's deadline starts before the tagger's, so that no request is pending in
+	// the core for longer than its lifetime.
 	deadline := time.Now().Add(time.Duration(p.TTL) * time.Millisecond)
 	payload, tag, err := epoch.Issue(ctx, &draft)
 	if err != nil {
@@ -199,7 +197,7 @@ func (g *Gate) anchor(ctx context.Context, epoch Epoch, p protocol.Payload, clie
 	}, nil
 }
 
-// randomDigest is 32 bytes of the system's random source, which does not fail.
+// randomDigest returns 32 bytes of the system's random source.
 func randomDigest() (d protocol.Digest) {
 	_, _ = rand.Read(d[:]) // never returns an error, see crypto/rand
 	return d

@@ -10,12 +10,12 @@ import (
 	"github.com/terradourada/td/receipt"
 )
 
-// proveAttempts is how often a job goes to a prover that answers badly.
+// proveAttempts is how often a job is sent to a prover that returns bad proofs.
 const proveAttempts = 2
 
-// Push commits to an event, opens a request for it and has it proved. It
-// returns once the request is in work; the second result waits for the outcome
-// within its context, and the request goes on whether anybody waits or not.
+// Push commits to an event, opens a request for it and has it proved. It returns once
+// the request is queued. The second result waits for the outcome within its context;
+// the request is decided even if no caller waits.
 func (g *Gate) Push(ctx context.Context, req PushRequest) (p *Pushed, wait func(context.Context) (index uint64, err error), err error) {
 	defer func() {
 		if err != nil {
@@ -29,7 +29,7 @@ func (g *Gate) Push(ctx context.Context, req PushRequest) (p *Pushed, wait func(
 	if g.cfg.Prover == nil {
 		return nil, nil, protocol.Fail(protocol.CodeForbidden, "this server proves nothing; prove on your side")
 	}
-	if err := g.place(); err != nil {
+	if err := g.reserve(); err != nil {
 		return nil, nil, err
 	}
 	is, err := g.issue(ctx, protocol.ModePush, st, req.TTL, req.Client)
@@ -49,8 +49,8 @@ func (g *Gate) Push(ctx context.Context, req PushRequest) (p *Pushed, wait func(
 	return p, o.wait, nil
 }
 
-// place takes one of the places for pushed events.
-func (g *Gate) place() error {
+// reserve takes one of the places for pushed events.
+func (g *Gate) reserve() error {
 	select {
 	case g.push <- struct{}{}:
 		return nil
@@ -83,8 +83,8 @@ func (o *outcome) wait(ctx context.Context) (index uint64, err error) {
 	}
 }
 
-// commit puts the event in canonical form, commits to it and checks that it
-// satisfies the claim, before anything is asked of a keyholder.
+// commit puts the event in canonical form, commits to it and checks that it satisfies
+// the claim. It runs before any call to a keyholder.
 func commit(req PushRequest) (*claim.Statement, *claim.Assignment, *Pushed, error) {
 	params, err := claim.ParseParams(req.Claim, req.Params)
 	if err != nil {
@@ -112,7 +112,7 @@ func commit(req PushRequest) (*claim.Statement, *claim.Assignment, *Pushed, erro
 	return st, assignment, &Pushed{Opening: receipt.Opening{Event: string(event), Blind: blind}}, nil
 }
 
-// prove gets a good proof from a prover and hands it in, or ends the request.
+// prove gets a valid proof from a prover and accepts it, or ends the request.
 func (g *Gate) prove(is *issued, job *Job, client string) (index uint64, err error) {
 	ctx, cancel := context.WithDeadline(g.ctx, job.Deadline)
 	defer cancel()
@@ -145,8 +145,8 @@ func (g *Gate) prove(is *issued, job *Job, client string) (index uint64, err err
 	return 0, err
 }
 
-// goodProof asks for a proof until one verifies; a bad answer counts against
-// the prover and the job may go out once more while there is time.
+// goodProof asks for a proof until one verifies. After a bad answer the job is sent
+// once more while there is time.
 func (g *Gate) goodProof(ctx context.Context, job *Job) ([]byte, error) {
 	var last error
 	for range proveAttempts {
@@ -155,7 +155,7 @@ func (g *Gate) goodProof(ctx context.Context, job *Job) ([]byte, error) {
 			return proof, nil
 		}
 		if g.ctx.Err() != nil {
-			return nil, err // the gate stops: it says nothing of the prover
+			return nil, err // the gate stops; the prover is not at fault
 		}
 		g.cfg.Log.Warn("prover returned no valid proof", "code", protocol.CodeOf(err).String(), "err", err)
 		last = err

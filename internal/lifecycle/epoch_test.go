@@ -101,7 +101,7 @@ func names[E fmt.Stringer](effects []E) string {
 	return strings.Join(s, " ")
 }
 
-// From every state, whatever happens, the phase never goes back.
+// TestEpochNeverComesBack: no event moves an epoch to an earlier phase.
 func TestEpochNeverComesBack(t *testing.T) {
 	events := []lifecycle.EpochEvent{
 		lifecycle.EpochOpened{},

@@ -112,14 +112,14 @@ func lifecycleRows(s lifecycle.State) (rows []lifecycleRow) {
 		if code == protocol.CodeInternal && to == s && effect == lifecycle.EffectNone {
 			continue
 		}
-		next, told := stateName(to), code.String()
+		next, text := stateName(to), code.String()
 		if to == s {
 			next = "the same"
 		}
 		if code == protocol.CodeNone {
-			told = ""
+			text = ""
 		}
-		result := fmt.Sprintf("%s | %v | %s", next, effect, told)
+		result := fmt.Sprintf("%s | %v | %s", next, effect, text)
 		i := slices.IndexFunc(rows, func(r lifecycleRow) bool { return r.result == result })
 		if i < 0 {
 			rows = append(rows, lifecycleRow{result: result})

@@ -1,11 +1,11 @@
-// Package session keeps the pending requests of a core: bounded, sharded,
-// expiring, taken at most once, in memory only, so that the end of the process
-// ends them all.
+// Package session holds the pending requests of a core. The table is bounded and
+// sharded, its sessions expire, and each is claimed at most once. Sessions are in
+// memory only, so the end of the process ends them all.
 //
-// A [Session] is one request from issue to ten minutes past its deadline. Its
-// lifecycle is [lifecycle.Step] and nothing else; this package holds the lock
-// around it. Once a session is terminal it is shrunk to what a repeated answer
-// needs: whose it was, t, the state and the digest of the accepted proof.
+// A [Session] is one request from its issue to ten minutes past its deadline. Its
+// state changes by [lifecycle.Step] alone; this package holds the lock around it. A
+// terminal session is reduced to what a repeated answer needs: the client commitment,
+// t, the state and the digest of the accepted proof.
 package session
 
 import (
@@ -19,7 +19,7 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// Open is what only a session that is not terminal needs.
+// Open holds what a session needs until it is terminal.
 type Open struct {
 	Payload  protocol.EncodedPayload
 	Anchor   protocol.Anchor
@@ -40,11 +40,11 @@ type Session struct {
 	deadline time.Time
 	places   int // taken while it is pending
 
-	mu      sync.Mutex // guards what follows; held for a Step, never across I/O
+	mu      sync.Mutex // guards what follows; held during a Step, never during I/O
 	state   lifecycle.State
-	proof   protocol.Digest // SHA-256 of the proof of whoever claimed
+	proof   protocol.Digest // SHA-256 of the proof that claimed the session
 	open    *Open           // nil once terminal
-	changed chan struct{}   // closed at the next change of phase; nil if nobody waits
+	changed chan struct{}   // closed at the next change of phase; nil if no call waits
 }
 
 // View is the state of a session at one moment.
@@ -99,8 +99,8 @@ func (s *Session) Step(e lifecycle.Event, proof protocol.Digest) Change {
 	return c
 }
 
-// AwaitChange returns once the session has left the phase, or with the
-// context's error.
+// AwaitChange waits until the session has left the phase. It returns the context's
+// error if ctx ends first.
 func (s *Session) AwaitChange(ctx context.Context, from lifecycle.Phase) error {
 	s.mu.Lock()
 	if s.state.Phase != from {
@@ -124,7 +124,7 @@ const shards = 64
 
 // Config bounds a [Table].
 type Config struct {
-	MaxPending int           // places for sessions that are not terminal, see [Table.Reserve]; 0 means 100,000
+	MaxPending int           // places for sessions that are not terminal; see [Table.Reserve]; 0 means 100,000
 	MaxKept    int           // terminal sessions kept for repeated answers; 0 means 200,000
 	Keep       time.Duration // how long past its deadline a terminal session is kept; 0 means 10 min (section 10)
 }
@@ -143,7 +143,7 @@ type shard struct {
 	kept []*Session // terminal, oldest end first
 }
 
-// New makes an empty table.
+// New returns an empty table.
 func New(cfg Config) *Table {
 	if cfg.MaxPending == 0 {
 		cfg.MaxPending = 100_000
@@ -161,19 +161,19 @@ func New(cfg Config) *Table {
 	return t
 }
 
-// placeSize is how many bytes of parameters go with one place: about a third of
-// what a session takes without them.
+// placeSize is the size of the parameters that one place covers, in bytes: about a
+// third of the size of a session without them.
 const placeSize = 256
 
-// placesFor is one place for each started 256 bytes of parameters, at least one
-// and at most all there are, so that the bound on sessions is one on memory too.
+// placesFor returns one place for each 256 bytes of parameters, rounded up, at least
+// one and at most all. So the bound on sessions also bounds their memory.
 func (t *Table) placesFor(params int) int {
 	return min(max(1, (params+placeSize-1)/placeSize), t.cfg.MaxPending)
 }
 
-// Reserve takes the places of one pending session with so many bytes of
-// parameters, overloaded if there are not enough left. Places that are not used
-// by [Table.Add] go back by [Table.Release].
+// Reserve takes the places of one pending session with this size of parameters. It
+// fails with overloaded if not enough are left. If [Table.Add] is not called,
+// [Table.Release] must be.
 func (t *Table) Reserve(params int) error {
 	places := int64(t.placesFor(params))
 	if t.pending.Add(places) > int64(t.cfg.MaxPending) {
@@ -183,15 +183,15 @@ func (t *Table) Reserve(params int) error {
 	return nil
 }
 
-// Release gives back what Reserve took for so many bytes of parameters.
+// Release releases what Reserve took for this size of parameters.
 func (t *Table) Release(params int) { t.pending.Add(-int64(t.placesFor(params))) }
 
-// Pending is the number of places taken.
+// Pending returns the number of places taken.
 func (t *Table) Pending() int { return int(t.pending.Load()) }
 
-// Add puts a new session under its id and applies its first event. On a
-// refusal, or for an id that is there already (a broken random source), the
-// session is not kept and its place is free again.
+// Add adds a new session and applies its first event. If the event is refused, or the
+// id is taken (a broken random source), the session is not stored and its places are
+// released.
 func (t *Table) Add(s *Session, open *Open, deadline time.Time, issued lifecycle.EventIssued) protocol.Code {
 	state, _, code := lifecycle.Step(lifecycle.State{}, issued)
 	sh := t.shard(s.ID)
@@ -210,7 +210,7 @@ func (t *Table) Add(s *Session, open *Open, deadline time.Time, issued lifecycle
 	return protocol.CodeNone
 }
 
-// Get finds a session.
+// Get returns the session of a request.
 func (t *Table) Get(id protocol.RequestID) (*Session, bool) {
 	sh := t.shard(id)
 	sh.mu.Lock()
@@ -219,9 +219,8 @@ func (t *Table) Get(id protocol.RequestID) (*Session, bool) {
 	return s, ok
 }
 
-// Due takes off the clock the sessions whose deadline has passed; the caller
-// expires those that are still ISSUED. Terminal sessions past their time are
-// dropped on the way.
+// Due returns the sessions whose deadline has passed, each once; the caller expires
+// those that are still ISSUED. It also drops terminal sessions past their time.
 func (t *Table) Due(now time.Time) []*Session {
 	var due []*Session
 	for i := range t.shards {
@@ -264,7 +263,8 @@ func (t *Table) OfEpoch(id protocol.EpochID) []*Session {
 
 func (t *Table) shard(id protocol.RequestID) *shard { return &t.shards[id[0]%shards] }
 
-// ended is called under the session's lock.
+// ended releases the places of a session that has become terminal, and drops the
+// oldest terminal session if there are too many. The session's lock is held.
 func (t *Table) ended(s *Session) {
 	t.pending.Add(-int64(s.places))
 	sh := t.shard(s.ID)
@@ -290,10 +290,10 @@ func (h dueHeap) Len() int           { return len(h) }
 func (h dueHeap) Less(i, j int) bool { return h[i].deadline.Before(h[j].deadline) }
 func (h dueHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
 
-// Push is container/heap's.
+// Push implements [heap.Interface].
 func (h *dueHeap) Push(x any) { *h = append(*h, x.(*Session)) }
 
-// Pop is container/heap's.
+// Pop implements [heap.Interface].
 func (h *dueHeap) Pop() any {
 	old := *h
 	s := old[len(old)-1]

@@ -82,8 +82,8 @@ func TestBounded(t *testing.T) {
 	}
 }
 
-// TestParametersTakePlaces: a session with long parameters takes the room of
-// several, from its reservation to its end.
+// TestParametersTakePlaces: a session with long parameters takes several places, from
+// its reservation to its end.
 func TestParametersTakePlaces(t *testing.T) {
 	table := session.New(session.Config{MaxPending: 9})
 	for params, places := range map[int]int{0: 1, 1: 1, 256: 1, 257: 2, 512: 2, protocol.MaxParamsSize: 8} {
@@ -110,8 +110,7 @@ func TestParametersTakePlaces(t *testing.T) {
 	}
 }
 
-// TestSmallTable: where there are fewer places than long parameters take, they
-// take all of them.
+// TestSmallTable: if a table has fewer places than long parameters take, they take all.
 func TestSmallTable(t *testing.T) {
 	table := session.New(session.Config{MaxPending: 2})
 	if err := table.Reserve(protocol.MaxParamsSize); err != nil {
@@ -143,7 +142,7 @@ func TestAddRefuses(t *testing.T) {
 		t.Error("a refused session is in the table")
 	}
 	if table.Pending() != 1 {
-		t.Errorf("got %d pending, want 1: refused sessions give their place back", table.Pending())
+		t.Errorf("got %d pending, want 1: the place of a refused session is released", table.Pending())
 	}
 }
 
@@ -175,7 +174,7 @@ func TestDueAndKept(t *testing.T) {
 	}
 	table.Due(start.Add(9 * time.Minute))
 	if _, ok := table.Get(all[50].ID); !ok {
-		t.Error("an ended session is forgotten before its time")
+		t.Error("an ended session is dropped before its time")
 	}
 	table.Due(start.Add(99*time.Second + 10*time.Minute))
 	for n, s := range all[:100] {
