@@ -9,9 +9,9 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// commitOpen commits the epoch-open leaf. If evidence is demanded it is there
-// before, so that a machine that gives none leaves no trace in the log, and it is
-// stored before the epoch issues anything.
+// commitOpen commits the epoch-open leaf. If evidence is required, it is obtained
+// first, so that a machine without evidence adds nothing to the log. It is stored
+// before the epoch issues anything.
 func (m *Manager) commitOpen(ctx context.Context, leaf *protocol.EpochOpen) (seq uint64, err error) {
 	var evidence []byte
 	if m.mustAttest() {
@@ -26,7 +26,7 @@ func (m *Manager) commitOpen(ctx context.Context, leaf *protocol.EpochOpen) (seq
 	if evidence == nil {
 		return entry.Seq, nil
 	}
-	// An epoch that fails here has a leaf, and is closed as lost.
+	// An epoch that fails here has an open leaf; it is closed as lost.
 	if err := m.cfg.Journal.SaveAttestation(ctx, leaf.ID, evidence); err != nil {
 		return 0, fmt.Errorf("store attestation: %w", err)
 	}
@@ -37,8 +37,8 @@ var errAttest = errors.New("attest")
 
 func (m *Manager) mustAttest() bool { return m.cfg.Attest != nil && m.cfg.MustAttest }
 
-// attestLater has an active epoch attested beside its work. The epoch may have
-// ended by then: what hardware says of it stays true.
+// attestLater obtains and stores evidence about an ACTIVE epoch in the background. The
+// evidence stays valid if the epoch ends meanwhile.
 func (m *Manager) attestLater(ctx context.Context, e *Epoch, leaf *protocol.EpochOpen) {
 	if m.cfg.Attest == nil || m.cfg.MustAttest {
 		return
@@ -62,8 +62,8 @@ func (m *Manager) attest(ctx context.Context, leaf *protocol.EpochOpen) ([]byte,
 		verdict  string
 		err      error
 	}
-	// A device may not heed its context: a call that hangs is left to itself,
-	// and no other is made before it ends.
+	// A device may ignore the context. A call that hangs is abandoned, and no other
+	// call is made before it returns.
 	select {
 	case m.asking <- struct{}{}:
 	case <-ctx.Done():

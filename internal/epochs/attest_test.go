@@ -15,12 +15,12 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// hardware is what speaks for epochs in a test.
+// hardware is a device that returns evidence about epochs.
 type hardware struct {
 	asked []protocol.EpochOpen
-	fail  int           // so many times
-	hangs bool          // and does not heed its context
-	takes time.Duration // otherwise
+	fail  int           // how many calls fail
+	hangs bool          // it ignores the context
+	takes time.Duration // how long each call takes
 }
 
 func (h *hardware) attest(ctx context.Context, e *protocol.EpochOpen) ([]byte, string, error) {
@@ -37,7 +37,7 @@ func (h *hardware) attest(ctx context.Context, e *protocol.EpochOpen) ([]byte, s
 	return append([]byte("about "), e.ID[:]...), "usable", nil
 }
 
-// attested is a manager's config with hardware in it.
+// attested returns the config of a manager with hardware.
 func (w *world) attested(h *hardware, must bool, logged *bytes.Buffer) epochs.Config {
 	cfg := w.config()
 	cfg.Attest, cfg.MustAttest = h.attest, must
@@ -45,7 +45,8 @@ func (w *world) attested(h *hardware, must bool, logged *bytes.Buffer) epochs.Co
 	return cfg
 }
 
-// stored counts what is stored of all epochs, about gives it for one.
+// stored returns the number of epochs with stored evidence; about returns the evidence
+// of one epoch.
 func (w *world) stored() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -58,7 +59,7 @@ func (w *world) about(id protocol.EpochID) []byte {
 	return w.evidence[id]
 }
 
-// run runs a manager and gives it some time.
+// run runs a manager for some time.
 func run(t *testing.T, cfg epochs.Config, until time.Duration) (m *epochs.Manager, stop func()) {
 	t.Helper()
 	m = epochs.New(cfg)
@@ -75,8 +76,8 @@ func run(t *testing.T, cfg epochs.Config, until time.Duration) (m *epochs.Manage
 	}
 }
 
-// TestAttestedBeside: evidence that is not demanded is asked for when the epoch
-// is active, about the leaf that was committed, and stored.
+// TestAttestedBeside: evidence that is not required is obtained once the epoch is
+// active, about the committed leaf, and stored.
 func TestAttestedBeside(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var logged bytes.Buffer
@@ -101,8 +102,8 @@ func TestAttestedBeside(t *testing.T) {
 	})
 }
 
-// TestAttestedNotAtAnyPrice: what is not demanded may fail, hang or not be
-// stored, and the epoch goes on; a hang ends with its time.
+// TestAttestedNotAtAnyPrice: evidence that is not required may fail, hang or not be
+// stored, and the epoch goes on. A call that hangs times out.
 func TestAttestedNotAtAnyPrice(t *testing.T) {
 	for name, c := range map[string]struct {
 		world    *world
@@ -123,14 +124,14 @@ func TestAttestedNotAtAnyPrice(t *testing.T) {
 					t.Errorf("logged: %s", logged.String())
 				}
 				stop()
-				time.Sleep(2 * time.Hour) // the call that hung
+				time.Sleep(2 * time.Hour) // the call that hangs
 			})
 		})
 	}
 }
 
-// TestAttestedDemanded: an epoch whose evidence is demanded issues nothing before
-// it is stored; without a quote it leaves nothing in the log.
+// TestAttestedDemanded: if evidence is required, an epoch issues nothing before it is
+// stored. Without a quote nothing is added to the log.
 func TestAttestedDemanded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var logged bytes.Buffer
@@ -157,8 +158,8 @@ func TestAttestedDemanded(t *testing.T) {
 	})
 }
 
-// TestAttestedNotStored: evidence that is demanded and cannot be stored ends the
-// epoch before it issues anything.
+// TestAttestedNotStored: required evidence that cannot be stored ends the epoch before
+// it issues anything.
 func TestAttestedNotStored(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var logged bytes.Buffer
@@ -182,8 +183,8 @@ func TestAttestedNotStored(t *testing.T) {
 	})
 }
 
-// TestHungHardwareIsAskedOnce: while a call hangs no other is made, however often
-// the epoch is tried again.
+// TestHungHardwareIsAskedOnce: while a call hangs no other call is made, however often
+// the epoch is retried.
 func TestHungHardwareIsAskedOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := &hardware{hangs: true}
@@ -198,6 +199,6 @@ func TestHungHardwareIsAskedOnce(t *testing.T) {
 		}
 		cancel()
 		<-ended
-		time.Sleep(2 * time.Hour) // the call that hung
+		time.Sleep(2 * time.Hour) // the call that hangs
 	})
 }

@@ -8,23 +8,23 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// deaths remembers when epochs ended by the death of a keyholder.
+// deaths holds the times at which an epoch ended because a keyholder exited.
 type deaths struct{ times []time.Time }
 
-// note adds a death and gives the number of those within the window.
+// note adds a death and returns the number of deaths within the window.
 func (d *deaths) note(now time.Time, window time.Duration) int {
 	d.times = slices.DeleteFunc(d.times, func(t time.Time) bool { return now.Sub(t) >= window })
 	d.times = append(d.times, now)
 	return len(d.times)
 }
 
-// forget starts the count anew.
+// forget resets the count.
 func (d *deaths) forget() { d.times = nil }
 
-// supervise looks at how an epoch ended. Deaths that come too often freeze
-// acceptance: a keyholder dies when its sandbox kills it, which somebody who has
-// got into it would bring about. It reports false while the freeze is owed and
-// could not be committed; no epoch opens before that.
+// supervise freezes acceptance if keyholders exit too often. A sandbox kills its
+// keyholder for a forbidden call, so many deaths may mean that an attacker has taken
+// over keyholders. It reports false if the freeze could not be committed; no epoch
+// opens before it is.
 func (m *Manager) supervise(ctx context.Context, d *deaths, reason protocol.CloseReason) bool {
 	if reason != protocol.CloseDied || m.cfg.DeathLimit == 0 {
 		return true
@@ -34,7 +34,7 @@ func (m *Manager) supervise(ctx context.Context, d *deaths, reason protocol.Clos
 	return n < m.cfg.DeathLimit || m.freeze(ctx, d)
 }
 
-// freeze stops acceptance and forgets the deaths that led to it.
+// freeze stops acceptance and resets the count of deaths.
 func (m *Manager) freeze(ctx context.Context, d *deaths) bool {
 	if err := m.cfg.Freeze(ctx); err != nil {
 		if m.note("keyholders died too often, and the freeze that is due cannot be written") {

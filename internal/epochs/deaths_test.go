@@ -12,7 +12,7 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// die kills the signer of the epoch in force and waits for the next one.
+// die kills the signer of the current epoch and waits for the next epoch.
 func die(t *testing.T, w *world) {
 	t.Helper()
 	n := w.started()
@@ -37,8 +37,8 @@ func count(steps []string, step string) (n int) {
 	return n
 }
 
-// TestDeathsFreeze: the third death within ten minutes freezes acceptance
-// before the next epoch opens, and the count starts anew.
+// TestDeathsFreeze: the third death within ten minutes freezes acceptance before the
+// next epoch opens, and resets the count.
 func TestDeathsFreeze(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{deathLimit: 3}
@@ -66,8 +66,8 @@ func TestDeathsFreeze(t *testing.T) {
 	})
 }
 
-// TestDeathsLongAgo: deaths outside of the window do not count, nor do epochs
-// that ended otherwise.
+// TestDeathsLongAgo: deaths outside the window do not count, nor do epochs that ended
+// for another reason.
 func TestDeathsLongAgo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{deathLimit: 3}
@@ -91,8 +91,7 @@ func TestDeathsLongAgo(t *testing.T) {
 	})
 }
 
-// TestFreezeFails: no epoch opens while the freeze that is owed cannot be
-// committed.
+// TestFreezeFails: no epoch opens while a freeze that is due cannot be committed.
 func TestFreezeFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{deathLimit: 1, failFreeze: 3}
@@ -121,7 +120,7 @@ func TestDeathsWithoutLimit(t *testing.T) {
 	})
 }
 
-// TestGradesInTheLeaf: the open leaf says how well the children are protected.
+// TestGradesInTheLeaf: the open leaf records how well the children are protected.
 func TestGradesInTheLeaf(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := sandbox.Posture{Profile: sandbox.Keyholder}
@@ -134,7 +133,7 @@ func TestGradesInTheLeaf(t *testing.T) {
 		w := &world{posture: p}
 		_, stop := start(t, w)
 		e := w.leaves[0].(*protocol.EpochOpen)
-		if e.SignerGrade != 1 || e.TaggerGrade != 4 { // the tagger has said nothing
+		if e.SignerGrade != 1 || e.TaggerGrade != 4 { // the tagger has no posture
 			t.Errorf("grades %d and %d, want 1 and 4", e.SignerGrade, e.TaggerGrade)
 		}
 		if e.Posture != epochs.PostureDigest(p, sandbox.Posture{}) || e.Posture == epochs.PostureDigest(sandbox.Posture{}, p) {
@@ -144,8 +143,8 @@ func TestGradesInTheLeaf(t *testing.T) {
 	})
 }
 
-// TestRefusalAtStart: below the least grade the server does not start, and does
-// not try again.
+// TestRefusalAtStart: below the minimum grade the manager returns an error and does not
+// retry.
 func TestRefusalAtStart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{refusal: sandbox.Posture{}.Require("signer", sandbox.GradeB)}
@@ -156,8 +155,8 @@ func TestRefusalAtStart(t *testing.T) {
 	})
 }
 
-// TestRefusalLater: once there was an epoch, one that is refused is tried
-// again; the server goes on reading.
+// TestRefusalLater: after the first epoch, an epoch that is refused is retried, and the
+// server goes on.
 func TestRefusalLater(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{}

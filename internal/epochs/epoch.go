@@ -11,8 +11,8 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// counts are the numbers of sessions of an epoch by how they ended. What was
-// issued and is in none of them is invalidated.
+// counts holds the numbers of sessions of an epoch by how they ended. All other issued
+// ones are invalidated.
 type counts struct{ Accepted, Rejected, Expired uint64 }
 
 // Epoch is one key set.
@@ -25,18 +25,18 @@ type Epoch struct {
 	suspect chan struct{} // closed by Destroy
 	once    sync.Once
 
-	maxIssued uint64        // requests that it may issue
+	maxIssued uint64        // how many requests it may issue
 	begun     atomic.Uint64 // requests that may have been anchored
 	logFull   sync.Once     // guards the log line about reaching maxIssued
 
-	closed uint64 // of the close leaf; the manager's alone
+	closed uint64 // sequence of the close leaf; used by the manager alone
 
 	mu     sync.Mutex // guards what follows; held for memory operations only
 	state  lifecycle.EpochState
 	counts counts
 }
 
-// step puts an event to the lifecycle.
+// step applies an event to the lifecycle and returns the effects.
 func (e *Epoch) step(event lifecycle.EpochEvent) ([]lifecycle.EpochEffect, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -48,8 +48,8 @@ func (e *Epoch) step(event lifecycle.EpochEvent) ([]lifecycle.EpochEffect, error
 	return effects, nil
 }
 
-// phase is where the epoch stands. One under suspicion is over, whether the
-// manager has got to it or not.
+// phase returns the phase of the epoch: DESTROYED once [Epoch.Destroy] was called, even
+// before the manager has ended it.
 func (e *Epoch) phase() lifecycle.EpochPhase {
 	select {
 	case <-e.suspect:
@@ -74,14 +74,14 @@ func (m *Manager) newEpoch(number uint64, s Signer, t Tagger) *Epoch {
 	}
 }
 
-// ID names the epoch; its signer drew it.
+// ID returns the id of the epoch, which its signer has drawn.
 func (e *Epoch) ID() protocol.EpochID { return e.id }
 
-// Number counts the epochs of a deployment from 1.
+// Number returns the number of the epoch; the epochs of a log count from 1.
 func (e *Epoch) Number() uint64 { return e.number }
 
-// Issue has the tagger number and tag a draft. An epoch that has issued as many
-// requests as it may refuses with draining.
+// Issue sends a draft to the tagger, which numbers and tags it. An epoch that has
+// reached MaxIssued refuses with draining.
 func (e *Epoch) Issue(ctx context.Context, draft *protocol.EncodedPayload) (protocol.EncodedPayload, protocol.Tag, error) {
 	if e.begun.Add(1) > e.maxIssued {
 		e.begun.Add(^uint64(0))
@@ -93,24 +93,24 @@ func (e *Epoch) Issue(ctx context.Context, draft *protocol.EncodedPayload) (prot
 	}
 	payload, tag, err := e.tagger.Issue(ctx, draft)
 	if err != nil {
-		e.begun.Add(^uint64(0)) // it will not be anchored
+		e.begun.Add(^uint64(0)) // it is not anchored
 	}
 	return payload, tag, err
 }
 
-// Anchor has the signer anchor a payload; position is its place in the issued
-// tree.
+// Anchor returns the signer's anchor of a payload and its position in the issued tree.
 func (e *Epoch) Anchor(ctx context.Context, p *protocol.EncodedPayload) (a protocol.Anchor, position uint64, err error) {
 	return e.signer.Anchor(ctx, p)
 }
 
-// Issued returns the place of a position in the issued tree under a signed root
-// that covers it; code invalidated if the signer is gone and none is held.
+// Issued returns the place of a position in the issued tree under a signed root that
+// covers it. It fails with invalidated if the signer has exited and no such root is
+// stored.
 func (e *Epoch) Issued(ctx context.Context, position uint64) (protocol.Issued, error) {
 	return e.signer.Issued(ctx, position)
 }
 
-// Key is the Ed25519 key that signs the epoch's checkpoints.
+// Key returns the Ed25519 key that signs the epoch's checkpoints.
 func (e *Epoch) Key() [32]byte { return e.signer.CheckpointKey() }
 
 // Begin sends the signer the tree of the log before the epoch-open leaf.
@@ -123,9 +123,9 @@ func (e *Epoch) Extend(ctx context.Context, leafHashes []protocol.Digest) error 
 	return e.signer.Extend(ctx, leafHashes)
 }
 
-// Checkpoint returns the signer's signature of the tree that it was sent, which
-// must be the one of this size and root. If it is another, signer and core
-// disagree about the log, and the epoch is destroyed.
+// Checkpoint returns the signer's signature of the tree that it was sent. If that is
+// not the tree of this size and root, signer and core disagree about the log, and the
+// epoch is destroyed.
 func (e *Epoch) Checkpoint(ctx context.Context, size uint64, root [32]byte) ([64]byte, error) {
 	signed, err := e.signer.Checkpoint(ctx)
 	if err != nil {
@@ -139,21 +139,21 @@ func (e *Epoch) Checkpoint(ctx context.Context, size uint64, root [32]byte) ([64
 	return signed.Signature, nil
 }
 
-// Redeem has the tagger redeem a payload's tag, at most once.
+// Redeem asks the tagger to redeem the tag of a payload, which it does at most once.
 func (e *Epoch) Redeem(ctx context.Context, p *protocol.EncodedPayload, tag protocol.Tag) (protocol.Redemption, error) {
 	return e.tagger.Redeem(ctx, p, tag)
 }
 
-// Cancel makes the tagger forget a request.
+// Cancel cancels the tag of a request at the tagger.
 func (e *Epoch) Cancel(ctx context.Context, id protocol.RequestID) error {
 	return e.tagger.Cancel(ctx, id)
 }
 
-// Destroy ends the epoch on suspicion, at once and for good.
+// Destroy ends the epoch at once and for good, because core and keyholder disagree.
 func (e *Epoch) Destroy() { e.once.Do(func() { close(e.suspect) }) }
 
-// Ended counts the end of a session. Whatever was issued and did not end as
-// accepted, rejected or expired is invalidated.
+// Ended counts the end of a session. Issued requests that did not end as accepted,
+// rejected or expired count as invalidated.
 func (e *Epoch) Ended(how lifecycle.Phase) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

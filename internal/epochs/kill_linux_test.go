@@ -37,8 +37,8 @@ func realWorld(w *world) epochs.Config {
 	return cfg
 }
 
-// callers issue and anchor without pause. A failure is one request that was in
-// flight; whoever failed waits for the next epoch before it asks again.
+// callers issue and anchor without pause. A failure is one request in flight; the
+// caller that failed waits for the next epoch before its next request.
 type callers struct {
 	m       *epochs.Manager
 	failed  atomic.Int64
@@ -85,7 +85,7 @@ func (c *callers) one(ctx context.Context, e *epochs.Epoch) bool {
 	return true
 }
 
-// childrenOf lists the processes that this one has started, by their argument.
+// childrenOf lists the processes that this process has started, by their argument.
 func childrenOf(t *testing.T) map[string]int {
 	t.Helper()
 	pids := map[string]int{}
@@ -114,18 +114,18 @@ func childrenOf(t *testing.T) map[string]int {
 	return pids
 }
 
-// crowd is how many ask at a time.
+// crowd is the number of concurrent callers.
 const crowd = 16
 
-// target is the aim for a replacement on a machine that has time, busy what it
-// must not exceed on one that has none.
+// target is the goal for the time of a replacement on an idle machine; busy is the
+// limit on a loaded one.
 const (
 	target = 50 * time.Millisecond
 	busy   = time.Second
 )
 
-// TestKillUnderLoad: kill -9 of a keyholder under load costs the requests in
-// flight and nothing else, and the next epoch is there at once.
+// TestKillUnderLoad: kill -9 of a keyholder under load costs only the requests in
+// flight, and the next epoch opens at once.
 func TestKillUnderLoad(t *testing.T) {
 	for _, kind := range []string{"signer", "tagger"} {
 		t.Run(kind, func(t *testing.T) {
@@ -142,7 +142,7 @@ func TestKillUnderLoad(t *testing.T) {
 	}
 }
 
-// killOnce gives the time from the kill to the next active epoch.
+// killOnce returns the time from the kill to the next active epoch.
 func killOnce(t *testing.T, kind string) time.Duration {
 	t.Helper()
 	m := epochs.New(realWorld(&world{}))

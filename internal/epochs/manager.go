@@ -1,24 +1,23 @@
-// Package epochs runs the epochs of the core: it opens the first one, replaces
-// one that died, and closes the last one in order.
+// Package epochs runs the epochs of the core: it opens the first one, replaces one
+// that has failed, and closes the last one when the core stops.
 //
-// An epoch is the life of one key set: a signer and a tagger, two child
-// processes that hold one key each. Its lifecycle is [lifecycle.StepEpoch]; the
-// manager puts to it what it has learnt and carries out the effects:
+// An epoch has one key set, in two child processes: a signer and a tagger. Its
+// lifecycle is [lifecycle.StepEpoch]. The manager applies what it has learnt as events
+// and carries out the effects:
 //
-//	leaf 2 committed     -> ACTIVE
-//	the core stops       -> DRAINING: the ML-DSA key is wiped, sessions are
-//	                        invalidated; then the close leaf, the last
-//	                        checkpoint, the end of both children
-//	a child died, or
-//	core and tagger
-//	disagree             -> DESTROYED: children killed, sessions invalidated,
-//	                        close leaf; the next epoch opens by itself
+//	the open leaf is committed  -> ACTIVE
+//	the core stops              -> DRAINING: the ML-DSA key is wiped, sessions are
+//	                               invalidated; then the close leaf, the last
+//	                               checkpoint, the end of both children
+//	a child has exited, or
+//	core and tagger disagree    -> DESTROYED: children killed, sessions invalidated,
+//	                               close leaf; the next epoch opens
 //
-// The open leaf says how well both children are protected. Children that die too
-// often freeze acceptance, see [Config].
+// The open leaf records how well both children are protected. If children exit too
+// often, acceptance is frozen; see [Config].
 //
-// An acceptance that races with the end of its epoch is decided by the journal:
-// after the close leaf it is refused there.
+// If an acceptance races with the end of its epoch, the journal decides. It refuses
+// every acceptance after the close leaf.
 package epochs
 
 import (
@@ -37,8 +36,8 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// Signer is the core's side of one signer process. Done closes when the
-// process is gone; every call fails from then on and none hangs.
+// Signer is the core's side of one signer process. Done is closed when the process has
+// exited; from then on every call fails, and none hangs.
 type Signer interface {
 	EpochID() protocol.EpochID
 	PublicKey() [protocol.MLDSAPublicKeySize]byte
@@ -55,7 +54,7 @@ type Signer interface {
 	Close() error
 }
 
-// Tagger is the core's side of one tagger process, under the same rules.
+// Tagger is the core's side of one tagger process, with the same contract.
 type Tagger interface {
 	Issue(ctx context.Context, draft *protocol.EncodedPayload) (protocol.EncodedPayload, protocol.Tag, error)
 	Redeem(ctx context.Context, p *protocol.EncodedPayload, tag protocol.Tag) (protocol.Redemption, error)
@@ -82,8 +81,7 @@ type Ledger interface {
 	Await(ctx context.Context, index uint64) (ledger.Checkpoint, error)
 }
 
-// Config is what a [Manager] needs; every field is required unless it says
-// otherwise.
+// Config is what a [Manager] needs; fields are required unless they say otherwise.
 type Config struct {
 	StartSigner func(ctx context.Context, number uint64) (Signer, error)
 	StartTagger func(ctx context.Context, id protocol.EpochID, number uint64) (Tagger, error)
@@ -93,21 +91,20 @@ type Config struct {
 	Build       protocol.Digest // SHA-256 of the executable
 	Log         *slog.Logger
 
-	// Invalidate ends every session of an epoch that is still ISSUED. May be
-	// nil.
+	// Invalidate ends every session of an epoch that is still ISSUED. May be nil.
 	Invalidate func(id protocol.EpochID)
 
-	// DeathLimit deaths of keyholders within DeathWindow call Freeze, which
-	// stops acceptance; no further epoch opens while it fails. DeathLimit 0
-	// never does, and then Freeze may be nil.
+	// If DeathLimit keyholders exit within DeathWindow, Freeze is called, which stops
+	// acceptance; no epoch opens while it fails. With DeathLimit 0 it is never
+	// called and may be nil.
 	DeathLimit  int
 	DeathWindow time.Duration
 	Freeze      func(ctx context.Context) error
 
-	// Attest, if set, has hardware speak for each new epoch and gives the
-	// evidence and a sentence about it. MustAttest opens no epoch without; else
-	// it happens beside an epoch that is ACTIVE already, and a failure is
-	// logged. It may take as long as AttestTimeout; 0 means 10 s.
+	// Attest, if set, asks hardware for evidence about each new epoch and returns it
+	// with a sentence about it. With MustAttest no epoch opens without evidence.
+	// Otherwise Attest runs while the epoch is ACTIVE, and a failure is logged. It may
+	// take as long as AttestTimeout; 0 means 10 s.
 	Attest        func(ctx context.Context, e *protocol.EpochOpen) (evidence []byte, verdict string, err error)
 	MustAttest    bool
 	AttestTimeout time.Duration
@@ -116,32 +113,30 @@ type Config struct {
 	// issued tree in memory (64 bytes each); 0 means 2^20.
 	MaxIssued uint64
 
-	// CloseGrace bounds how long an orderly end waits for the last checkpoint;
-	// 0 means 3 s.
+	// CloseGrace is how long an orderly end waits for the last checkpoint; 0 means 3 s.
 	CloseGrace time.Duration
 }
 
-// Backoff between epochs that die young: the first replacement is immediate.
+// Backoff between epochs that fail soon; the first replacement is immediate.
 const (
 	backoffFirst = 100 * time.Millisecond
 	backoffMax   = 10 * time.Second
 	longLife     = time.Minute
 )
 
-// Manager owns the epochs of one core. [Manager.Run] must run for it to have
-// any.
+// Manager owns the epochs of one core. [Manager.Run] opens and closes them.
 type Manager struct {
 	cfg     Config
 	current atomic.Pointer[Epoch] // the one that is ACTIVE or DRAINING, or was last
 	ready   chan struct{}         // closed when the first epoch is ACTIVE
 	once    sync.Once
-	buried  sync.WaitGroup // ends of children that nobody waits for but Run
+	reaped  sync.WaitGroup // ends of children, awaited by Run
 	trouble atomic.Pointer[Trouble]
 	asking  chan struct{}  // one element while hardware is asked for a quote
-	asked   sync.WaitGroup // evidence that nobody waits for but Run
+	asked   sync.WaitGroup // calls for evidence, awaited by Run
 }
 
-// New makes a manager; it starts nothing.
+// New returns a manager. It starts nothing.
 func New(cfg Config) *Manager {
 	if cfg.CloseGrace == 0 {
 		cfg.CloseGrace = 3 * time.Second
@@ -161,7 +156,7 @@ func New(cfg Config) *Manager {
 // Ready is closed when the first epoch is ACTIVE.
 func (m *Manager) Ready() <-chan struct{} { return m.ready }
 
-// Active is the epoch that issues now; draining if there is none at the moment.
+// Active returns the epoch that is ACTIVE. It fails with draining if there is none.
 func (m *Manager) Active() (*Epoch, error) {
 	if e := m.current.Load(); e != nil && e.phase() == lifecycle.EpochActive {
 		return e, nil
@@ -169,7 +164,7 @@ func (m *Manager) Active() (*Epoch, error) {
 	return nil, protocol.Fail(protocol.CodeDraining, "no epoch is active; a new one opens by itself")
 }
 
-// Find is the epoch with this id if it is ACTIVE or DRAINING.
+// Find returns the epoch with this id if it is ACTIVE or DRAINING.
 func (m *Manager) Find(id protocol.EpochID) (*Epoch, bool) {
 	e := m.current.Load()
 	if e == nil || e.id != id || !e.phase().Live() {
@@ -178,16 +173,16 @@ func (m *Manager) Find(id protocol.EpochID) (*Epoch, bool) {
 	return e, true
 }
 
-// Run keeps one epoch ACTIVE until ctx ends; the last one is closed in order
-// before Run returns. What was left open, by an earlier process or by a commit
-// that nobody knew of, is closed as lost before an epoch opens.
+// Run keeps one epoch ACTIVE until ctx ends, and closes the last one in order before
+// it returns. Epochs left open by an earlier process, or by a commit whose outcome was
+// unknown, are closed as lost before an epoch opens.
 func (m *Manager) Run(ctx context.Context) error {
-	defer m.buried.Wait()
+	defer m.reaped.Wait()
 	defer m.asked.Wait()
-	troubles := 0 // in a row: epochs that did not open or died young
+	troubles := 0 // epochs in a row that did not open or failed soon
 	var d deaths
 	var ended time.Time // of the last epoch
-	settled := true     // nothing is owed before the next one
+	settled := true     // no freeze is due before the next one
 	for sleep(ctx, backoff(troubles)) {
 		if settled = settled || m.freeze(ctx, &d); !settled {
 			troubles++
@@ -195,10 +190,10 @@ func (m *Manager) Run(ctx context.Context) error {
 		}
 		e, err := m.open(ctx)
 		if m.neverReady() && errors.As(err, new(*sandbox.Refusal)) {
-			return err // it will not get better by trying again
+			return err // trying again cannot help
 		}
 		if err != nil && ctx.Err() == nil {
-			troubles = max(troubles, 1) + 1 // no first one for free
+			troubles = max(troubles, 1) + 1 // no immediate replacement
 			if m.note(kindOf(err)) {
 				m.cfg.Log.Error("epoch did not open", "retry_in_ms", backoff(troubles).Milliseconds(), "err", err)
 			}
@@ -229,10 +224,10 @@ func (m *Manager) Run(ctx context.Context) error {
 	return nil
 }
 
-// neverReady reports that no epoch has been ACTIVE yet.
+// neverReady reports whether no epoch has been ACTIVE yet.
 func (m *Manager) neverReady() bool { return m.current.Load() == nil }
 
-// watch waits for the end of an active epoch and says why it came.
+// watch waits for the end of an active epoch and returns the reason.
 func (m *Manager) watch(ctx context.Context, e *Epoch) protocol.CloseReason {
 	select {
 	case <-ctx.Done():
@@ -263,8 +258,8 @@ func (m *Manager) closeLost(ctx context.Context) error {
 	return nil
 }
 
-// open starts both children and commits the epoch-open leaf; on any failure
-// both children are gone again.
+// open starts both children and commits the epoch-open leaf. If it fails, both
+// children have ended.
 func (m *Manager) open(ctx context.Context) (*Epoch, error) {
 	if err := m.closeLost(ctx); err != nil {
 		return nil, fmt.Errorf("close lost epochs: %w", err)
@@ -316,15 +311,14 @@ func (m *Manager) open(ctx context.Context) (*Epoch, error) {
 	return e, nil
 }
 
-// PostureDigest is the posture of an epoch in its open leaf: D("TD-V1-posture",
-// text of the signer's posture, text of the tagger's).
+// PostureDigest returns the posture of an epoch as in its open leaf:
+// D("TD-V1-posture", text of the signer's posture, text of the tagger's).
 func PostureDigest(signer, tagger sandbox.Posture) protocol.Digest {
 	return protocol.D("TD-V1-posture", []byte(signer.Text()), []byte(tagger.Text()))
 }
 
-// end takes an epoch from ACTIVE to DESTROYED. It does not stop half-way when
-// the run's context has ended: an epoch without its close leaf is the case
-// "lost", which is for processes that died.
+// end takes an epoch from ACTIVE to DESTROYED. It does not use the context of Run,
+// which may have ended: an epoch without a close leaf would be closed as lost.
 func (m *Manager) end(e *Epoch, reason protocol.CloseReason) error {
 	ctx, cancel := context.WithTimeout(context.Background(), m.cfg.CloseGrace)
 	defer cancel()
@@ -334,14 +328,14 @@ func (m *Manager) end(e *Epoch, reason protocol.CloseReason) error {
 	if err := m.apply(ctx, e, lifecycle.EpochDrain{Reason: reason}); err != nil {
 		return err
 	}
-	// Whoever stops the manager has stopped what answers requests before it:
-	// what is still pending will never be answered.
+	// The server has stopped before the manager, so the pending requests will never
+	// be answered.
 	m.cfg.Invalidate(e.id)
 	return m.apply(ctx, e, lifecycle.EpochIdle{})
 }
 
-// apply puts an event to an epoch and carries out the effects. All of them are
-// tried, whatever becomes of one.
+// apply applies an event to an epoch and carries out the effects, in order. It goes on
+// after an effect that fails.
 func (m *Manager) apply(ctx context.Context, e *Epoch, event lifecycle.EpochEvent) error {
 	effects, err := e.step(event)
 	for _, effect := range effects {
@@ -354,7 +348,7 @@ func (m *Manager) apply(ctx context.Context, e *Epoch, event lifecycle.EpochEven
 			m.cfg.Invalidate(e.id)
 		case lifecycle.EpochEffectKill:
 			m.cfg.Ledger.SetSigner(nil, 0)
-			m.bury(e)
+			m.reap(e)
 		case lifecycle.EpochEffectClose:
 			e.closed, err = m.writeClose(ctx, e)
 		case lifecycle.EpochEffectStop:
@@ -366,22 +360,22 @@ func (m *Manager) apply(ctx context.Context, e *Epoch, event lifecycle.EpochEven
 	return err
 }
 
-// bury ends both children of an epoch that is DESTROYED, while the next one
-// opens already. They are dead or distrusted: how they end says nothing more.
-func (m *Manager) bury(e *Epoch) {
-	m.buried.Go(func() { _ = e.tagger.Close() })
-	m.buried.Go(func() { _ = e.signer.Close() })
+// reap ends both children of a DESTROYED epoch while the next one opens. They have
+// exited or are not trusted, so their errors are ignored.
+func (m *Manager) reap(e *Epoch) {
+	m.reaped.Go(func() { _ = e.tagger.Close() })
+	m.reaped.Go(func() { _ = e.signer.Close() })
 }
 
-// writeClose commits leaf 3.
+// writeClose commits the close leaf.
 func (m *Manager) writeClose(ctx context.Context, e *Epoch) (seq uint64, err error) {
-	// However long the children took to end, the leaf gets its time.
+	// The leaf has its own timeout, however long the children took to end.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	leaf := m.closeLeaf(ctx, e)
 	entry, err := m.cfg.Journal.Append(ctx, time.Now(), leaf)
 	if errors.Is(err, protocol.CodeInternal) && leaf.Reason == protocol.CloseShutdown {
-		// The root of the signer covers less than was accepted.
+		// The signer's root covers less than was accepted.
 		m.cfg.Log.Error("core and signer disagree about what was issued", "epoch", e.id.String(), "err", err)
 		leaf.Reason, leaf.Issued = protocol.CloseSuspect, protocol.SignedRoot{}
 		entry, err = m.cfg.Journal.Append(ctx, time.Now(), leaf)
@@ -394,8 +388,8 @@ func (m *Manager) writeClose(ctx context.Context, e *Epoch) (seq uint64, err err
 	return entry.Seq, nil
 }
 
-// closeLeaf returns leaf 3 of an epoch that has ended. After an orderly end it holds
-// the root of everything issued; if the signer does not return that, the reason
+// closeLeaf returns the close leaf of an epoch that has ended. After an orderly end it
+// holds the root of everything issued. If the signer does not return that, the reason
 // becomes died. After any other end the journal fills in the issued root.
 func (m *Manager) closeLeaf(ctx context.Context, e *Epoch) *protocol.EpochClose {
 	ends := e.ended()
@@ -417,18 +411,19 @@ func (m *Manager) closeLeaf(ctx context.Context, e *Epoch) *protocol.EpochClose 
 	return leaf
 }
 
-// lastRoot asks the signer of an epoch that issues no more for the issued root.
+// lastRoot asks the signer of an epoch that issues no more for the root of the issued
+// tree.
 func (m *Manager) lastRoot(ctx context.Context, e *Epoch) (protocol.SignedRoot, error) {
 	ctx, cancel := context.WithTimeout(ctx, m.cfg.CloseGrace)
 	defer cancel()
 	return e.signer.IssuedRoot(ctx)
 }
 
-// errUnpublished: an orderly stop stands for more than what happened.
+// errUnpublished means that the stop was not orderly: the last checkpoint is missing.
 var errUnpublished = errors.New("epochs: the last checkpoint of the epoch is not published; the next epoch signs the tail of the log")
 
-// stopChildren ends both children in order. The signer stays until a checkpoint
-// covers the close leaf, if that was written.
+// stopChildren ends both children in order. If the close leaf was written, the signer
+// runs until a checkpoint covers it.
 func (m *Manager) stopChildren(ctx context.Context, e *Epoch, written bool) (err error) {
 	if closeErr := e.tagger.Close(); closeErr != nil {
 		m.cfg.Log.Warn("tagger did not end in order", "err", closeErr)
@@ -446,7 +441,7 @@ func (m *Manager) stopChildren(ctx context.Context, e *Epoch, written bool) (err
 	return err
 }
 
-// awaitLast waits for the last checkpoint, however long what came before took.
+// awaitLast waits for the last checkpoint, with its own timeout.
 func (m *Manager) awaitLast(ctx context.Context, seq uint64) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.cfg.CloseGrace)
 	defer cancel()
@@ -457,7 +452,7 @@ func (m *Manager) awaitLast(ctx context.Context, seq uint64) error {
 // closeTimeout bounds the commit of a close leaf.
 const closeTimeout = 10 * time.Second
 
-// backoff is how long to wait after so many troubles in a row: not at all for
+// backoff returns how long to wait after this many failures in a row: not at all after
 // the first, then twice as long each time.
 func backoff(troubles int) time.Duration {
 	if troubles < 2 {
@@ -466,7 +461,7 @@ func backoff(troubles int) time.Duration {
 	return min(backoffFirst<<min(troubles-2, 16), backoffMax)
 }
 
-// sleep waits for d and reports false when ctx ended.
+// sleep waits for d. It reports false if ctx ends first.
 func sleep(ctx context.Context, d time.Duration) bool {
 	t := time.NewTimer(d)
 	defer t.Stop()

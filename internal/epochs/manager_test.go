@@ -31,10 +31,10 @@ type child struct {
 	name   string
 
 	posture sandbox.Posture
-	tree    protocol.Range // that a signer was told
+	tree    protocol.Range // that the signer was sent
 	skewed  bool           // it signs another tree
 	anchors uint64
-	mute    bool // it gives no issued root
+	mute    bool // it returns no issued root
 	full    bool // a tagger that issues nothing
 }
 
@@ -45,7 +45,7 @@ func (c *child) Close() error {
 	name := "close " + c.name
 	if c.slow {
 		time.Sleep(slowEnd)
-		name = "close" // whichever is first
+		name = "close" // the order of the two children is not fixed
 	}
 	c.trail.add(name)
 	c.closed.Store(true)
@@ -132,23 +132,23 @@ func (t *trail) take() []string {
 	return s
 }
 
-// world is everything a manager touches; a test makes parts of it fail.
+// world is everything that a manager uses; a test makes parts of it fail.
 type world struct {
 	trail
-	signers, taggers  []*child
-	leaves            []protocol.LeafBody
-	open              []protocol.EpochOpen
-	failStart         int    // so many starts of a signer fail
-	failOpen          int    // so many epoch-open leaves are refused
-	writtenAllTheSame bool   // by then they are in the journal
-	last              uint64 // number of the newest lost epoch
-	failFreeze        int    // so many freezes are refused
-	failClose         bool   // an orderly close is refused
-	refusal           error
-	deathLimit        int
-	posture           sandbox.Posture
-	evidence          map[protocol.EpochID][]byte
-	failSave          bool
+	signers, taggers []*child
+	leaves           []protocol.LeafBody
+	open             []protocol.EpochOpen
+	failStart        int    // how many starts of a signer fail
+	failOpen         int    // how many epoch-open leaves are refused
+	writtenAnyway    bool   // refused ones are in the journal nevertheless
+	last             uint64 // number of the newest lost epoch
+	failFreeze       int    // how many freezes are refused
+	failClose        bool   // an orderly close is refused
+	refusal          error
+	deathLimit       int
+	posture          sandbox.Posture
+	evidence         map[protocol.EpochID][]byte
+	failSave         bool
 }
 
 func (w *world) config() epochs.Config {
@@ -194,7 +194,7 @@ func (w *world) config() epochs.Config {
 func (w *world) Append(_ context.Context, _ time.Time, body protocol.LeafBody) (journal.Entry, error) {
 	if body.LeafType() == protocol.LeafEpochOpen && w.failOpen > 0 {
 		w.failOpen--
-		if w.writtenAllTheSame {
+		if w.writtenAnyway {
 			w.leaves = append(w.leaves, body)
 			w.open = append(w.open, *body.(*protocol.EpochOpen))
 		}
@@ -240,11 +240,11 @@ func (w *world) SetSigner(s ledger.Signer, _ uint64) {
 	if s == nil {
 		w.add("no signer")
 	} else {
-		w.add("signer in office")
+		w.add("signer set")
 	}
 }
 
-// refuse makes the next starts of a signer fail with err; nil ends that.
+// refuse makes the next starts of a signer fail with err; nil makes them succeed.
 func (w *world) refuse(err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -311,7 +311,7 @@ func TestOrderlyLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{}
 		m, stop := start(t, w)
-		sameSteps(t, "start", w.take(), "epoch-open", "signer in office")
+		sameSteps(t, "start", w.take(), "epoch-open", "signer set")
 		e, err := m.Active()
 		if err != nil || e.Number() != 1 || e.ID() != w.signers[0].id {
 			t.Fatalf("active epoch: got %+v, %v", e, err)
@@ -324,7 +324,7 @@ func TestOrderlyLife(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, _, err := e.Issue(t.Context(), &protocol.EncodedPayload{}); err != nil { // it never gets its anchor
+		if _, _, err := e.Issue(t.Context(), &protocol.EncodedPayload{}); err != nil { // it is never anchored
 			t.Fatal(err)
 		}
 		e.Ended(lifecycle.PhaseAccepted)
@@ -341,8 +341,8 @@ func TestOrderlyLife(t *testing.T) {
 	})
 }
 
-// TestNoLastRoot: an end whose signer does not say what it issued is no orderly
-// one, and its close leaf leaves the root to the journal.
+// TestNoLastRoot: if the signer does not return the last issued root, the end is not
+// orderly, and the journal fills in the root of the close leaf.
 func TestNoLastRoot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{}
@@ -375,8 +375,8 @@ func TestLessIssuedThanAccepted(t *testing.T) {
 	})
 }
 
-// TestMaxIssued: an epoch issues as many requests as it may, and what the tagger
-// refused does not count.
+// TestMaxIssued: an epoch issues at most MaxIssued requests. A draft that the tagger
+// refuses does not count.
 func TestMaxIssued(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{}
@@ -449,8 +449,8 @@ func (unpublished) Await(ctx context.Context, _ uint64) (ledger.Checkpoint, erro
 	return ledger.Checkpoint{}, ctx.Err()
 }
 
-// TestStopSaysWhatIsMissing: an end without its last checkpoint is an error, and
-// does not take for ever.
+// TestStopSaysWhatIsMissing: an end without the last checkpoint is an error, within
+// CloseGrace.
 func TestStopSaysWhatIsMissing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{}
@@ -494,7 +494,7 @@ func TestReplacement(t *testing.T) {
 				w.take()
 				c.end(w, first)
 				synctest.Wait()
-				sameSteps(t, "replacement", w.take(), "no signer", "invalidate", "epoch-close", "epoch-open", "signer in office")
+				sameSteps(t, "replacement", w.take(), "no signer", "invalidate", "epoch-close", "epoch-open", "signer set")
 				if w.signers[0].closed.Load() || w.taggers[0].closed.Load() {
 					t.Error("the next epoch has waited for the children of the last one")
 				}
@@ -523,7 +523,7 @@ func TestReplacement(t *testing.T) {
 	}
 }
 
-// TestBackoff: the first replacement is immediate, the ones after it wait.
+// TestBackoff: the first replacement is immediate, the later ones wait.
 func TestBackoff(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{}
@@ -557,11 +557,11 @@ func TestStartFails(t *testing.T) {
 	})
 }
 
-// TestUnknownOpen: an epoch whose open leaf was committed without anybody
-// hearing of it is closed before another one opens.
+// TestUnknownOpen: an epoch whose open leaf was committed with an unknown outcome is
+// closed before another one opens.
 func TestUnknownOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{failOpen: 1, writtenAllTheSame: true}
+		w := &world{failOpen: 1, writtenAnyway: true}
 		m, stop := start(t, w)
 		if c, ok := w.leaves[1].(*protocol.EpochClose); !ok || c.Reason != protocol.CloseLost || c.Number != 1 {
 			t.Errorf("second leaf: got %+v, want the close leaf of epoch 1", w.leaves[1])
@@ -573,8 +573,8 @@ func TestUnknownOpen(t *testing.T) {
 	})
 }
 
-// TestSuspected: an epoch under suspicion serves nothing more, even before the
-// manager has ended it.
+// TestSuspected: a destroyed epoch is not found any more, even before the manager has
+// ended it.
 func TestSuspected(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m, stop := start(t, &world{})

@@ -8,16 +8,17 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// Trouble is why no epoch opens. Why is public and names nothing of this machine.
+// Trouble says since when and why no epoch opens. Why is public and names no detail of
+// this machine.
 type Trouble struct {
 	Since time.Time
 	Why   string
 }
 
-// Trouble returns why no epoch opens, nil while epochs open.
+// Trouble returns why no epoch opens, or nil if epochs open.
 func (m *Manager) Trouble() *Trouble { return m.trouble.Load() }
 
-// note records why no epoch opens. It reports whether the reason is new, so that a
+// note records why no epoch opens. It reports whether the reason is new, so that each
 // reason is logged once and not at every attempt.
 func (m *Manager) note(why string) (isNew bool) {
 	was := m.trouble.Load()
@@ -32,14 +33,14 @@ func (m *Manager) note(why string) (isNew bool) {
 	return true
 }
 
-// clear records that epochs open, and logs it if they did not before.
+// clear records that epochs open, and logs it if they did not open before.
 func (m *Manager) clear() {
 	if was := m.trouble.Swap(nil); was != nil {
 		m.cfg.Log.Info("epochs open again", "why", was.Why, "lasted_ms", time.Since(was.Since).Milliseconds())
 	}
 }
 
-// kindOf returns the public words for a failure to open an epoch.
+// kindOf returns the public reason for a failure to open an epoch.
 func kindOf(err error) string {
 	refusal := new(sandbox.Refusal)
 	switch {

@@ -13,8 +13,8 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// TestTrouble: while no epoch opens the manager says since when and why, and the
-// log says it once for each reason, and once that it is over.
+// TestTrouble: while no epoch opens, the manager reports since when and why. Each
+// reason is logged once, and so is its end.
 func TestTrouble(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{}
