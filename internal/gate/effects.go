@@ -30,10 +30,9 @@ func (g *Gate) run(ctx context.Context, s *session.Session, event lifecycle.Even
 	}
 }
 
-// step is [Gate.run] for an event that is not an answer.
-func (g *Gate) step(ctx context.Context, s *session.Session, event lifecycle.Event) protocol.Code {
-	_, code := g.run(ctx, s, event, &attempt{})
-	return code
+// step is [Gate.run] for an event that no client waits for.
+func (g *Gate) step(ctx context.Context, s *session.Session, event lifecycle.Event) {
+	_, _ = g.run(ctx, s, event, &attempt{})
 }
 
 // carryOut carries out the effect of one step and returns what it finds out, nil if

@@ -123,7 +123,7 @@ func (g *Gate) prove(is *issued, job *Job, client string) (index uint64, err err
 		return 0, stopping()
 	}
 	if err != nil {
-		code := g.step(ctx, is.session, lifecycle.EventProverFailed{Code: protocol.CodeOf(err)})
+		_, code := g.run(ctx, is.session, lifecycle.EventProverFailed{Code: protocol.CodeOf(err)}, &attempt{})
 		return 0, protocol.Wrap(code, protocol.DetailOf(err), err)
 	}
 	answer := Answer{RequestID: is.session.ID, Tag: job.Tag, Proof: proof, Client: client}
