@@ -39,12 +39,14 @@ func (g *Gate) step(ctx context.Context, s *session.Session, event lifecycle.Eve
 // no event follows. Only the wait for another answer ends with the client's context:
 // what is claimed is decided, even if the client is gone.
 func (g *Gate) carryOut(ctx context.Context, s *session.Session, c *session.Change, a *attempt) (next lifecycle.Event) {
-	defer func() {
-		if p := recover(); p != nil {
-			g.cfg.Log.Error("panic while an answer was decided", "request_id", s.ID.String(), "effect", c.Effect.String(), "err", fmt.Sprint(p))
-			next = afterPanic[c.Effect]
-		}
-	}()
+	if after, winner := afterPanic[c.Effect]; winner {
+		defer func() {
+			if p := recover(); p != nil {
+				g.cfg.Log.Error("panic while an answer was decided", "request_id", s.ID.String(), "effect", c.Effect.String(), "err", fmt.Sprint(p))
+				next = after
+			}
+		}()
+	}
 	switch c.Effect {
 	case lifecycle.EffectRedeem:
 		return g.redeem(context.WithoutCancel(ctx), c.Open, a)
