@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/node"
 	"github.com/terradourada/td/internal/termui"
 	"github.com/terradourada/td/protocol"
 )
@@ -32,7 +33,7 @@ func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
 	case <-ctx.Done(): // interrupted: a stream that is not read holds up the end for a moment only
 		select {
 		case <-written:
-		case <-time.After(flushTimeout):
+		case <-time.After(node.FlushTimeout):
 		}
 	}
 	return f.Exit

@@ -65,7 +65,7 @@ type app struct {
 	stdin  io.Reader
 	stdout io.Writer
 	stderr io.Writer
-	log    *serverLog // nil but in a server
+	log    *node.Log // nil but in a server
 }
 
 func newRoot(a *app) *cobra.Command {

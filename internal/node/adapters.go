@@ -1,4 +1,4 @@
-package main
+package node
 
 import (
 	"context"
@@ -14,8 +14,8 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// The types here fit the organs to the interfaces that gate and control
-// declare; none of them decides anything.
+// The types here fit the services to the interfaces that gate, control and ledger
+// declare. None of them decides anything.
 
 // gateJournal is the journal as the gate sees it.
 type gateJournal struct{ *journal.Journal }
@@ -32,7 +32,7 @@ func (j gateJournal) Accept(ctx context.Context, now time.Time, a *gate.Acceptan
 	return entry.Seq, gateError(err)
 }
 
-// gateError is an error of the journal as the gate knows it.
+// gateError returns an error of the journal as the gate knows it.
 func gateError(err error) error {
 	if errors.Is(err, journal.ErrUnknown) {
 		return errors.Join(gate.ErrUnknown, err)
@@ -77,11 +77,11 @@ func record(e journal.Entry, ok bool, err error) (gate.Record, error) {
 	return gate.Record(e), err
 }
 
-// holds is the control state, which the journal keeps in memory; its own
-// transactions decide.
+// holds is the control state that the journal keeps in memory. The transactions of
+// the journal decide.
 type holds struct{ *journal.Journal }
 
-// held fails closed: a state that cannot be had holds everything.
+// held reports whether an operation is held. It does if the state cannot be read.
 func (h holds) held(op journal.Operation, vk protocol.Digest) bool {
 	s, err := h.State(context.Background())
 	return err != nil || s.Check(op, vk) != nil
@@ -93,8 +93,8 @@ func (h holds) AcceptHeld(vk protocol.Digest) bool { return h.held(journal.Accep
 // gateLedger is the ledger as the gate sees it.
 type gateLedger struct{ *ledger.Ledger }
 
-// Lag counts a projection that has stopped as behind without end, so that
-// nothing is accepted any more, whether the freeze is committed or not.
+// Lag returns the greatest number if the projection has stopped, so that nothing is
+// accepted any more, whether the freeze is committed or not.
 func (l gateLedger) Lag() uint64 {
 	if l.Admit() != nil {
 		return math.MaxUint64
@@ -173,8 +173,8 @@ func (l controlLedger) Await(ctx context.Context, seq uint64) error {
 // ledgerSource is the journal as the ledger reads it.
 type ledgerSource struct{ *journal.Journal }
 
-// Size counts rows whoever wrote them: the ledger looks for those that the core
-// did not write.
+// Size counts all rows, also those that this process did not write: the ledger looks
+// for them.
 func (s ledgerSource) Size(ctx context.Context) (uint64, error) { return s.Rows(ctx) }
 
 func (s ledgerSource) Leaves(ctx context.Context, from uint64, most int) ([][]byte, error) {

@@ -1,4 +1,4 @@
-package main
+package node
 
 import (
 	"context"
@@ -6,9 +6,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/api"
-	"github.com/terradourada/td/internal/control"
 	"github.com/terradourada/td/internal/journal"
-	"github.com/terradourada/td/internal/ledger"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -20,55 +18,42 @@ const (
 	stateStopped = "stopped"
 )
 
-// conditions report the state of the parts of the server, from memory. Their words
+// The three functions that follow report the state of a part, from memory. Their words
 // are public and name nothing of this machine.
-type conditions interface {
-	Journal() api.Condition
-	Ledger() api.Condition
-	Epochs() api.Condition
-}
 
-// parts reports the conditions of a running core.
-type parts struct {
-	journal *journal.Journal
-	ledger  *ledger.Ledger
-	control *control.Manager
-	maxLag  uint64
-}
-
-// Journal reports whether acceptances can be written.
-func (p parts) Journal() api.Condition {
-	switch c := p.journal.Condition(); {
+// journalState reports whether acceptances can be written.
+func (r *reader) journalState() api.Condition {
+	switch c := r.journal.Condition(); {
 	case !c.Writable:
 		return api.Condition{State: stateFailing, Since: sinceOf(c.Since), Why: string(c.Cause)}
-	case !p.journal.Writable():
+	case !r.journal.Writable():
 		return api.Condition{State: stateBehind, Why: "too many acceptances wait to be written, or the server stops"}
 	}
 	return api.Condition{State: stateOK}
 }
 
-// Ledger reports whether the log follows the journal.
-func (p parts) Ledger() api.Condition {
+// ledgerState reports whether the log follows the journal.
+func (r *reader) ledgerState() api.Condition {
 	select {
-	case <-p.ledger.Diverged():
+	case <-r.ledger.Diverged():
 		return api.Condition{State: stateStopped, Why: "journal and log disagree"}
 	default:
 	}
-	switch c := p.ledger.Condition(); {
+	switch c := r.ledger.Condition(); {
 	case c.Err != "":
 		return api.Condition{State: stateFailing, Since: sinceOf(c.Since), Why: c.Err}
-	case c.Behind > p.maxLag:
+	case c.Behind > r.cfg.MaxLag:
 		return api.Condition{State: stateBehind, Why: "the log is so far behind the journal that acceptance stops"}
-	case p.ledger.Admit() != nil:
+	case r.ledger.Admit() != nil:
 		return api.Condition{State: stateStopped, Why: "the log has stopped"}
 	}
 	return api.Condition{State: stateOK}
 }
 
-// Epochs reports whether there are keys to issue under.
-func (p parts) Epochs() api.Condition {
-	_, err := p.control.Active()
-	switch trouble := p.control.Trouble(); {
+// epochsState reports whether there are keys to issue under.
+func (r *reader) epochsState() api.Condition {
+	_, err := r.control.Active()
+	switch trouble := r.control.Trouble(); {
 	case err == nil:
 		return api.Condition{State: stateOK}
 	case trouble != nil:
@@ -85,7 +70,7 @@ func sinceOf(t time.Time) *time.Time {
 
 // Status returns the state of the server. It reads nothing from the disk, so that it
 // works when the disk does not.
-func (r *records) Status(ctx context.Context) (api.Status, error) {
+func (r *reader) Status(ctx context.Context) (api.Status, error) {
 	size, err := r.journal.Size(ctx)
 	if err != nil {
 		return api.Status{}, err
@@ -95,9 +80,9 @@ func (r *records) Status(ctx context.Context) (api.Status, error) {
 		return api.Status{}, err
 	}
 	s := api.Status{
-		Origin: r.journal.Origin(), Size: size, Sealed: state.Sealed, Holds: r.holders.describe(&state), Version: version,
+		Origin: r.journal.Origin(), Size: size, Sealed: state.Sealed, Holds: r.holders.describe(&state), Version: r.version,
 		Claims:  r.claims - len(state.Retired),
-		Journal: r.parts.Journal(), Ledger: r.parts.Ledger(), Epochs: r.parts.Epochs(),
+		Journal: r.journalState(), Ledger: r.ledgerState(), Epochs: r.epochsState(),
 	}
 	if cp, ok := r.ledger.Latest(); ok {
 		s.Published = cp.Size
@@ -106,18 +91,6 @@ func (r *records) Status(ctx context.Context) (api.Status, error) {
 		s.Epoch = &api.EpochRef{Number: e.Number(), ID: e.ID()}
 	}
 	return s, nil
-}
-
-// records returns what the API reads of this core.
-func (c *core) records(ctx context.Context) (*records, error) {
-	claims, err := c.journal.ClaimLeaves(ctx)
-	if err != nil {
-		return nil, err
-	}
-	return &records{
-		journal: c.journal, ledger: c.ledger, control: c.control, holders: &c.holders, claims: len(claims),
-		parts: parts{c.journal, c.ledger, c.control, c.cfg.MaxLag},
-	}, nil
 }
 
 // holders records which control leaf has put each hold in force.

@@ -1,4 +1,4 @@
-package main
+package node
 
 import (
 	"bytes"
@@ -21,17 +21,17 @@ type stream struct {
 	notice func(lost int) []byte // returns the line with the count
 
 	wake   chan struct{} // one element when there may be something to write
-	ending chan struct{} // closed by close
-	done   chan struct{} // closed when run has returned
+	ending chan struct{} // closed by Close
+	done   chan struct{} // closed when Run has returned
 
 	mu     sync.Mutex // guards what follows
 	unread []byte
 	lost   int
 
-	torn bool // the last write ended within a line; used by run only
+	torn bool // the last write ended within a line; used by Run only
 }
 
-// newStream returns a stream. Nothing is written before run is called.
+// newStream returns a stream. Nothing is written before Run is called.
 func newStream(to io.Writer, notice func(lost int) []byte) *stream {
 	return &stream{to: to, notice: notice, wake: make(chan struct{}, 1), ending: make(chan struct{}), done: make(chan struct{})}
 }
@@ -52,8 +52,8 @@ func (s *stream) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// run writes what is buffered until close is called.
-func (s *stream) run() {
+// Run writes what is buffered until Close is called.
+func (s *stream) Run() {
 	defer close(s.done)
 	for {
 		select {
@@ -104,12 +104,12 @@ func (s *stream) countLost(lost int) {
 	s.lost += lost
 }
 
-// close waits until the buffer is written, but no longer than flushTimeout.
-func (s *stream) close() {
+// Close waits until the buffer is written, but no longer than a second.
+func (s *stream) Close() {
 	close(s.ending)
 	select {
 	case <-s.done:
-	case <-time.After(flushTimeout):
+	case <-time.After(FlushTimeout):
 	}
 }
 
