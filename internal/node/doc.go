@@ -2,8 +2,9 @@
 //
 // [Run] opens a server in this order, and closes it in the opposite one:
 //
-//	prepare    what takes privileges: listener, attestor, launcher of the children;
-//	           then the process gives up its privileges ([Confine])
+//	prepare    what a start needs of the system; the listener
+//	confine    attestor and launcher of the children; then the process gives up its
+//	           privileges ([Confine])
 //	records    journal, log, and the record of the published checkpoints
 //	machine    epochs, gate and prover; the first epoch opens and signs a checkpoint
 //	HTTP       requests are answered

@@ -41,24 +41,25 @@ type Ready struct {
 	Published uint64 // leaves that the published checkpoint covers
 }
 
-// node is a server. It is opened step by step, see [Run].
+// node is a server. Each step of start sets a group of fields.
 type node struct {
 	Config
 	services *services
 
-	// What prepare opens. A node without it has no keyholders.
-	listener net.Listener
 	bounds   server.Config // of the listener
 	lists    []*claim.List
+	listener net.Listener
 	claims   []gate.Claim
-	attestor attest.Attestor
+
+	attestor attest.Attestor    // nil before confine
 	children *launcher.Launcher // nil if this build has none
 	build    protocol.Digest    // of this executable
 	confined sandbox.Probe      // what this process has given up
 
 	records *records
-	machine *machine
-	http    *http.Server
+	machine *machine // wired by openRecords
+
+	http *http.Server
 }
 
 // Run runs a server until ctx ends or a part of it fails. If ctx ends before the
@@ -77,22 +78,18 @@ func Run(ctx context.Context, cfg Config) error {
 	return ownFailure(errors.Join(err, n.close()))
 }
 
-// start opens a server in its order: what takes privileges, the records, the machine,
-// and what answers requests. The machine is wired before anything of it is started.
+// start opens a server step by step.
 func (n *node) start(ctx context.Context) error {
-	if err := n.prepare(ctx); err != nil {
-		return err
+	steps := []func(context.Context) error{n.prepare, n.confine, n.openRecords, n.startMachine, n.openHTTP}
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return err
+		}
 	}
-	if err := n.open(ctx); err != nil {
-		return err
-	}
-	if err := n.machine.start(ctx, n.services); err != nil {
-		return err
-	}
-	return n.openHTTP(ctx)
+	return nil
 }
 
-// prepare checks the system, opens what takes privileges to open, and gives them up.
+// prepare checks the system and opens the listener.
 func (n *node) prepare(ctx context.Context) (err error) {
 	cfg := n.Settings
 	if err := cmp.Or(Preflight(cfg.Data), fitToDescriptors(cfg, &n.bounds)); err != nil {
@@ -110,14 +107,19 @@ func (n *node) prepare(ctx context.Context) (err error) {
 	if n.claims, err = loadClaims(n.lists); err != nil {
 		return fmt.Errorf("self-test: %w", err)
 	}
-	if n.attestor, err = openAttestor(ctx, cfg, n.Log); err != nil {
+	return nil
+}
+
+// confine opens what else takes privileges to open, and gives them up.
+func (n *node) confine(ctx context.Context) (err error) {
+	if n.attestor, err = openAttestor(ctx, n.Settings, n.Log); err != nil {
 		return err
 	}
-	if n.children, err = StartLauncher(ctx, cfg); err != nil {
+	if n.children, err = StartLauncher(ctx, n.Settings); err != nil {
 		return err
 	}
 	if n.build, err = buildDigest(); err == nil {
-		n.confined, err = Confine(cfg, n.attestor.Kind(), n.children, n.Log)
+		n.confined, err = Confine(n.Settings, n.attestor.Kind(), n.children, n.Log)
 	}
 	switch {
 	case n.children == nil:
@@ -129,9 +131,9 @@ func (n *node) prepare(ctx context.Context) (err error) {
 	return err
 }
 
-// open opens the records, starts their services and wires the machine.
-func (n *node) open(ctx context.Context) (err error) {
-	if n.records, err = openRecords(ctx, n.Settings, n.Log); err != nil {
+// openRecords opens the records, starts their services and wires the machine.
+func (n *node) openRecords(ctx context.Context) (err error) {
+	if n.records, err = newRecords(ctx, n.Settings, n.Log); err != nil {
 		return err
 	}
 	n.services.start("journal", n.records.journal.Run)
@@ -139,6 +141,9 @@ func (n *node) open(ctx context.Context) (err error) {
 	n.machine, err = n.newMachine()
 	return err
 }
+
+// startMachine starts what issues and accepts.
+func (n *node) startMachine(ctx context.Context) error { return n.machine.start(ctx, n.services) }
 
 // close stops the services and closes what is open.
 func (n *node) close() error {

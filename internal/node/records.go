@@ -31,10 +31,10 @@ type records struct {
 	holders holders
 }
 
-// openRecords opens what is on disk and starts nothing. Both are compared with each
+// newRecords opens what is on disk and starts nothing. Both are compared with each
 // other and with what was published before: a damaged journal must not grow, nor be
 // published. On an error nothing is left open.
-func openRecords(ctx context.Context, cfg *config.Config, log *slog.Logger) (*records, error) {
+func newRecords(ctx context.Context, cfg *config.Config, log *slog.Logger) (*records, error) {
 	r := &records{cfg: cfg, log: log}
 	err := r.openJournal(ctx)
 	if err == nil {
