@@ -49,7 +49,7 @@ func TestHolds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	list := new(holders).describe(&state)
+	list := describeHolds(&state)
 	if h.IssueHeld(vk) || !h.AcceptHeld(vk) || len(list) != 1 || list[0].Kind != "accept" || list[0].Claim != nil {
 		t.Errorf("after a freeze of acceptance: %v %v %+v", h.IssueHeld(vk), h.AcceptHeld(vk), list)
 	}

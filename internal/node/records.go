@@ -28,7 +28,6 @@ type records struct {
 	log     *slog.Logger
 	journal *journal.Journal
 	ledger  *ledger.Ledger
-	holders holders
 }
 
 // newRecords opens what is on disk and starts nothing. Both are compared with each
@@ -39,9 +38,6 @@ func newRecords(ctx context.Context, cfg *config.Config, log *slog.Logger) (*rec
 	err := r.openJournal(ctx)
 	if err == nil {
 		err = r.openLedger(ctx)
-	}
-	if err == nil {
-		err = r.holders.load(ctx, r.journal)
 	}
 	if err == nil {
 		err = r.resume(ctx)
@@ -61,9 +57,6 @@ func (r *records) openJournal(ctx context.Context) (err error) {
 		Committed: func(entries []journal.Entry) {
 			// Nothing is appended before the ledger is open: see registerClaims.
 			r.ledger.Committed(entries[0].Seq, journal.LeavesOf(entries))
-			if len(entries) == 1 { // as each control action is
-				r.holders.note(entries[0])
-			}
 		},
 	})
 	if err == nil {

@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/terradourada/td/api"
@@ -80,7 +79,7 @@ func (r *reader) Status(ctx context.Context) (api.Status, error) {
 		return api.Status{}, err
 	}
 	s := api.Status{
-		Origin: r.journal.Origin(), Size: size, Sealed: state.Sealed, Holds: r.holders.describe(&state), Version: r.version,
+		Origin: r.journal.Origin(), Size: size, Sealed: state.Sealed, Holds: describeHolds(&state), Version: r.version,
 		Claims:  r.claims - len(state.Retired),
 		Journal: r.journalState(), Ledger: r.ledgerState(), Epochs: r.epochsState(),
 	}
@@ -93,67 +92,8 @@ func (r *reader) Status(ctx context.Context) (api.Status, error) {
 	return s, nil
 }
 
-// holders records which control leaf has put each hold in force.
-type holders struct {
-	mu sync.Mutex
-	by map[journal.Hold]protocol.Leaf
-}
-
-// load reads the control leaves of a journal, if a hold is in force.
-func (h *holders) load(ctx context.Context, j *journal.Journal) error {
-	h.by = map[journal.Hold]protocol.Leaf{}
-	state, err := j.State(ctx)
-	if err != nil || len(state.Holds) == 0 {
-		return err
-	}
-	for from := uint64(0); ; {
-		entries, err := j.Leaves(ctx, from, 1024)
-		if err != nil || len(entries) == 0 {
-			return err
-		}
-		for _, e := range entries {
-			h.note(e)
-		}
-		from += uint64(len(entries))
-	}
-}
-
-// note records the next leaf if it changes a hold.
-func (h *holders) note(e journal.Entry) {
-	leaf, err := protocol.ParseLeaf(e.Leaf)
-	if err != nil {
-		return // an unreadable leaf is reported elsewhere
-	}
-	c, ok := leaf.Body.(*protocol.Control)
-	if !ok {
-		return
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	switch c.Action {
-	case protocol.ActionFreezeIssue:
-		h.hold(journal.Hold{Operation: journal.Issue, VK: c.Target}, leaf)
-	case protocol.ActionFreezeAccept:
-		h.hold(journal.Hold{Operation: journal.Accept, VK: c.Target}, leaf)
-	case protocol.ActionThawIssue:
-		delete(h.by, journal.Hold{Operation: journal.Issue, VK: c.Target})
-	case protocol.ActionThawAccept:
-		delete(h.by, journal.Hold{Operation: journal.Accept, VK: c.Target})
-	default:
-	}
-}
-
-// hold records the first leaf of a hold; a repeated freeze changes nothing.
-func (h *holders) hold(hold journal.Hold, leaf protocol.Leaf) {
-	if _, known := h.by[hold]; !known {
-		h.by[hold] = leaf
-	}
-}
-
-// describe returns the holds of the control state as the API shows them.
-func (h *holders) describe(s *journal.State) []api.Hold {
-	h.mu.Lock()
-	defer h.mu.Unlock()
+// describeHolds returns the holds of the control state as the API shows them.
+func describeHolds(s *journal.State) []api.Hold {
 	list := make([]api.Hold, 0, len(s.Holds))
 	for _, hold := range s.Holds {
 		p := api.Hold{Kind: "issue"}
@@ -163,10 +103,10 @@ func (h *holders) describe(s *journal.State) []api.Hold {
 		if hold.VK != (protocol.Digest{}) {
 			p.Claim = &hold.VK
 		}
-		if leaf, known := h.by[hold]; known {
+		if leaf, c, err := bodyOf[*protocol.Control](s.By[hold]); err == nil {
 			since := leafTime(leaf)
 			p.Index, p.Since = &leaf.Seq, &since
-			p.By, p.Why = byWhom(leaf)
+			p.By, p.Why = byWhom(c.Reason)
 		}
 		list = append(list, p)
 	}
@@ -174,12 +114,11 @@ func (h *holders) describe(s *journal.State) []api.Hold {
 }
 
 // byWhom returns who froze, and why if it was the core.
-func byWhom(leaf protocol.Leaf) (by, why string) {
-	c, ok := leaf.Body.(*protocol.Control)
-	switch {
-	case ok && c.Reason == reasonDivergence:
+func byWhom(reason uint16) (by, why string) {
+	switch reason {
+	case reasonDivergence:
 		return "core", "journal and log disagree"
-	case ok && c.Reason == reasonDeaths:
+	case reasonDeaths:
 		return "core", "signer or tagger died too often"
 	}
 	return "operator", ""
