@@ -65,7 +65,9 @@ type node struct {
 // Run runs a server until ctx ends or a part of it fails. If ctx ends before the
 // server is ready, the start is called off, which is no error.
 func Run(ctx context.Context, cfg Config) error {
-	defer tuneCollector()()
+	defer debug.SetGCPercent(debug.SetGCPercent(coreGC))
+	weight := make([]byte, ballast<<20)
+	defer runtime.KeepAlive(weight)
 	n := &node{Config: cfg, services: newServices()}
 	err := n.start(ctx)
 	switch {
@@ -179,16 +181,6 @@ const (
 	coreGC  = 40
 	ballast = 64
 )
-
-// tuneCollector sets the collector of this process until release is called.
-func tuneCollector() (release func()) {
-	before := debug.SetGCPercent(coreGC)
-	weight := make([]byte, ballast<<20)
-	return func() {
-		runtime.KeepAlive(weight)
-		debug.SetGCPercent(before)
-	}
-}
 
 // buildDigest returns the SHA-256 of the running executable. Where the system has a
 // name for it, that is the one in use even if its file was replaced.

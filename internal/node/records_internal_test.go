@@ -18,20 +18,15 @@ import (
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/internal/config"
-	"github.com/terradourada/td/internal/keyholder"
-	"github.com/terradourada/td/internal/launcher"
 	"github.com/terradourada/td/internal/localserver"
-	"github.com/terradourada/td/internal/prover"
 	"github.com/terradourada/td/protocol"
 )
 
 // TestMain runs the tests, or a server in this binary: "serve DATA" as
 // [localserver.Start] starts it, and the children of that server.
 func TestMain(m *testing.M) {
-	for _, child := range []func([]string) (int, bool){launcher.RunChild, keyholder.RunChild, prover.RunChild} {
-		if status, ok := child(os.Args); ok {
-			os.Exit(status)
-		}
+	if status, ok := RunChild(os.Args); ok {
+		os.Exit(status)
 	}
 	if len(os.Args) == 3 && os.Args[1] == "serve" {
 		os.Exit(serveForTest(os.Args[2]))
