@@ -20,7 +20,7 @@ const module = "github.com/terradourada/td"
 // lower floors only, and every package stands on one.
 var floors = [][]string{
 	0:  {"protocol"},
-	1:  {"internal/fault", "internal/tiles"},
+	1:  {"internal/fault", "internal/telemetry", "internal/tiles"},
 	2:  {"internal/fsutil", "internal/termui", "internal/localserver"},
 	3:  {"claim", "claim/internal/srsgen", "api", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
 	4:  {"receipt", "internal/launcher", "internal/session", "internal/journal", "internal/ledger", "internal/memberlist"},

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/terradourada/td/internal/fault"
-	"github.com/terradourada/td/internal/node"
 	"github.com/terradourada/td/internal/termui"
 	"github.com/terradourada/td/protocol"
 )
@@ -33,7 +32,7 @@ func (a *app) report(ctx context.Context, cmd *cobra.Command, err error) int {
 	case <-ctx.Done(): // interrupted: a stream that is not read holds up the end for a moment only
 		select {
 		case <-written:
-		case <-time.After(node.FlushTimeout):
+		case <-time.After(flushTimeout):
 		}
 	}
 	return f.Exit

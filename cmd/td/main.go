@@ -18,6 +18,7 @@ import (
 
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/node"
+	"github.com/terradourada/td/internal/telemetry"
 )
 
 func main() {
@@ -51,7 +52,7 @@ type app struct {
 	stdin  io.Reader
 	stdout io.Writer
 	stderr io.Writer
-	log    *node.Log // nil but in a server
+	log    *telemetry.Log // nil but in a server
 }
 
 func newRoot(a *app) *cobra.Command {

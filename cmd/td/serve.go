@@ -15,6 +15,7 @@ import (
 	"github.com/terradourada/td/internal/localserver"
 	"github.com/terradourada/td/internal/node"
 	"github.com/terradourada/td/internal/sandbox"
+	"github.com/terradourada/td/internal/telemetry"
 )
 
 func serveCommand(a *app) *cobra.Command {
@@ -94,7 +95,7 @@ func (a *app) serve(ctx context.Context, cfg *config.Config) error {
 // line that begins with "td: ready", or for the object whose msg is "ready".
 func (a *app) announce(cfg *config.Config, r node.Ready) {
 	if a.log.JSON {
-		node.WriteObject(a.stderr, slog.LevelInfo, "ready", "url", r.URL, "origin", r.Origin, "data", cfg.Data, "checkpoint_size", r.Published)
+		telemetry.WriteObject(a.stderr, slog.LevelInfo, "ready", "url", r.URL, "origin", r.Origin, "data", cfg.Data, "checkpoint_size", r.Published)
 		return
 	}
 	fmt.Fprintf(a.stderr, "td: log %s, data in %s\n", r.Origin, cfg.Data)

@@ -8,20 +8,31 @@ import (
 	"os/signal"
 	"strings"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/fault"
-	"github.com/terradourada/td/internal/node"
+	"github.com/terradourada/td/internal/telemetry"
 	"github.com/terradourada/td/protocol"
 )
+
+// logJSON is the name of the format in which every line is an object.
+const logJSON = "json"
+
+// flushTimeout bounds how long a server that ends waits for its last lines to be read.
+const flushTimeout = time.Second
 
 // openLog opens the log of the server. From then on the process ignores SIGPIPE and
 // SIGHUP, so that neither a reader that exits nor a closed terminal ends it.
 func (a *app) openLog(cfg *config.Config) {
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP)
-	a.log = node.NewLog(a.stderr, cfg)
+	var level slog.Level
+	if level.UnmarshalText([]byte(cfg.LogLevel)) != nil {
+		level = slog.LevelInfo // config has checked it
+	}
+	a.log = telemetry.NewLog(a.stderr, cfg.LogFormat == logJSON, level)
 	go a.log.Run()
 	a.stderr = a.log
 	slog.SetDefault(a.log.With("component", "library")) // for packages that use the default logger
@@ -30,7 +41,7 @@ func (a *app) openLog(cfg *config.Config) {
 // endLog writes the last lines.
 func (a *app) endLog() {
 	if a.log != nil {
-		a.log.Close()
+		a.log.Close(flushTimeout)
 	}
 }
 
@@ -44,9 +55,9 @@ func (a *app) jsonWanted(cmd *cobra.Command) bool {
 		return false
 	}
 	if f := cmd.Flags().Lookup("log-format"); f != nil && f.Changed {
-		return f.Value.String() == node.LogJSON
+		return f.Value.String() == logJSON
 	}
-	return os.Getenv("TD_LOG_FORMAT") == node.LogJSON
+	return os.Getenv("TD_LOG_FORMAT") == logJSON
 }
 
 // writeFault writes the error that ended the command.
@@ -59,7 +70,7 @@ func (a *app) writeFault(cmd *cobra.Command, f *fault.Fault) {
 		if f.Code != protocol.CodeNone {
 			attrs = append(attrs, "code", f.Code.String())
 		}
-		node.WriteObject(a.stderr, slog.LevelError, "ended", attrs...)
+		telemetry.WriteObject(a.stderr, slog.LevelError, "ended", attrs...)
 		return
 	}
 	var text strings.Builder

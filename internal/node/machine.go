@@ -90,9 +90,10 @@ func (n *node) newMachine() (*machine, error) {
 	return m, nil
 }
 
-// start registers the claims, starts the services, and waits until the first epoch
-// is active and has signed a checkpoint.
-func (m *machine) start(ctx context.Context, s *services) error {
+// startMachine registers the claims, starts the services, and waits until the first
+// epoch is active and has signed a checkpoint.
+func (n *node) startMachine(ctx context.Context) error {
+	m, s := n.machine, n.services
 	if err := m.registerClaims(ctx); err != nil {
 		return err
 	}

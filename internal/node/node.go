@@ -30,7 +30,7 @@ import (
 type Config struct {
 	Settings *config.Config
 	Version  string       // of this program, as the status shows it
-	Log      *slog.Logger // see [Log] for one that never blocks
+	Log      *slog.Logger // its writes should not block
 	Ready    func(Ready)  // is called once, when requests are answered
 }
 
@@ -143,9 +143,6 @@ func (n *node) openRecords(ctx context.Context) (err error) {
 	n.machine, err = n.newMachine()
 	return err
 }
-
-// startMachine starts what issues and accepts.
-func (n *node) startMachine(ctx context.Context) error { return n.machine.start(ctx, n.services) }
 
 // close stops the services and closes what is open.
 func (n *node) close() error {

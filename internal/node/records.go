@@ -28,6 +28,7 @@ type records struct {
 	log     *slog.Logger
 	journal *journal.Journal
 	ledger  *ledger.Ledger
+	trust   *receipt.TrustStore
 }
 
 // newRecords opens what is on disk and starts nothing. Both are compared with each
@@ -77,7 +78,7 @@ func (r *records) hasLog() bool {
 }
 
 func (r *records) openLedger(ctx context.Context) error {
-	known, err := r.published()
+	known, err := r.known()
 	if err != nil {
 		return r.trustFailure(err)
 	}
@@ -93,6 +94,20 @@ func (r *records) openLedger(ctx context.Context) error {
 		return fault.New(fault.Config, fmt.Sprintf("the ledger does not open: %s", strings.TrimPrefix(err.Error(), "ledger: ")), "it is a projection of the journal: see docs/operate.md before you move anything")
 	}
 	return nil
+}
+
+// known opens the record of the published checkpoints and returns the greatest one, nil
+// if there is none.
+func (r *records) known() (*ledger.Head, error) {
+	var err error
+	if r.trust, err = receipt.OpenTrust(r.trustDir()); err != nil {
+		return nil, err
+	}
+	size, root, ok, err := r.trust.Newest(r.journal.Origin())
+	if err != nil || !ok {
+		return nil, err
+	}
+	return &ledger.Head{Size: size, Root: root}, nil
 }
 
 // resume finds the epoch whose key signed the checkpoint that an earlier process
@@ -135,25 +150,6 @@ func (r *records) close() error {
 	return errors.Join(errs...)
 }
 
-// published returns the greatest checkpoint that an earlier process of this data
-// directory has recorded; nil if there is none.
-func (r *records) published() (*ledger.Head, error) {
-	trust, err := r.trust()
-	if err != nil {
-		return nil, err
-	}
-	size, root, ok, err := trust.Newest(r.journal.Origin())
-	if err != nil || !ok {
-		return nil, err
-	}
-	return &ledger.Head{Size: size, Root: root}, nil
-}
-
-// trust opens the record of the checkpoints that this server publishes.
-func (r *records) trust() (*receipt.TrustStore, error) {
-	return receipt.OpenTrust(r.trustDir())
-}
-
 func (r *records) trustDir() string { return filepath.Join(r.cfg.Data, PublishedDir) }
 
 // trustFailure explains the record of the checkpoints, so that it is not removed as
@@ -170,11 +166,7 @@ func (r *records) trustFailure(err error) error {
 // verifyOptions returns the options by which the server verifies receipts of its
 // own log, under the rules of every verifier. It reads the log live from itself.
 func (r *records) verifyOptions(ctx context.Context, lists []*claim.List) (receipt.Options, error) {
-	trust, err := r.trust()
-	if err != nil {
-		return receipt.Options{}, r.trustFailure(err)
-	}
-	o := receipt.Options{Trust: trust, Log: r.ledger, Live: r.latest, Lists: receipt.NewLists(lists...)}
+	o := receipt.Options{Trust: r.trust, Log: r.ledger, Live: r.latest, Lists: receipt.NewLists(lists...)}
 	ctx, cancel := context.WithTimeout(ctx, firstCheckpoint)
 	defer cancel()
 	first, from, err := r.latest(ctx)
@@ -183,7 +175,7 @@ func (r *records) verifyOptions(ctx context.Context, lists []*claim.List) (recei
 	}
 	// The server's own word binds its log to itself again, should a client have
 	// used this store for its own.
-	if _, err := trust.Trust(ctx, first, r.ledger, from, receipt.VouchLive, time.Now()); err != nil {
+	if _, err := r.trust.Trust(ctx, first, r.ledger, from, receipt.VouchLive, time.Now()); err != nil {
 		return o, r.trustFailure(err)
 	}
 	return o, nil

@@ -1,4 +1,4 @@
-package node
+package telemetry
 
 import (
 	"bytes"
@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// terminal is the other end of a stream: it can stop reading, and fail.
-type terminal struct {
+// reader is the other end of a stream: it can stop reading, and fail.
+type reader struct {
 	mu    sync.Mutex
 	text  bytes.Buffer
 	err   error // of each write
@@ -20,7 +20,7 @@ type terminal struct {
 	stall chan struct{}
 }
 
-func (r *terminal) Write(p []byte) (int, error) {
+func (r *reader) Write(p []byte) (int, error) {
 	if r.stall != nil {
 		<-r.stall
 	}
@@ -34,7 +34,7 @@ func (r *terminal) Write(p []byte) (int, error) {
 	return r.text.Write(p)
 }
 
-func (r *terminal) set(err error, most int) {
+func (r *reader) set(err error, most int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.err, r.most = err, most
@@ -42,12 +42,12 @@ func (r *terminal) set(err error, most int) {
 
 func notice(lost int) []byte { return fmt.Appendf(nil, "lost %d\n", lost) }
 
-// TestStreamNobodyReads: Write does not wait for a terminal that has stopped; lines
+// TestStreamWithoutReader: Write does not wait for a reader that has stopped; lines
 // that exceed the buffer are counted, and the count is written when it reads again.
-func TestStreamNobodyReads(t *testing.T) {
+func TestStreamWithoutReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &terminal{stall: make(chan struct{})}
-		s := newStream(r, notice)
+		r := &reader{stall: make(chan struct{})}
+		s := NewStream(r, notice)
 		go s.Run()
 		const size, count = 1 << 10, 3 * maxUnread >> 10
 		for range count {
@@ -57,7 +57,7 @@ func TestStreamNobodyReads(t *testing.T) {
 			synctest.Wait()
 		}
 		close(r.stall)
-		s.Close()
+		s.Close(time.Second)
 		text := r.text.String()
 		kept := strings.Count(text, "x\n")
 		if want := fmt.Sprintf("lost %d\n", count-kept); !strings.HasSuffix(text, want) || kept < maxUnread/size {
@@ -70,8 +70,8 @@ func TestStreamNobodyReads(t *testing.T) {
 // that, the next one begins a line, and says what is missing.
 func TestStreamThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &terminal{}
-		s := newStream(r, notice)
+		r := &reader{}
+		s := NewStream(r, notice)
 		go s.Run()
 		write := func(text string) {
 			t.Helper()
@@ -87,22 +87,22 @@ func TestStreamThatFails(t *testing.T) {
 		write("three\nfour\n")
 		r.set(nil, 0)
 		write("five\n")
-		s.Close()
+		s.Close(time.Second)
 		if got, want := r.text.String(), "one\ntw\nfive\nlost 3\n"; got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	})
 }
 
-// TestStreamEndsWithoutReader: the end waits for a terminal, but not for ever.
+// TestStreamEndsWithoutReader: the end waits for a reader, but not for ever.
 func TestStreamEndsWithoutReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		r := &terminal{stall: make(chan struct{})}
-		s := newStream(r, notice)
+		r := &reader{stall: make(chan struct{})}
+		s := NewStream(r, notice)
 		go s.Run()
 		_, _ = s.Write([]byte("last\n"))
 		begun := time.Now()
-		s.Close()
+		s.Close(time.Second)
 		if took := time.Since(begun); took != time.Second {
 			t.Errorf("it waited %v", took)
 		}
