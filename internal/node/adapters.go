@@ -14,7 +14,7 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// The types here fit the services to the interfaces that gate, control and ledger
+// The types here fit the services to the interfaces that gate and control
 // declare. None of them decides anything.
 
 // gateJournal is the journal as the gate sees it.
@@ -32,7 +32,7 @@ func (j gateJournal) Accept(ctx context.Context, now time.Time, a *gate.Acceptan
 	return entry.Seq, gateError(err)
 }
 
-// gateError returns an error of the journal as the gate knows it.
+// gateError is an error of the journal as the gate knows it.
 func gateError(err error) error {
 	if errors.Is(err, journal.ErrUnknown) {
 		return errors.Join(gate.ErrUnknown, err)
@@ -77,11 +77,11 @@ func record(e journal.Entry, ok bool, err error) (gate.Record, error) {
 	return gate.Record(e), err
 }
 
-// holds is the control state that the journal keeps in memory. The transactions of
-// the journal decide.
+// holds is the control state, which the journal keeps in memory; its own
+// transactions decide.
 type holds struct{ *journal.Journal }
 
-// held reports whether an operation is held. It does if the state cannot be read.
+// held fails closed: a state that cannot be had holds everything.
 func (h holds) held(op journal.Operation, vk protocol.Digest) bool {
 	s, err := h.State(context.Background())
 	return err != nil || s.Check(op, vk) != nil
@@ -93,8 +93,8 @@ func (h holds) AcceptHeld(vk protocol.Digest) bool { return h.held(journal.Accep
 // gateLedger is the ledger as the gate sees it.
 type gateLedger struct{ *ledger.Ledger }
 
-// Lag returns the greatest number if the projection has stopped, so that nothing is
-// accepted any more, whether the freeze is committed or not.
+// Lag counts a projection that has stopped as behind without end, so that
+// nothing is accepted any more, whether the freeze is committed or not.
 func (l gateLedger) Lag() uint64 {
 	if l.Admit() != nil {
 		return math.MaxUint64

@@ -26,10 +26,10 @@ import (
 // key of the protocol.
 type machine struct {
 	*records
-	claims  []gate.Claim
-	control *control.Manager
-	gate    *gate.Gate
-	pool    *prover.Pool // nil if the server does not prove
+	claims []gate.Claim
+	epochs *control.Manager
+	gate   *gate.Gate
+	pool   *prover.Pool // nil if the server does not prove
 }
 
 // newMachine wires the machine. Until it is started no epoch is active, and what
@@ -45,7 +45,7 @@ func (n *node) newMachine() (*machine, error) {
 	_, _ = rand.Read(instance[:]) // never returns an error, see crypto/rand
 	starter := Starter(n.children, cfg)
 	keys := keyholder.Config{Log: n.Log, Capacity: uint32(cfg.MaxSessions) * 2, MinGrade: least, Core: n.confined, Starter: starter}
-	m.control = control.New(control.Config{
+	m.epochs = control.New(control.Config{
 		StartSigner: func(ctx context.Context, number uint64) (control.Signer, error) {
 			return keyholder.StartSigner(ctx, keys, keyholder.SignerStart{Origin: r.journal.Origin(), Number: number, Instance: instance})
 		},
@@ -68,7 +68,7 @@ func (n *node) newMachine() (*machine, error) {
 		MustAttest: cfg.Attestation != attest.WantAuto,
 	})
 	g := gate.Config{
-		Epochs:        gateEpochs{m.control},
+		Epochs:        gateEpochs{m.epochs},
 		Sessions:      session.New(session.Config{MaxPending: cfg.MaxSessions}),
 		Journal:       gateJournal{r.journal},
 		Holds:         holds{r.journal},
@@ -100,7 +100,7 @@ func (n *node) startMachine(ctx context.Context) error {
 	if m.pool != nil {
 		s.start("prover", m.pool.Run)
 	}
-	s.start("control", m.control.Run)
+	s.start("control", m.epochs.Run)
 	s.start("gate", m.gate.Run)
 	s.start("watch on the ledger", m.freezeOnDivergence)
 	if err := m.awaitEpoch(ctx, s); err != nil {
@@ -136,7 +136,7 @@ func (m *machine) registerClaims(ctx context.Context) error {
 // instead.
 func (m *machine) awaitEpoch(ctx context.Context, s *services) error {
 	select {
-	case <-m.control.Ready():
+	case <-m.epochs.Ready():
 		return nil
 	case ended := <-s.ended:
 		if refusal := new(sandbox.Refusal); errors.As(ended.err, &refusal) {
@@ -147,7 +147,7 @@ func (m *machine) awaitEpoch(ctx context.Context, s *services) error {
 		return ctx.Err()
 	case <-time.After(time.Minute):
 		why := "signer or tagger has not answered"
-		if trouble := m.control.Trouble(); trouble != nil {
+		if trouble := m.epochs.Trouble(); trouble != nil {
 			why = trouble.Why
 		}
 		return fault.New(fault.Unexpected, "no epoch opened within a minute: "+why, "the log above says more: look for epoch did not open")

@@ -18,7 +18,7 @@ import (
 // on during a freeze and without keyholders.
 type reader struct {
 	*records
-	control *control.Manager
+	epochs  *control.Manager
 	claims  int // in the log; none is added while the server runs
 	version string
 }
@@ -29,7 +29,7 @@ func newReader(ctx context.Context, m *machine, version string) (*reader, error)
 	if err != nil {
 		return nil, err
 	}
-	return &reader{m.records, m.control, len(claims), version}, nil
+	return &reader{m.records, m.epochs, len(claims), version}, nil
 }
 
 // Claims returns every verifying key in the log, in log order.

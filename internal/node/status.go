@@ -51,8 +51,8 @@ func (r *reader) ledgerState() api.Condition {
 
 // epochsState reports whether there are keys to issue under.
 func (r *reader) epochsState() api.Condition {
-	_, err := r.control.Active()
-	switch trouble := r.control.Trouble(); {
+	_, err := r.epochs.Active()
+	switch trouble := r.epochs.Trouble(); {
 	case err == nil:
 		return api.Condition{State: stateOK}
 	case trouble != nil:
@@ -86,7 +86,7 @@ func (r *reader) Status(ctx context.Context) (api.Status, error) {
 	if cp, ok := r.ledger.Latest(); ok {
 		s.Published = cp.Size
 	}
-	if e, err := r.control.Active(); err == nil {
+	if e, err := r.epochs.Active(); err == nil {
 		s.Epoch = &api.EpochRef{Number: e.Number(), ID: e.ID()}
 	}
 	return s, nil
