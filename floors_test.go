@@ -20,15 +20,15 @@ const module = "github.com/terradourada/td"
 // lower floors only, and every package stands on one.
 var floors = [][]string{
 	0:  {"protocol"},
-	1:  {"internal/fault", "internal/tiles", "internal/lifecycle"},
+	1:  {"internal/fault", "internal/lifecycle", "internal/telemetry", "internal/tiles"},
 	2:  {"internal/fsutil", "internal/termui", "internal/localserver"},
 	3:  {"claim", "claim/internal/srsgen", "api", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
 	4:  {"receipt", "internal/launcher", "internal/session", "internal/journal", "internal/ledger", "internal/memberlist"},
 	5:  {"client", "internal/keyholder", "internal/prover", "internal/epochs", "internal/gate"},
-	6:  {"audit", "internal/server", "internal/node", "internal/remote"},
-	7:  {"internal/doctor", "internal/submit"},
-	8:  {"internal/demo"},  // keeps receipts as submit does
-	9:  {"internal/bench"}, // proves the events of the demo
+	6:  {"audit", "internal/server", "internal/remote"},
+	7:  {"internal/node", "internal/submit"},
+	8:  {"internal/doctor", "internal/demo"}, // the demo keeps receipts as submit does
+	9:  {"internal/bench"},                   // proves the events of the demo
 	10: {"cmd/td", "internal/faults"},
 }
 
@@ -41,7 +41,7 @@ var keys = map[string][]string{
 	"math/rand":                    {},
 	"math/rand/v2":                 {"client"}, // jitter of retries
 	"os/exec":                      {"internal/localserver", "internal/launcher", "internal/node", "claim/internal/srsgen"},
-	"net/http":                     {"client", "internal/prover", "internal/server", "internal/bench", "cmd/td"},
+	"net/http":                     {"client", "internal/prover", "internal/server", "internal/node", "internal/bench"},
 	"database/sql":                 {"internal/journal"},
 	"crypto/hmac":                  {}, // keeps keys on the heap
 	"crypto/ed25519":               {"protocol", "internal/keyholder", "receipt", "internal/ledger"},
@@ -66,7 +66,7 @@ var keys = map[string][]string{
 	"github.com/spf13/":                                  {"cmd/td"},
 	"golang.org/x/mod/":                                  {"protocol", "receipt", "internal/keyholder", "internal/ledger"},
 	"golang.org/x/term":                                  {"internal/termui"},
-	"golang.org/x/sync/":                                 {"audit", "claim", "internal/prover", "internal/bench", "internal/submit", "cmd/td"},
+	"golang.org/x/sync/":                                 {"audit", "claim", "internal/prover", "internal/bench", "internal/submit", "internal/node"},
 	"golang.org/x/sys/":                                  {"internal/fsutil", "internal/secret", "internal/sandbox", "internal/launcher", "internal/keyholder", "internal/prover", "internal/journal", "internal/ledger", "internal/node", "internal/doctor", "internal/bench"},
 	"modernc.org/":                                       {"internal/journal"},
 }

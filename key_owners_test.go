@@ -18,7 +18,7 @@ const keeper = "internal/keyholder"
 // private keys.
 var keyImports = map[string][]string{
 	module + "/internal/secret":        {keeper},
-	module + "/" + keeper:              {"cmd/td", "internal/node", "internal/doctor", "internal/bench"}, // which wire it, try it and measure it
+	module + "/" + keeper:              {"internal/node", "internal/doctor", "internal/bench"}, // which wire it, try it and measure it
 	"github.com/cloudflare/circl/sign": {keeper},
 	"filippo.io/edwards25519":          {keeper},
 	"filippo.io/mldsa":                 {},
@@ -166,7 +166,7 @@ func TestKeyComplaints(t *testing.T) {
 
 		{keeper, "originkey.go", `import ("github.com/cloudflare/circl/sign/mldsa/mldsa65"; "github.com/terradourada/td/internal/secret"); type originSecret struct { private mldsa65.PrivateKey; r *secret.Region }`, ""},
 		{"receipt", "x.go", `import "crypto/ed25519"; func check(k ed25519.PublicKey) bool { return ed25519.Verify(k, nil, nil) }`, ""},
-		{"cmd/td", "x.go", `import "github.com/terradourada/td/internal/keyholder"; var s *keyholder.Signer`, ""},
+		{"internal/node", "x.go", `import "github.com/terradourada/td/internal/keyholder"; var s *keyholder.Signer`, ""},
 		{"internal/gate", "x.go", `type tagKey struct{}`, ""}, // a name of its own
 	} {
 		f, err := parser.ParseFile(token.NewFileSet(), c.file, "package p\n"+c.source, parser.SkipObjectResolution)

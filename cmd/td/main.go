@@ -17,25 +17,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/terradourada/td/internal/fault"
-	"github.com/terradourada/td/internal/keyholder"
-	"github.com/terradourada/td/internal/launcher"
 	"github.com/terradourada/td/internal/node"
-	"github.com/terradourada/td/internal/prover"
+	"github.com/terradourada/td/internal/telemetry"
 )
 
 func main() {
-	// The children are this very program; they come before everything else, so
-	// that nothing of the command line is ever near a key.
-	if status, ok := launcher.RunChild(os.Args); ok {
-		os.Exit(status)
-	}
-	if status, ok := keyholder.RunChild(os.Args); ok {
-		os.Exit(status)
-	}
-	if status, ok := prover.RunChild(os.Args); ok {
-		os.Exit(status)
-	}
-	if status, ok := node.RunCoreTrial(os.Args, os.Stdout); ok {
+	if status, ok := node.RunChild(os.Args); ok { // the children of a server are this program, too
 		os.Exit(status)
 	}
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
@@ -65,7 +52,7 @@ type app struct {
 	stdin  io.Reader
 	stdout io.Writer
 	stderr io.Writer
-	log    *serverLog // nil but in a server
+	log    *telemetry.Log // nil but in a server
 }
 
 func newRoot(a *app) *cobra.Command {

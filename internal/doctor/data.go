@@ -155,7 +155,7 @@ func mayWrite(dir string) error {
 // journal reads the journal without its lock.
 func (d *doctor) journal(ctx context.Context) {
 	const id = "journal"
-	view, err := journal.OpenView(ctx, filepath.Join(d.cfg.Data, "journal.db"))
+	view, err := journal.OpenView(ctx, filepath.Join(d.cfg.Data, node.JournalFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		d.ok(sectionServer, id, "none yet")
 		return
@@ -200,7 +200,7 @@ func (d *doctor) ledger(ctx context.Context) {
 	if d.view == nil {
 		return // of a log without a journal nothing can be said
 	}
-	size, err := ledger.Look(ctx, filepath.Join(d.cfg.Data, "ledger"), d.view.Origin(), viewSource{d.view})
+	size, err := ledger.Look(ctx, filepath.Join(d.cfg.Data, node.LedgerDir), d.view.Origin(), viewSource{d.view})
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		d.bad(sandbox.StateWeak, sectionServer, id, "not there; td serve builds it again from the journal", "")

@@ -433,8 +433,11 @@ func contractHolds(t *testing.T, open opener) {
 		l.check(size)
 	}
 	state, err := l.State(t.Context())
-	if diff := cmp.Diff(journal.State{Holds: []journal.Hold{{Operation: journal.Accept, VK: other}}}, state); diff != "" || err != nil {
-		t.Errorf("state (%v): %s", err, diff)
+	hold := journal.Hold{Operation: journal.Accept, VK: other}
+	by, _, lerr := l.Leaf(t.Context(), state.By[hold].Seq)
+	wanted := journal.State{Holds: []journal.Hold{hold}, By: map[journal.Hold]journal.Entry{hold: by}}
+	if diff := cmp.Diff(wanted, state); diff != "" || err != nil || lerr != nil {
+		t.Errorf("state (%v, %v): %s", err, lerr, diff)
 	}
 }
 
@@ -529,7 +532,7 @@ func contractTargets(t *testing.T, open opener) {
 		want(t, "target", l.control(c.action, c.target), c.code)
 	}
 	state, err := l.State(t.Context())
-	if diff := cmp.Diff(journal.State{}, state); diff != "" || err != nil {
+	if diff := cmp.Diff(journal.State{By: map[journal.Hold]journal.Entry{}}, state); diff != "" || err != nil {
 		t.Errorf("state (%v): %s", err, diff)
 	}
 	l.check(2)

@@ -61,6 +61,7 @@ func (j *Journal) begin() (*group, error) {
 	g := &group{w: w, epochs: make(map[protocol.EpochID]*epoch), claims: make(map[protocol.Digest]bool)}
 	g.scan("SELECT next, time, withdrawals, commits FROM counter", nil, &g.next, &g.time, &g.withdrawals, &g.commits)
 	g.readState()
+	g.state.By = j.state.Load().By
 	if g.err == nil && (g.commits != j.commits || g.next != j.told.Load()) {
 		j.foreign = true
 		return nil, errForeign

@@ -51,11 +51,12 @@ func (j *Journal) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	j.state.Store(&state)
-	j.told.Store(next)
 	r := newReplay()
 	r.most = next
 	err = checkDerived(ctx, j.read, r)
+	state.By = r.holds
+	j.state.Store(&state)
+	j.told.Store(next)
 	j.sum = r.sum
 	return err
 }

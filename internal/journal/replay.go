@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -25,7 +26,7 @@ type replay struct {
 	withdrawals uint32
 	claims      map[protocol.Digest]string // ids by fingerprint
 	epochs      map[protocol.EpochID]*epochRow
-	holds       map[Hold]bool
+	holds       map[Hold]Entry // by the leaf that began each
 	sealed      bool
 }
 
@@ -43,7 +44,7 @@ func newReplay() *replay {
 		bags:   make(map[string]*bag),
 		claims: make(map[protocol.Digest]string),
 		epochs: make(map[protocol.EpochID]*epochRow),
-		holds:  make(map[Hold]bool),
+		holds:  make(map[Hold]Entry),
 	}
 	_, _ = rand.Read(r.buf) // never fails
 	return r
@@ -116,7 +117,7 @@ func (r *replay) leaf(seq uint64, kind protocol.LeafType, b []byte) error {
 		r.claims[vk] = body.ClaimID
 		r.add("claims", vk[:], number(seq))
 	case *protocol.Control:
-		r.control(seq, body)
+		r.control(Entry{seq, b}, body)
 	}
 	return nil
 }
@@ -157,12 +158,12 @@ func (r *replay) closeEpoch(seq uint64, c *protocol.EpochClose) error {
 	return nil
 }
 
-func (r *replay) control(seq uint64, c *protocol.Control) {
+func (r *replay) control(e Entry, c *protocol.Control) {
 	switch c.Action {
 	case protocol.ActionFreezeIssue:
-		r.holds[Hold{Issue, c.Target}] = true
+		r.hold(Hold{Issue, c.Target}, e)
 	case protocol.ActionFreezeAccept:
-		r.holds[Hold{Accept, c.Target}] = true
+		r.hold(Hold{Accept, c.Target}, e)
 	case protocol.ActionThawIssue:
 		delete(r.holds, Hold{Issue, c.Target})
 	case protocol.ActionThawAccept:
@@ -170,7 +171,13 @@ func (r *replay) control(seq uint64, c *protocol.Control) {
 	case protocol.ActionSeal:
 		r.sealed = true
 	case protocol.ActionRetireVK, protocol.ActionRevokeEpoch:
-		r.add("withdrawals", number(uint64(c.Action)), c.Target[:], number(seq))
+		r.add("withdrawals", number(uint64(c.Action)), c.Target[:], number(e.Seq))
+	}
+}
+
+func (r *replay) hold(h Hold, by Entry) {
+	if _, held := r.holds[h]; !held {
+		r.holds[h] = Entry{by.Seq, bytes.Clone(by.Leaf)}
 	}
 }
 

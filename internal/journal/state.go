@@ -27,6 +27,7 @@ type Hold struct {
 type State struct {
 	Sealed  bool              // everything is stopped, for good
 	Holds   []Hold            // in order of operation and fingerprint
+	By      map[Hold]Entry    // the control leaf that began each hold; do not change it
 	Retired []protocol.Digest // verifying keys withdrawn for good
 }
 

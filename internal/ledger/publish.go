@@ -287,7 +287,27 @@ type given struct {
 
 func (g given) Sign([]byte) ([]byte, error) { return g.signature[:], nil }
 
-// Latest is the newest checkpoint that this process has published.
+// Resume makes the checkpoint that an earlier process has published the latest one,
+// and reports whether it did: this key must have signed it, and it must cover the
+// epoch-open leaf with this index, which announces the key. Call it before Run.
+func (l *Ledger) Resume(key [32]byte, openIndex uint64) bool {
+	v, err := verifier(l.cfg.Origin, key)
+	if err != nil {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.publishedSize <= openIndex {
+		return false
+	}
+	if _, err := note.Open(l.published, note.VerifierList(v)); err != nil {
+		return false
+	}
+	l.latest = Checkpoint{Note: l.published, Size: l.publishedSize, Root: l.root, Key: key}
+	return true
+}
+
+// Latest returns the newest checkpoint that this process has published, or resumed.
 func (l *Ledger) Latest() (Checkpoint, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

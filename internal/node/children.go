@@ -13,6 +13,18 @@ import (
 	"github.com/terradourada/td/internal/sandbox"
 )
 
+// RunChild runs a child of a server, or the trial of [TryCore], if the arguments of a
+// process ask for it, and returns its exit status. Call it before everything else, so
+// that nothing of the command line is near a key.
+func RunChild(args []string) (status int, ok bool) {
+	for _, run := range []func([]string) (int, bool){launcher.RunChild, keyholder.RunChild, prover.RunChild, runCoreTrial} {
+		if status, ok := run(args); ok {
+			return status, true
+		}
+	}
+	return 0, false
+}
+
 // StartLauncher starts the process that starts signers, taggers and provers. It
 // returns nil in a build that cannot have one: the core then starts its children
 // by itself, and their grade says so.

@@ -1,6 +1,3 @@
-// Package node is the part of a running server that "td doctor" uses too: what
-// the server needs of the system and its data directory, how it starts its
-// children, and what it gives up before it serves.
 package node
 
 import (

@@ -1,9 +1,11 @@
-package main
+package node
 
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"runtime"
+	"syscall"
 
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/fault"
@@ -14,9 +16,8 @@ import (
 	"github.com/terradourada/td/internal/server"
 )
 
-// ownDescriptors are those of the process itself: the three streams, the
-// listener, the poller, the attestor's device, the record of what was published,
-// and files of /proc and the trust store.
+// ownDescriptors are the descriptors of the process itself: the streams, the listener,
+// the poller, the device of the attestor, files of /proc and of the trust store.
 const ownDescriptors = 24
 
 // reserve returns the number of descriptors that no client can take, so that what
@@ -38,4 +39,13 @@ func fitToDescriptors(cfg *config.Config, bounds *server.Config) error {
 	}
 	return fault.New(fault.Config, fmt.Sprintf("this process may have %d files open, and needs %d", limit, kept+server.LeastDescriptors),
 		"raise the limit (ulimit -n, LimitNOFILE= of systemd); 4096 is enough for every connection that the server takes")
+}
+
+// maxDescriptors returns how many descriptors this process may have open.
+func maxDescriptors() int {
+	var r syscall.Rlimit
+	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &r) != nil {
+		return math.MaxInt32
+	}
+	return int(min(uint64(r.Cur), math.MaxInt32)) //nolint:unconvert // it is signed on some systems
 }

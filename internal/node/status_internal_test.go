@@ -1,4 +1,4 @@
-package main
+package node
 
 import (
 	"context"
@@ -12,13 +12,10 @@ import (
 )
 
 // aJournal opens a journal and runs it until the returned function is called.
-func aJournal(t *testing.T, dir string, h *holders) (*journal.Journal, func()) {
+func aJournal(t *testing.T, dir string) (*journal.Journal, func()) {
 	t.Helper()
-	j, err := journal.Open(t.Context(), journal.Config{Path: filepath.Join(dir, "journal.db"), Committed: func(e []journal.Entry) { h.note(e[0]) }})
+	j, err := journal.Open(t.Context(), journal.Config{Path: filepath.Join(dir, JournalFile)})
 	if err != nil {
-		t.Fatal(err)
-	}
-	if err := h.load(t.Context(), j); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -40,8 +37,7 @@ func aJournal(t *testing.T, dir string, h *holders) (*journal.Journal, func()) {
 func TestHeldByWhom(t *testing.T) {
 	t.Parallel()
 	dir, begun := t.TempDir(), time.Now().Truncate(time.Millisecond)
-	var h holders
-	j, stop := aJournal(t, dir, &h)
+	j, stop := aJournal(t, dir)
 	for _, c := range []protocol.Control{
 		{Action: protocol.ActionFreezeIssue, Reason: reasonDivergence}, // 0
 		{Action: protocol.ActionThawIssue},
@@ -53,14 +49,14 @@ func TestHeldByWhom(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	check := func(j *journal.Journal, h *holders) {
+	check := func(j *journal.Journal) {
 		t.Helper()
 		state, err := j.State(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}
 		want := []api.Hold{{Kind: "issue", By: "operator"}, {Kind: "accept", By: "core", Why: "signer or tagger died too often"}}
-		got := h.describe(&state)
+		got := describeHolds(&state)
 		if len(got) != len(want) {
 			t.Fatalf("%d holds", len(got))
 		}
@@ -74,10 +70,9 @@ func TestHeldByWhom(t *testing.T) {
 			}
 		}
 	}
-	check(j, &h)
+	check(j)
 	stop()
-	var later holders
-	j, stop = aJournal(t, dir, &later)
+	j, stop = aJournal(t, dir)
 	defer stop()
-	check(j, &later)
+	check(j)
 }

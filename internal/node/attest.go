@@ -1,4 +1,4 @@
-package main
+package node
 
 import (
 	"context"
@@ -12,8 +12,8 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// openAttestor opens what is to speak for epochs, before the core gives up its
-// access to devices. What was asked for by name has to answer.
+// openAttestor opens the device that attests epochs. Call it before the core gives up
+// its access to devices. A device that is configured by name must answer.
 func openAttestor(ctx context.Context, cfg *config.Config, log *slog.Logger) (attest.Attestor, error) {
 	const hint = "td doctor shows what this machine has; --attestation none does without"
 	a, err := attest.Open(attest.Config{Want: cfg.Attestation, TPM: cfg.TPM})
@@ -32,13 +32,13 @@ func openAttestor(ctx context.Context, cfg *config.Config, log *slog.Logger) (at
 	return a, nil
 }
 
-// attest is how the epochs of this core are attested, nil if they are not.
-func (c *core) attest() func(context.Context, *protocol.EpochOpen) ([]byte, string, error) {
-	if c.attestor.Kind() == attest.WantNone {
+// attestEpochs returns what makes the evidence about an epoch, nil if there is none.
+func attestEpochs(a attest.Attestor) func(context.Context, *protocol.EpochOpen) ([]byte, string, error) {
+	if a == nil || a.Kind() == attest.WantNone {
 		return nil
 	}
 	return func(ctx context.Context, e *protocol.EpochOpen) ([]byte, string, error) {
-		evidence, v, err := attest.Take(ctx, c.attestor, e, time.Now())
+		evidence, v, err := attest.Take(ctx, a, e, time.Now())
 		if err != nil {
 			return nil, "", err
 		}

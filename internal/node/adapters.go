@@ -1,4 +1,4 @@
-package main
+package node
 
 import (
 	"context"
@@ -10,8 +10,8 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// The types here fit the organs to the interfaces that gate and epochs
-// declare; none of them decides anything.
+// The types here fit the services to the interfaces that gate, epochs and ledger
+// declare. None of them decides anything.
 
 // gateProver is the local pool as the gate sees it.
 type gateProver struct{ *prover.Pool }
@@ -39,8 +39,8 @@ func (m gateEpochs) Find(id protocol.EpochID) (gate.Epoch, bool) { return m.Mana
 // ledgerSource is the journal as the ledger reads it.
 type ledgerSource struct{ *journal.Journal }
 
-// Size counts rows whoever wrote them: the ledger looks for those that the core
-// did not write.
+// Size counts all rows, also those that this process did not write: the ledger looks
+// for them.
 func (s ledgerSource) Size(ctx context.Context) (uint64, error) { return s.Rows(ctx) }
 
 func (s ledgerSource) Leaves(ctx context.Context, from uint64, most int) ([][]byte, error) {

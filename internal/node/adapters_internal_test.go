@@ -1,4 +1,4 @@
-package main
+package node
 
 import (
 	"context"
@@ -50,7 +50,7 @@ func TestHolds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	list := new(holders).describe(&state)
+	list := describeHolds(&state)
 	issue, accept := j.Check(journal.Issue, vk), j.Check(journal.Accept, vk)
 	if issue != nil || !errors.Is(accept, protocol.CodeFrozen) || len(list) != 1 || list[0].Kind != "accept" || list[0].Claim != nil {
 		t.Errorf("after a freeze of acceptance: %v, %v, %+v", issue, accept, list)

@@ -1,4 +1,4 @@
-package main
+package node
 
 import (
 	"context"
@@ -11,23 +11,29 @@ import (
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/epochs"
 	"github.com/terradourada/td/internal/journal"
-	"github.com/terradourada/td/internal/ledger"
 	"github.com/terradourada/td/protocol"
 )
 
-// records reads the journal for the public API. It asks neither control nor an
-// epoch: reading goes on during a freeze.
-type records struct {
-	journal *journal.Journal
-	ledger  *ledger.Ledger
+// reader reads the records for the public API. It asks no epoch, so that reading goes
+// on during a freeze and without keyholders.
+type reader struct {
+	*records
 	epochs  *epochs.Manager
-	parts   conditions
-	holders *holders
 	claims  int // in the log; none is added while the server runs
+	version string
 }
 
-// Claims lists every verifying key in the log, in log order.
-func (r *records) Claims(ctx context.Context) ([]api.Claim, error) {
+// newReader returns what the API reads of a machine, which need not be started.
+func newReader(ctx context.Context, m *machine, version string) (*reader, error) {
+	claims, err := m.journal.ClaimLeaves(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &reader{m.records, m.epochs, len(claims), version}, nil
+}
+
+// Claims returns every verifying key in the log, in log order.
+func (r *reader) Claims(ctx context.Context) ([]api.Claim, error) {
 	entries, err := r.journal.ClaimLeaves(ctx)
 	if err != nil {
 		return nil, err
@@ -59,8 +65,8 @@ func (r *records) Claims(ctx context.Context) ([]api.Claim, error) {
 	return claims, nil
 }
 
-// Epochs lists at most most epochs, newest first.
-func (r *records) Epochs(ctx context.Context, most int) ([]api.Epoch, error) {
+// Epochs returns at most most epochs, newest first.
+func (r *reader) Epochs(ctx context.Context, most int) ([]api.Epoch, error) {
 	entries, err := r.journal.EpochLeaves(ctx, math.MaxInt64, most)
 	if err != nil {
 		return nil, err
@@ -77,8 +83,8 @@ func (r *records) Epochs(ctx context.Context, most int) ([]api.Epoch, error) {
 	return epochs, nil
 }
 
-// Epoch finds one epoch with its public key.
-func (r *records) Epoch(ctx context.Context, number uint64) (api.Epoch, error) {
+// Epoch returns one epoch with its public key.
+func (r *reader) Epoch(ctx context.Context, number uint64) (api.Epoch, error) {
 	e, err := r.epochEntry(ctx, number)
 	if err != nil {
 		return api.Epoch{}, err
@@ -86,8 +92,8 @@ func (r *records) Epoch(ctx context.Context, number uint64) (api.Epoch, error) {
 	return r.epoch(ctx, e)
 }
 
-// Attestation finds the evidence about an epoch.
-func (r *records) Attestation(ctx context.Context, number uint64) ([]byte, error) {
+// Attestation returns the evidence about an epoch.
+func (r *reader) Attestation(ctx context.Context, number uint64) ([]byte, error) {
 	e, err := r.epochEntry(ctx, number)
 	if err != nil {
 		return nil, err
@@ -103,7 +109,7 @@ func (r *records) Attestation(ctx context.Context, number uint64) ([]byte, error
 	return evidence, err
 }
 
-func (r *records) epochEntry(ctx context.Context, number uint64) (journal.Entry, error) {
+func (r *reader) epochEntry(ctx context.Context, number uint64) (journal.Entry, error) {
 	var e journal.Entry
 	ok, err := false, error(nil)
 	if number <= math.MaxInt64 {
@@ -115,7 +121,7 @@ func (r *records) epochEntry(ctx context.Context, number uint64) (journal.Entry,
 	return e, err
 }
 
-func (r *records) epoch(ctx context.Context, e journal.Entry) (api.Epoch, error) {
+func (r *reader) epoch(ctx context.Context, e journal.Entry) (api.Epoch, error) {
 	leaf, body, err := bodyOf[*protocol.EpochOpen](e)
 	if err != nil {
 		return api.Epoch{}, err
