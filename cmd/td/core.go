@@ -24,9 +24,9 @@ import (
 	"github.com/terradourada/td/internal/gate"
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/keyholder"
-	"github.com/terradourada/td/internal/launcher"
 	"github.com/terradourada/td/internal/ledger"
 	"github.com/terradourada/td/internal/node"
+	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/internal/prover"
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/internal/session"
@@ -46,7 +46,7 @@ type core struct {
 	pool     *prover.Pool // nil if the server does not prove
 	claims   []gate.Claim
 	attestor attest.Attestor
-	children *launcher.Launcher // nil if this build has none
+	children *process.Launcher // nil if this build has none
 	holders  holders
 	build    protocol.Digest
 	confined sandbox.Probe // what the core has given up

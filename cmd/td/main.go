@@ -18,15 +18,15 @@ import (
 
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/keyholder"
-	"github.com/terradourada/td/internal/launcher"
 	"github.com/terradourada/td/internal/node"
+	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/internal/prover"
 )
 
 func main() {
 	// The children are this very program; they come before everything else, so
 	// that nothing of the command line is ever near a key.
-	if status, ok := launcher.RunChild(os.Args); ok {
+	if status, ok := process.RunLauncher(os.Args); ok {
 		os.Exit(status)
 	}
 	if status, ok := keyholder.RunChild(os.Args); ok {

@@ -7,8 +7,8 @@ import (
 
 	td "github.com/terradourada/td/cmd/td"
 	"github.com/terradourada/td/internal/keyholder"
-	"github.com/terradourada/td/internal/launcher"
 	"github.com/terradourada/td/internal/node"
+	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/internal/prover"
 )
 
@@ -22,7 +22,7 @@ const deniedCalls = "RUN_WITHOUT_SYSTEM_CALLS"
 // TestMain is main of the program under test: the keyholders, the prover and
 // td are this very binary, started again.
 func TestMain(m *testing.M) {
-	if status, ok := launcher.RunChild(os.Args); ok {
+	if status, ok := process.RunLauncher(os.Args); ok {
 		os.Exit(status)
 	}
 	if status, ok := keyholder.RunChild(os.Args); ok {

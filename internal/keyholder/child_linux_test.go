@@ -26,7 +26,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/terradourada/td/internal/keyholder"
-	"github.com/terradourada/td/internal/launcher"
+	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/protocol"
 )
@@ -696,7 +696,7 @@ func TestLyingChild(t *testing.T) {
 		}
 	})
 	t.Run("no such program", func(t *testing.T) {
-		cfg := keyholder.Config{Starter: launcher.Direct{Executable: "/nonexistent", Programs: keyholder.Programs(0)}}
+		cfg := keyholder.Config{Starter: process.Direct{Executable: "/nonexistent", Programs: keyholder.Programs(0)}}
 		if _, err := keyholder.StartTagger(t.Context(), cfg, protocol.EpochID{1}, 1); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("StartTagger: %v", err)
 		}

@@ -4,14 +4,14 @@ import (
 	"log/slog"
 	"time"
 
-	"github.com/terradourada/td/internal/launcher"
+	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/internal/sandbox"
 )
 
 // Starter starts a child of a kind with one end of a stream socket as its
 // descriptor 3.
 type Starter interface {
-	Start(kind string) (*launcher.Child, error)
+	Start(kind string) (*process.Child, error)
 }
 
 // Programs are the arguments behind the program's name for each kind of child,
@@ -65,7 +65,7 @@ type Config struct {
 
 func (c Config) withDefaults() Config {
 	if c.Starter == nil {
-		c.Starter = launcher.Direct{Programs: Programs(0)}
+		c.Starter = process.Direct{Programs: Programs(0)}
 	}
 	if c.Core.ID == "" {
 		c.Core = sandbox.Measure(sandbox.Core, sandbox.StateMissing, "not given up: it may open its children")

@@ -7,7 +7,7 @@ import (
 
 	"github.com/cloudflare/circl/sign/mldsa/mldsa65"
 
-	"github.com/terradourada/td/internal/launcher"
+	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/protocol"
 )
@@ -135,7 +135,7 @@ func ReadyPublicKey(b []byte) []byte {
 }
 
 // Spawn starts a child without its handshake.
-func Spawn(cfg Config, kind string) (*launcher.Child, error) {
+func Spawn(cfg Config, kind string) (*process.Child, error) {
 	return cfg.withDefaults().Starter.Start(kind)
 }
 

@@ -9,7 +9,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/terradourada/td/internal/launcher"
+	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -36,7 +36,7 @@ var (
 type link struct {
 	kind             string
 	cfg              Config
-	child            *launcher.Child
+	child            *process.Child
 	sock             *os.File // the core's end of its socket
 	requests, answer shape
 
@@ -48,8 +48,8 @@ type link struct {
 	mu      sync.Mutex // guards what follows
 	last    uint64     // id given out last
 	waiting map[uint64]waiting
-	cause   error         // why it is down; nil while up
-	end     *launcher.End // once done
+	cause   error        // why it is down; nil while up
+	end     *process.End // once done
 }
 
 // waiting is a request without an answer.

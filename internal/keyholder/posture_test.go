@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/terradourada/td/internal/keyholder"
-	"github.com/terradourada/td/internal/launcher"
+	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/internal/sandbox"
 )
 
@@ -16,7 +16,7 @@ import (
 func TestPostureOfChildren(t *testing.T) {
 	t.Parallel()
 	core := sandbox.Measure(sandbox.Core, sandbox.StateOK, "user 65523")
-	cfg := keyholder.Config{Starter: launcher.Direct{Programs: keyholder.Programs(sandbox.FirstUID)}, Core: core}
+	cfg := keyholder.Config{Starter: process.Direct{Programs: keyholder.Programs(sandbox.FirstUID)}, Core: core}
 	signer := startSigner(t, cfg)
 	tagger, _ := startTagger(t, cfg)
 	for _, c := range []struct {

@@ -8,7 +8,7 @@ import (
 	"strconv"
 	"syscall"
 
-	"github.com/terradourada/td/internal/launcher"
+	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/internal/sandbox"
 )
 
@@ -56,7 +56,7 @@ func RunChild(args []string) (status int, ok bool) {
 	if err != nil {
 		return 0, false
 	}
-	sock, err := launcher.Socket()
+	sock, err := process.Socket()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return exitPanic, true
@@ -92,7 +92,7 @@ func exitStatus(err error) int {
 }
 
 // exitText says how a child ended, for the log.
-func exitText(end launcher.End) string {
+func exitText(end process.End) string {
 	switch end.Code {
 	case exitMalformed:
 		return "refused a malformed frame"

@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/terradourada/td/internal/launcher"
+	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/protocol"
 )
@@ -23,7 +23,7 @@ const kindProver = "prover"
 // Starter starts a child of a kind with one end of a stream socket as its
 // descriptor 3.
 type Starter interface {
-	Start(kind string) (*launcher.Child, error)
+	Start(kind string) (*process.Child, error)
 }
 
 // Programs are the arguments behind the program's name for a prover, as
@@ -55,7 +55,7 @@ func (c PoolConfig) withDefaults() PoolConfig {
 	c.Workers = cmp.Or(c.Workers, runtime.GOMAXPROCS(0))
 	c.Queue = cmp.Or(c.Queue, 4*c.Workers)
 	if c.Starter == nil {
-		c.Starter = launcher.Direct{Programs: Programs(c.Workers, 0)}
+		c.Starter = process.Direct{Programs: Programs(c.Workers, 0)}
 	}
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
@@ -200,7 +200,7 @@ func (p *Pool) Run(ctx context.Context) error {
 
 // child is a running prover process.
 type child struct {
-	*launcher.Child
+	*process.Child
 	sock *net.UnixConn // connections are handed over here
 }
 

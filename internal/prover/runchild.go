@@ -10,7 +10,7 @@ import (
 	"syscall"
 
 	"github.com/terradourada/td/claim"
-	"github.com/terradourada/td/internal/launcher"
+	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/internal/sandbox"
 )
 
@@ -42,7 +42,7 @@ func RunChild(args []string) (status int, ok bool) {
 	if err != nil || uerr != nil || workers < 1 {
 		return 0, false
 	}
-	sock, err := launcher.Socket()
+	sock, err := process.Socket()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return exitUsage, true

@@ -1,6 +1,6 @@
 //go:build !linux
 
-package launcher
+package process
 
 import (
 	"context"
@@ -36,5 +36,5 @@ func (*Launcher) Run(context.Context) error { return errLinux }
 // Close does nothing.
 func (*Launcher) Close() error { return nil }
 
-// RunChild has no arguments of its own on this system.
-func RunChild([]string) (status int, ok bool) { return 0, false }
+// RunLauncher has no arguments of its own on this system.
+func RunLauncher([]string) (status int, ok bool) { return 0, false }

@@ -1,4 +1,4 @@
-package launcher
+package process
 
 import (
 	"errors"
@@ -28,10 +28,10 @@ const (
 // epoch that ends while the next one begins.
 const maxChildren = 16
 
-// RunChild runs a launcher if the arguments of a process ask for it, and returns
+// RunLauncher runs a launcher if the arguments of a process ask for it, and returns
 // its exit status with true. Any other arguments are not for it. It belongs
 // first in main, with the children that the launcher starts.
-func RunChild(args []string) (status int, ok bool) {
+func RunLauncher(args []string) (status int, ok bool) {
 	if len(args) < 2 || args[1] != Argument {
 		return 0, false
 	}

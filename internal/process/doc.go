@@ -1,4 +1,4 @@
-// Package launcher starts the children of a server from a process of its own, so
+// Package process starts the children of a server from a process of its own, so
 // that the core, which reads what clients send, has no power over them.
 //
 // The launcher is the same program, started before the core gives up its
@@ -40,4 +40,4 @@
 // launcher from a sealed copy of its executable in memory, of mode 0111: the
 // kernel never makes a process dumpable whose executable its user may not read.
 // The launcher's children are started from the same copy.
-package launcher
+package process
