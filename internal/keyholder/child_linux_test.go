@@ -360,7 +360,7 @@ func TestTracedChildIsNotReady(t *testing.T) {
 		if answer, err := io.ReadAll(sock); len(answer) != 0 {
 			t.Errorf("%s: it answered %d bytes, %v", kind, len(answer), err)
 		}
-		if end := <-child.Ended; end.Code != 7 {
+		if end := child.End(); end.Code != 7 {
 			t.Errorf("%s: it ended with %v", kind, end)
 		}
 	}
@@ -431,8 +431,8 @@ func raw(t *testing.T, kind string, start keyholder.Frame, readySize int) (sock 
 	}
 	return sock, ready, func() int {
 		select {
-		case end := <-child.Ended:
-			return end.Code
+		case <-child.Ended():
+			return child.End().Code
 		case <-time.After(10 * time.Second):
 			t.Fatal("the child did not end")
 			return 0

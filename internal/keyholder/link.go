@@ -98,29 +98,23 @@ func startLink(ctx context.Context, cfg Config, kind string, requests, answers s
 
 // handshake writes the start request and reads the ready record.
 func (l *link) handshake(ctx context.Context, start frame, readySize int) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.cfg.ReadyTimeout)
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() { _ = l.sock.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	if _, err := l.sock.Write(l.requests.append(nil, &start)); err != nil {
-		return nil, errors.Join(err, ctx.Err())
-	}
 	ready := make([]byte, readySize)
-	if _, err := io.ReadFull(l.sock, ready); err != nil {
-		return nil, errors.Join(err, ctx.Err())
-	}
-	if !stop() {
-		return nil, ctx.Err()
-	}
-	return ready, nil
+	err := process.Exchange(ctx, l.cfg.ReadyTimeout, l.sock, func() error {
+		if _, err := l.sock.Write(l.requests.append(nil, &start)); err != nil {
+			return err
+		}
+		_, err := io.ReadFull(l.sock, ready)
+		return err
+	})
+	return ready, err
 }
 
 // abort ends a child that did not become ready.
 func (l *link) abort(err error) error {
 	l.fail(err)
-	l.kill()
+	l.child.Kill()
 	<-l.done
-	return fmt.Errorf("keyholder: %s not ready: %w (%s)", l.kind, err, exitText(*l.end))
+	return fmt.Errorf("keyholder: %s not ready: %w (%s)", l.kind, err, exitText(l.child.End()))
 }
 
 // serve begins to carry calls.
@@ -143,10 +137,7 @@ func (l *link) serve() {
 
 // reap waits for the process and is the only one to say that it is gone.
 func (l *link) reap() {
-	end := <-l.child.Ended
-	l.mu.Lock()
-	l.end = &end
-	l.mu.Unlock()
+	<-l.child.Ended()
 	l.fail(errEnded)
 	if err := l.Err(); err != nil {
 		l.cfg.Log.Error("keyholder ended", "kind", l.kind, "pid", l.child.PID, "err", err)
@@ -170,21 +161,13 @@ func (l *link) fail(cause error) {
 // breach takes the link down for an answer that no sound child gives.
 func (l *link) breach() {
 	l.fail(errBreach)
-	l.kill()
+	l.child.Kill()
 }
-
-func (l *link) kill() { l.child.Kill() }
 
 // await gives the child time to exit, and kills it after that.
 func (l *link) await() {
-	grace := time.NewTimer(l.cfg.CloseGrace)
-	defer grace.Stop()
-	select {
-	case <-l.done:
-	case <-grace.C:
-		l.kill()
-		<-l.done
-	}
+	l.child.Stop(l.cfg.CloseGrace)
+	<-l.done
 }
 
 // Close ends the child in order and waits until it is gone; a child that does
@@ -199,19 +182,20 @@ func (l *link) Close() error {
 func (l *link) Err() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch {
-	case l.cause == nil:
-		return nil
-	case l.end == nil:
-		if errors.Is(l.cause, ErrClosed) {
+	closed := errors.Is(l.cause, ErrClosed)
+	select {
+	case <-l.child.Ended():
+	default: // it may not have ended yet
+		if l.cause == nil || closed {
 			return nil
 		}
 		return fmt.Errorf("keyholder: %s: %w", l.kind, l.cause)
-	case errors.Is(l.cause, ErrClosed) && l.end.Code == exitOK:
-		return nil
-	default:
-		return fmt.Errorf("keyholder: %s: %w: %s", l.kind, l.cause, exitText(*l.end))
 	}
+	end := l.child.End()
+	if l.cause == nil || closed && end.Code == exitOK {
+		return nil
+	}
+	return fmt.Errorf("keyholder: %s: %w: %s", l.kind, l.cause, exitText(end))
 }
 
 // call sends one request and waits for its answer. A patient call waits for a
@@ -287,7 +271,7 @@ func (l *link) giveUp(id uint64) bool {
 // silent takes the link down for answers that did not come in time.
 func (l *link) silent() {
 	l.fail(errSilent)
-	l.kill()
+	l.child.Kill()
 }
 
 // enter takes a slot.

@@ -1,14 +1,27 @@
-// Package process starts the children of a server from a process of its own, so
-// that the core, which reads what clients send, has no power over them.
+// Package process starts, ends and reaps the children of this program, and the
+// sockets between them and the core. The signer and the tagger (package keyholder)
+// and the prover (package prover) are such children.
 //
-// The launcher is the same program, started before the core gives up its
-// privileges ([Launch]) with the argument "internal-launcher" and one argument
-// for each kind of child: the kind and the child's arguments, separated by
-// commas. It has one socket (SOCK_SEQPACKET, descriptor 3), /dev/null three
-// times, and an empty environment. Before it reads the first request it gives up
-// what it does not need ([sandbox.EnterLauncher]). It starts nothing but its own
-// executable with the arguments it was started with, and ends, with every child,
-// when the socket ends, the core's process ends or a request is malformed.
+// Two starters make the same [Child]. [Direct] starts it from this process. A
+// [Launcher] is a process apart that does so in its place with a Direct of its own, so
+// that the core, which reads what clients send, has no power over its children.
+// Both are in one package because both start programs, pass descriptors and reap in
+// the same way. What a child is and says belongs to the packages of the children.
+//
+// A child is the running executable again, with an empty environment, /dev/null as
+// its standard streams, the root as its directory and one socket as descriptor 3.
+// Its program calls [Begin] first. It then gives up what it does not need (package
+// sandbox) before it holds a secret. It ends with its socket.
+//
+// # Launcher
+//
+// The launcher is started before the core gives up its privileges ([Launch]), with
+// the argument "internal-launcher" and one argument for each kind of child: the kind
+// and the child's arguments, separated by commas. Its socket is of type
+// SOCK_SEQPACKET. Before it reads the first request it gives up what it does not
+// need ([sandbox.EnterLauncher]). It starts only its own executable, with the
+// arguments that it was started with. It ends, with every child, when the socket
+// ends, the core's process ends or a request is malformed.
 //
 // # Frames
 //

@@ -2,6 +2,8 @@ package process
 
 import (
 	"net"
+	"os"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -17,14 +19,14 @@ var (
 	CloseEachOnExec = closeEachOnExec
 )
 
-// Pair is a packet socket and its other end, as a launcher has them.
-func Pair() (a, b *net.UnixConn, err error) {
-	core, theirs, err := socketpair(unix.SOCK_SEQPACKET)
+// Conns is a packet socket and its other end, as a launcher has them.
+func Conns() (a, b *net.UnixConn, err error) {
+	core, theirs, err := Pair(unix.SOCK_SEQPACKET)
 	if err != nil {
 		return nil, nil, err
 	}
-	if a, err = packetConn(core); err == nil {
-		b, err = packetConn(theirs)
+	if a, err = Conn(core); err == nil {
+		b, err = Conn(theirs)
 	}
 	return a, b, err
 }
@@ -38,20 +40,26 @@ func Serve(conn *net.UnixConn, kinds []string, start func(string) (*Child, error
 	return s.serve()
 }
 
-// Fake is a child that exists only here: kill is called to end it.
-func Fake(d *Child, kill func()) *Child { d.kill = kill; return d }
-
-// Client is the core's side of a socket; ended is the end of the process that is
-// at the other end.
-func Client(conn *net.UnixConn, ended <-chan End, kinds ...string) *Launcher {
-	return ClientOf(conn, ended, defaultPatience, kinds...)
+// Fake returns a child without a process. It ends when it is killed, which calls
+// killed.
+func Fake(sock *os.File, killed func()) *Child {
+	end := newEnding()
+	kill := sync.OnceFunc(func() { killed(); end.set(End{Code: -1, Text: "signal: killed"}) })
+	return &Child{PID: 1, Sock: sock, kill: kill, ending: end}
 }
 
-// ClientOf is one with another patience.
-func ClientOf(conn *net.UnixConn, ended <-chan End, patience time.Duration, kinds ...string) *Launcher {
-	l := newLauncher(conn, 0, ended, kinds, patience)
+// Client returns the core's side of a socket, and what ends the process at the
+// other end.
+func Client(conn *net.UnixConn, kinds ...string) (l *Launcher, end func(End)) {
+	return ClientOf(conn, defaultPatience, kinds...)
+}
+
+// ClientOf is Client with another patience.
+func ClientOf(conn *net.UnixConn, patience time.Duration, kinds ...string) (l *Launcher, end func(End)) {
+	process := newEnding()
+	l = newLauncher(conn, 0, process, kinds, patience)
 	go l.read()
-	return l
+	return l, process.set
 }
 
 // Frames of a launcher, for tests that speak in its place.

@@ -2,15 +2,12 @@ package process
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
-	"os/signal"
 	"strings"
 	"sync"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -38,18 +35,11 @@ func RunLauncher(args []string) (status int, ok bool) {
 	if len(args) == 2 { // a trial: see dumpable
 		return dumpableNow(), true
 	}
-	sock, err := Socket()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
+	sock, ok := Begin()
+	if !ok || sandbox.EnterLauncher() != nil {
 		return exitStart, true
 	}
-	// Its socket ends it: a Ctrl-C reaches the whole group, and the core still
-	// needs its children while it stops in order.
-	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	if err := sandbox.EnterLauncher(); err != nil {
-		return exitStart, true
-	}
-	conn, err := packetConn(sock)
+	conn, err := Conn(sock)
 	if err != nil {
 		return exitStart, true
 	}
@@ -198,7 +188,7 @@ func (s *server) begin(kind string) (*Child, error) {
 
 // await tells the core how a child ended.
 func (s *server) await(id uint32, c *Child) {
-	end := <-c.Ended
+	end := c.End()
 	s.mu.Lock()
 	delete(s.children, id)
 	s.mu.Unlock()
@@ -215,27 +205,7 @@ func (s *server) killAll() {
 
 // send writes one frame, with a descriptor if there is one.
 func (s *server) send(a answer, f *os.File) error {
-	var rights []byte
-	if f != nil {
-		rights = unix.UnixRights(int(f.Fd()))
-	}
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	_, _, err := s.conn.WriteMsgUnix(a.encode(), rights, nil)
-	return err
-}
-
-// packetConn makes a connection of a socket's descriptor and closes that.
-func packetConn(f *os.File) (*net.UnixConn, error) {
-	c, err := net.FileConn(f)
-	_ = f.Close()
-	if err != nil {
-		return nil, err
-	}
-	u, ok := c.(*net.UnixConn)
-	if !ok {
-		_ = c.Close()
-		return nil, errors.New("launcher: not a Unix socket")
-	}
-	return u, nil
+	return Send(s.conn, a.encode(), f)
 }

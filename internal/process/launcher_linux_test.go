@@ -12,7 +12,6 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -64,8 +63,8 @@ func start(t *testing.T, s starter, kind string) *process.Child {
 func end(t *testing.T, c *process.Child) process.End {
 	t.Helper()
 	select {
-	case e := <-c.Ended:
-		return e
+	case <-c.Ended():
+		return c.End()
 	case <-time.After(10 * time.Second):
 		t.Fatal("the child does not end")
 		return process.End{}
@@ -172,7 +171,7 @@ func TestRunEnds(t *testing.T) {
 // The launcher ends with the core, though another process has its socket still.
 func TestEndsWithProcess(t *testing.T) {
 	t.Parallel()
-	conn, core, err := process.Pair()
+	conn, core, err := process.Conns()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -406,7 +405,7 @@ func TestMalformedRequestEndsIt(t *testing.T) {
 		"\x02\x00\x00\x00\x00\x02", // an id that was never given
 		kill + "\x00",
 	} {
-		core, theirs, err := process.Pair()
+		core, theirs, err := process.Conns()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -440,9 +439,8 @@ func fakeChild(t *testing.T) (c *process.Child, killed <-chan struct{}) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = sock.Close() })
-	gone, ended := make(chan struct{}), make(chan process.End, 1)
-	kill := sync.OnceFunc(func() { close(gone); ended <- process.End{Code: -1, Text: "signal: killed"} })
-	return process.Fake(&process.Child{PID: 1, Sock: sock, Ended: ended}, kill), gone
+	gone := make(chan struct{})
+	return process.Fake(sock, func() { close(gone) }), gone
 }
 
 // A real launcher does the same with a real child.
@@ -485,7 +483,7 @@ func TestMalformedRequestOfACore(t *testing.T) {
 // The children that live at a time are bounded.
 func TestTooManyChildren(t *testing.T) {
 	t.Parallel()
-	core, theirs, err := process.Pair()
+	core, theirs, err := process.Conns()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -496,8 +494,7 @@ func TestTooManyChildren(t *testing.T) {
 			return c, nil
 		})
 	}()
-	ended := make(chan process.End, 1)
-	l := process.Client(core, ended, "one")
+	l, over := process.Client(core, "one")
 	var last *process.Child
 	for range process.MaxChildren {
 		if last, err = l.Start("one"); err != nil {
@@ -512,7 +509,7 @@ func TestTooManyChildren(t *testing.T) {
 	if _, err := l.Start("one"); err != nil {
 		t.Errorf("after one has ended: %v", err)
 	}
-	ended <- process.End{}
+	over(process.End{})
 	if err := l.Close(); err != nil {
 		t.Error(err)
 	}
@@ -524,19 +521,18 @@ func TestTooManyChildren(t *testing.T) {
 // A start that fails in the launcher is told with its reason.
 func TestStartFails(t *testing.T) {
 	t.Parallel()
-	core, theirs, err := process.Pair()
+	core, theirs, err := process.Conns()
 	if err != nil {
 		t.Fatal(err)
 	}
 	go func() {
 		_ = process.Serve(theirs, []string{"one"}, func(string) (*process.Child, error) { return nil, syscall.EAGAIN })
 	}()
-	ended := make(chan process.End, 1)
-	l := process.Client(core, ended, "one")
+	l, over := process.Client(core, "one")
 	if _, err := l.Start("one"); err == nil || !strings.Contains(err.Error(), "resource temporarily unavailable") {
 		t.Errorf("Start: %v", err)
 	}
-	ended <- process.End{}
+	over(process.End{})
 	_ = l.Close()
 	if _, err := (process.Direct{Executable: "/nonexistent", Programs: programs()}).Start("echo"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no such program: %v", err)
@@ -558,12 +554,11 @@ func TestBadLauncher(t *testing.T) {
 		"descriptor with another frame": func(c *net.UnixConn) { _, _, _ = c.WriteMsgUnix([]byte(ended1), unix.UnixRights(0), nil) },
 		"end of the socket":             func(c *net.UnixConn) { _ = c.Close() },
 	} {
-		core, theirs, err := process.Pair()
+		core, theirs, err := process.Conns()
 		if err != nil {
 			t.Fatal(err)
 		}
-		over := make(chan process.End, 1)
-		l := process.Client(core, over, "one")
+		l, over := process.Client(core, "one")
 		go func() {
 			_, _ = theirs.Read(make([]byte, 16)) // the request
 			say(theirs)
@@ -571,7 +566,7 @@ func TestBadLauncher(t *testing.T) {
 		if c, err := l.Start("one"); err == nil {
 			t.Errorf("%s: started %v", name, c)
 		}
-		over <- process.End{Code: 1, Text: "exit status 1"}
+		over(process.End{Code: 1, Text: "exit status 1"})
 		if err := l.Run(t.Context()); err == nil {
 			t.Errorf("%s: Run returns no error", name)
 		}
@@ -585,12 +580,11 @@ func TestSilentLauncher(t *testing.T) {
 	t.Parallel()
 	const patience = 50 * time.Millisecond
 	for name, answers := range map[string]bool{"start": false, "kill": true} {
-		core, theirs, err := process.Pair()
+		core, theirs, err := process.Conns()
 		if err != nil {
 			t.Fatal(err)
 		}
-		over := make(chan process.End, 1)
-		l := process.ClientOf(core, over, patience, "one")
+		l, over := process.ClientOf(core, patience, "one")
 		if answers {
 			go func() {
 				_, _ = theirs.Read(make([]byte, 16)) // the start
@@ -613,7 +607,7 @@ func TestSilentLauncher(t *testing.T) {
 		if err := l.Close(); err == nil {
 			t.Errorf("%s: Close says that a process is gone which is still there", name)
 		}
-		over <- process.End{Code: -1, Text: "signal: killed"}
+		over(process.End{Code: -1, Text: "signal: killed"})
 		if err := l.Run(t.Context()); err == nil {
 			t.Errorf("%s: Run returns no error", name)
 		}
@@ -624,13 +618,12 @@ func TestSilentLauncher(t *testing.T) {
 // A second word about a start is a fault, too.
 func TestStartedTwice(t *testing.T) {
 	t.Parallel()
-	core, theirs, err := process.Pair()
+	core, theirs, err := process.Conns()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer theirs.Close()
-	over := make(chan process.End, 1)
-	l := process.Client(core, over, "one")
+	l, over := process.Client(core, "one")
 	go func() {
 		for range 2 {
 			_, _, _ = theirs.WriteMsgUnix(process.StartedAnswer(1, 5), unix.UnixRights(int(os.Stdin.Fd())), nil)
@@ -642,7 +635,7 @@ func TestStartedTwice(t *testing.T) {
 			t.Errorf("it ended with %v", e)
 		}
 	}
-	over <- process.End{}
+	over(process.End{})
 	if err := l.Run(t.Context()); err == nil {
 		t.Error("Run returns no error")
 	}

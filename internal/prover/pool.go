@@ -45,11 +45,13 @@ type PoolConfig struct {
 	Queue   int          // jobs that may wait besides; default four per worker
 	Log     *slog.Logger // nil discards
 
-	StartTimeout time.Duration // for a prover to be ready; default 10 s
-	PingEvery    time.Duration // how often it is asked for its health, and how long it has for the answer; default 5 s
-	MinBackoff   time.Duration // before it is started again; doubles up to MaxBackoff; default 100 ms
-	MaxBackoff   time.Duration // default 10 s
+	PingEvery  time.Duration // how often it is asked for its health, and how long it has for the answer; default 5 s
+	MinBackoff time.Duration // before it is started again; doubles up to MaxBackoff; default 100 ms
+	MaxBackoff time.Duration // default 10 s
 }
+
+// startTimeout bounds the time that a prover takes to be ready.
+const startTimeout = 10 * time.Second
 
 func (c PoolConfig) withDefaults() PoolConfig {
 	c.Workers = cmp.Or(c.Workers, runtime.GOMAXPROCS(0))
@@ -60,7 +62,6 @@ func (c PoolConfig) withDefaults() PoolConfig {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	c.StartTimeout = cmp.Or(c.StartTimeout, 10*time.Second)
 	c.PingEvery = cmp.Or(c.PingEvery, 5*time.Second)
 	c.MinBackoff = cmp.Or(c.MinBackoff, 100*time.Millisecond)
 	c.MaxBackoff = cmp.Or(c.MaxBackoff, 10*time.Second)
@@ -198,69 +199,44 @@ func (p *Pool) Run(ctx context.Context) error {
 	return nil
 }
 
-// child is a running prover process.
-type child struct {
-	*process.Child
-	sock *net.UnixConn // connections are handed over here
-}
-
-func start(s Starter) (*child, error) {
-	c, err := s.Start(kindProver)
-	if err != nil {
-		return nil, fmt.Errorf("prover: starting the prover: %w", err)
-	}
-	sock, err := unixConn(c.Sock)
-	if err != nil {
-		c.Kill()
-		return nil, err
-	}
-	return &child{c, sock}, nil
-}
-
-// runChild runs one prover process to its end and says how it ended.
+// runChild runs one prover process to its end and returns why it ended.
 func (p *Pool) runChild(ctx context.Context) string {
-	c, err := start(p.cfg.Starter)
+	c, err := p.cfg.Starter.Start(kindProver)
+	if err != nil {
+		return fmt.Sprintf("prover: starting the prover: %v", err)
+	}
+	defer c.Stop(0)
+	sock, err := process.Conn(c.Sock)
 	if err != nil {
 		return err.Error()
 	}
-	client := NewClient(func(ctx context.Context) (net.Conn, error) {
-		conn, err := dial(ctx, c.sock)
-		if err != nil {
-			return nil, errors.Join(errUnreached, err)
-		}
-		return conn, nil
-	}, p.cfg.Workers+1)
+	defer sock.Close()
+	client := NewClient(func(context.Context) (net.Conn, error) { return dial(sock) }, p.cfg.Workers+1)
+	defer client.Close()
 	p.set(func() { p.pid = c.PID })
-	how, reaped := p.attend(ctx, c, client)
-	p.set(func() { p.client, p.pid = nil, 0 })
-	client.Close()
-	_ = c.sock.Close()
-	if !reaped {
-		c.Kill()
-		<-c.Ended
-	}
-	return how
+	defer p.set(func() { p.client, p.pid = nil, 0 })
+	return p.attend(ctx, c, client)
 }
 
 // maxMisses is how many pings in a row a prover may leave unanswered.
 const maxMisses = 2
 
 // attend offers the prover to jobs once it is ready, and watches over it. It
-// returns when the prover has ended, which is then reaped, or should end.
-func (p *Pool) attend(ctx context.Context, c *child, client *Client) (how string, reaped bool) {
-	if how, reaped := p.awaitReady(ctx, c, client); how != "" {
-		return how, reaped
+// returns why, when the prover has ended or should end.
+func (p *Pool) attend(ctx context.Context, c *process.Child, client *Client) string {
+	if why := p.awaitReady(ctx, c, client); why != "" {
+		return why
 	}
 	p.set(func() { p.client = client })
-	p.announce(ctx, c, client)
+	p.announce(ctx, c.PID, client)
 	tick := time.NewTicker(p.cfg.PingEvery)
 	defer tick.Stop()
 	for misses := 0; misses < maxMisses; {
 		select {
 		case <-ctx.Done():
-			return "stopped", false
-		case end := <-c.Ended:
-			return end.Text, true
+			return "stopped"
+		case <-c.Ended():
+			return c.End().Text
 		case <-tick.C:
 		}
 		if p.ping(ctx, client, p.cfg.PingEvery) == nil {
@@ -270,33 +246,34 @@ func (p *Pool) attend(ctx context.Context, c *child, client *Client) (how string
 			misses++
 		}
 	}
-	return "does not answer", false
+	return "does not answer"
 }
 
 // announce logs how well the prover is locked in. One that is not is used all
 // the same: it holds no key, and whoever runs the server is told.
-func (p *Pool) announce(ctx context.Context, c *child, client *Client) {
+func (p *Pool) announce(ctx context.Context, pid int, client *Client) {
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.PingEvery)
 	defer cancel()
 	posture, err := client.Posture(ctx)
-	p.cfg.Log.Info("prover ready", "pid", c.PID, "workers", p.cfg.Workers, "grade", posture.Grade().String())
+	p.cfg.Log.Info("prover ready", "pid", pid, "workers", p.cfg.Workers, "grade", posture.Grade().String())
 	posture.Log(p.cfg.Log, "prover")
 	if s := posture.Shortfall("prover", sandbox.GradeB); s != "" && err == nil {
 		p.cfg.Log.Warn("prover is not locked in", "why", s)
 	}
 }
 
-func (p *Pool) awaitReady(ctx context.Context, c *child, client *Client) (how string, reaped bool) {
+// awaitReady returns why the prover is not ready, or nothing once it is.
+func (p *Pool) awaitReady(ctx context.Context, c *process.Child, client *Client) string {
 	ready := make(chan error, 1)
-	go func() { ready <- p.ping(ctx, client, p.cfg.StartTimeout) }()
+	go func() { ready <- p.ping(ctx, client, startTimeout) }()
 	select {
-	case end := <-c.Ended:
-		return end.Text, true
+	case <-c.Ended():
+		return c.End().Text
 	case err := <-ready:
 		if err != nil {
-			return "not ready: " + err.Error(), false
+			return "not ready: " + err.Error()
 		}
-		return "", false
+		return ""
 	}
 }
 

@@ -2,12 +2,9 @@ package prover
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"os"
-	"os/signal"
 	"strconv"
-	"syscall"
 
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/process"
@@ -42,14 +39,10 @@ func RunChild(args []string) (status int, ok bool) {
 	if err != nil || uerr != nil || workers < 1 {
 		return 0, false
 	}
-	sock, err := process.Socket()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
+	sock, ok := process.Begin()
+	if !ok {
 		return exitUsage, true
 	}
-	// Its socket ends it: a Ctrl-C reaches the whole group, and the core may
-	// still want a proof while it stops in order.
-	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	if err := serveChild(sock, int(workers), int(uid)); err != nil {
 		return exitError, true
 	}
