@@ -1,6 +1,7 @@
 package keyholder
 
 import (
+	"cmp"
 	"log/slog"
 	"time"
 
@@ -73,21 +74,10 @@ func (c Config) withDefaults() Config {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	c.ReadyTimeout = orDefault(c.ReadyTimeout, 10*time.Second)
-	c.AnswerTimeout = orDefault(c.AnswerTimeout, answerTimeout)
-	c.CloseGrace = orDefault(c.CloseGrace, 3*time.Second)
-	if c.InFlight <= 0 {
-		c.InFlight = 1024
-	}
-	if c.Capacity == 0 {
-		c.Capacity = 1 << 18
-	}
+	c.ReadyTimeout = cmp.Or(c.ReadyTimeout, 10*time.Second)
+	c.AnswerTimeout = cmp.Or(c.AnswerTimeout, answerTimeout)
+	c.CloseGrace = cmp.Or(c.CloseGrace, 3*time.Second)
+	c.InFlight = cmp.Or(c.InFlight, 1024)
+	c.Capacity = cmp.Or(c.Capacity, 1<<18)
 	return c
-}
-
-func orDefault(d, otherwise time.Duration) time.Duration {
-	if d <= 0 {
-		return otherwise
-	}
-	return d
 }

@@ -129,11 +129,6 @@ func ReadyEpoch(b []byte) (protocol.EpochID, error) {
 	return r.epoch, err
 }
 
-// ReadyPublicKey is the public key in a signer's ready record.
-func ReadyPublicKey(b []byte) []byte {
-	return b[len(signerMagic)+16:][:protocol.MLDSAPublicKeySize]
-}
-
 // Spawn starts a child without its handshake.
 func Spawn(cfg Config, kind string) (*process.Child, error) {
 	return cfg.withDefaults().Starter.Start(kind)

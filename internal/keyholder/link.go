@@ -48,8 +48,7 @@ type link struct {
 	mu      sync.Mutex // guards what follows
 	last    uint64     // id given out last
 	waiting map[uint64]waiting
-	cause   error        // why it is down; nil while up
-	end     *process.End // once done
+	cause   error // why it is down; nil while up
 }
 
 // waiting is a request without an answer.

@@ -1,7 +1,6 @@
 package process
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"os"
@@ -30,7 +29,7 @@ func (d Direct) Start(kind string) (*Child, error) {
 		return nil, err
 	}
 	defer theirs.Close()
-	cmd, err := command(cmp.Or(d.Executable, self), args, theirs)
+	cmd, err := command(self, args, theirs)
 	if err != nil {
 		_ = core.Close()
 		return nil, err

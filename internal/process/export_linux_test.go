@@ -31,6 +31,21 @@ func Conns() (a, b *net.UnixConn, err error) {
 	return a, b, err
 }
 
+// StartAt starts a program that is not this one.
+func StartAt(path string) error {
+	own, child, err := Pair(unix.SOCK_STREAM)
+	if err != nil {
+		return err
+	}
+	defer own.Close()
+	defer child.Close()
+	cmd, err := command(path, nil, child)
+	if err == nil {
+		_, err = start(cmd)
+	}
+	return err
+}
+
 // EndWith closes a launcher's socket when a process ends.
 var EndWith = endWith
 

@@ -534,7 +534,7 @@ func TestStartFails(t *testing.T) {
 	}
 	over(process.End{})
 	_ = l.Close()
-	if _, err := (process.Direct{Executable: "/nonexistent", Programs: programs()}).Start("echo"); !errors.Is(err, os.ErrNotExist) {
+	if err := process.StartAt("/nonexistent"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no such program: %v", err)
 	}
 }

@@ -73,10 +73,6 @@ type End struct {
 // Direct starts children from this process, whose user and privileges they
 // have: for tests, for tools, and for the launcher itself.
 type Direct struct {
-	// Executable is the absolute path of the program; empty is the running one,
-	// even if its file has been replaced meanwhile.
-	Executable string
-
 	// Programs are the arguments behind the program's name for each kind.
 	Programs map[string][]string
 }

@@ -135,7 +135,7 @@ func TestPoolWithHostileChildren(t *testing.T) {
 		})
 	}
 	t.Run("not a program", func(t *testing.T) {
-		p, stop := running(t, prover.PoolConfig{Starter: process.Direct{Executable: "/nonexistent", Programs: prover.Programs(1, 0)}, MinBackoff: time.Hour})
+		p, stop := running(t, prover.PoolConfig{Starter: process.Direct{}, MinBackoff: time.Hour})
 		s := newSample(t, claim.Open, 100*time.Millisecond)
 		_, err := p.Prove(t.Context(), &s.Job)
 		wantCode(t, err, protocol.CodeProverTimeout)
