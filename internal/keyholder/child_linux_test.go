@@ -65,7 +65,7 @@ func stopped(pid int) bool {
 	})
 }
 
-// background starts anchors 1..n and gives their outcomes.
+// background starts anchors 1..n and returns their outcomes.
 func background(t testing.TB, ctx context.Context, s *keyholder.Signer, n int) <-chan error {
 	t.Helper()
 	outcomes := make(chan error, n)
@@ -144,7 +144,7 @@ func TestKillUnderLoad(t *testing.T) {
 }
 
 // A context ends the wait of its caller only: the slot stays taken until the
-// child answers, and the late answer goes to nobody else.
+// child answers, and the late answer goes to no other call.
 func TestContextEndsTheWait(t *testing.T) {
 	t.Parallel()
 	const slots = 4
@@ -367,7 +367,7 @@ func TestTracedChildIsNotReady(t *testing.T) {
 }
 
 // seize has another process trace the first thread of a child, which goes on. A
-// tracer in this one would be told what the wait for the child is to be told.
+// tracer in this one would receive the status that the wait for the child needs.
 func seize(t *testing.T, pid int) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", tracerArgument, strconv.Itoa(pid))
@@ -703,7 +703,7 @@ func TestLyingChild(t *testing.T) {
 	})
 }
 
-// A child that its sandbox kills ends like any other that dies, and the log says
+// A child that its sandbox kills ends like any other that is killed, and the log says
 // what killed it.
 func TestSandboxKillIsTold(t *testing.T) {
 	t.Parallel()
@@ -750,7 +750,7 @@ func TestChildrenEndWithTheCore(t *testing.T) {
 				return true
 			}
 			_, rest, _ := strings.Cut(string(stat), ") ")
-			return strings.HasPrefix(rest, "Z") // nobody reaps it here
+			return strings.HasPrefix(rest, "Z") // it is not reaped here
 		})
 	}
 }

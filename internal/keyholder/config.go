@@ -30,7 +30,7 @@ func Programs(uid int) map[string][]string {
 
 // Config says how children are started and how long they are waited for. The
 // zero value starts the running executable again, which must call [RunChild]
-// first thing in main.
+// first in main.
 type Config struct {
 	// Starter starts the children, of kinds "signer" and "tagger"; nil starts
 	// them from this process, without a user of their own.
@@ -40,7 +40,7 @@ type Config struct {
 	// one of every posture; the zero value is a core that can open its children.
 	Core sandbox.Probe
 
-	// Log is told of starts and ends; nil is nobody.
+	// Log receives the starts and ends of children; nil discards them.
 	Log *slog.Logger
 
 	// ReadyTimeout bounds a start, AnswerTimeout the answer to one request (a

@@ -136,7 +136,7 @@ func core() {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
-// startCore runs core in another process, kills it, and gives the ids of the
+// startCore runs core in another process, kills it, and returns the ids of the
 // children it had.
 func startCore(t *testing.T) (pids [2]int) {
 	t.Helper()

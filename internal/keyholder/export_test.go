@@ -198,7 +198,7 @@ func ServeSpoiltSigner(sock io.ReadWriter, start SignerStart, ready chan<- proto
 	return s.serve(sock)
 }
 
-// IssueInParallel has goroutines give anchors their positions, as workers do, and
+// IssueInParallel has goroutines assign positions to anchors, as workers do, and
 // returns the answers in the order of the queue.
 func IssueInParallel(goroutines, each int) []Frame {
 	s := &signerProgram{answers: make(chan frame, goroutines)}
@@ -263,13 +263,13 @@ func Secrets() []any {
 	return []any{s, t, s.region, expandOriginKey(s.origin), newCheckpointKey(s.check, "o"), newTagKey(t.tag)}
 }
 
-// HMAC is hmacSHA256 with scratch of its own, which it also gives back.
+// HMAC is hmacSHA256 with scratch of its own, which it also returns.
 func HMAC(key [32]byte, message []byte) (sum [32]byte, work []byte) {
 	work = make([]byte, 64+len(message)+32)
 	return hmacSHA256(&key, work, message), work
 }
 
-// SignEd25519 expands a seed and signs; it gives what is left of the secret
+// SignEd25519 expands a seed and signs; it returns what is left of the secret
 // part too.
 func SignEd25519(seed [32]byte, message []byte) (public [32]byte, sig [64]byte, left []byte) {
 	m := &checkpointSecret{seed: seed}

@@ -13,8 +13,8 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// ErrRefused is the cause of an error when the child answered that it will not
-// do what was asked, and lives on.
+// ErrRefused is the cause of an error when the child refused the request and
+// continues.
 var ErrRefused = errors.New("refused")
 
 // ErrClosed is the cause of an error after Close.
@@ -26,8 +26,8 @@ var (
 	errBreach = errors.New("child broke the protocol")
 )
 
-// link is the core's side of one child. Calls come from any goroutine; one
-// goroutine writes, one reads and one waits for the process.
+// link is the core's side of one child. Its methods may be called from any
+// goroutine; one goroutine writes, one reads and one waits for the process.
 //
 //	up --Close--> down (ErrClosed) ----> done
 //	 `--any fault--> down, killed -----> done
@@ -134,7 +134,7 @@ func (l *link) serve() {
 	}()
 }
 
-// reap waits for the process and is the only one to say that it is gone.
+// reap waits for the end of the process and closes done.
 func (l *link) reap() {
 	<-l.child.Ended()
 	l.fail(errEnded)
@@ -157,20 +157,20 @@ func (l *link) fail(cause error) {
 	}
 }
 
-// breach takes the link down for an answer that no sound child gives.
+// breach takes the link down for an answer that no sound child sends.
 func (l *link) breach() {
 	l.fail(errBreach)
 	l.child.Kill()
 }
 
-// await gives the child time to exit, and kills it after that.
+// await waits for the child to exit, and kills it after the grace.
 func (l *link) await() {
 	l.child.Stop(l.cfg.CloseGrace)
 	<-l.done
 }
 
-// Close ends the child in order and waits until it is gone; a child that does
-// not go is killed. The error says why it ended otherwise.
+// Close ends the child in order and waits until it is reaped; a child that does
+// not exit is killed. The error names any other end.
 func (l *link) Close() error {
 	l.fail(ErrClosed)
 	l.await()
@@ -254,7 +254,7 @@ func (l *link) wait(ctx context.Context, request sent) (frame, error) {
 	}
 }
 
-// giveUp marks a request as one that nobody waits for. It reports whether its
+// giveUp marks a request as one that no call waits for. It reports whether its
 // answer was not read yet.
 func (l *link) giveUp(id uint64) bool {
 	l.mu.Lock()

@@ -50,7 +50,7 @@ func memscanProcess(args []string) bool {
 	return true
 }
 
-// derived is what draw gives a child of the seed.
+// derived is what draw returns in a child of the seed.
 func derived(seed, which string) [32]byte { return sha256.Sum256([]byte(seed + "/" + which)) }
 
 // scanStarter starts children that derive their keys and stop at a stage.

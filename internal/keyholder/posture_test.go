@@ -34,7 +34,7 @@ func TestPostureOfChildren(t *testing.T) {
 			t.Errorf("%s: the last measure is %v, not that of the core", c.kind, last)
 		}
 		if os.Geteuid() != 0 || c.posture.Grade() > sandbox.GradeB {
-			continue // nothing to see, or nobody who may look
+			continue // nothing to see, or no right to look
 		}
 		for _, probe := range sandbox.Inspect(os.DirFS("/"), c.pid, sandbox.Keyholder) {
 			if probe.State != sandbox.StateOK {

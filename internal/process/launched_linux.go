@@ -54,9 +54,9 @@ func RunLauncher(args []string) (status int, ok bool) {
 	return exitOK, true
 }
 
-// endWith closes the socket when a process ends, the core: one that was taken
-// over could have left the other end to a process that it made. The kernel's own
-// signal at a parent's death does not reach from one user to another.
+// endWith closes the socket when the core's process ends: a core under an
+// attacker's control could have passed the other end to another process. The
+// kernel's own signal at a parent's death does not reach from one user to another.
 func endWith(pid int, conn *net.UnixConn) error {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if errors.Is(err, unix.ENOSYS) {
@@ -78,8 +78,8 @@ func endWith(pid int, conn *net.UnixConn) error {
 }
 
 // dumpable starts a trial child and returns PR_GET_DUMPABLE of its first
-// instructions: 1 is a process that others of its user may open. It is 1, too,
-// if it cannot be found out.
+// instructions. 1 means that other processes of its user may open it; so does a
+// trial that fails.
 func dumpable() int {
 	trial := exec.Cmd{Path: self, Args: []string{"td", Argument}, Env: []string{}, Dir: "/"}
 	var ended *exec.ExitError
@@ -149,7 +149,7 @@ func (s *server) serve() error {
 	}
 }
 
-// obey does what a request asks for; an error ends the launcher.
+// obey carries out a request; an error ends the launcher.
 func (s *server) obey(r request) error {
 	if (r.op == opStart) != (r.id > s.last) { // a new id, or one that was given out
 		return errMalformed
@@ -186,7 +186,7 @@ func (s *server) begin(kind string) (*Child, error) {
 	return s.start(kind)
 }
 
-// await tells the core how a child ended.
+// await waits for the end of a child and reports it to the core.
 func (s *server) await(id uint32, c *Child) {
 	end := c.End()
 	s.mu.Lock()

@@ -117,11 +117,11 @@ func newLauncher(conn *net.UnixConn, pid int, process *ending, kinds []string, p
 	return l
 }
 
-// unreadable is the path of a copy of the executable that this user may execute
-// but not read: see the package comment. Root can read everything, and starts
-// the executable itself; its children become other users. A system that has no
-// such copies (vm.memfd_noexec=2, a security module) starts the executable
-// itself, too: [Launcher.Closed] says so.
+// unreadable returns the path of a copy of the executable that this user may
+// execute but not read: see the package comment. Root can read everything; for it
+// the path is that of the executable, and its children become other users. The same
+// path is returned on a system without such copies (vm.memfd_noexec=2, a security
+// module), and [Launcher.Closed] reports false there.
 func unreadable() (path string, keep *os.File, err error) {
 	if os.Geteuid() == 0 {
 		return self, nil, nil
@@ -244,8 +244,8 @@ func (l *Launcher) write(r request) error {
 	return nil
 }
 
-// kill asks for the end of a child, and takes the launcher down if that does not
-// come.
+// kill requests the end of a child, and takes the launcher down if the child does
+// not end.
 func (l *Launcher) kill(id uint32) {
 	if !l.holds(id) {
 		return
@@ -302,7 +302,7 @@ func (l *Launcher) receive() (answer, *os.File, error) {
 	return a, sock, err
 }
 
-// deliver hands an answer to who waits for it.
+// deliver passes an answer to the call that waits for it.
 func (l *Launcher) deliver(a answer, sock *os.File) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -129,7 +129,7 @@ func TestEnds(t *testing.T) {
 	}
 }
 
-// Children end with their launcher, and who waits for them is told.
+// Children end with their launcher, and those who wait for them learn it.
 func TestLauncherIsKilled(t *testing.T) {
 	t.Parallel()
 	l := launch(t)
@@ -518,7 +518,7 @@ func TestTooManyChildren(t *testing.T) {
 	}
 }
 
-// A start that fails in the launcher is told with its reason.
+// A start that fails in the launcher returns its reason.
 func TestStartFails(t *testing.T) {
 	t.Parallel()
 	core, theirs, err := process.Conns()

@@ -12,7 +12,7 @@ import (
 // NewHandoff is the listener of a child.
 func NewHandoff(f *os.File) (net.Listener, error) { return newHandoff(f) }
 
-// Pair gives a handoff listener and what dials it.
+// Pair returns a handoff listener and the socket that dials it.
 func Pair() (net.Listener, *net.UnixConn, error) {
 	ours, theirs, err := process.Pair(syscall.SOCK_STREAM)
 	if err != nil {

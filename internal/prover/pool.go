@@ -36,9 +36,8 @@ func Programs(workers, uid int) map[string][]string {
 
 // PoolConfig says how a [Pool] works. Zero values mean the defaults.
 type PoolConfig struct {
-	// Starter starts the prover, of kind "prover", with as many workers as are
-	// said here; nil starts it from this process,
-	// without a user of its own.
+	// Starter starts the prover, of kind "prover", with as many workers as Workers;
+	// nil starts it from this process, without a user of its own.
 	Starter Starter
 
 	Workers int          // proofs made at a time; default one per processor
@@ -73,7 +72,7 @@ func (c PoolConfig) withDefaults() PoolConfig {
 type Pool struct {
 	cfg    PoolConfig
 	places chan struct{} // one element per job that is here
-	hands  chan struct{} // one element per job at the prover
+	slots  chan struct{} // one element per job at the prover
 
 	mu     sync.Mutex
 	client *Client       // nil while no prover is ready, or the one there is in doubt
@@ -82,22 +81,22 @@ type Pool struct {
 	pid    int           // of the process, 0 for none; for tests and logs
 }
 
-// NewPool makes a pool; it starts nothing, but see [Pool.Run].
+// NewPool returns a pool. It starts nothing: see [Pool.Run].
 func NewPool(cfg PoolConfig) *Pool {
 	cfg = cfg.withDefaults()
 	return &Pool{
 		cfg:    cfg,
 		places: make(chan struct{}, cfg.Workers+cfg.Queue),
-		hands:  make(chan struct{}, cfg.Workers),
+		slots:  make(chan struct{}, cfg.Workers),
 		change: make(chan struct{}),
 	}
 }
 
-// Prove has a job proved. Too many jobs, or a pool that has ended, are
-// overloaded; a deadline that passes, while waiting for a prover or for its
-// answer, is prover_timeout; an answer that is none, or a prover that dies over
-// the job, is prover_bad_response, and the job may be tried again. The proof
-// has not been verified and the tag has not been compared.
+// Prove returns the answer of the prover to a job. The proof has not been verified
+// and the tag has not been compared. The code of an error is overloaded if too many
+// jobs wait or the pool has ended, prover_timeout if the deadline passes before the
+// answer, and prover_bad_response if the answer is malformed or the prover exits over
+// the job, which may then be tried again.
 func (p *Pool) Prove(ctx context.Context, job *Job) (Answer, error) {
 	select {
 	case p.places <- struct{}{}:
@@ -108,8 +107,8 @@ func (p *Pool) Prove(ctx context.Context, job *Job) (Answer, error) {
 	ctx, cancel := context.WithDeadline(ctx, job.Deadline)
 	defer cancel()
 	select {
-	case p.hands <- struct{}{}:
-		defer func() { <-p.hands }()
+	case p.slots <- struct{}{}:
+		defer func() { <-p.slots }()
 	case <-ctx.Done():
 		return Answer{}, timeout(ctx)
 	}
@@ -128,8 +127,8 @@ func (p *Pool) Prove(ctx context.Context, job *Job) (Answer, error) {
 	}
 }
 
-// withdraw offers a prover to no further job until it answers a ping, so that
-// jobs do not throw themselves at one that is dying.
+// withdraw offers a prover to no further job until it answers a ping: a prover
+// that is about to exit would fail them all.
 func (p *Pool) withdraw(c *Client) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -138,14 +137,14 @@ func (p *Pool) withdraw(c *Client) {
 	}
 }
 
-// Ready reports whether a prover is there.
+// Ready reports whether a prover is ready.
 func (p *Pool) Ready() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.client != nil
 }
 
-// await waits for a prover to be there.
+// await waits until a prover is ready.
 func (p *Pool) await(ctx context.Context) (*Client, error) {
 	for {
 		p.mu.Lock()
@@ -165,7 +164,7 @@ func (p *Pool) await(ctx context.Context) (*Client, error) {
 	}
 }
 
-// set tells those who wait what changed.
+// set makes a change and wakes the calls that wait for one.
 func (p *Pool) set(change func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -174,9 +173,9 @@ func (p *Pool) set(change func()) {
 	p.change = make(chan struct{})
 }
 
-// Run keeps a prover running until ctx ends: one that dies or does not answer
-// is replaced, after a pause that grows while they die young. Jobs under way
-// when ctx ends fail.
+// Run keeps a prover running until ctx ends: one that exits or does not answer is
+// replaced, after a pause that doubles while provers exit early. Jobs under way when
+// ctx ends fail.
 func (p *Pool) Run(ctx context.Context) error {
 	defer p.set(func() { p.ended = true })
 	backoff := p.cfg.MinBackoff
@@ -210,7 +209,7 @@ func (p *Pool) runChild(ctx context.Context) string {
 	if err != nil {
 		return err.Error()
 	}
-	defer sock.Close()
+	defer func() { _ = sock.Close() }()
 	client := NewClient(func(context.Context) (net.Conn, error) { return dial(sock) }, p.cfg.Workers+1)
 	defer client.Close()
 	p.set(func() { p.pid = c.PID })
@@ -249,8 +248,8 @@ func (p *Pool) attend(ctx context.Context, c *process.Child, client *Client) str
 	return "does not answer"
 }
 
-// announce logs how well the prover is locked in. One that is not is used all
-// the same: it holds no key, and whoever runs the server is told.
+// announce logs how well the prover is confined. One that is not confined is used
+// all the same, with a warning: it holds no key.
 func (p *Pool) announce(ctx context.Context, pid int, client *Client) {
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.PingEvery)
 	defer cancel()

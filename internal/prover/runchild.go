@@ -22,7 +22,7 @@ const (
 	exitUsage = 2
 )
 
-// RunChild runs the prover if the arguments of a process ask for it, and gives
+// RunChild runs the prover if the arguments of a process ask for it, and returns
 // the exit status with true. Any other arguments are not for it. It belongs
 // first in main and, for packages whose tests need a prover, first in TestMain,
 // so that the test binary is its own child:
@@ -53,9 +53,9 @@ func RunChild(args []string) (status int, ok bool) {
 // socket that they come over, and it may be of another user.
 func handedOver(net.Conn) error { return nil }
 
-// serveChild serves the core until that is gone. The core bounds what waits.
-// Assignments pass through this process: it gives up all but its socket before
-// it reads from that, and before it makes other descriptors of it.
+// serveChild serves the core until the core ends. The core bounds the jobs that
+// wait. Assignments pass through this process: it drops everything but its socket
+// before it reads from the socket and before it makes other descriptors of it.
 func serveChild(sock *os.File, workers, uid int) error {
 	posture, err := sandbox.Enter(sandbox.Config{Profile: sandbox.Prover, UID: uid})
 	if err != nil {

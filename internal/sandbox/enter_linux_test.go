@@ -25,7 +25,7 @@ import (
 
 var randRead = rand.Read
 
-// run runs a child and gives what it wrote and how it ended.
+// run runs a child and returns what it wrote and how it ended.
 func run(t *testing.T, attr *syscall.SysProcAttr, dir string, words ...string) (string, error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", append([]string{childArgument}, words...)...)
@@ -89,7 +89,7 @@ func asRoot(t *testing.T) *syscall.SysProcAttr {
 func as1000(t *testing.T) *syscall.SysProcAttr {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		return nil // whoever we are, it is not root
+		return nil // this user is not root
 	}
 	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 1000, Gid: 1000}}
 }
@@ -115,7 +115,7 @@ func TestEnterAsUser(t *testing.T) {
 }
 
 // TestEnterInUserNamespace: root of a namespace that maps nothing else cannot
-// become somebody else.
+// become another user.
 func TestEnterInUserNamespace(t *testing.T) {
 	t.Parallel()
 	needLandlock(t)
@@ -327,7 +327,7 @@ func (c *started) end() (rest string) {
 	for c.out.Scan() {
 		rest += c.out.Text() + "\n"
 	}
-	_ = c.cmd.Wait() // what it said tells how it went
+	_ = c.cmd.Wait() // its output shows the outcome
 	return rest
 }
 
