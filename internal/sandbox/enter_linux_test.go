@@ -21,6 +21,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/terradourada/td/internal/sandbox"
+	"github.com/terradourada/td/internal/testdata/proctest"
 )
 
 var randRead = rand.Read
@@ -334,18 +335,7 @@ func (c *started) end() (rest string) {
 // TestNoCoreFile: a child that aborts leaves no core file where the same death
 // outside of the sandbox leaves one.
 func TestNoCoreFile(t *testing.T) {
-	pattern, err := os.ReadFile("/proc/sys/kernel/core_pattern")
-	if err != nil || strings.HasPrefix(string(pattern), "|") || strings.HasPrefix(string(pattern), "/") {
-		t.Skipf("core dumps of this machine do not go to the working directory: %q", pattern)
-	}
-	var before unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_CORE, &before); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{Cur: before.Max, Max: before.Max}); err != nil || before.Max == 0 {
-		t.Skipf("core dumps cannot be allowed: limit %d, %v", before.Max, err)
-	}
-	defer func() { _ = unix.Setrlimit(unix.RLIMIT_CORE, &before) }()
+	proctest.AllowCoreFiles(t)
 	for _, c := range []struct {
 		words string
 		cores int
