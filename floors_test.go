@@ -23,7 +23,7 @@ var floors = [][]string{
 	1:  {"internal/fault", "internal/lifecycle", "internal/telemetry", "internal/tiles"},
 	2:  {"internal/fsutil", "internal/termui", "internal/localserver"},
 	3:  {"claim", "claim/internal/srsgen", "api", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
-	4:  {"receipt", "internal/launcher", "internal/session", "internal/journal", "internal/ledger", "internal/memberlist"},
+	4:  {"receipt", "internal/process", "internal/session", "internal/journal", "internal/ledger", "internal/memberlist"},
 	5:  {"client", "internal/keyholder", "internal/prover", "internal/epochs", "internal/gate"},
 	6:  {"audit", "internal/server", "internal/remote"},
 	7:  {"internal/node", "internal/submit"},
@@ -40,7 +40,7 @@ var keys = map[string][]string{
 	"log":                          {},
 	"math/rand":                    {},
 	"math/rand/v2":                 {"client"}, // jitter of retries
-	"os/exec":                      {"internal/localserver", "internal/launcher", "internal/node", "claim/internal/srsgen"},
+	"os/exec":                      {"internal/localserver", "internal/process", "internal/node", "claim/internal/srsgen"},
 	"net/http":                     {"client", "internal/prover", "internal/server", "internal/node", "internal/bench"},
 	"database/sql":                 {"internal/journal"},
 	"crypto/hmac":                  {}, // keeps keys on the heap
@@ -67,7 +67,7 @@ var keys = map[string][]string{
 	"golang.org/x/mod/":                                  {"protocol", "receipt", "internal/keyholder", "internal/ledger"},
 	"golang.org/x/term":                                  {"internal/termui"},
 	"golang.org/x/sync/":                                 {"audit", "claim", "internal/prover", "internal/bench", "internal/submit", "internal/node"},
-	"golang.org/x/sys/":                                  {"internal/fsutil", "internal/secret", "internal/sandbox", "internal/launcher", "internal/keyholder", "internal/prover", "internal/journal", "internal/ledger", "internal/node", "internal/doctor", "internal/bench"},
+	"golang.org/x/sys/":                                  {"internal/fsutil", "internal/secret", "internal/sandbox", "internal/process", "internal/keyholder", "internal/prover", "internal/journal", "internal/ledger", "internal/node", "internal/doctor", "internal/bench"},
 	"modernc.org/":                                       {"internal/journal"},
 }
 

@@ -7,9 +7,6 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// MediaType is the media type of a receipt (section 13).
-const MediaType = "application/vnd.terradourada.receipt.v1+json"
-
 // Limits of a receipt. They leave room for every flag in a tree of 2^40 leaves
 // and for a few cosignatures.
 const (

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/terradourada/td/internal/fsutil"
 )
 
 const (
@@ -419,15 +421,6 @@ func (t *TrustStore) write(path, content string, put func(from, to string) error
 	if err := put(f.Name(), path); err != nil {
 		return err
 	}
-	return syncDir(t.dir)
-}
-
-// syncDir makes the names in a directory durable, where the system can.
-func syncDir(dir string) error {
-	d, err := os.Open(filepath.Clean(dir))
-	if err != nil {
-		return err
-	}
-	_ = d.Sync() // some systems and file systems cannot
-	return d.Close()
+	_ = fsutil.SyncDir(t.dir) // some systems and file systems cannot
+	return nil
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/demo"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/fsutil"
 	"github.com/terradourada/td/internal/remote"
@@ -22,38 +23,30 @@ type claimText struct {
 	id            claim.ID
 	says          string
 	shape, values string // of the parameters, and what stands in them
-	params, event string
 }
 
 func claimTexts() []claimText {
 	return []claimText{
 		{
 			claim.Open, "I know the event behind this commitment", `{}`, "",
-			`{}`, `{"lot":"2026-11-A","note":"sealed at the mill"}`,
 		},
 		{
 			claim.Range, "each of 1 to 7 numbers of the event lies between its bounds", `{values: [{at, lo, hi}], scale, offset}`, "",
-			`{"values":[{"at":"/readings","lo":60,"hi":80}],"scale":2,"offset":0}`, `{"sensor":"office","readings":[69.88,71.22,70.06]}`,
 		},
 		{
 			claim.Sum, "the sum of 1 to 14 numbers of the event lies between two bounds", `{at: [pointer], lo, hi, scale}`, "",
-			`{"at":["/jan","/feb","/mar"],"lo":100,"hi":900,"scale":0}`, `{"jan":210,"feb":185,"mar":240}`,
 		},
 		{
 			claim.RecordRange, "one number of a record of up to 8 fields lies between two bounds; the others stay hidden", `{schema: [pointer], field, lo, hi, scale, offset}`, `lo and hi may be texts where no JSON number says the value, e.g. "18446744073709551615"`,
-			`{"schema":["/name","/country","/score"],"field":2,"lo":50,"hi":100,"scale":0,"offset":0}`, `{"name":"A. Sample","country":"BR","score":71}`,
 		},
 		{
 			claim.RecordEquals, "one field of a record equals a value; the others stay hidden", `{schema: [pointer], field, value, scale, offset}`, `value is a text, a number, true, false or null`,
-			`{"schema":["/device","/firmware","/site"],"field":1,"value":"4.2.1","scale":0,"offset":0}`, `{"device":"pump-7","firmware":"4.2.1","site":"north"}`,
 		},
 		{
 			claim.RecordOneOf, "one field of a record is one of up to 8 values; which one stays hidden", `{schema: [pointer], field, values: [1 to 8], scale, offset}`, `each value is a text, a number, true, false or null`,
-			`{"schema":["/item","/grade"],"field":1,"values":["A","B","C"],"scale":0,"offset":0}`, `{"item":"checklist 12","grade":"B"}`,
 		},
 		{
 			claim.Group, "I am one of the members of a list, and answer this scope once", `{list, name, scope}; the nullifier is computed`, "",
-			`{"scope":"board/2026-11"}`, `{"vote":"yes"}`,
 		},
 	}
 }
@@ -174,6 +167,7 @@ func claimsShowCommand(a *app) *cobra.Command {
 }
 
 func (a *app) showClaim(t claimText, asJSON bool) error {
+	example := demo.Example(t.id)
 	if asJSON {
 		return a.printJSON(struct {
 			Claim  string          `json:"claim"`
@@ -181,7 +175,7 @@ func (a *app) showClaim(t claimText, asJSON bool) error {
 			Gates  int             `json:"gates"`
 			Params json.RawMessage `json:"params"`
 			Event  json.RawMessage `json:"event"`
-		}{t.id.String(), t.says, claim.Gates(t.id), json.RawMessage(t.params), json.RawMessage(t.event)})
+		}{t.id.String(), t.says, claim.Gates(t.id), json.RawMessage(example.Params), json.RawMessage(example.Event)})
 	}
 	how := "--params params.json "
 	switch t.id {
@@ -195,7 +189,7 @@ func (a *app) showClaim(t claimText, asJSON bool) error {
 		shape += "\n            " + t.values
 	}
 	_, err := fmt.Fprintf(a.stdout, "%s: %s\n\nparameters  %s\nexample     %s\nfor event   %s\n\ntd submit --claim %s %s--out receipts event.json\n",
-		t.id, t.says, shape, t.params, t.event, t.id, how)
+		t.id, t.says, shape, example.Params, example.Event, t.id, how)
 	return err
 }
 

@@ -11,6 +11,7 @@ import (
 // TestDocs runs the shell blocks of pages as a reader would, one after the
 // other in one shell, against a real server.
 func TestDocs(t *testing.T) {
+	t.Parallel()
 	for _, page := range []string{"how-to/curl.md"} {
 		t.Run(page, func(t *testing.T) {
 			if _, err := exec.LookPath("curl"); err != nil {

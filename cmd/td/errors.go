@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -48,7 +49,7 @@ func asFailure(ctx context.Context, cmd *cobra.Command, err error) *fault.Fault 
 	}
 	var p *protocol.Error
 	if errors.As(err, &p) {
-		return &fault.Fault{Exit: fault.ExitOf(p.Code), What: orElse(p.Detail, p.Code.String()), Code: p.Code}
+		return &fault.Fault{Exit: fault.ExitOf(p.Code), What: cmp.Or(p.Detail, p.Code.String()), Code: p.Code}
 	}
 	if unknown, ok := strings.CutPrefix(err.Error(), "unknown command "); ok {
 		return unknownCommand(cmd, strings.Split(unknown, `"`)[1])
@@ -60,13 +61,6 @@ func asFailure(ctx context.Context, cmd *cobra.Command, err error) *fault.Fault 
 		return &fault.Fault{Exit: fault.Usage, What: err.Error(), Hint: fmt.Sprintf("%s --help shows how it is used", cmd.CommandPath())}
 	}
 	return &fault.Fault{Exit: fault.Unexpected, What: err.Error()}
-}
-
-func orElse(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
 }
 
 // isArgumentError recognises cobra's complaints about the number of arguments,

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -118,7 +119,7 @@ func printAudit(w io.Writer, r *audit.Report) error {
 	}
 	fmt.Fprintf(w, "log %s, size %d, root %s\nidentity %s\n", r.Origin, r.Size, r.Root, r.Identity)
 	if r.Vouched != nil {
-		fmt.Fprintf(w, "server %s\n", orElse(r.Vouched.Server, "-"))
+		fmt.Fprintf(w, "server %s\n", cmp.Or(r.Vouched.Server, "-"))
 	}
 	for t := protocol.LeafAccepted; t <= protocol.LeafIncident; t++ {
 		fmt.Fprintf(w, "%-12s %d\n", t, r.Leaves[t.String()])

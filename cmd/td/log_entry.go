@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"time"
 
@@ -138,5 +139,5 @@ func actionName(a protocol.ControlAction) string {
 		protocol.ActionRotate:       "rotate",
 		protocol.ActionRevokeEpoch:  "revoke",
 	}
-	return orElse(names[a], "unknown")
+	return cmp.Or(names[a], "unknown")
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"log/slog"
 	"net"
 	"os"
 	"strconv"
@@ -78,7 +79,7 @@ func (a *app) runProver(ctx context.Context, socket string, workers int, paths [
 		return err
 	}
 	fmt.Fprintf(a.stderr, "td: ready %s\n", socket)
-	return prover.Serve(ctx, ln, p, prover.Config{Workers: workers})
+	return prover.Serve(ctx, ln, p, prover.Config{Workers: workers, Log: slog.New(logHandler(a.stderr, false, slog.LevelInfo))})
 }
 
 // listenUnix listens on a path that only this user can reach. A socket that

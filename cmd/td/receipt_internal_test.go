@@ -48,6 +48,7 @@ func TestSendWantsItsOwnReceipt(t *testing.T) {
 // TestRecordAndVerify: td submit and td send give out nothing that should not be
 // relied on, and accuse no log without evidence.
 func TestRecordAndVerify(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	e := w.Epochs[0]
 	index := w.accept(e)

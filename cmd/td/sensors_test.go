@@ -14,6 +14,7 @@ import (
 // office thermometer that stays within 60 to 80, the lines of those that do
 // not, and an offline check of all receipts once the server is gone.
 func TestSensors(t *testing.T) {
+	t.Parallel()
 	const (
 		file                = "../../../shared/data/sensors/ambient-events-120.jsonl"
 		within, outside     = 95, 25 // as the data's README says

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/terradourada/td/internal/testdata/proctest"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -49,7 +50,7 @@ func TestLogNobodyReads(t *testing.T) {
 	}
 	pid := b.cmd.Process.Pid
 	b.signal(pid, syscall.SIGTERM)
-	eventually(t, 20*time.Second, "it has not ended", func() bool { state, _ := stateOf(pid); return state == "Z" })
+	eventually(t, 20*time.Second, "it has not ended", func() bool { state, _ := proctest.State(pid); return state == "Z" })
 	read()
 	if <-b.done; b.err != nil {
 		t.Errorf("it did not stop in order: %v", b.err)

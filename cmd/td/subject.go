@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"time"
@@ -111,7 +112,7 @@ func (s *subject) loadParams(sub *client.Submission) error {
 }
 
 func (s *subject) badParams(id claim.ID, err error) error {
-	what := fmt.Sprintf("%s: %s", s.params, orElse(protocol.DetailOf(err), err.Error()))
+	what := fmt.Sprintf("%s: %s", s.params, cmp.Or(protocol.DetailOf(err), err.Error()))
 	var place *protocol.JSONError
 	if errors.As(err, &place) {
 		what = fmt.Sprintf("%s is not a JSON object by the strict rules: %s", s.params, place)
@@ -161,13 +162,13 @@ func (s *subject) readGroupParams() (p groupParams, err error) {
 
 // fillGroup computes the parameters and compares them with those given.
 func (s *subject) fillGroup(sub *client.Submission, given groupParams) error {
-	scope := orElse(s.scope, given.Scope)
+	scope := cmp.Or(s.scope, given.Scope)
 	if scope == "" {
 		return fault.New(fault.Usage, "group/1 needs a scope: what is answered", "--scope TEXT, for example --scope board/2026-11")
 	}
 	raw, err := claim.GroupParams(sub.List, scope, *sub.Secret)
 	if err != nil {
-		return fault.New(fault.ExitOf(protocol.CodeOf(err)), orElse(protocol.DetailOf(err), err.Error()), "")
+		return fault.New(fault.ExitOf(protocol.CodeOf(err)), cmp.Or(protocol.DetailOf(err), err.Error()), "")
 	}
 	var made groupParams
 	if err := protocol.DecodeStrict(raw, protocol.JSONLimits{}, &made); err != nil {

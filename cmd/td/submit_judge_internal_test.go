@@ -96,6 +96,7 @@ func (l *liar) file(w http.ResponseWriter, r *http.Request, media string) {
 // TestSubmitJudges: td submit writes receipts that verify later, and keeps all
 // others apart with the verdict's exit code.
 func TestSubmitJudges(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	e := w.Epochs[0]
 	w.accept(e)
@@ -151,6 +152,7 @@ func TestSubmitJudges(t *testing.T) {
 // TestSubmitUnvouched: with --allow-self-asserted the receipts are written, the
 // summary says what they are worth, and td verify says so too.
 func TestSubmitUnvouched(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	l, url := newLiar(t, w)
 	store := t.TempDir()

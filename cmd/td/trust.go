@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -170,7 +171,7 @@ func (a *app) tellTrust(cp *receipt.Checkpoint, how receipt.Vouch, server string
 			Server string          `json:"server"`
 		}{cp.Origin, cp.Size, protocol.Digest(cp.Root), how, server})
 	}
-	_, err := fmt.Fprintf(a.stdout, "origin  %s\nsize    %d\nroot    %s\nhow     %s\nserver  %s\n", cp.Origin, cp.Size, protocol.Digest(cp.Root), how, orElse(server, "-"))
+	_, err := fmt.Fprintf(a.stdout, "origin  %s\nsize    %d\nroot    %s\nhow     %s\nserver  %s\n", cp.Origin, cp.Size, protocol.Digest(cp.Root), how, cmp.Or(server, "-"))
 	return err
 }
 
@@ -227,7 +228,7 @@ func (a *app) trustList(dir string, asJSON bool) error {
 			}
 			continue
 		}
-		fmt.Fprintf(a.stdout, "%-36s%-10d%-17s%-22s%s\n", line.Origin, line.Size, line.How, orElse(line.Time, "-"), orElse(line.Server, "-"))
+		fmt.Fprintf(a.stdout, "%-36s%-10d%-17s%-22s%s\n", line.Origin, line.Size, line.How, cmp.Or(line.Time, "-"), cmp.Or(line.Server, "-"))
 	}
 	if err != nil {
 		return fault.New(fault.Unavailable, err.Error(), remote.Advice(receipt.Unavailable, err, nil))

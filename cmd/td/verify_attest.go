@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -132,7 +133,7 @@ func (a *attestation) judge(ctx context.Context, raw []byte) (attested, error) {
 	policy.At = time.UnixMilli(int64(leaf.Time))
 	v, err := attest.Verify(evidence, attest.Bind(open), policy)
 	if err != nil {
-		return attested{Detail: orElse(protocol.DetailOf(err), err.Error()), Verdict: nil}, nil
+		return attested{Detail: cmp.Or(protocol.DetailOf(err), err.Error()), Verdict: nil}, nil
 	}
 	return attested{OK: v.State == attest.Attested, Detail: v.Sentence(), Verdict: v}, nil
 }

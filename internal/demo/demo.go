@@ -150,6 +150,18 @@ func Events() []Event {
 	}
 }
 
+const scope = "board/2026-11"
+
+// Example returns an event for a claim, with the parameters that a user writes.
+func Example(id claim.ID) Event {
+	for _, e := range Events() {
+		if e.Claim == id {
+			return e
+		}
+	}
+	return Event{claim.Group, `{"scope":"` + scope + `"}`, `{"vote":"yes"}`}
+}
+
 // acceptAll gets one receipt for each claim; record-equals/1 is pushed, the
 // others are proved here.
 func (d *demo) acceptAll(ctx context.Context) error {
@@ -159,11 +171,11 @@ func (d *demo) acceptAll(ctx context.Context) error {
 			return fmt.Errorf("%s: %w", e.Claim, err)
 		}
 	}
-	params, err := claim.GroupParams(d.list, "board/2026-11", d.members[0])
+	params, err := claim.GroupParams(d.list, scope, d.members[0])
 	if err != nil {
 		return err
 	}
-	r, err := d.client.Submit(ctx, d.prover, client.Submission{Claim: claim.Group, Params: params, Event: []byte(`{"vote":"yes"}`), List: d.list, Secret: &d.members[0]})
+	r, err := d.client.Submit(ctx, d.prover, client.Submission{Claim: claim.Group, Params: params, Event: []byte(Example(claim.Group).Event), List: d.list, Secret: &d.members[0]})
 	if err != nil {
 		return fmt.Errorf("%s: %w", claim.Group, err)
 	}

@@ -1,10 +1,8 @@
 package epochs_test
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
-	"fmt"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -14,6 +12,7 @@ import (
 
 	"github.com/terradourada/td/internal/epochs"
 	"github.com/terradourada/td/internal/keyholder"
+	"github.com/terradourada/td/internal/testdata/proctest"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -85,35 +84,6 @@ func (c *callers) one(ctx context.Context, e *epochs.Epoch) bool {
 	return true
 }
 
-// childrenOf lists the processes that this process has started, by their argument.
-func childrenOf(t *testing.T) map[string]int {
-	t.Helper()
-	pids := map[string]int{}
-	entries, err := os.ReadDir("/proc")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
-		var pid, parent int
-		var name, state string
-		stat, err := os.ReadFile("/proc/" + e.Name() + "/stat")
-		if err != nil {
-			continue
-		}
-		if n, _ := fmt.Sscanf(string(stat), "%d %s %s %d", &pid, &name, &state, &parent); n != 4 || parent != os.Getpid() || state == "Z" {
-			continue
-		}
-		if line, err := os.ReadFile("/proc/" + e.Name() + "/cmdline"); err == nil {
-			for _, kind := range []string{"signer", "tagger"} {
-				if bytes.HasPrefix(line, []byte("td\x00internal-"+kind+"\x00")) {
-					pids[kind] = pid
-				}
-			}
-		}
-	}
-	return pids
-}
-
 // crowd is the number of concurrent callers.
 const crowd = 16
 
@@ -161,7 +131,7 @@ func killOnce(t *testing.T, kind string) time.Duration {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pid := childrenOf(t)[kind]
+	pid := proctest.Children(os.Getpid())[kind]
 	begin := time.Now()
 	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil || pid == 0 {
 		t.Fatalf("process %d: %v", pid, err)

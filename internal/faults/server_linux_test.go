@@ -6,16 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/internal/testdata/proctest"
 )
 
 const (
@@ -124,9 +122,9 @@ func (s *server) stop() error {
 
 // processes returns the launcher and the children, by kind.
 func (s *server) processes() map[string]int {
-	all := childrenOf(s.cmd.Process.Pid)
+	all := proctest.Children(s.cmd.Process.Pid)
 	if l := all["launcher"]; l != 0 {
-		for kind, pid := range childrenOf(l) {
+		for kind, pid := range proctest.Children(l) {
 			all[kind] = pid
 		}
 	}
@@ -142,52 +140,10 @@ func (s *server) awaitChild(kind string) (pid int, err error) {
 	return pid, err
 }
 
-// childrenOf returns the process ids of the td children of a process, by kind.
-func childrenOf(parent int) map[string]int {
-	found := map[string]int{}
-	names, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is right
-	for _, name := range names {
-		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(name)))
-		if state, of := stateOf(pid); of != parent || state == "Z" {
-			continue
-		}
-		if kind := kindOf(pid); kind != "" {
-			found[kind] = pid
-		}
-	}
-	return found
-}
-
-// stateOf reads /proc/PID/stat: "pid (name) state ppid ...".
-func stateOf(pid int) (state string, parent int) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return "", 0
-	}
-	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-	parent, _ = strconv.Atoi(fields[1])
-	return fields[0], parent
-}
-
-// kindOf returns which child of td a process is, "" if it is none.
-func kindOf(pid int) string {
-	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)) // one that has ended is none
-	args := strings.Split(string(b), "\x00")
-	if len(args) < 2 {
-		return ""
-	}
-	kind, ok := strings.CutPrefix(args[1], "internal-")
-	if !ok {
-		return ""
-	}
-	return kind
-}
-
 func awaitGone(kinds map[string]int) error {
 	for kind, pid := range kinds {
 		err := eventually(goneTime, kind+" outlives the core", func() bool {
-			state, _ := stateOf(pid)
-			return state == "" || state == "Z" || kindOf(pid) != kind
+			return proctest.Gone(pid, kind)
 		})
 		if err != nil {
 			return err

@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/terradourada/td/internal/fsutil"
 )
 
 // The suffixes of the files beside the database.
@@ -121,7 +123,7 @@ func renewWAL(path string) error {
 	if err := os.Rename(path+walNewSuffix, path+walSuffix); err != nil {
 		return err
 	}
-	return syncDir(path)
+	return fsutil.SyncDir(filepath.Dir(path))
 }
 
 func copyFile(to, from string) error {
@@ -160,13 +162,13 @@ func swap(path string) error {
 
 // settleSwap makes a swap final: from then on the database may be written.
 func settleSwap(path string) error {
-	if err := syncDir(path); err != nil {
+	if err := fsutil.SyncDir(filepath.Dir(path)); err != nil {
 		return err
 	}
 	if err := remove(path, copySuffix); err != nil {
 		return err
 	}
-	return syncDir(path)
+	return fsutil.SyncDir(filepath.Dir(path))
 }
 
 // removeEmptyLog removes an empty write-ahead log, which a failed start leaves.
@@ -189,13 +191,4 @@ func remove(path string, suffixes ...string) error {
 func exists(path string) bool {
 	_, err := os.Lstat(path)
 	return err == nil
-}
-
-// syncDir makes the names in the directory of a file durable.
-func syncDir(path string) error {
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }

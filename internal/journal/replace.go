@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/terradourada/td/internal/fsutil"
 )
 
 // chain is a hash over leaves in order: two journals with the same chain have the
@@ -79,7 +81,7 @@ func (j *Journal) copy(ctx context.Context) error {
 		return err
 	}
 	j.copied = true
-	return syncDir(j.path)
+	return fsutil.SyncDir(filepath.Dir(j.path))
 }
 
 // tryWrite creates an empty file after writing and flushing one page. While the

@@ -15,6 +15,8 @@ import (
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite" // with the driver "sqlite"
 	sqlitelib "modernc.org/sqlite/lib"
+
+	"github.com/terradourada/td/internal/fsutil"
 )
 
 // The mark of a journal in the header of its SQLite file.
@@ -229,7 +231,7 @@ func createFile(path string) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	return syncDir(path)
+	return fsutil.SyncDir(filepath.Dir(path))
 }
 
 // dsn returns the data source name of a file with the settings of every connection.

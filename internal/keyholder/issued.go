@@ -154,7 +154,7 @@ func (s *Signer) IssuedRoot(ctx context.Context) (protocol.SignedRoot, error) {
 	return s.signedRoot(ctx, func(r *protocol.SignedRoot) error { return s.issued.hold(r, least) }, reqIssuedRoot)
 }
 
-// record judges the answer to a request for an anchor and gives an anchor its
+// record judges the answer to a request for an anchor and assigns an anchor its
 // place in the tree.
 func (s *Signer) record(f *frame, id protocol.RequestID, payload *protocol.EncodedPayload) error {
 	switch {

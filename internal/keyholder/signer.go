@@ -23,7 +23,7 @@ type Signer struct {
 	ready  signerReady
 	issued issuedTree
 
-	telling sync.Mutex // held while the signer is told of the log
+	telling sync.Mutex // held while the log is sent to the signer
 	begun   bool       // guarded by telling
 }
 
@@ -91,7 +91,7 @@ func (s *Signer) Anchor(ctx context.Context, payload *protocol.EncodedPayload) (
 	return a, position, nil
 }
 
-// Begin tells the signer the compact range of the log before its epoch-open
+// Begin sends the signer the compact range of the log before its epoch-open
 // leaf: once, and before [Signer.Extend]. The context does not end it: it
 // returns nil, an error after which the signer is gone, or [ErrRefused] (code
 // internal) the second time.
@@ -112,7 +112,7 @@ func (s *Signer) Begin(ctx context.Context, tree protocol.Range) error {
 	return s.tell(ctx, reqTree, bodies)
 }
 
-// Extend tells the signer the next leaf hashes of the log ([protocol.LeafHash]),
+// Extend sends the signer the next leaf hashes of the log ([protocol.LeafHash]),
 // in order. The context does not end it: it returns nil, an error after which
 // the signer is gone, or [ErrRefused] (code internal) before [Signer.Begin].
 func (s *Signer) Extend(ctx context.Context, leafHashes []protocol.Digest) error {
@@ -128,7 +128,7 @@ func (s *Signer) Extend(ctx context.Context, leafHashes []protocol.Digest) error
 	return s.tell(ctx, reqLeaves, bodies)
 }
 
-// tell sends bodies one behind the other and then waits for all answers.
+// tell sends bodies one after the other and then waits for all answers.
 func (s *Signer) tell(ctx context.Context, code byte, bodies [][]byte) error {
 	ctx = context.WithoutCancel(ctx)
 	requests := make([]sent, 0, len(bodies))
@@ -147,7 +147,7 @@ func (s *Signer) tell(ctx context.Context, code byte, bodies [][]byte) error {
 	return nil
 }
 
-// Checkpoint has the signer sign the log as it was told. The signature is the
+// Checkpoint has the signer sign the log that it was sent. The signature is the
 // Ed25519 signature of the note text (C2SP tlog-checkpoint, signed-note
 // signature without its key hash); the caller compares size and root with its
 // own log. It is refused ([ErrRefused], code internal) before [Signer.Begin]

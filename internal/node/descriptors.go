@@ -10,8 +10,8 @@ import (
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/journal"
-	"github.com/terradourada/td/internal/launcher"
 	"github.com/terradourada/td/internal/ledger"
+	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/internal/prover"
 	"github.com/terradourada/td/internal/server"
 )
@@ -23,7 +23,7 @@ const ownDescriptors = 24
 // reserve returns the number of descriptors that no client can take, so that what
 // is accepted can be written and read whatever clients do.
 func reserve(cfg *config.Config) int {
-	n := ownDescriptors + journal.Descriptors + ledger.Descriptors + launcher.Descriptors
+	n := ownDescriptors + journal.Descriptors + ledger.Descriptors + process.Descriptors
 	if cfg.Prover == config.ProverLocal {
 		n += prover.Descriptors(cmp.Or(cfg.ProverWorkers, runtime.GOMAXPROCS(0)))
 	}

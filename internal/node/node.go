@@ -19,8 +19,8 @@ import (
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/gate"
-	"github.com/terradourada/td/internal/launcher"
 	"github.com/terradourada/td/internal/memberlist"
+	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/internal/server"
 	"github.com/terradourada/td/protocol"
@@ -51,10 +51,10 @@ type node struct {
 	listener net.Listener
 	claims   []gate.Claim
 
-	attestor attest.Attestor    // nil before confine
-	children *launcher.Launcher // nil if this build has none
-	build    protocol.Digest    // of this executable
-	confined sandbox.Probe      // what this process has given up
+	attestor attest.Attestor   // nil before confine
+	children *process.Launcher // nil if this build has none
+	build    protocol.Digest   // of this executable
+	confined sandbox.Probe     // what this process has given up
 
 	records *records
 	machine *machine // wired by openRecords

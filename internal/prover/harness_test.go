@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/claim"
-	"github.com/terradourada/td/internal/launcher"
+	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/internal/prover"
 	"github.com/terradourada/td/protocol"
 )
@@ -31,12 +31,12 @@ func TestMain(m *testing.M) {
 
 // misbehaving starts provers that behave badly.
 func misbehaving(how string) prover.Starter {
-	return launcher.Direct{Programs: map[string][]string{"prover": {"hostile", how}}}
+	return process.Direct{Programs: map[string][]string{"prover": {"hostile", how}}}
 }
 
 // hostileChild is a prover process that behaves badly.
 func hostileChild(how string) {
-	ln, err := prover.NewHandoff(os.NewFile(launcher.ChildSocket, "core"))
+	ln, err := prover.NewHandoff(os.NewFile(process.ChildSocket, "core"))
 	if err != nil || how == "dies at once" {
 		os.Exit(1)
 	}

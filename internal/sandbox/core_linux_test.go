@@ -25,7 +25,7 @@ import (
 
 // lockedCore is the program of a child that does what a core does: it listens,
 // locks itself up, and then tries what it needs and what it must not have. It
-// gives one line for everything that is not as it should be.
+// returns one line for everything that is not as it should be.
 func lockedCore(data, file string, uid int) int {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -1,11 +1,11 @@
-package launcher_test
+package process_test
 
 import (
 	"errors"
 	"strings"
 	"testing"
 
-	"github.com/terradourada/td/internal/launcher"
+	"github.com/terradourada/td/internal/process"
 )
 
 func TestRequests(t *testing.T) {
@@ -26,7 +26,7 @@ func TestRequests(t *testing.T) {
 		{"\x01\x00\x00\x00\x00\x00", false}, // no id
 		{"\x02\x00\x00\x00\x00\x00", false},
 	} {
-		encoded, err := launcher.ReadRequest([]byte(c.packet), 3)
+		encoded, err := process.ReadRequest([]byte(c.packet), 3)
 		if good := err == nil; good != c.good || good && string(encoded) != c.packet {
 			t.Errorf("%q: %q, %v", c.packet, encoded, err)
 		}
@@ -53,15 +53,15 @@ func TestAnswers(t *testing.T) {
 		{"\x04\x00\x00\x00\x01\xff\xff\xff\xff\xc3\xa9", false},
 		{"\x04\x00\x00\x00\x01\xff\xff\xff\xff" + strings.Repeat("x", 201), false},
 	} {
-		encoded, err := launcher.ReadAnswer([]byte(c.packet))
+		encoded, err := process.ReadAnswer([]byte(c.packet))
 		if good := err == nil; good != c.good || good && string(encoded) != c.packet {
 			t.Errorf("%q: %q, %v", c.packet, encoded, err)
 		}
-		if err != nil && !errors.Is(err, launcher.ErrMalformed) {
+		if err != nil && !errors.Is(err, process.ErrMalformed) {
 			t.Errorf("%q: %v", c.packet, err)
 		}
 	}
-	got := string(launcher.FailedAnswer(1, "é\n"+strings.Repeat("x", 300)))
+	got := string(process.FailedAnswer(1, "é\n"+strings.Repeat("x", 300)))
 	if want := "\x03\x00\x00\x00\x01\x00\x00\x00\x00??" + strings.Repeat("x", 198); got != want {
 		t.Errorf("a text that does not fit becomes %q", got)
 	}
@@ -71,10 +71,10 @@ func FuzzFrames(f *testing.F) {
 	f.Add([]byte("\x01\x00\x00\x00\x00\x01"))
 	f.Add([]byte("\x04\x00\x00\x00\x01\xff\xff\xff\xffsignal: killed"))
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if encoded, err := launcher.ReadRequest(b, 3); err == nil && string(encoded) != string(b) {
+		if encoded, err := process.ReadRequest(b, 3); err == nil && string(encoded) != string(b) {
 			t.Errorf("request %q comes back as %q", b, encoded)
 		}
-		if encoded, err := launcher.ReadAnswer(b); err == nil && string(encoded) != string(b) {
+		if encoded, err := process.ReadAnswer(b); err == nil && string(encoded) != string(b) {
 			t.Errorf("answer %q comes back as %q", b, encoded)
 		}
 	})

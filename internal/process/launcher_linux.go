@@ -1,4 +1,4 @@
-package launcher
+package process
 
 import (
 	"context"
@@ -28,25 +28,22 @@ type Launcher struct {
 	conn     *net.UnixConn
 	patience time.Duration
 	pid      int
-	ended    <-chan End // of the process
+	process  *ending
 	closed   bool
 	kinds    []string
 	writing  sync.Mutex
-
-	done chan struct{} // closed when the process is reaped
 
 	mu    sync.Mutex // guards what follows
 	last  uint32     // id of the last start
 	held  map[uint32]*pending
 	cause error // why it is down; nil while it is up
-	end   End   // of the process, once done is closed
 }
 
 // pending is a child that has not ended.
 type pending struct {
 	started  chan startedChild // one value
 	answered bool              // that it has started
-	ended    chan End          // one value, after a start
+	child    *ending
 }
 
 type startedChild struct {
@@ -82,12 +79,12 @@ func Launch(ctx context.Context, programs map[string][]string) (*Launcher, error
 	if executable != nil {
 		defer executable.Close()
 	}
-	core, theirs, err := socketpair(unix.SOCK_SEQPACKET)
+	core, theirs, err := Pair(unix.SOCK_SEQPACKET)
 	if err != nil {
 		return nil, err
 	}
 	defer theirs.Close()
-	conn, err := packetConn(core)
+	conn, err := Conn(core)
 	if err != nil {
 		return nil, err
 	}
@@ -95,33 +92,36 @@ func Launch(ctx context.Context, programs map[string][]string) (*Launcher, error
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
-	ended, err := start(cmd)
+	end, err := start(cmd)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("launcher: %w", err), conn.Close())
 	}
 	_ = theirs.Close() // so that its end is the end of the socket
-	l := newLauncher(conn, cmd.Process.Pid, ended, kinds, defaultPatience)
+	l := newLauncher(conn, cmd.Process.Pid, end, kinds, defaultPatience)
 	if err := l.awaitReady(ctx); err != nil {
 		_ = cmd.Process.Kill()
 		l.fail(err)
-		<-l.done
+		<-end.gone
 		return nil, err
 	}
 	go l.read()
 	return l, nil
 }
 
-func newLauncher(conn *net.UnixConn, pid int, ended <-chan End, kinds []string, patience time.Duration) *Launcher {
-	l := &Launcher{conn: conn, patience: patience, pid: pid, ended: ended, kinds: kinds, done: make(chan struct{}), held: map[uint32]*pending{}}
-	go l.reap()
+func newLauncher(conn *net.UnixConn, pid int, process *ending, kinds []string, patience time.Duration) *Launcher {
+	l := &Launcher{conn: conn, patience: patience, pid: pid, process: process, kinds: kinds, held: map[uint32]*pending{}}
+	go func() {
+		<-process.gone
+		l.fail(errEnded)
+	}()
 	return l
 }
 
-// unreadable is the path of a copy of the executable that this user may execute
-// but not read: see the package comment. Root can read everything, and starts
-// the executable itself; its children become other users. A system that has no
-// such copies (vm.memfd_noexec=2, a security module) starts the executable
-// itself, too: [Launcher.Closed] says so.
+// unreadable returns the path of a copy of the executable that this user may
+// execute but not read: see the package comment. Root can read everything; for it
+// the path is that of the executable, and its children become other users. The same
+// path is returned on a system without such copies (vm.memfd_noexec=2, a security
+// module), and [Launcher.Closed] reports false there.
 func unreadable() (path string, keep *os.File, err error) {
 	if os.Geteuid() == 0 {
 		return self, nil, nil
@@ -166,22 +166,18 @@ func fill(to, from *os.File) error {
 
 // awaitReady reads the first frame.
 func (l *Launcher) awaitReady(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, l.patience)
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() { _ = l.conn.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	a, _, err := l.receive()
+	var a answer
+	err := Exchange(ctx, l.patience, l.conn, func() (err error) {
+		a, _, err = l.receive()
+		return err
+	})
 	switch {
-	case ctx.Err() != nil:
-		return fmt.Errorf("launcher: not ready: %w", ctx.Err())
 	case errors.Is(err, io.EOF):
 		return errors.New("launcher: it exited before it was ready, as it does when it is traced")
 	case err != nil:
-		return err
+		return fmt.Errorf("launcher: not ready: %w", err)
 	case a.op != ansReady:
 		return errMalformed
-	case !stop():
-		return fmt.Errorf("launcher: not ready: %w", ctx.Err())
 	}
 	l.closed = a.value != 1
 	return nil
@@ -200,7 +196,7 @@ func (l *Launcher) Start(kind string) (*Child, error) {
 	if index < 0 {
 		return nil, fmt.Errorf("launcher: no program for a child of kind %q", kind)
 	}
-	p := &pending{started: make(chan startedChild, 1), ended: make(chan End, 1)}
+	p := &pending{started: make(chan startedChild, 1), child: newEnding()}
 	id, err := l.ask(byte(index), p)
 	if err != nil {
 		return nil, err
@@ -212,7 +208,7 @@ func (l *Launcher) Start(kind string) (*Child, error) {
 		if s.err != nil {
 			return nil, fmt.Errorf("launcher: start %s: %w", kind, s.err)
 		}
-		return &Child{PID: s.pid, Sock: s.sock, Ended: p.ended, kill: func() { l.kill(id) }}, nil
+		return &Child{PID: s.pid, Sock: s.sock, ending: p.child, kill: func() { l.kill(id) }}, nil
 	case <-late.C:
 		l.fail(errSilent)
 		return nil, errSilent
@@ -248,8 +244,8 @@ func (l *Launcher) write(r request) error {
 	return nil
 }
 
-// kill asks for the end of a child, and takes the launcher down if that does not
-// come.
+// kill requests the end of a child, and takes the launcher down if the child does
+// not end.
 func (l *Launcher) kill(id uint32) {
 	if !l.holds(id) {
 		return
@@ -291,15 +287,8 @@ func (l *Launcher) read() {
 
 // receive reads one frame, and the descriptor that belongs to it.
 func (l *Launcher) receive() (answer, *os.File, error) {
-	b, rights := make([]byte, answerHead+maxText+1), make([]byte, unix.CmsgSpace(4))
-	n, rn, _, _, err := l.conn.ReadMsgUnix(b, rights)
-	if err != nil {
-		return answer{}, nil, err
-	}
-	if n == 0 {
-		return answer{}, nil, io.EOF
-	}
-	sock, err := descriptor(rights[:rn])
+	b := make([]byte, answerHead+maxText+1)
+	n, sock, err := Receive(l.conn, b)
 	if err != nil {
 		return answer{}, nil, err
 	}
@@ -313,24 +302,7 @@ func (l *Launcher) receive() (answer, *os.File, error) {
 	return a, sock, err
 }
 
-// descriptor is the one descriptor of a message, nil if it has none.
-func descriptor(rights []byte) (*os.File, error) {
-	if len(rights) == 0 {
-		return nil, nil //nolint:nilnil // most frames carry none
-	}
-	messages, err := unix.ParseSocketControlMessage(rights)
-	if err != nil || len(messages) != 1 {
-		return nil, errMalformed
-	}
-	fds, err := unix.ParseUnixRights(&messages[0])
-	if err != nil || len(fds) != 1 {
-		return nil, errMalformed
-	}
-	_ = unix.SetNonblock(fds[0], true) // a read would hold a thread otherwise
-	return os.NewFile(uintptr(fds[0]), "child"), nil
-}
-
-// deliver hands an answer to who waits for it.
+// deliver passes an answer to the call that waits for it.
 func (l *Launcher) deliver(a answer, sock *os.File) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -355,7 +327,7 @@ func (l *Launcher) deliver(a answer, sock *os.File) error {
 		p.started <- startedChild{err: errors.New(a.text)}
 	default:
 		delete(l.held, a.id)
-		p.ended <- End{int(a.value), a.text}
+		p.child.set(End{int(a.value), a.text})
 	}
 	return nil
 }
@@ -375,18 +347,8 @@ func (l *Launcher) fail(cause error) {
 		if !p.answered {
 			p.started <- startedChild{err: cause}
 		}
-		p.ended <- End{Code: -1, Text: "its launcher ended"}
+		p.child.set(End{Code: -1, Text: "its launcher ended"})
 	}
-}
-
-// reap waits for the process.
-func (l *Launcher) reap() {
-	end := <-l.ended
-	l.fail(errEnded)
-	l.mu.Lock()
-	l.end = end
-	l.mu.Unlock()
-	close(l.done)
 }
 
 var (
@@ -400,18 +362,20 @@ func (l *Launcher) Run(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
 		return l.Close()
-	case <-l.done:
+	case <-l.process.gone:
 		return l.err()
 	}
 }
 
+// err is why the process ended, nil if it was closed.
 func (l *Launcher) err() error {
+	l.fail(errEnded) // unless there was another cause
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if errors.Is(l.cause, errClosed) {
 		return nil
 	}
-	return fmt.Errorf("%w (%s)", l.cause, l.end.Text)
+	return fmt.Errorf("%w (%s)", l.cause, l.process.how.Text)
 }
 
 // Close ends the launcher and the children that are left, and waits for its end.
@@ -420,7 +384,7 @@ func (l *Launcher) Close() error {
 	late := time.NewTimer(l.patience)
 	defer late.Stop()
 	select {
-	case <-l.done:
+	case <-l.process.gone:
 		return l.err()
 	case <-late.C:
 		return errSilent

@@ -1,4 +1,4 @@
-package launcher
+package process
 
 // Descriptors bounds the descriptors that a core holds for its launcher and its
 // children: their sockets, and those needed while one is started.

@@ -1,16 +1,13 @@
-package launcher
+package process
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"os"
 	"os/exec"
-	"os/signal"
 	"strings"
 	"sync"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -28,28 +25,21 @@ const (
 // epoch that ends while the next one begins.
 const maxChildren = 16
 
-// RunChild runs a launcher if the arguments of a process ask for it, and returns
+// RunLauncher runs a launcher if the arguments of a process ask for it, and returns
 // its exit status with true. Any other arguments are not for it. It belongs
 // first in main, with the children that the launcher starts.
-func RunChild(args []string) (status int, ok bool) {
+func RunLauncher(args []string) (status int, ok bool) {
 	if len(args) < 2 || args[1] != Argument {
 		return 0, false
 	}
 	if len(args) == 2 { // a trial: see dumpable
 		return dumpableNow(), true
 	}
-	sock, err := Socket()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
+	sock, ok := Begin()
+	if !ok || sandbox.EnterLauncher() != nil {
 		return exitStart, true
 	}
-	// Its socket ends it: a Ctrl-C reaches the whole group, and the core still
-	// needs its children while it stops in order.
-	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	if err := sandbox.EnterLauncher(); err != nil {
-		return exitStart, true
-	}
-	conn, err := packetConn(sock)
+	conn, err := Conn(sock)
 	if err != nil {
 		return exitStart, true
 	}
@@ -64,9 +54,9 @@ func RunChild(args []string) (status int, ok bool) {
 	return exitOK, true
 }
 
-// endWith closes the socket when a process ends, the core: one that was taken
-// over could have left the other end to a process that it made. The kernel's own
-// signal at a parent's death does not reach from one user to another.
+// endWith closes the socket when the core's process ends: a core under an
+// attacker's control could have passed the other end to another process. The
+// kernel's own signal at a parent's death does not reach from one user to another.
 func endWith(pid int, conn *net.UnixConn) error {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if errors.Is(err, unix.ENOSYS) {
@@ -88,8 +78,8 @@ func endWith(pid int, conn *net.UnixConn) error {
 }
 
 // dumpable starts a trial child and returns PR_GET_DUMPABLE of its first
-// instructions: 1 is a process that others of its user may open. It is 1, too,
-// if it cannot be found out.
+// instructions. 1 means that other processes of its user may open it; so does a
+// trial that fails.
 func dumpable() int {
 	trial := exec.Cmd{Path: self, Args: []string{"td", Argument}, Env: []string{}, Dir: "/"}
 	var ended *exec.ExitError
@@ -159,7 +149,7 @@ func (s *server) serve() error {
 	}
 }
 
-// obey does what a request asks for; an error ends the launcher.
+// obey carries out a request; an error ends the launcher.
 func (s *server) obey(r request) error {
 	if (r.op == opStart) != (r.id > s.last) { // a new id, or one that was given out
 		return errMalformed
@@ -196,9 +186,9 @@ func (s *server) begin(kind string) (*Child, error) {
 	return s.start(kind)
 }
 
-// await tells the core how a child ended.
+// await waits for the end of a child and reports it to the core.
 func (s *server) await(id uint32, c *Child) {
-	end := <-c.Ended
+	end := c.End()
 	s.mu.Lock()
 	delete(s.children, id)
 	s.mu.Unlock()
@@ -215,27 +205,7 @@ func (s *server) killAll() {
 
 // send writes one frame, with a descriptor if there is one.
 func (s *server) send(a answer, f *os.File) error {
-	var rights []byte
-	if f != nil {
-		rights = unix.UnixRights(int(f.Fd()))
-	}
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	_, _, err := s.conn.WriteMsgUnix(a.encode(), rights, nil)
-	return err
-}
-
-// packetConn makes a connection of a socket's descriptor and closes that.
-func packetConn(f *os.File) (*net.UnixConn, error) {
-	c, err := net.FileConn(f)
-	_ = f.Close()
-	if err != nil {
-		return nil, err
-	}
-	u, ok := c.(*net.UnixConn)
-	if !ok {
-		_ = c.Close()
-		return nil, errors.New("launcher: not a Unix socket")
-	}
-	return u, nil
+	return Send(s.conn, a.encode(), f)
 }

@@ -1,4 +1,4 @@
-package launcher
+package process
 
 // ErrMalformed is the error of a frame that is none.
 var ErrMalformed = errMalformed

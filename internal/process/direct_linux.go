@@ -1,7 +1,6 @@
-package launcher
+package process
 
 import (
-	"cmp"
 	"fmt"
 	"math"
 	"os"
@@ -25,22 +24,22 @@ func (d Direct) Start(kind string) (*Child, error) {
 	if !ok {
 		return nil, fmt.Errorf("launcher: no program for a child of kind %q", kind)
 	}
-	core, theirs, err := socketpair(unix.SOCK_STREAM)
+	core, theirs, err := Pair(unix.SOCK_STREAM)
 	if err != nil {
 		return nil, err
 	}
 	defer theirs.Close()
-	cmd, err := command(cmp.Or(d.Executable, self), args, theirs)
+	cmd, err := command(self, args, theirs)
 	if err != nil {
 		_ = core.Close()
 		return nil, err
 	}
-	ended, err := start(cmd)
+	end, err := start(cmd)
 	if err != nil {
 		_ = core.Close()
 		return nil, fmt.Errorf("launcher: start %s: %w", kind, err)
 	}
-	return &Child{PID: cmd.Process.Pid, Sock: core, Ended: ended, kill: func() { _ = cmd.Process.Kill() }}, nil
+	return &Child{PID: cmd.Process.Pid, Sock: core, ending: end, kill: func() { _ = cmd.Process.Kill() }}, nil
 }
 
 // command is a program with an empty environment, /dev/null as its standard
@@ -84,8 +83,8 @@ func closeEachOnExec() error {
 
 // start starts cmd on a thread of its own, which waits for it: the kernel kills
 // the process with the thread that started it.
-func start(cmd *exec.Cmd) (<-chan End, error) {
-	started, ended := make(chan error), make(chan End, 1)
+func start(cmd *exec.Cmd) (*ending, error) {
+	started, end := make(chan error), newEnding()
 	go func() {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
@@ -93,39 +92,8 @@ func start(cmd *exec.Cmd) (<-chan End, error) {
 		started <- err
 		if err == nil {
 			_ = cmd.Wait() // the state says it all
-			ended <- End{cmd.ProcessState.ExitCode(), sandbox.EndText(cmd.ProcessState)}
+			end.set(End{cmd.ProcessState.ExitCode(), sandbox.EndText(cmd.ProcessState)})
 		}
 	}()
-	return ended, <-started
-}
-
-// Socket returns the socket that this process was started with. The error, if there
-// is none, is written for a user who started the process by hand. The socket is
-// non-blocking: a thread that is blocked in a read wakes the Go runtime's monitor,
-// in a signer under load more than once for each anchor.
-func Socket() (*os.File, error) {
-	var st unix.Stat_t
-	if err := unix.Fstat(ChildSocket, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFSOCK {
-		return nil, errByHand
-	}
-	if err := unix.SetNonblock(ChildSocket, true); err != nil {
-		return nil, err
-	}
-	return os.NewFile(ChildSocket, "core"), nil
-}
-
-// socketpair returns the core's end, which does not block its thread, and the
-// other as a child is given it.
-func socketpair(kind int) (core, theirs *os.File, err error) {
-	fds, err := unix.Socketpair(unix.AF_UNIX, kind|unix.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, nil, fmt.Errorf("launcher: socketpair: %w", err)
-	}
-	theirs = os.NewFile(uintptr(fds[1]), "child")
-	if err := unix.SetNonblock(fds[0], true); err != nil {
-		_ = unix.Close(fds[0])
-		_ = theirs.Close()
-		return nil, nil, fmt.Errorf("launcher: socketpair: %w", err)
-	}
-	return os.NewFile(uintptr(fds[0]), "core"), theirs, nil
+	return end, <-started
 }

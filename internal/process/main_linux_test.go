@@ -1,4 +1,4 @@
-package launcher_test
+package process_test
 
 import (
 	"fmt"
@@ -8,12 +8,12 @@ import (
 	"testing"
 	"time"
 
-	"github.com/terradourada/td/internal/launcher"
+	"github.com/terradourada/td/internal/process"
 )
 
 // TestMain is a launcher, or a child of one, when its arguments say so.
 func TestMain(m *testing.M) {
-	if status, ok := launcher.RunChild(os.Args); ok {
+	if status, ok := process.RunLauncher(os.Args); ok {
 		os.Exit(status)
 	}
 	if len(os.Args) >= 3 && os.Args[1] == childArgument {
@@ -39,7 +39,7 @@ const (
 
 // child is a program that a launcher starts.
 func child(what string, args []string) int {
-	sock := os.NewFile(launcher.ChildSocket, "core")
+	sock := os.NewFile(process.ChildSocket, "core")
 	switch what {
 	case "echo":
 		_, _ = io.Copy(sock, sock)

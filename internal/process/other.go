@@ -1,17 +1,31 @@
 //go:build !linux
 
-package launcher
+package process
 
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
 	"os"
 )
 
 var errLinux = errors.New("launcher: children run on Linux only")
 
-// Socket returns an error on this system.
-func Socket() (*os.File, error) { return nil, errByHand }
+// Begin prints that the process cannot be used by hand.
+func Begin() (sock *os.File, ok bool) {
+	fmt.Fprintln(os.Stderr, errByHand)
+	return nil, false
+}
+
+// Pair returns an error on this system.
+func Pair(int) (own, child *os.File, err error) { return nil, nil, errLinux }
+
+// Send returns an error on this system.
+func Send(*net.UnixConn, []byte, *os.File) error { return errLinux }
+
+// Receive returns an error on this system.
+func Receive(*net.UnixConn, []byte) (int, *os.File, error) { return 0, nil, errLinux }
 
 // Start starts nothing on this system.
 func (Direct) Start(string) (*Child, error) { return nil, errLinux }
@@ -36,5 +50,5 @@ func (*Launcher) Run(context.Context) error { return errLinux }
 // Close does nothing.
 func (*Launcher) Close() error { return nil }
 
-// RunChild has no arguments of its own on this system.
-func RunChild([]string) (status int, ok bool) { return 0, false }
+// RunLauncher has no arguments of its own on this system.
+func RunLauncher([]string) (status int, ok bool) { return 0, false }

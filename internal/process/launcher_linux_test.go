@@ -1,4 +1,4 @@
-package launcher_test
+package process_test
 
 import (
 	"bytes"
@@ -12,21 +12,20 @@ import (
 	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
 
-	"github.com/terradourada/td/internal/launcher"
+	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/internal/sandbox"
 )
 
 // launch starts a launcher, which ends with the test.
-func launch(t *testing.T) *launcher.Launcher {
+func launch(t *testing.T) *process.Launcher {
 	t.Helper()
-	l, err := launcher.Launch(t.Context(), programs())
+	l, err := process.Launch(t.Context(), programs())
 	if errors.Is(err, errors.ErrUnsupported) {
 		t.Skip(err)
 	}
@@ -39,18 +38,18 @@ func launch(t *testing.T) *launcher.Launcher {
 
 // starter is what both ways to start a child have in common.
 type starter interface {
-	Start(kind string) (*launcher.Child, error)
+	Start(kind string) (*process.Child, error)
 }
 
 // ways to start a child: with a launcher and without.
 func ways() map[string]func(*testing.T) starter {
 	return map[string]func(*testing.T) starter{
 		"launcher": func(t *testing.T) starter { t.Helper(); return launch(t) },
-		"direct":   func(*testing.T) starter { return launcher.Direct{Programs: programs()} },
+		"direct":   func(*testing.T) starter { return process.Direct{Programs: programs()} },
 	}
 }
 
-func start(t *testing.T, s starter, kind string) *launcher.Child {
+func start(t *testing.T, s starter, kind string) *process.Child {
 	t.Helper()
 	c, err := s.Start(kind)
 	if err != nil {
@@ -61,14 +60,14 @@ func start(t *testing.T, s starter, kind string) *launcher.Child {
 }
 
 // end waits for the end of a child.
-func end(t *testing.T, c *launcher.Child) launcher.End {
+func end(t *testing.T, c *process.Child) process.End {
 	t.Helper()
 	select {
-	case e := <-c.Ended:
-		return e
+	case <-c.Ended():
+		return c.End()
 	case <-time.After(10 * time.Second):
 		t.Fatal("the child does not end")
-		return launcher.End{}
+		return process.End{}
 	}
 }
 
@@ -89,7 +88,7 @@ func TestChildHasItsSocket(t *testing.T) {
 				t.Errorf("the socket blocks its thread: %v", err)
 			}
 			_ = c.Sock.Close()
-			if e := end(t, c); e != (launcher.End{Code: 0, Text: "exit status 0"}) {
+			if e := end(t, c); e != (process.End{Code: 0, Text: "exit status 0"}) {
 				t.Errorf("it ended with %v", e)
 			}
 		})
@@ -114,12 +113,12 @@ func TestEnds(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := way(t)
-			if e := end(t, start(t, s, "exit")); e != (launcher.End{Code: 7, Text: "exit status 7"}) {
+			if e := end(t, start(t, s, "exit")); e != (process.End{Code: 7, Text: "exit status 7"}) {
 				t.Errorf("it ended with %v", e)
 			}
 			c := start(t, s, "stay")
 			c.Kill()
-			if e := end(t, c); e != (launcher.End{Code: -1, Text: "signal: killed"}) {
+			if e := end(t, c); e != (process.End{Code: -1, Text: "signal: killed"}) {
 				t.Errorf("it ended with %v", e)
 			}
 			c.Kill() // nothing is there any more
@@ -130,7 +129,7 @@ func TestEnds(t *testing.T) {
 	}
 }
 
-// Children end with their launcher, and who waits for them is told.
+// Children end with their launcher, and those who wait for them learn it.
 func TestLauncherIsKilled(t *testing.T) {
 	t.Parallel()
 	l := launch(t)
@@ -172,7 +171,7 @@ func TestRunEnds(t *testing.T) {
 // The launcher ends with the core, though another process has its socket still.
 func TestEndsWithProcess(t *testing.T) {
 	t.Parallel()
-	conn, core, err := launcher.Pair()
+	conn, core, err := process.Conns()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -181,11 +180,11 @@ func TestEndsWithProcess(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if err := launcher.EndWith(cmd.Process.Pid, conn); err != nil {
+	if err := process.EndWith(cmd.Process.Pid, conn); err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- launcher.Serve(conn, nil, nil) }()
+	go func() { ended <- process.Serve(conn, nil, nil) }()
 	select {
 	case err := <-ended:
 		t.Fatalf("it ended before the core: %v", err)
@@ -203,7 +202,7 @@ func TestEndsWithProcess(t *testing.T) {
 // core launches a launcher with a child that stays, says their process ids, and
 // waits to be killed.
 func core() {
-	l, err := launcher.Launch(context.Background(), programs())
+	l, err := process.Launch(context.Background(), programs())
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)
@@ -213,7 +212,7 @@ func core() {
 		fmt.Println(err)
 		os.Exit(1)
 	}
-	open, err := launcher.Direct{Programs: programs()}.Start("stay")
+	open, err := process.Direct{Programs: programs()}.Start("stay")
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)
@@ -406,21 +405,21 @@ func TestMalformedRequestEndsIt(t *testing.T) {
 		"\x02\x00\x00\x00\x00\x02", // an id that was never given
 		kill + "\x00",
 	} {
-		core, theirs, err := launcher.Pair()
+		core, theirs, err := process.Conns()
 		if err != nil {
 			t.Fatal(err)
 		}
 		c, killed := fakeChild(t)
 		served := make(chan error, 1)
 		go func() {
-			served <- launcher.Serve(theirs, []string{"one"}, func(string) (*launcher.Child, error) { return c, nil })
+			served <- process.Serve(theirs, []string{"one"}, func(string) (*process.Child, error) { return c, nil })
 		}()
 		for _, packet := range []string{begin, last} {
 			if _, err := core.Write([]byte(packet)); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if err := <-served; !errors.Is(err, launcher.ErrMalformed) {
+		if err := <-served; !errors.Is(err, process.ErrMalformed) {
 			t.Errorf("%q: %v", last, err)
 		}
 		select {
@@ -433,16 +432,15 @@ func TestMalformedRequestEndsIt(t *testing.T) {
 }
 
 // fakeChild is a child that ends when it is killed.
-func fakeChild(t *testing.T) (c *launcher.Child, killed <-chan struct{}) {
+func fakeChild(t *testing.T) (c *process.Child, killed <-chan struct{}) {
 	t.Helper()
 	sock, err := os.Open(os.DevNull)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = sock.Close() })
-	gone, ended := make(chan struct{}), make(chan launcher.End, 1)
-	kill := sync.OnceFunc(func() { close(gone); ended <- launcher.End{Code: -1, Text: "signal: killed"} })
-	return launcher.Fake(&launcher.Child{PID: 1, Sock: sock, Ended: ended}, kill), gone
+	gone := make(chan struct{})
+	return process.Fake(sock, func() { close(gone) }), gone
 }
 
 // A real launcher does the same with a real child.
@@ -457,7 +455,7 @@ func TestMalformedRequestOfACore(t *testing.T) {
 	}
 	core, theirs := os.NewFile(uintptr(fds[0]), "core"), os.NewFile(uintptr(fds[1]), "launcher")
 	defer core.Close()
-	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", launcher.Argument, "stay,"+strings.Join(programs()["stay"], ","))
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", process.Argument, "stay,"+strings.Join(programs()["stay"], ","))
 	cmd.ExtraFiles = []*os.File{theirs}
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -485,21 +483,20 @@ func TestMalformedRequestOfACore(t *testing.T) {
 // The children that live at a time are bounded.
 func TestTooManyChildren(t *testing.T) {
 	t.Parallel()
-	core, theirs, err := launcher.Pair()
+	core, theirs, err := process.Conns()
 	if err != nil {
 		t.Fatal(err)
 	}
 	served := make(chan error, 1)
 	go func() {
-		served <- launcher.Serve(theirs, []string{"one"}, func(string) (*launcher.Child, error) {
+		served <- process.Serve(theirs, []string{"one"}, func(string) (*process.Child, error) {
 			c, _ := fakeChild(t)
 			return c, nil
 		})
 	}()
-	ended := make(chan launcher.End, 1)
-	l := launcher.Client(core, ended, "one")
-	var last *launcher.Child
-	for range launcher.MaxChildren {
+	l, over := process.Client(core, "one")
+	var last *process.Child
+	for range process.MaxChildren {
 		if last, err = l.Start("one"); err != nil {
 			t.Fatal(err)
 		}
@@ -512,7 +509,7 @@ func TestTooManyChildren(t *testing.T) {
 	if _, err := l.Start("one"); err != nil {
 		t.Errorf("after one has ended: %v", err)
 	}
-	ended <- launcher.End{}
+	over(process.End{})
 	if err := l.Close(); err != nil {
 		t.Error(err)
 	}
@@ -521,24 +518,23 @@ func TestTooManyChildren(t *testing.T) {
 	}
 }
 
-// A start that fails in the launcher is told with its reason.
+// A start that fails in the launcher returns its reason.
 func TestStartFails(t *testing.T) {
 	t.Parallel()
-	core, theirs, err := launcher.Pair()
+	core, theirs, err := process.Conns()
 	if err != nil {
 		t.Fatal(err)
 	}
 	go func() {
-		_ = launcher.Serve(theirs, []string{"one"}, func(string) (*launcher.Child, error) { return nil, syscall.EAGAIN })
+		_ = process.Serve(theirs, []string{"one"}, func(string) (*process.Child, error) { return nil, syscall.EAGAIN })
 	}()
-	ended := make(chan launcher.End, 1)
-	l := launcher.Client(core, ended, "one")
+	l, over := process.Client(core, "one")
 	if _, err := l.Start("one"); err == nil || !strings.Contains(err.Error(), "resource temporarily unavailable") {
 		t.Errorf("Start: %v", err)
 	}
-	ended <- launcher.End{}
+	over(process.End{})
 	_ = l.Close()
-	if _, err := (launcher.Direct{Executable: "/nonexistent", Programs: programs()}).Start("echo"); !errors.Is(err, os.ErrNotExist) {
+	if err := process.StartAt("/nonexistent"); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("no such program: %v", err)
 	}
 }
@@ -547,23 +543,22 @@ func TestStartFails(t *testing.T) {
 // and no caller waits for it.
 func TestBadLauncher(t *testing.T) {
 	t.Parallel()
-	ended1 := string(launcher.EndedAnswer(1, 0, "exit status 0"))
+	ended1 := string(process.EndedAnswer(1, 0, "exit status 0"))
 	for name, say := range map[string]func(*net.UnixConn){
 		"nonsense":      func(c *net.UnixConn) { _, _ = c.Write([]byte("?")) },
-		"no descriptor": func(c *net.UnixConn) { _, _ = c.Write(launcher.StartedAnswer(1, 5)) },
-		"foreign id":    func(c *net.UnixConn) { _, _ = c.Write(launcher.EndedAnswer(9, 0, "x")) },
+		"no descriptor": func(c *net.UnixConn) { _, _ = c.Write(process.StartedAnswer(1, 5)) },
+		"foreign id":    func(c *net.UnixConn) { _, _ = c.Write(process.EndedAnswer(9, 0, "x")) },
 		"two descriptors": func(c *net.UnixConn) {
-			_, _, _ = c.WriteMsgUnix(launcher.StartedAnswer(1, 5), unix.UnixRights(0, 1), nil)
+			_, _, _ = c.WriteMsgUnix(process.StartedAnswer(1, 5), unix.UnixRights(0, 1), nil)
 		},
 		"descriptor with another frame": func(c *net.UnixConn) { _, _, _ = c.WriteMsgUnix([]byte(ended1), unix.UnixRights(0), nil) },
 		"end of the socket":             func(c *net.UnixConn) { _ = c.Close() },
 	} {
-		core, theirs, err := launcher.Pair()
+		core, theirs, err := process.Conns()
 		if err != nil {
 			t.Fatal(err)
 		}
-		over := make(chan launcher.End, 1)
-		l := launcher.Client(core, over, "one")
+		l, over := process.Client(core, "one")
 		go func() {
 			_, _ = theirs.Read(make([]byte, 16)) // the request
 			say(theirs)
@@ -571,7 +566,7 @@ func TestBadLauncher(t *testing.T) {
 		if c, err := l.Start("one"); err == nil {
 			t.Errorf("%s: started %v", name, c)
 		}
-		over <- launcher.End{Code: 1, Text: "exit status 1"}
+		over(process.End{Code: 1, Text: "exit status 1"})
 		if err := l.Run(t.Context()); err == nil {
 			t.Errorf("%s: Run returns no error", name)
 		}
@@ -585,16 +580,15 @@ func TestSilentLauncher(t *testing.T) {
 	t.Parallel()
 	const patience = 50 * time.Millisecond
 	for name, answers := range map[string]bool{"start": false, "kill": true} {
-		core, theirs, err := launcher.Pair()
+		core, theirs, err := process.Conns()
 		if err != nil {
 			t.Fatal(err)
 		}
-		over := make(chan launcher.End, 1)
-		l := launcher.ClientOf(core, over, patience, "one")
+		l, over := process.ClientOf(core, patience, "one")
 		if answers {
 			go func() {
 				_, _ = theirs.Read(make([]byte, 16)) // the start
-				_, _, _ = theirs.WriteMsgUnix(launcher.StartedAnswer(1, 5), unix.UnixRights(0), nil)
+				_, _, _ = theirs.WriteMsgUnix(process.StartedAnswer(1, 5), unix.UnixRights(0), nil)
 			}()
 		}
 		c, err := l.Start("one")
@@ -613,7 +607,7 @@ func TestSilentLauncher(t *testing.T) {
 		if err := l.Close(); err == nil {
 			t.Errorf("%s: Close says that a process is gone which is still there", name)
 		}
-		over <- launcher.End{Code: -1, Text: "signal: killed"}
+		over(process.End{Code: -1, Text: "signal: killed"})
 		if err := l.Run(t.Context()); err == nil {
 			t.Errorf("%s: Run returns no error", name)
 		}
@@ -624,16 +618,15 @@ func TestSilentLauncher(t *testing.T) {
 // A second word about a start is a fault, too.
 func TestStartedTwice(t *testing.T) {
 	t.Parallel()
-	core, theirs, err := launcher.Pair()
+	core, theirs, err := process.Conns()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer theirs.Close()
-	over := make(chan launcher.End, 1)
-	l := launcher.Client(core, over, "one")
+	l, over := process.Client(core, "one")
 	go func() {
 		for range 2 {
-			_, _, _ = theirs.WriteMsgUnix(launcher.StartedAnswer(1, 5), unix.UnixRights(int(os.Stdin.Fd())), nil)
+			_, _, _ = theirs.WriteMsgUnix(process.StartedAnswer(1, 5), unix.UnixRights(int(os.Stdin.Fd())), nil)
 		}
 	}()
 	// The first may come before the request is noted, which is a fault as well.
@@ -642,19 +635,19 @@ func TestStartedTwice(t *testing.T) {
 			t.Errorf("it ended with %v", e)
 		}
 	}
-	over <- launcher.End{}
+	over(process.End{})
 	if err := l.Run(t.Context()); err == nil {
 		t.Error("Run returns no error")
 	}
 }
 
 func TestRunChildIsForLaunchers(t *testing.T) {
-	for _, args := range [][]string{nil, {"td"}, {"td", "serve"}, {launcher.Argument}, {"td", "internal-signer"}} {
-		if status, ok := launcher.RunChild(args); ok {
+	for _, args := range [][]string{nil, {"td"}, {"td", "serve"}, {process.Argument}, {"td", "internal-signer"}} {
+		if status, ok := process.RunLauncher(args); ok {
 			t.Errorf("%q runs a launcher, status %d", args, status)
 		}
 	}
-	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", launcher.Argument, "echo")
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", process.Argument, "echo")
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	var ended *exec.ExitError
@@ -674,7 +667,7 @@ func TestTracedLauncherEnds(t *testing.T) {
 	}
 	_ = unix.Close(fds[0]) // a launcher that is not traced ends in order then, with 0
 	theirs := os.NewFile(uintptr(fds[1]), "theirs")
-	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", launcher.Argument, "echo")
+	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", process.Argument, "echo")
 	cmd.ExtraFiles, cmd.SysProcAttr = []*os.File{theirs}, &syscall.SysProcAttr{Ptrace: true}
 	err = cmd.Start()
 	_ = theirs.Close()
@@ -701,7 +694,7 @@ func TestTracedLauncherEnds(t *testing.T) {
 // TestChildInheritsNothing: a descriptor that this process was given without
 // close-on-exec stays here, also where the kernel has no close_range.
 func TestChildInheritsNothing(t *testing.T) {
-	for name, keep := range map[string]func() error{"all": launcher.CloseOnExec, "each": launcher.CloseEachOnExec} {
+	for name, keep := range map[string]func() error{"all": process.CloseOnExec, "each": process.CloseEachOnExec} {
 		fd, err := unix.Open(os.DevNull, unix.O_RDONLY, 0)
 		if err != nil {
 			t.Fatal(err)
