@@ -19,7 +19,7 @@ const module = "github.com/terradourada/td"
 // floors is the plan of the house, bottom up: a package imports packages of
 // lower floors only, and every package stands on one.
 var floors = [][]string{
-	0:  {"protocol"},
+	0:  {".", "protocol"}, // "." is the module's own documentation
 	1:  {"internal/fault", "internal/tiles"},
 	2:  {"internal/fsutil", "internal/termui", "internal/localserver"},
 	3:  {"claim", "claim/internal/srsgen", "api", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
