@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -9,7 +8,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/terradourada/td/internal/config"
-	"github.com/terradourada/td/internal/fault"
 )
 
 func configCommand(a *app) *cobra.Command {
@@ -70,10 +68,6 @@ func configExplainCommand(a *app) *cobra.Command {
 			return a.listSettings()
 		}
 		text, err := config.Explain(args[0])
-		var wrong *config.Error
-		if errors.As(err, &wrong) {
-			return fault.New(fault.Usage, wrong.Error(), wrong.Hint)
-		}
 		if err != nil {
 			return err
 		}
@@ -106,7 +100,7 @@ environment. A fault is shown with its place; exit code 8.`,
 			if len(args) == 1 {
 				flags["config"] = args[0]
 			}
-			cfg, err := settings(flags)
+			cfg, err := config.Load(os.Environ(), flags)
 			if err != nil {
 				return err
 			}
@@ -119,14 +113,4 @@ environment. A fault is shown with its place; exit code 8.`,
 			return err
 		},
 	}
-}
-
-// settings reads the configuration under flags that the user has set, by name.
-func settings(flags map[string]string) (*config.Config, error) {
-	cfg, err := config.Load(os.Environ(), flags)
-	var wrong *config.Error
-	if errors.As(err, &wrong) {
-		return nil, fault.New(fault.Config, wrong.Error(), wrong.Hint)
-	}
-	return cfg, err
 }

@@ -49,9 +49,6 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
 	root := newRoot(a)
 	root.SetArgs(args)
-	root.SetIn(stdin)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
 	defer a.endLog()
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
@@ -82,7 +79,12 @@ Start with "td demo". For your own events: "td serve" in one terminal,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+
+		PersistentPreRunE: checkFlags,
 	}
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(helpCommand())
 	root.AddCommand(
@@ -102,10 +104,12 @@ Start with "td demo". For your own events: "td serve" in one terminal,
 		benchCommand(a),
 		versionCommand(a),
 	)
+	root.InitDefaultCompletionCmd()
+	typedErrors(root)
 	return root
 }
 
-// helpCommand makes "td help COMMAND" the same as "td COMMAND --help".
+// helpCommand returns "td help COMMAND", which does what "td COMMAND --help" does.
 func helpCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:    "help [COMMAND]",

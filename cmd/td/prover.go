@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"net"
 	"os"
-	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -38,25 +37,6 @@ td serve starts one of its own and needs none of these.`,
 		return a.runProver(cmd.Context(), *socket, int(workers), *lists)
 	}
 	return cmd
-}
-
-// count is a flag value from 0 to 1024.
-type count int
-
-// String is the number.
-func (c *count) String() string { return strconv.Itoa(int(*c)) }
-
-// Type names the value in the help.
-func (c *count) Type() string { return "number" }
-
-// Set takes a number.
-func (c *count) Set(s string) error {
-	n, err := strconv.Atoi(s)
-	if err != nil || n < 0 || n > 1024 {
-		return errors.New("it is a number from 0 to 1024")
-	}
-	*c = count(n)
-	return nil
 }
 
 func (a *app) runProver(ctx context.Context, socket string, workers int, paths []string) error {

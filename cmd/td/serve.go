@@ -103,7 +103,7 @@ func loadConfig(cmd *cobra.Command) (*config.Config, error) {
 	})
 	delete(flags, "output")
 	delete(flags, "origins")
-	return settings(flags)
+	return config.Load(os.Environ(), flags)
 }
 
 // The collector of a server runs when the heap has grown by coreGC percent of

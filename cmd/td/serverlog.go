@@ -16,6 +16,7 @@ import (
 
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/telemetry"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -23,7 +24,7 @@ import (
 // the terminal. With the format json every line is an object.
 type serverLog struct {
 	*slog.Logger
-	stream *stream
+	stream *telemetry.Stream
 	json   bool
 }
 
@@ -35,12 +36,12 @@ const flushTimeout = time.Second
 func (a *app) openLog(cfg *config.Config) *serverLog {
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP)
 	inJSON := cfg.LogFormat == logJSON
-	s := newStream(a.stderr, func(lost int) []byte {
+	s := telemetry.NewStream(a.stderr, func(lost int) []byte {
 		var line bytes.Buffer
 		slog.New(logHandler(&line, inJSON, slog.LevelInfo)).Warn("log lines were lost", "lines", lost)
 		return line.Bytes()
 	})
-	go s.run()
+	go s.Run()
 	var level slog.Level
 	if level.UnmarshalText([]byte(cfg.LogLevel)) != nil {
 		level = slog.LevelInfo // config has checked it
@@ -64,7 +65,7 @@ func logHandler(w io.Writer, inJSON bool, level slog.Level) slog.Handler {
 // endLog writes the last lines.
 func (a *app) endLog() {
 	if a.log != nil {
-		a.log.stream.close()
+		a.log.stream.Close(flushTimeout)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/draft"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/remote"
 	"github.com/terradourada/td/internal/submit"
@@ -18,9 +19,9 @@ import (
 
 // submitFlags are the flags of "td submit".
 type submitFlags struct {
-	*subject
-	server, serverUser, out, trust *string
-	push, selfAsserted             *bool
+	*draft.Subject
+	server, serverUser, out, trust string
+	push, selfAsserted             bool
 	progress, output               *choice
 }
 
@@ -63,10 +64,13 @@ does, and is kept as REQUEST.refused.json.`,
   td submit --member me.secret --list board.json --scope board/2026-11 --out votes vote.json`,
 		Args: oneArg("INPUT"),
 	}
-	f := submitFlags{subject: subjectFlags(cmd), server: serverFlag(cmd), serverUser: serverUserFlag(cmd), trust: trustFlag(cmd)}
-	f.selfAsserted = selfAssertedFlag(cmd)
-	f.out = cmd.Flags().String("out", "receipts", "directory for receipts and openings; made if it is not there")
-	f.push = cmd.Flags().Bool("push", false, "let the server prove; its prover sees the events")
+	f := submitFlags{Subject: subjectFlags(cmd)}
+	serverFlag(cmd, &f.server)
+	serverUserFlag(cmd, &f.serverUser)
+	trustFlag(cmd, &f.trust)
+	selfAssertedFlag(cmd, &f.selfAsserted)
+	cmd.Flags().StringVar(&f.out, "out", "receipts", "directory for receipts and openings; made if it is not there")
+	cmd.Flags().BoolVar(&f.push, "push", false, "let the server prove; its prover sees the events")
 	f.progress, f.output = progressFlag(cmd), outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.submit(cmd.Context(), &f, args[0]) }
 	return cmd
@@ -96,19 +100,19 @@ func (a *app) submit(ctx context.Context, f *submitFlags, input string) error {
 
 // options reads what the flags name; nothing is sent or written.
 func (f *submitFlags) options() (o submit.Options, err error) {
-	sub, err := f.load()
+	sub, err := f.Load()
 	if err != nil {
 		return o, err
 	}
-	if *f.push && sub.Claim == claim.Group {
+	if f.push && sub.Claim == claim.Group {
 		return o, fault.New(fault.Usage, "group/1 is proved by its member only", "leave --push out")
 	}
-	server, err := remote.DialLive(*f.server, *f.serverUser, *f.selfAsserted)
+	server, err := remote.DialLive(f.server, f.serverUser, f.selfAsserted)
 	if err != nil {
 		return o, err
 	}
-	trust, err := remote.OpenTrust(*f.trust)
-	return submit.Options{Server: server, Submission: *sub, Push: *f.push, Dir: *f.out, Trust: trust, AllowSelfAsserted: *f.selfAsserted}, err
+	trust, err := remote.OpenTrust(f.trust)
+	return submit.Options{Server: server, Submission: *sub, Push: f.push, Dir: f.out, Trust: trust, AllowSelfAsserted: f.selfAsserted}, err
 }
 
 // submitOutput prints what comes of each event.

@@ -19,27 +19,17 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/terradourada/td/internal/fault"
 )
 
-// Error is a fault in the configuration, told to the operator: Error is what
-// is wrong and where, Hint what to do about it, or "".
-type Error struct {
-	Where   string // "flag --listen", "environment TD_LISTEN", "PATH:3:1"; may be ""
-	Message string
-	Excerpt string // the line and a caret below it, or ""
-	Hint    string
-}
-
-// Error is where and what, with the excerpt of the file on lines of its own.
-func (e *Error) Error() string {
-	s := e.Message
-	if e.Where != "" {
-		s = e.Where + ": " + s
+// refuse returns a fault in the configuration. The place is "flag --listen",
+// "environment TD_LISTEN", "PATH:3:1" or "".
+func refuse(where, message, hint string) error {
+	if where != "" {
+		message = where + ": " + message
 	}
-	if e.Excerpt != "" {
-		s += "\n" + e.Excerpt
-	}
-	return s
+	return fault.New(fault.Config, message, hint)
 }
 
 // maxFile bounds the configuration file, in bytes.
@@ -48,7 +38,7 @@ const maxFile = 1 << 20
 // Load puts the configuration together. environ has the form of os.Environ;
 // flags holds the flags that the user has set, by name without hyphens in
 // front ("max-sessions"), among them "config" for the file; a list is separated
-// by commas. Every fault is an [*Error].
+// by commas. Every error is a [*fault.Fault].
 func Load(environ []string, flags map[string]string) (*Config, error) {
 	c := &Config{sources: make(map[string]string)}
 	env := variables(environ)
@@ -101,7 +91,7 @@ func (c *Config) defaults() error {
 // setText sets a value that is given as text.
 func (c *Config) setText(f field, text, source string) error {
 	if err := f.parse(text); err != nil {
-		return &Error{Where: source, Message: err.Error(), Hint: f.hint(text)}
+		return refuse(source, err.Error(), fault.DidYouMean(text, f.oneOf(), ""))
 	}
 	c.sources[f.key] = source
 	return nil
@@ -132,14 +122,14 @@ func (c *Config) readFile(env, flags map[string]string) error {
 		return nil // preflight reports what is wrong with the directory
 	}
 	if err != nil {
-		return &Error{Where: path, Message: "the configuration file cannot be read: " + reason(err)}
+		return refuse(path, "the configuration file cannot be read: "+reason(err), "")
 	}
 	c.file = path
 	if err := c.takeFile(path, b); err != nil {
 		return err
 	}
 	if !named && c.Data != "" {
-		return &Error{Where: strings.TrimPrefix(c.sources["data"], "file "), Message: "the file in a data directory cannot name the data directory", Hint: "set data in a file that --config names"}
+		return refuse(strings.TrimPrefix(c.sources["data"], "file "), "the file in a data directory cannot name the data directory", "set data in a file that --config names")
 	}
 	return nil
 }
@@ -187,7 +177,7 @@ func (c *Config) place(env map[string]string) error {
 		c.Data = stateDir(env)
 	}
 	if c.Data == "" {
-		return &Error{Message: "no data directory: neither HOME nor XDG_STATE_HOME is set", Hint: "name one with --data"}
+		return refuse("", "no data directory: neither HOME nor XDG_STATE_HOME is set", "name one with --data")
 	}
 	if c.Socket == "" {
 		c.Socket = filepath.Join(c.Data, "admin.sock")
@@ -234,7 +224,7 @@ func (c *Config) fault(key, message, hint string) error {
 			}
 		}
 	}
-	return &Error{Where: where, Message: message, Hint: hint}
+	return refuse(where, message, hint)
 }
 
 // misspelt finds variables that are no settings but look like one.
@@ -245,7 +235,7 @@ func misspelt(env map[string]string) (notes []string) {
 		delete(env, f.env())
 	}
 	for name := range env {
-		if near := nearest(name, names); strings.HasPrefix(name, "TD_") && name != "TD_CONFIG" && near != "" {
+		if near := fault.Nearest(name, names); strings.HasPrefix(name, "TD_") && name != "TD_CONFIG" && near != "" {
 			notes = append(notes, fmt.Sprintf("environment variable %s is no setting; did you mean %s?", name, near))
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	toml "github.com/pelletier/go-toml/v2/unstable"
+
+	"github.com/terradourada/td/internal/fault"
 )
 
 // reader takes the values of one file.
@@ -32,7 +34,7 @@ func (c *Config) takeFile(path string, b []byte) error {
 		return r.at(r.Range(syntax.Highlight), "this is not TOML: "+syntax.Message, "")
 	}
 	if err := r.Error(); err != nil {
-		return &Error{Where: path, Message: "this is not TOML"}
+		return refuse(path, "this is not TOML", "")
 	}
 	return nil
 }
@@ -55,11 +57,7 @@ func (r *reader) expression(e *toml.Node) error {
 }
 
 func (r *reader) unknown(name string, where toml.Range) error {
-	hint := "td config explain lists all keys"
-	if near := nearest(name, Keys()); near != "" {
-		hint = fmt.Sprintf("did you mean %q?", near)
-	}
-	return r.at(where, fmt.Sprintf("unknown key %q", clip(name)), hint)
+	return r.at(where, fmt.Sprintf("unknown key %q", clip(name)), fault.DidYouMean(name, Keys(), "td config explain lists all keys"))
 }
 
 // take sets one field. The kind of the value has to be the field's: a number in
@@ -76,7 +74,7 @@ func (r *reader) take(f field, v *toml.Node, where toml.Range) error {
 	if list, ok := f.value.Addr().Interface().(*[]string); ok {
 		*list = text
 	} else if err := f.parse(text[0]); err != nil {
-		return r.at(where, err.Error(), f.hint(text[0]))
+		return r.at(where, err.Error(), fault.DidYouMean(text[0], f.oneOf(), ""))
 	}
 	r.cfg.sources[f.key] = fmt.Sprintf("file %s:%d", r.path, r.line(where))
 	return nil
@@ -150,10 +148,6 @@ func (r *reader) at(where toml.Range, message, hint string) error {
 		}
 		return ' '
 	}, line[:column])
-	return &Error{
-		Where:   fmt.Sprintf("%s:%d:%d", r.path, start.Line, start.Column),
-		Message: message,
-		Excerpt: "    " + line + "\n    " + pad + strings.Repeat("^", width),
-		Hint:    hint,
-	}
+	excerpt := "\n    " + line + "\n    " + pad + strings.Repeat("^", width)
+	return refuse(fmt.Sprintf("%s:%d:%d", r.path, start.Line, start.Column), message+excerpt, hint)
 }

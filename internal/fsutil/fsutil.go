@@ -15,22 +15,47 @@ import (
 
 // ReadFile reads a file of at most limit bytes.
 func ReadFile(path string, limit int64) ([]byte, error) {
+	f, err := Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readBounded(f, path, limit)
+}
+
+// ReadInput reads a file of at most limit bytes, or standard input for "-".
+func ReadInput(path string, stdin io.Reader, limit int64) ([]byte, error) {
+	if path == "-" {
+		return readBounded(stdin, "standard input", limit)
+	}
+	return ReadFile(path, limit)
+}
+
+// Open opens a file for reading.
+func Open(path string) (*os.File, error) {
 	f, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fault.New(fault.NotFound, fmt.Sprintf("%s does not exist", path), "")
 	}
 	if err != nil {
-		return nil, fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be read: %v", path, err), "")
+		return nil, unreadable(path, err)
 	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	return f, nil
+}
+
+func readBounded(r io.Reader, name string, limit int64) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
-		return nil, fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be read: %v", path, err), "")
+		return nil, unreadable(name, err)
 	}
 	if int64(len(b)) > limit {
-		return nil, fault.New(fault.Usage, fmt.Sprintf("%s is larger than %d bytes", path, limit), "")
+		return nil, fault.New(fault.Usage, fmt.Sprintf("%s is larger than %d bytes", name, limit), "")
 	}
 	return b, nil
+}
+
+func unreadable(name string, err error) error {
+	return fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be read: %v", name, err), "")
 }
 
 // WriteFile writes a file whole or not at all, and syncs it before it returns.

@@ -10,36 +10,6 @@ import (
 	"github.com/terradourada/td/receipt"
 )
 
-// OpenTrust opens the trust store in a directory, or for "" the user's own.
-func OpenTrust(dir string) (*receipt.TrustStore, error) {
-	if dir == "" {
-		var err error
-		if dir, err = receipt.DefaultTrustDir(); err != nil {
-			return nil, fault.New(fault.Config, fmt.Sprintf("there is no place for the trust store: %v", err), "--trust DIR names one")
-		}
-	}
-	t, err := receipt.OpenTrust(dir)
-	if err != nil {
-		return nil, fault.New(fault.Config, fmt.Sprintf("the trust store in %s does not open: %v", dir, err), "--trust DIR names another one")
-	}
-	return t, nil
-}
-
-// ExitOf returns the exit status of a negative verdict of a receipt or a log.
-func ExitOf(verdict string) int {
-	switch verdict {
-	case receipt.Contradicted:
-		return fault.Contradicted
-	case receipt.Unvouched:
-		return fault.Unvouched
-	case receipt.Flagged:
-		return fault.Flagged
-	case receipt.Unavailable:
-		return fault.Unavailable
-	}
-	return fault.Negative
-}
-
 // isShort reports a copy of a log that ends too early. Where nothing else vouches
 // for the checkpoint, it is the copy that is missing.
 func isShort(err error) bool { return errors.As(err, new(*receipt.ShortError)) }
@@ -51,7 +21,7 @@ func VouchFailure(err error, server *Server) error {
 	if isShort(err) {
 		verdict = receipt.Unavailable
 	}
-	return fault.New(ExitOf(verdict), err.Error(), Advice(verdict, err, server))
+	return fault.New(fault.ExitOfVerdict(verdict), err.Error(), Advice(verdict, err, server))
 }
 
 // Advice says what to do about a negative verdict, by its reason, which may be nil.

@@ -7,7 +7,6 @@ import (
 
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/fsutil"
-	"github.com/terradourada/td/internal/remote"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -40,17 +39,4 @@ func receiptPath(dir string, id protocol.RequestID) string {
 
 func openingPath(dir string, id protocol.RequestID) string {
 	return filepath.Join(dir, id.String()+".opening")
-}
-
-// ReadOpening reads an opening from a file.
-func ReadOpening(path string) (*receipt.Opening, error) {
-	b, err := fsutil.ReadFile(path, receipt.MaxOpeningSize)
-	if err != nil {
-		return nil, err
-	}
-	o, err := receipt.ParseOpening(b)
-	if err != nil {
-		return nil, fault.New(fault.Usage, fmt.Sprintf("%s is not an opening: %s", path, remote.Detail(err)), "")
-	}
-	return o, nil
 }

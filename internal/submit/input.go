@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/fsutil"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -40,12 +41,9 @@ func openEvents(name string, stdin io.Reader) (*events, error) {
 	if name == "-" {
 		return newEvents(stdin, false, func() error { return nil })
 	}
-	f, err := os.Open(name)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fault.New(fault.NotFound, fmt.Sprintf("%s does not exist", name), "")
-	}
+	f, err := fsutil.Open(name)
 	if err != nil {
-		return nil, fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be read: %v", name, err), "")
+		return nil, err
 	}
 	e, err := newEvents(f, hasSuffix(name, ".jsonl", ".ndjson"), f.Close)
 	if err != nil {

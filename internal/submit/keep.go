@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/internal/draft"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/fsutil"
 	"github.com/terradourada/td/internal/remote"
@@ -50,7 +51,7 @@ func (r *run) judge(ctx context.Context, j *job, got *receipt.Receipt) (index ui
 		return 0, err
 	}
 	o := r.verify
-	if o.Opening, err = ReadOpening(openingPath(r.Dir, j.request.id)); err != nil {
+	if o.Opening, err = draft.ReadOpening(openingPath(r.Dir, j.request.id)); err != nil {
 		return 0, err
 	}
 	report, err := receipt.RecordAndVerify(ctx, got, o, r.log, r.Server.Source(), time.Now())
@@ -80,7 +81,7 @@ func (r *run) meet(ctx context.Context) error {
 		err = receipt.RecordCheckpoint(ctx, cp, r.verify, log, r.Server.Source(), time.Now())
 	}
 	if bad := new(receipt.NegativeError); errors.As(err, &bad) {
-		return fault.New(remote.ExitOf(bad.Verdict), fmt.Sprintf("the server is %s: %v; nothing was sent", bad.Verdict, bad.Reason), remote.AdviceOnReceipt(bad, r.Server))
+		return fault.New(fault.ExitOfVerdict(bad.Verdict), fmt.Sprintf("the server is %s: %v; nothing was sent", bad.Verdict, bad.Reason), remote.AdviceOnReceipt(bad, r.Server))
 	}
 	return r.Server.Failure(ctx, err)
 }
@@ -119,5 +120,5 @@ func (r *run) refuseReceipt(j *job, raw []byte, reason error) error {
 	if err := fsutil.WriteFile(path, raw, 0o600); err != nil {
 		return errors.Join(reason, err)
 	}
-	return fault.New(remote.ExitOf(bad.Verdict), fmt.Sprintf("line %d: %s", j.line, reason), fmt.Sprintf("%s; the receipt is kept in %s", remote.AdviceOnReceipt(bad, r.Server), path))
+	return fault.New(fault.ExitOfVerdict(bad.Verdict), fmt.Sprintf("line %d: %s", j.line, reason), fmt.Sprintf("%s; the receipt is kept in %s", remote.AdviceOnReceipt(bad, r.Server), path))
 }

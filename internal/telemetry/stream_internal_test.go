@@ -1,8 +1,7 @@
-package main
+package telemetry
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -10,8 +9,6 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
-
-	"github.com/terradourada/td/internal/fault"
 )
 
 // reader is the other end of a stream: it can stop reading, and fail.
@@ -45,13 +42,13 @@ func (r *reader) set(err error, most int) {
 
 func notice(lost int) []byte { return fmt.Appendf(nil, "lost %d\n", lost) }
 
-// TestStreamNobodyReads: Write does not wait for a reader that has stopped; lines
+// TestStreamWithoutReader: Write does not wait for a reader that has stopped; lines
 // that exceed the buffer are counted, and the count is written when it reads again.
-func TestStreamNobodyReads(t *testing.T) {
+func TestStreamWithoutReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &reader{stall: make(chan struct{})}
-		s := newStream(r, notice)
-		go s.run()
+		s := NewStream(r, notice)
+		go s.Run()
 		const size, count = 1 << 10, 3 * maxUnread >> 10
 		for range count {
 			if n, err := s.Write([]byte(strings.Repeat("x", size-1) + "\n")); n != size || err != nil {
@@ -60,7 +57,7 @@ func TestStreamNobodyReads(t *testing.T) {
 			synctest.Wait()
 		}
 		close(r.stall)
-		s.close()
+		s.Close(time.Second)
 		text := r.text.String()
 		kept := strings.Count(text, "x\n")
 		if want := fmt.Sprintf("lost %d\n", count-kept); !strings.HasSuffix(text, want) || kept < maxUnread/size {
@@ -74,8 +71,8 @@ func TestStreamNobodyReads(t *testing.T) {
 func TestStreamThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &reader{}
-		s := newStream(r, notice)
-		go s.run()
+		s := NewStream(r, notice)
+		go s.Run()
 		write := func(text string) {
 			t.Helper()
 			if _, err := s.Write([]byte(text)); err != nil {
@@ -90,7 +87,7 @@ func TestStreamThatFails(t *testing.T) {
 		write("three\nfour\n")
 		r.set(nil, 0)
 		write("five\n")
-		s.close()
+		s.Close(time.Second)
 		if got, want := r.text.String(), "one\ntw\nfive\nlost 3\n"; got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
@@ -101,41 +98,14 @@ func TestStreamThatFails(t *testing.T) {
 func TestStreamEndsWithoutReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &reader{stall: make(chan struct{})}
-		s := newStream(r, notice)
-		go s.run()
+		s := NewStream(r, notice)
+		go s.Run()
 		_, _ = s.Write([]byte("last\n"))
 		begun := time.Now()
-		s.close()
+		s.Close(time.Second)
 		if took := time.Since(begun); took != time.Second {
 			t.Errorf("it waited %v", took)
 		}
 		close(r.stall)
 	})
-}
-
-// TestFailureAsJSON: a server that ends says so as an object.
-func TestFailureAsJSON(t *testing.T) {
-	t.Parallel()
-	for _, args := range [][]string{
-		{"serve", "--log-format", "json", "--listen", "nonsense"},
-		{"serve", "--log-format", "json", "--max-lag", "0"},
-		{"serve", "--log-format", "json", "--data", "/proc/nowhere", "--listen", "127.0.0.1:0"},
-	} {
-		var stderr bytes.Buffer
-		if code := run(args, nil, &stderr, &stderr); code != fault.Config {
-			t.Errorf("%q: exit code %d", args, code)
-		}
-		for line := range strings.Lines(stderr.String()) {
-			var o struct {
-				Msg, Err string
-				Exit     int `json:"exit_code"`
-			}
-			if err := json.Unmarshal([]byte(line), &o); err != nil || o.Msg == "ended" && (o.Exit != fault.Config || o.Err == "") {
-				t.Errorf("%q: %v: %s", args, err, line)
-			}
-		}
-		if !strings.Contains(stderr.String(), `"ended"`) {
-			t.Errorf("%q: %s", args, &stderr)
-		}
-	}
 }

@@ -1,4 +1,6 @@
-package main
+// Package telemetry carries what a running server says to the streams and systems that
+// collect it. It holds the stream of log lines.
+package telemetry
 
 import (
 	"bytes"
@@ -11,33 +13,34 @@ import (
 // maxUnread bounds the bytes that are buffered for the reader of a stream.
 const maxUnread = 1 << 20
 
-// stream buffers the lines that the server writes to standard error, so that a slow
+// Stream buffers the lines that the server writes to standard error, so that a slow
 // or missing reader cannot block the server: Write never blocks and never fails.
 // Lines that exceed the buffer, or that cannot be written, are dropped and counted;
 // a line with the count follows the next lines that are written. Every Write must
 // be one or more whole lines.
-type stream struct {
+type Stream struct {
 	to     io.Writer
 	notice func(lost int) []byte // returns the line with the count
 
 	wake   chan struct{} // one element when there may be something to write
-	ending chan struct{} // closed by close
-	done   chan struct{} // closed when run has returned
+	ending chan struct{} // closed by Close
+	done   chan struct{} // closed when Run has returned
 
 	mu     sync.Mutex // guards what follows
 	unread []byte
 	lost   int
 
-	torn bool // the last write ended within a line; used by run only
+	torn bool // the last write ended within a line; used by Run only
 }
 
-// newStream returns a stream. Nothing is written before run is called.
-func newStream(to io.Writer, notice func(lost int) []byte) *stream {
-	return &stream{to: to, notice: notice, wake: make(chan struct{}, 1), ending: make(chan struct{}), done: make(chan struct{})}
+// NewStream returns a stream that writes to a writer. Nothing is written before
+// [Stream.Run] is called.
+func NewStream(to io.Writer, notice func(lost int) []byte) *Stream {
+	return &Stream{to: to, notice: notice, wake: make(chan struct{}, 1), ending: make(chan struct{}), done: make(chan struct{})}
 }
 
 // Write buffers whole lines, or drops them if the buffer is full.
-func (s *stream) Write(p []byte) (int, error) {
+func (s *Stream) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	if len(s.unread)+len(p) > maxUnread {
 		s.lost += lines(p)
@@ -52,8 +55,8 @@ func (s *stream) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// run writes what is buffered until close is called.
-func (s *stream) run() {
+// Run writes what is buffered until [Stream.Close] is called.
+func (s *Stream) Run() {
 	defer close(s.done)
 	for {
 		select {
@@ -68,7 +71,7 @@ func (s *stream) run() {
 
 // flush writes until the buffer is empty or a write fails. After a failure the next
 // line starts the next attempt.
-func (s *stream) flush() {
+func (s *Stream) flush() {
 	for {
 		batch, lost := s.take()
 		if len(batch) == 0 && lost == 0 {
@@ -90,7 +93,7 @@ func (s *stream) flush() {
 	}
 }
 
-func (s *stream) take() (batch []byte, lost int) {
+func (s *Stream) take() (batch []byte, lost int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	batch, lost = s.unread, s.lost
@@ -98,18 +101,18 @@ func (s *stream) take() (batch []byte, lost int) {
 	return batch, lost
 }
 
-func (s *stream) countLost(lost int) {
+func (s *Stream) countLost(lost int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.lost += lost
 }
 
-// close waits until the buffer is written, but no longer than flushTimeout.
-func (s *stream) close() {
+// Close waits until the buffer is written, but no longer than the patience.
+func (s *Stream) Close(patience time.Duration) {
 	close(s.ending)
 	select {
 	case <-s.done:
-	case <-time.After(flushTimeout):
+	case <-time.After(patience):
 	}
 }
 
