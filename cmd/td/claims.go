@@ -160,7 +160,7 @@ func claimsMemberCommand(a *app) *cobra.Command {
 		Short: "Make a member's secret for group/1",
 		Long: `Draws a secret from the system's random numbers, writes it to a file that only its
 owner can read, and prints the public member commitment for the list. The secret
-exists nowhere else: anyone who has the file can answer as this member.`,
+exists nowhere else. Anyone who has the file can answer as this member.`,
 		Example: "  td claims member --out me.secret",
 		Args:    noArgs,
 	}

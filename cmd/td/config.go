@@ -14,8 +14,8 @@ func configCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Print, explain and check the configuration of the server",
-		Long: `Nothing has to be configured. A flag counts more than an environment variable,
-that more than the file, that more than the default. The file is config.toml in
+		Long: `Nothing has to be configured. A flag overrides an environment variable, which
+overrides the file, which overrides the default. The file is config.toml in
 the data directory, if there is one, or what --config or $TD_CONFIG names.`,
 		Example: "  td config print --origins\n  td config explain ttl_ms\n  td config validate",
 		Args:    cobra.NoArgs,
@@ -41,14 +41,14 @@ environment. The output is a configuration file.`,
 		if err != nil {
 			return err
 		}
-		a.tellNotes(cfg)
+		a.printNotes(cfg)
 		return cfg.Print(a.stdout, *origins)
 	}
 	return cmd
 }
 
-// tellNotes prints what the operator should know about the configuration.
-func (a *app) tellNotes(cfg *config.Config) {
+// printNotes prints what the operator should know about the configuration.
+func (a *app) printNotes(cfg *config.Config) {
 	for _, note := range cfg.Notes() {
 		fmt.Fprintf(a.stderr, "note: %s\n", note)
 	}
@@ -57,7 +57,7 @@ func (a *app) tellNotes(cfg *config.Config) {
 func configExplainCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "explain [KEY]",
-		Short:             "Say what a setting means, what it may be and how to give it",
+		Short:             "Explain a setting: its meaning, its values and how to set it",
 		Long:              "Explains one setting, or lists all of them.",
 		Example:           "  td config explain\n  td config explain max_sessions",
 		Args:              cobra.MaximumNArgs(1),
@@ -104,7 +104,7 @@ environment. A fault is shown with its place; exit code 8.`,
 			if err != nil {
 				return err
 			}
-			a.tellNotes(cfg)
+			a.printNotes(cfg)
 			what := "no configuration file; defaults and environment are valid"
 			if cfg.File() != "" {
 				what = cfg.File() + " is valid"

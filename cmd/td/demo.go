@@ -16,9 +16,9 @@ func demoCommand(a *app) *cobra.Command {
 temporary directory, gets a receipt for one event of each claim, attacks it,
 stops it, and verifies every receipt offline.
 
-The log's checkpoints are recorded in a trust store of its own, as td submit does
-in yours. With --out it is kept as the folder trust beside the receipts, so that
-td verify --trust accepts them later.`,
+The log's checkpoints are recorded in a trust store of the demo. With --out it is
+kept as the folder trust beside the receipts, so that td verify --trust accepts them
+later.`,
 		Example: "  td demo\n  td demo --out receipts\n  td demo -o json",
 		Args:    noArgs,
 	}

@@ -85,7 +85,7 @@ func serverFlag(cmd *cobra.Command, value *string) {
 
 // serverUserFlag adds --server-user to a command.
 func serverUserFlag(cmd *cobra.Command, value *string) {
-	cmd.Flags().StringVar(value, "server-user", "", "user who runs the server on this machine, by name or number (default $TD_SERVER_USER); root and the own user are known")
+	cmd.Flags().StringVar(value, "server-user", "", "user who runs the server on this machine, by name or number (default $TD_SERVER_USER); root and your own user are always accepted")
 }
 
 // selfAssertedFlag adds --allow-self-asserted to a command that talks to a server.

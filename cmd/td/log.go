@@ -89,7 +89,7 @@ func logEntryCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "entry INDEX",
 		Short: "Show one entry of a log",
-		Long: `Decodes the leaf with an index. The entry is shown as the log gives it;
+		Long: `Decodes the leaf with an index. The entry is shown as the log holds it;
 td log audit checks that it belongs there.`,
 		Example: "  td log entry 0\n  td log entry 7 -o json",
 		Args:    oneArg("INDEX"),

@@ -33,14 +33,14 @@ func logAuditCommand(a *app) *cobra.Command {
 		Long: `Walks all entries and all tiles of a log, recomputes the root, and checks that the
 checkpoint is signed by one of its epochs, that every leaf is well-formed and in
 its place, and the rules of the log: what is accepted belongs to an open epoch and
-to a claim that stands before it, under no freeze, and nothing is accepted twice.
+to a claim that the log has before it, under no freeze, and nothing is accepted twice.
 Each accepted anchor has its place in the issued tree of its epoch, under a root
 that the epoch signed; closed epochs issued no less than what was accepted. Every
 hand-over is signed over a tree of this log, and every leaf counts the withdrawals
 before it. With --proofs every accepted proof is verified too.
 
-The trust store says whose log it is, as with td verify: another log can keep all
-rules as well. --allow-self-asserted does without. A server's own records are in
+The trust store decides whose log it is, as with td verify, because a forged log can
+keep all rules as well. --allow-self-asserted skips this. A server's own records are in
 the folder published of its data directory.
 
 The exit code is 10 if the log contradicts what is believed, 3 if it breaks its

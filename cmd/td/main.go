@@ -24,8 +24,8 @@ import (
 )
 
 func main() {
-	// The children are this very program; they come before everything else, so
-	// that nothing of the command line is ever near a key.
+	// A child is this program with a hidden first argument. It runs before anything of
+	// the command line, so that no such code is near a key.
 	if status, ok := launcher.RunChild(os.Args); ok {
 		os.Exit(status)
 	}
@@ -41,8 +41,7 @@ func main() {
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// run is the whole program on given streams, as tests call it; it returns the
-// exit code.
+// run runs the program on the streams and returns the exit code. Tests call it too.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -57,12 +56,12 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return a.report(ctx, cmd, err)
 }
 
-// app is what every command gets: its streams.
+// app holds the streams of a command.
 type app struct {
 	stdin  io.Reader
 	stdout io.Writer
 	stderr io.Writer
-	log    *serverLog // nil but in a server
+	log    *serverLog // nil except in a server
 }
 
 func newRoot(a *app) *cobra.Command {

@@ -30,8 +30,8 @@ func sendCommand(a *app) *cobra.Command {
 		Use:   "send --challenge FILE --proof FILE",
 		Short: "Send a proof and wait for the receipt",
 		Long: `Answers a challenge with its tag and a proof, verifies the receipt and prints it.
-Sending the same proof again is safe and gives the receipt again, also after the
-server was started anew. The checkpoint of the receipt is recorded in the trust
+Sending the same proof again is safe and returns the receipt again, also after the
+server was restarted. The checkpoint of the receipt is recorded in the trust
 store, so that td verify needs no server. As with td submit, the server must be
 reached by https or on this machine, unless --allow-self-asserted is given.`,
 		Example: `  td send --challenge challenge.json --proof proof.bin > receipt.json`,

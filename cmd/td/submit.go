@@ -45,15 +45,15 @@ server to its log; another log of this server is refused then.
 
 So the server must be the right one: it is reached by https, or it is on this
 machine and root, you or --server-user holds the port. Nothing is sent to any
-other. --allow-self-asserted sends all the same; receipts are unvouched then, and
+other server, unless --allow-self-asserted is set. Receipts are unvouched then, and
 td verify does not accept them without the same flag or td trust add.
 
 An interrupted run is continued by running the same command again: events that
-have their receipt are passed over, answers that may have arrived are asked
-after, and no event is accepted twice. So an event that was submitted to DIR
-before is not submitted again; give another DIR if it should be. With --push
-there is a gap: if the server's first answer about an event is lost, only the
-server knows of it, and the event is submitted anew.
+have their receipt are skipped, the server is asked about answers that may have
+arrived, and no event is accepted twice. An event that was submitted to DIR before
+is not submitted again; to do so, name another DIR. With --push there is a gap: if
+the server's first answer about an event is lost, only the server knows of it, and
+the event is submitted again.
 
 An event that does not satisfy the claim, or has no encoding under it, is
 reported with its line and does not stop the others; the exit code is then 3. A
@@ -88,7 +88,7 @@ func (a *app) submit(ctx context.Context, f *submitFlags, input string) error {
 		stdout: a.stdout, stderr: a.stderr, asJSON: f.output.value == "json",
 		progress: termui.NewProgress(a.stderr, f.progress.value, "submit", start),
 	}
-	o.Total, o.Tell = out.progress.Expect, out.tell
+	o.Total, o.Print = out.progress.Expect, out.print
 	report, err := submit.Run(ctx, o)
 	out.progress.Finish()
 	summarize(a.stderr, &report, o.Dir, time.Since(start))
@@ -115,7 +115,7 @@ func (f *submitFlags) options() (o submit.Options, err error) {
 	return submit.Options{Server: server, Submission: *sub, Push: f.push, Dir: f.out, Trust: trust, AllowSelfAsserted: f.selfAsserted}, err
 }
 
-// submitOutput prints what comes of each event.
+// submitOutput prints the outcome of each event.
 type submitOutput struct {
 	stdout, stderr io.Writer
 	progress       *termui.Progress
@@ -123,9 +123,9 @@ type submitOutput struct {
 	headed         bool // the table has its head; guarded by the progress
 }
 
-// tell prints one event: an object or a line of the table on standard output,
+// print prints one event: an object or a line of the table on standard output,
 // and refusals on standard error for people.
-func (o *submitOutput) tell(s submit.Result) error {
+func (o *submitOutput) print(s submit.Result) error {
 	now := time.Now()
 	defer o.progress.Step(now)
 	return o.progress.Print(func() error {
@@ -145,7 +145,7 @@ func (o *submitOutput) tell(s submit.Result) error {
 	})
 }
 
-// summarize prints what came of the run.
+// summarize prints the outcome of the run.
 func summarize(w io.Writer, r *submit.Report, dir string, took time.Duration) {
 	if r.Receipted+r.Earlier+r.Refused == 0 {
 		return // an error follows, which says why

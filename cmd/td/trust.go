@@ -19,7 +19,7 @@ import (
 func trustCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "trust",
-		Short: "Say whose logs are believed",
+		Short: "Choose whose logs are believed",
 		Long: `The trust store holds checkpoints of logs with the reason why each is believed.
 td submit and td trust add write it; td verify and td log audit read it.`,
 		Example: "  td trust add --server https://td.example\n  td trust list",
@@ -34,14 +34,14 @@ func trustAddCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "add",
 		Short: "Record the newest checkpoint of a log as believed",
-		Long: `Reads the newest checkpoint of a server and records it on your word. From then on
+		Long: `Reads the newest checkpoint of a server and records it as believed. From then on
 the server and its log are bound to each other: receipts of this log verify here,
 and another log of this server is refused. The server must be reached by https or
 on this machine, where the port must be held by root, by you or by --server-user.
 
 --from-operator records a checkpoint that the operator printed with td log
-checkpoint and gave you by another way. Other ends of lines, blanks at their end and
-a plain dash do no harm. --policy records one that carries the signatures which a
+checkpoint and handed to you by another way. Other ends of lines, blanks at their end
+and a plain dash are accepted. --policy records one that carries the signatures which a
 policy file asks for. With either of them the log only supplies proofs: --log may
 name a mirror or a directory, and no server is bound.
 
@@ -56,7 +56,7 @@ A checkpoint that contradicts what is believed already is refused.`,
 	serverFlag(cmd, &v.Server)
 	serverUserFlag(cmd, &v.ServerUser)
 	trustFlag(cmd, &v.Trust)
-	fl.StringVar(&v.Operator, "from-operator", "", "file with a checkpoint that the operator gave you, - for standard input")
+	fl.StringVar(&v.Operator, "from-operator", "", "file with a checkpoint from the operator, - for standard input")
 	fl.StringVar(&v.Policy, "policy", "", "policy file: whose signatures the checkpoint must carry")
 	fl.StringVar(&v.Log, "log", "", "URL or directory of the log that supplies proofs, with --from-operator or --policy (default the server)")
 	output := outputFlag(cmd)
@@ -156,7 +156,8 @@ func trustImportCommand(a *app) *cobra.Command {
 		Use:   "import FILE...",
 		Short: "Read trust files of version 1",
 		Long: `Verifies the checkpoints in trust files of version 1 and keeps them as
-unauthenticated: they warn of a log that contradicts them and vouch for nothing.
+unauthenticated: they vouch for nothing, but a log that contradicts them causes a
+warning.
 td trust add records what is believed. A file that stands in the trust store's own
 place is kept beside the new one, with .v1 at the end of its name.`,
 		Example: "  td trust import ~/.local/state/terradourada/trust/*.trust",

@@ -26,10 +26,9 @@ input.
 The last step asks whose log it is. It passes if the trust store holds the
 checkpoint as believed, as td submit and td trust add record it; if --log proves
 that it belongs to one that is believed, under the same key or one that was handed
-over to, or as the server bound to the log gives it now; or if the signatures that
---policy asks for are on it. td verify records nothing. A log that nothing but the
-receipt speaks for could be made up by anybody; accepting one is
---allow-self-asserted.
+over to, or as the server bound to the log shows it now; or if the signatures that
+--policy asks for are on it. td verify records nothing. A log that only the
+receipt speaks for can be forged by anyone; --allow-self-asserted accepts it.
 
 A receipt is flagged if its epoch or its claim was withdrawn. A receipt may
 leave withdrawals out; the line about them says whether it shows all that the log

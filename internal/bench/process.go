@@ -86,7 +86,7 @@ func (p processes) spent(f func() error) (used, wall time.Duration, err error) {
 	return after - before, wall, err
 }
 
-// started returns the one that was started with an argument.
+// started returns the process that has an argument.
 func (p processes) started(argument string) (int, error) {
 	for _, pid := range p {
 		line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
@@ -97,8 +97,8 @@ func (p processes) started(argument string) (int, error) {
 	return 0, fmt.Errorf("no process was started with %s", argument)
 }
 
-// memory is what one process holds in main memory, in MiB: all of it, and what
-// is its own and no part of a file.
+// memory is the main memory of one process, in MiB: all of it, and the part that is no
+// file's.
 type memory struct{ resident, own float64 }
 
 func memoryOf(pid int) (m memory, err error) {

@@ -40,7 +40,7 @@ func (b *run) proving(ctx context.Context) ([]Budget, error) {
 	}.judge(domain(figures["gates_open/1"]))}, nil
 }
 
-// domain is the power of two that so many gates fit in.
+// domain returns the least power of two that is not below a number of gates.
 func domain(gates float64) float64 { return float64(uint64(1) << bits.Len64(uint64(gates)-1)) }
 
 func statementOf(id claim.ID, params, event string) (*claim.Statement, *claim.Assignment, error) {

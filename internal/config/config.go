@@ -1,5 +1,5 @@
-// Package config is the one configuration of the server: where each setting
-// comes from, and what it means.
+// Package config reads the configuration of the server, checks it, and documents each
+// setting.
 //
 // Nothing has to be configured. A flag counts more than an environment
 // variable, that more than the file, that more than the default. The file is
@@ -97,8 +97,8 @@ func (c *Config) setText(f field, text, source string) error {
 	return nil
 }
 
-// readFile finds the file and takes its values. A file that was named has to be
-// there; one found in the data directory cannot name another one.
+// readFile finds the file and sets its values. A file that was named must exist. A file
+// in the data directory cannot name another data directory.
 func (c *Config) readFile(env, flags map[string]string) error {
 	path, named := flags["config"], true
 	if path == "" {
@@ -151,7 +151,7 @@ func readBounded(path string) ([]byte, error) {
 	return os.ReadFile(filepath.Clean(path))
 }
 
-// reason is an error without the names of the program's own operations.
+// reason returns the text of an error without the names of operations.
 func reason(err error) string {
 	var p *fs.PathError
 	if errors.As(err, &p) {
@@ -160,7 +160,7 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// stateDir is the default data directory, "" without a home.
+// stateDir returns the default data directory, "" without a home.
 func stateDir(env map[string]string) string {
 	if d := env["XDG_STATE_HOME"]; filepath.IsAbs(d) {
 		return filepath.Join(d, "terradourada")
@@ -185,7 +185,7 @@ func (c *Config) place(env map[string]string) error {
 	return nil
 }
 
-// check looks at what several settings say together.
+// check checks settings that depend on each other.
 func (c *Config) check() error {
 	host, _, err := net.SplitHostPort(c.Listen)
 	if err != nil {
@@ -209,8 +209,8 @@ func (c *Config) check() error {
 	return nil
 }
 
-// fault names settings as the user gave the one that is wrong: as flags, or else by
-// their keys.
+// fault returns a fault about a setting. It names settings as flags if a flag set the one
+// that is wrong, otherwise by their keys.
 func (c *Config) fault(key, message, hint string) error {
 	where := strings.TrimPrefix(c.sources[key], "file ")
 	if where == "default" {
@@ -219,7 +219,7 @@ func (c *Config) fault(key, message, hint string) error {
 	message = key + ": " + message
 	if strings.HasPrefix(where, "flag ") {
 		for _, f := range c.fields() {
-			if strings.Contains(f.key, "_") { // the others are words of their own
+			if strings.Contains(f.key, "_") { // other keys are also plain words
 				message, hint = strings.ReplaceAll(message, f.key, "--"+f.flag()), strings.ReplaceAll(hint, f.key, "--"+f.flag())
 			}
 		}
@@ -227,7 +227,7 @@ func (c *Config) fault(key, message, hint string) error {
 	return refuse(where, message, hint)
 }
 
-// misspelt finds variables that are no settings but look like one.
+// misspelt returns notes about variables that look like misspelt settings.
 func misspelt(env map[string]string) (notes []string) {
 	var names []string
 	for _, f := range new(Config).fields() {

@@ -40,7 +40,7 @@ func Keys() (keys []string) {
 	return keys
 }
 
-// kind is what a value is called in messages.
+// kind returns the name of the kind of a value, for messages.
 func (f field) kind() string {
 	switch f.value.Interface().(type) {
 	case bool:

@@ -19,8 +19,8 @@ type reader struct {
 	seen map[string]bool
 }
 
-// takeFile sets every value that the file gives. The parser is used directly
-// because it knows where everything stands; a flat file needs no more.
+// takeFile sets every value of the file. It uses the parser directly, which knows the
+// place of each value.
 func (c *Config) takeFile(path string, b []byte) error {
 	r := &reader{cfg: c, path: path, seen: make(map[string]bool)}
 	r.Reset(b)
@@ -80,7 +80,8 @@ func (r *reader) take(f field, v *toml.Node, where toml.Range) error {
 	return nil
 }
 
-// text gives the value as one text, or the texts of a list.
+// text returns the value as one text, or the texts of a list. It reports whether the value
+// is of the field's kind.
 func (r *reader) text(f field, v *toml.Node) ([]string, bool) {
 	want := toml.String
 	switch f.value.Interface().(type) {
@@ -135,7 +136,7 @@ func called(k toml.Kind) string {
 
 func (r *reader) line(where toml.Range) int { return r.Shape(where).Start.Line }
 
-// at is an error with the line and a caret below it.
+// at returns a fault with the line and a caret below it.
 func (r *reader) at(where toml.Range, message, hint string) error {
 	start := r.Shape(where).Start
 	line := strings.Split(string(r.Data()), "\n")[start.Line-1]

@@ -48,8 +48,8 @@ type Accepted struct {
 type Refused struct {
 	Attack string        `json:"attack"`
 	Code   protocol.Code `json:"code"`
-	// For parallel_64: how many of the 64 got the one index, and how many were
-	// told conflict or already_consumed.
+	// For parallel_64: how many of the 64 got the index, and how many were
+	// refused with conflict or already_consumed.
 	SameReceipt int `json:"same_receipt,omitempty"`
 	TurnedAway  int `json:"turned_away,omitempty"`
 }

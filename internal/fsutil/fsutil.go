@@ -1,5 +1,5 @@
 // Package fsutil reads files of bounded size, writes them whole and durably,
-// keeps files of secrets private, and locks files. Its errors are for people.
+// keeps files of secrets private, and locks files. Its errors are faults.
 package fsutil
 
 import (
@@ -65,7 +65,7 @@ func WriteFile(path string, data []byte, perm fs.FileMode) error {
 }
 
 // NewPrivate writes a file of secrets for its owner only, as [WriteFile] does.
-// It never replaces a file: what that one held may exist nowhere else.
+// It never replaces a file, because its content may exist nowhere else.
 func NewPrivate(path string, data []byte) error {
 	err := write(path, data, 0o600, os.Link)
 	if errors.Is(err, fs.ErrExist) {
@@ -75,7 +75,7 @@ func NewPrivate(path string, data []byte) error {
 }
 
 // write writes the data to a new file beside the path and syncs it; put then
-// gives it the name.
+// names it.
 func write(path string, data []byte, perm fs.FileMode, put func(from, to string) error) error {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
@@ -124,7 +124,7 @@ func Exists(path string) bool {
 	return err == nil
 }
 
-// Remove removes a file; it need not be there.
+// Remove removes a file. A file that is missing is no error.
 func Remove(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -1,5 +1,5 @@
 // Package memberlist reads the member lists of group/1 from files. Its errors
-// are for people.
+// are faults.
 package memberlist
 
 import (

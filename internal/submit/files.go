@@ -21,7 +21,7 @@ func writeOpening(dir string, o *receipt.Opening) error {
 }
 
 // WriteReceipt writes a receipt and its opening to a directory, which is made if it is
-// not there. The opening comes first: a receipt is never there without it.
+// missing. The opening is written first, so that a receipt is never without it.
 func WriteReceipt(dir string, id protocol.RequestID, raw []byte, o *receipt.Opening) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be made: %v", dir, err), "")

@@ -16,8 +16,8 @@ import (
 	"github.com/terradourada/td/receipt"
 )
 
-// keep checks a receipt as td verify will, records its checkpoint and writes
-// it. A receipt that is written verifies with the server gone.
+// keep verifies a receipt as td verify does, records its checkpoint and writes it. A
+// receipt that is written verifies later without the server.
 func (r *run) keep(ctx context.Context, j *job, got *receipt.Receipt) error {
 	raw, err := got.Encode()
 	if err != nil {
@@ -37,7 +37,7 @@ func (r *run) keep(ctx context.Context, j *job, got *receipt.Receipt) error {
 		return err
 	}
 	r.count(&r.report.Receipted)
-	return r.Tell(r.result(j, false))
+	return r.Print(r.result(j, false))
 }
 
 func invalid(format string, args ...any) error {
@@ -71,10 +71,10 @@ func (r *run) judge(ctx context.Context, j *job, got *receipt.Receipt) (index ui
 	return leaf.Seq, nil
 }
 
-// meet records the newest checkpoint of the server before anything is sent: a
-// server that shows another log than its own, or a trust store that cannot be
-// used, must not cost an event its commitment.
-func (r *run) meet(ctx context.Context) error {
+// checkServer records the newest checkpoint of the server before anything is sent, so that
+// no event is committed to a server that shows another log than its own, or without a
+// usable trust store.
+func (r *run) checkServer(ctx context.Context) error {
 	log := client.NewLog(r.Server.Client)
 	cp, err := log.SignedCheckpoint(ctx)
 	if err == nil {
@@ -109,8 +109,8 @@ func (r *run) ownLeaf(j *job, got *receipt.Receipt) (*protocol.Leaf, error) {
 	return &leaf, nil
 }
 
-// refuseReceipt stops the run over a receipt that should not be relied on. It is
-// kept under another name: it may be evidence.
+// refuseReceipt ends the run because of a receipt that should not be relied on. The
+// receipt is kept under another name, because it may be evidence.
 func (r *run) refuseReceipt(j *job, raw []byte, reason error) error {
 	bad := new(receipt.NegativeError)
 	if !errors.As(reason, &bad) {

@@ -166,15 +166,15 @@ func readField(path string) (*receipt.FieldOpening, error) {
 	return o, nil
 }
 
-// Run verifies the files, several at a time, and calls tell for each in order. The error
+// Run verifies the files, several at a time, and calls each with the verdicts in order. The error
 // after negative verdicts is a [fault.Fault] about the one that counts most.
-func (v *Verifier) Run(ctx context.Context, tell func(*Verdict) error) error {
+func (v *Verifier) Run(ctx context.Context, each func(*Verdict) error) error {
 	var negative []*Verdict
 	err := inOrder(ctx, len(v.files), func(i int) (*Verdict, error) { return v.one(ctx, v.files[i]) }, func(one *Verdict) error {
 		if !one.OK {
 			negative = append(negative, one)
 		}
-		return tell(one)
+		return each(one)
 	})
 	if err != nil || len(negative) == 0 {
 		return err
