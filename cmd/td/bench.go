@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -38,7 +37,7 @@ The exit code is 0 if every budget holds and 3 if one does not.`,
 			return err
 		}
 		if output.value == "json" {
-			err = json.NewEncoder(a.stdout).Encode(report)
+			err = a.printJSON(report)
 		} else {
 			err = report.Table(a.stdout)
 		}

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-
 	"github.com/spf13/cobra"
 
 	"github.com/terradourada/td/internal/demo"
@@ -34,7 +32,7 @@ later.`,
 			return err
 		}
 		if output.value == "json" {
-			return json.NewEncoder(a.stdout).Encode(report)
+			return a.printJSON(report)
 		}
 		return nil
 	}

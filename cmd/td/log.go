@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"strconv"
@@ -149,7 +148,7 @@ verify here.`,
 // printFields prints an entry as a table, or as one JSON object in this order.
 func (a *app) printFields(fields remote.Fields, asJSON bool) error {
 	if asJSON {
-		return json.NewEncoder(a.stdout).Encode(fields)
+		return a.printJSON(fields)
 	}
 	for _, f := range fields {
 		if _, err := fmt.Fprintf(a.stdout, "%-16s  %v\n", f.Name, f.Value); err != nil {

@@ -2,9 +2,7 @@
 // a user needs to get receipts and to check them.
 //
 // Data goes to standard output; progress, logs and errors go to standard error.
-// Exit codes: 0 ok, 1 unexpected, 2 usage, 3 invalid or refused, 4 not found,
-// 5 denied, 6 frozen, 7 unavailable, 8 configuration, 9 rate limited,
-// 10 contradicted, 11 unvouched, 12 flagged, 130 interrupted.
+// Package fault lists the exit codes.
 package main
 
 import (

@@ -68,24 +68,13 @@ A checkpoint that contradicts what is believed already is refused.`,
 		if err != nil {
 			return err
 		}
-		return a.printVouched(done, output.value == "json")
+		if output.value == "json" {
+			return a.printJSON(done)
+		}
+		_, err = fmt.Fprintf(a.stdout, "origin  %s\nsize    %d\nroot    %s\nhow     %s\nserver  %s\n", done.Origin, done.Size, done.Root, done.How, cmp.Or(done.Server, "-"))
+		return err
 	}
 	return cmd
-}
-
-func (a *app) printVouched(v remote.Vouched, asJSON bool) error {
-	cp := v.Checkpoint
-	if asJSON {
-		return a.printJSON(struct {
-			Origin string          `json:"origin"`
-			Size   uint64          `json:"size"`
-			Root   protocol.Digest `json:"root"`
-			How    receipt.Vouch   `json:"how"`
-			Server string          `json:"server"`
-		}{cp.Origin, cp.Size, protocol.Digest(cp.Root), v.How, v.Server})
-	}
-	_, err := fmt.Fprintf(a.stdout, "origin  %s\nsize    %d\nroot    %s\nhow     %s\nserver  %s\n", cp.Origin, cp.Size, protocol.Digest(cp.Root), v.How, cmp.Or(v.Server, "-"))
-	return err
 }
 
 func trustListCommand(a *app) *cobra.Command {

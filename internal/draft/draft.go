@@ -109,15 +109,7 @@ func ParseChallenge(name string, raw []byte) (*api.Challenge, error) {
 
 // ReadOpening reads an opening from a file.
 func ReadOpening(path string) (*receipt.Opening, error) {
-	b, err := fsutil.ReadFile(path, receipt.MaxOpeningSize)
-	if err != nil {
-		return nil, err
-	}
-	o, err := receipt.ParseOpening(b)
-	if err != nil {
-		return nil, fault.New(fault.Usage, fmt.Sprintf("%s is not an opening: %s", path, detail(err)), "")
-	}
-	return o, nil
+	return fsutil.ParseFile(path, receipt.MaxOpeningSize, receipt.ParseOpening, fault.Usage, " is not an opening", "")
 }
 
 // WriteOpening writes an opening for its owner only. The file must not exist yet.

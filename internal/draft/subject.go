@@ -91,15 +91,13 @@ func (s *Subject) loadParams(sub *client.Submission) error {
 }
 
 func (s *Subject) badParams(id claim.ID, err error) error {
-	what := fmt.Sprintf("%s: %s", s.Params, detail(err))
+	what := fmt.Sprintf("%s: %s", s.Params, fault.Of(err).What)
 	var place *protocol.JSONError
 	if errors.As(err, &place) {
 		what = fmt.Sprintf("%s is not a JSON object by the strict rules: %s", s.Params, place)
 	}
 	return &fault.Fault{Exit: fault.Usage, What: what, Hint: fmt.Sprintf("td claims show %s has an example", id), Code: protocol.CodeMalformedRequest}
 }
-
-func detail(err error) string { return cmp.Or(protocol.DetailOf(err), err.Error()) }
 
 // groupParams are the parameters of group/1 as a file may hold them: the nullifier is
 // computed, and the list is known from its own file.
@@ -138,7 +136,7 @@ func (s *Subject) fillGroup(sub *client.Submission, given groupParams) error {
 	}
 	raw, err := claim.GroupParams(sub.List, scope, *sub.Secret)
 	if err != nil {
-		return fault.New(fault.ExitOf(protocol.CodeOf(err)), detail(err), "")
+		return fault.New(fault.ExitOf(protocol.CodeOf(err)), fault.Of(err).What, "")
 	}
 	var made groupParams
 	if err := protocol.DecodeStrict(raw, protocol.JSONLimits{}, &made); err != nil {

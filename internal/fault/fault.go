@@ -112,21 +112,17 @@ var verdicts = []struct {
 }
 
 // ExitOfVerdict returns the exit status of a negative verdict of a receipt or a log.
-func ExitOfVerdict(verdict string) int { return verdicts[rank(verdict)].exit }
+func ExitOfVerdict(verdict string) int { return verdicts[Rank(verdict)].exit }
 
-// CompareVerdicts orders negative verdicts, as [cmp.Compare] does: the one that counts
-// most is the least.
-func CompareVerdicts(a, b string) int { return cmp.Compare(rank(a), rank(b)) }
-
-// rank returns the place of a verdict in the table. One that is not in it counts as
-// invalid.
-func rank(verdict string) int {
+// Rank returns the rank of a negative verdict: of several the one with the least rank
+// counts. A verdict that is not in the table counts as invalid.
+func Rank(verdict string) int {
 	for i := range verdicts {
 		if verdicts[i].verdict == verdict {
 			return i
 		}
 	}
-	return rank("invalid")
+	return Rank("invalid")
 }
 
 // DidYouMean returns a hint with the word that the user may have meant, or otherwise

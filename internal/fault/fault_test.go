@@ -31,7 +31,7 @@ func TestOf(t *testing.T) {
 
 func TestVerdicts(t *testing.T) {
 	got := []string{"unavailable", "flagged", "other", "contradicted", "unvouched"}
-	slices.SortFunc(got, fault.CompareVerdicts)
+	slices.SortFunc(got, func(a, b string) int { return fault.Rank(a) - fault.Rank(b) })
 	if want := []string{"contradicted", "other", "flagged", "unvouched", "unavailable"}; !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}

@@ -31,6 +31,19 @@ func ReadInput(path string, stdin io.Reader, limit int64) ([]byte, error) {
 	return ReadFile(path, limit)
 }
 
+// ParseFile reads a file of at most limit bytes and parses it. A file that does not parse is
+// a fault with the exit status and the hint: its path, what it is not, and why.
+func ParseFile[T any](path string, limit int64, parse func([]byte) (T, error), exit int, isNot, hint string) (v T, err error) {
+	b, err := ReadFile(path, limit)
+	if err != nil {
+		return v, err
+	}
+	if v, err = parse(b); err != nil {
+		return v, fault.New(exit, fmt.Sprintf("%s%s: %s", path, isNot, fault.Of(err).What), hint)
+	}
+	return v, nil
+}
+
 // Open opens a file for reading.
 func Open(path string) (*os.File, error) {
 	f, err := os.Open(path)

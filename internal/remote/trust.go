@@ -47,15 +47,7 @@ func KnownLists(trust *receipt.TrustStore, paths []string) ([]*claim.List, error
 
 // ReadPolicy reads a policy file.
 func ReadPolicy(path string) (*receipt.Policy, error) {
-	b, err := fsutil.ReadFile(path, 1<<20)
-	if err != nil {
-		return nil, err
-	}
-	p, err := receipt.ParsePolicy(b)
-	if err != nil {
-		return nil, fault.New(fault.Config, fmt.Sprintf("%s: %v", path, err), "")
-	}
-	return p, nil
+	return fsutil.ParseFile(path, 1<<20, receipt.ParsePolicy, fault.Config, "", "")
 }
 
 // Vouching says which checkpoint is recorded as believed on the user's word. Its fields
@@ -70,9 +62,11 @@ type Vouching struct {
 
 // Vouched is what was recorded.
 type Vouched struct {
-	Checkpoint *receipt.Checkpoint
-	How        receipt.Vouch
-	Server     string // that was bound to the log; "" if none was
+	Origin string          `json:"origin"`
+	Size   uint64          `json:"size"`
+	Root   protocol.Digest `json:"root"`
+	How    receipt.Vouch   `json:"how"`
+	Server string          `json:"server"` // that was bound to the log; "" if none was
 }
 
 // Record records the checkpoint. The warnings of the trust store come with an error too.
@@ -85,17 +79,16 @@ func (v *Vouching) Record(ctx context.Context, stdin io.Reader) (done Vouched, w
 	if err != nil {
 		return done, nil, err
 	}
-	done.How = v.how()
-	if done.Checkpoint, err = v.checkpoint(ctx, log, stdin); err != nil {
+	cp, err := v.checkpoint(ctx, log, stdin)
+	if err != nil {
 		return done, nil, log.Failure(ctx, err)
 	}
 	var from receipt.Source
-	if done.How == receipt.VouchLive {
+	if v.how() == receipt.VouchLive {
 		from = log.Source()
 	}
-	done.Server = from.Server
-	standing, err := store.Trust(ctx, done.Checkpoint, log, from, done.How, time.Now())
-	return done, standing.Warnings, log.Failure(ctx, err)
+	standing, err := store.Trust(ctx, cp, log, from, v.how(), time.Now())
+	return Vouched{cp.Origin, cp.Size, cp.Root, v.how(), from.Server}, standing.Warnings, log.Failure(ctx, err)
 }
 
 // how is the way of vouching.

@@ -1,11 +1,9 @@
 package verify
 
 import (
-	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -50,12 +48,9 @@ func (o *Options) evidence() (*evidence, error) {
 		return nil, err
 	}
 	if o.Roots != "" {
-		text, err := fsutil.ReadFile(o.Roots, 1<<20)
-		if err != nil {
+		const hint = "PEM: PUBLIC KEY pins a TPM, CERTIFICATE is an authority or the certificate of a key"
+		if e.policy.Roots, err = fsutil.ParseFile(o.Roots, 1<<20, attest.ParseRoots, fault.Config, "", hint); err != nil {
 			return nil, err
-		}
-		if e.policy.Roots, err = attest.ParseRoots(text); err != nil {
-			return nil, fault.New(fault.Config, fmt.Sprintf("%s: %s", o.Roots, remote.Detail(err)), "PEM: PUBLIC KEY pins a TPM, CERTIFICATE is an authority or the certificate of a key")
 		}
 	}
 	if strings.Contains(o.Attestation, "://") {
@@ -134,7 +129,7 @@ func (e *evidence) judge(ctx context.Context, raw []byte) (Attested, error) {
 	policy.At = time.UnixMilli(int64(leaf.Time))
 	v, err := attest.Verify(found, attest.Bind(open), policy)
 	if err != nil {
-		return Attested{Detail: cmp.Or(protocol.DetailOf(err), err.Error())}, nil
+		return Attested{Detail: fault.Of(err).What}, nil
 	}
 	return Attested{OK: v.State == attest.Attested, Detail: v.Sentence(), Verdict: v}, nil
 }

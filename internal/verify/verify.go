@@ -122,7 +122,7 @@ func (v *Verifier) read(ctx context.Context, o *Options) (err error) {
 		}
 	}
 	if o.Field != "" {
-		v.options.Field, err = readField(o.Field)
+		v.options.Field, err = fsutil.ParseFile(o.Field, 64<<10, receipt.ParseFieldOpening, fault.Usage, " does not open a field", "")
 	}
 	return err
 }
@@ -154,18 +154,6 @@ func (v *Verifier) openLog(ctx context.Context, o *Options) error {
 	return nil
 }
 
-func readField(path string) (*receipt.FieldOpening, error) {
-	b, err := fsutil.ReadFile(path, 64<<10)
-	if err != nil {
-		return nil, err
-	}
-	o, err := receipt.ParseFieldOpening(b)
-	if err != nil {
-		return nil, fault.New(fault.Usage, fmt.Sprintf("%s does not open a field: %s", path, remote.Detail(err)), "")
-	}
-	return o, nil
-}
-
 // Run verifies the files, several at a time, and calls each with the verdicts in order. The error
 // after negative verdicts is a [fault.Fault] about the one that counts most.
 func (v *Verifier) Run(ctx context.Context, each func(*Verdict) error) error {
@@ -179,7 +167,7 @@ func (v *Verifier) Run(ctx context.Context, each func(*Verdict) error) error {
 	if err != nil || len(negative) == 0 {
 		return err
 	}
-	worst := slices.MinFunc(negative, func(a, b *Verdict) int { return fault.CompareVerdicts(a.negative(), b.negative()) })
+	worst := slices.MinFunc(negative, func(a, b *Verdict) int { return fault.Rank(a.negative()) - fault.Rank(b.negative()) })
 	what := fmt.Sprintf("%d of %d receipts have a negative verdict", len(negative), len(v.files))
 	return fault.New(fault.ExitOfVerdict(worst.negative()), what, remote.Advice(worst.negative(), worst.Reason, v.server))
 }
