@@ -36,12 +36,7 @@ The exit code is 0 if every budget holds and 3 if one does not.`,
 		if err != nil {
 			return err
 		}
-		if output.value == "json" {
-			err = a.printJSON(report)
-		} else {
-			err = report.Table(a.stdout)
-		}
-		if err != nil {
+		if err := a.show(output, report, report.Table); err != nil {
 			return err
 		}
 		return benchVerdict(report)

@@ -32,11 +32,7 @@ needs.`,
 		if err != nil {
 			return err
 		}
-		if output.value == "json" {
-			err = a.printJSON(report)
-		} else {
-			err = report.Table(a.stdout)
-		}
+		err = a.show(output, report, report.Table)
 		if err == nil && !report.OK {
 			err = fault.New(fault.Unexpected, "a server would not run well here", "the remedies stand under what is missing or unknown")
 		}

@@ -113,7 +113,7 @@ td log audit checks that it belongs there.`,
 		if err != nil {
 			return fault.New(fault.Negative, fmt.Sprintf("entry %d is not a leaf: %s", index, remote.Detail(err)), "td log audit looks at the whole log")
 		}
-		return a.printFields(fields, output.value == "json")
+		return a.show(output, fields, fields.Table)
 	}
 	return cmd
 }
@@ -143,17 +143,4 @@ verify here.`,
 		return err
 	}
 	return cmd
-}
-
-// printFields prints an entry as a table, or as one JSON object in this order.
-func (a *app) printFields(fields remote.Fields, asJSON bool) error {
-	if asJSON {
-		return a.printJSON(fields)
-	}
-	for _, f := range fields {
-		if _, err := fmt.Fprintf(a.stdout, "%-16s  %v\n", f.Name, f.Value); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -86,15 +86,11 @@ func (a *app) audit(ctx context.Context, f *auditFlags) error {
 	if err != nil {
 		return log.Failure(ctx, err)
 	}
-	return a.printAudit(report, log.Server, f.output.value == "json")
+	return a.printAudit(report, log.Server, f.output)
 }
 
-func (a *app) printAudit(r *audit.Report, server *remote.Server, asJSON bool) error {
-	if asJSON {
-		if err := a.printJSON(r); err != nil {
-			return err
-		}
-	} else if err := auditTable(a.stdout, r); err != nil {
+func (a *app) printAudit(r *audit.Report, server *remote.Server, output *choice) error {
+	if err := a.show(output, r, func(w io.Writer) error { return auditTable(w, r) }); err != nil {
 		return err
 	}
 	switch {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/terradourada/td/internal/fsutil"
@@ -20,6 +21,14 @@ func (a *app) printJSON(v any) error {
 	}
 	_, err := a.stdout.Write(buf.Bytes())
 	return err
+}
+
+// show prints a value as -o asks for: as JSON on one line, or as a table.
+func (a *app) show(output *choice, v any, table func(io.Writer) error) error {
+	if output.value == "json" {
+		return a.printJSON(v)
+	}
+	return table(a.stdout)
 }
 
 // writeOut writes data to a file, or to standard output for "".

@@ -2,6 +2,8 @@ package remote
 
 import (
 	"encoding/json"
+	"fmt"
+	"io"
 	"strconv"
 	"time"
 
@@ -31,6 +33,16 @@ func (f Fields) MarshalJSON() ([]byte, error) {
 		b = append(append(strconv.AppendQuote(b, f[i].Name), ':'), value...)
 	}
 	return append(b, '}'), nil
+}
+
+// Table prints one field a line.
+func (f Fields) Table(w io.Writer) error {
+	for i := range f {
+		if _, err := fmt.Fprintf(w, "%-16s  %v\n", f[i].Name, f[i].Value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Decode returns the fields of a leaf under the names of section 12.
