@@ -22,8 +22,8 @@ import (
 )
 
 func main() {
-	// A child is this program with a hidden first argument. It runs before anything of
-	// the command line, so that no such code is near a key.
+	// The children are this very program; they come before everything else, so
+	// that nothing of the command line is ever near a key.
 	if status, ok := launcher.RunChild(os.Args); ok {
 		os.Exit(status)
 	}
@@ -59,7 +59,7 @@ type app struct {
 	stdin  io.Reader
 	stdout io.Writer
 	stderr io.Writer
-	log    *serverLog // nil except in a server
+	log    *serverLog // nil but in a server
 }
 
 func newRoot(a *app) *cobra.Command {
