@@ -20,7 +20,7 @@ var descriptions = map[ID]Description{
 	},
 	Range: {
 		"each of 1 to 7 numbers of the event lies between its bounds", `{values: [{at, lo, hi}], scale, offset}`, "",
-		`{"values":[{"at":"/readings","lo":60,"hi":80}],"scale":2,"offset":0}`, `{"sensor":"office","readings":[69.88,71.22,70.06]}`,
+		`{"values":[{"at":"/readings","lo":60,"hi":80}],"scale":2,"offset":0}`, `{"sensor":"ambient-office","readings":[69.88,71.22,70.88,68.96,69.28,70.06,69.28]}`,
 	},
 	Sum: {
 		"the sum of 1 to 14 numbers of the event lies between two bounds", `{at: [pointer], lo, hi, scale}`, "",
@@ -28,7 +28,7 @@ var descriptions = map[ID]Description{
 	},
 	RecordRange: {
 		"one number of a record of up to 8 fields lies between two bounds; the others stay hidden", `{schema: [pointer], field, lo, hi, scale, offset}`, `lo and hi may be texts where no JSON number says the value, e.g. "18446744073709551615"`,
-		`{"schema":["/name","/country","/score"],"field":2,"lo":50,"hi":100,"scale":0,"offset":0}`, `{"name":"A. Sample","country":"BR","score":71}`,
+		`{"schema":["/name","/born","/country","/score"],"field":3,"lo":50,"hi":100,"scale":0,"offset":0}`, `{"name":"A. Sample","born":"1980-02-29","country":"BR","score":71}`,
 	},
 	RecordEquals: {
 		"one field of a record equals a value; the others stay hidden", `{schema: [pointer], field, value, scale, offset}`, `value is a text, a number, true, false or null`,

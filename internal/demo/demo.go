@@ -138,16 +138,14 @@ type Event struct {
 	Params, Event string
 }
 
-// Events returns one event for each claim but group/1.
-func Events() []Event {
-	return []Event{
-		{claim.Open, `{}`, `{"lot":"2026-11-A","note":"sealed at the mill"}`},
-		{claim.Range, `{"values":[{"at":"/readings","lo":60,"hi":80}],"scale":2,"offset":0}`, `{"sensor":"ambient-office","readings":[69.88,71.22,70.88,68.96,69.28,70.06,69.28]}`},
-		{claim.Sum, `{"at":["/jan","/feb","/mar"],"lo":100,"hi":900,"scale":0}`, `{"jan":210,"feb":185,"mar":240}`},
-		{claim.RecordRange, `{"schema":["/name","/born","/country","/score"],"field":3,"lo":50,"hi":100,"scale":0,"offset":0}`, `{"name":"A. Sample","born":"1980-02-29","country":"BR","score":71}`},
-		{claim.RecordEquals, `{"schema":["/device","/firmware","/site"],"field":1,"value":"4.2.1","scale":0,"offset":0}`, `{"device":"pump-7","firmware":"4.2.1","site":"north"}`},
-		{claim.RecordOneOf, `{"schema":["/item","/grade"],"field":1,"values":["A","B","C"],"scale":0,"offset":0}`, `{"item":"checklist 12","grade":"B"}`},
+// Events returns one event for each claim but group/1: those of [claim.Describe].
+func Events() (all []Event) {
+	for _, id := range claim.IDs() {
+		if d := claim.Describe(id); id != claim.Group {
+			all = append(all, Event{id, d.Params, d.Event})
+		}
 	}
+	return all
 }
 
 // acceptAll gets one receipt for each claim; record-equals/1 is pushed, the
@@ -163,7 +161,7 @@ func (d *demo) acceptAll(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r, err := d.client.Submit(ctx, d.prover, client.Submission{Claim: claim.Group, Params: params, Event: []byte(`{"vote":"yes"}`), List: d.list, Secret: &d.members[0]})
+	r, err := d.client.Submit(ctx, d.prover, client.Submission{Claim: claim.Group, Params: params, Event: []byte(claim.Describe(claim.Group).Event), List: d.list, Secret: &d.members[0]})
 	if err != nil {
 		return fmt.Errorf("%s: %w", claim.Group, err)
 	}
