@@ -282,7 +282,7 @@ func TestExplain(t *testing.T) {
 	}
 	var e *fault.Fault
 	if _, err := config.Explain("max_sesions"); !errors.As(err, &e) || e.Hint != `did you mean "max_sessions"?` {
-		t.Errorf("a misspelt key gives %v", err)
+		t.Errorf("the error of a misspelt key is %v", err)
 	}
 }
 
@@ -306,7 +306,7 @@ func TestNoSecrets(t *testing.T) {
 	}
 }
 
-// fields gives every exported field of Config; each has a key of its own.
+// fields returns every exported field of Config; each has a key of its own.
 func fields() func(func(reflect.StructField) bool) {
 	return func(yield func(reflect.StructField) bool) {
 		for f := range reflect.TypeFor[config.Config]().Fields() {

@@ -40,6 +40,6 @@ func TestInOrder(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	if err := inOrder(ctx, 5, func(i int) (int, error) { return i, nil }, func(int) error { return nil }); !errors.Is(err, context.Canceled) {
-		t.Errorf("an ended context gives %v", err)
+		t.Errorf("the error of an ended context is %v", err)
 	}
 }
