@@ -132,51 +132,36 @@ func (d *demo) prepare(context.Context) (err error) {
 	return d.prover.AddList(d.list)
 }
 
-// Event is an event with the parameters of a claim about it.
-type Event struct {
-	Claim         claim.ID
-	Params, Event string
-}
-
-// Events returns one event for each claim but group/1: those of [claim.Describe].
-func Events() (all []Event) {
-	for _, id := range claim.IDs() {
-		if d := claim.Describe(id); id != claim.Group {
-			all = append(all, Event{id, d.Params, d.Event})
-		}
-	}
-	return all
-}
-
-// acceptAll gets one receipt for each claim; record-equals/1 is pushed, the
-// others are proved here.
+// acceptAll gets one receipt for each claim.
 func (d *demo) acceptAll(ctx context.Context) error {
 	d.say("\n%-16s %-34s %s", "CLAIM", "REQUEST", "INDEX")
-	for _, e := range Events() {
-		if err := d.acceptOne(ctx, e.Claim, []byte(e.Params), []byte(e.Event)); err != nil {
-			return fmt.Errorf("%s: %w", e.Claim, err)
+	for _, id := range claim.IDs() {
+		if err := d.acceptOne(ctx, id); err != nil {
+			return fmt.Errorf("%s: %w", id, err)
 		}
 	}
-	params, err := claim.GroupParams(d.list, "board/2026-11", d.members[0])
-	if err != nil {
-		return err
-	}
-	r, err := d.client.Submit(ctx, d.prover, client.Submission{Claim: claim.Group, Params: params, Event: []byte(claim.Describe(claim.Group).Event), List: d.list, Secret: &d.members[0]})
-	if err != nil {
-		return fmt.Errorf("%s: %w", claim.Group, err)
-	}
-	return d.keep(claim.Group, r.Accepted, r.Opening)
+	return nil
 }
 
-func (d *demo) acceptOne(ctx context.Context, id claim.ID, params, event []byte) error {
-	if id == claim.RecordEquals {
-		p, err := d.client.Push(ctx, api.EventRequest{Claim: id.String(), Params: params, Event: event}, 20*time.Second)
+// acceptOne gets the receipt for the example of a claim. That of record-equals/1 is pushed,
+// the others are proved here.
+func (d *demo) acceptOne(ctx context.Context, id claim.ID) (err error) {
+	example := claim.Describe(id)
+	s := client.Submission{Claim: id, Params: []byte(example.Params), Event: []byte(example.Event)}
+	switch id {
+	case claim.RecordEquals:
+		p, err := d.client.Push(ctx, api.EventRequest{Claim: id.String(), Params: s.Params, Event: s.Event}, 20*time.Second)
 		if err != nil {
 			return err
 		}
 		return d.keep(id, p.Accepted, p.Opening)
+	case claim.Group:
+		s.List, s.Secret = d.list, &d.members[0]
+		if s.Params, err = claim.GroupParams(d.list, "board/2026-11", *s.Secret); err != nil {
+			return err
+		}
 	}
-	r, err := d.client.Submit(ctx, d.prover, client.Submission{Claim: id, Params: params, Event: event})
+	r, err := d.client.Submit(ctx, d.prover, s)
 	if err != nil {
 		return err
 	}
