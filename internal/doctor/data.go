@@ -81,7 +81,8 @@ func (d *doctor) coreUser() {
 	if err == nil {
 		err = node.CheckPlace(d.cfg, uid)
 	}
-	if wrong := new(fault.Fault); errors.As(err, &wrong) {
+	if err != nil {
+		wrong := fault.Of(err)
 		d.bad(sandbox.StateMissing, sectionServer, "configuration_owner", wrong.What, wrong.Hint)
 	}
 }
