@@ -19,17 +19,16 @@ const module = "github.com/terradourada/td"
 // floors is the plan of the house, bottom up: a package imports packages of
 // lower floors only, and every package stands on one.
 var floors = [][]string{
-	0:  {"protocol"},
-	1:  {"internal/fault", "internal/lifecycle", "internal/telemetry", "internal/tiles"},
-	2:  {"internal/fsutil", "internal/termui", "internal/localserver"},
-	3:  {"claim", "claim/internal/srsgen", "api", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
-	4:  {"receipt", "internal/process", "internal/session", "internal/journal", "internal/ledger", "internal/memberlist"},
-	5:  {"client", "internal/keyholder", "internal/prover", "internal/epochs", "internal/gate"},
-	6:  {"audit", "internal/server", "internal/remote"},
-	7:  {"internal/node", "internal/submit"},
-	8:  {"internal/doctor", "internal/demo"}, // the demo keeps receipts as submit does
-	9:  {"internal/bench"},                   // proves the events of the demo
-	10: {"cmd/td", "internal/faults"},
+	0: {".", "protocol"}, // "." is the module's own documentation
+	1: {"internal/fault", "internal/lifecycle", "internal/telemetry", "internal/tiles"},
+	2: {"internal/fsutil", "internal/termui", "internal/localserver"},
+	3: {"claim", "claim/internal/srsgen", "api", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
+	4: {"receipt", "internal/process", "internal/session", "internal/journal", "internal/ledger", "internal/memberlist"},
+	5: {"client", "internal/keyholder", "internal/prover", "internal/epochs", "internal/gate"},
+	6: {"audit", "internal/server", "internal/remote", "internal/draft"},
+	7: {"internal/node", "internal/submit", "internal/verify"},
+	8: {"internal/doctor", "internal/demo", "internal/bench"}, // the demo keeps receipts as submit does
+	9: {"cmd/td", "internal/faults"},
 }
 
 // keys names the only packages that may import what stands before them; a name

@@ -181,6 +181,21 @@ const (
 	actionEnd          ControlAction = 10
 )
 
+var actionNames = [actionEnd]string{
+	ActionFreezeIssue: "freeze-issue", ActionThawIssue: "thaw-issue",
+	ActionFreezeAccept: "freeze-accept", ActionThawAccept: "thaw-accept",
+	ActionSeal: "seal", ActionRetireVK: "retire", ActionInvalidate: "invalidate",
+	ActionRotate: "rotate", ActionRevokeEpoch: "revoke",
+}
+
+// String names the action as the command line prints it.
+func (a ControlAction) String() string {
+	if a < actionEnd && actionNames[a] != "" {
+		return actionNames[a]
+	}
+	return "unknown"
+}
+
 // Control is the body of leaf 5. The target is the fingerprint or the identity
 // the action is about, zero for all.
 type Control struct {

@@ -117,6 +117,13 @@ type Step struct {
 	Step   string `json:"step"`
 	OK     bool   `json:"ok"`
 	Detail string `json:"detail"` // one sentence for people: what was found, and why
+
+	Skipped bool `json:"-"` // not checked, because a step that it rests on is not ok
+}
+
+// skip says that a step was not checked, and because of which other one.
+func (s *Step) skip(rests string) {
+	s.Skipped, s.Detail = true, "not checked: it rests on the step "+rests
 }
 
 // failure is why a step failed, with the verdict that follows. The verdict of
@@ -154,7 +161,7 @@ func Verify(ctx context.Context, r *Receipt, o Options) *Report {
 	} {
 		line := Step{Step: s.name}
 		if i := slices.IndexFunc(s.needs, func(n string) bool { return !v.report.step(n).OK }); i >= 0 {
-			line.Detail = "not checked: it rests on the step " + s.needs[i]
+			line.skip(s.needs[i])
 		} else if detail, err := s.run(); err != nil {
 			line.Detail = sentence(err)
 			v.report.judge(err, s.name)

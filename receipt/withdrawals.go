@@ -91,9 +91,10 @@ func (v *verification) scan() {
 	if v.o.Scan == nil {
 		return
 	}
-	line := Step{Step: StepScan, Detail: "not checked: it rests on the step " + StepCheckpoint}
+	line := Step{Step: StepScan}
 	defer func() { v.report.Steps = append(v.report.Steps, line) }()
 	if !v.report.step(StepCheckpoint).OK {
+		line.skip(StepCheckpoint)
 		return
 	}
 	of := v.scanned()

@@ -239,7 +239,7 @@ func awaitGone(t *testing.T, kinds map[string]int) {
 	}
 }
 
-// eventually polls, because another process gives no channel to wait on.
+// eventually polls, because another process offers no channel to wait on.
 func eventually(t *testing.T, within time.Duration, complaint string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(within); !ok(); time.Sleep(5 * time.Millisecond) {
@@ -258,7 +258,7 @@ func (b *backend) epochNumber(ctx context.Context) uint64 {
 	return s.Epoch.Number
 }
 
-// limits are flags that the crash and hostile tests share: nobody waits long.
+// limits are flags that the crash and hostile tests share, so that they do not wait long.
 var limits = []string{"--body-timeout", "2s", "--shutdown-grace", "5s", "--ttl-ms", "600000"}
 
 func with(args ...string) []string { return append(slices.Clone(limits), args...) }

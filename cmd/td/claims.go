@@ -10,46 +10,12 @@ import (
 
 	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/claim"
-	"github.com/terradourada/td/internal/demo"
+	"github.com/terradourada/td/internal/draft"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/fsutil"
 	"github.com/terradourada/td/internal/remote"
 	"github.com/terradourada/td/protocol"
 )
-
-// claimText is what td claims says about a claim beside its figures. Parameters
-// and event of the example go together.
-type claimText struct {
-	id            claim.ID
-	says          string
-	shape, values string // of the parameters, and what stands in them
-}
-
-func claimTexts() []claimText {
-	return []claimText{
-		{
-			claim.Open, "I know the event behind this commitment", `{}`, "",
-		},
-		{
-			claim.Range, "each of 1 to 7 numbers of the event lies between its bounds", `{values: [{at, lo, hi}], scale, offset}`, "",
-		},
-		{
-			claim.Sum, "the sum of 1 to 14 numbers of the event lies between two bounds", `{at: [pointer], lo, hi, scale}`, "",
-		},
-		{
-			claim.RecordRange, "one number of a record of up to 8 fields lies between two bounds; the others stay hidden", `{schema: [pointer], field, lo, hi, scale, offset}`, `lo and hi may be texts where no JSON number says the value, e.g. "18446744073709551615"`,
-		},
-		{
-			claim.RecordEquals, "one field of a record equals a value; the others stay hidden", `{schema: [pointer], field, value, scale, offset}`, `value is a text, a number, true, false or null`,
-		},
-		{
-			claim.RecordOneOf, "one field of a record is one of up to 8 values; which one stays hidden", `{schema: [pointer], field, values: [1 to 8], scale, offset}`, `each value is a text, a number, true, false or null`,
-		},
-		{
-			claim.Group, "I am one of the members of a list, and answer this scope once", `{list, name, scope}; the nullifier is computed`, "",
-		},
-	}
-}
 
 func claimsCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
@@ -117,8 +83,8 @@ func (a *app) printClaimLines(list []api.Claim, ofLog bool) error {
 
 func printClaims(w io.Writer, list []api.Claim) error {
 	shapes := map[string]string{}
-	for _, t := range claimTexts() {
-		shapes[t.id.String()] = t.shape
+	for _, id := range claim.IDs() {
+		shapes[id.String()] = claim.Describe(id).Shape
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "CLAIM\tGATES\tFINGERPRINT\tPARAMETERS")
@@ -147,27 +113,22 @@ func claimsShowCommand(a *app) *cobra.Command {
 			if len(args) > 0 {
 				return nil, cobra.ShellCompDirectiveNoFileComp
 			}
-			return claimIDs(), cobra.ShellCompDirectiveNoFileComp
+			return draft.ClaimIDs(), cobra.ShellCompDirectiveNoFileComp
 		},
 	}
 	output := outputFlag(cmd)
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
-		id, err := claimNamed(args[0])
+		id, err := draft.ParseClaim(args[0])
 		if err != nil {
 			return err
 		}
-		for _, t := range claimTexts() {
-			if t.id == id {
-				return a.showClaim(t, output.value == "json")
-			}
-		}
-		panic("td: internal error: claim without a text")
+		return a.showClaim(id, output.value == "json")
 	}
 	return cmd
 }
 
-func (a *app) showClaim(t claimText, asJSON bool) error {
-	example := demo.Example(t.id)
+func (a *app) showClaim(id claim.ID, asJSON bool) error {
+	t := claim.Describe(id)
 	if asJSON {
 		return a.printJSON(struct {
 			Claim  string          `json:"claim"`
@@ -175,21 +136,21 @@ func (a *app) showClaim(t claimText, asJSON bool) error {
 			Gates  int             `json:"gates"`
 			Params json.RawMessage `json:"params"`
 			Event  json.RawMessage `json:"event"`
-		}{t.id.String(), t.says, claim.Gates(t.id), json.RawMessage(example.Params), json.RawMessage(example.Event)})
+		}{id.String(), t.Says, claim.Gates(id), json.RawMessage(t.Params), json.RawMessage(t.Event)})
 	}
 	how := "--params params.json "
-	switch t.id {
+	switch id {
 	case claim.Open:
 		how = ""
 	case claim.Group:
 		how = "--member me.secret --list list.json --params params.json "
 	}
-	shape := t.shape
-	if t.values != "" {
-		shape += "\n            " + t.values
+	shape := t.Shape
+	if t.Values != "" {
+		shape += "\n            " + t.Values
 	}
 	_, err := fmt.Fprintf(a.stdout, "%s: %s\n\nparameters  %s\nexample     %s\nfor event   %s\n\ntd submit --claim %s %s--out receipts event.json\n",
-		t.id, t.says, shape, example.Params, example.Event, t.id, how)
+		id, t.Says, shape, t.Params, t.Event, id, how)
 	return err
 }
 
@@ -199,7 +160,7 @@ func claimsMemberCommand(a *app) *cobra.Command {
 		Short: "Make a member's secret for group/1",
 		Long: `Draws a secret from the system's random numbers, writes it to a file that only its
 owner can read, and prints the public member commitment for the list. The secret
-exists nowhere else: anyone who has the file can answer as this member.`,
+exists nowhere else. Anyone who has the file can answer as this member.`,
 		Example: "  td claims member --out me.secret",
 		Args:    noArgs,
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/terradourada/td/receipt"
 )
 
-// TestForgedLog: somebody changes the files behind the back of a running
-// server. Acceptance stops by itself and is not told as a refusal of the
+// TestForgedLog: another process changes the files of a running
+// server. Acceptance stops by itself and is not reported as a refusal of the
 // client; reading, receipts and verification go on.
 func TestForgedLog(t *testing.T) {
 	t.Parallel()

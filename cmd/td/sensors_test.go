@@ -43,7 +43,7 @@ func TestSensors(t *testing.T) {
 		t.Fatalf("submit: got exit code %d, want 3\n%s", code, said)
 	}
 	if n := strings.Count(said, "(statement_false)"); n != out {
-		t.Errorf("%d lines are told as not provable, want %d", n, out)
+		t.Errorf("%d lines are reported as not provable, want %d", n, out)
 	}
 	b.stop(20 * time.Second)
 	files, err := filepath.Glob(filepath.Join(receipts, "*.receipt.json"))

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -79,7 +80,7 @@ func loadConfig(cmd *cobra.Command) (*config.Config, error) {
 	})
 	delete(flags, "output")
 	delete(flags, "origins")
-	return settings(flags)
+	return config.Load(os.Environ(), flags)
 }
 
 // serve runs the server until ctx ends.

@@ -60,8 +60,8 @@ func TestDamagedJournalPublishesNothing(t *testing.T) {
 	}
 }
 
-// TestDamagedTable: a commitment is accepted once, whoever has written into the
-// stopped journal. The advice is not to go on elsewhere.
+// TestDamagedTable: a commitment is accepted once, also after another program has
+// written into the stopped journal. The advice is not to go on elsewhere.
 func TestDamagedTable(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
@@ -88,7 +88,7 @@ func TestDamagedTable(t *testing.T) {
 }
 
 // TestDamagedTrust: the record of what was published says what it is before
-// somebody removes it.
+// it is removed.
 func TestDamagedTrust(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()

@@ -9,6 +9,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/terradourada/td/internal/fault"
 )
 
 // settingsSource is where the doc comments are.
@@ -16,9 +18,8 @@ import (
 //go:embed settings.go
 var settingsSource string
 
-// Explain gives the reference of one setting: what it means, its default, what
-// is allowed, and how to give it. An unknown key is an [*Error] with a
-// suggestion.
+// Explain returns the reference of one setting: its meaning, its default, the allowed
+// values, and how to set it. An unknown key is refused with a suggestion.
 func Explain(key string) (string, error) {
 	key = strings.ReplaceAll(key, "-", "_")
 	for _, f := range new(Config).fields() {
@@ -26,11 +27,8 @@ func Explain(key string) (string, error) {
 			return f.explain(), nil
 		}
 	}
-	e := &Error{Message: fmt.Sprintf("unknown key %q", clip(key)), Hint: "the keys are " + strings.Join(Keys(), ", ")}
-	if near := nearest(key, Keys()); near != "" {
-		e.Hint = fmt.Sprintf("did you mean %q?", near)
-	}
-	return "", e
+	hint := fault.DidYouMean(key, Keys(), "the keys are "+strings.Join(Keys(), ", "))
+	return "", fault.New(fault.Usage, fmt.Sprintf("unknown key %q", clip(key)), hint)
 }
 
 func (f field) explain() string {

@@ -81,8 +81,9 @@ func (d *doctor) coreUser() {
 	if err == nil {
 		err = node.CheckPlace(d.cfg, uid)
 	}
-	if told := new(fault.Fault); errors.As(err, &told) {
-		d.bad(sandbox.StateMissing, sectionServer, "configuration_owner", told.What, told.Hint)
+	if err != nil {
+		wrong := fault.Of(err)
+		d.bad(sandbox.StateMissing, sectionServer, "configuration_owner", wrong.What, wrong.Hint)
 	}
 }
 
@@ -198,7 +199,7 @@ func (s viewSource) Leaves(ctx context.Context, from uint64, most int) ([][]byte
 func (d *doctor) ledger(ctx context.Context) {
 	const id = "ledger"
 	if d.view == nil {
-		return // of a log without a journal nothing can be said
+		return // a log is compared with a journal only
 	}
 	size, err := ledger.Look(ctx, filepath.Join(d.cfg.Data, node.LedgerDir), d.view.Origin(), viewSource{d.view})
 	switch {

@@ -128,7 +128,7 @@ func (t *issuedTree) join(ctx context.Context, ask func() error) error {
 func (s *Signer) Issued(ctx context.Context, position uint64) (protocol.Issued, error) {
 	var err error
 	if position >= s.issued.count() {
-		return protocol.Issued{}, protocol.Fail(protocol.CodeInvalidated, "No anchor has this position.")
+		return protocol.Issued{}, protocol.Fail(protocol.CodeInvalidated, "no anchor has this position")
 	}
 	// A request under way may have been sent before the anchor was read, and its
 	// root need not cover it; the root of the next one does.
@@ -137,7 +137,7 @@ func (s *Signer) Issued(ctx context.Context, position uint64) (protocol.Issued, 
 			return i, nil
 		}
 		if err != nil {
-			return protocol.Issued{}, protocol.Wrap(protocol.CodeInvalidated, "No signed root shows that the request was issued.", err)
+			return protocol.Issued{}, protocol.Wrap(protocol.CodeInvalidated, "no signed root shows that the request was issued", err)
 		}
 		err = s.issued.join(ctx, func() error {
 			_, err := s.IssuedRoot(context.WithoutCancel(ctx))

@@ -235,7 +235,7 @@ func (l *link) wait(ctx context.Context, request sent) (frame, error) {
 		return f, nil
 	case <-ctx.Done():
 		if l.giveUp(request.id) {
-			return frame{}, protocol.Wrap(protocol.CodeInvalidated, "The request was given up before it was ready.", ctx.Err())
+			return frame{}, protocol.Wrap(protocol.CodeInvalidated, "the request was given up before it was ready", ctx.Err())
 		}
 		select {
 		case f := <-request.answer: // it is being delivered
@@ -354,7 +354,7 @@ func isDone(f *frame) error {
 func (l *link) gone() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return protocol.Wrap(protocol.CodeInvalidated, "The keys of this request no longer exist.", l.cause)
+	return protocol.Wrap(protocol.CodeInvalidated, "the keys of this request no longer exist", l.cause)
 }
 
 // unexpected is the error of an answer whose code does not fit its request.

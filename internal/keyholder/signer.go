@@ -76,7 +76,7 @@ func (s *Signer) Anchor(ctx context.Context, payload *protocol.EncodedPayload) (
 		return protocol.Anchor{}, 0, err
 	}
 	if p.EpochID != s.ready.epoch || p.EpochNumber != s.start.Number || p.Instance != s.start.Instance {
-		return protocol.Anchor{}, 0, protocol.Wrap(protocol.CodeInvalidated, "The request belongs to another epoch.", errForeign)
+		return protocol.Anchor{}, 0, protocol.Wrap(protocol.CodeInvalidated, "the request belongs to another epoch", errForeign)
 	}
 	sent := *payload // the caller may have given up, and reuse its own, when the answer is read
 	record := func(f *frame) error { return s.record(f, p.RequestID, &sent) }
@@ -85,7 +85,7 @@ func (s *Signer) Anchor(ctx context.Context, payload *protocol.EncodedPayload) (
 	case err != nil:
 		return protocol.Anchor{}, 0, err
 	case f.code == ansRefused:
-		return protocol.Anchor{}, 0, protocol.Wrap(protocol.CodeInvalidated, "The request can no longer be anchored.", ErrRefused)
+		return protocol.Anchor{}, 0, protocol.Wrap(protocol.CodeInvalidated, "the request can no longer be anchored", ErrRefused)
 	}
 	a, position := anchorOf(&f)
 	return a, position, nil
@@ -99,7 +99,7 @@ func (s *Signer) Begin(ctx context.Context, tree protocol.Range) error {
 	s.telling.Lock()
 	defer s.telling.Unlock()
 	if s.begun {
-		return protocol.Wrap(protocol.CodeInternal, "The signer knows the log already.", ErrRefused)
+		return protocol.Wrap(protocol.CodeInternal, "the signer knows the log already", ErrRefused)
 	}
 	s.begun = true
 	size := binary.BigEndian.AppendUint64(nil, tree.Size())
@@ -119,7 +119,7 @@ func (s *Signer) Extend(ctx context.Context, leafHashes []protocol.Digest) error
 	s.telling.Lock()
 	defer s.telling.Unlock()
 	if !s.begun {
-		return protocol.Wrap(protocol.CodeInternal, "The signer does not know the log yet.", ErrRefused)
+		return protocol.Wrap(protocol.CodeInternal, "the signer does not know the log yet", ErrRefused)
 	}
 	var bodies [][]byte
 	for part := range slices.Chunk(leafHashes, frameHashes) {
@@ -185,7 +185,7 @@ func (s *Signer) signedRoot(ctx context.Context, check func(*protocol.SignedRoot
 	case err != nil:
 		return protocol.SignedRoot{}, err
 	case f.code == ansRefused:
-		return protocol.SignedRoot{}, protocol.Wrap(protocol.CodeInternal, "The signer refused to sign.", ErrRefused)
+		return protocol.SignedRoot{}, protocol.Wrap(protocol.CodeInternal, "the signer refused to sign", ErrRefused)
 	}
 	return parseRoot(&f), nil
 }

@@ -53,7 +53,7 @@ func (t *Tagger) Issue(ctx context.Context, draft *protocol.EncodedPayload) (pro
 	var none protocol.EncodedPayload
 	p, err := protocol.ParseDraft(draft[:])
 	if err == nil && p.Seq != 0 {
-		err = protocol.Fail(protocol.CodeInternal, "The draft has a sequence number.")
+		err = protocol.Fail(protocol.CodeInternal, "the draft has a sequence number")
 	}
 	if err == nil {
 		err = t.own(&p)
@@ -79,9 +79,9 @@ func (t *Tagger) Issue(ctx context.Context, draft *protocol.EncodedPayload) (pro
 		}
 		return issued, protocol.Tag(f.body[protocol.PayloadSize:]), nil
 	case ansFull:
-		return none, protocol.Tag{}, protocol.Fail(protocol.CodeOverloaded, "Too many requests are pending.")
+		return none, protocol.Tag{}, protocol.Fail(protocol.CodeOverloaded, "too many requests are pending")
 	case ansRefused:
-		return none, protocol.Tag{}, protocol.Wrap(protocol.CodeConflict, "The request id is in use.", ErrRefused)
+		return none, protocol.Tag{}, protocol.Wrap(protocol.CodeConflict, "the request id is in use", ErrRefused)
 	default:
 		return none, protocol.Tag{}, t.link.unexpected()
 	}
@@ -113,7 +113,7 @@ func (t *Tagger) Redeem(ctx context.Context, payload *protocol.EncodedPayload, t
 // own refuses what the tagger would end for.
 func (t *Tagger) own(p *protocol.Payload) error {
 	if p.EpochID != t.start.epoch || p.EpochNumber != t.start.number {
-		return protocol.Wrap(protocol.CodeInvalidated, "The request belongs to another epoch.", errForeign)
+		return protocol.Wrap(protocol.CodeInvalidated, "the request belongs to another epoch", errForeign)
 	}
 	return nil
 }

@@ -20,13 +20,14 @@ type Log struct {
 func NewLog(w io.Writer, inJSON bool, level slog.Level) *Log {
 	s := NewStream(w, func(lost int) []byte {
 		var line bytes.Buffer
-		slog.New(handler(&line, inJSON, slog.LevelInfo)).Warn("log lines were lost", "lines", lost)
+		slog.New(NewHandler(&line, inJSON, slog.LevelInfo)).Warn("log lines were lost", "lines", lost)
 		return line.Bytes()
 	})
-	return &Log{Logger: slog.New(handler(s, inJSON, level)), Stream: s, JSON: inJSON}
+	return &Log{Logger: slog.New(NewHandler(s, inJSON, level)), Stream: s, JSON: inJSON}
 }
 
-func handler(w io.Writer, inJSON bool, level slog.Level) slog.Handler {
+// NewHandler returns a handler that writes lines in JSON or text, from a level on.
+func NewHandler(w io.Writer, inJSON bool, level slog.Level) slog.Handler {
 	options := &slog.HandlerOptions{Level: level}
 	if inJSON {
 		return slog.NewJSONHandler(w, options)
@@ -36,5 +37,5 @@ func handler(w io.Writer, inJSON bool, level slog.Level) slog.Handler {
 
 // WriteObject writes one JSON object, at any level of the log.
 func WriteObject(w io.Writer, level slog.Level, message string, attrs ...any) {
-	slog.New(handler(w, true, level)).Log(context.Background(), level, message, attrs...) //nolint:sloglint // its callers pass literals
+	slog.New(NewHandler(w, true, level)).Log(context.Background(), level, message, attrs...) //nolint:sloglint // its callers pass literals
 }

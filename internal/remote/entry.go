@@ -1,20 +1,57 @@
-package main
+package remote
 
 import (
-	"cmp"
 	"encoding/json"
+	"fmt"
+	"io"
+	"strconv"
 	"time"
 
 	"github.com/terradourada/td/protocol"
 )
 
-// decodeEntry gives the fields of a leaf under the names of section 12.
-func decodeEntry(raw []byte) ([]field, error) {
+// Field is one field of a decoded entry.
+type Field struct {
+	Name  string
+	Value any
+}
+
+// Fields are the fields of an entry, in order.
+type Fields []Field
+
+// MarshalJSON returns one object with the fields in order.
+func (f Fields) MarshalJSON() ([]byte, error) {
+	b := []byte{'{'}
+	for i := range f {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		value, err := json.Marshal(f[i].Value)
+		if err != nil {
+			return nil, err
+		}
+		b = append(append(strconv.AppendQuote(b, f[i].Name), ':'), value...)
+	}
+	return append(b, '}'), nil
+}
+
+// Table prints one field a line.
+func (f Fields) Table(w io.Writer) error {
+	for i := range f {
+		if _, err := fmt.Fprintf(w, "%-16s  %v\n", f[i].Name, f[i].Value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Decode returns the fields of a leaf under the names of section 12.
+func Decode(raw []byte) (Fields, error) {
 	leaf, err := protocol.ParseLeaf(raw)
 	if err != nil {
 		return nil, err
 	}
-	fields := []field{
+	fields := Fields{
 		{"index", leaf.Seq},
 		{"type", leaf.Body.LeafType().String()},
 		{"time", time.UnixMilli(int64(leaf.Time)).UTC().Format("2006-01-02T15:04:05.000Z")},
@@ -24,12 +61,12 @@ func decodeEntry(raw []byte) ([]field, error) {
 	return append(fields, body...), err
 }
 
-func bodyFields(body protocol.LeafBody) ([]field, error) {
+func bodyFields(body protocol.LeafBody) (Fields, error) {
 	switch b := body.(type) {
 	case *protocol.Accepted:
 		return acceptedFields(b)
 	case *protocol.EpochOpen:
-		return []field{
+		return Fields{
 			{"number", b.Number},
 			{"epoch", b.ID},
 			{"instance", b.Instance},
@@ -46,7 +83,7 @@ func bodyFields(body protocol.LeafBody) ([]field, error) {
 			{"handover", protocol.EncodeBase64(b.Handover.Signature[:])},
 		}, nil
 	case *protocol.EpochClose:
-		return []field{
+		return Fields{
 			{"number", b.Number},
 			{"epoch", b.ID},
 			{"reason", b.Reason.String()},
@@ -59,7 +96,7 @@ func bodyFields(body protocol.LeafBody) ([]field, error) {
 			{"issued_signature", protocol.EncodeBase64(b.Issued.Signature[:])},
 		}, nil
 	case *protocol.ClaimLeaf:
-		return []field{
+		return Fields{
 			{"claim", b.ClaimID},
 			{"list", b.List},
 			{"srs", b.SRS},
@@ -67,8 +104,8 @@ func bodyFields(body protocol.LeafBody) ([]field, error) {
 			{"verifying_key", protocol.EncodeBase64(b.VK)},
 		}, nil
 	case *protocol.Control:
-		return []field{
-			{"action", actionName(b.Action)},
+		return Fields{
+			{"action", b.Action.String()},
 			{"target", b.Target},
 			{"reason_code", b.Reason},
 			{"previous", b.Previous},
@@ -76,17 +113,17 @@ func bodyFields(body protocol.LeafBody) ([]field, error) {
 			{"reason", b.Text},
 		}, nil
 	case *protocol.Incident:
-		return []field{{"kind", b.Kind}, {"digest", b.Digest}}, nil
+		return Fields{{"kind", b.Kind}, {"digest", b.Digest}}, nil
 	}
 	return nil, nil
 }
 
-func acceptedFields(b *protocol.Accepted) ([]field, error) {
+func acceptedFields(b *protocol.Accepted) (Fields, error) {
 	p, err := protocol.ParsePayload(b.Payload[:])
 	if err != nil {
 		return nil, err
 	}
-	return []field{
+	return Fields{
 		{"request", p.RequestID},
 		{"mode", p.Mode.String()},
 		{"epoch", p.EpochID},
@@ -113,31 +150,16 @@ func acceptedFields(b *protocol.Accepted) ([]field, error) {
 	}, nil
 }
 
-// rawJSON is JSON that prints as itself, as long as it is JSON.
+// rawJSON is text of a leaf that should be JSON.
 type rawJSON []byte
 
-// String is the text.
+// String returns the text with what a terminal would act on replaced.
 func (r rawJSON) String() string { return protocol.Printable(string(r)) }
 
-// MarshalJSON is the text itself, or a string of it where it is no JSON.
+// MarshalJSON returns the text itself, or a string if it is not JSON.
 func (r rawJSON) MarshalJSON() ([]byte, error) {
 	if json.Valid(r) {
 		return r, nil
 	}
 	return json.Marshal(string(r))
-}
-
-func actionName(a protocol.ControlAction) string {
-	names := map[protocol.ControlAction]string{
-		protocol.ActionFreezeIssue:  "freeze-issue",
-		protocol.ActionThawIssue:    "thaw-issue",
-		protocol.ActionFreezeAccept: "freeze-accept",
-		protocol.ActionThawAccept:   "thaw-accept",
-		protocol.ActionSeal:         "seal",
-		protocol.ActionRetireVK:     "retire",
-		protocol.ActionInvalidate:   "invalidate",
-		protocol.ActionRotate:       "rotate",
-		protocol.ActionRevokeEpoch:  "revoke",
-	}
-	return cmp.Or(names[a], "unknown")
 }
