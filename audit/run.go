@@ -6,7 +6,6 @@ import (
 	"errors"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -57,8 +56,8 @@ func (a *audit) check(ctx context.Context) (err error) {
 	if a.note, err = a.log.Checkpoint(ctx); err != nil {
 		return err
 	}
-	origin, size, ok := head(string(a.note))
-	if !ok {
+	origin, size, err := tiles.Head(a.note)
+	if err != nil {
 		a.fault("the checkpoint is malformed")
 		return nil
 	}
@@ -80,16 +79,6 @@ func (a *audit) check(ctx context.Context) (err error) {
 	a.checkSigned()
 	a.report.Unknown = a.rules.unknown
 	return nil
-}
-
-// head returns what the first two lines of a checkpoint state.
-func head(note string) (origin string, size uint64, ok bool) {
-	lines := strings.SplitN(note, "\n", 3)
-	if len(lines) != 3 {
-		return "", 0, false
-	}
-	size, err := strconv.ParseUint(lines[1], 10, 63)
-	return lines[0], size, err == nil && size <= protocol.MaxTreeSize
 }
 
 // checkEntries reads and checks every entry once.

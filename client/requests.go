@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/api"
+	"github.com/terradourada/td/internal/tiles"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -198,5 +199,5 @@ func (c *Client) Checkpoint(ctx context.Context) ([]byte, error) {
 // Tile fetches a tile or entry bundle by its C2SP path below "tile/", such as
 // "0/000" or "entries/000.p/7"; nothing about it is verified.
 func (c *Client) Tile(ctx context.Context, path string) ([]byte, error) {
-	return c.getBytes(ctx, "/tile/"+path, api.MediaOctets, bundleSize)
+	return c.getBytes(ctx, "/tile/"+path, api.MediaOctets, tiles.MaxBundle)
 }

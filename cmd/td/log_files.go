@@ -10,7 +10,6 @@ import (
 	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/remote"
-	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
 
@@ -45,11 +44,12 @@ func logOf(server *remote.Server) *logFiles {
 
 // failure is [remote.Server.Failure], also for a directory.
 func (l *logFiles) failure(ctx context.Context, err error) error {
+	var incomplete *client.IncompleteError
 	switch {
 	case l.server != nil:
 		return l.server.Failure(ctx, err)
-	case errors.Is(err, protocol.CodeNotFound):
-		return fault.New(fault.Unavailable, remote.Detail(err), "the copy of the log is not complete: get it again")
+	case errors.As(err, &incomplete):
+		return remote.IncompleteFailure(incomplete)
 	case receipt.VerdictOf(err) != "":
 		return remote.VouchFailure(err, nil)
 	case errors.Is(err, client.ErrLog):

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -39,6 +40,13 @@ type disk struct {
 	root  *os.Root
 	slots chan struct{} // holds a token for each operation under way
 }
+
+// files are the files of a [storage] as [tiles.Reader] reads them. The end of a context
+// does not stop a read.
+type files struct{ storage }
+
+// Read reads a file.
+func (f files) Read(_ context.Context, name string, _ int64) ([]byte, error) { return f.ReadFile(name) }
 
 func newDisk(root *os.Root) disk { return disk{root, make(chan struct{}, atOnce)} }
 

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/terradourada/td/internal/tiles"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -98,7 +99,8 @@ type Ledger struct {
 	log    *slog.Logger
 	dir    *os.Root
 	lock   *os.File
-	tiles  tiles
+	files  storage
+	tiles  tiles.Reader
 	writer *writer
 	close  func() error
 

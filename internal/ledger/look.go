@@ -19,7 +19,8 @@ func Look(ctx context.Context, dir, origin string, source Source) (size uint64, 
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, root.Close()) }()
-	l := &Ledger{cfg: Config{Origin: origin, Source: source}, dir: root, tiles: tiles{newDisk(root)}}
+	l := &Ledger{cfg: Config{Origin: origin, Source: source}, dir: root}
+	l.use(newDisk(root))
 	if err := l.checkOrigin(); err != nil {
 		return 0, err
 	}
@@ -39,7 +40,7 @@ func Look(ctx context.Context, dir, origin string, source Source) (size uint64, 
 	if size > rows {
 		return size, fmt.Errorf("%w: %d entries, %d rows", ErrAhead, size, rows)
 	}
-	if _, err := l.compareRoot(cp); err != nil {
+	if _, err := l.compareRoot(ctx, cp); err != nil {
 		return size, err
 	}
 	return size, l.compareBundle(ctx, size)

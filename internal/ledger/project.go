@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/terradourada/td/internal/tiles"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -152,7 +153,7 @@ func (l *Ledger) matchAnnounced(b batch) error {
 // append writes a batch and reads the next one meanwhile. When the batch is
 // written, append compares the root and makes the new size known.
 func (l *Ledger) append(ctx context.Context, b batch, ahead *batch) error {
-	files, bundle, err := l.grow(b.rows, b.hashes)
+	files, bundle, err := l.grow(ctx, b.rows, b.hashes)
 	if err != nil {
 		return fmt.Errorf("ledger: reading the tiles: %w", err)
 	}
@@ -165,7 +166,7 @@ func (l *Ledger) append(ctx context.Context, b batch, ahead *batch) error {
 	if err := l.land(ctx, flight); err != nil {
 		return fmt.Errorf("ledger: writing the tiles: %w", err)
 	}
-	if err := l.advance(b); err != nil {
+	if err := l.advance(ctx, b); err != nil {
 		return err
 	}
 	l.bundle = bundle
@@ -191,9 +192,9 @@ func (l *Ledger) land(ctx context.Context, flight <-chan error) error {
 
 // advance compares the core's own root with the one of the tiles on disk, at
 // the size after b, and makes that size known.
-func (l *Ledger) advance(b batch) error {
+func (l *Ledger) advance(ctx context.Context, b batch) error {
 	own := extended(l.edge, b.hashes)
-	disk, err := l.tiles.compactRange(own.Size(), own.Size())
+	disk, err := tiles.Range(l.tiles.Hashes(ctx, own.Size()), own.Size())
 	if err != nil {
 		return fmt.Errorf("ledger: reading the tiles: %w", err)
 	}

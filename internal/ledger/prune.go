@@ -7,7 +7,7 @@ import (
 	"path"
 	"strings"
 
-	"filippo.io/torchwood"
+	"github.com/terradourada/td/internal/tiles"
 )
 
 const (
@@ -66,9 +66,9 @@ func (l *Ledger) needed() (map[string]bool, bool) {
 	l.mu.Unlock()
 	keep := map[string]bool{}
 	for _, size := range sizes {
-		for level := -1; level < 8; level++ {
-			if tile := tileAt(level, size>>(torchwood.TileHeight*max(level, 0))); tile.W > 0 {
-				keep[torchwood.TilePath(tile)] = true
+		for level := tiles.Entries; level < 8; level++ {
+			if tile := tiles.Edge(level, size); tile.W > 0 {
+				keep[tiles.Path(tile)] = true
 			}
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/terradourada/td/internal/tiles"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -188,7 +189,7 @@ var errReplaced = errors.New("ledger: the signer was replaced")
 // ask has the signer sign the tree, and stops waiting when ctx ends or another
 // signer takes over. A call that does not return holds the token, so that there
 // is never more than one.
-func (s *signing) ask(ctx context.Context, t tiles, tree tlog.Tree) ([64]byte, error) {
+func (s *signing) ask(ctx context.Context, t tiles.Reader, tree tlog.Tree) ([64]byte, error) {
 	type answer struct {
 		signature [64]byte
 		err       error
@@ -222,16 +223,17 @@ func (s *signing) ask(ctx context.Context, t tiles, tree tlog.Tree) ([64]byte, e
 // extend sends the signer what it lacks of the tree. The hashes come from the tiles
 // and are compared with the root before they are sent, so that a damaged tile does
 // not end the epoch.
-func (s *signing) extend(ctx context.Context, t tiles, tree tlog.Tree) error {
+func (s *signing) extend(ctx context.Context, t tiles.Reader, tree tlog.Tree) error {
+	hashReader := t.Hashes(ctx, uint64(tree.N))
 	base := s.sent
 	if base == nil {
-		begin, err := t.compactRange(s.open, uint64(tree.N))
+		begin, err := tiles.Range(hashReader, s.open)
 		if err != nil {
 			return fmt.Errorf("ledger: reading the tiles: %w", err)
 		}
 		base = &begin
 	}
-	hashes, err := t.leafHashes(base.Size(), uint64(tree.N))
+	hashes, err := tiles.Leaves(hashReader, base.Size(), uint64(tree.N))
 	if err != nil {
 		return fmt.Errorf("ledger: reading the tiles: %w", err)
 	}

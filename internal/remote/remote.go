@@ -92,6 +92,7 @@ func (r *Server) Failure(ctx context.Context, err error) error {
 	var refused *protocol.Error
 	var p *client.Problem
 	var notLive *client.NotLiveError
+	var incomplete *client.IncompleteError
 	switch {
 	case err == nil || errors.As(err, &known) || errors.As(err, &refused):
 		return err
@@ -99,6 +100,8 @@ func (r *Server) Failure(ctx context.Context, err error) error {
 		return VouchFailure(err, r)
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case errors.As(err, &incomplete):
+		return IncompleteFailure(incomplete)
 	case errors.As(err, &p):
 		return &fault.Fault{Exit: exitOfProblem(p), What: "the server refused: " + cmp.Or(p.Detail, p.Title), Hint: hintOf(p), Code: p.Code}
 	case errors.As(err, &notLive):
@@ -119,6 +122,11 @@ func (r *Server) Failure(ctx context.Context, err error) error {
 		return fault.New(fault.Unavailable, fmt.Sprintf("the certificate of %s is not accepted: %v", r.url, bad.Err), "an authority of your own is named by the variable SSL_CERT_FILE, a file in PEM form")
 	}
 	return fault.New(fault.Unavailable, fmt.Sprintf("no server answers at %s: %s", r.url, NetworkReason(err)), `start one with "td serve", or name another with --server`)
+}
+
+// IncompleteFailure returns the failure for a log that lacks a file.
+func IncompleteFailure(err *client.IncompleteError) error {
+	return fault.New(fault.Unavailable, err.Error(), "the copy of the log is not complete: let it end, or get it again")
 }
 
 // DoNotRely is the hint where a server or a log contradicts itself.
