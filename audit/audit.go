@@ -46,8 +46,9 @@ import (
 // [client.NewLog] reads the tiles of a server, [client.NewLogDir] the files in a
 // directory.
 //
-// Its errors wrap [client.ErrLog] if a file is malformed; that is a fault of the log.
-// Every other error ends the audit.
+// The files may be a copy that is made while the log grows, see [client.Log]. Its errors
+// wrap [client.ErrLog] if a file is malformed; that is a fault of the log. Every other
+// error ends the audit: a [*client.IncompleteError] if a file is not there yet.
 type Source interface {
 	receipt.Log
 	receipt.Scanner
@@ -64,8 +65,8 @@ type Source interface {
 
 var _ Source = (*client.Log)(nil)
 
-// Options are what an auditor brings along. The zero value checks the rules without
-// proofs, and knows no log.
+// Options are the settings of an audit. The zero value checks the rules without proofs,
+// and vouches for no log.
 type Options struct {
 	// Proofs verifies every accepted proof, which takes milliseconds for each.
 	Proofs bool

@@ -18,8 +18,9 @@ import (
 	"github.com/terradourada/td/receipt"
 )
 
-// Run audits a log up to its newest checkpoint. It returns an error if the log or
-// the trust store could not be read; what is wrong with the log is in the report.
+// Run audits a log up to its newest checkpoint. It returns an error if the log or the
+// trust store could not be read, and a [*client.IncompleteError] if the log lacks a file,
+// as a copy does that is still being made. Faults of the log are in the report.
 func Run(ctx context.Context, log Source, o Options) (*Report, error) {
 	a := &audit{log: log, Options: o, report: &Report{
 		Identity: receipt.SelfAsserted, Leaves: map[string]int{}, Warnings: []string{}, Faults: []string{},

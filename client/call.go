@@ -20,7 +20,7 @@ import (
 // maxJSON bounds JSON answers, in bytes; the longest is a list of claims.
 const maxJSON = 4 << 20
 
-// call is one request and what its answer must look like.
+// call is one request, and what its answer must be.
 type call struct {
 	method string
 	path   string // below the base
@@ -57,7 +57,7 @@ func (c *Client) do(ctx context.Context, call call) (result, error) {
 	}
 }
 
-// pause says whether to try again after an error, and when.
+// pause reports whether a call is retried after an error, and after which time.
 func (c *Client) pause(err error, same bool, try int) (time.Duration, bool) {
 	if try >= c.cfg.Retries {
 		return 0, false
@@ -79,8 +79,8 @@ func (c *Client) pause(err error, same bool, try int) (time.Duration, bool) {
 	}
 }
 
-// jitter is a random time below d, so that clients refused together do not come
-// back together.
+// jitter returns a random time below d, so that clients that were refused together do
+// not retry together.
 func jitter(d time.Duration) time.Duration {
 	var b [8]byte
 	rand.Read(b[:])
@@ -90,8 +90,8 @@ func jitter(d time.Duration) time.Duration {
 // ErrTLS is the error for a plain HTTP request to a port that speaks TLS.
 var ErrTLS = errors.New("this port speaks TLS, and was asked in plain HTTP")
 
-// tlsAlert is how net/http reports an answer that begins with a TLS alert record:
-// type 21, version 3. It has no type of its own.
+// tlsAlert is in the error of net/http for an answer that begins with a TLS alert
+// record: type 21, version 3. This error has no type of its own.
 const tlsAlert = `malformed HTTP response "\x15\x03`
 
 // once makes a call without retries.
@@ -160,8 +160,7 @@ func readAtMost(r io.Reader, limit int64) ([]byte, error) {
 	return b, nil
 }
 
-// postJSON sends v and reads the JSON answer into out; the result is the
-// status.
+// postJSON sends v, reads the JSON answer into out, and returns the status.
 func (c *Client) postJSON(ctx context.Context, call call, v, out any) (int, error) {
 	body, err := json.Marshal(v)
 	if err != nil {
@@ -177,8 +176,7 @@ func (c *Client) getJSON(ctx context.Context, path string, out any) error {
 	return err
 }
 
-// json reads a JSON answer. Members it does not know are of a later version and
-// are passed over.
+// json reads a JSON answer. Unknown members are ignored: a later version may send them.
 func (c *Client) json(ctx context.Context, call call, out any) (int, error) {
 	call.answer, call.limit = api.MediaJSON, maxJSON
 	r, err := c.do(ctx, call)

@@ -164,9 +164,8 @@ func (l *Log) SignedCheckpoint(ctx context.Context) (*receipt.Checkpoint, error)
 }
 
 // VerifyCheckpoint verifies a checkpoint of any size with the key of an
-// epoch-open leaf that the log proves to be in its tree. It looks for that leaf
-// from the end of the tree. Whose log it is remains to be asked of a
-// receipt.TrustStore.
+// epoch-open leaf that the log proves to be in its tree. It searches that leaf from the
+// end of the tree. A receipt.TrustStore decides whose log it is.
 func (l *Log) VerifyCheckpoint(ctx context.Context, note []byte) (*receipt.Checkpoint, error) {
 	_, size, err := tiles.Head(note)
 	if err != nil {
@@ -179,8 +178,8 @@ func (l *Log) VerifyCheckpoint(ctx context.Context, note []byte) (*receipt.Check
 	return l.verifyCheckpoint(ctx, note, size, newest)
 }
 
-// maxBundles bounds the search for an epoch-open leaf from the end of a log: a log
-// may state any size. An epoch of 2^20 accepted requests has 4,096 bundles.
+// maxBundles bounds the search for an epoch-open leaf from the end of a log, because a
+// log may state any size. An epoch of 2^20 accepted requests has 4,096 bundles.
 const maxBundles = 1 << 14
 
 func (l *Log) verifyCheckpoint(ctx context.Context, note []byte, size, newest uint64) (*receipt.Checkpoint, error) {
@@ -222,9 +221,9 @@ func signs(raw []byte, note string) bool {
 	return err == nil
 }
 
-// Prefix returns the hashes that show the tree of size from as the front part
-// of the tree of size to, 0 < from <= to: SUBPROOF(from, D[0:to], false) of
-// RFC 6962 section 2.1.2, from which the roots of both trees can be computed.
+// Prefix returns the hashes that show the tree of size from as the front part of the
+// tree of size to, 0 < from <= to: SUBPROOF(from, D[0:to], false) of RFC 6962 section
+// 2.1.2. Both roots can be computed from them.
 func (l *Log) Prefix(ctx context.Context, from, to uint64) ([][32]byte, error) {
 	size, err := l.reaching(ctx, to)
 	if err != nil {

@@ -11,10 +11,9 @@ import (
 	"sync/atomic"
 )
 
-// Descriptors is the greatest number of file descriptors that an open [Ledger]
-// uses at a time, whatever its callers do: its directory, its lock, and three for
-// each file operation that runs at the same time (two directories on the way to a
-// name, and the file).
+// Descriptors bounds the file descriptors that an open [Ledger] uses at a time: its
+// directory, its lock, and three for each file operation that runs at the same time (two
+// directories on the way to a name, and the file).
 const Descriptors = 2 + 3*atOnce
 
 // atOnce bounds the file operations that run at the same time; further ones wait.

@@ -27,12 +27,11 @@ const (
 	lockFile       = "lock"
 )
 
-// Open opens the log in cfg.Dir, or makes it, and compares it with the
-// journal: origin, size, the last bundle leaf by leaf, and the root of the
-// published checkpoint; and both with cfg.Known. It refuses with [ErrLocked],
-// [ErrOrigin], [ErrAhead], [ErrMismatch] or [ErrSplit]; other errors are of
-// the file system or the journal. It needs no signer. See the package comment
-// for when to call it.
+// Open opens the log in cfg.Dir, or creates it, and compares it with the journal:
+// origin, size, the last bundle leaf by leaf, and the root of the published checkpoint.
+// It compares both with cfg.Known. It refuses with [ErrLocked], [ErrOrigin],
+// [ErrAhead], [ErrMismatch] or [ErrSplit]; other errors are of the file system or the
+// journal. It needs no signer. The package comment says when to call it.
 func Open(ctx context.Context, cfg Config) (_ *Ledger, err error) {
 	l, err := openDir(cfg.withDefaults())
 	if err != nil {
@@ -109,8 +108,8 @@ func makeDir(name string) error {
 	return errors.Join(parent.Sync(), parent.Close())
 }
 
-// takeLock takes the directory for this process; the kernel gives it back when
-// the process ends.
+// takeLock locks the directory for this process. The kernel releases the lock when the
+// process ends.
 func takeLock(dir *os.Root) (*os.File, error) {
 	f, err := dir.OpenFile(lockFile, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
@@ -139,8 +138,8 @@ func (l *Ledger) claimOrigin() error {
 	return err
 }
 
-// checkOrigin compares the origin; fs.ErrNotExist if there is no log yet. A log
-// without its origin file was not made here.
+// checkOrigin compares the origin. The error is fs.ErrNotExist if there is no log yet. A
+// log without its origin file is refused: this package writes that file first.
 func (l *Ledger) checkOrigin() error {
 	b, err := l.files.ReadFile(originFile)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -155,9 +154,8 @@ func (l *Ledger) checkOrigin() error {
 	return err
 }
 
-// compare refuses a log that is not one of this journal and sets the start of
-// the projection: the published size. What is on the disk beyond it is written
-// again, from the rows.
+// compare refuses a log that is not one of this journal. It sets the start of the
+// projection to the published size: files beyond it are written again from the rows.
 func (l *Ledger) compare(ctx context.Context) error {
 	size, err := l.comparePublished(ctx)
 	if err != nil {
@@ -243,8 +241,8 @@ func (l *Ledger) compareBundle(ctx context.Context, size uint64) error {
 	return nil
 }
 
-// comparePublished compares the published checkpoint with the tree on the disk,
-// which becomes the core's own, and returns its size.
+// comparePublished compares the published checkpoint with the tree on the disk, which
+// becomes the core's own tree, and returns its size.
 func (l *Ledger) comparePublished(ctx context.Context) (uint64, error) {
 	cp, note, err := l.readPublished()
 	if errors.Is(err, fs.ErrNotExist) {
@@ -261,8 +259,8 @@ func (l *Ledger) comparePublished(ctx context.Context) (uint64, error) {
 	return size, nil
 }
 
-// compareKnown refuses a journal that does not begin with the known tree:
-// nothing may be published before this is known.
+// compareKnown refuses a journal that does not begin with the known tree. Nothing may be
+// published before it.
 func (l *Ledger) compareKnown(ctx context.Context, rows uint64) error {
 	k := l.cfg.Known
 	if k == nil || k.Size == 0 {
@@ -281,8 +279,8 @@ func (l *Ledger) compareKnown(ctx context.Context, rows uint64) error {
 	return nil
 }
 
-// rootAt is the root over the first n rows, n from 1. What is not in the log yet,
-// all of it when the log is rebuilt, is hashed from the rows.
+// rootAt returns the root over the first n rows, n > 0. Rows that are not in the log yet
+// are hashed; these are all rows when the log is rebuilt.
 func (l *Ledger) rootAt(ctx context.Context, n uint64) (tlog.Hash, error) {
 	if n < l.edge.Size() {
 		all := tlog.Tree{N: int64(l.edge.Size()), Hash: tlog.Hash(l.edge.Root())}
@@ -336,8 +334,8 @@ func (l *Ledger) compareRoot(ctx context.Context, cp torchwood.Checkpoint) (prot
 
 var errNoRows = errors.New("no rows")
 
-// unsound returns [ErrMismatch] with the error, unless that is one of the system
-// about a file that exists: such a file cannot be read, and may be sound.
+// unsound returns [ErrMismatch] with the error, unless that is an error of the system
+// about a file that exists. Such a file cannot be read, and may be sound.
 func unsound(err error) error {
 	var errno syscall.Errno
 	if errors.As(err, &errno) && errno != syscall.ENOENT {

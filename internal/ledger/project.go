@@ -20,11 +20,10 @@ const (
 	strikes = 3
 )
 
-// Run projects and publishes until ctx ends or the journal and the log are
-// found to disagree; then it returns nil or an error that wraps [ErrDiverged].
-// It lets the batch in flight finish and publishes what is integrated, both
-// within bounds, and fails all waiters. What is not projected by then is
-// projected after the next start.
+// Run projects and publishes until ctx ends, and returns nil then. It returns an error
+// that wraps [ErrDiverged] if the journal and the log disagree. At the end it waits for
+// the batch in flight and publishes what is integrated, both within bounds, and fails all
+// waiters. The remaining rows are projected after the next start.
 func (l *Ledger) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -41,7 +40,7 @@ func (l *Ledger) Run(ctx context.Context) error {
 	return err
 }
 
-// project is the in-order appender.
+// project appends the rows in their order.
 func (l *Ledger) project(ctx context.Context) error {
 	survey := survey{every: l.cfg.SurveyEvery}
 	backoff := minBackoff
@@ -49,7 +48,7 @@ func (l *Ledger) project(ctx context.Context) error {
 	for ctx.Err() == nil {
 		select {
 		case <-l.diverged:
-			return l.diverge(ErrDiverged) // gives the reason on record
+			return l.diverge(ErrDiverged) // returns the reason on record
 		default:
 		}
 		err := l.step(ctx, &survey, &ahead)
@@ -71,9 +70,8 @@ func (l *Ledger) project(ctx context.Context) error {
 	return nil
 }
 
-// step projects one batch, or waits for work. An error other than ErrDiverged
-// may be tried again: the next step starts from the compared size, and writes
-// every file again.
+// step projects one batch, or waits for work. After an error other than ErrDiverged it
+// can be called again: it starts from the compared size and writes every file again.
 func (l *Ledger) step(ctx context.Context, s *survey, ahead *batch) error {
 	if err := l.survey(ctx, s); err != nil {
 		return err
@@ -98,14 +96,14 @@ func (l *Ledger) step(ctx context.Context, s *survey, ahead *batch) error {
 	return l.append(ctx, b, ahead)
 }
 
-// limit is the first row that must not be projected: nobody announced it yet.
+// limit returns the first row that must not be projected, because it is not announced.
 func (l *Ledger) limit() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.next()
 }
 
-// batch is a run of rows made ready for the log.
+// batch is a sequence of rows and their hashes.
 type batch struct {
 	first  uint64
 	rows   [][]byte
@@ -136,8 +134,8 @@ func (l *Ledger) pull(ctx context.Context, from, limit uint64) (batch, error) {
 	return b, l.matchAnnounced(b)
 }
 
-// matchAnnounced compares the rows that this process has committed with what
-// it announced when it did.
+// matchAnnounced compares the rows that this process has committed with what it
+// announced at that time.
 func (l *Ledger) matchAnnounced(b batch) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -174,8 +172,8 @@ func (l *Ledger) append(ctx context.Context, b batch, ahead *batch) error {
 	return nil
 }
 
-// land waits for the batch in flight: as long as it takes while running, and
-// for the shutdown time once ctx has ended.
+// land waits for the batch in flight: without a bound while ctx lasts, and for the
+// shutdown time after its end.
 func (l *Ledger) land(ctx context.Context, flight <-chan error) error {
 	select {
 	case err := <-flight:
@@ -190,8 +188,8 @@ func (l *Ledger) land(ctx context.Context, flight <-chan error) error {
 	}
 }
 
-// advance compares the core's own root with the one of the tiles on disk, at
-// the size after b, and makes that size known.
+// advance compares the core's own root with that of the tiles on disk, at the size after
+// b, and makes that size known.
 func (l *Ledger) advance(ctx context.Context, b batch) error {
 	own := extended(l.edge, b.hashes)
 	disk, err := tiles.Range(l.tiles.Hashes(ctx, own.Size()), own.Size())
@@ -213,7 +211,7 @@ func (l *Ledger) advance(ctx context.Context, b batch) error {
 	return nil
 }
 
-// extended is a copy of r with the leaf hashes appended.
+// extended returns a copy of r with the leaf hashes appended.
 func extended(r protocol.Range, hashes []tlog.Hash) protocol.Range {
 	c := r.Clone()
 	for _, h := range hashes {
@@ -222,8 +220,8 @@ func extended(r protocol.Range, hashes []tlog.Hash) protocol.Range {
 	return c
 }
 
-// survey compares now and then the journal's size with what was announced, to
-// find rows that nobody announced and rows that are gone.
+// survey compares the size of the journal with the announced rows from time to time. It
+// finds rows that were not announced and rows that are gone.
 type survey struct {
 	every time.Duration
 	last  time.Time

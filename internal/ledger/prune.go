@@ -18,8 +18,8 @@ const (
 	pruneEvery = 16
 )
 
-// partials is what the removal of partial tiles knows. The projecting goroutine
-// owns it.
+// partials is the state of the removal of partial tiles. The projecting goroutine owns
+// it.
 type partials struct {
 	batches int             // written since the last removal
 	dirs    map[string]bool // directories that may hold partial tiles; nil before the first search

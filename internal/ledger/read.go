@@ -14,10 +14,10 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// Proof is the C2SP tlog-proof text for the entry with this index under the
-// checkpoint, whose note it holds verbatim. Every tile used is authenticated
-// against the checkpoint's root. An index that the checkpoint does not cover
-// is not_found; tiles that are missing or wrong are ledger_unavailable.
+// Proof returns the C2SP tlog-proof text for the entry with this index under the
+// checkpoint, whose note it holds verbatim. Every tile is verified against the root of
+// the checkpoint. The error is not_found if the checkpoint does not cover the index, and
+// ledger_unavailable if tiles are missing or wrong.
 func (l *Ledger) Proof(ctx context.Context, cp Checkpoint, index uint64) (string, error) {
 	if index >= cp.Size {
 		return "", protocol.Fail(protocol.CodeNotFound, "the checkpoint does not cover this entry")
@@ -65,7 +65,7 @@ func unprovable(err error) error {
 	return protocol.Wrap(protocol.CodeLedgerUnavailable, "the proof cannot be made now", err)
 }
 
-// reader reads hashes of the checkpoint's tree and authenticates the tiles.
+// reader returns the hashes of the checkpoint's tree, verified.
 func (l *Ledger) reader(ctx context.Context, cp Checkpoint) tlog.HashReader {
 	inner := l.tiles.Verified(ctx, tlog.Tree{N: int64(cp.Size), Hash: cp.Root})
 	return tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
@@ -76,10 +76,10 @@ func (l *Ledger) reader(ctx context.Context, cp Checkpoint) tlog.HashReader {
 	})
 }
 
-// Read is the C2SP tlog-tiles read path: "checkpoint", or the one valid path
-// of a tile or entry bundle, without a leading slash; anything else, and
-// whatever does not exist, is not_found. A partial tile whose file was removed is
-// returned from a wider one, so that old checkpoints can still be verified.
+// Read returns a file by its path of C2SP tlog-tiles without a leading slash:
+// "checkpoint", or the canonical path of a tile or entry bundle. The error for any other
+// path, and for a file that does not exist, is not_found. A partial tile whose file was
+// removed is returned from a wider one, so that old checkpoints can still be verified.
 func (l *Ledger) Read(ctx context.Context, path string) ([]byte, error) {
 	notFound := protocol.Fail(protocol.CodeNotFound, "the log has no such resource")
 	if path == checkpointFile {
@@ -110,6 +110,6 @@ func (l *Ledger) Read(ctx context.Context, path string) ([]byte, error) {
 	return b, nil
 }
 
-// maxTilePath bounds the paths worth parsing: a level, seven groups of three
-// digits and a width.
+// maxTilePath bounds the paths that are parsed: a level, seven groups of three digits and
+// a width.
 const maxTilePath = 64
