@@ -47,10 +47,7 @@ func newMirror(t *testing.T) *mirror {
 			w.WriteHeader(http.StatusNotFound)
 			return
 		}
-		w.Header().Set("Content-Type", "application/octet-stream")
-		if r.URL.Path == "/checkpoint" {
-			w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		}
+		w.Header().Set("Content-Type", "application/octet-stream") // the checkpoint too
 		_, _ = w.Write(b)
 	}))
 	t.Cleanup(s.Close)

@@ -28,10 +28,10 @@ type call struct {
 	media  string // of the body
 	body   []byte
 	header map[string]string
-	status []int  // of success
-	answer string // media type of success
-	limit  int64  // bytes of the answer
-	same   bool   // the same request twice means the same
+	status []int    // of success
+	answer []string // media types of success
+	limit  int64    // bytes of the answer
+	same   bool     // the same request twice means the same
 }
 
 // result is a successful answer.
@@ -111,8 +111,8 @@ func (c *Client) once(ctx context.Context, call call) (result, error) {
 	if !slices.Contains(call.status, res.StatusCode) {
 		return result{}, problemOf(res)
 	}
-	if got := mediaType(res); got != call.answer {
-		return result{}, badAnswer("its media type is not %s", call.answer)
+	if !slices.Contains(call.answer, mediaType(res)) {
+		return result{}, badAnswer("its media type is not %s", call.answer[0])
 	}
 	body, err := readAtMost(res.Body, call.limit)
 	return result{res.StatusCode, body}, err
@@ -178,7 +178,7 @@ func (c *Client) getJSON(ctx context.Context, path string, out any) error {
 
 // json reads a JSON answer. Unknown members are ignored: a later version may send them.
 func (c *Client) json(ctx context.Context, call call, out any) (int, error) {
-	call.answer, call.limit = api.MediaJSON, maxJSON
+	call.answer, call.limit = []string{api.MediaJSON}, maxJSON
 	r, err := c.do(ctx, call)
 	if err != nil {
 		return 0, err
@@ -189,8 +189,8 @@ func (c *Client) json(ctx context.Context, call call, out any) (int, error) {
 	return r.status, nil
 }
 
-// getBytes reads an answer of any other type.
-func (c *Client) getBytes(ctx context.Context, path, media string, limit int64) ([]byte, error) {
+// getBytes reads an answer of one of these media types.
+func (c *Client) getBytes(ctx context.Context, path string, limit int64, media ...string) ([]byte, error) {
 	r, err := c.do(ctx, call{
 		method: http.MethodGet, path: path, status: []int{http.StatusOK}, answer: media, limit: limit, same: true,
 	})

@@ -71,7 +71,7 @@ func NewLog(c *Client) *Log {
 		if path == tiles.Checkpoint {
 			return c.Checkpoint(ctx)
 		}
-		return c.getBytes(ctx, "/"+path, api.MediaOctets, limit)
+		return c.getBytes(ctx, "/"+path, limit, api.MediaOctets)
 	}, c.Source)
 }
 

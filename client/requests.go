@@ -125,7 +125,7 @@ func (c *Client) receipt(ctx context.Context, id protocol.RequestID, wait time.D
 	r, err := c.do(ctx, call{
 		method: http.MethodGet, path: "/v1/receipts/" + id.String(),
 		header: map[string]string{"Prefer": prefer(wait)},
-		status: []int{http.StatusOK}, answer: api.MediaReceipt, limit: receipt.MaxSize, same: true,
+		status: []int{http.StatusOK}, answer: []string{api.MediaReceipt}, limit: receipt.MaxSize, same: true,
 	})
 	if err != nil {
 		return nil, err
@@ -177,7 +177,7 @@ func (c *Client) Epoch(ctx context.Context, number uint64) (*api.Epoch, error) {
 // Attestation fetches the evidence of the hardware about an epoch, unverified. The error
 // is protocol.CodeNotFound if there is none.
 func (c *Client) Attestation(ctx context.Context, number uint64) ([]byte, error) {
-	return c.getBytes(ctx, "/v1/epochs/"+strconv.FormatUint(number, 10)+"/attestation", api.MediaOctets, api.MaxEvidence)
+	return c.getBytes(ctx, "/v1/epochs/"+strconv.FormatUint(number, 10)+"/attestation", api.MaxEvidence, api.MediaOctets)
 }
 
 // Status fetches the state of the service.
@@ -189,13 +189,14 @@ func (c *Client) Status(ctx context.Context) (*api.Status, error) {
 	return &v, nil
 }
 
-// Checkpoint fetches the newest checkpoint, a signed note, unverified.
+// Checkpoint fetches the newest checkpoint, a signed note, unverified. A mirror of the
+// files may send it as application/octet-stream.
 func (c *Client) Checkpoint(ctx context.Context) ([]byte, error) {
-	return c.getBytes(ctx, "/checkpoint", "text/plain", receipt.MaxLogSize)
+	return c.getBytes(ctx, "/"+tiles.Checkpoint, receipt.MaxLogSize, "text/plain", api.MediaOctets)
 }
 
 // Tile fetches a tile or entry bundle by its C2SP path below "tile/", such as
 // "0/000" or "entries/000.p/7", unverified.
 func (c *Client) Tile(ctx context.Context, path string) ([]byte, error) {
-	return c.getBytes(ctx, "/tile/"+path, api.MediaOctets, tiles.MaxBundle)
+	return c.getBytes(ctx, "/tile/"+path, tiles.MaxBundle, api.MediaOctets)
 }

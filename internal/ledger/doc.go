@@ -52,7 +52,7 @@
 // The partial tiles of the last 64 checkpoints are kept, and those of the tree that
 // is being signed and of the newest tree. Others are removed every 16 batches,
 // those of earlier processes included. [Ledger.Read] returns a removed tile from a
-// wider one, so that only a reader of the files can miss it.
+// wider one, as readers of the files do.
 //
 // # Directory
 //

@@ -12,7 +12,7 @@ import (
 
 const (
 	// keepCheckpoints is the number of published checkpoints whose partial tiles are
-	// kept, for programs that read the files while the log grows.
+	// kept, for other readers of the files while the log grows.
 	keepCheckpoints = 64
 	// pruneEvery is the number of batches between two removals.
 	pruneEvery = 16
