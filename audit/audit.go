@@ -52,9 +52,8 @@ import (
 // [client.NewLog] reads the tiles of a server, [client.NewLogDir] the files in a
 // directory.
 //
-// The files may be a copy that is made while the log grows, see [client.Log]. Its errors
-// wrap [client.ErrLog] if a file is malformed; that is a fault of the log. Every other
-// error ends the audit: a [*client.IncompleteError] if a file is not there yet.
+// Its errors wrap [client.ErrLog] if a file is malformed; that is a fault of the log.
+// Every other error ends the audit.
 type Source interface {
 	receipt.Log
 	receipt.Scanner

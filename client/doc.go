@@ -13,12 +13,6 @@
 // Package receipt verifies receipts and needs no server for it. [NewLog] and
 // [NewLogDir] read the files of a log and make proofs, which package receipt verifies.
 //
-// # Mirrors
-//
-// A [Log] reads a copy that is made while the log grows, over HTTP and from a directory
-// alike. An older checkpoint can be read over newer tiles. Where the checkpoint is newer
-// than the tiles, the error is an [*IncompleteError] until they are copied.
-//
 // # Live
 //
 // A checkpoint shows whose log it is only if the server itself sent it. [Client.Live] returns nil if every connection so far was

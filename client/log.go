@@ -21,10 +21,6 @@ var ErrLog = tiles.ErrMalformed
 // ErrNotSigned is the [ErrLog] of a checkpoint that no epoch of the log signed.
 var ErrNotSigned = fmt.Errorf("%w: the checkpoint is not signed by the key of any epoch in the log", ErrLog)
 
-func badLog(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", ErrLog, fmt.Sprintf(format, args...))
-}
-
 // IncompleteError says that a log lacks a file of the tree that its checkpoint states.
 // A copy that is still being made lacks files for a while. It says nothing against the
 // log. It is protocol.CodeNotFound and fs.ErrNotExist.
@@ -121,7 +117,7 @@ func readRegular(root *os.Root, path string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, badLog("%s is not a regular file", path)
+		return nil, tiles.Malformed("%s is not a regular file", path)
 	}
 	f, err := root.Open(path)
 	if err != nil {
@@ -130,7 +126,7 @@ func readRegular(root *os.Root, path string, limit int64) ([]byte, error) {
 	defer f.Close()
 	b, err := readAtMost(f, limit)
 	if errors.Is(err, ErrAnswer) {
-		return nil, badLog("%s is longer than %d bytes", path, limit)
+		return nil, tiles.Malformed("%s is longer than %d bytes", path, limit)
 	}
 	return b, err
 }
@@ -156,12 +152,12 @@ func (l *Log) SignedCheckpoint(ctx context.Context) (*receipt.Checkpoint, error)
 	if err != nil {
 		return nil, err
 	}
-	_, size, err := tiles.Head(note)
-	if err != nil {
-		return nil, err
-	}
-	return l.verifyCheckpoint(ctx, note, size, size)
+	return l.VerifyCheckpoint(ctx, note)
 }
+
+// maxBundles bounds the search for an epoch-open leaf from the end of a log, because a
+// log may state any size. An epoch of 2^20 accepted requests has 4,096 bundles.
+const maxBundles = 1 << 14
 
 // VerifyCheckpoint verifies a checkpoint of any size with the key of an
 // epoch-open leaf that the log proves to be in its tree. It searches that leaf from the
@@ -175,14 +171,6 @@ func (l *Log) VerifyCheckpoint(ctx context.Context, note []byte) (*receipt.Check
 	if err != nil {
 		return nil, err
 	}
-	return l.verifyCheckpoint(ctx, note, size, newest)
-}
-
-// maxBundles bounds the search for an epoch-open leaf from the end of a log, because a
-// log may state any size. An epoch of 2^20 accepted requests has 4,096 bundles.
-const maxBundles = 1 << 14
-
-func (l *Log) verifyCheckpoint(ctx context.Context, note []byte, size, newest uint64) (*receipt.Checkpoint, error) {
 	bundles := (size + tiles.Width - 1) / tiles.Width
 	for n := bundles; n > bundles-min(bundles, maxBundles); n-- {
 		entries, err := l.tiles.Entries(ctx, tiles.At(tiles.Entries, n-1, size), newest)
@@ -199,7 +187,7 @@ func (l *Log) verifyCheckpoint(ctx context.Context, note []byte, size, newest ui
 			}
 			cp, err := receipt.VerifyCheckpoint(string(note), raw, path)
 			if err != nil {
-				return nil, badLog("%v", err)
+				return nil, tiles.Malformed("%v", err)
 			}
 			return cp, nil
 		}

@@ -44,18 +44,10 @@ func logOf(server *remote.Server) *logFiles {
 
 // failure is [remote.Server.Failure], also for a directory.
 func (l *logFiles) failure(ctx context.Context, err error) error {
-	var incomplete *client.IncompleteError
-	switch {
-	case l.server != nil:
-		return l.server.Failure(ctx, err)
-	case errors.As(err, &incomplete):
-		return remote.IncompleteFailure(incomplete)
-	case receipt.VerdictOf(err) != "":
-		return remote.VouchFailure(err, nil)
-	case errors.Is(err, client.ErrLog):
+	if l.server == nil && receipt.VerdictOf(err) == "" && errors.Is(err, client.ErrLog) {
 		return fault.New(fault.Unavailable, err.Error(), "the copy of the log is damaged: get it again")
 	}
-	return err
+	return l.server.Failure(ctx, err)
 }
 
 // toldLog is a log whose failures are in the words of every other command, for a

@@ -19,7 +19,7 @@ type file struct {
 // grow returns the complete entry bundles and hash tiles that the rows add to, and
 // the content of the last bundle if it is partial. The tiles that are extended are
 // read from the disk, so that the comparison that follows covers what readers see.
-func (l *Ledger) grow(ctx context.Context, rows [][]byte, hashes []tlog.Hash) (files []file, bundle []byte, err error) {
+func (l *Ledger) grow(ctx context.Context, rows [][]byte, hashes []protocol.Digest) (files []file, bundle []byte, err error) {
 	size := l.edge.Size()
 	files, bundle, _ = extend(tiles.Edge(tiles.Entries, size), l.bundle, len(rows), func(data []byte, i int) []byte {
 		return appendEntry(data, rows[i])
@@ -73,10 +73,10 @@ func appendEntry(bundle, entry []byte) []byte {
 }
 
 // tileRoot returns the hash of a full tile in the level above.
-func tileRoot(data []byte) tlog.Hash {
+func tileRoot(data []byte) protocol.Digest {
 	var r protocol.Range
 	for ; len(data) > 0; data = data[tlog.HashSize:] {
 		r.Append(protocol.Digest(data[:tlog.HashSize]))
 	}
-	return tlog.Hash(r.Root())
+	return r.Root()
 }

@@ -120,7 +120,7 @@ type Ledger struct {
 	// announced and are not projected yet; base starts at the journal's size
 	// at Open and moves with the projection.
 	base      uint64
-	announced []tlog.Hash
+	announced []protocol.Digest
 	size      uint64    // of the projection, compared
 	root      tlog.Hash // at size
 	reason    error     // why diverged, or nil
@@ -141,9 +141,9 @@ type Ledger struct {
 // journal order and without a gap. It must be called after each commit. It only computes
 // hashes and does not wait for I/O.
 func (l *Ledger) Committed(first uint64, leaves [][]byte) {
-	hashes := make([]tlog.Hash, len(leaves))
+	hashes := make([]protocol.Digest, len(leaves))
 	for i, leaf := range leaves {
-		hashes[i] = tlog.RecordHash(leaf)
+		hashes[i] = protocol.LeafHash(leaf)
 	}
 	l.mu.Lock()
 	next := l.next()

@@ -107,7 +107,7 @@ func (l *Ledger) limit() uint64 {
 type batch struct {
 	first  uint64
 	rows   [][]byte
-	hashes []tlog.Hash
+	hashes []protocol.Digest
 }
 
 func (b *batch) end() uint64 { return b.first + uint64(len(b.rows)) }
@@ -128,7 +128,7 @@ func (l *Ledger) pull(ctx context.Context, from, limit uint64) (batch, error) {
 		if len(row) > protocol.MaxLeafSize {
 			return b, fmt.Errorf("%w: row %d is longer than an entry can be", ErrDiverged, b.end())
 		}
-		b.hashes = append(b.hashes, tlog.RecordHash(row))
+		b.hashes = append(b.hashes, protocol.LeafHash(row))
 		b.rows = append(b.rows, row)
 	}
 	return b, l.matchAnnounced(b)
@@ -212,10 +212,10 @@ func (l *Ledger) advance(ctx context.Context, b batch) error {
 }
 
 // extended returns a copy of r with the leaf hashes appended.
-func extended(r protocol.Range, hashes []tlog.Hash) protocol.Range {
+func extended(r protocol.Range, hashes []protocol.Digest) protocol.Range {
 	c := r.Clone()
 	for _, h := range hashes {
-		c.Append(protocol.Digest(h))
+		c.Append(h)
 	}
 	return c
 }

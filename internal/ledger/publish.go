@@ -246,7 +246,7 @@ func (s *signing) extend(ctx context.Context, t tiles.Reader, tree tlog.Tree) er
 		s.sent = base
 	}
 	for part := range slices.Chunk(hashes, maxExtend) {
-		if err := s.Extend(ctx, digests(part)); err != nil {
+		if err := s.Extend(ctx, part); err != nil {
 			return err
 		}
 	}
@@ -257,14 +257,6 @@ func (s *signing) extend(ctx context.Context, t tiles.Reader, tree tlog.Tree) er
 // maxExtend bounds the leaf hashes of one call, so that the signer can make anchors
 // between two calls.
 const maxExtend = 1024
-
-func digests(hashes []tlog.Hash) []protocol.Digest {
-	out := make([]protocol.Digest, len(hashes))
-	for i, h := range hashes {
-		out[i] = protocol.Digest(h)
-	}
-	return out
-}
 
 // seal makes the signed note and verifies it with the key of the signer.
 func seal(text string, v note.Verifier, signature [64]byte) ([]byte, error) {

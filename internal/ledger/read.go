@@ -67,13 +67,7 @@ func unprovable(err error) error {
 
 // reader returns the hashes of the checkpoint's tree, verified.
 func (l *Ledger) reader(ctx context.Context, cp Checkpoint) tlog.HashReader {
-	inner := l.tiles.Verified(ctx, tlog.Tree{N: int64(cp.Size), Hash: cp.Root})
-	return tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		return inner.ReadHashes(indexes)
-	})
+	return l.tiles.Verified(ctx, tlog.Tree{N: int64(cp.Size), Hash: cp.Root})
 }
 
 // Read returns a file by its path of C2SP tlog-tiles without a leading slash:

@@ -86,7 +86,7 @@ func DialAs(address, serverUser string, liveOnly bool) (*Server, error) {
 }
 
 // Failure turns the error of a call to the server into what the user sees. An
-// interruption stays one.
+// interruption stays one. The server may be nil for what comes from a copy of a log.
 func (r *Server) Failure(ctx context.Context, err error) error {
 	var known *fault.Fault
 	var refused *protocol.Error
@@ -101,7 +101,7 @@ func (r *Server) Failure(ctx context.Context, err error) error {
 	case ctx.Err() != nil:
 		return ctx.Err()
 	case errors.As(err, &incomplete):
-		return IncompleteFailure(incomplete)
+		return fault.New(fault.Unavailable, incomplete.Error(), "the copy of the log is not complete: let it end, or get it again")
 	case errors.As(err, &p):
 		return &fault.Fault{Exit: exitOfProblem(p), What: "the server refused: " + cmp.Or(p.Detail, p.Title), Hint: hintOf(p), Code: p.Code}
 	case errors.As(err, &notLive):
@@ -122,11 +122,6 @@ func (r *Server) Failure(ctx context.Context, err error) error {
 		return fault.New(fault.Unavailable, fmt.Sprintf("the certificate of %s is not accepted: %v", r.url, bad.Err), "an authority of your own is named by the variable SSL_CERT_FILE, a file in PEM form")
 	}
 	return fault.New(fault.Unavailable, fmt.Sprintf("no server answers at %s: %s", r.url, NetworkReason(err)), `start one with "td serve", or name another with --server`)
-}
-
-// IncompleteFailure returns the failure for a log that lacks a file.
-func IncompleteFailure(err *client.IncompleteError) error {
-	return fault.New(fault.Unavailable, err.Error(), "the copy of the log is not complete: let it end, or get it again")
 }
 
 // DoNotRely is the hint where a server or a log contradicts itself.

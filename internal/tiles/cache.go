@@ -21,9 +21,6 @@ type keptFile struct {
 }
 
 func (c *cache) get(t tlog.Tile) keptFile {
-	if c == nil {
-		return keptFile{}
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	t.W = 0
@@ -31,7 +28,7 @@ func (c *cache) get(t tlog.Tile) keptFile {
 }
 
 func (c *cache) put(t tlog.Tile, data []byte) {
-	if c == nil {
+	if c.most == 0 {
 		return
 	}
 	c.mu.Lock()

@@ -28,7 +28,8 @@ const (
 // ErrMalformed is a log whose files are malformed.
 var ErrMalformed = errors.New("the log is malformed")
 
-func malformed(format string, args ...any) error {
+// Malformed returns an [ErrMalformed].
+func Malformed(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...))
 }
 
@@ -75,5 +76,5 @@ func Head(note []byte) (origin string, size uint64, err error) {
 			return string(lines[0]), size, nil
 		}
 	}
-	return "", 0, malformed("the checkpoint has no size")
+	return "", 0, Malformed("the checkpoint has no size")
 }

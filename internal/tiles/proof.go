@@ -13,7 +13,7 @@ import (
 // PATH of RFC 6962 section 2.1.1.
 func Inclusion(r tlog.HashReader, index, size uint64) ([][32]byte, error) {
 	p, err := tlog.ProveRecord(int64(size), int64(index), r)
-	return plain(p), err
+	return plain[[32]byte](p), err
 }
 
 // Prefix returns the hashes that show the tree of size from as the front part of the
@@ -30,7 +30,7 @@ func Prefix(r tlog.HashReader, from, to uint64) ([][32]byte, error) {
 		root, err = tlog.TreeHash(int64(from), r)
 		p = append(tlog.TreeProof{root}, p...)
 	}
-	return plain(p), err
+	return plain[[32]byte](p), err
 }
 
 // Range returns the compact range of the first n leaves.
@@ -39,26 +39,23 @@ func Range(r tlog.HashReader, n uint64) (protocol.Range, error) {
 	if err != nil {
 		return protocol.Range{}, err
 	}
-	nodes := make([]protocol.Digest, len(hashes))
-	for i, h := range hashes {
-		nodes[i] = protocol.Digest(h)
-	}
-	return protocol.NewRange(n, nodes)
+	return protocol.NewRange(n, plain[protocol.Digest](hashes))
 }
 
 // Leaves returns the hashes of the leaves from, from+1, ... of the tree of a size.
-func Leaves(r tlog.HashReader, from, size uint64) ([]tlog.Hash, error) {
+func Leaves(r tlog.HashReader, from, size uint64) ([]protocol.Digest, error) {
 	indexes := make([]int64, 0, size-from)
 	for ; from < size; from++ {
 		indexes = append(indexes, tlog.StoredHashIndex(0, int64(from)))
 	}
-	return r.ReadHashes(indexes)
+	hashes, err := r.ReadHashes(indexes)
+	return plain[protocol.Digest](hashes), err
 }
 
-func plain[P ~[]tlog.Hash](p P) [][32]byte {
-	out := make([][32]byte, len(p))
-	for i, h := range p {
-		out[i] = h
+func plain[H ~[32]byte](hashes []tlog.Hash) []H {
+	out := make([]H, len(hashes))
+	for i, h := range hashes {
+		out[i] = H(h)
 	}
 	return out
 }

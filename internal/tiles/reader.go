@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"path"
 	"slices"
+	"strconv"
 
 	"filippo.io/torchwood"
 	"golang.org/x/mod/sumdb/tlog"
@@ -36,16 +36,13 @@ type Lister interface {
 // of. Files of this tree are read first.
 type Reader struct {
 	files Files
-	kept  *cache // nil if nothing is kept
+	kept  *cache
 }
 
 // NewReader returns a reader of these files. It keeps up to keep tiles of hashes,
 // because a proof reads most of those that another one has read. It also keeps which
 // file of a tile was found.
 func NewReader(files Files, keep int) Reader {
-	if keep == 0 {
-		return Reader{files: files}
-	}
 	return Reader{files, &cache{most: keep, files: map[tlog.Tile]keptFile{}}}
 }
 
@@ -73,7 +70,7 @@ func (r Reader) tile(ctx context.Context, t tlog.Tile, size uint64) (tlog.Tile, 
 		return t, nil, err
 	}
 	if len(data) != found.W*tlog.HashSize {
-		return t, nil, malformed("%s does not hold %d hashes", name(t), found.W)
+		return t, nil, Malformed("%s does not hold %d hashes", name(t), found.W)
 	}
 	r.kept.put(found, data)
 	return found, data, nil
@@ -99,7 +96,7 @@ func (r Reader) bundle(ctx context.Context, t tlog.Tile, size uint64) (entries [
 		}
 	}
 	if err != nil || len(rest) > 0 {
-		return nil, nil, malformed("%s does not hold %d entries", name(t), found.W)
+		return nil, nil, Malformed("%s does not hold %d entries", name(t), found.W)
 	}
 	r.kept.put(found, nil)
 	return entries[:t.W], data, nil
@@ -158,26 +155,18 @@ func (r Reader) first(ctx context.Context, t tlog.Tile, widths []int, limit int6
 // Partials returns the widths of the partial tiles that are wider than t, widest
 // first: all that could exist if the files cannot be listed.
 func (r Reader) Partials(t tlog.Tile) (widths []int, err error) {
-	least := t.W + 1
-	lister, ok := r.files.(Lister)
-	if !ok {
-		for w := Width - 1; w >= least; w-- {
+	var names []string
+	lister, listed := r.files.(Lister)
+	if listed {
+		if names, err = lister.ReadDir(name(t) + ".p"); errors.Is(err, fs.ErrNotExist) {
+			return nil, nil
+		}
+	}
+	for w := Width - 1; w > t.W; w-- {
+		if !listed || slices.Contains(names, strconv.Itoa(w)) {
 			widths = append(widths, w)
 		}
-		return widths, nil
 	}
-	dir := name(t) + ".p"
-	names, err := lister.ReadDir(dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, nil
-	}
-	for _, n := range names {
-		if found, err := ParsePath(path.Join(dir, n)); err == nil && found.W >= least {
-			widths = append(widths, found.W)
-		}
-	}
-	slices.Sort(widths)
-	slices.Reverse(widths)
 	return widths, err
 }
 
@@ -202,8 +191,8 @@ func (r Reader) Hashes(ctx context.Context, size uint64) tlog.HashReader {
 	})
 }
 
-// Verified returns the hashes of a tree, and an error if the tiles do not have its
-// root.
+// Verified returns the hashes of a tree, and an error if the tiles do not have its root
+// or when ctx has ended.
 func (r Reader) Verified(ctx context.Context, tree tlog.Tree) tlog.HashReader {
 	return tlog.TileHashReader(tree, tileReader{r, ctx, uint64(tree.N)})
 }
@@ -220,12 +209,9 @@ func (r tileReader) Height() int { return torchwood.TileHeight }
 func (r tileReader) SaveTiles([]tlog.Tile, [][]byte) {}
 
 func (r tileReader) ReadTiles(want []tlog.Tile) ([][]byte, error) {
-	data := make([][]byte, len(want))
-	for i, t := range want {
-		var err error
-		if data[i], err = r.Read(r.ctx, t, r.size); err != nil {
-			return nil, err
-		}
+	data, err := make([][]byte, len(want)), r.ctx.Err()
+	for i := 0; i < len(want) && err == nil; i++ {
+		data[i], err = r.Read(r.ctx, want[i], r.size)
 	}
-	return data, nil
+	return data, err
 }
