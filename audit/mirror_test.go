@@ -67,9 +67,12 @@ func (m *mirror) put(name string, content []byte, prune bool) error {
 	if err := os.WriteFile(file, content, 0o600); err != nil {
 		return err
 	}
-	added, err := tiles.ParsePath(name)
-	if err != nil || !prune {
+	if !prune || name == tiles.Checkpoint {
 		return nil
+	}
+	added, err := tiles.ParsePath(name)
+	if err != nil {
+		return err
 	}
 	for _, other := range namesIn(m.dir) {
 		if t, err := tiles.ParsePath(other); err == nil && t.L == added.L && t.N == added.N && t.W < added.W {

@@ -58,7 +58,7 @@ func (a *audit) check(ctx context.Context) (err error) {
 		return err
 	}
 	origin, size, err := tiles.Head(a.note)
-	if err != nil {
+	if errors.Is(err, client.ErrLog) {
 		a.fault("the checkpoint is malformed")
 		return nil
 	}
