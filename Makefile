@@ -30,7 +30,7 @@ test:
 # the whole system under it take many minutes: they have a target of their own.
 # Packages without goroutines and locks are left out; floors_test.go checks that
 # they have none.
-SEQUENTIAL := api internal/config internal/fault internal/fsutil internal/lifecycle internal/memberlist internal/remote internal/tiles
+SEQUENTIAL := api internal/config internal/fault internal/fsutil internal/lifecycle internal/memberlist internal/remote
 race:
 	CGO_ENABLED=1 GOEXPERIMENT= go test -timeout 25m -race -short $(TESTFLAGS) \
 		$$(go list ./... | grep -v /cmd/td $(foreach p,$(SEQUENTIAL),| grep -v '/td/$(p)$$'))

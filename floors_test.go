@@ -45,7 +45,7 @@ var keys = map[string][]string{
 	"crypto/hmac":                  {}, // keeps keys on the heap
 	"crypto/ed25519":               {"protocol", "internal/keyholder", "receipt", "internal/ledger"},
 	"filippo.io/edwards25519":      {"internal/keyholder"},
-	"filippo.io/torchwood":         {"receipt", "internal/ledger"},
+	"filippo.io/torchwood":         {"receipt", "internal/ledger", "internal/tiles"},
 	"github.com/cloudflare/circl/": {"internal/keyholder"},
 	"github.com/consensys/gnark-crypto/ecc/bls12-381/fr": {"protocol", "claim"},
 	"github.com/consensys/gnark-crypto/":                 {"claim", "claim/internal/srsgen"},
@@ -63,7 +63,7 @@ var keys = map[string][]string{
 	"github.com/pelletier/go-toml/":                      {"internal/config"},
 	"github.com/pressly/goose/":                          {"internal/journal"},
 	"github.com/spf13/":                                  {"cmd/td"},
-	"golang.org/x/mod/":                                  {"protocol", "receipt", "internal/keyholder", "internal/ledger"},
+	"golang.org/x/mod/":                                  {"protocol", "receipt", "internal/keyholder", "internal/ledger", "internal/tiles"},
 	"golang.org/x/term":                                  {"internal/termui"},
 	"golang.org/x/sync/":                                 {"audit", "claim", "internal/prover", "internal/bench", "internal/submit", "internal/node"},
 	"golang.org/x/sys/":                                  {"internal/fsutil", "internal/secret", "internal/sandbox", "internal/process", "internal/keyholder", "internal/prover", "internal/journal", "internal/ledger", "internal/node", "internal/doctor", "internal/bench"},

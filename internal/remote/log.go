@@ -9,7 +9,6 @@ import (
 
 	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/internal/fault"
-	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
 
@@ -64,17 +63,10 @@ func (l *Log) Leaf(ctx context.Context, index uint64) ([]byte, error) {
 
 // Failure is [Server.Failure], also for a directory.
 func (l *Log) Failure(ctx context.Context, err error) error {
-	switch {
-	case l.Server != nil:
-		return l.Server.Failure(ctx, err)
-	case errors.Is(err, protocol.CodeNotFound):
-		return fault.New(fault.Unavailable, Detail(err), "the copy of the log is not complete: get it again")
-	case receipt.VerdictOf(err) != "":
-		return VouchFailure(err, nil)
-	case errors.Is(err, client.ErrLog):
+	if l.Server == nil && receipt.VerdictOf(err) == "" && errors.Is(err, client.ErrLog) {
 		return fault.New(fault.Unavailable, err.Error(), "the copy of the log is damaged: get it again")
 	}
-	return err
+	return l.Server.Failure(ctx, err)
 }
 
 // ExplainedLog is a log whose errors are faults, for a report that shows them.

@@ -87,12 +87,13 @@ func DialAs(address, serverUser string, liveOnly bool) (*Server, error) {
 }
 
 // Failure returns the error of a call to the server as a fault, or the error of ctx if that
-// has ended.
+// has ended. The server is nil for what comes from a copy of a log.
 func (r *Server) Failure(ctx context.Context, err error) error {
 	var known *fault.Fault
 	var refused *protocol.Error
 	var p *client.Problem
 	var notLive *client.NotLiveError
+	var incomplete *client.IncompleteError
 	switch {
 	case err == nil || errors.As(err, &known) || errors.As(err, &refused):
 		return err
@@ -100,6 +101,8 @@ func (r *Server) Failure(ctx context.Context, err error) error {
 		return VouchFailure(err, r)
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case errors.As(err, &incomplete):
+		return fault.New(fault.Unavailable, incomplete.Error(), "the copy of the log is not complete: let it end, or get it again")
 	case errors.As(err, &p):
 		return &fault.Fault{Exit: exitOfProblem(p), What: "the server refused: " + cmp.Or(p.Detail, p.Title), Hint: hintOf(p), Code: p.Code}
 	case errors.As(err, &notLive):

@@ -10,10 +10,11 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"filippo.io/torchwood"
 
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/tiles"
@@ -198,23 +199,18 @@ func (l *Log) Write(dir string, by *Epoch) {
 		check(os.MkdirAll(filepath.Dir(file), 0o700))
 		check(os.WriteFile(file, content, 0o600))
 	}
-	put("checkpoint", []byte(l.Note(l.Size(), by)))
+	put(tiles.Checkpoint, []byte(l.Note(l.Size(), by)))
 	check(l.Tree.Tiles(func(level int, n uint64, hashes []protocol.Digest) error {
-		name := fmt.Sprintf("%03d", n)
-		if len(hashes) < tiles.Width {
-			name += fmt.Sprintf(".p/%d", len(hashes))
-		}
 		var tile, bundle []byte
 		for i, h := range hashes {
 			tile = append(tile, h[:]...)
 			if level == 0 {
-				raw := l.Leaves[n*tiles.Width+uint64(i)]
-				bundle = append(binary.BigEndian.AppendUint16(bundle, uint16(len(raw))), raw...)
+				bundle = must(torchwood.AppendTileEntry(bundle, l.Leaves[n*tiles.Width+uint64(i)]))
 			}
 		}
-		put(fmt.Sprintf("tile/%d/%s", level, name), tile)
+		put(tiles.Path(tiles.At(level, n, l.Size())), tile)
 		if level == 0 {
-			put("tile/entries/"+name, bundle)
+			put(tiles.Path(tiles.At(tiles.Entries, n, l.Size())), bundle)
 		}
 		return nil
 	}))
