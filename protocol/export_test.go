@@ -1,6 +1,6 @@
 package protocol
 
-// CanonicalForm is RFC 8785 without the rules that section 4 puts in front.
+// CanonicalForm is RFC 8785 without the additional rules of section 4.
 var CanonicalForm = canonicalForm
 
 // ExactNumber is the number rule alone.
@@ -9,7 +9,7 @@ var ExactNumber = exactNumber
 // ReduceUniform is the last step of H2F.
 var ReduceUniform = reduceUniform
 
-// GuardNames are the conditions of Step that a test can take away.
+// GuardNames are the conditions of Step that a test can remove.
 var GuardNames = map[string]guard{
 	"hold at open":           guardHold,
 	"epoch at issue":         guardEpochAtIssue,
