@@ -17,7 +17,7 @@ type ChallengeRequest struct {
 }
 
 // Challenge is the answer to a [ChallengeRequest]. The tag is for this client
-// alone and good for one answer.
+// alone and is accepted with one answer only.
 type Challenge struct {
 	RequestID    protocol.RequestID `json:"request_id" doc:"Names the request; random."`
 	Payload      Payload            `json:"payload" doc:"The 256 bytes that were signed and tagged."`
@@ -34,7 +34,7 @@ type ProofRequest struct {
 	Proof Bytes        `json:"proof" doc:"The proof, 664 bytes." minLength:"1" maxLength:"1024"`
 }
 
-// Accepted is the answer to a proof: it is in the journal.
+// Accepted is the answer to a proof that was accepted and is in the journal.
 type Accepted struct {
 	RequestID protocol.RequestID `json:"request_id" doc:"The request that was answered."`
 	Index     uint64             `json:"index" doc:"Index of the leaf in the log."`

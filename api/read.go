@@ -11,7 +11,7 @@ type Claims struct {
 	Claims []Claim `json:"claims" doc:"Every verifying key in the log, in log order."`
 }
 
-// Claim is one claim with its verifying key, as the log knows it.
+// Claim is one claim with its verifying key, as it stands in the log.
 type Claim struct {
 	Fingerprint protocol.Digest  `json:"fingerprint" doc:"Fingerprint of the verifying key."`
 	Claim       string           `json:"claim" doc:"Claim id, for example range/1."`
@@ -29,7 +29,7 @@ type Epochs struct {
 // MaxEpochs bounds the list of [Epochs].
 const MaxEpochs = 100
 
-// Epoch is the public face of one epoch.
+// Epoch holds the public values of one epoch.
 type Epoch struct {
 	Number        uint64              `json:"number" doc:"Monotone per deployment."`
 	ID            protocol.EpochID    `json:"id" doc:"Drawn by the signer."`
@@ -81,7 +81,7 @@ type Status struct {
 	Epochs    Condition `json:"epochs" doc:"Whether there are keys to issue under."`
 }
 
-// Condition says how one part of the server is.
+// Condition is the state of one part of the server.
 type Condition struct {
 	State string     `json:"state" doc:"How the part is: ok; failing, and tried again; behind, and catching up; stopped, for good." enum:"ok,failing,behind,stopped"`
 	Since *time.Time `json:"since,omitempty" doc:"Since when it is not ok, where that is known."`

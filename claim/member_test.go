@@ -91,7 +91,7 @@ func TestCommitMember(t *testing.T) {
 		}
 		return p
 	}
-	// The id of the list with another name: what gives a second nullifier.
+	// The id of the list with another name would lead to a second nullifier.
 	lied := mustParams(t, claim.Group, edit(t, string(params(l, alice).Bytes()), "name", `"Bored"`))
 
 	nullifier := eve.Nullifier(protocol.ScopeElement("Board", "vote:1"))
