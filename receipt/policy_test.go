@@ -74,7 +74,7 @@ func TestPolicy(t *testing.T) {
 			p := verify(t, r, receipt.Options{Policy: policy})
 			if !tt.ok {
 				wantVerdict(t, p, receipt.Unvouched, "identity", "self-asserted")
-				// The policy is a demand: what this machine has seen does not replace it.
+				// The policy is a requirement: records of this machine do not replace it.
 				o := pinned(t, r)
 				o.Policy = policy
 				wantVerdict(t, verify(t, r, o), receipt.Unvouched, "identity", "self-asserted")

@@ -36,7 +36,8 @@ const (
 	params  = issued + 8 + 8 + 32 + 64 + 1 + 32 // the path of s.ranges has one hash
 )
 
-// Every part of every leaf is protected, and the right step says so first.
+// Every part of every leaf is protected, and the step that covers it is the
+// first to fail.
 func TestTamperedLeaves(t *testing.T) {
 	s := sharedScene()
 	original := s.receipt(s.ranges, s.second, s.revoke)
@@ -133,8 +134,8 @@ func TestTamperedLeaves(t *testing.T) {
 	}
 }
 
-// Whatever single bit of the file is changed, the receipt is refused: nothing
-// in it is free to change.
+// Whatever single bit of the file is changed, the receipt is refused: no bit
+// can be chosen freely.
 func TestEveryBit(t *testing.T) {
 	s := sharedScene()
 	good := encode(t, s.receipt(s.ranges, s.second, s.revoke))
@@ -171,8 +172,8 @@ func TestTamperedLogTexts(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		change func(string) string
-		step   string // when the accepted leaf's log text alone is changed
-		all    string // when all are, "" if that cannot be
+		step   string // the step if the accepted leaf's log text alone is changed
+		all    string // the step if all are changed, "" if that cannot be
 	}{
 		"not a tlog-proof":    {replace("@v1", "@v2"), "leaf", "leaf"},
 		"extra line":          {replace("index", "extra AAAA\nindex"), "leaf", "leaf"},
@@ -260,7 +261,7 @@ func TestOneCheckpoint(t *testing.T) {
 	})
 }
 
-// Genuine leaves of the same log in the wrong places.
+// Valid leaves of the same log in the wrong places.
 func TestExchangedLeaves(t *testing.T) {
 	s := sharedScene()
 	original := s.receipt(s.open, s.second)
@@ -308,6 +309,6 @@ func swap(c byte) string {
 	return "A"
 }
 
-// signatures and checkpointAt are where these parts of a log text begin.
+// signatures and checkpointAt return where these parts of a log text begin.
 func signatures(log string) int   { return max(0, strings.Index(log, "—")) }
 func checkpointAt(log string) int { return max(0, strings.Index(log, "\n\n")) + 2 }
