@@ -46,7 +46,7 @@ type Accepted struct {
 type EventRequest struct {
 	Claim     string          `json:"claim" doc:"Claim id, for example range/1." minLength:"1" maxLength:"64"`
 	Params    json.RawMessage `json:"params" doc:"Public parameters of the claim; at most 2048 bytes in RFC 8785 form."`
-	Event     json.RawMessage `json:"event" doc:"The event; at most 65536 bytes, as strict as section 4 of TD/1 says."`
+	Event     json.RawMessage `json:"event" doc:"The event; at most 65536 bytes, by the rules of section 4 of TD/1."`
 	TTLMillis uint32          `json:"ttl_ms,omitempty" doc:"Lifetime in milliseconds, 1000 to 600000; 0 or absent means 120000." maximum:"600000"`
 }
 

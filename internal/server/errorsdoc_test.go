@@ -26,7 +26,7 @@ Retry-After says unless the cause knows better.
 |---|---|---|---|---|
 `
 
-// advice is what a caller does about each code.
+// advice is the action of a caller for each code.
 var advice = map[protocol.Code]string{
 	protocol.CodeMalformedRequest:        "Mend the request; `detail` says what is wrong with it. Nothing was consumed.",
 	protocol.CodeTooLarge:                "Send less: an event has at most 64 KiB.",
@@ -57,8 +57,8 @@ var advice = map[protocol.Code]string{
 	protocol.CodeInternal:                "A fault of the service; its log says more. Whether a request was accepted, its receipt shows.",
 }
 
-// TestErrorsAreDocumented holds docs/reference/errors.md to what the listener
-// really answers.
+// TestErrorsAreDocumented compares docs/reference/errors.md with the answers
+// of the listener.
 func TestErrorsAreDocumented(t *testing.T) {
 	s := start(t, nil)
 	var b strings.Builder
