@@ -50,7 +50,7 @@ func TestPolicy(t *testing.T) {
 	}{
 		"one cosigner":                 {origin + both + "quorum A\n", []note.Signer{epoch, alice}, true},
 		"the other cosigner":           {origin + both + "quorum A\n", []note.Signer{epoch, bob}, false},
-		"nobody but the log":           {origin + both + "quorum A\n", []note.Signer{epoch}, false},
+		"the log alone":                {origin + both + "quorum A\n", []note.Signer{epoch}, false},
 		"all of two":                   {origin + both + "group g all A B\nquorum g\n", []note.Signer{epoch, alice, bob}, true},
 		"all of two, one there":        {origin + both + "group g all A B\nquorum g\n", []note.Signer{epoch, alice}, false},
 		"any of two":                   {origin + both + "group g any A B\nquorum g\n", []note.Signer{epoch, bob, eve}, true},

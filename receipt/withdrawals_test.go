@@ -165,7 +165,7 @@ func TestScanFindsYoungerWithdrawals(t *testing.T) {
 	}{
 		"nothing later is known":          {before, w, false, receipt.Valid},
 		"a later tree is recorded":        {w.size(), w, false, receipt.Flagged},
-		"the server gives a later tree":   {before, w, true, receipt.Flagged},
+		"the server shows a later tree":   {before, w, true, receipt.Flagged},
 		"the source ends at the receipt":  {w.size(), w.fork(before), false, receipt.Unavailable},
 		"the source ends before the live": {before, w.fork(before), true, receipt.Unavailable},
 	} {

@@ -95,7 +95,7 @@ func TestCertificateTable(t *testing.T) {
 	}
 	for n := range 200 {
 		if got := attest.EndCertificate(table[:n], report); got != nil {
-			t.Errorf("a table cut off at %d gives %d bytes", n, len(got))
+			t.Errorf("a table cut off at %d yields %d bytes", n, len(got))
 		}
 	}
 }
@@ -198,6 +198,6 @@ func TestTreeFails(t *testing.T) {
 		}
 	}
 	if state, _ := openTree(t, tree(entry{provider: "sev_guest", quote: gone})).Detect(t.Context()); state != attest.Detected {
-		t.Errorf("a tree that gives nothing is %s", state)
+		t.Errorf("a tree without a quote is %s", state)
 	}
 }

@@ -98,10 +98,10 @@ func contractUnique(t *testing.T, open opener) {
 	}
 	f, ok, err := l.Accepted(t.Context(), p.RequestID)
 	if err != nil || !ok || f.Seq != 2 || f.ProofDigest != first.ProofDigest {
-		t.Errorf("Accepted gives %v, %v, %v", f, ok, err)
+		t.Errorf("Accepted returned %v, %v, %v", f, ok, err)
 	}
 	if _, ok, err := l.Accepted(t.Context(), bytes16()); ok || err != nil {
-		t.Errorf("an unknown request gives %v, %v", ok, err)
+		t.Errorf("an unknown request returned %v, %v", ok, err)
 	}
 }
 
@@ -204,7 +204,7 @@ func (l *log) closes(e protocol.EpochOpen) {
 		}
 	}
 	if n, err := l.AcceptedIn(l.Context(), e.ID); n != 2 || err != nil {
-		l.Errorf("AcceptedIn gives %d, %v", n, err)
+		l.Errorf("AcceptedIn returned %d, %v", n, err)
 	}
 	if open, err = l.OpenEpochs(l.Context()); err != nil || len(open) != 1 || open[0].ID != l.epoch.ID {
 		l.Errorf("open epochs are %v (%v)", len(open), err)
@@ -362,7 +362,7 @@ func (l *log) findsEpoch(e protocol.EpochOpen) {
 		l.Errorf("the latest epoch leaf is %v (%v)", list, err)
 	}
 	if _, ok, err := l.EpochLeaf(l.Context(), bytes16()); ok || err != nil {
-		l.Errorf("an unknown epoch gives %v, %v", ok, err)
+		l.Errorf("an unknown epoch returned %v, %v", ok, err)
 	}
 }
 
@@ -376,13 +376,13 @@ func contractClaims(t *testing.T, open opener) {
 	vk := protocol.VKFingerprint(c.ClaimID, c.List, c.SRS, c.VK)
 	got, ok, err := l.ClaimLeaf(t.Context(), vk)
 	if !ok || err != nil || got.Seq != e.Seq || string(got.Leaf) != string(e.Leaf) {
-		t.Errorf("ClaimLeaf gives %v, %v, %v", got.Seq, ok, err)
+		t.Errorf("ClaimLeaf returned %v, %v, %v", got.Seq, ok, err)
 	}
 	if _, ok, err = l.ClaimLeaf(t.Context(), bytes32()); ok || err != nil {
-		t.Errorf("an unknown claim gives %v, %v", ok, err)
+		t.Errorf("an unknown claim returned %v, %v", ok, err)
 	}
 	if all, err := l.ClaimLeaves(t.Context()); err != nil || len(all) != 2 || all[1].Seq != e.Seq {
-		t.Errorf("ClaimLeaves gives %v, %v", len(all), err)
+		t.Errorf("ClaimLeaves returned %v, %v", len(all), err)
 	}
 	want(t, "an unknown claim", l.accept(acceptance(&l.epoch, bytes32())), protocol.CodeUnknownClaim)
 	l.check(3)
@@ -643,12 +643,12 @@ func contractRestart(t *testing.T, open opener) {
 	l.check(6)
 	for i, told := range l.told {
 		if e, ok, err := l.Leaf(t.Context(), uint64(i)); !ok || err != nil || e.Seq != told.Seq || string(e.Leaf) != string(told.Leaf) {
-			t.Errorf("Leaf(%d) gives %d, %v, %v", i, e.Seq, ok, err)
+			t.Errorf("Leaf(%d) returned %d, %v, %v", i, e.Seq, ok, err)
 		}
 	}
 	for _, seq := range []uint64{6, 1 << 63, math.MaxUint64} {
 		if _, ok, err := l.Leaf(t.Context(), seq); ok || err != nil {
-			t.Errorf("Leaf(%d) of 6 gives %v, %v", seq, ok, err)
+			t.Errorf("Leaf(%d) of 6 returned %v, %v", seq, ok, err)
 		}
 	}
 	for _, c := range []struct {
@@ -657,7 +657,7 @@ func contractRestart(t *testing.T, open opener) {
 		want int
 	}{{0, 0, 0}, {0, -1, 0}, {0, 2, 2}, {4, 10, 2}, {6, 1, 0}, {1 << 63, 1, 0}, {1<<64 - 1, 9, 0}, {0, 1 << 40, 6}} {
 		if got, err := l.Leaves(t.Context(), c.from, c.max); err != nil || len(got) != c.want {
-			t.Errorf("Leaves(%d, %d) gives %d (%v), want %d", c.from, c.max, len(got), err, c.want)
+			t.Errorf("Leaves(%d, %d) returned %d (%v), want %d", c.from, c.max, len(got), err, c.want)
 		}
 	}
 }

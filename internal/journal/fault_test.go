@@ -162,7 +162,7 @@ func TestUnsettled(t *testing.T) {
 		t.Error("writable")
 	}
 	if _, _, err := l.Accepted(t.Context(), request(a)); !errors.Is(err, journal.ErrUnknown) {
-		t.Errorf("Accepted gives %v", err)
+		t.Errorf("Accepted returned %v", err)
 	}
 	if n, _ := l.Size(t.Context()); n != 2 {
 		t.Errorf("size is %d while unsettled", n)
@@ -276,10 +276,10 @@ func TestContextEnds(t *testing.T) {
 	}
 	want(t, "waiting", <-second, protocol.CodeLedgerUnavailable)
 	if _, _, err := l.Accepted(t.Context(), request(atWork)); !errors.Is(err, journal.ErrUnknown) {
-		t.Errorf("Accepted gives %v", err)
+		t.Errorf("Accepted returned %v", err)
 	}
 	if _, ok, err := l.Accepted(t.Context(), request(queued)); ok || err != nil {
-		t.Errorf("Accepted of the withdrawn one gives %v, %v", ok, err)
+		t.Errorf("Accepted of the withdrawn one returned %v, %v", ok, err)
 	}
 	free()
 	l.mustAccept(l.acceptance())

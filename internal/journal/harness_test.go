@@ -375,7 +375,7 @@ func (a *auditor) last(tb testing.TB, j *journal.Journal) {
 	tb.Helper()
 	number, id, index, err := j.LastEpoch(tb.Context())
 	if err != nil || number != a.latest.number || id != a.latest.id || index != a.latest.index {
-		tb.Errorf("LastEpoch gives %d, %s at %d (%v), want %+v", number, id, index, err, a.latest)
+		tb.Errorf("LastEpoch returned %d, %s at %d (%v), want %+v", number, id, index, err, a.latest)
 	}
 	all, err := j.Withdrawals(tb.Context(), protocol.EpochID{}, protocol.Digest{}, math.MaxUint64, math.MaxInt)
 	if err != nil || len(all) != int(a.withdrawals) {

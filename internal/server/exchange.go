@@ -64,7 +64,7 @@ func (e *exchange) acquire() error {
 	}
 }
 
-// release gives up the slot.
+// release frees the slot.
 func (e *exchange) release() {
 	if e.holds {
 		e.holds = false

@@ -104,8 +104,8 @@ func TestStopAnswersWaiting(t *testing.T) {
 	(&service{t: t, fake: f}).problem(reply{w.Result(), w.Body.Bytes()}, protocol.CodeDraining)
 }
 
-// dribble opens a request and sends body bytes one by one, far apart.
-func (s *service) dribble(request string, every time.Duration) (*http.Response, []byte) {
+// sendSlowly opens a request and sends body bytes one by one, far apart.
+func (s *service) sendSlowly(request string, every time.Duration) (*http.Response, []byte) {
 	s.t.Helper()
 	c, err := (&net.Dialer{}).DialContext(s.t.Context(), "tcp", s.addr)
 	if err != nil {
@@ -135,7 +135,7 @@ func TestSlowBody(t *testing.T) {
 	s := start(t, func(c *server.Config) { c.BodyTimeout = 200 * time.Millisecond })
 	for _, framing := range []string{"Content-Length: 500\r\n\r\n{", "Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"} {
 		begin := time.Now()
-		res, body := s.dribble("POST /v1/challenges HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"+framing, 20*time.Millisecond)
+		res, body := s.sendSlowly("POST /v1/challenges HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"+framing, 20*time.Millisecond)
 		if res == nil {
 			t.Fatal("no answer to a slow body")
 		}
@@ -148,7 +148,7 @@ func TestSlowBody(t *testing.T) {
 	// wait for the rest either.
 	for _, path := range []string{"/nowhere", "/v1/status", "/v1/challenges"} {
 		begin := time.Now()
-		s.dribble("POST "+path+" HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{", 20*time.Millisecond)
+		s.sendSlowly("POST "+path+" HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{", 20*time.Millisecond)
 		if took := time.Since(begin); took > 10*time.Second {
 			t.Errorf("%s took %v", path, took)
 		}
