@@ -16,32 +16,33 @@ import (
 	"testing"
 )
 
-// words are the expressions that puzzled readers, each with the number of
-// places that may still have it. A limit is only ever lowered.
+// words are expressions that have puzzled readers, each with the number of places
+// that may still contain it. A limit may only be lowered.
 var words = map[string]struct {
 	pattern string
 	limit   int
 }{
-	"X gives":  {`^\w+ gives\b`, 1000}, // at the start of a comment
-	"gives":    {`\bgives\b( up)?`, 1000},
-	"tells":    {`\btells\b`, 1000},
-	"is told":  {`\b(is|are|was|were|be|been|being) told\b`, 1000},
-	"whoever":  {`\bwho(m|so)?ever\b`, 1000},
-	"nobody":   {`\bnobody\b`, 1000},
-	"somebody": {`\bsomebody\b`, 1000},
-	"he":       {`\b(he|his|him|himself|she|her|hers|herself)\b`, 1000},
-	"organ":    {`\borgans?\b`, 1000},
-	"in hand":  {`\bin (its |their |the )?hands?\b`, 1000},
-	"dies":     {`\b(die|dies|died|dying)\b`, 1000},
-	"lied":     {`\b(lied|liars?)\b|\b(lie|lies|lying) (to|about)\b`, 1000},
-	"picture":  {`\b(luck|grief|dribbles?|has no word|walls)\b`, 1000},
+	"X gives":  {`^\w+ gives\b`, 30}, // at the start of a comment
+	"gives":    {`\bgives\b( up)?`, 99},
+	"tells":    {`\btells\b`, 19},
+	"is told":  {`\b(is|are|was|were|be|been|being) told\b`, 45},
+	"whoever":  {`\bwho(m|so)?ever\b`, 21},
+	"nobody":   {`\bnobody\b`, 53},
+	"somebody": {`\bsomebody\b`, 17},
+	"he":       {`\b(he|his|him|himself|she|her|hers|herself)\b`, 14},
+	"organ":    {`\borgans?\b`, 13},
+	"in hand":  {`\bin (its |their |the )?hands?\b`, 0},
+	"dies":     {`\b(die|dies|dying)\b`, 29},
+	"lied":     {`\b(lied|liars?)\b|\b(lie|lies|lying) (to|about)\b`, 3},
+	"picture":  {`\b(luck|grief|dribbles?|has no word|walls)\b`, 4},
 }
 
-// permitted are matches that are no fault.
+// permitted are matches that are not counted.
 var permitted = []string{"gives up"}
 
-// TestWords counts these expressions in comments, strings and documents. A word
-// that stands alone in quotes is a name and is not counted.
+// TestWords counts these expressions in comments, strings and documents, and
+// logs the counts in one line. A single word in quotes is a name and is not
+// counted.
 func TestWords(t *testing.T) {
 	patterns, counts := map[string]*regexp.Regexp{}, map[string]int{}
 	for word, w := range words {

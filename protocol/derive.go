@@ -188,7 +188,7 @@ func (h *Handover) Digest() Digest {
 // CheckID refuses an epoch whose id is not that of its keys.
 func (e *EpochOpen) CheckID() error {
 	if e.ID != DeriveEpochID(e.PublicKey[:], e.CheckpointKey) {
-		return Fail(CodeMalformedRequest, "the epoch has not the id of its keys")
+		return Fail(CodeMalformedRequest, "the id of the epoch is not that of its keys")
 	}
 	return nil
 }
