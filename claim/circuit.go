@@ -110,11 +110,11 @@ func (g *gates) fits(v frontend.Variable, n int) {
 // between constrains v to the integers in [lo, hi], and binds both bounds.
 //
 // It relies on the native rule 0 <= lo <= hi < 2^n for the bounds, which are
-// public. The two decompositions give d, e in [0, 2^n) with v = lo + d and
-// v = hi - e in the field. As integers lo + d lies in [0, 2^(n+1)) and hi - e in
-// (-2^n, 2^n); both ranges together are far shorter than the modulus, so that
-// the two integers are equal and v is this integer: v >= lo by the first, v <=
-// hi by the second. Hence v < 2^n as well, without a decomposition of its own.
+// public. The two decompositions prove d, e in [0, 2^n) with v = lo + d and v =
+// hi - e in the field. As integers, lo + d lies in [0, 2^(n+1)) and hi - e in
+// (-2^n, 2^n). Both ranges together are far shorter than the modulus, so the
+// two integers are equal and v is this integer: v >= lo by the first, v <= hi
+// by the second. Hence v < 2^n as well, without a decomposition of its own.
 func (g *gates) between(v, lo, hi frontend.Variable, n int) {
 	g.fits(g.Sub(v, lo), n)
 	g.fits(g.Sub(hi, v), n)

@@ -111,10 +111,10 @@ func (p *Prover) list(id protocol.ListID) *provingKey {
 }
 
 // Prove makes the 664 bytes of a proof. x must be [Statement.Inputs] of the
-// statement. A statement that does not hold for the assignment is
-// statement_false, found before any proving; one for a claim or list that is not
-// loaded is unknown_claim; other public inputs, or an assignment for another
-// claim, are malformed_request.
+// statement. A statement that does not hold for the assignment is refused with
+// statement_false, before any proving. One for a claim or list that is not
+// loaded is refused with unknown_claim. Other public inputs, or an assignment
+// for another claim, are refused with malformed_request.
 //
 // A proof is statistically zero-knowledge and different every time. It is made
 // on the calling goroutine and on others that end before Prove returns. It

@@ -103,7 +103,7 @@ func SelfTest() error {
 }
 
 // SelfTest proves the known answer of each fixed claim that is loaded and
-// verifies the proof, so it shows that compiled circuits, proving keys and
+// verifies the proof. So it shows that compiled circuits, proving keys and
 // embedded verifying keys belong together. It takes about half a second of CPU
 // for each claim.
 func (p *Prover) SelfTest() error {

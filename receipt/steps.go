@@ -15,9 +15,9 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// leaf is step 1: every leaf and log text is well-formed and of its type, each
-// leaf is proved at its own index, all log texts carry one checkpoint, and the
-// counts of withdrawals are consistent.
+// leaf is step 1: every leaf and log text is well-formed and of its type, and
+// each leaf is proved at its own index. All log texts carry one checkpoint,
+// and the counts of withdrawals are consistent.
 func (v *verification) leaf() (string, error) {
 	if err := v.r.check(); err != nil {
 		return "", err

@@ -140,8 +140,9 @@ func (e *ContradictionError) Error() string {
 		e.Origin, e.Size, e.File)
 }
 
-// BindingError means that a server shows another log than the one it is bound
-// to, or that a log is read from another server than the one it is bound to.
+// BindingError means one of two things: a server shows another log than the
+// one it is bound to, or a log is read from another server than the one it is
+// bound to.
 type BindingError struct {
 	Server string // the server that was read
 	Origin string // the log it showed

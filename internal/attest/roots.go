@@ -35,8 +35,8 @@ const maxRoots = 256
 
 // ParseRoots reads a PEM file: PUBLIC KEY pins the attestation key of a TPM.
 // CERTIFICATE is an authority that certifies such keys, or the certificate of
-// one attestation key (a TPM's, a VCEK), which must come from an authority in
-// the file or from the vendor. Anything else is refused.
+// one attestation key (a TPM's, a VCEK). Such a certificate must come from an
+// authority in the file or from the vendor. Anything else is refused.
 func ParseRoots(text []byte) (*Roots, error) {
 	r := &Roots{}
 	for n := 0; ; n++ {

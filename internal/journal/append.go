@@ -18,12 +18,12 @@ import (
 // root of an accepted leaf of the epoch, zero if there is none. An acceptance
 // that the caller had not counted is then subtracted from the invalidated ones.
 //
-// Refusals: conflict in four cases: the epoch or verifying key exists already;
-// an epoch's number is not greater than all before; it does not name the last
-// epoch as the previous one; an epoch is closed twice. not_found for an epoch
-// that was never opened. internal for an orderly close whose issued root is
-// smaller than an accepted one, or smaller than the number of requests that
-// ended. ledger_unavailable.
+// Refusals: conflict if the epoch or verifying key exists already, if an
+// epoch's number is not greater than all before, if it does not name the last
+// epoch as the previous one, or if an epoch is closed twice; not_found for an
+// epoch that was never opened; internal for an orderly close whose issued root
+// is smaller than an accepted one, or smaller than the number of requests that
+// ended; ledger_unavailable.
 func (j *Journal) Append(ctx context.Context, now time.Time, body protocol.LeafBody) (Entry, error) {
 	if err := checkBody(body); err != nil {
 		return Entry{}, err

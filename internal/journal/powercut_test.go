@@ -18,12 +18,12 @@ import (
 )
 
 // kill -9 does not test flushing: the kernel keeps what the process wrote.
-// These tests cut the power instead. The journal lies on an ext4 file system
-// inside a file, on a loop device; the writer is stopped, the file, which holds
-// only what was flushed, is copied, and the copy is mounted and read.
+// These tests cut the power instead. The journal is on an ext4 file system
+// inside a file, on a loop device. The writer is stopped and the file, which
+// holds only what was flushed, is copied. The copy is mounted and read.
 //
-// They need root and a loop device and run with TD_POWERCUT=1; with
-// TD_POWERCUT=control the writer runs with synchronous=NORMAL and the test
+// They need root and a loop device and run with TD_POWERCUT=1. With
+// TD_POWERCUT=control the writer runs with synchronous=NORMAL. The test then
 // requires that acknowledged entries are lost, which shows that it can detect
 // a loss.
 const envPowerCut = "TD_POWERCUT"
