@@ -74,11 +74,10 @@ func (k *knownAnswer) check(proof []byte) error {
 	return nil
 }
 
-// SelfTest is run before a process that verifies proofs serves. It checks the
-// reference string by [CheckSRS], the key registry, and the stored proof of
-// each claim, which must verify and be refused for another anchor. It takes
-// under a second of CPU. After an error nothing of this package can be relied
-// on.
+// SelfTest checks the reference string by [CheckSRS], the key registry, and the
+// stored proof of each claim, which must verify and be refused for another
+// anchor. A process that verifies proofs must call it before it serves. It takes
+// under a second of CPU. After an error nothing of this package can be relied on.
 func SelfTest() error {
 	if err := CheckSRS(); err != nil {
 		return err
