@@ -37,8 +37,8 @@ const (
 	RuleRecorded = "recorded"  // a vouched record has this size and root
 	RulePrefix   = "prefix"    // it is a proved prefix of a vouched record
 	RuleSameKey  = "same_key"  // the newest vouched record is a proved prefix, under the same key
-	RuleHandOver = "hand_over" // as before, and hand-overs lead from its key to this one
-	RuleLive     = "live"      // as before, and it was read live from the server bound to the log
+	RuleHandOver = "hand_over" // the newest vouched record is a proved prefix, and hand-overs lead from its key to this one
+	RuleLive     = "live"      // the newest vouched record is a proved prefix, and it was read live from the server bound to the log
 	RuleFirstUse = "first_use" // nothing of the log was vouched for before
 	RulePolicy   = "policy"    // the policy file is satisfied
 )
@@ -172,7 +172,7 @@ func (e *DamagedError) Error() string {
 }
 
 // Log returns parts of the tree of one log; tiles behind a URL or in a
-// directory are enough. Everything it returns is verified.
+// directory are enough. Callers verify everything it returns.
 type Log interface {
 	// Prefix returns the hashes of SUBPROOF(from, D[0:to], false) of RFC 6962
 	// section 2.1.2, 0 < from < to. With false, the subtree's root is included
