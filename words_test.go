@@ -25,7 +25,7 @@ var words = map[string]struct {
 	"X gives":  {`^\w+ gives\b`, 30}, // at the start of a comment
 	"gives":    {`\bgives\b( up)?`, 99},
 	"tells":    {`\btells\b`, 19},
-	"is told":  {`\b(is|are|was|were|be|been|being) told\b`, 45},
+	"is told":  {`\b(is|are|was|were|be|been|being) told\b`, 44},
 	"whoever":  {`\bwho(m|so)?ever\b`, 21},
 	"nobody":   {`\bnobody\b`, 53},
 	"somebody": {`\bsomebody\b`, 17},

@@ -75,7 +75,7 @@ func faultyLog(t *testing.T) (*log, *faults) {
 }
 
 // Each operation fails, with and without taking effect. It fails once, or so
-// often that the first attempt to settle fails too. What the caller is told
+// often that the first attempt to settle fails too. The answer to the caller
 // must be true in the end, and the journal must continue.
 func TestFaults(t *testing.T) {
 	for _, c := range []struct {
