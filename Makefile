@@ -1,6 +1,5 @@
-# Terra Dourada. "make demo" runs the main job, "make test" passes the tests;
-# both need nothing but Go and make. "make check" is everything that decides
-# whether a change lands.
+# Terra Dourada. "make demo" shows the main job, "make test" runs the tests; both
+# need only Go and make. "make check" decides whether a change lands.
 
 export CGO_ENABLED ?= 0
 export GOEXPERIMENT ?= runtimesecret
@@ -26,8 +25,8 @@ PARALLEL ?= 4
 test:
 	go test -timeout 25m -parallel $(PARALLEL) $(TESTFLAGS) ./...
 
-# The race detector needs cgo, whose keyholders are graded lower. The tests of
-# the whole system under it take many minutes: they have a target of their own.
+# The race detector needs cgo, with which keyholders have a lower grade. The
+# tests of the whole system take many minutes with it and have their own target.
 # Packages without goroutines and locks are left out; floors_test.go checks that
 # they have none.
 SEQUENTIAL := api internal/config internal/fault internal/fsutil internal/lifecycle internal/memberlist internal/remote
@@ -55,6 +54,7 @@ lint: tools
 	GOOS=linux GOARCH=arm64 GOEXPERIMENT= go vet ./...
 	$(TOOLS)/golangci-lint run ./...
 	./scripts/deadcode.sh
+	go test -count=1 -v -run TestWords .
 
 # Every fuzz target of every package for a short time; the seeds run as tests.
 fuzz:
@@ -69,31 +69,31 @@ bench: build
 bench-once:
 	go test -vet=off -run '^$$' -bench . -benchtime 1x $$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n 1 dirname | sort -u)
 
-# What is generated is committed; generating it again must change nothing.
+# Generated files are committed; generating them again must change nothing.
 docs:
 	go generate ./...
 	git diff --exit-code -- docs claim
 
-# The database is a file: nothing is asked of the network. Without it the scan
-# is left out, and says so.
+# The database is a local file, so no network is needed. Without the file the
+# scan is skipped with a notice.
 vuln: tools
 	./scripts/vuln.sh $(DATA)/govulndb/osv.tar.gz
 
 e2e: build
 	go test -count=1 -run 'TestScripts|TestDocs' ./cmd/td
 
-# Needs root and a loop device; skips plainly elsewhere.
+# Needs root and a loop device; reports elsewhere that it was skipped.
 powercut:
 	TD_POWERCUT=1 go test -count=1 -run PowerCut ./internal/journal
 
-# Part of make check, with fewer freezes. Needs Linux and root, and says what it
-# could not scan. Its last line is the result as JSON.
+# Part of make check, with fewer freezes. Needs Linux and root, and reports what
+# it could not scan. Its last line is the result as JSON.
 memscan:
 	TD_MEMSCAN_FREEZES=$(FREEZES) ./scripts/memscan.sh
 
-# Attacks what docs/security/trust.md promises, against real servers and the
-# real commands. SHORT=1 abandons fewer requests. Its last line is the result as
-# JSON. As root it makes one attack more.
+# Attacks the promises of docs/security/trust.md with real servers and the real
+# commands. SHORT=1 abandons fewer requests. Its last line is the result as JSON.
+# As root it makes one more attack.
 attacks-trust:
 	./scripts/attacks.sh
 

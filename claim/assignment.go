@@ -7,8 +7,8 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// Assignment holds the private values of one statement: what the prover knows
-// and nobody else may see. It never prints.
+// Assignment holds the private values of one statement: the prover knows
+// them, and they must not be disclosed. It never prints.
 //
 // The values stand in this order:
 //
@@ -23,8 +23,8 @@ import (
 type Assignment struct {
 	id ID
 
-	// The values stand behind a function because fmt, for an unexported field
-	// of some struct, goes past the methods below and prints what it finds.
+	// The values are behind a function because fmt ignores the methods below for
+	// an unexported field of another struct and would print them.
 	values func() []protocol.Element
 }
 
@@ -32,7 +32,7 @@ func newAssignment(id ID, values []protocol.Element) *Assignment {
 	return &Assignment{id: id, values: func() []protocol.Element { return values }}
 }
 
-// private gives the values themselves, not a copy; the zero value has none.
+// private returns the values themselves, not a copy; the zero value has none.
 func (a *Assignment) private() []protocol.Element {
 	if a.values == nil {
 		return nil
@@ -46,11 +46,11 @@ const MaxAssignmentSize = 1 + 32 + (1+sumSlots)*protocol.ElementSize
 // Claim is the claim the assignment is for.
 func (a *Assignment) Claim() ID { return a.id }
 
-// Wipe overwrites the private values; the assignment is of no use afterwards.
+// Wipe overwrites the private values; the assignment cannot be used afterwards.
 func (a *Assignment) Wipe() { clear(a.private()) }
 
-// MarshalBinary is the binary form. It carries every private value: it goes to
-// the prover and nowhere else.
+// MarshalBinary is the binary form. It contains every private value and is
+// sent to the prover only.
 func (a *Assignment) MarshalBinary() ([]byte, error) {
 	values := a.private()
 	if n := privateCount(a.id); n == 0 || n != len(values) {
@@ -93,20 +93,20 @@ func (a *Assignment) UnmarshalBinary(b []byte) error {
 
 const redacted = "redacted"
 
-// String answers "redacted".
+// String returns "redacted".
 func (Assignment) String() string { return redacted }
 
-// GoString answers "redacted".
+// GoString returns "redacted".
 func (Assignment) GoString() string { return redacted }
 
-// Format answers "redacted" to every verb.
+// Format writes "redacted" for every verb.
 func (Assignment) Format(f fmt.State, _ rune) { fmt.Fprint(f, redacted) }
 
-// LogValue answers "redacted".
+// LogValue returns "redacted".
 func (Assignment) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// MarshalJSON answers "redacted".
+// MarshalJSON returns "redacted".
 func (Assignment) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
 
-// MarshalText answers "redacted".
+// MarshalText returns "redacted".
 func (Assignment) MarshalText() ([]byte, error) { return []byte(redacted), nil }

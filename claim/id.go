@@ -8,7 +8,7 @@ import (
 
 // ID names a claim and its version: a circuit and the native rule that turns
 // parameters and a commitment into its public values. A change to either is a
-// new version, never a change of meaning.
+// new version; the meaning of a version never changes.
 type ID string
 
 // The claims of section 6.

@@ -7,10 +7,10 @@
 //
 // # Text forms
 //
-// Identifiers (request, epoch, instance, list), members and nullifiers travel
-// as lower-case hexadecimal of their exact length. Every other binary value
-// travels as base64url without padding, and a text whose unused trailing bits
-// are not zero is refused, so that each value has one text.
+// Identifiers (request, epoch, instance, list), members and nullifiers are
+// lower-case hexadecimal of their exact length in JSON. Every other binary
+// value is base64url without padding. A text whose unused trailing bits are
+// not zero is refused, so that each value has one text.
 //
 // # Field elements
 //
@@ -20,7 +20,7 @@
 //
 // # JSON
 //
-// [Canonicalize] turns an event into its one form, [CheckJSON] and
-// [DecodeStrict] read request bodies under the same strict rules. A refusal is a
-// keyword and a byte offset; it never holds what was sent.
+// [Canonicalize] returns the one form of an event. [CheckJSON] and
+// [DecodeStrict] read request bodies under the same strict rules. A refusal is
+// a keyword and a byte offset; it never holds what was sent.
 package protocol

@@ -1,6 +1,6 @@
 package protocol
 
-// CanonicalForm is RFC 8785 without the rules that section 4 puts in front.
+// CanonicalForm is RFC 8785 without the additional rules of section 4.
 var CanonicalForm = canonicalForm
 
 // ExactNumber is the number rule alone.

@@ -5,7 +5,7 @@ import (
 	"math"
 )
 
-// A leaf is one entry of the log (section 12):
+// A leaf is one entry of the log (section 12).
 //
 //	"TDLEAF01" | u16 type | u64 seq | u64 Unix ms | u32 withdrawals | body
 //
@@ -14,8 +14,8 @@ const (
 	leafMagic      = "TDLEAF01"
 	LeafHeaderSize = 30
 
-	// MaxLeafSize bounds every leaf: the entry limit of the log, which is a
-	// 16-bit length.
+	// MaxLeafSize bounds every leaf; it is the entry limit of the log, a 16-bit
+	// length.
 	MaxLeafSize = math.MaxUint16
 
 	// MaxParamsSize bounds the canonical parameters of a claim, in bytes.
@@ -41,7 +41,7 @@ const (
 	LeafIncident   LeafType = 6
 )
 
-// String names the type as the command line prints it.
+// String returns the name of the type as the command line prints it.
 func (t LeafType) String() string {
 	switch t {
 	case LeafAccepted:
@@ -85,8 +85,7 @@ type LeafBody interface {
 	AppendBody(b []byte) ([]byte, error)
 }
 
-// Accepted is the body of leaf 1: everything a verifier needs of one
-// acceptance.
+// Accepted is the body of leaf 1: everything needed to verify one acceptance.
 type Accepted struct {
 	Payload EncodedPayload
 	Anchor  Anchor
@@ -96,7 +95,7 @@ type Accepted struct {
 	Proof   []byte  // ProofSize bytes
 }
 
-// EpochOpen is the body of leaf 2: the public face of an epoch.
+// EpochOpen is the body of leaf 2: the public values of an epoch.
 type EpochOpen struct {
 	Number        uint64
 	ID            EpochID
@@ -119,12 +118,12 @@ type CloseReason uint8
 const (
 	CloseShutdown CloseReason = 1 // the core stopped in order
 	CloseRotated  CloseReason = 2 // the next epoch took over
-	CloseDied     CloseReason = 3 // a keyholder died or was killed
+	CloseDied     CloseReason = 3 // a keyholder exited or was killed
 	CloseSuspect  CloseReason = 4 // core and tagger disagreed, or a self-test failed
-	CloseLost     CloseReason = 5 // the process died without closing; written by the next start
+	CloseLost     CloseReason = 5 // the process exited without closing; written by the next start
 )
 
-// String names the reason.
+// String returns the name of the reason.
 func (r CloseReason) String() string {
 	switch r {
 	case CloseShutdown:
@@ -142,7 +141,9 @@ func (r CloseReason) String() string {
 	}
 }
 
-// EpochClose is the body of leaf 3.
+// EpochClose is the body of leaf 3. Issued is the signed root of the issued
+// tree. After an orderly close it covers the whole tree; otherwise it is the
+// greatest root in an accepted leaf of the epoch, or zero.
 type EpochClose struct {
 	ID          EpochID
 	Number      uint64
@@ -151,9 +152,7 @@ type EpochClose struct {
 	Rejected    uint64
 	Expired     uint64
 	Invalidated uint64
-	// Issued is the signed root of the issued tree: of all of it after an orderly
-	// close, else the greatest one in an accepted leaf of the epoch, or zero.
-	Issued SignedRoot
+	Issued      SignedRoot
 }
 
 // ClaimLeaf is the body of leaf 4: a verifying key enters the log.
@@ -203,7 +202,7 @@ type Control struct {
 	Actor    Digest // commitment to who acted
 	Reason   uint16 // reason code
 	Text     Digest // ReasonDigest of the text
-	Previous uint8  // holds in force before
+	Previous uint8  // number of holds in force before
 	Target   Digest
 }
 
@@ -213,7 +212,7 @@ type Incident struct {
 	Digest Digest
 }
 
-// LeafType of the bodies.
+// LeafType returns the type of the body.
 func (*Accepted) LeafType() LeafType { return LeafAccepted }
 
 // LeafType is 2.
@@ -485,8 +484,8 @@ func parseControl(r *reader) (LeafBody, error) {
 	return c, nil
 }
 
-// reader takes fixed parts off the front of b; after a short read it is failed
-// and gives zeroes.
+// reader takes fixed parts off the front of b; after a short read it is marked
+// as failed and returns zeros.
 type reader struct {
 	b      []byte
 	failed bool

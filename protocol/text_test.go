@@ -10,7 +10,7 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// texter is what every value that travels can do.
+// texter is the interface of every value with a text form.
 type texter interface {
 	fmt.Stringer
 	encoding.TextAppender

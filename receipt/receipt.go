@@ -62,10 +62,10 @@ type wireReceipt struct {
 	Flags   []wirePair `json:"flags"`
 }
 
-// Parse reads a receipt. It refuses, with code malformed_request or too_large,
+// Parse reads a receipt. It refuses with code malformed_request or too_large:
 // unknown, repeated or missing members, another version, text that is not
-// strict base64url, trailing data and whatever exceeds the limits. What the
-// leaves and log texts say is for [Verify] to judge.
+// strict base64url, trailing data, and anything beyond the limits. [Verify]
+// judges the contents of leaves and log texts.
 func Parse(b []byte) (*Receipt, error) {
 	var w wireReceipt
 	if err := protocol.DecodeStrict(b, protocol.JSONLimits{Size: MaxSize}, &w); err != nil {
@@ -118,7 +118,7 @@ func encodeJSON(v any) ([]byte, error) {
 	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
 }
 
-// check applies the limits to the parts.
+// check applies the limits to all parts.
 func (r *Receipt) check() error {
 	if r.Version != Version {
 		return protocol.Fail(protocol.CodeMalformedRequest, "receipt has an unknown version")

@@ -28,7 +28,7 @@ func TestDocs(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
-			if !strings.Contains(string(out), "\n  valid, in the log of ") || !strings.Contains(string(out), "opened: the opening gives this commitment") {
+			if !strings.Contains(string(out), "\n  valid, in the log of ") || !strings.Contains(string(out), "opened: the opening matches this commitment") {
 				t.Errorf("the page does not end with a valid receipt\n%s", out)
 			}
 		})

@@ -81,7 +81,7 @@ func TestDamagedTable(t *testing.T) {
 		t.Fatal("it starts")
 	}
 	said := again.stderr()
-	if code := again.cmd.ProcessState.ExitCode(); code != 8 || !strings.Contains(said, "the file is damaged: accepted: not what the leaves say") ||
+	if code := again.cmd.ProcessState.ExitCode(); code != 8 || !strings.Contains(said, "the file is damaged: accepted: differs from the leaves") ||
 		!strings.Contains(said, "docs/operate.md") || strings.Contains(said, "--data") {
 		t.Errorf("exit code %d", code)
 	}

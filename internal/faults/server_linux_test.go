@@ -17,9 +17,9 @@ import (
 )
 
 const (
-	startTime = 60 * time.Second // for a server to be ready
-	stopTime  = 30 * time.Second // for a server to end in order
-	goneTime  = 10 * time.Second // for its children to end after it
+	startTime = 60 * time.Second // limit for a server to be ready
+	stopTime  = 30 * time.Second // limit for a server to end in order
+	goneTime  = 10 * time.Second // limit for its children to end after it
 )
 
 // server is a "td serve" with its children.
@@ -27,15 +27,15 @@ type server struct {
 	*client.Client
 	cmd   *exec.Cmd
 	url   string
-	ready chan string   // gets its URL once
-	done  chan struct{} // closed when it was reaped
+	ready chan string   // receives its URL once
+	done  chan struct{} // closed when its status was read
 	err   error         // of the process; set before done is closed
 
 	mu  sync.Mutex
 	log bytes.Buffer // its standard error
 }
 
-// launch starts a server and waits for nothing.
+// launch starts a server and returns at once.
 func launch(binary string, args ...string) (*server, error) {
 	starting.RLock()
 	defer starting.RUnlock()
@@ -67,7 +67,8 @@ func (s *server) watch(pipe io.Reader) {
 	close(s.done)
 }
 
-// await waits until the server is ready. One that is not is killed.
+// await waits until the server is ready; if it does not become ready, it is
+// killed.
 func (s *server) await() (err error) {
 	select {
 	case s.url = <-s.ready:
@@ -83,7 +84,7 @@ func (s *server) await() (err error) {
 	return nil
 }
 
-// sentence returns what the server said last about an error.
+// sentence returns the last error that the server printed.
 func (s *server) sentence() (last string) {
 	for line := range strings.Lines(s.said()) {
 		if said, ok := strings.CutPrefix(strings.TrimSpace(line), "error: "); ok {
@@ -100,7 +101,7 @@ func (s *server) said() string {
 	return s.log.String()
 }
 
-// kill sends SIGKILL and waits until the children have ended, too.
+// kill sends SIGKILL and waits until the children have ended too.
 func (s *server) kill() error {
 	all := s.processes()
 	_ = s.cmd.Process.Kill()

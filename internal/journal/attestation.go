@@ -12,14 +12,14 @@ import (
 // maxEvidence bounds what is kept of one attestation, in bytes.
 const maxEvidence = 64 << 10
 
-// SaveAttestation keeps the evidence that hardware gave about an epoch, at most
-// 64 KiB. not_found for an epoch that was never opened, conflict if there is
-// evidence about it already, too_large.
+// SaveAttestation stores the evidence of hardware about an epoch, at most 64
+// KiB. Refusals: not_found for an epoch that was never opened, conflict if
+// there is evidence about it already, too_large.
 func (j *Journal) SaveAttestation(ctx context.Context, epoch protocol.EpochID, evidence []byte) error {
 	if len(evidence) == 0 || len(evidence) > maxEvidence {
 		return protocol.Failf(protocol.CodeTooLarge, "evidence has 1 to %d bytes", maxEvidence)
 	}
-	kept := bytes.Clone(evidence) // the writer may still be at it when ctx has ended
+	kept := bytes.Clone(evidence) // the writer may still use it when ctx has ended
 	_, err := j.submit(ctx, j.queue, &submission{apply: func(g *group) (Entry, error) {
 		return Entry{}, g.saveAttestation(epoch, kept)
 	}})
@@ -39,7 +39,7 @@ func (g *group) saveAttestation(epoch protocol.EpochID, evidence []byte) error {
 	return nil
 }
 
-// Attestation finds the evidence about an epoch.
+// Attestation returns the evidence about an epoch.
 func (j *Journal) Attestation(ctx context.Context, epoch protocol.EpochID) (evidence []byte, ok bool, err error) {
 	j.reads.RLock()
 	defer j.reads.RUnlock()
@@ -53,7 +53,7 @@ func (j *Journal) Attestation(ctx context.Context, epoch protocol.EpochID) (evid
 	return evidence, true, nil
 }
 
-// HasAttestation tells whether there is evidence about an epoch.
+// HasAttestation reports whether there is evidence about an epoch.
 func (j *Journal) HasAttestation(ctx context.Context, epoch protocol.EpochID) (bool, error) {
 	j.reads.RLock()
 	defer j.reads.RUnlock()

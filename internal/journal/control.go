@@ -23,10 +23,10 @@ func EpochTarget(id protocol.EpochID) protocol.Digest {
 //
 // A freeze adds exactly one hold, on all claims for a zero target or else on
 // the claim with that fingerprint; a thaw removes exactly that one. Both may be
-// repeated, which only adds a leaf. Seal, retire and revoke are for good.
+// repeated, which only adds a leaf. Seal, retire and revoke are permanent.
 // Refusals: frozen for a thaw or another seal of a sealed log; not_found for a
-// target that is not in the log; conflict for what was retired or revoked
-// before; malformed_request for a target where none belongs;
+// target that is not in the log; conflict for a target that was retired or
+// revoked before; malformed_request for a target where there must be none;
 // ledger_unavailable.
 func (j *Journal) Control(ctx context.Context, now time.Time, c protocol.Control) (Entry, error) {
 	if err := checkBody(&c); err != nil {

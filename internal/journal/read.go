@@ -16,8 +16,8 @@ func unreadable(err error) error {
 	return protocol.Wrap(protocol.CodeLedgerUnavailable, "the journal cannot be read", err)
 }
 
-// start makes what the journal holds durable and final (see the package
-// comment), takes its size and state from it, and checks all of it against the
+// start makes the contents of the journal durable and final (see the package
+// comment). It reads its size and state, and checks everything against the
 // leaves.
 func (j *Journal) start(ctx context.Context) error {
 	if j.broken { // since the last process; see recoverFiles
@@ -74,7 +74,7 @@ func (j *Journal) Leaves(ctx context.Context, from uint64, max int) ([]Entry, er
 	return j.entries(ctx, "SELECT seq, leaf FROM leaves WHERE seq >= ? AND seq < ? ORDER BY seq", from, end)
 }
 
-// Leaf finds the leaf at an index, none beyond [Journal.Size].
+// Leaf returns the leaf at an index, none beyond [Journal.Size].
 func (j *Journal) Leaf(ctx context.Context, seq uint64) (Entry, bool, error) {
 	return first(j.Leaves(ctx, seq, 1))
 }
@@ -89,7 +89,7 @@ func (j *Journal) Accepted(ctx context.Context, id protocol.RequestID) (Entry, b
 	return j.entry(ctx, "SELECT seq, leaf FROM accepted JOIN leaves USING (seq) WHERE request_id = ?", id[:])
 }
 
-// ClaimLeaf finds the claim leaf with this fingerprint.
+// ClaimLeaf returns the claim leaf with this fingerprint.
 func (j *Journal) ClaimLeaf(ctx context.Context, vk protocol.Digest) (Entry, bool, error) {
 	return j.entry(ctx, "SELECT seq, leaf FROM claims JOIN leaves USING (seq) WHERE vk = ?", vk[:])
 }
@@ -99,22 +99,23 @@ func (j *Journal) ClaimLeaves(ctx context.Context) ([]Entry, error) {
 	return j.entries(ctx, "SELECT seq, leaf FROM claims JOIN leaves USING (seq) ORDER BY seq LIMIT ?", maxRead)
 }
 
-// EpochLeaf finds the leaf that opened an epoch.
+// EpochLeaf returns the leaf that opened an epoch.
 func (j *Journal) EpochLeaf(ctx context.Context, id protocol.EpochID) (Entry, bool, error) {
 	return j.entry(ctx, "SELECT seq, leaf FROM epochs JOIN leaves ON seq = opened WHERE id = ?", id[:])
 }
 
-// EpochLeafByNumber finds the leaf that opened the epoch of this number.
+// EpochLeafByNumber returns the leaf that opened the epoch of this number.
 func (j *Journal) EpochLeafByNumber(ctx context.Context, number uint64) (Entry, bool, error) {
 	return j.entry(ctx, "SELECT seq, leaf FROM epochs JOIN leaves ON seq = opened WHERE number = ?", signed(number))
 }
 
-// EpochLeafByKey finds the leaf that opened the epoch with this checkpoint key.
+// EpochLeafByKey returns the leaf that opened the epoch with this checkpoint
+// key.
 func (j *Journal) EpochLeafByKey(ctx context.Context, checkpointKey [32]byte) (Entry, bool, error) {
 	return j.entry(ctx, "SELECT seq, leaf FROM epochs JOIN leaves ON seq = opened WHERE checkpoint_key = ?", checkpointKey[:])
 }
 
-// EpochCloseLeaf finds the leaf that closed an epoch.
+// EpochCloseLeaf returns the leaf that closed an epoch.
 func (j *Journal) EpochCloseLeaf(ctx context.Context, id protocol.EpochID) (Entry, bool, error) {
 	return j.entry(ctx, "SELECT seq, leaf FROM epochs JOIN leaves ON seq = closed WHERE id = ?", id[:])
 }
@@ -205,7 +206,7 @@ func (j *Journal) entries(ctx context.Context, query string, args ...any) ([]Ent
 	if err != nil {
 		return nil, unreadable(err)
 	}
-	defer func() { _ = rows.Close() }() // rows.Err tells
+	defer func() { _ = rows.Close() }() // rows.Err reports it
 	var all []Entry
 	for rows.Next() {
 		var e Entry
@@ -220,6 +221,6 @@ func (j *Journal) entries(ctx context.Context, query string, args ...any) ([]Ent
 	return all, nil
 }
 
-// signed brings a number from outside into the range of an SQL integer; the
+// signed limits a number from outside to the range of an SQL integer; the
 // journal holds none greater.
 func signed(n uint64) int64 { return int64(min(n, 1<<63-1)) }

@@ -24,9 +24,9 @@ func (c *chain) add(leaf []byte) {
 	h.Sum(c[:0])
 }
 
-// replace copies the journal to a new file after a failed write or flush, verifies
-// the copy and puts it in the place of the old file. Nothing more is written to the
-// old file and its write-ahead log. See decision 0021.
+// replace copies the journal to a new file after a failed write or flush. It
+// verifies the copy and puts it in the place of the old file. Nothing more is
+// written to the old file and its write-ahead log. See decision 0021.
 func (j *Journal) replace(ctx context.Context) error {
 	start := time.Now()
 	if err := j.checkOwn(); err != nil {

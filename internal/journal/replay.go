@@ -13,8 +13,8 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// replay goes through the leaves and makes the rows again that their
-// transactions have written.
+// replay reads the leaves in order and computes the rows that their
+// transactions wrote.
 type replay struct {
 	buf  []byte // see bag.add
 	bags map[string]*bag
@@ -59,7 +59,7 @@ func (r *replay) bag(name string) *bag {
 
 func (r *replay) add(table string, columns ...[]byte) { r.bag(table).add(r.buf, columns...) }
 
-// number is an integer as database/sql gives it to who asks for bytes.
+// number is an integer in the form that database/sql returns for bytes.
 func number(n uint64) []byte { return strconv.AppendUint(nil, n, 10) }
 
 // leaves replays all of them.
@@ -68,7 +68,7 @@ func (r *replay) leaves(ctx context.Context, tx *sql.Tx) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = rows.Close() }() // rows.Err tells
+	defer func() { _ = rows.Close() }() // rows.Err reports it
 	for rows.Next() {
 		var seq uint64
 		var kind protocol.LeafType
@@ -181,7 +181,7 @@ func (r *replay) hold(h Hold, by Entry) {
 	}
 }
 
-// end adds the rows that later leaves might still have changed.
+// end adds the rows that later leaves could still have changed.
 func (r *replay) end() {
 	for id, e := range r.epochs {
 		r.add("epochs", id[:], number(e.open.Number), e.open.Instance[:], e.open.CheckpointKey[:],

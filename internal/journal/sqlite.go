@@ -19,13 +19,14 @@ import (
 	"github.com/terradourada/td/internal/fsutil"
 )
 
-// The mark of a journal in the header of its SQLite file.
+// The application id of a journal in the header of its SQLite file.
 const (
 	applicationID    = 0x54444a32 // "TDJ2"
 	oldApplicationID = 0x54444a31 // "TDJ1", whose leaves had another format
 
-	// copyID is the mark of a complete copy until it is in its place, so that a
-	// file of that name which a person has put there is not taken for one.
+	// copyID is the application id of a complete copy until it is in its place.
+	// It distinguishes the copy from a file of that name which a person has put
+	// there.
 	copyID = 0x54444a63 // "TDJc"
 )
 
@@ -110,8 +111,9 @@ func (p *pools) close() error {
 
 // openLast opens the connection that is closed last, and makes SQLite keep the
 // write-ahead log when it closes. Its descriptors are opened before anything is
-// written and are flushed by [Journal.finish] only, so the kernel reports every
-// write that failed in between to them, even one that it has reported elsewhere.
+// written and are flushed by [Journal.finish] only. So the kernel reports every
+// write that failed in between to them, even one that it has reported
+// elsewhere.
 func (j *Journal) openLast(ctx context.Context) error {
 	var n int // the query opens the files
 	if err := j.last.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&n); err != nil {
@@ -197,12 +199,13 @@ func lockFile(j *Journal) error {
 	return nil
 }
 
-// leastDatabase is the size of the smallest page of SQLite, in bytes. It takes a
-// smaller file for a new database, and removes the write-ahead log beside it.
+// leastDatabase is the size of the smallest page of SQLite, in bytes. SQLite
+// treats a smaller file as a new database and removes the write-ahead log
+// beside it.
 const leastDatabase = 512
 
-// checkPresent refuses to begin a new journal where there was one: beside a log
-// that has entries, or beside a write-ahead log that is not empty.
+// checkPresent refuses to create a new journal where there was one: beside a
+// log that has entries, or beside a write-ahead log that is not empty.
 func (j *Journal) checkPresent() error {
 	info, err := os.Stat(j.path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -219,7 +222,8 @@ func (j *Journal) checkPresent() error {
 }
 
 // createFile makes an empty database file that only its owner can read, and
-// makes its name durable. SQLite gives its other files the same permissions.
+// makes its name durable. SQLite creates its other files with the same
+// permissions.
 func createFile(path string) error {
 	f, err := os.OpenFile(filepath.Clean(path), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
@@ -255,7 +259,7 @@ func identify(ctx context.Context, db *sql.DB) error {
 		if err := checkID(id); err != nil {
 			return err
 		}
-	} else { // the mark comes first: a file that has pages without it is another program's
+	} else { // the mark is set first: a file that has pages without it belongs to another program
 		if _, err := db.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID)); err != nil {
 			return err
 		}
@@ -271,7 +275,7 @@ func identify(ctx context.Context, db *sql.DB) error {
 	return quickCheck(ctx, db)
 }
 
-// unmark makes a copy that is in its place a journal like any other.
+// unmark turns a copy that is in its place into a journal like any other.
 func unmark(ctx context.Context, db *sql.DB) error {
 	_, err := db.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID))
 	return err
@@ -312,8 +316,8 @@ func checkID(id int) error {
 }
 
 // unusable wraps an error of reading the file. It is [ErrDamaged] only if the
-// content is wrong: neither a cancelled start nor a file that the system refuses to
-// read is damaged.
+// content is wrong; a cancelled start, or a file that the system refuses to
+// read, is not damage.
 func unusable(err error) error {
 	c := code(err)
 	switch {

@@ -16,8 +16,8 @@ import (
 	"github.com/terradourada/td/receipt"
 )
 
-// oneClaimGate issues and accepts open/1 for real, with keys made up: enough for
-// the client to check, prove and be verified.
+// oneClaimGate issues and accepts open/1, with generated keys: enough for the
+// client to check, prove and be verified.
 type oneClaimGate struct {
 	*fake
 	mu    sync.Mutex

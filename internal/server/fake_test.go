@@ -29,15 +29,14 @@ var (
 
 const canary = "CANARY7f3a91"
 
-// fake is gate, records and ledger in one. It fails with err when that is set,
-// panics with panic, blocks while block is open, and remembers what it was
-// asked.
+// fake is gate, records and ledger in one. It fails with err if that is set,
+// panics with panic, blocks while block is open, and records its calls.
 type fake struct {
 	mu     sync.Mutex
 	err    error
 	panics any
-	block  chan struct{} // closed by the test to let go
-	enter  chan struct{} // told when a call blocks or waits for a receipt
+	block  chan struct{} // closed by the test to end the block
+	enter  chan struct{} // receives a value when a call blocks or waits for a receipt
 
 	opened    []gate.OpenRequest
 	answers   []gate.Answer
@@ -224,7 +223,7 @@ func (s *service) post(path, body string, headers ...string) reply {
 }
 
 // raw writes bytes to a new connection and reads one answer; nil means that
-// the server closed without one.
+// the server closed without an answer.
 func (s *service) raw(request string) *reply {
 	s.t.Helper()
 	c, err := (&net.Dialer{}).DialContext(s.t.Context(), "tcp", s.addr)
@@ -251,11 +250,12 @@ func (s *service) alive() {
 	}
 }
 
-// goNames finds what must not be seen outside: type names, traces, library
+// goNames matches what an answer must not show: type names, traces, library
 // words.
 var goNames = regexp.MustCompile(`\b(?:api|protocol|server|gate|claim|receipt|json|jsontext|http|huma|reflect|runtime|errors|main)\.[A-Za-z]|Go (?:struct|type|value)|goroutine|panic|\.go:\d|0x[0-9a-f]{6,}|unexpected EOF|invalid character`)
 
-// problem checks everything that holds for every problem document and gives it.
+// problem checks everything that holds for every problem document and returns
+// it.
 func (s *service) problem(r reply, want protocol.Code) api.Problem {
 	s.t.Helper()
 	var p api.Problem

@@ -12,7 +12,7 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// openChallenge starts the pull flow.
+// openChallenge begins the pull flow.
 func (s *Server) openChallenge(e *exchange) error {
 	raw, _, err := e.body()
 	if err != nil {
@@ -90,8 +90,8 @@ func (e *exchange) tagHeader() (protocol.Tag, error) {
 	return protocol.ParseTag(values[0])
 }
 
-// receiptWithin is the receipt as JSON if it is there within d, and nothing
-// otherwise: the acceptance stands without it.
+// receiptWithin returns the receipt as JSON if it exists within d, and
+// nothing otherwise: the acceptance stands without it.
 func (e *exchange) receiptWithin(id protocol.RequestID, d time.Duration) (raw json.RawMessage) {
 	if d <= 0 {
 		return nil
@@ -108,8 +108,8 @@ func (e *exchange) receiptWithin(id protocol.RequestID, d time.Duration) (raw js
 	return raw
 }
 
-// pushEvent is the whole push flow. Once the request is issued its opening
-// reaches the client with every answer but a final refusal: nobody else has it.
+// pushEvent is the whole push flow. Once the request is issued, every answer
+// but a final refusal contains its opening, because it is stored nowhere else.
 func (s *Server) pushEvent(e *exchange) error {
 	raw, _, err := e.body()
 	if err != nil {
@@ -154,8 +154,8 @@ func (e *exchange) pushed(opening []byte, outcome func(context.Context) (uint64,
 	return e.json(http.StatusCreated, done)
 }
 
-// pushWait is how long a push waits for its outcome: what the client said, else
-// nothing for respond-async, else the default.
+// pushWait returns how long a push waits for its outcome: what the client asked
+// for, else nothing for respond-async, else the default.
 func (e *exchange) pushWait() time.Duration {
 	switch {
 	case e.pref.waits:
@@ -167,8 +167,8 @@ func (e *exchange) pushWait() time.Duration {
 	}
 }
 
-// errNotYet: the wait for the outcome of a push ended first. It is no context's
-// error, because an outcome may have one among its causes.
+// errNotYet means that the wait for the outcome of a push ended first. It is no
+// context error, because an outcome may have one among its causes.
 var errNotYet = errors.New("server: no outcome yet")
 
 // outcome waits for the end of a push; the error is errNotYet if the wait ended

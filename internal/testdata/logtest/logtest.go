@@ -76,7 +76,7 @@ func (l *Log) Fork(size uint64) *Log {
 // Size returns the number of leaves.
 func (l *Log) Size() uint64 { return l.Tree.Size() }
 
-// Next returns the next leaf with a body, as the rules want it.
+// Next returns the next leaf with a body, as the rules require.
 func (l *Log) Next(body protocol.LeafBody) protocol.Leaf {
 	return protocol.Leaf{Seq: l.Size(), Time: firstTime + l.Size(), Withdrawals: l.Withdrawals, Body: body}
 }
@@ -140,7 +140,7 @@ func (e *Epoch) sign(d protocol.Digest, size uint64, root protocol.Digest) proto
 	return protocol.SignedRoot{Size: size, Root: root, Signature: [64]byte(ed25519.Sign(e.Key, d[:]))}
 }
 
-// IssuedRoot returns the signed root of everything issued.
+// IssuedRoot returns the signed root of the whole issued tree.
 func (e *Epoch) IssuedRoot() protocol.SignedRoot { return e.Signed(e.Issued.Size(), e.Issued.Root()) }
 
 // Issue appends a digest to the issued tree.

@@ -16,14 +16,14 @@ const (
 // H2F is hash_to_field of RFC 9380 section 5.2 for the scalar field of
 // BLS12-381: one element, expand_message_xmd with SHA-256, L = 48.
 //
-// It works on its stack alone and keeps nothing of m: the signer puts
-// signatures in, and what it allocated would outlive them.
+// It uses its stack only and keeps no copy of m: m may hold a signature, and
+// heap memory would outlive the call.
 func H2F(label string, m []byte) Element {
 	return reduceUniform(expandMessage(label, m))
 }
 
-// reduceUniform is 48 bytes, the most significant first, modulo the order of
-// the field. Either half of them is below it.
+// reduceUniform reduces 48 big-endian bytes modulo the order of the field.
+// Each half of the bytes is below the order.
 func reduceUniform(uniform [uniformSize]byte) Element {
 	var high, low fr.Element
 	setHalf(&high, uniform[:halfUniform])
@@ -32,10 +32,10 @@ func reduceUniform(uniform [uniformSize]byte) Element {
 	return Element(high.Bytes())
 }
 
-// twoTo192 is what the upper half of 48 bytes counts, in Montgomery form.
+// twoTo192 is the weight of the upper half of the 48 bytes, in Montgomery form.
 var twoTo192 = *new(fr.Element).SetBytes(append([]byte{1}, make([]byte, halfUniform)...))
 
-// setHalf sets e to 24 bytes, the most significant first.
+// setHalf sets e to the value of 24 big-endian bytes.
 func setHalf(e *fr.Element, half []byte) {
 	var padded [ElementSize]byte
 	copy(padded[ElementSize-halfUniform:], half)
@@ -44,8 +44,8 @@ func setHalf(e *fr.Element, half []byte) {
 	}
 }
 
-// expandMessage is expand_message_xmd of RFC 9380 section 5.3.1 with SHA-256,
-// for two blocks of output, of which the second is used to a half.
+// expandMessage is expand_message_xmd of RFC 9380 section 5.3.1 with SHA-256
+// for two blocks of output; half of the second block is used.
 func expandMessage(label string, m []byte) (uniform [uniformSize]byte) {
 	var space [maxDST + 1]byte
 	suffix := domainSuffix(&space, label)
@@ -78,7 +78,7 @@ func expandMessage(label string, m []byte) (uniform [uniformSize]byte) {
 // maxDST is the longest domain separation tag, in bytes.
 const maxDST = 255
 
-// domainSuffix is DST_prime for a label: the tag and its length, in space.
+// domainSuffix writes DST_prime of a label to space: the tag and its length.
 func domainSuffix(space *[maxDST + 1]byte, label string) []byte {
 	n := len(label) + len(dstSuffix)
 	if n > maxDST {

@@ -39,8 +39,8 @@ func TestH2FAgainstTheLibrary(t *testing.T) {
 	}
 }
 
-// TestH2FReduces: the half sums that exceed the field are reduced. A hash does
-// not reach the extremes, so they are put in.
+// TestH2FReduces: TestH2FReduces: half sums that exceed the field are reduced.
+// No hash reaches the extremes, so the test sets them directly.
 func TestH2FReduces(t *testing.T) {
 	for name, uniform := range map[string][48]byte{
 		"zero":     {},
@@ -60,8 +60,8 @@ func fill(b byte) (all [48]byte) {
 	return all
 }
 
-// TestH2FKeepsNothing: what is hashed may be a signature, so that no memory may
-// be allocated that outlives the call.
+// TestH2FKeepsNothing: the input may be a signature, so no memory that outlives
+// the call may be allocated.
 func TestH2FKeepsNothing(t *testing.T) {
 	var preimage [protocol.AnchorPreimageSize]byte
 	if n := testing.AllocsPerRun(100, func() { protocol.DeriveAnchor(&preimage) }); n != 0 {
