@@ -261,7 +261,8 @@ func seize(t *testing.T, thread int) (ended func()) {
 	seized, over := make(chan error), make(chan struct{})
 	go func() {
 		defer close(over)
-		runtime.LockOSThread() // one thread is the tracer
+		runtime.LockOSThread()         // one thread is the tracer
+		defer runtime.UnlockOSThread() // a thread that ends kills the children that it has started
 		err := unix.PtraceSeize(thread)
 		seized <- err
 		for err == nil {
