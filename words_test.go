@@ -22,19 +22,19 @@ var words = map[string]struct {
 	pattern string
 	limit   int
 }{
-	"X gives":  {`^\w+ gives\b`, 30}, // at the start of a comment
-	"gives":    {`\bgives\b( up)?`, 99},
-	"tells":    {`\btells\b`, 19},
-	"is told":  {`\b(is|are|was|were|be|been|being) told\b`, 44},
-	"whoever":  {`\bwho(m|so)?ever\b`, 21},
-	"nobody":   {`\bnobody\b`, 53},
-	"somebody": {`\bsomebody\b`, 17},
-	"he":       {`\b(he|his|him|himself|she|her|hers|herself)\b`, 14},
-	"organ":    {`\borgans?\b`, 13},
+	"X gives":  {`^\w+ gives\b`, 0}, // at the start of a comment
+	"gives":    {`\bgives\b( up)?`, 0},
+	"tells":    {`\btells\b`, 0},
+	"is told":  {`\b(is|are|was|were|be|been|being) told\b`, 0},
+	"whoever":  {`\bwho(m|so)?ever\b`, 0},
+	"nobody":   {`\bnobody\b`, 0},
+	"somebody": {`\bsomebody\b`, 0},
+	"he":       {`\b(he|his|him|himself|she|her|hers|herself)\b`, 0},
+	"organ":    {`\borgans?\b`, 0},
 	"in hand":  {`\bin (its |their |the )?hands?\b`, 0},
-	"dies":     {`\b(die|dies|dying)\b`, 29},
-	"lied":     {`\b(lied|liars?)\b|\b(lie|lies|lying) (to|about)\b`, 3},
-	"picture":  {`\b(luck|grief|dribbles?|has no word|walls)\b`, 4},
+	"dies":     {`\b(die|dies|dying)\b`, 0},
+	"lied":     {`\b(lied|liars?)\b|\b(lie|lies|lying) (to|about)\b`, 0},
+	"picture":  {`\b(luck|grief|dribbles?|has no word|walls)\b`, 0},
 }
 
 // permitted are matches that are not counted.

@@ -12,8 +12,8 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// die kills the signer of the current epoch and waits for the next epoch.
-func die(t *testing.T, w *world) {
+// killSigner kills the signer of the current epoch and waits for the next epoch.
+func killSigner(t *testing.T, w *world) {
 	t.Helper()
 	n := w.started()
 	w.signers[n-1].kill()
@@ -43,22 +43,22 @@ func TestDeathsFreeze(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{deathLimit: 3}
 		_, stop := start(t, w)
-		die(t, w)
-		die(t, w)
+		killSigner(t, w)
+		killSigner(t, w)
 		if n := count(w.take(), "freeze"); n != 0 {
 			t.Fatalf("%d freezes after two deaths", n)
 		}
-		die(t, w)
+		killSigner(t, w)
 		steps := w.take()
 		if freeze, open := slices.Index(steps, "freeze"), slices.Index(steps, "epoch-open"); freeze < 0 || open < freeze {
 			t.Fatalf("after the third death: %q", steps)
 		}
-		die(t, w)
-		die(t, w)
+		killSigner(t, w)
+		killSigner(t, w)
 		if n := count(w.take(), "freeze"); n != 0 {
 			t.Fatalf("%d freezes after two deaths more", n)
 		}
-		die(t, w)
+		killSigner(t, w)
 		if n := count(w.take(), "freeze"); n != 1 {
 			t.Errorf("%d freezes after three deaths more, want 1", n)
 		}
@@ -73,7 +73,7 @@ func TestDeathsLongAgo(t *testing.T) {
 		w := &world{deathLimit: 3}
 		m, stop := start(t, w)
 		for range 20 {
-			die(t, w)
+			killSigner(t, w)
 			time.Sleep(5*time.Minute + time.Second)
 		}
 		for range 5 {
@@ -97,7 +97,7 @@ func TestFreezeFails(t *testing.T) {
 		w := &world{deathLimit: 1, failFreeze: 3}
 		_, stop := start(t, w)
 		w.take()
-		die(t, w)
+		killSigner(t, w)
 		steps := w.take()
 		if open, freeze := slices.Index(steps, "epoch-open"), slices.Index(steps, "freeze"); count(steps, "freeze fails") != 3 || freeze < 0 || open < freeze {
 			t.Errorf("got %q", steps)
@@ -111,7 +111,7 @@ func TestDeathsWithoutLimit(t *testing.T) {
 		w := &world{}
 		_, stop := start(t, w)
 		for range 20 {
-			die(t, w)
+			killSigner(t, w)
 		}
 		if n := count(w.take(), "freeze"); n != 0 {
 			t.Errorf("%d freezes", n)

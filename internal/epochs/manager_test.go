@@ -480,9 +480,9 @@ func TestReplacement(t *testing.T) {
 		end    func(*world, *epochs.Epoch)
 		reason protocol.CloseReason
 	}{
-		"signer dies": {func(w *world, _ *epochs.Epoch) { w.signers[0].kill() }, protocol.CloseDied},
-		"tagger dies": {func(w *world, _ *epochs.Epoch) { w.taggers[0].kill() }, protocol.CloseDied},
-		"suspicion":   {func(_ *world, e *epochs.Epoch) { e.Destroy(); e.Destroy() }, protocol.CloseSuspect},
+		"signer killed": {func(w *world, _ *epochs.Epoch) { w.signers[0].kill() }, protocol.CloseDied},
+		"tagger killed": {func(w *world, _ *epochs.Epoch) { w.taggers[0].kill() }, protocol.CloseDied},
+		"suspicion":     {func(_ *world, e *epochs.Epoch) { e.Destroy(); e.Destroy() }, protocol.CloseSuspect},
 	}
 	for name, c := range ends {
 		t.Run(name, func(t *testing.T) {

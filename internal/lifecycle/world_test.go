@@ -434,7 +434,7 @@ func (x *explorer) epochs(w world, i int) {
 	}
 	failed := w
 	fail(&failed, i)
-	x.add(edge{name: "epoch dies", to: failed, hand: -1})
+	x.add(edge{name: "epoch ends", to: failed, hand: -1})
 	x.drain(w, i)
 }
 

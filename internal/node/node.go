@@ -112,7 +112,7 @@ func (n *node) prepare(ctx context.Context) (err error) {
 	return nil
 }
 
-// confine opens what else takes privileges to open, and gives them up.
+// confine opens everything else that needs privileges and drops them.
 func (n *node) confine(ctx context.Context) (err error) {
 	if n.attestor, err = openAttestor(ctx, n.Settings, n.Log); err != nil {
 		return err

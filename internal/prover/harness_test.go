@@ -37,7 +37,7 @@ func misbehaving(how string) prover.Starter {
 // hostileChild is a prover process that behaves badly.
 func hostileChild(how string) {
 	ln, err := prover.NewHandoff(os.NewFile(process.ChildSocket, "core"))
-	if err != nil || how == "dies at once" {
+	if err != nil || how == "exits at once" {
 		os.Exit(1)
 	}
 	if how == "never ready" {
@@ -47,7 +47,7 @@ func hostileChild(how string) {
 		switch {
 		case r.Method == http.MethodGet:
 			w.WriteHeader(http.StatusNoContent)
-		case how == "dies over the job":
+		case how == "exits during the job":
 			os.Exit(1)
 		case how == "slow":
 			<-r.Context().Done()

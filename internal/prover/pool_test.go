@@ -121,10 +121,10 @@ func TestPoolReplacesAStoppedProver(t *testing.T) {
 
 func TestPoolWithHostileChildren(t *testing.T) {
 	for how, want := range map[string]protocol.Code{
-		"dies at once":      protocol.CodeProverTimeout, // there never is a prover
-		"never ready":       protocol.CodeProverTimeout,
-		"dies over the job": protocol.CodeProverBadResponse,
-		"slow":              protocol.CodeProverTimeout,
+		"exits at once":        protocol.CodeProverTimeout, // there never is a prover
+		"never ready":          protocol.CodeProverTimeout,
+		"exits during the job": protocol.CodeProverBadResponse,
+		"slow":                 protocol.CodeProverTimeout,
 	} {
 		t.Run(how, func(t *testing.T) {
 			p, stop := running(t, prover.PoolConfig{Starter: misbehaving(how), MinBackoff: 10 * time.Millisecond, MaxBackoff: 50 * time.Millisecond})

@@ -165,7 +165,7 @@ func controlling() (*os.File, error) {
 	return os.OpenFile("/dev/pts/"+strconv.Itoa(number), os.O_RDWR, 0)
 }
 
-// ioctl makes a call that takes or gives a few bytes.
+// ioctl makes a call that reads or writes a few bytes.
 func ioctl(f *os.File, call uint) error {
 	var b [64]byte
 	_, _, errno := unix.Syscall(unix.SYS_IOCTL, f.Fd(), uintptr(call), uintptr(unsafe.Pointer(&b)))

@@ -72,7 +72,7 @@ func (p Posture) Probe(id string) Probe {
 func (p Posture) State(id string) State { return p.Probe(id).State }
 
 // Grade is pure: the same probes have the same grade. A prover holds no key, so
-// that only its walls count.
+// that only its confinement counts.
 func (p Posture) Grade() Grade {
 	g := GradeA
 	for _, f := range p.faults() {

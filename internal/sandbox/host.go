@@ -242,7 +242,7 @@ func container(fsys fs.FS) Probe {
 		p.Value = "user namespace"
 	}
 	if status["Seccomp"] != "0" {
-		p.Value += ", under a seccomp filter of somebody else"
+		p.Value += ", under a seccomp filter of another program"
 	}
 	return settled(p)
 }

@@ -21,7 +21,7 @@
 //
 // A level is about pages at rest. While a key is used, parts of it and values
 // it follows from are in registers and on the stack, which are ordinary memory:
-// Do erases them when it ends, not before. Whoever controls the kernel, or may
+// Do erases them when it ends, not before. An attacker who controls the kernel, or may
 // inject code into the process, has the key.
 package secret
 
