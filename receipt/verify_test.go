@@ -248,7 +248,7 @@ func TestHandover(t *testing.T) {
 			"as the signer": w.receipt(a, twin),
 		} {
 			p := verify(t, r, receipt.Options{AllowSelfAsserted: true})
-			if p.OK || !strings.Contains(step(p, "inclusion").Detail, "not the id of its keys") {
+			if p.OK || !strings.Contains(step(p, "inclusion").Detail, "not that of its keys") {
 				t.Errorf("%s: %+v", name, step(p, "inclusion"))
 			}
 		}
