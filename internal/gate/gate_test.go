@@ -167,6 +167,7 @@ func TestFailures(t *testing.T) {
 	}
 	plain := func(f fault) func(*services) fault { return func(*services) fault { return f } }
 	freeze := func(s *services) fault { return fault{hook: func() { s.set(func() { s.frozen = true }) }} }
+	hold := func(s *services) fault { return fault{hook: func() { s.set(func() { s.issueHeld = true }) }} }
 	die := func(s *services) fault {
 		return fault{hook: func() { s.set(func() { s.epochDead = true }); s.gate.EpochEnded(protocol.EpochID{7}) }}
 	}
@@ -179,6 +180,8 @@ func TestFailures(t *testing.T) {
 		"issue: epoch ends":           {"issue", die, invalidated, none, none, 0, false},
 		"anchor: error":               {"anchor", plain(fault{err: invalidatedErr}), invalidated, none, none, 0, false},
 		"anchor: epoch ends":          {"anchor", die, invalidated, none, none, 0, false},
+		"anchor: hold":                {"anchor", hold, protocol.CodeFrozen, none, none, 0, false},
+		"find: epoch ends after it":   {"find", die, invalidated, none, none, 0, false},
 		"redeem: error":               {"redeem", plain(fault{err: errPlanted}), invalidated, invalidated, invalidated, 0, false},
 		"redeem: error but done":      {"redeem", plain(fault{err: errPlanted, done: true}), invalidated, invalidated, invalidated, 0, false},
 		"redeem: panic":               {"redeem", plain(fault{panic: true}), invalidated, invalidated, invalidated, 0, false},
@@ -203,7 +206,7 @@ func TestFailures(t *testing.T) {
 	for name, r := range table {
 		t.Run(name, func(t *testing.T) {
 			s := newServices(t)
-			if r.call == "issue" || r.call == "anchor" {
+			if r.call == "issue" || r.call == "anchor" || r.call == "find" {
 				f := r.fault(s)
 				s.faults[r.call] = &f
 				_, err := s.open()
@@ -258,6 +261,24 @@ func (s *services) expireTags() {
 	for _, it := range s.tags {
 		it.expires = time.Now().Add(-time.Second)
 	}
+}
+
+// TestEpochEnded: the end of an epoch ends its requests at once. Their tags are not
+// cancelled, because the tagger ends too.
+func TestEpochEnded(t *testing.T) {
+	s := newServices(t)
+	c := s.proved()
+	s.gate.EpochEnded(protocol.EpochID{8}) // another one
+	if n := s.sessions.Pending(); n != 1 {
+		t.Errorf("%d sessions are pending after the end of another epoch, want 1", n)
+	}
+	s.gate.EpochEnded(protocol.EpochID{7})
+	if n := s.sessions.Pending(); n != 0 || s.cancelled != 0 {
+		t.Errorf("%d sessions are pending and %d tags cancelled, want none", n, s.cancelled)
+	}
+	_, err := s.accept(c.answer)
+	wantCode(t, "the answer afterwards", err, protocol.CodeInvalidated)
+	s.check()
 }
 
 // TestUnknownCommitIsRead: the outcome of a commit stays unknown until the journal can

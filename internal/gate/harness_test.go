@@ -2,6 +2,7 @@ package gate_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -46,7 +47,7 @@ type services struct {
 	sessions *session.Table
 
 	mu         sync.Mutex
-	faults     map[string]*fault // by call: issue, anchor, redeem, issued, commit, lookup, prove
+	faults     map[string]*fault // by call: issue, anchor, find, redeem, issued, commit, lookup, prove
 	epochDead  bool
 	destroyed  bool
 	frozen     bool
@@ -131,8 +132,10 @@ func (e *fakeEpochs) Active() (gate.Epoch, error) {
 
 func (e *fakeEpochs) Find(id protocol.EpochID) (gate.Epoch, bool) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	return (*fakeEpoch)(e), id == protocol.EpochID{7} && !e.epochDead && !e.destroyed
+	live := id == protocol.EpochID{7} && !e.epochDead && !e.destroyed
+	e.mu.Unlock()
+	_, _ = (*services)(e).strike("find") // what happens right after the answer
+	return (*fakeEpoch)(e), live
 }
 
 type fakeEpoch services
@@ -176,8 +179,9 @@ func (e *fakeEpoch) Issued(_ context.Context, position uint64) (protocol.Issued,
 	return protocol.Issued{Position: position, SignedRoot: protocol.SignedRoot{Size: uint64(len(e.anchored)), Signature: [64]byte{1}}}, nil
 }
 
-func (e *fakeEpoch) Redeem(_ context.Context, p *protocol.EncodedPayload, tag protocol.Tag) (protocol.Redemption, error) {
+func (e *fakeEpoch) Redeem(ctx context.Context, p *protocol.EncodedPayload, tag protocol.Tag) (protocol.Redemption, error) {
 	f, err := (*services)(e).strike("redeem")
+	err = cmp.Or(err, ctx.Err())
 	if err != nil && !f.done {
 		return 0, err
 	}
@@ -220,8 +224,9 @@ func (e *fakeEpoch) Destroy() {
 
 type fakeJournal services
 
-func (j *fakeJournal) Accept(_ context.Context, _ time.Time, a *journal.Acceptance) (journal.Entry, error) {
+func (j *fakeJournal) Accept(ctx context.Context, _ time.Time, a *journal.Acceptance) (journal.Entry, error) {
 	f, err := (*services)(j).strike("commit")
+	err = cmp.Or(err, ctx.Err())
 	if err != nil && !f.done {
 		return journal.Entry{}, err
 	}

@@ -162,6 +162,12 @@ func TestOpenRefusals(t *testing.T) {
 		"more published than there is": {func(o *opening) {
 			write(o.t, o.Dir+"/checkpoint", origin+"\n302\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n\n— x y\n")
 		}, ledger.ErrMismatch},
+		"more published than a tree can hold": {func(o *opening) {
+			write(o.t, o.Dir+"/checkpoint", origin+"\n4611686018427387904\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n\n— x y\n")
+		}, ledger.ErrMismatch},
+		"far more published than there is": {func(o *opening) {
+			write(o.t, o.Dir+"/checkpoint", origin+"\n4611686018427387903\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n\n— x y\n")
+		}, ledger.ErrMismatch},
 		"last row differs": {func(o *opening) {
 			o.rows.leaves[300] = []byte("another")
 		}, ledger.ErrMismatch},

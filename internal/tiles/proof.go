@@ -35,6 +35,9 @@ func Prefix(r tlog.HashReader, from, to uint64) ([][32]byte, error) {
 
 // Range returns the compact range of the first n leaves.
 func Range(r tlog.HashReader, n uint64) (protocol.Range, error) {
+	if n >= protocol.MaxTreeSize { // torchwood would not return
+		return protocol.Range{}, Malformed("no log has %d leaves", n)
+	}
 	hashes, err := r.ReadHashes(torchwood.RightEdge(int64(n)))
 	if err != nil {
 		return protocol.Range{}, err
