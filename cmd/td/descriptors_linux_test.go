@@ -59,8 +59,13 @@ func TestChurnUnderALowLimit(t *testing.T) {
 	for round := range 5 {
 		acceptedAmong(ctx, b)
 		eventually(t, 20*time.Second, fmt.Sprintf("round %d: no tile can be read", round), func() bool {
-			lines := strings.Split(string(b.ask(http.MethodGet, "/checkpoint", "").body), "\n")
-			return len(lines) > 2 && b.ask(http.MethodGet, "/tile/entries/000.p/"+lines[1], "").status == http.StatusOK
+			checkpoint, err := b.try(http.MethodGet, "/checkpoint", "")
+			lines := strings.Split(string(checkpoint.body), "\n")
+			if err != nil || len(lines) < 3 {
+				return false
+			}
+			tile, err := b.try(http.MethodGet, "/tile/entries/000.p/"+lines[1], "")
+			return err == nil && tile.status == http.StatusOK
 		})
 		most = max(most, descriptorsOf(b.cmd.Process.Pid))
 	}

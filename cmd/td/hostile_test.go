@@ -36,9 +36,18 @@ type reply struct {
 // ask sends a request that no client of ours would.
 func (b *backend) ask(method, path, body string, headers ...string) reply {
 	b.t.Helper()
+	r, err := b.try(method, path, body, headers...)
+	if err != nil {
+		b.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	return r
+}
+
+// try is ask where the server may hang up.
+func (b *backend) try(method, path, body string, headers ...string) (reply, error) {
 	req, err := http.NewRequestWithContext(b.t.Context(), method, b.url, strings.NewReader(body))
 	if err != nil {
-		b.t.Fatal(err)
+		return reply{}, err
 	}
 	req.URL.Opaque = path // as it stands
 	if body != "" {
@@ -51,14 +60,11 @@ func (b *backend) ask(method, path, body string, headers ...string) reply {
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		b.t.Fatalf("%s %s: %v", method, path, err)
+		return reply{}, err
 	}
 	defer res.Body.Close()
 	got, err := io.ReadAll(res.Body)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return reply{res.StatusCode, res.Header, got}
+	return reply{res.StatusCode, res.Header, got}, err
 }
 
 // wantProblem checks everything that section 14 says about an error answer.
