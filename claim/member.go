@@ -38,7 +38,7 @@ func NewMemberSecret() MemberSecret { return hold(NewBlind()) }
 // or without one newline at the end. Zero, which is never drawn, is refused
 // like any other text with code malformed_request.
 func ParseMemberSecret(b []byte) (MemberSecret, error) {
-	m, err := protocol.ParseMember(string(bytes.TrimSuffix(b, []byte("\n"))))
+	m, err := protocol.Parse[protocol.Member](string(bytes.TrimSuffix(b, []byte("\n"))))
 	if err != nil || m == (protocol.Member{}) {
 		return MemberSecret{}, malformed("member secret is not 64 lower-case hexadecimal digits of a field element")
 	}

@@ -47,7 +47,7 @@ func (t *TrustStore) Lists() ([]*claim.List, error) {
 	var lists []*claim.List
 	for _, f := range files {
 		name, isList := strings.CutSuffix(f.Name(), ".json")
-		id, err := protocol.ParseListID(name)
+		id, err := protocol.Parse[protocol.ListID](name)
 		if !isList || err != nil {
 			continue // a temporary file, or not written by this package
 		}

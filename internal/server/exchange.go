@@ -119,7 +119,7 @@ func (e *exchange) bytes(status int, media string, body []byte) error {
 
 // requestID reads the id in the path.
 func (e *exchange) requestID() (protocol.RequestID, error) {
-	return protocol.ParseRequestID(e.r.PathValue("id"))
+	return protocol.Parse[protocol.RequestID](e.r.PathValue("id"))
 }
 
 // longestTurn bounds how long a request waits for its turn.
