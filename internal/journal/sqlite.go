@@ -260,7 +260,7 @@ func identify(ctx context.Context, db *sql.DB) error {
 			return err
 		}
 	} else { // the mark is set first: a file that has pages without it belongs to another program
-		if _, err := db.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID)); err != nil {
+		if err := mark(ctx, db); err != nil {
 			return err
 		}
 	}
@@ -268,15 +268,15 @@ func identify(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	if id == copyID {
-		if err := unmark(ctx, db); err != nil {
+		if err := mark(ctx, db); err != nil {
 			return err
 		}
 	}
 	return quickCheck(ctx, db)
 }
 
-// unmark turns a copy that is in its place into a journal like any other.
-func unmark(ctx context.Context, db *sql.DB) error {
+// mark makes the file a journal: a new one, or a copy that is in its place.
+func mark(ctx context.Context, db *sql.DB) error {
 	_, err := db.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID))
 	return err
 }
@@ -293,8 +293,13 @@ func useWAL(ctx context.Context, db *sql.DB) error {
 }
 
 func quickCheck(ctx context.Context, db *sql.DB) error {
+	return mustBeOK(db.QueryRowContext(ctx, "PRAGMA quick_check(1)"))
+}
+
+// mustBeOK returns an error unless a check of SQLite has found nothing.
+func mustBeOK(check *sql.Row) error {
 	var found string
-	if err := db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&found); err != nil {
+	if err := check.Scan(&found); err != nil {
 		return unusable(err)
 	}
 	if found != "ok" {
