@@ -62,12 +62,7 @@ func (t *TrustStore) Lists() ([]*claim.List, error) {
 
 // readList reads one file of the directory.
 func (t *TrustStore) readList(name string) (*claim.List, error) {
-	dir, err := os.OpenRoot(filepath.Join(t.dir, listsDir))
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	f, err := dir.Open(name)
+	f, err := os.OpenInRoot(filepath.Join(t.dir, listsDir), name)
 	if err != nil {
 		return nil, err
 	}
