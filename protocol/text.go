@@ -74,7 +74,7 @@ func (m Member) AppendText(b []byte) ([]byte, error) { return hex.AppendEncode(b
 func (m Member) MarshalText() ([]byte, error) { return m.AppendText(nil) }
 
 // UnmarshalText is [Parse] into a value, which an error leaves unchanged.
-func (m *Member) UnmarshalText(text []byte) error { return parseElementHex(m[:], text) }
+func (m *Member) UnmarshalText(text []byte) error { return parseElement(m[:], text, parseHex) }
 
 // String is the text form: lower-case hexadecimal.
 func (n Nullifier) String() string { return hex.EncodeToString(n[:]) }
@@ -86,7 +86,7 @@ func (n Nullifier) AppendText(b []byte) ([]byte, error) { return hex.AppendEncod
 func (n Nullifier) MarshalText() ([]byte, error) { return n.AppendText(nil) }
 
 // UnmarshalText is [Parse] into a value, which an error leaves unchanged.
-func (n *Nullifier) UnmarshalText(text []byte) error { return parseElementHex(n[:], text) }
+func (n *Nullifier) UnmarshalText(text []byte) error { return parseElement(n[:], text, parseHex) }
 
 // String is the text form: base64url without padding.
 func (n Nonce) String() string { return base64url.EncodeToString(n[:]) }
@@ -146,7 +146,7 @@ func (e Element) AppendText(b []byte) ([]byte, error) { return base64url.AppendE
 func (e Element) MarshalText() ([]byte, error) { return e.AppendText(nil) }
 
 // UnmarshalText is [Parse] into a value, which an error leaves unchanged.
-func (e *Element) UnmarshalText(text []byte) error { return parseElementBase64(e[:], text) }
+func (e *Element) UnmarshalText(text []byte) error { return parseElement(e[:], text, parseBase64) }
 
 // String is the text form: base64url without padding.
 func (a Anchor) String() string { return base64url.EncodeToString(a[:]) }
@@ -158,7 +158,7 @@ func (a Anchor) AppendText(b []byte) ([]byte, error) { return base64url.AppendEn
 func (a Anchor) MarshalText() ([]byte, error) { return a.AppendText(nil) }
 
 // UnmarshalText is [Parse] into a value, which an error leaves unchanged.
-func (a *Anchor) UnmarshalText(text []byte) error { return parseElementBase64(a[:], text) }
+func (a *Anchor) UnmarshalText(text []byte) error { return parseElement(a[:], text, parseBase64) }
 
 // String is the text form: base64url without padding.
 func (c Commitment) String() string { return base64url.EncodeToString(c[:]) }
@@ -170,4 +170,4 @@ func (c Commitment) AppendText(b []byte) ([]byte, error) { return base64url.Appe
 func (c Commitment) MarshalText() ([]byte, error) { return c.AppendText(nil) }
 
 // UnmarshalText is [Parse] into a value, which an error leaves unchanged.
-func (c *Commitment) UnmarshalText(text []byte) error { return parseElementBase64(c[:], text) }
+func (c *Commitment) UnmarshalText(text []byte) error { return parseElement(c[:], text, parseBase64) }
