@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
@@ -109,15 +110,12 @@ type Journal struct {
 func Open(ctx context.Context, cfg Config) (*Journal, error) {
 	j := &Journal{
 		cfg:     cfg,
-		log:     cfg.Log,
+		log:     cmp.Or(cfg.Log, slog.New(slog.DiscardHandler)),
 		queue:   make(chan *submission, queueSize),
 		urgent:  make(chan *submission, urgentSize),
 		flight:  flight{requests: make(map[protocol.RequestID]int)},
 		stopped: make(chan struct{}),
 		pause:   recoverEvery,
-	}
-	if j.log == nil {
-		j.log = slog.New(slog.DiscardHandler)
 	}
 	if err := j.open(ctx); err != nil {
 		return nil, fmt.Errorf("journal: %w", errors.Join(explain(j.path, err), j.release()))

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"embed"
@@ -76,11 +77,7 @@ func (j *Journal) openSQLite(ctx context.Context) error {
 }
 
 func (j *Journal) openPools(path string) (err error) {
-	sync := j.cfg.synchronous
-	if sync == "" {
-		sync = "FULL"
-	}
-	sync = "synchronous(" + sync + ")"
+	sync := "synchronous(" + cmp.Or(j.cfg.synchronous, "FULL") + ")"
 	// SQLite does not report when a checkpoint of its own fails: see checkpoint.
 	if j.write, err = sql.Open("sqlite", dsn(path, sync, "wal_autocheckpoint(0)", "journal_size_limit(67108864)")); err != nil {
 		return err
