@@ -21,6 +21,7 @@ import (
 // The binary form, for the socket to a prover, is one byte with the length of
 // the claim id, the id, and the values at 32 bytes each.
 type Assignment struct {
+	hidden
 	id ID
 
 	// The values are behind a function because fmt ignores the methods below for
@@ -93,20 +94,23 @@ func (a *Assignment) UnmarshalBinary(b []byte) error {
 
 const redacted = "redacted"
 
+// hidden is embedded in private values: they print as "redacted" in every way.
+type hidden struct{}
+
 // String returns "redacted".
-func (Assignment) String() string { return redacted }
+func (hidden) String() string { return redacted }
 
 // GoString returns "redacted".
-func (Assignment) GoString() string { return redacted }
+func (hidden) GoString() string { return redacted }
 
 // Format writes "redacted" for every verb.
-func (Assignment) Format(f fmt.State, _ rune) { fmt.Fprint(f, redacted) }
+func (hidden) Format(f fmt.State, _ rune) { fmt.Fprint(f, redacted) }
 
 // LogValue returns "redacted".
-func (Assignment) LogValue() slog.Value { return slog.StringValue(redacted) }
+func (hidden) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // MarshalJSON returns "redacted".
-func (Assignment) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
+func (hidden) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
 
 // MarshalText returns "redacted".
-func (Assignment) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+func (hidden) MarshalText() ([]byte, error) { return []byte(redacted), nil }

@@ -47,7 +47,7 @@ func ParseList(file []byte) (*List, error) {
 	members := make([]protocol.Member, len(f.Members))
 	for i, text := range f.Members {
 		var err error
-		if members[i], err = protocol.ParseMember(text); err != nil {
+		if members[i], err = protocol.Parse[protocol.Member](text); err != nil {
 			return nil, err
 		}
 	}

@@ -3,8 +3,6 @@ package claim
 import (
 	"bytes"
 	"encoding/hex"
-	"fmt"
-	"log/slog"
 
 	"github.com/terradourada/td/protocol"
 )
@@ -13,6 +11,8 @@ import (
 // that never leaves its holder. It prints as "redacted"; only
 // [MemberSecret.Encode] returns the value, for the holder's own file.
 type MemberSecret struct {
+	hidden
+
 	// sk is behind a function because fmt ignores the methods below for an
 	// unexported field of another struct and would print it.
 	sk func() protocol.Element
@@ -38,7 +38,7 @@ func NewMemberSecret() MemberSecret { return hold(NewBlind()) }
 // or without one newline at the end. Zero, which is never drawn, is refused
 // like any other text with code malformed_request.
 func ParseMemberSecret(b []byte) (MemberSecret, error) {
-	m, err := protocol.ParseMember(string(bytes.TrimSuffix(b, []byte("\n"))))
+	m, err := protocol.Parse[protocol.Member](string(bytes.TrimSuffix(b, []byte("\n"))))
 	if err != nil || m == (protocol.Member{}) {
 		return MemberSecret{}, malformed("member secret is not 64 lower-case hexadecimal digits of a field element")
 	}
@@ -60,21 +60,3 @@ func (m MemberSecret) Member() protocol.Member {
 func (m MemberSecret) Nullifier(scope protocol.Element) protocol.Nullifier {
 	return protocol.Nullifier(Compress(m.element(), scope))
 }
-
-// String returns "redacted".
-func (MemberSecret) String() string { return redacted }
-
-// GoString returns "redacted".
-func (MemberSecret) GoString() string { return redacted }
-
-// Format writes "redacted" for every verb.
-func (MemberSecret) Format(f fmt.State, _ rune) { fmt.Fprint(f, redacted) }
-
-// LogValue returns "redacted".
-func (MemberSecret) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// MarshalJSON returns "redacted".
-func (MemberSecret) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
-
-// MarshalText returns "redacted".
-func (MemberSecret) MarshalText() ([]byte, error) { return []byte(redacted), nil }

@@ -31,13 +31,13 @@ func parseGroup(v value) (rule, error) {
 	}
 	r := &groupRule{name: texts[1]}
 	var err error
-	if r.list, err = protocol.ParseListID(texts[0]); err != nil {
+	if r.list, err = protocol.Parse[protocol.ListID](texts[0]); err != nil {
 		return nil, err
 	}
 	if err := checkName(r.name); err != nil {
 		return nil, err
 	}
-	if r.nullifier, err = protocol.ParseNullifier(texts[2]); err != nil {
+	if r.nullifier, err = protocol.Parse[protocol.Nullifier](texts[2]); err != nil {
 		return nil, err
 	}
 	r.scope, err = scopeElement(r.name, texts[3])

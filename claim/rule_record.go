@@ -172,15 +172,21 @@ func hashed(v value) (protocol.Element, bool) {
 
 func (r *recordRule) holds(s *Statement, private []protocol.Element) bool {
 	h, v, salt, path := private[0], private[1], private[2], private[3:]
-	node := Compress(v, salt)
-	for i, sibling := range path {
-		if r.field>>i&1 == 0 {
+	return r.satisfies(v) && RecordCommitment(r.id, h, r.field, v, salt, path) == s.cm
+}
+
+// RecordCommitment computes cm from the opening of one field of a record: h = C(e, r),
+// the number of the field, its value and salt, and the siblings from the leaf upwards.
+func RecordCommitment(id ID, h protocol.Element, field int, value, salt protocol.Element, siblings []protocol.Element) protocol.Commitment {
+	node := Compress(value, salt)
+	for i, sibling := range siblings {
+		if field>>i&1 == 0 {
 			node = Compress(node, sibling)
 		} else {
 			node = Compress(sibling, node)
 		}
 	}
-	return r.satisfies(v) && s.opens(h, node)
+	return commitment(id, h, node)
 }
 
 // satisfies compares the claimed field with the public values.

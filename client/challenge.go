@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -50,10 +51,7 @@ func CheckChallenge(ch *api.Challenge, want Expected) ([]protocol.Element, error
 }
 
 func checkPayload(p *protocol.Payload, ch *api.Challenge, want Expected) error {
-	client := want.ClientID
-	if client == "" {
-		client = protocol.LocalClient
-	}
+	client := cmp.Or(want.ClientID, protocol.LocalClient)
 	for _, part := range []struct {
 		same bool
 		name string

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,12 +71,8 @@ func New(baseURL string, cfg Config) (*Client, error) {
 	default:
 		c.live.note(&NotLiveError{Reason: "the connections are made by another transport than the client's own"})
 	}
-	if cfg.ClientID == "" {
-		cfg.ClientID = protocol.LocalClient
-	}
-	if cfg.Retries == 0 {
-		cfg.Retries = 4
-	}
+	cfg.ClientID = cmp.Or(cfg.ClientID, protocol.LocalClient)
+	cfg.Retries = cmp.Or(cfg.Retries, 4)
 	if cfg.MaxPause <= 0 {
 		cfg.MaxPause = 5 * time.Second
 	}

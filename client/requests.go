@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -78,13 +79,9 @@ func (c *Client) Push(ctx context.Context, req api.EventRequest, wait time.Durat
 	if err != nil {
 		return nil, err
 	}
-	how := prefer(wait)
-	if how == "" {
-		how = "respond-async"
-	}
 	var a api.EventAccepted
 	status, err := c.postJSON(ctx, call{
-		path: "/v1/events", header: map[string]string{"Prefer": how},
+		path: "/v1/events", header: map[string]string{"Prefer": cmp.Or(prefer(wait), "respond-async")},
 		status: []int{http.StatusCreated, http.StatusAccepted},
 	}, &req, &a)
 	if err != nil {

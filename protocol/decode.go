@@ -1,6 +1,8 @@
 package protocol
 
 import (
+	"bytes"
+	stdjson "encoding/json"
 	"errors"
 	"reflect"
 	"strings"
@@ -106,4 +108,15 @@ func embedded(t reflect.Type, name string) (reflect.Type, bool) {
 		return nil, false
 	}
 	return ownField(t, name)
+}
+
+// EncodeJSON writes a value compactly, and leaves "<", ">" and "&" as they are.
+func EncodeJSON(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := stdjson.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, Wrap(CodeInternal, "value has no JSON form", err)
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }

@@ -119,7 +119,7 @@ func DecodeBase64(s string) ([]byte, error) {
 	return b, nil
 }
 
-func parseHex(dst []byte, text []byte) error {
+func parseHex(dst, text []byte) error {
 	if len(text) != hex.EncodedLen(len(dst)) {
 		return Fail(CodeMalformedRequest, "identifier has the wrong length")
 	}
@@ -132,7 +132,7 @@ func parseHex(dst []byte, text []byte) error {
 	return err
 }
 
-func parseBase64(dst []byte, text []byte) error {
+func parseBase64(dst, text []byte) error {
 	if len(text) != base64url.EncodedLen(len(dst)) {
 		return Fail(CodeMalformedRequest, "value has the wrong length")
 	}
@@ -144,21 +144,9 @@ func parseBase64(dst []byte, text []byte) error {
 	return nil
 }
 
-func parseElementHex(dst []byte, text []byte) error {
+func parseElement(dst, text []byte, parse func(dst, text []byte) error) error {
 	b := make([]byte, len(dst))
-	if err := parseHex(b, text); err != nil {
-		return err
-	}
-	if err := CheckElement(b); err != nil {
-		return err
-	}
-	copy(dst, b)
-	return nil
-}
-
-func parseElementBase64(dst []byte, text []byte) error {
-	b := make([]byte, len(dst))
-	if err := parseBase64(b, text); err != nil {
+	if err := parse(b, text); err != nil {
 		return err
 	}
 	if err := CheckElement(b); err != nil {

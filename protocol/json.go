@@ -2,8 +2,10 @@ package protocol
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"unicode/utf8"
 
@@ -25,16 +27,7 @@ type JSONLimits struct {
 }
 
 func (l JSONLimits) orDefaults() JSONLimits {
-	if l.Size == 0 {
-		l.Size = MaxJSONSize
-	}
-	if l.Depth == 0 {
-		l.Depth = MaxJSONDepth
-	}
-	if l.Members == 0 {
-		l.Members = MaxJSONMembers
-	}
-	return l
+	return JSONLimits{cmp.Or(l.Size, MaxJSONSize), cmp.Or(l.Depth, MaxJSONDepth), cmp.Or(l.Members, MaxJSONMembers)}
 }
 
 // JSONReason is the keyword that says why a JSON text was refused.
@@ -279,11 +272,4 @@ func isHalfSurrogate(b []byte) bool {
 
 const hexDigits = "0123456789abcdefABCDEF"
 
-func isOneOf(c byte, set string) bool {
-	for i := range len(set) {
-		if set[i] == c {
-			return true
-		}
-	}
-	return false
-}
+func isOneOf(c byte, set string) bool { return strings.IndexByte(set, c) >= 0 }

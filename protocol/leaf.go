@@ -41,24 +41,20 @@ const (
 	LeafIncident   LeafType = 6
 )
 
+var leafTypeNames = []string{
+	LeafAccepted: "accepted", LeafEpochOpen: "epoch-open", LeafEpochClose: "epoch-close",
+	LeafClaim: "claim", LeafControl: "control", LeafIncident: "incident",
+}
+
 // String returns the name of the type as the command line prints it.
-func (t LeafType) String() string {
-	switch t {
-	case LeafAccepted:
-		return "accepted"
-	case LeafEpochOpen:
-		return "epoch-open"
-	case LeafEpochClose:
-		return "epoch-close"
-	case LeafClaim:
-		return "claim"
-	case LeafControl:
-		return "control"
-	case LeafIncident:
-		return "incident"
-	default:
-		return "unknown"
+func (t LeafType) String() string { return nameOf(leafTypeNames, t, "unknown") }
+
+// nameOf returns the name of a value out of a table, or otherwise if it has none.
+func nameOf[T ~uint8 | ~uint16](names []string, v T, otherwise string) string {
+	if int(v) < len(names) && names[v] != "" {
+		return names[v]
 	}
+	return otherwise
 }
 
 // Leaf is a parsed leaf: its header and exactly one body.
@@ -123,23 +119,12 @@ const (
 	CloseLost     CloseReason = 5 // the process exited without closing; written by the next start
 )
 
-// String returns the name of the reason.
-func (r CloseReason) String() string {
-	switch r {
-	case CloseShutdown:
-		return "shutdown"
-	case CloseRotated:
-		return "rotated"
-	case CloseDied:
-		return "died"
-	case CloseSuspect:
-		return "suspect"
-	case CloseLost:
-		return "lost"
-	default:
-		return "unknown"
-	}
+var closeReasonNames = []string{
+	CloseShutdown: "shutdown", CloseRotated: "rotated", CloseDied: "died", CloseSuspect: "suspect", CloseLost: "lost",
 }
+
+// String returns the name of the reason.
+func (r CloseReason) String() string { return nameOf(closeReasonNames, r, "unknown") }
 
 // EpochClose is the body of leaf 3. Issued is the signed root of the issued
 // tree. After an orderly close it covers the whole tree; otherwise it is the
@@ -188,12 +173,7 @@ var actionNames = [actionEnd]string{
 }
 
 // String names the action as the command line prints it.
-func (a ControlAction) String() string {
-	if a < actionEnd && actionNames[a] != "" {
-		return actionNames[a]
-	}
-	return "unknown"
-}
+func (a ControlAction) String() string { return nameOf(actionNames[:], a, "unknown") }
 
 // Control is the body of leaf 5. The target is the fingerprint or the identity
 // the action is about, zero for all.

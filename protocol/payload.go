@@ -58,14 +58,7 @@ const (
 
 // String is "push" or "pull".
 func (m Mode) String() string {
-	switch m {
-	case ModePush:
-		return "push"
-	case ModePull:
-		return "pull"
-	default:
-		return "unknown"
-	}
+	return nameOf([]string{ModePush: "push", ModePull: "pull"}, m, "unknown")
 }
 
 // EncodedPayload is the one encoding of a payload: the bytes that are signed

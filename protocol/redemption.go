@@ -17,9 +17,4 @@ const (
 var redemptionText = [redemptionEnd]string{"", "ok", "mismatch", "unknown", "used", "expired"}
 
 // String returns the name of the verdict.
-func (r Redemption) String() string {
-	if r > 0 && r < redemptionEnd {
-		return redemptionText[r]
-	}
-	return "invalid"
-}
+func (r Redemption) String() string { return nameOf(redemptionText[:], r, "invalid") }

@@ -3,7 +3,6 @@ package receipt
 import (
 	"errors"
 	"fmt"
-	"math/big"
 
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/protocol"
@@ -67,25 +66,8 @@ func (v *verification) openField() (string, error) {
 	if err := f.check(); err != nil {
 		return "", err
 	}
-	node := claim.Compress(f.Value, f.Salt)
-	for i, sibling := range f.Siblings {
-		if f.I>>i&1 == 0 {
-			node = claim.Compress(node, sibling)
-		} else {
-			node = claim.Compress(sibling, node)
-		}
-	}
-	cm := claim.Compress(f.H, addElements(node, protocol.ClaimElement(string(id))))
-	if !cm.Equal(protocol.Element(v.payload.Commitment)) {
+	if claim.RecordCommitment(id, f.H, f.I, f.Value, f.Salt, f.Siblings[:]) != v.payload.Commitment {
 		return "", errors.New("the opening of the field does not match the commitment of the payload")
 	}
 	return fmt.Sprintf("; field %d has the value given, whatever the event", f.I), nil
-}
-
-// addElements returns the sum in the scalar field of BLS12-381.
-func addElements(x, y protocol.Element) (sum protocol.Element) {
-	r, _ := new(big.Int).SetString("73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000001", 16)
-	n := new(big.Int).SetBytes(x[:])
-	n.Add(n, new(big.Int).SetBytes(y[:])).Mod(n, r).FillBytes(sum[:])
-	return sum
 }

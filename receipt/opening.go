@@ -54,7 +54,7 @@ func (o *Opening) Encode() ([]byte, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	return encodeJSON(wireOpening{Version, o.RequestID, o.Event, &o.Blind, &o.ClientSalt})
+	return protocol.EncodeJSON(wireOpening{Version, o.RequestID, o.Event, &o.Blind, &o.ClientSalt})
 }
 
 func (o *Opening) check() error {
@@ -120,4 +120,4 @@ func (f *FieldOpening) check() error {
 }
 
 // Encode writes the one compact JSON text of the opening, without a line end.
-func (f *FieldOpening) Encode() ([]byte, error) { return encodeJSON(f) }
+func (f *FieldOpening) Encode() ([]byte, error) { return protocol.EncodeJSON(f) }

@@ -47,7 +47,7 @@ func (t *TrustStore) Lists() ([]*claim.List, error) {
 	var lists []*claim.List
 	for _, f := range files {
 		name, isList := strings.CutSuffix(f.Name(), ".json")
-		id, err := protocol.ParseListID(name)
+		id, err := protocol.Parse[protocol.ListID](name)
 		if !isList || err != nil {
 			continue // a temporary file, or not written by this package
 		}
@@ -62,12 +62,7 @@ func (t *TrustStore) Lists() ([]*claim.List, error) {
 
 // readList reads one file of the directory.
 func (t *TrustStore) readList(name string) (*claim.List, error) {
-	dir, err := os.OpenRoot(filepath.Join(t.dir, listsDir))
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	f, err := dir.Open(name)
+	f, err := os.OpenInRoot(filepath.Join(t.dir, listsDir), name)
 	if err != nil {
 		return nil, err
 	}

@@ -1,6 +1,7 @@
 package receipt
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -212,12 +213,7 @@ func (v *verification) conclude() {
 }
 
 // sentence is the detail of a failed step.
-func sentence(err error) string {
-	if detail := protocol.DetailOf(err); detail != "" {
-		return detail
-	}
-	return err.Error()
-}
+func sentence(err error) string { return cmp.Or(protocol.DetailOf(err), err.Error()) }
 
 // verification is one run of [Verify]; each step stores what later ones need.
 type verification struct {

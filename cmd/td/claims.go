@@ -193,7 +193,7 @@ td serve --group, members with td submit --list.`,
 		members := make([]protocol.Member, len(args))
 		for i, text := range args {
 			var err error
-			if members[i], err = protocol.ParseMember(text); err != nil {
+			if members[i], err = protocol.Parse[protocol.Member](text); err != nil {
 				return fault.New(fault.Usage, fmt.Sprintf("member %d is not 64 lower-case hexadecimal digits of a field element", i+1), "td claims member prints one")
 			}
 		}

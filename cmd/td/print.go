@@ -1,25 +1,21 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 
 	"github.com/terradourada/td/internal/fsutil"
+	"github.com/terradourada/td/protocol"
 )
 
 // printJSON prints one value on one line. It does not escape "<", ">" and "&".
 func (a *app) printJSON(v any) error {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return err
+	b, err := protocol.EncodeJSON(v)
+	if err == nil {
+		_, err = a.stdout.Write(append(b, '\n'))
 	}
-	_, err := a.stdout.Write(buf.Bytes())
 	return err
 }
 

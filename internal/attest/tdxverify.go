@@ -2,6 +2,7 @@ package attest
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/binary"
@@ -148,11 +149,7 @@ func checkEnclave(r *tpb.EnclaveReport) error {
 }
 
 func verifyTDXSignatures(q *tpb.QuoteV4, p *Policy) error {
-	root := p.vendor.intel
-	if root == "" {
-		root = intelRoot
-	}
-	pool, err := intelPool(q, root)
+	pool, err := intelPool(q, cmp.Or(p.vendor.intel, intelRoot))
 	if err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -100,18 +101,9 @@ func (c *Config) setText(f field, text, source string) error {
 // readFile finds the file and sets its values. A file that was named must exist. A file
 // in the data directory cannot name another data directory.
 func (c *Config) readFile(env, flags map[string]string) error {
-	path, named := flags["config"], true
+	path, named := cmp.Or(flags["config"], env["TD_CONFIG"]), true
 	if path == "" {
-		path = env["TD_CONFIG"]
-	}
-	if path == "" {
-		dir := flags["data"]
-		if dir == "" {
-			dir = env["TD_DATA"]
-		}
-		if dir == "" {
-			dir = stateDir(env)
-		}
+		dir := cmp.Or(flags["data"], env["TD_DATA"], stateDir(env))
 		if dir == "" {
 			return nil
 		}
@@ -173,15 +165,10 @@ func stateDir(env map[string]string) string {
 
 // place fills in the paths that depend on others.
 func (c *Config) place(env map[string]string) error {
-	if c.Data == "" {
-		c.Data = stateDir(env)
-	}
-	if c.Data == "" {
+	if c.Data = cmp.Or(c.Data, stateDir(env)); c.Data == "" {
 		return refuse("", "no data directory: neither HOME nor XDG_STATE_HOME is set", "name one with --data")
 	}
-	if c.Socket == "" {
-		c.Socket = filepath.Join(c.Data, "admin.sock")
-	}
+	c.Socket = cmp.Or(c.Socket, filepath.Join(c.Data, "admin.sock"))
 	return nil
 }
 

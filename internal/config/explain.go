@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	_ "embed"
 	"fmt"
 	"go/ast"
@@ -37,15 +38,11 @@ func (f field) explain() string {
 	for line := range strings.Lines(docs()[f.name]) {
 		fmt.Fprintf(&b, "  %s", line)
 	}
-	def := f.tag.Get("default")
-	if def == "" {
-		def = "(empty)"
-	}
 	fmt.Fprintf(&b, "\n  value    %s", f.kind())
 	if low, high, ok := strings.Cut(f.tag.Get("range"), ".."); ok {
 		fmt.Fprintf(&b, ", from %s to %s", low, high)
 	}
-	fmt.Fprintf(&b, "\n  default  %s\n  flag     --%s\n  env      %s\n", def, f.flag(), f.env())
+	fmt.Fprintf(&b, "\n  default  %s\n  flag     --%s\n  env      %s\n", cmp.Or(f.tag.Get("default"), "(empty)"), f.flag(), f.env())
 	return b.String()
 }
 

@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -180,10 +181,7 @@ func (d *doctor) journal(ctx context.Context) {
 
 // journalRemedy returns what can be done about a journal that cannot be read.
 func journalRemedy(err error) string {
-	if remedy := journal.CauseOf(err).Remedy(); remedy != "" {
-		return remedy
-	}
-	return "keep a copy of the data directory as it is and see docs/operate.md, which says what must never be restored"
+	return cmp.Or(journal.CauseOf(err).Remedy(), "keep a copy of the data directory as it is and see docs/operate.md, which says what must never be restored")
 }
 
 // viewSource is a journal that is only read, as the ledger reads it.

@@ -21,6 +21,7 @@
 package epochs
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -138,15 +139,9 @@ type Manager struct {
 
 // New returns a manager. It starts nothing.
 func New(cfg Config) *Manager {
-	if cfg.CloseGrace == 0 {
-		cfg.CloseGrace = 3 * time.Second
-	}
-	if cfg.MaxIssued == 0 {
-		cfg.MaxIssued = 1 << 20
-	}
-	if cfg.AttestTimeout == 0 {
-		cfg.AttestTimeout = 10 * time.Second
-	}
+	cfg.CloseGrace = cmp.Or(cfg.CloseGrace, 3*time.Second)
+	cfg.MaxIssued = cmp.Or(cfg.MaxIssued, 1<<20)
+	cfg.AttestTimeout = cmp.Or(cfg.AttestTimeout, 10*time.Second)
 	if cfg.Invalidate == nil {
 		cfg.Invalidate = func(protocol.EpochID) {}
 	}

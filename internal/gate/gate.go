@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"runtime"
@@ -153,15 +154,9 @@ type claimKey struct {
 
 // New returns a gate. It starts nothing; [Gate.Run] must run.
 func New(cfg Config) *Gate {
-	if cfg.DefaultTTL == 0 {
-		cfg.DefaultTTL = protocol.DefaultTTL * time.Millisecond
-	}
-	if cfg.VerifyWorkers == 0 {
-		cfg.VerifyWorkers = runtime.GOMAXPROCS(0)
-	}
-	if cfg.MaxPush == 0 {
-		cfg.MaxPush = 64
-	}
+	cfg.DefaultTTL = cmp.Or(cfg.DefaultTTL, protocol.DefaultTTL*time.Millisecond)
+	cfg.VerifyWorkers = cmp.Or(cfg.VerifyWorkers, runtime.GOMAXPROCS(0))
+	cfg.MaxPush = cmp.Or(cfg.MaxPush, 64)
 	if cfg.Observe == nil {
 		cfg.Observe = func(Outcome) {}
 	}

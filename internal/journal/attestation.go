@@ -3,8 +3,6 @@ package journal
 import (
 	"bytes"
 	"context"
-	"database/sql"
-	"errors"
 
 	"github.com/terradourada/td/protocol"
 )
@@ -41,26 +39,12 @@ func (g *group) saveAttestation(epoch protocol.EpochID, evidence []byte) error {
 
 // Attestation returns the evidence about an epoch.
 func (j *Journal) Attestation(ctx context.Context, epoch protocol.EpochID) (evidence []byte, ok bool, err error) {
-	j.reads.RLock()
-	defer j.reads.RUnlock()
-	err = j.read.QueryRowContext(ctx, "SELECT evidence FROM attestations WHERE epoch = ?", epoch[:]).Scan(&evidence)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return nil, false, nil
-	case err != nil:
-		return nil, false, unreadable(err)
-	}
-	return evidence, true, nil
+	ok, err = j.row(ctx, "SELECT evidence FROM attestations WHERE epoch = ?", []any{epoch[:]}, &evidence)
+	return evidence, ok, err
 }
 
 // HasAttestation reports whether there is evidence about an epoch.
-func (j *Journal) HasAttestation(ctx context.Context, epoch protocol.EpochID) (bool, error) {
-	j.reads.RLock()
-	defer j.reads.RUnlock()
-	var has bool
-	err := j.read.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM attestations WHERE epoch = ?)", epoch[:]).Scan(&has)
-	if err != nil {
-		return false, unreadable(err)
-	}
-	return has, nil
+func (j *Journal) HasAttestation(ctx context.Context, epoch protocol.EpochID) (has bool, err error) {
+	_, err = j.row(ctx, "SELECT EXISTS (SELECT 1 FROM attestations WHERE epoch = ?)", []any{epoch[:]}, &has)
+	return has, err
 }

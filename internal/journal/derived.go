@@ -120,12 +120,8 @@ func readBag(ctx context.Context, tx *sql.Tx, buf []byte, query string, sorted i
 // checkIndexes runs SQLite's full check over the short tables.
 func checkIndexes(ctx context.Context, tx *sql.Tx) error {
 	for _, table := range []string{"epochs", "claims", "holds", "withdrawals"} {
-		var found string
-		if err := tx.QueryRowContext(ctx, "PRAGMA integrity_check("+table+")").Scan(&found); err != nil {
-			return unusable(err)
-		}
-		if found != "ok" {
-			return unusable(errors.New(found))
+		if err := mustBeOK(tx.QueryRowContext(ctx, "PRAGMA integrity_check("+table+")")); err != nil {
+			return err
 		}
 	}
 	return nil

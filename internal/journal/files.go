@@ -185,7 +185,7 @@ func removeEmptyLog(path string) error {
 
 func remove(path string, suffixes ...string) error {
 	for _, s := range suffixes {
-		if err := os.Remove(path + s); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := fsutil.Remove(path + s); err != nil {
 			return err
 		}
 	}

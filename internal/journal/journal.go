@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
@@ -109,15 +110,12 @@ type Journal struct {
 func Open(ctx context.Context, cfg Config) (*Journal, error) {
 	j := &Journal{
 		cfg:     cfg,
-		log:     cfg.Log,
+		log:     cmp.Or(cfg.Log, slog.New(slog.DiscardHandler)),
 		queue:   make(chan *submission, queueSize),
 		urgent:  make(chan *submission, urgentSize),
 		flight:  flight{requests: make(map[protocol.RequestID]int)},
 		stopped: make(chan struct{}),
 		pause:   recoverEvery,
-	}
-	if j.log == nil {
-		j.log = slog.New(slog.DiscardHandler)
 	}
 	if err := j.open(ctx); err != nil {
 		return nil, fmt.Errorf("journal: %w", errors.Join(explain(j.path, err), j.release()))
@@ -179,16 +177,12 @@ func (j *Journal) Size(context.Context) (uint64, error) { return j.told.Load(), 
 // Rows returns the number of entries in the file. It is Size, or more if
 // another process writes. While a failed COMMIT is unsettled it is Size.
 func (j *Journal) Rows(ctx context.Context) (uint64, error) {
-	j.reads.RLock()
-	defer j.reads.RUnlock()
 	var n uint64
-	if err := j.read.QueryRowContext(ctx, "SELECT coalesce(max(seq) + 1, 0) FROM leaves").Scan(&n); err != nil {
-		return 0, unreadable(err)
+	_, err := j.row(ctx, "SELECT coalesce(max(seq) + 1, 0) FROM leaves", nil, &n)
+	if err == nil && j.failing() {
+		n = j.told.Load()
 	}
-	if j.failing() {
-		return j.told.Load(), nil
-	}
-	return n, nil
+	return n, err
 }
 
 // readOrigin loads the origin, or stores one in a new journal.

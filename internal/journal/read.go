@@ -165,27 +165,24 @@ const selectLastEpoch = "SELECT number, id, opened FROM epochs ORDER BY number D
 // LastEpoch returns the number and id of the latest epoch and the index of the
 // leaf that opened it; zeros if there was none.
 func (j *Journal) LastEpoch(ctx context.Context) (number uint64, id protocol.EpochID, index uint64, err error) {
-	j.reads.RLock()
-	defer j.reads.RUnlock()
 	var b []byte
-	err = j.read.QueryRowContext(ctx, selectLastEpoch).Scan(&number, &b, &index)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return 0, protocol.EpochID{}, 0, unreadable(err)
-	}
+	_, err = j.row(ctx, selectLastEpoch, nil, &number, &b, &index)
 	copy(id[:], b)
-	return number, id, index, nil
+	return number, id, index, err
 }
 
-// AcceptedIn counts the acceptances under an epoch, 0 for an unknown one.
-func (j *Journal) AcceptedIn(ctx context.Context, epoch protocol.EpochID) (uint64, error) {
+// row reads the first row of a query. It reports whether there is one.
+func (j *Journal) row(ctx context.Context, query string, args []any, dst ...any) (bool, error) {
 	j.reads.RLock()
 	defer j.reads.RUnlock()
-	var n uint64
-	err := j.read.QueryRowContext(ctx, "SELECT coalesce(sum(accepted), 0) FROM epochs WHERE id = ?", epoch[:]).Scan(&n)
-	if err != nil {
-		return 0, unreadable(err)
+	err := j.read.QueryRowContext(ctx, query, args...).Scan(dst...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
 	}
-	return n, nil
+	if err != nil {
+		return false, unreadable(err)
+	}
+	return true, nil
 }
 
 func (j *Journal) entry(ctx context.Context, query string, args ...any) (Entry, bool, error) {

@@ -148,7 +148,7 @@ func (j *Journal) place(ctx context.Context) error {
 	if err := useWAL(ctx, j.write); err != nil {
 		return err
 	}
-	if err := unmark(ctx, j.write); err != nil {
+	if err := mark(ctx, j.write); err != nil {
 		return err
 	}
 	return j.openLast(ctx)

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"embed"
@@ -76,11 +77,7 @@ func (j *Journal) openSQLite(ctx context.Context) error {
 }
 
 func (j *Journal) openPools(path string) (err error) {
-	sync := j.cfg.synchronous
-	if sync == "" {
-		sync = "FULL"
-	}
-	sync = "synchronous(" + sync + ")"
+	sync := "synchronous(" + cmp.Or(j.cfg.synchronous, "FULL") + ")"
 	// SQLite does not report when a checkpoint of its own fails: see checkpoint.
 	if j.write, err = sql.Open("sqlite", dsn(path, sync, "wal_autocheckpoint(0)", "journal_size_limit(67108864)")); err != nil {
 		return err
@@ -260,7 +257,7 @@ func identify(ctx context.Context, db *sql.DB) error {
 			return err
 		}
 	} else { // the mark is set first: a file that has pages without it belongs to another program
-		if _, err := db.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID)); err != nil {
+		if err := mark(ctx, db); err != nil {
 			return err
 		}
 	}
@@ -268,15 +265,15 @@ func identify(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	if id == copyID {
-		if err := unmark(ctx, db); err != nil {
+		if err := mark(ctx, db); err != nil {
 			return err
 		}
 	}
 	return quickCheck(ctx, db)
 }
 
-// unmark turns a copy that is in its place into a journal like any other.
-func unmark(ctx context.Context, db *sql.DB) error {
+// mark makes the file a journal: a new one, or a copy that is in its place.
+func mark(ctx context.Context, db *sql.DB) error {
 	_, err := db.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID))
 	return err
 }
@@ -293,8 +290,13 @@ func useWAL(ctx context.Context, db *sql.DB) error {
 }
 
 func quickCheck(ctx context.Context, db *sql.DB) error {
+	return mustBeOK(db.QueryRowContext(ctx, "PRAGMA quick_check(1)"))
+}
+
+// mustBeOK returns an error unless a check of SQLite has found nothing.
+func mustBeOK(check *sql.Row) error {
 	var found string
-	if err := db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&found); err != nil {
+	if err := check.Scan(&found); err != nil {
 		return unusable(err)
 	}
 	if found != "ok" {

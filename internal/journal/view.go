@@ -58,12 +58,9 @@ func (v *View) Close() error { return v.j.read.Close() }
 func (v *View) Origin() string { return v.j.origin }
 
 // Size is the number of entries committed by now.
-func (v *View) Size(ctx context.Context) (uint64, error) {
-	var next uint64
-	if err := v.j.read.QueryRowContext(ctx, "SELECT next FROM counter").Scan(&next); err != nil {
-		return 0, unreadable(err)
-	}
-	return next, nil
+func (v *View) Size(ctx context.Context) (next uint64, err error) {
+	_, err = v.j.row(ctx, "SELECT next FROM counter", nil, &next)
+	return next, err
 }
 
 // Leaves is [Journal.Leaves].

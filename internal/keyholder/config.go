@@ -71,9 +71,7 @@ func (c Config) withDefaults() Config {
 	if c.Core.ID == "" {
 		c.Core = sandbox.Measure(sandbox.Core, sandbox.StateMissing, "not given up: it may open its children")
 	}
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
+	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	c.ReadyTimeout = cmp.Or(c.ReadyTimeout, 10*time.Second)
 	c.AnswerTimeout = cmp.Or(c.AnswerTimeout, answerTimeout)
 	c.CloseGrace = cmp.Or(c.CloseGrace, 3*time.Second)

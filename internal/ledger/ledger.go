@@ -78,9 +78,7 @@ type Head struct {
 }
 
 func (c Config) withDefaults() Config {
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
+	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	c.MaxLag = cmp.Or(c.MaxLag, 4096)
 	c.BatchSize = cmp.Or(c.BatchSize, 1024)
 	c.Interval = cmp.Or(c.Interval, 100*time.Millisecond)

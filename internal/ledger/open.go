@@ -17,6 +17,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 	"golang.org/x/sys/unix"
 
+	"github.com/terradourada/td/internal/fsutil"
 	"github.com/terradourada/td/internal/tiles"
 	"github.com/terradourada/td/protocol"
 )
@@ -101,11 +102,7 @@ func makeDir(name string) error {
 	if err := os.MkdirAll(name, 0o750); err != nil {
 		return err
 	}
-	parent, err := os.Open(filepath.Dir(name))
-	if err != nil {
-		return err
-	}
-	return errors.Join(parent.Sync(), parent.Close())
+	return fsutil.SyncDir(filepath.Dir(name))
 }
 
 // takeLock locks the directory for this process. The kernel releases the lock when the

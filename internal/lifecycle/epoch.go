@@ -17,12 +17,7 @@ const (
 var epochPhaseText = [epochPhaseEnd]string{"STARTING", "ACTIVE", "DRAINING", "DESTROYED"}
 
 // String returns the phase as section 11 writes it.
-func (p EpochPhase) String() string {
-	if p < epochPhaseEnd {
-		return epochPhaseText[p]
-	}
-	return "unknown"
-}
+func (p EpochPhase) String() string { return nameOf(epochPhaseText[:], p, "unknown") }
 
 // Live reports whether requests of the epoch may be accepted.
 func (p EpochPhase) Live() bool { return p == EpochActive || p == EpochDraining }
@@ -73,15 +68,10 @@ const (
 	epochEffectEnd
 )
 
-var epochEffectText = [epochEffectEnd]string{"", "wipe", "invalidate", "stop", "kill", "close"}
+var epochEffectText = [epochEffectEnd]string{"invalid", "wipe", "invalidate", "stop", "kill", "close"}
 
 // String returns the name of the effect.
-func (e EpochEffect) String() string {
-	if e > 0 && e < epochEffectEnd {
-		return epochEffectText[e]
-	}
-	return "invalid"
-}
+func (e EpochEffect) String() string { return nameOf(epochEffectText[:], e, "invalid") }
 
 // StepEpoch applies an event to the state of an epoch. It returns the next state and
 // the effects to carry out, in order. The code conflict means that another epoch of

@@ -20,11 +20,14 @@ const (
 var phaseText = [phaseEnd]string{"NONE", "ISSUED", "CLAIMED", "ACCEPTED", "REJECTED", "INVALIDATED", "EXPIRED"}
 
 // String returns the phase as section 11 writes it.
-func (p Phase) String() string {
-	if p < phaseEnd {
-		return phaseText[p]
+func (p Phase) String() string { return nameOf(phaseText[:], p, "unknown") }
+
+// nameOf returns the name of a value out of a table, or otherwise if it has none.
+func nameOf[T ~uint8](names []string, v T, otherwise string) string {
+	if int(v) < len(names) {
+		return names[v]
 	}
-	return "unknown"
+	return otherwise
 }
 
 // Stage is how far the winner of a CLAIMED request has come.
@@ -43,12 +46,7 @@ const (
 var stageText = [stageEnd]string{"", "redeem", "verify", "commit", "unknown"}
 
 // String returns the name of the stage, "" for none.
-func (s Stage) String() string {
-	if s < stageEnd {
-		return stageText[s]
-	}
-	return "?"
-}
+func (s Stage) String() string { return nameOf(stageText[:], s, "?") }
 
 // State is the whole lifecycle state of one request. The zero value is PhaseNone.
 type State struct {
@@ -202,12 +200,7 @@ const (
 var effectText = [effectEnd]string{"", "issue", "redeem", "verify", "commit", "resolve", "reply", "await", "cancel", "destroy_epoch"}
 
 // String returns the name of the effect, "" for none.
-func (e Effect) String() string {
-	if e < effectEnd {
-		return effectText[e]
-	}
-	return "invalid"
-}
+func (e Effect) String() string { return nameOf(effectText[:], e, "invalid") }
 
 // Step applies an event to a state. It returns the next state, the effect to carry
 // out, and the code for the client that caused the event. CodeInternal with the

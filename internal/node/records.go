@@ -1,6 +1,7 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -63,10 +64,7 @@ func (r *records) openJournal(ctx context.Context) (err error) {
 	if err == nil {
 		return nil
 	}
-	hint := journal.CauseOf(err).Remedy()
-	if hint == "" {
-		hint = "td doctor looks at the data directory, and whether a server runs on it; --data names another one"
-	}
+	hint := cmp.Or(journal.CauseOf(err).Remedy(), "td doctor looks at the data directory, and whether a server runs on it; --data names another one")
 	return fault.New(fault.Config, fmt.Sprintf("the journal does not open: %s", strings.TrimPrefix(err.Error(), "journal: ")), hint)
 }
 

@@ -307,22 +307,17 @@ func (l *Launcher) deliver(a answer, sock *os.File) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	p := l.held[a.id]
-	if p == nil || a.op == ansReady {
+	if p == nil || a.op == ansReady || a.op != ansEnded && p.answered {
 		if sock != nil {
 			_ = sock.Close()
 		}
 		return errMalformed
 	}
-	switch {
-	case a.op != ansEnded && p.answered:
-		if sock != nil {
-			_ = sock.Close()
-		}
-		return errMalformed
-	case a.op == ansStarted:
+	switch a.op {
+	case ansStarted:
 		p.answered = true
 		p.started <- startedChild{pid: int(a.value), sock: sock}
-	case a.op == ansFailed:
+	case ansFailed:
 		delete(l.held, a.id)
 		p.started <- startedChild{err: errors.New(a.text)}
 	default:

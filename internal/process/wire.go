@@ -3,7 +3,8 @@ package process
 import (
 	"encoding/binary"
 	"errors"
-	"strings"
+
+	"github.com/terradourada/td/protocol"
 )
 
 // Frames, as the package comment describes them.
@@ -60,12 +61,7 @@ type answer struct {
 func (a answer) encode() []byte {
 	b := binary.BigEndian.AppendUint32([]byte{a.op}, a.id)
 	b = binary.BigEndian.AppendUint32(b, uint32(a.value))
-	text := strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '?'
-		}
-		return r
-	}, a.text)
+	text := protocol.Printable(a.text)
 	return append(b, text[:min(len(text), maxText)]...)
 }
 
@@ -75,8 +71,7 @@ func parseAnswer(b []byte) (answer, error) {
 		return answer{}, errMalformed
 	}
 	a := answer{b[0], binary.BigEndian.Uint32(b[1:]), int32(binary.BigEndian.Uint32(b[5:])), string(b[answerHead:])}
-	if a.op < ansReady || a.op > ansEnded || (a.id == 0) != (a.op == ansReady) ||
-		strings.ContainsFunc(a.text, func(r rune) bool { return r < ' ' || r > '~' }) {
+	if a.op < ansReady || a.op > ansEnded || (a.id == 0) != (a.op == ansReady) || a.text != protocol.Printable(a.text) {
 		return answer{}, errMalformed
 	}
 	return a, nil

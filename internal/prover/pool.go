@@ -58,9 +58,7 @@ func (c PoolConfig) withDefaults() PoolConfig {
 	if c.Starter == nil {
 		c.Starter = process.Direct{Programs: Programs(c.Workers, 0)}
 	}
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
+	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	c.PingEvery = cmp.Or(c.PingEvery, 5*time.Second)
 	c.MinBackoff = cmp.Or(c.MinBackoff, 100*time.Millisecond)
 	c.MaxBackoff = cmp.Or(c.MaxBackoff, 10*time.Second)

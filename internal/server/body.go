@@ -32,12 +32,8 @@ func mediaType(r *http.Request, taken []string) (string, error) {
 		return values[0], nil // the usual form
 	}
 	media, params, err := mime.ParseMediaType(values[0])
-	if err == nil && onlyUTF8(params) {
-		for _, m := range taken {
-			if media == m {
-				return m, nil
-			}
-		}
+	if err == nil && onlyUTF8(params) && slices.Contains(taken, media) {
+		return media, nil
 	}
 	return "", protocol.Fail(protocol.CodeUnsupportedMedia, "taken: "+strings.Join(taken, ", "))
 }

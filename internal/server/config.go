@@ -1,9 +1,11 @@
 package server
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/terradourada/td/api"
@@ -92,9 +94,7 @@ func (c *Config) Fit(descriptors int) bool {
 }
 
 func (c Config) withDefaults() Config {
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
+	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	if c.Identify == nil {
 		c.Identify = func(*http.Request) (string, error) { return protocol.LocalClient, nil }
 	}
@@ -104,25 +104,18 @@ func (c Config) withDefaults() Config {
 	if c.Observe == nil {
 		c.Observe = func(Outcome) {}
 	}
-	orInt(&c.MaxConns, mostConns)
-	orInt(&c.MaxRequests, mostRequests)
-	orInt(&c.MaxVerify, max(1, runtime.GOMAXPROCS(0)/2))
-	orTime(&c.BodyTimeout, 10*time.Second)
-	orTime(&c.WorkTimeout, 20*time.Second)
-	orTime(&c.PushWait, api.MaxWait*time.Second)
+	c.MaxConns = positive(c.MaxConns, mostConns)
+	c.MaxRequests = positive(c.MaxRequests, mostRequests)
+	c.MaxVerify = positive(c.MaxVerify, runtime.GOMAXPROCS(0)/2, 1)
+	c.BodyTimeout = positive(c.BodyTimeout, 10*time.Second)
+	c.WorkTimeout = positive(c.WorkTimeout, 20*time.Second)
+	c.PushWait = positive(c.PushWait, api.MaxWait*time.Second)
 	return c
 }
 
-func orInt(v *int, def int) {
-	if *v <= 0 {
-		*v = def
-	}
-}
-
-func orTime(v *time.Duration, def time.Duration) {
-	if *v <= 0 {
-		*v = def
-	}
+// positive returns the first positive value.
+func positive[T int | time.Duration](values ...T) T {
+	return values[max(0, slices.IndexFunc(values, func(v T) bool { return v > 0 }))]
 }
 
 // HTTPServer wraps a handler in an http.Server whose timeouts, header limit and

@@ -55,9 +55,15 @@ func (e *exchange) fail(err error) {
 
 // acquire takes a slot, if one is free.
 func (e *exchange) acquire() error {
+	err := enter(e.slots)
+	e.holds = err == nil
+	return err
+}
+
+// enter takes one of some places, if one is free.
+func enter(places chan<- struct{}) error {
 	select {
-	case e.slots <- struct{}{}:
-		e.holds = true
+	case places <- struct{}{}:
 		return nil
 	default:
 		return protocol.Fail(protocol.CodeOverloaded, "too many requests at once")
@@ -79,18 +85,11 @@ func (e *exchange) body() ([]byte, string, error) {
 	if err != nil {
 		return nil, "", err
 	}
-	bodies := e.s.bodies[e.op.id]
-	select {
-	case bodies <- struct{}{}:
-		defer func() { <-bodies }()
-	default:
-		return nil, "", protocol.Fail(protocol.CodeOverloaded, "too many requests at once")
-	}
-	select {
-	case e.s.arriving <- struct{}{}:
-		defer func() { <-e.s.arriving }()
-	default:
-		return nil, "", protocol.Fail(protocol.CodeOverloaded, "too many requests at once")
+	for _, places := range []chan struct{}{e.s.bodies[e.op.id], e.s.arriving} {
+		if err := enter(places); err != nil {
+			return nil, "", err
+		}
+		defer func() { <-places }()
 	}
 	e.release()
 	e.taken = true
@@ -119,7 +118,7 @@ func (e *exchange) bytes(status int, media string, body []byte) error {
 
 // requestID reads the id in the path.
 func (e *exchange) requestID() (protocol.RequestID, error) {
-	return protocol.ParseRequestID(e.r.PathValue("id"))
+	return protocol.Parse[protocol.RequestID](e.r.PathValue("id"))
 }
 
 // longestTurn bounds how long a request waits for its turn.
@@ -145,10 +144,9 @@ func (e *exchange) turn(places chan struct{}) (done func(), err error) {
 // client cannot block others. If no slot is free afterwards, the request is
 // answered nevertheless, since little is left to do.
 func (e *exchange) waiting(d time.Duration, f func(context.Context)) {
-	select {
-	case e.s.waiters <- struct{}{}:
+	if enter(e.s.waiters) == nil {
 		defer func() { <-e.s.waiters }()
-	default:
+	} else {
 		d = min(d, glance)
 	}
 	ctx, cancel := context.WithTimeout(e.ctx, d)

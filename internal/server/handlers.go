@@ -87,7 +87,7 @@ func (e *exchange) tagHeader() (protocol.Tag, error) {
 	if len(values) != 1 {
 		return protocol.Tag{}, protocol.Fail(protocol.CodeMalformedRequest, "header "+api.TagHeader+" must be given once")
 	}
-	return protocol.ParseTag(values[0])
+	return protocol.Parse[protocol.Tag](values[0])
 }
 
 // receiptWithin returns the receipt as JSON if it exists within d, and

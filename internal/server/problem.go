@@ -1,9 +1,7 @@
 package server
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"strconv"
@@ -135,13 +133,8 @@ func encode(v any) ([]byte, error) {
 		b, err := a.AppendJSON(make([]byte, 0, usualAnswer))
 		return append(b, '\n'), err
 	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), nil
+	b, err := protocol.EncodeJSON(v)
+	return append(b, '\n'), err
 }
 
 // jsonAppender is an answer that writes its own JSON.

@@ -19,7 +19,7 @@ func (s *Server) listClaims(e *exchange) error {
 
 // getClaim answers with one verifying key.
 func (s *Server) getClaim(e *exchange) error {
-	fp, err := protocol.ParseDigest(e.r.PathValue("fingerprint"))
+	fp, err := protocol.Parse[protocol.Digest](e.r.PathValue("fingerprint"))
 	if err != nil {
 		return err
 	}

@@ -130,7 +130,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, op *operation, ha
 	}
 	s.cfg.Observe(Outcome{
 		Operation: op.id,
-		Code:      outcomeCode(err),
+		Code:      codeOf(err),
 		Status:    e.w.status,
 		Took:      time.Since(start),
 	})
@@ -149,24 +149,13 @@ func reasonOf(ctx context.Context, err error) error {
 	return err
 }
 
-func outcomeCode(err error) protocol.Code {
-	if err == nil {
-		return protocol.CodeNone
-	}
-	return codeOf(err)
-}
-
-// run runs the handler if a slot is free.
-func (s *Server) run(e *exchange, handler func(*exchange) error) error {
+// run runs the handler if a slot is free. It converts a panic of the handler into an
+// internal error.
+func (s *Server) run(e *exchange, handler func(*exchange) error) (err error) {
 	if err := e.acquire(); err != nil {
 		return err
 	}
 	defer e.release()
-	return s.shielded(e, handler)
-}
-
-// shielded converts a panic of the handler into an internal error.
-func (s *Server) shielded(e *exchange, handler func(*exchange) error) (err error) {
 	defer func() {
 		switch v := recover(); v {
 		case nil:

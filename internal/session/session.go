@@ -9,6 +9,7 @@
 package session
 
 import (
+	"cmp"
 	"container/heap"
 	"context"
 	"sync"
@@ -145,15 +146,9 @@ type shard struct {
 
 // New returns an empty table.
 func New(cfg Config) *Table {
-	if cfg.MaxPending == 0 {
-		cfg.MaxPending = 100_000
-	}
-	if cfg.MaxKept == 0 {
-		cfg.MaxKept = 200_000
-	}
-	if cfg.Keep == 0 {
-		cfg.Keep = 10 * time.Minute
-	}
+	cfg.MaxPending = cmp.Or(cfg.MaxPending, 100_000)
+	cfg.MaxKept = cmp.Or(cfg.MaxKept, 200_000)
+	cfg.Keep = cmp.Or(cfg.Keep, 10*time.Minute)
 	t := &Table{cfg: cfg}
 	for i := range t.shards {
 		t.shards[i].byID = make(map[protocol.RequestID]*Session)

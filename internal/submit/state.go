@@ -169,7 +169,7 @@ func parseState(content string) map[protocol.Digest][]*request {
 }
 
 func known(byID map[protocol.RequestID]*request, text string) *request {
-	id, err := protocol.ParseRequestID(text)
+	id, err := protocol.Parse[protocol.RequestID](text)
 	if err != nil {
 		return nil
 	}
@@ -179,8 +179,8 @@ func known(byID map[protocol.RequestID]*request, text string) *request {
 func parseSent(f []string) (*request, bool) {
 	e := &request{stage: sent, push: f[4] == "push"}
 	line, err1 := strconv.Atoi(f[1])
-	digest, err2 := protocol.ParseDigest(f[2])
-	id, err3 := protocol.ParseRequestID(f[3])
+	digest, err2 := protocol.Parse[protocol.Digest](f[2])
+	id, err3 := protocol.Parse[protocol.RequestID](f[3])
 	until, err4 := strconv.ParseInt(f[5], 10, 64)
 	e.line, e.digest, e.id, e.until = line, digest, id, time.UnixMilli(until)
 	return e, errors.Join(err1, err2, err3, err4) == nil
