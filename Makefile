@@ -1,17 +1,17 @@
-# Terra Dourada. "make demo" runs the main job, "make test" passes the tests;
-# both need nothing but Go and make. "make check" is everything that decides
-# whether a change lands.
+# Terra Dourada. "make demo" shows the main job, "make test" runs the tests; both
+# need only Go and make. "make check" decides whether a change lands.
 
 export CGO_ENABLED ?= 0
 export GOEXPERIMENT ?= runtimesecret
 export GOFLAGS ?= -mod=readonly
 
-FUZZTIME ?= 20s
+# Seconds, for all fuzz targets together.
+FUZZBUDGET ?= 420
 FREEZES ?= 40
 TOOLS := tools/bin
 DATA ?= ../shared/data
 
-.PHONY: build demo test race race-system memscan attacks-trust faults lint fuzz bench docs check vuln e2e powercut mutants tools clean
+.PHONY: build demo test race race-system memscan attacks-trust faults lint fuzz bench bench-once docs check vuln e2e powercut mutants tools clean
 
 build:
 	go build -trimpath -o bin/td ./cmd/td
@@ -19,71 +19,81 @@ build:
 demo: build
 	./bin/td demo
 
+# Without -shuffle results are cached. The tests of whole servers wait more than they
+# compute: more of them run at a time than there are processors.
+PARALLEL ?= 4
 test:
-	go test -timeout 25m -shuffle=on $(TESTFLAGS) ./...
+	go test -timeout 25m -parallel $(PARALLEL) $(TESTFLAGS) ./...
 
-# The race detector needs cgo, whose keyholders are graded lower. The tests of
-# the whole system under it take many minutes: they have a target of their own.
+# The race detector needs cgo, with which keyholders have a lower grade. The
+# tests of the whole system take many minutes with it and have their own target.
 # Packages without goroutines and locks are left out; floors_test.go checks that
 # they have none.
-SEQUENTIAL := api internal/config internal/fault internal/fsutil internal/tiles proof/circuit proof/field proof/ligero proof/merkle proof/poseidon proof/transcript
+SEQUENTIAL := api internal/config internal/fault internal/fsutil internal/lifecycle internal/memberlist internal/remote proof/circuit proof/field proof/ligero proof/merkle proof/poseidon proof/transcript
 race:
-	CGO_ENABLED=1 GOEXPERIMENT= go test -timeout 25m -race -short \
+	CGO_ENABLED=1 GOEXPERIMENT= go test -timeout 25m -race -short $(TESTFLAGS) \
 		$$(go list ./... | grep -v /cmd/td $(foreach p,$(SEQUENTIAL),| grep -v '/td/$(p)$$'))
 
 race-system:
 	CGO_ENABLED=1 GOEXPERIMENT= go test -timeout 60m -race -short ./cmd/td
 
-tools: $(TOOLS)/staticcheck $(TOOLS)/gofumpt $(TOOLS)/govulncheck $(TOOLS)/golangci-lint
+tools: $(TOOLS)/deadcode $(TOOLS)/gofumpt $(TOOLS)/govulncheck $(TOOLS)/golangci-lint
 
-$(TOOLS)/staticcheck $(TOOLS)/gofumpt $(TOOLS)/govulncheck: tools/go.mod
-	GOEXPERIMENT= GOFLAGS= go -C tools build -o ../$(TOOLS)/ honnef.co/go/tools/cmd/staticcheck mvdan.cc/gofumpt golang.org/x/vuln/cmd/govulncheck
+$(TOOLS)/deadcode $(TOOLS)/gofumpt $(TOOLS)/govulncheck: tools/go.mod
+	GOEXPERIMENT= GOFLAGS= go -C tools build -o ../$(TOOLS)/ golang.org/x/tools/cmd/deadcode mvdan.cc/gofumpt golang.org/x/vuln/cmd/govulncheck
 
 $(TOOLS)/golangci-lint: tools/lint/go.mod
 	GOEXPERIMENT= GOFLAGS= go -C tools/lint build -o ../../$(TOOLS)/ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 
+# golangci-lint runs the analyzers of vet and staticcheck, and more of them than the
+# commands do by default, but for asmdecl, which needs the files in assembly.
 lint: tools
 	@out=$$($(TOOLS)/gofumpt -l $$(git ls-files '*.go')); test -z "$$out" || { echo "not formatted by gofumpt:"; echo "$$out"; exit 1; }
 	go mod tidy -diff
-	go vet ./...
+	go vet -asmdecl $$(git ls-files '*.s' | xargs -n 1 dirname | sort -u | sed 's|^|./|')
 	GOOS=linux GOARCH=arm64 GOEXPERIMENT= go vet ./...
-	$(TOOLS)/staticcheck ./...
 	$(TOOLS)/golangci-lint run ./...
+	./scripts/deadcode.sh
+	go test -count=1 -v -run TestWords .
 
 # Every fuzz target of every package for a short time; the seeds run as tests.
 fuzz:
-	./scripts/fuzz.sh $(FUZZTIME)
+	./scripts/fuzz.sh $(FUZZBUDGET)
 
 # The second command measures the processor time of the log for each leaf.
 bench: build
 	./bin/td bench
 	go test -run '^$$' -bench BenchmarkLeaf -benchtime 2000x ./internal/ledger
 
-# What is generated is committed; generating it again must change nothing.
+# Every benchmark runs, once, so that none breaks unnoticed.
+bench-once:
+	go test -vet=off -run '^$$' -bench . -benchtime 1x $$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n 1 dirname | sort -u)
+
+# Generated files are committed; generating them again must change nothing.
 docs:
 	go generate ./...
 	git diff --exit-code -- docs claim
 
-# The database is a file: nothing is asked of the network. Without it the scan
-# is left out, and says so.
+# The database is a local file, so no network is needed. Without the file the
+# scan is skipped with a notice.
 vuln: tools
 	./scripts/vuln.sh $(DATA)/govulndb/osv.tar.gz
 
 e2e: build
 	go test -count=1 -run 'TestScripts|TestDocs' ./cmd/td
 
-# Needs root and a loop device; skips plainly elsewhere.
+# Needs root and a loop device; reports elsewhere that it was skipped.
 powercut:
 	TD_POWERCUT=1 go test -count=1 -run PowerCut ./internal/journal
 
-# Part of make check, with fewer freezes. Needs Linux and root, and says what it
-# could not scan. Its last line is the result as JSON.
+# Part of make check, with fewer freezes. Needs Linux and root, and reports what
+# it could not scan. Its last line is the result as JSON.
 memscan:
 	TD_MEMSCAN_FREEZES=$(FREEZES) ./scripts/memscan.sh
 
-# Attacks what docs/security/trust.md promises, against real servers and the
-# real commands. SHORT=1 abandons fewer requests. Its last line is the result as
-# JSON. As root it makes one attack more.
+# Attacks the promises of docs/security/trust.md with real servers and the real
+# commands. SHORT=1 abandons fewer requests. Its last line is the result as JSON.
+# As root it makes one more attack.
 attacks-trust:
 	./scripts/attacks.sh
 

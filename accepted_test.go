@@ -14,12 +14,12 @@ import (
 	"github.com/terradourada/td/receipt"
 )
 
-// accepted holds a folder for each release, with what its own td wrote; see the
-// README there.
+// accepted holds a directory for each release, with the files that its own td
+// wrote; see the README there.
 const accepted = "testdata/accepted"
 
-// TestAccepted: what an earlier release gave out is valid for this one, and
-// still refused with any bit changed.
+// TestAccepted: what an earlier release issued is valid for this one, and
+// refused with any bit changed.
 func TestAccepted(t *testing.T) {
 	releases := match(t, accepted, "v*")
 	for _, release := range releases {
@@ -59,8 +59,8 @@ func contents(t *testing.T, elements ...string) []byte {
 	return b
 }
 
-// acceptedOptions is a verifier that has nothing but the release's own folder:
-// the checkpoints its client pinned and the member lists it kept.
+// acceptedOptions returns a verifier that has only the release's own
+// directory: the checkpoints its client pinned and the member lists it kept.
 func acceptedOptions(t *testing.T, release string) receipt.Options {
 	t.Helper()
 	trust, err := receipt.OpenTrust(filepath.Join(release, "trust"))
@@ -101,7 +101,7 @@ func checkAccepted(t *testing.T, file string, o receipt.Options) {
 			}
 		}
 	}
-	const bits = 32 // spread evenly; receipt has a test of every bit
+	const bits = 32 // spread evenly; package receipt tests every bit
 	for i := range bits {
 		at := len(raw)*8/bits*i + 3*i%8
 		bad := bytes.Clone(raw)
@@ -113,7 +113,7 @@ func checkAccepted(t *testing.T, file string, o receipt.Options) {
 }
 
 // TestAcceptedKeys: every verifying key of a release is one of this build, and
-// its list files still give the keys they gave then.
+// its list files still have the same keys.
 func TestAcceptedKeys(t *testing.T) {
 	for _, release := range match(t, accepted, "v*") {
 		ours := map[string]bool{}

@@ -11,11 +11,11 @@ import (
 // dependenciesFile has a line for every direct dependency.
 const dependenciesFile = "docs/decisions/0001-dependencies.md"
 
-// TestDependencies: no module gets into go.mod without a line that says why, and
-// the line names the packages that import it.
+// TestDependencies: every module in go.mod has a line with its reason, and the
+// line names the packages that import it.
 func TestDependencies(t *testing.T) {
 	direct := directRequires(string(contents(t, "go.mod")))
-	listed := map[string]string{} // module -> key
+	listed := map[string]string{} // module -> its importers
 	row := regexp.MustCompile("(?m)^\\| `([^`]+)` \\|.*\\| ([^|]+) \\|$")
 	for _, m := range row.FindAllStringSubmatch(string(contents(t, dependenciesFile)), -1) {
 		listed[m[1]] = m[2]
@@ -26,13 +26,13 @@ func TestDependencies(t *testing.T) {
 	importers := importersOf(t, direct)
 	name := regexp.MustCompile("`([^`]+)`")
 	for _, m := range direct {
-		key, ok := listed[m]
+		text, ok := listed[m]
 		if !ok {
-			t.Errorf("go.mod requires %s, about which %s says nothing", m, dependenciesFile)
+			t.Errorf("go.mod requires %s, which is missing in %s", m, dependenciesFile)
 			continue
 		}
 		var said []string
-		for _, n := range name.FindAllStringSubmatch(key, -1) {
+		for _, n := range name.FindAllStringSubmatch(text, -1) {
 			said = append(said, n[1])
 		}
 		slices.Sort(said)
@@ -40,14 +40,14 @@ func TestDependencies(t *testing.T) {
 			t.Errorf("%s: %s is imported by %q, not by %q", dependenciesFile, m, importers[m], said)
 		}
 	}
-	for m, key := range listed {
-		if !slices.Contains(direct, m) && key != "not used yet" {
+	for m, text := range listed {
+		if !slices.Contains(direct, m) && text != "not used yet" {
 			t.Errorf("%s lists %s, which go.mod does not require", dependenciesFile, m)
 		}
 	}
 }
 
-// importersOf names the packages whose files, tests left out, import a module.
+// importersOf returns the packages whose files, without tests, import a module.
 func importersOf(t *testing.T, modules []string) map[string][]string {
 	t.Helper()
 	importers := map[string][]string{}

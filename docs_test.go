@@ -42,8 +42,8 @@ var (
 	heading = regexp.MustCompile(`(?m)^#{1,6} (.*)$`)
 )
 
-// TestLinks: every relative link of every Markdown file leads somewhere, down
-// to the heading.
+// TestLinks: every relative link of every Markdown file leads to a file, and
+// to a heading in it.
 func TestLinks(t *testing.T) {
 	checked := 0
 	for _, file := range markdown(t) {
@@ -92,7 +92,7 @@ func hasHeading(text, anchor string) bool {
 	return false
 }
 
-// TestNoPlaceOfOurs: no document or file of text names a directory of the
+// TestNoPlaceOfOurs: no document or text file names a directory of the
 // machine it was written on.
 func TestNoPlaceOfOurs(t *testing.T) {
 	place := regexp.MustCompile(`(?:^|[\s"'(=` + "`" + `])/(?:home|root|work|Users)/`)
@@ -124,7 +124,7 @@ func TestCausesAreExplained(t *testing.T) {
 }
 
 // TestLogLinesAreExplained: whatever the server logs above debug has its row in
-// docs/operate.md, and no row is about a line that is gone.
+// docs/operate.md, and every row is about a line that exists.
 func TestLogLinesAreExplained(t *testing.T) {
 	text := string(contents(t, "docs/operate.md"))
 	_, table, found := strings.Cut(text, "## What each log line means")
@@ -239,8 +239,8 @@ func testsOf(t *testing.T) (all []aTest) {
 	return all
 }
 
-// TestLifeOfAnEvent: every row names who, what, what a crash does, and tests
-// that exist in the package it says.
+// TestLifeOfAnEvent: every row has a phase, an actor and the effect of a
+// crash, and names tests that exist in its package.
 func TestLifeOfAnEvent(t *testing.T) {
 	const file = "docs/life-of-an-event.md"
 	exist := map[string]bool{}
@@ -278,8 +278,8 @@ func TestLifeOfAnEvent(t *testing.T) {
 	}
 }
 
-// TestReceiptExcerpt: what the README shows of a receipt is in that receipt, in
-// this order.
+// TestReceiptExcerpt: the excerpt of a receipt in the README is in that
+// receipt, in this order.
 func TestReceiptExcerpt(t *testing.T) {
 	_, text, _ := strings.Cut(string(contents(t, "README.md")), "```json\n")
 	excerpt, _, found := strings.Cut(text, "```")
@@ -300,9 +300,9 @@ func TestReceiptExcerpt(t *testing.T) {
 	}
 }
 
-// TestHardwareEvaluation: the evaluation that the roadmap asks for has every
-// technology of its table, says why not where the outcome is no, and calls built
-// what the program has a kind of evidence for, and nothing else.
+// TestHardwareEvaluation: the evaluation of the roadmap covers every technology
+// of its table. Where the outcome is no, it has a reason. It calls built
+// exactly what the program has a kind of evidence for.
 func TestHardwareEvaluation(t *testing.T) {
 	text := string(contents(t, filepath.Join("docs", "security", "hardware-evaluation.md")))
 	built := 0

@@ -19,60 +19,59 @@ const module = "github.com/terradourada/td"
 // floors is the plan of the house, bottom up: a package imports packages of
 // lower floors only, and every package stands on one.
 var floors = [][]string{
-	0:  {"protocol", "proof/field", "proof/merkle"},
-	1:  {"internal/fault", "internal/tiles", "proof/poseidon", "proof/transcript"},
-	2:  {"internal/fsutil", "internal/termui", "internal/localserver", "proof/ligero"},
-	3:  {"claim", "claim/internal/srsgen", "api", "proof/circuit", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
-	4:  {"receipt", "proof/claims", "internal/launcher", "internal/session", "internal/journal", "internal/ledger", "internal/memberlist"},
-	5:  {"client", "internal/keyholder", "internal/prover", "internal/control", "internal/gate"},
-	6:  {"audit", "internal/server", "internal/node", "internal/remote"},
-	7:  {"internal/doctor", "internal/submit"},
-	8:  {"internal/demo"},  // keeps receipts as submit does
-	9:  {"internal/bench"}, // proves the events of the demo
-	10: {"cmd/td", "internal/faults"},
+	0: {".", "protocol", "proof/field", "proof/merkle"}, // "." is the module's own documentation
+	1: {"internal/fault", "internal/lifecycle", "internal/telemetry", "internal/tiles", "proof/poseidon", "proof/transcript"},
+	2: {"internal/fsutil", "internal/termui", "internal/localserver", "proof/ligero"},
+	3: {"claim", "claim/internal/srsgen", "api", "proof/circuit", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
+	4: {"receipt", "proof/claims", "internal/process", "internal/session", "internal/journal", "internal/ledger", "internal/memberlist"},
+	5: {"client", "internal/keyholder", "internal/prover", "internal/epochs", "internal/gate"},
+	6: {"audit", "internal/server", "internal/remote", "internal/draft"},
+	7: {"internal/node", "internal/submit", "internal/verify"},
+	8: {"internal/doctor", "internal/demo", "internal/bench"}, // the demo keeps receipts as submit does
+	9: {"cmd/td", "internal/faults"},
 }
 
-// keys names the only packages that may import what stands before them; a name
-// that ends in a slash covers everything below it, and the longest one counts.
-var keys = map[string][]string{
+// allowedImports names the only packages that may import a path. A name that
+// ends in a slash covers everything below it; the longest match counts.
+var allowedImports = map[string][]string{
 	"unsafe":                       {"internal/secret", "internal/sandbox"},
 	"C":                            {},
 	"log":                          {},
 	"math/rand":                    {},
 	"math/rand/v2":                 {"client"}, // jitter of retries
-	"os/exec":                      {"internal/localserver", "internal/launcher", "internal/node", "claim/internal/srsgen"},
-	"net/http":                     {"client", "internal/prover", "internal/server", "internal/bench", "cmd/td"},
+	"os/exec":                      {"internal/localserver", "internal/process", "internal/node", "claim/internal/srsgen"},
+	"net/http":                     {"client", "internal/prover", "internal/server", "internal/node", "internal/bench"},
 	"database/sql":                 {"internal/journal"},
-	"crypto/hmac":                  {}, // keeps keys on the heap
+	"crypto/hmac":                  {}, // would put keys on the heap
 	"crypto/ed25519":               {"protocol", "internal/keyholder", "receipt", "internal/ledger"},
 	"filippo.io/edwards25519":      {"internal/keyholder"},
-	"filippo.io/torchwood":         {"receipt", "internal/ledger"},
+	"filippo.io/torchwood":         {"receipt", "internal/ledger", "internal/tiles"},
 	"github.com/cloudflare/circl/": {"internal/keyholder"},
 	"github.com/consensys/gnark-crypto/ecc/bls12-381/fr": {"protocol", "claim"},
 	"github.com/consensys/gnark-crypto/":                 {"claim", "claim/internal/srsgen"},
 	"github.com/consensys/gnark/":                        {"claim"},
 	"github.com/crate-crypto/go-eth-kzg":                 {"claim/internal/srsgen"},
 	"github.com/danielgtaylor/huma/":                     {"internal/server"},
-	"github.com/elastic/go-seccomp-bpf":                  {}, // of tests: see docs/decisions/0001-dependencies.md
+	"github.com/elastic/go-seccomp-bpf":                  {}, // in tests only: see docs/decisions/0001-dependencies.md
 	"github.com/go-json-experiment/":                     {"protocol"},
 	"github.com/google/go-configfs-tsm/":                 {"internal/attest"},
 	"github.com/google/go-sev-guest/":                    {"internal/attest"},
 	"github.com/google/go-tdx-guest/":                    {"internal/attest"},
 	"github.com/google/go-tpm/":                          {"internal/attest"},
-	"github.com/hanwen/go-fuse/":                         {}, // of tests, as the one above for seccomp
+	"github.com/hanwen/go-fuse/":                         {}, // in tests only, as go-seccomp-bpf
 	"github.com/landlock-lsm/":                           {"internal/sandbox"},
 	"github.com/pelletier/go-toml/":                      {"internal/config"},
 	"github.com/pressly/goose/":                          {"internal/journal"},
 	"github.com/spf13/":                                  {"cmd/td"},
-	"golang.org/x/mod/":                                  {"protocol", "receipt", "internal/keyholder", "internal/ledger"},
+	"golang.org/x/mod/":                                  {"protocol", "receipt", "internal/keyholder", "internal/ledger", "internal/tiles"},
 	"golang.org/x/term":                                  {"internal/termui"},
-	"golang.org/x/sync/":                                 {"audit", "claim", "internal/prover", "internal/bench", "internal/submit", "cmd/td"},
-	"golang.org/x/sys/":                                  {"internal/fsutil", "internal/secret", "internal/sandbox", "internal/launcher", "internal/keyholder", "internal/prover", "internal/journal", "internal/ledger", "internal/node", "internal/doctor", "internal/bench"},
+	"golang.org/x/sync/":                                 {"audit", "claim", "internal/prover", "internal/bench", "internal/submit", "internal/node"},
+	"golang.org/x/sys/":                                  {"internal/fsutil", "internal/secret", "internal/sandbox", "internal/process", "internal/keyholder", "internal/prover", "internal/journal", "internal/ledger", "internal/node", "internal/doctor", "internal/bench"},
 	"modernc.org/":                                       {"internal/journal"},
 }
 
-// TestFloors reads the import lines of every package itself: a test that ran
-// "go list" would be answered from the cache after a forbidden import.
+// TestFloors parses the import lines itself. A test that ran "go list" would be
+// answered from the test cache even after a forbidden import was added.
 func TestFloors(t *testing.T) {
 	floorOf := map[string]int{}
 	for i, packages := range floors {
@@ -99,7 +98,7 @@ func TestFloors(t *testing.T) {
 				}
 				continue
 			}
-			checkKey(t, file, pkg, imported)
+			checkImport(t, file, pkg, imported)
 		}
 	})
 	for p := range floorOf {
@@ -109,30 +108,30 @@ func TestFloors(t *testing.T) {
 	}
 }
 
-func checkKey(t *testing.T, file, pkg, imported string) {
+func checkImport(t *testing.T, file, pkg, imported string) {
 	t.Helper()
-	holders, locked := keyHolders(imported)
+	allowed, listed := importersAllowed(imported)
 	switch {
-	case locked && !slices.Contains(holders, pkg):
+	case listed && !slices.Contains(allowed, pkg):
 		t.Errorf("%s: %s may not import %s", file, pkg, imported)
-	case !locked && strings.Contains(strings.Split(imported, "/")[0], "."):
-		t.Errorf("%s: module of %s has no key: every direct dependency is imported by one named package", file, imported)
+	case !listed && strings.Contains(strings.Split(imported, "/")[0], "."):
+		t.Errorf("%s: module of %s is not in allowedImports: every direct dependency is imported by one named package", file, imported)
 	}
 }
 
-func keyHolders(imported string) ([]string, bool) {
-	best, holders := "", []string(nil)
-	for k, h := range keys {
+func importersAllowed(imported string) ([]string, bool) {
+	best, allowed := "", []string(nil)
+	for k, h := range allowedImports {
 		match := imported == k || strings.HasSuffix(k, "/") && strings.HasPrefix(imported+"/", k)
 		if match && len(k) > len(best) {
-			best, holders = k, h
+			best, allowed = k, h
 		}
 	}
-	return holders, best != ""
+	return allowed, best != ""
 }
 
-// TestSequential wants no goroutine and no lock in a package that the race
-// detector leaves out.
+// TestSequential checks that a package which the race detector leaves out has
+// no goroutine and no lock.
 func TestSequential(t *testing.T) {
 	makefile, err := os.ReadFile("Makefile")
 	if err != nil {
@@ -169,7 +168,7 @@ func TestSequential(t *testing.T) {
 	}
 }
 
-// TestPackageDocs wants one package comment in every package.
+// TestPackageDocs checks that every package has one package comment.
 func TestPackageDocs(t *testing.T) {
 	docs := map[string]int{}
 	eachFile(t, func(pkg, _ string, f *ast.File) {

@@ -11,27 +11,28 @@ import (
 	"testing"
 )
 
-// keeper is the only package that has keys of the protocol in its hands.
+// keeper is the only package that holds private keys of the protocol.
 const keeper = "internal/keyholder"
 
-// keyImports names the only packages that may import what makes, holds or uses
-// private keys.
+// keyImports names the only packages that may import packages that make, hold
+// or use private keys.
 var keyImports = map[string][]string{
 	module + "/internal/secret":        {keeper},
-	module + "/" + keeper:              {"cmd/td", "internal/node", "internal/doctor", "internal/bench"}, // which wire it, try it and measure it
+	module + "/" + keeper:              {"internal/node", "internal/doctor", "internal/bench"}, // which wire it, try it and measure it
 	"github.com/cloudflare/circl/sign": {keeper},
 	"filippo.io/edwards25519":          {keeper},
 	"filippo.io/mldsa":                 {},
 	"crypto/hmac":                      {},
-	"crypto/ecdsa":                     {"internal/attest"}, // which verifies with it
+	"crypto/ecdsa":                     {"internal/attest"}, // which only verifies with it
 	"crypto/rsa":                       {},
 	"crypto/ecdh":                      {},
 	"crypto/mlkem":                     {},
 	"golang.org/x/crypto":              {},
 }
 
-// keyNames are the names of private keys in packages that also verify; nobody
-// may use them, the keeper neither: it signs by itself.
+// keyNames are the names of private keys in packages that also verify. No
+// package may use them, not even the keeper, which has an implementation of
+// its own.
 var keyNames = map[string][]string{
 	"crypto/ed25519":              {"PrivateKey", "PrivateKeySize", "GenerateKey", "NewKeyFromSeed", "Sign"},
 	"crypto/ecdsa":                {"PrivateKey", "GenerateKey", "Sign", "SignASN1", "ParseRawPrivateKey"},
@@ -40,7 +41,7 @@ var keyNames = map[string][]string{
 }
 
 // keyFiles names the files of the keeper that may name a type which is a key or
-// reaches one: where it is declared, and the one program that owns it. The
+// contains one: the file that declares it and the one program that owns it. The
 // core's side of the sockets is in other files.
 var keyFiles = map[string][]string{
 	"originSecret":     {"originkey.go", "memory.go"},
@@ -57,8 +58,8 @@ var keyFiles = map[string][]string{
 	"mldsa65":          {"originkey.go", "baseline.go"}, // the latter with a key of its own
 }
 
-// TestKeyOwners: keys are in the hands of the packages and files named here and
-// of no others, and nothing that a package offers to others is one.
+// TestKeyOwners: only the packages and files named here handle keys, and no
+// package exports a value that is one.
 func TestKeyOwners(t *testing.T) {
 	declared := map[string]bool{}
 	eachFile(t, func(pkg, file string, _ *ast.File) {
@@ -83,7 +84,7 @@ func TestKeyOwners(t *testing.T) {
 	}
 }
 
-// keyComplaints says what a file does that only an owner of keys may do.
+// keyComplaints reports what a file does that only an owner of keys may do.
 func keyComplaints(pkg, file string, f *ast.File) (complaints []string) {
 	local := map[string]string{} // name in this file -> import path
 	for _, spec := range f.Imports {
@@ -128,7 +129,7 @@ func keyComplaints(pkg, file string, f *ast.File) (complaints []string) {
 	return complaints
 }
 
-// offered complains of an exported name of the keeper with a key in its type.
+// offered reports exported names of the keeper with a key in their type.
 func offered(pkg string, name *ast.Ident, of ast.Node) (complaints []string) {
 	if pkg != keeper || !name.IsExported() || of == nil {
 		return nil
@@ -142,8 +143,8 @@ func offered(pkg string, name *ast.Ident, of ast.Node) (complaints []string) {
 	return complaints
 }
 
-// TestKeyComplaints: each way to get hold of a key is complained of, and what
-// owners do is not.
+// TestKeyComplaints: each way to obtain a key is reported, and what owners do
+// is not.
 func TestKeyComplaints(t *testing.T) {
 	for _, c := range []struct{ pkg, file, source, want string }{
 		{"internal/gate", "x.go", `import _ "github.com/terradourada/td/internal/secret"`, "may not import"},
@@ -166,7 +167,7 @@ func TestKeyComplaints(t *testing.T) {
 
 		{keeper, "originkey.go", `import ("github.com/cloudflare/circl/sign/mldsa/mldsa65"; "github.com/terradourada/td/internal/secret"); type originSecret struct { private mldsa65.PrivateKey; r *secret.Region }`, ""},
 		{"receipt", "x.go", `import "crypto/ed25519"; func check(k ed25519.PublicKey) bool { return ed25519.Verify(k, nil, nil) }`, ""},
-		{"cmd/td", "x.go", `import "github.com/terradourada/td/internal/keyholder"; var s *keyholder.Signer`, ""},
+		{"internal/node", "x.go", `import "github.com/terradourada/td/internal/keyholder"; var s *keyholder.Signer`, ""},
 		{"internal/gate", "x.go", `type tagKey struct{}`, ""}, // a name of its own
 	} {
 		f, err := parser.ParseFile(token.NewFileSet(), c.file, "package p\n"+c.source, parser.SkipObjectResolution)

@@ -23,8 +23,9 @@ type promise struct {
 // mustBeShown are the promises that this version keeps; "K9-K19" is a range.
 const mustBeShown = "K1-K19 H1-H11 C1-C6 R2.1 R2.2 R2.3 R2.4 R3.4 R3.7"
 
-// TestPromises: every promise that is said to be shown has packages and tests
-// that exist, every other one a reason, and none of this version is left out.
+// TestPromises: every promise with status shown has packages and tests that
+// exist, every other one has a reason, and no promise of this version is
+// missing.
 func TestPromises(t *testing.T) {
 	promises, err := parsePromises(string(contents(t, promisesFile)))
 	if err != nil {
@@ -64,7 +65,7 @@ func TestPromises(t *testing.T) {
 	}
 }
 
-// ids writes out "K9-K19" and the like.
+// ids expands "K9-K19" and the like.
 func ids(t *testing.T, list string) (all []string) {
 	t.Helper()
 	letter := regexp.MustCompile(`^([A-Z])(\d+)-([A-Z])(\d+)$`)
@@ -86,12 +87,12 @@ func ids(t *testing.T, list string) (all []string) {
 	return all
 }
 
-// TestPromisesAreTheList compares ids and texts with the list of promises, where
-// that is at hand.
+// TestPromisesAreTheList compares ids and texts with the list of promises,
+// where that file is present.
 func TestPromisesAreTheList(t *testing.T) {
 	list, err := os.ReadFile("../shared/promises.md")
 	if errors.Is(err, fs.ErrNotExist) {
-		t.Skip("the list of promises is not at hand: texts were not compared")
+		t.Skip("the list of promises is not present: texts were not compared")
 	}
 	if err != nil {
 		t.Fatal(err)

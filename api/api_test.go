@@ -37,7 +37,8 @@ func TestBinaryTexts(t *testing.T) {
 	}
 }
 
-// TestChallengeText: a challenge's own text is that of encoding/json.
+// TestChallengeText: the text that a challenge writes for itself is that of
+// encoding/json.
 func TestChallengeText(t *testing.T) {
 	c := api.Challenge{
 		RequestID: protocol.RequestID{1}, Payload: api.Payload{2, 255: 3}, Anchor: protocol.Anchor{31: 4}, Tag: protocol.Tag{0xfb, 0xff},

@@ -5,8 +5,9 @@ import (
 	"errors"
 )
 
-// AppendJSON appends what encoding/json makes of a challenge that has public
-// inputs, at a third of the cost: it is by far the most frequent answer.
+// AppendJSON appends a challenge that has public inputs as encoding/json
+// would write it, at a third of the cost. Challenges are by far the most
+// frequent answer.
 func (c *Challenge) AppendJSON(b []byte) ([]byte, error) {
 	a := appender{b: append(b, '{')}
 	a.member("request_id", c.RequestID)
@@ -24,7 +25,8 @@ func (c *Challenge) AppendJSON(b []byte) ([]byte, error) {
 	return append(a.b, '}'), a.err
 }
 
-// appender writes members whose texts need no escapes. Errors gather.
+// appender writes members whose texts need no escapes. It keeps the first
+// error.
 type appender struct {
 	b   []byte
 	err error
@@ -52,7 +54,7 @@ func (a *appender) text(v encoding.TextAppender) {
 	a.b = b
 }
 
-// comma separates from what stands before, unless that opens something.
+// comma writes a comma, except at the start of an object or array.
 func (a *appender) comma() {
 	switch a.b[len(a.b)-1] {
 	case '{', '[', ':':

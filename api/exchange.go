@@ -17,7 +17,7 @@ type ChallengeRequest struct {
 }
 
 // Challenge is the answer to a [ChallengeRequest]. The tag is for this client
-// alone and good for one answer.
+// alone and is accepted with one answer only.
 type Challenge struct {
 	RequestID    protocol.RequestID `json:"request_id" doc:"Names the request; random."`
 	Payload      Payload            `json:"payload" doc:"The 256 bytes that were signed and tagged."`
@@ -34,7 +34,7 @@ type ProofRequest struct {
 	Proof Bytes        `json:"proof" doc:"The proof, 664 bytes." minLength:"1" maxLength:"1024"`
 }
 
-// Accepted is the answer to a proof: it is in the journal.
+// Accepted is the answer to a proof that was accepted and is in the journal.
 type Accepted struct {
 	RequestID protocol.RequestID `json:"request_id" doc:"The request that was answered."`
 	Index     uint64             `json:"index" doc:"Index of the leaf in the log."`
@@ -46,7 +46,7 @@ type Accepted struct {
 type EventRequest struct {
 	Claim     string          `json:"claim" doc:"Claim id, for example range/1." minLength:"1" maxLength:"64"`
 	Params    json.RawMessage `json:"params" doc:"Public parameters of the claim; at most 2048 bytes in RFC 8785 form."`
-	Event     json.RawMessage `json:"event" doc:"The event; at most 65536 bytes, as strict as section 4 of TD/1 says."`
+	Event     json.RawMessage `json:"event" doc:"The event; at most 65536 bytes, by the rules of section 4 of TD/1."`
 	TTLMillis uint32          `json:"ttl_ms,omitempty" doc:"Lifetime in milliseconds, 1000 to 600000; 0 or absent means 120000." maximum:"600000"`
 }
 

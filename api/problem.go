@@ -6,14 +6,14 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// ProblemType is what the type member of a problem begins with; the code
-// follows.
+// ProblemType is the prefix of the type member of a problem; the code follows
+// it.
 const ProblemType = "urn:terradourada:error:"
 
 // Problem is every error answer (RFC 9457). Clients switch on Code; the other
-// texts are for people. It never repeats anything of the request.
+// texts are for people. It repeats nothing of the request.
 //
-// A Problem is an error, and errors.Is(err, protocol.CodeFrozen) looks at its
+// A Problem is an error, and errors.Is(err, protocol.CodeFrozen) compares its
 // code.
 type Problem struct {
 	Type      string              `json:"type" doc:"urn:terradourada:error: and the code."`
@@ -28,7 +28,7 @@ type Problem struct {
 	RetryAfter time.Duration `json:"-"`
 }
 
-// Error is one line for people.
+// Error returns one line for people.
 func (p *Problem) Error() string {
 	if p.Detail != "" {
 		return p.Detail + " (" + p.Code.String() + ")"
@@ -42,5 +42,5 @@ func (p *Problem) Is(target error) bool {
 	return ok && c == p.Code
 }
 
-// Unwrap gives the code, so that protocol.CodeOf finds it.
+// Unwrap returns the code, so that protocol.CodeOf finds it.
 func (p *Problem) Unwrap() error { return p.Code }

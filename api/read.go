@@ -11,7 +11,7 @@ type Claims struct {
 	Claims []Claim `json:"claims" doc:"Every verifying key in the log, in log order."`
 }
 
-// Claim is one claim with its verifying key, as the log knows it.
+// Claim is one claim with its verifying key, as it stands in the log.
 type Claim struct {
 	Fingerprint protocol.Digest  `json:"fingerprint" doc:"Fingerprint of the verifying key."`
 	Claim       string           `json:"claim" doc:"Claim id, for example range/1."`
@@ -29,7 +29,7 @@ type Epochs struct {
 // MaxEpochs bounds the list of [Epochs].
 const MaxEpochs = 100
 
-// Epoch is the public face of one epoch.
+// Epoch holds the public values of one epoch.
 type Epoch struct {
 	Number        uint64              `json:"number" doc:"Monotone per deployment."`
 	ID            protocol.EpochID    `json:"id" doc:"Drawn by the signer."`
@@ -45,7 +45,7 @@ type Epoch struct {
 	Previous      *protocol.EpochID   `json:"previous,omitempty" doc:"The epoch before; absent in a log's first."`
 	PreviousIndex *uint64             `json:"previous_index,omitempty" doc:"Index of the leaf that opened the epoch before."`
 	Handover      bool                `json:"handover" doc:"True if the key of the epoch before named this one."`
-	Evidence      bool                `json:"evidence" doc:"True if there is evidence of hardware at GET /v1/epochs/{n}/attestation; what it is worth is for a verifier to find out."`
+	Evidence      bool                `json:"evidence" doc:"True if there is evidence of hardware at GET /v1/epochs/{n}/attestation; it proves nothing until it is verified."`
 	Close         *EpochClose         `json:"close,omitempty" doc:"Present once the epoch is over."`
 }
 
@@ -71,7 +71,7 @@ type Status struct {
 	Size    uint64    `json:"size" doc:"Leaves in the journal."`
 	Epoch   *EpochRef `json:"epoch,omitempty" doc:"The active epoch; absent if there is none."`
 	Claims  int       `json:"claims" doc:"Claims in the log that are not retired."`
-	Sealed  bool      `json:"sealed" doc:"True if everything is held for good."`
+	Sealed  bool      `json:"sealed" doc:"True if everything is held permanently."`
 	Holds   []Hold    `json:"holds" doc:"What is frozen; empty means open."`
 	Version string    `json:"version" doc:"Version of the software."`
 
@@ -81,11 +81,11 @@ type Status struct {
 	Epochs    Condition `json:"epochs" doc:"Whether there are keys to issue under."`
 }
 
-// Condition says how one part of the server is.
+// Condition is the state of one part of the server.
 type Condition struct {
-	State string     `json:"state" doc:"How the part is: ok; failing, and tried again; behind, and catching up; stopped, for good." enum:"ok,failing,behind,stopped"`
+	State string     `json:"state" doc:"State of the part: ok; failing, and retried; behind, and catching up; stopped, and not retried." enum:"ok,failing,behind,stopped"`
 	Since *time.Time `json:"since,omitempty" doc:"Since when it is not ok, where that is known."`
-	Why   string     `json:"why,omitempty" doc:"Why it is not ok, in a few words; the server's log says more."`
+	Why   string     `json:"why,omitempty" doc:"Why it is not ok, in a few words; the server's log has details."`
 }
 
 // EpochRef names an epoch.

@@ -20,15 +20,15 @@ const TagHeader = "TD-Tag"
 const (
 	MaxChallengeBody = 16 << 10
 	MaxProofBody     = 16 << 10
-	MaxEventBody     = 80 << 10 // an event of 64 KiB and what stands around it
+	MaxEventBody     = 80 << 10 // an event of 64 KiB and its envelope
 	MaxReceiptBody   = 1 << 20  // receipt.MaxSize
 )
 
 // MaxProblem bounds every problem document, in bytes.
 const MaxProblem = 4 << 10
 
-// MaxWait is the longest "Prefer: wait=n" that is honoured, in seconds; more is
-// shortened to it.
+// MaxWait is the longest "Prefer: wait=n" that is honoured, in seconds; longer
+// waits are shortened to it.
 const MaxWait = 30
 
 // Bytes is a binary value of no fixed length; its text is base64url without
@@ -57,8 +57,8 @@ func (p Payload) AppendText(b []byte) ([]byte, error) { return protocol.AppendBa
 // MarshalText is base64url without padding.
 func (p Payload) MarshalText() ([]byte, error) { return p.AppendText(nil) }
 
-// UnmarshalText reads exactly 256 bytes of base64url; what they say is for
-// protocol.ParsePayload to judge.
+// UnmarshalText reads exactly 256 bytes of base64url; protocol.ParsePayload
+// checks the values in them.
 func (p *Payload) UnmarshalText(text []byte) error {
 	var b Bytes
 	if err := b.UnmarshalText(text); err != nil {

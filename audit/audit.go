@@ -17,13 +17,19 @@
 //     commitment, nullifier or number in an epoch is accepted twice.
 //   - Proofs, if [Options].Proofs is set: every accepted proof verifies.
 //
-// A rule that is broken is a fault in the [Report], and the audit goes on.
+// A broken rule is a fault in the [Report], and the audit continues.
 //
 // # Whose log it is
 //
-// Anybody can make a log that keeps all rules. The trust store in [Options].Trust
-// says whose log it is, by the rules of package receipt; see [receipt.TrustStore].
+// Anyone can make a log that keeps all rules. The trust store in [Options].Trust shows
+// whose log it is, by the rules of package receipt; see [receipt.TrustStore].
 // [Report].Verdict is the answer to both questions.
+//
+// # Mirrors
+//
+// A copy of a log can be audited at any moment, also while it is made and the log grows.
+// If it has the tree of its checkpoint, the result is that of the log at that size. Else
+// [Run] returns a [*client.IncompleteError], and nothing is said against the log.
 //
 // # Resources
 //
@@ -64,8 +70,8 @@ type Source interface {
 
 var _ Source = (*client.Log)(nil)
 
-// Options are what an auditor brings along. The zero value checks the rules without
-// proofs, and knows no log.
+// Options are the settings of an audit. The zero value checks the rules without proofs,
+// and vouches for no log.
 type Options struct {
 	// Proofs verifies every accepted proof, which takes milliseconds for each.
 	Proofs bool

@@ -262,7 +262,7 @@ func listKey(l *claim.List, b *protocol.ClaimLeaf) (*claim.VerifyingKey, error) 
 	}
 	want := protocol.VKFingerprint(b.ClaimID, b.List, b.SRS, b.VK)
 	if !key.Fingerprint(claim.Group, l.ID()).Equal(want) {
-		return nil, errors.New("the claim leaf carries another verifying key than its member list gives")
+		return nil, errors.New("the claim leaf carries another verifying key than that of its member list")
 	}
 	return key, nil
 }
@@ -353,7 +353,7 @@ func (r *rules) statement(index uint64, b *protocol.Accepted, p *protocol.Payloa
 		return nil
 	}
 	if !s.Digest().Equal(p.Statement) {
-		r.fault("entry %d names another statement than its parameters give", index)
+		r.fault("entry %d names another statement than that of its parameters", index)
 	}
 	if err := r.member(index, params, c); err != nil {
 		r.fault("entry %d: %s", index, detail(err))

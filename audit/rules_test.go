@@ -152,7 +152,7 @@ func TestRules(t *testing.T) {
 		{"another epoch number", bad(func(p *payload, _ *accepted) { p.EpochNumber = 7 }), "entry 2 is of an epoch that was not opened before it"},
 		{"another instance", bad(func(p *payload, _ *accepted) { p.Instance[0] ^= 7 }), "entry 2 is of an epoch that was not opened before it"},
 		{"unknown key", bad(func(p *payload, _ *accepted) { p.VK[0] ^= 1 }), "entry 2 is under a verifying key that was not in the log before it"},
-		{"another statement", bad(func(p *payload, _ *accepted) { p.Statement[0] ^= 1 }), "entry 2 names another statement than its parameters give"},
+		{"another statement", bad(func(p *payload, _ *accepted) { p.Statement[0] ^= 1 }), "entry 2 names another statement than that of its parameters"},
 		{"parameters of another claim", bad(func(_ *payload, a *accepted) { a.Params = []byte(`{"a":1}`) }), "entry 2: parameters do not have exactly the members of the claim, with their types"},
 		{"request twice", func(h *history) {
 			h.Add(h.acceptance(nil))

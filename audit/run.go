@@ -6,7 +6,6 @@ import (
 	"errors"
 	"runtime"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 
@@ -19,8 +18,9 @@ import (
 	"github.com/terradourada/td/receipt"
 )
 
-// Run audits a log up to its newest checkpoint. It returns an error if the log or
-// the trust store could not be read; what is wrong with the log is in the report.
+// Run audits a log up to its newest checkpoint. It returns an error if the log or the
+// trust store could not be read, and a [*client.IncompleteError] if the log lacks a file,
+// as a copy does that is still being made. Faults of the log are in the report.
 func Run(ctx context.Context, log Source, o Options) (*Report, error) {
 	a := &audit{log: log, Options: o, report: &Report{
 		Identity: receipt.SelfAsserted, Leaves: map[string]int{}, Warnings: []string{}, Faults: []string{},
@@ -57,8 +57,8 @@ func (a *audit) check(ctx context.Context) (err error) {
 	if a.note, err = a.log.Checkpoint(ctx); err != nil {
 		return err
 	}
-	origin, size, ok := head(string(a.note))
-	if !ok {
+	origin, size, err := tiles.Head(a.note)
+	if errors.Is(err, client.ErrLog) {
 		a.fault("the checkpoint is malformed")
 		return nil
 	}
@@ -80,16 +80,6 @@ func (a *audit) check(ctx context.Context) (err error) {
 	a.checkSigned()
 	a.report.Unknown = a.rules.unknown
 	return nil
-}
-
-// head returns what the first two lines of a checkpoint state.
-func head(note string) (origin string, size uint64, ok bool) {
-	lines := strings.SplitN(note, "\n", 3)
-	if len(lines) != 3 {
-		return "", 0, false
-	}
-	size, err := strconv.ParseUint(lines[1], 10, 63)
-	return lines[0], size, err == nil && size <= protocol.MaxTreeSize
 }
 
 // checkEntries reads and checks every entry once.

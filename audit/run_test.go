@@ -150,7 +150,7 @@ func TestDamage(t *testing.T) {
 		"checkpoint":        {"checkpoint", "x", "the checkpoint is malformed"},
 		"size":              {"checkpoint", "a\n-1\nb\n", "the checkpoint is malformed"},
 		"signature":         {"checkpoint", log.Note(2, foreign), "the checkpoint is not signed by the key of any epoch in the log"},
-		"older checkpoint":  {"checkpoint", log.Note(1, log.Epochs[0]), ""},
+		"before its epoch":  {"checkpoint", log.Note(1, log.Epochs[0]), "the checkpoint is not signed by the key of any epoch in the log"},
 		"bundle":            {"tile/entries/000.p/2", "xx", "tile/entries/000 does not hold 2 entries"},
 		"length of a tile":  {"tile/0/000.p/2", "xx", "tile/0/000 does not hold 2 hashes"},
 		"hashes of a tile":  {"tile/0/000.p/2", strings.Repeat("x", 64), "tile 0 of level 0 does not hold the hashes of its entries"},

@@ -49,8 +49,9 @@ func drawStatement(t *rapid.T, id claim.ID) (params, event string) {
 	return "{}", event
 }
 
-// TestNativeCheckAgreesWithCircuit asks both about random statements with their
-// honest assignments and with one private value changed.
+// TestNativeCheckAgreesWithCircuit compares the native check with the circuit
+// on random statements, with honest assignments and with one private value
+// changed.
 func TestNativeCheckAgreesWithCircuit(t *testing.T) {
 	x := [3]protocol.Element{protocol.SmallElement(1), protocol.SmallElement(2), protocol.SmallElement(3)}
 	for _, id := range claim.FixedIDs() {
@@ -58,7 +59,7 @@ func TestNativeCheckAgreesWithCircuit(t *testing.T) {
 	}
 }
 
-// enoughDraws is what a run draws that is not short; fewer say little about
+// enoughDraws is the number of draws in a full run; fewer say little about
 // whether the draw is one-sided.
 const enoughDraws = 100
 
@@ -112,8 +113,8 @@ func drawElement(t *rapid.T, values []protocol.Element) protocol.Element {
 	return sumMod(v, protocol.SmallElement(step))
 }
 
-// TestNativeCheckAgreesWithGroupCircuit does the same for group/1. Membership is
-// the circuit's alone.
+// TestNativeCheckAgreesWithGroupCircuit does the same for group/1. Only the
+// circuit checks membership.
 func TestNativeCheckAgreesWithGroupCircuit(t *testing.T) {
 	l, err := claim.NewList("Board", testMembers(5))
 	if err != nil {

@@ -7,8 +7,8 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// Assignment holds the private values of one statement: what the prover knows
-// and nobody else may see. It never prints.
+// Assignment holds the private values of one statement: the prover knows
+// them, and they must not be disclosed. It never prints.
 //
 // The values stand in this order:
 //
@@ -21,10 +21,11 @@ import (
 // The binary form, for the socket to a prover, is one byte with the length of
 // the claim id, the id, and the values at 32 bytes each.
 type Assignment struct {
+	hidden
 	id ID
 
-	// The values stand behind a function because fmt, for an unexported field
-	// of some struct, goes past the methods below and prints what it finds.
+	// The values are behind a function because fmt ignores the methods below for
+	// an unexported field of another struct and would print them.
 	values func() []protocol.Element
 }
 
@@ -32,7 +33,7 @@ func newAssignment(id ID, values []protocol.Element) *Assignment {
 	return &Assignment{id: id, values: func() []protocol.Element { return values }}
 }
 
-// private gives the values themselves, not a copy; the zero value has none.
+// private returns the values themselves, not a copy; the zero value has none.
 func (a *Assignment) private() []protocol.Element {
 	if a.values == nil {
 		return nil
@@ -46,11 +47,11 @@ const MaxAssignmentSize = 1 + 32 + (1+sumSlots)*protocol.ElementSize
 // Claim is the claim the assignment is for.
 func (a *Assignment) Claim() ID { return a.id }
 
-// Wipe overwrites the private values; the assignment is of no use afterwards.
+// Wipe overwrites the private values; the assignment cannot be used afterwards.
 func (a *Assignment) Wipe() { clear(a.private()) }
 
-// MarshalBinary is the binary form. It carries every private value: it goes to
-// the prover and nowhere else.
+// MarshalBinary is the binary form. It contains every private value and is
+// sent to the prover only.
 func (a *Assignment) MarshalBinary() ([]byte, error) {
 	values := a.private()
 	if n := privateCount(a.id); n == 0 || n != len(values) {
@@ -93,20 +94,23 @@ func (a *Assignment) UnmarshalBinary(b []byte) error {
 
 const redacted = "redacted"
 
-// String answers "redacted".
-func (Assignment) String() string { return redacted }
+// hidden is embedded in private values: they print as "redacted" in every way.
+type hidden struct{}
 
-// GoString answers "redacted".
-func (Assignment) GoString() string { return redacted }
+// String returns "redacted".
+func (hidden) String() string { return redacted }
 
-// Format answers "redacted" to every verb.
-func (Assignment) Format(f fmt.State, _ rune) { fmt.Fprint(f, redacted) }
+// GoString returns "redacted".
+func (hidden) GoString() string { return redacted }
 
-// LogValue answers "redacted".
-func (Assignment) LogValue() slog.Value { return slog.StringValue(redacted) }
+// Format writes "redacted" for every verb.
+func (hidden) Format(f fmt.State, _ rune) { fmt.Fprint(f, redacted) }
 
-// MarshalJSON answers "redacted".
-func (Assignment) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
+// LogValue returns "redacted".
+func (hidden) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// MarshalText answers "redacted".
-func (Assignment) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+// MarshalJSON returns "redacted".
+func (hidden) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
+
+// MarshalText returns "redacted".
+func (hidden) MarshalText() ([]byte, error) { return []byte(redacted), nil }

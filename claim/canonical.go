@@ -9,9 +9,9 @@ import (
 )
 
 // value is one JSON value in canonical form (RFC 8785). That form has been
-// checked before, so the reader here only has to find things: no white space,
-// no duplicate names, names sorted, one text for each value. A part of a
-// canonical text is the canonical text of the part.
+// checked before, so the reader here only has to locate values: no white
+// space, no duplicate names, names sorted, one text for each value. A part of
+// a canonical text is the canonical text of the part.
 type value []byte
 
 // canonical checks that b equals its canonical form.
@@ -23,7 +23,7 @@ func canonical(b []byte) (value, bool) {
 	return value(c), true
 }
 
-// skip gives the length of the value at the start of b.
+// skip returns the length of the value at the start of b.
 func skip(b []byte) int {
 	depth := 0
 	for i := 0; i < len(b); i++ {
@@ -52,7 +52,7 @@ func skip(b []byte) int {
 	return len(b)
 }
 
-// skipText gives the length of the string literal at the start of b.
+// skipText returns the length of the string literal at the start of b.
 func skipText(b []byte) int {
 	for i := 1; i < len(b); i++ {
 		switch b[i] {
@@ -65,7 +65,7 @@ func skipText(b []byte) int {
 	return len(b)
 }
 
-// kind is the first byte of a value, which tells its JSON type.
+// kind returns the first byte of a value, which determines its JSON type.
 func (v value) kind() byte { return v[0] }
 
 func (v value) isNumber() bool { return v[0] == '-' || v[0] >= '0' && v[0] <= '9' }
@@ -73,7 +73,7 @@ func (v value) isNumber() bool { return v[0] == '-' || v[0] >= '0' && v[0] <= '9
 // isLiteral reports whether v is true, false or null.
 func (v value) isLiteral() bool { return v[0] == 't' || v[0] == 'f' || v[0] == 'n' }
 
-// members ranges over the names (as string literals) and values of an object.
+// members iterates over the names (as string literals) and values of an object.
 func (v value) members() iter.Seq2[value, value] {
 	return func(yield func(value, value) bool) {
 		for rest := v[1:]; rest[0] != '}'; {
@@ -92,7 +92,7 @@ func (v value) members() iter.Seq2[value, value] {
 	}
 }
 
-// items ranges over the elements of an array.
+// items iterates over the elements of an array.
 func (v value) items() iter.Seq[value] {
 	return func(yield func(value) bool) {
 		for rest := v[1:]; rest[0] != ']'; {
@@ -108,8 +108,8 @@ func (v value) items() iter.Seq[value] {
 	}
 }
 
-// object gives the values of an object that has exactly the names given, which
-// are in canonical order.
+// object returns the values of an object that has exactly these names, which
+// must be in canonical order.
 func (v value) object(names ...string) ([]value, bool) {
 	if v.kind() != '{' {
 		return nil, false
@@ -124,7 +124,7 @@ func (v value) object(names ...string) ([]value, bool) {
 	return values, len(values) == len(names)
 }
 
-// array gives the elements of an array of 1 to limit elements.
+// array returns the elements of an array of 1 to limit elements.
 func (v value) array(limit int) ([]value, bool) {
 	if v.kind() != '[' {
 		return nil, false
@@ -139,7 +139,7 @@ func (v value) array(limit int) ([]value, bool) {
 	return values, len(values) > 0
 }
 
-// text gives the content of a string.
+// text returns the content of a string.
 func (v value) text() (string, bool) {
 	if v.kind() != '"' {
 		return "", false

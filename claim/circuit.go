@@ -15,11 +15,11 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// circuit is one claim as gnark sees it: the public inputs x = [a, c, t, s1 ..
+// circuit is one claim in gnark's form: the public inputs x = [a, c, t, s1 ..
 // sk], the private values in the order [Assignment] documents, and the
-// constraints between them. Everything that a proof shows is in the define
-// functions of the files circuit_*.go, and in the native rules of section 6
-// that they name.
+// constraints between them. The define functions of the files circuit_*.go,
+// with the native rules of section 6 that they name, are everything that a
+// proof asserts.
 type circuit struct {
 	X []frontend.Variable `gnark:"x,public"`
 	W []frontend.Variable `gnark:"w,secret"`
@@ -80,8 +80,8 @@ type gates struct {
 	claimElement *big.Int // T
 }
 
-// bind gives each value a multiplicative constraint, its square, where nothing
-// else does: a public input outside every constraint would be tied to the proof
+// bind adds a multiplicative constraint, its square, on each value that has no
+// other. A public input outside of every constraint would be bound to the proof
 // by the transcript alone.
 func (g *gates) bind(values ...frontend.Variable) {
 	for _, v := range values {
@@ -100,8 +100,9 @@ func (g *gates) commit(cm, h, f frontend.Variable) {
 	g.bind(cm)
 }
 
-// fits constrains v to be an integer in [0, 2^n), n far below the size of the
-// field, so that the n bits are v and not v plus a multiple of the modulus.
+// fits constrains v to be an integer in [0, 2^n). n is far below the size of
+// the field, so the n bits are those of v and not of v plus a multiple of the
+// modulus.
 func (g *gates) fits(v frontend.Variable, n int) {
 	bits.ToBinary(g.API, v, bits.WithNbDigits(n))
 }
@@ -109,11 +110,11 @@ func (g *gates) fits(v frontend.Variable, n int) {
 // between constrains v to the integers in [lo, hi], and binds both bounds.
 //
 // It relies on the native rule 0 <= lo <= hi < 2^n for the bounds, which are
-// public. The two decompositions give d, e in [0, 2^n) with v = lo + d and
-// v = hi - e in the field. As integers lo + d lies in [0, 2^(n+1)) and hi - e in
-// (-2^n, 2^n); both ranges together are far shorter than the modulus, so that
-// the two integers are equal and v is this integer: v >= lo by the first, v <=
-// hi by the second. Hence v < 2^n as well, without a decomposition of its own.
+// public. The two decompositions prove d, e in [0, 2^n) with v = lo + d and v =
+// hi - e in the field. As integers, lo + d lies in [0, 2^(n+1)) and hi - e in
+// (-2^n, 2^n). Both ranges together are far shorter than the modulus, so the
+// two integers are equal and v is this integer: v >= lo by the first, v <= hi
+// by the second. Hence v < 2^n as well, without a decomposition of its own.
 func (g *gates) between(v, lo, hi frontend.Variable, n int) {
 	g.fits(g.Sub(v, lo), n)
 	g.fits(g.Sub(hi, v), n)
@@ -131,7 +132,7 @@ func (g *gates) pack(values []frontend.Variable) frontend.Variable {
 	return sum
 }
 
-// constant is an element as gnark's constants go.
+// constant returns an element as a gnark constant.
 func constant(e protocol.Element) *big.Int { return new(big.Int).SetBytes(e[:]) }
 
 // compile turns a circuit into gates.
@@ -144,12 +145,12 @@ func compile(c *circuit) (*cs.SparseR1CS, error) {
 	return ccs.(*cs.SparseR1CS), nil
 }
 
-// size is what has to fit the domain: gates and public inputs.
+// size is the number that must fit the domain: gates and public inputs.
 func size(ccs *cs.SparseR1CS) int { return ccs.GetNbConstraints() + len(ccs.Public) }
 
-// Gates is the number of gates and public inputs of a claim, for group/1 that
+// Gates returns the number of gates and public inputs of a claim; for group/1
 // with a list of one member. It is 0 for an unknown claim. Only the first call
-// compiles: servers show it to anybody who asks.
+// compiles, because servers publish the number to every client.
 func Gates(id ID) int {
 	count, ok := gateCounts[id]
 	if !ok {
@@ -158,7 +159,7 @@ func Gates(id ID) int {
 	return count()
 }
 
-// gateCounts counts once for each claim.
+// gateCounts counts the gates of each claim once.
 var gateCounts = func() map[ID]func() int {
 	all := map[ID]func() int{}
 	for _, id := range IDs() {

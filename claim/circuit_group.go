@@ -9,8 +9,8 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// MaxMembers is the greatest number of members of a list: what fits the embedded
-// reference string at about one gate a member.
+// MaxMembers is the greatest number of members of a list. It is what fits the
+// embedded reference string at about one gate for each member.
 const MaxMembers = 1340
 
 // defineGroup: nullifier = C(sk, scope), and M = C(sk, 1) is one of the members,
@@ -25,8 +25,9 @@ func defineGroup(members []protocol.Member) func(g *gates, s, w []frontend.Varia
 	}
 }
 
-// vanishing is the product of all (x - k), zero at the members alone. Members
-// go in pairs, x² - (k1+k2)x + k1k2 being one gate: about one gate a member.
+// vanishing is the product of all (x - k); only members make it zero. Members
+// are multiplied in pairs, x² - (k1+k2)x + k1k2 being one gate, so that each
+// member costs about one gate.
 func (g *gates) vanishing(members []protocol.Member, x frontend.Variable) frontend.Variable {
 	var product frontend.Variable = 1
 	if len(members)%2 == 1 {

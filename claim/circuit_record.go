@@ -2,8 +2,8 @@ package claim
 
 import "github.com/consensys/gnark/frontend"
 
-// record constrains cm = C(h, root + T), where the private value is leaf number
-// index of the tree of depth 3 under root, salted, and gives back the value and
+// record constrains cm = C(h, root + T). The private value is leaf number
+// index, salted, of the tree of depth 3 under root. It returns the value and
 // the public values after the index.
 //
 // The native rule it relies on: the three index values are bits, least
@@ -20,7 +20,7 @@ func record(g *gates, s, w []frontend.Variable) (value frontend.Variable, rest [
 	return value, s[1+recordDepth:]
 }
 
-// order is (x, y) for bit 0 and (y, x) for bit 1.
+// order returns (x, y) for bit 0 and (y, x) for bit 1.
 func (g *gates) order(bit, x, y frontend.Variable) (left, right frontend.Variable) {
 	swap := g.Mul(bit, g.Sub(y, x))
 	return g.Add(x, swap), g.Sub(y, swap)

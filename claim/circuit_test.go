@@ -11,9 +11,9 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// These tests speak to the circuits alone: public inputs and private values are
-// put together here, without the native rules of the package, and "holds" means
-// that the constraints do.
+// These tests use the circuits alone: they build public inputs and private
+// values without the native rules of the package, and "holds" means that the
+// constraints do.
 
 // circuitOf compiles a circuit.
 func circuitOf(t *testing.T, id claim.ID, members ...protocol.Member) *claim.Circuit {
@@ -42,8 +42,8 @@ func check(t *testing.T, name string, c *claim.Circuit, x, w []protocol.Element,
 	}
 }
 
-// checkEach changes one value at a time, public ones from position 3 on by the
-// given steps and private ones by one, and wants each change refused. A step of
+// checkEach changes one value at a time: public ones from position 3 on by the
+// given steps, private ones by one. It wants each change refused. A step of
 // zero leaves the value alone.
 func checkEach(t *testing.T, c *claim.Circuit, x, w []protocol.Element, steps []protocol.Element) {
 	t.Helper()
@@ -90,8 +90,8 @@ func TestEveryPublicInputIsConstrained(t *testing.T) {
 	}
 }
 
-// TestContextIsFree shows what a, c and t are to a circuit: any values, which
-// the proof is then bound to.
+// TestContextIsFree shows that a circuit accepts any a, c and t; the proof is
+// then bound to them.
 func TestContextIsFree(t *testing.T) {
 	c := circuitOf(t, claim.Open)
 	x, w := openInstance(number(7), number(8))
@@ -120,7 +120,7 @@ func TestOpenCircuit(t *testing.T) {
 	check(t, "commitment of another claim", c, x, w, false)
 }
 
-// rangeInstance commits to seven values, whatever they are.
+// rangeInstance commits to any seven values.
 func rangeInstance(v, lo, hi []protocol.Element) (x, w []protocol.Element) {
 	h := number(9)
 	return inputs(slices.Concat([]protocol.Element{commitTo(claim.Range, h, packed(v))}, lo, hi)...),
@@ -194,13 +194,13 @@ func TestRangePacking(t *testing.T) {
 	check(t, "as committed", c, x, w, true)
 	w[1], w[2] = power(32, 0), number(0)
 	check(t, "as 2^32", c, x, w, false)
-	// What the native rule hi < 2^32 is for.
+	// The native rule hi < 2^32 prevents that.
 	lo[0], hi[0] = number(1), power(33, -1)
 	x, w = rangeInstance(numbers(1<<32, 0, 0, 0, 0, 0, 0), lo, hi)
 	check(t, "as 2^32 under a bound that the native rule refuses", c, x, w, true)
 }
 
-// sumInstance commits to fourteen values, whatever they are.
+// sumInstance commits to any fourteen values.
 func sumInstance(v, present []protocol.Element, lo, hi protocol.Element) (x, w []protocol.Element) {
 	h := number(9)
 	cm := commitTo(claim.Sum, h, claim.Compress(packed(v[:7]), packed(v[7:])))
@@ -437,8 +437,8 @@ func TestGroupCircuitWithManyMembers(t *testing.T) {
 	check(t, "not a member", c, x, w, false)
 }
 
-// TestDishonestBits solves with bits of the prover's own choice: what holds then
-// holds by constraints, and not because an honest solver computed the bits.
+// TestDishonestBits solves with bits chosen by the prover, so that the
+// constraints are tested and not the honest computation of bits.
 func TestDishonestBits(t *testing.T) {
 	c := circuitOf(t, claim.Sum)
 	v := steps(14, number(1))
@@ -457,7 +457,7 @@ func TestDishonestBits(t *testing.T) {
 			t.Errorf("%s: holds", name)
 		}
 	}
-	// The same with a true statement: the solver does use the bits it is given.
+	// The same with a true statement shows that the solver uses these bits.
 	x, w = sumInstance(steps(14, number(1)), presence(14), number(0), number(20))
 	honest := func(in *big.Int, out []*big.Int) {
 		for i := range out {

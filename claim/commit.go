@@ -17,11 +17,12 @@ func NewBlind() protocol.Element {
 }
 
 // Commit fixes an event, in canonical form, for parameters of any claim but
-// group/1: it gives cm (section 5) and the private values of the proof. Whether
-// the event satisfies the claim is not asked; [Statement.Check] does. An event
-// that is not canonical is refused with code event_not_canonicalisable, one that
-// has no encoding with event_not_encodable, a blind that is no field element or
-// a claim that needs a member secret with malformed_request.
+// group/1: it returns cm (section 5) and the private values of the proof. It
+// does not check whether the event satisfies the claim; [Statement.Check] does.
+// An event that is not canonical is refused with code
+// event_not_canonicalisable, and one that has no encoding with
+// event_not_encodable. A blind that is no field element, or a claim that needs
+// a member secret, is refused with malformed_request.
 func Commit(p *Params, event []byte, blind protocol.Element) (protocol.Commitment, *Assignment, error) {
 	if p.id == Group {
 		return protocol.Commitment{}, nil, malformed("claim needs the secret of a member")
@@ -38,8 +39,8 @@ func Commit(p *Params, event []byte, blind protocol.Element) (protocol.Commitmen
 }
 
 // CommitMember is [Commit] for group/1. Parameters of another list are refused
-// with code malformed_request, a secret whose member is not listed or whose
-// nullifier is another with statement_false.
+// with code malformed_request. A secret whose member is not listed, or whose
+// nullifier is another, is refused with statement_false.
 func CommitMember(p *Params, event []byte, blind protocol.Element, l *List, secret MemberSecret) (protocol.Commitment, *Assignment, error) {
 	if err := p.CheckList(l); err != nil {
 		return protocol.Commitment{}, nil, err

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// maxDigits bounds the digits of x·10^scale worth looking at: more than
-// 2^64 + 2^53 has.
+// maxDigits bounds the digits of x·10^scale that are read: more than 2^64 +
+// 2^53 has.
 const maxDigits = 21
 
 // apply converts the text of a JSON number by exact decimal arithmetic. It

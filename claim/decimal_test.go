@@ -56,7 +56,7 @@ func TestScaled(t *testing.T) {
 		{"9007199254740992", 0, -(1<<53 - 1), 64, 1},
 		{"9.223372036854775", 18, 0, 64, 9223372036854775000},
 		{"0.000000000000000001", 18, 0, 64, 1},
-		{"00012.500", 1, 0, 64, 125}, // not JSON, but no harm
+		{"00012.500", 1, 0, 64, 125}, // not JSON, but harmless
 	} {
 		name := fmt.Sprintf("%s·10^%d%+d<2^%d", test.number, test.scale, test.offset, test.bits)
 		got, ok := claim.Scaled(test.number, test.scale, test.offset, test.bits)

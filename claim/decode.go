@@ -38,9 +38,9 @@ type Proof struct {
 // The length words are compared, never used. Everything else is refused with
 // code proof_rejected and one constant detail: other lengths, uncompressed
 // points, coordinates and scalars that are not reduced, points off the curve or
-// outside the subgroup. The point at infinity is refused everywhere: the
+// outside the subgroup. The point at infinity is refused everywhere. The
 // polynomials behind all nine points of an honest proof are blinded and not
-// constant, so that he meets it with a probability of about 2^-250.
+// constant, so an honest proof has it with a probability of about 2^-250.
 func DecodeProof(b []byte) (*Proof, error) {
 	p := &Proof{}
 	if len(b) != ProofSize || !p.decode(b) {
@@ -52,12 +52,12 @@ func DecodeProof(b []byte) (*Proof, error) {
 	return p, nil
 }
 
-// proofRejected is all that a client learns about a proof that is malformed or
-// false.
+// proofRejected is the one refusal that a client receives for a proof that is
+// malformed or false.
 const proofRejected = "proof does not verify"
 
-// points gives the nine points of a proof in the order of the encoding; the
-// last one stands apart.
+// points returns the nine points of a proof in the order of the encoding; the
+// last one is returned apart.
 func (p *Proof) points() [9]*bls12381.G1Affine {
 	i := &p.inner
 	return [9]*bls12381.G1Affine{

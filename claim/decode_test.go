@@ -35,8 +35,8 @@ func multiple(k int64) *bls12381.G1Affine {
 	return g.ScalarMultiplication(&g, big.NewInt(k))
 }
 
-// formalProof has the form of a proof and proves nothing: nine points, seven
-// scalars.
+// formalProof has the form of a proof, nine points and seven scalars, but
+// proves nothing.
 func formalProof() *plonk.Proof {
 	p := &plonk.Proof{}
 	points := []*bls12381.G1Affine{
@@ -63,7 +63,7 @@ func encodeByGnark(t testing.TB, p *plonk.Proof) []byte {
 	return b.Bytes()
 }
 
-// patched is b with part written over it at an offset.
+// patched returns b with part written over it at an offset.
 func patched(b []byte, offset int, part []byte) []byte {
 	b = slices.Clone(b)
 	copy(b[offset:], part)
@@ -109,7 +109,8 @@ func TestDecodeProofLength(t *testing.T) {
 	checkProofRefused(t, "all ones", bytes.Repeat([]byte{0xff}, claim.ProofSize))
 }
 
-// TestDecodeProofLengthWords gives words that a reader might allocate by.
+// TestDecodeProofLengthWords writes words that a careless reader would allocate
+// by.
 func TestDecodeProofLengthWords(t *testing.T) {
 	b := encodeByGnark(t, formalProof())
 	for _, n := range []uint32{0, 1, 5, 7, 12, 6 << 8, 6 << 24, 1<<31 | 6, 1 << 20, 1<<31 - 1, 1 << 31, 1<<32 - 1} {
@@ -125,7 +126,8 @@ func TestDecodeProofLengthWords(t *testing.T) {
 	}
 }
 
-// allocatedBy is the number of bytes that the process allocates meanwhile.
+// allocatedBy returns the number of bytes that the process allocates during a
+// call.
 func allocatedBy(f func()) uint64 {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -134,8 +136,8 @@ func allocatedBy(f func()) uint64 {
 	return after.TotalAlloc - before.TotalAlloc
 }
 
-// TestDecodeProofFlags gives every point every combination of the three flag
-// bits.
+// TestDecodeProofFlags sets every combination of the three flag bits on every
+// point.
 func TestDecodeProofFlags(t *testing.T) {
 	good := encodeByGnark(t, formalProof())
 	for _, at := range pointOffsets {
@@ -159,8 +161,8 @@ func TestDecodeProofFlags(t *testing.T) {
 	}
 }
 
-// TestDecodeProofInfinity gives every form of infinity, with and without
-// further bits.
+// TestDecodeProofInfinity tries every form of infinity at every point, with
+// and without further bits.
 func TestDecodeProofInfinity(t *testing.T) {
 	good := encodeByGnark(t, formalProof())
 	infinity := func(first, last byte) []byte {
@@ -230,7 +232,7 @@ func TestDecodeProofPoints(t *testing.T) {
 }
 
 // smallPointPlusP finds a point of the subgroup whose x + p fits 381 bits, so
-// that reduction alone would tell it from x.
+// that only a check for reduction can refuse it.
 func smallPointPlusP() *big.Int {
 	for k := int64(2); ; k++ {
 		x := multiple(k).X.BigInt(new(big.Int))
@@ -262,8 +264,8 @@ func TestDecodeProofScalars(t *testing.T) {
 	}
 }
 
-// TestDecodeProofRaw gives the library's other encoding, whole, cut to size and
-// mixed in point by point, which its reader accepts.
+// TestDecodeProofRaw tries the library's other encoding: whole, cut to size and
+// mixed in point by point. The library's reader accepts it.
 func TestDecodeProofRaw(t *testing.T) {
 	p := formalProof()
 	good := encodeByGnark(t, p)
@@ -287,9 +289,9 @@ func TestDecodeProofRaw(t *testing.T) {
 	}
 }
 
-// FuzzDecodeProof has the library's reader as its judge: whatever the decoder
-// accepts the reader accepts and writes as the same bytes, and what the reader
-// accepts in compressed form without infinity the decoder accepts.
+// FuzzDecodeProof compares with the library's reader. What the decoder
+// accepts, the reader accepts and writes as the same bytes. What the reader
+// accepts in compressed form without infinity, the decoder accepts.
 func FuzzDecodeProof(f *testing.F) {
 	good := encodeByGnark(f, formalProof())
 	f.Add(good)
@@ -318,8 +320,8 @@ func FuzzDecodeProof(f *testing.F) {
 	})
 }
 
-// acceptedByGnark asks the library's reader about bytes of a form that it does
-// not allocate by.
+// acceptedByGnark calls the library's reader with bytes that cannot make it
+// allocate.
 func acceptedByGnark(b []byte) bool {
 	if len(b) != claim.ProofSize || binary.BigEndian.Uint32(b[valuesWord:]) != 6 || binary.BigEndian.Uint32(b[lastWord:]) != 0 {
 		return false

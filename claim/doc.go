@@ -1,26 +1,26 @@
-// Package claim knows what can be proved about an event, and proves and
-// verifies it. It is sections 5 and 6 of docs/spec/td-1.md, to which section
-// numbers in comments refer.
+// Package claim defines what can be proved about an event, and makes and
+// verifies the proofs. It is sections 5 and 6 of docs/spec/td-1.md, to which
+// section numbers in comments refer.
 //
 // A claim ([ID]) is a circuit and a native rule. The rule reads public
 // parameters ([ParseParams]) and derives from them and from the commitment to
 // an event the public values of a [Statement]; claim id, parameters and
 // commitment are all it depends on. The circuit shows, for these public values,
-// that the prover knows what is behind the commitment ([Commit]) and that the
-// claim holds for it. Everybody applies the same rule: who issues, who accepts,
-// and who verifies years later.
+// that the prover knows the opening of the commitment ([Commit]) and that the
+// claim holds for it. The same rule is applied when a challenge is issued, when
+// a proof is accepted, and when a receipt is verified years later.
 //
 // # From an event to a proof
 //
-// The holder of an event brings it into canonical form, writes parameters
-// ([PrepareParams] if he is a person), draws a blind ([NewBlind]) and commits:
+// The holder of an event brings it into canonical form, writes parameters (a
+// person with [PrepareParams]), draws a blind ([NewBlind]) and commits:
 //
 //	cm, assignment, err := Commit(params, event, NewBlind())
 //	statement, err := NewStatement(params, cm)
 //	err = statement.Check(assignment)
 //
-// Once a challenge has given anchor, context and tag, [Prover.Prove] makes the
-// proof over [Statement.Inputs], and [Verify] checks it under the claim's
+// Once a challenge has supplied anchor, context and tag, [Prover.Prove] makes
+// the proof over [Statement.Inputs], and [Verify] checks it under the claim's
 // [VerifyingKey].
 //
 // # Parameters
@@ -36,23 +36,23 @@
 //	record-oneof/1   field, offset, scale, schema, values: 1 to 8
 //	group/1          list, name, nullifier, scope
 //
-// Pointers are JSON Pointers in strict form and all different. A number x of the
-// event or of the parameters becomes the integer x·10^scale + offset by exact
-// decimal arithmetic; one that is not exact or out of range is refused. A bound
-// of record-range/1 that no JSON number says exactly, such as 2^64-1, is a text
-// with a plain decimal. The claimed field of a record, and the values that it is
-// compared with, are numbers, texts, true, false or null.
+// Pointers are JSON Pointers in strict form and all different. A number x of
+// the event or of the parameters becomes the integer x·10^scale + offset by
+// exact decimal arithmetic; one that is not exact or out of range is refused. A
+// bound of record-range/1 that no JSON number can hold exactly, such as 2^64-1,
+// is a text with a plain decimal. The claimed field of a record, and the values
+// that it is compared with, are numbers, texts, true, false or null.
 //
 // # Errors
 //
-// Parameters, lists and secrets that break a rule have code malformed_request,
-// claims that are not known unknown_claim, events without an encoding
-// event_not_encodable, assignments that do not satisfy their statement
-// statement_false, and proofs that are malformed or false proof_rejected.
+// Refusals have these codes. malformed_request: parameters, lists and secrets
+// that break a rule. unknown_claim: unknown claims. event_not_encodable:
+// events without an encoding. statement_false: assignments that do not satisfy
+// their statement. proof_rejected: proofs that are malformed or false.
 //
 // # Secrets
 //
-// An [Assignment] and a [MemberSecret] answer "redacted" to every way of
-// printing. They live in ordinary memory: the Go heap of the client, or of the
-// prover in push mode.
+// An [Assignment] and a [MemberSecret] print as "redacted" in every way. They
+// live in ordinary memory: the Go heap of the client, or of the prover in push
+// mode.
 package claim

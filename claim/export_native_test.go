@@ -7,7 +7,7 @@ func Scaled(number string, scale int, offset int64, bits int) (uint64, bool) {
 	return scaling{scale, offset}.apply(number, bits)
 }
 
-// ParsePointer gives the tokens of a strict JSON Pointer.
+// ParsePointer returns the tokens of a strict JSON Pointer.
 func ParsePointer(s string) ([]string, bool) { return parsePointer(s) }
 
 // Resolve finds what a pointer names in a canonical document.
@@ -16,12 +16,12 @@ func Resolve(tokens []string, doc []byte) ([]byte, bool) { return pointer(tokens
 // Pack is the packing of up to seven values.
 func Pack(values []uint32) protocol.Element { return pack(values) }
 
-// NewAssignment makes an assignment of any values.
+// NewAssignment makes an assignment of arbitrary values.
 func NewAssignment(id ID, values ...protocol.Element) *Assignment {
 	return newAssignment(id, values)
 }
 
-// Values gives the private values.
+// Values returns the private values.
 func (a *Assignment) Values() []protocol.Element { return a.private() }
 
 // PrivateCount is the number of private values of a claim.

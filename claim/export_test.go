@@ -23,7 +23,7 @@ func Setup(id ID, members []protocol.Member) (*VerifyingKey, error) {
 	return setup(ccs)
 }
 
-// GatesWith is [Gates] for a list of one's own.
+// GatesWith is [Gates] for the given list.
 func GatesWith(id ID, members []protocol.Member) (int, error) {
 	ccs, err := compile(newCircuit(id, members))
 	if err != nil {
@@ -32,7 +32,7 @@ func GatesWith(id ID, members []protocol.Member) (int, error) {
 	return size(ccs), nil
 }
 
-// Circuit is a compiled circuit that answers whether it accepts an assignment,
+// Circuit is a compiled circuit that reports whether it accepts an assignment,
 // without any native rule and without a proof.
 type Circuit struct{ key provingKey }
 
@@ -42,7 +42,8 @@ func NewCircuit(id ID, members []protocol.Member) (*Circuit, error) {
 	return &Circuit{provingKey{ccs: ccs}}, err
 }
 
-// Solve is nil when the circuit accepts the public inputs and private values.
+// Solve returns nil if the circuit accepts the public inputs and private
+// values.
 func (c *Circuit) Solve(x, w []protocol.Element) error {
 	full, err := c.key.witness(x, w)
 	if err != nil {
@@ -52,7 +53,7 @@ func (c *Circuit) Solve(x, w []protocol.Element) error {
 	return err
 }
 
-// SolveWithBits is Solve with binary decompositions of one's own making.
+// SolveWithBits is Solve with the given binary decompositions.
 func (c *Circuit) SolveWithBits(x, w []protocol.Element, decompose func(in *big.Int, out []*big.Int)) error {
 	full, err := c.key.witness(x, w)
 	if err != nil {
@@ -69,8 +70,8 @@ func (c *Circuit) SolveWithBits(x, w []protocol.Element, decompose func(in *big.
 	return err
 }
 
-// Products counts for each public input the gates in which it is a factor of a
-// product.
+// Products counts, for each public input, the gates in which it is a factor of
+// a product.
 func (c *Circuit) Products() []int {
 	ccs := c.key.ccs
 	counts := make([]int, len(ccs.Public))
@@ -100,7 +101,7 @@ func (p *Prover) ProveRaw(id ID, x, w []protocol.Element) ([]byte, error) {
 	return key.prove(x, w)
 }
 
-// Embedded gives the two files of the reference string.
+// Embedded returns the two files of the reference string.
 func Embedded() (powers, lagrange string) { return powersFile, lagrangeFile }
 
 // Reference is the decoded reference string.
@@ -117,7 +118,7 @@ func CheckDigests(powers, lagrange string) error { return checkDigests(powers, l
 // Check checks the decoded points.
 func (r *Reference) Check() error { return r.check() }
 
-// Points gives the decoded points to change them.
+// Points returns the decoded points, so that a test can change them.
 func (r *Reference) Points() (g1, small, large []bls12381.G1Affine, g2 []bls12381.G2Affine) {
 	return r.g1, r.small, r.large, r.g2
 }
@@ -131,8 +132,8 @@ func KnownAnswers() ([]KnownAnswer, error) { return knownAnswers() }
 // Check is the check of the self-test.
 func (k *KnownAnswer) Check(proof []byte) error { return k.check(proof) }
 
-// DiffFromSetup says where a parsed key differs from the library's own for the
-// same circuit, or "".
+// DiffFromSetup describes where a parsed key differs from the library's own
+// for the same circuit, or returns "".
 func DiffFromSetup(vk *VerifyingKey, id ID) (string, error) {
 	ccs, err := compile(newCircuit(id, nil))
 	if err != nil {
@@ -160,7 +161,7 @@ func DiffFromSetup(vk *VerifyingKey, id ID) (string, error) {
 	return "", nil
 }
 
-// RawVerifier is the library's verifier over what has been decoded before.
+// RawVerifier is the library's verifier over values that were decoded before.
 func RawVerifier(vk *VerifyingKey, x []protocol.Element, proof []byte) (func() error, error) {
 	inputs, err := vk.inputs(x)
 	if err != nil {

@@ -14,7 +14,7 @@ func add(x, y protocol.Element) protocol.Element {
 }
 
 // pack is the sum of v_i·2^(32(i-1)) over at most seven values (section 6): the
-// values side by side, the first one lowest.
+// values one after the other, the first one lowest.
 func pack(values []uint32) protocol.Element {
 	var e protocol.Element
 	for i, v := range values {

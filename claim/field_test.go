@@ -47,7 +47,7 @@ func times(x, y protocol.Element) protocol.Element {
 	return element(new(big.Int).Mul(integer(x), integer(y)))
 }
 
-// packed is the sum of v_i * 2^(32(i-1)), whatever the values are.
+// packed is the sum of v_i * 2^(32(i-1)) for any values.
 func packed(values []protocol.Element) protocol.Element {
 	var sum protocol.Element
 	for i, v := range values {

@@ -15,7 +15,7 @@ import (
 
 var (
 	update = flag.Bool("update", false, "rewrite the golden files of testdata")
-	// release rewrites what is embedded. The circuit and key of a released
+	// release writes the embedded files again. The circuit and key of a released
 	// claim never change: a change is a new version of the claim.
 	release = flag.Bool("release", false, "rewrite the embedded keys and known answers")
 )

@@ -8,7 +8,7 @@ import (
 
 // ID names a claim and its version: a circuit and the native rule that turns
 // parameters and a commitment into its public values. A change to either is a
-// new version, never a change of meaning.
+// new version; the meaning of a version never changes.
 type ID string
 
 // The claims of section 6.
@@ -52,42 +52,20 @@ const (
 	recordBits = 64 // of a numeric field of a record and its bounds
 )
 
-// publicCount is k, the number of public values of a claim: those after a, c
-// and t. It is 0 for an unknown claim.
-func publicCount(id ID) int {
-	switch id {
-	case Open:
-		return 1
-	case Range:
-		return 1 + 2*rangeSlots
-	case Sum:
-		return 1 + sumSlots + 2
-	case RecordRange:
-		return 1 + recordDepth + 2
-	case RecordEquals:
-		return 1 + recordDepth + 1
-	case RecordOneOf:
-		return 1 + recordDepth + oneOfValues
-	case Group:
-		return 3
-	}
-	return 0
+// counts holds the numbers of public values of each claim, those after a, c and t, and
+// of private values, in the order that [Assignment] documents.
+var counts = map[ID]struct{ public, private int }{
+	Open:         {1, 2},
+	Range:        {1 + 2*rangeSlots, 1 + rangeSlots},
+	Sum:          {1 + sumSlots + 2, 1 + sumSlots},
+	RecordRange:  {1 + recordDepth + 2, 3 + recordDepth},
+	RecordEquals: {1 + recordDepth + 1, 3 + recordDepth},
+	RecordOneOf:  {1 + recordDepth + oneOfValues, 3 + recordDepth},
+	Group:        {3, 1},
 }
 
-// privateCount is the number of private values of a claim, in the order
-// [Assignment] documents. It is 0 for an unknown claim.
-func privateCount(id ID) int {
-	switch id {
-	case Open:
-		return 2
-	case Range:
-		return 1 + rangeSlots
-	case Sum:
-		return 1 + sumSlots
-	case RecordRange, RecordEquals, RecordOneOf:
-		return 3 + recordDepth
-	case Group:
-		return 1
-	}
-	return 0
-}
+// publicCount is k, the number of public values of a claim. It is 0 for an unknown one.
+func publicCount(id ID) int { return counts[id].public }
+
+// privateCount is the number of private values of a claim. It is 0 for an unknown one.
+func privateCount(id ID) int { return counts[id].private }

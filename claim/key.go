@@ -25,18 +25,18 @@ const (
 	maxPublic = 32
 )
 
-// VerifyingKey is what a proof of one circuit is verified with. It does not
-// change, and is safe for concurrent use.
+// VerifyingKey verifies the proofs of one circuit. It does not change and is
+// safe for concurrent use.
 type VerifyingKey struct {
 	encoding [VerifyingKeySize]byte
 	key      plonk.VerifyingKey
 }
 
-// ParseVerifyingKey reads the 404 bytes of section 6. It refuses, with code
-// malformed_request, another length or magic, a domain that is no power of two
-// or larger than the reference string allows, a number of public inputs that no
-// claim can have, and a point that is not canonical, not in the subgroup or
-// infinity. The rest of the key is derived: the domain generator, the coset
+// ParseVerifyingKey reads the 404 bytes of section 6. It refuses with code
+// malformed_request: another length or magic; a domain that is no power of two
+// or larger than the reference string allows; a number of public inputs that no
+// claim can have; a point that is infinity, not canonical or not in the
+// subgroup. The rest of the key is derived: the domain generator, the coset
 // shift 7 and the part of the reference string.
 func ParseVerifyingKey(enc []byte) (*VerifyingKey, error) {
 	if len(enc) != VerifyingKeySize || string(enc[:8]) != keyMagic {
@@ -67,7 +67,7 @@ func parseKeyPoints(b []byte) (*[keyPoints]bls12381.G1Affine, error) {
 	return &points, nil
 }
 
-// derive fills in the library's key.
+// derive computes the library's form of the key.
 func (vk *VerifyingKey) derive(domain uint64, public uint32, p *[keyPoints]bls12381.G1Affine) error {
 	srs, err := verifierSRS()
 	if err != nil {

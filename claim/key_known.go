@@ -18,8 +18,8 @@ import (
 //go:embed data/keys.bin
 var keysFile string
 
-// fixedIDs are the claims whose circuit is the same everywhere: all but
-// group/1, where each list has its own.
+// fixedIDs are the claims whose circuit is the same everywhere. group/1 is
+// not among them: each list has its own circuit.
 func fixedIDs() []ID {
 	return []ID{Open, Range, Sum, RecordRange, RecordEquals, RecordOneOf}
 }
@@ -49,8 +49,8 @@ func KnownKey(id ID) (*VerifyingKey, bool) {
 }
 
 // VerifyingKey compiles the circuit of the list and commits to it, which takes
-// hundreds of milliseconds; the caller keeps the key. The same list gives the
-// same key everywhere. A list without members, or of more than [MaxMembers], is
+// hundreds of milliseconds; the caller keeps the key. The same list always has
+// the same key. A list without members, or of more than [MaxMembers], is
 // malformed_request.
 func (l *List) VerifyingKey() (*VerifyingKey, error) {
 	ccs, err := l.compile()

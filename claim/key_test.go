@@ -26,7 +26,8 @@ var knownFingerprints = map[claim.ID]string{
 // listFingerprint is vkfp of the list of the members 1..5 named "growers".
 const listFingerprint = "BQUZLB5t974FwqtoMU195izgwo3l7Nl34dJz7ZyCi1o"
 
-// TestKnownKeys compiles the circuits anew: the embedded keys are theirs.
+// TestKnownKeys compiles the circuits anew and compares the embedded keys with
+// theirs.
 func TestKnownKeys(t *testing.T) {
 	var keys []byte
 	for _, id := range claim.FixedIDs() {
@@ -176,8 +177,8 @@ func FuzzParseVerifyingKey(f *testing.F) {
 	})
 }
 
-// badPoints are encodings of 48 bytes that are no point of the subgroup, or no
-// canonical compressed one, or infinity.
+// badPoints are encodings of 48 bytes that are no point of the subgroup, not
+// canonical and compressed, or infinity.
 func badPoints(t *testing.T) map[string][]byte {
 	t.Helper()
 	_, _, g, _ := bls12381.Generators()

@@ -47,14 +47,14 @@ func ParseList(file []byte) (*List, error) {
 	members := make([]protocol.Member, len(f.Members))
 	for i, text := range f.Members {
 		var err error
-		if members[i], err = protocol.ParseMember(text); err != nil {
+		if members[i], err = protocol.Parse[protocol.Member](text); err != nil {
 			return nil, err
 		}
 	}
 	return newList(f.Name, members)
 }
 
-// newList checks a list whose members ought to be sorted. It keeps the slice.
+// newList checks a list whose members must be sorted. It keeps the slice.
 func newList(name string, members []protocol.Member) (*List, error) {
 	if err := checkName(name); err != nil {
 		return nil, err
@@ -111,7 +111,7 @@ func (l *List) ID() protocol.ListID { return l.id }
 // Name is the name of the electorate.
 func (l *List) Name() string { return l.name }
 
-// Members gives the members in order, in a fresh slice.
+// Members returns the members in order, in a fresh slice.
 func (l *List) Members() []protocol.Member { return slices.Clone(l.members) }
 
 func (l *List) has(m protocol.Member) bool {

@@ -120,7 +120,7 @@ func TestListLimits(t *testing.T) {
 	}
 }
 
-// TestListRevisions shows what the id depends on.
+// TestListRevisions shows which changes change the id.
 func TestListRevisions(t *testing.T) {
 	m := threeMembers()
 	seen := make(map[protocol.ListID]string)

@@ -3,18 +3,18 @@ package claim
 import (
 	"bytes"
 	"encoding/hex"
-	"fmt"
-	"log/slog"
 
 	"github.com/terradourada/td/protocol"
 )
 
 // MemberSecret is the secret of a list member: a uniformly random field element
-// that never leaves its holder. It never prints; only [MemberSecret.Encode]
-// gives it away, for the holder's own file.
+// that never leaves its holder. It prints as "redacted"; only
+// [MemberSecret.Encode] returns the value, for the holder's own file.
 type MemberSecret struct {
-	// sk stands behind a function because fmt, for an unexported field of some
-	// struct, goes past the methods below and prints what it finds.
+	hidden
+
+	// sk is behind a function because fmt ignores the methods below for an
+	// unexported field of another struct and would print it.
 	sk func() protocol.Element
 }
 
@@ -35,10 +35,10 @@ func (m MemberSecret) element() protocol.Element {
 func NewMemberSecret() MemberSecret { return hold(NewBlind()) }
 
 // ParseMemberSecret reads the file form: 64 lower-case hexadecimal digits, with
-// or without one newline at the end. Zero, which nobody draws, is refused as
-// anything else with code malformed_request.
+// or without one newline at the end. Zero, which is never drawn, is refused
+// like any other text with code malformed_request.
 func ParseMemberSecret(b []byte) (MemberSecret, error) {
-	m, err := protocol.ParseMember(string(bytes.TrimSuffix(b, []byte("\n"))))
+	m, err := protocol.Parse[protocol.Member](string(bytes.TrimSuffix(b, []byte("\n"))))
 	if err != nil || m == (protocol.Member{}) {
 		return MemberSecret{}, malformed("member secret is not 64 lower-case hexadecimal digits of a field element")
 	}
@@ -60,21 +60,3 @@ func (m MemberSecret) Member() protocol.Member {
 func (m MemberSecret) Nullifier(scope protocol.Element) protocol.Nullifier {
 	return protocol.Nullifier(Compress(m.element(), scope))
 }
-
-// String answers "redacted".
-func (MemberSecret) String() string { return redacted }
-
-// GoString answers "redacted".
-func (MemberSecret) GoString() string { return redacted }
-
-// Format answers "redacted" to every verb.
-func (MemberSecret) Format(f fmt.State, _ rune) { fmt.Fprint(f, redacted) }
-
-// LogValue answers "redacted".
-func (MemberSecret) LogValue() slog.Value { return slog.StringValue(redacted) }
-
-// MarshalJSON answers "redacted".
-func (MemberSecret) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
-
-// MarshalText answers "redacted".
-func (MemberSecret) MarshalText() ([]byte, error) { return []byte(redacted), nil }

@@ -91,7 +91,7 @@ func TestCommitMember(t *testing.T) {
 		}
 		return p
 	}
-	// The id of the list with another name: what gives a second nullifier.
+	// The id of the list with another name would lead to a second nullifier.
 	lied := mustParams(t, claim.Group, edit(t, string(params(l, alice).Bytes()), "name", `"Bored"`))
 
 	nullifier := eve.Nullifier(protocol.ScopeElement("Board", "vote:1"))
@@ -106,7 +106,7 @@ func TestCommitMember(t *testing.T) {
 	}{
 		{"listed", params(l, alice), l, alice, protocol.CodeNone},
 		{"not listed", params(l, alice), l, eve, protocol.CodeStatementFalse},
-		{"not listed, but the nullifier is his", ofEve, l, eve, protocol.CodeStatementFalse},
+		{"not listed, but the nullifier is of this secret", ofEve, l, eve, protocol.CodeStatementFalse},
 		{"another member's nullifier", params(l, secretOf(t, 1)), l, alice, protocol.CodeStatementFalse},
 		{"another electorate", params(renamed, alice), l, alice, protocol.CodeMalformedRequest},
 		{"another revision", params(grown, alice), l, alice, protocol.CodeMalformedRequest},

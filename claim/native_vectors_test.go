@@ -88,7 +88,7 @@ func (v *statementVector) check(t *testing.T) {
 	}
 }
 
-// commit commits by the way that the claim takes.
+// commit calls the function for the claim.
 func (v *statementVector) commit(t *testing.T, p *claim.Params) (protocol.Commitment, *claim.Assignment) {
 	t.Helper()
 	if v.Secret != "" {
@@ -182,8 +182,8 @@ func TestLiteralVectors(t *testing.T) {
 	}
 }
 
-// TestRefusalVectors: each rule of section 6 has parameters or events that it
-// alone refuses.
+// TestRefusalVectors: for each rule of section 6 there are parameters or
+// events that only this rule refuses.
 func TestRefusalVectors(t *testing.T) {
 	var file struct{ Params, Events, False []refusalVector }
 	readVectors(t, "claims.json", &file)

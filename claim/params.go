@@ -9,9 +9,9 @@ import (
 // MaxParamsSize bounds the canonical form of parameters, in bytes (section 6).
 const MaxParamsSize = 2 << 10
 
-// Params are the public parameters of a claim, parsed and found to follow every
-// native rule of section 6 that does not need the member list. They do not
-// change.
+// Params are the public parameters of a claim. They have been parsed and follow
+// every native rule of section 6 that does not need the member list. They do
+// not change.
 type Params struct {
 	id   ID
 	raw  []byte
@@ -20,11 +20,11 @@ type Params struct {
 
 // rule is what a claim adds to the common frame of sections 5 and 6.
 type rule interface {
-	// public gives the public values after cm.
+	// public returns the public values after cm.
 	public() []protocol.Element
 
-	// encode gives F for a canonical event and the private values that follow
-	// h in the assignment; an event that has no encoding is refused with code
+	// encode returns F for a canonical event and the private values that follow
+	// h in the assignment. An event that has no encoding is refused with code
 	// event_not_encodable.
 	encode(event value, blind protocol.Element) (f protocol.Element, private []protocol.Element, err error)
 
@@ -33,10 +33,10 @@ type rule interface {
 	holds(s *Statement, private []protocol.Element) bool
 }
 
-// ParseParams reads parameters, which must be their own canonical form. An id
-// that is not known is refused with code unknown_claim, any breach of a native
-// rule with malformed_request. Claim group/1 asks besides for
-// [Params.CheckList], wherever the list is at hand.
+// ParseParams reads parameters, which must be their own canonical form. An
+// unknown id is refused with code unknown_claim, any breach of a native rule
+// with malformed_request. For group/1 the caller must also call
+// [Params.CheckList] if it has the list.
 func ParseParams(id ID, jcs []byte) (*Params, error) {
 	if _, err := ParseID(string(id)); err != nil {
 		return nil, err
@@ -75,7 +75,7 @@ func malformed(detail string) error {
 	return protocol.Fail(protocol.CodeMalformedRequest, detail)
 }
 
-// errMembers is the refusal of parameters with other members than the claim's.
+// errMembers refuses parameters whose members are not the claim's.
 func errMembers() error {
 	return malformed("parameters do not have exactly the members of the claim, with their types")
 }
@@ -95,8 +95,8 @@ func (p *Params) List() (protocol.ListID, bool) {
 	return g.list, true
 }
 
-// Nullifier gives the scope and the nullifier of parameters of group/1: the
-// pair that the journal admits once.
+// Nullifier returns the scope and the nullifier of parameters of group/1: the
+// journal admits each pair once.
 func (p *Params) Nullifier() (scope protocol.Element, n protocol.Nullifier, ok bool) {
 	g, ok := p.rule.(*groupRule)
 	if !ok {
@@ -106,9 +106,9 @@ func (p *Params) Nullifier() (scope protocol.Element, n protocol.Nullifier, ok b
 }
 
 // CheckList reports with code malformed_request parameters of group/1 that name
-// another list or another electorate than l. Whoever holds the list must ask:
-// with a false name a member would get a second nullifier for the same scope
-// text.
+// another list or another electorate than l. Every party that has the list must
+// call it: with a false name a member could get a second nullifier for the same
+// scope text.
 func (p *Params) CheckList(l *List) error {
 	g, ok := p.rule.(*groupRule)
 	if !ok || g.list != l.id || g.name != l.name {

@@ -119,7 +119,7 @@ func edit(t *testing.T, raw, name, replacement string) string {
 }
 
 // TestEveryMemberIsRequired removes and repeats members, adds one, changes the
-// case of one, and gives each a null.
+// case of one, and sets each to null.
 func TestEveryMemberIsRequired(t *testing.T) {
 	for _, id := range claim.IDs() {
 		var members map[string]json.RawMessage
@@ -284,7 +284,7 @@ func TestNativeRules(t *testing.T) {
 		{rr, "hi", "9.5", bad},
 		{rr, "hi", `"18446744073709551615"`, ok},
 		{rr, "hi", `"18446744073709551616"`, bad},
-		{rr, "hi", `"18446744073709550000"`, bad}, // a number says it
+		{rr, "hi", `"18446744073709550000"`, bad}, // a number can hold it
 		{rr, "hi", `"18446744073709551615.0"`, bad},
 		{rr, "hi", `"018446744073709551615"`, bad},
 		{rr, "hi", `"18446744073709551615e0"`, bad},
@@ -355,8 +355,8 @@ func TestNativeRules(t *testing.T) {
 	}
 }
 
-// TestParamsNeverEcho looks for the content of refused parameters in what the
-// client is told.
+// TestParamsNeverEcho searches the answer to the client for the content of
+// refused parameters.
 func TestParamsNeverEcho(t *testing.T) {
 	for _, raw := range []string{
 		`{"at":["/SECRET/01"],"hi":900,"lo":100,"scale":0}`,

@@ -162,8 +162,8 @@ func TestPlonkVectors(t *testing.T) {
 	}
 }
 
-// TestSpecificationConstants finds the constants that a second verifier copies
-// from the text.
+// TestSpecificationConstants searches the text for the constants that a second
+// verifier would copy from it.
 func TestSpecificationConstants(t *testing.T) {
 	text, err := os.ReadFile("../docs/spec/td-1.md")
 	if err != nil {
@@ -189,7 +189,7 @@ func TestSpecificationConstants(t *testing.T) {
 	}
 }
 
-// TestVerifyPlonkVectors reads the file alone and asks Verify.
+// TestVerifyPlonkVectors reads the file alone and calls Verify.
 func TestVerifyPlonkVectors(t *testing.T) {
 	var file plonkFile
 	readVectors(t, "plonk.json", &file)
@@ -263,8 +263,8 @@ func mutations(s, another storedProof) []mutation {
 
 func compressedInfinity() []byte { return append([]byte{0xc0}, make([]byte, 47)...) }
 
-// TestVerdictsAgree asks both verifiers about stored proofs, whole and changed.
-// A change of a proof or of its statement is refused by both.
+// TestVerdictsAgree compares both verifiers on stored proofs, whole and
+// changed. A change of a proof or of its statement is refused by both.
 func TestVerdictsAgree(t *testing.T) {
 	stored := storedProofs(t)
 	if testing.Short() {

@@ -7,10 +7,10 @@ import (
 
 // pointer is a JSON Pointer (RFC 6901), as its unescaped reference tokens.
 //
-// It is read strictly: the empty pointer, a "~" that does not begin "~0" or
-// "~1", the token "-" and a token of digits with a leading zero are refused
-// wherever they stand, since whether a token will meet an array is known only
-// from the event. So two pointers are the same exactly if their texts are.
+// It is read strictly. The empty pointer, a "~" that does not begin "~0" or
+// "~1", the token "-" and a token of digits with a leading zero are always
+// refused. Only the event would show whether such a token meets an array. So
+// two pointers are equal exactly if their texts are.
 type pointer []string
 
 func parsePointer(s string) (pointer, bool) {

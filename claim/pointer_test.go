@@ -145,7 +145,7 @@ func drawObject(t *rapid.T, names []string, depth int) map[string]any {
 	return object
 }
 
-// walk visits every place below v with the tokens that lead there.
+// walk visits every value below v with the tokens that lead to it.
 func walk(v any, at []string, visit func(at []string, v any)) {
 	switch v := v.(type) {
 	case map[string]any:
@@ -162,7 +162,7 @@ func walk(v any, at []string, visit func(at []string, v any)) {
 }
 
 // TestResolveFindsEveryPlace compares with the standard decoder's tree: every
-// place is found, and as the canonical text of what stands there.
+// value is found, as its canonical text.
 func TestResolveFindsEveryPlace(t *testing.T) {
 	escape := strings.NewReplacer("~", "~0", "/", "~1")
 	rapid.Check(t, func(t *rapid.T) {

@@ -9,7 +9,7 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// Parameters of the permutation P of section 3. They are always given
+// Parameters of the permutation P of section 3. They are always passed
 // explicitly: the library's own default has fewer rounds.
 const (
 	poseidonWidth   = 2
@@ -17,8 +17,7 @@ const (
 	poseidonPartial = 56
 )
 
-// permutation holds the round constants, computed once; using it changes
-// nothing in it.
+// permutation holds the round constants, computed once; it is never changed.
 var permutation = sync.OnceValue(func() *poseidon2.Permutation {
 	return poseidon2.NewPermutation(poseidonWidth, poseidonFull, poseidonPartial)
 })

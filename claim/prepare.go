@@ -8,10 +8,11 @@ import (
 )
 
 // PrepareParams turns parameters as people write them into the canonical bytes
-// that are committed to: any layout of the JSON text, and for range/1 and sum/1
-// a pointer to an array of the event stands for pointers to its elements, one
-// by one. The event is in canonical form; without one (nil) nothing is written
-// out. The result follows the rules of [ParseParams], whose errors it gives.
+// that are committed to: any layout of the JSON text is allowed. For range/1
+// and sum/1 a pointer to an array of the event stands for the pointers to its
+// elements. The event is in canonical form; without one (nil) no pointer is
+// expanded. without one (nil) nothing is written out. The result follows the
+// rules of [ParseParams], whose errors it returns.
 func PrepareParams(id ID, raw, event []byte) ([]byte, error) {
 	if _, err := ParseID(string(id)); err != nil {
 		return nil, err
@@ -34,8 +35,8 @@ func PrepareParams(id ID, raw, event []byte) ([]byte, error) {
 	return p.raw, nil
 }
 
-// writeOut replaces pointers to arrays. Parameters of another form than the
-// claim's stay as they are, for [ParseParams] to refuse.
+// writeOut expands pointers to arrays. Parameters that do not have the
+// claim's form stay as they are; [ParseParams] refuses them.
 func writeOut(id ID, params, event value) value {
 	switch id {
 	case Range:
@@ -61,7 +62,7 @@ func writeOutRange(entries, event value) value {
 			out = append(out, fmt.Appendf(nil, `{"at":%s,"hi":%s,"lo":%s}`, at, m[1], m[2]))
 		}
 		if len(out) > rangeSlots {
-			break // more than the claim takes, which will be refused
+			break // more than the claim takes; ParseParams refuses it
 		}
 	}
 	return list(out)
@@ -72,15 +73,15 @@ func writeOutSum(pointers, event value) value {
 	for at := range pointers.items() {
 		out = append(out, elementPointers(at, event)...)
 		if len(out) > sumSlots {
-			break // more than the claim takes, which will be refused
+			break // more than the claim takes; ParseParams refuses it
 		}
 	}
 	return list(out)
 }
 
-// elementPointers gives the pointers to the elements of the array that a
-// pointer names, or the pointer itself if it names none. It stops at one more
-// than any claim takes.
+// elementPointers returns the pointers to the elements of the array that a
+// pointer names, or the pointer itself if it names none. It stops after one
+// more than any claim takes.
 func elementPointers(literal, event value) []value {
 	array, ok := named(literal, event)
 	if !ok || array.kind() != '[' {

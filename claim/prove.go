@@ -19,8 +19,8 @@ import (
 )
 
 // Prover holds compiled circuits and proving keys, so that a proof costs no
-// preparation. It is safe for concurrent use. How many proofs run at a time is
-// the caller's decision: one for each core gives the greatest throughput.
+// preparation. It is safe for concurrent use. The caller decides how many
+// proofs run at a time; one for each core has the greatest throughput.
 type Prover struct {
 	fixed map[ID]*provingKey // does not change
 
@@ -58,9 +58,9 @@ func NewProver(ids ...ID) (*Prover, error) {
 	return p, nil
 }
 
-// newProvingKey needs no set-up: besides the verifying key, a proving key is
-// points of the reference string. A verifying key of another circuit would make
-// proofs that do not verify, which the self-test finds.
+// newProvingKey needs no set-up: a proving key is the verifying key and points
+// of the reference string. With a verifying key of another circuit the proofs
+// would not verify; the self-test detects that.
 func newProvingKey(ccs *cs.SparseR1CS, vk *VerifyingKey) (*provingKey, error) {
 	points, err := proverSRS()
 	if err != nil {
@@ -111,14 +111,14 @@ func (p *Prover) list(id protocol.ListID) *provingKey {
 }
 
 // Prove makes the 664 bytes of a proof. x must be [Statement.Inputs] of the
-// statement. A statement that does not hold for the assignment is
-// statement_false, found before any proving; one for a claim or list that is not
-// loaded is unknown_claim; other public inputs, or an assignment for another
-// claim, are malformed_request.
+// statement. A statement that does not hold for the assignment is refused with
+// statement_false, before any proving. One for a claim or list that is not
+// loaded is refused with unknown_claim. Other public inputs, or an assignment
+// for another claim, are refused with malformed_request.
 //
 // A proof is statistically zero-knowledge and different every time. It is made
-// on the calling goroutine and others that end before Prove returns, and once
-// begun cannot be interrupted: ctx is looked at before.
+// on the calling goroutine and on others that end before Prove returns. It
+// cannot be interrupted once begun: ctx is checked before that only.
 func (p *Prover) Prove(ctx context.Context, s *Statement, x []protocol.Element, a *Assignment) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -149,7 +149,8 @@ func (p *Prover) find(s *Statement) *provingKey {
 	return p.fixed[s.Claim()]
 }
 
-// prove refuses with statement_false whatever the circuit does not accept.
+// prove refuses with statement_false every assignment that the circuit does not
+// accept.
 func (k *provingKey) prove(x, private []protocol.Element) (proof []byte, err error) {
 	defer func() {
 		if r := recover(); r != nil {

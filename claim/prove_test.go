@@ -37,8 +37,8 @@ func rejected(t *testing.T, name string, err error) {
 	}
 }
 
-// TestProve makes a real proof of each claim and shows that it is bound to each
-// public input, to its claim and to all of its bytes.
+// TestProve makes a real proof of each claim. It shows that the proof is bound
+// to each public input, to its claim and to all of its bytes.
 func TestProve(t *testing.T) {
 	p := newProver(t)
 	for _, id := range provedIDs() {
@@ -69,7 +69,7 @@ func TestProve(t *testing.T) {
 	}
 }
 
-// TestVerifyRefuses is about what reaches the verifier besides a proof.
+// TestVerifyRefuses changes the other arguments of the verifier, not the proof.
 func TestVerifyRefuses(t *testing.T) {
 	p := newProver(t, claim.Open)
 	s := newSample(t, claim.Open)
@@ -95,7 +95,7 @@ func TestVerifyRefuses(t *testing.T) {
 }
 
 // TestProofsDiffer: the same statement has another proof every time, in all of
-// its points; a proof that did not blind one would tell something.
+// its points; a proof that did not blind one point would leak information.
 func TestProofsDiffer(t *testing.T) {
 	p := newProver(t, claim.Open)
 	s := newSample(t, claim.Open)
@@ -145,8 +145,8 @@ func TestProveRefuses(t *testing.T) {
 	}
 }
 
-// TestProveFalse passes the native rule by and lets the circuit refuse: false
-// private values give an error, never a panic and never a proof.
+// TestProveFalse skips the native rule, so that the circuit has to refuse:
+// false private values lead to an error, never to a panic or a proof.
 func TestProveFalse(t *testing.T) {
 	p := newProver(t)
 	for _, id := range claim.FixedIDs() {
@@ -179,8 +179,8 @@ func privateValues(b []byte) []protocol.Element {
 	return w
 }
 
-// TestProveForeignMember: the native rule does not see the list, the circuit
-// does.
+// TestProveForeignMember: the native rule does not know the list, so the
+// circuit must refuse.
 func TestProveForeignMember(t *testing.T) {
 	p := newProver(t, claim.Open)
 	member := newSample(t, claim.Group)

@@ -10,7 +10,7 @@ import (
 const maxScopeSize = 128
 
 // groupRule is group/1: the prover holds the secret of a listed member, and the
-// nullifier is his for this scope. cm is bound, not opened; F is 0.
+// nullifier is that member's for this scope. cm is bound, not opened; F is 0.
 type groupRule struct {
 	list      protocol.ListID
 	name      string
@@ -31,13 +31,13 @@ func parseGroup(v value) (rule, error) {
 	}
 	r := &groupRule{name: texts[1]}
 	var err error
-	if r.list, err = protocol.ParseListID(texts[0]); err != nil {
+	if r.list, err = protocol.Parse[protocol.ListID](texts[0]); err != nil {
 		return nil, err
 	}
 	if err := checkName(r.name); err != nil {
 		return nil, err
 	}
-	if r.nullifier, err = protocol.ParseNullifier(texts[2]); err != nil {
+	if r.nullifier, err = protocol.Parse[protocol.Nullifier](texts[2]); err != nil {
 		return nil, err
 	}
 	r.scope, err = scopeElement(r.name, texts[3])
@@ -62,8 +62,8 @@ func (*groupRule) encode(value, protocol.Element) (protocol.Element, []protocol.
 	return protocol.Element{}, nil, nil
 }
 
-// holds does not ask whether the member is listed: the statement does not hold
-// the list. [CommitMember] and the circuit of the list do.
+// holds does not check whether the member is listed, because the statement
+// does not hold the list. [CommitMember] and the circuit of the list do.
 func (r *groupRule) holds(_ *Statement, private []protocol.Element) bool {
 	return Compress(private[0], r.scope) == protocol.Element(r.nullifier)
 }

@@ -109,7 +109,7 @@ func (r *recordRule) encode(event value, blind protocol.Element) (protocol.Eleme
 	return root, append(private, path...), nil
 }
 
-// climb gives the root over the leaves and the siblings of leaf i from the
+// climb returns the root over the leaves and the siblings of leaf i from the
 // bottom up. It overwrites the leaves.
 func climb(level []protocol.Element, i int) (root protocol.Element, path []protocol.Element) {
 	for len(level) > 1 {
@@ -122,7 +122,7 @@ func climb(level []protocol.Element, i int) (root protocol.Element, path []proto
 	return level[0], path
 }
 
-// fields gives the eight values of the record; unlisted ones are 0.
+// fields returns the eight values of the record; unlisted ones are 0.
 func (r *recordRule) fields(event value) (*[recordFields]protocol.Element, error) {
 	var values [recordFields]protocol.Element
 	for i, p := range r.schema {
@@ -154,12 +154,12 @@ func (r *recordRule) claimed(v value) (protocol.Element, error) {
 	return protocol.SmallElement(n), err
 }
 
-// labelLiteral is the label of the values true, false and null, so that none of
-// them is the value of a text or of a number.
+// labelLiteral is the label of the values true, false and null. With a label of
+// their own, none of them equals the value of a text or of a number.
 const labelLiteral = "TD-V1-literal"
 
-// hashed returns the element of a text, of true, false or null: those values of
-// a claimed field that are no number.
+// hashed returns the element of a text, of true, false or null: the values of a
+// claimed field that are not numbers.
 func hashed(v value) (protocol.Element, bool) {
 	if s, ok := v.text(); ok {
 		return protocol.TextElement([]byte(s)), true
@@ -172,15 +172,21 @@ func hashed(v value) (protocol.Element, bool) {
 
 func (r *recordRule) holds(s *Statement, private []protocol.Element) bool {
 	h, v, salt, path := private[0], private[1], private[2], private[3:]
-	node := Compress(v, salt)
-	for i, sibling := range path {
-		if r.field>>i&1 == 0 {
+	return r.satisfies(v) && RecordCommitment(r.id, h, r.field, v, salt, path) == s.cm
+}
+
+// RecordCommitment computes cm from the opening of one field of a record: h = C(e, r),
+// the number of the field, its value and salt, and the siblings from the leaf upwards.
+func RecordCommitment(id ID, h protocol.Element, field int, value, salt protocol.Element, siblings []protocol.Element) protocol.Commitment {
+	node := Compress(value, salt)
+	for i, sibling := range siblings {
+		if field>>i&1 == 0 {
 			node = Compress(node, sibling)
 		} else {
 			node = Compress(sibling, node)
 		}
 	}
-	return r.satisfies(v) && s.opens(h, node)
+	return commitment(id, h, node)
 }
 
 // satisfies compares the claimed field with the public values.

@@ -21,7 +21,7 @@ type scaling struct {
 }
 
 // parseScaling reads the members scale and offset; a claim without an offset
-// gives nil for it.
+// passes nil for it.
 func parseScaling(scale, offset value) (scaling, bool) {
 	n, ok := scale.integer(maxScale)
 	if !ok || n < 0 {
@@ -65,10 +65,11 @@ func (s scaling) bounds(lo, hi value, bits int) (uint64, uint64, error) {
 	return l, h, nil
 }
 
-// wideBound returns the number in a bound of record-range/1 that is written as a
-// text: a plain decimal that no JSON number says, because section 4 refuses
-// numbers that a float64 does not hold. Anything else is returned as it is, and
-// [scaling.bound] refuses texts; so each bound has one form.
+// wideBound returns the number in a bound of record-range/1 that is written as
+// a text. Such a text is a plain decimal that no JSON number can hold, because
+// section 4 refuses numbers that a float64 does not hold. Anything else is
+// returned as it is, and [scaling.bound] refuses texts; so each bound has one
+// form.
 func wideBound(v value) value {
 	s, ok := v.text()
 	if !ok || !isPlainDecimal(s) {

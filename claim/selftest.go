@@ -13,7 +13,7 @@ import (
 )
 
 // data/answers.json holds one proof of every claim with all that went into it,
-// made once; its values are test values and public. Every later release must
+// made once; its values are public test values. Every later release must
 // verify them.
 //
 //go:embed data/answers.json
@@ -39,7 +39,7 @@ var knownAnswers = sync.OnceValues(func() ([]knownAnswer, error) {
 	return answers, err
 })
 
-// statement gives the statement of the answer and its public inputs.
+// statement returns the statement of the answer and its public inputs.
 func (k *knownAnswer) statement() (*Statement, []protocol.Element, error) {
 	p, err := ParseParams(k.Claim, []byte(k.Params))
 	if err != nil {
@@ -52,9 +52,9 @@ func (k *knownAnswer) statement() (*Statement, []protocol.Element, error) {
 	return s, s.Inputs(k.Anchor, k.Context, k.Tag), nil
 }
 
-// check verifies a proof of the answer's statement, and that the same proof is
-// refused for another anchor: a verifier that says yes to everything is no
-// verifier.
+// check verifies a proof of the answer's statement and wants the same proof
+// refused for another anchor, so that a verifier which accepts everything
+// fails.
 func (k *knownAnswer) check(proof []byte) error {
 	_, x, err := k.statement()
 	if err != nil {
@@ -74,10 +74,10 @@ func (k *knownAnswer) check(proof []byte) error {
 	return nil
 }
 
-// SelfTest is what a process that verifies proofs runs before it serves: the
-// reference string by [CheckSRS], the key registry, and the stored proof of each
-// claim, which must verify, and be refused for another anchor. It takes under a
-// second of CPU. After an error nothing of this package can be relied on.
+// SelfTest checks the reference string by [CheckSRS], the key registry, and the
+// stored proof of each claim, which must verify and be refused for another
+// anchor. A process that verifies proofs must call it before it serves. It takes
+// under a second of CPU. After an error nothing of this package can be relied on.
 func SelfTest() error {
 	if err := CheckSRS(); err != nil {
 		return err
@@ -102,9 +102,9 @@ func SelfTest() error {
 }
 
 // SelfTest proves the known answer of each fixed claim that is loaded and
-// verifies the proof: the compiled circuits, the proving keys and the embedded
-// verifying keys belong together. It takes about half a second of CPU for each
-// claim.
+// verifies the proof. So it shows that compiled circuits, proving keys and
+// embedded verifying keys belong together. It takes about half a second of CPU
+// for each claim.
 func (p *Prover) SelfTest() error {
 	answers, err := knownAnswers()
 	if err != nil {

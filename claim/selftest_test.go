@@ -10,7 +10,8 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// TestSelfTest is also where the stored proofs must verify in every release.
+// TestSelfTest also verifies the stored proofs, which every release must
+// accept.
 func TestSelfTest(t *testing.T) {
 	if *release {
 		writeAnswers(t)

@@ -97,7 +97,7 @@ type proverPoints struct {
 	small, large []bls12381.G1Affine // Lagrange forms
 }
 
-// lagrange gives the Lagrange form for a domain, or nil if there is none.
+// lagrange returns the Lagrange form for a domain, or nil if there is none.
 func (p *proverPoints) lagrange(domain uint64) []bls12381.G1Affine {
 	switch domain {
 	case smallDomain:
@@ -108,8 +108,8 @@ func (p *proverPoints) lagrange(domain uint64) []bls12381.G1Affine {
 	return nil
 }
 
-// proverSRS relies on the digests, which fix every point; [CheckSRS] is for
-// what the points are.
+// proverSRS relies on the digests, which fix every point; [CheckSRS] checks
+// the points themselves.
 var proverSRS = sync.OnceValues(func() (*proverPoints, error) {
 	if err := checkDigests(powersFile, lagrangeFile); err != nil {
 		return nil, err

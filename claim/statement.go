@@ -37,7 +37,7 @@ func (s *Statement) Params() *Params { return s.params }
 // Commitment is cm.
 func (s *Statement) Commitment() protocol.Commitment { return s.cm }
 
-// Public gives the public values s1 .. sk, in a fresh slice.
+// Public returns the public values s1 .. sk, in a fresh slice.
 func (s *Statement) Public() []protocol.Element { return slices.Clone(s.public) }
 
 // Digest is the statement digest that the payload carries (section 7).
@@ -45,14 +45,14 @@ func (s *Statement) Digest() protocol.Digest {
 	return protocol.StatementDigest(string(s.params.id), s.params.raw, s.cm)
 }
 
-// Inputs gives all public inputs of the circuit, x = [a, c, t, s1 .. sk].
+// Inputs returns all public inputs of the circuit, x = [a, c, t, s1 .. sk].
 func (s *Statement) Inputs(a protocol.Anchor, c, t protocol.Element) []protocol.Element {
 	return append([]protocol.Element{protocol.Element(a), c, t}, s.public...)
 }
 
-// Check reports with code statement_false private values that do not satisfy
-// the statement, by the rule that the circuit proves and without a proof. For
-// group/1 it does not see the list: see [CommitMember].
+// Check refuses with code statement_false private values that do not satisfy
+// the statement. It applies the rule that the circuit proves, without a
+// proof. For group/1 it does not check the list; [CommitMember] does.
 func (s *Statement) Check(a *Assignment) error {
 	if a == nil || a.id != s.params.id || len(a.private()) != privateCount(a.id) {
 		return malformed("assignment is not for this claim")

@@ -8,7 +8,7 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// checkHolds asks whether an assignment satisfies the statement of p and cm.
+// checkHolds checks whether an assignment satisfies the statement of p and cm.
 func checkHolds(t *testing.T, p *claim.Params, cm protocol.Commitment, a *claim.Assignment, want protocol.Code) {
 	t.Helper()
 	s, err := claim.NewStatement(p, cm)
@@ -20,7 +20,7 @@ func checkHolds(t *testing.T, p *claim.Params, cm protocol.Commitment, a *claim.
 	}
 }
 
-// TestCheck decides events at both sides of every bound.
+// TestCheck checks events at both sides of every bound.
 func TestCheck(t *testing.T) {
 	const holds, fails = protocol.CodeNone, protocol.CodeStatementFalse
 	equals := func(value string) string {
@@ -100,15 +100,15 @@ func TestCheckEveryValue(t *testing.T) {
 	}
 }
 
-// TestCheckDishonestSum commits, without the event, to values that no encoding
-// of an event has.
+// TestCheckDishonestSum commits directly to values that are not the encoding
+// of any event.
 func TestCheckDishonestSum(t *testing.T) {
 	p := mustParams(t, claim.Sum, `{"at":["/a","/b"],"hi":68719476735,"lo":0,"scale":0}`)
 	h := protocol.SmallElement(7)
 	for _, test := range []struct {
 		name   string
-		packed []uint32 // what F holds in the first seven slots
-		values []uint64 // what the assignment says
+		packed []uint32 // the first seven slots of F
+		values []uint64 // the values in the assignment
 		want   protocol.Code
 	}{
 		{"two values", []uint32{5, 6}, []uint64{5, 6}, protocol.CodeNone},
@@ -124,7 +124,7 @@ func TestCheckDishonestSum(t *testing.T) {
 	}
 }
 
-// TestCheckForeignAssignment gives assignments of another shape.
+// TestCheckForeignAssignment passes assignments of another shape.
 func TestCheckForeignAssignment(t *testing.T) {
 	p := mustParams(t, claim.Open, "{}")
 	var blind protocol.Element

@@ -1,8 +1,8 @@
 package claim_test
 
 // The verifier of this file is written from section 6 of docs/spec/td-1.md and
-// uses field, curve and pairing arithmetic only. Where the text and this file
-// part, one of them is wrong; where both part from Verify, the text is.
+// uses field, curve and pairing arithmetic only. If the text and this file
+// differ, one of them is wrong; if both differ from Verify, the text is wrong.
 
 import (
 	"crypto/sha256"
@@ -115,7 +115,7 @@ func rawPoint(p *bls12381.G1Affine) []byte {
 	return append(x[:], y[:]...)
 }
 
-// hashAll is SHA-256 over a label and parts, and the digest reduced.
+// hashAll returns SHA-256 over a label and parts, and the digest reduced.
 func hashAll(label string, parts ...any) ([32]byte, fr.Element) {
 	h := sha256.New()
 	h.Write([]byte(label))
@@ -186,8 +186,8 @@ func generatorOf(n uint64) fr.Element {
 	return fieldPower(root, 1<<32/n)
 }
 
-// verifyFromText decides by the text, and gives what it computed on the way. A
-// proof that cannot be decoded has no trace.
+// verifyFromText verifies by the text and returns the values it computed on
+// the way. A proof that cannot be decoded has no trace.
 func verifyFromText(key, proof []byte, x []fr.Element, tau *bls12381.G2Affine) (bool, *textTrace) {
 	k, err := readTextKey(key)
 	if err != nil {
@@ -279,7 +279,7 @@ func (t *textTrace) fold(k *textKey, p *textProof) {
 	t.f = combine(powers, points...)
 }
 
-// opens reports e(P - value·G1 + at·W, G2) = e(W, tau·G2).
+// opens reports whether e(P - value·G1 + at·W, G2) = e(W, tau·G2).
 func opens(p *bls12381.G1Affine, value, at fr.Element, w *bls12381.G1Affine, tau *bls12381.G2Affine) bool {
 	_, _, g1, g2 := bls12381.Generators()
 	left := combine([]fr.Element{fr.One(), fieldMinus(fr.Element{}, value), at}, p, &g1, w)

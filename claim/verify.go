@@ -15,10 +15,11 @@ import (
 // quiet silences gnark's logger, which writes to standard output.
 var quiet = sync.OnceFunc(logger.Disable)
 
-// Verify reports whether an encoded proof shows the statement behind x under a
-// verifying key. x is [Statement.Inputs], which the caller builds from its own
-// state, never from an answer. The proof is decoded strictly by [DecodeProof].
-// Everything but a true proof is proof_rejected. It is safe for concurrent use.
+// Verify reports whether an encoded proof proves the statement behind x under a
+// verifying key. x is [Statement.Inputs], which the caller must compute from
+// its own state, never from an answer. The proof is decoded strictly by
+// [DecodeProof]. Everything but a valid proof is refused with proof_rejected.
+// It is safe for concurrent use.
 func Verify(vk *VerifyingKey, x []protocol.Element, proof []byte) error {
 	inputs, err := vk.inputs(x)
 	if err != nil {
@@ -49,8 +50,8 @@ func (vk *VerifyingKey) inputs(x []protocol.Element) (fr.Vector, error) {
 	return v, nil
 }
 
-// verify is gnark's verifier. A panic in it counts as a rejection: no proof
-// found so far causes one, and one that did must not stop the process.
+// verify is gnark's verifier. A panic in it counts as a rejection: no known
+// proof causes one, and a proof that does must not stop the process.
 func verify(p *plonk.Proof, vk *plonk.VerifyingKey, x fr.Vector) (err error) {
 	defer func() {
 		if r := recover(); r != nil {

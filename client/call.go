@@ -20,7 +20,7 @@ import (
 // maxJSON bounds JSON answers, in bytes; the longest is a list of claims.
 const maxJSON = 4 << 20
 
-// call is one request and what its answer must look like.
+// call is one request, and what its answer must be.
 type call struct {
 	method string
 	path   string // below the base
@@ -28,10 +28,10 @@ type call struct {
 	media  string // of the body
 	body   []byte
 	header map[string]string
-	status []int  // of success
-	answer string // media type of success
-	limit  int64  // bytes of the answer
-	same   bool   // the same request twice means the same
+	status []int    // of success
+	answer []string // media types of success
+	limit  int64    // bytes of the answer
+	same   bool     // the same request twice means the same
 }
 
 // result is a successful answer.
@@ -57,7 +57,7 @@ func (c *Client) do(ctx context.Context, call call) (result, error) {
 	}
 }
 
-// pause says whether to try again after an error, and when.
+// pause reports whether a call is retried after an error, and after which time.
 func (c *Client) pause(err error, same bool, try int) (time.Duration, bool) {
 	if try >= c.cfg.Retries {
 		return 0, false
@@ -79,8 +79,8 @@ func (c *Client) pause(err error, same bool, try int) (time.Duration, bool) {
 	}
 }
 
-// jitter is a random time below d, so that clients refused together do not come
-// back together.
+// jitter returns a random time below d, so that clients that were refused together do
+// not retry together.
 func jitter(d time.Duration) time.Duration {
 	var b [8]byte
 	rand.Read(b[:])
@@ -90,8 +90,8 @@ func jitter(d time.Duration) time.Duration {
 // ErrTLS is the error for a plain HTTP request to a port that speaks TLS.
 var ErrTLS = errors.New("this port speaks TLS, and was asked in plain HTTP")
 
-// tlsAlert is how net/http reports an answer that begins with a TLS alert record:
-// type 21, version 3. It has no type of its own.
+// tlsAlert is in the error of net/http for an answer that begins with a TLS alert
+// record: type 21, version 3. This error has no type of its own.
 const tlsAlert = `malformed HTTP response "\x15\x03`
 
 // once makes a call without retries.
@@ -111,8 +111,8 @@ func (c *Client) once(ctx context.Context, call call) (result, error) {
 	if !slices.Contains(call.status, res.StatusCode) {
 		return result{}, problemOf(res)
 	}
-	if got := mediaType(res); got != call.answer {
-		return result{}, badAnswer("its media type is not %s", call.answer)
+	if !slices.Contains(call.answer, mediaType(res)) {
+		return result{}, badAnswer("its media type is not %s", call.answer[0])
 	}
 	body, err := readAtMost(res.Body, call.limit)
 	return result{res.StatusCode, body}, err
@@ -160,8 +160,7 @@ func readAtMost(r io.Reader, limit int64) ([]byte, error) {
 	return b, nil
 }
 
-// postJSON sends v and reads the JSON answer into out; the result is the
-// status.
+// postJSON sends v, reads the JSON answer into out, and returns the status.
 func (c *Client) postJSON(ctx context.Context, call call, v, out any) (int, error) {
 	body, err := json.Marshal(v)
 	if err != nil {
@@ -177,10 +176,9 @@ func (c *Client) getJSON(ctx context.Context, path string, out any) error {
 	return err
 }
 
-// json reads a JSON answer. Members it does not know are of a later version and
-// are passed over.
+// json reads a JSON answer. Unknown members are ignored: a later version may send them.
 func (c *Client) json(ctx context.Context, call call, out any) (int, error) {
-	call.answer, call.limit = api.MediaJSON, maxJSON
+	call.answer, call.limit = []string{api.MediaJSON}, maxJSON
 	r, err := c.do(ctx, call)
 	if err != nil {
 		return 0, err
@@ -191,8 +189,8 @@ func (c *Client) json(ctx context.Context, call call, out any) (int, error) {
 	return r.status, nil
 }
 
-// getBytes reads an answer of any other type.
-func (c *Client) getBytes(ctx context.Context, path, media string, limit int64) ([]byte, error) {
+// getBytes reads an answer of one of these media types.
+func (c *Client) getBytes(ctx context.Context, path string, limit int64, media ...string) ([]byte, error) {
 	r, err := c.do(ctx, call{
 		method: http.MethodGet, path: path, status: []int{http.StatusOK}, answer: media, limit: limit, same: true,
 	})

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -13,22 +14,21 @@ import (
 // be proved with it.
 var ErrChallenge = errors.New("the challenge differs from what was asked for")
 
-// Expected is everything about a challenge that its client knows beforehand.
+// Expected is everything about a challenge that the client knows before it asks.
 type Expected struct {
-	Statement *claim.Statement // of his own parameters and commitment
-	VK        protocol.Digest  // fingerprint of the verifying key he proves for
+	Statement *claim.Statement // of the own parameters and commitment
+	VK        protocol.Digest  // fingerprint of the verifying key that the proof is for
 	ClientID  string           // "": protocol.LocalClient
-	TTLMillis uint32           // as asked for; 0: whatever the server gives
+	TTLMillis uint32           // as asked for; 0: any
 }
 
-// CheckChallenge recomputes a challenge and gives the public inputs x to prove
-// with (section 9, pull). Every field of the payload that the client knows, the
-// context c, the tag element t and the statement's public values must be as
-// expected, the client commitment must open to this client, and the anchor must
-// be the first input; else the error is [ErrChallenge] and names the part.
+// CheckChallenge recomputes a challenge and returns the public inputs x of the proof
+// (section 9, pull). It compares every field of the payload that the client knows, the
+// context c, the tag element t and the public values of the statement. The client
+// commitment must open to this client, and the anchor must be the first input. Else
+// the error is [ErrChallenge] and names the part.
 //
-// The anchor itself, nonce, epoch, sequence number and times are the server's to
-// choose.
+// The server chooses the anchor, nonce, epoch, sequence number and times.
 func CheckChallenge(ch *api.Challenge, want Expected) ([]protocol.Element, error) {
 	encoded := protocol.EncodedPayload(ch.Payload)
 	p, err := protocol.ParsePayload(encoded[:])
@@ -51,10 +51,7 @@ func CheckChallenge(ch *api.Challenge, want Expected) ([]protocol.Element, error
 }
 
 func checkPayload(p *protocol.Payload, ch *api.Challenge, want Expected) error {
-	client := want.ClientID
-	if client == "" {
-		client = protocol.LocalClient
-	}
+	client := cmp.Or(want.ClientID, protocol.LocalClient)
 	for _, part := range []struct {
 		same bool
 		name string

@@ -20,7 +20,7 @@ const (
 	rangeEvent  = `{"readings":[61.25, 70, 79.99]}`
 )
 
-// issue makes the challenge that an honest server gives for a request.
+// issue makes the challenge that an honest server issues for a request.
 func issue(t *testing.T, req api.ChallengeRequest, vk protocol.Digest, clientID string, change func(*protocol.Payload)) *api.Challenge {
 	t.Helper()
 	params, err := claim.ParseParams(claim.ID(req.Claim), req.Params)

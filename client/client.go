@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,26 +15,24 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// Config says how to reach a server. The zero value is good for most.
+// Config are the settings of a client. The zero value suffices for most.
 type Config struct {
-	// Transport makes the requests. nil: a transport of its own with the
-	// system's certificates and bounded times. A client with another one is
-	// never live, see [Client.Live].
+	// Transport makes the requests. nil: a new transport with the certificates of the
+	// system and bounded times. A client with another transport is never live, see
+	// [Client.Live].
 	Transport http.RoundTripper
 	// LiveOnly refuses connections that are not authenticated with a [*NotLiveError],
 	// before anything is sent over them. It needs the client's own transport.
 	LiveOnly bool
-	// ServerUID is the user whose listening socket on a loopback address is
-	// believed to be the server's. 0: root, which is believed anyway, as is the
-	// own user.
+	// ServerUID is the user of the server: a listening socket of this user on a loopback
+	// address is trusted. Sockets of root and of the own user are always trusted.
 	ServerUID uint32
 	// Token is sent as a bearer token if it is not empty.
 	Token string
-	// ClientID is the identity that the server knows this client by, which
-	// every challenge must be committed to. "": protocol.LocalClient.
+	// ClientID is the identity of this client at the server. Every challenge must be
+	// committed to it. "": protocol.LocalClient.
 	ClientID string
-	// Retries bounds how often one call is tried again. 0: 4 times; negative:
-	// never.
+	// Retries bounds how often one call is retried. 0: 4 times; negative: never.
 	Retries int
 	// MaxPause is the longest pause between two tries. 0: 5 s.
 	MaxPause time.Duration
@@ -46,13 +45,13 @@ type Client struct {
 	cfg  Config
 
 	live      liveness
-	uids      [3]uint32 // whose listening sockets are believed: root, the own user, ServerUID
+	uids      [3]uint32 // whose listening sockets are trusted: root, the own user, ServerUID
 	listeners func(netip.AddrPort) (map[uint64]uint32, error)
 }
 
-// New makes a client for the server at a base URL such as
-// "https://td.example" or "http://127.0.0.1:8080"; a path is kept in front of
-// every path of the API. It connects to nothing.
+// New returns a client of the server at a base URL such as "https://td.example" or
+// "http://127.0.0.1:8080". A path of the URL stays in front of every path of the API.
+// New does not connect.
 func New(baseURL string, cfg Config) (*Client, error) {
 	u, err := url.Parse(baseURL)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
@@ -72,12 +71,8 @@ func New(baseURL string, cfg Config) (*Client, error) {
 	default:
 		c.live.note(&NotLiveError{Reason: "the connections are made by another transport than the client's own"})
 	}
-	if cfg.ClientID == "" {
-		cfg.ClientID = protocol.LocalClient
-	}
-	if cfg.Retries == 0 {
-		cfg.Retries = 4
-	}
+	cfg.ClientID = cmp.Or(cfg.ClientID, protocol.LocalClient)
+	cfg.Retries = cmp.Or(cfg.Retries, 4)
 	if cfg.MaxPause <= 0 {
 		cfg.MaxPause = 5 * time.Second
 	}
@@ -93,16 +88,16 @@ func New(baseURL string, cfg Config) (*Client, error) {
 // tryTimeout bounds one try, the longest wait and a long download included.
 const tryTimeout = 3 * time.Minute
 
-// ErrAnswer is a server's answer that no server of this API gives: too large,
-// of another type, or about another request.
+// ErrAnswer is an answer that does not belong to this API: it is too large, of another
+// type, or about another request.
 var ErrAnswer = errors.New("the server's answer is not one of this API")
 
 func badAnswer(format string, args ...any) error {
 	return fmt.Errorf("%w: %s", ErrAnswer, fmt.Sprintf(format, args...))
 }
 
-// prefer is the Prefer header for a wait, in whole seconds rounded up; none for
-// no wait.
+// prefer returns the Prefer header for a wait, in seconds rounded up, and "" for no
+// wait.
 func prefer(wait time.Duration) string {
 	if wait <= 0 {
 		return ""

@@ -7,10 +7,10 @@ import (
 	"slices"
 )
 
-// judgeListeners returns why the listening sockets of an address, inode to owner,
-// are not known to be the server's, or nil if they are. err is why they could not
-// be read, if they could not. Trusted are root, the own user and the one named as
-// the server's, which is root if none was named.
+// judgeListeners returns why the listening sockets of an address, inode to owner, are not
+// trusted, or nil if they are. err is why they could not be read, if they could not.
+// Trusted owners are root, the own user and the user of the server, which is root if none
+// was named.
 func judgeListeners(at netip.AddrPort, before, after map[uint64]uint32, err error, trusted [3]uint32) *NotLiveError {
 	switch {
 	case err != nil:

@@ -7,7 +7,7 @@ import (
 	"net/netip"
 )
 
-// listeners does not know how this system shows listening sockets.
+// listeners returns an error: the sockets of this system are not read.
 func listeners(netip.AddrPort) (map[uint64]uint32, error) {
 	return nil, errors.New("listening sockets can be read on Linux only")
 }

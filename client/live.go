@@ -15,8 +15,8 @@ import (
 	"github.com/terradourada/td/receipt"
 )
 
-// NotLiveError says why a connection is not authenticated: nothing shows that the
-// server itself accepted it. Nothing was sent over one that [Config].LiveOnly
+// NotLiveError is the reason why a connection is not authenticated: nothing shows that
+// the server itself accepted it. Nothing was sent over one that [Config].LiveOnly
 // refused.
 type NotLiveError struct {
 	Reason string // one sentence
@@ -91,7 +91,7 @@ func (c *Client) hostPort() string { return net.JoinHostPort(c.base.Hostname(), 
 const dialTimeout = 10 * time.Second
 
 // newTransport makes the client's own connections, with bounded times.
-// Certificates are verified as the system does, and this is never left out.
+// Certificates are always verified as the system does.
 func (c *Client) newTransport() http.RoundTripper {
 	t := &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
@@ -143,11 +143,10 @@ func (c *Client) dialPlain(ctx context.Context, _, address string) (net.Conn, er
 	return nil, first
 }
 
-// dialAddress connects to one address. The listening sockets are read
-// before and after: a socket that listens at both times listened in between as
-// well, and meanwhile the kernel lets no other user listen on the same address. A
-// single reading could find a listener that replaced the one that accepted the
-// connection.
+// dialAddress connects to one address. It reads the listening sockets before and after:
+// a socket that listens at both times also listened in between, and meanwhile the kernel
+// lets no other user listen on the same address. A single reading could find a listener
+// that replaced the one that accepted the connection.
 func (c *Client) dialAddress(ctx context.Context, name string, at netip.AddrPort) (net.Conn, error) {
 	var why *NotLiveError
 	if reason := c.unknownRoute(name, at); reason != "" {
@@ -184,7 +183,7 @@ func (c *Client) namesLoopback() bool {
 func (c *Client) unknownRoute(name string, at netip.AddrPort) string {
 	switch {
 	case name != c.hostPort():
-		return "a proxy carries plain HTTP, and its answers cannot be told from the server's"
+		return "a proxy carries plain HTTP, and its answers cannot be distinguished from the server's"
 	case !at.Addr().IsLoopback():
 		return fmt.Sprintf("%s is reached by plain HTTP over a network, where any machine on the way can answer in its place", name)
 	case !c.namesLoopback():

@@ -1,32 +1,41 @@
 package client
 
 import (
-	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"math/bits"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
-	"sync"
 
 	"github.com/terradourada/td/api"
+	"github.com/terradourada/td/internal/tiles"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
 
 // ErrLog is a log whose files are malformed.
-var ErrLog = errors.New("the log is malformed")
+var ErrLog = tiles.ErrMalformed
 
 // ErrNotSigned is the [ErrLog] of a checkpoint that no epoch of the log signed.
 var ErrNotSigned = fmt.Errorf("%w: the checkpoint is not signed by the key of any epoch in the log", ErrLog)
 
-func badLog(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", ErrLog, fmt.Sprintf(format, args...))
+// IncompleteError says that a log lacks a file of the tree that its checkpoint states.
+// A copy that is still being made lacks files for a while. It says nothing against the
+// log. It is protocol.CodeNotFound and fs.ErrNotExist.
+type IncompleteError struct {
+	Path string // of the file
+}
+
+// Error names the file.
+func (e *IncompleteError) Error() string {
+	return fmt.Sprintf("the log lacks its file %s, which may not have been copied yet", e.Path)
+}
+
+// Is makes it protocol.CodeNotFound and fs.ErrNotExist.
+func (e *IncompleteError) Is(target error) bool {
+	return target == protocol.CodeNotFound || target == fs.ErrNotExist
 }
 
 // Log reads the public files of a log: the newest checkpoint, tiles and entry
@@ -34,18 +43,17 @@ func badLog(format string, args ...any) error {
 // Nothing it reads is verified, except by [Log.SignedCheckpoint]; the callers
 // verify the proofs made of it. Its methods may be called concurrently.
 //
-// Errors are protocol.CodeNotFound for a file that does not exist, [ErrLog] for
-// one that is malformed, a *receipt.ShortError for a log that is smaller than
-// what is asked for, or say what could not be read.
+// The files may be a copy that is made while the log grows. A tile that was removed is
+// read from a wider one, and one that was not copied yet from a narrower one, as far as
+// the tree that is asked for allows.
+//
+// Errors are an [*IncompleteError] for a file that does not exist, [ErrLog] for one that
+// is malformed, a *receipt.ShortError for a log that is smaller than what is asked for,
+// or say what could not be read.
 type Log struct {
-	// read returns the bytes of "checkpoint" or of a path that begins with
-	// "tile/", at most limit of them; it reports what does not exist as
-	// protocol.CodeNotFound.
-	read func(ctx context.Context, path string, limit int64) ([]byte, error)
-	from func() receipt.Source
-
-	mu    sync.Mutex
-	tiles map[string][]byte // by path and width, as read; guarded by mu
+	files logFiles
+	tiles tiles.Reader
+	from  func() receipt.Source
 }
 
 var (
@@ -56,10 +64,10 @@ var (
 // NewLog reads the log of a server.
 func NewLog(c *Client) *Log {
 	return newLog(func(ctx context.Context, path string, limit int64) ([]byte, error) {
-		if path == checkpointPath {
+		if path == tiles.Checkpoint {
 			return c.Checkpoint(ctx)
 		}
-		return c.getBytes(ctx, "/"+path, api.MediaOctets, limit)
+		return c.getBytes(ctx, "/"+path, limit, api.MediaOctets)
 	}, c.Source)
 }
 
@@ -72,21 +80,34 @@ func NewLogDir(dir string) *Log {
 			return nil, err
 		}
 		defer root.Close()
-		b, err := readRegular(root, filepath.FromSlash(path), limit)
-		if errors.Is(err, os.ErrNotExist) {
-			return nil, protocol.Wrap(protocol.CodeNotFound, "the log lacks its file "+path, err)
-		}
-		return b, err
+		return readRegular(root, filepath.FromSlash(path), limit)
 	}, func() receipt.Source { return receipt.Source{} })
 }
 
-func newLog(read func(context.Context, string, int64) ([]byte, error), from func() receipt.Source) *Log {
-	return &Log{read: read, from: from, tiles: map[string][]byte{}}
+func newLog(files logFiles, from func() receipt.Source) *Log {
+	return &Log{files, tiles.NewReader(files, maxTiles), from}
 }
+
+// maxTiles bounds the tiles that are kept, 8 KiB each.
+const maxTiles = 512
 
 // Source returns where the log is read: [Client.Source], or the zero value for a
 // directory.
 func (l *Log) Source() receipt.Source { return l.from() }
+
+// logFiles are the [tiles.Files] of a log. The function reads the checkpoint or a path
+// below "tile/", at most limit bytes of it. Its error is fs.ErrNotExist or
+// protocol.CodeNotFound for what does not exist.
+type logFiles func(ctx context.Context, path string, limit int64) ([]byte, error)
+
+// Read reads a file. One that does not exist is an [*IncompleteError].
+func (read logFiles) Read(ctx context.Context, path string, limit int64) ([]byte, error) {
+	b, err := read(ctx, path, limit)
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, protocol.CodeNotFound) {
+		return nil, &IncompleteError{path}
+	}
+	return b, err
+}
 
 // readRegular reads a file. Others are refused before they are opened: opening
 // a pipe waits for its writer.
@@ -96,7 +117,7 @@ func readRegular(root *os.Root, path string, limit int64) ([]byte, error) {
 		return nil, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, badLog("%s is not a regular file", path)
+		return nil, tiles.Malformed("%s is not a regular file", path)
 	}
 	f, err := root.Open(path)
 	if err != nil {
@@ -105,28 +126,14 @@ func readRegular(root *os.Root, path string, limit int64) ([]byte, error) {
 	defer f.Close()
 	b, err := readAtMost(f, limit)
 	if errors.Is(err, ErrAnswer) {
-		return nil, badLog("%s is longer than %d bytes", path, limit)
+		return nil, tiles.Malformed("%s is longer than %d bytes", path, limit)
 	}
 	return b, err
 }
 
-const (
-	checkpointPath = "checkpoint"
-
-	// A tile has up to 2^tileHeight hashes, a bundle as many entries (C2SP
-	// tlog-tiles).
-	tileHeight = 8
-	tileWidth  = 1 << tileHeight
-	tileSize   = tileWidth * protocol.DigestSize
-	bundleSize = tileWidth * (2 + protocol.MaxLeafSize)
-
-	// maxTiles bounds the tiles that are kept, 8 KiB each.
-	maxTiles = 512
-)
-
 // Checkpoint returns the newest checkpoint, a signed note.
 func (l *Log) Checkpoint(ctx context.Context) ([]byte, error) {
-	return l.read(ctx, checkpointPath, receipt.MaxLogSize)
+	return l.files.Read(ctx, tiles.Checkpoint, receipt.MaxLogSize)
 }
 
 // Size returns the size that the newest checkpoint states.
@@ -135,18 +142,8 @@ func (l *Log) Size(ctx context.Context) (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	return sizeOf(note)
-}
-
-// sizeOf reads the second line of a checkpoint.
-func sizeOf(note []byte) (uint64, error) {
-	lines := bytes.SplitN(note, []byte("\n"), 3)
-	if len(lines) == 3 {
-		if n, err := strconv.ParseUint(string(lines[1]), 10, 64); err == nil && n <= protocol.MaxTreeSize {
-			return n, nil
-		}
-	}
-	return 0, badLog("the checkpoint has no size")
+	_, size, err := tiles.Head(note)
+	return size, err
 }
 
 // SignedCheckpoint returns the newest checkpoint, see [Log.VerifyCheckpoint].
@@ -155,19 +152,18 @@ func (l *Log) SignedCheckpoint(ctx context.Context) (*receipt.Checkpoint, error)
 	if err != nil {
 		return nil, err
 	}
-	size, err := sizeOf(note)
-	if err != nil {
-		return nil, err
-	}
-	return l.verifyCheckpoint(ctx, note, size, size)
+	return l.VerifyCheckpoint(ctx, note)
 }
 
+// maxBundles bounds the search for an epoch-open leaf from the end of a log, because a
+// log may state any size. An epoch of 2^20 accepted requests has 4,096 bundles.
+const maxBundles = 1 << 14
+
 // VerifyCheckpoint verifies a checkpoint of any size with the key of an
-// epoch-open leaf that the log proves to be in its tree. It looks for that leaf
-// from the end of the tree. Whose log it is remains to be asked of a
-// receipt.TrustStore.
+// epoch-open leaf that the log proves to be in its tree. It searches that leaf from the
+// end of the tree. A receipt.TrustStore decides whose log it is.
 func (l *Log) VerifyCheckpoint(ctx context.Context, note []byte) (*receipt.Checkpoint, error) {
-	size, err := sizeOf(note)
+	_, size, err := tiles.Head(note)
 	if err != nil {
 		return nil, err
 	}
@@ -175,32 +171,23 @@ func (l *Log) VerifyCheckpoint(ctx context.Context, note []byte) (*receipt.Check
 	if err != nil {
 		return nil, err
 	}
-	return l.verifyCheckpoint(ctx, note, size, newest)
-}
-
-// maxBundles bounds the search for an epoch-open leaf from the end of a log: a log
-// may state any size. An epoch of 2^20 accepted requests has 4,096 bundles.
-const maxBundles = 1 << 14
-
-func (l *Log) verifyCheckpoint(ctx context.Context, note []byte, size, newest uint64) (*receipt.Checkpoint, error) {
-	bundles := (size + tileWidth - 1) / tileWidth
+	bundles := (size + tiles.Width - 1) / tiles.Width
 	for n := bundles; n > bundles-min(bundles, maxBundles); n-- {
-		first := (n - 1) * tileWidth
-		entries, err := l.bundle(ctx, n-1, newest)
+		entries, err := l.tiles.Entries(ctx, tiles.At(tiles.Entries, n-1, size), newest)
 		if err != nil {
 			return nil, err
 		}
-		for i, raw := range slices.Backward(entries[:min(uint64(len(entries)), size-first)]) {
+		for i, raw := range slices.Backward(entries) {
 			if !signs(raw, string(note)) {
 				continue
 			}
-			path, err := l.path(ctx, first+uint64(i), size, newest)
+			path, err := tiles.Inclusion(l.tiles.Hashes(ctx, newest), (n-1)*tiles.Width+uint64(i), size)
 			if err != nil {
 				return nil, err
 			}
 			cp, err := receipt.VerifyCheckpoint(string(note), raw, path)
 			if err != nil {
-				return nil, badLog("%v", err)
+				return nil, tiles.Malformed("%v", err)
 			}
 			return cp, nil
 		}
@@ -222,20 +209,15 @@ func signs(raw []byte, note string) bool {
 	return err == nil
 }
 
-// Prefix returns the hashes that show the tree of size from as the front part
-// of the tree of size to, 0 < from <= to: SUBPROOF(from, D[0:to], false) of
-// RFC 6962 section 2.1.2, from which the roots of both trees can be computed.
+// Prefix returns the hashes that show the tree of size from as the front part of the
+// tree of size to, 0 < from <= to: SUBPROOF(from, D[0:to], false) of RFC 6962 section
+// 2.1.2. Both roots can be computed from them.
 func (l *Log) Prefix(ctx context.Context, from, to uint64) ([][32]byte, error) {
 	size, err := l.reaching(ctx, to)
 	if err != nil {
 		return nil, err
 	}
-	if from == 0 || from > to {
-		return nil, fmt.Errorf("there is no proof from size %d to size %d", from, to)
-	}
-	t := &tree{ctx: ctx, log: l, size: size}
-	proof := t.prefix(from, 0, to)
-	return proof, t.err
+	return tiles.Prefix(l.tiles.Hashes(ctx, size), from, to)
 }
 
 // Entry returns the leaf with an index and its inclusion path in the tree of a
@@ -248,18 +230,12 @@ func (l *Log) Entry(ctx context.Context, index, size uint64) (leaf []byte, path 
 	if index >= size {
 		return nil, nil, fmt.Errorf("a tree of size %d has no entry %d", size, index)
 	}
-	entries, err := l.bundle(ctx, index/tileWidth, newest)
+	entries, err := l.tiles.Entries(ctx, tiles.At(tiles.Entries, index/tiles.Width, index+1), newest)
 	if err != nil {
 		return nil, nil, err
 	}
-	path, err = l.path(ctx, index, size, newest)
-	return entries[index%tileWidth], path, err
-}
-
-func (l *Log) path(ctx context.Context, index, size, newest uint64) ([][32]byte, error) {
-	t := &tree{ctx: ctx, log: l, size: newest}
-	path := t.path(index, 0, size)
-	return path, t.err
+	path, err = tiles.Inclusion(l.tiles.Hashes(ctx, newest), index, size)
+	return entries[index%tiles.Width], path, err
 }
 
 // Leaves calls each with the leaves of the tree of a size, in order. It stops at
@@ -269,13 +245,13 @@ func (l *Log) Leaves(ctx context.Context, size uint64, each func(index uint64, l
 	if err != nil {
 		return err
 	}
-	for n := uint64(0); n*tileWidth < size; n++ {
-		entries, err := l.bundle(ctx, n, newest)
+	for n := uint64(0); n*tiles.Width < size; n++ {
+		entries, err := l.tiles.Entries(ctx, tiles.At(tiles.Entries, n, size), newest)
 		if err != nil {
 			return err
 		}
-		for i, raw := range entries[:min(uint64(len(entries)), size-n*tileWidth)] {
-			if err := each(n*tileWidth+uint64(i), raw); err != nil {
+		for i, raw := range entries {
+			if err := each(n*tiles.Width+uint64(i), raw); err != nil {
 				return err
 			}
 		}
@@ -286,13 +262,16 @@ func (l *Log) Leaves(ctx context.Context, size uint64, each func(index uint64, l
 // Tile returns the hashes of tile n of a level as a tree of a size has them: 256
 // at most.
 func (l *Log) Tile(ctx context.Context, level int, n, size uint64) ([][32]byte, error) {
-	t := &tree{ctx: ctx, log: l, size: size}
-	b := t.tile(level, n)
+	t := tiles.At(level, n, size)
+	if t.W == 0 {
+		return nil, protocol.Failf(protocol.CodeNotFound, "a tree of size %d has no tile %d of level %d", size, n, level)
+	}
+	b, err := l.tiles.Read(ctx, t, size)
 	hashes := make([][32]byte, len(b)/protocol.DigestSize)
 	for i := range hashes {
 		hashes[i] = [32]byte(b[i*protocol.DigestSize:])
 	}
-	return hashes, t.err
+	return hashes, err
 }
 
 // reaching returns the size of the newest checkpoint, which must be at least
@@ -303,160 +282,4 @@ func (l *Log) reaching(ctx context.Context, size uint64) (uint64, error) {
 		err = &receipt.ShortError{Size: newest, Want: size}
 	}
 	return newest, err
-}
-
-// bundle returns the entries of one bundle of a tree of some size.
-func (l *Log) bundle(ctx context.Context, n, size uint64) ([][]byte, error) {
-	width := min(tileWidth, size-n*tileWidth)
-	path := tilePath("tile/entries", n)
-	b, full, err := l.whole(ctx, path, width, bundleSize)
-	if err != nil {
-		return nil, err
-	}
-	var entries [][]byte
-	for len(b) >= 2 && len(b) >= 2+int(binary.BigEndian.Uint16(b)) {
-		end := 2 + int(binary.BigEndian.Uint16(b))
-		entries, b = append(entries, b[2:end]), b[end:]
-	}
-	if len(b) != 0 || uint64(len(entries)) != full {
-		return nil, badLog("%s does not hold %d entries", path, full)
-	}
-	return entries[:width], nil
-}
-
-// whole reads a tile or bundle as wide as a tree has it, or the full one that
-// has replaced it since, and returns how many members it must have.
-func (l *Log) whole(ctx context.Context, path string, width uint64, limit int64) (b []byte, full uint64, err error) {
-	if width < tileWidth {
-		b, err = l.read(ctx, path+".p/"+strconv.FormatUint(width, 10), limit)
-		if !errors.Is(err, protocol.CodeNotFound) {
-			return b, width, err
-		}
-	}
-	b, err = l.read(ctx, path, limit)
-	return b, tileWidth, err
-}
-
-// tilePath is N in groups of three digits, all but the last one marked, below
-// what comes first (C2SP tlog-tiles).
-func tilePath(first string, n uint64) string {
-	path := fmt.Sprintf("%03d", n%1000)
-	for rest := n / 1000; rest > 0; rest /= 1000 {
-		path = fmt.Sprintf("x%03d/%s", rest%1000, path)
-	}
-	return first + "/" + path
-}
-
-// tree computes hashes of one tree from its tiles. After a failure it returns
-// zeroes and keeps the first error.
-type tree struct {
-	ctx  context.Context
-	log  *Log
-	size uint64
-	err  error
-}
-
-// prefix is SUBPROOF of RFC 6962 section 2.1.2 for the first m leaves of
-// [lo, hi), which always shows the root of those.
-func (t *tree) prefix(m, lo, hi uint64) [][32]byte {
-	n := hi - lo
-	if m == n {
-		return [][32]byte{t.hash(lo, hi)}
-	}
-	k := split(n)
-	if m <= k {
-		return append(t.prefix(m, lo, lo+k), t.hash(lo+k, hi))
-	}
-	return append(t.prefix(m-k, lo+k, hi), t.hash(lo, lo+k))
-}
-
-// path is PATH of RFC 6962 section 2.1.1 for leaf m of [lo, hi).
-func (t *tree) path(m, lo, hi uint64) [][32]byte {
-	if hi-lo == 1 {
-		return nil
-	}
-	k := split(hi - lo)
-	if m < lo+k {
-		return append(t.path(m, lo, lo+k), t.hash(lo+k, hi))
-	}
-	return append(t.path(m, lo+k, hi), t.hash(lo, lo+k))
-}
-
-// split is the greatest power of two below n, n > 1.
-func split(n uint64) uint64 { return 1 << (bits.Len64(n-1) - 1) }
-
-// hash is MTH of RFC 6962 section 2.1 over the leaves [lo, hi), where lo is a
-// multiple of the next power of two.
-func (t *tree) hash(lo, hi uint64) [32]byte {
-	n := hi - lo
-	if n&(n-1) == 0 {
-		return t.node(bits.TrailingZeros64(n), lo/n)
-	}
-	k := split(n)
-	return node(t.hash(lo, lo+k), t.hash(lo+k, hi))
-}
-
-// node is the hash over the 2^level leaves from index·2^level.
-func (t *tree) node(level int, index uint64) [32]byte {
-	inside := level % tileHeight
-	first := index << inside
-	tile := t.tile(level/tileHeight, first/tileWidth)
-	at, n := first%tileWidth, uint64(1)<<inside
-	if uint64(len(tile)) < (at+n)*protocol.DigestSize {
-		return [32]byte{}
-	}
-	hashes := make([][32]byte, n)
-	for i := range hashes {
-		hashes[i] = [32]byte(tile[(at+uint64(i))*protocol.DigestSize:])
-	}
-	for len(hashes) > 1 {
-		for i := range len(hashes) / 2 {
-			hashes[i] = node(hashes[2*i], hashes[2*i+1])
-		}
-		hashes = hashes[:len(hashes)/2]
-	}
-	return hashes[0]
-}
-
-func node(left, right [32]byte) [32]byte {
-	b := append([]byte{1}, left[:]...)
-	return sha256.Sum256(append(b, right[:]...))
-}
-
-// tile reads tile n of a level, as wide as the tree has it.
-func (t *tree) tile(level int, n uint64) []byte {
-	if t.err != nil {
-		return nil
-	}
-	width := min(tileWidth, t.size>>(tileHeight*level)-n*tileWidth)
-	path := tilePath("tile/"+strconv.Itoa(level), n)
-	key := path + "/" + strconv.FormatUint(width, 10)
-	if b, ok := t.log.kept(key); ok {
-		return b
-	}
-	b, full, err := t.log.whole(t.ctx, path, width, tileSize)
-	if err == nil && uint64(len(b)) != full*protocol.DigestSize {
-		err = badLog("%s does not hold %d hashes", path, full)
-	}
-	if t.err = err; err != nil {
-		return nil
-	}
-	return t.log.keep(key, b[:width*protocol.DigestSize])
-}
-
-func (l *Log) kept(key string) ([]byte, bool) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	b, ok := l.tiles[key]
-	return b, ok
-}
-
-func (l *Log) keep(key string, tile []byte) []byte {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if len(l.tiles) >= maxTiles {
-		clear(l.tiles)
-	}
-	l.tiles[key] = tile
-	return tile
 }

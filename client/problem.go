@@ -14,12 +14,12 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// Problem is an error answer of the server. Code is what to switch on;
-// errors.Is(err, protocol.CodeFrozen) looks at it.
+// Problem is an error answer of the server. Code is its kind:
+// errors.Is(err, protocol.CodeFrozen) compares it.
 type Problem = api.Problem
 
-// problemOf reads an error answer. One that is no problem document, as a proxy
-// gives, becomes a problem by its status alone.
+// problemOf reads an error answer. One that is no problem document, as of a proxy,
+// becomes a problem by its status alone.
 func problemOf(res *http.Response) error {
 	p := &Problem{
 		Title:      fmt.Sprintf("The server answered with status %d.", res.StatusCode),
@@ -47,8 +47,8 @@ func isTLSHint(body []byte) bool {
 	return bytes.Contains(body, []byte("HTTP request to an HTTPS server")) || bytes.Contains(body, []byte("plain HTTP request was sent to HTTPS port"))
 }
 
-// fill takes over what a problem document says. A code of a later version is
-// known by its status.
+// fill copies the members of a problem document. The code of a later version is replaced
+// by that of the status.
 func fill(p *Problem, body []byte) {
 	var doc struct {
 		Type      string              `json:"type"`
@@ -69,7 +69,7 @@ func fill(p *Problem, body []byte) {
 	p.Retryable = p.Retryable && doc.Retryable
 }
 
-// printable drops what could steer a terminal.
+// printable drops characters that could control a terminal.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if unicode.IsPrint(r) {
@@ -84,7 +84,7 @@ func later(status int) bool {
 	return status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable
 }
 
-// codeOfStatus is the nearest code where nothing but the status is known.
+// codeOfStatus returns the nearest code of a status.
 func codeOfStatus(status int) protocol.Code {
 	switch status {
 	case http.StatusUnauthorized:
@@ -104,8 +104,7 @@ func codeOfStatus(status int) protocol.Code {
 	}
 }
 
-// retryAfter reads the header's form in seconds; the form with a date stands for
-// nothing here.
+// retryAfter parses the header's form in seconds. It returns 0 for the form with a date.
 func retryAfter(s string) time.Duration {
 	n, err := strconv.ParseUint(s, 10, 31)
 	if err != nil {

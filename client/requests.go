@@ -1,6 +1,7 @@
 package client
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/api"
+	"github.com/terradourada/td/internal/tiles"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -30,9 +32,8 @@ type Accepted struct {
 	Receipt   *receipt.Receipt
 }
 
-// Send answers a challenge and waits up to wait for the receipt, at most
-// api.MaxWait seconds. Sending the same proof again is safe and gives the same
-// answer.
+// Send answers a challenge and waits up to wait for the receipt, at most api.MaxWait
+// seconds. It is idempotent: the same proof gets the same answer.
 func (c *Client) Send(ctx context.Context, id protocol.RequestID, tag protocol.Tag, proof []byte, wait time.Duration) (*Accepted, error) {
 	var a api.Accepted
 	_, err := c.json(ctx, call{
@@ -63,28 +64,24 @@ func optionalReceipt(raw []byte) (*receipt.Receipt, error) {
 	return r, nil
 }
 
-// Pushed is what came of a push. Keep the opening: nobody else has it.
+// Pushed is the result of a push. The caller must keep the opening: the server does not.
 type Pushed struct {
 	RequestID protocol.RequestID
 	Opening   *receipt.Opening
 	Accepted  *Accepted // nil while the event is still being proved
 }
 
-// Push has an event proved by the operator, who sees it, and waits up to wait
-// for outcome and receipt, at most api.MaxWait seconds; with no wait it returns
-// as soon as the event is queued. Ask later with [Client.Receipt].
+// Push sends an event to the operator, who sees and proves it. It waits up to wait for
+// outcome and receipt, at most api.MaxWait seconds. Without a wait it returns when the
+// event is queued. [Client.Receipt] gets the receipt later.
 func (c *Client) Push(ctx context.Context, req api.EventRequest, wait time.Duration) (*Pushed, error) {
 	event, err := protocol.Canonicalize(req.Event)
 	if err != nil {
 		return nil, err
 	}
-	how := prefer(wait)
-	if how == "" {
-		how = "respond-async"
-	}
 	var a api.EventAccepted
 	status, err := c.postJSON(ctx, call{
-		path: "/v1/events", header: map[string]string{"Prefer": how},
+		path: "/v1/events", header: map[string]string{"Prefer": cmp.Or(prefer(wait), "respond-async")},
 		status: []int{http.StatusCreated, http.StatusAccepted},
 	}, &req, &a)
 	if err != nil {
@@ -103,7 +100,7 @@ func (c *Client) Push(ctx context.Context, req api.EventRequest, wait time.Durat
 	return p, err
 }
 
-// askAgain is the pause between two questions for a receipt.
+// askAgain is the pause between two requests for a receipt.
 const askAgain = 500 * time.Millisecond
 
 // Receipt fetches a receipt and waits up to wait for it, however long that is.
@@ -125,7 +122,7 @@ func (c *Client) receipt(ctx context.Context, id protocol.RequestID, wait time.D
 	r, err := c.do(ctx, call{
 		method: http.MethodGet, path: "/v1/receipts/" + id.String(),
 		header: map[string]string{"Prefer": prefer(wait)},
-		status: []int{http.StatusOK}, answer: api.MediaReceipt, limit: receipt.MaxSize, same: true,
+		status: []int{http.StatusOK}, answer: []string{api.MediaReceipt}, limit: receipt.MaxSize, same: true,
 	})
 	if err != nil {
 		return nil, err
@@ -133,8 +130,8 @@ func (c *Client) receipt(ctx context.Context, id protocol.RequestID, wait time.D
 	return optionalReceipt(r.body)
 }
 
-// Verify has the server verify a receipt. It is worth as much as the server is
-// trusted; receipt.Verify needs no server.
+// Verify asks the server to verify a receipt. Its report is worth as much as the server
+// is trusted. receipt.Verify needs no server.
 func (c *Client) Verify(ctx context.Context, r *receipt.Receipt, allowSelfAsserted bool) (*receipt.Report, error) {
 	body, err := r.Encode()
 	if err != nil {
@@ -174,10 +171,10 @@ func (c *Client) Epoch(ctx context.Context, number uint64) (*api.Epoch, error) {
 	return &v, nil
 }
 
-// Attestation fetches the evidence that hardware gave about an epoch; nothing
-// about it is verified. not_found if there is none.
+// Attestation fetches the evidence of the hardware about an epoch, unverified. The error
+// is protocol.CodeNotFound if there is none.
 func (c *Client) Attestation(ctx context.Context, number uint64) ([]byte, error) {
-	return c.getBytes(ctx, "/v1/epochs/"+strconv.FormatUint(number, 10)+"/attestation", api.MediaOctets, api.MaxEvidence)
+	return c.getBytes(ctx, "/v1/epochs/"+strconv.FormatUint(number, 10)+"/attestation", api.MaxEvidence, api.MediaOctets)
 }
 
 // Status fetches the state of the service.
@@ -189,14 +186,14 @@ func (c *Client) Status(ctx context.Context) (*api.Status, error) {
 	return &v, nil
 }
 
-// Checkpoint fetches the newest checkpoint, a signed note; nothing about it is
-// verified.
+// Checkpoint fetches the newest checkpoint, a signed note, unverified. A mirror of the
+// files may send it as application/octet-stream.
 func (c *Client) Checkpoint(ctx context.Context) ([]byte, error) {
-	return c.getBytes(ctx, "/checkpoint", "text/plain", receipt.MaxLogSize)
+	return c.getBytes(ctx, "/"+tiles.Checkpoint, receipt.MaxLogSize, "text/plain", api.MediaOctets)
 }
 
 // Tile fetches a tile or entry bundle by its C2SP path below "tile/", such as
-// "0/000" or "entries/000.p/7"; nothing about it is verified.
+// "0/000" or "entries/000.p/7", unverified.
 func (c *Client) Tile(ctx context.Context, path string) ([]byte, error) {
-	return c.getBytes(ctx, "/tile/"+path, api.MediaOctets, bundleSize)
+	return c.getBytes(ctx, "/tile/"+path, tiles.MaxBundle, api.MediaOctets)
 }

@@ -12,17 +12,17 @@ import (
 	"github.com/terradourada/td/receipt"
 )
 
-// Prover proves a statement; [*claim.Prover] is one. x are the public inputs of
-// a checked challenge. The proof is protocol.ProofSize bytes. It fails with
-// protocol.CodeStatementFalse where the assignment does not satisfy the claim.
+// Prover proves a statement; [*claim.Prover] is one. x are the public inputs of a
+// checked challenge. The proof has protocol.ProofSize bytes. The error is
+// protocol.CodeStatementFalse if the assignment does not satisfy the claim.
 type Prover interface {
 	Prove(ctx context.Context, s *claim.Statement, x []protocol.Element, a *claim.Assignment) ([]byte, error)
 }
 
-// Submission is what is to be claimed about which event.
+// Submission is an event and the claim about it.
 type Submission struct {
 	Claim  claim.ID
-	Params []byte        // JSON in any layout; a pointer to an array stands for its elements
+	Params []byte        // JSON in any layout; a pointer to an array means its elements
 	Event  []byte        // JSON by the strict rules of section 4
 	TTL    time.Duration // 0: the server's default
 
@@ -30,17 +30,17 @@ type Submission struct {
 	List   *claim.List
 	Secret *claim.MemberSecret
 
-	// Wait is how long to wait for the receipt once the proof is accepted. 0:
-	// api.MaxWait seconds; negative: not at all.
+	// Wait bounds the wait for the receipt after the proof is accepted. 0: api.MaxWait
+	// seconds; negative: no wait.
 	Wait time.Duration
 
-	// Stage is told the name of each stage as it begins: commit, challenge,
-	// prove, send, receipt. May be nil.
+	// Stage, if given, is called with the name of each stage when it begins: commit,
+	// challenge, prove, send, receipt.
 	Stage func(name string)
 }
 
-// Draft is a commitment to an event, ready for a challenge. It holds the event
-// and the blind; [Draft.Opening] gives them away.
+// Draft is a commitment to an event, ready for a challenge. It holds the event and the
+// blind, which [Draft.Opening] discloses.
 type Draft struct {
 	statement  *claim.Statement
 	assignment *claim.Assignment
@@ -50,9 +50,9 @@ type Draft struct {
 	blind      protocol.Element
 }
 
-// NewDraft commits to the submission's event. The zero blind stands for a fresh
-// one; give a blind only to take up a draft again, and never for a second
-// request. The errors are those of packages protocol and claim.
+// NewDraft commits to the event of a submission. The zero blind means a new random one.
+// Pass a blind only to resume a draft, and never for a second request. The errors are
+// those of packages protocol and claim.
 func NewDraft(s *Submission, blind protocol.Element) (*Draft, error) {
 	event, err := protocol.Canonicalize(s.Event)
 	if err != nil {
@@ -102,7 +102,7 @@ func (d *Draft) assign(s *Submission, params *claim.Params) (protocol.Commitment
 	return claim.CommitMember(params, d.event, d.blind, s.List, *s.Secret)
 }
 
-// fingerprint is that of the verifying key this client would prove for.
+// fingerprint returns that of the verifying key that the proof is for.
 func fingerprint(id claim.ID, l *claim.List) (protocol.Digest, error) {
 	if id == claim.Group {
 		vk, err := l.VerifyingKey()
@@ -118,10 +118,10 @@ func fingerprint(id claim.ID, l *claim.List) (protocol.Digest, error) {
 	return vk.Fingerprint(id, protocol.ListID{}), nil
 }
 
-// Blind is what hides the event; whoever keeps a draft for later keeps it.
+// Blind returns the random value that hides the event. It is needed to resume the draft.
 func (d *Draft) Blind() protocol.Element { return d.blind }
 
-// Request is what to ask the server for.
+// Request returns the request for a challenge.
 func (d *Draft) Request() api.ChallengeRequest {
 	return api.ChallengeRequest{
 		Claim:      d.statement.Claim().String(),
@@ -150,8 +150,7 @@ func (d *Draft) Opening(ch *api.Challenge) *receipt.Opening {
 	return &receipt.Opening{RequestID: ch.RequestID, Event: string(d.event), Blind: d.blind, ClientSalt: ch.ClientSalt}
 }
 
-// Result is what came of a submission. Opening is private; keep it beside the
-// receipt.
+// Result is the result of a submission. Opening is private; keep it beside the receipt.
 type Result struct {
 	Challenge *api.Challenge
 	Opening   *receipt.Opening
@@ -160,9 +159,9 @@ type Result struct {
 
 // Submit runs the whole pull flow. The event never leaves the process.
 //
-// Once a challenge was got, the result is not nil, with or without an error:
-// after a lost connection the proof may have been accepted all the same, and
-// [Client.Receipt] tells. That no receipt came in time is no error.
+// After a challenge was received the result is not nil, even with an error: the proof may
+// have been accepted although the connection was lost, and [Client.Receipt] shows it. It
+// is no error if the receipt does not arrive in time.
 func (c *Client) Submit(ctx context.Context, p Prover, s Submission) (*Result, error) {
 	stage := func(name string) {
 		if s.Stage != nil {
@@ -216,8 +215,7 @@ func (c *Client) await(ctx context.Context, r *Result, wait time.Duration) error
 	return nil
 }
 
-// checkReceipt sees that a receipt is about this submission. What it is worth is
-// for receipt.Verify to say.
+// checkReceipt checks that a receipt is about this submission. It does not verify it.
 func checkReceipt(got *receipt.Receipt, r *Result) error {
 	leaf, err := protocol.ParseLeaf(got.Leaf)
 	if err != nil {

@@ -83,8 +83,8 @@ func Codes() []Code {
 	return all
 }
 
-// ParseCode reads the stable text of a code; an unknown text is [CodeInternal]
-// and false.
+// ParseCode reads the stable text of a code; it returns [CodeInternal] and
+// false for an unknown text.
 func ParseCode(s string) (Code, bool) {
 	for c, text := range codeText {
 		if text == s && Code(c) != CodeNone {
@@ -94,7 +94,7 @@ func ParseCode(s string) (Code, bool) {
 	return CodeInternal, false
 }
 
-// String is the stable text of the code.
+// String returns the stable text of the code.
 func (c Code) String() string {
 	if c < codeEnd {
 		return codeText[c]
@@ -102,10 +102,10 @@ func (c Code) String() string {
 	return codeText[CodeInternal]
 }
 
-// Error makes a Code an error.
+// Error returns the stable text, so that a Code is an error.
 func (c Code) Error() string { return c.String() }
 
-// MarshalText is the stable text of the code.
+// MarshalText returns the stable text of the code.
 func (c Code) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
 // UnmarshalText reads the stable text of a code.
@@ -118,7 +118,7 @@ func (c *Code) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Error is a refusal: its code, one sentence for whoever asked, and the cause
+// Error is a refusal: its code, one sentence for the client, and the cause
 // for the log. Detail never repeats input.
 type Error struct {
 	Code   Code
@@ -126,22 +126,23 @@ type Error struct {
 	Err    error // for the log only, may be nil
 }
 
-// Fail is an [Error] without a cause. The detail is a sentence fit to be shown
-// to the client; it must hold nothing of the client's input.
+// Fail returns an [Error] without a cause. The detail is a sentence fit to be
+// shown to the client; it must hold nothing of the client's input.
 func Fail(c Code, detail string) error { return &Error{Code: c, Detail: detail} }
 
-// Failf is [Fail] with a formatted detail; format only numbers and names of
-// ours into it.
+// Failf is [Fail] with a formatted detail; the arguments must be numbers and
+// names of this program, never input.
 func Failf(c Code, format string, args ...any) error {
 	return &Error{Code: c, Detail: fmt.Sprintf(format, args...)}
 }
 
-// Wrap is an [Error] with a cause, which stays in the log.
+// Wrap returns an [Error] with a cause. The cause is logged and never sent to
+// the client.
 func Wrap(c Code, detail string, cause error) error {
 	return &Error{Code: c, Detail: detail, Err: cause}
 }
 
-// Error is for logs: code, detail and cause.
+// Error returns code, detail and cause; it is for logs.
 func (e *Error) Error() string {
 	s := e.Code.String()
 	if e.Detail != "" {
@@ -159,10 +160,10 @@ func (e *Error) Is(target error) bool {
 	return ok && c == e.Code
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// CodeOf is the code an error carries: CodeNone for nil, CodeInternal for an
+// CodeOf returns the code of an error: CodeNone for nil, CodeInternal for an
 // error without one.
 func CodeOf(err error) Code {
 	if err == nil {
@@ -179,7 +180,7 @@ func CodeOf(err error) Code {
 	return CodeInternal
 }
 
-// DetailOf is the sentence for the client that an error carries, or "".
+// DetailOf returns the sentence for the client in an error, or "".
 func DetailOf(err error) string {
 	var e *Error
 	if errors.As(err, &e) {

@@ -1,6 +1,8 @@
 package protocol
 
 import (
+	"bytes"
+	stdjson "encoding/json"
 	"errors"
 	"reflect"
 	"strings"
@@ -10,12 +12,12 @@ import (
 )
 
 // DecodeStrict reads one JSON text into v, a pointer to a struct with json
-// tags. The text passes [CheckJSON] first; then member names must equal the
-// struct's letter for letter, unknown members are refused, and so is a value of
-// another type than the member's. A refusal has code malformed_request or
-// too_large; its detail names the place by the struct's own member names and
-// never repeats input. An absent member and null leave the zero value: whether a
-// member is required is the caller's question. On a refusal v is half filled.
+// tags. The text must pass [CheckJSON]. Member names must then equal the
+// struct's letter for letter; unknown members and values of another type are
+// refused. A refusal has code malformed_request or too_large; its detail names
+// the place by the struct's own member names and never repeats input. An absent
+// member and null leave the zero value; the caller checks which members are
+// required. On a refusal v may be partly filled.
 func DecodeStrict(raw []byte, lim JSONLimits, v any) error {
 	clean, err := cleanJSON(raw, lim)
 	if err != nil {
@@ -28,7 +30,8 @@ func DecodeStrict(raw []byte, lim JSONLimits, v any) error {
 	return Wrap(CodeMalformedRequest, decodeDetail(err, reflect.TypeOf(v)), errDecode)
 }
 
-// errDecode stands in the log for the decoder's own words, which hold input.
+// errDecode replaces the decoder's own message in the log, because that message
+// holds input.
 var errDecode = errors.New("value does not fit")
 
 func decodeDetail(err error, t reflect.Type) string {
@@ -46,8 +49,9 @@ func decodeDetail(err error, t reflect.Type) string {
 	return place + " has the wrong type or range"
 }
 
-// ownPlace is the longest front part of a pointer that is made of names and
-// positions of ours: what a client named stops it.
+// ownPlace returns the longest prefix of a JSON pointer that consists of
+// names and positions of this program. It stops at the first name that the
+// client chose.
 func ownPlace(p jsontext.Pointer, t reflect.Type) string {
 	var b strings.Builder
 	for token := range p.Tokens() {
@@ -67,8 +71,8 @@ func ownPlace(p jsontext.Pointer, t reflect.Type) string {
 	return b.String()
 }
 
-// ownMember is the type behind one step of a pointer, if the step is a member
-// of a struct or a position in a list.
+// ownMember returns the type that one step of a pointer leads to, if the step
+// is a member of a struct or a position in a list.
 func ownMember(t reflect.Type, token string) (reflect.Type, bool) {
 	switch t.Kind() {
 	case reflect.Slice, reflect.Array:
@@ -104,4 +108,15 @@ func embedded(t reflect.Type, name string) (reflect.Type, bool) {
 		return nil, false
 	}
 	return ownField(t, name)
+}
+
+// EncodeJSON writes a value compactly, and leaves "<", ">" and "&" as they are.
+func EncodeJSON(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := stdjson.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, Wrap(CodeInternal, "value has no JSON form", err)
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }

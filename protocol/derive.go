@@ -154,8 +154,8 @@ func IssuedDigest(id RequestID, p *EncodedPayload, a Anchor) Digest {
 	return D(labelIssued, id[:], sum[:], a[:])
 }
 
-// IssuedRootDigest is what the checkpoint key of an epoch signs about its issued
-// tree (section 12).
+// IssuedRootDigest is the message that the checkpoint key of an epoch signs for
+// its issued tree (section 12).
 func IssuedRootDigest(origin string, epoch EpochID, size uint64, root Digest) Digest {
 	var n [8]byte
 	binary.BigEndian.PutUint64(n[:], size)
@@ -165,8 +165,8 @@ func IssuedRootDigest(origin string, epoch EpochID, size uint64, root Digest) Di
 // ReasonDigest hides the reason text of a control action (section 12, leaf 5).
 func ReasonDigest(salt Salt, text string) Digest { return D(labelReason, salt[:], []byte(text)) }
 
-// Handover is what the checkpoint key of one epoch signs to name the next
-// (section 12).
+// Handover is the message that the checkpoint key of one epoch signs to name
+// the next (section 12).
 type Handover struct {
 	Origin   string
 	Previous EpochID
@@ -188,14 +188,14 @@ func (h *Handover) Digest() Digest {
 // CheckID refuses an epoch whose id is not that of its keys.
 func (e *EpochOpen) CheckID() error {
 	if e.ID != DeriveEpochID(e.PublicKey[:], e.CheckpointKey) {
-		return Fail(CodeMalformedRequest, "the epoch has not the id of its keys")
+		return Fail(CodeMalformedRequest, "the id of the epoch is not that of its keys")
 	}
 	return nil
 }
 
-// VerifyHandover verifies the hand-over in e, which must not be zero: the
-// checkpoint key of the previous epoch names e and its key, over the last tree
-// of the log that it signed.
+// VerifyHandover verifies the hand-over in e, which must not be zero. In it
+// the checkpoint key of the previous epoch names e and its key, over the last
+// tree of the log that it signed.
 func (e *EpochOpen) VerifyHandover(origin string, previousKey [32]byte) error {
 	h := Handover{
 		Origin: origin, Previous: e.Previous, Next: e.ID, Number: e.Number,

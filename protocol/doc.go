@@ -1,5 +1,5 @@
 // Package protocol holds the values of TD/1 that travel and last: the payload,
-// its derivations, the leaves of the log, the codes and the pure lifecycle.
+// its derivations, the leaves of the log and the codes.
 //
 // Everything here is pure: no I/O, no clock, no randomness, no secrets, no
 // goroutines. The normative text is docs/spec/td-1.md; section numbers in
@@ -7,10 +7,10 @@
 //
 // # Text forms
 //
-// Identifiers (request, epoch, instance, list), members and nullifiers travel
-// as lower-case hexadecimal of their exact length. Every other binary value
-// travels as base64url without padding, and a text whose unused trailing bits
-// are not zero is refused, so that each value has one text.
+// Identifiers (request, epoch, instance, list), members and nullifiers are
+// lower-case hexadecimal of their exact length in JSON. Every other binary
+// value is base64url without padding. A text whose unused trailing bits are
+// not zero is refused, so that each value has one text.
 //
 // # Field elements
 //
@@ -20,13 +20,7 @@
 //
 // # JSON
 //
-// [Canonicalize] turns an event into its one form, [CheckJSON] and
-// [DecodeStrict] read request bodies under the same strict rules. A refusal is a
-// keyword and a byte offset; it never holds what was sent.
-//
-// # Lifecycle
-//
-// [Step] is the whole life of a request and [StepEpoch] that of an epoch, as
-// functions of a small state and one event; docs/spec/lifecycle.md is the table
-// of the former.
+// [Canonicalize] returns the one form of an event. [CheckJSON] and
+// [DecodeStrict] read request bodies under the same strict rules. A refusal is
+// a keyword and a byte offset; it never holds what was sent.
 package protocol

@@ -47,30 +47,6 @@ func ExamplePayload() {
 	// 240  1000000000000000000000000000001f
 }
 
-// A request that is answered, redeemed, verified and committed.
-func ExampleStep() {
-	var s protocol.State
-	for _, e := range []protocol.Event{
-		protocol.EventOpen{},
-		protocol.EventIssued{EpochLive: true},
-		protocol.EventAnswer{ClientMatches: true, TagMatches: true},
-		protocol.EventRedeemed{Verdict: protocol.RedeemOK},
-		protocol.EventVerified{OK: true},
-		protocol.EventCommitted{Outcome: protocol.CommitDone, Index: 41},
-	} {
-		var effects []protocol.Effect
-		s, effects, _ = protocol.Step(s, e)
-		fmt.Printf("%v: %v\n", s.Phase, effects)
-	}
-	// Output:
-	// NONE: [issue]
-	// ISSUED: []
-	// CLAIMED: [redeem]
-	// CLAIMED: [verify]
-	// CLAIMED: [commit]
-	// ACCEPTED: [reply]
-}
-
 func ExampleCanonicalize() {
 	out, err := protocol.Canonicalize([]byte(`{"b": 1.50, "a": "\u00e9"}`))
 	fmt.Println(string(out), err)

@@ -67,7 +67,7 @@ func (e Element) Equal(f Element) bool { return subtle.ConstantTimeCompare(e[:],
 // Equal reports whether two digests are the same, in constant time.
 func (d Digest) Equal(o Digest) bool { return subtle.ConstantTimeCompare(d[:], o[:]) == 1 }
 
-// CheckElement reports with code malformed_request a value that is not a
+// CheckElement refuses, with code malformed_request, a value that is not a
 // canonical field element.
 func CheckElement(b []byte) error {
 	var e fr.Element
@@ -90,7 +90,7 @@ var base64url = base64.RawURLEncoding.Strict()
 // EncodeBase64 is the text form of a binary value that is no identifier.
 func EncodeBase64(b []byte) string { return base64url.EncodeToString(b) }
 
-// AppendBase64 appends what [EncodeBase64] gives for b.
+// AppendBase64 appends the text of [EncodeBase64] for b.
 func AppendBase64(dst, b []byte) []byte { return base64url.AppendEncode(dst, b) }
 
 // Printable returns a text with "?" in place of every character that is not printable
@@ -107,8 +107,8 @@ func Printable(s string) string {
 // DecodeBase64 reads the text form written by [EncodeBase64]. It refuses
 // padding, line breaks and non-zero trailing bits with malformed_request.
 func DecodeBase64(s string) ([]byte, error) {
-	// The standard decoder skips CR and LF; a second text for one value is
-	// what this format forbids.
+	// The standard decoder skips CR and LF, which would allow a second text for
+	// the same value.
 	if bytes.ContainsAny([]byte(s), "\r\n") {
 		return nil, Fail(CodeMalformedRequest, "value is not base64url without padding")
 	}
@@ -119,7 +119,7 @@ func DecodeBase64(s string) ([]byte, error) {
 	return b, nil
 }
 
-func parseHex(dst []byte, text []byte) error {
+func parseHex(dst, text []byte) error {
 	if len(text) != hex.EncodedLen(len(dst)) {
 		return Fail(CodeMalformedRequest, "identifier has the wrong length")
 	}
@@ -132,7 +132,7 @@ func parseHex(dst []byte, text []byte) error {
 	return err
 }
 
-func parseBase64(dst []byte, text []byte) error {
+func parseBase64(dst, text []byte) error {
 	if len(text) != base64url.EncodedLen(len(dst)) {
 		return Fail(CodeMalformedRequest, "value has the wrong length")
 	}
@@ -144,21 +144,9 @@ func parseBase64(dst []byte, text []byte) error {
 	return nil
 }
 
-func parseElementHex(dst []byte, text []byte) error {
+func parseElement(dst, text []byte, parse func(dst, text []byte) error) error {
 	b := make([]byte, len(dst))
-	if err := parseHex(b, text); err != nil {
-		return err
-	}
-	if err := CheckElement(b); err != nil {
-		return err
-	}
-	copy(dst, b)
-	return nil
-}
-
-func parseElementBase64(dst []byte, text []byte) error {
-	b := make([]byte, len(dst))
-	if err := parseBase64(b, text); err != nil {
+	if err := parse(b, text); err != nil {
 		return err
 	}
 	if err := CheckElement(b); err != nil {

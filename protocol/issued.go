@@ -49,8 +49,9 @@ func (s *SignedRoot) VerifyIssued(origin string, epoch EpochID, key [32]byte) er
 	return nil
 }
 
-// Issued is the place of one anchor in the issued tree of its epoch: its leaf
-// number and the inclusion path under a signed root (RFC 6962 section 2.1.1).
+// Issued is the position of one anchor in the issued tree of its epoch: its
+// leaf number and the inclusion path under a signed root (RFC 6962 section
+// 2.1.1).
 type Issued struct {
 	Position uint64 // from 0
 	SignedRoot
@@ -74,9 +75,9 @@ func (i *Issued) Verify(digest Digest, origin string, epoch EpochID, key [32]byt
 	return i.VerifyIssued(origin, epoch, key)
 }
 
-// Check refuses what no leaf holds: a root without its signature, a tree that is
-// too large, a position outside of the tree, and a path that is too long. It
-// verifies neither path nor signature.
+// Check refuses what no leaf can hold: a root without its signature, a tree
+// that is too large, a position outside of the tree, or a path that is too
+// long. It verifies neither path nor signature.
 func (i *Issued) Check() error {
 	if err := i.check(); err != nil {
 		return err

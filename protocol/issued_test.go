@@ -8,8 +8,8 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// wrongSignature is a signature by the right key about a message that a
-// plausible mistake makes.
+// wrongSignature is a signature by the right key over a message that a
+// plausible mistake would produce.
 type wrongSignature struct {
 	Name               string
 	Message, Signature hexBytes
@@ -112,7 +112,7 @@ func TestVectorsIssued(t *testing.T) {
 	}
 }
 
-// verifyRefused wants the one code of a place or root that is not shown.
+// verifyRefused wants the one code for a position or root that is not verified.
 func verifyRefused(t *testing.T, what string, err error) {
 	t.Helper()
 	if protocol.CodeOf(err) != protocol.CodeMalformedRequest {
@@ -120,8 +120,8 @@ func verifyRefused(t *testing.T, what string, err error) {
 	}
 }
 
-// TestIssuedRefusesWrongMessages takes signatures by the right key about other
-// messages: they are genuine, and none is a signature of the root.
+// TestIssuedRefusesWrongMessages takes valid signatures by the right key over
+// other messages; none of them is a signature of the root.
 func TestIssuedRefusesWrongMessages(t *testing.T) {
 	v := readIssuedVectors(t)
 	const tree = 6 // of size 7
@@ -227,7 +227,7 @@ func TestLeafShowsItsPlace(t *testing.T) {
 	}
 }
 
-// opened is the epoch that the vectors hand over to.
+// opened is the epoch that the hand-over in the vectors names.
 func (v *issuedVectors) opened() protocol.EpochOpen {
 	h := v.Handover
 	return protocol.EpochOpen{

@@ -2,8 +2,10 @@ package protocol
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"unicode/utf8"
 
@@ -25,16 +27,7 @@ type JSONLimits struct {
 }
 
 func (l JSONLimits) orDefaults() JSONLimits {
-	if l.Size == 0 {
-		l.Size = MaxJSONSize
-	}
-	if l.Depth == 0 {
-		l.Depth = MaxJSONDepth
-	}
-	if l.Members == 0 {
-		l.Members = MaxJSONMembers
-	}
-	return l
+	return JSONLimits{cmp.Or(l.Size, MaxJSONSize), cmp.Or(l.Depth, MaxJSONDepth), cmp.Or(l.Members, MaxJSONMembers)}
 }
 
 // JSONReason is the keyword that says why a JSON text was refused.
@@ -52,11 +45,11 @@ const (
 	JSONDuplicateName  JSONReason = "duplicate_name"   // two members of one object, compared unescaped
 	JSONTooDeep        JSONReason = "too_deep"         // more nesting than the limit
 	JSONTooManyMembers JSONReason = "too_many_members" // more members than the limit
-	JSONInexactNumber  JSONReason = "inexact_number"   // a number its RFC 8785 form does not equal
+	JSONInexactNumber  JSONReason = "inexact_number"   // a number whose RFC 8785 form has another value
 )
 
-// JSONError says why and where a JSON text was refused, never what stands
-// there.
+// JSONError names the reason and the position of a refused JSON text, never
+// its contents.
 type JSONError struct {
 	Reason JSONReason
 	Offset int // bytes before the place
@@ -65,17 +58,17 @@ type JSONError struct {
 // Error names the reason and the offset.
 func (e *JSONError) Error() string { return fmt.Sprintf("%s at byte %d", e.Reason, e.Offset) }
 
-// Canonicalize checks an event by the rules of section 4 and gives its RFC 8785
-// form, which must not be larger than the event may be: so that what comes out
-// always goes in again. A refusal has code event_not_canonicalisable and holds a [*JSONError].
-// The argument is not changed.
+// Canonicalize checks an event by the rules of section 4 and returns its RFC
+// 8785 form. The size limit of an event applies to the result too, so that
+// every result is itself accepted. A refusal has code event_not_canonicalisable
+// and holds a [*JSONError]. The argument is not changed.
 func Canonicalize(raw []byte) ([]byte, error) {
 	clean, refused := checkJSON(raw, JSONLimits{})
 	if refused == nil {
 		out, err := canonicalForm(clean)
 		switch {
 		case err != nil:
-			refused = &JSONError{JSONSyntax, 0} // not reached: the same decoder has passed it
+			refused = &JSONError{JSONSyntax, 0} // cannot happen: the same decoder has accepted it
 		case len(out) > MaxJSONSize: // 1e20 has 21 digits
 			refused = &JSONError{JSONTooLarge, MaxJSONSize}
 		default:
@@ -85,14 +78,14 @@ func Canonicalize(raw []byte) ([]byte, error) {
 	return nil, Wrap(CodeEventNotCanonicalisable, "event refused: "+refused.Error(), refused)
 }
 
-// CheckJSON applies the same strictness to any request body. A refusal has code
+// CheckJSON applies the same rules to any request body. A refusal has code
 // too_large or malformed_request and holds a [*JSONError].
 func CheckJSON(raw []byte, lim JSONLimits) error {
 	_, err := cleanJSON(raw, lim)
 	return err
 }
 
-// cleanJSON is [CheckJSON] and gives the text with its numbers short.
+// cleanJSON is [CheckJSON] and returns the text with short numbers.
 func cleanJSON(raw []byte, lim JSONLimits) ([]byte, error) {
 	clean, refused := checkJSON(raw, lim)
 	if refused == nil {
@@ -114,7 +107,7 @@ func canonicalForm(raw []byte) ([]byte, error) {
 	return v, nil
 }
 
-// checkJSON gives the text itself, or a copy in which numbers of excessive
+// checkJSON returns the text itself, or a copy in which numbers of excessive
 // length are written short.
 func checkJSON(raw []byte, lim JSONLimits) ([]byte, *JSONError) {
 	lim = lim.orDefaults()
@@ -134,16 +127,16 @@ func checkJSON(raw []byte, lim JSONLimits) ([]byte, *JSONError) {
 	return w.text(), nil
 }
 
-// decoders are kept for the next text: one is larger than most texts.
+// decoders are reused; the buffer of each is larger than most texts.
 var decoders = sync.Pool{New: func() any { return jsontext.NewDecoder(new(bytes.Buffer)) }}
 
-// release gives a decoder back, without its text.
+// release puts a decoder back without its text.
 func release(dec *jsontext.Decoder) {
 	dec.Reset(new(bytes.Buffer))
 	decoders.Put(dec)
 }
 
-// checkEncoding refuses a byte order mark and whatever is not UTF-8.
+// checkEncoding refuses a byte order mark and anything that is not UTF-8.
 func checkEncoding(raw []byte) *JSONError {
 	if len(raw) >= 3 && string(raw[:3]) == "\xef\xbb\xbf" {
 		return &JSONError{JSONBOM, 0}
@@ -164,18 +157,18 @@ func checkEncoding(raw []byte) *JSONError {
 	panic("protocol: internal error: invalid UTF-8 has no place")
 }
 
-// jsonWalk reads a text token by token and counts.
+// jsonWalk reads a text token by token and counts depth and members.
 type jsonWalk struct {
 	raw     []byte
 	lim     JSONLimits
 	dec     *jsontext.Decoder
 	first   int // where the top value begins
 	members int
-	clean   []byte // raw up to byte done, with short numbers; empty while there was no long one
+	clean   []byte // raw up to byte done, with short numbers; empty until the first long number
 	done    int
 }
 
-// text is the whole text with short numbers.
+// text returns the whole text with short numbers.
 func (w *jsonWalk) text() []byte {
 	if w.done == 0 {
 		return w.raw
@@ -216,7 +209,7 @@ func (w *jsonWalk) run() *JSONError {
 	return nil
 }
 
-// check applies the rules of section 4 that are not the grammar's to the token
+// check applies the rules of section 4 that go beyond the grammar to the token
 // just read, which begins at byte at.
 func (w *jsonWalk) check(tok jsontext.Token, at int) *JSONError {
 	depth := w.dec.StackDepth()
@@ -240,11 +233,11 @@ func (w *jsonWalk) check(tok jsontext.Token, at int) *JSONError {
 	return nil
 }
 
-// next is where the token after the last one read begins. Whether a separator
-// may stand before it is the decoder's question.
+// next returns where the token after the last one read begins. The decoder
+// checks whether a separator is allowed before it.
 func (w *jsonWalk) next() int { return skip(w.raw, int(w.dec.InputOffset()), " \t\r\n,:") }
 
-// skip gives the first byte from i on that is not in set.
+// skip returns the first position from i on whose byte is not in set.
 func skip(raw []byte, i int, set string) int {
 	for i < len(raw) && isOneOf(raw[i], set) {
 		i++
@@ -252,8 +245,8 @@ func skip(raw []byte, i int, set string) int {
 	return i
 }
 
-// refusal turns an error of the decoder, met where a token begins at byte at,
-// into a reason.
+// refusal converts an error of the decoder at the token that begins at byte
+// at into a reason.
 func (w *jsonWalk) refusal(err error, at int) *JSONError {
 	if errors.Is(err, jsontext.ErrDuplicateName) {
 		return &JSONError{JSONDuplicateName, at}
@@ -279,11 +272,4 @@ func isHalfSurrogate(b []byte) bool {
 
 const hexDigits = "0123456789abcdefABCDEF"
 
-func isOneOf(c byte, set string) bool {
-	for i := range len(set) {
-		if set[i] == c {
-			return true
-		}
-	}
-	return false
-}
+func isOneOf(c byte, set string) bool { return strings.IndexByte(set, c) >= 0 }

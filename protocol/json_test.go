@@ -19,7 +19,7 @@ type jcsVectors struct {
 	Limits    []runs
 	Refused   []struct {
 		Reason protocol.JSONReason
-		Offset *int // none where parsers may differ: syntax
+		Offset *int // no position where parsers may differ: syntax
 		Raw    runs
 	}
 }
@@ -76,7 +76,7 @@ func TestCanonicalizeRefuses(t *testing.T) {
 	}
 }
 
-// checkBodyCode looks at the same refusal as that of a request body.
+// checkBodyCode checks the same refusal for a request body.
 func checkBodyCode(t *testing.T, raw []byte, reason protocol.JSONReason) {
 	t.Helper()
 	want := protocol.CodeMalformedRequest
@@ -88,7 +88,7 @@ func checkBodyCode(t *testing.T, raw []byte, reason protocol.JSONReason) {
 	}
 }
 
-// Where this parser stops in a text that is no JSON.
+// The position at which this parser stops in a text that is not JSON.
 func TestSyntaxOffsets(t *testing.T) {
 	for raw, want := range map[string]int{
 		"": 0, " ": 1, "{": 1, ",{}": 0, `{"a"}`: 4, `{"a":}`: 5, `{"a" 1}`: 5, `{"a":1 "b":2}`: 7, `{1:2}`: 1,
@@ -129,8 +129,8 @@ func TestJSONLimits(t *testing.T) {
 	}
 }
 
-// The pairs of RFC 8785 against the canonicaliser itself; in front of it, two
-// of the six are refused for a reason of section 4.
+// The pairs of RFC 8785 are compared with the canonicaliser alone, because
+// rules of section 4 refuse two of the six.
 func TestCanonicalFormRFC8785(t *testing.T) {
 	names, _ := filepath.Glob("../../shared/data/jcs/input/*.json")
 	if len(names) == 0 {
@@ -289,7 +289,7 @@ func FuzzExactNumber(f *testing.F) {
 		}
 		mantissa, exponent, _ := strings.Cut(strings.ToLower(s), "e")
 		if len(strings.TrimLeft(exponent, "+-0")) > 4 {
-			return // too much for exact arithmetic
+			return // too large for exact arithmetic
 		}
 		short, got := protocol.ExactNumber([]byte(s))
 		value, _ := new(big.Rat).SetString(s)
@@ -330,7 +330,7 @@ func TestCanonicalizeLongNumbers(t *testing.T) {
 	}
 }
 
-// The texts that cost most for their 64 KiB.
+// The texts of 64 KiB that cost the most time.
 func BenchmarkCanonicalize(b *testing.B) {
 	members := make([]string, 1024)
 	for i := range members {
@@ -357,7 +357,7 @@ func BenchmarkCanonicalize(b *testing.B) {
 	}
 }
 
-// TestCanonicalFormIsBounded: what comes out must go in again.
+// TestCanonicalFormIsBounded: every result must be accepted as input again.
 func TestCanonicalFormIsBounded(t *testing.T) {
 	raw := []byte(`{"a":[` + strings.Repeat("1e20,", 8000) + `1]}`)
 	_, err := protocol.Canonicalize(raw)

@@ -5,7 +5,7 @@ import (
 	"math"
 )
 
-// A leaf is one entry of the log (section 12):
+// A leaf is one entry of the log (section 12).
 //
 //	"TDLEAF01" | u16 type | u64 seq | u64 Unix ms | u32 withdrawals | body
 //
@@ -14,8 +14,8 @@ const (
 	leafMagic      = "TDLEAF01"
 	LeafHeaderSize = 30
 
-	// MaxLeafSize bounds every leaf: the entry limit of the log, which is a
-	// 16-bit length.
+	// MaxLeafSize bounds every leaf; it is the entry limit of the log, a 16-bit
+	// length.
 	MaxLeafSize = math.MaxUint16
 
 	// MaxParamsSize bounds the canonical parameters of a claim, in bytes.
@@ -41,24 +41,20 @@ const (
 	LeafIncident   LeafType = 6
 )
 
-// String names the type as the command line prints it.
-func (t LeafType) String() string {
-	switch t {
-	case LeafAccepted:
-		return "accepted"
-	case LeafEpochOpen:
-		return "epoch-open"
-	case LeafEpochClose:
-		return "epoch-close"
-	case LeafClaim:
-		return "claim"
-	case LeafControl:
-		return "control"
-	case LeafIncident:
-		return "incident"
-	default:
-		return "unknown"
+var leafTypeNames = []string{
+	LeafAccepted: "accepted", LeafEpochOpen: "epoch-open", LeafEpochClose: "epoch-close",
+	LeafClaim: "claim", LeafControl: "control", LeafIncident: "incident",
+}
+
+// String returns the name of the type as the command line prints it.
+func (t LeafType) String() string { return nameOf(leafTypeNames, t, "unknown") }
+
+// nameOf returns the name of a value out of a table, or otherwise if it has none.
+func nameOf[T ~uint8 | ~uint16](names []string, v T, otherwise string) string {
+	if int(v) < len(names) && names[v] != "" {
+		return names[v]
 	}
+	return otherwise
 }
 
 // Leaf is a parsed leaf: its header and exactly one body.
@@ -85,8 +81,7 @@ type LeafBody interface {
 	AppendBody(b []byte) ([]byte, error)
 }
 
-// Accepted is the body of leaf 1: everything a verifier needs of one
-// acceptance.
+// Accepted is the body of leaf 1: everything needed to verify one acceptance.
 type Accepted struct {
 	Payload EncodedPayload
 	Anchor  Anchor
@@ -96,7 +91,7 @@ type Accepted struct {
 	Proof   []byte  // ProofSize bytes
 }
 
-// EpochOpen is the body of leaf 2: the public face of an epoch.
+// EpochOpen is the body of leaf 2: the public values of an epoch.
 type EpochOpen struct {
 	Number        uint64
 	ID            EpochID
@@ -119,30 +114,21 @@ type CloseReason uint8
 const (
 	CloseShutdown CloseReason = 1 // the core stopped in order
 	CloseRotated  CloseReason = 2 // the next epoch took over
-	CloseDied     CloseReason = 3 // a keyholder died or was killed
+	CloseDied     CloseReason = 3 // a keyholder exited or was killed
 	CloseSuspect  CloseReason = 4 // core and tagger disagreed, or a self-test failed
-	CloseLost     CloseReason = 5 // the process died without closing; written by the next start
+	CloseLost     CloseReason = 5 // the process exited without closing; written by the next start
 )
 
-// String names the reason.
-func (r CloseReason) String() string {
-	switch r {
-	case CloseShutdown:
-		return "shutdown"
-	case CloseRotated:
-		return "rotated"
-	case CloseDied:
-		return "died"
-	case CloseSuspect:
-		return "suspect"
-	case CloseLost:
-		return "lost"
-	default:
-		return "unknown"
-	}
+var closeReasonNames = []string{
+	CloseShutdown: "shutdown", CloseRotated: "rotated", CloseDied: "died", CloseSuspect: "suspect", CloseLost: "lost",
 }
 
-// EpochClose is the body of leaf 3.
+// String returns the name of the reason.
+func (r CloseReason) String() string { return nameOf(closeReasonNames, r, "unknown") }
+
+// EpochClose is the body of leaf 3. Issued is the signed root of the issued
+// tree. After an orderly close it covers the whole tree; otherwise it is the
+// greatest root in an accepted leaf of the epoch, or zero.
 type EpochClose struct {
 	ID          EpochID
 	Number      uint64
@@ -151,9 +137,7 @@ type EpochClose struct {
 	Rejected    uint64
 	Expired     uint64
 	Invalidated uint64
-	// Issued is the signed root of the issued tree: of all of it after an orderly
-	// close, else the greatest one in an accepted leaf of the epoch, or zero.
-	Issued SignedRoot
+	Issued      SignedRoot
 }
 
 // ClaimLeaf is the body of leaf 4: a verifying key enters the log.
@@ -181,6 +165,16 @@ const (
 	actionEnd          ControlAction = 10
 )
 
+var actionNames = [actionEnd]string{
+	ActionFreezeIssue: "freeze-issue", ActionThawIssue: "thaw-issue",
+	ActionFreezeAccept: "freeze-accept", ActionThawAccept: "thaw-accept",
+	ActionSeal: "seal", ActionRetireVK: "retire", ActionInvalidate: "invalidate",
+	ActionRotate: "rotate", ActionRevokeEpoch: "revoke",
+}
+
+// String names the action as the command line prints it.
+func (a ControlAction) String() string { return nameOf(actionNames[:], a, "unknown") }
+
 // Control is the body of leaf 5. The target is the fingerprint or the identity
 // the action is about, zero for all.
 type Control struct {
@@ -188,7 +182,7 @@ type Control struct {
 	Actor    Digest // commitment to who acted
 	Reason   uint16 // reason code
 	Text     Digest // ReasonDigest of the text
-	Previous uint8  // holds in force before
+	Previous uint8  // number of holds in force before
 	Target   Digest
 }
 
@@ -198,7 +192,7 @@ type Incident struct {
 	Digest Digest
 }
 
-// LeafType of the bodies.
+// LeafType returns the type of the body.
 func (*Accepted) LeafType() LeafType { return LeafAccepted }
 
 // LeafType is 2.
@@ -470,8 +464,8 @@ func parseControl(r *reader) (LeafBody, error) {
 	return c, nil
 }
 
-// reader takes fixed parts off the front of b; after a short read it is failed
-// and gives zeroes.
+// reader takes fixed parts off the front of b; after a short read it is marked
+// as failed and returns zeros.
 type reader struct {
 	b      []byte
 	failed bool

@@ -3,30 +3,31 @@ package protocol
 import "strconv"
 
 // A JSON number passes when its exact decimal value equals the exact decimal
-// value of its RFC 8785 form (section 4). Both are brought to one form,
+// value of its RFC 8785 form (section 4). Both are brought to one form and
+// compared.
 //
 //	0.d1 d2 .. dn * 10^point, d1 and dn not zero
 //
-// and compared. The work is bounded by the length of the text: no value is
-// ever expanded to its digits.
+// The work is bounded by the length of the text: no value is ever expanded to
+// its digits.
 
 // maxShortest is the most significant digits that an RFC 8785 number has.
 const maxShortest = 17
 
-// No float64 lies outside 10^-324 .. 10^309; a point outside is inexact without
-// looking further, and a point inside fits where it is used below.
+// No float64 lies outside 10^-324 .. 10^309: a point outside is refused at
+// once, and a point inside fits the integers used below.
 const (
 	minPoint = -330
 	maxPoint = 330
 )
 
-// maxNumberText is the longest number text handed to strconv as it stands, in
-// bytes. Longer ones are rewritten first: strconv.ParseFloat keeps 800 digits
-// and loses the decimal point of an integer that has more.
+// maxNumberText is the longest number text that is passed to strconv
+// unchanged, in bytes. Longer ones are rewritten first: strconv.ParseFloat
+// keeps 800 digits and loses the decimal point of an integer that has more.
 const maxNumberText = 400
 
-// exactNumber takes a number of correct grammar and gives the same number in at
-// most 26 bytes if its RFC 8785 form has the same value.
+// exactNumber takes a number of correct grammar and returns the same number in
+// at most 26 bytes. It is ok only if the RFC 8785 form has the same value.
 func exactNumber(text []byte) (short []byte, exact bool) {
 	digits, point, ok := significant(text)
 	if !ok {
@@ -51,9 +52,9 @@ func exactNumber(text []byte) (short []byte, exact bool) {
 	return short, ok && string(gotDigits) == string(digits) && gotPoint == point
 }
 
-// significant gives the significant digits of a number and its decimal point.
-// Zero has no digits. It is not ok when there are more digits than a float64
-// can stand for.
+// significant returns the significant digits of a number and its decimal
+// point. Zero has no digits. It is not ok if there are more digits than a
+// float64 can represent.
 func significant(text []byte) (digits []byte, point int, ok bool) {
 	i := 0
 	if text[i] == '-' {
@@ -91,8 +92,8 @@ func significant(text []byte) (digits []byte, point int, ok bool) {
 	return digits, point, true
 }
 
-// exponent reads the digits after the e; beyond a billion it stops counting,
-// which no mantissa of a bounded text makes up for.
+// exponent reads the digits after the e. It stops counting beyond a billion,
+// since no mantissa of a bounded text can compensate for that.
 func exponent(text []byte) int {
 	const enough = 1_000_000_000
 	negative := text[0] == '-'

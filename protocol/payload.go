@@ -5,7 +5,7 @@ import (
 )
 
 // The payload of section 7: exactly 256 bytes, big-endian, no optional fields.
-// Both mechanisms work on these very bytes.
+// The signature and the tag are computed over exactly these bytes.
 const (
 	PayloadSize = 256
 	Version     = 1      // protocol version
@@ -47,28 +47,22 @@ func (p *EncodedPayload) VK() Digest { return Digest(p[offVK:]) }
 // Seq is the sequence number, 0 in a draft.
 func (p *EncodedPayload) Seq() uint64 { return binary.BigEndian.Uint64(p[offSeq:]) }
 
-// Mode says who proves.
+// Mode names who makes the proof.
 type Mode uint8
 
 // The two modes of section 9.
 const (
-	ModePush Mode = 1 // the client posts the event, a prover of the backend proves
-	ModePull Mode = 2 // the client proves, the event never leaves it
+	ModePush Mode = 1 // the client posts the event and a prover of the backend proves
+	ModePull Mode = 2 // the client proves; the event is never sent
 )
 
 // String is "push" or "pull".
 func (m Mode) String() string {
-	switch m {
-	case ModePush:
-		return "push"
-	case ModePull:
-		return "pull"
-	default:
-		return "unknown"
-	}
+	return nameOf([]string{ModePush: "push", ModePull: "pull"}, m, "unknown")
 }
 
-// EncodedPayload is the one encoding of a payload: what is signed and tagged.
+// EncodedPayload is the one encoding of a payload: the bytes that are signed
+// and tagged.
 type EncodedPayload [PayloadSize]byte
 
 // Payload is the parsed form of the 256 bytes.

@@ -95,8 +95,8 @@ func TestPayloadDraftMayLackItsNumber(t *testing.T) {
 	}
 }
 
-// Each of the 2048 bits takes part: flipping it gives a refusal or another
-// payload, never the same one.
+// Each of the 2048 bits matters: a flipped bit leads to a refusal or to
+// another payload, never to the same one.
 func TestPayloadHasNoIdleBit(t *testing.T) {
 	var v payloadVectors
 	readVectors(t, "payload.json", &v)

@@ -8,8 +8,8 @@ import (
 )
 
 // Range is the compact range of an RFC 6962 tree: its size and the roots of its
-// perfect subtrees, largest first. That is all it takes to append leaves and to
-// compute the root. The zero value is the empty tree.
+// perfect subtrees, largest first. Nothing else is needed to append leaves and
+// to compute the root. The zero value is the empty tree.
 type Range struct {
 	size  uint64
 	nodes []Digest

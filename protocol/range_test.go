@@ -8,8 +8,8 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// TestRange compares root and nodes at every size with the tree of x/mod, and
-// goes on from the nodes of a tree that it was given.
+// TestRange compares root and nodes at every size with the tree of x/mod. It
+// then continues from the nodes of an existing tree.
 func TestRange(t *testing.T) {
 	var whole protocol.Range
 	var hashes []tlog.Hash

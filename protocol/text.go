@@ -1,6 +1,20 @@
 package protocol
 
-import "encoding/hex"
+import (
+	"encoding"
+	"encoding/hex"
+)
+
+// Parse reads the text form of a value, for example Parse[RequestID](text). An error
+// has the code malformed_request.
+func Parse[T any, P interface {
+	*T
+	encoding.TextUnmarshaler
+}](text string) (T, error) {
+	var v T
+	err := P(&v).UnmarshalText([]byte(text))
+	return v, err
+}
 
 // String is the text form: lower-case hexadecimal.
 func (r RequestID) String() string { return hex.EncodeToString(r[:]) }
@@ -11,16 +25,8 @@ func (r RequestID) AppendText(b []byte) ([]byte, error) { return hex.AppendEncod
 // MarshalText is the text form of [RequestID.String].
 func (r RequestID) MarshalText() ([]byte, error) { return r.AppendText(nil) }
 
-// UnmarshalText reads the text form; on an error, of code malformed_request,
-// the value is unchanged.
+// UnmarshalText is [Parse] into a value, which an error leaves unchanged.
 func (r *RequestID) UnmarshalText(text []byte) error { return parseHex(r[:], text) }
-
-// ParseRequestID reads the text form of a [RequestID].
-func ParseRequestID(s string) (RequestID, error) {
-	var v RequestID
-	err := v.UnmarshalText([]byte(s))
-	return v, err
-}
 
 // String is the text form: lower-case hexadecimal.
 func (e EpochID) String() string { return hex.EncodeToString(e[:]) }
@@ -31,16 +37,8 @@ func (e EpochID) AppendText(b []byte) ([]byte, error) { return hex.AppendEncode(
 // MarshalText is the text form of [EpochID.String].
 func (e EpochID) MarshalText() ([]byte, error) { return e.AppendText(nil) }
 
-// UnmarshalText reads the text form; on an error, of code malformed_request,
-// the value is unchanged.
+// UnmarshalText is [Parse] into a value, which an error leaves unchanged.
 func (e *EpochID) UnmarshalText(text []byte) error { return parseHex(e[:], text) }
-
-// ParseEpochID reads the text form of a [EpochID].
-func ParseEpochID(s string) (EpochID, error) {
-	var v EpochID
-	err := v.UnmarshalText([]byte(s))
-	return v, err
-}
 
 // String is the text form: lower-case hexadecimal.
 func (i InstanceID) String() string { return hex.EncodeToString(i[:]) }
@@ -51,16 +49,8 @@ func (i InstanceID) AppendText(b []byte) ([]byte, error) { return hex.AppendEnco
 // MarshalText is the text form of [InstanceID.String].
 func (i InstanceID) MarshalText() ([]byte, error) { return i.AppendText(nil) }
 
-// UnmarshalText reads the text form; on an error, of code malformed_request,
-// the value is unchanged.
+// UnmarshalText is [Parse] into a value, which an error leaves unchanged.
 func (i *InstanceID) UnmarshalText(text []byte) error { return parseHex(i[:], text) }
-
-// ParseInstanceID reads the text form of a [InstanceID].
-func ParseInstanceID(s string) (InstanceID, error) {
-	var v InstanceID
-	err := v.UnmarshalText([]byte(s))
-	return v, err
-}
 
 // String is the text form: lower-case hexadecimal.
 func (l ListID) String() string { return hex.EncodeToString(l[:]) }
@@ -71,16 +61,8 @@ func (l ListID) AppendText(b []byte) ([]byte, error) { return hex.AppendEncode(b
 // MarshalText is the text form of [ListID.String].
 func (l ListID) MarshalText() ([]byte, error) { return l.AppendText(nil) }
 
-// UnmarshalText reads the text form; on an error, of code malformed_request,
-// the value is unchanged.
+// UnmarshalText is [Parse] into a value, which an error leaves unchanged.
 func (l *ListID) UnmarshalText(text []byte) error { return parseHex(l[:], text) }
-
-// ParseListID reads the text form of a [ListID].
-func ParseListID(s string) (ListID, error) {
-	var v ListID
-	err := v.UnmarshalText([]byte(s))
-	return v, err
-}
 
 // String is the text form: lower-case hexadecimal.
 func (m Member) String() string { return hex.EncodeToString(m[:]) }
@@ -91,16 +73,8 @@ func (m Member) AppendText(b []byte) ([]byte, error) { return hex.AppendEncode(b
 // MarshalText is the text form of [Member.String].
 func (m Member) MarshalText() ([]byte, error) { return m.AppendText(nil) }
 
-// UnmarshalText reads the text form; on an error, of code malformed_request,
-// the value is unchanged.
-func (m *Member) UnmarshalText(text []byte) error { return parseElementHex(m[:], text) }
-
-// ParseMember reads the text form of a [Member].
-func ParseMember(s string) (Member, error) {
-	var v Member
-	err := v.UnmarshalText([]byte(s))
-	return v, err
-}
+// UnmarshalText is [Parse] into a value, which an error leaves unchanged.
+func (m *Member) UnmarshalText(text []byte) error { return parseElement(m[:], text, parseHex) }
 
 // String is the text form: lower-case hexadecimal.
 func (n Nullifier) String() string { return hex.EncodeToString(n[:]) }
@@ -111,16 +85,8 @@ func (n Nullifier) AppendText(b []byte) ([]byte, error) { return hex.AppendEncod
 // MarshalText is the text form of [Nullifier.String].
 func (n Nullifier) MarshalText() ([]byte, error) { return n.AppendText(nil) }
 
-// UnmarshalText reads the text form; on an error, of code malformed_request,
-// the value is unchanged.
-func (n *Nullifier) UnmarshalText(text []byte) error { return parseElementHex(n[:], text) }
-
-// ParseNullifier reads the text form of a [Nullifier].
-func ParseNullifier(s string) (Nullifier, error) {
-	var v Nullifier
-	err := v.UnmarshalText([]byte(s))
-	return v, err
-}
+// UnmarshalText is [Parse] into a value, which an error leaves unchanged.
+func (n *Nullifier) UnmarshalText(text []byte) error { return parseElement(n[:], text, parseHex) }
 
 // String is the text form: base64url without padding.
 func (n Nonce) String() string { return base64url.EncodeToString(n[:]) }
@@ -131,16 +97,8 @@ func (n Nonce) AppendText(b []byte) ([]byte, error) { return base64url.AppendEnc
 // MarshalText is the text form of [Nonce.String].
 func (n Nonce) MarshalText() ([]byte, error) { return n.AppendText(nil) }
 
-// UnmarshalText reads the text form; on an error, of code malformed_request,
-// the value is unchanged.
+// UnmarshalText is [Parse] into a value, which an error leaves unchanged.
 func (n *Nonce) UnmarshalText(text []byte) error { return parseBase64(n[:], text) }
-
-// ParseNonce reads the text form of a [Nonce].
-func ParseNonce(s string) (Nonce, error) {
-	var v Nonce
-	err := v.UnmarshalText([]byte(s))
-	return v, err
-}
 
 // String is the text form: base64url without padding.
 func (s Salt) String() string { return base64url.EncodeToString(s[:]) }
@@ -151,16 +109,8 @@ func (s Salt) AppendText(b []byte) ([]byte, error) { return base64url.AppendEnco
 // MarshalText is the text form of [Salt.String].
 func (s Salt) MarshalText() ([]byte, error) { return s.AppendText(nil) }
 
-// UnmarshalText reads the text form; on an error, of code malformed_request,
-// the value is unchanged.
+// UnmarshalText is [Parse] into a value, which an error leaves unchanged.
 func (s *Salt) UnmarshalText(text []byte) error { return parseBase64(s[:], text) }
-
-// ParseSalt reads the text form of a [Salt].
-func ParseSalt(s string) (Salt, error) {
-	var v Salt
-	err := v.UnmarshalText([]byte(s))
-	return v, err
-}
 
 // String is the text form: base64url without padding.
 func (d Digest) String() string { return base64url.EncodeToString(d[:]) }
@@ -171,16 +121,8 @@ func (d Digest) AppendText(b []byte) ([]byte, error) { return base64url.AppendEn
 // MarshalText is the text form of [Digest.String].
 func (d Digest) MarshalText() ([]byte, error) { return d.AppendText(nil) }
 
-// UnmarshalText reads the text form; on an error, of code malformed_request,
-// the value is unchanged.
+// UnmarshalText is [Parse] into a value, which an error leaves unchanged.
 func (d *Digest) UnmarshalText(text []byte) error { return parseBase64(d[:], text) }
-
-// ParseDigest reads the text form of a [Digest].
-func ParseDigest(s string) (Digest, error) {
-	var v Digest
-	err := v.UnmarshalText([]byte(s))
-	return v, err
-}
 
 // String is the text form: base64url without padding.
 func (t Tag) String() string { return base64url.EncodeToString(t[:]) }
@@ -191,16 +133,8 @@ func (t Tag) AppendText(b []byte) ([]byte, error) { return base64url.AppendEncod
 // MarshalText is the text form of [Tag.String].
 func (t Tag) MarshalText() ([]byte, error) { return t.AppendText(nil) }
 
-// UnmarshalText reads the text form; on an error, of code malformed_request,
-// the value is unchanged.
+// UnmarshalText is [Parse] into a value, which an error leaves unchanged.
 func (t *Tag) UnmarshalText(text []byte) error { return parseBase64(t[:], text) }
-
-// ParseTag reads the text form of a [Tag].
-func ParseTag(s string) (Tag, error) {
-	var v Tag
-	err := v.UnmarshalText([]byte(s))
-	return v, err
-}
 
 // String is the text form: base64url without padding.
 func (e Element) String() string { return base64url.EncodeToString(e[:]) }
@@ -211,16 +145,8 @@ func (e Element) AppendText(b []byte) ([]byte, error) { return base64url.AppendE
 // MarshalText is the text form of [Element.String].
 func (e Element) MarshalText() ([]byte, error) { return e.AppendText(nil) }
 
-// UnmarshalText reads the text form; on an error, of code malformed_request,
-// the value is unchanged.
-func (e *Element) UnmarshalText(text []byte) error { return parseElementBase64(e[:], text) }
-
-// ParseElement reads the text form of a [Element].
-func ParseElement(s string) (Element, error) {
-	var v Element
-	err := v.UnmarshalText([]byte(s))
-	return v, err
-}
+// UnmarshalText is [Parse] into a value, which an error leaves unchanged.
+func (e *Element) UnmarshalText(text []byte) error { return parseElement(e[:], text, parseBase64) }
 
 // String is the text form: base64url without padding.
 func (a Anchor) String() string { return base64url.EncodeToString(a[:]) }
@@ -231,16 +157,8 @@ func (a Anchor) AppendText(b []byte) ([]byte, error) { return base64url.AppendEn
 // MarshalText is the text form of [Anchor.String].
 func (a Anchor) MarshalText() ([]byte, error) { return a.AppendText(nil) }
 
-// UnmarshalText reads the text form; on an error, of code malformed_request,
-// the value is unchanged.
-func (a *Anchor) UnmarshalText(text []byte) error { return parseElementBase64(a[:], text) }
-
-// ParseAnchor reads the text form of a [Anchor].
-func ParseAnchor(s string) (Anchor, error) {
-	var v Anchor
-	err := v.UnmarshalText([]byte(s))
-	return v, err
-}
+// UnmarshalText is [Parse] into a value, which an error leaves unchanged.
+func (a *Anchor) UnmarshalText(text []byte) error { return parseElement(a[:], text, parseBase64) }
 
 // String is the text form: base64url without padding.
 func (c Commitment) String() string { return base64url.EncodeToString(c[:]) }
@@ -251,13 +169,5 @@ func (c Commitment) AppendText(b []byte) ([]byte, error) { return base64url.Appe
 // MarshalText is the text form of [Commitment.String].
 func (c Commitment) MarshalText() ([]byte, error) { return c.AppendText(nil) }
 
-// UnmarshalText reads the text form; on an error, of code malformed_request,
-// the value is unchanged.
-func (c *Commitment) UnmarshalText(text []byte) error { return parseElementBase64(c[:], text) }
-
-// ParseCommitment reads the text form of a [Commitment].
-func ParseCommitment(s string) (Commitment, error) {
-	var v Commitment
-	err := v.UnmarshalText([]byte(s))
-	return v, err
-}
+// UnmarshalText is [Parse] into a value, which an error leaves unchanged.
+func (c *Commitment) UnmarshalText(text []byte) error { return parseElement(c[:], text, parseBase64) }

@@ -10,7 +10,7 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// texter is what every value that travels can do.
+// texter is the interface of every value with a text form.
 type texter interface {
 	fmt.Stringer
 	encoding.TextAppender
@@ -23,19 +23,19 @@ var textTypes = []struct {
 	parse      func(string) (texter, error)
 	target     func() encoding.TextUnmarshaler
 }{
-	{"RequestID", "id", parsed(protocol.ParseRequestID), target[protocol.RequestID]},
-	{"EpochID", "id", parsed(protocol.ParseEpochID), target[protocol.EpochID]},
-	{"InstanceID", "id", parsed(protocol.ParseInstanceID), target[protocol.InstanceID]},
-	{"ListID", "list", parsed(protocol.ParseListID), target[protocol.ListID]},
-	{"Member", "member", parsed(protocol.ParseMember), target[protocol.Member]},
-	{"Nullifier", "member", parsed(protocol.ParseNullifier), target[protocol.Nullifier]},
-	{"Nonce", "digest", parsed(protocol.ParseNonce), target[protocol.Nonce]},
-	{"Salt", "digest", parsed(protocol.ParseSalt), target[protocol.Salt]},
-	{"Digest", "digest", parsed(protocol.ParseDigest), target[protocol.Digest]},
-	{"Tag", "digest", parsed(protocol.ParseTag), target[protocol.Tag]},
-	{"Element", "element", parsed(protocol.ParseElement), target[protocol.Element]},
-	{"Anchor", "element", parsed(protocol.ParseAnchor), target[protocol.Anchor]},
-	{"Commitment", "element", parsed(protocol.ParseCommitment), target[protocol.Commitment]},
+	{"RequestID", "id", parsed(protocol.Parse[protocol.RequestID]), target[protocol.RequestID]},
+	{"EpochID", "id", parsed(protocol.Parse[protocol.EpochID]), target[protocol.EpochID]},
+	{"InstanceID", "id", parsed(protocol.Parse[protocol.InstanceID]), target[protocol.InstanceID]},
+	{"ListID", "list", parsed(protocol.Parse[protocol.ListID]), target[protocol.ListID]},
+	{"Member", "member", parsed(protocol.Parse[protocol.Member]), target[protocol.Member]},
+	{"Nullifier", "member", parsed(protocol.Parse[protocol.Nullifier]), target[protocol.Nullifier]},
+	{"Nonce", "digest", parsed(protocol.Parse[protocol.Nonce]), target[protocol.Nonce]},
+	{"Salt", "digest", parsed(protocol.Parse[protocol.Salt]), target[protocol.Salt]},
+	{"Digest", "digest", parsed(protocol.Parse[protocol.Digest]), target[protocol.Digest]},
+	{"Tag", "digest", parsed(protocol.Parse[protocol.Tag]), target[protocol.Tag]},
+	{"Element", "element", parsed(protocol.Parse[protocol.Element]), target[protocol.Element]},
+	{"Anchor", "element", parsed(protocol.Parse[protocol.Anchor]), target[protocol.Anchor]},
+	{"Commitment", "element", parsed(protocol.Parse[protocol.Commitment]), target[protocol.Commitment]},
 }
 
 func parsed[T texter](parse func(string) (T, error)) func(string) (texter, error) {

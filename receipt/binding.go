@@ -3,13 +3,13 @@ package receipt
 import (
 	"errors"
 	"fmt"
-	"math/big"
 
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/protocol"
 )
 
-// binding is step 5: who says that the encoding behind cm is that of an event.
+// binding is step 5: it reports who shows that the encoding behind cm is that
+// of an event.
 func (v *verification) binding() (string, error) {
 	field, err := v.openField()
 	if err != nil {
@@ -17,7 +17,7 @@ func (v *verification) binding() (string, error) {
 	}
 	if v.o.Opening != nil {
 		client, err := v.open()
-		return "opened: the opening gives this commitment; " + client + field, err
+		return "opened: the opening matches this commitment; " + client + field, err
 	}
 	if v.payload.Mode == protocol.ModePush {
 		return "operator: the core made the commitment from the event it was sent" + field, nil
@@ -25,8 +25,8 @@ func (v *verification) binding() (string, error) {
 	return "client: only the client has seen an event behind the commitment; an opening would show it" + field, nil
 }
 
-// open checks the opening of the whole event and says what is known of the
-// client.
+// open checks the opening of the whole event and describes what is known of
+// the client.
 func (v *verification) open() (string, error) {
 	o := v.o.Opening
 	if o.RequestID != v.payload.RequestID {
@@ -37,14 +37,14 @@ func (v *verification) open() (string, error) {
 		return "", err
 	}
 	if cm != v.payload.Commitment {
-		return "", errors.New("the opening does not give the commitment of the payload: event or blind is another")
+		return "", errors.New("the opening does not match the commitment of the payload: event or blind is another")
 	}
 	shown := func(client string) bool {
 		return protocol.ClientCommitment(o.ClientSalt, client).Equal(v.payload.Client)
 	}
 	switch {
 	case v.o.Client != "" && !shown(v.o.Client):
-		return "", errors.New("the opening does not give the client commitment of the payload: client id or salt is another")
+		return "", errors.New("the opening does not match the client commitment of the payload: client id or salt is another")
 	case v.o.Client != "":
 		return "the client is the one given", nil
 	case shown(protocol.LocalClient):
@@ -53,7 +53,7 @@ func (v *verification) open() (string, error) {
 	return "the client is not shown, since no client id was given", nil
 }
 
-// openField checks the opening of one field of a record, if there is one.
+// openField checks the opening of one field of a record, if given.
 func (v *verification) openField() (string, error) {
 	f := v.o.Field
 	if f == nil {
@@ -66,25 +66,8 @@ func (v *verification) openField() (string, error) {
 	if err := f.check(); err != nil {
 		return "", err
 	}
-	node := claim.Compress(f.Value, f.Salt)
-	for i, sibling := range f.Siblings {
-		if f.I>>i&1 == 0 {
-			node = claim.Compress(node, sibling)
-		} else {
-			node = claim.Compress(sibling, node)
-		}
-	}
-	cm := claim.Compress(f.H, addElements(node, protocol.ClaimElement(string(id))))
-	if !cm.Equal(protocol.Element(v.payload.Commitment)) {
-		return "", errors.New("the opening of the field does not give the commitment of the payload")
+	if claim.RecordCommitment(id, f.H, f.I, f.Value, f.Salt, f.Siblings[:]) != v.payload.Commitment {
+		return "", errors.New("the opening of the field does not match the commitment of the payload")
 	}
 	return fmt.Sprintf("; field %d has the value given, whatever the event", f.I), nil
-}
-
-// addElements is the sum in the scalar field of BLS12-381.
-func addElements(x, y protocol.Element) (sum protocol.Element) {
-	r, _ := new(big.Int).SetString("73eda753299d7d483339d80809a1d80553bda402fffe5bfeffffffff00000001", 16)
-	n := new(big.Int).SetBytes(x[:])
-	n.Add(n, new(big.Int).SetBytes(y[:])).Mod(n, r).FillBytes(sum[:])
-	return sum
 }

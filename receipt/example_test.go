@@ -8,7 +8,7 @@ import (
 	"github.com/terradourada/td/receipt"
 )
 
-// An auditor got a receipt from somebody. The policy file is their own: it names
+// An auditor received a receipt. The policy file is the auditor's own: it names
 // the log and a cosigner that they trust not to sign two histories of it.
 func Example() {
 	file, err := os.ReadFile("testdata/range.receipt.json")
@@ -33,7 +33,7 @@ func Example() {
 	}
 	fmt.Println(report.Verdict, report.Identity)
 
-	// One changed bit, and it says where.
+	// After one changed bit, the report names the step that fails.
 	r.Leaf[len(r.Leaf)-1] ^= 1
 	report = receipt.Verify(context.Background(), r, receipt.Options{Policy: policy})
 	fmt.Println(report.Verdict, "at", report.FailedStep)

@@ -3,7 +3,7 @@ package receipt
 // SetMaxRecorded lowers the bound of a trust store.
 func (t *TrustStore) SetMaxRecorded(n int) { t.maxRecorded = n }
 
-// Cached is how many logs the store has in memory.
+// Cached returns how many logs the store has in memory.
 func (t *TrustStore) Cached() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -31,7 +31,7 @@ func read(tb testing.TB, file string) []byte {
 	return b
 }
 
-// What was accepted once is accepted by every later release.
+// Every later release must accept what was accepted once.
 func TestGolden(t *testing.T) {
 	if *update {
 		writeGolden(t)

@@ -10,8 +10,9 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// identify is step 9: whose log is it? The records come first, since a proved
-// contradiction refuses a receipt even if a policy is satisfied.
+// identify is step 9: it decides whose log this is. The records come first,
+// since a proved contradiction refuses a receipt even if a policy is
+// satisfied.
 func (v *verification) identify() (string, error) {
 	s, err := v.recorded()
 	v.report.Warnings = append(v.report.Warnings, s.Warnings...)
@@ -22,8 +23,8 @@ func (v *verification) identify() (string, error) {
 		v.report.Identity, v.report.Vouched = Pinned, &s
 		return s.sentence(), nil
 	}
-	// The sentence leaves out the files of this machine: a report may go to
-	// another one.
+	// The sentence does not name files of this machine, because the report may
+	// be sent elsewhere. a report may go to another one.
 	detail, verdict := sentence(err), Unvouched
 	contradiction, damaged, short := (*ContradictionError)(nil), (*DamagedError)(nil), (*ShortError)(nil)
 	switch {
@@ -51,7 +52,8 @@ func (v *verification) identify() (string, error) {
 
 var errNoStore = errors.New("this verifier keeps no trust store")
 
-// recorded asks the records, and the log's own server if they do not suffice.
+// recorded checks the checkpoint against the records, and with the log's own
+// server if they do not suffice.
 func (v *verification) recorded() (Standing, error) {
 	if v.o.Trust == nil {
 		return Standing{}, errNoStore
@@ -72,8 +74,8 @@ func (v *verification) recorded() (Standing, error) {
 	return v.o.Trust.checkBeside(v.ctx, v.checkpoint, v.o.Log, live, from)
 }
 
-// decide lets the policy decide alone; of what the records said, a contradiction
-// and damage remain.
+// decide lets the policy decide alone; of what the records show, only a
+// contradiction and damage remain.
 func (v *verification) decide(s Standing, recorded error) (Standing, error) {
 	err := v.o.Policy.Check(v.checkpoint)
 	if c := (*ContradictionError)(nil); errors.As(recorded, &c) {
@@ -94,10 +96,10 @@ func (v *verification) decide(s Standing, recorded error) (Standing, error) {
 }
 
 // VerdictOf returns the verdict for an error of a [TrustStore] or a [Policy]:
-// Contradicted or Unvouched if the checkpoint is refused, Unavailable if a file of the
-// store cannot be used, and "" for every other error and for nil. A [ShortError] is
-// Unvouched; where nothing else vouches for the checkpoint, it is the copy of the log
-// that is missing.
+// Contradicted or Unvouched if the checkpoint is refused, Unavailable if a file
+// of the store cannot be used, and "" for every other error and for nil. A
+// [ShortError] is Unvouched; where nothing else vouches for the checkpoint, the
+// missing part is the copy of the log.
 func VerdictOf(err error) string {
 	var contradiction *ContradictionError
 	switch {
@@ -113,8 +115,8 @@ func VerdictOf(err error) string {
 
 func isContradiction(err error) bool { return errors.As(err, new(*ContradictionError)) }
 
-// isUnvouched reports that nothing shows whose log it is, as opposed to what
-// could not be read.
+// isUnvouched reports whether an error means that nothing shows whose log it
+// is, rather than that something could not be read.
 func isUnvouched(err error) bool {
 	for _, e := range []error{ErrUnknownLog, ErrNotShown, ErrOtherKey, errNoStore, errPolicy} {
 		if errors.Is(err, e) {
@@ -146,8 +148,8 @@ func (s *Standing) sentence() string {
 }
 
 // Lists are member lists with their verifying keys. A key is built when it is
-// first asked for, which takes hundreds of milliseconds, and kept. Lists may be
-// used concurrently; a nil *Lists has none.
+// first needed, which takes hundreds of milliseconds, and then kept. Lists may
+// be used concurrently; a nil *Lists has none.
 type Lists struct {
 	keys map[protocol.ListID]func() (*claim.VerifyingKey, error)
 	byID map[protocol.ListID]*claim.List

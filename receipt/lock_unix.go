@@ -10,16 +10,16 @@ import (
 	"time"
 )
 
-// A lock is held for a few writes. One that is not released within 10 s is held by
-// a process that was stopped, and waiting for it would hang this one too.
+// A lock is held for a few writes. If it is not released within 10 s, a stopped
+// process holds it, and waiting on would block this process too.
 const (
 	lockPause = 5 * time.Millisecond
 	lockTries = 2000
 )
 
 // lockFile waits until no other process, and no other store in this one, holds
-// the file, and returns what releases it. The file stays: to remove it would let
-// two processes lock two files of one name.
+// the file. It returns the function that releases it. The file is not removed:
+// otherwise two processes could lock two files of one name.
 func lockFile(path string) (unlock func(), err error) {
 	f, err := os.OpenFile(filepath.Clean(path), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {

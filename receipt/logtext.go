@@ -25,7 +25,8 @@ const (
 	keyIDSize    = 4 // bytes in front of a signature, C2SP signed-note
 )
 
-// stdBase64 is the base64 of C2SP formats; Strict leaves each value one text.
+// stdBase64 is the base64 of C2SP formats; Strict allows one text for each
+// value only.
 var stdBase64 = base64.StdEncoding.Strict()
 
 // logText is a parsed C2SP tlog-proof.
@@ -69,9 +70,9 @@ func parseLogText(s string) (*logText, error) {
 	return l, nil
 }
 
-// before is the root of the tree of all leaves before this one: the proof holds
-// the subtrees to the left of its leaf. The proof must be valid in a tree of
-// the given size, and the index not 0.
+// before returns the root of the tree of all leaves before this one; the proof
+// holds the subtrees to the left of its leaf. The proof must be valid in a tree
+// of the given size, and the index not 0.
 func (l *logText) before(size uint64) (root [32]byte) {
 	var left []tlog.Hash // from the top down
 	for lo, hi, i := uint64(0), size, len(l.hashes)-1; hi-lo > 1; i-- {
@@ -126,8 +127,8 @@ type Checkpoint struct {
 }
 
 // ParseCheckpoint reads a signed checkpoint and verifies that key signed it
-// under the name of its origin. Extension lines are refused. Whose key it is
-// remains open: see [VerifyCheckpoint].
+// under the name of its origin. Extension lines are refused. It does not
+// check whose key it is: see [VerifyCheckpoint].
 func ParseCheckpoint(signed string, key [32]byte) (*Checkpoint, error) {
 	tree, err := parseNote(signed)
 	if err != nil {
@@ -146,8 +147,8 @@ func ParseCheckpoint(signed string, key [32]byte) (*Checkpoint, error) {
 	}, nil
 }
 
-// VerifyCheckpoint reads a signed checkpoint and verifies that the epoch-open
-// leaf stands in its tree, by its inclusion path from the leaf upwards, and that
+// VerifyCheckpoint reads a signed checkpoint. It verifies that the epoch-open
+// leaf is in its tree, by its inclusion path from the leaf upwards, and that
 // the leaf's key signed it.
 func VerifyCheckpoint(signed string, epochLeaf []byte, path [][32]byte) (*Checkpoint, error) {
 	leaf, err := protocol.ParseLeaf(epochLeaf)
@@ -187,7 +188,8 @@ func inTree(leaf []byte, index uint64, path [][32]byte, in tree) bool {
 	return tlog.CheckRecord(proof, int64(in.size), in.root, int64(index), tlog.RecordHash(leaf)) == nil
 }
 
-// signedBy is the policy that the log of the verifier's name signed itself.
+// signedBy is the policy that the log itself, under the verifier's name,
+// signed.
 func signedBy(v note.Verifier) torchwood.Policy {
 	return torchwood.ThresholdPolicy(2, torchwood.OriginPolicy(v.Name()), torchwood.SingleVerifierPolicy(v))
 }
@@ -205,8 +207,8 @@ func epochVerifier(origin string, key [32]byte) (note.Verifier, error) {
 	return v, nil
 }
 
-// parseNote reads the text of a checkpoint and the form of its signature lines,
-// and verifies no signature.
+// parseNote parses the text of a checkpoint and the form of its signature
+// lines; it verifies no signature.
 func parseNote(signed string) (torchwood.Checkpoint, error) {
 	var none torchwood.Checkpoint
 	if len(signed) > MaxLogSize || !utf8.ValidString(signed) {
@@ -230,7 +232,8 @@ func parseNote(signed string) (torchwood.Checkpoint, error) {
 }
 
 // checkSignLines accepts lines "— name base64" with strict base64, of different
-// names or key ids: readers must not differ about which of two counts.
+// names or key ids: otherwise two readers could differ about which of two lines
+// counts.
 func checkSignLines(s string) error {
 	lines := strings.Split(s, "\n")
 	if n := len(lines) - 1; n < 1 || n > maxSignLines || lines[n] != "" {
@@ -253,7 +256,7 @@ func checkSignLines(s string) error {
 	return nil
 }
 
-// isOrigin keeps an origin fit to be printed and to be a key name.
+// isOrigin reports whether an origin is safe to print and usable as a key name.
 func isOrigin(s string) bool {
 	for _, c := range []byte(s) {
 		if c <= ' ' || c > '~' || c == '+' {

@@ -15,8 +15,8 @@ const MaxOpeningSize = 512 << 10
 
 const redacted = "redacted"
 
-// Opening is the private half of a receipt (section 13): it lets its holder show
-// the event to others. It never prints; [Opening.Encode] writes it.
+// Opening is the private half of a receipt (section 13), with which its holder
+// can disclose the event. It does not print; [Opening.Encode] writes it.
 type Opening struct {
 	RequestID  protocol.RequestID
 	Event      string // in RFC 8785 form
@@ -54,7 +54,7 @@ func (o *Opening) Encode() ([]byte, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	return encodeJSON(wireOpening{Version, o.RequestID, o.Event, &o.Blind, &o.ClientSalt})
+	return protocol.EncodeJSON(wireOpening{Version, o.RequestID, o.Event, &o.Blind, &o.ClientSalt})
 }
 
 func (o *Opening) check() error {
@@ -68,18 +68,18 @@ func (o *Opening) check() error {
 	return nil
 }
 
-// Format answers "redacted" to every verb.
+// Format writes "redacted" for every verb.
 func (Opening) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
 
-// LogValue answers "redacted".
+// LogValue returns "redacted".
 func (Opening) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// MarshalJSON answers "redacted"; the file is written by [Opening.Encode].
+// MarshalJSON returns "redacted"; the file is written by [Opening.Encode].
 func (Opening) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }
 
-// FieldOpening shows a single field of a record and keeps the other seven
-// hidden (section 13). It shows that the field stands behind the commitment,
-// not that any event does.
+// FieldOpening discloses a single field of a record and keeps the other seven
+// hidden (section 13). It shows that the field is part of the commitment, not
+// that an event is.
 type FieldOpening struct {
 	I        int                 `json:"i"`        // number of the field, 0..7
 	Value    protocol.Element    `json:"value"`    // as section 6 encodes it
@@ -120,4 +120,4 @@ func (f *FieldOpening) check() error {
 }
 
 // Encode writes the one compact JSON text of the opening, without a line end.
-func (f *FieldOpening) Encode() ([]byte, error) { return encodeJSON(f) }
+func (f *FieldOpening) Encode() ([]byte, error) { return protocol.EncodeJSON(f) }

@@ -20,8 +20,8 @@ func TestOpening(t *testing.T) {
 	for name, tt := range map[string]struct {
 		change func(*receipt.Opening)
 		client string
-		ok     string // what binding says if it is ok
-		failed string // or what it says if not
+		ok     string // expected detail of step binding if it is ok
+		failed string // or if it is not
 	}{
 		"matches, client given":     {func(*receipt.Opening) {}, testClient, "the client is the one given", ""},
 		"matches, no client given":  {func(*receipt.Opening) {}, "", "the client is not shown", ""},
@@ -128,7 +128,7 @@ func TestOpeningNeverPrints(t *testing.T) {
 }
 
 // fieldOpenings builds the tree of the record of recordJob from its opening,
-// by section 6, and gives the opening of each field.
+// by section 6, and returns the opening of each field.
 func fieldOpenings(o *receipt.Opening) []*receipt.FieldOpening {
 	values := [8]protocol.Element{protocol.ValueElement([]byte(`"7"`)), protocol.TextElement([]byte("A"))}
 	h := claim.Compress(protocol.EventElement([]byte(o.Event)), o.Blind)

@@ -13,8 +13,8 @@ import (
 // maxPolicySize bounds a policy file, in bytes.
 const maxPolicySize = 64 << 10
 
-// Policy says whose signatures make a checkpoint's identity pinned: the parsed
-// policy file, whose format is in the package comment.
+// Policy names the signatures that make a checkpoint's identity pinned. It is
+// the parsed policy file; the package comment has the format.
 type Policy struct{ inner torchwood.Policy }
 
 // ParsePolicy reads a policy file. Its errors name the line and are meant for
@@ -45,7 +45,7 @@ func ParsePolicy(text []byte) (*Policy, error) {
 
 var errPolicy = errors.New("the policy file asks for signatures that the checkpoint does not carry, or for another log")
 
-// Check reports why the signatures on a checkpoint do not satisfy the policy.
+// Check returns why the signatures on a checkpoint do not satisfy the policy.
 func (p *Policy) Check(c *Checkpoint) error {
 	if _, _, err := torchwood.VerifyCheckpoint([]byte(c.Note), p.inner); err != nil {
 		return errPolicy
@@ -59,8 +59,8 @@ type policyFile struct {
 	logs     []torchwood.Policy
 	quorum   strings.Builder // everything else, line for line
 	keys     []string
-	keyless  bool // an origin line was met
-	noQuorum bool // the line "quorum none" was met
+	keyless  bool // there was an origin line
+	noQuorum bool // there was a line "quorum none"
 }
 
 func (p *policyFile) line(line string) error {
@@ -91,8 +91,8 @@ func (p *policyFile) log(vkey string) error {
 	return p.newKey(vkey)
 }
 
-// newKey refuses a key that the file has named before: its holder would count
-// twice. The first byte of a key is its algorithm.
+// newKey refuses a key that the file has named before, since its holder would
+// count twice. The first byte of a key is its algorithm.
 func (p *policyFile) newKey(vkey string) error {
 	parts := strings.SplitN(vkey, "+", 3) // name, hash, base64 that may hold more of "+"
 	key, err := stdBase64.DecodeString(parts[len(parts)-1])

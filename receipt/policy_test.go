@@ -50,7 +50,7 @@ func TestPolicy(t *testing.T) {
 	}{
 		"one cosigner":                 {origin + both + "quorum A\n", []note.Signer{epoch, alice}, true},
 		"the other cosigner":           {origin + both + "quorum A\n", []note.Signer{epoch, bob}, false},
-		"nobody but the log":           {origin + both + "quorum A\n", []note.Signer{epoch}, false},
+		"the log alone":                {origin + both + "quorum A\n", []note.Signer{epoch}, false},
 		"all of two":                   {origin + both + "group g all A B\nquorum g\n", []note.Signer{epoch, alice, bob}, true},
 		"all of two, one there":        {origin + both + "group g all A B\nquorum g\n", []note.Signer{epoch, alice}, false},
 		"any of two":                   {origin + both + "group g any A B\nquorum g\n", []note.Signer{epoch, bob, eve}, true},
@@ -74,7 +74,7 @@ func TestPolicy(t *testing.T) {
 			p := verify(t, r, receipt.Options{Policy: policy})
 			if !tt.ok {
 				wantVerdict(t, p, receipt.Unvouched, "identity", "self-asserted")
-				// The policy is a demand: what this machine has seen does not replace it.
+				// The policy is a requirement: records of this machine do not replace it.
 				o := pinned(t, r)
 				o.Policy = policy
 				wantVerdict(t, verify(t, r, o), receipt.Unvouched, "identity", "self-asserted")

@@ -1,14 +1,9 @@
 package receipt
 
 import (
-	"bytes"
-	"encoding/json"
-
+	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/protocol"
 )
-
-// MediaType is the media type of a receipt (section 13).
-const MediaType = "application/vnd.terradourada.receipt.v1+json"
 
 // Limits of a receipt. They leave room for every flag in a tree of 2^40 leaves
 // and for a few cosignatures.
@@ -22,73 +17,36 @@ const (
 // Pair is a leaf, byte for byte as logged, and the C2SP tlog-proof text that
 // shows it in the log.
 type Pair struct {
-	Leaf []byte
-	Log  string
+	Leaf api.Bytes `json:"leaf"`
+	Log  string    `json:"log"`
 }
 
 // Receipt is the parsed JSON of section 13; the package comment has the format.
 // Nothing in it is verified: see [Verify].
 type Receipt struct {
-	Version int
+	Version int    `json:"version"`
 	Pair           // the accepted leaf
-	Claim   Pair   // the claim leaf that brought the verifying key into the log
-	Epoch   Pair   // the epoch-open leaf that the payload names
-	Signer  Pair   // the epoch-open leaf whose key signed the checkpoint
-	Last    Pair   // the last leaf of the checkpoint's tree
-	Flags   []Pair // withdrawals: all of the log up to the checkpoint, or those of this epoch or claim, in log order
+	Claim   Pair   `json:"claim"`  // the claim leaf that brought the verifying key into the log
+	Epoch   Pair   `json:"epoch"`  // the epoch-open leaf that the payload names
+	Signer  Pair   `json:"signer"` // the epoch-open leaf whose key signed the checkpoint
+	Last    Pair   `json:"last"`   // the last leaf of the checkpoint's tree
+	Flags   []Pair `json:"flags"`  // withdrawals: all of the log up to the checkpoint, or those of this epoch or claim, in log order
 }
 
-// leafText is the base64url text of a leaf.
-type leafText []byte
-
-func (l leafText) MarshalText() ([]byte, error) { return []byte(protocol.EncodeBase64(l)), nil }
-
-func (l *leafText) UnmarshalText(text []byte) error {
-	b, err := protocol.DecodeBase64(string(text))
-	*l = b
-	return err
-}
-
-type wirePair struct {
-	Leaf leafText `json:"leaf"`
-	Log  string   `json:"log"`
-}
-
-type wireReceipt struct {
-	Version int        `json:"version"`
-	Leaf    leafText   `json:"leaf"`
-	Log     string     `json:"log"`
-	Claim   wirePair   `json:"claim"`
-	Epoch   wirePair   `json:"epoch"`
-	Signer  wirePair   `json:"signer"`
-	Last    wirePair   `json:"last"`
-	Flags   []wirePair `json:"flags"`
-}
-
-// Parse reads a receipt. It refuses, with code malformed_request or too_large,
+// Parse reads a receipt. It refuses with code malformed_request or too_large:
 // unknown, repeated or missing members, another version, text that is not
-// strict base64url, trailing data and whatever exceeds the limits. What the
-// leaves and log texts say is for [Verify] to judge.
+// strict base64url, trailing data, and anything beyond the limits. [Verify]
+// judges the contents of leaves and log texts.
 func Parse(b []byte) (*Receipt, error) {
-	var w wireReceipt
-	if err := protocol.DecodeStrict(b, protocol.JSONLimits{Size: MaxSize}, &w); err != nil {
+	var r Receipt
+	if err := protocol.DecodeStrict(b, protocol.JSONLimits{Size: MaxSize}, &r); err != nil {
 		return nil, err
 	}
-	if w.Flags == nil {
+	if r.Flags == nil {
 		return nil, protocol.Fail(protocol.CodeMalformedRequest, "receipt has no list of flags")
 	}
-	r := &Receipt{
-		Version: w.Version,
-		Pair:    Pair{w.Leaf, w.Log},
-		Claim:   Pair{w.Claim.Leaf, w.Claim.Log},
-		Epoch:   Pair{w.Epoch.Leaf, w.Epoch.Log},
-		Signer:  Pair{w.Signer.Leaf, w.Signer.Log},
-		Last:    Pair{w.Last.Leaf, w.Last.Log},
-	}
-	for _, f := range w.Flags {
-		r.Flags = append(r.Flags, Pair{f.Leaf, f.Log})
-	}
-	return r, r.check()
+	r.Flags = append([]Pair(nil), r.Flags...) // nil if it is empty
+	return &r, r.check()
 }
 
 // Encode writes the one compact JSON text of the receipt, without a line end.
@@ -97,31 +55,16 @@ func (r *Receipt) Encode() ([]byte, error) {
 	if err := r.check(); err != nil {
 		return nil, err
 	}
-	w := wireReceipt{r.Version, r.Leaf, r.Log, wire(r.Claim), wire(r.Epoch), wire(r.Signer), wire(r.Last), []wirePair{}}
-	for _, f := range r.Flags {
-		w.Flags = append(w.Flags, wire(f))
-	}
-	b, err := encodeJSON(w)
+	w := *r
+	w.Flags = append([]Pair{}, r.Flags...) // not null
+	b, err := protocol.EncodeJSON(&w)
 	if err == nil && len(b) > MaxSize {
 		return nil, protocol.Fail(protocol.CodeTooLarge, "receipt is too large")
 	}
 	return b, err
 }
 
-func wire(p Pair) wirePair { return wirePair{p.Leaf, p.Log} }
-
-// encodeJSON writes v compactly and leaves "<", ">" and "&" as they are.
-func encodeJSON(v any) ([]byte, error) {
-	var buf bytes.Buffer
-	enc := json.NewEncoder(&buf)
-	enc.SetEscapeHTML(false)
-	if err := enc.Encode(v); err != nil {
-		return nil, protocol.Wrap(protocol.CodeInternal, "value has no JSON form", err)
-	}
-	return bytes.TrimSuffix(buf.Bytes(), []byte("\n")), nil
-}
-
-// check applies the limits to the parts.
+// check applies the limits to all parts.
 func (r *Receipt) check() error {
 	if r.Version != Version {
 		return protocol.Fail(protocol.CodeMalformedRequest, "receipt has an unknown version")

@@ -62,7 +62,7 @@ func TestParseRefuses(t *testing.T) {
 		front, _, _ := strings.Cut(good, what)
 		return front
 	}
-	// replace changes the first place of old.
+	// replace changes the first occurrence of old.
 	replace := func(old, with string) string {
 		if !strings.Contains(good, old) {
 			t.Fatalf("receipt has no %q", old)
@@ -147,8 +147,9 @@ func FuzzParse(f *testing.F) {
 		if err != nil || !cmp.Equal(r, again) {
 			t.Fatalf("what was parsed does not survive encoding: %v", err)
 		}
-		// The proof is left out: it is slow, and claim fuzzes its decoder.
-		// Only the seeds are signed; whatever verifies must be one of them.
+		// The proof is left out because it is slow; package claim fuzzes its
+		// decoder. Only the seeds are signed, so whatever verifies must be one of
+		// them.
 		if c, err := r.Checkpoint(); err == nil && c.Origin != testOrigin {
 			t.Fatalf("a receipt of log %q verifies", c.Origin)
 		}

@@ -23,8 +23,9 @@ func (e *NegativeError) Error() string {
 func (e *NegativeError) Unwrap() error { return e.Reason }
 
 // RecordCheckpoint records a checkpoint in the trust store of the options, as
-// [TrustStore.Record] does. A [*NegativeError] refuses the checkpoint. One that nothing
-// vouches for passes if the options allow it; a contradiction never does.
+// [TrustStore.Record] does. A [*NegativeError] refuses the checkpoint. If
+// nothing vouches for it, it passes if the options allow that; a contradiction
+// never passes.
 func RecordCheckpoint(ctx context.Context, c *Checkpoint, o Options, log Log, from Source, now time.Time) error {
 	_, err := o.Trust.Record(ctx, c, log, from, now)
 	verdict := VerdictOf(err)
@@ -38,9 +39,9 @@ func RecordCheckpoint(ctx context.Context, c *Checkpoint, o Options, log Log, fr
 }
 
 // RecordAndVerify records the checkpoint of a receipt that was just issued, as
-// [RecordCheckpoint] does, and verifies the receipt. A [*NegativeError] says that it
-// should not be relied on; any other error is about the log or the trust store, which
-// could not be read.
+// [RecordCheckpoint] does, and verifies the receipt. A [*NegativeError] means
+// that it should not be relied on; any other error means that the log or the
+// trust store could not be read.
 func RecordAndVerify(ctx context.Context, r *Receipt, o Options, log Log, from Source, now time.Time) (*Report, error) {
 	c, err := r.Checkpoint()
 	if err != nil {

@@ -54,7 +54,7 @@ func (l lying) Entry(ctx context.Context, index, size uint64) ([]byte, [][32]byt
 	return leaf, path, err
 }
 
-// What a check may end in, beside a rule: one word for tables.
+// The outcomes of a check beside a rule, one word each for the tables.
 func outcome(s receipt.Standing, err error) string {
 	var c *receipt.ContradictionError
 	var b *receipt.BindingError
@@ -104,7 +104,7 @@ func newRotated(tb testing.TB) *rotated {
 	return l
 }
 
-// intruder is a fork whose new part somebody else signs.
+// intruder is a fork whose new part is signed with another key.
 func (w *world) intruder(size uint64, more int) (*world, *epochKey) {
 	w.t.Helper()
 	f := w.fork(size)
@@ -183,7 +183,8 @@ func TestRules(t *testing.T) {
 			if got := outcome(s, err); got != tt.want {
 				t.Errorf("Record: got %s (%v), want %s", got, err, tt.want)
 			}
-			// What was pinned stays so without a log, what was refused does not.
+			// What was pinned stays pinned without a log; what was refused stays
+			// refused.
 			pinned := err == nil
 			s, err = trust.Check(t.Context(), tt.c, nil, file)
 			if (outcome(s, err) == "recorded") != pinned {
@@ -216,7 +217,7 @@ func content(tb testing.TB, trust *receipt.TrustStore) string {
 }
 
 func TestHandedOverHistories(t *testing.T) {
-	// A log whose first key signs V, forks, and hands over in the fork.
+	// A log whose first key signs V, then forks and hands over in the fork.
 	l := newRotated(t)
 	fork := l.fork(4)
 	fork.grow(6)
@@ -232,7 +233,8 @@ func TestHandedOverHistories(t *testing.T) {
 			t.Errorf("error %q does not say %q", err, want)
 		}
 	}
-	// The same without the hand-overs of the log shows a contradiction, but not whose.
+	// Without the hand-overs of the log the same shows a contradiction, but not
+	// whose log it is.
 	s, err = trust.Check(t.Context(), fork.at(13, next), lying{world: fork, entry: func([]byte, [][32]byte) ([]byte, [][32]byte) { return nil, nil }}, file)
 	if got := outcome(s, err); got != "contradicts, unvouched" {
 		t.Errorf("got %s (%v), want contradicts, unvouched", got, err)
@@ -322,7 +324,7 @@ func TestHandoverChain(t *testing.T) {
 			w.grow(2)
 			first := w.openEpoch(nil, 0)
 			w.grow(5)
-			w.appendRaw(w.leaves[first.index]) // leaf 9, which says another index
+			w.appendRaw(w.leaves[first.index]) // leaf 9, which names another index
 			next := &epochKey{key: newKey(t), open: protocol.EpochOpen{Number: 3, Previous: first.open.ID, PreviousIndex: first.index}}
 			copy(next.open.CheckpointKey[:], next.key.Public().(ed25519.PublicKey))
 			next.open.ID = protocol.DeriveEpochID(next.open.PublicKey[:], next.open.CheckpointKey)
@@ -335,7 +337,7 @@ func TestHandoverChain(t *testing.T) {
 			if s, err := trust.Check(t.Context(), w.at(w.size(), next), w, file); outcome(s, err) != tt.want {
 				t.Errorf("got %s (%v), want %s", outcome(s, err), err, tt.want)
 			}
-			// One more good hand-over does not heal it.
+			// One more valid hand-over does not make up for it.
 			last := w.openEpoch(next, 0)
 			w.grow(2)
 			if s, err := trust.Check(t.Context(), w.at(w.size(), last), w, file); outcome(s, err) != tt.want {
@@ -362,8 +364,8 @@ func TestHandoverChainIsBounded(t *testing.T) {
 	}
 }
 
-// A mirror that lies about proofs shows nothing: it accuses no one, and what it
-// shows is not believed.
+// A mirror that changes proofs proves nothing: it accuses no log, and its data
+// is not believed.
 func TestLyingMirror(t *testing.T) {
 	l := newRotated(t)
 	foreign, thief := l.intruder(5, 1)
@@ -425,7 +427,7 @@ func TestLyingMirror(t *testing.T) {
 	})
 }
 
-// The proof of every prefix of every small tree gives both roots.
+// The proof of every prefix of every small tree contains both roots.
 func TestPrefixProofs(t *testing.T) {
 	w := newWorld(t)
 	w.grow(40)
@@ -466,7 +468,7 @@ func FuzzPrefixRoots(f *testing.F) {
 	})
 }
 
-// First use, and what the user vouches for.
+// First use, and checkpoints that the user vouches for.
 func TestFirstUse(t *testing.T) {
 	l := newRotated(t)
 	for name, tt := range map[string]struct {
@@ -499,7 +501,7 @@ func TestFirstUse(t *testing.T) {
 			if first := tt.want == "first_use"; err != nil || ok != first || first && (size != 5 || root != l.root(5)) {
 				t.Errorf("Newest: %d, %x, %t, %v", size, root, ok, err)
 			}
-			// What is recorded as unauthenticated never pins, and never refuses.
+			// An unauthenticated record never pins and never refuses.
 			if tt.want == "unknown" {
 				if s, err := trust.Check(t.Context(), l.at(5, l.e[0]), l, file); outcome(s, err) != "unknown" {
 					t.Errorf("verified later: %s (%v)", outcome(s, err), err)
@@ -538,7 +540,7 @@ func TestFirstUse(t *testing.T) {
 	})
 }
 
-// checkFiles verifies that all is private and nothing is left behind.
+// checkFiles verifies that all files are private and no temporary file is left.
 func checkFiles(t *testing.T, dir string) {
 	t.Helper()
 	if info, err := os.Stat(dir); err != nil || info.Mode().Perm() != 0o700 {
@@ -570,7 +572,7 @@ func TestTrustOnTheUsersWord(t *testing.T) {
 		log  receipt.Log
 		from receipt.Source
 		how  receipt.Vouch
-		want string // what Trust ends in; "" for an error of use
+		want string // the outcome of Trust; "" for an error of use
 	}{
 		"first":                      {nil, l.at(5, l.e[0]), nil, file, receipt.VouchOperator, "recorded"},
 		"first, by policy":           {nil, l.at(5, l.e[0]), nil, mirror, receipt.VouchPolicy, "recorded"},
@@ -704,7 +706,7 @@ func TestBindings(t *testing.T) {
 					t.Fatalf("call %d: got %s, server %q (%v), want %s, %q", i, outcome(s, err), s.Server, err, want, c.srv)
 				}
 			}
-			// Another process sees the same.
+			// Another process sees the same records.
 			last := calls[len(calls)-1]
 			fresh := openTrust(t, filepath.Dir(trust.Path(testOrigin)))
 			s, err := fresh.Check(t.Context(), last.c, last.log, last.from)
@@ -724,8 +726,8 @@ func TestBindings(t *testing.T) {
 	}
 }
 
-// The newest checkpoint of the log's own server helps a receipt whose key
-// nothing else ties to the log.
+// The newest checkpoint of the log's own server suffices for a receipt whose
+// key nothing else ties to the log.
 func TestLive(t *testing.T) {
 	s := sharedScene()
 	w := s.fork(s.size())
@@ -748,7 +750,7 @@ func TestLive(t *testing.T) {
 		from receipt.Source
 		err  error
 		want string // verdict
-		in   string // in the line of identity, or in warnings
+		in   string // in the detail of identity, or in warnings
 	}{
 		"bound server":             {s.at(s.size(), s.second), w, newest, live, nil, receipt.Flagged, "pinned: it is a proved prefix of the checkpoint that the log's own server shows now"},
 		"the very checkpoint":      {s.at(s.size(), s.second), w, w.at(w.size()-2, again), live, nil, receipt.Flagged, "pinned: the log's own server shows this checkpoint now"},
@@ -760,7 +762,7 @@ func TestLive(t *testing.T) {
 		"server is away":           {s.at(s.size(), s.second), w, nil, live, errLog, receipt.Unavailable, "could not be read: log is away"},
 		"server is away, pinned":   {w.at(w.size()-3, again), w, nil, live, errLog, receipt.Flagged, "pinned: it extends"},
 		"no log":                   {s.at(s.size(), s.second), nil, newest, live, nil, receipt.Unvouched, "a log of this name is recorded, but not this checkpoint"},
-		"an extension of it":       {s.at(s.size(), s.second), other, other.at(other.size(), thief), live, nil, receipt.Flagged, "proved prefix"}, // the server's own word
+		"an extension of it":       {s.at(s.size(), s.second), other, other.at(other.size(), thief), live, nil, receipt.Flagged, "proved prefix"}, // according to the server
 		"nothing is vouched for":   {nil, w, newest, live, nil, receipt.Unvouched, "nothing on this machine vouches"},
 		"it shows another history": {s.at(s.size(), s.second), fork, fork.at(fork.size(), s.second), live, nil, receipt.Contradicted, "possible split view"},
 	} {
@@ -793,7 +795,7 @@ func TestLive(t *testing.T) {
 	})
 }
 
-// ending is a log whose copy has only so many leaves.
+// ending is a log whose copy has only this many leaves.
 type ending struct {
 	*world
 	size uint64
@@ -806,8 +808,8 @@ func (l ending) Prefix(ctx context.Context, from, to uint64) ([][32]byte, error)
 	return l.world.Prefix(ctx, from, to)
 }
 
-// A refusal says what the user needs to know: that a copy is old, that a server was
-// set back, that no server is bound, and why a server is not believed.
+// A refusal names the reason that the user needs: a copy is old, a server was
+// set back, no server is bound, or why a server is not believed.
 func TestReasons(t *testing.T) {
 	l := newRotated(t)
 	short, thief := l.intruder(5, 1)
@@ -852,7 +854,7 @@ func TestReasons(t *testing.T) {
 	}
 }
 
-// An older copy of the log is what is missing; an older server is not believed.
+// An older copy of the log means missing data; an older server is not believed.
 func TestOlderThanTheReceipt(t *testing.T) {
 	s := sharedScene()
 	w := s.fork(s.size())

@@ -15,9 +15,9 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// leaf is step 1: every leaf and log text is well-formed and of its type, says
-// the index it is proved at, all log texts carry one checkpoint, and the counts
-// of withdrawals fit together.
+// leaf is step 1: every leaf and log text is well-formed and of its type, and
+// each leaf is proved at its own index. All log texts carry one checkpoint,
+// and the counts of withdrawals are consistent.
 func (v *verification) leaf() (string, error) {
 	if err := v.r.check(); err != nil {
 		return "", err
@@ -79,8 +79,8 @@ func partName(i int) string {
 
 var partTypes = [...]protocol.LeafType{protocol.LeafAccepted, protocol.LeafClaim, protocol.LeafEpochOpen, protocol.LeafEpochOpen, 0}
 
-// statement is step 2: the verifying key is one that the verifier knows by
-// itself, and the statement follows from claim, parameters and commitment.
+// statement is step 2: the verifier itself knows the verifying key, and the
+// statement follows from claim, parameters and commitment.
 func (v *verification) statement() (string, error) {
 	c := v.claimed.leaf.Body.(*protocol.ClaimLeaf)
 	if !protocol.VKFingerprint(c.ClaimID, c.List, c.SRS, c.VK).Equal(v.payload.VK) {
@@ -102,7 +102,7 @@ func (v *verification) statement() (string, error) {
 		return "", err
 	}
 	if !fact.Digest().Equal(v.payload.Statement) {
-		return "", errors.New("the payload names another statement than parameters and commitment give")
+		return "", errors.New("the payload names another statement than the one of parameters and commitment")
 	}
 	key, err := v.knownKey(c, params)
 	if err != nil {
@@ -116,8 +116,8 @@ func (v *verification) statement() (string, error) {
 	return fmt.Sprintf("claim %s of %s, with the verifying key that this verifier knows", id, inASCII(v.body.Params)), nil
 }
 
-// inASCII writes canonical JSON in printable ASCII, still the same JSON, so that
-// nothing in it can confuse a terminal.
+// inASCII writes canonical JSON in printable ASCII, as JSON of the same value,
+// so that nothing in it can steer a terminal.
 func inASCII(text []byte) string {
 	var b strings.Builder
 	for _, r := range string(text) {
@@ -216,8 +216,8 @@ func (v *verification) issued() (string, error) {
 	return fmt.Sprintf("the anchor is number %d of at least %d that the signer of the epoch issued", issued.Position, issued.Size), nil
 }
 
-// signature is step 8: the checkpoint is signed by the key that the signer leaf
-// announces, and the library, reading each log text anew, agrees.
+// signature is step 8: the signer leaf announces the key that signed the
+// checkpoint, and the library agrees after parsing each log text anew.
 func (v *verification) signature() (string, error) {
 	epoch, signer := v.epoch.epochOpen(), v.signer.epochOpen()
 	same := signer.ID == epoch.ID
@@ -251,8 +251,8 @@ func (v *verification) signature() (string, error) {
 	return fmt.Sprintf("log %s, size %d, signed by %s", c.Origin, c.Size, by), nil
 }
 
-// handover verifies what the receipt shows of the way from the epoch's key to
-// the signer's.
+// handover verifies the part of the way from the epoch's key to the signer's
+// that the receipt shows.
 func (v *verification) handover(c *Checkpoint) (string, error) {
 	epoch, signer := v.epoch.epochOpen(), v.signer.epochOpen()
 	if signer.Previous != epoch.ID {

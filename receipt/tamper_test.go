@@ -36,7 +36,8 @@ const (
 	params  = issued + 8 + 8 + 32 + 64 + 1 + 32 // the path of s.ranges has one hash
 )
 
-// Every part of every leaf is protected, and the right step says so first.
+// Every part of every leaf is protected, and the step that covers it is the
+// first to fail.
 func TestTamperedLeaves(t *testing.T) {
 	s := sharedScene()
 	original := s.receipt(s.ranges, s.second, s.revoke)
@@ -133,8 +134,8 @@ func TestTamperedLeaves(t *testing.T) {
 	}
 }
 
-// Whatever single bit of the file is changed, the receipt is refused: nothing
-// in it is free to change.
+// Whatever single bit of the file is changed, the receipt is refused: no bit
+// can be chosen freely.
 func TestEveryBit(t *testing.T) {
 	s := sharedScene()
 	good := encode(t, s.receipt(s.ranges, s.second, s.revoke))
@@ -171,41 +172,41 @@ func TestTamperedLogTexts(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		change func(string) string
-		step   string // when the accepted leaf's log text alone is changed
-		all    string // when all are, "" if that cannot be
+		step   string // the step if the accepted leaf's log text alone is changed
+		all    string // the step if all are changed, "" if that cannot be
 	}{
-		"not a tlog-proof":    {replace("@v1", "@v2"), "leaf", "leaf"},
-		"extra line":          {replace("index", "extra AAAA\nindex"), "leaf", "leaf"},
-		"no index":            {replace("index ", "number "), "leaf", "leaf"},
-		"index 04":            {replace("index ", "index 0"), "leaf", "leaf"},
-		"index +4":            {replace("index ", "index +"), "leaf", "leaf"},
-		"negative index":      {replace("index ", "index -"), "leaf", "leaf"},
-		"huge index":          {replace("index ", "index 99999999999999999999"), "leaf", "leaf"},
-		"another index":       {replace("index 4\n", "index 5\n"), "leaf", ""},
-		"hash with low bits":  {replace(lines[2], lowBits(lines[2])), "leaf", ""},
-		"hash missing":        {replace(lines[2]+"\n", ""), "inclusion", ""},
-		"hash twice":          {replace(lines[2]+"\n", lines[2]+"\n"+lines[2]+"\n"), "inclusion", ""},
-		"hashes exchanged":    {replace(lines[2]+"\n"+lines[3], lines[3]+"\n"+lines[2]), "inclusion", ""},
-		"short hash":          {replace(lines[2], "AAAA"), "leaf", ""},
-		"too many hashes":     {replace(lines[2]+"\n", strings.Repeat(lines[2]+"\n", 64)), "leaf", ""},
-		"line end CRLF":       {replace("@v1\n", "@v1\r\n"), "leaf", "leaf"},
-		"no checkpoint":       {func(s string) string { return s[:checkpointAt(s)-1] }, "leaf", "leaf"},
-		"empty checkpoint":    {func(s string) string { return s[:checkpointAt(s)] }, "leaf", "leaf"},
-		"another origin":      {replace("\n"+testOrigin+"\n", "\nterradourada/ffffffffffffffff\n"), "leaf", "issued"},
-		"origin with escape":  {replace("\n"+testOrigin+"\n", "\n\u009b31m\n"), "leaf", "leaf"},
-		"origin with plus":    {replace("\n"+testOrigin+"\n", "\na+b\n"), "leaf", "leaf"},
-		"another size":        {replace("\n"+size+"\n", "\n"+size+"0\n"), "leaf", "inclusion"},
-		"size 0":              {replace("\n"+size+"\n", "\n0\n"), "leaf", "inclusion"},
-		"size with zero":      {replace("\n"+size+"\n", "\n0"+size+"\n"), "leaf", "leaf"},
-		"another root":        {replace(root, strings.Repeat("A", 43)+"="), "leaf", "inclusion"},
-		"root with low bits":  {replace(root, lowBits(root)), "leaf", "leaf"},
-		"extension line":      {replace(root+"\n", root+"\nmore\n"), "leaf", "leaf"},
-		"signature of nobody": {replace("— "+testOrigin, "— somebody"), "leaf", "checkpoint"},
-		"signature changed":   {func(s string) string { return s[:len(s)-10] + swap(s[len(s)-10]) + s[len(s)-9:] }, "leaf", "checkpoint"},
-		"signature low bits":  {func(s string) string { return lowBits(s[:len(s)-1]) + "\n" }, "leaf", "leaf"},
-		"signature cut":       {func(s string) string { return s[:len(s)-1] }, "leaf", "leaf"},
-		"no signature":        {func(s string) string { return s[:signatures(s)] }, "leaf", "leaf"},
-		"a signature twice":   {func(s string) string { return s + s[signatures(s):] }, "leaf", "leaf"},
+		"not a tlog-proof":     {replace("@v1", "@v2"), "leaf", "leaf"},
+		"extra line":           {replace("index", "extra AAAA\nindex"), "leaf", "leaf"},
+		"no index":             {replace("index ", "number "), "leaf", "leaf"},
+		"index 04":             {replace("index ", "index 0"), "leaf", "leaf"},
+		"index +4":             {replace("index ", "index +"), "leaf", "leaf"},
+		"negative index":       {replace("index ", "index -"), "leaf", "leaf"},
+		"huge index":           {replace("index ", "index 99999999999999999999"), "leaf", "leaf"},
+		"another index":        {replace("index 4\n", "index 5\n"), "leaf", ""},
+		"hash with low bits":   {replace(lines[2], lowBits(lines[2])), "leaf", ""},
+		"hash missing":         {replace(lines[2]+"\n", ""), "inclusion", ""},
+		"hash twice":           {replace(lines[2]+"\n", lines[2]+"\n"+lines[2]+"\n"), "inclusion", ""},
+		"hashes exchanged":     {replace(lines[2]+"\n"+lines[3], lines[3]+"\n"+lines[2]), "inclusion", ""},
+		"short hash":           {replace(lines[2], "AAAA"), "leaf", ""},
+		"too many hashes":      {replace(lines[2]+"\n", strings.Repeat(lines[2]+"\n", 64)), "leaf", ""},
+		"line end CRLF":        {replace("@v1\n", "@v1\r\n"), "leaf", "leaf"},
+		"no checkpoint":        {func(s string) string { return s[:checkpointAt(s)-1] }, "leaf", "leaf"},
+		"empty checkpoint":     {func(s string) string { return s[:checkpointAt(s)] }, "leaf", "leaf"},
+		"another origin":       {replace("\n"+testOrigin+"\n", "\nterradourada/ffffffffffffffff\n"), "leaf", "issued"},
+		"origin with escape":   {replace("\n"+testOrigin+"\n", "\n\u009b31m\n"), "leaf", "leaf"},
+		"origin with plus":     {replace("\n"+testOrigin+"\n", "\na+b\n"), "leaf", "leaf"},
+		"another size":         {replace("\n"+size+"\n", "\n"+size+"0\n"), "leaf", "inclusion"},
+		"size 0":               {replace("\n"+size+"\n", "\n0\n"), "leaf", "inclusion"},
+		"size with zero":       {replace("\n"+size+"\n", "\n0"+size+"\n"), "leaf", "leaf"},
+		"another root":         {replace(root, strings.Repeat("A", 43)+"="), "leaf", "inclusion"},
+		"root with low bits":   {replace(root, lowBits(root)), "leaf", "leaf"},
+		"extension line":       {replace(root+"\n", root+"\nmore\n"), "leaf", "leaf"},
+		"signature of another": {replace("— "+testOrigin, "— stranger"), "leaf", "checkpoint"},
+		"signature changed":    {func(s string) string { return s[:len(s)-10] + swap(s[len(s)-10]) + s[len(s)-9:] }, "leaf", "checkpoint"},
+		"signature low bits":   {func(s string) string { return lowBits(s[:len(s)-1]) + "\n" }, "leaf", "leaf"},
+		"signature cut":        {func(s string) string { return s[:len(s)-1] }, "leaf", "leaf"},
+		"no signature":         {func(s string) string { return s[:signatures(s)] }, "leaf", "leaf"},
+		"a signature twice":    {func(s string) string { return s + s[signatures(s):] }, "leaf", "leaf"},
 		"two of one key": {func(s string) string {
 			line := s[signatures(s):]
 			return s + line[:len(line)-10] + swap(line[len(line)-10]) + line[len(line)-9:]
@@ -260,7 +261,7 @@ func TestOneCheckpoint(t *testing.T) {
 	})
 }
 
-// Genuine leaves of the same log in the wrong places.
+// Valid leaves of the same log in the wrong places.
 func TestExchangedLeaves(t *testing.T) {
 	s := sharedScene()
 	original := s.receipt(s.open, s.second)
@@ -308,6 +309,6 @@ func swap(c byte) string {
 	return "A"
 }
 
-// signatures and checkpointAt are where these parts of a log text begin.
+// signatures and checkpointAt return where these parts of a log text begin.
 func signatures(log string) int   { return max(0, strings.Index(log, "—")) }
 func checkpointAt(log string) int { return max(0, strings.Index(log, "\n\n")) + 2 }

@@ -28,8 +28,8 @@ const (
 	VouchLive     Vouch = "live"            // read by this machine from the log's own server
 	VouchChain    Vouch = "chain"           // pinned by vouched records and the log's proofs
 	VouchPolicy   Vouch = "policy"          // a policy file was satisfied
-	VouchOperator Vouch = "operator"        // the operator's word, received outside of the log
-	VouchNone     Vouch = "unauthenticated" // evidence of consistency, nothing more
+	VouchOperator Vouch = "operator"        // by the operator, received outside of the log
+	VouchNone     Vouch = "unauthenticated" // evidence of consistency only
 )
 
 // The rules of a [Standing].
@@ -37,8 +37,8 @@ const (
 	RuleRecorded = "recorded"  // a vouched record has this size and root
 	RulePrefix   = "prefix"    // it is a proved prefix of a vouched record
 	RuleSameKey  = "same_key"  // the newest vouched record is a proved prefix, under the same key
-	RuleHandOver = "hand_over" // the same, and hand-overs lead from its key to this one
-	RuleLive     = "live"      // the same, and it was read live from the server bound to the log
+	RuleHandOver = "hand_over" // the newest vouched record is a proved prefix, and hand-overs lead from its key to this one
+	RuleLive     = "live"      // the newest vouched record is a proved prefix, and it was read live from the server bound to the log
 	RuleFirstUse = "first_use" // nothing of the log was vouched for before
 	RulePolicy   = "policy"    // the policy file is satisfied
 )
@@ -48,7 +48,7 @@ const (
 type Source struct {
 	Live    bool   // read by this process from the server itself, over a connection that was authenticated
 	Server  string // its canonical URL, "" if not from a server
-	NotLive error  // why a server was not read live, nil if it was or there was none
+	NotLive error  // why the server was not read live; nil if it was, or if there was none
 }
 
 // Standing says why a checkpoint is pinned.
@@ -56,9 +56,9 @@ type Standing struct {
 	Rule     string   `json:"rule"`   // one of the Rule constants, "" if it is not pinned
 	How      Vouch    `json:"how"`    // of the record it rests on
 	Server   string   `json:"server"` // the one the log is bound to, "" if none
-	Warnings []string `json:"-"`      // sentences; set beside an error too
+	Warnings []string `json:"-"`      // sentences; set with an error too
 
-	now bool // it rests on the checkpoint that the log's own server shows now, and not on a record
+	now bool // it rests on the checkpoint that the log's own server shows now, not on a record
 }
 
 // Refusals of a trust store: nothing shows whose log it is. The checkpoint may
@@ -67,14 +67,14 @@ var (
 	// ErrUnknownLog: no vouched record of this log.
 	ErrUnknownLog = errors.New("nothing on this machine vouches for a checkpoint of this log")
 	// ErrNotShown: there are vouched records, but no log was given to show that
-	// the checkpoint belongs with them, or its proof is bad.
+	// the checkpoint belongs with them, or the proof is bad.
 	ErrNotShown = errors.New("nothing shows that the checkpoint and the recorded one belong to one history")
-	// ErrNoLog is the ErrNotShown of a caller who gave no log to show it.
+	// ErrNoLog is the ErrNotShown for a caller who supplied no log.
 	ErrNoLog error = noLogError{}
 	// ErrOtherKey: consistent, but nothing ties the key to the vouched record.
 	ErrOtherKey = errors.New("the checkpoint is consistent with what is recorded, but nothing ties the key that signed it to this log")
-	// ErrNoServer is the ErrOtherKey of a checkpoint that was read live, of a log
-	// that is bound to no server.
+	// ErrNoServer is the ErrOtherKey for a checkpoint that was read live from a
+	// log that is bound to no server.
 	ErrNoServer = fmt.Errorf("%w: no server is bound to this log on this machine", ErrOtherKey)
 )
 
@@ -84,46 +84,46 @@ func (noLogError) Error() string { return "a log of this name is recorded, but n
 
 func (noLogError) Is(target error) bool { return target == ErrNotShown }
 
-// ShortError says that a log ends before the checkpoint that it should show. It is
-// an [ErrNotShown]: it contradicts nothing.
+// ShortError means that a log ends before the checkpoint that it should show.
+// It is an [ErrNotShown]: it contradicts nothing.
 type ShortError struct {
 	Size uint64 // leaves in the log
 	Want uint64 // leaves of the checkpoint
 }
 
-// Error has both sizes.
+// Error returns a sentence with both sizes.
 func (e *ShortError) Error() string {
 	return fmt.Sprintf("the copy of the log is older than the checkpoint (%d of %d leaves)", e.Size, e.Want)
 }
 
-// Is makes it an [ErrNotShown].
+// Is makes errors.Is(err, [ErrNotShown]) true.
 func (e *ShortError) Is(target error) bool { return target == ErrNotShown }
 
-// SetBackError says that a server, read live, shows a smaller log than V. It is an
-// [ErrNotShown].
+// SetBackError means that a server, read live, shows a smaller log than V. It
+// is an [ErrNotShown].
 type SetBackError struct {
 	Server   string
 	Size     uint64 // of the checkpoint that the server shows
 	Recorded uint64 // of V
 }
 
-// Error has both sizes and the two explanations.
+// Error returns both sizes and the two explanations.
 func (e *SetBackError) Error() string {
 	return fmt.Sprintf("the server shows %d leaves; this machine has recorded %d: the server runs on an older copy, or it is another server", e.Size, e.Recorded)
 }
 
-// Is makes it an [ErrNotShown].
+// Is makes errors.Is(err, [ErrNotShown]) true.
 func (e *SetBackError) Is(target error) bool { return target == ErrNotShown }
 
-// ContradictionError says that a checkpoint contradicts a vouched record, with
-// proof.
+// ContradictionError means that a checkpoint was proved to contradict a
+// vouched record.
 type ContradictionError struct {
 	Origin  string
 	Size    uint64 // of the vouched record
 	File    string // holds the record with its signature
 	Vouched bool   // the key of the checkpoint is tied to the log, so that the log showed two histories
 	Live    bool   // the checkpoint was read live from the server that is bound to the log
-	Note    string // of the vouched checkpoint if it was read just now and no file holds it
+	Note    string // of the vouched checkpoint, if it was read just now and is in no file
 }
 
 // Error names the log, the size and the file with the evidence.
@@ -134,18 +134,19 @@ func (e *ContradictionError) Error() string {
 	case !e.Vouched:
 		return fmt.Sprintf("the checkpoint contradicts what is recorded of log %s at size %d, under a key that nothing ties to this log: anybody can sign anything under a public origin", e.Origin, e.Size)
 	case e.Note != "":
-		return fmt.Sprintf("possible split view: log %s contradicts the checkpoint of size %d that its own server gives now; keep both checkpoints as evidence: %q", e.Origin, e.Size, e.Note)
+		return fmt.Sprintf("possible split view: log %s contradicts the checkpoint of size %d that its own server shows now; keep both checkpoints as evidence: %q", e.Origin, e.Size, e.Note)
 	}
 	return fmt.Sprintf("possible split view: log %s contradicts the checkpoint of size %d recorded in %s; keep that file and this checkpoint as evidence",
 		e.Origin, e.Size, e.File)
 }
 
-// BindingError says that a server shows another log than it is bound to, or
-// that a log is read from another server than it is bound to.
+// BindingError means one of two things: a server shows another log than the
+// one it is bound to, or a log is read from another server than the one it is
+// bound to.
 type BindingError struct {
 	Server string // the server that was read
 	Origin string // the log it showed
-	Bound  string // what the records bind one of them to: the other log, or the other server
+	Bound  string // the log or server that the records bind one of them to
 }
 
 // Error names the three.
@@ -153,15 +154,15 @@ func (e *BindingError) Error() string {
 	return fmt.Sprintf("server %s shows log %s, but the records on this machine bind it to %s", e.Server, e.Origin, e.Bound)
 }
 
-// DamagedError says that a trust file is not as this package writes it. It is
-// refused, never read as empty.
+// DamagedError means that a trust file is not in the form this package
+// writes. The file is refused, never treated as empty.
 type DamagedError struct {
 	File   string
 	Line   int // from 1
 	Reason string
 }
 
-// Version1 reports that the file is not damaged but of version 1, which
+// Version1 reports whether the file is not damaged but of version 1, which
 // [TrustStore.Import] reads.
 func (e *DamagedError) Version1() bool { return e.Line == 1 && e.Reason == reasonV1 }
 
@@ -170,12 +171,13 @@ func (e *DamagedError) Error() string {
 	return fmt.Sprintf("trust file %s cannot be used: line %d %s", e.File, e.Line, e.Reason)
 }
 
-// Log answers for the tree of one log; tiles behind a URL or in a directory are
-// enough. Nothing it returns is believed without proof.
+// Log returns parts of the tree of one log; tiles behind a URL or in a
+// directory are enough. Callers verify everything it returns.
 type Log interface {
 	// Prefix returns the hashes of SUBPROOF(from, D[0:to], false) of RFC 6962
-	// section 2.1.2, 0 < from < to, that is with the subtree's root also where
-	// from is a power of two. It fails if the log does not reach that far.
+	// section 2.1.2, 0 < from < to. With false, the subtree's root is included
+	// also where from is a power of two. It fails if the log does not reach that
+	// far.
 	Prefix(ctx context.Context, from, to uint64) ([][32]byte, error)
 	// Entry returns leaf index < size and its inclusion path in the tree of
 	// that size, from the leaf upwards.
@@ -184,12 +186,12 @@ type Log interface {
 
 // Scanner reads all leaves of a log.
 type Scanner interface {
-	// Leaves calls each with leaves 0 to size-1 in order, and returns its
-	// error or why a leaf could not be read.
+	// Leaves calls each with leaves 0 to size-1 in order. It returns the error
+	// of each, or why a leaf could not be read.
 	Leaves(ctx context.Context, size uint64, each func(index uint64, leaf []byte) error) error
 }
 
-// TrustStore remembers the checkpoints that this machine has seen, one file per
+// TrustStore holds the checkpoints that this machine has recorded, one file per
 // log; the package comment has the format. Any number of processes may share a
 // directory. Its methods may be called concurrently.
 //
@@ -202,7 +204,8 @@ type TrustStore struct {
 	files map[string]*knownLog // by path; a cache of the files
 }
 
-// OpenTrust uses the trust files in dir, which the first record makes.
+// OpenTrust uses the trust files in dir; the first record creates the
+// directory.
 func OpenTrust(dir string) (*TrustStore, error) {
 	if info, err := os.Stat(dir); dir == "" || err == nil && !info.IsDir() {
 		return nil, errors.New("the trust store is not a directory")
@@ -210,8 +213,8 @@ func OpenTrust(dir string) (*TrustStore, error) {
 	return &TrustStore{dir: dir, maxRecorded: MaxRecorded, files: map[string]*knownLog{}}, nil
 }
 
-// DefaultTrustDir is terradourada/trust in $XDG_STATE_HOME, which is by default
-// .local/state in the home directory.
+// DefaultTrustDir returns terradourada/trust in $XDG_STATE_HOME, whose default
+// is .local/state in the home directory.
 func DefaultTrustDir() (string, error) {
 	if state := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(state) {
 		return filepath.Join(state, "terradourada", "trust"), nil
@@ -220,12 +223,13 @@ func DefaultTrustDir() (string, error) {
 	return filepath.Join(home, ".local", "state", "terradourada", "trust"), err
 }
 
-// Check returns by which rule a checkpoint is pinned. It writes nothing, takes
-// no lock and trusts nothing on first use. A nil log shows nothing.
+// Check returns the rule by which a checkpoint is pinned. It writes nothing,
+// takes no lock and trusts nothing on first use. With a nil log nothing can be
+// proved.
 //
 // The errors are, or wrap, [ErrUnknownLog], [ErrNotShown], [ErrOtherKey], a
 // [*BindingError] or a [*ContradictionError]; a [*DamagedError] or any other
-// one says what could not be read.
+// error describes what could not be read.
 func (t *TrustStore) Check(ctx context.Context, c *Checkpoint, log Log, from Source) (Standing, error) {
 	w, err := t.look(c, from)
 	if err != nil {
@@ -238,7 +242,7 @@ func (t *TrustStore) Check(ctx context.Context, c *Checkpoint, log Log, from Sou
 // same step. The first checkpoint of a log is believed if it was read live from
 // a server that is bound to no other log. One that is refused is kept as
 // unauthenticated, unless it contradicts a vouched record; the error is
-// returned all the same.
+// returned nevertheless.
 func (t *TrustStore) Record(ctx context.Context, c *Checkpoint, log Log, from Source, now time.Time) (Standing, error) {
 	return t.update(c, from, func(w *view) (Standing, *record, error) {
 		s, err := w.check(ctx, c, log, from)
@@ -263,11 +267,11 @@ func (t *TrustStore) Record(ctx context.Context, c *Checkpoint, log Log, from So
 	})
 }
 
-// Trust records a checkpoint on the user's word: how is [VouchLive] for one read
-// live, which binds server and log to each other in place of earlier bindings,
-// [VouchOperator] or [VouchPolicy]. It is refused if a vouched record contradicts
-// it, and with [ErrNotShown] if neither it nor V is shown to be a prefix of the
-// other.
+// Trust records a checkpoint that the user vouches for: how is [VouchLive] for
+// one read live, which binds server and log to each other in place of earlier
+// bindings, [VouchOperator] or [VouchPolicy]. It is refused if a vouched record
+// contradicts it. It is refused with [ErrNotShown] if neither it nor V is shown
+// to be a prefix of the other.
 func (t *TrustStore) Trust(ctx context.Context, c *Checkpoint, log Log, from Source, how Vouch, now time.Time) (Standing, error) {
 	switch {
 	case how != VouchLive && how != VouchOperator && how != VouchPolicy:
@@ -297,8 +301,8 @@ func (t *TrustStore) Trust(ctx context.Context, c *Checkpoint, log Log, from Sou
 	})
 }
 
-// update appends the record that decide returns, if any. Decide may wait for the
-// network, so the lock is taken after it, and decide is called again if the
+// update appends the record that decide returns, if any. decide may wait for
+// the network, so the lock is taken after it. decide is called again if the
 // records have changed meanwhile.
 func (t *TrustStore) update(c *Checkpoint, from Source, decide func(*view) (Standing, *record, error)) (Standing, error) {
 	for range maxUpdates {
@@ -321,8 +325,8 @@ func (t *TrustStore) update(c *Checkpoint, from Source, decide func(*view) (Stan
 	return Standing{}, fmt.Errorf("the records in %s change faster than they can be checked", t.dir)
 }
 
-// maxUpdates bounds how often a decision is made again because other processes
-// have appended meanwhile.
+// maxUpdates bounds how often decide is called again because other processes
+// have appended.
 const maxUpdates = 100
 
 // checkBeside checks a checkpoint as if another one, which the records pin,
@@ -358,12 +362,12 @@ func (t *TrustStore) checkBeside(ctx context.Context, c *Checkpoint, log Log, ot
 	s, err = w.check(ctx, c, log, Source{})
 	s.now = how == VouchLive && beside.same.size == 0
 	if contradiction := (*ContradictionError)(nil); errors.As(err, &contradiction) && contradiction.Size == r.size && beside.same.size == 0 {
-		contradiction.Note = other.Note // nothing else would hold the evidence
+		contradiction.Note = other.Note // no file holds the evidence
 	}
 	return s, err
 }
 
-// KnownLog is what a trust store holds of one log.
+// KnownLog describes what a trust store holds of one log.
 type KnownLog struct {
 	Origin string
 	File   string
@@ -381,7 +385,7 @@ type KnownLog struct {
 }
 
 // List returns all logs of the store by origin. Files that could not be read
-// are left out, and the error joins why.
+// are left out; the error joins the reasons.
 func (t *TrustStore) List() ([]KnownLog, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

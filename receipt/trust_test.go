@@ -14,7 +14,7 @@ import (
 	"github.com/terradourada/td/receipt"
 )
 
-// Lists that are kept come back; a file that was changed is an error.
+// Lists that were kept are read again; a file that was changed is an error.
 func TestKeptLists(t *testing.T) {
 	trust := openTrust(t, filepath.Join(t.TempDir(), "trust"))
 	if lists, err := trust.Lists(); err != nil || len(lists) != 0 {
@@ -125,7 +125,7 @@ func TestParseCheckpoint(t *testing.T) {
 	})
 }
 
-// newWorldWith is another log in which the same key signs.
+// newWorldWith makes another log in which the same key signs.
 func newWorldWith(tb testing.TB, by *epochKey) *world {
 	tb.Helper()
 	w := newWorld(tb)

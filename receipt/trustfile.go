@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/terradourada/td/internal/fsutil"
 )
 
 const (
@@ -49,12 +51,12 @@ func newRecord(c *Checkpoint, how Vouch, server string, now time.Time) record {
 	}
 }
 
-// String is the line of a trust file, with its end.
+// String returns the line of a trust file, with its newline.
 func (r *record) String() string {
 	return fmt.Sprintf("%d %s %s %s %d %s %s\n", r.size, tlog.Hash(r.root), tlog.Hash(r.key), r.signature, r.time, r.how, cmp.Or(r.server, noServer))
 }
 
-// parseRecord reads what String writes, and nothing else.
+// parseRecord reads a line that String wrote, and nothing else.
 func parseRecord(line string) (record, bool) {
 	f := strings.Split(strings.TrimSuffix(line, "\n"), " ")
 	if len(f) != 7 {
@@ -68,8 +70,8 @@ func parseRecord(line string) (record, bool) {
 	return r, ok && r.how.known() && (r.server == "" || isServer(r.server)) && r.String() == line
 }
 
-// parseSigned reads size, root, key, signature and time, which both versions
-// write alike.
+// parseSigned reads size, root, key, signature and time, which are the same
+// in both versions.
 func parseSigned(f []string) (r record, ok bool) {
 	size, err := parseNumber(f[0])
 	root, err2 := parseHash(f[1])
@@ -84,7 +86,7 @@ func (v Vouch) known() bool {
 	return slices.Contains([]Vouch{VouchLive, VouchChain, VouchPolicy, VouchOperator, VouchNone}, v)
 }
 
-// isServer keeps a server's name fit for one field of a line.
+// isServer reports whether a server's name fits one field of a line.
 func isServer(s string) bool {
 	return s != noServer && len(s) <= maxServer && !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
 }
@@ -126,7 +128,7 @@ func (t *TrustStore) load(path string) (*knownLog, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer func() { _ = f.Close() }() // it was only read
+	defer func() { _ = f.Close() }() // the file was only read
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
@@ -152,7 +154,7 @@ func (k *knownLog) readLines(t *TrustStore, f io.Reader) error {
 	for br := bufio.NewReaderSize(f, maxTrustLine); ; {
 		b, err := br.ReadSlice('\n')
 		switch {
-		case errors.Is(err, io.EOF) && k.lines == 1: // no file is made without a record
+		case errors.Is(err, io.EOF) && k.lines == 1: // a file is never made without a record
 			return &DamagedError{k.path, 2, "is missing: the file has lost its records"}
 		case errors.Is(err, io.EOF) && k.lines > 0:
 			return nil
@@ -207,8 +209,8 @@ func (k *knownLog) takeHeader(t *TrustStore, line string) string {
 	return ""
 }
 
-// use verifies the signature of a record before it is first used: a record with a
-// changed bit must not be held against a log.
+// use verifies the signature of a record before it is first used: a record with
+// a changed bit must not count as evidence against a log.
 func (k *knownLog) use(r record) error {
 	if r.size == 0 || k.verified[r] {
 		return nil
@@ -227,8 +229,8 @@ func (r *record) genuine(origin string) bool {
 	return err == nil
 }
 
-// lastLive is the newest live record that names a server; size 0 if there is
-// none.
+// lastLive returns the newest live record that names a server; size 0 if
+// there is none.
 func (k *knownLog) lastLive() (last record) {
 	for _, r := range k.live {
 		if last.size == 0 || r.time > last.time || r.time == last.time && r.line > last.line {
@@ -238,8 +240,8 @@ func (k *knownLog) lastLive() (last record) {
 	return last
 }
 
-// loadAll loads the files of all logs, by path. Of those that cannot be read it
-// returns the errors.
+// loadAll loads the files of all logs, by path. It returns the errors of those
+// that cannot be read.
 func (t *TrustStore) loadAll() (all []*knownLog, errs []error) {
 	entries, err := os.ReadDir(t.dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -265,8 +267,9 @@ func (t *TrustStore) loadAll() (all []*knownLog, errs []error) {
 	return all, errs
 }
 
-// boundLog returns the log whose newest live record names the server, if no
-// newer one of another log does; and the time of the newest that does.
+// boundLog returns the log whose newest live record names the server, unless
+// a newer one of another log does. It also returns the time of the newest
+// that does.
 func boundLog(all []*knownLog, server string) (origin string, at int64) {
 	var holder *knownLog
 	for _, k := range all {
@@ -284,8 +287,8 @@ func boundLog(all []*knownLog, server string) (origin string, at int64) {
 	return origin, r.time
 }
 
-// look returns what the records say about a checkpoint. Another log's file that
-// cannot be read matters only where it could bind the server.
+// look returns the records that bear on a checkpoint. Another log's file that
+// cannot be read matters only if it could bind the server.
 func (t *TrustStore) look(c *Checkpoint, from Source) (view, error) {
 	if c.signature == "" || c.Epoch == nil {
 		return view{}, errors.New("the checkpoint was not verified together with the leaf that announces its key")
@@ -334,7 +337,7 @@ func (t *TrustStore) lookLocked(c *Checkpoint, from Source) (view, error) {
 	return w, nil
 }
 
-// commit appends a record, unless the records are no longer as they were in w.
+// commit appends a record, unless the records have changed since w.
 func (t *TrustStore) commit(w view, c *Checkpoint, from Source, r record) (done bool, err error) {
 	if err := os.MkdirAll(t.dir, 0o700); err != nil {
 		return false, err
@@ -352,7 +355,7 @@ func (t *TrustStore) commit(w view, c *Checkpoint, from Source, r record) (done 
 	return true, t.append(c.Origin, r)
 }
 
-// append appends records and makes them durable; the lock is held.
+// append appends records and makes them durable; the caller holds the lock.
 func (t *TrustStore) append(origin string, records ...record) error {
 	path := t.path(origin)
 	if err := t.makeRoom(path); err != nil {
@@ -395,14 +398,15 @@ func (t *TrustStore) makeRoom(path string) error {
 	var text strings.Builder
 	for line := range strings.Lines(string(b[:k.read])) {
 		r, ok := parseRecord(line)
-		if !ok || r.how == VouchNone || r.size >= keep || r.size == last.size { // the header is no record
+		if !ok || r.how == VouchNone || r.size >= keep || r.size == last.size { // the header is not a record
 			text.WriteString(line)
 		}
 	}
 	return t.write(path, text.String(), os.Rename)
 }
 
-// write makes a file whole or not at all: put gives the finished file its name.
+// write writes a file whole or not at all: put renames the finished file to its
+// name.
 func (t *TrustStore) write(path, content string, put func(from, to string) error) error {
 	if err := os.MkdirAll(t.dir, 0o700); err != nil {
 		return err
@@ -419,15 +423,6 @@ func (t *TrustStore) write(path, content string, put func(from, to string) error
 	if err := put(f.Name(), path); err != nil {
 		return err
 	}
-	return syncDir(t.dir)
-}
-
-// syncDir makes the names in a directory durable, where the system can.
-func syncDir(dir string) error {
-	d, err := os.Open(filepath.Clean(dir))
-	if err != nil {
-		return err
-	}
-	_ = d.Sync() // some systems and file systems cannot
-	return d.Close()
+	_ = fsutil.SyncDir(t.dir) // some systems and file systems cannot
+	return nil
 }

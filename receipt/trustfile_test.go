@@ -40,7 +40,7 @@ func (l *plain) cp(size uint64) *receipt.Checkpoint {
 	return l.at(size, l.e)
 }
 
-// store has recorded the given sizes live.
+// store returns a store that has recorded the given sizes live.
 func (l *plain) store(tb testing.TB, sizes ...uint64) *receipt.TrustStore {
 	tb.Helper()
 	trust := openTrust(tb, filepath.Join(tb.TempDir(), "trust"))
@@ -88,7 +88,8 @@ func TestTrustFileFormat(t *testing.T) {
 	checkFiles(t, filepath.Dir(trust.Path(testOrigin)))
 }
 
-// A file with damage is refused by readers and writers, and not written on.
+// A damaged file is refused by readers and writers, and nothing is appended to
+// it.
 func TestDamagedTrustFile(t *testing.T) {
 	l := newPlain(t, 20)
 	other := newWorld(t)
@@ -198,7 +199,7 @@ func TestDamagedTrustFile(t *testing.T) {
 			if b, err := os.ReadFile(path); err != nil || string(b) != tt.text {
 				t.Errorf("the file was changed: %v", err)
 			}
-			// It does not keep another log from being verified.
+			// Verification for other logs still works.
 			s, err := trust.Check(t.Context(), other.at(1, otherEpoch), nil, file)
 			if v1 := strings.Contains(tt.reason, "import"); !v1 && len(s.Warnings) != 1 || !v1 && !errors.Is(err, receipt.ErrUnknownLog) {
 				t.Errorf("another log: %v, warnings %q", err, s.Warnings)
@@ -248,8 +249,8 @@ func TestTornTrustFile(t *testing.T) {
 	}
 }
 
-// Whatever bit of a file is changed, it becomes no accusation, and no other
-// history is believed for it.
+// Whatever bit of a file is changed, the file does not accuse a log and no
+// other history is believed because of it.
 func TestEveryBitOfATrustFile(t *testing.T) {
 	l := newPlain(t, 20)
 	good := content(t, l.store(t, 5, 7))
@@ -293,7 +294,7 @@ func TestEveryBitOfATrustFile(t *testing.T) {
 	}
 }
 
-// A full file keeps V, what binds, and everything unauthenticated.
+// A full file keeps V, the records that bind, and everything unauthenticated.
 func TestTrustIsBounded(t *testing.T) {
 	l := newRotated(t)
 	l.grow(60)
@@ -334,8 +335,8 @@ func TestTrustIsBounded(t *testing.T) {
 	checkFiles(t, filepath.Dir(trust.Path(testOrigin)))
 }
 
-// Anybody can make up unauthenticated checkpoints: they neither pile up nor
-// push anything out.
+// Anyone can forge unauthenticated checkpoints, so they must neither
+// accumulate nor displace other records.
 func TestManyUnauthenticated(t *testing.T) {
 	l := newPlain(t, 1100)
 	trust := l.store(t, 2)
@@ -361,8 +362,8 @@ func TestManyUnauthenticated(t *testing.T) {
 	}
 }
 
-// A thousand receipts got on this machine, under as many checkpoints, verify
-// later without a log, in another process.
+// A thousand receipts obtained on this machine, under as many checkpoints,
+// verify later without a log, in another process.
 func TestManyCheckpoints(t *testing.T) {
 	n := uint64(1000)
 	if testing.Short() {
@@ -387,8 +388,8 @@ func TestManyCheckpoints(t *testing.T) {
 	t.Logf("%d bytes per checkpoint", len(content(t, trust))/len(sizes))
 }
 
-// The variable that makes this test binary a writer of its own, and its value:
-// the number of the writer and two directories.
+// The environment variable that makes this test binary a writer, and its
+// value: the number of the writer and two directories.
 const envWriter = "TD_TEST_TRUST_WRITER"
 
 const (
@@ -418,7 +419,7 @@ type saved struct {
 	Notes  []string // by size
 }
 
-// write records checkpoints that no other writer does, and some that all do.
+// write records checkpoints that no other writer records, and some that all do.
 func write(n int, store, log string) error {
 	b, err := os.ReadFile(log)
 	if err != nil {
@@ -450,8 +451,8 @@ func write(n int, store, log string) error {
 	return nil
 }
 
-// Processes share a directory: check and append are one step, each sees what
-// the others have recorded, and no line is lost or written twice.
+// Processes share a directory: check and append are one step, each process
+// sees the records of the others, and no line is lost or written twice.
 func TestTwoProcesses(t *testing.T) {
 	const n = writers * perWriter
 	l := newPlain(t, n)
@@ -494,7 +495,7 @@ func TestTwoProcesses(t *testing.T) {
 	checkFiles(t, dir)
 }
 
-// Two histories that are first used at the same time: one is believed.
+// If two histories are first used at the same time, one is believed.
 func TestFirstUseOnce(t *testing.T) {
 	for range 10 {
 		dir := t.TempDir()
@@ -529,7 +530,7 @@ func TestFirstUseOnce(t *testing.T) {
 	}
 }
 
-// The records may change while the log is read: the answer follows them.
+// If the records change while the log is read, the answer follows them.
 func TestChangeMeanwhile(t *testing.T) {
 	l := newPlain(t, 20)
 	fork := l.fork(4)
@@ -616,7 +617,7 @@ func TestImport(t *testing.T) {
 	})
 	t.Run("from elsewhere", func(t *testing.T) {
 		name := filepath.Join(t.TempDir(), "old")
-		text := v1 + "5 torn\n\nrubbish\n" + strings.SplitAfter(v1, "\n")[1] + "9 " // what version 1 passed over
+		text := v1 + "5 torn\n\nrubbish\n" + strings.SplitAfter(v1, "\n")[1] + "9 " // lines that version 1 ignored
 		if err := os.WriteFile(name, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -739,8 +740,8 @@ func TestDefaultTrustDir(t *testing.T) {
 	}
 }
 
-// Whatever a trust file says, it is read without a panic, and what is believed
-// of it is signed.
+// Any trust file is read without a panic, and only signed records of it are
+// believed.
 func FuzzTrustFile(f *testing.F) {
 	// Every process of the fuzzer must have the same log.
 	e := &epochKey{key: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)), open: protocol.EpochOpen{Number: 1}}

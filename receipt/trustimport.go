@@ -13,9 +13,9 @@ import (
 // suffixV1 is appended to the name of an imported file of version 1.
 const suffixV1 = ".v1"
 
-// Import takes the records of a trust file of version 1 over as unauthenticated,
-// the greatest sizes first, and returns its origin and how many were taken.
-// Every signature is verified. A file that stands in the store's own place is
+// Import copies the records of a trust file of version 1 as unauthenticated,
+// the greatest sizes first. It returns its origin and how many were taken.
+// Every signature is verified. If the file is in the store's own place, it is
 // kept beside the new one, as NAME.trust.v1.
 func (t *TrustStore) Import(path string, now time.Time) (origin string, n int, err error) {
 	b, err := readTrustFile(path)
@@ -65,7 +65,8 @@ func (t *TrustStore) Import(path string, now time.Time) (origin string, n int, e
 	return origin, len(records), t.append(origin, records...)
 }
 
-// maxTrustFile bounds a file to import, in bytes: more than version 1 kept.
+// maxTrustFile bounds a file to import, in bytes: more than version 1 could
+// write.
 const maxTrustFile = 128 << 20
 
 func readTrustFile(path string) ([]byte, error) {
@@ -112,8 +113,8 @@ func parseV1(path, text string, now time.Time) (origin string, records []record,
 	return origin, records, nil
 }
 
-// unrecorded returns what there is room for beside the unauthenticated records
-// of a file: different ones, the greatest sizes, in order of size.
+// unrecorded returns the records that the file has room for as
+// unauthenticated: different ones, the greatest sizes, in order of size.
 func unrecorded(records, loose []record) []record {
 	type signed struct {
 		of  tree

@@ -13,15 +13,15 @@ import (
 )
 
 // Member lists in a trust store are files lists/<list id>.json: the user who
-// keeps one vouches that it is the electorate meant. A list's id is a hash of all
-// it says, so that a file can be left out but not changed unnoticed.
+// keeps one vouches that it is the electorate meant. A list's id is a hash of
+// its contents, so a file can be removed but not changed unnoticed.
 const listsDir = "lists"
 
 // maxListFile bounds a list file, in bytes.
 const maxListFile = 1 << 20
 
 // AddList keeps a member list, so that receipts of group/1 verify on this
-// machine without naming it each time.
+// machine without naming the list each time.
 func (t *TrustStore) AddList(l *claim.List) error {
 	dir := filepath.Join(t.dir, listsDir)
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -34,8 +34,8 @@ func (t *TrustStore) AddList(l *claim.List) error {
 	return t.write(path, string(l.Encode()), os.Rename)
 }
 
-// Lists reads the member lists that were kept. A file that is not the list its
-// name says is an error: the store was changed.
+// Lists reads the member lists that were kept. A file whose contents do not
+// match its name is an error: the store was changed.
 func (t *TrustStore) Lists() ([]*claim.List, error) {
 	files, err := os.ReadDir(filepath.Join(t.dir, listsDir))
 	if errors.Is(err, os.ErrNotExist) {
@@ -47,9 +47,9 @@ func (t *TrustStore) Lists() ([]*claim.List, error) {
 	var lists []*claim.List
 	for _, f := range files {
 		name, isList := strings.CutSuffix(f.Name(), ".json")
-		id, err := protocol.ParseListID(name)
+		id, err := protocol.Parse[protocol.ListID](name)
 		if !isList || err != nil {
-			continue // a temporary file, or none of ours
+			continue // a temporary file, or not written by this package
 		}
 		l, err := t.readList(f.Name())
 		if err != nil || l.ID() != id {
@@ -60,14 +60,9 @@ func (t *TrustStore) Lists() ([]*claim.List, error) {
 	return lists, nil
 }
 
-// readList reads one file of the folder and nothing beside it.
+// readList reads one file of the directory.
 func (t *TrustStore) readList(name string) (*claim.List, error) {
-	dir, err := os.OpenRoot(filepath.Join(t.dir, listsDir))
-	if err != nil {
-		return nil, err
-	}
-	defer dir.Close()
-	f, err := dir.Open(name)
+	f, err := os.OpenInRoot(filepath.Join(t.dir, listsDir), name)
 	if err != nil {
 		return nil, err
 	}

@@ -14,8 +14,8 @@ import (
 // maxHandovers bounds the walk back over epochs, in steps.
 const maxHandovers = 4096
 
-// view is what the records say that bears on one checkpoint. It is comparable,
-// so that a change between check and append can be seen.
+// view holds the records that bear on one checkpoint. It is comparable, so
+// that a change between check and append can be detected.
 type view struct {
 	file    string // of the log
 	newest  record // V; size 0 if there is none
@@ -45,7 +45,7 @@ func (w *view) check(ctx context.Context, c *Checkpoint, log Log, from Source) (
 	return s, w.explain(c, from, err)
 }
 
-// explain adds to a refusal what the source of the checkpoint says about it.
+// explain adds to a refusal what is known of the source of the checkpoint.
 func (w *view) explain(c *Checkpoint, from Source, err error) error {
 	switch {
 	case err == nil || isContradiction(err):
@@ -60,7 +60,7 @@ func (w *view) explain(c *Checkpoint, from Source, err error) error {
 }
 
 // consistent compares the checkpoint with the vouched records. It returns the
-// rule if that pins it, and none if V is a proved prefix of it.
+// rule if that pins it, and no rule if V is a proved prefix of it.
 func (w *view) consistent(ctx context.Context, c *Checkpoint, log Log) (rule string, how Vouch, err error) {
 	v := &w.newest
 	switch {
@@ -104,11 +104,12 @@ func (w *view) tied(ctx context.Context, c *Checkpoint, log Log) (rule string, h
 // its log.
 func (w *view) readLive(c *Checkpoint) bool { return w.itsLog == c.Origin }
 
-// live leaves out a source without a name: it could bind nothing.
+// live ignores a source without a name, because it cannot bind anything.
 func (s Source) live() bool { return s.Live && s.Server != "" }
 
-// misbound reports that a server read live shows another log than its own, or
-// that nothing but another server than the log's speaks for the checkpoint.
+// misbound returns an error in two cases: a server read live shows another
+// log than its own, or the only source of the checkpoint is another server
+// than the log's.
 func (w *view) misbound(c *Checkpoint, from Source, err error) error {
 	switch {
 	case !from.live() || isContradiction(err):
@@ -121,8 +122,8 @@ func (w *view) misbound(c *Checkpoint, from Source, err error) error {
 	return nil
 }
 
-// contradiction is the error for a record that the checkpoint was shown to
-// contradict.
+// contradiction returns the error for a record that the checkpoint was proved
+// to contradict.
 func (w *view) contradiction(ctx context.Context, c *Checkpoint, log Log, with *record) error {
 	vouched := c.Key == w.newest.key || handedOver(ctx, c, log, &w.newest) == nil
 	return &ContradictionError{Origin: c.Origin, Size: with.size, File: w.file, Vouched: vouched, Live: w.readLive(c)}
@@ -139,8 +140,9 @@ func (w *view) warnings(c *Checkpoint) (out []string) {
 }
 
 // prefixRoot returns the root of the first leaves of a tree. The log's proof
-// counts only if the root of the whole tree follows from it, since then the root of
-// the prefix that follows is the true one; otherwise the log has shown nothing.
+// counts only if the root of the whole tree follows from it, since then the
+// root of the prefix that follows is the true one. Otherwise the log has proved
+// nothing.
 func prefixRoot(ctx context.Context, log Log, first uint64, of tree) (root [32]byte, err error) {
 	if log == nil {
 		return root, ErrNoLog
@@ -160,7 +162,8 @@ func prefixRoot(ctx context.Context, log Log, first uint64, of tree) (root [32]b
 }
 
 // prefixRoots computes the roots of the trees of size first and size from
-// SUBPROOF(first, D[0:size], false) of RFC 6962 section 2.1.2, 0 < first < size.
+// SUBPROOF(first, D[0:size], false) of RFC 6962 section 2.1.2, 0 < first <
+// size.
 func prefixRoots(hashes [][32]byte, first, size uint64) (prefix, whole [32]byte, ok bool) {
 	if len(hashes) == 0 {
 		return prefix, whole, false
@@ -180,7 +183,8 @@ func prefixRoots(hashes [][32]byte, first, size uint64) (prefix, whole [32]byte,
 }
 
 // handedOver verifies that hand-overs lead from the key of a record to that of
-// the checkpoint, from the leaf of one epoch back to the leaf of the one before.
+// the checkpoint. It walks from the leaf of one epoch back to the leaf of the
+// one before.
 func handedOver(ctx context.Context, c *Checkpoint, log Log, v *record) error {
 	open, index := c.Epoch, c.EpochIndex
 	for range maxHandovers {

@@ -27,10 +27,10 @@ var steps = []string{"leaf", "statement", "context", "proof", "binding", "inclus
 
 const testServer = "https://td.example/"
 
-// live is where a first checkpoint is believed.
+// live is a source for which a first checkpoint is believed.
 var live = receipt.Source{Live: true, Server: testServer}
 
-// pinned gives options that have recorded the checkpoint of r.
+// pinned returns options that have recorded the checkpoint of r.
 func pinned(tb testing.TB, r *receipt.Receipt) receipt.Options {
 	tb.Helper()
 	c, err := r.Checkpoint()
@@ -40,7 +40,7 @@ func pinned(tb testing.TB, r *receipt.Receipt) receipt.Options {
 	return recorded(tb, c)
 }
 
-// recorded gives options that have recorded a checkpoint on first use.
+// recorded returns options that have recorded a checkpoint on first use.
 func recorded(tb testing.TB, c *receipt.Checkpoint) receipt.Options {
 	tb.Helper()
 	o := receipt.Options{Trust: openTrust(tb, tb.TempDir())}
@@ -59,8 +59,8 @@ func openTrust(tb testing.TB, dir string) *receipt.TrustStore {
 	return trust
 }
 
-// verify checks what holds of every report: all steps in order, and a verdict
-// that follows from them.
+// verify checks what holds for every report: all steps are in order, and the
+// verdict follows from them.
 func verify(tb testing.TB, r *receipt.Receipt, o receipt.Options) *receipt.Report {
 	tb.Helper()
 	p := receipt.Verify(context.Background(), r, o)
@@ -98,7 +98,7 @@ func verify(tb testing.TB, r *receipt.Receipt, o receipt.Options) *receipt.Repor
 	return p
 }
 
-// step is the line of a step.
+// step returns the line of a step.
 func step(p *receipt.Report, name string) receipt.Step {
 	return p.Steps[slices.IndexFunc(p.Steps, func(s receipt.Step) bool { return s.Step == name })]
 }
@@ -151,7 +151,7 @@ func TestVerifyAcceptsEachClaim(t *testing.T) {
 	}
 }
 
-// Every tree that holds all the leaves gives a receipt.
+// There is a receipt for every tree that holds all the leaves.
 func TestVerifyAtEverySize(t *testing.T) {
 	s := sharedScene()
 	for size := s.open.index + 1; size <= s.size(); size++ {
@@ -248,7 +248,7 @@ func TestHandover(t *testing.T) {
 			"as the signer": w.receipt(a, twin),
 		} {
 			p := verify(t, r, receipt.Options{AllowSelfAsserted: true})
-			if p.OK || !strings.Contains(step(p, "inclusion").Detail, "not the id of its keys") {
+			if p.OK || !strings.Contains(step(p, "inclusion").Detail, "not that of its keys") {
 				t.Errorf("%s: %+v", name, step(p, "inclusion"))
 			}
 		}
@@ -315,7 +315,7 @@ func TestIdentity(t *testing.T) {
 		}
 		fr := forged.receipt(a, e)
 		wantVerdict(t, verify(t, fr, o), receipt.Unvouched, "identity", "a log of this name is recorded")
-		// Its own key is tied to nothing, so that this is no accusation.
+		// Its own key is tied to nothing, so this is no accusation.
 		p := verify(t, fr, receipt.Options{Trust: o.Trust, Log: forged, AllowSelfAsserted: true})
 		wantVerdict(t, p, receipt.Unvouched, "identity", "under a key that nothing ties to this log")
 		if strings.Contains(step(p, "identity").Detail, ".trust") {
@@ -331,7 +331,7 @@ func TestIdentity(t *testing.T) {
 		if strings.Contains(step(p, "identity").Detail, ".trust") {
 			t.Errorf("the report shows a path of this machine: %q", step(p, "identity").Detail)
 		}
-		// The evidence outranks what else is wrong with the receipt.
+		// The evidence takes precedence over other faults of the receipt.
 		a := s.open
 		a.claim = s.ranges.claim
 		p = verify(t, fork.receipt(a, s.first), receipt.Options{Trust: o.Trust})
@@ -483,8 +483,8 @@ func TestGroup(t *testing.T) {
 	})
 }
 
-// A claim leaf may be logged by an operator with any key he likes; only the
-// verifier's own counts.
+// An operator may log a claim leaf with any key; only the verifier's own key
+// counts.
 func TestForeignKeys(t *testing.T) {
 	open, _ := claim.KnownKey(claim.Open)
 	ranges, _ := claim.KnownKey(claim.Range)
@@ -513,7 +513,7 @@ func TestForeignKeys(t *testing.T) {
 	}
 }
 
-// What an operator could log although no honest core would.
+// Leaves that an operator could log although no honest core would.
 func TestDishonestLeaves(t *testing.T) {
 	w := newWorld(t)
 	c := w.register(claim.Open)

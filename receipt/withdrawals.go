@@ -10,8 +10,8 @@ import (
 )
 
 // checkFlags verifies that flags are withdrawals in log order, and that the
-// headers of all leaves presented count withdrawals as they stand in the log: no
-// fewer than before, and one more after a leaf that withdraws.
+// headers of all leaves presented count withdrawals correctly: no fewer than
+// before, and one more after a leaf that withdraws.
 func (v *verification) checkFlags() error {
 	for i, f := range v.flags {
 		if !f.leaf.Withdraws() {
@@ -36,8 +36,8 @@ func (v *verification) checkFlags() error {
 	return nil
 }
 
-// withdraws names what a leaf withdraws: "claim", "epoch", or "" for neither of
-// this receipt. The target of an epoch is its id and 16 zero bytes.
+// withdraws returns what a leaf withdraws: "claim", "epoch", or "" for neither
+// of this receipt. The target of an epoch is its id and 16 zero bytes.
 func (v *verification) withdraws(l *protocol.Leaf) string {
 	c, ok := l.Body.(*protocol.Control)
 	if !ok {
@@ -54,9 +54,10 @@ func (v *verification) withdraws(l *protocol.Leaf) string {
 	return ""
 }
 
-// presented takes in the withdrawals that the receipt shows. They are complete
-// if they are as many as the last leaf counts, itself included: after
-// [verification.checkFlags] so many leaves can only be numbered 0, 1, 2 and so on.
+// presented collects the withdrawals that the receipt shows. They are complete
+// if there are as many as the last leaf counts, itself included. After
+// [verification.checkFlags] that many leaves can only be numbered 0, 1, 2 and
+// so on.
 func (v *verification) presented() (detail string) {
 	shown := v.flags
 	total := uint64(v.last.leaf.Withdrawals)
@@ -76,7 +77,7 @@ func (v *verification) presented() (detail string) {
 	return detail
 }
 
-// flag takes in one withdrawal if it is about this epoch or claim.
+// flag records one withdrawal if it is about this epoch or claim.
 func (v *verification) flag(l *protocol.Leaf) (detail string) {
 	what := v.withdraws(l)
 	if what == "" {
@@ -86,14 +87,15 @@ func (v *verification) flag(l *protocol.Leaf) (detail string) {
 	return fmt.Sprintf("; flagged: leaf %d of %s withdraws the %s", l.Seq, logTime(l), what)
 }
 
-// scan is the step of that name: it reads the whole log, if that was asked for.
+// scan is the step scan: it reads the whole log, if that was requested.
 func (v *verification) scan() {
 	if v.o.Scan == nil {
 		return
 	}
-	line := Step{Step: StepScan, Detail: "not checked: it rests on the step " + StepCheckpoint}
+	line := Step{Step: StepScan}
 	defer func() { v.report.Steps = append(v.report.Steps, line) }()
 	if !v.report.step(StepCheckpoint).OK {
+		line.skip(StepCheckpoint)
 		return
 	}
 	of := v.scanned()
@@ -141,9 +143,9 @@ func (v *verification) scanned() tree {
 }
 
 // scanLeaves returns the withdrawals of this epoch or claim that the receipt
-// does not show. What is wrong with a leaf counts only once the source has shown
-// the trees of the checkpoint and of the scan: before, it may be the source that
-// is wrong.
+// does not show. A fault of a leaf counts only once the source has shown the
+// trees of the checkpoint and of the scan; before that, the source itself may
+// be wrong.
 func (v *verification) scanLeaves(of tree) (leftOut []protocol.Leaf, err error) {
 	var seen protocol.Range
 	var count uint64

@@ -69,7 +69,7 @@ func TestFlags(t *testing.T) {
 	})
 }
 
-// What a receipt shows of the log's withdrawals, and what it says of it.
+// The withdrawals of the log that a receipt shows, and the text about them.
 func TestWithdrawals(t *testing.T) {
 	w := newWorld(t)
 	open, ranges := w.register(claim.Open), w.register(claim.Range)
@@ -121,7 +121,7 @@ func TestWithdrawals(t *testing.T) {
 			if p := verify(t, r, o); p.Verdict != want || p.OK != (want == receipt.Valid) {
 				t.Errorf("strict: got %s, ok %t, want %s", p.Verdict, p.OK, want)
 			}
-			// A scan finds whatever was left out.
+			// A scan finds every withdrawal that was left out.
 			o.Scan = w
 			p = verify(t, r, o)
 			really := tt.size > mine
@@ -144,8 +144,8 @@ func TestWithdrawals(t *testing.T) {
 	})
 }
 
-// A receipt from before the withdrawal: a scan reads on, as far as the log is
-// believed.
+// For a receipt from before the withdrawal, a scan reads on, as far as the
+// log is believed.
 func TestScanFindsYoungerWithdrawals(t *testing.T) {
 	w := newWorld(t)
 	open := w.register(claim.Open)
@@ -165,7 +165,7 @@ func TestScanFindsYoungerWithdrawals(t *testing.T) {
 	}{
 		"nothing later is known":          {before, w, false, receipt.Valid},
 		"a later tree is recorded":        {w.size(), w, false, receipt.Flagged},
-		"the server gives a later tree":   {before, w, true, receipt.Flagged},
+		"the server shows a later tree":   {before, w, true, receipt.Flagged},
 		"the source ends at the receipt":  {w.size(), w.fork(before), false, receipt.Unavailable},
 		"the source ends before the live": {before, w.fork(before), true, receipt.Unavailable},
 	} {
@@ -197,7 +197,7 @@ func (w *world) target(e *epochKey) (d protocol.Digest) {
 	return d
 }
 
-// Counts that cannot be those of one log.
+// Counts that cannot belong to one log.
 func TestWrongCounts(t *testing.T) {
 	// count logs a leaf whose header counts n withdrawals.
 	count := func(w *world, n uint32, body protocol.LeafBody) uint64 {
@@ -244,7 +244,7 @@ func TestWrongCounts(t *testing.T) {
 			if tt.step != "" {
 				wantFailed(t, p, tt.step, "counts")
 			} else {
-				wantValid(t, p) // by the log's own word
+				wantValid(t, p) // according to the log
 			}
 			o.Scan = w
 			p = verify(t, r, o)
@@ -264,7 +264,7 @@ func (s scanner) Leaves(_ context.Context, size uint64, each func(uint64, []byte
 	return s(size, each)
 }
 
-// A source that does not show the checkpoint's tree shows nothing.
+// A source that does not show the checkpoint's tree proves nothing.
 func TestScanOfAnotherLog(t *testing.T) {
 	s := sharedScene()
 	r := s.receipt(s.open, s.first, s.withdrawals...)

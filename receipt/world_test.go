@@ -24,14 +24,14 @@ const (
 	testClient = "press 7"
 )
 
-// prover is shared: its keys cost about a second.
+// prover is shared, because its keys cost about a second.
 var prover = sync.OnceValues(func() (*claim.Prover, error) {
 	return claim.NewProver(claim.Open, claim.Range, claim.RecordEquals)
 })
 
-// world is a log with everything a server writes into one, made of real parts:
-// real trees, keys and proofs. Only the ML-DSA key is random bytes, since no
-// verifier ever uses it.
+// world is a log with everything a server writes into one, made of real trees,
+// keys and proofs. Only the ML-DSA key is random bytes, since no verifier ever
+// uses it.
 type world struct {
 	t      testing.TB
 	origin string
@@ -50,7 +50,7 @@ type epochKey struct {
 	count  uint64      // of its leaves
 }
 
-// issue appends to the issued tree of the epoch and shows the place.
+// issue appends to the issued tree of the epoch and returns the place.
 func (w *world) issue(e *epochKey, digest protocol.Digest) protocol.Issued {
 	w.t.Helper()
 	read := tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
@@ -319,8 +319,8 @@ func (w *world) pair(index, size uint64, checkpoint []byte) receipt.Pair {
 	}
 }
 
-// receipt is what a server would answer at the present size, the checkpoint
-// signed by the key of an epoch.
+// receipt returns what a server would answer at the present size; the key of
+// an epoch signs the checkpoint.
 func (w *world) receipt(a accepted, by *epochKey, flags ...uint64) *receipt.Receipt {
 	w.t.Helper()
 	return w.receiptAt(a, by, w.size(), flags...)
@@ -354,7 +354,7 @@ func (w *world) Prefix(_ context.Context, from, to uint64) ([][32]byte, error) {
 	}
 	proof, err := tlog.ProveTree(int64(to), int64(from), w)
 	var out [][32]byte
-	if bits.OnesCount64(from) == 1 { // where RFC 6962 leaves out what the reader has
+	if bits.OnesCount64(from) == 1 { // where RFC 6962 omits the root that the reader already has
 		out = append(out, w.root(from))
 	}
 	for _, h := range proof {
@@ -390,7 +390,8 @@ func (w *world) path(index, size uint64) [][32]byte {
 	return out
 }
 
-// at is the checkpoint of a size, signed by an epoch whose leaf is in the tree.
+// at returns the checkpoint of a size, signed by an epoch whose leaf is in the
+// tree.
 func (w *world) at(size uint64, by *epochKey) *receipt.Checkpoint {
 	w.t.Helper()
 	c, err := receipt.VerifyCheckpoint(string(w.checkpoint(size, w.signer(by))), w.leaves[by.index], w.path(by.index, size))
@@ -398,7 +399,7 @@ func (w *world) at(size uint64, by *epochKey) *receipt.Checkpoint {
 	return c
 }
 
-// fork is a copy of the first leaves of a log, to be continued otherwise.
+// fork is a copy of the first leaves of a log, to be continued differently.
 func (w *world) fork(size uint64) *world {
 	w.t.Helper()
 	f := &world{t: w.t, origin: w.origin, epochs: slices.Clone(w.epochs)}
@@ -413,7 +414,7 @@ func (w *world) fork(size uint64) *world {
 	return f
 }
 
-// grow appends leaves that mean nothing, different ones each time.
+// grow appends leaves without meaning, different ones each time.
 func (w *world) grow(n int) {
 	w.t.Helper()
 	for range n {
@@ -430,8 +431,8 @@ var (
 	recordJob = job{mode: protocol.ModePull, params: `{"field":1,"offset":0,"scale":0,"schema":["/lot","/grade"],"value":"A"}`, event: `{"grade":"A","lot":"7"}`}
 )
 
-// scene is the log that most tests look at: claims, an epoch, three
-// acceptances, a rotation.
+// scene is the log that most tests use: claims, an epoch, three acceptances,
+// a rotation.
 type scene struct {
 	*world
 	first, second       *epochKey

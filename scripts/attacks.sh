@@ -19,7 +19,7 @@ if [ "${SHORT:-}" = "" ]; then
 	export TD_ATTACKS_FULL=1
 fi
 ok=true
-(cd cmd/td && TD_ATTACKS_OUT="$out/results" "$out/attacks" -test.timeout 60m -test.parallel 3 -test.run '^TestAttacksTrust$') >"$out/log" 2>&1 || ok=false
+(cd cmd/td && TD_ATTACKS_OUT="$out/results" "$out/attacks" -test.timeout 60m -test.parallel 4 -test.run '^TestAttacksTrust$') >"$out/log" 2>&1 || ok=false
 [ -s "$out/results" ] || ok=false
 if [ "$ok" = false ]; then
 	cat "$out/log" >&2

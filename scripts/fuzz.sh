@@ -1,30 +1,44 @@
 #!/bin/sh
-# Runs every fuzz target of the module, one after the other, for the time given.
+# Runs every fuzz target of the module, one after the other. The budget, in seconds,
+# is for all of them: each has the same share, at least one second. The instrumented
+# binary of a package is built once: "go test -fuzz" would link it for every target.
 set -eu
-time=${1:-20s}
-out=$(mktemp)
-trap 'rm -f "$out"' EXIT
+cd "$(dirname "$0")/.."
+budget=${1:-420}
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+cache=$(go env GOCACHE)/fuzz
+
+go list -f '{{.Dir}} {{.ImportPath}}' ./... | while read -r dir pkg; do
+	grep -ho '^func Fuzz[A-Za-z0-9_]*' "$dir"/*_test.go 2>/dev/null | sed "s|^func |$dir $pkg |" || true
+done >"$out/targets"
+count=$(wc -l <"$out/targets")
+share=$((budget / count))
+[ "$share" -ge 1 ] || share=1
 
 # fuzz runs one target. When the time ends while a new input is being looked at,
-# go reports its own deadline as a failure: such a run is repeated, once. A real
-# failure leaves a failing input, and is never repeated.
+# the binary reports its own deadline as a failure: such a run is repeated, once. A
+# real failure leaves a failing input, and is never repeated.
 fuzz() {
 	for again in yes no; do
 		status=0
-		go test -run '^$' -fuzz "^$2\$" -fuzztime "$time" -fuzzminimizetime 10x "$1" </dev/null >"$out" 2>&1 || status=$?
-		cat "$out"
+		(cd "$1" && "$out/fuzz" -test.run '^$' -test.fuzz "^$3\$" -test.fuzztime "${share}s" -test.fuzzminimizetime 10x \
+			-test.fuzzcachedir "$cache/$2") </dev/null >"$out/log" 2>&1 || status=$?
+		cat "$out/log"
 		[ $status != 0 ] || return 0
-		if [ $again = no ] || grep -q 'Failing input' "$out" || ! grep -q '^ *context deadline exceeded$' "$out"; then
+		if [ $again = no ] || grep -q 'Failing input' "$out/log" || ! grep -q '^ *context deadline exceeded$' "$out/log"; then
 			return $status
 		fi
-		echo "fuzz $1 $2: go's own deadline, not an input; once more"
+		echo "fuzz $2 $3: its own deadline, not an input; once more"
 	done
 }
 
-go list -f '{{.Dir}} {{.ImportPath}}' ./... | while read -r dir pkg; do
-	targets=$(grep -ho '^func Fuzz[A-Za-z0-9_]*' "$dir"/*_test.go 2>/dev/null | sed 's/^func //' || true)
-	for target in $targets; do
-		echo "fuzz $pkg $target $time"
-		fuzz "$pkg" "$target"
-	done
-done
+built=''
+while read -r dir pkg target; do
+	if [ "$built" != "$pkg" ]; then
+		go test -c -fuzz="$target" -ldflags='-s -w' -o "$out/fuzz" "$pkg"
+		built=$pkg
+	fi
+	echo "fuzz $pkg $target $share s"
+	fuzz "$dir" "$pkg" "$target"
+done <"$out/targets"

@@ -4,7 +4,6 @@ package main_test
 
 import (
 	"errors"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -12,7 +11,7 @@ import (
 	"syscall"
 	"testing"
 
-	"golang.org/x/sys/unix"
+	"github.com/terradourada/td/internal/testdata/proctest"
 )
 
 // TestNoCoreFile: neither the core nor its launcher nor a child leaves a core file
@@ -20,18 +19,7 @@ import (
 // runtime that crashes instead of exiting, and in a writable directory. Another
 // process that is killed the same way leaves a core file.
 func TestNoCoreFile(t *testing.T) {
-	pattern, err := os.ReadFile("/proc/sys/kernel/core_pattern")
-	if err != nil || strings.HasPrefix(string(pattern), "|") || strings.HasPrefix(string(pattern), "/") {
-		t.Skipf("core dumps of this machine do not go to the working directory: %q", pattern)
-	}
-	var before unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_CORE, &before); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{Cur: before.Max, Max: before.Max}); err != nil || before.Max == 0 {
-		t.Skipf("core dumps cannot be allowed: limit %d, %v", before.Max, err)
-	}
-	t.Cleanup(func() { _ = unix.Setrlimit(unix.RLIMIT_CORE, &before) })
+	proctest.AllowCoreFiles(t)
 	control := exec.Command("/bin/sh", "-c", "kill -ABRT $$")
 	control.Dir = t.TempDir()
 	var ended *exec.ExitError

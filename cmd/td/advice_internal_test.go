@@ -17,6 +17,7 @@ import (
 // TestOlderLogs: a copy that is too old is missing something; a server that was set
 // back is not believed, and td trust add is no way out.
 func TestOlderLogs(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	e := w.Epochs[0]
 	w.accept(e)
@@ -63,6 +64,7 @@ func TestOlderLogs(t *testing.T) {
 // TestReceiptIsNotRecorded: what a verifier says who has recorded the log by another
 // way than its server.
 func TestReceiptIsNotRecorded(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	e := w.Epochs[0]
 	w.accept(e)
@@ -93,6 +95,7 @@ func TestReceiptIsNotRecorded(t *testing.T) {
 
 // TestShownNow: a checkpoint that was read in this run is not said to be recorded.
 func TestShownNow(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	e := w.Epochs[0]
 	w.accept(e)
@@ -114,6 +117,7 @@ func TestShownNow(t *testing.T) {
 // TestMissingTiles: what cannot be read is unavailable, in audits and scans alike,
 // and a scan has a line of its own.
 func TestMissingTiles(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	e := w.Epochs[0]
 	r := w.receiptFile(w.accept(e), e, e)
@@ -128,6 +132,7 @@ func TestMissingTiles(t *testing.T) {
 		t.Errorf("it shows the text of the system:\n%s", out)
 	}
 	url, _ := serveDir(t, dir)
+	td(t, fault.Unavailable, []string{"log", "audit", "--progress", "none", "--trust", store, "--server", url}, "the log lacks its file tile/entries/000", "hint: the copy of the log is not complete")
 	out = td(t, fault.Unavailable, []string{"verify", "--trust", store, "--log", strings.Replace(url, "http:", "https:", 1), "--scan", r}, "FAIL scan", "no server answers at https://")
 	if strings.Contains(out, `Get "`) {
 		t.Errorf("it shows the text of the library:\n%s", out)
@@ -137,6 +142,7 @@ func TestMissingTiles(t *testing.T) {
 // TestTLSWords: a port of TLS and a certificate that is not accepted have the same
 // words in every command.
 func TestTLSWords(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	e := w.Epochs[0]
 	r, store := w.receiptFile(w.accept(e), e, e), t.TempDir()
@@ -208,6 +214,7 @@ func TestDamagedTrustHints(t *testing.T) {
 // TestOperatorCheckpoint: what mail and paper do to a checkpoint does no harm, and
 // everything else has its reason.
 func TestOperatorCheckpoint(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	e := w.Epochs[0]
 	w.accept(e)

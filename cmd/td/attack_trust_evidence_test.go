@@ -11,7 +11,7 @@ import (
 // attackEvidence tries to have an honest log accused, and a split view pass
 // without its evidence.
 func (s *siege) attackEvidence() {
-	s.attack("a mirror that lies about an honest log", func(a *attack) {
+	s.attack("a mirror that forges an honest log", func(a *attack) {
 		c := s.scene
 		honest := c.ledger
 		user := newVictim(a.T, "")

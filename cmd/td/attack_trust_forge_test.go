@@ -40,7 +40,7 @@ type forgedEpoch struct {
 	index  uint64
 	key    ed25519.PrivateKey
 	signer *keyholder.Signer
-	told   uint64            // leaves that the signer was told of
+	told   uint64            // leaves that the signer was sent
 	issued []protocol.Digest // leaf hashes of the issued tree, under an own key
 	asked  uint64
 }
@@ -200,7 +200,7 @@ func (f *forge) line(key [32]byte, signature []byte) string {
 }
 
 // note is the checkpoint of a size under an epoch's key. A signer process signs
-// what it was told, which must be that size.
+// what it was sent, which must be that size.
 func (f *forge) note(size int, by *forgedEpoch) string {
 	f.t.Helper()
 	text := f.text(size)

@@ -22,16 +22,17 @@ import (
 // attackIssue asks for requests and abandons them, as many as an epoch issues in
 // the full run, then has the server stopped or killed.
 func (s *siege) attackIssue() {
-	numbers := map[string]int{"stopped in order": 1 << 12, "killed": 1 << 12}
+	numbers, ttl := map[string]int{"stopped in order": 1 << 12, "killed": 1 << 12}, "5000"
 	if os.Getenv("TD_ATTACKS_FULL") != "" {
 		numbers = map[string]int{"stopped in order": 1 << 20, "killed": 1 << 16}
+		ttl = "1000" // so that the requests of the whole run are never open at a time
 	}
 	for end, n := range numbers {
 		most := int64(96<<20 + n<<8) // bytes of memory
 		s.attack(fmt.Sprintf("%d requests issued and abandoned, then %s", n, end), func(a *attack) {
 			data := a.TempDir()
 			address := freeAddress(a.T)
-			args := []string{"--listen", address, "--ttl-ms", "1000", "--prover", "none", "--log-level", "warn", "--max-issued", strconv.Itoa(n)}
+			args := []string{"--listen", address, "--ttl-ms", ttl, "--prover", "none", "--log-level", "warn", "--max-issued", strconv.Itoa(n)}
 			b := startBackend(a.T, data, args...)
 			user := newVictim(a.T, "")
 			got, file := user.submit(b.url)

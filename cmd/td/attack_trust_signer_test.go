@@ -115,7 +115,7 @@ func (b *bareSigner) ask(code byte, body []byte) (answer byte, root protocol.Sig
 	return say[8], root
 }
 
-// tree tells it a log that it has not seen, leaves what comes next.
+// tree sends it a log that it has not seen, leaves what comes next.
 func (b *bareSigner) tree(hashes ...protocol.Digest) byte {
 	var r protocol.Range
 	for _, h := range hashes {
@@ -186,7 +186,7 @@ func (s *siege) attackSigner() {
 				a.Fatal("the signer does not take a log")
 			}
 			if answer, root := b.ask(askCheckpoint, nil); !b.signed(answer, root, one, two) {
-				a.Fatal("the signer does not sign the log it was told")
+				a.Fatal("the signer does not sign the log it was sent")
 			}
 			tt.ask(b)
 			b.leaves(three)

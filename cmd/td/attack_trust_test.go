@@ -26,8 +26,11 @@ func TestAttacksTrust(t *testing.T) {
 		"certificates": { // which have that of the server behind TLS
 			(*siege).attackServers, (*siege).attackStaleNames,
 		},
+		"requests": {
+			(*siege).attackIssue,
+		},
 		"logs": {
-			(*siege).attackIssue, (*siege).attackOwnKeys, (*siege).attackCore, (*siege).attackSigner, (*siege).attackWithdrawals,
+			(*siege).attackOwnKeys, (*siege).attackCore, (*siege).attackSigner, (*siege).attackWithdrawals,
 			(*siege).attackTrustFile, (*siege).attackForms, (*siege).attackEvidence,
 		},
 	} {

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// emulatedTPM runs an emulator until the test ends and gives its socket.
+// emulatedTPM runs an emulator until the test ends, and returns its socket.
 func emulatedTPM(t *testing.T) (socket string, kill func()) {
 	t.Helper()
 	program, err := exec.LookPath("swtpm")
@@ -59,7 +59,7 @@ func judge(t *testing.T, want int, args ...string) (j judged) {
 	return j
 }
 
-// attestedReceipt has a server attest its epoch and gives a receipt of it.
+// attestedReceipt has a server attest its epoch, and returns a receipt of it.
 func attestedReceipt(t *testing.T, b *backend) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -81,7 +81,7 @@ func attestedReceipt(t *testing.T, b *backend) string {
 }
 
 // TestAttestation takes the evidence of a TPM from the server, which opened no
-// epoch without it, to somebody who verifies a receipt, with the sandbox on.
+// epoch without it, to a verifier of a receipt, with the sandbox on.
 func TestAttestation(t *testing.T) {
 	configHome(t)
 	socket, kill := emulatedTPM(t)
@@ -95,7 +95,7 @@ func TestAttestation(t *testing.T) {
 
 	usable := judge(t, 3, "--attestation", b.url, r)
 	if usable.Verdict != "valid" || usable.FailedStep != "attestation" || usable.Attestation.State != "usable" || !strings.Contains(usable.Attestation.Detail, "nothing vouches for") {
-		t.Errorf("with nobody's word for the TPM: %+v", usable)
+		t.Errorf("with no root for the TPM: %+v", usable)
 	}
 	pin := filepath.Join(t.TempDir(), "ak.pem")
 	if err := os.WriteFile(pin, []byte(usable.Attestation.Key), 0o600); err != nil {
@@ -135,7 +135,7 @@ func TestAttestation(t *testing.T) {
 		t.Errorf("exit %d\n%s", code, out)
 	}
 
-	// Without the TPM there is no server that was told to have one.
+	// Without the TPM no server starts that is configured to have one.
 	kill()
 	refused := launch(t, data, "--attestation", "tpm", "--tpm", socket)
 	<-refused.done
@@ -201,7 +201,7 @@ func TestAttestationFlags(t *testing.T) {
 	}
 }
 
-// TestDoctorAttestation: detected, usable and attested are told apart.
+// TestDoctorAttestation: detected, usable and attested are distinguished.
 func TestDoctorAttestation(t *testing.T) {
 	configHome(t)
 	find := func(f doctorFound, section string) (state, value string) {

@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -20,6 +19,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/internal/testdata/proctest"
 	"github.com/terradourada/td/receipt"
 )
 
@@ -199,7 +199,7 @@ func (b *backend) children() map[string]int {
 	if l := b.launcher(); l != 0 {
 		parent = l
 	}
-	return childrenOf(b.t, parent)
+	return proctest.Children(parent)
 }
 
 // processes are its children and their launcher.
@@ -215,56 +215,7 @@ func (b *backend) processes() map[string]int {
 // launcher is the process that has started the children, 0 if there is none.
 func (b *backend) launcher() int {
 	b.t.Helper()
-	return childrenOf(b.t, b.cmd.Process.Pid)["launcher"]
-}
-
-func childrenOf(t *testing.T, parent int) map[string]int {
-	t.Helper()
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
-	if err != nil || len(stats) == 0 {
-		t.Skip("no /proc here")
-	}
-	found := map[string]int{}
-	for _, name := range stats {
-		pid, err := strconv.Atoi(filepath.Base(filepath.Dir(name)))
-		if err != nil || parentOf(pid) != parent {
-			continue
-		}
-		if kind := kindOf(pid); kind != "" {
-			found[kind] = pid
-		}
-	}
-	return found
-}
-
-// parentOf reads /proc/PID/stat: "pid (name) state ppid ...".
-func parentOf(pid int) int {
-	_, parent := stateOf(pid)
-	return parent
-}
-
-func stateOf(pid int) (state string, parent int) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return "", 0
-	}
-	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-	parent, _ = strconv.Atoi(fields[1])
-	return fields[0], parent
-}
-
-// kindOf is what a child's command line says it is, "" if it is none.
-func kindOf(pid int) string {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-	if err != nil {
-		return ""
-	}
-	args := strings.Split(string(b), "\x00")
-	if len(args) < 2 || args[0] != "td" {
-		return ""
-	}
-	kind, _ := strings.CutPrefix(args[1], "internal-")
-	return kind
+	return proctest.Children(b.cmd.Process.Pid)["launcher"]
 }
 
 // child waits for the child of a kind to be there, another one than not.
@@ -283,13 +234,12 @@ func awaitGone(t *testing.T, kinds map[string]int) {
 	t.Helper()
 	for kind, pid := range kinds {
 		eventually(t, 2*time.Second, kind+" outlives the core", func() bool {
-			state, _ := stateOf(pid)
-			return state == "" || state == "Z" || kindOf(pid) != kind
+			return proctest.Gone(pid, kind)
 		})
 	}
 }
 
-// eventually polls, because another process gives no channel to wait on.
+// eventually polls, because another process offers no channel to wait on.
 func eventually(t *testing.T, within time.Duration, complaint string, ok func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(within); !ok(); time.Sleep(5 * time.Millisecond) {
@@ -308,7 +258,7 @@ func (b *backend) epochNumber(ctx context.Context) uint64 {
 	return s.Epoch.Number
 }
 
-// limits are flags that the crash and hostile tests share: nobody waits long.
+// limits are flags that the crash and hostile tests share, so that they do not wait long.
 var limits = []string{"--body-timeout", "2s", "--shutdown-grace", "5s", "--ttl-ms", "600000"}
 
 func with(args ...string) []string { return append(slices.Clone(limits), args...) }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"strings"
 
@@ -18,9 +17,9 @@ func benchCommand(a *app) *cobra.Command {
 		Long: `Starts real servers on loopback in a temporary directory, puts load on them and
 compares what they cost with the budgets of the project. Costs are ratios inside
 one run: processor time of the server and all its children against that of the
-bare signature or proof verification, measured in turns, so that a slow machine
-and a fast one judge alike. A budget that seems not to hold is measured again,
-up to three times.
+bare signature or proof verification, measured in turns, so that the result does
+not depend on the speed of the machine. A budget that seems not to hold is
+measured again, up to three times.
 
 The exit code is 0 if every budget holds and 3 if one does not.`,
 		Example: "  td bench\n  td bench --short\n  td bench -o json",
@@ -37,12 +36,7 @@ The exit code is 0 if every budget holds and 3 if one does not.`,
 		if err != nil {
 			return err
 		}
-		if output.value == "json" {
-			err = json.NewEncoder(a.stdout).Encode(report)
-		} else {
-			err = report.Table(a.stdout)
-		}
-		if err != nil {
+		if err := a.show(output, report, report.Table); err != nil {
 			return err
 		}
 		return benchVerdict(report)

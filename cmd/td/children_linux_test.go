@@ -15,8 +15,8 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// TestChildrenHoldNothing looks at the children of a server as somebody else
-// on the machine could: environment, command line, directory, descriptors.
+// TestChildrenHoldNothing looks at the children of a server as another user
+// of the machine could: environment, command line, directory, descriptors.
 func TestChildrenHoldNothing(t *testing.T) {
 	t.Parallel()
 	b := startBackend(t, t.TempDir(), limits...)
@@ -87,8 +87,8 @@ func checkDescriptors(t *testing.T, kind string, names []string) {
 	}
 }
 
-// TestNothingOfClientsStays: what a client keeps for himself is nowhere in the
-// data directory or the log, in no form, whichever way he took.
+// TestNothingOfClientsStays: what a client keeps secret is nowhere in the data
+// directory or the log, in any form, by any way of submitting.
 func TestNothingOfClientsStays(t *testing.T) {
 	t.Parallel()
 	b := startBackend(t, t.TempDir(), limits...)

@@ -10,53 +10,12 @@ import (
 
 	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/draft"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/fsutil"
 	"github.com/terradourada/td/internal/remote"
 	"github.com/terradourada/td/protocol"
 )
-
-// claimText is what td claims says about a claim beside its figures. Parameters
-// and event of the example go together.
-type claimText struct {
-	id            claim.ID
-	says          string
-	shape, values string // of the parameters, and what stands in them
-	params, event string
-}
-
-func claimTexts() []claimText {
-	return []claimText{
-		{
-			claim.Open, "I know the event behind this commitment", `{}`, "",
-			`{}`, `{"lot":"2026-11-A","note":"sealed at the mill"}`,
-		},
-		{
-			claim.Range, "each of 1 to 7 numbers of the event lies between its bounds", `{values: [{at, lo, hi}], scale, offset}`, "",
-			`{"values":[{"at":"/readings","lo":60,"hi":80}],"scale":2,"offset":0}`, `{"sensor":"office","readings":[69.88,71.22,70.06]}`,
-		},
-		{
-			claim.Sum, "the sum of 1 to 14 numbers of the event lies between two bounds", `{at: [pointer], lo, hi, scale}`, "",
-			`{"at":["/jan","/feb","/mar"],"lo":100,"hi":900,"scale":0}`, `{"jan":210,"feb":185,"mar":240}`,
-		},
-		{
-			claim.RecordRange, "one number of a record of up to 8 fields lies between two bounds; the others stay hidden", `{schema: [pointer], field, lo, hi, scale, offset}`, `lo and hi may be texts where no JSON number says the value, e.g. "18446744073709551615"`,
-			`{"schema":["/name","/country","/score"],"field":2,"lo":50,"hi":100,"scale":0,"offset":0}`, `{"name":"A. Sample","country":"BR","score":71}`,
-		},
-		{
-			claim.RecordEquals, "one field of a record equals a value; the others stay hidden", `{schema: [pointer], field, value, scale, offset}`, `value is a text, a number, true, false or null`,
-			`{"schema":["/device","/firmware","/site"],"field":1,"value":"4.2.1","scale":0,"offset":0}`, `{"device":"pump-7","firmware":"4.2.1","site":"north"}`,
-		},
-		{
-			claim.RecordOneOf, "one field of a record is one of up to 8 values; which one stays hidden", `{schema: [pointer], field, values: [1 to 8], scale, offset}`, `each value is a text, a number, true, false or null`,
-			`{"schema":["/item","/grade"],"field":1,"values":["A","B","C"],"scale":0,"offset":0}`, `{"item":"checklist 12","grade":"B"}`,
-		},
-		{
-			claim.Group, "I am one of the members of a list, and answer this scope once", `{list, name, scope}; the nullifier is computed`, "",
-			`{"scope":"board/2026-11"}`, `{"vote":"yes"}`,
-		},
-	}
-}
 
 func claimsCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
@@ -124,8 +83,8 @@ func (a *app) printClaimLines(list []api.Claim, ofLog bool) error {
 
 func printClaims(w io.Writer, list []api.Claim) error {
 	shapes := map[string]string{}
-	for _, t := range claimTexts() {
-		shapes[t.id.String()] = t.shape
+	for _, id := range claim.IDs() {
+		shapes[id.String()] = claim.Describe(id).Shape
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(table, "CLAIM\tGATES\tFINGERPRINT\tPARAMETERS")
@@ -154,26 +113,22 @@ func claimsShowCommand(a *app) *cobra.Command {
 			if len(args) > 0 {
 				return nil, cobra.ShellCompDirectiveNoFileComp
 			}
-			return claimIDs(), cobra.ShellCompDirectiveNoFileComp
+			return draft.ClaimIDs(), cobra.ShellCompDirectiveNoFileComp
 		},
 	}
 	output := outputFlag(cmd)
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
-		id, err := claimNamed(args[0])
+		id, err := draft.ParseClaim(args[0])
 		if err != nil {
 			return err
 		}
-		for _, t := range claimTexts() {
-			if t.id == id {
-				return a.showClaim(t, output.value == "json")
-			}
-		}
-		panic("td: internal error: claim without a text")
+		return a.showClaim(id, output.value == "json")
 	}
 	return cmd
 }
 
-func (a *app) showClaim(t claimText, asJSON bool) error {
+func (a *app) showClaim(id claim.ID, asJSON bool) error {
+	t := claim.Describe(id)
 	if asJSON {
 		return a.printJSON(struct {
 			Claim  string          `json:"claim"`
@@ -181,21 +136,21 @@ func (a *app) showClaim(t claimText, asJSON bool) error {
 			Gates  int             `json:"gates"`
 			Params json.RawMessage `json:"params"`
 			Event  json.RawMessage `json:"event"`
-		}{t.id.String(), t.says, claim.Gates(t.id), json.RawMessage(t.params), json.RawMessage(t.event)})
+		}{id.String(), t.Says, claim.Gates(id), json.RawMessage(t.Params), json.RawMessage(t.Event)})
 	}
 	how := "--params params.json "
-	switch t.id {
+	switch id {
 	case claim.Open:
 		how = ""
 	case claim.Group:
 		how = "--member me.secret --list list.json --params params.json "
 	}
-	shape := t.shape
-	if t.values != "" {
-		shape += "\n            " + t.values
+	shape := t.Shape
+	if t.Values != "" {
+		shape += "\n            " + t.Values
 	}
 	_, err := fmt.Fprintf(a.stdout, "%s: %s\n\nparameters  %s\nexample     %s\nfor event   %s\n\ntd submit --claim %s %s--out receipts event.json\n",
-		t.id, t.says, shape, t.params, t.event, t.id, how)
+		id, t.Says, shape, t.Params, t.Event, id, how)
 	return err
 }
 
@@ -205,7 +160,7 @@ func claimsMemberCommand(a *app) *cobra.Command {
 		Short: "Make a member's secret for group/1",
 		Long: `Draws a secret from the system's random numbers, writes it to a file that only its
 owner can read, and prints the public member commitment for the list. The secret
-exists nowhere else: anyone who has the file can answer as this member.`,
+exists nowhere else. Anyone who has the file can answer as this member.`,
 		Example: "  td claims member --out me.secret",
 		Args:    noArgs,
 	}
@@ -238,7 +193,7 @@ td serve --group, members with td submit --list.`,
 		members := make([]protocol.Member, len(args))
 		for i, text := range args {
 			var err error
-			if members[i], err = protocol.ParseMember(text); err != nil {
+			if members[i], err = protocol.Parse[protocol.Member](text); err != nil {
 				return fault.New(fault.Usage, fmt.Sprintf("member %d is not 64 lower-case hexadecimal digits of a field element", i+1), "td claims member prints one")
 			}
 		}

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -9,15 +8,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/terradourada/td/internal/config"
-	"github.com/terradourada/td/internal/fault"
 )
 
 func configCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Print, explain and check the configuration of the server",
-		Long: `Nothing has to be configured. A flag counts more than an environment variable,
-that more than the file, that more than the default. The file is config.toml in
+		Long: `Nothing has to be configured. A flag overrides an environment variable, which
+overrides the file, which overrides the default. The file is config.toml in
 the data directory, if there is one, or what --config or $TD_CONFIG names.`,
 		Example: "  td config print --origins\n  td config explain ttl_ms\n  td config validate",
 		Args:    cobra.NoArgs,
@@ -43,14 +41,14 @@ environment. The output is a configuration file.`,
 		if err != nil {
 			return err
 		}
-		a.tellNotes(cfg)
+		a.printNotes(cfg)
 		return cfg.Print(a.stdout, *origins)
 	}
 	return cmd
 }
 
-// tellNotes prints what the operator should know about the configuration.
-func (a *app) tellNotes(cfg *config.Config) {
+// printNotes prints what the operator should know about the configuration.
+func (a *app) printNotes(cfg *config.Config) {
 	for _, note := range cfg.Notes() {
 		fmt.Fprintf(a.stderr, "note: %s\n", note)
 	}
@@ -59,7 +57,7 @@ func (a *app) tellNotes(cfg *config.Config) {
 func configExplainCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:               "explain [KEY]",
-		Short:             "Say what a setting means, what it may be and how to give it",
+		Short:             "Explain a setting: its meaning, its values and how to set it",
 		Long:              "Explains one setting, or lists all of them.",
 		Example:           "  td config explain\n  td config explain max_sessions",
 		Args:              cobra.MaximumNArgs(1),
@@ -70,10 +68,6 @@ func configExplainCommand(a *app) *cobra.Command {
 			return a.listSettings()
 		}
 		text, err := config.Explain(args[0])
-		var wrong *config.Error
-		if errors.As(err, &wrong) {
-			return fault.New(fault.Usage, wrong.Error(), wrong.Hint)
-		}
 		if err != nil {
 			return err
 		}
@@ -106,11 +100,11 @@ environment. A fault is shown with its place; exit code 8.`,
 			if len(args) == 1 {
 				flags["config"] = args[0]
 			}
-			cfg, err := settings(flags)
+			cfg, err := config.Load(os.Environ(), flags)
 			if err != nil {
 				return err
 			}
-			a.tellNotes(cfg)
+			a.printNotes(cfg)
 			what := "no configuration file; defaults and environment are valid"
 			if cfg.File() != "" {
 				what = cfg.File() + " is valid"
@@ -119,14 +113,4 @@ environment. A fault is shown with its place; exit code 8.`,
 			return err
 		},
 	}
-}
-
-// settings reads the configuration under flags that the user has set, by name.
-func settings(flags map[string]string) (*config.Config, error) {
-	cfg, err := config.Load(os.Environ(), flags)
-	var wrong *config.Error
-	if errors.As(err, &wrong) {
-		return nil, fault.New(fault.Config, wrong.Error(), wrong.Hint)
-	}
-	return cfg, err
 }

@@ -50,7 +50,7 @@ func runTD(args ...string) (code int, stdout, stderr string) {
 	return code, out.String(), err.String()
 }
 
-// configHome gives the test an environment without settings.
+// configHome sets an environment without settings.
 func configHome(t *testing.T) (data string) {
 	t.Helper()
 	home := t.TempDir()

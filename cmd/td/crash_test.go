@@ -50,14 +50,14 @@ func (h *history) note(t *testing.T, a *client.Accepted) {
 	}
 }
 
-// died says whether a call ended because the server is gone: no answer at all.
+// died reports whether a call ended without any answer, because the server has exited.
 func died(err error) bool {
 	var u *url.Error
 	return errors.As(err, &u) || errors.Is(err, context.Canceled)
 }
 
 // load answers, replays, pushes and opens at once until the server is gone, and
-// tells the history what was acknowledged. Any refusal must be one of allowed.
+// adds what was acknowledged to the history. Any refusal must be one of allowed.
 type load struct {
 	*backend
 	h       *history
@@ -141,7 +141,7 @@ func (l *load) openUntil(ctx context.Context, workers int) {
 	}
 }
 
-// TestKilledCore kills the core over and over, at moments that nobody chose,
+// TestKilledCore kills the core over and over, at random moments,
 // while it answers, and looks at what is left.
 func TestKilledCore(t *testing.T) {
 	t.Parallel()
@@ -171,7 +171,7 @@ func TestKilledCore(t *testing.T) {
 	t.Logf("%d rounds, %d acknowledged, %d receipts got before a kill", rounds, len(h.acked), len(h.receipts))
 }
 
-// crash puts a server under load and kills it at some moment; it gives the
+// crash puts a server under load and kills it at some moment. It returns the
 // answers that were prepared, of which the last was never sent.
 func crash(t *testing.T, b *backend, h *history) []*answer {
 	t.Helper()

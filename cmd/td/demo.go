@@ -1,8 +1,6 @@
 package main
 
 import (
-	"encoding/json"
-
 	"github.com/spf13/cobra"
 
 	"github.com/terradourada/td/internal/demo"
@@ -16,9 +14,9 @@ func demoCommand(a *app) *cobra.Command {
 temporary directory, gets a receipt for one event of each claim, attacks it,
 stops it, and verifies every receipt offline.
 
-The log's checkpoints are recorded in a trust store of its own, as td submit does
-in yours. With --out it is kept as the folder trust beside the receipts, so that
-td verify --trust accepts them later.`,
+The log's checkpoints are recorded in a trust store of the demo. With --out it is
+kept as the folder trust beside the receipts, so that td verify --trust accepts them
+later.`,
 		Example: "  td demo\n  td demo --out receipts\n  td demo -o json",
 		Args:    noArgs,
 	}
@@ -34,7 +32,7 @@ td verify --trust accepts them later.`,
 			return err
 		}
 		if output.value == "json" {
-			return json.NewEncoder(a.stdout).Encode(report)
+			return a.printJSON(report)
 		}
 		return nil
 	}

@@ -51,7 +51,7 @@ func runDenied(denied string) int {
 const ordinary = 1000
 
 // cutWord takes a word out of a list; a list that is empty then denies a call
-// that nobody makes.
+// that no program makes.
 func cutWord(list, word string) (rest string, found bool) {
 	words := strings.Split(list, ",")
 	rest = strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == word }), ",")

@@ -13,8 +13,8 @@ import (
 	"github.com/terradourada/td/receipt"
 )
 
-// TestForgedLog: somebody changes the files behind the back of a running
-// server. Acceptance stops by itself and is not told as a refusal of the
+// TestForgedLog: another process changes the files of a running
+// server. Acceptance stops by itself and is not reported as a refusal of the
 // client; reading, receipts and verification go on.
 func TestForgedLog(t *testing.T) {
 	t.Parallel()
@@ -33,7 +33,7 @@ func TestForgedLog(t *testing.T) {
 				INSERT INTO leaves SELECT max(seq) + 1, type, leaf FROM leaves`); err != nil {
 				t.Fatal(err)
 			}
-		}, "somebody else has written to the journal"},
+		}, "the journal was changed by another process"},
 		"a hash in a tile": {func(t *testing.T, data string) {
 			t.Helper()
 			tiles, err := filepath.Glob(filepath.Join(data, "ledger", "tile", "0", "000.p", "*"))

@@ -11,6 +11,7 @@ import (
 // TestDocs runs the shell blocks of pages as a reader would, one after the
 // other in one shell, against a real server.
 func TestDocs(t *testing.T) {
+	t.Parallel()
 	for _, page := range []string{"how-to/curl.md"} {
 		t.Run(page, func(t *testing.T) {
 			if _, err := exec.LookPath("curl"); err != nil {
@@ -27,7 +28,7 @@ func TestDocs(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%v\n%s", err, out)
 			}
-			if !strings.Contains(string(out), "\n  valid, in the log of ") || !strings.Contains(string(out), "opened: the opening gives this commitment") {
+			if !strings.Contains(string(out), "\n  valid, in the log of ") || !strings.Contains(string(out), "opened: the opening matches this commitment") {
 				t.Errorf("the page does not end with a valid receipt\n%s", out)
 			}
 		})

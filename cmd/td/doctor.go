@@ -10,14 +10,14 @@ import (
 func doctorCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Look whether a server would run well here, and how well its keys would be kept",
-		Long: `Looks at what td serve needs under the same flags: data directory, journal, log,
+		Short: "Check whether a server would run well here, and how well its keys would be protected",
+		Long: `Checks what td serve needs under the same flags: data directory, journal, log,
 port, trust store, clock; proves and verifies; starts a signer and a tagger and
 takes a request through them; and lists what the machine offers to protect keys.
 
-Nothing is changed, and a running server is not disturbed: its locks are left
-alone. A probe is ok, weak, missing or unknown; exit code 1 if something is
-missing or unknown that a server needs.`,
+It changes nothing, and takes no lock of a running server. A probe is ok, weak,
+missing or unknown; exit code 1 if something is missing or unknown that a server
+needs.`,
 		Example: "  td doctor\n  td doctor --data /srv/td\n  td doctor -o json",
 		Args:    noArgs,
 	}
@@ -32,11 +32,7 @@ missing or unknown that a server needs.`,
 		if err != nil {
 			return err
 		}
-		if output.value == "json" {
-			err = a.printJSON(report)
-		} else {
-			err = report.Table(a.stdout)
-		}
+		err = a.show(output, report, report.Table)
 		if err == nil && !report.OK {
 			err = fault.New(fault.Unexpected, "a server would not run well here", "the remedies stand under what is missing or unknown")
 		}

@@ -55,7 +55,7 @@ func examined(t *testing.T, data string, args ...string) (code int, found doctor
 	return code, found
 }
 
-// freePort is an address that nobody listens on.
+// freePort returns an address that no process listens on.
 func freePort(t *testing.T) string {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")

@@ -20,10 +20,10 @@ import (
 // finder recognises the keys and signatures of an epoch by what is public of
 // them or known to a client, at any place of any bytes:
 //
-//	the ML-DSA seed         gives the first 32 bytes of the public key
+//	the ML-DSA seed         makes the first 32 bytes of the public key
 //	the ML-DSA private key  holds a hash of the public key; so does an expanded
 //	                        public key, which is nowhere but in the signer
-//	the HMAC key            gives the tag of a known payload
+//	the HMAC key            makes the tag of a known payload
 //	an ML-DSA signature     verifies for a known payload
 type finder struct {
 	public   *mldsa.PublicKey

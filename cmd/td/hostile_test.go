@@ -36,9 +36,18 @@ type reply struct {
 // ask sends a request that no client of ours would.
 func (b *backend) ask(method, path, body string, headers ...string) reply {
 	b.t.Helper()
+	r, err := b.try(method, path, body, headers...)
+	if err != nil {
+		b.t.Fatalf("%s %s: %v", method, path, err)
+	}
+	return r
+}
+
+// try is ask where the server may hang up.
+func (b *backend) try(method, path, body string, headers ...string) (reply, error) {
 	req, err := http.NewRequestWithContext(b.t.Context(), method, b.url, strings.NewReader(body))
 	if err != nil {
-		b.t.Fatal(err)
+		return reply{}, err
 	}
 	req.URL.Opaque = path // as it stands
 	if body != "" {
@@ -51,14 +60,11 @@ func (b *backend) ask(method, path, body string, headers ...string) reply {
 	}
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
-		b.t.Fatalf("%s %s: %v", method, path, err)
+		return reply{}, err
 	}
 	defer res.Body.Close()
 	got, err := io.ReadAll(res.Body)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return reply{res.StatusCode, res.Header, got}
+	return reply{res.StatusCode, res.Header, got}, err
 }
 
 // wantProblem checks everything that section 14 says about an error answer.
@@ -149,8 +155,8 @@ func TestHostileRequests(t *testing.T) {
 		{name: "wrong method", method: "DELETE", path: "/v1/challenges", want: protocol.CodeMethodNotAllowed},
 		{name: "made-up method", method: canary, path: "/v1/status", want: protocol.CodeMethodNotAllowed},
 		{name: "claim of tomorrow", path: "/v1/challenges", body: challenge("open/2", "{}", ""), want: protocol.CodeUnknownClaim},
-		{name: "claim nobody has", path: "/v1/events", body: eventBody(canary, "{}", "{}"), want: protocol.CodeUnknownClaim},
-		{name: "list nobody has", path: "/v1/challenges", body: challenge("group/1", `{"list":"`+strings.Repeat("00", 32)+`","name":"n","nullifier":"`+strings.Repeat("00", 32)+`","scope":"s"}`, ""), want: protocol.CodeUnknownClaim},
+		{name: "unknown claim", path: "/v1/events", body: eventBody(canary, "{}", "{}"), want: protocol.CodeUnknownClaim},
+		{name: "unknown list", path: "/v1/challenges", body: challenge("group/1", `{"list":"`+strings.Repeat("00", 32)+`","name":"n","nullifier":"`+strings.Repeat("00", 32)+`","scope":"s"}`, ""), want: protocol.CodeUnknownClaim},
 		{name: "repeated member", path: "/v1/events", body: eventBody("open/1", "{}", `{"`+canary+`":1,"`+canary+`":2}`), want: protocol.CodeEventNotCanonicalisable},
 		{name: "inexact number", path: "/v1/events", body: eventBody("open/1", "{}", `{"n":9007199254740993}`), want: protocol.CodeEventNotCanonicalisable},
 		{name: "lone surrogate", path: "/v1/events", body: eventBody("open/1", "{}", `{"n":"\ud800"}`), want: protocol.CodeEventNotCanonicalisable},
@@ -200,7 +206,7 @@ func TestHostileAnswers(t *testing.T) {
 		r.header.Del("Date")
 		same.header.Del("Date")
 		if !bytes.Equal(r.body, same.body) || r.status != same.status || fmt.Sprint(r.header) != fmt.Sprint(same.header) {
-			t.Errorf("%s can be told from a wrong tag: %s %v", what, r.body, r.header)
+			t.Errorf("%s differs from a wrong tag: %s %v", what, r.body, r.header)
 		}
 	}
 
@@ -363,15 +369,15 @@ func TestStoppedProver(t *testing.T) {
 	if took := time.Since(begun); took > 5*time.Second {
 		t.Errorf("a request of one second took %v", took)
 	}
-	b.alive() // nobody else needs it
+	b.alive() // other clients do not need it
 	b.signal(pid, syscall.SIGCONT)
 	if p, err := b.push(t.Context(), 20*time.Second); err != nil || p.Accepted == nil {
 		t.Errorf("a push afterwards: %v", err)
 	}
 }
 
-// TestDraining: while keyholders die faster than they start, the server says
-// so, and then recovers.
+// TestDraining: while keyholders exit faster than they start, the server answers
+// draining, and then recovers.
 func TestDraining(t *testing.T) {
 	t.Parallel()
 	b := startBackend(t, t.TempDir(), with("--death-limit", "0")...)
@@ -406,8 +412,8 @@ func TestDraining(t *testing.T) {
 	b.alive()
 }
 
-// TestDeathLimit: keyholders that die too often freeze acceptance, and only
-// that; the freeze outlives a restart.
+// TestDeathLimit: keyholders that exit too often freeze acceptance and nothing
+// else. The freeze outlives a restart.
 func TestDeathLimit(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
@@ -433,7 +439,7 @@ func TestDeathLimit(t *testing.T) {
 	b.wantProblem("frozen before the restart", b.submit(waiting.ch.RequestID, waiting.ch.Tag, waiting.proof), protocol.CodeFrozen)
 }
 
-// TestHungKeyholder: a tagger that does not answer hangs nobody. It is killed
+// TestHungKeyholder: a tagger that does not answer blocks no client. It is killed
 // after its time, and the next epoch opens.
 func TestHungKeyholder(t *testing.T) {
 	t.Parallel()
@@ -519,7 +525,7 @@ func TestFlood(t *testing.T) {
 	if n := refused.Load(); n < int64(requests)/4 {
 		t.Errorf("only %d wrong answers were refused: this was no flood", n)
 	}
-	b.wantAccepted(t.Context(), victim) // nobody could use up his request
+	b.wantAccepted(t.Context(), victim) // no other client could use up the request
 	b.alive()
 	if n := b.epochNumber(t.Context()); n != 1 {
 		t.Errorf("strangers have brought the server to epoch %d", n)

@@ -45,7 +45,7 @@ func (t tried) refused() bool { return t.Errno == unix.EPERM || t.Errno == unix.
 // mark is at the same address in every process of this binary.
 var mark = [8]byte{'t', 'd'}
 
-// Means that a process has over another one of its user, whatever that gives up:
+// Means that a process has over another one of its user, whatever that one gives up:
 // to stop and to end it. None of them opens it.
 const (
 	signals = "signals"
@@ -190,7 +190,7 @@ func harbour() {
 }
 
 // intruder is a process of its own with the credentials it was started with and
-// none of the walls of a child. Its arguments are its name and targets as
+// none of the confinement of a child. Its arguments are its name and targets as
 // KIND=PID.
 func intruder(args []string) int {
 	_ = unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)

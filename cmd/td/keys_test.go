@@ -275,7 +275,7 @@ func restart(t *testing.T, end func(*backend)) {
 		t.Fatal(err)
 	}
 	end(b)
-	wantValid(t, kept.Receipt, offline) // nobody is there
+	wantValid(t, kept.Receipt, offline) // no server runs
 
 	b = startBackend(t, data)
 	second, err := b.Epoch(ctx, 2)

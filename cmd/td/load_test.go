@@ -33,7 +33,7 @@ type answer struct {
 	proof []byte
 }
 
-// submission is an open/1 over an event that no other call gives.
+// submission is an open/1 over an event that no other call returns.
 func submission() client.Submission {
 	return client.Submission{Claim: claim.Open, Params: []byte(`{}`), Event: fmt.Appendf(nil, `{"sealed":"%016x"}`, rand.Uint64())}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -18,12 +19,11 @@ import (
 
 // auditFlags are the flags of "td log audit".
 type auditFlags struct {
-	*logFlags
-	trust                *string
-	lists                *[]string
-	proofs, selfAsserted *bool
-	progress             *choice
-	output               *choice
+	logFlags
+	trust                string
+	lists                []string
+	proofs, selfAsserted bool
+	progress, output     *choice
 }
 
 func logAuditCommand(a *app) *cobra.Command {
@@ -33,14 +33,14 @@ func logAuditCommand(a *app) *cobra.Command {
 		Long: `Walks all entries and all tiles of a log, recomputes the root, and checks that the
 checkpoint is signed by one of its epochs, that every leaf is well-formed and in
 its place, and the rules of the log: what is accepted belongs to an open epoch and
-to a claim that stands before it, under no freeze, and nothing is accepted twice.
+to a claim that the log has before it, under no freeze, and nothing is accepted twice.
 Each accepted anchor has its place in the issued tree of its epoch, under a root
 that the epoch signed; closed epochs issued no less than what was accepted. Every
 hand-over is signed over a tree of this log, and every leaf counts the withdrawals
 before it. With --proofs every accepted proof is verified too.
 
-The trust store says whose log it is, as with td verify: another log can keep all
-rules as well. --allow-self-asserted does without. A server's own records are in
+The trust store decides whose log it is, as with td verify, because a forged log can
+keep all rules as well. --allow-self-asserted skips this. A server's own records are in
 the folder published of its data directory.
 
 The exit code is 10 if the log contradicts what is believed, 3 if it breaks its
@@ -49,34 +49,34 @@ than what is recorded. The first faults are shown.`,
 		Example: "  td log audit\n  td log audit --proofs --dir ./data/ledger --trust ./data/published",
 		Args:    noArgs,
 	}
+	var f auditFlags
 	fl := cmd.Flags()
-	f := auditFlags{
-		logFlags: addLogFlags(cmd), trust: trustFlag(cmd),
-		proofs:       fl.Bool("proofs", false, "verify every accepted proof"),
-		selfAsserted: fl.Bool("allow-self-asserted", false, "do not ask whose log it is"),
-		lists:        fl.StringArray("list", nil, "member list file, for claims of group/1; may be given several times"),
-	}
+	addLogFlags(cmd, &f.logFlags)
+	trustFlag(cmd, &f.trust)
+	fl.BoolVar(&f.proofs, "proofs", false, "verify every accepted proof")
+	fl.BoolVar(&f.selfAsserted, "allow-self-asserted", false, "do not ask whose log it is")
+	fl.StringArrayVar(&f.lists, "list", nil, "member list file, for claims of group/1; may be given several times")
 	f.progress, f.output = progressFlag(cmd), outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.audit(cmd.Context(), &f) }
 	return cmd
 }
 
 func (a *app) audit(ctx context.Context, f *auditFlags) error {
-	files, err := f.open()
+	log, err := f.open()
 	if err != nil {
 		return err
 	}
-	trust, err := remote.OpenTrust(*f.trust)
+	trust, err := remote.OpenTrust(f.trust)
 	if err != nil {
 		return err
 	}
-	lists, err := knownLists(trust, *f.lists)
+	lists, err := remote.KnownLists(trust, f.lists)
 	if err != nil {
 		return err
 	}
 	progress := termui.NewProgress(a.stderr, f.progress.value, "audit", time.Now())
-	report, err := audit.Run(ctx, files, audit.Options{
-		Proofs: *f.proofs, Lists: lists, Trust: trust, AllowSelfAsserted: *f.selfAsserted,
+	report, err := audit.Run(ctx, log, audit.Options{
+		Proofs: f.proofs, Lists: lists, Trust: trust, AllowSelfAsserted: f.selfAsserted,
 		Progress: func(_, total int) {
 			progress.Expect(total)
 			progress.Step(time.Now())
@@ -84,17 +84,13 @@ func (a *app) audit(ctx context.Context, f *auditFlags) error {
 	})
 	progress.Finish()
 	if err != nil {
-		return files.failure(ctx, err)
+		return log.Failure(ctx, err)
 	}
-	return a.tellAudit(report, files.server, f.output.value == "json")
+	return a.printAudit(report, log.Server, f.output)
 }
 
-func (a *app) tellAudit(r *audit.Report, server *remote.Server, asJSON bool) error {
-	if asJSON {
-		if err := a.printJSON(r); err != nil {
-			return err
-		}
-	} else if err := printAudit(a.stdout, r); err != nil {
+func (a *app) printAudit(r *audit.Report, server *remote.Server, output *choice) error {
+	if err := a.show(output, r, func(w io.Writer) error { return auditTable(w, r) }); err != nil {
 		return err
 	}
 	switch {
@@ -103,10 +99,10 @@ func (a *app) tellAudit(r *audit.Report, server *remote.Server, asJSON bool) err
 	case r.Verdict == receipt.Invalid:
 		return fault.New(fault.Negative, fmt.Sprintf("the log breaks its rules: %d faults", len(r.Faults)+r.Others), "keep a copy of it, and ask the operator")
 	}
-	return fault.New(remote.ExitOf(r.Verdict), fmt.Sprintf("the log is %s: %s", r.Verdict, r.Reason), remote.Advice(r.Verdict, r.Refusal, server))
+	return fault.New(fault.ExitOfVerdict(r.Verdict), fmt.Sprintf("the log is %s: %s", r.Verdict, r.Reason), remote.Advice(r.Verdict, r.Refusal, server))
 }
 
-func printAudit(w io.Writer, r *audit.Report) error {
+func auditTable(w io.Writer, r *audit.Report) error {
 	for _, fault := range r.Faults {
 		fmt.Fprintf(w, "FAULT  %s\n", fault)
 	}
@@ -118,7 +114,7 @@ func printAudit(w io.Writer, r *audit.Report) error {
 	}
 	fmt.Fprintf(w, "log %s, size %d, root %s\nidentity %s\n", r.Origin, r.Size, r.Root, r.Identity)
 	if r.Vouched != nil {
-		fmt.Fprintf(w, "server %s\n", orElse(r.Vouched.Server, "-"))
+		fmt.Fprintf(w, "server %s\n", cmp.Or(r.Vouched.Server, "-"))
 	}
 	for t := protocol.LeafAccepted; t <= protocol.LeafIncident; t++ {
 		fmt.Fprintf(w, "%-12s %d\n", t, r.Leaves[t.String()])

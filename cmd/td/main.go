@@ -2,9 +2,7 @@
 // a user needs to get receipts and to check them.
 //
 // Data goes to standard output; progress, logs and errors go to standard error.
-// Exit codes: 0 ok, 1 unexpected, 2 usage, 3 invalid or refused, 4 not found,
-// 5 denied, 6 frozen, 7 unavailable, 8 configuration, 9 rate limited,
-// 10 contradicted, 11 unvouched, 12 flagged, 130 interrupted.
+// Package fault lists the exit codes.
 package main
 
 import (
@@ -17,41 +15,24 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/terradourada/td/internal/fault"
-	"github.com/terradourada/td/internal/keyholder"
-	"github.com/terradourada/td/internal/launcher"
 	"github.com/terradourada/td/internal/node"
-	"github.com/terradourada/td/internal/prover"
+	"github.com/terradourada/td/internal/telemetry"
 )
 
 func main() {
-	// The children are this very program; they come before everything else, so
-	// that nothing of the command line is ever near a key.
-	if status, ok := launcher.RunChild(os.Args); ok {
-		os.Exit(status)
-	}
-	if status, ok := keyholder.RunChild(os.Args); ok {
-		os.Exit(status)
-	}
-	if status, ok := prover.RunChild(os.Args); ok {
-		os.Exit(status)
-	}
-	if status, ok := node.RunCoreTrial(os.Args, os.Stdout); ok {
+	if status, ok := node.RunChild(os.Args); ok { // the children of a server are this program, too
 		os.Exit(status)
 	}
 	os.Exit(run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 }
 
-// run is the whole program on given streams, as tests call it; it returns the
-// exit code.
+// run runs the program on the streams and returns the exit code. Tests call it too.
 func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
 	root := newRoot(a)
 	root.SetArgs(args)
-	root.SetIn(stdin)
-	root.SetOut(stdout)
-	root.SetErr(stderr)
 	defer a.endLog()
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
@@ -60,12 +41,12 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	return a.report(ctx, cmd, err)
 }
 
-// app is what every command gets: its streams.
+// app holds the streams of a command.
 type app struct {
 	stdin  io.Reader
 	stdout io.Writer
 	stderr io.Writer
-	log    *serverLog // nil but in a server
+	log    *telemetry.Log // nil but in a server
 }
 
 func newRoot(a *app) *cobra.Command {
@@ -82,7 +63,12 @@ Start with "td demo". For your own events: "td serve" in one terminal,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+
+		PersistentPreRunE: checkFlags,
 	}
+	root.SetIn(a.stdin)
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(helpCommand())
 	root.AddCommand(
@@ -102,10 +88,12 @@ Start with "td demo". For your own events: "td serve" in one terminal,
 		benchCommand(a),
 		versionCommand(a),
 	)
+	root.InitDefaultCompletionCmd()
+	typedErrors(root)
 	return root
 }
 
-// helpCommand makes "td help COMMAND" the same as "td COMMAND --help".
+// helpCommand returns "td help COMMAND", which does what "td COMMAND --help" does.
 func helpCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:    "help [COMMAND]",

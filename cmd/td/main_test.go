@@ -6,10 +6,7 @@ import (
 	"testing"
 
 	td "github.com/terradourada/td/cmd/td"
-	"github.com/terradourada/td/internal/keyholder"
-	"github.com/terradourada/td/internal/launcher"
 	"github.com/terradourada/td/internal/node"
-	"github.com/terradourada/td/internal/prover"
 )
 
 // asProgram is the environment variable that makes the test binary td itself.
@@ -22,20 +19,11 @@ const deniedCalls = "RUN_WITHOUT_SYSTEM_CALLS"
 // TestMain is main of the program under test: the keyholders, the prover and
 // td are this very binary, started again.
 func TestMain(m *testing.M) {
-	if status, ok := launcher.RunChild(os.Args); ok {
-		os.Exit(status)
-	}
-	if status, ok := keyholder.RunChild(os.Args); ok {
-		os.Exit(status)
-	}
-	if status, ok := prover.RunChild(os.Args); ok {
+	if status, ok := node.RunChild(os.Args); ok {
 		os.Exit(status)
 	}
 	if spec := os.Getenv(asStranger); spec != "" {
 		os.Exit(runStranger(spec))
-	}
-	if status, ok := node.RunCoreTrial(os.Args, os.Stdout); ok {
-		os.Exit(status)
 	}
 	for _, v := range developmentEnv() {
 		name, value, _ := strings.Cut(v, "=")

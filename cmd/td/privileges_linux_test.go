@@ -79,7 +79,7 @@ func starts() []start {
 // TestPrivileges is the table of who can open whom: an intruder inside the core
 // (from every thread, from new ones, and with the capabilities of a user
 // namespace of its own), and one with the credentials of each process of the
-// server but without its walls, against each of the others, by every means that
+// server but without its confinement, against each of the others, by every means that
 // Linux has. All of it is refused, or the grade is not A. A process with the
 // user of another may stop and end it, which is denial, not theft.
 func TestPrivileges(t *testing.T) {

@@ -2,13 +2,8 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
-	"net"
-	"os"
-	"strconv"
-	"time"
+	"log/slog"
 
 	"github.com/spf13/cobra"
 
@@ -17,6 +12,7 @@ import (
 	"github.com/terradourada/td/internal/memberlist"
 	"github.com/terradourada/td/internal/prover"
 	"github.com/terradourada/td/internal/remote"
+	"github.com/terradourada/td/internal/telemetry"
 )
 
 func proverCommand(a *app) *cobra.Command {
@@ -40,25 +36,6 @@ td serve starts one of its own and needs none of these.`,
 	return cmd
 }
 
-// count is a flag value from 0 to 1024.
-type count int
-
-// String is the number.
-func (c *count) String() string { return strconv.Itoa(int(*c)) }
-
-// Type names the value in the help.
-func (c *count) Type() string { return "number" }
-
-// Set takes a number.
-func (c *count) Set(s string) error {
-	n, err := strconv.Atoi(s)
-	if err != nil || n < 0 || n > 1024 {
-		return errors.New("it is a number from 0 to 1024")
-	}
-	*c = count(n)
-	return nil
-}
-
 func (a *app) runProver(ctx context.Context, socket string, workers int, paths []string) error {
 	lists, err := memberlist.ReadAll(paths)
 	if err != nil {
@@ -73,39 +50,10 @@ func (a *app) runProver(ctx context.Context, socket string, workers int, paths [
 			return fault.New(fault.Usage, remote.Detail(err), "")
 		}
 	}
-	ln, err := listenUnix(ctx, socket)
+	ln, err := prover.Listen(ctx, socket)
 	if err != nil {
 		return err
 	}
 	fmt.Fprintf(a.stderr, "td: ready %s\n", socket)
-	return prover.Serve(ctx, ln, p, prover.Config{Workers: workers})
-}
-
-// listenUnix listens on a path that only this user can reach. A socket that
-// no process listens on is left over and replaced; anything else is not touched.
-func listenUnix(ctx context.Context, path string) (net.Listener, error) {
-	if info, err := os.Lstat(path); err == nil && info.Mode().Type() == fs.ModeSocket {
-		if err := removeDead(ctx, path); err != nil {
-			return nil, err
-		}
-	}
-	var lc net.ListenConfig
-	ln, err := lc.Listen(ctx, "unix", path)
-	if err != nil {
-		return nil, fault.New(fault.Config, fmt.Sprintf("cannot listen on %s: %s", path, remote.NetworkReason(err)), "--socket names another path")
-	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		return nil, errors.Join(err, ln.Close())
-	}
-	return ln, nil
-}
-
-func removeDead(ctx context.Context, path string) error {
-	d := net.Dialer{Timeout: time.Second}
-	c, err := d.DialContext(ctx, "unix", path)
-	if err == nil {
-		_ = c.Close()
-		return fault.New(fault.Config, fmt.Sprintf("another process listens on %s already", path), "--socket names another path")
-	}
-	return os.Remove(path)
+	return prover.Serve(ctx, ln, p, prover.Config{Workers: workers, Log: slog.New(telemetry.NewHandler(a.stderr, false, slog.LevelInfo))})
 }

@@ -42,7 +42,7 @@ func fileText(t *testing.T, name string) string {
 	return string(b)
 }
 
-// terminal is a reader of a document, with his directory and his environment.
+// terminal is a reader of a document, with a directory and an environment.
 type terminal struct {
 	t      *testing.T
 	dir    string

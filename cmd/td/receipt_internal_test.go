@@ -7,47 +7,14 @@ import (
 	"testing"
 	"time"
 
-	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/client"
-	"github.com/terradourada/td/internal/fault"
-	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
-
-// exitIs reports an error that ends td with an exit code.
-func exitIs(err error, exit int) bool {
-	var f *fault.Fault
-	return errors.As(err, &f) && f.Exit == exit
-}
-
-// TestSendWantsItsOwnReceipt: what td send gives out is about its own challenge
-// and the leaf that was acknowledged.
-func TestSendWantsItsOwnReceipt(t *testing.T) {
-	w := newWorld(t)
-	e := w.Epochs[0]
-	index := w.accept(e)
-	got := w.receipt(index, e, e)
-	leaf, err := protocol.ParseLeaf(got.Leaf)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ch := &api.Challenge{Payload: api.Payload(leaf.Body.(*protocol.Accepted).Payload)}
-	if err := ownReceipt(got, ch, index); err != nil {
-		t.Error(err)
-	}
-	if err := ownReceipt(got, ch, index+1); !exitIs(err, fault.Negative) {
-		t.Errorf("the receipt of another leaf: got %v", err)
-	}
-	other := *ch
-	other.Payload[100] ^= 1
-	if err := ownReceipt(got, &other, index); !exitIs(err, fault.Negative) {
-		t.Errorf("the receipt of another request: got %v", err)
-	}
-}
 
 // TestRecordAndVerify: td submit and td send give out nothing that should not be
 // relied on, and accuse no log without evidence.
 func TestRecordAndVerify(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	e := w.Epochs[0]
 	index := w.accept(e)

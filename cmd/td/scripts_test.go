@@ -44,7 +44,7 @@ func TestScripts(t *testing.T) {
 }
 
 // setupScript puts td, which is this very binary, before everything else on the
-// path of a script, and gives it a home of its own.
+// path of a script, and sets a home of its own.
 func setupScript(t *testing.T) func(*testscript.Env) error {
 	t.Helper()
 	bin := binDir(t)

@@ -14,6 +14,7 @@ import (
 // office thermometer that stays within 60 to 80, the lines of those that do
 // not, and an offline check of all receipts once the server is gone.
 func TestSensors(t *testing.T) {
+	t.Parallel()
 	const (
 		file                = "../../../shared/data/sensors/ambient-events-120.jsonl"
 		within, outside     = 95, 25 // as the data's README says
@@ -42,7 +43,7 @@ func TestSensors(t *testing.T) {
 		t.Fatalf("submit: got exit code %d, want 3\n%s", code, said)
 	}
 	if n := strings.Count(said, "(statement_false)"); n != out {
-		t.Errorf("%d lines are told as not provable, want %d", n, out)
+		t.Errorf("%d lines are reported as not provable, want %d", n, out)
 	}
 	b.stop(20 * time.Second)
 	files, err := filepath.Glob(filepath.Join(receipts, "*.receipt.json"))

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"bytes"
-	"context"
 	"fmt"
 	"io"
 	"log/slog"
@@ -16,68 +14,42 @@ import (
 
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/telemetry"
 	"github.com/terradourada/td/protocol"
 )
 
-// serverLog is what a server writes to standard error: its log, and a few lines for
-// the terminal. With the format json every line is an object.
-type serverLog struct {
-	*slog.Logger
-	stream *stream
-	json   bool
-}
+// logJSON is the name of the format in which every line is an object.
+const logJSON = "json"
 
-// flushTimeout is how long a server that ends waits for its last lines to be read.
+// flushTimeout bounds how long a server that ends waits for its last lines to be read.
 const flushTimeout = time.Second
 
 // openLog opens the log of the server. From then on the process ignores SIGPIPE and
 // SIGHUP, so that neither a reader that exits nor a closed terminal ends it.
-func (a *app) openLog(cfg *config.Config) *serverLog {
+func (a *app) openLog(cfg *config.Config) {
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP)
-	inJSON := cfg.LogFormat == logJSON
-	s := newStream(a.stderr, func(lost int) []byte {
-		var line bytes.Buffer
-		slog.New(logHandler(&line, inJSON, slog.LevelInfo)).Warn("log lines were lost", "lines", lost)
-		return line.Bytes()
-	})
-	go s.run()
 	var level slog.Level
 	if level.UnmarshalText([]byte(cfg.LogLevel)) != nil {
 		level = slog.LevelInfo // config has checked it
 	}
-	a.log = &serverLog{Logger: slog.New(logHandler(s, inJSON, level)), stream: s, json: inJSON}
-	a.stderr = s
+	a.log = telemetry.NewLog(a.stderr, cfg.LogFormat == logJSON, level)
+	go a.log.Run()
+	a.stderr = a.log
 	slog.SetDefault(a.log.With("component", "library")) // for packages that use the default logger
-	return a.log
-}
-
-const logJSON = "json"
-
-func logHandler(w io.Writer, inJSON bool, level slog.Level) slog.Handler {
-	options := &slog.HandlerOptions{Level: level}
-	if inJSON {
-		return slog.NewJSONHandler(w, options)
-	}
-	return slog.NewTextHandler(w, options)
 }
 
 // endLog writes the last lines.
 func (a *app) endLog() {
 	if a.log != nil {
-		a.log.stream.close()
+		a.log.Close(flushTimeout)
 	}
-}
-
-// writeObject writes one JSON object, whatever the level of the log.
-func writeObject(w io.Writer, level slog.Level, message string, attrs ...any) {
-	slog.New(logHandler(w, true, level)).Log(context.Background(), level, message, attrs...) //nolint:sloglint // its callers pass literals
 }
 
 // jsonWanted reports whether standard error has JSON. Before the configuration is
 // read, the flag and the environment decide.
 func (a *app) jsonWanted(cmd *cobra.Command) bool {
 	if a.log != nil {
-		return a.log.json
+		return a.log.JSON
 	}
 	if cmd == nil || cmd.Name() != "serve" {
 		return false
@@ -98,7 +70,7 @@ func (a *app) writeFault(cmd *cobra.Command, f *fault.Fault) {
 		if f.Code != protocol.CodeNone {
 			attrs = append(attrs, "code", f.Code.String())
 		}
-		writeObject(a.stderr, slog.LevelError, "ended", attrs...)
+		telemetry.WriteObject(a.stderr, slog.LevelError, "ended", attrs...)
 		return
 	}
 	var text strings.Builder

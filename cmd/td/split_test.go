@@ -60,8 +60,8 @@ func TestDamagedJournalPublishesNothing(t *testing.T) {
 	}
 }
 
-// TestDamagedTable: a commitment is accepted once, whoever has written into the
-// stopped journal. The advice is not to go on elsewhere.
+// TestDamagedTable: a commitment is accepted once, also after another program has
+// written into the stopped journal. The advice is not to go on elsewhere.
 func TestDamagedTable(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()
@@ -81,14 +81,14 @@ func TestDamagedTable(t *testing.T) {
 		t.Fatal("it starts")
 	}
 	said := again.stderr()
-	if code := again.cmd.ProcessState.ExitCode(); code != 8 || !strings.Contains(said, "the file is damaged: accepted: not what the leaves say") ||
+	if code := again.cmd.ProcessState.ExitCode(); code != 8 || !strings.Contains(said, "the file is damaged: accepted: differs from the leaves") ||
 		!strings.Contains(said, "docs/operate.md") || strings.Contains(said, "--data") {
 		t.Errorf("exit code %d", code)
 	}
 }
 
 // TestDamagedTrust: the record of what was published says what it is before
-// somebody removes it.
+// it is removed.
 func TestDamagedTrust(t *testing.T) {
 	t.Parallel()
 	data := t.TempDir()

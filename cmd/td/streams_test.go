@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/terradourada/td/internal/testdata/proctest"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -49,7 +50,7 @@ func TestLogNobodyReads(t *testing.T) {
 	}
 	pid := b.cmd.Process.Pid
 	b.signal(pid, syscall.SIGTERM)
-	eventually(t, 20*time.Second, "it has not ended", func() bool { state, _ := stateOf(pid); return state == "Z" })
+	eventually(t, 20*time.Second, "it has not ended", func() bool { state, _ := proctest.State(pid); return state == "Z" })
 	read()
 	if <-b.done; b.err != nil {
 		t.Errorf("it did not stop in order: %v", b.err)
@@ -119,7 +120,7 @@ func TestStopUnderPushLoad(t *testing.T) {
 					}
 				}
 			}
-			for _, lie := range []string{"prover gave no good proof", "prover gone", "prover_timeout", "prover_bad_response"} {
+			for _, lie := range []string{"prover returned no valid proof", "prover gone", "prover_timeout", "prover_bad_response"} {
 				if line := lineWith(b.stderr(), lie); line != "" {
 					t.Errorf("it says %s", line)
 				}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/draft"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/remote"
 	"github.com/terradourada/td/internal/submit"
@@ -18,9 +19,9 @@ import (
 
 // submitFlags are the flags of "td submit".
 type submitFlags struct {
-	*subject
-	server, serverUser, out, trust *string
-	push, selfAsserted             *bool
+	*draft.Subject
+	server, serverUser, out, trust string
+	push, selfAsserted             bool
 	progress, output               *choice
 }
 
@@ -44,15 +45,15 @@ server to its log; another log of this server is refused then.
 
 So the server must be the right one: it is reached by https, or it is on this
 machine and root, you or --server-user holds the port. Nothing is sent to any
-other. --allow-self-asserted sends all the same; receipts are unvouched then, and
+other server, unless --allow-self-asserted is set. Receipts are unvouched then, and
 td verify does not accept them without the same flag or td trust add.
 
 An interrupted run is continued by running the same command again: events that
-have their receipt are passed over, answers that may have arrived are asked
-after, and no event is accepted twice. So an event that was submitted to DIR
-before is not submitted again; give another DIR if it should be. With --push
-there is a gap: if the server's first answer about an event is lost, only the
-server knows of it, and the event is submitted anew.
+have their receipt are skipped, the server is asked about answers that may have
+arrived, and no event is accepted twice. An event that was submitted to DIR before
+is not submitted again; to do so, name another DIR. With --push there is a gap: if
+the server's first answer about an event is lost, only the server knows of it, and
+the event is submitted again.
 
 An event that does not satisfy the claim, or has no encoding under it, is
 reported with its line and does not stop the others; the exit code is then 3. A
@@ -63,10 +64,13 @@ does, and is kept as REQUEST.refused.json.`,
   td submit --member me.secret --list board.json --scope board/2026-11 --out votes vote.json`,
 		Args: oneArg("INPUT"),
 	}
-	f := submitFlags{subject: subjectFlags(cmd), server: serverFlag(cmd), serverUser: serverUserFlag(cmd), trust: trustFlag(cmd)}
-	f.selfAsserted = selfAssertedFlag(cmd)
-	f.out = cmd.Flags().String("out", "receipts", "directory for receipts and openings; made if it is not there")
-	f.push = cmd.Flags().Bool("push", false, "let the server prove; its prover sees the events")
+	f := submitFlags{Subject: subjectFlags(cmd)}
+	serverFlag(cmd, &f.server)
+	serverUserFlag(cmd, &f.serverUser)
+	trustFlag(cmd, &f.trust)
+	selfAssertedFlag(cmd, &f.selfAsserted)
+	cmd.Flags().StringVar(&f.out, "out", "receipts", "directory for receipts and openings; made if it is not there")
+	cmd.Flags().BoolVar(&f.push, "push", false, "let the server prove; its prover sees the events")
 	f.progress, f.output = progressFlag(cmd), outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.submit(cmd.Context(), &f, args[0]) }
 	return cmd
@@ -84,7 +88,7 @@ func (a *app) submit(ctx context.Context, f *submitFlags, input string) error {
 		stdout: a.stdout, stderr: a.stderr, asJSON: f.output.value == "json",
 		progress: termui.NewProgress(a.stderr, f.progress.value, "submit", start),
 	}
-	o.Total, o.Tell = out.progress.Expect, out.tell
+	o.Total, o.Print = out.progress.Expect, out.print
 	report, err := submit.Run(ctx, o)
 	out.progress.Finish()
 	summarize(a.stderr, &report, o.Dir, time.Since(start))
@@ -96,22 +100,22 @@ func (a *app) submit(ctx context.Context, f *submitFlags, input string) error {
 
 // options reads what the flags name; nothing is sent or written.
 func (f *submitFlags) options() (o submit.Options, err error) {
-	sub, err := f.load()
+	sub, err := f.Load()
 	if err != nil {
 		return o, err
 	}
-	if *f.push && sub.Claim == claim.Group {
+	if f.push && sub.Claim == claim.Group {
 		return o, fault.New(fault.Usage, "group/1 is proved by its member only", "leave --push out")
 	}
-	server, err := remote.DialLive(*f.server, *f.serverUser, *f.selfAsserted)
+	server, err := remote.DialLive(f.server, f.serverUser, f.selfAsserted)
 	if err != nil {
 		return o, err
 	}
-	trust, err := remote.OpenTrust(*f.trust)
-	return submit.Options{Server: server, Submission: *sub, Push: *f.push, Dir: *f.out, Trust: trust, AllowSelfAsserted: *f.selfAsserted}, err
+	trust, err := remote.OpenTrust(f.trust)
+	return submit.Options{Server: server, Submission: *sub, Push: f.push, Dir: f.out, Trust: trust, AllowSelfAsserted: f.selfAsserted}, err
 }
 
-// submitOutput prints what comes of each event.
+// submitOutput prints the outcome of each event.
 type submitOutput struct {
 	stdout, stderr io.Writer
 	progress       *termui.Progress
@@ -119,9 +123,9 @@ type submitOutput struct {
 	headed         bool // the table has its head; guarded by the progress
 }
 
-// tell prints one event: an object or a line of the table on standard output,
+// print prints one event: an object or a line of the table on standard output,
 // and refusals on standard error for people.
-func (o *submitOutput) tell(s submit.Result) error {
+func (o *submitOutput) print(s submit.Result) error {
 	now := time.Now()
 	defer o.progress.Step(now)
 	return o.progress.Print(func() error {
@@ -141,7 +145,7 @@ func (o *submitOutput) tell(s submit.Result) error {
 	})
 }
 
-// summarize prints what came of the run.
+// summarize prints the outcome of the run.
 func summarize(w io.Writer, r *submit.Report, dir string, took time.Duration) {
 	if r.Receipted+r.Earlier+r.Refused == 0 {
 		return // an error follows, which says why

@@ -17,8 +17,8 @@ import (
 	"github.com/terradourada/td/receipt"
 )
 
-// liar is a server that accepts everything and may show any log.
-type liar struct {
+// dishonest is a server that accepts everything and may show any log.
+type dishonest struct {
 	*world
 	by      *logtest.Epoch
 	dir     string
@@ -29,10 +29,10 @@ type liar struct {
 	receipts map[string][]byte
 }
 
-// newLiar serves a log; to lie is to change its fields between two runs.
-func newLiar(t *testing.T, w *world) (*liar, string) {
+// newDishonest serves a log; to lie is to change its fields between two runs.
+func newDishonest(t *testing.T, w *world) (*dishonest, string) {
 	t.Helper()
-	l := &liar{world: w, by: w.Epochs[0], dir: t.TempDir(), receipts: map[string][]byte{}}
+	l := &dishonest{world: w, by: w.Epochs[0], dir: t.TempDir(), receipts: map[string][]byte{}}
 	mux := http.NewServeMux()
 	l.handler = mux
 	mux.HandleFunc("POST /v1/challenges", l.open)
@@ -54,7 +54,7 @@ func answer(w http.ResponseWriter, status int, v any) {
 	_ = json.NewEncoder(w).Encode(v)
 }
 
-func (l *liar) open(w http.ResponseWriter, r *http.Request) {
+func (l *dishonest) open(w http.ResponseWriter, r *http.Request) {
 	var req api.ChallengeRequest
 	if err := json.NewDecoder(r.Body).Decode(&req); err != nil {
 		l.t.Error(err)
@@ -63,7 +63,7 @@ func (l *liar) open(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusCreated, l.asked)
 }
 
-func (l *liar) accept(w http.ResponseWriter, r *http.Request) {
+func (l *dishonest) accept(w http.ResponseWriter, r *http.Request) {
 	proof, err := io.ReadAll(r.Body)
 	if err != nil {
 		l.t.Error(err)
@@ -82,7 +82,7 @@ func (l *liar) accept(w http.ResponseWriter, r *http.Request) {
 	answer(w, http.StatusCreated, api.Accepted{RequestID: l.asked.RequestID, Index: index})
 }
 
-func (l *liar) file(w http.ResponseWriter, r *http.Request, media string) {
+func (l *dishonest) file(w http.ResponseWriter, r *http.Request, media string) {
 	l.Write(l.dir, l.by)
 	b, err := os.ReadFile(filepath.Join(l.dir, filepath.FromSlash(r.URL.Path)))
 	if err != nil {
@@ -96,13 +96,14 @@ func (l *liar) file(w http.ResponseWriter, r *http.Request, media string) {
 // TestSubmitJudges: td submit writes receipts that verify later, and keeps all
 // others apart with the verdict's exit code.
 func TestSubmitJudges(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	e := w.Epochs[0]
 	w.accept(e)
 	fork := w.fork(2)
 	fork.accept(e)
 	other := newWorld(t)
-	l, url := newLiar(t, w)
+	l, url := newDishonest(t, w)
 	store := t.TempDir()
 	events := 0
 	submit := func(exit int, args []string, texts ...string) (out string) {
@@ -151,8 +152,9 @@ func TestSubmitJudges(t *testing.T) {
 // TestSubmitUnvouched: with --allow-self-asserted the receipts are written, the
 // summary says what they are worth, and td verify says so too.
 func TestSubmitUnvouched(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
-	l, url := newLiar(t, w)
+	l, url := newDishonest(t, w)
 	store := t.TempDir()
 	event := w.file("event.json", []byte(`{"lot":1}`))
 	submit := func(exit int, server string, args ...string) []string {

@@ -94,7 +94,7 @@ func newSubmitter(t *testing.T, events int, args ...string) *submitter {
 	return s
 }
 
-// run gives the exit code and what was written to standard error.
+// run returns the exit code and what was written to standard error.
 func (s *submitter) run(server string) (int, string) {
 	s.t.Helper()
 	var stderr bytes.Buffer
@@ -145,7 +145,7 @@ func (s *submitter) checkAtLeast(b *backend, accepted int) {
 	}
 }
 
-// auditedAcceptances audits the log and gives the number of its acceptances.
+// auditedAcceptances audits the log and returns the number of its acceptances.
 func auditedAcceptances(t *testing.T, b *backend, trust string) int {
 	t.Helper()
 	var stdout, stderr bytes.Buffer

@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// NewRoot is the tree of commands, with nobody at its streams.
+// NewRoot returns the tree of commands without input and output.
 func NewRoot() *cobra.Command {
 	return newRoot(&app{stdin: strings.NewReader(""), stdout: io.Discard, stderr: io.Discard})
 }

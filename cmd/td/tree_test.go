@@ -21,8 +21,7 @@ var update = flag.Bool("update", false, "write docs/reference/cli.md")
 
 const referenceFile = "../../docs/reference/cli.md"
 
-// TestCommandsAreDocumented walks the tree: nobody has to guess what a command
-// or a flag is for.
+// TestCommandsAreDocumented walks the tree: every command and every flag has its text.
 func TestCommandsAreDocumented(t *testing.T) {
 	eachCommand(td.NewRoot(), func(cmd *cobra.Command) {
 		if cmd.Short == "" || strings.HasSuffix(cmd.Short, ".") {

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"context"
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -16,17 +16,10 @@ import (
 	"github.com/terradourada/td/receipt"
 )
 
-// noteAbsent says that the directory of --trust does not exist: it may be misspelt.
-func (a *app) noteAbsent(dir string) {
-	if _, err := os.Stat(dir); dir != "" && errors.Is(err, os.ErrNotExist) {
-		fmt.Fprintf(a.stderr, "note: the trust store %s does not exist\n", dir)
-	}
-}
-
 func trustCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "trust",
-		Short: "Say whose logs are believed",
+		Short: "Choose whose logs are believed",
 		Long: `The trust store holds checkpoints of logs with the reason why each is believed.
 td submit and td trust add write it; td verify and td log audit read it.`,
 		Example: "  td trust add --server https://td.example\n  td trust list",
@@ -37,25 +30,18 @@ td submit and td trust add write it; td verify and td log audit read it.`,
 	return cmd
 }
 
-// trustAddFlags are the flags of "td trust add".
-type trustAddFlags struct {
-	server, user, trust   *string
-	operator, policy, log *string
-	output                *choice
-}
-
 func trustAddCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "add",
 		Short: "Record the newest checkpoint of a log as believed",
-		Long: `Reads the newest checkpoint of a server and records it on your word. From then on
+		Long: `Reads the newest checkpoint of a server and records it as believed. From then on
 the server and its log are bound to each other: receipts of this log verify here,
 and another log of this server is refused. The server must be reached by https or
 on this machine, where the port must be held by root, by you or by --server-user.
 
 --from-operator records a checkpoint that the operator printed with td log
-checkpoint and gave you by another way. Other ends of lines, blanks at their end and
-a plain dash do no harm. --policy records one that carries the signatures which a
+checkpoint and handed to you by another way. Other ends of lines, blanks at their end
+and a plain dash are accepted. --policy records one that carries the signatures which a
 policy file asks for. With either of them the log only supplies proofs: --log may
 name a mirror or a directory, and no server is bound.
 
@@ -65,113 +51,30 @@ A checkpoint that contradicts what is believed already is refused.`,
   td trust add --policy cosigners.txt --log ./mirror`,
 		Args: noArgs,
 	}
+	var v remote.Vouching
 	fl := cmd.Flags()
-	f := trustAddFlags{
-		server: serverFlag(cmd), user: serverUserFlag(cmd), trust: trustFlag(cmd),
-		operator: fl.String("from-operator", "", "file with a checkpoint that the operator gave you, - for standard input"),
-		policy:   fl.String("policy", "", "policy file: whose signatures the checkpoint must carry"),
-		log:      fl.String("log", "", "URL or directory of the log that supplies proofs, with --from-operator or --policy (default the server)"),
-		output:   outputFlag(cmd),
-	}
+	serverFlag(cmd, &v.Server)
+	serverUserFlag(cmd, &v.ServerUser)
+	trustFlag(cmd, &v.Trust)
+	fl.StringVar(&v.Operator, "from-operator", "", "file with a checkpoint from the operator, - for standard input")
+	fl.StringVar(&v.Policy, "policy", "", "policy file: whose signatures the checkpoint must carry")
+	fl.StringVar(&v.Log, "log", "", "URL or directory of the log that supplies proofs, with --from-operator or --policy (default the server)")
+	output := outputFlag(cmd)
 	cmd.MarkFlagsMutuallyExclusive("from-operator", "policy")
 	cmd.MarkFlagsMutuallyExclusive("server", "log")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.trustAdd(cmd.Context(), &f) }
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		done, warnings, err := v.Record(cmd.Context(), a.stdin)
+		a.warn(warnings)
+		if err != nil {
+			return err
+		}
+		if output.value == "json" {
+			return a.printJSON(done)
+		}
+		_, err = fmt.Fprintf(a.stdout, "origin  %s\nsize    %d\nroot    %s\nhow     %s\nserver  %s\n", done.Origin, done.Size, done.Root, done.How, cmp.Or(done.Server, "-"))
+		return err
+	}
 	return cmd
-}
-
-// how is the way of vouching that the flags ask for.
-func (f *trustAddFlags) how() receipt.Vouch {
-	switch {
-	case *f.operator != "":
-		return receipt.VouchOperator
-	case *f.policy != "":
-		return receipt.VouchPolicy
-	}
-	return receipt.VouchLive
-}
-
-// open opens the log that is believed or supplies proofs.
-func (f *trustAddFlags) open() (*logFiles, error) {
-	live := f.how() == receipt.VouchLive
-	if *f.log != "" {
-		if live {
-			return nil, fault.New(fault.Usage, "--log supplies proofs only, so that nothing says whose log it is", "add --from-operator FILE or --policy FILE, or name a server with --server")
-		}
-		return openLog(*f.log, *f.user)
-	}
-	server, err := remote.DialAs(*f.server, *f.user, live)
-	if err != nil {
-		return nil, err
-	}
-	return logOf(server), nil
-}
-
-func (a *app) trustAdd(ctx context.Context, f *trustAddFlags) error {
-	store, err := remote.OpenTrust(*f.trust)
-	if err != nil {
-		return err
-	}
-	files, err := f.open()
-	if err != nil {
-		return err
-	}
-	cp, err := a.believed(ctx, f, files)
-	if err != nil {
-		return files.failure(ctx, err)
-	}
-	var from receipt.Source
-	if f.how() == receipt.VouchLive {
-		from = files.Source()
-	}
-	standing, err := store.Trust(ctx, cp, files, from, f.how(), time.Now())
-	a.warn(standing.Warnings)
-	if err != nil {
-		return files.failure(ctx, err)
-	}
-	return a.tellTrust(cp, f.how(), from.Server, f.output.value == "json")
-}
-
-// believed returns the checkpoint to record, signed by an epoch of the log.
-func (a *app) believed(ctx context.Context, f *trustAddFlags, files *logFiles) (*receipt.Checkpoint, error) {
-	switch f.how() {
-	case receipt.VouchOperator:
-		return a.operatorCheckpoint(ctx, *f.operator, files)
-	case receipt.VouchPolicy:
-		policy, err := readPolicy(*f.policy)
-		if err != nil {
-			return nil, err
-		}
-		cp, err := files.SignedCheckpoint(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if err := policy.Check(cp); err != nil {
-			return nil, fault.New(fault.Unvouched, err.Error(), "nothing was recorded; td log checkpoint shows the signatures")
-		}
-		return cp, nil
-	}
-	return files.SignedCheckpoint(ctx)
-}
-
-// warn prints warnings of the trust store on standard error.
-func (a *app) warn(warnings []string) {
-	for _, w := range warnings {
-		fmt.Fprintf(a.stderr, "warning: %s\n", w)
-	}
-}
-
-func (a *app) tellTrust(cp *receipt.Checkpoint, how receipt.Vouch, server string, asJSON bool) error {
-	if asJSON {
-		return a.printJSON(struct {
-			Origin string          `json:"origin"`
-			Size   uint64          `json:"size"`
-			Root   protocol.Digest `json:"root"`
-			How    receipt.Vouch   `json:"how"`
-			Server string          `json:"server"`
-		}{cp.Origin, cp.Size, protocol.Digest(cp.Root), how, server})
-	}
-	_, err := fmt.Fprintf(a.stdout, "origin  %s\nsize    %d\nroot    %s\nhow     %s\nserver  %s\n", cp.Origin, cp.Size, protocol.Digest(cp.Root), how, orElse(server, "-"))
-	return err
 }
 
 func trustListCommand(a *app) *cobra.Command {
@@ -181,8 +84,10 @@ func trustListCommand(a *app) *cobra.Command {
 		Example: "  td trust list\n  td trust list -o json",
 		Args:    noArgs,
 	}
-	trust, output := trustFlag(cmd), outputFlag(cmd)
-	cmd.RunE = func(*cobra.Command, []string) error { return a.trustList(*trust, output.value == "json") }
+	var trust string
+	trustFlag(cmd, &trust)
+	output := outputFlag(cmd)
+	cmd.RunE = func(*cobra.Command, []string) error { return a.trustList(trust, output.value == "json") }
 	return cmd
 }
 
@@ -227,7 +132,7 @@ func (a *app) trustList(dir string, asJSON bool) error {
 			}
 			continue
 		}
-		fmt.Fprintf(a.stdout, "%-36s%-10d%-17s%-22s%s\n", line.Origin, line.Size, line.How, orElse(line.Time, "-"), orElse(line.Server, "-"))
+		fmt.Fprintf(a.stdout, "%-36s%-10d%-17s%-22s%s\n", line.Origin, line.Size, line.How, cmp.Or(line.Time, "-"), cmp.Or(line.Server, "-"))
 	}
 	if err != nil {
 		return fault.New(fault.Unavailable, err.Error(), remote.Advice(receipt.Unavailable, err, nil))
@@ -240,15 +145,17 @@ func trustImportCommand(a *app) *cobra.Command {
 		Use:   "import FILE...",
 		Short: "Read trust files of version 1",
 		Long: `Verifies the checkpoints in trust files of version 1 and keeps them as
-unauthenticated: they warn of a log that contradicts them and vouch for nothing.
+unauthenticated: they vouch for nothing, but a log that contradicts them causes a
+warning.
 td trust add records what is believed. A file that stands in the trust store's own
 place is kept beside the new one, with .v1 at the end of its name.`,
 		Example: "  td trust import ~/.local/state/terradourada/trust/*.trust",
 		Args:    someArgs("FILE"),
 	}
-	trust := trustFlag(cmd)
+	var trust string
+	trustFlag(cmd, &trust)
 	cmd.RunE = func(_ *cobra.Command, files []string) error {
-		store, err := remote.OpenTrust(*trust)
+		store, err := remote.OpenTrust(trust)
 		if err != nil {
 			return err
 		}

@@ -21,6 +21,7 @@ func (w *world) remember(store string, by *logtest.Epoch) {
 
 // TestVerifyExitCodes: each verdict has its words and its exit code.
 func TestVerifyExitCodes(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	e := w.Epochs[0]
 	index := w.accept(e)
@@ -136,6 +137,7 @@ func TestVerifyJSON(t *testing.T) {
 
 // TestTrustAdd: what is believed, by which way, and what is not.
 func TestTrustAdd(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	e := w.Epochs[0]
 	r := w.receiptFile(w.accept(e), e, e)
@@ -210,6 +212,7 @@ func TestTrustImport(t *testing.T) {
 
 // TestAuditVerdicts: a log that keeps all rules may still be another log.
 func TestAuditVerdicts(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t)
 	e := w.Epochs[0]
 	w.accept(e)

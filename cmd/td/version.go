@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -50,7 +49,7 @@ func versionCommand(a *app) *cobra.Command {
 	cmd.RunE = func(*cobra.Command, []string) error {
 		v := currentVersion()
 		if output.value == "json" {
-			return json.NewEncoder(a.stdout).Encode(v)
+			return a.printJSON(v)
 		}
 		_, err := fmt.Fprintf(a.stdout, "td %s\nprotocol TD/%d\nsrs %s\n%s\n", v.Version, v.Protocol, v.SRS, v.Go)
 		return err

@@ -11,7 +11,7 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// Kind says what made a quote.
+// Kind is the kind of device that made a quote.
 type Kind uint8
 
 // The kinds of evidence.
@@ -24,7 +24,7 @@ const (
 
 var kindNames = [...]string{KindNone: "none", KindTPM: "tpm", KindSNP: "sev_snp", KindTDX: "tdx"}
 
-// String is the word for a kind: none, tpm, sev_snp or tdx.
+// String returns the name of a kind: none, tpm, sev_snp or tdx.
 func (k Kind) String() string {
 	if int(k) < len(kindNames) {
 		return kindNames[k]
@@ -32,10 +32,10 @@ func (k Kind) String() string {
 	return "unknown"
 }
 
-// MarshalText is String.
+// MarshalText returns the name.
 func (k Kind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
-// State is one of the three words of the package comment, or Absent.
+// State is one of the three states of the package comment, or Absent.
 type State uint8
 
 // The states, from the least.
@@ -48,7 +48,7 @@ const (
 
 var stateNames = [...]string{Absent: "absent", Detected: "detected", Usable: "usable", Attested: "attested"}
 
-// String is the word for a state.
+// String returns the name of a state.
 func (s State) String() string {
 	if int(s) < len(stateNames) {
 		return stateNames[s]
@@ -56,17 +56,17 @@ func (s State) String() string {
 	return "unknown"
 }
 
-// MarshalText is String.
+// MarshalText returns the name.
 func (s State) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // ReportData is what a quote binds.
 type ReportData [64]byte
 
-// reportLabel stands in front of what is hashed to report data.
+// reportLabel is the prefix of what is hashed to report data.
 const reportLabel = "terra-dourada/epoch/v1"
 
-// Bind gives the report data of an epoch, as the package comment has it. The
-// previous epoch and the hand-over are not part of it.
+// Bind returns the report data of an epoch as the package comment defines it.
+// The previous epoch and the hand-over are not part of it.
 func Bind(e *protocol.EpochOpen) ReportData {
 	pk := sha256.Sum256(e.PublicKey[:])
 	number := binary.BigEndian.AppendUint64(nil, e.Number)
@@ -77,20 +77,20 @@ func Bind(e *protocol.EpochOpen) ReportData {
 
 // Attestor makes quotes.
 type Attestor interface {
-	// Kind is the word that configures it: none, tpm or tsm.
+	// Kind returns the word that configures it: none, tpm or tsm.
 	Kind() string
-	// Detect says how far the hardware is to be had, Usable at best, and one
+	// Detect reports how far the hardware is available, Usable at best, with a
 	// sentence about it. It changes nothing.
 	Detect(ctx context.Context) (State, string)
-	// Quote has the hardware sign report data. It may take seconds, and may be
-	// called from any goroutine.
+	// Quote returns a quote of the hardware over report data. It may take
+	// seconds, and may be called from any goroutine.
 	Quote(ctx context.Context, data ReportData) (Evidence, error)
-	// Close gives the device back; no call may follow.
+	// Close releases the device; no call may follow.
 	Close() error
 }
 
-// Take has an epoch quoted and looks at the outcome as a verifier without roots
-// of his own would: what does not verify is an error.
+// Take makes a quote for an epoch and verifies it as a verifier without roots
+// of its own would. A quote that does not verify is an error.
 func Take(ctx context.Context, a Attestor, e *protocol.EpochOpen, now time.Time) ([]byte, *Verdict, error) {
 	data := Bind(e)
 	evidence, err := a.Quote(ctx, data)

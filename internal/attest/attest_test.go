@@ -15,8 +15,8 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// TestBind writes the report data out once more, from the text of the package
-// comment, and pins it.
+// TestBind computes the report data a second time, from the text of the
+// package comment, and pins it.
 func TestBind(t *testing.T) {
 	e := epoch()
 	var b bytes.Buffer
@@ -42,7 +42,7 @@ func TestBind(t *testing.T) {
 }
 
 // TestBindCoversTheLeaf: every field of an epoch-open leaf changes the report
-// data, but for those that the package comment leaves out.
+// data, except those that the package comment leaves out.
 func TestBindCoversTheLeaf(t *testing.T) {
 	free := []string{"Previous", "PreviousIndex", "Handover"}
 	base := attest.Bind(epoch())
@@ -123,8 +123,8 @@ func TestNone(t *testing.T) {
 	}
 }
 
-// TestOpenFailsClosed: what is wanted by name is there or is an error; auto
-// takes what there is.
+// TestOpenFailsClosed: an attestor requested by name is available or the
+// result is an error; auto uses what is available.
 func TestOpenFailsClosed(t *testing.T) {
 	dir := t.TempDir()
 	for _, cfg := range []attest.Config{

@@ -1,11 +1,11 @@
-// Package attest has hardware speak for an epoch: a quote, made by a TPM 2.0 or
-// by a confidential virtual machine (AMD SEV-SNP, Intel TDX), that names the
-// epoch's public keys and is stored with the epoch.
+// Package attest obtains and verifies quotes for an epoch. A quote is made by a
+// TPM 2.0 or by a confidential virtual machine (AMD SEV-SNP, Intel TDX). It
+// names the epoch's public keys and is stored with the epoch.
 //
-// What a quote proves, and what it does not, is in docs/security/attestation.md;
-// in short: software inside of a machine with these measurements named these
-// keys. It protects no memory, says nothing about the HMAC key, and is worth as
-// much as the measurements are compared with something known.
+// docs/security/attestation.md describes what a quote proves and what it does
+// not. In short: software inside of a machine with these measurements named
+// these keys. It protects no memory and does not cover the HMAC key. It is
+// worth only as much as the comparison of its measurements with known values.
 //
 // # Three words
 //
@@ -15,8 +15,8 @@
 //	          for
 //	attested  the quote is signed by a key that a root vouches for
 //
-// They mean the same of a machine ([Attestor.Detect]; only a quote shows more
-// than usable) and of evidence ([Verify]).
+// They have the same meaning for a machine ([Attestor.Detect]; only a quote
+// shows more than usable) and for evidence ([Verify]).
 //
 // # Report data
 //
@@ -27,18 +27,18 @@
 //	      u64 epoch number, instance id, build digest,
 //	      u8 signer grade ‖ u8 tagger grade, posture digest)
 //
-// with D of section 4 of TD/1, every value as the epoch-open leaf has it, and pk
-// the ML-DSA-65 public key. A TPM gets SHA-256(report data): 64 bytes are more
-// than some take. No verifier's nonce is in it: a quote is no older than the
-// epoch's key, and says nothing about later.
+// with D of section 4 of TD/1, every value as in the epoch-open leaf, and pk
+// the ML-DSA-65 public key. A TPM quotes SHA-256(report data), because some
+// TPMs take less than 64 bytes. It contains no verifier's nonce: a quote is no
+// older than the epoch's key and shows nothing about later times.
 //
 // # Evidence
 //
-// What is stored and published, at most [MaxEvidence] bytes:
+// The stored and published form, at most [MaxEvidence] bytes:
 //
 //	"TDATT001" ‖ u8 kind ‖ parts, each u32 length ‖ bytes
 //
-// numbers big-endian, trailing bytes refused. Kinds and their parts:
+// numbers are big-endian, trailing bytes are refused. Kinds and their parts:
 //
 //	1 tpm      TPMT_PUBLIC of the attestation key ‖ TPMS_ATTEST ‖ TPMT_SIGNATURE ‖
 //	           the 16 SHA-256 values of PCR 0 to 15 (512 bytes)
@@ -49,19 +49,20 @@
 //
 // # The attestation key of a TPM
 //
-// A primary key of the endorsement hierarchy under one fixed template (ECC
-// P-256, ECDSA with SHA-256, restricted, fixed to its TPM), so that a TPM has the
-// same key until it is cleared, nothing is stored in it, and whoever knows the
-// key can pin it. It is not certified: whether it lies in a TPM at all is
-// vouched for by who pins it or signs a certificate for it.
+// The attestation key of a TPM is a primary key of the endorsement hierarchy
+// under one fixed template (ECC P-256, ECDSA with SHA-256, restricted, fixed to
+// its TPM). So a TPM has the same key until it is cleared, and nothing is
+// stored in it. A verifier that knows the key can pin it. It is not certified:
+// only a verifier that pins it, or an authority that signs a certificate for
+// it, can vouch that it is in a TPM at all.
 //
 // # Strictness
 //
-// Evidence may come from anybody. Sizes and lengths inside are checked here
-// before a library sees them, what has more than one encoding is encoded again
-// and compared, and a panic of a library is a refusal. Nothing is downloaded, so
-// that revocation and the vendor's latest security levels are not judged. What
-// stands for more than its signature says is refused: a quote of TDX by another
-// enclave than Intel's quoting enclave, a report of SEV-SNP from below VMPL 0, a
-// machine that its host may debug or move.
+// Evidence may come from anyone. Sizes and lengths inside are checked here
+// before a library reads them. What has more than one encoding is encoded again
+// and compared. A panic of a library is a refusal. Nothing is downloaded, so
+// revocation and the vendor's latest security levels are not checked. Three
+// kinds of quotes are refused although their signatures are valid: a quote of
+// TDX by another enclave than Intel's quoting enclave, a report of SEV-SNP from
+// below VMPL 0, and a quote of a machine that its host may debug or move.
 package attest

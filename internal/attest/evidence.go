@@ -20,7 +20,7 @@ type Evidence struct {
 // part bounds one part of a kind of evidence.
 type part struct{ least, most int }
 
-// partsOf lists the parts of each kind; nil for no kind.
+// partsOf lists the parts of each kind; nil for an unknown kind.
 func partsOf(k Kind) []part {
 	switch k {
 	case KindTPM:
@@ -37,7 +37,8 @@ func partsOf(k Kind) []part {
 // maxCertificate bounds one certificate, in bytes of DER.
 const maxCertificate = 8 << 10
 
-// check wants the parts of the kind, within their bounds.
+// check checks that the evidence has the parts of its kind, within their
+// bounds.
 func (e *Evidence) check() error {
 	parts := partsOf(e.Kind)
 	if parts == nil || len(e.Parts) != len(parts) {
@@ -64,14 +65,15 @@ func (e *Evidence) Encode() ([]byte, error) {
 	return b, nil
 }
 
-// ParseEvidence reads evidence, strictly. What the parts say is for [Verify]. It
-// keeps b. The code of a refusal is malformed_request or too_large.
+// ParseEvidence reads evidence, strictly. [Verify] judges the contents of the
+// parts. The result refers to b. The code of a refusal is malformed_request or
+// too_large.
 func ParseEvidence(b []byte) (Evidence, error) {
 	if len(b) > MaxEvidence {
 		return Evidence{}, protocol.Failf(protocol.CodeTooLarge, "the evidence has more than %d bytes", MaxEvidence)
 	}
 	if len(b) < len(magic)+1 || string(b[:len(magic)]) != magic {
-		return Evidence{}, malformed("this is no evidence")
+		return Evidence{}, malformed("this is not evidence")
 	}
 	e := Evidence{Kind: Kind(b[len(magic)])}
 	b = b[len(magic)+1:]
@@ -87,14 +89,14 @@ func ParseEvidence(b []byte) (Evidence, error) {
 		return Evidence{}, err
 	}
 	if len(b) > 0 {
-		return Evidence{}, malformed("there is something behind the evidence")
+		return Evidence{}, malformed("there are bytes after the evidence")
 	}
 	return e, nil
 }
 
 func malformed(detail string) error { return protocol.Fail(protocol.CodeMalformedRequest, detail) }
 
-// refuse is evidence that is well-formed and does not hold.
+// refuse returns the error for evidence that is well-formed but not valid.
 func refuse(detail string) error { return protocol.Fail(protocol.CodeProofRejected, detail) }
 
 // refuseFor is refuse with the cause, for the log.

@@ -44,8 +44,7 @@ func TrimTDX(b []byte) []byte { return trimTDX(b) }
 // SizeOfReport is the size of a report of SEV-SNP.
 const SizeOfReport = snpReportSize
 
-// VerifyReportSignature checks nothing of a report but signature and
-// certificates.
+// VerifyReportSignature checks only signature and certificates of a report.
 func VerifyReportSignature(report, der []byte, p Policy) error {
 	r, err := abi.ReportToProto(report)
 	if err != nil {

@@ -8,14 +8,14 @@ import (
 	"github.com/terradourada/td/internal/attest"
 )
 
-// sample is evidence that holds, and for whom.
+// sample is valid evidence, with what it is valid for.
 type sample struct {
 	raw    []byte
 	data   attest.ReportData
 	policy attest.Policy
 }
 
-// samples are one of each kind, up to a root. The signatures of the chip are new
+// samples are one of each kind, with a root. The signatures of the chip are new
 // in every process.
 func samples(f *testing.F) []sample {
 	f.Helper()
@@ -42,8 +42,8 @@ func samples(f *testing.F) []sample {
 	}
 }
 
-// hold checks evidence that a fuzzer made out of a sample: it makes no library
-// panic, has one form, and is attested only if it is the sample.
+// hold checks evidence that a fuzzer made from a sample: no library panics, it
+// has one encoding, and it is attested only if it is the sample.
 func (s *sample) hold(t *testing.T, b []byte) {
 	t.Helper()
 	v, err := attest.Verify(b, s.data, s.policy)
@@ -60,9 +60,9 @@ func (s *sample) hold(t *testing.T, b []byte) {
 	}
 }
 
-// FuzzVerify: no part of evidence can be changed. A fuzzer is given the change
-// and not the evidence: to make 5,000 bytes smaller takes it a minute each time
-// that it finds a new way through the code, and meanwhile it tries nothing else.
+// FuzzVerify: no part of evidence can be changed. The fuzzer's input is the
+// change and not the evidence. To minimise an input of 5,000 bytes takes it a
+// minute each time it finds new coverage, and meanwhile it tests nothing else.
 func FuzzVerify(f *testing.F) {
 	all := samples(f)
 	for kind := range all {
@@ -86,9 +86,9 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
-// FuzzEvidence: no bytes at all make a verifier panic. The seeds are whole, so
-// that it has to run with -fuzzminimizetime 10x, as the gate has it; FuzzVerify
-// says why.
+// FuzzEvidence: no input makes a verifier panic. The seeds are whole evidence,
+// so it has to run with -fuzzminimizetime 10x, as in the gate; FuzzVerify
+// explains why.
 func FuzzEvidence(f *testing.F) {
 	all := samples(f)
 	tdx := all[len(all)-1]

@@ -43,8 +43,8 @@ func epoch() *protocol.EpochOpen {
 	return e
 }
 
-// startTPM runs an emulator until the test ends and gives its socket; the test
-// is skipped where there is none.
+// startTPM runs an emulator until the test ends and returns its socket; the
+// test is skipped where no emulator is installed.
 func startTPM(t *testing.T) string {
 	t.Helper()
 	program, err := exec.LookPath("swtpm")
@@ -91,7 +91,7 @@ func openTPM(t *testing.T) attest.Attestor {
 	return a
 }
 
-// quote has an attestor quote an epoch.
+// quote makes an attestor quote an epoch.
 func quote(t *testing.T, a attest.Attestor, e *protocol.EpochOpen) []byte {
 	t.Helper()
 	evidence, err := a.Quote(t.Context(), attest.Bind(e))
@@ -105,14 +105,14 @@ func quote(t *testing.T, a attest.Attestor, e *protocol.EpochOpen) []byte {
 	return raw
 }
 
-// entry is what an emulated kernel answers to a request.
+// entry is the answer of an emulated kernel to a request.
 type entry struct {
 	provider string
 	quote    func(data []byte) ([]byte, error)
 	aux      []byte
 }
 
-// tree is an emulated configfs-tsm: the library's, with answers of ours.
+// tree is an emulated configfs-tsm: the library's, with answers of the test.
 func tree(e entry) *faketsm.Client {
 	read := func(r *faketsm.ReportEntry, attr string) ([]byte, error) {
 		switch attr {
@@ -135,7 +135,7 @@ func tree(e entry) *faketsm.Client {
 
 var errDevice = errors.New("the device is gone")
 
-// chip is a processor of AMD's whose root we are.
+// chip is a processor of AMD's whose root the test holds.
 type chip struct {
 	signer *sevtest.AmdSigner
 	roots  map[string][]*trust.AMDRootCerts
@@ -247,7 +247,7 @@ func roots(t testing.TB, texts ...string) *attest.Roots {
 	return r
 }
 
-// mustRefuse wants every one of many changes of evidence refused.
+// mustRefuse checks that every one of many changes of evidence is refused.
 func mustRefuse(t *testing.T, raw []byte, data attest.ReportData, p attest.Policy, step int) {
 	t.Helper()
 	tried := 0
@@ -278,7 +278,7 @@ func mustRefuse(t *testing.T, raw []byte, data attest.ReportData, p attest.Polic
 	}
 }
 
-// deaf is a socket behind which nobody answers.
+// deaf is a socket that never answers.
 func deaf(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "s")

@@ -20,7 +20,7 @@ const (
 	WantTSM  = "tsm"
 )
 
-// Config says what to ask for quotes.
+// Config selects the source of quotes.
 type Config struct {
 	// Want is none, tpm, tsm, or auto: the first that can be opened of tsm and
 	// tpm, none if neither can.
@@ -31,12 +31,14 @@ type Config struct {
 	client configfsi.Client // in tests; nil is the kernel's
 }
 
-// ReportTree is where the kernel takes requests for quotes (configfs-tsm); a
-// process that is confined has to keep the right to make directories there.
+// ReportTree is the directory where the kernel takes requests for quotes
+// (configfs-tsm); a confined process must keep the right to make directories
+// there.
 const ReportTree = configfsi.TsmPrefix + "/report"
 
-// Open opens what is wanted. A TPM is connected to at once, so that the process
-// may be confined afterwards. An error says in a sentence why there is none.
+// Open opens the attestor that cfg selects. A TPM is connected to at once, so
+// that the process may be confined afterwards. The error is a sentence with the
+// reason.
 func Open(cfg Config) (Attestor, error) {
 	switch cfg.Want {
 	case WantNone:
@@ -77,7 +79,7 @@ func openTSM(client configfsi.Client) (Attestor, error) {
 	return &tsm{client: client}, nil
 }
 
-// reason is an error without the operation and the path around it.
+// reason returns an error without its operation and path.
 func reason(err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) {
@@ -86,13 +88,14 @@ func reason(err error) error {
 	return err
 }
 
-// none is for machines, and operators, without attestation.
+// none is the attestor of a machine without attestation, or of an operator who
+// wants none.
 type none struct{}
 
 func (none) Kind() string                           { return WantNone }
-func (none) Detect(context.Context) (State, string) { return Absent, "nothing is asked for quotes" }
+func (none) Detect(context.Context) (State, string) { return Absent, "no source of quotes is in use" }
 func (none) Close() error                           { return nil }
 
 func (none) Quote(context.Context, ReportData) (Evidence, error) {
-	return Evidence{}, protocol.Fail(protocol.CodeNotFound, "nothing is asked for quotes")
+	return Evidence{}, protocol.Fail(protocol.CodeNotFound, "no source of quotes is in use")
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// Roots are what a verifier vouches for by himself.
+// Roots are the keys and authorities that a verifier vouches for itself.
 type Roots struct {
 	keys []publicKey         // pinned
 	ends []*x509.Certificate // of attestation keys
@@ -25,7 +25,7 @@ type vendorRoots struct {
 	intel string // as intelRoot
 }
 
-// publicKey is what the keys of crypto have in common.
+// publicKey is the common interface of public keys in crypto.
 type publicKey interface {
 	Equal(x crypto.PublicKey) bool
 }
@@ -33,10 +33,10 @@ type publicKey interface {
 // maxRoots bounds the blocks of a file of roots.
 const maxRoots = 256
 
-// ParseRoots reads a PEM file: PUBLIC KEY pins the attestation key of a TPM,
-// CERTIFICATE is an authority that certifies such keys, or the certificate of one
-// attestation key (a TPM's, a VCEK), which has to come from an authority in the
-// file or from the vendor. Anything else is refused.
+// ParseRoots reads a PEM file: PUBLIC KEY pins the attestation key of a TPM.
+// CERTIFICATE is an authority that certifies such keys, or the certificate of
+// one attestation key (a TPM's, a VCEK). Such a certificate must come from an
+// authority in the file or from the vendor. Anything else is refused.
 func ParseRoots(text []byte) (*Roots, error) {
 	r := &Roots{}
 	for n := 0; ; n++ {
@@ -82,7 +82,7 @@ func (r *Roots) add(block *pem.Block) error {
 	return nil
 }
 
-// vouch says who vouches for a key at a time, if anybody does.
+// vouch returns who vouches for a key at a time, if anyone does.
 func (r *Roots) vouch(key publicKey, at time.Time) (by string, ok bool) {
 	if r == nil {
 		return "", false

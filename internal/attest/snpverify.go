@@ -13,14 +13,15 @@ import (
 // snpReportSize is the size of an ATTESTATION_REPORT.
 const snpReportSize = abi.ReportSize
 
-// verifySNP checks a report of SEV-SNP and, with the certificate of the chip's
-// key at hand, its signature up to AMD's root.
+// verifySNP checks a report of SEV-SNP. If it has the certificate of the
+// chip's key, it also checks the signature up to AMD's root.
 func verifySNP(parts [][]byte, data ReportData, p *Policy) (*Verdict, error) {
 	r, err := abi.ReportToProto(parts[0])
 	if err != nil {
 		return nil, malformed("the report of SEV-SNP cannot be read")
 	}
-	// The library verifies what it would write: that has to be what was stored.
+	// The library verifies its own encoding of the report, which must therefore
+	// equal the stored bytes.
 	again, err := abi.ReportToAbiBytes(r)
 	if err != nil || !same(again, parts[0]) {
 		return nil, malformed("the report of SEV-SNP has a second reading")
@@ -49,13 +50,13 @@ func verifySNP(parts [][]byte, data ReportData, p *Policy) (*Verdict, error) {
 	return v, nil
 }
 
-// checkSNPMachine wants a machine that its host cannot look into, and the report
-// asked for at its highest privilege level. The measurement is taken at launch:
-// where a paravisor runs at level 0, it is the paravisor's, and what asks from a
-// level below may be anything at all.
+// checkSNPMachine requires a machine that its host cannot inspect, and a report
+// requested at its highest privilege level. The measurement is taken at launch.
+// Where a paravisor runs at level 0, it is the paravisor's, and software that
+// asks from a level below may be arbitrary.
 func checkSNPMachine(r *spb.Report) error {
 	if policy, err := abi.ParseSnpPolicy(r.GetPolicy()); err != nil || policy.Debug {
-		return refuse("the host may debug this machine: its report says nothing")
+		return refuse("the host may debug this machine: its report proves nothing")
 	}
 	if r.GetVmpl() != 0 {
 		return refuse("the report was asked for at a privilege level (VMPL) below 0, whose software the measurement does not cover")
@@ -63,8 +64,8 @@ func checkSNPMachine(r *spb.Report) error {
 	return nil
 }
 
-// certificatesFor are the certificate in the evidence, or else those that the
-// verifier brings; they all have to come from AMD.
+// certificatesFor returns the certificate in the evidence, or else those of
+// the verifier; all of them must come from AMD.
 func certificatesFor(der []byte, roots *Roots) [][]byte {
 	if len(der) > 0 {
 		return [][]byte{der}

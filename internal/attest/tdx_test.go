@@ -19,8 +19,8 @@ import (
 	"github.com/terradourada/td/internal/attest"
 )
 
-// recordedTDX is the quote of a real machine, what it is over, and when its
-// certificates were valid.
+// recordedTDX is the quote of a real machine, its report data, and a time at
+// which its certificates were valid.
 func recordedTDX(t testing.TB) (raw []byte, data attest.ReportData, at time.Time) {
 	t.Helper()
 	q := attest.TrimTDX(tdxdata.RawQuote)
@@ -32,7 +32,7 @@ func recordedTDX(t testing.TB) (raw []byte, data attest.ReportData, at time.Time
 	return raw, attest.ReportData(q[48+520 : 48+584]), time.Date(2023, time.July, 1, 1, 0, 0, 0, time.UTC)
 }
 
-// TestTDXRecorded: the quote of a real machine leads to Intel's root, and not a
+// TestTDXRecorded: the quote of a real machine leads to Intel's root, and no
 // byte of it can be changed.
 func TestTDXRecorded(t *testing.T) {
 	raw, data, at := recordedTDX(t)
@@ -46,7 +46,8 @@ func TestTDXRecorded(t *testing.T) {
 	mustRefuse(t, raw, data, attest.Policy{At: at}, 11)
 }
 
-// TestTDXSizes: lengths inside that the library believes are refused before.
+// TestTDXSizes: lengths inside that the library would trust are refused before
+// it reads them.
 func TestTDXSizes(t *testing.T) {
 	_, data, at := recordedTDX(t)
 	q := attest.TrimTDX(tdxdata.RawQuote)
@@ -74,7 +75,7 @@ func TestTDXSizes(t *testing.T) {
 	}
 }
 
-// Where things lie in a quote of TDX, version 4.
+// Offsets in a quote of TDX, version 4.
 const (
 	atTDBody    = 48
 	atTDSize    = atTDBody + 584
@@ -85,14 +86,14 @@ const (
 	atTDAuth    = atTDEnclave + 384 + 64
 )
 
-// platform is a processor of Intel's whose root we are.
+// platform is a processor of Intel's whose root the test holds.
 type platform struct {
 	quoting, pck *ecdsa.PrivateKey
 	chain        []byte // PEM
 	root         string // SHA-256 of its DER
 }
 
-// newPlatform issues the recorded chain anew, for keys of ours.
+// newPlatform issues the recorded chain again, for keys of the test.
 func newPlatform(t *testing.T) *platform {
 	t.Helper()
 	p := &platform{quoting: newP256(t), pck: newP256(t)}
@@ -129,7 +130,7 @@ func recordedChain(t *testing.T) []*x509.Certificate {
 }
 
 // reissue makes a certificate like c for another key; without a parent it is
-// signed by itself.
+// self-signed.
 func reissue(t *testing.T, c, parent *x509.Certificate, key *ecdsa.PublicKey, by *ecdsa.PrivateKey) *x509.Certificate {
 	t.Helper()
 	template := &x509.Certificate{
@@ -159,7 +160,7 @@ func newP256(t *testing.T) *ecdsa.PrivateKey {
 	return k
 }
 
-// signFixed signs as a quote has it: r and s, 32 bytes each.
+// signFixed signs in the form of a quote: r and s, 32 bytes each.
 func signFixed(t *testing.T, k *ecdsa.PrivateKey, message []byte) []byte {
 	t.Helper()
 	sum := sha256.Sum256(message)
@@ -173,8 +174,8 @@ func signFixed(t *testing.T, k *ecdsa.PrivateKey, message []byte) []byte {
 	return b
 }
 
-// evidence is the recorded quote, changed in its body and in the report of the
-// quoting enclave, and signed again from one end to the other.
+// evidence is the recorded quote with changes in its body and in the report of
+// the quoting enclave. All signatures are made again.
 func (p *platform) evidence(t *testing.T, change func(body, enclave []byte)) []byte {
 	t.Helper()
 	q := slices.Clone(attest.TrimTDX(tdxdata.RawQuote))
@@ -204,9 +205,9 @@ func (p *platform) evidence(t *testing.T, change func(body, enclave []byte)) []b
 	return raw
 }
 
-// TestTDXEnclave: a quote that is signed from one end to the other is still
-// refused if another enclave than Intel's signed it, or another module than
-// Intel's runs the machine. Who owns a platform has it certify his enclaves.
+// TestTDXEnclave: a quote with valid signatures is still refused if another
+// enclave than Intel's signed it, or another module than Intel's runs the
+// machine. The owner of a platform can have it certify any enclave.
 func TestTDXEnclave(t *testing.T) {
 	p := newPlatform(t)
 	_, data, at := recordedTDX(t)
@@ -249,8 +250,8 @@ func TestTDXEnclave(t *testing.T) {
 	}
 }
 
-// TestTDXEnclaveLevels: what is left to a level that only Intel can name is not
-// looked at, and the verdict says so.
+// TestTDXEnclaveLevels: a level that only Intel can judge is not checked, and
+// the verdict says so.
 func TestTDXEnclaveLevels(t *testing.T) {
 	p := newPlatform(t)
 	_, data, at := recordedTDX(t)

@@ -2,6 +2,7 @@ package attest
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/binary"
@@ -30,10 +31,10 @@ const (
 const intelRoot = "44a0196b2b99f889b8e149e95b807a350e7424964399e885a7cbb8ccfab674d3"
 
 // Intel's quoting enclave for TDX, as Intel's provisioning service describes it
-// (identity "TD_QE"), without its levels. A platform certifies the report of any
-// enclave that may ask for it, and who owns the platform may start his own: the
-// signatures alone do not say that Intel's enclave made a quote. The library
-// compares this with what it downloads only.
+// (identity "TD_QE"), without its levels. A platform certifies the report of
+// any enclave that asks, and the owner of the platform may start their own. So
+// the signatures alone do not show that Intel's enclave made a quote. The
+// library compares these values only with what it downloads.
 const (
 	enclaveSigner     = "dc9e2a7c6f948f17474e34a7fc43ed030f7c1563f1babddf6340c82e0e54a8c5"
 	enclaveProduct    = 2
@@ -41,14 +42,14 @@ const (
 	enclaveMask       = ^uint64(0x04) // MODE64BIT may be either
 )
 
-// Bits of the attributes of a virtual machine. The low byte is all about
+// Bits of the attributes of a virtual machine. The whole low byte is about
 // debugging.
 const (
 	tdxDebug     = 0xff
 	tdxMigration = 1 << 29
 )
 
-// trimTDX takes off what a kernel may leave behind a quote.
+// trimTDX removes the padding that a kernel may append to a quote.
 func trimTDX(b []byte) []byte {
 	if len(b) < tdxFixed {
 		return b
@@ -57,8 +58,8 @@ func trimTDX(b []byte) []byte {
 	return b[:min(n, uint64(len(b)))]
 }
 
-// checkTDXSizes wants every length in a quote to be exactly what is there; the
-// library's reader believes some of them.
+// checkTDXSizes requires every length in a quote to match the bytes present;
+// the library's reader trusts some of them.
 func checkTDXSizes(b []byte) error {
 	wrong := malformed("the quote of TDX has a wrong length inside")
 	if len(b) < tdxLeast || uint64(binary.LittleEndian.Uint32(b[tdxFixed-4:])) != uint64(len(b)-tdxFixed) {
@@ -109,11 +110,12 @@ func verifyTDX(parts [][]byte, data ReportData, p *Policy) (*Verdict, error) {
 	return tdxVerdict(body), nil
 }
 
-// checkTDXBody wants a machine that its host cannot look into, under a module of
-// Intel's: any other signer's stands in the quote, Intel's is zeros.
+// checkTDXBody requires a machine that its host cannot inspect, under a module
+// of Intel's. A module of another signer has that signer in the quote; Intel's
+// has zeros.
 func checkTDXBody(body *tpb.TDQuoteBody) error {
 	if !same(body.GetMrSignerSeam(), make([]byte, 48)) || !same(body.GetSeamAttributes(), make([]byte, 8)) {
-		return refuse("the module of TDX that the quote speaks for is not Intel's")
+		return refuse("the module of TDX named in the quote is not Intel's")
 	}
 	raw := body.GetTdAttributes()
 	if len(raw) != 8 {
@@ -121,7 +123,7 @@ func checkTDXBody(body *tpb.TDQuoteBody) error {
 	}
 	attributes := binary.LittleEndian.Uint64(raw)
 	if attributes&tdxDebug != 0 {
-		return refuse("the host may debug this machine: its quote says nothing")
+		return refuse("the host may debug this machine: its quote proves nothing")
 	}
 	if attributes&tdxMigration != 0 {
 		return refuse("this machine may be moved by another one, which its quote does not name")
@@ -129,9 +131,9 @@ func checkTDXBody(body *tpb.TDQuoteBody) error {
 	return nil
 }
 
-// checkEnclave wants the report of Intel's quoting enclave. Its measurement and
-// its level (ISVSVN) are not looked at: they change from one release of Intel's
-// to the next, and which ones are good only a download could tell.
+// checkEnclave requires the report of Intel's quoting enclave. Its measurement
+// and its level (ISVSVN) are not checked. They change with each of Intel's
+// releases, and only a download could show which are good.
 func checkEnclave(r *tpb.EnclaveReport) error {
 	raw := r.GetAttributes()
 	if len(raw) != 16 {
@@ -147,11 +149,7 @@ func checkEnclave(r *tpb.EnclaveReport) error {
 }
 
 func verifyTDXSignatures(q *tpb.QuoteV4, p *Policy) error {
-	root := p.vendor.intel
-	if root == "" {
-		root = intelRoot
-	}
-	pool, err := intelPool(q, root)
+	pool, err := intelPool(q, cmp.Or(p.vendor.intel, intelRoot))
 	if err != nil {
 		return err
 	}
@@ -174,9 +172,9 @@ func tdxVerdict(body *tpb.TDQuoteBody) *Verdict {
 	return v
 }
 
-// intelPool takes Intel's root out of the quote's own chain, where it is the
-// last: it is known by its digest, want. The chain is signed block by block, so that
-// its text has to be the one that these blocks have.
+// intelPool takes Intel's root from the quote's own chain, where it is the last
+// certificate; want is its digest. The chain is signed block by block, so its
+// text must equal the encoding of these blocks.
 func intelPool(q *tpb.QuoteV4, want string) (*x509.CertPool, error) {
 	chain := q.GetSignedData().GetCertificationData().GetQeReportCertificationData().GetPckCertificateChainData().GetPckCertChain()
 	text, rest := []byte(nil), bytes.TrimSuffix(chain, []byte{0})

@@ -23,7 +23,7 @@ const (
 	pcrTries = 3 // a register may be extended between quote and reading
 )
 
-// tpm speaks to a TPM 2.0 over one connection, which it keeps.
+// tpm is a TPM 2.0 behind one connection, which it keeps open.
 type tpm struct {
 	path string
 	mu   sync.Mutex // one command sequence at a time
@@ -45,7 +45,7 @@ func openTPM(path string) (*tpm, error) {
 		c, err = (&net.Dialer{}).Dial("unix", path)
 		conn = patient{c}
 	case info.Mode()&os.ModeCharDevice != 0:
-		conn, err = os.OpenFile(path, os.O_RDWR, 0) //nolint:gosec // the operator names it
+		conn, err = os.OpenFile(path, os.O_RDWR, 0) //nolint:gosec // the operator configures the path
 	default:
 		return nil, errors.New("this is neither a device nor a socket")
 	}
@@ -55,13 +55,14 @@ func openTPM(path string) (*tpm, error) {
 	return &tpm{path: path, conn: conn, dev: transport.FromReadWriteCloser(conn)}, nil
 }
 
-// patience bounds one command of an emulator; for a device the kernel does that.
+// patience bounds one command of an emulator; for a device the kernel bounds
+// it.
 const patience = 10 * time.Second
 
-// patient is a connection on which an answer comes in time or not at all.
+// patient is a connection on which an answer arrives in time or the read fails.
 type patient struct{ net.Conn }
 
-// Write sends a command and starts the clock.
+// Write sends a command and sets the deadline.
 func (c patient) Write(b []byte) (int, error) {
 	if err := c.SetDeadline(time.Now().Add(patience)); err != nil {
 		return 0, err
@@ -75,17 +76,17 @@ func (*tpm) Kind() string { return WantTPM }
 // Close ends the connection.
 func (a *tpm) Close() error { return a.conn.Close() }
 
-// Detect asks the TPM for the first of its registers.
+// Detect reads the first of the TPM's registers.
 func (a *tpm) Detect(context.Context) (State, string) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if _, err := a.registers(); err != nil {
-		return Detected, fmt.Sprintf("%s opens and does not answer: %v", a.path, err)
+		return Detected, fmt.Sprintf("%s opens but does not answer: %v", a.path, err)
 	}
 	return Usable, a.path + " answers"
 }
 
-// Quote makes the attestation key, has it sign, and lets it go.
+// Quote makes the attestation key, signs with it, and flushes it.
 func (a *tpm) Quote(ctx context.Context, data ReportData) (Evidence, error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -96,7 +97,7 @@ func (a *tpm) Quote(ctx context.Context, data ReportData) (Evidence, error) {
 	if err != nil {
 		return Evidence{}, fmt.Errorf("make the attestation key: %w", err)
 	}
-	defer func() { _, _ = tpm2.FlushContext{FlushHandle: key.ObjectHandle}.Execute(a.dev) }() // the resource manager does it at the latest
+	defer func() { _, _ = tpm2.FlushContext{FlushHandle: key.ObjectHandle}.Execute(a.dev) }() // otherwise the resource manager flushes it
 	public, err := key.OutPublic.Contents()
 	if err != nil {
 		return Evidence{}, fmt.Errorf("read the attestation key: %w", err)
@@ -140,7 +141,7 @@ func (a *tpm) quote(signer tpm2.NamedHandle, data ReportData) (quoted, signature
 	return rsp.Quoted.Bytes(), tpm2.Marshal(rsp.Signature), info.PCRDigest.Buffer, nil
 }
 
-// registers reads PCR 0 to 15; a TPM gives eight at a time at most.
+// registers reads PCR 0 to 15; a TPM returns at most eight at a time.
 func (a *tpm) registers() ([]byte, error) {
 	var all []byte
 	for next := uint(0); next < pcrCount; {

@@ -51,7 +51,7 @@ func TestTPM(t *testing.T) {
 	}
 }
 
-// recordedTPM is what an emulated TPM once said about epoch().
+// recordedTPM is the answer of an emulated TPM for epoch(), recorded once.
 func recordedTPM(t testing.TB) []byte {
 	t.Helper()
 	raw, err := os.ReadFile(filepath.Join("testdata", "tpm.evidence"))
@@ -61,7 +61,7 @@ func recordedTPM(t testing.TB) []byte {
 	return raw
 }
 
-// TestTPMRecorded: what was quoted once verifies in every later release.
+// TestTPMRecorded: a recorded quote verifies in every later release.
 func TestTPMRecorded(t *testing.T) {
 	if *record {
 		if err := os.WriteFile(filepath.Join("testdata", "tpm.evidence"), quote(t, openTPM(t), epoch()), 0o600); err != nil {
@@ -123,7 +123,7 @@ func TestTPMTampered(t *testing.T) {
 	mustRefuse(t, raw, attest.Bind(e), attest.Policy{At: now, Roots: roots(t, v.Key)}, 1)
 }
 
-// TestTPMSwapped: parts of two quotes do not make a third one.
+// TestTPMSwapped: parts of two quotes do not combine to a third.
 func TestTPMSwapped(t *testing.T) {
 	e, now := epoch(), time.Now()
 	mine, err := attest.ParseEvidence(quote(t, openTPM(t), e))
@@ -148,7 +148,7 @@ func TestTPMSwapped(t *testing.T) {
 }
 
 // TestTPMOtherKey: a key that may sign anything could sign what looks like a
-// quote; its quotes are refused.
+// quote, so its quotes are refused.
 func TestTPMOtherKey(t *testing.T) {
 	socket := startTPM(t)
 	dev, err := linuxudstpm.Open(socket)
@@ -168,8 +168,8 @@ func TestTPMOtherKey(t *testing.T) {
 	}
 }
 
-// TestTPMMeasurements: a register that is extended shows, and a verifier may ask
-// for values.
+// TestTPMMeasurements: a register that is extended changes the quote, and a
+// verifier may require values.
 func TestTPMMeasurements(t *testing.T) {
 	socket, e, now := startTPM(t), epoch(), time.Now()
 	dev, err := linuxudstpm.Open(socket)
@@ -214,7 +214,7 @@ func TestTPMMeasurements(t *testing.T) {
 	}
 }
 
-// TestTPMAtOnce: one connection serves many.
+// TestTPMAtOnce: one connection serves many callers.
 func TestTPMAtOnce(t *testing.T) {
 	a, e := openTPM(t), epoch()
 	var all sync.WaitGroup
@@ -243,7 +243,7 @@ func TestTPMGone(t *testing.T) {
 	}
 }
 
-// TestTPMSilent: a TPM that takes commands and never answers does not hold up a
+// TestTPMSilent: a TPM that takes commands and never answers does not block a
 // server for ever.
 func TestTPMSilent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -54,8 +54,9 @@ func tpmVerdict(key *ecdsa.PublicKey, registers []byte, p *Policy) (*Verdict, er
 	return v, nil
 }
 
-// attestationKey reads a public area, which has to be the template but for its
-// point: a key of another kind could be made to sign what looks like a quote.
+// attestationKey parses a public area, which must equal the template except
+// for its point: a key of another kind could be made to sign what looks like a
+// quote.
 func attestationKey(raw []byte) (*ecdsa.PublicKey, error) {
 	public, err := tpm2.Unmarshal[tpm2.TPMTPublic](raw)
 	if err != nil || !same(tpm2.Marshal(*public), raw) {
@@ -84,7 +85,8 @@ func attestationKey(raw []byte) (*ecdsa.PublicKey, error) {
 	return key, nil
 }
 
-// checkQuoted wants a quote by this key, over report data and these registers.
+// checkQuoted requires a quote by this key, over report data and these
+// registers.
 func checkQuoted(raw, public, registers []byte, data ReportData) error {
 	attest, err := tpm2.Unmarshal[tpm2.TPMSAttest](raw)
 	if err != nil || !same(tpm2.Marshal(*attest), raw) {

@@ -10,8 +10,8 @@ import (
 	"github.com/google/go-configfs-tsm/report"
 )
 
-// tsm asks the kernel of a confidential virtual machine, in the way that is the
-// same for SEV-SNP and TDX (configfs-tsm, Linux 6.7).
+// tsm requests quotes from the kernel of a confidential virtual machine,
+// through the interface that SEV-SNP and TDX share (configfs-tsm, Linux 6.7).
 type tsm struct{ client configfsi.Client }
 
 // Providers of configfs-tsm, by the name of the kernel's module.
@@ -23,17 +23,17 @@ const (
 // Kind is "tsm".
 func (*tsm) Kind() string { return WantTSM }
 
-// Close has nothing to close.
+// Close does nothing.
 func (*tsm) Close() error { return nil }
 
-// Detect asks for a quote over nothing, since the tree tells who provides it
-// only then; it is thrown away.
+// Detect requests a quote over zeros and discards it, because the tree names
+// its provider only with a quote.
 func (a *tsm) Detect(ctx context.Context) (State, string) {
 	e, err := a.Quote(ctx, ReportData{})
 	if err != nil {
-		return Detected, fmt.Sprintf("%s is there and gives no quote: %v", ReportTree, err)
+		return Detected, fmt.Sprintf("%s exists but returns no quote: %v", ReportTree, err)
 	}
-	return Usable, fmt.Sprintf("%s gives quotes of %s", ReportTree, e.Kind)
+	return Usable, fmt.Sprintf("%s returns quotes of %s", ReportTree, e.Kind)
 }
 
 // Quote makes an entry in the tree, writes report data and reads the quote.
@@ -60,8 +60,9 @@ func (a *tsm) Quote(ctx context.Context, data ReportData) (e Evidence, err error
 	}
 }
 
-// certificateOf is the certificate that the host put beside a report of SEV-SNP.
-// It is the host's word and may be missing; a verifier then brings his own.
+// certificateOf returns the certificate that the host put beside a report of
+// SEV-SNP. The host supplies it and may leave it out; a verifier then brings
+// its own.
 func certificateOf(r *report.OpenReport, quote []byte) []byte {
 	table, err := r.ReadOption("auxblob")
 	if err != nil {

@@ -23,13 +23,13 @@ func openTree(t *testing.T, client configfsi.Client) attest.Attestor {
 	return a
 }
 
-// snp is the kernel of a machine on our chip.
+// snp is the kernel of a machine on the test's chip.
 func snp(c *chip, aux []byte) entry {
 	return entry{provider: "sev_guest", quote: func(data []byte) ([]byte, error) { return c.report(data) }, aux: aux}
 }
 
-// TestSNP takes an epoch through an emulated kernel of SEV-SNP and back, under a
-// root of ours.
+// TestSNP takes an epoch through an emulated kernel of SEV-SNP and back, under
+// a root of the test.
 func TestSNP(t *testing.T) {
 	c, e := theChip(t), epoch()
 	a := openTree(t, tree(snp(c, c.table(t))))
@@ -95,13 +95,13 @@ func TestCertificateTable(t *testing.T) {
 	}
 	for n := range 200 {
 		if got := attest.EndCertificate(table[:n], report); got != nil {
-			t.Errorf("a table cut off at %d gives %d bytes", n, len(got))
+			t.Errorf("a table cut off at %d yields %d bytes", n, len(got))
 		}
 	}
 }
 
-// TestSNPDebug: a machine that its host may look into is refused, whatever else
-// is right.
+// TestSNPDebug: a machine that its host may inspect is refused, even if
+// everything else is right.
 func TestSNPDebug(t *testing.T) {
 	c, e := theChip(t), epoch()
 	data := attest.Bind(e)
@@ -117,8 +117,9 @@ func TestSNPDebug(t *testing.T) {
 	}
 }
 
-// TestSNPLevel: what asks from below the highest privilege level is refused, even
-// where the signature cannot be checked; the host's own reports have no level.
+// TestSNPLevel: a report requested from below the highest privilege level is
+// refused, even where the signature cannot be checked; the host's own reports
+// have no level.
 func TestSNPLevel(t *testing.T) {
 	c, e := theChip(t), epoch()
 	for _, aux := range [][]byte{c.table(t), nil} {
@@ -135,8 +136,8 @@ func TestSNPLevel(t *testing.T) {
 	}
 }
 
-// TestSNPRecorded: the report of a real machine leads to AMD's root, with not a
-// bit of it changed. The machine was one for debugging, and is refused for it.
+// TestSNPRecorded: the report of a real machine leads to AMD's root, and no bit
+// of it can be changed. The machine was in debug mode and is refused for that.
 func TestSNPRecorded(t *testing.T) {
 	policy := attest.Policy{At: time.Date(2022, time.September, 24, 1, 0, 0, 0, time.UTC)}
 	report := sevdata.AttestationBytes
@@ -160,8 +161,8 @@ func TestSNPRecorded(t *testing.T) {
 	}
 }
 
-// TestTDXTree: the kernel's tree gives the quote it gives; one that does not
-// bind the epoch is no quote of it.
+// TestTDXTree: Quote returns the quote of the kernel's tree; a quote that
+// does not bind the epoch is refused.
 func TestTDXTree(t *testing.T) {
 	padded := append(slices.Clone(tdxdata.RawQuote), make([]byte, 100)...)
 	kernel := entry{provider: "tdx_guest", quote: func([]byte) ([]byte, error) { return padded, nil }}
@@ -182,7 +183,7 @@ func TestTDXTree(t *testing.T) {
 	}
 }
 
-// TestTreeFails: whatever the tree does, there is a quote or an error.
+// TestTreeFails: whatever the tree does, the result is a quote or an error.
 func TestTreeFails(t *testing.T) {
 	gone := func([]byte) ([]byte, error) { return nil, errDevice }
 	for name, e := range map[string]entry{
@@ -197,6 +198,6 @@ func TestTreeFails(t *testing.T) {
 		}
 	}
 	if state, _ := openTree(t, tree(entry{provider: "sev_guest", quote: gone})).Detect(t.Context()); state != attest.Detected {
-		t.Errorf("a tree that gives nothing is %s", state)
+		t.Errorf("a tree without a quote is %s", state)
 	}
 }

@@ -8,12 +8,13 @@ import (
 	"time"
 )
 
-// Policy says what a verifier brings along.
+// Policy is the input of a verifier beside the evidence.
 type Policy struct {
 	// Roots vouch for keys beside the vendors' roots, which are built in. May be
 	// nil.
 	Roots *Roots
-	// At is when certificates have to be valid: the opening of the epoch.
+	// At is the time at which certificates must be valid: the opening of the
+	// epoch.
 	At time.Time
 	// Measurements that the quote must show, by name, in lower-case hexadecimal.
 	Measurements map[string]string
@@ -21,34 +22,35 @@ type Policy struct {
 	vendor vendorRoots // in tests
 }
 
-// Verdict is what evidence that holds shows.
+// Verdict is what valid evidence shows.
 type Verdict struct {
 	Kind         Kind          `json:"kind"`
 	State        State         `json:"state"`
 	By           string        `json:"by,omitempty"`  // who vouches for the key; with Attested only
 	Key          string        `json:"key,omitempty"` // that signed, PEM; to pin it, of a TPM only
 	Measurements []Measurement `json:"measurements"`
-	Compared     int           `json:"compared"` // of them, with the policy's
+	Compared     int           `json:"compared"` // number of them compared with the policy's
 	Notes        []string      `json:"notes"`    // what was not checked
 }
 
-// Measurement is one value that the hardware took of what runs.
+// Measurement is one value that the hardware measured of the running software.
 type Measurement struct {
 	Name  string `json:"name"`
 	Value string `json:"value"` // lower-case hexadecimal
 }
 
 // Verify checks that evidence binds report data and is signed, as far as keys
-// and roots go; how far is the verdict's state. It is pure: no device, no
-// network. An error is a refusal: malformed_request, too_large, or proof_rejected
-// if the evidence is about something else, has a false signature, shows another
-// measurement than wanted, or comes from a machine that its host may debug.
+// and roots allow; the verdict's state says how far. It is pure: no device, no
+// network. An error is a refusal: malformed_request, too_large or
+// proof_rejected. It is proof_rejected if the evidence is about something else,
+// has a false signature, shows another measurement than required, or comes from
+// a machine that its host may debug.
 func Verify(evidence []byte, data ReportData, p Policy) (v *Verdict, err error) {
 	e, err := ParseEvidence(evidence)
 	if err != nil {
 		return nil, err
 	}
-	// Beyond this line libraries read bytes that anybody may have made.
+	// From here on, libraries read bytes that may come from anyone.
 	defer func() {
 		if r := recover(); r != nil {
 			v, err = nil, refuseFor("the evidence has a form that its reader does not withstand", fmt.Errorf("panic: %v", r))
@@ -69,7 +71,7 @@ func Verify(evidence []byte, data ReportData, p Policy) (v *Verdict, err error) 
 	return v, v.compare(p.Measurements)
 }
 
-// compare wants the measurements that the verifier expects.
+// compare checks the measurements that the verifier expects.
 func (v *Verdict) compare(want map[string]string) error {
 	for name, value := range want {
 		i := slices.IndexFunc(v.Measurements, func(m Measurement) bool { return m.Name == name })
@@ -92,7 +94,7 @@ func (v *Verdict) names() string {
 	return strings.Join(names, ", ")
 }
 
-// Sentence is the verdict for people, in one line.
+// Sentence returns the verdict for people, in one line.
 func (v *Verdict) Sentence() string {
 	s := fmt.Sprintf("%s: %s quote that names this epoch", v.State, v.Kind)
 	switch v.State {
@@ -114,5 +116,5 @@ func (v *Verdict) Sentence() string {
 	return s
 }
 
-// same compares two byte strings without telling where they differ.
+// same compares two byte strings in constant time.
 func same(a, b []byte) bool { return subtle.ConstantTimeCompare(a, b) == 1 }

@@ -60,7 +60,7 @@ const (
 	// fullSessions is how many pending sessions the memory budgets are for.
 	fullSessions = 100_000
 	// inFlight is how many requests are under way at a time where cost is
-	// measured: the budgets are for at least 16.
+	// measured; the budgets are for at least 16.
 	inFlight = 64
 )
 

@@ -8,7 +8,7 @@ type comparison struct {
 	operations        int
 }
 
-// work is something to be done, and the processes that do it.
+// work is an operation, and the processes that execute it.
 type work struct {
 	by processes
 	do func() error

@@ -17,9 +17,8 @@ import (
 	"github.com/terradourada/td/internal/termui"
 )
 
-// loader keeps connections to a server and sends requests over them with as
-// little work of its own as it can: processor time that it uses is not there for
-// the server.
+// loader keeps connections to a server and sends requests over them. It does little work
+// of its own, because the server needs the processor time.
 type loader struct {
 	address string
 	conns   []*loadConn
@@ -46,7 +45,7 @@ func newLoader(ctx context.Context, address string, n int) (*loader, error) {
 
 func (l *loader) close() {
 	for _, c := range l.conns {
-		_ = c.Close() // nothing more is expected of it
+		_ = c.Close() // nothing is sent any more
 	}
 }
 

@@ -15,13 +15,15 @@ type processes []int
 
 // processesOf lists a process and its living descendants.
 func processesOf(root int) (processes, error) {
-	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil, err
 	}
 	children := map[int][]int{}
-	for _, path := range stats {
-		if pid, parent, ok := parentOf(path); ok {
+	for _, e := range entries {
+		pid, err1 := strconv.Atoi(e.Name())
+		parent, err2 := strconv.Atoi(lineOf(filepath.Join("/proc", e.Name(), "status"), "PPid"))
+		if err1 == nil && err2 == nil { // the process has not ended
 			children[parent] = append(children[parent], pid)
 		}
 	}
@@ -34,28 +36,6 @@ func processesOf(root int) (processes, error) {
 
 // thisProcess is the program itself without its children.
 func thisProcess() processes { return processes{os.Getpid()} }
-
-// parentOf reads the file stat of a process in /proc; ok is false if the process
-// has ended. The command's name may hold any byte, so the fields count from its
-// end.
-func parentOf(path string) (pid, parent int, ok bool) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return 0, 0, false
-	}
-	s := string(b)
-	head, _, _ := strings.Cut(s, " ")
-	fields := strings.Fields(s[strings.LastIndexByte(s, ')')+1:])
-	if len(fields) < 2 {
-		return 0, 0, false
-	}
-	pid, err = strconv.Atoi(head)
-	if err != nil {
-		return 0, 0, false
-	}
-	parent, err = strconv.Atoi(fields[1])
-	return pid, parent, err == nil
-}
 
 // cpu returns the processor time they have used, user and system. One that has
 // ended is an error: what it used would be missing.
@@ -86,7 +66,7 @@ func (p processes) spent(f func() error) (used, wall time.Duration, err error) {
 	return after - before, wall, err
 }
 
-// started returns the one that was started with an argument.
+// started returns the process that has an argument.
 func (p processes) started(argument string) (int, error) {
 	for _, pid := range p {
 		line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
@@ -97,8 +77,8 @@ func (p processes) started(argument string) (int, error) {
 	return 0, fmt.Errorf("no process was started with %s", argument)
 }
 
-// memory is what one process holds in main memory, in MiB: all of it, and what
-// is its own and no part of a file.
+// memory is the main memory of one process, in MiB: all of it, and the part that is no
+// file's.
 type memory struct{ resident, own float64 }
 
 func memoryOf(pid int) (m memory, err error) {

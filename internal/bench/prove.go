@@ -7,31 +7,23 @@ import (
 	"time"
 
 	"github.com/terradourada/td/claim"
-	"github.com/terradourada/td/internal/demo"
 	"github.com/terradourada/td/internal/termui"
 	"github.com/terradourada/td/protocol"
 )
 
 // proving measures what a proof of each claim costs this process.
 func (b *run) proving(ctx context.Context) ([]Budget, error) {
-	p := b.progress("one prover, claim by claim", (len(demo.Events())+1)*b.Proofs)
+	p := b.progress("one prover, claim by claim", len(claim.IDs())*b.Proofs)
 	defer p.Finish()
 	figures := map[string]float64{}
-	for _, e := range demo.Events() {
-		s, a, err := statementOf(e.Claim, e.Params, e.Event)
+	for _, id := range claim.IDs() {
+		s, a, err := b.statement(id)
+		if err == nil {
+			err = b.proveSome(ctx, p, figures, s, a)
+		}
 		if err != nil {
 			return nil, err
 		}
-		if err := b.proveSome(ctx, p, figures, s, a); err != nil {
-			return nil, err
-		}
-	}
-	s, a, err := b.memberStatement()
-	if err != nil {
-		return nil, err
-	}
-	if err := b.proveSome(ctx, p, figures, s, a); err != nil {
-		return nil, err
 	}
 	return []Budget{Budget{
 		Name: "open_domain", Bound: atMost, Limit: 1024, Unit: "rows",
@@ -40,15 +32,20 @@ func (b *run) proving(ctx context.Context) ([]Budget, error) {
 	}.judge(domain(figures["gates_open/1"]))}, nil
 }
 
-// domain is the power of two that so many gates fit in.
+// domain returns the least power of two that is not below a number of gates.
 func domain(gates float64) float64 { return float64(uint64(1) << bits.Len64(uint64(gates)-1)) }
 
-func statementOf(id claim.ID, params, event string) (*claim.Statement, *claim.Assignment, error) {
-	canonical, err := protocol.Canonicalize([]byte(event))
+// statement is that of the example of a claim.
+func (b *run) statement(id claim.ID) (*claim.Statement, *claim.Assignment, error) {
+	if id == claim.Group {
+		return b.memberStatement()
+	}
+	example := claim.Describe(id)
+	canonical, err := protocol.Canonicalize([]byte(example.Event))
 	if err != nil {
 		return nil, nil, err
 	}
-	raw, err := claim.PrepareParams(id, []byte(params), canonical)
+	raw, err := claim.PrepareParams(id, []byte(example.Params), canonical)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -167,8 +167,8 @@ func answerSize(ctx context.Context, address, request string) (int64, error) {
 	if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
 		return 0, err
 	}
-	// The server may answer and close before it has read everything: an error of
-	// the write is passed over.
+	// The server may answer and close before it has read everything, so an error of
+	// the write is ignored.
 	_, _ = io.WriteString(conn, request)
 	r := bufio.NewReader(conn)
 	status, err := r.ReadString('\n')

@@ -1,5 +1,5 @@
-// Package config is the one configuration of the server: where each setting
-// comes from, and what it means.
+// Package config reads the configuration of the server, checks it, and documents each
+// setting.
 //
 // Nothing has to be configured. A flag counts more than an environment
 // variable, that more than the file, that more than the default. The file is
@@ -11,6 +11,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -19,27 +20,17 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/terradourada/td/internal/fault"
 )
 
-// Error is a fault in the configuration, told to the operator: Error is what
-// is wrong and where, Hint what to do about it, or "".
-type Error struct {
-	Where   string // "flag --listen", "environment TD_LISTEN", "PATH:3:1"; may be ""
-	Message string
-	Excerpt string // the line and a caret below it, or ""
-	Hint    string
-}
-
-// Error is where and what, with the excerpt of the file on lines of its own.
-func (e *Error) Error() string {
-	s := e.Message
-	if e.Where != "" {
-		s = e.Where + ": " + s
+// refuse returns a fault in the configuration. The place is "flag --listen",
+// "environment TD_LISTEN", "PATH:3:1" or "".
+func refuse(where, message, hint string) error {
+	if where != "" {
+		message = where + ": " + message
 	}
-	if e.Excerpt != "" {
-		s += "\n" + e.Excerpt
-	}
-	return s
+	return fault.New(fault.Config, message, hint)
 }
 
 // maxFile bounds the configuration file, in bytes.
@@ -48,7 +39,7 @@ const maxFile = 1 << 20
 // Load puts the configuration together. environ has the form of os.Environ;
 // flags holds the flags that the user has set, by name without hyphens in
 // front ("max-sessions"), among them "config" for the file; a list is separated
-// by commas. Every fault is an [*Error].
+// by commas. Every error is a [*fault.Fault].
 func Load(environ []string, flags map[string]string) (*Config, error) {
 	c := &Config{sources: make(map[string]string)}
 	env := variables(environ)
@@ -101,27 +92,18 @@ func (c *Config) defaults() error {
 // setText sets a value that is given as text.
 func (c *Config) setText(f field, text, source string) error {
 	if err := f.parse(text); err != nil {
-		return &Error{Where: source, Message: err.Error(), Hint: f.hint(text)}
+		return refuse(source, err.Error(), fault.DidYouMean(text, f.oneOf(), ""))
 	}
 	c.sources[f.key] = source
 	return nil
 }
 
-// readFile finds the file and takes its values. A file that was named has to be
-// there; one found in the data directory cannot name another one.
+// readFile finds the file and sets its values. A file that was named must exist. A file
+// in the data directory cannot name another data directory.
 func (c *Config) readFile(env, flags map[string]string) error {
-	path, named := flags["config"], true
+	path, named := cmp.Or(flags["config"], env["TD_CONFIG"]), true
 	if path == "" {
-		path = env["TD_CONFIG"]
-	}
-	if path == "" {
-		dir := flags["data"]
-		if dir == "" {
-			dir = env["TD_DATA"]
-		}
-		if dir == "" {
-			dir = stateDir(env)
-		}
+		dir := cmp.Or(flags["data"], env["TD_DATA"], stateDir(env))
 		if dir == "" {
 			return nil
 		}
@@ -132,14 +114,14 @@ func (c *Config) readFile(env, flags map[string]string) error {
 		return nil // preflight reports what is wrong with the directory
 	}
 	if err != nil {
-		return &Error{Where: path, Message: "the configuration file cannot be read: " + reason(err)}
+		return refuse(path, "the configuration file cannot be read: "+reason(err), "")
 	}
 	c.file = path
 	if err := c.takeFile(path, b); err != nil {
 		return err
 	}
 	if !named && c.Data != "" {
-		return &Error{Where: strings.TrimPrefix(c.sources["data"], "file "), Message: "the file in a data directory cannot name the data directory", Hint: "set data in a file that --config names"}
+		return refuse(strings.TrimPrefix(c.sources["data"], "file "), "the file in a data directory cannot name the data directory", "set data in a file that --config names")
 	}
 	return nil
 }
@@ -161,7 +143,7 @@ func readBounded(path string) ([]byte, error) {
 	return os.ReadFile(filepath.Clean(path))
 }
 
-// reason is an error without the names of the program's own operations.
+// reason returns the text of an error without the names of operations.
 func reason(err error) string {
 	var p *fs.PathError
 	if errors.As(err, &p) {
@@ -170,7 +152,7 @@ func reason(err error) string {
 	return err.Error()
 }
 
-// stateDir is the default data directory, "" without a home.
+// stateDir returns the default data directory, "" without a home.
 func stateDir(env map[string]string) string {
 	if d := env["XDG_STATE_HOME"]; filepath.IsAbs(d) {
 		return filepath.Join(d, "terradourada")
@@ -183,19 +165,14 @@ func stateDir(env map[string]string) string {
 
 // place fills in the paths that depend on others.
 func (c *Config) place(env map[string]string) error {
-	if c.Data == "" {
-		c.Data = stateDir(env)
+	if c.Data = cmp.Or(c.Data, stateDir(env)); c.Data == "" {
+		return refuse("", "no data directory: neither HOME nor XDG_STATE_HOME is set", "name one with --data")
 	}
-	if c.Data == "" {
-		return &Error{Message: "no data directory: neither HOME nor XDG_STATE_HOME is set", Hint: "name one with --data"}
-	}
-	if c.Socket == "" {
-		c.Socket = filepath.Join(c.Data, "admin.sock")
-	}
+	c.Socket = cmp.Or(c.Socket, filepath.Join(c.Data, "admin.sock"))
 	return nil
 }
 
-// check looks at what several settings say together.
+// check checks settings that depend on each other.
 func (c *Config) check() error {
 	host, _, err := net.SplitHostPort(c.Listen)
 	if err != nil {
@@ -219,8 +196,8 @@ func (c *Config) check() error {
 	return nil
 }
 
-// fault names settings as the user gave the one that is wrong: as flags, or else by
-// their keys.
+// fault returns a fault about a setting. It names settings as flags if a flag set the one
+// that is wrong, otherwise by their keys.
 func (c *Config) fault(key, message, hint string) error {
 	where := strings.TrimPrefix(c.sources[key], "file ")
 	if where == "default" {
@@ -229,15 +206,15 @@ func (c *Config) fault(key, message, hint string) error {
 	message = key + ": " + message
 	if strings.HasPrefix(where, "flag ") {
 		for _, f := range c.fields() {
-			if strings.Contains(f.key, "_") { // the others are words of their own
+			if strings.Contains(f.key, "_") { // other keys are also plain words
 				message, hint = strings.ReplaceAll(message, f.key, "--"+f.flag()), strings.ReplaceAll(hint, f.key, "--"+f.flag())
 			}
 		}
 	}
-	return &Error{Where: where, Message: message, Hint: hint}
+	return refuse(where, message, hint)
 }
 
-// misspelt finds variables that are no settings but look like one.
+// misspelt returns notes about variables that look like misspelt settings.
 func misspelt(env map[string]string) (notes []string) {
 	var names []string
 	for _, f := range new(Config).fields() {
@@ -245,7 +222,7 @@ func misspelt(env map[string]string) (notes []string) {
 		delete(env, f.env())
 	}
 	for name := range env {
-		if near := nearest(name, names); strings.HasPrefix(name, "TD_") && name != "TD_CONFIG" && near != "" {
+		if near := fault.Nearest(name, names); strings.HasPrefix(name, "TD_") && name != "TD_CONFIG" && near != "" {
 			notes = append(notes, fmt.Sprintf("environment variable %s is no setting; did you mean %s?", name, near))
 		}
 	}

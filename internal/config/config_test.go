@@ -15,6 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/terradourada/td/internal/config"
+	"github.com/terradourada/td/internal/fault"
 )
 
 var home = []string{"HOME=/home/maria"}
@@ -125,13 +126,13 @@ func TestFileInData(t *testing.T) {
 // goNames is what no message may show.
 var goNames = regexp.MustCompile(`config\.|\*|struct|int64|uint|\bnil\b|reflect|strconv|parsing|toml:|goroutine|%!`)
 
-func refusal(t *testing.T, environ []string, flags map[string]string, wants ...string) *config.Error {
+func refusal(t *testing.T, environ []string, flags map[string]string, wants ...string) *fault.Fault {
 	t.Helper()
 	_, err := config.Load(environ, flags)
-	var e *config.Error
+	var e *fault.Fault
 	if !errors.As(err, &e) {
 		t.Errorf("got %v, want a refusal with %q", err, wants)
-		return &config.Error{}
+		return &fault.Fault{}
 	}
 	all := e.Error() + "\nhint: " + e.Hint
 	for _, want := range wants {
@@ -139,7 +140,8 @@ func refusal(t *testing.T, environ []string, flags map[string]string, wants ...s
 			t.Errorf("refused with\n%s\nwant %q in it", all, want)
 		}
 	}
-	if m := goNames.FindString(e.Message + e.Hint); m != "" {
+	message, _, _ := strings.Cut(e.What, "\n") // an excerpt of the file may follow
+	if m := goNames.FindString(strings.ReplaceAll(message, "config.toml", "") + e.Hint); m != "" {
 		t.Errorf("%q shows %q", all, m)
 	}
 	if strings.Count(all, "\n") > 4 {
@@ -200,8 +202,8 @@ func TestFileFaults(t *testing.T) {
 func TestExcerpt(t *testing.T) {
 	path := write(t, "\tmax_lag = 1\r\n \t max_sesions = 3\r\n")
 	e := refusal(t, home, map[string]string{"config": path}, path+":2:4")
-	if want := "     \t max_sesions = 3\n     \t ^^^^^^^^^^^"; e.Excerpt != want {
-		t.Errorf("excerpt\n%s\nwant\n%s", e.Excerpt, want)
+	if want := "     \t max_sesions = 3\n     \t ^^^^^^^^^^^"; !strings.HasSuffix(e.What, "\n"+want) {
+		t.Errorf("got\n%s\nwant\n%s", e.What, want)
 	}
 }
 
@@ -278,9 +280,9 @@ func TestExplain(t *testing.T) {
 	if text != want || err != nil {
 		t.Errorf("got %v\n%s", err, text)
 	}
-	var e *config.Error
+	var e *fault.Fault
 	if _, err := config.Explain("max_sesions"); !errors.As(err, &e) || e.Hint != `did you mean "max_sessions"?` {
-		t.Errorf("a misspelt key gives %v", err)
+		t.Errorf("the error of a misspelt key is %v", err)
 	}
 }
 
@@ -304,7 +306,7 @@ func TestNoSecrets(t *testing.T) {
 	}
 }
 
-// fields gives every exported field of Config; each has a key of its own.
+// fields returns every exported field of Config; each has a key of its own.
 func fields() func(func(reflect.StructField) bool) {
 	return func(yield func(reflect.StructField) bool) {
 		for f := range reflect.TypeFor[config.Config]().Fields() {
@@ -342,7 +344,7 @@ func FuzzFile(f *testing.F) {
 			t.Fatal(err)
 		}
 		_, err := config.Load(home, map[string]string{"config": path})
-		var e *config.Error
+		var e *fault.Fault
 		if err != nil && !errors.As(err, &e) {
 			t.Errorf("%T: %v", err, err)
 		}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	_ "embed"
 	"fmt"
 	"go/ast"
@@ -9,6 +10,8 @@ import (
 	"io"
 	"strings"
 	"time"
+
+	"github.com/terradourada/td/internal/fault"
 )
 
 // settingsSource is where the doc comments are.
@@ -16,9 +19,8 @@ import (
 //go:embed settings.go
 var settingsSource string
 
-// Explain gives the reference of one setting: what it means, its default, what
-// is allowed, and how to give it. An unknown key is an [*Error] with a
-// suggestion.
+// Explain returns the reference of one setting: its meaning, its default, the allowed
+// values, and how to set it. An unknown key is refused with a suggestion.
 func Explain(key string) (string, error) {
 	key = strings.ReplaceAll(key, "-", "_")
 	for _, f := range new(Config).fields() {
@@ -26,11 +28,8 @@ func Explain(key string) (string, error) {
 			return f.explain(), nil
 		}
 	}
-	e := &Error{Message: fmt.Sprintf("unknown key %q", clip(key)), Hint: "the keys are " + strings.Join(Keys(), ", ")}
-	if near := nearest(key, Keys()); near != "" {
-		e.Hint = fmt.Sprintf("did you mean %q?", near)
-	}
-	return "", e
+	hint := fault.DidYouMean(key, Keys(), "the keys are "+strings.Join(Keys(), ", "))
+	return "", fault.New(fault.Usage, fmt.Sprintf("unknown key %q", clip(key)), hint)
 }
 
 func (f field) explain() string {
@@ -39,15 +38,11 @@ func (f field) explain() string {
 	for line := range strings.Lines(docs()[f.name]) {
 		fmt.Fprintf(&b, "  %s", line)
 	}
-	def := f.tag.Get("default")
-	if def == "" {
-		def = "(empty)"
-	}
 	fmt.Fprintf(&b, "\n  value    %s", f.kind())
 	if low, high, ok := strings.Cut(f.tag.Get("range"), ".."); ok {
 		fmt.Fprintf(&b, ", from %s to %s", low, high)
 	}
-	fmt.Fprintf(&b, "\n  default  %s\n  flag     --%s\n  env      %s\n", def, f.flag(), f.env())
+	fmt.Fprintf(&b, "\n  default  %s\n  flag     --%s\n  env      %s\n", cmp.Or(f.tag.Get("default"), "(empty)"), f.flag(), f.env())
 	return b.String()
 }
 

@@ -40,7 +40,7 @@ func Keys() (keys []string) {
 	return keys
 }
 
-// kind is what a value is called in messages.
+// kind returns the name of the kind of a value, for messages.
 func (f field) kind() string {
 	switch f.value.Interface().(type) {
 	case bool:
@@ -129,57 +129,10 @@ func bound(s string) int64 {
 	return int64(d)
 }
 
-// hint suggests the word that was meant.
-func (f field) hint(text string) string {
-	if near := nearest(text, f.oneOf()); near != "" {
-		return fmt.Sprintf("did you mean %q?", near)
-	}
-	return ""
-}
-
 // clip shortens a value for a message.
 func clip(s string) string {
 	if len(s) > 40 {
 		return s[:40] + "…"
 	}
 	return s
-}
-
-// nearest is the word that differs from s by the fewest edits, at most two and
-// less than half of the word; "" if there is none or s is the word.
-func nearest(s string, words []string) string {
-	best, least := "", 3
-	for _, w := range words {
-		if d := edits(s, w); d > 0 && d < least && 2*d < len(w) {
-			best, least = w, d
-		}
-	}
-	return best
-}
-
-// edits counts the insertions, deletions, changes and swaps of neighbours that
-// turn a into b.
-func edits(a, b string) int {
-	if len(a) > 64 {
-		return len(a)
-	}
-	rows := [3][]int{make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)}
-	for j := range rows[1] {
-		rows[1][j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		rows[2][0] = i
-		for j := 1; j <= len(b); j++ {
-			change := rows[1][j-1]
-			if a[i-1] != b[j-1] {
-				change++
-			}
-			rows[2][j] = min(rows[1][j]+1, rows[2][j-1]+1, change)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				rows[2][j] = min(rows[2][j], rows[0][j-2]+1)
-			}
-		}
-		rows[0], rows[1], rows[2] = rows[1], rows[2], rows[0]
-	}
-	return rows[1][len(b)]
 }

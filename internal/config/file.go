@@ -7,6 +7,8 @@ import (
 	"time"
 
 	toml "github.com/pelletier/go-toml/v2/unstable"
+
+	"github.com/terradourada/td/internal/fault"
 )
 
 // reader takes the values of one file.
@@ -17,8 +19,8 @@ type reader struct {
 	seen map[string]bool
 }
 
-// takeFile sets every value that the file gives. The parser is used directly
-// because it knows where everything stands; a flat file needs no more.
+// takeFile sets every value of the file. It uses the parser directly, which knows the
+// place of each value.
 func (c *Config) takeFile(path string, b []byte) error {
 	r := &reader{cfg: c, path: path, seen: make(map[string]bool)}
 	r.Reset(b)
@@ -32,7 +34,7 @@ func (c *Config) takeFile(path string, b []byte) error {
 		return r.at(r.Range(syntax.Highlight), "this is not TOML: "+syntax.Message, "")
 	}
 	if err := r.Error(); err != nil {
-		return &Error{Where: path, Message: "this is not TOML"}
+		return refuse(path, "this is not TOML", "")
 	}
 	return nil
 }
@@ -55,11 +57,7 @@ func (r *reader) expression(e *toml.Node) error {
 }
 
 func (r *reader) unknown(name string, where toml.Range) error {
-	hint := "td config explain lists all keys"
-	if near := nearest(name, Keys()); near != "" {
-		hint = fmt.Sprintf("did you mean %q?", near)
-	}
-	return r.at(where, fmt.Sprintf("unknown key %q", clip(name)), hint)
+	return r.at(where, fmt.Sprintf("unknown key %q", clip(name)), fault.DidYouMean(name, Keys(), "td config explain lists all keys"))
 }
 
 // take sets one field. The kind of the value has to be the field's: a number in
@@ -76,13 +74,14 @@ func (r *reader) take(f field, v *toml.Node, where toml.Range) error {
 	if list, ok := f.value.Addr().Interface().(*[]string); ok {
 		*list = text
 	} else if err := f.parse(text[0]); err != nil {
-		return r.at(where, err.Error(), f.hint(text[0]))
+		return r.at(where, err.Error(), fault.DidYouMean(text[0], f.oneOf(), ""))
 	}
 	r.cfg.sources[f.key] = fmt.Sprintf("file %s:%d", r.path, r.line(where))
 	return nil
 }
 
-// text gives the value as one text, or the texts of a list.
+// text returns the value as one text, or the texts of a list. It reports whether the value
+// is of the field's kind.
 func (r *reader) text(f field, v *toml.Node) ([]string, bool) {
 	want := toml.String
 	switch f.value.Interface().(type) {
@@ -137,7 +136,7 @@ func called(k toml.Kind) string {
 
 func (r *reader) line(where toml.Range) int { return r.Shape(where).Start.Line }
 
-// at is an error with the line and a caret below it.
+// at returns a fault with the line and a caret below it.
 func (r *reader) at(where toml.Range, message, hint string) error {
 	start := r.Shape(where).Start
 	line := strings.Split(string(r.Data()), "\n")[start.Line-1]
@@ -150,10 +149,6 @@ func (r *reader) at(where toml.Range, message, hint string) error {
 		}
 		return ' '
 	}, line[:column])
-	return &Error{
-		Where:   fmt.Sprintf("%s:%d:%d", r.path, start.Line, start.Column),
-		Message: message,
-		Excerpt: "    " + line + "\n    " + pad + strings.Repeat("^", width),
-		Hint:    hint,
-	}
+	excerpt := "\n    " + line + "\n    " + pad + strings.Repeat("^", width)
+	return refuse(fmt.Sprintf("%s:%d:%d", r.path, start.Line, start.Column), message+excerpt, hint)
 }

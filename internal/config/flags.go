@@ -29,7 +29,7 @@ func Flags() []Flag {
 	return flags
 }
 
-// usage is the first sentence of a doc comment in the form of a flag's help.
+// usage returns the first sentence of a doc comment in the form of a flag's help.
 func usage(doc string) string {
 	line := strings.Join(strings.Fields(doc), " ")
 	if first, _, more := strings.Cut(line, ". "); more {

@@ -3,7 +3,7 @@ package config
 import "time"
 
 // Config is every setting of the server. The doc comments here are the
-// reference: [Explain] and the documentation print them. Tags give the key
+// reference: [Explain] and the documentation print them. Tags hold the key
 // (flag and environment variable follow from it), the default, and what is
 // allowed: "range" for numbers and durations, "oneof" for words.
 //
@@ -31,8 +31,8 @@ type Config struct {
 	// tls_cert too.
 	TLSKey string `key:"tls_key"`
 
-	// Listen on an address that others can reach although nobody is
-	// authenticated, for networks that are protected otherwise.
+	// Allow an address that others can reach, although clients are not
+	// authenticated: for networks that are protected by other means.
 	AllowInsecureListen bool `key:"allow_insecure_listen" default:"false"`
 
 	// Host names, without a port, that requests may be addressed to besides
@@ -87,24 +87,24 @@ type Config struct {
 	// of a process that is not confined.
 	AllowDevelopmentGrade bool `key:"allow_development_grade" default:"false"`
 
-	// First of the four user ids that signer, tagger, prover and the server
-	// itself become when it is started as root; 0 leaves them root, the server
-	// without capabilities, and costs grade A.
+	// First of the four user ids that signer, tagger, prover and server run as
+	// if the server is started as root; with 0 they stay root, the server
+	// without capabilities, and do not reach grade A.
 	ChildUID int `key:"child_uid" default:"65520" range:"0..2147483640"`
 
-	// Who speaks for the keys of an epoch: none, a TPM 2.0 (tpm), or the kernel
-	// of a confidential virtual machine, SEV-SNP or TDX (tsm). What they say is
-	// published and names the machine for good. A server that is told tpm or
-	// tsm opens no epoch without; auto takes what there is, or nothing, and
-	// does not wait for it.
+	// Hardware that attests the keys of an epoch: none, a TPM 2.0 (tpm), or the
+	// kernel of a confidential virtual machine, SEV-SNP or TDX (tsm). The
+	// evidence is published and identifies the machine permanently. With tpm or
+	// tsm no epoch opens without evidence; auto uses the hardware that there
+	// is, or none, and does not wait for it.
 	Attestation string `key:"attestation" default:"none" oneof:"none auto tpm tsm"`
 
 	// Device of the TPM, or the Unix socket of an emulator.
 	TPM string `key:"tpm" default:"/dev/tpmrm0"`
 
-	// Deaths of signer or tagger within death_window that freeze acceptance,
-	// since a sandbox that kills may be an intrusion that failed; 0 never
-	// does. There is no command yet that thaws.
+	// Deaths of signer or tagger within death_window that freeze acceptance; 0
+	// means never. A sandbox that kills a child may have stopped an intrusion.
+	// There is no command yet that thaws.
 	DeathLimit int `key:"death_limit" default:"0" range:"0..1000"`
 
 	// Time in which death_limit deaths freeze acceptance.
@@ -137,16 +137,16 @@ const (
 	ProverNone  = "none"
 )
 
-// TTL is ttl_ms as a duration.
+// TTL returns ttl_ms as a duration.
 func (c *Config) TTL() time.Duration { return time.Duration(c.TTLMillis) * time.Millisecond }
 
-// File is the path of the file that was read, "" if none was.
+// File returns the path of the file that was read, "" if none was.
 func (c *Config) File() string { return c.file }
 
-// Source says where the value of a key came from: "default", "file PATH:LINE",
+// Source returns where the value of a key came from: "default", "file PATH:LINE",
 // "environment NAME" or "flag --NAME".
 func (c *Config) Source(key string) string { return c.sources[key] }
 
-// Notes are sentences for the operator about what was ignored: environment
+// Notes returns sentences for the operator about what was ignored: environment
 // variables that look like misspelt settings.
 func (c *Config) Notes() []string { return c.notes }

@@ -48,8 +48,8 @@ type Accepted struct {
 type Refused struct {
 	Attack string        `json:"attack"`
 	Code   protocol.Code `json:"code"`
-	// For parallel_64: how many of the 64 got the one index, and how many were
-	// told conflict or already_consumed.
+	// For parallel_64: how many of the 64 got the index, and how many were
+	// refused with conflict or already_consumed.
 	SameReceipt int `json:"same_receipt,omitempty"`
 	TurnedAway  int `json:"turned_away,omitempty"`
 }
@@ -132,53 +132,36 @@ func (d *demo) prepare(context.Context) (err error) {
 	return d.prover.AddList(d.list)
 }
 
-// Event is an event with the parameters of a claim about it.
-type Event struct {
-	Claim         claim.ID
-	Params, Event string
-}
-
-// Events returns one event for each claim but group/1.
-func Events() []Event {
-	return []Event{
-		{claim.Open, `{}`, `{"lot":"2026-11-A","note":"sealed at the mill"}`},
-		{claim.Range, `{"values":[{"at":"/readings","lo":60,"hi":80}],"scale":2,"offset":0}`, `{"sensor":"ambient-office","readings":[69.88,71.22,70.88,68.96,69.28,70.06,69.28]}`},
-		{claim.Sum, `{"at":["/jan","/feb","/mar"],"lo":100,"hi":900,"scale":0}`, `{"jan":210,"feb":185,"mar":240}`},
-		{claim.RecordRange, `{"schema":["/name","/born","/country","/score"],"field":3,"lo":50,"hi":100,"scale":0,"offset":0}`, `{"name":"A. Sample","born":"1980-02-29","country":"BR","score":71}`},
-		{claim.RecordEquals, `{"schema":["/device","/firmware","/site"],"field":1,"value":"4.2.1","scale":0,"offset":0}`, `{"device":"pump-7","firmware":"4.2.1","site":"north"}`},
-		{claim.RecordOneOf, `{"schema":["/item","/grade"],"field":1,"values":["A","B","C"],"scale":0,"offset":0}`, `{"item":"checklist 12","grade":"B"}`},
-	}
-}
-
-// acceptAll gets one receipt for each claim; record-equals/1 is pushed, the
-// others are proved here.
+// acceptAll gets one receipt for each claim.
 func (d *demo) acceptAll(ctx context.Context) error {
 	d.say("\n%-16s %-34s %s", "CLAIM", "REQUEST", "INDEX")
-	for _, e := range Events() {
-		if err := d.acceptOne(ctx, e.Claim, []byte(e.Params), []byte(e.Event)); err != nil {
-			return fmt.Errorf("%s: %w", e.Claim, err)
+	for _, id := range claim.IDs() {
+		if err := d.acceptOne(ctx, id); err != nil {
+			return fmt.Errorf("%s: %w", id, err)
 		}
 	}
-	params, err := claim.GroupParams(d.list, "board/2026-11", d.members[0])
-	if err != nil {
-		return err
-	}
-	r, err := d.client.Submit(ctx, d.prover, client.Submission{Claim: claim.Group, Params: params, Event: []byte(`{"vote":"yes"}`), List: d.list, Secret: &d.members[0]})
-	if err != nil {
-		return fmt.Errorf("%s: %w", claim.Group, err)
-	}
-	return d.keep(claim.Group, r.Accepted, r.Opening)
+	return nil
 }
 
-func (d *demo) acceptOne(ctx context.Context, id claim.ID, params, event []byte) error {
-	if id == claim.RecordEquals {
-		p, err := d.client.Push(ctx, api.EventRequest{Claim: id.String(), Params: params, Event: event}, 20*time.Second)
+// acceptOne gets the receipt for the example of a claim. That of record-equals/1 is pushed,
+// the others are proved here.
+func (d *demo) acceptOne(ctx context.Context, id claim.ID) (err error) {
+	example := claim.Describe(id)
+	s := client.Submission{Claim: id, Params: []byte(example.Params), Event: []byte(example.Event)}
+	switch id {
+	case claim.RecordEquals:
+		p, err := d.client.Push(ctx, api.EventRequest{Claim: id.String(), Params: s.Params, Event: s.Event}, 20*time.Second)
 		if err != nil {
 			return err
 		}
 		return d.keep(id, p.Accepted, p.Opening)
+	case claim.Group:
+		s.List, s.Secret = d.list, &d.members[0]
+		if s.Params, err = claim.GroupParams(d.list, "board/2026-11", *s.Secret); err != nil {
+			return err
+		}
 	}
-	r, err := d.client.Submit(ctx, d.prover, client.Submission{Claim: id, Params: params, Event: event})
+	r, err := d.client.Submit(ctx, d.prover, s)
 	if err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ func (d *doctor) attestor(ctx context.Context, want string) (attest.State, strin
 		}
 		return attest.Absent, err.Error()
 	}
-	defer func() { _ = a.Close() }() // it was only asked
+	defer func() { _ = a.Close() }() // nothing was written
 	state, text := a.Detect(ctx)
 	if state < attest.Usable {
 		return state, text

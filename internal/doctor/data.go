@@ -1,6 +1,7 @@
 package doctor
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -81,8 +82,9 @@ func (d *doctor) coreUser() {
 	if err == nil {
 		err = node.CheckPlace(d.cfg, uid)
 	}
-	if told := new(fault.Fault); errors.As(err, &told) {
-		d.bad(sandbox.StateMissing, sectionServer, "configuration_owner", told.What, told.Hint)
+	if err != nil {
+		wrong := fault.Of(err)
+		d.bad(sandbox.StateMissing, sectionServer, "configuration_owner", wrong.What, wrong.Hint)
 	}
 }
 
@@ -155,7 +157,7 @@ func mayWrite(dir string) error {
 // journal reads the journal without its lock.
 func (d *doctor) journal(ctx context.Context) {
 	const id = "journal"
-	view, err := journal.OpenView(ctx, filepath.Join(d.cfg.Data, "journal.db"))
+	view, err := journal.OpenView(ctx, filepath.Join(d.cfg.Data, node.JournalFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		d.ok(sectionServer, id, "none yet")
 		return
@@ -179,10 +181,7 @@ func (d *doctor) journal(ctx context.Context) {
 
 // journalRemedy returns what can be done about a journal that cannot be read.
 func journalRemedy(err error) string {
-	if remedy := journal.CauseOf(err).Remedy(); remedy != "" {
-		return remedy
-	}
-	return "keep a copy of the data directory as it is and see docs/operate.md, which says what must never be restored"
+	return cmp.Or(journal.CauseOf(err).Remedy(), "keep a copy of the data directory as it is and see docs/operate.md, which says what must never be restored")
 }
 
 // viewSource is a journal that is only read, as the ledger reads it.
@@ -198,9 +197,9 @@ func (s viewSource) Leaves(ctx context.Context, from uint64, most int) ([][]byte
 func (d *doctor) ledger(ctx context.Context) {
 	const id = "ledger"
 	if d.view == nil {
-		return // of a log without a journal nothing can be said
+		return // a log is compared with a journal only
 	}
-	size, err := ledger.Look(ctx, filepath.Join(d.cfg.Data, "ledger"), d.view.Origin(), viewSource{d.view})
+	size, err := ledger.Look(ctx, filepath.Join(d.cfg.Data, node.LedgerDir), d.view.Origin(), viewSource{d.view})
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		d.bad(sandbox.StateWeak, sectionServer, id, "not there; td serve builds it again from the journal", "")

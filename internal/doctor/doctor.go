@@ -1,7 +1,6 @@
-// Package doctor is the engine of "td doctor": it looks at what a server needs on
+// Package doctor is the engine of "td doctor": it checks what a server needs on
 // this machine, starts the server's children once, and reports what it found.
-// Nothing is changed, and a running server is not disturbed: its locks are left
-// alone.
+// It changes nothing, and takes no lock of a running server.
 package doctor
 
 import (
@@ -23,12 +22,12 @@ import (
 	"github.com/terradourada/td/receipt"
 )
 
-// Options say which server to look at.
+// Options say which server is checked.
 type Options struct {
 	Config *config.Config // what "td serve" would run with
 }
 
-// Run looks at everything once. What is wrong is in the report and is no error.
+// Run runs every probe once. A probe that fails is a finding of the report, not an error.
 func Run(ctx context.Context, o Options) (*Report, error) {
 	d := &doctor{cfg: o.Config}
 	d.examine(ctx)
@@ -78,7 +77,7 @@ func (d *doctor) surroundings(ctx context.Context) {
 	d.wallClock(ctx)
 	d.entropy()
 	if d.view != nil {
-		_ = d.view.Close() // it was only read
+		_ = d.view.Close() // nothing was written
 	}
 }
 

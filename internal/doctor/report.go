@@ -10,7 +10,7 @@ import (
 
 // Report is what was found. Its JSON is what "td doctor -o json" prints.
 type Report struct {
-	OK      bool      `json:"ok"`      // td serve would run, as far as could be found out
+	OK      bool      `json:"ok"`      // td serve would run, as far as the probes show
 	Running bool      `json:"running"` // a server has the data directory
 	Probes  []Finding `json:"probes"`
 }
@@ -21,8 +21,9 @@ type Finding struct {
 	sandbox.Probe
 }
 
-// Sections of a report. What is found in the first two decides; the others are
-// facts about the machine and the children, judged by the grade of the keys.
+// Sections of a report. The findings of the first two decide whether a server would run.
+// The others are facts about the machine and the children, which the grade of the keys
+// sums up.
 const (
 	sectionServer   = "server"
 	sectionSelfTest = "self_test"

@@ -109,8 +109,7 @@ func handshake(ctx context.Context, signer *keyholder.Signer, tagger *keyholder.
 	return nil
 }
 
-// randomBytes returns 32 bytes of the random source of the system, which does not
-// fail.
+// randomBytes returns 32 bytes of the system's random source.
 func randomBytes() (b [32]byte) {
 	_, _ = rand.Read(b[:]) // never returns an error, see crypto/rand
 	return b
@@ -150,7 +149,7 @@ func tryProver(ctx context.Context, cfg *config.Config) error {
 	}
 	key, _ := claim.KnownKey(claim.Open)
 	if !answer.Tag.Equal(job.Tag) {
-		return errors.New("the prover gives back another tag")
+		return errors.New("the prover returned another tag")
 	}
 	return claim.Verify(key, job.Inputs, answer.Proof)
 }

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// controlOlderCopy puts an older copy in the place of the data directory.
+// controlOlderCopy replaces the data directory by an older copy.
 func (r *run) controlOlderCopy(t *testing.T, rng *rand.Rand) {
 	t.Helper()
 	w := r.newWorld(t, rng, false, "--prover", "none")
@@ -20,7 +20,7 @@ func (r *run) controlOlderCopy(t *testing.T, rng *rand.Rand) {
 	w.control("older copy")
 }
 
-// controlDropped takes back what was flushed since the check.
+// controlDropped removes what was flushed since the check.
 func (r *run) controlDropped(t *testing.T, rng *rand.Rand) {
 	t.Helper()
 	w := r.newWorld(t, rng, true, "--prover", "none")
@@ -49,8 +49,8 @@ func (w *world) fill(n int) {
 	w.kill()
 }
 
-// control starts a server on what was damaged on purpose, and notes how many
-// answers were found to be lost.
+// control starts a server on what was damaged on purpose, and counts the
+// answers that were found to be lost.
 func (w *world) control(name string) {
 	w.begin()
 	w.run.add(func(r *result) { r.Control[name] = len(w.lost) })

@@ -10,7 +10,7 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// TestCut: a cut keeps what a flush covers, and of the rest what the mode says.
+// TestCut: a cut keeps what a flush covers, and the rest by mode.
 func TestCut(t *testing.T) {
 	sector := func(b byte) []byte { return bytes.Repeat([]byte{b}, sectorSize) }
 	log := []op{
@@ -51,7 +51,7 @@ func keysOf(m map[string]bool) func(func(string) bool) {
 	}
 }
 
-// TestJudge: each way to lose or to double an answer is found.
+// TestJudge: every way to lose or to double an answer is detected.
 func TestJudge(t *testing.T) {
 	id := func(b byte) protocol.RequestID { return protocol.RequestID{b} }
 	for name, c := range map[string]struct {

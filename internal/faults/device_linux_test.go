@@ -14,7 +14,7 @@ const (
 	leastDown, mostDown = 300 * time.Millisecond, 4 * time.Second
 )
 
-// failDevices lets the disk fail for a while under load.
+// failDevices makes the disk fail for a while under load.
 func (r *run) failDevices(t *testing.T, rng *rand.Rand) {
 	t.Helper()
 	newWorld := func() *world { return r.newWorld(t, rng, true, "--prover", "none") }
@@ -24,8 +24,8 @@ func (r *run) failDevices(t *testing.T, rng *rand.Rand) {
 	})
 }
 
-// failDevice is one error. The file system is mounted again before the check, so
-// that only what is on the disk counts.
+// failDevice is one device error. The file system is mounted again before the
+// check, so that only what is on the disk counts.
 func (w *world) failDevice(i int) {
 	w.Helper()
 	if !w.begin() {

@@ -24,7 +24,7 @@ const (
 	// flushTime is how long a flush takes. Writes that are complete in the
 	// meantime are not covered by it.
 	flushTime = time.Millisecond
-	// unmountTime is for the kernel to be done with a file system.
+	// unmountTime is the time that the kernel may need to release a file system.
 	unmountTime = 10 * time.Second
 )
 
@@ -35,7 +35,7 @@ type op struct {
 	upto int // of a flush: the operations that were complete when it began
 }
 
-// What a power cut keeps of the writes that no flush covers.
+// The writes without a flush that a power cut keeps.
 const (
 	keepNothing = iota
 	keepEverything
@@ -102,8 +102,8 @@ func newDisk(dir string, content []byte) (*disk, error) {
 }
 
 // serve mounts the FUSE file system. The descriptor is not left to the library,
-// with which child processes inherit it: they would keep the file system waiting
-// for answers when this process is gone.
+// because child processes would inherit it: the file system would then wait for
+// answers after this process has exited.
 func (d *disk) serve() error {
 	starting.RLock()
 	defer starting.RUnlock()
@@ -146,13 +146,14 @@ func (d *disk) position() int {
 	return len(d.log)
 }
 
-// powerCut makes the disk what a cut after k operations leaves, and mounts it.
+// powerCut sets the disk to the content that a cut after k operations leaves,
+// and mounts it.
 func (d *disk) powerCut(k, mode int, rng *rand.Rand) error {
 	return d.restart(func() []byte { return cut(d.base, d.log[:k], mode, rng) })
 }
 
-// dropFlushed makes the disk what it was after k operations, whatever was
-// flushed since, and mounts it.
+// dropFlushed sets the disk to its content after k operations, including what
+// was flushed since, and mounts it.
 func (d *disk) dropFlushed(k int) error {
 	return d.restart(func() []byte { return cut(d.base, d.log[:k], keepEverything, nil) })
 }
@@ -167,7 +168,7 @@ func (d *disk) restart(content func() []byte) error {
 	return d.mount()
 }
 
-// fail makes each write and flush fail with an error, 0 for none.
+// fail makes each write and flush fail with an error; 0 ends that.
 func (d *disk) fail(errno syscall.Errno) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -232,7 +233,7 @@ var _ interface {
 	fs.NodeFsyncer
 } = (*diskFile)(nil)
 
-// Getattr says how large the disk is.
+// Getattr returns the size of the disk.
 func (f *diskFile) Getattr(_ context.Context, _ fs.FileHandle, out *fuse.AttrOut) syscall.Errno {
 	f.d.mu.Lock()
 	defer f.d.mu.Unlock()
@@ -245,7 +246,7 @@ func (f *diskFile) Setattr(ctx context.Context, h fs.FileHandle, _ *fuse.SetAttr
 	return f.Getattr(ctx, h, out)
 }
 
-// Open needs no handle. What the kernel has cached is dropped with each open.
+// Open needs no handle. Each open drops what the kernel has cached.
 func (f *diskFile) Open(context.Context, uint32) (fs.FileHandle, uint32, syscall.Errno) {
 	return nil, 0, 0
 }
@@ -261,7 +262,7 @@ func (f *diskFile) Write(_ context.Context, _ fs.FileHandle, data []byte, at int
 	return uint32(len(data)), 0
 }
 
-// Fsync is what a loop device makes of a flush.
+// Fsync is the operation that a loop device sends for a flush.
 func (f *diskFile) Fsync(context.Context, fs.FileHandle, uint32) syscall.Errno { return f.d.flush() }
 
 // newContent returns an empty ext4 file system.
@@ -277,7 +278,7 @@ func newContent(dir string) ([]byte, error) {
 	return os.ReadFile(name)
 }
 
-// unmount tries until no process uses the file system any more.
+// unmount retries until no process uses the file system any more.
 func unmount(mnt string) (err error) {
 	late := eventually(unmountTime, mnt+" cannot be unmounted", func() bool {
 		err = command("umount", mnt)

@@ -17,11 +17,11 @@ import (
 	"github.com/terradourada/td/claim"
 )
 
-// What the environment says.
+// Environment variables.
 const (
 	envFaults = "TD_FAULTS"      // "full" or "short"; without it nothing is injected
-	envSeed   = "TD_FAULTS_SEED" // of a run that is repeated
-	envOnly   = "TD_FAULTS_ONLY" // the series to run, all without it
+	envSeed   = "TD_FAULTS_SEED" // of a run to repeat
+	envOnly   = "TD_FAULTS_ONLY" // the series to run; all of them without it
 	envOut    = "TD_FAULTS_OUT"  // file for the result in JSON
 	envBinary = "TD_BIN"         // the td to run, built if it is not given
 )
@@ -43,14 +43,14 @@ type result struct {
 	Acknowledged int               `json:"acknowledged"`
 	Lost         int               `json:"lost"`
 	Doubled      int               `json:"doubled"`
-	Refused      int               `json:"refused"`           // starts that failed with nothing in their way
-	Control      map[string]int    `json:"control"`           // what each control lost and the harness found
+	Refused      int               `json:"refused"`           // starts that failed although nothing prevented them
+	Control      map[string]int    `json:"control"`           // what each control lost and the harness detected
 	Skipped      map[string]string `json:"skipped,omitempty"` // what was not run, and why
 	Seconds      int               `json:"seconds"`
 	OK           bool              `json:"ok"`
 }
 
-// run is what all series of faults share.
+// run holds what all series of faults share.
 type run struct {
 	plan    plan
 	seed    uint64
@@ -74,7 +74,7 @@ func (r *run) add(change func(*result)) {
 // injected counts a fault.
 func (r *run) injected(kind string) { r.add(func(s *result) { s.Faults[kind]++ }) }
 
-// skip notes that something is not run.
+// skip records that something is not run.
 func (r *run) skip(what, why string) { r.add(func(s *result) { s.Skipped[what] = why }) }
 
 // random returns the choices of one series.
@@ -117,8 +117,8 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// inject injects n faults into one log. A log that has lost something is given
-// up, and the next fault hits a new one.
+// inject injects n faults into one log. A log that has lost something is not
+// used again; the next fault hits a new one.
 func (r *run) inject(t *testing.T, n int, what string, newWorld func() *world, fault func(w *world, i int)) {
 	t.Helper()
 	var w *world
@@ -177,7 +177,7 @@ func newRun(t *testing.T, p plan) *run {
 	return r
 }
 
-// tryDisk mounts a disk once. It returns why none can be used here.
+// tryDisk mounts a disk once. It returns why no disk can be used here.
 func (r *run) tryDisk() (why string) {
 	if os.Geteuid() != 0 {
 		return "mounting needs root"
@@ -197,8 +197,8 @@ func (r *run) tryDisk() (why string) {
 	return ""
 }
 
-// report writes the result. A control that lost nothing shows that the harness is
-// blind.
+// report writes the result. If a control lost nothing, the harness does not
+// detect losses.
 func (r *run) report(t *testing.T, took time.Duration) {
 	t.Helper()
 	s := &r.result

@@ -23,10 +23,10 @@ type fileFault struct {
 	undo    func(data string) error // nil: a copy is put back if the server refuses to start
 }
 
-// foreign is a user who is no user of the server.
+// foreign is a user that no server runs as.
 const foreign = 54321
 
-// fileFaults are all of them, the first ones also in short.
+// fileFaults are all of them; a short run injects the first ones only.
 var fileFaults = []fileFault{
 	{name: "journal missing", do: remove("journal.db")},
 	{name: "ledger moved away", running: true, do: move("ledger", "aside"), undo: move("aside", "ledger")},
@@ -62,7 +62,7 @@ func remove(names ...string) func(string) error {
 	}
 }
 
-// move replaces what is at the target.
+// move replaces the target.
 func move(from, to string) func(string) error {
 	return func(data string) error {
 		from, to := filepath.Join(data, from), filepath.Join(data, to)
@@ -119,10 +119,10 @@ func remount(option string) func(string) error {
 	return func(data string) error { return command("mount", "-o", "remount,"+option, filepath.Dir(data)) }
 }
 
-// ballast is beside the data directory.
+// ballast is a file beside the data directory.
 func ballast(data string) string { return filepath.Join(filepath.Dir(data), "ballast") }
 
-// fillDisk takes all blocks that are free, in pieces of decreasing size.
+// fillDisk takes all free blocks, in pieces of decreasing size.
 func fillDisk(data string) error {
 	f, err := os.Create(ballast(data))
 	if err != nil {
@@ -140,7 +140,7 @@ func fillDisk(data string) error {
 	return f.Sync()
 }
 
-// fillInodes makes files until there can be no more.
+// fillInodes creates files until no more can be created.
 func fillInodes(data string) error {
 	err := os.Mkdir(ballast(data), 0o700)
 	for i := 0; err == nil; i++ {
@@ -176,8 +176,8 @@ func (r *run) faultFiles(t *testing.T, rng *rand.Rand) {
 	})
 }
 
-// faultRunning injects a fault under load, mends it after a while and ends the
-// server.
+// faultRunning injects a fault under load, repairs it after a while and ends
+// the server.
 func (w *world) faultRunning(f fileFault) {
 	w.Helper()
 	ctx, stop := context.WithCancel(w.Context())
@@ -198,8 +198,8 @@ func (w *world) faultRunning(f fileFault) {
 	}
 }
 
-// faultStopped injects a fault while no server runs. The server that is started
-// then may refuse, with a sentence; if it does not, it must have everything.
+// faultStopped injects a fault while no server runs. The server started then
+// may refuse, with a sentence; if it does not, it must have everything.
 func (w *world) faultStopped(f fileFault) {
 	w.Helper()
 	w.kill()

@@ -8,9 +8,9 @@ import (
 	"github.com/terradourada/td/receipt"
 )
 
-// history is what the clients of one log were told.
+// history is the record of the answers that the clients of one log received.
 type history struct {
-	trust *receipt.TrustStore // of a client that no fault touches
+	trust *receipt.TrustStore // by a client that no fault affects
 
 	mu    sync.Mutex
 	acked map[protocol.RequestID]*acked
@@ -33,8 +33,8 @@ func newHistory(dir string) (*history, error) {
 	}, err
 }
 
-// note records an acknowledgement that was received when the disk had completed
-// so many operations.
+// note records an acknowledgement, with the number of operations that the disk
+// had completed when it was received.
 func (h *history) note(a *client.Accepted, at int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -45,7 +45,7 @@ func (h *history) note(a *client.Accepted, at int) {
 	}
 }
 
-// cutAt forgets what was acknowledged after the power had failed.
+// cutAt forgets what was acknowledged after the power cut.
 func (h *history) cutAt(k int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -63,7 +63,8 @@ func (h *history) size() int {
 	return len(h.acked)
 }
 
-// leaves are the accepted leaves of a journal: for each request, where it is.
+// leaves returns the accepted leaves of a journal, with the index of each
+// request.
 type leaves map[protocol.RequestID][]uint64
 
 // judge returns the acknowledged answers that are not where they should be, and
@@ -89,7 +90,7 @@ func (h *history) judge(found leaves) (lost, doubled []protocol.RequestID) {
 	return lost, doubled
 }
 
-// made notes a request of the harness itself.
+// made records a request of the harness itself.
 func (h *history) made(id protocol.RequestID) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -124,8 +125,8 @@ func (h *history) unchecked(others int) (ids []protocol.RequestID) {
 	return ids
 }
 
-// receipted notes that the receipt of a request was verified, and reports
-// whether it is of the index that was acknowledged.
+// receipted records that the receipt of a request was verified, and reports
+// whether it is for the index that was acknowledged.
 func (h *history) receipted(id protocol.RequestID, index uint64) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()

@@ -15,7 +15,7 @@ const (
 	upTime = 1500 * time.Millisecond
 )
 
-// killCores kills the core under load, and one in eight on its way up.
+// killCores kills the core under load, and one in eight times during its start.
 func (r *run) killCores(t *testing.T, rng *rand.Rand) {
 	t.Helper()
 	var old []*answer
@@ -24,7 +24,7 @@ func (r *run) killCores(t *testing.T, rng *rand.Rand) {
 		r.injected("core killed")
 		if rng.IntN(8) == 0 {
 			w.launch()
-			time.Sleep(randomTime(rng, 0, upTime)) // the moment is what is tried
+			time.Sleep(randomTime(rng, 0, upTime)) // the random moment
 			w.kill()
 		} else if w.begin() {
 			w.sendLate(old)
@@ -41,7 +41,7 @@ func (w *world) load(n, pushes int, strike func()) []*answer {
 	all := w.prepareAll(ctx, n)
 	w.mustAccept(ctx, callTime)
 	pushed, sent := w.push(ctx, pushes), w.release(ctx, all, killWithin)
-	time.Sleep(randomTime(w.rng, 0, killWithin)) // the moment is what is tried
+	time.Sleep(randomTime(w.rng, 0, killWithin)) // the random moment
 	strike()
 	sent.Wait()
 	pushed.Wait()
@@ -49,7 +49,7 @@ func (w *world) load(n, pushes int, strike func()) []*answer {
 }
 
 // sendLate sends answers to challenges of an epoch that has ended. None may be
-// accepted, whatever came of it before.
+// accepted, whatever the outcome of earlier attempts.
 func (w *world) sendLate(old []*answer) {
 	for _, a := range old {
 		if err := w.send(w.Context(), w.srv, a, 0); err == nil {
@@ -58,9 +58,9 @@ func (w *world) sendLate(old []*answer) {
 	}
 }
 
-// killChildren kills signer, tagger and prover under load. The core goes on. After
-// each round the server is started again, after some because its launcher was
-// killed.
+// killChildren kills signer, tagger and prover under load. The core continues.
+// After each round the server is started again, after some because its launcher
+// was killed.
 func (r *run) killChildren(t *testing.T, rng *rand.Rand) {
 	t.Helper()
 	newWorld := func() *world { return r.newWorld(t, rng, false, "--prover-workers", "1") }

@@ -16,7 +16,7 @@ import (
 
 const (
 	callTime    = 20 * time.Second // for one request of the load
-	receiptTime = 5 * time.Second  // that an answer waits for its receipt
+	receiptTime = 5 * time.Second  // time that an answer waits for its receipt
 	retryPause  = 50 * time.Millisecond
 )
 
@@ -75,15 +75,15 @@ func (w *world) send(ctx context.Context, srv *server, a *answer, wait time.Dura
 	return err
 }
 
-// release sends each answer twice at once, at moments within a time. One of the
-// two waits for the receipt.
+// release sends each answer twice at once, at random moments. One of the two
+// waits for the receipt.
 func (w *world) release(ctx context.Context, all []*answer, within time.Duration) *sync.WaitGroup {
 	wg, srv := new(sync.WaitGroup), w.srv
 	for _, a := range all {
 		for _, wait := range []time.Duration{0, receiptTime} {
 			after := randomTime(w.rng, 0, within)
 			wg.Go(func() {
-				time.Sleep(after) // the moments are what is tried
+				time.Sleep(after) // the random moments
 				_ = w.send(ctx, srv, a, wait)
 			})
 		}
@@ -91,7 +91,8 @@ func (w *world) release(ctx context.Context, all []*answer, within time.Duration
 	return wg
 }
 
-// mustAccept has an answer accepted, which the server may refuse for a while.
+// mustAccept sends an answer until it is accepted; the server may refuse it for
+// a while.
 func (w *world) mustAccept(ctx context.Context, within time.Duration) bool {
 	w.Helper()
 	ctx, stop := context.WithTimeout(ctx, within)
@@ -113,7 +114,7 @@ func (w *world) mustAccept(ctx context.Context, within time.Duration) bool {
 	}
 }
 
-// push has the server prove n events.
+// push makes the server prove n events.
 func (w *world) push(ctx context.Context, n int) *sync.WaitGroup {
 	wg, srv := new(sync.WaitGroup), w.srv
 	for range n {
@@ -129,8 +130,8 @@ func (w *world) push(ctx context.Context, n int) *sync.WaitGroup {
 	return wg
 }
 
-// keepUp prepares and sends answers one after the other, until the context ends.
-// What is refused does not matter.
+// keepUp prepares and sends answers one after the other, until the context
+// ends. Refusals do not matter.
 func (w *world) keepUp(ctx context.Context, workers int) *sync.WaitGroup {
 	wg, srv := new(sync.WaitGroup), w.srv
 	for range workers {

@@ -19,9 +19,9 @@ import (
 	"github.com/terradourada/td/receipt"
 )
 
-// cutPower cuts the power of a server and a client on the same disk. Each server
-// starts on what the cut before left. One cut in eight is made at start, before
-// any client is there.
+// cutPower cuts the power of a server and a client on the same disk. Each
+// server starts on the disk that the cut before left. One cut in eight happens
+// during the start, before any client runs.
 func (r *run) cutPower(t *testing.T, rng *rand.Rand) {
 	t.Helper()
 	var c *commandClient
@@ -79,10 +79,10 @@ type commandClient struct {
 	w      *world
 	dir    string
 	events int
-	kept   []kept // what the commands said was done, the newest last
+	kept   []kept // what the commands reported as done, the newest last
 }
 
-// kept is what the disk held when a command had ended well.
+// kept is the content of the disk after a command that succeeded.
 type kept struct {
 	at       int               // operations that the disk had completed
 	receipts map[string][]byte // by file name
@@ -93,8 +93,8 @@ func newCommandClient(w *world) *commandClient {
 	return &commandClient{w: w, dir: filepath.Join(w.disk.mnt, "client")}
 }
 
-// submit submits one event more than the last time; those that have a receipt
-// are passed over. Then it records the newest checkpoint.
+// submit submits one event more than the last time; the command skips those
+// that have a receipt. Then it records the newest checkpoint.
 func (c *commandClient) submit() {
 	var input bytes.Buffer
 	c.events++
@@ -121,7 +121,7 @@ func (c *commandClient) command(input io.Reader, args ...string) {
 	}
 }
 
-// keep notes what is on the disk now that a command has said so.
+// keep records the content of the disk after a command has reported success.
 func (c *commandClient) keep() {
 	k := kept{at: c.w.position(), receipts: map[string][]byte{}}
 	names, err := filepath.Glob(filepath.Join(c.dir, "out", "*.receipt.json"))
@@ -172,7 +172,7 @@ func (c *commandClient) recorded() (uint64, error) {
 	return size, err
 }
 
-// cutAt forgets what was done after the power had failed.
+// cutAt forgets what was done after the power cut.
 func (c *commandClient) cutAt(k int) {
 	for len(c.kept) > 0 && c.kept[len(c.kept)-1].at > k {
 		c.kept = c.kept[:len(c.kept)-1]
@@ -182,8 +182,8 @@ func (c *commandClient) cutAt(k int) {
 	}
 }
 
-// check wants the receipts and the trust record that the commands have written,
-// and has each receipt verified with them alone.
+// check requires the receipts and the trust record that the commands have
+// written, and verifies each receipt with them alone.
 func (c *commandClient) check() bool {
 	if len(c.kept) == 0 {
 		return true
@@ -209,8 +209,8 @@ func (c *commandClient) check() bool {
 	return c.w.sound()
 }
 
-// exactlyOnce wants one receipt for each event, and no acceptance without a
-// receipt.
+// exactlyOnce requires one receipt for each event, and no acceptance without
+// a receipt.
 func (c *commandClient) exactlyOnce() {
 	rows, err := rowsOf(c.w.Context(), c.w.data)
 	c.w.must(err)

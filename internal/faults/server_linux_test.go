@@ -6,22 +6,20 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/exec"
-	"path/filepath"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/internal/testdata/proctest"
 )
 
 const (
-	startTime = 60 * time.Second // for a server to be ready
-	stopTime  = 30 * time.Second // for a server to end in order
-	goneTime  = 10 * time.Second // for its children to end after it
+	startTime = 60 * time.Second // limit for a server to be ready
+	stopTime  = 30 * time.Second // limit for a server to end in order
+	goneTime  = 10 * time.Second // limit for its children to end after it
 )
 
 // server is a "td serve" with its children.
@@ -29,15 +27,15 @@ type server struct {
 	*client.Client
 	cmd   *exec.Cmd
 	url   string
-	ready chan string   // gets its URL once
-	done  chan struct{} // closed when it was reaped
+	ready chan string   // receives its URL once
+	done  chan struct{} // closed when its status was read
 	err   error         // of the process; set before done is closed
 
 	mu  sync.Mutex
 	log bytes.Buffer // its standard error
 }
 
-// launch starts a server and waits for nothing.
+// launch starts a server and returns at once.
 func launch(binary string, args ...string) (*server, error) {
 	starting.RLock()
 	defer starting.RUnlock()
@@ -69,7 +67,8 @@ func (s *server) watch(pipe io.Reader) {
 	close(s.done)
 }
 
-// await waits until the server is ready. One that is not is killed.
+// await waits until the server is ready; if it does not become ready, it is
+// killed.
 func (s *server) await() (err error) {
 	select {
 	case s.url = <-s.ready:
@@ -85,7 +84,7 @@ func (s *server) await() (err error) {
 	return nil
 }
 
-// sentence returns what the server said last about an error.
+// sentence returns the last error that the server printed.
 func (s *server) sentence() (last string) {
 	for line := range strings.Lines(s.said()) {
 		if said, ok := strings.CutPrefix(strings.TrimSpace(line), "error: "); ok {
@@ -102,7 +101,7 @@ func (s *server) said() string {
 	return s.log.String()
 }
 
-// kill sends SIGKILL and waits until the children have ended, too.
+// kill sends SIGKILL and waits until the children have ended too.
 func (s *server) kill() error {
 	all := s.processes()
 	_ = s.cmd.Process.Kill()
@@ -124,9 +123,9 @@ func (s *server) stop() error {
 
 // processes returns the launcher and the children, by kind.
 func (s *server) processes() map[string]int {
-	all := childrenOf(s.cmd.Process.Pid)
+	all := proctest.Children(s.cmd.Process.Pid)
 	if l := all["launcher"]; l != 0 {
-		for kind, pid := range childrenOf(l) {
+		for kind, pid := range proctest.Children(l) {
 			all[kind] = pid
 		}
 	}
@@ -142,52 +141,10 @@ func (s *server) awaitChild(kind string) (pid int, err error) {
 	return pid, err
 }
 
-// childrenOf returns the process ids of the td children of a process, by kind.
-func childrenOf(parent int) map[string]int {
-	found := map[string]int{}
-	names, _ := filepath.Glob("/proc/[0-9]*/stat") // the pattern is right
-	for _, name := range names {
-		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(name)))
-		if state, of := stateOf(pid); of != parent || state == "Z" {
-			continue
-		}
-		if kind := kindOf(pid); kind != "" {
-			found[kind] = pid
-		}
-	}
-	return found
-}
-
-// stateOf reads /proc/PID/stat: "pid (name) state ppid ...".
-func stateOf(pid int) (state string, parent int) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return "", 0
-	}
-	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-	parent, _ = strconv.Atoi(fields[1])
-	return fields[0], parent
-}
-
-// kindOf returns which child of td a process is, "" if it is none.
-func kindOf(pid int) string {
-	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)) // one that has ended is none
-	args := strings.Split(string(b), "\x00")
-	if len(args) < 2 {
-		return ""
-	}
-	kind, ok := strings.CutPrefix(args[1], "internal-")
-	if !ok {
-		return ""
-	}
-	return kind
-}
-
 func awaitGone(kinds map[string]int) error {
 	for kind, pid := range kinds {
 		err := eventually(goneTime, kind+" outlives the core", func() bool {
-			state, _ := stateOf(pid)
-			return state == "" || state == "Z" || kindOf(pid) != kind
+			return proctest.Gone(pid, kind)
 		})
 		if err != nil {
 			return err

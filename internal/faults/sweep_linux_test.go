@@ -12,7 +12,7 @@ import (
 	"syscall"
 )
 
-// workPrefix is how the directory of a run is called, in the directory for
+// workPrefix begins the name of the directory of a run, in the directory for
 // temporary files.
 const workPrefix = "td-faults-"
 
@@ -22,7 +22,7 @@ func newWork() (dir string, err error) {
 	if dir, err = os.MkdirTemp("", workPrefix); err != nil {
 		return "", err
 	}
-	if err := os.Chmod(dir, 0o755); err != nil { // the server is another user
+	if err := os.Chmod(dir, 0o755); err != nil { // the server runs as another user
 		return "", err
 	}
 	_, err = lockWork(dir)
@@ -42,14 +42,14 @@ func lockWork(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// starting is held while a server is started or something is mounted, and for ever
-// once the run was interrupted.
+// starting is held while a server is started or something is mounted, and for
+// ever once the run was interrupted.
 var starting sync.RWMutex
 
 // locks keeps the files of held locks open.
 var locks []*os.File
 
-// sweepOthers removes what runs have left behind that did not end in order.
+// sweepOthers removes what interrupted runs have left.
 func sweepOthers() error {
 	dirs, err := filepath.Glob(filepath.Join(os.TempDir(), workPrefix+"*"))
 	for _, dir := range dirs {
@@ -60,13 +60,14 @@ func sweepOthers() error {
 	return err
 }
 
-// sweep kills the processes that a run has started, unmounts whatever is mounted
-// below its directory, which frees the loop devices, and removes it.
+// sweep kills the processes that a run has started, unmounts whatever is
+// mounted below its directory and removes it. Unmounting frees the loop
+// devices.
 func sweep(dir string) error {
 	killNaming(dir)
 	err := eventually(unmountTime, "file systems are mounted below "+dir, func() bool {
 		for _, at := range slices.Backward(mountsBelow(dir)) {
-			_ = command("umount", at) // what is still in use is tried again
+			_ = command("umount", at) // what is still in use is retried
 		}
 		return len(mountsBelow(dir)) == 0
 	})
@@ -76,8 +77,8 @@ func sweep(dir string) error {
 	return os.RemoveAll(dir)
 }
 
-// mountsBelow returns where file systems are mounted below a directory, in the
-// order of their mounting.
+// mountsBelow returns the mount points below a directory, in the order of
+// their mounting.
 func mountsBelow(dir string) (below []string) {
 	b, _ := os.ReadFile("/proc/self/mountinfo") // without it nothing can be mounted
 	for line := range strings.Lines(string(b)) {
@@ -102,12 +103,12 @@ func sweepWhenInterrupted(dir string) {
 }
 
 // killNaming kills the processes whose command line names a path below a
-// directory. Servers do not end with the process that started them: the signal
-// that could be asked for is cleared when they become another user.
+// directory. Servers do not end with the process that started them: the
+// parent-death signal is cleared when they change their user.
 func killNaming(dir string) {
 	names, _ := filepath.Glob("/proc/[0-9]*/cmdline") // the pattern is right
 	for _, name := range names {
-		b, _ := os.ReadFile(name) // one that has ended needs no signal
+		b, _ := os.ReadFile(name) // a process that has ended needs no signal
 		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(name)))
 		named := slices.ContainsFunc(strings.Split(string(b), "\x00"), func(arg string) bool { return strings.HasPrefix(arg, dir+"/") })
 		if named && pid != os.Getpid() {

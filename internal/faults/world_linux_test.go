@@ -18,16 +18,16 @@ import (
 )
 
 const (
-	publishTime = 20 * time.Second // for a leaf to be in the published log
-	others      = 3                // receipts that are verified once more after each fault
+	publishTime = 20 * time.Second // limit for a leaf to be in the published log
+	others      = 3                // receipts that are verified again after each fault
 )
 
-// asLive is where checkpoints are read: the server has another port after each
-// start.
+// asLive is the name under which checkpoints are read, because the server has
+// another port after each start.
 var asLive = receipt.Source{Live: true, Server: "http://td.test:80"}
 
-// world is one log with the servers that run it, one after the other, and what
-// its clients were told.
+// world is one log with the servers that run it, one after the other, and the
+// answers that its clients received.
 type world struct {
 	*testing.T
 	run  *run
@@ -40,7 +40,7 @@ type world struct {
 	seen *history
 
 	lost, doubled map[protocol.RequestID]bool
-	refused       int // starts that failed with nothing in their way
+	refused       int // starts that failed although nothing prevented them
 	complaints    []string
 }
 
@@ -48,7 +48,7 @@ type world struct {
 func (r *run) newWorld(t *testing.T, rng *rand.Rand, onDisk bool, args ...string) *world {
 	t.Helper()
 	dir := filepath.Join(r.work, strconv.Itoa(int(r.worlds.Add(1))))
-	if err := os.Mkdir(dir, 0o755); err != nil { // the server is another user
+	if err := os.Mkdir(dir, 0o755); err != nil { // the server runs as another user
 		t.Fatal(err)
 	}
 	w := &world{
@@ -78,7 +78,7 @@ func (w *world) close() {
 		w.must(w.disk.close())
 	}
 	w.must(os.RemoveAll(w.dir))
-	w.srv, w.disk = nil, nil // a disk is all in memory
+	w.srv, w.disk = nil, nil // a disk is entirely in memory
 }
 
 // must fails the test if the harness itself cannot work.
@@ -89,15 +89,15 @@ func (w *world) must(err error) {
 	}
 }
 
-// complain notes something that the server did wrong.
+// complain records a fault of the server.
 func (w *world) complain(format string, args ...any) {
 	w.complaints = append(w.complaints, fmt.Sprintf(format, args...))
 }
 
-// sound reports that nothing was wrong so far.
+// sound reports whether there was no fault so far.
 func (w *world) sound() bool { return len(w.complaints)+len(w.lost)+len(w.doubled) == 0 }
 
-// report adds what was found to the result, and fails the test if something is
+// report adds the findings to the result, and fails the test if something is
 // wrong.
 func (w *world) report(what string) {
 	w.Helper()
@@ -124,7 +124,7 @@ func (w *world) position() int {
 	return w.disk.position()
 }
 
-// launch starts a server and waits for nothing.
+// launch starts a server and returns at once.
 func (w *world) launch() {
 	w.Helper()
 	args := []string{"--listen", "127.0.0.1:0", "--data", w.data, "--shutdown-grace", "5s", "--ttl-ms", "600000"}
@@ -134,8 +134,8 @@ func (w *world) launch() {
 	}
 }
 
-// start starts a server, which must become ready. If it does not, the journal is
-// looked at as it is.
+// start starts a server, which must become ready. If it does not, the journal
+// is checked as it is.
 func (w *world) start() bool {
 	w.Helper()
 	w.launch()
@@ -180,7 +180,7 @@ func (w *world) check(ctx context.Context) bool {
 	if err := compareLog(ctx, log, rows); err != nil {
 		w.complain("the log is not the journal: %v", err)
 	}
-	if !w.sound() { // the receipts of what is lost would be waited for
+	if !w.sound() { // the receipts of lost answers would be waited for
 		return false
 	}
 	for _, id := range w.seen.unchecked(others) {
@@ -192,7 +192,7 @@ func (w *world) check(ctx context.Context) bool {
 	return w.sound()
 }
 
-// judge reads the journal and notes what is lost or doubled.
+// judge reads the journal and records what is lost or doubled.
 func (w *world) judge(ctx context.Context) (rows []journal.Entry) {
 	rows, err := rowsOf(ctx, w.data)
 	if err != nil {

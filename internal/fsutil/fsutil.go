@@ -1,5 +1,5 @@
 // Package fsutil reads files of bounded size, writes them whole and durably,
-// keeps files of secrets private, and locks files. Its errors are for people.
+// keeps files of secrets private, and locks files. Its errors are faults.
 package fsutil
 
 import (
@@ -15,22 +15,60 @@ import (
 
 // ReadFile reads a file of at most limit bytes.
 func ReadFile(path string, limit int64) ([]byte, error) {
+	f, err := Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return readBounded(f, path, limit)
+}
+
+// ReadInput reads a file of at most limit bytes, or standard input for "-".
+func ReadInput(path string, stdin io.Reader, limit int64) ([]byte, error) {
+	if path == "-" {
+		return readBounded(stdin, "standard input", limit)
+	}
+	return ReadFile(path, limit)
+}
+
+// ParseFile reads a file of at most limit bytes and parses it. A file that does not parse is
+// a fault with the exit status and the hint: its path, what it is not, and why.
+func ParseFile[T any](path string, limit int64, parse func([]byte) (T, error), exit int, isNot, hint string) (v T, err error) {
+	b, err := ReadFile(path, limit)
+	if err != nil {
+		return v, err
+	}
+	if v, err = parse(b); err != nil {
+		return v, fault.New(exit, fmt.Sprintf("%s%s: %s", path, isNot, fault.Of(err).What), hint)
+	}
+	return v, nil
+}
+
+// Open opens a file for reading.
+func Open(path string) (*os.File, error) {
 	f, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fault.New(fault.NotFound, fmt.Sprintf("%s does not exist", path), "")
 	}
 	if err != nil {
-		return nil, fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be read: %v", path, err), "")
+		return nil, unreadable(path, err)
 	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	return f, nil
+}
+
+func readBounded(r io.Reader, name string, limit int64) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(r, limit+1))
 	if err != nil {
-		return nil, fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be read: %v", path, err), "")
+		return nil, unreadable(name, err)
 	}
 	if int64(len(b)) > limit {
-		return nil, fault.New(fault.Usage, fmt.Sprintf("%s is larger than %d bytes", path, limit), "")
+		return nil, fault.New(fault.Usage, fmt.Sprintf("%s is larger than %d bytes", name, limit), "")
 	}
 	return b, nil
+}
+
+func unreadable(name string, err error) error {
+	return fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be read: %v", name, err), "")
 }
 
 // WriteFile writes a file whole or not at all, and syncs it before it returns.
@@ -40,7 +78,7 @@ func WriteFile(path string, data []byte, perm fs.FileMode) error {
 }
 
 // NewPrivate writes a file of secrets for its owner only, as [WriteFile] does.
-// It never replaces a file: what that one held may exist nowhere else.
+// It never replaces a file, because its content may exist nowhere else.
 func NewPrivate(path string, data []byte) error {
 	err := write(path, data, 0o600, os.Link)
 	if errors.Is(err, fs.ErrExist) {
@@ -50,7 +88,7 @@ func NewPrivate(path string, data []byte) error {
 }
 
 // write writes the data to a new file beside the path and syncs it; put then
-// gives it the name.
+// names it.
 func write(path string, data []byte, perm fs.FileMode, put func(from, to string) error) error {
 	dir := filepath.Dir(path)
 	f, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
@@ -99,7 +137,7 @@ func Exists(path string) bool {
 	return err == nil
 }
 
-// Remove removes a file; it need not be there.
+// Remove removes a file. A file that is missing is no error.
 func Remove(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err

@@ -3,74 +3,68 @@ package gate
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
-	"fmt"
-	"slices"
-	"sync"
-	"time"
 
 	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/journal"
+	"github.com/terradourada/td/internal/lifecycle"
 	"github.com/terradourada/td/internal/session"
 	"github.com/terradourada/td/protocol"
 )
 
-// Accept judges an answer in the order of section 10, the only order allowed.
-// It may be called any number of times for one request; one call at most wins
-// it.
-func (g *Gate) Accept(ctx context.Context, a Answer) (acc Accepted, err error) {
+// Accept judges an answer in the order of section 10, the only order allowed, and
+// returns the index of the accepted leaf. It may be called any number of times for
+// one request; at most one call claims the request.
+func (g *Gate) Accept(ctx context.Context, a Answer) (index uint64, err error) {
 	defer func() { g.observe("accept", a.RequestID, "", err) }()
-	return g.accept(ctx, &a, nil)
+	return g.accept(ctx, &attempt{Answer: a})
 }
 
-// accept is Accept. For a pushed event, whose proof was found good already for
-// this very session, pushed is what [Gate.askPlace] returned for it; nil for any
-// other answer.
-func (g *Gate) accept(ctx context.Context, a *Answer, pushed placeFunc) (Accepted, error) {
+// attempt is one answer with what the steps of its session find out.
+type attempt struct {
+	Answer
+	digest    protocol.Digest  // SHA-256 of the proof
+	place     placeFunc        // of the anchor in the issued tree; a push sets it from the start
+	proved    bool             // the proof was verified before, by the push that asked for it
+	statement *claim.Statement // rebuilt once the answer has claimed its session
+	claim     *Claim           // of the statement
+}
+
+// accept is [Gate.Accept] for any attempt.
+func (g *Gate) accept(ctx context.Context, a *attempt) (index uint64, err error) {
 	if len(a.Proof) != protocol.ProofSize { // step 1; nothing is consumed
-		return Accepted{}, protocol.Failf(protocol.CodeMalformedRequest, "a proof is exactly %d bytes", protocol.ProofSize)
+		return 0, protocol.Failf(protocol.CodeMalformedRequest, "a proof is exactly %d bytes", protocol.ProofSize)
 	}
 	s, known := g.cfg.Sessions.Get(a.RequestID) // step 3
 	if !known {
-		s = g.nobody
+		s = g.decoy
 	}
-	proof := protocol.Digest(sha256.Sum256(a.Proof))
-	for {
-		view := s.View()
-		effects, code, state := g.step(ctx, s, g.judge(s, &view, a), proof)
-		switch {
-		case slices.Contains(effects, protocol.EffectRedeem):
-			return g.settle(ctx, s, view.Open, a, pushed)
-		case slices.Contains(effects, protocol.EffectReply):
-			return Accepted{RequestID: s.ID, Index: state.Index}, nil
-		case slices.Contains(effects, protocol.EffectAwait):
-			if s.AwaitChange(ctx, protocol.PhaseClaimed) != nil {
-				return Accepted{}, refusal(code)
-			}
-		default:
-			return Accepted{}, refusal(code)
-		}
+	a.digest = sha256.Sum256(a.Proof)
+	state, code := g.run(ctx, s, g.judge(s, &a.Answer), a)
+	if code != protocol.CodeNone {
+		return 0, refusal(code)
 	}
+	return state.Index, nil
 }
 
-// judge computes the facts of steps 4 to 7, all of them whatever each one says,
-// so that the steps cost the same for a known and an unknown request. SameProof
-// is the session's to fill in: what it is compared with may change until then.
-func (g *Gate) judge(s *session.Session, view *session.View, a *Answer) protocol.EventAnswer {
-	e := protocol.EventAnswer{
+// judge computes the facts of steps 4 to 7. It computes all of them in every case, so
+// that an unknown request costs as much as a known one. [session.Session.Step] fills
+// in SameProof, under the lock that guards the stored digest.
+func (g *Gate) judge(s *session.Session, a *Answer) lifecycle.EventAnswer {
+	e := lifecycle.EventAnswer{
 		ClientMatches:      protocol.ClientCommitment(s.Salt, a.Client).Equal(s.Client),
 		TagMatches:         protocol.TagElement(a.Tag).Equal(s.TagHash),
 		JournalUnavailable: !g.cfg.Holds.Writable(),
-		LagTooFar:          g.cfg.Ledger.Lag() > g.cfg.MaxLag,
+		LagTooFar:          g.cfg.Ledger.Admit() != nil,
 	}
 	var vk protocol.Digest
-	if view.Open != nil {
-		vk = view.Open.Payload.VK()
+	if open := s.View().Open; open != nil {
+		vk = open.Payload.VK()
 	}
-	e.Frozen = g.cfg.Holds.AcceptHeld(vk)
+	e.Frozen = g.cfg.Holds.Check(journal.Accept, vk) != nil
 	return e
 }
 
-// refusals are the sentences for the codes an answer can end in.
+// refusals are the details for the codes that an answer can end with.
 var refusals = map[protocol.Code]string{
 	protocol.CodeSubmissionRejected: "the answer does not belong to a pending request of this client",
 	protocol.CodeAlreadyConsumed:    "the request was answered with another proof",
@@ -84,183 +78,3 @@ var refusals = map[protocol.Code]string{
 }
 
 func refusal(c protocol.Code) error { return protocol.Fail(c, refusals[c]) }
-
-// settle takes a claimed session to its end. Only the winner is here. The work
-// no longer hangs on the client: what is claimed is decided.
-func (g *Gate) settle(ctx context.Context, s *session.Session, open *session.Open, a *Answer, pushed placeFunc) (acc Accepted, err error) {
-	ctx = context.WithoutCancel(ctx)
-	defer func() {
-		if p := recover(); p != nil {
-			g.cfg.Log.Error("panic while an answer was decided", "request_id", s.ID.String(), "err", fmt.Sprint(p))
-			acc, err = Accepted{}, g.abandon(ctx, s)
-		}
-	}()
-	st, c, err := g.statementOf(open)
-	if err != nil {
-		g.cfg.Log.Error("statement of a session cannot be rebuilt", "request_id", s.ID.String(), "err", err)
-		return Accepted{}, g.abandon(ctx, s)
-	}
-	event, issued := g.redeem(ctx, open, a.Tag), pushed
-	for {
-		effects, code, state := g.step(ctx, s, event, protocol.Digest{})
-		switch {
-		case slices.Contains(effects, protocol.EffectVerify):
-			ok := true
-			if pushed == nil {
-				issued = g.askPlace(ctx, open)
-				ok = g.verifyProof(c, st.Inputs(open.Anchor, protocol.ContextElement(&open.Payload), s.TagHash), a.Proof) == nil
-			}
-			event = protocol.EventVerified{OK: ok}
-		case slices.Contains(effects, protocol.EffectCommit):
-			event = g.commit(ctx, st, s.TagHash, open, issued, a.Proof)
-		case slices.Contains(effects, protocol.EffectResolve):
-			g.resolve(s)
-			return Accepted{}, refusal(code)
-		case slices.Contains(effects, protocol.EffectReply):
-			return Accepted{RequestID: s.ID, Index: state.Index}, nil
-		default:
-			return Accepted{}, refusal(code)
-		}
-	}
-}
-
-// abandon ends a claimed session after a panic: before the transaction it is
-// invalidated, during it the outcome is unknown.
-func (g *Gate) abandon(ctx context.Context, s *session.Session) error {
-	if _, code, _ := g.step(ctx, s, protocol.EventAborted{}, protocol.Digest{}); code != protocol.CodeInternal {
-		return refusal(code)
-	}
-	effects, code, _ := g.step(ctx, s, protocol.EventCommitted{Outcome: protocol.CommitUnknown}, protocol.Digest{})
-	if slices.Contains(effects, protocol.EffectResolve) {
-		g.resolve(s)
-	}
-	return refusal(code)
-}
-
-// redeem asks the tagger (step 8). A tagger that does not answer has consumed
-// or not consumed the tag, nobody knows: the request is over either way.
-func (g *Gate) redeem(ctx context.Context, open *session.Open, tag protocol.Tag) protocol.Event {
-	epoch, live := g.cfg.Epochs.Find(open.Epoch)
-	if !live {
-		return protocol.EventAborted{}
-	}
-	verdict, err := epoch.Redeem(ctx, &open.Payload, tag)
-	if err != nil {
-		g.cfg.Log.Warn("tagger gave no verdict", "epoch", open.Epoch.String(), "err", err)
-		return protocol.EventAborted{}
-	}
-	return protocol.EventRedeemed{Verdict: verdict}
-}
-
-// verifyProof is step 9 against inputs the core has built from its own state,
-// under the limit of verifications at a time.
-func (g *Gate) verifyProof(c *Claim, inputs []protocol.Element, proof []byte) error {
-	g.verify <- struct{}{}
-	defer func() { <-g.verify }()
-	return claim.Verify(c.Key, inputs, proof)
-}
-
-// placeFunc waits for the place of an anchor in the issued tree and returns it.
-type placeFunc func() (protocol.Issued, error)
-
-// askPlace asks the epoch for the place of a session's anchor in the issued tree
-// and returns at once, so that the signer signs a root while the proof is verified.
-func (g *Gate) askPlace(ctx context.Context, open *session.Open) placeFunc {
-	epoch, live := g.cfg.Epochs.Find(open.Epoch)
-	if !live {
-		return func() (protocol.Issued, error) { return protocol.Issued{}, protocol.CodeInvalidated }
-	}
-	ask := sync.OnceValues(func() (protocol.Issued, error) { return epoch.Issued(ctx, open.Position) })
-	go func() { _, _ = ask() }() // it ends with the call to the epoch; the result is kept for the caller
-	return ask
-}
-
-// statementOf rebuilds the statement of a session from what the core kept of
-// its issue, never from an answer.
-func (g *Gate) statementOf(open *session.Open) (*claim.Statement, *Claim, error) {
-	payload, err := protocol.ParsePayload(open.Payload[:])
-	if err != nil {
-		return nil, nil, err
-	}
-	params, err := claim.ParseParams(claim.ID(open.Claim), open.Params)
-	if err != nil {
-		return nil, nil, err
-	}
-	c, err := g.claimOf(params)
-	if err != nil {
-		return nil, nil, err
-	}
-	st, err := claim.NewStatement(params, payload.Commitment)
-	return st, c, err
-}
-
-// commit is step 10: one journal transaction, whose commit is the acceptance; t
-// is the session's. If there is no place in the issued tree any more, because the
-// signer is gone, the request is refused as invalidated.
-func (g *Gate) commit(ctx context.Context, st *claim.Statement, t protocol.Element, open *session.Open, issued placeFunc, proof []byte) protocol.Event {
-	if _, live := g.cfg.Epochs.Find(open.Epoch); !live {
-		return protocol.EventCommitted{Outcome: protocol.CommitRefused, Code: protocol.CodeInvalidated}
-	}
-	place, err := issued()
-	if err != nil {
-		g.cfg.Log.Warn("no signed root of the issued tree covers the anchor", "epoch", open.Epoch.String(), "err", err)
-		return protocol.EventCommitted{Outcome: protocol.CommitRefused, Code: protocol.CodeInvalidated}
-	}
-	acc := &Acceptance{
-		Leaf: protocol.Accepted{
-			Payload: open.Payload,
-			Anchor:  open.Anchor,
-			TagHash: t,
-			Issued:  place,
-			Params:  open.Params,
-			Proof:   proof,
-		},
-		Claim:       open.Claim,
-		ProofDigest: protocol.Digest(sha256.Sum256(proof)),
-	}
-	acc.Scope, acc.Nullifier, acc.HasNullifier = st.Params().Nullifier()
-	seq, err := g.cfg.Journal.Accept(ctx, time.Now(), acc)
-	switch {
-	case err == nil:
-		return protocol.EventCommitted{Outcome: protocol.CommitDone, Index: seq}
-	case errors.Is(err, ErrUnknown):
-		g.cfg.Log.Warn("outcome of an acceptance is unknown", "err", err)
-		return protocol.EventCommitted{Outcome: protocol.CommitUnknown}
-	default:
-		g.cfg.Log.Info("acceptance refused by the journal", "code", protocol.CodeOf(err).String(), "err", err)
-		return protocol.EventCommitted{Outcome: protocol.CommitRefused, Code: protocol.CodeOf(err)}
-	}
-}
-
-// resolveEvery is how often an unknown outcome is looked up.
-const resolveEvery = 100 * time.Millisecond
-
-// resolve reads the row of a session by request id until it is known whether
-// it was committed, or the gate stops.
-func (g *Gate) resolve(s *session.Session) {
-	g.work.Go(func() {
-		for {
-			if event, known := g.lookUp(s.ID); known {
-				_, _, _ = g.step(g.ctx, s, event, protocol.Digest{})
-				return
-			}
-			select {
-			case <-g.ctx.Done():
-				return
-			case <-time.After(resolveEvery):
-			}
-		}
-	})
-}
-
-func (g *Gate) lookUp(id protocol.RequestID) (protocol.Event, bool) {
-	row, err := g.cfg.Journal.Accepted(g.ctx, id)
-	switch {
-	case err == nil:
-		return protocol.EventCommitted{Outcome: protocol.CommitDone, Index: row.Seq}, true
-	case errors.Is(err, protocol.CodeNotFound):
-		return protocol.EventCommitted{Outcome: protocol.CommitRefused, Code: protocol.CodeLedgerUnavailable}, true
-	default:
-		return nil, false
-	}
-}

@@ -1,16 +1,17 @@
-// Package gate is the machine: Open, Prove and Accept. It owns the order of
-// section 10 of docs/spec/td-1.md and declares the small interfaces it needs of
-// the organs around it.
+// Package gate opens, accepts and pushes requests. It owns the order of section 10 of
+// docs/spec/td-1.md and declares the small interfaces of the services that it needs.
 //
-// A request's lifecycle is [protocol.Step]; the functions here find out the
-// facts, put them to it as events and carry out the effects that come back:
+// The lifecycle of a request is [lifecycle.Step]. The gate finds out the facts,
+// applies them as events, and carries out the effects:
 //
 //	Open    params, statement -> hold? place? epoch? -> tagger -> signer -> session
 //	Accept  session, client, tag -> redeem -> verify, place in the issued tree -> journal -> index
 //	Push    event -> commitment -> Open -> prover -> verify -> Accept
 //	Receipt journal row -> published checkpoint -> proofs of inclusion
 //
-// docs/life-of-an-event.md has the same steps with what survives a crash
-// between them. Whoever wins a session goes on to the end whatever becomes of
-// the client that asked.
+// One loop applies the events of a session, and one switch carries out the effects:
+// see effects.go. A call that has claimed a session decides it, even if its client
+// disconnects.
+//
+// docs/life-of-an-event.md has the same steps with what survives a crash between them.
 package gate

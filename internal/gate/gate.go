@@ -1,8 +1,8 @@
 package gate
 
 import (
+	"cmp"
 	"context"
-	"errors"
 	"log/slog"
 	"runtime"
 	"sync"
@@ -10,12 +10,14 @@ import (
 	"time"
 
 	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/journal"
+	"github.com/terradourada/td/internal/ledger"
+	"github.com/terradourada/td/internal/lifecycle"
 	"github.com/terradourada/td/internal/session"
 	"github.com/terradourada/td/protocol"
 )
 
-// Epoch is one key set in force. Calls fail, and never hang, once a keyholder
-// is gone.
+// Epoch is one key set. Once a keyholder has exited, calls fail; they never hang.
 type Epoch interface {
 	ID() protocol.EpochID
 	Number() uint64
@@ -23,84 +25,54 @@ type Epoch interface {
 	// Anchor returns the anchor of a payload and its position in the issued tree.
 	Anchor(ctx context.Context, p *protocol.EncodedPayload) (a protocol.Anchor, position uint64, err error)
 	// Issued returns the place of a position in the issued tree under a root that
-	// the signer has signed; invalidated if the signer is gone and no such root is held.
+	// the signer has signed. It fails with invalidated if the signer has exited and no
+	// such root is stored.
 	Issued(ctx context.Context, position uint64) (protocol.Issued, error)
 	Redeem(ctx context.Context, p *protocol.EncodedPayload, tag protocol.Tag) (protocol.Redemption, error)
 	Cancel(ctx context.Context, id protocol.RequestID) error
-	// Ended counts how one of its sessions ended.
-	Ended(how protocol.Phase)
-	// Destroy ends the epoch on suspicion, at once.
+	// Ended counts the end of one of its sessions.
+	Ended(how lifecycle.Phase)
+	// Destroy ends the epoch at once, because core and tagger disagree.
 	Destroy()
 }
 
-// Epochs gives the key sets of this instance. Active fails with draining while
-// there is none; Find knows every epoch that is ACTIVE or DRAINING.
+// Epochs holds the key sets of this instance. Active fails with draining while no
+// epoch is ACTIVE. Find returns an epoch that is ACTIVE or DRAINING.
 type Epochs interface {
 	Active() (Epoch, error)
 	Find(id protocol.EpochID) (Epoch, bool)
 }
 
-// ErrUnknown in a journal's error means that the acceptance may or may not be
-// committed; without it an error means that it surely is not.
-var ErrUnknown = errors.New("outcome of the commit is unknown")
-
-// Acceptance is what one journal transaction decides over.
-type Acceptance struct {
-	Leaf         protocol.Accepted
-	Claim        string
-	HasNullifier bool
-	Scope        protocol.Element
-	Nullifier    protocol.Nullifier
-	ProofDigest  protocol.Digest
-}
-
-// Record is one committed leaf.
-type Record struct {
-	Seq  uint64
-	Leaf []byte
-}
-
-// Journal is the truth. Accept is one transaction that asks control again; its
-// refusals carry one of the codes frozen, invalidated, nullifier_used,
-// conflict, or ledger_unavailable when it surely was not written. The lookups
-// return not_found; Accepted returns [ErrUnknown] while an acceptance of the
-// request is being written. Withdrawals returns all withdrawals below an index, in
-// order, or, if there are more than most, those of this epoch and key alone.
+// Journal is the truth about what was accepted. [journal.Journal] has the contract
+// of each method.
 type Journal interface {
-	Accept(ctx context.Context, now time.Time, a *Acceptance) (seq uint64, err error)
-	Accepted(ctx context.Context, id protocol.RequestID) (Record, error)
-	ClaimLeaf(ctx context.Context, vk protocol.Digest) (Record, error)
-	EpochLeaf(ctx context.Context, id protocol.EpochID) (Record, error)
-	EpochLeafByKey(ctx context.Context, checkpointKey [32]byte) (Record, error)
-	Leaf(ctx context.Context, seq uint64) (Record, error)
-	Withdrawals(ctx context.Context, epoch protocol.EpochID, vk protocol.Digest, below uint64, most int) ([]Record, error)
+	Accept(ctx context.Context, now time.Time, a *journal.Acceptance) (journal.Entry, error)
+	Accepted(ctx context.Context, id protocol.RequestID) (e journal.Entry, found bool, err error)
+	ClaimLeaf(ctx context.Context, vk protocol.Digest) (e journal.Entry, found bool, err error)
+	EpochLeaf(ctx context.Context, id protocol.EpochID) (e journal.Entry, found bool, err error)
+	EpochLeafByKey(ctx context.Context, checkpointKey [32]byte) (e journal.Entry, found bool, err error)
+	Leaf(ctx context.Context, seq uint64) (e journal.Entry, found bool, err error)
+	Withdrawals(ctx context.Context, epoch protocol.EpochID, vk protocol.Digest, below uint64, most int) ([]journal.Entry, error)
 }
 
-// Holds answers from memory what is frozen for a claim, and whether the journal
-// takes writes. The journal's own transaction decides in the end.
+// Holds answers from memory. Check refuses an operation on a claim that is held, and
+// Writable reports whether the journal takes writes. The transaction of an acceptance
+// checks both again.
 type Holds interface {
-	IssueHeld(vk protocol.Digest) bool
-	AcceptHeld(vk protocol.Digest) bool
+	Check(op journal.Operation, vk protocol.Digest) error
 	Writable() bool
 }
 
-// Published is a checkpoint that the world may see.
-type Published struct {
-	Note []byte
-	Size uint64
-	Root [32]byte
-	Key  [32]byte // of the epoch that signed it
-}
-
-// Ledger is the projection. Await returns a published checkpoint that covers
-// the leaf; Proof is the C2SP tlog-proof text of a leaf under it.
+// Ledger is the projection of the journal. Admit refuses while it cannot follow
+// further acceptances. Await returns a published checkpoint that covers the leaf.
+// Proof returns the C2SP tlog-proof text of a leaf under a checkpoint.
 type Ledger interface {
-	Lag() uint64
-	Await(ctx context.Context, seq uint64) (Published, error)
-	Proof(ctx context.Context, cp Published, seq uint64) (string, error)
+	Admit() error
+	Await(ctx context.Context, seq uint64) (ledger.Checkpoint, error)
+	Proof(ctx context.Context, cp ledger.Checkpoint, seq uint64) (string, error)
 }
 
-// Job is what a prover gets; see section 9 for what that tells it.
+// Job is what a prover gets. Section 9 says what a prover learns from it.
 type Job struct {
 	Statement  *claim.Statement
 	Inputs     []protocol.Element
@@ -115,7 +87,7 @@ type Prover interface {
 	Prove(ctx context.Context, job *Job) (proof []byte, tag protocol.Tag, err error)
 }
 
-// Claim is one claim in force: it may be issued once its leaf is committed.
+// Claim is one claim that this server offers. Its leaf is committed.
 type Claim struct {
 	ID          claim.ID
 	List        *claim.List // nil for claims without one
@@ -130,8 +102,8 @@ func (c *Claim) key() claimKey {
 	return claimKey{c.ID, c.List.ID()}
 }
 
-// Outcome is what became of one call, for logs, metrics and detectors. It holds
-// nothing of the event and neither tag nor proof.
+// Outcome is the outcome of one call, for logs, metrics and detectors. It holds no
+// part of the event, no tag and no proof.
 type Outcome struct {
 	Operation string // open, accept, push
 	Code      protocol.Code
@@ -154,23 +126,22 @@ type Config struct {
 	Log      *slog.Logger
 
 	DefaultTTL    time.Duration // 0 means protocol.DefaultTTL
-	MaxLag        uint64        // leaves the projection may be behind; 0 means 4,096
 	VerifyWorkers int           // proofs verified at a time; 0 means one per processor
-	MaxPush       int           // pushed events in work; 0 means 64
+	MaxPush       int           // pushed events at a time; 0 means 64
 
-	// Observe is told of every outcome, once a call. May be nil.
+	// Observe is called once for each call, with its outcome. May be nil.
 	Observe func(Outcome)
 }
 
-// Gate is the machine. Its methods may be called from any goroutine.
+// Gate opens, accepts and pushes requests. It is safe for concurrent use.
 type Gate struct {
 	cfg    Config
 	claims map[claimKey]*Claim
-	nobody *session.Session // stands in for ids nobody knows
-	verify chan struct{}    // one place per verification at a time
-	push   chan struct{}    // one place per pushed event in work
+	decoy  *session.Session // stands in for unknown ids, which cost the same
+	verify chan struct{}    // one place for each verification at a time
+	push   chan struct{}    // one place for each pushed event
 
-	ctx      context.Context // ends when the gate stops: for work that outlives its call
+	ctx      context.Context // ends when the gate stops; for work that outlives its call
 	stop     context.CancelFunc
 	work     sync.WaitGroup
 	draining atomic.Bool // see Drain
@@ -181,27 +152,18 @@ type claimKey struct {
 	list protocol.ListID
 }
 
-// New makes a gate; it starts nothing, but see [Gate.Run].
+// New returns a gate. It starts nothing; [Gate.Run] must run.
 func New(cfg Config) *Gate {
-	if cfg.DefaultTTL == 0 {
-		cfg.DefaultTTL = protocol.DefaultTTL * time.Millisecond
-	}
-	if cfg.MaxLag == 0 {
-		cfg.MaxLag = 4096
-	}
-	if cfg.VerifyWorkers == 0 {
-		cfg.VerifyWorkers = runtime.GOMAXPROCS(0)
-	}
-	if cfg.MaxPush == 0 {
-		cfg.MaxPush = 64
-	}
+	cfg.DefaultTTL = cmp.Or(cfg.DefaultTTL, protocol.DefaultTTL*time.Millisecond)
+	cfg.VerifyWorkers = cmp.Or(cfg.VerifyWorkers, runtime.GOMAXPROCS(0))
+	cfg.MaxPush = cmp.Or(cfg.MaxPush, 64)
 	if cfg.Observe == nil {
 		cfg.Observe = func(Outcome) {}
 	}
 	g := &Gate{
 		cfg:    cfg,
 		claims: make(map[claimKey]*Claim, len(cfg.Claims)),
-		nobody: &session.Session{Client: randomDigest(), Salt: protocol.Salt(randomDigest()), TagHash: protocol.TagElement(protocol.Tag(randomDigest()))},
+		decoy:  &session.Session{Client: randomDigest(), Salt: protocol.Salt(randomDigest()), TagHash: protocol.TagElement(protocol.Tag(randomDigest()))},
 		verify: make(chan struct{}, cfg.VerifyWorkers),
 		push:   make(chan struct{}, cfg.MaxPush),
 	}
@@ -213,13 +175,12 @@ func New(cfg Config) *Gate {
 	return g
 }
 
-// sweepEvery is how often deadlines are looked at; a session may live that
-// much longer in the core, never in the tagger.
+// sweepEvery is how often deadlines are checked. A session may live that much longer
+// in the core, never in the tagger.
 const sweepEvery = 200 * time.Millisecond
 
-// Run expires sessions until ctx ends, then stops what calls have left in work
-// (pushed events, unknown commits) and waits for it. Calls that are still
-// running are the caller's to wait for before that.
+// Run expires sessions until ctx ends. Then it stops pushed events and the lookups of
+// unknown commits, and waits for them. The caller must first wait for its own calls.
 func (g *Gate) Run(ctx context.Context) error {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
@@ -235,13 +196,13 @@ func (g *Gate) Run(ctx context.Context) error {
 	}
 }
 
-// Drain refuses new requests with draining and waits for the pushed events in
-// work. When ctx ends it ends the others with draining, and returns how many it
-// ended after each has its outcome. It may be called once, while Run runs.
+// Drain refuses new requests with draining and waits for the pushed events. When ctx
+// ends it ends the remaining ones with draining, waits for their outcomes, and returns
+// how many it ended. It may be called once, while Run runs.
 func (g *Gate) Drain(ctx context.Context) (ended int) {
 	g.draining.Store(true)
 	over := ctx.Done()
-	for taken := 0; taken < cap(g.push); { // when all places are taken, none is in work
+	for taken := 0; taken < cap(g.push); { // when all places are taken, no event is left
 		select {
 		case g.push <- struct{}{}:
 			taken++
@@ -259,54 +220,21 @@ func stopping() error {
 
 func (g *Gate) expire(now time.Time) {
 	for _, s := range g.cfg.Sessions.Due(now) {
-		_, _, _ = g.step(g.ctx, s, protocol.EventExpire{}, protocol.Digest{})
+		g.step(g.ctx, s, lifecycle.EventExpire{})
 	}
 }
 
-// EpochEnded invalidates the sessions of an epoch that ends and were not
-// answered yet. A claimed one meets the epoch's end in the journal. Tags are not
-// cancelled one by one: the tagger ends next, and a hundred thousand of them
-// would hold up the last checkpoint.
+// EpochEnded invalidates the sessions of an epoch that were not answered before it
+// ended. A claimed session is refused by the journal. The effect of the step, to
+// cancel the tag, is left out: the tagger exits next, and cancelling 100,000 tags
+// would delay the last checkpoint.
 func (g *Gate) EpochEnded(id protocol.EpochID) {
-	epoch, live := g.cfg.Epochs.Find(id)
 	for _, s := range g.cfg.Sessions.OfEpoch(id) {
-		_, _, state, ended := s.Step(protocol.EventInvalidate{Reason: protocol.CodeInvalidated}, protocol.Digest{})
-		if ended && live {
-			epoch.Ended(state.Phase)
-		}
+		s.Step(lifecycle.EventInvalidate{Reason: protocol.CodeInvalidated}, protocol.Digest{})
 	}
 }
 
-// step puts an event to a session and does what needs no answer: it counts the
-// end of a session, cancels its tag, destroys a distrusted epoch. The other
-// effects are the caller's.
-func (g *Gate) step(ctx context.Context, s *session.Session, e protocol.Event, proof protocol.Digest) ([]protocol.Effect, protocol.Code, protocol.State) {
-	open := s.View().Open
-	effects, code, state, ended := s.Step(e, proof)
-	if open == nil || !ended { // a refused answer costs what one for an unknown id costs
-		return effects, code, state
-	}
-	epoch, live := g.cfg.Epochs.Find(open.Epoch)
-	if !live {
-		return effects, code, state
-	}
-	epoch.Ended(state.Phase)
-	for _, effect := range effects {
-		switch effect {
-		case protocol.EffectCancel:
-			if err := epoch.Cancel(context.WithoutCancel(ctx), s.ID); err != nil {
-				g.cfg.Log.Debug("tag not cancelled", "request_id", s.ID.String(), "err", err)
-			}
-		case protocol.EffectDestroyEpoch:
-			g.cfg.Log.Error("core and tagger disagree; epoch destroyed", "epoch", open.Epoch.String(), "request_id", s.ID.String())
-			epoch.Destroy()
-		default:
-		}
-	}
-	return effects, code, state
-}
-
-// observe tells the outcome of one call.
+// observe reports the outcome of one call.
 func (g *Gate) observe(op string, id protocol.RequestID, c claim.ID, err error) {
 	g.cfg.Observe(Outcome{Operation: op, Code: protocol.CodeOf(err), Claim: string(c), RequestID: id, Err: err})
 }

@@ -2,6 +2,7 @@ package gate_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -13,16 +14,19 @@ import (
 
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/gate"
+	"github.com/terradourada/td/internal/journal"
+	"github.com/terradourada/td/internal/ledger"
+	"github.com/terradourada/td/internal/lifecycle"
 	"github.com/terradourada/td/internal/session"
 	"github.com/terradourada/td/protocol"
 )
 
-// fault is how one call of an organ goes wrong; the zero value is not at all.
+// fault is how one call of a service fails; the zero value does not fail.
 type fault struct {
 	err   error // what the call returns
-	done  bool  // it was carried out all the same
+	done  bool  // the call has its effect in spite of the error
 	panic bool
-	hook  func() // runs first: a freeze, a death, in between
+	hook  func() // runs first: a freeze, or the end of the epoch
 }
 
 func (f *fault) strike() error {
@@ -35,32 +39,32 @@ func (f *fault) strike() error {
 	return f.err
 }
 
-// organs are a whole backend in memory. Its tagger, its journal and its epochs
-// follow the contracts of the gate's interfaces; faults make single calls fail.
-type organs struct {
+// services are a backend in memory. Its tagger, journal and epochs follow the
+// contracts of the gate's interfaces; faults make single calls fail.
+type services struct {
 	t        *testing.T
 	gate     *gate.Gate
 	sessions *session.Table
 
 	mu         sync.Mutex
-	faults     map[string]*fault // by call: issue, anchor, redeem, issued, commit, lookup, prove
+	faults     map[string]*fault // by call: issue, anchor, find, redeem, issued, commit, lookup, prove
 	epochDead  bool
 	destroyed  bool
 	frozen     bool
 	issueHeld  bool
 	unwritable bool
-	lag        uint64
+	behind     bool // the ledger is too far behind
 	seq        uint64
 	anchored   []protocol.RequestID // by position
 	tags       map[protocol.RequestID]*issuedTag
-	rows       []gate.Acceptance
-	endings    map[protocol.Phase]int
+	rows       []journal.Acceptance
+	endings    map[lifecycle.Phase]int
 	cancelled  int
 	outcomes   []gate.Outcome
-	proofs     [][]byte // answers of the prover, first one first; empty = a good one
+	proofs     [][]byte // answers of the prover, in order; a valid one if empty
 	wrongTag   bool
 	proveErr   error
-	proveHangs chan struct{} // if set, takes a proof that is asked for and, in time, lets it go
+	proveHangs chan struct{} // if set, Prove sends once when it is called and once before it goes on
 	log        bytes.Buffer
 }
 
@@ -70,53 +74,52 @@ type issuedTag struct {
 	used    bool
 }
 
-func newOrgans(t *testing.T) *organs {
+func newServices(t *testing.T) *services {
 	t.Helper()
-	o := &organs{
-		t: t, faults: map[string]*fault{}, tags: map[protocol.RequestID]*issuedTag{}, endings: map[protocol.Phase]int{},
+	s := &services{
+		t: t, faults: map[string]*fault{}, tags: map[protocol.RequestID]*issuedTag{}, endings: map[lifecycle.Phase]int{},
 		sessions: session.New(session.Config{MaxPending: 100}),
 	}
 	vk, ok := claim.KnownKey(claim.Open)
 	if !ok {
 		t.Fatal("no key for open/1")
 	}
-	o.gate = gate.New(gate.Config{
-		Epochs: (*fakeEpochs)(o), Sessions: o.sessions, Journal: (*fakeJournal)(o), Holds: (*fakeHolds)(o),
-		Ledger: (*fakeLedger)(o), Prover: (*fakeProver)(o),
+	s.gate = gate.New(gate.Config{
+		Epochs: (*fakeEpochs)(s), Sessions: s.sessions, Journal: (*fakeJournal)(s), Holds: (*fakeHolds)(s),
+		Ledger: (*fakeLedger)(s), Prover: (*fakeProver)(s),
 		Claims: []gate.Claim{{ID: claim.Open, Key: vk, Fingerprint: vk.Fingerprint(claim.Open, protocol.ListID{})}},
-		MaxLag: 100,
-		Log:    slog.New(slog.NewTextHandler(&o.log, nil)),
+		Log:    slog.New(slog.NewTextHandler(&s.log, nil)),
 		Observe: func(out gate.Outcome) {
-			o.mu.Lock()
-			defer o.mu.Unlock()
-			o.outcomes = append(o.outcomes, out)
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.outcomes = append(s.outcomes, out)
 		},
 	})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
-	go func() { defer close(done); _ = o.gate.Run(ctx) }()
+	go func() { defer close(done); _ = s.gate.Run(ctx) }()
 	t.Cleanup(func() { cancel(); <-done })
-	return o
+	return s
 }
 
-func (o *organs) strike(call string) (*fault, error) {
-	o.mu.Lock()
-	f := o.faults[call]
-	delete(o.faults, call)
-	o.mu.Unlock()
+func (s *services) strike(call string) (*fault, error) {
+	s.mu.Lock()
+	f := s.faults[call]
+	delete(s.faults, call)
+	s.mu.Unlock()
 	if f == nil {
 		return &fault{}, nil
 	}
 	return f, f.strike()
 }
 
-func (o *organs) set(change func()) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
+func (s *services) set(change func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	change()
 }
 
-type fakeEpochs organs
+type fakeEpochs services
 
 func (e *fakeEpochs) Active() (gate.Epoch, error) {
 	e.mu.Lock()
@@ -129,17 +132,19 @@ func (e *fakeEpochs) Active() (gate.Epoch, error) {
 
 func (e *fakeEpochs) Find(id protocol.EpochID) (gate.Epoch, bool) {
 	e.mu.Lock()
-	defer e.mu.Unlock()
-	return (*fakeEpoch)(e), id == protocol.EpochID{7} && !e.epochDead && !e.destroyed
+	live := id == protocol.EpochID{7} && !e.epochDead && !e.destroyed
+	e.mu.Unlock()
+	_, _ = (*services)(e).strike("find") // what happens right after the answer
+	return (*fakeEpoch)(e), live
 }
 
-type fakeEpoch organs
+type fakeEpoch services
 
 func (*fakeEpoch) ID() protocol.EpochID { return protocol.EpochID{7} }
 func (*fakeEpoch) Number() uint64       { return 1 }
 
 func (e *fakeEpoch) Issue(_ context.Context, draft *protocol.EncodedPayload) (protocol.EncodedPayload, protocol.Tag, error) {
-	f, err := (*organs)(e).strike("issue")
+	f, err := (*services)(e).strike("issue")
 	if err != nil && !f.done {
 		return protocol.EncodedPayload{}, protocol.Tag{}, err
 	}
@@ -158,7 +163,7 @@ func (e *fakeEpoch) Issue(_ context.Context, draft *protocol.EncodedPayload) (pr
 }
 
 func (e *fakeEpoch) Anchor(_ context.Context, p *protocol.EncodedPayload) (protocol.Anchor, uint64, error) {
-	_, err := (*organs)(e).strike("anchor")
+	_, err := (*services)(e).strike("anchor")
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.anchored = append(e.anchored, protocol.RequestID(p[16:32]))
@@ -166,7 +171,7 @@ func (e *fakeEpoch) Anchor(_ context.Context, p *protocol.EncodedPayload) (proto
 }
 
 func (e *fakeEpoch) Issued(_ context.Context, position uint64) (protocol.Issued, error) {
-	if _, err := (*organs)(e).strike("issued"); err != nil {
+	if _, err := (*services)(e).strike("issued"); err != nil {
 		return protocol.Issued{}, err
 	}
 	e.mu.Lock()
@@ -174,8 +179,9 @@ func (e *fakeEpoch) Issued(_ context.Context, position uint64) (protocol.Issued,
 	return protocol.Issued{Position: position, SignedRoot: protocol.SignedRoot{Size: uint64(len(e.anchored)), Signature: [64]byte{1}}}, nil
 }
 
-func (e *fakeEpoch) Redeem(_ context.Context, p *protocol.EncodedPayload, tag protocol.Tag) (protocol.Redemption, error) {
-	f, err := (*organs)(e).strike("redeem")
+func (e *fakeEpoch) Redeem(ctx context.Context, p *protocol.EncodedPayload, tag protocol.Tag) (protocol.Redemption, error) {
+	f, err := (*services)(e).strike("redeem")
+	err = cmp.Or(err, ctx.Err())
 	if err != nil && !f.done {
 		return 0, err
 	}
@@ -204,7 +210,7 @@ func (e *fakeEpoch) Cancel(_ context.Context, id protocol.RequestID) error {
 	return nil
 }
 
-func (e *fakeEpoch) Ended(how protocol.Phase) {
+func (e *fakeEpoch) Ended(how lifecycle.Phase) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.endings[how]++
@@ -216,79 +222,77 @@ func (e *fakeEpoch) Destroy() {
 	e.destroyed = true
 }
 
-type fakeJournal organs
+type fakeJournal services
 
-func (j *fakeJournal) Accept(_ context.Context, _ time.Time, a *gate.Acceptance) (uint64, error) {
-	f, err := (*organs)(j).strike("commit")
+func (j *fakeJournal) Accept(ctx context.Context, _ time.Time, a *journal.Acceptance) (journal.Entry, error) {
+	f, err := (*services)(j).strike("commit")
+	err = cmp.Or(err, ctx.Err())
 	if err != nil && !f.done {
-		return 0, err
+		return journal.Entry{}, err
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	p, parseErr := protocol.ParsePayload(a.Leaf.Payload[:])
 	switch {
 	case parseErr != nil:
-		return 0, parseErr
+		return journal.Entry{}, parseErr
 	case j.frozen:
-		return 0, protocol.Fail(protocol.CodeFrozen, "frozen")
+		return journal.Entry{}, protocol.Fail(protocol.CodeFrozen, "frozen")
 	case j.epochDead || j.destroyed:
-		return 0, protocol.Fail(protocol.CodeInvalidated, "epoch is dead")
+		return journal.Entry{}, protocol.Fail(protocol.CodeInvalidated, "epoch is dead")
 	}
 	for i := range j.rows {
 		if q, _ := protocol.ParsePayload(j.rows[i].Leaf.Payload[:]); q.RequestID == p.RequestID || q.Commitment == p.Commitment {
-			return 0, protocol.Fail(protocol.CodeConflict, "there already")
+			return journal.Entry{}, protocol.Fail(protocol.CodeConflict, "there already")
 		}
 	}
 	j.rows = append(j.rows, *a)
-	return uint64(len(j.rows) - 1), err
+	return journal.Entry{Seq: uint64(len(j.rows) - 1)}, err
 }
 
-func (j *fakeJournal) Accepted(_ context.Context, id protocol.RequestID) (gate.Record, error) {
-	if _, err := (*organs)(j).strike("lookup"); err != nil {
-		return gate.Record{}, err
+func (j *fakeJournal) Accepted(_ context.Context, id protocol.RequestID) (journal.Entry, bool, error) {
+	if _, err := (*services)(j).strike("lookup"); err != nil {
+		return journal.Entry{}, false, err
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	for i := range j.rows {
 		if q, _ := protocol.ParsePayload(j.rows[i].Leaf.Payload[:]); q.RequestID == id {
-			return gate.Record{Seq: uint64(i)}, nil
+			return journal.Entry{Seq: uint64(i)}, true, nil
 		}
 	}
-	return gate.Record{}, protocol.Fail(protocol.CodeNotFound, "none")
+	return journal.Entry{}, false, nil
 }
 
-func (*fakeJournal) ClaimLeaf(context.Context, protocol.Digest) (gate.Record, error) {
-	return gate.Record{}, protocol.CodeNotFound
+func (*fakeJournal) ClaimLeaf(context.Context, protocol.Digest) (e journal.Entry, found bool, err error) {
+	return e, false, nil
 }
 
-func (*fakeJournal) EpochLeaf(context.Context, protocol.EpochID) (gate.Record, error) {
-	return gate.Record{}, protocol.CodeNotFound
+func (*fakeJournal) EpochLeaf(context.Context, protocol.EpochID) (e journal.Entry, found bool, err error) {
+	return e, false, nil
 }
 
-func (*fakeJournal) EpochLeafByKey(context.Context, [32]byte) (gate.Record, error) {
-	return gate.Record{}, protocol.CodeNotFound
+func (*fakeJournal) EpochLeafByKey(context.Context, [32]byte) (e journal.Entry, found bool, err error) {
+	return e, false, nil
 }
 
-func (*fakeJournal) Leaf(context.Context, uint64) (gate.Record, error) {
-	return gate.Record{}, protocol.CodeNotFound
+func (*fakeJournal) Leaf(context.Context, uint64) (e journal.Entry, found bool, err error) {
+	return e, false, nil
 }
 
-func (*fakeJournal) Withdrawals(context.Context, protocol.EpochID, protocol.Digest, uint64, int) ([]gate.Record, error) {
+func (*fakeJournal) Withdrawals(context.Context, protocol.EpochID, protocol.Digest, uint64, int) ([]journal.Entry, error) {
 	return nil, nil
 }
 
-type fakeHolds organs
+type fakeHolds services
 
-func (h *fakeHolds) IssueHeld(protocol.Digest) bool {
+func (h *fakeHolds) Check(op journal.Operation, _ protocol.Digest) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.issueHeld
-}
-
-func (h *fakeHolds) AcceptHeld(protocol.Digest) bool {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	return h.frozen
+	if op == journal.Issue && h.issueHeld || op == journal.Accept && h.frozen {
+		return protocol.CodeFrozen
+	}
+	return nil
 }
 
 func (h *fakeHolds) Writable() bool {
@@ -297,26 +301,29 @@ func (h *fakeHolds) Writable() bool {
 	return !h.unwritable
 }
 
-type fakeLedger organs
+type fakeLedger services
 
-func (l *fakeLedger) Lag() uint64 {
+func (l *fakeLedger) Admit() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.lag
+	if l.behind {
+		return protocol.CodeLedgerUnavailable
+	}
+	return nil
 }
 
-func (*fakeLedger) Await(context.Context, uint64) (gate.Published, error) {
-	return gate.Published{}, protocol.CodeLedgerUnavailable
+func (*fakeLedger) Await(context.Context, uint64) (ledger.Checkpoint, error) {
+	return ledger.Checkpoint{}, protocol.CodeLedgerUnavailable
 }
 
-func (*fakeLedger) Proof(context.Context, gate.Published, uint64) (string, error) {
+func (*fakeLedger) Proof(context.Context, ledger.Checkpoint, uint64) (string, error) {
 	return "", protocol.CodeNotFound
 }
 
-type fakeProver organs
+type fakeProver services
 
 func (p *fakeProver) Prove(ctx context.Context, job *gate.Job) ([]byte, protocol.Tag, error) {
-	if _, err := (*organs)(p).strike("prove"); err != nil {
+	if _, err := (*services)(p).strike("prove"); err != nil {
 		return nil, protocol.Tag{}, err
 	}
 	p.mu.Lock()
@@ -345,7 +352,7 @@ func (p *fakeProver) Prove(ctx context.Context, job *gate.Job) ([]byte, protocol
 	return proof, tag, err
 }
 
-// provers is one prover for all tests: keys take a while.
+// theProver is one prover for all tests, because its keys take long to make.
 var theProver = sync.OnceValues(func() (*claim.Prover, error) { return claim.NewProver(claim.Open) })
 
 func provers(t *testing.T) *claim.Prover {
@@ -357,12 +364,12 @@ func provers(t *testing.T) *claim.Prover {
 	return p
 }
 
-const client = "somebody"
+const client = "client"
 
-// opened is a challenge with what its client knows beside it.
+// opened is a challenge with what its client knows besides.
 type opened struct {
 	*gate.Challenge
-	answer     gate.Answer // a right one
+	answer     gate.Answer // a valid one, without the proof
 	statement  *claim.Statement
 	assignment *claim.Assignment
 }
@@ -385,72 +392,72 @@ func statement(t *testing.T) (*claim.Statement, *claim.Assignment) {
 	return st, assignment
 }
 
-func (o *organs) open() (*opened, error) {
-	o.t.Helper()
-	st, assignment := statement(o.t)
-	ch, err := o.gate.Open(o.t.Context(), gate.OpenRequest{Claim: claim.Open, Params: []byte(`{}`), Commitment: st.Commitment(), Client: client})
+func (s *services) open() (*opened, error) {
+	s.t.Helper()
+	st, assignment := statement(s.t)
+	ch, err := s.gate.Open(s.t.Context(), gate.OpenRequest{Claim: claim.Open, Params: []byte(`{}`), Commitment: st.Commitment(), Client: client})
 	if err != nil {
 		return nil, err
 	}
 	return &opened{Challenge: ch, statement: st, assignment: assignment, answer: gate.Answer{RequestID: ch.RequestID, Tag: ch.Tag, Client: client}}, nil
 }
 
-func (o *organs) mustOpen() *opened {
-	o.t.Helper()
-	c, err := o.open()
+func (s *services) mustOpen() *opened {
+	s.t.Helper()
+	c, err := s.open()
 	if err != nil {
-		o.t.Fatalf("open: %v", err)
+		s.t.Fatalf("open: %v", err)
 	}
 	return c
 }
 
-// proved is a challenge with a right answer.
-func (o *organs) proved() *opened {
-	o.t.Helper()
-	c := o.mustOpen()
-	proof, err := provers(o.t).Prove(o.t.Context(), c.statement, c.Inputs, c.assignment)
+// proved returns a challenge with a valid answer.
+func (s *services) proved() *opened {
+	s.t.Helper()
+	c := s.mustOpen()
+	proof, err := provers(s.t).Prove(s.t.Context(), c.statement, c.Inputs, c.assignment)
 	if err != nil {
-		o.t.Fatalf("prove: %v", err)
+		s.t.Fatalf("prove: %v", err)
 	}
 	c.answer.Proof = proof
 	return c
 }
 
-func (o *organs) accept(a gate.Answer) (gate.Accepted, error) {
-	return o.gate.Accept(o.t.Context(), a)
+func (s *services) accept(a gate.Answer) (uint64, error) {
+	return s.gate.Accept(s.t.Context(), a)
 }
 
-// check re-verifies everything that must hold after each step: one row for a
-// request at most, each with a proof that verifies against what was issued.
-func (o *organs) check() {
-	o.t.Helper()
-	o.mu.Lock()
-	defer o.mu.Unlock()
+// check verifies what must hold after each step: at most one row for each request, and
+// in each row a proof that verifies against what was issued.
+func (s *services) check() {
+	s.t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	seen := map[protocol.RequestID]bool{}
-	for i := range o.rows {
-		row := &o.rows[i]
+	for i := range s.rows {
+		row := &s.rows[i]
 		p, err := protocol.ParsePayload(row.Leaf.Payload[:])
 		if err != nil {
-			o.t.Fatalf("row %d: %v", i, err)
+			s.t.Fatalf("row %d: %v", i, err)
 		}
 		if seen[p.RequestID] {
-			o.t.Errorf("request %v is accepted twice", p.RequestID)
+			s.t.Errorf("request %v is accepted twice", p.RequestID)
 		}
 		seen[p.RequestID] = true
-		if at := row.Leaf.Issued.Position; at >= row.Leaf.Issued.Size || o.anchored[at] != p.RequestID {
-			o.t.Errorf("request %v is shown at position %d of the issued tree, which is another's", p.RequestID, at)
+		if at := row.Leaf.Issued.Position; at >= row.Leaf.Issued.Size || s.anchored[at] != p.RequestID {
+			s.t.Errorf("request %v is shown at position %d of the issued tree, which belongs to another request", p.RequestID, at)
 		}
 		params, _ := claim.ParseParams(claim.Open, row.Leaf.Params)
 		st, err := claim.NewStatement(params, p.Commitment)
 		if err != nil {
-			o.t.Fatal(err)
+			s.t.Fatal(err)
 		}
 		vk, _ := claim.KnownKey(claim.Open)
 		if err := claim.Verify(vk, st.Inputs(row.Leaf.Anchor, protocol.ContextElement(&row.Leaf.Payload), row.Leaf.TagHash), row.Leaf.Proof); err != nil {
-			o.t.Errorf("row %d does not verify: %v", i, err)
+			s.t.Errorf("row %d does not verify: %v", i, err)
 		}
 		if row.ProofDigest != protocol.Digest(sha256.Sum256(row.Leaf.Proof)) {
-			o.t.Errorf("row %d has another proof's digest", i)
+			s.t.Errorf("row %d has another proof's digest", i)
 		}
 	}
 }

@@ -7,12 +7,12 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// TestOneBrokenMechanism: an attacker for whom one of the two mechanisms is
-// broken altogether gets nothing accepted.
+// TestOneBrokenMechanism: an attacker that can break one of the two mechanisms gets
+// nothing accepted.
 func TestOneBrokenMechanism(t *testing.T) {
-	o := newOrgans(t)
-	c, other := o.proved(), o.proved()
-	// forge proves for the request, but over inputs of the attacker's choice.
+	s := newServices(t)
+	c, other := s.proved(), s.proved()
+	// forge makes a valid proof over inputs that the attacker chooses.
 	forge := func(v *opened, a protocol.Anchor, context, tagHash protocol.Element) []byte {
 		t.Helper()
 		x := v.statement.Inputs(a, context, tagHash)
@@ -22,7 +22,7 @@ func TestOneBrokenMechanism(t *testing.T) {
 		}
 		vk, _ := claim.KnownKey(claim.Open)
 		if err := claim.Verify(vk, x, proof); err != nil {
-			t.Fatalf("the attacker's own proof is no proof: %v", err)
+			t.Fatalf("the attacker's proof does not verify: %v", err)
 		}
 		return proof
 	}
@@ -31,62 +31,62 @@ func TestOneBrokenMechanism(t *testing.T) {
 	}
 	own := protocol.Anchor(protocol.H2F("attacker", []byte("anchor")))
 
-	// Anchors are his to forge: he has a true proof for the very inputs of the
-	// request, and lacks the tag.
+	// The attacker can forge anchors: the proof is valid for the inputs of the
+	// request, but the tag is missing.
 	a := c.answer
-	for name, tag := range map[string]protocol.Tag{"no tag": {}, "the tag of his own request": other.Tag, "t instead of the tag": protocol.Tag(protocol.TagElement(c.Tag))} {
+	for name, tag := range map[string]protocol.Tag{"no tag": {}, "the tag of the attacker's request": other.Tag, "t instead of the tag": protocol.Tag(protocol.TagElement(c.Tag))} {
 		a.Tag = tag
-		_, err := o.accept(a)
+		_, err := s.accept(a)
 		wantCode(t, "a right proof with "+name, err, protocol.CodeSubmissionRejected)
 	}
-	if len(o.rows) != 0 || o.sessions.Pending() != 2 {
-		t.Errorf("%d rows and %d pending after answers without the tag, want 0 and 2", len(o.rows), o.sessions.Pending())
+	if len(s.rows) != 0 || s.sessions.Pending() != 2 {
+		t.Errorf("%d rows and %d pending after answers without the tag, want 0 and 2", len(s.rows), s.sessions.Pending())
 	}
 
-	// Tags are his to compute: he has the right one, and public inputs that
-	// were never signed.
+	// The attacker can compute tags: the tag is right, but the public inputs were
+	// never signed.
 	for name, proof := range map[string]func(v *opened) []byte{
-		"an anchor of his own":   func(v *opened) []byte { _, c, t := inputs(v); return forge(v, own, c, t) },
+		"an anchor of its own":   func(v *opened) []byte { _, c, t := inputs(v); return forge(v, own, c, t) },
 		"the anchor of another":  func(v *opened) []byte { _, c, t := inputs(v); return forge(v, other.Anchor, c, t) },
 		"the context of another": func(v *opened) []byte { a, _, t := inputs(v); _, c, _ := inputs(other); return forge(v, a, c, t) },
 		"the t of another":       func(v *opened) []byte { a, c, _ := inputs(v); _, _, t := inputs(other); return forge(v, a, c, t) },
 		"nothing of the request": func(*opened) []byte { return other.answer.Proof },
 	} {
-		victim := o.mustOpen()
+		victim := s.mustOpen()
 		b := victim.answer
 		b.Proof = proof(victim)
-		_, err := o.accept(b)
+		_, err := s.accept(b)
 		wantCode(t, "the right tag with a proof over "+name, err, protocol.CodeProofRejected)
 	}
 	a = c.answer
-	a.RequestID[0] ^= 1 // a request nobody issued, with a tag that is right for its payload
-	_, err := o.accept(a)
+	a.RequestID[0] ^= 1 // a request that was never issued, with a tag that is right for its payload
+	_, err := s.accept(a)
 	wantCode(t, "a request that was never issued", err, protocol.CodeSubmissionRejected)
 
-	if len(o.rows) != 0 {
-		t.Errorf("%d rows", len(o.rows))
+	if len(s.rows) != 0 {
+		t.Errorf("%d rows", len(s.rows))
 	}
 	for name, right := range map[string]*opened{"first": c, "second": other} {
-		if _, err := o.accept(right.answer); err != nil {
-			t.Errorf("the %s owner's own answer after all that: %v", name, err)
+		if _, err := s.accept(right.answer); err != nil {
+			t.Errorf("the valid answer to the %s request afterwards: %v", name, err)
 		}
 	}
-	o.check()
+	s.check()
 }
 
-// TestSamePayload: what the tagger tagged, what the signer anchored, what the
-// proof is bound to and what is committed are the same 256 bytes.
+// TestSamePayload: the tag, the anchor, the proof and the committed leaf are all about
+// the same 256 bytes.
 func TestSamePayload(t *testing.T) {
-	o := newOrgans(t)
-	c := o.proved()
+	s := newServices(t)
+	c := s.proved()
 	if p, err := protocol.ParsePayload(c.Payload[:]); err != nil || p.Seq == 0 || p.RequestID != c.RequestID {
 		t.Errorf("the payload of the challenge is not the one the tagger numbered: %+v, %v", p, err)
 	}
-	o.mu.Lock()
-	tag := o.tags[c.RequestID].tag
-	o.mu.Unlock()
+	s.mu.Lock()
+	tag := s.tags[c.RequestID].tag
+	s.mu.Unlock()
 	if c.Tag != tag {
-		t.Error("the challenge has another tag than the tagger gave")
+		t.Error("the tag of the challenge is not the tagger's")
 	}
 	if want := protocol.Anchor(protocol.H2F("test-anchor", c.Payload[:])); c.Anchor != want {
 		t.Error("the anchor is of another payload")
@@ -97,12 +97,12 @@ func TestSamePayload(t *testing.T) {
 			t.Errorf("public input %d is not derived from payload, anchor and tag", i)
 		}
 	}
-	if _, err := o.accept(c.answer); err != nil {
+	if _, err := s.accept(c.answer); err != nil {
 		t.Fatal(err)
 	}
-	row := o.rows[0].Leaf
+	row := s.rows[0].Leaf
 	if row.Payload != c.Payload || row.Anchor != c.Anchor || row.TagHash != want[2] {
 		t.Error("another payload, anchor or t was committed")
 	}
-	o.check()
+	s.check()
 }

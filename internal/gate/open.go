@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/journal"
+	"github.com/terradourada/td/internal/lifecycle"
 	"github.com/terradourada/td/internal/session"
 	"github.com/terradourada/td/protocol"
 )
@@ -38,7 +40,7 @@ func (g *Gate) Open(ctx context.Context, req OpenRequest) (ch *Challenge, err er
 	}, nil
 }
 
-// issued is a request that was just handed out.
+// issued is a request that was just issued.
 type issued struct {
 	session  *session.Session
 	open     *session.Open
@@ -47,10 +49,9 @@ type issued struct {
 	deadline time.Time
 }
 
-// issue is the one way a request comes to be: a hold, a missing epoch or a
-// full table refuses it before any key is used; then the tagger numbers and
-// tags the payload, the signer anchors the very same bytes, and the session is
-// kept.
+// issue issues a request; there is no other way. A hold, a missing epoch or a full
+// table refuses it before any key is used. Then the tagger numbers and tags the
+// payload, the signer anchors the same bytes, and the session is stored.
 func (g *Gate) issue(ctx context.Context, mode protocol.Mode, st *claim.Statement, ttl time.Duration, client string) (*issued, error) {
 	if g.draining.Load() {
 		return nil, stopping()
@@ -81,19 +82,18 @@ func (g *Gate) issue(ctx context.Context, mode protocol.Mode, st *claim.Statemen
 	return is, g.keep(ctx, epoch, is)
 }
 
-// keep puts an anchored request into the table, unless its epoch has ended
-// meanwhile.
+// keep adds an anchored request to the table, unless its epoch has ended meanwhile.
 func (g *Gate) keep(ctx context.Context, epoch Epoch, is *issued) error {
-	code := g.cfg.Sessions.Add(is.session, is.open, is.deadline, protocol.EventIssued{EpochLive: g.stillLive(epoch)})
+	code := g.cfg.Sessions.Add(is.session, is.open, is.deadline, lifecycle.EventIssued{EpochLive: g.stillLive(epoch)})
 	if code == protocol.CodeNone && !g.stillLive(epoch) {
-		// The epoch ended between the two lines above: its sessions have been
-		// listed for invalidation already, perhaps without this one.
-		_, _, _ = g.step(ctx, is.session, protocol.EventInvalidate{Reason: protocol.CodeInvalidated}, protocol.Digest{})
+		// The epoch ended between the two lines above. Its sessions were listed for
+		// invalidation already, perhaps without this one.
+		g.step(ctx, is.session, lifecycle.EventInvalidate{Reason: protocol.CodeInvalidated})
 		code = protocol.CodeInvalidated
 	}
-	if code == protocol.CodeNone && g.cfg.Holds.IssueHeld(is.open.Payload.VK()) {
-		// A hold that came while the keyholders worked holds this one too.
-		_, _, _ = g.step(ctx, is.session, protocol.EventInvalidate{Reason: protocol.CodeFrozen}, protocol.Digest{})
+	if code == protocol.CodeNone && g.cfg.Holds.Check(journal.Issue, is.open.Payload.VK()) != nil {
+		// A hold that was committed while the keyholders worked covers this one too.
+		g.step(ctx, is.session, lifecycle.EventInvalidate{Reason: protocol.CodeFrozen})
 		return protocol.Fail(protocol.CodeFrozen, "new requests are on hold")
 	}
 	if code != protocol.CodeNone {
@@ -107,15 +107,16 @@ func (g *Gate) stillLive(epoch Epoch) bool {
 	return live
 }
 
-// mayOpen asks the lifecycle whether a new request may be opened now. A pushed
-// one is answered by this very gate: what would refuse the answer refuses it
-// here, before anything is proved in vain.
+// mayOpen asks the lifecycle whether a new request may be opened now. A pushed request
+// is answered by this gate, so whatever would refuse the answer refuses the request,
+// before a proof is made in vain.
 func (g *Gate) mayOpen(mode protocol.Mode, c *Claim, epochErr error) error {
 	push := mode == protocol.ModePush
-	_, _, code := protocol.Step(protocol.State{}, protocol.EventOpen{
-		Frozen:             g.cfg.Holds.IssueHeld(c.Fingerprint) || push && g.cfg.Holds.AcceptHeld(c.Fingerprint),
+	held := func(op journal.Operation) bool { return g.cfg.Holds.Check(op, c.Fingerprint) != nil }
+	_, _, code := lifecycle.Step(lifecycle.State{}, lifecycle.EventOpen{
+		Frozen:             held(journal.Issue) || push && held(journal.Accept),
 		NoEpoch:            epochErr != nil,
-		JournalUnavailable: !g.cfg.Holds.Writable() || push && g.cfg.Ledger.Lag() > g.cfg.MaxLag,
+		JournalUnavailable: !g.cfg.Holds.Writable() || push && g.cfg.Ledger.Admit() != nil,
 	})
 	switch code {
 	case protocol.CodeNone:
@@ -129,7 +130,7 @@ func (g *Gate) mayOpen(mode protocol.Mode, c *Claim, epochErr error) error {
 	}
 }
 
-// claimOf finds the claim in force that the parameters are about.
+// claimOf returns the claim that the parameters belong to.
 func (g *Gate) claimOf(p *claim.Params) (*Claim, error) {
 	list, _ := p.List()
 	c, ok := g.claims[claimKey{p.Claim(), list}]
@@ -152,8 +153,8 @@ func (g *Gate) lifetime(ttl time.Duration) (time.Duration, error) {
 	return ttl, nil
 }
 
-// draft is the payload before the tagger has numbered it; the client
-// commitment is filled in by anchor.
+// draft returns the payload before the tagger numbers it. The client commitment is
+// filled in by anchor.
 func (g *Gate) draft(mode protocol.Mode, st *claim.Statement, c *Claim, epoch Epoch, ttl time.Duration) protocol.Payload {
 	return protocol.Payload{
 		Mode:        mode,
@@ -171,13 +172,13 @@ func (g *Gate) draft(mode protocol.Mode, st *claim.Statement, c *Claim, epoch Ep
 	}
 }
 
-// anchor takes a draft through tagger and signer.
+// anchor has the tagger tag a draft and the signer anchor it.
 func (g *Gate) anchor(ctx context.Context, epoch Epoch, p protocol.Payload, client string) (*issued, error) {
 	salt := protocol.Salt(randomDigest())
 	p.Client = protocol.ClientCommitment(salt, client)
 	draft := p.Encode()
-	// The deadline counts from before the tagger's own, so that the core never
-	// thinks a request alive for longer than it was meant to be.
+	// The core's deadline starts before the tagger's, so that no request is pending in
+	// the core for longer than its lifetime.
 	deadline := time.Now().Add(time.Duration(p.TTL) * time.Millisecond)
 	payload, tag, err := epoch.Issue(ctx, &draft)
 	if err != nil {
@@ -185,9 +186,7 @@ func (g *Gate) anchor(ctx context.Context, epoch Epoch, p protocol.Payload, clie
 	}
 	a, position, err := epoch.Anchor(ctx, &payload)
 	if err != nil {
-		if cancelErr := epoch.Cancel(context.WithoutCancel(ctx), p.RequestID); cancelErr != nil {
-			g.cfg.Log.Debug("tag not cancelled", "request_id", p.RequestID.String(), "err", cancelErr)
-		}
+		g.cancel(ctx, epoch, p.RequestID)
 		return nil, err
 	}
 	return &issued{
@@ -198,7 +197,7 @@ func (g *Gate) anchor(ctx context.Context, epoch Epoch, p protocol.Payload, clie
 	}, nil
 }
 
-// randomDigest is 32 bytes of the system's random source, which does not fail.
+// randomDigest returns 32 bytes of the system's random source.
 func randomDigest() (d protocol.Digest) {
 	_, _ = rand.Read(d[:]) // never returns an error, see crypto/rand
 	return d

@@ -3,20 +3,20 @@ package gate
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/lifecycle"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
 
-// proveAttempts is how often a job goes to a prover that answers badly.
+// proveAttempts is how often a job is sent to a prover that returns bad proofs.
 const proveAttempts = 2
 
-// Push commits to an event, opens a request for it and has it proved. It
-// returns once the request is in work; the second result waits for the outcome
-// within its context, and the request goes on whether anybody waits or not.
-func (g *Gate) Push(ctx context.Context, req PushRequest) (p *Pushed, wait func(context.Context) (Accepted, error), err error) {
+// Push commits to an event, opens a request for it and has it proved. It returns once
+// the request is queued. The second result waits for the outcome within its context;
+// the request is decided even if no caller waits.
+func (g *Gate) Push(ctx context.Context, req PushRequest) (p *Pushed, wait func(context.Context) (index uint64, err error), err error) {
 	defer func() {
 		if err != nil {
 			g.observe("push", protocol.RequestID{}, req.Claim, err)
@@ -29,7 +29,7 @@ func (g *Gate) Push(ctx context.Context, req PushRequest) (p *Pushed, wait func(
 	if g.cfg.Prover == nil {
 		return nil, nil, protocol.Fail(protocol.CodeForbidden, "this server proves nothing; prove on your side")
 	}
-	if err := g.place(); err != nil {
+	if err := g.reserve(); err != nil {
 		return nil, nil, err
 	}
 	is, err := g.issue(ctx, protocol.ModePush, st, req.TTL, req.Client)
@@ -43,14 +43,14 @@ func (g *Gate) Push(ctx context.Context, req PushRequest) (p *Pushed, wait func(
 	o := &outcome{done: make(chan struct{})}
 	g.work.Go(func() {
 		defer func() { <-g.push; close(o.done) }()
-		o.acc, o.err = g.prove(is, job, req.Client)
+		o.index, o.err = g.prove(is, job, req.Client)
 		g.observe("push", p.RequestID, req.Claim, o.err)
 	})
 	return p, o.wait, nil
 }
 
-// place takes one of the places for pushed events.
-func (g *Gate) place() error {
+// reserve takes one of the places for pushed events.
+func (g *Gate) reserve() error {
 	select {
 	case g.push <- struct{}{}:
 		return nil
@@ -62,29 +62,29 @@ func (g *Gate) place() error {
 	return protocol.Fail(protocol.CodeOverloaded, "too many events wait to be proved")
 }
 
-// outcome is the end of a pushed event; acc and err are set before done closes.
+// outcome is the end of a pushed event; index and err are set before done closes.
 type outcome struct {
-	done chan struct{}
-	acc  Accepted
-	err  error
+	done  chan struct{}
+	index uint64
+	err   error
 }
 
-func (o *outcome) wait(ctx context.Context) (Accepted, error) {
+func (o *outcome) wait(ctx context.Context) (index uint64, err error) {
 	select {
 	case <-o.done:
-		return o.acc, o.err
+		return o.index, o.err
 	case <-ctx.Done():
 	}
 	select {
 	case <-o.done: // both were ready
-		return o.acc, o.err
+		return o.index, o.err
 	default:
-		return Accepted{}, ctx.Err()
+		return 0, ctx.Err()
 	}
 }
 
-// commit puts the event in canonical form, commits to it and checks that it
-// satisfies the claim, before anything is asked of a keyholder.
+// commit puts the event in canonical form, commits to it and checks that it satisfies
+// the claim. It runs before any call to a keyholder.
 func commit(req PushRequest) (*claim.Statement, *claim.Assignment, *Pushed, error) {
 	params, err := claim.ParseParams(req.Claim, req.Params)
 	if err != nil {
@@ -112,41 +112,41 @@ func commit(req PushRequest) (*claim.Statement, *claim.Assignment, *Pushed, erro
 	return st, assignment, &Pushed{Opening: receipt.Opening{Event: string(event), Blind: blind}}, nil
 }
 
-// prove gets a good proof from a prover and hands it in, or ends the request.
-func (g *Gate) prove(is *issued, job *Job, client string) (Accepted, error) {
+// prove gets a valid proof from a prover and accepts it, or ends the request.
+func (g *Gate) prove(is *issued, job *Job, client string) (index uint64, err error) {
 	ctx, cancel := context.WithDeadline(g.ctx, job.Deadline)
 	defer cancel()
-	issued := g.askPlace(g.ctx, is.open)
+	place := g.askPlace(g.ctx, is.open)
 	proof, err := g.goodProof(ctx, job)
 	if err != nil && g.ctx.Err() != nil {
-		_, _, _ = g.step(ctx, is.session, protocol.EventInvalidate{Reason: protocol.CodeDraining}, protocol.Digest{})
-		return Accepted{}, stopping()
+		g.step(ctx, is.session, lifecycle.EventInvalidate{Reason: protocol.CodeDraining})
+		return 0, stopping()
 	}
 	if err != nil {
-		_, code, _ := g.step(ctx, is.session, protocol.EventProverFailed{Code: protocol.CodeOf(err)}, protocol.Digest{})
-		return Accepted{}, protocol.Wrap(code, protocol.DetailOf(err), err)
+		_, code := g.run(ctx, is.session, lifecycle.EventProverFailed{Code: protocol.CodeOf(err)}, &attempt{})
+		return 0, protocol.Wrap(code, protocol.DetailOf(err), err)
 	}
-	answer := &Answer{RequestID: is.session.ID, Tag: job.Tag, Proof: proof, Client: client}
-	acc, err := g.accept(ctx, answer, issued)
-	if err == nil {
-		return acc, nil
+	answer := Answer{RequestID: is.session.ID, Tag: job.Tag, Proof: proof, Client: client}
+	a := &attempt{Answer: answer, place: place, proved: true}
+	if index, err = g.accept(ctx, a); err == nil {
+		return index, nil
 	}
 	switch phase := is.session.View().State.Phase; {
-	case phase == protocol.PhaseIssued:
-		// Refused before anything was consumed, by a hold that came in between.
-		// Nobody else has the proof: the request is over.
-		_, _, _ = g.step(ctx, is.session, protocol.EventInvalidate{Reason: protocol.CodeOf(err)}, protocol.Digest{})
-	case phase == protocol.PhaseClaimed, errors.Is(err, protocol.CodeLedgerUnavailable):
-		// Whether the commit took place was not known then, and may be by now.
-		// That error would have the client push again, and lose the opening of
-		// what may be accepted.
-		return g.accept(g.ctx, answer, issued)
+	case phase == lifecycle.PhaseIssued:
+		// A hold that came in between refused the answer, and nothing was consumed.
+		// No client has the proof, so the request ends.
+		g.step(ctx, is.session, lifecycle.EventInvalidate{Reason: protocol.CodeOf(err)})
+	case phase == lifecycle.PhaseClaimed, errors.Is(err, protocol.CodeLedgerUnavailable):
+		// The outcome of the commit was not known then, and may be known now. With
+		// this error the client would push again, and lose the opening of an event
+		// that may be accepted.
+		return g.accept(g.ctx, a)
 	}
-	return acc, err
+	return 0, err
 }
 
-// goodProof asks for a proof until one verifies; a bad answer counts against
-// the prover and the job may go out once more while there is time.
+// goodProof asks for a proof until one verifies. After a bad answer the job is sent
+// once more while there is time.
 func (g *Gate) goodProof(ctx context.Context, job *Job) ([]byte, error) {
 	var last error
 	for range proveAttempts {
@@ -155,9 +155,9 @@ func (g *Gate) goodProof(ctx context.Context, job *Job) ([]byte, error) {
 			return proof, nil
 		}
 		if g.ctx.Err() != nil {
-			return nil, err // the gate stops: it says nothing of the prover
+			return nil, err // the gate stops; the prover is not at fault
 		}
-		g.cfg.Log.Warn("prover gave no good proof", "code", protocol.CodeOf(err).String(), "err", err)
+		g.cfg.Log.Warn("prover returned no valid proof", "code", protocol.CodeOf(err).String(), "err", err)
 		last = err
 		if !errors.Is(err, protocol.CodeProverBadResponse) && !errors.Is(err, protocol.CodeProverTagMismatch) || ctx.Err() != nil {
 			break
@@ -184,25 +184,4 @@ func (g *Gate) oneProof(ctx context.Context, job *Job) ([]byte, error) {
 		return nil, protocol.Wrap(protocol.CodeProverBadResponse, "the prover returned a proof that does not verify", err)
 	}
 	return proof, nil
-}
-
-// waitEnded returns once the session is terminal.
-func (g *Gate) waitEnded(ctx context.Context, id protocol.RequestID, longest time.Duration) error {
-	s, known := g.cfg.Sessions.Get(id)
-	if !known {
-		return errNoReceipt
-	}
-	ctx, cancel := context.WithTimeout(ctx, longest)
-	defer cancel()
-	for {
-		state := s.View().State
-		if code, done := state.Outcome(); done && code != protocol.CodeNone {
-			return refusal(code)
-		} else if done {
-			return nil
-		}
-		if err := s.AwaitChange(ctx, state.Phase); err != nil {
-			return err
-		}
-	}
 }

@@ -5,34 +5,61 @@ import (
 	"errors"
 	"time"
 
+	"github.com/terradourada/td/internal/journal"
+	"github.com/terradourada/td/internal/ledger"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
 
 var errNoReceipt = protocol.Fail(protocol.CodeNotFound, "no accepted request has this id")
 
-// Receipt derives the receipt of a request (section 13). It waits within ctx
-// for the request to be decided and for a published checkpoint that covers it;
-// not_found for a request that nobody knows, its code for one that ended
-// otherwise. It asks neither control nor an epoch.
+// Receipt derives the receipt of a request (section 13). Within ctx it waits for the
+// request to be decided and for a published checkpoint that covers it. It returns
+// not_found for an unknown request, and the code of a request that was not accepted.
+// It checks neither holds nor epochs.
 func (g *Gate) Receipt(ctx context.Context, id protocol.RequestID) (*receipt.Receipt, error) {
-	row, err := g.cfg.Journal.Accepted(ctx, id)
-	if errors.Is(err, protocol.CodeNotFound) || errors.Is(err, ErrUnknown) {
+	entry, found, err := g.cfg.Journal.Accepted(ctx, id)
+	if errors.Is(err, journal.ErrUnknown) || err == nil && !found {
 		if err := g.waitEnded(ctx, id, protocol.MaxTTL*time.Millisecond); err != nil {
 			return nil, err
 		}
-		row, err = g.cfg.Journal.Accepted(ctx, id)
+		entry, found, err = g.cfg.Journal.Accepted(ctx, id)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return g.derive(ctx, row)
+	if !found {
+		return nil, errNoReceipt
+	}
+	return g.derive(ctx, entry)
+}
+
+// waitEnded returns once the session is terminal: nil if it was accepted, else its
+// refusal.
+func (g *Gate) waitEnded(ctx context.Context, id protocol.RequestID, longest time.Duration) error {
+	s, known := g.cfg.Sessions.Get(id)
+	if !known {
+		return errNoReceipt
+	}
+	ctx, cancel := context.WithTimeout(ctx, longest)
+	defer cancel()
+	for {
+		state := s.View().State
+		if code, done := state.Outcome(); done && code != protocol.CodeNone {
+			return refusal(code)
+		} else if done {
+			return nil
+		}
+		if err := s.AwaitChange(ctx, state.Phase); err != nil {
+			return err
+		}
+	}
 }
 
 // derive proves every leaf of a receipt under one checkpoint, so that all log
-// texts carry the same bytes.
-func (g *Gate) derive(ctx context.Context, row Record) (*receipt.Receipt, error) {
-	leaf, err := protocol.ParseLeaf(row.Leaf)
+// texts hold the same note.
+func (g *Gate) derive(ctx context.Context, entry journal.Entry) (*receipt.Receipt, error) {
+	leaf, err := protocol.ParseLeaf(entry.Leaf)
 	if err != nil {
 		return nil, protocol.Wrap(protocol.CodeInternal, "", err)
 	}
@@ -44,50 +71,53 @@ func (g *Gate) derive(ctx context.Context, row Record) (*receipt.Receipt, error)
 	if err != nil {
 		return nil, protocol.Wrap(protocol.CodeInternal, "", err)
 	}
-	cp, err := g.cfg.Ledger.Await(ctx, row.Seq)
+	cp, err := g.cfg.Ledger.Await(ctx, entry.Seq)
 	if err != nil {
 		return nil, err
 	}
-	r := &receipt.Receipt{Version: receipt.Version}
-	var claimRow, epochRow, signerRow, lastRow Record
-	if claimRow, err = g.cfg.Journal.ClaimLeaf(ctx, payload.VK); err != nil {
-		return nil, internal(err)
-	}
-	if epochRow, err = g.cfg.Journal.EpochLeaf(ctx, payload.EpochID); err != nil {
-		return nil, internal(err)
-	}
-	if signerRow, err = g.cfg.Journal.EpochLeafByKey(ctx, cp.Key); err != nil {
-		return nil, internal(err)
-	}
-	if lastRow, err = g.cfg.Journal.Leaf(ctx, cp.Size-1); err != nil {
-		return nil, internal(err)
-	}
-	for _, part := range []struct {
-		into *receipt.Pair
-		row  Record
-	}{{&r.Pair, row}, {&r.Claim, claimRow}, {&r.Epoch, epochRow}, {&r.Signer, signerRow}, {&r.Last, lastRow}} {
-		if *part.into, err = g.pair(ctx, cp, part.row); err != nil {
-			return nil, err
+	pair := func(e journal.Entry, found bool, err error) (receipt.Pair, error) {
+		if err == nil && !found {
+			err = protocol.Fail(protocol.CodeInternal, "") // every accepted leaf has it
 		}
+		if err != nil {
+			return receipt.Pair{}, err
+		}
+		return g.pair(ctx, cp, e)
+	}
+	r := &receipt.Receipt{Version: receipt.Version}
+	if r.Pair, err = pair(entry, true, nil); err != nil {
+		return nil, err
+	}
+	if r.Claim, err = pair(g.cfg.Journal.ClaimLeaf(ctx, payload.VK)); err != nil {
+		return nil, err
+	}
+	if r.Epoch, err = pair(g.cfg.Journal.EpochLeaf(ctx, payload.EpochID)); err != nil {
+		return nil, err
+	}
+	if r.Signer, err = pair(g.cfg.Journal.EpochLeafByKey(ctx, cp.Key)); err != nil {
+		return nil, err
+	}
+	if r.Last, err = pair(g.cfg.Journal.Leaf(ctx, cp.Size-1)); err != nil {
+		return nil, err
 	}
 	r.Flags, err = g.flags(ctx, cp, payload)
 	return r, err
 }
 
-// maxFlags is how many withdrawals a log may have for a receipt to list all of
-// them. In a log with more, a receipt lists those of its own epoch and claim; the
-// count in the last leaf then shows that there are others.
+// maxFlags is how many withdrawals a log may have for a receipt to list all of them.
+// In a log with more, a receipt lists those of its own epoch and claim; the count in
+// the last leaf then shows that there are others.
 const maxFlags = 64
 
-// flags are the withdrawals in the tree of the checkpoint.
-func (g *Gate) flags(ctx context.Context, cp Published, p protocol.Payload) ([]receipt.Pair, error) {
-	rows, err := g.cfg.Journal.Withdrawals(ctx, p.EpochID, p.VK, cp.Size, maxFlags)
+// flags returns the withdrawals in the tree of the checkpoint.
+func (g *Gate) flags(ctx context.Context, cp ledger.Checkpoint, p protocol.Payload) ([]receipt.Pair, error) {
+	entries, err := g.cfg.Journal.Withdrawals(ctx, p.EpochID, p.VK, cp.Size, maxFlags)
 	if err != nil {
-		return nil, internal(err)
+		return nil, err
 	}
 	var flags []receipt.Pair
-	for _, row := range rows {
-		pair, err := g.pair(ctx, cp, row)
+	for _, e := range entries {
+		pair, err := g.pair(ctx, cp, e)
 		if err != nil {
 			return nil, err
 		}
@@ -96,18 +126,10 @@ func (g *Gate) flags(ctx context.Context, cp Published, p protocol.Payload) ([]r
 	return flags, nil
 }
 
-func (g *Gate) pair(ctx context.Context, cp Published, row Record) (receipt.Pair, error) {
-	text, err := g.cfg.Ledger.Proof(ctx, cp, row.Seq)
+func (g *Gate) pair(ctx context.Context, cp ledger.Checkpoint, e journal.Entry) (receipt.Pair, error) {
+	text, err := g.cfg.Ledger.Proof(ctx, cp, e.Seq)
 	if err != nil {
 		return receipt.Pair{}, err
 	}
-	return receipt.Pair{Leaf: row.Leaf, Log: text}, nil
-}
-
-// internal turns a missing row of our own into a fault of ours.
-func internal(err error) error {
-	if errors.Is(err, protocol.CodeNotFound) {
-		return protocol.Wrap(protocol.CodeInternal, "", err)
-	}
-	return err
+	return receipt.Pair{Leaf: e.Leaf, Log: text}, nil
 }

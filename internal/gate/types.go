@@ -17,7 +17,7 @@ type OpenRequest struct {
 	Client     string        // authenticated client id, protocol.LocalClient without authentication
 }
 
-// Challenge is what a client needs to prove and answer.
+// Challenge is what a client needs to make a proof and answer.
 type Challenge struct {
 	RequestID  protocol.RequestID
 	Payload    protocol.EncodedPayload
@@ -32,28 +32,21 @@ type Challenge struct {
 type Answer struct {
 	RequestID protocol.RequestID
 	Tag       protocol.Tag
-	Proof     []byte // as sent, of any size
+	Proof     []byte // as sent, any size
 	Client    string
 }
 
-// Accepted names an acceptance that is committed in the journal.
-type Accepted struct {
-	RequestID protocol.RequestID
-	Index     uint64 // of the leaf in the log
-}
-
-// PushRequest asks for an event to be proved by the operator's provers (push,
-// section 9).
+// PushRequest asks the operator's provers to prove an event (push, section 9).
 type PushRequest struct {
 	Claim  claim.ID
 	Params []byte        // exact RFC 8785 form
-	Event  []byte        // raw JSON as sent; the gate puts it in canonical form
+	Event  []byte        // JSON as sent; the gate puts it in canonical form
 	TTL    time.Duration // 0 = default
 	Client string
 }
 
-// Pushed is a push that was opened and queued. The opening is returned to the
-// client at once and stored nowhere.
+// Pushed is a push that is queued. The opening is returned to the client at once and
+// is not stored.
 type Pushed struct {
 	RequestID protocol.RequestID
 	Opening   receipt.Opening

@@ -9,8 +9,8 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// Acceptance is a verified proof about to be accepted. What it says besides the
-// leaf follows from the leaf: every start compares the two.
+// Acceptance is a verified proof about to be accepted. Its other fields must
+// agree with the leaf: every start compares them.
 type Acceptance struct {
 	Leaf         protocol.Accepted
 	Claim        string           // id of the claim in the payload
@@ -24,8 +24,8 @@ type Acceptance struct {
 // for good. The caller must not change *a from then on. Refusals: frozen,
 // invalidated, unknown_claim, conflict, nullifier_used, ledger_unavailable (see
 // the package comment for what is written then); malformed_request or
-// proof_rejected for a leaf that cannot be read back, internal for one that says
-// something else than *a or has no place in the issued tree.
+// proof_rejected for a leaf that cannot be parsed; internal for one that
+// differs from *a or has no place in the issued tree.
 func (j *Journal) Accept(ctx context.Context, now time.Time, a *Acceptance) (Entry, error) {
 	if err := checkIssued(&a.Leaf.Issued); err != nil {
 		return Entry{}, err
@@ -46,7 +46,7 @@ func (j *Journal) Accept(ctx context.Context, now time.Time, a *Acceptance) (Ent
 	})
 }
 
-// check refuses what the next start would take for damage.
+// check refuses what the next start would report as damage.
 func (a *Acceptance) check() error {
 	scope, nullifier, has, err := nullifierOf(a.Claim, a.Leaf.Params)
 	if err != nil {
@@ -54,7 +54,7 @@ func (a *Acceptance) check() error {
 	}
 	same := has == a.HasNullifier && (!has || scope == a.Scope && nullifier == a.Nullifier)
 	if !same || a.ProofDigest != sha256.Sum256(a.Leaf.Proof) {
-		return protocol.Fail(protocol.CodeInternal, "the acceptance is not what its leaf says")
+		return protocol.Fail(protocol.CodeInternal, "the acceptance differs from its leaf")
 	}
 	return nil
 }
@@ -68,7 +68,7 @@ func checkIssued(i *protocol.Issued) error {
 	return nil
 }
 
-// nullifierOf is the pair of scope and nullifier that parameters use up.
+// nullifierOf returns the pair of scope and nullifier that parameters use up.
 func nullifierOf(claimID string, params []byte) (scope protocol.Element, n protocol.Nullifier, ok bool, err error) {
 	if claimID != string(claim.Group) {
 		return scope, n, false, nil
@@ -81,7 +81,7 @@ func nullifierOf(claimID string, params []byte) (scope protocol.Element, n proto
 	return scope, n, ok, nil
 }
 
-// checkBody refuses a body whose leaf nobody could read.
+// checkBody refuses a body whose leaf could not be parsed again.
 func checkBody(body protocol.LeafBody) error {
 	b, err := (&protocol.Leaf{Body: body}).Encode()
 	if err != nil {

@@ -8,22 +8,22 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// Append commits an epoch-open leaf (the epoch is live from then on), an
-// epoch-close leaf (it is dead from then on), a claim or an incident.
+// Append commits an epoch-open leaf (from then on the epoch is live), an
+// epoch-close leaf (from then on it is not), a claim or an incident.
 //
 // The journal counts the accepted requests of an epoch-close leaf itself. For
-// the reasons shutdown and rotated the issued root stands as given, and every
-// request under it that did not end otherwise is counted as invalidated. For the
-// other reasons the journal fills in the greatest issued root of an accepted leaf
-// of the epoch, zero if there is none. There an acceptance that the caller had not
-// counted is taken off the invalidated ones.
+// the reasons shutdown and rotated the issued root is taken from the caller,
+// and every request under it that did not end otherwise is counted as
+// invalidated. For the other reasons the journal fills in the greatest issued
+// root of an accepted leaf of the epoch, zero if there is none. An acceptance
+// that the caller had not counted is then subtracted from the invalidated ones.
 //
-// Refusals: conflict if the epoch or verifying key is there already, if an
+// Refusals: conflict if the epoch or verifying key exists already, if an
 // epoch's number is not greater than all before, if it does not name the last
 // epoch as the previous one, or if an epoch is closed twice; not_found for an
 // epoch that was never opened; internal for an orderly close whose issued root
-// is smaller than an accepted one, or smaller than the requests that ended;
-// ledger_unavailable.
+// is smaller than an accepted one, or smaller than the number of requests that
+// ended; ledger_unavailable.
 func (j *Journal) Append(ctx context.Context, now time.Time, body protocol.LeafBody) (Entry, error) {
 	if err := checkBody(body); err != nil {
 		return Entry{}, err
@@ -93,8 +93,8 @@ func (g *group) closeEpoch(now time.Time, c *protocol.EpochClose) (Entry, error)
 	return entry, nil
 }
 
-// count returns c with the journal's own count of acceptances and what follows
-// from it, see [Journal.Append].
+// count returns c with the journal's own count of acceptances and the numbers
+// that follow from it, see [Journal.Append].
 func (e *epoch) count(c protocol.EpochClose) (protocol.EpochClose, error) {
 	counted := c.Accepted
 	c.Accepted = e.accepted

@@ -3,8 +3,6 @@ package journal
 import (
 	"bytes"
 	"context"
-	"database/sql"
-	"errors"
 
 	"github.com/terradourada/td/protocol"
 )
@@ -12,14 +10,14 @@ import (
 // maxEvidence bounds what is kept of one attestation, in bytes.
 const maxEvidence = 64 << 10
 
-// SaveAttestation keeps the evidence that hardware gave about an epoch, at most
-// 64 KiB. not_found for an epoch that was never opened, conflict if there is
-// evidence about it already, too_large.
+// SaveAttestation stores the evidence of hardware about an epoch, at most 64
+// KiB. Refusals: not_found for an epoch that was never opened, conflict if
+// there is evidence about it already, too_large.
 func (j *Journal) SaveAttestation(ctx context.Context, epoch protocol.EpochID, evidence []byte) error {
 	if len(evidence) == 0 || len(evidence) > maxEvidence {
 		return protocol.Failf(protocol.CodeTooLarge, "evidence has 1 to %d bytes", maxEvidence)
 	}
-	kept := bytes.Clone(evidence) // the writer may still be at it when ctx has ended
+	kept := bytes.Clone(evidence) // the writer may still use it when ctx has ended
 	_, err := j.submit(ctx, j.queue, &submission{apply: func(g *group) (Entry, error) {
 		return Entry{}, g.saveAttestation(epoch, kept)
 	}})
@@ -39,28 +37,14 @@ func (g *group) saveAttestation(epoch protocol.EpochID, evidence []byte) error {
 	return nil
 }
 
-// Attestation finds the evidence about an epoch.
+// Attestation returns the evidence about an epoch.
 func (j *Journal) Attestation(ctx context.Context, epoch protocol.EpochID) (evidence []byte, ok bool, err error) {
-	j.reads.RLock()
-	defer j.reads.RUnlock()
-	err = j.read.QueryRowContext(ctx, "SELECT evidence FROM attestations WHERE epoch = ?", epoch[:]).Scan(&evidence)
-	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return nil, false, nil
-	case err != nil:
-		return nil, false, unreadable(err)
-	}
-	return evidence, true, nil
+	ok, err = j.row(ctx, "SELECT evidence FROM attestations WHERE epoch = ?", []any{epoch[:]}, &evidence)
+	return evidence, ok, err
 }
 
-// HasAttestation tells whether there is evidence about an epoch.
-func (j *Journal) HasAttestation(ctx context.Context, epoch protocol.EpochID) (bool, error) {
-	j.reads.RLock()
-	defer j.reads.RUnlock()
-	var has bool
-	err := j.read.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM attestations WHERE epoch = ?)", epoch[:]).Scan(&has)
-	if err != nil {
-		return false, unreadable(err)
-	}
-	return has, nil
+// HasAttestation reports whether there is evidence about an epoch.
+func (j *Journal) HasAttestation(ctx context.Context, epoch protocol.EpochID) (has bool, err error) {
+	_, err = j.row(ctx, "SELECT EXISTS (SELECT 1 FROM attestations WHERE epoch = ?)", []any{epoch[:]}, &has)
+	return has, err
 }

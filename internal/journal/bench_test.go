@@ -14,8 +14,8 @@ import (
 )
 
 // BenchmarkAccept measures acknowledged acceptances, flushed to the disk, with
-// so many submitters at once; ns/op is the time per acceptance over all of them,
-// p50-us and p99-us what one of them waits.
+// this many submitters at once. ns/op is the time per acceptance over all of
+// them; p50-us and p99-us are the waiting times of one.
 func BenchmarkAccept(b *testing.B) {
 	for _, submitters := range []int{1, 32, 256} {
 		b.Run(fmt.Sprintf("submitters=%d", submitters), func(b *testing.B) {
@@ -53,7 +53,8 @@ func BenchmarkAccept(b *testing.B) {
 	}
 }
 
-// BenchmarkState measures what each request pays to ask for the control state.
+// BenchmarkState measures the query of the control state that each request
+// makes.
 func BenchmarkState(b *testing.B) {
 	l := newLog(b, newSQLite(b), journal.Config{})
 	l.mustControl(protocol.ActionFreezeIssue, protocol.Digest{})
@@ -64,7 +65,7 @@ func BenchmarkState(b *testing.B) {
 	}
 }
 
-// BenchmarkAccepted measures the search for a request that is not there.
+// BenchmarkAccepted measures the search for a request that does not exist.
 func BenchmarkAccepted(b *testing.B) {
 	l := newLog(b, newSQLite(b), journal.Config{})
 	l.mustAccept(l.acceptance())

@@ -22,7 +22,7 @@ func TestOpenConditions(t *testing.T) {
 		name    string
 		cause   journal.Cause
 		prepare func(t *testing.T, dir string) // which has a journal of 20 entries in it
-		user    int                            // who opens it
+		user    int                            // how it is opened
 	}{
 		{"a directory of another user", journal.CauseDenied, func(t *testing.T, dir string) {
 			t.Helper()
@@ -74,8 +74,8 @@ func TestOpenConditions(t *testing.T) {
 	}
 }
 
-// A journal that is missing beside a log with entries is not begun anew, and one
-// that another process writes is named as that.
+// A journal that is missing beside a log with entries is not created anew, and
+// one that another process writes is reported as such.
 func TestOpenMissingOrLocked(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "journal.db")
@@ -118,7 +118,7 @@ func TestRemedies(t *testing.T) {
 	}
 }
 
-// mount covers dir with a tmpfs that holds what dir holds.
+// mount covers dir with a tmpfs that has the same contents.
 func mount(t *testing.T, dir string, args ...string) {
 	t.Helper()
 	aside := t.TempDir()
@@ -143,7 +143,7 @@ func names(t *testing.T, dir string) string {
 	return strings.Join(all, " ")
 }
 
-// as runs f as another user, on a thread that ends with it.
+// as runs f as another user, on a thread that ends with f.
 func as(user int, f func()) {
 	if user == 0 {
 		f()

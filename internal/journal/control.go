@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"maps"
 	"slices"
 	"time"
 
@@ -22,10 +23,10 @@ func EpochTarget(id protocol.EpochID) protocol.Digest {
 //
 // A freeze adds exactly one hold, on all claims for a zero target or else on
 // the claim with that fingerprint; a thaw removes exactly that one. Both may be
-// repeated, which only adds a leaf. Seal, retire and revoke are for good.
+// repeated, which only adds a leaf. Seal, retire and revoke are permanent.
 // Refusals: frozen for a thaw or another seal of a sealed log; not_found for a
-// target that is not in the log; conflict for what was retired or revoked
-// before; malformed_request for a target where none belongs;
+// target that is not in the log; conflict for a target that was retired or
+// revoked before; malformed_request for a target where there must be none;
 // ledger_unavailable.
 func (j *Journal) Control(ctx context.Context, now time.Time, c protocol.Control) (Entry, error) {
 	if err := checkBody(&c); err != nil {
@@ -47,9 +48,9 @@ func (g *group) control(now time.Time, c protocol.Control) (Entry, error) {
 	}
 	switch c.Action {
 	case protocol.ActionFreezeIssue:
-		g.hold(Hold{Issue, c.Target})
+		g.hold(Hold{Issue, c.Target}, entry)
 	case protocol.ActionFreezeAccept:
-		g.hold(Hold{Accept, c.Target})
+		g.hold(Hold{Accept, c.Target}, entry)
 	case protocol.ActionThawIssue:
 		g.release(Hold{Issue, c.Target})
 	case protocol.ActionThawAccept:
@@ -116,14 +117,19 @@ func (g *group) mayRevoke(target protocol.Digest) error {
 	return nil
 }
 
-func (g *group) hold(h Hold) {
+// hold begins a hold. The same hold again changes nothing.
+func (g *group) hold(h Hold, by Entry) {
 	if !slices.Contains(g.state.Holds, h) {
 		g.state.Holds = append(g.state.Holds, h)
+		g.state.By = maps.Clone(g.state.By)
+		g.state.By[h] = by
 		g.exec("INSERT INTO holds (operation, vk) VALUES (?, ?)", int(h.Operation), h.VK[:])
 	}
 }
 
 func (g *group) release(h Hold) {
 	g.state.Holds = slices.DeleteFunc(g.state.Holds, func(x Hold) bool { return x == h })
+	g.state.By = maps.Clone(g.state.By)
+	delete(g.state.By, h)
 	g.exec("DELETE FROM holds WHERE operation = ? AND vk = ?", int(h.Operation), h.VK[:])
 }

@@ -23,11 +23,12 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// The variables that turn the test binary into a writer to be killed.
+// The environment variables that turn the test binary into a writer to be
+// killed.
 const (
 	envWriter      = "TD_JOURNAL_WRITER"      // path of the journal
 	envSynchronous = "TD_JOURNAL_SYNCHRONOUS" // level, for the control run
-	envFault       = "TD_JOURNAL_FAULT"       // see failThenDie; "none" goes on after a failed write
+	envFault       = "TD_JOURNAL_FAULT"       // see failThenExit; "none" continues after a failed write
 )
 
 func TestMain(m *testing.M) {
@@ -41,13 +42,13 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// writer writes as fast as it can and prints each acknowledged acceptance as
-// "seq leaf-request-id", one system call a line, until it is killed.
+// writer writes as fast as it can until it is killed. It prints each
+// acknowledged acceptance as "seq leaf-request-id", one system call a line.
 func writer(path string) error {
 	fault := os.Getenv(envFault)
 	cfg := journal.WithSynchronous(journal.Config{Path: path}, os.Getenv(envSynchronous))
 	if at, apply, ok := strings.Cut(fault, " "); ok {
-		cfg = journal.WithFault(cfg, failThenDie(at, apply == "applied"))
+		cfg = journal.WithFault(cfg, failThenExit(at, apply == "applied"))
 	}
 	ctx := context.Background()
 	j, err := journal.Open(ctx, cfg)
@@ -83,9 +84,10 @@ func writer(path string) error {
 	return <-failed
 }
 
-// failThenDie is a fault: the 50th COMMIT reports an error, after it took place if
-// apply is set, and the process dies when the journal comes to the operation at.
-func failThenDie(at string, apply bool) func(string) (bool, error) {
+// failThenExit is a fault: the 50th COMMIT reports an error, after it took
+// place if apply is set, and the process exits when the journal reaches the
+// operation at.
+func failThenExit(at string, apply bool) func(string) (bool, error) {
 	var mu sync.Mutex
 	commits := 0
 	return func(op string) (bool, error) {
@@ -114,8 +116,8 @@ func drawn32() (b [32]byte) {
 
 func drawn16() [16]byte { b := drawn32(); return [16]byte(b[1:]) }
 
-// prepare does what a start does: close the epochs that a killed process left
-// open, open a new one, register a claim once.
+// prepare does what a start does: it closes the epochs that a killed process
+// left open, opens a new one, and registers a claim once.
 func prepare(ctx context.Context, j *journal.Journal) (*protocol.EpochOpen, protocol.Digest, error) {
 	c := &protocol.ClaimLeaf{ClaimID: "open/1", VK: make([]byte, protocol.VKSize)}
 	vk := protocol.VKFingerprint(c.ClaimID, c.List, c.SRS, c.VK)
@@ -153,7 +155,7 @@ type process struct {
 	out  io.ReadCloser
 	acks chan ack // closed when its output has ended
 
-	failed chan struct{} // gets a value when a write has failed
+	failed chan struct{} // receives a value when a write has failed
 }
 
 type ack struct {
@@ -185,7 +187,7 @@ func startFaulty(t *testing.T, path, synchronous, fault string) *process {
 	return p
 }
 
-// listen passes on whole lines; one cut off by a kill was not acknowledged.
+// listen passes on whole lines; a line cut off by a kill was not acknowledged.
 func (p *process) listen() {
 	defer close(p.acks)
 	r := bufio.NewReader(p.out)
@@ -221,7 +223,7 @@ func (p *process) first(t *testing.T) ack {
 	return a
 }
 
-// kill ends the process without warning and gives all it acknowledged.
+// kill kills the process and returns everything it acknowledged.
 func (p *process) kill() (all []ack) {
 	_ = p.cmd.Process.Kill()
 	for a := range p.acks {
@@ -231,8 +233,8 @@ func (p *process) kill() (all []ack) {
 	return all
 }
 
-// missing counts the acknowledged acceptances that are not where they were
-// acknowledged to be.
+// missing counts the acknowledged acceptances that are not at the place that
+// was acknowledged.
 func missing(t *testing.T, j *journal.Journal, acks []ack) (n int) {
 	t.Helper()
 	for _, a := range acks {
@@ -247,7 +249,7 @@ func missing(t *testing.T, j *journal.Journal, acks []ack) (n int) {
 	return n
 }
 
-// Writers are killed while they create the journal: the next start goes on.
+// Writers are killed while they create the journal; the next start continues.
 func TestKillAtBirth(t *testing.T) {
 	rounds := 20
 	if testing.Short() {
@@ -277,7 +279,7 @@ func TestKillAtBirth(t *testing.T) {
 }
 
 // Writers under load are killed at random moments, 20 times over one journal:
-// nothing acknowledged is lost, nothing is there twice, no number is missing.
+// no acknowledged entry is lost, none is there twice, no number is missing.
 func TestKill(t *testing.T) {
 	rounds := 20
 	if testing.Short() {
@@ -288,7 +290,7 @@ func TestKill(t *testing.T) {
 	for round := range rounds {
 		p := startWriter(t, path, "")
 		var acks []ack
-		if round%4 != 0 { // each fourth one dies while it starts, the first in an empty journal
+		if round%4 != 0 { // every fourth is killed while it starts, the first in an empty journal
 			acks = append(acks, p.first(t))
 		}
 		time.Sleep(rand.N(150 * time.Millisecond)) // the random moment
@@ -309,9 +311,9 @@ func TestKill(t *testing.T) {
 	}
 }
 
-// A process dies at each step between a failed COMMIT and the journal in its new
-// file: nothing acknowledged is lost, nothing of the copy is left behind, and the
-// next start writes.
+// A process exits at each step between a failed COMMIT and the journal in its
+// new file. No acknowledged entry is lost, nothing of the copy is left, and the
+// next start can write.
 func TestKillBeforeCopy(t *testing.T) {
 	for _, at := range []string{"copy", "verify", "complete", "swap", "settle", "begin"} {
 		for _, applied := range []string{"applied", "not"} {
@@ -352,8 +354,8 @@ func wantAll(t *testing.T, path string, acks []ack) {
 	l.stop()
 }
 
-// torn makes the states that a power cut leaves behind if not all names have
-// reached the disk: with a complete copy there, it is the journal in each of them.
+// torn makes the states that a power cut leaves if not all names have reached
+// the disk. In each of them a complete copy is the journal.
 func torn(t *testing.T, path string, acks []ack) {
 	t.Helper()
 	for name, tear := range map[string]func(string) error{

@@ -10,14 +10,14 @@ import (
 	"fmt"
 )
 
-// derived is what the journal decides by and the leaves determine. The tables
-// of acceptances are as long as the log: their indexes are read in order, which
-// takes a third of the time of SQLite's own full check. That one is for the
-// other tables, which are short (see checkIndexes).
+// derived holds the rows that the journal decides by and that follow from the
+// leaves. The tables of acceptances are as long as the log. Their indexes are
+// read in order, which takes a third of the time of SQLite's own full check.
+// That check is used for the other tables, which are short (see checkIndexes).
 var derived = []struct {
 	name   string
 	query  string
-	sorted int // so many columns are the key of an index
+	sorted int // number of columns that are the key of an index
 }{
 	{"accepted", "SELECT seq, request_id, anchor, cm, proof_digest, claim FROM accepted NOT INDEXED", 0},
 	{"request ids", "SELECT request_id, seq FROM accepted INDEXED BY sqlite_autoindex_accepted_1 ORDER BY request_id", 1},
@@ -31,14 +31,13 @@ var derived = []struct {
 	{"counter", "SELECT next, time, withdrawals, sealed FROM counter", 0},
 }
 
-// bag is a set of rows as one number: the sum of their hashes. The hash is
-// keyed anew for each comparison, so that whoever wrote the file could not aim
-// at a sum.
+// bag represents a set of rows by the sum of their hashes. The hash has a new
+// key for each comparison, so that an author of the file cannot aim at a sum.
 type bag [sha256.Size / 8]uint64
 
 const bagKeySize = 32
 
-// add hashes one row; buf holds the key and lends its room.
+// add hashes one row; buf holds the key and is used as scratch space.
 func (b *bag) add(buf []byte, columns ...[]byte) {
 	buf = buf[:bagKeySize]
 	for _, c := range columns {
@@ -56,11 +55,12 @@ func (b *bag) add(buf []byte, columns ...[]byte) {
 	}
 }
 
-// checkDerived reads all leaves once, into r, and compares what follows from them
-// with the tables that the writer decides by. It keeps the epochs and the claims in
-// memory, and of the acceptances a sum.
+// checkDerived reads all leaves once, into r, and compares what follows from
+// them with the tables that the writer decides by. It keeps the epochs and the
+// claims in memory; for the acceptances it keeps only a sum.
 func checkDerived(ctx context.Context, db *sql.DB, r *replay) error {
-	// One transaction, because somebody may be writing while a view looks.
+	// It uses one transaction, because another process may be writing while a view
+	// reads.
 	tx, err := db.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return err
@@ -73,7 +73,7 @@ func checkDerived(ctx context.Context, db *sql.DB, r *replay) error {
 		d := &derived[i]
 		found, err := readBag(ctx, tx, r.buf, d.query, d.sorted)
 		if err == nil && found != *r.bag(d.name) {
-			err = errors.New("not what the leaves say")
+			err = errors.New("differs from the leaves")
 		}
 		if err != nil {
 			return unusable(fmt.Errorf("%s: %w", d.name, err))
@@ -82,14 +82,14 @@ func checkDerived(ctx context.Context, db *sql.DB, r *replay) error {
 	return checkIndexes(ctx, tx)
 }
 
-// readBag puts the rows of a query into a bag. The first so many columns must
-// ascend: a search in an index out of order misses what is there.
+// readBag puts the rows of a query into a bag. The given number of leading
+// columns must ascend: a search in an index that is out of order misses rows.
 func readBag(ctx context.Context, tx *sql.Tx, buf []byte, query string, sorted int) (bag, error) {
 	rows, err := tx.QueryContext(ctx, query)
 	if err != nil {
 		return bag{}, err
 	}
-	defer func() { _ = rows.Close() }() // rows.Err tells
+	defer func() { _ = rows.Close() }() // rows.Err reports it
 	names, err := rows.Columns()
 	if err != nil {
 		return bag{}, err
@@ -120,12 +120,8 @@ func readBag(ctx context.Context, tx *sql.Tx, buf []byte, query string, sorted i
 // checkIndexes runs SQLite's full check over the short tables.
 func checkIndexes(ctx context.Context, tx *sql.Tx) error {
 	for _, table := range []string{"epochs", "claims", "holds", "withdrawals"} {
-		var found string
-		if err := tx.QueryRowContext(ctx, "PRAGMA integrity_check("+table+")").Scan(&found); err != nil {
-			return unusable(err)
-		}
-		if found != "ok" {
-			return unusable(errors.New(found))
+		if err := mustBeOK(tx.QueryRowContext(ctx, "PRAGMA integrity_check("+table+")")); err != nil {
+			return err
 		}
 	}
 	return nil

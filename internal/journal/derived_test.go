@@ -57,7 +57,7 @@ func fullJournal(tb testing.TB) string {
 		{Action: protocol.ActionFreezeAccept, Target: l.vk},
 		{Action: protocol.ActionFreezeAccept, Target: all},
 		{Action: protocol.ActionThawAccept, Target: all},
-		{Action: protocol.ActionThawIssue, Target: retired}, // nothing was held
+		{Action: protocol.ActionThawIssue, Target: retired}, // there were no holds
 		{Action: protocol.ActionInvalidate},
 		{Action: protocol.ActionRotate},
 		{Action: protocol.ActionRetireVK, Target: retired},
@@ -69,8 +69,8 @@ func fullJournal(tb testing.TB) string {
 	return path
 }
 
-// TestDerivedAgrees: a journal that nobody has touched opens, with every kind of
-// leaf in it, and a sealed one too.
+// TestDerivedAgrees: a journal that was not changed from outside opens, with
+// every kind of leaf in it, and so does a sealed one.
 func TestDerivedAgrees(t *testing.T) {
 	path := fullJournal(t)
 	l := emptyLog(t, sqliteAt(path), journal.Config{})
@@ -90,8 +90,8 @@ func TestDerivedAgrees(t *testing.T) {
 	}
 }
 
-// tamper changes a stopped journal behind the back of its triggers, which are
-// there again afterwards.
+// tamper changes a stopped journal with its triggers removed, and restores
+// them afterwards.
 func tamper(t *testing.T, path, stmt string) {
 	t.Helper()
 	execRaw(t, path, `PRAGMA foreign_keys = 0; PRAGMA writable_schema = 1; CREATE TABLE kept AS SELECT * FROM sqlite_schema WHERE type = 'trigger';
@@ -100,9 +100,9 @@ func tamper(t *testing.T, path, stmt string) {
 	execRaw(t, path, `PRAGMA writable_schema = 1; INSERT INTO sqlite_schema SELECT * FROM kept; PRAGMA writable_schema = RESET; DROP TABLE kept`)
 }
 
-// What decides about acceptances is compared with the leaves at every start: a
-// row that was taken out would have the same commitment, or the same member,
-// accepted twice.
+// The rows that decide about acceptances are compared with the leaves at every
+// start: without a removed row, the same commitment or the same member could
+// be accepted twice.
 func TestDerivedTablesAreChecked(t *testing.T) {
 	for name, stmt := range map[string]string{
 		"accepted, last gone":       "DELETE FROM accepted WHERE seq = (SELECT max(seq) FROM accepted)",
@@ -165,7 +165,7 @@ func TestDerivedTablesAreChecked(t *testing.T) {
 }
 
 // Each header counts the withdrawals before it. (The last two leaves of a full
-// journal withdraw.)
+// journal are withdrawals.)
 func TestWithdrawalsAreCounted(t *testing.T) {
 	for _, c := range []struct{ where, count string }{
 		{"seq = 0", "00000001"},
@@ -181,7 +181,8 @@ func TestWithdrawalsAreCounted(t *testing.T) {
 	}
 }
 
-// A seal that was lifted in the file is noticed like one that was put there.
+// A seal that was removed from the file is noticed, and so is one that was
+// added.
 func TestLiftedSeal(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal.db")
 	l := newLog(t, sqliteAt(path), journal.Config{})
@@ -199,7 +200,7 @@ const (
 )
 
 // An index with another entry finds nothing where the table has a row, and one
-// in another order misses what it has. SQLite's quick check sees neither.
+// in another order misses rows. SQLite's quick check detects neither.
 func TestDerivedIndexesAreChecked(t *testing.T) {
 	for name, c := range map[string]struct{ table, old, new, change, root, twin string }{
 		"request ids":   {"accepted", "", "", "request_id = zeroblob(16) WHERE seq = 4", "sqlite_autoindex_accepted_1", "sqlite_autoindex_twin_1"},
@@ -226,7 +227,7 @@ func TestDerivedIndexesAreChecked(t *testing.T) {
 	}
 }
 
-// swap gives each of two trees of the file the name of the other.
+// swap exchanges the names of two trees of the file.
 func swap(t *testing.T, path, a, b string) {
 	t.Helper()
 	names := fmt.Sprintf("WHERE name IN ('%s', '%s')", a, b)

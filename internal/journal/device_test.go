@@ -89,7 +89,7 @@ func (d thinDisk) remount(t *testing.T) {
 	run(t, "mount", "-o", "loop", d.file, d.dir)
 }
 
-// load accepts without pause until stop is called, which gives what was
+// load accepts without pause until stop is called, which returns what was
 // acknowledged.
 type load struct {
 	mu     sync.Mutex
@@ -131,7 +131,7 @@ func (w *load) stop() []ack {
 	return w.acks
 }
 
-// await waits until so many more were acknowledged, and failed.
+// await waits until this many more were acknowledged, and this many failed.
 func (w *load) await(t *testing.T, acked, failed int, deadline time.Duration) {
 	t.Helper()
 	w.mu.Lock()
@@ -150,8 +150,9 @@ func (w *load) await(t *testing.T, acked, failed int, deadline time.Duration) {
 	}
 }
 
-// A device that fails for a while and heals loses nothing that was acknowledged
-// before, meanwhile or after, although the flushes after it succeed.
+// A device that fails for a while and recovers loses nothing that was
+// acknowledged before, meanwhile or after, although the flushes after it
+// succeed.
 func TestDeviceFails(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -165,7 +166,7 @@ func TestDeviceFails(t *testing.T) {
 		w.await(t, 50, 0, 30*time.Second)
 		d.fail(t)
 		w.await(t, 0, 1, 30*time.Second)
-		time.Sleep(3 * time.Second) // the device is away for so long
+		time.Sleep(3 * time.Second) // how long the device fails
 		d.heal(t)
 		w.await(t, 50, 0, 60*time.Second)
 		acks := w.stop()
@@ -187,9 +188,10 @@ func TestDeviceFails(t *testing.T) {
 	}
 }
 
-// The process is killed between the failure and the copy, while the device is away.
-// The next one starts when the device has healed, with the kernel's memory of what
-// was never stored, and goes on; then that memory is lost.
+// The process is killed between the failure and the copy, while the device
+// fails. The next one starts when the device has recovered, with pages in the
+// kernel's memory that were never stored, and continues; then that memory is
+// lost.
 func TestDeviceFailsAndKill(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -202,7 +204,7 @@ func TestDeviceFailsAndKill(t *testing.T) {
 		time.Sleep(rand.N(300 * time.Millisecond)) // the random moment
 		d.fail(t)
 		<-p.failed
-		time.Sleep(time.Second) // the kernel gives up on what it could not store
+		time.Sleep(time.Second) // the kernel drops what it could not store
 		acks = append(acks, p.kill()...)
 		d.heal(t)
 		l := emptyLog(t, sqliteAt(d.journal()), journal.Config{})
@@ -218,8 +220,8 @@ func TestDeviceFailsAndKill(t *testing.T) {
 	}
 }
 
-// A file system that the kernel makes read-only because of an error: reading goes
-// on, and the condition says so.
+// A file system that the kernel makes read-only because of an error: reading
+// continues, and the condition reports it.
 func TestDeviceReadOnly(t *testing.T) {
 	t.Parallel()
 	d := newThinDisk(t)

@@ -1,8 +1,8 @@
 package journal
 
-// WithFault breaks the writer of the journal opened with the result: fault says
-// of each operation ("begin", "exec", "commit", "rollback") whether it takes
-// place and what is reported.
+// WithFault breaks the writer of the journal opened with the result. For each
+// operation ("begin", "exec", "commit", "rollback") fault returns whether it
+// takes place and what is reported.
 func WithFault(cfg Config, fault func(op string) (apply bool, err error)) Config {
 	cfg.fault = fault
 	return cfg
@@ -18,7 +18,7 @@ func WithSynchronous(cfg Config, level string) Config {
 // QueueSize is the number of submissions that can wait.
 const QueueSize = queueSize
 
-// Waiting is the number of submissions waiting that are no control actions.
+// Waiting is the number of waiting submissions that are not control actions.
 func (j *Journal) Waiting() int { return len(j.queue) }
 
 // Urgent is the number of control actions waiting.

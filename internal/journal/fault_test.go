@@ -13,15 +13,15 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// faults breaks the writer: while an operation has a count left it fails, after
-// it was done if apply is set. With stall set, operations wait.
+// faults breaks the writer: each operation fails as often as its count says,
+// after it took place if apply is set. With stall set, operations wait.
 type faults struct {
 	mu    sync.Mutex
 	op    string
 	count int
 	apply bool
-	stall chan struct{} // an operation that meets it waits until it is closed
-	met   chan struct{} // gets one value when an operation has met stall
+	stall chan struct{} // an operation that sees it waits until it is closed
+	met   chan struct{} // receives one value when an operation has seen stall
 }
 
 var errDisk = errors.New("the disk said no")
@@ -53,7 +53,8 @@ func (f *faults) set(op string, count int, apply bool) {
 	f.op, f.count, f.apply, f.stall = op, count, apply, nil
 }
 
-// block makes the next operation wait; it gives the function that frees it.
+// block makes the next operation wait; it returns the function that releases
+// it.
 func (f *faults) block(op string) (free func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -73,16 +74,16 @@ func faultyLog(t *testing.T) (*log, *faults) {
 	return newLog(t, newSQLite(t), journal.WithFault(journal.Config{}, f.hook)), f
 }
 
-// Each operation fails, with and without taking effect, once and so often that
-// the first attempt to settle fails too. Whatever the caller is told must be
-// true in the end, and the journal must go on.
+// Each operation fails, with and without taking effect. It fails once, or so
+// often that the first attempt to settle fails too. The answer to the caller
+// must be true in the end, and the journal must continue.
 func TestFaults(t *testing.T) {
 	for _, c := range []struct {
 		op      string
 		count   int
 		apply   bool
-		unknown bool // what the caller is told
-		written bool // what is true
+		unknown bool // code that the caller receives
+		written bool // whether it was written
 	}{
 		{"begin", 1, false, false, false},
 		{"begin", 1, true, false, false},
@@ -124,7 +125,8 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// outcome checks what a caller was told against what he finds afterwards.
+// outcome compares the result that a caller received with what is found
+// afterwards.
 func (l *log) outcome(a *journal.Acceptance, err error, unknown, written bool) {
 	l.Helper()
 	if (err == nil) != (written && !unknown) || errors.Is(err, journal.ErrUnknown) != unknown {
@@ -136,7 +138,7 @@ func (l *log) outcome(a *journal.Acceptance, err error, unknown, written bool) {
 	for {
 		_, ok, err := l.Accepted(l.Context(), request(a))
 		if errors.Is(err, journal.ErrUnknown) && unknown {
-			time.Sleep(10 * time.Millisecond) // the writer tries on its own clock
+			time.Sleep(10 * time.Millisecond) // the writer retries on its own timer
 			continue
 		}
 		if err != nil || ok != written {
@@ -146,8 +148,8 @@ func (l *log) outcome(a *journal.Acceptance, err error, unknown, written bool) {
 	}
 }
 
-// While a failed COMMIT is unsettled nothing is written and nobody is told
-// anything that could turn out false.
+// While a failed COMMIT is unsettled, nothing is written and no caller
+// receives an answer that could turn out false.
 func TestUnsettled(t *testing.T) {
 	l, f := faultyLog(t)
 	f.set("commit", 1_000_000, true)
@@ -160,7 +162,7 @@ func TestUnsettled(t *testing.T) {
 		t.Error("writable")
 	}
 	if _, _, err := l.Accepted(t.Context(), request(a)); !errors.Is(err, journal.ErrUnknown) {
-		t.Errorf("Accepted gives %v", err)
+		t.Errorf("Accepted returned %v", err)
 	}
 	if n, _ := l.Size(t.Context()); n != 2 {
 		t.Errorf("size is %d while unsettled", n)
@@ -176,8 +178,8 @@ func TestUnsettled(t *testing.T) {
 	l.check(3)
 }
 
-// After a failure the writer finds back by itself: a gate that asks Writable and
-// sends nothing meanwhile is not locked out.
+// After a failure the writer recovers by itself: a gate that only calls
+// Writable and sends nothing meanwhile is not locked out.
 func TestRecovers(t *testing.T) {
 	for _, op := range []string{"begin", "exec", "commit"} {
 		l, f := faultyLog(t)
@@ -192,15 +194,15 @@ func TestRecovers(t *testing.T) {
 			t.Error("writable after a failure")
 		}
 		for !l.Writable() {
-			time.Sleep(10 * time.Millisecond) // the writer tries on its own clock
+			time.Sleep(10 * time.Millisecond) // the writer retries on its own timer
 		}
 		l.mustAccept(l.acceptance())
 		l.check(3)
 	}
 }
 
-// The listener hears of an entry before the caller is answered, and can read
-// what he hears of.
+// The listener is called before the caller is answered, and can read the new
+// entry.
 func TestCommittedFirst(t *testing.T) {
 	l := newLog(t, newSQLite(t), journal.Config{})
 	inside, leave := make(chan []journal.Entry), make(chan struct{})
@@ -227,7 +229,7 @@ func TestCommittedFirst(t *testing.T) {
 	want(t, "accept", <-answered, protocol.CodeNone)
 }
 
-// The listener finds the state that a control action has left.
+// The listener sees the state that a control action has left.
 func TestStateInListener(t *testing.T) {
 	l := newLog(t, newSQLite(t), journal.Config{})
 	l.stop()
@@ -240,8 +242,8 @@ func TestStateInListener(t *testing.T) {
 	want(t, "accept", seen.Check(journal.Accept, l.vk), protocol.CodeNone)
 }
 
-// A journal whose first transaction fails is not opened: what it reads might
-// not be final.
+// A journal whose first transaction fails is not opened, because what it
+// reads might not be final.
 func TestOpenCommits(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal.db")
 	for _, op := range []string{"begin", "exec", "commit"} {
@@ -256,8 +258,8 @@ func TestOpenCommits(t *testing.T) {
 	}
 }
 
-// A context that ends before the writer takes the submission withdraws it; one
-// that ends later leaves the outcome open, and the writer decides all the same.
+// A context that ends before the writer takes the submission withdraws it. One
+// that ends later leaves the outcome open, and the writer still decides.
 func TestContextEnds(t *testing.T) {
 	l, f := faultyLog(t)
 	free := f.block("commit")
@@ -274,10 +276,10 @@ func TestContextEnds(t *testing.T) {
 	}
 	want(t, "waiting", <-second, protocol.CodeLedgerUnavailable)
 	if _, _, err := l.Accepted(t.Context(), request(atWork)); !errors.Is(err, journal.ErrUnknown) {
-		t.Errorf("Accepted gives %v", err)
+		t.Errorf("Accepted returned %v", err)
 	}
 	if _, ok, err := l.Accepted(t.Context(), request(queued)); ok || err != nil {
-		t.Errorf("Accepted of the withdrawn one gives %v, %v", ok, err)
+		t.Errorf("Accepted of the withdrawn one returned %v, %v", ok, err)
 	}
 	free()
 	l.mustAccept(l.acceptance())
@@ -287,8 +289,8 @@ func TestContextEnds(t *testing.T) {
 	want(t, "ended before", err, protocol.CodeLedgerUnavailable)
 }
 
-// A full queue refuses at once; what waits in it is written in one group, and
-// the refused ones among it take nothing from the others.
+// A full queue refuses at once. The submissions in it are written in one
+// group, and refused ones do not affect the others.
 func TestQueue(t *testing.T) {
 	l, f := faultyLog(t)
 	free := f.block("commit")
@@ -334,9 +336,9 @@ func TestQueue(t *testing.T) {
 	l.check(uint64(3 + codes[protocol.CodeNone]))
 }
 
-// Each submission of a group is decided by the state that those before it in the
-// same group left: a close counts their acceptances and repeats their greatest
-// issued root, and an epoch names the one that the group has just opened.
+// Each submission of a group is judged by the state that those before it in the
+// same group left. A close counts their acceptances and repeats their greatest
+// issued root; an epoch names the one that the group has just opened.
 func TestOneGroup(t *testing.T) {
 	l, f := faultyLog(t)
 	first, second := l.epoch, l.nextEpoch()
@@ -346,7 +348,7 @@ func TestOneGroup(t *testing.T) {
 	free := f.block("commit")
 	met := f.met
 	var wg sync.WaitGroup
-	wg.Go(func() { l.mustAppend(&protocol.Incident{}) }) // leaf 2, at work
+	wg.Go(func() { l.mustAppend(&protocol.Incident{}) }) // leaf 2, being written
 	<-met
 	small, great := l.acceptance(), l.acceptance()
 	for i, submit := range []func() error{
@@ -372,7 +374,8 @@ func lostEpoch(e *protocol.EpochOpen) *protocol.EpochClose {
 }
 
 // Only what was written counts: a withdrawal and an issued root whose COMMIT
-// failed are in no header and no close leaf, unless it took effect all the same.
+// failed are in no header and no close leaf, unless the COMMIT took effect
+// after all.
 func TestFailedIsNotCounted(t *testing.T) {
 	for _, written := range []bool{false, true} {
 		l, f := faultyLog(t)
@@ -394,7 +397,7 @@ func TestFailedIsNotCounted(t *testing.T) {
 	}
 }
 
-// A freeze overtakes what waits: none of it is accepted.
+// A freeze overtakes waiting acceptances: none of them is accepted.
 func TestFreezeOvertakes(t *testing.T) {
 	l, f := faultyLog(t)
 	free := f.block("commit")
@@ -422,8 +425,8 @@ func TestFreezeOvertakes(t *testing.T) {
 	l.check(4)
 }
 
-// Stopping the writer answers everybody: what it had taken is decided, the
-// rest is not written.
+// When the writer stops, every caller receives an answer: what it had taken
+// is decided, the rest is not written.
 func TestStop(t *testing.T) {
 	l, f := faultyLog(t)
 	free := f.block("commit")

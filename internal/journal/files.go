@@ -8,6 +8,8 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+
+	"github.com/terradourada/td/internal/fsutil"
 )
 
 // The suffixes of the files beside the database.
@@ -18,7 +20,7 @@ const (
 	undoSuffix    = "-journal"     // SQLite's, while write-ahead logging is turned on
 	copyingSuffix = ".copying"     // a copy that is not complete, with SQLite's undo file
 	copySuffix    = ".copy"        // a complete copy: while it exists, it is the journal
-	placeSuffix   = ".place"       // a second name of the copy, while it is put in place
+	placeSuffix   = ".place"       // a second name of the copy, while the swap is made
 	walNewSuffix  = "-wal.copying" // a write-ahead log that is not complete
 )
 
@@ -27,19 +29,21 @@ func Suffixes() []string {
 	return []string{lockSuffix, walSuffix, shmSuffix, undoSuffix, copyingSuffix, copyingSuffix + undoSuffix, copySuffix, placeSuffix, walNewSuffix}
 }
 
-// leftover is what was found of a process that did not close the journal in order.
+// leftover is the state of the files after a process that did not close the
+// journal.
 type leftover int
 
 const (
 	leftNothing  leftover = iota
 	leftLog               // a write-ahead log, now durable; the database is on the disk as it is read
-	leftUnstored          // the same, but parts of the database may be in the kernel's memory only
+	leftUnstored          // as before, but parts of the database may be in the kernel's memory only
 )
 
-// recoverFiles completes a replacement that an earlier process began. It makes the
-// write-ahead log that such a process left durable by copying it to new blocks: the
-// old ones may be in the kernel's memory only. Only an orderly close removes that
-// log. SQLite must not have the files open.
+// recoverFiles completes a replacement that an earlier process began. It makes
+// the write-ahead log that such a process left durable by copying it to new
+// blocks: the old ones may be in the kernel's memory only. Only an orderly
+// close removes that log. The caller must make sure that SQLite does not have
+// the files open.
 func recoverFiles(path string) (leftover, error) {
 	if exists(path + copySuffix) {
 		if mark, err := markOf(path + copySuffix); err != nil || mark != copyID {
@@ -74,7 +78,7 @@ func recoverFiles(path string) (leftover, error) {
 	return leftUnstored, nil
 }
 
-// markAt is where the header of a SQLite file has the mark of its program.
+// markAt is the offset of the application id in the header of a SQLite file.
 const markAt = 68
 
 // markOf reads the mark in the header of a database; 0 if it is missing or has no
@@ -87,7 +91,7 @@ func markOf(path string) (uint32, error) {
 	if err != nil {
 		return 0, err
 	}
-	defer func() { _ = f.Close() }() // it was only read
+	defer func() { _ = f.Close() }() // the file was only read
 	var id [4]byte
 	if _, err := f.ReadAt(id[:], markAt); err != nil && !errors.Is(err, io.EOF) {
 		return 0, err
@@ -106,14 +110,16 @@ func markCopy(path string) error {
 	return errors.Join(err, f.Close())
 }
 
-// strayCopy is the error of a file that has the name of a copy and is not one.
+// strayCopy returns the error for a file that has the name of a copy and is not
+// one.
 func strayCopy(path string) error {
 	return &trouble{CauseStrayCopy, errors.New(path + copySuffix)}
 }
 
-// renewWAL replaces the write-ahead log by a copy in new blocks. SQLite then builds
-// its index again, and with it forgets which pages it had copied into the database,
-// unless another process is reading: those pages are checked by [stored].
+// renewWAL replaces the write-ahead log by a copy in new blocks. SQLite then
+// builds its index again and no longer knows which pages it had copied into the
+// database, unless another process is reading. Those pages are checked by
+// [stored].
 func renewWAL(path string) error {
 	if err := copyFile(path+walNewSuffix, path+walSuffix); err != nil {
 		return err
@@ -121,7 +127,7 @@ func renewWAL(path string) error {
 	if err := os.Rename(path+walNewSuffix, path+walSuffix); err != nil {
 		return err
 	}
-	return syncDir(path)
+	return fsutil.SyncDir(filepath.Dir(path))
 }
 
 func copyFile(to, from string) error {
@@ -129,7 +135,7 @@ func copyFile(to, from string) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = in.Close() }() // it was only read
+	defer func() { _ = in.Close() }() // the file was only read
 	out, err := os.OpenFile(filepath.Clean(to), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
@@ -160,13 +166,13 @@ func swap(path string) error {
 
 // settleSwap makes a swap final: from then on the database may be written.
 func settleSwap(path string) error {
-	if err := syncDir(path); err != nil {
+	if err := fsutil.SyncDir(filepath.Dir(path)); err != nil {
 		return err
 	}
 	if err := remove(path, copySuffix); err != nil {
 		return err
 	}
-	return syncDir(path)
+	return fsutil.SyncDir(filepath.Dir(path))
 }
 
 // removeEmptyLog removes an empty write-ahead log, which a failed start leaves.
@@ -179,7 +185,7 @@ func removeEmptyLog(path string) error {
 
 func remove(path string, suffixes ...string) error {
 	for _, s := range suffixes {
-		if err := os.Remove(path + s); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := fsutil.Remove(path + s); err != nil {
 			return err
 		}
 	}
@@ -189,13 +195,4 @@ func remove(path string, suffixes ...string) error {
 func exists(path string) bool {
 	_, err := os.Lstat(path)
 	return err == nil
-}
-
-// syncDir makes the names in the directory of a file durable.
-func syncDir(path string) error {
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	return errors.Join(dir.Sync(), dir.Close())
 }

@@ -8,8 +8,9 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// errForeign: the counter row is not as this journal left it.
-var errForeign = errors.New("somebody else has written to the journal")
+// errForeign: the counter row is not as this journal left it, or another
+// process may be writing.
+var errForeign = errors.New("the journal was changed by another process")
 
 // group is one transaction: what it read at its start, kept up to date with
 // what it has written.
@@ -19,8 +20,8 @@ type group struct {
 	time    uint64 // Unix ms of the last leaf
 	commits uint64
 	state   State
-	epochs  map[protocol.EpochID]*epoch // those asked for so far, nil for none
-	claims  map[protocol.Digest]bool    // those asked for so far
+	epochs  map[protocol.EpochID]*epoch // those queried so far, nil for none
+	claims  map[protocol.Digest]bool    // those queried so far
 
 	withdrawals uint32 // leaves that withdraw, see protocol.Leaf.Withdraws
 
@@ -33,7 +34,7 @@ type group struct {
 	answered bool      // its callers got ErrUnknown
 }
 
-// epoch is a row of the epochs table with the revocation beside it.
+// epoch is a row of the epochs table with its revocation.
 type epoch struct {
 	number   uint64
 	instance protocol.InstanceID
@@ -45,8 +46,8 @@ type epoch struct {
 	changed  bool                // accepted, issued or root
 }
 
-// begin opens a transaction that no other writer can come between, and reads
-// what decisions need.
+// begin opens a transaction that excludes other writers, and reads what
+// decisions need.
 func (j *Journal) begin() (*group, error) {
 	if j.foreign {
 		return nil, errForeign
@@ -61,6 +62,7 @@ func (j *Journal) begin() (*group, error) {
 	g := &group{w: w, epochs: make(map[protocol.EpochID]*epoch), claims: make(map[protocol.Digest]bool)}
 	g.scan("SELECT next, time, withdrawals, commits FROM counter", nil, &g.next, &g.time, &g.withdrawals, &g.commits)
 	g.readState()
+	g.state.By = j.state.Load().By
 	if g.err == nil && (g.commits != j.commits || g.next != j.told.Load()) {
 		j.foreign = true
 		return nil, errForeign
@@ -108,8 +110,8 @@ func (g *group) exec(query string, args ...any) {
 	g.err = g.w.exec("exec", query, args...)
 }
 
-// leaf numbers, dates and writes the next leaf, with the count of withdrawals
-// before it. It refuses, and writes nothing, if the body has no encoding.
+// leaf assigns number, time and count of withdrawals to the next leaf and
+// writes it. It refuses, and writes nothing, if the body has no encoding.
 func (g *group) leaf(now time.Time, body protocol.LeafBody) (Entry, error) {
 	l := protocol.Leaf{
 		Seq: g.next, Time: max(g.time, uint64(max(0, now.UnixMilli()))), Withdrawals: g.withdrawals, Body: body,
@@ -128,7 +130,7 @@ func (g *group) leaf(now time.Time, body protocol.LeafBody) (Entry, error) {
 	return e, nil
 }
 
-// finish writes the counters; it comes last.
+// finish writes the counters; it is the last write.
 func (g *group) finish() {
 	g.exec("UPDATE counter SET next = ?, time = ?, withdrawals = ?, commits = ?", g.next, g.time, g.withdrawals, g.commits+1)
 	for id, e := range g.epochs {
@@ -138,7 +140,7 @@ func (g *group) finish() {
 	}
 }
 
-// epoch is the row of an epoch, nil if there is none.
+// epoch returns the row of an epoch, nil if there is none.
 func (g *group) epoch(id protocol.EpochID) *epoch {
 	if e, ok := g.epochs[id]; ok {
 		return e
@@ -177,7 +179,7 @@ func issuedRoot(leaf []byte) (protocol.SignedRoot, error) {
 	return a.Issued.SignedRoot, nil
 }
 
-// claim tells whether a claim has its leaf.
+// claim reports whether a claim has its leaf.
 func (g *group) claim(vk protocol.Digest) bool {
 	if known, ok := g.claims[vk]; ok {
 		return known

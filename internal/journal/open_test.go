@@ -16,7 +16,7 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// Any path works, and nobody else can read what is there.
+// Any path works, and other users cannot read the files.
 func TestOpenPath(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a b?c%41#e&_pragma=synchronous(0).db")
 	for range 2 {
@@ -57,7 +57,7 @@ func TestOrigin(t *testing.T) {
 	}
 }
 
-// refused opens path and wants a refusal that holds the text.
+// refused opens path and wants a refusal that contains the text.
 func refused(t *testing.T, cfg journal.Config, text string) {
 	t.Helper()
 	j, err := journal.Open(t.Context(), cfg)
@@ -196,8 +196,8 @@ func execRaw(tb testing.TB, path, stmt string) {
 	}
 }
 
-// A second opener is refused while the first lives, by whatever name, and the
-// first is not disturbed.
+// A second opener is refused while the first is open, under any name of the
+// path, and the first is not disturbed.
 func TestLock(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "journal.db")
@@ -221,7 +221,7 @@ func TestLock(t *testing.T) {
 	closeJournal(t, j)
 }
 
-// Somebody else's write stops this writer; reading goes on.
+// A write of another process stops this writer; reading continues.
 func TestForeignWriter(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal.db")
 	l := newLog(t, sqliteAt(path), journal.Config{})
@@ -233,7 +233,7 @@ func TestForeignWriter(t *testing.T) {
 	l.check(3)
 }
 
-// Rows of somebody else are counted and not read.
+// Rows of another process are counted and not read.
 func TestForeignRows(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal.db")
 	l := newLog(t, sqliteAt(path), journal.Config{})
@@ -246,7 +246,7 @@ func TestForeignRows(t *testing.T) {
 	}
 }
 
-// What is in the log stays as it is, even for a program that has lost its way.
+// Entries of the log cannot be changed, even by a faulty program.
 func TestAppendOnly(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal.db")
 	j, err := journal.Open(t.Context(), journal.Config{Path: path})

@@ -11,14 +11,14 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// onDisk copies what a process that is killed now leaves by name.
+// onDisk copies the files that a process killed now would leave.
 func onDisk(t *testing.T, path string) string {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS(filepath.Dir(path))); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{".lock", "-shm"} { // the system's, or made again
+	for _, name := range []string{".lock", "-shm"} { // the system's own, or made again
 		if err := os.Remove(filepath.Join(dir, filepath.Base(path)+name)); err != nil && !errors.Is(err, os.ErrNotExist) {
 			t.Fatal(err)
 		}
@@ -45,7 +45,8 @@ func files(t *testing.T, path string) map[string]string {
 	return all
 }
 
-// wantRefused opens a journal that must be refused for a cause, with no file changed.
+// wantRefused opens a journal that must be refused for a cause, without a
+// change to any file.
 func wantRefused(t *testing.T, path string, cfg journal.Config, cause journal.Cause) {
 	t.Helper()
 	before := files(t, path)
@@ -70,8 +71,8 @@ func wantRefused(t *testing.T, path string, cfg journal.Config, cause journal.Ca
 	}
 }
 
-// TestStrayCopy: a file that a person has named like the server's own copy is
-// never put in the place of the journal, neither at a start nor after a failure.
+// TestStrayCopy: a file that a person gave the name of the server's own copy
+// never replaces the journal, neither at a start nor after a failure.
 func TestStrayCopy(t *testing.T) {
 	l, p, path := plannedLog(t)
 	l.mustAccept(l.acceptance())
@@ -111,8 +112,8 @@ func TestStrayCopy(t *testing.T) {
 	}
 }
 
-// TestHollowJournal: SQLite takes an empty file for a new database and removes the
-// write-ahead log beside it, which may hold everything.
+// TestHollowJournal: SQLite treats an empty file as a new database and removes
+// the write-ahead log beside it, which may hold everything.
 func TestHollowJournal(t *testing.T) {
 	l, _, path := plannedLog(t)
 	l.mustAccept(l.acceptance())
@@ -135,8 +136,9 @@ func TestHollowJournal(t *testing.T) {
 	}
 }
 
-// TestLockRemoved: a journal whose lock is gone may have another writer by now. It
-// is not written any more, and nothing of the other one is replaced.
+// TestLockRemoved: if the lock file is removed, the journal may have another
+// writer. It is not written any more, and no file of the other writer is
+// replaced.
 func TestLockRemoved(t *testing.T) {
 	l, p, path := plannedLog(t)
 	l.mustAccept(l.acceptance())
@@ -172,8 +174,8 @@ func TestLockRemovedMeanwhile(t *testing.T) {
 	want(t, "later", l.accept(l.acceptance()), protocol.CodeLedgerUnavailable)
 }
 
-// TestLogRemoved: what is written to a write-ahead log without a name would be lost
-// with the process. The journal goes on in a copy that has all of it.
+// TestLogRemoved: what is written to a write-ahead log without a name would be
+// lost with the process. The journal continues in a copy that has all of it.
 func TestLogRemoved(t *testing.T) {
 	for _, name := range []string{"-wal", ""} {
 		t.Run("journal.db"+name, func(t *testing.T) {

@@ -17,14 +17,15 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// kill -9 says nothing about flushing: the kernel keeps what the process wrote.
-// These tests cut the power instead. The journal lies on an ext4 file system
-// inside a file, on a loop device; the writer is stopped, the file is copied
-// (it holds only what was flushed), and the copy is mounted and read.
+// kill -9 does not test flushing: the kernel keeps what the process wrote.
+// These tests cut the power instead. The journal is on an ext4 file system
+// inside a file, on a loop device. The writer is stopped and the file, which
+// holds only what was flushed, is copied. The copy is mounted and read.
 //
-// They need root and a loop device and run with TD_POWERCUT=1; with
-// TD_POWERCUT=control the writer runs with synchronous=NORMAL and the test
-// demands that acknowledged entries are lost, which shows that it can tell.
+// They need root and a loop device and run with TD_POWERCUT=1. With
+// TD_POWERCUT=control the writer runs with synchronous=NORMAL. The test then
+// requires that acknowledged entries are lost, which shows that it can detect
+// a loss.
 const envPowerCut = "TD_POWERCUT"
 
 // disk is an ext4 file system inside a file.
@@ -60,7 +61,7 @@ func newDisk(t *testing.T, size string) disk {
 }
 
 // mount also unmounts at the end of the test. The kernel's own periodic commit
-// is put off, so that only the journal's flushes count.
+// is delayed, so that only the journal's flushes count.
 func (d disk) mount(t *testing.T) {
 	t.Helper()
 	if err := os.Mkdir(d.dir, 0o700); err != nil {
@@ -72,7 +73,7 @@ func (d disk) mount(t *testing.T) {
 	t.Cleanup(func() { run(t, "umount", d.dir) })
 }
 
-// copy gives the disk as it is without what is only in memory.
+// copy returns the disk without the changes that are only in memory.
 func (d disk) copy(t *testing.T) disk {
 	t.Helper()
 	dir := t.TempDir()
@@ -106,7 +107,7 @@ func TestPowerCut(t *testing.T) {
 		time.Sleep(300*time.Millisecond + rand.N(500*time.Millisecond)) // the random moment
 		p.freeze(t)
 		c := d.copy(t)
-		acks = append(acks, p.kill()...) // all printed before it was stopped
+		acks = append(acks, p.kill()...) // everything printed before it was stopped
 		j, err := openFree(t, journal.Config{Path: c.journal()})
 		if err != nil {
 			t.Fatal(err)
@@ -162,7 +163,8 @@ func stopped(t *testing.T, pid int) bool {
 	return true
 }
 
-// A full disk refuses, loses nothing, and goes on when there is room again.
+// A full disk leads to refusals, loses nothing, and the journal continues when
+// there is space again.
 func TestPowerCutDiskFull(t *testing.T) {
 	powerCut(t)
 	d := newDisk(t, "8M")
@@ -189,7 +191,7 @@ func TestPowerCutDiskFull(t *testing.T) {
 	deadline := time.Now().Add(10 * time.Second)
 	for err != nil && time.Now().Before(deadline) {
 		if err = l.accept(l.acceptance()); err != nil {
-			time.Sleep(50 * time.Millisecond) // the writer tries on its own clock
+			time.Sleep(50 * time.Millisecond) // the writer retries on its own timer
 		}
 	}
 	if err != nil {

@@ -10,7 +10,7 @@ import (
 )
 
 // A log with a random history, restarts included, passes the audit of the
-// harness, and the next start finds every table as the leaves say.
+// harness, and the next start finds that every table agrees with the leaves.
 func TestRandomHistory(t *testing.T) {
 	rapid.Check(t, func(r *rapid.T) {
 		l := newLog(t, newSQLite(t), journal.Config{})
@@ -50,7 +50,7 @@ func TestRandomHistory(t *testing.T) {
 	})
 }
 
-// may takes success or one of these refusals.
+// may accepts success or one of these refusals.
 func (l *log) may(err error, codes ...protocol.Code) {
 	l.Helper()
 	for _, c := range append(codes, protocol.CodeNone) {

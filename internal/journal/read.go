@@ -16,8 +16,8 @@ func unreadable(err error) error {
 	return protocol.Wrap(protocol.CodeLedgerUnavailable, "the journal cannot be read", err)
 }
 
-// start makes what the journal holds durable and final (see the package
-// comment), takes its size and state from it, and checks all of it against the
+// start makes the contents of the journal durable and final (see the package
+// comment). It reads its size and state, and checks everything against the
 // leaves.
 func (j *Journal) start(ctx context.Context) error {
 	if j.broken { // since the last process; see recoverFiles
@@ -51,11 +51,12 @@ func (j *Journal) load(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	j.state.Store(&state)
-	j.told.Store(next)
 	r := newReplay()
 	r.most = next
 	err = checkDerived(ctx, j.read, r)
+	state.By = r.holds
+	j.state.Store(&state)
+	j.told.Store(next)
 	j.sum = r.sum
 	return err
 }
@@ -73,42 +74,22 @@ func (j *Journal) Leaves(ctx context.Context, from uint64, max int) ([]Entry, er
 	return j.entries(ctx, "SELECT seq, leaf FROM leaves WHERE seq >= ? AND seq < ? ORDER BY seq", from, end)
 }
 
-// Leaf finds the leaf at an index, none beyond [Journal.Size].
+// Leaf returns the leaf at an index, none beyond [Journal.Size].
 func (j *Journal) Leaf(ctx context.Context, seq uint64) (Entry, bool, error) {
 	return first(j.Leaves(ctx, seq, 1))
 }
 
-// Found is an accepted request.
-type Found struct {
-	Entry
-	ProofDigest protocol.Digest // SHA-256 of the accepted proof
-}
-
-// Accepted finds the acceptance of a request. A false answer is final for
-// every acceptance submitted before the call; while one of them is undecided
-// the error is [ErrUnknown].
-func (j *Journal) Accepted(ctx context.Context, id protocol.RequestID) (Found, bool, error) {
+// Accepted finds the leaf of an accepted request. A false answer is final for every
+// acceptance submitted before the call; while one of them is undecided the error is
+// [ErrUnknown].
+func (j *Journal) Accepted(ctx context.Context, id protocol.RequestID) (Entry, bool, error) {
 	if j.flight.has(id) {
-		return Found{}, false, unknown(errors.New("still being written"))
+		return Entry{}, false, unknown(errors.New("still being written"))
 	}
-	j.reads.RLock()
-	defer j.reads.RUnlock()
-	var f Found
-	var digest []byte
-	row := j.read.QueryRowContext(ctx, `SELECT seq, leaf, proof_digest FROM accepted JOIN leaves USING (seq)
-		WHERE request_id = ?`, id[:])
-	err := row.Scan(&f.Seq, &f.Leaf, &digest)
-	if errors.Is(err, sql.ErrNoRows) {
-		return Found{}, false, nil
-	}
-	if err != nil {
-		return Found{}, false, unreadable(err)
-	}
-	f.ProofDigest = protocol.Digest(digest)
-	return f, true, nil
+	return j.entry(ctx, "SELECT seq, leaf FROM accepted JOIN leaves USING (seq) WHERE request_id = ?", id[:])
 }
 
-// ClaimLeaf finds the claim leaf with this fingerprint.
+// ClaimLeaf returns the claim leaf with this fingerprint.
 func (j *Journal) ClaimLeaf(ctx context.Context, vk protocol.Digest) (Entry, bool, error) {
 	return j.entry(ctx, "SELECT seq, leaf FROM claims JOIN leaves USING (seq) WHERE vk = ?", vk[:])
 }
@@ -118,22 +99,23 @@ func (j *Journal) ClaimLeaves(ctx context.Context) ([]Entry, error) {
 	return j.entries(ctx, "SELECT seq, leaf FROM claims JOIN leaves USING (seq) ORDER BY seq LIMIT ?", maxRead)
 }
 
-// EpochLeaf finds the leaf that opened an epoch.
+// EpochLeaf returns the leaf that opened an epoch.
 func (j *Journal) EpochLeaf(ctx context.Context, id protocol.EpochID) (Entry, bool, error) {
 	return j.entry(ctx, "SELECT seq, leaf FROM epochs JOIN leaves ON seq = opened WHERE id = ?", id[:])
 }
 
-// EpochLeafByNumber finds the leaf that opened the epoch of this number.
+// EpochLeafByNumber returns the leaf that opened the epoch of this number.
 func (j *Journal) EpochLeafByNumber(ctx context.Context, number uint64) (Entry, bool, error) {
 	return j.entry(ctx, "SELECT seq, leaf FROM epochs JOIN leaves ON seq = opened WHERE number = ?", signed(number))
 }
 
-// EpochLeafByKey finds the leaf that opened the epoch with this checkpoint key.
+// EpochLeafByKey returns the leaf that opened the epoch with this checkpoint
+// key.
 func (j *Journal) EpochLeafByKey(ctx context.Context, checkpointKey [32]byte) (Entry, bool, error) {
 	return j.entry(ctx, "SELECT seq, leaf FROM epochs JOIN leaves ON seq = opened WHERE checkpoint_key = ?", checkpointKey[:])
 }
 
-// EpochCloseLeaf finds the leaf that closed an epoch.
+// EpochCloseLeaf returns the leaf that closed an epoch.
 func (j *Journal) EpochCloseLeaf(ctx context.Context, id protocol.EpochID) (Entry, bool, error) {
 	return j.entry(ctx, "SELECT seq, leaf FROM epochs JOIN leaves ON seq = closed WHERE id = ?", id[:])
 }
@@ -183,27 +165,24 @@ const selectLastEpoch = "SELECT number, id, opened FROM epochs ORDER BY number D
 // LastEpoch returns the number and id of the latest epoch and the index of the
 // leaf that opened it; zeros if there was none.
 func (j *Journal) LastEpoch(ctx context.Context) (number uint64, id protocol.EpochID, index uint64, err error) {
-	j.reads.RLock()
-	defer j.reads.RUnlock()
 	var b []byte
-	err = j.read.QueryRowContext(ctx, selectLastEpoch).Scan(&number, &b, &index)
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return 0, protocol.EpochID{}, 0, unreadable(err)
-	}
+	_, err = j.row(ctx, selectLastEpoch, nil, &number, &b, &index)
 	copy(id[:], b)
-	return number, id, index, nil
+	return number, id, index, err
 }
 
-// AcceptedIn counts the acceptances under an epoch, 0 for an unknown one.
-func (j *Journal) AcceptedIn(ctx context.Context, epoch protocol.EpochID) (uint64, error) {
+// row reads the first row of a query. It reports whether there is one.
+func (j *Journal) row(ctx context.Context, query string, args []any, dst ...any) (bool, error) {
 	j.reads.RLock()
 	defer j.reads.RUnlock()
-	var n uint64
-	err := j.read.QueryRowContext(ctx, "SELECT coalesce(sum(accepted), 0) FROM epochs WHERE id = ?", epoch[:]).Scan(&n)
-	if err != nil {
-		return 0, unreadable(err)
+	err := j.read.QueryRowContext(ctx, query, args...).Scan(dst...)
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
 	}
-	return n, nil
+	if err != nil {
+		return false, unreadable(err)
+	}
+	return true, nil
 }
 
 func (j *Journal) entry(ctx context.Context, query string, args ...any) (Entry, bool, error) {
@@ -224,7 +203,7 @@ func (j *Journal) entries(ctx context.Context, query string, args ...any) ([]Ent
 	if err != nil {
 		return nil, unreadable(err)
 	}
-	defer func() { _ = rows.Close() }() // rows.Err tells
+	defer func() { _ = rows.Close() }() // rows.Err reports it
 	var all []Entry
 	for rows.Next() {
 		var e Entry
@@ -239,6 +218,6 @@ func (j *Journal) entries(ctx context.Context, query string, args ...any) ([]Ent
 	return all, nil
 }
 
-// signed brings a number from outside into the range of an SQL integer; the
+// signed limits a number from outside to the range of an SQL integer; the
 // journal holds none greater.
 func signed(n uint64) int64 { return int64(min(n, 1<<63-1)) }

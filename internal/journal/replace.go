@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/terradourada/td/internal/fsutil"
 )
 
 // chain is a hash over leaves in order: two journals with the same chain have the
@@ -22,9 +24,9 @@ func (c *chain) add(leaf []byte) {
 	h.Sum(c[:0])
 }
 
-// replace copies the journal to a new file after a failed write or flush, verifies
-// the copy and puts it in the place of the old file. Nothing more is written to the
-// old file and its write-ahead log. See decision 0021.
+// replace copies the journal to a new file after a failed write or flush. It
+// verifies the copy and puts it in the place of the old file. Nothing more is
+// written to the old file and its write-ahead log. See decision 0021.
 func (j *Journal) replace(ctx context.Context) error {
 	start := time.Now()
 	if err := j.checkOwn(); err != nil {
@@ -79,7 +81,7 @@ func (j *Journal) copy(ctx context.Context) error {
 		return err
 	}
 	j.copied = true
-	return syncDir(j.path)
+	return fsutil.SyncDir(filepath.Dir(j.path))
 }
 
 // tryWrite creates an empty file after writing and flushing one page. While the
@@ -146,7 +148,7 @@ func (j *Journal) place(ctx context.Context) error {
 	if err := useWAL(ctx, j.write); err != nil {
 		return err
 	}
-	if err := unmark(ctx, j.write); err != nil {
+	if err := mark(ctx, j.write); err != nil {
 		return err
 	}
 	return j.openLast(ctx)

@@ -56,7 +56,7 @@ func inode(t *testing.T, path string) uint64 {
 	return info.Sys().(*syscall.Stat_t).Ino
 }
 
-// writable waits for the writer to find back by itself.
+// writable waits until the writer has recovered by itself.
 func (l *log) writable() {
 	l.Helper()
 	for end := time.Now().Add(30 * time.Second); !l.Writable(); time.Sleep(10 * time.Millisecond) {
@@ -114,7 +114,7 @@ func TestReplaced(t *testing.T) {
 }
 
 // A checkpoint that fails loses nothing that was acknowledged, but the journal
-// goes on in a new file all the same; one that succeeds keeps the log short.
+// continues in a new file nevertheless; one that succeeds keeps the log short.
 func TestCheckpoint(t *testing.T) {
 	l, p, path := plannedLog(t)
 	var checkpoints int
@@ -138,7 +138,7 @@ func TestCheckpoint(t *testing.T) {
 	}
 	p.set(map[string]int{"checkpoint": 1})
 	grow(3)
-	for end := time.Now().Add(30 * time.Second); inode(t, path) == before; time.Sleep(10 * time.Millisecond) { // the checkpoint follows the answer
+	for end := time.Now().Add(30 * time.Second); inode(t, path) == before; time.Sleep(10 * time.Millisecond) { // the checkpoint is made after the answer
 		if time.Now().After(end) {
 			t.Fatal("it goes on in the old file")
 		}
@@ -154,7 +154,7 @@ func TestCopyIsVerified(t *testing.T) {
 	l, p, path := plannedLog(t)
 	l.mustAccept(l.acceptance())
 	before := inode(t, path)
-	p.at = map[string]func(){"copy": func() { // all that follows from the last leaf is gone too
+	p.at = map[string]func(){"copy": func() { // everything that follows from the last leaf is missing too
 		execRaw(t, path, `PRAGMA foreign_keys = 0; DROP TRIGGER leaves_kept; DROP TRIGGER accepted_kept;
 			DELETE FROM leaves WHERE seq = 2; DELETE FROM accepted; UPDATE epochs SET accepted = 0, issued = NULL;
 			UPDATE counter SET next = 2, time = 1800000000000`)
@@ -173,8 +173,8 @@ func TestCopyIsVerified(t *testing.T) {
 	}
 }
 
-// A full disk takes nothing and leaves nothing half done: the journal goes on in
-// the same file.
+// A full disk loses nothing and leaves nothing partly done: the journal
+// continues in the same file.
 func TestFull(t *testing.T) {
 	l, p, path := plannedLog(t)
 	before := inode(t, path)
@@ -204,8 +204,8 @@ func TestFull(t *testing.T) {
 	l.check(size + 1)
 }
 
-// A stop before the journal is in a new file leaves the write-ahead log, by which
-// the next start knows.
+// A stop before the journal is in a new file leaves the write-ahead log, from
+// which the next start knows.
 func TestStopBeforeCopy(t *testing.T) {
 	l, p, path := plannedLog(t)
 	a := l.acceptance()

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -12,8 +13,8 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// replay goes through the leaves and makes the rows again that their
-// transactions have written.
+// replay reads the leaves in order and computes the rows that their
+// transactions wrote.
 type replay struct {
 	buf  []byte // see bag.add
 	bags map[string]*bag
@@ -25,7 +26,7 @@ type replay struct {
 	withdrawals uint32
 	claims      map[protocol.Digest]string // ids by fingerprint
 	epochs      map[protocol.EpochID]*epochRow
-	holds       map[Hold]bool
+	holds       map[Hold]Entry // by the leaf that began each
 	sealed      bool
 }
 
@@ -43,7 +44,7 @@ func newReplay() *replay {
 		bags:   make(map[string]*bag),
 		claims: make(map[protocol.Digest]string),
 		epochs: make(map[protocol.EpochID]*epochRow),
-		holds:  make(map[Hold]bool),
+		holds:  make(map[Hold]Entry),
 	}
 	_, _ = rand.Read(r.buf) // never fails
 	return r
@@ -58,7 +59,7 @@ func (r *replay) bag(name string) *bag {
 
 func (r *replay) add(table string, columns ...[]byte) { r.bag(table).add(r.buf, columns...) }
 
-// number is an integer as database/sql gives it to who asks for bytes.
+// number is an integer in the form that database/sql returns for bytes.
 func number(n uint64) []byte { return strconv.AppendUint(nil, n, 10) }
 
 // leaves replays all of them.
@@ -67,7 +68,7 @@ func (r *replay) leaves(ctx context.Context, tx *sql.Tx) error {
 	if err != nil {
 		return err
 	}
-	defer func() { _ = rows.Close() }() // rows.Err tells
+	defer func() { _ = rows.Close() }() // rows.Err reports it
 	for rows.Next() {
 		var seq uint64
 		var kind protocol.LeafType
@@ -116,7 +117,7 @@ func (r *replay) leaf(seq uint64, kind protocol.LeafType, b []byte) error {
 		r.claims[vk] = body.ClaimID
 		r.add("claims", vk[:], number(seq))
 	case *protocol.Control:
-		r.control(seq, body)
+		r.control(Entry{seq, b}, body)
 	}
 	return nil
 }
@@ -157,12 +158,12 @@ func (r *replay) closeEpoch(seq uint64, c *protocol.EpochClose) error {
 	return nil
 }
 
-func (r *replay) control(seq uint64, c *protocol.Control) {
+func (r *replay) control(e Entry, c *protocol.Control) {
 	switch c.Action {
 	case protocol.ActionFreezeIssue:
-		r.holds[Hold{Issue, c.Target}] = true
+		r.hold(Hold{Issue, c.Target}, e)
 	case protocol.ActionFreezeAccept:
-		r.holds[Hold{Accept, c.Target}] = true
+		r.hold(Hold{Accept, c.Target}, e)
 	case protocol.ActionThawIssue:
 		delete(r.holds, Hold{Issue, c.Target})
 	case protocol.ActionThawAccept:
@@ -170,11 +171,17 @@ func (r *replay) control(seq uint64, c *protocol.Control) {
 	case protocol.ActionSeal:
 		r.sealed = true
 	case protocol.ActionRetireVK, protocol.ActionRevokeEpoch:
-		r.add("withdrawals", number(uint64(c.Action)), c.Target[:], number(seq))
+		r.add("withdrawals", number(uint64(c.Action)), c.Target[:], number(e.Seq))
 	}
 }
 
-// end adds the rows that later leaves might still have changed.
+func (r *replay) hold(h Hold, by Entry) {
+	if _, held := r.holds[h]; !held {
+		r.holds[h] = Entry{by.Seq, bytes.Clone(by.Leaf)}
+	}
+}
+
+// end adds the rows that later leaves could still have changed.
 func (r *replay) end() {
 	for id, e := range r.epochs {
 		r.add("epochs", id[:], number(e.open.Number), e.open.Instance[:], e.open.CheckpointKey[:],

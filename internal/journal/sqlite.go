@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"embed"
@@ -15,15 +16,18 @@ import (
 	"github.com/pressly/goose/v3"
 	"modernc.org/sqlite" // with the driver "sqlite"
 	sqlitelib "modernc.org/sqlite/lib"
+
+	"github.com/terradourada/td/internal/fsutil"
 )
 
-// The mark of a journal in the header of its SQLite file.
+// The application id of a journal in the header of its SQLite file.
 const (
 	applicationID    = 0x54444a32 // "TDJ2"
 	oldApplicationID = 0x54444a31 // "TDJ1", whose leaves had another format
 
-	// copyID is the mark of a complete copy until it is in its place, so that a
-	// file of that name which a person has put there is not taken for one.
+	// copyID is the application id of a complete copy until it is in its place.
+	// It distinguishes the copy from a file of that name which a person has put
+	// there.
 	copyID = 0x54444a63 // "TDJc"
 )
 
@@ -73,11 +77,7 @@ func (j *Journal) openSQLite(ctx context.Context) error {
 }
 
 func (j *Journal) openPools(path string) (err error) {
-	sync := j.cfg.synchronous
-	if sync == "" {
-		sync = "FULL"
-	}
-	sync = "synchronous(" + sync + ")"
+	sync := "synchronous(" + cmp.Or(j.cfg.synchronous, "FULL") + ")"
 	// SQLite does not report when a checkpoint of its own fails: see checkpoint.
 	if j.write, err = sql.Open("sqlite", dsn(path, sync, "wal_autocheckpoint(0)", "journal_size_limit(67108864)")); err != nil {
 		return err
@@ -108,8 +108,9 @@ func (p *pools) close() error {
 
 // openLast opens the connection that is closed last, and makes SQLite keep the
 // write-ahead log when it closes. Its descriptors are opened before anything is
-// written and are flushed by [Journal.finish] only, so the kernel reports every
-// write that failed in between to them, even one that it has reported elsewhere.
+// written and are flushed by [Journal.finish] only. So the kernel reports every
+// write that failed in between to them, even one that it has reported
+// elsewhere.
 func (j *Journal) openLast(ctx context.Context) error {
 	var n int // the query opens the files
 	if err := j.last.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&n); err != nil {
@@ -195,12 +196,13 @@ func lockFile(j *Journal) error {
 	return nil
 }
 
-// leastDatabase is the size of the smallest page of SQLite, in bytes. It takes a
-// smaller file for a new database, and removes the write-ahead log beside it.
+// leastDatabase is the size of the smallest page of SQLite, in bytes. SQLite
+// treats a smaller file as a new database and removes the write-ahead log
+// beside it.
 const leastDatabase = 512
 
-// checkPresent refuses to begin a new journal where there was one: beside a log
-// that has entries, or beside a write-ahead log that is not empty.
+// checkPresent refuses to create a new journal where there was one: beside a
+// log that has entries, or beside a write-ahead log that is not empty.
 func (j *Journal) checkPresent() error {
 	info, err := os.Stat(j.path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -217,7 +219,8 @@ func (j *Journal) checkPresent() error {
 }
 
 // createFile makes an empty database file that only its owner can read, and
-// makes its name durable. SQLite gives its other files the same permissions.
+// makes its name durable. SQLite creates its other files with the same
+// permissions.
 func createFile(path string) error {
 	f, err := os.OpenFile(filepath.Clean(path), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
 	if errors.Is(err, fs.ErrExist) {
@@ -229,7 +232,7 @@ func createFile(path string) error {
 	if err := f.Close(); err != nil {
 		return err
 	}
-	return syncDir(path)
+	return fsutil.SyncDir(filepath.Dir(path))
 }
 
 // dsn returns the data source name of a file with the settings of every connection.
@@ -253,8 +256,8 @@ func identify(ctx context.Context, db *sql.DB) error {
 		if err := checkID(id); err != nil {
 			return err
 		}
-	} else { // the mark comes first: a file that has pages without it is another program's
-		if _, err := db.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID)); err != nil {
+	} else { // the mark is set first: a file that has pages without it belongs to another program
+		if err := mark(ctx, db); err != nil {
 			return err
 		}
 	}
@@ -262,15 +265,15 @@ func identify(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	if id == copyID {
-		if err := unmark(ctx, db); err != nil {
+		if err := mark(ctx, db); err != nil {
 			return err
 		}
 	}
 	return quickCheck(ctx, db)
 }
 
-// unmark makes a copy that is in its place a journal like any other.
-func unmark(ctx context.Context, db *sql.DB) error {
+// mark makes the file a journal: a new one, or a copy that is in its place.
+func mark(ctx context.Context, db *sql.DB) error {
 	_, err := db.ExecContext(ctx, fmt.Sprintf("PRAGMA application_id = %d", applicationID))
 	return err
 }
@@ -287,8 +290,13 @@ func useWAL(ctx context.Context, db *sql.DB) error {
 }
 
 func quickCheck(ctx context.Context, db *sql.DB) error {
+	return mustBeOK(db.QueryRowContext(ctx, "PRAGMA quick_check(1)"))
+}
+
+// mustBeOK returns an error unless a check of SQLite has found nothing.
+func mustBeOK(check *sql.Row) error {
 	var found string
-	if err := db.QueryRowContext(ctx, "PRAGMA quick_check(1)").Scan(&found); err != nil {
+	if err := check.Scan(&found); err != nil {
 		return unusable(err)
 	}
 	if found != "ok" {
@@ -310,8 +318,8 @@ func checkID(id int) error {
 }
 
 // unusable wraps an error of reading the file. It is [ErrDamaged] only if the
-// content is wrong: neither a cancelled start nor a file that the system refuses to
-// read is damaged.
+// content is wrong; a cancelled start, or a file that the system refuses to
+// read, is not damage.
 func unusable(err error) error {
 	c := code(err)
 	switch {

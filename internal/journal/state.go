@@ -25,9 +25,10 @@ type Hold struct {
 
 // State is the control state: empty means open.
 type State struct {
-	Sealed  bool              // everything is stopped, for good
+	Sealed  bool              // everything is stopped permanently
 	Holds   []Hold            // in order of operation and fingerprint
-	Retired []protocol.Digest // verifying keys withdrawn for good
+	By      map[Hold]Entry    // the control leaf that began each hold; do not change it
+	Retired []protocol.Digest // verifying keys withdrawn permanently
 }
 
 // Check refuses, with code frozen, an operation on a claim that is held, sealed
@@ -46,10 +47,10 @@ func (s *State) Check(op Operation, vk protocol.Digest) error {
 	return nil
 }
 
-// Previous is the state as one byte, the "previous state" of a control leaf:
-// bit 0 issue is held for all claims, bit 1 accept is held for all claims,
-// bits 2 and 3 the same for at least one claim, bit 4 sealed, bit 5 at least
-// one verifying key is retired.
+// Previous returns the state as one byte, the "previous state" of a control
+// leaf: bit 0: issue is held for all claims; bit 1: accept is held for all
+// claims; bits 2 and 3: the same for at least one claim; bit 4: sealed; bit
+// 5: at least one verifying key is retired.
 func (s *State) Previous() uint8 {
 	var b uint8
 	for _, h := range s.Holds {
@@ -68,8 +69,11 @@ func (s *State) Previous() uint8 {
 	return b
 }
 
-// State is the control state that the last committed action left. It costs no
-// query: the gate may ask for each request.
+// Check is [State.Check] of the state that the last committed action left. It costs
+// no query, so the gate calls it for each request.
+func (j *Journal) Check(op Operation, vk protocol.Digest) error { return j.state.Load().Check(op, vk) }
+
+// State returns the control state that the last committed action left.
 func (j *Journal) State(context.Context) (State, error) {
 	s := *j.state.Load()
 	s.Holds, s.Retired = slices.Clone(s.Holds), slices.Clone(s.Retired)
@@ -89,7 +93,7 @@ UNION ALL SELECT action, target FROM withdrawals WHERE action = 6
 ORDER BY 1, 2`
 
 func scanState(rows *sql.Rows) (State, error) {
-	defer func() { _ = rows.Close() }() // rows.Err tells
+	defer func() { _ = rows.Close() }() // rows.Err reports it
 	var s State
 	for rows.Next() {
 		var kind int

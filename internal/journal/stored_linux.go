@@ -15,10 +15,11 @@ const (
 	directChunk = 256 << 10
 )
 
-// stored flushes a file and reports whether the disk holds every page of it that is
-// in the kernel's memory. A page whose write failed may never reach the disk: the
-// kernel treats it as written, and ext4 does not make its block readable when it is
-// written again. False may also mean that the system cannot compare them.
+// stored flushes a file and reports whether the disk holds every page of it
+// that is in the kernel's memory. A page whose write failed may never reach the
+// disk: the kernel treats it as written, and ext4 does not make its block
+// readable when it is written again. False may also mean that the system cannot
+// compare them.
 func stored(path string) (bool, error) {
 	f, err := os.OpenFile(filepath.Clean(path), os.O_RDWR, 0)
 	if err != nil {
@@ -35,7 +36,7 @@ func stored(path string) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer func() { _ = d.Close() }() // it was only read
+	defer func() { _ = d.Close() }() // the file was only read
 	// Direct reads need an aligned buffer.
 	buf, err := unix.Mmap(-1, 0, 2*directChunk, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
 	if err != nil {

@@ -10,17 +10,17 @@ import (
 )
 
 // View reads a journal from another process than the server's, which may be
-// writing it: a view takes no lock, writes nothing into the database and starts
-// nothing. Its methods may be called from any goroutine. When a server starts after
-// a kill, or copies its journal, the files of an open view are replaced: its reads
-// may fail, and it must be opened again.
+// writing it. A view takes no lock, writes nothing into the database and starts
+// no goroutine. Its methods may be called from any goroutine. When a server
+// starts after a kill, or copies its journal, the files of an open view are
+// replaced. Its reads may then fail, and it must be opened again.
 type View struct {
-	j Journal // of which only the read pool is there
+	j Journal // only its read pool is set
 }
 
-// OpenView opens a journal that exists, as it is: damaged content is for
-// [View.Check] to find. A file that is no journal, or one of an earlier
-// development version, is refused.
+// OpenView opens an existing journal as it is; [View.Check] reports damaged
+// content. A file that is no journal, or one of an earlier development
+// version, is refused.
 func OpenView(ctx context.Context, path string) (*View, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -58,12 +58,9 @@ func (v *View) Close() error { return v.j.read.Close() }
 func (v *View) Origin() string { return v.j.origin }
 
 // Size is the number of entries committed by now.
-func (v *View) Size(ctx context.Context) (uint64, error) {
-	var next uint64
-	if err := v.j.read.QueryRowContext(ctx, "SELECT next FROM counter").Scan(&next); err != nil {
-		return 0, unreadable(err)
-	}
-	return next, nil
+func (v *View) Size(ctx context.Context) (next uint64, err error) {
+	_, err = v.j.row(ctx, "SELECT next FROM counter", nil, &next)
+	return next, err
 }
 
 // Leaves is [Journal.Leaves].

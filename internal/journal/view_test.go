@@ -10,7 +10,7 @@ import (
 	"github.com/terradourada/td/internal/journal"
 )
 
-// TestViewBesideTheWriter: a view sees what is committed, keeps nobody out and
+// TestViewBesideTheWriter: a view sees what is committed, blocks no writer and
 // leaves the database file as it is.
 func TestViewBesideTheWriter(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal.db")
@@ -39,10 +39,11 @@ func TestViewBesideTheWriter(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	l.restart() // the lock is free for whoever writes
+	l.restart() // the lock is free for a writer
 }
 
-// TestViewChangesNothing: nor does it make a file that is not there.
+// TestViewChangesNothing: opening a view does not create a file that is
+// missing.
 func TestViewChangesNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "journal.db")
 	if _, err := journal.OpenView(t.Context(), path); err == nil || fileExists(path) {

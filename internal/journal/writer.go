@@ -28,7 +28,7 @@ const (
 )
 
 // A submission is waiting until the writer takes it, or its caller withdraws
-// it; one taken is decided whatever its caller does.
+// it; a submission it has taken is decided even if its caller leaves.
 const (
 	waiting uint32 = iota
 	taken
@@ -43,7 +43,7 @@ type submission struct {
 	apply   func(*group) (Entry, error)
 	request *protocol.RequestID // of an acceptance
 	state   atomic.Uint32
-	done    chan outcome // one place, so that the writer never waits
+	done    chan outcome // capacity one, so that the writer never waits
 }
 
 type outcome struct {
@@ -83,7 +83,7 @@ func unknown(cause error) error {
 		"it is not known yet whether the entry was written", fmt.Errorf("%w: %w", ErrUnknown, cause))
 }
 
-// submit hands s to the writer and waits for its outcome.
+// hand submits s to the writer and waits for its outcome.
 func (j *Journal) submit(ctx context.Context, queue chan *submission, s *submission) (Entry, error) {
 	if ctx.Err() != nil {
 		return Entry{}, unwritten("the request ended before the entry could be written")
@@ -105,8 +105,8 @@ func (j *Journal) submit(ctx context.Context, queue chan *submission, s *submiss
 	return j.giveUp(ctx, s)
 }
 
-// giveUp withdraws s. If the writer has it already, its outcome stands: it is
-// known to the caller only if it is there.
+// giveUp withdraws s. If the writer has taken it already, its outcome stands;
+// the caller receives it only if it is already known.
 func (j *Journal) giveUp(ctx context.Context, s *submission) (Entry, error) {
 	if s.state.CompareAndSwap(waiting, withdrawn) {
 		j.flight.add(s.request, -1)
@@ -118,7 +118,7 @@ func (j *Journal) giveUp(ctx context.Context, s *submission) (Entry, error) {
 	default:
 	}
 	select {
-	case o := <-s.done: // the writer answers all it has taken before it stops
+	case o := <-s.done: // the writer answers everything it has taken before it stops
 		return o.entry, o.err
 	case <-ctx.Done():
 		return Entry{}, unknown(ctx.Err())
@@ -126,8 +126,8 @@ func (j *Journal) giveUp(ctx context.Context, s *submission) (Entry, error) {
 }
 
 // Run is the writer: it commits submissions in groups until ctx ends, finishes
-// the group it is at, and returns. What still waits is not written. It may be
-// called once.
+// its present group, and returns. Submissions that still wait are not written.
+// It may be called once.
 func (j *Journal) Run(ctx context.Context) error {
 	if !j.running.CompareAndSwap(false, true) {
 		return errors.New("journal: Run was called twice")
@@ -143,8 +143,8 @@ func (j *Journal) Run(ctx context.Context) error {
 }
 
 // collect waits for submissions and takes as many as fit one transaction; a
-// control action comes alone, and first. After a failure it returns an empty batch
-// whenever it is time to try to recover.
+// control action is taken alone, and first. After a failure it returns an empty
+// batch whenever it is time to try to recover.
 func (j *Journal) collect(ctx context.Context) (batch []*submission, ok bool) {
 	var again <-chan time.Time
 	if j.failing() && !j.foreign {
@@ -188,8 +188,8 @@ func take(batch []*submission, s *submission) []*submission {
 	return append(batch, s)
 }
 
-// commit decides a batch: all that is not refused enters the journal in one
-// transaction, or nothing does.
+// commit decides a batch: all submissions that are not refused enter the
+// journal in one transaction, or none does.
 func (j *Journal) commit(ctx context.Context, batch []*submission) {
 	if j.failing() && j.tried && time.Now().Before(j.due) || j.resume(ctx) != nil {
 		j.refuse(batch, "the journal recovers from a failed write")
@@ -263,8 +263,8 @@ func (j *Journal) apply(batch []*submission) (*group, error) {
 	return g, g.err
 }
 
-// publish makes a committed group known: to readers, then to the listener, which may
-// read the new entries.
+// publish makes a committed group visible: first to readers, then to the
+// listener, which may read the new entries.
 func (j *Journal) publish(g *group) {
 	j.commits++
 	for i := range g.entries {
@@ -277,7 +277,7 @@ func (j *Journal) publish(g *group) {
 	}
 }
 
-// answer gives each submission of a group that was decided its outcome.
+// answer sends each submission of a group that was decided its outcome.
 func (j *Journal) answer(g *group) {
 	for i, s := range g.batch {
 		j.flight.add(s.request, -1)
@@ -285,7 +285,7 @@ func (j *Journal) answer(g *group) {
 	}
 }
 
-// refuse answers submissions of which surely nothing was written.
+// refuse answers submissions of which certainly nothing was written.
 func (j *Journal) refuse(batch []*submission, detail string) {
 	for _, s := range batch {
 		j.flight.add(s.request, -1)
@@ -417,8 +417,8 @@ func (j *Journal) settle(commits uint64) error {
 	case written:
 		j.answer(g)
 	default:
-		// Not even the refusals stand: they may have been judged by what was
-		// lost.
+		// The refusals do not stand either: they may have been judged by entries
+		// that were lost.
 		j.refuse(g.batch, "the journal cannot be written")
 	}
 	return nil

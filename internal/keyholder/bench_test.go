@@ -46,7 +46,7 @@ func spread(goroutines, n int, f func(i int)) {
 	wg.Wait()
 }
 
-// anchors asks a new signer for n anchors and ends it; it gives the wall and
+// anchors asks a new signer for n anchors and ends it; it returns the wall and
 // processor time of all of it but the start.
 func anchors(b *testing.B, n, goroutines int) (wall, used time.Duration) {
 	b.Helper()

@@ -134,8 +134,8 @@ func (k *checkpointKey) signed(size uint64, root protocol.Digest, message []byte
 	return protocol.SignedRoot{Size: size, Root: root, Signature: sig}, true, err
 }
 
-// sign gives a signature that crypto/ed25519 verified: two of one message, one
-// of them faulty, would give the key away.
+// sign returns a signature that crypto/ed25519 verified: two of one message, one
+// of them faulty, would reveal the key.
 func (k *checkpointKey) sign(message []byte) (sig [ed25519.SignatureSize]byte, err error) {
 	secret.Do(func() { sig = k.mem.sign(k.public[:], message) })
 	if !ed25519.Verify(k.public[:], message, sig[:]) {

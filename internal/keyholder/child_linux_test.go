@@ -26,7 +26,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/terradourada/td/internal/keyholder"
-	"github.com/terradourada/td/internal/launcher"
+	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/protocol"
 )
@@ -65,7 +65,7 @@ func stopped(pid int) bool {
 	})
 }
 
-// background starts anchors 1..n and gives their outcomes.
+// background starts anchors 1..n and returns their outcomes.
 func background(t testing.TB, ctx context.Context, s *keyholder.Signer, n int) <-chan error {
 	t.Helper()
 	outcomes := make(chan error, n)
@@ -144,7 +144,7 @@ func TestKillUnderLoad(t *testing.T) {
 }
 
 // A context ends the wait of its caller only: the slot stays taken until the
-// child answers, and the late answer goes to nobody else.
+// child answers, and the late answer goes to no other call.
 func TestContextEndsTheWait(t *testing.T) {
 	t.Parallel()
 	const slots = 4
@@ -360,14 +360,14 @@ func TestTracedChildIsNotReady(t *testing.T) {
 		if answer, err := io.ReadAll(sock); len(answer) != 0 {
 			t.Errorf("%s: it answered %d bytes, %v", kind, len(answer), err)
 		}
-		if end := <-child.Ended; end.Code != 7 {
+		if end := child.End(); end.Code != 7 {
 			t.Errorf("%s: it ended with %v", kind, end)
 		}
 	}
 }
 
 // seize has another process trace the first thread of a child, which goes on. A
-// tracer in this one would be told what the wait for the child is to be told.
+// tracer in this one would receive the status that the wait for the child needs.
 func seize(t *testing.T, pid int) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", tracerArgument, strconv.Itoa(pid))
@@ -431,8 +431,8 @@ func raw(t *testing.T, kind string, start keyholder.Frame, readySize int) (sock 
 	}
 	return sock, ready, func() int {
 		select {
-		case end := <-child.Ended:
-			return end.Code
+		case <-child.Ended():
+			return child.End().Code
 		case <-time.After(10 * time.Second):
 			t.Fatal("the child did not end")
 			return 0
@@ -696,14 +696,14 @@ func TestLyingChild(t *testing.T) {
 		}
 	})
 	t.Run("no such program", func(t *testing.T) {
-		cfg := keyholder.Config{Starter: launcher.Direct{Executable: "/nonexistent", Programs: keyholder.Programs(0)}}
-		if _, err := keyholder.StartTagger(t.Context(), cfg, protocol.EpochID{1}, 1); !errors.Is(err, os.ErrNotExist) {
+		cfg := keyholder.Config{Starter: process.Direct{}}
+		if _, err := keyholder.StartTagger(t.Context(), cfg, protocol.EpochID{1}, 1); err == nil || !strings.Contains(err.Error(), "no program") {
 			t.Errorf("StartTagger: %v", err)
 		}
 	})
 }
 
-// A child that its sandbox kills ends like any other that dies, and the log says
+// A child that its sandbox kills ends like any other that is killed, and the log says
 // what killed it.
 func TestSandboxKillIsTold(t *testing.T) {
 	t.Parallel()
@@ -750,7 +750,7 @@ func TestChildrenEndWithTheCore(t *testing.T) {
 				return true
 			}
 			_, rest, _ := strings.Cut(string(stat), ") ")
-			return strings.HasPrefix(rest, "Z") // nobody reaps it here
+			return strings.HasPrefix(rest, "Z") // it is not reaped here
 		})
 	}
 }

@@ -1,17 +1,18 @@
 package keyholder
 
 import (
+	"cmp"
 	"log/slog"
 	"time"
 
-	"github.com/terradourada/td/internal/launcher"
+	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/internal/sandbox"
 )
 
 // Starter starts a child of a kind with one end of a stream socket as its
 // descriptor 3.
 type Starter interface {
-	Start(kind string) (*launcher.Child, error)
+	Start(kind string) (*process.Child, error)
 }
 
 // Programs are the arguments behind the program's name for each kind of child,
@@ -29,7 +30,7 @@ func Programs(uid int) map[string][]string {
 
 // Config says how children are started and how long they are waited for. The
 // zero value starts the running executable again, which must call [RunChild]
-// first thing in main.
+// first in main.
 type Config struct {
 	// Starter starts the children, of kinds "signer" and "tagger"; nil starts
 	// them from this process, without a user of their own.
@@ -39,7 +40,7 @@ type Config struct {
 	// one of every posture; the zero value is a core that can open its children.
 	Core sandbox.Probe
 
-	// Log is told of starts and ends; nil is nobody.
+	// Log receives the starts and ends of children; nil discards them.
 	Log *slog.Logger
 
 	// ReadyTimeout bounds a start, AnswerTimeout the answer to one request (a
@@ -65,29 +66,16 @@ type Config struct {
 
 func (c Config) withDefaults() Config {
 	if c.Starter == nil {
-		c.Starter = launcher.Direct{Programs: Programs(0)}
+		c.Starter = process.Direct{Programs: Programs(0)}
 	}
 	if c.Core.ID == "" {
 		c.Core = sandbox.Measure(sandbox.Core, sandbox.StateMissing, "not given up: it may open its children")
 	}
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
-	c.ReadyTimeout = orDefault(c.ReadyTimeout, 10*time.Second)
-	c.AnswerTimeout = orDefault(c.AnswerTimeout, answerTimeout)
-	c.CloseGrace = orDefault(c.CloseGrace, 3*time.Second)
-	if c.InFlight <= 0 {
-		c.InFlight = 1024
-	}
-	if c.Capacity == 0 {
-		c.Capacity = 1 << 18
-	}
+	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
+	c.ReadyTimeout = cmp.Or(c.ReadyTimeout, 10*time.Second)
+	c.AnswerTimeout = cmp.Or(c.AnswerTimeout, answerTimeout)
+	c.CloseGrace = cmp.Or(c.CloseGrace, 3*time.Second)
+	c.InFlight = cmp.Or(c.InFlight, 1024)
+	c.Capacity = cmp.Or(c.Capacity, 1<<18)
 	return c
-}
-
-func orDefault(d, otherwise time.Duration) time.Duration {
-	if d <= 0 {
-		return otherwise
-	}
-	return d
 }

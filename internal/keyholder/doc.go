@@ -5,11 +5,11 @@
 // epoch, the tagger its HMAC-SHA-256 key and the one-shot table. Each is the
 // running executable started again (see [RunChild]) with an empty environment,
 // /dev/null as its standard streams and one socket as descriptor 3. Keys are
-// born in the child and die with it: process exit is key destruction, and the
-// end of the socket is process exit. Who attacks what is in THREATS.md.
+// drawn in the child and end with it: process exit is key destruction, and the
+// end of the socket is process exit. The attackers are listed in THREATS.md.
 //
-// The core's side never waits for ever: a call ends with its context, with the
-// death of the child, or after [Config.AnswerTimeout], when a child that does
+// Every wait of the core's side is bounded: a call ends with its context, with the
+// end of the child, or after [Config.AnswerTimeout], when a child that does
 // not answer is killed. Deciding when the next epoch starts is not done here.
 //
 // # Frames
@@ -83,15 +83,15 @@
 // anchor that was read before it was asked for, and a signature that does not
 // verify end the epoch.
 //
-// # The log that the signer is told
+// # The log that the signer knows
 //
-// A checkpoint takes no size and no root: the signer signs the log that it was
-// told, so that one key signs one history. First it is told the compact range
-// of the log before the epoch-open leaf, once, in tree frames of 8 nodes: those
+// A checkpoint takes no size and no root: the signer signs the log that the core
+// has sent it, so that one key signs one history. The core first sends the compact
+// range of the log before the epoch-open leaf, once, in tree frames of 8 nodes: those
 // from the first-th node on, largest first, where a size of at most 2^62 has as many
 // nodes as bits set. The frames follow each other with first 0, 8, ... until
-// all nodes are there; a size of zero takes one frame. Then it is told every
-// leaf hash ([protocol.LeafHash]) in order. The range is the word of the core.
+// all nodes are there; a size of zero takes one frame. Then it sends every leaf hash
+// ([protocol.LeafHash]) in order. The signer cannot verify the range.
 //
 // The hand-over is signed over the last checkpoint, or the empty tree if there
 // was none, and its answer holds that size and root.
@@ -101,17 +101,16 @@
 // A request is fatal to the child when no honest core can send it: a frame
 // that is not well-formed, a payload that TD/1 forbids, or one of another
 // epoch, number or instance; a tree frame out of order or after the last one,
-// and leaves before it. The core's side checks the same before it sends,
-// so that no mistake in handling a client's request ends an epoch; what still
-// reaches the child that way comes from a core that is broken or not itself.
+// and leaves before it. The core's side checks the same before it sends, so that
+// no mistake in handling a client's request ends an epoch. What still reaches the
+// child that way comes from a core that is broken or under an attacker's control.
 //
-// A request is refused, by an answer, when an honest core can be late or
-// careless: a sequence number that was anchored before or is older than the
+// A request is refused, by an answer, when an honest core may send it too late: a sequence number that was anchored before or is older than the
 // window, an anchor after the wipe, a checkpoint before the tree or after the
 // hand-over, an issued root after the wipe of the checkpoint key, a request id
 // that is in the table. A hand-over is refused before the wipe of the ML-DSA
 // key, before a signed root of the issued tree over all positions, and the
-// second time. The refusal tells nothing the core does not know, and ending the
+// second time. The refusal reveals only what the core knows, and ending the
 // epoch would let one mistake end every pending request of every client.
 //
 // To the core, any malformed answer, an answer to no request and the end of the
@@ -124,7 +123,7 @@
 //
 //	0  the core closed the socket
 //	2  panic, or not started by the core
-//	3  malformed frame or record, or a log told in disorder
+//	3  malformed frame or record, or a log sent in disorder
 //	4  payload that no honest core sends
 //	5  a signature of its own did not verify
 //	6  the socket failed

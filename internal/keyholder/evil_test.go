@@ -13,7 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/terradourada/td/internal/keyholder"
-	"github.com/terradourada/td/internal/launcher"
+	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/protocol"
 )
@@ -36,7 +36,7 @@ func evilConfig(how string) keyholder.Config {
 // evilStarter starts children that lie.
 func evilStarter(how string) keyholder.Starter {
 	args := []string{evilArgument, how}
-	return launcher.Direct{Programs: map[string][]string{"signer": args, "tagger": args}}
+	return process.Direct{Programs: map[string][]string{"signer": args, "tagger": args}}
 }
 
 // evil is a child that answers the start and then the first request in a way no
@@ -136,7 +136,7 @@ func core() {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 }
 
-// startCore runs core in another process, kills it, and gives the ids of the
+// startCore runs core in another process, kills it, and returns the ids of the
 // children it had.
 func startCore(t *testing.T) (pids [2]int) {
 	t.Helper()

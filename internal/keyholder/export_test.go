@@ -7,7 +7,7 @@ import (
 
 	"github.com/cloudflare/circl/sign/mldsa/mldsa65"
 
-	"github.com/terradourada/td/internal/launcher"
+	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/protocol"
 )
@@ -129,13 +129,8 @@ func ReadyEpoch(b []byte) (protocol.EpochID, error) {
 	return r.epoch, err
 }
 
-// ReadyPublicKey is the public key in a signer's ready record.
-func ReadyPublicKey(b []byte) []byte {
-	return b[len(signerMagic)+16:][:protocol.MLDSAPublicKeySize]
-}
-
 // Spawn starts a child without its handshake.
-func Spawn(cfg Config, kind string) (*launcher.Child, error) {
+func Spawn(cfg Config, kind string) (*process.Child, error) {
 	return cfg.withDefaults().Starter.Start(kind)
 }
 
@@ -203,7 +198,7 @@ func ServeSpoiltSigner(sock io.ReadWriter, start SignerStart, ready chan<- proto
 	return s.serve(sock)
 }
 
-// IssueInParallel has goroutines give anchors their positions, as workers do, and
+// IssueInParallel has goroutines assign positions to anchors, as workers do, and
 // returns the answers in the order of the queue.
 func IssueInParallel(goroutines, each int) []Frame {
 	s := &signerProgram{answers: make(chan frame, goroutines)}
@@ -268,13 +263,13 @@ func Secrets() []any {
 	return []any{s, t, s.region, expandOriginKey(s.origin), newCheckpointKey(s.check, "o"), newTagKey(t.tag)}
 }
 
-// HMAC is hmacSHA256 with scratch of its own, which it also gives back.
+// HMAC is hmacSHA256 with scratch of its own, which it also returns.
 func HMAC(key [32]byte, message []byte) (sum [32]byte, work []byte) {
 	work = make([]byte, 64+len(message)+32)
 	return hmacSHA256(&key, work, message), work
 }
 
-// SignEd25519 expands a seed and signs; it gives what is left of the secret
+// SignEd25519 expands a seed and signs; it returns what is left of the secret
 // part too.
 func SignEd25519(seed [32]byte, message []byte) (public [32]byte, sig [64]byte, left []byte) {
 	m := &checkpointSecret{seed: seed}

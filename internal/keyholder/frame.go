@@ -124,7 +124,7 @@ func zero(b []byte) bool {
 }
 
 // readFrames hands every frame of r to handle, in order, taking as many as one
-// read gives; handle may use its argument until it returns. It returns nil at an end between two frames, errMalformed, the
+// read returns; handle may use its argument until it returns. It returns nil at an end between two frames, errMalformed, the
 // error of r, or what handle returned.
 func readFrames(r io.Reader, s shape, handle func(*frame) error) error {
 	size := s.size()

@@ -128,7 +128,7 @@ func (t *issuedTree) join(ctx context.Context, ask func() error) error {
 func (s *Signer) Issued(ctx context.Context, position uint64) (protocol.Issued, error) {
 	var err error
 	if position >= s.issued.count() {
-		return protocol.Issued{}, protocol.Fail(protocol.CodeInvalidated, "No anchor has this position.")
+		return protocol.Issued{}, protocol.Fail(protocol.CodeInvalidated, "no anchor has this position")
 	}
 	// A request under way may have been sent before the anchor was read, and its
 	// root need not cover it; the root of the next one does.
@@ -137,7 +137,7 @@ func (s *Signer) Issued(ctx context.Context, position uint64) (protocol.Issued, 
 			return i, nil
 		}
 		if err != nil {
-			return protocol.Issued{}, protocol.Wrap(protocol.CodeInvalidated, "No signed root shows that the request was issued.", err)
+			return protocol.Issued{}, protocol.Wrap(protocol.CodeInvalidated, "no signed root shows that the request was issued", err)
 		}
 		err = s.issued.join(ctx, func() error {
 			_, err := s.IssuedRoot(context.WithoutCancel(ctx))
@@ -154,7 +154,7 @@ func (s *Signer) IssuedRoot(ctx context.Context) (protocol.SignedRoot, error) {
 	return s.signedRoot(ctx, func(r *protocol.SignedRoot) error { return s.issued.hold(r, least) }, reqIssuedRoot)
 }
 
-// record judges the answer to a request for an anchor and gives an anchor its
+// record judges the answer to a request for an anchor and assigns an anchor its
 // place in the tree.
 func (s *Signer) record(f *frame, id protocol.RequestID, payload *protocol.EncodedPayload) error {
 	switch {

@@ -508,7 +508,7 @@ func TestIssuedAsksAgain(t *testing.T) {
 	}
 }
 
-// A signer that is told two histories, or one in disorder, ends.
+// A signer that receives two histories, or one in disorder, ends.
 func TestChildEndsOnTwoHistories(t *testing.T) {
 	t.Parallel()
 	start := keyholder.SignerStartFrame(keyholder.SignerStart{Origin: origin, Number: 7, Instance: instance})

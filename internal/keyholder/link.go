@@ -9,12 +9,12 @@ import (
 	"sync"
 	"time"
 
-	"github.com/terradourada/td/internal/launcher"
+	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/protocol"
 )
 
-// ErrRefused is the cause of an error when the child answered that it will not
-// do what was asked, and lives on.
+// ErrRefused is the cause of an error when the child refused the request and
+// continues.
 var ErrRefused = errors.New("refused")
 
 // ErrClosed is the cause of an error after Close.
@@ -26,8 +26,8 @@ var (
 	errBreach = errors.New("child broke the protocol")
 )
 
-// link is the core's side of one child. Calls come from any goroutine; one
-// goroutine writes, one reads and one waits for the process.
+// link is the core's side of one child. Its methods may be called from any
+// goroutine; one goroutine writes, one reads and one waits for the process.
 //
 //	up --Close--> down (ErrClosed) ----> done
 //	 `--any fault--> down, killed -----> done
@@ -36,7 +36,7 @@ var (
 type link struct {
 	kind             string
 	cfg              Config
-	child            *launcher.Child
+	child            *process.Child
 	sock             *os.File // the core's end of its socket
 	requests, answer shape
 
@@ -48,8 +48,7 @@ type link struct {
 	mu      sync.Mutex // guards what follows
 	last    uint64     // id given out last
 	waiting map[uint64]waiting
-	cause   error         // why it is down; nil while up
-	end     *launcher.End // once done
+	cause   error // why it is down; nil while up
 }
 
 // waiting is a request without an answer.
@@ -98,29 +97,23 @@ func startLink(ctx context.Context, cfg Config, kind string, requests, answers s
 
 // handshake writes the start request and reads the ready record.
 func (l *link) handshake(ctx context.Context, start frame, readySize int) ([]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, l.cfg.ReadyTimeout)
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() { _ = l.sock.SetDeadline(time.Unix(1, 0)) })
-	defer stop()
-	if _, err := l.sock.Write(l.requests.append(nil, &start)); err != nil {
-		return nil, errors.Join(err, ctx.Err())
-	}
 	ready := make([]byte, readySize)
-	if _, err := io.ReadFull(l.sock, ready); err != nil {
-		return nil, errors.Join(err, ctx.Err())
-	}
-	if !stop() {
-		return nil, ctx.Err()
-	}
-	return ready, nil
+	err := process.Exchange(ctx, l.cfg.ReadyTimeout, l.sock, func() error {
+		if _, err := l.sock.Write(l.requests.append(nil, &start)); err != nil {
+			return err
+		}
+		_, err := io.ReadFull(l.sock, ready)
+		return err
+	})
+	return ready, err
 }
 
 // abort ends a child that did not become ready.
 func (l *link) abort(err error) error {
 	l.fail(err)
-	l.kill()
+	l.child.Kill()
 	<-l.done
-	return fmt.Errorf("keyholder: %s not ready: %w (%s)", l.kind, err, exitText(*l.end))
+	return fmt.Errorf("keyholder: %s not ready: %w (%s)", l.kind, err, exitText(l.child.End()))
 }
 
 // serve begins to carry calls.
@@ -141,12 +134,9 @@ func (l *link) serve() {
 	}()
 }
 
-// reap waits for the process and is the only one to say that it is gone.
+// reap waits for the end of the process and closes done.
 func (l *link) reap() {
-	end := <-l.child.Ended
-	l.mu.Lock()
-	l.end = &end
-	l.mu.Unlock()
+	<-l.child.Ended()
 	l.fail(errEnded)
 	if err := l.Err(); err != nil {
 		l.cfg.Log.Error("keyholder ended", "kind", l.kind, "pid", l.child.PID, "err", err)
@@ -167,28 +157,20 @@ func (l *link) fail(cause error) {
 	}
 }
 
-// breach takes the link down for an answer that no sound child gives.
+// breach takes the link down for an answer that no sound child sends.
 func (l *link) breach() {
 	l.fail(errBreach)
-	l.kill()
+	l.child.Kill()
 }
 
-func (l *link) kill() { l.child.Kill() }
-
-// await gives the child time to exit, and kills it after that.
+// await waits for the child to exit, and kills it after the grace.
 func (l *link) await() {
-	grace := time.NewTimer(l.cfg.CloseGrace)
-	defer grace.Stop()
-	select {
-	case <-l.done:
-	case <-grace.C:
-		l.kill()
-		<-l.done
-	}
+	l.child.Stop(l.cfg.CloseGrace)
+	<-l.done
 }
 
-// Close ends the child in order and waits until it is gone; a child that does
-// not go is killed. The error says why it ended otherwise.
+// Close ends the child in order and waits until it is reaped; a child that does
+// not exit is killed. The error names any other end.
 func (l *link) Close() error {
 	l.fail(ErrClosed)
 	l.await()
@@ -199,19 +181,20 @@ func (l *link) Close() error {
 func (l *link) Err() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	switch {
-	case l.cause == nil:
-		return nil
-	case l.end == nil:
-		if errors.Is(l.cause, ErrClosed) {
+	closed := errors.Is(l.cause, ErrClosed)
+	select {
+	case <-l.child.Ended():
+	default: // it may not have ended yet
+		if l.cause == nil || closed {
 			return nil
 		}
 		return fmt.Errorf("keyholder: %s: %w", l.kind, l.cause)
-	case errors.Is(l.cause, ErrClosed) && l.end.Code == exitOK:
-		return nil
-	default:
-		return fmt.Errorf("keyholder: %s: %w: %s", l.kind, l.cause, exitText(*l.end))
 	}
+	end := l.child.End()
+	if l.cause == nil || closed && end.Code == exitOK {
+		return nil
+	}
+	return fmt.Errorf("keyholder: %s: %w: %s", l.kind, l.cause, exitText(end))
 }
 
 // call sends one request and waits for its answer. A patient call waits for a
@@ -252,7 +235,7 @@ func (l *link) wait(ctx context.Context, request sent) (frame, error) {
 		return f, nil
 	case <-ctx.Done():
 		if l.giveUp(request.id) {
-			return frame{}, protocol.Wrap(protocol.CodeInvalidated, "The request was given up before it was ready.", ctx.Err())
+			return frame{}, protocol.Wrap(protocol.CodeInvalidated, "the request was given up before it was ready", ctx.Err())
 		}
 		select {
 		case f := <-request.answer: // it is being delivered
@@ -271,7 +254,7 @@ func (l *link) wait(ctx context.Context, request sent) (frame, error) {
 	}
 }
 
-// giveUp marks a request as one that nobody waits for. It reports whether its
+// giveUp marks a request as one that no call waits for. It reports whether its
 // answer was not read yet.
 func (l *link) giveUp(id uint64) bool {
 	l.mu.Lock()
@@ -287,7 +270,7 @@ func (l *link) giveUp(id uint64) bool {
 // silent takes the link down for answers that did not come in time.
 func (l *link) silent() {
 	l.fail(errSilent)
-	l.kill()
+	l.child.Kill()
 }
 
 // enter takes a slot.
@@ -371,7 +354,7 @@ func isDone(f *frame) error {
 func (l *link) gone() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return protocol.Wrap(protocol.CodeInvalidated, "The keys of this request no longer exist.", l.cause)
+	return protocol.Wrap(protocol.CodeInvalidated, "the keys of this request no longer exist", l.cause)
 }
 
 // unexpected is the error of an answer whose code does not fit its request.

@@ -21,7 +21,7 @@ import (
 	"github.com/cloudflare/circl/sign/mldsa/mldsa65"
 
 	"github.com/terradourada/td/internal/keyholder"
-	"github.com/terradourada/td/internal/launcher"
+	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/protocol"
 )
@@ -50,12 +50,12 @@ func memscanProcess(args []string) bool {
 	return true
 }
 
-// derived is what draw gives a child of the seed.
+// derived is what draw returns in a child of the seed.
 func derived(seed, which string) [32]byte { return sha256.Sum256([]byte(seed + "/" + which)) }
 
 // scanStarter starts children that derive their keys and stop at a stage.
 func scanStarter(seed, level, stage string) keyholder.Starter {
-	return launcher.Direct{Programs: map[string][]string{
+	return process.Direct{Programs: map[string][]string{
 		"signer": {"internal-signer", strconv.Itoa(sandbox.FirstUID), seed, level, stage},
 		"tagger": {"internal-tagger", strconv.Itoa(sandbox.FirstUID + 1), seed, level, stage},
 	}}

@@ -55,7 +55,7 @@ func (p *patterns) add(class string, secret []byte, size int) {
 
 func fold(v uint64) uint64 { return v * 0x9e3779b97f4a7c15 >> 46 }
 
-// find counts the patterns in b, by class, and gives the places of the first.
+// find counts the patterns in b, by class, and returns the places of the first.
 func (p *patterns) find(b []byte, hits map[string]int) (places []int) {
 	for i := 0; i+8 <= len(b); i++ {
 		start := binary.LittleEndian.Uint64(b[i:])

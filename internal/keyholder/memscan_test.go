@@ -359,7 +359,7 @@ func (s *subject) stages() {
 			if err := sock.Close(); err != nil {
 				s.t.Fatal(err)
 			}
-			<-child.Ended
+			<-child.Ended()
 		}
 	}
 }

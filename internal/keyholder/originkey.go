@@ -22,7 +22,7 @@ type originSecret struct {
 }
 
 // originKey is the ML-DSA-65 key of an epoch (FIPS 204). It signs payloads and
-// gives out only what is hashed from a signature. Signing may go on in many
+// returns only what is hashed from a signature. Signing may go on in many
 // goroutines; none may be signing when the key is wiped.
 type originKey struct {
 	secret.Redacted

@@ -7,7 +7,7 @@ import (
 	"testing"
 
 	"github.com/terradourada/td/internal/keyholder"
-	"github.com/terradourada/td/internal/launcher"
+	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/internal/sandbox"
 )
 
@@ -16,7 +16,7 @@ import (
 func TestPostureOfChildren(t *testing.T) {
 	t.Parallel()
 	core := sandbox.Measure(sandbox.Core, sandbox.StateOK, "user 65523")
-	cfg := keyholder.Config{Starter: launcher.Direct{Programs: keyholder.Programs(sandbox.FirstUID)}, Core: core}
+	cfg := keyholder.Config{Starter: process.Direct{Programs: keyholder.Programs(sandbox.FirstUID)}, Core: core}
 	signer := startSigner(t, cfg)
 	tagger, _ := startTagger(t, cfg)
 	for _, c := range []struct {
@@ -34,7 +34,7 @@ func TestPostureOfChildren(t *testing.T) {
 			t.Errorf("%s: the last measure is %v, not that of the core", c.kind, last)
 		}
 		if os.Geteuid() != 0 || c.posture.Grade() > sandbox.GradeB {
-			continue // nothing to see, or nobody who may look
+			continue // nothing to see, or no right to look
 		}
 		for _, probe := range sandbox.Inspect(os.DirFS("/"), c.pid, sandbox.Keyholder) {
 			if probe.State != sandbox.StateOK {

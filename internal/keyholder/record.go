@@ -21,12 +21,12 @@ const (
 	signerReadySize = len(signerMagic) + 16 + protocol.MLDSAPublicKeySize + 32 + postureSize
 	taggerReadySize = len(taggerMagic) + 16 + 8 + postureSize
 
-	frameHashes = 8 // hashes in a frame that tells the log
+	frameHashes = 8 // hashes in a frame of the log
 	treeSize    = 8 + 1 + frameHashes*protocol.DigestSize
 	leavesSize  = 1 + frameHashes*protocol.DigestSize
 )
 
-// SignerStart is what a signer is told about its place; the rest it draws.
+// SignerStart is what a signer receives at its start; it draws the rest.
 type SignerStart struct {
 	// Origin is the log's name, the first line of its checkpoints: 1 to 255
 	// bytes of UTF-8 without spaces, control characters and plus signs, as in a
@@ -74,7 +74,7 @@ func parseSignerStart(f *frame) (SignerStart, error) {
 	return s, nil
 }
 
-// taggerStart is what a tagger is told, once.
+// taggerStart is what a tagger receives at its start.
 type taggerStart struct {
 	epoch    protocol.EpochID
 	number   uint64
@@ -174,7 +174,7 @@ func (s *taggerStart) encodeReady(p sandbox.Posture) []byte {
 	return append(b, encodePosture(p)...)
 }
 
-// parseReady reads the ready record of a tagger that was told s.
+// parseReady reads the ready record of a tagger that received s.
 func (s *taggerStart) parseReady(b []byte) (sandbox.Posture, error) {
 	if len(b) != taggerReadySize {
 		return sandbox.Posture{}, errMalformed

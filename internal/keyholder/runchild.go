@@ -2,13 +2,10 @@ package keyholder
 
 import (
 	"errors"
-	"fmt"
-	"os"
-	"os/signal"
 	"strconv"
 	"syscall"
 
-	"github.com/terradourada/td/internal/launcher"
+	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/internal/sandbox"
 )
 
@@ -56,20 +53,11 @@ func RunChild(args []string) (status int, ok bool) {
 	if err != nil {
 		return 0, false
 	}
-	sock, err := launcher.Socket()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
+	sock, ok := process.Begin()
+	if !ok {
 		return exitPanic, true
 	}
-	ignoreSignals()
 	return exitStatus(program(sock, int(uid))), true
-}
-
-// ignoreSignals leaves the end of the process to its socket: a terminal's
-// Ctrl-C and a service manager's SIGTERM reach the whole group, and the signer
-// still has the last checkpoint to sign while the core stops in order.
-func ignoreSignals() {
-	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 }
 
 // exitStatus maps what a program returned. A socket that broke because the core
@@ -92,7 +80,7 @@ func exitStatus(err error) int {
 }
 
 // exitText says how a child ended, for the log.
-func exitText(end launcher.End) string {
+func exitText(end process.End) string {
 	switch end.Code {
 	case exitMalformed:
 		return "refused a malformed frame"

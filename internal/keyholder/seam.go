@@ -40,7 +40,7 @@ func childArgs(kind string, uid int) []string { return []string{childPrefix + ki
 
 const knownArgs = 0
 
-// tap gives the core's end of a child's socket.
+// tap returns the core's end of a child's socket.
 func tap(sock *os.File, kind string) *os.File {
 	_ = kind
 	return sock

@@ -72,7 +72,7 @@ func bestMemory() secret.Level {
 	}
 }
 
-// draw derives b from the seed, so that whoever gave it knows every key.
+// draw derives b from the seed, so that the test knows every key.
 func draw(b []byte, which string) { memscanSeed(b, argument(seedArg), which) }
 
 // hedges is the number of values that the randomness of signatures has in such

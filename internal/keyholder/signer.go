@@ -23,7 +23,7 @@ type Signer struct {
 	ready  signerReady
 	issued issuedTree
 
-	telling sync.Mutex // held while the signer is told of the log
+	telling sync.Mutex // held while the log is sent to the signer
 	begun   bool       // guarded by telling
 }
 
@@ -76,7 +76,7 @@ func (s *Signer) Anchor(ctx context.Context, payload *protocol.EncodedPayload) (
 		return protocol.Anchor{}, 0, err
 	}
 	if p.EpochID != s.ready.epoch || p.EpochNumber != s.start.Number || p.Instance != s.start.Instance {
-		return protocol.Anchor{}, 0, protocol.Wrap(protocol.CodeInvalidated, "The request belongs to another epoch.", errForeign)
+		return protocol.Anchor{}, 0, protocol.Wrap(protocol.CodeInvalidated, "the request belongs to another epoch", errForeign)
 	}
 	sent := *payload // the caller may have given up, and reuse its own, when the answer is read
 	record := func(f *frame) error { return s.record(f, p.RequestID, &sent) }
@@ -85,13 +85,13 @@ func (s *Signer) Anchor(ctx context.Context, payload *protocol.EncodedPayload) (
 	case err != nil:
 		return protocol.Anchor{}, 0, err
 	case f.code == ansRefused:
-		return protocol.Anchor{}, 0, protocol.Wrap(protocol.CodeInvalidated, "The request can no longer be anchored.", ErrRefused)
+		return protocol.Anchor{}, 0, protocol.Wrap(protocol.CodeInvalidated, "the request can no longer be anchored", ErrRefused)
 	}
 	a, position := anchorOf(&f)
 	return a, position, nil
 }
 
-// Begin tells the signer the compact range of the log before its epoch-open
+// Begin sends the signer the compact range of the log before its epoch-open
 // leaf: once, and before [Signer.Extend]. The context does not end it: it
 // returns nil, an error after which the signer is gone, or [ErrRefused] (code
 // internal) the second time.
@@ -99,7 +99,7 @@ func (s *Signer) Begin(ctx context.Context, tree protocol.Range) error {
 	s.telling.Lock()
 	defer s.telling.Unlock()
 	if s.begun {
-		return protocol.Wrap(protocol.CodeInternal, "The signer knows the log already.", ErrRefused)
+		return protocol.Wrap(protocol.CodeInternal, "the signer knows the log already", ErrRefused)
 	}
 	s.begun = true
 	size := binary.BigEndian.AppendUint64(nil, tree.Size())
@@ -112,14 +112,14 @@ func (s *Signer) Begin(ctx context.Context, tree protocol.Range) error {
 	return s.tell(ctx, reqTree, bodies)
 }
 
-// Extend tells the signer the next leaf hashes of the log ([protocol.LeafHash]),
+// Extend sends the signer the next leaf hashes of the log ([protocol.LeafHash]),
 // in order. The context does not end it: it returns nil, an error after which
 // the signer is gone, or [ErrRefused] (code internal) before [Signer.Begin].
 func (s *Signer) Extend(ctx context.Context, leafHashes []protocol.Digest) error {
 	s.telling.Lock()
 	defer s.telling.Unlock()
 	if !s.begun {
-		return protocol.Wrap(protocol.CodeInternal, "The signer does not know the log yet.", ErrRefused)
+		return protocol.Wrap(protocol.CodeInternal, "the signer does not know the log yet", ErrRefused)
 	}
 	var bodies [][]byte
 	for part := range slices.Chunk(leafHashes, frameHashes) {
@@ -128,7 +128,7 @@ func (s *Signer) Extend(ctx context.Context, leafHashes []protocol.Digest) error
 	return s.tell(ctx, reqLeaves, bodies)
 }
 
-// tell sends bodies one behind the other and then waits for all answers.
+// tell sends bodies one after the other and then waits for all answers.
 func (s *Signer) tell(ctx context.Context, code byte, bodies [][]byte) error {
 	ctx = context.WithoutCancel(ctx)
 	requests := make([]sent, 0, len(bodies))
@@ -147,7 +147,7 @@ func (s *Signer) tell(ctx context.Context, code byte, bodies [][]byte) error {
 	return nil
 }
 
-// Checkpoint has the signer sign the log as it was told. The signature is the
+// Checkpoint has the signer sign the log that it was sent. The signature is the
 // Ed25519 signature of the note text (C2SP tlog-checkpoint, signed-note
 // signature without its key hash); the caller compares size and root with its
 // own log. It is refused ([ErrRefused], code internal) before [Signer.Begin]
@@ -185,7 +185,7 @@ func (s *Signer) signedRoot(ctx context.Context, check func(*protocol.SignedRoot
 	case err != nil:
 		return protocol.SignedRoot{}, err
 	case f.code == ansRefused:
-		return protocol.SignedRoot{}, protocol.Wrap(protocol.CodeInternal, "The signer refused to sign.", ErrRefused)
+		return protocol.SignedRoot{}, protocol.Wrap(protocol.CodeInternal, "the signer refused to sign", ErrRefused)
 	}
 	return parseRoot(&f), nil
 }

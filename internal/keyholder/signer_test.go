@@ -156,7 +156,7 @@ func logRange(t testing.TB, size uint64) protocol.Range {
 	return r
 }
 
-// extend tells a signer n more leaf hashes, and the test's own range.
+// extend sends a signer n more leaf hashes, and the test's own range.
 func extend(t testing.TB, s *keyholder.Signer, log *protocol.Range, n int) {
 	t.Helper()
 	hashes := make([]protocol.Digest, n)
@@ -193,7 +193,7 @@ func checkNote(t testing.TB, key [32]byte, r protocol.SignedRoot) {
 	}
 }
 
-// The signer signs the log as it was told: ranges of 0, 1, 8, 9 and 61 nodes,
+// The signer signs the log that it was sent: ranges of 0, 1, 8, 9 and 61 nodes,
 // which take one frame to eight, and any number of leaves.
 func TestCheckpointOfTheToldLog(t *testing.T) {
 	t.Parallel()
@@ -278,7 +278,7 @@ func TestHandover(t *testing.T) {
 				}
 				want.Size, want.Root = r.Size, r.Root
 			}
-			extend(t, s, &log, 3) // told, but not signed
+			extend(t, s, &log, 3) // sent, but not signed
 			seal(t, s)
 			if _, err := s.Handover(t.Context(), next, 7, key); !errors.Is(err, keyholder.ErrRefused) {
 				t.Errorf("hand-over to the same number: %v", err)

@@ -193,7 +193,7 @@ func (s *signerProgram) handle(f *frame) error {
 	return nil
 }
 
-// anchor checks a payload and gives it to the workers.
+// anchor checks a payload and passes it to the workers.
 func (s *signerProgram) anchor(f *frame) error {
 	p, err := protocol.ParsePayload(f.body[:protocol.PayloadSize])
 	if err != nil || p.EpochID != s.epoch || p.EpochNumber != s.start.Number || p.Instance != s.start.Instance {
@@ -208,7 +208,7 @@ func (s *signerProgram) anchor(f *frame) error {
 	return nil
 }
 
-// checkpoint signs the log as it was told.
+// checkpoint signs the log that the core has sent.
 func (s *signerProgram) checkpoint() (r protocol.SignedRoot, ok bool, err error) {
 	if !s.log.begun {
 		return r, false, nil
@@ -287,7 +287,7 @@ func (s *signerProgram) work(buf *preimage) {
 	}
 }
 
-// issue gives an anchor the next position of the issued tree and queues its
+// issue assigns an anchor the next position of the issued tree and queues its
 // answer.
 func (s *signerProgram) issue(f *frame, a protocol.Anchor, leafHash protocol.Digest) {
 	s.mu.Lock()

@@ -13,10 +13,10 @@ import (
 // issued, with which payload, until when, and whether the tag may still be
 // used. It is pure; now is the time since boot, suspension included, and never
 // goes back. A request is remembered until its deadline, used or not, so that
-// its id is not issued again and its second use is told from its first; capacity
+// its id is not issued again and its second use is recognised; capacity
 // bounds how many are remembered.
 //
-// After the deadline a request needs no memory: whoever still has the right tag
+// After the deadline a request needs no memory: a client that still has the right tag
 // of a payload that is not in the table can only have it from this tagger, and
 // learns that it expired.
 type table struct {
@@ -59,8 +59,8 @@ func (t *table) issue(now time.Duration, draft *protocol.Payload) (protocol.Enco
 }
 
 // redeem uses up the tag of a payload, at most once; right says whether the tag
-// is the payload's. A wrong tag or payload changes nothing: nobody without the
-// tag can end somebody else's request, and guessing 256 bits is hopeless.
+// is the payload's. A wrong tag or payload changes nothing: a client without
+// the tag cannot end the request of another, and 256 bits cannot be guessed.
 func (t *table) redeem(now time.Duration, id protocol.RequestID, payload *protocol.EncodedPayload, right bool) protocol.Redemption {
 	t.sweep(now)
 	v := t.verdict(id, payload, right)

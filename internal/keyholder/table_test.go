@@ -103,7 +103,7 @@ func TestTable(t *testing.T) {
 					r := m.all[rapid.IntRange(0, len(m.all)-1).Draw(t, "which")]
 					p, id = r.payload, r.id
 				} else {
-					right = false // nobody has a right tag of a payload that was never issued
+					right = false // there is no right tag of a payload that was never issued
 				}
 				want := m.redeem(id, p, right)
 				if got := table.Redeem(m.now, id, &p, right); got != want {

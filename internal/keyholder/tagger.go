@@ -44,7 +44,7 @@ func StartTagger(ctx context.Context, cfg Config, epoch protocol.EpochID, number
 	return &Tagger{link: l, start: start, posture: posture}, nil
 }
 
-// Issue numbers a draft, enters it in the one-shot table and gives payload and
+// Issue numbers a draft, enters it in the one-shot table and returns payload and
 // tag; its time to live begins now. It does not wait for a free slot (code
 // overloaded), and has the same code when the table is full. A request id in
 // the table has code conflict. A call whose context ends before the answer was
@@ -53,7 +53,7 @@ func (t *Tagger) Issue(ctx context.Context, draft *protocol.EncodedPayload) (pro
 	var none protocol.EncodedPayload
 	p, err := protocol.ParseDraft(draft[:])
 	if err == nil && p.Seq != 0 {
-		err = protocol.Fail(protocol.CodeInternal, "The draft has a sequence number.")
+		err = protocol.Fail(protocol.CodeInternal, "the draft has a sequence number")
 	}
 	if err == nil {
 		err = t.own(&p)
@@ -79,9 +79,9 @@ func (t *Tagger) Issue(ctx context.Context, draft *protocol.EncodedPayload) (pro
 		}
 		return issued, protocol.Tag(f.body[protocol.PayloadSize:]), nil
 	case ansFull:
-		return none, protocol.Tag{}, protocol.Fail(protocol.CodeOverloaded, "Too many requests are pending.")
+		return none, protocol.Tag{}, protocol.Fail(protocol.CodeOverloaded, "too many requests are pending")
 	case ansRefused:
-		return none, protocol.Tag{}, protocol.Wrap(protocol.CodeConflict, "The request id is in use.", ErrRefused)
+		return none, protocol.Tag{}, protocol.Wrap(protocol.CodeConflict, "the request id is in use", ErrRefused)
 	default:
 		return none, protocol.Tag{}, t.link.unexpected()
 	}
@@ -89,7 +89,7 @@ func (t *Tagger) Issue(ctx context.Context, draft *protocol.EncodedPayload) (pro
 
 // Redeem uses up the tag of a payload of this epoch, at most once. An error
 // leaves it open whether it was: the caller must count it as used, and should
-// give a context that no client can end.
+// pass a context that no client can end.
 func (t *Tagger) Redeem(ctx context.Context, payload *protocol.EncodedPayload, tag protocol.Tag) (protocol.Redemption, error) {
 	p, err := protocol.ParsePayload(payload[:])
 	if err == nil {
@@ -113,7 +113,7 @@ func (t *Tagger) Redeem(ctx context.Context, payload *protocol.EncodedPayload, t
 // own refuses what the tagger would end for.
 func (t *Tagger) own(p *protocol.Payload) error {
 	if p.EpochID != t.start.epoch || p.EpochNumber != t.start.number {
-		return protocol.Wrap(protocol.CodeInvalidated, "The request belongs to another epoch.", errForeign)
+		return protocol.Wrap(protocol.CodeInvalidated, "the request belongs to another epoch", errForeign)
 	}
 	return nil
 }
@@ -127,7 +127,7 @@ func (t *Tagger) Cancel(ctx context.Context, id protocol.RequestID) error {
 // CancelAll cancels every open request.
 func (t *Tagger) CancelAll(ctx context.Context) error { return t.link.order(ctx, reqCancelAll) }
 
-// Stats gives the figures of the tagger.
+// Stats returns the figures of the tagger.
 func (t *Tagger) Stats(ctx context.Context) (TaggerStats, error) {
 	f, err := t.link.call(ctx, true, nil, reqStats)
 	if err != nil {

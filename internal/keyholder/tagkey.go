@@ -31,7 +31,7 @@ func (k *tagKey) tag(p *protocol.EncodedPayload) (t protocol.Tag) {
 	return t
 }
 
-// check compares a tag with the right one, which it does not give away.
+// check compares a tag with the right one, which it does not reveal.
 func (k *tagKey) check(p *protocol.EncodedPayload, t protocol.Tag) (right bool) {
 	secret.Do(func() {
 		right = protocol.Tag(hmacSHA256(&k.mem.key, k.mem.work[:], p[:])).Equal(t)

@@ -7,7 +7,7 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// toldLog is the log as the core told it to the signer: a compact range, once,
+// toldLog is the log that the core has sent to the signer: a compact range, once,
 // and every leaf hash after it. The checkpoint key signs this tree and no other,
 // and it only grows, so all that one key signs is one history.
 type toldLog struct {

@@ -55,7 +55,7 @@ func TestProgramsWipeTheirRegion(t *testing.T) {
 		send    func(ready []byte) []byte // then the socket is closed
 		spoil   bool
 		want    error // of an end that is not the core's death
-		gone    bool  // the core dies and reads no answer
+		gone    bool  // the core ends and reads no answer
 	}{
 		{"signer, socket closed", signer, func([]byte) []byte { return nil }, false, nil, false},
 		{"signer, socket closed with anchors at work", signer, func(ready []byte) []byte { return anchors(ready, 1, 200) }, false, nil, false},

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -10,10 +11,9 @@ import (
 	"sync/atomic"
 )
 
-// Descriptors is the greatest number of file descriptors that an open [Ledger]
-// uses at a time, whatever its callers do: its directory, its lock, and three for
-// each file operation that runs at the same time (two directories on the way to a
-// name, and the file).
+// Descriptors bounds the file descriptors that an open [Ledger] uses at a time: its
+// directory, its lock, and three for each file operation that runs at the same time (two
+// directories on the way to a name, and the file).
 const Descriptors = 2 + 3*atOnce
 
 // atOnce bounds the file operations that run at the same time; further ones wait.
@@ -39,6 +39,13 @@ type disk struct {
 	root  *os.Root
 	slots chan struct{} // holds a token for each operation under way
 }
+
+// files are the files of a [storage] as [tiles.Reader] reads them. The end of a context
+// does not stop a read.
+type files struct{ storage }
+
+// Read reads a file.
+func (f files) Read(_ context.Context, name string, _ int64) ([]byte, error) { return f.ReadFile(name) }
 
 func newDisk(root *os.Root) disk { return disk{root, make(chan struct{}, atOnce)} }
 

@@ -24,10 +24,10 @@ func TestDivergence(t *testing.T) {
 		"announcement repeats a row": {func(l *running) {
 			l.Committed(l.Size()-1, [][]byte{[]byte("x")})
 		}, "row 20 was announced where row 21 was due"},
-		"row written by somebody else": {func(l *running) {
+		"row written by another process": {func(l *running) {
 			l.rows.insert([]byte("foreign"))
 		}, "the journal has 22 rows and the core knows of 21"},
-		"row written by somebody else before the core's next": {func(l *running) {
+		"row written by another process before the core's next": {func(l *running) {
 			l.rows.insert([]byte("foreign"))
 			l.rows.commit([]byte("own"))
 		}, "row 22 was announced where row 21 was due"},
@@ -78,7 +78,7 @@ func TestDivergence(t *testing.T) {
 				t.Errorf("a checkpoint of size %d was published", cp.Size)
 			}
 			if s.tree.Size() != good.Size {
-				t.Errorf("the signer was told a tree of size %d", s.tree.Size())
+				t.Errorf("the signer received a tree of size %d", s.tree.Size())
 			}
 			if _, err := l.Read(t.Context(), "checkpoint"); err != nil {
 				t.Errorf("reads end with the projection: %v", err)
@@ -161,6 +161,12 @@ func TestOpenRefusals(t *testing.T) {
 		}, ledger.ErrMismatch},
 		"more published than there is": {func(o *opening) {
 			write(o.t, o.Dir+"/checkpoint", origin+"\n302\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n\n— x y\n")
+		}, ledger.ErrMismatch},
+		"more published than a tree can hold": {func(o *opening) {
+			write(o.t, o.Dir+"/checkpoint", origin+"\n4611686018427387904\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n\n— x y\n")
+		}, ledger.ErrMismatch},
+		"far more published than there is": {func(o *opening) {
+			write(o.t, o.Dir+"/checkpoint", origin+"\n4611686018427387903\nAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n\n— x y\n")
 		}, ledger.ErrMismatch},
 		"last row differs": {func(o *opening) {
 			o.rows.leaves[300] = []byte("another")

@@ -1,34 +1,29 @@
 // Package ledger keeps the Merkle log of section 12: tiles, checkpoints and
 // proofs on disk, as a deterministic projection of the journal.
 //
-// The journal is the truth and the log decides nothing. Entry number n of the
-// log is row number n of the journal, always; after any crash the projection
-// goes on from the size it had reached; a log directory that was deleted is
-// built again from row 0.
+// The journal is the truth, and the log decides nothing. Entry number n of the log is
+// always row number n of the journal. After a crash the projection continues from the size
+// that it had reached. A log directory that was deleted is built again from row 0.
 //
 // # Order of starting
 //
-// [Open] reads the journal's size once. Rows below that size were there before
-// this process; every row from there on must be announced by
-// [Ledger.Committed]. So Open must return before the journal's writer takes
-// its first row, and Committed must be called for each commit, in order. This
-// makes the core's own view sound: a row that is in the journal without having
-// been announced, an announced row that reads back differently, and a tree
-// whose root is not the root of what was announced all end in [ErrDiverged].
-// The core's own compact range is seeded from the tiles found at Open (whose
-// last bundle, and whose published checkpoint, have been compared by then),
-// runs over the remaining old rows as the projection reads them, and over the
-// announced leaves after that; it is compared with a root computed from the
-// tiles on disk each time the projection has grown, and before any checkpoint
-// of that size is asked for.
+// [Open] reads the size of the journal once. Rows below it were there before this
+// process. Every later row must be announced by [Ledger.Committed]. So Open must return
+// before the first row is written, and Committed must be called for each commit, in order.
+//
+// Run ends in [ErrDiverged] if a row was not announced, if an announced row reads back
+// differently, or if the tree has another root than the announced rows. To find this the
+// core has a compact range of its own. It begins with the tiles found at Open, whose last
+// bundle and published checkpoint were compared, and is extended by the old rows and then
+// by the announced leaves. Whenever the projection has grown, and before a checkpoint of
+// that size is requested, its root is compared with that of the tiles on disk.
 //
 // # Growing
 //
-// One goroutine takes rows in batches, in the journal's order, and writes the
-// entry bundles and hash tiles that they complete or widen. Every file is
-// written whole: as a new file under a temporary name, synced, renamed into
-// place; then the directory is synced. Only when all files of a batch are there
-// is the root read back from the tiles and compared.
+// One goroutine takes rows in batches, in the order of the journal, and writes the entry
+// bundles and hash tiles that they complete or widen. Every file is written whole: as a
+// new file under a temporary name, synced, and renamed; then the directory is synced. When
+// all files of a batch are there, the root is read back from the tiles and compared.
 //
 // The size of the log is the size of the published checkpoint; no other file
 // records it. After each start everything beyond that size is written again from
@@ -48,17 +43,16 @@
 //
 // # Publishing
 //
-// Another goroutine takes the compared size and root, asks the current
-// [Signer], verifies the answer under that signer's key, writes the file, and
-// then makes the checkpoint known. Without a signer, or with one that has exited,
-// is slow or answers wrongly, there is no new checkpoint; the projection continues.
+// Another goroutine requests a signature of the compared size and root from the current
+// [Signer], verifies it, writes the file, and then makes the checkpoint known. There is no
+// new checkpoint while there is no signer, or while it fails; the projection continues.
 //
 // # Partial tiles
 //
 // The partial tiles of the last 64 checkpoints are kept, and those of the tree that
 // is being signed and of the newest tree. Others are removed every 16 batches,
 // those of earlier processes included. [Ledger.Read] returns a removed tile from a
-// wider one, so that only a reader of the files can miss it.
+// wider one, as readers of the files do.
 //
 // # Directory
 //

@@ -1,9 +1,12 @@
 package ledger
 
 import (
+	"context"
 	"os"
 
 	"golang.org/x/mod/sumdb/tlog"
+
+	"github.com/terradourada/td/internal/tiles"
 )
 
 // Storage is the file system as the package sees it.
@@ -25,7 +28,7 @@ func DiskRoot(dir string, size uint64) (tlog.Hash, error) {
 		return tlog.Hash{}, err
 	}
 	defer func() { _ = root.Close() }()
-	r, err := tiles{newDisk(root)}.compactRange(size, size)
+	r, err := tiles.Range(tiles.NewReader(files{newDisk(root)}, 0).Hashes(context.Background(), size), size)
 	if err != nil {
 		return tlog.Hash{}, err
 	}

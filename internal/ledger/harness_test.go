@@ -31,8 +31,8 @@ type rows struct {
 	leaves  [][]byte
 	fail    error                          // of every call, when set
 	gate    chan struct{}                  // Leaves waits for it to close, when set
-	rewrite func(uint64, []byte) []byte    // what Leaves gives instead, when set
-	size    func(real uint64) uint64       // what Size gives instead, when set
+	rewrite func(uint64, []byte) []byte    // what Leaves returns instead, when set
+	size    func(real uint64) uint64       // what Size returns instead, when set
 	sink    func(first uint64, l [][]byte) // Committed of the open ledger
 }
 
@@ -122,8 +122,8 @@ func someLeaves(salt string, n int) [][]byte {
 	return out
 }
 
-// signer is a checkpoint key in this process that behaves as told. Like the
-// real one it signs the tree that it was told, and nothing else.
+// signer is a checkpoint key in this process that misbehaves on demand. Like
+// the real one it signs only the tree that it has received.
 type signer struct {
 	private ed25519.PrivateKey
 	answer  func(ctx context.Context, honest func() ([64]byte, error)) ([64]byte, error) // nil: honest
@@ -188,7 +188,7 @@ func (s *signer) sign(size uint64, root [32]byte) ([64]byte, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.begun || size != s.tree.Size() || root != s.tree.Root() {
-		return [64]byte{}, fmt.Errorf("signer: asked for a tree of %d leaves, was told one of %d", size, s.tree.Size())
+		return [64]byte{}, fmt.Errorf("signer: asked for a tree of %d leaves, has received one of %d", size, s.tree.Size())
 	}
 	text := fmt.Sprintf("%s\n%d\n%s\n", origin, size, base64.StdEncoding.EncodeToString(root[:]))
 	return [64]byte(ed25519.Sign(s.private, []byte(text))), nil
@@ -311,7 +311,7 @@ func check(tb testing.TB, dir string, r *rows, cp ledger.Checkpoint) {
 
 // checkFS verifies the whole log under a checkpoint against the rows, without
 // this package's code: root, note, every tile, every entry; all by the names
-// that C2SP gives them.
+// that C2SP defines for them.
 func checkFS(tb testing.TB, files fs.FS, r *rows, cp ledger.Checkpoint) {
 	tb.Helper()
 	leaves := r.hashes(cp.Size)

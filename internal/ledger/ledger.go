@@ -12,26 +12,26 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/terradourada/td/internal/tiles"
 	"github.com/terradourada/td/protocol"
 )
 
-// Refusals of [Open] and the one fatal finding of [Ledger.Run]. None of them
-// heals by itself.
+// Refusals of [Open], and the fatal error of [Ledger.Run]. They are permanent.
 var (
-	// ErrDiverged: journal, announced leaves and projection are not the same
-	// sequence. Acceptance must be frozen; reads go on.
+	// ErrDiverged: journal, announced leaves and projection are not the same sequence.
+	// Acceptance must be frozen; reading continues.
 	ErrDiverged = errors.New("ledger: journal and log disagree")
 	// ErrAhead: the log holds more entries, published or not, than the journal has
 	// rows, so the journal has lost rows or is another one.
 	ErrAhead = errors.New("ledger: the log is ahead of the journal")
 	// ErrOrigin: the directory holds the log of another origin.
 	ErrOrigin = errors.New("ledger: the directory holds the log of another origin")
-	// ErrMismatch: what the directory holds under its published checkpoint is not
-	// a log of this journal, or is damaged. Deleting the directory rebuilds it.
+	// ErrMismatch: the log of the published checkpoint is not one of this journal, or is
+	// damaged. It is rebuilt if the directory is deleted.
 	ErrMismatch = errors.New("ledger: the log does not match the journal")
 
-	// ErrSplit: the journal contradicts [Config.Known], so that what grows from
-	// it would be a second history.
+	// ErrSplit: the journal contradicts [Config.Known], so that a log of it would be a
+	// second history.
 	ErrSplit = errors.New("ledger: possible split view")
 	// ErrLocked: another process projects into this directory.
 	ErrLocked = errors.New("ledger: the directory is in use by another process")
@@ -41,8 +41,8 @@ var (
 
 // Source is the journal as the projection reads it.
 type Source interface {
-	// Size is the number of committed rows; row numbers are below it. It
-	// never shrinks.
+	// Size returns the number of committed rows; row numbers are below it. It never
+	// decreases.
 	Size(ctx context.Context) (uint64, error)
 	// Leaves returns the leaf bytes of committed rows from, from+1, ... in
 	// order and without a gap, at least one if the row exists and at most
@@ -50,8 +50,7 @@ type Source interface {
 	Leaves(ctx context.Context, from uint64, max int) ([][]byte, error)
 }
 
-// Config says what [Open] needs. Zero values of the last group mean the
-// defaults.
+// Config are the settings of a log. Zero values of the last group mean the defaults.
 type Config struct {
 	Dir    string // of the log, made if absent
 	Origin string // of the checkpoints: not empty, without spaces or plus signs
@@ -79,9 +78,7 @@ type Head struct {
 }
 
 func (c Config) withDefaults() Config {
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
+	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	c.MaxLag = cmp.Or(c.MaxLag, 4096)
 	c.BatchSize = cmp.Or(c.BatchSize, 1024)
 	c.Interval = cmp.Or(c.Interval, 100*time.Millisecond)
@@ -98,7 +95,8 @@ type Ledger struct {
 	log    *slog.Logger
 	dir    *os.Root
 	lock   *os.File
-	tiles  tiles
+	files  storage
+	tiles  tiles.Reader
 	writer *writer
 	close  func() error
 
@@ -120,7 +118,7 @@ type Ledger struct {
 	// announced and are not projected yet; base starts at the journal's size
 	// at Open and moves with the projection.
 	base      uint64
-	announced []tlog.Hash
+	announced []protocol.Digest
 	size      uint64    // of the projection, compared
 	root      tlog.Hash // at size
 	reason    error     // why diverged, or nil
@@ -137,13 +135,13 @@ type Ledger struct {
 	growing, publishing trouble
 }
 
-// Committed announces rows that the core has committed: leaves first, first+1,
-// ... in journal order and without a gap. It only hashes and never blocks on
-// I/O; call it right after each commit.
+// Committed announces rows that the core has committed: leaves first, first+1, ... in
+// journal order and without a gap. It must be called after each commit. It only computes
+// hashes and does not wait for I/O.
 func (l *Ledger) Committed(first uint64, leaves [][]byte) {
-	hashes := make([]tlog.Hash, len(leaves))
+	hashes := make([]protocol.Digest, len(leaves))
 	for i, leaf := range leaves {
-		hashes[i] = tlog.RecordHash(leaf)
+		hashes[i] = protocol.LeafHash(leaf)
 	}
 	l.mu.Lock()
 	next := l.next()
@@ -158,27 +156,26 @@ func (l *Ledger) Committed(first uint64, leaves [][]byte) {
 	wake(l.work)
 }
 
-// next is the number of the row to be announced next. Callers hold mu.
+// next returns the number of the row to be announced next. Callers hold mu.
 func (l *Ledger) next() uint64 { return l.base + uint64(len(l.announced)) }
 
-// Size is the number of entries in the log: integrated and compared, not
-// necessarily published.
+// Size returns the number of entries in the log: integrated and compared, not necessarily
+// published.
 func (l *Ledger) Size() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.size
 }
 
-// Lag is the number of known rows that the log does not hold yet.
+// Lag returns the number of known rows that the log does not hold yet.
 func (l *Ledger) Lag() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return max(l.next(), l.size) - l.size
 }
 
-// Admit reports whether the log can follow further acceptances: it fails with
-// ledger_unavailable while the projection is too far behind, has diverged or
-// has stopped.
+// Admit returns nil if the log can follow further acceptances. The error is
+// ledger_unavailable while the projection is too far behind, has diverged or has stopped.
 func (l *Ledger) Admit() error {
 	if err := l.halted(); err != nil {
 		return err
@@ -189,7 +186,7 @@ func (l *Ledger) Admit() error {
 	return nil
 }
 
-// halted is why the projection does not run any more, or nil.
+// halted returns why the projection does not run any more, or nil.
 func (l *Ledger) halted() error {
 	l.mu.Lock()
 	reason := l.reason
@@ -205,8 +202,8 @@ func (l *Ledger) halted() error {
 	}
 }
 
-// Diverged is closed when the journal and the log are found to disagree. Run
-// then returns the reason; reads keep working.
+// Diverged returns a channel that is closed when the journal and the log disagree. Run
+// then returns the reason; reading continues.
 func (l *Ledger) Diverged() <-chan struct{} { return l.diverged }
 
 // diverge records the first reason and returns the reason on record.
@@ -226,7 +223,7 @@ func (l *Ledger) diverge(reason error) error {
 // Run. Reads fail afterwards.
 func (l *Ledger) Close() error { return l.close() }
 
-// wake leaves a token in a channel of capacity one.
+// wake puts a token into a channel of capacity one.
 func wake(c chan struct{}) {
 	select {
 	case c <- struct{}{}:

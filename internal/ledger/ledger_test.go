@@ -59,6 +59,30 @@ func TestRestartsGoOnWhereTheLogEnds(t *testing.T) {
 	}
 }
 
+// TestResume: the checkpoint of an earlier process is the latest one again if its key
+// is named, and the next signer replaces it.
+func TestResume(t *testing.T) {
+	dir, r, signer := t.TempDir(), &rows{}, newSigner(t)
+	l := start(t, dir, r, nil)
+	open := l.newEpoch(signer)
+	cp := l.await(r.commit(someLeaves("x", 300)...))
+	if l.Resume(newSigner(t).Key(), open) || l.Resume(signer.Key(), cp.Size) {
+		t.Error("resumed under a key that has not signed, or is not announced in the tree")
+	}
+	if err := l.halt(); err != nil {
+		t.Fatal(err)
+	}
+	l = start(t, dir, r, nil)
+	if !l.Resume(signer.Key(), open) {
+		t.Fatal("not resumed")
+	}
+	if got, err := l.Await(t.Context(), 0); err != nil || got.Size != cp.Size || got.Root != cp.Root || got.Key != cp.Key || string(got.Note) != string(cp.Note) {
+		t.Errorf("resumed %+v, %v; want %+v", got, err, cp)
+	}
+	check(t, dir, r, cp)
+	check(t, dir, r, l.await(l.newEpoch(newSigner(t))))
+}
+
 func TestDeletedDirectoryIsRebuilt(t *testing.T) {
 	dir, r := t.TempDir()+"/ledger", &rows{}
 	l := start(t, dir, r, nil)

@@ -9,17 +9,18 @@ import (
 )
 
 // Look compares the published part of the log in dir with a journal as [Open]
-// does (origin, size, root, the last bundle leaf by leaf) and gives its size.
-// It takes no lock and writes nothing: another process may be projecting. Its
-// refusals are [ErrOrigin], [ErrAhead] and [ErrMismatch]; a log that is not
-// there is fs.ErrNotExist, one that has published nothing yet has size 0.
+// does (origin, size, root, the last bundle leaf by leaf) and returns its size. It takes
+// no lock and writes nothing: another process may be projecting. It refuses with
+// [ErrOrigin], [ErrAhead] and [ErrMismatch]. The error is fs.ErrNotExist if there is no
+// log. A log that has published nothing has size 0.
 func Look(ctx context.Context, dir, origin string, source Source) (size uint64, err error) {
 	root, err := os.OpenRoot(dir)
 	if err != nil {
 		return 0, err
 	}
 	defer func() { err = errors.Join(err, root.Close()) }()
-	l := &Ledger{cfg: Config{Origin: origin, Source: source}, dir: root, tiles: tiles{newDisk(root)}}
+	l := &Ledger{cfg: Config{Origin: origin, Source: source}, dir: root}
+	l.use(newDisk(root))
 	if err := l.checkOrigin(); err != nil {
 		return 0, err
 	}
@@ -39,7 +40,7 @@ func Look(ctx context.Context, dir, origin string, source Source) (size uint64, 
 	if size > rows {
 		return size, fmt.Errorf("%w: %d entries, %d rows", ErrAhead, size, rows)
 	}
-	if _, err := l.compareRoot(cp); err != nil {
+	if _, err := l.compareRoot(ctx, cp); err != nil {
 		return size, err
 	}
 	return size, l.compareBundle(ctx, size)

@@ -219,8 +219,8 @@ func (m *model) changed() map[string]bool {
 }
 
 // cut is what a power cut leaves: all that is kept, and each other change with
-// the probability luck. Of data that was not synced a part is left.
-func (m *model) cut(rng *rand.Rand, luck float64) *model {
+// the probability kept. Of data that was not synced a part is left.
+func (m *model) cut(rng *rand.Rand, kept float64) *model {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	left := map[string]*node{}
@@ -228,7 +228,7 @@ func (m *model) cut(rng *rand.Rand, luck float64) *model {
 		left[n] = k
 	}
 	for n := range m.changed() {
-		if rng.Float64() >= luck {
+		if rng.Float64() >= kept {
 			continue
 		}
 		if left[n] = m.now[n]; left[n] == nil {

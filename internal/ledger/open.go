@@ -17,21 +17,22 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 	"golang.org/x/sys/unix"
 
+	"github.com/terradourada/td/internal/fsutil"
+	"github.com/terradourada/td/internal/tiles"
 	"github.com/terradourada/td/protocol"
 )
 
 const (
-	checkpointFile = "checkpoint"
+	checkpointFile = tiles.Checkpoint
 	originFile     = "origin"
 	lockFile       = "lock"
 )
 
-// Open opens the log in cfg.Dir, or makes it, and compares it with the
-// journal: origin, size, the last bundle leaf by leaf, and the root of the
-// published checkpoint; and both with cfg.Known. It refuses with [ErrLocked],
-// [ErrOrigin], [ErrAhead], [ErrMismatch] or [ErrSplit]; other errors are of
-// the file system or the journal. It needs no signer. See the package comment
-// for when to call it.
+// Open opens the log in cfg.Dir, or creates it, and compares it with the journal:
+// origin, size, the last bundle leaf by leaf, and the root of the published checkpoint.
+// It compares both with cfg.Known. It refuses with [ErrLocked], [ErrOrigin],
+// [ErrAhead], [ErrMismatch] or [ErrSplit]; other errors are of the file system or the
+// journal. It needs no signer. The package comment says when to call it.
 func Open(ctx context.Context, cfg Config) (_ *Ledger, err error) {
 	l, err := openDir(cfg.withDefaults())
 	if err != nil {
@@ -79,33 +80,33 @@ func openDir(cfg Config) (*Ledger, error) {
 	if err != nil {
 		return nil, errors.Join(err, dir.Close())
 	}
-	files := cfg.storage
-	if files == nil {
-		files = newDisk(dir)
+	store := cfg.storage
+	if store == nil {
+		store = newDisk(dir)
 	}
 	l := &Ledger{
-		cfg: cfg, log: cfg.Log, dir: dir, lock: lock, tiles: tiles{files}, writer: &writer{storage: files, dirs: map[string]bool{}},
+		cfg: cfg, log: cfg.Log, dir: dir, lock: lock, writer: &writer{storage: store, dirs: map[string]bool{}},
 		work: make(chan struct{}, 1), grown: make(chan struct{}, 1), swapped: make(chan struct{}, 1),
 		diverged: make(chan struct{}), stopped: make(chan struct{}), news: make(chan struct{}),
 	}
+	l.use(store)
 	l.close = sync.OnceValue(l.release)
 	return l, nil
 }
+
+// use has a ledger read its files from a storage.
+func (l *Ledger) use(s storage) { l.files, l.tiles = s, tiles.NewReader(files{s}, 0) }
 
 // makeDir creates a directory durably.
 func makeDir(name string) error {
 	if err := os.MkdirAll(name, 0o750); err != nil {
 		return err
 	}
-	parent, err := os.Open(filepath.Dir(name))
-	if err != nil {
-		return err
-	}
-	return errors.Join(parent.Sync(), parent.Close())
+	return fsutil.SyncDir(filepath.Dir(name))
 }
 
-// takeLock takes the directory for this process; the kernel gives it back when
-// the process ends.
+// takeLock locks the directory for this process. The kernel releases the lock when the
+// process ends.
 func takeLock(dir *os.Root) (*os.File, error) {
 	f, err := dir.OpenFile(lockFile, os.O_CREATE|os.O_RDWR, 0o644)
 	if err != nil {
@@ -134,12 +135,12 @@ func (l *Ledger) claimOrigin() error {
 	return err
 }
 
-// checkOrigin compares the origin; fs.ErrNotExist if there is no log yet. A log
-// without its origin file was not made here.
+// checkOrigin compares the origin. The error is fs.ErrNotExist if there is no log yet. A
+// log without its origin file is refused: this package writes that file first.
 func (l *Ledger) checkOrigin() error {
-	b, err := l.tiles.ReadFile(originFile)
+	b, err := l.files.ReadFile(originFile)
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, err := l.tiles.ReadDir("tile"); err == nil {
+		if _, err := l.files.ReadDir("tile"); err == nil {
 			return fmt.Errorf("%w: its origin file is missing", ErrMismatch)
 		}
 		return err
@@ -150,11 +151,10 @@ func (l *Ledger) checkOrigin() error {
 	return err
 }
 
-// compare refuses a log that is not one of this journal and sets the start of
-// the projection: the published size. What is on the disk beyond it is written
-// again, from the rows.
+// compare refuses a log that is not one of this journal. It sets the start of the
+// projection to the published size: files beyond it are written again from the rows.
 func (l *Ledger) compare(ctx context.Context) error {
-	size, err := l.comparePublished()
+	size, err := l.comparePublished(ctx)
 	if err != nil {
 		return err
 	}
@@ -183,21 +183,21 @@ func (l *Ledger) compare(ctx context.Context) error {
 // published or not. The name suffices, because a bundle is written only after its
 // rows are committed.
 func (l *Ledger) compareBeyond(rows uint64) error {
-	tile := tlog.Tile{H: torchwood.TileHeight, L: -1, N: int64(rows / torchwood.TileWidth), W: torchwood.TileWidth}
-	full := torchwood.TilePath(tile)
-	names, err := l.tiles.ReadDir(path.Dir(full))
+	n := rows / tiles.Width
+	full := tiles.Path(tiles.At(tiles.Entries, n, (n+1)*tiles.Width))
+	names, err := l.files.ReadDir(path.Dir(full))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	width, werr := l.tiles.widest(tile)
+	widths, werr := l.tiles.Partials(tiles.At(tiles.Entries, n, n*tiles.Width))
 	if err = errors.Join(err, werr); err != nil {
 		return unsound(err)
 	}
 	if slices.Contains(names, path.Base(full)) {
-		width = torchwood.TileWidth
+		widths = []int{tiles.Width}
 	}
-	if uint64(width) > rows%torchwood.TileWidth {
-		return fmt.Errorf("%w: %d entries, %d rows", ErrAhead, rows-rows%torchwood.TileWidth+uint64(width), rows)
+	if len(widths) > 0 && uint64(widths[0]) > rows%tiles.Width {
+		return fmt.Errorf("%w: %d entries, %d rows", ErrAhead, n*tiles.Width+uint64(widths[0]), rows)
 	}
 	return nil
 }
@@ -208,19 +208,13 @@ func (l *Ledger) compareBundle(ctx context.Context, size uint64) error {
 	if size == 0 {
 		return nil
 	}
-	n := (size - 1) / torchwood.TileWidth
-	first := n * torchwood.TileWidth
-	tile := tlog.Tile{H: torchwood.TileHeight, L: -1, N: int64(n), W: int(size - first)}
-	bundle, err := l.tiles.cut(tile)
+	n := (size - 1) / tiles.Width
+	first := n * tiles.Width
+	entries, err := l.tiles.Entries(ctx, tiles.At(tiles.Entries, n, size), size)
 	if err != nil {
 		return fmt.Errorf("reading the last entries: %w", unsound(err))
 	}
-	entries, err := cutEntries(bundle, tile.W)
-	if err != nil {
-		return unsound(err)
-	}
-	tile.L = 0
-	hashes, err := l.tiles.hashes(tile)
+	hashes, err := tiles.Leaves(l.tiles.Hashes(ctx, size), first, size)
 	if err != nil {
 		return fmt.Errorf("reading the last tile: %w", unsound(err))
 	}
@@ -230,22 +224,23 @@ func (l *Ledger) compareBundle(ctx context.Context, size uint64) error {
 			return fmt.Errorf("%w: %w", errJournal, errors.Join(err, errNoRows))
 		}
 		for _, row := range rows[:min(len(rows), len(entries)-i)] {
-			h := tlog.RecordHash(row)
-			if string(row) != string(entries[i]) || tlog.Hash(hashes[i*tlog.HashSize:][:tlog.HashSize]) != h {
+			if string(row) != string(entries[i]) || hashes[i] != protocol.LeafHash(row) {
 				return fmt.Errorf("%w: entry %d differs", ErrMismatch, first+uint64(i))
 			}
 			i++
 		}
 	}
-	if tile.W < torchwood.TileWidth {
-		l.bundle = bundle
+	if len(entries) < tiles.Width {
+		for _, entry := range entries {
+			l.bundle = appendEntry(l.bundle, entry)
+		}
 	}
 	return nil
 }
 
-// comparePublished compares the published checkpoint with the tree on the disk,
-// which becomes the core's own, and returns its size.
-func (l *Ledger) comparePublished() (uint64, error) {
+// comparePublished compares the published checkpoint with the tree on the disk, which
+// becomes the core's own tree, and returns its size.
+func (l *Ledger) comparePublished(ctx context.Context) (uint64, error) {
 	cp, note, err := l.readPublished()
 	if errors.Is(err, fs.ErrNotExist) {
 		return 0, nil
@@ -253,7 +248,7 @@ func (l *Ledger) comparePublished() (uint64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if l.edge, err = l.compareRoot(cp); err != nil {
+	if l.edge, err = l.compareRoot(ctx, cp); err != nil {
 		return 0, err
 	}
 	size := uint64(cp.N)
@@ -261,8 +256,8 @@ func (l *Ledger) comparePublished() (uint64, error) {
 	return size, nil
 }
 
-// compareKnown refuses a journal that does not begin with the known tree:
-// nothing may be published before this is known.
+// compareKnown refuses a journal that does not begin with the known tree. Nothing may be
+// published before it.
 func (l *Ledger) compareKnown(ctx context.Context, rows uint64) error {
 	k := l.cfg.Known
 	if k == nil || k.Size == 0 {
@@ -281,12 +276,12 @@ func (l *Ledger) compareKnown(ctx context.Context, rows uint64) error {
 	return nil
 }
 
-// rootAt is the root over the first n rows, n from 1. What is not in the log yet,
-// all of it when the log is rebuilt, is hashed from the rows.
+// rootAt returns the root over the first n rows, n > 0. Rows that are not in the log yet
+// are hashed; these are all rows when the log is rebuilt.
 func (l *Ledger) rootAt(ctx context.Context, n uint64) (tlog.Hash, error) {
 	if n < l.edge.Size() {
 		all := tlog.Tree{N: int64(l.edge.Size()), Hash: tlog.Hash(l.edge.Root())}
-		root, err := tlog.TreeHash(int64(n), tlog.TileHashReader(all, l.tiles))
+		root, err := tlog.TreeHash(int64(n), l.tiles.Verified(context.WithoutCancel(ctx), all))
 		if err != nil {
 			return root, unsound(err)
 		}
@@ -308,7 +303,7 @@ func (l *Ledger) rootAt(ctx context.Context, n uint64) (tlog.Hash, error) {
 // readPublished reads the published checkpoint. Its signature is of an epoch
 // that is gone; it was verified before it was written.
 func (l *Ledger) readPublished() (cp torchwood.Checkpoint, note []byte, err error) {
-	if note, err = l.tiles.ReadFile(checkpointFile); err != nil {
+	if note, err = l.files.ReadFile(checkpointFile); err != nil {
 		return cp, nil, unread(err)
 	}
 	text, _, ok := bytes.Cut(note, []byte("\n\n"))
@@ -323,8 +318,8 @@ func (l *Ledger) readPublished() (cp torchwood.Checkpoint, note []byte, err erro
 }
 
 // compareRoot returns the compact range of the checkpoint's tree.
-func (l *Ledger) compareRoot(cp torchwood.Checkpoint) (protocol.Range, error) {
-	r, err := l.tiles.compactRange(uint64(cp.N), uint64(cp.N))
+func (l *Ledger) compareRoot(ctx context.Context, cp torchwood.Checkpoint) (protocol.Range, error) {
+	r, err := tiles.Range(l.tiles.Hashes(ctx, uint64(cp.N)), uint64(cp.N))
 	if err != nil {
 		return r, fmt.Errorf("reading the published tree: %w", unsound(err))
 	}
@@ -336,8 +331,8 @@ func (l *Ledger) compareRoot(cp torchwood.Checkpoint) (protocol.Range, error) {
 
 var errNoRows = errors.New("no rows")
 
-// unsound returns [ErrMismatch] with the error, unless that is one of the system
-// about a file that exists: such a file cannot be read, and may be sound.
+// unsound returns [ErrMismatch] with the error, unless that is an error of the system
+// about a file that exists. Such a file cannot be read, and may be sound.
 func unsound(err error) error {
 	var errno syscall.Errno
 	if errors.As(err, &errno) && errno != syscall.ENOENT {

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/terradourada/td/internal/tiles"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -19,11 +20,10 @@ const (
 	strikes = 3
 )
 
-// Run projects and publishes until ctx ends or the journal and the log are
-// found to disagree; then it returns nil or an error that wraps [ErrDiverged].
-// It lets the batch in flight finish and publishes what is integrated, both
-// within bounds, and fails all waiters. What is not projected by then is
-// projected after the next start.
+// Run projects and publishes until ctx ends, and returns nil then. It returns an error
+// that wraps [ErrDiverged] if the journal and the log disagree. At the end it waits for
+// the batch in flight and publishes what is integrated, both within bounds, and fails all
+// waiters. The remaining rows are projected after the next start.
 func (l *Ledger) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -40,7 +40,7 @@ func (l *Ledger) Run(ctx context.Context) error {
 	return err
 }
 
-// project is the in-order appender.
+// project appends the rows in their order.
 func (l *Ledger) project(ctx context.Context) error {
 	survey := survey{every: l.cfg.SurveyEvery}
 	backoff := minBackoff
@@ -48,7 +48,7 @@ func (l *Ledger) project(ctx context.Context) error {
 	for ctx.Err() == nil {
 		select {
 		case <-l.diverged:
-			return l.diverge(ErrDiverged) // gives the reason on record
+			return l.diverge(ErrDiverged) // returns the reason on record
 		default:
 		}
 		err := l.step(ctx, &survey, &ahead)
@@ -70,9 +70,8 @@ func (l *Ledger) project(ctx context.Context) error {
 	return nil
 }
 
-// step projects one batch, or waits for work. An error other than ErrDiverged
-// may be tried again: the next step starts from the compared size, and writes
-// every file again.
+// step projects one batch, or waits for work. After an error other than ErrDiverged it
+// can be called again: it starts from the compared size and writes every file again.
 func (l *Ledger) step(ctx context.Context, s *survey, ahead *batch) error {
 	if err := l.survey(ctx, s); err != nil {
 		return err
@@ -97,18 +96,18 @@ func (l *Ledger) step(ctx context.Context, s *survey, ahead *batch) error {
 	return l.append(ctx, b, ahead)
 }
 
-// limit is the first row that must not be projected: nobody announced it yet.
+// limit returns the first row that must not be projected, because it is not announced.
 func (l *Ledger) limit() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.next()
 }
 
-// batch is a run of rows made ready for the log.
+// batch is a sequence of rows and their hashes.
 type batch struct {
 	first  uint64
 	rows   [][]byte
-	hashes []tlog.Hash
+	hashes []protocol.Digest
 }
 
 func (b *batch) end() uint64 { return b.first + uint64(len(b.rows)) }
@@ -129,14 +128,14 @@ func (l *Ledger) pull(ctx context.Context, from, limit uint64) (batch, error) {
 		if len(row) > protocol.MaxLeafSize {
 			return b, fmt.Errorf("%w: row %d is longer than an entry can be", ErrDiverged, b.end())
 		}
-		b.hashes = append(b.hashes, tlog.RecordHash(row))
+		b.hashes = append(b.hashes, protocol.LeafHash(row))
 		b.rows = append(b.rows, row)
 	}
 	return b, l.matchAnnounced(b)
 }
 
-// matchAnnounced compares the rows that this process has committed with what
-// it announced when it did.
+// matchAnnounced compares the rows that this process has committed with what it
+// announced at that time.
 func (l *Ledger) matchAnnounced(b batch) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -152,7 +151,7 @@ func (l *Ledger) matchAnnounced(b batch) error {
 // append writes a batch and reads the next one meanwhile. When the batch is
 // written, append compares the root and makes the new size known.
 func (l *Ledger) append(ctx context.Context, b batch, ahead *batch) error {
-	files, bundle, err := l.grow(b.rows, b.hashes)
+	files, bundle, err := l.grow(ctx, b.rows, b.hashes)
 	if err != nil {
 		return fmt.Errorf("ledger: reading the tiles: %w", err)
 	}
@@ -165,7 +164,7 @@ func (l *Ledger) append(ctx context.Context, b batch, ahead *batch) error {
 	if err := l.land(ctx, flight); err != nil {
 		return fmt.Errorf("ledger: writing the tiles: %w", err)
 	}
-	if err := l.advance(b); err != nil {
+	if err := l.advance(ctx, b); err != nil {
 		return err
 	}
 	l.bundle = bundle
@@ -173,8 +172,8 @@ func (l *Ledger) append(ctx context.Context, b batch, ahead *batch) error {
 	return nil
 }
 
-// land waits for the batch in flight: as long as it takes while running, and
-// for the shutdown time once ctx has ended.
+// land waits for the batch in flight: without a bound while ctx lasts, and for the
+// shutdown time after its end.
 func (l *Ledger) land(ctx context.Context, flight <-chan error) error {
 	select {
 	case err := <-flight:
@@ -189,11 +188,11 @@ func (l *Ledger) land(ctx context.Context, flight <-chan error) error {
 	}
 }
 
-// advance compares the core's own root with the one of the tiles on disk, at
-// the size after b, and makes that size known.
-func (l *Ledger) advance(b batch) error {
+// advance compares the core's own root with that of the tiles on disk, at the size after
+// b, and makes that size known.
+func (l *Ledger) advance(ctx context.Context, b batch) error {
 	own := extended(l.edge, b.hashes)
-	disk, err := l.tiles.compactRange(own.Size(), own.Size())
+	disk, err := tiles.Range(l.tiles.Hashes(ctx, own.Size()), own.Size())
 	if err != nil {
 		return fmt.Errorf("ledger: reading the tiles: %w", err)
 	}
@@ -212,17 +211,17 @@ func (l *Ledger) advance(b batch) error {
 	return nil
 }
 
-// extended is a copy of r with the leaf hashes appended.
-func extended(r protocol.Range, hashes []tlog.Hash) protocol.Range {
+// extended returns a copy of r with the leaf hashes appended.
+func extended(r protocol.Range, hashes []protocol.Digest) protocol.Range {
 	c := r.Clone()
 	for _, h := range hashes {
-		c.Append(protocol.Digest(h))
+		c.Append(h)
 	}
 	return c
 }
 
-// survey compares now and then the journal's size with what was announced, to
-// find rows that nobody announced and rows that are gone.
+// survey compares the size of the journal with the announced rows from time to time. It
+// finds rows that were not announced and rows that are gone.
 type survey struct {
 	every time.Duration
 	last  time.Time

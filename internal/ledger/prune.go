@@ -7,19 +7,19 @@ import (
 	"path"
 	"strings"
 
-	"filippo.io/torchwood"
+	"github.com/terradourada/td/internal/tiles"
 )
 
 const (
 	// keepCheckpoints is the number of published checkpoints whose partial tiles are
-	// kept, for programs that read the files while the log grows.
+	// kept, for other readers of the files while the log grows.
 	keepCheckpoints = 64
 	// pruneEvery is the number of batches between two removals.
 	pruneEvery = 16
 )
 
-// partials is what the removal of partial tiles knows. The projecting goroutine
-// owns it.
+// partials is the state of the removal of partial tiles. The projecting goroutine owns
+// it.
 type partials struct {
 	batches int             // written since the last removal
 	dirs    map[string]bool // directories that may hold partial tiles; nil before the first search
@@ -66,9 +66,9 @@ func (l *Ledger) needed() (map[string]bool, bool) {
 	l.mu.Unlock()
 	keep := map[string]bool{}
 	for _, size := range sizes {
-		for level := -1; level < 8; level++ {
-			if tile := tileAt(level, size>>(torchwood.TileHeight*max(level, 0))); tile.W > 0 {
-				keep[torchwood.TilePath(tile)] = true
+		for level := tiles.Entries; level < 8; level++ {
+			if tile := tiles.Edge(level, size); tile.W > 0 {
+				keep[tiles.Path(tile)] = true
 			}
 		}
 	}

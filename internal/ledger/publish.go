@@ -11,23 +11,23 @@ import (
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/terradourada/td/internal/tiles"
 	"github.com/terradourada/td/protocol"
 )
 
-// Signer is an epoch's checkpoint key, in another process.
+// Signer is the checkpoint key of an epoch, in another process.
 type Signer interface {
 	// Key is the Ed25519 public key. It never changes.
 	Key() [32]byte
-	// Begin sends it the tree before the epoch-open leaf that announces its key;
-	// once, before anything else.
+	// Begin sends the tree before the epoch-open leaf that announces the key. It is
+	// called once, before anything else.
 	Begin(ctx context.Context, tree protocol.Range) error
-	// Extend sends it the hashes of the leaves that follow, in order. An error
-	// of Begin or Extend means that it signs nothing more.
+	// Extend sends the hashes of the leaves that follow, in order. After an error of
+	// Begin or Extend the signer signs nothing more.
 	Extend(ctx context.Context, leafHashes []protocol.Digest) error
-	// Checkpoint returns its Ed25519 signature of the checkpoint text (C2SP
-	// tlog-checkpoint) of the log's origin with the tree that it was sent, which
-	// must be the one of this size and root. It should end with ctx; the ledger
-	// stops waiting for one that does not.
+	// Checkpoint returns the Ed25519 signature of the checkpoint text (C2SP
+	// tlog-checkpoint) with the log's origin and the tree that was sent, which must have
+	// this size and root. It should return when ctx ends; the ledger does not wait longer.
 	Checkpoint(ctx context.Context, size uint64, root [32]byte) ([64]byte, error)
 }
 
@@ -40,7 +40,7 @@ type Checkpoint struct {
 	Key  [32]byte // Ed25519 public key whose signature was verified
 }
 
-// signing is a signer in office.
+// signing is the current signer.
 type signing struct {
 	Signer
 	verifier note.Verifier
@@ -52,10 +52,9 @@ type signing struct {
 	sent *protocol.Range // the tree that the signer has, nil before Begin; guarded by the token
 }
 
-// SetSigner puts another signer in office; nil means none until the next.
-// openIndex is the index of the epoch-open leaf that announces its key: no
-// checkpoint is asked for before the log covers that leaf. What earlier
-// signers have published stays.
+// SetSigner replaces the signer; nil means none until the next call. openIndex is the
+// index of the epoch-open leaf that announces its key: no checkpoint is requested before
+// the log covers that leaf. Earlier checkpoints stay.
 func (l *Ledger) SetSigner(s Signer, openIndex uint64) {
 	var in *signing
 	if s != nil {
@@ -83,8 +82,8 @@ func newSigning(origin string, s Signer, openIndex uint64) *signing {
 	return in
 }
 
-// verifier is the signed-note verifier of an Ed25519 key under the origin's
-// name; it fails if that is not a name for keys.
+// verifier returns the signed-note verifier of an Ed25519 key with the origin as its
+// name. It fails if that is not a name for keys.
 func verifier(origin string, key [32]byte) (note.Verifier, error) {
 	text, err := note.NewEd25519VerifierKey(origin, ed25519.PublicKey(key[:]))
 	if err != nil {
@@ -128,7 +127,7 @@ func (l *Ledger) publish(ctx context.Context) {
 	}
 }
 
-// publishLast makes one more attempt when everything else has ended.
+// publishLast makes one more attempt at the end.
 func (l *Ledger) publishLast(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), l.cfg.SignTimeout)
 	defer cancel()
@@ -162,7 +161,7 @@ func (l *Ledger) publishOnce(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
-// due is the tree to be published and who signs it, or nil.
+// due returns the tree to be published and its signer, or nil.
 func (l *Ledger) due() (*signing, tlog.Tree) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -185,10 +184,10 @@ func (l *Ledger) show(cp Checkpoint) {
 
 var errReplaced = errors.New("ledger: the signer was replaced")
 
-// ask has the signer sign the tree, and stops waiting when ctx ends or another
-// signer takes over. A call that does not return holds the token, so that there
-// is never more than one.
-func (s *signing) ask(ctx context.Context, t tiles, tree tlog.Tree) ([64]byte, error) {
+// ask requests a signature of the tree. It stops waiting when ctx ends or the signer is
+// replaced. A call that does not return holds the token, so that there is never more
+// than one.
+func (s *signing) ask(ctx context.Context, t tiles.Reader, tree tlog.Tree) ([64]byte, error) {
 	type answer struct {
 		signature [64]byte
 		err       error
@@ -222,22 +221,23 @@ func (s *signing) ask(ctx context.Context, t tiles, tree tlog.Tree) ([64]byte, e
 // extend sends the signer what it lacks of the tree. The hashes come from the tiles
 // and are compared with the root before they are sent, so that a damaged tile does
 // not end the epoch.
-func (s *signing) extend(ctx context.Context, t tiles, tree tlog.Tree) error {
+func (s *signing) extend(ctx context.Context, t tiles.Reader, tree tlog.Tree) error {
+	hashReader := t.Hashes(ctx, uint64(tree.N))
 	base := s.sent
 	if base == nil {
-		begin, err := t.compactRange(s.open, uint64(tree.N))
+		begin, err := tiles.Range(hashReader, s.open)
 		if err != nil {
 			return fmt.Errorf("ledger: reading the tiles: %w", err)
 		}
 		base = &begin
 	}
-	hashes, err := t.leafHashes(base.Size(), uint64(tree.N))
+	hashes, err := tiles.Leaves(hashReader, base.Size(), uint64(tree.N))
 	if err != nil {
 		return fmt.Errorf("ledger: reading the tiles: %w", err)
 	}
 	whole := extended(*base, hashes)
 	if whole.Root() != protocol.Digest(tree.Hash) {
-		return errors.New("ledger: the leaf hashes in the tiles do not give the root")
+		return errors.New("ledger: the leaf hashes in the tiles do not have the root")
 	}
 	if s.sent == nil {
 		if err := s.Begin(ctx, *base); err != nil {
@@ -246,7 +246,7 @@ func (s *signing) extend(ctx context.Context, t tiles, tree tlog.Tree) error {
 		s.sent = base
 	}
 	for part := range slices.Chunk(hashes, maxExtend) {
-		if err := s.Extend(ctx, digests(part)); err != nil {
+		if err := s.Extend(ctx, part); err != nil {
 			return err
 		}
 	}
@@ -258,15 +258,7 @@ func (s *signing) extend(ctx context.Context, t tiles, tree tlog.Tree) error {
 // between two calls.
 const maxExtend = 1024
 
-func digests(hashes []tlog.Hash) []protocol.Digest {
-	out := make([]protocol.Digest, len(hashes))
-	for i, h := range hashes {
-		out[i] = protocol.Digest(h)
-	}
-	return out
-}
-
-// seal makes the signed note and opens it again under the signer's key.
+// seal makes the signed note and verifies it with the key of the signer.
 func seal(text string, v note.Verifier, signature [64]byte) ([]byte, error) {
 	signed, err := note.Sign(&note.Note{Text: text}, given{v, signature})
 	if err != nil {
@@ -278,8 +270,8 @@ func seal(text string, v note.Verifier, signature [64]byte) ([]byte, error) {
 	return signed, nil
 }
 
-// given is a [note.Signer] whose one signature is there already, so that name,
-// key hash and signature are of one signer whatever happens meanwhile.
+// given is a [note.Signer] with a signature that was made before, so that name, key hash
+// and signature are of one signer even if it is replaced meanwhile.
 type given struct {
 	note.Verifier
 	signature [64]byte
@@ -287,16 +279,35 @@ type given struct {
 
 func (g given) Sign([]byte) ([]byte, error) { return g.signature[:], nil }
 
-// Latest is the newest checkpoint that this process has published.
+// Resume makes the checkpoint that an earlier process has published the latest one,
+// and reports whether it did: this key must have signed it, and it must cover the
+// epoch-open leaf with this index, which announces the key. Call it before Run.
+func (l *Ledger) Resume(key [32]byte, openIndex uint64) bool {
+	v, err := verifier(l.cfg.Origin, key)
+	if err != nil {
+		return false
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.publishedSize <= openIndex {
+		return false
+	}
+	if _, err := note.Open(l.published, note.VerifierList(v)); err != nil {
+		return false
+	}
+	l.latest = Checkpoint{Note: l.published, Size: l.publishedSize, Root: l.root, Key: key}
+	return true
+}
+
+// Latest returns the newest checkpoint that this process has published, or resumed.
 func (l *Ledger) Latest() (Checkpoint, bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.latest, l.latest.Note != nil
 }
 
-// Await waits for a published checkpoint that covers the entry with this
-// index. It fails with ledger_unavailable when ctx ends (the cause is ctx's),
-// or when the log has stopped.
+// Await waits for a published checkpoint that covers the entry with this index. The error
+// is ledger_unavailable when ctx ends, with its cause, or when the log has stopped.
 func (l *Ledger) Await(ctx context.Context, index uint64) (Checkpoint, error) {
 	for {
 		l.mu.Lock()
@@ -318,7 +329,7 @@ func (l *Ledger) Await(ctx context.Context, index uint64) (Checkpoint, error) {
 	}
 }
 
-// atEnd is the answer of Await when no further checkpoint will come.
+// atEnd is the result of Await when no further checkpoint will come.
 func (l *Ledger) atEnd(index uint64) (Checkpoint, error) {
 	if cp, ok := l.Latest(); ok && cp.Size > index {
 		return cp, nil

@@ -62,7 +62,7 @@ func TestCheckpointCoversItsOwnEpochLeaf(t *testing.T) {
 	}
 }
 
-// TestDamagedTileIsNotTold: leaf hashes that do not give the root never reach the
+// TestDamagedTileIsNotTold: leaf hashes that do not have the root never reach the
 // signer, so that a tile that reads wrong once does not end an epoch.
 func TestDamagedTileIsNotTold(t *testing.T) {
 	r := &rows{leaves: someLeaves("old", 10)}

@@ -10,13 +10,14 @@ import (
 	"filippo.io/torchwood"
 	"golang.org/x/mod/sumdb/tlog"
 
+	"github.com/terradourada/td/internal/tiles"
 	"github.com/terradourada/td/protocol"
 )
 
-// Proof is the C2SP tlog-proof text for the entry with this index under the
-// checkpoint, whose note it holds verbatim. Every tile used is authenticated
-// against the checkpoint's root. An index that the checkpoint does not cover
-// is not_found; tiles that are missing or wrong are ledger_unavailable.
+// Proof returns the C2SP tlog-proof text for the entry with this index under the
+// checkpoint, whose note it holds verbatim. Every tile is verified against the root of
+// the checkpoint. The error is not_found if the checkpoint does not cover the index, and
+// ledger_unavailable if tiles are missing or wrong.
 func (l *Ledger) Proof(ctx context.Context, cp Checkpoint, index uint64) (string, error) {
 	if index >= cp.Size {
 		return "", protocol.Fail(protocol.CodeNotFound, "the checkpoint does not cover this entry")
@@ -28,27 +29,18 @@ func (l *Ledger) Proof(ctx context.Context, cp Checkpoint, index uint64) (string
 	return string(torchwood.FormatProof(int64(index), p, cp.Note)), nil
 }
 
-// Prefix returns the hashes that show the tree of size from as the front part of
-// the tree of size to, 0 < from <= to, both at most the latest checkpoint's:
-// SUBPROOF(from, D[0:to], false) of RFC 6962 section 2.1.2. Unlike the
-// consistency proof of that section it holds the root of the smaller tree also
-// where from is a power of two, so that both roots can be computed from it.
+// Prefix is [tiles.Prefix] for 0 < from <= to, both at most the latest checkpoint's
+// size.
 func (l *Ledger) Prefix(ctx context.Context, from, to uint64) ([][32]byte, error) {
 	cp, _ := l.Latest()
 	if from == 0 || from > to || to > cp.Size {
 		return nil, protocol.Fail(protocol.CodeNotFound, "no published checkpoint covers these sizes")
 	}
-	reader := l.reader(ctx, cp)
-	p, err := tlog.ProveTree(int64(to), int64(from), reader)
-	if err == nil && (from == to || from&(from-1) == 0) {
-		var root tlog.Hash
-		root, err = tlog.TreeHash(int64(from), reader)
-		p = append(tlog.TreeProof{root}, p...)
-	}
+	p, err := tiles.Prefix(l.reader(ctx, cp), from, to)
 	if err != nil {
 		return nil, unprovable(err)
 	}
-	return plain(p), nil
+	return p, nil
 }
 
 // Entry returns the leaf with this index and its inclusion path in the tree of
@@ -58,45 +50,30 @@ func (l *Ledger) Entry(ctx context.Context, index, size uint64) (leaf []byte, pa
 	if index >= size || size > cp.Size {
 		return nil, nil, protocol.Fail(protocol.CodeNotFound, "no published checkpoint covers this entry")
 	}
-	p, err := tlog.ProveRecord(int64(size), int64(index), l.reader(ctx, cp))
+	path, err = tiles.Inclusion(l.reader(ctx, cp), index, size)
 	if err != nil {
 		return nil, nil, unprovable(err)
 	}
-	entries, err := l.tiles.entries(index/torchwood.TileWidth, size)
+	entries, err := l.tiles.Entries(ctx, tiles.At(tiles.Entries, index/tiles.Width, size), size)
 	if err != nil {
 		return nil, nil, unprovable(err)
 	}
-	return entries[index%torchwood.TileWidth], plain(p), nil
+	return entries[index%tiles.Width], path, nil
 }
 
 func unprovable(err error) error {
 	return protocol.Wrap(protocol.CodeLedgerUnavailable, "the proof cannot be made now", err)
 }
 
-func plain[P ~[]tlog.Hash](p P) [][32]byte {
-	out := make([][32]byte, len(p))
-	for i, h := range p {
-		out[i] = h
-	}
-	return out
-}
-
-// reader reads hashes of the checkpoint's tree and authenticates the tiles.
+// reader returns the hashes of the checkpoint's tree, verified.
 func (l *Ledger) reader(ctx context.Context, cp Checkpoint) tlog.HashReader {
-	tree := tlog.Tree{N: int64(cp.Size), Hash: cp.Root}
-	inner := tlog.TileHashReader(tree, l.tiles)
-	return tlog.HashReaderFunc(func(indexes []int64) ([]tlog.Hash, error) {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		return inner.ReadHashes(indexes)
-	})
+	return l.tiles.Verified(ctx, tlog.Tree{N: int64(cp.Size), Hash: cp.Root})
 }
 
-// Read is the C2SP tlog-tiles read path: "checkpoint", or the one valid path
-// of a tile or entry bundle, without a leading slash; anything else, and
-// whatever does not exist, is not_found. A partial tile whose file was removed is
-// returned from a wider one, so that old checkpoints can still be verified.
+// Read returns a file by its path of C2SP tlog-tiles without a leading slash:
+// "checkpoint", or the canonical path of a tile or entry bundle. The error for any other
+// path, and for a file that does not exist, is not_found. A partial tile whose file was
+// removed is returned from a wider one, so that old checkpoints can still be verified.
 func (l *Ledger) Read(ctx context.Context, path string) ([]byte, error) {
 	notFound := protocol.Fail(protocol.CodeNotFound, "the log has no such resource")
 	if path == checkpointFile {
@@ -110,14 +87,14 @@ func (l *Ledger) Read(ctx context.Context, path string) ([]byte, error) {
 	if len(path) > maxTilePath {
 		return nil, notFound
 	}
-	tile, err := torchwood.ParseTilePath(path)
-	if err != nil || torchwood.TilePath(tile) != path {
+	tile, err := tiles.ParsePath(path)
+	if err != nil {
 		return nil, notFound
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	b, err := l.tiles.cut(tile)
+	b, err := l.tiles.Read(ctx, tile, 0) // the file of that name first
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, notFound
 	}
@@ -127,6 +104,6 @@ func (l *Ledger) Read(ctx context.Context, path string) ([]byte, error) {
 	return b, nil
 }
 
-// maxTilePath bounds the paths worth parsing: a level, seven groups of three
-// digits and a width.
+// maxTilePath bounds the paths that are parsed: a level, seven groups of three digits and
+// a width.
 const maxTilePath = 64

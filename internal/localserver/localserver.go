@@ -69,8 +69,8 @@ func Start(ctx context.Context, args ...string) (*Server, error) {
 	}
 }
 
-// watch reads the server's standard error until it ends: it passes on the URL of
-// the ready line, keeps the other lines and waits for the process.
+// watch reads the server's standard error until it ends. It sends the URL of the ready
+// line, keeps the other lines, and waits for the process.
 func (s *Server) watch(pipe io.Reader, ready chan<- string) {
 	defer close(s.done)
 	lines := bufio.NewScanner(pipe)
@@ -90,8 +90,8 @@ func (s *Server) URL() string { return s.url }
 // PID returns the process id of the server's core.
 func (s *Server) PID() int { return s.cmd.Process.Pid }
 
-// Explain adds the server's standard error to an error if the server has exited:
-// that is then the reason of the error.
+// Explain adds the server's standard error to an error if the server has exited, because
+// it then holds the reason.
 func (s *Server) Explain(err error) error {
 	select {
 	case <-s.done:

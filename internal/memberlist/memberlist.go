@@ -1,9 +1,8 @@
 // Package memberlist reads the member lists of group/1 from files. Its errors
-// are for people.
+// are faults.
 package memberlist
 
 import (
-	"cmp"
 	"fmt"
 
 	"github.com/terradourada/td/claim"
@@ -32,13 +31,5 @@ func ReadAll(paths []string) ([]*claim.List, error) {
 
 // Read reads the member list in a file.
 func Read(path string) (*claim.List, error) {
-	b, err := fsutil.ReadFile(path, 1<<20)
-	if err != nil {
-		return nil, err
-	}
-	l, err := claim.ParseList(b)
-	if err != nil {
-		return nil, fault.New(fault.Config, fmt.Sprintf("%s is not a member list: %s", path, cmp.Or(protocol.DetailOf(err), err.Error())), "td claims list-file writes one")
-	}
-	return l, nil
+	return fsutil.ParseFile(path, 1<<20, claim.ParseList, fault.Config, " is not a member list", "td claims list-file writes one")
 }

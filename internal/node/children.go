@@ -8,20 +8,32 @@ import (
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/keyholder"
-	"github.com/terradourada/td/internal/launcher"
+	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/internal/prover"
 	"github.com/terradourada/td/internal/sandbox"
 )
 
+// RunChild runs a child of a server, or the trial of [TryCore], if the arguments of a
+// process ask for it, and returns its exit status. Call it before everything else, so
+// that nothing of the command line is near a key.
+func RunChild(args []string) (status int, ok bool) {
+	for _, run := range []func([]string) (int, bool){process.RunLauncher, keyholder.RunChild, prover.RunChild, runCoreTrial} {
+		if status, ok := run(args); ok {
+			return status, true
+		}
+	}
+	return 0, false
+}
+
 // StartLauncher starts the process that starts signers, taggers and provers. It
 // returns nil in a build that cannot have one: the core then starts its children
 // by itself, and their grade says so.
-func StartLauncher(ctx context.Context, cfg *config.Config) (*launcher.Launcher, error) {
+func StartLauncher(ctx context.Context, cfg *config.Config) (*process.Launcher, error) {
 	if cfg.ChildUID != 0 && sandbox.MayNotEnd() {
 		return nil, fault.New(fault.Config, "the children become users of their own, and this process may not end them: it lacks CAP_KILL",
 			"give it the capabilities setuid, setgid, kill and ipc_lock, or set child_uid to 0")
 	}
-	l, err := launcher.Launch(ctx, programs(cfg))
+	l, err := process.Launch(ctx, programs(cfg))
 	if errors.Is(err, errors.ErrUnsupported) {
 		return nil, nil //nolint:nilnil // this build has none
 	}
@@ -29,9 +41,9 @@ func StartLauncher(ctx context.Context, cfg *config.Config) (*launcher.Launcher,
 }
 
 // Starter returns the launcher or, without one, a starter in this process.
-func Starter(children *launcher.Launcher, cfg *config.Config) keyholder.Starter {
+func Starter(children *process.Launcher, cfg *config.Config) keyholder.Starter {
 	if children == nil {
-		return launcher.Direct{Programs: programs(cfg)}
+		return process.Direct{Programs: programs(cfg)}
 	}
 	return children
 }

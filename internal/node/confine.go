@@ -1,6 +1,3 @@
-// Package node is the part of a running server that "td doctor" uses too: what
-// the server needs of the system and its data directory, how it starts its
-// children, and what it gives up before it serves.
 package node
 
 import (
@@ -14,7 +11,7 @@ import (
 	"github.com/terradourada/td/internal/attest"
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/fault"
-	"github.com/terradourada/td/internal/launcher"
+	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/internal/sandbox"
 )
 
@@ -23,7 +20,7 @@ import (
 // a client is read. It returns the measure of the core for the posture of every
 // keyholder, and logs what could not be dropped. The attestation is the kind of
 // the attestor in use.
-func Confine(cfg *config.Config, attestation string, children *launcher.Launcher, log *slog.Logger) (sandbox.Probe, error) {
+func Confine(cfg *config.Config, attestation string, children *process.Launcher, log *slog.Logger) (sandbox.Probe, error) {
 	uid, why := CoreUser(cfg, attestation)
 	if why != "" {
 		log.Warn("core stays root, without capabilities", "why", why)

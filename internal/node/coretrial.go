@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"strconv"
@@ -17,9 +16,9 @@ import (
 // whether its children would be closed from the start.
 const trialArgument = "internal-core-trial"
 
-// RunCoreTrial runs that process and returns its exit status. It does nothing if
-// the arguments are not for it.
-func RunCoreTrial(args []string, stdout io.Writer) (status int, ok bool) {
+// runCoreTrial runs that process and returns its exit status. It does nothing if the
+// arguments are not for it.
+func runCoreTrial(args []string) (status int, ok bool) {
 	if len(args) != 4 || args[1] != trialArgument {
 		return 0, false
 	}
@@ -33,7 +32,7 @@ func RunCoreTrial(args []string, stdout io.Writer) (status int, ok bool) {
 		probes = []sandbox.Probe{sandbox.Measure(sandbox.Core, sandbox.StateMissing, err.Error())}
 	}
 	core := sandbox.Posture{Probes: probes}.Probe(sandbox.Core)
-	_, _ = fmt.Fprint(stdout, sandbox.Posture{Probes: []sandbox.Probe{core}}.Text())
+	_, _ = fmt.Fprint(os.Stdout, sandbox.Posture{Probes: []sandbox.Probe{core}}.Text())
 	return fault.OK, true
 }
 

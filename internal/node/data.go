@@ -5,11 +5,14 @@ import (
 	"path/filepath"
 )
 
-// PublishedDir is where a server records, in its data directory, what it has
-// published.
-const PublishedDir = "published"
+// The names of what a server makes in its data directory.
+const (
+	JournalFile  = "journal.db" // with files beside it, see [journal.Suffixes]
+	LedgerDir    = "ledger"     // the log
+	PublishedDir = "published"  // the record of the checkpoints that were published
+)
 
-// Lock is the lock of a data directory, looked at without trying to take it.
+// Lock describes the lock of a data directory. It is looked at, not taken.
 type Lock struct {
 	Held bool // by a server that runs
 	PID  int  // of that server, 0 if it cannot be seen from here

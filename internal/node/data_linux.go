@@ -20,12 +20,12 @@ import (
 // dataNames are what a server makes in its data directory. Anything else in
 // there belongs to the operator and is not given away: not config.toml either,
 // which root reads at the next start.
-var dataNames = append(journalNames(), "ledger", PublishedDir)
+var dataNames = append(journalNames(), LedgerDir, PublishedDir)
 
 func journalNames() []string {
-	names := []string{"journal.db"}
+	names := []string{JournalFile}
 	for _, suffix := range journal.Suffixes() {
-		names = append(names, "journal.db"+suffix)
+		names = append(names, JournalFile+suffix)
 	}
 	return names
 }
@@ -60,7 +60,7 @@ func giveData(dir string, uid int) error {
 // checkOwn refuses a directory that has no journal and holds other files than a
 // server makes: a mistake in --data must not change the owner of /etc/profile.d.
 func checkOwn(root *os.Root) error {
-	if _, err := root.Lstat("journal.db"); err == nil {
+	if _, err := root.Lstat(JournalFile); err == nil {
 		return nil
 	}
 	entries, err := fs.ReadDir(root.FS(), ".")

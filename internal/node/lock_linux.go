@@ -17,7 +17,7 @@ import (
 // Trying the lock would keep out a server that starts at that moment.
 func LockOf(dir string) (Lock, error) {
 	var st unix.Stat_t
-	err := unix.Stat(filepath.Join(dir, "journal.db.lock"), &st)
+	err := unix.Stat(filepath.Join(dir, JournalFile+".lock"), &st)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Lock{}, nil
 	}

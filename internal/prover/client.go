@@ -15,18 +15,18 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// Client is the asking side of one prover. It is safe for concurrent use.
+// Client sends jobs to one prover. It is safe for concurrent use.
 type Client struct{ http http.Client }
 
-// NewClient makes a client that reaches its prover by dial and has at most
-// conns connections to it. It connects when it is first asked.
+// NewClient returns a client that connects to its prover by dial, with at most
+// conns connections. It connects at its first request.
 func NewClient(dial func(context.Context) (net.Conn, error), conns int) *Client {
 	return &Client{http.Client{
 		Transport: &http.Transport{
 			DialContext:            func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
 			MaxConnsPerHost:        conns,
 			MaxIdleConnsPerHost:    conns,
-			IdleConnTimeout:        idleTimeout / 2, // before the prover's side gives up
+			IdleConnTimeout:        idleTimeout / 2, // before the prover's side closes them
 			MaxResponseHeaderBytes: maxHeader,
 			DisableCompression:     true,
 		},
@@ -44,11 +44,10 @@ var (
 // host stands in URLs; no name is ever looked up.
 const host = "http://prover"
 
-// Prove has a job proved before its deadline. The proof has not been verified
-// and the tag has not been compared. A prover that says it is busy is
-// overloaded; one that has not answered by the deadline, or by the end of ctx,
-// is prover_timeout; every other thing that can go wrong with a prover is
-// prover_bad_response.
+// Prove sends a job to the prover and returns its answer. The proof has not been
+// verified and the tag has not been compared. The code of an error is overloaded if
+// the prover is busy, prover_timeout if it has not answered by the deadline or the
+// end of ctx, and prover_bad_response for every other fault of a prover.
 func (c *Client) Prove(ctx context.Context, job *Job) (Answer, error) {
 	ctx, cancel := context.WithDeadline(ctx, job.Deadline)
 	defer cancel()
@@ -83,7 +82,7 @@ func (c *Client) Healthy(ctx context.Context) error {
 	return err
 }
 
-// Posture is what the prover says of its own protection.
+// Posture returns what the prover reports of its own protection.
 func (c *Client) Posture(ctx context.Context) (sandbox.Posture, error) {
 	code, _, b, err := c.do(ctx, http.MethodGet, posturePath, nil)
 	if err == nil && code != http.StatusOK {
@@ -95,10 +94,10 @@ func (c *Client) Posture(ctx context.Context) (sandbox.Posture, error) {
 	return sandbox.ParsePosture(sandbox.Prover, string(b))
 }
 
-// Close gives up the connections that are not in use.
+// Close closes the connections that are not in use.
 func (c *Client) Close() { c.http.CloseIdleConnections() }
 
-// do makes one exchange. The answer's body is bounded.
+// do sends one request and reads its answer, whose body is bounded.
 func (c *Client) do(ctx context.Context, method, path string, body []byte) (code int, media string, answer []byte, err error) {
 	r, err := http.NewRequestWithContext(ctx, method, host+path, bytes.NewReader(body))
 	if err != nil {
@@ -120,8 +119,8 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte) (code
 	return resp.StatusCode, media, answer, err
 }
 
-// refused is what a status other than 200 means here. The request was made and
-// checked on this side: only time and load are a prover's to complain about.
+// refused returns the error of a status other than 200. The request was made and
+// checked on this side, so a sound prover refuses only for time and load.
 func refused(code int, body []byte) error {
 	switch code {
 	case http.StatusServiceUnavailable:

@@ -67,7 +67,7 @@ func TestHostileProvers(t *testing.T) {
 		"no content":        {say(204, kind, ""), protocol.CodeProverBadResponse},
 		"accepted":          {say(202, kind, someGood), protocol.CodeProverBadResponse},
 		"internal":          {say(500, kind, `{"code":"internal","detail":"x"}`), protocol.CodeProverBadResponse},
-		"lies about us":     {say(422, kind, `{"code":"statement_false","detail":"x"}`), protocol.CodeProverBadResponse},
+		"false statement":   {say(422, kind, `{"code":"statement_false","detail":"x"}`), protocol.CodeProverBadResponse},
 		"freezes":           {say(503, kind, `{"code":"frozen","detail":"x"}`), protocol.CodeOverloaded},
 		"overloaded":        {say(503, kind, ""), protocol.CodeOverloaded},
 		"late by its clock": {say(504, kind, ""), protocol.CodeProverTimeout},

@@ -1,7 +1,7 @@
 // Package prover is the prover process and the core's side of it (section 9,
-// push). A prover gets a claim, its public inputs, the private assignment and
-// the tag, and gives back a proof and the tag. It decides nothing: whoever asks
-// verifies the proof and compares the tag.
+// push). A prover receives a claim, its public inputs, the private assignment and
+// the tag, and returns a proof and the tag. It decides nothing: the core verifies
+// the proof and compares the tag.
 //
 // # Protocol
 //
@@ -28,12 +28,12 @@
 // [Pool] keeps one local prover running: the same binary started again, with
 // an empty environment and one socket. Connections to it are not made by
 // name. Each is a socket pair of which the core sends one end over that one
-// socket, so that nothing else on the machine can reach the prover, and before
-// the first of them it gives up everything else: files, new sockets, other
-// programs (package sandbox). Its descriptors are 0 to 2, /dev/null, that socket,
+// socket, so that nothing else on the machine can reach the prover. Before the first
+// of them it drops everything else: files, new sockets, other programs (package
+// sandbox). Its descriptors are 0 to 2, /dev/null, that socket,
 // the connections and the two of the runtime's poller. It ends when the core
 // does. [Serve] also serves an ordinary listener, for a prover that is run by
 // hand.
 //
-// [Client] is the asking side of one prover, wherever it is.
+// [Client] is the side of the core.
 package prover

@@ -1,18 +1,20 @@
 package prover
 
 import (
-	"context"
 	"net"
 	"os"
+	"syscall"
 	"time"
+
+	"github.com/terradourada/td/internal/process"
 )
 
 // NewHandoff is the listener of a child.
 func NewHandoff(f *os.File) (net.Listener, error) { return newHandoff(f) }
 
-// Pair gives a handoff listener and what dials it.
+// Pair returns a handoff listener and the socket that dials it.
 func Pair() (net.Listener, *net.UnixConn, error) {
-	ours, theirs, err := socketpair()
+	ours, theirs, err := process.Pair(syscall.SOCK_STREAM)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -20,12 +22,12 @@ func Pair() (net.Listener, *net.UnixConn, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	c, err := unixConn(ours)
+	c, err := process.Conn(ours)
 	return ln, c, err
 }
 
 // Dial makes a connection by handing over its other end.
-func Dial(ctx context.Context, sock *net.UnixConn) (net.Conn, error) { return dial(ctx, sock) }
+func Dial(sock *net.UnixConn) (net.Conn, error) { return dial(sock) }
 
 // EncodeJob is the body of a request.
 func EncodeJob(j *Job, now time.Time) ([]byte, error) { return encodeJob(j, now) }

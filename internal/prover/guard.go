@@ -5,15 +5,15 @@ import (
 	"sync"
 )
 
-// guard is a listener that bounds the connections open at a time and asks who
-// is at the other end.
+// guard is a listener that bounds the connections open at a time and checks the
+// other end of each.
 type guard struct {
 	net.Listener
 	cfg  Config
 	room chan struct{} // one element per open connection
 }
 
-// Accept gives the next connection that may stay.
+// Accept returns the next connection whose other end is admitted.
 func (g *guard) Accept() (net.Conn, error) {
 	for {
 		g.room <- struct{}{}
@@ -32,7 +32,7 @@ func (g *guard) Accept() (net.Conn, error) {
 	}
 }
 
-// guarded gives its place back when it is closed.
+// guarded is a connection that releases its place when it is closed.
 type guarded struct {
 	net.Conn
 	leave func()

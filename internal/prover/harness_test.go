@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/claim"
-	"github.com/terradourada/td/internal/launcher"
+	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/internal/prover"
 	"github.com/terradourada/td/protocol"
 )
@@ -31,13 +31,13 @@ func TestMain(m *testing.M) {
 
 // misbehaving starts provers that behave badly.
 func misbehaving(how string) prover.Starter {
-	return launcher.Direct{Programs: map[string][]string{"prover": {"hostile", how}}}
+	return process.Direct{Programs: map[string][]string{"prover": {"hostile", how}}}
 }
 
 // hostileChild is a prover process that behaves badly.
 func hostileChild(how string) {
-	ln, err := prover.NewHandoff(os.NewFile(launcher.ChildSocket, "core"))
-	if err != nil || how == "dies at once" {
+	ln, err := prover.NewHandoff(os.NewFile(process.ChildSocket, "core"))
+	if err != nil || how == "exits at once" {
 		os.Exit(1)
 	}
 	if how == "never ready" {
@@ -47,7 +47,7 @@ func hostileChild(how string) {
 		switch {
 		case r.Method == http.MethodGet:
 			w.WriteHeader(http.StatusNoContent)
-		case how == "dies over the job":
+		case how == "exits during the job":
 			os.Exit(1)
 		case how == "slow":
 			<-r.Context().Done()

@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/claim"
-	"github.com/terradourada/td/internal/launcher"
+	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/internal/prover"
 	"github.com/terradourada/td/internal/sandbox"
 )
@@ -29,7 +29,7 @@ func TestPoolProverIsLockedIn(t *testing.T) {
 		t.Skip("this kernel has no Landlock")
 	}
 	var log bytes.Buffer
-	p, stop := running(t, prover.PoolConfig{Starter: launcher.Direct{Programs: prover.Programs(0, sandbox.FirstUID+2)}, Log: slog.New(slog.NewTextHandler(&log, nil))})
+	p, stop := running(t, prover.PoolConfig{Starter: process.Direct{Programs: prover.Programs(0, sandbox.FirstUID+2)}, Log: slog.New(slog.NewTextHandler(&log, nil))})
 	s := newSample(t, claim.Open, time.Minute)
 	a, err := p.Prove(t.Context(), &s.Job)
 	s.check(t, a, err)

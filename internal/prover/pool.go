@@ -12,7 +12,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/terradourada/td/internal/launcher"
+	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/protocol"
 )
@@ -23,7 +23,7 @@ const kindProver = "prover"
 // Starter starts a child of a kind with one end of a stream socket as its
 // descriptor 3.
 type Starter interface {
-	Start(kind string) (*launcher.Child, error)
+	Start(kind string) (*process.Child, error)
 }
 
 // Programs are the arguments behind the program's name for a prover, as
@@ -36,31 +36,29 @@ func Programs(workers, uid int) map[string][]string {
 
 // PoolConfig says how a [Pool] works. Zero values mean the defaults.
 type PoolConfig struct {
-	// Starter starts the prover, of kind "prover", with as many workers as are
-	// said here; nil starts it from this process,
-	// without a user of its own.
+	// Starter starts the prover, of kind "prover", with as many workers as Workers;
+	// nil starts it from this process, without a user of its own.
 	Starter Starter
 
 	Workers int          // proofs made at a time; default one per processor
 	Queue   int          // jobs that may wait besides; default four per worker
 	Log     *slog.Logger // nil discards
 
-	StartTimeout time.Duration // for a prover to be ready; default 10 s
-	PingEvery    time.Duration // how often it is asked for its health, and how long it has for the answer; default 5 s
-	MinBackoff   time.Duration // before it is started again; doubles up to MaxBackoff; default 100 ms
-	MaxBackoff   time.Duration // default 10 s
+	PingEvery  time.Duration // how often it is asked for its health, and how long it has for the answer; default 5 s
+	MinBackoff time.Duration // before it is started again; doubles up to MaxBackoff; default 100 ms
+	MaxBackoff time.Duration // default 10 s
 }
+
+// startTimeout bounds the time that a prover takes to be ready.
+const startTimeout = 10 * time.Second
 
 func (c PoolConfig) withDefaults() PoolConfig {
 	c.Workers = cmp.Or(c.Workers, runtime.GOMAXPROCS(0))
 	c.Queue = cmp.Or(c.Queue, 4*c.Workers)
 	if c.Starter == nil {
-		c.Starter = launcher.Direct{Programs: Programs(c.Workers, 0)}
+		c.Starter = process.Direct{Programs: Programs(c.Workers, 0)}
 	}
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
-	c.StartTimeout = cmp.Or(c.StartTimeout, 10*time.Second)
+	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	c.PingEvery = cmp.Or(c.PingEvery, 5*time.Second)
 	c.MinBackoff = cmp.Or(c.MinBackoff, 100*time.Millisecond)
 	c.MaxBackoff = cmp.Or(c.MaxBackoff, 10*time.Second)
@@ -72,7 +70,7 @@ func (c PoolConfig) withDefaults() PoolConfig {
 type Pool struct {
 	cfg    PoolConfig
 	places chan struct{} // one element per job that is here
-	hands  chan struct{} // one element per job at the prover
+	slots  chan struct{} // one element per job at the prover
 
 	mu     sync.Mutex
 	client *Client       // nil while no prover is ready, or the one there is in doubt
@@ -81,22 +79,22 @@ type Pool struct {
 	pid    int           // of the process, 0 for none; for tests and logs
 }
 
-// NewPool makes a pool; it starts nothing, but see [Pool.Run].
+// NewPool returns a pool. It starts nothing: see [Pool.Run].
 func NewPool(cfg PoolConfig) *Pool {
 	cfg = cfg.withDefaults()
 	return &Pool{
 		cfg:    cfg,
 		places: make(chan struct{}, cfg.Workers+cfg.Queue),
-		hands:  make(chan struct{}, cfg.Workers),
+		slots:  make(chan struct{}, cfg.Workers),
 		change: make(chan struct{}),
 	}
 }
 
-// Prove has a job proved. Too many jobs, or a pool that has ended, are
-// overloaded; a deadline that passes, while waiting for a prover or for its
-// answer, is prover_timeout; an answer that is none, or a prover that dies over
-// the job, is prover_bad_response, and the job may be tried again. The proof
-// has not been verified and the tag has not been compared.
+// Prove returns the answer of the prover to a job. The proof has not been verified
+// and the tag has not been compared. The code of an error is overloaded if too many
+// jobs wait or the pool has ended, prover_timeout if the deadline passes before the
+// answer, and prover_bad_response if the answer is malformed or the prover exits over
+// the job, which may then be tried again.
 func (p *Pool) Prove(ctx context.Context, job *Job) (Answer, error) {
 	select {
 	case p.places <- struct{}{}:
@@ -107,8 +105,8 @@ func (p *Pool) Prove(ctx context.Context, job *Job) (Answer, error) {
 	ctx, cancel := context.WithDeadline(ctx, job.Deadline)
 	defer cancel()
 	select {
-	case p.hands <- struct{}{}:
-		defer func() { <-p.hands }()
+	case p.slots <- struct{}{}:
+		defer func() { <-p.slots }()
 	case <-ctx.Done():
 		return Answer{}, timeout(ctx)
 	}
@@ -127,8 +125,8 @@ func (p *Pool) Prove(ctx context.Context, job *Job) (Answer, error) {
 	}
 }
 
-// withdraw offers a prover to no further job until it answers a ping, so that
-// jobs do not throw themselves at one that is dying.
+// withdraw offers a prover to no further job until it answers a ping: a prover
+// that is about to exit would fail them all.
 func (p *Pool) withdraw(c *Client) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -137,14 +135,14 @@ func (p *Pool) withdraw(c *Client) {
 	}
 }
 
-// Ready reports whether a prover is there.
+// Ready reports whether a prover is ready.
 func (p *Pool) Ready() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.client != nil
 }
 
-// await waits for a prover to be there.
+// await waits until a prover is ready.
 func (p *Pool) await(ctx context.Context) (*Client, error) {
 	for {
 		p.mu.Lock()
@@ -164,7 +162,7 @@ func (p *Pool) await(ctx context.Context) (*Client, error) {
 	}
 }
 
-// set tells those who wait what changed.
+// set makes a change and wakes the calls that wait for one.
 func (p *Pool) set(change func()) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -173,9 +171,9 @@ func (p *Pool) set(change func()) {
 	p.change = make(chan struct{})
 }
 
-// Run keeps a prover running until ctx ends: one that dies or does not answer
-// is replaced, after a pause that grows while they die young. Jobs under way
-// when ctx ends fail.
+// Run keeps a prover running until ctx ends: one that exits or does not answer is
+// replaced, after a pause that doubles while provers exit early. Jobs under way when
+// ctx ends fail.
 func (p *Pool) Run(ctx context.Context) error {
 	defer p.set(func() { p.ended = true })
 	backoff := p.cfg.MinBackoff
@@ -198,69 +196,44 @@ func (p *Pool) Run(ctx context.Context) error {
 	return nil
 }
 
-// child is a running prover process.
-type child struct {
-	*launcher.Child
-	sock *net.UnixConn // connections are handed over here
-}
-
-func start(s Starter) (*child, error) {
-	c, err := s.Start(kindProver)
-	if err != nil {
-		return nil, fmt.Errorf("prover: starting the prover: %w", err)
-	}
-	sock, err := unixConn(c.Sock)
-	if err != nil {
-		c.Kill()
-		return nil, err
-	}
-	return &child{c, sock}, nil
-}
-
-// runChild runs one prover process to its end and says how it ended.
+// runChild runs one prover process to its end and returns why it ended.
 func (p *Pool) runChild(ctx context.Context) string {
-	c, err := start(p.cfg.Starter)
+	c, err := p.cfg.Starter.Start(kindProver)
+	if err != nil {
+		return fmt.Sprintf("prover: starting the prover: %v", err)
+	}
+	defer c.Stop(0)
+	sock, err := process.Conn(c.Sock)
 	if err != nil {
 		return err.Error()
 	}
-	client := NewClient(func(ctx context.Context) (net.Conn, error) {
-		conn, err := dial(ctx, c.sock)
-		if err != nil {
-			return nil, errors.Join(errUnreached, err)
-		}
-		return conn, nil
-	}, p.cfg.Workers+1)
+	defer func() { _ = sock.Close() }()
+	client := NewClient(func(context.Context) (net.Conn, error) { return dial(sock) }, p.cfg.Workers+1)
+	defer client.Close()
 	p.set(func() { p.pid = c.PID })
-	how, reaped := p.attend(ctx, c, client)
-	p.set(func() { p.client, p.pid = nil, 0 })
-	client.Close()
-	_ = c.sock.Close()
-	if !reaped {
-		c.Kill()
-		<-c.Ended
-	}
-	return how
+	defer p.set(func() { p.client, p.pid = nil, 0 })
+	return p.attend(ctx, c, client)
 }
 
 // maxMisses is how many pings in a row a prover may leave unanswered.
 const maxMisses = 2
 
 // attend offers the prover to jobs once it is ready, and watches over it. It
-// returns when the prover has ended, which is then reaped, or should end.
-func (p *Pool) attend(ctx context.Context, c *child, client *Client) (how string, reaped bool) {
-	if how, reaped := p.awaitReady(ctx, c, client); how != "" {
-		return how, reaped
+// returns why, when the prover has ended or should end.
+func (p *Pool) attend(ctx context.Context, c *process.Child, client *Client) string {
+	if why := p.awaitReady(ctx, c, client); why != "" {
+		return why
 	}
 	p.set(func() { p.client = client })
-	p.announce(ctx, c, client)
+	p.announce(ctx, c.PID, client)
 	tick := time.NewTicker(p.cfg.PingEvery)
 	defer tick.Stop()
 	for misses := 0; misses < maxMisses; {
 		select {
 		case <-ctx.Done():
-			return "stopped", false
-		case end := <-c.Ended:
-			return end.Text, true
+			return "stopped"
+		case <-c.Ended():
+			return c.End().Text
 		case <-tick.C:
 		}
 		if p.ping(ctx, client, p.cfg.PingEvery) == nil {
@@ -270,33 +243,34 @@ func (p *Pool) attend(ctx context.Context, c *child, client *Client) (how string
 			misses++
 		}
 	}
-	return "does not answer", false
+	return "does not answer"
 }
 
-// announce logs how well the prover is locked in. One that is not is used all
-// the same: it holds no key, and whoever runs the server is told.
-func (p *Pool) announce(ctx context.Context, c *child, client *Client) {
+// announce logs how well the prover is confined. One that is not confined is used
+// all the same, with a warning: it holds no key.
+func (p *Pool) announce(ctx context.Context, pid int, client *Client) {
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.PingEvery)
 	defer cancel()
 	posture, err := client.Posture(ctx)
-	p.cfg.Log.Info("prover ready", "pid", c.PID, "workers", p.cfg.Workers, "grade", posture.Grade().String())
+	p.cfg.Log.Info("prover ready", "pid", pid, "workers", p.cfg.Workers, "grade", posture.Grade().String())
 	posture.Log(p.cfg.Log, "prover")
 	if s := posture.Shortfall("prover", sandbox.GradeB); s != "" && err == nil {
 		p.cfg.Log.Warn("prover is not locked in", "why", s)
 	}
 }
 
-func (p *Pool) awaitReady(ctx context.Context, c *child, client *Client) (how string, reaped bool) {
+// awaitReady returns why the prover is not ready, or nothing once it is.
+func (p *Pool) awaitReady(ctx context.Context, c *process.Child, client *Client) string {
 	ready := make(chan error, 1)
-	go func() { ready <- p.ping(ctx, client, p.cfg.StartTimeout) }()
+	go func() { ready <- p.ping(ctx, client, startTimeout) }()
 	select {
-	case end := <-c.Ended:
-		return end.Text, true
+	case <-c.Ended():
+		return c.End().Text
 	case err := <-ready:
 		if err != nil {
-			return "not ready: " + err.Error(), false
+			return "not ready: " + err.Error()
 		}
-		return "", false
+		return ""
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/terradourada/td/claim"
-	"github.com/terradourada/td/internal/launcher"
+	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/internal/prover"
 	"github.com/terradourada/td/protocol"
 )
@@ -121,10 +121,10 @@ func TestPoolReplacesAStoppedProver(t *testing.T) {
 
 func TestPoolWithHostileChildren(t *testing.T) {
 	for how, want := range map[string]protocol.Code{
-		"dies at once":      protocol.CodeProverTimeout, // there never is a prover
-		"never ready":       protocol.CodeProverTimeout,
-		"dies over the job": protocol.CodeProverBadResponse,
-		"slow":              protocol.CodeProverTimeout,
+		"exits at once":        protocol.CodeProverTimeout, // there never is a prover
+		"never ready":          protocol.CodeProverTimeout,
+		"exits during the job": protocol.CodeProverBadResponse,
+		"slow":                 protocol.CodeProverTimeout,
 	} {
 		t.Run(how, func(t *testing.T) {
 			p, stop := running(t, prover.PoolConfig{Starter: misbehaving(how), MinBackoff: 10 * time.Millisecond, MaxBackoff: 50 * time.Millisecond})
@@ -135,7 +135,7 @@ func TestPoolWithHostileChildren(t *testing.T) {
 		})
 	}
 	t.Run("not a program", func(t *testing.T) {
-		p, stop := running(t, prover.PoolConfig{Starter: launcher.Direct{Executable: "/nonexistent", Programs: prover.Programs(1, 0)}, MinBackoff: time.Hour})
+		p, stop := running(t, prover.PoolConfig{Starter: process.Direct{}, MinBackoff: time.Hour})
 		s := newSample(t, claim.Open, 100*time.Millisecond)
 		_, err := p.Prove(t.Context(), &s.Job)
 		wantCode(t, err, protocol.CodeProverTimeout)

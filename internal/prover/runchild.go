@@ -2,15 +2,12 @@ package prover
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"os"
-	"os/signal"
 	"strconv"
-	"syscall"
 
 	"github.com/terradourada/td/claim"
-	"github.com/terradourada/td/internal/launcher"
+	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/internal/sandbox"
 )
 
@@ -25,7 +22,7 @@ const (
 	exitUsage = 2
 )
 
-// RunChild runs the prover if the arguments of a process ask for it, and gives
+// RunChild runs the prover if the arguments of a process ask for it, and returns
 // the exit status with true. Any other arguments are not for it. It belongs
 // first in main and, for packages whose tests need a prover, first in TestMain,
 // so that the test binary is its own child:
@@ -42,14 +39,10 @@ func RunChild(args []string) (status int, ok bool) {
 	if err != nil || uerr != nil || workers < 1 {
 		return 0, false
 	}
-	sock, err := launcher.Socket()
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
+	sock, ok := process.Begin()
+	if !ok {
 		return exitUsage, true
 	}
-	// Its socket ends it: a Ctrl-C reaches the whole group, and the core may
-	// still want a proof while it stops in order.
-	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	if err := serveChild(sock, int(workers), int(uid)); err != nil {
 		return exitError, true
 	}
@@ -60,9 +53,9 @@ func RunChild(args []string) (status int, ok bool) {
 // socket that they come over, and it may be of another user.
 func handedOver(net.Conn) error { return nil }
 
-// serveChild serves the core until that is gone. The core bounds what waits.
-// Assignments pass through this process: it gives up all but its socket before
-// it reads from that, and before it makes other descriptors of it.
+// serveChild serves the core until the core ends. The core bounds the jobs that
+// wait. Assignments pass through this process: it drops everything but its socket
+// before it reads from the socket and before it makes other descriptors of it.
 func serveChild(sock *os.File, workers, uid int) error {
 	posture, err := sandbox.Enter(sandbox.Config{Profile: sandbox.Prover, UID: uid})
 	if err != nil {

@@ -27,17 +27,15 @@ type Config struct {
 	// admits Unix sockets whose other end belongs to this process's user.
 	Peer func(net.Conn) error
 
-	// Posture is what the process says of its own protection to whoever asks;
-	// see the package sandbox.
+	// Posture is what the process answers about its own protection; see the package
+	// sandbox.
 	Posture string
 }
 
 func (c Config) withDefaults() Config {
 	c.Workers = cmp.Or(c.Workers, runtime.GOMAXPROCS(0))
 	c.Queue = cmp.Or(c.Queue, 4*c.Workers)
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
+	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	if c.Peer == nil {
 		c.Peer = userPeer(os.Geteuid())
 	}
@@ -62,7 +60,7 @@ func Serve(ctx context.Context, ln net.Listener, p *claim.Prover, cfg Config) er
 		log:    cfg.Log,
 		about:  cfg.Posture,
 		places: make(chan struct{}, cfg.Workers+cfg.Queue),
-		hands:  make(chan struct{}, cfg.Workers),
+		slots:  make(chan struct{}, cfg.Workers),
 	}
 	h := &http.Server{
 		Handler:           s,
@@ -94,7 +92,7 @@ type server struct {
 	log    *slog.Logger
 	about  string        // its posture
 	places chan struct{} // one element per job that is here
-	hands  chan struct{} // one element per proof being made
+	slots  chan struct{} // one element per proof being made
 }
 
 func (s *server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -159,8 +157,8 @@ func (s *server) prove(ctx context.Context, t *task) ([]byte, error) {
 		return protocol.Wrap(protocol.CodeProverTimeout, "the job's time is over", ctx.Err())
 	}
 	select {
-	case s.hands <- struct{}{}:
-		defer func() { <-s.hands }()
+	case s.slots <- struct{}{}:
+		defer func() { <-s.slots }()
 	case <-ctx.Done():
 		return nil, late()
 	}

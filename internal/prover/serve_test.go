@@ -232,7 +232,7 @@ func TestServeEndsWithTheCore(t *testing.T) {
 	}
 	done := make(chan error, 1)
 	go func() { done <- prover.Serve(context.Background(), ln, p, prover.Config{}) }()
-	c := prover.NewClient(func(ctx context.Context) (net.Conn, error) { return prover.Dial(ctx, sock) }, 1)
+	c := prover.NewClient(func(context.Context) (net.Conn, error) { return prover.Dial(sock) }, 1)
 	s := newSample(t, claim.Open, time.Minute)
 	a, err := c.Prove(t.Context(), &s.Job)
 	s.check(t, a, err)

@@ -34,7 +34,7 @@ type Job struct {
 	Deadline   time.Time
 }
 
-// Answer is what a prover gives back. Nothing about it has been checked but its
+// Answer is what a prover returns. Nothing about it has been checked but its
 // form.
 type Answer struct {
 	Proof []byte // protocol.ProofSize bytes

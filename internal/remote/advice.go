@@ -10,53 +10,22 @@ import (
 	"github.com/terradourada/td/receipt"
 )
 
-// OpenTrust opens the trust store in a directory, or for "" the user's own.
-func OpenTrust(dir string) (*receipt.TrustStore, error) {
-	if dir == "" {
-		var err error
-		if dir, err = receipt.DefaultTrustDir(); err != nil {
-			return nil, fault.New(fault.Config, fmt.Sprintf("there is no place for the trust store: %v", err), "--trust DIR names one")
-		}
-	}
-	t, err := receipt.OpenTrust(dir)
-	if err != nil {
-		return nil, fault.New(fault.Config, fmt.Sprintf("the trust store in %s does not open: %v", dir, err), "--trust DIR names another one")
-	}
-	return t, nil
-}
-
-// ExitOf returns the exit status of a negative verdict of a receipt or a log.
-func ExitOf(verdict string) int {
-	switch verdict {
-	case receipt.Contradicted:
-		return fault.Contradicted
-	case receipt.Unvouched:
-		return fault.Unvouched
-	case receipt.Flagged:
-		return fault.Flagged
-	case receipt.Unavailable:
-		return fault.Unavailable
-	}
-	return fault.Negative
-}
-
-// isShort reports a copy of a log that ends too early. Where nothing else vouches
-// for the checkpoint, it is the copy that is missing.
+// isShort reports whether an error is about a copy of a log that ends too early.
 func isShort(err error) bool { return errors.As(err, new(*receipt.ShortError)) }
 
-// VouchFailure returns a refusal of the trust store as the user sees it. The server is
-// the one that was read, nil if there was none.
+// VouchFailure returns a refusal of the trust store as a fault. The server is the one that
+// was read, nil if there was none.
 func VouchFailure(err error, server *Server) error {
 	verdict := receipt.VerdictOf(err)
 	if isShort(err) {
 		verdict = receipt.Unavailable
 	}
-	return fault.New(ExitOf(verdict), err.Error(), Advice(verdict, err, server))
+	return fault.New(fault.ExitOfVerdict(verdict), err.Error(), Advice(verdict, err, server))
 }
 
-// Advice says what to do about a negative verdict, by its reason, which may be nil.
+// Advice returns the hint for a negative verdict, by its reason, which may be nil.
 func Advice(verdict string, reason error, server *Server) string {
-	var told *fault.Fault
+	var known *fault.Fault
 	switch {
 	case verdict == receipt.Contradicted:
 		return "keep the trust store and these files as evidence, and do not rely on this log"
@@ -64,16 +33,16 @@ func Advice(verdict string, reason error, server *Server) string {
 		return "without --strict a flagged receipt counts as valid"
 	case verdict == receipt.Invalid:
 		return "each file's failed step says why"
-	case errors.As(reason, &told):
-		return told.Hint
+	case errors.As(reason, &known):
+		return known.Hint
 	case verdict == receipt.Unvouched:
-		return adviceOnStranger(reason, server)
+		return adviceOnUnvouched(reason, server)
 	}
 	return adviceOnMissing(reason, server)
 }
 
-// adviceOnStranger says how a log comes to be believed, or that it should not be.
-func adviceOnStranger(reason error, server *Server) string {
+// adviceOnUnvouched returns the hint for a log that nothing vouches for.
+func adviceOnUnvouched(reason error, server *Server) string {
 	name := "URL"
 	if server != nil {
 		name = server.Server()
@@ -102,7 +71,7 @@ func adviceOnStranger(reason error, server *Server) string {
 	return "each file's failed step says why"
 }
 
-// adviceOnNotLive says how to reach a server so that it is believed.
+// adviceOnNotLive returns how to reach a server so that it is believed.
 func adviceOnNotLive(why *client.NotLiveError) string {
 	if why.Owner != 0 {
 		return fmt.Sprintf("if this user runs the server: --server-user %d", why.Owner)
@@ -110,7 +79,7 @@ func adviceOnNotLive(why *client.NotLiveError) string {
 	return "use https, or its loopback address on this machine"
 }
 
-// adviceOnMissing says how to get what could not be read.
+// adviceOnMissing returns how to get what could not be read.
 func adviceOnMissing(reason error, server *Server) string {
 	var damaged *receipt.DamagedError
 	var unread *fs.PathError
@@ -129,8 +98,8 @@ func adviceOnMissing(reason error, server *Server) string {
 	return "what could not be read is named above"
 }
 
-// AdviceOnReceipt says what to do about the server that sent a receipt which should
-// not be relied on.
+// AdviceOnReceipt returns the hint about a server that sent a receipt which should not be
+// relied on.
 func AdviceOnReceipt(bad *receipt.NegativeError, server *Server) string {
 	if bad.Verdict == receipt.Unvouched {
 		return Advice(bad.Verdict, bad.Reason, server)

@@ -54,3 +54,15 @@ func TestAdvice(t *testing.T) {
 		}
 	}
 }
+
+// TestVerdictExits: package fault knows the negative verdicts of package receipt.
+func TestVerdictExits(t *testing.T) {
+	for verdict, want := range map[string]int{
+		receipt.Contradicted: fault.Contradicted, receipt.Invalid: fault.Negative, receipt.Flagged: fault.Flagged,
+		receipt.Unvouched: fault.Unvouched, receipt.Unavailable: fault.Unavailable,
+	} {
+		if got := fault.ExitOfVerdict(verdict); got != want {
+			t.Errorf("%s: exit status %d, want %d", verdict, got, want)
+		}
+	}
+}

@@ -25,10 +25,11 @@ import (
 // DefaultServer is where "td serve" listens if nothing is configured.
 const DefaultServer = "http://127.0.0.1:8080"
 
-// userID is the number of the user that --server-user names; "" names none.
+// userID returns the number of the user that --server-user names. For "" it is that of
+// root, who is accepted anyway.
 func userID(name string) (uint32, error) {
 	if name == "" {
-		return 0, nil // root, who is known anyway
+		return 0, nil
 	}
 	text := name
 	if _, err := strconv.ParseUint(name, 10, 32); err != nil {
@@ -65,8 +66,8 @@ func dialWith(address string, cfg client.Config) (*Server, error) {
 	return &Server{Client: c, url: address}, nil
 }
 
-// DialLive is [DialAs] for a command that sends nothing to a server that is not
-// live, unless it has the flag --allow-self-asserted and that is given.
+// DialLive is [DialAs] for a command with the flag --allow-self-asserted. Without the flag
+// nothing is sent to a server that is not live.
 func DialLive(address, serverUser string, selfAsserted bool) (*Server, error) {
 	server, err := DialAs(address, serverUser, !selfAsserted)
 	if err == nil {
@@ -85,13 +86,14 @@ func DialAs(address, serverUser string, liveOnly bool) (*Server, error) {
 	return dialWith(address, client.Config{ServerUID: uid, LiveOnly: liveOnly})
 }
 
-// Failure turns the error of a call to the server into what the user sees. An
-// interruption stays one.
+// Failure returns the error of a call to the server as a fault, or the error of ctx if that
+// has ended. The server is nil for what comes from a copy of a log.
 func (r *Server) Failure(ctx context.Context, err error) error {
 	var known *fault.Fault
 	var refused *protocol.Error
 	var p *client.Problem
 	var notLive *client.NotLiveError
+	var incomplete *client.IncompleteError
 	switch {
 	case err == nil || errors.As(err, &known) || errors.As(err, &refused):
 		return err
@@ -99,6 +101,8 @@ func (r *Server) Failure(ctx context.Context, err error) error {
 		return VouchFailure(err, r)
 	case ctx.Err() != nil:
 		return ctx.Err()
+	case errors.As(err, &incomplete):
+		return fault.New(fault.Unavailable, incomplete.Error(), "the copy of the log is not complete: let it end, or get it again")
 	case errors.As(err, &p):
 		return &fault.Fault{Exit: exitOfProblem(p), What: "the server refused: " + cmp.Or(p.Detail, p.Title), Hint: hintOf(p), Code: p.Code}
 	case errors.As(err, &notLive):
@@ -124,8 +128,8 @@ func (r *Server) Failure(ctx context.Context, err error) error {
 // DoNotRely is the hint where a server or a log contradicts itself.
 const DoNotRely = "stop relying on this server until the operator has explained it"
 
-// exitOfProblem is the exit code of an error answer; what may pass by itself
-// counts as not reached.
+// exitOfProblem returns the exit status of an error answer. A refusal that may pass by
+// itself counts as unavailable.
 func exitOfProblem(p *client.Problem) int {
 	if code := fault.ExitOf(p.Code); code != fault.Negative || !p.Retryable {
 		return code
@@ -167,8 +171,7 @@ func NetworkReason(err error) string {
 	return strings.TrimPrefix(err.Error(), "tls: ")
 }
 
-// Detail returns what an error says to a user: the detail of a refusal, or all of
-// the error's text.
+// Detail returns the detail of a refusal, or the text of any other error.
 func Detail(err error) string {
 	var p *client.Problem
 	if errors.As(err, &p) {

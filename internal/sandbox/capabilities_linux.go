@@ -38,7 +38,7 @@ func effective() (capabilities, error) {
 
 // bound takes everything but these from the bounding set of every thread, and
 // all from the ambient set. A process without CAP_SETPCAP keeps its bounding
-// set, which gives nothing to a process with no_new_privs.
+// set, which grants nothing to a process with no_new_privs.
 func bound(keep capabilities) error {
 	// Kernels before 4.3 have no ambient set.
 	_, _, _ = syscall.AllThreadsSyscall6(unix.SYS_PRCTL, unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0, 0)

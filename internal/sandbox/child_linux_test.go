@@ -33,7 +33,7 @@ import (
 //	clutter       opens what no child should have
 //	descriptors   waits for a line
 //	work          what a Go program does: threads, collections, timers, random
-//	abort         dies by a panic with a core dump, as far as it may
+//	abort         ends by a panic with a core dump, as far as it may
 //	core DIR FILE UID locks itself up as a core does, see lockedCore
 //	wait          does nothing until its standard input ends
 //	call NAME     does something that is killed for

@@ -25,7 +25,7 @@ import (
 
 // lockedCore is the program of a child that does what a core does: it listens,
 // locks itself up, and then tries what it needs and what it must not have. It
-// gives one line for everything that is not as it should be.
+// returns one line for everything that is not as it should be.
 func lockedCore(data, file string, uid int) int {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -165,7 +165,7 @@ func controlling() (*os.File, error) {
 	return os.OpenFile("/dev/pts/"+strconv.Itoa(number), os.O_RDWR, 0)
 }
 
-// ioctl makes a call that takes or gives a few bytes.
+// ioctl makes a call that reads or writes a few bytes.
 func ioctl(f *os.File, call uint) error {
 	var b [64]byte
 	_, _, errno := unix.Syscall(unix.SYS_IOCTL, f.Fd(), uintptr(call), uintptr(unsafe.Pointer(&b)))

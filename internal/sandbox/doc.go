@@ -20,7 +20,7 @@
 //	   that are no thread of the runtime, clone3 and madvise are tried, and have
 //	   to fail with EPERM (clone3 with ENOSYS), exec on every thread
 //
-// Each step gives a [Probe]; the probes of a child are its [Posture], which has
+// Each step returns a [Probe]; the probes of a child are its [Posture], which has
 // a [Grade] and travels as text. A step that fails is a probe that is not ok; it
 // does not stop the next one. What the grade makes of it is [Posture.Grade], and
 // the server decides by that whether it runs at all: nothing degrades silently.

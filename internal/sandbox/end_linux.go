@@ -5,9 +5,8 @@ import (
 	"syscall"
 )
 
-// EndText says how a process ended, for the log. A filter kills with SIGSYS and
-// nothing else does, so that this end is told by name: whoever had got into the
-// process may have brought it about.
+// EndText returns how a process ended, for the log. Only a filter kills with SIGSYS.
+// That end has a text of its own: an attacker in the process may have caused it.
 func EndText(state *os.ProcessState) string {
 	if status, ok := state.Sys().(syscall.WaitStatus); ok && status.Signaled() && status.Signal() == syscall.SIGSYS {
 		return "killed by its sandbox for a system call that is not allowed (SIGSYS)"

@@ -15,13 +15,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Enter takes from this process all that its profile does not need, for good.
-// The posture says what came of it. An error means that the process must end: it
-// is traced ([ErrTraced]), or its parent is gone already, so that nobody would
-// notice the end of this process.
+// Enter drops everything that the profile of this process does not need, for good,
+// and returns the outcome as a posture. An error means that the process must end: it
+// is traced ([ErrTraced]), or its parent has ended, so that no process would end this
+// one.
 //
-// The process must be single-minded: files that it opens later, children and
-// connections end it or fail.
+// What the process opens or starts later fails or ends it: files, children,
+// connections.
 func Enter(cfg Config) (Posture, error) {
 	parent := os.Getppid()
 	settle()
@@ -52,7 +52,7 @@ func Enter(cfg Config) (Posture, error) {
 }
 
 // childSocket is the descriptor of a child's socket, the last one that its
-// parent gives it.
+// parent passes to it.
 const childSocket = 3
 
 // closeOthers closes all descriptors but the standard streams, the socket and
@@ -97,7 +97,7 @@ func noNewPrivs() error {
 	return nil
 }
 
-// dropUser gives up root and its groups. A process that is not root keeps its
+// dropUser drops root and its groups. A process that is not root keeps its
 // user.
 func dropUser(uid int) Probe {
 	was := os.Geteuid()

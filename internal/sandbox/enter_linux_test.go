@@ -21,11 +21,12 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/terradourada/td/internal/sandbox"
+	"github.com/terradourada/td/internal/testdata/proctest"
 )
 
 var randRead = rand.Read
 
-// run runs a child and gives what it wrote and how it ended.
+// run runs a child and returns what it wrote and how it ended.
 func run(t *testing.T, attr *syscall.SysProcAttr, dir string, words ...string) (string, error) {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "/proc/self/exe", append([]string{childArgument}, words...)...)
@@ -89,7 +90,7 @@ func asRoot(t *testing.T) *syscall.SysProcAttr {
 func as1000(t *testing.T) *syscall.SysProcAttr {
 	t.Helper()
 	if os.Geteuid() != 0 {
-		return nil // whoever we are, it is not root
+		return nil // this user is not root
 	}
 	return &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 1000, Gid: 1000}}
 }
@@ -115,7 +116,7 @@ func TestEnterAsUser(t *testing.T) {
 }
 
 // TestEnterInUserNamespace: root of a namespace that maps nothing else cannot
-// become somebody else.
+// become another user.
 func TestEnterInUserNamespace(t *testing.T) {
 	t.Parallel()
 	needLandlock(t)
@@ -260,7 +261,8 @@ func seize(t *testing.T, thread int) (ended func()) {
 	seized, over := make(chan error), make(chan struct{})
 	go func() {
 		defer close(over)
-		runtime.LockOSThread() // one thread is the tracer
+		runtime.LockOSThread()         // one thread is the tracer
+		defer runtime.UnlockOSThread() // a thread that ends kills the children that it has started
 		err := unix.PtraceSeize(thread)
 		seized <- err
 		for err == nil {
@@ -327,25 +329,14 @@ func (c *started) end() (rest string) {
 	for c.out.Scan() {
 		rest += c.out.Text() + "\n"
 	}
-	_ = c.cmd.Wait() // what it said tells how it went
+	_ = c.cmd.Wait() // its output shows the outcome
 	return rest
 }
 
 // TestNoCoreFile: a child that aborts leaves no core file where the same death
 // outside of the sandbox leaves one.
 func TestNoCoreFile(t *testing.T) {
-	pattern, err := os.ReadFile("/proc/sys/kernel/core_pattern")
-	if err != nil || strings.HasPrefix(string(pattern), "|") || strings.HasPrefix(string(pattern), "/") {
-		t.Skipf("core dumps of this machine do not go to the working directory: %q", pattern)
-	}
-	var before unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_CORE, &before); err != nil {
-		t.Fatal(err)
-	}
-	if err := unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{Cur: before.Max, Max: before.Max}); err != nil || before.Max == 0 {
-		t.Skipf("core dumps cannot be allowed: limit %d, %v", before.Max, err)
-	}
-	defer func() { _ = unix.Setrlimit(unix.RLIMIT_CORE, &before) }()
+	proctest.AllowCoreFiles(t)
 	for _, c := range []struct {
 		words string
 		cores int

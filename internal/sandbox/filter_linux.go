@@ -66,7 +66,7 @@ func conditional() []rule {
 		{unix.SYS_MADVISE, anyOf(2, unix.MADV_DONTNEED, unix.MADV_FREE, unix.MADV_HUGEPAGE, unix.MADV_NOHUGEPAGE, unix.MADV_COLLAPSE), denied},
 		{unix.SYS_CLONE, anyOf(0, threadFlags()), denied},
 		{unix.SYS_TGKILL, anyOf(0, uint32(os.Getpid())), kills},
-		// The runtime gives names to its mappings where the kernel knows that.
+		// The runtime names its mappings where the kernel knows that.
 		{unix.SYS_PRCTL, [][]check{{isInt(0, unix.PR_SET_VMA), isLong(1, unix.PR_SET_VMA_ANON_NAME)}}, kills},
 	}
 }

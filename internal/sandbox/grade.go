@@ -71,8 +71,8 @@ func (p Posture) Probe(id string) Probe {
 // State is that of one measure.
 func (p Posture) State(id string) State { return p.Probe(id).State }
 
-// Grade is pure: the same probes give the same grade. A prover holds no key, so
-// that only its walls count.
+// Grade is pure: the same probes have the same grade. A prover holds no key, so
+// that only its confinement counts.
 func (p Posture) Grade() Grade {
 	g := GradeA
 	for _, f := range p.faults() {
@@ -155,7 +155,7 @@ type Refusal struct{ sentence string }
 // Error is the sentence: what is missing and what to do about it.
 func (r *Refusal) Error() string { return r.sentence }
 
-// Require gives a [*Refusal] when the posture does not meet the least grade;
+// Require returns a [*Refusal] when the posture does not meet the least grade;
 // GradeNone asks for nothing.
 func (p Posture) Require(kind string, least Grade) error {
 	if s := p.Shortfall(kind, least); s != "" && least != GradeNone {

@@ -19,7 +19,7 @@ func Host(fsys fs.FS) []Probe {
 	return append(probes, cpuFlaws(fsys), trusted(fsys), container(fsys))
 }
 
-// hostFile is a measure that one file tells about.
+// hostFile is a measure that is read from one file.
 type hostFile struct {
 	id, path string
 	judge    func(value string) State // nil: that the file is there is weak
@@ -73,7 +73,7 @@ func (f *hostFile) probe(fsys fs.FS) Probe {
 	return settled(p)
 }
 
-// isAbsent tells a feature that is not there from a file system that is not.
+// isAbsent distinguishes a feature that is missing from a file system that is.
 func isAbsent(fsys fs.FS, f *hostFile, err error) bool {
 	if !isNotExist(err) || f.within == "" {
 		return false
@@ -142,7 +142,7 @@ func okIf(good bool) State {
 	return StateWeak
 }
 
-// swapAreas tells whether memory of this process can be swapped: the machine
+// swapAreas reports whether memory of this process can be swapped: the machine
 // has no swap, or the control group may use none of it.
 func swapAreas(fsys fs.FS) Probe {
 	text, err := fs.ReadFile(fsys, "proc/swaps")
@@ -242,7 +242,7 @@ func container(fsys fs.FS) Probe {
 		p.Value = "user namespace"
 	}
 	if status["Seccomp"] != "0" {
-		p.Value += ", under a seccomp filter of somebody else"
+		p.Value += ", under a seccomp filter of another program"
 	}
 	return settled(p)
 }

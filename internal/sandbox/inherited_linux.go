@@ -11,7 +11,7 @@ import (
 
 // CloseInherited closes every descriptor that this process inherited, except the
 // standard streams. Inherited descriptors lack close-on-exec, which Go sets on all
-// that it opens. A core that gives up root would otherwise keep its access to them.
+// that it opens. A core that drops root would otherwise keep its access to them.
 // Call it before this process opens anything that its children inherit.
 func CloseInherited() error {
 	entries, err := os.ReadDir("/proc/self/fd")

@@ -11,8 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// EnterLauncher takes from this process what one that only starts and kills
-// children does not need: debuggers, core files, new privileges, all
+// EnterLauncher drops what a process that only starts and kills children does not
+// need: debuggers, core files, new privileges, all
 // capabilities but those that let children become other users, lock memory and
 // be killed, and, where the kernel has Landlock, every file but its own
 // executable and what the Go runtime reads at its start. An error means that it

@@ -137,7 +137,7 @@ func mapped(name string) (int64, error) {
 	return 0, errUnread
 }
 
-// clock tells whether somebody keeps the clock right.
+// clock reports whether a service keeps the clock right.
 func clock() Probe {
 	p := Probe{ID: "clock", Source: "adjtimex", Remedy: "run chrony or systemd-timesyncd", Effect: "none"}
 	var t unix.Timex

@@ -1,9 +1,12 @@
 package sandbox
 
 import (
+	"cmp"
 	"errors"
 	"log/slog"
 	"strings"
+
+	"github.com/terradourada/td/protocol"
 )
 
 // Bounds of a posture as text.
@@ -64,14 +67,6 @@ func name(id string) bool {
 
 // printable makes a value fit for a line.
 func printable(value string) string {
-	value = strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '?'
-		}
-		return r
-	}, value)
-	if value == "" {
-		return "-"
-	}
+	value = cmp.Or(protocol.Printable(value), "-")
 	return value[:min(len(value), maxValue)]
 }

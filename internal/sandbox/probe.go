@@ -45,7 +45,7 @@ type Probe struct {
 }
 
 // The measures of a child, in the order of a posture. The first two are not
-// taken here: whoever makes the keys reports them.
+// taken here: the process that draws the keys reports them.
 const (
 	KeyMemory   = "key_memory"   // ok: memfd_secret; weak: locked pages; missing: pages that may be swapped
 	KeyCompute  = "key_compute"  // ok: runtime/secret; weak: the stack is overwritten

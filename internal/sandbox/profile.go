@@ -25,7 +25,7 @@ const (
 // FirstUID is the default of the first of four user ids that the processes of a
 // server become that is started as root: signer, tagger, prover and core, in
 // this order. They lie in
-// 65520..65533, which systemd assigns to nobody, and within what a container
+// 65520..65533, which systemd does not assign, and within what a container
 // maps.
 const FirstUID = 65520
 

@@ -116,7 +116,7 @@ func deep(n int, f func()) byte {
 	return deep(n-1, f) + frame[n]
 }
 
-// mark fills part of the stack and gives its address, which escapes the rules.
+// mark fills part of the stack and returns its address, which escapes the rules.
 //
 //go:noinline
 func mark() *[1 << 10]byte {

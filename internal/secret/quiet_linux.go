@@ -8,7 +8,7 @@ import (
 
 // quietly runs f with the signals of its thread blocked, those for faults
 // apart. A signal makes the kernel save every register on the signal stack,
-// vectors included, and nobody clears that: the Go runtime preempts by signals,
+// vectors included, and the kernel does not clear it: the Go runtime preempts by signals,
 // and pieces of keys were found there. Blocked ones are delivered afterwards;
 // until then the runtime stops f at its calls only.
 func quietly(f func()) {

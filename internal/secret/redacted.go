@@ -26,8 +26,8 @@ func (Redacted) GoString() string { return redacted }
 // LogValue is "redacted".
 func (Redacted) LogValue() slog.Value { return slog.StringValue(redacted) }
 
-// MarshalText gives "redacted".
+// MarshalText returns "redacted".
 func (Redacted) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
-// MarshalJSON gives "redacted", quoted.
+// MarshalJSON returns "redacted", quoted.
 func (Redacted) MarshalJSON() ([]byte, error) { return []byte(`"` + redacted + `"`), nil }

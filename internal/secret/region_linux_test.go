@@ -64,8 +64,8 @@ func limited() int {
 	return 0
 }
 
-// Nobody reads secretmem through /proc, not even its own process; the other
-// levels are read, so that the test would notice.
+// No process can read secretmem through /proc, not even the process itself. The
+// other levels can be read, so the test would notice a difference.
 func TestProcMem(t *testing.T) {
 	mem, err := os.Open("/proc/self/mem")
 	if err != nil {

@@ -7,10 +7,10 @@
 // A region is of the best level that the system grants, and says which:
 //
 //	secretmem  memfd_secret(2): the pages are taken out of the kernel's own
-//	           map, so that nobody reads them through /proc, ptrace, a core
+//	           map, so that they cannot be read through /proc, ptrace, a core
 //	           dump or swap, root included
 //	locked     anonymous pages, locked, left out of dumps and of forks: never
-//	           in swap, but readable by whoever may trace the process
+//	           in swap, but readable by a process that may trace this one
 //	plain      the same without the lock: they may be written to swap
 //
 // Every region stands between two pages that cannot be touched, so that a
@@ -21,7 +21,7 @@
 //
 // A level is about pages at rest. While a key is used, parts of it and values
 // it follows from are in registers and on the stack, which are ordinary memory:
-// Do erases them when it ends, not before. Whoever controls the kernel, or may
+// Do erases them when it ends, not before. An attacker who controls the kernel, or may
 // inject code into the process, has the key.
 package secret
 

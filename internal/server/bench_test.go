@@ -9,8 +9,8 @@ import (
 	"github.com/terradourada/td/internal/server"
 )
 
-// BenchmarkRequest is what the listener adds to the gate's work, and what a
-// refused request costs, without the connection.
+// BenchmarkRequest measures what the listener adds to the gate's work, and
+// the cost of a refused request, without the connection.
 func BenchmarkRequest(b *testing.B) {
 	var unknown strings.Builder
 	for i := 0; unknown.Len() < 60_000; i++ {

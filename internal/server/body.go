@@ -18,7 +18,8 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// mediaType is the request's one media type among those the operation takes.
+// mediaType returns the request's media type, which must be one that the
+// operation takes.
 func mediaType(r *http.Request, taken []string) (string, error) {
 	if enc := r.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
 		return "", protocol.Fail(protocol.CodeUnsupportedMedia, "compressed bodies are not taken")
@@ -28,15 +29,11 @@ func mediaType(r *http.Request, taken []string) (string, error) {
 		return "", protocol.Fail(protocol.CodeUnsupportedMedia, "Content-Type must be given once; taken: "+strings.Join(taken, ", "))
 	}
 	if slices.Contains(taken, values[0]) {
-		return values[0], nil // as nearly everybody writes it
+		return values[0], nil // the usual form
 	}
 	media, params, err := mime.ParseMediaType(values[0])
-	if err == nil && onlyUTF8(params) {
-		for _, m := range taken {
-			if media == m {
-				return m, nil
-			}
-		}
+	if err == nil && onlyUTF8(params) && slices.Contains(taken, media) {
+		return media, nil
 	}
 	return "", protocol.Fail(protocol.CodeUnsupportedMedia, "taken: "+strings.Join(taken, ", "))
 }
@@ -49,9 +46,9 @@ func onlyUTF8(params map[string]string) bool {
 	return len(params) == 0
 }
 
-// readBody takes the whole body, at most limit bytes, before the read deadline
-// that the guard has set, and lifts the deadline afterwards: a deadline that
-// passes while the handler works would end its context.
+// readBody reads the whole body, at most limit bytes, before the read deadline
+// that the guard has set. It then removes the deadline, since one that passes
+// while the handler works would end its context.
 func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 	if r.ContentLength > limit {
 		return nil, tooLarge(limit)
@@ -86,8 +83,8 @@ func bodyError(err error, limit int64) error {
 	}
 }
 
-// decode reads a JSON body into v, a pointer to a struct of package api:
-// strictly, with every required member there and no null among the members.
+// decode reads a JSON body into v, a pointer to a struct of package api. It
+// is strict: every required member must be present and none may be null.
 func decode(raw []byte, lim protocol.JSONLimits, v any) error {
 	if err := protocol.DecodeStrict(raw, lim, v); err != nil {
 		return err
@@ -102,8 +99,8 @@ func decode(raw []byte, lim protocol.JSONLimits, v any) error {
 	return checkMembers(members, reflect.TypeOf(v).Elem())
 }
 
-// complete reports that no member can be missing or null, without a second look
-// at the members: a required one that is missing leaves a zero value.
+// complete reports whether no member can be missing or null, without parsing
+// the members again: a missing required one leaves a zero value.
 func complete(raw []byte, v reflect.Value) bool {
 	for i := range v.NumField() {
 		_, options, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
@@ -135,8 +132,8 @@ const (
 	eventBodyMembers = protocol.MaxJSONMembers + 256
 )
 
-// decodeEvent reads the body of a push. A fault inside the event is the event's
-// fault and gets its code.
+// decodeEvent reads the body of a push. A fault inside the event has the code
+// of the event.
 func decodeEvent(raw []byte, req *api.EventRequest) error {
 	lim := protocol.JSONLimits{Size: api.MaxEventBody, Depth: eventBodyDepth, Members: eventBodyMembers}
 	err := decode(raw, lim, req)
@@ -156,7 +153,7 @@ func decodeEvent(raw []byte, req *api.EventRequest) error {
 	return err
 }
 
-// terms reads what a challenge and a push have in common: the claim, its
+// terms reads the members that a challenge and a push share: the claim, its
 // parameters in canonical form and the lifetime.
 func terms(claimID string, params json.RawMessage, ttlMillis uint32) (claim.ID, []byte, time.Duration, error) {
 	id, err := claim.ParseID(claimID)

@@ -16,8 +16,8 @@ import (
 	"github.com/terradourada/td/receipt"
 )
 
-// oneClaimGate issues and accepts open/1 for real, with keys made up: enough for
-// the client to check, prove and be verified.
+// oneClaimGate issues and accepts open/1, with generated keys: enough for the
+// client to check, prove and be verified.
 type oneClaimGate struct {
 	*fake
 	mu    sync.Mutex
@@ -52,23 +52,23 @@ func (g *oneClaimGate) Open(_ context.Context, r gate.OpenRequest) (*gate.Challe
 	return &gate.Challenge{RequestID: knownID, Payload: p, Anchor: anchor, Tag: aTag, Inputs: g.x, ClientSalt: salt, ExpiresAt: time.Now()}, nil
 }
 
-func (g *oneClaimGate) Accept(_ context.Context, a gate.Answer) (gate.Accepted, error) {
+func (g *oneClaimGate) Accept(_ context.Context, a gate.Answer) (uint64, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if len(g.fails) > 0 {
 		err := g.fails[0]
 		g.fails = g.fails[1:]
-		return gate.Accepted{}, err
+		return 0, err
 	}
 	if !a.Tag.Equal(aTag) || a.RequestID != knownID {
-		return gate.Accepted{}, protocol.CodeSubmissionRejected
+		return 0, protocol.CodeSubmissionRejected
 	}
 	vk, _ := claim.KnownKey(claim.Open)
 	if err := claim.Verify(vk, g.x, a.Proof); err != nil {
-		return gate.Accepted{}, err
+		return 0, err
 	}
 	g.leaf.Proof = a.Proof
-	return gate.Accepted{RequestID: knownID, Index: 5}, nil
+	return 5, nil
 }
 
 func (g *oneClaimGate) Receipt(context.Context, protocol.RequestID) (*receipt.Receipt, error) {

@@ -1,9 +1,11 @@
 package server
 
 import (
+	"cmp"
 	"log/slog"
 	"net/http"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/terradourada/td/api"
@@ -11,19 +13,19 @@ import (
 	"github.com/terradourada/td/receipt"
 )
 
-// Config says what a [Server] serves and how much of it at once. The first
-// three are required; a zero number stands for its default.
+// Config is what a [Server] serves, and its limits. The first three are
+// required; a zero number selects its default.
 type Config struct {
 	Gate    Gate
 	Records Records
 	Ledger  Ledger
 
-	// Verify is what POST /v1/verify checks receipts with. Its
+	// Verify are the options with which POST /v1/verify checks receipts. Its
 	// AllowSelfAsserted is set per request.
 	Verify receipt.Options
 
 	// Identify names the client of a request, for quotas and for the client
-	// commitment. It is asked for every request, reads of the log included, and
+	// commitment. It is called for every request, reads of the log included, and
 	// decides by the path what is open to all. Its error is the answer:
 	// unauthenticated, forbidden, rate_limited. nil: every client is
 	// protocol.LocalClient.
@@ -33,19 +35,20 @@ type Config struct {
 	// forbidden. nil: all are answered. See [Hosts].
 	Host func(host string) bool
 
-	// Observe is told the outcome of every request. nil: nobody is.
+	// Observe is called with the outcome of every request. nil: outcomes are
+	// dropped.
 	Observe func(Outcome)
 
-	// Log gets internal errors with their causes; never anything a client
-	// sent. nil: nowhere.
+	// Log receives internal errors with their causes, never anything a client
+	// sent. nil: they are dropped.
 	Log *slog.Logger
 
 	MaxConns    int           // open connections, those without a request included; default 2,048
-	MaxRequests int           // requests in hand at once, without those that wait; half as many may wait for long; default 256
+	MaxRequests int           // requests that hold a slot at once, without those that wait; half as many may wait for long; default 256
 	MaxVerify   int           // receipts verified at once; default half of the processors
-	BodyTimeout time.Duration // for a whole body to arrive; default 10 s
-	WorkTimeout time.Duration // for the work on a request beside the wait it asked for; default 20 s
-	PushWait    time.Duration // for the outcome of a push without preference; default api.MaxWait seconds
+	BodyTimeout time.Duration // time for a whole body to arrive; default 10 s
+	WorkTimeout time.Duration // time for the work on a request beside the wait it asked for; default 20 s
+	PushWait    time.Duration // time for the outcome of a push without preference; default api.MaxWait seconds
 }
 
 // Outcome is one answered request, for metrics. Operation is the id of the
@@ -57,14 +60,14 @@ type Outcome struct {
 	Took      time.Duration
 }
 
-// Timeouts and sizes of the connection, not worth a knob.
+// Timeouts and sizes of the connection that need no setting.
 const (
 	headerTimeout = 5 * time.Second
 	writeTimeout  = 20 * time.Second
 	idleTimeout   = 2 * time.Minute
 	maxHeader     = 16 << 10
-	maxBodies     = 32 << 20 // bytes of bodies on their way to one operation
-	statusPlaces  = 16       // requests for the status in hand; no other request takes these places
+	maxBodies     = 32 << 20 // bytes of arriving bodies for one operation
+	statusPlaces  = 16       // slots for requests of the status; no other request takes these slots
 )
 
 // The defaults of the bounds, and the least connections.
@@ -77,10 +80,10 @@ const (
 	LeastDescriptors = leastConns * 5 / 4
 )
 
-// Fit derives MaxConns and MaxRequests from a number of descriptors: one for each
-// connection, and one for each request in hand, which may read a file of the log.
-// There is one request for four connections. It returns false, and sets nothing, if
-// the descriptors are too few.
+// Fit derives MaxConns and MaxRequests from a number of descriptors: one for
+// each connection, and one for each request that holds a slot, which may read a
+// file of the log. There is one request for four connections. It returns false,
+// and sets nothing, if the descriptors are too few.
 func (c *Config) Fit(descriptors int) bool {
 	if descriptors < LeastDescriptors {
 		return false
@@ -91,9 +94,7 @@ func (c *Config) Fit(descriptors int) bool {
 }
 
 func (c Config) withDefaults() Config {
-	if c.Log == nil {
-		c.Log = slog.New(slog.DiscardHandler)
-	}
+	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
 	if c.Identify == nil {
 		c.Identify = func(*http.Request) (string, error) { return protocol.LocalClient, nil }
 	}
@@ -103,36 +104,31 @@ func (c Config) withDefaults() Config {
 	if c.Observe == nil {
 		c.Observe = func(Outcome) {}
 	}
-	orInt(&c.MaxConns, mostConns)
-	orInt(&c.MaxRequests, mostRequests)
-	orInt(&c.MaxVerify, max(1, runtime.GOMAXPROCS(0)/2))
-	orTime(&c.BodyTimeout, 10*time.Second)
-	orTime(&c.WorkTimeout, 20*time.Second)
-	orTime(&c.PushWait, api.MaxWait*time.Second)
+	c.MaxConns = positive(c.MaxConns, mostConns)
+	c.MaxRequests = positive(c.MaxRequests, mostRequests)
+	c.MaxVerify = positive(c.MaxVerify, runtime.GOMAXPROCS(0)/2, 1)
+	c.BodyTimeout = positive(c.BodyTimeout, 10*time.Second)
+	c.WorkTimeout = positive(c.WorkTimeout, 20*time.Second)
+	c.PushWait = positive(c.PushWait, api.MaxWait*time.Second)
 	return c
 }
 
-func orInt(v *int, def int) {
-	if *v <= 0 {
-		*v = def
-	}
-}
-
-func orTime(v *time.Duration, def time.Duration) {
-	if *v <= 0 {
-		*v = def
-	}
+// positive returns the first positive value.
+func positive[T int | time.Duration](values ...T) T {
+	return values[max(0, slices.IndexFunc(values, func(v T) bool { return v > 0 }))]
 }
 
 // HTTPServer wraps a handler in an http.Server whose timeouts, header limit and
-// number of connections fit it. The caller gives it a listener and ends it.
+// number of connections match it. The caller serves a listener with it and
+// shuts it down.
 func HTTPServer(cfg Config, h http.Handler) *http.Server {
 	cfg = cfg.withDefaults()
 	open := newConns(cfg.MaxConns)
 	return &http.Server{
 		Handler:           h,
 		ReadHeaderTimeout: headerTimeout,
-		// The guard shortens it per answer; this one is for whatever slips by.
+		// The guard shortens it per answer; this one covers answers that bypass the
+		// guard.
 		WriteTimeout: headerTimeout + cfg.BodyTimeout + cfg.WorkTimeout + api.MaxWait*time.Second + writeTimeout,
 		IdleTimeout:  idleTimeout,
 		// The library adds 4096 to it.

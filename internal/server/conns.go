@@ -9,9 +9,9 @@ import (
 )
 
 // conns bounds the open connections of a listener. A connection too many takes
-// the place of the one that has been without a request for longest, so that
-// nobody keeps others out by opening connections and saying nothing; it is
-// closed itself where every connection has a request in work.
+// the place of the one that has been without a request for longest, so silent
+// connections cannot block other clients. The new one is closed if every
+// connection has a request in work.
 type conns struct {
 	most int
 
@@ -25,7 +25,7 @@ func newConns(most int) *conns {
 }
 
 // changed is the ConnState hook of an http.Server. StateNew comes from the
-// goroutine that accepts, so that no connection slips by.
+// goroutine that accepts, so every connection is counted.
 func (c *conns) changed(conn net.Conn, state http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -40,7 +40,7 @@ func (c *conns) changed(conn net.Conn, state http.ConnState) {
 			return
 		}
 		c.open[conn] = c.waiting.PushBack(conn)
-	case !known: // hung up on already
+	case !known: // already closed here
 	case state == http.StateIdle:
 		c.open[conn] = c.waiting.PushBack(conn)
 	case state == http.StateActive:
@@ -57,9 +57,9 @@ func (c *conns) context(ctx context.Context, conn net.Conn) context.Context {
 
 type releaseKey struct{}
 
-// release marks the connection of a refused request as one without a request, so
-// that it can be closed for a new one. net/http still waits for the rest of the
-// body.
+// release marks the connection of a refused request as one without a request,
+// so that it can be closed for a new one. net/http still waits for the rest of
+// the body.
 func release(ctx context.Context) {
 	if f, ok := ctx.Value(releaseKey{}).(func()); ok {
 		f()
@@ -74,7 +74,7 @@ func (c *conns) release(conn net.Conn) {
 	}
 }
 
-// makeRoom ends the connection that has had no request for longest.
+// makeRoom closes the connection that has had no request for longest.
 func (c *conns) makeRoom() bool {
 	longest := c.waiting.Front()
 	if longest == nil {
@@ -89,10 +89,10 @@ func (c *conns) makeRoom() bool {
 	return true
 }
 
-// hangUp closes without the farewell of TLS, which could block.
+// hangUp closes without the closing message of TLS, which could block.
 func hangUp(conn net.Conn) {
 	if wrapped, ok := conn.(interface{ NetConn() net.Conn }); ok {
 		conn = wrapped.NetConn()
 	}
-	_ = conn.Close() // there is nothing to be done about a connection that does not close
+	_ = conn.Close() // nothing can be done about a connection that does not close
 }

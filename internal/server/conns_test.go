@@ -10,8 +10,8 @@ import (
 	"github.com/terradourada/td/internal/server"
 )
 
-// silent opens a connection and says nothing; gone closes when the server has
-// hung up.
+// silent opens a connection and sends nothing; gone is closed when the server
+// has closed it.
 func (s *service) silent() (gone <-chan struct{}) {
 	s.t.Helper()
 	c, err := (&net.Dialer{}).DialContext(s.t.Context(), "tcp", s.addr)
@@ -27,8 +27,8 @@ func (s *service) silent() (gone <-chan struct{}) {
 	return ch
 }
 
-// TestSilentConnectionsMakeRoom: whoever opens connections and says nothing
-// loses the oldest, and keeps nobody out.
+// TestSilentConnectionsMakeRoom: a client that opens silent connections loses
+// the oldest and does not block others.
 func TestSilentConnectionsMakeRoom(t *testing.T) {
 	s := start(t, func(c *server.Config) { c.MaxConns = 4 })
 	var gone []<-chan struct{}

@@ -26,17 +26,17 @@ Retry-After says unless the cause knows better.
 |---|---|---|---|---|
 `
 
-// advice is what a caller does about each code.
+// advice is the action of a caller for each code.
 var advice = map[protocol.Code]string{
-	protocol.CodeMalformedRequest:        "Mend the request; `detail` says what is wrong with it. Nothing was consumed.",
+	protocol.CodeMalformedRequest:        "Correct the request; `detail` says what is wrong with it. Nothing was consumed.",
 	protocol.CodeTooLarge:                "Send less: an event has at most 64 KiB.",
 	protocol.CodeUnsupportedMedia:        "Send the media type that the operation names in `/openapi.json`.",
-	protocol.CodeUnauthenticated:         "Say who you are.",
+	protocol.CodeUnauthenticated:         "Authenticate.",
 	protocol.CodeForbidden:               "Ask the operator. `detail` says whether it is the host name: the operator allows further ones with `--allow-host`.",
 	protocol.CodeNotFound:                "Check the path or the id. For a receipt: nothing was accepted under this id, or not yet.",
 	protocol.CodeMethodNotAllowed:        "Use the method that the header Allow names.",
 	protocol.CodeUnknownClaim:            "See `GET /v1/claims`; a list of members must be registered by the operator.",
-	protocol.CodeEventNotCanonicalisable: "Mend the event: `detail` has a reason and a byte offset (section 4 of the specification).",
+	protocol.CodeEventNotCanonicalisable: "Correct the event: `detail` has a reason and a byte offset (section 4 of the specification).",
 	protocol.CodeEventNotEncodable:       "The event lacks a field that the parameters point to, or a value is not exact under `scale` and `offset`.",
 	protocol.CodeStatementFalse:          "The event does not satisfy the claim. No proof of it can exist.",
 	protocol.CodeRateLimited:             "Wait and send the same request again.",
@@ -54,11 +54,11 @@ var advice = map[protocol.Code]string{
 	protocol.CodeProverTimeout:           "The request is over. Push again, or prove on your side.",
 	protocol.CodeProverBadResponse:       "The request is over. Push again, or prove on your side; tell the operator.",
 	protocol.CodeProverTagMismatch:       "The request is over. Push again, or prove on your side; tell the operator.",
-	protocol.CodeInternal:                "A fault of the service; its log says more. Whether a request was accepted, its receipt shows.",
+	protocol.CodeInternal:                "A fault of the service; its log has details. Whether a request was accepted, its receipt shows.",
 }
 
-// TestErrorsAreDocumented holds docs/reference/errors.md to what the listener
-// really answers.
+// TestErrorsAreDocumented compares docs/reference/errors.md with the answers
+// of the listener.
 func TestErrorsAreDocumented(t *testing.T) {
 	s := start(t, nil)
 	var b strings.Builder

@@ -9,13 +9,13 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// statusWriter remembers the status of the answer; 0 is none yet.
+// statusWriter records the status of the answer; 0 means none yet.
 type statusWriter struct {
 	http.ResponseWriter
 	status int
 }
 
-// WriteHeader notes the status.
+// WriteHeader records the status.
 func (w *statusWriter) WriteHeader(status int) {
 	w.status = status
 	w.ResponseWriter.WriteHeader(status)
@@ -24,7 +24,7 @@ func (w *statusWriter) WriteHeader(status int) {
 // Unwrap lets http.ResponseController reach the connection.
 func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
-// exchange is one request in hand.
+// exchange is one request and its answer.
 type exchange struct {
 	s      *Server
 	w      *statusWriter
@@ -33,8 +33,8 @@ type exchange struct {
 	ctx    context.Context // ends with the request's time
 	client string
 	pref   preference
-	lane   chan struct{} // of requests in hand
-	inHand bool
+	slots  chan struct{} // of its kind of requests; it takes one
+	holds  bool
 	taken  bool                // reading the body has begun
 	issued *protocol.RequestID // set once a request was issued; goes into a problem
 }
@@ -53,52 +53,51 @@ func (e *exchange) fail(err error) {
 	}
 }
 
-// take puts the request in hand, if there is room for one more.
-func (e *exchange) take() error {
+// acquire takes a slot, if one is free.
+func (e *exchange) acquire() error {
+	err := enter(e.slots)
+	e.holds = err == nil
+	return err
+}
+
+// enter takes one of some places, if one is free.
+func enter(places chan<- struct{}) error {
 	select {
-	case e.lane <- struct{}{}:
-		e.inHand = true
+	case places <- struct{}{}:
 		return nil
 	default:
 		return protocol.Fail(protocol.CodeOverloaded, "too many requests at once")
 	}
 }
 
-// drop takes the request out of hand.
-func (e *exchange) drop() {
-	if e.inHand {
-		e.inHand = false
-		<-e.lane
+// release frees the slot.
+func (e *exchange) release() {
+	if e.holds {
+		e.holds = false
+		<-e.slots
 	}
 }
 
-// body is the request's body and its media type. While it is on its way the
-// request is not in hand: whoever dribbles keeps nobody from being served.
+// body returns the request's body and its media type. The slot is released
+// while the body arrives, so a slow client cannot block others.
 func (e *exchange) body() ([]byte, string, error) {
 	media, err := mediaType(e.r, e.op.media)
 	if err != nil {
 		return nil, "", err
 	}
-	bodies := e.s.bodies[e.op.id]
-	select {
-	case bodies <- struct{}{}:
-		defer func() { <-bodies }()
-	default:
-		return nil, "", protocol.Fail(protocol.CodeOverloaded, "too many requests at once")
+	for _, places := range []chan struct{}{e.s.bodies[e.op.id], e.s.arriving} {
+		if err := enter(places); err != nil {
+			return nil, "", err
+		}
+		defer func() { <-places }()
 	}
-	select {
-	case e.s.arriving <- struct{}{}:
-		defer func() { <-e.s.arriving }()
-	default:
-		return nil, "", protocol.Fail(protocol.CodeOverloaded, "too many requests at once")
-	}
-	e.drop()
+	e.release()
 	e.taken = true
 	raw, err := readBody(e.w.ResponseWriter, e.r, e.op.limit)
 	if err != nil {
 		return nil, "", err
 	}
-	return raw, media, e.take()
+	return raw, media, e.acquire()
 }
 
 // json answers with a JSON document.
@@ -119,14 +118,14 @@ func (e *exchange) bytes(status int, media string, body []byte) error {
 
 // requestID reads the id in the path.
 func (e *exchange) requestID() (protocol.RequestID, error) {
-	return protocol.ParseRequestID(e.r.PathValue("id"))
+	return protocol.Parse[protocol.RequestID](e.r.PathValue("id"))
 }
 
 // longestTurn bounds how long a request waits for its turn.
 const longestTurn = 2 * time.Second
 
-// turn waits for a place among the few that do something costly at a time; the
-// caller leaves it with done.
+// turn waits for one of the few places for costly work; the caller releases it
+// with done.
 func (e *exchange) turn(places chan struct{}) (done func(), err error) {
 	longest := time.NewTimer(longestTurn)
 	defer longest.Stop()
@@ -140,20 +139,19 @@ func (e *exchange) turn(places chan struct{}) (done func(), err error) {
 	}
 }
 
-// waiting gives f a context of length d, but not more than a glance if too many
-// requests wait already. While it lasts the request is not in hand: whoever
-// waits keeps nobody from being served. When there is no room for it afterwards
-// it is answered all the same, since little is left to do.
+// waiting calls f with a context of length d, or of at most a glance if too
+// many requests wait already. The slot is released while f runs, so a waiting
+// client cannot block others. If no slot is free afterwards, the request is
+// answered nevertheless, since little is left to do.
 func (e *exchange) waiting(d time.Duration, f func(context.Context)) {
-	select {
-	case e.s.waiters <- struct{}{}:
+	if enter(e.s.waiters) == nil {
 		defer func() { <-e.s.waiters }()
-	default:
+	} else {
 		d = min(d, glance)
 	}
 	ctx, cancel := context.WithTimeout(e.ctx, d)
 	defer cancel()
-	e.drop()
-	defer func() { _ = e.take() }()
+	e.release()
+	defer func() { _ = e.acquire() }()
 	f(ctx)
 }

@@ -29,15 +29,14 @@ var (
 
 const canary = "CANARY7f3a91"
 
-// fake is gate, records and ledger in one. It fails with err when that is set,
-// panics with panic, blocks while block is open, and remembers what it was
-// asked.
+// fake is gate, records and ledger in one. It fails with err if that is set,
+// panics with panic, blocks while block is open, and records its calls.
 type fake struct {
 	mu     sync.Mutex
 	err    error
 	panics any
-	block  chan struct{} // closed by the test to let go
-	enter  chan struct{} // told when a call blocks or waits for a receipt
+	block  chan struct{} // closed by the test to end the block
+	enter  chan struct{} // receives a value when a call blocks or waits for a receipt
 
 	opened    []gate.OpenRequest
 	answers   []gate.Answer
@@ -83,12 +82,12 @@ func (f *fake) Open(_ context.Context, r gate.OpenRequest) (*gate.Challenge, err
 	}, nil
 }
 
-func (f *fake) Accept(_ context.Context, a gate.Answer) (gate.Accepted, error) {
+func (f *fake) Accept(_ context.Context, a gate.Answer) (uint64, error) {
 	err := f.call(func() { f.answers = append(f.answers, a) })
-	return gate.Accepted{RequestID: a.RequestID, Index: 41}, err
+	return 41, err
 }
 
-func (f *fake) Push(_ context.Context, r gate.PushRequest) (*gate.Pushed, func(context.Context) (gate.Accepted, error), error) {
+func (f *fake) Push(_ context.Context, r gate.PushRequest) (*gate.Pushed, func(context.Context) (uint64, error), error) {
 	if err := f.call(func() { f.pushes = append(f.pushes, r) }); err != nil {
 		return nil, nil, err
 	}
@@ -96,12 +95,12 @@ func (f *fake) Push(_ context.Context, r gate.PushRequest) (*gate.Pushed, func(c
 	if err != nil {
 		return nil, nil, err
 	}
-	wait := func(ctx context.Context) (gate.Accepted, error) {
+	wait := func(ctx context.Context) (uint64, error) {
 		if f.noOutcome {
 			<-ctx.Done()
-			return gate.Accepted{}, ctx.Err()
+			return 0, ctx.Err()
 		}
-		return gate.Accepted{RequestID: knownID, Index: 42}, f.outcome
+		return 42, f.outcome
 	}
 	return &gate.Pushed{RequestID: knownID, Opening: receipt.Opening{RequestID: knownID, Event: string(canonical)}}, wait, nil
 }
@@ -224,7 +223,7 @@ func (s *service) post(path, body string, headers ...string) reply {
 }
 
 // raw writes bytes to a new connection and reads one answer; nil means that
-// the server closed without one.
+// the server closed without an answer.
 func (s *service) raw(request string) *reply {
 	s.t.Helper()
 	c, err := (&net.Dialer{}).DialContext(s.t.Context(), "tcp", s.addr)
@@ -251,11 +250,12 @@ func (s *service) alive() {
 	}
 }
 
-// goNames finds what must not be seen outside: type names, traces, library
+// goNames matches what an answer must not show: type names, traces, library
 // words.
 var goNames = regexp.MustCompile(`\b(?:api|protocol|server|gate|claim|receipt|json|jsontext|http|huma|reflect|runtime|errors|main)\.[A-Za-z]|Go (?:struct|type|value)|goroutine|panic|\.go:\d|0x[0-9a-f]{6,}|unexpected EOF|invalid character`)
 
-// problem checks everything that holds for every problem document and gives it.
+// problem checks everything that holds for every problem document and returns
+// it.
 func (s *service) problem(r reply, want protocol.Code) api.Problem {
 	s.t.Helper()
 	var p api.Problem

@@ -108,7 +108,7 @@ func TestPush(t *testing.T) {
 func TestPushFailure(t *testing.T) {
 	s := start(t, nil)
 	for _, code := range []protocol.Code{protocol.CodeProverTimeout, protocol.CodeInvalidated, protocol.CodeOverloaded} {
-		// Whatever its cause: an outcome is not "still being proved".
+		// Whatever its cause, an outcome is not "still being proved".
 		s.fake.set(func(f *fake) { f.outcome = protocol.Wrap(code, "outcome", context.DeadlineExceeded) })
 		p := s.problem(s.post("/v1/events", `{"claim":"open/1","params":{},"event":{}}`), code)
 		if p.RequestID == nil || *p.RequestID != knownID {

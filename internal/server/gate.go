@@ -9,40 +9,41 @@ import (
 	"github.com/terradourada/td/receipt"
 )
 
-// Gate is the machine behind the operations that change something. Its errors
-// carry a protocol.Code and a detail fit for the client. The context ends when
-// the client goes away or the request's time is over; what the gate has claimed
-// by then it finishes all the same.
+// Gate performs the operations that change something. Its errors carry a
+// protocol.Code and a detail fit for the client. The context ends when the
+// client goes away or the request's time is over; it then finishes a request
+// that it has already claimed.
 type Gate interface {
 	// Open issues a challenge.
 	Open(ctx context.Context, req gate.OpenRequest) (*gate.Challenge, error)
-	// Accept judges an answer. It is the same call for the same proof twice.
-	Accept(ctx context.Context, a gate.Answer) (gate.Accepted, error)
+	// Accept judges an answer and returns the index of the accepted leaf. The same
+	// proof may be sent again, with the same result.
+	Accept(ctx context.Context, a gate.Answer) (index uint64, err error)
 	// Push opens and queues an event. The second result waits for the outcome
 	// within its context; the request goes on without it.
-	Push(ctx context.Context, req gate.PushRequest) (*gate.Pushed, func(context.Context) (gate.Accepted, error), error)
+	Push(ctx context.Context, req gate.PushRequest) (*gate.Pushed, func(context.Context) (index uint64, err error), error)
 	// Receipt waits within the context for the receipt of a request; not_found
 	// if there is none, or the context's error if there may be one later.
 	Receipt(ctx context.Context, id protocol.RequestID) (*receipt.Receipt, error)
 }
 
-// Records answers what the journal knows. Nothing here asks control: reading
-// goes on during a freeze.
+// Records returns what the journal holds. Nothing here calls control: reading
+// continues during a freeze.
 type Records interface {
 	// Claims lists every verifying key in the log, in log order.
 	Claims(ctx context.Context) ([]api.Claim, error)
 	// Epochs lists at most max epochs, newest first.
 	Epochs(ctx context.Context, max int) ([]api.Epoch, error)
-	// Epoch finds one epoch with its public key; not_found.
+	// Epoch returns one epoch with its public key; not_found.
 	Epoch(ctx context.Context, number uint64) (api.Epoch, error)
-	// Attestation finds the evidence that hardware gave about an epoch;
-	// not_found if there is none, or no such epoch.
+	// Attestation returns the evidence of hardware about an epoch; not_found if
+	// there is none, or no such epoch.
 	Attestation(ctx context.Context, number uint64) ([]byte, error)
-	// Status describes the whole.
+	// Status returns the state of the service.
 	Status(ctx context.Context) (api.Status, error)
 }
 
-// Ledger gives the bytes of the log's public files: "checkpoint" and
+// Ledger returns the bytes of the log's public files: "checkpoint" and
 // "tile/…" of C2SP tlog-tiles. A file that does not exist is not_found.
 type Ledger interface {
 	Read(ctx context.Context, path string) ([]byte, error)

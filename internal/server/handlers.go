@@ -12,7 +12,7 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// openChallenge starts the pull flow.
+// openChallenge begins the pull flow.
 func (s *Server) openChallenge(e *exchange) error {
 	raw, _, err := e.body()
 	if err != nil {
@@ -49,14 +49,14 @@ func (s *Server) sendProof(e *exchange) error {
 	if err != nil {
 		return err
 	}
-	accepted, err := s.cfg.Gate.Accept(e.ctx, answer)
+	index, err := s.cfg.Gate.Accept(e.ctx, answer)
 	if err != nil {
 		return err
 	}
 	return e.json(http.StatusCreated, &api.Accepted{
-		RequestID: accepted.RequestID,
-		Index:     accepted.Index,
-		Receipt:   e.receiptWithin(accepted.RequestID, e.pref.wait),
+		RequestID: answer.RequestID,
+		Index:     index,
+		Receipt:   e.receiptWithin(answer.RequestID, e.pref.wait),
 	})
 }
 
@@ -87,11 +87,11 @@ func (e *exchange) tagHeader() (protocol.Tag, error) {
 	if len(values) != 1 {
 		return protocol.Tag{}, protocol.Fail(protocol.CodeMalformedRequest, "header "+api.TagHeader+" must be given once")
 	}
-	return protocol.ParseTag(values[0])
+	return protocol.Parse[protocol.Tag](values[0])
 }
 
-// receiptWithin is the receipt as JSON if it is there within d, and nothing
-// otherwise: the acceptance stands without it.
+// receiptWithin returns the receipt as JSON if it exists within d, and
+// nothing otherwise: the acceptance stands without it.
 func (e *exchange) receiptWithin(id protocol.RequestID, d time.Duration) (raw json.RawMessage) {
 	if d <= 0 {
 		return nil
@@ -108,8 +108,8 @@ func (e *exchange) receiptWithin(id protocol.RequestID, d time.Duration) (raw js
 	return raw
 }
 
-// pushEvent is the whole push flow. Once the request is issued its opening
-// reaches the client with every answer but a final refusal: nobody else has it.
+// pushEvent is the whole push flow. Once the request is issued, every answer
+// but a final refusal contains its opening, because it is stored nowhere else.
 func (s *Server) pushEvent(e *exchange) error {
 	raw, _, err := e.body()
 	if err != nil {
@@ -137,9 +137,9 @@ func (s *Server) pushEvent(e *exchange) error {
 	return e.pushed(opening, outcome)
 }
 
-func (e *exchange) pushed(opening []byte, outcome func(context.Context) (gate.Accepted, error)) error {
+func (e *exchange) pushed(opening []byte, outcome func(context.Context) (uint64, error)) error {
 	end := time.Now().Add(e.pushWait())
-	accepted, err := e.outcome(outcome)
+	index, err := e.outcome(outcome)
 	if errors.Is(err, errNotYet) {
 		e.w.Header().Set("Location", "/v1/receipts/"+e.issued.String())
 		return e.json(http.StatusAccepted, &api.EventQueued{RequestID: *e.issued, Opening: opening})
@@ -147,15 +147,15 @@ func (e *exchange) pushed(opening []byte, outcome func(context.Context) (gate.Ac
 	if err != nil {
 		return err
 	}
-	done := &api.EventAccepted{RequestID: *e.issued, Index: accepted.Index, Opening: opening}
+	done := &api.EventAccepted{RequestID: *e.issued, Index: index, Opening: opening}
 	if e.pref.waits {
 		done.Receipt = e.receiptWithin(*e.issued, time.Until(end))
 	}
 	return e.json(http.StatusCreated, done)
 }
 
-// pushWait is how long a push waits for its outcome: what the client said, else
-// nothing for respond-async, else the default.
+// pushWait returns how long a push waits for its outcome: what the client asked
+// for, else nothing for respond-async, else the default.
 func (e *exchange) pushWait() time.Duration {
 	switch {
 	case e.pref.waits:
@@ -167,22 +167,22 @@ func (e *exchange) pushWait() time.Duration {
 	}
 }
 
-// errNotYet: the wait for the outcome of a push ended first. It is no context's
-// error, because an outcome may have one among its causes.
+// errNotYet means that the wait for the outcome of a push ended first. It is no
+// context error, because an outcome may have one among its causes.
 var errNotYet = errors.New("server: no outcome yet")
 
 // outcome waits for the end of a push; the error is errNotYet if the wait ended
 // first.
-func (e *exchange) outcome(wait func(context.Context) (gate.Accepted, error)) (a gate.Accepted, err error) {
+func (e *exchange) outcome(wait func(context.Context) (uint64, error)) (index uint64, err error) {
 	d := e.pushWait()
 	if d <= 0 {
-		return a, errNotYet
+		return 0, errNotYet
 	}
 	e.waiting(d, func(ctx context.Context) {
-		a, err = wait(ctx)
+		index, err = wait(ctx)
 		if err != nil && ctx.Err() != nil && protocol.CodeOf(err) == protocol.CodeInternal {
 			err = errNotYet
 		}
 	})
-	return a, err
+	return index, err
 }

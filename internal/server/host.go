@@ -7,12 +7,13 @@ import (
 	"strings"
 )
 
-// Hosts returns the value of [Config.Host] for a listener. On a loopback listener
-// requests may be addressed to localhost, to a loopback address and to the further
-// names. This stops DNS rebinding: a web page whose name resolves to this machine is
-// refused, because the browser sends that name. On any other listener, requests may
-// be addressed to the further names, to localhost and to the listener's own address;
-// without further names the result is nil, which allows all.
+// Hosts returns the value of [Config.Host] for a listener. On a loopback
+// listener requests may be addressed to localhost, to a loopback address and to
+// the further names. This stops DNS rebinding: a web page whose name resolves
+// to this machine is refused, because the browser sends that name as the host.
+// On any other listener, requests may be addressed to the further names, to
+// localhost and to the listener's own address; without further names the result
+// is nil, which allows all.
 func Hosts(listener net.Addr, further []string) func(host string) bool {
 	tcp, ok := listener.(*net.TCPAddr)
 	if !ok || !tcp.IP.IsLoopback() && len(further) == 0 {

@@ -37,7 +37,8 @@ func jsonPaths() map[string]int {
 	}
 }
 
-// TestHostileBodies sends what no operation may take to each that takes JSON.
+// TestHostileBodies sends bodies that no operation may accept to each that
+// takes JSON.
 func TestHostileBodies(t *testing.T) {
 	var unknown strings.Builder
 	for i := 0; unknown.Len() < 60_000; i++ {
@@ -151,8 +152,8 @@ func dropMember(body, name string) string {
 	return "{" + strings.Join(kept, ",") + "}"
 }
 
-// TestEventFaults: what is wrong inside an event has the event's code, with
-// keyword and offset; what is wrong around it has not.
+// TestEventFaults: a fault inside an event has the event's code, with keyword
+// and offset; a fault outside of it does not.
 func TestEventFaults(t *testing.T) {
 	s := start(t, nil)
 	around := func(event string) string { return `{"claim":"open/1","params":{},"event":` + event + `}` }
@@ -184,7 +185,7 @@ func TestEventFaults(t *testing.T) {
 
 func nested(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
 
-// TestEventArrivesAsSent: numbers keep what they say.
+// TestEventArrivesAsSent: numbers keep their values.
 func TestEventArrivesAsSent(t *testing.T) {
 	s := start(t, nil)
 	s.post("/v1/events", `{"claim":"open/1", "params":{ }, "event": {"b":1.0,"a":1e2,"c":"é\u00e9"}}`)
@@ -229,7 +230,7 @@ func TestSizes(t *testing.T) {
 	s.alive()
 }
 
-// chunked sends a JSON body without saying its length.
+// chunked sends a JSON body without its length.
 func (s *service) chunked(path, body string) reply {
 	s.t.Helper()
 	req, err := http.NewRequestWithContext(s.t.Context(), http.MethodPost, "http://"+s.addr+path, io.MultiReader(strings.NewReader(body)))
@@ -290,7 +291,7 @@ func TestBareProof(t *testing.T) {
 	s.problem(s.do(http.MethodGet, "/v1/status", []byte(canary)), protocol.CodeMalformedRequest)
 }
 
-// TestRawSockets: what an HTTP client would never send.
+// TestRawSockets: requests that an HTTP client would never send.
 func TestRawSockets(t *testing.T) {
 	s := start(t, nil)
 	for name, request := range map[string]string{
@@ -320,7 +321,7 @@ func TestRawSockets(t *testing.T) {
 	} {
 		r := s.raw(request)
 		if r == nil {
-			continue // closed without a word
+			continue // closed without an answer
 		}
 		if r.StatusCode < 400 || len(r.body) > api.MaxProblem {
 			t.Errorf("%s: status %d, %d bytes", name, r.StatusCode, len(r.body))
@@ -356,8 +357,8 @@ func TestOldProtocolAndPipelining(t *testing.T) {
 	}
 }
 
-// TestNothingIsEverRepeated is a property: whatever object is sent anywhere,
-// a refusal is small and holds none of it.
+// TestNothingIsEverRepeated is a property: whatever object is sent to any
+// operation, a refusal is small and holds none of it.
 func TestNothingIsEverRepeated(t *testing.T) {
 	s := start(t, nil)
 	name := rapid.SampledFrom([]string{"claim", "params", "commitment", "event", "tag", "proof", "ttl_ms", "version", "leaf", canary, "Claim", ""})

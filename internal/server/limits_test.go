@@ -33,15 +33,15 @@ func TestTooManyRequestsInHand(t *testing.T) {
 	close(let)
 	for range 2 {
 		if status := <-done; status != http.StatusCreated {
-			t.Errorf("a request in hand ended with %d", status)
+			t.Errorf("a request that held a slot ended with %d", status)
 		}
 	}
 	s.fake.set(func(f *fake) { f.block = nil })
 	s.alive()
 }
 
-// TestWaitersAreBounded: the one request too many that waits is answered like
-// one that does not, and room is left for those that do not wait.
+// TestWaitersAreBounded: one waiting request too many is answered like one
+// that does not wait, and slots are left for those that do not wait.
 func TestWaitersAreBounded(t *testing.T) {
 	s := start(t, func(c *server.Config) { c.MaxRequests = 2 })
 	s.fake.set(func(f *fake) { f.noReceipt = true })
@@ -59,8 +59,8 @@ func TestWaitersAreBounded(t *testing.T) {
 	<-long
 }
 
-// TestWaitersKeepNobodyOut: however many wait for a receipt that never comes, the
-// others are served.
+// TestWaitersKeepNobodyOut: however many wait for a receipt that never comes,
+// the other requests are served.
 func TestWaitersKeepNobodyOut(t *testing.T) {
 	s := start(t, func(c *server.Config) { c.MaxRequests = 2 })
 	s.fake.set(func(f *fake) { f.noReceipt = true })
@@ -104,8 +104,8 @@ func TestStopAnswersWaiting(t *testing.T) {
 	(&service{t: t, fake: f}).problem(reply{w.Result(), w.Body.Bytes()}, protocol.CodeDraining)
 }
 
-// dribble opens a request and sends body bytes one by one, far apart.
-func (s *service) dribble(request string, every time.Duration) (*http.Response, []byte) {
+// sendSlowly opens a request and sends body bytes one by one, far apart.
+func (s *service) sendSlowly(request string, every time.Duration) (*http.Response, []byte) {
 	s.t.Helper()
 	c, err := (&net.Dialer{}).DialContext(s.t.Context(), "tcp", s.addr)
 	if err != nil {
@@ -135,7 +135,7 @@ func TestSlowBody(t *testing.T) {
 	s := start(t, func(c *server.Config) { c.BodyTimeout = 200 * time.Millisecond })
 	for _, framing := range []string{"Content-Length: 500\r\n\r\n{", "Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n"} {
 		begin := time.Now()
-		res, body := s.dribble("POST /v1/challenges HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"+framing, 20*time.Millisecond)
+		res, body := s.sendSlowly("POST /v1/challenges HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"+framing, 20*time.Millisecond)
 		if res == nil {
 			t.Fatal("no answer to a slow body")
 		}
@@ -144,10 +144,11 @@ func TestSlowBody(t *testing.T) {
 			t.Errorf("it took %v", took)
 		}
 	}
-	// Refused before the body was read: the rest is not waited for either.
+	// The request is refused before the body was read, and the server does not
+	// wait for the rest either.
 	for _, path := range []string{"/nowhere", "/v1/status", "/v1/challenges"} {
 		begin := time.Now()
-		s.dribble("POST "+path+" HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{", 20*time.Millisecond)
+		s.sendSlowly("POST "+path+" HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n{", 20*time.Millisecond)
 		if took := time.Since(begin); took > 10*time.Second {
 			t.Errorf("%s took %v", path, took)
 		}
@@ -155,8 +156,8 @@ func TestSlowBody(t *testing.T) {
 	s.alive()
 }
 
-// TestSlowBodiesKeepNobodyOut: more bodies than requests may be in hand are on
-// their way, and others are served.
+// TestSlowBodiesKeepNobodyOut: more bodies than there are slots arrive, and
+// other requests are served.
 func TestSlowBodiesKeepNobodyOut(t *testing.T) {
 	s := start(t, func(c *server.Config) { c.MaxRequests, c.BodyTimeout = 2, time.Minute })
 	for _, path := range []string{"/v1/challenges", "/v1/events", "/v1/verify"} {
@@ -188,8 +189,8 @@ func (s *service) halfBody(path string) {
 	}
 }
 
-// TestBodiesOnTheirWayAreBounded: of the largest ones there are few, and one too
-// many is refused at once.
+// TestBodiesOnTheirWayAreBounded: few of the largest may arrive at once, and
+// one too many is refused at once.
 func TestBodiesOnTheirWayAreBounded(t *testing.T) {
 	s := start(t, func(c *server.Config) { c.BodyTimeout = time.Minute })
 	for range server.MaxBodies / api.MaxReceiptBody {
@@ -280,8 +281,8 @@ func TestFit(t *testing.T) {
 	}
 }
 
-// TestStatusIsNeverShed: every connection has half a header or half a body, every
-// place of other requests is taken, and the status is answered.
+// TestStatusIsNeverShed: every connection has half a header or half a body,
+// every slot of other requests is taken, and the status is answered.
 func TestStatusIsNeverShed(t *testing.T) {
 	s := start(t, func(c *server.Config) { c.MaxRequests, c.MaxConns, c.BodyTimeout = 2, 60, time.Minute })
 	s.crowd(200)
@@ -299,7 +300,7 @@ func TestStatusIsNeverShed(t *testing.T) {
 	s.crowd(100)
 }
 
-// crowd sends beginnings of n requests, and asks for the status after each.
+// crowd sends the first part of n requests, and asks for the status after each.
 func (s *service) crowd(n int) {
 	s.t.Helper()
 	for i := range n {

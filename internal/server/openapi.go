@@ -24,8 +24,8 @@ const specText = "Events whose contents stay private and whose correctness stays
 	"Binary values are base64url without padding and identifiers lower-case hexadecimal, each value with exactly one text. " +
 	"Bodies are strict: unknown, repeated and null members are refused. Every error is a problem document of at most 4096 bytes; switch on its code."
 
-// register routes the operations and gives the OpenAPI document that describes
-// them. Only huma's router adapter and its description are used.
+// register routes the operations and returns the OpenAPI document that
+// describes them. Only huma's router adapter and its description are used.
 func (s *Server) register(ops []operation) []byte {
 	adapter := humago.NewAdapter(s.mux, "")
 	d := newDescription()
@@ -132,8 +132,7 @@ func (d *description) response(a answer) *huma.Response {
 	return r
 }
 
-// addProblems describes one problem response per status, with the codes that
-// come with it.
+// addProblems describes one problem response per status, with its codes.
 func (d *description) addProblems(o *huma.Operation, codes []protocol.Code) {
 	byStatus := map[int][]any{}
 	later := map[int]bool{}

@@ -10,23 +10,23 @@ import (
 	"github.com/terradourada/td/receipt"
 )
 
-// operation is one row of the API: how it is described, what it takes, which
-// answers it has, who answers.
+// operation is one row of the API: its description, its input, its answers
+// and its handler.
 type operation struct {
-	id      string
-	method  string
-	path    string
-	route   string // the path as the mux wants it, where that differs
-	summary string
-	text    string
-	media   []string // taken; the first is the JSON form of body
-	limit   int64    // bytes of the body; 0 takes none
-	body    any      // a value of the body's type
-	params  []param
-	answers []answer
-	codes   []protocol.Code // beside those of every operation
-	ownLane bool            // has places of its own: other requests cannot crowd it out
-	handler func(*exchange) error
+	id       string
+	method   string
+	path     string
+	route    string // the path for the mux, where that differs
+	summary  string
+	text     string
+	media    []string // accepted; the first is the JSON form of body
+	limit    int64    // bytes of the body; 0 takes none
+	body     any      // a value of the body's type
+	params   []param
+	answers  []answer
+	codes    []protocol.Code // beside those of every operation
+	ownSlots bool            // has slots of its own: other requests cannot take them
+	handler  func(*exchange) error
 }
 
 // param is a parameter in the path, the query or a header.
@@ -46,8 +46,8 @@ type answer struct {
 	value  any // a value of its type; nil for text and bytes
 }
 
-// anywhere are the codes that every operation may answer with, inBody those of
-// every operation that takes a body.
+// anywhere are the codes that every operation may answer with; inBody are
+// those of every operation that takes a body.
 var (
 	anywhere = []protocol.Code{
 		protocol.CodeMalformedRequest, protocol.CodeUnauthenticated, protocol.CodeForbidden,
@@ -67,7 +67,7 @@ var (
 	}
 )
 
-// pattern is the operation's path as the mux wants it.
+// pattern returns the operation's path for the mux.
 func (op *operation) pattern() string {
 	if op.route != "" {
 		return op.route
@@ -100,7 +100,7 @@ func (s *Server) pullOperations() []operation {
 	return []operation{{
 		id: "openChallenge", method: http.MethodPost, path: "/v1/challenges",
 		summary: "Ask for a challenge (pull)",
-		text: "The client has committed to an event that stays with him. He recomputes the challenge, " +
+		text: "The client has committed to an event that it keeps. It recomputes the challenge, " +
 			"refuses one that differs, proves, and sends the proof with the tag.",
 		media: []string{api.MediaJSON}, limit: api.MaxChallengeBody, body: api.ChallengeRequest{},
 		answers: []answer{{http.StatusCreated, "The challenge.", api.MediaJSON, api.Challenge{}}},
@@ -109,7 +109,7 @@ func (s *Server) pullOperations() []operation {
 		id: "sendProof", method: http.MethodPost, path: "/v1/challenges/{id}/proof",
 		summary: "Answer a challenge (pull)",
 		text: "The proof and its tag, as JSON, or the bare proof with the tag in a header. The same proof sent " +
-			"again gets the same answer. A false proof ends the request for good.",
+			"again gets the same answer. A false proof ends the request permanently.",
 		media: []string{api.MediaJSON, api.MediaOctets}, limit: api.MaxProofBody, body: api.ProofRequest{},
 		params: []param{idParam, prefer, {
 			in: "header", name: api.TagHeader, text: "The tag, beside a bare proof.", value: protocol.Tag{},
@@ -152,15 +152,15 @@ func (s *Server) receiptOperations() []operation {
 		codes: append([]protocol.Code{
 			protocol.CodeNotFound, protocol.CodeLedgerUnavailable, protocol.CodeExpired, protocol.CodeInvalidated,
 			protocol.CodeProofRejected, protocol.CodeConflict, protocol.CodeNullifierUsed,
-		}, toProve...), // how a request can have ended without one
+		}, toProve...), // the ways in which a request can have ended without one
 		handler: s.getReceipt,
 	}, {
 		id: "verifyReceipt", method: http.MethodPost, path: "/v1/verify",
 		summary: "Verify a receipt",
-		text: "A convenience for whoever trusts this server; the same check runs offline. A receipt whose log nothing " +
-			"vouches for is a negative verdict unless allow_self_asserted=true, since anybody could fabricate a whole log.",
+		text: "For clients that trust this server; the same check runs offline. A receipt whose log nothing " +
+			"vouches for is a negative verdict unless allow_self_asserted=true, since anyone could fabricate a whole log.",
 		media: []string{api.MediaReceipt, api.MediaJSON}, limit: api.MaxReceiptBody, body: receiptDoc,
-		params:  []param{{in: "query", name: "allow_self_asserted", text: "Take a self-asserted identity for what it is.", value: false}},
+		params:  []param{{in: "query", name: "allow_self_asserted", text: "Accept a self-asserted identity.", value: false}},
 		answers: []answer{{http.StatusOK, "The report; negative verdicts are answers too.", api.MediaJSON, receipt.Report{}}},
 		handler: s.verifyReceipt,
 	}}
@@ -189,7 +189,7 @@ func (s *Server) readOperations() []operation {
 		codes:   missing, handler: s.getEpoch,
 	}, {
 		id: "getAttestation", method: http.MethodGet, path: "/v1/epochs/{n}/attestation",
-		summary: "Get what hardware said about an epoch",
+		summary: "Get the evidence of hardware about an epoch",
 		text: fmt.Sprintf("Evidence of a TPM 2.0, SEV-SNP or TDX that names the epoch's public keys, at most %d bytes; its form and how "+
 			"to check it are in docs/security/attestation.md. Most epochs have none.", api.MaxEvidence),
 		params:  []param{nParam},
@@ -197,10 +197,10 @@ func (s *Server) readOperations() []operation {
 		codes:   missing, handler: s.getAttestation,
 	}, {
 		id: "getStatus", method: http.MethodGet, path: "/v1/status", summary: "Get the state of the service",
-		text: "What works and what does not, since when and why, from memory. It is answered under any load: " +
-			"other requests take no place of it.",
+		text: "Which parts work and which do not, since when and why, from memory. It is answered under any load, " +
+			"in slots that other requests cannot take.",
 		answers: []answer{{http.StatusOK, "The state.", api.MediaJSON, api.Status{}}},
-		codes:   missing[1:], ownLane: true, handler: s.getStatus,
+		codes:   missing[1:], ownSlots: true, handler: s.getStatus,
 	}}
 }
 

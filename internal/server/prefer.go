@@ -9,7 +9,7 @@ import (
 	"github.com/terradourada/td/api"
 )
 
-// preference is what a client said in Prefer headers (RFC 7240).
+// preference holds the Prefer headers of a request (RFC 7240).
 type preference struct {
 	async bool          // respond-async
 	waits bool          // a wait was given
@@ -17,7 +17,7 @@ type preference struct {
 }
 
 // preferences reads the Prefer headers. Unknown and malformed preferences are
-// ignored, and of two the first counts, as the RFC says.
+// ignored; of two the first counts, as the RFC says.
 func preferences(h http.Header) preference {
 	var p preference
 	for _, token := range strings.Split(strings.Join(h.Values("Prefer"), ","), ",") {

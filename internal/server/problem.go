@@ -1,9 +1,7 @@
 package server
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"net/http"
 	"strconv"
@@ -14,12 +12,12 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// row is what one code looks like outside. The problem's type is
-// api.ProblemType with the code; the code's text is the metric label too.
+// row is the public form of one code. The problem's type is api.ProblemType
+// with the code; the code's text is the metric label too.
 type row struct {
 	status     int
 	title      string
-	retryAfter int  // seconds; such a request may succeed later. 0: it will not
+	retryAfter int  // seconds; such a request may succeed later. 0: it will not succeed
 	mute       bool // one body for all causes: no detail
 }
 
@@ -28,7 +26,7 @@ var rows = [...]row{
 	protocol.CodeMalformedRequest:        {status: 400, title: "The request is not well formed."},
 	protocol.CodeTooLarge:                {status: 413, title: "The request is too large."},
 	protocol.CodeUnsupportedMedia:        {status: 415, title: "The body's media type is not taken here."},
-	protocol.CodeUnauthenticated:         {status: 401, title: "Who asks could not be established."},
+	protocol.CodeUnauthenticated:         {status: 401, title: "The client could not be identified."},
 	protocol.CodeForbidden:               {status: 403, title: "This client may not do this."},
 	protocol.CodeNotFound:                {status: 404, title: "There is no such thing."},
 	protocol.CodeMethodNotAllowed:        {status: 405, title: "The path does not take this method."},
@@ -51,14 +49,14 @@ var rows = [...]row{
 	protocol.CodeProverTimeout:           {status: 504, title: "No prover answered in time."},
 	protocol.CodeProverBadResponse:       {status: 502, title: "The prover's answer was no valid proof."},
 	protocol.CodeProverTagMismatch:       {status: 502, title: "The prover's answer carried another tag."},
-	protocol.CodeInternal:                {status: 500, title: "Something went wrong inside; it is in the log.", mute: true},
+	protocol.CodeInternal:                {status: 500, title: "Internal error; the server's log has the cause.", mute: true},
 }
 
-// maxDetail bounds the detail of a problem, in bytes. JSON writes a byte with at
-// most six, so that the document stays within api.MaxProblem.
+// maxDetail bounds the detail of a problem, in bytes. JSON writes a byte with
+// at most six, so the document stays within api.MaxProblem.
 const maxDetail = 512
 
-// newProblem is the document for a code.
+// newProblem returns the document for a code.
 func newProblem(code protocol.Code, detail string) *api.Problem {
 	if int(code) >= len(rows) || rows[code].status == 0 {
 		code = protocol.CodeInternal
@@ -78,8 +76,8 @@ func newProblem(code protocol.Code, detail string) *api.Problem {
 	}
 }
 
-// problemOf turns any error into its document. An error may say after how long
-// to try again.
+// problemOf converts any error into its document. An error may name a time
+// after which to try again.
 func problemOf(err error) *api.Problem {
 	p := newProblem(codeOf(err), protocol.DetailOf(err))
 	var later interface{ RetryAfter() time.Duration }
@@ -89,8 +87,8 @@ func problemOf(err error) *api.Problem {
 	return p
 }
 
-// codeOf is protocol.CodeOf, but an uncoded end of a context means that the
-// request's time was not enough.
+// codeOf is protocol.CodeOf, except that a context error without a code means
+// that the request's time was not enough.
 func codeOf(err error) protocol.Code {
 	code := protocol.CodeOf(err)
 	ended := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
@@ -128,23 +126,18 @@ func writeProblem(w http.ResponseWriter, p *api.Problem) {
 	send(w, p.Status, body)
 }
 
-// encode is JSON without the escapes for HTML, which would be a second text for
-// a receipt's log lines.
+// encode writes JSON without the escapes for HTML, which would be a second text
+// for a receipt's log lines.
 func encode(v any) ([]byte, error) {
 	if a, ok := v.(jsonAppender); ok {
 		b, err := a.AppendJSON(make([]byte, 0, usualAnswer))
 		return append(b, '\n'), err
 	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil {
-		return nil, err
-	}
-	return b.Bytes(), nil
+	b, err := protocol.EncodeJSON(v)
+	return append(b, '\n'), err
 }
 
-// jsonAppender is an answer that knows its own text.
+// jsonAppender is an answer that writes its own JSON.
 type jsonAppender interface {
 	AppendJSON(b []byte) ([]byte, error)
 }

@@ -19,7 +19,7 @@ func (s *Server) listClaims(e *exchange) error {
 
 // getClaim answers with one verifying key.
 func (s *Server) getClaim(e *exchange) error {
-	fp, err := protocol.ParseDigest(e.r.PathValue("fingerprint"))
+	fp, err := protocol.Parse[protocol.Digest](e.r.PathValue("fingerprint"))
 	if err != nil {
 		return err
 	}
@@ -57,8 +57,8 @@ func (s *Server) getEpoch(e *exchange) error {
 	return e.read(&epoch)
 }
 
-// getAttestation answers with the evidence about one epoch. There is one for
-// ever, but it may come when the epoch has begun.
+// getAttestation answers with the evidence about one epoch. It never changes,
+// but it may appear after the epoch has begun.
 func (s *Server) getAttestation(e *exchange) error {
 	n, err := e.epochNumber()
 	if err != nil {
@@ -82,7 +82,7 @@ func (e *exchange) epochNumber() (uint64, error) {
 	return n, nil
 }
 
-// getStatus answers with the state of the whole.
+// getStatus answers with the state of the service.
 func (s *Server) getStatus(e *exchange) error {
 	status, err := s.cfg.Records.Status(e.ctx)
 	if err != nil {
@@ -92,7 +92,7 @@ func (s *Server) getStatus(e *exchange) error {
 	return e.read(&status)
 }
 
-// read answers with something that may change and must be asked again.
+// read answers with something that may change, so it must not be cached.
 func (e *exchange) read(v any) error {
 	e.w.Header().Set("Cache-Control", "no-cache")
 	return e.json(http.StatusOK, v)

@@ -11,7 +11,7 @@ import (
 )
 
 // glance is how long a receipt is looked for when the client does not want to
-// wait: about what a leaf needs to be published.
+// wait: about the time in which a leaf is published.
 const glance = 500 * time.Millisecond
 
 // getReceipt answers with the receipt of a request.
@@ -35,7 +35,7 @@ func (s *Server) getReceipt(e *exchange) error {
 	return e.bytes(http.StatusOK, api.MediaReceipt, body)
 }
 
-// noReceipt says that there may be a receipt later where the wait just ended.
+// noReceipt adds that there may be a receipt later if the wait just ended.
 func noReceipt(err error) error {
 	if codeOf(err) == protocol.CodeOverloaded && protocol.CodeOf(err) == protocol.CodeInternal {
 		return protocol.Wrap(protocol.CodeNotFound, "no receipt yet", err)

@@ -18,7 +18,7 @@ var (
 )
 
 // describedReceipt is a value of the receipt's JSON form (section 13), which
-// package receipt keeps to itself.
+// package receipt does not export.
 func describedReceipt() any {
 	type ReceiptPair struct {
 		Leaf api.Bytes `json:"leaf" doc:"The exact bytes of a leaf."`
@@ -43,7 +43,7 @@ func describedOpening() any {
 		Version    int                `json:"version" minimum:"1" maximum:"1"`
 		RequestID  protocol.RequestID `json:"request_id" doc:"The request it belongs to."`
 		Event      string             `json:"event" doc:"The event in RFC 8785 form, as text."`
-		Blind      protocol.Element   `json:"blind" doc:"r, what hides the event."`
+		Blind      protocol.Element   `json:"blind" doc:"r, the random value that hides the event."`
 		ClientSalt protocol.Salt      `json:"client_salt" doc:"Opens the client commitment."`
 	}
 	return Opening{}
@@ -66,7 +66,7 @@ func base64Text(size int) *huma.Schema {
 	return s
 }
 
-// The described* types say to huma what the protocol's text types look like.
+// The described* types describe the texts of the protocol's types to huma.
 type (
 	describedID      struct{}
 	describedLongID  struct{}
@@ -100,7 +100,7 @@ func (describedCode) Schema(huma.Registry) *huma.Schema {
 	return s
 }
 
-// newTypes is a registry that knows the protocol's text types.
+// newTypes returns a registry with the protocol's text types.
 func newTypes() huma.Registry {
 	types := huma.NewMapRegistry("#/components/schemas/", huma.DefaultSchemaNamer)
 	alias := func(described any, values ...any) {
@@ -117,7 +117,7 @@ func newTypes() huma.Registry {
 	return types
 }
 
-// finishTypes says what stands in raw members and that nothing is ever null.
+// finishTypes describes raw members and removes null everywhere.
 func finishTypes(types huma.Registry) {
 	raw := map[string]*huma.Schema{
 		"params":  {Type: huma.TypeObject},
@@ -135,7 +135,7 @@ func finishTypes(types huma.Registry) {
 	}
 }
 
-// isAny reports whether a schema says nothing about the value.
+// isAny reports whether a schema accepts every value.
 func isAny(s *huma.Schema) bool {
 	bare := *s
 	bare.Description = ""

@@ -12,16 +12,17 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// Server is the public HTTP handler. It starts nothing and is ready at once.
+// Server is the public HTTP handler. It starts no goroutine and is ready at
+// once.
 type Server struct {
 	cfg       Config
 	mux       *http.ServeMux
 	spec      []byte // the OpenAPI document
 	docs      page
-	hands     chan struct{}            // one element per request in hand
-	status    chan struct{}            // the same for those that ask for the status
-	arriving  chan struct{}            // one element per body on its way
-	bodies    map[string]chan struct{} // by operation: one element per body on its way
+	slots     chan struct{}            // one element per request that holds a slot
+	status    chan struct{}            // the same for requests of the status
+	arriving  chan struct{}            // one element per arriving body
+	bodies    map[string]chan struct{} // by operation: one element per arriving body
 	waiters   chan struct{}            // one element per request that waits
 	verifying chan struct{}            // one element per receipt being verified
 }
@@ -32,15 +33,15 @@ func New(cfg Config) *Server {
 	s := &Server{
 		cfg:       cfg,
 		mux:       http.NewServeMux(),
-		hands:     make(chan struct{}, cfg.MaxRequests),
+		slots:     make(chan struct{}, cfg.MaxRequests),
 		bodies:    make(map[string]chan struct{}),
 		status:    make(chan struct{}, statusPlaces),
 		waiters:   make(chan struct{}, max(1, cfg.MaxRequests/2)),
 		verifying: make(chan struct{}, cfg.MaxVerify),
 	}
-	// Some connections are always without a request or a body, so that one of them
-	// can be closed for a client that asks for the status.
-	s.arriving = make(chan struct{}, max(1, cfg.MaxConns-cap(s.hands)-cap(s.waiters)-2*cap(s.status)))
+	// Some connections are always without a request or a body. So one of them can
+	// be closed for a client that asks for the status.
+	s.arriving = make(chan struct{}, max(1, cfg.MaxConns-cap(s.slots)-cap(s.waiters)-2*cap(s.status)))
 	ops := s.operations()
 	for _, op := range ops {
 		if op.limit > 0 {
@@ -67,7 +68,7 @@ func (s *Server) refuseTheRest(ops []operation) {
 		text := strings.Join(methods, ", ")
 		s.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Allow", text)
-			s.serve(w, r, &nobody, func(*exchange) error {
+			s.serve(w, r, &noOperation, func(*exchange) error {
 				return protocol.Fail(protocol.CodeMethodNotAllowed, "this path takes "+text)
 			})
 		})
@@ -77,19 +78,19 @@ func (s *Server) refuseTheRest(ops []operation) {
 }
 
 func (s *Server) notFound(w http.ResponseWriter, r *http.Request) {
-	s.serve(w, r, &nobody, func(*exchange) error {
+	s.serve(w, r, &noOperation, func(*exchange) error {
 		return protocol.Fail(protocol.CodeNotFound, "no such path; /docs lists the operations")
 	})
 }
 
-// nobody is the operation of requests that reach none.
-var nobody = operation{id: "none"}
+// noOperation is the operation of requests that reach none.
+var noOperation = operation{id: "none"}
 
 // ServeHTTP answers one request. The library would redirect a path that is not
-// in its shortest form, and repeat the path in doing so; here it is not found.
+// in its shortest form, and repeat the path; here it is not found.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !s.cfg.Host(r.Host) {
-		s.serve(w, r, &nobody, func(*exchange) error {
+		s.serve(w, r, &noOperation, func(*exchange) error {
 			return protocol.Fail(protocol.CodeForbidden, "this server does not answer under the host name of the request; --allow-host of td serve names further ones")
 		})
 		return
@@ -112,14 +113,14 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, op *operation, ha
 	start := time.Now()
 	setHeaders(w.Header())
 	if r.ContentLength != 0 {
-		// A writer without deadlines is a test's recorder.
+		// A writer without deadlines is a recorder of a test.
 		_ = http.NewResponseController(w).SetReadDeadline(start.Add(s.cfg.BodyTimeout))
 	}
-	e := &exchange{s: s, w: &statusWriter{ResponseWriter: w}, r: r, op: op, lane: s.hands}
-	if op.ownLane {
-		e.lane = s.status
+	e := &exchange{s: s, w: &statusWriter{ResponseWriter: w}, r: r, op: op, slots: s.slots}
+	if op.ownSlots {
+		e.slots = s.status
 	}
-	err := s.hand(e, handler)
+	err := s.run(e, handler)
 	if err != nil {
 		if r.ContentLength != 0 && !e.taken {
 			release(r.Context())
@@ -129,15 +130,16 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, op *operation, ha
 	}
 	s.cfg.Observe(Outcome{
 		Operation: op.id,
-		Code:      outcomeCode(err),
+		Code:      codeOf(err),
 		Status:    e.w.status,
 		Took:      time.Since(start),
 	})
 }
 
-// reasonOf returns the *protocol.Error that is the cause of the end of the request's
-// context, if a wait or a read ended with that context; otherwise it returns err. An
-// error about an answer that may have been written is not replaced.
+// reasonOf returns the *protocol.Error that is the cause of the end of the
+// request's context, if a wait or a read ended with that context; otherwise it
+// returns err. An error about an answer that may have been written is not
+// replaced.
 func reasonOf(ctx context.Context, err error) error {
 	var said *protocol.Error
 	code := protocol.CodeOf(err)
@@ -147,24 +149,13 @@ func reasonOf(ctx context.Context, err error) error {
 	return err
 }
 
-func outcomeCode(err error) protocol.Code {
-	if err == nil {
-		return protocol.CodeNone
-	}
-	return codeOf(err)
-}
-
-// hand runs the handler if there is room for one more request in hand.
-func (s *Server) hand(e *exchange, handler func(*exchange) error) error {
-	if err := e.take(); err != nil {
+// run runs the handler if a slot is free. It converts a panic of the handler into an
+// internal error.
+func (s *Server) run(e *exchange, handler func(*exchange) error) (err error) {
+	if err := e.acquire(); err != nil {
 		return err
 	}
-	defer e.drop()
-	return s.shielded(e, handler)
-}
-
-// shielded turns a panic of the handler into an internal error.
-func (s *Server) shielded(e *exchange, handler func(*exchange) error) (err error) {
+	defer e.release()
 	defer func() {
 		switch v := recover(); v {
 		case nil:
@@ -175,7 +166,7 @@ func (s *Server) shielded(e *exchange, handler func(*exchange) error) (err error
 			err = protocol.CodeInternal
 		}
 	}()
-	if e.op.limit == 0 && e.r.ContentLength != 0 && e.op.id != nobody.id {
+	if e.op.limit == 0 && e.r.ContentLength != 0 && e.op.id != noOperation.id {
 		return protocol.Fail(protocol.CodeMalformedRequest, "this operation takes no body")
 	}
 	if e.client, err = s.cfg.Identify(e.r); err != nil {
@@ -188,7 +179,7 @@ func (s *Server) shielded(e *exchange, handler func(*exchange) error) (err error
 	return handler(e)
 }
 
-// setHeaders sets what every answer carries. Nothing of it depends on the
+// setHeaders sets the headers of every answer. They do not depend on the
 // request.
 func setHeaders(h http.Header) {
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -197,10 +188,10 @@ func setHeaders(h http.Header) {
 	h.Set("Cache-Control", "no-store")
 }
 
-// send writes one whole answer and bounds how long its reader may take.
+// send writes one whole answer and bounds the time its reader may take.
 func send(w http.ResponseWriter, status int, body []byte) {
 	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(writeTimeout))
 	w.WriteHeader(status)
-	// An error here means that the client is gone.
+	// An error here means that the client has left.
 	_, _ = w.Write(body)
 }

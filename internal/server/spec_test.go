@@ -109,8 +109,8 @@ func TestSpecIsWhole(t *testing.T) {
 	}
 }
 
-// TestSpecNamesEveryCode: each code is in the enumeration, and each is an
-// answer of some operation, under its status.
+// TestSpecNamesEveryCode: each code is in the enumeration, and is an answer
+// of some operation under its status.
 func TestSpecNamesEveryCode(t *testing.T) {
 	doc := specification(t)
 	statuses := specCodes(t)

@@ -13,7 +13,7 @@ const immutable = "public, max-age=31536000, immutable"
 
 // tilePath is the form of a path below /tile/ (C2SP tlog-tiles): a level or
 // "entries", the number in groups of three digits, and the width of a partial
-// tile. What does not look like one never reaches the file system.
+// tile. A path of another form never reaches the file system.
 var tilePath = regexp.MustCompile(`^(?:entries|[0-9]|[1-5][0-9]|6[0-3])(?:/x[0-9]{3}){0,6}/[0-9]{3}(?:\.p/[1-9][0-9]{0,2})?$`)
 
 // getCheckpoint answers with the newest published checkpoint.

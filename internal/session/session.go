@@ -1,24 +1,26 @@
-// Package session keeps the pending requests of a core: bounded, sharded,
-// expiring, taken at most once, in memory only, so that the end of the process
-// ends them all.
+// Package session holds the pending requests of a core. The table is bounded and
+// sharded, its sessions expire, and each is claimed at most once. Sessions are in
+// memory only, so the end of the process ends them all.
 //
-// A [Session] is one request from issue to ten minutes past its deadline. Its
-// lifecycle is [protocol.Step] and nothing else; this package holds the lock
-// around it. Once a session is terminal it is shrunk to what a repeated answer
-// needs: whose it was, t, the state and the digest of the accepted proof.
+// A [Session] is one request from its issue to ten minutes past its deadline. Its
+// state changes by [lifecycle.Step] alone; this package holds the lock around it. A
+// terminal session is reduced to what a repeated answer needs: the client commitment,
+// t, the state and the digest of the accepted proof.
 package session
 
 import (
+	"cmp"
 	"container/heap"
 	"context"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/terradourada/td/internal/lifecycle"
 	"github.com/terradourada/td/protocol"
 )
 
-// Open is what only a session that is not terminal needs.
+// Open holds what a session needs until it is terminal.
 type Open struct {
 	Payload  protocol.EncodedPayload
 	Anchor   protocol.Anchor
@@ -39,60 +41,68 @@ type Session struct {
 	deadline time.Time
 	places   int // taken while it is pending
 
-	mu      sync.Mutex // guards what follows; held for a Step, never across I/O
-	state   protocol.State
-	proof   protocol.Digest // SHA-256 of the proof of whoever claimed
+	mu      sync.Mutex // guards what follows; held during a Step, never during I/O
+	state   lifecycle.State
+	proof   protocol.Digest // SHA-256 of the proof that claimed the session
 	open    *Open           // nil once terminal
-	changed chan struct{}   // closed at the next change of phase; nil if nobody waits
+	changed chan struct{}   // closed at the next change of phase; nil if no call waits
 }
 
-// View is a session's state at one moment.
+// View is the state of a session at one moment.
 type View struct {
-	State protocol.State
-	Open  *Open // nil once terminal; not to be written
+	State lifecycle.State
+	Open  *Open // nil once terminal; must not be written
 }
 
-// View reads the session.
+// View returns the state of the session.
 func (s *Session) View() View {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return View{State: s.state, Open: s.open}
 }
 
-// Step applies one event. Ended says that this very event ended the session,
-// so that each end is counted once. With an answer comes the digest of its
-// proof: it is kept when the answer claims the session, and compared with the
-// one kept, under the same lock, to fill in SameProof.
-func (s *Session) Step(e protocol.Event, proof protocol.Digest) (effects []protocol.Effect, code protocol.Code, state protocol.State, ended bool) {
+// Change is what one event has done to a session.
+type Change struct {
+	State  lifecycle.State
+	Effect lifecycle.Effect
+	Code   protocol.Code // for the client that caused the event
+	Open   *Open         // as it was before the event; must not be written
+	Ended  bool          // this event ended the session, so that each end is counted once
+}
+
+// Step applies one event. An answer comes with the digest of its proof, which is
+// stored if the answer claims the session. The same lock covers the comparison with
+// the stored digest that fills in SameProof.
+func (s *Session) Step(e lifecycle.Event, proof protocol.Digest) Change {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if a, ok := e.(protocol.EventAnswer); ok {
+	if a, ok := e.(lifecycle.EventAnswer); ok {
 		a.SameProof = proof.Equal(s.proof)
 		e = a
 	}
-	before := s.state
-	s.state, effects, code = protocol.Step(before, e)
-	if s.state.Phase == before.Phase {
-		return effects, code, s.state, false
+	before, c := s.state.Phase, Change{Open: s.open}
+	s.state, c.Effect, c.Code = lifecycle.Step(s.state, e)
+	c.State = s.state
+	if c.State.Phase == before {
+		return c
 	}
-	if s.state.Phase == protocol.PhaseClaimed {
+	if c.State.Phase == lifecycle.PhaseClaimed {
 		s.proof = proof
 	}
 	if s.changed != nil {
 		close(s.changed)
 		s.changed = nil
 	}
-	ended = s.state.Terminal()
-	if ended {
+	if c.Ended = c.State.Terminal(); c.Ended {
 		s.open = nil
 		s.table.ended(s)
 	}
-	return effects, code, s.state, ended
+	return c
 }
 
-// AwaitChange returns once the session has left the phase, or with the
-// context's error.
-func (s *Session) AwaitChange(ctx context.Context, from protocol.Phase) error {
+// AwaitChange waits until the session has left the phase. It returns the context's
+// error if ctx ends first.
+func (s *Session) AwaitChange(ctx context.Context, from lifecycle.Phase) error {
 	s.mu.Lock()
 	if s.state.Phase != from {
 		s.mu.Unlock()
@@ -115,7 +125,7 @@ const shards = 64
 
 // Config bounds a [Table].
 type Config struct {
-	MaxPending int           // places for sessions that are not terminal, see [Table.Reserve]; 0 means 100,000
+	MaxPending int           // places for sessions that are not terminal; see [Table.Reserve]; 0 means 100,000
 	MaxKept    int           // terminal sessions kept for repeated answers; 0 means 200,000
 	Keep       time.Duration // how long past its deadline a terminal session is kept; 0 means 10 min (section 10)
 }
@@ -134,17 +144,11 @@ type shard struct {
 	kept []*Session // terminal, oldest end first
 }
 
-// New makes an empty table.
+// New returns an empty table.
 func New(cfg Config) *Table {
-	if cfg.MaxPending == 0 {
-		cfg.MaxPending = 100_000
-	}
-	if cfg.MaxKept == 0 {
-		cfg.MaxKept = 200_000
-	}
-	if cfg.Keep == 0 {
-		cfg.Keep = 10 * time.Minute
-	}
+	cfg.MaxPending = cmp.Or(cfg.MaxPending, 100_000)
+	cfg.MaxKept = cmp.Or(cfg.MaxKept, 200_000)
+	cfg.Keep = cmp.Or(cfg.Keep, 10*time.Minute)
 	t := &Table{cfg: cfg}
 	for i := range t.shards {
 		t.shards[i].byID = make(map[protocol.RequestID]*Session)
@@ -152,19 +156,19 @@ func New(cfg Config) *Table {
 	return t
 }
 
-// placeSize is how many bytes of parameters go with one place: about a third of
-// what a session takes without them.
+// placeSize is the size of the parameters that one place covers, in bytes: about a
+// third of the size of a session without them.
 const placeSize = 256
 
-// placesFor is one place for each started 256 bytes of parameters, at least one
-// and at most all there are, so that the bound on sessions is one on memory too.
+// placesFor returns one place for each 256 bytes of parameters, rounded up, at least
+// one and at most all. So the bound on sessions also bounds their memory.
 func (t *Table) placesFor(params int) int {
 	return min(max(1, (params+placeSize-1)/placeSize), t.cfg.MaxPending)
 }
 
-// Reserve takes the places of one pending session with so many bytes of
-// parameters, overloaded if there are not enough left. Places that are not used
-// by [Table.Add] go back by [Table.Release].
+// Reserve takes the places of one pending session with this size of parameters. It
+// fails with overloaded if not enough are left. If [Table.Add] is not called,
+// [Table.Release] must be.
 func (t *Table) Reserve(params int) error {
 	places := int64(t.placesFor(params))
 	if t.pending.Add(places) > int64(t.cfg.MaxPending) {
@@ -174,17 +178,17 @@ func (t *Table) Reserve(params int) error {
 	return nil
 }
 
-// Release gives back what Reserve took for so many bytes of parameters.
+// Release releases what Reserve took for this size of parameters.
 func (t *Table) Release(params int) { t.pending.Add(-int64(t.placesFor(params))) }
 
-// Pending is the number of places taken.
+// Pending returns the number of places taken.
 func (t *Table) Pending() int { return int(t.pending.Load()) }
 
-// Add puts a new session under its id and applies its first event. On a
-// refusal, or for an id that is there already (a broken random source), the
-// session is not kept and its place is free again.
-func (t *Table) Add(s *Session, open *Open, deadline time.Time, issued protocol.EventIssued) protocol.Code {
-	state, _, code := protocol.Step(protocol.State{}, issued)
+// Add adds a new session and applies its first event. If the event is refused, or the
+// id is taken (a broken random source), the session is not stored and its places are
+// released.
+func (t *Table) Add(s *Session, open *Open, deadline time.Time, issued lifecycle.EventIssued) protocol.Code {
+	state, _, code := lifecycle.Step(lifecycle.State{}, issued)
 	sh := t.shard(s.ID)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
@@ -201,7 +205,7 @@ func (t *Table) Add(s *Session, open *Open, deadline time.Time, issued protocol.
 	return protocol.CodeNone
 }
 
-// Get finds a session.
+// Get returns the session of a request.
 func (t *Table) Get(id protocol.RequestID) (*Session, bool) {
 	sh := t.shard(id)
 	sh.mu.Lock()
@@ -210,9 +214,8 @@ func (t *Table) Get(id protocol.RequestID) (*Session, bool) {
 	return s, ok
 }
 
-// Due takes off the clock the sessions whose deadline has passed; the caller
-// expires those that are still ISSUED. Terminal sessions past their time are
-// dropped on the way.
+// Due returns the sessions whose deadline has passed, each once; the caller expires
+// those that are still ISSUED. It also drops terminal sessions past their time.
 func (t *Table) Due(now time.Time) []*Session {
 	var due []*Session
 	for i := range t.shards {
@@ -255,7 +258,8 @@ func (t *Table) OfEpoch(id protocol.EpochID) []*Session {
 
 func (t *Table) shard(id protocol.RequestID) *shard { return &t.shards[id[0]%shards] }
 
-// ended is called under the session's lock.
+// ended releases the places of a session that has become terminal, and drops the
+// oldest terminal session if there are too many. The session's lock is held.
 func (t *Table) ended(s *Session) {
 	t.pending.Add(-int64(s.places))
 	sh := t.shard(s.ID)
@@ -281,10 +285,10 @@ func (h dueHeap) Len() int           { return len(h) }
 func (h dueHeap) Less(i, j int) bool { return h[i].deadline.Before(h[j].deadline) }
 func (h dueHeap) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
 
-// Push is container/heap's.
+// Push implements [heap.Interface].
 func (h *dueHeap) Push(x any) { *h = append(*h, x.(*Session)) }
 
-// Pop is container/heap's.
+// Pop implements [heap.Interface].
 func (h *dueHeap) Pop() any {
 	old := *h
 	s := old[len(old)-1]

@@ -10,11 +10,12 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/terradourada/td/internal/lifecycle"
 	"github.com/terradourada/td/internal/session"
 	"github.com/terradourada/td/protocol"
 )
 
-var live = protocol.EventIssued{EpochLive: true}
+var live = lifecycle.EventIssued{EpochLive: true}
 
 func newSession(n uint64) (*session.Session, *session.Open) {
 	var id protocol.RequestID
@@ -34,13 +35,9 @@ func add(t *testing.T, table *session.Table, n uint64, deadline time.Time) *sess
 	return s
 }
 
-func answer(s *session.Session, proof byte) ([]protocol.Effect, protocol.Code) {
-	effects, code, _, _ := s.Step(protocol.EventAnswer{ClientMatches: true, TagMatches: true}, protocol.Digest{proof})
-	return effects, code
-}
-
-func redeems(effects []protocol.Effect) bool {
-	return len(effects) == 1 && effects[0] == protocol.EffectRedeem
+func answer(s *session.Session, proof byte) (lifecycle.Effect, protocol.Code) {
+	c := s.Step(lifecycle.EventAnswer{ClientMatches: true, TagMatches: true}, protocol.Digest{proof})
+	return c.Effect, c.Code
 }
 
 func TestTakenOnce(t *testing.T) {
@@ -51,7 +48,7 @@ func TestTakenOnce(t *testing.T) {
 		var wg sync.WaitGroup
 		for i := range byte(64) {
 			wg.Go(func() {
-				if effects, _ := answer(s, i); redeems(effects) {
+				if effect, _ := answer(s, i); effect == lifecycle.EffectRedeem {
 					winners.Add(1)
 				}
 			})
@@ -75,7 +72,7 @@ func TestBounded(t *testing.T) {
 	if table.Pending() != 3 {
 		t.Errorf("got %d pending, want 3", table.Pending())
 	}
-	first.Step(protocol.EventInvalidate{Reason: protocol.CodeInvalidated}, protocol.Digest{})
+	first.Step(lifecycle.EventInvalidate{Reason: protocol.CodeInvalidated}, protocol.Digest{})
 	if err := table.Reserve(0); err != nil {
 		t.Errorf("the place of an ended session is not free: %v", err)
 	}
@@ -85,8 +82,8 @@ func TestBounded(t *testing.T) {
 	}
 }
 
-// TestParametersTakePlaces: a session with long parameters takes the room of
-// several, from its reservation to its end.
+// TestParametersTakePlaces: a session with long parameters takes several places, from
+// its reservation to its end.
 func TestParametersTakePlaces(t *testing.T) {
 	table := session.New(session.Config{MaxPending: 9})
 	for params, places := range map[int]int{0: 1, 1: 1, 256: 1, 257: 2, 512: 2, protocol.MaxParamsSize: 8} {
@@ -106,15 +103,14 @@ func TestParametersTakePlaces(t *testing.T) {
 		} else if err == nil {
 			table.Release(protocol.MaxParamsSize)
 		}
-		s.Step(protocol.EventInvalidate{Reason: protocol.CodeInvalidated}, protocol.Digest{})
+		s.Step(lifecycle.EventInvalidate{Reason: protocol.CodeInvalidated}, protocol.Digest{})
 		if got := table.Pending(); got != 0 {
 			t.Errorf("%d places are taken after the end", got)
 		}
 	}
 }
 
-// TestSmallTable: where there are fewer places than long parameters take, they
-// take all of them.
+// TestSmallTable: if a table has fewer places than long parameters take, they take all.
 func TestSmallTable(t *testing.T) {
 	table := session.New(session.Config{MaxPending: 2})
 	if err := table.Reserve(protocol.MaxParamsSize); err != nil {
@@ -139,14 +135,14 @@ func TestAddRefuses(t *testing.T) {
 	}
 	dead, open := newSession(2)
 	_ = table.Reserve(0)
-	if code := table.Add(dead, open, time.Now(), protocol.EventIssued{}); code != protocol.CodeInvalidated {
+	if code := table.Add(dead, open, time.Now(), lifecycle.EventIssued{}); code != protocol.CodeInvalidated {
 		t.Errorf("issued under a dead epoch: got %v, want invalidated", code)
 	}
 	if _, ok := table.Get(dead.ID); ok {
 		t.Error("a refused session is in the table")
 	}
 	if table.Pending() != 1 {
-		t.Errorf("got %d pending, want 1: refused sessions give their place back", table.Pending())
+		t.Errorf("got %d pending, want 1: the place of a refused session is released", table.Pending())
 	}
 }
 
@@ -162,9 +158,12 @@ func TestDueAndKept(t *testing.T) {
 		t.Fatalf("got %d due at 99 s, want 100", len(due))
 	}
 	for _, s := range due {
-		effects, _, state, ended := s.Step(protocol.EventExpire{}, protocol.Digest{})
-		if state.Phase != protocol.PhaseExpired || !ended || len(effects) != 1 || effects[0] != protocol.EffectCancel {
-			t.Fatalf("expire: got phase %v, ended %v, effects %v", state.Phase, ended, effects)
+		c := s.Step(lifecycle.EventExpire{}, protocol.Digest{})
+		if c.State.Phase != lifecycle.PhaseExpired || !c.Ended || c.Effect != lifecycle.EffectCancel || c.Open == nil {
+			t.Fatalf("expire: got %+v", c)
+		}
+		if again := s.Step(lifecycle.EventExpire{}, protocol.Digest{}); again.Ended || again.Open != nil {
+			t.Fatalf("expire again: got %+v", again)
 		}
 		if s.View().Open != nil {
 			t.Fatal("an ended session still holds its payload")
@@ -175,7 +174,7 @@ func TestDueAndKept(t *testing.T) {
 	}
 	table.Due(start.Add(9 * time.Minute))
 	if _, ok := table.Get(all[50].ID); !ok {
-		t.Error("an ended session is forgotten before its time")
+		t.Error("an ended session is dropped before its time")
 	}
 	table.Due(start.Add(99*time.Second + 10*time.Minute))
 	for n, s := range all[:100] {
@@ -192,7 +191,7 @@ func TestKeptIsBounded(t *testing.T) {
 	var all []*session.Session
 	for n := range uint64(5000) {
 		s := add(t, table, n, time.Now().Add(time.Minute))
-		s.Step(protocol.EventExpire{}, protocol.Digest{})
+		s.Step(lifecycle.EventExpire{}, protocol.Digest{})
 		all = append(all, s)
 	}
 	for _, s := range all {
@@ -212,21 +211,21 @@ func TestAwaitChange(t *testing.T) {
 		answer(s, 1)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if err := s.AwaitChange(ctx, protocol.PhaseClaimed); !errors.Is(err, context.DeadlineExceeded) {
+		if err := s.AwaitChange(ctx, lifecycle.PhaseClaimed); !errors.Is(err, context.DeadlineExceeded) {
 			t.Fatalf("nothing changed: got %v, want deadline exceeded", err)
 		}
 		done := make(chan error)
 		for range 3 {
-			go func() { done <- s.AwaitChange(t.Context(), protocol.PhaseClaimed) }()
+			go func() { done <- s.AwaitChange(t.Context(), lifecycle.PhaseClaimed) }()
 		}
 		synctest.Wait()
-		s.Step(protocol.EventAborted{}, protocol.Digest{})
+		s.Step(lifecycle.EventAborted{}, protocol.Digest{})
 		for range 3 {
 			if err := <-done; err != nil {
 				t.Error(err)
 			}
 		}
-		if err := s.AwaitChange(t.Context(), protocol.PhaseClaimed); err != nil {
+		if err := s.AwaitChange(t.Context(), lifecycle.PhaseClaimed); err != nil {
 			t.Errorf("already changed: got %v", err)
 		}
 	})
@@ -236,15 +235,15 @@ func TestRepeatedAnswer(t *testing.T) {
 	table := session.New(session.Config{})
 	s := add(t, table, 1, time.Now().Add(time.Minute))
 	answer(s, 7)
-	for _, e := range []protocol.Event{
-		protocol.EventRedeemed{Verdict: protocol.RedeemOK},
-		protocol.EventVerified{OK: true},
-		protocol.EventCommitted{Outcome: protocol.CommitDone, Index: 42},
+	for _, e := range []lifecycle.Event{
+		lifecycle.EventRedeemed{Verdict: protocol.RedeemOK},
+		lifecycle.EventVerified{OK: true},
+		lifecycle.EventCommitted{Outcome: lifecycle.CommitDone, Index: 42},
 	} {
 		s.Step(e, protocol.Digest{})
 	}
-	if effects, code := answer(s, 7); code != protocol.CodeNone || len(effects) != 1 || effects[0] != protocol.EffectReply || s.View().State.Index != 42 {
-		t.Errorf("the same proof again: got %v, %v", effects, code)
+	if effect, code := answer(s, 7); code != protocol.CodeNone || effect != lifecycle.EffectReply || s.View().State.Index != 42 {
+		t.Errorf("the same proof again: got %v, %v", effect, code)
 	}
 	if _, code := answer(s, 8); code != protocol.CodeAlreadyConsumed {
 		t.Errorf("another proof: got %v, want already_consumed", code)
@@ -252,16 +251,16 @@ func TestRepeatedAnswer(t *testing.T) {
 	if _, code := answer(s, 7); code != protocol.CodeNone {
 		t.Errorf("the accepted proof after another one: got %v", code)
 	}
-	claims := protocol.EventAnswer{ClientMatches: true, TagMatches: true, SameProof: true}
-	if _, code, _, _ := s.Step(claims, protocol.Digest{8}); code != protocol.CodeAlreadyConsumed {
-		t.Errorf("another proof that calls itself the same: got %v, want already_consumed", code)
+	claims := lifecycle.EventAnswer{ClientMatches: true, TagMatches: true, SameProof: true}
+	if c := s.Step(claims, protocol.Digest{8}); c.Code != protocol.CodeAlreadyConsumed {
+		t.Errorf("another proof whose event says it is the same: got %v, want already_consumed", c.Code)
 	}
 }
 
 func TestOfEpoch(t *testing.T) {
 	table := session.New(session.Config{})
 	s := add(t, table, 1, time.Now().Add(time.Minute))
-	add(t, table, 2, time.Now().Add(time.Minute)).Step(protocol.EventExpire{}, protocol.Digest{})
+	add(t, table, 2, time.Now().Add(time.Minute)).Step(lifecycle.EventExpire{}, protocol.Digest{})
 	if got := table.OfEpoch(protocol.EpochID{1}); len(got) != 1 || got[0] != s {
 		t.Errorf("got %d live sessions of the epoch, want the one that has not ended", len(got))
 	}
@@ -279,6 +278,6 @@ func BenchmarkAddGetExpire(b *testing.B) {
 		_ = table.Reserve(0)
 		table.Add(s, open, now, live)
 		table.Get(s.ID)
-		s.Step(protocol.EventExpire{}, protocol.Digest{})
+		s.Step(lifecycle.EventExpire{}, protocol.Digest{})
 	}
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/fsutil"
-	"github.com/terradourada/td/internal/remote"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -22,7 +21,7 @@ func writeOpening(dir string, o *receipt.Opening) error {
 }
 
 // WriteReceipt writes a receipt and its opening to a directory, which is made if it is
-// not there. The opening comes first: a receipt is never there without it.
+// missing. The opening is written first, so that a receipt is never without it.
 func WriteReceipt(dir string, id protocol.RequestID, raw []byte, o *receipt.Opening) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be made: %v", dir, err), "")
@@ -40,17 +39,4 @@ func receiptPath(dir string, id protocol.RequestID) string {
 
 func openingPath(dir string, id protocol.RequestID) string {
 	return filepath.Join(dir, id.String()+".opening")
-}
-
-// ReadOpening reads an opening from a file.
-func ReadOpening(path string) (*receipt.Opening, error) {
-	b, err := fsutil.ReadFile(path, receipt.MaxOpeningSize)
-	if err != nil {
-		return nil, err
-	}
-	o, err := receipt.ParseOpening(b)
-	if err != nil {
-		return nil, fault.New(fault.Usage, fmt.Sprintf("%s is not an opening: %s", path, remote.Detail(err)), "")
-	}
-	return o, nil
 }

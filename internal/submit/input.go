@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/fsutil"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -24,14 +25,24 @@ type numbered struct {
 	text []byte
 }
 
+// form is how an input is read.
+type form int
+
+const (
+	byLine   form = iota // an event on each line
+	oneEvent             // one event over all lines, which was not returned yet
+	ended                // nothing is left
+)
+
 // events reads the input of "td submit": one JSON object, or one on each line.
 // It is the latter if the file's name ends in .jsonl or .ndjson, or if the first
 // line that is not blank is a whole JSON object and not the only one.
 type events struct {
 	r     *bufio.Reader
-	line  int       // lines read so far
-	whole *numbered // the one event of an input that is not read line by line
-	total int       // events in it, 0 if not known
+	line  int    // lines read so far
+	form  form   // how the input is read
+	whole []byte // the event, of an input of form oneEvent
+	total int    // events in it, 0 if not known
 	close func() error
 }
 
@@ -40,18 +51,15 @@ func openEvents(name string, stdin io.Reader) (*events, error) {
 	if name == "-" {
 		return newEvents(stdin, false, func() error { return nil })
 	}
-	f, err := os.Open(name)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, fault.New(fault.NotFound, fmt.Sprintf("%s does not exist", name), "")
-	}
+	f, err := fsutil.Open(name)
 	if err != nil {
-		return nil, fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be read: %v", name, err), "")
+		return nil, err
 	}
 	e, err := newEvents(f, hasSuffix(name, ".jsonl", ".ndjson"), f.Close)
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
-	if e.whole == nil {
+	if e.form == byLine {
 		e.total, err = countLines(name)
 	}
 	return e, err
@@ -66,9 +74,9 @@ func hasSuffix(name string, suffixes ...string) bool {
 	return false
 }
 
-func newEvents(r io.Reader, byLine bool, closeInput func() error) (*events, error) {
+func newEvents(r io.Reader, lines bool, closeInput func() error) (*events, error) {
 	e := &events{r: bufio.NewReaderSize(r, maxEvent), close: closeInput}
-	if byLine {
+	if lines {
 		return e, nil
 	}
 	head, err := e.head()
@@ -84,13 +92,13 @@ func newEvents(r io.Reader, byLine bool, closeInput func() error) (*events, erro
 	if isLines(head) {
 		return e, nil
 	}
-	text, err := e.read(true)
-	e.whole, e.total = &numbered{1, text}, 1
+	e.form, e.total = oneEvent, 1
+	e.whole, err = e.read(true)
 	return e, err
 }
 
-// head looks at the input until it is clear how to read it, without waiting for
-// more of a stream than that takes.
+// head returns enough of the input to decide how it is read. It does not wait for more of
+// a stream than that takes.
 func (e *events) head() ([]byte, error) {
 	for n := 1; ; n = e.r.Buffered() + 1 {
 		_, err := e.r.Peek(min(n, maxEvent))
@@ -104,8 +112,8 @@ func (e *events) head() ([]byte, error) {
 	}
 }
 
-// isLines reports whether the first line with something on it is an object by
-// itself and something follows it.
+// isLines reports whether the first line that is not blank is a whole object and
+// something follows it.
 func isLines(head []byte) bool {
 	first, rest, ok := bytes.Cut(bytes.TrimLeft(head, " \t\r\n"), []byte("\n"))
 	return ok && json.Valid(first) && len(bytes.TrimSpace(rest)) > 0
@@ -145,13 +153,13 @@ func countLines(name string) (n int, err error) {
 
 // next returns the next event, and io.EOF after the last one.
 func (e *events) next() (numbered, error) {
-	if e.whole != nil {
-		n := *e.whole
-		e.whole = &numbered{}
-		if n.line == 0 {
-			return n, io.EOF
-		}
-		return n, nil
+	switch e.form {
+	case oneEvent:
+		e.form = ended
+		return numbered{1, e.whole}, nil
+	case ended:
+		return numbered{}, io.EOF
+	case byLine:
 	}
 	for {
 		e.line++
@@ -166,7 +174,7 @@ func (e *events) next() (numbered, error) {
 }
 
 // read returns a line without its end, or all that is left, but not more than
-// maxEvent bytes of it; the rest is passed over.
+// maxEvent bytes of it; the rest is skipped.
 func (e *events) read(all bool) ([]byte, error) {
 	var text []byte
 	for n := 0; ; n++ {

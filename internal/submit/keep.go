@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/internal/draft"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/fsutil"
 	"github.com/terradourada/td/internal/remote"
@@ -15,8 +16,8 @@ import (
 	"github.com/terradourada/td/receipt"
 )
 
-// keep checks a receipt as td verify will, records its checkpoint and writes
-// it. A receipt that is written verifies with the server gone.
+// keep verifies a receipt as td verify does, records its checkpoint and writes it. A
+// receipt that is written verifies later without the server.
 func (r *run) keep(ctx context.Context, j *job, got *receipt.Receipt) error {
 	raw, err := got.Encode()
 	if err != nil {
@@ -36,7 +37,7 @@ func (r *run) keep(ctx context.Context, j *job, got *receipt.Receipt) error {
 		return err
 	}
 	r.count(&r.report.Receipted)
-	return r.Tell(r.result(j, false))
+	return r.Print(r.result(j, false))
 }
 
 func invalid(format string, args ...any) error {
@@ -50,7 +51,7 @@ func (r *run) judge(ctx context.Context, j *job, got *receipt.Receipt) (index ui
 		return 0, err
 	}
 	o := r.verify
-	if o.Opening, err = ReadOpening(openingPath(r.Dir, j.request.id)); err != nil {
+	if o.Opening, err = draft.ReadOpening(openingPath(r.Dir, j.request.id)); err != nil {
 		return 0, err
 	}
 	report, err := receipt.RecordAndVerify(ctx, got, o, r.log, r.Server.Source(), time.Now())
@@ -70,17 +71,17 @@ func (r *run) judge(ctx context.Context, j *job, got *receipt.Receipt) (index ui
 	return leaf.Seq, nil
 }
 
-// meet records the newest checkpoint of the server before anything is sent: a
-// server that shows another log than its own, or a trust store that cannot be
-// used, must not cost an event its commitment.
-func (r *run) meet(ctx context.Context) error {
+// checkServer records the newest checkpoint of the server before anything is sent, so that
+// no event is committed to a server that shows another log than its own, or without a
+// usable trust store.
+func (r *run) checkServer(ctx context.Context) error {
 	log := client.NewLog(r.Server.Client)
 	cp, err := log.SignedCheckpoint(ctx)
 	if err == nil {
 		err = receipt.RecordCheckpoint(ctx, cp, r.verify, log, r.Server.Source(), time.Now())
 	}
 	if bad := new(receipt.NegativeError); errors.As(err, &bad) {
-		return fault.New(remote.ExitOf(bad.Verdict), fmt.Sprintf("the server is %s: %v; nothing was sent", bad.Verdict, bad.Reason), remote.AdviceOnReceipt(bad, r.Server))
+		return fault.New(fault.ExitOfVerdict(bad.Verdict), fmt.Sprintf("the server is %s: %v; nothing was sent", bad.Verdict, bad.Reason), remote.AdviceOnReceipt(bad, r.Server))
 	}
 	return r.Server.Failure(ctx, err)
 }
@@ -108,8 +109,8 @@ func (r *run) ownLeaf(j *job, got *receipt.Receipt) (*protocol.Leaf, error) {
 	return &leaf, nil
 }
 
-// refuseReceipt stops the run over a receipt that should not be relied on. It is
-// kept under another name: it may be evidence.
+// refuseReceipt ends the run because of a receipt that should not be relied on. The
+// receipt is kept under another name, because it may be evidence.
 func (r *run) refuseReceipt(j *job, raw []byte, reason error) error {
 	bad := new(receipt.NegativeError)
 	if !errors.As(reason, &bad) {
@@ -119,5 +120,5 @@ func (r *run) refuseReceipt(j *job, raw []byte, reason error) error {
 	if err := fsutil.WriteFile(path, raw, 0o600); err != nil {
 		return errors.Join(reason, err)
 	}
-	return fault.New(remote.ExitOf(bad.Verdict), fmt.Sprintf("line %d: %s", j.line, reason), fmt.Sprintf("%s; the receipt is kept in %s", remote.AdviceOnReceipt(bad, r.Server), path))
+	return fault.New(fault.ExitOfVerdict(bad.Verdict), fmt.Sprintf("line %d: %s", j.line, reason), fmt.Sprintf("%s; the receipt is kept in %s", remote.AdviceOnReceipt(bad, r.Server), path))
 }

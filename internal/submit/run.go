@@ -22,14 +22,15 @@ import (
 )
 
 const (
-	// submitTries is how often an event is submitted whose request ended
-	// through no fault of its own.
+	// submitTries is how often an event is submitted if its requests end for
+	// reasons outside of the event.
 	submitTries = 3
 	// ReceiptWait is how long the receipt of an accepted proof is waited for.
 	ReceiptWait = time.Minute
 	// pushAtOnce is how many pushed events wait for the server at a time.
 	pushAtOnce = 8
-	// conflictTries and conflictPause bound the wait for an answer in work.
+	// conflictTries and conflictPause bound the wait for an answer that the server is
+	// working on.
 	conflictTries = 20
 	conflictPause = 500 * time.Millisecond
 )
@@ -39,7 +40,7 @@ const (
 // other events wait for the server.
 type run struct {
 	Options
-	met    func() error // meets the server, once
+	check  func() error // is checkServer, once
 	input  *events
 	state  *state
 	log    receipt.Log
@@ -64,7 +65,7 @@ func newRun(ctx context.Context, o Options) *run {
 	if list := o.Submission.List; list != nil {
 		r.verify.Lists = receipt.NewLists(list)
 	}
-	r.met = sync.OnceValue(func() error { return r.meet(ctx) })
+	r.check = sync.OnceValue(func() error { return r.checkServer(ctx) })
 	return r
 }
 
@@ -76,8 +77,8 @@ type job struct {
 	request request
 }
 
-// run works through the input. On an error nothing more is begun; what was
-// begun is in the state.
+// run submits every event of the input. After an error no other event is begun. Every
+// request that was begun is in the state.
 func (r *run) run(ctx context.Context) error {
 	group, inner := errgroup.WithContext(ctx)
 	jobs := make(chan *job)
@@ -102,11 +103,11 @@ func (r *run) run(ctx context.Context) error {
 	return r.Server.Failure(ctx, group.Wait())
 }
 
-// read turns the input into jobs, in order, so that equal events meet their
-// earlier requests in order too.
+// read turns the input into jobs, in order, so that equal events take their earlier
+// requests in order.
 func (r *run) read(ctx context.Context, jobs chan<- *job) error {
 	for {
-		// A read of a terminal or a pipe cannot be interrupted; it is left behind.
+		// A read of a terminal or a pipe cannot be interrupted; it continues alone.
 		n, err := within(ctx, r.input.next)
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -129,7 +130,7 @@ func (r *run) read(ctx context.Context, jobs chan<- *job) error {
 	}
 }
 
-// within returns what f returns, or the error of ctx when it ends first; f then goes on
+// within returns what f returns, or the error of ctx if that ends first. Then f continues
 // alone.
 func within[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	type result struct {
@@ -150,8 +151,8 @@ func within[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	}
 }
 
-// newJob brings an event into canonical form. Parameters were found good before
-// there was an event, so that whatever is wrong with them now is the event's.
+// newJob brings an event into canonical form. The parameters were checked before, so an
+// error of theirs is now about the event.
 func (r *run) newJob(n numbered) (*job, error) {
 	event, err := protocol.Canonicalize(n.text)
 	if err != nil {
@@ -180,10 +181,10 @@ func (r *run) count(n *int) {
 // refuse reports an event that gets no receipt.
 func (r *run) refuse(line int, err error) error {
 	r.count(&r.report.Refused)
-	return r.Tell(Result{Line: line, Code: protocol.CodeOf(err).String(), Detail: remote.Detail(err)})
+	return r.Print(Result{Line: line, Code: protocol.CodeOf(err).String(), Detail: remote.Detail(err)})
 }
 
-// one brings one event to its receipt, or reports why it gets none.
+// one gets the receipt of one event, or reports why there is none.
 func (r *run) one(ctx context.Context, j *job) error {
 	for try := 1; ; try++ {
 		err := r.try(ctx, j)
@@ -199,19 +200,20 @@ func (r *run) one(ctx context.Context, j *job) error {
 	}
 }
 
-// try takes a job as far as it goes. If it fails and the request is [unsent], nothing
-// was accepted and nothing is left behind; else the next run takes up the request.
+// try tries once to get the receipt of a job. If it fails and the request is [unsent],
+// nothing was accepted and nothing is left behind. Otherwise the next run continues the
+// request.
 func (r *run) try(ctx context.Context, j *job) error {
 	if j.request.stage == done && !r.lostReceipt(j) {
 		return r.earlierReceipt(j)
 	}
-	if err := r.met(); err != nil {
+	if err := r.check(); err != nil {
 		return err
 	}
 	var err error
 	switch {
 	case j.request.stage != unsent:
-		err = r.takeUp(ctx, j)
+		err = r.resume(ctx, j)
 	case r.Push:
 		err = r.pushOne(ctx, j)
 	default:
@@ -227,8 +229,8 @@ func (r *run) try(ctx context.Context, j *job) error {
 	return r.keep(ctx, j, got)
 }
 
-// lostReceipt reports whether a receipt that was written is lost. Without both files
-// they were moved elsewhere.
+// lostReceipt reports whether a receipt that was written is lost. If the opening is gone
+// too, both files were moved elsewhere.
 func (r *run) lostReceipt(j *job) bool {
 	return !fsutil.Exists(receiptPath(r.Dir, j.request.id)) && fsutil.Exists(openingPath(r.Dir, j.request.id))
 }
@@ -239,7 +241,7 @@ func (r *run) earlierReceipt(j *job) error {
 		return err
 	}
 	r.count(&r.report.Earlier)
-	return r.Tell(r.result(j, true))
+	return r.Print(r.result(j, true))
 }
 
 func (r *run) result(j *job, earlier bool) Result {
@@ -312,8 +314,8 @@ func (r *run) begin(j *job, q request, opening *receipt.Opening) error {
 	return writeOpening(r.Dir, opening)
 }
 
-// answer sends a proof. A request that the server does not know any more may
-// have been accepted all the same; only its receipt can tell.
+// answer sends a proof. A request that the server has forgotten may still have been
+// accepted, so the server is asked for its receipt.
 func (r *run) answer(ctx context.Context, j *job, tag protocol.Tag, proof []byte) error {
 	err := r.send(ctx, j.request.id, tag, proof)
 	var p *client.Problem
@@ -329,8 +331,8 @@ func (r *run) answer(ctx context.Context, j *job, tag protocol.Tag, proof []byte
 	return nil
 }
 
-// send sends a proof until it is decided on: a conflict may mean that an earlier
-// try of the very same answer is in work.
+// send sends a proof until the server has decided on it. A conflict may mean that the
+// server still works on an earlier copy of the same answer.
 func (r *run) send(ctx context.Context, id protocol.RequestID, tag protocol.Tag, proof []byte) error {
 	for range conflictTries {
 		_, err := r.Server.Send(ctx, id, tag, proof, 0)
@@ -347,8 +349,8 @@ func (r *run) send(ctx context.Context, id protocol.RequestID, tag protocol.Tag,
 	return err
 }
 
-// afterLookup decides on a request whose answer was refused, by what the server
-// says about its receipt.
+// afterLookup decides on a request whose answer was refused, by the server's answer about
+// its receipt.
 func (r *run) afterLookup(j *job, refused, gone error) error {
 	var p *client.Problem
 	if !errors.As(gone, &p) || p.Retryable || p.Code == protocol.CodeInternal {
@@ -369,12 +371,12 @@ func (r *run) drop(j *job, reason error) error {
 	return reason
 }
 
-// errNeverSent is a request whose answer was not sent before an interruption.
+// errNeverSent is the reason for dropping a request whose answer was never sent.
 var errNeverSent = protocol.Fail(protocol.CodeExpired, "the run was interrupted before the answer was sent")
 
-// takeUp continues a request of an earlier run: it sends the very same answer
-// again, which changes nothing if it had arrived.
-func (r *run) takeUp(ctx context.Context, j *job) error {
+// resume continues a request of an earlier run. It sends the same answer again, which
+// changes nothing if the first one arrived.
+func (r *run) resume(ctx context.Context, j *job) error {
 	if j.request.stage == done || j.request.push {
 		return nil // nothing is left but to fetch the receipt
 	}
@@ -426,8 +428,8 @@ func (r *run) receipt(ctx context.Context, j *job) (*receipt.Receipt, error) {
 	}
 }
 
-// notProvable reports whether a refusal is about the event alone, so that the
-// others go on.
+// notProvable reports whether a refusal is about the event alone, so that the other events
+// continue.
 func notProvable(err error) bool {
 	switch protocol.CodeOf(err) {
 	case protocol.CodeEventNotCanonicalisable, protocol.CodeEventNotEncodable, protocol.CodeStatementFalse,
@@ -437,8 +439,8 @@ func notProvable(err error) bool {
 	return false
 }
 
-// startOver reports whether a request ended without acceptance for a reason
-// that does not lie in its event.
+// startOver reports whether a request ended without acceptance for a reason outside of its
+// event.
 func startOver(err error) bool {
 	switch protocol.CodeOf(err) {
 	case protocol.CodeExpired, protocol.CodeInvalidated, protocol.CodeSubmissionRejected,

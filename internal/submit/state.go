@@ -27,16 +27,16 @@ import (
 //
 // DIGEST is the base64url of D("TD-CLI-event", claim, parameters, event), all
 // canonical; REQUEST a request id, UNTIL when the request ends, in Unix
-// milliseconds. A line of another form, as an interrupted write leaves behind,
-// stands for nothing.
+// milliseconds. A line of another form, as an interrupted write leaves behind, is
+// ignored.
 //
 // Before a proof is sent, the opening and the file .REQUEST.answer (mode 0600,
 // the 32 bytes of the tag and the 664 of the proof) are written too. So after
 // any interruption the next run knows every request that may have been accepted,
-// and can send the very same answer again, which is safe: the server accepts it
-// once. The answer is removed when the receipt is there.
+// and can send the same answer again. That is safe, because the server accepts it
+// once. The answer is removed when the receipt is written.
 //
-// Equal events are told apart by counting: the n-th event of a run with some
+// Equal events are distinguished by counting: the n-th event of a run with some
 // digest belongs to the n-th request with that digest that was not lost.
 const (
 	stateName   = ".td-submit.state"
@@ -169,7 +169,7 @@ func parseState(content string) map[protocol.Digest][]*request {
 }
 
 func known(byID map[protocol.RequestID]*request, text string) *request {
-	id, err := protocol.ParseRequestID(text)
+	id, err := protocol.Parse[protocol.RequestID](text)
 	if err != nil {
 		return nil
 	}
@@ -179,8 +179,8 @@ func known(byID map[protocol.RequestID]*request, text string) *request {
 func parseSent(f []string) (*request, bool) {
 	e := &request{stage: sent, push: f[4] == "push"}
 	line, err1 := strconv.Atoi(f[1])
-	digest, err2 := protocol.ParseDigest(f[2])
-	id, err3 := protocol.ParseRequestID(f[3])
+	digest, err2 := protocol.Parse[protocol.Digest](f[2])
+	id, err3 := protocol.Parse[protocol.RequestID](f[3])
 	until, err4 := strconv.ParseInt(f[5], 10, 64)
 	e.line, e.digest, e.id, e.until = line, digest, id, time.UnixMilli(until)
 	return e, errors.Join(err1, err2, err3, err4) == nil
@@ -234,7 +234,7 @@ func (s *state) append(line string) error {
 // close releases the directory.
 func (s *state) close() error { return s.file.Close() }
 
-// answerPath is where an answer stands until its receipt is there.
+// answerPath returns the file of an answer, which is kept until the receipt is written.
 func (s *state) answerPath(id protocol.RequestID) string {
 	return filepath.Join(s.dir, "."+id.String()+".answer")
 }

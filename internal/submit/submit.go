@@ -30,7 +30,7 @@ type Options struct {
 	AllowSelfAsserted bool
 
 	Total func(events int)   // called once, with 0 if the number of events is not known
-	Tell  func(Result) error // called once for each event, also concurrently; its error ends the run
+	Print func(Result) error // called once for each event, also concurrently; its error ends the run
 }
 
 // Result is the outcome of one event.

@@ -18,7 +18,7 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// readAll gives the lines and texts of an input.
+// readAll returns the lines and texts of an input.
 func readAll(t *testing.T, r io.Reader, byLine bool) ([]string, error) {
 	t.Helper()
 	e, err := newEvents(r, byLine, func() error { return nil })

@@ -29,13 +29,13 @@ type Progress struct {
 	stage string
 	start time.Time
 
-	mu      sync.Mutex
-	total   int // 0: not known
-	done    int
-	shown   time.Time // when it was shown last
-	told    int       // done, when it was shown last
-	quarter int       // of total, when it was shown last
-	drawn   bool      // a redrawn line stands on the terminal
+	mu       sync.Mutex
+	total    int // 0: not known
+	done     int
+	shown    time.Time // when it was shown last
+	lastDone int       // done, when it was shown last
+	quarter  int       // of total, when it was shown last
+	drawn    bool      // a redrawn line stands on the terminal
 }
 
 // NewProgress starts at now, with an unknown total. The mode is one of [Modes];
@@ -89,7 +89,7 @@ func (p *Progress) quarterDone() int {
 }
 
 func (p *Progress) show(now time.Time) {
-	p.shown, p.quarter, p.told = now, p.quarterDone(), p.done
+	p.shown, p.quarter, p.lastDone = now, p.quarterDone(), p.done
 	switch p.mode {
 	case "redraw":
 		fmt.Fprintf(p.w, "\r\x1b[K%s", p.text(now))
@@ -117,7 +117,7 @@ func (p *Progress) text(now time.Time) string {
 	return s
 }
 
-// eta is how long the rest takes at the pace so far; 0 if that is unknown.
+// eta returns how long the rest takes at the pace so far, 0 if that is unknown.
 func (p *Progress) eta(now time.Time) time.Duration {
 	if p.done == 0 || p.total <= p.done {
 		return 0
@@ -133,12 +133,12 @@ func (p *Progress) Print(f func() error) error {
 	return f()
 }
 
-// Finish removes the redrawn line. In mode json it writes the last number first,
-// so that a program that reads the stream always gets it.
+// Finish removes the redrawn line. In mode json it writes the last number first, so that
+// every reader of the stream receives it.
 func (p *Progress) Finish() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.mode == "json" && p.told != p.done {
+	if p.mode == "json" && p.lastDone != p.done {
 		p.show(p.shown)
 	}
 	p.erase()

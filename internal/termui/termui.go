@@ -1,5 +1,5 @@
-// Package termui shows a person at a terminal what a long command does: how far
-// it is, and numbers of things in words. Data goes elsewhere.
+// Package termui shows the progress of a long command on standard error, and writes
+// numbers of things in words.
 package termui
 
 import (

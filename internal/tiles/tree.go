@@ -1,11 +1,13 @@
-// Package tiles computes the Merkle tree of a log (RFC 6962) and its tiles (C2SP
-// tlog-tiles) from the leaves.
+// Package tiles reads the tiles and entry bundles of a log (C2SP tlog-tiles), makes
+// the proofs of its Merkle tree (RFC 6962), and computes that tree from the leaves.
+//
+// [Reader] reads files wherever [Files] finds them: in a directory, on a server, or in
+// a copy that is still being made. [Inclusion], [Prefix], [Range] and [Leaves] use the
+// hashes that it returns, verified against a root by [Reader.Verified] or as they are
+// by [Reader.Hashes]. [Tree] is the tree of a log that is read leaf by leaf.
 package tiles
 
 import "github.com/terradourada/td/protocol"
-
-// Width is the number of hashes in a full tile, and of entries in a full bundle.
-const Width = 256
 
 // Tree is the tree of a log that is read leaf by leaf. It computes the roots of all
 // its earlier sizes, and keeps about 35 bytes for each leaf. The zero value is the

@@ -19,8 +19,8 @@ import (
 
 var update = flag.Bool("update", false, "write the golden file")
 
-// TestSamplesHold satisfies every sample, in rows of several lengths, and gives
-// every secret a place of its own.
+// TestSamplesHold satisfies every sample, in rows of several lengths, and assigns
+// every secret its own position.
 func TestSamplesHold(t *testing.T) {
 	shapes := samples()
 	for gates := range 9 {

@@ -18,7 +18,7 @@ func (b *Builder) SecretLimbs() (v Limbs) {
 	return v
 }
 
-// PublicLimbs returns a public integer. Whoever fills the public values derives
+// PublicLimbs returns a public integer. The caller that fills the public values derives
 // them from an integer of 64 bits, see [LimbPublics].
 func (b *Builder) PublicLimbs() (v Limbs) {
 	for i := range v {

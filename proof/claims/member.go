@@ -28,7 +28,7 @@ var one = Digest{field.One}
 func MemberOf(sk Digest) Digest { return poseidon.Compress(sk, one) }
 
 // List is the Merkle tree over members. Places behind the last one are empty: a
-// digest of zeros, of which nobody knows a secret.
+// digest of zeros, of which no secret is known.
 type List struct {
 	depth  int
 	levels [][]Digest
@@ -61,9 +61,6 @@ func above(level []Digest) []Digest {
 
 // Root returns the root.
 func (l *List) Root() Digest { return l.levels[l.depth][0] }
-
-// Depth returns the depth.
-func (l *List) Depth() int { return l.depth }
 
 // NewMember returns the witness of a member of a list. Its place shows in the
 // memory that is read.

@@ -48,7 +48,7 @@ func run(dir string) error {
 	return os.WriteFile(filepath.Join(dir, "lagrange.bin"), out, 0o644)
 }
 
-// read gives the compressed G1 and G2 powers of the shipped set-up.
+// read returns the compressed G1 and G2 powers of the shipped set-up.
 func read() (g1, g2 []byte, err error) {
 	dir, err := exec.Command("go", "list", "-m", "-f", "{{.Dir}}", "github.com/crate-crypto/go-eth-kzg").Output()
 	if err != nil {

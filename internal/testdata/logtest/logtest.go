@@ -10,10 +10,11 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
-	"encoding/binary"
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"filippo.io/torchwood"
 
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/tiles"
@@ -75,7 +76,7 @@ func (l *Log) Fork(size uint64) *Log {
 // Size returns the number of leaves.
 func (l *Log) Size() uint64 { return l.Tree.Size() }
 
-// Next returns the next leaf with a body, as the rules want it.
+// Next returns the next leaf with a body, as the rules require.
 func (l *Log) Next(body protocol.LeafBody) protocol.Leaf {
 	return protocol.Leaf{Seq: l.Size(), Time: firstTime + l.Size(), Withdrawals: l.Withdrawals, Body: body}
 }
@@ -139,7 +140,7 @@ func (e *Epoch) sign(d protocol.Digest, size uint64, root protocol.Digest) proto
 	return protocol.SignedRoot{Size: size, Root: root, Signature: [64]byte(ed25519.Sign(e.Key, d[:]))}
 }
 
-// IssuedRoot returns the signed root of everything issued.
+// IssuedRoot returns the signed root of the whole issued tree.
 func (e *Epoch) IssuedRoot() protocol.SignedRoot { return e.Signed(e.Issued.Size(), e.Issued.Root()) }
 
 // Issue appends a digest to the issued tree.
@@ -198,23 +199,18 @@ func (l *Log) Write(dir string, by *Epoch) {
 		check(os.MkdirAll(filepath.Dir(file), 0o700))
 		check(os.WriteFile(file, content, 0o600))
 	}
-	put("checkpoint", []byte(l.Note(l.Size(), by)))
+	put(tiles.Checkpoint, []byte(l.Note(l.Size(), by)))
 	check(l.Tree.Tiles(func(level int, n uint64, hashes []protocol.Digest) error {
-		name := fmt.Sprintf("%03d", n)
-		if len(hashes) < tiles.Width {
-			name += fmt.Sprintf(".p/%d", len(hashes))
-		}
 		var tile, bundle []byte
 		for i, h := range hashes {
 			tile = append(tile, h[:]...)
 			if level == 0 {
-				raw := l.Leaves[n*tiles.Width+uint64(i)]
-				bundle = append(binary.BigEndian.AppendUint16(bundle, uint16(len(raw))), raw...)
+				bundle = must(torchwood.AppendTileEntry(bundle, l.Leaves[n*tiles.Width+uint64(i)]))
 			}
 		}
-		put(fmt.Sprintf("tile/%d/%s", level, name), tile)
+		put(tiles.Path(tiles.At(level, n, l.Size())), tile)
 		if level == 0 {
-			put("tile/entries/"+name, bundle)
+			put(tiles.Path(tiles.At(tiles.Entries, n, l.Size())), bundle)
 		}
 		return nil
 	}))

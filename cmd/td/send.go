@@ -1,0 +1,104 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/terradourada/td/api"
+	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/fsutil"
+	"github.com/terradourada/td/internal/remote"
+	"github.com/terradourada/td/internal/submit"
+	"github.com/terradourada/td/protocol"
+	"github.com/terradourada/td/receipt"
+)
+
+// sendFlags are the flags of "td send".
+type sendFlags struct {
+	challenge, proof, out string
+	server, user, trust   string
+	lists                 []string
+	wait                  time.Duration
+	selfAsserted          bool
+}
+
+func sendCommand(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "send --challenge FILE --proof FILE",
+		Short: "Send a proof and wait for the receipt",
+		Long: `Answers a challenge with its tag and a proof, verifies the receipt and prints it.
+Sending the same proof again is safe and returns the receipt again, also after the
+server was restarted. The checkpoint of the receipt is recorded in the trust
+store, so that td verify needs no server. As with td submit, the server must be
+reached by https or on this machine, unless --allow-self-asserted is given.`,
+		Example: `  td send --challenge challenge.json --proof proof.bin > receipt.json`,
+		Args:    noArgs,
+	}
+	var f sendFlags
+	fl := cmd.Flags()
+	fl.StringVar(&f.challenge, "challenge", "", "file with the challenge")
+	fl.StringVar(&f.proof, "proof", "", "file with the proof, - for standard input")
+	fl.StringVar(&f.out, "out", "", "file for the receipt (default standard output)")
+	serverFlag(cmd, &f.server)
+	serverUserFlag(cmd, &f.user)
+	trustFlag(cmd, &f.trust)
+	fl.StringArrayVar(&f.lists, "list", nil, "member list that group/1 is about, beside those in the trust store; may be given several times")
+	fl.DurationVar(&f.wait, "wait", submit.ReceiptWait, "how long to wait for the receipt")
+	selfAssertedFlag(cmd, &f.selfAsserted)
+	_, _ = cmd.MarkFlagRequired("challenge"), cmd.MarkFlagRequired("proof")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.send(cmd.Context(), &f) }
+	return cmd
+}
+
+func (a *app) send(ctx context.Context, f *sendFlags) error {
+	answer, err := a.answer(f)
+	if err != nil {
+		return err
+	}
+	answer.Accepted = func(index uint64) {
+		fmt.Fprintf(a.stderr, "request %s is accepted as leaf %d\n", answer.Challenge.RequestID, index)
+	}
+	got, report, err := answer.Send(ctx)
+	if err != nil {
+		return err
+	}
+	a.warn(report.Warnings)
+	if report.Vouched == nil {
+		fmt.Fprintln(a.stderr, "the receipt is unvouched: nothing shows whose log it is")
+	}
+	raw, err := got.Encode()
+	if err != nil {
+		return err
+	}
+	if f.out == "" {
+		raw = append(raw, '\n')
+	}
+	return a.writeOut(f.out, raw)
+}
+
+// answer reads what the flags name; nothing is sent.
+func (a *app) answer(f *sendFlags) (answer submit.Answer, err error) {
+	if answer.Challenge, err = a.readChallenge(f.challenge); err != nil {
+		return answer, err
+	}
+	if answer.Proof, err = fsutil.ReadInput(f.proof, a.stdin, api.MaxProofBody); err != nil {
+		return answer, err
+	}
+	if n := len(answer.Proof); n != protocol.ProofSize {
+		return answer, fault.New(fault.Usage, fmt.Sprintf("%s is not a proof: it has %d bytes and not %d", f.proof, n, protocol.ProofSize), "td prove writes one")
+	}
+	if answer.Server, err = remote.DialLive(f.server, f.user, f.selfAsserted); err != nil {
+		return answer, err
+	}
+	trust, err := remote.OpenTrust(f.trust)
+	if err != nil {
+		return answer, err
+	}
+	lists, err := remote.KnownLists(trust, f.lists)
+	answer.Wait = f.wait
+	answer.Verify = receipt.Options{Trust: trust, Lists: receipt.NewLists(lists...), AllowSelfAsserted: f.selfAsserted}
+	return answer, err
+}

@@ -1,0 +1,233 @@
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/journal"
+	"github.com/terradourada/td/internal/lifecycle"
+	"github.com/terradourada/td/internal/session"
+	"github.com/terradourada/td/protocol"
+)
+
+// run applies an event to a session and carries out the effect. What the effect
+// finds out is the next event; run returns when there is none.
+func (g *Gate) run(ctx context.Context, s *session.Session, event lifecycle.Event, a *attempt) (lifecycle.State, protocol.Code) {
+	for {
+		c := s.Step(event, a.digest)
+		if c.Ended {
+			if epoch, live := g.cfg.Epochs.Find(c.Open.Epoch); live {
+				epoch.Ended(c.State.Phase)
+			}
+		}
+		if event = g.carryOut(ctx, s, &c, a); event == nil {
+			return c.State, c.Code
+		}
+	}
+}
+
+// step is [Gate.run] for an event that no client waits for.
+func (g *Gate) step(ctx context.Context, s *session.Session, event lifecycle.Event) {
+	_, _ = g.run(ctx, s, event, &attempt{})
+}
+
+// carryOut carries out the effect of one step and returns what it finds out, nil if
+// no event follows. Only the wait for another answer ends with the client's context:
+// what is claimed is decided, even if the client is gone.
+func (g *Gate) carryOut(ctx context.Context, s *session.Session, c *session.Change, a *attempt) (next lifecycle.Event) {
+	if after, winner := afterPanic[c.Effect]; winner {
+		defer func() {
+			if p := recover(); p != nil {
+				g.cfg.Log.Error("panic while an answer was decided", "request_id", s.ID.String(), "effect", c.Effect.String(), "err", fmt.Sprint(p))
+				next = after
+			}
+		}()
+	}
+	switch c.Effect {
+	case lifecycle.EffectRedeem:
+		return g.redeem(context.WithoutCancel(ctx), c.Open, a)
+	case lifecycle.EffectVerify:
+		return g.verifyAnswer(context.WithoutCancel(ctx), s, c.Open, a)
+	case lifecycle.EffectCommit:
+		return g.commit(context.WithoutCancel(ctx), s, c.Open, a)
+	case lifecycle.EffectResolve:
+		g.resolve(s)
+	case lifecycle.EffectAwait:
+		if s.AwaitChange(ctx, lifecycle.PhaseClaimed) == nil {
+			return g.judge(s, &a.Answer)
+		}
+	case lifecycle.EffectCancel:
+		if epoch, live := g.cfg.Epochs.Find(c.Open.Epoch); live {
+			g.cancel(ctx, epoch, s.ID)
+		}
+	case lifecycle.EffectDestroyEpoch:
+		if epoch, live := g.cfg.Epochs.Find(c.Open.Epoch); live {
+			g.cfg.Log.Error("core and tagger disagree; epoch destroyed", "epoch", c.Open.Epoch.String(), "request_id", s.ID.String())
+			epoch.Destroy()
+		}
+	case lifecycle.EffectNone, lifecycle.EffectIssue, lifecycle.EffectReply: // for the caller of run
+	}
+	return nil
+}
+
+// afterPanic holds the event that follows a panic in an effect of the winner: before
+// the transaction the request ends, from then on its outcome is unknown.
+var afterPanic = map[lifecycle.Effect]lifecycle.Event{
+	lifecycle.EffectRedeem: lifecycle.EventAborted{},
+	lifecycle.EffectVerify: lifecycle.EventAborted{},
+	lifecycle.EffectCommit: lifecycle.EventCommitted{Outcome: lifecycle.CommitUnknown},
+}
+
+// cancel cancels the tag of a request that has ended.
+func (g *Gate) cancel(ctx context.Context, epoch Epoch, id protocol.RequestID) {
+	if err := epoch.Cancel(context.WithoutCancel(ctx), id); err != nil {
+		g.cfg.Log.Debug("tag not cancelled", "request_id", id.String(), "err", err)
+	}
+}
+
+// redeem asks the tagger (step 8). If the tagger does not answer, it is not known
+// whether the tag is used up, so the request ends.
+func (g *Gate) redeem(ctx context.Context, open *session.Open, a *attempt) lifecycle.Event {
+	var err error
+	if a.statement, a.claim, err = g.statementOf(open); err != nil {
+		g.cfg.Log.Error("statement of a session cannot be rebuilt", "request_id", a.RequestID.String(), "err", err)
+		return lifecycle.EventAborted{}
+	}
+	epoch, live := g.cfg.Epochs.Find(open.Epoch)
+	if !live {
+		return lifecycle.EventAborted{}
+	}
+	verdict, err := epoch.Redeem(ctx, &open.Payload, a.Tag)
+	if err != nil {
+		g.cfg.Log.Warn("tagger returned no verdict", "epoch", open.Epoch.String(), "err", err)
+		return lifecycle.EventAborted{}
+	}
+	return lifecycle.EventRedeemed{Verdict: verdict}
+}
+
+// statementOf rebuilds the statement of a session from what the core stored at its
+// issue, never from an answer.
+func (g *Gate) statementOf(open *session.Open) (*claim.Statement, *Claim, error) {
+	payload, err := protocol.ParsePayload(open.Payload[:])
+	if err != nil {
+		return nil, nil, err
+	}
+	params, err := claim.ParseParams(claim.ID(open.Claim), open.Params)
+	if err != nil {
+		return nil, nil, err
+	}
+	c, err := g.claimOf(params)
+	if err != nil {
+		return nil, nil, err
+	}
+	st, err := claim.NewStatement(params, payload.Commitment)
+	return st, c, err
+}
+
+// verifyAnswer is step 9, against inputs that the core builds from its own state.
+// Meanwhile the epoch is asked for the place of the anchor in the issued tree.
+func (g *Gate) verifyAnswer(ctx context.Context, s *session.Session, open *session.Open, a *attempt) lifecycle.Event {
+	if a.proved {
+		return lifecycle.EventVerified{OK: true}
+	}
+	a.place = g.askPlace(ctx, open)
+	inputs := a.statement.Inputs(open.Anchor, protocol.ContextElement(&open.Payload), s.TagHash)
+	return lifecycle.EventVerified{OK: g.verifyProof(a.claim, inputs, a.Proof) == nil}
+}
+
+// verifyProof verifies a proof, within the limit of verifications at a time.
+func (g *Gate) verifyProof(c *Claim, inputs []protocol.Element, proof []byte) error {
+	g.verify <- struct{}{}
+	defer func() { <-g.verify }()
+	return claim.Verify(c.Key, inputs, proof)
+}
+
+// placeFunc waits for the place of an anchor in the issued tree and returns it.
+type placeFunc func() (protocol.Issued, error)
+
+// askPlace asks the epoch for the place of a session's anchor in the issued tree
+// and returns at once, so that the signer signs a root while the proof is verified.
+func (g *Gate) askPlace(ctx context.Context, open *session.Open) placeFunc {
+	epoch, live := g.cfg.Epochs.Find(open.Epoch)
+	if !live {
+		return func() (protocol.Issued, error) { return protocol.Issued{}, protocol.CodeInvalidated }
+	}
+	ask := sync.OnceValues(func() (protocol.Issued, error) { return epoch.Issued(ctx, open.Position) })
+	go func() { _, _ = ask() }() // it ends with the call to the epoch; the result is kept for the caller
+	return ask
+}
+
+// commit is step 10: one journal transaction, whose commit is the acceptance. If no
+// signed root of the issued tree covers the anchor, because the signer has exited,
+// the request is refused as invalidated.
+func (g *Gate) commit(ctx context.Context, s *session.Session, open *session.Open, a *attempt) lifecycle.Event {
+	if _, live := g.cfg.Epochs.Find(open.Epoch); !live {
+		return lifecycle.EventCommitted{Outcome: lifecycle.CommitRefused, Code: protocol.CodeInvalidated}
+	}
+	place, err := a.place()
+	if err != nil {
+		g.cfg.Log.Warn("no signed root of the issued tree covers the anchor", "epoch", open.Epoch.String(), "err", err)
+		return lifecycle.EventCommitted{Outcome: lifecycle.CommitRefused, Code: protocol.CodeInvalidated}
+	}
+	acc := &journal.Acceptance{
+		Leaf: protocol.Accepted{
+			Payload: open.Payload,
+			Anchor:  open.Anchor,
+			TagHash: s.TagHash,
+			Issued:  place,
+			Params:  open.Params,
+			Proof:   a.Proof,
+		},
+		Claim:       open.Claim,
+		ProofDigest: a.digest,
+	}
+	acc.Scope, acc.Nullifier, acc.HasNullifier = a.statement.Params().Nullifier()
+	entry, err := g.cfg.Journal.Accept(ctx, time.Now(), acc)
+	switch {
+	case err == nil:
+		return lifecycle.EventCommitted{Outcome: lifecycle.CommitDone, Index: entry.Seq}
+	case errors.Is(err, journal.ErrUnknown):
+		g.cfg.Log.Warn("outcome of an acceptance is unknown", "err", err)
+		return lifecycle.EventCommitted{Outcome: lifecycle.CommitUnknown}
+	default:
+		g.cfg.Log.Info("acceptance refused by the journal", "code", protocol.CodeOf(err).String(), "err", err)
+		return lifecycle.EventCommitted{Outcome: lifecycle.CommitRefused, Code: protocol.CodeOf(err)}
+	}
+}
+
+// resolveEvery is how often an unknown outcome is looked up.
+const resolveEvery = 100 * time.Millisecond
+
+// resolve reads the row of a session by request id until it is known whether it was
+// committed, or the gate stops.
+func (g *Gate) resolve(s *session.Session) {
+	g.work.Go(func() {
+		for {
+			if event, known := g.lookUp(s.ID); known {
+				g.step(g.ctx, s, event)
+				return
+			}
+			select {
+			case <-g.ctx.Done():
+				return
+			case <-time.After(resolveEvery):
+			}
+		}
+	})
+}
+
+func (g *Gate) lookUp(id protocol.RequestID) (lifecycle.Event, bool) {
+	entry, found, err := g.cfg.Journal.Accepted(g.ctx, id)
+	switch {
+	case err != nil:
+		return nil, false
+	case found:
+		return lifecycle.EventCommitted{Outcome: lifecycle.CommitDone, Index: entry.Seq}, true
+	default:
+		return lifecycle.EventCommitted{Outcome: lifecycle.CommitRefused, Code: protocol.CodeLedgerUnavailable}, true
+	}
+}

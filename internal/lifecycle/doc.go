@@ -1,0 +1,27 @@
+// Package lifecycle holds the state machines of TD/1: [Step] for one request and
+// [StepEpoch] for one epoch. Section 11 of docs/spec/td-1.md is the normative
+// text; section numbers in comments refer to it. docs/spec/lifecycle.md lists
+// every step of a request and is generated from [Step].
+//
+// Everything here is pure: no I/O, no clock, no goroutines.
+//
+// # How a machine is driven
+//
+// The caller holds one state behind a lock. It applies an event, which says what
+// it has learnt, and stores the state that is returned. Outside the lock it
+// carries out the effect, which says what to do next. What the effect finds out is
+// the next event.
+//
+// # A request
+//
+//	(none) -> ISSUED -> CLAIMED -> ACCEPTED | REJECTED | INVALIDATED | EXPIRED
+//	          ISSUED -> EXPIRED | INVALIDATED
+//
+// The caller that gets [EffectRedeem] is the winner of the request. Only the winner
+// sends [EventRedeemed], [EventVerified], [EventCommitted] and [EventAborted].
+//
+// # An epoch
+//
+//	STARTING -> ACTIVE -> DRAINING -> DESTROYED
+//	any of the first three -> DESTROYED on suspicion, a killed keyholder, a failed self-test
+package lifecycle

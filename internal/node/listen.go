@@ -1,0 +1,114 @@
+package node
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"time"
+
+	"github.com/terradourada/td/internal/config"
+	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/server"
+	"github.com/terradourada/td/protocol"
+)
+
+// listen opens the public listener, with TLS if it is configured.
+func listen(ctx context.Context, cfg *config.Config) (net.Listener, error) {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "tcp", cfg.Listen)
+	if err != nil {
+		return nil, fault.New(fault.Config, fmt.Sprintf("cannot listen on %s: %v", cfg.Listen, err), "--listen names another address; port 0 takes any free one")
+	}
+	if cfg.TLSCert == "" {
+		return l, nil
+	}
+	cert, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
+	if err != nil {
+		return nil, errors.Join(fault.New(fault.Config, fmt.Sprintf("the TLS certificate does not load: %v", err), ""), l.Close())
+	}
+	return tls.NewListener(l, &tls.Config{
+		Certificates: []tls.Certificate{cert},
+		MinVersion:   tls.VersionTLS13,
+		NextProtos:   []string{"http/1.1"},
+	}), nil
+}
+
+// openHTTP makes what answers the requests of the listener. It reads from the
+// records; of the machine it needs only that it is wired.
+func (n *node) openHTTP(ctx context.Context) (err error) {
+	cfg := n.bounds
+	if cfg.Verify, err = n.records.verifyOptions(ctx, n.lists); err != nil {
+		return err
+	}
+	if cfg.Records, err = newReader(ctx, n.machine, n.Version); err != nil {
+		return err
+	}
+	cfg.Gate = n.machine.gate
+	cfg.Ledger = n.records.ledger
+	cfg.Log = n.Log
+	cfg.BodyTimeout = n.Settings.BodyTimeout
+	cfg.Host = server.Hosts(n.listener.Addr(), n.Settings.AllowHost)
+	n.http = server.HTTPServer(cfg, server.New(cfg))
+	return nil
+}
+
+// serve serves until ctx ends or a service ends, then lets the requests in work end.
+func (n *node) serve(ctx context.Context) (err error) {
+	base, cut := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer cut(nil)
+	n.http.BaseContext = func(net.Listener) context.Context { return base }
+	served := make(chan error, 1)
+	go func() { served <- n.http.Serve(n.listener) }()
+	n.Ready(n.ready())
+	select {
+	case <-ctx.Done():
+		n.Log.Info("stopping", "grace_ms", n.Settings.ShutdownGrace.Milliseconds())
+	case err = <-served:
+		return fmt.Errorf("listener: %w", err)
+	case ended := <-n.services.ended:
+		err = fmt.Errorf("%s ended by itself: %w", ended.name, ended.reason())
+	}
+	n.drain(ctx, cut)
+	return err
+}
+
+// ready describes this server.
+func (n *node) ready() Ready {
+	scheme := "http"
+	if n.Settings.TLSCert != "" {
+		scheme = "https"
+	}
+	cp, _ := n.records.ledger.Latest()
+	return Ready{URL: scheme + "://" + n.listener.Addr().String(), Origin: n.records.journal.Origin(), Published: cp.Size}
+}
+
+// lastAnswers is the time that clients have, after the grace, to receive the answer
+// that the server stops.
+const lastAnswers = time.Second
+
+// drain closes the listener and waits for the requests in work until the grace ends.
+// Then it answers the others with draining.
+func (n *node) drain(ctx context.Context, cut context.CancelCauseFunc) {
+	ctx = context.WithoutCancel(ctx)
+	grace, cancel := context.WithTimeout(ctx, n.Settings.ShutdownGrace)
+	defer cancel()
+	last, cancelLast := context.WithTimeout(ctx, n.Settings.ShutdownGrace+lastAnswers)
+	defer cancelLast()
+	closed := make(chan error, 1)
+	go func() { closed <- n.http.Shutdown(last) }()
+	if ended := n.machine.gate.Drain(grace); ended > 0 {
+		n.Log.Warn("events were still being proved when the grace ended", "told_draining", ended)
+	}
+	select {
+	case err := <-closed:
+		closed <- err
+	case <-grace.Done():
+	}
+	cut(protocol.Fail(protocol.CodeDraining, "the server stops; ask again when it is back"))
+	if <-closed != nil {
+		n.Log.Warn("requests were still in work when the grace ended")
+		_ = n.http.Close() // what is still open has had its time
+	}
+}

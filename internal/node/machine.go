@@ -1,0 +1,196 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/attest"
+	"github.com/terradourada/td/internal/config"
+	"github.com/terradourada/td/internal/epochs"
+	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/gate"
+	"github.com/terradourada/td/internal/keyholder"
+	"github.com/terradourada/td/internal/prover"
+	"github.com/terradourada/td/internal/sandbox"
+	"github.com/terradourada/td/internal/session"
+	"github.com/terradourada/td/protocol"
+)
+
+// machine issues and accepts: epochs, gate and prover over the records. It holds no
+// key of the protocol.
+type machine struct {
+	*records
+	claims []gate.Claim
+	epochs *epochs.Manager
+	gate   *gate.Gate
+	pool   *prover.Pool // nil if the server does not prove
+}
+
+// newMachine wires the machine. Until it is started no epoch is active, and what
+// needs a key is refused with draining; receipts are derived from the records alone.
+func (n *node) newMachine() (*machine, error) {
+	cfg, r := n.Settings, n.records
+	least, err := sandbox.ParseGrade(cfg.MinGrade)
+	if err != nil {
+		return nil, err
+	}
+	m := &machine{records: r, claims: n.claims}
+	var instance protocol.InstanceID
+	_, _ = rand.Read(instance[:]) // never returns an error, see crypto/rand
+	starter := Starter(n.children, cfg)
+	keys := keyholder.Config{Log: n.Log, Capacity: uint32(cfg.MaxSessions) * 2, MinGrade: least, Core: n.confined, Starter: starter}
+	m.epochs = epochs.New(epochs.Config{
+		StartSigner: func(ctx context.Context, number uint64) (epochs.Signer, error) {
+			return keyholder.StartSigner(ctx, keys, keyholder.SignerStart{Origin: r.journal.Origin(), Number: number, Instance: instance})
+		},
+		StartTagger: func(ctx context.Context, id protocol.EpochID, number uint64) (epochs.Tagger, error) {
+			return keyholder.StartTagger(ctx, keys, id, number)
+		},
+		Journal:    r.journal,
+		Ledger:     r.ledger,
+		Instance:   instance,
+		Build:      n.build,
+		Log:        n.Log,
+		Invalidate: func(id protocol.EpochID) { m.gate.EpochEnded(id) },
+		MaxIssued:  cfg.MaxIssued,
+
+		DeathLimit:  cfg.DeathLimit,
+		DeathWindow: cfg.DeathWindow,
+		Freeze:      func(ctx context.Context) error { return r.freeze(ctx, reasonDeaths) },
+
+		Attest:     attestEpochs(n.attestor),
+		MustAttest: cfg.Attestation != attest.WantAuto,
+	})
+	g := gate.Config{
+		Epochs:        gateEpochs{m.epochs},
+		Sessions:      session.New(session.Config{MaxPending: cfg.MaxSessions}),
+		Journal:       r.journal,
+		Holds:         r.journal,
+		Ledger:        r.ledger,
+		Claims:        m.claims,
+		Instance:      instance,
+		Policy:        1,
+		Log:           n.Log,
+		DefaultTTL:    cfg.TTL(),
+		VerifyWorkers: cfg.VerifyWorkers,
+	}
+	if cfg.Prover == config.ProverLocal {
+		m.pool = prover.NewPool(prover.PoolConfig{Workers: cfg.ProverWorkers, Queue: cfg.ProverQueue, Log: n.Log, Starter: starter})
+		g.Prover = gateProver{m.pool}
+		g.MaxPush = cfg.ProverQueue
+	}
+	m.gate = gate.New(g)
+	return m, nil
+}
+
+// startMachine registers the claims, starts the services, and waits until the first
+// epoch is active and has signed a checkpoint.
+func (n *node) startMachine(ctx context.Context) error {
+	m, s := n.machine, n.services
+	if err := m.registerClaims(ctx); err != nil {
+		return err
+	}
+	if m.pool != nil {
+		s.start("prover", m.pool.Run)
+	}
+	s.start("epochs", m.epochs.Run)
+	s.start("gate", m.gate.Run)
+	s.start("watch on the ledger", m.freezeOnDivergence)
+	if err := m.awaitEpoch(ctx, s); err != nil {
+		return err
+	}
+	return m.awaitCheckpoint(ctx)
+}
+
+// registerClaims commits the claim leaf of every claim that has none yet: a claim
+// may be issued once its leaf is committed (section 12).
+func (m *machine) registerClaims(ctx context.Context) error {
+	for i := range m.claims {
+		cl := &m.claims[i]
+		_, known, err := m.journal.ClaimLeaf(ctx, cl.Fingerprint)
+		if err != nil {
+			return err
+		}
+		if known {
+			continue
+		}
+		leaf := &protocol.ClaimLeaf{ClaimID: string(cl.ID), SRS: claim.SRSDigest(), VK: cl.Key.Encode()}
+		if cl.List != nil {
+			leaf.List = cl.List.ID()
+		}
+		if _, err := m.journal.Append(ctx, time.Now(), leaf); err != nil {
+			return fmt.Errorf("commit claim leaf: %w", err)
+		}
+	}
+	return nil
+}
+
+// awaitEpoch waits for the first epoch. It returns an error if a service ends
+// instead.
+func (m *machine) awaitEpoch(ctx context.Context, s *services) error {
+	select {
+	case <-m.epochs.Ready():
+		return nil
+	case ended := <-s.ended:
+		if refusal := new(sandbox.Refusal); errors.As(ended.err, &refusal) {
+			return fault.New(fault.Config, refusal.Error(), "td doctor shows what this machine offers; --min-grade asks for less")
+		}
+		return fmt.Errorf("%s ended at start: %w", ended.name, ended.reason())
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(time.Minute):
+		why := "signer or tagger has not answered"
+		if trouble := m.epochs.Trouble(); trouble != nil {
+			why = trouble.Why
+		}
+		return fault.New(fault.Unexpected, "no epoch opened within a minute: "+why, "the log above says more: look for epoch did not open")
+	}
+}
+
+// awaitCheckpoint waits for a checkpoint that covers the leaf of the newest epoch.
+func (m *machine) awaitCheckpoint(ctx context.Context) error {
+	_, _, index, err := m.journal.LastEpoch(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, firstCheckpoint)
+	defer cancel()
+	if _, err := m.ledger.Await(ctx, index); err != nil {
+		return fmt.Errorf("first checkpoint: %w", err)
+	}
+	return nil
+}
+
+// loadClaims returns the claims in force: the fixed ones and one for each member
+// list. The self-test of the verifier runs beside it.
+func loadClaims(lists []*claim.List) ([]gate.Claim, error) {
+	var claims []gate.Claim
+	for _, id := range claim.IDs() {
+		if key, ok := claim.KnownKey(id); ok {
+			claims = append(claims, gate.Claim{ID: id, Key: key, Fingerprint: key.Fingerprint(id, protocol.ListID{})})
+		}
+	}
+	of := make([]gate.Claim, len(lists))
+	var group errgroup.Group
+	group.Go(claim.SelfTest)
+	for i, l := range lists {
+		group.Go(func() error {
+			key, err := l.VerifyingKey()
+			if err != nil {
+				return err
+			}
+			of[i] = gate.Claim{ID: claim.Group, List: l, Key: key, Fingerprint: key.Fingerprint(claim.Group, l.ID())}
+			return nil
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, err
+	}
+	return append(claims, of...), nil
+}

@@ -1,0 +1,201 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/attest"
+	"github.com/terradourada/td/internal/config"
+	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/gate"
+	"github.com/terradourada/td/internal/memberlist"
+	"github.com/terradourada/td/internal/process"
+	"github.com/terradourada/td/internal/sandbox"
+	"github.com/terradourada/td/internal/server"
+	"github.com/terradourada/td/protocol"
+)
+
+// Config says what [Run] runs; every field is required.
+type Config struct {
+	Settings *config.Config
+	Version  string       // of this program, as the status shows it
+	Log      *slog.Logger // its writes should not block
+	Ready    func(Ready)  // is called once, when requests are answered
+}
+
+// Ready describes a server that answers requests.
+type Ready struct {
+	URL       string
+	Origin    string // of its log
+	Published uint64 // leaves that the published checkpoint covers
+}
+
+// node is a server. Each step of start sets a group of fields.
+type node struct {
+	Config
+	services *services
+
+	bounds   server.Config // of the listener
+	lists    []*claim.List
+	listener net.Listener
+	claims   []gate.Claim
+
+	attestor attest.Attestor   // nil before confine
+	children *process.Launcher // nil if this build has none
+	build    protocol.Digest   // of this executable
+	confined sandbox.Probe     // what this process has given up
+
+	records *records
+	machine *machine // wired by openRecords
+
+	http *http.Server
+}
+
+// Run runs a server until ctx ends or a part of it fails. If ctx ends before the
+// server is ready, the start is called off, which is no error.
+func Run(ctx context.Context, cfg Config) error {
+	defer debug.SetGCPercent(debug.SetGCPercent(coreGC))
+	weight := make([]byte, ballast<<20)
+	defer runtime.KeepAlive(weight)
+	n := &node{Config: cfg, services: newServices()}
+	err := n.start(ctx)
+	switch {
+	case err == nil:
+		err = n.serve(ctx)
+	case ctx.Err() != nil: // what else was wrong is found at the next start
+		n.Log.Info("stopped before it was ready", "at", err.Error())
+		err = nil
+	}
+	return ownFailure(errors.Join(err, n.close()))
+}
+
+// start opens a server step by step.
+func (n *node) start(ctx context.Context) error {
+	steps := []func(context.Context) error{n.prepare, n.confine, n.openRecords, n.startMachine, n.openHTTP}
+	for _, step := range steps {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// prepare checks the system and opens the listener.
+func (n *node) prepare(ctx context.Context) (err error) {
+	cfg := n.Settings
+	if err := cmp.Or(Preflight(cfg.Data), fitToDescriptors(cfg, &n.bounds)); err != nil {
+		return err
+	}
+	if n.lists, err = memberlist.ReadAll(cfg.Group); err != nil {
+		return err
+	}
+	if n.listener, err = listen(ctx, cfg); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+		return fault.New(fault.Config, fmt.Sprintf("the data directory cannot be made: %v", err), "--data names another one")
+	}
+	if n.claims, err = loadClaims(n.lists); err != nil {
+		return fmt.Errorf("self-test: %w", err)
+	}
+	return nil
+}
+
+// confine opens everything else that needs privileges and drops them.
+func (n *node) confine(ctx context.Context) (err error) {
+	if n.attestor, err = openAttestor(ctx, n.Settings, n.Log); err != nil {
+		return err
+	}
+	if n.children, err = StartLauncher(ctx, n.Settings); err != nil {
+		return err
+	}
+	if n.build, err = buildDigest(); err == nil {
+		n.confined, err = Confine(n.Settings, n.attestor.Kind(), n.children, n.Log)
+	}
+	switch {
+	case n.children == nil:
+	case err != nil:
+		return errors.Join(err, n.children.Close())
+	default:
+		n.services.start("launcher", n.children.Run)
+	}
+	return err
+}
+
+// openRecords opens the records, starts their services and wires the machine.
+func (n *node) openRecords(ctx context.Context) (err error) {
+	if n.records, err = newRecords(ctx, n.Settings, n.Log); err != nil {
+		return err
+	}
+	n.services.start("journal", n.records.journal.Run)
+	n.services.start("ledger", n.records.ledger.Run)
+	n.machine, err = n.newMachine()
+	return err
+}
+
+// close stops the services and closes what is open.
+func (n *node) close() error {
+	err := n.services.stop()
+	if n.records != nil {
+		err = errors.Join(err, n.records.close())
+	}
+	if n.attestor != nil {
+		_ = n.attestor.Close() // nothing is lost with it
+	}
+	if n.listener != nil {
+		_ = n.listener.Close() // the HTTP server has closed it before
+	}
+	return err
+}
+
+// ownFailure returns the error of a server that could not do something itself. A
+// code of the protocol is for clients: its exit code would mean that a request was
+// refused.
+func ownFailure(err error) error {
+	var refusal *protocol.Error
+	if told := new(fault.Fault); errors.As(err, &told) || !errors.As(err, &refusal) {
+		return err
+	}
+	return fault.New(fault.Unexpected, refusal.Detail, "docs/operate.md explains what the server says under a fault")
+}
+
+// The collector of a server runs when the heap has grown by coreGC percent of what is
+// in use. Of that, ballast MiB are never touched and so cost no memory. A small heap
+// is then collected rarely, where it would take a tenth of the processor time, and a
+// heap full of pending sessions before it outgrows its budget.
+const (
+	coreGC  = 40
+	ballast = 64
+)
+
+// buildDigest returns the SHA-256 of the running executable. Where the system has a
+// name for it, that is the one in use even if its file was replaced.
+func buildDigest() (protocol.Digest, error) {
+	f, err := os.Open("/proc/self/exe")
+	if errors.Is(err, os.ErrNotExist) {
+		var path string
+		if path, err = os.Executable(); err == nil {
+			f, err = os.Open(path)
+		}
+	}
+	if err != nil {
+		return protocol.Digest{}, fmt.Errorf("read own executable: %w", err)
+	}
+	defer f.Close()
+	h := sha256.New()
+	if _, err := io.Copy(h, f); err != nil {
+		return protocol.Digest{}, fmt.Errorf("read own executable: %w", err)
+	}
+	return protocol.Digest(h.Sum(nil)), nil
+}

@@ -1,0 +1,91 @@
+package submit
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/terradourada/td/api"
+	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/remote"
+	"github.com/terradourada/td/protocol"
+	"github.com/terradourada/td/receipt"
+)
+
+// Answer is the answer to one challenge, as "td send" sends it.
+type Answer struct {
+	Server    *remote.Server
+	Challenge *api.Challenge
+	Proof     []byte
+	Wait      time.Duration   // for the receipt
+	Verify    receipt.Options // Trust keeps the checkpoint
+
+	Accepted func(index uint64) // called once the receipt shows the leaf
+}
+
+// Send sends the proof, waits for the receipt, verifies it and records its checkpoint.
+// Sending the same proof again returns the receipt again.
+func (a *Answer) Send(ctx context.Context) (*receipt.Receipt, *receipt.Report, error) {
+	got, err := a.exchange(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	report, err := receipt.RecordAndVerify(ctx, got, a.Verify, client.NewLog(a.Server.Client), a.Server.Source(), time.Now())
+	if bad := new(receipt.NegativeError); errors.As(err, &bad) {
+		return nil, nil, fault.New(fault.ExitOfVerdict(bad.Verdict), bad.Error(), remote.AdviceOnReceipt(bad, a.Server))
+	}
+	return got, report, a.Server.Failure(ctx, err)
+}
+
+// exchange sends the proof and fetches the receipt. A server that was restarted has
+// forgotten the request, but knows whether it accepted it.
+func (a *Answer) exchange(ctx context.Context) (*receipt.Receipt, error) {
+	accepted, refused := a.Server.Send(ctx, a.Challenge.RequestID, a.Challenge.Tag, a.Proof, 0)
+	wait := a.Wait
+	if refused != nil {
+		if !errors.Is(refused, protocol.CodeSubmissionRejected) {
+			return nil, newChallenge(a.Server.Failure(ctx, refused))
+		}
+		wait = min(wait, lookupWait)
+	}
+	got, err := a.Server.Receipt(ctx, a.Challenge.RequestID, wait)
+	switch {
+	case refused != nil && errors.Is(err, protocol.CodeNotFound):
+		return nil, newChallenge(a.Server.Failure(ctx, refused))
+	case err != nil:
+		return nil, a.Server.Failure(ctx, err)
+	}
+	index, err := ownReceipt(got, a.Challenge, accepted)
+	if err != nil {
+		return nil, err
+	}
+	a.Accepted(index)
+	return got, nil
+}
+
+// lookupWait is how long the receipt of a refused answer is waited for: a leaf that the
+// server accepted just before it stopped is published soon after its next start.
+const lookupWait = 5 * time.Second
+
+// newChallenge adds to a refusal that ends a request how to go on.
+func newChallenge(err error) error {
+	if f := new(fault.Fault); errors.As(err, &f) && f.Hint == "" && f.Exit == fault.Negative && f.Code != protocol.CodeAlreadyConsumed {
+		f.Hint = "begin again with td challenge and a new private file"
+	}
+	return err
+}
+
+// ownReceipt checks that a receipt is about the challenge, and about the leaf that was
+// acknowledged if there is an acknowledgement. It returns the index of the leaf.
+func ownReceipt(got *receipt.Receipt, ch *api.Challenge, accepted *client.Accepted) (index uint64, err error) {
+	leaf, err := protocol.ParseLeaf(got.Leaf)
+	if err != nil {
+		return 0, fault.New(fault.Negative, "the server sent a receipt that does not verify: "+remote.Detail(err), remote.DoNotRely)
+	}
+	body, ok := leaf.Body.(*protocol.Accepted)
+	if !ok || body.Payload != protocol.EncodedPayload(ch.Payload) || accepted != nil && accepted.Index != leaf.Seq {
+		return 0, fault.New(fault.Negative, "the server sent a receipt about another request", remote.DoNotRely)
+	}
+	return leaf.Seq, nil
+}
