@@ -440,11 +440,11 @@ func FuzzParseParams(f *testing.F) {
 		} else if code := protocol.CodeOf(err); code != protocol.CodeMalformedRequest {
 			t.Errorf("%s: code %v", id, code)
 		}
-		prepared, err := claim.PrepareParams(id, raw, []byte(`{"":[],"a":[1,2,3]}`))
+		prepared, err := claim.Prepare(id, raw, []byte(`{"":[],"a":[1,2,[3,[],4]]}`))
 		if err != nil {
 			return
 		}
-		if _, err := claim.ParseParams(id, prepared); err != nil {
+		if _, err := claim.ParseParams(id, prepared.Params().Bytes()); err != nil {
 			t.Errorf("%s: prepared parameters are refused: %v", id, err)
 		}
 	})

@@ -71,10 +71,9 @@ func newRun(ctx context.Context, o Options) *run {
 
 // job is one event on its way to a receipt.
 type job struct {
-	line    int
-	params  []byte // canonical, pointers to arrays written out
-	event   []byte // canonical
-	request request
+	line     int
+	prepared *claim.Prepared
+	request  request
 }
 
 // run submits every event of the input. After an error no other event is begun. Every
@@ -151,24 +150,31 @@ func within[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	}
 }
 
-// newJob brings an event into canonical form. The parameters were checked before, so an
-// error of theirs is now about the event.
+// newJob prepares an event. The parameters were checked before, so an error of theirs is
+// now about the event.
 func (r *run) newJob(n numbered) (*job, error) {
-	event, err := protocol.Canonicalize(n.text)
+	s := r.Submission
+	s.Event = n.text
+	p, err := s.Prepare()
 	if err != nil {
 		return nil, err
 	}
-	params, err := claim.PrepareParams(r.Submission.Claim, r.Submission.Params, event)
-	if err != nil {
-		return nil, err
+	j := &job{line: n.line, prepared: p}
+	if j.request = r.state.take(j.digest()); j.request.stage == unsent {
+		j.request = r.state.take(j.earlierDigest())
 	}
-	j := &job{line: n.line, params: params, event: event}
-	j.request = r.state.take(j.digest(r))
 	return j, nil
 }
 
-func (j *job) digest(r *run) protocol.Digest {
-	return eventDigest(r.Submission.Claim.String(), j.params, j.event)
+func (j *job) digest() protocol.Digest {
+	params := j.prepared.Params()
+	return eventDigest(params.Claim().String(), params.Bytes(), j.prepared.Event())
+}
+
+// earlierDigest returns the digest under which an earlier version recorded an event whose
+// arrays hold arrays. Elsewhere it equals digest.
+func (j *job) earlierDigest() protocol.Digest {
+	return eventDigest(j.prepared.Params().Claim().String(), j.prepared.Once(), j.prepared.Event())
 }
 
 // count adds one to a number of the report.
@@ -254,9 +260,7 @@ func (r *run) result(j *job, earlier bool) Result {
 // proveOne gets a challenge, proves, and answers it. Opening and answer are on
 // disk before the answer is sent.
 func (r *run) proveOne(ctx context.Context, j *job) error {
-	s := r.Submission
-	s.Params, s.Event = j.params, j.event
-	draft, err := client.NewDraft(&s, protocol.Element{})
+	draft, err := r.Submission.Draft(j.prepared, protocol.Element{})
 	if err != nil {
 		return err
 	}
@@ -306,7 +310,7 @@ func (r *run) ttl() time.Duration {
 
 // begin records that a request may be accepted from now on.
 func (r *run) begin(j *job, q request, opening *receipt.Opening) error {
-	q.stage, q.digest, q.line, q.push = sent, j.digest(r), j.line, r.Push
+	q.stage, q.digest, q.line, q.push = sent, j.digest(), j.line, r.Push
 	if err := r.state.sending(&q); err != nil {
 		return err
 	}
@@ -393,9 +397,7 @@ func (r *run) resume(ctx context.Context, j *job) error {
 // pushOne sends the event to the server and keeps the opening that it returns.
 func (r *run) pushOne(ctx context.Context, j *job) error {
 	got := time.Now()
-	p, err := r.Server.Push(ctx, api.EventRequest{
-		Claim: r.Submission.Claim.String(), Params: j.params, Event: j.event, TTLMillis: uint32(r.Submission.TTL / time.Millisecond),
-	}, 0)
+	p, err := r.Server.Push(ctx, j.prepared, r.Submission.TTL, 0)
 	if err != nil {
 		return err
 	}
