@@ -22,7 +22,7 @@ var floors = [][]string{
 	0: {".", "protocol"}, // "." is the module's own documentation
 	1: {"internal/fault", "internal/lifecycle", "internal/telemetry", "internal/tiles"},
 	2: {"internal/fsutil", "internal/termui", "internal/localserver"},
-	3: {"claim", "claim/internal/srsgen", "api", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
+	3: {"claim", "claim/internal/srsgen", "internal/input", "api", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
 	4: {"receipt", "internal/process", "internal/session", "internal/journal", "internal/ledger", "internal/memberlist"},
 	5: {"client", "internal/keyholder", "internal/prover", "internal/epochs", "internal/gate"},
 	6: {"audit", "internal/server", "internal/remote", "internal/draft"},

@@ -12,6 +12,7 @@ import (
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/draft"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/input"
 	"github.com/terradourada/td/internal/remote"
 	"github.com/terradourada/td/internal/submit"
 	"github.com/terradourada/td/internal/termui"
@@ -21,7 +22,8 @@ import (
 type submitFlags struct {
 	*draft.Subject
 	server, serverUser, out, trust string
-	push, selfAsserted             bool
+	push, selfAsserted, check      bool
+	input                          input.Flags
 	progress, output               *choice
 }
 
@@ -71,18 +73,22 @@ does, and is kept as REQUEST.refused.json.`,
 	selfAssertedFlag(cmd, &f.selfAsserted)
 	cmd.Flags().StringVar(&f.out, "out", "receipts", "directory for receipts and openings; made if it is not there")
 	cmd.Flags().BoolVar(&f.push, "push", false, "let the server prove; its prover sees the events")
+	cmd.Flags().BoolVar(&f.check, "check", false, "only check all events, and send and write nothing")
+	cmd.Flags().BoolVar(&f.input.CSV, "csv", false, "INPUT is CSV; its first row has the names of the members")
+	cmd.Flags().BoolVar(&f.input.DecimalComma, "decimal-comma", false, "numbers in CSV are written 21,5")
+	numbersFlag(cmd, &f.input.NumbersFromText)
 	f.progress, f.output = progressFlag(cmd), outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.submit(cmd.Context(), &f, args[0]) }
 	return cmd
 }
 
 // submit gets a receipt for every event of the input.
-func (a *app) submit(ctx context.Context, f *submitFlags, input string) error {
+func (a *app) submit(ctx context.Context, f *submitFlags, name string) error {
 	o, err := f.options()
 	if err != nil {
 		return err
 	}
-	o.Input, o.Stdin = input, a.stdin
+	o.Input.Name, o.Input.Stdin = name, a.stdin
 	start := time.Now()
 	out := &submitOutput{
 		stdout: a.stdout, stderr: a.stderr, asJSON: f.output.value == "json",
@@ -91,9 +97,16 @@ func (a *app) submit(ctx context.Context, f *submitFlags, input string) error {
 	o.Total, o.Print = out.progress.Expect, out.print
 	report, err := submit.Run(ctx, o)
 	out.progress.Finish()
-	summarize(a.stderr, &report, o.Dir, time.Since(start))
+	if o.Check && err == nil {
+		fmt.Fprintf(a.stderr, "%s checked: %d can be submitted; nothing was sent\n", termui.Count(report.Checked+report.Refused, "event"), report.Checked)
+	} else {
+		summarize(a.stderr, &report, o.Dir, time.Since(start))
+	}
+	if report.Changed > 0 {
+		fmt.Fprintf(a.stderr, "texts became numbers in %s before they were committed to (--numbers-from-text)\n", termui.Count(report.Changed, "event"))
+	}
 	if err == nil && report.Refused > 0 {
-		err = fault.New(fault.Negative, fmt.Sprintf("%d of %d events got no receipt", report.Refused, report.Refused+report.Receipted+report.Earlier), "the lines above say why; the others have theirs")
+		err = fault.New(fault.Negative, fmt.Sprintf("%d of %d events got no receipt", report.Refused, report.Refused+report.Receipted+report.Earlier+report.Checked), "the lines above say why; the others have theirs")
 	}
 	return err
 }
@@ -107,12 +120,17 @@ func (f *submitFlags) options() (o submit.Options, err error) {
 	if f.push && sub.Claim == claim.Group {
 		return o, fault.New(fault.Usage, "group/1 is proved by its member only", "leave --push out")
 	}
-	server, err := remote.DialLive(f.server, f.serverUser, f.selfAsserted)
+	o = submit.Options{Submission: *sub, Push: f.push, Dir: f.out, Check: f.check, AllowSelfAsserted: f.selfAsserted}
+	params, err := claim.ReadParams(sub.Claim, sub.Params)
 	if err != nil {
 		return o, err
 	}
-	trust, err := remote.OpenTrust(f.trust)
-	return submit.Options{Server: server, Submission: *sub, Push: f.push, Dir: f.out, Trust: trust, AllowSelfAsserted: f.selfAsserted}, err
+	o.Input = input.Options{Flags: f.input, Command: "td submit", Numbers: params.Numbers()}
+	if o.Server, err = remote.DialLive(f.server, f.serverUser, f.selfAsserted); err != nil || f.check {
+		return o, err
+	}
+	o.Trust, err = remote.OpenTrust(f.trust)
+	return o, err
 }
 
 // submitOutput prints the outcome of each event.
