@@ -37,7 +37,9 @@ the server prove; then its prover sees the event.
 
 INPUT is a file, or - for standard input. It holds one event, a JSON object, or
 one on each line: the latter if its name ends in .jsonl or .ndjson, or if its
-first line is a whole object and not the only one.
+first line is a whole object. All events of a file are checked before the first
+one is sent; --check does only that. With --csv it holds a row of names and rows.
+Of other formats td says how to convert them.
 
 For each event DIR gets REQUEST.receipt.json, which anyone may see, and
 REQUEST.opening, which only its owner can read and which discloses the event.
@@ -97,18 +99,26 @@ func (a *app) submit(ctx context.Context, f *submitFlags, name string) error {
 	o.Total, o.Print = out.progress.Expect, out.print
 	report, err := submit.Run(ctx, o)
 	out.progress.Finish()
-	if o.Check && err == nil {
-		fmt.Fprintf(a.stderr, "%s checked: %d can be submitted; nothing was sent\n", termui.Count(report.Checked+report.Refused, "event"), report.Checked)
-	} else {
-		summarize(a.stderr, &report, o.Dir, time.Since(start))
-	}
+	summarize(a.stderr, &report, o.Dir, time.Since(start))
 	if report.Changed > 0 {
 		fmt.Fprintf(a.stderr, "texts became numbers in %s before they were committed to (--numbers-from-text)\n", termui.Count(report.Changed, "event"))
 	}
-	if err == nil && report.Refused > 0 {
-		err = fault.New(fault.Negative, fmt.Sprintf("%d of %d events got no receipt", report.Refused, report.Refused+report.Receipted+report.Earlier+report.Checked), "the lines above say why; the others have theirs")
+	if err == nil {
+		err = refusals(&report, o.Check)
 	}
 	return err
+}
+
+// refusals returns a fault if an event was refused.
+func refusals(r *submit.Report, check bool) error {
+	all := r.Refused + r.Receipted + r.Earlier + r.Checked
+	switch {
+	case r.Refused == 0:
+		return nil
+	case check:
+		return fault.New(fault.Negative, fmt.Sprintf("%d of %d events cannot be submitted", r.Refused, all), "the lines above say why")
+	}
+	return fault.New(fault.Negative, fmt.Sprintf("%d of %d events got no receipt", r.Refused, all), "the lines above say why; the others have theirs")
 }
 
 // options reads what the flags name; nothing is sent or written.
@@ -165,7 +175,11 @@ func (o *submitOutput) print(s submit.Result) error {
 
 // summarize prints the outcome of the run.
 func summarize(w io.Writer, r *submit.Report, dir string, took time.Duration) {
-	if r.Receipted+r.Earlier+r.Refused == 0 {
+	switch {
+	case r.Checked > 0:
+		fmt.Fprintf(w, "%s can be submitted; nothing was sent\n", termui.Count(r.Checked, "event"))
+		return
+	case r.Receipted+r.Earlier+r.Refused == 0:
 		return // an error follows, which says why
 	}
 	written := "no receipt"

@@ -102,7 +102,8 @@ func (r *Reader) several(text []byte) error {
 	if dec.Decode(new(json.RawMessage)) != nil {
 		return nil // as a text that is no JSON, or too long
 	}
-	if r.lines || len(bytes.TrimSpace(text[dec.InputOffset():])) > 0 {
+	first, rest := text[:dec.InputOffset()], text[dec.InputOffset():]
+	if len(bytes.TrimSpace(rest)) > 0 || r.lines && bytes.IndexByte(first, '\n') >= 0 {
 		return r.convert("holds JSON objects that do not stand one on each line", "jq -c . %s", "")
 	}
 	return nil

@@ -111,6 +111,7 @@ func TestEvents(t *testing.T) {
 		{"carriage returns", "{\"a\":1}\r\n{\"a\":2}\r\n", false, []string{"1:{\"a\":1}\r", "2:{\"a\":2}\r"}},
 		{"bad first line, by name", "{bad\n{\"a\":2}\n", true, []string{`1:{bad`, `2:{"a":2}`}},
 		{"one line, by name", "{\"a\":1}\n", true, []string{`1:{"a":1}`}},
+		{"one line without an end, by name", "{\"a\":1}", true, []string{`1:{"a":1}`}},
 		{"too long a line", "{\"a\":1}\n" + long + "\n{\"a\":2}\n", false, []string{`1:{"a":1}`, fmt.Sprintf("2:%d bytes", most), `3:{"a":2}`}},
 		{"too long an object", long, false, []string{fmt.Sprintf("1:%d bytes", most)}},
 		{"a line of just the size", strings.Repeat("x", most) + "\n{}\n", true, []string{fmt.Sprintf("1:%d bytes", most), "2:{}"}},
