@@ -42,9 +42,6 @@ func (t *table) Read(b []byte) (int, error) {
 }
 
 func (r *Reader) startCSV(head []byte) error {
-	if len(bytes.Trim(head, blanks)) == 0 {
-		return fault.New(fault.Usage, r.label+" is empty", "its first row must have the names of the columns")
-	}
 	if err := r.encoded(head); err != nil {
 		return err
 	}
@@ -77,6 +74,9 @@ func separator(head []byte) (comma rune, ok bool) {
 
 func (t *table) readNames() error {
 	names, err := t.csv.Read()
+	if errors.Is(err, io.EOF) {
+		return fault.New(fault.Usage, t.label+" is empty", "its first row must have the names of the columns")
+	}
 	if err != nil {
 		return fault.New(fault.Usage, fmt.Sprintf("%s: the row of names cannot be read: %s", t.label, csvReason(err)), "")
 	}

@@ -115,7 +115,7 @@ func (r *Reader) noObject(text []byte) error {
 	switch {
 	case text[0] == '<':
 		return fault.New(fault.Usage, r.label+" is XML or HTML", "an event is a JSON object")
-	case json.Valid(line) || json.Valid(text):
+	case json.Valid(line):
 		return fault.New(fault.Usage, r.label+" begins with a JSON value that is no object", "an event is a JSON object")
 	case r.csvName() || bytes.ContainsAny(line, ",;\t"):
 		return fault.New(fault.Usage, r.label+" is not JSON and looks like CSV", "--csv reads it; its first row must have the names of the columns")

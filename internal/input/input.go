@@ -138,7 +138,7 @@ func (r *Reader) start() error {
 	if start, _ := r.r.Peek(len(mark)); string(start) == mark {
 		_, _ = r.r.Discard(len(mark))
 	}
-	head, err := r.peek(r.decided)
+	head, err := r.peek()
 	if err != nil {
 		return r.unreadable(err)
 	}
@@ -166,15 +166,15 @@ func (r *Reader) decided(head []byte) bool {
 	return isLines(text) || bytes.IndexByte(text, '\n') >= 0 && text[0] != '{' && text[0] != '['
 }
 
-// peek returns the head of the input, as soon as it is enough.
-func (r *Reader) peek(enough func([]byte) bool) ([]byte, error) {
-	for n := 1; ; n = r.r.Buffered() + 1 {
-		_, err := r.r.Peek(min(n, maxEvent))
+// peek returns the head of the input as soon as it is decided, which the end of a line does.
+func (r *Reader) peek() ([]byte, error) {
+	for seen := 0; ; seen = r.r.Buffered() {
+		_, err := r.r.Peek(min(seen+1, maxEvent))
 		head, _ := r.r.Peek(r.r.Buffered()) // what is buffered is there
 		switch {
 		case err != nil && !errors.Is(err, io.EOF):
 			return nil, err
-		case err != nil || n > maxEvent || enough(head):
+		case err != nil || seen >= maxEvent || bytes.IndexByte(head[seen:], '\n') >= 0 && r.decided(head):
 			return head, nil
 		}
 	}

@@ -2,6 +2,7 @@ package input_test
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -314,4 +315,30 @@ func TestNumbersFromText(t *testing.T) {
 			t.Errorf("%q is one event", more)
 		}
 	}
+}
+
+// FuzzReader wants the same events however a stream comes, none longer than it may be, and
+// rows that are JSON.
+func FuzzReader(f *testing.F) {
+	for _, seed := range []string{"{}\n{}", "{\n}\n{}", "a;b\n1,5;\"x\n", mark + "a\tb\r\n1\t2\r\n\r\n", "[{\"bn\":1}]", "\x1f\x8b", "{\x00", "\"a\n", "a\n+1\n,\n", "\n \n"} {
+		f.Add(seed, false)
+		f.Add(seed, true)
+	}
+	f.Fuzz(func(t *testing.T, content string, csv bool) {
+		flags := input.Flags{CSV: csv, DecimalComma: csv}
+		var numbers []string
+		if csv {
+			numbers = []string{"/a"}
+		}
+		got, err := readStreams(t, content, flags, numbers...)
+		if err != nil && len(err.Error()) > 300 {
+			t.Errorf("%d bytes of error", len(err.Error()))
+		}
+		for _, line := range got {
+			_, text, _ := strings.Cut(line, ":")
+			if csv && !strings.HasPrefix(text, "refused: ") && !strings.HasSuffix(text, " bytes") && !json.Valid([]byte(text)) {
+				t.Errorf("%q is not JSON", text)
+			}
+		}
+	})
 }
