@@ -99,11 +99,9 @@ func (r *Reader) several(text []byte) error {
 		return nil
 	}
 	dec := json.NewDecoder(bytes.NewReader(text))
-	if dec.Decode(new(json.RawMessage)) != nil {
-		return nil // as a text that is no JSON, or too long
-	}
+	err := dec.Decode(new(json.RawMessage))
 	first, rest := text[:dec.InputOffset()], text[dec.InputOffset():]
-	if len(bytes.TrimSpace(rest)) > 0 || r.lines && bytes.IndexByte(first, '\n') >= 0 {
+	if err == nil && (len(bytes.TrimSpace(rest)) > 0 || r.lines && bytes.IndexByte(first, '\n') >= 0) {
 		return r.convert("holds JSON objects that do not stand one on each line", "jq -c . %s", "")
 	}
 	return nil

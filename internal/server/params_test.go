@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -50,10 +51,12 @@ func drawParams(rt *rapid.T, d *drawn) (claim.ID, string) {
 	id := rapid.SampledFrom([]claim.ID{claim.Range, claim.Sum, claim.RecordRange, claim.RecordEquals, claim.RecordOneOf}).Draw(rt, "claim")
 	pointers := d.numbers
 	if id == claim.Range || id == claim.Sum {
-		pointers = append(d.arrays, d.numbers...)
+		pointers = slices.Concat(d.arrays, d.numbers)
 	}
-	pointers = append(pointers, "/nowhere")
-	at := rapid.SliceOfNDistinct(rapid.SampledFrom(pointers[:max(1, len(pointers)-1)]), 1, 3, rapid.ID[string]).Draw(rt, "at")
+	if len(pointers) == 0 {
+		pointers = []string{"/nowhere"}
+	}
+	at := rapid.SliceOfNDistinct(rapid.SampledFrom(pointers), 1, 3, rapid.ID[string]).Draw(rt, "at")
 	quoted, err := json.Marshal(at)
 	if err != nil {
 		rt.Fatal(err)
