@@ -281,7 +281,7 @@ func TestPackIsInjective(t *testing.T) {
 	})
 }
 
-func TestPrepareParams(t *testing.T) {
+func TestPrepare(t *testing.T) {
 	event := jcs(t, `{"r":[1,2,3],"x":4,"m":[[5,6],[7]],"none":[],"many":[0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15]}`)
 	for _, test := range []struct {
 		id        claim.ID
@@ -301,7 +301,7 @@ func TestPrepareParams(t *testing.T) {
 		{claim.Range, `{"values":[7],"scale":0,"offset":0}`, ""},
 		{claim.Range, `{"values":7,"scale":0,"offset":0}`, ""},
 		{claim.Sum, `{"at":["/r","/m/0"],"lo":0,"hi":9,"scale":0}`, `{"at":["/r/0","/r/1","/r/2","/m/0/0","/m/0/1"],"hi":9,"lo":0,"scale":0}`},
-		{claim.Sum, `{"at":["/m"],"lo":0,"hi":9,"scale":0}`, `{"at":["/m/0","/m/1"],"hi":9,"lo":0,"scale":0}`},
+		{claim.Sum, `{"at":["/m"],"lo":0,"hi":9,"scale":0}`, `{"at":["/m/0/0","/m/0/1","/m/1/0"],"hi":9,"lo":0,"scale":0}`},
 		{claim.Sum, `{"at":["/many"],"lo":0,"hi":9,"scale":0}`, ""},
 		{claim.Sum, `{"at":["/-"],"lo":0,"hi":9,"scale":0}`, ""},
 		{claim.Sum, `{"at":[{}],"lo":0,"hi":9,"scale":0}`, ""},
@@ -309,24 +309,28 @@ func TestPrepareParams(t *testing.T) {
 		{claim.Sum, `{"at":["/r"],"lo":0,"hi":9,"hi":9,"scale":0}`, ""},
 		{claim.RecordEquals, `{"schema":["/r"],"field":0,"value":"x","scale":0,"offset":0}`, `{"field":0,"offset":0,"scale":0,"schema":["/r"],"value":"x"}`},
 	} {
-		got, err := claim.PrepareParams(test.id, []byte(test.raw), event)
+		var got []byte
+		p, err := claim.Prepare(test.id, []byte(test.raw), event)
+		if err == nil {
+			got = p.Params().Bytes()
+		}
 		if string(got) != test.want || test.want == "" && protocol.CodeOf(err) != protocol.CodeMalformedRequest {
 			t.Errorf("%s %s:\n got %s, %v\nwant %s", test.id, test.raw, got, err, test.want)
 		}
 	}
 }
 
-func TestPrepareParamsRefusals(t *testing.T) {
-	if _, err := claim.PrepareParams("open/2", []byte("{}"), nil); protocol.CodeOf(err) != protocol.CodeUnknownClaim {
+func TestPrepareRefusals(t *testing.T) {
+	if _, err := claim.Prepare("open/2", []byte("{}"), []byte("{}")); protocol.CodeOf(err) != protocol.CodeUnknownClaim {
 		t.Errorf("open/2: got %v", err)
 	}
-	if _, err := claim.PrepareParams(claim.Open, []byte("{}"), []byte("{ }")); protocol.CodeOf(err) != protocol.CodeEventNotCanonicalisable {
-		t.Errorf("event with a space: got %v", err)
+	if _, err := claim.Prepare(claim.Open, []byte("{}"), []byte("[]")); protocol.CodeOf(err) != protocol.CodeEventNotCanonicalisable {
+		t.Errorf("an array as event: got %v", err)
 	}
 	raw := `{"at":["/r"],"lo":0,"hi":9,"scale":0}`
-	got, err := claim.PrepareParams(claim.Sum, []byte(raw), nil)
-	if want := `{"at":["/r"],"hi":9,"lo":0,"scale":0}`; string(got) != want || err != nil {
-		t.Errorf("without an event: got %s, %v; want %s", got, err, want)
+	got, err := claim.ReadParams(claim.Sum, []byte(raw))
+	if want := `{"at":["/r"],"hi":9,"lo":0,"scale":0}`; err != nil || string(got.Bytes()) != want {
+		t.Errorf("without an event: got %v, %v; want %s", got, err, want)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"testing"
 
 	"github.com/terradourada/td/claim"
-	"github.com/terradourada/td/protocol"
 )
 
 // TestDescribe: every claim is described, and its example is one: the parameters hold for
@@ -18,26 +17,17 @@ func TestDescribe(t *testing.T) {
 		if id == claim.Group {
 			continue // its parameters need a list and a member
 		}
-		event, err := protocol.Canonicalize([]byte(d.Event))
-		if err != nil {
-			t.Fatal(err)
-		}
-		params, err := claim.PrepareParams(id, []byte(d.Params), event)
+		p, err := claim.Prepare(id, []byte(d.Params), []byte(d.Event))
 		if err != nil {
 			t.Errorf("%s: %v", id, err)
 			continue
 		}
-		p, err := claim.ParseParams(id, params)
+		cm, assignment, err := claim.Commit(p.Params(), p.Event(), claim.NewBlind())
 		if err != nil {
 			t.Errorf("%s: %v", id, err)
 			continue
 		}
-		cm, assignment, err := claim.Commit(p, event, claim.NewBlind())
-		if err != nil {
-			t.Errorf("%s: %v", id, err)
-			continue
-		}
-		if s, err := claim.NewStatement(p, cm); err != nil || s.Check(assignment) != nil {
+		if s, err := claim.NewStatement(p.Params(), cm); err != nil || s.Check(assignment) != nil {
 			t.Errorf("%s: the example does not hold: %v", id, err)
 		}
 	}

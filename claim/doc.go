@@ -12,11 +12,12 @@
 //
 // # From an event to a proof
 //
-// The holder of an event brings it into canonical form, writes parameters (a
-// person with [PrepareParams]), draws a blind ([NewBlind]) and commits:
+// The holder of an event prepares it with the parameters ([Prepare]), draws a blind
+// ([NewBlind]) and commits:
 //
-//	cm, assignment, err := Commit(params, event, NewBlind())
-//	statement, err := NewStatement(params, cm)
+//	p, err := Prepare(id, params, event)
+//	cm, assignment, err := Commit(p.Params(), p.Event(), NewBlind())
+//	statement, err := NewStatement(p.Params(), cm)
 //	err = statement.Check(assignment)
 //
 // Once a challenge has supplied anchor, context and tag, [Prover.Prove] makes

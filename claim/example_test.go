@@ -5,34 +5,26 @@ import (
 	"log"
 
 	"github.com/terradourada/td/claim"
-	"github.com/terradourada/td/protocol"
 )
 
 // A statement about the readings of a lot: each lies between 60 and 80.5.
 func Example() {
-	event, err := protocol.Canonicalize([]byte(`{ "lot": 7, "readings": [ 61.50, 7e1 ] }`))
+	p, err := claim.Prepare(claim.Range,
+		[]byte(`{"values": [{"at": "/readings", "lo": 60, "hi": 80.5}], "scale": 2, "offset": 0}`),
+		[]byte(`{ "lot": 7, "readings": [ 61.50, 7e1 ] }`))
 	if err != nil {
 		log.Fatal(err)
 	}
-	raw, err := claim.PrepareParams(claim.Range,
-		[]byte(`{"values": [{"at": "/readings", "lo": 60, "hi": 80.5}], "scale": 2, "offset": 0}`), event)
+	cm, assignment, err := claim.Commit(p.Params(), p.Event(), claim.NewBlind())
 	if err != nil {
 		log.Fatal(err)
 	}
-	params, err := claim.ParseParams(claim.Range, raw)
-	if err != nil {
-		log.Fatal(err)
-	}
-	cm, assignment, err := claim.Commit(params, event, claim.NewBlind())
-	if err != nil {
-		log.Fatal(err)
-	}
-	statement, err := claim.NewStatement(params, cm)
+	statement, err := claim.NewStatement(p.Params(), cm)
 	if err != nil {
 		log.Fatal(err)
 	}
 
-	fmt.Printf("%s\n%s\n", event, params.Bytes())
+	fmt.Printf("%s\n%s\n", p.Event(), p.Params().Bytes())
 	fmt.Println("public values:", len(statement.Public()))
 	fmt.Println("private values:", assignment)
 	fmt.Println("holds:", statement.Check(assignment) == nil)

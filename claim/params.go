@@ -86,6 +86,27 @@ func (p *Params) Claim() ID { return p.id }
 // Bytes are the exact canonical bytes, in a fresh slice.
 func (p *Params) Bytes() []byte { return bytes.Clone(p.raw) }
 
+// Numbers returns the JSON Pointers of the values that the claim reads as numbers. The
+// field of record-equals/1 and record-oneof/1 is one if it is compared with a number.
+func (p *Params) Numbers() []string {
+	var at []pointer
+	switch r := p.rule.(type) {
+	case *rangeRule:
+		at = r.at
+	case *sumRule:
+		at = r.at
+	case *recordRule:
+		if r.numeric {
+			at = r.schema[r.field : r.field+1]
+		}
+	}
+	texts := make([]string, len(at))
+	for i := range at {
+		texts[i] = at[i].String()
+	}
+	return texts
+}
+
 // List is the id of the member list that parameters of group/1 name.
 func (p *Params) List() (protocol.ListID, bool) {
 	g, ok := p.rule.(*groupRule)

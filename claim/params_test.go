@@ -440,12 +440,32 @@ func FuzzParseParams(f *testing.F) {
 		} else if code := protocol.CodeOf(err); code != protocol.CodeMalformedRequest {
 			t.Errorf("%s: code %v", id, code)
 		}
-		prepared, err := claim.PrepareParams(id, raw, []byte(`{"":[],"a":[1,2,3]}`))
+		prepared, err := claim.Prepare(id, raw, []byte(`{"":[],"a":[1,2,[3,[],4]]}`))
 		if err != nil {
 			return
 		}
-		if _, err := claim.ParseParams(id, prepared); err != nil {
+		if _, err := claim.ParseParams(id, prepared.Params().Bytes()); err != nil {
 			t.Errorf("%s: prepared parameters are refused: %v", id, err)
 		}
 	})
+}
+
+func TestNumbers(t *testing.T) {
+	for _, tt := range []struct {
+		id   claim.ID
+		raw  string
+		want []string
+	}{
+		{claim.Open, `{}`, []string{}},
+		{claim.Range, `{"offset":0,"scale":0,"values":[{"at":"/a~1b~0/0","hi":1,"lo":0},{"at":"/c","hi":1,"lo":0}]}`, []string{"/a~1b~0/0", "/c"}},
+		{claim.Sum, `{"at":["/a","/b"],"hi":1,"lo":0,"scale":0}`, []string{"/a", "/b"}},
+		{claim.RecordRange, `{"field":1,"hi":1,"lo":0,"offset":0,"scale":0,"schema":["/a","/b"]}`, []string{"/b"}},
+		{claim.RecordEquals, `{"field":0,"offset":0,"scale":0,"schema":["/a","/b"],"value":"x"}`, []string{}},
+		{claim.RecordEquals, `{"field":0,"offset":0,"scale":0,"schema":["/a","/b"],"value":7}`, []string{"/a"}},
+		{claim.RecordOneOf, `{"field":0,"offset":0,"scale":0,"schema":["/a"],"values":["x",7]}`, []string{"/a"}},
+	} {
+		if got := mustParams(t, tt.id, tt.raw).Numbers(); !slices.Equal(got, tt.want) {
+			t.Errorf("%s %s: %q, want %q", tt.id, tt.raw, got, tt.want)
+		}
+	}
 }

@@ -30,6 +30,16 @@ func parsePointer(s string) (pointer, bool) {
 	return tokens, true
 }
 
+// String returns the text that [parsePointer] reads.
+func (p pointer) String() string {
+	escape := strings.NewReplacer("~", "~0", "/", "~1")
+	var b strings.Builder
+	for _, token := range p {
+		b.WriteString("/" + escape.Replace(token))
+	}
+	return b.String()
+}
+
 // leadingZero reports a token of two or more digits that begins with 0.
 func leadingZero(token string) bool {
 	return len(token) > 1 && token[0] == '0' && strings.Trim(token, "0123456789") == ""

@@ -10,11 +10,12 @@ import (
 // root of a tree of depth three over the salted fields.
 type recordRule struct {
 	scaling
-	id     ID
-	schema []pointer
-	field  int
-	lo, hi uint64             // record-range/1
-	values []protocol.Element // record-equals/1 one, record-oneof/1 eight
+	id      ID
+	schema  []pointer
+	field   int
+	lo, hi  uint64             // record-range/1
+	values  []protocol.Element // record-equals/1 one, record-oneof/1 eight
+	numeric bool               // the claimed field is compared with a number
 }
 
 func parseRecord(id ID, v value) (rule, error) {
@@ -51,6 +52,7 @@ func parseRecord(id ID, v value) (rule, error) {
 func (r *recordRule) parseValues(m map[string]value) (err error) {
 	switch r.id {
 	case RecordRange:
+		r.numeric = true
 		r.lo, r.hi, err = r.bounds(wideBound(m["lo"]), wideBound(m["hi"]), recordBits)
 	case RecordEquals:
 		r.values, err = r.publicValues([]value{m["value"]})
@@ -79,7 +81,7 @@ func (r *recordRule) publicValues(items []value) ([]protocol.Element, error) {
 		if err != nil {
 			return nil, err
 		}
-		values[i] = protocol.SmallElement(n)
+		values[i], r.numeric = protocol.SmallElement(n), true
 	}
 	return values, nil
 }

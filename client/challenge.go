@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"strconv"
+	"time"
 
 	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/claim"
@@ -26,7 +28,7 @@ type Expected struct {
 // (section 9, pull). It compares every field of the payload that the client knows, the
 // context c, the tag element t and the public values of the statement. The client
 // commitment must open to this client, and the anchor must be the first input. Else
-// the error is [ErrChallenge] and names the part.
+// the error is [ErrChallenge], and a [*DiffersError] shows the part.
 //
 // The server chooses the anchor, nonce, epoch, sequence number and times.
 func CheckChallenge(ch *api.Challenge, want Expected) ([]protocol.Element, error) {
@@ -39,13 +41,12 @@ func CheckChallenge(ch *api.Challenge, want Expected) ([]protocol.Element, error
 		return nil, err
 	}
 	x := want.Statement.Inputs(ch.Anchor, protocol.ContextElement(&encoded), protocol.TagElement(ch.Tag))
-	if len(x) != len(ch.PublicInputs) {
-		return nil, differs("it has %d public inputs and not %d", len(ch.PublicInputs), len(x))
+	err = Compare("number of public inputs", strconv.Itoa(len(x)), strconv.Itoa(len(ch.PublicInputs)))
+	for i := 0; err == nil && i < len(x); i++ {
+		err = Compare(fmt.Sprintf("public input %d", i), x[i].String(), ch.PublicInputs[i].String())
 	}
-	for i := range x {
-		if !x[i].Equal(ch.PublicInputs[i]) {
-			return nil, differs("public input %d", i)
-		}
+	if err != nil {
+		return nil, differs("%w", err)
 	}
 	return x, nil
 }
@@ -53,24 +54,27 @@ func CheckChallenge(ch *api.Challenge, want Expected) ([]protocol.Element, error
 func checkPayload(p *protocol.Payload, ch *api.Challenge, want Expected) error {
 	client := cmp.Or(want.ClientID, protocol.LocalClient)
 	for _, part := range []struct {
-		same bool
-		name string
+		name      string
+		want, got fmt.Stringer
 	}{
-		{p.Mode == protocol.ModePull, "mode"},
-		{p.RequestID == ch.RequestID && p.RequestID != protocol.RequestID{}, "request id"},
-		{p.Commitment == want.Statement.Commitment(), "commitment"},
-		{p.VK.Equal(want.VK), "verifying key"},
-		{p.Statement.Equal(want.Statement.Digest()), "statement digest"},
-		{p.Client.Equal(protocol.ClientCommitment(ch.ClientSalt, client)), "client commitment"},
-		{want.TTLMillis == 0 || p.TTL == want.TTLMillis, "lifetime"},
+		{"mode", protocol.ModePull, p.Mode},
+		{"request id", ch.RequestID, p.RequestID},
+		{"commitment", want.Statement.Commitment(), p.Commitment},
+		{"verifying key", want.VK, p.VK},
+		{"statement digest", want.Statement.Digest(), p.Statement},
+		{"client commitment", protocol.ClientCommitment(ch.ClientSalt, client), p.Client},
+		{"lifetime", time.Duration(cmp.Or(want.TTLMillis, p.TTL)) * time.Millisecond, time.Duration(p.TTL) * time.Millisecond},
 	} {
-		if !part.same {
-			return differs("the payload's %s", part.name)
+		if err := Compare(part.name, part.want.String(), part.got.String()); err != nil {
+			return differs("%w", err)
 		}
+	}
+	if p.RequestID == (protocol.RequestID{}) {
+		return differs("its request id is zero")
 	}
 	return nil
 }
 
 func differs(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", ErrChallenge, fmt.Sprintf(format, args...))
+	return fmt.Errorf("%w: %w", ErrChallenge, fmt.Errorf(format, args...))
 }

@@ -93,7 +93,7 @@ const tryTimeout = 3 * time.Minute
 var ErrAnswer = errors.New("the server's answer is not one of this API")
 
 func badAnswer(format string, args ...any) error {
-	return fmt.Errorf("%w: %s", ErrAnswer, fmt.Sprintf(format, args...))
+	return fmt.Errorf("%w: %w", ErrAnswer, fmt.Errorf(format, args...))
 }
 
 // prefer returns the Prefer header for a wait, in seconds rounded up, and "" for no

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/api"
+	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
@@ -285,7 +286,7 @@ func TestAnswersThatAreNone(t *testing.T) {
 			return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {api.MediaJSON}}, Body: io.NopCloser(endless{}), Request: r}, nil
 		}, func(c *client.Client) error { _, err := c.Claims(t.Context()); return err }},
 		"opening of another event": {response(202, api.MediaJSON, `{"request_id":"`+anID.String()+`","opening":`+opening(t, `{"a":2}`)+`}`), func(c *client.Client) error {
-			_, err := c.Push(t.Context(), api.EventRequest{Claim: "open/1", Params: []byte("{}"), Event: []byte(`{"a":1}`)}, 0)
+			_, err := c.Push(t.Context(), prepared(t, `{"a":1}`), 0, 0)
 			return err
 		}},
 	} {
@@ -309,23 +310,32 @@ func opening(t *testing.T, event string) string {
 	return string(b)
 }
 
+func prepared(t *testing.T, event string) *claim.Prepared {
+	t.Helper()
+	p, err := claim.Prepare(claim.Open, []byte("{}"), []byte(event))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 func TestPush(t *testing.T) {
-	req := api.EventRequest{Claim: "open/1", Params: []byte("{}"), Event: []byte(`{ "a" : 1 }`)}
+	e := prepared(t, `{ "a" : 1 }`)
 	c, s := play(t, client.Config{}, response(202, api.MediaJSON, `{"request_id":"`+anID.String()+`","opening":`+opening(t, `{"a":1}`)+`}`))
-	p, err := c.Push(t.Context(), req, 0)
+	p, err := c.Push(t.Context(), e, 0, 0)
 	if err != nil || p.RequestID != anID || p.Accepted != nil || p.Opening.Event != `{"a":1}` || s.asked[0].Header.Get("Prefer") != "respond-async" {
 		t.Errorf("%+v, %v", p, err)
 	}
 	c, s = play(t, client.Config{}, response(201, api.MediaJSON, `{"request_id":"`+anID.String()+`","index":3,"opening":`+opening(t, `{"a":1}`)+`}`))
-	p, err = c.Push(t.Context(), req, 10*time.Second)
+	p, err = c.Push(t.Context(), e, 0, 10*time.Second)
 	if err != nil || p.Accepted == nil || p.Accepted.Index != 3 || s.asked[0].Header.Get("Prefer") != "wait=10" {
 		t.Errorf("%+v, %v", p, err)
 	}
 	c, s = play(t, client.Config{}, failure)
-	if _, err = c.Push(t.Context(), req, 0); err == nil || len(s.asked) != 1 {
+	if _, err = c.Push(t.Context(), e, 0, 0); err == nil || len(s.asked) != 1 {
 		t.Errorf("a push whose fate is unknown was sent %d times: %v", len(s.asked), err)
 	}
-	if _, err = c.Push(t.Context(), api.EventRequest{Event: []byte(`{"a":1,"a":1}`)}, 0); !errors.Is(err, protocol.CodeEventNotCanonicalisable) || len(s.asked) != 1 {
+	if _, err = c.Push(t.Context(), e, -1, 0); !errors.Is(err, protocol.CodeMalformedRequest) || len(s.asked) != 1 {
 		t.Errorf("%v", err)
 	}
 }

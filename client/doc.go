@@ -32,7 +32,8 @@
 // # Errors
 //
 // An error answer is a [*Problem]; errors.Is(err, protocol.CodeFrozen) works.
-// Texts of a problem are cut to printable characters. Other errors come from the
+// Texts of a problem are cut to printable characters. An answer about something else than
+// was asked holds a [*DiffersError], which shows both. Other errors come from the
 // network or say what a server's answer lacked ([ErrAnswer], [ErrChallenge]).
 //
 // # Retries

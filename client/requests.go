@@ -3,12 +3,15 @@ package client
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"net/http"
 	"strconv"
 	"time"
 
 	"github.com/terradourada/td/api"
+	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/tiles"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
@@ -45,8 +48,8 @@ func (c *Client) Send(ctx context.Context, id protocol.RequestID, tag protocol.T
 	if err != nil {
 		return nil, err
 	}
-	if a.RequestID != id {
-		return nil, badAnswer("it is about another request")
+	if err := Compare("request id", id.String(), a.RequestID.String()); err != nil {
+		return nil, badAnswer("%w", err)
 	}
 	done := &Accepted{RequestID: id, Index: a.Index}
 	done.Receipt, err = optionalReceipt(a.Receipt)
@@ -71,14 +74,16 @@ type Pushed struct {
 	Accepted  *Accepted // nil while the event is still being proved
 }
 
-// Push sends an event to the operator, who sees and proves it. It waits up to wait for
+// Push sends a prepared event to the operator, who sees and proves it. A ttl of 0 means the
+// server's default. It waits up to wait for
 // outcome and receipt, at most api.MaxWait seconds. Without a wait it returns when the
 // event is queued. [Client.Receipt] gets the receipt later.
-func (c *Client) Push(ctx context.Context, req api.EventRequest, wait time.Duration) (*Pushed, error) {
-	event, err := protocol.Canonicalize(req.Event)
+func (c *Client) Push(ctx context.Context, e *claim.Prepared, ttl, wait time.Duration) (*Pushed, error) {
+	millis, err := ttlMillis(ttl)
 	if err != nil {
 		return nil, err
 	}
+	req := api.EventRequest{Claim: e.Params().Claim().String(), Params: e.Params().Bytes(), Event: e.Event(), TTLMillis: millis}
 	var a api.EventAccepted
 	status, err := c.postJSON(ctx, call{
 		path: "/v1/events", header: map[string]string{"Prefer": cmp.Or(prefer(wait), "respond-async")},
@@ -89,8 +94,14 @@ func (c *Client) Push(ctx context.Context, req api.EventRequest, wait time.Durat
 	}
 	p := &Pushed{RequestID: a.RequestID}
 	p.Opening, err = receipt.ParseOpening(a.Opening)
-	if err != nil || p.Opening.RequestID != a.RequestID || p.Opening.Event != string(event) {
-		return nil, badAnswer("its opening is not of this event")
+	if err != nil {
+		return nil, badAnswer("its opening is malformed")
+	}
+	if err := errors.Join(
+		Compare("request id in the opening", a.RequestID.String(), p.Opening.RequestID.String()),
+		Compare("event in the opening", eventName(req.Event), eventName([]byte(p.Opening.Event))),
+	); err != nil {
+		return nil, badAnswer("%w", err)
 	}
 	if status == http.StatusAccepted {
 		return p, nil
@@ -98,6 +109,11 @@ func (c *Client) Push(ctx context.Context, req api.EventRequest, wait time.Durat
 	p.Accepted = &Accepted{RequestID: a.RequestID, Index: a.Index}
 	p.Accepted.Receipt, err = optionalReceipt(a.Receipt)
 	return p, err
+}
+
+// eventName returns a text that differs for different events and discloses none.
+func eventName(event []byte) string {
+	return fmt.Sprintf("%d bytes with SHA-256 %x", len(event), sha256.Sum256(event))
 }
 
 // askAgain is the pause between two requests for a receipt.

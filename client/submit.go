@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"strconv"
 	"time"
 
 	"github.com/terradourada/td/api"
@@ -54,26 +55,38 @@ type Draft struct {
 // Pass a blind only to resume a draft, and never for a second request. The errors are
 // those of packages protocol and claim.
 func NewDraft(s *Submission, blind protocol.Element) (*Draft, error) {
-	event, err := protocol.Canonicalize(s.Event)
+	p, err := s.Prepare()
 	if err != nil {
 		return nil, err
 	}
-	raw, err := claim.PrepareParams(s.Claim, s.Params, event)
+	return s.Draft(p, blind)
+}
+
+// Prepare prepares the event and the parameters about it. It is the only place where this
+// package replaces pointers to arrays.
+func (s *Submission) Prepare() (*claim.Prepared, error) {
+	return claim.Prepare(s.Claim, s.Params, s.Event)
+}
+
+// Draft is [NewDraft] for what [Submission.Prepare] returned. Of the submission itself only
+// the lifetime, the list and the secret are used.
+func (s *Submission) Draft(p *claim.Prepared, blind protocol.Element) (*Draft, error) {
+	ttl, err := ttlMillis(s.TTL)
 	if err != nil {
 		return nil, err
-	}
-	params, err := claim.ParseParams(s.Claim, raw)
-	if err != nil {
-		return nil, err
-	}
-	if s.TTL < 0 || s.TTL > protocol.MaxTTL*time.Millisecond {
-		return nil, protocol.Fail(protocol.CodeMalformedRequest, "the lifetime is out of range")
 	}
 	if blind == (protocol.Element{}) {
 		blind = claim.NewBlind()
 	}
-	d := &Draft{event: event, blind: blind, ttl: uint32(s.TTL / time.Millisecond)}
-	return d, d.commit(s, params)
+	d := &Draft{event: p.Event(), blind: blind, ttl: ttl}
+	return d, d.commit(s, p.Params())
+}
+
+func ttlMillis(ttl time.Duration) (uint32, error) {
+	if ttl < 0 || ttl > protocol.MaxTTL*time.Millisecond {
+		return 0, protocol.Fail(protocol.CodeMalformedRequest, "the lifetime is out of range")
+	}
+	return uint32(ttl / time.Millisecond), nil
 }
 
 func (d *Draft) commit(s *Submission, params *claim.Params) error {
@@ -88,12 +101,12 @@ func (d *Draft) commit(s *Submission, params *claim.Params) error {
 		return err
 	}
 	d.assignment = a
-	d.vk, err = fingerprint(s.Claim, s.List)
+	d.vk, err = fingerprint(params.Claim(), s.List)
 	return err
 }
 
 func (d *Draft) assign(s *Submission, params *claim.Params) (protocol.Commitment, *claim.Assignment, error) {
-	if s.Claim != claim.Group {
+	if params.Claim() != claim.Group {
 		return claim.Commit(params, d.event, d.blind)
 	}
 	if s.List == nil || s.Secret == nil {
@@ -221,9 +234,22 @@ func checkReceipt(got *receipt.Receipt, r *Result) error {
 	if err != nil {
 		return badAnswer("its receipt is malformed")
 	}
-	body, ok := leaf.Body.(*protocol.Accepted)
-	if !ok || body.Payload != protocol.EncodedPayload(r.Challenge.Payload) || leaf.Seq != r.Accepted.Index {
-		return badAnswer("its receipt is about another request")
+	if err := CompareLeaf(&leaf, r.Challenge, r.Accepted); err != nil {
+		return badAnswer("%w", err)
 	}
 	return nil
+}
+
+// CompareLeaf compares the leaf of a receipt with the challenge that was answered and, if
+// it is given, with the acceptance.
+func CompareLeaf(leaf *protocol.Leaf, ch *api.Challenge, accepted *Accepted) error {
+	body, ok := leaf.Body.(*protocol.Accepted)
+	if !ok {
+		return Compare("leaf type", protocol.LeafAccepted.String(), leaf.Body.LeafType().String())
+	}
+	err := Compare("payload", protocol.EncodeBase64(ch.Payload[:]), protocol.EncodeBase64(body.Payload[:]))
+	if accepted == nil {
+		return err
+	}
+	return errors.Join(err, Compare("index", strconv.FormatUint(accepted.Index, 10), strconv.FormatUint(leaf.Seq, 10)))
 }

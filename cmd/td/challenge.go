@@ -10,7 +10,9 @@ import (
 	"github.com/terradourada/td/internal/draft"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/fsutil"
+	"github.com/terradourada/td/internal/input"
 	"github.com/terradourada/td/internal/remote"
+	"github.com/terradourada/td/internal/termui"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -19,6 +21,7 @@ type challengeFlags struct {
 	*draft.Subject
 	server, private string
 	request         bool
+	numbers         []string
 }
 
 func challengeCommand(a *app) *cobra.Command {
@@ -39,6 +42,7 @@ POST /v1/challenges by other means.`,
 	serverFlag(cmd, &f.server)
 	cmd.Flags().StringVar(&f.private, "private", "", "file to keep event and blind in; it must not exist yet")
 	cmd.Flags().BoolVar(&f.request, "request", false, "print the request's body and send nothing")
+	numbersFlag(cmd, &f.numbers)
 	_ = cmd.MarkFlagRequired("private")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.challenge(cmd.Context(), &f, args[0]) }
 	return cmd
@@ -49,9 +53,13 @@ func (a *app) challenge(ctx context.Context, f *challengeFlags, event string) er
 	if err != nil {
 		return err
 	}
-	if sub.Event, err = fsutil.ReadInput(event, a.stdin, protocol.MaxJSONSize+1); err != nil {
+	e, err := input.One(input.Options{
+		Name: event, Stdin: a.stdin, Command: "td challenge", Flags: input.Flags{NumbersFromText: f.numbers},
+	})
+	if err != nil {
 		return err
 	}
+	sub.Event = e.Text
 	d, err := client.NewDraft(sub, protocol.Element{})
 	if err != nil {
 		return err
@@ -61,6 +69,9 @@ func (a *app) challenge(ctx context.Context, f *challengeFlags, event string) er
 	}
 	if err := draft.Write(f.private, d); err != nil {
 		return err
+	}
+	if e.Numbers > 0 {
+		fmt.Fprintf(a.stderr, "%s from texts before the event was committed to\n", termui.Count(e.Numbers, "number"))
 	}
 	if f.request {
 		return a.printJSON(d.Request())
@@ -90,6 +101,11 @@ func subjectFlags(cmd *cobra.Command) *draft.Subject {
 	f.StringVar(&s.Scope, "scope", "", "group/1: what is answered, for example board/2026-11; or in the parameters")
 	_ = cmd.RegisterFlagCompletionFunc("claim", cobra.FixedCompletions(draft.ClaimIDs(), cobra.ShellCompDirectiveNoFileComp))
 	return s
+}
+
+// numbersFlag adds the flag that changes events before they are committed to.
+func numbersFlag(cmd *cobra.Command, pointers *[]string) {
+	cmd.Flags().StringArrayVar(pointers, "numbers-from-text", nil, "JSON Pointer of integers that the event has as texts; they become numbers before it is committed to; may be given several times")
 }
 
 // memberFlags adds the flags that say who proves, for group/1.

@@ -112,7 +112,11 @@ func (b *backend) wantAccepted(ctx context.Context, a *answer) *client.Accepted 
 // push has an event proved by the server.
 func (b *backend) push(ctx context.Context, wait time.Duration) (*client.Pushed, error) {
 	s := submission()
-	return b.Push(ctx, api.EventRequest{Claim: s.Claim.String(), Params: s.Params, Event: s.Event}, wait)
+	e, err := s.Prepare()
+	if err != nil {
+		return nil, err
+	}
+	return b.Push(ctx, e, 0, wait)
 }
 
 // row is one row of the journal as the test reads it.

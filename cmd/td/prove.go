@@ -55,7 +55,7 @@ func (a *app) prove(ctx context.Context, f *proveFlags) error {
 		return err
 	}
 	if _, err := d.Check(ch, protocol.LocalClient); err != nil {
-		return fault.New(fault.Negative, err.Error(), "nothing was proved; ask for a new challenge, by a way on which it is not changed")
+		return fault.New(fault.Negative, err.Error(), "nothing was proved; give the private file that this challenge was asked for with, or ask for a new challenge")
 	}
 	prover, err := submit.NewProver(sub)
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/draft"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/input"
 	"github.com/terradourada/td/internal/remote"
 	"github.com/terradourada/td/internal/submit"
 	"github.com/terradourada/td/internal/termui"
@@ -21,7 +22,8 @@ import (
 type submitFlags struct {
 	*draft.Subject
 	server, serverUser, out, trust string
-	push, selfAsserted             bool
+	push, selfAsserted, check      bool
+	input                          input.Flags
 	progress, output               *choice
 }
 
@@ -35,7 +37,9 @@ the server prove; then its prover sees the event.
 
 INPUT is a file, or - for standard input. It holds one event, a JSON object, or
 one on each line: the latter if its name ends in .jsonl or .ndjson, or if its
-first line is a whole object and not the only one.
+first line is a whole object. All events of a file are checked before the first
+one is sent; --check does only that. With --csv it holds a row of names and rows.
+Of other formats td says how to convert them.
 
 For each event DIR gets REQUEST.receipt.json, which anyone may see, and
 REQUEST.opening, which only its owner can read and which discloses the event.
@@ -71,18 +75,22 @@ does, and is kept as REQUEST.refused.json.`,
 	selfAssertedFlag(cmd, &f.selfAsserted)
 	cmd.Flags().StringVar(&f.out, "out", "receipts", "directory for receipts and openings; made if it is not there")
 	cmd.Flags().BoolVar(&f.push, "push", false, "let the server prove; its prover sees the events")
+	cmd.Flags().BoolVar(&f.check, "check", false, "only check all events, and send and write nothing")
+	cmd.Flags().BoolVar(&f.input.CSV, "csv", false, "INPUT is CSV; its first row has the names of the members")
+	cmd.Flags().BoolVar(&f.input.DecimalComma, "decimal-comma", false, "numbers in CSV are written 21,5")
+	numbersFlag(cmd, &f.input.NumbersFromText)
 	f.progress, f.output = progressFlag(cmd), outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.submit(cmd.Context(), &f, args[0]) }
 	return cmd
 }
 
 // submit gets a receipt for every event of the input.
-func (a *app) submit(ctx context.Context, f *submitFlags, input string) error {
+func (a *app) submit(ctx context.Context, f *submitFlags, name string) error {
 	o, err := f.options()
 	if err != nil {
 		return err
 	}
-	o.Input, o.Stdin = input, a.stdin
+	o.Input.Name, o.Input.Stdin = name, a.stdin
 	start := time.Now()
 	out := &submitOutput{
 		stdout: a.stdout, stderr: a.stderr, asJSON: f.output.value == "json",
@@ -92,10 +100,25 @@ func (a *app) submit(ctx context.Context, f *submitFlags, input string) error {
 	report, err := submit.Run(ctx, o)
 	out.progress.Finish()
 	summarize(a.stderr, &report, o.Dir, time.Since(start))
-	if err == nil && report.Refused > 0 {
-		err = fault.New(fault.Negative, fmt.Sprintf("%d of %d events got no receipt", report.Refused, report.Refused+report.Receipted+report.Earlier), "the lines above say why; the others have theirs")
+	if report.Changed > 0 {
+		fmt.Fprintf(a.stderr, "texts became numbers in %s before they were committed to (--numbers-from-text)\n", termui.Count(report.Changed, "event"))
+	}
+	if err == nil {
+		err = refusals(&report, o.Check)
 	}
 	return err
+}
+
+// refusals returns a fault if an event was refused.
+func refusals(r *submit.Report, check bool) error {
+	all := r.Refused + r.Receipted + r.Earlier + r.Checked
+	switch {
+	case r.Refused == 0:
+		return nil
+	case check:
+		return fault.New(fault.Negative, fmt.Sprintf("%d of %d events cannot be submitted", r.Refused, all), "the lines above say why")
+	}
+	return fault.New(fault.Negative, fmt.Sprintf("%d of %d events got no receipt", r.Refused, all), "the lines above say why; the others have theirs")
 }
 
 // options reads what the flags name; nothing is sent or written.
@@ -107,12 +130,17 @@ func (f *submitFlags) options() (o submit.Options, err error) {
 	if f.push && sub.Claim == claim.Group {
 		return o, fault.New(fault.Usage, "group/1 is proved by its member only", "leave --push out")
 	}
-	server, err := remote.DialLive(f.server, f.serverUser, f.selfAsserted)
+	o = submit.Options{Submission: *sub, Push: f.push, Dir: f.out, Check: f.check, AllowSelfAsserted: f.selfAsserted}
+	params, err := claim.ReadParams(sub.Claim, sub.Params)
 	if err != nil {
 		return o, err
 	}
-	trust, err := remote.OpenTrust(f.trust)
-	return submit.Options{Server: server, Submission: *sub, Push: f.push, Dir: f.out, Trust: trust, AllowSelfAsserted: f.selfAsserted}, err
+	o.Input = input.Options{Flags: f.input, Command: "td submit", Numbers: params.Numbers()}
+	if o.Server, err = remote.DialLive(f.server, f.serverUser, f.selfAsserted); err != nil || f.check {
+		return o, err
+	}
+	o.Trust, err = remote.OpenTrust(f.trust)
+	return o, err
 }
 
 // submitOutput prints the outcome of each event.
@@ -147,7 +175,11 @@ func (o *submitOutput) print(s submit.Result) error {
 
 // summarize prints the outcome of the run.
 func summarize(w io.Writer, r *submit.Report, dir string, took time.Duration) {
-	if r.Receipted+r.Earlier+r.Refused == 0 {
+	switch {
+	case r.Checked > 0:
+		fmt.Fprintf(w, "%s can be submitted; nothing was sent\n", termui.Count(r.Checked, "event"))
+		return
+	case r.Receipted+r.Earlier+r.Refused == 0:
 		return // an error follows, which says why
 	}
 	written := "no receipt"

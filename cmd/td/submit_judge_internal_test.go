@@ -131,6 +131,14 @@ func TestSubmitJudges(t *testing.T) {
 	files(out, "*.refused.json", 1)
 	files(out, "*.receipt.json", 0)
 	submit(fault.Negative, []string{"--allow-self-asserted"}, "the receipt is invalid")
+
+	// The receipt of another request is shown with both ids, and an own difference is not.
+	var first receipt.Receipt
+	l.change = func(r *receipt.Receipt) { first = *r }
+	submit(fault.OK, nil)
+	of := l.asked.RequestID.String()
+	l.change = func(r *receipt.Receipt) { *r = first }
+	submit(fault.Negative, nil, "its request id differs: asked for ", ", came back "+of, remote.DoNotRely)
 	l.change = nil
 
 	// Two histories under one key.

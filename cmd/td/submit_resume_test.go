@@ -3,6 +3,7 @@ package main_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -20,6 +21,7 @@ import (
 	"time"
 
 	td "github.com/terradourada/td/cmd/td"
+	"github.com/terradourada/td/protocol"
 )
 
 // flaky is a way to a server that loses requests or answers.
@@ -228,6 +230,46 @@ func TestSubmitAfterRestart(t *testing.T) {
 			s.check(b, s.events)
 		})
 	}
+}
+
+// TestSubmitResumesEarlierNested continues a directory of an earlier version, which
+// replaced only the outer array of a nested one in the digest, and both in what it sent.
+func TestSubmitResumesEarlierNested(t *testing.T) {
+	t.Parallel()
+	b := startBackend(t, t.TempDir())
+	way := newFlaky(t, b.url)
+	s := newSubmitter(t, 1)
+	params := filepath.Join(t.TempDir(), "params.json")
+	const event = `{"v":[[1,2],[3]]}`
+	if err := errors.Join(
+		os.WriteFile(params, []byte(`{"at":["/v"],"lo":0,"hi":9,"scale":0}`), 0o600),
+		os.WriteFile(s.input, []byte(event), 0o600),
+	); err != nil {
+		t.Fatal(err)
+	}
+	s.args = append(s.args, "--claim", "sum/1", "--params", params)
+	way.lose.Store(&loss{"GET", "/v1/receipts/", true})
+	if code, stderr := s.run(way.URL); code != 7 {
+		t.Fatalf("exit code %d, want 7\n%s", code, stderr)
+	}
+	state := filepath.Join(s.dir, ".td-submit.state")
+	text, err := os.ReadFile(state)
+	if err != nil {
+		t.Fatal(err)
+	}
+	earlier := protocol.D("TD-CLI-event", []byte("sum/1"), []byte(`{"at":["/v/0","/v/1"],"hi":9,"lo":0,"scale":0}`), []byte(event))
+	fields := strings.Fields(string(text)) // header, sent, line, digest, ...
+	changed := strings.Replace(string(text), fields[3], earlier.String(), 1)
+	if err := os.WriteFile(state, []byte(changed), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	way.lose.Store(nil)
+	for _, want := range []string{"1 receipt written", "1 there already"} {
+		if code, stderr := s.run(way.URL); code != 0 || !strings.Contains(stderr, want) {
+			t.Fatalf("exit code %d, want 0 and %q\n%s", code, want, stderr)
+		}
+	}
+	s.check(b, 1)
 }
 
 // TestSubmitSurvivesKill kills td submit again and again while it works.

@@ -41,23 +41,15 @@ func (b *run) statement(id claim.ID) (*claim.Statement, *claim.Assignment, error
 		return b.memberStatement()
 	}
 	example := claim.Describe(id)
-	canonical, err := protocol.Canonicalize([]byte(example.Event))
+	p, err := claim.Prepare(id, []byte(example.Params), []byte(example.Event))
 	if err != nil {
 		return nil, nil, err
 	}
-	raw, err := claim.PrepareParams(id, []byte(example.Params), canonical)
+	cm, a, err := claim.Commit(p.Params(), p.Event(), claim.NewBlind())
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := claim.ParseParams(id, raw)
-	if err != nil {
-		return nil, nil, err
-	}
-	cm, a, err := claim.Commit(p, canonical, claim.NewBlind())
-	if err != nil {
-		return nil, nil, err
-	}
-	s, err := claim.NewStatement(p, cm)
+	s, err := claim.NewStatement(p.Params(), cm)
 	return s, a, err
 }
 

@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/internal/localserver"
@@ -150,7 +149,11 @@ func (d *demo) acceptOne(ctx context.Context, id claim.ID) (err error) {
 	s := client.Submission{Claim: id, Params: []byte(example.Params), Event: []byte(example.Event)}
 	switch id {
 	case claim.RecordEquals:
-		p, err := d.client.Push(ctx, api.EventRequest{Claim: id.String(), Params: s.Params, Event: s.Event}, 20*time.Second)
+		e, err := s.Prepare()
+		if err != nil {
+			return err
+		}
+		p, err := d.client.Push(ctx, e, 0, 20*time.Second)
 		if err != nil {
 			return err
 		}

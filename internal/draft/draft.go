@@ -98,13 +98,29 @@ func ParseChallenge(name string, raw []byte) (*api.Challenge, error) {
 		err = json.Unmarshal(raw, &ch)
 	}
 	if err == nil && ch.RequestID != (protocol.RequestID{}) && len(ch.PublicInputs) > 0 {
-		return &ch, nil
+		return &ch, consistent(name, &ch)
 	}
 	var p api.Problem // most likely the server's refusal
 	if json.Unmarshal(raw, &p) == nil && p.Code != protocol.CodeNone {
 		return nil, &fault.Fault{Exit: fault.ExitOf(p.Code), What: fmt.Sprintf("%s holds a refusal of the server", name), Hint: "ask for a challenge again", Code: p.Code}
 	}
 	return nil, fault.New(fault.Usage, fmt.Sprintf("%s is not a challenge", name), "it is the answer to POST /v1/challenges, or what td challenge prints")
+}
+
+// consistent refuses a challenge whose two request ids differ, so that the receipt of the
+// one is not compared with the other.
+func consistent(name string, ch *api.Challenge) error {
+	encoded := protocol.EncodedPayload(ch.Payload)
+	p, err := protocol.ParsePayload(encoded[:])
+	switch {
+	case err != nil:
+		err = fmt.Errorf("its payload: %s", protocol.DetailOf(err))
+	case p.RequestID != ch.RequestID:
+		err = fmt.Errorf("its request id is %s, and in its payload %s", ch.RequestID, p.RequestID)
+	default:
+		return nil
+	}
+	return fault.New(fault.Usage, fmt.Sprintf("%s does not agree with itself: %v", name, err), "ask for a new challenge, and keep it as it comes")
 }
 
 // ReadOpening reads an opening from a file.

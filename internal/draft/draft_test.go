@@ -1,6 +1,7 @@
 package draft_test
 
 import (
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -8,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/internal/draft"
@@ -86,6 +88,26 @@ func TestParseChallenge(t *testing.T) {
 		_, err := draft.ParseChallenge("answer.json", []byte(text))
 		if f := new(fault.Fault); !errors.As(err, &f) || f.Exit != exit {
 			t.Errorf("%s: got %v", text, err)
+		}
+	}
+}
+
+// TestParseChallengeOfTwoRequests: what a file says about two requests is not told as what
+// the server says.
+func TestParseChallengeOfTwoRequests(t *testing.T) {
+	ch := &api.Challenge{RequestID: protocol.RequestID{1}, PublicInputs: []protocol.Element{{}}}
+	p := protocol.Payload{Mode: protocol.ModePull, RequestID: ch.RequestID, Seq: 1, TTL: protocol.DefaultTTL}
+	for _, id := range []protocol.RequestID{{1}, {2}} {
+		ch.RequestID = id
+		ch.Payload = api.Payload(p.Encode())
+		raw, err := json.Marshal(ch)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = draft.ParseChallenge("answer.json", raw)
+		f := new(fault.Fault)
+		if changed := id != p.RequestID; changed != (errors.As(err, &f) && f.Exit == fault.Usage) || !changed && err != nil {
+			t.Errorf("%s: got %v", id, err)
 		}
 	}
 }

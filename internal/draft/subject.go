@@ -84,7 +84,7 @@ func (s *Subject) loadParams(sub *client.Submission) error {
 	if sub.Params, err = fsutil.ReadFile(s.Params, protocol.MaxJSONSize); err != nil {
 		return err
 	}
-	if _, err = claim.PrepareParams(sub.Claim, sub.Params, nil); err != nil {
+	if _, err = claim.ReadParams(sub.Claim, sub.Params); err != nil {
 		return s.badParams(sub.Claim, err)
 	}
 	return nil

@@ -121,7 +121,12 @@ func (w *world) push(ctx context.Context, n int) *sync.WaitGroup {
 		wg.Go(func() {
 			ctx, stop := context.WithTimeout(ctx, callTime)
 			defer stop()
-			p, err := srv.Push(ctx, api.EventRequest{Claim: claim.Open.String(), Params: []byte(`{}`), Event: newEvent()}, receiptTime)
+			e, err := claim.Prepare(claim.Open, []byte(`{}`), newEvent())
+			if err != nil {
+				w.complain("an event cannot be prepared: %v", err)
+				return
+			}
+			p, err := srv.Push(ctx, e, 0, receiptTime)
 			if err == nil && p.Accepted != nil {
 				w.seen.note(p.Accepted, w.position())
 			}

@@ -26,7 +26,6 @@ import (
 
 	"github.com/cloudflare/circl/sign/mldsa/mldsa65"
 
-	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/internal/secret"
@@ -272,7 +271,11 @@ func (v *server) pull(ctx context.Context) {
 }
 
 func (v *server) push(ctx context.Context) {
-	p, err := v.http.Push(ctx, api.EventRequest{Claim: claim.Open.String(), Params: []byte(`{}`), Event: event()}, 20*time.Second)
+	e, err := claim.Prepare(claim.Open, []byte(`{}`), event())
+	if err != nil {
+		v.t.Fatal(err)
+	}
+	p, err := v.http.Push(ctx, e, 0, 20*time.Second)
 	if err != nil || p.Accepted == nil || p.Accepted.Receipt == nil {
 		return
 	}

@@ -74,7 +74,11 @@ func writeRecords(t *testing.T, end func(*localserver.Server) error) written {
 	}
 	t.Cleanup(s.Kill)
 	c := clientOf(t, s.URL())
-	p, err := c.Push(t.Context(), api.EventRequest{Claim: "open/1", Params: []byte("{}"), Event: []byte(`{"n":1}`)}, 20*time.Second)
+	e, err := claim.Prepare(claim.Open, []byte("{}"), []byte(`{"n":1}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := c.Push(t.Context(), e, 0, 20*time.Second)
 	if err != nil || p.Accepted == nil || p.Accepted.Receipt == nil {
 		t.Fatalf("not accepted with a receipt: %+v, %v", p, s.Explain(fmt.Errorf("%w", err)))
 	}

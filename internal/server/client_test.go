@@ -7,7 +7,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/internal/gate"
@@ -140,7 +139,11 @@ func checkReads(t *testing.T, c *client.Client) {
 	if tile, err := c.Tile(t.Context(), "0/x001/002"); err != nil || string(tile) != "bytes of tile/0/x001/002" {
 		t.Errorf("%s, %v", tile, err)
 	}
-	push, err := c.Push(t.Context(), api.EventRequest{Claim: "open/1", Params: []byte("{}"), Event: []byte(`{"z":1,"a":2}`)}, 0)
+	e, err := claim.Prepare(claim.Open, []byte("{}"), []byte(`{"z":1,"a":2}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	push, err := c.Push(t.Context(), e, 0, 0)
 	if err != nil || push.Accepted != nil {
 		t.Errorf("%+v, %v", push, err)
 	}

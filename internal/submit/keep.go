@@ -40,13 +40,13 @@ func (r *run) keep(ctx context.Context, j *job, got *receipt.Receipt) error {
 	return r.Print(r.result(j, false))
 }
 
-func invalid(format string, args ...any) error {
-	return &receipt.NegativeError{Verdict: receipt.Invalid, Reason: fmt.Errorf(format, args...)}
+func invalid(reason error) error {
+	return &receipt.NegativeError{Verdict: receipt.Invalid, Reason: reason}
 }
 
 // judge records the checkpoint and verifies the receipt with its opening.
 func (r *run) judge(ctx context.Context, j *job, got *receipt.Receipt) (index uint64, err error) {
-	leaf, err := r.ownLeaf(j, got)
+	leaf, err := ownLeaf(j, got)
 	if err != nil {
 		return 0, err
 	}
@@ -88,23 +88,35 @@ func (r *run) checkServer(ctx context.Context) error {
 
 // ownLeaf returns the leaf of a receipt, which must be about this request, claim and
 // parameters.
-func (r *run) ownLeaf(j *job, got *receipt.Receipt) (*protocol.Leaf, error) {
+func ownLeaf(j *job, got *receipt.Receipt) (*protocol.Leaf, error) {
 	leaf, err := protocol.ParseLeaf(got.Leaf)
 	if err != nil {
-		return nil, invalid("%s", remote.Detail(err))
+		return nil, invalid(err)
 	}
 	claimLeaf, err := protocol.ParseLeaf(got.Claim.Leaf)
 	if err != nil {
-		return nil, invalid("%s", remote.Detail(err))
+		return nil, invalid(err)
 	}
 	accepted, ok := leaf.Body.(*protocol.Accepted)
 	of, alsoOK := claimLeaf.Body.(*protocol.ClaimLeaf)
 	if !ok || !alsoOK {
-		return nil, invalid("a leaf is of another type")
+		return nil, invalid(errors.Join(
+			client.Compare("leaf type", protocol.LeafAccepted.String(), leaf.Body.LeafType().String()),
+			client.Compare("claim's leaf type", protocol.LeafClaim.String(), claimLeaf.Body.LeafType().String())))
 	}
 	p, err := protocol.ParsePayload(accepted.Payload[:])
-	if err != nil || p.RequestID != j.request.id || of.ClaimID != r.Submission.Claim.String() || string(accepted.Params) != string(j.params) {
-		return nil, invalid("it is about another request, claim or parameters")
+	if err != nil {
+		return nil, invalid(err)
+	}
+	params := j.prepared.Params()
+	for _, part := range []struct{ name, want, got string }{
+		{"request id", j.request.id.String(), p.RequestID.String()},
+		{"claim", params.Claim().String(), of.ClaimID},
+		{"parameters", string(params.Bytes()), string(accepted.Params)},
+	} {
+		if err := client.Compare(part.name, part.want, part.got); err != nil {
+			return nil, invalid(err)
+		}
 	}
 	return &leaf, nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/fsutil"
+	"github.com/terradourada/td/internal/input"
 	"github.com/terradourada/td/internal/remote"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
@@ -41,7 +42,8 @@ const (
 type run struct {
 	Options
 	check  func() error // is checkServer, once
-	input  *events
+	input  *input.Reader
+	told   map[int]bool // lines whose refusal was reported by checkAll
 	state  *state
 	log    receipt.Log
 	verify receipt.Options
@@ -57,8 +59,8 @@ type run struct {
 func newRun(ctx context.Context, o Options) *run {
 	r := &run{
 		Options: o, log: client.NewLog(o.Server.Client),
-		slots:   make(chan struct{}, runtime.GOMAXPROCS(0)),
-		origins: map[string]bool{}, warnings: map[string]bool{},
+		slots: make(chan struct{}, runtime.GOMAXPROCS(0)),
+		told:  map[int]bool{}, origins: map[string]bool{}, warnings: map[string]bool{},
 		verify: receipt.Options{Trust: o.Trust, AllowSelfAsserted: o.AllowSelfAsserted},
 		prover: sync.OnceValues(func() (*claim.Prover, error) { return NewProver(&o.Submission) }),
 	}
@@ -71,10 +73,10 @@ func newRun(ctx context.Context, o Options) *run {
 
 // job is one event on its way to a receipt.
 type job struct {
-	line    int
-	params  []byte // canonical, pointers to arrays written out
-	event   []byte // canonical
-	request request
+	line     int
+	numbers  int // texts that became numbers
+	prepared *claim.Prepared
+	request  request
 }
 
 // run submits every event of the input. After an error no other event is begun. Every
@@ -108,22 +110,22 @@ func (r *run) run(ctx context.Context) error {
 func (r *run) read(ctx context.Context, jobs chan<- *job) error {
 	for {
 		// A read of a terminal or a pipe cannot be interrupted; it continues alone.
-		n, err := within(ctx, r.input.next)
+		e, err := within(ctx, r.input.Next)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err != nil {
 			return err
 		}
-		j, err := r.newJob(n)
+		p, err := r.examine(&e)
 		if err != nil {
-			if err := r.refuse(n.line, err); err != nil {
-				return err
-			}
+			return err
+		}
+		if p == nil {
 			continue
 		}
 		select {
-		case jobs <- j:
+		case jobs <- r.newJob(&e, p):
 		case <-ctx.Done():
 			return ctx.Err()
 		}
@@ -151,24 +153,75 @@ func within[T any](ctx context.Context, f func() (T, error)) (T, error) {
 	}
 }
 
-// newJob brings an event into canonical form. The parameters were checked before, so an
-// error of theirs is now about the event.
-func (r *run) newJob(n numbered) (*job, error) {
-	event, err := protocol.Canonicalize(n.text)
-	if err != nil {
-		return nil, err
+// checkAll checks every event and begins again. It reports whether there is one to send.
+func (r *run) checkAll(ctx context.Context) (send bool, err error) {
+	for total := 0; ; total++ {
+		e, err := within(ctx, r.input.Next)
+		switch {
+		case errors.Is(err, io.EOF) && (r.Check || total == r.report.Refused):
+			return false, nil
+		case errors.Is(err, io.EOF):
+			r.Total(total)
+			r.report.Checked, r.report.Changed = 0, 0
+			return true, r.input.Rewind()
+		case err != nil:
+			return false, err
+		}
+		p, err := r.examine(&e)
+		if err != nil {
+			return false, err
+		}
+		if p == nil {
+			r.told[e.Line] = true
+			continue
+		}
+		r.report.Checked++
 	}
-	params, err := claim.PrepareParams(r.Submission.Claim, r.Submission.Params, event)
-	if err != nil {
-		return nil, err
-	}
-	j := &job{line: n.line, params: params, event: event}
-	j.request = r.state.take(j.digest(r))
-	return j, nil
 }
 
-func (j *job) digest(r *run) protocol.Digest {
-	return eventDigest(r.Submission.Claim.String(), j.params, j.event)
+// examine prepares an event and checks that it satisfies the claim. It reports one that
+// does not, and returns nil for it. The parameters were checked before, so what is wrong
+// with them now is due to the event.
+func (r *run) examine(e *input.Event) (*claim.Prepared, error) {
+	if e.Err != nil {
+		return nil, r.refuse(e.Line, e.Err)
+	}
+	s := r.Submission
+	s.Event = e.Text
+	p, err := s.Prepare()
+	if err != nil {
+		return nil, r.refuse(e.Line, err)
+	}
+	if _, err := s.Draft(p, protocol.Element{}); err != nil {
+		if notProvable(err) {
+			return nil, r.refuse(e.Line, err)
+		}
+		return nil, err
+	}
+	if e.Numbers > 0 {
+		r.count(&r.report.Changed)
+	}
+	return p, nil
+}
+
+// newJob begins an event, or continues what an earlier run began.
+func (r *run) newJob(e *input.Event, p *claim.Prepared) *job {
+	j := &job{line: e.Line, numbers: e.Numbers, prepared: p}
+	if j.request = r.state.take(j.digest()); j.request.stage == unsent {
+		j.request = r.state.take(j.earlierDigest())
+	}
+	return j
+}
+
+func (j *job) digest() protocol.Digest {
+	params := j.prepared.Params()
+	return eventDigest(params.Claim().String(), params.Bytes(), j.prepared.Event())
+}
+
+// earlierDigest returns the digest under which an earlier version recorded an event whose
+// arrays hold arrays. Elsewhere it equals digest.
+func (j *job) earlierDigest() protocol.Digest {
+	return eventDigest(j.prepared.Params().Claim().String(), j.prepared.Once(), j.prepared.Event())
 }
 
 // count adds one to a number of the report.
@@ -178,8 +231,11 @@ func (r *run) count(n *int) {
 	*n++
 }
 
-// refuse reports an event that gets no receipt.
+// refuse reports an event that gets no receipt, once.
 func (r *run) refuse(line int, err error) error {
+	if r.told[line] {
+		return nil
+	}
 	r.count(&r.report.Refused)
 	return r.Print(Result{Line: line, Code: protocol.CodeOf(err).String(), Detail: remote.Detail(err)})
 }
@@ -246,7 +302,7 @@ func (r *run) earlierReceipt(j *job) error {
 
 func (r *run) result(j *job, earlier bool) Result {
 	return Result{
-		Line: j.line, Request: j.request.id.String(), Index: j.request.index, Earlier: earlier,
+		Line: j.line, Numbers: j.numbers, Request: j.request.id.String(), Index: j.request.index, Earlier: earlier,
 		Receipt: receiptPath(r.Dir, j.request.id), Opening: openingPath(r.Dir, j.request.id),
 	}
 }
@@ -254,9 +310,7 @@ func (r *run) result(j *job, earlier bool) Result {
 // proveOne gets a challenge, proves, and answers it. Opening and answer are on
 // disk before the answer is sent.
 func (r *run) proveOne(ctx context.Context, j *job) error {
-	s := r.Submission
-	s.Params, s.Event = j.params, j.event
-	draft, err := client.NewDraft(&s, protocol.Element{})
+	draft, err := r.Submission.Draft(j.prepared, protocol.Element{})
 	if err != nil {
 		return err
 	}
@@ -306,7 +360,7 @@ func (r *run) ttl() time.Duration {
 
 // begin records that a request may be accepted from now on.
 func (r *run) begin(j *job, q request, opening *receipt.Opening) error {
-	q.stage, q.digest, q.line, q.push = sent, j.digest(r), j.line, r.Push
+	q.stage, q.digest, q.line, q.push = sent, j.digest(), j.line, r.Push
 	if err := r.state.sending(&q); err != nil {
 		return err
 	}
@@ -393,9 +447,7 @@ func (r *run) resume(ctx context.Context, j *job) error {
 // pushOne sends the event to the server and keeps the opening that it returns.
 func (r *run) pushOne(ctx context.Context, j *job) error {
 	got := time.Now()
-	p, err := r.Server.Push(ctx, api.EventRequest{
-		Claim: r.Submission.Claim.String(), Params: j.params, Event: j.event, TTLMillis: uint32(r.Submission.TTL / time.Millisecond),
-	}, 0)
+	p, err := r.Server.Push(ctx, j.prepared, r.Submission.TTL, 0)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package submit
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/terradourada/td/api"
@@ -83,9 +84,9 @@ func ownReceipt(got *receipt.Receipt, ch *api.Challenge, accepted *client.Accept
 	if err != nil {
 		return 0, fault.New(fault.Negative, "the server sent a receipt that does not verify: "+remote.Detail(err), remote.DoNotRely)
 	}
-	body, ok := leaf.Body.(*protocol.Accepted)
-	if !ok || body.Payload != protocol.EncodedPayload(ch.Payload) || accepted != nil && accepted.Index != leaf.Seq {
-		return 0, fault.New(fault.Negative, "the server sent a receipt about another request", remote.DoNotRely)
+	if err := client.CompareLeaf(&leaf, ch, accepted); err != nil {
+		return 0, fault.New(fault.Negative, fmt.Sprintf("the receipt is not about this challenge: %v", err),
+			"if the challenge is as the server sent it, "+remote.DoNotRely)
 	}
 	return leaf.Seq, nil
 }

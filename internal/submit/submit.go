@@ -6,13 +6,13 @@ package submit
 import (
 	"context"
 	"errors"
-	"io"
 	"maps"
 	"slices"
 
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/input"
 	"github.com/terradourada/td/internal/remote"
 	"github.com/terradourada/td/receipt"
 )
@@ -22,14 +22,14 @@ type Options struct {
 	Server     *remote.Server
 	Submission client.Submission // everything but the event
 	Push       bool              // the server proves
-	Input      string            // a file, or - for Stdin
-	Stdin      io.Reader
+	Input      input.Options
+	Check      bool                // only check the events; Dir and Trust are not used, and Server is not asked
 	Dir        string              // of receipts, openings and the state; made if it is not there
 	Trust      *receipt.TrustStore // keeps the checkpoints, and the member list of the submission
 	// AllowSelfAsserted also keeps receipts of a log that nothing vouches for.
 	AllowSelfAsserted bool
 
-	Total func(events int)   // called once, with 0 if the number of events is not known
+	Total func(events int)   // called once for a file, before the first event is sent
 	Print func(Result) error // called once for each event, also concurrently; its error ends the run
 }
 
@@ -43,6 +43,7 @@ type Result struct {
 	Earlier bool   `json:"earlier,omitempty"` // by an earlier run
 	Code    string `json:"code,omitempty"`    // why there is no receipt
 	Detail  string `json:"detail,omitempty"`
+	Numbers int    `json:"numbers_from_text,omitempty"` // texts that became numbers
 }
 
 // Report is the outcome of a run, also of one that ended with an error.
@@ -51,6 +52,8 @@ type Report struct {
 	Earlier   int // events that have one of an earlier run
 	Refused   int // events that get none
 	Unvouched int // of the receipts of this run
+	Changed   int // events in which texts became numbers
+	Checked   int // events that could be submitted, if they were only checked
 
 	Origins  []string // logs whose checkpoints were recorded as believed, sorted
 	Warnings []string // of all receipts, sorted
@@ -58,28 +61,41 @@ type Report struct {
 
 // Run submits every event of the input. An event that is refused for its own sake does
 // not stop the others. After an error the same call with the same directory continues.
+//
+// All events of a file are checked before the first one is sent. Those of a stream are
+// checked and sent one after the other.
 func Run(ctx context.Context, o Options) (report Report, err error) {
-	if o.Submission.List != nil {
-		if err := o.Trust.AddList(o.Submission.List); err != nil {
-			return report, err
-		}
-	}
 	r := newRun(ctx, o)
-	if r.input, err = within(ctx, func() (*events, error) { return openEvents(o.Input, o.Stdin) }); err != nil {
+	if r.input, err = within(ctx, func() (*input.Reader, error) { return input.Open(o.Input) }); err != nil {
 		return report, err
 	}
-	defer func() { err = errors.Join(err, r.input.close()) }()
-	if r.state, err = openState(o.Dir); err != nil {
-		return report, err
+	defer func() { err = errors.Join(err, r.input.Close()) }()
+	send := !o.Check
+	if o.Check || r.input.Rewindable() {
+		send, err = r.checkAll(ctx)
 	}
-	defer func() { err = errors.Join(err, r.state.close()) }()
-	o.Total(r.input.total)
-	err = r.run(ctx)
+	if send && err == nil {
+		err = r.sendAll(ctx)
+	}
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		err = fault.New(fault.Interrupted, "interrupted", "the same command goes on where this one stopped")
 	}
 	r.report.Origins, r.report.Warnings = slices.Sorted(maps.Keys(r.origins)), slices.Sorted(maps.Keys(r.warnings))
 	return r.report, err
+}
+
+// sendAll submits every event of the input.
+func (r *run) sendAll(ctx context.Context) (err error) {
+	if r.Submission.List != nil {
+		if err := r.Trust.AddList(r.Submission.List); err != nil {
+			return err
+		}
+	}
+	if r.state, err = openState(r.Dir); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.state.close()) }()
+	return r.run(ctx)
 }
 
 // NewProver returns a prover for the claim of a submission alone.

@@ -3,13 +3,9 @@ package submit
 import (
 	"bytes"
 	"errors"
-	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
-	"testing/iotest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -17,107 +13,6 @@ import (
 	"github.com/terradourada/td/internal/fsutil"
 	"github.com/terradourada/td/protocol"
 )
-
-// readAll returns the lines and texts of an input.
-func readAll(t *testing.T, r io.Reader, byLine bool) ([]string, error) {
-	t.Helper()
-	e, err := newEvents(r, byLine, func() error { return nil })
-	if err != nil {
-		return nil, err
-	}
-	var got []string
-	for {
-		n, err := e.next()
-		if errors.Is(err, io.EOF) {
-			return got, nil
-		}
-		if err != nil {
-			return got, err
-		}
-		text := string(n.text)
-		if len(text) > 40 {
-			text = fmt.Sprintf("%d bytes", len(text))
-		}
-		got = append(got, fmt.Sprintf("%d:%s", n.line, text))
-	}
-}
-
-func TestEvents(t *testing.T) {
-	long := `{"a":"` + strings.Repeat("x", 2*protocol.MaxJSONSize) + `"}`
-	tests := []struct {
-		name, input string
-		byLine      bool
-		want        []string
-	}{
-		{"one object", `{"a":1}`, false, []string{`1:{"a":1}`}},
-		{"one object and a line end", "{\"a\":1}\n", false, []string{"1:{\"a\":1}\n"}},
-		{"one object on lines", "{\n\"a\":\n{\"b\":1}\n}\n", false, []string{"1:{\n\"a\":\n{\"b\":1}\n}\n"}},
-		{"two objects", "{\"a\":1}\n{\"a\":2}\n", false, []string{`1:{"a":1}`, `2:{"a":2}`}},
-		{"no last line end", "{\"a\":1}\n{\"a\":2}", false, []string{`1:{"a":1}`, `2:{"a":2}`}},
-		{"blank lines count", "\n\n{\"a\":1}\n \t\n{\"a\":2}\n\n", false, []string{`3:{"a":1}`, `5:{"a":2}`}},
-		{"a bad line", "{\"a\":1}\n{bad\n{\"a\":2}\n", false, []string{`1:{"a":1}`, `2:{bad`, `3:{"a":2}`}},
-		{"carriage returns", "{\"a\":1}\r\n{\"a\":2}\r\n", false, []string{"1:{\"a\":1}\r", "2:{\"a\":2}\r"}},
-		{"bad first line, by name", "{bad\n{\"a\":2}\n", true, []string{`1:{bad`, `2:{"a":2}`}},
-		{"one line, by name", "{\"a\":1}\n", true, []string{`1:{"a":1}`}},
-		{"nothing, by name", "", true, nil},
-		{"too long a line", "{\"a\":1}\n" + long + "\n{\"a\":2}\n", false, []string{`1:{"a":1}`, fmt.Sprintf("2:%d bytes", maxEvent), `3:{"a":2}`}},
-		{"too long an object", long, false, []string{fmt.Sprintf("1:%d bytes", maxEvent)}},
-		{"a line of just the size", strings.Repeat("x", maxEvent) + "\n{}\n", true, []string{fmt.Sprintf("1:%d bytes", maxEvent), "2:{}"}},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			for name, r := range map[string]io.Reader{
-				"at once":      strings.NewReader(test.input),
-				"byte by byte": iotest.OneByteReader(strings.NewReader(test.input)),
-				"with the end": iotest.DataErrReader(strings.NewReader(test.input)),
-			} {
-				got, err := readAll(t, r, test.byLine)
-				if err != nil || !cmp.Equal(got, test.want) {
-					t.Errorf("%s: %q, %v; want %q", name, got, err, test.want)
-				}
-			}
-		})
-	}
-}
-
-func TestEventsRefused(t *testing.T) {
-	for name, input := range map[string]string{"empty": "", "blank": " \n\t\n", "array": "[{}]"} {
-		if _, err := readAll(t, strings.NewReader(input), false); err == nil {
-			t.Errorf("%s: not refused", name)
-		}
-	}
-	if _, err := readAll(t, iotest.ErrReader(errors.New("broken")), true); err == nil {
-		t.Error("a broken input is taken for an empty one")
-	}
-}
-
-// TestEventsOfAStream wants the first events before the stream ends.
-func TestEventsOfAStream(t *testing.T) {
-	r, w := io.Pipe()
-	defer w.Close()
-	go func() { _, _ = io.WriteString(w, "{\"a\":1}\n{\"a\":2}\n") }()
-	e, err := newEvents(r, false, r.Close)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := 1; line <= 2; line++ {
-		if n, err := e.next(); err != nil || n.line != line {
-			t.Fatalf("line %d, %v; want %d", n.line, err, line)
-		}
-	}
-}
-
-func TestCountLines(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "e.jsonl")
-	for content, want := range map[string]int{"": 0, "\n \n": 0, "a": 1, "a\n": 1, "a\n\nb\r\n  c": 3} {
-		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		if got, err := countLines(path); got != want || err != nil {
-			t.Errorf("%q: %d, %v; want %d", content, got, err, want)
-		}
-	}
-}
 
 func requestID(b byte) protocol.RequestID { return protocol.RequestID{15: b} }
 
