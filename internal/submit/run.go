@@ -45,6 +45,7 @@ type run struct {
 	state  *state
 	log    receipt.Log
 	verify receipt.Options
+	names  pattern
 	prover func() (*claim.Prover, error)
 	slots  chan struct{}
 
@@ -75,6 +76,9 @@ type job struct {
 	params  []byte // canonical, pointers to arrays written out
 	event   []byte // canonical
 	request request
+
+	reserved string // name of the receipt, taken before anything is sent
+	equalTo  *Place // an equal event of another input
 }
 
 // run submits every event of the input. After an error no other event is begun. Every
@@ -163,7 +167,10 @@ func (r *run) newJob(n numbered) (*job, error) {
 		return nil, err
 	}
 	j := &job{line: n.line, params: params, event: event}
-	j.request = r.state.take(j.digest(r))
+	var other *request
+	if j.request, other = r.state.take(j.digest(r)); other != nil {
+		j.equalTo = &Place{other.input, other.line}
+	}
 	return j, nil
 }
 
@@ -207,6 +214,9 @@ func (r *run) try(ctx context.Context, j *job) error {
 	if j.request.stage == done && !r.lostReceipt(j) {
 		return r.earlierReceipt(j)
 	}
+	if err := r.reserveName(j); err != nil {
+		return err
+	}
 	if err := r.check(); err != nil {
 		return err
 	}
@@ -232,7 +242,7 @@ func (r *run) try(ctx context.Context, j *job) error {
 // lostReceipt reports whether a receipt that was written is lost. If the opening is gone
 // too, both files were moved elsewhere.
 func (r *run) lostReceipt(j *job) bool {
-	return !fsutil.Exists(receiptPath(r.Dir, j.request.id)) && fsutil.Exists(openingPath(r.Dir, j.request.id))
+	return !fsutil.Exists(r.receiptPath(j)) && fsutil.Exists(openingPath(r.Dir, j.request.id))
 }
 
 // earlierReceipt reports a receipt that an earlier run has written.
@@ -247,7 +257,7 @@ func (r *run) earlierReceipt(j *job) error {
 func (r *run) result(j *job, earlier bool) Result {
 	return Result{
 		Line: j.line, Request: j.request.id.String(), Index: j.request.index, Earlier: earlier,
-		Receipt: receiptPath(r.Dir, j.request.id), Opening: openingPath(r.Dir, j.request.id),
+		Receipt: r.receiptPath(j), Opening: openingPath(r.Dir, j.request.id), EqualTo: j.equalTo,
 	}
 }
 
@@ -306,7 +316,7 @@ func (r *run) ttl() time.Duration {
 
 // begin records that a request may be accepted from now on.
 func (r *run) begin(j *job, q request, opening *receipt.Opening) error {
-	q.stage, q.digest, q.line, q.push = sent, j.digest(r), j.line, r.Push
+	q.stage, q.digest, q.input, q.line, q.push = sent, j.digest(r), r.state.input, j.line, r.Push
 	if err := r.state.sending(&q); err != nil {
 		return err
 	}
@@ -382,7 +392,7 @@ func (r *run) resume(ctx context.Context, j *job) error {
 	}
 	tag, proof, ok := r.state.answer(j.request.id)
 	if !ok {
-		if fsutil.Exists(receiptPath(r.Dir, j.request.id)) {
+		if fsutil.Exists(r.receiptPath(j)) {
 			return nil // the interruption came before the state said so
 		}
 		return r.drop(j, errNeverSent)

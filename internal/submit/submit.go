@@ -1,6 +1,26 @@
 // Package submit is the engine of "td submit": it gets a receipt for every event of
 // an input and writes it to a directory. What it does there survives an interruption:
 // the next run continues it, and no event is accepted twice.
+//
+// # Index
+//
+// The file td-submit.index.jsonl, mode 0600, says which receipt belongs to which line of
+// which input. It is JSON Lines, and each receipt has one line, in the order in which they
+// were written:
+//
+//	{"input": "…", "line": 7, "request_id": "…", "index": 19, "receipt": "…", "opening": "…"}
+//
+// input is the name of the input: its path as seen from the directory of the index, with
+// slashes, "-" for standard input, or what --input-name says; "" if an earlier version
+// submitted the event. line is the line in it, from 1, when the event was submitted.
+// request_id is the id of the request and index the number of the leaf in the log.
+// receipt and opening are names of files in the same directory. A later version may add
+// members. No member has a value of an event.
+//
+// A line is on disk before its event is reported. The index follows the state (see
+// state.go): when a run begins, a last line that was cut short by a crash is removed, and
+// the line of every receipt that has none is added. So an index that is lost is written
+// anew. A receipt that was moved or removed keeps its line.
 package submit
 
 import (
@@ -24,8 +44,12 @@ type Options struct {
 	Push       bool              // the server proves
 	Input      string            // a file, or - for Stdin
 	Stdin      io.Reader
-	Dir        string              // of receipts, openings and the state; made if it is not there
-	Trust      *receipt.TrustStore // keeps the checkpoints, and the member list of the submission
+	Dir        string // of receipts, openings, index and state; made if it is not there
+	// InputName is the name under which the events of the input are recorded; "" is that
+	// of the file. Events are compared with those of inputs of the same name only.
+	InputName string
+	Name      string              // pattern for the names of receipts; "" names them by request
+	Trust     *receipt.TrustStore // keeps the checkpoints, and the member list of the submission
 	// AllowSelfAsserted also keeps receipts of a log that nothing vouches for.
 	AllowSelfAsserted bool
 
@@ -43,6 +67,13 @@ type Result struct {
 	Earlier bool   `json:"earlier,omitempty"` // by an earlier run
 	Code    string `json:"code,omitempty"`    // why there is no receipt
 	Detail  string `json:"detail,omitempty"`
+	EqualTo *Place `json:"equal_to,omitempty"` // an equal event of another input
+}
+
+// Place is where an event was in an earlier run.
+type Place struct {
+	Input string `json:"input"`
+	Line  int    `json:"line"`
 }
 
 // Report is the outcome of a run, also of one that ended with an error.
@@ -51,6 +82,9 @@ type Report struct {
 	Earlier   int // events that have one of an earlier run
 	Refused   int // events that get none
 	Unvouched int // of the receipts of this run
+	Equal     int // of the receipts of this run, about events equal to one of another input
+
+	FirstEqual Result // the first of those to get its receipt
 
 	Origins  []string // logs whose checkpoints were recorded as believed, sorted
 	Warnings []string // of all receipts, sorted
@@ -64,12 +98,16 @@ func Run(ctx context.Context, o Options) (report Report, err error) {
 			return report, err
 		}
 	}
+	name := inputName(o.Dir, o.Input, o.InputName)
 	r := newRun(ctx, o)
+	if r.names, err = parsePattern(o.Name, name); err != nil {
+		return report, err
+	}
 	if r.input, err = within(ctx, func() (*events, error) { return openEvents(o.Input, o.Stdin) }); err != nil {
 		return report, err
 	}
 	defer func() { err = errors.Join(err, r.input.close()) }()
-	if r.state, err = openState(o.Dir); err != nil {
+	if r.state, err = openState(o.Dir, name); err != nil {
 		return report, err
 	}
 	defer func() { err = errors.Join(err, r.state.close()) }()
