@@ -12,15 +12,17 @@ import (
 )
 
 // printJSON prints one value on one line. It does not escape "<", ">" and "&".
-func (a *app) printJSON(v any) error {
+func (a *app) printJSON(v any) error { return a.writeJSON("", v) }
+
+// writeJSON writes one value on one line to a file, or to standard output for "".
+func (a *app) writeJSON(path string, v any) error {
 	var buf bytes.Buffer
 	enc := json.NewEncoder(&buf)
 	enc.SetEscapeHTML(false)
 	if err := enc.Encode(v); err != nil {
 		return err
 	}
-	_, err := a.stdout.Write(buf.Bytes())
-	return err
+	return a.writeOut(path, buf.Bytes())
 }
 
 // show prints a value as -o asks for: as JSON on one line, or as a table.

@@ -97,13 +97,20 @@ func (a *app) submit(ctx context.Context, f *submitFlags, input string) error {
 	o.Input, o.Stdin = input, a.stdin
 	start := time.Now()
 	out := &submitOutput{
-		stdout: a.stdout, stderr: a.stderr, asJSON: f.output.value == "json",
+		stdout: a.stdout, stderr: a.stderr, asJSON: f.output.value == "json", stderrJSON: f.progress.value == "json",
 		progress: termui.NewProgress(a.stderr, f.progress.value, "submit", start),
 	}
 	o.Total, o.Print = out.progress.Expect, out.print
 	report, err := submit.Run(ctx, o)
 	out.progress.Finish()
-	summarize(a.stderr, &report, o.Dir, time.Since(start))
+	if out.stderrJSON {
+		_ = json.NewEncoder(a.stderr).Encode(struct {
+			Stage string `json:"stage"`
+			*submit.Report
+		}{"summary", &report})
+	} else {
+		summarize(a.stderr, &report, o.Dir, time.Since(start))
+	}
 	if err == nil && report.Refused > 0 {
 		err = fault.New(fault.Negative, fmt.Sprintf("%d of %d events got no receipt", report.Refused, report.Refused+report.Receipted+report.Earlier), "the lines above say why; the others have theirs")
 	}
@@ -132,6 +139,7 @@ type submitOutput struct {
 	stdout, stderr io.Writer
 	progress       *termui.Progress
 	asJSON         bool
+	stderrJSON     bool // every line of standard error is an object
 	headed         bool // the table has its head; guarded by the progress
 }
 
@@ -143,6 +151,12 @@ func (o *submitOutput) print(s submit.Result) error {
 	return o.progress.Print(func() error {
 		if o.asJSON {
 			return json.NewEncoder(o.stdout).Encode(s)
+		}
+		if s.Code != "" && o.stderrJSON {
+			return json.NewEncoder(o.stderr).Encode(struct {
+				Stage string `json:"stage"`
+				submit.Result
+			}{"refused", s})
 		}
 		if s.Code != "" {
 			_, err := fmt.Fprintf(o.stderr, "line %d: %s (%s)\n", s.Line, s.Detail, s.Code)

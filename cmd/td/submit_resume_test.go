@@ -299,13 +299,16 @@ func TestSubmitInterrupted(t *testing.T) {
 	s.check(b, s.events)
 }
 
-// TestSubmitInterruptedAtStdin wants Ctrl-C to work while nothing comes in.
+// TestSubmitInterruptedAtStdin wants Ctrl-C to work while nothing comes in, and progress in
+// JSON to end in JSON then.
 func TestSubmitInterruptedAtStdin(t *testing.T) {
 	t.Parallel()
 	s := newSubmitter(t, 0)
-	args := slices.Concat(s.args[:len(s.args)-1], []string{"--server", "http://127.0.0.1:1", "-"})
+	args := slices.Concat(s.args[:len(s.args)-1], []string{"--server", "http://127.0.0.1:1", "--progress", "json", "-"})
 	cmd := exec.Command("/proc/self/exe", args...)
 	cmd.Env = append(os.Environ(), asProgram+"=1")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -320,6 +323,9 @@ func TestSubmitInterruptedAtStdin(t *testing.T) {
 	}
 	if code := exitCode(cmd.Wait()); code != 130 {
 		t.Errorf("exit code %d, want 130", code)
+	}
+	if !strings.HasSuffix(stderr.String(), `{"stage":"ended","exit_code":130,"err":"interrupted"}`+"\n") {
+		t.Errorf("standard error does not end with an object:\n%s", &stderr)
 	}
 }
 

@@ -78,16 +78,16 @@ type Place struct {
 
 // Report is the outcome of a run, also of one that ended with an error.
 type Report struct {
-	Receipted int // events that got their receipt in this run
-	Earlier   int // events that have one of an earlier run
-	Refused   int // events that get none
-	Unvouched int // of the receipts of this run
-	Equal     int // of the receipts of this run, about events equal to one of another input
+	Receipted int `json:"receipted"` // events that got their receipt in this run
+	Earlier   int `json:"earlier"`   // events that have one of an earlier run
+	Refused   int `json:"refused"`   // events that get none
+	Unvouched int `json:"unvouched"` // of the receipts of this run
+	Equal     int `json:"equal"`     // of the receipts of this run, about events equal to one of another input
 
-	FirstEqual Result // the first of those to get its receipt
+	Origins  []string `json:"logs,omitempty"`     // logs whose checkpoints were recorded as believed, sorted
+	Warnings []string `json:"warnings,omitempty"` // of all receipts, sorted
 
-	Origins  []string // logs whose checkpoints were recorded as believed, sorted
-	Warnings []string // of all receipts, sorted
+	FirstEqual Result `json:"-"` // the first about an event equal to one of another input
 }
 
 // Run submits every event of the input. An event that is refused for its own sake does
