@@ -213,8 +213,8 @@ func TestStateOfVersion1(t *testing.T) {
 		t.Fatal(err)
 	}
 	d := eventDigest("open/1", []byte("{}"), []byte(`{"a":1}`))
-	for i, want := range []request{{stage: done, id: requestID(1), line: 1, index: 7}, {stage: done, id: requestID(2), line: 3, index: 9}, {stage: sent, id: requestID(4), line: 5}, {}} {
-		if got, other := s.take(d); got.stage != want.stage || got.id != want.id || got.line != want.line || got.index != want.index || other != nil {
+	for i, want := range []request{{stage: done, id: requestID(1), line: 1, index: 7}, {stage: done, id: requestID(2), line: 3, index: 9}, {stage: sent, id: requestID(4), line: 5}, {line: 9}} {
+		if got, other := s.take(d, want.line); got.stage != want.stage || got.id != want.id || got.line != want.line || got.index != want.index || other != nil {
 			t.Errorf("event %d: %+v and %v, want %+v", i, got, other, want)
 		}
 	}
@@ -239,7 +239,7 @@ func TestEqualEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	for n := 1; n <= 4; n++ {
-		if q, other := s.take(d); (q.stage == done) != (n <= 3) || other != nil {
+		if q, other := s.take(d, n); (q.stage == done) != (n <= 3) || other != nil {
 			t.Errorf("event %d of the same input: %+v, %v", n, q, other)
 		}
 	}
@@ -250,8 +250,42 @@ func TestEqualEvents(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.close()
-	if q, other := s.take(d); q.stage != unsent || other == nil || other.line != 1 || other.input != "../día 1.jsonl" {
+	if q, other := s.take(d, 2); q.stage != unsent || other == nil || other.line != 1 || other.input != "../día 1.jsonl" {
 		t.Errorf("an event of another input: %+v, %v", q, other)
+	}
+}
+
+// TestEqualEventsOutOfOrder: requests of equal events that were sent out of order before a
+// crash leave each line with one receipt.
+func TestEqualEventsOutOfOrder(t *testing.T) {
+	d := protocol.D("a")
+	for _, tt := range []struct{ sent, want []int }{
+		{nil, []int{3, 4, 5}},
+		{[]int{4}, []int{4, 3, 5}},
+		{[]int{5, 4}, []int{5, 4, 3}},
+		{[]int{4, 5}, []int{4, 5, 3}},
+		{[]int{4, 3}, []int{4, 3, 5}},
+		{[]int{5}, []int{5, 4, 3}},
+		{[]int{1}, []int{1, 4, 5}}, // the input has more lines before than then
+	} {
+		s, err := openState(t.TempDir(), "in")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, line := range tt.sent {
+			s.add(&request{stage: sent, digest: d, input: "in", line: line})
+		}
+		var got []int
+		for line := 3; line <= 5; line++ {
+			q, _ := s.take(d, line)
+			got = append(got, q.line)
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("after %v the lines 3, 4, 5 are recorded as %v, want %v", tt.sent, got, tt.want)
+		}
+		if err := s.close(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -66,7 +66,7 @@ func (r *run) reserveName(j *job) error {
 	}
 	q := j.request
 	if q.stage == unsent {
-		q.line, q.input = j.line, r.state.input
+		q.line, q.input = j.place, r.state.input
 	}
 	name := r.names.expand(&q)
 	if err := r.state.reserve(name); err != nil {

@@ -77,6 +77,7 @@ type job struct {
 	event   []byte // canonical
 	request request
 
+	place    int    // line under which a request is recorded
 	reserved string // name of the receipt, taken before anything is sent
 	equalTo  *Place // an equal event of another input
 }
@@ -168,9 +169,10 @@ func (r *run) newJob(n numbered) (*job, error) {
 	}
 	j := &job{line: n.line, params: params, event: event}
 	var other *request
-	if j.request, other = r.state.take(j.digest(r)); other != nil {
+	if j.request, other = r.state.take(j.digest(r), n.line); other != nil {
 		j.equalTo = &Place{other.input, other.line}
 	}
+	j.place = j.request.line
 	return j, nil
 }
 
@@ -316,7 +318,7 @@ func (r *run) ttl() time.Duration {
 
 // begin records that a request may be accepted from now on.
 func (r *run) begin(j *job, q request, opening *receipt.Opening) error {
-	q.stage, q.digest, q.input, q.line, q.push = sent, j.digest(r), r.state.input, j.line, r.Push
+	q.stage, q.digest, q.input, q.line, q.push = sent, j.digest(r), r.state.input, j.place, r.Push
 	if err := r.state.sending(&q); err != nil {
 		return err
 	}

@@ -102,6 +102,7 @@ type state struct {
 	free   map[event][]*request         // not yet taken by an event of this run
 	others map[protocol.Digest]*request // the first one of another input
 	names  map[string]bool              // names of receipts that are taken
+	moved  map[event][]move             // of this run
 }
 
 // openState makes or continues the state in a directory, for an input of this name.
@@ -117,6 +118,7 @@ func openState(dir, input string) (*state, error) {
 	s := &state{
 		dir: dir, input: input, lines: &lineFile{file: f},
 		free: map[event][]*request{}, others: map[protocol.Digest]*request{}, names: map[string]bool{},
+		moved: map[event][]move{},
 	}
 	if err := s.load(); err != nil {
 		return nil, errors.Join(err, f.Close())
@@ -175,8 +177,10 @@ func overwrite(path, beginning string) error {
 func (s *state) add(q *request) {
 	of := event{q.input, q.digest}
 	s.free[of] = append(s.free[of], q)
-	if q.input != s.input && q.input != "" && s.others[q.digest] == nil {
-		s.others[q.digest] = q
+	if q.input != s.input && q.input != "" {
+		if first := s.others[q.digest]; first == nil || first.input == q.input && first.line > q.line {
+			s.others[q.digest] = q
+		}
 	}
 	if q.name != "" {
 		s.names[q.name] = true
@@ -260,18 +264,46 @@ func (q *request) change(f []string) (kept bool) {
 	return true
 }
 
-// take returns the request of the next event with this digest, which is unsent if there
-// is none. Then other is a request about an equal event of another input, or nil.
-func (s *state) take(d protocol.Digest) (q request, other *request) {
+// take returns the request of the event with this digest on this line, which is unsent if
+// there is none. Then its line is that under which a request is to be recorded, and other
+// is a request about an equal event of another input, or nil.
+func (s *state) take(d protocol.Digest, line int) (q request, other *request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, input := range []string{s.input, ""} {
-		if list := s.free[event{input, d}]; len(list) > 0 {
-			s.free[event{input, d}] = list[1:]
-			return *list[0], nil
+	own := event{s.input, d}
+	for _, of := range []event{own, {"", d}} {
+		list := s.free[of]
+		if len(list) == 0 {
+			continue
+		}
+		s.free[of] = list[1:]
+		if of == own && list[0].line != line {
+			s.moved[own] = append(s.moved[own], move{line, list[0].line})
+		}
+		return *list[0], nil
+	}
+	return request{line: s.vacant(own, line)}, s.others[d]
+}
+
+// move is an event on one line that took the request of an equal event on another one.
+// Events are sent at the same time, so that the order of requests is not that of lines.
+type move struct{ to, from int }
+
+// vacant returns the line under which an event is recorded. That is its own, unless the
+// request of that line went to an equal event: then it is a line of one of those.
+func (s *state) vacant(of event, line int) int {
+	moves := s.moved[of]
+	taken := func(line int) bool { return slices.ContainsFunc(moves, func(m move) bool { return m.from == line }) }
+	if !taken(line) {
+		return line
+	}
+	for _, m := range moves {
+		if !taken(m.to) {
+			s.moved[of] = append(moves, move{line, m.to})
+			return m.to
 		}
 	}
-	return request{}, s.others[d]
+	return line
 }
 
 // reserve takes a name for a receipt. A name that is taken, also by a file that has

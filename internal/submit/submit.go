@@ -20,7 +20,7 @@
 // A line is on disk before its event is reported. The index follows the state (see
 // state.go): when a run begins, a last line that was cut short by a crash is removed, and
 // the line of every receipt that has none is added. So an index that is lost is written
-// anew. A receipt that was moved or removed keeps its line.
+// anew, in the order of the requests. A receipt that was moved or removed keeps its line.
 package submit
 
 import (

@@ -159,12 +159,12 @@ func TestState(t *testing.T) {
 	}
 	defer s.close()
 	same := cmp.AllowUnexported(request{})
-	for i, want := range []request{*all[1], *all[3], {}} {
-		if got, _ := s.take(a); !cmp.Equal(got, want, same) {
+	for i, want := range []request{*all[1], *all[3], {line: 9}} {
+		if got, _ := s.take(a, want.line); !cmp.Equal(got, want, same) {
 			t.Errorf("event %d: %+v, want %+v", i, got, want)
 		}
 	}
-	if got, _ := s.take(b); !cmp.Equal(got, *all[2], same) {
+	if got, _ := s.take(b, 3); !cmp.Equal(got, *all[2], same) {
 		t.Errorf("a line without its end counted: %+v", got)
 	}
 	if err := s.lost(all[2].id); err != nil {
