@@ -189,7 +189,7 @@ func (v *Verifier) one(ctx context.Context, f file) (*Verdict, error) {
 // unreadable returns the verdict about a file that cannot be read.
 func unreadable(name string, err error) *Verdict {
 	return &Verdict{File: name, Error: fault.Of(err).What, unread: err, Report: &receipt.Report{
-		Verdict: Unreadable, Identity: receipt.SelfAsserted, Withdrawals: receipt.AsPresented, Warnings: []string{}, Steps: []receipt.Step{},
+		Verdict: Unreadable, Identity: receipt.SelfAsserted, Warnings: []string{}, Steps: []receipt.Step{},
 	}}
 }
 
