@@ -3,9 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"reflect"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/internal/draft"
 	"github.com/terradourada/td/internal/fault"
@@ -19,9 +22,9 @@ import (
 // challengeFlags are the flags of "td challenge".
 type challengeFlags struct {
 	*draft.Subject
-	server, private string
-	request         bool
-	numbers         []string
+	server, private, out string
+	request              bool
+	numbers              []string
 }
 
 func challengeCommand(a *app) *cobra.Command {
@@ -33,14 +36,20 @@ JSON. What only you may know, event and blind, goes to the private file, which
 td prove needs; nothing in the challenge discloses the event.
 
 With --request nothing is sent: the request's body is printed, for
-POST /v1/challenges by other means.`,
-		Example: `  td challenge --claim open/1 --private lot.private event.json > challenge.json
+POST /v1/challenges by other means.
+
+The same command may be run again, for example because the server was not reached or
+the challenge expired: a private file about the same event is kept and its commitment
+used again. With --out a challenge that is there already is kept, too, and the command
+says until when it may be answered. A file about something else is never replaced.`,
+		Example: `  td challenge --claim open/1 --private lot.private --out challenge.json event.json
   td challenge --claim open/1 --private lot.private --request event.json > request.json`,
 		Args: oneArg("EVENT"),
 	}
 	f := challengeFlags{Subject: subjectFlags(cmd)}
 	serverFlag(cmd, &f.server)
-	cmd.Flags().StringVar(&f.private, "private", "", "file to keep event and blind in; it must not exist yet")
+	cmd.Flags().StringVar(&f.private, "private", "", "file to keep event and blind in; one about something else is not replaced")
+	cmd.Flags().StringVar(&f.out, "out", "", "file for the challenge, never replaced (default standard output)")
 	cmd.Flags().BoolVar(&f.request, "request", false, "print the request's body and send nothing")
 	numbersFlag(cmd, &f.numbers)
 	_ = cmd.MarkFlagRequired("private")
@@ -64,17 +73,17 @@ func (a *app) challenge(ctx context.Context, f *challengeFlags, event string) er
 	if err != nil {
 		return err
 	}
-	if fsutil.Exists(f.private) {
-		return fault.New(fault.Usage, fmt.Sprintf("%s exists already and is not replaced", f.private), "name another file, or move that one away")
+	if f.out != "" && fsutil.Exists(f.out) {
+		return a.keptChallenge(f, d)
 	}
-	if err := draft.Write(f.private, d); err != nil {
+	if d, err = a.keepDraft(f, d); err != nil {
 		return err
 	}
 	if e.Numbers > 0 {
 		fmt.Fprintf(a.stderr, "%s from texts before the event was committed to\n", termui.Count(e.Numbers, "number"))
 	}
 	if f.request {
-		return a.printJSON(d.Request())
+		return a.writeJSON(f.out, d.Request())
 	}
 	server, err := remote.Dial(f.server)
 	if err != nil {
@@ -87,7 +96,53 @@ func (a *app) challenge(ctx context.Context, f *challengeFlags, event string) er
 	if err != nil {
 		return server.Failure(ctx, err)
 	}
-	return a.printJSON(ch)
+	return a.writeJSON(f.out, ch)
+}
+
+// keptChallenge reports on the challenge of an earlier run, which is never replaced: its
+// answer may be in the log, and only the challenge names the request.
+func (a *app) keptChallenge(f *challengeFlags, d *client.Draft) error {
+	taken := func(hint string) error {
+		return fault.New(fault.Usage, fmt.Sprintf("%s exists already and is not replaced", f.out), hint)
+	}
+	kept, _, err := draft.Read(f.private, f.Member, f.List)
+	if err != nil || !sameDraft(kept, d) {
+		return taken("it is not about this event and " + f.private + "; name another file, or move that one away")
+	}
+	ch, err := a.readChallenge(f.out)
+	if err == nil {
+		_, err = kept.Check(ch, protocol.LocalClient)
+	}
+	switch {
+	case err != nil:
+		return taken("it is not a challenge for " + f.private + "; name another file, or move that one away")
+	case time.Now().After(ch.ExpiresAt):
+		return taken(fmt.Sprintf("it is the challenge for %s and expired at %s; if it was answered, td send returns the receipt; else name another file", f.private, ch.ExpiresAt.UTC().Format(time.RFC3339)))
+	}
+	fmt.Fprintf(a.stderr, "%s holds the challenge for %s already, until %s; nothing was sent\n", f.out, f.private, ch.ExpiresAt.UTC().Format(time.RFC3339))
+	return nil
+}
+
+// keepDraft writes the private file. A file of this name that is about the same stays as it
+// is, and its draft is returned: an earlier run may have got a challenge for it.
+func (a *app) keepDraft(f *challengeFlags, d *client.Draft) (*client.Draft, error) {
+	if !fsutil.Exists(f.private) {
+		return d, draft.Write(f.private, d)
+	}
+	kept, _, err := draft.Read(f.private, f.Member, f.List)
+	if err != nil || !sameDraft(kept, d) {
+		return nil, fault.New(fault.Usage, fmt.Sprintf("%s exists already and is not replaced", f.private),
+			"it is not about this event, claim, parameters and lifetime; name another file, or move that one away")
+	}
+	fmt.Fprintf(a.stderr, "note: %s is about this event already; its commitment is used again\n", f.private)
+	return kept, nil
+}
+
+// sameDraft reports whether two drafts differ in their blinds only.
+func sameDraft(a, b *client.Draft) bool {
+	x, y := a.Request(), b.Request()
+	x.Commitment, y.Commitment = protocol.Commitment{}, protocol.Commitment{}
+	return reflect.DeepEqual(x, y) && a.Opening(&api.Challenge{}).Event == b.Opening(&api.Challenge{}).Event
 }
 
 // subjectFlags adds the flags that say what is claimed.

@@ -75,7 +75,7 @@ func outputFlag(cmd *cobra.Command) *choice {
 
 // progressFlag adds --progress to a command.
 func progressFlag(cmd *cobra.Command) *choice {
-	return choiceFlag(cmd, "progress", "", "how progress is shown on standard error; auto redraws one line on a terminal and is plain elsewhere", termui.Modes()...)
+	return choiceFlag(cmd, "progress", "", "how progress is shown on standard error; auto redraws one line on a terminal and is plain elsewhere; with json every line is an object, and the last one has the exit code", termui.Modes()...)
 }
 
 // serverFlag adds --server to a command.

@@ -36,6 +36,9 @@ func run(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	defer a.endLog()
 	cmd, err := root.ExecuteContextC(ctx)
 	if err == nil {
+		if progressAsJSON(cmd) {
+			a.writeEnd(&fault.Fault{Exit: fault.OK})
+		}
 		return fault.OK
 	}
 	return a.report(ctx, cmd, err)

@@ -11,12 +11,15 @@ import (
 )
 
 // printJSON prints one value on one line. It does not escape "<", ">" and "&".
-func (a *app) printJSON(v any) error {
+func (a *app) printJSON(v any) error { return a.writeJSON("", v) }
+
+// writeJSON writes one value on one line to a file, or to standard output for "".
+func (a *app) writeJSON(path string, v any) error {
 	b, err := protocol.EncodeJSON(v)
-	if err == nil {
-		_, err = a.stdout.Write(append(b, '\n'))
+	if err != nil {
+		return err
 	}
-	return err
+	return a.writeOut(path, append(b, '\n'))
 }
 
 // show prints a value as -o asks for: as JSON on one line, or as a table.

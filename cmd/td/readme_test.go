@@ -17,7 +17,7 @@ import (
 
 // typed are the documents whose sh blocks are run, each from top to bottom in
 // one empty directory with servers of its own.
-var typed = []string{"README.md", "docs/operate.md", "docs/how-to/vote.md"}
+var typed = []string{"README.md", "docs/operate.md", "docs/how-to/vote.md", "docs/how-to/auditor.md"}
 
 // TestDocsTyped runs what the documents tell their reader to type. A block
 // marked json below a line that names a file is that file. "make X" must be a

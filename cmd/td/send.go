@@ -31,7 +31,9 @@ func sendCommand(a *app) *cobra.Command {
 		Short: "Send a proof and wait for the receipt",
 		Long: `Answers a challenge with its tag and a proof, verifies the receipt and prints it.
 Sending the same proof again is safe and returns the receipt again, also after the
-server was restarted. The checkpoint of the receipt is recorded in the trust
+server was restarted; another proof for a request that was answered returns the same
+receipt. If the file of --out holds the receipt of this request already, it is verified
+and nothing is sent; any other file of that name is never replaced. The checkpoint of the receipt is recorded in the trust
 store, so that td verify needs no server. As with td submit, the server must be
 reached by https or on this machine, unless --allow-self-asserted is given.`,
 		Example: `  td send --challenge challenge.json --proof proof.bin > receipt.json`,
@@ -41,7 +43,7 @@ reached by https or on this machine, unless --allow-self-asserted is given.`,
 	fl := cmd.Flags()
 	fl.StringVar(&f.challenge, "challenge", "", "file with the challenge")
 	fl.StringVar(&f.proof, "proof", "", "file with the proof, - for standard input")
-	fl.StringVar(&f.out, "out", "", "file for the receipt (default standard output)")
+	fl.StringVar(&f.out, "out", "", "file for the receipt, never replaced (default standard output)")
 	serverFlag(cmd, &f.server)
 	serverUserFlag(cmd, &f.user)
 	trustFlag(cmd, &f.trust)
@@ -61,14 +63,20 @@ func (a *app) send(ctx context.Context, f *sendFlags) error {
 	answer.Accepted = func(index uint64) {
 		fmt.Fprintf(a.stderr, "request %s is accepted as leaf %d\n", answer.Challenge.RequestID, index)
 	}
+	if f.out != "" && fsutil.Exists(f.out) {
+		report, err := answer.Kept(ctx, f.out)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(a.stderr, "%s holds its receipt already; nothing was sent\n", f.out)
+		a.noteReceipt(report)
+		return nil
+	}
 	got, report, err := answer.Send(ctx)
 	if err != nil {
 		return err
 	}
-	a.warn(report.Warnings)
-	if report.Vouched == nil {
-		fmt.Fprintln(a.stderr, "the receipt is unvouched: nothing shows whose log it is")
-	}
+	a.noteReceipt(report)
 	raw, err := got.Encode()
 	if err != nil {
 		return err
@@ -77,6 +85,14 @@ func (a *app) send(ctx context.Context, f *sendFlags) error {
 		raw = append(raw, '\n')
 	}
 	return a.writeOut(f.out, raw)
+}
+
+// noteReceipt prints what a person should know about a receipt that is kept.
+func (a *app) noteReceipt(report *receipt.Report) {
+	a.warn(report.Warnings)
+	if report.Vouched == nil {
+		fmt.Fprintln(a.stderr, "the receipt is unvouched: nothing shows whose log it is")
+	}
 }
 
 // answer reads what the flags name; nothing is sent.

@@ -62,6 +62,10 @@ func (a *app) jsonWanted(cmd *cobra.Command) bool {
 
 // writeFault writes the error that ended the command.
 func (a *app) writeFault(cmd *cobra.Command, f *fault.Fault) {
+	if progressAsJSON(cmd) {
+		a.writeEnd(f)
+		return
+	}
 	if a.jsonWanted(cmd) {
 		attrs := []any{"exit_code", f.Exit, "err", f.What}
 		if f.Hint != "" {

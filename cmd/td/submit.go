@@ -22,6 +22,7 @@ import (
 type submitFlags struct {
 	*draft.Subject
 	server, serverUser, out, trust string
+	name, inputName                string
 	push, selfAsserted, check      bool
 	input                          input.Flags
 	progress, output               *choice
@@ -43,6 +44,11 @@ Of other formats td says how to convert them.
 
 For each event DIR gets REQUEST.receipt.json, which anyone may see, and
 REQUEST.opening, which only its owner can read and which discloses the event.
+DIR/td-submit.index.jsonl says for each receipt, in a JSON object on a line, the
+input, the line, the request id, the index in the log, and the names of receipt and
+opening. With --name the receipts have other names: --name '{input}-{line:06}' makes
+events-000007.receipt.json of line 7 of events.jsonl. A file is never replaced.
+
 The checkpoint of every receipt is recorded in the trust store as read live from
 this server, so that td verify needs no server later. The first one binds the
 server to its log; another log of this server is refused then.
@@ -54,10 +60,13 @@ td verify does not accept them without the same flag or td trust add.
 
 An interrupted run is continued by running the same command again: events that
 have their receipt are skipped, the server is asked about answers that may have
-arrived, and no event is accepted twice. An event that was submitted to DIR before
-is not submitted again; to do so, name another DIR. With --push there is a gap: if
-the server's first answer about an event is lost, only the server knows of it, and
-the event is submitted again.
+arrived, and no event is accepted twice. The events of one input are submitted to
+DIR once: equal lines are so many events, and the same command again finds them done.
+An equal event of another input is another event, gets a receipt of its own, and is
+reported as equal. An input is known by its path as seen from DIR; after it was
+moved, --input-name with its old name, as in the index, continues it. With --push
+there is a gap: if the server's first answer about an event is lost, only the server
+knows of it, and the event is submitted again.
 
 An event that does not satisfy the claim, or has no encoding under it, is
 reported with its line and does not stop the others; the exit code is then 3. A
@@ -65,6 +74,7 @@ receipt that should not be relied on ends the run with 3, 10 or 11, as td verify
 does, and is kept as REQUEST.refused.json.`,
 		Example: `  td submit --claim open/1 --out receipts event.json
   td submit --claim range/1 --params params.json --out receipts readings.jsonl
+  td submit --claim open/1 --out receipts --name '{input}-{line:06}' day1.jsonl
   td submit --member me.secret --list board.json --scope board/2026-11 --out votes vote.json`,
 		Args: oneArg("INPUT"),
 	}
@@ -74,6 +84,8 @@ does, and is kept as REQUEST.refused.json.`,
 	trustFlag(cmd, &f.trust)
 	selfAssertedFlag(cmd, &f.selfAsserted)
 	cmd.Flags().StringVar(&f.out, "out", "receipts", "directory for receipts and openings; made if it is not there")
+	cmd.Flags().StringVar(&f.name, "name", "", "pattern for the names of receipts, of {line}, {input}, {request}, {index}; {line:06} pads with zeros (default {request})")
+	cmd.Flags().StringVar(&f.inputName, "input-name", "", "name under which the events of INPUT are recorded (default its path as seen from DIR, - for standard input)")
 	cmd.Flags().BoolVar(&f.push, "push", false, "let the server prove; its prover sees the events")
 	cmd.Flags().BoolVar(&f.check, "check", false, "only check all events, and send and write nothing")
 	cmd.Flags().BoolVar(&f.input.CSV, "csv", false, "INPUT is CSV; its first row has the names of the members")
@@ -93,15 +105,22 @@ func (a *app) submit(ctx context.Context, f *submitFlags, name string) error {
 	o.Input.Name, o.Input.Stdin = name, a.stdin
 	start := time.Now()
 	out := &submitOutput{
-		stdout: a.stdout, stderr: a.stderr, asJSON: f.output.value == "json",
+		stdout: a.stdout, stderr: a.stderr, asJSON: f.output.value == "json", stderrJSON: f.progress.value == "json",
 		progress: termui.NewProgress(a.stderr, f.progress.value, "submit", start),
 	}
 	o.Total, o.Print = out.progress.Expect, out.print
 	report, err := submit.Run(ctx, o)
 	out.progress.Finish()
-	summarize(a.stderr, &report, o.Dir, time.Since(start))
-	if report.Changed > 0 {
-		fmt.Fprintf(a.stderr, "texts became numbers in %s before they were committed to (--numbers-from-text)\n", termui.Count(report.Changed, "event"))
+	if out.stderrJSON {
+		_ = json.NewEncoder(a.stderr).Encode(struct {
+			Stage string `json:"stage"`
+			*submit.Report
+		}{"summary", &report})
+	} else {
+		summarize(a.stderr, &report, o.Dir, time.Since(start))
+		if report.Changed > 0 {
+			fmt.Fprintf(a.stderr, "texts became numbers in %s before they were committed to (--numbers-from-text)\n", termui.Count(report.Changed, "event"))
+		}
 	}
 	if err == nil {
 		err = refusals(&report, o.Check)
@@ -130,7 +149,7 @@ func (f *submitFlags) options() (o submit.Options, err error) {
 	if f.push && sub.Claim == claim.Group {
 		return o, fault.New(fault.Usage, "group/1 is proved by its member only", "leave --push out")
 	}
-	o = submit.Options{Submission: *sub, Push: f.push, Dir: f.out, Check: f.check, AllowSelfAsserted: f.selfAsserted}
+	o = submit.Options{Submission: *sub, Push: f.push, Dir: f.out, InputName: f.inputName, Name: f.name, Check: f.check, AllowSelfAsserted: f.selfAsserted}
 	params, err := claim.ReadParams(sub.Claim, sub.Params)
 	if err != nil {
 		return o, err
@@ -148,6 +167,7 @@ type submitOutput struct {
 	stdout, stderr io.Writer
 	progress       *termui.Progress
 	asJSON         bool
+	stderrJSON     bool // every line of standard error is an object
 	headed         bool // the table has its head; guarded by the progress
 }
 
@@ -159,6 +179,12 @@ func (o *submitOutput) print(s submit.Result) error {
 	return o.progress.Print(func() error {
 		if o.asJSON {
 			return json.NewEncoder(o.stdout).Encode(s)
+		}
+		if s.Code != "" && o.stderrJSON {
+			return json.NewEncoder(o.stderr).Encode(struct {
+				Stage string `json:"stage"`
+				submit.Result
+			}{"refused", s})
 		}
 		if s.Code != "" {
 			_, err := fmt.Fprintf(o.stderr, "line %d: %s (%s)\n", s.Line, s.Detail, s.Code)
@@ -194,6 +220,10 @@ func summarize(w io.Writer, r *submit.Report, dir string, took time.Duration) {
 		fmt.Fprintf(w, "; %s refused", termui.Count(r.Refused, "event"))
 	}
 	fmt.Fprintln(w)
+	if first := r.FirstEqual; r.Equal > 0 {
+		fmt.Fprintf(w, "%s to one of another input and got a receipt of its own; the first is line %d, equal to %s, line %d; --input-name continues an input that was moved\n",
+			termui.CountAre(r.Equal, "event")+" equal", first.Line, first.EqualTo.Input, first.EqualTo.Line)
+	}
 	for _, origin := range r.Origins {
 		fmt.Fprintf(w, "log %s: checkpoints recorded; td verify needs no server for these receipts\n", origin)
 	}

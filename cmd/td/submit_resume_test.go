@@ -141,9 +141,34 @@ func (s *submitter) checkAtLeast(b *backend, accepted int) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
+	s.checkIndex(names)
 	var stdout, stderr bytes.Buffer
 	if code := td.Run(append([]string{"verify", "--trust", s.trust}, names...), nil, &stdout, &stderr); code != 0 {
 		s.t.Errorf("td verify: exit code %d\n%s%s", code, &stdout, &stderr)
+	}
+}
+
+// checkIndex wants one line of the index for each line of the input, about the receipts
+// that are there.
+func (s *submitter) checkIndex(receipts []string) {
+	s.t.Helper()
+	b, err := os.ReadFile(filepath.Join(s.dir, "td-submit.index.jsonl"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	seen := map[int]bool{}
+	for line := range strings.Lines(string(b)) {
+		var r struct {
+			Input, Receipt string
+			Line           int
+		}
+		if err := json.Unmarshal([]byte(line), &r); err != nil || r.Input != "../events.jsonl" || seen[r.Line] || !slices.Contains(receipts, filepath.Join(s.dir, r.Receipt)) {
+			s.t.Errorf("%v in the index: %s", err, line)
+		}
+		seen[r.Line] = true
+	}
+	if len(seen) != s.events {
+		s.t.Errorf("the index has %d lines of the input, want %d", len(seen), s.events)
 	}
 }
 
@@ -175,6 +200,7 @@ func TestSubmitResumes(t *testing.T) {
 		{"answer accepted", loss{"POST", "/proof", true}, nil},
 		{"receipt asked for", loss{"GET", "/v1/receipts/", false}, nil},
 		{"receipt given", loss{"GET", "/v1/receipts/", true}, nil},
+		{"receipt given, with names", loss{"GET", "/v1/receipts/", true}, []string{"--name", "{index:04}"}},
 		{"tile given", loss{"GET", "/tile/", true}, nil},
 		{"push on its way", loss{"POST", "/v1/events", false}, []string{"--push"}},
 		{"receipt of a push", loss{"GET", "/v1/receipts/", true}, []string{"--push"}},
@@ -276,7 +302,7 @@ func TestSubmitResumesEarlierNested(t *testing.T) {
 func TestSubmitSurvivesKill(t *testing.T) {
 	t.Parallel()
 	b := startBackend(t, t.TempDir())
-	s := newSubmitter(t, 24)
+	s := newSubmitter(t, 24, "--name", "{line:03}")
 	kills := 0
 	for round := 0; ; round++ {
 		cmd := exec.Command("/proc/self/exe", append(s.args, "--server", b.url)...)
@@ -341,13 +367,16 @@ func TestSubmitInterrupted(t *testing.T) {
 	s.check(b, s.events)
 }
 
-// TestSubmitInterruptedAtStdin wants Ctrl-C to work while nothing comes in.
+// TestSubmitInterruptedAtStdin wants Ctrl-C to work while nothing comes in, and progress in
+// JSON to end in JSON then.
 func TestSubmitInterruptedAtStdin(t *testing.T) {
 	t.Parallel()
 	s := newSubmitter(t, 0)
-	args := slices.Concat(s.args[:len(s.args)-1], []string{"--server", "http://127.0.0.1:1", "-"})
+	args := slices.Concat(s.args[:len(s.args)-1], []string{"--server", "http://127.0.0.1:1", "--progress", "json", "-"})
 	cmd := exec.Command("/proc/self/exe", args...)
 	cmd.Env = append(os.Environ(), asProgram+"=1")
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -362,6 +391,9 @@ func TestSubmitInterruptedAtStdin(t *testing.T) {
 	}
 	if code := exitCode(cmd.Wait()); code != 130 {
 		t.Errorf("exit code %d, want 130", code)
+	}
+	if !strings.HasSuffix(stderr.String(), `{"stage":"ended","exit_code":130,"err":"interrupted"}`+"\n") {
+		t.Errorf("standard error does not end with an object:\n%s", &stderr)
 	}
 }
 

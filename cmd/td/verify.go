@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,7 +18,7 @@ import (
 
 func verifyCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "verify FILE...",
+		Use:   "verify [--files-from LIST] FILE...",
 		Short: "Check receipts, offline",
 		Long: `Checks each receipt by itself: no server and no network, unless --log names a
 URL. Prints a line for each step and a verdict for each file; - is standard
@@ -41,15 +42,23 @@ epoch, from a file or from the server at a URL. It passes if the evidence is
 attested: about this epoch, and signed by a key that AMD's or Intel's root or
 --attestation-roots vouches for. Evidence that is usable or detected is less.
 
+Of several files each has its verdict, also after one that is missing or cannot be
+read, and the last line counts them. --files-from reads further names from a file, or
+from standard input for -, one on each line; with --null they end with NUL, as find
+-print0 writes them. --quiet prints only files whose verdict is not valid, and the
+last line. With -o json each file is an object on a line, and the last line of
+several is {"summary": {...}}; docs/reference/verify.md describes the members.
+
 The exit code is 0 if every verdict is positive; else the first of 10
 contradicted, 3 invalid, 12 flagged with --strict, 11 unvouched and 7 unavailable
-that some file has.`,
+that some file has; else 4, 2 or 1 because a file does not exist, is a directory, or
+cannot be read.`,
 		Example: `  td verify --attestation epoch.evidence --attestation-roots ak.pem r.receipt.json
   td verify receipts/*.receipt.json
   td verify --opening r.opening r.receipt.json
   td verify --log https://td.example --scan --strict r.receipt.json
-  td verify --policy cosigners.txt -o json r.receipt.json`,
-		Args: someArgs("FILE"),
+  td verify --policy cosigners.txt -o json r.receipt.json
+  find archive -name '*.receipt.json' -print0 | td verify --quiet --files-from - -0`,
 	}
 	var o verify.Options
 	fl := cmd.Flags()
@@ -67,23 +76,59 @@ that some file has.`,
 	fl.StringVar(&o.Client, "client", "", "client id that the opening must show")
 	fl.BoolVar(&o.AllowSelfAsserted, "allow-self-asserted", false, "accept a log that nothing but the receipt speaks for")
 	fl.BoolVar(&o.Strict, "strict", false, "refuse flagged receipts, and those that may leave withdrawals out")
+	fl.StringVar(&o.FilesFrom, "files-from", "", "file with further names of receipts, one on each line, - for standard input")
+	fl.BoolVarP(&o.Null, "null", "0", false, "the names of --files-from end with NUL")
+	p := verdictPrinter{out: bufio.NewWriter(a.stdout)}
+	fl.BoolVarP(&p.quiet, "quiet", "q", false, "print only files whose verdict is not valid, and the count")
 	output := outputFlag(cmd)
+	cmd.Args = func(cmd *cobra.Command, args []string) error {
+		if o.FilesFrom != "" {
+			return nil
+		}
+		return someArgs("FILE")(cmd, args)
+	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		return a.verify(cmd.Context(), &o, args, output.value == "json")
+		p.asJSON, p.count = output.value == "json", o.FilesFrom != "" || len(args) > 1
+		return a.verify(cmd.Context(), &o, args, &p)
 	}
 	return cmd
 }
 
-func (a *app) verify(ctx context.Context, o *verify.Options, files []string, asJSON bool) error {
+func (a *app) verify(ctx context.Context, o *verify.Options, files []string, p *verdictPrinter) error {
 	verifier, err := verify.New(ctx, files, a.stdin, o)
 	if err != nil {
 		return err
 	}
 	a.noteAbsent(o.Trust)
-	out := bufio.NewWriter(a.stdout)
-	return verifier.Run(ctx, func(v *verify.Verdict) error {
-		return errors.Join(printVerdict(out, v, asJSON), out.Flush())
-	})
+	summary, err := verifier.Run(ctx, p.verdict)
+	printed := p.summary(&summary)
+	return cmp.Or(err, printed)
+}
+
+// verdictPrinter prints verdicts, and how many there are of each kind.
+type verdictPrinter struct {
+	out                  *bufio.Writer
+	asJSON, quiet, count bool
+}
+
+func (p *verdictPrinter) verdict(v *verify.Verdict) error {
+	if p.quiet && v.OK && v.Verdict == receipt.Valid {
+		return nil
+	}
+	return errors.Join(printVerdict(p.out, v, p.asJSON), p.out.Flush())
+}
+
+// summary prints the last line about several files, also of a run that did not look at
+// all of them.
+func (p *verdictPrinter) summary(s *verify.Summary) error {
+	switch {
+	case !p.count:
+		return nil
+	case p.asJSON:
+		return errors.Join(json.NewEncoder(p.out).Encode(map[string]any{"summary": s}), p.out.Flush())
+	}
+	_, err := fmt.Fprintln(p.out, s)
+	return errors.Join(err, p.out.Flush())
 }
 
 // printVerdict writes a verdict as one JSON object, or as a line for each step.
@@ -92,6 +137,10 @@ func printVerdict(w io.Writer, v *verify.Verdict, asJSON bool) error {
 		return json.NewEncoder(w).Encode(v)
 	}
 	fmt.Fprintln(w, v.File)
+	if v.Verdict == verify.Unreadable {
+		_, err := fmt.Fprintf(w, "  %s\n", sentence(v))
+		return err
+	}
 	for _, s := range v.Steps {
 		printStep(w, s.Step, s.OK, s.Skipped, s.Detail)
 	}
@@ -130,6 +179,8 @@ var withdrawalsIn = map[string]string{
 func sentence(v *verify.Verdict) string {
 	negative := strings.ToUpper(v.Verdict)
 	switch {
+	case v.Verdict == verify.Unreadable:
+		return negative + ": " + v.Error
 	case v.Verdict != receipt.Valid && v.Verdict != receipt.Flagged && v.FailedStep == "":
 		return negative + ": what was asked for could not be had"
 	case v.Verdict != receipt.Valid && v.Verdict != receipt.Flagged:

@@ -29,14 +29,11 @@ func WriteReceipt(dir string, id protocol.RequestID, raw []byte, o *receipt.Open
 	if err := writeOpening(dir, o); err != nil {
 		return err
 	}
-	return fsutil.WriteFile(receiptPath(dir, id), raw, 0o644)
+	return fsutil.WriteFile(filepath.Join(dir, id.String()+receiptSuffix), raw, 0o644)
 }
 
-// receiptPath and openingPath are the files of one request in a folder.
-func receiptPath(dir string, id protocol.RequestID) string {
-	return filepath.Join(dir, id.String()+".receipt.json")
-}
-
+// openingPath returns the file of a request's opening in a folder. It is not named by
+// [Options.Name], because it is written before the receipt is known.
 func openingPath(dir string, id protocol.RequestID) string {
-	return filepath.Join(dir, id.String()+".opening")
+	return filepath.Join(dir, openingName(id))
 }

@@ -27,7 +27,10 @@ func (r *run) keep(ctx context.Context, j *job, got *receipt.Receipt) error {
 	if err != nil {
 		return r.refuseReceipt(j, raw, err)
 	}
-	if err := fsutil.WriteFile(receiptPath(r.Dir, j.request.id), raw, 0o644); err != nil {
+	if err := r.nameReceipt(j, index); err != nil {
+		return err
+	}
+	if err := fsutil.WriteFile(r.receiptPath(j), raw, 0o644); err != nil {
 		return err
 	}
 	if err := r.state.receipted(&j.request, index); err != nil {
@@ -36,8 +39,59 @@ func (r *run) keep(ctx context.Context, j *job, got *receipt.Receipt) error {
 	if err := r.state.forget(j.request.id, false); err != nil {
 		return err
 	}
+	return r.receipted(r.result(j, false))
+}
+
+// receipted counts and reports a receipt of this run.
+func (r *run) receipted(result Result) error {
 	r.count(&r.report.Receipted)
-	return r.Print(r.result(j, false))
+	if result.EqualTo != nil {
+		r.mu.Lock()
+		if r.report.Equal++; r.report.Equal == 1 {
+			r.report.FirstEqual = result
+		}
+		r.mu.Unlock()
+	}
+	return r.Print(result)
+}
+
+// receiptPath returns the file of a job's receipt.
+func (r *run) receiptPath(j *job) string { return filepath.Join(r.Dir, j.request.receiptName()) }
+
+// reserveName takes the name of a job's receipt before anything is sent, if it is known
+// then.
+func (r *run) reserveName(j *job) error {
+	if !r.names.early() || j.request.stage == done || j.request.name != "" || j.reserved != "" {
+		return nil
+	}
+	q := j.request
+	if q.stage == unsent {
+		q.line, q.input = j.place, r.state.input
+	}
+	name := r.names.expand(&q)
+	if err := r.state.reserve(name); err != nil {
+		return err
+	}
+	j.reserved = name
+	return nil
+}
+
+// nameReceipt records the name of a receipt before it is written. From then on the file
+// belongs to the request.
+func (r *run) nameReceipt(j *job, index uint64) error {
+	if r.names == "" || j.request.stage == done || j.request.name != "" {
+		return nil
+	}
+	name := j.reserved
+	if name == "" {
+		q := j.request
+		q.index = index
+		name = r.names.expand(&q)
+		if err := r.state.reserve(name); err != nil {
+			return err
+		}
+	}
+	return r.state.named(&j.request, name)
 }
 
 func invalid(reason error) error {

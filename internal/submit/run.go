@@ -47,6 +47,7 @@ type run struct {
 	state  *state
 	log    receipt.Log
 	verify receipt.Options
+	names  pattern
 	prover func() (*claim.Prover, error)
 	slots  chan struct{}
 
@@ -77,6 +78,10 @@ type job struct {
 	numbers  int // texts that became numbers
 	prepared *claim.Prepared
 	request  request
+
+	place    int    // line under which a request is recorded
+	reserved string // name of the receipt, taken before anything is sent
+	equalTo  *Place // an equal event of another input
 }
 
 // run submits every event of the input. After an error no other event is begun. Every
@@ -207,9 +212,11 @@ func (r *run) examine(e *input.Event) (*claim.Prepared, error) {
 // newJob begins an event, or continues what an earlier run began.
 func (r *run) newJob(e *input.Event, p *claim.Prepared) *job {
 	j := &job{line: e.Line, numbers: e.Numbers, prepared: p}
-	if j.request = r.state.take(j.digest()); j.request.stage == unsent {
-		j.request = r.state.take(j.earlierDigest())
+	var other *request
+	if j.request, other = r.state.take(j.digest(), j.earlierDigest(), e.Line); other != nil {
+		j.equalTo = &Place{other.input, other.line}
 	}
+	j.place = j.request.line
 	return j
 }
 
@@ -263,6 +270,9 @@ func (r *run) try(ctx context.Context, j *job) error {
 	if j.request.stage == done && !r.lostReceipt(j) {
 		return r.earlierReceipt(j)
 	}
+	if err := r.reserveName(j); err != nil {
+		return err
+	}
 	if err := r.check(); err != nil {
 		return err
 	}
@@ -288,7 +298,7 @@ func (r *run) try(ctx context.Context, j *job) error {
 // lostReceipt reports whether a receipt that was written is lost. If the opening is gone
 // too, both files were moved elsewhere.
 func (r *run) lostReceipt(j *job) bool {
-	return !fsutil.Exists(receiptPath(r.Dir, j.request.id)) && fsutil.Exists(openingPath(r.Dir, j.request.id))
+	return !fsutil.Exists(r.receiptPath(j)) && fsutil.Exists(openingPath(r.Dir, j.request.id))
 }
 
 // earlierReceipt reports a receipt that an earlier run has written.
@@ -303,7 +313,7 @@ func (r *run) earlierReceipt(j *job) error {
 func (r *run) result(j *job, earlier bool) Result {
 	return Result{
 		Line: j.line, Numbers: j.numbers, Request: j.request.id.String(), Index: j.request.index, Earlier: earlier,
-		Receipt: receiptPath(r.Dir, j.request.id), Opening: openingPath(r.Dir, j.request.id),
+		Receipt: r.receiptPath(j), Opening: openingPath(r.Dir, j.request.id), EqualTo: j.equalTo,
 	}
 }
 
@@ -360,7 +370,7 @@ func (r *run) ttl() time.Duration {
 
 // begin records that a request may be accepted from now on.
 func (r *run) begin(j *job, q request, opening *receipt.Opening) error {
-	q.stage, q.digest, q.line, q.push = sent, j.digest(), j.line, r.Push
+	q.stage, q.digest, q.input, q.line, q.push = sent, j.digest(), r.state.input, j.place, r.Push
 	if err := r.state.sending(&q); err != nil {
 		return err
 	}
@@ -436,7 +446,7 @@ func (r *run) resume(ctx context.Context, j *job) error {
 	}
 	tag, proof, ok := r.state.answer(j.request.id)
 	if !ok {
-		if fsutil.Exists(receiptPath(r.Dir, j.request.id)) {
+		if fsutil.Exists(r.receiptPath(j)) {
 			return nil // the interruption came before the state said so
 		}
 		return r.drop(j, errNeverSent)

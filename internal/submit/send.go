@@ -9,6 +9,7 @@ import (
 	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/fsutil"
 	"github.com/terradourada/td/internal/remote"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
@@ -39,13 +40,33 @@ func (a *Answer) Send(ctx context.Context) (*receipt.Receipt, *receipt.Report, e
 	return got, report, a.Server.Failure(ctx, err)
 }
 
+// Kept verifies the receipt of the request in a file, which an earlier run has written.
+// A file that is something else is an error.
+func (a *Answer) Kept(ctx context.Context, path string) (*receipt.Report, error) {
+	got, err := fsutil.ParseFile(path, receipt.MaxSize, receipt.Parse, fault.Usage, "", "")
+	index := uint64(0)
+	if err == nil {
+		index, err = ownReceipt(got, a.Challenge, nil)
+	}
+	if err != nil {
+		return nil, fault.New(fault.Usage, path+" exists already and is not replaced", "it is not the receipt of this request; name another file, or move that one away")
+	}
+	report := receipt.Verify(ctx, got, a.Verify)
+	if !report.OK {
+		return nil, fault.New(fault.ExitOfVerdict(report.Verdict), fmt.Sprintf("%s is the receipt of this request, and is %s", path, report.Verdict), "td verify says why; move it away to get the receipt again")
+	}
+	a.Accepted(index)
+	return report, nil
+}
+
 // exchange sends the proof and fetches the receipt. A server that was restarted has
-// forgotten the request, but knows whether it accepted it.
+// forgotten the request, but knows whether it accepted it. A request that was answered
+// with another proof has its receipt too.
 func (a *Answer) exchange(ctx context.Context) (*receipt.Receipt, error) {
 	accepted, refused := a.Server.Send(ctx, a.Challenge.RequestID, a.Challenge.Tag, a.Proof, 0)
 	wait := a.Wait
 	if refused != nil {
-		if !errors.Is(refused, protocol.CodeSubmissionRejected) {
+		if !errors.Is(refused, protocol.CodeSubmissionRejected) && !errors.Is(refused, protocol.CodeAlreadyConsumed) {
 			return nil, newChallenge(a.Server.Failure(ctx, refused))
 		}
 		wait = min(wait, lookupWait)

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -20,15 +22,22 @@ import (
 // .td-submit.state, mode 0600, to which lines are appended; each is on disk
 // before the next thing happens:
 //
-//	terradourada-submit/1
-//	sent LINE DIGEST REQUEST pull|push UNTIL    about to be answered, or pushed
-//	done REQUEST INDEX                          its receipt is written
-//	lost REQUEST                                it ended without acceptance
+//	terradourada-submit/2
+//	sent LINE DIGEST REQUEST pull|push UNTIL INPUT    about to be answered, or pushed
+//	name REQUEST FILE                                 its receipt gets this name
+//	done REQUEST INDEX                                its receipt is written
+//	lost REQUEST                                      it ended without acceptance
 //
 // DIGEST is the base64url of D("TD-CLI-event", claim, parameters, event), all
 // canonical; REQUEST a request id, UNTIL when the request ends, in Unix
-// milliseconds. A line of another form, as an interrupted write leaves behind, is
-// ignored.
+// milliseconds. INPUT is the name of the input and FILE that of the receipt, both with
+// the escapes of a URL's path. Without a line "name" the receipt is
+// REQUEST.receipt.json. A line of another form, as an interrupted write leaves behind,
+// is ignored.
+//
+// A state that begins with terradourada-submit/1 is continued. Its lines "sent" have no
+// INPUT. The first digit that differs is overwritten when it is opened, so that an
+// earlier program refuses the file instead of submitting its events again.
 //
 // Before a proof is sent, the opening and the file .REQUEST.answer (mode 0600,
 // the 32 bytes of the tag and the 664 of the proof) are written too. So after
@@ -36,11 +45,13 @@ import (
 // and can send the same answer again. That is safe, because the server accepts it
 // once. The answer is removed when the receipt is written.
 //
-// Equal events are distinguished by counting: the n-th event of a run with some
-// digest belongs to the n-th request with that digest that was not lost.
+// Equal events are distinguished by input and by counting: the n-th event of an input
+// with some digest belongs to the n-th request of that input and digest that was not
+// lost. A request without INPUT belongs to the first input that asks for it.
 const (
-	stateName   = ".td-submit.state"
-	stateHeader = "terradourada-submit/1\n"
+	stateName    = ".td-submit.state"
+	stateHeader  = "terradourada-submit/2\n"
+	stateHeader1 = "terradourada-submit/1\n"
 )
 
 // eventDigest recognises an event that was submitted before.
@@ -65,24 +76,37 @@ type request struct {
 	stage  stage
 	id     protocol.RequestID
 	digest protocol.Digest
-	line   int // in the input of the run that sent it
+	input  string // of the run that sent it; "" if an earlier program did
+	line   int    // in that input
 	push   bool
 	until  time.Time
+	name   string // of the receipt's file; "" if it is that of the id
 	index  uint64 // of the leaf, once done
 }
 
-// state is the state file. One process at a time has it open. Its methods
-// may be called concurrently.
-type state struct {
-	dir  string
-	file *os.File
-
-	mu   sync.Mutex
-	free map[protocol.Digest][]*request // not yet taken by an event of this run
+// event is what distinguishes events from one another, except those that are counted.
+type event struct {
+	input  string
+	digest protocol.Digest
 }
 
-// openState makes or continues the state in a directory.
-func openState(dir string) (*state, error) {
+// state is the state file with the index beside it. One process at a time has it open.
+// Its methods may be called concurrently.
+type state struct {
+	dir   string
+	input string // of this run
+	lines *lineFile
+	index *index
+
+	mu     sync.Mutex
+	free   map[event][]*request         // not yet taken by an event of this run
+	others map[protocol.Digest]*request // the first one of another input
+	names  map[string]bool              // names of receipts that are taken
+	moved  map[event][]move             // of this run
+}
+
+// openState makes or continues the state in a directory, for an input of this name.
+func openState(dir, input string) (*state, error) {
 	if err := os.MkdirAll(dir, 0o750); err != nil {
 		return nil, fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be made: %v", dir, err), "--out names another directory")
 	}
@@ -91,7 +115,11 @@ func openState(dir string) (*state, error) {
 	if err != nil {
 		return nil, fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be opened: %v", path, err), "--out names another directory")
 	}
-	s := &state{dir: dir, file: f, free: map[protocol.Digest][]*request{}}
+	s := &state{
+		dir: dir, input: input, lines: &lineFile{file: f},
+		free: map[event][]*request{}, others: map[protocol.Digest]*request{}, names: map[string]bool{},
+		moved: map[event][]move{},
+	}
 	if err := s.load(); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
@@ -99,23 +127,64 @@ func openState(dir string) (*state, error) {
 }
 
 func (s *state) load() error {
-	if !fsutil.Lock(s.file) {
+	if !fsutil.Lock(s.lines.file) {
 		return fault.New(fault.Unexpected, fmt.Sprintf("another td submit is at work in %s", s.dir), "wait for it, or name another directory with --out")
 	}
-	content, err := io.ReadAll(s.file)
+	content, err := io.ReadAll(s.lines.file)
 	if err = errors.Join(err, s.sweep()); err != nil {
 		return err
 	}
-	switch text := string(content); {
-	case text == "" || strings.HasPrefix(stateHeader, text):
-		return errors.Join(s.file.Truncate(0), s.append(stateHeader), fsutil.SyncDir(s.dir))
-	case !strings.HasPrefix(text, stateHeader):
-		return fault.New(fault.Unexpected, fmt.Sprintf("%s is not the state of td submit", s.file.Name()), "name another directory with --out")
-	case !strings.HasSuffix(text, "\n"):
-		err = s.append("\n")
+	requests := parseState(string(content))
+	if err := s.ready(string(content)); err != nil {
+		return err
 	}
-	s.free = parseState(string(content))
+	for _, q := range requests {
+		s.add(q)
+	}
+	s.index, err = openIndex(s.dir, requests)
 	return err
+}
+
+// ready prepares the file for further lines.
+func (s *state) ready(text string) error {
+	switch {
+	case text == "" || strings.HasPrefix(stateHeader, text):
+		return errors.Join(s.lines.file.Truncate(0), s.lines.append(stateHeader), fsutil.SyncDir(s.dir))
+	case strings.HasPrefix(text, stateHeader1):
+		if err := overwrite(s.lines.file.Name(), stateHeader); err != nil {
+			return err
+		}
+	case !strings.HasPrefix(text, stateHeader):
+		return fault.New(fault.Unexpected, fmt.Sprintf("%s is not the state of this td submit", s.lines.file.Name()), "name another directory with --out")
+	}
+	if !strings.HasSuffix(text, "\n") {
+		return s.lines.append("\n")
+	}
+	return nil
+}
+
+// overwrite replaces the beginning of a file.
+func overwrite(path, beginning string) error {
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteAt([]byte(beginning), 0)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// add files a request of an earlier run.
+func (s *state) add(q *request) {
+	of := event{q.input, q.digest}
+	s.free[of] = append(s.free[of], q)
+	if q.input != s.input && q.input != "" {
+		if first := s.others[q.digest]; first == nil || first.input == q.input && first.line > q.line {
+			s.others[q.digest] = q
+		}
+	}
+	if q.name != "" {
+		s.names[q.name] = true
+	}
 }
 
 // sweep removes half-written files of an interrupted run.
@@ -134,38 +203,26 @@ func (s *state) sweep() error {
 	return err
 }
 
-// parseState returns the requests that were not lost, in order, by digest.
-func parseState(content string) map[protocol.Digest][]*request {
+// parseState returns the requests that were not lost, in order.
+func parseState(content string) []*request {
 	byID, order := map[protocol.RequestID]*request{}, []*request{}
 	for line := range strings.Lines(content) {
 		f := strings.Fields(line)
-		switch {
-		case !strings.HasSuffix(line, "\n"):
-		case len(f) == 6 && f[0] == "sent":
-			if e, ok := parseSent(f); ok {
-				byID[e.id] = e
-				order = append(order, e)
+		if !strings.HasSuffix(line, "\n") || len(f) < 2 {
+			continue
+		}
+		if f[0] == "sent" {
+			if q, ok := parseSent(f); ok {
+				byID[q.id] = q
+				order = append(order, q)
 			}
-		case len(f) == 3 && f[0] == "done":
-			if e := known(byID, f[1]); e != nil {
-				n, err := strconv.ParseUint(f[2], 10, 64)
-				if err == nil {
-					e.stage, e.index = done, n
-				}
-			}
-		case len(f) == 2 && f[0] == "lost":
-			if e := known(byID, f[1]); e != nil {
-				delete(byID, e.id)
-			}
+			continue
+		}
+		if q := known(byID, f[1]); q != nil && !q.change(f) {
+			delete(byID, q.id)
 		}
 	}
-	left := map[protocol.Digest][]*request{}
-	for _, e := range order {
-		if byID[e.id] == e {
-			left[e.digest] = append(left[e.digest], e)
-		}
-	}
-	return left
+	return slices.DeleteFunc(order, func(q *request) bool { return byID[q.id] != q })
 }
 
 func known(byID map[protocol.RequestID]*request, text string) *request {
@@ -177,62 +234,122 @@ func known(byID map[protocol.RequestID]*request, text string) *request {
 }
 
 func parseSent(f []string) (*request, bool) {
-	e := &request{stage: sent, push: f[4] == "push"}
+	if len(f) != 6 && len(f) != 7 {
+		return nil, false
+	}
+	q := &request{stage: sent, push: f[4] == "push"}
 	line, err1 := strconv.Atoi(f[1])
 	digest, err2 := protocol.Parse[protocol.Digest](f[2])
 	id, err3 := protocol.Parse[protocol.RequestID](f[3])
 	until, err4 := strconv.ParseInt(f[5], 10, 64)
-	e.line, e.digest, e.id, e.until = line, digest, id, time.UnixMilli(until)
-	return e, errors.Join(err1, err2, err3, err4) == nil
+	input, err5 := url.PathUnescape(strings.Join(f[6:], ""))
+	q.line, q.digest, q.id, q.until, q.input = line, digest, id, time.UnixMilli(until), input
+	return q, errors.Join(err1, err2, err3, err4, err5) == nil
 }
 
-// take returns the request of the next event with this digest, which is unsent if
-// there is none.
-func (s *state) take(d protocol.Digest) request {
+// change applies a line about the request, and reports false if it was lost.
+func (q *request) change(f []string) (kept bool) {
+	switch {
+	case len(f) == 3 && f[0] == "name":
+		if name, err := url.PathUnescape(f[2]); err == nil {
+			q.name = name
+		}
+	case len(f) == 3 && f[0] == "done":
+		if n, err := strconv.ParseUint(f[2], 10, 64); err == nil {
+			q.stage, q.index = done, n
+		}
+	case len(f) == 2 && f[0] == "lost":
+		return false
+	}
+	return true
+}
+
+// take returns the request of the event with this digest on this line, which is unsent if
+// there is none. Then its line is that under which a request is to be recorded, and other
+// is a request about an equal event of another input, or nil.
+func (s *state) take(d, earlier protocol.Digest, line int) (q request, other *request) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	list := s.free[d]
-	if len(list) == 0 {
-		return request{}
+	own := event{s.input, d}
+	for _, of := range []event{own, {"", d}, {"", earlier}} {
+		list := s.free[of]
+		if len(list) == 0 {
+			continue
+		}
+		s.free[of] = list[1:]
+		if of == own && list[0].line != line {
+			s.moved[own] = append(s.moved[own], move{line, list[0].line})
+		}
+		return *list[0], nil
 	}
-	s.free[d] = list[1:]
-	return *list[0]
+	return request{line: s.vacant(own, line)}, s.others[d]
+}
+
+// move is an event on one line that took the request of an equal event on another one.
+// Events are sent at the same time, so that the order of requests is not that of lines.
+type move struct{ to, from int }
+
+// vacant returns the line under which an event is recorded. That is its own, unless the
+// request of that line went to an equal event: then it is a line of one of those.
+func (s *state) vacant(of event, line int) int {
+	moves := s.moved[of]
+	taken := func(line int) bool { return slices.ContainsFunc(moves, func(m move) bool { return m.from == line }) }
+	if !taken(line) {
+		return line
+	}
+	for _, m := range moves {
+		if !taken(m.to) {
+			s.moved[of] = append(moves, move{line, m.to})
+			return m.to
+		}
+	}
+	return line
+}
+
+// reserve takes a name for a receipt. A name that is taken, also by a file that has
+// nothing to do with the state, is an error.
+func (s *state) reserve(name string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if path := filepath.Join(s.dir, name); s.names[name] || fsutil.Exists(path) {
+		return fault.New(fault.Usage, fmt.Sprintf("%s is taken already and is not replaced", path), "add {input} or {request} to --name, or name another directory with --out")
+	}
+	s.names[name] = true
+	return nil
 }
 
 // sending records a request that is about to be answered.
-func (s *state) sending(e *request) error {
+func (s *state) sending(q *request) error {
 	mode := "pull"
-	if e.push {
+	if q.push {
 		mode = "push"
 	}
-	return s.append(fmt.Sprintf("sent %d %s %s %s %d\n", e.line, e.digest, e.id, mode, e.until.UnixMilli()))
+	return s.lines.append(fmt.Sprintf("sent %d %s %s %s %d %s\n", q.line, q.digest, q.id, mode, q.until.UnixMilli(), url.PathEscape(q.input)))
 }
 
-// receipted records that the receipt of a request is written.
-func (s *state) receipted(e *request, index uint64) error {
-	e.stage, e.index = done, index
-	return s.append(fmt.Sprintf("done %s %d\n", e.id, index))
+// named records the name of a receipt that is about to be written.
+func (s *state) named(q *request, name string) error {
+	q.name = name
+	return s.lines.append(fmt.Sprintf("name %s %s\n", q.id, url.PathEscape(name)))
+}
+
+// receipted records that the receipt of a request is written, here and in the index.
+func (s *state) receipted(q *request, index uint64) error {
+	q.stage, q.index = done, index
+	if err := s.lines.append(fmt.Sprintf("done %s %d\n", q.id, index)); err != nil {
+		return err
+	}
+	return s.index.add(q)
 }
 
 // lost records that a request ended without acceptance; its event will be sent
 // anew.
-func (s *state) lost(id protocol.RequestID) error { return s.append(fmt.Sprintf("lost %s\n", id)) }
-
-// append writes a line and makes it durable.
-func (s *state) append(line string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, err := s.file.WriteString(line); err != nil {
-		return fmt.Errorf("state of the run: %w", err)
-	}
-	if err := s.file.Sync(); err != nil {
-		return fmt.Errorf("state of the run: %w", err)
-	}
-	return nil
+func (s *state) lost(id protocol.RequestID) error {
+	return s.lines.append(fmt.Sprintf("lost %s\n", id))
 }
 
 // close releases the directory.
-func (s *state) close() error { return s.file.Close() }
+func (s *state) close() error { return errors.Join(s.index.lines.file.Close(), s.lines.file.Close()) }
 
 // answerPath returns the file of an answer, which is kept until the receipt is written.
 func (s *state) answerPath(id protocol.RequestID) string {

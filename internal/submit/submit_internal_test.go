@@ -18,7 +18,7 @@ func requestID(b byte) protocol.RequestID { return protocol.RequestID{15: b} }
 
 func TestState(t *testing.T) {
 	dir := t.TempDir()
-	s, err := openState(dir)
+	s, err := openState(dir, "in")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,28 +38,28 @@ func TestState(t *testing.T) {
 	if err := errors.Join(s.lost(all[0].id), s.receipted(all[1], 77)); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openState(dir); err == nil {
+	if _, err := openState(dir, "in"); err == nil {
 		t.Error("two processes have the directory")
 	}
 	// An interrupted write, and what has no business here.
-	if _, err := s.file.WriteString("nonsense\nsent x y z\ndone " + requestID(9).String() + " 1\nlost " + requestID(3).String()); err != nil {
+	if _, err := s.lines.file.WriteString("nonsense\nsent x y z\ndone " + requestID(9).String() + " 1\nlost " + requestID(3).String()); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.close(); err != nil {
 		t.Fatal(err)
 	}
-	s, err = openState(dir)
+	s, err = openState(dir, "in")
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer s.close()
 	same := cmp.AllowUnexported(request{})
-	for i, want := range []request{*all[1], *all[3], {}} {
-		if got := s.take(a); !cmp.Equal(got, want, same) {
+	for i, want := range []request{*all[1], *all[3], {line: 9}} {
+		if got, _ := s.take(a, a, want.line); !cmp.Equal(got, want, same) {
 			t.Errorf("event %d: %+v, want %+v", i, got, want)
 		}
 	}
-	if got := s.take(b); !cmp.Equal(got, *all[2], same) {
+	if got, _ := s.take(b, b, 3); !cmp.Equal(got, *all[2], same) {
 		t.Errorf("a line without its end counted: %+v", got)
 	}
 	if err := s.lost(all[2].id); err != nil {
@@ -77,14 +77,14 @@ func TestStateOfSomethingElse(t *testing.T) {
 	if err := os.WriteFile(path, []byte("something else\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := openState(dir); err == nil {
+	if _, err := openState(dir, "in"); err == nil {
 		t.Error("a foreign file is taken for a state")
 	}
 	// A state whose very first write was cut short is a new one.
 	if err := os.WriteFile(path, []byte(stateHeader[:7]), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s, err := openState(dir)
+	s, err := openState(dir, "in")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +104,7 @@ func TestStateSweeps(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s, err := openState(dir)
+	s, err := openState(dir, "in")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +122,7 @@ func TestStateSweeps(t *testing.T) {
 }
 
 func TestAnswerFile(t *testing.T) {
-	s, err := openState(t.TempDir())
+	s, err := openState(t.TempDir(), "in")
 	if err != nil {
 		t.Fatal(err)
 	}

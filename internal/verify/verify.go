@@ -1,16 +1,17 @@
 // Package verify is the engine of "td verify": it reads receipts and what they are judged
 // by from files, and verifies them with package receipt. It adds one step, which checks
-// what hardware said about the keys of an epoch.
+// what hardware said about the keys of an epoch. Of any number of files it keeps no more
+// than those that are being verified.
 package verify
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
-	"os"
+	"math"
 	"runtime"
-	"slices"
 	"strings"
 	"sync"
 
@@ -34,13 +35,22 @@ type Options struct {
 	Measurements       []string
 	AllowSelfAsserted  bool
 	Strict             bool
+	FilesFrom          string // file with further names, "-" for standard input, "" for none
+	Null               bool   // its names end with NUL
 }
+
+// Unreadable is the verdict about a file that could not be read. Nothing of it was
+// verified.
+const Unreadable = "unreadable"
 
 // Verdict is the outcome for one file.
 type Verdict struct {
 	File string `json:"file"`
 	*receipt.Report
 	Attestation *Attested `json:"attestation,omitempty"`
+	Error       string    `json:"error,omitempty"` // why the file is unreadable
+
+	unread error
 }
 
 // negative returns the verdict that makes a file count as negative.
@@ -51,50 +61,40 @@ func (v *Verdict) negative() string {
 	return v.Verdict
 }
 
+// rank returns the rank of a negative verdict: of several the least one counts.
+func (v *Verdict) rank() int {
+	if v.Verdict == Unreadable {
+		return math.MaxInt // whatever was found out about another file counts more
+	}
+	return fault.Rank(v.negative())
+}
+
 // Verifier verifies receipts.
 type Verifier struct {
-	files    []string
+	names    *names
+	close    func() error // the list of names
 	stdin    io.Reader
 	options  receipt.Options
 	server   *remote.Server // of the log, nil if none is read
 	evidence *evidence
 }
 
-// New checks the names of the files, and reads what the options name.
+// New reads what the options name. The files, and a list of them, are read by
+// [Verifier.Run].
 func New(ctx context.Context, files []string, stdin io.Reader, o *Options) (*Verifier, error) {
-	if err := checkFiles(files); err != nil {
-		return nil, err
-	}
-	if len(files) > 1 && (o.Opening != "" || o.Field != "") {
+	if (len(files) > 1 || o.FilesFrom != "") && (o.Opening != "" || o.Field != "") {
 		return nil, fault.New(fault.Usage, "an opening belongs to one receipt, and several were given", "")
 	}
-	v := &Verifier{files: files, stdin: stdin}
+	v := &Verifier{stdin: stdin}
 	err := v.read(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	v.evidence, err = o.evidence()
-	return v, err
-}
-
-// checkFiles refuses names that are no files before anything is verified.
-func checkFiles(files []string) error {
-	for i, name := range files {
-		if name == "-" {
-			if slices.Contains(files[:i], name) {
-				return fault.New(fault.Usage, "standard input was named twice", "")
-			}
-			continue
-		}
-		info, err := os.Stat(name)
-		if errors.Is(err, os.ErrNotExist) {
-			return fault.New(fault.NotFound, fmt.Sprintf("%s does not exist", name), "")
-		}
-		if err == nil && info.IsDir() {
-			return fault.New(fault.Usage, fmt.Sprintf("%s is a directory", name), fmt.Sprintf("td verify %s/*.receipt.json", strings.TrimSuffix(name, "/")))
-		}
+	if v.evidence, err = o.evidence(); err != nil {
+		return nil, err
 	}
-	return nil
+	v.names, v.close, err = openNames(files, stdin, o)
+	return v, err
 }
 
 // read reads what the options name.
@@ -154,53 +154,58 @@ func (v *Verifier) openLog(ctx context.Context, o *Options) error {
 	return nil
 }
 
-// Run verifies the files, several at a time, and calls each with the verdicts in order. The error
-// after negative verdicts is a [fault.Fault] about the one that counts most.
-func (v *Verifier) Run(ctx context.Context, each func(*Verdict) error) error {
-	var negative []*Verdict
-	err := inOrder(ctx, len(v.files), func(i int) (*Verdict, error) { return v.one(ctx, v.files[i]) }, func(one *Verdict) error {
-		if !one.OK {
-			negative = append(negative, one)
-		}
+// Run verifies the files, several at a time, and calls each with the verdicts in order. A
+// file that cannot be read does not stop the others. The error after negative verdicts is a
+// [fault.Fault] about the one that counts most.
+func (v *Verifier) Run(ctx context.Context, each func(*Verdict) error) (Summary, error) {
+	var s Summary
+	err := inOrder(ctx, v.names.next, func(f file) (*Verdict, error) { return v.one(ctx, f) }, func(one *Verdict) error {
+		s.add(one)
 		return each(one)
 	})
-	if err != nil || len(negative) == 0 {
-		return err
-	}
-	worst := slices.MinFunc(negative, func(a, b *Verdict) int { return fault.Rank(a.negative()) - fault.Rank(b.negative()) })
-	what := fmt.Sprintf("%d of %d receipts have a negative verdict", len(negative), len(v.files))
-	return fault.New(fault.ExitOfVerdict(worst.negative()), what, remote.Advice(worst.negative(), worst.Reason, v.server))
+	s.Complete = err == nil
+	return s, errors.Join(cmp.Or(err, s.err(v.server)), v.close())
 }
 
-func (v *Verifier) one(ctx context.Context, name string) (*Verdict, error) {
+func (v *Verifier) one(ctx context.Context, f file) (*Verdict, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	raw, err := v.readReceipt(name)
+	raw, err := v.readReceipt(f)
 	if err != nil {
-		return nil, err
+		return unreadable(f.name, err), nil
 	}
 	r, err := receipt.Parse(raw)
 	if err != nil {
-		return &Verdict{File: name, Report: notAReceipt(ctx, err)}, nil
+		return &Verdict{File: f.name, Report: notAReceipt(ctx, err)}, nil
 	}
-	one := &Verdict{File: name, Report: receipt.Verify(ctx, r, v.options)}
+	one := &Verdict{File: f.name, Report: receipt.Verify(ctx, r, v.options)}
 	if v.evidence != nil {
 		err = v.evidence.check(ctx, one, r)
 	}
 	return one, err
 }
 
+// unreadable returns the verdict about a file that cannot be read.
+func unreadable(name string, err error) *Verdict {
+	return &Verdict{File: name, Error: fault.Of(err).What, unread: err, Report: &receipt.Report{
+		Verdict: Unreadable, Identity: receipt.SelfAsserted, Warnings: []string{}, Steps: []receipt.Step{},
+	}}
+}
+
 // readReceipt reads at most one byte more than a receipt may have, so that a longer file
 // has a verdict too.
-func (v *Verifier) readReceipt(name string) ([]byte, error) {
-	in := v.stdin
-	if name != "-" {
+func (v *Verifier) readReceipt(of file) ([]byte, error) {
+	in, name := v.stdin, of.name
+	if !of.stdin {
 		f, err := fsutil.Open(name)
 		if err != nil {
 			return nil, err
 		}
 		defer f.Close()
+		if info, err := f.Stat(); err == nil && info.IsDir() {
+			return nil, fault.New(fault.Usage, fmt.Sprintf("%s is a directory", name), fmt.Sprintf("td verify %s/*.receipt.json", strings.TrimSuffix(name, "/")))
+		}
 		in = f
 	}
 	b, err := io.ReadAll(io.LimitReader(in, receipt.MaxSize+1))
@@ -222,11 +227,12 @@ func notAReceipt(ctx context.Context, err error) *receipt.Report {
 	return report
 }
 
-// inOrder calls work for 0 to n-1, several at a time, and emit for the results in order.
-// It stops at the first error.
-func inOrder[T any](ctx context.Context, n int, work func(int) (T, error), emit func(T) error) error {
+// inOrder calls work for everything that next returns before io.EOF, several at a time,
+// and emit for the results in order. It stops at the first error. A read inside of next
+// cannot be interrupted; it continues alone.
+func inOrder[A, B any](ctx context.Context, next func() (A, error), work func(A) (B, error), emit func(B) error) error {
 	type result struct {
-		value T
+		value B
 		err   error
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -236,29 +242,44 @@ func inOrder[T any](ctx context.Context, n int, work func(int) (T, error), emit 
 	slots := make(chan struct{}, runtime.GOMAXPROCS(0))
 	go func() {
 		defer close(queue)
-		for i := range n {
+		for {
+			what, err := next()
+			if errors.Is(err, io.EOF) {
+				return
+			}
 			done := make(chan result, 1)
 			select {
 			case queue <- done:
 			case <-ctx.Done():
 				return
 			}
+			if err != nil {
+				done <- result{err: err}
+				return
+			}
 			slots <- struct{}{}
 			go func() {
 				defer func() { <-slots }()
-				v, err := work(i)
+				v, err := work(what)
 				done <- result{v, err}
 			}()
 		}
 	}()
-	for done := range queue {
-		r := <-done
-		if r.err != nil {
-			return r.err
-		}
-		if err := emit(r.value); err != nil {
-			return err
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case done, ok := <-queue:
+			if !ok {
+				return ctx.Err()
+			}
+			r := <-done
+			if r.err != nil {
+				return r.err
+			}
+			if err := emit(r.value); err != nil {
+				return err
+			}
 		}
 	}
-	return ctx.Err()
 }

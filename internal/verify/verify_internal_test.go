@@ -3,9 +3,21 @@ package verify
 import (
 	"context"
 	"errors"
+	"io"
 	"runtime"
 	"testing"
 )
+
+// upTo returns the numbers from 0 to n-1, and io.EOF then.
+func upTo(n int) func() (int, error) {
+	i := -1
+	return func() (int, error) {
+		if i++; i == n {
+			return 0, io.EOF
+		}
+		return i, nil
+	}
+}
 
 // TestInOrder wants results in order whatever finishes first, and the first
 // error to end it.
@@ -15,7 +27,7 @@ func TestInOrder(t *testing.T) {
 	}
 	var got []int
 	first := make(chan struct{})
-	err := inOrder(context.Background(), 50, func(i int) (int, error) {
+	err := inOrder(context.Background(), upTo(50), func(i int) (int, error) {
 		switch i {
 		case 0:
 			<-first
@@ -28,7 +40,7 @@ func TestInOrder(t *testing.T) {
 		t.Errorf("%v, %v", got, err)
 	}
 	broken := errors.New("broken")
-	err = inOrder(context.Background(), 50, func(i int) (int, error) {
+	err = inOrder(context.Background(), upTo(50), func(i int) (int, error) {
 		if i == 7 {
 			return 0, broken
 		}
@@ -39,7 +51,7 @@ func TestInOrder(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
-	if err := inOrder(ctx, 5, func(i int) (int, error) { return i, nil }, func(int) error { return nil }); !errors.Is(err, context.Canceled) {
+	if err := inOrder(ctx, upTo(5), func(i int) (int, error) { return i, nil }, func(int) error { return nil }); !errors.Is(err, context.Canceled) {
 		t.Errorf("the error of an ended context is %v", err)
 	}
 }
