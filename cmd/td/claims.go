@@ -105,16 +105,11 @@ func printClaims(w io.Writer, list []api.Claim) error {
 
 func claimsShowCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "show ID",
-		Short:   "Explain one claim, with an example",
-		Example: "  td claims show range/1\n  td claims show sum/1 -o json | jq .params > params.json",
-		Args:    oneArg("ID"),
-		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-			if len(args) > 0 {
-				return nil, cobra.ShellCompDirectiveNoFileComp
-			}
-			return draft.ClaimIDs(), cobra.ShellCompDirectiveNoFileComp
-		},
+		Use:               "show ID",
+		Short:             "Explain one claim, with an example",
+		Example:           "  td claims show range/1\n  td claims show sum/1 -o json | jq .params > params.json",
+		Args:              oneArg("ID"),
+		ValidArgsFunction: completeClaim,
 	}
 	output := outputFlag(cmd)
 	cmd.RunE = func(_ *cobra.Command, args []string) error {

@@ -397,9 +397,22 @@ func (r *run) pushOne(ctx context.Context, j *job) error {
 		Claim: r.Submission.Claim.String(), Params: j.params, Event: j.event, TTLMillis: uint32(r.Submission.TTL / time.Millisecond),
 	}, 0)
 	if err != nil {
-		return err
+		return r.explained(j, err)
 	}
 	return r.begin(j, request{id: p.RequestID, until: got.Add(r.ttl())}, p.Opening)
+}
+
+// explained returns the reason of a refusal as this machine finds it. The server's does
+// not name values.
+func (r *run) explained(j *job, refused error) error {
+	if notProvable(refused) {
+		s := r.Submission
+		s.Params, s.Event = j.params, j.event
+		if _, err := client.NewDraft(&s, protocol.Element{}); protocol.CodeOf(err) == protocol.CodeOf(refused) {
+			return err
+		}
+	}
+	return refused
 }
 
 // receipt fetches the receipt of a request. A pushed one may still fail.
