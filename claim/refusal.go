@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -153,24 +154,26 @@ func (v value) wrongMembers(place string, names []string) string {
 	if v.kind() != '{' {
 		return fmt.Sprintf("%s: an object, got %s", place, v.show())
 	}
-	missing := make(map[string]bool, len(names))
-	for _, name := range names {
-		missing[name] = true
-	}
+	var there []string
 	for literal := range v.members() {
 		name, _ := literal.text()
-		if !missing[name] {
-			text := fmt.Sprintf("%s.%s: there is no such member", place, escape(cut(name)))
-			return text + "; " + fault.DidYouMean(name, names, membersText(names))
+		if !slices.Contains(names, name) {
+			return noMember(place, name, names)
 		}
-		delete(missing, name)
+		there = append(there, name)
 	}
 	for _, name := range names {
-		if missing[name] {
+		if !slices.Contains(there, name) {
 			return fmt.Sprintf("%s.%s: the member is missing; %s", place, name, membersText(names))
 		}
 	}
 	return place + ": " + membersText(names)
+}
+
+// noMember says that an object has no member of this name.
+func noMember(place, name string, names []string) string {
+	text := fmt.Sprintf("%s.%s: there is no such member", place, escape(cut(name)))
+	return text + "; " + fault.DidYouMean(name, names, membersText(names))
 }
 
 // membersText lists the members of an object.

@@ -2,6 +2,7 @@ package claim
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -21,9 +22,31 @@ type groupRule struct {
 	nullifier protocol.Nullifier
 }
 
+// groupMembers are the members of the parameters, in canonical order.
+var groupMembers = []string{"list", "name", "nullifier", "scope"}
+
+// CheckGroupDraft refuses with code malformed_request a JSON text that is not part of
+// the parameters of group/1: every member may be missing, and each is a text.
+// [GroupParams] computes the missing ones.
+func CheckGroupDraft(raw []byte) error {
+	jcs, err := protocol.Canonicalize(raw)
+	if err != nil {
+		return err
+	}
+	for literal, m := range value(jcs).members() {
+		name, _ := literal.text()
+		if !slices.Contains(groupMembers, name) {
+			return explained(errMembers(), func() string { return noMember("params", name, groupMembers) })
+		}
+		if m.kind() != '"' {
+			return expected(errMembers(), "params."+name, "a text", m)
+		}
+	}
+	return nil
+}
+
 func parseGroup(v value) (rule, error) {
-	names := []string{"list", "name", "nullifier", "scope"}
-	members, err := v.membersAt("params", names...)
+	members, err := v.membersAt("params", groupMembers...)
 	if err != nil {
 		return nil, err
 	}
@@ -31,7 +54,7 @@ func parseGroup(v value) (rule, error) {
 	for i, m := range members {
 		var ok bool
 		if texts[i], ok = m.text(); !ok {
-			return nil, expected(errMembers(), "params."+names[i], "a text", m)
+			return nil, expected(errMembers(), "params."+groupMembers[i], "a text", m)
 		}
 	}
 	r := &groupRule{name: texts[1]}
