@@ -1,6 +1,7 @@
 package claim
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/big"
@@ -21,7 +22,7 @@ type Proposal struct {
 // in canonical form. At are the pointers to use: for the record claims first the
 // one to the claimed field. Without any, Propose chooses. Every sample satisfies
 // the result. An error with code malformed_request explains why nothing fits.
-func Propose(id ID, samples [][]byte, at []string) (*Proposal, error) {
+func Propose(ctx context.Context, id ID, samples [][]byte, at []string) (*Proposal, error) {
 	s := sampler{id: id}
 	for _, raw := range samples {
 		v, ok := canonical(raw)
@@ -38,7 +39,7 @@ func Propose(id ID, samples [][]byte, at []string) (*Proposal, error) {
 		err = s.fill()
 	}
 	if err == nil {
-		err = s.check()
+		err = s.check(ctx)
 	}
 	if err != nil {
 		return nil, err
@@ -379,8 +380,11 @@ func (s *sampler) writeRecord(i int, f fit) {
 }
 
 // check applies the rule of the claim to every sample.
-func (s *sampler) check() error {
+func (s *sampler) check(ctx context.Context) error {
 	for i, event := range s.events {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if err := s.holds(event); err != nil {
 			why := protocol.DetailOf(err)
 			var r *Refusal

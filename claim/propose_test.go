@@ -24,7 +24,7 @@ func TestProposalsHold(t *testing.T) {
 			samples = append(samples, jcs(t, event))
 		}
 		for _, id := range claim.IDs() {
-			p, err := claim.Propose(id, samples, nil)
+			p, err := claim.Propose(t.Context(), id, samples, nil)
 			if err != nil {
 				if explain(err) == "" {
 					t.Errorf("%s: refused without a reason: %v", id, err)
@@ -65,7 +65,7 @@ func TestProposeRecord(t *testing.T) {
 		{claim.Sum, nil, `{"a":-1}`, `nothing fits: -1 (/a) is negative, and this claim has no offset`, ""},
 		{claim.Range, nil, `{"a":[],"b":"x"}`, `no pointer holds a number in every sample`, ""},
 	} {
-		p, err := claim.Propose(tt.id, [][]byte{jcs(t, tt.event)}, tt.at)
+		p, err := claim.Propose(t.Context(), tt.id, [][]byte{jcs(t, tt.event)}, tt.at)
 		if err != nil {
 			if got := explain(err); got != tt.params {
 				t.Errorf("%s %q: refused: %s", tt.id, tt.at, got)
@@ -76,7 +76,7 @@ func TestProposeRecord(t *testing.T) {
 			t.Errorf("%s %q: %s %q", tt.id, tt.at, p.Params, p.Notes)
 		}
 	}
-	if _, err := claim.Propose(claim.Open, nil, nil); explain(err) != "there is no sample event" {
+	if _, err := claim.Propose(t.Context(), claim.Open, nil, nil); explain(err) != "there is no sample event" {
 		t.Errorf("no samples: %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -42,11 +43,11 @@ first one is the claimed field. group/1 takes nothing from samples.`,
 	cmd.Flags().StringVar(&f.from, "from", "", "file of sample events, - for standard input")
 	cmd.Flags().StringArrayVar(&f.pointers, "pointer", nil, "JSON Pointer to use, for example /celsius; may be repeated (default those that fit)")
 	_ = cmd.MarkFlagRequired("from")
-	cmd.RunE = func(_ *cobra.Command, args []string) error { return a.params(&f, args[0]) }
+	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.params(cmd.Context(), &f, args[0]) }
 	return cmd
 }
 
-func (a *app) params(f *paramsFlags, name string) error {
+func (a *app) params(ctx context.Context, f *paramsFlags, name string) error {
 	id, err := draft.ParseClaim(name)
 	if err != nil {
 		return err
@@ -56,14 +57,17 @@ func (a *app) params(f *paramsFlags, name string) error {
 			"td claims member makes the secret, td claims list-file the list; then td submit --member FILE --list FILE --scope TEXT")
 	}
 	var samples [][]byte
-	err = submit.Each(f.from, a.stdin, func(_ int, event []byte) error {
+	err = submit.Each(ctx, f.from, a.stdin, func(event []byte) error {
 		samples = append(samples, event)
 		return nil
 	})
 	if err != nil {
 		return err
 	}
-	p, err := claim.Propose(id, samples, f.pointers)
+	p, err := claim.Propose(ctx, id, samples, f.pointers)
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	if err != nil {
 		return fault.New(fault.Usage, fault.Of(err).What, fmt.Sprintf("--pointer names what to use; td claims show %s explains the parameters", id))
 	}

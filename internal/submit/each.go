@@ -1,6 +1,7 @@
 package submit
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,14 +12,14 @@ import (
 
 // Each calls f with every event of an input in canonical form, as [Run] reads it. An
 // event without one ends it with an error.
-func Each(name string, stdin io.Reader, f func(line int, event []byte) error) (err error) {
-	input, err := openEvents(name, stdin)
+func Each(ctx context.Context, name string, stdin io.Reader, f func(event []byte) error) (err error) {
+	input, err := within(ctx, func() (*events, error) { return openEvents(name, stdin) })
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, input.close()) }()
 	for {
-		n, err := input.next()
+		n, err := within(ctx, input.next)
 		if errors.Is(err, io.EOF) {
 			return nil
 		}
@@ -29,7 +30,7 @@ func Each(name string, stdin io.Reader, f func(line int, event []byte) error) (e
 		if err != nil {
 			return fault.New(fault.Usage, fmt.Sprintf("line %d: %s", n.line, protocol.DetailOf(err)), "an event is a JSON object")
 		}
-		if err := f(n.line, event); err != nil {
+		if err := f(event); err != nil {
 			return err
 		}
 	}
