@@ -27,6 +27,10 @@ type Assignment struct {
 	// The values are behind a function because fmt ignores the methods below for
 	// an unexported field of another struct and would print them.
 	values func() []protocol.Element
+
+	// falsity says why the event does not satisfy the claim, or "". It is nil if
+	// the event is not known here, as in a prover.
+	falsity func() string
 }
 
 func newAssignment(id ID, values []protocol.Element) *Assignment {
@@ -48,7 +52,10 @@ const MaxAssignmentSize = 1 + 32 + (1+sumSlots)*protocol.ElementSize
 func (a *Assignment) Claim() ID { return a.id }
 
 // Wipe overwrites the private values; the assignment cannot be used afterwards.
-func (a *Assignment) Wipe() { clear(a.private()) }
+func (a *Assignment) Wipe() {
+	clear(a.private())
+	a.falsity = nil
+}
 
 // MarshalBinary is the binary form. It contains every private value and is
 // sent to the prover only.

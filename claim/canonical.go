@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"iter"
+	"strconv"
 
 	"github.com/terradourada/td/protocol"
 )
@@ -158,4 +159,33 @@ func (v value) is(s string) bool {
 	}
 	t, ok := v.text()
 	return ok && t == s
+}
+
+// leaves iterates over the texts, numbers and literals in a value with the
+// pointers to them, in order. The pointer is valid until the next one.
+func (v value) leaves(at pointer) iter.Seq2[pointer, value] {
+	return func(yield func(pointer, value) bool) { v.walk(at, yield) }
+}
+
+func (v value) walk(at pointer, yield func(pointer, value) bool) bool {
+	switch v.kind() {
+	case '{':
+		for literal, m := range v.members() {
+			name, _ := literal.text()
+			if !m.walk(append(at, name), yield) {
+				return false
+			}
+		}
+		return true
+	case '[':
+		i := 0
+		for item := range v.items() {
+			if !item.walk(append(at, strconv.Itoa(i)), yield) {
+				return false
+			}
+			i++
+		}
+		return true
+	}
+	return yield(at, v)
 }

@@ -1,6 +1,8 @@
 package claim
 
 import (
+	"fmt"
+
 	"github.com/consensys/gnark-crypto/ecc/bls12-381/fr"
 
 	"github.com/terradourada/td/protocol"
@@ -35,7 +37,9 @@ func Commit(p *Params, event []byte, blind protocol.Element) (protocol.Commitmen
 	if p.id == Open {
 		values = []protocol.Element{c.e, blind}
 	}
-	return c.cm, newAssignment(p.id, values), nil
+	a := newAssignment(p.id, values)
+	a.falsity = func() string { return p.rule.falsity(c.event, a.private()[1:]) }
+	return c.cm, a, nil
 }
 
 // CommitMember is [Commit] for group/1. Parameters of another list are refused
@@ -46,10 +50,13 @@ func CommitMember(p *Params, event []byte, blind protocol.Element, l *List, secr
 		return protocol.Commitment{}, nil, err
 	}
 	if !l.has(secret.Member()) {
-		return protocol.Commitment{}, nil, errNotListed()
+		return protocol.Commitment{}, nil, errNotListed(l, secret)
 	}
 	if scope, nullifier, _ := p.Nullifier(); secret.Nullifier(scope) != nullifier {
-		return protocol.Commitment{}, nil, protocol.Fail(protocol.CodeStatementFalse, "the nullifier is not of this secret")
+		public := protocol.Fail(protocol.CodeStatementFalse, "the nullifier is not of this secret")
+		return protocol.Commitment{}, nil, explained(public, func() string {
+			return fmt.Sprintf("params.nullifier: that of this secret in this scope, got %s…", nullifier.String()[:8])
+		})
 	}
 	c, err := p.commit(event, blind)
 	if err != nil {
@@ -67,6 +74,7 @@ func Recommit(p *Params, event []byte, blind protocol.Element) (protocol.Commitm
 
 // committed is the chain of values from an event to its commitment.
 type committed struct {
+	event   value
 	e, h    protocol.Element
 	private []protocol.Element
 	cm      protocol.Commitment
@@ -86,7 +94,7 @@ func (p *Params) commit(event []byte, blind protocol.Element) (committed, error)
 	}
 	e := protocol.EventElement(v)
 	h := Compress(e, blind)
-	return committed{e: e, h: h, private: private, cm: commitment(p.id, h, f)}, nil
+	return committed{event: v, e: e, h: h, private: private, cm: commitment(p.id, h, f)}, nil
 }
 
 // commitment is cm = C(h, F + T) of section 5.
@@ -94,8 +102,11 @@ func commitment(id ID, h, f protocol.Element) protocol.Commitment {
 	return protocol.Commitment(Compress(h, add(f, protocol.ClaimElement(string(id)))))
 }
 
-func errNotListed() error {
-	return protocol.Fail(protocol.CodeStatementFalse, "the member of this secret is not on the list")
+func errNotListed(l *List, secret MemberSecret) error {
+	public := protocol.Fail(protocol.CodeStatementFalse, "the member of this secret is not on the list")
+	return explained(public, func() string {
+		return fmt.Sprintf("the member of this secret, %s…, is not one of the %d of list %s… of %q", secret.Member().String()[:8], len(l.members), l.id.String()[:8], escape(cut(l.name)))
+	})
 }
 
 func errEventForm() error {

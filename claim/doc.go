@@ -51,6 +51,15 @@
 // events without an encoding. statement_false: assignments that do not satisfy
 // their statement. proof_rejected: proofs that are malformed or false.
 //
+// The text of an error holds nothing of the event or of the parameters. A
+// [Refusal] inside has a second text with pointer, value and rule, for the
+// holder of the event alone: servers never ask for it.
+//
+// # Proposals
+//
+// [Propose] makes parameters of sample events. Their bounds are a guess, because
+// a claim shows something only if its bounds were agreed on before the values.
+//
 // # Secrets
 //
 // An [Assignment] and a [MemberSecret] print as "redacted" in every way. They

@@ -1,6 +1,7 @@
 package claim_test
 
 import (
+	"errors"
 	"fmt"
 	"log"
 
@@ -34,4 +35,20 @@ func Example() {
 	// public values: 15
 	// private values: redacted
 	// holds: true
+}
+
+// A refusal is explained where the event is known.
+func ExampleRefusal() {
+	params, err := claim.ParseParams(claim.Range, []byte(`{"offset":25,"scale":0,"values":[{"at":"/celsius","hi":40,"lo":-25}]}`))
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, _, err = claim.Commit(params, []byte(`{"celsius":-3.25}`), claim.NewBlind())
+	fmt.Println("for a log:", err)
+	if refused := new(claim.Refusal); errors.As(err, &refused) {
+		fmt.Println("for the holder:", refused.Explain())
+	}
+	// Output:
+	// for a log: event_not_encodable: a value that the parameters name is not an integer below 2^32 after scale and offset
+	// for the holder: /celsius = -3.25 needs scale 2 and offset >= 2500 for values down to -25 (lo -25)
 }

@@ -4,7 +4,7 @@ import "github.com/terradourada/td/protocol"
 
 // Scaled converts a JSON number by scale and offset.
 func Scaled(number string, scale int, offset int64, bits int) (uint64, bool) {
-	return scaling{scale, offset}.apply(number, bits)
+	return scaling{scale: scale, offset: offset}.apply(number, bits)
 }
 
 // ParsePointer returns the tokens of a strict JSON Pointer.

@@ -2,6 +2,7 @@ package claim
 
 import (
 	"bytes"
+	"fmt"
 
 	"github.com/terradourada/td/protocol"
 )
@@ -31,6 +32,10 @@ type rule interface {
 	// holds reports whether the private values, of the right number, satisfy
 	// the predicate that the circuit proves.
 	holds(s *Statement, private []protocol.Element) bool
+
+	// falsity says for an explanation why an event with these private values,
+	// as encode returns them, does not satisfy the predicate, or "".
+	falsity(event value, private []protocol.Element) string
 }
 
 // ParseParams reads parameters, which must be their own canonical form. An
@@ -42,7 +47,9 @@ func ParseParams(id ID, jcs []byte) (*Params, error) {
 		return nil, err
 	}
 	if len(jcs) > MaxParamsSize {
-		return nil, malformed("parameters are longer than 2 KiB")
+		return nil, explained(malformed("parameters are longer than 2 KiB"), func() string {
+			return fmt.Sprintf("params: at most %d bytes in canonical form, got %d; shorten texts and pointers", MaxParamsSize, len(jcs))
+		})
 	}
 	v, ok := canonical(jcs)
 	if !ok {
@@ -71,15 +78,6 @@ func parseRule(id ID, v value) (rule, error) {
 	panic("claim: internal error: claim without a rule")
 }
 
-func malformed(detail string) error {
-	return protocol.Fail(protocol.CodeMalformedRequest, detail)
-}
-
-// errMembers refuses parameters whose members are not the claim's.
-func errMembers() error {
-	return malformed("parameters do not have exactly the members of the claim, with their types")
-}
-
 // Claim is the claim the parameters are for.
 func (p *Params) Claim() ID { return p.id }
 
@@ -102,7 +100,7 @@ func (p *Params) Numbers() []string {
 	}
 	texts := make([]string, len(at))
 	for i := range at {
-		texts[i] = at[i].String()
+		texts[i] = at[i].text()
 	}
 	return texts
 }
@@ -133,47 +131,77 @@ func (p *Params) Nullifier() (scope protocol.Element, n protocol.Nullifier, ok b
 func (p *Params) CheckList(l *List) error {
 	g, ok := p.rule.(*groupRule)
 	if !ok || g.list != l.id || g.name != l.name {
-		return malformed("parameters do not name this member list")
+		return explained(malformed("parameters do not name this member list"), func() string {
+			if !ok {
+				return "params: they are not of " + string(Group)
+			}
+			return fmt.Sprintf("params.list: %s… of %q, and the member list is %s… of %q", g.list.String()[:8], escape(cut(g.name)), l.id.String()[:8], escape(cut(l.name)))
+		})
 	}
 	return nil
 }
 
 // parsePointers reads a list of 1 to limit pointers, all different.
-func parsePointers(v value, limit int) ([]pointer, error) {
+func parsePointers(place string, v value, limit int) ([]pointer, error) {
 	items, ok := v.array(limit)
 	if !ok {
-		return nil, protocol.Failf(protocol.CodeMalformedRequest, "pointers are not a list of 1 to %d", limit)
+		return nil, errList("pointers", place, limit, v)
 	}
 	pointers := make([]pointer, len(items))
 	for i, item := range items {
-		p, err := parsePointerValue(item)
+		p, err := parsePointerValue(fmt.Sprintf("%s[%d]", place, i), item)
 		if err != nil {
 			return nil, err
 		}
 		pointers[i] = p
 	}
-	return pointers, checkDifferent(items)
+	return pointers, checkDifferent(place, items)
 }
 
-func parsePointerValue(v value) (pointer, error) {
+// errList refuses a list that is none or of the wrong length.
+func errList(what, place string, limit int, v value) error {
+	public := protocol.Failf(protocol.CodeMalformedRequest, "%s are not a list of 1 to %d", what, limit)
+	return explained(public, func() string {
+		if v.kind() != '[' {
+			return fmt.Sprintf("%s: a list of 1 to %d, got %s", place, limit, v.show())
+		}
+		n := 0
+		for range v.items() {
+			n++
+		}
+		return fmt.Sprintf("%s: a list of 1 to %d, got %d; each element of an array counts", place, limit, n)
+	})
+}
+
+func parsePointerValue(place string, v value) (pointer, error) {
 	s, ok := v.text()
 	if !ok {
-		return nil, errMembers()
+		return nil, expected(errMembers(), place, "a JSON Pointer in a text", v)
 	}
 	p, ok := parsePointer(s)
 	if !ok {
-		return nil, malformed("a pointer is not a JSON Pointer in strict form")
+		return nil, expected(malformed("a pointer is not a JSON Pointer in strict form"), place, pointerForm(s), v)
 	}
 	return p, nil
 }
 
+// pointerForm says for an explanation which rule of pointers a text breaks.
+func pointerForm(s string) string {
+	if s == "" || s[0] != '/' {
+		return `a JSON Pointer, which begins with "/"`
+	}
+	return `a JSON Pointer in strict form: "~" only as ~0 or ~1, no "-", no number with a leading zero`
+}
+
 // checkDifferent refuses pointers that stand twice; they are canonical texts,
 // so equal ones are equal bytes.
-func checkDifferent(texts []value) error {
+func checkDifferent(place string, texts []value) error {
 	seen := make(map[string]bool, len(texts))
 	for _, text := range texts {
 		if seen[string(text)] {
-			return malformed("a pointer stands twice")
+			return explained(malformed("a pointer stands twice"), func() string {
+				return fmt.Sprintf("%s: the pointer %s stands twice", place, text.show())
+			})
 		}
 		seen[string(text)] = true
 	}

@@ -30,15 +30,16 @@ func parsePointer(s string) (pointer, bool) {
 	return tokens, true
 }
 
-// String returns the text that [parsePointer] reads.
-func (p pointer) String() string {
-	escape := strings.NewReplacer("~", "~0", "/", "~1")
+// text returns what [parsePointer] reads.
+func (p pointer) text() string {
 	var b strings.Builder
 	for _, token := range p {
-		b.WriteString("/" + escape.Replace(token))
+		b.WriteString("/" + pointerEscapes.Replace(token))
 	}
 	return b.String()
 }
+
+var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")
 
 // leadingZero reports a token of two or more digits that begins with 0.
 func leadingZero(token string) bool {

@@ -167,7 +167,7 @@ func GroupParams(l *List, scope string, secret MemberSecret) ([]byte, error) {
 		return nil, err
 	}
 	if !l.has(secret.Member()) {
-		return nil, errNotListed()
+		return nil, errNotListed(l, secret)
 	}
 	raw, err := json.Marshal(struct {
 		List      protocol.ListID    `json:"list"`

@@ -6,10 +6,8 @@ import "github.com/terradourada/td/protocol"
 type openRule struct{}
 
 func parseOpen(v value) (rule, error) {
-	if _, ok := v.object(); !ok {
-		return nil, errMembers()
-	}
-	return openRule{}, nil
+	_, err := v.membersAt("params")
+	return openRule{}, err
 }
 
 func (openRule) public() []protocol.Element { return nil }
@@ -21,3 +19,5 @@ func (openRule) encode(value, protocol.Element) (protocol.Element, []protocol.El
 func (openRule) holds(s *Statement, private []protocol.Element) bool {
 	return s.opens(Compress(private[0], private[1]), protocol.Element{})
 }
+
+func (openRule) falsity(value, []protocol.Element) string { return "" }

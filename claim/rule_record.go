@@ -1,7 +1,9 @@
 package claim
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/terradourada/td/protocol"
 )
@@ -15,6 +17,7 @@ type recordRule struct {
 	field   int
 	lo, hi  uint64             // record-range/1
 	values  []protocol.Element // record-equals/1 one, record-oneof/1 eight
+	given   []given            // what the claimed field is compared with
 	numeric bool               // the claimed field is compared with a number
 }
 
@@ -24,25 +27,25 @@ func parseRecord(id ID, v value) (rule, error) {
 		RecordEquals: {"field", "offset", "scale", "schema", "value"},
 		RecordOneOf:  {"field", "offset", "scale", "schema", "values"},
 	}[id]
-	members, ok := v.object(names...)
-	if !ok {
-		return nil, errMembers()
+	members, err := v.membersAt("params", names...)
+	if err != nil {
+		return nil, err
 	}
 	m := make(map[string]value, len(names))
 	for i, name := range names {
 		m[name] = members[i]
 	}
 	r := &recordRule{id: id}
-	if r.scaling, ok = parseScaling(m["scale"], m["offset"]); !ok {
-		return nil, errScaling()
+	if r.scaling, err = parseScaling(m["scale"], m["offset"]); err != nil {
+		return nil, err
 	}
-	var err error
-	if r.schema, err = parsePointers(m["schema"], recordFields); err != nil {
+	if r.schema, err = parsePointers("params.schema", m["schema"], recordFields); err != nil {
 		return nil, err
 	}
 	field, ok := m["field"].integer(int64(len(r.schema)) - 1)
 	if !ok || field < 0 {
-		return nil, malformed("field is not the number of a pointer of the schema")
+		want := fmt.Sprintf("a whole number 0..%d, the place of a pointer in schema counted from 0", len(r.schema)-1)
+		return nil, expected(malformed("field is not the number of a pointer of the schema"), "params.field", want, m["field"])
 	}
 	r.field = int(field)
 	return r, r.parseValues(m)
@@ -53,15 +56,20 @@ func (r *recordRule) parseValues(m map[string]value) (err error) {
 	switch r.id {
 	case RecordRange:
 		r.numeric = true
-		r.lo, r.hi, err = r.bounds(wideBound(m["lo"]), wideBound(m["hi"]), recordBits)
+		r.given = []given{{"params", "lo", wideBound(m["lo"]), recordBits}, {"params", "hi", wideBound(m["hi"]), recordBits}}
+		r.lo, r.hi, err = r.bounds(r.given, 0)
 	case RecordEquals:
-		r.values, err = r.publicValues([]value{m["value"]})
+		r.given = []given{{"params", "value", m["value"], recordBits}}
+		err = r.publicValues()
 	case RecordOneOf:
 		items, ok := m["values"].array(oneOfValues)
 		if !ok {
-			return protocol.Failf(protocol.CodeMalformedRequest, "values are not a list of 1 to %d", oneOfValues)
+			return errList("values", "params.values", oneOfValues, m["values"])
 		}
-		r.values, err = r.publicValues(items)
+		for i, item := range items {
+			r.given = append(r.given, given{fmt.Sprintf("params.values[%d]", i), "", item, recordBits})
+		}
+		err = r.publicValues()
 		for err == nil && len(r.values) < oneOfValues {
 			r.values = append(r.values, r.values[len(r.values)-1])
 		}
@@ -69,21 +77,24 @@ func (r *recordRule) parseValues(m map[string]value) (err error) {
 	return err
 }
 
-// publicValues are the elements of texts, literals and numbers of the parameters.
-func (r *recordRule) publicValues(items []value) ([]protocol.Element, error) {
-	values := make([]protocol.Element, len(items))
-	for i, item := range items {
-		var ok bool
-		if values[i], ok = hashed(item); ok {
-			continue
+// publicValues computes the elements of texts, literals and numbers of the
+// parameters.
+func (r *recordRule) publicValues() error {
+	for i, g := range r.given {
+		e, ok := hashed(g.v)
+		switch {
+		case !ok && !g.v.isNumber():
+			return expected(errMembers(), strings.TrimSuffix(g.place+"."+g.name, "."), "a number, a text, true, false or null", g.v)
+		case !ok:
+			n, err := r.bound(r.given, i)
+			if err != nil {
+				return err
+			}
+			e, r.numeric = protocol.SmallElement(n), true
 		}
-		n, err := r.bound(item, recordBits)
-		if err != nil {
-			return nil, err
-		}
-		values[i], r.numeric = protocol.SmallElement(n), true
+		r.values = append(r.values, e)
 	}
-	return values, nil
+	return nil
 }
 
 func (r *recordRule) public() []protocol.Element {
@@ -130,14 +141,14 @@ func (r *recordRule) fields(event value) (*[recordFields]protocol.Element, error
 	for i, p := range r.schema {
 		v, ok := p.resolve(event)
 		if !ok {
-			return nil, errNotThere()
+			return nil, errNotThere(p, event)
 		}
 		if i != r.field {
 			values[i] = protocol.ValueElement(v)
 			continue
 		}
 		var err error
-		if values[i], err = r.claimed(v); err != nil {
+		if values[i], err = r.claimed(p, v); err != nil {
 			return nil, err
 		}
 	}
@@ -145,14 +156,16 @@ func (r *recordRule) fields(event value) (*[recordFields]protocol.Element, error
 }
 
 // claimed is the value of the claimed field: a text, a literal or a number.
-func (r *recordRule) claimed(v value) (protocol.Element, error) {
+func (r *recordRule) claimed(p pointer, v value) (protocol.Element, error) {
 	if e, ok := hashed(v); ok {
 		return e, nil
 	}
 	if !v.isNumber() {
-		return protocol.Element{}, notEncodable("the claimed field is an object or an array")
+		return protocol.Element{}, explained(notEncodable("the claimed field is an object or an array"), func() string {
+			return fmt.Sprintf("%s = %s is %s, and the claimed field is a number, a text, true, false or null", p, v.show(), v.typeName())
+		})
 	}
-	n, err := r.number(v, recordBits)
+	n, err := r.number(p, v, recordBits, func() []numeral { return numbersOf(r.given) })
 	return protocol.SmallElement(n), err
 }
 
@@ -195,7 +208,30 @@ func RecordCommitment(id ID, h protocol.Element, field int, value, salt protocol
 func (r *recordRule) satisfies(v protocol.Element) bool {
 	if r.id == RecordRange {
 		n, ok := small(v)
-		return ok && r.lo <= n && n <= r.hi
+		return ok && side(n, r.lo, r.hi) == 0
 	}
 	return slices.Contains(r.values, v)
+}
+
+func (r *recordRule) falsity(event value, private []protocol.Element) string {
+	if r.satisfies(private[0]) {
+		return ""
+	}
+	p := r.schema[r.field]
+	v, _ := p.resolve(event)
+	what := fmt.Sprintf("%s = %s", p, v.show())
+	if r.id == RecordRange {
+		if n, ok := small(private[0]); ok {
+			return r.outside(what, n, r.lo, r.hi)
+		}
+		return fmt.Sprintf("%s is %s, and the claim needs a number from lo %s to hi %s", what, v.typeName(), r.text(r.lo), r.text(r.hi))
+	}
+	var values []string
+	for _, g := range r.given {
+		values = append(values, g.v.show())
+	}
+	if len(values) == 1 {
+		return what + " differs from " + values[0]
+	}
+	return what + " is none of " + strings.Join(values, ", ")
 }

@@ -1,7 +1,9 @@
 package claim
 
 import (
+	"fmt"
 	"math"
+	"strings"
 
 	"github.com/terradourada/td/protocol"
 )
@@ -12,22 +14,23 @@ type sumRule struct {
 	scaling
 	at     []pointer
 	lo, hi uint64
+	given  []given
 }
 
 func parseSum(v value) (rule, error) {
-	members, ok := v.object("at", "hi", "lo", "scale")
-	if !ok {
-		return nil, errMembers()
-	}
-	r := &sumRule{}
-	if r.scaling, ok = parseScaling(members[3], nil); !ok {
-		return nil, errScaling()
-	}
-	var err error
-	if r.at, err = parsePointers(members[0], sumSlots); err != nil {
+	members, err := v.membersAt("params", "at", "hi", "lo", "scale")
+	if err != nil {
 		return nil, err
 	}
-	r.lo, r.hi, err = r.bounds(members[2], members[1], sumBits)
+	r := &sumRule{}
+	if r.scaling, err = parseScaling(members[3], nil); err != nil {
+		return nil, err
+	}
+	if r.at, err = parsePointers("params.at", members[0], sumSlots); err != nil {
+		return nil, err
+	}
+	r.given = []given{{"params", "lo", members[2], sumBits}, {"params", "hi", members[1], sumBits}}
+	r.lo, r.hi, err = r.bounds(r.given, 0)
 	return r, err
 }
 
@@ -46,7 +49,7 @@ func packSum(v *[sumSlots]uint32) protocol.Element {
 
 func (r *sumRule) encode(event value, _ protocol.Element) (protocol.Element, []protocol.Element, error) {
 	var v [sumSlots]uint32
-	if err := r.numbers(event, r.at, v[:]); err != nil {
+	if err := r.numbers(event, r.at, v[:], r.given); err != nil {
 		return protocol.Element{}, nil, err
 	}
 	return packSum(&v), smallElements(v[:]), nil
@@ -63,5 +66,16 @@ func (r *sumRule) holds(s *Statement, private []protocol.Element) bool {
 		v[i] = uint32(n)
 		sum += n
 	}
-	return r.lo <= sum && sum <= r.hi && s.opens(private[0], packSum(&v))
+	return side(sum, r.lo, r.hi) == 0 && s.opens(private[0], packSum(&v))
+}
+
+func (r *sumRule) falsity(_ value, private []protocol.Element) string {
+	var sum uint64
+	names := make([]string, len(r.at))
+	for i, p := range r.at {
+		n, _ := small(private[i])
+		sum += n
+		names[i] = p.String()
+	}
+	return r.outside(fmt.Sprintf("the sum of %s = %s", cut(strings.Join(names, ", ")), r.text(sum)), sum, r.lo, r.hi)
 }

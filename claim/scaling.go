@@ -2,6 +2,8 @@ package claim
 
 import (
 	"encoding/json"
+	"fmt"
+	"math/big"
 	"strconv"
 	"strings"
 
@@ -16,22 +18,25 @@ const (
 
 // scaling turns a number x of an event into the integer x·10^scale + offset.
 type scaling struct {
-	scale  int
-	offset int64
+	scale    int
+	offset   int64
+	noOffset bool // the claim has none
 }
 
 // parseScaling reads the members scale and offset; a claim without an offset
 // passes nil for it.
-func parseScaling(scale, offset value) (scaling, bool) {
+func parseScaling(scale, offset value) (scaling, error) {
 	n, ok := scale.integer(maxScale)
 	if !ok || n < 0 {
-		return scaling{}, false
+		return scaling{}, expected(errScaling(), "params.scale", fmt.Sprintf("a whole number 0..%d", maxScale), scale)
 	}
-	s := scaling{scale: int(n)}
+	s := scaling{scale: int(n), noOffset: offset == nil}
 	if offset != nil {
-		s.offset, ok = offset.integer(maxOffset)
+		if s.offset, ok = offset.integer(maxOffset); !ok {
+			return scaling{}, expected(errScaling(), "params.offset", "a whole number between -2^53 and 2^53", offset)
+		}
 	}
-	return s, ok
+	return s, nil
 }
 
 // integer reads a number that is an integer with |n| <= limit. In canonical
@@ -49,18 +54,19 @@ func errScaling() error {
 		"scale is not an integer from 0 to %d or offset not an integer below 2^53", maxScale)
 }
 
-// bounds converts a pair of bounds and checks that they are in order.
-func (s scaling) bounds(lo, hi value, bits int) (uint64, uint64, error) {
-	l, err := s.bound(lo, bits)
-	if err != nil {
+// bounds converts the pair of bounds at i, lo before hi, and checks that they are
+// in order.
+func (s scaling) bounds(all []given, i int) (l, h uint64, err error) {
+	if l, err = s.bound(all, i); err != nil {
 		return 0, 0, err
 	}
-	h, err := s.bound(hi, bits)
-	if err != nil {
+	if h, err = s.bound(all, i+1); err != nil {
 		return 0, 0, err
 	}
 	if l > h {
-		return 0, 0, malformed("a lower bound is above its upper bound")
+		return 0, 0, explained(malformed("a lower bound is above its upper bound"), func() string {
+			return fmt.Sprintf("%s: lo %s is above hi %s", all[i].place, all[i].v.show(), all[i+1].v.show())
+		})
 	}
 	return l, h, nil
 }
@@ -88,40 +94,82 @@ func isPlainDecimal(s string) bool {
 	return strings.Trim(s, "-.0123456789") == "" && json.Valid([]byte(s)) && !padded
 }
 
-// bound converts a public number by the rule of the values.
-func (s scaling) bound(v value, bits int) (uint64, error) {
-	if !v.isNumber() {
-		return 0, errMembers()
+// given is a number of the parameters: a bound, or a value to compare with.
+type given struct {
+	place, name string // params.values[0] and lo, for example
+	v           value
+	bits        int
+}
+
+func (g given) number() numeral { return numeral{g.name + " " + g.v.show(), string(g.v), g.bits} }
+
+// bound converts a public number by the rule of the values. All are the numbers
+// of the parameters, which an explanation takes into account.
+func (s scaling) bound(all []given, i int) (uint64, error) {
+	g := all[i]
+	place := strings.TrimSuffix(g.place+"."+g.name, ".")
+	if !g.v.isNumber() {
+		return 0, expected(errMembers(), place, "a number", g.v)
 	}
-	n, ok := s.apply(string(v), bits)
+	n, ok := s.apply(string(g.v), g.bits)
 	if !ok {
-		return 0, protocol.Failf(protocol.CodeMalformedRequest,
-			"a bound is not an integer below 2^%d after scale and offset", bits)
+		public := protocol.Failf(protocol.CodeMalformedRequest,
+			"a bound is not an integer below 2^%d after scale and offset", g.bits)
+		return 0, explained(public, func() string {
+			return fmt.Sprintf("%s = %s %s", place, g.v.show(), s.remedy(numbersOf(all)))
+		})
 	}
 	return n, nil
 }
 
-// number converts a number of the event.
-func (s scaling) number(v value, bits int) (uint64, error) {
+// numbersOf returns those of the parameters that are numbers.
+func numbersOf(all []given) []numeral {
+	var numbers []numeral
+	for _, g := range all {
+		if g.v.isNumber() {
+			numbers = append(numbers, g.number())
+		}
+	}
+	return numbers
+}
+
+// number converts a number of the event. Others returns the numbers that scale
+// and offset must fit too.
+func (s scaling) number(p pointer, v value, bits int, others func() []numeral) (uint64, error) {
 	if !v.isNumber() {
-		return 0, notEncodable("a value that the parameters name is not a number")
+		return 0, explained(notEncodable("a value that the parameters name is not a number"), func() string {
+			return fmt.Sprintf("%s = %s is %s, and the claim needs a number", p, v.show(), v.typeName())
+		})
 	}
 	n, ok := s.apply(string(v), bits)
 	if !ok {
-		return 0, protocol.Failf(protocol.CodeEventNotEncodable,
+		public := protocol.Failf(protocol.CodeEventNotEncodable,
 			"a value that the parameters name is not an integer below 2^%d after scale and offset", bits)
+		return 0, explained(public, func() string {
+			all := append([]numeral{{p.String(), string(v), bits}}, others()...)
+			return fmt.Sprintf("%s = %s %s", p, v.show(), s.remedy(all))
+		})
 	}
 	return n, nil
 }
 
 // numbers converts the numbers of the event that pointers name, into slots.
-func (s scaling) numbers(event value, at []pointer, slots []uint32) error {
+func (s scaling) numbers(event value, at []pointer, slots []uint32, bounds []given) error {
+	others := func() []numeral {
+		all := numbersOf(bounds)
+		for _, p := range at {
+			if v, ok := p.resolve(event); ok && v.isNumber() {
+				all = append(all, numeral{p.String(), string(v), rangeBits})
+			}
+		}
+		return all
+	}
 	for i, p := range at {
 		v, ok := p.resolve(event)
 		if !ok {
-			return errNotThere()
+			return errNotThere(p, event)
 		}
-		n, err := s.number(v, rangeBits)
+		n, err := s.number(p, v, rangeBits, others)
 		if err != nil {
 			return err
 		}
@@ -130,10 +178,31 @@ func (s scaling) numbers(event value, at []pointer, slots []uint32) error {
 	return nil
 }
 
-func notEncodable(detail string) error {
-	return protocol.Fail(protocol.CodeEventNotEncodable, detail)
+// side reports whether n is below lo (-1), above hi (1) or within both (0).
+func side(n, lo, hi uint64) int {
+	switch {
+	case n < lo:
+		return -1
+	case n > hi:
+		return 1
+	}
+	return 0
 }
 
-func errNotThere() error {
-	return notEncodable("the event has no value at a place that the parameters name")
+// outside says on which side of its bounds n is, or "" if it is within. What
+// names n with its value.
+func (s scaling) outside(what string, n, lo, hi uint64) string {
+	switch side(n, lo, hi) {
+	case -1:
+		return fmt.Sprintf("%s is below lo %s", what, s.text(lo))
+	case 1:
+		return fmt.Sprintf("%s is above hi %s", what, s.text(hi))
+	}
+	return ""
+}
+
+// text writes the number that becomes n after scale and offset.
+func (s scaling) text(n uint64) string {
+	x := new(big.Int).SetUint64(n)
+	return decimalText(x.Sub(x, big.NewInt(s.offset)), s.scale)
 }

@@ -1,6 +1,7 @@
 package claim
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/terradourada/td/protocol"
@@ -58,7 +59,11 @@ func (s *Statement) Check(a *Assignment) error {
 		return malformed("assignment is not for this claim")
 	}
 	if !s.params.rule.holds(s, a.private()) {
-		return protocol.Fail(protocol.CodeStatementFalse, "the private values do not satisfy the claim")
+		public := protocol.Fail(protocol.CodeStatementFalse, "the private values do not satisfy the claim")
+		if a.falsity == nil {
+			return public
+		}
+		return explained(public, func() string { return cmp.Or(a.falsity(), protocol.DetailOf(public)) })
 	}
 	return nil
 }

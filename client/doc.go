@@ -36,6 +36,9 @@
 // was asked holds a [*DiffersError], which shows both. Other errors come from the
 // network or say what a server's answer lacked ([ErrAnswer], [ErrChallenge]).
 //
+// An event or parameters that are refused here are a [*claim.Refusal]. Its Error holds
+// no values and may be logged; its Explain names pointer, value and rule.
+//
 // # Retries
 //
 // Retryable answers with status 429 and 503 are retried after the time that they name,

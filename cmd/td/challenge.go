@@ -163,6 +163,13 @@ func numbersFlag(cmd *cobra.Command, pointers *[]string) {
 	cmd.Flags().StringArrayVar(pointers, "numbers-from-text", nil, "JSON Pointer of integers that the event has as texts; they become numbers before it is committed to; may be given several times")
 }
 
+// inputFlags adds the flags that say how a file of events is read.
+func inputFlags(cmd *cobra.Command, f *input.Flags) {
+	cmd.Flags().BoolVar(&f.CSV, "csv", false, "the input is CSV; its first row has the names of the members")
+	cmd.Flags().BoolVar(&f.DecimalComma, "decimal-comma", false, "numbers in CSV are written 21,5")
+	numbersFlag(cmd, &f.NumbersFromText)
+}
+
 // memberFlags adds the flags that say who proves, for group/1.
 func memberFlags(cmd *cobra.Command, member, list *string) {
 	cmd.Flags().StringVar(member, "member", "", "group/1: file with the member's secret, which stays on this machine")

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
@@ -105,16 +106,11 @@ func printClaims(w io.Writer, list []api.Claim) error {
 
 func claimsShowCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "show ID",
-		Short:   "Explain one claim, with an example",
-		Example: "  td claims show range/1\n  td claims show sum/1 -o json | jq .params > params.json",
-		Args:    oneArg("ID"),
-		ValidArgsFunction: func(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-			if len(args) > 0 {
-				return nil, cobra.ShellCompDirectiveNoFileComp
-			}
-			return draft.ClaimIDs(), cobra.ShellCompDirectiveNoFileComp
-		},
+		Use:               "show ID",
+		Short:             "Explain one claim, with an example",
+		Example:           "  td claims show range/1\n  td claims show sum/1 -o json | jq .params > params.json",
+		Args:              oneArg("ID"),
+		ValidArgsFunction: completeClaim,
 	}
 	output := outputFlag(cmd)
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
@@ -136,7 +132,8 @@ func (a *app) showClaim(id claim.ID, asJSON bool) error {
 			Gates  int             `json:"gates"`
 			Params json.RawMessage `json:"params"`
 			Event  json.RawMessage `json:"event"`
-		}{id.String(), t.Says, claim.Gates(id), json.RawMessage(t.Params), json.RawMessage(t.Event)})
+			Notes  []noteLine      `json:"notes"`
+		}{id.String(), t.Says, claim.Gates(id), json.RawMessage(t.Params), json.RawMessage(t.Event), noteLines(t.Notes)})
 	}
 	how := "--params params.json "
 	switch id {
@@ -149,9 +146,33 @@ func (a *app) showClaim(id claim.ID, asJSON bool) error {
 	if t.Values != "" {
 		shape += "\n            " + t.Values
 	}
-	_, err := fmt.Fprintf(a.stdout, "%s: %s\n\nparameters  %s\nexample     %s\nfor event   %s\n\ntd submit --claim %s %s--out receipts event.json\n",
-		id, t.Says, shape, t.Params, t.Event, id, how)
+	var notes strings.Builder
+	for _, n := range t.Notes {
+		fmt.Fprintf(&notes, "%-12s%s\n            params %s\n            event  %s\n\n", n.Topic, n.Text, n.Params, n.Event)
+	}
+	propose := ""
+	if id != claim.Group {
+		propose = fmt.Sprintf("td params %s --from samples.jsonl > params.json\n", id)
+	}
+	_, err := fmt.Fprintf(a.stdout, "%s: %s\n\nparameters  %s\nexample     %s\nfor event   %s\n\n%s%std submit --claim %s %s--out receipts event.json\n",
+		id, t.Says, shape, t.Params, t.Event, &notes, propose, id, how)
 	return err
+}
+
+// noteLine is a note of a claim in JSON.
+type noteLine struct {
+	Topic  string          `json:"topic"`
+	Text   string          `json:"text"`
+	Params json.RawMessage `json:"params"`
+	Event  json.RawMessage `json:"event"`
+}
+
+func noteLines(notes []claim.Note) []noteLine {
+	var lines []noteLine
+	for _, n := range notes {
+		lines = append(lines, noteLine{n.Topic, n.Text, json.RawMessage(n.Params), json.RawMessage(n.Event)})
+	}
+	return lines
 }
 
 func claimsMemberCommand(a *app) *cobra.Command {

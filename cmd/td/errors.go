@@ -45,6 +45,9 @@ func typedErrors(cmd *cobra.Command) {
 		}
 		return wrongUse(cmd, check(cmd, args))
 	}
+	if !cmd.Runnable() { // td completion; otherwise its arguments are not checked
+		cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+	}
 	for _, c := range cmd.Commands() {
 		typedErrors(c)
 	}
@@ -76,7 +79,7 @@ func checkFlags(cmd *cobra.Command, _ []string) error {
 func unknownCommand(cmd *cobra.Command, name string) error {
 	var names []string
 	for _, c := range cmd.Commands() {
-		if !c.Hidden {
+		if !c.Hidden || c.Name() == "help" {
 			names = append(names, cmd.CommandPath()+" "+c.Name())
 		}
 	}
@@ -86,22 +89,52 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 
 // flagError returns an error about a flag as a fault with a suggestion.
 func flagError(cmd *cobra.Command, err error) error {
-	what, hint := err.Error(), cmd.CommandPath()+" --help lists the flags"
+	if args := cmd.Flags().Args(); cmd.HasSubCommands() && len(args) > 0 { // the flag may be that of a mistyped command
+		return unknownCommand(cmd, args[0])
+	}
+	hint := cmd.CommandPath() + " --help lists the flags"
 	var unknown *pflag.NotExistError
-	if errors.As(err, &unknown) {
+	var invalid *pflag.InvalidValueError
+	switch {
+	case errors.As(err, &unknown) && unknown.GetSpecifiedShortnames() != "":
+		return fault.New(fault.Usage, fmt.Sprintf("%s has no flag -%s", cmd.CommandPath(), unknown.GetSpecifiedName()), hint)
+	case errors.As(err, &unknown):
 		name := unknown.GetSpecifiedName()
-		if unknown.GetSpecifiedShortnames() != "" {
-			return fault.New(fault.Usage, fmt.Sprintf("%s has no flag -%s", cmd.CommandPath(), name), hint)
-		}
-		what = fmt.Sprintf("%s has no flag --%s", cmd.CommandPath(), name)
-		var names []string
-		cmd.Flags().VisitAll(func(fl *pflag.Flag) { names = append(names, fl.Name) })
-		if near := fault.Nearest(name, names); near != "" {
-			hint = fmt.Sprintf("did you mean --%s?", near)
-		}
 		if name == "version" {
 			hint = `did you mean "td version"?`
 		}
+		return fault.New(fault.Usage, fmt.Sprintf("%s has no flag --%s", cmd.CommandPath(), name), nearFlag(cmd, name, hint))
+	case errors.As(err, &invalid):
+		return invalidValue(cmd, invalid, hint)
 	}
-	return fault.New(fault.Usage, what, hint)
+	return fault.New(fault.Usage, err.Error(), hint)
+}
+
+// nearFlag returns a hint with the flag that the user may have meant.
+func nearFlag(cmd *cobra.Command, name, otherwise string) string {
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	if near := fault.Nearest(name, names); near != "" {
+		return fmt.Sprintf("did you mean --%s?", near)
+	}
+	return otherwise
+}
+
+// invalidValue refuses the value of a flag. A long name after one dash is read as a short
+// name and its value.
+func invalidValue(cmd *cobra.Command, err *pflag.InvalidValueError, hint string) error {
+	f, value := err.GetFlag(), err.GetValue()
+	if long := cmd.Flags().Lookup(f.Shorthand + value); f.Shorthand != "" && long != nil {
+		hint = fmt.Sprintf("did you mean --%s?", long.Name)
+	}
+	what := errors.Unwrap(err).Error()
+	switch v := f.Value.(type) {
+	case *choice:
+		hint = fault.DidYouMean(value, v.options, hint)
+	default:
+		if v.Type() == "duration" {
+			what = "it is a duration such as 30s, 5m or 1h30m"
+		}
+	}
+	return fault.New(fault.Usage, fmt.Sprintf("--%s does not take %q: %s", f.Name, value, what), hint)
 }

@@ -26,18 +26,13 @@ func (c *choice) String() string { return c.value }
 // Type names the value in the help.
 func (c *choice) Type() string { return strings.Join(c.options, "|") }
 
-// Set sets one of the options. Any other value is refused with the list and a
-// suggestion.
+// Set sets one of the options. [flagError] adds a suggestion to the error.
 func (c *choice) Set(s string) error {
-	if slices.Contains(c.options, s) {
-		c.value = s
-		return nil
+	if !slices.Contains(c.options, s) {
+		return errors.New("it is one of " + strings.Join(c.options, ", "))
 	}
-	list := "it is one of " + strings.Join(c.options, ", ")
-	if hint := fault.DidYouMean(s, c.options, ""); hint != "" {
-		list += "; " + hint
-	}
-	return errors.New(list)
+	c.value = s
+	return nil
 }
 
 // count is a flag value from 0 to 1024.

@@ -88,9 +88,7 @@ does, and is kept as REQUEST.refused.json.`,
 	cmd.Flags().StringVar(&f.inputName, "input-name", "", "name under which the events of INPUT are recorded (default its path as seen from DIR, - for standard input)")
 	cmd.Flags().BoolVar(&f.push, "push", false, "let the server prove; its prover sees the events")
 	cmd.Flags().BoolVar(&f.check, "check", false, "only check all events, and send and write nothing")
-	cmd.Flags().BoolVar(&f.input.CSV, "csv", false, "INPUT is CSV; its first row has the names of the members")
-	cmd.Flags().BoolVar(&f.input.DecimalComma, "decimal-comma", false, "numbers in CSV are written 21,5")
-	numbersFlag(cmd, &f.input.NumbersFromText)
+	inputFlags(cmd, &f.input)
 	f.progress, f.output = progressFlag(cmd), outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error { return a.submit(cmd.Context(), &f, args[0]) }
 	return cmd

@@ -121,6 +121,9 @@ func (s *Subject) loadGroup(sub *client.Submission) error {
 		if err != nil {
 			return err
 		}
+		if err := claim.CheckGroupDraft(raw); err != nil {
+			return s.badParams(claim.Group, err)
+		}
 		if err := protocol.DecodeStrict(raw, protocol.JSONLimits{}, &given); err != nil {
 			return s.badParams(claim.Group, err)
 		}

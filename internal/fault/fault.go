@@ -62,6 +62,16 @@ func (f *Fault) Error() string { return f.What }
 // New returns a fault that is no refusal of the protocol.
 func New(exit int, what, hint string) error { return &Fault{Exit: exit, What: what, Hint: hint} }
 
+// Explain returns the text that an error, such as claim.Refusal, has for the holder of
+// the input. It returns "" if there is none. Servers must not call it.
+func Explain(err error) string {
+	var e interface{ Explain() string }
+	if errors.As(err, &e) {
+		return e.Explain()
+	}
+	return ""
+}
+
 // Of returns the fault inside an error. An error that holds none becomes one: a refusal
 // of the protocol with the status of its code, any other with the status [Unexpected].
 func Of(err error) *Fault {
@@ -71,7 +81,7 @@ func Of(err error) *Fault {
 	case errors.As(err, &known):
 		return known
 	case errors.As(err, &refused):
-		return &Fault{Exit: ExitOf(refused.Code), What: cmp.Or(refused.Detail, refused.Code.String()), Code: refused.Code}
+		return &Fault{Exit: ExitOf(refused.Code), What: cmp.Or(Explain(err), refused.Detail, refused.Code.String()), Code: refused.Code}
 	}
 	return &Fault{Exit: Unexpected, What: err.Error()}
 }

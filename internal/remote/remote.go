@@ -177,5 +177,5 @@ func Detail(err error) string {
 	if errors.As(err, &p) {
 		return cmp.Or(p.Detail, p.Title)
 	}
-	return cmp.Or(protocol.DetailOf(err), err.Error())
+	return cmp.Or(fault.Explain(err), protocol.DetailOf(err), err.Error())
 }

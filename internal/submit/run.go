@@ -459,9 +459,21 @@ func (r *run) pushOne(ctx context.Context, j *job) error {
 	got := time.Now()
 	p, err := r.Server.Push(ctx, j.prepared, r.Submission.TTL, 0)
 	if err != nil {
-		return err
+		return r.explained(j, err)
 	}
 	return r.begin(j, request{id: p.RequestID, until: got.Add(r.ttl())}, p.Opening)
+}
+
+// explained returns the reason of a refusal as this machine finds it. The server's does
+// not name values.
+func (r *run) explained(j *job, refused error) error {
+	if notProvable(refused) {
+		s := r.Submission
+		if _, err := s.Draft(j.prepared, protocol.Element{}); protocol.CodeOf(err) == protocol.CodeOf(refused) {
+			return err
+		}
+	}
+	return refused
 }
 
 // receipt fetches the receipt of a request. A pushed one may still fail.
