@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -19,6 +20,7 @@ type challengeFlags struct {
 	*draft.Subject
 	server, private string
 	request         bool
+	retry           time.Duration
 }
 
 func challengeCommand(a *app) *cobra.Command {
@@ -37,6 +39,7 @@ POST /v1/challenges by other means.`,
 	}
 	f := challengeFlags{Subject: subjectFlags(cmd)}
 	serverFlag(cmd, &f.server)
+	retryFlag(cmd, &f.retry)
 	cmd.Flags().StringVar(&f.private, "private", "", "file to keep event and blind in; it must not exist yet")
 	cmd.Flags().BoolVar(&f.request, "request", false, "print the request's body and send nothing")
 	_ = cmd.MarkFlagRequired("private")
@@ -65,7 +68,7 @@ func (a *app) challenge(ctx context.Context, f *challengeFlags, event string) er
 	if f.request {
 		return a.printJSON(d.Request())
 	}
-	server, err := remote.Dial(f.server)
+	server, err := remote.Dial(f.server, a.patience(f.retry))
 	if err != nil {
 		return err
 	}

@@ -22,6 +22,7 @@ type submitFlags struct {
 	*draft.Subject
 	server, serverUser, out, trust string
 	push, selfAsserted             bool
+	retry                          time.Duration
 	progress, output               *choice
 }
 
@@ -55,6 +56,10 @@ is not submitted again; to do so, name another DIR. With --push there is a gap: 
 the server's first answer about an event is lost, only the server knows of it, and
 the event is submitted again.
 
+--retry DURATION waits for a server that is restarted, busy or frozen, as long as it
+asks and DURATION allows. A restart ends the requests that were pending: their
+events get new ones, and what was accepted before keeps its receipt.
+
 An event that does not satisfy the claim, or has no encoding under it, is
 reported with its line and does not stop the others; the exit code is then 3. A
 receipt that should not be relied on ends the run with 3, 10 or 11, as td verify
@@ -66,6 +71,7 @@ does, and is kept as REQUEST.refused.json.`,
 	}
 	f := submitFlags{Subject: subjectFlags(cmd)}
 	serverFlag(cmd, &f.server)
+	retryFlag(cmd, &f.retry)
 	serverUserFlag(cmd, &f.serverUser)
 	trustFlag(cmd, &f.trust)
 	selfAssertedFlag(cmd, &f.selfAsserted)
@@ -78,16 +84,16 @@ does, and is kept as REQUEST.refused.json.`,
 
 // submit gets a receipt for every event of the input.
 func (a *app) submit(ctx context.Context, f *submitFlags, input string) error {
-	o, err := f.options()
-	if err != nil {
-		return err
-	}
-	o.Input, o.Stdin = input, a.stdin
 	start := time.Now()
 	out := &submitOutput{
 		stdout: a.stdout, stderr: a.stderr, asJSON: f.output.value == "json",
 		progress: termui.NewProgress(a.stderr, f.progress.value, "submit", start),
 	}
+	o, err := f.options(remote.Patience{For: f.retry, Say: out.say})
+	if err != nil {
+		return err
+	}
+	o.Input, o.Stdin = input, a.stdin
 	o.Total, o.Print = out.progress.Expect, out.print
 	report, err := submit.Run(ctx, o)
 	out.progress.Finish()
@@ -99,7 +105,7 @@ func (a *app) submit(ctx context.Context, f *submitFlags, input string) error {
 }
 
 // options reads what the flags name; nothing is sent or written.
-func (f *submitFlags) options() (o submit.Options, err error) {
+func (f *submitFlags) options(p remote.Patience) (o submit.Options, err error) {
 	sub, err := f.Load()
 	if err != nil {
 		return o, err
@@ -107,7 +113,7 @@ func (f *submitFlags) options() (o submit.Options, err error) {
 	if f.push && sub.Claim == claim.Group {
 		return o, fault.New(fault.Usage, "group/1 is proved by its member only", "leave --push out")
 	}
-	server, err := remote.DialLive(f.server, f.serverUser, f.selfAsserted)
+	server, err := remote.DialLive(f.server, f.serverUser, f.selfAsserted, p)
 	if err != nil {
 		return o, err
 	}
@@ -141,6 +147,14 @@ func (o *submitOutput) print(s submit.Result) error {
 			fmt.Fprintf(o.stdout, "%-8s%-8s%s\n", "LINE", "INDEX", "RECEIPT")
 		}
 		_, err := fmt.Fprintf(o.stdout, "%-8d%-8d%s\n", s.Line, s.Index, s.Receipt)
+		return err
+	})
+}
+
+// say prints a line for people between the lines of progress.
+func (o *submitOutput) say(line string) {
+	_ = o.progress.Print(func() error {
+		_, err := fmt.Fprintln(o.stderr, line)
 		return err
 	})
 }

@@ -29,10 +29,6 @@ const (
 	ReceiptWait = time.Minute
 	// pushAtOnce is how many pushed events wait for the server at a time.
 	pushAtOnce = 8
-	// conflictTries and conflictPause bound the wait for an answer that the server is
-	// working on.
-	conflictTries = 20
-	conflictPause = 500 * time.Millisecond
 )
 
 // run is one run. Each event is the work of one goroutine from beginning to end;
@@ -193,7 +189,7 @@ func (r *run) one(ctx context.Context, j *job) error {
 			return nil
 		case j.request.stage == unsent && notProvable(err):
 			return r.refuse(j.line, err)
-		case j.request.stage == unsent && startOver(err) && try < submitTries:
+		case j.request.stage == unsent && (startOver(err) || r.lostChallenge(err)) && try < submitTries:
 		default:
 			return err
 		}
@@ -317,7 +313,7 @@ func (r *run) begin(j *job, q request, opening *receipt.Opening) error {
 // answer sends a proof. A request that the server has forgotten may still have been
 // accepted, so the server is asked for its receipt.
 func (r *run) answer(ctx context.Context, j *job, tag protocol.Tag, proof []byte) error {
-	err := r.send(ctx, j.request.id, tag, proof)
+	_, err := r.Server.Send(ctx, j.request.id, tag, proof, 0)
 	var p *client.Problem
 	if !errors.As(err, &p) {
 		return err
@@ -325,28 +321,10 @@ func (r *run) answer(ctx context.Context, j *job, tag protocol.Tag, proof []byte
 	if ended := startOver(err) || notProvable(err) || errors.Is(err, protocol.CodeProofRejected); !ended {
 		return err
 	}
-	if _, gone := r.Server.Receipt(ctx, j.request.id, 0); gone != nil {
+	if _, gone := r.Server.Receipt(ctx, j.request.id, lookupWait); gone != nil {
 		return r.afterLookup(j, err, gone)
 	}
 	return nil
-}
-
-// send sends a proof until the server has decided on it. A conflict may mean that the
-// server still works on an earlier copy of the same answer.
-func (r *run) send(ctx context.Context, id protocol.RequestID, tag protocol.Tag, proof []byte) error {
-	for range conflictTries {
-		_, err := r.Server.Send(ctx, id, tag, proof, 0)
-		if !errors.Is(err, protocol.CodeConflict) {
-			return err
-		}
-		select {
-		case <-time.After(conflictPause):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	_, err := r.Server.Send(ctx, id, tag, proof, 0)
-	return err
 }
 
 // afterLookup decides on a request whose answer was refused, by the server's answer about
@@ -426,6 +404,13 @@ func (r *run) receipt(ctx context.Context, j *job) (*receipt.Receipt, error) {
 		What: fmt.Sprintf("line %d was accepted, but there is no receipt yet: %s", j.line, remote.Detail(err)),
 		Hint: "run the same command again later; it asks for the receipt only", Code: p.Code,
 	}
+}
+
+// lostChallenge reports whether a challenge may have been issued that did not arrive. A
+// blind is for one request, so a patient client commits anew. A pushed event may have
+// been accepted.
+func (r *run) lostChallenge(err error) bool {
+	return r.Server.Patient() && !r.Push && client.Lost(err)
 }
 
 // notProvable reports whether a refusal is about the event alone, so that the other events

@@ -1,0 +1,137 @@
+package client
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+)
+
+// firstPause is before the first retry where the server names no time. The pauses double.
+const firstPause = 200 * time.Millisecond
+
+// busyTries bounds how often a call is made whose copy is still in work, askAgain apart.
+const busyTries = 20
+
+// do makes a call, with retries. It is the only loop that repeats a failed call.
+func (c *Client) do(ctx context.Context, call call) (result, error) {
+	var failed time.Time // first
+	for try := 0; ; try++ {
+		r, err := c.once(ctx, call)
+		if err == nil {
+			return r, nil
+		}
+		now := time.Now()
+		if failed.IsZero() {
+			failed = now
+		}
+		pause, again := c.pause(err, &call, try, now.Sub(failed))
+		if !again || ctx.Err() != nil {
+			return result{}, err
+		}
+		c.announce(err, now)
+		if sleep(ctx, pause) != nil {
+			return result{}, err
+		}
+	}
+}
+
+// pause reports whether a call is retried after an error, and after which time. waited is
+// how long ago the call failed first.
+func (c *Client) pause(err error, call *call, try int, waited time.Duration) (time.Duration, bool) {
+	patient := c.cfg.Patience > 0
+	growing := min(c.cfg.MaxPause, firstPause<<min(try, 10))
+	pause, again := growing/2+jitter(growing/2), call.same
+	var p *Problem
+	switch {
+	case errors.As(err, &p) && call.busy != 0 && p.Code == call.busy:
+		return askAgain, try < busyTries
+	case errors.As(err, &p):
+		again = p.Retryable || patient && call.same && gateway(err)
+		if asked := p.RetryAfter; asked > 0 {
+			pause = asked + jitter(asked/4)
+			again = again && (patient || asked <= c.cfg.MaxPause)
+		}
+	case lasting(err):
+		return 0, false
+	case errors.As(err, new(*SlowError)):
+		again = call.same && patient
+	default:
+		again = call.same || patient && !sent(err)
+	}
+	if patient {
+		left := c.cfg.Patience - waited
+		return min(pause, left), again && left > 0
+	}
+	return pause, again && try < c.cfg.Retries
+}
+
+// lasting reports whether an error stays the same however often the call is made.
+func lasting(err error) bool {
+	var notLive *NotLiveError
+	if errors.As(err, &notLive) {
+		return !notLive.changing
+	}
+	return errors.Is(err, ErrAnswer) || errors.Is(err, ErrTLS) || errors.Is(err, ErrPlain) ||
+		errors.As(err, new(*tls.CertificateVerificationError)) || errors.As(err, new(tls.RecordHeaderError)) || errors.As(err, new(tls.AlertError))
+}
+
+// sent reports whether a request may have reached the server. It did not if there was no
+// connection.
+func sent(err error) bool {
+	var op *net.OpError
+	return !errors.As(err, new(*NotLiveError)) && !errors.As(err, new(*net.DNSError)) &&
+		!(errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect"))
+}
+
+// Lost reports whether the request of a failed call may have reached the server although
+// no answer arrived.
+func Lost(err error) bool {
+	if errors.As(err, new(*Problem)) {
+		return gateway(err)
+	}
+	return err != nil && !lasting(err) && sent(err)
+}
+
+// gateway reports whether an error is of a proxy that does not reach the server.
+func gateway(err error) bool {
+	foreign := new(ForeignError)
+	return errors.As(err, &foreign) && (foreign.Status == http.StatusBadGateway || foreign.Status == http.StatusGatewayTimeout)
+}
+
+// announce calls Waiting, at most once in the time of Patience.
+func (c *Client) announce(err error, now time.Time) {
+	if c.cfg.Waiting == nil {
+		return
+	}
+	c.waiting.Lock()
+	defer c.waiting.Unlock()
+	if c.announced.IsZero() || now.Sub(c.announced) > c.cfg.Patience {
+		c.announced = now
+		c.cfg.Waiting(err)
+	}
+}
+
+// jitter returns a random time below d, so that clients that were refused together do
+// not retry together.
+func jitter(d time.Duration) time.Duration {
+	var b [8]byte
+	rand.Read(b[:])
+	return time.Duration(binary.BigEndian.Uint64(b[:]) % uint64(max(d, 1)))
+}
+
+// sleep waits for d or for the end of the context.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
