@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/url"
 	"reflect"
 	"slices"
 	"strings"
@@ -71,6 +72,9 @@ func (c *Client) exchange(ctx context.Context, call call, p *pace) (result, erro
 		return result{}, badAnswer("it sent %s", describe(res))
 	}
 	body, err := readAtMost(res.Body, call.limit)
+	if err != nil && !errors.Is(err, ErrAnswer) {
+		err = &url.Error{Op: "Read", URL: req.URL.String(), Err: err} // as for the head
+	}
 	return result{res.StatusCode, body}, err
 }
 

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 )
 
@@ -17,57 +18,76 @@ const firstPause = 200 * time.Millisecond
 // busyTries bounds how often a call is made whose copy is still in work, askAgain apart.
 const busyTries = 20
 
-// do makes a call, with retries. It is the only loop that repeats a failed call.
-func (c *Client) do(ctx context.Context, call call) (result, error) {
+// do makes a call, with retries.
+func (c *Client) do(ctx context.Context, call call) (r result, err error) {
+	err = c.loop(ctx, func() (err error) {
+		r, err = c.once(ctx, call)
+		return err
+	}, func(err error, try int) (time.Duration, bool) { return c.pause(err, &call, try) })
+	return r, err
+}
+
+// Anew calls f again if the answer to its request was lost, as long as [Config].Patience
+// allows. f makes a new request each time, for what must not be sent twice.
+func (c *Client) Anew(ctx context.Context, f func() error) error {
+	return c.loop(ctx, f, func(err error, try int) (time.Duration, bool) { return c.growing(try), c.patient() && Lost(err) })
+}
+
+func (c *Client) patient() bool { return c.cfg.Patience > 0 }
+
+// growing returns a pause that doubles with each try, with jitter.
+func (c *Client) growing(try int) time.Duration {
+	d := min(c.cfg.MaxPause, firstPause<<min(try, 10))
+	return d/2 + jitter(d/2)
+}
+
+// loop is the only loop that repeats a failed call. The rule decides whether, and after
+// which pause; Patience bounds both.
+func (c *Client) loop(ctx context.Context, f func() error, rule func(err error, try int) (time.Duration, bool)) error {
 	var failed time.Time // first
 	for try := 0; ; try++ {
-		r, err := c.once(ctx, call)
+		err := f()
 		if err == nil {
-			return r, nil
+			return nil
 		}
 		now := time.Now()
 		if failed.IsZero() {
 			failed = now
 		}
-		pause, again := c.pause(err, &call, try, now.Sub(failed))
+		pause, again := rule(err, try)
+		if c.patient() {
+			left := c.cfg.Patience - now.Sub(failed)
+			pause, again = min(pause, left), again && left > 0
+		}
 		if !again || ctx.Err() != nil {
-			return result{}, err
+			return err
 		}
 		c.announce(err, now)
 		if sleep(ctx, pause) != nil {
-			return result{}, err
+			return err
 		}
 	}
 }
 
-// pause reports whether a call is retried after an error, and after which time. waited is
-// how long ago the call failed first.
-func (c *Client) pause(err error, call *call, try int, waited time.Duration) (time.Duration, bool) {
-	patient := c.cfg.Patience > 0
-	growing := min(c.cfg.MaxPause, firstPause<<min(try, 10))
-	pause, again := growing/2+jitter(growing/2), call.same
+// pause reports whether a call is retried after an error, and after which time.
+func (c *Client) pause(err error, call *call, try int) (time.Duration, bool) {
+	tries := c.patient() || try < c.cfg.Retries
 	var p *Problem
 	switch {
 	case errors.As(err, &p) && call.busy != 0 && p.Code == call.busy:
-		return askAgain, try < busyTries
+		return askAgain, try < busyTries && c.cfg.Retries >= 0
 	case errors.As(err, &p):
-		again = p.Retryable || patient && call.same && gateway(err)
+		again := p.Retryable || c.patient() && call.same && gateway(err)
 		if asked := p.RetryAfter; asked > 0 {
-			pause = asked + jitter(asked/4)
-			again = again && (patient || asked <= c.cfg.MaxPause)
+			return asked + jitter(asked/4), again && tries && (c.patient() || asked <= c.cfg.MaxPause)
 		}
+		return c.growing(try), again && tries
 	case lasting(err):
 		return 0, false
 	case errors.As(err, new(*SlowError)):
-		again = call.same && patient
-	default:
-		again = call.same || patient && !sent(err)
+		return c.growing(try), call.same && c.patient()
 	}
-	if patient {
-		left := c.cfg.Patience - waited
-		return min(pause, left), again && left > 0
-	}
-	return pause, again && try < c.cfg.Retries
+	return c.growing(try), tries && (call.same || c.patient() && !sent(err))
 }
 
 // lasting reports whether an error stays the same however often the call is made.
@@ -94,7 +114,8 @@ func Lost(err error) bool {
 	if errors.As(err, new(*Problem)) {
 		return gateway(err)
 	}
-	return err != nil && !lasting(err) && sent(err)
+	network := errors.As(err, new(*url.Error)) || errors.As(err, new(*SlowError))
+	return network && !lasting(err) && sent(err)
 }
 
 // gateway reports whether an error is of a proxy that does not reach the server.

@@ -94,6 +94,30 @@ func TestPatience(t *testing.T) {
 	}
 }
 
+// TestAnew: what must not be sent twice is made anew when its answer was lost, by a patient
+// client, and after no other failure.
+func TestAnew(t *testing.T) {
+	for name, tt := range map[string]struct {
+		answers  []answerFunc
+		patience time.Duration
+		made     int
+	}{
+		"lost twice":  {[]answerFunc{failure, response(502, "text/html", ""), problem(protocol.CodeExpired, 410, "")}, time.Minute, 3},
+		"impatient":   {[]answerFunc{failure}, 0, 1},
+		"refused":     {[]answerFunc{problem(protocol.CodeUnknownClaim, 404, "")}, time.Minute, 1},
+		"never there": {[]answerFunc{refused}, time.Minute, 1},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c, _ := play(t, client.Config{Patience: tt.patience}, tt.answers...)
+			made := 0
+			err := c.Anew(t.Context(), func() error { made++; return calls["challenge"](t.Context(), c) })
+			if err == nil || made != tt.made {
+				t.Errorf("%s: made %d times, want %d: %v", name, made, tt.made, err)
+			}
+		})
+	}
+}
+
 // TestRetryAfterDate: the header may be a date.
 func TestRetryAfterDate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

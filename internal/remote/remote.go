@@ -51,7 +51,6 @@ func userID(name string) (uint32, error) {
 type Server struct {
 	*client.Client
 	url     string
-	patient bool
 	without string // how to go on where the server is not live, for a hint; "" if there is no way
 }
 
@@ -75,10 +74,11 @@ func (p Patience) config(cfg client.Config, address string) client.Config {
 
 // reasonOf returns why a call is made again, without library prefixes.
 func reasonOf(err error) string {
-	if errors.As(err, new(*client.ForeignError)) || errors.As(err, new(*client.SlowError)) {
-		return err.Error()
+	var foreign *client.ForeignError
+	if p := new(client.Problem); !errors.As(err, &foreign) && errors.As(err, &p) {
+		return Detail(p)
 	}
-	return cmp.Or(Detail(err), NetworkReason(err))
+	return NetworkReason(err)
 }
 
 // Dial returns the client of a server; it connects to nothing yet. An address of ""
@@ -91,7 +91,7 @@ func dialWith(address string, cfg client.Config, p Patience) (*Server, error) {
 	if err != nil {
 		return nil, fault.New(fault.Usage, err.Error(), "--server takes a URL such as "+DefaultServer)
 	}
-	return &Server{Client: c, url: address, patient: p.For > 0}, nil
+	return &Server{Client: c, url: address}, nil
 }
 
 // DialLive is [DialAs] for a command with the flag --allow-self-asserted. Without the flag
@@ -113,9 +113,6 @@ func DialAs(address, serverUser string, liveOnly bool, p Patience) (*Server, err
 	}
 	return dialWith(address, client.Config{ServerUID: uid, LiveOnly: liveOnly}, p)
 }
-
-// Patient reports whether the user asked to ride over restarts.
-func (r *Server) Patient() bool { return r.patient }
 
 // Failure returns the error of a call to the server as a fault, or the error of ctx if that
 // has ended. The server is nil for what comes from a copy of a log.

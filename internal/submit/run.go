@@ -189,7 +189,7 @@ func (r *run) one(ctx context.Context, j *job) error {
 			return nil
 		case j.request.stage == unsent && notProvable(err):
 			return r.refuse(j.line, err)
-		case j.request.stage == unsent && (startOver(err) || r.lostChallenge(err)) && try < submitTries:
+		case j.request.stage == unsent && startOver(err) && try < submitTries:
 		default:
 			return err
 		}
@@ -252,11 +252,14 @@ func (r *run) result(j *job, earlier bool) Result {
 func (r *run) proveOne(ctx context.Context, j *job) error {
 	s := r.Submission
 	s.Params, s.Event = j.params, j.event
-	draft, err := client.NewDraft(&s, protocol.Element{})
-	if err != nil {
+	var draft *client.Draft
+	var ch *api.Challenge
+	err := r.Server.Anew(ctx, func() (err error) { // a blind is for one request only
+		if draft, err = client.NewDraft(&s, protocol.Element{}); err == nil {
+			ch, err = r.Server.Challenge(ctx, draft.Request())
+		}
 		return err
-	}
-	ch, err := r.Server.Challenge(ctx, draft.Request())
+	})
 	if err != nil {
 		return err
 	}
@@ -404,13 +407,6 @@ func (r *run) receipt(ctx context.Context, j *job) (*receipt.Receipt, error) {
 		What: fmt.Sprintf("line %d was accepted, but there is no receipt yet: %s", j.line, remote.Detail(err)),
 		Hint: "run the same command again later; it asks for the receipt only", Code: p.Code,
 	}
-}
-
-// lostChallenge reports whether a challenge may have been issued that did not arrive. A
-// blind is for one request, so a patient client commits anew. A pushed event may have
-// been accepted.
-func (r *run) lostChallenge(err error) bool {
-	return r.Server.Patient() && !r.Push && client.Lost(err)
 }
 
 // notProvable reports whether a refusal is about the event alone, so that the other events
