@@ -179,9 +179,6 @@ func (c *Config) place(env map[string]string) error {
 	if c.Data == "" {
 		return refuse("", "no data directory: neither HOME nor XDG_STATE_HOME is set", "name one with --data")
 	}
-	if c.Socket == "" {
-		c.Socket = filepath.Join(c.Data, "admin.sock")
-	}
 	return nil
 }
 

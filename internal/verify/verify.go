@@ -28,7 +28,7 @@ type Options struct {
 	Log, ServerUser    string
 	Scan               bool
 	Lists              []string
-	Opening, Field     string
+	Opening            string
 	Client             string
 	Attestation, Roots string
 	Measurements       []string
@@ -65,7 +65,7 @@ func New(ctx context.Context, files []string, stdin io.Reader, o *Options) (*Ver
 	if err := checkFiles(files); err != nil {
 		return nil, err
 	}
-	if len(files) > 1 && (o.Opening != "" || o.Field != "") {
+	if len(files) > 1 && o.Opening != "" {
 		return nil, fault.New(fault.Usage, "an opening belongs to one receipt, and several were given", "")
 	}
 	v := &Verifier{files: files, stdin: stdin}
@@ -120,9 +120,6 @@ func (v *Verifier) read(ctx context.Context, o *Options) (err error) {
 		if v.options.Opening, err = draft.ReadOpening(o.Opening); err != nil {
 			return err
 		}
-	}
-	if o.Field != "" {
-		v.options.Field, err = fsutil.ParseFile(o.Field, 64<<10, receipt.ParseFieldOpening, fault.Usage, " does not open a field", "")
 	}
 	return err
 }
