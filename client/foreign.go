@@ -3,7 +3,6 @@ package client
 import (
 	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net"
 	"net/http"
@@ -30,6 +29,15 @@ func (e *ForeignError) Error() string {
 
 // Unwrap returns the problem.
 func (e *ForeignError) Unwrap() error { return e.Problem }
+
+// Gateway reports whether the answer is of a proxy that does not reach the server.
+func (e *ForeignError) Gateway() bool {
+	switch e.Status {
+	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return true
+	}
+	return false
+}
 
 // describe returns what an answer is, for people.
 func describe(res *http.Response) string {
@@ -95,5 +103,3 @@ func (c *plainConn) Read(b []byte) (int, error) {
 	}
 	return 0, errNotHTTP
 }
-
-var _ io.Reader = (*plainConn)(nil)

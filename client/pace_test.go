@@ -50,11 +50,11 @@ func TestEveryCallEnds(t *testing.T) {
 			if r.Method == http.MethodPost && !strings.HasSuffix(r.URL.Path, "verify") {
 				status = 201
 			}
-			return &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {media}}, Body: dribble{r.Context()}, Request: r}, nil
+			return &http.Response{StatusCode: status, Header: http.Header{"Content-Type": {media}}, Body: trickle{r.Context()}, Request: r}, nil
 		}
 	}
 	refusal := func(r *http.Request) (*http.Response, error) {
-		return &http.Response{StatusCode: 503, Header: http.Header{"Content-Type": {api.MediaProblem}}, Body: dribble{r.Context()}, Request: r}, nil
+		return &http.Response{StatusCode: 503, Header: http.Header{"Content-Type": {api.MediaProblem}}, Body: trickle{r.Context()}, Request: r}, nil
 	}
 	hang := func(r *http.Request) (*http.Response, error) {
 		<-r.Context().Done()
@@ -80,10 +80,10 @@ func TestEveryCallEnds(t *testing.T) {
 	}
 }
 
-// dribble sends a byte a second.
-type dribble struct{ ctx context.Context }
+// trickle sends a byte a second.
+type trickle struct{ ctx context.Context }
 
-func (d dribble) Read(b []byte) (int, error) {
+func (d trickle) Read(b []byte) (int, error) {
 	select {
 	case <-time.After(time.Second):
 		b[0] = ' '
@@ -93,7 +93,7 @@ func (d dribble) Read(b []byte) (int, error) {
 	}
 }
 
-func (dribble) Close() error { return nil }
+func (trickle) Close() error { return nil }
 
 // TestSlowAnswers: what comes at the least rate is complete, what is slower is not, and a
 // wait that the client asked for is no hanging.
@@ -175,7 +175,7 @@ func speak(t *testing.T, text string) string {
 	return "http://" + l.Addr().String()
 }
 
-// TestOtherServers: what answers at the address is told apart over real connections.
+// TestOtherServers: what answers at the address is distinguished over real connections.
 func TestOtherServers(t *testing.T) {
 	page := func(status int, media, body string) string {
 		return serve(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {

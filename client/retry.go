@@ -7,7 +7,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"net"
-	"net/http"
 	"net/url"
 	"time"
 )
@@ -104,15 +103,17 @@ func lasting(err error) bool {
 // connection.
 func sent(err error) bool {
 	var op *net.OpError
-	return !errors.As(err, new(*NotLiveError)) && !errors.As(err, new(*net.DNSError)) &&
-		!(errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect"))
+	if errors.As(err, &op) && (op.Op == "dial" || op.Op == "proxyconnect") {
+		return false
+	}
+	return !errors.As(err, new(*NotLiveError)) && !errors.As(err, new(*net.DNSError))
 }
 
 // Lost reports whether the request of a failed call may have reached the server although
 // no answer arrived.
 func Lost(err error) bool {
-	if errors.As(err, new(*Problem)) {
-		return gateway(err)
+	if p := new(Problem); errors.As(err, &p) {
+		return gateway(err) && !p.Retryable
 	}
 	network := errors.As(err, new(*url.Error)) || errors.As(err, new(*SlowError))
 	return network && !lasting(err) && sent(err)
@@ -121,7 +122,7 @@ func Lost(err error) bool {
 // gateway reports whether an error is of a proxy that does not reach the server.
 func gateway(err error) bool {
 	foreign := new(ForeignError)
-	return errors.As(err, &foreign) && (foreign.Status == http.StatusBadGateway || foreign.Status == http.StatusGatewayTimeout)
+	return errors.As(err, &foreign) && foreign.Gateway()
 }
 
 // announce calls Waiting, at most once in the time of Patience.

@@ -37,7 +37,7 @@ var calls = map[string]func(context.Context, *client.Client) error{
 	},
 }
 
-// TestPatience: a patient client rides over what passes, for as long as it was told, and
+// TestPatience: a patient client rides over what passes, as long as Patience allows, and
 // returns the last reason.
 func TestPatience(t *testing.T) {
 	const minute = time.Minute
@@ -102,10 +102,11 @@ func TestAnew(t *testing.T) {
 		patience time.Duration
 		made     int
 	}{
-		"lost twice":  {[]answerFunc{failure, response(502, "text/html", ""), problem(protocol.CodeExpired, 410, "")}, time.Minute, 3},
-		"impatient":   {[]answerFunc{failure}, 0, 1},
-		"refused":     {[]answerFunc{problem(protocol.CodeUnknownClaim, 404, "")}, time.Minute, 1},
-		"never there": {[]answerFunc{refused}, time.Minute, 1},
+		"lost twice":   {[]answerFunc{failure, response(502, "text/html", ""), problem(protocol.CodeExpired, 410, "")}, time.Minute, 3},
+		"a busy proxy": {[]answerFunc{response(503, "text/html", "")}, time.Minute, 1},
+		"impatient":    {[]answerFunc{failure}, 0, 1},
+		"refused":      {[]answerFunc{problem(protocol.CodeUnknownClaim, 404, "")}, time.Minute, 1},
+		"never there":  {[]answerFunc{refused}, time.Minute, 1},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			c, _ := play(t, client.Config{Patience: tt.patience}, tt.answers...)

@@ -28,7 +28,7 @@ func TestRunsAlone(t *testing.T) {
 	if err := os.Rename(build(t, here), filepath.Join(root, "td")); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(root, "r.receipt.json"), contentsOf(t, filepath.Join(here, "testdata/accepted/v0.1/open-1.receipt.json")), 0o644); err != nil { //nolint:gosec // user 65532 reads it
+	if err := os.WriteFile(filepath.Join(root, "r.receipt.json"), contentsOf(t, filepath.Join(here, "testdata/accepted/v0.1/open-1.receipt.json")), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	for _, tt := range []struct{ args, want string }{

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/http"
 	"net/url"
 	"os"
 	"os/user"
@@ -155,10 +154,11 @@ const isItOurs = "is there a Terra Dourada server at this address?"
 // foreignFault returns the fault for an error answer of another server, or of a proxy
 // before the server.
 func (r *Server) foreignFault(e *client.ForeignError) error {
-	switch e.Status {
-	case http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+	if e.Gateway() {
 		return fault.New(fault.Unavailable, fmt.Sprintf("a proxy at %s does not reach the server: it answered with %s", r.url, e.Answer), "try again later, or ask the operator whether the server runs")
-	case http.StatusUnauthorized, http.StatusForbidden, http.StatusRequestEntityTooLarge, http.StatusTooManyRequests:
+	}
+	switch e.Code {
+	case protocol.CodeUnauthenticated, protocol.CodeForbidden, protocol.CodeTooLarge, protocol.CodeRateLimited:
 		return &fault.Fault{Exit: exitOfProblem(e.Problem), What: fmt.Sprintf("%s answered with %s", r.url, e.Answer), Hint: hintOf(e.Problem), Code: e.Code}
 	}
 	return fault.New(fault.Unavailable, fmt.Sprintf("%s is not a Terra Dourada server: it answered with %s", r.url, e.Answer), "check host, port and path of the address; --server names another")
