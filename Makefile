@@ -11,7 +11,7 @@ FREEZES ?= 40
 TOOLS := tools/bin
 DATA ?= ../shared/data
 
-.PHONY: build demo test race race-system memscan attacks-trust faults lint fuzz bench bench-once docs check vuln e2e powercut mutants tools clean
+.PHONY: build demo test race race-system memscan attacks-trust faults lint fuzz bench bench-once docs openapi man check vuln e2e powercut mutants tools clean
 
 build:
 	go build -trimpath -o bin/td ./cmd/td
@@ -56,6 +56,10 @@ lint: tools
 	./scripts/deadcode.sh
 	go test -count=1 -v -run TestWords .
 
+# The manual pages, one for each command, in bin/man: man ./bin/man/td-submit.1
+man:
+	go test -count=1 -run TestManPages ./cmd/td -man $(CURDIR)/bin/man
+
 # Every fuzz target of every package for a short time; the seeds run as tests.
 fuzz:
 	./scripts/fuzz.sh $(FUZZBUDGET)
@@ -73,6 +77,11 @@ bench-once:
 docs:
 	go generate ./...
 	git diff --exit-code -- docs claim
+
+# Lints docs/openapi.json by the recommended rules of two public linters. Needs npm, and
+# reports that it was skipped where that is missing.
+openapi:
+	./scripts/openapi.sh
 
 # The database is a local file, so no network is needed. Without the file the
 # scan is skipped with a notice.

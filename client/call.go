@@ -3,18 +3,18 @@ package client
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"io"
-	"mime"
 	"net/http"
+	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/terradourada/td/api"
+	"github.com/terradourada/td/protocol"
 )
 
 // maxJSON bounds JSON answers, in bytes; the longest is a list of claims.
@@ -28,10 +28,12 @@ type call struct {
 	media  string // of the body
 	body   []byte
 	header map[string]string
-	status []int    // of success
-	answer []string // media types of success
-	limit  int64    // bytes of the answer
-	same   bool     // the same request twice means the same
+	status []int         // of success
+	answer []string      // media types of success
+	limit  int64         // bytes of the answer
+	same   bool          // the same request twice means the same
+	wait   time.Duration // for which the server was asked to hold its answer back
+	busy   protocol.Code // of an answer that says: a copy of this request is still in work
 }
 
 // result is a successful answer.
@@ -40,81 +42,39 @@ type result struct {
 	body   []byte
 }
 
-// do makes a call, with retries.
-func (c *Client) do(ctx context.Context, call call) (result, error) {
-	for try := 0; ; try++ {
-		r, err := c.once(ctx, call)
-		if err == nil {
-			return r, nil
-		}
-		pause, again := c.pause(err, call.same, try)
-		if !again || ctx.Err() != nil {
-			return result{}, err
-		}
-		if sleep(ctx, pause) != nil {
-			return result{}, err
-		}
-	}
-}
-
-// pause reports whether a call is retried after an error, and after which time.
-func (c *Client) pause(err error, same bool, try int) (time.Duration, bool) {
-	if try >= c.cfg.Retries {
-		return 0, false
-	}
-	growing := min(c.cfg.MaxPause, 200*time.Millisecond<<min(try, 10))
-	growing = growing/2 + jitter(growing/2)
-	var p *Problem
-	switch {
-	case errors.As(err, &p):
-		asked := p.RetryAfter
-		if asked > 0 {
-			return asked + jitter(asked/4), p.Retryable && asked <= c.cfg.MaxPause
-		}
-		return growing, p.Retryable
-	case errors.Is(err, ErrAnswer), errors.Is(err, ErrTLS), errors.As(err, new(*NotLiveError)):
-		return 0, false
-	default:
-		return growing, same
-	}
-}
-
-// jitter returns a random time below d, so that clients that were refused together do
-// not retry together.
-func jitter(d time.Duration) time.Duration {
-	var b [8]byte
-	rand.Read(b[:])
-	return time.Duration(binary.BigEndian.Uint64(b[:]) % uint64(max(d, 1)))
-}
-
-// ErrTLS is the error for a plain HTTP request to a port that speaks TLS.
-var ErrTLS = errors.New("this port speaks TLS, and was asked in plain HTTP")
-
-// tlsAlert is in the error of net/http for an answer that begins with a TLS alert
-// record: type 21, version 3. This error has no type of its own.
-const tlsAlert = `malformed HTTP response "\x15\x03`
-
-// once makes a call without retries.
+// once makes a call without retries, in bounded time.
 func (c *Client) once(ctx context.Context, call call) (result, error) {
+	p, ctx := newPace(ctx, c.cfg.Timeout, min(call.wait, api.MaxWait*time.Second))
+	defer p.stop()
+	r, err := c.exchange(ctx, call, p)
+	if slow := new(SlowError); errors.As(context.Cause(ctx), &slow) && err != nil {
+		err = slow
+	}
+	return r, err
+}
+
+// exchange sends the request and reads the answer.
+func (c *Client) exchange(ctx context.Context, call call, p *pace) (result, error) {
 	req, err := c.request(ctx, call)
 	if err != nil {
 		return result{}, err
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		if strings.Contains(err.Error(), tlsAlert) {
-			err = ErrTLS
-		}
-		return result{}, err
+		return result{}, foreignProtocol(err)
 	}
 	defer res.Body.Close()
+	p.answered(res)
 	if !slices.Contains(call.status, res.StatusCode) {
 		return result{}, problemOf(res)
 	}
 	if !slices.Contains(call.answer, mediaType(res)) {
-		return result{}, badAnswer("its media type is not %s", call.answer[0])
+		return result{}, badAnswer("it sent %s", describe(res))
 	}
 	body, err := readAtMost(res.Body, call.limit)
+	if err != nil && !errors.Is(err, ErrAnswer) {
+		err = &url.Error{Op: "Read", URL: req.URL.String(), Err: err} // as for the head
+	}
 	return result{res.StatusCode, body}, err
 }
 
@@ -138,14 +98,6 @@ func (c *Client) request(ctx context.Context, call call) (*http.Request, error) 
 		req.Header.Set("Authorization", "Bearer "+c.cfg.Token)
 	}
 	return req, nil
-}
-
-func mediaType(res *http.Response) string {
-	media, _, err := mime.ParseMediaType(res.Header.Get("Content-Type"))
-	if err != nil {
-		return ""
-	}
-	return media
 }
 
 // readAtMost reads all of r, which must not be longer than limit.
@@ -183,10 +135,25 @@ func (c *Client) json(ctx context.Context, call call, out any) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := json.Unmarshal(r.body, out); err != nil {
+	if err := json.Unmarshal(r.body, out); err != nil || !resembles(r.body, out) {
 		return 0, badAnswer("its body does not have the expected form")
 	}
 	return r.status, nil
+}
+
+// resembles reports whether an object has one of the members that a type requires. An
+// object of another API has none of them, and would be read as one without values.
+func resembles(object []byte, as any) bool {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(object, &members) != nil {
+		return false
+	}
+	for f := range reflect.TypeOf(as).Elem().Fields() {
+		if name, omit, _ := strings.Cut(f.Tag.Get("json"), ","); omit == "" && members[name] != nil {
+			return true
+		}
+	}
+	return false
 }
 
 // getBytes reads an answer of one of these media types.

@@ -2,7 +2,6 @@ package client
 
 import (
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/terradourada/td/protocol"
@@ -36,6 +36,15 @@ type Config struct {
 	Retries int
 	// MaxPause is the longest pause between two tries. 0: 5 s.
 	MaxPause time.Duration
+	// Patience, if positive, replaces Retries: a call is retried until this time has passed
+	// since it failed first, also over refused connections and longer pauses.
+	Patience time.Duration
+	// Waiting, if given, is called with the reason when calls begin to be retried, at most
+	// once in the time of Patience.
+	Waiting func(reason error)
+	// Timeout is how long the head of an answer may take, beside a wait that the server
+	// was asked for, and then its body, beside one second for each KiB. 0: a minute.
+	Timeout time.Duration
 }
 
 // Client talks to one server. It may be used by many goroutines.
@@ -43,6 +52,9 @@ type Client struct {
 	base *url.URL
 	http *http.Client
 	cfg  Config
+
+	waiting   sync.Mutex
+	announced time.Time // last call of Waiting; guarded by waiting
 
 	live      liveness
 	uids      [3]uint32 // whose listening sockets are trusted: root, the own user, ServerUID
@@ -76,17 +88,16 @@ func New(baseURL string, cfg Config) (*Client, error) {
 	if cfg.MaxPause <= 0 {
 		cfg.MaxPause = 5 * time.Second
 	}
+	if cfg.Timeout <= 0 {
+		cfg.Timeout = time.Minute
+	}
 	c.cfg = cfg
 	c.http = &http.Client{
 		Transport:     cfg.Transport,
-		Timeout:       tryTimeout,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	return c, nil
 }
-
-// tryTimeout bounds one try, the longest wait and a long download included.
-const tryTimeout = 3 * time.Minute
 
 // ErrAnswer is an answer that does not belong to this API: it is too large, of another
 // type, or about another request.
@@ -103,16 +114,4 @@ func prefer(wait time.Duration) string {
 		return ""
 	}
 	return fmt.Sprintf("wait=%d", (wait+time.Second-1)/time.Second)
-}
-
-// sleep waits for d or for the end of the context.
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

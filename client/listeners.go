@@ -16,9 +16,9 @@ func judgeListeners(at netip.AddrPort, before, after map[uint64]uint32, err erro
 	case err != nil:
 		return &NotLiveError{Reason: fmt.Sprintf("the system does not show who listens on %s: %v", at, err)}
 	case len(before) == 0:
-		return &NotLiveError{Reason: fmt.Sprintf("the system shows no listener on %s", at)}
+		return &NotLiveError{Reason: fmt.Sprintf("the system shows no listener on %s", at), changing: true}
 	case !maps.Equal(before, after):
-		return &NotLiveError{Reason: fmt.Sprintf("the listener on %s changed while the connection was made", at)}
+		return &NotLiveError{Reason: fmt.Sprintf("the listener on %s changed while the connection was made", at), changing: true}
 	}
 	for _, uid := range before {
 		if slices.Contains(trusted[:], uid) {
@@ -28,7 +28,7 @@ func judgeListeners(at netip.AddrPort, before, after map[uint64]uint32, err erro
 		if named := trusted[2]; named != 0 {
 			others = fmt.Sprintf("which is none of root, this user and user %d, who was named as the server's", named)
 		}
-		return &NotLiveError{fmt.Sprintf("the listener on %s belongs to user %d, %s", at, uid, others), uid}
+		return &NotLiveError{Reason: fmt.Sprintf("the listener on %s belongs to user %d, %s", at, uid, others), Owner: uid}
 	}
 	return nil
 }

@@ -122,7 +122,7 @@ func listenAs(t *testing.T, uid uintptr, network, address string) net.Listener {
 	}
 	s := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		w.Write([]byte("{}"))
+		w.Write([]byte(`{"origin":"o"}`))
 	})}
 	go s.Serve(l)
 	t.Cleanup(func() { s.Close() })

@@ -21,6 +21,8 @@ import (
 type NotLiveError struct {
 	Reason string // one sentence
 	Owner  uint32 // the foreign user who listens at the address; 0 if that is not the reason
+
+	changing bool // the listener is being replaced, as when a server starts: a new try may find it settled
 }
 
 // Error returns the reason.
@@ -99,7 +101,6 @@ func (c *Client) newTransport() http.RoundTripper {
 		ForceAttemptHTTP2:      true,
 		IdleConnTimeout:        90 * time.Second,
 		TLSHandshakeTimeout:    10 * time.Second,
-		ResponseHeaderTimeout:  90 * time.Second, // more than the longest wait
 		MaxResponseHeaderBytes: 64 << 10,
 		MaxIdleConnsPerHost:    16,
 	}
@@ -164,11 +165,14 @@ func (c *Client) dialAddress(ctx context.Context, name string, at netip.AddrPort
 		after, err := c.listeners(at)
 		why = judgeListeners(at, before, after, errors.Join(shown, err), c.uids)
 	}
-	c.live.note(why)
-	if why != nil && c.cfg.LiveOnly {
+	refused := why != nil && c.cfg.LiveOnly
+	if !refused || !why.changing {
+		c.live.note(why)
+	}
+	if refused {
 		return nil, errors.Join(why, conn.Close())
 	}
-	return conn, nil
+	return &plainConn{Conn: conn}, nil
 }
 
 // namesLoopback reports whether the server's URL names its host by an address or as

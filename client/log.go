@@ -103,6 +103,9 @@ type logFiles func(ctx context.Context, path string, limit int64) ([]byte, error
 // Read reads a file. One that does not exist is an [*IncompleteError].
 func (read logFiles) Read(ctx context.Context, path string, limit int64) ([]byte, error) {
 	b, err := read(ctx, path, limit)
+	if path == tiles.Checkpoint && errors.As(err, new(*ForeignError)) {
+		return nil, err // no log is there
+	}
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, protocol.CodeNotFound) {
 		return nil, &IncompleteError{path}
 	}

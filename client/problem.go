@@ -19,7 +19,7 @@ import (
 type Problem = api.Problem
 
 // problemOf reads an error answer. One that is no problem document, as of a proxy,
-// becomes a problem by its status alone.
+// is a [ForeignError] with a problem by its status alone.
 func problemOf(res *http.Response) error {
 	p := &Problem{
 		Title:      fmt.Sprintf("The server answered with status %d.", res.StatusCode),
@@ -33,7 +33,7 @@ func problemOf(res *http.Response) error {
 		if res.StatusCode == http.StatusBadRequest && isTLSHint(body) {
 			return ErrTLS
 		}
-		return p
+		return &ForeignError{p, describe(res)}
 	}
 	if err == nil {
 		fill(p, body)
@@ -104,11 +104,14 @@ func codeOfStatus(status int) protocol.Code {
 	}
 }
 
-// retryAfter parses the header's form in seconds. It returns 0 for the form with a date.
+// retryAfter parses the header in both forms, seconds and a date. It returns 0 for any
+// other text.
 func retryAfter(s string) time.Duration {
-	n, err := strconv.ParseUint(s, 10, 31)
-	if err != nil {
-		return 0
+	if n, err := strconv.ParseUint(s, 10, 31); err == nil {
+		return time.Duration(n) * time.Second
 	}
-	return time.Duration(n) * time.Second
+	if at, err := http.ParseTime(s); err == nil {
+		return max(time.Until(at), 0)
+	}
+	return 0
 }

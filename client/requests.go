@@ -36,14 +36,15 @@ type Accepted struct {
 }
 
 // Send answers a challenge and waits up to wait for the receipt, at most api.MaxWait
-// seconds. It is idempotent: the same proof gets the same answer.
+// seconds. It is idempotent: the same proof gets the same answer, also while the server
+// works on an earlier copy.
 func (c *Client) Send(ctx context.Context, id protocol.RequestID, tag protocol.Tag, proof []byte, wait time.Duration) (*Accepted, error) {
 	var a api.Accepted
 	_, err := c.json(ctx, call{
 		method: http.MethodPost, path: "/v1/challenges/" + id.String() + "/proof",
 		media: api.MediaOctets, body: proof,
 		header: map[string]string{api.TagHeader: tag.String(), "Prefer": prefer(wait)},
-		status: []int{http.StatusCreated}, same: true,
+		status: []int{http.StatusCreated}, same: true, wait: wait, busy: protocol.CodeConflict,
 	}, &a)
 	if err != nil {
 		return nil, err
@@ -86,7 +87,7 @@ func (c *Client) Push(ctx context.Context, e *claim.Prepared, ttl, wait time.Dur
 	req := api.EventRequest{Claim: e.Params().Claim().String(), Params: e.Params().Bytes(), Event: e.Event(), TTLMillis: millis}
 	var a api.EventAccepted
 	status, err := c.postJSON(ctx, call{
-		path: "/v1/events", header: map[string]string{"Prefer": cmp.Or(prefer(wait), "respond-async")},
+		path: "/v1/events", header: map[string]string{"Prefer": cmp.Or(prefer(wait), "respond-async")}, wait: wait,
 		status: []int{http.StatusCreated, http.StatusAccepted},
 	}, &req, &a)
 	if err != nil {
@@ -138,7 +139,7 @@ func (c *Client) receipt(ctx context.Context, id protocol.RequestID, wait time.D
 	r, err := c.do(ctx, call{
 		method: http.MethodGet, path: "/v1/receipts/" + id.String(),
 		header: map[string]string{"Prefer": prefer(wait)},
-		status: []int{http.StatusOK}, answer: []string{api.MediaReceipt}, limit: receipt.MaxSize, same: true,
+		status: []int{http.StatusOK}, answer: []string{api.MediaReceipt}, limit: receipt.MaxSize, same: true, wait: wait,
 	})
 	if err != nil {
 		return nil, err

@@ -26,6 +26,7 @@ step() {
 
 step "format, modules, vet, linters, dead code" make lint
 step "generated files" make docs
+step "linters of the API description (needs npm: NOT LINTED elsewhere)" make openapi
 step "build with runtimesecret" make build
 step "build without runtimesecret" env GOEXPERIMENT= go build -o /dev/null ./cmd/td
 # make lint has vetted already. The attacks on trust have a step of their own.

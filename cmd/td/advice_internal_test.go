@@ -133,7 +133,7 @@ func TestMissingTiles(t *testing.T) {
 	}
 	url, _ := serveDir(t, dir)
 	td(t, fault.Unavailable, []string{"log", "audit", "--progress", "none", "--trust", store, "--server", url}, "the log lacks its file tile/entries/000", "hint: the copy of the log is not complete")
-	out = td(t, fault.Unavailable, []string{"verify", "--trust", store, "--log", strings.Replace(url, "http:", "https:", 1), "--scan", r}, "FAIL scan", "no server answers at https://")
+	out = td(t, fault.Unavailable, []string{"verify", "--trust", store, "--log", strings.Replace(url, "http:", "https:", 1), "--scan", r}, "FAIL scan", "this port speaks plain HTTP: use http://")
 	if strings.Contains(out, `Get "`) {
 		t.Errorf("it shows the text of the library:\n%s", out)
 	}

@@ -25,6 +25,7 @@ type challengeFlags struct {
 	server, private, out string
 	request              bool
 	numbers              []string
+	retry                time.Duration
 }
 
 func challengeCommand(a *app) *cobra.Command {
@@ -48,6 +49,7 @@ says until when it may be answered. A file about something else is never replace
 	}
 	f := challengeFlags{Subject: subjectFlags(cmd)}
 	serverFlag(cmd, &f.server)
+	retryFlag(cmd, &f.retry)
 	cmd.Flags().StringVar(&f.private, "private", "", "file to keep event and blind in; one about something else is not replaced")
 	cmd.Flags().StringVar(&f.out, "out", "", "file for the challenge, never replaced (default standard output)")
 	cmd.Flags().BoolVar(&f.request, "request", false, "print the request's body and send nothing")
@@ -85,7 +87,7 @@ func (a *app) challenge(ctx context.Context, f *challengeFlags, event string) er
 	if f.request {
 		return a.writeJSON(f.out, d.Request())
 	}
-	server, err := remote.Dial(f.server)
+	server, err := remote.Dial(f.server, a.patience(f.retry))
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ the claims in a server's log instead.`,
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		list := knownClaims()
 		if *server != "" {
-			from, err := remote.Dial(*server)
+			from, err := remote.Dial(*server, remote.Patience{})
 			if err != nil {
 				return err
 			}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -86,6 +87,16 @@ func serverUserFlag(cmd *cobra.Command, value *string) {
 // selfAssertedFlag adds --allow-self-asserted to a command that talks to a server.
 func selfAssertedFlag(cmd *cobra.Command, value *bool) {
 	cmd.Flags().BoolVar(value, "allow-self-asserted", false, "also use a server that nothing shows to be the right one; its receipts are unvouched")
+}
+
+// retryFlag adds --retry to a command that calls a server.
+func retryFlag(cmd *cobra.Command, value *time.Duration) {
+	cmd.Flags().DurationVar(value, "retry", 0, "how long to wait for a server that is restarted, busy or frozen, for example 10m (default a few seconds)")
+}
+
+// patience returns that of --retry, which says on standard error what it waits for.
+func (a *app) patience(retry time.Duration) remote.Patience {
+	return remote.Patience{For: retry, Say: func(line string) { fmt.Fprintln(a.stderr, line) }}
 }
 
 // trustFlag adds --trust to a command.

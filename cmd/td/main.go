@@ -65,9 +65,15 @@ Start with "td demo". For your own events: "td serve" in one terminal,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 
 		PersistentPreRunE: checkFlags,
+	}
+	showVersion := root.Flags().Bool("version", false, "print what td version prints")
+	root.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *showVersion {
+			return a.printVersion()
+		}
+		return cmd.Help()
 	}
 	root.SetIn(a.stdin)
 	root.SetOut(a.stdout)

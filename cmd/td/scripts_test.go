@@ -27,6 +27,7 @@ import (
 //	files N GLOB          wants so many files
 //	mode OCTAL GLOB       wants files of this mode
 //	replace FILE OLD NEW  changes a file
+//	other KIND [ARG...]   starts a server that is not ours; see otherCommand
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -39,6 +40,7 @@ func TestScripts(t *testing.T) {
 			"files":   filesCommand,
 			"mode":    modeCommand,
 			"replace": replaceCommand,
+			"other":   otherCommand,
 		},
 	})
 }

@@ -21,7 +21,7 @@ type sendFlags struct {
 	challenge, proof, out string
 	server, user, trust   string
 	lists                 []string
-	wait                  time.Duration
+	wait, retry           time.Duration
 	selfAsserted          bool
 }
 
@@ -45,6 +45,7 @@ reached by https or on this machine, unless --allow-self-asserted is given.`,
 	fl.StringVar(&f.proof, "proof", "", "file with the proof, - for standard input")
 	fl.StringVar(&f.out, "out", "", "file for the receipt, never replaced (default standard output)")
 	serverFlag(cmd, &f.server)
+	retryFlag(cmd, &f.retry)
 	serverUserFlag(cmd, &f.user)
 	trustFlag(cmd, &f.trust)
 	fl.StringArrayVar(&f.lists, "list", nil, "member list that group/1 is about, beside those in the trust store; may be given several times")
@@ -106,7 +107,7 @@ func (a *app) answer(f *sendFlags) (answer submit.Answer, err error) {
 	if n := len(answer.Proof); n != protocol.ProofSize {
 		return answer, fault.New(fault.Usage, fmt.Sprintf("%s is not a proof: it has %d bytes and not %d", f.proof, n, protocol.ProofSize), "td prove writes one")
 	}
-	if answer.Server, err = remote.DialLive(f.server, f.user, f.selfAsserted); err != nil {
+	if answer.Server, err = remote.DialLive(f.server, f.user, f.selfAsserted, a.patience(f.retry)); err != nil {
 		return answer, err
 	}
 	trust, err := remote.OpenTrust(f.trust)

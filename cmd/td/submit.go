@@ -25,6 +25,7 @@ type submitFlags struct {
 	name, inputName                string
 	push, selfAsserted, check      bool
 	input                          input.Flags
+	retry                          time.Duration
 	progress, output               *choice
 }
 
@@ -68,6 +69,10 @@ moved, --input-name with its old name, as in the index, continues it. With --pus
 there is a gap: if the server's first answer about an event is lost, only the server
 knows of it, and the event is submitted again.
 
+--retry DURATION waits for a server that is restarted, busy or frozen, as long as it
+asks and DURATION allows. A restart ends the requests that were pending: their
+events get new ones, and what was accepted before keeps its receipt.
+
 An event that does not satisfy the claim, or has no encoding under it, is
 reported with its line and does not stop the others; the exit code is then 3. A
 receipt that should not be relied on ends the run with 3, 10 or 11, as td verify
@@ -80,6 +85,7 @@ does, and is kept as REQUEST.refused.json.`,
 	}
 	f := submitFlags{Subject: subjectFlags(cmd)}
 	serverFlag(cmd, &f.server)
+	retryFlag(cmd, &f.retry)
 	serverUserFlag(cmd, &f.serverUser)
 	trustFlag(cmd, &f.trust)
 	selfAssertedFlag(cmd, &f.selfAsserted)
@@ -96,16 +102,16 @@ does, and is kept as REQUEST.refused.json.`,
 
 // submit gets a receipt for every event of the input.
 func (a *app) submit(ctx context.Context, f *submitFlags, name string) error {
-	o, err := f.options()
-	if err != nil {
-		return err
-	}
-	o.Input.Name, o.Input.Stdin = name, a.stdin
 	start := time.Now()
 	out := &submitOutput{
 		stdout: a.stdout, stderr: a.stderr, asJSON: f.output.value == "json", stderrJSON: f.progress.value == "json",
 		progress: termui.NewProgress(a.stderr, f.progress.value, "submit", start),
 	}
+	o, err := f.options(remote.Patience{For: f.retry, Say: out.say})
+	if err != nil {
+		return err
+	}
+	o.Input.Name, o.Input.Stdin = name, a.stdin
 	o.Total, o.Print = out.progress.Expect, out.print
 	report, err := submit.Run(ctx, o)
 	out.progress.Finish()
@@ -139,7 +145,7 @@ func refusals(r *submit.Report, check bool) error {
 }
 
 // options reads what the flags name; nothing is sent or written.
-func (f *submitFlags) options() (o submit.Options, err error) {
+func (f *submitFlags) options(p remote.Patience) (o submit.Options, err error) {
 	sub, err := f.Load()
 	if err != nil {
 		return o, err
@@ -153,7 +159,7 @@ func (f *submitFlags) options() (o submit.Options, err error) {
 		return o, err
 	}
 	o.Input = input.Options{Flags: f.input, Command: "td submit", Numbers: params.Numbers()}
-	if o.Server, err = remote.DialLive(f.server, f.serverUser, f.selfAsserted); err != nil || f.check {
+	if o.Server, err = remote.DialLive(f.server, f.serverUser, f.selfAsserted, p); err != nil || f.check {
 		return o, err
 	}
 	o.Trust, err = remote.OpenTrust(f.trust)
@@ -193,6 +199,20 @@ func (o *submitOutput) print(s submit.Result) error {
 			fmt.Fprintf(o.stdout, "%-8s%-8s%s\n", "LINE", "INDEX", "RECEIPT")
 		}
 		_, err := fmt.Fprintf(o.stdout, "%-8d%-8d%s\n", s.Line, s.Index, s.Receipt)
+		return err
+	})
+}
+
+// say prints a line for people between the lines of progress.
+func (o *submitOutput) say(line string) {
+	_ = o.progress.Print(func() error {
+		if o.stderrJSON {
+			return json.NewEncoder(o.stderr).Encode(struct {
+				Stage  string `json:"stage"`
+				Detail string `json:"detail"`
+			}{"waiting", line})
+		}
+		_, err := fmt.Fprintln(o.stderr, line)
 		return err
 	})
 }

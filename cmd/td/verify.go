@@ -69,7 +69,6 @@ cannot be read.`,
 	fl.BoolVar(&o.Scan, "scan", false, "read every leaf of the log of --log, for withdrawals that a receipt leaves out")
 	fl.StringArrayVar(&o.Lists, "list", nil, "member list file, for receipts of group/1; may be given several times")
 	fl.StringVar(&o.Opening, "opening", "", "opening file: shows the event behind the one receipt given")
-	fl.StringVar(&o.Field, "field", "", "file that opens a single field of the record behind the one receipt given")
 	fl.StringVar(&o.Attestation, "attestation", "", "file of evidence, or URL of the server that has it, about the epoch's keys")
 	fl.StringVar(&o.Roots, "attestation-roots", "", "PEM file of keys, certificates and authorities that vouch for evidence beside AMD's and Intel's roots")
 	fl.StringArrayVar(&o.Measurements, "measurement", nil, "NAME=HEX that the evidence must show; may be given several times")

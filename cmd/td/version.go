@@ -47,12 +47,17 @@ func versionCommand(a *app) *cobra.Command {
 	}
 	output := outputFlag(cmd)
 	cmd.RunE = func(*cobra.Command, []string) error {
-		v := currentVersion()
 		if output.value == "json" {
-			return a.printJSON(v)
+			return a.printJSON(currentVersion())
 		}
-		_, err := fmt.Fprintf(a.stdout, "td %s\nprotocol TD/%d\nsrs %s\n%s\n", v.Version, v.Protocol, v.SRS, v.Go)
-		return err
+		return a.printVersion()
 	}
 	return cmd
+}
+
+// printVersion prints what "td version" and "td --version" say.
+func (a *app) printVersion() error {
+	v := currentVersion()
+	_, err := fmt.Fprintf(a.stdout, "td %s\nprotocol TD/%d\nsrs %s\n%s\n", v.Version, v.Protocol, v.SRS, v.Go)
+	return err
 }

@@ -168,7 +168,6 @@ func (c *Config) place(env map[string]string) error {
 	if c.Data = cmp.Or(c.Data, stateDir(env)); c.Data == "" {
 		return refuse("", "no data directory: neither HOME nor XDG_STATE_HOME is set", "name one with --data")
 	}
-	c.Socket = cmp.Or(c.Socket, filepath.Join(c.Data, "admin.sock"))
 	return nil
 }
 

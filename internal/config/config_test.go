@@ -44,7 +44,7 @@ func load(t *testing.T, environ []string, flags map[string]string) *config.Confi
 func TestDefaults(t *testing.T) {
 	c := load(t, home, nil)
 	if c.Listen != "127.0.0.1:8080" || c.MaxSessions != 100_000 || c.TTL() != 2*time.Minute || c.Prover != config.ProverLocal ||
-		c.Data != "/home/maria/.local/state/terradourada" || c.Socket != c.Data+"/admin.sock" || c.AllowInsecureListen {
+		c.Data != "/home/maria/.local/state/terradourada" || c.AllowInsecureListen {
 		t.Errorf("defaults: %+v", c)
 	}
 	c = load(t, with("XDG_STATE_HOME=/state"), nil)

@@ -15,14 +15,9 @@ type Config struct {
 	// go with TLS.
 	Listen string `key:"listen" default:"127.0.0.1:8080"`
 
-	// Data directory: journal, ledger and admin socket, created when it does
-	// not exist. The default is terradourada in $XDG_STATE_HOME, or in
+	// Data directory: journal and ledger, created when it does not exist. The default is terradourada in $XDG_STATE_HOME, or in
 	// ~/.local/state.
 	Data string `key:"data"`
-
-	// Path of the admin socket. The default is admin.sock in the data
-	// directory. Reserved: this version does not open it.
-	Socket string `key:"socket"`
 
 	// File with the TLS certificate chain in PEM form; needs tls_key too.
 	TLSCert string `key:"tls_cert"`

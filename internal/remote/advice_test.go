@@ -14,7 +14,7 @@ import (
 
 // TestAdvice: each reason has its own way out.
 func TestAdvice(t *testing.T) {
-	server, err := remote.Dial("http://localhost:8080")
+	server, err := remote.Dial("http://localhost:8080", remote.Patience{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -40,7 +40,7 @@ func openLogDir(dir, otherwise string) (*Log, error) {
 
 // OpenServerLog opens the log of a server; see [DialAs].
 func OpenServerLog(address, serverUser string, liveOnly bool) (*Log, error) {
-	server, err := DialAs(address, serverUser, liveOnly)
+	server, err := DialAs(address, serverUser, liveOnly, Patience{})
 	if err != nil {
 		return nil, err
 	}

@@ -53,13 +53,40 @@ type Server struct {
 	without string // how to go on where the server is not live, for a hint; "" if there is no way
 }
 
+// Patience is how long calls ride over restarts of a server and refusals that pass. Say
+// prints what is waited for. The zero value means the client's own short retries.
+type Patience struct {
+	For time.Duration
+	Say func(line string)
+}
+
+// config returns the settings of a client that is so patient.
+func (p Patience) config(cfg client.Config, address string) client.Config {
+	if p.For > 0 {
+		cfg.Patience = p.For
+		cfg.Waiting = func(reason error) {
+			p.Say(fmt.Sprintf("waiting up to %s for %s: %s", p.For, address, reasonOf(reason)))
+		}
+	}
+	return cfg
+}
+
+// reasonOf returns why a call is made again, without library prefixes.
+func reasonOf(err error) string {
+	var foreign *client.ForeignError
+	if p := new(client.Problem); !errors.As(err, &foreign) && errors.As(err, &p) {
+		return Detail(p)
+	}
+	return NetworkReason(err)
+}
+
 // Dial returns the client of a server; it connects to nothing yet. An address of ""
 // means $TD_SERVER, or [DefaultServer].
-func Dial(address string) (*Server, error) { return dialWith(address, client.Config{}) }
+func Dial(address string, p Patience) (*Server, error) { return dialWith(address, client.Config{}, p) }
 
-func dialWith(address string, cfg client.Config) (*Server, error) {
+func dialWith(address string, cfg client.Config, p Patience) (*Server, error) {
 	address = cmp.Or(address, os.Getenv("TD_SERVER"), DefaultServer)
-	c, err := client.New(address, cfg)
+	c, err := client.New(address, p.config(cfg, address))
 	if err != nil {
 		return nil, fault.New(fault.Usage, err.Error(), "--server takes a URL such as "+DefaultServer)
 	}
@@ -68,8 +95,8 @@ func dialWith(address string, cfg client.Config) (*Server, error) {
 
 // DialLive is [DialAs] for a command with the flag --allow-self-asserted. Without the flag
 // nothing is sent to a server that is not live.
-func DialLive(address, serverUser string, selfAsserted bool) (*Server, error) {
-	server, err := DialAs(address, serverUser, !selfAsserted)
+func DialLive(address, serverUser string, selfAsserted bool, p Patience) (*Server, error) {
+	server, err := DialAs(address, serverUser, !selfAsserted, p)
 	if err == nil {
 		server.without = "; --allow-self-asserted goes on without"
 	}
@@ -78,12 +105,12 @@ func DialLive(address, serverUser string, selfAsserted bool) (*Server, error) {
 
 // DialAs is [Dial] with the user that --server-user names. With liveOnly,
 // nothing is sent over a connection that is not authenticated.
-func DialAs(address, serverUser string, liveOnly bool) (*Server, error) {
+func DialAs(address, serverUser string, liveOnly bool, p Patience) (*Server, error) {
 	uid, err := userID(cmp.Or(serverUser, os.Getenv("TD_SERVER_USER")))
 	if err != nil {
 		return nil, err
 	}
-	return dialWith(address, client.Config{ServerUID: uid, LiveOnly: liveOnly})
+	return dialWith(address, client.Config{ServerUID: uid, LiveOnly: liveOnly}, p)
 }
 
 // Failure returns the error of a call to the server as a fault, or the error of ctx if that
@@ -94,6 +121,7 @@ func (r *Server) Failure(ctx context.Context, err error) error {
 	var p *client.Problem
 	var notLive *client.NotLiveError
 	var incomplete *client.IncompleteError
+	var foreign *client.ForeignError
 	switch {
 	case err == nil || errors.As(err, &known) || errors.As(err, &refused):
 		return err
@@ -103,26 +131,62 @@ func (r *Server) Failure(ctx context.Context, err error) error {
 		return ctx.Err()
 	case errors.As(err, &incomplete):
 		return fault.New(fault.Unavailable, incomplete.Error(), "the copy of the log is not complete: let it end, or get it again")
+	case errors.As(err, &foreign):
+		return r.foreignFault(foreign)
 	case errors.As(err, &p):
 		return &fault.Fault{Exit: exitOfProblem(p), What: "the server refused: " + cmp.Or(p.Detail, p.Title), Hint: hintOf(p), Code: p.Code}
 	case errors.As(err, &notLive):
 		return fault.New(fault.Unvouched, fmt.Sprintf("nothing shows that the server at %s is the right one, so nothing was sent: %s", r.url, notLive.Reason),
 			adviceOnNotLive(notLive)+r.without)
-	case errors.Is(err, client.ErrTLS):
-		return fault.New(fault.Unavailable, "this port speaks TLS: use https"+strings.TrimPrefix(r.url, "http"), "")
 	case errors.Is(err, client.ErrChallenge):
 		return fault.New(fault.Negative, err.Error(), "nothing was proved; this server, or something before it, does not do as asked")
 	case errors.Is(err, client.ErrAnswer), errors.Is(err, client.ErrLog):
-		return fault.New(fault.Unavailable, fmt.Sprintf("%s: %v", r.url, err), "is there a Terra Dourada server at this address?")
+		return fault.New(fault.Unavailable, fmt.Sprintf("%s: %v", r.url, err), isItOurs)
 	}
+	if what, hint := r.networkFault(err); what != "" {
+		return fault.New(fault.Unavailable, what, hint)
+	}
+	return err
+}
+
+const isItOurs = "is there a Terra Dourada server at this address?"
+
+// foreignFault returns the fault for an error answer of another server, or of a proxy
+// before the server.
+func (r *Server) foreignFault(e *client.ForeignError) error {
+	if e.Gateway() {
+		return fault.New(fault.Unavailable, fmt.Sprintf("a proxy at %s does not reach the server: it answered with %s", r.url, e.Answer), "try again later, or ask the operator whether the server runs")
+	}
+	switch e.Code {
+	case protocol.CodeUnauthenticated, protocol.CodeForbidden, protocol.CodeTooLarge, protocol.CodeRateLimited:
+		return &fault.Fault{Exit: exitOfProblem(e.Problem), What: fmt.Sprintf("%s answered with %s", r.url, e.Answer), Hint: hintOf(e.Problem), Code: e.Code}
+	}
+	return fault.New(fault.Unavailable, fmt.Sprintf("%s is not a Terra Dourada server: it answered with %s", r.url, e.Answer), "check host, port and path of the address; --server names another")
+}
+
+// networkFault returns what happened to a connection and what to do, or "" if the error
+// is of another kind.
+func (r *Server) networkFault(err error) (what, hint string) {
 	var network *url.Error
-	if !errors.As(err, &network) {
-		return err
+	var bad *tls.CertificateVerificationError
+	var slow *client.SlowError
+	switch {
+	case errors.As(err, &slow):
+		return fmt.Sprintf("%s: %v", r.url, slow), "the server hangs or is overloaded: try again later, or ask the operator"
+	case errors.Is(err, client.ErrTLS):
+		return "this port speaks TLS: use https" + strings.TrimPrefix(r.url, "http"), ""
+	case errors.Is(err, client.ErrPlain):
+		return "this port speaks plain HTTP: use http" + strings.TrimPrefix(r.url, "https"), "or give the server a certificate: --tls-cert and --tls-key of td serve"
+	case errors.As(err, &bad):
+		return fmt.Sprintf("the certificate of %s is not accepted: %v", r.url, bad.Err), "an authority of your own is named by the variable SSL_CERT_FILE, a file in PEM form"
+	case errors.As(err, new(tls.RecordHeaderError)):
+		return r.url + " does not speak TLS", isItOurs
+	case !errors.As(err, &network):
+		return "", ""
+	case client.Lost(err) && !network.Timeout():
+		return fmt.Sprintf("the server at %s ended the connection without an answer: %s", r.url, NetworkReason(err)), "it may have stopped or been restarted: the same command can be run again"
 	}
-	if bad := new(tls.CertificateVerificationError); errors.As(err, &bad) {
-		return fault.New(fault.Unavailable, fmt.Sprintf("the certificate of %s is not accepted: %v", r.url, bad.Err), "an authority of your own is named by the variable SSL_CERT_FILE, a file in PEM form")
-	}
-	return fault.New(fault.Unavailable, fmt.Sprintf("no server answers at %s: %s", r.url, NetworkReason(err)), `start one with "td serve", or name another with --server`)
+	return fmt.Sprintf("no server answers at %s: %s", r.url, NetworkReason(err)), `start one with "td serve", or name another with --server`
 }
 
 // DoNotRely is the hint where a server or a log contradicts itself.

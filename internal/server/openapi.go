@@ -24,6 +24,15 @@ const specText = "Events whose contents stay private and whose correctness stays
 	"Binary values are base64url without padding and identifiers lower-case hexadecimal, each value with exactly one text. " +
 	"Bodies are strict: unknown, repeated and null members are refused. Every error is a problem document of at most 4096 bytes; switch on its code."
 
+// tags groups the operations.
+var tags = []*huma.Tag{
+	{Name: tagPull, Description: "The client proves and keeps its event."},
+	{Name: tagPush, Description: "The operator's prover sees the event and proves."},
+	{Name: tagReceipts, Description: "What shows an acceptance to anyone, offline."},
+	{Name: tagLog, Description: "The public log: its checkpoints, tiles, claims and epochs."},
+	{Name: tagService, Description: "The server itself."},
+}
+
 // register routes the operations and returns the OpenAPI document that
 // describes them. Only huma's router adapter and its description are used.
 func (s *Server) register(ops []operation) []byte {
@@ -53,7 +62,12 @@ func newDescription() *description {
 			OpenAPI: "3.1.0",
 			Info: &huma.Info{
 				Title: "Terra Dourada", Version: specVersion, Description: specText,
+				Contact: &huma.Contact{Name: "The operator of this server"},
+				License: &huma.License{Name: "Apache License 2.0", Identifier: "Apache-2.0"},
 			},
+			Servers:    []*huma.Server{{URL: "/", Description: "The server that sent this description."}},
+			Security:   []map[string][]string{{}}, // no credentials
+			Tags:       tags,
 			Components: &huma.Components{Schemas: types},
 		},
 	}
@@ -71,7 +85,7 @@ func (d *description) document() []byte {
 func (d *description) add(op *operation) {
 	o := &huma.Operation{
 		OperationID: op.id, Method: op.method, Path: op.path,
-		Summary: op.summary, Description: op.text,
+		Summary: op.summary, Description: op.text, Tags: []string{op.tag},
 		Responses: map[string]*huma.Response{},
 	}
 	for _, p := range op.params {

@@ -14,6 +14,7 @@ import (
 // and its handler.
 type operation struct {
 	id       string
+	tag      string
 	method   string
 	path     string
 	route    string // the path for the mux, where that differs
@@ -28,6 +29,15 @@ type operation struct {
 	ownSlots bool            // has slots of its own: other requests cannot take them
 	handler  func(*exchange) error
 }
+
+// The groups of operations.
+const (
+	tagPull     = "pull"
+	tagPush     = "push"
+	tagReceipts = "receipts"
+	tagLog      = "log"
+	tagService  = "service"
+)
 
 // param is a parameter in the path, the query or a header.
 type param struct {
@@ -98,7 +108,7 @@ func (s *Server) operations() []operation {
 
 func (s *Server) pullOperations() []operation {
 	return []operation{{
-		id: "openChallenge", method: http.MethodPost, path: "/v1/challenges",
+		id: "openChallenge", tag: tagPull, method: http.MethodPost, path: "/v1/challenges",
 		summary: "Ask for a challenge (pull)",
 		text: "The client has committed to an event that it keeps. It recomputes the challenge, " +
 			"refuses one that differs, proves, and sends the proof with the tag.",
@@ -106,7 +116,7 @@ func (s *Server) pullOperations() []operation {
 		answers: []answer{{http.StatusCreated, "The challenge.", api.MediaJSON, api.Challenge{}}},
 		codes:   toIssue, handler: s.openChallenge,
 	}, {
-		id: "sendProof", method: http.MethodPost, path: "/v1/challenges/{id}/proof",
+		id: "sendProof", tag: tagPull, method: http.MethodPost, path: "/v1/challenges/{id}/proof",
 		summary: "Answer a challenge (pull)",
 		text: "The proof and its tag, as JSON, or the bare proof with the tag in a header. The same proof sent " +
 			"again gets the same answer. A false proof ends the request permanently.",
@@ -122,7 +132,7 @@ func (s *Server) pullOperations() []operation {
 
 func (s *Server) pushOperations() []operation {
 	return []operation{{
-		id: "pushEvent", method: http.MethodPost, path: "/v1/events",
+		id: "pushEvent", tag: tagPush, method: http.MethodPost, path: "/v1/events",
 		summary: "Have an event proved (push)",
 		text: "The operator's prover sees the event. The answer holds the only copy of the opening. " +
 			"A repeated push is a new request.",
@@ -144,7 +154,7 @@ func (s *Server) pushOperations() []operation {
 
 func (s *Server) receiptOperations() []operation {
 	return []operation{{
-		id: "getReceipt", method: http.MethodGet, path: "/v1/receipts/{id}",
+		id: "getReceipt", tag: tagReceipts, method: http.MethodGet, path: "/v1/receipts/{id}",
 		summary: "Get a receipt",
 		text:    "Everything that is needed to check an acceptance offline.",
 		params:  []param{idParam, prefer},
@@ -155,7 +165,7 @@ func (s *Server) receiptOperations() []operation {
 		}, toProve...), // the ways in which a request can have ended without one
 		handler: s.getReceipt,
 	}, {
-		id: "verifyReceipt", method: http.MethodPost, path: "/v1/verify",
+		id: "verifyReceipt", tag: tagReceipts, method: http.MethodPost, path: "/v1/verify",
 		summary: "Verify a receipt",
 		text: "For clients that trust this server; the same check runs offline. A receipt whose log nothing " +
 			"vouches for is a negative verdict unless allow_self_asserted=true, since anyone could fabricate a whole log.",
@@ -170,25 +180,29 @@ func (s *Server) readOperations() []operation {
 	fingerprint := param{in: "path", name: "fingerprint", text: "Fingerprint of the verifying key.", value: protocol.Digest{}, required: true}
 	missing := []protocol.Code{protocol.CodeNotFound, protocol.CodeLedgerUnavailable}
 	return []operation{{
-		id: "listClaims", method: http.MethodGet, path: "/v1/claims", summary: "List the claims",
+		id: "listClaims", tag: tagLog, method: http.MethodGet, path: "/v1/claims", summary: "List the claims",
+		text:    "The claims whose verifying keys are in the log, retired ones too. A claim that is listed and not retired is issued for.",
 		answers: []answer{{http.StatusOK, "The claims.", api.MediaJSON, api.Claims{}}},
 		codes:   missing[1:], handler: s.listClaims,
 	}, {
-		id: "getClaim", method: http.MethodGet, path: "/v1/claims/{fingerprint}", summary: "Get one claim",
+		id: "getClaim", tag: tagLog, method: http.MethodGet, path: "/v1/claims/{fingerprint}", summary: "Get one claim",
+		text:    "The claim with this verifying key, as it stands in the log.",
 		params:  []param{fingerprint},
 		answers: []answer{{http.StatusOK, "The claim.", api.MediaJSON, api.Claim{}}},
 		codes:   missing, handler: s.getClaim,
 	}, {
-		id: "listEpochs", method: http.MethodGet, path: "/v1/epochs", summary: "List the newest epochs",
+		id: "listEpochs", tag: tagLog, method: http.MethodGet, path: "/v1/epochs", summary: "List the newest epochs",
+		text:    "The public values of the newest epochs, without their ML-DSA keys. Older epochs are read by their number.",
 		answers: []answer{{http.StatusOK, "The epochs.", api.MediaJSON, api.Epochs{}}},
 		codes:   missing[1:], handler: s.listEpochs,
 	}, {
-		id: "getEpoch", method: http.MethodGet, path: "/v1/epochs/{n}", summary: "Get one epoch",
+		id: "getEpoch", tag: tagLog, method: http.MethodGet, path: "/v1/epochs/{n}", summary: "Get one epoch",
+		text:    "The public values of an epoch with its ML-DSA key.",
 		params:  []param{nParam},
 		answers: []answer{{http.StatusOK, "The epoch.", api.MediaJSON, api.Epoch{}}},
 		codes:   missing, handler: s.getEpoch,
 	}, {
-		id: "getAttestation", method: http.MethodGet, path: "/v1/epochs/{n}/attestation",
+		id: "getAttestation", tag: tagLog, method: http.MethodGet, path: "/v1/epochs/{n}/attestation",
 		summary: "Get the evidence of hardware about an epoch",
 		text: fmt.Sprintf("Evidence of a TPM 2.0, SEV-SNP or TDX that names the epoch's public keys, at most %d bytes; its form and how "+
 			"to check it are in docs/security/attestation.md. Most epochs have none.", api.MaxEvidence),
@@ -196,7 +210,7 @@ func (s *Server) readOperations() []operation {
 		answers: []answer{{http.StatusOK, "The evidence.", api.MediaOctets, nil}},
 		codes:   missing, handler: s.getAttestation,
 	}, {
-		id: "getStatus", method: http.MethodGet, path: "/v1/status", summary: "Get the state of the service",
+		id: "getStatus", tag: tagService, method: http.MethodGet, path: "/v1/status", summary: "Get the state of the service",
 		text: "Which parts work and which do not, since when and why, from memory. It is answered under any load, " +
 			"in slots that other requests cannot take.",
 		answers: []answer{{http.StatusOK, "The state.", api.MediaJSON, api.Status{}}},
@@ -207,21 +221,23 @@ func (s *Server) readOperations() []operation {
 func (s *Server) fileOperations() []operation {
 	missing := []protocol.Code{protocol.CodeNotFound, protocol.CodeLedgerUnavailable}
 	return []operation{{
-		id: "getCheckpoint", method: http.MethodGet, path: "/checkpoint", summary: "Get the newest checkpoint",
+		id: "getCheckpoint", tag: tagLog, method: http.MethodGet, path: "/checkpoint", summary: "Get the newest checkpoint",
 		text:    "C2SP tlog-checkpoint.",
 		answers: []answer{{http.StatusOK, "The signed note.", "text/plain", nil}},
 		codes:   missing, handler: s.getCheckpoint,
 	}, {
-		id: "getTile", method: http.MethodGet, path: "/tile/{path}", route: "/tile/{path...}",
+		id: "getTile", tag: tagLog, method: http.MethodGet, path: "/tile/{path}", route: "/tile/{path...}",
 		summary: "Get a tile or an entry bundle", text: "C2SP tlog-tiles; the path has slashes in it.",
 		params:  []param{{in: "path", name: "path", text: "For example 0/000 or entries/000.p/7.", value: "", required: true}},
 		answers: []answer{{http.StatusOK, "The tile.", api.MediaOctets, nil}},
 		codes:   missing, handler: s.getTile,
 	}, {
-		id: "getSpec", method: http.MethodGet, path: "/openapi.json", summary: "Get this description",
+		id: "getSpec", tag: tagService, method: http.MethodGet, path: "/openapi.json", summary: "Get this description",
+		text:    "The description of this API, as committed with the program.",
 		answers: []answer{{http.StatusOK, "OpenAPI 3.1.", api.MediaJSON, nil}}, handler: s.getSpec,
 	}, {
-		id: "getDocs", method: http.MethodGet, path: "/docs", summary: "Read about the operations",
+		id: "getDocs", tag: tagService, method: http.MethodGet, path: "/docs", summary: "Read about the operations",
+		text:    "A page for people about operations and error codes, without scripts.",
 		answers: []answer{{http.StatusOK, "A page.", "text/html", nil}}, handler: s.getDocs,
 	}}
 }

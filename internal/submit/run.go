@@ -30,10 +30,6 @@ const (
 	ReceiptWait = time.Minute
 	// pushAtOnce is how many pushed events wait for the server at a time.
 	pushAtOnce = 8
-	// conflictTries and conflictPause bound the wait for an answer that the server is
-	// working on.
-	conflictTries = 20
-	conflictPause = 500 * time.Millisecond
 )
 
 // run is one run. Each event is the work of one goroutine from beginning to end;
@@ -320,11 +316,14 @@ func (r *run) result(j *job, earlier bool) Result {
 // proveOne gets a challenge, proves, and answers it. Opening and answer are on
 // disk before the answer is sent.
 func (r *run) proveOne(ctx context.Context, j *job) error {
-	draft, err := r.Submission.Draft(j.prepared, protocol.Element{})
-	if err != nil {
+	var draft *client.Draft
+	var ch *api.Challenge
+	err := r.Server.Anew(ctx, func() (err error) { // a blind is for one request only
+		if draft, err = r.Submission.Draft(j.prepared, protocol.Element{}); err == nil {
+			ch, err = r.Server.Challenge(ctx, draft.Request())
+		}
 		return err
-	}
-	ch, err := r.Server.Challenge(ctx, draft.Request())
+	})
 	if err != nil {
 		return err
 	}
@@ -381,7 +380,7 @@ func (r *run) begin(j *job, q request, opening *receipt.Opening) error {
 // answer sends a proof. A request that the server has forgotten may still have been
 // accepted, so the server is asked for its receipt.
 func (r *run) answer(ctx context.Context, j *job, tag protocol.Tag, proof []byte) error {
-	err := r.send(ctx, j.request.id, tag, proof)
+	_, err := r.Server.Send(ctx, j.request.id, tag, proof, 0)
 	var p *client.Problem
 	if !errors.As(err, &p) {
 		return err
@@ -389,28 +388,10 @@ func (r *run) answer(ctx context.Context, j *job, tag protocol.Tag, proof []byte
 	if ended := startOver(err) || notProvable(err) || errors.Is(err, protocol.CodeProofRejected); !ended {
 		return err
 	}
-	if _, gone := r.Server.Receipt(ctx, j.request.id, 0); gone != nil {
+	if _, gone := r.Server.Receipt(ctx, j.request.id, lookupWait); gone != nil {
 		return r.afterLookup(j, err, gone)
 	}
 	return nil
-}
-
-// send sends a proof until the server has decided on it. A conflict may mean that the
-// server still works on an earlier copy of the same answer.
-func (r *run) send(ctx context.Context, id protocol.RequestID, tag protocol.Tag, proof []byte) error {
-	for range conflictTries {
-		_, err := r.Server.Send(ctx, id, tag, proof, 0)
-		if !errors.Is(err, protocol.CodeConflict) {
-			return err
-		}
-		select {
-		case <-time.After(conflictPause):
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-	_, err := r.Server.Send(ctx, id, tag, proof, 0)
-	return err
 }
 
 // afterLookup decides on a request whose answer was refused, by the server's answer about

@@ -54,7 +54,7 @@ func (o *Options) evidence() (*evidence, error) {
 		}
 	}
 	if strings.Contains(o.Attestation, "://") {
-		e.server, err = remote.Dial(o.Attestation)
+		e.server, err = remote.Dial(o.Attestation, remote.Patience{})
 	} else {
 		e.file, err = fsutil.ReadFile(o.Attestation, attest.MaxEvidence)
 	}

@@ -29,7 +29,7 @@ type Options struct {
 	Log, ServerUser    string
 	Scan               bool
 	Lists              []string
-	Opening, Field     string
+	Opening            string
 	Client             string
 	Attestation, Roots string
 	Measurements       []string
@@ -82,7 +82,7 @@ type Verifier struct {
 // New reads what the options name. The files, and a list of them, are read by
 // [Verifier.Run].
 func New(ctx context.Context, files []string, stdin io.Reader, o *Options) (*Verifier, error) {
-	if (len(files) > 1 || o.FilesFrom != "") && (o.Opening != "" || o.Field != "") {
+	if (len(files) > 1 || o.FilesFrom != "") && o.Opening != "" {
 		return nil, fault.New(fault.Usage, "an opening belongs to one receipt, and several were given", "")
 	}
 	v := &Verifier{stdin: stdin}
@@ -120,9 +120,6 @@ func (v *Verifier) read(ctx context.Context, o *Options) (err error) {
 		if v.options.Opening, err = draft.ReadOpening(o.Opening); err != nil {
 			return err
 		}
-	}
-	if o.Field != "" {
-		v.options.Field, err = fsutil.ParseFile(o.Field, 64<<10, receipt.ParseFieldOpening, fault.Usage, " does not open a field", "")
 	}
 	return err
 }
