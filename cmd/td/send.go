@@ -33,9 +33,10 @@ func sendCommand(a *app) *cobra.Command {
 Sending the same proof again is safe and returns the receipt again, also after the
 server was restarted; another proof for a request that was answered returns the same
 receipt. If the file of --out holds the receipt of this request already, it is verified
-and nothing is sent; any other file of that name is never replaced. The checkpoint of the receipt is recorded in the trust
-store, so that td verify needs no server. As with td submit, the server must be
-reached by https or on this machine, unless --allow-self-asserted is given.`,
+and nothing is sent; any other file of that name is never replaced. The checkpoint of
+the receipt is recorded in the trust store, so that td verify needs no server. As with
+td submit, the server must be reached by https or on this machine, unless
+--allow-self-asserted is given.`,
 		Example: `  td send --challenge challenge.json --proof proof.bin > receipt.json`,
 		Args:    noArgs,
 	}
