@@ -97,6 +97,11 @@ func (c *child) Checkpoint(context.Context) (protocol.SignedRoot, error) {
 	return protocol.SignedRoot{Size: c.tree.Size(), Root: c.tree.Root(), Signature: [64]byte{6}}, nil
 }
 
+func (c *child) Handover(_ context.Context, next protocol.EpochID, _ uint64, _ [32]byte) (protocol.SignedRoot, error) {
+	c.trail.add("handover")
+	return protocol.SignedRoot{Size: c.tree.Size(), Root: c.tree.Root(), Signature: [64]byte{next[0]}}, nil
+}
+
 func (c *child) Issue(_ context.Context, d *protocol.EncodedPayload) (protocol.EncodedPayload, protocol.Tag, error) {
 	if c.full {
 		return protocol.EncodedPayload{}, protocol.Tag{}, protocol.Fail(protocol.CodeOverloaded, "full")
@@ -149,6 +154,7 @@ type world struct {
 	posture          sandbox.Posture
 	evidence         map[protocol.EpochID][]byte
 	failSave         bool
+	signs            ledger.Signer
 }
 
 func (w *world) config() epochs.Config {
@@ -237,10 +243,21 @@ func (w *world) SaveAttestation(_ context.Context, id protocol.EpochID, evidence
 }
 
 func (w *world) SetSigner(s ledger.Signer, _ uint64) {
-	if s == nil {
+	w.mu.Lock()
+	w.signs = s
+	w.mu.Unlock()
+	w.add("signer set")
+}
+
+func (w *world) UnsetSigner(s ledger.Signer) {
+	w.mu.Lock()
+	is := w.signs == s
+	if is {
+		w.signs = nil
+	}
+	w.mu.Unlock()
+	if is {
 		w.add("no signer")
-	} else {
-		w.add("signer set")
 	}
 }
 
@@ -307,6 +324,29 @@ func sameSteps(t *testing.T, what string, got []string, want ...string) {
 	}
 }
 
+// begin lets a request in.
+func begin(t *testing.T, m *epochs.Manager) *epochs.Epoch {
+	t.Helper()
+	e, err := m.Begin(t.Context(), time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// issue has a request issued, which is then pending.
+func issue(t *testing.T, m *epochs.Manager) *epochs.Epoch {
+	t.Helper()
+	e := begin(t, m)
+	if _, _, err := e.Issue(t.Context(), &protocol.EncodedPayload{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := e.Anchor(t.Context(), &protocol.EncodedPayload{}); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
 func TestOrderlyLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{}
@@ -317,13 +357,9 @@ func TestOrderlyLife(t *testing.T) {
 			t.Fatalf("active epoch: got %+v, %v", e, err)
 		}
 		for range 2 {
-			if _, _, err := e.Issue(t.Context(), &protocol.EncodedPayload{}); err != nil {
-				t.Fatal(err)
-			}
-			if _, _, err := e.Anchor(t.Context(), &protocol.EncodedPayload{}); err != nil {
-				t.Fatal(err)
-			}
+			issue(t, m)
 		}
+		begin(t, m)
 		if _, _, err := e.Issue(t.Context(), &protocol.EncodedPayload{}); err != nil { // it is never anchored
 			t.Fatal(err)
 		}
@@ -347,11 +383,8 @@ func TestNoLastRoot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{}
 		m, stop := start(t, w)
-		e, _ := m.Active()
 		for range 3 {
-			if _, _, err := e.Issue(t.Context(), &protocol.EncodedPayload{}); err != nil {
-				t.Fatal(err)
-			}
+			issue(t, m)
 		}
 		w.signers[0].mute = true
 		stop()
@@ -371,39 +404,6 @@ func TestLessIssuedThanAccepted(t *testing.T) {
 		stop()
 		if c := w.lastClose(t); c.Reason != protocol.CloseSuspect || c.Issued != (protocol.SignedRoot{}) {
 			t.Errorf("close leaf: got %+v", c)
-		}
-	})
-}
-
-// TestMaxIssued: an epoch issues at most MaxIssued requests. A draft that the tagger
-// refuses does not count.
-func TestMaxIssued(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := &world{}
-		cfg := w.config()
-		cfg.MaxIssued = 3
-		m := epochs.New(cfg)
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() { ended <- m.Run(ctx) }()
-		<-m.Ready()
-		e, _ := m.Active()
-		w.taggers[0].full = true
-		for range 5 {
-			if _, _, err := e.Issue(t.Context(), &protocol.EncodedPayload{}); !errors.Is(err, protocol.CodeOverloaded) {
-				t.Fatalf("full tagger: %v", err)
-			}
-		}
-		w.taggers[0].full = false
-		for i := range 5 {
-			_, _, err := e.Issue(t.Context(), &protocol.EncodedPayload{})
-			if i < 3 && err != nil || i >= 3 && !errors.Is(err, protocol.CodeDraining) {
-				t.Errorf("request %d: %v", i, err)
-			}
-		}
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
 		}
 	})
 }
@@ -550,24 +550,21 @@ func TestStartFails(t *testing.T) {
 		if e, err := m.Active(); err != nil || e.Number() != 1 {
 			t.Fatalf("got %+v, %v", e, err)
 		}
-		if len(w.signers) != 2 || !w.signers[0].closed.Load() || !w.taggers[0].closed.Load() {
-			t.Error("the children of an epoch that did not open were left behind")
+		if len(w.signers) != 1 || len(w.leaves) != 1 {
+			t.Errorf("%d signers and %d leaves; the leaf that was refused is written again", len(w.signers), len(w.leaves))
 		}
 		stop()
 	})
 }
 
-// TestUnknownOpen: an epoch whose open leaf was committed with an unknown outcome is
-// closed before another one opens.
+// TestUnknownOpen: an epoch whose open leaf was committed with an unknown outcome opens
+// once the leaf is found.
 func TestUnknownOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{failOpen: 1, writtenAnyway: true}
 		m, stop := start(t, w)
-		if c, ok := w.leaves[1].(*protocol.EpochClose); !ok || c.Reason != protocol.CloseLost || c.Number != 1 {
-			t.Errorf("second leaf: got %+v, want the close leaf of epoch 1", w.leaves[1])
-		}
-		if e, _ := m.Active(); e.Number() != 2 || len(w.open) != 0 {
-			t.Errorf("got epoch number %d and %d left open, want 2 and none", e.Number(), len(w.open))
+		if e, _ := m.Active(); e.Number() != 1 || len(w.leaves) != 1 || len(w.signers) != 1 {
+			t.Errorf("got epoch number %d, %d leaves, %d signers", e.Number(), len(w.leaves), len(w.signers))
 		}
 		stop()
 	})

@@ -120,7 +120,7 @@ func (s *services) set(change func()) {
 
 type fakeEpochs services
 
-func (e *fakeEpochs) Active() (gate.Epoch, error) {
+func (e *fakeEpochs) Begin(context.Context, time.Duration) (gate.Epoch, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.epochDead || e.destroyed {
