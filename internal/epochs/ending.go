@@ -64,7 +64,7 @@ func (m *Manager) await(ctx context.Context, e *Epoch) (protocol.CloseReason, bo
 				m.tell(ctx, ending{reason: protocol.CloseDied})
 			}
 		case <-e.suspect:
-			if isClosed(e.signer.Done()) || isClosed(e.tagger.Done()) {
+			if _, rooted := e.lastRoot(); isClosed(e.tagger.Done()) || isClosed(e.signer.Done()) && !rooted {
 				return protocol.CloseDied, true // that is why
 			}
 			return protocol.CloseSuspect, true

@@ -34,7 +34,10 @@ type child struct {
 	tree    protocol.Range // that the signer was sent
 	skewed  bool           // it signs another tree
 	anchors uint64
-	mute    bool // it returns no issued root
+	wiped   bool
+	gave    []protocol.EpochID // hand-overs
+	mute    bool               // it returns no issued root
+	strike  func(step string) (effect bool, err error)
 	full    bool // a tagger that issues nothing
 }
 
@@ -63,6 +66,9 @@ func (c *child) Posture() sandbox.Posture { return c.posture }
 func (c *child) CheckpointKey() [32]byte  { return [32]byte{c.id[0]} }
 
 func (c *child) Anchor(context.Context, *protocol.EncodedPayload) (protocol.Anchor, uint64, error) {
+	if c.wiped {
+		return protocol.Anchor{}, 0, protocol.Fail(protocol.CodeInvalidated, "wiped")
+	}
 	c.anchors++
 	return protocol.Anchor{1}, c.anchors - 1, nil
 }
@@ -74,6 +80,9 @@ func (c *child) Issued(_ context.Context, position uint64) (protocol.Issued, err
 func (c *child) IssuedRoot(context.Context) (protocol.SignedRoot, error) {
 	if c.mute {
 		return protocol.SignedRoot{}, errors.New("gone")
+	}
+	if _, err := c.hit("root"); err != nil {
+		return protocol.SignedRoot{}, err
 	}
 	return protocol.SignedRoot{Size: c.anchors, Root: protocol.Digest{7}, Signature: [64]byte{8}}, nil
 }
@@ -94,12 +103,37 @@ func (c *child) Checkpoint(context.Context) (protocol.SignedRoot, error) {
 	if c.skewed {
 		c.tree.Append(protocol.Digest{9})
 	}
+	if _, err := c.hit("checkpoint"); err != nil {
+		return protocol.SignedRoot{}, err
+	}
 	return protocol.SignedRoot{Size: c.tree.Size(), Root: c.tree.Root(), Signature: [64]byte{6}}, nil
 }
 
 func (c *child) Handover(_ context.Context, next protocol.EpochID, _ uint64, _ [32]byte) (protocol.SignedRoot, error) {
-	c.trail.add("handover")
+	effect, err := c.hit("handover")
+	if effect {
+		c.trail.add("handover")
+		c.gave = append(c.gave, next)
+	}
+	if err != nil {
+		return protocol.SignedRoot{}, err
+	}
 	return protocol.SignedRoot{Size: c.tree.Size(), Root: c.tree.Root(), Signature: [64]byte{next[0]}}, nil
+}
+
+// hit reports whether a call has its effect, and how it fails. A child that was killed
+// answers nothing.
+func (c *child) hit(step string) (effect bool, err error) {
+	effect = true
+	if c.strike != nil {
+		effect, err = c.strike(step)
+	}
+	select {
+	case <-c.done:
+		return effect, errors.New("gone")
+	default:
+		return effect, err
+	}
 }
 
 func (c *child) Issue(_ context.Context, d *protocol.EncodedPayload) (protocol.EncodedPayload, protocol.Tag, error) {
@@ -113,7 +147,18 @@ func (c *child) Redeem(context.Context, *protocol.EncodedPayload, protocol.Tag) 
 	return protocol.RedeemOK, nil
 }
 
-func (c *child) Wipe(context.Context) error { c.trail.add("wipe"); return nil }
+func (c *child) Wipe(context.Context) error {
+	step := "wipe"
+	if len(c.gave) > 0 {
+		step = "wipe checkpoint key"
+	}
+	effect, err := c.hit(step)
+	if effect {
+		c.trail.add(step)
+		c.wiped = true
+	}
+	return err
+}
 
 func (c *child) Cancel(context.Context, protocol.RequestID) error { return nil }
 
@@ -140,6 +185,7 @@ func (t *trail) take() []string {
 // world is everything that a manager uses; a test makes parts of it fail.
 type world struct {
 	trail
+	journal          sync.Mutex // guards leaves and open
 	signers, taggers []*child
 	leaves           []protocol.LeafBody
 	open             []protocol.EpochOpen
@@ -155,6 +201,7 @@ type world struct {
 	evidence         map[protocol.EpochID][]byte
 	failSave         bool
 	signs            ledger.Signer
+	strike           func(step string) (effect bool, err error)
 }
 
 func (w *world) config() epochs.Config {
@@ -169,12 +216,19 @@ func (w *world) config() epochs.Config {
 			if w.refusal != nil {
 				return nil, w.refusal
 			}
-			c := &child{id: protocol.EpochID{byte(len(w.signers) + 1)}, done: make(chan struct{}), trail: &w.trail, name: "signer", posture: w.posture}
+			c := &child{id: protocol.EpochID{byte(len(w.signers) + 1)}, done: make(chan struct{}), trail: &w.trail, name: "signer", posture: w.posture, strike: w.strike}
 			w.signers = append(w.signers, c)
 			return c, nil
 		},
 		StartTagger: func(_ context.Context, id protocol.EpochID, _ uint64) (epochs.Tagger, error) {
+			if w.strike != nil {
+				if _, err := w.strike("start tagger"); err != nil {
+					return nil, err
+				}
+			}
 			c := &child{id: id, done: make(chan struct{}), trail: &w.trail, name: "tagger"}
+			w.mu.Lock()
+			defer w.mu.Unlock()
 			w.taggers = append(w.taggers, c)
 			return c, nil
 		},
@@ -198,6 +252,19 @@ func (w *world) config() epochs.Config {
 }
 
 func (w *world) Append(_ context.Context, _ time.Time, body protocol.LeafBody) (journal.Entry, error) {
+	if w.strike != nil {
+		effect, err := w.strike("append " + body.LeafType().String())
+		if effect && err != nil {
+			_, _ = w.append(body)
+		}
+		if err != nil {
+			return journal.Entry{}, err
+		}
+	}
+	return w.append(body)
+}
+
+func (w *world) append(body protocol.LeafBody) (journal.Entry, error) {
 	if body.LeafType() == protocol.LeafEpochOpen && w.failOpen > 0 {
 		w.failOpen--
 		if w.writtenAnyway {
@@ -205,6 +272,11 @@ func (w *world) Append(_ context.Context, _ time.Time, body protocol.LeafBody) (
 			w.open = append(w.open, *body.(*protocol.EpochOpen))
 		}
 		return journal.Entry{}, errors.New("journal cannot be written")
+	}
+	w.journal.Lock()
+	defer w.journal.Unlock()
+	if err := w.refuses(body); err != nil {
+		return journal.Entry{}, err
 	}
 	if c, ok := body.(*protocol.EpochClose); ok && c.Reason == protocol.CloseShutdown && w.failClose {
 		return journal.Entry{}, protocol.Fail(protocol.CodeInternal, "less was issued than accepted")
@@ -214,13 +286,46 @@ func (w *world) Append(_ context.Context, _ time.Time, body protocol.LeafBody) (
 		w.open = slices.DeleteFunc(w.open, func(o protocol.EpochOpen) bool { return o.ID == c.ID })
 		w.last = c.Number
 	}
+	if e, ok := body.(*protocol.EpochOpen); ok {
+		kept := *e
+		body = &kept
+		w.open = append(w.open, kept)
+	}
 	w.leaves = append(w.leaves, body)
 	return journal.Entry{Seq: uint64(len(w.leaves) - 1)}, nil
 }
 
-func (w *world) OpenEpochs(context.Context) ([]protocol.EpochOpen, error) { return w.open, nil }
+// refuses is the part of the journal's rules that epochs depend on.
+func (w *world) refuses(body protocol.LeafBody) error {
+	switch b := body.(type) {
+	case *protocol.EpochOpen:
+		for _, l := range w.leaves {
+			if o, ok := l.(*protocol.EpochOpen); ok && o.Number >= b.Number {
+				return protocol.Fail(protocol.CodeConflict, "the epoch is not a new one")
+			}
+		}
+	case *protocol.EpochClose:
+		if !slices.ContainsFunc(w.open, func(o protocol.EpochOpen) bool { return o.ID == b.ID }) {
+			return protocol.Fail(protocol.CodeConflict, "the epoch was closed before")
+		}
+	}
+	return nil
+}
+
+func (w *world) OpenEpochs(context.Context) ([]protocol.EpochOpen, error) {
+	w.journal.Lock()
+	defer w.journal.Unlock()
+	return slices.Clone(w.open), nil
+}
 
 func (w *world) LastEpoch(context.Context) (uint64, protocol.EpochID, uint64, error) {
+	if w.strike != nil {
+		if _, err := w.strike("last"); err != nil {
+			return 0, protocol.EpochID{}, 0, err
+		}
+	}
+	w.journal.Lock()
+	defer w.journal.Unlock()
 	for i := len(w.leaves) - 1; i >= 0; i-- {
 		if e, ok := w.leaves[i].(*protocol.EpochOpen); ok {
 			return e.Number, e.ID, uint64(i), nil

@@ -88,8 +88,8 @@ func (o *opening) pause() time.Duration {
 
 // take carries out the step under way. The steps from the hold on do not end with ctx:
 // an epoch that has handed over needs its successor. Only the pauses do.
-func (o *opening) take(ctx context.Context) (lifecycle.Outcome, error) {
-	step := o.state.Step
+func (o *opening) take(run context.Context) (lifecycle.Outcome, error) {
+	ctx, step := run, o.state.Step
 	if step == lifecycle.OpeningFind || step == lifecycle.OpeningStart && o.state.Giver != lifecycle.GiverActive {
 		if !sleep(ctx, o.pause()) {
 			return lifecycle.OutcomeFailed, ctx.Err()
@@ -120,7 +120,7 @@ func (o *opening) take(ctx context.Context) (lifecycle.Outcome, error) {
 	case lifecycle.OpeningDestroy:
 		o.giver.Destroy()
 	case lifecycle.OpeningActivate:
-		err = o.activate(ctx)
+		err = o.activate(run)
 	default:
 		panic("epochs: internal error: unknown step of an opening")
 	}
