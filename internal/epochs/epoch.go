@@ -30,6 +30,7 @@ type Epoch struct {
 	maxIssued uint64 // how many requests it may issue
 	soon      uint64 // how many it issues before it is rotated
 	crowded   func() // is called when it has issued so many
+	logFull   sync.Once
 
 	closed uint64 // sequence of the close leaf; used by the manager alone
 

@@ -120,11 +120,11 @@ type Config struct {
 	AttestTimeout time.Duration
 
 	// MaxIssued bounds the requests that one epoch issues, and with them the
-	// issued tree in memory (64 bytes each); 0 means 2^20. An epoch is rotated when an
-	// eighth of them is left.
+	// issued tree in memory (64 bytes each); 0 means 2^20. When an eighth of them is
+	// left, the epoch is rotated.
 	MaxIssued uint64
 
-	Schedule Schedule         // of rotations by age
+	Schedule Schedule         // of rotations
 	Random   func() float64   // from 0 to 1, for the schedule; nil means math/rand/v2
 	Now      func() time.Time // nil means time.Now
 
@@ -246,6 +246,9 @@ func (m *Manager) Begin(ctx context.Context, within time.Duration) (*Epoch, erro
 			case admitted:
 				return t.active, nil
 			case full:
+				if m.cfg.Schedule.Off {
+					return nil, m.refuseFull(t.active)
+				}
 			case inactive:
 				if t != m.turn.Load() {
 					continue // it was active when the turn was read
@@ -270,6 +273,15 @@ func (m *Manager) Begin(ctx context.Context, within time.Duration) (*Epoch, erro
 			return nil, noEpoch()
 		}
 	}
+}
+
+// refuseFull returns the refusal of an epoch that has issued as many requests as it may.
+func (m *Manager) refuseFull(e *Epoch) error {
+	e.logFull.Do(func() {
+		m.cfg.Log.Warn("epoch has reached max_issued; new requests are refused until it is rotated",
+			"number", e.number, "max_issued", e.maxIssued)
+	})
+	return protocol.Fail(protocol.CodeDraining, "the epoch has issued as many requests as it may")
 }
 
 // Find returns the epoch with this id if it is ACTIVE or DRAINING.

@@ -133,8 +133,12 @@ func (m *Manager) rotate(ctx context.Context, o *order) {
 	}
 }
 
-// Schedule says when epochs are rotated by age. The zero value never rotates.
+// Schedule says when epochs are rotated without being asked. The zero value rotates them
+// when they have issued nearly as many requests as they may.
 type Schedule struct {
+	// Off means never. An epoch that has issued as many requests as it may then refuses
+	// new ones.
+	Off bool
 	// MaxAge is the age at which an epoch is rotated, up to a tenth earlier at random;
 	// 0 means never.
 	MaxAge time.Duration
@@ -172,6 +176,9 @@ const lookEvery = time.Minute
 func (m *Manager) scheduled() (why string, in time.Duration) {
 	e, now := m.turn.Load().active, m.cfg.Now()
 	why, in = "max_age", lookEvery
+	if m.cfg.Schedule.Off {
+		return why, in
+	}
 	state := e.status()
 	if m.cfg.Schedule.MaxAge > 0 {
 		in = m.cfg.Schedule.due(state.Since, e.jitter).Sub(now)

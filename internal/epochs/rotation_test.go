@@ -260,6 +260,28 @@ func TestMaxIssued(t *testing.T) {
 	}
 }
 
+// TestRotationOff: without rotation a full epoch refuses new requests until an operator
+// rotates it.
+func TestRotationOff(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{}
+		m, stop := startRotating(t, w, func(c *epochs.Config) {
+			c.MaxIssued, c.Schedule = 2, epochs.Schedule{Off: true, MaxAge: time.Hour}
+		})
+		issue(t, m)
+		issue(t, m)
+		time.Sleep(24 * time.Hour)
+		if _, err := m.Begin(t.Context(), time.Minute); !errors.Is(err, protocol.CodeDraining) {
+			t.Errorf("full epoch: %v", err)
+		}
+		if r := mustRotate(t, m, epochs.Drain); r.Number != 2 {
+			t.Errorf("rotated to %+v", r)
+		}
+		issue(t, m)
+		stop()
+	})
+}
+
 // TestMaxAge: an epoch is rotated when it has its age, with jitter.
 func TestMaxAge(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
