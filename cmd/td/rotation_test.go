@@ -100,7 +100,7 @@ func TestRotationUnderLoad(t *testing.T) {
 		t.Fatalf("%s%s", got.out, got.errs)
 	}
 	for _, file := range append(files, file) {
-		if said := user.verify(file, "--server", b.url); said.verdict != "valid" {
+		if said := user.verify(file, "--log", b.url); said.verdict != "valid" {
 			t.Errorf("%s: %s%s", said.verdict, said.out, said.errs)
 		}
 	}
