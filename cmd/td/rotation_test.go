@@ -54,8 +54,8 @@ func (c *clients) note(took time.Duration, err error, over bool) {
 }
 
 // TestRotationUnderLoad: epochs that are rotated under load cost no request. What was
-// issued before is accepted after, the receipts of all epochs verify, and whoever has
-// recorded a checkpoint of the first epoch follows the hand-overs to the last one.
+// issued before is accepted after, the receipts of all epochs verify, and a user
+// who has recorded a checkpoint of the first epoch follows the hand-overs to the last one.
 func TestRotationUnderLoad(t *testing.T) {
 	t.Parallel()
 	const rotations = 4

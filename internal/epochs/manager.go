@@ -28,9 +28,10 @@ package epochs
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"log/slog"
-	"math/rand/v2"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -125,7 +126,7 @@ type Config struct {
 	MaxIssued uint64
 
 	Schedule Schedule         // of rotations
-	Random   func() float64   // from 0 to 1, for the schedule; nil means math/rand/v2
+	Random   func() float64   // from 0 to 1, for the schedule; nil means crypto/rand
 	Now      func() time.Time // nil means time.Now
 
 	// CloseGrace is how long an orderly end waits for the last checkpoint; 0 means 3 s.
@@ -195,7 +196,7 @@ func New(cfg Config) *Manager {
 		cfg.Now = time.Now
 	}
 	if cfg.Random == nil {
-		cfg.Random = rand.Float64
+		cfg.Random = random
 	}
 	m := &Manager{
 		cfg: cfg, ready: make(chan struct{}), over: make(chan struct{}), asking: make(chan struct{}, 1),
@@ -203,6 +204,13 @@ func New(cfg Config) *Manager {
 	}
 	m.turn.Store(&turn{changed: make(chan struct{})})
 	return m
+}
+
+// random returns a random number from 0 to 1.
+func random() float64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never returns an error, see crypto/rand
+	return float64(binary.BigEndian.Uint64(b[:])>>11) / (1 << 53)
 }
 
 // change replaces the turn by one that differs as do says.

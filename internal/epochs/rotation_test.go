@@ -312,14 +312,14 @@ func TestMaxAge(t *testing.T) {
 
 // faultsOfRotation is how a step can go wrong.
 var faultsOfRotation = map[string]func(w *world) (effect bool, err error){
-	"error":              func(*world) (bool, error) { return false, errors.New("planted") },
-	"error but done":     func(*world) (bool, error) { return true, errors.New("planted") },
-	"signer dies":        func(w *world) (bool, error) { w.signers[0].kill(); return false, errors.New("gone") },
-	"signer dies, done":  func(w *world) (bool, error) { w.signers[0].kill(); return true, nil },
-	"tagger dies":        func(w *world) (bool, error) { w.taggers[0].kill(); return true, nil },
-	"next signer dies":   func(w *world) (bool, error) { w.signers[len(w.signers)-1].kill(); return true, nil },
-	"next tagger dies":   func(w *world) (bool, error) { w.taggers[len(w.taggers)-1].kill(); return true, nil },
-	"next dies and fail": func(w *world) (bool, error) { w.signers[len(w.signers)-1].kill(); return false, errors.New("planted") },
+	"error":               func(*world) (bool, error) { return false, errors.New("planted") },
+	"error but done":      func(*world) (bool, error) { return true, errors.New("planted") },
+	"signer exits":        func(w *world) (bool, error) { w.signers[0].kill(); return false, errors.New("gone") },
+	"signer exits, done":  func(w *world) (bool, error) { w.signers[0].kill(); return true, nil },
+	"tagger exits":        func(w *world) (bool, error) { w.taggers[0].kill(); return true, nil },
+	"next signer exits":   func(w *world) (bool, error) { w.signers[len(w.signers)-1].kill(); return true, nil },
+	"next tagger exits":   func(w *world) (bool, error) { w.taggers[len(w.taggers)-1].kill(); return true, nil },
+	"next exits and fail": func(w *world) (bool, error) { w.signers[len(w.signers)-1].kill(); return false, errors.New("planted") },
 }
 
 // TestRotationFaults: whatever fails at whatever step, an epoch is ACTIVE soon, a key

@@ -227,12 +227,12 @@ func (x *instanceExplorer) kill(w instance, i int8) {
 	if w.set[i].signer {
 		at := w
 		at.set[i].signer = false
-		x.add("signer dies", at, -1, protocol.CodeNone)
+		x.add("signer exits", at, -1, protocol.CodeNone)
 	}
 	if w.set[i].tagger {
 		at := w
 		at.set[i].tagger = false
-		x.add("tagger dies", at, -1, protocol.CodeNone)
+		x.add("tagger exits", at, -1, protocol.CodeNone)
 	}
 }
 
@@ -394,7 +394,7 @@ func TestOpeningPlantedFaults(t *testing.T) {
 				to.Step = lifecycle.OpeningWrite
 			}
 		}, "an open leaf has an epoch"},
-		"the hold ends when the next epoch dies": {func(from opening, _ lifecycle.OpeningLearnt, to *opening) {
+		"the hold ends when the next epoch exits": {func(from opening, _ lifecycle.OpeningLearnt, to *opening) {
 			if from.Held && to.Step == lifecycle.OpeningStart {
 				*to = opening{}
 			}
