@@ -21,6 +21,8 @@ type opening struct {
 	proof []byte // evidence of hardware, if it is required
 	seq   uint64 // of the leaf, once it is in the log
 	tries int    // failed steps in a row
+
+	heldAt time.Time // since when issue is held
 }
 
 // open opens the next epoch, in a rotation if one is ACTIVE. A rotation returns an error
@@ -214,6 +216,7 @@ func (o *opening) giveUp() {
 // that anchors.
 func (o *opening) drain(ctx context.Context) error {
 	m, e := o.m, o.giver
+	o.heldAt = m.cfg.Now()
 	m.change(func(t *turn) { t.held = true })
 	effects, err := e.step(m.cfg.Now(), lifecycle.EpochDrain{Reason: protocol.CloseRotated, Draining: m.draining()})
 	if err != nil {
@@ -320,8 +323,14 @@ func (o *opening) activate(ctx context.Context) error {
 // describe logs an epoch that has become ACTIVE.
 func (m *Manager) describe(e *Epoch, o *opening) {
 	signs, tags := e.signer.Posture(), e.tagger.Posture()
-	m.cfg.Log.Info("epoch active", "epoch", e.id.String(), "number", e.number, "seq", o.seq,
-		"signer_grade", signs.Grade().String(), "tagger_grade", tags.Grade().String(), "handed_over", o.state.Handed)
+	attrs := []any{
+		"epoch", e.id.String(), "number", e.number, "seq", o.seq,
+		"signer_grade", signs.Grade().String(), "tagger_grade", tags.Grade().String(),
+	}
+	if o.state.Held {
+		attrs = append(attrs, "handed_over", o.state.Handed, "held_ms", m.cfg.Now().Sub(o.heldAt).Milliseconds())
+	}
+	m.cfg.Log.Info("epoch active", attrs...)
 	m.cfg.Log.Info("posture", "number", e.number, "digest", o.leaf.Posture.String())
 	signs.Log(m.cfg.Log, "signer", "number", e.number)
 	tags.Log(m.cfg.Log, "tagger", "number", e.number)
