@@ -129,9 +129,10 @@ type Config struct {
 	Policy   uint32 // revision of claims and limits, goes into payloads
 	Log      *slog.Logger
 
-	DefaultTTL    time.Duration // 0 means protocol.DefaultTTL
-	VerifyWorkers int           // proofs verified at a time; 0 means one per processor
-	MaxPush       int           // pushed events at a time; 0 means 64
+	Now           func() time.Time // nil means time.Now
+	DefaultTTL    time.Duration    // 0 means protocol.DefaultTTL
+	VerifyWorkers int              // proofs verified at a time; 0 means one per processor
+	MaxPush       int              // pushed events at a time; 0 means 64
 
 	// Observe is called once for each call, with its outcome. May be nil.
 	Observe func(Outcome)
@@ -158,6 +159,9 @@ type claimKey struct {
 
 // New returns a gate. It starts nothing; [Gate.Run] must run.
 func New(cfg Config) *Gate {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	if cfg.DefaultTTL == 0 {
 		cfg.DefaultTTL = protocol.DefaultTTL * time.Millisecond
 	}
@@ -200,8 +204,8 @@ func (g *Gate) Run(ctx context.Context) error {
 			g.stop()
 			g.work.Wait()
 			return nil
-		case now := <-tick.C:
-			g.expire(now)
+		case <-tick.C:
+			g.expire(g.cfg.Now())
 		}
 	}
 }

@@ -172,7 +172,7 @@ func (g *Gate) draft(mode protocol.Mode, st *claim.Statement, c *Claim, epoch Ep
 		Nonce:       protocol.Nonce(randomDigest()),
 		EpochID:     epoch.ID(),
 		EpochNumber: epoch.Number(),
-		IssuedAt:    uint64(time.Now().UnixMilli()),
+		IssuedAt:    uint64(g.cfg.Now().UnixMilli()),
 		TTL:         uint32(ttl.Milliseconds()),
 		Policy:      g.cfg.Policy,
 		Commitment:  st.Commitment(),
@@ -189,7 +189,7 @@ func (g *Gate) anchor(ctx context.Context, epoch Epoch, p protocol.Payload, clie
 	draft := p.Encode()
 	// The core's deadline starts before the tagger's, so that no request is pending in
 	// the core for longer than its lifetime.
-	deadline := time.Now().Add(time.Duration(p.TTL) * time.Millisecond)
+	deadline := g.cfg.Now().Add(time.Duration(p.TTL) * time.Millisecond)
 	payload, tag, err := epoch.Issue(ctx, &draft)
 	if err != nil {
 		return nil, err
