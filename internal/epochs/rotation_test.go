@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -423,6 +424,36 @@ func handedBy(w *world, b *protocol.EpochOpen) bool {
 		}
 	}
 	return false
+}
+
+// TestCallerLeaves: a rotation that has begun goes on without its caller; one that has
+// not is withdrawn.
+func TestCallerLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{strike: func(s string) (bool, error) {
+			if s == "root" {
+				time.Sleep(time.Second)
+			}
+			return true, nil
+		}}
+		m, stop := startRotating(t, w, nil)
+		var callers sync.WaitGroup
+		for range 3 {
+			callers.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+				defer cancel()
+				if _, err := m.Rotate(ctx, epochs.Drain); !errors.Is(err, protocol.CodeDraining) {
+					t.Errorf("got %v", err)
+				}
+			})
+		}
+		callers.Wait()
+		time.Sleep(time.Minute)
+		if e, err := m.Active(); err != nil || e.Number() != 2 {
+			t.Errorf("one rotation has begun: %v, %s", err, phases(m))
+		}
+		stop()
+	})
 }
 
 // TestStopInRotation: the end of the core during a rotation leaves nothing open.
