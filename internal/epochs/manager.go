@@ -155,8 +155,9 @@ type Manager struct {
 	endings chan ending   // from the keepers
 	crowded chan struct{} // one element when an epoch has issued nearly as many as it may
 
-	mu   sync.Mutex // guards the change of turn
-	turn atomic.Pointer[turn]
+	mu      sync.Mutex // guards the change of turn
+	turn    atomic.Pointer[turn]
+	waiting atomic.Int64 // requests in Begin
 
 	// Of Run alone.
 	deaths   deaths
@@ -242,6 +243,11 @@ func noEpoch() error {
 // Held reports whether new requests wait for the next epoch of a rotation.
 func (m *Manager) Held() bool { return m.turn.Load().held }
 
+// maxWaiting bounds the requests that wait for the next epoch. A server has room for
+// twice as many at once, so that it goes on reading and accepting however long the next
+// epoch takes.
+const maxWaiting = 128
+
 // Begin lets a new request in and returns the epoch that is to issue it. During a
 // rotation, or when the epoch has issued as many as it may, it waits for the next
 // epoch, as long as within and ctx allow. It fails with draining.
@@ -269,6 +275,10 @@ func (m *Manager) Begin(ctx context.Context, within time.Duration) (*Epoch, erro
 			return nil, noEpoch()
 		}
 		if late == nil {
+			defer m.waiting.Add(-1)
+			if m.waiting.Add(1) > maxWaiting {
+				return nil, noEpoch()
+			}
 			timer := time.NewTimer(within)
 			defer timer.Stop()
 			late = timer.C
