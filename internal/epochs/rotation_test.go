@@ -298,7 +298,7 @@ func TestMaxAge(t *testing.T) {
 		w := &world{}
 		m, stop := startRotating(t, w, func(c *epochs.Config) { c.Schedule.MaxAge = 10 * time.Hour })
 		time.Sleep(9*time.Hour + 29*time.Minute)
-		if n := len(w.signers); n != 1 {
+		if n := w.started(); n != 1 {
 			t.Errorf("%d epochs too early", n)
 		}
 		time.Sleep(2 * time.Minute)
