@@ -46,7 +46,7 @@ func realRotations(t *testing.T) (w *world, s *steady, stop func()) {
 	cfg := realWorld(w)
 	cfg.Ledger = telling{w}
 	s = &steady{callers: callers{m: epochs.New(cfg)}}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(t.Context())
 	load, end := context.WithCancel(ctx)
 	ended := make(chan error, 1)
 	go func() { ended <- s.m.Run(ctx) }()

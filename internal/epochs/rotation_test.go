@@ -348,6 +348,7 @@ func TestRotationFaults(t *testing.T) {
 }
 
 func rotateWith(t *testing.T, step string, times int, fault func(*world) (bool, error)) {
+	t.Helper()
 	w := &world{}
 	armed := 0
 	w.strike = func(s string) (bool, error) {
