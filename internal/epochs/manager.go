@@ -340,7 +340,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	defer m.asked.Wait()
 	for ctx.Err() == nil {
 		if _, err := m.Active(); err != nil {
-			if err := m.replace(ctx); err != nil {
+			if err := m.replace(ctx); err != nil && ctx.Err() == nil {
 				return errors.Join(err, m.shutdown())
 			}
 			continue
@@ -368,13 +368,13 @@ func (m *Manager) Run(ctx context.Context) error {
 }
 
 // replace opens an epoch where none is ACTIVE. An error is one that trying again cannot
-// help.
+// help, or that of ctx.
 func (m *Manager) replace(ctx context.Context) error {
 	// The keeper of the epoch before ends it first, so that its close leaf comes first.
 	for e := m.turn.Load().active; e != nil; e = m.turn.Load().active {
 		select {
 		case <-ctx.Done():
-			return nil
+			return ctx.Err()
 		case end := <-m.endings:
 			m.note(ctx, end)
 		}

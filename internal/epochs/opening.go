@@ -26,8 +26,8 @@ type opening struct {
 }
 
 // open opens the next epoch, in a rotation if one is ACTIVE. A rotation returns an error
-// if the epoch before stays ACTIVE. Else open goes on until it has an epoch, ctx ends
-// or trying again cannot help.
+// if the epoch before stays ACTIVE. Else open goes on until it has an epoch; an error
+// means that ctx has ended or that trying again cannot help.
 func (m *Manager) open(ctx context.Context) (*Epoch, error) {
 	o := &opening{m: m}
 	o.giver, _ = m.Active()
@@ -40,7 +40,7 @@ func (m *Manager) open(ctx context.Context) (*Epoch, error) {
 		outcome, err := o.take(ctx)
 		if err != nil && (ctx.Err() != nil || m.neverReady() && errors.As(err, new(*sandbox.Refusal))) {
 			o.giveUp()
-			return nil, hopeless(ctx, err)
+			return nil, err
 		}
 		o.report(step, outcome, err)
 		o.state = lifecycle.StepOpening(o.state, lifecycle.OpeningLearnt{
@@ -54,14 +54,6 @@ func (m *Manager) open(ctx context.Context) (*Epoch, error) {
 		}
 	}
 	return o.next, nil
-}
-
-// hopeless returns the error after which no epoch is opened again, nil if ctx has ended.
-func hopeless(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	return err
 }
 
 // report counts and logs the failure of a step. While no epoch is ACTIVE, each reason is

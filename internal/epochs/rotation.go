@@ -121,12 +121,12 @@ func (m *Manager) rotate(ctx context.Context, o *order) {
 	switch {
 	case e != nil:
 		r.Rotated, m.missed = rotatedTo(e), 0
-	case err != nil:
+	case ctx.Err() != nil:
+		r.err = notYet(err)
+	default:
 		m.missed++
 		m.notEarly = m.cfg.Now().Add(backoff(m.missed + 1))
 		r.err = err
-	default:
-		r.err = notYet(ctx.Err())
 	}
 	if o.reply != nil {
 		o.reply <- r
