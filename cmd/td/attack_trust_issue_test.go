@@ -32,7 +32,7 @@ func (s *siege) attackIssue() {
 		s.attack(fmt.Sprintf("%d requests issued and abandoned, then %s", n, end), func(a *attack) {
 			data := a.TempDir()
 			address := freeAddress(a.T)
-			args := []string{"--listen", address, "--ttl-ms", ttl, "--prover", "none", "--log-level", "warn", "--max-issued", strconv.Itoa(n)}
+			args := []string{"--listen", address, "--ttl-ms", ttl, "--prover", "none", "--log-level", "warn", "--rotation", "manual", "--max-issued", strconv.Itoa(n)}
 			b := startBackend(a.T, data, args...)
 			user := newVictim(a.T, "")
 			got, file := user.submit(b.url)

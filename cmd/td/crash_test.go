@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"maps"
 	"math/rand/v2"
 	"net/url"
@@ -50,10 +51,11 @@ func (h *history) note(t *testing.T, a *client.Accepted) {
 	}
 }
 
-// died reports whether a call ended without any answer, because the server has exited.
+// died reports whether a call ended without a whole answer, because the server has
+// exited.
 func died(err error) bool {
 	var u *url.Error
-	return errors.As(err, &u) || errors.Is(err, context.Canceled)
+	return errors.As(err, &u) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, context.Canceled)
 }
 
 // load answers, replays, pushes and opens at once until the server is gone, and

@@ -89,7 +89,12 @@ func (a *app) serve(ctx context.Context, cfg *config.Config) error {
 	for _, note := range cfg.Notes() {
 		a.log.Warn("configuration", "note", note)
 	}
-	return node.Run(ctx, node.Config{Settings: cfg, Version: version, Log: a.log.Logger, Ready: func(r node.Ready) { a.announce(cfg, r) }})
+	stop := func() {}
+	defer func() { stop() }()
+	return node.Run(ctx, node.Config{Settings: cfg, Version: version, Log: a.log.Logger, Ready: func(r node.Ready) {
+		stop = a.onHangup()
+		a.announce(cfg, r)
+	}})
 }
 
 // announce says where the server is and what to do next. Scripts wait for the

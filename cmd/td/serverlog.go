@@ -38,6 +38,29 @@ func (a *app) openLog(cfg *config.Config) {
 	slog.SetDefault(a.log.With("component", "library")) // for packages that use the default logger
 }
 
+// onHangup logs each SIGHUP from now on. Call it when the children have been started: a
+// program that is started inherits that a signal is ignored, and not that it is handled.
+func (a *app) onHangup() (stop func()) {
+	hangups, quit, ended := make(chan os.Signal, 1), make(chan struct{}), make(chan struct{})
+	signal.Notify(hangups, syscall.SIGHUP)
+	go func() {
+		defer close(ended)
+		for {
+			select {
+			case <-hangups:
+				a.log.Info("SIGHUP: nothing is reloaded; the settings are those of the start")
+			case <-quit:
+				return
+			}
+		}
+	}()
+	return func() {
+		signal.Ignore(syscall.SIGHUP)
+		close(quit)
+		<-ended
+	}
+}
+
 // endLog writes the last lines.
 func (a *app) endLog() {
 	if a.log != nil {

@@ -187,6 +187,9 @@ func (c *Config) check() error {
 	if c.MinGrade == "D" && !c.AllowDevelopmentGrade {
 		return c.fault("min_grade", "grade D protects no key", "set allow_development_grade too, on a machine where nothing matters")
 	}
+	if _, _, ok := parseWindow(c.RotationWindow); !ok {
+		return c.fault("rotation_window", "the value is not a time of the day", "for example 02:00-04:00, in UTC")
+	}
 	for _, f := range c.fields() {
 		if strings.Contains(fmt.Sprint(f.value.Interface()), "-----BEGIN") {
 			return c.fault(f.key, "the value holds a key or certificate itself", "name the file it is in")

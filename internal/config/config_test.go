@@ -350,3 +350,20 @@ func FuzzFile(f *testing.F) {
 		}
 	})
 }
+
+func TestRotationWindow(t *testing.T) {
+	for text, want := range map[string][2]time.Duration{
+		"":            {0, 0},
+		"02:00-04:30": {2 * time.Hour, 4*time.Hour + 30*time.Minute},
+		"23:00-01:00": {23 * time.Hour, time.Hour},
+	} {
+		if from, to := load(t, home, map[string]string{"rotation-window": text}).Window(); from != want[0] || to != want[1] {
+			t.Errorf("%q is %v to %v", text, from, to)
+		}
+	}
+	for _, text := range []string{"02:00", "2-4", "02:00-02:00", "02:00-24:00", "02:00-04:00-06:00", "-"} {
+		if _, err := config.Load(home, map[string]string{"rotation-window": text}); err == nil || !strings.Contains(err.Error(), "rotation-window") {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}

@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Config is every setting of the server. The doc comments here are the
 // reference: [Explain] and the documentation print them. Tags hold the key
@@ -54,10 +57,24 @@ type Config struct {
 	// bytes of them, so that this bounds memory too.
 	MaxSessions int `key:"max_sessions" default:"100000" range:"1..2000000"`
 
-	// Requests that one epoch issues at most; beyond it new ones are refused as
-	// draining, until the server is started again. The core keeps 64 bytes of
-	// each in memory for as long as the epoch lasts.
+	// Requests that one epoch issues at most; when an eighth of them is left, the
+	// next epoch takes over. The core keeps 64 bytes of each in memory for as long
+	// as the epoch lasts.
 	MaxIssued uint64 `key:"max_issued" default:"1048576" range:"1..16777216"`
+
+	// When epochs are rotated: by max_age and max_issued (auto), or only when an
+	// operator asks for it (manual). With manual an epoch that has issued
+	// max_issued requests refuses new ones as draining.
+	Rotation string `key:"rotation" default:"auto" oneof:"auto manual"`
+
+	// Age at which an epoch is rotated, up to a tenth earlier at random; 0s means
+	// never.
+	MaxAge time.Duration `key:"max_age" default:"24h" range:"0s..8760h"`
+
+	// Time of the day, in UTC, in which epochs are rotated by age, such as
+	// 02:00-04:00: an epoch that has reached max_age is rotated at a random moment
+	// of the present or next such time. The default is any time.
+	RotationWindow string `key:"rotation_window"`
 
 	// Proofs verified at a time; 0 means one for each processor.
 	VerifyWorkers int `key:"verify_workers" default:"0" range:"0..1024"`
@@ -126,6 +143,12 @@ type Config struct {
 	notes   []string
 }
 
+// The values of Config.Rotation.
+const (
+	RotationAuto   = "auto"
+	RotationManual = "manual"
+)
+
 // The values of Config.Prover.
 const (
 	ProverLocal = "local"
@@ -134,6 +157,28 @@ const (
 
 // TTL returns ttl_ms as a duration.
 func (c *Config) TTL() time.Duration { return time.Duration(c.TTLMillis) * time.Millisecond }
+
+// Window returns the bounds of rotation_window as times since midnight, equal if it is
+// any time.
+func (c *Config) Window() (from, to time.Duration) {
+	from, to, _ = parseWindow(c.RotationWindow)
+	return from, to
+}
+
+// parseWindow parses HH:MM-HH:MM.
+func parseWindow(text string) (from, to time.Duration, ok bool) {
+	if text == "" {
+		return 0, 0, true
+	}
+	first, last, _ := strings.Cut(text, "-")
+	midnight, _ := time.Parse("15:04", "00:00")
+	begin, err := time.Parse("15:04", first)
+	end, lastErr := time.Parse("15:04", last)
+	if err != nil || lastErr != nil || begin.Equal(end) {
+		return 0, 0, false
+	}
+	return begin.Sub(midnight), end.Sub(midnight), true
+}
 
 // File returns the path of the file that was read, "" if none was.
 func (c *Config) File() string { return c.file }

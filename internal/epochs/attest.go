@@ -3,35 +3,10 @@ package epochs
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/terradourada/td/protocol"
 )
-
-// commitOpen commits the epoch-open leaf. If evidence is required, it is obtained
-// first, so that a machine without evidence adds nothing to the log. It is stored
-// before the epoch issues anything.
-func (m *Manager) commitOpen(ctx context.Context, leaf *protocol.EpochOpen) (seq uint64, err error) {
-	var evidence []byte
-	if m.mustAttest() {
-		if evidence, err = m.attest(ctx, leaf); err != nil {
-			return 0, fmt.Errorf("%w: %w", errAttest, err)
-		}
-	}
-	entry, err := m.cfg.Journal.Append(ctx, time.Now(), leaf)
-	if err != nil {
-		return 0, fmt.Errorf("commit epoch-open leaf: %w", err)
-	}
-	if evidence == nil {
-		return entry.Seq, nil
-	}
-	// An epoch that fails here has an open leaf; it is closed as lost.
-	if err := m.cfg.Journal.SaveAttestation(ctx, leaf.ID, evidence); err != nil {
-		return 0, fmt.Errorf("store attestation: %w", err)
-	}
-	return entry.Seq, nil
-}
 
 var errAttest = errors.New("attest")
 

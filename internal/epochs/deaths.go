@@ -2,6 +2,8 @@ package epochs
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -18,31 +20,34 @@ func (d *deaths) note(now time.Time, window time.Duration) int {
 	return len(d.times)
 }
 
-// forget resets the count.
-func (d *deaths) forget() { d.times = nil }
-
-// supervise freezes acceptance if keyholders exit too often. A sandbox kills its
-// keyholder for a forbidden call, so many deaths may mean that an attacker has taken
-// over keyholders. It reports false if the freeze could not be committed; no epoch
-// opens before it is.
-func (m *Manager) supervise(ctx context.Context, d *deaths, reason protocol.CloseReason) bool {
+// supervise counts the death of a keyholder and freezes acceptance if there are too
+// many. A sandbox kills its keyholder for a forbidden call, so many deaths may mean that
+// an attacker has taken over keyholders.
+func (m *Manager) supervise(ctx context.Context, reason protocol.CloseReason) {
 	if reason != protocol.CloseDied || m.cfg.DeathLimit == 0 {
-		return true
+		return
 	}
-	n := d.note(time.Now(), m.cfg.DeathWindow)
+	n := m.deaths.note(m.cfg.Now(), m.cfg.DeathWindow)
 	m.cfg.Log.Warn("keyholder died", "deaths", n, "limit", m.cfg.DeathLimit, "window_ms", m.cfg.DeathWindow.Milliseconds())
-	return n < m.cfg.DeathLimit || m.freeze(ctx, d)
+	if n >= m.cfg.DeathLimit {
+		m.due = true
+		_ = m.settleDeaths(ctx) // tried again before the next epoch opens
+	}
 }
 
-// freeze stops acceptance and resets the count of deaths.
-func (m *Manager) freeze(ctx context.Context, d *deaths) bool {
-	if err := m.cfg.Freeze(ctx); err != nil {
-		if m.note("keyholders died too often, and the freeze that is due cannot be written") {
-			m.cfg.Log.Error("keyholders died too often and the freeze is not committed; no epoch opens", "err", err)
-		}
-		return false
+// settleDeaths stops acceptance if that is due, and resets the count of deaths. No epoch
+// opens while it fails.
+func (m *Manager) settleDeaths(ctx context.Context) error {
+	if !m.due {
+		return nil
 	}
-	m.cfg.Log.Error("keyholders died too often; acceptance is frozen", "deaths", len(d.times))
-	d.forget()
-	return true
+	if err := m.cfg.Freeze(ctx); err != nil {
+		return fmt.Errorf("%w: %w", errFreeze, err)
+	}
+	m.cfg.Log.Error("keyholders died too often; acceptance is frozen", "deaths", len(m.deaths.times))
+	m.due, m.deaths.times = false, nil
+	return nil
 }
+
+// errFreeze means that a freeze that is due is not committed.
+var errFreeze = errors.New("keyholders died too often, and the freeze is not committed")

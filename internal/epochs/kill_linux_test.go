@@ -47,7 +47,7 @@ type callers struct {
 
 func (c *callers) run(ctx context.Context) {
 	for ctx.Err() == nil {
-		e, err := c.m.Active()
+		e, err := c.m.Begin(ctx, time.Second)
 		if err != nil {
 			time.Sleep(time.Millisecond)
 			continue

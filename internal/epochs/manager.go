@@ -1,20 +1,26 @@
-// Package epochs runs the epochs of the core: it opens the first one, replaces one
-// that has failed, and closes the last one when the core stops.
+// Package epochs runs the epochs of the core: it opens the first one, rotates them,
+// replaces one that has failed, and closes all when the core stops.
 //
 // An epoch has one key set, in two child processes: a signer and a tagger. Its
-// lifecycle is [lifecycle.StepEpoch]. The manager applies what it has learnt as events
-// and carries out the effects:
+// lifecycle is [lifecycle.StepEpoch], and that of an opening [lifecycle.StepOpening].
+// The manager applies what it has learnt as events and carries out the effects:
 //
 //	the open leaf is committed  -> ACTIVE
+//	the next epoch is to open   -> DRAINING: issue is held, the ML-DSA key is wiped,
+//	                               the signer signs its last root, the log and the
+//	                               hand-over; it ends when the next epoch is ACTIVE,
+//	                               the tagger when nothing is pending; then the close leaf
 //	the core stops              -> DRAINING: the ML-DSA key is wiped, sessions are
 //	                               invalidated; then the close leaf, the last
 //	                               checkpoint, the end of both children
 //	a child has exited, or
-//	core and tagger disagree    -> DESTROYED: children killed, sessions invalidated,
+//	core and tagger disagree,
+//	or an operator forces it    -> DESTROYED: children killed, sessions invalidated,
 //	                               close leaf; the next epoch opens
 //
-// The open leaf records how well both children are protected. If children exit too
-// often, acceptance is frozen; see [Config].
+// One goroutine, [Manager.Run], opens epochs, one at a time; it has one more for each
+// epoch that is open, which ends it. The open leaf records how well both children are
+// protected. If children exit too often, acceptance is frozen; see [Config].
 //
 // If an acceptance races with the end of its epoch, the journal decides. It refuses
 // every acceptance after the close leaf.
@@ -23,9 +29,11 @@ package epochs
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
+	"encoding/binary"
 	"errors"
-	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -49,6 +57,7 @@ type Signer interface {
 	Begin(ctx context.Context, tree protocol.Range) error
 	Extend(ctx context.Context, leafHashes []protocol.Digest) error
 	Checkpoint(ctx context.Context) (protocol.SignedRoot, error)
+	Handover(ctx context.Context, next protocol.EpochID, number uint64, key [32]byte) (protocol.SignedRoot, error)
 	Wipe(ctx context.Context) error // of the ML-DSA key
 	Posture() sandbox.Posture
 	Done() <-chan struct{}
@@ -74,11 +83,13 @@ type Journal interface {
 	SaveAttestation(ctx context.Context, epoch protocol.EpochID, evidence []byte) error
 }
 
-// Ledger asks the current epoch to sign its checkpoints; openIndex is the index of
-// that epoch's open leaf. With a nil signer it publishes nothing. Await returns once
-// a published checkpoint covers the leaf.
+// Ledger asks the newest epoch to sign its checkpoints; openIndex is the index of
+// that epoch's open leaf. UnsetSigner takes an epoch away, unless another one has
+// replaced it; without a signer nothing is published. Await returns once a published
+// checkpoint covers the leaf.
 type Ledger interface {
 	SetSigner(s ledger.Signer, openIndex uint64)
+	UnsetSigner(s ledger.Signer)
 	Await(ctx context.Context, index uint64) (ledger.Checkpoint, error)
 }
 
@@ -111,8 +122,13 @@ type Config struct {
 	AttestTimeout time.Duration
 
 	// MaxIssued bounds the requests that one epoch issues, and with them the
-	// issued tree in memory (64 bytes each); 0 means 2^20.
+	// issued tree in memory (64 bytes each); 0 means 2^20. When an eighth of them is
+	// left, the epoch is rotated.
 	MaxIssued uint64
+
+	Schedule Schedule         // of rotations
+	Random   func() float64   // from 0 to 1, for the schedule; nil means crypto/rand
+	Now      func() time.Time // nil means time.Now
 
 	// CloseGrace is how long an orderly end waits for the last checkpoint; 0 means 3 s.
 	CloseGrace time.Duration
@@ -128,13 +144,40 @@ const (
 // Manager owns the epochs of one core. [Manager.Run] opens and closes them.
 type Manager struct {
 	cfg     Config
-	current atomic.Pointer[Epoch] // the one that is ACTIVE or DRAINING, or was last
-	ready   chan struct{}         // closed when the first epoch is ACTIVE
-	once    sync.Once
+	ready   chan struct{}  // closed when the first epoch is ACTIVE
+	over    chan struct{}  // closed when Run returns
+	keepers sync.WaitGroup // goroutines that end epochs, awaited by Run
 	reaped  sync.WaitGroup // ends of children, awaited by Run
 	trouble atomic.Pointer[Trouble]
 	asking  chan struct{}  // one element while hardware is asked for a quote
 	asked   sync.WaitGroup // calls for evidence, awaited by Run
+
+	orders  chan *order
+	endings chan ending   // from the keepers
+	crowded chan struct{} // one element when an epoch has issued nearly as many as it may
+
+	mu      sync.Mutex // guards the change of turn
+	turn    atomic.Pointer[turn]
+	waiting atomic.Int64 // requests in Begin
+
+	// Of Run alone.
+	deaths   deaths
+	due      bool      // a freeze is due
+	troubles int       // epochs in a row that did not open or failed soon
+	ended    time.Time // when the last ACTIVE epoch failed
+	floor    uint64    // the greatest number that was handed over to
+	queue    []*order  // rotations that wait
+	missed   int       // scheduled rotations in a row that were not begun
+	notEarly time.Time // no scheduled rotation is begun before
+}
+
+// turn is which epochs there are. It does not change; [Manager.change] replaces it.
+type turn struct {
+	active  *Epoch        // that issues, or that is being drained; nil if there is none
+	live    []*Epoch      // all that have not ended, in order of their numbers
+	held    bool          // issue waits for the next epoch
+	over    bool          // no epoch follows
+	changed chan struct{} // closed when it is replaced
 }
 
 // New returns a manager. It starts nothing.
@@ -145,7 +188,36 @@ func New(cfg Config) *Manager {
 	if cfg.Invalidate == nil {
 		cfg.Invalidate = func(protocol.EpochID) {}
 	}
-	return &Manager{cfg: cfg, ready: make(chan struct{}), asking: make(chan struct{}, 1)}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	if cfg.Random == nil {
+		cfg.Random = random
+	}
+	m := &Manager{
+		cfg: cfg, ready: make(chan struct{}), over: make(chan struct{}), asking: make(chan struct{}, 1),
+		orders: make(chan *order), endings: make(chan ending), crowded: make(chan struct{}, 1),
+	}
+	m.turn.Store(&turn{changed: make(chan struct{})})
+	return m
+}
+
+// random returns a random number from 0 to 1.
+func random() float64 {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never returns an error, see crypto/rand
+	return float64(binary.BigEndian.Uint64(b[:])>>11) / (1 << 53)
+}
+
+// change replaces the turn by one that differs as do says.
+func (m *Manager) change(do func(*turn)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	was := m.turn.Load()
+	now := &turn{active: was.active, live: slices.Clone(was.live), held: was.held, over: was.over, changed: make(chan struct{})}
+	do(now)
+	m.turn.Store(now)
+	close(was.changed)
 }
 
 // Ready is closed when the first epoch is ACTIVE.
@@ -153,299 +225,185 @@ func (m *Manager) Ready() <-chan struct{} { return m.ready }
 
 // Active returns the epoch that is ACTIVE. It fails with draining if there is none.
 func (m *Manager) Active() (*Epoch, error) {
-	if e := m.current.Load(); e != nil && e.phase() == lifecycle.EpochActive {
+	if e := m.turn.Load().active; e != nil && e.phase() == lifecycle.EpochActive {
 		return e, nil
 	}
-	return nil, protocol.Fail(protocol.CodeDraining, "no epoch is active; a new one opens by itself")
+	return nil, noEpoch()
+}
+
+func noEpoch() error {
+	return protocol.Fail(protocol.CodeDraining, "no epoch is active; a new one opens by itself")
+}
+
+// Held reports whether new requests wait for the next epoch of a rotation.
+func (m *Manager) Held() bool { return m.turn.Load().held }
+
+// maxWaiting bounds the requests that wait for the next epoch. A server has room for
+// twice as many at once, so that it goes on reading and accepting however long the next
+// epoch takes.
+const maxWaiting = 128
+
+// Begin lets a new request in and returns the epoch that is to issue it. During a
+// rotation, or when the epoch has issued as many as it may, it waits for the next
+// epoch, as long as within and ctx allow. It fails with draining.
+func (m *Manager) Begin(ctx context.Context, within time.Duration) (*Epoch, error) {
+	var late <-chan time.Time
+	for {
+		t := m.turn.Load()
+		if t.active != nil {
+			switch t.active.enter() {
+			case admitted:
+				return t.active, nil
+			case full:
+				if m.cfg.Schedule.Off {
+					return nil, m.refuseFull(t.active)
+				}
+			case inactive:
+				if t != m.turn.Load() {
+					continue // it was active when the turn was read
+				}
+				if !t.held {
+					return nil, noEpoch()
+				}
+			}
+		} else if !t.held {
+			return nil, noEpoch()
+		}
+		if late == nil {
+			defer m.waiting.Add(-1)
+			if m.waiting.Add(1) > maxWaiting {
+				return nil, noEpoch()
+			}
+			timer := time.NewTimer(within)
+			defer timer.Stop()
+			late = timer.C
+		}
+		select {
+		case <-t.changed:
+		case <-late:
+			return nil, noEpoch()
+		case <-ctx.Done():
+			return nil, noEpoch()
+		}
+	}
+}
+
+// refuseFull returns the refusal of an epoch that has issued as many requests as it may.
+func (m *Manager) refuseFull(e *Epoch) error {
+	e.logFull.Do(func() {
+		m.cfg.Log.Warn("epoch has reached max_issued; new requests are refused until it is rotated",
+			"number", e.number, "max_issued", e.maxIssued)
+	})
+	return protocol.Fail(protocol.CodeDraining, "the epoch has issued as many requests as it may")
 }
 
 // Find returns the epoch with this id if it is ACTIVE or DRAINING.
 func (m *Manager) Find(id protocol.EpochID) (*Epoch, bool) {
-	e := m.current.Load()
-	if e == nil || e.id != id || !e.phase().Live() {
-		return nil, false
+	for _, e := range m.turn.Load().live {
+		if e.id == id {
+			return e, e.phase().Live()
+		}
 	}
-	return e, true
+	return nil, false
 }
 
-// Run keeps one epoch ACTIVE until ctx ends, and closes the last one in order before
-// it returns. Epochs left open by an earlier process, or by a commit whose outcome was
-// unknown, are closed as lost before an epoch opens.
+// Status lists the epochs that have not ended, in order of their numbers.
+func (m *Manager) Status() []State {
+	live := m.turn.Load().live
+	all := make([]State, len(live))
+	for i, e := range live {
+		all[i] = e.status()
+	}
+	return all
+}
+
+// draining returns the number of epochs that are DRAINING.
+func (m *Manager) draining() (n int) {
+	for _, e := range m.turn.Load().live {
+		if e.phase() == lifecycle.EpochDraining {
+			n++
+		}
+	}
+	return n
+}
+
+// Run keeps one epoch ACTIVE until ctx ends, and closes all in order before it returns.
+// Epochs left open by an earlier process are closed as lost before an epoch opens.
 func (m *Manager) Run(ctx context.Context) error {
+	defer close(m.over)
 	defer m.reaped.Wait()
 	defer m.asked.Wait()
-	troubles := 0 // epochs in a row that did not open or failed soon
-	var d deaths
-	var ended time.Time // of the last epoch
-	settled := true     // no freeze is due before the next one
-	for sleep(ctx, backoff(troubles)) {
-		if settled = settled || m.freeze(ctx, &d); !settled {
-			troubles++
-			continue
-		}
-		e, err := m.open(ctx)
-		if m.neverReady() && errors.As(err, new(*sandbox.Refusal)) {
-			return err // trying again cannot help
-		}
-		if err != nil && ctx.Err() == nil {
-			troubles = max(troubles, 1) + 1 // no immediate replacement
-			if m.note(kindOf(err)) {
-				m.cfg.Log.Error("epoch did not open", "retry_in_ms", backoff(troubles).Milliseconds(), "err", err)
+	for ctx.Err() == nil {
+		if _, err := m.Active(); err != nil {
+			if err := m.replace(ctx); err != nil && ctx.Err() == nil {
+				return errors.Join(err, m.shutdown())
 			}
-		}
-		if err != nil {
 			continue
 		}
-		m.clear()
-		born := time.Now()
-		if !ended.IsZero() {
-			m.cfg.Log.Info("epoch replaced", "number", e.number, "gap_ms", born.Sub(ended).Milliseconds())
+		if o := m.nextOrder(); o != nil {
+			m.rotate(ctx, o)
+			continue
 		}
-		reason := m.watch(ctx, e)
-		ended = time.Now()
-		err = m.end(e, reason)
-		if reason == protocol.CloseShutdown {
-			return err
+		if m.due {
+			_ = m.settleDeaths(ctx) // it is logged, and tried again
 		}
-		if err != nil {
-			// The close leaf is written before the next epoch opens, as lost.
-			m.cfg.Log.Error("epoch not closed in the journal", "epoch", e.id.String(), "err", err)
+		timer := time.NewTimer(m.untilDue())
+		select {
+		case <-ctx.Done():
+		case end := <-m.endings:
+			m.note(ctx, end)
+		case o := <-m.orders:
+			m.queue = append(m.queue, o)
+		case <-m.crowded:
+		case <-timer.C:
 		}
-		if troubles++; time.Since(born) > longLife {
-			troubles = 1
-		}
-		settled = m.supervise(ctx, &d, reason)
+		timer.Stop()
 	}
-	return nil
+	return m.shutdown()
+}
+
+// replace opens an epoch where none is ACTIVE. An error is one that trying again cannot
+// help, or that of ctx.
+func (m *Manager) replace(ctx context.Context) error {
+	// The keeper of the epoch before ends it first, so that its close leaf comes first.
+	for e := m.turn.Load().active; e != nil; e = m.turn.Load().active {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case end := <-m.endings:
+			m.note(ctx, end)
+		}
+	}
+	e, err := m.open(ctx)
+	if e != nil && !m.ended.IsZero() {
+		m.cfg.Log.Info("epoch replaced", "number", e.number, "gap_ms", m.cfg.Now().Sub(m.ended).Milliseconds())
+	}
+	return err
 }
 
 // neverReady reports whether no epoch has been ACTIVE yet.
-func (m *Manager) neverReady() bool { return m.current.Load() == nil }
+func (m *Manager) neverReady() bool { return !isClosed(m.ready) }
 
-// watch waits for the end of an active epoch and returns the reason.
-func (m *Manager) watch(ctx context.Context, e *Epoch) protocol.CloseReason {
-	select {
-	case <-ctx.Done():
-		return protocol.CloseShutdown
-	case <-e.signer.Done():
-		return protocol.CloseDied
-	case <-e.tagger.Done():
-		return protocol.CloseDied
-	case <-e.suspect:
-		return protocol.CloseSuspect
-	}
-}
-
-// closeLost writes the close leaf of every epoch that ended without one
-// (section 12). No epoch of this process may be open.
+// closeLost writes the close leaf of every epoch that ended without one (section 12):
+// those of earlier processes, and those of this one whose close leaf was refused.
 func (m *Manager) closeLost(ctx context.Context) error {
 	open, err := m.cfg.Journal.OpenEpochs(ctx)
 	if err != nil {
 		return err
 	}
+	live := m.turn.Load().live
 	for i := range open {
+		if slices.ContainsFunc(live, func(e *Epoch) bool { return e.id == open[i].ID }) {
+			continue // it is open, or being closed
+		}
 		lost := &protocol.EpochClose{ID: open[i].ID, Number: open[i].Number, Reason: protocol.CloseLost}
-		if _, err := m.cfg.Journal.Append(ctx, time.Now(), lost); err != nil {
+		if _, err := m.cfg.Journal.Append(ctx, m.cfg.Now(), lost); err != nil {
 			return err
 		}
 		m.cfg.Log.Warn("epoch closed as lost", "epoch", open[i].ID.String(), "number", open[i].Number)
 	}
 	return nil
 }
-
-// open starts both children and commits the epoch-open leaf. If it fails, both
-// children have ended.
-func (m *Manager) open(ctx context.Context) (*Epoch, error) {
-	if err := m.closeLost(ctx); err != nil {
-		return nil, fmt.Errorf("close lost epochs: %w", err)
-	}
-	last, previous, index, err := m.cfg.Journal.LastEpoch(ctx)
-	if err != nil {
-		return nil, err
-	}
-	number := last + 1
-	signer, err := m.cfg.StartSigner(ctx, number)
-	if err != nil {
-		return nil, fmt.Errorf("start signer: %w", err)
-	}
-	tagger, err := m.cfg.StartTagger(ctx, signer.EpochID(), number)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("start tagger: %w", err), signer.Close())
-	}
-	e := m.newEpoch(number, signer, tagger)
-	signs, tags := signer.Posture(), tagger.Posture()
-	leaf := &protocol.EpochOpen{
-		Number:        number,
-		ID:            e.id,
-		Instance:      m.cfg.Instance,
-		PublicKey:     signer.PublicKey(),
-		Build:         m.cfg.Build,
-		SignerGrade:   uint8(signs.Grade()),
-		TaggerGrade:   uint8(tags.Grade()),
-		Posture:       PostureDigest(signs, tags),
-		CheckpointKey: signer.CheckpointKey(),
-		Previous:      previous,
-		PreviousIndex: index,
-	}
-	seq, err := m.commitOpen(ctx, leaf)
-	if err != nil {
-		return nil, errors.Join(err, signer.Close(), tagger.Close())
-	}
-	m.cfg.Ledger.SetSigner(e, seq)
-	if _, err := e.step(lifecycle.EpochOpened{}); err != nil {
-		return nil, errors.Join(err, signer.Close(), tagger.Close())
-	}
-	m.current.Store(e)
-	m.once.Do(func() { close(m.ready) })
-	m.cfg.Log.Info("epoch active", "epoch", e.id.String(), "number", number, "seq", seq,
-		"signer_grade", signs.Grade().String(), "tagger_grade", tags.Grade().String())
-	m.cfg.Log.Info("posture", "number", number, "digest", PostureDigest(signs, tags).String())
-	signs.Log(m.cfg.Log, "signer", "number", number)
-	tags.Log(m.cfg.Log, "tagger", "number", number)
-	m.attestLater(ctx, e, leaf)
-	return e, nil
-}
-
-// PostureDigest returns the posture of an epoch as in its open leaf:
-// D("TD-V1-posture", text of the signer's posture, text of the tagger's).
-func PostureDigest(signer, tagger sandbox.Posture) protocol.Digest {
-	return protocol.D("TD-V1-posture", []byte(signer.Text()), []byte(tagger.Text()))
-}
-
-// end takes an epoch from ACTIVE to DESTROYED. It does not use the context of Run,
-// which may have ended: an epoch without a close leaf would be closed as lost.
-func (m *Manager) end(e *Epoch, reason protocol.CloseReason) error {
-	ctx, cancel := context.WithTimeout(context.Background(), m.cfg.CloseGrace)
-	defer cancel()
-	if reason != protocol.CloseShutdown {
-		return m.apply(ctx, e, lifecycle.EpochFailed{Reason: reason})
-	}
-	if err := m.apply(ctx, e, lifecycle.EpochDrain{Reason: reason}); err != nil {
-		return err
-	}
-	// The server has stopped before the manager, so the pending requests will never
-	// be answered.
-	m.cfg.Invalidate(e.id)
-	return m.apply(ctx, e, lifecycle.EpochIdle{})
-}
-
-// apply applies an event to an epoch and carries out the effects, in order. It goes on
-// after an effect that fails.
-func (m *Manager) apply(ctx context.Context, e *Epoch, event lifecycle.EpochEvent) error {
-	effects, err := e.step(event)
-	for _, effect := range effects {
-		switch effect {
-		case lifecycle.EpochEffectWipe:
-			if wipeErr := e.signer.Wipe(ctx); wipeErr != nil {
-				m.cfg.Log.Warn("ML-DSA key not wiped before its process ends", "err", wipeErr)
-			}
-		case lifecycle.EpochEffectInvalidate:
-			m.cfg.Invalidate(e.id)
-		case lifecycle.EpochEffectKill:
-			m.cfg.Ledger.SetSigner(nil, 0)
-			m.reap(e)
-		case lifecycle.EpochEffectClose:
-			e.closed, err = m.writeClose(ctx, e)
-		case lifecycle.EpochEffectStop:
-			err = errors.Join(err, m.stopChildren(ctx, e, err == nil))
-		default:
-			panic("epochs: internal error: unknown effect on an epoch")
-		}
-	}
-	return err
-}
-
-// reap ends both children of a DESTROYED epoch while the next one opens. They have
-// exited or are not trusted, so their errors are ignored.
-func (m *Manager) reap(e *Epoch) {
-	m.reaped.Go(func() { _ = e.tagger.Close() })
-	m.reaped.Go(func() { _ = e.signer.Close() })
-}
-
-// writeClose commits the close leaf.
-func (m *Manager) writeClose(ctx context.Context, e *Epoch) (seq uint64, err error) {
-	// The leaf has its own timeout, however long the children took to end.
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
-	defer cancel()
-	leaf := m.closeLeaf(ctx, e)
-	entry, err := m.cfg.Journal.Append(ctx, time.Now(), leaf)
-	if errors.Is(err, protocol.CodeInternal) && leaf.Reason == protocol.CloseShutdown {
-		// The signer's root covers less than was accepted.
-		m.cfg.Log.Error("core and signer disagree about what was issued", "epoch", e.id.String(), "err", err)
-		leaf.Reason, leaf.Issued = protocol.CloseSuspect, protocol.SignedRoot{}
-		entry, err = m.cfg.Journal.Append(ctx, time.Now(), leaf)
-	}
-	if err != nil {
-		return 0, fmt.Errorf("commit epoch-close leaf: %w", err)
-	}
-	m.cfg.Log.Info("epoch ended", "epoch", e.id.String(), "number", e.number, "reason", leaf.Reason.String(),
-		"accepted", leaf.Accepted, "rejected", leaf.Rejected, "expired", leaf.Expired, "invalidated", leaf.Invalidated, "seq", entry.Seq)
-	return entry.Seq, nil
-}
-
-// closeLeaf returns the close leaf of an epoch that has ended. After an orderly end it
-// holds the root of everything issued. If the signer does not return that, the reason
-// becomes died. After any other end the journal fills in the issued root.
-func (m *Manager) closeLeaf(ctx context.Context, e *Epoch) *protocol.EpochClose {
-	ends := e.ended()
-	leaf := &protocol.EpochClose{
-		ID: e.id, Number: e.number, Reason: e.reason(),
-		Accepted: ends.Accepted, Rejected: ends.Rejected, Expired: ends.Expired,
-	}
-	issued := e.begun.Load() // includes requests that got no anchor
-	if leaf.Reason == protocol.CloseShutdown {
-		root, err := m.lastRoot(ctx, e)
-		if err == nil {
-			leaf.Issued, issued = root, root.Size
-		} else {
-			m.cfg.Log.Error("signer did not return the root of the issued tree", "epoch", e.id.String(), "err", err)
-			leaf.Reason = protocol.CloseDied
-		}
-	}
-	leaf.Invalidated = issued - min(issued, ends.Accepted+ends.Rejected+ends.Expired)
-	return leaf
-}
-
-// lastRoot asks the signer of an epoch that issues no more for the root of the issued
-// tree.
-func (m *Manager) lastRoot(ctx context.Context, e *Epoch) (protocol.SignedRoot, error) {
-	ctx, cancel := context.WithTimeout(ctx, m.cfg.CloseGrace)
-	defer cancel()
-	return e.signer.IssuedRoot(ctx)
-}
-
-// errUnpublished means that the stop was not orderly: the last checkpoint is missing.
-var errUnpublished = errors.New("epochs: the last checkpoint of the epoch is not published; the next epoch signs the tail of the log")
-
-// stopChildren ends both children in order. If the close leaf was written, the signer
-// runs until a checkpoint covers it.
-func (m *Manager) stopChildren(ctx context.Context, e *Epoch, written bool) (err error) {
-	if closeErr := e.tagger.Close(); closeErr != nil {
-		m.cfg.Log.Warn("tagger did not end in order", "err", closeErr)
-	}
-	if written {
-		if awaitErr := m.awaitLast(ctx, e.closed); awaitErr != nil {
-			m.cfg.Log.Warn("last checkpoint of the epoch not published", "err", awaitErr)
-			err = errUnpublished
-		}
-	}
-	m.cfg.Ledger.SetSigner(nil, 0)
-	if closeErr := e.signer.Close(); closeErr != nil {
-		m.cfg.Log.Warn("signer did not end in order", "err", closeErr)
-	}
-	return err
-}
-
-// awaitLast waits for the last checkpoint, with its own timeout.
-func (m *Manager) awaitLast(ctx context.Context, seq uint64) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), m.cfg.CloseGrace)
-	defer cancel()
-	_, err := m.cfg.Ledger.Await(ctx, seq)
-	return err
-}
-
-// closeTimeout bounds the commit of a close leaf.
-const closeTimeout = 10 * time.Second
 
 // backoff returns how long to wait after this many failures in a row: not at all after
 // the first, then twice as long each time.

@@ -34,7 +34,10 @@ type child struct {
 	tree    protocol.Range // that the signer was sent
 	skewed  bool           // it signs another tree
 	anchors uint64
-	mute    bool // it returns no issued root
+	wiped   bool
+	gave    []protocol.EpochID // hand-overs
+	mute    bool               // it returns no issued root
+	strike  func(step string) (effect bool, err error)
 	full    bool // a tagger that issues nothing
 }
 
@@ -63,6 +66,9 @@ func (c *child) Posture() sandbox.Posture { return c.posture }
 func (c *child) CheckpointKey() [32]byte  { return [32]byte{c.id[0]} }
 
 func (c *child) Anchor(context.Context, *protocol.EncodedPayload) (protocol.Anchor, uint64, error) {
+	if c.wiped {
+		return protocol.Anchor{}, 0, protocol.Fail(protocol.CodeInvalidated, "wiped")
+	}
 	c.anchors++
 	return protocol.Anchor{1}, c.anchors - 1, nil
 }
@@ -74,6 +80,9 @@ func (c *child) Issued(_ context.Context, position uint64) (protocol.Issued, err
 func (c *child) IssuedRoot(context.Context) (protocol.SignedRoot, error) {
 	if c.mute {
 		return protocol.SignedRoot{}, errors.New("gone")
+	}
+	if _, err := c.hit("root"); err != nil {
+		return protocol.SignedRoot{}, err
 	}
 	return protocol.SignedRoot{Size: c.anchors, Root: protocol.Digest{7}, Signature: [64]byte{8}}, nil
 }
@@ -94,7 +103,37 @@ func (c *child) Checkpoint(context.Context) (protocol.SignedRoot, error) {
 	if c.skewed {
 		c.tree.Append(protocol.Digest{9})
 	}
+	if _, err := c.hit("checkpoint"); err != nil {
+		return protocol.SignedRoot{}, err
+	}
 	return protocol.SignedRoot{Size: c.tree.Size(), Root: c.tree.Root(), Signature: [64]byte{6}}, nil
+}
+
+func (c *child) Handover(_ context.Context, next protocol.EpochID, _ uint64, _ [32]byte) (protocol.SignedRoot, error) {
+	effect, err := c.hit("handover")
+	if effect {
+		c.trail.add("handover")
+		c.gave = append(c.gave, next)
+	}
+	if err != nil {
+		return protocol.SignedRoot{}, err
+	}
+	return protocol.SignedRoot{Size: c.tree.Size(), Root: c.tree.Root(), Signature: [64]byte{next[0]}}, nil
+}
+
+// hit reports whether a call has its effect, and how it fails. A child that was killed
+// answers nothing.
+func (c *child) hit(step string) (effect bool, err error) {
+	effect = true
+	if c.strike != nil {
+		effect, err = c.strike(step)
+	}
+	select {
+	case <-c.done:
+		return effect, errors.New("gone")
+	default:
+		return effect, err
+	}
 }
 
 func (c *child) Issue(_ context.Context, d *protocol.EncodedPayload) (protocol.EncodedPayload, protocol.Tag, error) {
@@ -108,7 +147,18 @@ func (c *child) Redeem(context.Context, *protocol.EncodedPayload, protocol.Tag) 
 	return protocol.RedeemOK, nil
 }
 
-func (c *child) Wipe(context.Context) error { c.trail.add("wipe"); return nil }
+func (c *child) Wipe(context.Context) error {
+	step := "wipe"
+	if len(c.gave) > 0 {
+		step = "wipe checkpoint key"
+	}
+	effect, err := c.hit(step)
+	if effect {
+		c.trail.add(step)
+		c.wiped = true
+	}
+	return err
+}
 
 func (c *child) Cancel(context.Context, protocol.RequestID) error { return nil }
 
@@ -135,6 +185,7 @@ func (t *trail) take() []string {
 // world is everything that a manager uses; a test makes parts of it fail.
 type world struct {
 	trail
+	journal          sync.Mutex // guards leaves and open
 	signers, taggers []*child
 	leaves           []protocol.LeafBody
 	open             []protocol.EpochOpen
@@ -149,6 +200,8 @@ type world struct {
 	posture          sandbox.Posture
 	evidence         map[protocol.EpochID][]byte
 	failSave         bool
+	signs            ledger.Signer
+	strike           func(step string) (effect bool, err error)
 }
 
 func (w *world) config() epochs.Config {
@@ -163,12 +216,19 @@ func (w *world) config() epochs.Config {
 			if w.refusal != nil {
 				return nil, w.refusal
 			}
-			c := &child{id: protocol.EpochID{byte(len(w.signers) + 1)}, done: make(chan struct{}), trail: &w.trail, name: "signer", posture: w.posture}
+			c := &child{id: protocol.EpochID{byte(len(w.signers) + 1)}, done: make(chan struct{}), trail: &w.trail, name: "signer", posture: w.posture, strike: w.strike}
 			w.signers = append(w.signers, c)
 			return c, nil
 		},
 		StartTagger: func(_ context.Context, id protocol.EpochID, _ uint64) (epochs.Tagger, error) {
+			if w.strike != nil {
+				if _, err := w.strike("start tagger"); err != nil {
+					return nil, err
+				}
+			}
 			c := &child{id: id, done: make(chan struct{}), trail: &w.trail, name: "tagger"}
+			w.mu.Lock()
+			defer w.mu.Unlock()
 			w.taggers = append(w.taggers, c)
 			return c, nil
 		},
@@ -192,6 +252,19 @@ func (w *world) config() epochs.Config {
 }
 
 func (w *world) Append(_ context.Context, _ time.Time, body protocol.LeafBody) (journal.Entry, error) {
+	if w.strike != nil {
+		effect, err := w.strike("append " + body.LeafType().String())
+		if effect && err != nil {
+			_, _ = w.append(body)
+		}
+		if err != nil {
+			return journal.Entry{}, err
+		}
+	}
+	return w.append(body)
+}
+
+func (w *world) append(body protocol.LeafBody) (journal.Entry, error) {
 	if body.LeafType() == protocol.LeafEpochOpen && w.failOpen > 0 {
 		w.failOpen--
 		if w.writtenAnyway {
@@ -199,6 +272,11 @@ func (w *world) Append(_ context.Context, _ time.Time, body protocol.LeafBody) (
 			w.open = append(w.open, *body.(*protocol.EpochOpen))
 		}
 		return journal.Entry{}, errors.New("journal cannot be written")
+	}
+	w.journal.Lock()
+	defer w.journal.Unlock()
+	if err := w.refuses(body); err != nil {
+		return journal.Entry{}, err
 	}
 	if c, ok := body.(*protocol.EpochClose); ok && c.Reason == protocol.CloseShutdown && w.failClose {
 		return journal.Entry{}, protocol.Fail(protocol.CodeInternal, "less was issued than accepted")
@@ -208,13 +286,46 @@ func (w *world) Append(_ context.Context, _ time.Time, body protocol.LeafBody) (
 		w.open = slices.DeleteFunc(w.open, func(o protocol.EpochOpen) bool { return o.ID == c.ID })
 		w.last = c.Number
 	}
+	if e, ok := body.(*protocol.EpochOpen); ok {
+		kept := *e
+		body = &kept
+		w.open = append(w.open, kept)
+	}
 	w.leaves = append(w.leaves, body)
 	return journal.Entry{Seq: uint64(len(w.leaves) - 1)}, nil
 }
 
-func (w *world) OpenEpochs(context.Context) ([]protocol.EpochOpen, error) { return w.open, nil }
+// refuses is the part of the journal's rules that epochs depend on.
+func (w *world) refuses(body protocol.LeafBody) error {
+	switch b := body.(type) {
+	case *protocol.EpochOpen:
+		for _, l := range w.leaves {
+			if o, ok := l.(*protocol.EpochOpen); ok && o.Number >= b.Number {
+				return protocol.Fail(protocol.CodeConflict, "the epoch is not a new one")
+			}
+		}
+	case *protocol.EpochClose:
+		if !slices.ContainsFunc(w.open, func(o protocol.EpochOpen) bool { return o.ID == b.ID }) {
+			return protocol.Fail(protocol.CodeConflict, "the epoch was closed before")
+		}
+	}
+	return nil
+}
+
+func (w *world) OpenEpochs(context.Context) ([]protocol.EpochOpen, error) {
+	w.journal.Lock()
+	defer w.journal.Unlock()
+	return slices.Clone(w.open), nil
+}
 
 func (w *world) LastEpoch(context.Context) (uint64, protocol.EpochID, uint64, error) {
+	if w.strike != nil {
+		if _, err := w.strike("last"); err != nil {
+			return 0, protocol.EpochID{}, 0, err
+		}
+	}
+	w.journal.Lock()
+	defer w.journal.Unlock()
 	for i := len(w.leaves) - 1; i >= 0; i-- {
 		if e, ok := w.leaves[i].(*protocol.EpochOpen); ok {
 			return e.Number, e.ID, uint64(i), nil
@@ -237,10 +348,21 @@ func (w *world) SaveAttestation(_ context.Context, id protocol.EpochID, evidence
 }
 
 func (w *world) SetSigner(s ledger.Signer, _ uint64) {
-	if s == nil {
+	w.mu.Lock()
+	w.signs = s
+	w.mu.Unlock()
+	w.add("signer set")
+}
+
+func (w *world) UnsetSigner(s ledger.Signer) {
+	w.mu.Lock()
+	is := w.signs == s
+	if is {
+		w.signs = nil
+	}
+	w.mu.Unlock()
+	if is {
 		w.add("no signer")
-	} else {
-		w.add("signer set")
 	}
 }
 
@@ -307,6 +429,29 @@ func sameSteps(t *testing.T, what string, got []string, want ...string) {
 	}
 }
 
+// begin lets a request in.
+func begin(t *testing.T, m *epochs.Manager) *epochs.Epoch {
+	t.Helper()
+	e, err := m.Begin(t.Context(), time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// issue has a request issued, which is then pending.
+func issue(t *testing.T, m *epochs.Manager) *epochs.Epoch {
+	t.Helper()
+	e := begin(t, m)
+	if _, _, err := e.Issue(t.Context(), &protocol.EncodedPayload{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := e.Anchor(t.Context(), &protocol.EncodedPayload{}); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
 func TestOrderlyLife(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{}
@@ -317,13 +462,9 @@ func TestOrderlyLife(t *testing.T) {
 			t.Fatalf("active epoch: got %+v, %v", e, err)
 		}
 		for range 2 {
-			if _, _, err := e.Issue(t.Context(), &protocol.EncodedPayload{}); err != nil {
-				t.Fatal(err)
-			}
-			if _, _, err := e.Anchor(t.Context(), &protocol.EncodedPayload{}); err != nil {
-				t.Fatal(err)
-			}
+			issue(t, m)
 		}
+		begin(t, m)
 		if _, _, err := e.Issue(t.Context(), &protocol.EncodedPayload{}); err != nil { // it is never anchored
 			t.Fatal(err)
 		}
@@ -347,11 +488,8 @@ func TestNoLastRoot(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{}
 		m, stop := start(t, w)
-		e, _ := m.Active()
 		for range 3 {
-			if _, _, err := e.Issue(t.Context(), &protocol.EncodedPayload{}); err != nil {
-				t.Fatal(err)
-			}
+			issue(t, m)
 		}
 		w.signers[0].mute = true
 		stop()
@@ -371,39 +509,6 @@ func TestLessIssuedThanAccepted(t *testing.T) {
 		stop()
 		if c := w.lastClose(t); c.Reason != protocol.CloseSuspect || c.Issued != (protocol.SignedRoot{}) {
 			t.Errorf("close leaf: got %+v", c)
-		}
-	})
-}
-
-// TestMaxIssued: an epoch issues at most MaxIssued requests. A draft that the tagger
-// refuses does not count.
-func TestMaxIssued(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := &world{}
-		cfg := w.config()
-		cfg.MaxIssued = 3
-		m := epochs.New(cfg)
-		ctx, cancel := context.WithCancel(t.Context())
-		ended := make(chan error, 1)
-		go func() { ended <- m.Run(ctx) }()
-		<-m.Ready()
-		e, _ := m.Active()
-		w.taggers[0].full = true
-		for range 5 {
-			if _, _, err := e.Issue(t.Context(), &protocol.EncodedPayload{}); !errors.Is(err, protocol.CodeOverloaded) {
-				t.Fatalf("full tagger: %v", err)
-			}
-		}
-		w.taggers[0].full = false
-		for i := range 5 {
-			_, _, err := e.Issue(t.Context(), &protocol.EncodedPayload{})
-			if i < 3 && err != nil || i >= 3 && !errors.Is(err, protocol.CodeDraining) {
-				t.Errorf("request %d: %v", i, err)
-			}
-		}
-		cancel()
-		if err := <-ended; err != nil {
-			t.Error(err)
 		}
 	})
 }
@@ -550,24 +655,21 @@ func TestStartFails(t *testing.T) {
 		if e, err := m.Active(); err != nil || e.Number() != 1 {
 			t.Fatalf("got %+v, %v", e, err)
 		}
-		if len(w.signers) != 2 || !w.signers[0].closed.Load() || !w.taggers[0].closed.Load() {
-			t.Error("the children of an epoch that did not open were left behind")
+		if len(w.signers) != 1 || len(w.leaves) != 1 {
+			t.Errorf("%d signers and %d leaves; the leaf that was refused is written again", len(w.signers), len(w.leaves))
 		}
 		stop()
 	})
 }
 
-// TestUnknownOpen: an epoch whose open leaf was committed with an unknown outcome is
-// closed before another one opens.
+// TestUnknownOpen: an epoch whose open leaf was committed with an unknown outcome opens
+// once the leaf is found.
 func TestUnknownOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{failOpen: 1, writtenAnyway: true}
 		m, stop := start(t, w)
-		if c, ok := w.leaves[1].(*protocol.EpochClose); !ok || c.Reason != protocol.CloseLost || c.Number != 1 {
-			t.Errorf("second leaf: got %+v, want the close leaf of epoch 1", w.leaves[1])
-		}
-		if e, _ := m.Active(); e.Number() != 2 || len(w.open) != 0 {
-			t.Errorf("got epoch number %d and %d left open, want 2 and none", e.Number(), len(w.open))
+		if e, _ := m.Active(); e.Number() != 1 || len(w.leaves) != 1 || len(w.signers) != 1 {
+			t.Errorf("got epoch number %d, %d leaves, %d signers", e.Number(), len(w.leaves), len(w.signers))
 		}
 		stop()
 	})

@@ -18,14 +18,14 @@ type Trouble struct {
 // Trouble returns why no epoch opens, or nil if epochs open.
 func (m *Manager) Trouble() *Trouble { return m.trouble.Load() }
 
-// note records why no epoch opens. It reports whether the reason is new, so that each
+// noteTrouble records why no epoch opens. It reports whether the reason is new, so that each
 // reason is logged once and not at every attempt.
-func (m *Manager) note(why string) (isNew bool) {
+func (m *Manager) noteTrouble(why string) (isNew bool) {
 	was := m.trouble.Load()
 	if was != nil && was.Why == why {
 		return false
 	}
-	now := &Trouble{Since: time.Now(), Why: why}
+	now := &Trouble{Since: m.cfg.Now(), Why: why}
 	if was != nil {
 		now.Since = was.Since
 	}
@@ -36,7 +36,7 @@ func (m *Manager) note(why string) (isNew bool) {
 // clear records that epochs open, and logs it if they did not open before.
 func (m *Manager) clear() {
 	if was := m.trouble.Swap(nil); was != nil {
-		m.cfg.Log.Info("epochs open again", "why", was.Why, "lasted_ms", time.Since(was.Since).Milliseconds())
+		m.cfg.Log.Info("epochs open again", "why", was.Why, "lasted_ms", m.cfg.Now().Sub(was.Since).Milliseconds())
 	}
 }
 
@@ -46,6 +46,8 @@ func kindOf(err error) string {
 	switch {
 	case errors.As(err, &refusal):
 		return "signer or tagger is not protected as well as it must be"
+	case errors.Is(err, errFreeze):
+		return "keyholders died too often, and the freeze that is due cannot be written"
 	case errors.Is(err, errAttest):
 		return "the hardware returns no quote"
 	case errors.Is(err, protocol.CodeLedgerUnavailable):

@@ -186,7 +186,7 @@ func (g *Gate) commit(ctx context.Context, s *session.Session, open *session.Ope
 		ProofDigest: a.digest,
 	}
 	acc.Scope, acc.Nullifier, acc.HasNullifier = a.statement.Params().Nullifier()
-	entry, err := g.cfg.Journal.Accept(ctx, time.Now(), acc)
+	entry, err := g.cfg.Journal.Accept(ctx, g.cfg.Now(), acc)
 	switch {
 	case err == nil:
 		return lifecycle.EventCommitted{Outcome: lifecycle.CommitDone, Index: entry.Seq}

@@ -18,6 +18,9 @@ import (
 )
 
 // Epoch is one key set. Once a keyholder has exited, calls fail; they never hang.
+//
+// A request that Epochs.Begin has let in is pending in the epoch until Issue or Anchor
+// fails, or until Ended counts its end. A DRAINING epoch ends when none is.
 type Epoch interface {
 	ID() protocol.EpochID
 	Number() uint64
@@ -30,16 +33,18 @@ type Epoch interface {
 	Issued(ctx context.Context, position uint64) (protocol.Issued, error)
 	Redeem(ctx context.Context, p *protocol.EncodedPayload, tag protocol.Tag) (protocol.Redemption, error)
 	Cancel(ctx context.Context, id protocol.RequestID) error
-	// Ended counts the end of one of its sessions.
+	// Ended counts the end of one of its anchored requests.
 	Ended(how lifecycle.Phase)
 	// Destroy ends the epoch at once, because core and tagger disagree.
 	Destroy()
 }
 
-// Epochs holds the key sets of this instance. Active fails with draining while no
-// epoch is ACTIVE. Find returns an epoch that is ACTIVE or DRAINING.
+// Epochs holds the key sets of this instance. Begin lets a new request in and returns
+// the epoch that issues it. While a rotation holds issue, it waits, no longer than
+// within; it fails with draining if no epoch is ACTIVE. Find returns an epoch that is
+// ACTIVE or DRAINING.
 type Epochs interface {
-	Active() (Epoch, error)
+	Begin(ctx context.Context, within time.Duration) (Epoch, error)
 	Find(id protocol.EpochID) (Epoch, bool)
 }
 
@@ -125,9 +130,10 @@ type Config struct {
 	Policy   uint32 // revision of claims and limits, goes into payloads
 	Log      *slog.Logger
 
-	DefaultTTL    time.Duration // 0 means protocol.DefaultTTL
-	VerifyWorkers int           // proofs verified at a time; 0 means one per processor
-	MaxPush       int           // pushed events at a time; 0 means 64
+	Now           func() time.Time // nil means time.Now
+	DefaultTTL    time.Duration    // 0 means protocol.DefaultTTL
+	VerifyWorkers int              // proofs verified at a time; 0 means one per processor
+	MaxPush       int              // pushed events at a time; 0 means 64
 
 	// Observe is called once for each call, with its outcome. May be nil.
 	Observe func(Outcome)
@@ -154,6 +160,9 @@ type claimKey struct {
 
 // New returns a gate. It starts nothing; [Gate.Run] must run.
 func New(cfg Config) *Gate {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	cfg.DefaultTTL = cmp.Or(cfg.DefaultTTL, protocol.DefaultTTL*time.Millisecond)
 	cfg.VerifyWorkers = cmp.Or(cfg.VerifyWorkers, runtime.GOMAXPROCS(0))
 	cfg.MaxPush = cmp.Or(cfg.MaxPush, 64)
@@ -190,8 +199,8 @@ func (g *Gate) Run(ctx context.Context) error {
 			g.stop()
 			g.work.Wait()
 			return nil
-		case now := <-tick.C:
-			g.expire(now)
+		case <-tick.C:
+			g.expire(g.cfg.Now())
 		}
 	}
 }
@@ -232,6 +241,18 @@ func (g *Gate) EpochEnded(id protocol.EpochID) {
 	for _, s := range g.cfg.Sessions.OfEpoch(id) {
 		s.Step(lifecycle.EventInvalidate{Reason: protocol.CodeInvalidated}, protocol.Digest{})
 	}
+}
+
+// Invalidate ends the sessions of a live epoch that are not answered, and returns how
+// many it ended.
+func (g *Gate) Invalidate(id protocol.EpochID) (ended int) {
+	for _, s := range g.cfg.Sessions.OfEpoch(id) {
+		state, _ := g.run(g.ctx, s, lifecycle.EventInvalidate{Reason: protocol.CodeInvalidated}, &attempt{})
+		if state.Phase == lifecycle.PhaseInvalidated {
+			ended++
+		}
+	}
+	return ended
 }
 
 // observe reports the outcome of one call.

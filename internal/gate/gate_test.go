@@ -272,6 +272,7 @@ func TestEpochEnded(t *testing.T) {
 	if n := s.sessions.Pending(); n != 1 {
 		t.Errorf("%d sessions are pending after the end of another epoch, want 1", n)
 	}
+	s.died = true // an epoch that has ended counts no further
 	s.gate.EpochEnded(protocol.EpochID{7})
 	if n := s.sessions.Pending(); n != 0 || s.cancelled != 0 {
 		t.Errorf("%d sessions are pending and %d tags cancelled, want none", n, s.cancelled)
@@ -305,6 +306,7 @@ func TestReceiptOfUndecided(t *testing.T) {
 	s := newServices(t)
 	c := s.mustOpen()
 	pending, _ := s.sessions.Get(c.RequestID)
+	s.died = true // the step below goes around the gate, so the epoch does not count it
 	s.faults["lookup"] = &fault{
 		err:  errors.Join(journal.ErrUnknown, protocol.CodeLedgerUnavailable),
 		hook: func() { pending.Step(lifecycle.EventExpire{}, protocol.Digest{}) },
@@ -356,6 +358,54 @@ func TestOpenRefused(t *testing.T) {
 	}
 	_, err := s.open()
 	wantCode(t, "one more than the table holds", err, protocol.CodeOverloaded)
+}
+
+// TestHeld: while issue is held a request waits with its place in the table. What was
+// frozen meanwhile is refused as frozen.
+func TestHeld(t *testing.T) {
+	s := newServices(t)
+	none := protocol.Fail(protocol.CodeDraining, "no epoch")
+	s.set(func() {
+		s.faults["begin"] = &fault{err: none, hook: func() {
+			if n := s.sessions.Pending(); n != 1 {
+				t.Errorf("%d places are taken", n)
+			}
+		}}
+	})
+	_, err := s.open()
+	wantCode(t, "until its time is over", err, protocol.CodeDraining)
+	s.set(func() {
+		s.faults["begin"] = &fault{err: none, hook: func() { s.set(func() { s.issueHeld = true }) }}
+	})
+	_, err = s.open()
+	wantCode(t, "frozen meanwhile", err, protocol.CodeFrozen)
+	s.set(func() { s.issueHeld = false })
+	s.set(func() {
+		s.faults["begin"] = &fault{hook: func() { s.set(func() { s.issueHeld = true }) }}
+	})
+	_, err = s.open()
+	wantCode(t, "frozen, and let in", err, protocol.CodeFrozen)
+	if n := s.sessions.Pending(); n != 0 {
+		t.Errorf("%d places are taken", n)
+	}
+}
+
+// TestInvalidate: the requests of an epoch that are not answered end, and are counted.
+func TestInvalidate(t *testing.T) {
+	s := newServices(t)
+	done, open := s.proved(), s.mustOpen()
+	if _, err := s.accept(done.answer); err != nil {
+		t.Fatal(err)
+	}
+	if n := s.gate.Invalidate(protocol.EpochID{8}); n != 0 {
+		t.Errorf("%d requests of another epoch", n)
+	}
+	if n := s.gate.Invalidate(protocol.EpochID{7}); n != 1 || s.pending != 0 || s.cancelled != 1 {
+		t.Errorf("%d ended, %d pending, %d cancelled", n, s.pending, s.cancelled)
+	}
+	open.answer.Proof = done.answer.Proof
+	_, err := s.accept(open.answer)
+	wantCode(t, "answered afterwards", err, protocol.CodeInvalidated)
 }
 
 func TestExpiry(t *testing.T) {

@@ -58,6 +58,8 @@ type services struct {
 	anchored   []protocol.RequestID // by position
 	tags       map[protocol.RequestID]*issuedTag
 	rows       []journal.Acceptance
+	pending    int // requests that the epoch counts as pending
+	died       bool
 	endings    map[lifecycle.Phase]int
 	cancelled  int
 	outcomes   []gate.Outcome
@@ -98,7 +100,13 @@ func newServices(t *testing.T) *services {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); _ = s.gate.Run(ctx) }()
-	t.Cleanup(func() { cancel(); <-done })
+	t.Cleanup(func() {
+		cancel()
+		<-done
+		if n := len(s.sessions.OfEpoch(protocol.EpochID{7})); !s.died && n != s.pending {
+			t.Errorf("the epoch counts %d pending requests, and there are %d", s.pending, n)
+		}
+	})
 	return s
 }
 
@@ -121,18 +129,23 @@ func (s *services) set(change func()) {
 
 type fakeEpochs services
 
-func (e *fakeEpochs) Active() (gate.Epoch, error) {
+func (e *fakeEpochs) Begin(context.Context, time.Duration) (gate.Epoch, error) {
+	if _, err := (*services)(e).strike("begin"); err != nil {
+		return nil, err
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.epochDead || e.destroyed {
 		return nil, protocol.Fail(protocol.CodeDraining, "none")
 	}
+	e.pending++
 	return (*fakeEpoch)(e), nil
 }
 
 func (e *fakeEpochs) Find(id protocol.EpochID) (gate.Epoch, bool) {
 	e.mu.Lock()
 	live := id == protocol.EpochID{7} && !e.epochDead && !e.destroyed
+	e.died = e.died || e.epochDead || e.destroyed // it counts no further
 	e.mu.Unlock()
 	_, _ = (*services)(e).strike("find") // what happens right after the answer
 	return (*fakeEpoch)(e), live
@@ -145,11 +158,14 @@ func (*fakeEpoch) Number() uint64       { return 1 }
 
 func (e *fakeEpoch) Issue(_ context.Context, draft *protocol.EncodedPayload) (protocol.EncodedPayload, protocol.Tag, error) {
 	f, err := (*services)(e).strike("issue")
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if err != nil {
+		e.pending--
+	}
 	if err != nil && !f.done {
 		return protocol.EncodedPayload{}, protocol.Tag{}, err
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
 	p, parseErr := protocol.ParseDraft(draft[:])
 	if parseErr != nil {
 		return protocol.EncodedPayload{}, protocol.Tag{}, parseErr
@@ -166,6 +182,9 @@ func (e *fakeEpoch) Anchor(_ context.Context, p *protocol.EncodedPayload) (proto
 	_, err := (*services)(e).strike("anchor")
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	if err != nil {
+		e.pending--
+	}
 	e.anchored = append(e.anchored, protocol.RequestID(p[16:32]))
 	return protocol.Anchor(protocol.H2F("test-anchor", p[:])), uint64(len(e.anchored) - 1), err
 }
@@ -213,6 +232,7 @@ func (e *fakeEpoch) Cancel(_ context.Context, id protocol.RequestID) error {
 func (e *fakeEpoch) Ended(how lifecycle.Phase) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.pending--
 	e.endings[how]++
 }
 

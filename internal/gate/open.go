@@ -50,8 +50,9 @@ type issued struct {
 }
 
 // issue issues a request; there is no other way. A hold, a missing epoch or a full
-// table refuses it before any key is used. Then the tagger numbers and tags the
-// payload, the signer anchors the same bytes, and the session is stored.
+// table refuses it before any key is used. During a rotation it waits for the next
+// epoch, with its place in the table, for its lifetime at most. Then the tagger numbers
+// and tags the payload, the signer anchors the same bytes, and the session is stored.
 func (g *Gate) issue(ctx context.Context, mode protocol.Mode, st *claim.Statement, ttl time.Duration, client string) (*issued, error) {
 	if g.draining.Load() {
 		return nil, stopping()
@@ -63,13 +64,17 @@ func (g *Gate) issue(ctx context.Context, mode protocol.Mode, st *claim.Statemen
 	if ttl, err = g.lifetime(ttl); err != nil {
 		return nil, err
 	}
-	epoch, epochErr := g.cfg.Epochs.Active()
-	if err := g.mayOpen(mode, c, epochErr); err != nil {
+	if err := g.mayOpen(mode, c, nil); err != nil {
 		return nil, err
 	}
 	params := st.Params().Bytes()
 	if err := g.cfg.Sessions.Reserve(len(params)); err != nil {
 		return nil, err
+	}
+	epoch, err := g.cfg.Epochs.Begin(ctx, ttl)
+	if err != nil {
+		g.cfg.Sessions.Release(len(params))
+		return nil, g.mayOpen(mode, c, err) // what may be held by now
 	}
 	is, err := g.anchor(ctx, epoch, g.draft(mode, st, c, epoch, ttl), client)
 	if err != nil {
@@ -89,17 +94,22 @@ func (g *Gate) keep(ctx context.Context, epoch Epoch, is *issued) error {
 		// The epoch ended between the two lines above. Its sessions were listed for
 		// invalidation already, perhaps without this one.
 		g.step(ctx, is.session, lifecycle.EventInvalidate{Reason: protocol.CodeInvalidated})
-		code = protocol.CodeInvalidated
+		return endedMeanwhile(protocol.CodeInvalidated)
 	}
-	if code == protocol.CodeNone && g.cfg.Holds.Check(journal.Issue, is.open.Payload.VK()) != nil {
+	if code != protocol.CodeNone {
+		epoch.Ended(lifecycle.PhaseInvalidated) // it has no session
+		return endedMeanwhile(code)
+	}
+	if g.cfg.Holds.Check(journal.Issue, is.open.Payload.VK()) != nil {
 		// A hold that was committed while the keyholders worked covers this one too.
 		g.step(ctx, is.session, lifecycle.EventInvalidate{Reason: protocol.CodeFrozen})
 		return protocol.Fail(protocol.CodeFrozen, "new requests are on hold")
 	}
-	if code != protocol.CodeNone {
-		return protocol.Fail(code, "the epoch ended while the request was issued; ask again")
-	}
 	return nil
+}
+
+func endedMeanwhile(code protocol.Code) error {
+	return protocol.Fail(code, "the epoch ended while the request was issued; ask again")
 }
 
 func (g *Gate) stillLive(epoch Epoch) bool {
@@ -162,7 +172,7 @@ func (g *Gate) draft(mode protocol.Mode, st *claim.Statement, c *Claim, epoch Ep
 		Nonce:       protocol.Nonce(randomDigest()),
 		EpochID:     epoch.ID(),
 		EpochNumber: epoch.Number(),
-		IssuedAt:    uint64(time.Now().UnixMilli()),
+		IssuedAt:    uint64(g.cfg.Now().UnixMilli()),
 		TTL:         uint32(ttl.Milliseconds()),
 		Policy:      g.cfg.Policy,
 		Commitment:  st.Commitment(),
@@ -179,7 +189,7 @@ func (g *Gate) anchor(ctx context.Context, epoch Epoch, p protocol.Payload, clie
 	draft := p.Encode()
 	// The core's deadline starts before the tagger's, so that no request is pending in
 	// the core for longer than its lifetime.
-	deadline := time.Now().Add(time.Duration(p.TTL) * time.Millisecond)
+	deadline := g.cfg.Now().Add(time.Duration(p.TTL) * time.Millisecond)
 	payload, tag, err := epoch.Issue(ctx, &draft)
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package keyholder
 
 import (
 	"context"
+	"crypto/ed25519"
 	"encoding/binary"
 	"slices"
 	"sync"
@@ -159,11 +160,19 @@ func (s *Signer) Checkpoint(ctx context.Context) (protocol.SignedRoot, error) {
 // Handover signs that the next epoch has this id, number and checkpoint key
 // (section 12). It returns size and root of the last checkpoint the key signed
 // (of the empty tree if there was none), over which it signs, with the
-// signature. It is refused ([ErrRefused], code internal) before [Signer.Wipe],
+// signature, which was verified. It is refused ([ErrRefused], code internal) before [Signer.Wipe],
 // before an [Signer.IssuedRoot] over every anchor, the second time, and for a
 // number that does not grow or an id that does not change.
 func (s *Signer) Handover(ctx context.Context, next protocol.EpochID, number uint64, key [32]byte) (protocol.SignedRoot, error) {
-	return s.signedRoot(ctx, nil, reqHandover, next[:], binary.BigEndian.AppendUint64(nil, number), key[:])
+	h := protocol.Handover{Origin: s.start.Origin, Previous: s.ready.epoch, Next: next, Number: number, Key: key}
+	verify := func(r *protocol.SignedRoot) error {
+		h.Size, h.Root = r.Size, r.Root
+		if digest := h.Digest(); !ed25519.Verify(s.ready.checkpoint[:], digest[:], r.Signature[:]) {
+			return errMalformed
+		}
+		return nil
+	}
+	return s.signedRoot(ctx, verify, reqHandover, next[:], binary.BigEndian.AppendUint64(nil, number), key[:])
 }
 
 // signedRoot is a call that is answered by a signed root or refused. A check

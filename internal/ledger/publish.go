@@ -60,8 +60,23 @@ func (l *Ledger) SetSigner(s Signer, openIndex uint64) {
 	if s != nil {
 		in = newSigning(l.cfg.Origin, s, openIndex)
 	}
+	l.swap(in, func(*signing) bool { return true })
+}
+
+// UnsetSigner leaves the log without a signer if this is its signer. It does not affect
+// the successor that may have replaced it.
+func (l *Ledger) UnsetSigner(s Signer) {
+	l.swap(nil, func(out *signing) bool { return out != nil && out.Signer == s })
+}
+
+// swap replaces the signer if that is the one to replace.
+func (l *Ledger) swap(in *signing, is func(out *signing) bool) {
 	l.mu.Lock()
 	out := l.signer
+	if !is(out) {
+		l.mu.Unlock()
+		return
+	}
 	l.signer = in
 	l.mu.Unlock()
 	if out != nil {

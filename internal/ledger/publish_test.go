@@ -156,6 +156,30 @@ func TestNewSignerPublishesWithoutGrowth(t *testing.T) {
 	}
 }
 
+// TestUnsetSigner: only the signer itself is taken away, not its successor.
+func TestUnsetSigner(t *testing.T) {
+	r := &rows{}
+	l := start(t, t.TempDir(), r, nil)
+	first, second := newSigner(t), newSigner(t)
+	l.newEpoch(first)
+	l.UnsetSigner(second)
+	l.await(r.commit([]byte("by the first")))
+	index := r.commit([]byte("second epoch-open"))
+	l.SetSigner(second, index)
+	l.UnsetSigner(first)
+	l.await(index)
+	cp := l.await(r.commit([]byte("by the second")))
+	if cp.Key != second.Key() {
+		t.Error("the successor does not sign")
+	}
+	l.UnsetSigner(second)
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := l.Await(ctx, r.commit([]byte("by no one"))); err == nil {
+		t.Error("a checkpoint without a signer")
+	}
+}
+
 func TestBadSigners(t *testing.T) {
 	stuck := make(chan struct{})
 	t.Cleanup(func() { close(stuck) })

@@ -31,16 +31,16 @@ type EpochState struct {
 // EpochEvent is a fact that the caller has learnt about an epoch.
 type EpochEvent interface{ epochEvent() }
 
-// EpochOpened says that the open leaf is committed. In a rotation it is committed
-// while the old epoch is ACTIVE; the old one drains before this event.
+// EpochOpened says that the open leaf is committed. In a rotation the epoch before is
+// DRAINING by then.
 type EpochOpened struct {
 	OtherActive bool // another epoch of the instance is ACTIVE: it must drain first
 }
 
 // EpochDrain ends the issue of an ACTIVE epoch, for rotation or shutdown.
 type EpochDrain struct {
-	Reason        protocol.CloseReason // protocol.CloseRotated or protocol.CloseShutdown
-	OtherDraining bool                 // another epoch of the instance is still DRAINING
+	Reason   protocol.CloseReason // protocol.CloseRotated or protocol.CloseShutdown
+	Draining int                  // other epochs of the instance that are DRAINING
 }
 
 // EpochIdle says that no session of the epoch is ISSUED or CLAIMED any more.
@@ -62,7 +62,7 @@ type EpochEffect uint8
 const (
 	EpochEffectWipe       EpochEffect = iota + 1 // wipe the ML-DSA key in the signer
 	EpochEffectInvalidate                        // end every ISSUED session of the epoch
-	EpochEffectStop                              // end tagger and signer once their last duties (hand-over, checkpoint of the close leaf) are done
+	EpochEffectStop                              // end tagger and signer; after a shutdown the signer first signs a checkpoint that covers the close leaf
 	EpochEffectKill                              // end tagger and signer now
 	EpochEffectClose                             // append the close leaf with EpochState.Reason, if the open leaf is in the log
 	epochEffectEnd
@@ -111,7 +111,7 @@ func epochDrain(s EpochState, e EpochDrain) (EpochState, []EpochEffect, protocol
 	switch {
 	case s.Phase != EpochActive || (e.Reason != protocol.CloseRotated && e.Reason != protocol.CloseShutdown):
 		return s, nil, protocol.CodeInternal
-	case e.OtherDraining:
+	case e.Reason == protocol.CloseRotated && e.Draining >= MaxDraining:
 		return s, nil, protocol.CodeConflict
 	default:
 		return EpochState{Phase: EpochDraining, Reason: e.Reason}, []EpochEffect{EpochEffectWipe}, protocol.CodeNone

@@ -35,7 +35,7 @@ var epochRows = []struct {
 	},
 	{
 		epochIn(lifecycle.EpochActive, 0),
-		lifecycle.EpochDrain{Reason: protocol.CloseRotated, OtherDraining: true},
+		lifecycle.EpochDrain{Reason: protocol.CloseRotated, Draining: lifecycle.MaxDraining},
 		epochIn(lifecycle.EpochActive, 0), "", protocol.CodeConflict,
 	},
 	{

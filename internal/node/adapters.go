@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"time"
 
 	"github.com/terradourada/td/internal/epochs"
 	"github.com/terradourada/td/internal/gate"
@@ -33,7 +34,10 @@ func (p gateProver) Prove(ctx context.Context, job *gate.Job) ([]byte, protocol.
 // if there is no error.
 type gateEpochs struct{ *epochs.Manager }
 
-func (m gateEpochs) Active() (gate.Epoch, error)                 { return m.Manager.Active() }
+func (m gateEpochs) Begin(ctx context.Context, within time.Duration) (gate.Epoch, error) {
+	return m.Manager.Begin(ctx, within)
+}
+
 func (m gateEpochs) Find(id protocol.EpochID) (gate.Epoch, bool) { return m.Manager.Find(id) }
 
 // ledgerSource is the journal as the ledger reads it.

@@ -59,6 +59,7 @@ func (n *node) newMachine() (*machine, error) {
 		Log:        n.Log,
 		Invalidate: func(id protocol.EpochID) { m.gate.EpochEnded(id) },
 		MaxIssued:  cfg.MaxIssued,
+		Schedule:   schedule(cfg),
 
 		DeathLimit:  cfg.DeathLimit,
 		DeathWindow: cfg.DeathWindow,
@@ -87,6 +88,12 @@ func (n *node) newMachine() (*machine, error) {
 	}
 	m.gate = gate.New(g)
 	return m, nil
+}
+
+// schedule returns when epochs are rotated.
+func schedule(cfg *config.Config) epochs.Schedule {
+	from, to := cfg.Window()
+	return epochs.Schedule{Off: cfg.Rotation == config.RotationManual, MaxAge: cfg.MaxAge, From: from, To: to}
 }
 
 // startMachine registers the claims, starts the services, and waits until the first

@@ -53,8 +53,8 @@ func (r *reader) ledgerState() api.Condition {
 func (r *reader) epochsState() api.Condition {
 	_, err := r.epochs.Active()
 	switch trouble := r.epochs.Trouble(); {
-	case err == nil:
-		return api.Condition{State: stateOK}
+	case err == nil, trouble == nil && r.epochs.Held():
+		return api.Condition{State: stateOK} // held: new requests wait for the next epoch, which is about to open
 	case trouble != nil:
 		return api.Condition{State: stateFailing, Since: sinceOf(trouble.Since), Why: trouble.Why}
 	}
