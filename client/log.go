@@ -25,12 +25,21 @@ var ErrNotSigned = fmt.Errorf("%w: the checkpoint is not signed by the key of an
 // A copy that is still being made lacks files for a while. It says nothing against the
 // log. It is protocol.CodeNotFound and fs.ErrNotExist.
 type IncompleteError struct {
-	Path string // of the file
+	Path string        // of the file
+	from *ForeignError // the answer of a server that is no Terra Dourada server, or nil
 }
 
 // Error names the file.
 func (e *IncompleteError) Error() string {
 	return fmt.Sprintf("the log lacks its file %s, which may not have been copied yet", e.Path)
+}
+
+// Unwrap returns the [*ForeignError] of a server that is no Terra Dourada server, or nil.
+func (e *IncompleteError) Unwrap() error {
+	if e.from == nil {
+		return nil
+	}
+	return e.from
 }
 
 // Is makes it protocol.CodeNotFound and fs.ErrNotExist.
@@ -103,11 +112,10 @@ type logFiles func(ctx context.Context, path string, limit int64) ([]byte, error
 // Read reads a file. One that does not exist is an [*IncompleteError].
 func (read logFiles) Read(ctx context.Context, path string, limit int64) ([]byte, error) {
 	b, err := read(ctx, path, limit)
-	if path == tiles.Checkpoint && errors.As(err, new(*ForeignError)) {
-		return nil, err // no log is there
-	}
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, protocol.CodeNotFound) {
-		return nil, &IncompleteError{path}
+		incomplete := &IncompleteError{Path: path}
+		_ = errors.As(err, &incomplete.from)
+		return nil, incomplete
 	}
 	return b, err
 }

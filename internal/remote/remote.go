@@ -129,7 +129,7 @@ func (r *Server) Failure(ctx context.Context, err error) error {
 		return VouchFailure(err, r)
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case errors.As(err, &incomplete):
+	case errors.As(err, &incomplete) && (incomplete.Path != "checkpoint" || !errors.As(err, &foreign)):
 		return fault.New(fault.Unavailable, incomplete.Error(), "the copy of the log is not complete: let it end, or get it again")
 	case errors.As(err, &foreign):
 		return r.foreignFault(foreign)
