@@ -52,7 +52,7 @@ func readFile(t *testing.T, name, content string, f input.Flags, numbers ...stri
 		t.Fatal(err)
 	}
 	t.Chdir(filepath.Dir(path))
-	r, err := input.Open(input.Options{Name: name, Flags: f, Numbers: numbers, Command: "td submit"})
+	r, err := input.Open(input.Options{Name: name, Flags: f, Numbers: numbers, Command: "td submit ... -"})
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func readStreams(t *testing.T, content string, f input.Flags, numbers ...string)
 		strings.NewReader(content), iotest.OneByteReader(strings.NewReader(content)), iotest.DataErrReader(strings.NewReader(content)),
 	} {
 		var next []string
-		in, nextErr := input.Open(input.Options{Name: "-", Stdin: r, Flags: f, Numbers: numbers, Command: "td submit"})
+		in, nextErr := input.Open(input.Options{Name: "-", Stdin: r, Flags: f, Numbers: numbers, Command: "td submit ... -"})
 		if nextErr == nil {
 			next, nextErr = shown(in)
 		}
