@@ -180,7 +180,7 @@ type submitOutput struct {
 func (o *submitOutput) print(s submit.Result) error {
 	now := time.Now()
 	defer o.progress.Step(now)
-	return o.progress.Print(func() error {
+	err := o.progress.Print(func() error {
 		if o.asJSON {
 			return json.NewEncoder(o.stdout).Encode(s)
 		}
@@ -201,6 +201,10 @@ func (o *submitOutput) print(s submit.Result) error {
 		_, err := fmt.Fprintf(o.stdout, "%-8d%-8d%s\n", s.Line, s.Index, termui.Line(s.Receipt))
 		return err
 	})
+	if err != nil {
+		return fault.New(fault.Unexpected, fmt.Sprintf("what was done cannot be printed: %v", err), "the same command goes on where this one stopped")
+	}
+	return nil
 }
 
 // say prints a line for people between the lines of progress.
