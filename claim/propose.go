@@ -246,7 +246,7 @@ func (s *sampler) note(format string, args ...any) {
 
 // noteBounds says what bounds out of samples are worth.
 func (s *sampler) noteBounds() {
-	s.note("lo and hi are the least and the greatest of %d samples: a guess, to be edited", len(s.events))
+	s.note("lo and hi are the least and the greatest of the samples: a guess, to be edited")
 	s.note("agree on lo and hi with those who verify before the first receipt; bounds chosen afterwards fit any value and show nothing")
 }
 
@@ -373,7 +373,7 @@ func (s *sampler) writeRecord(i int, f fit) {
 		claim = `"value":` + values[0]
 	default:
 		claim = fmt.Sprintf(`"values":[%s]`, strings.Join(values, ","))
-		s.note("values are those of %d samples: a guess, to be edited and agreed on with those who verify", len(s.events))
+		s.note("values are those of the samples: a guess, to be edited and agreed on with those who verify")
 	}
 	s.note("the claim is about %s; the other fields stay hidden", claimed.at)
 	s.params = fmt.Sprintf(`{"schema":[%s],"field":%d,%s,"scale":%d,"offset":%d}`, strings.Join(schema, ","), i, claim, f.scale, f.offset())

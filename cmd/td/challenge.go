@@ -65,7 +65,7 @@ func (a *app) challenge(ctx context.Context, f *challengeFlags, event string) er
 		return err
 	}
 	e, err := input.One(input.Options{
-		Name: event, Stdin: a.stdin, Command: "td challenge", Flags: input.Flags{NumbersFromText: f.numbers},
+		Name: event, Stdin: a.stdin, Command: "td challenge ... -", Flags: input.Flags{NumbersFromText: f.numbers},
 	})
 	if err != nil {
 		return err

@@ -60,7 +60,7 @@ func (a *app) params(ctx context.Context, f *paramsFlags, name string) error {
 			"td claims member makes the secret, td claims list-file the list; then td submit --member FILE --list FILE --scope TEXT")
 	}
 	var samples [][]byte
-	o := input.Options{Flags: f.input, Name: f.from, Stdin: a.stdin, Command: "td params"}
+	o := input.Options{Flags: f.input, Name: f.from, Stdin: a.stdin, Command: "td params ... --from -"}
 	if id == claim.Range || id == claim.Sum {
 		o.Numbers = f.pointers
 	}
@@ -76,12 +76,20 @@ func (a *app) params(ctx context.Context, f *paramsFlags, name string) error {
 		return ctx.Err()
 	}
 	if err != nil {
-		return fault.New(fault.Usage, fault.Of(err).What, fmt.Sprintf("--pointer names what to use; td claims show %s explains the parameters", id))
+		hint := fmt.Sprintf("--pointer names what to use; td claims show %s explains the parameters", id)
+		if f.input.CSV && len(o.Numbers) == 0 {
+			hint = "a field of CSV is a text unless --pointer names its column, or --numbers-from-text; " + hint
+		}
+		return fault.New(fault.Usage, fault.Of(err).What, hint)
 	}
 	for _, note := range p.Notes {
 		fmt.Fprintln(a.stderr, "note: "+note)
 	}
-	fmt.Fprintf(a.stderr, "note: %s satisfy these parameters\n", termui.Count(len(samples), "sample"))
+	satisfy := "satisfy"
+	if len(samples) == 1 {
+		satisfy = "satisfies"
+	}
+	fmt.Fprintf(a.stderr, "note: %s %s these parameters\n", termui.Count(len(samples), "sample"), satisfy)
 	_, err = fmt.Fprintf(a.stdout, "%s\n", p.Params)
 	return err
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/telemetry"
+	"github.com/terradourada/td/internal/termui"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -102,10 +103,10 @@ func (a *app) writeFault(cmd *cobra.Command, f *fault.Fault) {
 	}
 	var text strings.Builder
 	if f.What != "" {
-		fmt.Fprintf(&text, "error: %s\n", f.What)
+		fmt.Fprintf(&text, "error: %s\n", termui.Lines(f.What))
 	}
 	if f.Hint != "" {
-		fmt.Fprintf(&text, "hint: %s\n", f.Hint)
+		fmt.Fprintf(&text, "hint: %s\n", termui.Lines(f.Hint))
 	}
 	if f.Code != protocol.CodeNone {
 		fmt.Fprintf(&text, "code: %s\n", f.Code)

@@ -121,7 +121,7 @@ func (a *app) submit(ctx context.Context, f *submitFlags, name string) error {
 			*submit.Report
 		}{"summary", &report})
 	} else {
-		summarize(a.stderr, &report, o.Dir, time.Since(start))
+		summarize(a.stderr, &report, o.Dir, o.Check, time.Since(start))
 		if report.Changed > 0 {
 			fmt.Fprintf(a.stderr, "texts became numbers in %s before they were committed to (--numbers-from-text)\n", termui.Count(report.Changed, "event"))
 		}
@@ -158,7 +158,7 @@ func (f *submitFlags) options(p remote.Patience) (o submit.Options, err error) {
 	if err != nil {
 		return o, err
 	}
-	o.Input = input.Options{Flags: f.input, Command: "td submit", Numbers: params.Numbers()}
+	o.Input = input.Options{Flags: f.input, Command: "td submit ... -", Numbers: params.Numbers()}
 	if o.Server, err = remote.DialLive(f.server, f.serverUser, f.selfAsserted, p); err != nil || f.check {
 		return o, err
 	}
@@ -180,7 +180,7 @@ type submitOutput struct {
 func (o *submitOutput) print(s submit.Result) error {
 	now := time.Now()
 	defer o.progress.Step(now)
-	return o.progress.Print(func() error {
+	err := o.progress.Print(func() error {
 		if o.asJSON {
 			return json.NewEncoder(o.stdout).Encode(s)
 		}
@@ -198,9 +198,13 @@ func (o *submitOutput) print(s submit.Result) error {
 			o.headed = true
 			fmt.Fprintf(o.stdout, "%-8s%-8s%s\n", "LINE", "INDEX", "RECEIPT")
 		}
-		_, err := fmt.Fprintf(o.stdout, "%-8d%-8d%s\n", s.Line, s.Index, s.Receipt)
+		_, err := fmt.Fprintf(o.stdout, "%-8d%-8d%s\n", s.Line, s.Index, termui.Line(s.Receipt))
 		return err
 	})
+	if err != nil {
+		return fault.New(fault.Unexpected, fmt.Sprintf("what was done cannot be printed: %v", err), "the same command goes on where this one stopped")
+	}
+	return nil
 }
 
 // say prints a line for people between the lines of progress.
@@ -218,9 +222,9 @@ func (o *submitOutput) say(line string) {
 }
 
 // summarize prints the outcome of the run.
-func summarize(w io.Writer, r *submit.Report, dir string, took time.Duration) {
+func summarize(w io.Writer, r *submit.Report, dir string, check bool, took time.Duration) {
 	switch {
-	case r.Checked > 0:
+	case check && r.Checked+r.Refused > 0:
 		fmt.Fprintf(w, "%s can be submitted; nothing was sent\n", termui.Count(r.Checked, "event"))
 		return
 	case r.Receipted+r.Earlier+r.Refused == 0:
@@ -230,7 +234,7 @@ func summarize(w io.Writer, r *submit.Report, dir string, took time.Duration) {
 	if r.Receipted > 0 {
 		written = termui.Count(r.Receipted, "receipt")
 	}
-	fmt.Fprintf(w, "%s written to %s in %s", written, dir, took.Round(time.Second/10))
+	fmt.Fprintf(w, "%s written to %s in %s", written, termui.Line(dir), took.Round(time.Second/10))
 	if r.Earlier > 0 {
 		fmt.Fprintf(w, "; %d there already", r.Earlier)
 	}
@@ -239,8 +243,12 @@ func summarize(w io.Writer, r *submit.Report, dir string, took time.Duration) {
 	}
 	fmt.Fprintln(w)
 	if first := r.FirstEqual; r.Equal > 0 {
-		fmt.Fprintf(w, "%s to one of another input and got a receipt of its own; the first is line %d, equal to %s, line %d; --input-name continues an input that was moved\n",
-			termui.CountAre(r.Equal, "event")+" equal", first.Line, first.EqualTo.Input, first.EqualTo.Line)
+		own := "a receipt of its own"
+		if r.Equal > 1 {
+			own = "receipts of their own"
+		}
+		fmt.Fprintf(w, "%s equal to one of another input and got %s; the first is line %d, equal to %s, line %d; --input-name continues an input that was moved\n",
+			termui.CountAre(r.Equal, "event"), own, first.Line, termui.Line(first.EqualTo.Input), first.EqualTo.Line)
 	}
 	for _, origin := range r.Origins {
 		fmt.Fprintf(w, "log %s: checkpoints recorded; td verify needs no server for these receipts\n", origin)

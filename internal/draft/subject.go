@@ -1,6 +1,7 @@
 package draft
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -84,6 +85,7 @@ func (s *Subject) loadParams(sub *client.Submission) error {
 	if sub.Params, err = fsutil.ReadFile(s.Params, protocol.MaxJSONSize); err != nil {
 		return err
 	}
+	sub.Params = bytes.TrimPrefix(sub.Params, []byte("\ufeff")) // the mark that some editors write
 	if _, err = claim.ReadParams(sub.Claim, sub.Params); err != nil {
 		return s.badParams(sub.Claim, err)
 	}

@@ -157,10 +157,21 @@ func csvReason(err error) string {
 	if errors.Is(err, errLong) {
 		return fmt.Sprintf("a row is longer than %d bytes, or a quote is not closed", maxEvent-1)
 	}
-	if bad := new(csv.ParseError); errors.As(err, &bad) {
-		return fmt.Sprintf("line %d, column %d: %v", bad.Line, bad.Column, bad.Err)
+	bad := new(csv.ParseError)
+	if !errors.As(err, &bad) {
+		return err.Error()
 	}
-	return err.Error()
+	what := bad.Err.Error()
+	switch {
+	case errors.Is(err, csv.ErrBareQuote):
+		what = "a field without quotes around it has a quote in it"
+	case errors.Is(err, csv.ErrQuote):
+		what = "a quote is not closed, or not doubled inside of a field"
+	}
+	if bad.Line == bad.StartLine {
+		return fmt.Sprintf("%s, at byte %d", what, bad.Column)
+	}
+	return fmt.Sprintf("%s, at byte %d of line %d", what, bad.Column, bad.Line)
 }
 
 // object returns a row as a JSON object.

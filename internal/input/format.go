@@ -65,7 +65,7 @@ func (r *Reader) foreign(head []byte) error {
 
 // convert refuses the input and says how it is converted.
 func (r *Reader) convert(what, command, note string) error {
-	return fault.New(fault.Usage, r.label+" "+what, fmt.Sprintf("%s | %s ... -%s", strings.Replace(command, "%s", r.file(), 1), r.opt.Command, note))
+	return fault.New(fault.Usage, r.label+" "+what, fmt.Sprintf("%s | %s%s", strings.Replace(command, "%s", r.file(), 1), r.opt.Command, note))
 }
 
 // file returns the name for a command line, or FILE if a shell could read it otherwise.

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"syscall"
 
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/fsutil"
@@ -36,7 +37,7 @@ type Options struct {
 	Flags
 	Name    string // a file, or - for Stdin
 	Stdin   io.Reader
-	Command string   // that hints name
+	Command string   // that reads Stdin, as hints show it
 	Numbers []string // pointers to columns of CSV that are numbers
 }
 
@@ -234,6 +235,9 @@ func (r *Reader) read(all bool) ([]byte, error) {
 }
 
 func (r *Reader) unreadable(err error) error {
+	if errors.Is(err, syscall.EISDIR) {
+		return fault.New(fault.Usage, r.label+" is a directory", "INPUT is a file, or - for standard input")
+	}
 	return fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be read: %v", r.label, err), "")
 }
 

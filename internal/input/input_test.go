@@ -52,7 +52,7 @@ func readFile(t *testing.T, name, content string, f input.Flags, numbers ...stri
 		t.Fatal(err)
 	}
 	t.Chdir(filepath.Dir(path))
-	r, err := input.Open(input.Options{Name: name, Flags: f, Numbers: numbers, Command: "td submit"})
+	r, err := input.Open(input.Options{Name: name, Flags: f, Numbers: numbers, Command: "td submit ... -"})
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func readStreams(t *testing.T, content string, f input.Flags, numbers ...string)
 		strings.NewReader(content), iotest.OneByteReader(strings.NewReader(content)), iotest.DataErrReader(strings.NewReader(content)),
 	} {
 		var next []string
-		in, nextErr := input.Open(input.Options{Name: "-", Stdin: r, Flags: f, Numbers: numbers, Command: "td submit"})
+		in, nextErr := input.Open(input.Options{Name: "-", Stdin: r, Flags: f, Numbers: numbers, Command: "td submit ... -"})
 		if nextErr == nil {
 			next, nextErr = shown(in)
 		}
@@ -236,7 +236,7 @@ func TestCSV(t *testing.T) {
 		}},
 		{"a\tb\n1\t2\n1\n1\t2\t3\n\"1\tx\n", input.Flags{NumbersFromText: []string{"/a"}}, nil, []string{
 			`2:{"a":1,"b":"2"}`, `3:refused: the row has 1 fields, and the first row has 2`,
-			`4:refused: the row has 3 fields, and the first row has 2`, `5:refused: line 5, column 6: extraneous or missing " in quoted-field`,
+			`4:refused: the row has 3 fields, and the first row has 2`, `5:refused: a quote is not closed, or not doubled inside of a field, at byte 6`,
 		}},
 		{"\"a\n;b\",c\nx,\"y\"\n", input.Flags{}, nil, []string{`3:{"a\n;b":"x","c":"y"}`}},
 		{"a\n1\n\xb0\n<&>\u2028\n", input.Flags{}, nil, []string{
@@ -261,7 +261,7 @@ func TestCSVRefused(t *testing.T) {
 		"a,,b\n1,2,3\n":  "column 2: it has no name",
 		"a,b, a \n1,2,3": `column 3: the name "a" stands twice`,
 		"\xb0C,v\n1,2\n": "column 1: this is not UTF-8",
-		"a\"b,v\n1,2\n":  `bare " in non-quoted-field`,
+		"a\"b,v\n1,2\n":  `a field without quotes around it has a quote in it`,
 		"\x1f\x8b\x08":   "compressed with gzip",
 		"a,b\n1,2":       `e.csv has no column for the pointer "/v"`,
 		"v\n\"1\n" + strings.Repeat("x\n", 1<<16): "longer than 65536 bytes, or a quote is not closed",

@@ -207,6 +207,8 @@ func hintOf(p *client.Problem) string {
 		return "receipts already issued stay verifiable; try again after the operator's thaw"
 	case p.Code == protocol.CodeUnknownClaim:
 		return "td claims --server URL lists what the server accepts"
+	case p.Code == protocol.CodeExpired:
+		return "a new challenge is needed; --ttl lets it live longer, up to 10m"
 	case p.RetryAfter > 0:
 		return fmt.Sprintf("try again in %d s", (p.RetryAfter+time.Second-1)/time.Second)
 	case p.Retryable:

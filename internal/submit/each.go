@@ -30,7 +30,7 @@ func Each(ctx context.Context, o input.Options, f func(event []byte) error) (err
 		}
 		event, err := protocol.Canonicalize(e.Text)
 		if err = cmp.Or(e.Err, err); err != nil {
-			return fault.New(fault.Usage, fmt.Sprintf("line %d: %s", e.Line, protocol.DetailOf(err)), "an event is a JSON object")
+			return fault.New(fault.Usage, fmt.Sprintf("line %d: %s", e.Line, protocol.DetailOf(err)), "correct the line, or leave it out")
 		}
 		if err := f(event); err != nil {
 			return err

@@ -70,12 +70,14 @@ func (n *names) next() (file, error) {
 	for n.list != nil {
 		name, err := n.list.ReadSlice(n.end)
 		switch {
+		case n.end != 0 && bytes.IndexByte(name, 0) >= 0:
+			return file{}, fault.New(fault.Usage, n.from+" has names that end with NUL", "--null reads them")
 		case errors.Is(err, bufio.ErrBufferFull):
 			return file{}, fault.New(fault.Usage, fmt.Sprintf("%s has a name longer than %d bytes", n.from, maxPath), "names end with a line end, or with NUL if --null is given")
 		case err != nil && !errors.Is(err, io.EOF):
 			return file{}, fault.New(fault.Unexpected, fmt.Sprintf("%s cannot be read: %v", n.from, err), "")
 		}
-		if name = bytes.TrimSuffix(name, []byte{n.end}); len(name) > 0 {
+		if name = n.trim(name); len(name) > 0 {
 			n.read++
 			return file{name: string(name)}, nil
 		}
@@ -87,4 +89,13 @@ func (n *names) next() (file, error) {
 		return file{}, fault.New(fault.Usage, fmt.Sprintf("%s has no names of receipts", n.from), "")
 	}
 	return file{}, io.EOF
+}
+
+// trim returns a name without its end. A line may end with CR LF.
+func (n *names) trim(name []byte) []byte {
+	name = bytes.TrimSuffix(name, []byte{n.end})
+	if n.end == '\n' {
+		name = bytes.TrimSuffix(name, []byte{'\r'})
+	}
+	return name
 }
