@@ -132,6 +132,9 @@ func (w *writer) replace(name string, data []byte) error {
 func (w *writer) place(name string, data []byte) error {
 	temp := path.Join(path.Dir(name), fmt.Sprint(tempPrefix, w.temps.Add(1)))
 	err := w.Create(temp, data)
+	if errors.Is(err, fs.ErrExist) && w.Remove(temp) == nil { // a process was killed here
+		err = w.Create(temp, data)
+	}
 	if err == nil {
 		err = w.Rename(temp, name)
 	}

@@ -306,6 +306,22 @@ func TestOpenWithKnownTree(t *testing.T) {
 	}
 }
 
+// TestOpenAfterAKillAtFirstStart: a process was killed between writing the first file
+// and giving it its name. The next start succeeds.
+func TestOpenAfterAKillAtFirstStart(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, ".new-1"), []byte("terra"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	l := start(t, dir, &rows{}, nil)
+	if names, err := filepath.Glob(filepath.Join(dir, ".new-*")); err != nil || len(names) > 0 {
+		t.Errorf("left behind: %v, %v", names, err)
+	}
+	if err := l.halt(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestOpenIsExclusive(t *testing.T) {
 	r := &rows{}
 	l := start(t, t.TempDir(), r, nil)
