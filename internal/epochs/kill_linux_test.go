@@ -99,8 +99,11 @@ const (
 func TestKillUnderLoad(t *testing.T) {
 	for _, kind := range []string{"signer", "tagger"} {
 		t.Run(kind, func(t *testing.T) {
-			best, rounds := time.Hour, 0
-			for best > target && rounds < 10 {
+			best, rounds, enough := time.Hour, 0, target
+			if testing.Short() {
+				enough = busy // the race detector is too slow for the aim
+			}
+			for best > enough && rounds < 10 {
 				best = min(best, killOnce(t, kind))
 				rounds++
 			}
