@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestServeSaysFourLines: a server without configuration listens on loopback only, and says
@@ -18,11 +19,15 @@ func TestServeSaysFourLines(t *testing.T) {
 	t.Parallel()
 	b := startBackend(t, t.TempDir(), "--log-level", "error")
 	var said []string
-	for line := range strings.Lines(b.stderr()) {
-		if text, ok := strings.CutPrefix(line, "td: "); ok {
-			said = append(said, text)
+	eventually(t, 10*time.Second, "the line that it is ready is not whole", func() bool {
+		said = nil
+		for line := range strings.Lines(b.stderr()) {
+			if text, ok := strings.CutPrefix(line, "td: "); ok {
+				said = append(said, text)
+			}
 		}
-	}
+		return len(said) > 0 && strings.HasPrefix(said[len(said)-1], "ready ") && strings.HasSuffix(said[len(said)-1], "\n")
+	})
 	if len(said) != 4 || !strings.Contains(strings.Join(said, ""), b.data) || !strings.Contains(strings.Join(said, ""), "td submit --server "+b.url) {
 		t.Errorf("it says %q", said)
 	}
