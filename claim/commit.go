@@ -105,7 +105,7 @@ func commitment(id ID, h, f protocol.Element) protocol.Commitment {
 func errNotListed(l *List, secret MemberSecret) error {
 	public := protocol.Fail(protocol.CodeStatementFalse, "the member of this secret is not on the list")
 	return explained(public, func() string {
-		return fmt.Sprintf("the member of this secret, %s…, is not one of the %d of list %s… of %q", secret.Member().String()[:8], len(l.members), l.id.String()[:8], escape(cut(l.name)))
+		return fmt.Sprintf("the member of this secret, %s…, is not one of the %d of list %s… of %q", secret.Member().String()[:8], len(l.members), l.id.String()[:8], protocol.Escaped(cut(l.name)))
 	})
 }
 

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math/big"
 	"strings"
+
+	"github.com/terradourada/td/protocol"
 )
 
 // numeral is a number of the event or of the parameters: its JSON text, the name
@@ -93,9 +95,9 @@ func (f fit) offset() int64 {
 
 func (n numeral) show() string {
 	if n.name == "" {
-		return escape(cut(n.text))
+		return protocol.Escaped(cut(n.text))
 	}
-	return fmt.Sprintf("%s (%s)", escape(cut(n.text)), n.name)
+	return fmt.Sprintf("%s (%s)", protocol.Escaped(cut(n.text)), n.name)
 }
 
 // remedy says what scale and offset numbers need, for an explanation that begins

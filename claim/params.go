@@ -135,7 +135,7 @@ func (p *Params) CheckList(l *List) error {
 			if !ok {
 				return "params: they are not of " + string(Group)
 			}
-			return fmt.Sprintf("params.list: %s… of %q, and the member list is %s… of %q", g.list.String()[:8], escape(cut(g.name)), l.id.String()[:8], escape(cut(l.name)))
+			return fmt.Sprintf("params.list: %s… of %q, and the member list is %s… of %q", g.list.String()[:8], protocol.Escaped(cut(g.name)), l.id.String()[:8], protocol.Escaped(cut(l.name)))
 		})
 	}
 	return nil

@@ -125,7 +125,7 @@ func (s *sampler) choose(at []string) error {
 	for _, text := range at {
 		p, ok := parsePointer(text)
 		if !ok {
-			return noProposal("%s is not %s", escape(cut(text)), pointerForm(text))
+			return noProposal("%s is not %s", protocol.Escaped(cut(text)), pointerForm(text))
 		}
 		c, why := s.column(p)
 		if why != "" {

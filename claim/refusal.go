@@ -52,7 +52,7 @@ func (v value) show() string {
 	if s, ok := v.text(); ok {
 		return strconv.QuoteToGraphic(cut(s))
 	}
-	return escape(cut(string(v)))
+	return protocol.Escaped(cut(string(v)))
 }
 
 // typeName is the JSON type of a value, with its article.
@@ -84,22 +84,8 @@ func cut(s string) string {
 	return s
 }
 
-// escape replaces what could control a terminal.
-func escape(s string) string {
-	var b strings.Builder
-	for _, r := range s {
-		if strconv.IsGraphic(r) {
-			b.WriteRune(r)
-			continue
-		}
-		quoted := strconv.QuoteRuneToASCII(r)
-		b.WriteString(quoted[1 : len(quoted)-1])
-	}
-	return b.String()
-}
-
 // String is the text of the pointer, bounded and escaped as a value is.
-func (p pointer) String() string { return escape(cut(p.text())) }
+func (p pointer) String() string { return protocol.Escaped(cut(p.text())) }
 
 // literal is the pointer as a JSON string.
 func (p pointer) literal() string {
@@ -164,7 +150,7 @@ func (v value) wrongMembers(place string, names []string) string {
 
 // noMember says that an object has no member of this name.
 func noMember(place, name string, names []string) string {
-	text := fmt.Sprintf("%s.%s: there is no such member", place, escape(cut(name)))
+	text := fmt.Sprintf("%s.%s: there is no such member", place, protocol.Escaped(cut(name)))
 	return text + "; " + fault.DidYouMean(name, names, membersText(names))
 }
 

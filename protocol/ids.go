@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"encoding/hex"
+	"strconv"
 	"strings"
 
 	"github.com/consensys/gnark-crypto/ecc/bls12-381/fr"
@@ -102,6 +103,21 @@ func Printable(s string) string {
 		}
 		return r
 	}, s)
+}
+
+// Escaped returns a text with every character that is not graphic written as its Go
+// escape, so that it can neither steer a terminal nor end a line.
+func Escaped(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if strconv.IsGraphic(r) {
+			b.WriteRune(r)
+			continue
+		}
+		quoted := strconv.QuoteRuneToASCII(r)
+		b.WriteString(quoted[1 : len(quoted)-1])
+	}
+	return b.String()
 }
 
 // DecodeBase64 reads the text form written by [EncodeBase64]. It refuses

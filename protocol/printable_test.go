@@ -17,3 +17,17 @@ func TestPrintable(t *testing.T) {
 		}
 	}
 }
+
+func TestEscaped(t *testing.T) {
+	for in, want := range map[string]string{
+		"":                      "",
+		"é 日本/a b":              "é 日本/a b",
+		"a\nb\x1b[2J\x00\u009b": `a\nb\x1b[2J\x00\u009b`,
+		"\u202egnp":             `\u202egnp`,
+		"\xff":                  "\ufffd",
+	} {
+		if got := protocol.Escaped(in); got != want {
+			t.Errorf("%q became %q, want %q", in, got, want)
+		}
+	}
+}

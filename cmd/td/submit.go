@@ -16,6 +16,7 @@ import (
 	"github.com/terradourada/td/internal/remote"
 	"github.com/terradourada/td/internal/submit"
 	"github.com/terradourada/td/internal/termui"
+	"github.com/terradourada/td/protocol"
 )
 
 // submitFlags are the flags of "td submit".
@@ -198,7 +199,7 @@ func (o *submitOutput) print(s submit.Result) error {
 			o.headed = true
 			fmt.Fprintf(o.stdout, "%-8s%-8s%s\n", "LINE", "INDEX", "RECEIPT")
 		}
-		_, err := fmt.Fprintf(o.stdout, "%-8d%-8d%s\n", s.Line, s.Index, termui.Line(s.Receipt))
+		_, err := fmt.Fprintf(o.stdout, "%-8d%-8d%s\n", s.Line, s.Index, protocol.Escaped(s.Receipt))
 		return err
 	})
 	if err != nil {
@@ -234,7 +235,7 @@ func summarize(w io.Writer, r *submit.Report, dir string, check bool, took time.
 	if r.Receipted > 0 {
 		written = termui.Count(r.Receipted, "receipt")
 	}
-	fmt.Fprintf(w, "%s written to %s in %s", written, termui.Line(dir), took.Round(time.Second/10))
+	fmt.Fprintf(w, "%s written to %s in %s", written, protocol.Escaped(dir), took.Round(time.Second/10))
 	if r.Earlier > 0 {
 		fmt.Fprintf(w, "; %d there already", r.Earlier)
 	}
@@ -248,7 +249,7 @@ func summarize(w io.Writer, r *submit.Report, dir string, check bool, took time.
 			own = "receipts of their own"
 		}
 		fmt.Fprintf(w, "%s equal to one of another input and got %s; the first is line %d, equal to %s, line %d; --input-name continues an input that was moved\n",
-			termui.CountAre(r.Equal, "event"), own, first.Line, termui.Line(first.EqualTo.Input), first.EqualTo.Line)
+			termui.CountAre(r.Equal, "event"), own, first.Line, protocol.Escaped(first.EqualTo.Input), first.EqualTo.Line)
 	}
 	for _, origin := range r.Origins {
 		fmt.Fprintf(w, "log %s: checkpoints recorded; td verify needs no server for these receipts\n", origin)

@@ -12,8 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/terradourada/td/internal/termui"
 	"github.com/terradourada/td/internal/verify"
+	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
 
@@ -136,9 +136,9 @@ func printVerdict(w io.Writer, v *verify.Verdict, asJSON bool) error {
 	if asJSON {
 		return json.NewEncoder(w).Encode(v)
 	}
-	fmt.Fprintln(w, termui.Line(v.File))
+	fmt.Fprintln(w, protocol.Escaped(v.File))
 	if v.Verdict == verify.Unreadable {
-		_, err := fmt.Fprintf(w, "  %s\n", termui.Line(sentence(v)))
+		_, err := fmt.Fprintf(w, "  %s\n", protocol.Escaped(sentence(v)))
 		return err
 	}
 	for _, s := range v.Steps {
@@ -151,9 +151,9 @@ func printVerdict(w io.Writer, v *verify.Verdict, asJSON bool) error {
 		fmt.Fprintf(w, "  withdrawals: %s\n", s)
 	}
 	for _, s := range v.Warnings {
-		fmt.Fprintf(w, "  warning: %s\n", termui.Line(s))
+		fmt.Fprintf(w, "  warning: %s\n", protocol.Escaped(s))
 	}
-	_, err := fmt.Fprintf(w, "  %s\n", termui.Line(sentence(v)))
+	_, err := fmt.Fprintf(w, "  %s\n", protocol.Escaped(sentence(v)))
 	return err
 }
 
@@ -165,7 +165,7 @@ func printStep(w io.Writer, step string, ok, skipped bool, detail string) {
 	case skipped:
 		mark = "-"
 	}
-	fmt.Fprintf(w, "  %-4s %-10s  %s\n", mark, step, termui.Line(detail))
+	fmt.Fprintf(w, "  %-4s %-10s  %s\n", mark, step, protocol.Escaped(detail))
 }
 
 // withdrawalsIn holds what a report knows of withdrawals, in words.

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/term"
+
+	"github.com/terradourada/td/protocol"
 )
 
 // maxLines bounds what [Lines] returns, before it is escaped. A path has at most 4096
@@ -37,22 +39,7 @@ func CountAre(n int, one string) string {
 	return Count(n, one) + " are"
 }
 
-// Line returns a text that cannot control a terminal or end a line: other characters
-// than graphic ones are escaped.
-func Line(s string) string {
-	var b strings.Builder
-	for _, r := range s {
-		if strconv.IsGraphic(r) {
-			b.WriteRune(r)
-			continue
-		}
-		quoted := strconv.QuoteRuneToASCII(r)
-		b.WriteString(quoted[1 : len(quoted)-1])
-	}
-	return b.String()
-}
-
-// Lines returns a text of some lines, each as [Line] returns it, without what is beyond
+// Lines returns a text of some lines, each as [protocol.Escaped] returns it, without what is beyond
 // maxLines bytes.
 func Lines(s string) string {
 	if len(s) > maxLines {
@@ -60,7 +47,7 @@ func Lines(s string) string {
 	}
 	lines := strings.Split(s, "\n")
 	for i := range lines {
-		lines[i] = Line(lines[i])
+		lines[i] = protocol.Escaped(lines[i])
 	}
 	return strings.Join(lines, "\n")
 }
