@@ -21,7 +21,7 @@ const module = "github.com/terradourada/td"
 var floors = [][]string{
 	0: {".", "protocol", "proof/field", "proof/merkle"}, // "." is the module's own documentation
 	1: {"internal/fault", "internal/lifecycle", "internal/telemetry", "internal/tiles", "proof/poseidon", "proof/transcript"},
-	2: {"internal/fsutil", "internal/termui", "internal/localserver", "proof/ligero"},
+	2: {"internal/fsutil", "internal/termui", "internal/localserver", "internal/systemd", "proof/ligero"},
 	3: {"claim", "claim/internal/srsgen", "api", "internal/input", "proof/circuit", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
 	4: {"receipt", "proof/claims", "internal/process", "internal/session", "internal/journal", "internal/ledger", "internal/memberlist"},
 	5: {"client", "internal/keyholder", "internal/prover", "internal/epochs", "internal/gate"},
@@ -66,7 +66,7 @@ var allowedImports = map[string][]string{
 	"golang.org/x/mod/":                                  {"protocol", "receipt", "internal/keyholder", "internal/ledger", "internal/tiles"},
 	"golang.org/x/term":                                  {"internal/termui"},
 	"golang.org/x/sync/":                                 {"audit", "claim", "internal/prover", "internal/bench", "internal/submit", "internal/node"},
-	"golang.org/x/sys/":                                  {"internal/fsutil", "internal/secret", "internal/sandbox", "internal/process", "internal/keyholder", "internal/prover", "internal/journal", "internal/ledger", "internal/node", "internal/doctor", "internal/bench"},
+	"golang.org/x/sys/":                                  {"internal/fsutil", "internal/systemd", "internal/secret", "internal/sandbox", "internal/process", "internal/keyholder", "internal/prover", "internal/journal", "internal/ledger", "internal/node", "internal/doctor", "internal/bench"},
 	"modernc.org/":                                       {"internal/journal"},
 }
 

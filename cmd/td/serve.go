@@ -16,6 +16,7 @@ import (
 	"github.com/terradourada/td/internal/localserver"
 	"github.com/terradourada/td/internal/node"
 	"github.com/terradourada/td/internal/sandbox"
+	"github.com/terradourada/td/internal/systemd"
 	"github.com/terradourada/td/internal/telemetry"
 )
 
@@ -91,7 +92,12 @@ func (a *app) serve(ctx context.Context, cfg *config.Config) error {
 	}
 	stop := func() {}
 	defer func() { stop() }()
-	return node.Run(ctx, node.Config{Settings: cfg, Version: version, Log: a.log.Logger, Ready: func(r node.Ready) {
+	manager, err := systemd.Open(os.Getenv)
+	if err != nil {
+		a.log.Warn("service manager not notified", "err", err)
+	}
+	defer func() { _ = manager.Close() }() // it was only written to
+	return node.Run(ctx, node.Config{Settings: cfg, Version: version, Log: a.log.Logger, Notify: manager, Ready: func(r node.Ready) {
 		stop = a.onHangup()
 		a.announce(cfg, r)
 	}})
@@ -101,11 +107,18 @@ func (a *app) serve(ctx context.Context, cfg *config.Config) error {
 // line that begins with "td: ready", or for the object whose msg is "ready".
 func (a *app) announce(cfg *config.Config, r node.Ready) {
 	if a.log.JSON {
-		telemetry.WriteObject(a.stderr, slog.LevelInfo, "ready", "url", r.URL, "origin", r.Origin, "data", cfg.Data, "checkpoint_size", r.Published)
+		attrs := []any{"url", r.URL, "origin", r.Origin, "data", cfg.Data, "checkpoint_size", r.Published}
+		if r.Ops != "" {
+			attrs = append(attrs, "ops", r.Ops)
+		}
+		telemetry.WriteObject(a.stderr, slog.LevelInfo, "ready", attrs...)
 		return
 	}
 	fmt.Fprintf(a.stderr, "td: log %s, data in %s\n", r.Origin, cfg.Data)
 	fmt.Fprintf(a.stderr, "td: checkpoint of size %d, at %s/checkpoint; td submit and td trust add record it\n", r.Published, r.URL)
+	if r.Ops != "" {
+		fmt.Fprintf(a.stderr, "td: health at %s/healthz and %s/readyz\n", r.Ops, r.Ops)
+	}
 	fmt.Fprintf(a.stderr, "td: next, in another terminal: echo '{\"lot\": 1}' | td submit --server %s --claim open/1 --out receipts -\n", r.URL)
 	fmt.Fprintf(a.stderr, "%s%s\n", localserver.ReadyLine, r.URL)
 }

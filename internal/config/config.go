@@ -187,6 +187,15 @@ func (c *Config) check() error {
 	if c.MinGrade == "D" && !c.AllowDevelopmentGrade {
 		return c.fault("min_grade", "grade D protects no key", "set allow_development_grade too, on a machine where nothing matters")
 	}
+	if host, _, err := net.SplitHostPort(c.Ops); c.Ops != Off {
+		if err != nil {
+			return c.fault("ops", "the address is neither host:port nor off", "for example 127.0.0.1:9090")
+		}
+		if !isLoopback(host) && !c.AllowInsecureListen {
+			return c.fault("ops", "the address can be reached by others, and the ops listener authenticates no one",
+				"listen on 127.0.0.1, or set allow_insecure_listen if something else protects the network")
+		}
+	}
 	if _, _, ok := parseWindow(c.RotationWindow); !ok {
 		return c.fault("rotation_window", "the value is not a time of the day", "for example 02:00-04:00, in UTC")
 	}
@@ -196,6 +205,12 @@ func (c *Config) check() error {
 		}
 	}
 	return nil
+}
+
+// isLoopback reports whether a host of an address is this machine alone.
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // fault returns a fault about a setting. It names settings as flags if a flag set the one

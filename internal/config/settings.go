@@ -18,6 +18,12 @@ type Config struct {
 	// go with TLS.
 	Listen string `key:"listen" default:"127.0.0.1:8080"`
 
+	// Address of the ops listener, host:port, or off. It answers GET /healthz
+	// (should the process be restarted?) and GET /readyz (can it issue and accept?)
+	// without authentication. Any address but a loopback one needs
+	// allow_insecure_listen.
+	Ops string `key:"ops" default:"off"`
+
 	// Data directory: journal and ledger, created when it does not exist. The default is terradourada in $XDG_STATE_HOME, or in
 	// ~/.local/state.
 	Data string `key:"data"`
@@ -142,6 +148,9 @@ type Config struct {
 	sources map[string]string // key -> where its value came from
 	notes   []string
 }
+
+// Off is the value of Config.Ops for no listener.
+const Off = "off"
 
 // The values of Config.Rotation.
 const (

@@ -142,6 +142,18 @@ func (j *Journal) Run(ctx context.Context) error {
 	}
 }
 
+// Answers reports whether the writer takes submissions before ctx ends: it is neither
+// stopped nor stuck in a write. Whether it can write is [Journal.Condition].
+func (j *Journal) Answers(ctx context.Context) bool {
+	select {
+	case j.ping <- struct{}{}:
+		return true
+	case <-ctx.Done():
+	case <-j.stopped:
+	}
+	return false
+}
+
 // collect waits for submissions and takes as many as fit one transaction; a
 // control action is taken alone, and first. After a failure it returns an empty
 // batch whenever it is time to try to recover.
@@ -164,6 +176,8 @@ func (j *Journal) collect(ctx context.Context) (batch []*submission, ok bool) {
 	case <-ctx.Done():
 		return nil, false
 	case <-again:
+		return nil, true
+	case <-j.ping:
 		return nil, true
 	case s := <-j.urgent:
 		return take(nil, s), true

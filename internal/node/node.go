@@ -23,15 +23,17 @@ import (
 	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/internal/server"
+	"github.com/terradourada/td/internal/systemd"
 	"github.com/terradourada/td/protocol"
 )
 
-// Config says what [Run] runs; every field is required.
+// Config says what [Run] runs; every field but Notify is required.
 type Config struct {
 	Settings *config.Config
-	Version  string       // of this program, as the status shows it
-	Log      *slog.Logger // its writes should not block
-	Ready    func(Ready)  // is called once, when requests are answered
+	Version  string            // of this program, as the status shows it
+	Log      *slog.Logger      // its writes should not block
+	Ready    func(Ready)       // is called once, when requests are answered
+	Notify   *systemd.Notifier // nil without a service manager
 }
 
 // Ready describes a server that answers requests.
@@ -39,6 +41,7 @@ type Ready struct {
 	URL       string
 	Origin    string // of its log
 	Published uint64 // leaves that the published checkpoint covers
+	Ops       string // base of /healthz and /readyz, "" if there are none
 }
 
 // node is a server. Each step of start sets a group of fields.
@@ -49,6 +52,7 @@ type node struct {
 	bounds   server.Config // of the listener
 	lists    []*claim.List
 	listener net.Listener
+	ops      net.Listener // nil if there is none
 	claims   []gate.Claim
 
 	attestor attest.Attestor   // nil before confine
@@ -59,7 +63,9 @@ type node struct {
 	records *records
 	machine *machine // wired by openRecords
 
-	http *http.Server
+	http   *http.Server
+	reader *reader
+	health health
 }
 
 // Run runs a server until ctx ends or a part of it fails. If ctx ends before the
@@ -103,6 +109,9 @@ func (n *node) prepare(ctx context.Context) (err error) {
 	if n.listener, err = listen(ctx, cfg); err != nil {
 		return err
 	}
+	if n.ops, err = listenOps(ctx, cfg); err != nil {
+		return err
+	}
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
 		return fault.New(fault.Config, fmt.Sprintf("the data directory cannot be made: %v", err), "--data names another one")
 	}
@@ -130,6 +139,9 @@ func (n *node) confine(ctx context.Context) (err error) {
 	default:
 		n.services.start("launcher", n.children.Run)
 	}
+	if err == nil {
+		n.serveOps()
+	}
 	return err
 }
 
@@ -155,6 +167,9 @@ func (n *node) close() error {
 	}
 	if n.listener != nil {
 		_ = n.listener.Close() // the HTTP server has closed it before
+	}
+	if n.ops != nil {
+		_ = n.ops.Close() // the same
 	}
 	return err
 }
