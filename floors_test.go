@@ -21,7 +21,7 @@ const module = "github.com/terradourada/td"
 var floors = [][]string{
 	0: {".", "protocol"}, // "." is the module's own documentation
 	1: {"internal/fault", "internal/lifecycle", "internal/telemetry", "internal/tiles"},
-	2: {"internal/fsutil", "internal/termui", "internal/localserver"},
+	2: {"internal/fsutil", "internal/termui", "internal/localserver", "internal/principal"},
 	3: {"claim", "claim/internal/srsgen", "api", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
 	4: {"receipt", "internal/process", "internal/session", "internal/journal", "internal/ledger", "internal/memberlist"},
 	5: {"client", "internal/keyholder", "internal/prover", "internal/epochs", "internal/gate"},
