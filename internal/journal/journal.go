@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/terradourada/td/internal/principal"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -83,6 +84,9 @@ type Journal struct {
 
 	told  atomic.Uint64         // entries committed by this process or before it
 	state atomic.Pointer[State] // as of the last commit; never changed in place
+	stops stops                 // in force, and not committed yet
+
+	clients atomic.Pointer[principal.Registry] // as of the last commit
 
 	condition atomic.Pointer[Condition] // nil while the journal can be written
 

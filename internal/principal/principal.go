@@ -19,6 +19,28 @@ const (
 	Core             // this process, which acts by itself
 )
 
+// Role is what a principal may do in the administration. A greater one includes the
+// smaller ones.
+type Role uint8
+
+// The roles. NoRole is that of clients of the public API; the core itself acts as
+// RoleCore.
+const (
+	NoRole Role = iota
+	Viewer
+	Operator
+	Commander
+	RoleCore
+)
+
+// String returns the word for the role in audit rows and settings.
+func (r Role) String() string {
+	if words := [...]string{"none", "viewer", "operator", "commander", "core"}; int(r) < len(words) {
+		return words[r]
+	}
+	return "unknown"
+}
+
 // Principal is who makes a request. The zero value is an anonymous client.
 type Principal struct {
 	Kind   Kind
