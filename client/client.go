@@ -88,6 +88,9 @@ func New(baseURL string, cfg Config) (*Client, error) {
 	return c, nil
 }
 
+// ClientID returns the identity that every challenge must be committed to.
+func (c *Client) ClientID() string { return c.cfg.ClientID }
+
 // tryTimeout bounds one try, the longest wait and a long download included.
 const tryTimeout = 3 * time.Minute
 

@@ -17,8 +17,8 @@ import (
 // challengeFlags are the flags of "td challenge".
 type challengeFlags struct {
 	*draft.Subject
-	server, private string
-	request         bool
+	server, token, private string
+	request                bool
 }
 
 func challengeCommand(a *app) *cobra.Command {
@@ -37,6 +37,7 @@ POST /v1/challenges by other means.`,
 	}
 	f := challengeFlags{Subject: subjectFlags(cmd)}
 	serverFlag(cmd, &f.server)
+	tokenFlag(cmd, &f.token)
 	cmd.Flags().StringVar(&f.private, "private", "", "file to keep event and blind in; it must not exist yet")
 	cmd.Flags().BoolVar(&f.request, "request", false, "print the request's body and send nothing")
 	_ = cmd.MarkFlagRequired("private")
@@ -45,6 +46,10 @@ POST /v1/challenges by other means.`,
 }
 
 func (a *app) challenge(ctx context.Context, f *challengeFlags, event string) error {
+	token, err := remote.ReadToken(f.token)
+	if err != nil {
+		return err
+	}
 	sub, err := f.Load()
 	if err != nil {
 		return err
@@ -65,13 +70,13 @@ func (a *app) challenge(ctx context.Context, f *challengeFlags, event string) er
 	if f.request {
 		return a.printJSON(d.Request())
 	}
-	server, err := remote.Dial(f.server)
+	server, err := remote.DialToken(f.server, token)
 	if err != nil {
 		return err
 	}
 	ch, err := server.Challenge(ctx, d.Request())
 	if err == nil {
-		_, err = d.Check(ch, protocol.LocalClient)
+		_, err = d.Check(ch, server.ClientID())
 	}
 	if err != nil {
 		return server.Failure(ctx, err)

@@ -18,11 +18,11 @@ import (
 
 // sendFlags are the flags of "td send".
 type sendFlags struct {
-	challenge, proof, out string
-	server, user, trust   string
-	lists                 []string
-	wait                  time.Duration
-	selfAsserted          bool
+	challenge, proof, out      string
+	server, user, token, trust string
+	lists                      []string
+	wait                       time.Duration
+	selfAsserted               bool
 }
 
 func sendCommand(a *app) *cobra.Command {
@@ -43,6 +43,7 @@ reached by https or on this machine, unless --allow-self-asserted is given.`,
 	fl.StringVar(&f.proof, "proof", "", "file with the proof, - for standard input")
 	fl.StringVar(&f.out, "out", "", "file for the receipt (default standard output)")
 	serverFlag(cmd, &f.server)
+	tokenFlag(cmd, &f.token)
 	serverUserFlag(cmd, &f.user)
 	trustFlag(cmd, &f.trust)
 	fl.StringArrayVar(&f.lists, "list", nil, "member list that group/1 is about, beside those in the trust store; may be given several times")
@@ -90,7 +91,11 @@ func (a *app) answer(f *sendFlags) (answer submit.Answer, err error) {
 	if n := len(answer.Proof); n != protocol.ProofSize {
 		return answer, fault.New(fault.Usage, fmt.Sprintf("%s is not a proof: it has %d bytes and not %d", f.proof, n, protocol.ProofSize), "td prove writes one")
 	}
-	if answer.Server, err = remote.DialLive(f.server, f.user, f.selfAsserted); err != nil {
+	token, err := remote.ReadToken(f.token)
+	if err != nil {
+		return answer, err
+	}
+	if answer.Server, err = remote.DialLive(f.server, f.user, token, f.selfAsserted); err != nil {
 		return answer, err
 	}
 	trust, err := remote.OpenTrust(f.trust)

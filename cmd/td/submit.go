@@ -20,9 +20,9 @@ import (
 // submitFlags are the flags of "td submit".
 type submitFlags struct {
 	*draft.Subject
-	server, serverUser, out, trust string
-	push, selfAsserted             bool
-	progress, output               *choice
+	server, serverUser, token, out, trust string
+	push, selfAsserted                    bool
+	progress, output                      *choice
 }
 
 func submitCommand(a *app) *cobra.Command {
@@ -66,6 +66,7 @@ does, and is kept as REQUEST.refused.json.`,
 	}
 	f := submitFlags{Subject: subjectFlags(cmd)}
 	serverFlag(cmd, &f.server)
+	tokenFlag(cmd, &f.token)
 	serverUserFlag(cmd, &f.serverUser)
 	trustFlag(cmd, &f.trust)
 	selfAssertedFlag(cmd, &f.selfAsserted)
@@ -107,7 +108,11 @@ func (f *submitFlags) options() (o submit.Options, err error) {
 	if f.push && sub.Claim == claim.Group {
 		return o, fault.New(fault.Usage, "group/1 is proved by its member only", "leave --push out")
 	}
-	server, err := remote.DialLive(f.server, f.serverUser, f.selfAsserted)
+	token, err := remote.ReadToken(f.token)
+	if err != nil {
+		return o, err
+	}
+	server, err := remote.DialLive(f.server, f.serverUser, token, f.selfAsserted)
 	if err != nil {
 		return o, err
 	}

@@ -68,6 +68,20 @@ func ParseKey(text string) (k Key, err error) {
 	return k, nil
 }
 
+// ParseToken parses the content of a token file: the id of the client, one space, the
+// text of its key, and a newline that may be missing.
+func ParseToken(b []byte) (client string, k Key, err error) {
+	client, text, ok := strings.Cut(strings.TrimSuffix(string(b), "\n"), " ")
+	if !ok || CheckClientID(client) != nil {
+		return "", Key{}, errors.New("it is not a client id, a space and an API key")
+	}
+	k, err = ParseKey(text)
+	return client, k, err
+}
+
+// Token returns the content of the token file of a client.
+func (k *Key) Token(client string) []byte { return []byte(client + " " + k.Text() + "\n") }
+
 // ID returns the public name of the key.
 func (k *Key) ID() KeyID { return KeyID(k.raw[:idSize]) }
 

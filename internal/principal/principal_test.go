@@ -76,6 +76,24 @@ func FuzzParseKey(f *testing.F) {
 	})
 }
 
+// TestParseToken: a token file has one form, and an error repeats nothing of it.
+func TestParseToken(t *testing.T) {
+	k := principal.NewKey()
+	token := string(k.Token("north"))
+	for _, text := range []string{token, strings.TrimSuffix(token, "\n")} {
+		if client, got, err := principal.ParseToken([]byte(text)); err != nil || client != "north" || got != k {
+			t.Errorf("%q, %v", client, err)
+		}
+	}
+	for _, text := range []string{"", "north", k.Text(), "local " + k.Text(), "north  " + k.Text(), token + "\n", "north\t" + k.Text(), "north " + k.Text() + " ", "NORTH " + k.Text()} {
+		if _, _, err := principal.ParseToken([]byte(text)); err == nil {
+			t.Errorf("a wrong token of %d bytes parses", len(text))
+		} else if strings.Contains(err.Error(), k.Text()) {
+			t.Error("the error repeats the key")
+		}
+	}
+}
+
 func TestParseKeyID(t *testing.T) {
 	k := principal.NewKey()
 	if id, err := principal.ParseKeyID(k.ID().String()); err != nil || id != k.ID() {
