@@ -38,7 +38,7 @@ func withJournal(t *testing.T, data string, use func(*journal.Journal) error) {
 	}
 }
 
-// addClient gives a stopped server a client and returns its token file.
+// addClient adds a client to a stopped server and returns its token file.
 func addClient(t *testing.T, data, id, scopes string) (file string, key principal.Key) {
 	t.Helper()
 	s, err := principal.ParseScopes(scopes)
