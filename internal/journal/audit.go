@@ -153,6 +153,7 @@ func (g *group) audit(now time.Time, r *Request, salt protocol.Salt, outcome Out
 	g.exec(`INSERT INTO audit (id, time, actor, role, action, target, reason, salt, outcome, code, seq)
 		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		id, now.UnixMilli(), r.Actor.Actor(), r.Role.String(), r.Action, r.Target, r.Reason, salt[:], string(outcome), code, seq)
+	g.rows = id
 	return id
 }
 

@@ -153,7 +153,6 @@ func TestVerifyAuditFinds(t *testing.T) {
 		"nothing wrong": {"", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			path := filepath.Join(t.TempDir(), "journal.db")
 			l := newLog(t, sqliteAt(path), journal.Config{})
 			l.mustControl(protocol.ActionFreezeAccept, protocol.Digest{})
@@ -378,5 +377,69 @@ func TestClientsFail(t *testing.T) {
 		if _, err := l.Clients().Authenticate(k.Text(), l.now); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+// TestMissingRowIsDamage: a journal that lost an audit row is not opened.
+func TestMissingRowIsDamage(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal.db")
+	l := newLog(t, sqliteAt(path), journal.Config{})
+	l.mustControl(protocol.ActionFreezeAccept, protocol.Digest{})
+	l.mustControl(protocol.ActionThawAccept, protocol.Digest{})
+	l.stop()
+	execRaw(t, path, "PRAGMA foreign_keys = 0; DROP TRIGGER audit_kept; DELETE FROM audit WHERE id = 1")
+	j, err := openFree(t, journal.Config{Path: path})
+	if err == nil {
+		closeJournal(t, j)
+	}
+	if !errors.Is(err, journal.ErrDamaged) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestCopyKeepsAdministration: a copy that lost a client, a revocation or a row that was
+// acknowledged does not take the journal's place; a complete one does.
+func TestCopyKeepsAdministration(t *testing.T) {
+	for name, lose := range map[string]string{
+		"nothing":      "",
+		"a client":     "PRAGMA foreign_keys = 0; DROP TRIGGER clients_kept; DROP TRIGGER keys_kept; DELETE FROM keys; DELETE FROM clients",
+		"a revocation": "UPDATE keys SET revoked = 0",
+		"a row":        "PRAGMA foreign_keys = 0; DROP TRIGGER audit_kept; DELETE FROM audit WHERE id = (SELECT max(id) FROM audit)",
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "journal.db")
+			var once sync.Once
+			broken := make(chan bool, 1)
+			l := newLog(t, sqliteAt(path), journal.WithFault(journal.Config{}, func(op string) (bool, error) {
+				switch {
+				case op == "commit" && len(broken) > 0:
+					<-broken
+					return false, errors.New("the device failed")
+				case op == "verify" && lose != "":
+					once.Do(func() {
+						if err := tryRaw(path+".copying", lose); err != nil {
+							t.Error(err)
+						}
+					})
+				}
+				return true, nil
+			}))
+			k, record := newRecord("challenge")
+			for _, err := range []error{
+				l.AddClient(t.Context(), l.now, asked("clients add"), "north", record),
+				l.RevokeKey(t.Context(), l.now, asked("clients revoke"), k.ID()),
+			} {
+				if err != nil {
+					t.Fatal(err)
+				}
+			}
+			broken <- true
+			if err := l.accept(l.acceptance()); err == nil {
+				t.Fatal("the fault does not work")
+			}
+			if got := l.Condition().Writable; got != (lose == "") {
+				t.Errorf("writable: %v, %+v", got, l.Condition())
+			}
+		})
 	}
 }

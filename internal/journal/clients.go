@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"math"
 	"time"
 
@@ -143,9 +144,19 @@ func (g *group) addKey(now time.Time, index uint64, key *principal.Record) {
 		key.ID[:], index, key.Digest[:], key.Scopes.String(), now.UnixMilli(), millis(key.Expires))
 }
 
-// loadClients reads the registry from the database.
-func loadClients(ctx context.Context, db *sql.DB) (*principal.Registry, error) {
-	return readClients(func(query string) (*sql.Rows, error) { return db.QueryContext(ctx, query) })
+// loadAdministration reads the registry and the number of audit rows. A row that is
+// missing between others is damage.
+func loadAdministration(ctx context.Context, db *sql.DB) (r *principal.Registry, rows uint64, err error) {
+	r, err = readClients(func(query string) (*sql.Rows, error) { return db.QueryContext(ctx, query) })
+	if err != nil {
+		return nil, 0, err
+	}
+	var last uint64
+	err = db.QueryRowContext(ctx, "SELECT count(*), coalesce(max(id), 0) FROM audit").Scan(&rows, &last)
+	if err == nil && rows != last {
+		err = unusable(errors.New("audit: a row is missing"))
+	}
+	return r, rows, err
 }
 
 func readClients(query func(string) (*sql.Rows, error)) (*principal.Registry, error) {

@@ -27,6 +27,7 @@ type group struct {
 	withdrawals uint32 // leaves that withdraw, see protocol.Leaf.Withdraws
 
 	registry *principal.Registry // of the clients; nil if they did not change
+	rows     uint64              // id of the last audit row that was written; 0 if none was
 
 	entries []Entry // written
 	dirty   bool    // something was written

@@ -94,6 +94,7 @@ type Journal struct {
 	conn      *writeConn
 	commits   uint64        // transactions this journal is known to hold
 	sum       chain         // over the entries that were committed
+	rows      uint64        // audit rows that were committed
 	pages     int           // written to the write-ahead log since the last checkpoint
 	unsettled *group        // the group whose COMMIT failed, until its outcome is known
 	copied    bool          // the complete copy beside the database was made by this process

@@ -280,6 +280,7 @@ func (j *Journal) publish(g *group) {
 	if g.registry != nil {
 		j.clients.Store(g.registry)
 	}
+	j.rows = max(j.rows, g.rows)
 	j.told.Store(g.next)
 	if len(g.entries) > 0 && j.cfg.Committed != nil {
 		j.cfg.Committed(g.entries)

@@ -304,6 +304,36 @@ func TestActor(t *testing.T) {
 	}
 }
 
+// TestRegistryEqual: any change of a client or a key makes another registry.
+func TestRegistryEqual(t *testing.T) {
+	k, other := principal.NewKey(), principal.NewKey()
+	make := func(change func(*principal.Client, *principal.Record)) *principal.Registry {
+		c := principal.Client{Index: 1, ID: "a", Created: start}
+		r := principal.Record{ID: k.ID(), Client: 1, Digest: k.Digest(), Scopes: principal.AllScopes(), Created: start}
+		change(&c, &r)
+		return principal.NewRegistry([]principal.Client{c}, []principal.Record{r})
+	}
+	first := make(func(*principal.Client, *principal.Record) {})
+	if !first.Equal(make(func(*principal.Client, *principal.Record) {})) || first.Equal(principal.NewRegistry(first.Clients(), nil)) {
+		t.Error("equal registries differ, or a missing key makes no difference")
+	}
+	for i, change := range []func(*principal.Client, *principal.Record){
+		func(c *principal.Client, _ *principal.Record) { c.ID = "b" },
+		func(c *principal.Client, _ *principal.Record) { c.Created = start.Add(1) },
+		func(c *principal.Client, _ *principal.Record) { c.Disabled = start },
+		func(_ *principal.Client, r *principal.Record) { r.ID = other.ID() },
+		func(_ *principal.Client, r *principal.Record) { r.Digest = other.Digest() },
+		func(_ *principal.Client, r *principal.Record) { r.Scopes = principal.Scopes{} },
+		func(_ *principal.Client, r *principal.Record) { r.Created = start.Add(1) },
+		func(_ *principal.Client, r *principal.Record) { r.Expires = start },
+		func(_ *principal.Client, r *principal.Record) { r.Revoked = start },
+	} {
+		if first.Equal(make(change)) {
+			t.Errorf("change %d is not noticed", i)
+		}
+	}
+}
+
 // TestRegistryLists: clients come in order of their indexes, keys the latest first.
 func TestRegistryLists(t *testing.T) {
 	var keys []principal.Record

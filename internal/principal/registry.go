@@ -1,6 +1,7 @@
 package principal
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -75,6 +76,18 @@ func (r *Registry) Authenticate(text string, now time.Time) (Principal, error) {
 		return Principal{}, protocol.Fail(protocol.CodeUnauthenticated, "the API key is not valid: it is malformed, unknown, expired or revoked")
 	}
 	return Principal{Kind: APIClient, Client: client.ID, Index: client.Index, Key: record.ID, scopes: record.Scopes}, nil
+}
+
+// Equal reports whether two registries hold the same.
+func (r *Registry) Equal(o *Registry) bool {
+	sameClient := func(a, b *Client) bool {
+		return a.Index == b.Index && a.ID == b.ID && a.Created.Equal(b.Created) && a.Disabled.Equal(b.Disabled)
+	}
+	sameKey := func(a, b *Record) bool {
+		return a.ID == b.ID && a.Client == b.Client && a.Digest == b.Digest && a.Scopes.text == b.Scopes.text &&
+			a.Created.Equal(b.Created) && a.Expires.Equal(b.Expires) && a.Revoked.Equal(b.Revoked)
+	}
+	return maps.EqualFunc(r.clients, o.clients, sameClient) && maps.EqualFunc(r.keys, o.keys, sameKey)
 }
 
 // Clients returns all clients in the order in which they were made.
