@@ -93,11 +93,10 @@
 // all are of group/1, whose parameters are parsed; quick_check takes 0.25 s.
 //
 // Evidence about an epoch is not compared: its verifiers need no journal. Audit rows
-// are compared by [Journal.VerifyAudit] only; clients and keys are not compared. But audit rows must be numbered without gaps,
-// and a copy made after a failed write must hold every client, key and row that was
-// acknowledged. A
-// leaf that was added together with everything that follows from it is not
-// detected here. The ledger, a later checkpoint that was recorded, or an audit
+// must be numbered without gaps, and a copy made after a failed write must hold every
+// client, key and row that was acknowledged; [Journal.VerifyAudit] compares the rows
+// with the leaves. A leaf that was added together with everything that follows from it
+// is not detected here. The ledger, a later checkpoint that was recorded, or an audit
 // detects it. An audit also verifies the paths and signatures of the issued
 // tree, and that no position occurs twice in an epoch.
 package journal
