@@ -50,7 +50,7 @@ func (n *node) checkKeys() error {
 		return nil
 	}
 	return fault.New(fault.Config, fmt.Sprintf("others can reach %s, and no client has a valid API key", n.listener.Addr()),
-		"listen on 127.0.0.1 until a client has one; docs/security/clients.md says how")
+		"listen on 127.0.0.1 until a client has one; see docs/security/clients.md")
 }
 
 // openHTTP makes what answers the requests of the listener. It reads from the
