@@ -169,7 +169,8 @@ func (l *log) addClaim() protocol.Digest {
 
 func (l *log) mustAppend(body protocol.LeafBody) journal.Entry {
 	l.Helper()
-	e, err := journal.Entry{}, error(nil)
+	var e journal.Entry
+	var err error
 	if incident, ok := body.(*protocol.Incident); ok {
 		e, err = l.Incident(l.Context(), l.now, asked("incident"), incident.Kind)
 	} else {
