@@ -17,7 +17,7 @@ import (
 )
 
 // certificate is the TLS certificate of the listener. A handshake looks at its files
-// at most once a second, and reads them again if one has changed. Decision 0023 says
+// at most once a second, and reads them again if one has changed. Decision 0024 says
 // how the confined core reads them.
 type certificate struct {
 	files [2]string // certificate, key
