@@ -38,14 +38,18 @@ the last checkpoint is published, and the keys are gone.`,
 		if err := sandbox.CloseInherited(); err != nil && !errors.Is(err, fs.ErrNotExist) { // a missing /proc is reported by preflight
 			return fmt.Errorf("inherited descriptors cannot be closed: %w", err)
 		}
-		cfg, err := loadConfig(cmd)
+		load := func() (*config.Config, error) {
+			cfg, err := loadConfig(cmd)
+			if err != nil {
+				return nil, err
+			}
+			return cfg, node.CheckOwner(cfg.File())
+		}
+		cfg, err := load()
 		if err != nil {
 			return err
 		}
-		if err := node.CheckOwner(cfg.File()); err != nil {
-			return err
-		}
-		return a.serve(cmd.Context(), cfg)
+		return a.serve(cmd.Context(), cfg, load)
 	}
 	return cmd
 }
@@ -84,8 +88,8 @@ func loadConfig(cmd *cobra.Command) (*config.Config, error) {
 	return config.Load(os.Environ(), flags)
 }
 
-// serve runs the server until ctx ends.
-func (a *app) serve(ctx context.Context, cfg *config.Config) error {
+// serve runs the server until ctx ends. load reads the settings again.
+func (a *app) serve(ctx context.Context, cfg *config.Config, load func() (*config.Config, error)) error {
 	a.openLog(cfg)
 	for _, note := range cfg.Notes() {
 		a.log.Warn("configuration", "note", note)
@@ -97,10 +101,14 @@ func (a *app) serve(ctx context.Context, cfg *config.Config) error {
 		a.log.Warn("service manager not notified", "err", err)
 	}
 	defer func() { _ = manager.Close() }() // it was only written to
-	return node.Run(ctx, node.Config{Settings: cfg, Version: version, Log: a.log.Logger, Notify: manager, Ready: func(r node.Ready) {
-		stop = a.onHangup()
-		a.announce(cfg, r)
-	}})
+	return node.Run(ctx, node.Config{
+		Settings: cfg, Version: version, Log: a.log.Logger, Notify: manager,
+		Reread: func() error { return a.reread(cfg, load) },
+		Ready: func(r node.Ready) {
+			stop = a.onHangup(r.Reload)
+			a.announce(cfg, r)
+		},
+	})
 }
 
 // announce says where the server is and what to do next. Scripts wait for the

@@ -177,7 +177,7 @@ func (c *Config) check() error {
 	if err != nil {
 		return c.fault("listen", "the address is not host:port", "for example 127.0.0.1:8080")
 	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) && c.TLSCert == "" && !c.AllowInsecureListen {
+	if !isLoopback(host) && c.TLSCert == "" && !c.AllowInsecureListen {
 		return c.fault("listen", "the address can be reached by others, who could read the API keys of clients without TLS",
 			"name tls_cert and tls_key, or listen on 127.0.0.1, or set allow_insecure_listen if something in front of the server provides TLS")
 	}
@@ -229,6 +229,22 @@ func (c *Config) fault(key, message, hint string) error {
 		}
 	}
 	return refuse(where, message, hint)
+}
+
+// Changed returns the keys whose values differ in now: those that a running server
+// applies, and those that take effect at the next start.
+func (c *Config) Changed(now *Config) (hot, cold []string) {
+	later := now.fields()
+	for i, f := range c.fields() {
+		switch {
+		case f.toml() == later[i].toml():
+		case f.tag.Get("hot") != "":
+			hot = append(hot, f.key)
+		default:
+			cold = append(cold, f.key)
+		}
+	}
+	return hot, cold
 }
 
 // misspelt returns notes about variables that look like misspelt settings.

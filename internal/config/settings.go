@@ -8,7 +8,8 @@ import (
 // Config is every setting of the server. The doc comments here are the
 // reference: [Explain] and the documentation print them. Tags hold the key
 // (flag and environment variable follow from it), the default, and what is
-// allowed: "range" for numbers and durations, "oneof" for words.
+// allowed: "range" for numbers and durations, "oneof" for words; "hot" marks what
+// a running server applies.
 //
 // No key, tag or secret can be configured: there is no field for one. tls_key
 // names a file.
@@ -145,8 +146,9 @@ type Config struct {
 	// Time that requests in work have to end when the server stops.
 	ShutdownGrace time.Duration `key:"shutdown_grace" default:"10s" range:"0s..10m"`
 
-	// Least level of what is logged.
-	LogLevel string `key:"log_level" default:"info" oneof:"debug info warn error"`
+	// Least level of what is logged. A running server applies a changed value at
+	// SIGHUP; every other setting takes effect at the next start.
+	LogLevel string `key:"log_level" default:"info" oneof:"debug info warn error" hot:"true"`
 
 	// Form of the log on standard error: text for people, json for machines.
 	LogFormat string `key:"log_format" default:"text" oneof:"text json"`

@@ -86,7 +86,7 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		if now := time.Now(); now.Sub(c.looked) >= lookEvery {
 			c.looked = now
 			if c.changed() {
-				c.reload()
+				_ = c.reload() // it is logged
 			}
 		}
 		c.mu.Unlock()
@@ -94,12 +94,21 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.pair.Load(), nil
 }
 
-func (c *certificate) reload() {
+// again reads the files at once.
+func (c *certificate) again() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.looked = time.Now()
+	return c.reload()
+}
+
+func (c *certificate) reload() error {
 	if err := c.load(); err != nil {
 		c.log.Warn("certificate not reloaded; the former one stays in use", "err", err)
-		return
+		return err
 	}
 	c.log.Info("certificate reloaded", "valid_until", c.pair.Load().Leaf.NotAfter.UTC().Format(time.RFC3339))
+	return nil
 }
 
 // checkAccess warns if the confined core cannot read the files any more.

@@ -114,7 +114,7 @@ func (n *node) ready() Ready {
 		scheme = "https"
 	}
 	cp, _ := n.records.ledger.Latest()
-	r := Ready{URL: scheme + "://" + n.listener.Addr().String(), Origin: n.records.journal.Origin(), Published: cp.Size}
+	r := Ready{URL: scheme + "://" + n.listener.Addr().String(), Origin: n.records.journal.Origin(), Published: cp.Size, Reload: n.reload}
 	if n.ops != nil {
 		r.Ops = "http://" + n.ops.Addr().String()
 	}

@@ -13,6 +13,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"sync"
 
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/attest"
@@ -27,13 +28,14 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// Config says what [Run] runs; every field but Notify is required.
+// Config says what [Run] runs; every field is required unless it says otherwise.
 type Config struct {
 	Settings *config.Config
 	Version  string            // of this program, as the status shows it
 	Log      *slog.Logger      // its writes should not block
 	Ready    func(Ready)       // is called once, when requests are answered
 	Notify   *systemd.Notifier // nil without a service manager
+	Reread   func() error      // reads the settings again and applies what it can; may be nil
 }
 
 // Ready describes a server that answers requests.
@@ -42,6 +44,9 @@ type Ready struct {
 	Origin    string // of its log
 	Published uint64 // leaves that the published checkpoint covers
 	Ops       string // base of /healthz and /readyz, "" if there are none
+
+	// Reload reads settings and certificate again, until the server ends.
+	Reload func() error
 }
 
 // node is a server. Each step of start sets a group of fields.
@@ -67,6 +72,8 @@ type node struct {
 	http   *http.Server
 	reader *reader
 	health health
+
+	reloading sync.Mutex // one reload at a time
 }
 
 // Run runs a server until ctx ends or a part of it fails. If ctx ends before the
