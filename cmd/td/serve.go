@@ -29,7 +29,9 @@ it listens on loopback and keeps journal and ledger in the data directory. No
 key, tag, signature or event content is ever in there.
 
 Ctrl-C or SIGTERM stops it in order: requests in work end, the epoch is closed,
-the last checkpoint is published, and the keys are gone.`,
+the last checkpoint is published, and the keys are gone. SIGHUP reads settings
+and certificate again, and never ends it. A service manager that sets
+NOTIFY_SOCKET learns when it is ready, alive and stopping.`,
 		Example: "  td serve\n  td serve --listen 127.0.0.1:9000 --data ./data\n  td serve --group members.json",
 		Args:    noArgs,
 	}

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -114,16 +115,16 @@ func (r *reader) findings() (faults, notes []server.Finding) {
 // words returns the state of a node in one line, for the service manager.
 func (h *health) words() string {
 	faults, notes := h.Ready()
-	text, all := "ready", notes
+	text := "ready"
 	if len(faults) > 0 {
-		text, all = "not ready", append(faults, notes...)
+		text = "not ready"
 	} else if r := h.serving.Load(); r != nil {
 		if e, err := r.epochs.Active(); err == nil {
 			size, _ := r.journal.Size(context.Background()) // from memory
 			text = fmt.Sprintf("ready, epoch %d, %d leaves", e.Number(), size)
 		}
 	}
-	for _, f := range all {
+	for _, f := range slices.Concat(faults, notes) {
 		text += "; " + f.Why
 	}
 	return text

@@ -67,16 +67,21 @@ func TestHealth(t *testing.T) {
 		t.Error(words)
 	}
 
-	file := filepath.Join(n.Settings.Data, JournalFile)
-	if err := os.Rename(file, file+".away"); err != nil {
+	ledger := n.services.all[len(n.services.all)-1]
+	ledger.cancel()
+	<-ledger.done
+	check("without a ledger", "", codeLedgerStopped+" "+codeNoEpoch, codeFrozen)
+
+	data := n.Settings.Data
+	if err := os.Rename(data, data+".away"); err != nil { // the file alone would be replaced by a copy
 		t.Fatal(err)
 	}
 	if err := n.machine.registerClaims(ctx); err == nil {
 		t.Error("a journal that is away takes a leaf")
 	}
-	check("without its file", "", codeJournalFailed+" "+codeNoEpoch, codeFrozen)
+	check("without its directory", "", codeJournalFailed+" "+codeLedgerStopped+" "+codeNoEpoch, codeFrozen)
 
-	stopped := errors.Join(n.services.stop(), os.Rename(file+".away", file))
+	stopped := errors.Join(n.services.stop(), os.Rename(data+".away", data))
 	check("without a writer", codeJournalStuck, codeJournalFailed+" "+codeLedgerStopped+" "+codeNoEpoch, codeFrozen)
 	h.stopping.Store(true)
 	check("at the stop", "", codeStopping, "")

@@ -105,7 +105,11 @@ func TestOtherEnvironments(t *testing.T) {
 	}
 	defer manager.Close()
 	for _, pairs := range [][]string{
-		{}, {"WATCHDOG_USEC", "0"}, {"WATCHDOG_USEC", "-5"}, {"WATCHDOG_USEC", "soon"}, {"WATCHDOG_USEC", "9223372036854775807"},
+		{},
+		{"WATCHDOG_USEC", "0"},
+		{"WATCHDOG_USEC", "-5"},
+		{"WATCHDOG_USEC", "soon"},
+		{"WATCHDOG_USEC", "9223372036854775807"},
 		{"WATCHDOG_USEC", "1000000", "WATCHDOG_PID", "1"},
 	} {
 		n, err := systemd.Open(env(append(pairs, "NOTIFY_SOCKET", name)...))
