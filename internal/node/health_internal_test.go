@@ -10,7 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/server"
+	"github.com/terradourada/td/protocol"
 )
 
 // codesOf lists the codes of findings.
@@ -76,7 +78,8 @@ func TestHealth(t *testing.T) {
 	if err := os.Rename(data, data+".away"); err != nil { // the file alone would be replaced by a copy
 		t.Fatal(err)
 	}
-	if err := n.machine.registerClaims(ctx); err == nil {
+	leaf := &protocol.ClaimLeaf{ClaimID: string(n.claims[0].ID), SRS: claim.SRSDigest(), VK: n.claims[0].Key.Encode()}
+	if _, err := n.records.journal.Append(ctx, time.Now(), leaf); err == nil {
 		t.Error("a journal that is away takes a leaf")
 	}
 	check("without its directory", "", codeJournalFailed+" "+codeLedgerStopped+" "+codeNoEpoch, codeFrozen)
