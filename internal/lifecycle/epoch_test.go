@@ -41,7 +41,8 @@ var epochRows = []struct {
 	{
 		epochIn(lifecycle.EpochActive, 0),
 		lifecycle.EpochDrain{Reason: protocol.CloseShutdown, Draining: lifecycle.MaxDraining, Last: true},
-		lifecycle.EpochState{Phase: lifecycle.EpochDraining, Reason: protocol.CloseShutdown, Last: true}, "wipe", 0,
+		lifecycle.EpochState{Phase: lifecycle.EpochDraining, Reason: protocol.CloseShutdown, Last: true},
+		"wipe", 0,
 	},
 	{
 		epochIn(lifecycle.EpochActive, 0),
@@ -51,7 +52,8 @@ var epochRows = []struct {
 	{
 		lifecycle.EpochState{Phase: lifecycle.EpochDraining, Reason: protocol.CloseShutdown, Last: true},
 		lifecycle.EpochIdle{},
-		lifecycle.EpochState{Phase: lifecycle.EpochDestroyed, Reason: protocol.CloseShutdown, Last: true}, "close seal stop", 0,
+		lifecycle.EpochState{Phase: lifecycle.EpochDestroyed, Reason: protocol.CloseShutdown, Last: true},
+		"close seal stop", 0,
 	},
 	{
 		lifecycle.EpochState{Phase: lifecycle.EpochDraining, Reason: protocol.CloseShutdown, Last: true},
