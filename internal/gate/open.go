@@ -16,6 +16,9 @@ import (
 func (g *Gate) Open(ctx context.Context, req OpenRequest) (ch *Challenge, err error) {
 	var id protocol.RequestID
 	defer func() { g.observe("open", id, req.Claim, err) }()
+	if err := g.mayWrite(); err != nil {
+		return nil, err
+	}
 	params, err := claim.ParseParams(req.Claim, req.Params)
 	if err != nil {
 		return nil, err

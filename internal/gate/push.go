@@ -22,6 +22,9 @@ func (g *Gate) Push(ctx context.Context, req PushRequest) (p *Pushed, wait func(
 			g.observe("push", protocol.RequestID{}, req.Claim, err)
 		}
 	}()
+	if err := g.mayWrite(); err != nil {
+		return nil, nil, err
+	}
 	st, assignment, p, err := commit(req)
 	if err != nil {
 		return nil, nil, err
