@@ -31,9 +31,6 @@ type attempt struct {
 
 // accept is [Gate.Accept] for any attempt.
 func (g *Gate) accept(ctx context.Context, a *attempt) (index uint64, err error) {
-	if err := g.mayWrite(); err != nil {
-		return 0, err
-	}
 	if len(a.Proof) != protocol.ProofSize { // step 1; nothing is consumed
 		return 0, protocol.Failf(protocol.CodeMalformedRequest, "a proof is exactly %d bytes", protocol.ProofSize)
 	}

@@ -137,9 +137,6 @@ type Config struct {
 
 	// Observe is called once for each call, with its outcome. May be nil.
 	Observe func(Outcome)
-
-	// ReadOnly refuses every request and answer with forbidden.
-	ReadOnly bool
 }
 
 // Gate opens, accepts and pushes requests. It is safe for concurrent use.
@@ -224,14 +221,6 @@ func (g *Gate) Drain(ctx context.Context) (ended int) {
 		}
 	}
 	return ended
-}
-
-// mayWrite refuses a request or an answer if the server only reads.
-func (g *Gate) mayWrite() error {
-	if g.cfg.ReadOnly {
-		return protocol.Fail(protocol.CodeForbidden, "this server is read-only: it serves a copy of a log")
-	}
-	return nil
 }
 
 func stopping() error {

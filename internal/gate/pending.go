@@ -16,6 +16,7 @@ const LocalProver = "local"
 // value selects all.
 type Filter struct {
 	Request      protocol.RequestID
+	Client       *uint32 // index of the client; 0 for those without a key
 	Claim        claim.ID
 	VK           protocol.Digest // fingerprint of the claim
 	Epoch        protocol.EpochID
@@ -27,6 +28,7 @@ type Filter struct {
 // public yet: no tag, no anchor, no commitment, no parameters, nothing of an event.
 type Pending struct {
 	Request     protocol.RequestID
+	Client      uint32 // index of the client, 0 if it has no key
 	Claim       claim.ID
 	VK          protocol.Digest
 	Epoch       protocol.EpochID
@@ -42,6 +44,7 @@ func pendingOf(s *session.Session, open *session.Open) Pending {
 	payload, _ := protocol.ParsePayload(open.Payload[:]) // it was parsed when it was issued
 	p := Pending{
 		Request:     s.ID,
+		Client:      s.Index,
 		Claim:       claim.ID(open.Claim),
 		VK:          payload.VK,
 		Epoch:       open.Epoch,
@@ -59,6 +62,7 @@ func pendingOf(s *session.Session, open *session.Open) Pending {
 // match reports whether a filter selects a request.
 func (f *Filter) match(p *Pending) bool {
 	return (f.Request == protocol.RequestID{} || f.Request == p.Request) &&
+		(f.Client == nil || *f.Client == p.Client) &&
 		(f.Claim == "" || f.Claim == p.Claim) &&
 		(f.VK == protocol.Digest{} || f.VK == p.VK) &&
 		(f.Epoch == protocol.EpochID{} || f.Epoch == p.Epoch) &&

@@ -27,6 +27,7 @@ func TestInvalidate(t *testing.T) {
 	issued := time.UnixMilli(int64(payload.IssuedAt))
 	for name, f := range map[string]gate.Filter{
 		"another request": {Request: done.RequestID},
+		"another client":  {Client: new(uint32(3))},
 		"another claim":   {Claim: claim.Group},
 		"another key":     {VK: protocol.Digest{1}},
 		"another epoch":   {Epoch: protocol.EpochID{8}},
@@ -39,7 +40,7 @@ func TestInvalidate(t *testing.T) {
 		}
 	}
 	f := gate.Filter{
-		Request: one.RequestID, Claim: claim.Open, VK: payload.VK, Epoch: protocol.EpochID{7}, IssuedBefore: issued.Add(time.Millisecond),
+		Request: one.RequestID, Client: new(uint32(0)), Claim: claim.Open, VK: payload.VK, Epoch: protocol.EpochID{7}, IssuedBefore: issued.Add(time.Millisecond),
 	}
 	if n := s.gate.Invalidate(f); n.Ended != 1 || s.pending != 1 || s.cancelled != 1 || s.endings[lifecycle.PhaseInvalidated] != 1 {
 		t.Errorf("%+v, %d pending, %d cancelled", n, s.pending, s.cancelled)

@@ -22,9 +22,6 @@ func (g *Gate) Push(ctx context.Context, req PushRequest) (p *Pushed, wait func(
 			g.observe("push", protocol.RequestID{}, req.Claim, err)
 		}
 	}()
-	if err := g.mayWrite(); err != nil {
-		return nil, nil, err
-	}
 	st, assignment, p, err := commit(req)
 	if err != nil {
 		return nil, nil, err
@@ -35,7 +32,7 @@ func (g *Gate) Push(ctx context.Context, req PushRequest) (p *Pushed, wait func(
 	if err := g.reserve(); err != nil {
 		return nil, nil, err
 	}
-	is, err := g.issue(ctx, protocol.ModePush, st, req.TTL, req.Client)
+	is, err := g.issue(ctx, protocol.ModePush, st, req.TTL, client{req.Client, req.Index})
 	if err != nil {
 		<-g.push
 		return nil, nil, err

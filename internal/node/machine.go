@@ -80,7 +80,6 @@ func (n *node) newMachine() (*machine, error) {
 		Log:           n.Log,
 		DefaultTTL:    cfg.TTL(),
 		VerifyWorkers: cfg.VerifyWorkers,
-		ReadOnly:      cfg.ReadOnly,
 	}
 	if cfg.Prover == config.ProverLocal && !cfg.ReadOnly {
 		m.pool = prover.NewPool(prover.PoolConfig{Workers: cfg.ProverWorkers, Queue: cfg.ProverQueue, Log: n.Log, Starter: starter})

@@ -8,6 +8,7 @@ import (
 
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/sandbox"
 )
 
@@ -41,10 +42,17 @@ func (n *node) confineReader(context.Context) error {
 	if info, err := os.Stat(cfg.Data); err == nil && os.Geteuid() == 0 {
 		uid = max(0, ownerOfInfo(info))
 	}
-	probes, err := sandbox.EnterCore(sandbox.CoreConfig{Writable: []string{cfg.Data}, UID: uid, Launcher: true}) // it starts no children
+	core := sandbox.CoreConfig{Readable: append(certificateDirs(cfg), cfg.Data), UID: uid, Launcher: true} // it starts no children
+	if journal.HasLog(filepath.Join(cfg.Data, JournalFile)) {
+		core.Writable = []string{cfg.Data}
+	}
+	probes, err := sandbox.EnterCore(core)
 	if err != nil {
 		return fmt.Errorf("the server cannot give up its privileges, and does not start with them: %w", err)
 	}
 	sandbox.Posture{Probes: probes}.Log(n.Log, "core")
+	if n.cert != nil {
+		n.cert.checkAccess()
+	}
 	return nil
 }
