@@ -17,6 +17,7 @@ import (
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/attest"
 	"github.com/terradourada/td/internal/config"
+	"github.com/terradourada/td/internal/control"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/gate"
 	"github.com/terradourada/td/internal/memberlist"
@@ -58,7 +59,8 @@ type node struct {
 	confined sandbox.Probe     // what this process has given up
 
 	records *records
-	machine *machine // wired by openRecords
+	machine *machine         // wired by openRecords
+	control *control.Control // of the machine that was started
 
 	http *http.Server
 }
@@ -159,7 +161,7 @@ func (n *node) openRecords(ctx context.Context) (err error) {
 		n.services.start("journal", n.records.journal.Run)
 		n.services.start("ledger", n.records.ledger.Run)
 	}
-	n.machine, err = n.newMachine()
+	n.machine, err = n.newMachine(ctx)
 	return err
 }
 
