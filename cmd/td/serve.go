@@ -32,7 +32,7 @@ Ctrl-C or SIGTERM stops it in order: requests in work end, the epoch is closed,
 the last checkpoint is published, and the keys are gone. SIGHUP reads settings
 and certificate again, and never ends it. A service manager that sets
 NOTIFY_SOCKET learns when it is ready, alive and stopping.`,
-		Example: "  td serve\n  td serve --listen 127.0.0.1:9000 --data ./data\n  td serve --group members.json",
+		Example: "  td serve\n  td serve --listen 127.0.0.1:9000 --data ./data\n  td serve --group members.json\n  td serve --read-only --data ./copy",
 		Args:    noArgs,
 	}
 	configFlags(cmd)
@@ -128,6 +128,11 @@ func (a *app) announce(cfg *config.Config, r node.Ready) {
 	fmt.Fprintf(a.stderr, "td: checkpoint of size %d, at %s/checkpoint; td submit and td trust add record it\n", r.Published, r.URL)
 	if r.Ops != "" {
 		fmt.Fprintf(a.stderr, "td: health at %s/healthz and %s/readyz\n", r.Ops, r.Ops)
+	}
+	if cfg.ReadOnly {
+		fmt.Fprintf(a.stderr, "td: read-only: receipts, the log, verification and the status; nothing is issued or accepted\n")
+		fmt.Fprintf(a.stderr, "%s%s\n", localserver.ReadyLine, r.URL)
+		return
 	}
 	fmt.Fprintf(a.stderr, "td: next, in another terminal: echo '{\"lot\": 1}' | td submit --server %s --claim open/1 --out receipts -\n", r.URL)
 	fmt.Fprintf(a.stderr, "%s%s\n", localserver.ReadyLine, r.URL)

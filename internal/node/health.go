@@ -28,6 +28,7 @@ const (
 
 	codeFrozen       = "frozen"
 	codeSealed       = "sealed"
+	codeReadOnly     = "read_only"
 	codeLedgerFailed = "ledger_failing"
 )
 
@@ -46,7 +47,7 @@ type health struct {
 // that starts or stops is alive too: both are bounded by the service manager.
 func (h *health) Alive(ctx context.Context) (faults []server.Finding) {
 	r := h.serving.Load()
-	if r == nil || h.stopping.Load() {
+	if r == nil || r.cfg.ReadOnly || h.stopping.Load() {
 		return nil
 	}
 	if !r.journal.Answers(ctx) && !h.stopping.Load() {
@@ -74,6 +75,9 @@ func (h *health) Ready() (faults, notes []server.Finding) {
 
 // findings returns what is wrong with the parts of a server, from memory.
 func (r *reader) findings() (faults, notes []server.Finding) {
+	if r.cfg.ReadOnly {
+		return nil, []server.Finding{{Code: codeReadOnly, Why: readOnly().Why}}
+	}
 	state, _ := r.journal.State(context.Background()) // from memory, without an error
 	if c := r.journalState(); c.State != stateOK {
 		code := codeJournalFailed
@@ -93,7 +97,7 @@ func (r *reader) findings() (faults, notes []server.Finding) {
 	case stateFailing:
 		notes = append(notes, server.Finding{Code: codeLedgerFailed, Why: "the log is not published: " + c.Why, Since: c.Since})
 	}
-	if c := r.epochsState(); c.State != stateOK && !state.Sealed { // a sealed log opens no epoch
+	if c := r.epochsState(state.Sealed); c.State != stateOK && !state.Sealed { // a sealed log opens no epoch
 		faults = append(faults, server.Finding{Code: codeNoEpoch, Why: "no epoch is active: " + c.Why, Since: c.Since})
 	}
 	for _, hold := range describeHolds(&state) {

@@ -103,7 +103,7 @@ func TestHealthCodes(t *testing.T) {
 	}
 	for _, code := range []string{
 		codeJournalStuck, codeEpochsStuck, codeStarting, codeStopping, codeDiskFull, codeJournalFailed, codeJournalBehind,
-		codeLedgerStopped, codeLedgerBehind, codeNoEpoch, codeFrozen, codeSealed, codeLedgerFailed,
+		codeLedgerStopped, codeLedgerBehind, codeNoEpoch, codeFrozen, codeSealed, codeReadOnly, codeLedgerFailed,
 	} {
 		if !strings.Contains(string(page), "| `"+code+"` |") {
 			t.Errorf("docs/how-to/run.md does not explain %s", code)

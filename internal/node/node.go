@@ -18,6 +18,7 @@ import (
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/attest"
 	"github.com/terradourada/td/internal/config"
+	"github.com/terradourada/td/internal/control"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/gate"
 	"github.com/terradourada/td/internal/memberlist"
@@ -67,7 +68,8 @@ type node struct {
 	confined sandbox.Probe     // what this process has given up
 
 	records *records
-	machine *machine // wired by openRecords
+	machine *machine         // wired by openRecords
+	control *control.Control // of the machine that was started
 
 	http   *http.Server
 	reader *reader
@@ -97,6 +99,9 @@ func Run(ctx context.Context, cfg Config) error {
 // start opens a server step by step.
 func (n *node) start(ctx context.Context) error {
 	steps := []func(context.Context) error{n.prepare, n.confine, n.openRecords, n.startMachine, n.openHTTP}
+	if n.Settings.ReadOnly {
+		steps = []func(context.Context) error{n.prepare, n.confineReader, n.openRecords, n.openHTTP}
+	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return err
@@ -108,7 +113,11 @@ func (n *node) start(ctx context.Context) error {
 // prepare checks the system and opens the listener.
 func (n *node) prepare(ctx context.Context) (err error) {
 	cfg := n.Settings
-	if err := cmp.Or(Preflight(cfg.Data), fitToDescriptors(cfg, &n.bounds)); err != nil {
+	preflight := Preflight
+	if cfg.ReadOnly {
+		preflight = preflightReader
+	}
+	if err := cmp.Or(preflight(cfg.Data), fitToDescriptors(cfg, &n.bounds)); err != nil {
 		return err
 	}
 	if n.lists, err = memberlist.ReadAll(cfg.Group); err != nil {
@@ -123,7 +132,7 @@ func (n *node) prepare(ctx context.Context) (err error) {
 	if n.ops, err = listenOps(ctx, cfg); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+	if err := makeData(cfg); err != nil {
 		return fault.New(fault.Config, fmt.Sprintf("the data directory cannot be made: %v", err), "--data names another one")
 	}
 	if n.claims, err = loadClaims(n.lists); err != nil {
@@ -167,9 +176,11 @@ func (n *node) openRecords(ctx context.Context) (err error) {
 	if err := n.checkKeys(); err != nil {
 		return err
 	}
-	n.services.start("journal", n.records.journal.Run)
-	n.services.start("ledger", n.records.ledger.Run)
-	n.machine, err = n.newMachine()
+	if !n.Settings.ReadOnly {
+		n.services.start("journal", n.records.journal.Run)
+		n.services.start("ledger", n.records.ledger.Run)
+	}
+	n.machine, err = n.newMachine(ctx)
 	return err
 }
 
