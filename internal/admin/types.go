@@ -1,0 +1,222 @@
+package admin
+
+import (
+	"time"
+
+	"github.com/terradourada/td/protocol"
+)
+
+// Reason is what every request that changes something must say, in the words of the
+// actor. It is at most 1,024 bytes of UTF-8 without control characters.
+type Reason struct {
+	Reason string `json:"reason"`
+}
+
+// Done is the answer to a request that changed something.
+type Done struct {
+	Outcome string  `json:"outcome"`         // one of the outcomes below
+	Row     uint64  `json:"row,omitempty"`   // of the audit; 0 for what is not durable yet
+	Leaves  []Leaf  `json:"leaves"`          // in the order in which they were written
+	Until   *Moment `json:"until,omitempty"` // when a freeze with an end is over
+	Epoch   *Epoch  `json:"epoch,omitempty"` // that a rotation opened
+	Ended   uint64  `json:"ended,omitempty"` // pending requests that were invalidated
+	Detail  string  `json:"detail,omitempty"`
+}
+
+// The outcomes of [Done].
+const (
+	OutcomeDone       = "done"
+	OutcomeNotDurable = "held in memory, not durable"
+	OutcomeApproval   = "waits for a second commander"
+)
+
+// Leaf is a leaf of the log that an action has written.
+type Leaf struct {
+	Action string `json:"action"`
+	Index  uint64 `json:"index"`
+}
+
+// Moment is a time with milliseconds in UTC.
+type Moment = time.Time
+
+// Scope is what a freeze or thaw covers. Without Claim and Fingerprint it covers all
+// claims.
+type Scope struct {
+	Operation   string           `json:"operation"` // issue, accept, or both, in which case accept is held first
+	Claim       string           `json:"claim,omitempty"`
+	Fingerprint *protocol.Digest `json:"fingerprint,omitempty"`
+}
+
+// FreezeRequest holds issuing or acceptance.
+type FreezeRequest struct {
+	Reason
+	Scope
+	For int64 `json:"for_ms,omitempty"` // after which the core thaws by itself; 0 for never
+}
+
+// ThawRequest ends a hold with exactly this scope.
+type ThawRequest struct {
+	Reason
+	Scope
+}
+
+// RotateRequest opens the next epoch. How is "drain" or "now".
+type RotateRequest struct {
+	Reason
+	How string `json:"how"`
+}
+
+// RetireRequest retires a claim: one fingerprint, permanently.
+type RetireRequest struct {
+	Reason
+	Fingerprint protocol.Digest `json:"fingerprint"`
+}
+
+// RevokeRequest revokes an epoch, permanently: its receipts are flagged.
+type RevokeRequest struct {
+	Reason
+	Epoch protocol.EpochID `json:"epoch"`
+}
+
+// Filter selects pending requests; the fields that are set must all match.
+type Filter struct {
+	ID     *protocol.RequestID `json:"id,omitempty"`
+	Client string              `json:"client,omitempty"`
+	Claim  string              `json:"claim,omitempty"`
+	Epoch  *protocol.EpochID   `json:"epoch,omitempty"`
+	Prover string              `json:"prover,omitempty"` // client or server
+	Older  int64               `json:"older_ms,omitempty"`
+}
+
+// InvalidateRequest ends pending requests. An empty filter is refused unless All is set.
+type InvalidateRequest struct {
+	Reason
+	Filter
+	All bool `json:"all,omitempty"`
+}
+
+// Session is a pending request. It holds no tag, anchor or content.
+type Session struct {
+	ID      protocol.RequestID `json:"id"`
+	Client  string             `json:"client"`
+	Claim   string             `json:"claim"`
+	Epoch   protocol.EpochID   `json:"epoch"`
+	Prover  string             `json:"prover"`
+	Opened  Moment             `json:"opened"`
+	Expires Moment             `json:"expires"`
+}
+
+// Sessions is one page of pending requests.
+type Sessions struct {
+	Pending  uint64    `json:"pending"` // in all
+	Sessions []Session `json:"sessions"`
+	More     bool      `json:"more"`
+}
+
+// Epoch is one epoch that is open, or that the log names.
+type Epoch struct {
+	Number  uint64           `json:"number"`
+	ID      protocol.EpochID `json:"id"`
+	Phase   string           `json:"phase"`
+	Since   Moment           `json:"since"`
+	Index   uint64           `json:"index"` // of its leaf
+	Pending uint64           `json:"pending"`
+	Issued  uint64           `json:"issued"`
+}
+
+// Claim is a claim in force, or retired.
+type Claim struct {
+	ID          string          `json:"id"`
+	Fingerprint protocol.Digest `json:"fingerprint"`
+	Index       uint64          `json:"index"` // of its leaf
+	Retired     bool            `json:"retired"`
+	Holds       []string        `json:"holds"`
+}
+
+// Client is an API client with its keys.
+type Client struct {
+	ID       string  `json:"id"`
+	Created  Moment  `json:"created"`
+	Disabled *Moment `json:"disabled,omitempty"`
+	Keys     []Key   `json:"keys"`
+}
+
+// Key is a key of a client, without the key.
+type Key struct {
+	ID      string  `json:"id"`
+	Scopes  string  `json:"scopes"`
+	Created Moment  `json:"created"`
+	Expires *Moment `json:"expires,omitempty"`
+	Revoked *Moment `json:"revoked,omitempty"`
+}
+
+// AddKeyRequest makes a client, or a further key of one.
+type AddKeyRequest struct {
+	Reason
+	Client  string `json:"client"`
+	Scopes  string `json:"scopes"`
+	Expires int64  `json:"expires_ms,omitempty"` // from now; 0 for never
+	Overlap int64  `json:"overlap_ms,omitempty"` // of the former keys, for a further key
+}
+
+// NewKey answers AddKeyRequest. Token is shown once and stored nowhere: it is the line
+// of a token file.
+type NewKey struct {
+	Done
+	ID    string `json:"id"`
+	Token string `json:"token"`
+}
+
+// RevokeKeyRequest ends a key at once.
+type RevokeKeyRequest struct {
+	Reason
+	Key string `json:"key"`
+}
+
+// DisableClientRequest ends a client and its keys at once.
+type DisableClientRequest struct {
+	Reason
+	Client string `json:"client"`
+}
+
+// IncidentRequest opens an incident of a kind, such as "key-compromise".
+type IncidentRequest struct {
+	Reason
+	Kind  string `json:"kind"`
+	Epoch *protocol.EpochID `json:"epoch,omitempty"` // that is suspected; the active one without it
+}
+
+// CloseRequest closes an incident. Confirmed lists the checks of its runbook that were
+// done.
+type CloseRequest struct {
+	Reason
+	Incident  uint64   `json:"incident"` // index of the leaf that opened it
+	Confirmed []string `json:"confirmed"`
+}
+
+// Row is a row of the audit.
+type Row struct {
+	ID      uint64  `json:"id"`
+	Time    Moment  `json:"time"`
+	Actor   string  `json:"actor"`
+	Role    string  `json:"role"`
+	Action  string  `json:"action"`
+	Target  string  `json:"target,omitempty"`
+	Reason  string  `json:"reason,omitempty"`
+	Outcome string  `json:"outcome"`
+	Code    string  `json:"code,omitempty"`
+	Index   *uint64 `json:"index,omitempty"`
+}
+
+// Audit is one page of rows, the oldest first.
+type Audit struct {
+	Rows []Row `json:"rows"`
+	More bool  `json:"more"`
+}
+
+// Verified is the outcome of comparing rows with leaves.
+type Verified struct {
+	Rows     uint64   `json:"rows"`
+	Leaves   uint64   `json:"leaves"`
+	Problems []string `json:"problems"`
+}
