@@ -25,7 +25,7 @@ var floors = [][]string{
 	3: {"claim", "claim/internal/srsgen", "api", "internal/input", "proof/circuit", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
 	4: {"receipt", "proof/claims", "internal/process", "internal/session", "internal/journal", "internal/ledger", "internal/memberlist"},
 	5: {"client", "internal/keyholder", "internal/prover", "internal/epochs", "internal/gate"},
-	6: {"audit", "internal/server", "internal/remote", "internal/draft"},
+	6: {"audit", "internal/admin", "internal/server", "internal/remote", "internal/draft"},
 	7: {"internal/node", "internal/submit", "internal/verify"},
 	8: {"internal/doctor", "internal/demo", "internal/bench"}, // the demo keeps receipts as submit does
 	9: {"cmd/td", "internal/faults"},
@@ -40,7 +40,7 @@ var allowedImports = map[string][]string{
 	"math/rand":                    {},
 	"math/rand/v2":                 {"client"}, // jitter of retries
 	"os/exec":                      {"internal/localserver", "internal/process", "internal/node", "claim/internal/srsgen"},
-	"net/http":                     {"client", "internal/prover", "internal/server", "internal/node", "internal/bench"},
+	"net/http":                     {"client", "internal/admin", "internal/prover", "internal/server", "internal/node", "internal/bench"},
 	"database/sql":                 {"internal/journal"},
 	"crypto/hmac":                  {}, // would put keys on the heap
 	"crypto/ed25519":               {"protocol", "internal/keyholder", "receipt", "internal/ledger"},
@@ -66,7 +66,7 @@ var allowedImports = map[string][]string{
 	"golang.org/x/mod/":                                  {"protocol", "receipt", "internal/keyholder", "internal/ledger", "internal/tiles"},
 	"golang.org/x/term":                                  {"internal/termui"},
 	"golang.org/x/sync/":                                 {"audit", "claim", "internal/prover", "internal/bench", "internal/submit", "internal/node"},
-	"golang.org/x/sys/":                                  {"internal/fsutil", "internal/secret", "internal/sandbox", "internal/process", "internal/keyholder", "internal/prover", "internal/journal", "internal/ledger", "internal/node", "internal/doctor", "internal/bench"},
+	"golang.org/x/sys/":                                  {"internal/admin", "internal/fsutil", "internal/secret", "internal/sandbox", "internal/process", "internal/keyholder", "internal/prover", "internal/journal", "internal/ledger", "internal/node", "internal/doctor", "internal/bench"},
 	"modernc.org/":                                       {"internal/journal"},
 }
 

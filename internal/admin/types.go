@@ -3,6 +3,7 @@ package admin
 import (
 	"time"
 
+	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -106,7 +107,7 @@ type Session struct {
 	Expires Moment             `json:"expires"`
 }
 
-// Sessions is one page of pending requests.
+// Sessions answers GET sessions: one page of pending requests in order of their ids.
 type Sessions struct {
 	Pending  uint64    `json:"pending"` // in all
 	Sessions []Session `json:"sessions"`
@@ -159,7 +160,7 @@ type AddKeyRequest struct {
 	Overlap int64  `json:"overlap_ms,omitempty"` // of the former keys, for a further key
 }
 
-// NewKey answers AddKeyRequest. Token is shown once and stored nowhere: it is the line
+// NewKey is the answer to AddKeyRequest. Token is shown once and stored nowhere: it is the line
 // of a token file.
 type NewKey struct {
 	Done
@@ -182,8 +183,32 @@ type DisableClientRequest struct {
 // IncidentRequest opens an incident of a kind, such as "key-compromise".
 type IncidentRequest struct {
 	Reason
-	Kind  string `json:"kind"`
+	Kind  string            `json:"kind"`
 	Epoch *protocol.EpochID `json:"epoch,omitempty"` // that is suspected; the active one without it
+}
+
+// IncidentOpened is the answer to IncidentRequest.
+type IncidentOpened struct {
+	Done
+	Incident uint64  `json:"incident"` // index of the leaf that opened it
+	Kind     string  `json:"kind"`
+	Steps    []Step  `json:"steps"`            // that were taken, in order
+	Left     []Check `json:"left"`             // for people, before it is closed
+	Bundle   string  `json:"bundle,omitempty"` // directory of the evidence on the server
+}
+
+// Step is a step that the server took by itself.
+type Step struct {
+	Step   string `json:"step"`
+	Detail string `json:"detail,omitempty"`
+	Code   string `json:"code,omitempty"` // why it failed; "" if it did not
+	Leaves []Leaf `json:"leaves,omitempty"`
+}
+
+// Check is what a person has to do or to find out before an incident is closed.
+type Check struct {
+	ID   string `json:"id"` // for CloseRequest.Confirmed
+	Text string `json:"text"`
 }
 
 // CloseRequest closes an incident. Confirmed lists the checks of its runbook that were
@@ -208,15 +233,99 @@ type Row struct {
 	Index   *uint64 `json:"index,omitempty"`
 }
 
-// Audit is one page of rows, the oldest first.
+// Audit answers GET audit: one page of rows, the oldest first.
 type Audit struct {
 	Rows []Row `json:"rows"`
 	More bool  `json:"more"`
 }
 
-// Verified is the outcome of comparing rows with leaves.
+// Verified answers POST audit/verify: the rows were compared with the leaves.
 type Verified struct {
 	Rows     uint64   `json:"rows"`
 	Leaves   uint64   `json:"leaves"`
 	Problems []string `json:"problems"`
+}
+
+// Status answers GET status.
+type Status struct {
+	Server     api.Status `json:"server"`
+	Time       Moment     `json:"time"`
+	Started    Moment     `json:"started"`
+	Actor      string     `json:"actor"` // who asks
+	Role       string     `json:"role"`  // and in which role
+	Pending    uint64     `json:"pending"`
+	NotDurable int        `json:"not_durable"` // control actions in force that are not written yet
+	Ends       []End      `json:"ends"`        // of freezes with an end
+	TwoPeople  bool       `json:"two_people"`  // a thaw needs two commanders
+	Waiting    []Waiting  `json:"waiting"`     // for a second commander
+	Incidents  []Incident `json:"incidents"`   // that are open, the newest first
+}
+
+// End is when the core thaws a freeze by itself.
+type End struct {
+	Scope
+	Until Moment `json:"until"`
+}
+
+// Waiting is an action that one commander asked for. It is done when another one asks for
+// the same until then.
+type Waiting struct {
+	Action string `json:"action"`
+	Target string `json:"target,omitempty"` // as in the audit
+	Actor  string `json:"actor"`
+	Until  Moment `json:"until"`
+}
+
+// Epochs answers GET epochs: those that have not ended, in order of their numbers.
+type Epochs struct {
+	Epochs []Epoch `json:"epochs"`
+}
+
+// Claims answers GET claims, in the order of the log.
+type Claims struct {
+	Claims []Claim `json:"claims"`
+}
+
+// Clients answers GET clients, in the order in which they were made.
+type Clients struct {
+	Clients []Client `json:"clients"`
+}
+
+// Incidents answers GET incidents, the newest first.
+type Incidents struct {
+	Incidents []Incident `json:"incidents"`
+}
+
+// Incident is an incident. Index is that of the leaf that opened it.
+type Incident struct {
+	Index  uint64  `json:"index"`
+	Kind   string  `json:"kind"`
+	Opened Moment  `json:"opened"`
+	Actor  string  `json:"actor"`
+	Reason string  `json:"reason"`
+	Closed *uint64 `json:"closed,omitempty"` // index of the leaf that closed it
+	Left   []Check `json:"left,omitempty"`   // what closing it asks for, while it is open
+}
+
+// SealRequest seals the log, permanently: requests in work end first.
+type SealRequest struct{ Reason }
+
+// VerifyRequest compares the audit with the log.
+type VerifyRequest struct{ Reason }
+
+// ReloadRequest reads the TLS certificate again.
+type ReloadRequest struct{ Reason }
+
+// BackupRequest writes a copy of the journal and the log on the server.
+type BackupRequest struct {
+	Reason
+	Directory string `json:"directory"` // absolute, new, on the server
+}
+
+// BackedUp is the answer to BackupRequest.
+type BackedUp struct {
+	Done
+	Directory string          `json:"directory"`
+	Size      uint64          `json:"size"` // leaves in the copy
+	Root      protocol.Digest `json:"root"`
 }
