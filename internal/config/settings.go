@@ -22,6 +22,12 @@ type Config struct {
 	// ~/.local/state.
 	Data string `key:"data"`
 
+	// Serve a copy of a data directory for reading only: receipts, the log,
+	// verification and the status. No key is made, nothing is written, and what
+	// would issue or accept is forbidden. The directory must not be that of a
+	// server that runs.
+	ReadOnly bool `key:"read_only" default:"false"`
+
 	// File with the TLS certificate chain in PEM form; needs tls_key too. When
 	// one of the two files changes, both are read again. The server keeps the
 	// right to read their directories: they should hold nothing else.
