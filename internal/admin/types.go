@@ -29,6 +29,7 @@ const (
 	OutcomeDone       = "done"
 	OutcomeNotDurable = "held in memory, not durable"
 	OutcomeApproval   = "waits for a second commander"
+	OutcomeUnderWay   = "under way" // it goes on after the answer
 )
 
 // Leaf is a leaf of the log that an action has written.
@@ -102,7 +103,7 @@ type Session struct {
 	Client  string             `json:"client"`
 	Claim   string             `json:"claim"`
 	Epoch   protocol.EpochID   `json:"epoch"`
-	Prover  string             `json:"prover"`
+	Prover  string             `json:"prover"` // client or server
 	Opened  Moment             `json:"opened"`
 	Expires Moment             `json:"expires"`
 }
@@ -307,8 +308,12 @@ type Incident struct {
 	Left   []Check `json:"left,omitempty"`   // what closing it asks for, while it is open
 }
 
-// SealRequest seals the log, permanently: requests in work end first.
-type SealRequest struct{ Reason }
+// SealRequest seals the log, permanently. Pending requests may be answered for as long as
+// Drain; 0 means one minute.
+type SealRequest struct {
+	Reason
+	Drain int64 `json:"drain_ms,omitempty"`
+}
 
 // VerifyRequest compares the audit with the log.
 type VerifyRequest struct{ Reason }
