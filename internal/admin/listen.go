@@ -40,9 +40,19 @@ func Listen(ctx context.Context, path string, roles *Roles) (net.Listener, error
 // Places for open connections. Peers without a role have few, so they cannot keep others
 // out.
 const (
-	maxConns     = 64
+	maxConns     = 16
 	maxStrangers = 8
 )
+
+// Descriptors returns how many connections the listeners hold at most, which a process
+// has to keep free.
+func Descriptors(tcp bool) int {
+	n := maxConns + maxStrangers
+	if tcp {
+		n += maxConns
+	}
+	return n
+}
 
 // bounded is a listener that closes connections beyond its places.
 type bounded struct {

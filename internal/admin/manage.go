@@ -2,42 +2,41 @@ package admin
 
 import (
 	"context"
-	"path/filepath"
+	"regexp"
 	"time"
-	"unicode"
 
 	"github.com/terradourada/td/internal/principal"
 	"github.com/terradourada/td/protocol"
 )
 
-// newKey returns a new key of a client and what is stored of it.
-func (q *request) newKey(b *AddKeyRequest) (k principal.Key, r principal.Record, err error) {
-	if err := principal.CheckClientID(b.Client); err != nil {
-		return k, r, err
+// Make checks the request, and returns a new key of the client with what is stored of it.
+func (r *AddKeyRequest) Make(now time.Time) (k principal.Key, stored principal.Record, err error) {
+	if err := principal.CheckClientID(r.Client); err != nil {
+		return k, stored, err
 	}
 	scopes := principal.AllScopes()
-	if b.Scopes != "" {
-		if scopes, err = principal.ParseScopes(b.Scopes); err != nil {
-			return k, r, err
+	if r.Scopes != "" {
+		if scopes, err = principal.ParseScopes(r.Scopes); err != nil {
+			return k, stored, err
 		}
 	}
-	expires, err := span("expires_ms", b.Expires, time.Second, maxExpiry)
+	expires, err := span("expires_ms", r.Expires, time.Second, maxExpiry)
 	if err != nil {
-		return k, r, err
+		return k, stored, err
 	}
 	k = principal.NewKey()
-	r = principal.Record{ID: k.ID(), Digest: k.Digest(), Scopes: scopes}
+	stored = principal.Record{ID: k.ID(), Digest: k.Digest(), Scopes: scopes}
 	if expires > 0 {
-		r.Expires = q.now.Add(expires)
+		stored.Expires = now.Add(expires)
 	}
-	return k, r, nil
+	return k, stored, nil
 }
 
 func (q *request) addClient(b *AddKeyRequest) (*NewKey, error) {
 	if b.Overlap != 0 {
 		return nil, protocol.Fail(protocol.CodeMalformedRequest, "overlap_ms belongs to a further key of a client")
 	}
-	k, r, err := q.newKey(b)
+	k, r, err := b.Make(q.now)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +52,7 @@ func (q *request) addKey(b *AddKeyRequest) (*NewKey, error) {
 	if err != nil {
 		return nil, err
 	}
-	k, r, err := q.newKey(b)
+	k, r, err := b.Make(q.now)
 	if err != nil {
 		return nil, err
 	}
@@ -94,30 +93,20 @@ func (q *request) reload(*ReloadRequest) (*Done, error) {
 	})
 }
 
+// backupName is the form of the name of a backup.
+var backupName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
+
 func (q *request) backup(b *BackupRequest) (*BackedUp, error) {
-	if err := checkDirectory(b.Directory); err != nil {
-		return nil, err
+	if !backupName.MatchString(b.Name) {
+		return nil, protocol.Fail(protocol.CodeMalformedRequest, "name is 1 to 64 of A-Z a-z 0-9 . _ -, and begins with a letter or a digit")
 	}
 	var made BackedUp
-	err := q.audited(b.Directory, func(ctx context.Context) (err error) {
-		made, err = q.s.cfg.Host.Backup(ctx, b.Directory)
+	err := q.audited(b.Name, func(ctx context.Context) (err error) {
+		made, err = q.s.cfg.Host.Backup(ctx, b.Name)
 		return err
 	})
 	made.Done = *newDone()
 	return &made, err
-}
-
-// checkDirectory refuses a path that is not absolute and in its shortest form, or that a
-// row cannot hold.
-func checkDirectory(path string) error {
-	ok := filepath.IsAbs(path) && filepath.Clean(path) == path && len(path) <= maxReason
-	for _, c := range path {
-		ok = ok && !unicode.IsControl(c)
-	}
-	if !ok {
-		return protocol.Failf(protocol.CodeMalformedRequest, "directory is an absolute path of at most %d bytes, in its shortest form", maxReason)
-	}
-	return nil
 }
 
 // verifyAudit compares rows and leaves, one such request at a time.

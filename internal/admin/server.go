@@ -74,8 +74,8 @@ type Host interface {
 	MayThaw() error
 	// Reload reads the TLS certificate again and describes it.
 	Reload() (string, error)
-	// Backup writes a copy of the journal and the log into a new directory.
-	Backup(ctx context.Context, directory string) (BackedUp, error)
+	// Backup writes a copy of the data directory into its backups.
+	Backup(ctx context.Context, name string) (BackedUp, error)
 	// Evidence returns files for a bundle of evidence by their names: what can be known of
 	// this server, and nothing that is secret.
 	Evidence(ctx context.Context) map[string][]byte

@@ -156,7 +156,7 @@ type Key struct {
 type AddKeyRequest struct {
 	Reason
 	Client  string `json:"client"`
-	Scopes  string `json:"scopes"`
+	Scopes  string `json:"scopes"`               // "" for all
 	Expires int64  `json:"expires_ms,omitempty"` // from now; 0 for never
 	Overlap int64  `json:"overlap_ms,omitempty"` // of the former keys, for a further key
 }
@@ -321,16 +321,17 @@ type VerifyRequest struct{ Reason }
 // ReloadRequest reads the TLS certificate again.
 type ReloadRequest struct{ Reason }
 
-// BackupRequest writes a copy of the journal and the log on the server.
+// BackupRequest writes a copy of the data directory into its backups, under a new name:
+// the server can write nowhere else.
 type BackupRequest struct {
 	Reason
-	Directory string `json:"directory"` // absolute, new, on the server
+	Name string `json:"name"` // 1 to 64 of A-Z a-z 0-9 . _ -
 }
 
 // BackedUp is the answer to BackupRequest.
 type BackedUp struct {
 	Done
-	Directory string          `json:"directory"`
+	Directory string          `json:"directory"` // on the server
 	Size      uint64          `json:"size"` // leaves in the copy
 	Root      protocol.Digest `json:"root"`
 }
