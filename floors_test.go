@@ -26,21 +26,22 @@ var floors = [][]string{
 	4: {"receipt", "proof/claims", "internal/process", "internal/session", "internal/journal", "internal/ledger", "internal/memberlist"},
 	5: {"client", "internal/keyholder", "internal/prover", "internal/epochs", "internal/gate"},
 	6: {"audit", "internal/control", "internal/server", "internal/remote", "internal/draft"},
-	7: {"internal/node", "internal/submit", "internal/verify"},
-	8: {"internal/doctor", "internal/demo", "internal/bench"}, // the demo keeps receipts as submit does
-	9: {"cmd/td", "internal/faults"},
+	7: {"internal/admin", "internal/submit", "internal/verify"},
+	8: {"internal/node"},
+	9: {"internal/doctor", "internal/demo", "internal/bench"}, // the demo keeps receipts as submit does
+	10: {"cmd/td", "internal/faults"},
 }
 
 // allowedImports names the only packages that may import a path. A name that
 // ends in a slash covers everything below it; the longest match counts.
 var allowedImports = map[string][]string{
-	"unsafe":                       {"internal/secret", "internal/sandbox"},
+	"unsafe":                       {"internal/admin", "internal/secret", "internal/sandbox"},
 	"C":                            {},
 	"log":                          {},
 	"math/rand":                    {},
 	"math/rand/v2":                 {"client"}, // jitter of retries
 	"os/exec":                      {"internal/localserver", "internal/process", "internal/node", "claim/internal/srsgen"},
-	"net/http":                     {"client", "internal/prover", "internal/server", "internal/node", "internal/bench"},
+	"net/http":                     {"client", "internal/admin", "internal/prover", "internal/server", "internal/node", "internal/bench"},
 	"database/sql":                 {"internal/journal"},
 	"crypto/hmac":                  {}, // would put keys on the heap
 	"crypto/ed25519":               {"protocol", "internal/keyholder", "receipt", "internal/ledger"},
@@ -66,7 +67,7 @@ var allowedImports = map[string][]string{
 	"golang.org/x/mod/":                                  {"protocol", "receipt", "internal/keyholder", "internal/ledger", "internal/tiles"},
 	"golang.org/x/term":                                  {"internal/termui"},
 	"golang.org/x/sync/":                                 {"audit", "claim", "internal/prover", "internal/bench", "internal/submit", "internal/node"},
-	"golang.org/x/sys/":                                  {"internal/fsutil", "internal/systemd", "internal/secret", "internal/sandbox", "internal/process", "internal/keyholder", "internal/prover", "internal/journal", "internal/ledger", "internal/node", "internal/doctor", "internal/bench"},
+	"golang.org/x/sys/":                                  {"internal/admin", "internal/fsutil", "internal/systemd", "internal/secret", "internal/sandbox", "internal/process", "internal/keyholder", "internal/prover", "internal/journal", "internal/ledger", "internal/node", "internal/doctor", "internal/bench"},
 	"modernc.org/":                                       {"internal/journal"},
 }
 

@@ -36,6 +36,7 @@ NOTIFY_SOCKET learns when it is ready, alive and stopping.`,
 		Args:    noArgs,
 	}
 	configFlags(cmd)
+	breakGlass := cmd.Flags().String("break-glass", "", "thaw everything at this start, alone, for this reason; it is an incident that has to be closed")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := sandbox.CloseInherited(); err != nil && !errors.Is(err, fs.ErrNotExist) { // a missing /proc is reported by preflight
 			return fmt.Errorf("inherited descriptors cannot be closed: %w", err)
@@ -51,7 +52,10 @@ NOTIFY_SOCKET learns when it is ready, alive and stopping.`,
 		if err != nil {
 			return err
 		}
-		return a.serve(cmd.Context(), cfg, load)
+		if err := node.CheckOwner(cfg.File()); err != nil {
+			return err
+		}
+		return a.serve(cmd.Context(), cfg, load, *breakGlass)
 	}
 	return cmd
 }
@@ -87,11 +91,12 @@ func loadConfig(cmd *cobra.Command) (*config.Config, error) {
 	})
 	delete(flags, "output")
 	delete(flags, "origins")
+	delete(flags, "break-glass")
 	return config.Load(os.Environ(), flags)
 }
 
 // serve runs the server until ctx ends. load reads the settings again.
-func (a *app) serve(ctx context.Context, cfg *config.Config, load func() (*config.Config, error)) error {
+func (a *app) serve(ctx context.Context, cfg *config.Config, load func() (*config.Config, error), breakGlass string) error {
 	a.openLog(cfg)
 	for _, note := range cfg.Notes() {
 		a.log.Warn("configuration", "note", note)
@@ -104,7 +109,7 @@ func (a *app) serve(ctx context.Context, cfg *config.Config, load func() (*confi
 	}
 	defer func() { _ = manager.Close() }() // it was only written to
 	return node.Run(ctx, node.Config{
-		Settings: cfg, Version: version, Log: a.log.Logger, Notify: manager,
+		Settings: cfg, Version: version, Log: a.log.Logger, Notify: manager, BreakGlass: breakGlass,
 		Reread: func() error { return a.reread(cfg, load) },
 		Ready: func(r node.Ready) {
 			stop = a.onHangup(r.Reload)

@@ -39,6 +39,7 @@ type Gate interface {
 type Epochs interface {
 	Seal(ctx context.Context, s epochs.Seal) (index uint64, err error)
 	Rotate(ctx context.Context, how epochs.How) (epochs.Rotated, error)
+	EndAll() (await func(context.Context) (epochs.Rotated, error))
 }
 
 // Config is what a [Control] needs; every field is required.
@@ -99,9 +100,17 @@ func (t Target) String() string {
 	return "all"
 }
 
+// Leaf is a leaf that an action has written, with the row that opens it.
+type Leaf struct {
+	Action protocol.ControlAction
+	Seq    uint64
+	Row    uint64
+}
+
 // Result is what an action has done.
 type Result struct {
-	Leaves      []uint64 // log indices, in the order of the leaves
+	Leaves      []Leaf    // in their order
+	Until       time.Time // end of a freeze; zero if it has none
 	Invalidated gate.Invalidated
 	Rotated     epochs.Rotated
 }
@@ -121,8 +130,9 @@ func (c *Control) Freeze(ctx context.Context, now time.Time, by By, what What, t
 	if err != nil {
 		return Result{}, c.refuse(ctx, now, by.request(r.Action, r.Target), err)
 	}
-	entries, err := c.cfg.Journal.Stop(ctx, now, r, actions(what, vks, protocol.ActionFreezeAccept, protocol.ActionFreezeIssue)...)
-	return result(entries), err
+	res, err := c.stop(ctx, now, r, actions(what, vks, protocol.ActionFreezeAccept, protocol.ActionFreezeIssue)...)
+	res.Until = r.Until
+	return res, err
 }
 
 // Thaw ends holds: those on exactly these operations and claims. One on a single claim
@@ -159,7 +169,8 @@ func (c *Control) Seal(ctx context.Context, now time.Time, by By, drain time.Dur
 	if err != nil {
 		return Result{}, c.refuse(ctx, now, r, err)
 	}
-	index, err := c.cfg.Epochs.Seal(ctx, epochs.Seal{
+	leaf := Leaf{Action: protocol.ActionSeal}
+	leaf.Seq, err = c.cfg.Epochs.Seal(ctx, epochs.Seal{
 		Drain: max(0, drain),
 		Stop: func() {
 			sealing.StopAcceptance()
@@ -167,13 +178,14 @@ func (c *Control) Seal(ctx context.Context, now time.Time, by By, drain time.Dur
 		},
 		Commit: func(ctx context.Context) (uint64, error) {
 			e, err := sealing.Commit(ctx)
+			leaf.Row = e.Row
 			return e.Seq, err
 		},
 	})
 	if errors.Is(err, protocol.CodeDraining) {
 		return Result{}, protocol.Wrap(protocol.CodeLedgerUnavailable, journal.ErrNotDurable.Error(), errors.Join(journal.ErrNotDurable, err))
 	}
-	return Result{Leaves: []uint64{index}}, err
+	return Result{Leaves: []Leaf{leaf}}, err
 }
 
 // Retire withdraws a verifying key that was found unsound, and invalidates its pending
@@ -197,24 +209,21 @@ func (c *Control) Revoke(ctx context.Context, now time.Time, by By, id protocol.
 	return res, err
 }
 
-// Rotate rotates the epochs. A forced rotation ends them before it is written. The code
-// draining means that the leaf is written and the next epoch is not ACTIVE yet.
+// Rotate rotates the epochs. A forced rotation destroys the keys before it is written. The
+// code draining means that the leaf is written and the next epoch is not ACTIVE yet.
 func (c *Control) Rotate(ctx context.Context, now time.Time, by By, how epochs.How) (res Result, err error) {
 	r, action := by.request("rotate", "drain"), protocol.Control{Action: protocol.ActionRotate}
 	if how == epochs.Now {
-		over, cancel := context.WithCancel(ctx)
-		cancel()
-		_, _ = c.cfg.Epochs.Rotate(over, how) // the keys are destroyed; the next epoch is awaited below
 		r.Target = "now"
-		entries, err := c.cfg.Journal.Stop(ctx, now, r, action)
-		if err != nil {
-			return result(entries), err
+		await := c.cfg.Epochs.EndAll()
+		if res, err = c.stop(ctx, now, r, action); err == nil {
+			res.Rotated, err = await(ctx)
 		}
-		res = result(entries)
-	} else if res, err = c.each(ctx, now, r, []protocol.Control{action}); err != nil {
 		return res, err
 	}
-	res.Rotated, err = c.cfg.Epochs.Rotate(ctx, how)
+	if res, err = c.each(ctx, now, r, []protocol.Control{action}); err == nil {
+		res.Rotated, err = c.cfg.Epochs.Rotate(ctx, how)
+	}
 	return res, err
 }
 
@@ -240,7 +249,7 @@ func (c *Control) each(ctx context.Context, now time.Time, r journal.Request, al
 		if err != nil {
 			return res, err
 		}
-		res.Leaves = append(res.Leaves, e.Seq)
+		res.note(action, e)
 	}
 	return res, nil
 }
@@ -280,13 +289,19 @@ func (b *By) request(action, target string) journal.Request {
 	return journal.Request{Actor: b.Actor, Role: b.Role, Action: action, Target: target, Reason: b.Reason}
 }
 
-func result(entries []journal.Entry) (r Result) {
-	for _, e := range entries {
+// stop commits actions that never wait for a disk.
+func (c *Control) stop(ctx context.Context, now time.Time, r journal.Request, all ...protocol.Control) (res Result, err error) {
+	entries, err := c.cfg.Journal.Stop(ctx, now, r, all...)
+	for i, e := range entries {
 		if e.Leaf != nil {
-			r.Leaves = append(r.Leaves, e.Seq)
+			res.note(all[i], e)
 		}
 	}
-	return r
+	return res, err
+}
+
+func (r *Result) note(a protocol.Control, e journal.Entry) {
+	r.Leaves = append(r.Leaves, Leaf{a.Action, e.Seq, e.Row})
 }
 
 // lookEvery is how often the ends of freezes are looked at. The clock may be set, so it

@@ -3,6 +3,7 @@ package control_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -63,7 +64,7 @@ func TestFreeze(t *testing.T) {
 			t.Fatalf("%s: %+v, %v", c.row, res, err)
 		}
 		for i, want := range c.actions {
-			if action, vk := w.action(res.Leaves[i]); action != want || vk != c.vk {
+			if action, vk := w.action(res.Leaves[i].Seq); action != want || vk != c.vk {
 				t.Errorf("%s: leaf %d is %v %v", c.row, i, action, vk)
 			}
 		}
@@ -72,7 +73,7 @@ func TestFreeze(t *testing.T) {
 			t.Errorf("%s: issue %v, acceptance %v", c.row, issue, accept)
 		}
 		rows := w.rows()[before:]
-		if len(rows) != len(c.actions) || rows[0].Target != c.row || rows[0].Reason != "why" || *rows[0].Seq != res.Leaves[0] {
+		if len(rows) != len(c.actions) || rows[0].Target != c.row || rows[0].Reason != "why" || *rows[0].Seq != res.Leaves[0].Seq {
 			t.Errorf("%s: %+v", c.row, rows)
 		}
 		if _, err := w.Thaw(t.Context(), time.Now(), by("over"), c.what, c.target); err != nil {
@@ -113,8 +114,8 @@ func TestSeal(t *testing.T) {
 		t.Fatalf("%+v, %v, ended %v", res, err, w.ended)
 	}
 	size, _ := w.journal.Size(t.Context())
-	if action, _ := w.action(res.Leaves[0]); action != protocol.ActionSeal || res.Leaves[0] != size-1 {
-		t.Errorf("leaf %d of %d is %v", res.Leaves[0], size, action)
+	if action, _ := w.action(res.Leaves[0].Seq); action != protocol.ActionSeal || res.Leaves[0].Seq != size-1 {
+		t.Errorf("leaf %d of %d is %v", res.Leaves[0].Seq, size, action)
 	}
 	_, _, _, err = w.open()
 	wantCode(t, "a request", err, protocol.CodeFrozen)
@@ -152,7 +153,7 @@ func TestWithdraw(t *testing.T) {
 	w := newWorld(t)
 	w.mustOpen()
 	res, err := w.Revoke(t.Context(), time.Now(), by("leaked"), w.id)
-	if action, target := w.action(res.Leaves[0]); err != nil || action != protocol.ActionRevokeEpoch || target != journal.EpochTarget(w.id) || res.Invalidated.Ended != 1 {
+	if action, target := w.action(res.Leaves[0].Seq); err != nil || action != protocol.ActionRevokeEpoch || target != journal.EpochTarget(w.id) || res.Invalidated.Ended != 1 {
 		t.Errorf("%+v, %v", res, err)
 	}
 	w.mustOpen()
@@ -168,7 +169,7 @@ func TestInvalidate(t *testing.T) {
 	w := newWorld(t)
 	w.mustOpen()
 	res, err := w.Invalidate(t.Context(), time.Now(), by("test"), gate.Filter{VK: w.vk, IssuedBefore: time.Unix(0, 0)}, "old ones")
-	if _, target := w.action(res.Leaves[0]); err != nil || target != w.vk || res.Invalidated.Ended != 0 {
+	if _, target := w.action(res.Leaves[0].Seq); err != nil || target != w.vk || res.Invalidated.Ended != 0 {
 		t.Errorf("%+v, %v", res, err)
 	}
 	if res, err = w.Invalidate(t.Context(), time.Now(), by("test"), gate.Filter{Epoch: w.id}, "of the epoch"); err != nil || res.Invalidated.Ended != 1 || w.ended[lifecycle.PhaseInvalidated] != 1 {
@@ -179,10 +180,10 @@ func TestInvalidate(t *testing.T) {
 // TestRotate: a forced rotation ends the epochs before its leaf is written.
 func TestRotate(t *testing.T) {
 	w := newWorld(t)
-	for how, want := range map[epochs.How]int{epochs.Drain: 1, epochs.Now: 2} {
+	for _, how := range []epochs.How{epochs.Drain, epochs.Now} {
 		w.rotated = nil
 		res, err := w.Rotate(t.Context(), time.Now(), by("test"), how)
-		if action, _ := w.action(res.Leaves[0]); err != nil || action != protocol.ActionRotate || res.Rotated.Number != 2 || len(w.rotated) != want {
+		if action, _ := w.action(res.Leaves[0].Seq); err != nil || action != protocol.ActionRotate || res.Rotated.Number != 2 || !slices.Equal(w.rotated, []epochs.How{how}) {
 			t.Errorf("%v: %+v, %v, %v", how, res, err, w.rotated)
 		}
 	}

@@ -77,7 +77,7 @@ func TestLinearizable(t *testing.T) {
 			if err != nil {
 				return 0, err
 			}
-			return res.Leaves[0], nil
+			return res.Leaves[0].Seq, nil
 		})
 	}
 	type answer func(client int) protocol.Code

@@ -9,8 +9,11 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// LocalProver names the provers of this server.
-const LocalProver = "local"
+// LocalProver names the provers of this server, and ClientProver those of the clients.
+const (
+	LocalProver  = "local"
+	ClientProver = "client"
+)
 
 // Filter selects pending requests: those that match each field that is set. The zero
 // value selects all.
@@ -20,7 +23,7 @@ type Filter struct {
 	Claim        claim.ID
 	VK           protocol.Digest // fingerprint of the claim
 	Epoch        protocol.EpochID
-	Prover       string    // that proves the event, such as [LocalProver]; see [Pending.Prover]
+	Prover       string    // that proves the event: [LocalProver] or [ClientProver]
 	IssuedBefore time.Time // by the clock of the core, in whole milliseconds
 }
 
@@ -33,7 +36,7 @@ type Pending struct {
 	VK          protocol.Digest
 	Epoch       protocol.EpochID
 	EpochNumber uint64
-	Prover      string // "" if the client proves
+	Prover      string
 	Phase       lifecycle.Phase
 	IssuedAt    time.Time
 	Deadline    time.Time
@@ -52,6 +55,7 @@ func pendingOf(s *session.Session, open *session.Open) Pending {
 		Phase:       s.View().State.Phase,
 		IssuedAt:    time.UnixMilli(int64(payload.IssuedAt)),
 		Deadline:    s.Deadline(),
+		Prover:      ClientProver,
 	}
 	if payload.Mode == protocol.ModePush {
 		p.Prover = LocalProver

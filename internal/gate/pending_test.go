@@ -116,7 +116,7 @@ func TestPending(t *testing.T) {
 				t.Errorf("request %v is shown twice or is none", p.Request)
 			}
 			delete(want, p.Request)
-			if p.Claim != claim.Open || p.Epoch != (protocol.EpochID{7}) || p.EpochNumber != 1 || p.Prover != "" ||
+			if p.Claim != claim.Open || p.Epoch != (protocol.EpochID{7}) || p.EpochNumber != 1 || p.Prover != gate.ClientProver ||
 				p.Phase != lifecycle.PhaseIssued || p.Deadline.Before(p.IssuedAt) {
 				t.Errorf("request: %+v", p)
 			}

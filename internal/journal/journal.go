@@ -31,6 +31,7 @@ var ErrDamaged = errors.New("the file is damaged")
 type Entry struct {
 	Seq  uint64 // log index
 	Leaf []byte // exact bytes
+	Row  uint64 // of the audit, which was committed with it; 0 without one, or if it was read
 }
 
 // LeavesOf returns the leaves of entries, in their order.

@@ -123,7 +123,7 @@ func (r *replay) leaf(seq uint64, kind protocol.LeafType, b []byte) error {
 		r.claims[vk] = body.ClaimID
 		r.add("claims", vk[:], number(seq))
 	case *protocol.Control:
-		r.control(Entry{seq, b}, body)
+		r.control(Entry{Seq: seq, Leaf: b}, body)
 	}
 	return nil
 }
@@ -183,7 +183,7 @@ func (r *replay) control(e Entry, c *protocol.Control) {
 
 func (r *replay) hold(h Hold, by Entry) {
 	if r.holds[h] == nil {
-		r.holds[h] = &freezes{first: Entry{by.Seq, bytes.Clone(by.Leaf)}}
+		r.holds[h] = &freezes{first: Entry{Seq: by.Seq, Leaf: bytes.Clone(by.Leaf)}}
 	}
 	r.holds[h].all = append(r.holds[h].all, by.Seq)
 }

@@ -83,13 +83,13 @@ func (s *State) ended(now time.Time) (holds []Hold) {
 
 func (g *group) thawEnded(now time.Time) (entries []Entry, err error) {
 	for _, h := range g.state.ended(now) {
-		c := protocol.Control{Action: protocol.ActionThawIssue, Reason: ReasonEnded, Target: h.VK}
+		c, operation := protocol.Control{Action: protocol.ActionThawIssue, Reason: ReasonEnded, Target: h.VK}, "issue "
 		if h.Operation == Accept {
-			c.Action = protocol.ActionThawAccept
+			c.Action, operation = protocol.ActionThawAccept, "accept "
 		}
 		r := Request{
 			Actor: principal.Principal{Kind: principal.Core}, Role: principal.RoleCore,
-			Action: c.Action.String(), Target: targetText(h.VK), Reason: "the end of the freeze was reached",
+			Action: "thaw", Target: operation + targetText(h.VK), Reason: "the end of the freeze was reached",
 		}
 		e, err := g.act(now, &r, newSalt(), Done, func(g *group, salt protocol.Salt) (Entry, error) {
 			return g.control(now, &r, r.commit(salt, c))

@@ -107,8 +107,12 @@ func (c *certificate) reload() error {
 		c.log.Warn("certificate not reloaded; the former one stays in use", "err", err)
 		return err
 	}
-	c.log.Info("certificate reloaded", "valid_until", c.pair.Load().Leaf.NotAfter.UTC().Format(time.RFC3339))
+	c.log.Info("certificate reloaded", "valid_until", c.validUntil())
 	return nil
+}
+
+func (c *certificate) validUntil() string {
+	return c.pair.Load().Leaf.NotAfter.UTC().Format(time.RFC3339)
 }
 
 // checkAccess warns if the confined core cannot read the files any more.

@@ -117,6 +117,9 @@ func (n *node) startMachine(ctx context.Context) error {
 		return err
 	}
 	n.control = control
+	if err := n.breakGlass(ctx); err != nil {
+		return err
+	}
 	if m.pool != nil && !m.sealed {
 		s.start("prover", m.pool.Run)
 	}
@@ -124,6 +127,9 @@ func (n *node) startMachine(ctx context.Context) error {
 	s.start("gate", m.gate.Run)
 	s.start("watch on the ledger", m.freezeOnDivergence)
 	s.start("control", control.Run)
+	if err := n.startAdmin(ctx); err != nil {
+		return err
+	}
 	if m.sealed {
 		n.Log.Info("log is sealed; it is served and nothing is added")
 		return nil

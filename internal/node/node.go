@@ -37,6 +37,10 @@ type Config struct {
 	Ready    func(Ready)       // is called once, when requests are answered
 	Notify   *systemd.Notifier // nil without a service manager
 	Reread   func() error      // reads the settings again and applies what it can; may be nil
+
+	// BreakGlass thaws everything before the first epoch opens, for the reason that it
+	// gives. "" thaws nothing.
+	BreakGlass string
 }
 
 // Ready describes a server that answers requests.
@@ -59,7 +63,8 @@ type node struct {
 	lists    []*claim.List
 	cert     *certificate // nil without TLS
 	listener net.Listener
-	ops      net.Listener // nil if there is none
+	ops      net.Listener    // nil if there is none
+	admin    *administration // nil in a server that only reads
 	claims   []gate.Claim
 
 	attestor attest.Attestor   // nil before confine
@@ -135,6 +140,9 @@ func (n *node) prepare(ctx context.Context) (err error) {
 	if err := makeData(cfg); err != nil {
 		return fault.New(fault.Config, fmt.Sprintf("the data directory cannot be made: %v", err), "--data names another one")
 	}
+	if n.admin, err = openAdmin(ctx, cfg, n.cert); err != nil {
+		return err
+	}
 	if n.claims, err = loadClaims(n.lists); err != nil {
 		return fmt.Errorf("self-test: %w", err)
 	}
@@ -199,6 +207,7 @@ func (n *node) close() error {
 	if n.ops != nil {
 		_ = n.ops.Close() // the same
 	}
+	n.admin.close()
 	return err
 }
 
