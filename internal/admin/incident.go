@@ -72,7 +72,7 @@ func kinds() []kind {
 			checks: []Check{
 				{"prover-replaced", "the prover runs from a program and on a machine that are trusted"},
 				{"proofs-verified", "td log audit has verified every proof again"},
-				{"owners-told", "the owners of the events that the prover saw have been told"},
+				{"owners-told", "the owners of the events that the prover saw have been informed"},
 			},
 		},
 		{

@@ -38,8 +38,8 @@ type Config struct {
 	Notify   *systemd.Notifier // nil without a service manager
 	Reread   func() error      // reads the settings again and applies what it can; may be nil
 
-	// BreakGlass thaws everything before the first epoch opens, for the reason that it
-	// gives. "" thaws nothing.
+	// BreakGlass thaws everything before the first epoch opens, for this reason.
+	// "" thaws nothing.
 	BreakGlass string
 }
 
