@@ -48,7 +48,10 @@ func (v *View) open(ctx context.Context) error {
 	if err := checkID(id); err != nil {
 		return err
 	}
-	return v.j.read.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = 'origin'").Scan(&v.j.origin)
+	if err := v.j.read.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = 'origin'").Scan(&v.j.origin); err != nil {
+		return unusable(err)
+	}
+	return nil
 }
 
 // Close closes the view.

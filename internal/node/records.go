@@ -5,16 +5,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"math"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/config"
+	"github.com/terradourada/td/internal/datadir"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/ledger"
@@ -52,10 +51,10 @@ func newRecords(ctx context.Context, cfg *config.Config, log *slog.Logger) (*rec
 
 func (r *records) openJournal(ctx context.Context) (err error) {
 	r.journal, err = journal.Open(ctx, journal.Config{
-		Path:      filepath.Join(r.cfg.Data, JournalFile),
+		Path:      filepath.Join(r.cfg.Data, datadir.JournalFile),
 		Origin:    r.cfg.Origin,
 		Log:       r.log,
-		MustExist: r.hasLog(),
+		MustExist: datadir.HasLog(r.cfg.Data),
 		Committed: func(entries []journal.Entry) {
 			// Nothing is appended before the ledger is open: see registerClaims.
 			r.ledger.Committed(entries[0].Seq, journal.LeavesOf(entries))
@@ -68,20 +67,13 @@ func (r *records) openJournal(ctx context.Context) (err error) {
 	return fault.New(fault.Config, fmt.Sprintf("the journal does not open: %s", strings.TrimPrefix(err.Error(), "journal: ")), hint)
 }
 
-// hasLog reports whether the data directory holds a log that has entries, or may
-// hold one that cannot be looked at.
-func (r *records) hasLog() bool {
-	_, err := os.Stat(filepath.Join(r.cfg.Data, LedgerDir, "checkpoint"))
-	return !errors.Is(err, fs.ErrNotExist)
-}
-
 func (r *records) openLedger(ctx context.Context) error {
 	known, err := r.known()
 	if err != nil {
 		return r.trustFailure(err)
 	}
 	r.ledger, err = ledger.Open(ctx, ledger.Config{
-		Dir:    filepath.Join(r.cfg.Data, LedgerDir),
+		Dir:    filepath.Join(r.cfg.Data, datadir.LedgerDir),
 		Origin: r.journal.Origin(),
 		Source: ledgerSource{r.journal},
 		Known:  known,
@@ -148,7 +140,7 @@ func (r *records) close() error {
 	return errors.Join(errs...)
 }
 
-func (r *records) trustDir() string { return filepath.Join(r.cfg.Data, PublishedDir) }
+func (r *records) trustDir() string { return filepath.Join(r.cfg.Data, datadir.PublishedDir) }
 
 // trustFailure explains the record of the checkpoints, so that it is not removed as
 // if it were a cache.
