@@ -99,6 +99,9 @@ func New(baseURL string, cfg Config) (*Client, error) {
 	return c, nil
 }
 
+// ClientID returns the identity that every challenge must be committed to.
+func (c *Client) ClientID() string { return c.cfg.ClientID }
+
 // ErrAnswer is an answer that does not belong to this API: it is too large, of another
 // type, or about another request.
 var ErrAnswer = errors.New("the server's answer is not one of this API")

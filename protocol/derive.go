@@ -24,6 +24,8 @@ const (
 	labelStatement = "TD-V1-statement"
 	labelClient    = "TD-V1-client"
 	labelReason    = "TD-V1-reason"
+	labelActor     = "TD-V1-actor"
+	labelIncident  = "TD-V1-incident"
 	labelHandover  = "TD-V1-handover"
 	labelIssued    = "TD-V1-issued"
 	labelIssuedTop = "TD-V1-issued-root"
@@ -164,6 +166,15 @@ func IssuedRootDigest(origin string, epoch EpochID, size uint64, root Digest) Di
 
 // ReasonDigest hides the reason text of a control action (section 12, leaf 5).
 func ReasonDigest(salt Salt, text string) Digest { return D(labelReason, salt[:], []byte(text)) }
+
+// ActorCommitment hides who took a control action (section 12, leaf 5).
+func ActorCommitment(salt Salt, actor string) Digest { return D(labelActor, salt[:], []byte(actor)) }
+
+// IncidentDigest is the digest of leaf 6. It hides who wrote it, what it is about and
+// the text.
+func IncidentDigest(salt Salt, actor, target, text string) Digest {
+	return D(labelIncident, salt[:], []byte(actor), []byte(target), []byte(text))
+}
 
 // Handover is the message that the checkpoint key of one epoch signs to name
 // the next (section 12).

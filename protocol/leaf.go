@@ -179,7 +179,7 @@ func (a ControlAction) String() string { return nameOf(actionNames[:], a, "unkno
 // the action is about, zero for all.
 type Control struct {
 	Action   ControlAction
-	Actor    Digest // commitment to who acted
+	Actor    Digest // ActorCommitment of who acted
 	Reason   uint16 // reason code
 	Text     Digest // ReasonDigest of the text
 	Previous uint8  // number of holds in force before
@@ -188,8 +188,8 @@ type Control struct {
 
 // Incident is the body of leaf 6.
 type Incident struct {
-	Kind   uint8
-	Digest Digest
+	Kind   uint8  // numbered in section 17
+	Digest Digest // IncidentDigest
 }
 
 // LeafType returns the type of the body.

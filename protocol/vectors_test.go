@@ -229,7 +229,12 @@ func TestVectorsDerivations(t *testing.T) {
 			ScopeText string `json:"scope_text"`
 			Scope     hexBytes
 		}
-		Reason struct {
+		Incident struct {
+			Salt                hexBytes
+			Actor, Target, Text string
+			Digest              hexBytes
+		}
+		Reason, Actor struct {
 			Salt   hexBytes
 			Text   string
 			Digest hexBytes
@@ -283,6 +288,11 @@ func TestVectorsDerivations(t *testing.T) {
 	put("scope", scope[:], v.List.Scope)
 	reason := protocol.ReasonDigest(protocol.Salt(v.Reason.Salt), v.Reason.Text)
 	put("reason", reason[:], v.Reason.Digest)
+	actor := protocol.ActorCommitment(protocol.Salt(v.Actor.Salt), v.Actor.Text)
+	put("actor", actor[:], v.Actor.Digest)
+	i := v.Incident
+	incident := protocol.IncidentDigest(protocol.Salt(i.Salt), i.Actor, i.Target, i.Text)
+	put("incident", incident[:], i.Digest)
 	h := v.Handover
 	handover := protocol.Handover{
 		Origin: h.Origin, Previous: protocol.EpochID(h.Previous), Next: protocol.EpochID(h.Next), Number: h.Number,

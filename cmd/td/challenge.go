@@ -22,10 +22,10 @@ import (
 // challengeFlags are the flags of "td challenge".
 type challengeFlags struct {
 	*draft.Subject
-	server, private, out string
-	request              bool
-	numbers              []string
-	retry                time.Duration
+	server, token, private, out string
+	request                     bool
+	numbers                     []string
+	retry                       time.Duration
 }
 
 func challengeCommand(a *app) *cobra.Command {
@@ -50,6 +50,7 @@ says until when it may be answered. A file about something else is never replace
 	f := challengeFlags{Subject: subjectFlags(cmd)}
 	serverFlag(cmd, &f.server)
 	retryFlag(cmd, &f.retry)
+	tokenFlag(cmd, &f.token)
 	cmd.Flags().StringVar(&f.private, "private", "", "file to keep event and blind in; one about something else is not replaced")
 	cmd.Flags().StringVar(&f.out, "out", "", "file for the challenge, never replaced (default standard output)")
 	cmd.Flags().BoolVar(&f.request, "request", false, "print the request's body and send nothing")
@@ -60,6 +61,10 @@ says until when it may be answered. A file about something else is never replace
 }
 
 func (a *app) challenge(ctx context.Context, f *challengeFlags, event string) error {
+	token, err := remote.ReadToken(f.token)
+	if err != nil {
+		return err
+	}
 	sub, err := f.Load()
 	if err != nil {
 		return err
@@ -87,13 +92,13 @@ func (a *app) challenge(ctx context.Context, f *challengeFlags, event string) er
 	if f.request {
 		return a.writeJSON(f.out, d.Request())
 	}
-	server, err := remote.Dial(f.server, a.patience(f.retry))
+	server, err := remote.DialToken(f.server, token, a.patience(f.retry))
 	if err != nil {
 		return err
 	}
 	ch, err := server.Challenge(ctx, d.Request())
 	if err == nil {
-		_, err = d.Check(ch, protocol.LocalClient)
+		_, err = d.Check(ch, server.ClientID())
 	}
 	if err != nil {
 		return server.Failure(ctx, err)

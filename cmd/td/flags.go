@@ -79,6 +79,11 @@ func serverFlag(cmd *cobra.Command, value *string) {
 	cmd.Flags().StringVar(value, "server", "", "URL of the server (default $TD_SERVER, or "+remote.DefaultServer+")")
 }
 
+// tokenFlag adds --token-file to a command.
+func tokenFlag(cmd *cobra.Command, value *string) {
+	cmd.Flags().StringVar(value, "token-file", "", "file with your client id and API key, for a server that asks for one (default $TD_TOKEN_FILE)")
+}
+
 // serverUserFlag adds --server-user to a command.
 func serverUserFlag(cmd *cobra.Command, value *string) {
 	cmd.Flags().StringVar(value, "server-user", "", "user who runs the server on this machine, by name or number (default $TD_SERVER_USER); root and your own user are always accepted")

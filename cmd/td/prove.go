@@ -9,15 +9,15 @@ import (
 	"github.com/terradourada/td/internal/draft"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/fsutil"
+	"github.com/terradourada/td/internal/remote"
 	"github.com/terradourada/td/internal/submit"
 	"github.com/terradourada/td/internal/termui"
-	"github.com/terradourada/td/protocol"
 )
 
 // proveFlags are the flags of "td prove".
 type proveFlags struct {
 	challenge, private, opening, out string
-	member, list                     string
+	member, list, token              string
 }
 
 func proveCommand(a *app) *cobra.Command {
@@ -37,6 +37,7 @@ refuses one that differs from what was asked for. Then it proves and prints the
 	fl.StringVar(&f.opening, "opening", "", "also write the opening, which discloses the event with the receipt; it must not exist yet")
 	fl.StringVar(&f.out, "out", "", "file for the proof (default standard output)")
 	memberFlags(cmd, &f.member, &f.list)
+	tokenFlag(cmd, &f.token)
 	_, _ = cmd.MarkFlagRequired("challenge"), cmd.MarkFlagRequired("private")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.prove(cmd.Context(), &f) }
 	return cmd
@@ -54,14 +55,18 @@ func (a *app) prove(ctx context.Context, f *proveFlags) error {
 	if err != nil {
 		return err
 	}
-	if _, err := d.Check(ch, protocol.LocalClient); err != nil {
+	token, err := remote.ReadToken(f.token)
+	if err != nil {
+		return err
+	}
+	if _, err := d.Check(ch, token.ClientID()); err != nil {
 		return fault.New(fault.Negative, err.Error(), "nothing was proved; give the private file that this challenge was asked for with, or ask for a new challenge")
 	}
 	prover, err := submit.NewProver(sub)
 	if err != nil {
 		return err
 	}
-	proof, err := d.Prove(ctx, prover, ch, protocol.LocalClient)
+	proof, err := d.Prove(ctx, prover, ch, token.ClientID())
 	if err != nil {
 		return err
 	}

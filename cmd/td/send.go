@@ -19,7 +19,8 @@ import (
 // sendFlags are the flags of "td send".
 type sendFlags struct {
 	challenge, proof, out string
-	server, user, trust   string
+	server, user, token   string
+	trust                 string
 	lists                 []string
 	wait, retry           time.Duration
 	selfAsserted          bool
@@ -47,6 +48,7 @@ td submit, the server must be reached by https or on this machine, unless
 	fl.StringVar(&f.out, "out", "", "file for the receipt, never replaced (default standard output)")
 	serverFlag(cmd, &f.server)
 	retryFlag(cmd, &f.retry)
+	tokenFlag(cmd, &f.token)
 	serverUserFlag(cmd, &f.user)
 	trustFlag(cmd, &f.trust)
 	fl.StringArrayVar(&f.lists, "list", nil, "member list that group/1 is about, beside those in the trust store; may be given several times")
@@ -108,7 +110,11 @@ func (a *app) answer(f *sendFlags) (answer submit.Answer, err error) {
 	if n := len(answer.Proof); n != protocol.ProofSize {
 		return answer, fault.New(fault.Usage, fmt.Sprintf("%s is not a proof: it has %d bytes and not %d", f.proof, n, protocol.ProofSize), "td prove writes one")
 	}
-	if answer.Server, err = remote.DialLive(f.server, f.user, f.selfAsserted, a.patience(f.retry)); err != nil {
+	token, err := remote.ReadToken(f.token)
+	if err != nil {
+		return answer, err
+	}
+	if answer.Server, err = remote.DialLive(f.server, f.user, token, f.selfAsserted, a.patience(f.retry)); err != nil {
 		return answer, err
 	}
 	trust, err := remote.OpenTrust(f.trust)

@@ -22,12 +22,12 @@ import (
 // submitFlags are the flags of "td submit".
 type submitFlags struct {
 	*draft.Subject
-	server, serverUser, out, trust string
-	name, inputName                string
-	push, selfAsserted, check      bool
-	input                          input.Flags
-	retry                          time.Duration
-	progress, output               *choice
+	server, serverUser, token, out, trust string
+	name, inputName                       string
+	push, selfAsserted, check             bool
+	input                                 input.Flags
+	retry                                 time.Duration
+	progress, output                      *choice
 }
 
 func submitCommand(a *app) *cobra.Command {
@@ -87,6 +87,7 @@ does, and is kept as REQUEST.refused.json.`,
 	f := submitFlags{Subject: subjectFlags(cmd)}
 	serverFlag(cmd, &f.server)
 	retryFlag(cmd, &f.retry)
+	tokenFlag(cmd, &f.token)
 	serverUserFlag(cmd, &f.serverUser)
 	trustFlag(cmd, &f.trust)
 	selfAssertedFlag(cmd, &f.selfAsserted)
@@ -159,8 +160,12 @@ func (f *submitFlags) options(p remote.Patience) (o submit.Options, err error) {
 	if err != nil {
 		return o, err
 	}
+	token, err := remote.ReadToken(f.token)
+	if err != nil {
+		return o, err
+	}
 	o.Input = input.Options{Flags: f.input, Command: "td submit ... -", Numbers: params.Numbers()}
-	if o.Server, err = remote.DialLive(f.server, f.serverUser, f.selfAsserted, p); err != nil || f.check {
+	if o.Server, err = remote.DialLive(f.server, f.serverUser, token, f.selfAsserted, p); err != nil || f.check {
 		return o, err
 	}
 	o.Trust, err = remote.OpenTrust(f.trust)

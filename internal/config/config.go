@@ -177,9 +177,9 @@ func (c *Config) check() error {
 	if err != nil {
 		return c.fault("listen", "the address is not host:port", "for example 127.0.0.1:8080")
 	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) && !c.AllowInsecureListen {
-		return c.fault("listen", "the address can be reached by others, and this version does not authenticate them",
-			"listen on 127.0.0.1, or set allow_insecure_listen if something else protects the network")
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) && c.TLSCert == "" && !c.AllowInsecureListen {
+		return c.fault("listen", "the address can be reached by others, who could read the API keys of clients without TLS",
+			"name tls_cert and tls_key, or listen on 127.0.0.1, or set allow_insecure_listen if something in front of the server provides TLS")
 	}
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return c.fault("tls_cert", "tls_cert and tls_key belong together", "name both files")

@@ -221,6 +221,7 @@ func TestOtherFaults(t *testing.T) {
 		load(t, home, map[string]string{"listen": listen})
 	}
 	load(t, home, map[string]string{"listen": "0.0.0.0:80", "allow-insecure-listen": "true"})
+	load(t, home, map[string]string{"listen": "0.0.0.0:80", "tls-cert": "cert.pem", "tls-key": "key.pem"})
 	refuse(t, with("TD_MIN_GRADE=D"), nil, "environment TD_MIN_GRADE", "grade D protects no key", "allow_development_grade")
 	load(t, with("TD_MIN_GRADE=D"), map[string]string{"allow-development-grade": "true"})
 }

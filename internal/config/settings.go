@@ -13,25 +13,32 @@ import (
 // No key, tag or secret can be configured: there is no field for one. tls_key
 // names a file.
 type Config struct {
-	// Address of the public listener, host:port. Any address but a loopback
-	// one needs allow_insecure_listen, because this version has no API keys to
-	// go with TLS.
+	// Address of the public listener, host:port. Any address but a loopback one
+	// needs TLS, and clients need an API key there for everything but the public
+	// log; the server does not start without a client that has one.
 	Listen string `key:"listen" default:"127.0.0.1:8080"`
 
 	// Data directory: journal and ledger, created when it does not exist. The default is terradourada in $XDG_STATE_HOME, or in
 	// ~/.local/state.
 	Data string `key:"data"`
 
-	// File with the TLS certificate chain in PEM form; needs tls_key too.
+	// File with the TLS certificate chain in PEM form; needs tls_key too. When
+	// one of the two files changes, both are read again. The server keeps the
+	// right to read their directories: they should hold nothing else.
 	TLSCert string `key:"tls_cert"`
 
 	// File with the private key of the TLS certificate in PEM form; needs
 	// tls_cert too.
 	TLSKey string `key:"tls_key"`
 
-	// Allow an address that others can reach, although clients are not
-	// authenticated: for networks that are protected by other means.
+	// Allow an address that others can reach without TLS, where something in
+	// front of the server provides it: otherwise others can read the API keys.
+	// Clients need a key nevertheless.
 	AllowInsecureListen bool `key:"allow_insecure_listen" default:"false"`
+
+	// Ask clients for an API key on a loopback address too, as a server behind a
+	// proxy should. The public log can be read without one.
+	Authenticate bool `key:"authenticate" default:"false"`
 
 	// Host names, without a port, that requests may be addressed to besides
 	// localhost and addresses of this listener: the names that a proxy passes on

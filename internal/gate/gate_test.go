@@ -426,6 +426,32 @@ func TestExpiry(t *testing.T) {
 	})
 }
 
+// TestClientOfSession: a session carries the index of the client that opened it, and a
+// commitment to its id.
+func TestClientOfSession(t *testing.T) {
+	s := newServices(t)
+	st, _ := statement(t)
+	ch, err := s.gate.Open(t.Context(), gate.OpenRequest{Claim: claim.Open, Params: []byte(`{}`), Commitment: st.Commitment(), Client: "north", Index: 7})
+	if err != nil {
+		t.Fatal(err)
+	}
+	pushed, wait, err := s.gate.Push(t.Context(), gate.PushRequest{Claim: claim.Open, Params: []byte(`{}`), Event: []byte(`{}`), Client: "south", Index: 8})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, _ = wait(t.Context()) // what becomes of it does not matter here
+	for _, c := range []struct {
+		request protocol.RequestID
+		id      string
+		index   uint32
+	}{{ch.RequestID, "north", 7}, {pushed.RequestID, "south", 8}} {
+		one, ok := s.sessions.Get(c.request)
+		if !ok || one.Index != c.index || one.Client != protocol.ClientCommitment(one.Salt, c.id) {
+			t.Errorf("%s: %v, index %d", c.id, ok, one.Index)
+		}
+	}
+}
+
 func TestPush(t *testing.T) {
 	push := gate.PushRequest{Claim: claim.Open, Params: []byte(`{}`), Event: []byte(`{ "b": 1.0, "a": "x" }`), Client: client}
 	good := func(*services) {}

@@ -24,7 +24,7 @@ func (g *Gate) Open(ctx context.Context, req OpenRequest) (ch *Challenge, err er
 	if err != nil {
 		return nil, err
 	}
-	is, err := g.issue(ctx, protocol.ModePull, st, req.TTL, req.Client)
+	is, err := g.issue(ctx, protocol.ModePull, st, req.TTL, client{req.Client, req.Index})
 	if err != nil {
 		return nil, err
 	}
@@ -40,6 +40,12 @@ func (g *Gate) Open(ctx context.Context, req OpenRequest) (ch *Challenge, err er
 	}, nil
 }
 
+// client is who asks for a request.
+type client struct {
+	id    string
+	index uint32
+}
+
 // issued is a request that was just issued.
 type issued struct {
 	session  *session.Session
@@ -53,7 +59,7 @@ type issued struct {
 // table refuses it before any key is used. During a rotation it waits for the next
 // epoch, with its place in the table, for its lifetime at most. Then the tagger numbers
 // and tags the payload, the signer anchors the same bytes, and the session is stored.
-func (g *Gate) issue(ctx context.Context, mode protocol.Mode, st *claim.Statement, ttl time.Duration, client string) (*issued, error) {
+func (g *Gate) issue(ctx context.Context, mode protocol.Mode, st *claim.Statement, ttl time.Duration, by client) (*issued, error) {
 	if g.draining.Load() {
 		return nil, stopping()
 	}
@@ -76,7 +82,7 @@ func (g *Gate) issue(ctx context.Context, mode protocol.Mode, st *claim.Statemen
 		g.cfg.Sessions.Release(len(params))
 		return nil, g.mayOpen(mode, c, err) // what may be held by now
 	}
-	is, err := g.anchor(ctx, epoch, g.draft(mode, st, c, epoch, ttl), client)
+	is, err := g.anchor(ctx, epoch, g.draft(mode, st, c, epoch, ttl), by)
 	if err != nil {
 		g.cfg.Sessions.Release(len(params))
 		return nil, err
@@ -183,9 +189,9 @@ func (g *Gate) draft(mode protocol.Mode, st *claim.Statement, c *Claim, epoch Ep
 }
 
 // anchor has the tagger tag a draft and the signer anchor it.
-func (g *Gate) anchor(ctx context.Context, epoch Epoch, p protocol.Payload, client string) (*issued, error) {
+func (g *Gate) anchor(ctx context.Context, epoch Epoch, p protocol.Payload, by client) (*issued, error) {
 	salt := protocol.Salt(randomDigest())
-	p.Client = protocol.ClientCommitment(salt, client)
+	p.Client = protocol.ClientCommitment(salt, by.id)
 	draft := p.Encode()
 	// The core's deadline starts before the tagger's, so that no request is pending in
 	// the core for longer than its lifetime.
@@ -200,7 +206,7 @@ func (g *Gate) anchor(ctx context.Context, epoch Epoch, p protocol.Payload, clie
 		return nil, err
 	}
 	return &issued{
-		session:  &session.Session{ID: p.RequestID, Client: p.Client, Salt: salt, TagHash: protocol.TagElement(tag)},
+		session:  &session.Session{ID: p.RequestID, Client: p.Client, Salt: salt, TagHash: protocol.TagElement(tag), Index: by.index},
 		open:     &session.Open{Payload: payload, Anchor: a, Position: position, Epoch: p.EpochID},
 		tag:      tag,
 		deadline: deadline,

@@ -32,7 +32,7 @@ func (g *Gate) Push(ctx context.Context, req PushRequest) (p *Pushed, wait func(
 	if err := g.reserve(); err != nil {
 		return nil, nil, err
 	}
-	is, err := g.issue(ctx, protocol.ModePush, st, req.TTL, req.Client)
+	is, err := g.issue(ctx, protocol.ModePush, st, req.TTL, client{req.Client, req.Index})
 	if err != nil {
 		<-g.push
 		return nil, nil, err

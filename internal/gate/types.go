@@ -15,6 +15,7 @@ type OpenRequest struct {
 	Commitment protocol.Commitment
 	TTL        time.Duration // 0 = default
 	Client     string        // authenticated client id, protocol.LocalClient without authentication
+	Index      uint32        // of the client, 0 without authentication
 }
 
 // Challenge is what a client needs to make a proof and answer.
@@ -43,6 +44,7 @@ type PushRequest struct {
 	Event  []byte        // JSON as sent; the gate puts it in canonical form
 	TTL    time.Duration // 0 = default
 	Client string
+	Index  uint32 // of the client
 }
 
 // Pushed is a push that is queued. The opening is returned to the client at once and

@@ -9,7 +9,7 @@ import (
 )
 
 // Append commits an epoch-open leaf (from then on the epoch is live), an
-// epoch-close leaf (from then on it is not), a claim or an incident.
+// epoch-close leaf (from then on it is not) or a claim.
 //
 // The journal counts the accepted requests of an epoch-close leaf itself. For
 // the reasons shutdown and rotated the issued root is taken from the caller,
@@ -36,8 +36,6 @@ func (j *Journal) Append(ctx context.Context, now time.Time, body protocol.LeafB
 		apply = func(g *group) (Entry, error) { return g.closeEpoch(now, b) }
 	case *protocol.ClaimLeaf:
 		apply = func(g *group) (Entry, error) { return g.addClaim(now, b) }
-	case *protocol.Incident:
-		apply = func(g *group) (Entry, error) { return g.leaf(now, b) }
 	default:
 		return Entry{}, protocol.Failf(protocol.CodeInternal, "a leaf of type %s is not appended like this", body.LeafType())
 	}

@@ -17,24 +17,32 @@ func EpochTarget(id protocol.EpochID) protocol.Digest {
 	return t
 }
 
-// Control commits a control action: its effect on the state and its leaf, in a
-// transaction of its own that overtakes waiting acceptances. The journal fills
-// in the previous state ([State.Previous]).
+// Control commits a control action: its effect on the state, its leaf, and the row of
+// its request, which opens the leaf's commitments. They are one transaction, which
+// overtakes waiting acceptances. The journal fills in the previous state
+// ([State.Previous]), the commitment to the actor and the digest of the reason.
 //
 // A freeze adds exactly one hold, on all claims for a zero target or else on
 // the claim with that fingerprint; a thaw removes exactly that one. Both may be
 // repeated, which only adds a leaf. Seal, retire and revoke are permanent.
-// Refusals: frozen for a thaw or another seal of a sealed log; not_found for a
-// target that is not in the log; conflict for a target that was retired or
-// revoked before; malformed_request for a target where there must be none;
-// ledger_unavailable.
-func (j *Journal) Control(ctx context.Context, now time.Time, c protocol.Control) (Entry, error) {
+// Refusals, which have a row too: frozen for a thaw or another seal of a sealed
+// log; not_found for a target that is not in the log; conflict for a target that
+// was retired or revoked before; malformed_request for a target where there must
+// be none. ledger_unavailable means that nothing was written.
+func (j *Journal) Control(ctx context.Context, now time.Time, r Request, c protocol.Control) (Entry, error) {
 	if err := checkBody(&c); err != nil {
 		return Entry{}, err
 	}
-	return j.submit(ctx, j.urgent, &submission{
-		apply: func(g *group) (Entry, error) { return g.control(now, c) },
+	return j.act(ctx, now, &r, func(g *group, salt protocol.Salt) (Entry, error) {
+		return g.control(now, r.commit(salt, c))
 	})
+}
+
+// commit returns the control action with the commitments to who took it and why.
+func (r *Request) commit(salt protocol.Salt, c protocol.Control) protocol.Control {
+	c.Actor = protocol.ActorCommitment(salt, r.Actor.Actor())
+	c.Text = protocol.ReasonDigest(salt, r.Reason)
+	return c
 }
 
 func (g *group) control(now time.Time, c protocol.Control) (Entry, error) {

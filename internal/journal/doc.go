@@ -8,8 +8,9 @@
 // order of their commits; the index that makes an acceptance unique (request
 // id, anchor, commitment, scope and nullifier); epochs and whether they are
 // live; registered claims; the control state (holds, seal, withdrawals); the
-// evidence of hardware about an epoch. It holds no secret key, tag,
-// ML-DSA signature or content of an event, and has no column for them.
+// evidence of hardware about an epoch; the API clients with the digests of their
+// keys; the audit rows. It holds no secret key, tag, ML-DSA signature or content of an
+// event, and has no column for them.
 //
 // # One writer
 //
@@ -22,6 +23,18 @@
 // the transaction locks; the time is never less than the previous leaf's.
 // Everything the writer decides by is read again at the start of each
 // transaction, so that a failed one leaves nothing behind.
+//
+// # Audit
+//
+// Every request of the administration is an audit row, refused ones included. No row,
+// no action: [Journal.Audited] commits the row before it calls the effect.
+// [Journal.Control], [Journal.Incident] and the changes of API clients commit the row
+// and the effect in one transaction. A row and its leaf share a salt: the row opens the
+// leaf's commitments to actor and reason, and [Journal.VerifyAudit] compares them.
+//
+// [Journal.Stop] is for what must not wait for a disk: a freeze, the seal, a forced
+// rotation. It is in force in memory at once. The writer begins each transaction with
+// the stops that are not committed yet, so they come before the next acceptance.
 //
 // # Outcomes
 //
@@ -79,9 +92,11 @@
 // comparison takes 0.8 s on a busy machine of two processors. It takes 1.7 s if
 // all are of group/1, whose parameters are parsed; quick_check takes 0.25 s.
 //
-// Evidence about an epoch is not compared: its verifiers need no journal. A
-// leaf that was added together with everything that follows from it is not
-// detected here. The ledger, a later checkpoint that was recorded, or an audit
+// Evidence about an epoch is not compared: its verifiers need no journal. Audit rows
+// must be numbered without gaps, and a copy made after a failed write must hold every
+// client, key and row that was acknowledged; [Journal.VerifyAudit] compares the rows
+// with the leaves. A leaf that was added together with everything that follows from it
+// is not detected here. The ledger, a later checkpoint that was recorded, or an audit
 // detects it. An audit also verifies the paths and signatures of the issued
 // tree, and that no position occurs twice in an epoch.
 package journal

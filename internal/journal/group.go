@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/terradourada/td/internal/principal"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -25,12 +26,17 @@ type group struct {
 
 	withdrawals uint32 // leaves that withdraw, see protocol.Leaf.Withdraws
 
+	registry *principal.Registry // of the clients; nil if they did not change
+	rows     uint64              // id of the last audit row that was written; 0 if none was
+
 	entries []Entry // written
 	dirty   bool    // something was written
 	err     error   // first failure of the database; nothing runs after it
 
 	batch    []*submission
 	outcomes []outcome // of batch
+	stops    []*stop
+	stopped  []outcome // of stops
 	answered bool      // its callers got ErrUnknown
 }
 
@@ -74,10 +80,7 @@ func (g *group) readState() {
 	if g.err != nil {
 		return
 	}
-	if g.err = g.w.prepare(selectState); g.err != nil {
-		return
-	}
-	rows, err := g.w.stmts[selectState].QueryContext(background)
+	rows, err := g.w.query(selectState)
 	if err != nil {
 		g.err = err
 		return

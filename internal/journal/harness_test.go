@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/internal/journal"
+	"github.com/terradourada/td/internal/principal"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -168,7 +169,13 @@ func (l *log) addClaim() protocol.Digest {
 
 func (l *log) mustAppend(body protocol.LeafBody) journal.Entry {
 	l.Helper()
-	e, err := l.Append(l.Context(), l.now, body)
+	var e journal.Entry
+	var err error
+	if incident, ok := body.(*protocol.Incident); ok {
+		e, err = l.Incident(l.Context(), l.now, asked("incident"), incident.Kind)
+	} else {
+		e, err = l.Append(l.Context(), l.now, body)
+	}
 	if err != nil {
 		l.Fatal(err)
 	}
@@ -231,8 +238,15 @@ func (l *log) mustAccept(a *journal.Acceptance) journal.Entry {
 }
 
 func (l *log) control(action protocol.ControlAction, target protocol.Digest) error {
-	_, err := l.Control(l.Context(), l.now, protocol.Control{Action: action, Actor: bytes32(), Target: target})
+	_, err := l.Control(l.Context(), l.now, asked(action.String()), protocol.Control{Action: action, Target: target})
 	return err
+}
+
+// asked is a request of the operator with uid 1000.
+func asked(action string) journal.Request {
+	return journal.Request{
+		Actor: principal.Principal{Kind: principal.LocalUser, UID: 1000}, Role: principal.Operator, Action: action, Target: "all", Reason: "a test",
+	}
 }
 
 func (l *log) mustControl(action protocol.ControlAction, target protocol.Digest) {
@@ -295,6 +309,7 @@ func checkLog(tb testing.TB, j *journal.Journal) []journal.Entry {
 		tb.Errorf("size is %d (%v), but %d leaves can be read", n, err, len(all))
 	}
 	a.last(tb, j)
+	mustVerifyAudit(tb, j)
 	return all
 }
 

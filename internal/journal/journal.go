@@ -14,6 +14,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/terradourada/td/internal/principal"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -84,6 +85,9 @@ type Journal struct {
 
 	told  atomic.Uint64         // entries committed by this process or before it
 	state atomic.Pointer[State] // as of the last commit; never changed in place
+	stops stops                 // in force, and not committed yet
+
+	clients atomic.Pointer[principal.Registry] // as of the last commit
 
 	condition atomic.Pointer[Condition] // nil while the journal can be written
 
@@ -91,6 +95,7 @@ type Journal struct {
 	conn      *writeConn
 	commits   uint64        // transactions this journal is known to hold
 	sum       chain         // over the entries that were committed
+	rows      uint64        // audit rows that were committed
 	pages     int           // written to the write-ahead log since the last checkpoint
 	unsettled *group        // the group whose COMMIT failed, until its outcome is known
 	copied    bool          // the complete copy beside the database was made by this process

@@ -186,14 +186,19 @@ func overwrite(t *testing.T, path string, b []byte) {
 
 func execRaw(tb testing.TB, path, stmt string) {
 	tb.Helper()
+	if err := tryRaw(path, stmt); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func tryRaw(path, stmt string) error {
 	db, err := sql.Open("sqlite", path)
 	if err != nil {
-		tb.Fatal(err)
+		return err
 	}
 	defer func() { _ = db.Close() }()
-	if _, err := db.Exec(stmt); err != nil {
-		tb.Fatal(err)
-	}
+	_, err = db.Exec(stmt)
+	return err
 }
 
 // A second opener is refused while the first is open, under any name of the
@@ -328,10 +333,13 @@ func columns(t *testing.T, path string) {
 	}
 	const allowed = "accepted.seq accepted.request_id accepted.anchor accepted.cm accepted.proof_digest accepted.claim " +
 		"attestations.epoch attestations.evidence " +
+		"audit.id audit.time audit.actor audit.role audit.action audit.target audit.reason audit.salt audit.outcome audit.code audit.seq " +
 		"claims.vk claims.seq " +
+		"clients.idx clients.id clients.created clients.disabled " +
 		"counter.id counter.next counter.time counter.withdrawals counter.commits counter.touches counter.sealed " +
 		"epochs.id epochs.number epochs.instance epochs.checkpoint_key epochs.opened epochs.closed epochs.accepted epochs.issued " +
 		"holds.operation holds.vk " +
+		"keys.id keys.client keys.digest keys.scopes keys.created keys.expires keys.revoked " +
 		"leaves.seq leaves.type leaves.leaf " +
 		"meta.name meta.value " +
 		"nullifiers.scope nullifiers.nullifier nullifiers.seq " +

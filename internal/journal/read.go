@@ -56,6 +56,12 @@ func (j *Journal) load(ctx context.Context) error {
 	err = checkDerived(ctx, j.read, r)
 	state.By = r.holds
 	j.state.Store(&state)
+	registry, audited, rerr := loadAdministration(ctx, j.read)
+	if rerr != nil {
+		return rerr
+	}
+	j.clients.Store(registry)
+	j.rows = audited
 	j.told.Store(next)
 	j.sum = r.sum
 	return err

@@ -104,7 +104,8 @@ func syncFile(name string) error {
 }
 
 // verify returns an error if the copy is not a complete journal, or if an entry is
-// missing or differs from what was acknowledged.
+// missing or differs from what was acknowledged. Clients and audit rows of a COMMIT that
+// failed may be there.
 func (j *Journal) verify(ctx context.Context, name string) (err error) {
 	db, err := sql.Open("sqlite", dsn(name, "query_only(1)")+"&mode=ro")
 	if err != nil {
@@ -125,6 +126,14 @@ func (j *Journal) verify(ctx context.Context, name string) (err error) {
 	}
 	if r.next < r.most || r.sum != j.sum || origin != j.origin {
 		return unusable(errors.New("acknowledged entries can no longer be read"))
+	}
+	registry, rows, err := loadAdministration(ctx, db)
+	if err != nil {
+		return err
+	}
+	same := registry.Equal(j.clients.Load()) || j.unsettled != nil && j.unsettled.registry != nil && registry.Equal(j.unsettled.registry)
+	if !same || rows < j.rows {
+		return unusable(errors.New("acknowledged clients or audit rows can no longer be read"))
 	}
 	return nil
 }

@@ -29,6 +29,8 @@ type State struct {
 	Holds   []Hold            // in order of operation and fingerprint
 	By      map[Hold]Entry    // the control leaf that began each hold; do not change it
 	Retired []protocol.Digest // verifying keys withdrawn permanently
+
+	NotDurable int // actions of [Journal.Stop] that are in force and not committed yet
 }
 
 // Check refuses, with code frozen, an operation on a claim that is held, sealed
@@ -69,15 +71,24 @@ func (s *State) Previous() uint8 {
 	return b
 }
 
-// Check is [State.Check] of the state that the last committed action left. It costs
-// no query, so the gate calls it for each request.
-func (j *Journal) Check(op Operation, vk protocol.Digest) error { return j.state.Load().Check(op, vk) }
+// Check is [State.Check] of the state that the last committed action left, and of the
+// stops that are not committed yet. It costs no query, so the gate calls it for each
+// request.
+func (j *Journal) Check(op Operation, vk protocol.Digest) error {
+	if held := j.stops.state.Load(); held != nil {
+		if err := held.Check(op, vk); err != nil {
+			return err
+		}
+	}
+	return j.state.Load().Check(op, vk)
+}
 
-// State returns the control state that the last committed action left.
+// State returns the control state that [Journal.Check] decides by.
 func (j *Journal) State(context.Context) (State, error) {
+	held := j.stops.list() // before the state: one that is committed in between is in both
 	s := *j.state.Load()
 	s.Holds, s.Retired = slices.Clone(s.Holds), slices.Clone(s.Retired)
-	return s, nil
+	return *merge(s, held), nil
 }
 
 // The kinds of selectState beside the two operations.

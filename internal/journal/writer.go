@@ -143,11 +143,11 @@ func (j *Journal) Run(ctx context.Context) error {
 }
 
 // collect waits for submissions and takes as many as fit one transaction; a
-// control action is taken alone, and first. After a failure it returns an empty
-// batch whenever it is time to try to recover.
+// control action is taken alone, and first. After a failure, and while a stop waits
+// to be committed, it returns an empty batch whenever it is time to try.
 func (j *Journal) collect(ctx context.Context) (batch []*submission, ok bool) {
 	var again <-chan time.Time
-	if j.failing() && !j.foreign {
+	if (j.failing() || j.stops.any()) && !j.foreign {
 		t := time.NewTimer(time.Until(j.due))
 		defer t.Stop()
 		again = t.C
@@ -195,7 +195,7 @@ func (j *Journal) commit(ctx context.Context, batch []*submission) {
 		j.refuse(batch, "the journal recovers from a failed write")
 		return
 	}
-	if len(batch) == 0 {
+	if len(batch) == 0 && !j.stops.any() {
 		return
 	}
 	if err := j.checkFiles(); err != nil {
@@ -251,6 +251,12 @@ func (j *Journal) apply(batch []*submission) (*group, error) {
 		return nil, err
 	}
 	g.batch, g.outcomes = batch, make([]outcome, len(batch))
+	if held := j.stops.list(); len(held) > 0 {
+		g.stop(held)
+	}
+	if g.err != nil {
+		return nil, g.err
+	}
 	for i, s := range batch {
 		g.outcomes[i].entry, g.outcomes[i].err = s.apply(g)
 		if g.err != nil {
@@ -271,10 +277,15 @@ func (j *Journal) publish(g *group) {
 		j.sum.add(g.entries[i].Leaf)
 	}
 	j.state.Store(&g.state)
+	if g.registry != nil {
+		j.clients.Store(g.registry)
+	}
+	j.rows = max(j.rows, g.rows)
 	j.told.Store(g.next)
 	if len(g.entries) > 0 && j.cfg.Committed != nil {
 		j.cfg.Committed(g.entries)
 	}
+	j.finishStops(g)
 }
 
 // answer sends each submission of a group that was decided its outcome.

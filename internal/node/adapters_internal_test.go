@@ -43,7 +43,7 @@ func TestHolds(t *testing.T) {
 	if j.Check(journal.Issue, vk) != nil || j.Check(journal.Accept, vk) != nil || !j.Writable() {
 		t.Error("a new journal holds something")
 	}
-	if _, err := j.Control(t.Context(), time.Now(), protocol.Control{Action: protocol.ActionFreezeAccept}); err != nil {
+	if _, err := j.Control(t.Context(), time.Now(), journal.Request{Action: "test"}, protocol.Control{Action: protocol.ActionFreezeAccept}); err != nil {
 		t.Fatal(err)
 	}
 	state, err := j.State(t.Context())

@@ -37,6 +37,7 @@ func Confine(cfg *config.Config, attestation string, children *process.Launcher,
 	}
 	probes, err := sandbox.EnterCore(sandbox.CoreConfig{
 		Writable: append([]string{cfg.Data}, treeOf(cfg)...),
+		Readable: certificateDirs(cfg),
 		UID:      uid,
 		Launcher: children != nil,
 		Closed:   children != nil && children.Closed(),

@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"net"
 	"time"
@@ -14,25 +13,44 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// listen opens the public listener, with TLS if it is configured.
-func listen(ctx context.Context, cfg *config.Config) (net.Listener, error) {
+// listen opens the public listener, with TLS if there is a certificate.
+func listen(ctx context.Context, cfg *config.Config, cert *certificate) (net.Listener, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", cfg.Listen)
 	if err != nil {
 		return nil, fault.New(fault.Config, fmt.Sprintf("cannot listen on %s: %v", cfg.Listen, err), "--listen names another address; port 0 takes any free one")
 	}
-	if cfg.TLSCert == "" {
+	if cert == nil {
 		return l, nil
 	}
-	cert, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
-	if err != nil {
-		return nil, errors.Join(fault.New(fault.Config, fmt.Sprintf("the TLS certificate does not load: %v", err), ""), l.Close())
-	}
 	return tls.NewListener(l, &tls.Config{
-		Certificates: []tls.Certificate{cert},
-		MinVersion:   tls.VersionTLS13,
-		NextProtos:   []string{"http/1.1"},
+		GetCertificate: cert.get,
+		MinVersion:     tls.VersionTLS13,
+		NextProtos:     []string{"http/1.1"},
 	}), nil
+}
+
+// isLoopback reports whether only this machine can reach the listener.
+func isLoopback(a net.Addr) bool {
+	tcp, ok := a.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
+}
+
+// checkKeys refuses a listener that others can reach if no client could authenticate
+// itself.
+func (n *node) checkKeys() error {
+	local := isLoopback(n.listener.Addr())
+	n.bounds.KeysOnly = !local || n.Settings.Authenticate
+	n.bounds.Clients = n.records.journal.Clients
+	if !n.bounds.KeysOnly || n.records.journal.Clients().Usable(time.Now()) {
+		return nil
+	}
+	if local {
+		n.Log.Warn("no client has a valid API key; only the public log can be read")
+		return nil
+	}
+	return fault.New(fault.Config, fmt.Sprintf("others can reach %s, and no client has a valid API key", n.listener.Addr()),
+		"listen on 127.0.0.1 until a client has one; see docs/security/clients.md")
 }
 
 // openHTTP makes what answers the requests of the listener. It reads from the

@@ -48,6 +48,7 @@ type node struct {
 
 	bounds   server.Config // of the listener
 	lists    []*claim.List
+	cert     *certificate // nil without TLS
 	listener net.Listener
 	claims   []gate.Claim
 
@@ -100,7 +101,10 @@ func (n *node) prepare(ctx context.Context) (err error) {
 	if n.lists, err = memberlist.ReadAll(cfg.Group); err != nil {
 		return err
 	}
-	if n.listener, err = listen(ctx, cfg); err != nil {
+	if n.cert, err = openCertificate(cfg, n.Log); err != nil {
+		return err
+	}
+	if n.listener, err = listen(ctx, cfg, n.cert); err != nil {
 		return err
 	}
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
@@ -123,6 +127,9 @@ func (n *node) confine(ctx context.Context) (err error) {
 	if n.build, err = buildDigest(); err == nil {
 		n.confined, err = Confine(n.Settings, n.attestor.Kind(), n.children, n.Log)
 	}
+	if err == nil && n.cert != nil {
+		n.cert.checkAccess()
+	}
 	switch {
 	case n.children == nil:
 	case err != nil:
@@ -136,6 +143,9 @@ func (n *node) confine(ctx context.Context) (err error) {
 // openRecords opens the records, starts their services and wires the machine.
 func (n *node) openRecords(ctx context.Context) (err error) {
 	if n.records, err = newRecords(ctx, n.Settings, n.Log); err != nil {
+		return err
+	}
+	if err := n.checkKeys(); err != nil {
 		return err
 	}
 	n.services.start("journal", n.records.journal.Run)

@@ -17,6 +17,7 @@ import (
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/ledger"
+	"github.com/terradourada/td/internal/principal"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -202,11 +203,17 @@ const (
 	reasonDeaths     = 2 // signer or tagger died too often
 )
 
-// freeze halts acceptance, even while the server stops.
+// freeze halts acceptance, even while the server stops. A freeze that the journal
+// cannot write yet is in force in memory, and the journal retries.
 func (r *records) freeze(ctx context.Context, reason uint16) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	_, err := r.journal.Control(ctx, time.Now(), protocol.Control{Action: protocol.ActionFreezeAccept, Reason: reason})
+	_, why := byWhom(reason)
+	request := journal.Request{
+		Actor: principal.Principal{Kind: principal.Core}, Role: principal.RoleCore, Action: "freeze", Target: "accept", Reason: why,
+	}
+	_, err := r.journal.Stop(ctx, time.Now(), request, protocol.Control{Action: protocol.ActionFreezeAccept, Reason: reason})
+	if errors.Is(err, journal.ErrNotDurable) {
+		return nil
+	}
 	return err
 }
 

@@ -46,7 +46,7 @@ func TestHeldByWhom(t *testing.T) {
 		{Action: protocol.ActionFreezeAccept, Reason: reasonDeaths},                 // 3
 		{Action: protocol.ActionFreezeAccept, Reason: reasonDivergence},
 	} {
-		if _, err := j.Control(t.Context(), time.Now(), c); err != nil {
+		if _, err := j.Control(t.Context(), time.Now(), journal.Request{Action: "test"}, c); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -18,6 +18,8 @@ import (
 
 	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/fsutil"
+	"github.com/terradourada/td/internal/principal"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -84,6 +86,48 @@ func reasonOf(err error) string {
 // means $TD_SERVER, or [DefaultServer].
 func Dial(address string, p Patience) (*Server, error) { return dialWith(address, client.Config{}, p) }
 
+// Token is the API key of a client, read from its file. The zero value is none.
+type Token struct {
+	client string
+	key    principal.Key
+	given  bool
+}
+
+// ReadToken reads the file that --token-file names, or else $TD_TOKEN_FILE, if one is
+// named.
+func ReadToken(file string) (t Token, err error) {
+	file = cmp.Or(file, os.Getenv("TD_TOKEN_FILE"))
+	if file == "" {
+		return t, nil
+	}
+	if err := fsutil.CheckPrivate(file); err != nil {
+		return t, err
+	}
+	return fsutil.ParseFile(file, maxToken, func(b []byte) (Token, error) {
+		client, key, err := principal.ParseToken(b)
+		return Token{client: client, key: key, given: true}, err
+	}, fault.Usage, "no token file", "it holds one line: the client id, a space and the API key")
+}
+
+// maxToken bounds a token file, in bytes.
+const maxToken = 256
+
+// ClientID returns the identity of the client at the server.
+func (t *Token) ClientID() string {
+	if t.given {
+		return t.client
+	}
+	return protocol.LocalClient
+}
+
+// DialToken is [Dial] with an API key, which is only sent to a server that is live.
+func DialToken(address string, t Token, p Patience) (*Server, error) {
+	if !t.given {
+		return Dial(address, p)
+	}
+	return DialLive(address, "", t, false, p)
+}
+
 func dialWith(address string, cfg client.Config, p Patience) (*Server, error) {
 	address = cmp.Or(address, os.Getenv("TD_SERVER"), DefaultServer)
 	c, err := client.New(address, p.config(cfg, address))
@@ -93,11 +137,11 @@ func dialWith(address string, cfg client.Config, p Patience) (*Server, error) {
 	return &Server{Client: c, url: address}, nil
 }
 
-// DialLive is [DialAs] for a command with the flag --allow-self-asserted. Without the flag
-// nothing is sent to a server that is not live.
-func DialLive(address, serverUser string, selfAsserted bool, p Patience) (*Server, error) {
-	server, err := DialAs(address, serverUser, !selfAsserted, p)
-	if err == nil {
+// DialLive is [DialAs] for a command with the flag --allow-self-asserted. Without the flag,
+// or with an API key, nothing is sent to a server that is not live.
+func DialLive(address, serverUser string, t Token, selfAsserted bool, p Patience) (*Server, error) {
+	server, err := dialUser(address, serverUser, t, t.given || !selfAsserted, p)
+	if err == nil && !t.given {
 		server.without = "; --allow-self-asserted goes on without"
 	}
 	return server, err
@@ -106,11 +150,19 @@ func DialLive(address, serverUser string, selfAsserted bool, p Patience) (*Serve
 // DialAs is [Dial] with the user that --server-user names. With liveOnly,
 // nothing is sent over a connection that is not authenticated.
 func DialAs(address, serverUser string, liveOnly bool, p Patience) (*Server, error) {
+	return dialUser(address, serverUser, Token{}, liveOnly, p)
+}
+
+func dialUser(address, serverUser string, t Token, liveOnly bool, p Patience) (*Server, error) {
 	uid, err := userID(cmp.Or(serverUser, os.Getenv("TD_SERVER_USER")))
 	if err != nil {
 		return nil, err
 	}
-	return dialWith(address, client.Config{ServerUID: uid, LiveOnly: liveOnly}, p)
+	cfg := client.Config{ServerUID: uid, LiveOnly: liveOnly, ClientID: t.ClientID()}
+	if t.given {
+		cfg.Token = t.key.Text()
+	}
+	return dialWith(address, cfg, p)
 }
 
 // Failure returns the error of a call to the server as a fault, or the error of ctx if that
@@ -205,6 +257,8 @@ func hintOf(p *client.Problem) string {
 	switch {
 	case p.Code == protocol.CodeFrozen:
 		return "receipts already issued stay verifiable; try again after the operator's thaw"
+	case p.Code == protocol.CodeUnauthenticated:
+		return "--token-file names the file with your client id and API key; the operator of the server makes them"
 	case p.Code == protocol.CodeUnknownClaim:
 		return "td claims --server URL lists what the server accepts"
 	case p.Code == protocol.CodeExpired:

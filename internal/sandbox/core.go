@@ -13,6 +13,10 @@ type CoreConfig struct {
 	// exist are left out.
 	Writable []string
 
+	// Readable are directories whose files it reads; those that do not exist are
+	// left out.
+	Readable []string
+
 	// UID is the user and group id to become when the process is root; 0 stays
 	// root, without capabilities.
 	UID int

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/api"
+	"github.com/terradourada/td/internal/principal"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -24,12 +25,13 @@ type Config struct {
 	// AllowSelfAsserted is set per request.
 	Verify receipt.Options
 
-	// Identify names the client of a request, for quotas and for the client
-	// commitment. It is called for every request, reads of the log included, and
-	// decides by the path what is open to all. Its error is the answer:
-	// unauthenticated, forbidden, rate_limited. nil: every client is
-	// protocol.LocalClient.
-	Identify func(*http.Request) (string, error)
+	// Clients returns the API clients at the moment. A request with a key is made by
+	// its client; what its scopes do not allow is forbidden. nil: there are none.
+	Clients func() *principal.Registry
+
+	// KeysOnly refuses, as unauthenticated, requests without a key for anything but
+	// the public log: receipts, claims, epochs, checkpoint, tiles, status.
+	KeysOnly bool
 
 	// Host reports whether a request with this Host header is answered; others are
 	// forbidden. nil: all are answered. See [Hosts].
@@ -95,8 +97,9 @@ func (c *Config) Fit(descriptors int) bool {
 
 func (c Config) withDefaults() Config {
 	c.Log = cmp.Or(c.Log, slog.New(slog.DiscardHandler))
-	if c.Identify == nil {
-		c.Identify = func(*http.Request) (string, error) { return protocol.LocalClient, nil }
+	if c.Clients == nil {
+		none := principal.NewRegistry(nil, nil)
+		c.Clients = func() *principal.Registry { return none }
 	}
 	if c.Host == nil {
 		c.Host = func(string) bool { return true }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/api"
+	"github.com/terradourada/td/internal/principal"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -31,7 +32,7 @@ type exchange struct {
 	r      *http.Request
 	op     *operation
 	ctx    context.Context // ends with the request's time
-	client string
+	who    principal.Principal
 	pref   preference
 	slots  chan struct{} // of its kind of requests; it takes one
 	holds  bool

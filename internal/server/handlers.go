@@ -26,8 +26,11 @@ func (s *Server) openChallenge(e *exchange) error {
 	if err != nil {
 		return err
 	}
+	if err := e.who.Allow(e.op.needs, string(id)); err != nil {
+		return err
+	}
 	c, err := s.cfg.Gate.Open(e.ctx, gate.OpenRequest{
-		Claim: id, Params: params, Commitment: req.Commitment, TTL: ttl, Client: e.client,
+		Claim: id, Params: params, Commitment: req.Commitment, TTL: ttl, Client: e.who.ClientID(), Index: e.who.Index,
 	})
 	if err != nil {
 		return err
@@ -62,7 +65,7 @@ func (s *Server) sendProof(e *exchange) error {
 
 // answer reads tag and proof in either form.
 func (e *exchange) answer() (gate.Answer, error) {
-	a := gate.Answer{Client: e.client}
+	a := gate.Answer{Client: e.who.ClientID()}
 	var err error
 	if a.RequestID, err = e.requestID(); err != nil {
 		return a, err
@@ -123,8 +126,11 @@ func (s *Server) pushEvent(e *exchange) error {
 	if err != nil {
 		return err
 	}
+	if err := e.who.Allow(e.op.needs, string(id)); err != nil {
+		return err
+	}
 	pushed, outcome, err := s.cfg.Gate.Push(e.ctx, gate.PushRequest{
-		Claim: id, Params: params, Event: req.Event, TTL: ttl, Client: e.client,
+		Claim: id, Params: params, Event: req.Event, TTL: ttl, Client: e.who.ClientID(), Index: e.who.Index,
 	})
 	if err != nil {
 		return err

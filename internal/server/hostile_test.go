@@ -12,20 +12,8 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/terradourada/td/api"
-	"github.com/terradourada/td/internal/server"
 	"github.com/terradourada/td/protocol"
 )
-
-func identifyAs(client string, refuse protocol.Code) func(*server.Config) {
-	return func(c *server.Config) {
-		c.Identify = func(*http.Request) (string, error) {
-			if refuse != protocol.CodeNone {
-				return "", protocol.Fail(refuse, "identity")
-			}
-			return client, nil
-		}
-	}
-}
 
 // jsonPaths take JSON bodies, each with the bytes it takes at most.
 func jsonPaths() map[string]int {

@@ -11,6 +11,7 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
+	"github.com/terradourada/td/internal/principal"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -48,6 +49,9 @@ func (s *Server) register(ops []operation) []byte {
 	return d.document()
 }
 
+// apiKey is the name of the security scheme.
+const apiKey = "apiKey"
+
 // description gathers the OpenAPI document.
 type description struct {
 	spec  *huma.OpenAPI
@@ -65,10 +69,13 @@ func newDescription() *description {
 				Contact: &huma.Contact{Name: "The operator of this server"},
 				License: &huma.License{Name: "Apache License 2.0", Identifier: "Apache-2.0"},
 			},
-			Servers:    []*huma.Server{{URL: "/", Description: "The server that sent this description."}},
-			Security:   []map[string][]string{{}}, // no credentials
-			Tags:       tags,
-			Components: &huma.Components{Schemas: types},
+			Servers:  []*huma.Server{{URL: "/", Description: "The server that sent this description."}},
+			Security: []map[string][]string{{}}, // no credentials, where an operation does not say otherwise
+			Tags:     tags,
+			Components: &huma.Components{Schemas: types, SecuritySchemes: map[string]*huma.SecurityScheme{apiKey: {
+				Type: "http", Scheme: "bearer",
+				Description: "An API key, tdk_ and 64 characters. A server that listens on a loopback address only may need none.",
+			}}},
 		},
 	}
 }
@@ -87,6 +94,10 @@ func (d *description) add(op *operation) {
 		OperationID: op.id, Method: op.method, Path: op.path,
 		Summary: op.summary, Description: op.text, Tags: []string{op.tag},
 		Responses: map[string]*huma.Response{},
+	}
+	if op.needs != principal.Public {
+		o.Security = []map[string][]string{{apiKey: {}}, {}}
+		o.Description = strings.TrimSpace(o.Description + " Needs the scope " + op.needs.String() + " where the server asks for keys.")
 	}
 	for _, p := range op.params {
 		o.Parameters = append(o.Parameters, &huma.Param{

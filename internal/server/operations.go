@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/terradourada/td/api"
+	"github.com/terradourada/td/internal/principal"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -25,8 +26,9 @@ type operation struct {
 	body     any      // a value of the body's type
 	params   []param
 	answers  []answer
-	codes    []protocol.Code // beside those of every operation
-	ownSlots bool            // has slots of its own: other requests cannot take them
+	codes    []protocol.Code     // beside those of every operation
+	needs    principal.Operation // what the scopes of an API key must allow; nothing for the public log
+	ownSlots bool                // has slots of its own: other requests cannot take them
 	handler  func(*exchange) error
 }
 
@@ -108,7 +110,7 @@ func (s *Server) operations() []operation {
 
 func (s *Server) pullOperations() []operation {
 	return []operation{{
-		id: "openChallenge", tag: tagPull, method: http.MethodPost, path: "/v1/challenges",
+		id: "openChallenge", tag: tagPull, needs: principal.Challenge, method: http.MethodPost, path: "/v1/challenges",
 		summary: "Ask for a challenge (pull)",
 		text: "The client has committed to an event that it keeps. It recomputes the challenge, " +
 			"refuses one that differs, proves, and sends the proof with the tag.",
@@ -116,7 +118,7 @@ func (s *Server) pullOperations() []operation {
 		answers: []answer{{http.StatusCreated, "The challenge.", api.MediaJSON, api.Challenge{}}},
 		codes:   toIssue, handler: s.openChallenge,
 	}, {
-		id: "sendProof", tag: tagPull, method: http.MethodPost, path: "/v1/challenges/{id}/proof",
+		id: "sendProof", tag: tagPull, needs: principal.Proof, method: http.MethodPost, path: "/v1/challenges/{id}/proof",
 		summary: "Answer a challenge (pull)",
 		text: "The proof and its tag, as JSON, or the bare proof with the tag in a header. The same proof sent " +
 			"again gets the same answer. A false proof ends the request permanently.",
@@ -132,7 +134,7 @@ func (s *Server) pullOperations() []operation {
 
 func (s *Server) pushOperations() []operation {
 	return []operation{{
-		id: "pushEvent", tag: tagPush, method: http.MethodPost, path: "/v1/events",
+		id: "pushEvent", tag: tagPush, needs: principal.Event, method: http.MethodPost, path: "/v1/events",
 		summary: "Have an event proved (push)",
 		text: "The operator's prover sees the event. The answer holds the only copy of the opening. " +
 			"A repeated push is a new request.",
@@ -165,7 +167,7 @@ func (s *Server) receiptOperations() []operation {
 		}, toProve...), // the ways in which a request can have ended without one
 		handler: s.getReceipt,
 	}, {
-		id: "verifyReceipt", tag: tagReceipts, method: http.MethodPost, path: "/v1/verify",
+		id: "verifyReceipt", tag: tagReceipts, needs: principal.Verify, method: http.MethodPost, path: "/v1/verify",
 		summary: "Verify a receipt",
 		text: "For clients that trust this server; the same check runs offline. A receipt whose log nothing " +
 			"vouches for is a negative verdict unless allow_self_asserted=true, since anyone could fabricate a whole log.",

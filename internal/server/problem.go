@@ -119,6 +119,9 @@ func writeProblem(w http.ResponseWriter, p *api.Problem) {
 	h := w.Header()
 	h.Set("Content-Type", api.MediaProblem)
 	h.Set("Cache-Control", "no-store")
+	if p.Code == protocol.CodeUnauthenticated {
+		h.Set("WWW-Authenticate", "Bearer")
+	}
 	if p.RetryAfter > 0 {
 		seconds := (p.RetryAfter + time.Second - 1) / time.Second
 		h.Set("Retry-After", strconv.Itoa(int(seconds)))

@@ -187,22 +187,3 @@ func other(method string) string {
 	}
 	return http.MethodGet
 }
-
-func TestIdentityComesFirst(t *testing.T) {
-	for _, code := range []protocol.Code{protocol.CodeUnauthenticated, protocol.CodeForbidden, protocol.CodeRateLimited} {
-		s := start(t, identifyAs("", code))
-		for _, c := range calls() {
-			s.problem(s.do(c.method, c.path, []byte(c.body), c.headers...), code)
-		}
-		if len(s.fake.opened)+len(s.fake.answers)+len(s.fake.pushes) != 0 {
-			t.Errorf("%s: the gate was asked", code)
-		}
-	}
-	s := start(t, identifyAs("client seven", protocol.CodeNone))
-	s.post("/v1/challenges", challengeBody)
-	s.post("/v1/challenges/"+knownID.String()+"/proof", proofBody())
-	s.post("/v1/events", `{"claim":"open/1","params":{},"event":{}}`)
-	if got := s.fake.opened[0].Client + s.fake.answers[0].Client + s.fake.pushes[0].Client; got != strings.Repeat("client seven", 3) {
-		t.Errorf("clients %q", got)
-	}
-}

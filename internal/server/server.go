@@ -169,7 +169,7 @@ func (s *Server) run(e *exchange, handler func(*exchange) error) (err error) {
 	if e.op.limit == 0 && e.r.ContentLength != 0 && e.op.id != noOperation.id {
 		return protocol.Fail(protocol.CodeMalformedRequest, "this operation takes no body")
 	}
-	if e.client, err = s.cfg.Identify(e.r); err != nil {
+	if e.who, err = s.identify(e.r, e.op.needs); err != nil {
 		return err
 	}
 	pref := preferences(e.r.Header)

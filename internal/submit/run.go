@@ -357,7 +357,7 @@ func (r *run) prove(ctx context.Context, draft *client.Draft, ch *api.Challenge)
 	if err != nil {
 		return nil, err
 	}
-	return draft.Prove(ctx, prover, ch, protocol.LocalClient)
+	return draft.Prove(ctx, prover, ch, r.Server.ClientID())
 }
 
 func (r *run) ttl() time.Duration {
