@@ -28,6 +28,7 @@ type rules struct {
 	frozen  map[protocol.Digest]bool // acceptance; the zero digest for all claims
 	retired map[protocol.Digest]bool
 
+	indexed     bool                          // the four that follow are nil: see [Options]
 	requests    map[protocol.RequestID]uint64 // index of the leaf
 	anchors     map[protocol.Anchor]uint64
 	commitments map[protocol.Commitment]uint64
@@ -178,6 +179,9 @@ func (r *rules) epochClose(index uint64, b *protocol.EpochClose) {
 		return
 	}
 	e.end = b
+	if r.indexed {
+		defer e.forget()
+	}
 	if b.Accepted != e.accepted {
 		r.fault("entry %d: epoch %d closes with %d accepted, and the log has %d", index, b.Number, b.Accepted, e.accepted)
 	}
@@ -195,6 +199,10 @@ func (r *rules) epochClose(index uint64, b *protocol.EpochClose) {
 		r.fault("entry %d: epoch %d closes with %d issued, which is not how many ended", index, b.Number, b.Issued.Size)
 	}
 }
+
+// forget drops what only further acceptances would be compared with: there is none after
+// the end of an epoch.
+func (e *epochState) forget() { e.seqs, e.positions, e.roots = nil, nil, nil }
 
 // sums reports whether the parts add up to the whole, without overflow.
 func sums(whole uint64, parts ...uint64) bool {
@@ -218,7 +226,9 @@ func (r *rules) signedRoot(index uint64, e *epochState, s *protocol.SignedRoot) 
 		r.fault("entry %d: epoch %d has two issued trees of size %d", index, e.open.Number, s.Size)
 		return
 	}
-	e.roots[s.Size] = s.Root
+	if e.roots != nil {
+		e.roots[s.Size] = s.Root
+	}
 	if s.Size > e.greatest.Size {
 		e.greatest = *s
 	}
@@ -301,8 +311,11 @@ func (r *rules) accepted(index uint64, b *protocol.Accepted) *proofCheck {
 	return r.statement(index, b, &p)
 }
 
-// once checks that a value was not accepted before.
+// once checks that a value was not accepted before. A nil map checks nothing.
 func once[K comparable](r *rules, index uint64, seen map[K]uint64, value K, name string) {
+	if seen == nil {
+		return
+	}
 	if first, twice := seen[value]; twice {
 		r.fault("entry %d has the %s of entry %d", index, name, first)
 		return

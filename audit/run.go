@@ -70,7 +70,7 @@ func (a *audit) check(ctx context.Context) (err error) {
 		return nil
 	}
 	a.report.Origin, a.report.Size = protocol.Printable(origin), size
-	a.rules = newRules(origin, a.Lists, a.fault)
+	a.rules = a.newRules(origin)
 	if a.Rows != nil && origin != a.Rows.Origin() {
 		a.fault("the log is that of %s, and the journal that of %s", a.report.Origin, protocol.Printable(a.Rows.Origin()))
 	}
@@ -91,11 +91,19 @@ func (a *audit) check(ctx context.Context) (err error) {
 	return a.checkBeyond(ctx)
 }
 
+func (a *audit) newRules(origin string) *rules {
+	r := newRules(origin, a.Lists, a.fault)
+	if r.indexed = a.Indexed; r.indexed {
+		r.requests, r.anchors, r.commitments, r.nullifiers = nil, nil, nil, nil
+	}
+	return r
+}
+
 // checkUnpublished checks the rows of a journal whose log has no checkpoint.
 func (a *audit) checkUnpublished(ctx context.Context) error {
 	a.note = nil
 	a.report.Origin = protocol.Printable(a.Rows.Origin())
-	a.rules = newRules(a.Rows.Origin(), a.Lists, a.fault)
+	a.rules = a.newRules(a.Rows.Origin())
 	if len(a.Known) > 0 {
 		a.fault("the log has no checkpoint, and checkpoints of it are known")
 	}

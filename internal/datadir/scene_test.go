@@ -14,6 +14,7 @@ import (
 	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/internal/datadir"
 	"github.com/terradourada/td/internal/journal"
+	"github.com/terradourada/td/internal/principal"
 	"github.com/terradourada/td/internal/testdata/logtest"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
@@ -45,10 +46,12 @@ func check(err error) {
 }
 
 // open opens the journal in a directory, which may be new.
-func open(dir string) *scene {
+func open(dir string) *scene { return openWith(dir, nil) }
+
+func openWith(dir string, committed func([]journal.Entry)) *scene {
 	s := &scene{dir: dir, log: &logtest.Log{}}
 	ctx, cancel := context.WithCancel(context.Background())
-	s.Journal = must(journal.Open(ctx, journal.Config{Path: filepath.Join(dir, datadir.JournalFile), Origin: logtest.Origin}))
+	s.Journal = must(journal.Open(ctx, journal.Config{Path: filepath.Join(dir, datadir.JournalFile), Origin: logtest.Origin, Committed: committed}))
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
 	s.stop = sync.OnceFunc(func() {
@@ -66,6 +69,11 @@ func (s *scene) add(e journal.Entry, err error) uint64 {
 
 func (s *scene) append(body protocol.LeafBody) uint64 {
 	return s.add(s.Append(context.Background(), now, body))
+}
+
+func (s *scene) incident(kind uint8) {
+	r := journal.Request{Actor: principal.Principal{Kind: principal.Core}, Role: principal.RoleCore, Action: "incident", Reason: "test"}
+	s.add(s.Incident(context.Background(), now, r, kind))
 }
 
 // begin adds the claim open/1 and an epoch.
@@ -123,11 +131,11 @@ var template = sync.OnceValue(func() string {
 	s.accept()
 	s.publish(true)
 	for s.log.Size() < 258 {
-		s.append(&protocol.Incident{Kind: 1})
+		s.incident(1)
 	}
 	s.accept()
 	s.publish(true)
-	s.append(&protocol.Incident{Kind: 2})
+	s.incident(2)
 	s.publish(false)
 	s.accept()
 	signer = s.epoch

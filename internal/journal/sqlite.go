@@ -333,6 +333,26 @@ func unusable(err error) error {
 	return fmt.Errorf("%w: %w", ErrDamaged, err)
 }
 
+// schemaAudit is the first schema with audit rows.
+const schemaAudit = 2
+
+// selectSchema returns the version of the schema that a file has.
+const selectSchema = "SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied"
+
+// Schema returns the version of the schema that this program writes.
+func Schema() int64 {
+	names, err := fs.Glob(migrations, "migrations/sqlite/*.sql")
+	if err != nil || len(names) == 0 {
+		panic("journal: internal error: no schema is embedded")
+	}
+	return int64(len(names)) // numbered from 1, see TestSchema
+}
+
+// newer returns the error for a journal that a newer version has converted.
+func newer(current, known int64) error {
+	return &trouble{CauseNewer, fmt.Errorf("its schema is %d, and this program knows %d", current, known)}
+}
+
 // migrate brings the schema up to date and refuses one of a newer version.
 func migrate(ctx context.Context, db *sql.DB) error {
 	files, err := fs.Sub(migrations, "migrations/sqlite")
@@ -348,7 +368,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	if current > target {
-		return fmt.Errorf("a newer version wrote this journal (schema %d, this program knows %d)", current, target)
+		return newer(current, target)
 	}
 	_, err = p.Up(ctx)
 	return err
