@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -38,6 +39,15 @@ func BackupAs(ctx context.Context, data, name string, o audit.Options) (path str
 	return path, report, err
 }
 
+// BackupBeforeUpgrade makes a backup in a data directory whose journal has the older
+// schema from, and returns its path. The next start converts the journal, and an older
+// program can then use the backup only.
+func BackupBeforeUpgrade(ctx context.Context, data string, from int64, now time.Time) (path string, err error) {
+	name := fmt.Sprintf("schema-%d-%s", from, now.UTC().Format("20060102T150405Z"))
+	path, _, err = BackupAs(ctx, data, name, audit.Options{})
+	return path, err
+}
+
 // partial is in the name of a copy that is not complete.
 const partial = ".partial-"
 
@@ -64,7 +74,7 @@ func RemovePartial(data string) error {
 // the original the journal is never behind the log, nor the log behind what is recorded.
 func Backup(ctx context.Context, from, to string, o audit.Options) (*audit.Report, error) {
 	o.AllowSelfAsserted = true // whose log it is, the copy has to show to others
-	return write(ctx, from, to, o, accept)
+	return write(ctx, from, to, "", o, accept)
 }
 
 // accept refuses a copy that does not pass its audit.
@@ -78,8 +88,9 @@ func accept(_ string, r *audit.Report) error {
 	return fault.New(fault.ExitOfVerdict(r.Verdict), fmt.Sprintf("the copy is %s: %s", r.Verdict, r.Reason), "td log audit --data shows what is wrong with the directory")
 }
 
-// write is [Backup] with what decides about the copy before it gets its name.
-func write(ctx context.Context, from, to string, o audit.Options, decide func(dir string, report *audit.Report) error) (report *audit.Report, err error) {
+// write is [Backup] with a place for the copy in the new directory, and with what decides
+// about the new directory before it is renamed.
+func write(ctx context.Context, from, to, below string, o audit.Options, decide func(dir string, report *audit.Report) error) (report *audit.Report, err error) {
 	to = filepath.Clean(to)
 	if err := mayCreate(from, to); err != nil {
 		return nil, err
@@ -93,11 +104,15 @@ func write(ctx context.Context, from, to string, o audit.Options, decide func(di
 			err = errors.Join(err, os.RemoveAll(dir))
 		}
 	}()
-	if err := copyData(ctx, from, dir); err != nil {
+	inner := filepath.Join(dir, below)
+	if err := os.MkdirAll(inner, 0o700); err != nil {
+		return nil, unwritable(to, err)
+	}
+	if err := copyData(ctx, from, inner); err != nil {
 		return nil, err
 	}
 	o.Indexed = true
-	if report, err = Audit(ctx, dir, o); err != nil {
+	if report, err = Audit(ctx, inner, o); err != nil {
 		return nil, err
 	}
 	if err := decide(dir, report); err != nil {
@@ -106,10 +121,10 @@ func write(ctx context.Context, from, to string, o audit.Options, decide func(di
 	return report, unwritable(to, place(ctx, dir, to))
 }
 
-// mayCreate refuses a destination that exists, and one without enough space: a server
+// mayCreate refuses a destination that exists and is not an empty directory, and one without enough space: a server
 // whose disk is full accepts nothing.
 func mayCreate(from, to string) error {
-	if _, err := os.Lstat(to); err == nil {
+	if names, err := os.ReadDir(to); len(names) > 0 || !errors.Is(err, fs.ErrNotExist) && err != nil {
 		return fault.New(fault.Usage, fmt.Sprintf("%s exists already and is not replaced", to), "name another directory, or move that one away")
 	}
 	size, err := sizeOf(from)
@@ -151,6 +166,9 @@ func sizeOf(dir string) (size uint64, err error) {
 
 // copyData copies what belongs together into an empty directory.
 func copyData(ctx context.Context, from, to string) error {
+	if fsutil.Exists(filepath.Join(from, JournalFile+".copy")) {
+		return fault.New(fault.Unavailable, fmt.Sprintf("the server in %s is replacing its journal", from), "try again; if no server runs there, start one and stop it in order")
+	}
 	view, err := openView(ctx, from)
 	if err != nil {
 		return err
@@ -288,8 +306,8 @@ func writeFile(name string, data []byte) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
-// place syncs all directories of a complete copy and gives it its name. A directory of
-// that name, made meanwhile, is not replaced.
+// place syncs all directories of a complete copy and renames it. A directory that is not
+// empty is not replaced.
 func place(ctx context.Context, dir, to string) error {
 	err := filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() {
@@ -300,11 +318,8 @@ func place(ctx context.Context, dir, to string) error {
 	if err != nil {
 		return err
 	}
-	if err := os.Mkdir(to, 0o700); err != nil { // which takes the name; the copy replaces an empty directory only
+	if err := unix.Rename(dir, to); err != nil { // unlike os.Rename it replaces an empty directory
 		return err
-	}
-	if err := unix.Rename(dir, to); err != nil {
-		return errors.Join(err, os.Remove(to))
 	}
 	return fsutil.SyncDir(filepath.Dir(to))
 }

@@ -60,6 +60,9 @@ type Config struct {
 	// and [Journal.State] has their effect. It must not call the journal's
 	// writing methods.
 	Committed func([]Entry)
+	// BeforeUpgrade, if set, is called before a journal of an older schema is converted,
+	// which cannot be undone. An error of it ends the start, and nothing is converted.
+	BeforeUpgrade func(ctx context.Context, from, to int64) error
 
 	synchronous string // FULL; another level in tests only
 	fault       faultFunc

@@ -73,7 +73,7 @@ func (j *Journal) openSQLite(ctx context.Context) error {
 	case leftUnstored:
 		j.broken = true // see start
 	}
-	return migrate(ctx, j.write)
+	return j.migrate(ctx)
 }
 
 func (j *Journal) openPools(path string) (err error) {
@@ -354,12 +354,12 @@ func newer(current, known int64) error {
 }
 
 // migrate brings the schema up to date and refuses one of a newer version.
-func migrate(ctx context.Context, db *sql.DB) error {
+func (j *Journal) migrate(ctx context.Context) error {
 	files, err := fs.Sub(migrations, "migrations/sqlite")
 	if err != nil {
 		return err
 	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true))
+	p, err := goose.NewProvider(goose.DialectSQLite3, j.write, files, goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return err
 	}
@@ -369,6 +369,11 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	}
 	if current > target {
 		return newer(current, target)
+	}
+	if current > 0 && current < target && j.cfg.BeforeUpgrade != nil {
+		if err := j.cfg.BeforeUpgrade(ctx, current, target); err != nil {
+			return err
+		}
 	}
 	_, err = p.Up(ctx)
 	return err

@@ -60,12 +60,29 @@ func (r *records) openJournal(ctx context.Context) (err error) {
 			// Nothing is appended before the ledger is open: see registerClaims.
 			r.ledger.Committed(entries[0].Seq, journal.LeavesOf(entries))
 		},
+		BeforeUpgrade: r.beforeUpgrade,
 	})
 	if err == nil {
+		if err := datadir.RemovePartial(r.cfg.Data); err != nil { // the lock is ours: no backup is being made
+			r.log.Warn("an unfinished backup cannot be removed", "err", err)
+		}
 		return nil
 	}
-	hint := cmp.Or(journal.CauseOf(err).Remedy(), "td doctor looks at the data directory, and whether a server runs on it; --data names another one")
+	told := &fault.Fault{}
+	_ = errors.As(err, &told) // of the backup before a conversion
+	hint := cmp.Or(journal.CauseOf(err).Remedy(), told.Hint, "td doctor looks at the data directory, and whether a server runs on it; --data names another one")
 	return fault.New(fault.Config, fmt.Sprintf("the journal does not open: %s", strings.TrimPrefix(err.Error(), "journal: ")), hint)
+}
+
+// beforeUpgrade makes a backup of the data directory: the conversion of a journal cannot
+// be undone.
+func (r *records) beforeUpgrade(ctx context.Context, from, to int64) error {
+	begun := time.Now()
+	path, err := datadir.BackupBeforeUpgrade(ctx, r.cfg.Data, from, begun)
+	if err == nil {
+		r.log.Info("journal is converted; a backup was made before", "from", from, "to", to, "backup", path, "took_ms", time.Since(begun).Milliseconds())
+	}
+	return err
 }
 
 func (r *records) openLedger(ctx context.Context) error {
