@@ -102,12 +102,15 @@ type Options struct {
 	// Rows is the journal behind the log, nil if the auditor has only the log.
 	Rows Rows
 	// Indexed leaves to the indexes of the journal in Rows, which the caller has compared
-	// with the rows, that nothing is accepted twice. Memory then grows by 36 bytes an
-	// entry, and with what open epochs have accepted.
+	// with the rows, that nothing is accepted twice. Two roots of one size in an issued
+	// tree are then not found. Memory grows by 36 bytes an entry.
 	Indexed bool
 	// Known are signed checkpoints of the log that are known from elsewhere. Each must be
 	// signed by an epoch of the log, over a tree that the entries begin with.
 	Known []string
+	// Pace, if given, is called after each entry and may wait. Proofs are then verified by
+	// the same goroutine.
+	Pace func()
 	// Progress, if given, is called after each bundle of 256 entries with the number
 	// of bundles that were checked, and of all.
 	Progress func(done, total int)

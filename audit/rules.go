@@ -47,6 +47,19 @@ type epochState struct {
 	positions map[uint64]uint64          // in the issued tree: index of the leaf
 	roots     map[uint64]protocol.Digest // of the issued tree, by its size
 	greatest  protocol.SignedRoot        // with the greatest size of those
+
+	takenSeqs, takenPositions bits // in place of the first two, see [Options].Indexed
+}
+
+// bits is a set of numbers of which most are near each other.
+type bits map[uint64]uint64
+
+// add adds a number, and reports whether it was new.
+func (b bits) add(n uint64) bool {
+	word, bit := n/64, uint64(1)<<(n%64)
+	had := b[word]&bit != 0
+	b[word] |= bit
+	return !had
 }
 
 // claimState is a verifying key in the log.
@@ -148,9 +161,11 @@ func (r *rules) epochOpen(index uint64, b *protocol.EpochOpen) {
 	} else if b.Handover != (protocol.SignedRoot{}) {
 		r.handover(index, b, previous.open.CheckpointKey)
 	}
-	e := &epochState{
-		open: b, index: index,
-		seqs: map[uint64]uint64{}, positions: map[uint64]uint64{}, roots: map[uint64]protocol.Digest{},
+	e := &epochState{open: b, index: index}
+	if r.indexed {
+		e.takenSeqs, e.takenPositions = bits{}, bits{}
+	} else {
+		e.seqs, e.positions, e.roots = map[uint64]uint64{}, map[uint64]uint64{}, map[uint64]protocol.Digest{}
 	}
 	r.epochs[b.ID] = e
 	r.order = append(r.order, e)
@@ -202,7 +217,7 @@ func (r *rules) epochClose(index uint64, b *protocol.EpochClose) {
 
 // forget drops what only further acceptances would be compared with: there is none after
 // the end of an epoch.
-func (e *epochState) forget() { e.seqs, e.positions, e.roots = nil, nil, nil }
+func (e *epochState) forget() { e.takenSeqs, e.takenPositions = nil, nil }
 
 // sums reports whether the parts add up to the whole, without overflow.
 func sums(whole uint64, parts ...uint64) bool {
@@ -335,12 +350,18 @@ func (r *rules) inEpoch(index uint64, b *protocol.Accepted, p *protocol.Payload)
 	}
 	e.accepted++
 	once(r, index, e.seqs, p.Seq, "number in its epoch")
+	if e.takenSeqs != nil && !e.takenSeqs.add(p.Seq) {
+		r.fault("entry %d has the number in its epoch of an earlier entry", index)
+	}
 	digest := protocol.IssuedDigest(p.RequestID, &b.Payload, b.Anchor)
 	if err := b.Issued.Verify(digest, r.origin, p.EpochID, e.open.CheckpointKey); err != nil {
 		r.fault("entry %d: %s", index, detail(err))
 		return
 	}
 	once(r, index, e.positions, b.Issued.Position, "position in the issued tree")
+	if e.takenPositions != nil && !e.takenPositions.add(b.Issued.Position) {
+		r.fault("entry %d has the position in the issued tree of an earlier entry", index)
+	}
 	r.signedRoot(index, e, &b.Issued.SignedRoot)
 }
 

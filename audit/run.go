@@ -153,8 +153,15 @@ func (a *audit) checkEntry(group *errgroup.Group, index uint64, raw []byte) {
 		return
 	}
 	a.report.Leaves[leaf.Body.LeafType().String()]++
-	if check != nil && a.Proofs {
+	switch {
+	case check == nil || !a.Proofs:
+	case a.Pace != nil:
+		a.verifyProof(index, check)
+	default:
 		group.Go(func() error { a.verifyProof(index, check); return nil })
+	}
+	if a.Pace != nil {
+		a.Pace()
 	}
 }
 
@@ -175,8 +182,8 @@ func (a *audit) verifyProof(index uint64, c *proofCheck) {
 
 // compareRow compares an entry with the row of its number, if there is a journal.
 func (a *audit) compareRow(ctx context.Context, rows *rowReader, index uint64, raw []byte) error {
-	if a.Rows == nil {
-		return nil
+	if a.Rows == nil || ctx.Err() != nil {
+		return ctx.Err()
 	}
 	row, err := rows.row(ctx, index)
 	switch {
@@ -204,7 +211,10 @@ func (a *audit) checkTail(ctx context.Context) (err error) {
 	rows := rowReader{rows: a.Rows}
 	for index := a.rules.tree.Size(); index < a.report.Rows; index++ {
 		var row []byte
-		if row, err = rows.row(ctx, index); err != nil {
+		if row, err = rows.row(ctx, index); err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
 			break
 		}
 		if row == nil {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/terradourada/td/audit"
 	"github.com/terradourada/td/client"
@@ -39,13 +40,21 @@ func (r Rows) Leaves(ctx context.Context, from uint64, most int) ([][]byte, erro
 // options are those of audit.Run. The rows of the journal and the recorded checkpoints
 // are added to them; without a trust store the directory's own record is used.
 //
-// Differences are faults in the report. The error is about what cannot be read.
+// Differences are faults in the report. The error is about what cannot be read. With a
+// pace SQLite's own check of the file is left out.
 func Audit(ctx context.Context, dir string, o audit.Options) (report *audit.Report, err error) {
+	file := filepath.Join(dir, JournalFile)
+	opened, _ := os.Stat(file) // openView reports what is wrong
 	view, err := openView(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = view.Close() }() // nothing was written
+	defer func() {
+		if now, serr := os.Stat(file); serr != nil || !os.SameFile(opened, now) {
+			report, err = nil, fault.New(fault.Unavailable, "the journal was replaced or removed while it was read", "a server replaces it after a failed write, and at a start after a kill: run it again")
+		}
+	}()
 	own, err := receipt.OpenTrust(filepath.Join(dir, PublishedDir))
 	if err != nil {
 		return nil, unreadable(dir, err)
@@ -59,7 +68,7 @@ func Audit(ctx context.Context, dir string, o audit.Options) (report *audit.Repo
 		return nil, unreadable(dir, err)
 	}
 	o.Known = append(notes, o.Known...)
-	if err := look(ctx, dir, view, damage); err != nil {
+	if err := look(ctx, dir, view, o.Pace, damage); err != nil {
 		return nil, unreadable(dir, err)
 	}
 	o.Rows = Rows{view}
@@ -77,8 +86,12 @@ func Audit(ctx context.Context, dir string, o audit.Options) (report *audit.Repo
 }
 
 // look checks the journal by itself, and the files of the log that no checkpoint covers.
-func look(ctx context.Context, dir string, view *journal.View, damage *damage) error {
-	if err := damage.take(view.Check(ctx)); err != nil {
+func look(ctx context.Context, dir string, view *journal.View, pace func(), damage *damage) error {
+	check := view.Check
+	if pace != nil {
+		check = func(ctx context.Context) error { return view.Compare(ctx, pace) }
+	}
+	if err := damage.take(check(ctx)); err != nil {
 		return err
 	}
 	_, err := ledger.Look(ctx, filepath.Join(dir, LedgerDir), view.Origin(), Rows{view})
@@ -143,4 +156,22 @@ func unreadable(dir string, err error) error {
 	}
 	return fault.New(fault.Unavailable, fmt.Sprintf("%s cannot be read: %v", dir, err),
 		cmp.Or(journal.CauseOf(err).Remedy(), "run it as a user who may read the directory"))
+}
+
+// Pace returns the Pace of an audit that uses no more than a share of one processor, and
+// ends its waits with ctx.
+func Pace(ctx context.Context, share float64) func() {
+	const turn = 10 * time.Millisecond
+	begun := time.Now()
+	return func() {
+		worked := time.Since(begun)
+		if worked < turn {
+			return
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Duration(float64(worked) * (1/share - 1))):
+		}
+		begun = time.Now()
+	}
 }

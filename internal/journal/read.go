@@ -34,20 +34,15 @@ func (j *Journal) start(ctx context.Context) error {
 		return fmt.Errorf("the journal cannot be written: %w", err)
 	}
 	j.commits = commits
+	if j.later(ctx) {
+		return j.loadLater(ctx, j.before)
+	}
 	return j.load(ctx)
 }
 
 // load reads the size and the state, and checks everything against the leaves.
 func (j *Journal) load(ctx context.Context) error {
-	var next uint64
-	if err := j.read.QueryRowContext(ctx, "SELECT next FROM counter").Scan(&next); err != nil {
-		return err
-	}
-	rows, err := j.read.QueryContext(ctx, selectState)
-	if err != nil {
-		return err
-	}
-	state, err := scanState(rows)
+	next, state, err := j.readState(ctx)
 	if err != nil {
 		return err
 	}
@@ -56,15 +51,30 @@ func (j *Journal) load(ctx context.Context) error {
 	err = checkDerived(ctx, j.read, r)
 	state.By = r.holds
 	j.state.Store(&state)
-	registry, audited, rerr := loadAdministration(ctx, j.read)
-	if rerr != nil {
-		return rerr
+	j.told.Store(next)
+	j.sum, j.summed = r.sum, true
+	return err
+}
+
+// readState reads the size, the state, the clients and the number of audit rows.
+func (j *Journal) readState(ctx context.Context) (next uint64, state State, err error) {
+	if err := j.read.QueryRowContext(ctx, "SELECT next FROM counter").Scan(&next); err != nil {
+		return 0, state, err
+	}
+	rows, err := j.read.QueryContext(ctx, selectState)
+	if err != nil {
+		return 0, state, err
+	}
+	if state, err = scanState(rows); err != nil {
+		return 0, state, err
+	}
+	registry, audited, err := loadAdministration(ctx, j.read)
+	if err != nil {
+		return 0, state, err
 	}
 	j.clients.Store(registry)
 	j.rows = audited
-	j.told.Store(next)
-	j.sum = r.sum
-	return err
+	return next, state, nil
 }
 
 // Leaves reads up to max entries (at most 4,096) from index from on, in order

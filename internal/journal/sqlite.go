@@ -52,6 +52,13 @@ func (j *Journal) openSQLite(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	before, err := takeChecked(j.path)
+	if err != nil {
+		return err
+	}
+	if left == leftNothing {
+		j.before = before
+	}
 	if err := createFile(j.path); err != nil {
 		return err
 	}
@@ -60,6 +67,11 @@ func (j *Journal) openSQLite(ctx context.Context) error {
 	}
 	if err := identify(ctx, j.write); err != nil {
 		return err
+	}
+	if !j.later(ctx) {
+		if err := quickCheck(ctx, j.write); err != nil {
+			return err
+		}
 	}
 	if err := j.openLast(ctx); err != nil {
 		return err
@@ -269,7 +281,7 @@ func identify(ctx context.Context, db *sql.DB) error {
 			return err
 		}
 	}
-	return quickCheck(ctx, db)
+	return nil
 }
 
 // mark makes the file a journal: a new one, or a copy that is in its place.

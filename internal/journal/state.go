@@ -49,6 +49,8 @@ func (s *State) Check(op Operation, vk protocol.Digest) error {
 	return nil
 }
 
+func (s *State) holds(h Hold) bool { return slices.Contains(s.Holds, h) }
+
 // Previous returns the state as one byte, the "previous state" of a control
 // leaf: bit 0: issue is held for all claims; bit 1: accept is held for all
 // claims; bits 2 and 3: the same for at least one claim; bit 4: sealed; bit

@@ -106,10 +106,18 @@ func (v *View) Leaves(ctx context.Context, from uint64, most int) ([]Entry, erro
 // Check runs SQLite's quick check over the whole file, and compares the derived
 // tables and the audit rows with the leaves.
 func (v *View) Check(ctx context.Context) error {
-	err := quickCheck(ctx, v.j.read)
-	if err == nil {
-		err = checkDerived(ctx, v.j.read, newReplay())
+	if err := quickCheck(ctx, v.j.read); err != nil {
+		return explain(v.j.path, err)
 	}
+	return v.Compare(ctx, nil)
+}
+
+// Compare is [View.Check] without SQLite's own check, which cannot be slowed down. It
+// calls pace after each row, which may wait.
+func (v *View) Compare(ctx context.Context, pace func()) error {
+	r := newReplay()
+	r.pace = pace
+	err := checkDerived(ctx, v.j.read, r)
 	if err == nil && v.schema >= schemaAudit {
 		err = v.checkAudit(ctx)
 	}

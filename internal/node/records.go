@@ -9,8 +9,10 @@ import (
 	"math"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
+	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/datadir"
@@ -30,6 +32,7 @@ type records struct {
 	journal *journal.Journal
 	ledger  *ledger.Ledger
 	trust   *receipt.TrustStore
+	audited atomic.Pointer[api.Audit] // the newest; nil before the first has ended
 }
 
 // newRecords opens what is on disk and starts nothing. Both are compared with each
@@ -61,6 +64,7 @@ func (r *records) openJournal(ctx context.Context) (err error) {
 			r.ledger.Committed(entries[0].Seq, journal.LeavesOf(entries))
 		},
 		BeforeUpgrade: r.beforeUpgrade,
+		CheckLater:    compareLater,
 	})
 	if err == nil {
 		if err := datadir.RemovePartial(r.cfg.Data); err != nil { // the lock is ours: no backup is being made
