@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -277,5 +278,28 @@ func TestAuditCannotRead(t *testing.T) {
 				t.Errorf("%v, exit %d, want %q and %d", err, told.Exit, tt.want, tt.exit)
 			}
 		})
+	}
+}
+
+// TestAuditReadOnlyMedium: a copy on a medium that nothing can write is audited and
+// restored.
+func TestAuditReadOnlyMedium(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can mount")
+	}
+	dir, mounted := newDir(t), t.TempDir()
+	mount := func(name string, arg ...string) {
+		if out, err := exec.Command(name, arg...).CombinedOutput(); err != nil {
+			t.Skipf("cannot mount: %v, %s", err, out)
+		}
+	}
+	mount("mount", "--bind", dir, mounted)
+	defer mount("umount", mounted)
+	mount("mount", "-o", "remount,ro,bind", mounted)
+	if r := mustAudit(t, mounted); !r.OK || r.Rows != length {
+		t.Errorf("%+v", r)
+	}
+	if r, err := datadir.Restore(t.Context(), mounted, filepath.Join(t.TempDir(), "data"), history(t).Note(length-1, signer), audit.Options{}); err != nil || !r.OK {
+		t.Errorf("%+v, %v", r, err)
 	}
 }

@@ -15,8 +15,9 @@ import (
 // starts after a kill, or copies its journal, the files of an open view are
 // replaced. Its reads may then fail, and it must be opened again.
 type View struct {
-	j      Journal // only its read pool is set
-	schema int64
+	j       Journal // only its read pool is set
+	schema  int64
+	options string // of its connections
 }
 
 // OpenView opens an existing journal as it is; [View.Check] reports damaged
@@ -30,13 +31,26 @@ func OpenView(ctx context.Context, path string) (*View, error) {
 	if _, err := os.Stat(path); err != nil {
 		return nil, err
 	}
-	v := &View{}
+	v, err := openView(ctx, path, "&mode=ro")
+	if CauseOf(err) == CauseReadOnly && !exists(path+walSuffix) {
+		// SQLite wants to make files beside a journal that is only read. On a medium that
+		// nothing can write it does without them.
+		v, err = openView(ctx, path, "&mode=ro&immutable=1")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	return v, nil
+}
+
+func openView(ctx context.Context, path, options string) (_ *View, err error) {
+	v := &View{options: options}
 	v.j.path = path
-	if v.j.read, err = sql.Open("sqlite", dsn(path, "query_only(1)")+"&mode=ro"); err != nil {
+	if v.j.read, err = sql.Open("sqlite", dsn(path, "query_only(1)")+options); err != nil {
 		return nil, err
 	}
 	if err := v.open(ctx); err != nil {
-		return nil, fmt.Errorf("journal: %w", errors.Join(explain(path, err), v.Close()))
+		return nil, errors.Join(explain(path, err), v.Close())
 	}
 	return v, nil
 }
@@ -76,7 +90,7 @@ func (v *View) CopyTo(ctx context.Context, name string) (err error) {
 	if err := tryWrite(name); err != nil {
 		return err
 	}
-	db, err := sql.Open("sqlite", dsn(v.j.path)+"&mode=ro") // query_only would keep it from writing the copy
+	db, err := sql.Open("sqlite", dsn(v.j.path)+v.options) // query_only would keep it from writing the copy
 	if err != nil {
 		return err
 	}
