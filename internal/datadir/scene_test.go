@@ -49,9 +49,14 @@ func check(err error) {
 func open(dir string) *scene { return openWith(dir, nil) }
 
 func openWith(dir string, committed func([]journal.Entry)) *scene {
+	return openConfig(dir, journal.Config{Committed: committed})
+}
+
+func openConfig(dir string, cfg journal.Config) *scene {
 	s := &scene{dir: dir, log: &logtest.Log{}}
 	ctx, cancel := context.WithCancel(context.Background())
-	s.Journal = must(journal.Open(ctx, journal.Config{Path: filepath.Join(dir, datadir.JournalFile), Origin: logtest.Origin, Committed: committed}))
+	cfg.Path, cfg.Origin = filepath.Join(dir, datadir.JournalFile), logtest.Origin
+	s.Journal = must(journal.Open(ctx, cfg))
 	ended := make(chan error, 1)
 	go func() { ended <- s.Run(ctx) }()
 	s.stop = sync.OnceFunc(func() {
