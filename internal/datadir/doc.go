@@ -26,7 +26,8 @@
 // client of its admin socket names no path of the server's machine. [BackupAs] therefore
 // writes to backups/ in the data directory, under a plain name. From there the operator
 // moves a copy to another disk. A descriptor of a client's directory would not help:
-// Landlock judges by where a file is, and not by who has opened the directory.
+// Landlock judges by where a file is, and not by who has opened the directory. A server
+// under load passes a [Pace] with its options.
 package datadir
 
 import "github.com/terradourada/td/internal/journal"

@@ -20,6 +20,7 @@ func unreadable(err error) error {
 // comment). It reads its size and state, and checks everything against the
 // leaves.
 func (j *Journal) start(ctx context.Context) error {
+	compared := j.broken
 	if j.broken { // since the last process; see recoverFiles
 		if err := j.load(ctx); err != nil {
 			return err
@@ -34,7 +35,7 @@ func (j *Journal) start(ctx context.Context) error {
 		return fmt.Errorf("the journal cannot be written: %w", err)
 	}
 	j.commits = commits
-	if j.later(ctx) {
+	if !compared && j.later(ctx) {
 		return j.loadLater(ctx, j.before)
 	}
 	return j.load(ctx)
