@@ -96,9 +96,9 @@
 //
 // With more leaves than [Config].CheckLater, Open leaves both checks to
 // [Journal.Compare], which runs while the journal is open. Acceptances wait for it,
-// unless the last process had the comparison and closed the journal in order, and the
-// file has not been written since: its inode, size and times are those that were noted
-// then. What a start appends meanwhile, the ends and beginnings of epochs, follows from
+// unless an earlier process made the comparison, all since closed the journal in order,
+// and no other program has written the file: its inode, size and times are those that
+// were noted at the last close. What a start appends meanwhile, the ends and beginnings of epochs, follows from
 // leaves alone. A difference refuses acceptances for good, and its caller freezes.
 //
 // Evidence about an epoch is not compared: its verifiers need no journal. Audit rows

@@ -98,6 +98,7 @@ type Journal struct {
 
 	condition atomic.Pointer[Condition] // nil while the journal can be written
 	waits     atomic.Bool               // acceptances wait for Compare
+	bad       atomic.Bool               // Compare has found a difference
 
 	// Of the writer's goroutine (and of Open, before there is one).
 	conn      *writeConn
@@ -107,6 +108,7 @@ type Journal struct {
 	since     [][]byte      // leaves that were committed while it is not
 	began     uint64        // number of leaves at the start
 	owed      bool          // the comparison of the start is left to Compare
+	known     bool          // an earlier process made one, and the file had not changed since
 	before    *checked      // the comparison that an earlier process made; nil if the file has changed since
 	tidy      bool          // everything was flushed at the end
 	rows      uint64        // audit rows that were committed
@@ -172,7 +174,7 @@ func (j *Journal) release() error {
 	err := j.close()
 	if j.lock != nil {
 		err = errors.Join(err, removeEmptyLog(j.path))
-		if j.tidy && err == nil && !j.owed && j.cfg.CheckLater > 0 && j.told.Load() > j.cfg.CheckLater {
+		if j.tidy && err == nil && j.mayRely() {
 			j.remember()
 		}
 		err = errors.Join(err, j.lock.Close())

@@ -23,7 +23,8 @@ import (
 // [Journal.Compare], which runs beside a server that is open already:
 //
 //   - If the journal was closed in order after such a comparison, and its file has not
-//     changed since, acceptances are taken at once.
+//     changed since, acceptances are taken at once. That holds for every further start
+//     until one finds a changed file or a difference.
 //   - Else they are refused until the comparison has ended.
 //
 // A file beside the database remembers the comparison. A start removes it before it
@@ -128,7 +129,7 @@ func (j *Journal) loadLater(ctx context.Context, c *checked) error {
 	}
 	j.owed, j.began = true, next
 	if c != nil && c.next == next {
-		j.sum, j.summed = c.sum, true
+		j.sum, j.summed, j.known = c.sum, true, true
 		state.By = map[Hold]Entry{}
 		for h, seq := range c.by {
 			if e, ok, err := j.entry(ctx, "SELECT seq, leaf FROM leaves WHERE seq = ?", signed(seq)); err == nil && ok {
@@ -166,6 +167,7 @@ func (j *Journal) Compare(ctx context.Context) error {
 		err = checkDerived(ctx, view.j.read, r)
 	}
 	if err != nil {
+		j.bad.Store(errors.Is(err, ErrDamaged))
 		return fmt.Errorf("journal: %w", explain(j.path, err))
 	}
 	for {
@@ -227,6 +229,13 @@ func (j *Journal) mustKnowSum(ctx context.Context) error {
 	}
 	j.summarize(r)
 	return nil
+}
+
+// mayRely reports whether the next start may rely on a comparison: one of this
+// process, or one of an earlier process after which only this one has written.
+func (j *Journal) mayRely() bool {
+	large := j.cfg.CheckLater > 0 && j.told.Load() > j.cfg.CheckLater
+	return large && (!j.owed || j.known) && !j.bad.Load()
 }
 
 // remember writes down that the tables were compared with the leaves, for the next start.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -144,6 +145,40 @@ func TestCompareLaterFindsDamage(t *testing.T) {
 	}
 	if _, err := l.Accept(t.Context(), l.now, l.acceptance()); !errors.Is(err, protocol.CodeLedgerUnavailable) {
 		t.Errorf("accepted: %v", err)
+	}
+}
+
+// TestCompareLaterIsInherited: a process that ends before its comparison leaves what it
+// found; one that finds a difference does not.
+func TestCompareLaterIsInherited(t *testing.T) {
+	l, path := laterLog(t)
+	l.restart()
+	l.restart()
+	l.mustAccept(l.acceptance())
+	l.stop()
+	remembered, err := os.ReadFile(path + ".checked")
+	if err != nil {
+		t.Fatal(err)
+	}
+	execRaw(t, path, "INSERT INTO nullifiers VALUES (zeroblob(32), zeroblob(32), 2)")
+	changed := strings.Fields(string(remembered))[1]
+	info, err := journal.Identity(path) // as if the disk had changed it, and not a program
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path+".checked", []byte(strings.Replace(string(remembered), changed, info, 1)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l.start()
+	if l.Unchecked() {
+		t.Fatal("the forged memory did not count")
+	}
+	if err := l.Compare(t.Context()); !errors.Is(err, journal.ErrDamaged) {
+		t.Errorf("compared: %v", err)
+	}
+	l.restart()
+	if !l.Unchecked() {
+		t.Error("a journal with a difference is remembered as compared")
 	}
 }
 
