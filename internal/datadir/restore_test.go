@@ -2,6 +2,7 @@ package datadir_test
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -194,14 +195,17 @@ func TestBackupBeforeUpgrade(t *testing.T) {
 	}
 }
 
-func schemaOf(t *testing.T, dir string) int64 {
+func schemaOf(t *testing.T, dir string) (version int64) {
 	t.Helper()
-	view, err := journal.OpenView(t.Context(), filepath.Join(dir, datadir.JournalFile))
+	db, err := sql.Open("sqlite", filepath.Join(dir, datadir.JournalFile))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer view.Close()
-	return view.Schema()
+	defer db.Close()
+	if err := db.QueryRowContext(t.Context(), "SELECT max(version_id) FROM goose_db_version").Scan(&version); err != nil {
+		t.Fatal(err)
+	}
+	return version
 }
 
 // TestNewerJournal: an older program refuses a converted journal in one sentence.

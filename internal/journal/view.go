@@ -78,9 +78,6 @@ func (v *View) open(ctx context.Context) error {
 // Close closes the view.
 func (v *View) Close() error { return v.j.read.Close() }
 
-// Schema returns the version of the journal's schema, which is [Schema] or older.
-func (v *View) Schema() int64 { return v.schema }
-
 // Origin is the name of the log.
 func (v *View) Origin() string { return v.j.origin }
 
