@@ -31,9 +31,9 @@ func adminAuditListCommand(a *app) *cobra.Command {
 		Args:    noArgs,
 	}
 	after := cmd.Flags().Uint64("after", 0, "begin after the row with this id (default the newest rows)")
-	limit := cmd.Flags().Int("limit", 50, "how many are listed at most")
+	limit := cmd.Flags().Uint("limit", 50, "how many are listed at most")
 	return adminRead(cmd, func(ctx context.Context, c *admin.Conn, output *choice) error {
-		rows, err := auditRows(ctx, c, *after, *limit, !cmd.Flags().Changed("after"))
+		rows, err := auditRows(ctx, c, *after, int(*limit), !cmd.Flags().Changed("after"))
 		if err != nil {
 			return err
 		}

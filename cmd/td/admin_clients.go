@@ -127,7 +127,7 @@ its owner can read. The server keeps a hash of the key: nothing can show it agai
 
 --offline does the same in the data directory of a server that does not run. A server
 that others can reach does not start before a client has a key.`,
-		Example: `  td admin clients add north --scope challenge --scope proof --token-file north.token --reason "new site"
+		Example: `  td admin clients add north --scope challenge --scope proof --token-file t --reason "new site"
   td admin clients add north --scope event:range/1 --expires 90d --show --reason "new site"`,
 		Args: oneArg("NAME"),
 	}

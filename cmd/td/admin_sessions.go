@@ -40,9 +40,9 @@ anchors or contents.`,
 	}
 	adminList(cmd, func(cmd *cobra.Command) readFunc {
 		filter := filterFlags(cmd)
-		limit := cmd.Flags().Int("limit", 100, "how many are listed at most; 0 for all")
+		limit := cmd.Flags().Uint("limit", 100, "how many are listed at most; 0 for all")
 		return func(ctx context.Context, c *admin.Conn, output *choice) error {
-			return a.listSessions(ctx, c, filter(), *limit, output)
+			return a.listSessions(ctx, c, filter(), int(*limit), output)
 		}
 	})
 	cmd.AddCommand(adminInvalidateCommand(a))
