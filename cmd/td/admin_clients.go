@@ -69,14 +69,16 @@ func (k *keyFlags) flags(cmd *cobra.Command, scope string) {
 	fl.StringVar(&k.file, "token-file", "", "new file for client id and key, for its owner only")
 	fl.BoolVar(&k.show, "show", false, "print client id and key, in place of a file")
 	cmd.MarkFlagsMutuallyExclusive("token-file", "show")
-	cmd.MarkFlagsOneRequired("token-file", "show")
 }
 
 // check finds out whether the file can be made before a key is made, which nothing could
 // show again.
 func (k *keyFlags) check() error {
-	if k.file == "" {
+	switch {
+	case k.show:
 		return nil
+	case k.file == "":
+		return fault.New(fault.Usage, "a new key needs a place: --token-file FILE, or --show", "a key is shown once and stored nowhere")
 	}
 	if _, err := os.Lstat(k.file); err == nil {
 		return fault.New(fault.Usage, fmt.Sprintf("%s exists already and is not replaced", k.file), "name another file, or move that one away")

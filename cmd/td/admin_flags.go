@@ -52,8 +52,8 @@ type identifier[T any, P interface {
 	encoding.TextUnmarshaler
 	fmt.Stringer
 }] struct {
-	value P
-	kind  string
+	value      P
+	kind, form string
 }
 
 // String returns the text form.
@@ -71,27 +71,29 @@ func (f *identifier[T, P]) Type() string { return f.kind }
 func (f *identifier[T, P]) Set(text string) error {
 	v, err := protocol.Parse[T, P](text)
 	if err != nil {
-		return fmt.Errorf("it is not the text of %s", f.kind)
+		return errors.New("it is " + f.form)
 	}
 	f.value = &v
 	return nil
 }
 
+const idForm = "an id of 32 hexadecimal digits"
+
 func epochFlag(cmd *cobra.Command, usage string) *identifier[protocol.EpochID, *protocol.EpochID] {
-	f := &identifier[protocol.EpochID, *protocol.EpochID]{kind: "epoch"}
+	f := &identifier[protocol.EpochID, *protocol.EpochID]{kind: "epoch", form: idForm}
 	cmd.Flags().Var(f, "epoch", usage)
 	_ = cmd.RegisterFlagCompletionFunc("epoch", completeEpoch)
 	return f
 }
 
 func fingerprintFlag(cmd *cobra.Command, usage string) *identifier[protocol.Digest, *protocol.Digest] {
-	f := &identifier[protocol.Digest, *protocol.Digest]{kind: "fingerprint"}
+	f := &identifier[protocol.Digest, *protocol.Digest]{kind: "fingerprint", form: "what td admin claims lists, of 43 characters"}
 	cmd.Flags().Var(f, "fingerprint", usage)
 	return f
 }
 
 func requestFlag(cmd *cobra.Command, usage string) *identifier[protocol.RequestID, *protocol.RequestID] {
-	f := &identifier[protocol.RequestID, *protocol.RequestID]{kind: "request"}
+	f := &identifier[protocol.RequestID, *protocol.RequestID]{kind: "request", form: idForm}
 	cmd.Flags().Var(f, "id", usage)
 	return f
 }

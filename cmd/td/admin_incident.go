@@ -63,7 +63,7 @@ func incidentTable(w io.Writer, o *admin.IncidentOpened) {
 		fmt.Fprintf(w, "evidence\t%s\n", protocol.Escaped(o.Bundle))
 	}
 	for _, l := range o.Left {
-		fmt.Fprintf(w, "left for you\t%s: %s\n", l.ID, protocol.Escaped(l.Text))
+		fmt.Fprintf(w, "left\t%s: %s\n", l.ID, protocol.Escaped(l.Text))
 	}
 	fmt.Fprintf(w, "then\t%s\n", closeLine(o.Incident, o.Left))
 }

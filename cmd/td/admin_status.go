@@ -158,10 +158,16 @@ func holds(s *admin.Status, names map[protocol.Digest]string, rows map[uint64]ad
 			}
 		}
 		one.Then = "td admin thaw" + flag + ` --reason "…"`
+		if h.By == "core" && h.Why == divergence {
+			one.Then += ", after a restart that finds journal and log equal"
+		}
 		all = append(all, one)
 	}
 	return all
 }
+
+// divergence is why the core freezes until a restart: see [api.Hold].
+const divergence = "journal and log disagree"
 
 // endOf returns when the core ends a freeze.
 func endOf(s *admin.Status, h *api.Hold, names map[protocol.Digest]string) *admin.Moment {
