@@ -29,7 +29,7 @@ key, tag, signature or event content is ever in there.
 
 Ctrl-C or SIGTERM stops it in order: requests in work end, the epoch is closed,
 the last checkpoint is published, and the keys are gone.`,
-		Example: "  td serve\n  td serve --listen 127.0.0.1:9000 --data ./data\n  td serve --group members.json",
+		Example: "  td serve\n  td serve --listen 127.0.0.1:9000 --data ./data\n  td serve --group members.json\n  td serve --read-only --data ./copy",
 		Args:    noArgs,
 	}
 	configFlags(cmd)
@@ -106,6 +106,11 @@ func (a *app) announce(cfg *config.Config, r node.Ready) {
 	}
 	fmt.Fprintf(a.stderr, "td: log %s, data in %s\n", r.Origin, cfg.Data)
 	fmt.Fprintf(a.stderr, "td: checkpoint of size %d, at %s/checkpoint; td submit and td trust add record it\n", r.Published, r.URL)
+	if cfg.ReadOnly {
+		fmt.Fprintf(a.stderr, "td: read-only: receipts, the log, verification and the status; nothing is issued or accepted\n")
+		fmt.Fprintf(a.stderr, "%s%s\n", localserver.ReadyLine, r.URL)
+		return
+	}
 	fmt.Fprintf(a.stderr, "td: next, in another terminal: echo '{\"lot\": 1}' | td submit --server %s --claim open/1 --out receipts -\n", r.URL)
 	fmt.Fprintf(a.stderr, "%s%s\n", localserver.ReadyLine, r.URL)
 }

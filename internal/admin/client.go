@@ -322,7 +322,7 @@ func (c *Conn) Reload(ctx context.Context, r ReloadRequest) (*Done, error) {
 	return post[Done](ctx, c, "reload", r)
 }
 
-// Backup writes a copy of the journal and the log on the server.
+// Backup writes a copy of the data directory into its backups.
 func (c *Conn) Backup(ctx context.Context, r BackupRequest) (*BackedUp, error) {
 	return post[BackedUp](ctx, c, "backup", r)
 }

@@ -8,7 +8,10 @@ import (
 )
 
 // peer is the process at the other end of a Unix socket.
-type peer struct{ uid, gid uint32 }
+type peer struct {
+	uid, gid uint32
+	groups   []uint32
+}
 
 // peerOf refuses: no other system is supported.
 func peerOf(net.Conn) (peer, error) {

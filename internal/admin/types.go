@@ -29,6 +29,7 @@ const (
 	OutcomeDone       = "done"
 	OutcomeNotDurable = "held in memory, not durable"
 	OutcomeApproval   = "waits for a second commander"
+	OutcomeUnderWay   = "under way" // it goes on after the answer
 )
 
 // Leaf is a leaf of the log that an action has written.
@@ -102,7 +103,7 @@ type Session struct {
 	Client  string             `json:"client"`
 	Claim   string             `json:"claim"`
 	Epoch   protocol.EpochID   `json:"epoch"`
-	Prover  string             `json:"prover"`
+	Prover  string             `json:"prover"` // client or server
 	Opened  Moment             `json:"opened"`
 	Expires Moment             `json:"expires"`
 }
@@ -155,7 +156,7 @@ type Key struct {
 type AddKeyRequest struct {
 	Reason
 	Client  string `json:"client"`
-	Scopes  string `json:"scopes"`
+	Scopes  string `json:"scopes"`               // "" for all
 	Expires int64  `json:"expires_ms,omitempty"` // from now; 0 for never
 	Overlap int64  `json:"overlap_ms,omitempty"` // of the former keys, for a further key
 }
@@ -307,8 +308,12 @@ type Incident struct {
 	Left   []Check `json:"left,omitempty"`   // what closing it asks for, while it is open
 }
 
-// SealRequest seals the log, permanently: requests in work end first.
-type SealRequest struct{ Reason }
+// SealRequest seals the log, permanently. Pending requests may be answered for as long as
+// Drain; 0 means one minute.
+type SealRequest struct {
+	Reason
+	Drain int64 `json:"drain_ms,omitempty"`
+}
 
 // VerifyRequest compares the audit with the log.
 type VerifyRequest struct{ Reason }
@@ -316,16 +321,17 @@ type VerifyRequest struct{ Reason }
 // ReloadRequest reads the TLS certificate again.
 type ReloadRequest struct{ Reason }
 
-// BackupRequest writes a copy of the journal and the log on the server.
+// BackupRequest writes a copy of the data directory into its backups, under a new name:
+// the server can write nowhere else.
 type BackupRequest struct {
 	Reason
-	Directory string `json:"directory"` // absolute, new, on the server
+	Name string `json:"name"` // 1 to 64 of A-Z a-z 0-9 . _ -
 }
 
 // BackedUp is the answer to BackupRequest.
 type BackedUp struct {
 	Done
-	Directory string          `json:"directory"`
+	Directory string          `json:"directory"` // on the server
 	Size      uint64          `json:"size"` // leaves in the copy
 	Root      protocol.Digest `json:"root"`
 }

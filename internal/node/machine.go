@@ -81,7 +81,7 @@ func (n *node) newMachine() (*machine, error) {
 		DefaultTTL:    cfg.TTL(),
 		VerifyWorkers: cfg.VerifyWorkers,
 	}
-	if cfg.Prover == config.ProverLocal {
+	if cfg.Prover == config.ProverLocal && !cfg.ReadOnly {
 		m.pool = prover.NewPool(prover.PoolConfig{Workers: cfg.ProverWorkers, Queue: cfg.ProverQueue, Log: n.Log, Starter: starter})
 		g.Prover = gateProver{m.pool}
 		g.MaxPush = cfg.ProverQueue

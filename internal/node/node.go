@@ -84,6 +84,9 @@ func Run(ctx context.Context, cfg Config) error {
 // start opens a server step by step.
 func (n *node) start(ctx context.Context) error {
 	steps := []func(context.Context) error{n.prepare, n.confine, n.openRecords, n.startMachine, n.openHTTP}
+	if n.Settings.ReadOnly {
+		steps = []func(context.Context) error{n.prepare, n.confineReader, n.openRecords, n.openHTTP}
+	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return err
@@ -95,7 +98,11 @@ func (n *node) start(ctx context.Context) error {
 // prepare checks the system and opens the listener.
 func (n *node) prepare(ctx context.Context) (err error) {
 	cfg := n.Settings
-	if err := cmp.Or(Preflight(cfg.Data), fitToDescriptors(cfg, &n.bounds)); err != nil {
+	preflight := Preflight
+	if cfg.ReadOnly {
+		preflight = preflightReader
+	}
+	if err := cmp.Or(preflight(cfg.Data), fitToDescriptors(cfg, &n.bounds)); err != nil {
 		return err
 	}
 	if n.lists, err = memberlist.ReadAll(cfg.Group); err != nil {
@@ -107,7 +114,7 @@ func (n *node) prepare(ctx context.Context) (err error) {
 	if n.listener, err = listen(ctx, cfg, n.cert); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+	if err := makeData(cfg); err != nil {
 		return fault.New(fault.Config, fmt.Sprintf("the data directory cannot be made: %v", err), "--data names another one")
 	}
 	if n.claims, err = loadClaims(n.lists); err != nil {
@@ -148,8 +155,10 @@ func (n *node) openRecords(ctx context.Context) (err error) {
 	if err := n.checkKeys(); err != nil {
 		return err
 	}
-	n.services.start("journal", n.records.journal.Run)
-	n.services.start("ledger", n.records.ledger.Run)
+	if !n.Settings.ReadOnly {
+		n.services.start("journal", n.records.journal.Run)
+		n.services.start("ledger", n.records.ledger.Run)
+	}
 	n.machine, err = n.newMachine()
 	return err
 }
