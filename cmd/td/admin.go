@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
+	"syscall"
 	"text/tabwriter"
 	"time"
 
@@ -63,8 +63,10 @@ func (p *place) flags(cmd *cobra.Command) {
 // settings returns the settings that the server would have on this data directory.
 func (p *place) settings() (*config.Config, error) {
 	flags := map[string]string{}
-	if p.data != "" {
-		flags["data"] = p.data
+	for name, value := range map[string]string{"data": p.data, "socket": p.socket} {
+		if value != "" {
+			flags[name] = value
+		}
 	}
 	return config.Load(os.Environ(), flags)
 }
@@ -75,7 +77,17 @@ func (p *place) dial() (*admin.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return admin.Dial(cmp.Or(p.socket, filepath.Join(cfg.Data, "admin.sock")))
+	return admin.Dial(cfg.Socket, ownerOf(cfg.Data)...)
+}
+
+// ownerOf returns the owner of a directory, if that is known.
+func ownerOf(dir string) (uids []uint32) {
+	if info, err := os.Stat(dir); err == nil {
+		if st, ok := info.Sys().(*syscall.Stat_t); ok {
+			uids = append(uids, st.Uid)
+		}
+	}
+	return uids
 }
 
 // readFunc reads from a server and prints.
@@ -179,8 +191,9 @@ func refusal(err error) error {
 // outcome is what a change has answered.
 type outcome struct {
 	admin.Done
-	json any             // for -o json, nil for Done
-	more func(io.Writer) // prints further lines; may be nil
+	json   any             // for -o json, nil for Done
+	more   func(io.Writer) // prints further lines; may be nil
+	failed error           // what did not succeed beside it
 }
 
 func outcomeOf(d *admin.Done, err error) (*outcome, error) {
@@ -203,11 +216,13 @@ func (a *app) showOutcome(cmd *cobra.Command, output *choice, o *outcome) error 
 	switch o.Outcome {
 	case admin.OutcomeNotDurable:
 		a.warn([]string{"it is in force, but only in memory: if the server ends before it can write, it is lost; td admin status shows when it is durable"})
+	case admin.OutcomeUnderWay:
+		fmt.Fprintln(a.stderr, "note: it goes on; td admin status shows how far it is")
 	case admin.OutcomeApproval:
 		return fault.New(fault.Frozen, "nothing has changed yet: it waits for a second commander",
 			"another commander runs the same command: "+cmd.CommandPath()+" --reason …")
 	}
-	return nil
+	return o.failed
 }
 
 func (o *outcome) table(w io.Writer) error {

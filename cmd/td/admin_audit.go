@@ -54,7 +54,7 @@ func adminAuditListCommand(a *app) *cobra.Command {
 // auditRows returns rows after an id, at most limit: the first of them, or the newest.
 func auditRows(ctx context.Context, c *admin.Conn, after uint64, limit int, newest bool) (rows []admin.Row, err error) {
 	for more := true; more && (newest || len(rows) < limit); {
-		page, err := c.Audit(ctx, after, 0)
+		page, err := c.Audit(ctx, after, maxPage)
 		if err != nil {
 			return nil, err
 		}

@@ -134,8 +134,7 @@ that others can reach does not start before a client has a key.`,
 		Args: oneArg("NAME"),
 	}
 	var k keyFlags
-	k.flags(cmd, "what the key allows: challenge, proof, event, verify, challenge:CLAIM or event:CLAIM; may be given several times")
-	_ = cmd.MarkFlagRequired("scope")
+	k.flags(cmd, "what the key allows: challenge, proof, event, verify, challenge:CLAIM or event:CLAIM (default all); may be given several times")
 	offline := cmd.Flags().Bool("offline", false, "no server runs: change the data directory itself")
 	ch := &change{Command: cmd, check: func([]string) error { return k.check() }}
 	ch.do = func(ctx context.Context, c *admin.Conn, why admin.Reason, args []string) (*outcome, error) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -68,8 +67,8 @@ func adminThawCommand(a *app) *cobra.Command {
 		Use:   "thaw",
 		Short: "Start issuing and accepting again",
 		Long: `Ends a freeze with the same claim and operations; td admin status prints the command.
-Only a commander may. Where the setting thaw_approvals is 2, the first commander's
-request waits 30 minutes for the same request of another one; exit code 6 until then.`,
+Only a commander may. With the setting second_commander the request waits 30 minutes for
+the same one of another commander; exit code 6 until then.`,
 		Example: `  td admin thaw --reason "cause found and mended"
   td admin thaw --issue --yes --reason "maintenance is over"`,
 		Args: noArgs,
@@ -91,10 +90,13 @@ func adminSealCommand(a *app) *cobra.Command {
 		Short: "End the log, permanently",
 		Long: `Ends the epochs in order, writes the seal and publishes the last checkpoint. Nothing
 is issued or accepted in this log again, whatever is restarted. It is read and served
-as before. On a terminal you type the origin of the log to confirm.`,
+as before. On a terminal you type the origin of the log to confirm.
+
+Pending requests may be answered for as long as --drain; then they are invalidated.`,
 		Example: "  td admin seal --reason \"the service has ended\"",
 		Args:    noArgs,
 	}
+	drain := spanFlag(cmd, "drain", "how long pending requests may be answered (default 1m)")
 	return a.adminChange(&change{
 		Command: cmd,
 		risk:    func() string { return "this log never takes another entry" },
@@ -106,7 +108,7 @@ as before. On a terminal you type the origin of the log to confirm.`,
 			return s.Server.Origin, nil
 		},
 		do: func(ctx context.Context, c *admin.Conn, why admin.Reason, _ []string) (*outcome, error) {
-			return outcomeOf(c.Seal(ctx, admin.SealRequest{Reason: why}))
+			return outcomeOf(c.Seal(ctx, admin.SealRequest{Reason: why, Drain: drain.millis()}))
 		},
 	})
 }
@@ -157,19 +159,15 @@ func adminReloadCommand(a *app) *cobra.Command {
 
 func adminBackupCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "backup DIRECTORY",
+		Use:   "backup NAME",
 		Short: "Write a copy of journal and log while the server runs",
-		Long: `The server writes a consistent copy to a new directory, verifies it, and prints its size
-and root. The user that the server runs as needs the right to write there.`,
-		Example: "  td admin backup /var/backups/td/2026-11-29 --reason nightly",
-		Args:    oneArg("DIRECTORY"),
+		Long: `The server writes a consistent copy to its data directory, into backups/NAME, verifies
+it, and prints its size and root. Move it to another machine from there.`,
+		Example: "  td admin backup 2026-11-29 --reason nightly",
+		Args:    oneArg("NAME"),
 	}
 	return a.adminChange(&change{Command: cmd, do: func(ctx context.Context, c *admin.Conn, why admin.Reason, args []string) (*outcome, error) {
-		dir, err := filepath.Abs(args[0])
-		if err != nil {
-			return nil, err
-		}
-		b, err := c.Backup(ctx, admin.BackupRequest{Reason: why, Directory: dir})
+		b, err := c.Backup(ctx, admin.BackupRequest{Reason: why, Name: args[0]})
 		if err != nil {
 			return nil, err
 		}

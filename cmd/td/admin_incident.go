@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -11,6 +12,7 @@ import (
 
 	"github.com/terradourada/td/internal/admin"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/termui"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -40,12 +42,30 @@ func adminIncidentOpenCommand(a *app) *cobra.Command {
 		if err != nil {
 			return nil, err
 		}
-		return &outcome{Done: o.Done, json: o, more: func(w io.Writer) { incidentTable(w, o) }}, nil
+		short := o.Done
+		short.Leaves = nil // each step shows its own
+		return &outcome{Done: short, json: o, more: func(w io.Writer) { incidentTable(w, o) }, failed: failedSteps(o)}, nil
 	}})
 }
 
+// failedSteps returns an error that names the steps that failed.
+func failedSteps(o *admin.IncidentOpened) error {
+	var names []string
+	for _, s := range o.Steps {
+		if s.Code != "" {
+			names = append(names, s.Step)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return fault.New(fault.Unexpected, "failed: "+strings.Join(names, "; "), "docs/runbooks/"+o.Kind+".md has the command for each step")
+}
+
 func incidentTable(w io.Writer, o *admin.IncidentOpened) {
-	fmt.Fprintf(w, "incident\t%d, %s\n", o.Incident, o.Kind)
+	if o.Incident > 0 {
+		fmt.Fprintf(w, "incident\t%d, %s\n", o.Incident, o.Kind)
+	}
 	for _, s := range o.Steps {
 		state := "done"
 		if s.Code != "" {
@@ -65,7 +85,9 @@ func incidentTable(w io.Writer, o *admin.IncidentOpened) {
 	for _, l := range o.Left {
 		fmt.Fprintf(w, "left\t%s: %s\n", l.ID, protocol.Escaped(l.Text))
 	}
-	fmt.Fprintf(w, "then\t%s\n", closeLine(o.Incident, o.Left))
+	if o.Incident > 0 {
+		fmt.Fprintf(w, "then\t%s\n", closeLine(o.Incident, o.Left))
+	}
 }
 
 // closeLine returns the command that closes an incident.
@@ -101,34 +123,44 @@ func adminIncidentListCommand(a *app) *cobra.Command {
 
 func adminIncidentCloseCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "close INCIDENT",
+		Use:   "close [INCIDENT]",
 		Short: "Close an incident",
-		Long: `INCIDENT is the index of the leaf that opened it. Every check that its runbook asks for
-has to be confirmed by its name; td admin status lists them. Thawing is separate.`,
-		Example: "  td admin incident close 1042 --confirmed cause --confirmed receipts --reason \"cause found\"",
-		Args:    oneArg("INCIDENT"),
+		Long: `INCIDENT is the index of the leaf that opened it; it may be left out if one is open. Every
+check that its runbook asks for has to be confirmed by its name; td admin status lists
+them. Thawing is separate.`,
+		Example: "  td admin incident close 1042 --confirmed cause-known --confirmed state-checked --reason mended",
+		Args:    optionalArg("INCIDENT"),
 	}
 	confirmed := cmd.Flags().StringArray("confirmed", nil, "check of the runbook that was done; may be given several times")
 	return a.adminChange(&change{
 		Command: cmd,
-		check: func(args []string) error {
-			_, err := incidentOf(args[0])
-			return err
-		},
 		do: func(ctx context.Context, c *admin.Conn, why admin.Reason, args []string) (*outcome, error) {
-			index, err := incidentOf(args[0])
+			index, err := incidentOf(ctx, c, args)
 			if err != nil {
 				return nil, err
 			}
-			return outcomeOf(c.CloseIncident(ctx, admin.CloseRequest{Reason: why, Incident: index, Confirmed: *confirmed}))
+			return outcomeOf(c.CloseIncident(ctx, admin.CloseRequest{Reason: why, Incident: index, Confirmed: append([]string{}, *confirmed...)}))
 		},
 	})
 }
 
-func incidentOf(text string) (uint64, error) {
-	index, err := strconv.ParseUint(text, 10, 63)
-	if err != nil {
-		err = fault.New(fault.Usage, fmt.Sprintf("%q is not the index of a leaf", text), "td admin incident list shows the incidents")
+// incidentOf returns the incident that the argument names, or the one that is open.
+func incidentOf(ctx context.Context, c *admin.Conn, args []string) (uint64, error) {
+	const hint = "td admin incident list shows the incidents"
+	if len(args) == 1 {
+		index, err := strconv.ParseUint(args[0], 10, 63)
+		if err != nil {
+			err = fault.New(fault.Usage, fmt.Sprintf("%q is not the index of a leaf", args[0]), hint)
+		}
+		return index, err
 	}
-	return index, err
+	list, err := c.Incidents(ctx)
+	if err != nil {
+		return 0, err
+	}
+	open := slices.DeleteFunc(list.Incidents, func(i admin.Incident) bool { return i.Closed != nil })
+	if len(open) != 1 {
+		return 0, fault.New(fault.Usage, fmt.Sprintf("%s open; name the one that is meant", termui.CountAre(len(open), "incident")), hint)
+	}
+	return open[0].Index, nil
 }

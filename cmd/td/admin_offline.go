@@ -22,9 +22,11 @@ func addOffline(ctx context.Context, data string, r *admin.AddKeyRequest) (_ *ad
 	if err := principal.CheckClientID(r.Client); err != nil {
 		return nil, err
 	}
-	scopes, err := principal.ParseScopes(r.Scopes)
-	if err != nil {
-		return nil, err
+	scopes := principal.AllScopes()
+	if r.Scopes != "" {
+		if scopes, err = principal.ParseScopes(r.Scopes); err != nil {
+			return nil, err
+		}
 	}
 	j, err := journal.Open(ctx, journal.Config{Path: filepath.Join(data, node.JournalFile), MustExist: true})
 	if err != nil {
@@ -44,7 +46,7 @@ func addOffline(ctx context.Context, data string, r *admin.AddKeyRequest) (_ *ad
 		record.Expires = now.Add(time.Duration(r.Expires) * time.Millisecond)
 	}
 	request := journal.Request{
-		Actor: principal.Principal{Kind: principal.LocalUser, UID: uint32(os.Getuid())}, Role: principal.Commander, //nolint:gosec // a user id has 32 bits
+		Actor: principal.Principal{Kind: principal.LocalUser, UID: uint32(os.Getuid())}, Role: principal.Commander,
 		Action: "clients add", Target: r.Client, Reason: r.Reason.Reason,
 	}
 	if err := j.AddClient(ctx, now, request, r.Client, record); err != nil {

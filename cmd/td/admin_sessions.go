@@ -54,7 +54,7 @@ func (a *app) listSessions(ctx context.Context, c *admin.Conn, f admin.Filter, l
 	var after *protocol.RequestID
 	more, pending := true, uint64(0)
 	for more && (limit <= 0 || len(all) < limit) {
-		page, err := c.Sessions(ctx, f, after, max(0, limit-len(all)))
+		page, err := c.Sessions(ctx, f, after, min(maxPage, max(0, limit-len(all))))
 		if err != nil {
 			return err
 		}
@@ -73,6 +73,9 @@ func (a *app) listSessions(ctx context.Context, c *admin.Conn, f admin.Filter, l
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", s.ID, s.Client, s.Claim, s.Prover, stamp(s.Opened), stamp(s.Expires), s.Epoch)
 	})
 }
+
+// maxPage is the greatest length of a page.
+const maxPage = 1000
 
 func adminInvalidateCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{

@@ -27,12 +27,7 @@ type adminFake struct {
 // newAdminFake listens on a socket of its own.
 func newAdminFake(t *testing.T) *adminFake {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "td") // a Unix socket has a short path
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	f := &adminFake{socket: filepath.Join(dir, "s")}
+	f := &adminFake{socket: filepath.Join(t.TempDir(), "s")}
 	l, err := net.Listen("unix", f.socket)
 	if err != nil {
 		t.Fatal(err)
@@ -170,20 +165,22 @@ func TestAdminCommands(t *testing.T) {
 		"incident": {
 			"incident|open|--kind|key-compromise|WHY",
 			map[string]string{"incident/open": `{"outcome":"done","row":8,"leaves":[],"incident":50,"kind":"key-compromise","steps":[{"step":"freeze","leaves":[{"action":"freeze-accept","index":48}]},{"step":"revoke","code":"conflict","detail":"revoked before"}],"left":[{"id":"cause","text":"find the cause"}],"bundle":"/srv/td/incident-50"}`},
-			0,
+			1,
 			`incident/open? {"reason":"because","kind":"key-compromise"}`,
-			doneTable + "incident   50, key-compromise\nstep       freeze: done\n           leaf 48, freeze-accept\nstep       revoke: FAILED: conflict\n           revoked before\nevidence   /srv/td/incident-50\nleft       cause: find the cause\nthen       td admin incident close 50 --confirmed cause --reason …\n", "",
+			doneTable + "incident   50, key-compromise\nstep       freeze: done\n           leaf 48, freeze-accept\nstep       revoke: FAILED: conflict\n           revoked before\nevidence   /srv/td/incident-50\nleft       cause: find the cause\nthen       td admin incident close 50 --confirmed cause --reason …\n", "error: failed: revoke\nhint: docs/runbooks/key-compromise.md",
 		},
-		"incident close": {"incident|close|50|--confirmed|cause|--confirmed|receipts|WHY", map[string]string{"incident/close": done}, 0, `incident/close? {"reason":"because","incident":50,"confirmed":["cause","receipts"]}`, doneTable, ""},
-		"reload":         {"reload|WHY", map[string]string{"reload": done}, 0, `reload? {"reason":"because"}`, doneTable, ""},
-		"backup":         {"backup|/b|WHY", map[string]string{"backup": `{"outcome":"done","row":8,"leaves":[],"directory":"/b","size":9,"root":"` + fakePrint + `"}`}, 0, `backup? {"reason":"because","directory":"/b"}`, doneTable + "directory  /b\nsize       9\nroot       " + fakePrint + "\n", ""},
+		"incident close":     {"incident|close|50|--confirmed|cause|--confirmed|receipts|WHY", map[string]string{"incident/close": done}, 0, `incident/close? {"reason":"because","incident":50,"confirmed":["cause","receipts"]}`, doneTable, ""},
+		"close the open one": {"incident|close|WHY", map[string]string{"incidents": `{"incidents":[{"index":60,"kind":"operator-error"},{"index":50,"kind":"operator-error","closed":55}]}`, "incident/close": done}, 0, `incident/close? {"reason":"because","incident":60,"confirmed":[]}`, doneTable, ""},
+		"close no open one":  {"incident|close|WHY", map[string]string{"incidents": `{"incidents":[]}`}, 2, "incidents? ", "", "0 incidents are open"},
+		"reload":             {"reload|WHY", map[string]string{"reload": done}, 0, `reload? {"reason":"because"}`, doneTable, ""},
+		"backup":             {"backup|b|WHY", map[string]string{"backup": `{"outcome":"done","row":8,"leaves":[],"directory":"/b","size":9,"root":"` + fakePrint + `"}`}, 0, `backup? {"reason":"because","name":"b"}`, doneTable + "directory  /b\nsize       9\nroot       " + fakePrint + "\n", ""},
 		"audit": {
 			"audit|list|--after|3|--limit|2",
 			map[string]string{"audit": `{"rows":[{"id":4,"time":"2026-11-29T05:00:00Z","actor":"uid 7","role":"operator","action":"freeze","reason":"because","outcome":"done","index":41},{"id":5,"time":"2026-11-29T05:00:00Z","actor":"uid 7","role":"operator","action":"thaw","outcome":"refused","code":"forbidden"},{"id":6,"time":"2026-11-29T05:00:00Z"}],"more":false}`},
-			0, "audit?after=3 ",
+			0, "audit?after=3&max=1000 ",
 			"ROW  TIME                  ACTOR  ROLE      ACTION  TARGET  OUTCOME              LEAF  REASON\n4    2026-11-29T05:00:00Z  uid 7  operator  freeze  -       done                 41    because\n5    2026-11-29T05:00:00Z  uid 7  operator  thaw    -       refused (forbidden)  -     -\n", "",
 		},
-		"audit of nothing": {"audit|list", map[string]string{"audit": `{"rows":[],"more":false}`}, 0, "audit?after=0 ", "", "there are none"},
+		"audit of nothing": {"audit|list", map[string]string{"audit": `{"rows":[],"more":false}`}, 0, "audit?after=0&max=1000 ", "", "there are none"},
 		"audit verify":     {"audit|verify", map[string]string{"audit/verify": `{"rows":9,"leaves":4,"problems":[]}`}, 0, `audit/verify? {"reason":"td admin audit verify"}`, "rows    9\nleaves  4\n", ""},
 		"audit problem":    {"audit|verify", map[string]string{"audit/verify": `{"rows":9,"leaves":4,"problems":["leaf 3 has no row"]}`}, 3, `audit/verify? {"reason":"td admin audit verify"}`, "PROBLEM  leaf 3 has no row\nrows    9\nleaves  4\n", "audit and log disagree: 1 problem"},
 		"another service":  {"epochs", map[string]string{"epochs": "hello"}, 7, "epochs? ", "", "no server of this version"},
