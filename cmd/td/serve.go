@@ -33,6 +33,7 @@ the last checkpoint is published, and the keys are gone.`,
 		Args:    noArgs,
 	}
 	configFlags(cmd)
+	breakGlass := cmd.Flags().String("break-glass", "", "thaw everything at this start, alone, for this reason; it is an incident that has to be closed")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := sandbox.CloseInherited(); err != nil && !errors.Is(err, fs.ErrNotExist) { // a missing /proc is reported by preflight
 			return fmt.Errorf("inherited descriptors cannot be closed: %w", err)
@@ -44,7 +45,7 @@ the last checkpoint is published, and the keys are gone.`,
 		if err := node.CheckOwner(cfg.File()); err != nil {
 			return err
 		}
-		return a.serve(cmd.Context(), cfg)
+		return a.serve(cmd.Context(), cfg, *breakGlass)
 	}
 	return cmd
 }
@@ -80,18 +81,19 @@ func loadConfig(cmd *cobra.Command) (*config.Config, error) {
 	})
 	delete(flags, "output")
 	delete(flags, "origins")
+	delete(flags, "break-glass")
 	return config.Load(os.Environ(), flags)
 }
 
 // serve runs the server until ctx ends.
-func (a *app) serve(ctx context.Context, cfg *config.Config) error {
+func (a *app) serve(ctx context.Context, cfg *config.Config, breakGlass string) error {
 	a.openLog(cfg)
 	for _, note := range cfg.Notes() {
 		a.log.Warn("configuration", "note", note)
 	}
 	stop := func() {}
 	defer func() { stop() }()
-	return node.Run(ctx, node.Config{Settings: cfg, Version: version, Log: a.log.Logger, Ready: func(r node.Ready) {
+	return node.Run(ctx, node.Config{Settings: cfg, Version: version, Log: a.log.Logger, BreakGlass: breakGlass, Ready: func(r node.Ready) {
 		stop = a.onHangup()
 		a.announce(cfg, r)
 	}})

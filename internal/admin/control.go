@@ -178,11 +178,11 @@ func (q *request) seal(b *SealRequest) (*Done, error) {
 	if err := q.hold(done, []journal.Hold{{Operation: journal.Issue}}, time.Time{}); err != nil {
 		return nil, err
 	}
-	sealed := &Done{}
+	held, sealed := newDone(), newDone()
 	index, err := q.s.cfg.Epochs.Seal(q.ctx, epochs.Seal{
 		Drain: drain,
 		Stop: func() {
-			if err := q.later().hold(&Done{}, []journal.Hold{{Operation: journal.Accept}}, time.Time{}); err != nil {
+			if err := q.later().hold(held, []journal.Hold{{Operation: journal.Accept}}, time.Time{}); err != nil {
 				q.s.cfg.Log.Error("acceptance not held before the seal", "err", err)
 			}
 			q.s.cfg.Gate.Invalidate(gate.Filter{})
@@ -192,7 +192,7 @@ func (q *request) seal(b *SealRequest) (*Done, error) {
 	switch {
 	case index > 0 || err == nil:
 		done.Row = sealed.Row
-		done.Leaves = append(done.Leaves, Leaf{Action: protocol.ActionSeal.String(), Index: index})
+		done.Leaves = append(append(done.Leaves, held.Leaves...), Leaf{Action: protocol.ActionSeal.String(), Index: index})
 		if err != nil {
 			done.Detail = "the last checkpoint is missing: " + protocol.DetailOf(err)
 		}

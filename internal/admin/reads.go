@@ -56,7 +56,7 @@ func (q *request) status() (any, error) {
 	}
 	q.s.follow(q.ctx)
 	a := &Status{
-		Server: public, Time: q.now, Started: q.s.started.UTC(), Actor: q.who.Actor(), Role: q.role.String(),
+		Server: public, Time: q.now, Started: q.s.started, Actor: q.who.Actor(), Role: q.role.String(),
 		NotDurable: state.NotDurable, Ends: []End{}, TwoPeople: q.s.cfg.TwoPeople, Waiting: []Waiting{},
 		Incidents: q.s.record.list(true),
 	}

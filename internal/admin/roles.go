@@ -3,6 +3,7 @@ package admin
 import (
 	"bufio"
 	"bytes"
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"os/user"
@@ -84,14 +85,15 @@ func (r *Roles) GrantCertificates(name string, b []byte) error {
 		if len(words) == 0 || strings.HasPrefix(words[0], "#") {
 			continue
 		}
-		var digest protocol.Digest
 		role := principal.NoRole
 		if len(words) == 2 {
 			role = roleOf(words[1])
 		}
-		if role == principal.NoRole || digest.UnmarshalText([]byte(words[0])) != nil {
+		b, err := hex.DecodeString(words[0])
+		if role == principal.NoRole || err != nil || len(b) != protocol.DigestSize {
 			return fault.New(fault.Config, fmt.Sprintf("%s:%d: a line is the SHA-256 of a certificate in hexadecimal and viewer, operator or commander", name, n), "")
 		}
+		digest := protocol.Digest(b)
 		if _, twice := r.certificates[digest]; twice {
 			return fault.New(fault.Config, fmt.Sprintf("%s:%d: the certificate has a role already", name, n), "")
 		}

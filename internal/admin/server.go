@@ -124,7 +124,7 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 	if cfg.Now == nil {
 		cfg.Now = time.Now
 	}
-	s := &Server{cfg: cfg, actions: make(map[string]*action), started: cfg.Now(), peers: peerOf}
+	s := &Server{cfg: cfg, actions: make(map[string]*action), started: cfg.Now().UTC().Truncate(time.Millisecond), peers: peerOf}
 	all := actions()
 	for i := range all {
 		s.actions[all[i].name] = &all[i]
@@ -271,10 +271,14 @@ func (s *Server) answer(q *request, w http.ResponseWriter, r *http.Request) (ans
 	defer cancel()
 	q.ctx = ctx
 	answer, err = q.action.do(q)
-	if err == nil && q.action.method == http.MethodPost && !q.recorded {
+	if err != nil || q.action.method == http.MethodGet {
+		return answer, err
+	}
+	if !q.recorded {
 		return nil, protocol.Wrap(protocol.CodeInternal, "", errors.New("admin: an action without a row"))
 	}
-	return answer, err
+	s.cfg.Log.Info("admin action", "action", q.action.name, "actor", q.who.Actor(), "role", q.role.String())
+	return answer, nil
 }
 
 // read reads the query, or the body, of a request.

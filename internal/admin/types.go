@@ -332,6 +332,6 @@ type BackupRequest struct {
 type BackedUp struct {
 	Done
 	Directory string          `json:"directory"` // on the server
-	Size      uint64          `json:"size"` // leaves in the copy
+	Size      uint64          `json:"size"`      // leaves in the copy
 	Root      protocol.Digest `json:"root"`
 }

@@ -103,12 +103,18 @@ func (n *node) startMachine(ctx context.Context) error {
 	if err := m.registerClaims(ctx); err != nil {
 		return err
 	}
+	if err := n.breakGlass(ctx); err != nil {
+		return err
+	}
 	if m.pool != nil {
 		s.start("prover", m.pool.Run)
 	}
 	s.start("epochs", m.epochs.Run)
 	s.start("gate", m.gate.Run)
 	s.start("watch on the ledger", m.freezeOnDivergence)
+	if err := n.startAdmin(ctx); err != nil {
+		return err
+	}
 	if err := m.awaitEpoch(ctx, s); err != nil {
 		return err
 	}

@@ -32,6 +32,10 @@ type Config struct {
 	Version  string       // of this program, as the status shows it
 	Log      *slog.Logger // its writes should not block
 	Ready    func(Ready)  // is called once, when requests are answered
+
+	// BreakGlass thaws everything before the first epoch opens, for the reason that it
+	// gives. "" thaws nothing.
+	BreakGlass string
 }
 
 // Ready describes a server that answers requests.
@@ -50,6 +54,7 @@ type node struct {
 	lists    []*claim.List
 	cert     *certificate // nil without TLS
 	listener net.Listener
+	admin    *administration // nil in a server that only reads
 	claims   []gate.Claim
 
 	attestor attest.Attestor   // nil before confine
@@ -117,6 +122,9 @@ func (n *node) prepare(ctx context.Context) (err error) {
 	if err := makeData(cfg); err != nil {
 		return fault.New(fault.Config, fmt.Sprintf("the data directory cannot be made: %v", err), "--data names another one")
 	}
+	if n.admin, err = openAdmin(ctx, cfg, n.cert); err != nil {
+		return err
+	}
 	if n.claims, err = loadClaims(n.lists); err != nil {
 		return fmt.Errorf("self-test: %w", err)
 	}
@@ -175,6 +183,7 @@ func (n *node) close() error {
 	if n.listener != nil {
 		_ = n.listener.Close() // the HTTP server has closed it before
 	}
+	n.admin.close()
 	return err
 }
 
