@@ -178,7 +178,7 @@ func refusal(err error) error {
 	if !errors.As(err, &p) {
 		return err
 	}
-	f := &fault.Fault{Exit: fault.ExitOf(p.Code), What: cmp.Or(protocol.Escaped(p.Detail), p.Title), Code: p.Code}
+	f := &fault.Fault{Exit: fault.ExitOf(p.Code), What: cmp.Or(protocol.Escaped(p.Detail), "the server refused: "+p.Title), Code: p.Code}
 	switch {
 	case p.Code == protocol.CodeForbidden:
 		f.Hint = "the settings admin_viewers, admin_operators and admin_commanders name who may; td admin status shows your role"

@@ -24,6 +24,7 @@ func TestAdminStatus(t *testing.T) {
 	names := map[protocol.Digest]string{print: "range/1"}
 	rows := map[uint64]admin.Row{
 		41: {Actor: "uid 7", Reason: "looking\x1b[2J", Action: "freeze", Time: before},
+		42: {Actor: "uid 7", Reason: "looking\x1b[2J", Action: "freeze", Time: before},
 		50: {Actor: "uid 0", Reason: "the end", Action: "seal", Time: before},
 	}
 	ok := api.Condition{State: "ok"}
@@ -35,8 +36,23 @@ func TestAdminStatus(t *testing.T) {
 		"open": {func(*admin.Status) {}, true, true, "accepting\n\n"},
 		"frozen": {func(s *admin.Status) {
 			s.Server.Holds = []api.Hold{
-				{Kind: "accept", By: "operator", Index: at(41), Since: &before},
 				{Kind: "issue", By: "operator", Index: at(42), Since: &before},
+				{Kind: "accept", By: "operator", Index: at(41), Since: &before},
+				{Kind: "accept", By: "operator", Index: at(41), Since: &before, Claim: &print},
+			}
+		}, false, false, `NOT ACCEPTING: nothing is issued, and nothing is accepted
+  acceptance and issuing are frozen, by uid 7, since 2026-11-29T02:58:30Z (1m30s ago)
+    why: looking\x1b[2J
+    starts again with: td admin thaw --reason "…"
+  acceptance is frozen for range/1 (AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA), by uid 7, since 2026-11-29T02:58:30Z (1m30s ago)
+    why: looking\x1b[2J
+    starts again with: td admin thaw --accept --fingerprint AQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA --reason "…"
+
+`},
+		"frozen apart": {func(s *admin.Status) {
+			s.Server.Holds = []api.Hold{
+				{Kind: "accept", By: "operator", Index: at(41), Since: &before},
+				{Kind: "issue", By: "operator", Index: at(43), Since: &before},
 			}
 			s.Ends = []admin.End{{Scope: admin.Scope{Operation: "accept"}, Until: later}}
 		}, false, false, `NOT ACCEPTING: nothing is issued, and nothing is accepted

@@ -66,7 +66,7 @@ func (a *app) listSessions(ctx context.Context, c *admin.Conn, f admin.Filter, l
 	if more {
 		fmt.Fprintf(a.stderr, "note: there are more; --limit 0 lists all\n")
 	}
-	if output.value != "json" {
+	if output.value != "json" && len(all) > 0 {
 		fmt.Fprintf(a.stderr, "note: %d of %d pending requests\n", len(all), pending)
 	}
 	return printRows(a, output, all, "ID\tCLIENT\tCLAIM\tPROVER\tOPENED\tEXPIRES\tEPOCH", func(w io.Writer, s *admin.Session) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -53,7 +54,9 @@ type stop struct {
 	Until *admin.Moment `json:"until,omitempty"` // if it ends by itself
 	Then  string        `json:"then"`            // what starts it again
 
-	issue, accept bool // for all claims
+	issue, accept bool             // whether it stops all claims
+	operation     string           // of a freeze; "" for both
+	claim         *protocol.Digest // of a freeze; nil for all
 }
 
 func readReport(ctx context.Context, c *admin.Conn) (*adminReport, error) {
@@ -139,31 +142,61 @@ func sealed(rows map[uint64]admin.Row) stop {
 	return s
 }
 
-// holds returns the freezes, those of both operations in one.
+// holds returns the freezes. Acceptance and issuing that were frozen together are one.
 func holds(s *admin.Status, names map[protocol.Digest]string, rows map[uint64]admin.Row) (all []stop) {
-	for i := range s.Server.Holds {
-		h := &s.Server.Holds[i]
-		one := stop{What: "acceptance is frozen", accept: h.Claim == nil, By: h.By, Why: h.Why, Since: h.Since, Until: endOf(s, h, names)}
-		flag := " --accept"
-		if h.Kind == "issue" {
-			one.What, one.accept, one.issue, flag = "issuing is frozen", false, one.accept, " --issue"
+	for _, h := range s.Server.Holds {
+		one := hold(s, &h, names, rows)
+		i := slices.IndexFunc(all, func(other stop) bool { return other.pairs(&one) })
+		if i < 0 {
+			all = append(all, one)
+			continue
 		}
-		if h.Claim != nil {
-			one.What += fmt.Sprintf(" for %s (%s)", cmp.Or(names[*h.Claim], "a claim"), h.Claim)
-			flag += " --fingerprint " + h.Claim.String()
-		}
-		if h.Index != nil {
-			if row, ok := rows[*h.Index]; ok {
-				one.By, one.Why = row.Actor, cmp.Or(row.Reason, one.Why)
-			}
-		}
-		one.Then = "td admin thaw" + flag + ` --reason "…"`
-		if h.By == "core" && h.Why == divergence {
-			one.Then += ", after a restart that finds journal and log equal"
-		}
-		all = append(all, one)
+		both := &all[i]
+		both.operation, both.issue, both.accept = "", both.issue || one.issue, both.accept || one.accept
+	}
+	for i := range all {
+		all[i].describe(names)
 	}
 	return all
+}
+
+// pairs reports whether two freezes are the two halves of one.
+func (s *stop) pairs(o *stop) bool {
+	if s.operation == "" || s.operation == o.operation || s.By != o.By || s.Why != o.Why || stampOf(s.Until) != stampOf(o.Until) {
+		return false
+	}
+	return s.claim == nil && o.claim == nil || s.claim != nil && o.claim != nil && *s.claim == *o.claim
+}
+
+// describe sets what is frozen, and the command that thaws it.
+func (s *stop) describe(names map[protocol.Digest]string) {
+	s.What = map[string]string{"accept": "acceptance is frozen", "issue": "issuing is frozen", "": "acceptance and issuing are frozen"}[s.operation]
+	s.Then = "td admin thaw"
+	if s.operation != "" {
+		s.Then += " --" + s.operation
+	}
+	if s.claim != nil {
+		s.What += fmt.Sprintf(" for %s (%s)", cmp.Or(names[*s.claim], "a claim"), s.claim)
+		s.Then += " --fingerprint " + s.claim.String()
+	}
+	s.Then += ` --reason "…"`
+	if s.By == "core" && s.Why == divergence {
+		s.Then += ", after a restart that finds journal and log equal"
+	}
+}
+
+// hold returns one freeze with whom the audit names.
+func hold(s *admin.Status, h *api.Hold, names map[protocol.Digest]string, rows map[uint64]admin.Row) stop {
+	one := stop{
+		operation: h.Kind, claim: h.Claim, By: h.By, Why: h.Why, Since: h.Since, Until: endOf(s, h, names),
+		issue: h.Claim == nil && h.Kind == "issue", accept: h.Claim == nil && h.Kind == "accept",
+	}
+	if h.Index != nil && h.By != "core" {
+		if row, ok := rows[*h.Index]; ok {
+			one.By, one.Why = row.Actor, row.Reason
+		}
+	}
+	return one
 }
 
 // divergence is why the core freezes until a restart: see [api.Hold].
