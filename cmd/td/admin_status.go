@@ -230,7 +230,11 @@ func (r *adminReport) table(w io.Writer) error {
 		fmt.Fprintf(t, "epoch\t%d %s, since %s, %d issued, %d pending, %s\n", e.Number, e.Phase, r.when(&e.Since), e.Issued, e.Pending, e.ID)
 	}
 	fmt.Fprintf(t, "pending\t%s\n", termui.Count(int(r.Pending), "request"))
-	fmt.Fprintf(t, "journal\t%s\nledger\t%s\nkeys\t%s\n", r.part(&s.Journal), r.part(&s.Ledger), r.part(&s.Epochs))
+	keys := r.part(&s.Epochs)
+	if s.Sealed {
+		keys = "none, as the log is sealed"
+	}
+	fmt.Fprintf(t, "journal\t%s\nledger\t%s\nkeys\t%s\n", r.part(&s.Journal), r.part(&s.Ledger), keys)
 	r.openTable(t)
 	fmt.Fprintf(t, "you\t%s, %s\n", protocol.Escaped(r.Actor), r.Role)
 	fmt.Fprintf(t, "server\t%s, since %s\n", s.Version, r.when(&r.Started))
