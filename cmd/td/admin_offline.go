@@ -47,7 +47,7 @@ func addOffline(ctx context.Context, data string, r *admin.AddKeyRequest) (_ *ad
 	}
 	request := journal.Request{
 		Actor: principal.Principal{Kind: principal.LocalUser, UID: uint32(os.Getuid())}, Role: principal.Commander,
-		Action: "clients add", Target: r.Client, Reason: r.Reason.Reason,
+		Action: "clients/add", Target: r.Client, Reason: r.Reason.Reason,
 	}
 	if err := j.AddClient(ctx, now, request, r.Client, record); err != nil {
 		return nil, err
