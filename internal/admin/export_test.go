@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/terradourada/td/internal/principal"
 )
@@ -73,13 +72,12 @@ func PeerOf(c net.Conn) (uid, gid uint32, groups []uint32, err error) {
 
 // Bounds of the server.
 const (
-	MaxRefusals  = maxRefusals
-	MaxConns     = maxConns
-	MaxStrangers = maxStrangers
-	MaxBody      = maxBody
-	Window       = refusalWindow
-	HeaderTime   = headerTimeout
+	MaxRefusals = maxRefusals
+	MaxBody     = maxBody
+	Window      = refusalWindow
 )
 
-// SpanOf is the time that a freeze may last at least.
-const SpanOf = time.Second
+// OfPeer returns the role of a peer.
+func (r *Roles) OfPeer(uid, gid uint32, groups []uint32) principal.Role {
+	return r.ofPeer(&peer{uid, gid, groups})
+}

@@ -37,19 +37,20 @@ func Listen(ctx context.Context, path string, roles *Roles) (net.Listener, error
 	return l, nil
 }
 
-// Places for open connections. Peers without a role have few, so they cannot keep others
-// out.
-const (
-	maxConns     = 16
-	maxStrangers = 8
-)
+// places is how many connections peers of each role may have open, so that those with a
+// smaller one cannot keep others out. Over TCP the role is not known yet.
+var places = [...]int{principal.NoRole: 8, principal.Viewer: 8, principal.Operator: 8, principal.Commander: 16}
+
+const tcpPlaces = 16
 
 // Descriptors returns how many connections the listeners hold at most, which a process
 // has to keep free.
-func Descriptors(tcp bool) int {
-	n := maxConns + maxStrangers
+func Descriptors(tcp bool) (n int) {
+	for _, most := range places {
+		n += most
+	}
 	if tcp {
-		n += maxConns
+		n += tcpPlaces
 	}
 	return n
 }
@@ -58,12 +59,16 @@ func Descriptors(tcp bool) int {
 type bounded struct {
 	net.Listener
 	s     *Server
-	known chan struct{} // one element for each connection of a peer with a role, or over TCP
-	other chan struct{} // the same for the other ones
+	local [len(places)]chan struct{} // by role; one element for each connection
+	tcp   chan struct{}
 }
 
 func (s *Server) bound(l net.Listener) net.Listener {
-	return &bounded{l, s, make(chan struct{}, maxConns), make(chan struct{}, maxStrangers)}
+	b := &bounded{Listener: l, s: s, tcp: make(chan struct{}, tcpPlaces)}
+	for role, most := range places {
+		b.local[role] = make(chan struct{}, most)
+	}
+	return b
 }
 
 // Accept waits for a connection for which there is a place.
@@ -73,7 +78,7 @@ func (b *bounded) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		places := b.known
+		places := b.tcp
 		var p *peer
 		if _, local := c.LocalAddr().(*net.UnixAddr); local {
 			found, err := b.s.peers(c)
@@ -82,9 +87,8 @@ func (b *bounded) Accept() (net.Conn, error) {
 				_ = c.Close()
 				continue
 			}
-			if p = &found; b.s.cfg.Roles.ofPeer(p) == principal.NoRole {
-				places = b.other
-			}
+			p = &found
+			places = b.local[b.s.cfg.Roles.ofPeer(p)]
 		}
 		select {
 		case places <- struct{}{}:
