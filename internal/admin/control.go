@@ -2,11 +2,13 @@ package admin
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/terradourada/td/internal/approval"
+	"github.com/terradourada/td/internal/control"
 	"github.com/terradourada/td/internal/epochs"
 	"github.com/terradourada/td/internal/gate"
 	"github.com/terradourada/td/internal/journal"
@@ -14,40 +16,72 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// holds returns what a scope holds, acceptance first: one hold for each operation and
-// claim, of which an id may name several.
-func (s *Server) holds(sc *Scope) (all []journal.Hold, err error) {
-	vks := []protocol.Digest{{}}
+// by returns who acts, and why.
+func (q *request) by() control.By { return control.By{Actor: q.who, Role: q.role, Reason: q.reason} }
+
+// took notes the result of an action, which has left its rows. Of several actions each has
+// as many leaves as the others. What is held in memory is no error.
+func (q *request) took(done *Done, res control.Result, err error, actions ...protocol.ControlAction) error {
+	q.recorded = true
+	if errors.Is(err, journal.ErrNotDurable) {
+		done.Outcome, err = OutcomeNotDurable, nil
+	}
+	for i, index := range res.Leaves {
+		a := actions[min(i*len(actions)/len(res.Leaves), len(actions)-1)]
+		done.Leaves = append(done.Leaves, Leaf{Action: a.String(), Index: index})
+	}
+	done.Row = res.Row
+	done.Ended += uint64(max(0, res.Invalidated.Ended))
+	if res.Rotated.Number > 0 {
+		done.Epoch = q.s.epoch(res.Rotated)
+	}
+	return err
+}
+
+// The operations of a scope.
+const (
+	opIssue  = "issue"
+	opAccept = "accept"
+	opBoth   = "both"
+)
+
+// scope parses what a freeze or thaw is about. A claim that it names is in the log.
+func (s *Server) scope(sc *Scope) (what control.What, target control.Target, err error) {
 	switch {
 	case sc.Claim != "" && sc.Fingerprint != nil:
-		return nil, protocol.Fail(protocol.CodeMalformedRequest, "claim and fingerprint exclude each other")
+		return what, target, protocol.Fail(protocol.CodeMalformedRequest, "claim and fingerprint exclude each other")
 	case sc.Claim != "":
-		if _, err := s.known(sc.Claim); err != nil {
-			return nil, err
+		if target.Claim, err = s.known(sc.Claim); err != nil {
+			return what, target, err
 		}
-		vks = s.fingerprints(sc.Claim)
 	case sc.Fingerprint != nil:
 		if !slices.ContainsFunc(s.claims, func(c Claim) bool { return c.Fingerprint == *sc.Fingerprint }) {
-			return nil, protocol.Fail(protocol.CodeNotFound, "no claim with this fingerprint is in the log")
+			return what, target, protocol.Fail(protocol.CodeNotFound, "no claim with this fingerprint is in the log")
 		}
-		vks[0] = *sc.Fingerprint
+		target.VK = *sc.Fingerprint
 	}
-	operations := []journal.Operation{journal.Accept, journal.Issue}
 	switch sc.Operation {
 	case opAccept:
-		operations = operations[:1]
+		what = control.Accept
 	case opIssue:
-		operations = operations[1:]
+		what = control.Issue
 	case opBoth:
+		what = control.All
 	default:
-		return nil, protocol.Fail(protocol.CodeMalformedRequest, "operation is issue, accept or both")
+		err = protocol.Fail(protocol.CodeMalformedRequest, "operation is issue, accept or both")
 	}
-	for _, op := range operations {
-		for _, vk := range vks {
-			all = append(all, journal.Hold{Operation: op, VK: vk})
-		}
+	return what, target, err
+}
+
+// of returns the actions of an operation, in the order of their leaves.
+func of(what control.What, accept, issue protocol.ControlAction) []protocol.ControlAction {
+	switch what {
+	case control.Accept:
+		return []protocol.ControlAction{accept}
+	case control.Issue:
+		return []protocol.ControlAction{issue}
 	}
-	return all, nil
+	return []protocol.ControlAction{accept, issue}
 }
 
 // The bounds of times in requests.
@@ -68,7 +102,7 @@ func span(name string, ms int64, least, most time.Duration) (time.Duration, erro
 }
 
 func (q *request) freeze(b *FreezeRequest) (*Done, error) {
-	holds, err := q.s.holds(&b.Scope)
+	what, target, err := q.s.scope(&b.Scope)
 	if err != nil {
 		return nil, err
 	}
@@ -76,59 +110,44 @@ func (q *request) freeze(b *FreezeRequest) (*Done, error) {
 	if err != nil {
 		return nil, err
 	}
-	done, until := newDone(), time.Time{}
+	done := newDone()
 	if lasts > 0 {
-		until = q.now.Add(lasts)
+		until := q.now.Add(lasts)
 		done.Until = &until
 	}
-	return done, q.hold(done, holds, until)
+	return done, q.hold(done, what, target, lasts)
 }
 
-// hold freezes, each hold with a row and a leaf of its own.
-func (q *request) hold(done *Done, holds []journal.Hold, until time.Time) error {
-	q.s.holding.Lock()
-	defer q.s.holding.Unlock()
-	for _, h := range holds {
-		if err := q.stop(done, "freeze", targetOf(h, until), protocol.Control{Action: freezeOf(h), Target: h.VK}); err != nil {
-			return err
-		}
-	}
-	return nil
+func (q *request) hold(done *Done, what control.What, target control.Target, lasts time.Duration) error {
+	res, err := q.s.cfg.Control.Freeze(q.ctx, q.now, q.by(), what, target, lasts)
+	return q.took(done, res, err, of(what, protocol.ActionFreezeAccept, protocol.ActionFreezeIssue)...)
 }
 
 func (q *request) thaw(b *ThawRequest) (*Done, error) {
-	holds, err := q.s.holds(&b.Scope)
+	what, target, err := q.s.scope(&b.Scope)
 	if err != nil {
-		return nil, err
-	}
-	if err := q.s.cfg.Host.MayThaw(); err != nil {
 		return nil, err
 	}
 	done := newDone()
 	if !q.s.cfg.TwoPeople {
-		return done, q.release(done, holds)
+		return done, q.release(done, what, target)
 	}
 	q.s.thawing.Lock()
 	defer q.s.thawing.Unlock()
-	var targets []string
-	for _, h := range holds {
-		targets = append(targets, targetOf(h, time.Time{}))
-	}
-	action := approval.Action{Name: "thaw", Target: strings.Join(targets, ", ")}
+	action := approval.Action{Name: "thaw", Target: what.String() + " " + target.String()}
 	first, second, err := q.s.approvals.Ask(q.now, action, q.who.Actor())
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case !second:
-		done.Outcome = OutcomeApproval
-		done.Until = &first.Until
-		err := q.ask(&b.Scope)
-		if err != nil {
-			q.s.approvals.Withdraw(q.now, action, q.who.Actor())
-		}
-		return done, err
 	}
-	if err := q.release(done, holds); err != nil {
+	if !second {
+		done.Outcome, done.Until = OutcomeApproval, &first.Until
+		if err := q.ask(action.Target); err != nil {
+			q.s.approvals.Withdraw(q.now, action, q.who.Actor())
+			return nil, err
+		}
+		return done, nil
+	}
+	if err := q.release(done, what, target); err != nil {
 		_, _, _ = q.s.approvals.Ask(q.now, action, first.Actor) // it was not used
 		return nil, err
 	}
@@ -136,26 +155,16 @@ func (q *request) thaw(b *ThawRequest) (*Done, error) {
 }
 
 // ask writes the row of the first of two people.
-func (q *request) ask(sc *Scope) error {
+func (q *request) ask(target string) error {
 	q.recorded = true
-	target := sc.Operation + " " + targetAll
-	switch {
-	case sc.Claim != "":
-		target = sc.Operation + " " + sc.Claim
-	case sc.Fingerprint != nil:
-		target = sc.Operation + " " + sc.Fingerprint.String()
-	}
 	return q.s.cfg.Journal.Audited(q.ctx, q.now, q.row("thaw/ask", target), func(context.Context) error { return nil })
 }
 
-// release thaws, each hold with a row and a leaf of its own.
-func (q *request) release(done *Done, holds []journal.Hold) error {
-	for _, h := range holds {
-		if err := q.control(done, "thaw", targetOf(h, time.Time{}), protocol.Control{Action: thawOf(h), Target: h.VK}); err != nil {
-			return err
-		}
-	}
-	return nil
+func (q *request) release(done *Done, what control.What, target control.Target) error {
+	res, err := q.s.cfg.Control.Thaw(q.ctx, q.now, q.by(), what, target)
+	thawed := of(what, protocol.ActionThawAccept, protocol.ActionThawIssue)
+	slices.Reverse(thawed) // issue comes first
+	return q.took(done, res, err, thawed...)
 }
 
 // seal holds issuing, lets what is pending be answered, and ends the log.
@@ -167,109 +176,49 @@ func (q *request) seal(b *SealRequest) (*Done, error) {
 	if drain == 0 {
 		drain = usualDrain
 	}
-	state, err := q.s.cfg.Journal.State(q.ctx)
-	if err != nil {
-		return nil, err
-	}
-	if state.Sealed {
-		return nil, protocol.Fail(protocol.CodeFrozen, "the log is sealed for good")
-	}
 	done := newDone()
-	if err := q.hold(done, []journal.Hold{{Operation: journal.Issue}}, time.Time{}); err != nil {
-		return nil, err
+	res, err := q.s.cfg.Control.Seal(q.ctx, q.now, q.by(), drain)
+	err = q.took(done, res, err, protocol.ActionSeal)
+	if done.Outcome == OutcomeNotDurable {
+		done.Detail = "the seal goes on; a process that ends meanwhile loses it"
 	}
-	held, sealed := newDone(), newDone()
-	index, err := q.s.cfg.Epochs.Seal(q.ctx, epochs.Seal{
-		Drain: drain,
-		Stop: func() {
-			if err := q.later().hold(held, []journal.Hold{{Operation: journal.Accept}}, time.Time{}); err != nil {
-				q.s.cfg.Log.Error("acceptance not held before the seal", "err", err)
-			}
-			q.s.cfg.Gate.Invalidate(gate.Filter{})
-		},
-		Commit: func(ctx context.Context) (uint64, error) { return q.later().commitSeal(ctx, sealed) },
-	})
-	switch {
-	case index > 0 || err == nil:
-		done.Row = sealed.Row
-		done.Leaves = append(append(done.Leaves, held.Leaves...), Leaf{Action: protocol.ActionSeal.String(), Index: index})
-		if err != nil {
-			done.Detail = "the last checkpoint is missing: " + protocol.DetailOf(err)
-		}
-	case protocol.CodeOf(err) == protocol.CodeDraining:
-		if done.Outcome == OutcomeDone {
-			done.Outcome = OutcomeUnderWay
-		}
-		done.Detail = "the seal goes on"
-	default:
-		return nil, err
+	if err != nil && len(res.Leaves) > 0 && res.Leaves[0] > 0 {
+		done.Detail = "the last checkpoint is missing"
+		q.s.cfg.Log.Error("log sealed without its last checkpoint", "err", err)
+		err = nil
 	}
-	return done, nil
-}
-
-// later returns the request as one that goes on after its answer.
-func (q *request) later() *request {
-	again := *q
-	again.ctx, again.now = context.WithoutCancel(q.ctx), q.s.now()
-	return &again
-}
-
-// commitSeal commits the seal leaf. An attempt whose outcome was not known may have been
-// committed.
-func (q *request) commitSeal(ctx context.Context, done *Done) (uint64, error) {
-	defer q.s.changed.Store(true)
-	q.ctx = ctx
-	err := q.control(done, "seal", "", protocol.Control{Action: protocol.ActionSeal})
-	if err == nil {
-		return done.Leaves[0].Index, nil
-	}
-	if q.s.record.catchUp(ctx, q.s.cfg.Journal) == nil {
-		if index, ok := q.s.record.sealedAt(); ok {
-			return index, nil
-		}
-	}
-	return 0, err
+	return done, err
 }
 
 func (q *request) rotate(b *RotateRequest) (*Done, error) {
 	done := newDone()
 	switch b.How {
 	case "drain":
-		if err := q.control(done, "rotate", b.How, protocol.Control{Action: protocol.ActionRotate}); err != nil {
-			return nil, err
-		}
-		opened, err := q.s.cfg.Epochs.Rotate(q.ctx, epochs.Drain)
-		if err != nil {
-			return nil, err
-		}
-		done.Epoch = q.s.epoch(opened)
+		res, err := q.s.cfg.Control.Rotate(q.ctx, q.now, q.by(), epochs.Drain)
+		return done, q.took(done, res, err, protocol.ActionRotate)
 	case "now":
 		return done, q.force(done)
 	default:
 		return nil, protocol.Fail(protocol.CodeMalformedRequest, "how is drain or now")
 	}
-	return done, nil
 }
 
 // force ends every epoch at once. The keys are destroyed also if the next epoch is not
 // active in time.
 func (q *request) force(done *Done) error {
-	if err := q.stop(done, "rotate", "now", protocol.Control{Action: protocol.ActionRotate}); err != nil {
-		return err
-	}
 	for _, e := range q.s.cfg.Epochs.Status() {
 		done.Ended += uint64(max(0, e.Pending))
 	}
-	opened, err := q.s.cfg.Epochs.Rotate(q.ctx, epochs.Now)
-	if err == nil {
-		done.Epoch = q.s.epoch(opened)
-		return nil
+	res, err := q.s.cfg.Control.Rotate(q.ctx, q.now, q.by(), epochs.Now)
+	err = q.took(done, res, err, protocol.ActionRotate)
+	late := protocol.CodeOf(err) == protocol.CodeDraining
+	if late {
+		done.Outcome, err = OutcomeUnderWay, nil
 	}
-	done.Detail = "the keys are destroyed; the next epoch is not active yet"
-	if done.Outcome == OutcomeDone {
-		done.Outcome = OutcomeUnderWay
+	if late || done.Outcome == OutcomeNotDurable {
+		done.Detail = "the keys are destroyed; the next epoch is not active yet"
 	}
-	return nil
+	return err
 }
 
 // epoch describes the epoch that a rotation opened.
@@ -284,32 +233,24 @@ func (s *Server) epoch(r epochs.Rotated) *Epoch {
 
 func (q *request) retire(b *RetireRequest) (*Done, error) {
 	done := newDone()
-	if err := q.control(done, "retire", b.Fingerprint.String(), protocol.Control{Action: protocol.ActionRetireVK, Target: b.Fingerprint}); err != nil {
-		return nil, err
-	}
-	done.Ended = uint64(q.s.cfg.Gate.Invalidate(gate.Filter{VK: b.Fingerprint}).Ended)
-	return done, nil
+	res, err := q.s.cfg.Control.Retire(q.ctx, q.now, q.by(), b.Fingerprint)
+	return done, q.took(done, res, err, protocol.ActionRetireVK)
 }
 
 // revoke revokes an epoch. From the leaf on the journal accepts nothing of it. If it is
 // ACTIVE it ends at once, since what it issues could never be accepted.
 func (q *request) revoke(b *RevokeRequest) (*Done, error) {
 	done := newDone()
-	err := q.control(done, "revoke", b.Epoch.String(), protocol.Control{Action: protocol.ActionRevokeEpoch, Target: journal.EpochTarget(b.Epoch)})
-	if err != nil {
-		return nil, err
+	active, ok := q.s.activeEpoch()
+	if err := q.withdraw(done, b.Epoch); err != nil || !ok || active != b.Epoch {
+		return done, err
 	}
-	done.Ended = uint64(q.s.cfg.Gate.Invalidate(gate.Filter{Epoch: b.Epoch}).Ended)
-	if active, ok := q.s.activeEpoch(); !ok || active != b.Epoch {
-		return done, nil
-	}
-	opened, err := q.s.cfg.Epochs.Rotate(q.ctx, epochs.Now)
-	if err != nil {
-		done.Outcome, done.Detail = OutcomeUnderWay, "the epoch is revoked; the next one is not active yet"
-		return done, nil //nolint:nilerr // the epoch is revoked
-	}
-	done.Epoch = q.s.epoch(opened)
-	return done, nil
+	return done, q.force(done)
+}
+
+func (q *request) withdraw(done *Done, id protocol.EpochID) error {
+	res, err := q.s.cfg.Control.Revoke(q.ctx, q.now, q.by(), id)
+	return q.took(done, res, err, protocol.ActionRevokeEpoch)
 }
 
 func (s *Server) activeEpoch() (id protocol.EpochID, ok bool) {
@@ -322,32 +263,26 @@ func (s *Server) activeEpoch() (id protocol.EpochID, ok bool) {
 }
 
 func (q *request) invalidate(b *InvalidateRequest) (*Done, error) {
-	if b.Filter == (Filter{}) && !b.All {
-		return nil, protocol.Fail(protocol.CodeMalformedRequest, "name what to invalidate, or set all")
-	}
-	if b.Filter != (Filter{}) && b.All {
-		return nil, protocol.Fail(protocol.CodeMalformedRequest, "all excludes a filter")
+	if (b.Filter == Filter{}) != b.All {
+		return nil, protocol.Fail(protocol.CodeMalformedRequest, "name what to invalidate, or set all, which excludes a filter")
 	}
 	f, err := q.filter(&b.Filter)
 	if err != nil {
 		return nil, err
 	}
-	c := protocol.Control{Action: protocol.ActionInvalidate}
-	if b.Epoch != nil {
-		c.Target = journal.EpochTarget(*b.Epoch)
-	}
 	done := newDone()
-	if err := q.control(done, "invalidate", b.Filter.text(), c); err != nil {
-		return nil, err
-	}
-	done.Ended = uint64(q.s.cfg.Gate.Invalidate(f).Ended)
-	return done, nil
+	return done, q.end(done, f, b.Filter.text())
+}
+
+func (q *request) end(done *Done, f gate.Filter, text string) error {
+	res, err := q.s.cfg.Control.Invalidate(q.ctx, q.now, q.by(), f, text)
+	return q.took(done, res, err, protocol.ActionInvalidate)
 }
 
 // text names a filter in a row.
 func (f *Filter) text() string {
 	if *f == (Filter{}) {
-		return targetAll
+		return "all"
 	}
 	v := urlValues(f)
 	words := make([]string, 0, len(v))

@@ -22,6 +22,7 @@ import (
 
 	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/internal/admin"
+	"github.com/terradourada/td/internal/control"
 	"github.com/terradourada/td/internal/epochs"
 	"github.com/terradourada/td/internal/gate"
 	"github.com/terradourada/td/internal/journal"
@@ -35,8 +36,7 @@ import (
 // effect in order.
 type core struct {
 	mu       sync.Mutex
-	held     bool // the journal takes no writes
-	diverged bool
+	held     bool   // the journal takes no writes
 	next     uint64 // index of the next leaf
 	state    journal.State
 	rows     []journal.AuditRow
@@ -46,8 +46,6 @@ type core struct {
 	clients  []principal.Client
 	keys     []principal.Record
 	pending  []gate.Pending
-	sealed   bool
-	onStop   func() // before a stop
 }
 
 var (
@@ -173,25 +171,22 @@ func (c *core) Control(_ context.Context, now time.Time, r journal.Request, ctl 
 	return c.act(now, r, journal.Done, c.apply(ctl))
 }
 
-func (c *core) Stop(_ context.Context, now time.Time, r journal.Request, ctl protocol.Control) (journal.Entry, error) {
-	if c.onStop != nil {
-		c.onStop()
-	}
+// stop is Control for what stops.
+func (c *core) stop(now time.Time, r journal.Request, actions ...protocol.Control) (res control.Result, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.held {
-		return c.act(now, r, journal.Done, c.apply(ctl))
+	for _, ctl := range actions {
+		if !c.held {
+			e, _ := c.act(now, r, journal.Done, c.apply(ctl))
+			res.Leaves, res.Row = append(res.Leaves, e.Seq), e.Row
+			continue
+		}
+		c.note("held %s", ctl.Action)
+		c.state.NotDurable++
+		c.late = append(c.late, func() { _, _ = c.act(now, r, journal.NotDurable, c.apply(ctl)) })
+		err = protocol.Wrap(protocol.CodeLedgerUnavailable, journal.ErrNotDurable.Error(), journal.ErrNotDurable)
 	}
-	c.note("held %s", ctl.Action)
-	if h := (journal.Hold{Operation: journal.Issue, VK: ctl.Target}); ctl.Action == protocol.ActionFreezeIssue {
-		c.state.Holds = append(c.state.Holds, h)
-	}
-	if h := (journal.Hold{Operation: journal.Accept, VK: ctl.Target}); ctl.Action == protocol.ActionFreezeAccept {
-		c.state.Holds = append(c.state.Holds, h)
-	}
-	c.state.NotDurable++
-	c.late = append(c.late, func() { _, _ = c.act(now, r, journal.NotDurable, c.apply(ctl)) })
-	return journal.Entry{}, protocol.Wrap(protocol.CodeLedgerUnavailable, journal.ErrNotDurable.Error(), journal.ErrNotDurable)
+	return res, err
 }
 
 // release lets the journal take writes again.
@@ -321,30 +316,97 @@ func (c *core) effect(what string) {
 	c.note("effect %s", what)
 }
 
-// manager, gateOf and host are the other parts.
+// The other parts of the core.
 type (
-	manager struct{ *core }
-	gateOf  struct{ *core }
-	host    struct{ *core }
+	controls struct{ *core }
+	manager  struct{ *core }
+	gateOf   struct{ *core }
+	host     struct{ *core }
 )
+
+func request(by control.By, action, target string) journal.Request {
+	return journal.Request{Actor: by.Actor, Role: by.Role, Action: action, Target: target, Reason: by.Reason}
+}
+
+// actions returns those of a freeze or thaw of all claims or of one fingerprint.
+func actions(what control.What, target control.Target, accept, issue protocol.ControlAction) (all []protocol.Control) {
+	if what != control.Issue {
+		all = append(all, protocol.Control{Action: accept, Target: target.VK})
+	}
+	if what != control.Accept {
+		all = append(all, protocol.Control{Action: issue, Target: target.VK})
+	}
+	return all
+}
+
+func (c controls) Freeze(_ context.Context, now time.Time, by control.By, what control.What, target control.Target, _ time.Duration) (control.Result, error) {
+	return c.stop(now, request(by, "freeze", what.String()+" "+target.String()), actions(what, target, protocol.ActionFreezeAccept, protocol.ActionFreezeIssue)...)
+}
+
+// one is an action with one leaf.
+func (c controls) one(ctx context.Context, now time.Time, r journal.Request, ctl protocol.Control) (control.Result, error) {
+	e, err := c.Control(ctx, now, r, ctl)
+	if err != nil {
+		return control.Result{}, err
+	}
+	return control.Result{Leaves: []uint64{e.Seq}, Row: e.Row}, nil
+}
+
+func (c controls) Thaw(ctx context.Context, now time.Time, by control.By, what control.What, target control.Target) (res control.Result, err error) {
+	for _, ctl := range actions(what, target, protocol.ActionThawAccept, protocol.ActionThawIssue) {
+		one, err := c.one(ctx, now, request(by, "thaw", what.String()+" "+target.String()), ctl)
+		if err != nil {
+			return res, err
+		}
+		res.Leaves, res.Row = append(res.Leaves, one.Leaves...), one.Row
+	}
+	return res, nil
+}
+
+func (c controls) Seal(_ context.Context, now time.Time, by control.By, _ time.Duration) (control.Result, error) {
+	return c.stop(now, request(by, "seal", "all"), protocol.Control{Action: protocol.ActionSeal})
+}
+
+func (c controls) Retire(ctx context.Context, now time.Time, by control.By, vk protocol.Digest) (control.Result, error) {
+	return c.one(ctx, now, request(by, "retire", vk.String()), protocol.Control{Action: protocol.ActionRetireVK, Target: vk})
+}
+
+func (c controls) Revoke(ctx context.Context, now time.Time, by control.By, id protocol.EpochID) (control.Result, error) {
+	return c.one(ctx, now, request(by, "revoke", id.String()), protocol.Control{Action: protocol.ActionRevokeEpoch})
+}
+
+func (c controls) Rotate(ctx context.Context, now time.Time, by control.By, how epochs.How) (res control.Result, err error) {
+	if how == epochs.Now {
+		res, err = c.stop(now, request(by, "rotate", "now"), protocol.Control{Action: protocol.ActionRotate})
+	} else {
+		res, err = c.one(ctx, now, request(by, "rotate", "drain"), protocol.Control{Action: protocol.ActionRotate})
+	}
+	if err == nil {
+		c.effect("rotate")
+		res.Rotated = epochs.Rotated{Number: 1, ID: epochID}
+	}
+	return res, err
+}
+
+func (c controls) Invalidate(ctx context.Context, now time.Time, by control.By, f gate.Filter, text string) (control.Result, error) {
+	res, err := c.one(ctx, now, request(by, "invalidate", text), protocol.Control{Action: protocol.ActionInvalidate})
+	if err == nil {
+		res.Invalidated = gateOf(c).Invalidate(f)
+	}
+	return res, err
+}
 
 func (m manager) Status() []epochs.State {
 	return []epochs.State{{Number: 1, ID: epochID, Phase: lifecycle.EpochActive, Pending: 3}}
 }
 
-func (m manager) Rotate(_ context.Context, how epochs.How) (epochs.Rotated, error) {
-	m.effect(map[epochs.How]string{epochs.Drain: "drain", epochs.Now: "now"}[how])
+func (m manager) Rotate(context.Context, epochs.How) (epochs.Rotated, error) {
 	return epochs.Rotated{Number: 1, ID: epochID}, nil
 }
 
 func (m manager) Seal(ctx context.Context, s epochs.Seal) (uint64, error) {
-	m.effect("seal")
 	s.Stop()
-	index, err := s.Commit(ctx)
-	if err != nil {
-		return 0, protocol.Wrap(protocol.CodeDraining, "the log is not sealed yet", err)
-	}
-	return index, nil
+	return s.Commit(ctx)
 }
 
 func (g gateOf) Pending(f gate.Filter, after protocol.RequestID, most int) ([]gate.Pending, bool) {
@@ -380,13 +442,6 @@ func matches(f *gate.Filter, p *gate.Pending) bool {
 
 func (h host) Status(context.Context) (api.Status, error) {
 	return api.Status{Origin: "test", Holds: []api.Hold{}}, nil
-}
-
-func (h host) MayThaw() error {
-	if h.diverged {
-		return protocol.Fail(protocol.CodeConflict, "journal and log disagree")
-	}
-	return nil
 }
 
 func (h host) Reload() (string, error) {
@@ -443,7 +498,7 @@ func start(t *testing.T, c *core, change func(*admin.Config)) *world {
 		t.Fatal(err)
 	}
 	cfg := admin.Config{
-		Journal: c, Epochs: manager{c}, Gate: gateOf{c}, Host: host{c}, Problem: server.ProblemOf, Roles: roles,
+		Control: controls{c}, Journal: c, Epochs: manager{c}, Gate: gateOf{c}, Host: host{c}, Problem: server.ProblemOf, Roles: roles,
 		Bundles: filepath.Join(t.TempDir(), "evidence"), Now: func() time.Time { return time.UnixMilli(w.clock.Load()) },
 		TLS: &tls.Config{Certificates: []tls.Certificate{*w.ca.issue(t, "server")}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: w.ca.pool, MinVersion: tls.VersionTLS13},
 	}

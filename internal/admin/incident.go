@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/terradourada/td/internal/control"
 	"github.com/terradourada/td/internal/fsutil"
 	"github.com/terradourada/td/internal/gate"
 	"github.com/terradourada/td/internal/journal"
@@ -72,7 +73,7 @@ func kinds() []kind {
 			checks: []Check{
 				{"prover-replaced", "the prover runs from a program and on a machine that are trusted"},
 				{"proofs-verified", "td log audit has verified every proof again"},
-				{"owners-told", "the owners of the events that the prover saw have been told"},
+				{"owners-told", "the owners of the events that the prover saw have been informed"},
 			},
 		},
 		{
@@ -111,6 +112,12 @@ func kinds() []kind {
 		},
 	}
 }
+
+// The actions of the rows of an incident.
+const (
+	actOpen  = "incident/open"
+	actClose = "incident/close"
+)
 
 // closed is added to the number of a kind in the leaf that closes an incident.
 const closed = 128
@@ -175,11 +182,11 @@ func (in *incident) take(steps []step) {
 }
 
 func (in *incident) haltAcceptance(done *Done) (string, error) {
-	return "", in.q.hold(done, []journal.Hold{{Operation: journal.Accept}}, time.Time{})
+	return "", in.q.hold(done, control.Accept, control.Target{}, 0)
 }
 
 func (in *incident) haltIssue(done *Done) (string, error) {
-	return "", in.q.hold(done, []journal.Hold{{Operation: journal.Issue}}, time.Time{})
+	return "", in.q.hold(done, control.Issue, control.Target{}, 0)
 }
 
 // open writes the row and the leaf of the incident.
@@ -188,7 +195,7 @@ func (in *incident) open(done *Done) (string, error) {
 	if in.epoch != nil {
 		target += " epoch " + in.epoch.String()
 	}
-	e, err := in.q.s.cfg.Journal.Incident(in.q.ctx, in.q.now, in.q.row("incident/open", target), in.kind.number)
+	e, err := in.q.s.cfg.Journal.Incident(in.q.ctx, in.q.now, in.q.row(actOpen, target), in.kind.number)
 	if err != nil {
 		in.answer.Outcome = OutcomeNotDurable
 		return "the incident is not in the log; open it again when the journal takes writes", err
@@ -238,28 +245,23 @@ func (in *incident) revokeEpoch(done *Done) (string, error) {
 	if in.epoch == nil {
 		return "no epoch was active and none was named", nil
 	}
-	return in.epoch.String(), in.q.control(done, "revoke", in.epoch.String(),
-		protocol.Control{Action: protocol.ActionRevokeEpoch, Target: journal.EpochTarget(*in.epoch)})
+	return in.epoch.String(), in.q.withdraw(done, *in.epoch)
 }
 
 func (in *incident) endEpoch(done *Done) (string, error) {
 	if in.epoch == nil {
 		return "", nil
 	}
-	return in.invalidate(done, gate.Filter{Epoch: *in.epoch}, "epoch "+in.epoch.String(), journal.EpochTarget(*in.epoch))
+	return in.invalidate(done, gate.Filter{Epoch: *in.epoch}, "epoch "+in.epoch.String())
 }
 
 func (in *incident) endProver(done *Done) (string, error) {
-	return in.invalidate(done, gate.Filter{Prover: gate.LocalProver}, "prover "+proverServer, protocol.Digest{})
+	return in.invalidate(done, gate.Filter{Prover: gate.LocalProver}, "prover "+proverServer)
 }
 
-func (in *incident) invalidate(done *Done, f gate.Filter, text string, target protocol.Digest) (string, error) {
-	if err := in.q.control(done, "invalidate", text, protocol.Control{Action: protocol.ActionInvalidate, Target: target}); err != nil {
-		return "", err
-	}
-	ended := in.q.s.cfg.Gate.Invalidate(f).Ended
-	done.Ended = uint64(ended)
-	return fmt.Sprintf("%d requests", ended), nil
+func (in *incident) invalidate(done *Done, f gate.Filter, text string) (string, error) {
+	err := in.q.end(done, f, text)
+	return fmt.Sprintf("%d requests", done.Ended), err
 }
 
 func (in *incident) compareAudit(*Done) (string, error) {
@@ -339,7 +341,7 @@ func (q *request) closeIncident(b *CloseRequest) (*Done, error) {
 		return nil, err
 	}
 	q.recorded = true
-	e, err := q.s.cfg.Journal.Incident(q.ctx, q.now, q.row(q.action.name, strconv.FormatUint(b.Incident, 10)), closed+k.number)
+	e, err := q.s.cfg.Journal.Incident(q.ctx, q.now, q.row(actClose, strconv.FormatUint(b.Incident, 10)), closed+k.number)
 	if err != nil {
 		return nil, err
 	}
@@ -386,13 +388,17 @@ func BreakGlass(ctx context.Context, j Holds, now time.Time, by principal.Princi
 	if state.Sealed {
 		return 0, protocol.Fail(protocol.CodeFrozen, "the log is sealed for good")
 	}
-	r := journal.Request{Actor: by, Role: principal.Commander, Action: "incident/open", Target: breakGlass, Reason: reason}
+	r := journal.Request{Actor: by, Role: principal.Commander, Action: actOpen, Target: breakGlass, Reason: reason}
 	if _, err := j.Incident(ctx, now, r, kindOf(breakGlass).number); err != nil {
 		return 0, err
 	}
 	for _, h := range state.Holds {
-		r.Action, r.Target = "thaw", targetOf(h, time.Time{})
-		if _, err := j.Control(ctx, now, r, protocol.Control{Action: thawOf(h), Target: h.VK}); err != nil {
+		c := protocol.Control{Action: protocol.ActionThawIssue, Target: h.VK}
+		if h.Operation == journal.Accept {
+			c.Action = protocol.ActionThawAccept
+		}
+		r.Action, r.Target = "thaw", scopeOf(h).Operation+" "+control.Target{VK: h.VK}.String()
+		if _, err := j.Control(ctx, now, r, c); err != nil {
 			return ended, err
 		}
 		ended++

@@ -118,7 +118,7 @@ func TestIncidentWithoutJournal(t *testing.T) {
 	if err != nil || opened.Outcome != admin.OutcomeNotDurable || opened.Incident != 0 {
 		t.Fatalf("%+v, %v", opened, err)
 	}
-	if done := w.take(); !slices.Equal(done, []string{"held freeze-accept", "held freeze-issue", "held rotate", "effect now"}) {
+	if done := w.take(); !slices.Equal(done, []string{"held freeze-accept", "held freeze-issue", "held rotate"}) {
 		t.Errorf("%q", done)
 	}
 	checkBundle(t, opened.Bundle)
@@ -159,7 +159,7 @@ func TestBreakGlass(t *testing.T) {
 		t.Errorf("%d, %v: %d rows", n, err, len(c.rows))
 	}
 	for _, a := range []protocol.ControlAction{protocol.ActionFreezeAccept, protocol.ActionFreezeIssue} {
-		if _, err := c.Stop(t.Context(), now, journal.Request{Action: "freeze"}, protocol.Control{Action: a}); err != nil {
+		if _, err := c.stop(now, journal.Request{Action: "freeze"}, protocol.Control{Action: a}); err != nil {
 			t.Fatal(err)
 		}
 	}

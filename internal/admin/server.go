@@ -18,12 +18,12 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/approval"
+	"github.com/terradourada/td/internal/control"
 	"github.com/terradourada/td/internal/epochs"
 	"github.com/terradourada/td/internal/gate"
 	"github.com/terradourada/td/internal/journal"
@@ -31,13 +31,23 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// Journal records every request and holds the control state. [journal.Journal] has the
-// contract of each method.
+// Control freezes, thaws, seals, withdraws, rotates and invalidates, each with its rows and
+// leaves. [control.Control] has the contract of each method.
+type Control interface {
+	Freeze(ctx context.Context, now time.Time, by control.By, what control.What, target control.Target, lasts time.Duration) (control.Result, error)
+	Thaw(ctx context.Context, now time.Time, by control.By, what control.What, target control.Target) (control.Result, error)
+	Seal(ctx context.Context, now time.Time, by control.By, drain time.Duration) (control.Result, error)
+	Retire(ctx context.Context, now time.Time, by control.By, vk protocol.Digest) (control.Result, error)
+	Revoke(ctx context.Context, now time.Time, by control.By, id protocol.EpochID) (control.Result, error)
+	Rotate(ctx context.Context, now time.Time, by control.By, how epochs.How) (control.Result, error)
+	Invalidate(ctx context.Context, now time.Time, by control.By, f gate.Filter, text string) (control.Result, error)
+}
+
+// Journal records every other request and holds the control state. [journal.Journal] has
+// the contract of each method.
 type Journal interface {
 	Refuse(ctx context.Context, now time.Time, r journal.Request, code protocol.Code) error
 	Audited(ctx context.Context, now time.Time, r journal.Request, effect func(context.Context) error) error
-	Control(ctx context.Context, now time.Time, r journal.Request, c protocol.Control) (journal.Entry, error)
-	Stop(ctx context.Context, now time.Time, r journal.Request, c protocol.Control) (journal.Entry, error)
 	Incident(ctx context.Context, now time.Time, r journal.Request, kind uint8) (journal.Entry, error)
 
 	Clients() *principal.Registry
@@ -52,26 +62,18 @@ type Journal interface {
 	VerifyAudit(ctx context.Context) (*journal.AuditReport, error)
 }
 
-// Manager runs the epochs of the core; see [epochs.Manager].
-type Manager interface {
-	Status() []epochs.State
-	Rotate(ctx context.Context, how epochs.How) (epochs.Rotated, error)
-	Seal(ctx context.Context, s epochs.Seal) (index uint64, err error)
-}
+// Keys lists the epochs that have not ended; see [epochs.Manager].
+type Keys interface{ Status() []epochs.State }
 
-// Gate holds the pending requests; see [gate.Gate].
+// Gate lists the pending requests; see [gate.Gate].
 type Gate interface {
 	Pending(f gate.Filter, after protocol.RequestID, most int) (page []gate.Pending, more bool)
-	Invalidate(f gate.Filter) gate.Invalidated
 }
 
 // Host is the server around them.
 type Host interface {
 	// Status returns the public status. It needs no disk.
 	Status(ctx context.Context) (api.Status, error)
-	// MayThaw refuses, with code conflict, to end a hold while the server has found that
-	// its journal and its log disagree.
-	MayThaw() error
 	// Reload reads the TLS certificate again and describes it.
 	Reload() (string, error)
 	// Backup writes a copy of the data directory into its backups.
@@ -83,8 +85,9 @@ type Host interface {
 
 // Config is what a [Server] needs; every field is required unless it says otherwise.
 type Config struct {
+	Control Control
 	Journal Journal
-	Epochs  Manager
+	Epochs  Keys
 	Gate    Gate
 	Host    Host
 	Problem func(error) *api.Problem // the public form of an error
@@ -113,9 +116,7 @@ type Server struct {
 	thawing   sync.Mutex // held from the question for a second person until the thaw
 	verifying sync.Mutex // held while the audit is compared with the log
 
-	record  record
-	changed atomic.Bool // there may be rows that record does not hold
-	holding sync.Mutex  // held while a freeze begins or the core ends one
+	record record
 }
 
 // New returns a server. It reads the claims and the audit, and starts nothing.
@@ -148,6 +149,8 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 // Run answers requests on a Unix socket and, if it is not nil, on a TCP listener, until
 // ctx ends. It closes both.
 func (s *Server) Run(ctx context.Context, unix, tcp net.Listener) error {
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end() // of what is still in work when its time is over
 	h := &http.Server{
 		Handler:                      s,
 		ReadHeaderTimeout:            headerTimeout,
@@ -155,6 +158,7 @@ func (s *Server) Run(ctx context.Context, unix, tcp net.Listener) error {
 		IdleTimeout:                  idleTimeout,
 		MaxHeaderBytes:               maxHeader - 4096, // the library adds 4096 to it
 		DisableGeneralOptionsHandler: true,
+		BaseContext:                  func(net.Listener) context.Context { return context.WithValue(life, lifeKey{}, life) },
 		ConnContext:                  withPeer,
 		ErrorLog:                     slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
 	}
@@ -187,12 +191,14 @@ func (s *Server) Run(ctx context.Context, unix, tcp net.Listener) error {
 	return err
 }
 
+// lifeKey is the key of the context that ends with the server.
+type lifeKey struct{}
+
 // tick does what time brings about.
 func (s *Server) tick(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
 	defer cancel()
 	s.flush(ctx, false)
-	s.endFreezes(ctx)
 }
 
 // request is one request and what is known of it.
@@ -264,8 +270,9 @@ func (s *Server) answer(q *request, w http.ResponseWriter, r *http.Request) (ans
 	}
 	limit := cmp.Or(q.action.limit, workTimeout)
 	if q.action.method == http.MethodPost {
-		q.ctx = context.WithoutCancel(q.ctx) // what has begun does not end with the client
-		defer s.changed.Store(true)
+		if life, ok := q.ctx.Value(lifeKey{}).(context.Context); ok {
+			q.ctx = life // what has begun ends with the server, not with the client
+		}
 	}
 	ctx, cancel := context.WithTimeout(q.ctx, limit)
 	defer cancel()
@@ -330,33 +337,6 @@ func (q *request) row(action, target string) journal.Request {
 	return journal.Request{Actor: q.who, Role: q.role, Action: action, Target: target, Reason: q.reason}
 }
 
-// control commits a control action, which takes effect with its row and its leaf.
-func (q *request) control(done *Done, action, target string, c protocol.Control) error {
-	q.recorded = true
-	e, err := q.s.cfg.Journal.Control(q.ctx, q.now, q.row(action, target), c)
-	if err == nil {
-		done.note(c.Action, e)
-	}
-	return err
-}
-
-// stop is control for what never waits for a disk.
-func (q *request) stop(done *Done, action, target string, c protocol.Control) error {
-	if !q.action.stop {
-		return protocol.Wrap(protocol.CodeInternal, "", errors.New("admin: the action is not one that stops"))
-	}
-	q.recorded = true
-	e, err := q.s.cfg.Journal.Stop(q.ctx, q.now, q.row(action, target), c)
-	switch {
-	case errors.Is(err, journal.ErrNotDurable):
-		done.Outcome = OutcomeNotDurable
-		return nil
-	case err == nil:
-		done.note(c.Action, e)
-	}
-	return err
-}
-
 // audited does what has no leaf, after its row.
 func (q *request) audited(target string, effect func(context.Context) error) error {
 	q.recorded = true
@@ -364,10 +344,6 @@ func (q *request) audited(target string, effect func(context.Context) error) err
 }
 
 func newDone() *Done { return &Done{Outcome: OutcomeDone, Leaves: []Leaf{}} }
-
-func (d *Done) note(a protocol.ControlAction, e journal.Entry) {
-	d.Row, d.Leaves = e.Row, append(d.Leaves, Leaf{Action: a.String(), Index: e.Seq})
-}
 
 // fingerprints returns those of every claim in the log with an id.
 func (s *Server) fingerprints(id string) (all []protocol.Digest) {

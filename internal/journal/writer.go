@@ -136,6 +136,10 @@ func (j *Journal) Run(ctx context.Context) error {
 	for {
 		batch, ok := j.collect(ctx)
 		if !ok {
+			if j.stops.any() {
+				j.commit(ctx, nil)
+			}
+			j.warnLost()
 			return nil
 		}
 		j.commit(ctx, batch)
@@ -251,7 +255,7 @@ func (j *Journal) apply(batch []*submission) (*group, error) {
 		return nil, err
 	}
 	g.batch, g.outcomes = batch, make([]outcome, len(batch))
-	if held := j.stops.list(); len(held) > 0 {
+	if held := j.stops.list(true); len(held) > 0 {
 		g.stop(held)
 	}
 	if g.err != nil {

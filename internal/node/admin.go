@@ -124,6 +124,7 @@ func (n *node) startAdmin(ctx context.Context) error {
 		return err
 	}
 	s, err := admin.New(ctx, admin.Config{
+		Control:   n.control,
 		Journal:   n.records.journal,
 		Epochs:    n.machine.epochs,
 		Gate:      n.machine.gate,
@@ -165,17 +166,6 @@ type adminHost struct {
 	cert     *certificate
 	build    protocol.Digest
 	confined sandbox.Probe
-}
-
-// MayThaw refuses while journal and log disagree. A start that has found them equal is in
-// another process.
-func (h *adminHost) MayThaw() error {
-	select {
-	case <-h.ledger.Diverged():
-		return protocol.Fail(protocol.CodeConflict, "journal and log disagree; only a server that starts and finds them equal may thaw")
-	default:
-		return nil
-	}
 }
 
 // Reload reads the TLS certificate again.

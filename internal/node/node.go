@@ -17,6 +17,7 @@ import (
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/attest"
 	"github.com/terradourada/td/internal/config"
+	"github.com/terradourada/td/internal/control"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/gate"
 	"github.com/terradourada/td/internal/memberlist"
@@ -33,8 +34,8 @@ type Config struct {
 	Log      *slog.Logger // its writes should not block
 	Ready    func(Ready)  // is called once, when requests are answered
 
-	// BreakGlass thaws everything before the first epoch opens, for the reason that it
-	// gives. "" thaws nothing.
+	// BreakGlass thaws everything before the first epoch opens, for this reason.
+	// "" thaws nothing.
 	BreakGlass string
 }
 
@@ -63,7 +64,8 @@ type node struct {
 	confined sandbox.Probe     // what this process has given up
 
 	records *records
-	machine *machine // wired by openRecords
+	machine *machine         // wired by openRecords
+	control *control.Control // of the machine that was started
 
 	http *http.Server
 }
@@ -167,7 +169,7 @@ func (n *node) openRecords(ctx context.Context) (err error) {
 		n.services.start("journal", n.records.journal.Run)
 		n.services.start("ledger", n.records.ledger.Run)
 	}
-	n.machine, err = n.newMachine()
+	n.machine, err = n.newMachine(ctx)
 	return err
 }
 
