@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/terradourada/td/client"
-	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/datadir"
+	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/protocol"
 )
 
