@@ -62,7 +62,7 @@ func newCore(t *testing.T, p *points, dir string, attempts map[uint64]int) *core
 		t.Fatal(err)
 	}
 	c.ledger, err = ledger.Open(t.Context(), ledger.Config{
-		Dir: filepath.Join(dir, "ledger"), Origin: logtest.Origin, Source: source{c.journal, p}, Log: quiet, SurveyEvery: time.Minute,
+		Dir: filepath.Join(dir, "ledger"), Origin: logtest.Origin, Source: source{c.journal, p}, Log: quiet, SurveyEvery: time.Hour,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -75,3 +75,130 @@ func TestRotate(t *testing.T) {
 		},
 	})
 }
+
+// TestOpen: a request is issued (section 11: open and issued).
+func TestOpen(t *testing.T) {
+	matrix(t, flow{
+		prepare: func(w *world) { w.align() },
+		run: func(ctx context.Context, w *world) {
+			if r, err := w.open(ctx); err == nil {
+				r.prove(w)
+			}
+		},
+		steps: map[string]string{
+			"holds.Check": "", "holds.Writable": "", "epochs.Begin": "", "tagger.Issue": "", "signer.Anchor": "", "epochs.Find": "",
+		},
+	})
+}
+
+// TestPush: an event is pushed, proved and accepted (section 9).
+func TestPush(t *testing.T) {
+	matrix(t, flow{
+		prepare: func(w *world) { w.align() },
+		run:     func(ctx context.Context, w *world) { w.push(ctx) },
+		steps: map[string]string{
+			"holds.Check": "", "holds.Writable": "", "ledger.Admit": "", "prover.Prove": "", "signer.Issued": "", "tagger.Redeem": "", "journal.Accept": "",
+			"epochs.Begin": elsewhere, "tagger.Issue": elsewhere, "signer.Anchor": elsewhere, "epochs.Find": elsewhere, "epoch.Ended": elsewhere,
+			"source.Leaves": elsewhere, "signer.Extend": elsewhere, "signer.Checkpoint": elsewhere,
+		},
+	})
+}
+
+// TestExpire: a request is not answered in time.
+func TestExpire(t *testing.T) {
+	matrix(t, flow{
+		prepare: func(w *world) { w.proved() },
+		run:     func(context.Context, *world) { time.Sleep(clockStep + time.Second) },
+		steps:   map[string]string{"epochs.Find": "", "epoch.Ended": "", "tagger.Cancel": ""},
+	})
+}
+
+// TestUnknownCommit: the outcome of a COMMIT is read until it is known (section 10,
+// step 10).
+func TestUnknownCommit(t *testing.T) {
+	matrix(t, flow{
+		prepare: func(w *world) { w.proved() },
+		run: func(ctx context.Context, w *world) {
+			w.core.p.plant("journal.Accept", failedDone)
+			_ = w.accept(ctx, w.requests[0])
+		},
+		steps: map[string]string{
+			"journal.Accepted": "", "epochs.Find": "", "epoch.Ended": "", "journal.Accept": elsewhere,
+			"holds.Check": elsewhere, "holds.Writable": elsewhere, "ledger.Admit": elsewhere, "tagger.Redeem": elsewhere, "signer.Issued": elsewhere,
+			"source.Leaves": elsewhere, "signer.Extend": elsewhere, "signer.Checkpoint": elsewhere,
+		},
+	})
+}
+
+// TestDisagreement: core and tagger disagree, the epoch is destroyed and replaced
+// (section 11).
+func TestDisagreement(t *testing.T) {
+	matrix(t, flow{
+		prepare: func(w *world) {
+			w.proved()
+			other, err := w.open(w.Context())
+			if err != nil {
+				w.Fatal(err)
+			}
+			other.prove(w)
+			_, taggers := w.core.children()
+			taggers[0].forget()
+		},
+		run: func(ctx context.Context, w *world) {
+			_ = w.accept(ctx, w.requests[0])
+			if e, err := w.core.epochs.Active(); err == nil && e.Number() == 1 && !w.core.p.isDead() {
+				_ = w.accept(context.Background(), w.requests[1]) // the first one was not redeemed
+			}
+			time.Sleep(clockStep / 2)
+		},
+		steps: replaced("", map[string]string{
+			"holds.Check": elsewhere, "holds.Writable": elsewhere, "ledger.Admit": elsewhere,
+			"tagger.Redeem": "", "epochs.Find": "", "epoch.Ended": "", "epoch.Destroy": "",
+		}),
+	})
+}
+
+// replaced returns the calls of the end of an epoch that failed, and those of the opening
+// of the next one, with these steps.
+func replaced(opening string, more map[string]string) map[string]string {
+	for _, call := range []string{
+		"ledger.UnsetSigner", "signer.Close", "tagger.Close", "sessions of an epoch end", "journal.Append epoch-close",
+	} {
+		more[call] = ""
+	}
+	for _, call := range []string{
+		"journal.OpenEpochs", "journal.LastEpoch", "StartSigner", "StartTagger", "journal.Append epoch-open",
+		"ledger.SetSigner", "signer.Begin", "signer.Extend", "signer.Checkpoint",
+	} {
+		more[call] = opening
+	}
+	more["source.Leaves"] = elsewhere
+	return more
+}
+
+// TestForced: a forced rotation, with one request that is pending (section 11).
+func TestForced(t *testing.T) {
+	matrix(t, flow{
+		prepare: func(w *world) { w.proved() },
+		run: func(ctx context.Context, w *world) {
+			ctx, cancel := context.WithTimeout(ctx, clockStep/2)
+			defer cancel()
+			_, _ = w.core.epochs.Rotate(ctx, epochs.Now)
+			time.Sleep(clockStep / 2)
+		},
+		steps: replaced(elsewhere, map[string]string{}),
+	})
+}
+
+// TestShutdown: the core stops in order, with one request that is pending (section 11).
+func TestShutdown(t *testing.T) {
+	matrix(t, flow{
+		prepare: func(w *world) { w.proved() },
+		run:     func(_ context.Context, w *world) { w.restart() },
+		steps: map[string]string{
+			"signer.Wipe": "", "sessions of an epoch end": "", "signer.IssuedRoot": "", "journal.Append epoch-close": "",
+			"tagger.Close": "", "ledger.Await": "", "ledger.UnsetSigner": "", "signer.Close": "",
+			"source.Leaves": "", "signer.Extend": "", "signer.Checkpoint": "",
+		},
+	})
+}

@@ -207,6 +207,13 @@ func newTagger(p *points) *tagger {
 	return &tagger{child: child{p: p, kind: "tagger", done: make(chan struct{})}, tags: map[protocol.RequestID]*oneTag{}}
 }
 
+// forget loses the table.
+func (t *tagger) forget() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.forgot = true
+}
+
 func (t *tagger) askLocked(name string, do func() error) error {
 	return t.ask(name, func() error { t.mu.Lock(); defer t.mu.Unlock(); return do() })
 }

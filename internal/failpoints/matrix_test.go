@@ -36,7 +36,7 @@ func matrix(t *testing.T, f flow) {
 		t.Fatal(err)
 	}
 	var steps []step
-	cell(t, f, step{}, "", func(w *world) { steps = slices.Clone(w.core.p.steps) })
+	cell(t, f, step{}, "", func(w *world) { steps = slices.Clone(w.faulty.p.steps) })
 	checkSteps(t, &f, steps)
 	cells := 0
 	for _, at := range steps {

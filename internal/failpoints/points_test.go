@@ -117,6 +117,7 @@ type points struct {
 	steps  []step // of the flow, in order
 	at     step   // where the fault is
 	fault  fault
+	also   map[string]fault // one of the flow itself
 	struck bool
 	dead   bool // the process was killed
 
@@ -128,6 +129,13 @@ func (p *points) arm(at step, f fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.armed, p.at, p.fault, p.count = true, at, f, map[string]int{}
+}
+
+// plant plants one more fault, in the next call of a name.
+func (p *points) plant(name string, f fault) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.also = map[string]fault{name: f}
 }
 
 // disarm ends the flow and reports whether the fault was met.
@@ -154,14 +162,13 @@ func (p *points) meet(name string) (f fault, dead bool) {
 	p.count[name]++
 	s := step{name, p.count[name]}
 	p.steps = append(p.steps, s)
-	if s != p.at {
-		return "", false
+	if s == p.at {
+		p.struck = true
+		return p.fault, false
 	}
-	p.struck = true
-	if p.fault == killed {
-		return killed, false
-	}
-	return p.fault, false
+	f = p.also[name]
+	delete(p.also, name)
+	return f, false
 }
 
 // die makes every call of the core fail from now on.

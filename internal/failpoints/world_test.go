@@ -47,6 +47,7 @@ type world struct {
 	old      []*core
 	attempts map[uint64]int // see core
 	began    time.Time
+	seed     uint64 // of what the next request draws
 	requests []*request
 	abort    context.CancelFunc // of the caller of the flow
 
@@ -75,6 +76,11 @@ func newWorld(t *testing.T, base string) *world {
 		t.Fatal(err)
 	}
 	w.start()
+	t.Cleanup(func() {
+		if !slices.Contains(w.old, w.core) { // after Fatal
+			w.stop()
+		}
+	})
 	w.ready()
 	return w
 }
@@ -200,10 +206,16 @@ func protect(do func() error) (err error) {
 	return do()
 }
 
+// reseed makes what the next request draws the same in every cell.
+func (w *world) reseed() {
+	w.seed++
+	cryptotest.SetGlobalRandom(w.T, w.seed)
+}
+
 // open opens a request with content of its own.
 func (w *world) open(ctx context.Context) (*request, error) {
 	w.Helper()
-	cryptotest.SetGlobalRandom(w.T, uint64(len(w.requests)))
+	w.reseed()
 	statement, assignment := statementOf(w)
 	r := &request{statement: statement, assignment: assignment, core: w.core}
 	err := protect(func() (err error) {
@@ -253,6 +265,31 @@ func (w *world) accept(ctx context.Context, r *request) error {
 		r.accepted = append(r.accepted, index)
 	}
 	return err
+}
+
+// push pushes an event and waits for its outcome.
+func (w *world) push(ctx context.Context) {
+	w.Helper()
+	w.reseed()
+	c, r := w.core, &request{core: w.core}
+	var index uint64
+	err := protect(func() error {
+		p, wait, err := c.gate.Push(ctx, gate.PushRequest{Claim: claim.Open, Params: []byte(`{}`), Event: []byte(`{"n":1}`), TTL: ttl, Client: clientID})
+		if err != nil {
+			return err
+		}
+		if !c.p.isDead() {
+			r.Challenge = &gate.Challenge{RequestID: p.RequestID}
+			w.requests = append(w.requests, r)
+		}
+		late, cancel := context.WithTimeout(ctx, 2*clockStep)
+		defer cancel()
+		index, err = wait(late)
+		return err
+	})
+	if err == nil && !c.p.isDead() {
+		r.accepted = append(r.accepted, index)
+	}
 }
 
 func statementOf(t testing.TB) (*claim.Statement, *claim.Assignment) {
