@@ -109,6 +109,7 @@ func TestExpire(t *testing.T) {
 	matrix(t, flow{
 		prepare: func(w *world) { w.proved() },
 		run:     func(context.Context, *world) { time.Sleep(clockStep + time.Second) },
+		without: []fault{cancelled},
 		steps:   map[string]string{"epochs.Find": "", "epoch.Ended": "", "tagger.Cancel": ""},
 	})
 }
@@ -151,6 +152,7 @@ func TestDisagreement(t *testing.T) {
 			}
 			time.Sleep(clockStep / 2)
 		},
+		without: []fault{cancelled},
 		steps: replaced("", map[string]string{
 			"holds.Check": elsewhere, "holds.Writable": elsewhere, "ledger.Admit": elsewhere,
 			"tagger.Redeem": "", "epochs.Find": "", "epoch.Ended": "", "epoch.Destroy": "",
@@ -195,10 +197,33 @@ func TestShutdown(t *testing.T) {
 	matrix(t, flow{
 		prepare: func(w *world) { w.proved() },
 		run:     func(_ context.Context, w *world) { w.restart() },
+		without: []fault{cancelled, stopped},
 		steps: map[string]string{
 			"signer.Wipe": "", "sessions of an epoch end": "", "signer.IssuedRoot": "", "journal.Append epoch-close": "",
 			"tagger.Close": "", "ledger.Await": "", "ledger.UnsetSigner": "", "signer.Close": "",
 			"source.Leaves": "", "signer.Extend": "", "signer.Checkpoint": "",
+		},
+	})
+}
+
+// TestStart: a core starts where one was killed that had an epoch and a pending request
+// (sections 11 and 12).
+func TestStart(t *testing.T) {
+	matrix(t, flow{
+		prepare: func(w *world) {
+			w.proved()
+			w.core.p.die()
+		},
+		run: func(_ context.Context, w *world) {
+			w.stop()
+			w.start(true)
+			time.Sleep(clockStep)
+		},
+		without: []fault{cancelled},
+		steps: map[string]string{
+			"journal.OpenEpochs": "", "journal.LastEpoch": "", "journal.Append epoch-close": "", "journal.Append epoch-open": "",
+			"StartSigner": "", "StartTagger": "", "ledger.SetSigner": "", "signer.Begin": "", "signer.Extend": "", "signer.Checkpoint": "",
+			"source.Size": elsewhere, "source.Leaves": elsewhere,
 		},
 	})
 }

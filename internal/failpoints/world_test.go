@@ -22,6 +22,7 @@ import (
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/lifecycle"
 	"github.com/terradourada/td/internal/principal"
+	"github.com/terradourada/td/internal/testdata/logtest"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -30,7 +31,7 @@ import (
 const (
 	clockStep = time.Minute
 	ttl       = 50 * time.Second
-	probeAt   = 5 * time.Minute // from the begin of a cell
+	probeAt   = 3 * time.Minute // from the begin of a cell
 	patience  = 10 * time.Second
 )
 
@@ -44,6 +45,8 @@ type world struct {
 	dir      string
 	core     *core
 	faulty   *core // that gets the fault
+	at       step  // where
+	what     fault
 	old      []*core
 	attempts map[uint64]int // see core
 	began    time.Time
@@ -65,6 +68,7 @@ type request struct {
 	statement  *claim.Statement
 	assignment *claim.Assignment
 	accepted   []uint64 // what was acknowledged
+	over       bool     // its client learnt that it is not accepted
 	core       *core    // that has issued it
 }
 
@@ -75,7 +79,10 @@ func newWorld(t *testing.T, base string) *world {
 	if err := os.Mkdir(w.dir, 0o700); err != nil {
 		t.Fatal(err)
 	}
-	w.start()
+	if err := os.WriteFile(filepath.Join(w.dir, "journal.db"), emptyJournal(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	w.start(false)
 	t.Cleanup(func() {
 		if !slices.Contains(w.old, w.core) { // after Fatal
 			w.stop()
@@ -85,17 +92,47 @@ func newWorld(t *testing.T, base string) *world {
 	return w
 }
 
-// start starts a core on the present directory.
-func (w *world) start() {
+// emptyJournal returns a journal without leaves. Making it takes as long as the rest of a
+// cell.
+var emptyJournal = sync.OnceValue(func() []byte {
+	dir, err := os.MkdirTemp("", "td-failpoints-")
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	path := filepath.Join(dir, "journal.db")
+	j, err := journal.Open(context.Background(), journal.Config{Path: path, Origin: logtest.Origin})
+	if err == nil {
+		err = j.Close()
+	}
+	if err != nil {
+		panic(err)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		panic(err)
+	}
+	return b
+})
+
+// start starts a core on the present directory. If armed, its start is the flow.
+func (w *world) start(armed bool) {
 	w.Helper()
-	p := &points{}
+	p, there := &points{}, make(chan struct{})
 	p.act = map[fault]func(){
-		killed:    func() { w.kill() },
-		frozen:    w.freeze,
+		killed:    w.kill,
+		frozen:    func() { <-there; w.freeze() },
 		cancelled: func() { w.abort() },
-		stopped:   func() { w.core.cancel("epochs") },
+		stopped:   func() { <-there; w.core.cancel("epochs") },
+	}
+	if armed {
+		p.arm(w.at, w.what)
 	}
 	w.core = newCore(w.T, p, w.dir, w.attempts)
+	if armed {
+		w.faulty = w.core
+	}
+	close(there)
 }
 
 // ready waits for the first epoch of a core.
@@ -129,7 +166,7 @@ func (w *world) kill() {
 func (w *world) restart() {
 	w.Helper()
 	w.stop()
-	w.start()
+	w.start(false)
 	w.ready()
 }
 
@@ -261,10 +298,18 @@ func (w *world) accept(ctx context.Context, r *request) error {
 	if c.p.isDead() {
 		return errDead // its client has no answer
 	}
-	if err == nil {
-		r.accepted = append(r.accepted, index)
-	}
+	r.learn(index, err)
 	return err
+}
+
+// learn records an answer.
+func (r *request) learn(index uint64, err error) {
+	switch protocol.CodeOf(err) {
+	case protocol.CodeNone:
+		r.accepted = append(r.accepted, index)
+	case protocol.CodeInvalidated, protocol.CodeExpired, protocol.CodeProofRejected, protocol.CodeProverBadResponse:
+		r.over = true
+	}
 }
 
 // push pushes an event and waits for its outcome.
@@ -287,8 +332,8 @@ func (w *world) push(ctx context.Context) {
 		index, err = wait(late)
 		return err
 	})
-	if err == nil && !c.p.isDead() {
-		r.accepted = append(r.accepted, index)
+	if !c.p.isDead() {
+		r.learn(index, err)
 	}
 }
 
@@ -547,6 +592,9 @@ func (w *world) checkLog(leaves []*protocol.Leaf) {
 		got := at[r.RequestID]
 		if len(got) > 1 {
 			w.Errorf("request %v is accepted at %v", r.RequestID, got)
+		}
+		if r.over && len(got) > 0 {
+			w.Errorf("request %v is accepted at %v, and its client was refused", r.RequestID, got)
 		}
 		for _, index := range r.accepted {
 			if !slices.Contains(got, index) {
