@@ -30,8 +30,10 @@ type stop struct {
 type stops struct {
 	state atomic.Pointer[State] // their effect; nil if there are none
 
-	mu   sync.Mutex // guards held and changes of state
-	held []*stop
+	mu     sync.Mutex // guards what follows and changes of state
+	held   []*stop
+	asked  uint64          // stops so far
+	latest map[Hold]uint64 // which of them was the last freeze of a hold
 }
 
 // Stop is [Journal.Control] for actions that never wait for a disk: a freeze, the seal,
@@ -74,7 +76,28 @@ func (s *stops) add(one *stop) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.held = append(s.held, one)
+	s.asked++
+	for _, h := range merge(State{}, []*stop{one}).Holds {
+		if s.latest == nil {
+			s.latest = make(map[Hold]uint64)
+		}
+		s.latest[h] = s.asked
+	}
 	s.refresh()
+}
+
+// count returns how many stops were asked for so far.
+func (s *stops) count() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked
+}
+
+// since reports whether a freeze of a hold was asked for after so many stops.
+func (s *stops) since(h Hold, asked uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.latest[h] > asked
 }
 
 // list returns those that are held at the moment.
