@@ -152,7 +152,6 @@ func TestDisagreement(t *testing.T) {
 			}
 			time.Sleep(clockStep / 2)
 		},
-		without: []fault{cancelled},
 		steps: replaced("", map[string]string{
 			"holds.Check": elsewhere, "holds.Writable": elsewhere, "ledger.Admit": elsewhere,
 			"tagger.Redeem": "", "epochs.Find": "", "epoch.Ended": "", "epoch.Destroy": "",
@@ -197,7 +196,7 @@ func TestShutdown(t *testing.T) {
 	matrix(t, flow{
 		prepare: func(w *world) { w.proved() },
 		run:     func(_ context.Context, w *world) { w.restart() },
-		without: []fault{cancelled, stopped},
+		without: []fault{stopped},
 		steps: map[string]string{
 			"signer.Wipe": "", "sessions of an epoch end": "", "signer.IssuedRoot": "", "journal.Append epoch-close": "",
 			"tagger.Close": "", "ledger.Await": "", "ledger.UnsetSigner": "", "signer.Close": "",
@@ -219,7 +218,6 @@ func TestStart(t *testing.T) {
 			w.start(true)
 			time.Sleep(clockStep)
 		},
-		without: []fault{cancelled},
 		steps: map[string]string{
 			"journal.OpenEpochs": "", "journal.LastEpoch": "", "journal.Append epoch-close": "", "journal.Append epoch-open": "",
 			"StartSigner": "", "StartTagger": "", "ledger.SetSigner": "", "signer.Begin": "", "signer.Extend": "", "signer.Checkpoint": "",

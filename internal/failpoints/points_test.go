@@ -95,6 +95,10 @@ func (c *call) can(f fault) bool {
 		return c.unknown != nil
 	case panicked:
 		return !c.memory
+	case cancelled:
+		return c.gate // other calls do not end with the caller of a flow
+	case stopped:
+		return !c.gate // the gate has no call under way when the epochs stop
 	default:
 		return true
 	}
