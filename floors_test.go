@@ -28,7 +28,7 @@ var floors = [][]string{
 	6: {"audit", "internal/server", "internal/remote", "internal/draft"},
 	7: {"internal/node", "internal/submit", "internal/verify"},
 	8: {"internal/doctor", "internal/demo", "internal/bench"}, // the demo keeps receipts as submit does
-	9: {"cmd/td", "internal/faults"},
+	9: {"cmd/td", "internal/faults", "internal/failpoints"},
 }
 
 // allowedImports names the only packages that may import a path. A name that
