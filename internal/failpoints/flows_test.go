@@ -211,7 +211,7 @@ func TestStart(t *testing.T) {
 	matrix(t, flow{
 		prepare: func(w *world) {
 			w.proved()
-			w.core.p.die()
+			w.core.p.kill()
 		},
 		run: func(_ context.Context, w *world) {
 			w.stop()

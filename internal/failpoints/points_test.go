@@ -175,8 +175,8 @@ func (p *points) meet(name string) (f fault, dead bool) {
 	return f, false
 }
 
-// die makes every call of the core fail from now on.
-func (p *points) die() {
+// kill makes every call of the core fail from now on.
+func (p *points) kill() {
 	p.mu.Lock()
 	p.dead = true
 	p.mu.Unlock()
@@ -210,11 +210,11 @@ func (p *points) pass(name string, do func() error) error {
 		if c.gate {
 			panic("planted")
 		}
-		p.die()
+		p.kill()
 		return errDead
 	case killed:
 		_ = do() // the answer is lost
-		p.die()
+		p.kill()
 		return errDead
 	case frozen, cancelled, stopped:
 		p.act[f]()
