@@ -267,6 +267,9 @@ func (w *world) open(ctx context.Context) (*request, error) {
 	if err != nil {
 		return nil, err
 	}
+	if w.isFrozen() {
+		w.Error("a request is issued after a freeze has returned")
+	}
 	r.answer = gate.Answer{RequestID: r.RequestID, Tag: r.Tag, Client: clientID}
 	w.requests = append(w.requests, r)
 	return r, nil
@@ -596,6 +599,9 @@ func (w *world) checkLog(leaves []*protocol.Leaf) {
 		if r.over && len(got) > 0 {
 			w.Errorf("request %v is accepted at %v, and its client was refused", r.RequestID, got)
 		}
+		if w.what == cancelled && len(got) == 0 && w.wasRedeemed(r.RequestID) {
+			w.Errorf("request %v was redeemed and is lost, because its client has gone", r.RequestID)
+		}
 		for _, index := range r.accepted {
 			if !slices.Contains(got, index) {
 				w.Errorf("request %v was acknowledged at %d and is at %v", r.RequestID, index, got)
@@ -638,6 +644,18 @@ func (w *world) signer(id protocol.EpochID) *signer {
 		}
 	}
 	return nil
+}
+
+func (w *world) wasRedeemed(id protocol.RequestID) bool {
+	for _, c := range w.old {
+		_, taggers := c.children()
+		for _, t := range taggers {
+			if one := t.tags[id]; one != nil && one.redeemed > 0 {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 func (w *world) wasIssued(epoch protocol.EpochID, position uint64, id protocol.RequestID) bool {
