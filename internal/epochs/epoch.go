@@ -218,18 +218,24 @@ func (e *Epoch) Number() uint64 { return e.number }
 // Issue sends the draft of a request that [Manager.Begin] has let in to the tagger,
 // which numbers and tags it. After an error the request is over.
 func (e *Epoch) Issue(ctx context.Context, draft *protocol.EncodedPayload) (protocol.EncodedPayload, protocol.Tag, error) {
+	issued := false // after a panic, too, it is over
+	defer func() {
+		if !issued {
+			e.leave(true, false)
+		}
+	}()
 	payload, tag, err := e.tagger.Issue(ctx, draft)
-	if err != nil {
-		e.leave(true, false)
-	}
+	issued = err == nil
 	return payload, tag, err
 }
 
 // Anchor returns the signer's anchor of a payload that was issued, and its position in
 // the issued tree. After an error the request is over; else [Epoch.Ended] ends it.
 func (e *Epoch) Anchor(ctx context.Context, p *protocol.EncodedPayload) (a protocol.Anchor, position uint64, err error) {
+	anchored := false // after a panic, too, it is over
+	defer func() { e.leave(!anchored, true) }()
 	a, position, err = e.signer.Anchor(ctx, p)
-	e.leave(err != nil, true)
+	anchored = err == nil
 	return a, position, err
 }
 

@@ -66,6 +66,7 @@ func (c *child) Posture() sandbox.Posture { return c.posture }
 func (c *child) CheckpointKey() [32]byte  { return [32]byte{c.id[0]} }
 
 func (c *child) Anchor(context.Context, *protocol.EncodedPayload) (protocol.Anchor, uint64, error) {
+	_, _ = c.hit("anchor")
 	if c.wiped {
 		return protocol.Anchor{}, 0, protocol.Fail(protocol.CodeInvalidated, "wiped")
 	}
@@ -137,6 +138,7 @@ func (c *child) hit(step string) (effect bool, err error) {
 }
 
 func (c *child) Issue(_ context.Context, d *protocol.EncodedPayload) (protocol.EncodedPayload, protocol.Tag, error) {
+	_, _ = c.hit("issue")
 	if c.full {
 		return protocol.EncodedPayload{}, protocol.Tag{}, protocol.Fail(protocol.CodeOverloaded, "full")
 	}
@@ -226,7 +228,7 @@ func (w *world) config() epochs.Config {
 					return nil, err
 				}
 			}
-			c := &child{id: id, done: make(chan struct{}), trail: &w.trail, name: "tagger"}
+			c := &child{id: id, done: make(chan struct{}), trail: &w.trail, name: "tagger", strike: w.strike}
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.taggers = append(w.taggers, c)

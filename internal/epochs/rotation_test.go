@@ -144,6 +144,33 @@ func TestHeldRequestsWait(t *testing.T) {
 	})
 }
 
+// TestPanicWhileIssued: a request is over if issuing it panics, so the epoch drains.
+func TestPanicWhileIssued(t *testing.T) {
+	for _, step := range []string{"issue", "anchor"} {
+		synctest.Test(t, func(t *testing.T) {
+			w := &world{strike: func(s string) (bool, error) {
+				if s == step {
+					panic("planted")
+				}
+				return true, nil
+			}}
+			m, stop := startRotating(t, w, nil)
+			e := begin(t, m)
+			func() {
+				defer func() { _ = recover() }()
+				_, _, _ = e.Issue(t.Context(), &protocol.EncodedPayload{})
+				_, _, _ = e.Anchor(t.Context(), &protocol.EncodedPayload{})
+			}()
+			before := time.Now()
+			mustRotate(t, m, epochs.Drain)
+			if got := phases(m); got != "2 ACTIVE 0/0;" || time.Since(before) > 0 {
+				t.Errorf("after a panic of %s: %s %v", step, got, time.Since(before))
+			}
+			stop()
+		})
+	}
+}
+
 // TestForced: every keyholder is ended at once, and every pending request with it.
 func TestForced(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

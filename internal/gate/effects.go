@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -22,17 +23,39 @@ func (g *Gate) run(ctx context.Context, s *session.Session, event lifecycle.Even
 		if c.Ended {
 			g.ended(&c)
 		}
-		if event = g.carryOut(ctx, s, &c, a); event == nil {
+		next := afterPanic[c.Effect]
+		_ = g.guard(c.Effect.String(), func() error { next = g.carryOut(ctx, s, &c, a); return nil })
+		if event = next; event == nil {
 			return c.State, c.Code
 		}
 	}
 }
 
+// guard makes a call whose panic must neither end the process nor leave a request
+// undecided. The panic is logged and returned as an error.
+func (g *Gate) guard(call string, do func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			g.cfg.Log.Error("call panicked", "call", call, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = protocol.Fail(protocol.CodeInternal, "")
+		}
+	}()
+	return do()
+}
+
 // ended counts the end of a session in its epoch.
 func (g *Gate) ended(c *session.Change) {
 	if epoch, live := g.cfg.Epochs.Find(c.Open.Epoch); live {
-		epoch.Ended(c.State.Phase)
+		_ = g.guard("ended", func() error { epoch.Ended(c.State.Phase); return nil })
 	}
+}
+
+// find returns an epoch that is live, and that the gate has not destroyed.
+func (g *Gate) find(id protocol.EpochID) (epoch Epoch, live bool) {
+	if _, over := g.destroyed.Load(id); over {
+		return nil, false
+	}
+	return g.cfg.Epochs.Find(id)
 }
 
 // step is [Gate.run] for an event that no client waits for.
@@ -43,15 +66,7 @@ func (g *Gate) step(ctx context.Context, s *session.Session, event lifecycle.Eve
 // carryOut carries out the effect of one step and returns what it finds out, nil if
 // no event follows. Only the wait for another answer ends with the client's context:
 // what is claimed is decided, even if the client is gone.
-func (g *Gate) carryOut(ctx context.Context, s *session.Session, c *session.Change, a *attempt) (next lifecycle.Event) {
-	if after, winner := afterPanic[c.Effect]; winner {
-		defer func() {
-			if p := recover(); p != nil {
-				g.cfg.Log.Error("panic while an answer was decided", "request_id", s.ID.String(), "effect", c.Effect.String(), "err", fmt.Sprint(p))
-				next = after
-			}
-		}()
-	}
+func (g *Gate) carryOut(ctx context.Context, s *session.Session, c *session.Change, a *attempt) lifecycle.Event {
 	switch c.Effect {
 	case lifecycle.EffectRedeem:
 		return g.redeem(context.WithoutCancel(ctx), c.Open, a)
@@ -66,12 +81,13 @@ func (g *Gate) carryOut(ctx context.Context, s *session.Session, c *session.Chan
 			return g.judge(s, &a.Answer)
 		}
 	case lifecycle.EffectCancel:
-		if epoch, live := g.cfg.Epochs.Find(c.Open.Epoch); live {
+		if epoch, live := g.find(c.Open.Epoch); live {
 			g.cancel(ctx, epoch, s.ID)
 		}
 	case lifecycle.EffectDestroyEpoch:
-		if epoch, live := g.cfg.Epochs.Find(c.Open.Epoch); live {
+		if epoch, live := g.find(c.Open.Epoch); live {
 			g.cfg.Log.Error("core and tagger disagree; epoch destroyed", "epoch", c.Open.Epoch.String(), "request_id", s.ID.String())
+			g.destroyed.Store(c.Open.Epoch, true) // first: the gate does not use it again if the call panics
 			epoch.Destroy()
 		}
 	case lifecycle.EffectNone, lifecycle.EffectIssue, lifecycle.EffectReply: // for the caller of run
@@ -80,7 +96,8 @@ func (g *Gate) carryOut(ctx context.Context, s *session.Session, c *session.Chan
 }
 
 // afterPanic holds the event that follows a panic in an effect of the winner: before
-// the transaction the request ends, from then on its outcome is unknown.
+// the transaction the request ends, from then on its outcome is unknown. After any other
+// effect none follows.
 var afterPanic = map[lifecycle.Effect]lifecycle.Event{
 	lifecycle.EffectRedeem: lifecycle.EventAborted{},
 	lifecycle.EffectVerify: lifecycle.EventAborted{},
@@ -89,7 +106,8 @@ var afterPanic = map[lifecycle.Effect]lifecycle.Event{
 
 // cancel cancels the tag of a request that has ended.
 func (g *Gate) cancel(ctx context.Context, epoch Epoch, id protocol.RequestID) {
-	if err := epoch.Cancel(context.WithoutCancel(ctx), id); err != nil {
+	err := g.guard("cancel", func() error { return epoch.Cancel(context.WithoutCancel(ctx), id) })
+	if err != nil {
 		g.cfg.Log.Debug("tag not cancelled", "request_id", id.String(), "err", err)
 	}
 }
@@ -102,7 +120,7 @@ func (g *Gate) redeem(ctx context.Context, open *session.Open, a *attempt) lifec
 		g.cfg.Log.Error("statement of a session cannot be rebuilt", "request_id", a.RequestID.String(), "err", err)
 		return lifecycle.EventAborted{}
 	}
-	epoch, live := g.cfg.Epochs.Find(open.Epoch)
+	epoch, live := g.find(open.Epoch)
 	if !live {
 		return lifecycle.EventAborted{}
 	}
@@ -157,11 +175,17 @@ type placeFunc func() (protocol.Issued, error)
 // askPlace asks the epoch for the place of a session's anchor in the issued tree
 // and returns at once, so that the signer signs a root while the proof is verified.
 func (g *Gate) askPlace(ctx context.Context, open *session.Open) placeFunc {
-	epoch, live := g.cfg.Epochs.Find(open.Epoch)
+	epoch, live := g.find(open.Epoch)
 	if !live {
 		return func() (protocol.Issued, error) { return protocol.Issued{}, protocol.CodeInvalidated }
 	}
-	ask := sync.OnceValues(func() (protocol.Issued, error) { return epoch.Issued(ctx, open.Position) })
+	ask := sync.OnceValues(func() (place protocol.Issued, err error) {
+		err = g.guard("issued", func() (err error) {
+			place, err = epoch.Issued(ctx, open.Position)
+			return err
+		})
+		return place, err
+	})
 	go func() { _, _ = ask() }() // it ends with the call to the epoch; the result is kept for the caller
 	return ask
 }
@@ -170,7 +194,7 @@ func (g *Gate) askPlace(ctx context.Context, open *session.Open) placeFunc {
 // signed root of the issued tree covers the anchor, because the signer has exited,
 // the request is refused as invalidated.
 func (g *Gate) commit(ctx context.Context, s *session.Session, open *session.Open, a *attempt) lifecycle.Event {
-	if _, live := g.cfg.Epochs.Find(open.Epoch); !live {
+	if _, live := g.find(open.Epoch); !live {
 		return lifecycle.EventCommitted{Outcome: lifecycle.CommitRefused, Code: protocol.CodeInvalidated}
 	}
 	place, err := a.place()
@@ -226,7 +250,12 @@ func (g *Gate) resolve(s *session.Session) {
 }
 
 func (g *Gate) lookUp(id protocol.RequestID) (lifecycle.Event, bool) {
-	entry, found, err := g.cfg.Journal.Accepted(g.ctx, id)
+	var entry journal.Entry
+	var found bool
+	err := g.guard("accepted", func() (err error) {
+		entry, found, err = g.cfg.Journal.Accepted(g.ctx, id)
+		return err
+	})
 	switch {
 	case err != nil:
 		return nil, false

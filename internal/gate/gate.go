@@ -147,6 +147,8 @@ type Gate struct {
 	verify chan struct{}    // one place for each verification at a time
 	push   chan struct{}    // one place for each pushed event
 
+	destroyed sync.Map // ids of the epochs that the gate has destroyed
+
 	ctx      context.Context // ends when the gate stops; for work that outlives its call
 	stop     context.CancelFunc
 	work     sync.WaitGroup

@@ -169,7 +169,7 @@ func TestFailures(t *testing.T) {
 	freeze := func(s *services) fault { return fault{hook: func() { s.set(func() { s.frozen = true }) }} }
 	hold := func(s *services) fault { return fault{hook: func() { s.set(func() { s.issueHeld = true }) }} }
 	die := func(s *services) fault {
-		return fault{hook: func() { s.set(func() { s.epochDead = true }); s.gate.EpochEnded(protocol.EpochID{7}) }}
+		return fault{hook: func() { s.set(func() { s.epochDead = true }); s.gate.Invalidate(gate.Filter{}) }}
 	}
 	const none, invalidated, unavailable = protocol.CodeNone, protocol.CodeInvalidated, protocol.CodeLedgerUnavailable
 	refused := protocol.Fail(protocol.CodeLedgerUnavailable, "surely not written")
@@ -192,6 +192,7 @@ func TestFailures(t *testing.T) {
 		"redeem: tagger has other":    {"redeem", func(s *services) fault { return fault{hook: func() { s.set(s.changeTags) }} }, invalidated, invalidated, invalidated, 0, true},
 		"redeem: late":                {"redeem", func(s *services) fault { return fault{hook: func() { s.set(s.expireTags) }} }, protocol.CodeExpired, protocol.CodeExpired, protocol.CodeExpired, 0, false},
 		"issued: error":               {"issued", plain(fault{err: invalidatedErr}), invalidated, invalidated, invalidated, 0, false},
+		"issued: panic":               {"issued", plain(fault{panic: true}), invalidated, invalidated, invalidated, 0, false},
 		"issued: freeze":              {"issued", freeze, invalidated, invalidated, invalidated, 0, false},
 		"issued: epoch ends":          {"issued", die, invalidated, invalidated, invalidated, 0, false},
 		"commit: refused":             {"commit", plain(fault{err: refused}), invalidated, invalidated, invalidated, 0, false},
@@ -243,6 +244,89 @@ func TestFailures(t *testing.T) {
 	}
 }
 
+// TestPanics: a panic of a service ends neither the process nor the work of the gate, and
+// no place is lost with it. After one in Destroy the gate does not use the epoch again.
+func TestPanics(t *testing.T) {
+	push := gate.PushRequest{Claim: claim.Open, Params: []byte(`{}`), Event: []byte(`{}`), Client: client}
+	for name, c := range map[string]struct {
+		more  func(s *services)                  // other faults
+		run   func(s *services, c *opened) error // meets the panic
+		want  protocol.Code                      // of run
+		again protocol.Code                      // of a request opened afterwards
+	}{
+		"issue":  {run: func(s *services, _ *opened) error { _, err := s.open(); return err }, want: protocol.CodeInternal},
+		"anchor": {run: func(s *services, _ *opened) error { _, _, err := s.gate.Push(s.t.Context(), push); return err }, want: protocol.CodeInternal},
+		"prove":  {run: func(s *services, _ *opened) error { return s.push(push) }, want: protocol.CodeInvalidated},
+		"lookup": {
+			more: func(s *services) {
+				s.faults["commit"] = &fault{err: errors.Join(journal.ErrUnknown, errPlanted), done: true}
+			},
+			run: func(s *services, c *opened) error {
+				_, _ = s.accept(c.answer)
+				_, err := s.accept(c.answer)
+				return err
+			},
+		},
+		"cancel": {
+			run: func(s *services, c *opened) error {
+				s.gate.Invalidate(gate.Filter{})
+				_, err := s.accept(c.answer)
+				return err
+			},
+			want: protocol.CodeInvalidated,
+		},
+		"destroy": {
+			more: func(s *services) { s.tags = nil },
+			run:  func(s *services, c *opened) error { _, err := s.accept(c.answer); return err },
+			want: protocol.CodeInvalidated, again: protocol.CodeInvalidated,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newServices(t)
+			o := s.proved()
+			s.set(func() {
+				s.faults[name] = &fault{panic: true}
+				if c.more != nil {
+					c.more(s)
+				}
+			})
+			wantCode(t, "with the panic", recovered(func() error { return c.run(s, o) }), c.want)
+			s.set(func() {
+				if s.tags == nil {
+					s.tags = map[protocol.RequestID]*issuedTag{}
+				}
+			})
+			s.gate.Invalidate(gate.Filter{})
+			if n := s.sessions.Pending(); n != 0 {
+				t.Errorf("%d places are taken", n)
+			}
+			_, err := s.open()
+			wantCode(t, "afterwards", err, c.again)
+			s.gate.Drain(t.Context()) // hangs if a place for pushed events was lost
+			s.check()
+		})
+	}
+}
+
+// recovered calls do as a server calls its handlers.
+func recovered(do func() error) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = protocol.CodeInternal
+		}
+	}()
+	return do()
+}
+
+// push pushes an event and waits for its outcome.
+func (s *services) push(req gate.PushRequest) error {
+	_, wait, err := s.gate.Push(s.t.Context(), req)
+	if err == nil {
+		_, err = wait(s.t.Context())
+	}
+	return err
+}
+
 var invalidatedErr = protocol.Fail(protocol.CodeInvalidated, "the epoch has ended")
 
 func (s *services) useAll() {
@@ -273,7 +357,7 @@ func TestEpochEnded(t *testing.T) {
 		t.Errorf("%d sessions are pending after the end of another epoch, want 1", n)
 	}
 	s.died = true // an epoch that has ended counts no further
-	s.gate.EpochEnded(protocol.EpochID{7})
+	s.gate.Invalidate(gate.Filter{})
 	if n := s.sessions.Pending(); n != 0 || s.cancelled != 0 {
 		t.Errorf("%d sessions are pending and %d tags cancelled, want none", n, s.cancelled)
 	}

@@ -47,7 +47,7 @@ type services struct {
 	sessions *session.Table
 
 	mu         sync.Mutex
-	faults     map[string]*fault // by call: issue, anchor, find, redeem, issued, commit, lookup, prove
+	faults     map[string]*fault // by call: begin, issue, anchor, find, redeem, issued, commit, lookup, prove, cancel, destroy
 	epochDead  bool
 	destroyed  bool
 	frozen     bool
@@ -156,7 +156,16 @@ type fakeEpoch services
 func (*fakeEpoch) ID() protocol.EpochID { return protocol.EpochID{7} }
 func (*fakeEpoch) Number() uint64       { return 1 }
 
+// leave counts a request that a panic ends, as an epoch does.
+func (e *fakeEpoch) leave() {
+	if p := recover(); p != nil {
+		(*services)(e).set(func() { e.pending-- })
+		panic(p)
+	}
+}
+
 func (e *fakeEpoch) Issue(_ context.Context, draft *protocol.EncodedPayload) (protocol.EncodedPayload, protocol.Tag, error) {
+	defer e.leave()
 	f, err := (*services)(e).strike("issue")
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -179,6 +188,7 @@ func (e *fakeEpoch) Issue(_ context.Context, draft *protocol.EncodedPayload) (pr
 }
 
 func (e *fakeEpoch) Anchor(_ context.Context, p *protocol.EncodedPayload) (protocol.Anchor, uint64, error) {
+	defer e.leave()
 	_, err := (*services)(e).strike("anchor")
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -222,6 +232,7 @@ func (e *fakeEpoch) Redeem(ctx context.Context, p *protocol.EncodedPayload, tag 
 }
 
 func (e *fakeEpoch) Cancel(_ context.Context, id protocol.RequestID) error {
+	_, _ = (*services)(e).strike("cancel")
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.cancelled++
@@ -237,6 +248,7 @@ func (e *fakeEpoch) Ended(how lifecycle.Phase) {
 }
 
 func (e *fakeEpoch) Destroy() {
+	_, _ = (*services)(e).strike("destroy")
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.destroyed = true

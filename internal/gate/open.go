@@ -78,19 +78,24 @@ func (g *Gate) issue(ctx context.Context, mode protocol.Mode, st *claim.Statemen
 	if err := g.cfg.Sessions.Reserve(len(params)); err != nil {
 		return nil, err
 	}
+	stored := false
+	defer func() { // also after a panic
+		if !stored {
+			g.cfg.Sessions.Release(len(params))
+		}
+	}()
 	epoch, err := g.cfg.Epochs.Begin(ctx, ttl)
 	if err != nil {
-		g.cfg.Sessions.Release(len(params))
 		return nil, g.mayOpen(mode, c, err) // what may be held by now
 	}
 	is, err := g.anchor(ctx, epoch, g.draft(mode, st, c, epoch, ttl), by)
 	if err != nil {
-		g.cfg.Sessions.Release(len(params))
 		return nil, err
 	}
 	is.open.Claim = string(st.Claim())
 	is.open.Params = params
 	is.inputs = st.Inputs(is.open.Anchor, protocol.ContextElement(&is.open.Payload), is.session.TagHash)
+	stored = true
 	return is, g.keep(ctx, epoch, is)
 }
 
@@ -120,7 +125,7 @@ func endedMeanwhile(code protocol.Code) error {
 }
 
 func (g *Gate) stillLive(epoch Epoch) bool {
-	_, live := g.cfg.Epochs.Find(epoch.ID())
+	_, live := g.find(epoch.ID())
 	return live
 }
 

@@ -32,15 +32,21 @@ func (g *Gate) Push(ctx context.Context, req PushRequest) (p *Pushed, wait func(
 	if err := g.reserve(); err != nil {
 		return nil, nil, err
 	}
+	queued := false
+	defer func() { // also after a panic
+		if !queued {
+			<-g.push
+		}
+	}()
 	is, err := g.issue(ctx, protocol.ModePush, st, req.TTL, client{req.Client, req.Index})
 	if err != nil {
-		<-g.push
 		return nil, nil, err
 	}
 	p.RequestID = is.session.ID
 	p.Opening.RequestID, p.Opening.ClientSalt = is.session.ID, is.session.Salt
 	job := &Job{Statement: st, Inputs: is.inputs, Assignment: assignment, Tag: is.tag, Deadline: is.deadline}
 	o := &outcome{done: make(chan struct{})}
+	queued = true
 	g.work.Go(func() {
 		defer func() { <-g.push; close(o.done) }()
 		o.index, o.err = g.prove(is, job, req.Client)
@@ -136,7 +142,8 @@ func (g *Gate) prove(is *issued, job *Job, client string) (index uint64, err err
 	}
 	answer := Answer{RequestID: is.session.ID, Tag: job.Tag, Proof: proof, Client: client}
 	a := &attempt{Answer: answer, place: place, proved: true}
-	if index, err = g.accept(ctx, a); err == nil {
+	err = g.guard("accept", func() (err error) { index, err = g.accept(ctx, a); return err })
+	if err == nil {
 		return index, nil
 	}
 	switch phase := is.session.View().State.Phase; {
@@ -148,9 +155,9 @@ func (g *Gate) prove(is *issued, job *Job, client string) (index uint64, err err
 		// The outcome of the commit was not known then, and may be known now. With
 		// this error the client would push again, and lose the opening of an event
 		// that may be accepted.
-		return g.accept(g.ctx, a)
+		err = g.guard("accept", func() (err error) { index, err = g.accept(g.ctx, a); return err })
 	}
-	return 0, err
+	return index, err
 }
 
 // goodProof asks for a proof until one verifies. After a bad answer the job is sent
@@ -158,7 +165,8 @@ func (g *Gate) prove(is *issued, job *Job, client string) (index uint64, err err
 func (g *Gate) goodProof(ctx context.Context, job *Job) ([]byte, error) {
 	var last error
 	for range proveAttempts {
-		proof, err := g.oneProof(ctx, job)
+		var proof []byte
+		err := g.guard("prove", func() (err error) { proof, err = g.oneProof(ctx, job); return err })
 		if err == nil {
 			return proof, nil
 		}

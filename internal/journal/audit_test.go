@@ -273,6 +273,32 @@ func TestStopOvertakes(t *testing.T) {
 	l.check(4)
 }
 
+// TestStopOvertakesThaw: a thaw that waits when a freeze is asked for does not end it.
+func TestStopOvertakesThaw(t *testing.T) {
+	l, f := faultyLog(t)
+	free := f.block("commit")
+	met := f.met
+	var wg sync.WaitGroup
+	wg.Go(func() { l.mustAccept(l.acceptance()) })
+	<-met
+	wg.Go(func() {
+		want(t, "the thaw", l.control(protocol.ActionThawAccept, protocol.Digest{}), protocol.CodeConflict)
+	})
+	for l.Urgent() == 0 {
+		time.Sleep(time.Millisecond) // until the thaw waits
+	}
+	_, err := l.Stop(t.Context(), l.now, asked("freeze"), protocol.Control{Action: protocol.ActionFreezeAccept})
+	if !errors.Is(err, journal.ErrNotDurable) {
+		t.Errorf("got %v", err)
+	}
+	free()
+	wg.Wait()
+	want(t, "after the freeze", l.accept(l.acceptance()), protocol.CodeFrozen)
+	l.mustControl(protocol.ActionThawAccept, protocol.Digest{})
+	l.mustAccept(l.acceptance())
+	mustVerifyAudit(t, l)
+}
+
 // TestStopRefused: a stop that the journal refuses is not in force, and has a row.
 func TestStopRefused(t *testing.T) {
 	l := newLog(t, newSQLite(t), journal.Config{})

@@ -27,16 +27,33 @@ func EpochTarget(id protocol.EpochID) protocol.Digest {
 // the claim with that fingerprint; a thaw removes exactly that one. Both may be
 // repeated, which only adds a leaf; a freeze that is repeated ends at the latest
 // of its ends. Seal, retire and revoke are permanent. Refusals, which have a row
-// too: frozen for everything after the seal; not_found for a target that is not in the log; conflict for a target that
-// was retired or revoked before; malformed_request for a target where there must
-// be none. ledger_unavailable means that nothing was written.
+// too: frozen for everything after the seal; not_found for a target that is not in
+// the log; conflict for a target that was retired or revoked before, and for a thaw
+// that waited when [Journal.Stop] began the same hold; malformed_request for a target
+// where there must be none. ledger_unavailable means that nothing was written.
 func (j *Journal) Control(ctx context.Context, now time.Time, r Request, c protocol.Control) (Entry, error) {
 	if err := errors.Join(r.checkUntil(c.Action), checkBody(&c)); err != nil {
 		return Entry{}, err
 	}
+	asked := j.stops.count()
 	return j.act(ctx, now, &r, func(g *group, salt protocol.Salt) (Entry, error) {
+		if h, thaws := thawed(&c); thaws && j.stops.since(h, asked) {
+			return Entry{}, protocol.Fail(protocol.CodeConflict, "a freeze was asked for after this thaw")
+		}
 		return g.control(now, &r, r.commit(salt, c))
 	})
+}
+
+// thawed returns the hold that an action ends, if it ends one.
+func thawed(c *protocol.Control) (h Hold, thaws bool) {
+	switch c.Action {
+	case protocol.ActionThawIssue:
+		return Hold{Issue, c.Target}, true
+	case protocol.ActionThawAccept:
+		return Hold{Accept, c.Target}, true
+	default:
+		return Hold{}, false
+	}
 }
 
 // commit returns the control action with the commitments to who took it and why.
@@ -60,10 +77,9 @@ func (g *group) control(now time.Time, r *Request, c protocol.Control) (Entry, e
 		g.hold(Hold{Issue, c.Target}, entry, r.Until)
 	case protocol.ActionFreezeAccept:
 		g.hold(Hold{Accept, c.Target}, entry, r.Until)
-	case protocol.ActionThawIssue:
-		g.release(Hold{Issue, c.Target})
-	case protocol.ActionThawAccept:
-		g.release(Hold{Accept, c.Target})
+	case protocol.ActionThawIssue, protocol.ActionThawAccept:
+		h, _ := thawed(&c)
+		g.release(h)
 	case protocol.ActionSeal:
 		g.state.Sealed = true
 		g.exec("UPDATE counter SET sealed = 1")

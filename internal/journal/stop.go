@@ -36,8 +36,10 @@ type stops struct {
 	state atomic.Pointer[State] // their effect; nil if there are none
 	due   atomic.Bool           // one is not parked
 
-	mu   sync.Mutex // guards held and changes of state
-	held []*stop
+	mu     sync.Mutex // guards what follows and changes of state
+	held   []*stop
+	asked  uint64          // stops so far
+	latest map[Hold]uint64 // which of them was the last freeze of a hold
 }
 
 // Stop is [Journal.Control] for actions that never wait for a disk: freezes, the seal,
@@ -100,7 +102,30 @@ func (j *Journal) awaitStops(ctx context.Context, all ...*stop) ([]Entry, error)
 const stopPatience = time.Second
 
 func (s *stops) add(all ...*stop) {
-	s.change(func() { s.held = append(s.held, all...) })
+	s.change(func() {
+		s.held = append(s.held, all...)
+		s.asked++
+		for _, h := range merge(State{}, all).Holds {
+			if s.latest == nil {
+				s.latest = make(map[Hold]uint64)
+			}
+			s.latest[h] = s.asked
+		}
+	})
+}
+
+// count returns how many stops were asked for so far.
+func (s *stops) count() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.asked
+}
+
+// since reports whether a freeze of a hold was asked for after so many stops.
+func (s *stops) since(h Hold, asked uint64) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.latest[h] > asked
 }
 
 // change changes held, or an element of it.

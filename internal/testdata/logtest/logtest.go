@@ -148,9 +148,13 @@ func (e *Epoch) Issue(digest protocol.Digest) protocol.Issued {
 	h := protocol.LeafHash(digest[:])
 	e.Issued.Append(h)
 	e.Tail = append(e.Tail, h)
-	i := protocol.Issued{Position: e.Issued.Size() - 1, SignedRoot: e.IssuedRoot()}
-	i.Path = path(e.Tail, int(i.Position))
-	return i
+	return e.Place(e.Issued.Size()-1, e.Issued.Size())
+}
+
+// Place returns the place of a position in the issued tree of a size.
+func (e *Epoch) Place(position, size uint64) protocol.Issued {
+	hashes := e.Tail[:size]
+	return protocol.Issued{Position: position, SignedRoot: e.Signed(size, tiles.Root(hashes)), Path: path(hashes, int(position))}
 }
 
 // Path returns the inclusion path of a leaf in the present tree, from the leaf
