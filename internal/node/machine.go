@@ -60,6 +60,7 @@ func (n *node) newMachine() (*machine, error) {
 		Invalidate: func(id protocol.EpochID) { m.gate.EpochEnded(id) },
 		MaxIssued:  cfg.MaxIssued,
 		Schedule:   schedule(cfg),
+		Now:        now,
 
 		DeathLimit:  cfg.DeathLimit,
 		DeathWindow: cfg.DeathWindow,
@@ -78,6 +79,7 @@ func (n *node) newMachine() (*machine, error) {
 		Instance:      instance,
 		Policy:        1,
 		Log:           n.Log,
+		Now:           now,
 		DefaultTTL:    cfg.TTL(),
 		VerifyWorkers: cfg.VerifyWorkers,
 	}
@@ -131,7 +133,7 @@ func (m *machine) registerClaims(ctx context.Context) error {
 		if cl.List != nil {
 			leaf.List = cl.List.ID()
 		}
-		if _, err := m.journal.Append(ctx, time.Now(), leaf); err != nil {
+		if _, err := m.journal.Append(ctx, now(), leaf); err != nil {
 			return fmt.Errorf("commit claim leaf: %w", err)
 		}
 	}
