@@ -24,11 +24,11 @@ func (g *game) rogueProver() {
 	b = startBackend(g.T, data, with("--prover", "none")...)
 	b.wantCode(g.Context(), stale, protocol.CodeSubmissionRejected)
 
+	used, pending := b.mustAnswer(g.Context()), b.mustAnswer(g.Context())
+	g.keep(b.Client, b.wantAccepted(g.Context(), used))
+	r := &rogue{b: b, used: used, pending: pending, refused: map[string]int{}}
 	ctx, cancel := context.WithTimeout(g.Context(), time.Duration(g.either(3, 40))*time.Second)
 	defer cancel()
-	used, pending := b.mustAnswer(ctx), b.mustAnswer(ctx)
-	g.keep(b.Client, b.wantAccepted(ctx, used))
-	r := &rogue{b: b, used: used, pending: pending, refused: map[string]int{}}
 	var all sync.WaitGroup
 	for range 4 {
 		all.Go(func() {
