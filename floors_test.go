@@ -20,12 +20,12 @@ const module = "github.com/terradourada/td"
 // lower floors only, and every package stands on one.
 var floors = [][]string{
 	0: {".", "protocol", "proof/field", "proof/merkle"}, // "." is the module's own documentation
-	1: {"internal/fault", "internal/lifecycle", "internal/telemetry", "internal/tiles", "proof/poseidon", "proof/transcript"},
+	1: {"internal/approval", "internal/fault", "internal/lifecycle", "internal/telemetry", "internal/tiles", "proof/poseidon", "proof/transcript"},
 	2: {"internal/fsutil", "internal/termui", "internal/localserver", "internal/principal", "proof/ligero"},
 	3: {"claim", "claim/internal/srsgen", "api", "internal/input", "proof/circuit", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
 	4: {"receipt", "proof/claims", "internal/process", "internal/session", "internal/journal", "internal/ledger", "internal/memberlist"},
 	5: {"client", "internal/keyholder", "internal/prover", "internal/epochs", "internal/gate"},
-	6: {"audit", "internal/server", "internal/remote", "internal/draft"},
+	6: {"audit", "internal/admin", "internal/server", "internal/remote", "internal/draft"},
 	7: {"internal/node", "internal/submit", "internal/verify"},
 	8: {"internal/doctor", "internal/demo", "internal/bench"}, // the demo keeps receipts as submit does
 	9: {"cmd/td", "internal/faults"},
@@ -34,13 +34,13 @@ var floors = [][]string{
 // allowedImports names the only packages that may import a path. A name that
 // ends in a slash covers everything below it; the longest match counts.
 var allowedImports = map[string][]string{
-	"unsafe":                       {"internal/secret", "internal/sandbox", "internal/node"}, // node with the tag gameday alone
+	"unsafe":                       {"internal/admin", "internal/secret", "internal/sandbox", "internal/node"}, // node with the tag gameday alone
 	"C":                            {},
 	"log":                          {},
 	"math/rand":                    {},
 	"math/rand/v2":                 {"client"}, // jitter of retries
 	"os/exec":                      {"internal/localserver", "internal/process", "internal/node", "claim/internal/srsgen"},
-	"net/http":                     {"client", "internal/prover", "internal/server", "internal/node", "internal/bench"},
+	"net/http":                     {"client", "internal/admin", "internal/prover", "internal/server", "internal/node", "internal/bench"},
 	"database/sql":                 {"internal/journal"},
 	"crypto/hmac":                  {}, // would put keys on the heap
 	"crypto/ed25519":               {"protocol", "internal/keyholder", "receipt", "internal/ledger"},
@@ -66,7 +66,7 @@ var allowedImports = map[string][]string{
 	"golang.org/x/mod/":                                  {"protocol", "receipt", "internal/keyholder", "internal/ledger", "internal/tiles"},
 	"golang.org/x/term":                                  {"internal/termui"},
 	"golang.org/x/sync/":                                 {"audit", "claim", "internal/prover", "internal/bench", "internal/submit", "internal/node"},
-	"golang.org/x/sys/":                                  {"internal/fsutil", "internal/secret", "internal/sandbox", "internal/process", "internal/keyholder", "internal/prover", "internal/journal", "internal/ledger", "internal/node", "internal/doctor", "internal/bench"},
+	"golang.org/x/sys/":                                  {"internal/admin", "internal/fsutil", "internal/secret", "internal/sandbox", "internal/process", "internal/keyholder", "internal/prover", "internal/journal", "internal/ledger", "internal/node", "internal/doctor", "internal/bench"},
 	"modernc.org/":                                       {"internal/journal"},
 }
 

@@ -119,6 +119,16 @@ func oneArg(name string) cobra.PositionalArgs {
 	}
 }
 
+// optionalArg accepts at most one argument.
+func optionalArg(name string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return oneArg(name)(cmd, args)
+		}
+		return nil
+	}
+}
+
 // someArgs requires at least one argument.
 func someArgs(name string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {

@@ -96,6 +96,7 @@ Start with "td demo". For your own events: "td serve" in one terminal,
 		configCommand(a),
 		doctorCommand(a),
 		benchCommand(a),
+		adminCommand(a),
 		versionCommand(a),
 	)
 	root.InitDefaultCompletionCmd()

@@ -29,10 +29,11 @@ key, tag, signature or event content is ever in there.
 
 Ctrl-C or SIGTERM stops it in order: requests in work end, the epoch is closed,
 the last checkpoint is published, and the keys are gone.`,
-		Example: "  td serve\n  td serve --listen 127.0.0.1:9000 --data ./data\n  td serve --group members.json",
+		Example: "  td serve\n  td serve --listen 127.0.0.1:9000 --data ./data\n  td serve --group members.json\n  td serve --read-only --data ./copy",
 		Args:    noArgs,
 	}
 	configFlags(cmd)
+	breakGlass := cmd.Flags().String("break-glass", "", "thaw everything at this start, alone, for this reason; it is an incident that has to be closed")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := sandbox.CloseInherited(); err != nil && !errors.Is(err, fs.ErrNotExist) { // a missing /proc is reported by preflight
 			return fmt.Errorf("inherited descriptors cannot be closed: %w", err)
@@ -44,7 +45,7 @@ the last checkpoint is published, and the keys are gone.`,
 		if err := node.CheckOwner(cfg.File()); err != nil {
 			return err
 		}
-		return a.serve(cmd.Context(), cfg)
+		return a.serve(cmd.Context(), cfg, *breakGlass)
 	}
 	return cmd
 }
@@ -80,18 +81,19 @@ func loadConfig(cmd *cobra.Command) (*config.Config, error) {
 	})
 	delete(flags, "output")
 	delete(flags, "origins")
+	delete(flags, "break-glass")
 	return config.Load(os.Environ(), flags)
 }
 
 // serve runs the server until ctx ends.
-func (a *app) serve(ctx context.Context, cfg *config.Config) error {
+func (a *app) serve(ctx context.Context, cfg *config.Config, breakGlass string) error {
 	a.openLog(cfg)
 	for _, note := range cfg.Notes() {
 		a.log.Warn("configuration", "note", note)
 	}
 	stop := func() {}
 	defer func() { stop() }()
-	return node.Run(ctx, node.Config{Settings: cfg, Version: version, Log: a.log.Logger, Ready: func(r node.Ready) {
+	return node.Run(ctx, node.Config{Settings: cfg, Version: version, Log: a.log.Logger, BreakGlass: breakGlass, Ready: func(r node.Ready) {
 		stop = a.onHangup()
 		a.announce(cfg, r)
 	}})
@@ -106,6 +108,11 @@ func (a *app) announce(cfg *config.Config, r node.Ready) {
 	}
 	fmt.Fprintf(a.stderr, "td: log %s, data in %s\n", r.Origin, cfg.Data)
 	fmt.Fprintf(a.stderr, "td: checkpoint of size %d, at %s/checkpoint; td submit and td trust add record it\n", r.Published, r.URL)
+	if cfg.ReadOnly {
+		fmt.Fprintf(a.stderr, "td: read-only: receipts, the log, verification and the status; nothing is issued or accepted\n")
+		fmt.Fprintf(a.stderr, "%s%s\n", localserver.ReadyLine, r.URL)
+		return
+	}
 	fmt.Fprintf(a.stderr, "td: next, in another terminal: echo '{\"lot\": 1}' | td submit --server %s --claim open/1 --out receipts -\n", r.URL)
 	fmt.Fprintf(a.stderr, "%s%s\n", localserver.ReadyLine, r.URL)
 }

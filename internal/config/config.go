@@ -168,6 +168,7 @@ func (c *Config) place(env map[string]string) error {
 	if c.Data = cmp.Or(c.Data, stateDir(env)); c.Data == "" {
 		return refuse("", "no data directory: neither HOME nor XDG_STATE_HOME is set", "name one with --data")
 	}
+	c.Socket = cmp.Or(c.Socket, filepath.Join(c.Data, "admin.sock"))
 	return nil
 }
 
@@ -184,6 +185,9 @@ func (c *Config) check() error {
 	if (c.TLSCert == "") != (c.TLSKey == "") {
 		return c.fault("tls_cert", "tls_cert and tls_key belong together", "name both files")
 	}
+	if err := c.checkAdmin(); err != nil {
+		return err
+	}
 	if c.MinGrade == "D" && !c.AllowDevelopmentGrade {
 		return c.fault("min_grade", "grade D protects no key", "set allow_development_grade too, on a machine where nothing matters")
 	}
@@ -194,6 +198,23 @@ func (c *Config) check() error {
 		if strings.Contains(fmt.Sprint(f.value.Interface()), "-----BEGIN") {
 			return c.fault(f.key, "the value holds a key or certificate itself", "name the file it is in")
 		}
+	}
+	return nil
+}
+
+// checkAdmin checks what the admin listener needs.
+func (c *Config) checkAdmin() error {
+	if c.AdminListen == "" {
+		if c.AdminClientCA != "" || c.AdminRoles != "" {
+			return c.fault("admin_listen", "admin_client_ca and admin_roles are for a listener that is not configured", "name its address with admin_listen")
+		}
+		return nil
+	}
+	if _, _, err := net.SplitHostPort(c.AdminListen); err != nil {
+		return c.fault("admin_listen", "the address is not host:port", "for example 127.0.0.1:8443")
+	}
+	if c.TLSCert == "" || c.AdminClientCA == "" || c.AdminRoles == "" {
+		return c.fault("admin_listen", "the listener needs tls_cert, tls_key, admin_client_ca and admin_roles", "name the files, or use the admin socket alone")
 	}
 	return nil
 }

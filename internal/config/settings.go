@@ -22,6 +22,12 @@ type Config struct {
 	// ~/.local/state.
 	Data string `key:"data"`
 
+	// Serve a copy of a data directory for reading only: receipts, the log,
+	// verification and the status. No key is made, nothing is written, and what
+	// would issue or accept is forbidden. The directory must not be that of a
+	// server that runs.
+	ReadOnly bool `key:"read_only" default:"false"`
+
 	// File with the TLS certificate chain in PEM form; needs tls_key too. When
 	// one of the two files changes, both are read again. The server keeps the
 	// right to read their directories: they should hold nothing else.
@@ -39,6 +45,40 @@ type Config struct {
 	// Ask clients for an API key on a loopback address too, as a server behind a
 	// proxy should. The public log can be read without one.
 	Authenticate bool `key:"authenticate" default:"false"`
+
+	// Path of the admin socket, at most 107 bytes. The default is admin.sock in the
+	// data directory, which only the user of the server and root can reach: name a
+	// place outside it if others have a role.
+	Socket string `key:"socket"`
+
+	// Local users and groups that may read the state of the server over the admin
+	// socket, such as user:alice, user:1000 or group:ops. Root and the user who
+	// starts the server may do everything.
+	AdminViewers []string `key:"admin_viewers"`
+
+	// Local users and groups that may also freeze, rotate, invalidate and open
+	// incidents, as in admin_viewers.
+	AdminOperators []string `key:"admin_operators"`
+
+	// Local users and groups that may also thaw, seal, retire, revoke and manage
+	// API clients, as in admin_viewers.
+	AdminCommanders []string `key:"admin_commanders"`
+
+	// A thaw needs two commanders: a second, different one asks for the same within
+	// 30 minutes.
+	SecondCommander bool `key:"second_commander" default:"false"`
+
+	// Address of an admin listener, host:port, besides the socket; the default is
+	// none. It uses tls_cert, and needs admin_client_ca and admin_roles.
+	AdminListen string `key:"admin_listen"`
+
+	// File with the certificates, in PEM form, of the authorities that sign the
+	// client certificates of admin_listen.
+	AdminClientCA string `key:"admin_client_ca"`
+
+	// File with the roles of client certificates: on each line the SHA-256 of a
+	// certificate in hexadecimal, a space, and viewer, operator or commander.
+	AdminRoles string `key:"admin_roles"`
 
 	// Host names, without a port, that requests may be addressed to besides
 	// localhost and addresses of this listener: the names that a proxy passes on
@@ -123,7 +163,7 @@ type Config struct {
 
 	// Deaths of signer or tagger within death_window that freeze acceptance; 0
 	// means never. A sandbox that kills a child may have stopped an intrusion.
-	// There is no command yet that thaws.
+	// A commander thaws.
 	DeathLimit int `key:"death_limit" default:"0" range:"0..1000"`
 
 	// Time in which death_limit deaths freeze acceptance.

@@ -87,6 +87,7 @@ func (m *Manager) end(ctx context.Context, e *Epoch, event lifecycle.EpochEvent)
 func (m *Manager) shutdown() error {
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel() // no step waits for a journal that takes no writes
+	defer m.warnUnsealed()
 	m.keepers.Wait()
 	live := m.turn.Load().live
 	m.change(func(t *turn) { t.active, t.held, t.live = nil, false, nil })
@@ -99,13 +100,16 @@ func (m *Manager) shutdown() error {
 			m.cfg.Invalidate(e.id)
 			m.end(ctx, e, lifecycle.EpochIdle{})
 		default:
-			if err := m.apply(ctx, e, lifecycle.EpochDrain{Reason: protocol.CloseShutdown}); err != nil {
+			if err := m.apply(ctx, e, m.lastDrain()); err != nil {
 				return err
 			}
 			m.cfg.Invalidate(e.id)
 			if err := m.apply(ctx, e, lifecycle.EpochIdle{}); err != nil {
 				return err
 			}
+		}
+		if s := m.sealing.Load(); s != nil && e.sealed {
+			m.reportSeal(s, e)
 		}
 	}
 	return nil
@@ -151,9 +155,7 @@ func (m *Manager) apply(ctx context.Context, e *Epoch, event lifecycle.EpochEven
 	for _, effect := range effects {
 		switch effect {
 		case lifecycle.EpochEffectWipe:
-			if wipeErr := m.wipe(e); wipeErr != nil {
-				m.cfg.Log.Warn("ML-DSA key not wiped before its process ends", "err", wipeErr)
-			}
+			m.wipeOrWarn(e)
 		case lifecycle.EpochEffectInvalidate:
 			m.cfg.Invalidate(e.id)
 		case lifecycle.EpochEffectKill:
@@ -161,6 +163,10 @@ func (m *Manager) apply(ctx context.Context, e *Epoch, event lifecycle.EpochEven
 			m.reap(e)
 		case lifecycle.EpochEffectClose:
 			e.closed, err = m.writeClose(ctx, e)
+		case lifecycle.EpochEffectSeal:
+			if err == nil {
+				err = m.seal(ctx, e)
+			}
 		case lifecycle.EpochEffectStop:
 			err = errors.Join(err, m.stopChildren(ctx, e, err == nil))
 		default:
@@ -170,10 +176,13 @@ func (m *Manager) apply(ctx context.Context, e *Epoch, event lifecycle.EpochEven
 	return err
 }
 
-func (m *Manager) wipe(e *Epoch) error {
+// wipeOrWarn wipes the key that anchors; a failure is logged.
+func (m *Manager) wipeOrWarn(e *Epoch) {
 	ctx, cancel := context.WithTimeout(context.Background(), m.cfg.CloseGrace)
 	defer cancel()
-	return e.signer.Wipe(ctx)
+	if err := e.signer.Wipe(ctx); err != nil {
+		m.cfg.Log.Warn("ML-DSA key not wiped before its process ends", "err", err)
+	}
 }
 
 // reap ends both children of an epoch that is not waited for: they have exited, are not
@@ -183,8 +192,8 @@ func (m *Manager) reap(e *Epoch) {
 	m.reaped.Go(func() { _ = e.signer.Close() })
 }
 
-// writeClose commits the close leaf. For an epoch that has drained it tries again until
-// ctx ends.
+// writeClose commits the close leaf. For an epoch that has drained, unless the core
+// stops, it tries again until ctx ends.
 func (m *Manager) writeClose(ctx context.Context, e *Epoch) (seq uint64, err error) {
 	leaf := m.closeLeaf(ctx, e)
 	for failures := 0; ; failures++ {
@@ -198,7 +207,7 @@ func (m *Manager) writeClose(ctx context.Context, e *Epoch) (seq uint64, err err
 		if failures > 0 && errors.Is(err, protocol.CodeConflict) {
 			err = nil // an earlier attempt was committed after all
 		}
-		if err == nil || e.reason() != protocol.CloseRotated || !sleep(ctx, backoff(failures+2)) {
+		if err == nil || e.reason() != protocol.CloseRotated && !e.isLast() || !sleep(ctx, backoff(failures+2)) {
 			break
 		}
 	}
@@ -263,7 +272,7 @@ func (m *Manager) stopChildren(ctx context.Context, e *Epoch, written bool) (err
 	if written && e.reason() == protocol.CloseShutdown {
 		if awaitErr := m.awaitLast(ctx, e.closed); awaitErr != nil {
 			m.cfg.Log.Warn("last checkpoint of the epoch not published", "err", awaitErr)
-			err = errUnpublished
+			err, e.unsigned = errUnpublished, errUnpublished
 		}
 	}
 	m.cfg.Ledger.UnsetSigner(e)

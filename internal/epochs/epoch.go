@@ -32,7 +32,9 @@ type Epoch struct {
 	crowded   func() // is called when it has issued so many
 	logFull   sync.Once
 
-	closed uint64 // sequence of the close leaf; used by the manager alone
+	closed   uint64 // sequence of the close leaf or, if sealed, of the seal leaf; the next three are used by the manager alone
+	sealed   bool   // its end sealed the log
+	unsigned error  // why the last checkpoint is missing
 
 	telling sync.Mutex     // held while the signer is sent the log or signs it; guards the next two
 	told    protocol.Range // the log that the signer was sent
@@ -121,6 +123,13 @@ func (e *Epoch) reason() protocol.CloseReason {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.state.Reason
+}
+
+// isLast reports whether the log is sealed when the epoch has drained.
+func (e *Epoch) isLast() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.state.Last
 }
 
 func (e *Epoch) isReleased() bool {

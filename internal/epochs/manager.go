@@ -13,6 +13,9 @@
 //	the core stops              -> DRAINING: the ML-DSA key is wiped, sessions are
 //	                               invalidated; then the close leaf, the last
 //	                               checkpoint, the end of both children
+//	the log is to be sealed     -> DRAINING: the ML-DSA key is wiped; when nothing is
+//	                               pending, the close leaf, the seal leaf, the last
+//	                               checkpoint, the end of both children
 //	a child has exited, or
 //	core and tagger disagree,
 //	or an operator forces it    -> DESTROYED: children killed, sessions invalidated,
@@ -126,6 +129,9 @@ type Config struct {
 	// left, the epoch is rotated.
 	MaxIssued uint64
 
+	// Sealed means that the log is sealed: no epoch opens.
+	Sealed bool
+
 	Schedule Schedule         // of rotations
 	Random   func() float64   // from 0 to 1, for the schedule; nil means crypto/rand
 	Now      func() time.Time // nil means time.Now
@@ -155,6 +161,9 @@ type Manager struct {
 	orders  chan *order
 	endings chan ending   // from the keepers
 	crowded chan struct{} // one element when an epoch has issued nearly as many as it may
+
+	sealing atomic.Pointer[sealing] // nil until a seal is asked for
+	sealNow chan struct{}           // closed when it is
 
 	mu      sync.Mutex // guards the change of turn
 	turn    atomic.Pointer[turn]
@@ -197,8 +206,9 @@ func New(cfg Config) *Manager {
 	m := &Manager{
 		cfg: cfg, ready: make(chan struct{}), over: make(chan struct{}), asking: make(chan struct{}, 1),
 		orders: make(chan *order), endings: make(chan ending), crowded: make(chan struct{}, 1),
+		sealNow: make(chan struct{}),
 	}
-	m.turn.Store(&turn{changed: make(chan struct{})})
+	m.turn.Store(&turn{over: cfg.Sealed, changed: make(chan struct{})})
 	return m
 }
 
@@ -334,10 +344,18 @@ func (m *Manager) Run(ctx context.Context) error {
 	defer m.reaped.Wait()
 	defer m.asked.Wait()
 	for ctx.Err() == nil {
+		if m.turn.Load().over {
+			m.rest(ctx)
+			continue
+		}
 		if _, err := m.Active(); err != nil {
 			if err := m.replace(ctx); err != nil && ctx.Err() == nil {
 				return errors.Join(err, m.shutdown())
 			}
+			continue
+		}
+		if s := m.sealing.Load(); s != nil {
+			m.sealEpochs(ctx, s)
 			continue
 		}
 		if o := m.nextOrder(); o != nil {
@@ -355,6 +373,7 @@ func (m *Manager) Run(ctx context.Context) error {
 		case o := <-m.orders:
 			m.queue = append(m.queue, o)
 		case <-m.crowded:
+		case <-m.sealNow:
 		case <-timer.C:
 		}
 		timer.Stop()

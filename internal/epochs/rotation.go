@@ -70,6 +70,9 @@ func (m *Manager) force(ctx context.Context) (Rotated, error) {
 		if e := t.active; e != nil && e.number > last && e.phase() == lifecycle.EpochActive {
 			return rotatedTo(e), nil
 		}
+		if t.over {
+			return Rotated{}, errSealed()
+		}
 		select {
 		case <-t.changed:
 		case <-ctx.Done():

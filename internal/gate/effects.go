@@ -20,13 +20,18 @@ func (g *Gate) run(ctx context.Context, s *session.Session, event lifecycle.Even
 	for {
 		c := s.Step(event, a.digest)
 		if c.Ended {
-			if epoch, live := g.cfg.Epochs.Find(c.Open.Epoch); live {
-				epoch.Ended(c.State.Phase)
-			}
+			g.ended(&c)
 		}
 		if event = g.carryOut(ctx, s, &c, a); event == nil {
 			return c.State, c.Code
 		}
+	}
+}
+
+// ended counts the end of a session in its epoch.
+func (g *Gate) ended(c *session.Change) {
+	if epoch, live := g.cfg.Epochs.Find(c.Open.Epoch); live {
+		epoch.Ended(c.State.Phase)
 	}
 }
 

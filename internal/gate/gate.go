@@ -233,28 +233,6 @@ func (g *Gate) expire(now time.Time) {
 	}
 }
 
-// EpochEnded invalidates the sessions of an epoch that were not answered before it
-// ended. A claimed session is refused by the journal. The effect of the step, to
-// cancel the tag, is left out: the tagger exits next, and cancelling 100,000 tags
-// would delay the last checkpoint.
-func (g *Gate) EpochEnded(id protocol.EpochID) {
-	for _, s := range g.cfg.Sessions.OfEpoch(id) {
-		s.Step(lifecycle.EventInvalidate{Reason: protocol.CodeInvalidated}, protocol.Digest{})
-	}
-}
-
-// Invalidate ends the sessions of a live epoch that are not answered, and returns how
-// many it ended.
-func (g *Gate) Invalidate(id protocol.EpochID) (ended int) {
-	for _, s := range g.cfg.Sessions.OfEpoch(id) {
-		state, _ := g.run(g.ctx, s, lifecycle.EventInvalidate{Reason: protocol.CodeInvalidated}, &attempt{})
-		if state.Phase == lifecycle.PhaseInvalidated {
-			ended++
-		}
-	}
-	return ended
-}
-
 // observe reports the outcome of one call.
 func (g *Gate) observe(op string, id protocol.RequestID, c claim.ID, err error) {
 	g.cfg.Observe(Outcome{Operation: op, Code: protocol.CodeOf(err), Claim: string(c), RequestID: id, Err: err})

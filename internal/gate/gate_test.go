@@ -390,24 +390,6 @@ func TestHeld(t *testing.T) {
 	}
 }
 
-// TestInvalidate: the requests of an epoch that are not answered end, and are counted.
-func TestInvalidate(t *testing.T) {
-	s := newServices(t)
-	done, open := s.proved(), s.mustOpen()
-	if _, err := s.accept(done.answer); err != nil {
-		t.Fatal(err)
-	}
-	if n := s.gate.Invalidate(protocol.EpochID{8}); n != 0 {
-		t.Errorf("%d requests of another epoch", n)
-	}
-	if n := s.gate.Invalidate(protocol.EpochID{7}); n != 1 || s.pending != 0 || s.cancelled != 1 {
-		t.Errorf("%d ended, %d pending, %d cancelled", n, s.pending, s.cancelled)
-	}
-	open.answer.Proof = done.answer.Proof
-	_, err := s.accept(open.answer)
-	wantCode(t, "answered afterwards", err, protocol.CodeInvalidated)
-}
-
 func TestExpiry(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServices(t)

@@ -103,7 +103,7 @@ func newServices(t *testing.T) *services {
 	t.Cleanup(func() {
 		cancel()
 		<-done
-		if n := len(s.sessions.OfEpoch(protocol.EpochID{7})); !s.died && n != s.pending {
+		if n := len(s.sessions.List(protocol.RequestID{}, 0, func(*session.Session, *session.Open) bool { return true })); !s.died && n != s.pending {
 			t.Errorf("the epoch counts %d pending requests, and there are %d", s.pending, n)
 		}
 	})

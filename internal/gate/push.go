@@ -116,6 +116,11 @@ func commit(req PushRequest) (*claim.Statement, *claim.Assignment, *Pushed, erro
 func (g *Gate) prove(is *issued, job *Job, client string) (index uint64, err error) {
 	ctx, cancel := context.WithDeadline(g.ctx, job.Deadline)
 	defer cancel()
+	g.work.Go(func() { // a request that is invalidated needs no proof
+		if is.session.AwaitChange(ctx, lifecycle.PhaseIssued) == nil {
+			cancel()
+		}
+	})
 	place := g.askPlace(g.ctx, is.open)
 	proof, err := g.goodProof(ctx, job)
 	if err != nil && g.ctx.Err() != nil {
@@ -124,7 +129,10 @@ func (g *Gate) prove(is *issued, job *Job, client string) (index uint64, err err
 	}
 	if err != nil {
 		_, code := g.run(ctx, is.session, lifecycle.EventProverFailed{Code: protocol.CodeOf(err)}, &attempt{})
-		return 0, protocol.Wrap(code, protocol.DetailOf(err), err)
+		if code != protocol.CodeOf(err) { // it has ended otherwise
+			return 0, refusal(code)
+		}
+		return 0, err
 	}
 	answer := Answer{RequestID: is.session.ID, Tag: job.Tag, Proof: proof, Client: client}
 	a := &attempt{Answer: answer, place: place, proved: true}
@@ -154,8 +162,8 @@ func (g *Gate) goodProof(ctx context.Context, job *Job) ([]byte, error) {
 		if err == nil {
 			return proof, nil
 		}
-		if g.ctx.Err() != nil {
-			return nil, err // the gate stops; the prover is not at fault
+		if errors.Is(ctx.Err(), context.Canceled) {
+			return nil, err // the gate stops or the request has ended; the prover is not at fault
 		}
 		g.cfg.Log.Warn("prover returned no valid proof", "code", protocol.CodeOf(err).String(), "err", err)
 		last = err

@@ -107,15 +107,10 @@ func (j *Journal) record(ctx context.Context, now time.Time, r *Request, outcome
 	if code != protocol.CodeNone {
 		text = code.String()
 	}
-	written := make(chan uint64, 1)
-	_, err = j.submit(ctx, j.urgent, &submission{apply: func(g *group) (Entry, error) {
-		written <- g.audit(now, r, newSalt(), outcome, text, nil)
-		return Entry{}, nil
+	e, err := j.submit(ctx, j.urgent, &submission{apply: func(g *group) (Entry, error) {
+		return Entry{Row: g.audit(now, r, newSalt(), outcome, text, nil)}, nil
 	}})
-	if err != nil {
-		return 0, err
-	}
-	return <-written, nil
+	return e.Row, err
 }
 
 // act commits a change with the row of its request in one transaction. A request that
@@ -143,7 +138,7 @@ func (g *group) act(now time.Time, r *Request, salt protocol.Salt, done Outcome,
 	if e.Leaf != nil {
 		seq = &e.Seq
 	}
-	g.audit(now, r, salt, outcome, code, seq)
+	e.Row = g.audit(now, r, salt, outcome, code, seq)
 	return e, err
 }
 

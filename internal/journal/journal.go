@@ -31,6 +31,7 @@ var ErrDamaged = errors.New("the file is damaged")
 type Entry struct {
 	Seq  uint64 // log index
 	Leaf []byte // exact bytes
+	Row  uint64 // of the audit, which was committed with it; 0 without one, or if it was read
 }
 
 // LeavesOf returns the leaves of entries, in their order.
@@ -49,6 +50,10 @@ type Config struct {
 	Path string
 	// MustExist refuses to create a journal, for a log that already has entries.
 	MustExist bool
+	// ReadOnly opens an existing journal for reading only: no lock is taken, Run is
+	// not called, nothing is recovered, and every write is refused. No other process
+	// may write to the file.
+	ReadOnly bool
 	// Origin of the log, or empty: the origin stored in the journal, drawn at
 	// random when the journal is new. A name that differs from the stored one
 	// is refused.
@@ -122,7 +127,11 @@ func Open(ctx context.Context, cfg Config) (*Journal, error) {
 		stopped: make(chan struct{}),
 		pause:   recoverEvery,
 	}
-	if err := j.open(ctx); err != nil {
+	open := j.open
+	if cfg.ReadOnly {
+		open = j.openReadOnly
+	}
+	if err := open(ctx); err != nil {
 		return nil, fmt.Errorf("journal: %w", errors.Join(explain(j.path, err), j.release()))
 	}
 	return j, nil
@@ -144,6 +153,9 @@ func (j *Journal) open(ctx context.Context) error {
 func (j *Journal) Close() error {
 	if j.running.Load() {
 		<-j.stopped
+	}
+	if j.cfg.ReadOnly {
+		return j.release()
 	}
 	if err := j.finish(); err != nil {
 		j.log.Warn("journal closed with its write-ahead log; the next start makes it durable", "err", err)

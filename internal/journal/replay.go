@@ -117,7 +117,7 @@ func (r *replay) leaf(seq uint64, kind protocol.LeafType, b []byte) error {
 		r.claims[vk] = body.ClaimID
 		r.add("claims", vk[:], number(seq))
 	case *protocol.Control:
-		r.control(Entry{seq, b}, body)
+		r.control(Entry{Seq: seq, Leaf: b}, body)
 	}
 	return nil
 }
@@ -177,7 +177,7 @@ func (r *replay) control(e Entry, c *protocol.Control) {
 
 func (r *replay) hold(h Hold, by Entry) {
 	if _, held := r.holds[h]; !held {
-		r.holds[h] = Entry{by.Seq, bytes.Clone(by.Leaf)}
+		r.holds[h] = Entry{Seq: by.Seq, Leaf: bytes.Clone(by.Leaf)}
 	}
 }
 

@@ -171,17 +171,9 @@ func flush(ctx context.Context, db *sql.DB, mode string) error {
 // lockFile takes the lock beside the database. The lock comes first and on a file
 // of its own: closing any descriptor of the database file would drop SQLite's own
 // locks on it.
-func lockFile(j *Journal) error {
-	dir, err := filepath.EvalSymlinks(filepath.Dir(j.cfg.Path))
-	if err != nil {
+func lockFile(j *Journal) (err error) {
+	if j.path, err = locate(j.cfg.Path); err != nil {
 		return err
-	}
-	if dir, err = filepath.Abs(dir); err != nil {
-		return err
-	}
-	j.path = filepath.Join(dir, filepath.Base(j.cfg.Path))
-	if real, err := filepath.EvalSymlinks(j.path); err == nil {
-		j.path = real
 	}
 	if err := j.checkPresent(); err != nil {
 		return err
@@ -194,6 +186,22 @@ func lockFile(j *Journal) error {
 		return &trouble{CauseLocked, errors.New(j.path)}
 	}
 	return nil
+}
+
+// locate returns the absolute path of a database that may not exist yet, without links.
+func locate(path string) (string, error) {
+	dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+	if err != nil {
+		return "", err
+	}
+	if dir, err = filepath.Abs(dir); err != nil {
+		return "", err
+	}
+	path = filepath.Join(dir, filepath.Base(path))
+	if real, err := filepath.EvalSymlinks(path); err == nil {
+		path = real
+	}
+	return path, nil
 }
 
 // leastDatabase is the size of the smallest page of SQLite, in bytes. SQLite

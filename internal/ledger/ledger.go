@@ -57,6 +57,10 @@ type Config struct {
 	Source Source
 	Log    *slog.Logger // nil discards
 
+	// ReadOnly opens a log that exists without a lock, writes nothing and projects
+	// nothing; Run is not called. No other process may project into the directory.
+	ReadOnly bool
+
 	// Known is a tree that the log must begin with, because an earlier process
 	// has published it. Nil if there is none.
 	Known *Head

@@ -219,3 +219,45 @@ func consistent(p [][32]byte, older, newer ledger.Checkpoint) bool {
 	}
 	return tlog.CheckTree(proof, int64(newer.Size), newer.Root, int64(older.Size), older.Root) == nil
 }
+
+// TestReadOnly: a log is read, its checkpoint resumed and proofs made without a lock, and
+// nothing is written, also where rows are not projected yet.
+func TestReadOnly(t *testing.T) {
+	dir, r, signer := t.TempDir(), &rows{}, newSigner(t)
+	l := start(t, dir, r, nil)
+	opened := l.newEpoch(signer)
+	cp := l.await(r.commit(someLeaves("x", 300)...))
+	if err := l.halt(); err != nil {
+		t.Fatal(err)
+	}
+	last := r.insert(someLeaves("while down", 7)...)
+	before, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // at the same time
+		reader, err := open(t, dir, r, func(c *ledger.Config) { c.ReadOnly = true })
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = reader.Close() })
+		if !reader.Resume(signer.Key(), opened) {
+			t.Fatal("not resumed")
+		}
+		if _, err := reader.Proof(t.Context(), cp, 17); err != nil {
+			t.Error(err)
+		}
+		if _, err := reader.Await(t.Context(), last); !errors.Is(err, protocol.CodeLedgerUnavailable) {
+			t.Errorf("what is not projected: %v", err)
+		}
+		if !errors.Is(reader.Admit(), protocol.CodeLedgerUnavailable) {
+			t.Error("acceptances are let in")
+		}
+	}
+	if after, err := os.ReadDir(dir); err != nil || len(after) != len(before) {
+		t.Errorf("%d names in the directory, %d before, %v", len(after), len(before), err)
+	}
+	if _, err := open(t, dir+"/none", r, func(c *ledger.Config) { c.ReadOnly = true }); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a directory that is not there: %v", err)
+	}
+}

@@ -49,7 +49,11 @@ func Open(ctx context.Context, cfg Config) (_ *Ledger, err error) {
 	if err := l.compare(ctx); err != nil {
 		return nil, err
 	}
-	l.cleanUp()
+	if cfg.ReadOnly {
+		close(l.stopped)
+	} else {
+		l.cleanUp()
+	}
 	return l, nil
 }
 
@@ -69,16 +73,20 @@ func openDir(cfg Config) (*Ledger, error) {
 	if _, err := verifier(cfg.Origin, [32]byte{}); err != nil {
 		return nil, fmt.Errorf("ledger: the origin is not a name for keys: %w", err)
 	}
-	if err := makeDir(cfg.Dir); err != nil {
-		return nil, err
+	if !cfg.ReadOnly {
+		if err := makeDir(cfg.Dir); err != nil {
+			return nil, err
+		}
 	}
 	dir, err := os.OpenRoot(cfg.Dir)
 	if err != nil {
 		return nil, err
 	}
-	lock, err := takeLock(dir)
-	if err != nil {
-		return nil, errors.Join(err, dir.Close())
+	var lock *os.File
+	if !cfg.ReadOnly {
+		if lock, err = takeLock(dir); err != nil {
+			return nil, errors.Join(err, dir.Close())
+		}
 	}
 	store := cfg.storage
 	if store == nil {
@@ -123,13 +131,16 @@ func takeLock(dir *os.Root) (*os.File, error) {
 }
 
 func (l *Ledger) release() error {
+	if l.lock == nil {
+		return l.dir.Close()
+	}
 	return errors.Join(l.lock.Close(), l.dir.Close())
 }
 
 // claimOrigin writes the origin beside a new log, or compares it.
 func (l *Ledger) claimOrigin() error {
 	err := l.checkOrigin()
-	if errors.Is(err, fs.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) && !l.cfg.ReadOnly {
 		return l.writer.replace(originFile, []byte(l.cfg.Origin+"\n"))
 	}
 	return err

@@ -26,7 +26,8 @@
 //	STARTING -> ACTIVE -> DRAINING -> DESTROYED
 //	any of the first three -> DESTROYED on suspicion, a killed keyholder, a failed self-test
 //
-// One epoch of an instance is ACTIVE at most, and at most [MaxDraining] are DRAINING.
+// The last epoch of a log drains without a successor: its close leaf is followed by the
+// seal. One epoch of an instance is ACTIVE at most, and at most [MaxDraining] are DRAINING.
 //
 // # An opening
 //

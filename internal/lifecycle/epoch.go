@@ -26,6 +26,7 @@ func (p EpochPhase) Live() bool { return p == EpochActive || p == EpochDraining 
 type EpochState struct {
 	Phase  EpochPhase
 	Reason protocol.CloseReason // why it ends; 0 while STARTING or ACTIVE
+	Last   bool                 // the log is sealed when it has drained, and no epoch follows
 }
 
 // EpochEvent is a fact that the caller has learnt about an epoch.
@@ -37,10 +38,11 @@ type EpochOpened struct {
 	OtherActive bool // another epoch of the instance is ACTIVE: it must drain first
 }
 
-// EpochDrain ends the issue of an ACTIVE epoch, for rotation or shutdown.
+// EpochDrain ends the issue of an ACTIVE epoch, for rotation, shutdown or the seal.
 type EpochDrain struct {
 	Reason   protocol.CloseReason // protocol.CloseRotated or protocol.CloseShutdown
 	Draining int                  // other epochs of the instance that are DRAINING
+	Last     bool                 // a shutdown before the seal
 }
 
 // EpochIdle says that no session of the epoch is ISSUED or CLAIMED any more.
@@ -62,13 +64,14 @@ type EpochEffect uint8
 const (
 	EpochEffectWipe       EpochEffect = iota + 1 // wipe the ML-DSA key in the signer
 	EpochEffectInvalidate                        // end every ISSUED session of the epoch
-	EpochEffectStop                              // end tagger and signer; after a shutdown the signer first signs a checkpoint that covers the close leaf
+	EpochEffectStop                              // end tagger and signer; after a shutdown the signer first signs a checkpoint that covers the close leaf, or the seal leaf
 	EpochEffectKill                              // end tagger and signer now
 	EpochEffectClose                             // append the close leaf with EpochState.Reason, if the open leaf is in the log
+	EpochEffectSeal                              // once a checkpoint covers the close leaf, append the seal leaf
 	epochEffectEnd
 )
 
-var epochEffectText = [epochEffectEnd]string{"invalid", "wipe", "invalidate", "stop", "kill", "close"}
+var epochEffectText = [epochEffectEnd]string{"invalid", "wipe", "invalidate", "stop", "kill", "close", "seal"}
 
 // String returns the name of the effect.
 func (e EpochEffect) String() string { return nameOf(epochEffectText[:], e, "invalid") }
@@ -88,6 +91,9 @@ func StepEpoch(s EpochState, e EpochEvent) (EpochState, []EpochEffect, protocol.
 			return s, nil, protocol.CodeNone // an ACTIVE epoch may be idle
 		}
 		s.Phase = EpochDestroyed
+		if s.Last {
+			return s, []EpochEffect{EpochEffectClose, EpochEffectSeal, EpochEffectStop}, protocol.CodeNone
+		}
 		return s, []EpochEffect{EpochEffectClose, EpochEffectStop}, protocol.CodeNone
 	case EpochFailed:
 		return epochFailed(s, e)
@@ -109,12 +115,12 @@ func epochOpened(s EpochState, e EpochOpened) (EpochState, []EpochEffect, protoc
 
 func epochDrain(s EpochState, e EpochDrain) (EpochState, []EpochEffect, protocol.Code) {
 	switch {
-	case s.Phase != EpochActive || (e.Reason != protocol.CloseRotated && e.Reason != protocol.CloseShutdown):
+	case s.Phase != EpochActive || e.Reason != protocol.CloseShutdown && (e.Reason != protocol.CloseRotated || e.Last):
 		return s, nil, protocol.CodeInternal
 	case e.Reason == protocol.CloseRotated && e.Draining >= MaxDraining:
 		return s, nil, protocol.CodeConflict
 	default:
-		return EpochState{Phase: EpochDraining, Reason: e.Reason}, []EpochEffect{EpochEffectWipe}, protocol.CodeNone
+		return EpochState{Phase: EpochDraining, Reason: e.Reason, Last: e.Last}, []EpochEffect{EpochEffectWipe}, protocol.CodeNone
 	}
 }
 
@@ -122,6 +128,6 @@ func epochFailed(s EpochState, e EpochFailed) (EpochState, []EpochEffect, protoc
 	if s.Phase == EpochDestroyed {
 		return s, nil, protocol.CodeNone
 	}
-	return EpochState{EpochDestroyed, e.Reason},
+	return EpochState{Phase: EpochDestroyed, Reason: e.Reason},
 		[]EpochEffect{EpochEffectKill, EpochEffectInvalidate, EpochEffectClose}, protocol.CodeNone
 }

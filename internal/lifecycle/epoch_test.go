@@ -40,6 +40,28 @@ var epochRows = []struct {
 	},
 	{
 		epochIn(lifecycle.EpochActive, 0),
+		lifecycle.EpochDrain{Reason: protocol.CloseShutdown, Draining: lifecycle.MaxDraining, Last: true},
+		lifecycle.EpochState{Phase: lifecycle.EpochDraining, Reason: protocol.CloseShutdown, Last: true},
+		"wipe", 0,
+	},
+	{
+		epochIn(lifecycle.EpochActive, 0),
+		lifecycle.EpochDrain{Reason: protocol.CloseRotated, Last: true},
+		epochIn(lifecycle.EpochActive, 0), "", protocol.CodeInternal,
+	},
+	{
+		lifecycle.EpochState{Phase: lifecycle.EpochDraining, Reason: protocol.CloseShutdown, Last: true},
+		lifecycle.EpochIdle{},
+		lifecycle.EpochState{Phase: lifecycle.EpochDestroyed, Reason: protocol.CloseShutdown, Last: true},
+		"close seal stop", 0,
+	},
+	{
+		lifecycle.EpochState{Phase: lifecycle.EpochDraining, Reason: protocol.CloseShutdown, Last: true},
+		lifecycle.EpochFailed{Reason: protocol.CloseDied},
+		epochIn(lifecycle.EpochDestroyed, protocol.CloseDied), "kill invalidate close", 0,
+	},
+	{
+		epochIn(lifecycle.EpochActive, 0),
 		lifecycle.EpochDrain{Reason: protocol.CloseSuspect},
 		epochIn(lifecycle.EpochActive, 0), "", protocol.CodeInternal,
 	},
@@ -109,6 +131,7 @@ func TestEpochNeverComesBack(t *testing.T) {
 		lifecycle.EpochFailed{Reason: protocol.CloseDied},
 		lifecycle.EpochDrain{Reason: protocol.CloseRotated},
 		lifecycle.EpochDrain{Reason: protocol.CloseShutdown},
+		lifecycle.EpochDrain{Reason: protocol.CloseShutdown, Last: true},
 	}
 	for p := lifecycle.EpochStarting; p <= lifecycle.EpochDestroyed; p++ {
 		for _, e := range events {

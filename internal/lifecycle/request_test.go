@@ -230,7 +230,7 @@ func TestStepNames(t *testing.T) {
 		{upTo[lifecycle.Stage](6), " redeem verify commit unknown ?"},
 		{upTo[lifecycle.Effect](11), " issue redeem verify commit resolve reply await cancel destroy_epoch invalid"},
 		{upTo[lifecycle.EpochPhase](5), "STARTING ACTIVE DRAINING DESTROYED unknown"},
-		{upTo[lifecycle.EpochEffect](7), "invalid wipe invalidate stop kill close invalid"},
+		{upTo[lifecycle.EpochEffect](7), "invalid wipe invalidate stop kill close seal"},
 	}
 	for _, row := range rows {
 		if row.got != row.want {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/protocol"
 )
 
 // certificate is the TLS certificate of the listener. A handshake looks at its files
@@ -99,7 +100,25 @@ func (c *certificate) reload() {
 		c.log.Warn("certificate not reloaded; the former one stays in use", "err", err)
 		return
 	}
-	c.log.Info("certificate reloaded", "valid_until", c.pair.Load().Leaf.NotAfter.UTC().Format(time.RFC3339))
+	c.log.Info("certificate reloaded", "valid_until", c.validUntil())
+}
+
+func (c *certificate) validUntil() string {
+	return c.pair.Load().Leaf.NotAfter.UTC().Format(time.RFC3339)
+}
+
+// now reads the files again, whether they have changed or not, and says until when the
+// certificate is valid.
+func (c *certificate) now() (string, error) {
+	if c == nil {
+		return "", protocol.Fail(protocol.CodeConflict, "the server has no TLS certificate")
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err := c.load(); err != nil {
+		return "", protocol.Wrap(protocol.CodeConflict, "the certificate does not load; the former one stays in use, and the log of the server says why", err)
+	}
+	return "the certificate is valid until " + c.validUntil(), nil
 }
 
 // checkAccess warns if the confined core cannot read the files any more.

@@ -10,6 +10,8 @@ const (
 	JournalFile  = "journal.db" // with files beside it, see [journal.Suffixes]
 	LedgerDir    = "ledger"     // the log
 	PublishedDir = "published"  // the record of the checkpoints that were published
+	EvidenceDir  = "evidence"   // of incidents
+	SocketFile   = "admin.sock" // the admin socket, unless a setting names another path
 )
 
 // Lock describes the lock of a data directory. It is looked at, not taken.

@@ -20,7 +20,7 @@ import (
 // dataNames are what a server makes in its data directory. Anything else in
 // there belongs to the operator and is not given away: not config.toml either,
 // which root reads at the next start.
-var dataNames = append(journalNames(), LedgerDir, PublishedDir)
+var dataNames = append(journalNames(), LedgerDir, PublishedDir, EvidenceDir, SocketFile)
 
 func journalNames() []string {
 	names := []string{JournalFile}

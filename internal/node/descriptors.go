@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"syscall"
 
+	"github.com/terradourada/td/internal/admin"
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/journal"
@@ -23,7 +24,7 @@ const ownDescriptors = 24
 // reserve returns the number of descriptors that no client can take, so that what
 // is accepted can be written and read whatever clients do.
 func reserve(cfg *config.Config) int {
-	n := ownDescriptors + journal.Descriptors + ledger.Descriptors + process.Descriptors
+	n := ownDescriptors + journal.Descriptors + ledger.Descriptors + process.Descriptors + admin.Descriptors(cfg.AdminListen != "")
 	if cfg.Prover == config.ProverLocal {
 		n += prover.Descriptors(cmp.Or(cfg.ProverWorkers, runtime.GOMAXPROCS(0)))
 	}

@@ -45,7 +45,7 @@ func (n *node) checkKeys() error {
 	if !n.bounds.KeysOnly || n.records.journal.Clients().Usable(now()) {
 		return nil
 	}
-	if local {
+	if local || n.Settings.ReadOnly {
 		n.Log.Warn("no client has a valid API key; only the public log can be read")
 		return nil
 	}
@@ -63,6 +63,7 @@ func (n *node) openHTTP(ctx context.Context) (err error) {
 	if cfg.Records, err = newReader(ctx, n.machine, n.Version); err != nil {
 		return err
 	}
+	cfg.ReadOnly = n.Settings.ReadOnly
 	cfg.Gate = n.machine.gate
 	cfg.Ledger = n.records.ledger
 	cfg.Log = n.Log

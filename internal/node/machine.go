@@ -83,7 +83,7 @@ func (n *node) newMachine() (*machine, error) {
 		DefaultTTL:    cfg.TTL(),
 		VerifyWorkers: cfg.VerifyWorkers,
 	}
-	if cfg.Prover == config.ProverLocal {
+	if cfg.Prover == config.ProverLocal && !cfg.ReadOnly {
 		m.pool = prover.NewPool(prover.PoolConfig{Workers: cfg.ProverWorkers, Queue: cfg.ProverQueue, Log: n.Log, Starter: starter})
 		g.Prover = gateProver{m.pool}
 		g.MaxPush = cfg.ProverQueue
@@ -105,12 +105,18 @@ func (n *node) startMachine(ctx context.Context) error {
 	if err := m.registerClaims(ctx); err != nil {
 		return err
 	}
+	if err := n.breakGlass(ctx); err != nil {
+		return err
+	}
 	if m.pool != nil {
 		s.start("prover", m.pool.Run)
 	}
 	s.start("epochs", m.epochs.Run)
 	s.start("gate", m.gate.Run)
 	s.start("watch on the ledger", m.freezeOnDivergence)
+	if err := n.startAdmin(ctx); err != nil {
+		return err
+	}
 	if err := m.awaitEpoch(ctx, s); err != nil {
 		return err
 	}

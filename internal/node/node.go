@@ -32,6 +32,10 @@ type Config struct {
 	Version  string       // of this program, as the status shows it
 	Log      *slog.Logger // its writes should not block
 	Ready    func(Ready)  // is called once, when requests are answered
+
+	// BreakGlass thaws everything before the first epoch opens, for the reason that it
+	// gives. "" thaws nothing.
+	BreakGlass string
 }
 
 // Ready describes a server that answers requests.
@@ -50,6 +54,7 @@ type node struct {
 	lists    []*claim.List
 	cert     *certificate // nil without TLS
 	listener net.Listener
+	admin    *administration // nil in a server that only reads
 	claims   []gate.Claim
 
 	attestor attest.Attestor   // nil before confine
@@ -84,6 +89,9 @@ func Run(ctx context.Context, cfg Config) error {
 // start opens a server step by step.
 func (n *node) start(ctx context.Context) error {
 	steps := []func(context.Context) error{n.prepare, n.confine, n.openRecords, n.startMachine, n.openHTTP}
+	if n.Settings.ReadOnly {
+		steps = []func(context.Context) error{n.prepare, n.confineReader, n.openRecords, n.openHTTP}
+	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return err
@@ -95,7 +103,11 @@ func (n *node) start(ctx context.Context) error {
 // prepare checks the system and opens the listener.
 func (n *node) prepare(ctx context.Context) (err error) {
 	cfg := n.Settings
-	if err := cmp.Or(Preflight(cfg.Data), fitToDescriptors(cfg, &n.bounds)); err != nil {
+	preflight := Preflight
+	if cfg.ReadOnly {
+		preflight = preflightReader
+	}
+	if err := cmp.Or(preflight(cfg.Data), fitToDescriptors(cfg, &n.bounds)); err != nil {
 		return err
 	}
 	if n.lists, err = memberlist.ReadAll(cfg.Group); err != nil {
@@ -107,8 +119,11 @@ func (n *node) prepare(ctx context.Context) (err error) {
 	if n.listener, err = listen(ctx, cfg, n.cert); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+	if err := makeData(cfg); err != nil {
 		return fault.New(fault.Config, fmt.Sprintf("the data directory cannot be made: %v", err), "--data names another one")
+	}
+	if n.admin, err = openAdmin(ctx, cfg, n.cert); err != nil {
+		return err
 	}
 	if n.claims, err = loadClaims(n.lists); err != nil {
 		return fmt.Errorf("self-test: %w", err)
@@ -148,8 +163,10 @@ func (n *node) openRecords(ctx context.Context) (err error) {
 	if err := n.checkKeys(); err != nil {
 		return err
 	}
-	n.services.start("journal", n.records.journal.Run)
-	n.services.start("ledger", n.records.ledger.Run)
+	if !n.Settings.ReadOnly {
+		n.services.start("journal", n.records.journal.Run)
+		n.services.start("ledger", n.records.ledger.Run)
+	}
 	n.machine, err = n.newMachine()
 	return err
 }
@@ -166,6 +183,7 @@ func (n *node) close() error {
 	if n.listener != nil {
 		_ = n.listener.Close() // the HTTP server has closed it before
 	}
+	n.admin.close()
 	return err
 }
 

@@ -57,6 +57,7 @@ func (r *records) openJournal(ctx context.Context) (err error) {
 		Origin:    r.cfg.Origin,
 		Log:       r.log,
 		MustExist: r.hasLog(),
+		ReadOnly:  r.cfg.ReadOnly,
 		Committed: func(entries []journal.Entry) {
 			// Nothing is appended before the ledger is open: see registerClaims.
 			r.ledger.Committed(entries[0].Seq, journal.LeavesOf(entries))
@@ -88,6 +89,8 @@ func (r *records) openLedger(ctx context.Context) error {
 		Known:  known,
 		MaxLag: r.cfg.MaxLag,
 		Log:    r.log,
+
+		ReadOnly: r.cfg.ReadOnly,
 	})
 	if err != nil {
 		return fault.New(fault.Config, fmt.Sprintf("the ledger does not open: %s", strings.TrimPrefix(err.Error(), "ledger: ")), "it is a projection of the journal: see docs/operate.md before you move anything")
@@ -171,6 +174,9 @@ func (r *records) verifyOptions(ctx context.Context, lists []*claim.List) (recei
 	first, from, err := r.latest(ctx)
 	if err != nil {
 		return o, fmt.Errorf("first checkpoint: %w", err)
+	}
+	if r.cfg.ReadOnly {
+		return o, nil // what was recorded decides
 	}
 	// The server's own word binds its log to itself again, should a client have
 	// used this store for its own.

@@ -22,6 +22,9 @@ const (
 
 // journalState reports whether acceptances can be written.
 func (r *reader) journalState() api.Condition {
+	if r.cfg.ReadOnly {
+		return readOnly()
+	}
 	switch c := r.journal.Condition(); {
 	case !c.Writable:
 		return api.Condition{State: stateFailing, Since: sinceOf(c.Since), Why: string(c.Cause)}
@@ -33,6 +36,9 @@ func (r *reader) journalState() api.Condition {
 
 // ledgerState reports whether the log follows the journal.
 func (r *reader) ledgerState() api.Condition {
+	if r.cfg.ReadOnly {
+		return readOnly()
+	}
 	select {
 	case <-r.ledger.Diverged():
 		return api.Condition{State: stateStopped, Why: "journal and log disagree"}
@@ -51,6 +57,9 @@ func (r *reader) ledgerState() api.Condition {
 
 // epochsState reports whether there are keys to issue under.
 func (r *reader) epochsState() api.Condition {
+	if r.cfg.ReadOnly {
+		return readOnly()
+	}
 	_, err := r.epochs.Active()
 	switch trouble := r.epochs.Trouble(); {
 	case err == nil, trouble == nil && r.epochs.Held():
@@ -59,6 +68,11 @@ func (r *reader) epochsState() api.Condition {
 		return api.Condition{State: stateFailing, Since: sinceOf(trouble.Since), Why: trouble.Why}
 	}
 	return api.Condition{State: stateBehind, Why: "an epoch has ended and the next one opens"}
+}
+
+// readOnly is the state of every part of a server that only reads.
+func readOnly() api.Condition {
+	return api.Condition{State: stateStopped, Why: "this server is read-only: it serves a copy of a log"}
 }
 
 // sinceOf returns a time as the API shows it.

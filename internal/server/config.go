@@ -36,6 +36,9 @@ type Config struct {
 	// the public log: receipts, claims, epochs, checkpoint, tiles, status.
 	KeysOnly bool
 
+	// ReadOnly refuses, as forbidden, what would issue or accept.
+	ReadOnly bool
+
 	// Host reports whether a request with this Host header is answered; others are
 	// forbidden. nil: all are answered. See [Hosts].
 	Host func(host string) bool

@@ -42,7 +42,7 @@ type exchange struct {
 
 // fail answers with the problem of an error, unless an answer has begun.
 func (e *exchange) fail(err error) {
-	p := problemOf(err)
+	p := ProblemOf(err)
 	p.RequestID = e.issued
 	if p.Code == protocol.CodeInternal {
 		e.s.cfg.Log.Error("request failed", "operation", e.op.id, "err", err)

@@ -76,9 +76,9 @@ func newProblem(code protocol.Code, detail string) *api.Problem {
 	}
 }
 
-// problemOf converts any error into its document. An error may name a time
+// ProblemOf converts any error into its document. An error may name a time
 // after which to try again.
-func problemOf(err error) *api.Problem {
+func ProblemOf(err error) *api.Problem {
 	p := newProblem(codeOf(err), protocol.DetailOf(err))
 	var later interface{ RetryAfter() time.Duration }
 	if p.Retryable && errors.As(err, &later) {

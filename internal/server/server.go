@@ -166,6 +166,9 @@ func (s *Server) run(e *exchange, handler func(*exchange) error) (err error) {
 			err = protocol.CodeInternal
 		}
 	}()
+	if s.cfg.ReadOnly && (e.op.tag == tagPull || e.op.tag == tagPush) {
+		return protocol.Fail(protocol.CodeForbidden, "this server is read-only: it serves a copy of a log")
+	}
 	if e.op.limit == 0 && e.r.ContentLength != 0 && e.op.id != noOperation.id {
 		return protocol.Fail(protocol.CodeMalformedRequest, "this operation takes no body")
 	}

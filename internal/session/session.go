@@ -9,9 +9,11 @@
 package session
 
 import (
+	"bytes"
 	"cmp"
 	"container/heap"
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -54,6 +56,9 @@ type View struct {
 	State lifecycle.State
 	Open  *Open // nil once terminal; must not be written
 }
+
+// Deadline returns the time at which the session expires.
+func (s *Session) Deadline() time.Time { return s.deadline }
 
 // View returns the state of the session.
 func (s *Session) View() View {
@@ -237,24 +242,31 @@ func (sh *shard) take(due []*Session, now time.Time, keep time.Duration) []*Sess
 	return due
 }
 
-// OfEpoch lists the sessions of an epoch that are not terminal.
-func (t *Table) OfEpoch(id protocol.EpochID) []*Session {
+// List lists the sessions that are not terminal and match: with most 0 all, in any
+// order, else at most most with an id greater than after, in the order of their ids.
+func (t *Table) List(after protocol.RequestID, most int, match func(*Session, *Open) bool) []*Session {
 	var all []*Session
 	for i := range t.shards {
 		sh := &t.shards[i]
 		sh.mu.Lock()
 		for _, s := range sh.byID {
-			all = append(all, s)
+			if most == 0 || bytes.Compare(s.ID[:], after[:]) > 0 {
+				all = append(all, s)
+			}
 		}
 		sh.mu.Unlock()
 	}
 	live := all[:0]
 	for _, s := range all {
-		if v := s.View(); v.Open != nil && v.Open.Epoch == id {
+		if v := s.View(); v.Open != nil && match(s, v.Open) {
 			live = append(live, s)
 		}
 	}
-	return live
+	if most == 0 {
+		return live
+	}
+	slices.SortFunc(live, func(a, b *Session) int { return bytes.Compare(a.ID[:], b.ID[:]) })
+	return live[:min(most, len(live))]
 }
 
 func (t *Table) shard(id protocol.RequestID) *shard { return &t.shards[id[0]%shards] }

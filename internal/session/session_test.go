@@ -1,6 +1,7 @@
 package session_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -257,15 +258,34 @@ func TestRepeatedAnswer(t *testing.T) {
 	}
 }
 
-func TestOfEpoch(t *testing.T) {
+// TestList: pages follow the order of the ids, and hold no session that has ended.
+func TestList(t *testing.T) {
 	table := session.New(session.Config{})
-	s := add(t, table, 1, time.Now().Add(time.Minute))
-	add(t, table, 2, time.Now().Add(time.Minute)).Step(lifecycle.EventExpire{}, protocol.Digest{})
-	if got := table.OfEpoch(protocol.EpochID{1}); len(got) != 1 || got[0] != s {
-		t.Errorf("got %d live sessions of the epoch, want the one that has not ended", len(got))
+	for i := range uint64(100) {
+		s := add(t, table, i, time.Now().Add(time.Minute))
+		if i%3 == 0 {
+			s.Step(lifecycle.EventExpire{}, protocol.Digest{})
+		}
 	}
-	if got := table.OfEpoch(protocol.EpochID{2}); len(got) != 0 {
-		t.Errorf("got %d sessions of another epoch", len(got))
+	all := func(*session.Session, *session.Open) bool { return true }
+	want := table.List(protocol.RequestID{}, 0, all)
+	var got []*session.Session
+	for after := (protocol.RequestID{}); ; after = got[len(got)-1].ID {
+		page := table.List(after, 7, all)
+		if got = append(got, page...); len(page) < 7 {
+			break
+		}
+	}
+	if len(want) != 66 || len(got) != len(want) {
+		t.Fatalf("%d sessions in pages of %d", len(got), len(want))
+	}
+	for i := 1; i < len(got); i++ {
+		if bytes.Compare(got[i-1].ID[:], got[i].ID[:]) >= 0 {
+			t.Fatalf("session %d is not after the one before", i)
+		}
+	}
+	if got := table.List(protocol.RequestID{}, 0, func(s *session.Session, o *session.Open) bool { return o.Epoch == protocol.EpochID{2} }); len(got) != 0 {
+		t.Errorf("%d sessions of another epoch", len(got))
 	}
 }
 

@@ -3,7 +3,6 @@
 package termui
 
 import (
-	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -18,8 +17,8 @@ import (
 const maxLines = 1500
 
 // IsTerminal reports whether a stream is a terminal.
-func IsTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+func IsTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
