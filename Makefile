@@ -29,10 +29,10 @@ test:
 # tests of the whole system take many minutes with it and have their own target.
 # Packages without goroutines and locks are left out; floors_test.go checks that
 # they have none.
-SEQUENTIAL := api internal/config internal/fault internal/fsutil internal/lifecycle internal/memberlist internal/principal internal/remote proof/circuit proof/field proof/ligero proof/merkle proof/poseidon proof/transcript
+SEQUENTIAL := . api internal/config internal/draft internal/fault internal/fsutil internal/lifecycle internal/memberlist internal/principal internal/remote proof proof/circuit proof/field proof/ligero proof/merkle proof/poseidon proof/transcript
 race:
 	CGO_ENABLED=1 GOEXPERIMENT= go test -timeout 25m -race -short $(TESTFLAGS) \
-		$$(go list ./... | grep -v /cmd/td $(foreach p,$(SEQUENTIAL),| grep -v '/td/$(p)$$'))
+		$$(go list ./... | grep -vxF "$$(go list $(addprefix ./,cmd/td $(SEQUENTIAL)))")
 
 race-system:
 	CGO_ENABLED=1 GOEXPERIMENT= go test -timeout 60m -race -short ./cmd/td

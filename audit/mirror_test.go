@@ -182,6 +182,9 @@ var growths = [][2]uint64{{100, 180}, {100, 300}, {250, 512}, {256, 257}, {511, 
 // the tree that its checkpoint states, and else incomplete.
 func TestMirrorIsReadableAtAnyMoment(t *testing.T) {
 	for i, sizes := range growths {
+		if testing.Short() && i > 0 {
+			break // long, and without concurrency
+		}
 		t.Run(fmt.Sprintf("%d to %d", sizes[0], sizes[1]), func(t *testing.T) {
 			t.Parallel()
 			g := newGrowth(t, sizes[0], sizes[1])

@@ -12,6 +12,9 @@ import (
 // TestProposalsHold: for random samples a proposal is accepted with each of them, or
 // refused with a reason.
 func TestProposalsHold(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and without concurrency")
+	}
 	r := rand.New(rand.NewPCG(3, 5))
 	made := map[claim.ID]int{}
 	for range 400 {

@@ -199,6 +199,9 @@ var (
 // TestRemediesHelp: for random numbers, the scale and offset that a refusal names
 // end it.
 func TestRemediesHelp(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and without concurrency")
+	}
 	r := rand.New(rand.NewPCG(7, 11))
 	helped := 0
 	for range 4000 {

@@ -13,7 +13,7 @@ cd "$(dirname "$0")/.."
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 : >"$out/results"
-go test -c -o "$out/attacks" ./cmd/td
+go test -c -ldflags='-s -w' -o "$out/attacks" ./cmd/td
 
 if [ "${SHORT:-}" = "" ]; then
 	export TD_ATTACKS_FULL=1

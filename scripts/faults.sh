@@ -22,8 +22,8 @@ out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 seed=${SEED:-$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}
 echo "faults: seed $seed"
-go build -trimpath -o "$out/td" ./cmd/td
-go test -c -o "$out/faults" ./internal/faults
+go build -ldflags='-s -w' -o "$out/td" ./cmd/td
+go test -c -ldflags='-s -w' -o "$out/faults" ./internal/faults
 
 faults=full
 if [ "${SHORT:-}" != "" ]; then

@@ -41,8 +41,8 @@ fi
 
 for experiment in runtimesecret ''; do
 	export GOEXPERIMENT=$experiment
-	go build -trimpath -tags memscan -o "$out/td" ./cmd/td
-	go test -c -tags memscan -o "$out/scan" ./internal/keyholder
+	go build -tags memscan -ldflags='-s -w' -o "$out/td" ./cmd/td
+	go test -c -tags memscan -ldflags='-s -w' -o "$out/scan" ./internal/keyholder
 	if ! grep -aq memscanSeed "$out/td"; then
 		fail "the scanned build does not contain the seams of the scan"
 	fi

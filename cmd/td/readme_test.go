@@ -181,10 +181,15 @@ func (m *terminal) stop() {
 }
 
 // TestDemo: the demo gets a receipt for every claim, is refused every attack
-// with the promised code, and verifies offline.
+// with the promised code, and verifies offline. What it leaves is in the directory
+// that --out names.
 func TestDemo(t *testing.T) {
 	t.Parallel()
 	m := newTerminal(t)
+	if err := os.Mkdir(filepath.Join(m.dir, "tmp"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	m.env = append(m.env, "TMPDIR="+filepath.Join(m.dir, "tmp"), "TD_DATA="+filepath.Join(m.dir, "mydata"))
 	cmd := exec.Command(filepath.Join(m.dir, "bin", "td"), "demo", "-o", "json", "--out", "receipts")
 	cmd.Dir, cmd.Env = m.dir, m.env
 	var progress bytes.Buffer
@@ -229,6 +234,12 @@ func TestDemo(t *testing.T) {
 	for _, pattern := range []string{"*.receipt.json", "*.opening"} {
 		if files, _ := filepath.Glob(filepath.Join(m.dir, "receipts", pattern)); len(files) != 7 {
 			t.Errorf("%d files %s, want 7", len(files), pattern)
+		}
+	}
+	m.enter("bin/td verify --trust receipts/trust receipts/*.receipt.json | grep '^7 files: valid 7,'")
+	for _, pattern := range []string{"state/*", "tmp/*", "mydata"} {
+		if files, _ := filepath.Glob(filepath.Join(m.dir, pattern)); len(files) > 0 {
+			t.Errorf("left behind: %v", files)
 		}
 	}
 }

@@ -139,6 +139,9 @@ func TestSNPLevel(t *testing.T) {
 // TestSNPRecorded: the report of a real machine leads to AMD's root, and no bit
 // of it can be changed. The machine was in debug mode and is refused for that.
 func TestSNPRecorded(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long, and without concurrency")
+	}
 	policy := attest.Policy{At: time.Date(2022, time.September, 24, 1, 0, 0, 0, time.UTC)}
 	report := sevdata.AttestationBytes
 	if err := attest.VerifyReportSignature(report, sevdata.VcekBytes, policy); err != nil {

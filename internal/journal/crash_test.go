@@ -84,7 +84,7 @@ func writer(path string) error {
 	return <-failed
 }
 
-// failThenExit is a fault: the 50th COMMIT reports an error, after it took
+// failThenExit is a fault: the 16th COMMIT reports an error, after it took
 // place if apply is set, and the process exits when the journal reaches the
 // operation at.
 func failThenExit(at string, apply bool) func(string) (bool, error) {
@@ -93,12 +93,12 @@ func failThenExit(at string, apply bool) func(string) (bool, error) {
 	return func(op string) (bool, error) {
 		mu.Lock()
 		defer mu.Unlock()
-		if commits >= 50 && op == at {
+		if commits >= 16 && op == at {
 			_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 			select {}
 		}
 		if op == "commit" {
-			if commits++; commits == 50 {
+			if commits++; commits == 16 {
 				return apply, errDisk
 			}
 		}

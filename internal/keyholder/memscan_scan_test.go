@@ -60,6 +60,10 @@ func (p *patterns) find(b []byte, hits map[string]int) (places []int) {
 	for i := 0; i+8 <= len(b); i++ {
 		start := binary.LittleEndian.Uint64(b[i:])
 		if !p.filter[fold(start)] {
+			// Most of a memory is zero: nothing begins within 16 zero bytes.
+			for start == 0 && i+16 <= len(b) && binary.LittleEndian.Uint64(b[i+8:]) == 0 {
+				i += 8
+			}
 			continue
 		}
 		for _, n := range p.byStart[start] {
@@ -257,6 +261,7 @@ func scan(t testing.TB, pid int, p *patterns) finding {
 	pagemap, err := os.Open(fmt.Sprintf("/proc/%d/pagemap", pid))
 	can(t, err)
 	defer pagemap.Close()
+	var buffer []byte
 	for _, m := range mappings(t, pid) {
 		if m.name == "[vsyscall]" || strings.HasPrefix(m.name, "[vvar") || !m.readable {
 			continue
@@ -266,7 +271,9 @@ func scan(t testing.TB, pid int, p *patterns) finding {
 			into = f.region
 		}
 		for _, run := range present(t, pagemap, m) {
-			b := make([]byte, run.to-run.from)
+			size := int(run.to - run.from)
+			buffer = slices.Grow(buffer[:0], size)
+			b := buffer[:size]
 			n, err := mem.ReadAt(b, int64(run.from))
 			if err != nil && m.region && errors.Is(err, unix.EIO) {
 				f.refused += len(b) - n

@@ -25,10 +25,14 @@ func mostFiles(size uint64, sizes int) int {
 // TestPartialTilesDoNotPileUp: a log that is restarted every few seconds keeps
 // the partial tiles of its checkpoint and of the one before.
 func TestPartialTilesDoNotPileUp(t *testing.T) {
+	starts := 300
+	if testing.Short() {
+		starts = 60
+	}
 	synctest.Test(t, func(t *testing.T) {
 		m, r := newModel(), &rows{}
 		var before ledger.Checkpoint
-		for range 300 {
+		for range starts {
 			l := startOn(t, m, r, nil)
 			l.newEpoch(newSigner(t))
 			cp := l.await(r.commit(someLeaves("x", 5)...))
@@ -50,6 +54,10 @@ func TestPartialTilesDoNotPileUp(t *testing.T) {
 // TestPartialTilesOfManyBatches: in one process the partial tiles of the newest
 // checkpoints stay, with a signer and without.
 func TestPartialTilesOfManyBatches(t *testing.T) {
+	batches := 1500
+	if testing.Short() {
+		batches = 300
+	}
 	for name, signed := range map[string]bool{"signed": true, "without a signer": false} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -59,7 +67,7 @@ func TestPartialTilesOfManyBatches(t *testing.T) {
 					l.newEpoch(newSigner(t))
 				}
 				var shown []ledger.Checkpoint
-				for i := range 1500 {
+				for i := range batches {
 					last := r.commit(someLeaves(fmt.Sprint(i), 1)...)
 					if time.Sleep(time.Second); signed {
 						shown = append(shown, l.await(last))
