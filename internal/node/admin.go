@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"time"
 
 	"github.com/terradourada/td/internal/admin"
 	"github.com/terradourada/td/internal/config"
@@ -134,6 +133,7 @@ func (n *node) startAdmin(ctx context.Context) error {
 		Bundles:   filepath.Join(n.Settings.Data, EvidenceDir),
 		TLS:       n.admin.tls,
 		Log:       n.Log,
+		Now:       now,
 	})
 	if err != nil {
 		return err
@@ -147,7 +147,7 @@ func (n *node) breakGlass(ctx context.Context) error {
 	if n.BreakGlass == "" {
 		return nil
 	}
-	ended, err := admin.BreakGlass(ctx, n.records.journal, time.Now(), n.admin.by, n.BreakGlass)
+	ended, err := admin.BreakGlass(ctx, n.records.journal, now(), n.admin.by, n.BreakGlass)
 	if err != nil {
 		return fault.New(fault.Config, fmt.Sprintf("--break-glass: %s", protocol.DetailOf(err)), "")
 	}
