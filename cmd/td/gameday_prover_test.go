@@ -101,22 +101,20 @@ func (r *rogue) ways() []way {
 	}
 }
 
-// run answers until ctx ends.
+// run answers until ctx ends, in every way at least once.
 func (r *rogue) run(ctx context.Context, rng *rand.Rand) {
 	ways := r.ways()
-	for n := 0; ctx.Err() == nil; n++ {
-		a, err := r.b.challenge(ctx, client.Submission{Claim: submission().Claim, Params: []byte(`{}`), Event: submission().Event, TTL: time.Second})
+	for n := 0; ctx.Err() == nil || n < len(ways); n++ {
+		a, err := r.b.challenge(r.b.t.Context(), client.Submission{Claim: submission().Claim, Params: []byte(`{}`), Event: submission().Event, TTL: time.Second})
 		if err != nil {
-			if ctx.Err() == nil {
-				r.b.t.Errorf("a challenge for the rogue prover: %v", err)
-			}
+			r.b.t.Errorf("a challenge for the rogue prover: %v", err)
 			return
 		}
 		w := ways[n%len(ways)]
 		tag, proof := w.wrong(rng, a)
-		_, err = r.b.Send(ctx, a.ch.RequestID, tag, proof, 0)
+		_, err = r.b.Send(r.b.t.Context(), a.ch.RequestID, tag, proof, 0)
 		hungUp := w.want == protocol.CodeTooLarge && err != nil && strings.Contains(err.Error(), "connection reset")
-		if code := protocol.CodeOf(err); code != w.want && !hungUp && ctx.Err() == nil {
+		if code := protocol.CodeOf(err); code != w.want && !hungUp {
 			r.b.t.Errorf("%s: %v, want %s", w.what, fmt.Sprint(err), w.want)
 		}
 		r.mu.Lock()

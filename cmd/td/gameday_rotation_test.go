@@ -2,126 +2,131 @@ package main_test
 
 import (
 	"context"
-	"maps"
 	"math"
 	"net/http"
+	"os"
+	"path/filepath"
 	"slices"
-	"strconv"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/internal/admin"
 	"github.com/terradourada/td/protocol"
 )
 
 const rotationClients = 64
 
-// rotate plays rotations under load. Two servers have the same load in turns, one of
-// which rotates, so that what else the machine does reaches both alike. No request
-// fails, and the 99th percentile is at most twice that without rotations.
-func (g *game) rotate() {
-	ctx, rotations := g.Context(), g.either(4, 200)
-	calm := g.newTurns("normal")
-	fast := g.newTurns("rotating", "--max-issued", strconv.Itoa(g.either(800, 3000)))
-	early := fast.b.mustAnswer(ctx)
-	var took time.Duration
-	blocks := g.either(2, 20)
-	for block := range blocks {
-		last := uint64(1 + rotations*(block+1)/blocks)
-		this := fast.load(func() bool { return fast.b.activeFrom(ctx, last) })
-		took += this
-		over := time.Now().Add(this / 3)
-		calm.load(func() bool { return time.Now().After(over) })
+// administer connects to the admin socket of a server.
+func (g *game) administer(b *backend) *admin.Conn {
+	g.Helper()
+	info, err := os.Stat(b.data)
+	if err != nil {
+		g.Fatal(err)
 	}
-	fast.keep(fast.b.Client, fast.b.wantAccepted(ctx, early)) // its epoch still drains
-	g.figures["rotations"], g.figures["seconds_each"] = fast.b.epochNumber(ctx)-1, rounded(took.Seconds()/float64(rotations))
-	ratio := fast.percentiles() / calm.percentiles()
+	c, err := admin.Dial(filepath.Join(b.data, "admin.sock"), info.Sys().(*syscall.Stat_t).Uid)
+	if err != nil {
+		g.Fatal(err)
+	}
+	g.Cleanup(c.Close)
+	return c
+}
+
+// rotate plays rotations under the load of 64 clients. No request fails. Times without
+// rotations alternate with times that have some, so that what else the machine does
+// reaches both alike; the 99th percentile is at most twice that without.
+func (g *game) rotate() {
+	ctx, rotations, blocks := g.Context(), g.either(4, 200), g.either(2, 20)
+	b := startBackend(g.T, g.TempDir(), "--prover", "none")
+	var err error
+	b.Client, err = client.New(b.url, client.Config{Retries: -1, Transport: &http.Transport{MaxIdleConnsPerHost: rotationClients}})
+	if err != nil {
+		g.Fatal(err)
+	}
+	g.accepts(b)
+	first := b.mustAnswer(ctx)
+	conn, l := g.administer(b), &rotationLoad{game: g, b: b}
+	busy, stop := context.WithCancel(ctx)
+	defer stop()
+	var all sync.WaitGroup
+	for range rotationClients - 1 {
+		all.Go(func() { l.open(busy) })
+	}
+	all.Go(func() { g.keepAccepting(busy, b) })
+	pause := time.Duration(g.either(200, 1200)) * time.Millisecond
+	var slowest time.Duration
+	for block := range blocks {
+		time.Sleep(time.Duration(rotations/blocks) * pause / 2) // the time without rotations
+		l.rotating.Store(true)
+		for range rotations / blocks {
+			time.Sleep(pause)
+			began := time.Now()
+			if _, err := conn.Rotate(ctx, admin.RotateRequest{Reason: admin.Reason{Reason: "game day"}, How: "drain"}); err != nil {
+				g.Errorf("a rotation: %v", err)
+			}
+			slowest = max(slowest, time.Since(began))
+		}
+		l.rotating.Store(false)
+		if block == 0 {
+			g.keep(b.Client, b.wantAccepted(ctx, first)) // its epoch drains still
+		}
+	}
+	stop()
+	all.Wait()
+	g.figures["rotations"], g.figures["slowest_rotation_ms"] = rotations, slowest.Milliseconds()
+	l.failed.none(g)
+	ratio := g.percentiles("rotating", l.took[1]) / g.percentiles("normal", l.took[0])
 	if g.figures["p99_ratio"] = rounded(ratio); ratio > 2 && !g.short { // in a short run, few rotations decide the percentile
 		g.Errorf("the 99th percentile is %.2f times the normal one", ratio)
 	}
-	calm.failed.none(g)
-	fast.failed.none(g)
-	calm.settle(calm.b)
-	handedOver(g.T, fast.settle(fast.b), uint64(rotations))
-	maps.Copy(g.figures, map[string]any{"acknowledged": len(fast.h.acked), "receipts": len(fast.h.receipts)})
+	handedOver(g.T, g.settle(b), uint64(rotations))
 }
 
 func rounded(x float64) float64 { return math.Round(100*x) / 100 }
 
-// turns is a server that is under load some of the time, with clients of its own.
-type turns struct {
+// rotationLoad are clients that open requests that expire soon.
+type rotationLoad struct {
 	*game
-	name   string
-	b      *backend
-	failed failures
+	b        *backend
+	failed   failures
+	rotating atomic.Bool
 
 	mu   sync.Mutex
-	took []time.Duration // of challenges
-}
-
-func (g *game) newTurns(name string, args ...string) *turns {
-	g.Helper()
-	own := newGame(g.T, g.short, g.rng)
-	t := &turns{game: own, name: name, b: startBackend(g.T, g.TempDir(), append(args, "--prover", "none")...)}
-	t.figures = g.figures
-	var err error
-	t.b.Client, err = client.New(t.b.url, client.Config{Retries: -1, Transport: &http.Transport{MaxIdleConnsPerHost: rotationClients}})
-	if err != nil {
-		g.Fatal(err)
-	}
-	t.accepts(t.b)
-	return t
-}
-
-// load loads the server until it is enough, and returns how long that took. One of the
-// clients has answers accepted; the others open requests that expire soon.
-func (t *turns) load(enough func() bool) time.Duration {
-	t.Helper()
-	began := time.Now()
-	ctx, stop := context.WithTimeout(t.Context(), 3*time.Minute)
-	defer stop()
-	var all sync.WaitGroup
-	for range rotationClients - 1 {
-		all.Go(func() { t.open(ctx) })
-	}
-	all.Go(func() { t.keepAccepting(ctx, t.b) })
-	for !enough() && ctx.Err() == nil {
-		time.Sleep(20 * time.Millisecond) // the pace of the question
-	}
-	if ctx.Err() != nil {
-		t.Error("the rotations did not come")
-	}
-	stop()
-	all.Wait()
-	return time.Since(began)
+	took [2][]time.Duration // of challenges, without and with rotations
 }
 
 // open opens one request after the other until ctx ends.
-func (t *turns) open(ctx context.Context) {
+func (l *rotationLoad) open(ctx context.Context) {
 	for ctx.Err() == nil {
 		s := submission()
 		s.TTL = protocol.MinTTL * time.Millisecond
+		phase := 0
+		if l.rotating.Load() {
+			phase = 1
+		}
 		begun := time.Now()
-		if _, err := t.b.challenge(context.WithoutCancel(ctx), s); err != nil {
-			t.failed.note(err)
+		if _, err := l.b.challenge(context.WithoutCancel(ctx), s); err != nil {
+			l.failed.note(err)
 			continue
 		}
-		t.mu.Lock()
-		t.took = append(t.took, time.Since(begun))
-		t.mu.Unlock()
+		l.mu.Lock()
+		l.took[phase] = append(l.took[phase], time.Since(begun))
+		l.mu.Unlock()
 	}
 }
 
-// percentiles reports how long challenges took, and returns the 99th percentile.
-func (t *turns) percentiles() float64 {
-	t.Helper()
-	if len(t.took) == 0 {
-		t.Fatal("nothing was measured")
+// percentiles reports how long something took, and returns the 99th percentile.
+func (g *game) percentiles(name string, took []time.Duration) float64 {
+	g.Helper()
+	if len(took) == 0 {
+		g.Fatal("nothing was measured")
 	}
-	slices.Sort(t.took)
+	slices.Sort(took)
 	at := func(percent float64) float64 {
-		return rounded(t.took[int(float64(len(t.took)-1)*percent/100)].Seconds() * 1000)
+		return rounded(took[int(float64(len(took)-1)*percent/100)].Seconds() * 1000)
 	}
-	t.figures[t.name] = map[string]any{"challenges": len(t.took), "ms_p50": at(50), "ms_p99": at(99), "ms_p999": at(99.9), "ms_max": at(100)}
+	g.figures[name] = map[string]any{"challenges": len(took), "ms_p50": at(50), "ms_p99": at(99), "ms_p999": at(99.9), "ms_max": at(100)}
 	return at(99)
 }

@@ -50,6 +50,8 @@ func TestGameDays(t *testing.T) {
 	days.play("200 rotations under load", !days.short, (*game).rotate)
 	days.play("clock off by an hour, and stepped", false, (*game).stepClock)
 	days.play("rogue prover", false, (*game).rogueProver)
+	days.play("freeze, thaw and rotate storm", false, (*game).storm)
+	days.play("runbook of a key compromise", false, (*game).keyCompromise)
 	days.play("certificate renewal under load", false, (*game).renewCertificates)
 }
 
@@ -185,6 +187,12 @@ func (g *game) keepAccepting(ctx context.Context, b *backend) (n int) {
 // is left: the journal, the log, and the verdicts of the commands.
 func (g *game) settle(b *backend) []row {
 	g.Helper()
+	return g.settleFlagged(b, nil)
+}
+
+// settleFlagged is settle where the receipts of the requests given are flagged.
+func (g *game) settleFlagged(b *backend, flagged map[protocol.RequestID]bool) []row {
+	g.Helper()
 	b.stop(30 * time.Second)
 	rows := rowsOf(g.T, b.data)
 	wantSameLog(g.T, b.data, rows)
@@ -195,7 +203,7 @@ func (g *game) settle(b *backend) []row {
 		}
 	}
 	g.figures["acknowledged"], g.figures["leaves"], g.figures["epochs"] = len(g.h.acked), len(rows), lastEpoch(rows)
-	g.verdicts(filepath.Join(b.data, "ledger"), nil)
+	g.verdicts(filepath.Join(b.data, "ledger"), flagged)
 	return rows
 }
 
@@ -223,7 +231,7 @@ func (g *game) verdicts(ledger string, flagged map[protocol.RequestID]bool) {
 	if err := os.WriteFile(list, files.Bytes(), 0o600); err != nil {
 		g.Fatal(err)
 	}
-	said := g.user.td(1, "verify", "-o", "json", "--trust", g.user.store, "--log", ledger, "--files-from", list)
+	said := g.user.td(1, "verify", "-o", "json", "--trust", g.user.store, "--log", ledger, "--scan", "--files-from", list)
 	verified := 0
 	for line := range bytes.Lines([]byte(said.out)) {
 		var v struct {
