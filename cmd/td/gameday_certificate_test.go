@@ -64,7 +64,6 @@ func (g *game) renewCertificates() {
 	all.Wait()
 	g.figures["opened"] = opened.Load()
 	failed.none(g)
-	b.Client = nil
 	g.settle(b)
 }
 
