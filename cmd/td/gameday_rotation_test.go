@@ -55,10 +55,10 @@ func (g *game) rotate() {
 		all.Go(func() { l.open(busy) })
 	}
 	all.Go(func() { g.keepAccepting(busy, b) })
-	pause := time.Duration(g.either(200, 1200)) * time.Millisecond
+	pause := time.Duration(g.either(200, 900)) * time.Millisecond
 	var slowest time.Duration
 	for block := range blocks {
-		time.Sleep(time.Duration(rotations/blocks) * pause / 2) // the time without rotations
+		time.Sleep(time.Duration(rotations/blocks) * pause / 3) // the time without rotations
 		l.rotating.Store(true)
 		for range rotations / blocks {
 			time.Sleep(pause)

@@ -181,8 +181,9 @@ func (s *storm) note(client int, what string, called time.Duration, out stormAns
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.history = append(s.history, op)
-	s.count[what]++
+	if s.count[what]++; client >= 0 {
+		s.history = append(s.history, op)
+	}
 }
 
 // seen returns how many calls had an outcome so far.
@@ -249,6 +250,10 @@ func (s *storm) send(ctx context.Context, who int, a *answer) {
 	for ctx.Err() == nil {
 		called := time.Since(s.began)
 		acc, err := s.b.send(context.WithoutCancel(ctx), a, 0)
+		for died(err) { // the same answer may be sent again; the outcome is that of the first one that arrived
+			s.note(-1, "broken connection", 0, stormAnswer{})
+			acc, err = s.b.send(context.WithoutCancel(ctx), a, 0)
+		}
 		out := stormAnswer{code: protocol.CodeOf(err), epoch: payload.EpochNumber}
 		if err == nil {
 			out.index = acc.Index
