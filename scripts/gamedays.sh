@@ -71,7 +71,7 @@ days() {
 }
 
 # In a full run the games of cmd/td begin alone, because one compares times.
-fault kills 'core kills,child kills' & kills=$!
+fault kills 'kills of any process' & kills=$!
 fault disks 'file faults' & disks=$!
 status=0
 if [ "$mode" = full ]; then

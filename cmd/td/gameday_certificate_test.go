@@ -15,27 +15,28 @@ import (
 
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/internal/admin"
 )
 
 // renewCertificates plays the renewal of a certificate under a load of clients with
 // keys, who make a new connection for each request. No request fails, and a renewed
 // certificate is served within two seconds; one that cannot be used changes nothing.
 func (g *game) renewCertificates() {
-	data := g.TempDir()
-	b := startBackend(g.T, data, "--prover", "none")
-	b.stop(20 * time.Second)
-	_, key := addClient(g.T, data, "north", "challenge:open/1 proof")
 	ca := newAuthority(g.T)
 	flags := ca.flags()
 	g.readable(flags)
-	b = startBackend(g.T, data, append(flags, "--authenticate", "--prover", "none")...)
+	b := startBackend(g.T, g.TempDir(), append(flags, "--authenticate", "--prover", "none")...)
+	key, err := g.administer(b).AddClient(g.Context(), admin.AddKeyRequest{Reason: admin.Reason{Reason: "game day"}, Client: "north"})
+	if err != nil {
+		g.Fatal(err)
+	}
+	_, token, _ := strings.Cut(strings.TrimSpace(key.Token), " ")
 	roots := x509.NewCertPool()
 	roots.AddCert(ca.cert)
-	var err error
 	url := secure(strings.TrimPrefix(b.url, "https://"))
 	b.Client, err = client.New(url, client.Config{
 		Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS13}},
-		Token:     key.Text(), ClientID: "north", Retries: -1,
+		Token:     token, ClientID: "north", Retries: -1,
 	})
 	if err != nil {
 		g.Fatal(err)

@@ -109,7 +109,7 @@ func (g *game) leafTime(b *backend) time.Time {
 
 // stepUnderLoad sets the clock over and over while clients open and answer.
 func (g *game) stepUnderLoad(clock *stepped, b *backend) {
-	ctx, cancel := context.WithTimeout(g.Context(), time.Duration(g.either(1500, 20_000))*time.Millisecond)
+	ctx, cancel := context.WithTimeout(g.Context(), time.Duration(g.either(800, 20_000))*time.Millisecond)
 	defer cancel()
 	c := &clients{b: b}
 	var all sync.WaitGroup

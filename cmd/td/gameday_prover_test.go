@@ -10,24 +10,25 @@ import (
 	"time"
 
 	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/internal/admin"
 	"github.com/terradourada/td/protocol"
 )
 
 // rogueProver plays provers that answer in every wrong way at once, beside a good
 // client, who is served meanwhile. Nothing of theirs is accepted.
 func (g *game) rogueProver() {
-	data := g.TempDir()
-	b := startBackend(g.T, data, with("--prover", "none")...)
-	stale := b.mustAnswer(g.Context()) // its epoch ends with this server
+	b := startBackend(g.T, g.TempDir(), with("--prover", "none")...)
 	g.accepts(b)
-	b.stop(20 * time.Second)
-	b = startBackend(g.T, data, with("--prover", "none")...)
-	b.wantCode(g.Context(), stale, protocol.CodeSubmissionRejected)
+	stale := b.mustAnswer(g.Context())
+	if _, err := g.administer(b).Rotate(g.Context(), admin.RotateRequest{Reason: admin.Reason{Reason: "game day"}, How: "now"}); err != nil {
+		g.Fatal(err)
+	}
+	b.wantCode(g.Context(), stale, protocol.CodeInvalidated) // its keys are gone
 
 	used, pending := b.mustAnswer(g.Context()), b.mustAnswer(g.Context())
 	g.keep(b.Client, b.wantAccepted(g.Context(), used))
 	r := &rogue{b: b, used: used, pending: pending, refused: map[string]int{}}
-	ctx, cancel := context.WithTimeout(g.Context(), time.Duration(g.either(3, 40))*time.Second)
+	ctx, cancel := context.WithTimeout(g.Context(), time.Duration(g.either(2, 40))*time.Second)
 	defer cancel()
 	var all sync.WaitGroup
 	for range 4 {
@@ -35,7 +36,7 @@ func (g *game) rogueProver() {
 			halfSent(ctx, b, "POST /v1/challenges/"+used.ch.RequestID.String()+"/proof HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/octet-stream\r\nContent-Length: 800\r\n\r\nslow")
 		})
 	}
-	for i := range 4 {
+	for i := range g.either(2, 4) {
 		rng := rand.New(rand.NewPCG(g.rng.Uint64(), uint64(i)))
 		all.Go(func() { r.run(ctx, rng) })
 	}

@@ -7,8 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"time"
 
+	"github.com/terradourada/td/internal/admin"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -16,11 +16,12 @@ import (
 // on. The receipts of the epoch are flagged from then on; those before and after are
 // valid, and its pending requests are never accepted.
 func (g *game) keyCompromise() {
-	ctx, data := g.Context(), g.TempDir()
-	b := startBackend(g.T, data, "--prover", "none")
+	ctx := g.Context()
+	b := startBackend(g.T, g.TempDir(), "--prover", "none")
 	g.accepts(b)
-	b.stop(20 * time.Second)
-	b = startBackend(g.T, data, "--prover", "none")
+	if _, err := g.administer(b).Rotate(ctx, admin.RotateRequest{Reason: admin.Reason{Reason: "game day"}, How: "drain"}); err != nil {
+		g.Fatal(err)
+	}
 	before := len(g.h.receipts)
 	g.accepts(b)
 	pending := b.mustAnswer(ctx)

@@ -108,7 +108,7 @@ func (g *game) storm() {
 	for i := range 3 { // proving takes the processors
 		all.Go(func() { s.answer(ctx, i+2) })
 	}
-	least, late := time.Now().Add(time.Duration(g.either(3, 40))*time.Second), time.Now().Add(time.Minute)
+	least, late := time.Now().Add(time.Duration(g.either(2, 40))*time.Second), time.Now().Add(time.Minute)
 	over := func() bool {
 		now := time.Now()
 		return now.After(least) && s.seen("accept") > 1 && s.seen("rotate") > 0 && s.seen("accept frozen") > 0 || now.After(late)

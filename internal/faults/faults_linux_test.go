@@ -30,8 +30,8 @@ const (
 
 // plan is how often each fault is injected.
 type plan struct {
-	coreKills, childKills, launcherKills, powerCuts, deviceErrors int
-	fileFaults                                                    []fileFault
+	coreKills, childKills, launcherKills, anyKills, powerCuts, deviceErrors int
+	fileFaults                                                              []fileFault
 }
 
 // plans are by TD_FAULTS. Those of make gamedays have the faults that a game day
@@ -39,8 +39,8 @@ type plan struct {
 var plans = map[string]plan{
 	"full":          {coreKills: 100, childKills: 20, launcherKills: 5, powerCuts: 100, deviceErrors: 20, fileFaults: fileFaults},
 	"short":         {coreKills: 5, childKills: 1, launcherKills: 1, powerCuts: 4, deviceErrors: 1, fileFaults: fileFaults[:4]},
-	"gameday":       {coreKills: 24, childKills: 6, launcherKills: 3, fileFaults: filled},
-	"gameday-short": {coreKills: 1, childKills: 1, launcherKills: 1, fileFaults: filled[:2]},
+	"gameday":       {anyKills: 40, fileFaults: filled},
+	"gameday-short": {anyKills: 5, fileFaults: filled[:1]},
 }
 
 // result is what a run prints as JSON.
@@ -109,6 +109,7 @@ func TestFaults(t *testing.T) {
 		{"file faults", false, r.faultFiles},
 		{"control: older copy", false, r.controlOlderCopy},
 		{"control: flushed writes dropped", true, r.controlDropped},
+		{"kills of any process", false, r.killAny},
 	} {
 		if only := os.Getenv(envOnly); only != "" && !slices.Contains(strings.Split(only, ","), series.name) {
 			r.skip(series.name, "not asked for")
@@ -135,7 +136,7 @@ func (r *run) inject(t *testing.T, n int, what string, newWorld func() *world, f
 			w = newWorld()
 		}
 		fault(w, i)
-		if i == n-1 && w.sound() && w.begin() {
+		if i == n-1 && w.sound() && (w.srv != nil || w.begin()) {
 			w.finish()
 		}
 		if i == n-1 || !w.sound() {

@@ -60,7 +60,7 @@ var fileFaults = []fileFault{
 
 // filled are the faults of a disk that is full, out of inodes or read-only.
 var filled = func() (some []fileFault) {
-	for _, name := range []string{"disk full", "file system read-only under load", "inodes used up", "disk full at start", "read-only file system"} {
+	for _, name := range []string{"file system read-only under load", "disk full", "inodes used up", "disk full at start", "read-only file system"} {
 		some = append(some, fileFaults[slices.IndexFunc(fileFaults, func(f fileFault) bool { return f.name == name })])
 	}
 	return some
