@@ -11,7 +11,7 @@ FREEZES ?= 40
 TOOLS := tools/bin
 DATA ?= ../shared/data
 
-.PHONY: build demo test race race-system memscan attacks-trust faults gamedays lint fuzz bench bench-once docs openapi man check vuln e2e powercut mutants tools clean
+.PHONY: build demo test race race-system memscan attacks-trust faults gamedays lint fuzz bench bench-once docs openapi man check vuln e2e powercut mutants unit container tools clean
 
 build:
 	go build -trimpath -o bin/td ./cmd/td
@@ -116,6 +116,15 @@ faults:
 # at most 30 s, SEED=N repeats a run. Its last line is the result as JSON.
 gamedays:
 	./scripts/gamedays.sh
+
+# The unit file under a systemd of its own, and the image's root without a container
+# engine. Both need root, and report elsewhere that they were skipped. SHORT=1 leaves the
+# watchdog out.
+unit: build
+	SHORT=$(SHORT) ./scripts/unit.sh
+
+container: build
+	./scripts/container.sh
 
 # Puts each of the faults listed in proof/mutants_test.go into the code of the
 # proofs and wants the named test to fail. Takes minutes.

@@ -19,16 +19,17 @@ const module = "github.com/terradourada/td"
 // floors is the plan of the house, bottom up: a package imports packages of
 // lower floors only, and every package stands on one.
 var floors = [][]string{
-	0: {".", "protocol", "proof/field", "proof/merkle"}, // "." is the module's own documentation
-	1: {"internal/approval", "internal/fault", "internal/lifecycle", "internal/telemetry", "internal/tiles", "proof/poseidon", "proof/transcript"},
-	2: {"internal/fsutil", "internal/termui", "internal/localserver", "internal/principal", "proof/ligero"},
-	3: {"claim", "claim/internal/srsgen", "api", "internal/input", "proof/circuit", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
-	4: {"receipt", "proof/claims", "internal/process", "internal/session", "internal/journal", "internal/ledger", "internal/memberlist"},
-	5: {"client", "internal/keyholder", "internal/prover", "internal/epochs", "internal/gate"},
-	6: {"audit", "internal/admin", "internal/server", "internal/remote", "internal/draft"},
-	7: {"internal/node", "internal/submit", "internal/verify"},
-	8: {"internal/doctor", "internal/demo", "internal/bench"}, // the demo keeps receipts as submit does
-	9: {"cmd/td", "internal/faults"},
+	0:  {".", "protocol", "proof/field", "proof/merkle"}, // "." is the module's own documentation
+	1:  {"internal/approval", "internal/fault", "internal/lifecycle", "internal/telemetry", "internal/tiles", "proof/poseidon", "proof/transcript"},
+	2:  {"internal/fsutil", "internal/termui", "internal/localserver", "internal/principal", "internal/systemd", "proof/ligero"},
+	3:  {"claim", "claim/internal/srsgen", "api", "internal/input", "proof/circuit", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
+	4:  {"receipt", "proof/claims", "internal/process", "internal/session", "internal/journal", "internal/ledger", "internal/memberlist"},
+	5:  {"client", "internal/keyholder", "internal/prover", "internal/epochs", "internal/gate"},
+	6:  {"audit", "internal/control", "internal/server", "internal/remote", "internal/draft"},
+	7:  {"internal/admin", "internal/submit", "internal/verify"},
+	8:  {"internal/node"},
+	9:  {"internal/doctor", "internal/demo", "internal/bench"}, // the demo keeps receipts as submit does
+	10: {"cmd/td", "internal/faults"},
 }
 
 // allowedImports names the only packages that may import a path. A name that
@@ -66,7 +67,7 @@ var allowedImports = map[string][]string{
 	"golang.org/x/mod/":                                  {"protocol", "receipt", "internal/keyholder", "internal/ledger", "internal/tiles"},
 	"golang.org/x/term":                                  {"internal/termui"},
 	"golang.org/x/sync/":                                 {"audit", "claim", "internal/prover", "internal/bench", "internal/submit", "internal/node"},
-	"golang.org/x/sys/":                                  {"internal/admin", "internal/fsutil", "internal/secret", "internal/sandbox", "internal/process", "internal/keyholder", "internal/prover", "internal/journal", "internal/ledger", "internal/node", "internal/doctor", "internal/bench"},
+	"golang.org/x/sys/":                                  {"internal/admin", "internal/fsutil", "internal/systemd", "internal/secret", "internal/sandbox", "internal/process", "internal/keyholder", "internal/prover", "internal/journal", "internal/ledger", "internal/node", "internal/doctor", "internal/bench"},
 	"modernc.org/":                                       {"internal/journal"},
 }
 

@@ -102,4 +102,5 @@ type Hold struct {
 	Why   string           `json:"why,omitempty" doc:"Why the core did."`
 	Index *uint64          `json:"index,omitempty" doc:"Index of the control leaf."`
 	Since *time.Time       `json:"since,omitempty" doc:"Time of the control leaf."`
+	Until *time.Time       `json:"until,omitempty" doc:"When it ends by itself; absent means never."`
 }

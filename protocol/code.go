@@ -142,6 +142,9 @@ func Wrap(c Code, detail string, cause error) error {
 	return &Error{Code: c, Detail: detail, Err: cause}
 }
 
+// ErrPermanent is the cause of a refusal that no retry changes, whatever its code.
+var ErrPermanent = errors.New("permanent")
+
 // Error returns code, detail and cause; it is for logs.
 func (e *Error) Error() string {
 	s := e.Code.String()

@@ -39,6 +39,8 @@ step "race detector (short)" make race TESTFLAGS="-shuffle=on -vet=off"
 step "fuzz, briefly" make fuzz FUZZBUDGET="${FUZZBUDGET:-42}"
 step "known vulnerabilities" make vuln
 step "benchmarks, once" make bench-once
+step "unit file, in short (needs root and systemd: NOT RUN elsewhere)" make unit SHORT=1
+step "image (needs root: NOT RUN elsewhere)" make container
 step "demo" ./bin/td demo
 ok=true
 printf '\n== check passed\n'

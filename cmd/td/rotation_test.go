@@ -5,10 +5,8 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
@@ -144,16 +142,4 @@ func handedOver(t *testing.T, rows []row, least uint64) {
 			t.Errorf("epoch %d is closed as %+v", n, c)
 		}
 	}
-}
-
-// TestHangup: SIGHUP is logged and ends nothing.
-func TestHangup(t *testing.T) {
-	t.Parallel()
-	b := startBackend(t, t.TempDir(), limits...)
-	b.signal(b.cmd.Process.Pid, syscall.SIGHUP)
-	eventually(t, 10*time.Second, "it does not say what it does", func() bool { return strings.Contains(b.stderr(), "SIGHUP: nothing is reloaded") })
-	if n := b.epochNumber(t.Context()); n != 1 {
-		t.Errorf("epoch %d", n)
-	}
-	b.stop(20 * time.Second)
 }

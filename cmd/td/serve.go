@@ -16,6 +16,7 @@ import (
 	"github.com/terradourada/td/internal/localserver"
 	"github.com/terradourada/td/internal/node"
 	"github.com/terradourada/td/internal/sandbox"
+	"github.com/terradourada/td/internal/systemd"
 	"github.com/terradourada/td/internal/telemetry"
 )
 
@@ -28,7 +29,9 @@ it listens on loopback and keeps journal and ledger in the data directory. No
 key, tag, signature or event content is ever in there.
 
 Ctrl-C or SIGTERM stops it in order: requests in work end, the epoch is closed,
-the last checkpoint is published, and the keys are gone.`,
+the last checkpoint is published, and the keys are gone. SIGHUP reads settings
+and certificate again, and never ends it. A service manager that sets
+NOTIFY_SOCKET learns when it is ready, alive and stopping.`,
 		Example: "  td serve\n  td serve --listen 127.0.0.1:9000 --data ./data\n  td serve --group members.json\n  td serve --read-only --data ./copy",
 		Args:    noArgs,
 	}
@@ -38,14 +41,21 @@ the last checkpoint is published, and the keys are gone.`,
 		if err := sandbox.CloseInherited(); err != nil && !errors.Is(err, fs.ErrNotExist) { // a missing /proc is reported by preflight
 			return fmt.Errorf("inherited descriptors cannot be closed: %w", err)
 		}
-		cfg, err := loadConfig(cmd)
+		load := func() (*config.Config, error) {
+			cfg, err := loadConfig(cmd)
+			if err != nil {
+				return nil, err
+			}
+			return cfg, node.CheckOwner(cfg.File())
+		}
+		cfg, err := load()
 		if err != nil {
 			return err
 		}
 		if err := node.CheckOwner(cfg.File()); err != nil {
 			return err
 		}
-		return a.serve(cmd.Context(), cfg, *breakGlass)
+		return a.serve(cmd.Context(), cfg, load, *breakGlass)
 	}
 	return cmd
 }
@@ -85,29 +95,45 @@ func loadConfig(cmd *cobra.Command) (*config.Config, error) {
 	return config.Load(os.Environ(), flags)
 }
 
-// serve runs the server until ctx ends.
-func (a *app) serve(ctx context.Context, cfg *config.Config, breakGlass string) error {
+// serve runs the server until ctx ends. load reads the settings again.
+func (a *app) serve(ctx context.Context, cfg *config.Config, load func() (*config.Config, error), breakGlass string) error {
 	a.openLog(cfg)
 	for _, note := range cfg.Notes() {
 		a.log.Warn("configuration", "note", note)
 	}
 	stop := func() {}
 	defer func() { stop() }()
-	return node.Run(ctx, node.Config{Settings: cfg, Version: version, Log: a.log.Logger, BreakGlass: breakGlass, Ready: func(r node.Ready) {
-		stop = a.onHangup()
-		a.announce(cfg, r)
-	}})
+	manager, err := systemd.Open(os.Getenv)
+	if err != nil {
+		a.log.Warn("service manager not notified", "err", err)
+	}
+	defer func() { _ = manager.Close() }() // it was only written to
+	return node.Run(ctx, node.Config{
+		Settings: cfg, Version: version, Log: a.log.Logger, Notify: manager, BreakGlass: breakGlass,
+		Reread: func() error { return a.reread(cfg, load) },
+		Ready: func(r node.Ready) {
+			stop = a.onHangup(r.Reload)
+			a.announce(cfg, r)
+		},
+	})
 }
 
 // announce says where the server is and what to do next. Scripts wait for the
 // line that begins with "td: ready", or for the object whose msg is "ready".
 func (a *app) announce(cfg *config.Config, r node.Ready) {
 	if a.log.JSON {
-		telemetry.WriteObject(a.stderr, slog.LevelInfo, "ready", "url", r.URL, "origin", r.Origin, "data", cfg.Data, "checkpoint_size", r.Published)
+		attrs := []any{"url", r.URL, "origin", r.Origin, "data", cfg.Data, "checkpoint_size", r.Published}
+		if r.Ops != "" {
+			attrs = append(attrs, "ops", r.Ops)
+		}
+		telemetry.WriteObject(a.stderr, slog.LevelInfo, "ready", attrs...)
 		return
 	}
 	fmt.Fprintf(a.stderr, "td: log %s, data in %s\n", r.Origin, cfg.Data)
 	fmt.Fprintf(a.stderr, "td: checkpoint of size %d, at %s/checkpoint; td submit and td trust add record it\n", r.Published, r.URL)
+	if r.Ops != "" {
+		fmt.Fprintf(a.stderr, "td: health at %s/healthz and %s/readyz\n", r.Ops, r.Ops)
+	}
 	if cfg.ReadOnly {
 		fmt.Fprintf(a.stderr, "td: read-only: receipts, the log, verification and the status; nothing is issued or accepted\n")
 		fmt.Fprintf(a.stderr, "%s%s\n", localserver.ReadyLine, r.URL)

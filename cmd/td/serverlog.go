@@ -29,19 +29,34 @@ const flushTimeout = time.Second
 // SIGHUP, so that neither a reader that exits nor a closed terminal ends it.
 func (a *app) openLog(cfg *config.Config) {
 	signal.Ignore(syscall.SIGPIPE, syscall.SIGHUP)
-	var level slog.Level
-	if level.UnmarshalText([]byte(cfg.LogLevel)) != nil {
-		level = slog.LevelInfo // config has checked it
-	}
-	a.log = telemetry.NewLog(a.stderr, cfg.LogFormat == logJSON, level)
+	a.log = telemetry.NewLog(a.stderr, cfg.LogFormat == logJSON, levelOf(cfg))
 	go a.log.Run()
 	a.stderr = a.log
 	slog.SetDefault(a.log.With("component", "library")) // for packages that use the default logger
 }
 
-// onHangup logs each SIGHUP from now on. Call it when the children have been started: a
-// program that is started inherits that a signal is ignored, and not that it is handled.
-func (a *app) onHangup() (stop func()) {
+// levelOf returns the least level of what is logged.
+func levelOf(cfg *config.Config) (level slog.Level) {
+	_ = level.UnmarshalText([]byte(cfg.LogLevel)) // config has checked it
+	return level
+}
+
+// reread applies the settings that a running server applies, and logs which ones changed.
+func (a *app) reread(cfg *config.Config, load func() (*config.Config, error)) error {
+	now, err := load()
+	if err != nil {
+		return fmt.Errorf("settings: %w", err)
+	}
+	hot, cold := cfg.Changed(now)
+	cfg.LogLevel = now.LogLevel
+	a.log.Level.Set(levelOf(cfg))
+	a.log.Info("settings read again", "applied", strings.Join(hot, ","), "at_next_start", strings.Join(cold, ","))
+	return nil
+}
+
+// onHangup reloads at each SIGHUP from now on. Call it when the children have been started:
+// a program that is started inherits that a signal is ignored, and not that it is handled.
+func (a *app) onHangup(reload func() error) (stop func()) {
 	hangups, quit, ended := make(chan os.Signal, 1), make(chan struct{}), make(chan struct{})
 	signal.Notify(hangups, syscall.SIGHUP)
 	go func() {
@@ -49,7 +64,11 @@ func (a *app) onHangup() (stop func()) {
 		for {
 			select {
 			case <-hangups:
-				a.log.Info("SIGHUP: nothing is reloaded; the settings are those of the start")
+				if err := reload(); err != nil {
+					a.log.Warn("SIGHUP: not everything was reloaded", "err", err)
+				} else {
+					a.log.Info("SIGHUP: reloaded")
+				}
 			case <-quit:
 				return
 			}

@@ -2,11 +2,12 @@ package admin
 
 import (
 	"context"
-	"slices"
+	"errors"
 	"strings"
 	"time"
 
 	"github.com/terradourada/td/internal/approval"
+	"github.com/terradourada/td/internal/control"
 	"github.com/terradourada/td/internal/epochs"
 	"github.com/terradourada/td/internal/gate"
 	"github.com/terradourada/td/internal/journal"
@@ -14,40 +15,62 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// holds returns what a scope holds, acceptance first: one hold for each operation and
-// claim, of which an id may name several.
-func (s *Server) holds(sc *Scope) (all []journal.Hold, err error) {
-	vks := []protocol.Digest{{}}
-	switch {
-	case sc.Claim != "" && sc.Fingerprint != nil:
-		return nil, protocol.Fail(protocol.CodeMalformedRequest, "claim and fingerprint exclude each other")
-	case sc.Claim != "":
-		if _, err := s.known(sc.Claim); err != nil {
-			return nil, err
-		}
-		vks = s.fingerprints(sc.Claim)
-	case sc.Fingerprint != nil:
-		if !slices.ContainsFunc(s.claims, func(c Claim) bool { return c.Fingerprint == *sc.Fingerprint }) {
-			return nil, protocol.Fail(protocol.CodeNotFound, "no claim with this fingerprint is in the log")
-		}
-		vks[0] = *sc.Fingerprint
-	}
-	operations := []journal.Operation{journal.Accept, journal.Issue}
+// The operations of a scope.
+const (
+	opIssue  = "issue"
+	opAccept = "accept"
+	opBoth   = "both"
+)
+
+// targetAll names all claims, or all requests, in a row.
+const targetAll = "all"
+
+// what returns the operations and the claims of a scope. An id may name several claims.
+func (s *Server) what(sc *Scope) (what control.What, t control.Target, err error) {
 	switch sc.Operation {
 	case opAccept:
-		operations = operations[:1]
+		what = control.Accept
 	case opIssue:
-		operations = operations[1:]
+		what = control.Issue
 	case opBoth:
+		what = control.All
 	default:
-		return nil, protocol.Fail(protocol.CodeMalformedRequest, "operation is issue, accept or both")
+		return what, t, protocol.Fail(protocol.CodeMalformedRequest, "operation is issue, accept or both")
 	}
-	for _, op := range operations {
-		for _, vk := range vks {
-			all = append(all, journal.Hold{Operation: op, VK: vk})
-		}
+	switch {
+	case sc.Claim != "" && sc.Fingerprint != nil:
+		return what, t, protocol.Fail(protocol.CodeMalformedRequest, "claim and fingerprint exclude each other")
+	case sc.Claim != "":
+		t.Claim, err = s.known(sc.Claim)
+	case sc.Fingerprint != nil:
+		t.VK = *sc.Fingerprint
+		err = s.knownVK(t.VK)
 	}
-	return all, nil
+	return what, t, err
+}
+
+// by marks the request as one that control records, and returns who makes it.
+func (q *request) by() control.By {
+	q.recorded = true
+	return control.By{Actor: q.who, Role: q.role, Reason: q.reason}
+}
+
+// note adds what an action has done to an answer. What is in force and not on the disk yet
+// is no error.
+func (d *Done) note(r control.Result, err error) error {
+	for _, l := range r.Leaves {
+		d.Row, d.Leaves = l.Row, append(d.Leaves, Leaf{Action: l.Action.String(), Index: l.Seq})
+	}
+	if !r.Until.IsZero() {
+		until := r.Until.UTC()
+		d.Until = &until
+	}
+	d.Ended += uint64(r.Invalidated.Ended)
+	if errors.Is(err, journal.ErrNotDurable) {
+		d.Outcome = OutcomeNotDurable
+		return nil
+	}
+	return err
 }
 
 // The bounds of times in requests.
@@ -68,7 +91,7 @@ func span(name string, ms int64, least, most time.Duration) (time.Duration, erro
 }
 
 func (q *request) freeze(b *FreezeRequest) (*Done, error) {
-	holds, err := q.s.holds(&b.Scope)
+	what, target, err := q.s.what(&b.Scope)
 	if err != nil {
 		return nil, err
 	}
@@ -76,45 +99,28 @@ func (q *request) freeze(b *FreezeRequest) (*Done, error) {
 	if err != nil {
 		return nil, err
 	}
-	done, until := newDone(), time.Time{}
-	if lasts > 0 {
-		until = q.now.Add(lasts)
-		done.Until = &until
-	}
-	return done, q.hold(done, holds, until)
+	done := newDone()
+	return done, q.hold(done, what, target, lasts)
 }
 
-// hold freezes, each hold with a row and a leaf of its own.
-func (q *request) hold(done *Done, holds []journal.Hold, until time.Time) error {
-	q.s.holding.Lock()
-	defer q.s.holding.Unlock()
-	for _, h := range holds {
-		if err := q.stop(done, "freeze", targetOf(h, until), protocol.Control{Action: freezeOf(h), Target: h.VK}); err != nil {
-			return err
-		}
-	}
-	return nil
+// hold freezes.
+func (q *request) hold(done *Done, what control.What, target control.Target, lasts time.Duration) error {
+	return done.note(q.s.cfg.Control.Freeze(q.ctx, q.now, q.by(), what, target, lasts))
 }
 
 func (q *request) thaw(b *ThawRequest) (*Done, error) {
-	holds, err := q.s.holds(&b.Scope)
+	what, target, err := q.s.what(&b.Scope)
 	if err != nil {
 		return nil, err
 	}
-	if err := q.s.cfg.Host.MayThaw(); err != nil {
-		return nil, err
-	}
 	done := newDone()
+	release := func() error { return done.note(q.s.cfg.Control.Thaw(q.ctx, q.now, q.by(), what, target)) }
 	if !q.s.cfg.TwoPeople {
-		return done, q.release(done, holds)
+		return done, release()
 	}
 	q.s.thawing.Lock()
 	defer q.s.thawing.Unlock()
-	var targets []string
-	for _, h := range holds {
-		targets = append(targets, targetOf(h, time.Time{}))
-	}
-	action := approval.Action{Name: "thaw", Target: strings.Join(targets, ", ")}
+	action := approval.Action{Name: "thaw", Target: what.String() + " " + target.String()}
 	first, second, err := q.s.approvals.Ask(q.now, action, q.who.Actor())
 	switch {
 	case err != nil:
@@ -122,43 +128,25 @@ func (q *request) thaw(b *ThawRequest) (*Done, error) {
 	case !second:
 		done.Outcome = OutcomeApproval
 		done.Until = &first.Until
-		err := q.ask(&b.Scope)
+		err := q.record("thaw/ask", action.Target)
 		if err != nil {
 			q.s.approvals.Withdraw(q.now, action, q.who.Actor())
 		}
 		return done, err
 	}
-	if err := q.release(done, holds); err != nil {
+	if err := release(); err != nil {
 		_, _, _ = q.s.approvals.Ask(q.now, action, first.Actor) // it was not used
 		return nil, err
 	}
 	return done, nil
 }
 
-// ask writes the row of the first of two people.
-func (q *request) ask(sc *Scope) error {
+// record writes a row of something that has no other effect.
+func (q *request) record(action, target string) error {
 	q.recorded = true
-	target := sc.Operation + " " + targetAll
-	switch {
-	case sc.Claim != "":
-		target = sc.Operation + " " + sc.Claim
-	case sc.Fingerprint != nil:
-		target = sc.Operation + " " + sc.Fingerprint.String()
-	}
-	return q.s.cfg.Journal.Audited(q.ctx, q.now, q.row("thaw/ask", target), func(context.Context) error { return nil })
+	return q.s.cfg.Journal.Audited(q.ctx, q.now, q.row(action, target), func(context.Context) error { return nil })
 }
 
-// release thaws, each hold with a row and a leaf of its own.
-func (q *request) release(done *Done, holds []journal.Hold) error {
-	for _, h := range holds {
-		if err := q.control(done, "thaw", targetOf(h, time.Time{}), protocol.Control{Action: thawOf(h), Target: h.VK}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// seal holds issuing, lets what is pending be answered, and ends the log.
 func (q *request) seal(b *SealRequest) (*Done, error) {
 	drain, err := span("drain_ms", b.Drain, time.Millisecond, maxDrain)
 	if err != nil {
@@ -167,82 +155,29 @@ func (q *request) seal(b *SealRequest) (*Done, error) {
 	if drain == 0 {
 		drain = usualDrain
 	}
-	state, err := q.s.cfg.Journal.State(q.ctx)
-	if err != nil {
-		return nil, err
-	}
-	if state.Sealed {
-		return nil, protocol.Fail(protocol.CodeFrozen, "the log is sealed for good")
-	}
 	done := newDone()
-	if err := q.hold(done, []journal.Hold{{Operation: journal.Issue}}, time.Time{}); err != nil {
-		return nil, err
-	}
-	held, sealed := newDone(), newDone()
-	index, err := q.s.cfg.Epochs.Seal(q.ctx, epochs.Seal{
-		Drain: drain,
-		Stop: func() {
-			if err := q.later().hold(held, []journal.Hold{{Operation: journal.Accept}}, time.Time{}); err != nil {
-				q.s.cfg.Log.Error("acceptance not held before the seal", "err", err)
-			}
-			q.s.cfg.Gate.Invalidate(gate.Filter{})
-		},
-		Commit: func(ctx context.Context) (uint64, error) { return q.later().commitSeal(ctx, sealed) },
-	})
-	switch {
-	case index > 0 || err == nil:
-		done.Row = sealed.Row
-		done.Leaves = append(append(done.Leaves, held.Leaves...), Leaf{Action: protocol.ActionSeal.String(), Index: index})
-		if err != nil {
-			done.Detail = "the last checkpoint is missing: " + protocol.DetailOf(err)
-		}
-	case protocol.CodeOf(err) == protocol.CodeDraining:
-		if done.Outcome == OutcomeDone {
-			done.Outcome = OutcomeUnderWay
-		}
-		done.Detail = "the seal goes on"
-	default:
+	res, err := q.s.cfg.Control.Seal(q.ctx, q.now, q.by(), drain)
+	switch err := done.note(res, err); {
+	case done.Outcome == OutcomeNotDurable:
+		done.Outcome, done.Detail = OutcomeUnderWay, "nothing is issued any more, and the seal goes on; a server that ends before its leaf is written loses it"
+	case err != nil && len(done.Leaves) > 0:
+		done.Detail = "the last checkpoint is missing"
+		q.s.cfg.Log.Error("log sealed without its last checkpoint", "err", err)
+	case err != nil:
 		return nil, err
 	}
 	return done, nil
-}
-
-// later returns the request as one that goes on after its answer.
-func (q *request) later() *request {
-	again := *q
-	again.ctx, again.now = context.WithoutCancel(q.ctx), q.s.now()
-	return &again
-}
-
-// commitSeal commits the seal leaf. An attempt whose outcome was not known may have been
-// committed.
-func (q *request) commitSeal(ctx context.Context, done *Done) (uint64, error) {
-	defer q.s.changed.Store(true)
-	q.ctx = ctx
-	err := q.control(done, "seal", "", protocol.Control{Action: protocol.ActionSeal})
-	if err == nil {
-		return done.Leaves[0].Index, nil
-	}
-	if q.s.record.catchUp(ctx, q.s.cfg.Journal) == nil {
-		if index, ok := q.s.record.sealedAt(); ok {
-			return index, nil
-		}
-	}
-	return 0, err
 }
 
 func (q *request) rotate(b *RotateRequest) (*Done, error) {
 	done := newDone()
 	switch b.How {
 	case "drain":
-		if err := q.control(done, "rotate", b.How, protocol.Control{Action: protocol.ActionRotate}); err != nil {
+		res, err := q.s.cfg.Control.Rotate(q.ctx, q.now, q.by(), epochs.Drain)
+		if err := done.note(res, err); err != nil {
 			return nil, err
 		}
-		opened, err := q.s.cfg.Epochs.Rotate(q.ctx, epochs.Drain)
-		if err != nil {
-			return nil, err
-		}
-		done.Epoch = q.s.epoch(opened)
+		done.Epoch = q.s.epoch(res.Rotated)
 	case "now":
 		return done, q.force(done)
 	default:
@@ -251,23 +186,23 @@ func (q *request) rotate(b *RotateRequest) (*Done, error) {
 	return done, nil
 }
 
-// force ends every epoch at once. The keys are destroyed also if the next epoch is not
-// active in time.
+// force ends every epoch at once. The keys are destroyed also if the leaf is refused or
+// the next epoch is not active in time.
 func (q *request) force(done *Done) error {
-	if err := q.stop(done, "rotate", "now", protocol.Control{Action: protocol.ActionRotate}); err != nil {
-		return err
-	}
 	for _, e := range q.s.cfg.Epochs.Status() {
 		done.Ended += uint64(max(0, e.Pending))
 	}
-	opened, err := q.s.cfg.Epochs.Rotate(q.ctx, epochs.Now)
-	if err == nil {
-		done.Epoch = q.s.epoch(opened)
-		return nil
-	}
-	done.Detail = "the keys are destroyed; the next epoch is not active yet"
-	if done.Outcome == OutcomeDone {
+	res, err := q.s.cfg.Control.Rotate(q.ctx, q.now, q.by(), epochs.Now)
+	switch err := done.note(res, err); {
+	case err == nil && done.Outcome == OutcomeDone:
+		done.Epoch = q.s.epoch(res.Rotated)
+	case err != nil && len(done.Leaves) == 0:
+		return err
+	case err != nil:
 		done.Outcome = OutcomeUnderWay
+		fallthrough
+	default:
+		done.Detail = "the keys are destroyed; the next epoch is not active yet"
 	}
 	return nil
 }
@@ -284,22 +219,16 @@ func (s *Server) epoch(r epochs.Rotated) *Epoch {
 
 func (q *request) retire(b *RetireRequest) (*Done, error) {
 	done := newDone()
-	if err := q.control(done, "retire", b.Fingerprint.String(), protocol.Control{Action: protocol.ActionRetireVK, Target: b.Fingerprint}); err != nil {
-		return nil, err
-	}
-	done.Ended = uint64(q.s.cfg.Gate.Invalidate(gate.Filter{VK: b.Fingerprint}).Ended)
-	return done, nil
+	return done, done.note(q.s.cfg.Control.Retire(q.ctx, q.now, q.by(), b.Fingerprint))
 }
 
 // revoke revokes an epoch. From the leaf on the journal accepts nothing of it. If it is
 // ACTIVE it ends at once, since what it issues could never be accepted.
 func (q *request) revoke(b *RevokeRequest) (*Done, error) {
 	done := newDone()
-	err := q.control(done, "revoke", b.Epoch.String(), protocol.Control{Action: protocol.ActionRevokeEpoch, Target: journal.EpochTarget(b.Epoch)})
-	if err != nil {
+	if err := done.note(q.s.cfg.Control.Revoke(q.ctx, q.now, q.by(), b.Epoch)); err != nil {
 		return nil, err
 	}
-	done.Ended = uint64(q.s.cfg.Gate.Invalidate(gate.Filter{Epoch: b.Epoch}).Ended)
 	if active, ok := q.s.activeEpoch(); !ok || active != b.Epoch {
 		return done, nil
 	}
@@ -332,16 +261,8 @@ func (q *request) invalidate(b *InvalidateRequest) (*Done, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := protocol.Control{Action: protocol.ActionInvalidate}
-	if b.Epoch != nil {
-		c.Target = journal.EpochTarget(*b.Epoch)
-	}
 	done := newDone()
-	if err := q.control(done, "invalidate", b.Filter.text(), c); err != nil {
-		return nil, err
-	}
-	done.Ended = uint64(q.s.cfg.Gate.Invalidate(f).Ended)
-	return done, nil
+	return done, done.note(q.s.cfg.Control.Invalidate(q.ctx, q.now, q.by(), f, b.Filter.text()))
 }
 
 // text names a filter in a row.

@@ -1,6 +1,7 @@
 package admin_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -11,6 +12,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math/big"
 	"net"
 	"path/filepath"
@@ -21,7 +23,9 @@ import (
 	"time"
 
 	"github.com/terradourada/td/api"
+	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/admin"
+	"github.com/terradourada/td/internal/control"
 	"github.com/terradourada/td/internal/epochs"
 	"github.com/terradourada/td/internal/gate"
 	"github.com/terradourada/td/internal/journal"
@@ -35,8 +39,7 @@ import (
 // effect in order.
 type core struct {
 	mu       sync.Mutex
-	held     bool // the journal takes no writes
-	diverged bool
+	held     bool   // the journal takes no writes
 	next     uint64 // index of the next leaf
 	state    journal.State
 	rows     []journal.AuditRow
@@ -46,8 +49,7 @@ type core struct {
 	clients  []principal.Client
 	keys     []principal.Record
 	pending  []gate.Pending
-	sealed   bool
-	onStop   func() // before a stop
+	seal     func() (journal.Entry, error) // commits the seal that was begun
 }
 
 var (
@@ -173,12 +175,20 @@ func (c *core) Control(_ context.Context, now time.Time, r journal.Request, ctl 
 	return c.act(now, r, journal.Done, c.apply(ctl))
 }
 
-func (c *core) Stop(_ context.Context, now time.Time, r journal.Request, ctl protocol.Control) (journal.Entry, error) {
-	if c.onStop != nil {
-		c.onStop()
-	}
+var errNotDurable = protocol.Wrap(protocol.CodeLedgerUnavailable, journal.ErrNotDurable.Error(), journal.ErrNotDurable)
+
+func (c *core) Stop(_ context.Context, now time.Time, r journal.Request, all ...protocol.Control) (entries []journal.Entry, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for _, ctl := range all {
+		e, one := c.stop(now, r, ctl)
+		entries, err = append(entries, e), cmp.Or(err, one)
+	}
+	return entries, err
+}
+
+// stop does what Stop does for one action. The lock is held.
+func (c *core) stop(now time.Time, r journal.Request, ctl protocol.Control) (journal.Entry, error) {
 	if !c.held {
 		return c.act(now, r, journal.Done, c.apply(ctl))
 	}
@@ -191,8 +201,21 @@ func (c *core) Stop(_ context.Context, now time.Time, r journal.Request, ctl pro
 	}
 	c.state.NotDurable++
 	c.late = append(c.late, func() { _, _ = c.act(now, r, journal.NotDurable, c.apply(ctl)) })
-	return journal.Entry{}, protocol.Wrap(protocol.CodeLedgerUnavailable, journal.ErrNotDurable.Error(), journal.ErrNotDurable)
+	return journal.Entry{}, errNotDurable
 }
+
+// BeginSeal notes whose seal it is. What follows is the manager's.
+func (c *core) BeginSeal(now time.Time, r journal.Request) (*journal.Sealing, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.state.Sealed {
+		return nil, protocol.Fail(protocol.CodeFrozen, "the log is sealed for good")
+	}
+	c.seal = func() (journal.Entry, error) { return c.stop(now, r, protocol.Control{Action: protocol.ActionSeal}) }
+	return nil, nil //nolint:nilnil // the manager of these tests asks it for nothing
+}
+
+func (c *core) ThawEnded(context.Context, time.Time) ([]journal.Entry, error) { return nil, nil }
 
 // release lets the journal take writes again.
 func (c *core) release() {
@@ -337,14 +360,20 @@ func (m manager) Rotate(_ context.Context, how epochs.How) (epochs.Rotated, erro
 	return epochs.Rotated{Number: 1, ID: epochID}, nil
 }
 
-func (m manager) Seal(ctx context.Context, s epochs.Seal) (uint64, error) {
-	m.effect("seal")
-	s.Stop()
-	index, err := s.Commit(ctx)
+func (m manager) EndAll() (await func(context.Context) (epochs.Rotated, error)) {
+	m.effect("now")
+	return func(context.Context) (epochs.Rotated, error) { return epochs.Rotated{Number: 1, ID: epochID}, nil }
+}
+
+// Seal seals without a drain.
+func (m manager) Seal(context.Context, epochs.Seal) (uint64, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e, err := m.seal()
 	if err != nil {
 		return 0, protocol.Wrap(protocol.CodeDraining, "the log is not sealed yet", err)
 	}
-	return index, nil
+	return e.Seq, nil
 }
 
 func (g gateOf) Pending(f gate.Filter, after protocol.RequestID, most int) ([]gate.Pending, bool) {
@@ -382,13 +411,6 @@ func (h host) Status(context.Context) (api.Status, error) {
 	return api.Status{Origin: "test", Holds: []api.Hold{}}, nil
 }
 
-func (h host) MayThaw() error {
-	if h.diverged {
-		return protocol.Fail(protocol.CodeConflict, "journal and log disagree")
-	}
-	return nil
-}
-
 func (h host) Reload() (string, error) {
 	h.effect("reload")
 	return "valid", nil
@@ -401,6 +423,14 @@ func (h host) Backup(context.Context, string) (admin.BackedUp, error) {
 
 func (h host) Evidence(context.Context) map[string][]byte {
 	return map[string][]byte{"server.json": []byte("{}")}
+}
+
+// newControl returns what acts on the parts. The claims are those of the leaves.
+func newControl(j control.Journal, e control.Epochs, g control.Gate, diverged <-chan struct{}) *control.Control {
+	return control.New(control.Config{
+		Journal: j, Epochs: e, Gate: g, Diverged: diverged, Log: slog.New(slog.DiscardHandler),
+		Claims: map[claim.ID][]protocol.Digest{claim.Open: {vk1}, claim.Group: {vk2, vk3}},
+	})
 }
 
 // The users of the tests, by role.
@@ -443,7 +473,7 @@ func start(t *testing.T, c *core, change func(*admin.Config)) *world {
 		t.Fatal(err)
 	}
 	cfg := admin.Config{
-		Journal: c, Epochs: manager{c}, Gate: gateOf{c}, Host: host{c}, Problem: server.ProblemOf, Roles: roles,
+		Journal: c, Control: newControl(c, manager{c}, gateOf{c}, nil), Epochs: manager{c}, Gate: gateOf{c}, Host: host{c}, Problem: server.ProblemOf, Roles: roles,
 		Bundles: filepath.Join(t.TempDir(), "evidence"), Now: func() time.Time { return time.UnixMilli(w.clock.Load()) },
 		TLS: &tls.Config{Certificates: []tls.Certificate{*w.ca.issue(t, "server")}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: w.ca.pool, MinVersion: tls.VersionTLS13},
 	}

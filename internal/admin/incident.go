@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/terradourada/td/internal/control"
 	"github.com/terradourada/td/internal/fsutil"
 	"github.com/terradourada/td/internal/gate"
 	"github.com/terradourada/td/internal/journal"
@@ -48,8 +49,7 @@ func kinds() []kind {
 		haltIssue      = step{"freeze issue of all claims", (*incident).haltIssue}
 		takeNote       = step{"take note of the state", (*incident).takeNote}
 		destroyKeys    = step{"destroy the keys of every epoch", (*incident).destroyKeys}
-		revokeEpoch    = step{"revoke the suspected epoch", (*incident).revokeEpoch}
-		endEpoch       = step{"invalidate the pending requests of the epoch", (*incident).endEpoch}
+		revokeEpoch    = step{"revoke the suspected epoch, and invalidate its pending requests", (*incident).revokeEpoch}
 		endProver      = step{"invalidate the requests that this server proves", (*incident).endProver}
 		compareAudit   = step{"compare the audit with the log", (*incident).compareAudit}
 		keepEvidence   = step{"collect the evidence", (*incident).keepEvidence}
@@ -58,7 +58,7 @@ func kinds() []kind {
 		{
 			name: "key-compromise", number: 1,
 			first: []step{haltAcceptance, haltIssue, takeNote, destroyKeys},
-			then:  []step{revokeEpoch, endEpoch, keepEvidence},
+			then:  []step{revokeEpoch, keepEvidence},
 			checks: []Check{
 				{"audit-clean", "td log audit of the data directory finds nothing, and the accepted requests of the epoch are explained"},
 				{"cause-known", "the cause is known, or the time that is in doubt has been published"},
@@ -72,7 +72,7 @@ func kinds() []kind {
 			checks: []Check{
 				{"prover-replaced", "the prover runs from a program and on a machine that are trusted"},
 				{"proofs-verified", "td log audit has verified every proof again"},
-				{"owners-told", "the owners of the events that the prover saw have been told"},
+				{"owners-told", "the owners of the events that the prover saw have been informed"},
 			},
 		},
 		{
@@ -175,11 +175,11 @@ func (in *incident) take(steps []step) {
 }
 
 func (in *incident) haltAcceptance(done *Done) (string, error) {
-	return "", in.q.hold(done, []journal.Hold{{Operation: journal.Accept}}, time.Time{})
+	return "", in.q.hold(done, control.Accept, control.Target{}, 0)
 }
 
 func (in *incident) haltIssue(done *Done) (string, error) {
-	return "", in.q.hold(done, []journal.Hold{{Operation: journal.Issue}}, time.Time{})
+	return "", in.q.hold(done, control.Issue, control.Target{}, 0)
 }
 
 // open writes the row and the leaf of the incident.
@@ -238,28 +238,14 @@ func (in *incident) revokeEpoch(done *Done) (string, error) {
 	if in.epoch == nil {
 		return "no epoch was active and none was named", nil
 	}
-	return in.epoch.String(), in.q.control(done, "revoke", in.epoch.String(),
-		protocol.Control{Action: protocol.ActionRevokeEpoch, Target: journal.EpochTarget(*in.epoch)})
-}
-
-func (in *incident) endEpoch(done *Done) (string, error) {
-	if in.epoch == nil {
-		return "", nil
-	}
-	return in.invalidate(done, gate.Filter{Epoch: *in.epoch}, "epoch "+in.epoch.String(), journal.EpochTarget(*in.epoch))
+	q := in.q
+	return in.epoch.String(), done.note(q.s.cfg.Control.Revoke(q.ctx, q.now, q.by(), *in.epoch))
 }
 
 func (in *incident) endProver(done *Done) (string, error) {
-	return in.invalidate(done, gate.Filter{Prover: gate.LocalProver}, "prover "+proverServer, protocol.Digest{})
-}
-
-func (in *incident) invalidate(done *Done, f gate.Filter, text string, target protocol.Digest) (string, error) {
-	if err := in.q.control(done, "invalidate", text, protocol.Control{Action: protocol.ActionInvalidate, Target: target}); err != nil {
-		return "", err
-	}
-	ended := in.q.s.cfg.Gate.Invalidate(f).Ended
-	done.Ended = uint64(ended)
-	return fmt.Sprintf("%d requests", ended), nil
+	q := in.q
+	err := done.note(q.s.cfg.Control.Invalidate(q.ctx, q.now, q.by(), gate.Filter{Prover: gate.LocalProver}, "prover "+proverServer))
+	return fmt.Sprintf("%d requests", done.Ended), err
 }
 
 func (in *incident) compareAudit(*Done) (string, error) {
@@ -368,14 +354,13 @@ func confirmed(k *kind, ids []string) error {
 // Holds is what [BreakGlass] needs of a journal.
 type Holds interface {
 	State(ctx context.Context) (journal.State, error)
-	Control(ctx context.Context, now time.Time, r journal.Request, c protocol.Control) (journal.Entry, error)
 	Incident(ctx context.Context, now time.Time, r journal.Request, kind uint8) (journal.Entry, error)
 }
 
 // BreakGlass thaws everything at the start of a server, for one person who says why. It
 // is an incident of its own, whose leaf comes before those of the thaws. It returns how
 // many holds were ended; without a hold nothing is written.
-func BreakGlass(ctx context.Context, j Holds, now time.Time, by principal.Principal, reason string) (ended int, err error) {
+func BreakGlass(ctx context.Context, j Holds, c *control.Control, now time.Time, by principal.Principal, reason string) (ended int, err error) {
 	if err := checkReason(reason); err != nil {
 		return 0, err
 	}
@@ -391,8 +376,12 @@ func BreakGlass(ctx context.Context, j Holds, now time.Time, by principal.Princi
 		return 0, err
 	}
 	for _, h := range state.Holds {
-		r.Action, r.Target = "thaw", targetOf(h, time.Time{})
-		if _, err := j.Control(ctx, now, r, protocol.Control{Action: thawOf(h), Target: h.VK}); err != nil {
+		what := control.Issue
+		if h.Operation == journal.Accept {
+			what = control.Accept
+		}
+		by := control.By{Actor: by, Role: principal.Commander, Reason: reason}
+		if _, err := c.Thaw(ctx, now, by, what, control.Target{VK: h.VK}); err != nil {
 			return ended, err
 		}
 		ended++

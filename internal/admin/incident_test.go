@@ -20,7 +20,7 @@ import (
 func TestIncidents(t *testing.T) {
 	t.Parallel()
 	for kind, order := range map[string]string{
-		"key-compromise":       "freeze accept all, freeze issue all, rotate now, incident/open, revoke, invalidate epoch",
+		"key-compromise":       "freeze accept all, freeze issue all, rotate now, incident/open, revoke",
 		"prover-compromise":    "freeze issue all, incident/open, invalidate prover server",
 		"abnormal-traffic":     "freeze issue all, incident/open",
 		"ledger-inconsistency": "freeze accept all, freeze issue all, incident/open",
@@ -118,12 +118,12 @@ func TestIncidentWithoutJournal(t *testing.T) {
 	if err != nil || opened.Outcome != admin.OutcomeNotDurable || opened.Incident != 0 {
 		t.Fatalf("%+v, %v", opened, err)
 	}
-	if done := w.take(); !slices.Equal(done, []string{"held freeze-accept", "held freeze-issue", "held rotate", "effect now"}) {
+	if done := w.take(); !slices.Equal(done, []string{"held freeze-accept", "held freeze-issue", "effect now", "held rotate"}) {
 		t.Errorf("%q", done)
 	}
 	checkBundle(t, opened.Bundle)
 	for _, s := range opened.Steps {
-		if missing := slices.Contains([]string{"open the incident", "revoke the suspected epoch", "invalidate the pending requests of the epoch"}, s.Step); missing != (s.Code != "") {
+		if missing := slices.Contains([]string{"open the incident", "revoke the suspected epoch, and invalidate its pending requests"}, s.Step); missing != (s.Code != "") {
 			t.Errorf("%+v", s)
 		}
 	}
@@ -153,9 +153,10 @@ func TestIncidentRequests(t *testing.T) {
 func TestBreakGlass(t *testing.T) {
 	t.Parallel()
 	c := newCore()
+	ctl := newControl(c, manager{c}, gateOf{c}, nil)
 	by := principal.Principal{Kind: principal.LocalUser, UID: 7}
 	now := time.UnixMilli(1_800_000_000_000)
-	if n, err := admin.BreakGlass(t.Context(), c, now, by, "alone"); n != 0 || err != nil || len(c.rows) != 0 {
+	if n, err := admin.BreakGlass(t.Context(), c, ctl, now, by, "alone"); n != 0 || err != nil || len(c.rows) != 0 {
 		t.Errorf("%d, %v: %d rows", n, err, len(c.rows))
 	}
 	for _, a := range []protocol.ControlAction{protocol.ActionFreezeAccept, protocol.ActionFreezeIssue} {
@@ -164,9 +165,9 @@ func TestBreakGlass(t *testing.T) {
 		}
 	}
 	c.take()
-	_, err := admin.BreakGlass(t.Context(), c, now, by, "")
+	_, err := admin.BreakGlass(t.Context(), c, ctl, now, by, "")
 	want(t, "without a reason", err, protocol.CodeMalformedRequest)
-	n, err := admin.BreakGlass(t.Context(), c, now, by, "alone")
+	n, err := admin.BreakGlass(t.Context(), c, ctl, now, by, "alone")
 	if done := c.take(); n != 2 || err != nil || !slices.Equal(done, []string{"row incident/open done", "row thaw done", "row thaw done"}) {
 		t.Errorf("%d, %v: %q", n, err, done)
 	}
@@ -177,6 +178,6 @@ func TestBreakGlass(t *testing.T) {
 	}
 	c.state.Sealed = true
 	c.state.Holds = []journal.Hold{{Operation: journal.Issue}}
-	_, err = admin.BreakGlass(t.Context(), c, now, by, "alone")
+	_, err = admin.BreakGlass(t.Context(), c, ctl, now, by, "alone")
 	want(t, "sealed", err, protocol.CodeFrozen)
 }

@@ -19,7 +19,7 @@ import (
 func TestWithAJournal(t *testing.T) {
 	t.Parallel()
 	j := openJournal(t)
-	w := start(t, newCore(), func(cfg *admin.Config) { cfg.Journal = j })
+	w := start(t, newCore(), func(cfg *admin.Config) { onJournal(cfg, j) })
 	operator, commander := w.as(principal.Operator), w.over(principal.Commander)
 	if _, err := operator.Freeze(t.Context(), freezes("both", time.Hour)); err != nil {
 		t.Fatal(err)
@@ -42,7 +42,7 @@ func TestWithAJournal(t *testing.T) {
 	clock := w.clock.Load()
 	w.stop()
 
-	w = start(t, newCore(), func(cfg *admin.Config) { cfg.Journal = j })
+	w = start(t, newCore(), func(cfg *admin.Config) { onJournal(cfg, j) })
 	w.clock.Store(clock)
 	viewer := w.as(principal.Viewer)
 	s, err := viewer.Status(t.Context())
@@ -50,7 +50,9 @@ func TestWithAJournal(t *testing.T) {
 		t.Errorf("%+v, %v", s, err)
 	}
 	w.pass(time.Hour)
-	w.s.Tick(t.Context())
+	if _, err := j.ThawEnded(t.Context(), time.UnixMilli(w.clock.Load())); err != nil {
+		t.Error(err)
+	}
 	want(t, "ended", j.Check(journal.Accept, protocol.Digest{1}), protocol.CodeNone)
 	want(t, "of the incident", j.Check(journal.Issue, protocol.Digest{1}), protocol.CodeFrozen)
 
@@ -69,6 +71,11 @@ func TestWithAJournal(t *testing.T) {
 	}; err != nil || !slices.Equal(actions, wanted) {
 		t.Errorf("%q, %v", actions, err)
 	}
+}
+
+// onJournal puts a journal under an administration.
+func onJournal(cfg *admin.Config, j *journal.Journal) {
+	cfg.Journal, cfg.Control = j, newControl(j, cfg.Epochs.(manager), cfg.Gate.(gateOf), nil)
 }
 
 func openJournal(t *testing.T) *journal.Journal {

@@ -12,7 +12,10 @@ const (
 	maxBody       = 64 << 10
 
 	workTimeout   = 30 * time.Second // unless the action has another one
-	recordTimeout = time.Second      // for the row of a refused request, and for a thaw by the core
+	recordTimeout = time.Second      // for the row of a refused request
 	closeGrace    = 2 * time.Second
 	tickEvery     = time.Second
 )
+
+// timeForm is the form of times in rows.
+const timeForm = "2006-01-02T15:04:05.000Z"

@@ -95,6 +95,9 @@ func try(t *testing.T, w *world, conn *admin.Conn, a admin.ActionInfo, role prin
 	err := conn.Raw(t.Context(), method, a.Name, body)
 	what := fmt.Sprintf("%s by %s", a.Name, role)
 	done, last := w.take(), w.lastRow()
+	if len(done) > 1 && a.Stop && done[0] == "effect now" {
+		done = done[1:] // keys are destroyed before anything is written
+	}
 	actor := map[string]string{"socket": "uid ", "TCP": "certificate "}[transport]
 	if last.ID > before && (!strings.HasPrefix(last.Actor, actor) || last.Role != role.String()) {
 		t.Errorf("%s: the row names %s as %s", what, last.Actor, last.Role)

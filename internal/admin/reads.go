@@ -63,8 +63,10 @@ func (q *request) status() (any, error) {
 	for _, e := range q.s.cfg.Epochs.Status() {
 		a.Pending += uint64(max(0, e.Pending))
 	}
-	for _, e := range q.s.record.ends(&state) {
-		a.Ends = append(a.Ends, End{Scope: scopeOf(e.hold), Until: e.until})
+	for _, h := range state.Holds {
+		if until, ends := state.Until[h]; ends {
+			a.Ends = append(a.Ends, End{Scope: scopeOf(h), Until: until.UTC()})
+		}
 	}
 	for _, w := range q.s.approvals.Waiting(q.now) {
 		a.Waiting = append(a.Waiting, Waiting{Action: w.Name, Target: w.Target, Actor: w.Actor, Until: w.Until})

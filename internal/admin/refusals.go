@@ -94,7 +94,7 @@ func (s *Server) flush(ctx context.Context, all bool) {
 		by := [...]string{"without", "with"}[i]
 		err := s.cfg.Journal.Refuse(ctx, now, journal.Request{
 			Actor: principal.Principal{Kind: principal.Core}, Role: principal.RoleCore, Action: "refused",
-			Reason: fmt.Sprintf("%d further requests of actors %s a role were refused since %s", more, by, since.Format(timeForm)),
+			Reason: fmt.Sprintf("%d further requests of actors %s a role were refused since %s", more, by, since.UTC().Format(time.RFC3339)),
 		}, protocol.CodeRateLimited)
 		if err != nil {
 			s.refusals[i].putBack(more)

@@ -33,7 +33,7 @@ func NewRoles(own uint32) *Roles {
 	return r
 }
 
-// Grant gives a role to what a setting names: "user:1000", "user:alice", "group:ops". The
+// Grant adds a role for what a setting names: "user:1000", "user:alice", "group:ops". The
 // greatest of several roles counts.
 func (r *Roles) Grant(role principal.Role, setting string, names []string) error {
 	for _, name := range names {
@@ -75,7 +75,7 @@ func isNumber(s string) bool {
 	return err == nil
 }
 
-// GrantCertificates gives roles to client certificates, by the content of a file: lines
+// GrantCertificates adds the roles of client certificates, by the content of a file: lines
 // with the SHA-256 of a certificate in hexadecimal, a space and a role. Empty lines and
 // those that begin with # are skipped.
 func (r *Roles) GrantCertificates(name string, b []byte) error {
@@ -123,8 +123,8 @@ func (r *Roles) ofPeer(p *peer) principal.Role {
 	return role
 }
 
-// reach returns whom the socket has to admit besides the owner: nobody, one group, or
-// others, with gid -1.
+// reach returns whom the socket has to admit besides the owner: with others false no
+// user, else one group, or with gid -1 every user.
 func (r *Roles) reach() (gid int, others bool) {
 	named := len(r.groups)
 	for uid := range r.users {

@@ -16,14 +16,15 @@ import (
 	"net/url"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/approval"
+	"github.com/terradourada/td/internal/control"
 	"github.com/terradourada/td/internal/epochs"
 	"github.com/terradourada/td/internal/gate"
 	"github.com/terradourada/td/internal/journal"
@@ -36,8 +37,6 @@ import (
 type Journal interface {
 	Refuse(ctx context.Context, now time.Time, r journal.Request, code protocol.Code) error
 	Audited(ctx context.Context, now time.Time, r journal.Request, effect func(context.Context) error) error
-	Control(ctx context.Context, now time.Time, r journal.Request, c protocol.Control) (journal.Entry, error)
-	Stop(ctx context.Context, now time.Time, r journal.Request, c protocol.Control) (journal.Entry, error)
 	Incident(ctx context.Context, now time.Time, r journal.Request, kind uint8) (journal.Entry, error)
 
 	Clients() *principal.Registry
@@ -56,22 +55,17 @@ type Journal interface {
 type Manager interface {
 	Status() []epochs.State
 	Rotate(ctx context.Context, how epochs.How) (epochs.Rotated, error)
-	Seal(ctx context.Context, s epochs.Seal) (index uint64, err error)
 }
 
 // Gate holds the pending requests; see [gate.Gate].
 type Gate interface {
 	Pending(f gate.Filter, after protocol.RequestID, most int) (page []gate.Pending, more bool)
-	Invalidate(f gate.Filter) gate.Invalidated
 }
 
 // Host is the server around them.
 type Host interface {
 	// Status returns the public status. It needs no disk.
 	Status(ctx context.Context) (api.Status, error)
-	// MayThaw refuses, with code conflict, to end a hold while the server has found that
-	// its journal and its log disagree.
-	MayThaw() error
 	// Reload reads the TLS certificate again and describes it.
 	Reload() (string, error)
 	// Backup writes a copy of the data directory into its backups.
@@ -84,6 +78,7 @@ type Host interface {
 // Config is what a [Server] needs; every field is required unless it says otherwise.
 type Config struct {
 	Journal Journal
+	Control *control.Control // acts, and records what it does or refuses
 	Epochs  Manager
 	Gate    Gate
 	Host    Host
@@ -113,9 +108,7 @@ type Server struct {
 	thawing   sync.Mutex // held from the question for a second person until the thaw
 	verifying sync.Mutex // held while the audit is compared with the log
 
-	record  record
-	changed atomic.Bool // there may be rows that record does not hold
-	holding sync.Mutex  // held while a freeze begins or the core ends one
+	record record
 }
 
 // New returns a server. It reads the claims and the audit, and starts nothing.
@@ -192,7 +185,6 @@ func (s *Server) tick(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
 	defer cancel()
 	s.flush(ctx, false)
-	s.endFreezes(ctx)
 }
 
 // request is one request and what is known of it.
@@ -265,7 +257,6 @@ func (s *Server) answer(q *request, w http.ResponseWriter, r *http.Request) (ans
 	limit := cmp.Or(q.action.limit, workTimeout)
 	if q.action.method == http.MethodPost {
 		q.ctx = context.WithoutCancel(q.ctx) // what has begun does not end with the client
-		defer s.changed.Store(true)
 	}
 	ctx, cancel := context.WithTimeout(q.ctx, limit)
 	defer cancel()
@@ -330,33 +321,6 @@ func (q *request) row(action, target string) journal.Request {
 	return journal.Request{Actor: q.who, Role: q.role, Action: action, Target: target, Reason: q.reason}
 }
 
-// control commits a control action, which takes effect with its row and its leaf.
-func (q *request) control(done *Done, action, target string, c protocol.Control) error {
-	q.recorded = true
-	e, err := q.s.cfg.Journal.Control(q.ctx, q.now, q.row(action, target), c)
-	if err == nil {
-		done.note(c.Action, e)
-	}
-	return err
-}
-
-// stop is control for what never waits for a disk.
-func (q *request) stop(done *Done, action, target string, c protocol.Control) error {
-	if !q.action.stop {
-		return protocol.Wrap(protocol.CodeInternal, "", errors.New("admin: the action is not one that stops"))
-	}
-	q.recorded = true
-	e, err := q.s.cfg.Journal.Stop(q.ctx, q.now, q.row(action, target), c)
-	switch {
-	case errors.Is(err, journal.ErrNotDurable):
-		done.Outcome = OutcomeNotDurable
-		return nil
-	case err == nil:
-		done.note(c.Action, e)
-	}
-	return err
-}
-
 // audited does what has no leaf, after its row.
 func (q *request) audited(target string, effect func(context.Context) error) error {
 	q.recorded = true
@@ -365,24 +329,18 @@ func (q *request) audited(target string, effect func(context.Context) error) err
 
 func newDone() *Done { return &Done{Outcome: OutcomeDone, Leaves: []Leaf{}} }
 
-func (d *Done) note(a protocol.ControlAction, e journal.Entry) {
-	d.Row, d.Leaves = e.Row, append(d.Leaves, Leaf{Action: a.String(), Index: e.Seq})
-}
-
-// fingerprints returns those of every claim in the log with an id.
-func (s *Server) fingerprints(id string) (all []protocol.Digest) {
-	for _, c := range s.claims {
-		if c.ID == id {
-			all = append(all, c.Fingerprint)
-		}
-	}
-	return all
-}
-
 // known refuses an id that no claim in the log has.
 func (s *Server) known(id string) (claim.ID, error) {
-	if len(s.fingerprints(id)) == 0 {
+	if !slices.ContainsFunc(s.claims, func(c Claim) bool { return c.ID == id }) {
 		return "", protocol.Fail(protocol.CodeNotFound, "no claim in the log has this id")
 	}
 	return claim.ID(id), nil
+}
+
+// knownVK refuses a fingerprint that no claim in the log has.
+func (s *Server) knownVK(vk protocol.Digest) error {
+	if !slices.ContainsFunc(s.claims, func(c Claim) bool { return c.Fingerprint == vk }) {
+		return protocol.Fail(protocol.CodeNotFound, "no claim with this fingerprint is in the log")
+	}
+	return nil
 }

@@ -178,7 +178,7 @@ func (c *Config) check() error {
 	if err != nil {
 		return c.fault("listen", "the address is not host:port", "for example 127.0.0.1:8080")
 	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) && c.TLSCert == "" && !c.AllowInsecureListen {
+	if !isLoopback(host) && c.TLSCert == "" && !c.AllowInsecureListen {
 		return c.fault("listen", "the address can be reached by others, who could read the API keys of clients without TLS",
 			"name tls_cert and tls_key, or listen on 127.0.0.1, or set allow_insecure_listen if something in front of the server provides TLS")
 	}
@@ -191,6 +191,15 @@ func (c *Config) check() error {
 	if c.MinGrade == "D" && !c.AllowDevelopmentGrade {
 		return c.fault("min_grade", "grade D protects no key", "set allow_development_grade too, on a machine where nothing matters")
 	}
+	if host, _, err := net.SplitHostPort(c.Ops); c.Ops != Off {
+		if err != nil {
+			return c.fault("ops", "the address is neither host:port nor off", "for example 127.0.0.1:9090")
+		}
+		if !isLoopback(host) && !c.AllowInsecureListen {
+			return c.fault("ops", "the address can be reached by others, and the ops listener authenticates no one",
+				"listen on 127.0.0.1, or set allow_insecure_listen if something else protects the network")
+		}
+	}
 	if _, _, ok := parseWindow(c.RotationWindow); !ok {
 		return c.fault("rotation_window", "the value is not a time of the day", "for example 02:00-04:00, in UTC")
 	}
@@ -200,6 +209,12 @@ func (c *Config) check() error {
 		}
 	}
 	return nil
+}
+
+// isLoopback reports whether a host of an address is this machine alone.
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
 }
 
 // checkAdmin checks what the admin listener needs.
@@ -235,6 +250,22 @@ func (c *Config) fault(key, message, hint string) error {
 		}
 	}
 	return refuse(where, message, hint)
+}
+
+// Changed returns the keys whose values differ in now: those that a running server
+// applies, and those that take effect at the next start.
+func (c *Config) Changed(now *Config) (hot, cold []string) {
+	later := now.fields()
+	for i, f := range c.fields() {
+		switch {
+		case f.toml() == later[i].toml():
+		case f.tag.Get("hot") != "":
+			hot = append(hot, f.key)
+		default:
+			cold = append(cold, f.key)
+		}
+	}
+	return hot, cold
 }
 
 // misspelt returns notes about variables that look like misspelt settings.

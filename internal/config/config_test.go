@@ -222,8 +222,24 @@ func TestOtherFaults(t *testing.T) {
 	}
 	load(t, home, map[string]string{"listen": "0.0.0.0:80", "allow-insecure-listen": "true"})
 	load(t, home, map[string]string{"listen": "0.0.0.0:80", "tls-cert": "cert.pem", "tls-key": "key.pem"})
+	refuse(t, home, map[string]string{"ops": "9090"}, "flag --ops", "neither host:port nor off")
+	refuse(t, home, map[string]string{"ops": "0.0.0.0:9090", "tls-cert": "cert.pem", "tls-key": "key.pem"}, "flag --ops", "reached by others", "or set --allow-insecure-listen")
+	load(t, home, map[string]string{"ops": "localhost:9090"})
+	load(t, home, map[string]string{"ops": ":9090", "allow-insecure-listen": "true"})
 	refuse(t, with("TD_MIN_GRADE=D"), nil, "environment TD_MIN_GRADE", "grade D protects no key", "allow_development_grade")
 	load(t, with("TD_MIN_GRADE=D"), map[string]string{"allow-development-grade": "true"})
+}
+
+// TestChanged: what differs is listed, and what a running server applies is set apart.
+func TestChanged(t *testing.T) {
+	c := load(t, home, nil)
+	hot, cold := c.Changed(load(t, home, map[string]string{"log-level": "debug", "allow-host": "td.example", "max-lag": "5"}))
+	if diff := cmp.Diff([][]string{{"log_level"}, {"allow_host", "max_lag"}}, [][]string{hot, cold}); diff != "" {
+		t.Error(diff)
+	}
+	if hot, cold = c.Changed(load(t, home, nil)); hot != nil || cold != nil {
+		t.Errorf("without a change: %q, %q", hot, cold)
+	}
 }
 
 // Variables that look like misspelt settings are pointed out, others are left

@@ -8,7 +8,8 @@ import (
 // Config is every setting of the server. The doc comments here are the
 // reference: [Explain] and the documentation print them. Tags hold the key
 // (flag and environment variable follow from it), the default, and what is
-// allowed: "range" for numbers and durations, "oneof" for words.
+// allowed: "range" for numbers and durations, "oneof" for words; "hot" marks what
+// a running server applies.
 //
 // No key, tag or secret can be configured: there is no field for one. tls_key
 // names a file.
@@ -17,6 +18,12 @@ type Config struct {
 	// needs TLS, and clients need an API key there for everything but the public
 	// log; the server does not start without a client that has one.
 	Listen string `key:"listen" default:"127.0.0.1:8080"`
+
+	// Address of the ops listener, host:port, or off. It answers GET /healthz
+	// (should the process be restarted?) and GET /readyz (can it issue and accept?)
+	// without authentication. Any address but a loopback one needs
+	// allow_insecure_listen.
+	Ops string `key:"ops" default:"off"`
 
 	// Data directory: journal and ledger, created when it does not exist. The default is terradourada in $XDG_STATE_HOME, or in
 	// ~/.local/state.
@@ -179,8 +186,9 @@ type Config struct {
 	// Time that requests in work have to end when the server stops.
 	ShutdownGrace time.Duration `key:"shutdown_grace" default:"10s" range:"0s..10m"`
 
-	// Least level of what is logged.
-	LogLevel string `key:"log_level" default:"info" oneof:"debug info warn error"`
+	// Least level of what is logged. A running server applies a changed value at
+	// SIGHUP; every other setting takes effect at the next start.
+	LogLevel string `key:"log_level" default:"info" oneof:"debug info warn error" hot:"true"`
 
 	// Form of the log on standard error: text for people, json for machines.
 	LogFormat string `key:"log_format" default:"text" oneof:"text json"`
@@ -189,6 +197,9 @@ type Config struct {
 	sources map[string]string // key -> where its value came from
 	notes   []string
 }
+
+// Off is the value of Config.Ops for no listener.
+const Off = "off"
 
 // The values of Config.Rotation.
 const (

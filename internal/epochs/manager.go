@@ -167,7 +167,8 @@ type Manager struct {
 
 	mu      sync.Mutex // guards the change of turn
 	turn    atomic.Pointer[turn]
-	waiting atomic.Int64 // requests in Begin
+	waiting atomic.Int64              // requests in Begin
+	began   atomic.Pointer[time.Time] // when Run began what it does now; nil while it waits
 
 	// Of Run alone.
 	deaths   deaths
@@ -252,6 +253,22 @@ func (m *Manager) Held() bool { return m.turn.Load().held }
 // twice as many at once, so that it goes on reading and accepting however long the next
 // epoch takes.
 const maxWaiting = 128
+
+// Busy returns how long the manager has been at one step of its work, which is bounded by
+// its timeouts; 0 while it waits for work. A pause between two attempts counts to a step.
+func (m *Manager) Busy() time.Duration {
+	began := m.began.Load()
+	if began == nil {
+		return 0
+	}
+	return m.cfg.Now().Sub(*began)
+}
+
+// begin notes that a step begins.
+func (m *Manager) begin() {
+	now := m.cfg.Now()
+	m.began.Store(&now)
+}
 
 // Begin lets a new request in and returns the epoch that is to issue it. During a
 // rotation, or when the epoch has issued as many as it may, it waits for the next
@@ -344,6 +361,7 @@ func (m *Manager) Run(ctx context.Context) error {
 	defer m.reaped.Wait()
 	defer m.asked.Wait()
 	for ctx.Err() == nil {
+		m.begin()
 		if m.turn.Load().over {
 			m.rest(ctx)
 			continue
@@ -366,6 +384,7 @@ func (m *Manager) Run(ctx context.Context) error {
 			_ = m.settleDeaths(ctx) // it is logged, and tried again
 		}
 		timer := time.NewTimer(m.untilDue())
+		m.began.Store(nil)
 		select {
 		case <-ctx.Done():
 		case end := <-m.endings:

@@ -84,6 +84,7 @@ func (o *opening) pause() time.Duration {
 // an epoch that has handed over needs its successor. Only the pauses do.
 func (o *opening) take(run context.Context) (lifecycle.Outcome, error) {
 	ctx, step := run, o.state.Step
+	o.m.begin()
 	if step == lifecycle.OpeningFind || step == lifecycle.OpeningStart && o.state.Giver != lifecycle.GiverActive {
 		if !sleep(ctx, o.pause()) {
 			return lifecycle.OutcomeFailed, ctx.Err()

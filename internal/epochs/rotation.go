@@ -34,7 +34,7 @@ type Rotated struct {
 // that waits for nothing.
 func (m *Manager) Rotate(ctx context.Context, how How) (Rotated, error) {
 	if how == Now {
-		return m.force(ctx)
+		return m.EndAll()(ctx)
 	}
 	o := &order{ctx: ctx, why: "asked for", reply: make(chan reply, 1)}
 	select {
@@ -58,13 +58,19 @@ func notYet(err error) error {
 	return protocol.Wrap(protocol.CodeDraining, "the next epoch is not active yet", err)
 }
 
-// force destroys every epoch and waits for a newer one.
-func (m *Manager) force(ctx context.Context) (Rotated, error) {
+// EndAll destroys the keys of every epoch, which waits for nothing, and returns what waits
+// for a newer one, as Rotate does.
+func (m *Manager) EndAll() (await func(context.Context) (Rotated, error)) {
 	var last uint64
 	for _, e := range m.turn.Load().live {
 		last = max(last, e.number)
 		e.force()
 	}
+	return func(ctx context.Context) (Rotated, error) { return m.newer(ctx, last) }
+}
+
+// newer waits for an epoch after a number.
+func (m *Manager) newer(ctx context.Context, last uint64) (Rotated, error) {
 	for {
 		t := m.turn.Load()
 		if e := t.active; e != nil && e.number > last && e.phase() == lifecycle.EpochActive {

@@ -79,6 +79,7 @@ func (m *Manager) sealEpochs(ctx context.Context, s *sealing) {
 		if len(m.turn.Load().live) == 1 {
 			e.release() // its close leaf is the last one
 		}
+		m.began.Store(nil)
 		select {
 		case <-ctx.Done():
 			return
@@ -152,6 +153,7 @@ func (m *Manager) seal(ctx context.Context, e *Epoch) (err error) {
 
 // rest waits for the end of the core when no epoch follows, and answers what needs one.
 func (m *Manager) rest(ctx context.Context) {
+	m.began.Store(nil)
 	select {
 	case <-ctx.Done():
 	case o := <-m.orders:

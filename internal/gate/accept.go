@@ -40,10 +40,13 @@ func (g *Gate) accept(ctx context.Context, a *attempt) (index uint64, err error)
 	}
 	a.digest = sha256.Sum256(a.Proof)
 	state, code := g.run(ctx, s, g.judge(s, &a.Answer), a)
-	if code != protocol.CodeNone {
-		return 0, refusal(code)
+	switch code {
+	case protocol.CodeNone:
+		return state.Index, nil
+	case protocol.CodeFrozen:
+		return 0, g.onHold(journal.Accept, vkOf(s), refusals[code])
 	}
-	return state.Index, nil
+	return 0, refusal(code)
 }
 
 // judge computes the facts of steps 4 to 7. It computes all of them in every case, so
@@ -56,12 +59,16 @@ func (g *Gate) judge(s *session.Session, a *Answer) lifecycle.EventAnswer {
 		JournalUnavailable: !g.cfg.Holds.Writable(),
 		LagTooFar:          g.cfg.Ledger.Admit() != nil,
 	}
-	var vk protocol.Digest
+	e.Frozen = g.cfg.Holds.Check(journal.Accept, vkOf(s)) != nil
+	return e
+}
+
+// vkOf returns the fingerprint of the claim of a session, zero if it has ended.
+func vkOf(s *session.Session) (vk protocol.Digest) {
 	if open := s.View().Open; open != nil {
 		vk = open.Payload.VK()
 	}
-	e.Frozen = g.cfg.Holds.Check(journal.Accept, vk) != nil
-	return e
+	return vk
 }
 
 // refusals are the details for the codes that an answer can end with.

@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"time"
 
 	"github.com/terradourada/td/claim"
@@ -109,7 +110,7 @@ func (g *Gate) keep(ctx context.Context, epoch Epoch, is *issued) error {
 	if g.cfg.Holds.Check(journal.Issue, is.open.Payload.VK()) != nil {
 		// A hold that was committed while the keyholders worked covers this one too.
 		g.step(ctx, is.session, lifecycle.EventInvalidate{Reason: protocol.CodeFrozen})
-		return protocol.Fail(protocol.CodeFrozen, "new requests are on hold")
+		return g.onHold(journal.Issue, is.open.Payload.VK(), "new requests are on hold")
 	}
 	return nil
 }
@@ -138,12 +139,21 @@ func (g *Gate) mayOpen(mode protocol.Mode, c *Claim, epochErr error) error {
 	case protocol.CodeNone:
 		return nil
 	case protocol.CodeFrozen:
-		return protocol.Fail(code, "new requests are on hold")
+		return g.onHold(journal.Issue, c.Fingerprint, "new requests are on hold")
 	case protocol.CodeDraining:
 		return protocol.Wrap(code, "no epoch is active at the moment", epochErr)
 	default:
 		return protocol.Fail(code, "the journal does not take writes at the moment")
 	}
+}
+
+// onHold returns the refusal of an operation that is on hold. That of a sealed log and of
+// a retired claim is permanent and says so itself.
+func (g *Gate) onHold(op journal.Operation, vk protocol.Digest, detail string) error {
+	if err := g.cfg.Holds.Check(op, vk); errors.Is(err, protocol.ErrPermanent) {
+		return err
+	}
+	return protocol.Fail(protocol.CodeFrozen, detail)
 }
 
 // claimOf returns the claim that the parameters belong to.

@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"crypto/rand"
+	"strconv"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -18,6 +19,19 @@ type Request struct {
 	Action string // a word of the administration, such as "freeze"
 	Target string // what it is about, "" for everything
 	Reason string // in the words of the actor
+
+	// Until is when a freeze ends by itself, in whole milliseconds; zero means never.
+	// The freeze is thawed by [Journal.ThawEnded]. Every other action has none.
+	Until time.Time
+}
+
+// committed returns the text that the leaf commits to: the reason and, on a line of its
+// own, the end of a freeze. A reason has no line breaks.
+func committed(reason string, until time.Time) string {
+	if until.IsZero() {
+		return reason
+	}
+	return reason + "\nuntil " + strconv.FormatInt(until.UnixMilli(), 10)
 }
 
 // maxAuditText bounds each text of an audit row, in bytes.
@@ -64,8 +78,9 @@ type AuditRow struct {
 	Reason  string
 	Salt    protocol.Salt // opens the commitments of the leaf
 	Outcome Outcome
-	Code    string  // of a refusal, else ""
-	Seq     *uint64 // the leaf, if the action has one
+	Code    string    // of a refusal, else ""
+	Seq     *uint64   // the leaf, if the action has one
+	Until   time.Time // see [Request.Until]
 }
 
 // Refuse commits the row of a request that was refused with a code, before anything
@@ -145,9 +160,9 @@ func (g *group) act(now time.Time, r *Request, salt protocol.Salt, done Outcome,
 // audit writes a row and returns its id.
 func (g *group) audit(now time.Time, r *Request, salt protocol.Salt, outcome Outcome, code string, seq *uint64) (id uint64) {
 	g.scan("SELECT coalesce(max(id), 0) + 1 FROM audit", nil, &id)
-	g.exec(`INSERT INTO audit (id, time, actor, role, action, target, reason, salt, outcome, code, seq)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
-		id, now.UnixMilli(), r.Actor.Actor(), r.Role.String(), r.Action, r.Target, r.Reason, salt[:], string(outcome), code, seq)
+	g.exec(`INSERT INTO audit (id, time, actor, role, action, target, reason, salt, outcome, code, seq, until)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		id, now.UnixMilli(), r.Actor.Actor(), r.Role.String(), r.Action, r.Target, r.Reason, salt[:], string(outcome), code, seq, millis(r.Until))
 	g.rows = id
 	return id
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-const selectAudit = `SELECT id, time, actor, role, action, target, reason, salt, outcome, code, seq FROM audit`
+const selectAudit = `SELECT id, time, actor, role, action, target, reason, salt, outcome, code, seq, until FROM audit`
 
 // AuditRows lists rows with an id greater than after, in order, at most max and at most
 // 4,096.
@@ -41,14 +41,15 @@ func (v *View) AuditRows(ctx context.Context, after uint64, max int) ([]AuditRow
 // scanAudit scans a row, and further columns behind it.
 func scanAudit(rows *sql.Rows, further ...any) (AuditRow, error) {
 	var r AuditRow
-	var ms int64
+	var ms, until int64
 	var salt []byte
 	var outcome string
-	columns := []any{&r.ID, &ms, &r.Actor, &r.Role, &r.Action, &r.Target, &r.Reason, &salt, &outcome, &r.Code, &r.Seq}
+	columns := []any{&r.ID, &ms, &r.Actor, &r.Role, &r.Action, &r.Target, &r.Reason, &salt, &outcome, &r.Code, &r.Seq, &until}
 	if err := rows.Scan(append(columns, further...)...); err != nil {
 		return r, err
 	}
 	r.Time, r.Salt, r.Outcome = time.UnixMilli(ms), protocol.Salt(salt), Outcome(outcome)
+	r.Until = moment(until)
 	return r, nil
 }
 
@@ -128,7 +129,7 @@ func (r *AuditRow) opens(leaf []byte) string {
 		if !body.Actor.Equal(protocol.ActorCommitment(r.Salt, r.Actor)) {
 			return "commits to another actor"
 		}
-		if !body.Text.Equal(protocol.ReasonDigest(r.Salt, r.Reason)) {
+		if !body.Text.Equal(protocol.ReasonDigest(r.Salt, committed(r.Reason, r.Until))) {
 			return "commits to another reason"
 		}
 	case *protocol.Incident:

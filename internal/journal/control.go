@@ -2,6 +2,7 @@ package journal
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -24,28 +25,28 @@ func EpochTarget(id protocol.EpochID) protocol.Digest {
 //
 // A freeze adds exactly one hold, on all claims for a zero target or else on
 // the claim with that fingerprint; a thaw removes exactly that one. Both may be
-// repeated, which only adds a leaf. Seal, retire and revoke are permanent.
-// Refusals, which have a row too: frozen for a thaw or another seal of a sealed
-// log; not_found for a target that is not in the log; conflict for a target that
+// repeated, which only adds a leaf; a freeze that is repeated ends at the latest
+// of its ends. Seal, retire and revoke are permanent. Refusals, which have a row
+// too: frozen for everything after the seal; not_found for a target that is not in the log; conflict for a target that
 // was retired or revoked before; malformed_request for a target where there must
 // be none. ledger_unavailable means that nothing was written.
 func (j *Journal) Control(ctx context.Context, now time.Time, r Request, c protocol.Control) (Entry, error) {
-	if err := checkBody(&c); err != nil {
+	if err := errors.Join(r.checkUntil(c.Action), checkBody(&c)); err != nil {
 		return Entry{}, err
 	}
 	return j.act(ctx, now, &r, func(g *group, salt protocol.Salt) (Entry, error) {
-		return g.control(now, r.commit(salt, c))
+		return g.control(now, &r, r.commit(salt, c))
 	})
 }
 
 // commit returns the control action with the commitments to who took it and why.
 func (r *Request) commit(salt protocol.Salt, c protocol.Control) protocol.Control {
 	c.Actor = protocol.ActorCommitment(salt, r.Actor.Actor())
-	c.Text = protocol.ReasonDigest(salt, r.Reason)
+	c.Text = protocol.ReasonDigest(salt, committed(r.Reason, r.Until))
 	return c
 }
 
-func (g *group) control(now time.Time, c protocol.Control) (Entry, error) {
+func (g *group) control(now time.Time, r *Request, c protocol.Control) (Entry, error) {
 	if err := g.mayControl(&c); err != nil {
 		return Entry{}, err
 	}
@@ -56,9 +57,9 @@ func (g *group) control(now time.Time, c protocol.Control) (Entry, error) {
 	}
 	switch c.Action {
 	case protocol.ActionFreezeIssue:
-		g.hold(Hold{Issue, c.Target}, entry)
+		g.hold(Hold{Issue, c.Target}, entry, r.Until)
 	case protocol.ActionFreezeAccept:
-		g.hold(Hold{Accept, c.Target}, entry)
+		g.hold(Hold{Accept, c.Target}, entry, r.Until)
 	case protocol.ActionThawIssue:
 		g.release(Hold{Issue, c.Target})
 	case protocol.ActionThawAccept:
@@ -77,13 +78,10 @@ func (g *group) control(now time.Time, c protocol.Control) (Entry, error) {
 }
 
 func (g *group) mayControl(c *protocol.Control) error {
-	all := c.Target == protocol.Digest{}
-	switch c.Action {
-	case protocol.ActionSeal, protocol.ActionThawIssue, protocol.ActionThawAccept:
-		if g.state.Sealed {
-			return protocol.Fail(protocol.CodeFrozen, "the log is sealed for good")
-		}
+	if g.state.Sealed {
+		return errSealed()
 	}
+	all := c.Target == protocol.Digest{}
 	switch c.Action {
 	case protocol.ActionSeal:
 		if !all {
@@ -125,10 +123,9 @@ func (g *group) mayRevoke(target protocol.Digest) error {
 	return nil
 }
 
-// hold begins a hold. The same hold again changes nothing.
-func (g *group) hold(h Hold, by Entry) {
-	if !slices.Contains(g.state.Holds, h) {
-		g.state.Holds = append(g.state.Holds, h)
+// hold begins a hold. The same hold again never ends earlier than before.
+func (g *group) hold(h Hold, by Entry, until time.Time) {
+	if g.state.add(h, until) {
 		g.state.By = maps.Clone(g.state.By)
 		g.state.By[h] = by
 		g.exec("INSERT INTO holds (operation, vk) VALUES (?, ?)", int(h.Operation), h.VK[:])
@@ -137,7 +134,8 @@ func (g *group) hold(h Hold, by Entry) {
 
 func (g *group) release(h Hold) {
 	g.state.Holds = slices.DeleteFunc(g.state.Holds, func(x Hold) bool { return x == h })
-	g.state.By = maps.Clone(g.state.By)
+	g.state.By, g.state.Until = maps.Clone(g.state.By), maps.Clone(g.state.Until)
 	delete(g.state.By, h)
+	delete(g.state.Until, h)
 	g.exec("DELETE FROM holds WHERE operation = ? AND vk = ?", int(h.Operation), h.VK[:])
 }

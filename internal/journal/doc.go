@@ -63,9 +63,9 @@
 //
 // # Refusals
 //
-// The codes of refusals: frozen (a hold on accept, the seal, or a retired
-// verifying key); invalidated (the epoch is not live); unknown_claim (the claim
-// has no leaf); conflict (the request id, anchor, commitment, epoch or
+// The codes of refusals: frozen (a hold on accept, or any leaf after the seal);
+// invalidated (the epoch is not live); unknown_claim (the claim has no leaf, or
+// its verifying key is retired); conflict (the request id, anchor, commitment, epoch or
 // verifying key exists already, or the epoch does not name the last one as its
 // previous); nullifier_used; not_found (the target of a control action does not
 // exist); internal (the core contradicts the journal about what it accepted);

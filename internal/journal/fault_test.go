@@ -452,3 +452,35 @@ func TestStop(t *testing.T) {
 		t.Error("Run could be called twice")
 	}
 }
+
+// TestAnswers: a writer that is stuck in a write, or has stopped, does not answer. One
+// that cannot write does.
+func TestAnswers(t *testing.T) {
+	l, f := faultyLog(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	free := f.block("commit")
+	met := f.met
+	done := make(chan error, 1)
+	go func() { _, err := l.Accept(t.Context(), l.now, l.acceptance()); done <- err }()
+	<-met
+	if l.Answers(ctx) {
+		t.Error("a writer that is stuck answers")
+	}
+	free()
+	if err := <-done; err != nil {
+		t.Fatal(err)
+	}
+	f.set("commit", 1000, false)
+	if err := l.accept(l.acceptance()); err == nil {
+		t.Error("the fault is not there")
+	}
+	if !l.Answers(t.Context()) {
+		t.Error("a writer that cannot write does not answer")
+	}
+	f.set("", 0, false)
+	l.stop()
+	if l.Answers(t.Context()) {
+		t.Error("a writer that has stopped answers")
+	}
+}

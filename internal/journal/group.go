@@ -68,7 +68,8 @@ func (j *Journal) begin() (*group, error) {
 	g := &group{w: w, epochs: make(map[protocol.EpochID]*epoch), claims: make(map[protocol.Digest]bool)}
 	g.scan("SELECT next, time, withdrawals, commits FROM counter", nil, &g.next, &g.time, &g.withdrawals, &g.commits)
 	g.readState()
-	g.state.By = j.state.Load().By
+	was := j.state.Load()
+	g.state.By, g.state.Until = was.By, was.Until
 	if g.err == nil && (g.commits != j.commits || g.next != j.told.Load()) {
 		j.foreign = true
 		return nil, errForeign
@@ -114,8 +115,12 @@ func (g *group) exec(query string, args ...any) {
 }
 
 // leaf assigns number, time and count of withdrawals to the next leaf and
-// writes it. It refuses, and writes nothing, if the body has no encoding.
+// writes it. It refuses, and writes nothing, after the seal and if the body has no
+// encoding.
 func (g *group) leaf(now time.Time, body protocol.LeafBody) (Entry, error) {
+	if g.state.Sealed {
+		return Entry{}, errSealed()
+	}
 	l := protocol.Leaf{
 		Seq: g.next, Time: max(g.time, uint64(max(0, now.UnixMilli()))), Withdrawals: g.withdrawals, Body: body,
 	}

@@ -84,6 +84,7 @@ type Journal struct {
 
 	queue   chan *submission // waiting, in order of arrival
 	urgent  chan *submission // control actions
+	ping    chan struct{}    // see Answers
 	flight  flight           // acceptances not decided yet
 	running atomic.Bool
 	stopped chan struct{} // closed when Run has returned
@@ -123,6 +124,7 @@ func Open(ctx context.Context, cfg Config) (*Journal, error) {
 		log:     cmp.Or(cfg.Log, slog.New(slog.DiscardHandler)),
 		queue:   make(chan *submission, queueSize),
 		urgent:  make(chan *submission, urgentSize),
+		ping:    make(chan struct{}),
 		flight:  flight{requests: make(map[protocol.RequestID]int)},
 		stopped: make(chan struct{}),
 		pause:   recoverEvery,

@@ -54,12 +54,18 @@ func (j *Journal) load(ctx context.Context) error {
 	r := newReplay()
 	r.most = next
 	err = checkDerived(ctx, j.read, r)
-	state.By = r.holds
-	j.state.Store(&state)
+	state.By = make(map[Hold]Entry, len(r.holds))
+	for h, freezes := range r.holds {
+		state.By[h] = freezes.first
+	}
 	registry, audited, rerr := loadAdministration(ctx, j.read)
 	if rerr != nil {
 		return rerr
 	}
+	if state.Until, rerr = endsOf(ctx, j.read, r.holds); rerr != nil {
+		return rerr
+	}
+	j.state.Store(&state)
 	j.clients.Store(registry)
 	j.rows = audited
 	j.told.Store(next)

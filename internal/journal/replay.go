@@ -26,7 +26,7 @@ type replay struct {
 	withdrawals uint32
 	claims      map[protocol.Digest]string // ids by fingerprint
 	epochs      map[protocol.EpochID]*epochRow
-	holds       map[Hold]Entry // by the leaf that began each
+	holds       map[Hold]*freezes
 	sealed      bool
 }
 
@@ -38,13 +38,19 @@ type epochRow struct {
 	size             uint64 // of the issued tree in that leaf
 }
 
+// freezes are the leaves of a hold since it began.
+type freezes struct {
+	first Entry
+	all   []uint64
+}
+
 func newReplay() *replay {
 	r := &replay{
 		buf:    make([]byte, bagKeySize, 512),
 		bags:   make(map[string]*bag),
 		claims: make(map[protocol.Digest]string),
 		epochs: make(map[protocol.EpochID]*epochRow),
-		holds:  make(map[Hold]Entry),
+		holds:  make(map[Hold]*freezes),
 	}
 	_, _ = rand.Read(r.buf) // never fails
 	return r
@@ -176,9 +182,10 @@ func (r *replay) control(e Entry, c *protocol.Control) {
 }
 
 func (r *replay) hold(h Hold, by Entry) {
-	if _, held := r.holds[h]; !held {
-		r.holds[h] = Entry{Seq: by.Seq, Leaf: bytes.Clone(by.Leaf)}
+	if r.holds[h] == nil {
+		r.holds[h] = &freezes{first: Entry{Seq: by.Seq, Leaf: bytes.Clone(by.Leaf)}}
 	}
+	r.holds[h].all = append(r.holds[h].all, by.Seq)
 }
 
 // end adds the rows that later leaves could still have changed.

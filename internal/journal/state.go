@@ -3,7 +3,9 @@ package journal
 import (
 	"context"
 	"database/sql"
+	"maps"
 	"slices"
+	"time"
 
 	"github.com/terradourada/td/protocol"
 )
@@ -25,28 +27,57 @@ type Hold struct {
 
 // State is the control state: empty means open.
 type State struct {
-	Sealed  bool              // everything is stopped permanently
-	Holds   []Hold            // in order of operation and fingerprint
-	By      map[Hold]Entry    // the control leaf that began each hold; do not change it
-	Retired []protocol.Digest // verifying keys withdrawn permanently
+	Sealed  bool               // everything is stopped permanently
+	Sealing bool               // the log is being sealed: nothing is issued any more
+	Holds   []Hold             // in order of operation and fingerprint
+	By      map[Hold]Entry     // the control leaf that began each hold; do not change it
+	Until   map[Hold]time.Time // when holds end that end by themselves; do not change it
+	Retired []protocol.Digest  // verifying keys withdrawn permanently
 
 	NotDurable int // actions of [Journal.Stop] that are in force and not committed yet
 }
 
-// Check refuses, with code frozen, an operation on a claim that is held, sealed
-// or retired.
+// Check refuses an operation: with code frozen if the log is sealed or the claim is held,
+// with unknown_claim if its verifying key is retired. The refusals that are permanent are
+// [protocol.ErrPermanent].
 func (s *State) Check(op Operation, vk protocol.Digest) error {
 	switch {
-	case s.Sealed:
-		return protocol.Fail(protocol.CodeFrozen, "the log is sealed for good")
+	case s.Sealed || s.Sealing && op == Issue:
+		return errSealed()
 	case slices.Contains(s.Retired, vk):
-		return protocol.Fail(protocol.CodeFrozen, "the verifying key of this claim was retired")
+		return protocol.Wrap(protocol.CodeUnknownClaim, "the verifying key of this claim was retired", protocol.ErrPermanent)
 	case slices.Contains(s.Holds, Hold{op, protocol.Digest{}}):
 		return protocol.Fail(protocol.CodeFrozen, "the operator has halted this for all claims")
 	case slices.Contains(s.Holds, Hold{op, vk}):
 		return protocol.Fail(protocol.CodeFrozen, "the operator has halted this claim")
 	}
 	return nil
+}
+
+func errSealed() error {
+	return protocol.Wrap(protocol.CodeFrozen, "the log is sealed for good", protocol.ErrPermanent)
+}
+
+// add adds a hold that ends at a time, or never if that is zero. It reports whether the
+// hold is new; one that is not ends at the later of both times.
+func (s *State) add(h Hold, until time.Time) (isNew bool) {
+	isNew = !slices.Contains(s.Holds, h)
+	end, ends := s.Until[h]
+	if isNew {
+		s.Holds = append(s.Holds, h)
+	}
+	switch {
+	case until.IsZero() && ends:
+		s.Until = maps.Clone(s.Until)
+		delete(s.Until, h)
+	case isNew && !until.IsZero(), ends && until.After(end):
+		s.Until = maps.Clone(s.Until)
+		if s.Until == nil {
+			s.Until = make(map[Hold]time.Time)
+		}
+		s.Until[h] = until
+	}
+	return isNew
 }
 
 // Previous returns the state as one byte, the "previous state" of a control
@@ -85,10 +116,11 @@ func (j *Journal) Check(op Operation, vk protocol.Digest) error {
 
 // State returns the control state that [Journal.Check] decides by.
 func (j *Journal) State(context.Context) (State, error) {
-	held := j.stops.list() // before the state: one that is committed in between is in both
-	s := *j.state.Load()
+	j.stops.mu.Lock()
+	defer j.stops.mu.Unlock()
+	s := *j.state.Load() // one that was committed is in it, or still held
 	s.Holds, s.Retired = slices.Clone(s.Holds), slices.Clone(s.Retired)
-	return *merge(s, held), nil
+	return *merge(s, j.stops.held), nil
 }
 
 // The kinds of selectState beside the two operations.

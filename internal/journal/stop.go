@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -23,76 +24,91 @@ type stop struct {
 	control protocol.Control
 	late    atomic.Bool  // the actor was answered that it is not durable
 	done    chan outcome // capacity one
+
+	// Of a seal, guarded by the lock of stops.
+	parked  bool // it is not written yet: its leaf follows the last close leaf
+	issuing bool // only issue is stopped so far
 }
 
 // stops are the control actions that are in force and not committed yet, in order.
-// The writer begins each transaction with all of them.
+// The writer begins each transaction with all of them that are not parked.
 type stops struct {
 	state atomic.Pointer[State] // their effect; nil if there are none
+	due   atomic.Bool           // one is not parked
 
 	mu   sync.Mutex // guards held and changes of state
 	held []*stop
 }
 
-// Stop is [Journal.Control] for actions that never wait for a disk: a freeze, the seal,
-// a rotation. The action takes effect in memory at once. If it cannot be committed at
-// once, the error is [ErrNotDurable]: the writer retries until it is committed, and
-// commits it with its row before the next acceptance. Any other error is a refusal, and
-// the action is not in force.
+// Stop is [Journal.Control] for actions that never wait for a disk: freezes, the seal,
+// a rotation. They take effect in memory at once and together. If they cannot be
+// committed at once, the error is [ErrNotDurable]: the writer retries until they are
+// committed, and commits them with their rows before the next acceptance. A process that
+// ends before that loses them. Any other error is a refusal, and the refused action is
+// not in force. The entries are those of the actions, in their order.
 //
 // An acceptance whose COMMIT is under way may still become part of the log, with an
-// index before the leaf of the action.
-func (j *Journal) Stop(ctx context.Context, now time.Time, r Request, c protocol.Control) (Entry, error) {
+// index before the leaves of the actions.
+func (j *Journal) Stop(ctx context.Context, now time.Time, r Request, actions ...protocol.Control) ([]Entry, error) {
+	all := make([]*stop, len(actions))
+	for i, c := range actions {
+		s, err := newStop(now, r, c)
+		if err != nil {
+			return nil, err
+		}
+		all[i] = s
+	}
+	j.stops.add(all...)
+	return j.awaitStops(ctx, all...)
+}
+
+func newStop(now time.Time, r Request, c protocol.Control) (*stop, error) {
 	switch c.Action {
 	case protocol.ActionFreezeIssue, protocol.ActionFreezeAccept, protocol.ActionSeal, protocol.ActionRotate:
 	default:
-		return Entry{}, protocol.Failf(protocol.CodeInternal, "the action %s does not stop anything", c.Action)
+		return nil, protocol.Failf(protocol.CodeInternal, "the action %s does not stop anything", c.Action)
 	}
-	if err := errors.Join(r.check(), checkBody(&c)); err != nil {
-		return Entry{}, err
+	if err := errors.Join(r.check(), r.checkUntil(c.Action), checkBody(&c)); err != nil {
+		return nil, err
 	}
-	s := &stop{now: now, request: r, salt: newSalt(), control: c, done: make(chan outcome, 1)}
-	j.stops.add(s)
-	// This wakes the writer. Its own outcome says whether a transaction has ended.
+	return &stop{now: now, request: r, salt: newSalt(), control: c, done: make(chan outcome, 1)}, nil
+}
+
+// awaitStops wakes the writer and waits for it, but no longer than stopPatience.
+func (j *Journal) awaitStops(ctx context.Context, all ...*stop) ([]Entry, error) {
+	// The outcome of this submission says nothing: only that a transaction has ended.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopPatience)
 	defer cancel()
 	_, err := j.submit(ctx, j.urgent, &submission{apply: func(*group) (Entry, error) { return Entry{}, nil }})
-	select {
-	case o := <-s.done:
-		return o.entry, o.err
-	default:
+	entries := make([]Entry, len(all))
+	var refused error
+	for i, s := range all {
+		select {
+		case o := <-s.done:
+			entries[i] = o.entry
+			refused = cmp.Or(refused, o.err)
+		default:
+			s.late.Store(true)
+			j.log.Warn("control action held in memory, not durable", "action", s.control.Action.String(), "err", err)
+			return nil, protocol.Wrap(protocol.CodeLedgerUnavailable, ErrNotDurable.Error(), ErrNotDurable)
+		}
 	}
-	s.late.Store(true)
-	j.log.Warn("control action held in memory, not durable", "action", c.Action.String(), "err", err)
-	return Entry{}, protocol.Wrap(protocol.CodeLedgerUnavailable, ErrNotDurable.Error(), ErrNotDurable)
+	return entries, refused
 }
 
 // stopPatience bounds the wait of a stop for the writer.
 const stopPatience = time.Second
 
-func (s *stops) add(one *stop) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.held = append(s.held, one)
-	s.refresh()
+func (s *stops) add(all ...*stop) {
+	s.change(func() { s.held = append(s.held, all...) })
 }
 
-// list returns those that are held at the moment.
-func (s *stops) list() []*stop {
+// change changes held, or an element of it.
+func (s *stops) change(do func()) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return slices.Clone(s.held)
-}
-
-// drop forgets those that were committed or refused.
-func (s *stops) drop(over []*stop) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.held = slices.DeleteFunc(s.held, func(one *stop) bool { return slices.Contains(over, one) })
-	s.refresh()
-}
-
-func (s *stops) refresh() {
+	do()
+	s.due.Store(slices.ContainsFunc(s.held, func(one *stop) bool { return !one.parked }))
 	if len(s.held) == 0 {
 		s.state.Store(nil)
 		return
@@ -100,30 +116,39 @@ func (s *stops) refresh() {
 	s.state.Store(merge(State{}, s.held))
 }
 
-// merge returns a state with the effect of stops.
+// list returns those that are held at the moment; if due, only those to be written.
+func (s *stops) list(due bool) []*stop {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(s.held), func(one *stop) bool { return due && one.parked })
+}
+
+// drop forgets those that were committed or refused.
+func (s *stops) drop(over []*stop) {
+	s.change(func() {
+		s.held = slices.DeleteFunc(s.held, func(one *stop) bool { return slices.Contains(over, one) })
+	})
+}
+
+// merge returns a state with the effect of stops. The lock is held.
 func merge(state State, held []*stop) *State {
 	for _, one := range held {
-		switch one.control.Action {
+		switch c := one.control; c.Action {
 		case protocol.ActionSeal:
-			state.Sealed = true
+			state.Sealing = true
+			state.Sealed = state.Sealed || !one.issuing
 		case protocol.ActionFreezeIssue:
-			state.add(Hold{Issue, one.control.Target})
+			state.add(Hold{Issue, c.Target}, one.request.Until)
 		case protocol.ActionFreezeAccept:
-			state.add(Hold{Accept, one.control.Target})
+			state.add(Hold{Accept, c.Target}, one.request.Until)
 		}
 	}
 	state.NotDurable = len(held)
 	return &state
 }
 
-func (s *State) add(h Hold) {
-	if !slices.Contains(s.Holds, h) {
-		s.Holds = append(s.Holds, h)
-	}
-}
-
 // any reports whether a stop waits to be committed.
-func (s *stops) any() bool { return s.state.Load() != nil }
+func (s *stops) any() bool { return s.due.Load() }
 
 // stop writes the stops that are held at the begin of a transaction.
 func (g *group) stop(held []*stop) {
@@ -134,7 +159,7 @@ func (g *group) stop(held []*stop) {
 			done = NotDurable
 		}
 		g.stopped[i].entry, g.stopped[i].err = g.act(s.now, &s.request, s.salt, done, func(g *group, salt protocol.Salt) (Entry, error) {
-			return g.control(s.now, s.request.commit(salt, s.control))
+			return g.control(s.now, &s.request, s.request.commit(salt, s.control))
 		})
 		if g.err != nil {
 			return
@@ -151,4 +176,58 @@ func (j *Journal) finishStops(g *group) {
 	for i, s := range g.stops {
 		s.done <- g.stopped[i]
 	}
+}
+
+// warnLost logs the stops that end with the process: they were in force and are in no
+// file. Their actors were answered so.
+func (j *Journal) warnLost() {
+	for _, s := range j.stops.list(false) {
+		j.log.Error("control action was held in memory and is lost with this process; repeat it", "action", s.control.Action.String(),
+			"target", s.request.Target, "actor", s.request.Actor.Actor())
+	}
+}
+
+// Sealing is a seal that is in force in memory. Its leaf is the last one, so it is
+// written when the epochs have ended.
+type Sealing struct {
+	j    *Journal
+	stop *stop
+}
+
+// BeginSeal refuses every further issue, in memory and without waiting for a disk.
+// [Sealing.StopAcceptance] and [Sealing.Commit] follow. A process that ends before the
+// leaf is committed loses the seal. The code frozen means that the log is sealed, or is
+// being sealed; conflict is never returned.
+func (j *Journal) BeginSeal(now time.Time, r Request) (*Sealing, error) {
+	s, err := newStop(now, r, protocol.Control{Action: protocol.ActionSeal})
+	if err != nil {
+		return nil, err
+	}
+	s.parked, s.issuing = true, true
+	j.stops.change(func() {
+		taken := j.state.Load().Sealed || slices.ContainsFunc(j.stops.held, func(one *stop) bool { return one.control.Action == protocol.ActionSeal })
+		if taken {
+			err = errSealed()
+			return
+		}
+		j.stops.held = append(j.stops.held, s)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return &Sealing{j, s}, nil
+}
+
+// StopAcceptance refuses every further acceptance, in memory.
+func (s *Sealing) StopAcceptance() { s.j.stops.change(func() { s.stop.issuing = false }) }
+
+// Commit commits the seal with its row, as [Journal.Stop] does. After [ErrNotDurable] it
+// may be called again.
+func (s *Sealing) Commit(ctx context.Context) (Entry, error) {
+	s.j.stops.change(func() { s.stop.parked, s.stop.issuing = false, false })
+	entries, err := s.j.awaitStops(ctx, s.stop)
+	if err != nil {
+		return Entry{}, err
+	}
+	return entries[0], nil
 }

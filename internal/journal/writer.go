@@ -136,10 +136,26 @@ func (j *Journal) Run(ctx context.Context) error {
 	for {
 		batch, ok := j.collect(ctx)
 		if !ok {
+			if j.stops.any() {
+				j.commit(ctx, nil)
+			}
+			j.warnLost()
 			return nil
 		}
 		j.commit(ctx, batch)
 	}
+}
+
+// Answers reports whether the writer takes submissions before ctx ends: it is neither
+// stopped nor stuck in a write. Whether it can write is [Journal.Condition].
+func (j *Journal) Answers(ctx context.Context) bool {
+	select {
+	case j.ping <- struct{}{}:
+		return true
+	case <-ctx.Done():
+	case <-j.stopped:
+	}
+	return false
 }
 
 // collect waits for submissions and takes as many as fit one transaction; a
@@ -164,6 +180,8 @@ func (j *Journal) collect(ctx context.Context) (batch []*submission, ok bool) {
 	case <-ctx.Done():
 		return nil, false
 	case <-again:
+		return nil, true
+	case <-j.ping:
 		return nil, true
 	case s := <-j.urgent:
 		return take(nil, s), true
@@ -251,7 +269,7 @@ func (j *Journal) apply(batch []*submission) (*group, error) {
 		return nil, err
 	}
 	g.batch, g.outcomes = batch, make([]outcome, len(batch))
-	if held := j.stops.list(); len(held) > 0 {
+	if held := j.stops.list(true); len(held) > 0 {
 		g.stop(held)
 	}
 	if g.err != nil {

@@ -124,9 +124,10 @@ func (n *node) startAdmin(ctx context.Context) error {
 	}
 	s, err := admin.New(ctx, admin.Config{
 		Journal:   n.records.journal,
+		Control:   n.control,
 		Epochs:    n.machine.epochs,
 		Gate:      n.machine.gate,
-		Host:      &adminHost{reader, n.cert, n.build, n.confined},
+		Host:      &adminHost{reader, n.reload, n.cert, n.build, n.confined},
 		Problem:   server.ProblemOf,
 		Roles:     n.admin.roles,
 		TwoPeople: n.Settings.SecondCommander,
@@ -147,7 +148,7 @@ func (n *node) breakGlass(ctx context.Context) error {
 	if n.BreakGlass == "" {
 		return nil
 	}
-	ended, err := admin.BreakGlass(ctx, n.records.journal, now(), n.admin.by, n.BreakGlass)
+	ended, err := admin.BreakGlass(ctx, n.records.journal, n.control, now(), n.admin.by, n.BreakGlass)
 	if err != nil {
 		return fault.New(fault.Config, fmt.Sprintf("--break-glass: %s", protocol.DetailOf(err)), "")
 	}
@@ -162,24 +163,22 @@ func (n *node) breakGlass(ctx context.Context) error {
 // adminHost is the server as the administration sees it.
 type adminHost struct {
 	*reader
+	reload   func() error
 	cert     *certificate
 	build    protocol.Digest
 	confined sandbox.Probe
 }
 
-// MayThaw refuses while journal and log disagree. A start that has found them equal is in
-// another process.
-func (h *adminHost) MayThaw() error {
-	select {
-	case <-h.ledger.Diverged():
-		return protocol.Fail(protocol.CodeConflict, "journal and log disagree; only a server that starts and finds them equal may thaw")
-	default:
-		return nil
+// Reload reads the settings and the TLS certificate again.
+func (h *adminHost) Reload() (string, error) {
+	if err := h.reload(); err != nil {
+		return "", protocol.Wrap(protocol.CodeConflict, "something could not be read again and stays as it was; the log of the server says what", err)
 	}
+	if h.cert == nil {
+		return "the settings were read again", nil
+	}
+	return "the settings were read again; the certificate is valid until " + h.cert.validUntil(), nil
 }
-
-// Reload reads the TLS certificate again.
-func (h *adminHost) Reload() (string, error) { return h.cert.now() }
 
 // Backup is refused.
 func (h *adminHost) Backup(context.Context, string) (admin.BackedUp, error) {

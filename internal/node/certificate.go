@@ -14,7 +14,6 @@ import (
 
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/fault"
-	"github.com/terradourada/td/protocol"
 )
 
 // certificate is the TLS certificate of the listener. A handshake looks at its files
@@ -87,7 +86,7 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 		if at := now(); at.Sub(c.looked) >= lookEvery {
 			c.looked = at
 			if c.changed() {
-				c.reload()
+				_ = c.reload() // it is logged
 			}
 		}
 		c.mu.Unlock()
@@ -95,30 +94,25 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	return c.pair.Load(), nil
 }
 
-func (c *certificate) reload() {
+// again reads the files at once.
+func (c *certificate) again() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.looked = now()
+	return c.reload()
+}
+
+func (c *certificate) reload() error {
 	if err := c.load(); err != nil {
 		c.log.Warn("certificate not reloaded; the former one stays in use", "err", err)
-		return
+		return err
 	}
 	c.log.Info("certificate reloaded", "valid_until", c.validUntil())
+	return nil
 }
 
 func (c *certificate) validUntil() string {
 	return c.pair.Load().Leaf.NotAfter.UTC().Format(time.RFC3339)
-}
-
-// now reads the files again, whether they have changed or not, and says until when the
-// certificate is valid.
-func (c *certificate) now() (string, error) {
-	if c == nil {
-		return "", protocol.Fail(protocol.CodeConflict, "the server has no TLS certificate")
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if err := c.load(); err != nil {
-		return "", protocol.Wrap(protocol.CodeConflict, "the certificate does not load; the former one stays in use, and the log of the server says why", err)
-	}
-	return "the certificate is valid until " + c.validUntil(), nil
 }
 
 // checkAccess warns if the confined core cannot read the files any more.

@@ -89,6 +89,9 @@ func TestCertificateReload(t *testing.T) {
 	if n := strings.Count(logged.String(), "certificate not reloaded"); n != 1 {
 		t.Errorf("%d warnings: %s", n, &logged)
 	}
+	if err := c.again(); err == nil {
+		t.Error("half a certificate is reloaded")
+	}
 	if err := os.Remove(cfg.TLSCert); err != nil {
 		t.Fatal(err)
 	}
@@ -98,6 +101,9 @@ func TestCertificateReload(t *testing.T) {
 	put("a")
 	if got := name(); got != "a" {
 		t.Errorf("%q", got)
+	}
+	if err := c.again(); err != nil || strings.Count(logged.String(), "certificate reloaded") != 3 {
+		t.Errorf("asked for: %v, %s", err, &logged)
 	}
 	if _, err := openCertificate(&config.Config{TLSCert: "none", TLSKey: "none"}, slog.Default()); err == nil {
 		t.Error("a certificate that is missing loads")

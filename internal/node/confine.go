@@ -37,7 +37,7 @@ func Confine(cfg *config.Config, attestation string, children *process.Launcher,
 	}
 	probes, err := sandbox.EnterCore(sandbox.CoreConfig{
 		Writable: append([]string{cfg.Data}, treeOf(cfg)...),
-		Readable: certificateDirs(cfg),
+		Readable: append(certificateDirs(cfg), settingsFile(cfg)...),
 		UID:      uid,
 		Launcher: children != nil,
 		Closed:   children != nil && children.Closed(),
@@ -98,6 +98,15 @@ func CoreUser(cfg *config.Config, attestation string) (uid int, why string) {
 		return 0, fmt.Sprintf("user %d cannot reach the data directory: %v", uid, err)
 	}
 	return uid, ""
+}
+
+// settingsFile returns the configuration file, which a reload reads again. It is the file
+// alone: a file that was put in its place is read at the next start.
+func settingsFile(cfg *config.Config) []string {
+	if cfg.File() == "" {
+		return nil
+	}
+	return []string{cfg.File()}
 }
 
 // treeOf returns where requests for quotes are made, if they may be.

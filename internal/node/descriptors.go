@@ -18,13 +18,16 @@ import (
 )
 
 // ownDescriptors are the descriptors of the process itself: the streams, the listener,
-// the poller, the device of the attestor, files of /proc and of the trust store.
+// the service manager, the poller, the device of the attestor, files of /proc and of the trust store.
 const ownDescriptors = 24
 
 // reserve returns the number of descriptors that no client can take, so that what
 // is accepted can be written and read whatever clients do.
 func reserve(cfg *config.Config) int {
 	n := ownDescriptors + journal.Descriptors + ledger.Descriptors + process.Descriptors + admin.Descriptors(cfg.AdminListen != "")
+	if cfg.Ops != config.Off {
+		n += server.OpsConns + 1
+	}
 	if cfg.Prover == config.ProverLocal {
 		n += prover.Descriptors(cmp.Or(cfg.ProverWorkers, runtime.GOMAXPROCS(0)))
 	}

@@ -2,7 +2,7 @@
 //
 // [Run] opens a server in this order, and closes it in the opposite one:
 //
-//	prepare    what a start needs of the system; the listener
+//	prepare    what a start needs of the system; the listeners
 //	confine    attestor and launcher of the children; then the process gives up its
 //	           privileges ([Confine])
 //	records    journal, log, and the record of the published checkpoints

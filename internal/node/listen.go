@@ -60,9 +60,10 @@ func (n *node) openHTTP(ctx context.Context) (err error) {
 	if cfg.Verify, err = n.records.verifyOptions(ctx, n.lists); err != nil {
 		return err
 	}
-	if cfg.Records, err = newReader(ctx, n.machine, n.Version); err != nil {
+	if n.reader, err = newReader(ctx, n.machine, n.Version); err != nil {
 		return err
 	}
+	cfg.Records = n.reader
 	cfg.ReadOnly = n.Settings.ReadOnly
 	cfg.Gate = n.machine.gate
 	cfg.Ledger = n.records.ledger
@@ -81,7 +82,12 @@ func (n *node) serve(ctx context.Context) (err error) {
 	n.http.BaseContext = func(net.Listener) context.Context { return base }
 	served := make(chan error, 1)
 	go func() { served <- n.http.Serve(n.listener) }()
+	n.health.serving.Store(n.reader)
 	n.Ready(n.ready())
+	if n.Notify != nil {
+		n.notify(n.Notify.Ready(n.health.words()))
+		n.services.start("report to the service manager", n.report)
+	}
 	select {
 	case <-ctx.Done():
 		n.Log.Info("stopping", "grace_ms", n.Settings.ShutdownGrace.Milliseconds())
@@ -90,8 +96,17 @@ func (n *node) serve(ctx context.Context) (err error) {
 	case ended := <-n.services.ended:
 		err = fmt.Errorf("%s ended by itself: %w", ended.name, ended.reason())
 	}
+	n.health.stopping.Store(true)
+	n.notify(n.Notify.Stopping())
 	n.drain(ctx, cut)
 	return err
+}
+
+// notify logs that the service manager was not notified, which ends nothing.
+func (n *node) notify(err error) {
+	if err != nil {
+		n.Log.Warn("service manager not notified", "err", err)
+	}
 }
 
 // ready describes this server.
@@ -101,7 +116,11 @@ func (n *node) ready() Ready {
 		scheme = "https"
 	}
 	cp, _ := n.records.ledger.Latest()
-	return Ready{URL: scheme + "://" + n.listener.Addr().String(), Origin: n.records.journal.Origin(), Published: cp.Size}
+	r := Ready{URL: scheme + "://" + n.listener.Addr().String(), Origin: n.records.journal.Origin(), Published: cp.Size, Reload: n.reload}
+	if n.ops != nil {
+		r.Ops = "http://" + n.ops.Addr().String()
+	}
+	return r
 }
 
 // lastAnswers is the time that clients have, after the grace, to receive the answer

@@ -12,6 +12,7 @@ import (
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/attest"
 	"github.com/terradourada/td/internal/config"
+	"github.com/terradourada/td/internal/control"
 	"github.com/terradourada/td/internal/epochs"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/gate"
@@ -29,18 +30,23 @@ type machine struct {
 	claims []gate.Claim
 	epochs *epochs.Manager
 	gate   *gate.Gate
+	sealed bool         // no epoch opens, and nothing is written
 	pool   *prover.Pool // nil if the server does not prove
 }
 
 // newMachine wires the machine. Until it is started no epoch is active, and what
 // needs a key is refused with draining; receipts are derived from the records alone.
-func (n *node) newMachine() (*machine, error) {
+func (n *node) newMachine(ctx context.Context) (*machine, error) {
 	cfg, r := n.Settings, n.records
 	least, err := sandbox.ParseGrade(cfg.MinGrade)
 	if err != nil {
 		return nil, err
 	}
-	m := &machine{records: r, claims: n.claims}
+	state, err := r.journal.State(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m := &machine{records: r, claims: n.claims, sealed: state.Sealed}
 	var instance protocol.InstanceID
 	_, _ = rand.Read(instance[:]) // never returns an error, see crypto/rand
 	starter := Starter(n.children, cfg)
@@ -61,6 +67,7 @@ func (n *node) newMachine() (*machine, error) {
 		MaxIssued:  cfg.MaxIssued,
 		Schedule:   schedule(cfg),
 		Now:        now,
+		Sealed:     m.sealed,
 
 		DeathLimit:  cfg.DeathLimit,
 		DeathWindow: cfg.DeathWindow,
@@ -102,25 +109,57 @@ func schedule(cfg *config.Config) epochs.Schedule {
 // epoch is active and has signed a checkpoint.
 func (n *node) startMachine(ctx context.Context) error {
 	m, s := n.machine, n.services
-	if err := m.registerClaims(ctx); err != nil {
+	if !m.sealed {
+		if err := m.registerClaims(ctx); err != nil {
+			return err
+		}
+	}
+	control, err := m.newControl(ctx)
+	if err != nil {
 		return err
 	}
+	n.control = control
 	if err := n.breakGlass(ctx); err != nil {
 		return err
 	}
-	if m.pool != nil {
+	if m.pool != nil && !m.sealed {
 		s.start("prover", m.pool.Run)
 	}
 	s.start("epochs", m.epochs.Run)
 	s.start("gate", m.gate.Run)
 	s.start("watch on the ledger", m.freezeOnDivergence)
+	s.start("control", control.Run)
 	if err := n.startAdmin(ctx); err != nil {
 		return err
+	}
+	if m.sealed {
+		n.Log.Info("log is sealed; it is served and nothing is added")
+		return nil
 	}
 	if err := m.awaitEpoch(ctx, s); err != nil {
 		return err
 	}
 	return m.awaitCheckpoint(ctx)
+}
+
+// newControl returns what acts on this core. Every claim has its leaf.
+func (m *machine) newControl(ctx context.Context) (*control.Control, error) {
+	entries, err := m.journal.ClaimLeaves(ctx)
+	if err != nil {
+		return nil, err
+	}
+	claims := make(map[claim.ID][]protocol.Digest)
+	for _, e := range entries {
+		_, body, err := bodyOf[*protocol.ClaimLeaf](e)
+		if err != nil {
+			return nil, err
+		}
+		id := claim.ID(body.ClaimID)
+		claims[id] = append(claims[id], protocol.VKFingerprint(body.ClaimID, body.List, body.SRS, body.VK))
+	}
+	return control.New(control.Config{
+		Journal: m.journal, Gate: m.gate, Epochs: m.epochs, Diverged: m.ledger.Diverged(), Claims: claims, Log: m.log, Now: now,
+	}), nil
 }
 
 // registerClaims commits the claim leaf of every claim that has none yet: a claim

@@ -13,28 +13,33 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"sync"
 
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/attest"
 	"github.com/terradourada/td/internal/config"
+	"github.com/terradourada/td/internal/control"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/gate"
 	"github.com/terradourada/td/internal/memberlist"
 	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/internal/server"
+	"github.com/terradourada/td/internal/systemd"
 	"github.com/terradourada/td/protocol"
 )
 
-// Config says what [Run] runs; every field is required.
+// Config says what [Run] runs; every field is required unless it says otherwise.
 type Config struct {
 	Settings *config.Config
-	Version  string       // of this program, as the status shows it
-	Log      *slog.Logger // its writes should not block
-	Ready    func(Ready)  // is called once, when requests are answered
+	Version  string            // of this program, as the status shows it
+	Log      *slog.Logger      // its writes should not block
+	Ready    func(Ready)       // is called once, when requests are answered
+	Notify   *systemd.Notifier // nil without a service manager
+	Reread   func() error      // reads the settings again and applies what it can; may be nil
 
-	// BreakGlass thaws everything before the first epoch opens, for the reason that it
-	// gives. "" thaws nothing.
+	// BreakGlass thaws everything before the first epoch opens, for this reason.
+	// "" thaws nothing.
 	BreakGlass string
 }
 
@@ -43,6 +48,10 @@ type Ready struct {
 	URL       string
 	Origin    string // of its log
 	Published uint64 // leaves that the published checkpoint covers
+	Ops       string // base of /healthz and /readyz, "" if there are none
+
+	// Reload reads settings and certificate again, until the server ends.
+	Reload func() error
 }
 
 // node is a server. Each step of start sets a group of fields.
@@ -54,6 +63,7 @@ type node struct {
 	lists    []*claim.List
 	cert     *certificate // nil without TLS
 	listener net.Listener
+	ops      net.Listener    // nil if there is none
 	admin    *administration // nil in a server that only reads
 	claims   []gate.Claim
 
@@ -63,9 +73,14 @@ type node struct {
 	confined sandbox.Probe     // what this process has given up
 
 	records *records
-	machine *machine // wired by openRecords
+	machine *machine         // wired by openRecords
+	control *control.Control // of the machine that was started
 
-	http *http.Server
+	http   *http.Server
+	reader *reader
+	health health
+
+	reloading sync.Mutex // one reload at a time
 }
 
 // Run runs a server until ctx ends or a part of it fails. If ctx ends before the
@@ -119,6 +134,9 @@ func (n *node) prepare(ctx context.Context) (err error) {
 	if n.listener, err = listen(ctx, cfg, n.cert); err != nil {
 		return err
 	}
+	if n.ops, err = listenOps(ctx, cfg); err != nil {
+		return err
+	}
 	if err := makeData(cfg); err != nil {
 		return fault.New(fault.Config, fmt.Sprintf("the data directory cannot be made: %v", err), "--data names another one")
 	}
@@ -152,6 +170,9 @@ func (n *node) confine(ctx context.Context) (err error) {
 	default:
 		n.services.start("launcher", n.children.Run)
 	}
+	if err == nil {
+		n.serveOps()
+	}
 	return err
 }
 
@@ -167,7 +188,7 @@ func (n *node) openRecords(ctx context.Context) (err error) {
 		n.services.start("journal", n.records.journal.Run)
 		n.services.start("ledger", n.records.ledger.Run)
 	}
-	n.machine, err = n.newMachine()
+	n.machine, err = n.newMachine(ctx)
 	return err
 }
 
@@ -182,6 +203,9 @@ func (n *node) close() error {
 	}
 	if n.listener != nil {
 		_ = n.listener.Close() // the HTTP server has closed it before
+	}
+	if n.ops != nil {
+		_ = n.ops.Close() // the same
 	}
 	n.admin.close()
 	return err

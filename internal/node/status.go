@@ -56,12 +56,14 @@ func (r *reader) ledgerState() api.Condition {
 }
 
 // epochsState reports whether there are keys to issue under.
-func (r *reader) epochsState() api.Condition {
+func (r *reader) epochsState(sealed bool) api.Condition {
 	if r.cfg.ReadOnly {
 		return readOnly()
 	}
 	_, err := r.epochs.Active()
 	switch trouble := r.epochs.Trouble(); {
+	case sealed && err != nil:
+		return api.Condition{State: stateStopped, Why: "the log is sealed"}
 	case err == nil, trouble == nil && r.epochs.Held():
 		return api.Condition{State: stateOK} // held: new requests wait for the next epoch, which is about to open
 	case trouble != nil:
@@ -95,7 +97,7 @@ func (r *reader) Status(ctx context.Context) (api.Status, error) {
 	s := api.Status{
 		Origin: r.journal.Origin(), Size: size, Sealed: state.Sealed, Holds: describeHolds(&state), Version: r.version,
 		Claims:  r.claims - len(state.Retired),
-		Journal: r.journalState(), Ledger: r.ledgerState(), Epochs: r.epochsState(),
+		Journal: r.journalState(), Ledger: r.ledgerState(), Epochs: r.epochsState(state.Sealed),
 	}
 	if cp, ok := r.ledger.Latest(); ok {
 		s.Published = cp.Size
@@ -121,6 +123,9 @@ func describeHolds(s *journal.State) []api.Hold {
 			since := leafTime(leaf)
 			p.Index, p.Since = &leaf.Seq, &since
 			p.By, p.Why = byWhom(c.Reason)
+		}
+		if end, ends := s.Until[hold]; ends {
+			p.Until = sinceOf(end)
 		}
 		list = append(list, p)
 	}

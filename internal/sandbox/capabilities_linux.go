@@ -26,14 +26,19 @@ func only(caps ...int) (set capabilities) {
 	return set
 }
 
+// held returns the sets of this thread.
+func held() (data [2]unix.CapUserData, err error) {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	if err = unix.Capget(&header, &data[0]); err != nil {
+		err = fmt.Errorf("capget: %w", err)
+	}
+	return data, err
+}
+
 // effective is what this thread may use now.
 func effective() (capabilities, error) {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var data [2]unix.CapUserData
-	if err := unix.Capget(&header, &data[0]); err != nil {
-		return 0, fmt.Errorf("capget: %w", err)
-	}
-	return capabilities(data[0].Effective) | capabilities(data[1].Effective)<<32, nil
+	data, err := held()
+	return capabilities(data[0].Effective) | capabilities(data[1].Effective)<<32, err
 }
 
 // bound takes everything but these from the bounding set of every thread, and
@@ -65,13 +70,14 @@ func bound(keep capabilities) error {
 }
 
 // permit takes everything but these from the effective, permitted and
-// inheritable sets of every thread.
+// inheritable sets of every thread. A process without any needs no call, which a
+// filter may deny: its threads have what it was started with, and cannot get more.
 func permit(keep capabilities) error {
-	have, err := effective()
-	if err != nil {
+	sets, err := held()
+	if err != nil || sets == [2]unix.CapUserData{} {
 		return err
 	}
-	have &= keep
+	have := keep & (capabilities(sets[0].Effective) | capabilities(sets[1].Effective)<<32)
 	header := &unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3} // pid 0: each thread its own
 	data := &[2]unix.CapUserData{
 		{Effective: uint32(have), Permitted: uint32(have)},

@@ -13,8 +13,8 @@ type CoreConfig struct {
 	// exist are left out.
 	Writable []string
 
-	// Readable are directories whose files it reads; those that do not exist are
-	// left out.
+	// Readable are files that it reads, and directories whose files it reads; those
+	// that do not exist are left out.
 	Readable []string
 
 	// UID is the user and group id to become when the process is root; 0 stays

@@ -80,6 +80,9 @@ func newProblem(code protocol.Code, detail string) *api.Problem {
 // after which to try again.
 func ProblemOf(err error) *api.Problem {
 	p := newProblem(codeOf(err), protocol.DetailOf(err))
+	if errors.Is(err, protocol.ErrPermanent) {
+		p.Retryable, p.RetryAfter = false, 0
+	}
 	var later interface{ RetryAfter() time.Duration }
 	if p.Retryable && errors.As(err, &later) {
 		p.RetryAfter = max(later.RetryAfter(), time.Second)

@@ -12,7 +12,8 @@ import (
 type Log struct {
 	*slog.Logger
 	*Stream
-	JSON bool // every line is an object
+	JSON  bool           // every line is an object
+	Level *slog.LevelVar // from which lines are written
 }
 
 // NewLog returns a log of lines in JSON or text, from a level on. Nothing is written
@@ -23,11 +24,13 @@ func NewLog(w io.Writer, inJSON bool, level slog.Level) *Log {
 		slog.New(NewHandler(&line, inJSON, slog.LevelInfo)).Warn("log lines were lost", "lines", lost)
 		return line.Bytes()
 	})
-	return &Log{Logger: slog.New(NewHandler(s, inJSON, level)), Stream: s, JSON: inJSON}
+	from := new(slog.LevelVar)
+	from.Set(level)
+	return &Log{Logger: slog.New(NewHandler(s, inJSON, from)), Stream: s, JSON: inJSON, Level: from}
 }
 
 // NewHandler returns a handler that writes lines in JSON or text, from a level on.
-func NewHandler(w io.Writer, inJSON bool, level slog.Level) slog.Handler {
+func NewHandler(w io.Writer, inJSON bool, level slog.Leveler) slog.Handler {
 	options := &slog.HandlerOptions{Level: level}
 	if inJSON {
 		return slog.NewJSONHandler(w, options)

@@ -1,0 +1,25 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+)
+
+// reload reads the settings and the certificate again, while the node serves. What cannot
+// be read stays as it is, and ends nothing.
+func (n *node) reload() error {
+	n.reloading.Lock()
+	defer n.reloading.Unlock()
+	n.notify(n.Notify.Reloading())
+	var errs []error
+	if n.Reread != nil {
+		errs = append(errs, n.Reread())
+	}
+	if n.cert != nil {
+		if err := n.cert.again(); err != nil {
+			errs = append(errs, fmt.Errorf("certificate: %w", err))
+		}
+	}
+	n.notify(n.Notify.Ready(n.health.words()))
+	return errors.Join(errs...)
+}
