@@ -26,7 +26,7 @@ var floors = [][]string{
 	4:  {"receipt", "proof/claims", "internal/process", "internal/session", "internal/journal", "internal/ledger", "internal/memberlist"},
 	5:  {"client", "internal/keyholder", "internal/prover", "internal/epochs", "internal/gate"},
 	6:  {"audit", "internal/control", "internal/server", "internal/remote", "internal/draft"},
-	7:  {"internal/admin", "internal/submit", "internal/verify"},
+	7:  {"internal/admin", "internal/datadir", "internal/submit", "internal/verify"},
 	8:  {"internal/node"},
 	9:  {"internal/doctor", "internal/demo", "internal/bench"}, // the demo keeps receipts as submit does
 	10: {"cmd/td", "internal/faults"},
@@ -67,7 +67,7 @@ var allowedImports = map[string][]string{
 	"golang.org/x/mod/":                                  {"protocol", "receipt", "internal/keyholder", "internal/ledger", "internal/tiles"},
 	"golang.org/x/term":                                  {"internal/termui"},
 	"golang.org/x/sync/":                                 {"audit", "claim", "internal/prover", "internal/bench", "internal/submit", "internal/node"},
-	"golang.org/x/sys/":                                  {"internal/admin", "internal/fsutil", "internal/systemd", "internal/secret", "internal/sandbox", "internal/process", "internal/keyholder", "internal/prover", "internal/journal", "internal/ledger", "internal/node", "internal/doctor", "internal/bench"},
+	"golang.org/x/sys/":                                  {"internal/admin", "internal/fsutil", "internal/systemd", "internal/secret", "internal/sandbox", "internal/process", "internal/keyholder", "internal/prover", "internal/journal", "internal/ledger", "internal/datadir", "internal/node", "internal/doctor", "internal/bench"},
 	"modernc.org/":                                       {"internal/journal"},
 }
 

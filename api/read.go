@@ -79,6 +79,15 @@ type Status struct {
 	Journal   Condition `json:"journal" doc:"Whether acceptances can be written."`
 	Ledger    Condition `json:"ledger" doc:"Whether the log follows the journal."`
 	Epochs    Condition `json:"epochs" doc:"Whether there are keys to issue under."`
+	Audit     *Audit    `json:"audit,omitempty" doc:"Result of the newest audit of the data directory by the server itself; absent before the first one has ended."`
+}
+
+// Audit is the result of an audit that a server made of its own data directory.
+type Audit struct {
+	State   string    `json:"state" doc:"ok; failing: something could not be read or is not recorded, and the audit is made again; stopped: a difference was found, and acceptance is frozen." enum:"ok,failing,stopped"`
+	At      time.Time `json:"at" doc:"When it ended."`
+	Entries uint64    `json:"entries,omitempty" doc:"Rows of the journal that were audited."`
+	Why     string    `json:"why,omitempty" doc:"Why it is not ok, in a few words; the server's log has details."`
 }
 
 // Condition is the state of one part of the server.

@@ -16,6 +16,9 @@
 //     the epoch signed. Its statement is that of its parameters. No request, anchor,
 //     commitment, nullifier or number in an epoch is accepted twice.
 //   - Proofs, if [Options].Proofs is set: every accepted proof verifies.
+//   - Journal, if [Options].Rows is set: each entry is the row of its number. Rows that
+//     the log does not hold yet are checked like entries.
+//   - Known checkpoints, those in [Options].Known: the log holds the tree of each.
 //
 // A broken rule is a fault in the [Report], and the audit continues.
 //
@@ -34,7 +37,8 @@
 // # Resources
 //
 // Entries are read and checked in order by one goroutine. Proofs are verified beside
-// it, one for each processor. Memory grows with the number of entries.
+// it, one for each processor. Memory grows with the number of entries, by some 500 bytes
+// for an acceptance; see [Options].Indexed.
 package audit
 
 import (
@@ -70,6 +74,17 @@ type Source interface {
 
 var _ Source = (*client.Log)(nil)
 
+// Rows are the rows of the journal behind a log, which may be growing.
+type Rows interface {
+	// Origin returns the origin of the log.
+	Origin() string
+	// Size returns the number of rows.
+	Size(ctx context.Context) (uint64, error)
+	// Leaves returns the rows from, from+1, ... in order and without a gap: at least one
+	// if the row exists, and at most most of them.
+	Leaves(ctx context.Context, from uint64, most int) ([][]byte, error)
+}
+
 // Options are the settings of an audit. The zero value checks the rules without proofs,
 // and vouches for no log.
 type Options struct {
@@ -84,6 +99,18 @@ type Options struct {
 	// AllowSelfAsserted accepts a log that nothing vouches for. It does not accept a
 	// contradiction.
 	AllowSelfAsserted bool
+	// Rows is the journal behind the log, nil if the auditor has only the log.
+	Rows Rows
+	// Indexed leaves to the indexes of the journal in Rows, which the caller has compared
+	// with the rows, that nothing is accepted twice. Two roots of one size in an issued
+	// tree are then not found. Memory grows by 36 bytes an entry.
+	Indexed bool
+	// Known are signed checkpoints of the log that are known from elsewhere. Each must be
+	// signed by an epoch of the log, over a tree that the entries begin with.
+	Known []string
+	// Pace, if given, is called after each entry and may wait. Proofs are then verified by
+	// the same goroutine.
+	Pace func()
 	// Progress, if given, is called after each bundle of 256 entries with the number
 	// of bundles that were checked, and of all.
 	Progress func(done, total int)
@@ -110,11 +137,22 @@ type Report struct {
 	Identity string            `json:"identity"`         // receipt.Pinned or SelfAsserted
 	Vouched  *receipt.Standing `json:"vouched"`          // nil unless it is pinned
 	Leaves   map[string]int    `json:"leaves"`           // number of leaves by type
+	Rows     uint64            `json:"rows,omitempty"`   // of the journal, if there is one
+	Known    int               `json:"known,omitempty"`  // number of known checkpoints that were compared
+	Lost     uint64            `json:"lost,omitempty"`   // number of entries by which a known checkpoint exceeds all that is here
 	Proofs   int               `json:"proofs"`           // number of proofs that verified
 	Unknown  int               `json:"unknown"`          // number of acceptances under keys that only the log vouches for
 	Warnings []string          `json:"warnings"`         // sentences for people
 	Faults   []string          `json:"faults"`           // the first rules that are broken, in sentences
 	Others   int               `json:"others,omitempty"` // number of faults that are not listed
+
+	contradicted bool // by a known checkpoint
+}
+
+// Fault adds a fault that the caller has found, and makes the verdict negative.
+func (r *Report) Fault(sentence string) {
+	r.fault("%s", sentence)
+	r.conclude(false)
 }
 
 func (r *Report) fault(format string, args ...any) {
@@ -127,7 +165,10 @@ func (r *Report) fault(format string, args ...any) {
 
 // conclude sets the verdict from the faults and what the trust store said.
 func (r *Report) conclude(allowSelfAsserted bool) {
-	if len(r.Faults) > 0 && r.Verdict != receipt.Contradicted {
+	switch {
+	case r.contradicted:
+		r.Verdict = receipt.Contradicted
+	case len(r.Faults) > 0 && r.Verdict != receipt.Contradicted:
 		r.Verdict = receipt.Invalid
 	}
 	allowed := allowSelfAsserted && !errors.As(r.Refusal, new(*receipt.ContradictionError))

@@ -28,6 +28,7 @@ type rules struct {
 	frozen  map[protocol.Digest]bool // acceptance; the zero digest for all claims
 	retired map[protocol.Digest]bool
 
+	indexed     bool                          // the four that follow are nil: see [Options]
 	requests    map[protocol.RequestID]uint64 // index of the leaf
 	anchors     map[protocol.Anchor]uint64
 	commitments map[protocol.Commitment]uint64
@@ -46,6 +47,19 @@ type epochState struct {
 	positions map[uint64]uint64          // in the issued tree: index of the leaf
 	roots     map[uint64]protocol.Digest // of the issued tree, by its size
 	greatest  protocol.SignedRoot        // with the greatest size of those
+
+	takenSeqs, takenPositions bits // in place of the first two, see [Options].Indexed
+}
+
+// bits is a set of numbers of which most are near each other.
+type bits map[uint64]uint64
+
+// add adds a number, and reports whether it was new.
+func (b bits) add(n uint64) bool {
+	word, bit := n/64, uint64(1)<<(n%64)
+	had := b[word]&bit != 0
+	b[word] |= bit
+	return !had
 }
 
 // claimState is a verifying key in the log.
@@ -147,9 +161,11 @@ func (r *rules) epochOpen(index uint64, b *protocol.EpochOpen) {
 	} else if b.Handover != (protocol.SignedRoot{}) {
 		r.handover(index, b, previous.open.CheckpointKey)
 	}
-	e := &epochState{
-		open: b, index: index,
-		seqs: map[uint64]uint64{}, positions: map[uint64]uint64{}, roots: map[uint64]protocol.Digest{},
+	e := &epochState{open: b, index: index}
+	if r.indexed {
+		e.takenSeqs, e.takenPositions = bits{}, bits{}
+	} else {
+		e.seqs, e.positions, e.roots = map[uint64]uint64{}, map[uint64]uint64{}, map[uint64]protocol.Digest{}
 	}
 	r.epochs[b.ID] = e
 	r.order = append(r.order, e)
@@ -178,6 +194,9 @@ func (r *rules) epochClose(index uint64, b *protocol.EpochClose) {
 		return
 	}
 	e.end = b
+	if r.indexed {
+		defer e.forget()
+	}
 	if b.Accepted != e.accepted {
 		r.fault("entry %d: epoch %d closes with %d accepted, and the log has %d", index, b.Number, b.Accepted, e.accepted)
 	}
@@ -195,6 +214,10 @@ func (r *rules) epochClose(index uint64, b *protocol.EpochClose) {
 		r.fault("entry %d: epoch %d closes with %d issued, which is not how many ended", index, b.Number, b.Issued.Size)
 	}
 }
+
+// forget drops what only further acceptances would be compared with: there is none after
+// the end of an epoch.
+func (e *epochState) forget() { e.takenSeqs, e.takenPositions = nil, nil }
 
 // sums reports whether the parts add up to the whole, without overflow.
 func sums(whole uint64, parts ...uint64) bool {
@@ -218,7 +241,9 @@ func (r *rules) signedRoot(index uint64, e *epochState, s *protocol.SignedRoot) 
 		r.fault("entry %d: epoch %d has two issued trees of size %d", index, e.open.Number, s.Size)
 		return
 	}
-	e.roots[s.Size] = s.Root
+	if e.roots != nil {
+		e.roots[s.Size] = s.Root
+	}
 	if s.Size > e.greatest.Size {
 		e.greatest = *s
 	}
@@ -301,8 +326,11 @@ func (r *rules) accepted(index uint64, b *protocol.Accepted) *proofCheck {
 	return r.statement(index, b, &p)
 }
 
-// once checks that a value was not accepted before.
+// once checks that a value was not accepted before. A nil map checks nothing.
 func once[K comparable](r *rules, index uint64, seen map[K]uint64, value K, name string) {
+	if seen == nil {
+		return
+	}
 	if first, twice := seen[value]; twice {
 		r.fault("entry %d has the %s of entry %d", index, name, first)
 		return
@@ -322,12 +350,18 @@ func (r *rules) inEpoch(index uint64, b *protocol.Accepted, p *protocol.Payload)
 	}
 	e.accepted++
 	once(r, index, e.seqs, p.Seq, "number in its epoch")
+	if e.takenSeqs != nil && !e.takenSeqs.add(p.Seq) {
+		r.fault("entry %d has the number in its epoch of an earlier entry", index)
+	}
 	digest := protocol.IssuedDigest(p.RequestID, &b.Payload, b.Anchor)
 	if err := b.Issued.Verify(digest, r.origin, p.EpochID, e.open.CheckpointKey); err != nil {
 		r.fault("entry %d: %s", index, detail(err))
 		return
 	}
 	once(r, index, e.positions, b.Issued.Position, "position in the issued tree")
+	if e.takenPositions != nil && !e.takenPositions.add(b.Issued.Position) {
+		r.fault("entry %d has the position in the issued tree of an earlier entry", index)
+	}
 	r.signedRoot(index, e, &b.Issued.SignedRoot)
 }
 

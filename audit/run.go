@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"io/fs"
 	"runtime"
 	"slices"
 	"strings"
@@ -42,6 +43,8 @@ type audit struct {
 	note  []byte // the newest checkpoint at the beginning
 	rules *rules
 
+	signed bool // the checkpoint was, over the root of the entries
+
 	mu     sync.Mutex // guards report while proofs are verified
 	report *Report
 }
@@ -54,7 +57,11 @@ func (a *audit) fault(format string, args ...any) {
 
 // check checks the rules of the log.
 func (a *audit) check(ctx context.Context) (err error) {
-	if a.note, err = a.log.Checkpoint(ctx); err != nil {
+	a.note, err = a.log.Checkpoint(ctx)
+	if a.Rows != nil && errors.Is(err, fs.ErrNotExist) {
+		return a.checkUnpublished(ctx)
+	}
+	if err != nil {
 		return err
 	}
 	origin, size, err := tiles.Head(a.note)
@@ -63,7 +70,10 @@ func (a *audit) check(ctx context.Context) (err error) {
 		return nil
 	}
 	a.report.Origin, a.report.Size = protocol.Printable(origin), size
-	a.rules = newRules(origin, a.Lists, a.fault)
+	a.rules = a.newRules(origin)
+	if a.Rows != nil && origin != a.Rows.Origin() {
+		a.fault("the log is that of %s, and the journal that of %s", a.report.Origin, protocol.Printable(a.Rows.Origin()))
+	}
 	err = a.checkEntries(ctx)
 	if err == nil {
 		err = a.rules.tree.Tiles(func(level int, n uint64, hashes []protocol.Digest) error {
@@ -78,6 +88,37 @@ func (a *audit) check(ctx context.Context) (err error) {
 		return err
 	}
 	a.checkSigned()
+	return a.checkBeyond(ctx)
+}
+
+func (a *audit) newRules(origin string) *rules {
+	r := newRules(origin, a.Lists, a.fault)
+	if r.indexed = a.Indexed; r.indexed {
+		r.requests, r.anchors, r.commitments, r.nullifiers = nil, nil, nil, nil
+	}
+	return r
+}
+
+// checkUnpublished checks the rows of a journal whose log has no checkpoint.
+func (a *audit) checkUnpublished(ctx context.Context) error {
+	a.note = nil
+	a.report.Origin = protocol.Printable(a.Rows.Origin())
+	a.rules = a.newRules(a.Rows.Origin())
+	if len(a.Known) > 0 {
+		a.fault("the log has no checkpoint, and checkpoints of it are known")
+	}
+	return a.checkBeyond(ctx)
+}
+
+// checkBeyond checks what is known beyond the log: the other rows, and the known
+// checkpoints.
+func (a *audit) checkBeyond(ctx context.Context) error {
+	if err := a.checkTail(ctx); err != nil {
+		return err
+	}
+	for _, note := range a.Known {
+		a.checkKnown(note)
+	}
 	a.report.Unknown = a.rules.unknown
 	return nil
 }
@@ -87,7 +128,11 @@ func (a *audit) checkEntries(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(runtime.GOMAXPROCS(0) + 1)
 	group.Go(func() error {
+		rows := rowReader{rows: a.Rows}
 		return a.log.Leaves(ctx, a.report.Size, func(index uint64, raw []byte) error {
+			if err := a.compareRow(ctx, &rows, index, raw); err != nil {
+				return err
+			}
 			a.checkEntry(group, index, raw)
 			if n := index + 1; a.Progress != nil && (n%tiles.Width == 0 || n == a.report.Size) {
 				a.Progress(bundles(n), bundles(a.report.Size))
@@ -108,8 +153,15 @@ func (a *audit) checkEntry(group *errgroup.Group, index uint64, raw []byte) {
 		return
 	}
 	a.report.Leaves[leaf.Body.LeafType().String()]++
-	if check != nil && a.Proofs {
+	switch {
+	case check == nil || !a.Proofs:
+	case a.Pace != nil:
+		a.verifyProof(index, check)
+	default:
 		group.Go(func() error { a.verifyProof(index, check); return nil })
+	}
+	if a.Pace != nil {
+		a.Pace()
 	}
 }
 
@@ -128,6 +180,108 @@ func (a *audit) verifyProof(index uint64, c *proofCheck) {
 	a.report.Proofs++
 }
 
+// compareRow compares an entry with the row of its number, if there is a journal.
+func (a *audit) compareRow(ctx context.Context, rows *rowReader, index uint64, raw []byte) error {
+	if a.Rows == nil || ctx.Err() != nil {
+		return ctx.Err()
+	}
+	row, err := rows.row(ctx, index)
+	switch {
+	case err != nil:
+		return err
+	case row == nil:
+		a.fault("entry %d is not in the journal", index)
+	case string(row) != string(raw):
+		a.fault("entry %d is not row %d of the journal", index, index)
+	}
+	return nil
+}
+
+// checkTail checks the rows of the journal that the log does not hold yet, as many as
+// there are by now.
+func (a *audit) checkTail(ctx context.Context) (err error) {
+	if a.Rows == nil {
+		return nil
+	}
+	if a.report.Rows, err = a.Rows.Size(ctx); err != nil {
+		return err
+	}
+	group := &errgroup.Group{}
+	group.SetLimit(runtime.GOMAXPROCS(0) + 1)
+	rows := rowReader{rows: a.Rows}
+	for index := a.rules.tree.Size(); index < a.report.Rows; index++ {
+		var row []byte
+		if row, err = rows.row(ctx, index); err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			break
+		}
+		if row == nil {
+			a.fault("row %d is not in the journal, which counts %d", index, a.report.Rows)
+			break
+		}
+		a.checkEntry(group, index, row)
+	}
+	return errors.Join(err, group.Wait())
+}
+
+// rowReader reads rows in order, some at a time.
+type rowReader struct {
+	rows  Rows
+	first uint64
+	ahead [][]byte
+}
+
+// rowsAtOnce is the number of rows of one read.
+const rowsAtOnce = tiles.Width
+
+// row returns a row, or nil if there is none.
+func (r *rowReader) row(ctx context.Context, index uint64) (row []byte, err error) {
+	if index < r.first || index >= r.first+uint64(len(r.ahead)) {
+		if r.ahead, err = r.rows.Leaves(ctx, index, rowsAtOnce); err != nil || len(r.ahead) == 0 {
+			return nil, err
+		}
+		r.first = index
+	}
+	return r.ahead[index-r.first], nil
+}
+
+// checkKnown checks that the entries begin with the tree of a checkpoint that is known
+// from elsewhere. An epoch that opened after the last entry is not known here, so a
+// checkpoint that is ahead counts under any key.
+func (a *audit) checkKnown(note string) {
+	a.report.Known++
+	_, size, err := tiles.Head([]byte(note))
+	if err != nil {
+		a.fault("a checkpoint that is known from elsewhere is malformed")
+		return
+	}
+	if have := a.rules.tree.Size(); size > have {
+		a.report.Lost = max(a.report.Lost, size-have)
+		a.fault("a checkpoint of %d entries is known, and %d are here: %d are lost", size, have, size-have)
+		return
+	}
+	cp := a.signedBy(note)
+	switch {
+	case cp == nil || cp.Origin != a.rules.origin:
+		a.fault("a checkpoint of %d entries is known that no epoch of the log signed", size)
+	case !a.rules.tree.RootAt(size).Equal(cp.Root):
+		a.report.contradicted = a.signed // else the files are damaged
+		a.fault("the log contradicts a checkpoint of %d entries that is known", size)
+	}
+}
+
+// signedBy returns a checkpoint that an epoch of the log signed after its leaf, or nil.
+func (a *audit) signedBy(note string) *receipt.Checkpoint {
+	for _, e := range slices.Backward(a.rules.order) {
+		if cp, err := receipt.ParseCheckpoint(note, e.open.CheckpointKey); err == nil && e.index < cp.Size {
+			return cp
+		}
+	}
+	return nil
+}
+
 // checkTile compares a tile of the log with the hashes of its entries.
 func (a *audit) checkTile(ctx context.Context, level int, n uint64, hashes []protocol.Digest) error {
 	got, err := a.log.Tile(ctx, level, n, a.report.Size)
@@ -144,24 +298,29 @@ func (a *audit) checkTile(ctx context.Context, level int, n uint64, hashes []pro
 // the entries.
 func (a *audit) checkSigned() {
 	a.report.Root = a.rules.tree.Root()
-	for _, e := range slices.Backward(a.rules.order) {
-		cp, err := receipt.ParseCheckpoint(string(a.note), e.open.CheckpointKey)
-		if err != nil {
-			continue
-		}
-		if !a.report.Root.Equal(cp.Root) {
-			a.fault("the root of the checkpoint is not that of the entries")
-		}
-		return
+	cp := a.signedBy(string(a.note))
+	switch {
+	case cp == nil:
+		a.fault("the checkpoint is not signed by the key of any epoch in the log")
+	case !a.report.Root.Equal(cp.Root):
+		a.fault("the root of the checkpoint is not that of the entries")
+	default:
+		a.signed = true
 	}
-	a.fault("the checkpoint is not signed by the key of any epoch in the log")
 }
 
-var errNoTrust = errors.New("the auditor has no trust store")
+var (
+	errNoTrust     = errors.New("the auditor has no trust store")
+	errUnpublished = errors.New("the log has no checkpoint")
+)
 
 // identify sets identity and verdict by the trust store. It returns an error if the
 // store or the log could not be read.
 func (a *audit) identify(ctx context.Context) error {
+	if a.note == nil && a.Rows != nil {
+		a.refuse(receipt.Unvouched, errUnpublished)
+		return nil
+	}
 	cp, err := a.log.VerifyCheckpoint(ctx, a.note)
 	if errors.Is(err, client.ErrLog) {
 		if len(a.report.Faults) == 0 {

@@ -194,3 +194,21 @@ type unreadable struct{ *client.Log }
 func (unreadable) Leaves(context.Context, uint64, func(uint64, []byte) error) error {
 	return errNetwork
 }
+
+// TestIndexed: without a memory of what was accepted, all but what the journal's indexes
+// show is checked, in the pace that is asked for.
+func TestIndexed(t *testing.T) {
+	h := newHistory(t)
+	h.Add(h.acceptance(nil))
+	h.Add(h.acceptance(func(p *protocol.Payload, _ *protocol.Accepted) { p.Seq = 1 }))
+	h.Add(h.acceptance(func(p *protocol.Payload, _ *protocol.Accepted) { p.RequestID = protocol.RequestID{1} }))
+	paced := 0
+	r := run(t, h.Log, audit.Options{AllowSelfAsserted: true, Indexed: true, Proofs: true, Pace: func() { paced++ }})
+	want := []string{
+		"entry 2: its proof does not verify", "entry 3 has the number in its epoch of an earlier entry",
+		"entry 3: its proof does not verify", "entry 4: its proof does not verify",
+	}
+	if !slices.Equal(r.Faults, want) || paced != 5 {
+		t.Errorf("%q after %d entries, want %q", r.Faults, paced, want)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -428,4 +429,24 @@ func (t *TrustStore) Newest(origin string) (size uint64, root [32]byte, ok bool,
 		return 0, root, false, err
 	}
 	return v.size, v.root, v.size > 0, nil
+}
+
+// Notes returns the vouched checkpoints of a log as signed notes, the smallest first.
+// Their signatures are verified.
+func (t *TrustStore) Notes(origin string) ([]string, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	k, err := t.load(t.path(origin))
+	if err != nil {
+		return nil, err
+	}
+	var notes []string
+	for _, size := range slices.Sorted(maps.Keys(k.vouched)) {
+		r := k.vouched[size]
+		if err := k.use(r); err != nil {
+			return nil, err
+		}
+		notes = append(notes, r.note(k.origin))
+	}
+	return notes, nil
 }

@@ -224,9 +224,13 @@ func (k *knownLog) use(r record) error {
 
 // genuine verifies the signature of a record.
 func (r *record) genuine(origin string) bool {
-	signed := fmt.Sprintf("%s\n%d\n%s\n\n— %s %s\n", origin, r.size, tlog.Hash(r.root), origin, r.signature)
-	_, err := ParseCheckpoint(signed, r.key)
+	_, err := ParseCheckpoint(r.note(origin), r.key)
 	return err == nil
+}
+
+// note returns the checkpoint of a record, a signed note.
+func (r *record) note(origin string) string {
+	return fmt.Sprintf("%s\n%d\n%s\n\n— %s %s\n", origin, r.size, tlog.Hash(r.root), origin, r.signature)
 }
 
 // lastLive returns the newest live record that names a server; size 0 if

@@ -27,8 +27,8 @@ settings as the server finds it: --data, or --socket. The kernel names you to th
 server; the roles are viewer, operator and commander. Stopping is easy: an operator
 freezes alone. Restarting is hard: only a commander thaws.
 
-Everything that changes something needs --reason. Each request is a row of the audit,
-refused ones too. What a log must not hide is also a leaf, whose index is printed.
+Everything that changes something needs --reason, and is a row of the audit, also when
+it is refused. What a log must not hide is also a leaf, whose index is printed.
 
 An action that is "held in memory, not durable" is in force: exit code 0, and a warning.
 It is lost if the server ends before it can write. A thaw that waits for a second
@@ -129,7 +129,7 @@ type change struct {
 // adminChange adds to a command the flags of one that changes something.
 func (a *app) adminChange(ch *change) *cobra.Command {
 	ch.flags(ch.Command)
-	reason := ch.Flags().String("reason", "", "why, in your words, for the audit; a terminal is asked for it if it is missing")
+	reason := ch.Flags().String("reason", "", "why, in your words, for the audit; on a terminal it is asked for if it is missing")
 	yes := new(bool)
 	if ch.risk != nil {
 		ch.Flags().BoolVar(yes, "yes", false, "do not ask for confirmation")

@@ -15,8 +15,8 @@ import (
 )
 
 func adminAuditCommand(a *app) *cobra.Command {
-	cmd := adminGroup("audit", "Read the record of who administered what", `Every request of the administration is a row, refused ones too: who, in which role, what,
-why, and with which outcome.`,
+	cmd := adminGroup("audit", "Read the record of who administered what", `Every request that could change something is a row, refused ones too: who, in which role,
+what, why, and with which outcome.`,
 		"  td admin audit list\n  td admin audit verify")
 	cmd.AddCommand(adminAuditListCommand(a), adminAuditVerifyCommand(a))
 	return cmd
@@ -30,10 +30,10 @@ func adminAuditListCommand(a *app) *cobra.Command {
 		Example: "  td admin audit list\n  td admin audit list --after 1000 --limit 500 -o json",
 		Args:    noArgs,
 	}
-	after := cmd.Flags().Uint64("after", 0, "begin after the row with this id (default the newest rows)")
-	limit := cmd.Flags().Uint("limit", 50, "how many are listed at most")
+	after := numberFlag(cmd, "after", 0, "begin after the row with this id (default the newest rows)")
+	limit := numberFlag(cmd, "limit", 50, "how many are listed at most")
 	return adminRead(cmd, func(ctx context.Context, c *admin.Conn, output *choice) error {
-		rows, err := auditRows(ctx, c, *after, int(*limit), !cmd.Flags().Changed("after"))
+		rows, err := auditRows(ctx, c, uint64(*after), int(*limit), !cmd.Flags().Changed("after"))
 		if err != nil {
 			return err
 		}

@@ -45,6 +45,31 @@ func spanFlag(cmd *cobra.Command, name, usage string) *span {
 	return s
 }
 
+// number is a flag value: a whole number.
+type number uint64
+
+// String returns the number.
+func (n *number) String() string { return strconv.FormatUint(uint64(*n), 10) }
+
+// Type names the value in the help.
+func (n *number) Type() string { return "number" }
+
+// Set parses a number.
+func (n *number) Set(text string) error {
+	v, err := strconv.ParseUint(text, 10, 32)
+	if err != nil {
+		return errors.New("it is a whole number from 0")
+	}
+	*n = number(v)
+	return nil
+}
+
+func numberFlag(cmd *cobra.Command, name string, value number, usage string) *number {
+	n := &value
+	cmd.Flags().Var(n, name, usage)
+	return n
+}
+
 // identifier is a flag value: the text form of an id or a digest. It is nil until it is
 // set.
 type identifier[T any, P interface {

@@ -10,9 +10,9 @@ import (
 	"time"
 
 	"github.com/terradourada/td/internal/admin"
+	"github.com/terradourada/td/internal/datadir"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/journal"
-	"github.com/terradourada/td/internal/node"
 	"github.com/terradourada/td/internal/principal"
 )
 
@@ -28,7 +28,7 @@ func addOffline(ctx context.Context, data string, r *admin.AddKeyRequest) (_ *ad
 			return nil, err
 		}
 	}
-	j, err := journal.Open(ctx, journal.Config{Path: filepath.Join(data, node.JournalFile), MustExist: true})
+	j, err := journal.Open(ctx, journal.Config{Path: filepath.Join(data, datadir.JournalFile), MustExist: true})
 	if err != nil {
 		return nil, fault.New(fault.Config, fmt.Sprintf("the journal does not open: %s", strings.TrimPrefix(err.Error(), "journal: ")),
 			"a running server adds clients without --offline; td serve on a loopback address makes a new data directory")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 
 	"github.com/spf13/cobra"
 
@@ -40,7 +41,7 @@ anchors or contents.`,
 	}
 	adminList(cmd, func(cmd *cobra.Command) readFunc {
 		filter := filterFlags(cmd)
-		limit := cmd.Flags().Uint("limit", 100, "how many are listed at most; 0 for all")
+		limit := numberFlag(cmd, "limit", 100, "how many are listed at most; 0 for all")
 		return func(ctx context.Context, c *admin.Conn, output *choice) error {
 			return a.listSessions(ctx, c, filter(), int(*limit), output)
 		}
@@ -52,9 +53,12 @@ anchors or contents.`,
 func (a *app) listSessions(ctx context.Context, c *admin.Conn, f admin.Filter, limit int, output *choice) error {
 	var all []admin.Session
 	var after *protocol.RequestID
+	if limit == 0 {
+		limit = math.MaxInt
+	}
 	more, pending := true, uint64(0)
-	for more && (limit <= 0 || len(all) < limit) {
-		page, err := c.Sessions(ctx, f, after, min(maxPage, max(0, limit-len(all))))
+	for more && len(all) < limit {
+		page, err := c.Sessions(ctx, f, after, min(maxPage, limit-len(all)))
 		if err != nil {
 			return err
 		}
@@ -74,7 +78,7 @@ func (a *app) listSessions(ctx context.Context, c *admin.Conn, f admin.Filter, l
 	})
 }
 
-// maxPage is the greatest length of a page.
+// maxPage is the greatest length of a page that the server takes.
 const maxPage = 1000
 
 func adminInvalidateCommand(a *app) *cobra.Command {

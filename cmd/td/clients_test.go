@@ -11,15 +11,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/terradourada/td/internal/datadir"
 	"github.com/terradourada/td/internal/journal"
-	"github.com/terradourada/td/internal/node"
 	"github.com/terradourada/td/internal/principal"
 )
 
 // withJournal calls use on the journal of a server that has stopped.
 func withJournal(t *testing.T, data string, use func(*journal.Journal) error) {
 	t.Helper()
-	j, err := journal.Open(t.Context(), journal.Config{Path: filepath.Join(data, node.JournalFile), MustExist: true})
+	j, err := journal.Open(t.Context(), journal.Config{Path: filepath.Join(data, datadir.JournalFile), MustExist: true})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -132,11 +132,8 @@ func invalidValue(cmd *cobra.Command, err *pflag.InvalidValueError, hint string)
 	case *choice:
 		hint = fault.DidYouMean(value, v.options, hint)
 	default:
-		switch v.Type() {
-		case "duration":
+		if v.Type() == "duration" {
 			what = "it is a duration such as 30s, 5m or 1h30m"
-		case "uint", "uint64":
-			what = "it is a whole number from 0"
 		}
 	}
 	return fault.New(fault.Usage, fmt.Sprintf("--%s does not take %q: %s", f.Name, value, what), hint)

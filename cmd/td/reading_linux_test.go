@@ -12,8 +12,8 @@ import (
 	"time"
 
 	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/internal/datadir"
 	"github.com/terradourada/td/internal/journal"
-	"github.com/terradourada/td/internal/node"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -82,7 +82,7 @@ func (b *backend) wantRefused(ctx context.Context, id protocol.RequestID, want p
 // of the file beside a database of SQLite that uses a write-ahead log.
 func holdWriter(t *testing.T, data string) (release func()) {
 	t.Helper()
-	f, err := os.OpenFile(filepath.Join(data, node.JournalFile+"-shm"), os.O_RDWR, 0)
+	f, err := os.OpenFile(filepath.Join(data, datadir.JournalFile+"-shm"), os.O_RDWR, 0)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -141,6 +141,8 @@ func New(ctx context.Context, cfg Config) (*Server, error) {
 // Run answers requests on a Unix socket and, if it is not nil, on a TCP listener, until
 // ctx ends. It closes both.
 func (s *Server) Run(ctx context.Context, unix, tcp net.Listener) error {
+	life, end := context.WithCancel(context.WithoutCancel(ctx))
+	defer end() // of what is still in work when its time is over
 	h := &http.Server{
 		Handler:                      s,
 		ReadHeaderTimeout:            headerTimeout,
@@ -148,6 +150,7 @@ func (s *Server) Run(ctx context.Context, unix, tcp net.Listener) error {
 		IdleTimeout:                  idleTimeout,
 		MaxHeaderBytes:               maxHeader - 4096, // the library adds 4096 to it
 		DisableGeneralOptionsHandler: true,
+		BaseContext:                  func(net.Listener) context.Context { return context.WithValue(life, lifeKey{}, life) },
 		ConnContext:                  withPeer,
 		ErrorLog:                     slog.NewLogLogger(s.cfg.Log.Handler(), slog.LevelDebug),
 	}
@@ -179,6 +182,9 @@ func (s *Server) Run(ctx context.Context, unix, tcp net.Listener) error {
 	s.flush(grace, true)
 	return err
 }
+
+// lifeKey is the key of the context that ends with the server.
+type lifeKey struct{}
 
 // tick does what time brings about.
 func (s *Server) tick(ctx context.Context) {
@@ -256,7 +262,9 @@ func (s *Server) answer(q *request, w http.ResponseWriter, r *http.Request) (ans
 	}
 	limit := cmp.Or(q.action.limit, workTimeout)
 	if q.action.method == http.MethodPost {
-		q.ctx = context.WithoutCancel(q.ctx) // what has begun does not end with the client
+		if life, ok := q.ctx.Value(lifeKey{}).(context.Context); ok {
+			q.ctx = life // what has begun ends with the server, not with the client
+		}
 	}
 	ctx, cancel := context.WithTimeout(q.ctx, limit)
 	defer cancel()

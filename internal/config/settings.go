@@ -173,6 +173,11 @@ type Config struct {
 	// A commander thaws.
 	DeathLimit int `key:"death_limit" default:"0" range:"0..1000"`
 
+	// Pause between two audits of the data directory by the server itself, which
+	// use a tenth of one processor and verify every proof again; 0s means none.
+	// A difference freezes acceptance.
+	AuditEvery time.Duration `key:"audit_every" default:"24h" range:"0s..8760h"`
+
 	// Time in which death_limit deaths freeze acceptance.
 	DeathWindow time.Duration `key:"death_window" default:"10m" range:"1s..24h"`
 

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/internal/config"
+	"github.com/terradourada/td/internal/datadir"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/fsutil"
 	"github.com/terradourada/td/internal/journal"
@@ -157,7 +158,7 @@ func mayWrite(dir string) error {
 // journal reads the journal without its lock.
 func (d *doctor) journal(ctx context.Context) {
 	const id = "journal"
-	view, err := journal.OpenView(ctx, filepath.Join(d.cfg.Data, node.JournalFile))
+	view, err := journal.OpenView(ctx, filepath.Join(d.cfg.Data, datadir.JournalFile))
 	if errors.Is(err, fs.ErrNotExist) {
 		d.ok(sectionServer, id, "none yet")
 		return
@@ -184,22 +185,13 @@ func journalRemedy(err error) string {
 	return cmp.Or(journal.CauseOf(err).Remedy(), "keep a copy of the data directory as it is and see docs/operate.md, which says what must never be restored")
 }
 
-// viewSource is a journal that is only read, as the ledger reads it.
-type viewSource struct{ *journal.View }
-
-// Leaves returns the bytes of leaves in order.
-func (s viewSource) Leaves(ctx context.Context, from uint64, most int) ([][]byte, error) {
-	entries, err := s.View.Leaves(ctx, from, most)
-	return journal.LeavesOf(entries), err
-}
-
 // ledger compares the published log with the journal.
 func (d *doctor) ledger(ctx context.Context) {
 	const id = "ledger"
 	if d.view == nil {
 		return // a log is compared with a journal only
 	}
-	size, err := ledger.Look(ctx, filepath.Join(d.cfg.Data, node.LedgerDir), d.view.Origin(), viewSource{d.view})
+	size, err := ledger.Look(ctx, filepath.Join(d.cfg.Data, datadir.LedgerDir), d.view.Origin(), datadir.Rows{View: d.view})
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		d.bad(sandbox.StateWeak, sectionServer, id, "not there; td serve builds it again from the journal", "")

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/internal/config"
+	"github.com/terradourada/td/internal/datadir"
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/ledger"
 	"github.com/terradourada/td/internal/sandbox"
@@ -72,7 +73,7 @@ func stopped(t *testing.T) (data string) {
 	must(errors.Join(err, j.Close()))
 	view, err := journal.OpenView(t.Context(), path)
 	must(err)
-	l, err := ledger.Open(t.Context(), ledger.Config{Dir: filepath.Join(data, "ledger"), Origin: view.Origin(), Source: viewSource{view}})
+	l, err := ledger.Open(t.Context(), ledger.Config{Dir: filepath.Join(data, "ledger"), Origin: view.Origin(), Source: datadir.Rows{View: view}})
 	must(err)
 	stop = running(t, l.Run)
 	l.SetSigner(s, 0)

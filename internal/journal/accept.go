@@ -27,6 +27,9 @@ type Acceptance struct {
 // proof_rejected for a leaf that cannot be parsed; internal for one that
 // differs from *a or has no place in the issued tree.
 func (j *Journal) Accept(ctx context.Context, now time.Time, a *Acceptance) (Entry, error) {
+	if j.waits.Load() {
+		return Entry{}, unwritten("the journal is compared with its leaves after a start")
+	}
 	if err := checkIssued(&a.Leaf.Issued); err != nil {
 		return Entry{}, err
 	}

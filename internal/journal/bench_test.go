@@ -1,10 +1,14 @@
 package journal_test
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -77,27 +81,80 @@ func BenchmarkAccepted(b *testing.B) {
 	}
 }
 
-// BenchmarkOpen measures a start with 10,000 leaves, quick_check included.
+// BenchmarkOpen measures a start, with 10,000 acceptances or as many as TD_ROWS says.
+// All have the same proof, which no start verifies. "compared" compares everything at
+// once; "later" is the start after an orderly end, which leaves the comparison to Compare;
+// "check" is that comparison.
 func BenchmarkOpen(b *testing.B) {
+	rows, _ := strconv.Atoi(cmp.Or(os.Getenv("TD_ROWS"), "10000"))
 	path := filepath.Join(b.TempDir(), "journal.db")
-	l := newLog(b, sqliteAt(path), journal.Config{})
+	cfg := journal.Config{CheckLater: 1}
+	l := newLog(b, sqliteAt(path), journal.WithSynchronous(cfg, "OFF"))
+	proof := l.acceptance()
 	var wg sync.WaitGroup
-	for range 200 {
+	for i := range 256 {
 		wg.Go(func() {
-			for range 50 {
-				l.mustAccept(l.acceptance())
+			for range rows/256 + i%2 {
+				a := l.acceptance()
+				a.Leaf.Proof, a.ProofDigest = proof.Leaf.Proof, proof.ProofDigest
+				l.mustAccept(a)
 			}
 		})
 	}
 	wg.Wait()
 	l.stop()
-	for b.Loop() {
-		j, err := journal.Open(context.Background(), journal.Config{Path: path})
+	open := func(b *testing.B, cfg journal.Config) *journal.Journal {
+		cfg.Path = path
+		j, err := journal.Open(context.Background(), cfg)
 		if err != nil {
 			b.Fatal(err)
 		}
+		return j
+	}
+	end := func(b *testing.B, j *journal.Journal) {
 		if err := j.Close(); err != nil {
 			b.Fatal(err)
 		}
+	}
+	b.Run("later", func(b *testing.B) {
+		for b.Loop() {
+			j := open(b, cfg)
+			if j.Unchecked() {
+				b.Fatal("acceptances wait")
+			}
+			b.StopTimer()
+			check(b, j)
+			end(b, j)
+			b.StartTimer()
+		}
+	})
+	b.Run("check", func(b *testing.B) {
+		for b.Loop() {
+			b.StopTimer()
+			j := open(b, cfg)
+			b.StartTimer()
+			check(b, j)
+			b.StopTimer()
+			end(b, j)
+			b.StartTimer()
+		}
+	})
+	b.Run("compared", func(b *testing.B) {
+		for b.Loop() {
+			end(b, open(b, journal.Config{}))
+		}
+	})
+}
+
+// check makes the comparison that a start has left.
+func check(tb testing.TB, j *journal.Journal) {
+	tb.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() { ended <- j.Run(ctx) }()
+	err := j.Compare(ctx)
+	cancel()
+	if err := errors.Join(err, <-ended); err != nil {
+		tb.Fatal(err)
 	}
 }

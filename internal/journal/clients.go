@@ -116,7 +116,7 @@ func (j *Journal) change(ctx context.Context, now time.Time, r Request, apply fu
 		if err := apply(g); err != nil || g.err != nil {
 			return Entry{}, err
 		}
-		g.registry, g.err = readClients(g.w.query)
+		g.registry, g.err = readClients(func(text string) (*sql.Rows, error) { return g.w.query(text) })
 		return Entry{}, nil
 	})
 	return err

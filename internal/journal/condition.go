@@ -46,6 +46,7 @@ const (
 	CauseMissing  Cause = "the journal is missing beside a log that has entries"
 	CauseDamaged  Cause = "the file is damaged"
 
+	CauseNewer     Cause = "a newer version wrote this journal"
 	CauseStrayCopy Cause = "a file has the name of the server's copy and is not one"
 )
 
@@ -70,6 +71,8 @@ func (c Cause) Remedy() string {
 		return "find out which program writes to the journal, then restart the server"
 	case CauseMissing:
 		return "put the newest journal back, or name the right directory with --data; for a new log, use an empty directory"
+	case CauseNewer:
+		return "start the newer version again; the copy that it made before it converted the journal is in backups/, if nothing was accepted since: see docs/UPGRADING.md"
 	case CauseStrayCopy:
 		return "move the file away: the server makes one of that name after a failed write, and starts from it"
 	case CauseDamaged:

@@ -109,9 +109,9 @@ func (w *writeConn) row(query string, args ...any) (*sql.Row, error) {
 	return w.stmts[query].QueryRowContext(background, args...), nil
 }
 
-func (w *writeConn) query(query string) (*sql.Rows, error) {
+func (w *writeConn) query(query string, args ...any) (*sql.Rows, error) {
 	if err := w.prepare(query); err != nil {
 		return nil, err
 	}
-	return w.stmts[query].QueryContext(background)
+	return w.stmts[query].QueryContext(background, args...)
 }

@@ -71,7 +71,7 @@ func checkDerived(ctx context.Context, db *sql.DB, r *replay) error {
 	}
 	for i := range derived {
 		d := &derived[i]
-		found, err := readBag(ctx, tx, r.buf, d.query, d.sorted)
+		found, err := readBag(ctx, tx, r, d.query, d.sorted)
 		if err == nil && found != *r.bag(d.name) {
 			err = errors.New("differs from the leaves")
 		}
@@ -84,7 +84,7 @@ func checkDerived(ctx context.Context, db *sql.DB, r *replay) error {
 
 // readBag puts the rows of a query into a bag. The given number of leading
 // columns must ascend: a search in an index that is out of order misses rows.
-func readBag(ctx context.Context, tx *sql.Tx, buf []byte, query string, sorted int) (bag, error) {
+func readBag(ctx context.Context, tx *sql.Tx, r *replay, query string, sorted int) (bag, error) {
 	rows, err := tx.QueryContext(ctx, query)
 	if err != nil {
 		return bag{}, err
@@ -104,7 +104,8 @@ func readBag(ctx context.Context, tx *sql.Tx, buf []byte, query string, sorted i
 		if err := rows.Scan(dst...); err != nil {
 			return bag{}, err
 		}
-		b.add(buf, columns...)
+		b.add(r.buf, columns...)
+		r.step()
 		if sorted == 0 {
 			continue
 		}

@@ -92,6 +92,15 @@
 // comparison takes 0.8 s on a busy machine of two processors. It takes 1.7 s if
 // all are of group/1, whose parameters are parsed; quick_check takes 0.25 s.
 //
+// # What is checked after a start
+//
+// With more leaves than [Config].CheckLater, Open leaves both checks to
+// [Journal.Compare], which runs while the journal is open. Acceptances wait for it,
+// unless an earlier process made the comparison, all since closed the journal in order,
+// and no other program has written the file: its inode, size and times are those that
+// were noted at the last close. What a start appends meanwhile, the ends and beginnings of epochs, follows from
+// leaves alone. A difference refuses acceptances for good, and its caller freezes.
+//
 // Evidence about an epoch is not compared: its verifiers need no journal. Audit rows
 // must be numbered without gaps, and a copy made after a failed write must hold every
 // client, key and row that was acknowledged; [Journal.VerifyAudit] compares the rows

@@ -26,7 +26,7 @@ const (
 
 // Suffixes returns the suffixes of all files beside the database of a journal.
 func Suffixes() []string {
-	return []string{lockSuffix, walSuffix, shmSuffix, undoSuffix, copyingSuffix, copyingSuffix + undoSuffix, copySuffix, placeSuffix, walNewSuffix}
+	return []string{lockSuffix, walSuffix, shmSuffix, undoSuffix, copyingSuffix, copyingSuffix + undoSuffix, copySuffix, placeSuffix, walNewSuffix, checkedSuffix}
 }
 
 // leftover is the state of the files after a process that did not close the

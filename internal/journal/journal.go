@@ -65,6 +65,13 @@ type Config struct {
 	// and [Journal.State] has their effect. It must not call the journal's
 	// writing methods.
 	Committed func([]Entry)
+	// BeforeUpgrade, if set, is called before a journal of an older schema is converted,
+	// which cannot be undone. An error of it ends the start, and nothing is converted.
+	BeforeUpgrade func(ctx context.Context, from, to int64) error
+
+	// CheckLater is the number of leaves above which Open leaves the comparison of the
+	// tables with the leaves to [Journal.Compare]. 0 leaves nothing to it.
+	CheckLater uint64
 
 	synchronous string // FULL; another level in tests only
 	fault       faultFunc
@@ -96,11 +103,20 @@ type Journal struct {
 	clients atomic.Pointer[principal.Registry] // as of the last commit
 
 	condition atomic.Pointer[Condition] // nil while the journal can be written
+	waits     atomic.Bool               // acceptances wait for Compare
+	bad       atomic.Bool               // Compare has found a difference
 
 	// Of the writer's goroutine (and of Open, before there is one).
 	conn      *writeConn
 	commits   uint64        // transactions this journal is known to hold
-	sum       chain         // over the entries that were committed
+	sum       chain         // over the entries that were committed, if summed
+	summed    bool          // the sum is known
+	since     [][]byte      // leaves that were committed while it is not
+	began     uint64        // number of leaves at the start
+	owed      bool          // the comparison of the start is left to Compare
+	known     bool          // an earlier process made one, and the file had not changed since
+	before    *checked      // the comparison that an earlier process made; nil if the file has changed since
+	tidy      bool          // everything was flushed at the end
 	rows      uint64        // audit rows that were committed
 	pages     int           // written to the write-ahead log since the last checkpoint
 	unsettled *group        // the group whose COMMIT failed, until its outcome is known
@@ -159,9 +175,11 @@ func (j *Journal) Close() error {
 	if j.cfg.ReadOnly {
 		return j.release()
 	}
-	if err := j.finish(); err != nil {
+	err := j.finish()
+	if err != nil {
 		j.log.Warn("journal closed with its write-ahead log; the next start makes it durable", "err", err)
 	}
+	j.tidy = err == nil
 	return j.release()
 }
 
@@ -169,7 +187,11 @@ func (j *Journal) release() error {
 	j.reset()
 	err := j.close()
 	if j.lock != nil {
-		err = errors.Join(err, removeEmptyLog(j.path), j.lock.Close())
+		err = errors.Join(err, removeEmptyLog(j.path))
+		if j.tidy && err == nil && j.mayRely() {
+			j.remember()
+		}
+		err = errors.Join(err, j.lock.Close())
 	}
 	return err
 }
@@ -178,14 +200,14 @@ func (j *Journal) release() error {
 func (j *Journal) Origin() string { return j.origin }
 
 // Writable returns false while the journal takes no acceptances: a write
-// failed and none has succeeded since, too many wait, or the writer has
-// stopped. It costs no query.
+// failed and none has succeeded since, too many wait, it is [Journal.Unchecked],
+// or the writer has stopped. It costs no query.
 func (j *Journal) Writable() bool {
 	select {
 	case <-j.stopped:
 		return false
 	default:
-		return !j.failing() && len(j.queue) < cap(j.queue)
+		return !j.failing() && !j.waits.Load() && len(j.queue) < cap(j.queue)
 	}
 }
 

@@ -20,6 +20,7 @@ func unreadable(err error) error {
 // comment). It reads its size and state, and checks everything against the
 // leaves.
 func (j *Journal) start(ctx context.Context) error {
+	compared := j.broken
 	if j.broken { // since the last process; see recoverFiles
 		if err := j.load(ctx); err != nil {
 			return err
@@ -34,43 +35,53 @@ func (j *Journal) start(ctx context.Context) error {
 		return fmt.Errorf("the journal cannot be written: %w", err)
 	}
 	j.commits = commits
+	if !compared && j.later(ctx) {
+		return j.loadLater(ctx, j.before)
+	}
 	return j.load(ctx)
 }
 
 // load reads the size and the state, and checks everything against the leaves.
 func (j *Journal) load(ctx context.Context) error {
-	var next uint64
-	if err := j.read.QueryRowContext(ctx, "SELECT next FROM counter").Scan(&next); err != nil {
-		return err
-	}
-	rows, err := j.read.QueryContext(ctx, selectState)
-	if err != nil {
-		return err
-	}
-	state, err := scanState(rows)
+	next, state, err := j.readState(ctx)
 	if err != nil {
 		return err
 	}
 	r := newReplay()
 	r.most = next
 	err = checkDerived(ctx, j.read, r)
-	state.By = make(map[Hold]Entry, len(r.holds))
-	for h, freezes := range r.holds {
-		state.By[h] = freezes.first
-	}
-	registry, audited, rerr := loadAdministration(ctx, j.read)
-	if rerr != nil {
-		return rerr
-	}
-	if state.Until, rerr = endsOf(ctx, j.read, r.holds); rerr != nil {
+	state.By = r.by()
+	var rerr error
+	if state.Until, rerr = endsOf(r.holds, func(text string, args ...any) (*sql.Row, error) {
+		return j.read.QueryRowContext(ctx, text, args...), nil
+	}); rerr != nil {
 		return rerr
 	}
 	j.state.Store(&state)
+	j.told.Store(next)
+	j.sum, j.summed = r.sum, true
+	return err
+}
+
+// readState reads the size, the state, the clients and the number of audit rows.
+func (j *Journal) readState(ctx context.Context) (next uint64, state State, err error) {
+	if err := j.read.QueryRowContext(ctx, "SELECT next FROM counter").Scan(&next); err != nil {
+		return 0, state, err
+	}
+	rows, err := j.read.QueryContext(ctx, selectState)
+	if err != nil {
+		return 0, state, err
+	}
+	if state, err = scanState(rows); err != nil {
+		return 0, state, err
+	}
+	registry, audited, err := loadAdministration(ctx, j.read)
+	if err != nil {
+		return 0, state, err
+	}
 	j.clients.Store(registry)
 	j.rows = audited
-	j.told.Store(next)
-	j.sum = r.sum
-	return err
+	return next, state, nil
 }
 
 // Leaves reads up to max entries (at most 4,096) from index from on, in order

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"database/sql"
@@ -58,7 +59,7 @@ func (j *Journal) copy(ctx context.Context) error {
 	if err := tryWrite(name); err != nil {
 		return err
 	}
-	if err := j.step("copy"); err != nil {
+	if err := cmp.Or(j.step("copy"), j.mustKnowSum(ctx)); err != nil {
 		return err
 	}
 	// The last connection has the write-ahead log open even if its name is gone.

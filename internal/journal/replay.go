@@ -19,6 +19,8 @@ type replay struct {
 	buf  []byte // see bag.add
 	bags map[string]*bag
 
+	pace func() // is called after each row and may wait; may be nil
+
 	most uint64 // number of leaves that sum covers
 	sum  chain
 
@@ -56,6 +58,12 @@ func newReplay() *replay {
 	return r
 }
 
+func (r *replay) step() {
+	if r.pace != nil {
+		r.pace()
+	}
+}
+
 func (r *replay) bag(name string) *bag {
 	if r.bags[name] == nil {
 		r.bags[name] = &bag{}
@@ -85,6 +93,7 @@ func (r *replay) leaves(ctx context.Context, tx *sql.Tx) error {
 		if err := r.leaf(seq, kind, b); err != nil {
 			return fmt.Errorf("leaf %d: %w", seq, err)
 		}
+		r.step()
 	}
 	if err := rows.Err(); err != nil {
 		return err

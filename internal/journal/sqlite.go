@@ -52,6 +52,13 @@ func (j *Journal) openSQLite(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	before, err := takeChecked(j.path)
+	if err != nil {
+		return err
+	}
+	if left == leftNothing {
+		j.before = before
+	}
 	if err := createFile(j.path); err != nil {
 		return err
 	}
@@ -60,6 +67,11 @@ func (j *Journal) openSQLite(ctx context.Context) error {
 	}
 	if err := identify(ctx, j.write); err != nil {
 		return err
+	}
+	if !j.later(ctx) {
+		if err := quickCheck(ctx, j.write); err != nil {
+			return err
+		}
 	}
 	if err := j.openLast(ctx); err != nil {
 		return err
@@ -73,7 +85,7 @@ func (j *Journal) openSQLite(ctx context.Context) error {
 	case leftUnstored:
 		j.broken = true // see start
 	}
-	return migrate(ctx, j.write)
+	return j.migrate(ctx)
 }
 
 func (j *Journal) openPools(path string) (err error) {
@@ -277,7 +289,7 @@ func identify(ctx context.Context, db *sql.DB) error {
 			return err
 		}
 	}
-	return quickCheck(ctx, db)
+	return nil
 }
 
 // mark makes the file a journal: a new one, or a copy that is in its place.
@@ -341,13 +353,33 @@ func unusable(err error) error {
 	return fmt.Errorf("%w: %w", ErrDamaged, err)
 }
 
+// schemaAudit is the first schema with audit rows.
+const schemaAudit = 2
+
+// selectSchema returns the version of the schema that a file has.
+const selectSchema = "SELECT coalesce(max(version_id), 0) FROM goose_db_version WHERE is_applied"
+
+// Schema returns the version of the schema that this program writes.
+func Schema() int64 {
+	names, err := fs.Glob(migrations, "migrations/sqlite/*.sql")
+	if err != nil || len(names) == 0 {
+		panic("journal: internal error: no schema is embedded")
+	}
+	return int64(len(names)) // numbered from 1, see TestSchema
+}
+
+// newer returns the error for a journal that a newer version has converted.
+func newer(current, known int64) error {
+	return &trouble{CauseNewer, fmt.Errorf("its schema is %d, and this program knows %d", current, known)}
+}
+
 // migrate brings the schema up to date and refuses one of a newer version.
-func migrate(ctx context.Context, db *sql.DB) error {
+func (j *Journal) migrate(ctx context.Context) error {
 	files, err := fs.Sub(migrations, "migrations/sqlite")
 	if err != nil {
 		return err
 	}
-	p, err := goose.NewProvider(goose.DialectSQLite3, db, files, goose.WithDisableGlobalRegistry(true))
+	p, err := goose.NewProvider(goose.DialectSQLite3, j.write, files, goose.WithDisableGlobalRegistry(true))
 	if err != nil {
 		return err
 	}
@@ -356,7 +388,12 @@ func migrate(ctx context.Context, db *sql.DB) error {
 		return err
 	}
 	if current > target {
-		return fmt.Errorf("a newer version wrote this journal (schema %d, this program knows %d)", current, target)
+		return newer(current, target)
+	}
+	if current > 0 && current < target && j.cfg.BeforeUpgrade != nil {
+		if err := j.cfg.BeforeUpgrade(ctx, current, target); err != nil {
+			return err
+		}
 	}
 	_, err = p.Up(ctx)
 	return err

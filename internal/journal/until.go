@@ -26,13 +26,16 @@ func (r *Request) checkUntil(action protocol.ControlAction) error {
 
 // endsOf returns when holds end that end by themselves: those all of whose freezes have
 // an end in their audit row.
-func endsOf(ctx context.Context, db *sql.DB, holds map[Hold]*freezes) (map[Hold]time.Time, error) {
-	ends := make(map[Hold]time.Time)
+func endsOf(holds map[Hold]*freezes, query func(text string, args ...any) (*sql.Row, error)) (map[Hold]time.Time, error) {
+	var ends map[Hold]time.Time
 	for h, f := range holds {
 		var end int64
 		for _, seq := range f.all {
 			var until int64
-			err := db.QueryRowContext(ctx, "SELECT until FROM audit WHERE seq = ?", seq).Scan(&until)
+			row, err := query("SELECT until FROM audit WHERE seq = ?", signed(seq))
+			if err == nil {
+				err = row.Scan(&until)
+			}
 			if errors.Is(err, sql.ErrNoRows) || err == nil && until == 0 {
 				end = 0
 				break
@@ -43,6 +46,9 @@ func endsOf(ctx context.Context, db *sql.DB, holds map[Hold]*freezes) (map[Hold]
 			end = max(end, until)
 		}
 		if end != 0 {
+			if ends == nil {
+				ends = make(map[Hold]time.Time)
+			}
 			ends[h] = time.UnixMilli(end)
 		}
 	}

@@ -292,7 +292,7 @@ func (j *Journal) apply(batch []*submission) (*group, error) {
 func (j *Journal) publish(g *group) {
 	j.commits++
 	for i := range g.entries {
-		j.sum.add(g.entries[i].Leaf)
+		j.count(g.entries[i].Leaf)
 	}
 	j.state.Store(&g.state)
 	if g.registry != nil {

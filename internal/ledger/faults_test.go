@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -388,4 +390,43 @@ func (w *weather) fault(string, string) (error, bool) {
 		return nil, false
 	}
 	return w.errnos[w.rng.IntN(len(w.errnos))], w.rng.IntN(2) == 0
+}
+
+// TestMoved: a directory that is moved away or replaced under the log stops its growth
+// with a sentence, and the log goes on when it is back.
+func TestMoved(t *testing.T) {
+	for name, replace := range map[string]bool{"moved": false, "replaced": true} {
+		t.Run(name, func(t *testing.T) {
+			dir := filepath.Join(t.TempDir(), "ledger")
+			synctest.Test(t, func(t *testing.T) {
+				r := &rows{}
+				l := start(t, dir, r, nil)
+				l.newEpoch(newSigner(t))
+				l.await(r.commit(someLeaves("good", 20)...))
+				must := func(err error) {
+					if err != nil {
+						t.Fatal(err)
+					}
+				}
+				must(os.Rename(dir, dir+".aside"))
+				if replace {
+					must(os.Mkdir(dir, 0o700))
+				}
+				time.Sleep(10 * time.Second)
+				last := r.commit(someLeaves("stuck", 3)...)
+				time.Sleep(10 * time.Second)
+				if c := l.Condition(); c.Err != "the directory of the log was moved away" || c.Behind != 3 {
+					t.Errorf("moved: %+v", c)
+				}
+				if replace {
+					must(os.Remove(dir))
+				}
+				must(os.Rename(dir+".aside", dir))
+				check(t, dir, r, l.await(last))
+				if c := l.Condition(); c.Err != "" {
+					t.Errorf("back: %+v", c)
+				}
+			})
+		})
+	}
 }

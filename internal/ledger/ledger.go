@@ -210,6 +210,10 @@ func (l *Ledger) halted() error {
 // then returns the reason; reading continues.
 func (l *Ledger) Diverged() <-chan struct{} { return l.diverged }
 
+// Diverge records that the caller has found a disagreement of journal and log: Admit
+// refuses from then on, and Run ends.
+func (l *Ledger) Diverge(why string) { _ = l.diverge(fmt.Errorf("%w: %s", ErrDiverged, why)) }
+
 // diverge records the first reason and returns the reason on record.
 func (l *Ledger) diverge(reason error) error {
 	l.mu.Lock()

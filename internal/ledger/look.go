@@ -8,9 +8,9 @@ import (
 	"os"
 )
 
-// Look compares the published part of the log in dir with a journal as [Open]
-// does (origin, size, root, the last bundle leaf by leaf) and returns its size. It takes
-// no lock and writes nothing: another process may be projecting. It refuses with
+// Look compares the log in dir with a journal as [Open] does and returns its published
+// size: origin, size, root, the last bundle leaf by leaf, and bundles beyond the journal.
+// It takes no lock and writes nothing: another process may be projecting. It refuses with
 // [ErrOrigin], [ErrAhead] and [ErrMismatch]. The error is fs.ErrNotExist if there is no
 // log. A log that has published nothing has size 0.
 func Look(ctx context.Context, dir, origin string, source Source) (size uint64, err error) {
@@ -25,15 +25,13 @@ func Look(ctx context.Context, dir, origin string, source Source) (size uint64, 
 		return 0, err
 	}
 	cp, _, err := l.readPublished()
-	if errors.Is(err, fs.ErrNotExist) {
-		return 0, nil
-	}
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return 0, err
 	}
+	none := err != nil
 	// After the checkpoint, so that a running server cannot be ahead of it.
-	rows, err := source.Size(ctx)
-	if err != nil {
+	rows, err := l.lookBeyond(ctx)
+	if err != nil || none {
 		return 0, err
 	}
 	size = uint64(cp.N)
@@ -44,4 +42,18 @@ func Look(ctx context.Context, dir, origin string, source Source) (size uint64, 
 		return size, err
 	}
 	return size, l.compareBundle(ctx, size)
+}
+
+// lookBeyond is compareBeyond beside a server that may be writing: what is ahead of the
+// rows counts only if there is no further row by then. It returns the number of rows.
+func (l *Ledger) lookBeyond(ctx context.Context) (rows uint64, err error) {
+	for {
+		before := rows
+		if rows, err = l.cfg.Source.Size(ctx); err != nil {
+			return 0, err
+		}
+		if err = l.compareBeyond(rows); err == nil || rows == before {
+			return rows, err
+		}
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -220,8 +221,9 @@ func extended(r protocol.Range, hashes []protocol.Digest) protocol.Range {
 	return c
 }
 
-// survey compares the size of the journal with the announced rows from time to time. It
-// finds rows that were not announced and rows that are gone.
+// survey looks from time to time whether the directory is in its place, and compares the
+// size of the journal with the announced rows. It finds rows that were not announced and
+// rows that are gone.
 type survey struct {
 	every time.Duration
 	last  time.Time
@@ -232,6 +234,9 @@ type survey struct {
 func (l *Ledger) survey(ctx context.Context, s *survey) error {
 	if time.Since(s.last) < s.every {
 		return nil
+	}
+	if err := l.inPlace(); err != nil {
+		return err
 	}
 	before := l.limit()
 	rows, err := l.cfg.Source.Size(ctx)
@@ -251,6 +256,19 @@ func (l *Ledger) survey(ctx context.Context, s *survey) error {
 	}
 	if s.count++; s.count >= strikes {
 		return fmt.Errorf("%w: the journal has %d rows and the core knows of %d", ErrDiverged, rows, after)
+	}
+	return nil
+}
+
+// inPlace returns an error if the directory is no longer the one that was opened: what
+// is written to it would not be found again.
+func (l *Ledger) inPlace() error {
+	opened, err := l.dir.Stat(".")
+	if err != nil {
+		return err
+	}
+	if now, err := os.Stat(l.cfg.Dir); err != nil || !os.SameFile(opened, now) {
+		return errMoved
 	}
 	return nil
 }

@@ -64,6 +64,7 @@ func (l *Ledger) note(t *trouble, part string, err error) {
 var (
 	errJournal = errors.New("ledger: reading the journal")
 	errSigner  = errors.New("ledger: no signature")
+	errMoved   = errors.New("ledger: the directory was moved, removed or replaced")
 )
 
 // kinds are the kinds of failure; the first match counts.
@@ -73,6 +74,7 @@ var kinds = []struct {
 }{
 	{ErrDiverged, "the journal and the log disagree"},
 	{errJournal, "the journal cannot be read"},
+	{errMoved, "the directory of the log was moved away"},
 	{unix.EMFILE, "too many open files"},
 	{unix.ENFILE, "too many open files on this machine"},
 	{unix.EROFS, "the file system is read-only"},

@@ -12,8 +12,10 @@ import (
 	"path/filepath"
 	"runtime"
 
+	"github.com/terradourada/td/audit"
 	"github.com/terradourada/td/internal/admin"
 	"github.com/terradourada/td/internal/config"
+	"github.com/terradourada/td/internal/datadir"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/fsutil"
 	"github.com/terradourada/td/internal/principal"
@@ -131,7 +133,7 @@ func (n *node) startAdmin(ctx context.Context) error {
 		Problem:   server.ProblemOf,
 		Roles:     n.admin.roles,
 		TwoPeople: n.Settings.SecondCommander,
-		Bundles:   filepath.Join(n.Settings.Data, EvidenceDir),
+		Bundles:   filepath.Join(n.Settings.Data, datadir.EvidenceDir),
 		TLS:       n.admin.tls,
 		Log:       n.Log,
 		Now:       now,
@@ -180,10 +182,20 @@ func (h *adminHost) Reload() (string, error) {
 	return "the settings were read again; the certificate is valid until " + h.cert.validUntil(), nil
 }
 
-// Backup is refused.
-func (h *adminHost) Backup(context.Context, string) (admin.BackedUp, error) {
-	return admin.BackedUp{}, protocol.Wrap(protocol.CodeInternal, "", errors.New("a running server cannot be copied yet"))
+// Backup copies the data directory. Where it fails, the actor learns what is wrong.
+func (h *adminHost) Backup(ctx context.Context, name string) (admin.BackedUp, error) {
+	dir, report, err := datadir.BackupAs(ctx, h.cfg.Data, name, audit.Options{Proofs: true, Pace: datadir.Pace(ctx, backupShare)})
+	if told := new(fault.Fault); errors.As(err, &told) {
+		err = protocol.Wrap(protocol.CodeConflict, told.What, err)
+	}
+	if err != nil {
+		return admin.BackedUp{}, err
+	}
+	return admin.BackedUp{Directory: dir, Size: report.Size, Root: report.Root}, nil
 }
+
+// backupShare is how much of one processor the check of a backup may use.
+const backupShare = 0.25
 
 // Evidence describes this process, the epochs in the log and what was published.
 func (h *adminHost) Evidence(ctx context.Context) map[string][]byte {

@@ -5,15 +5,6 @@ import (
 	"path/filepath"
 )
 
-// The names of what a server makes in its data directory.
-const (
-	JournalFile  = "journal.db" // with files beside it, see [journal.Suffixes]
-	LedgerDir    = "ledger"     // the log
-	PublishedDir = "published"  // the record of the checkpoints that were published
-	EvidenceDir  = "evidence"   // of incidents
-	SocketFile   = "admin.sock" // the admin socket, unless a setting names another path
-)
-
 // Lock describes the lock of a data directory. It is looked at, not taken.
 type Lock struct {
 	Held bool // by a server that runs

@@ -13,22 +13,14 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/terradourada/td/internal/datadir"
 	"github.com/terradourada/td/internal/fault"
-	"github.com/terradourada/td/internal/journal"
 )
 
 // dataNames are what a server makes in its data directory. Anything else in
 // there belongs to the operator and is not given away: not config.toml either,
 // which root reads at the next start.
-var dataNames = append(journalNames(), LedgerDir, PublishedDir, EvidenceDir, SocketFile)
-
-func journalNames() []string {
-	names := []string{JournalFile}
-	for _, suffix := range journal.Suffixes() {
-		names = append(names, JournalFile+suffix)
-	}
-	return names
-}
+var dataNames = datadir.Names()
 
 // giveData makes a user the owner of the data directory and of the files that a
 // server made in it. It follows no links. It changes nothing while a server uses
@@ -60,7 +52,7 @@ func giveData(dir string, uid int) error {
 // checkOwn refuses a directory that has no journal and holds other files than a
 // server makes: a mistake in --data must not change the owner of /etc/profile.d.
 func checkOwn(root *os.Root) error {
-	if _, err := root.Lstat(JournalFile); err == nil {
+	if _, err := root.Lstat(datadir.JournalFile); err == nil {
 		return nil
 	}
 	entries, err := fs.ReadDir(root.FS(), ".")

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -69,7 +70,7 @@ func TestHealth(t *testing.T) {
 		t.Error(words)
 	}
 
-	ledger := n.services.all[len(n.services.all)-1]
+	ledger := n.services.all[slices.IndexFunc(n.services.all, func(s *service) bool { return s.name == "ledger" })]
 	ledger.cancel()
 	<-ledger.done
 	check("without a ledger", "", codeLedgerStopped+" "+codeNoEpoch, codeFrozen)

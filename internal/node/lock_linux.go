@@ -11,13 +11,15 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/terradourada/td/internal/datadir"
 )
 
 // LockOf finds in /proc/locks which process has the lock of a data directory.
 // Trying the lock would keep out a server that starts at that moment.
 func LockOf(dir string) (Lock, error) {
 	var st unix.Stat_t
-	err := unix.Stat(filepath.Join(dir, JournalFile+".lock"), &st)
+	err := unix.Stat(filepath.Join(dir, datadir.JournalFile+".lock"), &st)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Lock{}, nil
 	}

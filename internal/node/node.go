@@ -187,6 +187,8 @@ func (n *node) openRecords(ctx context.Context) (err error) {
 	if !n.Settings.ReadOnly {
 		n.services.start("journal", n.records.journal.Run)
 		n.services.start("ledger", n.records.ledger.Run)
+		n.services.start("comparison", n.records.compareJournal)
+		n.services.start("audit", n.records.auditRecords)
 	}
 	n.machine, err = n.newMachine(ctx)
 	return err

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/terradourada/td/internal/config"
+	"github.com/terradourada/td/internal/datadir"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/sandbox"
@@ -17,7 +18,7 @@ import (
 
 // preflightReader refuses a directory that is none of a server, or of one that runs.
 func preflightReader(data string) error {
-	if _, err := os.Stat(filepath.Join(data, JournalFile)); err != nil {
+	if _, err := os.Stat(filepath.Join(data, datadir.JournalFile)); err != nil {
 		return fault.New(fault.Config, fmt.Sprintf("the data directory %s has no journal that can be read: %v", data, err), "--data names a copy of the data directory of a server")
 	}
 	if lock, err := LockOf(data); err == nil && lock.Held {
@@ -43,7 +44,7 @@ func (n *node) confineReader(context.Context) error {
 		uid = max(0, ownerOfInfo(info))
 	}
 	core := sandbox.CoreConfig{Readable: append(certificateDirs(cfg), cfg.Data), UID: uid, Launcher: true} // it starts no children
-	if journal.HasLog(filepath.Join(cfg.Data, JournalFile)) {
+	if journal.HasLog(filepath.Join(cfg.Data, datadir.JournalFile)) {
 		core.Writable = []string{cfg.Data}
 	}
 	probes, err := sandbox.EnterCore(core)

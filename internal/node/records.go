@@ -5,16 +5,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"math"
-	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
+	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/config"
+	"github.com/terradourada/td/internal/datadir"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/ledger"
@@ -31,6 +32,7 @@ type records struct {
 	journal *journal.Journal
 	ledger  *ledger.Ledger
 	trust   *receipt.TrustStore
+	audited atomic.Pointer[api.Audit] // the newest; nil before the first has ended
 }
 
 // newRecords opens what is on disk and starts nothing. Both are compared with each
@@ -52,29 +54,47 @@ func newRecords(ctx context.Context, cfg *config.Config, log *slog.Logger) (*rec
 }
 
 func (r *records) openJournal(ctx context.Context) (err error) {
+	later := uint64(compareLater)
+	if r.cfg.ReadOnly {
+		later = 0 // there is no writer that a comparison could end in
+	}
 	r.journal, err = journal.Open(ctx, journal.Config{
-		Path:      filepath.Join(r.cfg.Data, JournalFile),
+		Path:      filepath.Join(r.cfg.Data, datadir.JournalFile),
 		Origin:    r.cfg.Origin,
 		Log:       r.log,
-		MustExist: r.hasLog(),
+		MustExist: datadir.HasLog(r.cfg.Data),
 		ReadOnly:  r.cfg.ReadOnly,
 		Committed: func(entries []journal.Entry) {
 			// Nothing is appended before the ledger is open: see registerClaims.
 			r.ledger.Committed(entries[0].Seq, journal.LeavesOf(entries))
 		},
+		BeforeUpgrade: r.beforeUpgrade,
+		CheckLater:    later,
 	})
-	if err == nil {
+	if err == nil && r.cfg.ReadOnly {
 		return nil
 	}
-	hint := cmp.Or(journal.CauseOf(err).Remedy(), "td doctor looks at the data directory, and whether a server runs on it; --data names another one")
+	if err == nil {
+		if err := datadir.RemovePartial(r.cfg.Data); err != nil { // the lock is ours: no backup is being made
+			r.log.Warn("an unfinished backup cannot be removed", "err", err)
+		}
+		return nil
+	}
+	told := &fault.Fault{}
+	_ = errors.As(err, &told) // of the backup before a conversion
+	hint := cmp.Or(journal.CauseOf(err).Remedy(), told.Hint, "td doctor looks at the data directory, and whether a server runs on it; --data names another one")
 	return fault.New(fault.Config, fmt.Sprintf("the journal does not open: %s", strings.TrimPrefix(err.Error(), "journal: ")), hint)
 }
 
-// hasLog reports whether the data directory holds a log that has entries, or may
-// hold one that cannot be looked at.
-func (r *records) hasLog() bool {
-	_, err := os.Stat(filepath.Join(r.cfg.Data, LedgerDir, "checkpoint"))
-	return !errors.Is(err, fs.ErrNotExist)
+// beforeUpgrade makes a backup of the data directory: the conversion of a journal cannot
+// be undone.
+func (r *records) beforeUpgrade(ctx context.Context, from, to int64) error {
+	begun := time.Now()
+	path, err := datadir.BackupBeforeUpgrade(ctx, r.cfg.Data, from, begun)
+	if err == nil {
+		r.log.Info("journal is converted; a backup was made before", "from", from, "to", to, "backup", path, "took_ms", time.Since(begun).Milliseconds())
+	}
+	return err
 }
 
 func (r *records) openLedger(ctx context.Context) error {
@@ -83,7 +103,7 @@ func (r *records) openLedger(ctx context.Context) error {
 		return r.trustFailure(err)
 	}
 	r.ledger, err = ledger.Open(ctx, ledger.Config{
-		Dir:    filepath.Join(r.cfg.Data, LedgerDir),
+		Dir:    filepath.Join(r.cfg.Data, datadir.LedgerDir),
 		Origin: r.journal.Origin(),
 		Source: ledgerSource{r.journal},
 		Known:  known,
@@ -152,7 +172,7 @@ func (r *records) close() error {
 	return errors.Join(errs...)
 }
 
-func (r *records) trustDir() string { return filepath.Join(r.cfg.Data, PublishedDir) }
+func (r *records) trustDir() string { return filepath.Join(r.cfg.Data, datadir.PublishedDir) }
 
 // trustFailure explains the record of the checkpoints, so that it is not removed as
 // if it were a cache.

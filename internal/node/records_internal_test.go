@@ -18,6 +18,7 @@ import (
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/internal/config"
+	"github.com/terradourada/td/internal/datadir"
 	"github.com/terradourada/td/internal/localserver"
 	"github.com/terradourada/td/protocol"
 )
@@ -141,7 +142,7 @@ func TestRecordsAlone(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := writeRecords(t, end)
-			published, err := os.ReadFile(filepath.Join(w.data, LedgerDir, "checkpoint"))
+			published, err := os.ReadFile(filepath.Join(w.data, datadir.LedgerDir, "checkpoint"))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -28,6 +28,8 @@ func (r *reader) journalState() api.Condition {
 	switch c := r.journal.Condition(); {
 	case !c.Writable:
 		return api.Condition{State: stateFailing, Since: sinceOf(c.Since), Why: string(c.Cause)}
+	case r.journal.Unchecked():
+		return api.Condition{State: stateBehind, Why: "after a start, the journal is compared with its leaves before it accepts"}
 	case !r.journal.Writable():
 		return api.Condition{State: stateBehind, Why: "too many acceptances wait to be written, or the server stops"}
 	}
@@ -97,7 +99,7 @@ func (r *reader) Status(ctx context.Context) (api.Status, error) {
 	s := api.Status{
 		Origin: r.journal.Origin(), Size: size, Sealed: state.Sealed, Holds: describeHolds(&state), Version: r.version,
 		Claims:  r.claims - len(state.Retired),
-		Journal: r.journalState(), Ledger: r.ledgerState(), Epochs: r.epochsState(state.Sealed),
+		Journal: r.journalState(), Ledger: r.ledgerState(), Epochs: r.epochsState(state.Sealed), Audit: r.audited.Load(),
 	}
 	if cp, ok := r.ledger.Latest(); ok {
 		s.Published = cp.Size

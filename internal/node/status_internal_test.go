@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/api"
+	"github.com/terradourada/td/internal/datadir"
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/protocol"
 )
@@ -14,7 +15,7 @@ import (
 // aJournal opens a journal and runs it until the returned function is called.
 func aJournal(t *testing.T, dir string) (*journal.Journal, func()) {
 	t.Helper()
-	j, err := journal.Open(t.Context(), journal.Config{Path: filepath.Join(dir, JournalFile)})
+	j, err := journal.Open(t.Context(), journal.Config{Path: filepath.Join(dir, datadir.JournalFile)})
 	if err != nil {
 		t.Fatal(err)
 	}
