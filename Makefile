@@ -11,7 +11,7 @@ FREEZES ?= 40
 TOOLS := tools/bin
 DATA ?= ../shared/data
 
-.PHONY: build demo test race race-system memscan attacks-trust faults lint fuzz bench bench-once docs openapi man check vuln e2e powercut mutants unit container tools clean
+.PHONY: build demo test race race-system memscan attacks-trust faults gamedays lint fuzz bench bench-once docs openapi man check vuln e2e powercut mutants unit container tools clean
 
 build:
 	go build -trimpath -o bin/td ./cmd/td
@@ -111,6 +111,11 @@ attacks-trust:
 # repeats a run. Power cuts need root and FUSE. Its last line is the result as JSON.
 faults:
 	./scripts/faults.sh
+
+# Plays game days with real servers, see docs/operate.md. Up to 10 minutes; SHORT=1 takes
+# at most 30 s, SEED=N repeats a run. Its last line is the result as JSON.
+gamedays:
+	./scripts/gamedays.sh
 
 # The unit file under a systemd of its own, and the image's root without a container
 # engine. Both need root, and report elsewhere that they were skipped. SHORT=1 leaves the

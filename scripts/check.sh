@@ -33,6 +33,7 @@ step "build without runtimesecret" env GOEXPERIMENT= go build -o /dev/null ./cmd
 step "tests, but the attacks on trust" make test TESTFLAGS="-shuffle=on -vet=off -skip TestAttacksTrust"
 step "attacks on trust, in short" make attacks-trust SHORT=1
 step "faults, in short (power cuts need root and FUSE: NOT RUN elsewhere)" make faults SHORT=1
+step "game days, in short (full disks need root and FUSE: NOT RUN elsewhere)" make gamedays SHORT=1
 step "keys in memory (needs Linux and root: NOT SCANNED elsewhere)" make memscan FREEZES="${FREEZES:-20}"
 step "race detector (short)" make race TESTFLAGS="-shuffle=on -vet=off"
 step "fuzz, briefly" make fuzz FUZZBUDGET="${FUZZBUDGET:-42}"

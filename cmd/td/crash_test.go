@@ -25,16 +25,18 @@ type history struct {
 	mu       sync.Mutex
 	acked    map[protocol.RequestID]uint64 // acknowledged, with index
 	receipts map[protocol.RequestID]*receipt.Receipt
+	dir      string // of the trust store
 	trust    *receipt.TrustStore
 }
 
 func newHistory(t *testing.T) *history {
 	t.Helper()
-	trust, err := receipt.OpenTrust(t.TempDir())
+	dir := t.TempDir()
+	trust, err := receipt.OpenTrust(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &history{acked: map[protocol.RequestID]uint64{}, receipts: map[protocol.RequestID]*receipt.Receipt{}, trust: trust}
+	return &history{dir: dir, trust: trust, acked: map[protocol.RequestID]uint64{}, receipts: map[protocol.RequestID]*receipt.Receipt{}}
 }
 
 // note records an acknowledgement; a second one must say the same.

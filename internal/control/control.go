@@ -50,13 +50,19 @@ type Config struct {
 	Diverged <-chan struct{}                // closed when journal and log disagree
 	Claims   map[claim.ID][]protocol.Digest // the fingerprints in the log, by claim
 	Log      *slog.Logger
+	Now      func() time.Time // by which freezes end; nil means time.Now
 }
 
 // Control acts on the core. It is safe for concurrent use.
 type Control struct{ cfg Config }
 
 // New returns a control. It starts nothing; [Control.Run] must run.
-func New(cfg Config) *Control { return &Control{cfg} }
+func New(cfg Config) *Control {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Control{cfg}
+}
 
 // By is who acts, and why.
 type By struct {
@@ -322,7 +328,7 @@ func (c *Control) Run(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		entries, err := c.cfg.Journal.ThawEnded(ctx, time.Now())
+		entries, err := c.cfg.Journal.ThawEnded(ctx, c.cfg.Now())
 		for _, e := range entries {
 			c.cfg.Log.Info("freeze has ended", "seq", e.Seq)
 		}

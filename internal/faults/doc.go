@@ -14,7 +14,7 @@
 //     nothing is read from the page cache.
 //   - File faults: files of the data directory missing, empty, truncated,
 //     unreadable, of another owner, immutable, moved away, on a full or
-//     read-only file system.
+//     read-only file system, or one that becomes read-only under load.
 //
 // # How a disk is modelled
 //
@@ -33,7 +33,8 @@
 // started again. Each answer that was acknowledged before the fault must be in
 // the journal exactly once, at its index; the published log must hold the same
 // leaves as the journal; each receipt must verify against a checkpoint that
-// extends those recorded before, in a trust store outside of the disk.
+// extends those recorded before, in a trust store outside of the disk. At the end of
+// each log td log audit must find nothing, and td verify must find every receipt valid.
 //
 // After a file fault a server may refuse to start until the fault is repaired.
 // It may not start with less than was acknowledged. After every other fault it

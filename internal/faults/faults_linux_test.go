@@ -8,7 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -19,21 +21,26 @@ import (
 
 // Environment variables.
 const (
-	envFaults = "TD_FAULTS"      // "full" or "short"; without it nothing is injected
+	envFaults = "TD_FAULTS"      // one of plans; without it nothing is injected
 	envSeed   = "TD_FAULTS_SEED" // of a run to repeat
-	envOnly   = "TD_FAULTS_ONLY" // the series to run; all of them without it
+	envOnly   = "TD_FAULTS_ONLY" // the series to run, with commas between; all of them without it
 	envOut    = "TD_FAULTS_OUT"  // file for the result in JSON
 	envBinary = "TD_BIN"         // the td to run, built if it is not given
 )
 
 // plan is how often each fault is injected.
 type plan struct {
-	coreKills, childKills, launcherKills, powerCuts, deviceErrors, fileFaults int
+	coreKills, childKills, launcherKills, anyKills, powerCuts, deviceErrors int
+	fileFaults                                                              []fileFault
 }
 
+// plans are by TD_FAULTS. Those of make gamedays have the faults that a game day
+// rehearses; its series are named in scripts/gamedays.sh.
 var plans = map[string]plan{
-	"full":  {coreKills: 100, childKills: 20, launcherKills: 5, powerCuts: 100, deviceErrors: 20, fileFaults: len(fileFaults)},
-	"short": {coreKills: 5, childKills: 1, launcherKills: 1, powerCuts: 4, deviceErrors: 1, fileFaults: 4},
+	"full":          {coreKills: 100, childKills: 20, launcherKills: 5, powerCuts: 100, deviceErrors: 20, fileFaults: fileFaults},
+	"short":         {coreKills: 5, childKills: 1, launcherKills: 1, powerCuts: 4, deviceErrors: 1, fileFaults: fileFaults[:4]},
+	"gameday":       {anyKills: 40, fileFaults: filled},
+	"gameday-short": {anyKills: 5, fileFaults: filled[:1]},
 }
 
 // result is what a run prints as JSON.
@@ -43,6 +50,7 @@ type result struct {
 	Acknowledged int               `json:"acknowledged"`
 	Lost         int               `json:"lost"`
 	Doubled      int               `json:"doubled"`
+	Receipts     int               `json:"receipts"`          // that td verify verified at the end of a log
 	Refused      int               `json:"refused"`           // starts that failed although nothing prevented them
 	Control      map[string]int    `json:"control"`           // what each control lost and the harness detected
 	Skipped      map[string]string `json:"skipped,omitempty"` // what was not run, and why
@@ -101,8 +109,9 @@ func TestFaults(t *testing.T) {
 		{"file faults", false, r.faultFiles},
 		{"control: older copy", false, r.controlOlderCopy},
 		{"control: flushed writes dropped", true, r.controlDropped},
+		{"kills of any process", false, r.killAny},
 	} {
-		if only := os.Getenv(envOnly); only != "" && only != series.name {
+		if only := os.Getenv(envOnly); only != "" && !slices.Contains(strings.Split(only, ","), series.name) {
 			r.skip(series.name, "not asked for")
 			continue
 		}
@@ -127,8 +136,8 @@ func (r *run) inject(t *testing.T, n int, what string, newWorld func() *world, f
 			w = newWorld()
 		}
 		fault(w, i)
-		if i == n-1 && w.sound() {
-			w.begin()
+		if i == n-1 && w.sound() && (w.srv != nil || w.begin()) {
+			w.finish()
 		}
 		if i == n-1 || !w.sound() {
 			w.report(what)

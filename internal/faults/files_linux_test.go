@@ -7,7 +7,10 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"slices"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -21,12 +24,13 @@ type fileFault struct {
 	disk    bool // it needs a disk of its own
 	do      func(data string) error
 	undo    func(data string) error // nil: a copy is put back if the server refuses to start
+	remount bool                    // it is undone when the file system is mounted again
 }
 
 // foreign is a user that no server runs as.
 const foreign = 54321
 
-// fileFaults are all of them; a short run injects the first ones only.
+// fileFaults are all of them; the short plan has the first ones only.
 var fileFaults = []fileFault{
 	{name: "journal missing", do: remove("journal.db")},
 	{name: "ledger moved away", running: true, do: move("ledger", "aside"), undo: move("aside", "ledger")},
@@ -51,7 +55,16 @@ var fileFaults = []fileFault{
 	{name: "ledger of another owner", running: true, root: true, do: own("ledger"), undo: disown("ledger")},
 	{name: "journal immutable under load", running: true, root: true, disk: true, do: immutable("+i", "journal.db", "journal.db-wal"), undo: immutable("-i", "journal.db", "journal.db-wal")},
 	{name: "data directory moved away", running: true, do: move(".", "../aside"), undo: move("../aside", ".")},
+	{name: "file system read-only under load", running: true, root: true, disk: true, do: readOnly, remount: true},
 }
+
+// filled are the faults of a disk that is full, out of inodes or read-only.
+var filled = func() (some []fileFault) {
+	for _, name := range []string{"file system read-only under load", "disk full", "inodes used up", "disk full at start", "read-only file system"} {
+		some = append(some, fileFaults[slices.IndexFunc(fileFaults, func(f fileFault) bool { return f.name == name })])
+	}
+	return some
+}()
 
 func remove(names ...string) func(string) error {
 	return func(data string) (err error) {
@@ -119,6 +132,18 @@ func remount(option string) func(string) error {
 	return func(data string) error { return command("mount", "-o", "remount,"+option, filepath.Dir(data)) }
 }
 
+// readOnly makes the kernel find an error in the file system, after which it is
+// read-only although files are open.
+func readOnly(data string) error {
+	dir := filepath.Dir(data)
+	source, err := exec.Command("findmnt", "-n", "-o", "SOURCE", dir).Output()
+	if err != nil {
+		return err
+	}
+	trigger := filepath.Join("/sys/fs/ext4", filepath.Base(strings.TrimSpace(string(source))), "trigger_fs_error")
+	return errors.Join(command("mount", "-o", "remount,errors=remount-ro", dir), os.WriteFile(trigger, []byte("fault"), 0))
+}
+
 // ballast is a file beside the data directory.
 func ballast(data string) string { return filepath.Join(filepath.Dir(data), "ballast") }
 
@@ -158,8 +183,8 @@ func freeDisk(data string) error { return os.RemoveAll(ballast(data)) }
 func (r *run) faultFiles(t *testing.T, rng *rand.Rand) {
 	t.Helper()
 	newWorld := func() *world { return r.newWorld(t, rng, r.content != nil, "--prover", "none") }
-	r.inject(t, r.plan.fileFaults, "file faults", newWorld, func(w *world, i int) {
-		f := fileFaults[i]
+	r.inject(t, len(r.plan.fileFaults), "file faults", newWorld, func(w *world, i int) {
+		f := r.plan.fileFaults[i]
 		switch {
 		case f.root && os.Geteuid() != 0, f.disk && r.content == nil:
 			r.skip("file fault: "+f.name, "it needs root, FUSE and a loop device")
@@ -186,8 +211,10 @@ func (w *world) faultRunning(f fileFault) {
 	w.must(f.do(w.data))
 	time.Sleep(randomTime(w.rng, time.Second, 2*time.Second))
 	during := w.seen.size()
-	w.must(f.undo(w.data))
-	time.Sleep(time.Second)
+	if f.undo != nil {
+		w.must(f.undo(w.data))
+		time.Sleep(time.Second)
+	}
 	stop()
 	load.Wait()
 	w.Logf("%s: %d acknowledged meanwhile, %d after it", f.name, during-before, w.seen.size()-during)
@@ -195,6 +222,9 @@ func (w *world) faultRunning(f fileFault) {
 		w.kill()
 	} else {
 		w.stop()
+	}
+	if f.remount {
+		w.must(errors.Join(w.disk.unmount(), w.disk.mount()))
 	}
 }
 

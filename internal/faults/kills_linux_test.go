@@ -85,6 +85,34 @@ func (r *run) killChildren(t *testing.T, rng *rand.Rand) {
 	})
 }
 
+// killAny kills one process after the other under load, in random order: each kind once
+// before any is killed again. After the core or the launcher the server is started again.
+func (r *run) killAny(t *testing.T, rng *rand.Rand) {
+	t.Helper()
+	newWorld := func() *world { return r.newWorld(t, rng, false, "--prover-workers", "1", "--death-limit", "0") }
+	var kinds []string
+	r.inject(t, r.plan.anyKills, "kills of any process", newWorld, func(w *world, _ int) {
+		if w.srv == nil && !w.begin() {
+			return
+		}
+		if len(kinds) == 0 {
+			kinds = []string{"core", "launcher", "signer", "tagger", "prover"}
+			rng.Shuffle(len(kinds), func(i, j int) { kinds[i], kinds[j] = kinds[j], kinds[i] })
+		}
+		kind := kinds[0]
+		kinds = kinds[1:]
+		r.injected(kind + " killed")
+		strike := map[string]func(){"core": w.kill, "launcher": w.killLauncher}[kind]
+		if strike == nil {
+			strike = func() { w.killChild(kind) }
+		}
+		w.load(1+rng.IntN(2), 1, strike) // the next one begins with an answer that must be accepted
+		if w.srv != nil {
+			w.check(w.Context())
+		}
+	})
+}
+
 func (w *world) killChild(kind string) {
 	w.Helper()
 	pid, err := w.srv.awaitChild(kind)

@@ -192,6 +192,29 @@ func (w *world) check(ctx context.Context) bool {
 	return w.sound()
 }
 
+// finish has one more answer accepted, stops the server and asks the commands: td log
+// audit about the log, td verify about every receipt that was read.
+func (w *world) finish() {
+	w.Helper()
+	if !w.mustAccept(w.Context(), callTime) || !w.check(w.Context()) {
+		return
+	}
+	w.stop()
+	ledger, trust := filepath.Join(w.data, "ledger"), filepath.Join(w.dir, "trust")
+	if err := command(w.run.binary, "log", "audit", "--proofs", "--progress", "none", "--trust", trust, "--dir", ledger); err != nil {
+		w.complain("td log audit: %v", err)
+	}
+	files, err := filepath.Glob(filepath.Join(w.dir, "*.receipt.json"))
+	if err != nil || len(files) == 0 {
+		w.complain("there are no receipts: %v", err)
+		return
+	}
+	if err := command(w.run.binary, append([]string{"verify", "--quiet", "--trust", trust, "--log", ledger}, files...)...); err != nil {
+		w.complain("td verify: %v", err)
+	}
+	w.run.add(func(r *result) { r.Receipts += len(files) })
+}
+
 // judge reads the journal and records what is lost or doubled.
 func (w *world) judge(ctx context.Context) (rows []journal.Entry) {
 	rows, err := rowsOf(ctx, w.data)
@@ -272,6 +295,13 @@ func compareLog(ctx context.Context, log *client.Log, rows []journal.Entry) erro
 func (w *world) checkReceipt(ctx context.Context, log *client.Log, id protocol.RequestID) error {
 	r, err := w.srv.Receipt(ctx, id, publishTime)
 	if err != nil {
+		return err
+	}
+	file, err := r.Encode()
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(w.dir, id.String()+".receipt.json"), file, 0o600); err != nil {
 		return err
 	}
 	cp, err := r.Checkpoint()

@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"time"
 
 	"github.com/terradourada/td/audit"
 	"github.com/terradourada/td/internal/admin"
@@ -137,6 +136,7 @@ func (n *node) startAdmin(ctx context.Context) error {
 		Bundles:   filepath.Join(n.Settings.Data, datadir.EvidenceDir),
 		TLS:       n.admin.tls,
 		Log:       n.Log,
+		Now:       now,
 	})
 	if err != nil {
 		return err
@@ -150,7 +150,7 @@ func (n *node) breakGlass(ctx context.Context) error {
 	if n.BreakGlass == "" {
 		return nil
 	}
-	ended, err := admin.BreakGlass(ctx, n.records.journal, n.control, time.Now(), n.admin.by, n.BreakGlass)
+	ended, err := admin.BreakGlass(ctx, n.records.journal, n.control, now(), n.admin.by, n.BreakGlass)
 	if err != nil {
 		return fault.New(fault.Config, fmt.Sprintf("--break-glass: %s", protocol.DetailOf(err)), "")
 	}

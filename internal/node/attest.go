@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"github.com/terradourada/td/internal/attest"
 	"github.com/terradourada/td/internal/config"
@@ -38,7 +37,7 @@ func attestEpochs(a attest.Attestor) func(context.Context, *protocol.EpochOpen) 
 		return nil
 	}
 	return func(ctx context.Context, e *protocol.EpochOpen) ([]byte, string, error) {
-		evidence, v, err := attest.Take(ctx, a, e, time.Now())
+		evidence, v, err := attest.Take(ctx, a, e, now())
 		if err != nil {
 			return nil, "", err
 		}

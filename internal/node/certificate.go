@@ -37,7 +37,7 @@ func openCertificate(cfg *config.Config, log *slog.Logger) (*certificate, error)
 	if cfg.TLSCert == "" {
 		return nil, nil //nolint:nilnil // no TLS
 	}
-	c := &certificate{log: log, looked: time.Now()}
+	c := &certificate{log: log, looked: now()}
 	var err error
 	for i, name := range []string{cfg.TLSCert, cfg.TLSKey} {
 		var aerr error
@@ -83,8 +83,8 @@ func (c *certificate) changed() bool {
 // get returns the certificate for a handshake.
 func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	if c.mu.TryLock() { // else another handshake looks
-		if now := time.Now(); now.Sub(c.looked) >= lookEvery {
-			c.looked = now
+		if at := now(); at.Sub(c.looked) >= lookEvery {
+			c.looked = at
 			if c.changed() {
 				_ = c.reload() // it is logged
 			}
@@ -98,7 +98,7 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 func (c *certificate) again() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.looked = time.Now()
+	c.looked = now()
 	return c.reload()
 }
 

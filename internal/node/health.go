@@ -54,7 +54,7 @@ func (h *health) Alive(ctx context.Context) (faults []server.Finding) {
 		faults = append(faults, server.Finding{Code: codeJournalStuck, Why: "the writer of the journal does not answer"})
 	}
 	if busy := r.epochs.Busy(); busy > stuckAfter {
-		since := time.Now().Add(-busy)
+		since := now().Add(-busy)
 		faults = append(faults, server.Finding{Code: codeEpochsStuck, Why: "the work on an epoch does not end", Since: sinceOf(since)})
 	}
 	return faults

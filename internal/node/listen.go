@@ -42,7 +42,7 @@ func (n *node) checkKeys() error {
 	local := isLoopback(n.listener.Addr())
 	n.bounds.KeysOnly = !local || n.Settings.Authenticate
 	n.bounds.Clients = n.records.journal.Clients
-	if !n.bounds.KeysOnly || n.records.journal.Clients().Usable(time.Now()) {
+	if !n.bounds.KeysOnly || n.records.journal.Clients().Usable(now()) {
 		return nil
 	}
 	if local || n.Settings.ReadOnly {
@@ -68,6 +68,7 @@ func (n *node) openHTTP(ctx context.Context) (err error) {
 	cfg.Gate = n.machine.gate
 	cfg.Ledger = n.records.ledger
 	cfg.Log = n.Log
+	cfg.Now = now
 	cfg.BodyTimeout = n.Settings.BodyTimeout
 	cfg.Host = server.Hosts(n.listener.Addr(), n.Settings.AllowHost)
 	n.http = server.HTTPServer(cfg, server.New(cfg))

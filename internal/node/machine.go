@@ -66,6 +66,7 @@ func (n *node) newMachine(ctx context.Context) (*machine, error) {
 		Invalidate: func(id protocol.EpochID) { m.gate.EpochEnded(id) },
 		MaxIssued:  cfg.MaxIssued,
 		Schedule:   schedule(cfg),
+		Now:        now,
 		Sealed:     m.sealed,
 
 		DeathLimit:  cfg.DeathLimit,
@@ -85,6 +86,7 @@ func (n *node) newMachine(ctx context.Context) (*machine, error) {
 		Instance:      instance,
 		Policy:        1,
 		Log:           n.Log,
+		Now:           now,
 		DefaultTTL:    cfg.TTL(),
 		VerifyWorkers: cfg.VerifyWorkers,
 	}
@@ -156,7 +158,7 @@ func (m *machine) newControl(ctx context.Context) (*control.Control, error) {
 		claims[id] = append(claims[id], protocol.VKFingerprint(body.ClaimID, body.List, body.SRS, body.VK))
 	}
 	return control.New(control.Config{
-		Journal: m.journal, Gate: m.gate, Epochs: m.epochs, Diverged: m.ledger.Diverged(), Claims: claims, Log: m.log,
+		Journal: m.journal, Gate: m.gate, Epochs: m.epochs, Diverged: m.ledger.Diverged(), Claims: claims, Log: m.log, Now: now,
 	}), nil
 }
 
@@ -176,7 +178,7 @@ func (m *machine) registerClaims(ctx context.Context) error {
 		if cl.List != nil {
 			leaf.List = cl.List.ID()
 		}
-		if _, err := m.journal.Append(ctx, time.Now(), leaf); err != nil {
+		if _, err := m.journal.Append(ctx, now(), leaf); err != nil {
 			return fmt.Errorf("commit claim leaf: %w", err)
 		}
 	}

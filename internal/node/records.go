@@ -200,7 +200,7 @@ func (r *records) verifyOptions(ctx context.Context, lists []*claim.List) (recei
 	}
 	// The server's own word binds its log to itself again, should a client have
 	// used this store for its own.
-	if _, err := r.trust.Trust(ctx, first, r.ledger, from, receipt.VouchLive, time.Now()); err != nil {
+	if _, err := r.trust.Trust(ctx, first, r.ledger, from, receipt.VouchLive, now()); err != nil {
 		return o, r.trustFailure(err)
 	}
 	return o, nil
@@ -244,7 +244,7 @@ func (r *records) freeze(ctx context.Context, reason uint16) error {
 	request := journal.Request{
 		Actor: principal.Principal{Kind: principal.Core}, Role: principal.RoleCore, Action: "freeze", Target: "accept", Reason: why,
 	}
-	_, err := r.journal.Stop(ctx, time.Now(), request, protocol.Control{Action: protocol.ActionFreezeAccept, Reason: reason})
+	_, err := r.journal.Stop(ctx, now(), request, protocol.Control{Action: protocol.ActionFreezeAccept, Reason: reason})
 	if errors.Is(err, journal.ErrNotDurable) {
 		return nil
 	}

@@ -29,6 +29,9 @@ type Config struct {
 	// its client; what its scopes do not allow is forbidden. nil: there are none.
 	Clients func() *principal.Registry
 
+	// Now is the clock by which API keys expire. nil: that of the system.
+	Now func() time.Time
+
 	// KeysOnly refuses, as unauthenticated, requests without a key for anything but
 	// the public log: receipts, claims, epochs, checkpoint, tiles, status.
 	KeysOnly bool
@@ -103,6 +106,9 @@ func (c Config) withDefaults() Config {
 	if c.Clients == nil {
 		none := principal.NewRegistry(nil, nil)
 		c.Clients = func() *principal.Registry { return none }
+	}
+	if c.Now == nil {
+		c.Now = time.Now
 	}
 	if c.Host == nil {
 		c.Host = func(string) bool { return true }

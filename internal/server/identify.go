@@ -3,7 +3,6 @@ package server
 import (
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/terradourada/td/internal/principal"
 	"github.com/terradourada/td/protocol"
@@ -20,7 +19,7 @@ func (s *Server) identify(r *http.Request, op principal.Operation) (who principa
 		if !bearer || len(given) > 1 {
 			key = ""
 		}
-		if who, err = s.cfg.Clients().Authenticate(key, time.Now()); err != nil {
+		if who, err = s.cfg.Clients().Authenticate(key, s.cfg.Now()); err != nil {
 			return who, err
 		}
 	}
