@@ -1,7 +1,9 @@
 #!/bin/sh
 # Runs every fuzz target of the module, one after the other. The budget, in seconds,
 # is for all of them: each has the same share, at least one second. The instrumented
-# binary of a package is built once: "go test -fuzz" would link it for every target.
+# binary of a package is built once, before all: "go test -fuzz" would link it for every
+# target. The first is built alone, so that what all share is compiled once; then two
+# at a time.
 set -eu
 cd "$(dirname "$0")/.."
 budget=${1:-420}
@@ -16,13 +18,21 @@ count=$(wc -l <"$out/targets")
 share=$((budget / count))
 [ "$share" -ge 1 ] || share=1
 
+# name is the file of a package's binary.
+name() { echo "$1" | tr / _; }
+
+cut -d ' ' -f 2 "$out/targets" | sort -u | while read -r pkg; do echo "$out/$(name "$pkg") $pkg"; done >"$out/builds"
+for lines in 1,1 '2,$'; do
+	sed -n "${lines}p" "$out/builds" | xargs -P 2 -L 1 go test -c -fuzz=. -ldflags='-s -w' -o
+done
+
 # fuzz runs one target. When the time ends while a new input is being looked at,
 # the binary reports its own deadline as a failure: such a run is repeated, once. A
 # real failure leaves a failing input, and is never repeated.
 fuzz() {
 	for again in yes no; do
 		status=0
-		(cd "$1" && "$out/fuzz" -test.run '^$' -test.fuzz "^$3\$" -test.fuzztime "${share}s" -test.fuzzminimizetime 10x \
+		(cd "$1" && "$out/$(name "$2")" -test.run '^$' -test.fuzz "^$3\$" -test.fuzztime "${share}s" -test.fuzzminimizetime 10x \
 			-test.fuzzcachedir "$cache/$2") </dev/null >"$out/log" 2>&1 || status=$?
 		cat "$out/log"
 		[ $status != 0 ] || return 0
@@ -33,12 +43,7 @@ fuzz() {
 	done
 }
 
-built=''
 while read -r dir pkg target; do
-	if [ "$built" != "$pkg" ]; then
-		go test -c -fuzz="$target" -ldflags='-s -w' -o "$out/fuzz" "$pkg"
-		built=$pkg
-	fi
 	echo "fuzz $pkg $target $share s"
 	fuzz "$dir" "$pkg" "$target"
 done <"$out/targets"

@@ -317,6 +317,9 @@ func TestKill(t *testing.T) {
 func TestKillBeforeCopy(t *testing.T) {
 	for _, at := range []string{"copy", "verify", "complete", "swap", "settle", "begin"} {
 		for _, applied := range []string{"applied", "not"} {
+			if testing.Short() && applied == "not" {
+				continue // long, and no other concurrency
+			}
 			t.Run(at+" "+applied, func(t *testing.T) {
 				t.Parallel()
 				path := filepath.Join(t.TempDir(), "journal.db")
