@@ -43,7 +43,7 @@ boot() {
 	done
 	cp "$unit" /run/units/
 	printf '[Unit]\nDescription=nothing\n' >/run/units/nothing.target
-	printf '[Service]\nStandardOutput=append:%s\nStandardError=append:%s\nWatchdogSec=3\n' "$out/log" "$out/log" \
+	printf '[Service]\nStandardOutput=append:%s\nStandardError=append:%s\nWatchdogSec=5\nRestartSec=1\n' "$out/log" "$out/log" \
 		>/run/units/terradourada.service.d/test.conf
 	mount --make-rshared / # as on a machine, so that credentials reach the service
 	container=test SYSTEMD_UNIT_PATH=/run/units SYSTEMD_GENERATOR_PATH=/run/generators SYSTEMD_ENVIRONMENT_GENERATOR_PATH=/run/generators \
@@ -61,13 +61,13 @@ fail() {
 	exit 1
 }
 
-# until_ok waits at most 20 s for a command to succeed.
+# until_ok waits at most a minute for a command to succeed.
 until_ok() {
-	left=200
+	left=600
 	until "$@" >/dev/null 2>&1; do
 		left=$((left - 1))
 		kill -0 "$job" 2>/dev/null || fail "systemd has ended"
-		[ "$left" -gt 0 ] || fail "not within 20 s: $*"
+		[ "$left" -gt 0 ] || fail "not within a minute: $*"
 		sleep 0.1
 	done
 }
