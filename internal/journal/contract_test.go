@@ -457,8 +457,9 @@ func contractSeal(t *testing.T, open opener) {
 		t.Errorf("state is %+v, %v", state, err)
 	}
 	want(t, "issue", state.Check(journal.Issue, l.vk), protocol.CodeFrozen)
-	l.closeEpoch() // what has ended is still recorded
-	l.check(5)
+	_, err = l.Append(t.Context(), l.now, &protocol.EpochClose{ID: l.epoch.ID, Number: l.epoch.Number, Reason: protocol.CloseLost})
+	want(t, "the end of an epoch", err, protocol.CodeFrozen) // the seal is the last leaf
+	l.check(4)
 }
 
 // Retiring and revoking stop acceptance and can be found for a receipt.
@@ -469,12 +470,12 @@ func contractWithdraw(t *testing.T, open opener) {
 	l.mustAccept(l.acceptance())
 	l.withdrawn(l.vk, math.MaxUint64, 9)
 	l.mustControl(protocol.ActionRetireVK, l.vk)
-	want(t, "retired", l.accept(l.acceptance()), protocol.CodeFrozen)
+	want(t, "retired", l.accept(l.acceptance()), protocol.CodeUnknownClaim)
 	want(t, "the other claim", l.accept(acceptance(&l.epoch, other)), protocol.CodeNone)
 	l.mustControl(protocol.ActionRevokeEpoch, journal.EpochTarget(l.epoch.ID))
 	want(t, "revoked", l.accept(acceptance(&l.epoch, other)), protocol.CodeInvalidated)
 	l.restart()
-	want(t, "retired after a restart", l.accept(l.acceptance()), protocol.CodeFrozen)
+	want(t, "retired after a restart", l.accept(l.acceptance()), protocol.CodeUnknownClaim)
 	want(t, "revoked after a restart", l.accept(acceptance(&l.epoch, other)), protocol.CodeInvalidated)
 	want(t, "retired twice", l.control(protocol.ActionRetireVK, l.vk), protocol.CodeConflict)
 	want(t, "revoked twice", l.control(protocol.ActionRevokeEpoch, journal.EpochTarget(l.epoch.ID)), protocol.CodeConflict)
@@ -492,7 +493,7 @@ func contractWithdraw(t *testing.T, open opener) {
 		t.Errorf("state is %+v, %v", state, err)
 	}
 	l.openEpoch()
-	want(t, "retired under a new epoch", l.accept(l.acceptance()), protocol.CodeFrozen)
+	want(t, "retired under a new epoch", l.accept(l.acceptance()), protocol.CodeUnknownClaim)
 	l.mustAccept(acceptance(&l.epoch, other))
 	l.check(9)
 }

@@ -333,7 +333,7 @@ func columns(t *testing.T, path string) {
 	}
 	const allowed = "accepted.seq accepted.request_id accepted.anchor accepted.cm accepted.proof_digest accepted.claim " +
 		"attestations.epoch attestations.evidence " +
-		"audit.id audit.time audit.actor audit.role audit.action audit.target audit.reason audit.salt audit.outcome audit.code audit.seq " +
+		"audit.id audit.time audit.actor audit.role audit.action audit.target audit.reason audit.salt audit.outcome audit.code audit.seq audit.until " +
 		"claims.vk claims.seq " +
 		"clients.idx clients.id clients.created clients.disabled " +
 		"counter.id counter.next counter.time counter.withdrawals counter.commits counter.touches counter.sealed " +

@@ -22,7 +22,7 @@ func TestRandomHistory(t *testing.T) {
 				a := acceptance(&l.epoch, rapid.SampledFrom(keys).Draw(r, "key"))
 				size := rapid.Uint64Range(1, 20).Draw(r, "size")
 				a.Leaf.Issued.Position, a.Leaf.Issued.SignedRoot = rapid.Uint64Range(0, size-1).Draw(r, "position"), signedRoot(size)
-				l.may(l.accept(a), protocol.CodeFrozen, protocol.CodeInvalidated)
+				l.may(l.accept(a), protocol.CodeUnknownClaim, protocol.CodeInvalidated)
 			case "claim":
 				keys = append(keys, l.addClaim())
 			case "retire":

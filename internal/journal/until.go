@@ -27,7 +27,7 @@ func (r *Request) checkUntil(action protocol.ControlAction) error {
 // endsOf returns when holds end that end by themselves: those all of whose freezes have
 // an end in their audit row.
 func endsOf(ctx context.Context, db *sql.DB, holds map[Hold]*freezes) (map[Hold]time.Time, error) {
-	ends := make(map[Hold]time.Time)
+	var ends map[Hold]time.Time
 	for h, f := range holds {
 		var end int64
 		for _, seq := range f.all {
@@ -43,6 +43,9 @@ func endsOf(ctx context.Context, db *sql.DB, holds map[Hold]*freezes) (map[Hold]
 			end = max(end, until)
 		}
 		if end != 0 {
+			if ends == nil {
+				ends = make(map[Hold]time.Time)
+			}
 			ends[h] = time.UnixMilli(end)
 		}
 	}
