@@ -35,6 +35,7 @@ const elsewhere = "-"
 
 // matrix plants every fault in every call of a flow.
 func matrix(t *testing.T, f flow) {
+	t.Helper()
 	if _, err := theProver(); err != nil { // what it starts belongs to no bubble
 		t.Fatal(err)
 	}
@@ -71,7 +72,7 @@ func matrix(t *testing.T, f flow) {
 // cell runs a flow with one fault and checks everything afterwards.
 func cell(t *testing.T, f flow, at step, what fault, look func(*world)) {
 	t.Helper()
-	base, err := os.MkdirTemp(memory(), "td-failpoints-")
+	base, err := os.MkdirTemp(memory(), "td-failpoints-") //nolint:usetesting // the directory of a test is on a disk
 	if err != nil {
 		t.Fatal(err)
 	}

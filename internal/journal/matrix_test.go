@@ -226,7 +226,7 @@ func TestMatrix(t *testing.T) {
 
 func runCell(t *testing.T, name, op string, fault matrixFault, flow func(context.Context, *matrixCell), look func(*matrixCell)) {
 	t.Helper()
-	dir, err := os.MkdirTemp(inMemory(), "td-journal-")
+	dir, err := os.MkdirTemp(inMemory(), "td-journal-") //nolint:usetesting // the directory of a test is on a disk
 	if err != nil {
 		t.Fatal(err)
 	}
