@@ -52,6 +52,7 @@ func TestGameDays(t *testing.T) {
 	days.play("rogue prover", false, (*game).rogueProver)
 	days.play("freeze, thaw and rotate storm", false, (*game).storm)
 	days.play("runbook of a key compromise", false, (*game).keyCompromise)
+	days.play("restore of an old backup", false, (*game).restore)
 	days.play("certificate renewal under load", false, (*game).renewCertificates)
 }
 
