@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/terradourada/td/internal/admin"
 )
@@ -24,8 +25,8 @@ func (g *game) restore() {
 	}
 
 	newest := g.newestReceipt()
-	if said := g.user.td(1, "restore", older, "--data", data, "--checkpoint", newest); said.exit != 7 || !said.says("would be lost") {
-		g.Errorf("td restore of the older copy: exit code %d: %s%s", said.exit, said.out, said.errs)
+	if exit, out, errs := runTD("restore", older, "--data", data, "--checkpoint", newest); exit != 7 || !strings.Contains(errs, "would be lost") {
+		g.Errorf("td restore of the older copy: exit code %d: %s%s", exit, out, errs)
 	}
 	g.must("restore", lost, "--data", data, "--checkpoint", newest)
 	b = startBackend(g.T, data, "--prover", "none")
@@ -39,17 +40,15 @@ func (g *game) restore() {
 	again.accepts(b)
 	again.settle(b)
 	g.figures["new_log"] = again.figures
-	if said := g.user.audit("--dir", filepath.Join(began, "previous", "ledger")); said.verdict != unavailable && said.verdict != "valid" {
-		g.Errorf("td log audit of the log before: %s\n%s%s", said.verdict, said.out, said.errs)
-	}
+	g.audit(filepath.Join(began, "previous", "ledger"), 0)
 	g.verdicts(filepath.Join(data, "ledger"), nil)
 }
 
 // must runs a command and wants exit code 0.
 func (g *game) must(args ...string) {
 	g.Helper()
-	if said := g.user.td(1, args...); said.exit != 0 {
-		g.Fatalf("td %q: exit code %d\n%s%s", args, said.exit, said.out, said.errs)
+	if exit, out, errs := runTD(args...); exit != 0 {
+		g.Fatalf("td %q: exit code %d\n%s%s", args, exit, out, errs)
 	}
 }
 
