@@ -21,8 +21,8 @@ trap 'rm -rf "$out"' EXIT
 seed=${SEED:-$(od -An -N4 -tu4 /dev/urandom | tr -d ' ')}
 echo "gamedays: seed $seed"
 go build -trimpath -o bin/td ./cmd/td
-go test -c -tags gameday -o "$out/gamedays" ./cmd/td
-go test -c -o "$out/faults" ./internal/faults
+go test -c -ldflags=-w -tags gameday -o "$out/gamedays" ./cmd/td
+go test -c -ldflags=-w -o "$out/faults" ./internal/faults
 mode=full faults=gameday
 if [ "${SHORT:-}" != "" ]; then
 	mode=short faults=gameday-short

@@ -55,7 +55,7 @@ func (g *game) renewCertificates() {
 				} else if ctx.Err() == nil {
 					failed.note(err)
 				}
-				time.Sleep(20 * time.Millisecond) // the pace of the load
+				time.Sleep(60 * time.Millisecond) // the pace of the load
 			}
 		})
 	}

@@ -60,7 +60,7 @@ func (g *game) stepClock() {
 	for _, off := range []time.Duration{time.Hour, -time.Hour} {
 		long, short := b.mustAnswer(ctx), g.brief(b)
 		clock.set(off)
-		if got := g.leafTime(b); got.Sub(time.Now()).Abs() < 50*time.Minute && off > 0 {
+		if got := g.leafTime(b); time.Until(got).Abs() < 50*time.Minute && off > 0 {
 			g.Errorf("the clock is off by %v, and a leaf has the time %v: nothing was stepped", off, got)
 		}
 		g.keep(b.Client, b.wantAccepted(ctx, long)) // the lifetime has not passed

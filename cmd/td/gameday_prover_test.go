@@ -38,7 +38,7 @@ func (g *game) rogueProver() {
 	}
 	for i := range g.either(2, 4) {
 		rng := rand.New(rand.NewPCG(g.rng.Uint64(), uint64(i)))
-		all.Go(func() { r.run(ctx, rng) })
+		all.Go(func() { r.run(ctx, rng, g.either(2, 1000)) })
 	}
 	all.Go(func() { g.figures["good"] = g.keepAccepting(ctx, b) })
 	all.Wait()
@@ -102,10 +102,10 @@ func (r *rogue) ways() []way {
 	}
 }
 
-// run answers until ctx ends, in every way at least once.
-func (r *rogue) run(ctx context.Context, rng *rand.Rand) {
+// run answers until ctx ends, in every way at least once and at most some times.
+func (r *rogue) run(ctx context.Context, rng *rand.Rand, most int) {
 	ways := r.ways()
-	for n := 0; ctx.Err() == nil || n < len(ways); n++ {
+	for n := 0; n < len(ways) || ctx.Err() == nil && n < most*len(ways); n++ {
 		a, err := r.b.challenge(r.b.t.Context(), client.Submission{Claim: submission().Claim, Params: []byte(`{}`), Event: submission().Event, TTL: time.Second})
 		if err != nil {
 			r.b.t.Errorf("a challenge for the rogue prover: %v", err)

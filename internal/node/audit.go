@@ -78,7 +78,7 @@ func (r *records) auditRecords(ctx context.Context) error {
 func (r *records) auditOnce(ctx context.Context) api.Audit {
 	begun := time.Now()
 	report, err := datadir.Audit(ctx, r.cfg.Data, audit.Options{Proofs: true, Indexed: true, Pace: datadir.Pace(ctx, auditShare)})
-	result := api.Audit{State: stateOK, At: time.Now().UTC().Truncate(time.Millisecond)}
+	result := api.Audit{State: stateOK, At: now().UTC().Truncate(time.Millisecond)}
 	if ctx.Err() != nil {
 		return result
 	}
