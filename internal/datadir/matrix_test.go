@@ -130,11 +130,11 @@ func startRunning(t *testing.T) *running {
 // freeze stops acceptance, and waits until the leaf is published.
 func (r *running) freeze() {
 	by := journal.Request{Actor: principal.Principal{Kind: principal.Core}, Role: principal.RoleCore, Action: "freeze", Reason: "test"}
-	e, err := r.Stop(context.Background(), now, by, protocol.Control{Action: protocol.ActionFreezeAccept})
+	entries, err := r.Stop(context.Background(), now, by, protocol.Control{Action: protocol.ActionFreezeAccept})
 	if err == nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		_, err = r.ledger.Await(ctx, e.Seq)
+		_, err = r.ledger.Await(ctx, entries[0].Seq)
 	}
 	if err != nil {
 		r.Error(err)
