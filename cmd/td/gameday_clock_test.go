@@ -64,7 +64,7 @@ func (g *game) stepClock() {
 			g.Errorf("the clock is off by %v, and a leaf has the time %v: nothing was stepped", off, got)
 		}
 		g.keep(b.Client, b.wantAccepted(ctx, long)) // the lifetime has not passed
-		b.wantCode(ctx, g.after(short), protocol.CodeExpired)
+		g.refuses(b, g.after(short), protocol.CodeExpired)
 	}
 	g.stepUnderLoad(clock, b)
 	if n := b.epochNumber(ctx); n != 1 {
@@ -75,7 +75,7 @@ func (g *game) stepClock() {
 	clock.set(-time.Hour) // the last leaf is of two hours later
 	b = clock.start(data, args...)
 	g.accepts(b)
-	b.wantCode(ctx, g.after(g.brief(b)), protocol.CodeExpired)
+	g.refuses(b, g.after(g.brief(b)), protocol.CodeExpired)
 	if strings.Contains(b.stderr(), "epoch rotates") {
 		g.Error("an epoch was rotated")
 	}

@@ -23,7 +23,7 @@ func (g *game) rogueProver() {
 	if _, err := g.administer(b).Rotate(g.Context(), admin.RotateRequest{Reason: admin.Reason{Reason: "game day"}, How: "now"}); err != nil {
 		g.Fatal(err)
 	}
-	b.wantCode(g.Context(), stale, protocol.CodeInvalidated) // its keys are gone
+	g.refuses(b, stale, protocol.CodeInvalidated) // its keys are gone
 
 	used, pending := b.mustAnswer(g.Context()), b.mustAnswer(g.Context())
 	g.keep(b.Client, b.wantAccepted(g.Context(), used))

@@ -38,7 +38,7 @@ func (g *game) keyCompromise() {
 	for code, n := range load.codes {
 		g.figures["refused "+code.String()] = n
 	}
-	b.wantCode(ctx, pending, protocol.CodeInvalidated)
+	g.refuses(b, pending, protocol.CodeInvalidated)
 	flagged := map[protocol.RequestID]bool{}
 	for id, r := range g.h.receipts {
 		if leaf, err := protocol.ParseLeaf(r.Leaf); err != nil || g.epochOf(leaf) == 2 {

@@ -156,6 +156,20 @@ func (g *game) keep(c *client.Client, a *client.Accepted) {
 	}
 }
 
+// refuses hands an answer in and wants a refusal. A connection may break; the same answer
+// is sent again then, as clients do, and the figures count it.
+func (g *game) refuses(b *backend, a *answer, want protocol.Code) {
+	g.Helper()
+	_, err := b.send(g.Context(), a, 0)
+	if died(err) {
+		g.figures["broken_connection"] = err.Error()
+		_, err = b.send(g.Context(), a, 0)
+	}
+	if protocol.CodeOf(err) != want {
+		g.Errorf("got %v, want %s", err, want)
+	}
+}
+
 // keepAccepting has answers accepted until ctx ends, and returns how many.
 func (g *game) keepAccepting(ctx context.Context, b *backend) (n int) {
 	for ctx.Err() == nil {
