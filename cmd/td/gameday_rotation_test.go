@@ -30,7 +30,6 @@ func (g *game) administer(b *backend) *admin.Conn {
 	if err != nil {
 		g.Fatal(err)
 	}
-	g.Cleanup(c.Close)
 	return c
 }
 

@@ -102,9 +102,6 @@ const maxAnswer = 16 << 20
 // host stands in URLs. No name is looked up.
 const host = "http://admin"
 
-// Close closes the connections that are not in use.
-func (c *Conn) Close() { c.http.CloseIdleConnections() }
-
 // get calls a reading action, and post another one. An error answer is an [*api.Problem].
 func get[A any](ctx context.Context, c *Conn, name string, query url.Values) (*A, error) {
 	return call[A](ctx, c, http.MethodGet, name+"?"+query.Encode(), nil)

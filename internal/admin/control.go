@@ -262,7 +262,7 @@ func (q *request) invalidate(b *InvalidateRequest) (*Done, error) {
 		return nil, err
 	}
 	done := newDone()
-	return done, done.note(q.s.cfg.Control.Invalidate(q.ctx, q.now, q.by(), f, b.Filter.text()))
+	return done, done.note(q.s.cfg.Control.Invalidate(q.ctx, q.now, q.by(), f, b.text()))
 }
 
 // text names a filter in a row.

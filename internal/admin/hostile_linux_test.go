@@ -222,7 +222,7 @@ func TestTCPNeedsACertificate(t *testing.T) {
 	}
 	_, err := w.over(principal.NoRole).Status(t.Context())
 	want(t, "no role", err, protocol.CodeForbidden)
-	old := admin.DialTLS(w.addr, &tls.Config{Certificates: []tls.Certificate{*w.certs[principal.Viewer]}, RootCAs: w.ca.pool, ServerName: "server", MaxVersion: tls.VersionTLS12}) //nolint:gosec // it is refused
+	old := admin.DialTLS(w.addr, &tls.Config{Certificates: []tls.Certificate{*w.certs[principal.Viewer]}, RootCAs: w.ca.pool, ServerName: "server", MaxVersion: tls.VersionTLS12})
 	if _, err := old.Status(t.Context()); err == nil {
 		t.Error("TLS 1.2 is taken")
 	}
@@ -232,7 +232,7 @@ func TestTCPNeedsACertificate(t *testing.T) {
 // both ends of a socket, also of another user.
 func TestKernelNamesPeers(t *testing.T) {
 	t.Parallel()
-	dir, err := os.MkdirTemp("", "admin") // which another user can reach
+	dir, err := os.MkdirTemp("", "admin") //nolint:usetesting // another user must reach it
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -264,7 +264,7 @@ func TestKernelNamesPeers(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root, for another user")
 	}
-	if err := errors.Join(os.Chmod(dir, 0o755), os.Chmod(path, 0o666)); err != nil { //nolint:gosec // another user connects
+	if err := errors.Join(os.Chmod(dir, 0o755), os.Chmod(path, 0o666)); err != nil {
 		t.Fatal(err)
 	}
 	stranger := dialAs(t.Context(), path, 65534, 65533, []uint32{65531, 65532})
@@ -297,7 +297,7 @@ func asUser(uid, gid int, groups []uint32, f func() dialed) dialed {
 	go func() {
 		runtime.LockOSThread() // and never unlocked
 		for _, call := range [][3]uintptr{
-			{unix.SYS_SETGROUPS, uintptr(len(groups)), uintptr(unsafe.Pointer(&groups[0]))}, //nolint:gosec // the kernel takes an address
+			{unix.SYS_SETGROUPS, uintptr(len(groups)), uintptr(unsafe.Pointer(&groups[0]))},
 			{unix.SYS_SETRESGID, uintptr(gid), uintptr(gid)},
 			{unix.SYS_SETRESUID, uintptr(uid), uintptr(uid)},
 		} {
@@ -325,12 +325,12 @@ func TestClientChecksTheServer(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root, for a socket of another user")
 	}
-	dir, err := os.MkdirTemp("", "admin")
+	dir, err := os.MkdirTemp("", "admin") //nolint:usetesting // another user must reach it
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	if err := os.Chmod(dir, 0o777); err != nil { //nolint:gosec // another user listens there
+	if err := os.Chmod(dir, 0o777); err != nil {
 		t.Fatal(err)
 	}
 	path := filepath.Join(dir, "s")

@@ -16,6 +16,3 @@ const (
 	closeGrace    = 2 * time.Second
 	tickEvery     = time.Second
 )
-
-// timeForm is the form of times in rows.
-const timeForm = "2006-01-02T15:04:05.000Z"

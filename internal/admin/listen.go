@@ -27,7 +27,7 @@ func Listen(ctx context.Context, path string, roles *Roles) (net.Listener, error
 	switch gid, others := roles.reach(); {
 	case !others:
 	case gid >= 0:
-		err = errors.Join(os.Chown(path, -1, gid), os.Chmod(path, 0o660))
+		err = errors.Join(os.Chown(path, -1, gid), os.Chmod(path, 0o660)) //nolint:gosec // the group is to connect
 	default:
 		err = os.Chmod(path, 0o666) //nolint:gosec // the roles decide who may do what
 	}

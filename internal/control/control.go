@@ -300,7 +300,7 @@ func (c *Control) stop(ctx context.Context, now time.Time, r journal.Request, al
 	entries, err := c.cfg.Journal.Stop(ctx, now, r, all...)
 	for i, e := range entries {
 		if e.Leaf != nil {
-			res.note(all[i], e)
+			res.note(all[i], e) //nolint:gosec // there is an entry for each action
 		}
 	}
 	return res, err

@@ -211,7 +211,7 @@ func copyFiles(ctx context.Context, from, to string) error {
 		if !e.Type().IsRegular() || filepath.Ext(e.Name()) == ".lock" {
 			continue
 		}
-		b, err := os.ReadFile(filepath.Join(from, e.Name()))
+		b, err := os.ReadFile(filepath.Clean(filepath.Join(from, e.Name())))
 		if err == nil {
 			err = cmp.Or(ctx.Err(), writeFile(filepath.Join(to, e.Name()), b))
 		}

@@ -141,7 +141,7 @@ func TestBackupRefuses(t *testing.T) {
 		exit  int
 		want  string
 	}{
-		"a file in its place": {func(t *testing.T, dir string) { writeText(t, filepath.Join(dir, "..", "there")) }, "there", fault.Usage, "exists already"},
+		"a file in its place": {func(t *testing.T, dir string) { t.Helper(); writeText(t, filepath.Join(dir, "..", "there")) }, "there", fault.Usage, "exists already"},
 		"a row changed":       {rewrite(100, flip(31)), "to", fault.Negative, "the copy does not pass its audit"},
 		"a tile missing":      {remove("ledger/tile/0"), "to", fault.Negative, "the log in"},
 		"a tile cut short":    {file("ledger/tile/0/000", func(b []byte) []byte { return b[:40] }), "to", fault.Negative, "tile/0/000 does not hold 256 hashes"},

@@ -169,7 +169,7 @@ func TestFailures(t *testing.T) {
 	freeze := func(s *services) fault { return fault{hook: func() { s.set(func() { s.frozen = true }) }} }
 	hold := func(s *services) fault { return fault{hook: func() { s.set(func() { s.issueHeld = true }) }} }
 	die := func(s *services) fault {
-		return fault{hook: func() { s.set(func() { s.epochDead = true }); s.gate.Invalidate(gate.Filter{}) }}
+		return fault{hook: func() { s.set(func() { s.epochDead = true }); s.gate.EpochEnded(protocol.EpochID{7}) }}
 	}
 	const none, invalidated, unavailable = protocol.CodeNone, protocol.CodeInvalidated, protocol.CodeLedgerUnavailable
 	refused := protocol.Fail(protocol.CodeLedgerUnavailable, "surely not written")
@@ -357,7 +357,7 @@ func TestEpochEnded(t *testing.T) {
 		t.Errorf("%d sessions are pending after the end of another epoch, want 1", n)
 	}
 	s.died = true // an epoch that has ended counts no further
-	s.gate.Invalidate(gate.Filter{})
+	s.gate.EpochEnded(protocol.EpochID{7})
 	if n := s.sessions.Pending(); n != 0 || s.cancelled != 0 {
 		t.Errorf("%d sessions are pending and %d tags cancelled, want none", n, s.cancelled)
 	}

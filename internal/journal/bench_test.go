@@ -104,6 +104,7 @@ func BenchmarkOpen(b *testing.B) {
 	wg.Wait()
 	l.stop()
 	open := func(b *testing.B, cfg journal.Config) *journal.Journal {
+		b.Helper()
 		cfg.Path = path
 		j, err := journal.Open(context.Background(), cfg)
 		if err != nil {
@@ -112,6 +113,7 @@ func BenchmarkOpen(b *testing.B) {
 		return j
 	}
 	end := func(b *testing.B, j *journal.Journal) {
+		b.Helper()
 		if err := j.Close(); err != nil {
 			b.Fatal(err)
 		}

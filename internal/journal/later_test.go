@@ -29,6 +29,7 @@ func laterLog(t *testing.T) (l *log, path string) {
 // order and its file is the same as then.
 func TestCompareLater(t *testing.T) {
 	touched := func(t *testing.T, path string) {
+		t.Helper()
 		b, err := os.ReadFile(path)
 		if err == nil {
 			err = os.WriteFile(path, b, 0o600)
@@ -43,8 +44,9 @@ func TestCompareLater(t *testing.T) {
 	}{
 		"closed in order":    {func(*testing.T, string) {}, false},
 		"written since":      {touched, true},
-		"the memory removed": {func(t *testing.T, path string) { removeFile(t, path+".checked") }, true},
+		"the memory removed": {func(t *testing.T, path string) { t.Helper(); removeFile(t, path+".checked") }, true},
 		"the memory cut": {func(t *testing.T, path string) {
+			t.Helper()
 			if err := os.Truncate(path+".checked", 60); err != nil {
 				t.Fatal(err)
 			}

@@ -42,7 +42,7 @@ func openAdmin(ctx context.Context, cfg *config.Config, cert *certificate) (_ *a
 	if cfg.ReadOnly {
 		return nil, nil //nolint:nilnil // there is nothing to administer
 	}
-	uid := uint32(os.Geteuid()) //nolint:gosec // a user id has 32 bits
+	uid := uint32(os.Geteuid())
 	a := &administration{roles: admin.NewRoles(uid), by: principal.Principal{Kind: principal.LocalUser, UID: uid}}
 	for _, s := range []struct {
 		role  principal.Role

@@ -35,8 +35,7 @@ func (r *records) compareJournal(ctx context.Context) error {
 	begun := time.Now()
 	err := r.journal.Compare(ctx)
 	switch {
-	case ctx.Err() != nil:
-		return nil
+	case ctx.Err() != nil: // what was not compared is compared by the next start
 	case errors.Is(err, journal.ErrDamaged):
 		r.ledger.Diverge(err.Error())
 		r.log.Error("journal is damaged; acceptance is frozen", "err", err)
@@ -46,7 +45,7 @@ func (r *records) compareJournal(ctx context.Context) error {
 		r.log.Debug("journal compared with its leaves", "took_ms", time.Since(begun).Milliseconds())
 	}
 	<-ctx.Done()
-	return nil
+	return nil //nolint:nilerr // it was stopped, or has logged why
 }
 
 // auditRecords audits the data directory from time to time.
@@ -55,12 +54,11 @@ func (r *records) auditRecords(ctx context.Context) error {
 	for wait := min(auditFirst, every); every > 0; {
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-time.After(wait):
 		}
 		result := r.auditOnce(ctx)
 		if ctx.Err() != nil {
-			return nil
+			break
 		}
 		r.audited.Store(&result)
 		switch wait = every; result.State {
@@ -71,7 +69,7 @@ func (r *records) auditRecords(ctx context.Context) error {
 		}
 	}
 	<-ctx.Done()
-	return nil
+	return nil //nolint:nilerr // it was stopped
 }
 
 // auditOnce makes an audit and logs its result. A difference freezes acceptance.
