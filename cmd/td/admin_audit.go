@@ -38,7 +38,10 @@ func adminAuditListCommand(a *app) *cobra.Command {
 			return err
 		}
 		return printRows(a, output, rows, "ROW\tTIME\tACTOR\tROLE\tACTION\tTARGET\tOUTCOME\tLEAF\tREASON", func(w io.Writer, r *admin.Row) {
-			outcome, leaf := r.Outcome, "-"
+			outcome, leaf, target := r.Outcome, "-", cmp.Or(protocol.Escaped(r.Target), "-")
+			if r.Until != nil {
+				target += " until " + stamp(*r.Until)
+			}
 			if r.Code != "" {
 				outcome += " (" + r.Code + ")"
 			}
@@ -46,7 +49,7 @@ func adminAuditListCommand(a *app) *cobra.Command {
 				leaf = fmt.Sprint(*r.Index)
 			}
 			fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", r.ID, stamp(r.Time), protocol.Escaped(r.Actor), r.Role, protocol.Escaped(r.Action),
-				cmp.Or(protocol.Escaped(r.Target), "-"), outcome, leaf, cmp.Or(protocol.Escaped(r.Reason), "-"))
+				target, outcome, leaf, cmp.Or(protocol.Escaped(r.Reason), "-"))
 		})
 	})
 }

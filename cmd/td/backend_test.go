@@ -85,7 +85,7 @@ func launchWith(t *testing.T, env []string, data string, args ...string) *backen
 func launchAs(t *testing.T, change func(*exec.Cmd), env []string, data string, args ...string) *backend {
 	t.Helper()
 	openWay(t, data)
-	args = append([]string{"serve", "--listen", "127.0.0.1:0", "--data", data, "--prover-workers", "1", "--log-level", "debug"}, args...)
+	args = append([]string{"serve", "--listen", "127.0.0.1:0", "--data", data, "--prover-workers", "1", "--log-level", "debug", "--death-limit", "0"}, args...) // many tests kill
 	b := &backend{t: t, data: data, ready: make(chan string, 1), done: make(chan struct{})}
 	b.cmd = exec.Command("/proc/self/exe", args...)
 	b.cmd.Env = slices.Concat(os.Environ(), env, []string{asProgram + "=1"})

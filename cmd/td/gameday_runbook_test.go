@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/terradourada/td/internal/admin"
 	"github.com/terradourada/td/protocol"
@@ -50,6 +51,11 @@ func (g *game) keyCompromise() {
 	}
 	g.accepts(b)
 	g.figures["epoch"] = b.epochNumber(ctx)
+	// No hand-over vouches for the epoch: the record of what was published does.
+	eventually(g.T, 20*time.Second, "the server's record does not vouch for the new epoch", func() bool {
+		exit, _, _ := runTD("log", "audit", "--progress", "none", "--trust", filepath.Join(b.data, "published"), "--dir", filepath.Join(b.data, "ledger"))
+		return exit == 0
+	})
 	g.settleFlagged(b, flagged)
 }
 

@@ -100,7 +100,7 @@ type storm struct {
 // storm plays freezes, thaws and forced rotations over the admin socket as fast as they
 // go, under clients that answer. What all of them saw must have an order.
 func (g *game) storm() {
-	b := startBackend(g.T, g.TempDir(), "--prover", "none", "--ttl-ms", "600000", "--death-limit", "0")
+	b := startBackend(g.T, g.TempDir(), "--prover", "none", "--ttl-ms", "600000")
 	s := &storm{game: g, b: b, conn: g.administer(b), began: time.Now(), count: map[string]int{}}
 	ctx, stop := context.WithCancel(g.Context())
 	defer stop()

@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/terradourada/td/internal/epochs"
 	"github.com/terradourada/td/internal/gate"
@@ -105,7 +106,7 @@ func (q *request) epochs() (any, error) {
 
 func describeEpoch(e *epochs.State) *Epoch {
 	return &Epoch{
-		Number: e.Number, ID: e.ID, Phase: e.Phase.String(), Since: e.Since.UTC(), Index: e.Index,
+		Number: e.Number, ID: e.ID, Phase: e.Phase.String(), Since: e.Since.UTC().Truncate(time.Millisecond), Index: e.Index,
 		Pending: uint64(max(0, e.Pending)), Issued: e.Issued,
 	}
 }
@@ -279,7 +280,7 @@ func (q *request) auditRows() (any, error) {
 func describeRow(r *journal.AuditRow) Row {
 	return Row{
 		ID: r.ID, Time: r.Time.UTC(), Actor: r.Actor, Role: r.Role, Action: r.Action, Target: r.Target,
-		Reason: r.Reason, Outcome: string(r.Outcome), Code: r.Code, Index: r.Seq,
+		Reason: r.Reason, Until: moment(r.Until), Outcome: string(r.Outcome), Code: r.Code, Index: r.Seq,
 	}
 }
 

@@ -229,6 +229,7 @@ type Row struct {
 	Action  string  `json:"action"`
 	Target  string  `json:"target,omitempty"`
 	Reason  string  `json:"reason,omitempty"`
+	Until   *Moment `json:"until,omitempty"` // when a freeze with an end is over
 	Outcome string  `json:"outcome"`
 	Code    string  `json:"code,omitempty"`
 	Index   *uint64 `json:"index,omitempty"`

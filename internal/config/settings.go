@@ -171,7 +171,7 @@ type Config struct {
 	// Deaths of signer or tagger within death_window that freeze acceptance; 0
 	// means never. A sandbox that kills a child may have stopped an intrusion.
 	// A commander thaws.
-	DeathLimit int `key:"death_limit" default:"0" range:"0..1000"`
+	DeathLimit int `key:"death_limit" default:"5" range:"0..1000"`
 
 	// Pause between two audits of the data directory by the server itself, which
 	// use a tenth of one processor and verify every proof again; 0s means none.

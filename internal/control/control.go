@@ -83,7 +83,7 @@ const (
 
 // String returns the word for the operations.
 func (w What) String() string {
-	if words := [...]string{"all", "issue", "accept"}; int(w) < len(words) {
+	if words := [...]string{"both", "issue", "accept"}; int(w) < len(words) {
 		return words[w]
 	}
 	return "unknown"

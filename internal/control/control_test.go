@@ -54,7 +54,7 @@ func TestFreeze(t *testing.T) {
 		vk      protocol.Digest
 		row     string
 	}{
-		{control.All, control.Target{}, []protocol.ControlAction{protocol.ActionFreezeAccept, protocol.ActionFreezeIssue}, all, "all all"},
+		{control.All, control.Target{}, []protocol.ControlAction{protocol.ActionFreezeAccept, protocol.ActionFreezeIssue}, all, "both all"},
 		{control.Issue, control.Target{Claim: claim.Open}, []protocol.ControlAction{protocol.ActionFreezeIssue}, w.vk, "issue open/1"},
 		{control.Accept, control.Target{VK: w.vk}, []protocol.ControlAction{protocol.ActionFreezeAccept}, w.vk, "accept " + w.vk.String()},
 	} {

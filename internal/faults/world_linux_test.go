@@ -127,7 +127,7 @@ func (w *world) position() int {
 // launch starts a server and returns at once.
 func (w *world) launch() {
 	w.Helper()
-	args := []string{"--listen", "127.0.0.1:0", "--data", w.data, "--shutdown-grace", "5s", "--ttl-ms", "600000"}
+	args := []string{"--listen", "127.0.0.1:0", "--data", w.data, "--shutdown-grace", "5s", "--ttl-ms", "600000", "--death-limit", "0"}
 	var err error
 	if w.srv, err = launch(w.run.binary, append(args, w.args...)...); err != nil {
 		w.Fatal(err)

@@ -121,7 +121,7 @@ func startServer(t *testing.T, program, seed string, level secret.Level) *server
 		t.Fatal(err)
 	}
 	v.cmd = exec.Command(program, "serve", "--listen", "127.0.0.1:0", "--data", v.dir, "--prover-workers", "1",
-		"--log-level", "debug", "--min-grade", "D", "--allow-development-grade")
+		"--log-level", "debug", "--min-grade", "D", "--allow-development-grade", "--death-limit", "0")
 	v.cmd.Env = []string{"MEMSCAN_SEED=" + seed, "MEMSCAN_LEVEL=" + level.String(), "MEMSCAN_CAPTURE=" + capture}
 	pipe, err := v.cmd.StderrPipe()
 	if err != nil {

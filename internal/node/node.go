@@ -189,6 +189,7 @@ func (n *node) openRecords(ctx context.Context) (err error) {
 		n.services.start("ledger", n.records.ledger.Run)
 		n.services.start("comparison", n.records.compareJournal)
 		n.services.start("audit", n.records.auditRecords)
+		n.services.start("record", n.records.recordEpochs)
 	}
 	n.machine, err = n.newMachine(ctx)
 	return err

@@ -206,6 +206,37 @@ func (r *records) verifyOptions(ctx context.Context, lists []*claim.List) (recei
 	return o, nil
 }
 
+// recordEvery is how soon the first checkpoint of a further epoch is recorded.
+const recordEvery = 5 * time.Second
+
+// recordEpochs records a checkpoint of every further epoch that signs one. An epoch that
+// opened without a hand-over is vouched for by nothing else.
+func (r *records) recordEpochs(ctx context.Context) error {
+	tick := time.NewTicker(recordEvery)
+	defer tick.Stop()
+	failing := false
+	for last := [32]byte{}; ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		if cp, ok := r.ledger.Latest(); !ok || cp.Key == last {
+			continue
+		}
+		cp, from, err := r.latest(ctx)
+		if err == nil {
+			_, err = r.trust.Trust(ctx, cp, r.ledger, from, receipt.VouchLive, now())
+		}
+		if err == nil {
+			last = cp.Key
+		} else if !failing && ctx.Err() == nil {
+			r.log.Warn("published checkpoint not recorded", "err", err)
+		}
+		failing = err != nil
+	}
+}
+
 // firstCheckpoint bounds the wait for the first checkpoint of a log.
 const firstCheckpoint = 10 * time.Second
 
