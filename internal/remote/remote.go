@@ -255,6 +255,8 @@ func exitOfProblem(p *client.Problem) int {
 
 func hintOf(p *client.Problem) string {
 	switch {
+	case p.Code == protocol.CodeFrozen && !p.Retryable:
+		return "receipts already issued stay verifiable; the log takes nothing further, and another server has to"
 	case p.Code == protocol.CodeFrozen:
 		return "receipts already issued stay verifiable; try again after the operator's thaw"
 	case p.Code == protocol.CodeUnauthenticated:
