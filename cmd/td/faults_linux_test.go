@@ -77,7 +77,7 @@ var faults = map[string]func(*testing.T) string{
 	},
 	"the journal does not open: the file is damaged": func(t *testing.T) string { return afterDamage(t, zeroPage) },
 	"another process has the journal open for writing": func(t *testing.T) string {
-		return refusal(t, launch(t, startBackend(t, t.TempDir()).data))
+		return refusal(t, launch(t, startBackend(t, t.TempDir()).data, "--socket", filepath.Join(t.TempDir(), "s")))
 	},
 	"this user may not write there":   deniedJournal,
 	"the log is ahead of the journal": olderJournal,
