@@ -101,12 +101,12 @@ type Options struct {
 	AllowSelfAsserted bool
 	// Rows is the journal behind the log, nil if the auditor has only the log.
 	Rows Rows
-	// Indexed leaves to the indexes of the journal in Rows, which the caller has compared
-	// with the rows, that nothing is accepted twice. Two roots of one size in an issued
-	// tree are then not found. Memory grows by 36 bytes an entry.
+	// Indexed skips the check that nothing is accepted twice. The caller has compared the
+	// unique indexes of the journal in Rows with its rows, which shows the same. Two roots
+	// of one size in an issued tree are then not found. Memory grows by 36 bytes an entry.
 	Indexed bool
-	// Known are signed checkpoints of the log that are known from elsewhere. Each must be
-	// signed by an epoch of the log, over a tree that the entries begin with.
+	// Known are signed checkpoints of the log from elsewhere. An epoch of the log must have
+	// signed each, and the entries must begin with its tree.
 	Known []string
 	// Pace, if given, is called after each entry and may wait. Proofs are then verified by
 	// the same goroutine.

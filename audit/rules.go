@@ -215,8 +215,8 @@ func (r *rules) epochClose(index uint64, b *protocol.EpochClose) {
 	}
 }
 
-// forget drops what only further acceptances would be compared with: there is none after
-// the end of an epoch.
+// forget drops what further acceptances are compared with. After the end of an epoch there
+// are none.
 func (e *epochState) forget() { e.takenSeqs, e.takenPositions = nil, nil }
 
 // sums reports whether the parts add up to the whole, without overflow.

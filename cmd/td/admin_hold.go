@@ -147,8 +147,8 @@ is invalidated: when a key may be known to others.`,
 func adminReloadCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "reload",
-		Short:   "Read the TLS certificate again",
-		Long:    `Reads tls_cert and tls_key again at once. They are read by themselves, too, when they change.`,
+		Short:   "Read settings and TLS certificate again",
+		Long:    `Reads the settings, tls_cert and tls_key again at once, as SIGHUP does. The server also reads the certificate again when it changes.`,
 		Example: "  td admin reload --reason \"certificate renewed\"",
 		Args:    noArgs,
 	}

@@ -92,8 +92,8 @@ func (f *restoreFlags) run(ctx context.Context, from string, o audit.Options) (*
 	return datadir.Restore(ctx, from, f.data, note, o)
 }
 
-// readCheckpoint reads a checkpoint from a file, a receipt, a server, or a directory with the files
-// of a log.
+// readCheckpoint reads a checkpoint from a file, a receipt, a server, or a directory with
+// the files of a log.
 func readCheckpoint(ctx context.Context, name, serverUser string) (string, error) {
 	info, err := os.Stat(name)
 	if strings.Contains(name, "://") || err == nil && info.IsDir() {

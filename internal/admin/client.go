@@ -152,8 +152,7 @@ func call[A any](ctx context.Context, c *Conn, method, path string, body []byte)
 	return &answer, nil
 }
 
-// lost explains an exchange that did not come to its end. What was asked for may have
-// been done.
+// lost explains an exchange that was interrupted. The action may have been taken.
 func lost(err error) error {
 	told := new(fault.Fault)
 	switch {
@@ -314,7 +313,7 @@ func (c *Conn) VerifyAudit(ctx context.Context, r VerifyRequest) (*Verified, err
 	return post[Verified](ctx, c, "audit/verify", r)
 }
 
-// Reload reads the TLS certificate again.
+// Reload reads the settings and the TLS certificate again.
 func (c *Conn) Reload(ctx context.Context, r ReloadRequest) (*Done, error) {
 	return post[Done](ctx, c, "reload", r)
 }

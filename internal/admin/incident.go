@@ -201,7 +201,7 @@ func (in *incident) open(done *Done) (string, error) {
 // maxNoted bounds the pending requests in a bundle.
 const maxNoted = 10_000
 
-// takeNote keeps what the next steps change.
+// takeNote records the state that the next steps change.
 func (in *incident) takeNote(*Done) (string, error) {
 	q := in.q
 	note := &request{s: q.s, ctx: q.ctx, now: q.now, who: q.who, role: q.role}

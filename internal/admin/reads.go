@@ -42,7 +42,7 @@ func (q *request) pageLength() (int, error) {
 	return n, nil
 }
 
-// status reads nothing from the disk that it needs.
+// status answers also if nothing can be read from the disk.
 func (q *request) status() (any, error) {
 	if err := q.takes(); err != nil {
 		return nil, err

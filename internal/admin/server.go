@@ -66,7 +66,7 @@ type Gate interface {
 type Host interface {
 	// Status returns the public status. It needs no disk.
 	Status(ctx context.Context) (api.Status, error)
-	// Reload reads the TLS certificate again and describes it.
+	// Reload reads the settings and the TLS certificate again, and describes the result.
 	Reload() (string, error)
 	// Backup writes a copy of the data directory into its backups.
 	Backup(ctx context.Context, name string) (BackedUp, error)
@@ -186,7 +186,7 @@ func (s *Server) Run(ctx context.Context, unix, tcp net.Listener) error {
 // lifeKey is the key of the context that ends with the server.
 type lifeKey struct{}
 
-// tick does what time brings about.
+// tick writes the row that counts refused requests, when their window is over.
 func (s *Server) tick(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, recordTimeout)
 	defer cancel()
@@ -308,7 +308,7 @@ func (q *request) read(w http.ResponseWriter, r *http.Request) (err error) {
 	return nil
 }
 
-// identify returns who makes a request, and their role. What is not known has none.
+// identify returns who makes a request, and their role. An unknown peer has none.
 func (s *Server) identify(r *http.Request) (principal.Principal, principal.Role) {
 	if r.TLS != nil {
 		if len(r.TLS.PeerCertificates) == 0 {

@@ -161,8 +161,8 @@ type AddKeyRequest struct {
 	Overlap int64  `json:"overlap_ms,omitempty"` // of the former keys, for a further key
 }
 
-// NewKey is the answer to AddKeyRequest. Token is shown once and stored nowhere: it is the line
-// of a token file.
+// NewKey is the answer to AddKeyRequest. Token is the line of a token file. It is shown
+// once and stored nowhere.
 type NewKey struct {
 	Done
 	ID    string `json:"id"`
@@ -319,7 +319,7 @@ type SealRequest struct {
 // VerifyRequest compares the audit with the log.
 type VerifyRequest struct{ Reason }
 
-// ReloadRequest reads the TLS certificate again.
+// ReloadRequest reads the settings and the TLS certificate again.
 type ReloadRequest struct{ Reason }
 
 // BackupRequest writes a copy of the data directory into its backups, under a new name:

@@ -170,16 +170,16 @@ type Config struct {
 
 	// Deaths of signer or tagger within death_window that freeze acceptance; 0
 	// means never. A sandbox that kills a child may have stopped an intrusion.
-	// A commander thaws.
+	// Only a commander can thaw.
 	DeathLimit int `key:"death_limit" default:"5" range:"0..1000"`
-
-	// Pause between two audits of the data directory by the server itself, which
-	// use a tenth of one processor and verify every proof again; 0s means none.
-	// A difference freezes acceptance.
-	AuditEvery time.Duration `key:"audit_every" default:"24h" range:"0s..8760h"`
 
 	// Time in which death_limit deaths freeze acceptance.
 	DeathWindow time.Duration `key:"death_window" default:"10m" range:"1s..24h"`
+
+	// Pause between two audits of the data directory by the server itself; 0s
+	// means none. An audit uses a tenth of one processor and verifies every
+	// proof again. A difference freezes acceptance.
+	AuditEvery time.Duration `key:"audit_every" default:"24h" range:"0s..8760h"`
 
 	// Committed leaves that the published log may lag behind before acceptance
 	// is refused as ledger_unavailable.

@@ -121,8 +121,8 @@ func write(ctx context.Context, from, to, below string, o audit.Options, decide 
 	return report, unwritable(to, place(ctx, dir, to))
 }
 
-// mayCreate refuses a destination that exists and is not an empty directory, and one without enough space: a server
-// whose disk is full accepts nothing.
+// mayCreate refuses a destination that exists and is not an empty directory, and one
+// without enough space: a server whose disk is full accepts nothing.
 func mayCreate(from, to string) error {
 	if names, err := os.ReadDir(to); len(names) > 0 || !errors.Is(err, fs.ErrNotExist) && err != nil {
 		return fault.New(fault.Usage, fmt.Sprintf("%s exists already and is not replaced", to), "name another directory, or move that one away")

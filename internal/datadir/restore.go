@@ -25,10 +25,10 @@ type Restored struct {
 	NewOrigin     string `json:"new_origin,omitempty"` // of the new log, if one was begun
 }
 
-// Restore makes a data directory of a copy, in which the log goes on. The copy must hold
-// a checkpoint from outside of it, a signed note: the newest that clients, auditors or
-// mirrors have. Nothing in a copy itself can show that it is not an older one, and a log
-// that goes on from an older one has two histories. The checkpoint is recorded.
+// Restore makes a data directory from a copy, and the log continues in it. The copy must
+// hold a checkpoint from outside, a signed note: the newest that clients, auditors or
+// mirrors have. A copy cannot show by itself that it is the newest, and a log that
+// continues from an older one has two histories. The checkpoint is recorded.
 func Restore(ctx context.Context, from, to, checkpoint string, o audit.Options) (*Restored, error) {
 	o.Known = append(o.Known, checkpoint)
 	o.AllowSelfAsserted = true // the checkpoint from outside shows whose log it is

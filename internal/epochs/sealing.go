@@ -34,10 +34,10 @@ type sealing struct {
 }
 
 // Seal ends the epochs in order, without a successor, and returns the index of the seal
-// leaf. After it an error means that the last checkpoint is missing. No request is issued any more; the pending ones are decided or, after
-// s.Drain, invalidated; then the close leaf, a checkpoint, the seal leaf and the last checkpoint
-// follow. If the last epoch fails before the seal leaf is in the log, another one opens
-// and does the same.
+// leaf. An error together with an index means that the last checkpoint is missing. No
+// request is issued any more; the pending ones are decided or, after s.Drain, invalidated.
+// Then the close leaf, a checkpoint, the seal leaf and the last checkpoint follow. If the
+// last epoch fails before the seal leaf is in the log, another one opens and does the same.
 //
 // A seal that was asked for goes on after ctx has ended. Then the code is draining. A
 // second call waits for the first seal.

@@ -85,8 +85,8 @@ func (g *Gate) sessions(f Filter, after protocol.RequestID, most int) []*session
 // MaxPage bounds what [Gate.Pending] returns.
 const MaxPage = 1000
 
-// Pending lists, in the order of their ids, the requests after an id that a filter
-// selects: at most most and at most [MaxPage] of them, and whether there are more.
+// Pending lists the requests after an id that a filter selects, in the order of their ids.
+// It returns no more than most, no more than [MaxPage], and whether there are more.
 func (g *Gate) Pending(f Filter, after protocol.RequestID, most int) (page []Pending, more bool) {
 	if most <= 0 || most > MaxPage {
 		most = MaxPage

@@ -119,7 +119,7 @@ func readBag(ctx context.Context, tx *sql.Tx, r *replay, query string, sorted in
 }
 
 // checkIndexes runs SQLite's full check over the short tables. A view may read a
-// journal whose schema has not all of them yet.
+// journal of an older schema, which lacks some of them.
 func checkIndexes(ctx context.Context, tx *sql.Tx) error {
 	for _, table := range []string{"epochs", "claims", "holds", "withdrawals", "clients", "keys", "audit"} {
 		var found string

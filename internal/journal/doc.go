@@ -96,10 +96,11 @@
 //
 // With more leaves than [Config].CheckLater, Open leaves both checks to
 // [Journal.Compare], which runs while the journal is open. Acceptances wait for it,
-// unless an earlier process made the comparison, all since closed the journal in order,
-// and no other program has written the file: its inode, size and times are those that
-// were noted at the last close. What a start appends meanwhile, the ends and beginnings of epochs, follows from
-// leaves alone. A difference refuses acceptances for good, and its caller freezes.
+// unless three things hold: an earlier process made the comparison; every process since
+// closed the journal in order; and the inode, size and times of the file are those that
+// were noted at the last close, so no other program has written it. What a start appends
+// meanwhile, the ends and beginnings of epochs, follows from leaves alone. After a
+// difference acceptances are refused permanently, and the caller freezes.
 //
 // Evidence about an epoch is not compared: its verifiers need no journal. Audit rows
 // must be numbered without gaps, and a copy made after a failed write must hold every

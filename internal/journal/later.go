@@ -182,8 +182,8 @@ func (j *Journal) Compare(ctx context.Context) error {
 	}
 }
 
-// found ends the comparison, in the writer's goroutine. Only from then on is it known
-// which leaves made the holds, and when those end that end by themselves.
+// found ends the comparison, in the writer's goroutine. Only then does the state have the
+// leaves that made the holds, and the times at which holds end by themselves.
 func (j *Journal) found(g *group, r *replay) (err error) {
 	if err = r.follow(g, j.began); err == nil {
 		g.state.Until, err = endsOf(r.holds, g.w.row)

@@ -31,7 +31,7 @@ type State struct {
 	Sealing bool               // the log is being sealed: nothing is issued any more
 	Holds   []Hold             // in order of operation and fingerprint
 	By      map[Hold]Entry     // the control leaf that began each hold; do not change it
-	Until   map[Hold]time.Time // when holds end that end by themselves; do not change it
+	Until   map[Hold]time.Time // ends of the holds that end by themselves; do not change it
 	Retired []protocol.Digest  // verifying keys withdrawn permanently
 
 	NotDurable int // actions of [Journal.Stop] that are in force and not committed yet

@@ -24,8 +24,8 @@ func (r *Request) checkUntil(action protocol.ControlAction) error {
 	return protocol.Fail(protocol.CodeMalformedRequest, "only a freeze ends by itself")
 }
 
-// endsOf returns when holds end that end by themselves: those all of whose freezes have
-// an end in their audit row.
+// endsOf returns the times at which holds end by themselves. A hold does so if each of its
+// freezes has an end in its audit row.
 func endsOf(holds map[Hold]*freezes, query func(text string, args ...any) (*sql.Row, error)) (map[Hold]time.Time, error) {
 	var ends map[Hold]time.Time
 	for h, f := range holds {

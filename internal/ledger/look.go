@@ -44,8 +44,8 @@ func Look(ctx context.Context, dir, origin string, source Source) (size uint64, 
 	return size, l.compareBundle(ctx, size)
 }
 
-// lookBeyond is compareBeyond beside a server that may be writing: what is ahead of the
-// rows counts only if there is no further row by then. It returns the number of rows.
+// lookBeyond is compareBeyond beside a server that may be writing. An entry beyond the rows
+// is an error only if no row was added meanwhile. It returns the number of rows.
 func (l *Ledger) lookBeyond(ctx context.Context) (rows uint64, err error) {
 	for {
 		before := rows

@@ -24,7 +24,7 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// administration is what the admin surface needs that is opened before the core confines
+// administration is the part of the admin surface that is opened before the core confines
 // itself.
 type administration struct {
 	roles  *admin.Roles

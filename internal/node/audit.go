@@ -29,8 +29,8 @@ const (
 	auditDiffers    = "journal, log and recorded checkpoints differ"
 )
 
-// compareJournal makes the comparison that a start has left, so that acceptances need
-// not wait longer than they must.
+// compareJournal makes the comparison that the start has deferred. Acceptances may wait
+// for it.
 func (r *records) compareJournal(ctx context.Context) error {
 	begun := time.Now()
 	err := r.journal.Compare(ctx)

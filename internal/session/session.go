@@ -242,8 +242,9 @@ func (sh *shard) take(due []*Session, now time.Time, keep time.Duration) []*Sess
 	return due
 }
 
-// List lists the sessions that are not terminal and match: with most 0 all, in any
-// order, else at most most with an id greater than after, in the order of their ids.
+// List lists the sessions that are not terminal and match. If most is 0 it returns all of
+// them, in any order. Otherwise it returns at most that many with an id greater than after,
+// in the order of their ids.
 func (t *Table) List(after protocol.RequestID, most int, match func(*Session, *Open) bool) []*Session {
 	var all []*Session
 	for i := range t.shards {
