@@ -11,7 +11,7 @@ FREEZES ?= 40
 TOOLS := tools/bin
 DATA ?= ../shared/data
 
-.PHONY: build demo test race race-system memscan attacks-trust faults gamedays lint fuzz bench bench-once docs openapi man check vuln e2e powercut mutants unit container tools clean
+.PHONY: build demo test matrix race race-system memscan attacks-trust faults gamedays lint fuzz bench bench-once docs openapi man check vuln e2e powercut mutants unit container tools clean
 
 build:
 	go build -trimpath -o bin/td ./cmd/td
@@ -126,6 +126,12 @@ faults:
 # at most 30 s, SEED=N repeats a run. Its last line is the result as JSON.
 gamedays:
 	./scripts/gamedays.sh
+
+# A fault at every step of accept, rotation, freeze and backup. make test tries every
+# eighth cell.
+matrix:
+	TD_MATRIX=1 go test -count=1 ./internal/failpoints
+	TD_MATRIX=1 go test -count=1 -run Matrix ./internal/journal ./internal/datadir
 
 # The unit file under a systemd of its own, and the image's root without a container
 # engine. Both need root, and report elsewhere that they were skipped. SHORT=1 leaves the

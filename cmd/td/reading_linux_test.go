@@ -113,10 +113,7 @@ func TestReading(t *testing.T) {
 	release()
 	b.kill()
 
-	data := filepath.Join(t.TempDir(), "copy")
-	if err := os.CopyFS(data, os.DirFS(b.data)); err != nil {
-		t.Fatal(err)
-	}
+	data := copyOf(t, b.data)
 	reader := startBackend(t, data, "--read-only")
 	if children := reader.children(); len(children) > 0 {
 		t.Errorf("a read-only server has children: %v", children)

@@ -407,10 +407,7 @@ func TestSubmitRefusesTwoHistories(t *testing.T) {
 	b := startBackend(t, data)
 	s := newSubmitter(t, 2)
 	b.stop(20 * time.Second)
-	old := t.TempDir()
-	if err := os.CopyFS(old, os.DirFS(data)); err != nil {
-		t.Fatal(err)
-	}
+	old := copyOf(t, data)
 	b = startBackend(t, data)
 	if code, stderr := s.run(b.url); code != 0 {
 		t.Fatalf("exit code %d, want 0\n%s", code, stderr)
