@@ -28,7 +28,13 @@ func addOffline(ctx context.Context, data string, r *admin.AddKeyRequest) (_ *ad
 			return nil, err
 		}
 	}
-	j, err := journal.Open(ctx, journal.Config{Path: filepath.Join(data, datadir.JournalFile), MustExist: true})
+	j, err := journal.Open(ctx, journal.Config{
+		Path: filepath.Join(data, datadir.JournalFile), MustExist: true,
+		BeforeUpgrade: func(ctx context.Context, from, _ int64) error {
+			_, err := datadir.BackupBeforeUpgrade(ctx, data, from, time.Now())
+			return err
+		},
+	})
 	if err != nil {
 		return nil, fault.New(fault.Config, fmt.Sprintf("the journal does not open: %s", strings.TrimPrefix(err.Error(), "journal: ")),
 			"a running server adds clients without --offline; td serve on a loopback address makes a new data directory")
