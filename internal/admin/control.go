@@ -103,8 +103,9 @@ func (q *request) freeze(b *FreezeRequest) (*Done, error) {
 	return done, q.hold(done, what, target, lasts)
 }
 
-// hold freezes.
+// hold freezes. A thaw that was asked for before does not end this freeze.
 func (q *request) hold(done *Done, what control.What, target control.Target, lasts time.Duration) error {
+	q.s.approvals.Forget()
 	return done.note(q.s.cfg.Control.Freeze(q.ctx, q.now, q.by(), what, target, lasts))
 }
 

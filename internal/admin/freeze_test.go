@@ -129,6 +129,12 @@ func TestTwoPeople(t *testing.T) {
 	if s, err = first.Status(t.Context()); err != nil || len(s.Waiting) != 0 {
 		t.Errorf("%+v, %v", s, err)
 	}
+	ask(first, thaws("both"), admin.OutcomeApproval, 0)
+	if _, err := w.as(principal.Operator).Freeze(t.Context(), freezes("both", 0)); err != nil {
+		t.Fatal(err)
+	}
+	ask(second, thaws("both"), admin.OutcomeApproval, 2) // the first asked before this freeze
+	ask(first, thaws("both"), admin.OutcomeDone, 0)
 	_, err = w.as(principal.Operator).Thaw(t.Context(), thaws("both"))
 	want(t, "an operator", err, protocol.CodeForbidden)
 }

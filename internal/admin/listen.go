@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"sync"
 
 	"github.com/terradourada/td/internal/fault"
@@ -27,9 +26,9 @@ func Listen(ctx context.Context, path string, roles *Roles) (net.Listener, error
 	switch gid, others := roles.reach(); {
 	case !others:
 	case gid >= 0:
-		err = errors.Join(os.Chown(path, -1, gid), os.Chmod(path, 0o660)) //nolint:gosec // the group is to connect
+		err = prover.Admit(path, gid, 0o660)
 	default:
-		err = os.Chmod(path, 0o666) //nolint:gosec // the roles decide who may do what
+		err = prover.Admit(path, -1, 0o666) // the roles decide who may do what
 	}
 	if err != nil {
 		return nil, errors.Join(fault.New(fault.Config, fmt.Sprintf("the admin socket cannot be given to its group: %v", err), ""), l.Close())

@@ -78,6 +78,14 @@ func (a *Approvals) Withdraw(now time.Time, action Action, actor string) bool {
 	return true
 }
 
+// Forget ends every request that waits: what was asked for before something new happened
+// does not approve of anything after it.
+func (a *Approvals) Forget() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.waiting = nil
+}
+
 // Waiting lists the requests that wait, the next to end first.
 func (a *Approvals) Waiting(now time.Time) []Request {
 	a.mu.Lock()

@@ -128,9 +128,9 @@ func (j *Journal) loadLater(ctx context.Context, c *checked) error {
 		return err
 	}
 	j.owed, j.began = true, next
+	state.By = make(map[Hold]Entry)
 	if c != nil && c.next == next {
 		j.sum, j.summed, j.known = c.sum, true, true
-		state.By = map[Hold]Entry{}
 		for h, seq := range c.by {
 			if e, ok, err := j.entry(ctx, "SELECT seq, leaf FROM leaves WHERE seq = ?", signed(seq)); err == nil && ok {
 				state.By[h] = e

@@ -3,11 +3,14 @@ package journal_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/protocol"
@@ -209,4 +212,39 @@ func TestCopyBeforeTheComparison(t *testing.T) {
 		t.Fatal(err)
 	}
 	l.mustAccept(l.acceptance())
+}
+
+// TestControlBeforeTheComparison: holds that begin, end and are repeated before the
+// comparison are as after one.
+func TestControlBeforeTheComparison(t *testing.T) {
+	for _, remembered := range []bool{true, false} {
+		l, path := laterLog(t)
+		l.start()
+		l.freeze(time.Hour)
+		l.mustControl(protocol.ActionFreezeIssue, l.vk)
+		l.stop()
+		if !remembered {
+			removeFile(t, path+".checked")
+		}
+		l.start()
+		l.freeze(2 * time.Hour)                                    // repeated, and ends later
+		l.mustControl(protocol.ActionThawIssue, l.vk)              // ends
+		l.mustControl(protocol.ActionFreezeAccept, l.vk)           // begins
+		l.mustControl(protocol.ActionThawIssue, protocol.Digest{}) // ends and begins again
+		l.mustControl(protocol.ActionFreezeIssue, protocol.Digest{})
+		if err := l.Compare(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		found := l.mustState()
+		l.stop()
+		l.cfg.CheckLater = 0
+		l.start()
+		whole := l.mustState()
+		if !reflect.DeepEqual(found.By, whole.By) || !maps.EqualFunc(found.Until, whole.Until, time.Time.Equal) || len(whole.Until) != 1 {
+			t.Errorf("remembered %t: by %v until %v, and by %v until %v", remembered, found.By, found.Until, whole.By, whole.Until)
+		}
+		if n := l.thawed(time.Hour); n != 0 {
+			t.Errorf("remembered %t: %d thawed early", remembered, n)
+		}
+	}
 }

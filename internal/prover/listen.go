@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -30,10 +31,25 @@ func Listen(ctx context.Context, path string) (net.Listener, error) {
 		}
 		return nil, fault.New(fault.Config, fmt.Sprintf("cannot listen on %s: %v", path, reason), "--socket names another path")
 	}
-	if err := os.Chmod(path, 0o600); err != nil {
+	if err := Admit(path, -1, 0o600); err != nil {
 		return nil, errors.Join(err, ln.Close())
 	}
 	return ln, nil
+}
+
+// Admit sets the permissions of a socket and, unless it is -1, its group. It follows no
+// link to another directory, which the owner of the directory could have put there
+// meanwhile.
+func Admit(path string, gid int, mode fs.FileMode) error {
+	dir, err := os.OpenRoot(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = dir.Close() }() // it was only looked up in
+	if gid >= 0 {
+		err = dir.Lchown(filepath.Base(path), -1, gid)
+	}
+	return errors.Join(err, dir.Chmod(filepath.Base(path), mode))
 }
 
 func removeDead(ctx context.Context, path string) error {

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -278,4 +280,18 @@ func FuzzDecodeTask(f *testing.F) {
 			t.Errorf("%q: %v", b, err)
 		}
 	})
+}
+
+// TestAdmitFollowsNoLink: a link in the place of a socket changes no file elsewhere.
+func TestAdmitFollowsNoLink(t *testing.T) {
+	file, link := filepath.Join(t.TempDir(), "file"), filepath.Join(t.TempDir(), "socket")
+	if err := errors.Join(os.WriteFile(file, nil, 0o600), os.Symlink(file, link)); err != nil {
+		t.Fatal(err)
+	}
+	if prover.Admit(link, -1, 0o666) == nil {
+		t.Error("a link is admitted")
+	}
+	if info, err := os.Stat(file); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("%v, %v", info, err)
+	}
 }
