@@ -36,7 +36,7 @@ func actions() []action {
 		{name: "audit", least: principal.Viewer, method: get, do: (*request).auditRows},
 		{name: "incidents", least: principal.Viewer, method: get, do: (*request).incidents},
 
-		{name: "audit/verify", least: principal.Viewer, method: post, limit: 10 * time.Minute, do: taking((*request).verifyAudit)},
+		{name: "audit/verify", least: principal.Operator, method: post, limit: 10 * time.Minute, do: taking((*request).verifyAudit)},
 		{name: "freeze", least: principal.Operator, method: post, stop: true, do: taking((*request).freeze)},
 		{name: "rotate", least: principal.Operator, method: post, stop: true, limit: time.Minute, do: taking((*request).rotate)},
 		{name: "invalidate", least: principal.Operator, method: post, do: taking((*request).invalidate)},

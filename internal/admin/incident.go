@@ -204,7 +204,7 @@ const maxNoted = 10_000
 // takeNote records the state that the next steps change.
 func (in *incident) takeNote(*Done) (string, error) {
 	q := in.q
-	note := &request{s: q.s, ctx: q.ctx, now: q.now, who: q.who, role: q.role}
+	note := &request{s: q.s, ctx: q.ctx, now: q.now, who: q.who, role: q.role, hasty: true}
 	in.note = make(map[string]any)
 	for name, read := range map[string]func(*request) (any, error){
 		"status.json": (*request).status, "epochs.json": (*request).epochs,

@@ -56,7 +56,7 @@ func TestWithAJournal(t *testing.T) {
 	want(t, "ended", j.Check(journal.Accept, protocol.Digest{1}), protocol.CodeNone)
 	want(t, "of the incident", j.Check(journal.Issue, protocol.Digest{1}), protocol.CodeFrozen)
 
-	v, err := viewer.VerifyAudit(t.Context(), admin.VerifyRequest{Reason: reason})
+	v, err := w.as(principal.Operator).VerifyAudit(t.Context(), admin.VerifyRequest{Reason: reason})
 	if err != nil || len(v.Problems) != 0 || v.Leaves != 7 {
 		t.Errorf("%+v, %v", v, err)
 	}

@@ -100,6 +100,10 @@ func (q *request) backup(b *BackupRequest) (*BackedUp, error) {
 	if !backupName.MatchString(b.Name) {
 		return nil, protocol.Fail(protocol.CodeMalformedRequest, "name is 1 to 64 of A-Z a-z 0-9 . _ -, and begins with a letter or a digit")
 	}
+	if !q.s.copying.TryLock() {
+		return nil, protocol.Fail(protocol.CodeOverloaded, "a backup is being made already")
+	}
+	defer q.s.copying.Unlock()
 	var made BackedUp
 	err := q.audited(b.Name, func(ctx context.Context) (err error) {
 		made, err = q.s.cfg.Host.Backup(ctx, b.Name)

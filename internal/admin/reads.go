@@ -55,11 +55,14 @@ func (q *request) status() (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	q.s.follow(q.ctx)
 	a := &Status{
 		Server: public, Time: q.now, Started: q.s.started, Actor: q.who.Actor(), Role: q.role.String(),
 		NotDurable: state.NotDurable, Ends: []End{}, TwoPeople: q.s.cfg.TwoPeople, Waiting: []Waiting{},
-		Incidents: q.s.record.list(true),
+		Incidents: []Incident{},
+	}
+	if !q.hasty {
+		q.s.follow(q.ctx)
+		a.Incidents = q.s.record.list(true)
 	}
 	for _, e := range q.s.cfg.Epochs.Status() {
 		a.Pending += uint64(max(0, e.Pending))

@@ -107,6 +107,7 @@ type Server struct {
 	approvals approval.Approvals
 	thawing   sync.Mutex // held from the question for a second person until the thaw
 	verifying sync.Mutex // held while the audit is compared with the log
+	copying   sync.Mutex // held while a backup is made
 
 	record record
 }
@@ -205,6 +206,7 @@ type request struct {
 	body     []byte
 	reason   string
 	recorded bool // the journal has been asked for a row
+	hasty    bool // the disk is not read, which may hang
 }
 
 // ServeHTTP answers one request.

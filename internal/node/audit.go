@@ -17,9 +17,11 @@ const (
 	// tables after the start: a second's work.
 	compareLater = 100_000
 
-	auditShare = 0.1         // of one processor
-	auditFirst = time.Minute // after the start
-	auditAgain = time.Hour   // after an audit that could not read something
+	auditShare   = 0.1              // of one processor
+	auditFirst   = time.Minute      // after the start
+	compareAgain = 10 * time.Second // after a comparison that could not read something
+
+	auditAgain = time.Hour // after an audit that could not read something
 )
 
 // The causes that an audit of the data directory shows in public.
@@ -32,20 +34,26 @@ const (
 // compareJournal makes the comparison that the start has deferred. Acceptances may wait
 // for it.
 func (r *records) compareJournal(ctx context.Context) error {
-	begun := time.Now()
-	err := r.journal.Compare(ctx)
-	switch {
-	case ctx.Err() != nil: // what was not compared is compared by the next start
-	case errors.Is(err, journal.ErrDamaged):
-		r.ledger.Diverge(err.Error())
-		r.log.Error("journal is damaged; acceptance is frozen", "err", err)
-	case err != nil:
-		r.log.Error("journal cannot be compared with its leaves; acceptances wait for the next start", "err", err)
-	default:
-		r.log.Debug("journal compared with its leaves", "took_ms", time.Since(begun).Milliseconds())
+	for begun := time.Now(); ; {
+		err := r.journal.Compare(ctx)
+		switch {
+		case ctx.Err() != nil: // what was not compared is compared by the next start
+		case errors.Is(err, journal.ErrDamaged):
+			r.ledger.Diverge(err.Error())
+			r.log.Error("journal is damaged; acceptance is frozen", "err", err)
+		case err != nil:
+			r.log.Error("journal not compared with its leaves; acceptances may wait for it, and it is tried again", "err", err)
+			select {
+			case <-ctx.Done():
+			case <-time.After(compareAgain):
+			}
+			continue
+		default:
+			r.log.Debug("journal compared with its leaves", "took_ms", time.Since(begun).Milliseconds())
+		}
+		<-ctx.Done()
+		return nil //nolint:nilerr // it was stopped, or has logged why
 	}
-	<-ctx.Done()
-	return nil //nolint:nilerr // it was stopped, or has logged why
 }
 
 // auditRecords audits the data directory from time to time.
