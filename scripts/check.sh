@@ -34,13 +34,12 @@ step "tests, but the attacks on trust" make test TESTFLAGS="-shuffle=on -vet=off
 step "attacks on trust, in short" make attacks-trust SHORT=1
 step "faults, in short (power cuts need root and FUSE: NOT RUN elsewhere)" make faults SHORT=1
 step "game days, in short (full disks need root and FUSE: NOT RUN elsewhere)" make gamedays SHORT=1
-step "keys in memory (needs Linux and root: NOT SCANNED elsewhere)" make memscan FREEZES="${FREEZES:-20}"
+step "keys in memory (needs Linux and root: NOT SCANNED elsewhere)" make memscan FREEZES="${FREEZES:-12}"
 step "race detector (short)" make race TESTFLAGS="-shuffle=on -vet=off"
-step "fuzz, briefly" make fuzz FUZZBUDGET="${FUZZBUDGET:-42}"
+step "fuzz, briefly" make fuzz FUZZBUDGET="${FUZZBUDGET:-24}"
 step "known vulnerabilities" make vuln
 step "benchmarks, once" make bench-once
 step "unit file, in short (needs root and systemd: NOT RUN elsewhere)" make unit SHORT=1
 step "image (needs root: NOT RUN elsewhere)" make container
-step "demo" ./bin/td demo
 ok=true
 printf '\n== check passed\n'
