@@ -146,9 +146,10 @@ is invalidated: when a key may be known to others.`,
 
 func adminReloadCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "reload",
-		Short:   "Read settings and TLS certificate again",
-		Long:    `Reads the settings, tls_cert and tls_key again at once, as SIGHUP does. The server also reads the certificate again when it changes.`,
+		Use:   "reload",
+		Short: "Read settings and TLS certificate again",
+		Long: `Reads the settings, tls_cert and tls_key again at once, as SIGHUP does. The
+server also reads the certificate again when it changes.`,
 		Example: "  td admin reload --reason \"certificate renewed\"",
 		Args:    noArgs,
 	}

@@ -27,12 +27,13 @@ import (
 // records are the journal, the log that is projected from it, and the record of the
 // checkpoints that this server has published. They need no keyholder.
 type records struct {
-	cfg     *config.Config
-	log     *slog.Logger
-	journal *journal.Journal
-	ledger  *ledger.Ledger
-	trust   *receipt.TrustStore
-	audited atomic.Pointer[api.Audit] // the newest; nil before the first has ended
+	cfg      *config.Config
+	log      *slog.Logger
+	journal  *journal.Journal
+	ledger   *ledger.Ledger
+	trust    *receipt.TrustStore
+	audited  atomic.Pointer[api.Audit] // the newest; nil before the first has ended
+	recorded atomic.Pointer[[32]byte]  // key of the newest checkpoint in trust; nil before the start has recorded one
 }
 
 // newRecords opens what is on disk and starts nothing. Both are compared with each
@@ -203,6 +204,7 @@ func (r *records) verifyOptions(ctx context.Context, lists []*claim.List) (recei
 	if _, err := r.trust.Trust(ctx, first, r.ledger, from, receipt.VouchLive, now()); err != nil {
 		return o, r.trustFailure(err)
 	}
+	r.recorded.Store(&first.Key)
 	return o, nil
 }
 
@@ -215,21 +217,22 @@ func (r *records) recordEpochs(ctx context.Context) error {
 	tick := time.NewTicker(recordEvery)
 	defer tick.Stop()
 	failing := false
-	for last := [32]byte{}; ; {
+	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
-		if cp, ok := r.ledger.Latest(); !ok || cp.Key == last {
-			continue
+		last := r.recorded.Load()
+		if cp, ok := r.ledger.Latest(); !ok || last == nil || cp.Key == *last {
+			continue // nil: the start records the first one
 		}
 		cp, from, err := r.latest(ctx)
 		if err == nil {
 			_, err = r.trust.Trust(ctx, cp, r.ledger, from, receipt.VouchLive, now())
 		}
 		if err == nil {
-			last = cp.Key
+			r.recorded.Store(&cp.Key)
 		} else if !failing && ctx.Err() == nil {
 			r.log.Warn("published checkpoint not recorded", "err", err)
 		}
