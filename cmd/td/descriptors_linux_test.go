@@ -34,7 +34,7 @@ func limited(t *testing.T, files int) func(*exec.Cmd) {
 // need: what is accepted is written, and what is published is read.
 func TestChurnUnderALowLimit(t *testing.T) {
 	t.Parallel()
-	b := launchAs(t, limited(t, 256), nil, t.TempDir(), limits...)
+	b := launchAs(t, limited(t, 320), nil, t.TempDir(), limits...)
 	if err := b.await(); err != nil {
 		t.Fatal(err)
 	}
