@@ -19,13 +19,17 @@ const workPrefix = "td-faults-"
 // newWork makes the directory of this run. Its lock is held until the process
 // ends, so that no other run sweeps it.
 func newWork() (dir string, err error) {
-	if dir, err = os.MkdirTemp("", workPrefix); err != nil {
-		return "", err
+	for range 10 { // another run may sweep it before it is locked
+		if dir, err = os.MkdirTemp("", workPrefix); err != nil {
+			return "", err
+		}
+		if err = os.Chmod(dir, 0o755); err == nil { // the server runs as another user
+			_, err = lockWork(dir)
+		}
+		if err == nil {
+			break
+		}
 	}
-	if err := os.Chmod(dir, 0o755); err != nil { // the server runs as another user
-		return "", err
-	}
-	_, err = lockWork(dir)
 	return dir, err
 }
 
