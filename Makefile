@@ -35,7 +35,7 @@ IN_MEMORY = $(shell grep -qs ' /dev/shm .*noexec' /proc/mounts || df -Pk /dev/sh
 SEQUENTIAL := . api internal/config internal/draft internal/fault internal/fsutil internal/lifecycle internal/memberlist internal/principal internal/remote proof proof/circuit proof/field proof/ligero proof/merkle proof/poseidon proof/transcript
 race:
 	$(IN_MEMORY) CGO_ENABLED=1 GOEXPERIMENT= go test -timeout 25m -race -short $(TESTFLAGS) \
-		$$(go list ./... | grep -vxF "$$(go list $(addprefix ./,cmd/td $(SEQUENTIAL)))")
+		$$(go list ./... | grep -vxF "$$(go list $(addprefix ./,cmd/td internal/failpoints $(SEQUENTIAL)))")
 
 race-system:
 	CGO_ENABLED=1 GOEXPERIMENT= go test -timeout 60m -race -short ./cmd/td

@@ -4,9 +4,11 @@
 # only if every step passed.
 set -eu
 cd "$(dirname "$0")/.."
-steps='' sum=0 ok=false
+steps='' sum=0 ok=false beside='' said=$(mktemp)
 
 report() {
+	[ -z "$beside" ] || kill "$beside" 2>/dev/null || true
+	rm -f "$said"
 	printf '{"steps":[%s],"seconds":%s,"ok":%s}\n' "$steps" "$sum" "$ok"
 }
 trap report EXIT
@@ -24,6 +26,20 @@ step() {
 	[ "$status" = 0 ] || exit "$status"
 }
 
+# beside COMMAND... runs a command that mostly waits beside the next step. The step
+# after that, joined, prints what it said and fails if it has failed.
+beside() {
+	"$@" >"$said" 2>&1 &
+	beside=$!
+}
+joined() {
+	status=0
+	wait "$beside" || status=$?
+	beside=''
+	cat "$said"
+	return "$status"
+}
+
 step "format, modules, vet, linters, dead code" make lint
 step "generated files" make docs
 step "linters of the API description (needs npm: NOT LINTED elsewhere)" make openapi
@@ -31,11 +47,13 @@ step "build with runtimesecret" make build
 step "build without runtimesecret" env GOEXPERIMENT= go build -o /dev/null ./cmd/td
 # make lint has vetted already. The attacks on trust have a step of their own.
 step "tests, but the attacks on trust" make test TESTFLAGS="-shuffle=on -vet=off -skip TestAttacksTrust"
+beside make faults SHORT=1
 step "attacks on trust, in short" make attacks-trust SHORT=1
-step "faults, in short (power cuts need root and FUSE: NOT RUN elsewhere)" make faults SHORT=1
+step "faults, in short (power cuts need root and FUSE: NOT RUN elsewhere)" joined
 step "game days, in short (full disks need root and FUSE: NOT RUN elsewhere)" make gamedays SHORT=1
-step "keys in memory (needs Linux and root: NOT SCANNED elsewhere)" make memscan FREEZES="${FREEZES:-12}"
+beside make memscan FREEZES="${FREEZES:-12}"
 step "race detector (short)" make race TESTFLAGS="-shuffle=on -vet=off"
+step "keys in memory (needs Linux and root: NOT SCANNED elsewhere)" joined
 step "fuzz, briefly" make fuzz FUZZBUDGET="${FUZZBUDGET:-24}"
 step "known vulnerabilities" make vuln
 step "benchmarks, once" make bench-once
