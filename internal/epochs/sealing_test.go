@@ -3,6 +3,7 @@ package epochs_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -160,11 +161,11 @@ func TestSealAfterFailure(t *testing.T) {
 // deaf publishes no checkpoint before it is switched on.
 type deaf struct {
 	telling
-	on bool
+	on atomic.Bool
 }
 
 func (l *deaf) Await(ctx context.Context, index uint64) (ledger.Checkpoint, error) {
-	if !l.on {
+	if !l.on.Load() {
 		return ledger.Checkpoint{}, errors.New("nothing is published")
 	}
 	return l.telling.Await(ctx, index)
@@ -180,10 +181,11 @@ func TestSealWaitsForCheckpoint(t *testing.T) {
 		s := &sealer{w: w}
 		sealed := asked(t, m, s.seal(0))
 		time.Sleep(time.Minute)
+		synctest.Wait() // what has been written is seen here
 		if len(w.leaves) != 2 {
 			t.Fatalf("%d leaves before anything is published", len(w.leaves))
 		}
-		l.on = true
+		l.on.Store(true)
 		if index := <-sealed; index != 2 {
 			t.Errorf("sealed with leaf %d", index)
 		}
