@@ -160,6 +160,9 @@ var stepsOfBackup = []string{
 // succeeds passes its audit and has all that was acknowledged before it, and the directory
 // of the server stays as it is.
 func TestBackupMatrix(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one flow at a time, which the race detector learns nothing from")
+	}
 	p := &points{Context: t.Context()}
 	r := startRunning(t)
 	if _, _, err := datadir.BackupAs(p, r.dir, "copy", audit.Options{}); err != nil {

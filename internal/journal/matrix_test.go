@@ -185,6 +185,9 @@ func (c *matrixCell) submit(ctx context.Context) {
 // in the log, what was refused is not, a freeze that has returned is in force at once,
 // and no acceptance follows it before the thaw.
 func TestMatrix(t *testing.T) {
+	if testing.Short() {
+		t.Skip("one flow at a time, which the race detector learns nothing from")
+	}
 	for name, flow := range map[string]func(ctx context.Context, c *matrixCell){
 		"accept": func(ctx context.Context, c *matrixCell) { c.submit(ctx) },
 		"freeze": func(ctx context.Context, c *matrixCell) {
