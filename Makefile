@@ -28,8 +28,9 @@ test:
 # The race detector needs cgo, with which keyholders have a lower grade. The
 # tests of the whole system take many minutes with it and have their own target.
 # Packages without goroutines and locks are left out; floors_test.go checks that
-# they have none. Files are in memory where there is room: what a disk does is tested
-# without the detector.
+# they have none. So are the failpoints: the packages that they run have tests of their
+# own under the detector. Files are in memory where there is room: what a disk does is
+# tested without it.
 IN_MEMORY = $(shell grep -qs ' /dev/shm .*noexec' /proc/mounts || df -Pk /dev/shm 2>/dev/null | \
 	awk -v tmp="$${TMPDIR:-/tmp}" 'NR == 2 && $$4 > 2000000 { print "GOTMPDIR=" tmp " TMPDIR=/dev/shm" }')
 SEQUENTIAL := . api internal/config internal/draft internal/fault internal/fsutil internal/lifecycle internal/memberlist internal/principal internal/remote proof proof/circuit proof/field proof/ligero proof/merkle proof/poseidon proof/transcript
@@ -123,7 +124,7 @@ faults:
 	./scripts/faults.sh
 
 # Plays game days with real servers, see docs/operate.md. Up to 10 minutes; SHORT=1 takes
-# at most 30 s, SEED=N repeats a run. Its last line is the result as JSON.
+# about one, SEED=N repeats a run. Its last line is the result as JSON.
 gamedays:
 	./scripts/gamedays.sh
 

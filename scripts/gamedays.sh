@@ -3,7 +3,7 @@
 # disks of TestFaults in internal/faults; docs/operate.md lists them. The last line is
 # the result as JSON: ok is true only if every game ended as it should.
 #
-# Full, it takes up to 10 minutes on two processors; SHORT=1 takes at most 30 s. SEED
+# Full, it takes up to 10 minutes on two processors; SHORT=1 takes about one. SEED
 # repeats the choices of another run. The disks need root, FUSE and loop devices; what is
 # not run is named on standard error and in the figures.
 set -eu
