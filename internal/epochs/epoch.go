@@ -38,6 +38,7 @@ type Epoch struct {
 
 	telling sync.Mutex     // held while the signer is sent the log or signs it; guards the next two
 	told    protocol.Range // the log that the signer was sent
+	forces  uint64         // forced rotations before its keyholders were started
 	handed  bool           // its key was asked for the hand-over, and signs no checkpoint any more
 
 	mu       sync.Mutex // guards what follows; held for memory operations only

@@ -162,6 +162,7 @@ type Manager struct {
 	endings chan ending   // from the keepers
 	crowded chan struct{} // one element when an epoch has issued nearly as many as it may
 
+	forced  atomic.Uint64           // forced rotations so far
 	sealing atomic.Pointer[sealing] // nil until a seal is asked for
 	sealNow chan struct{}           // closed when it is
 

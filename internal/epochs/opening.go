@@ -85,6 +85,10 @@ func (o *opening) pause() time.Duration {
 func (o *opening) take(run context.Context) (lifecycle.Outcome, error) {
 	ctx, step := run, o.state.Step
 	o.m.begin()
+	if o.outdated() {
+		o.drop()
+		return lifecycle.OutcomeFailed, errForced
+	}
 	if step == lifecycle.OpeningFind || step == lifecycle.OpeningStart && o.state.Giver != lifecycle.GiverActive {
 		if !sleep(ctx, o.pause()) {
 			return lifecycle.OutcomeFailed, ctx.Err()
@@ -128,6 +132,7 @@ func (o *opening) take(run context.Context) (lifecycle.Outcome, error) {
 // start starts both children of the next epoch. If it fails, both have ended.
 func (o *opening) start(ctx context.Context) error {
 	m := o.m
+	forces := m.forced.Load()
 	o.drop()
 	m.collect(ctx)
 	if err := m.settleDeaths(ctx); err != nil {
@@ -150,6 +155,7 @@ func (o *opening) start(ctx context.Context) error {
 		return errors.Join(fmt.Errorf("start tagger: %w", err), signer.Close())
 	}
 	o.next = m.newEpoch(number, signer, tagger)
+	o.next.forces = forces
 	signs, tags := signer.Posture(), tagger.Posture()
 	o.leaf = &protocol.EpochOpen{
 		Number:        number,
@@ -189,6 +195,21 @@ func (m *Manager) newEpoch(number uint64, s Signer, t Tagger) *Epoch {
 	}
 	return e
 }
+
+// outdated reports whether the keys of the next epoch are older than a forced rotation,
+// and may be dropped at this step. Once its leaf may be in the log, the epoch becomes
+// ACTIVE and ends at once, so that it is closed like any other.
+func (o *opening) outdated() bool {
+	switch o.state.Step {
+	case lifecycle.OpeningFind, lifecycle.OpeningActivate, lifecycle.OpeningDestroy:
+		return false
+	default:
+		return o.next != nil && o.next.forces != o.m.forced.Load()
+	}
+}
+
+// errForced ends the opening of an epoch whose keys are older than a forced rotation.
+var errForced = errors.New("all epochs were ended, also the one that opens")
 
 // drop ends the children of an epoch that is not to open.
 func (o *opening) drop() {
@@ -298,6 +319,9 @@ func (o *opening) activate(ctx context.Context) error {
 	}
 	e.index = o.seq
 	m.change(func(t *turn) { t.active, t.held, t.live = e, false, append(t.live, e) })
+	if e.forces != m.forced.Load() {
+		e.force() // meanwhile, which may not have seen it among the others
+	}
 	m.keepers.Go(func() { m.keep(ctx, e) })
 	if o.giver != nil {
 		o.giver.release()

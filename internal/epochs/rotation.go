@@ -61,19 +61,21 @@ func notYet(err error) error {
 // EndAll destroys the keys of every epoch, which waits for nothing, and returns what waits
 // for a newer one, as Rotate does.
 func (m *Manager) EndAll() (await func(context.Context) (Rotated, error)) {
+	forced := m.forced.Add(1) // before the epochs are read, so that one that opens is one of them, or sees it
 	var last uint64
 	for _, e := range m.turn.Load().live {
 		last = max(last, e.number)
 		e.force()
 	}
-	return func(ctx context.Context) (Rotated, error) { return m.newer(ctx, last) }
+	return func(ctx context.Context) (Rotated, error) { return m.newer(ctx, last, forced) }
 }
 
-// newer waits for an epoch after a number.
-func (m *Manager) newer(ctx context.Context, last uint64) (Rotated, error) {
+// newer waits for an epoch after a number whose keyholders were started after so many
+// forced rotations.
+func (m *Manager) newer(ctx context.Context, last, forced uint64) (Rotated, error) {
 	for {
 		t := m.turn.Load()
-		if e := t.active; e != nil && e.number > last && e.phase() == lifecycle.EpochActive {
+		if e := t.active; e != nil && e.number > last && e.forces >= forced && e.phase() == lifecycle.EpochActive {
 			return rotatedTo(e), nil
 		}
 		if t.over {

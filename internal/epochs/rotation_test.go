@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -204,6 +205,67 @@ func TestForced(t *testing.T) {
 		}
 		stop()
 	})
+}
+
+// TestForcedWhileOpening: a forced rotation at any step of another one ends the keys that
+// exist at that moment, also those of the epoch that opens.
+func TestForcedWhileOpening(t *testing.T) {
+	var steps []string
+	synctest.Test(t, func(t *testing.T) {
+		var noted atomic.Bool
+		w := &world{strike: func(step string) (bool, error) {
+			if noted.Load() && !slices.Contains(steps, step) {
+				steps = append(steps, step)
+			}
+			return true, nil
+		}}
+		m, stop := startRotating(t, w, nil)
+		noted.Store(true)
+		mustRotate(t, m, epochs.Drain)
+		noted.Store(false)
+		stop()
+	})
+	if len(steps) < 5 {
+		t.Fatalf("steps: %q", steps)
+	}
+	for _, at := range steps {
+		t.Run(at, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var m *epochs.Manager
+				var armed atomic.Bool
+				var old int
+				var await func(context.Context) (epochs.Rotated, error)
+				w := &world{}
+				w.strike = func(step string) (bool, error) {
+					if step == at && armed.CompareAndSwap(true, false) {
+						old = len(w.signers)
+						await = m.EndAll()
+					}
+					return true, nil
+				}
+				var stop func()
+				m, stop = startRotating(t, w, nil)
+				armed.Store(true)
+				_, _ = m.Rotate(t.Context(), epochs.Drain)
+				time.Sleep(time.Minute)
+				if await == nil {
+					t.Fatal("the step was not met")
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				r, err := await(ctx)
+				if err != nil || int(r.ID[0]) <= old {
+					t.Errorf("rotated to %+v, %v, and %d signers are older", r, err, old)
+				}
+				for i := range old {
+					if !w.signers[i].closed.Load() {
+						t.Errorf("signer %d lives", i+1)
+					}
+				}
+				stop()
+			})
+		})
+	}
 }
 
 // TestForcedWithoutJournal: keys are destroyed also while nothing can be written.
