@@ -2,10 +2,13 @@ package failpoints_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -334,8 +337,37 @@ func (s source) Leaves(ctx context.Context, from uint64, most int) (leaves [][]b
 	return leaves, err
 }
 
-// copyData copies a data directory as a killed process leaves it.
-func copyData(from, to string) error {
+// copyData copies a data directory as a killed process leaves it: as it was at one moment,
+// although others go on writing. A copy during which a file has changed is made again.
+func copyData(from, to string) (err error) {
+	for range 1000 {
+		before := stampOf(from)
+		if err = copyOnce(from, to); err == nil && stampOf(from) == before {
+			return nil
+		}
+		if err := os.RemoveAll(to); err != nil {
+			return err
+		}
+	}
+	return errors.Join(errors.New("the directory does not stay as it is"), err)
+}
+
+// stampOf returns what changes with every file of a directory.
+func stampOf(dir string) string {
+	var text strings.Builder
+	_ = filepath.WalkDir(dir, func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return nil //nolint:nilerr // it vanished: the text is another one
+		}
+		if info, err := d.Info(); err == nil {
+			fmt.Fprintln(&text, name, info.Size(), info.ModTime())
+		}
+		return nil
+	})
+	return text.String()
+}
+
+func copyOnce(from, to string) error {
 	return filepath.WalkDir(from, func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
