@@ -215,6 +215,8 @@ func (c *core) BeginSeal(now time.Time, r journal.Request) (*journal.Sealing, er
 	return nil, nil //nolint:nilnil // the manager of these tests asks it for nothing
 }
 
+func (c *core) Unchecked() bool { return false }
+
 func (c *core) ThawEnded(context.Context, time.Time) ([]journal.Entry, error) { return nil, nil }
 
 // release lets the journal take writes again.

@@ -28,6 +28,7 @@ type Journal interface {
 	Refuse(ctx context.Context, now time.Time, r journal.Request, code protocol.Code) error
 	BeginSeal(now time.Time, r journal.Request) (*journal.Sealing, error)
 	ThawEnded(ctx context.Context, now time.Time) ([]journal.Entry, error)
+	Unchecked() bool
 }
 
 // Gate holds the pending requests.
@@ -161,8 +162,11 @@ func (c *Control) equal() error {
 	case <-c.cfg.Diverged:
 		return protocol.Fail(protocol.CodeConflict, "journal and log disagree; thaw after a restart, which needs them to be equal")
 	default:
-		return nil
 	}
+	if c.cfg.Journal.Unchecked() {
+		return protocol.Fail(protocol.CodeConflict, "the journal is still being compared with its leaves; thaw when that has ended")
+	}
+	return nil
 }
 
 // Seal ends the log for good. No request is issued from now on. The pending ones may be

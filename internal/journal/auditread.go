@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/terradourada/td/protocol"
@@ -126,6 +127,9 @@ func (r *AuditRow) opens(leaf []byte) string {
 	}
 	switch body := l.Body.(type) {
 	case *protocol.Control:
+		if !strings.HasPrefix(body.Action.String(), r.Action) { // "freeze" for "freeze-accept"
+			return "is another action"
+		}
 		if !body.Actor.Equal(protocol.ActorCommitment(r.Salt, r.Actor)) {
 			return "commits to another actor"
 		}

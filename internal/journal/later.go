@@ -148,6 +148,9 @@ func (j *Journal) loadLater(ctx context.Context, c *checked) error {
 // not succeeded, and acceptances wait for it.
 func (j *Journal) Unchecked() bool { return j.waits.Load() }
 
+// Distrust makes the next start compare everything: a difference was found elsewhere.
+func (j *Journal) Distrust() { j.bad.Store(true) }
+
 // Compare makes the comparison that [Open] has left to it, if it has. Call it while Run
 // runs. The error is ErrDamaged if the tables are not those of the leaves; acceptances
 // that wait for the comparison are then refused for good.
@@ -167,7 +170,9 @@ func (j *Journal) Compare(ctx context.Context) error {
 		err = checkDerived(ctx, view.j.read, r)
 	}
 	if err != nil {
-		j.bad.Store(errors.Is(err, ErrDamaged))
+		if errors.Is(err, ErrDamaged) {
+			j.Distrust()
+		}
 		return fmt.Errorf("journal: %w", explain(j.path, err))
 	}
 	for {

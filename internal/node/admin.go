@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"time"
 
 	"github.com/terradourada/td/audit"
 	"github.com/terradourada/td/internal/admin"
@@ -149,6 +150,15 @@ func (n *node) startAdmin(ctx context.Context) error {
 func (n *node) breakGlass(ctx context.Context) error {
 	if n.BreakGlass == "" {
 		return nil
+	}
+	for n.records.journal.Unchecked() { // nothing is thawed before journal and log are equal
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-n.records.ledger.Diverged():
+			return fault.New(fault.Config, "--break-glass: journal and log disagree", "td log audit --data shows what is wrong with the directory")
+		case <-time.After(lookEvery / 10):
+		}
 	}
 	ended, err := admin.BreakGlass(ctx, n.records.journal, n.control, now(), n.admin.by, n.BreakGlass)
 	if err != nil {

@@ -99,6 +99,7 @@ func (r *records) auditOnce(ctx context.Context) api.Audit {
 		r.log.Info("data directory audited", "rows", report.Rows, "proofs", report.Proofs, "took_ms", time.Since(begun).Milliseconds())
 	case report.Verdict == receipt.Invalid || report.Verdict == receipt.Contradicted:
 		r.ledger.Diverge(report.Faults[0])
+		r.journal.Distrust()
 		r.log.Error("data directory has differences; acceptance is frozen", "first", report.Faults[0], "others", len(report.Faults)-1+report.Others)
 		result.State, result.Why = stateStopped, auditDiffers
 	default:
