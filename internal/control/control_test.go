@@ -189,6 +189,22 @@ func TestRotate(t *testing.T) {
 	}
 }
 
+// unchecked is a journal that is still being compared.
+type unchecked struct{ control.Journal }
+
+func (unchecked) Unchecked() bool { return true }
+
+// TestThawAwaitsComparison: after a start nothing is thawed before the journal was
+// compared; freezing does not wait.
+func TestThawAwaitsComparison(t *testing.T) {
+	w := newWorld(t)
+	c := control.New(control.Config{Journal: unchecked{w.journal}, Gate: w.gate, Epochs: machine{w}, Diverged: w.diverged, Log: discard()})
+	_, err := c.Freeze(t.Context(), time.Now(), by("x"), control.All, control.Target{}, 0)
+	wantCode(t, "a freeze", err, protocol.CodeNone)
+	_, err = c.Thaw(t.Context(), time.Now(), by("x"), control.All, control.Target{})
+	wantCode(t, "a thaw", err, protocol.CodeConflict)
+}
+
 // ends is a journal with freezes that end.
 type ends struct {
 	control.Journal

@@ -140,6 +140,7 @@ func TestRequestTexts(t *testing.T) {
 func TestVerifyAuditFinds(t *testing.T) {
 	for name, c := range map[string]struct{ stmt, problem string }{
 		"actor":         {"UPDATE audit SET actor = 'uid 0' WHERE id = 2", "row 2: leaf 3 commits to another actor"},
+		"action":        {"UPDATE audit SET action = 'freeze' WHERE id = 2", "row 2: leaf 3 is another action"},
 		"reason":        {"UPDATE audit SET reason = 'another' WHERE id = 2", "row 2: leaf 3 commits to another reason"},
 		"salt":          {"UPDATE audit SET salt = zeroblob(32) WHERE id = 2", "row 2: leaf 3 commits to another actor"},
 		"incident":      {"UPDATE audit SET target = 'another' WHERE id = 3", "row 3: leaf 4 commits to another incident"},
