@@ -445,8 +445,9 @@ type world struct {
 	s      *admin.Server
 	socket string
 	addr   string
-	uid    atomic.Uint32 // of later connections over the socket
-	clock  atomic.Int64  // ms
+	uid    atomic.Uint32                 // of later connections over the socket
+	next   atomic.Pointer[func() uint32] // names it instead, if there is one
+	clock  atomic.Int64                  // ms
 	ca     *authority
 	certs  map[principal.Role]*tls.Certificate
 	stop   func()
@@ -486,7 +487,12 @@ func start(t *testing.T, c *core, change func(*admin.Config)) *world {
 	if w.s, err = admin.New(t.Context(), cfg); err != nil {
 		t.Fatal(err)
 	}
-	w.s.SetPeer(func() (uint32, uint32, []uint32) { return w.uid.Load(), 65534, nil })
+	w.s.SetPeer(func() (uint32, uint32, []uint32) {
+		if next := w.next.Load(); next != nil {
+			return (*next)(), 65534, nil
+		}
+		return w.uid.Load(), 65534, nil
+	})
 	w.socket = filepath.Join(t.TempDir(), "s")
 	local, err := admin.Listen(t.Context(), w.socket, roles)
 	if err != nil {

@@ -136,10 +136,11 @@ func TestSilentConnections(t *testing.T) {
 	w := start(t, newCore(), nil)
 	const many = 50
 	var calls atomic.Int32
-	w.s.SetPeer(func() (uint32, uint32, []uint32) { // in the order of the connections
+	next := func() uint32 { // in the order of the connections
 		by := []principal.Role{principal.NoRole, principal.Viewer, principal.Operator, principal.Commander}
-		return users[by[min(3, (calls.Add(1)-1)/many)]], 65534, nil
-	})
+		return users[by[min(3, (calls.Add(1)-1)/many)]]
+	}
+	w.next.Store(&next)
 	for range 3 * many {
 		_, _ = w.open().Write([]byte("POST /admin/v1/fr")) // it may be closed already
 	}

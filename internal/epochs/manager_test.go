@@ -38,7 +38,7 @@ type child struct {
 	gave    []protocol.EpochID // hand-overs
 	mute    bool               // it returns no issued root
 	strike  func(step string) (effect bool, err error)
-	full    bool // a tagger that issues nothing
+	full    *atomic.Bool // a tagger issues nothing
 }
 
 // slowEnd is how long a slow child takes to end.
@@ -139,7 +139,7 @@ func (c *child) hit(step string) (effect bool, err error) {
 
 func (c *child) Issue(_ context.Context, d *protocol.EncodedPayload) (protocol.EncodedPayload, protocol.Tag, error) {
 	_, _ = c.hit("issue")
-	if c.full {
+	if c.full != nil && c.full.Load() {
 		return protocol.EncodedPayload{}, protocol.Tag{}, protocol.Fail(protocol.CodeOverloaded, "full")
 	}
 	return *d, protocol.Tag{}, nil
@@ -191,12 +191,13 @@ type world struct {
 	signers, taggers []*child
 	leaves           []protocol.LeafBody
 	open             []protocol.EpochOpen
-	failStart        int    // how many starts of a signer fail
-	failOpen         int    // how many epoch-open leaves are refused
-	writtenAnyway    bool   // refused ones are in the journal nevertheless
-	last             uint64 // number of the newest lost epoch
-	failFreeze       int    // how many freezes are refused
-	failClose        bool   // an orderly close is refused
+	full             atomic.Bool // taggers issue nothing
+	failStart        int         // how many starts of a signer fail
+	failOpen         int         // how many epoch-open leaves are refused
+	writtenAnyway    bool        // refused ones are in the journal nevertheless
+	last             uint64      // number of the newest lost epoch
+	failFreeze       int         // how many freezes are refused
+	failClose        bool        // an orderly close is refused
 	refusal          error
 	deathLimit       int
 	posture          sandbox.Posture
@@ -228,7 +229,7 @@ func (w *world) config() epochs.Config {
 					return nil, err
 				}
 			}
-			c := &child{id: id, done: make(chan struct{}), trail: &w.trail, name: "tagger", strike: w.strike}
+			c := &child{id: id, done: make(chan struct{}), trail: &w.trail, name: "tagger", strike: w.strike, full: &w.full}
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.taggers = append(w.taggers, c)
