@@ -197,9 +197,6 @@ func (g *group) hold(h Hold, by Entry, until time.Time) {
 }
 
 func (g *group) release(h Hold) {
-	g.state.Holds = slices.DeleteFunc(g.state.Holds, func(x Hold) bool { return x == h })
-	g.state.By, g.state.Until = maps.Clone(g.state.By), maps.Clone(g.state.Until)
-	delete(g.state.By, h)
-	delete(g.state.Until, h)
+	g.state.drop(h)
 	g.exec("DELETE FROM holds WHERE operation = ? AND vk = ?", int(h.Operation), h.VK[:])
 }
