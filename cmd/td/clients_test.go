@@ -148,7 +148,7 @@ func addToOlder(t *testing.T, data string) {
 	if err := errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)
 	}
-	code, stdout, stderr := runTD("admin", "clients", "add", "early", "--offline", "--data", data, "--token-file", filepath.Join(t.TempDir(), "token"), "--reason", "a test", "--yes")
+	code, stdout, stderr := runTD("admin", "clients", "add", "early", "--offline", "--data", data, "--token-file", filepath.Join(t.TempDir(), "token"), "--reason", "a test")
 	if code != 0 {
 		t.Fatalf("exit %d\n%s%s", code, stdout, stderr)
 	}

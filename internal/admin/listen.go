@@ -110,7 +110,7 @@ type pool struct {
 	open []*conn    // the oldest first
 }
 
-// add gives a connection a place. If there is none, the peer with the most connections
+// add puts a connection on a place. If there is none, the peer with the most connections
 // loses its oldest one, unless the new connection's peer would then have as many. It
 // returns the connection to close: that one, or the new one.
 func (p *pool) add(c *conn) (out *conn) {
