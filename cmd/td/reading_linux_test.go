@@ -137,4 +137,8 @@ func TestReading(t *testing.T) {
 	if after := len(rowsOf(t, data)); after != before {
 		t.Errorf("a start over a sealed log has added %d leaves", after-before)
 	}
+
+	reader = startBackend(t, data, "--read-only") // a directory without a write-ahead log
+	reader.wantReads(ctx, id)
+	reader.stop(5 * time.Second)
 }
