@@ -99,7 +99,7 @@ func TestAdminStatus(t *testing.T) {
 		"sealed": {func(s *admin.Status) { s.Server.Sealed = true }, false, false, `NOT ACCEPTING, permanently: the log is sealed
   the log is sealed, by uid 0, since 2026-11-29T02:58:30Z (1m30s ago)
     why: the end
-    starts again with: nothing: a sealed log stays as it is
+    it stays so
 
 `},
 	}
