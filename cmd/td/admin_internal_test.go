@@ -146,7 +146,7 @@ keys      ok
 incident  7 operator-error, since 2026-11-29T02:59:00Z (1m0s ago), by uid 0: wrong claim
             cause: find it
             td admin incident close 7 --confirmed cause --reason …
-waits     thaw accept, asked for by uid 7, for another commander until 2026-11-29T03:01:00Z (in 1m0s)
+approval  thaw accept, asked for by uid 7, for another commander until 2026-11-29T03:01:00Z (in 1m0s)
 you       uid 0, commander
 server    v1, since 2026-11-29T02:00:00Z (1h0m0s ago)
 `

@@ -278,7 +278,7 @@ func (r *adminReport) openTable(w io.Writer) {
 		fmt.Fprintln(w, "incidents\tnone open")
 	}
 	for _, a := range r.Waiting {
-		fmt.Fprintf(w, "waits\t%s %s, asked for by %s, for another commander until %s\n", a.Action, protocol.Escaped(a.Target), protocol.Escaped(a.Actor), r.when(&a.Until))
+		fmt.Fprintf(w, "approval\t%s %s, asked for by %s, for another commander until %s\n", a.Action, protocol.Escaped(a.Target), protocol.Escaped(a.Actor), r.when(&a.Until))
 	}
 	if len(r.Waiting) == 0 {
 		fmt.Fprintln(w, "approvals\tnone wait")
