@@ -298,12 +298,18 @@ func TestStopsAreBounded(t *testing.T) {
 	t.Parallel()
 	l, f := faultyLog(t)
 	f.set("begin", 1<<30, false)
-	stop := func(reason string, until time.Time, action protocol.ControlAction) error {
-		r := asked("freeze")
+	stop := func(reason string, until time.Time, actions ...protocol.ControlAction) error {
+		action, _, _ := strings.Cut(actions[0].String(), "-")
+		r := asked(action)
 		r.Reason, r.Until = reason, until
-		_, err := l.Stop(t.Context(), l.now, r, protocol.Control{Action: action})
+		all := make([]protocol.Control, len(actions))
+		for i, action := range actions {
+			all[i].Action = action
+		}
+		_, err := l.Stop(t.Context(), l.now, r, all...)
 		return err
 	}
+	both := []protocol.ControlAction{protocol.ActionFreezeAccept, protocol.ActionFreezeIssue}
 	held := func(what string, err error, most int) journal.State {
 		t.Helper()
 		state, _ := l.State(t.Context())
@@ -314,17 +320,17 @@ func TestStopsAreBounded(t *testing.T) {
 	}
 	end := l.now.Add(time.Hour)
 	for _, until := range []time.Time{end.Add(-time.Minute), end, end.Add(-time.Second)} {
-		state := held("the same again", stop("r", until, protocol.ActionFreezeAccept), 1)
+		state := held("the same again", stop("r", until, both...), 2)
 		if got := state.Until[journal.Hold{Operation: journal.Accept}]; got.Before(until) {
 			t.Errorf("it ends at %v, before %v", got, until)
 		}
 	}
-	for n := 2; n <= journal.MaxHeld; n++ {
+	for n := 3; n <= journal.MaxHeld; n++ {
 		held("another reason", stop(fmt.Sprint(n), end, protocol.ActionFreezeAccept), n)
 	}
 	want(t, "beyond the bound", stop("one more", time.Time{}, protocol.ActionFreezeAccept), protocol.CodeOverloaded)
-	held("the same again", stop("r", time.Time{}, protocol.ActionFreezeAccept), journal.MaxHeld)
-	state := held("another effect", stop("one more", end, protocol.ActionFreezeIssue), journal.MaxHeld+1)
+	held("the same again", stop("r", time.Time{}, both...), journal.MaxHeld)
+	state := held("another effect", stop("one more", time.Time{}, protocol.ActionRotate), journal.MaxHeld+1)
 	if _, ends := state.Until[journal.Hold{Operation: journal.Accept}]; ends || len(state.Holds) != 2 {
 		t.Errorf("%+v", state)
 	}
@@ -334,8 +340,29 @@ func TestStopsAreBounded(t *testing.T) {
 		time.Sleep(5 * time.Millisecond)
 	}
 	rows := l.rows()
-	if len(rows) != journal.MaxHeld+1 || rows[0].Reason != "r" || rows[0].Outcome != journal.NotDurable || !rows[0].Until.IsZero() {
-		t.Errorf("%d rows, %+v", len(rows), rows[0])
+	if len(rows) != journal.MaxHeld+1 || rows[0].Reason != "r" || rows[1].Outcome != journal.NotDurable || !rows[0].Until.IsZero() {
+		t.Errorf("%d rows, %+v", len(rows), rows[:2])
+	}
+	mustVerifyAudit(t, l)
+}
+
+// TestEqualStopsAtOnce: equal stops at the same moment each have a leaf and a row while the
+// journal can be written.
+func TestEqualStopsAtOnce(t *testing.T) {
+	t.Parallel()
+	l := newLog(t, newSQLite(t), journal.Config{})
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			entries, err := l.Stop(t.Context(), l.now, asked("freeze"), protocol.Control{Action: protocol.ActionFreezeAccept})
+			if err != nil || entries[0].Leaf == nil || entries[0].Row == 0 {
+				t.Errorf("%+v, %v", entries, err)
+			}
+		})
+	}
+	wg.Wait()
+	if rows := l.rows(); len(rows) != 8 {
+		t.Errorf("%d rows", len(rows))
 	}
 	mustVerifyAudit(t, l)
 }

@@ -95,7 +95,9 @@ func (j *Journal) awaitStops(ctx context.Context, all ...*stop) ([]Entry, error)
 			entries[i] = o.entry
 			refused = cmp.Or(refused, o.err)
 		default:
-			s.late.Store(true)
+			for _, late := range all[i:] {
+				late.late.Store(true)
+			}
 			j.log.Warn("control action held in memory, not durable", "action", s.control.Action.String(), "err", err)
 			return nil, protocol.Wrap(protocol.CodeLedgerUnavailable, ErrNotDurable.Error(), ErrNotDurable)
 		}
@@ -145,10 +147,10 @@ func (s *stop) stopsSame(other *stop) bool {
 }
 
 // repeats reports whether s can take the place of another stop: their rows would differ
-// only in time and end.
+// only in time and end, and the actor of the other one was answered.
 func (s *stop) repeats(other *stop) bool {
 	a, b := &s.request, &other.request
-	return s.stopsSame(other) && !other.parked && a.Actor.Actor() == b.Actor.Actor() && a.Role == b.Role &&
+	return s.stopsSame(other) && other.late.Load() && !other.parked && a.Actor.Actor() == b.Actor.Actor() && a.Role == b.Role &&
 		a.Action == b.Action && a.Target == b.Target && a.Reason == b.Reason
 }
 
@@ -159,7 +161,7 @@ func (s *stop) instead(of *stop) *stop {
 	if of.request.Until.IsZero() || !s.request.Until.IsZero() && of.request.Until.After(s.request.Until) {
 		s.request.Until = of.request.Until
 	}
-	s.late.Store(true) // the first actor is not answered by the writer
+	s.late.Store(true)
 	return s
 }
 
