@@ -305,7 +305,7 @@ func (c *Control) stop(ctx context.Context, now time.Time, r journal.Request, al
 func (r *Result) note(all []protocol.Control, entries []journal.Entry) {
 	for i, e := range entries {
 		if e.Leaf != nil {
-			r.Leaves = append(r.Leaves, Leaf{all[i].Action, e.Seq, e.Row}) //nolint:gosec // there is an entry for each action
+			r.Leaves = append(r.Leaves, Leaf{all[i].Action, e.Seq, e.Row})
 		}
 	}
 }
