@@ -38,7 +38,7 @@ type plan struct {
 // rehearses; its series are named in scripts/gamedays.sh.
 var plans = map[string]plan{
 	"full":    {coreKills: 100, childKills: 20, launcherKills: 5, powerCuts: 100, deviceErrors: 20, fileFaults: fileFaults},
-	"short":   {coreKills: 5, childKills: 1, launcherKills: 1, powerCuts: 4, deviceErrors: 1, fileFaults: slices.Concat(fileFaults[:4], filled[:1])},
+	"short":   {coreKills: 5, childKills: 1, launcherKills: 1, powerCuts: 4, deviceErrors: 1, fileFaults: slices.Concat(filled[:1], fileFaults[:4])},
 	"gameday": {anyKills: 40, fileFaults: filled},
 }
 
