@@ -124,7 +124,7 @@ faults:
 	./scripts/faults.sh
 
 # Plays game days with real servers, see docs/operate.md. Up to 10 minutes; SHORT=1 leaves
-# some out and takes 20 to 36 s, SEED=N repeats a run. Its last line is the result as JSON.
+# some out and takes some 30 s, SEED=N repeats a run. Its last line is the result as JSON.
 gamedays:
 	./scripts/gamedays.sh
 

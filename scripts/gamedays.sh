@@ -4,7 +4,7 @@
 # the result as JSON: ok is true only if every game ended as it should.
 #
 # Full, it takes up to 10 minutes on two processors. SHORT=1 plays the games of cmd/td,
-# shortened, in 20 to 36 s; make faults SHORT=1 has some kills and two of the disks. SEED
+# shortened, in some 30 s; make faults SHORT=1 has some kills and two of the disks. SEED
 # repeats the choices of another run. The disks need root, FUSE and loop devices; what is
 # not run is named on standard error and in the figures.
 set -eu
