@@ -123,8 +123,8 @@ attacks-trust:
 faults:
 	./scripts/faults.sh
 
-# Plays game days with real servers, see docs/operate.md. Up to 10 minutes; SHORT=1 takes
-# about one, SEED=N repeats a run. Its last line is the result as JSON.
+# Plays game days with real servers, see docs/operate.md. Up to 10 minutes; SHORT=1 leaves
+# some out and takes some 30 s, SEED=N repeats a run. Its last line is the result as JSON.
 gamedays:
 	./scripts/gamedays.sh
 

@@ -30,7 +30,7 @@ type fileFault struct {
 // foreign is a user that no server runs as.
 const foreign = 54321
 
-// fileFaults are all of them; the short plan has the first ones only.
+// fileFaults are all of them; the short plan has a read-only disk and the first four.
 var fileFaults = []fileFault{
 	{name: "journal missing", do: remove("journal.db")},
 	{name: "ledger moved away", running: true, do: move("ledger", "aside"), undo: move("aside", "ledger")},

@@ -117,6 +117,7 @@ func (n *node) ready() Ready {
 	}
 	cp, _ := n.records.ledger.Latest()
 	r := Ready{URL: scheme + "://" + n.listener.Addr().String(), Origin: n.records.journal.Origin(), Published: cp.Size, Reload: n.reload}
+	r.Sealed = n.machine != nil && n.machine.sealed // a read-only server has none
 	if n.ops != nil {
 		r.Ops = "http://" + n.ops.Addr().String()
 	}

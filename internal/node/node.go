@@ -49,6 +49,7 @@ type Ready struct {
 	Origin    string // of its log
 	Published uint64 // leaves that the published checkpoint covers
 	Ops       string // base of /healthz and /readyz, "" if there are none
+	Sealed    bool   // nothing is issued or accepted any more
 
 	// Reload reads settings and certificate again, until the server ends.
 	Reload func() error
