@@ -1,4 +1,4 @@
-package faults_test
+package proctest
 
 import (
 	"bufio"
@@ -11,22 +11,19 @@ import (
 	"sync"
 	"syscall"
 	"time"
-
-	"github.com/terradourada/td/client"
-	"github.com/terradourada/td/internal/testdata/proctest"
 )
+
+// StopTime is the limit for a server to end in order.
+const StopTime = 30 * time.Second
 
 const (
 	startTime = 60 * time.Second // limit for a server to be ready
-	stopTime  = 30 * time.Second // limit for a server to end in order
 	goneTime  = 10 * time.Second // limit for its children to end after it
 )
 
-// server is a "td serve" with its children.
-type server struct {
-	*client.Client
+// Server is a "td serve" with its children, in a process group of its own.
+type Server struct {
 	cmd   *exec.Cmd
-	url   string
 	ready chan string   // receives its URL once
 	done  chan struct{} // closed when its status was read
 	err   error         // of the process; set before done is closed
@@ -35,11 +32,11 @@ type server struct {
 	log bytes.Buffer // its standard error
 }
 
-// launch starts a server and returns at once.
-func launch(binary string, args ...string) (*server, error) {
-	starting.RLock()
-	defer starting.RUnlock()
-	s := &server{ready: make(chan string, 1), done: make(chan struct{})}
+// Launch starts a server with arguments of "td serve" and returns at once.
+func Launch(binary string, args ...string) (*Server, error) {
+	Starting.RLock()
+	defer Starting.RUnlock()
+	s := &Server{ready: make(chan string, 1), done: make(chan struct{})}
 	s.cmd = exec.Command(binary, append([]string{"serve"}, args...)...)
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	pipe, err := s.cmd.StderrPipe()
@@ -53,7 +50,7 @@ func launch(binary string, args ...string) (*server, error) {
 	return s, nil
 }
 
-func (s *server) watch(pipe io.Reader) {
+func (s *Server) watch(pipe io.Reader) {
 	lines := bufio.NewScanner(pipe)
 	for lines.Scan() {
 		if url, ok := strings.CutPrefix(lines.Text(), "td: ready "); ok {
@@ -67,26 +64,29 @@ func (s *server) watch(pipe io.Reader) {
 	close(s.done)
 }
 
-// await waits until the server is ready; if it does not become ready, it is
-// killed.
-func (s *server) await() (err error) {
+// Await waits until the server is ready and returns its URL; if it does not become
+// ready, it is killed.
+func (s *Server) Await() (url string, err error) {
 	select {
-	case s.url = <-s.ready:
-		s.Client, err = client.New(s.url, client.Config{Retries: -1})
+	case url = <-s.ready:
+		return url, nil
 	case <-s.done:
-		err = fmt.Errorf("the server ended at start (%w): %s", s.err, s.sentence())
+		err = fmt.Errorf("the server ended at start (%w): %s", s.err, s.Sentence())
 	case <-time.After(startTime):
 		err = fmt.Errorf("the server is not ready after %v", startTime)
 	}
-	if err != nil {
-		return errors.Join(err, s.kill())
-	}
-	return nil
+	return "", errors.Join(err, s.Kill())
 }
 
-// sentence returns the last error that the server printed.
-func (s *server) sentence() (last string) {
-	for line := range strings.Lines(s.said()) {
+// Done is closed when the server has ended.
+func (s *Server) Done() <-chan struct{} { return s.done }
+
+// PID returns the process id of the core.
+func (s *Server) PID() int { return s.cmd.Process.Pid }
+
+// Sentence returns the last error that the server printed.
+func (s *Server) Sentence() (last string) {
+	for line := range strings.Lines(s.Said()) {
 		if said, ok := strings.CutPrefix(strings.TrimSpace(line), "error: "); ok {
 			last = said
 		}
@@ -94,57 +94,58 @@ func (s *server) sentence() (last string) {
 	return last
 }
 
-// said returns everything that the server has written to standard error.
-func (s *server) said() string {
+// Said returns everything that the server has written to standard error.
+func (s *Server) Said() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.log.String()
 }
 
-// kill sends SIGKILL and waits until the children have ended too.
-func (s *server) kill() error {
-	all := s.processes()
+// Kill sends SIGKILL and waits until the children have ended too.
+func (s *Server) Kill() error {
+	all := s.Processes()
 	_ = s.cmd.Process.Kill()
 	<-s.done
-	return awaitGone(all)
+	return AwaitGone(all)
 }
 
-// stop sends SIGTERM and waits for the end, whatever the exit status.
-func (s *server) stop() error {
-	all := s.processes()
+// Stop sends SIGTERM and waits for the end, whatever the exit status.
+func (s *Server) Stop() error {
+	all := s.Processes()
 	_ = s.cmd.Process.Signal(syscall.SIGTERM)
 	select {
 	case <-s.done:
-		return awaitGone(all)
-	case <-time.After(stopTime):
-		return errors.Join(fmt.Errorf("the server runs %v after SIGTERM", stopTime), s.kill())
+		return AwaitGone(all)
+	case <-time.After(StopTime):
+		return errors.Join(fmt.Errorf("the server runs %v after SIGTERM", StopTime), s.Kill())
 	}
 }
 
-// processes returns the launcher and the children, by kind.
-func (s *server) processes() map[string]int {
-	all := proctest.Children(s.cmd.Process.Pid)
+// Processes returns the launcher and the children, by kind.
+func (s *Server) Processes() map[string]int {
+	all := Children(s.cmd.Process.Pid)
 	if l := all["launcher"]; l != 0 {
-		for kind, pid := range proctest.Children(l) {
+		for kind, pid := range Children(l) {
 			all[kind] = pid
 		}
 	}
 	return all
 }
 
-// awaitChild waits for the child of a kind.
-func (s *server) awaitChild(kind string) (pid int, err error) {
-	err = eventually(goneTime, "there is no "+kind, func() bool {
-		pid = s.processes()[kind]
+// AwaitChild waits for the child of a kind.
+func (s *Server) AwaitChild(kind string) (pid int, err error) {
+	err = Eventually(goneTime, "there is no "+kind, func() bool {
+		pid = s.Processes()[kind]
 		return pid != 0
 	})
 	return pid, err
 }
 
-func awaitGone(kinds map[string]int) error {
+// AwaitGone waits until no process of the kinds has its id any more.
+func AwaitGone(kinds map[string]int) error {
 	for kind, pid := range kinds {
-		err := eventually(goneTime, kind+" outlives the core", func() bool {
-			return proctest.Gone(pid, kind)
+		err := Eventually(goneTime, kind+" outlives the core", func() bool {
+			return Gone(pid, kind)
 		})
 		if err != nil {
 			return err
@@ -153,9 +154,9 @@ func awaitGone(kinds map[string]int) error {
 	return nil
 }
 
-// eventually polls, because other processes and the kernel give no channel to
+// Eventually polls, because other processes and the kernel give no channel to
 // wait on.
-func eventually(within time.Duration, complaint string, ok func() bool) error {
+func Eventually(within time.Duration, complaint string, ok func() bool) error {
 	for deadline := time.Now().Add(within); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			return fmt.Errorf("%s after %v", complaint, within)
