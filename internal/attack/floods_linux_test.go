@@ -1,0 +1,398 @@
+package attack_test
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/terradourada/td/api"
+	"github.com/terradourada/td/internal/testdata/proctest"
+	"github.com/terradourada/td/protocol"
+)
+
+const (
+	floodRate    = 3000 // hostile requests a second, at most
+	floodConns   = 1000 // connections of a flood
+	dialers      = 32   // connections that are made at a time
+	floodWithin  = 5 * time.Second
+	readerConns  = 500 // connections that read nothing
+	readerUnread = 64  // requests on each of them
+	mostHonest   = 1000.0
+	mostFlooded  = 128.0 // MiB that the core's own memory may grow under a flood
+)
+
+// sources returns the address of the i-th source of a flood, nil for the usual one.
+type sources func(i int) net.IP
+
+// loopbackIPv4, manyIPv4 and manyIPv6 return n sources: in 127.1.0.0/16; in 10.0.0.0/10,
+// where 10,000 are in 64 networks of 16 bits; and in networks of 64 bits of 2001:db8::/48.
+func loopbackIPv4(n int) sources {
+	return func(i int) net.IP { return binary.BigEndian.AppendUint32(nil, 127<<24|1<<16|uint32(i%n)) }
+}
+
+func manyIPv4(n int) sources {
+	return func(i int) net.IP { return binary.BigEndian.AppendUint32(nil, 10<<24|uint32(i%n)*419+1) }
+}
+
+func manyIPv6(n int) sources {
+	base := netip.MustParseAddr("2001:db8::1").As16()
+	return func(i int) net.IP {
+		a := base
+		binary.BigEndian.PutUint16(a[6:], uint16(i%n))
+		return a[:]
+	}
+}
+
+// flood is one kind of hostile load.
+type flood struct {
+	name string
+	run  func(f *flood, ctx context.Context) // ends with ctx
+
+	next      atomic.Int64 // number of the next request or connection
+	connected atomic.Int64
+	mu        sync.Mutex
+	answers   map[string]int // by code; "" is success
+	began     time.Time
+	address   string
+	from      sources
+}
+
+// floods runs each flood against a real server, beside an honest client.
+func (p *part) floods() {
+	servers, own, _ := processors()
+	mapped := p.mapAddresses()
+	many, honest := loopbackIPv4(p.addresses), "127.0.0.1"
+	if mapped {
+		many, honest = manyIPv4(p.addresses), "10.200.0.1"
+	}
+	s := p.serve(servers)
+	h := p.newHonest(s, honest)
+	p.keepTo(own)
+	for _, f := range p.floodsOn(s) {
+		f.from = many
+		p.resist(s, h, f)
+	}
+	h.close()
+	p.must(s.Stop())
+	if mapped {
+		s := p.serve(servers, "--listen", "[::1]:0")
+		h := p.newHonest(s, "2001:db8:99::1")
+		defer h.close()
+		p.resist(s, h, &flood{name: "wrong tags from an IPv6 /48", from: manyIPv6(p.addresses), run: fromEach(p.wrongTags(s), false)})
+	}
+}
+
+// mapAddresses makes the sources addresses of this machine, in the network namespace of
+// the run.
+func (p *part) mapAddresses() bool {
+	if os.Getenv(envNamespace) == "" {
+		p.skip("floods from 10.0.0.0/8 and 2001:db8::/48", "need root, unshare and ip; the sources are in 127.0.0.0/8")
+		return false
+	}
+	for _, route := range [][]string{{"-4", "route", "replace", "local", "10.0.0.0/8", "dev", "lo"}, {"-6", "route", "replace", "local", "2001:db8::/32", "dev", "lo"}} {
+		p.must(proctest.Command("ip", route...))
+	}
+	return true
+}
+
+// floodsOn returns the floods of one server.
+func (p *part) floodsOn(s *server) []*flood {
+	p.Helper()
+	wrong, unknown, malformed := p.wrongTags(s), unknownIDs(), malformedProofs()
+	all := []*flood{
+		{name: "wrong tags from 1,000 connections", run: onConnections(once(wrong))},
+		{name: "wrong tags from many addresses", run: fromEach(wrong, false)},
+		{name: "unknown ids from many addresses", run: fromEach(unknown, false)},
+		{name: "malformed proofs from 1,000 connections", run: onConnections(once(malformed))},
+		{name: "garbage with right tags from 1,000 connections", run: onConnections(garbage)},
+		{name: "half-closed requests from many addresses", run: fromEach(unknown, true)},
+		{name: "slow readers", run: slowReaders},
+		{name: "slow bodies on every operation", run: slowBodies(p.slow/4, bodyPaths...)},
+	}
+	if p.short {
+		all = append(all[1:2], all[5:]...)
+		all[len(all)-1].run = slowBodies(p.slow, bodyPaths...)
+		return all
+	}
+	for _, path := range bodyPaths {
+		all = append(all, &flood{name: "slow bodies on " + path, run: slowBodies(p.slow, path)})
+	}
+	return all
+}
+
+// resist runs one flood and checks what it does to the server and to the honest client.
+func (p *part) resist(s *server, h *honest, f *flood) {
+	p.Helper()
+	before, err := s.memory()
+	p.must(err)
+	ctx, stop := context.WithTimeout(p.Context(), p.flood)
+	defer stop()
+	most := p.watchMemory(s)
+	f.address, f.began, f.answers = s.address, time.Now(), map[string]int{}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		f.run(f, ctx)
+	}()
+	served := h.keepOn(ctx, p.flood/4)
+	<-done
+	grown := most() - before
+	p.figures[f.name] = map[string]any{
+		"requests": f.next.Load(), "connected": f.connected.Load(), "answers": f.answers, "memory_growth_mib": round(grown),
+		"honest_served": served.count, "honest_p50_ms": round(quantile(served.took, 0.5)), "honest_max_ms": round(quantile(served.took, 1)), "honest_refused": served.refused,
+	}
+	if served.count == 0 || len(served.refused) > 0 {
+		p.fail("%s: the honest client was served %d times and refused %v", f.name, served.count, served.refused)
+	}
+	if slowest := quantile(served.took, 1); slowest > mostHonest {
+		p.fail("%s: the slowest request of the honest client took %.0f ms", f.name, slowest)
+	}
+	if grown > mostFlooded {
+		p.fail("%s: the core's memory grew by %.0f MiB", f.name, grown)
+	}
+}
+
+// pace waits until the next request may be sent, and returns its number. It returns false
+// when the flood ends.
+func (f *flood) pace(ctx context.Context) (i int, ok bool) {
+	i = int(f.next.Add(1)) - 1
+	wait := time.NewTimer(time.Until(f.began.Add(time.Duration(i) * time.Second / floodRate)))
+	defer wait.Stop()
+	select {
+	case <-wait.C:
+		return i, true
+	case <-ctx.Done():
+		return 0, false
+	}
+}
+
+func (f *flood) answered(r reply, err error) {
+	code := r.code
+	if err != nil {
+		code = reason(err)
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.answers[code]++
+}
+
+// dial connects from the i-th source. The connection is closed when the flood ends.
+func (f *flood) dial(ctx context.Context, i int) *conn {
+	c, err := dialFrom(ctx, f.address, f.from(i))
+	if err != nil {
+		f.answered(reply{code: "not connected"}, nil)
+		return nil
+	}
+	f.connected.Add(1)
+	context.AfterFunc(ctx, func() { _ = c.Close() })
+	return c
+}
+
+// each calls f n times at once and waits.
+func each(n int, f func(i int)) {
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() { f(i) })
+	}
+	wg.Wait()
+}
+
+// turn is one attack on an open connection.
+type turn func(c *conn, i int) (reply, error)
+
+// once returns the turn that sends one request.
+func once(next func(i int) []byte) turn {
+	return func(c *conn, i int) (reply, error) { return c.do(next(i), floodWithin) }
+}
+
+// onConnections repeats a turn on many connections, which come from 100 addresses.
+func onConnections(t turn) func(*flood, context.Context) {
+	return func(f *flood, ctx context.Context) {
+		each(floodConns, func(n int) {
+			var c *conn
+			for {
+				i, ok := f.pace(ctx)
+				if !ok {
+					return
+				}
+				if c == nil || c.broken {
+					if c = f.dial(ctx, n%100); c == nil {
+						continue
+					}
+				}
+				f.answered(t(c, i))
+			}
+		})
+	}
+}
+
+// fromEach sends each request over a connection of its own from the next address. The
+// connection may be half-closed after the request.
+func fromEach(next func(i int) []byte, halfClose bool) func(*flood, context.Context) {
+	return func(f *flood, ctx context.Context) {
+		each(dialers, func(int) {
+			for {
+				i, ok := f.pace(ctx)
+				if !ok {
+					return
+				}
+				c := f.dial(ctx, i)
+				if c == nil {
+					continue
+				}
+				if halfClose {
+					f.answered(c.doHalfClosed(next(i), floodWithin))
+				} else {
+					f.answered(c.do(next(i), floodWithin))
+				}
+				_ = c.Close()
+			}
+		})
+	}
+}
+
+// doHalfClosed is do on a connection whose sending half is closed after the request.
+func (c *conn) doHalfClosed(request []byte, within time.Duration) (r reply, err error) {
+	if err := c.SetDeadline(time.Now().Add(within)); err != nil {
+		return r, err
+	}
+	if _, err := c.Write(request); err != nil {
+		return r, err
+	}
+	if err := c.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+		return r, err
+	}
+	return c.read()
+}
+
+// wrongTags returns answers to requests that are pending, with tags that were never
+// issued.
+func (p *part) wrongTags(s *server) func(i int) []byte {
+	p.Helper()
+	open, err := pending(p.Context(), s.Client)
+	p.must(err)
+	return func(i int) []byte { return answerRequest(open[i%len(open)].id, randomTag(), randomProof()) }
+}
+
+// unknownIDs returns answers to requests that never were.
+func unknownIDs() func(i int) []byte {
+	return func(int) []byte { return answerRequest(randomID(), randomTag(), randomProof()) }
+}
+
+// malformedProofs returns answers that are refused before anything is looked up.
+func malformedProofs() func(i int) []byte {
+	path := func() string { return "/v1/challenges/" + randomID().String() + "/proof" }
+	return func(i int) []byte {
+		switch i % 3 {
+		case 0:
+			return answerRequest(randomID(), randomTag(), randomProof()[1:])
+		case 1:
+			return request(http.MethodPost, path(), api.MediaJSON, []byte(`{"tag":"","proof":[[[[`))
+		default:
+			return request(http.MethodPost, path(), api.MediaOctets, randomProof())
+		}
+	}
+}
+
+// garbage opens a request and answers it with its tag and bytes that are no proof.
+func garbage(c *conn, _ int) (reply, error) {
+	r, err := c.do(openRequest(randomCommitment(), challengeLife), floodWithin)
+	if err != nil || r.status != http.StatusCreated {
+		return r, err
+	}
+	id, tag, err := issuedOf(r.body)
+	if err != nil {
+		return r, err
+	}
+	return c.do(answerRequest(id, tag, randomProof()), floodWithin)
+}
+
+// bodyPaths are those of the operations that take a body.
+var bodyPaths = []string{"/v1/verify", "/v1/events", "/v1/challenges", "/v1/challenges/00000000000000000000000000000000/proof"}
+
+// slowBodies opens n connections for each path, from 100 addresses. One half announces two
+// bytes and sends none; the other announces much and sends a byte a second. What the server
+// closes is opened again.
+func slowBodies(n int, paths ...string) func(*flood, context.Context) {
+	return func(f *flood, ctx context.Context) {
+		each(n*len(paths), func(k int) {
+			length := 2
+			if k/len(paths)%2 == 1 {
+				length = 16 << 10
+			}
+			head := fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n", paths[k%len(paths)], api.MediaJSON, length)
+			for {
+				if _, ok := f.pace(ctx); !ok {
+					return
+				}
+				if c := f.dial(ctx, k%100); c != nil {
+					f.answered(c.trickle(ctx, head, length > 2))
+					_ = c.Close()
+				}
+			}
+		})
+	}
+}
+
+// trickle sends the head of a request, then perhaps a byte a second, until the server
+// answers or closes the connection, or ctx ends.
+func (c *conn) trickle(ctx context.Context, head []byte, bytes bool) (reply, error) {
+	if _, err := c.Write(head); err != nil {
+		return reply{}, err
+	}
+	if bytes {
+		stop := make(chan struct{})
+		defer close(stop)
+		go func() {
+			for every := time.NewTicker(time.Second); ; {
+				select {
+				case <-every.C:
+					_, _ = c.Write([]byte(" ")) // the server may have closed it
+				case <-stop:
+					every.Stop()
+					return
+				}
+			}
+		}()
+	}
+	return c.read()
+}
+
+// slowReaders asks for large answers and reads none.
+func slowReaders(f *flood, ctx context.Context) {
+	ask := []byte("GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
+	each(readerConns, func(k int) {
+		if _, ok := f.pace(ctx); !ok {
+			return
+		}
+		c := f.dial(ctx, k%100)
+		if c == nil {
+			return
+		}
+		_ = c.Conn.(*net.TCPConn).SetReadBuffer(4096)
+		for range readerUnread {
+			_ = c.SetWriteDeadline(time.Now().Add(time.Second))
+			if _, err := c.Write(ask); err != nil {
+				break
+			}
+		}
+		<-ctx.Done()
+	})
+}
+
+func randomTag() (t protocol.Tag)       { _, _ = rand.Read(t[:]); return t } // never fails
+func randomID() (id protocol.RequestID) { _, _ = rand.Read(id[:]); return id }
+
+func randomProof() []byte {
+	b := make([]byte, protocol.ProofSize)
+	_, _ = rand.Read(b) // never fails
+	return b
+}

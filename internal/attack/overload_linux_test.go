@@ -1,0 +1,394 @@
+package attack_test
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/terradourada/td/protocol"
+)
+
+// What the overload must show.
+const (
+	overloadFactor   = 10   // offered, of the capacity
+	leastCompleted   = 0.9  // of the capacity
+	mostLost         = 0.02 // of the challenges that were issued and answered
+	mostQuiet        = 3.0  // 99th percentile of the quiet client, of the one without load
+	mostGrowth       = 64.0 // MiB that the core's own memory may grow while it is overloaded
+	realShare        = 0.1  // of the answers
+	closedLoop       = 8    // clients that measure the capacity
+	mostOpening      = 192  // outstanding requests for challenges
+	mostAnswering    = 256  // outstanding answers
+	openWithin       = 2 * time.Second
+	answerWithin     = 5 * time.Second
+	challengeLife    = 30 * time.Second
+	quietPause       = 25 * time.Millisecond // between two requests of the quiet client
+	capacityBackoff  = 5 * time.Millisecond  // after a refusal, in the measurement of the capacity
+	settleAfterwards = time.Second           // for what the server still does after a load
+)
+
+// think returns how long a client has its challenge before it sends the answer.
+type think func() time.Duration
+
+var thinks = []struct {
+	name string
+	next think
+}{
+	{"constant", func() time.Duration { return 200 * time.Millisecond }},
+	{"random", func() time.Duration {
+		return 50*time.Millisecond + time.Duration(rand.ExpFloat64()*float64(150*time.Millisecond))
+	}},
+}
+
+// overload measures the capacity of the server, then offers it ten times as much.
+func (p *part) overload() {
+	servers, own, ok := processors()
+	if !ok {
+		p.skip("overload", "needs two processors")
+		p.Skip("needs two processors")
+	}
+	s := p.serve(servers, "--prover", "none")
+	ctx := p.Context()
+	l := p.newLoad(ctx, s)
+	p.keepTo(own)
+	defer l.close()
+	l.closed(ctx, closedLoop, p.capacity/4) // warms up
+	capacity := l.closed(ctx, closedLoop, p.capacity)
+	decided := capacity.completed()
+	p.figures["capacity_per_s"] = round(decided)
+	p.figures["capacity"] = capacity.figures()
+	time.Sleep(settleAfterwards)
+	unloaded := l.quiet(ctx, p.plan.overload)
+	base := quantile(unloaded.took, 0.99)
+	p.figures["quiet_unloaded_p50_ms"], p.figures["quiet_unloaded_p99_ms"] = round(quantile(unloaded.took, 0.5)), round(base)
+	for _, t := range thinks {
+		p.overloaded(ctx, s, l, t.name, t.next, decided, base)
+	}
+}
+
+// overloaded offers ten times the capacity with one kind of think time.
+func (p *part) overloaded(ctx context.Context, s *server, l *load, name string, next think, capacity, base float64) {
+	before, err := s.memory()
+	p.must(err)
+	most := p.watchMemory(s)
+	beside := make(chan *quietClient)
+	go func() { beside <- l.quiet(ctx, p.plan.overload) }()
+	c := l.open(ctx, overloadFactor*capacity, p.plan.overload, next)
+	quiet := <-beside
+	grown := most() - before
+	p.figures[name] = c.figures()
+	p.atLeast(name+"_offered_of_capacity", float64(c.offered.Load())/p.plan.overload.Seconds()/capacity, overloadFactor*0.95)
+	p.atLeast(name+"_completed_of_capacity", c.completed()/capacity, leastCompleted)
+	p.atMost(name+"_lost_of_issued", float64(c.lost.Load())/float64(max(1, c.issued.Load())), mostLost)
+	p.atMost(name+"_memory_growth_mib", grown, mostGrowth)
+	p.atMost(name+"_quiet_refused", float64(quiet.refused), 0)
+	p.figures[name+"_quiet_p50_ms"], p.figures[name+"_quiet_requests"] = round(quantile(quiet.took, 0.5)), len(quiet.took)
+	p.figures[name+"_quiet_p99_ms"] = round(quantile(quiet.took, 0.99))
+	p.atMost(name+"_quiet_p99_of_unloaded", quantile(quiet.took, 0.99)/base, mostQuiet)
+	time.Sleep(settleAfterwards)
+}
+
+// watchMemory samples the memory of the core until the function that it returns is
+// called, which returns the most that was seen.
+func (p *part) watchMemory(s *server) func() float64 {
+	var most float64
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			if now, err := s.memory(); err == nil {
+				most = max(most, now)
+			}
+			select {
+			case <-stop:
+				return
+			case <-time.After(50 * time.Millisecond):
+			}
+		}
+	}()
+	return func() float64 {
+		close(stop)
+		<-done
+		return most
+	}
+}
+
+// load sends exchanges to one server.
+type load struct {
+	part       *part
+	address    string
+	other      []byte       // a well-formed proof of another statement
+	ready      chan *answer // real answers
+	opening    chan *conn   // for requests for challenges
+	answering  chan *conn
+	token      string // of the quiet client
+	quietReady []*answer
+}
+
+// newLoad prepares the real answers and a quiet client.
+func (p *part) newLoad(ctx context.Context, s *server) *load {
+	p.Helper()
+	_, token, err := s.addClient(ctx, "quiet")
+	p.must(err)
+	l := &load{
+		part: p, address: s.address, token: token, ready: make(chan *answer, p.proofs),
+		opening: make(chan *conn, mostOpening), answering: make(chan *conn, mostAnswering),
+	}
+	began := time.Now()
+	all, err := prove(ctx, s.Client, p.proofs+1)
+	p.must(err)
+	p.figures["proofs_made"], p.figures["proofs_seconds"] = len(all), round(time.Since(began).Seconds())
+	l.other = all[0].proof
+	for _, a := range all[1:] {
+		l.ready <- a
+	}
+	for _, pool := range []chan *conn{l.opening, l.answering} {
+		for range cap(pool) {
+			pool <- &conn{broken: true} // connected when it is used first
+		}
+	}
+	return l
+}
+
+func (l *load) close() {
+	for _, pool := range []chan *conn{l.opening, l.answering} {
+		for range cap(pool) {
+			if c := <-pool; c.Conn != nil {
+				_ = c.Close()
+			}
+		}
+	}
+}
+
+// counts are those of one measurement.
+type counts struct {
+	from, to time.Time // of the steady part, in which inTime counts
+
+	offered, unsent, issued, answered, decided, inTime, lost, accepted atomic.Int64
+
+	mu      sync.Mutex
+	refused map[string]int // challenges, by code
+	losses  map[string]int // answers, by code
+	opens   []float64      // milliseconds that challenges took
+	answers []float64      // milliseconds that decided answers took
+}
+
+// newCounts begins a measurement that takes d. Its first quarter, a second at most, is
+// left out: the first answers come after the think time.
+func newCounts(d time.Duration) *counts {
+	now := time.Now()
+	return &counts{from: now.Add(min(time.Second, d/4)), to: now.Add(d), refused: map[string]int{}, losses: map[string]int{}}
+}
+
+// completed returns the decided exchanges of a second.
+func (c *counts) completed() float64 { return float64(c.inTime.Load()) / c.to.Sub(c.from).Seconds() }
+
+func (c *counts) figures() map[string]any {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	f := map[string]any{
+		"issued": c.issued.Load(), "answered": c.answered.Load(), "decided": c.decided.Load(), "lost": c.lost.Load(), "accepted": c.accepted.Load(),
+		"open_p50_ms": round(quantile(c.opens, 0.5)), "open_p99_ms": round(quantile(c.opens, 0.99)),
+		"answer_p50_ms": round(quantile(c.answers, 0.5)), "answer_p99_ms": round(quantile(c.answers, 0.99)),
+	}
+	if c.offered.Load() > 0 {
+		f["offered"], f["unsent"] = c.offered.Load(), c.unsent.Load()
+	}
+	if len(c.refused) > 0 {
+		f["refused"] = maps.Clone(c.refused)
+	}
+	if len(c.losses) > 0 {
+		f["losses"] = maps.Clone(c.losses)
+	}
+	return f
+}
+
+func (c *counts) add(m map[string]int, code string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	m[code]++
+}
+
+// closed has n clients that begin an exchange as soon as one has ended.
+func (l *load) closed(ctx context.Context, n int, d time.Duration) *counts {
+	c := newCounts(d)
+	var wg sync.WaitGroup
+	for range n {
+		wg.Go(func() {
+			for time.Now().Before(c.to) && ctx.Err() == nil {
+				if !l.exchange(ctx, c, func() time.Duration { return 0 }) {
+					time.Sleep(capacityBackoff)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return c
+}
+
+// open begins exchanges at a rate, whether or not the former ones have ended.
+func (l *load) open(ctx context.Context, rate float64, d time.Duration, next think) *counts {
+	c, began := newCounts(d), time.Now()
+	places := make(chan struct{}, mostOpening)
+	var wg sync.WaitGroup
+	for due := began; due.Before(c.to) && ctx.Err() == nil; due = began.Add(time.Duration(float64(c.offered.Load()) / rate * float64(time.Second))) {
+		if early := time.Until(due); early > 0 {
+			time.Sleep(early) // the schedule
+		}
+		c.offered.Add(1)
+		select {
+		case places <- struct{}{}:
+			wg.Go(func() { l.exchangeOnce(ctx, c, next, func() { <-places }) })
+		default:
+			c.unsent.Add(1) // too many are outstanding: the server is too slow
+		}
+	}
+	wg.Wait()
+	return c
+}
+
+// exchange asks for a challenge and answers it, and reports whether a challenge was
+// issued.
+func (l *load) exchange(ctx context.Context, c *counts, next think) bool {
+	return l.exchangeOnce(ctx, c, next, func() {})
+}
+
+// exchangeOnce is exchange; opened is called once the request for the challenge has ended.
+func (l *load) exchangeOnce(ctx context.Context, c *counts, next think, opened func()) bool {
+	began := time.Now()
+	r, code := l.send(ctx, l.opening, openRequest(randomCommitment(), challengeLife), openWithin)
+	opened()
+	if r.status != 201 {
+		c.add(c.refused, code)
+		return false
+	}
+	c.issued.Add(1)
+	c.mu.Lock()
+	c.opens = append(c.opens, millis(time.Since(began)))
+	c.mu.Unlock()
+	id, tag, err := issuedOf(r.body)
+	if err != nil {
+		c.add(c.refused, "unreadable")
+		return false
+	}
+	time.Sleep(next()) // the think time
+	l.answer(ctx, c, id, tag)
+	return true
+}
+
+// answer sends an answer: a real one that is ready, instead of this one, in a tenth of the
+// cases.
+func (l *load) answer(ctx context.Context, c *counts, id protocol.RequestID, tag protocol.Tag) {
+	a := &answer{id, tag, l.other}
+	if rand.Float64() < realShare {
+		select {
+		case a = <-l.ready:
+		default: // none is left
+		}
+	}
+	c.answered.Add(1)
+	began := time.Now()
+	r, code := l.send(ctx, l.answering, a.request(), answerWithin)
+	switch {
+	case r.status == 201:
+		c.accepted.Add(1)
+	case code == protocol.CodeProofRejected.String():
+	default:
+		c.lost.Add(1)
+		c.add(c.losses, code)
+		return
+	}
+	c.decided.Add(1)
+	if now := time.Now(); now.After(c.from) && now.Before(c.to) {
+		c.inTime.Add(1)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.answers = append(c.answers, millis(time.Since(began)))
+}
+
+// send sends a request over a free connection and returns the answer with a copy of its
+// body. If there was no answer, code says why.
+func (l *load) send(ctx context.Context, pool chan *conn, request []byte, within time.Duration) (r reply, code string) {
+	var c *conn
+	select {
+	case c = <-pool:
+	case <-time.After(within):
+		return r, "no connection"
+	case <-ctx.Done():
+		return r, "the end"
+	}
+	defer func() { pool <- c }()
+	if c.broken {
+		if c.Conn != nil {
+			_ = c.Close()
+		}
+		fresh, err := dialFrom(ctx, l.address, nil)
+		if err != nil {
+			return r, "not connected"
+		}
+		c = fresh
+	}
+	r, err := c.do(request, within)
+	if err != nil {
+		return reply{}, reason(err)
+	}
+	r.body = append([]byte(nil), r.body...)
+	return r, r.code
+}
+
+// reason is why there was no answer.
+func reason(err error) string {
+	if timeout, ok := err.(interface{ Timeout() bool }); ok && timeout.Timeout() {
+		return "no answer in time"
+	}
+	return "connection closed"
+}
+
+// quietClient is a client with an API key that sends one request at a time.
+type quietClient struct {
+	took    []float64 // milliseconds of each request that was served
+	refused int
+	why     map[string]int
+}
+
+// quiet asks for challenges, one after the other with a pause, for a time.
+func (l *load) quiet(ctx context.Context, d time.Duration) *quietClient {
+	q := &quietClient{why: map[string]int{}}
+	var c *conn
+	defer func() {
+		if c != nil {
+			_ = c.Close()
+		}
+	}()
+	for end := time.Now().Add(d); time.Now().Before(end) && ctx.Err() == nil; time.Sleep(quietPause) {
+		began := time.Now()
+		if c == nil || c.broken {
+			var err error
+			if c, err = dialFrom(ctx, l.address, nil); err != nil {
+				q.refused++
+				q.why["not connected"]++
+				continue
+			}
+		}
+		r, err := c.do(openRequest(randomCommitment(), 2*time.Second, bearer(l.token)...), openWithin)
+		switch {
+		case err != nil:
+			q.why[reason(err)]++
+			q.refused++
+		case r.status != 201:
+			q.why[r.code]++
+			q.refused++
+		default:
+			q.took = append(q.took, millis(time.Since(began)))
+		}
+	}
+	if q.refused > 0 {
+		l.part.Logf("the quiet client: %s", fmt.Sprint(q.why))
+	}
+	return q
+}

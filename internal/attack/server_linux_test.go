@@ -1,0 +1,159 @@
+package attack_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/internal/testdata/proctest"
+)
+
+// server is a "td serve" with a client of it.
+type server struct {
+	*proctest.Server
+	*client.Client
+	address string
+	data    string
+	binary  string
+}
+
+// serve starts a server on a processor, or on any if it is negative. It is stopped at
+// the end of the part.
+func (p *part) serve(processor int, args ...string) *server {
+	p.Helper()
+	dir, err := os.MkdirTemp(p.work, "data-")
+	p.must(errors.Join(err, os.Chmod(dir, 0o755))) // the server runs as another user
+	return p.serveFrom(filepath.Join(dir, "data"), processor, args...)
+}
+
+// serveFrom is serve with a data directory.
+func (p *part) serveFrom(data string, processor int, args ...string) *server {
+	p.Helper()
+	s := &server{data: data, binary: p.binary}
+	p.must(onProcessor(processor, func() (err error) {
+		s.Server, err = proctest.Launch(p.binary, append([]string{"--listen", "127.0.0.1:0", "--data", data, "--death-limit", "0"}, args...)...)
+		return err
+	}))
+	p.Cleanup(func() {
+		select {
+		case <-s.Done():
+		default:
+			if err := s.Kill(); err != nil {
+				p.Error(err)
+			}
+		}
+	})
+	where, err := s.Await()
+	p.must(err)
+	u, err := url.Parse(where)
+	p.must(err)
+	s.address = u.Host
+	s.Client, err = client.New(where, client.Config{Retries: -1})
+	p.must(err)
+	return s
+}
+
+// addClient makes an API client and returns its id and its key.
+func (s *server) addClient(ctx context.Context, name string) (id, token string, err error) {
+	cmd := exec.CommandContext(ctx, s.binary, "admin", "clients", "add", name, "--show", "--reason", "attack", "--data", s.data, "-o", "json")
+	out, err := cmd.Output()
+	if err != nil {
+		return "", "", fmt.Errorf("td admin clients add: %w: %s", err, out)
+	}
+	var key struct{ Token string }
+	if err := json.Unmarshal(out, &key); err != nil {
+		return "", "", err
+	}
+	id, token, ok := strings.Cut(strings.TrimSpace(key.Token), " ")
+	if !ok {
+		return "", "", fmt.Errorf("td admin clients add printed no id and key: %s", out)
+	}
+	return id, token, nil
+}
+
+// memory returns the memory of the core that is no file's, in MiB.
+func (s *server) memory() (float64, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", s.PID()))
+	if err != nil {
+		return 0, err
+	}
+	for line := range strings.Lines(string(b)) {
+		if kib, ok := strings.CutPrefix(line, "RssAnon:"); ok {
+			n, err := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(kib), "kB")), 64)
+			return n / 1024, err
+		}
+	}
+	return 0, errors.New("the kernel reports no memory figure")
+}
+
+// processors returns two processors that this process may run on, one for the server and
+// one for the load.
+func processors() (servers, own int, ok bool) {
+	var set unix.CPUSet
+	if unix.SchedGetaffinity(0, &set) != nil || set.Count() < 2 {
+		return -1, -1, false
+	}
+	var found []int
+	for i := 0; len(found) < 2; i++ {
+		if set.IsSet(i) {
+			found = append(found, i)
+		}
+	}
+	return found[0], found[1], true
+}
+
+// onProcessor calls f on a thread that is bound to a processor, as are the processes that
+// f starts. If the processor is negative, it only calls f.
+func onProcessor(processor int, f func() error) (err error) {
+	if processor < 0 {
+		return f()
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	var before, set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &before); err != nil {
+		return err
+	}
+	set.Set(processor)
+	if err := unix.SchedSetaffinity(0, &set); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unix.SchedSetaffinity(0, &before)) }()
+	return f()
+}
+
+// keepTo binds all threads of this process to a processor until the part ends.
+func (p *part) keepTo(processor int) {
+	p.Helper()
+	if processor < 0 {
+		return
+	}
+	var before, set unix.CPUSet
+	p.must(unix.SchedGetaffinity(0, &before))
+	set.Set(processor)
+	p.must(bindThreads(&set))
+	p.Cleanup(func() { p.must(bindThreads(&before)) })
+}
+
+// bindThreads binds the threads that there are; new ones inherit it.
+func bindThreads(set *unix.CPUSet) error {
+	entries, err := os.ReadDir("/proc/self/task")
+	for _, e := range entries {
+		tid, _ := strconv.Atoi(e.Name())
+		if bound := unix.SchedSetaffinity(tid, set); bound != nil && !errors.Is(bound, unix.ESRCH) {
+			err = errors.Join(err, bound)
+		}
+	}
+	return err
+}
