@@ -11,7 +11,7 @@ FREEZES ?= 40
 TOOLS := tools/bin
 DATA ?= ../shared/data
 
-.PHONY: build demo test matrix race race-system memscan attacks-trust faults gamedays lint fuzz bench bench-once docs openapi man check vuln e2e powercut mutants unit container tools clean
+.PHONY: build demo test matrix race race-system memscan attacks-trust attack faults gamedays lint fuzz bench bench-once docs openapi man check vuln e2e powercut mutants unit container tools clean
 
 build:
 	go build -trimpath -o bin/td ./cmd/td
@@ -116,6 +116,13 @@ memscan:
 # As root it makes one more attack.
 attacks-trust:
 	./scripts/attacks.sh
+
+# Overload, floods and comparisons of times against real servers, with bounded load, and
+# the gate of the limiter; see internal/attack. About four minutes; SHORT=1 takes less than
+# half a minute. Needs Linux, and root for the floods from other addresses. Its last line
+# is the result as JSON.
+attack:
+	./scripts/attack.sh
 
 # Kills, power cuts, device errors and file faults under load: nothing that was
 # acknowledged may be lost. Up to 10 minutes; SHORT=1 injects few of each, SEED=N

@@ -38,7 +38,7 @@ type plan struct {
 
 // plans are by TD_ATTACK.
 var plans = map[string]plan{
-	"full":  {proofs: 900, capacity: 6 * time.Second, overload: 15 * time.Second, samples: 20_000, flood: 6 * time.Second, slow: 3000, addresses: 10_000},
+	"full":  {proofs: 1000, capacity: 5 * time.Second, overload: 10 * time.Second, samples: 20_000, flood: 6 * time.Second, slow: 3000, addresses: 10_000},
 	"short": {proofs: 100, capacity: time.Second, overload: 2 * time.Second, samples: 3000, flood: 2 * time.Second, slow: 500, addresses: 10_000, short: true},
 }
 

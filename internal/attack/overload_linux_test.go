@@ -21,8 +21,8 @@ const (
 	mostGrowth       = 64.0 // MiB that the core's own memory may grow while it is overloaded
 	realShare        = 0.1  // of the answers
 	closedLoop       = 8    // clients that measure the capacity
-	mostOpening      = 192  // outstanding requests for challenges
-	mostAnswering    = 256  // outstanding answers
+	mostOpening      = 1024 // outstanding requests for challenges
+	mostAnswering    = 512  // outstanding answers
 	openWithin       = 2 * time.Second
 	answerWithin     = 5 * time.Second
 	challengeLife    = 30 * time.Second
@@ -81,7 +81,7 @@ func (p *part) overloaded(ctx context.Context, s *server, l *load, name string, 
 	quiet := <-beside
 	grown := most() - before
 	p.figures[name] = c.figures()
-	p.atLeast(name+"_offered_of_capacity", float64(c.offered.Load())/p.plan.overload.Seconds()/capacity, overloadFactor*0.95)
+	p.atLeast(name+"_sent_of_capacity", float64(c.offered.Load()-c.unsent.Load())/p.plan.overload.Seconds()/capacity, overloadFactor*0.95)
 	p.atLeast(name+"_completed_of_capacity", c.completed()/capacity, leastCompleted)
 	p.atMost(name+"_lost_of_issued", float64(c.lost.Load())/float64(max(1, c.issued.Load())), mostLost)
 	p.atMost(name+"_memory_growth_mib", grown, mostGrowth)
