@@ -25,6 +25,7 @@ type attempt struct {
 	digest    protocol.Digest  // SHA-256 of the proof
 	place     placeFunc        // of the anchor in the issued tree; a push sets it from the start
 	proved    bool             // the proof was verified before, by the push that asked for it
+	room      *place           // for redemption and verification
 	statement *claim.Statement // rebuilt once the answer has claimed its session
 	claim     *Claim           // of the statement
 }
@@ -39,7 +40,15 @@ func (g *Gate) accept(ctx context.Context, a *attempt) (index uint64, err error)
 		s = g.decoy
 	}
 	a.digest = sha256.Sum256(a.Proof)
-	state, code := g.run(ctx, s, g.judge(s, &a.Answer), a)
+	event := g.judge(s, &a.Answer)
+	if g.costs(s, &event, a) {
+		if a.room, err = g.admission.enter(ctx, a.By, false); err != nil {
+			return 0, err
+		}
+		defer a.room.leave()
+		event = g.judge(s, &a.Answer) // a hold may have come meanwhile
+	}
+	state, code := g.run(ctx, s, event, a)
 	switch code {
 	case protocol.CodeNone:
 		return state.Index, nil
@@ -61,6 +70,13 @@ func (g *Gate) judge(s *session.Session, a *Answer) lifecycle.EventAnswer {
 	}
 	e.Frozen = g.cfg.Holds.Check(journal.Accept, vkOf(s)) != nil
 	return e
+}
+
+// costs reports whether an answer would claim its session, and so be redeemed and
+// verified. It then needs a place, which it must have before anything is consumed.
+func (g *Gate) costs(s *session.Session, e *lifecycle.EventAnswer, a *attempt) bool {
+	state, effect, _ := lifecycle.Step(s.View().State, *e)
+	return effect == lifecycle.EffectRedeem && state.Phase == lifecycle.PhaseClaimed && !a.proved
 }
 
 // vkOf returns the fingerprint of the claim of a session, zero if it has ended.
