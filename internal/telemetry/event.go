@@ -23,6 +23,27 @@ type Request struct {
 	Received  int64         // bytes of the body
 	Sent      int64         // bytes of the answer's body
 	ID        protocol.RequestID
+	Answered  time.Duration // from the issue of a challenge to this answer, see [Details]
+	Verified  time.Duration // that the verification of a proof took, see [Details]
+}
+
+// Classes are the groups of operations that logs and metrics tell apart, by the words that
+// package limit has for them.
+var Classes = []string{"health", "read", "issue", "submit", "verify"}
+
+// ClassOf returns the class of an operation.
+func ClassOf(operation string) string {
+	switch operation {
+	case "getStatus":
+		return "health"
+	case "openChallenge", "pushEvent":
+		return "issue"
+	case "sendProof":
+		return "submit"
+	case "verifyReceipt":
+		return "verify"
+	}
+	return "read"
 }
 
 // Change is a change of the server's state, or a new value of something that is
@@ -51,7 +72,6 @@ const (
 	ServerStarted          // value: 1; the server answers requests
 	ServerStopping         // value: 1
 	EpochOpened            // subject: cause of the opening; value: number of the epoch
-	EpochDraining          // value: number of the epoch
 	EpochClosed            // value: number of the epoch
 	EpochFailed            // subject: why no epoch opens; value: 1, or 0 once one has opened
 	ChildStarted           // subject: role; value: 1
@@ -61,6 +81,8 @@ const (
 	JournalFailing         // subject: cause; value: 1, or 0 once it takes writes again
 	LedgerFailing          // subject: "failing" or "diverged"; value: 1, or 0 once it is published again
 	ProverFailed           // subject: code of the failure; value: 1
+	PushDecided            // subject: claim; value: the [Cause] of the refusal, 0 if the event was accepted
+	ChallengeExpired       // subject: claim; value: 1
 	TaggerDisagreed        // value: number of the epoch, which is destroyed
 	CertificateSet         // value: seconds since 1970 at which the certificate in use expires
 	CertificateFails       // value: 1; a certificate could not be loaded, the old one stays in use
@@ -86,11 +108,11 @@ const (
 
 var kindText = [kindEnd]string{
 	ServerStarted: "server_started", ServerStopping: "server_stopping",
-	EpochOpened: "epoch_opened", EpochDraining: "epoch_draining", EpochClosed: "epoch_closed", EpochFailed: "epoch_failed",
+	EpochOpened: "epoch_opened", EpochClosed: "epoch_closed", EpochFailed: "epoch_failed",
 	ChildStarted: "child_started", ChildDied: "child_died",
 	HoldSet: "hold_set", HoldLifted: "hold_lifted",
 	JournalFailing: "journal_failing", LedgerFailing: "ledger_failing",
-	ProverFailed: "prover_failed", TaggerDisagreed: "tagger_disagreed",
+	ProverFailed: "prover_failed", TaggerDisagreed: "tagger_disagreed", PushDecided: "push_decided", ChallengeExpired: "challenge_expired",
 	CertificateSet: "certificate_set", CertificateFails: "certificate_fails", ClockStepped: "clock_stepped",
 	AlertFired: "alert_fired", AlertCleared: "alert_cleared", ResponseTaken: "response_taken", SettingsRead: "settings_read",
 	EpochAge: "epoch_age", EpochFill: "epoch_fill", PendingRequests: "pending_requests",
