@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"crypto/sha256"
+	"time"
 
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/journal"
@@ -16,11 +17,9 @@ import (
 // returns the index of the accepted leaf. It may be called any number of times for
 // one request; at most one call claims the request.
 func (g *Gate) Accept(ctx context.Context, a Answer) (index uint64, err error) {
-	at := &attempt{Answer: a}
-	defer func() {
-		*telemetry.DetailsOf(ctx) = telemetry.Details{Claim: at.id, ID: a.RequestID}
-		g.observe("accept", a.RequestID, claim.ID(at.id), err)
-	}()
+	at := &attempt{Answer: a, details: telemetry.DetailsOf(ctx)}
+	at.details.ID = a.RequestID
+	defer func() { g.observe("accept", a.RequestID, claim.ID(at.details.Claim), err) }()
 	return g.accept(ctx, at)
 }
 
@@ -33,9 +32,9 @@ type attempt struct {
 	statement *claim.Statement // rebuilt once the answer has claimed its session
 	claim     *Claim           // of the statement
 
-	facts lifecycle.EventAnswer // as judged last
-	id    string                // of the claim, "" if the request is unknown or had ended
-	cause telemetry.Cause       // why a step of this answer failed; NoCause if none did
+	facts   lifecycle.EventAnswer // as judged last
+	cause   telemetry.Cause       // why a step of this answer failed; NoCause if none did
+	details *telemetry.Details    // for the report of the request
 }
 
 // accept is [Gate.Accept] for any attempt.
@@ -49,7 +48,10 @@ func (g *Gate) accept(ctx context.Context, a *attempt) (index uint64, err error)
 	}
 	a.digest = sha256.Sum256(a.Proof)
 	if open := s.View().Open; open != nil {
-		a.id = open.Claim
+		a.details.Claim = open.Claim
+		if p, err := protocol.ParsePayload(open.Payload[:]); err == nil {
+			a.details.Answered = g.cfg.Now().Sub(time.UnixMilli(int64(p.IssuedAt)))
+		}
 	}
 	state, code := g.run(ctx, s, g.judge(s, a), a)
 	switch code {

@@ -166,7 +166,8 @@ func (g *Gate) verifyAnswer(ctx context.Context, s *session.Session, open *sessi
 	}
 	a.place = g.askPlace(ctx, open)
 	inputs := a.statement.Inputs(open.Anchor, protocol.ContextElement(&open.Payload), s.TagHash)
-	err := g.verifyProof(a.claim, inputs, a.Proof)
+	var err error
+	a.details.Verified, err = g.verifyProof(a.claim, inputs, a.Proof)
 	switch {
 	case errors.Is(err, claim.ErrProofEncoding):
 		a.cause = telemetry.MalformedProof
@@ -176,11 +177,14 @@ func (g *Gate) verifyAnswer(ctx context.Context, s *session.Session, open *sessi
 	return lifecycle.EventVerified{OK: err == nil}
 }
 
-// verifyProof verifies a proof, within the limit of verifications at a time.
-func (g *Gate) verifyProof(c *Claim, inputs []protocol.Element, proof []byte) error {
+// verifyProof verifies a proof, within the limit of verifications at a time, and returns
+// how long that took without the wait.
+func (g *Gate) verifyProof(c *Claim, inputs []protocol.Element, proof []byte) (took time.Duration, err error) {
 	g.verify <- struct{}{}
 	defer func() { <-g.verify }()
-	return claim.Verify(c.Key, inputs, proof)
+	began := time.Now()
+	err = claim.Verify(c.Key, inputs, proof)
+	return time.Since(began), err
 }
 
 // placeFunc waits for the place of an anchor in the issued tree and returns it.

@@ -18,7 +18,8 @@ import (
 func (g *Gate) Open(ctx context.Context, req OpenRequest) (ch *Challenge, err error) {
 	var id protocol.RequestID
 	defer func() {
-		*telemetry.DetailsOf(ctx) = telemetry.Details{Claim: known(req.Claim), ID: id}
+		d := telemetry.DetailsOf(ctx)
+		d.Claim, d.ID = known(req.Claim), id
 		g.observe("open", id, req.Claim, err)
 	}()
 	params, err := claim.ParseParams(req.Claim, req.Params)

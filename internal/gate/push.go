@@ -146,7 +146,7 @@ func (g *Gate) prove(is *issued, job *Job, client string) (index uint64, err err
 		return 0, err
 	}
 	answer := Answer{RequestID: is.session.ID, Tag: job.Tag, Proof: proof, Client: client}
-	a := &attempt{Answer: answer, place: place, proved: true}
+	a := &attempt{Answer: answer, place: place, proved: true, details: new(telemetry.Details)}
 	err = g.guard("accept", func() (err error) { index, err = g.accept(ctx, a); return err })
 	if err == nil {
 		return index, nil
@@ -201,7 +201,7 @@ func (g *Gate) oneProof(ctx context.Context, job *Job) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := g.verifyProof(c, job.Inputs, proof); err != nil {
+	if _, err := g.verifyProof(c, job.Inputs, proof); err != nil {
 		return nil, protocol.Wrap(protocol.CodeProverBadResponse, "the prover returned a proof that does not verify", err)
 	}
 	return proof, nil

@@ -124,12 +124,11 @@ func (m *Metrics) Change(c telemetry.Change) {
 
 // hold counts a freeze or a thaw. The subject is the operation and who ordered it.
 func (m *Metrics) hold(c telemetry.Change) {
-	operation, actor, _ := strings.Cut(c.Subject, " ")
+	_, actor, _ := strings.Cut(c.Subject, " ")
 	change := "set"
 	if c.Kind == telemetry.HoldLifted {
 		change = "lifted"
 	}
-	m.Set(Holds, c.Value, operation)
 	m.Add(HoldChanges, 1, change, actor)
 }
 

@@ -136,7 +136,6 @@ func TestCounts(t *testing.T) {
 		`proof_submissions_total{claim="open/1",outcome="accepted"}`:            1,
 		`proof_submissions_total{claim="open/1",outcome="error"}`:               1,
 		`prover_errors_total{cause="prover_wrong"}`:                             1,
-		`holds{operation="issue"}`:                                              1,
 		`hold_changes_total{change="set",actor="operator"}`:                     1,
 		`epoch_number`:    7,
 		`disk_free_bytes`: 5e9,
