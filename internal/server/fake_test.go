@@ -45,6 +45,7 @@ type fake struct {
 	noReceipt bool  // Receipt waits for its context to end
 	outcome   error // of a push
 	noOutcome bool  // the outcome of a push never comes
+	tile      int   // bytes of a tile, if not 0
 }
 
 func (f *fake) call(note func()) error {
@@ -152,7 +153,12 @@ func (f *fake) Status(context.Context) (api.Status, error) {
 }
 
 func (f *fake) Read(_ context.Context, path string) ([]byte, error) {
-	return []byte("bytes of " + path), f.call(func() { f.paths = append(f.paths, path) })
+	tile := 0
+	err := f.call(func() { f.paths, tile = append(f.paths, path), f.tile })
+	if tile > 0 {
+		return make([]byte, tile), err
+	}
+	return []byte("bytes of " + path), err
 }
 
 // service is a server on a real listener.

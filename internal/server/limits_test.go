@@ -8,12 +8,14 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/terradourada/td/api"
+	"github.com/terradourada/td/internal/limit"
 	"github.com/terradourada/td/internal/server"
 	"github.com/terradourada/td/protocol"
 )
@@ -173,32 +175,110 @@ func TestSlowBodiesKeepNobodyOut(t *testing.T) {
 	}
 }
 
-// halfBody begins to send a body, and returns when the server has begun to
+// halfBody begins to send a body of 500 bytes, and returns when the server has begun to
 // read it.
-func (s *service) halfBody(path string) {
+func (s *service) halfBody(path string) { s.announce(path, 500) }
+
+// announce announces a body and sends none of it. It returns when the server has begun to
+// read it.
+func (s *service) announce(path string, size int, headers ...string) *raw {
 	s.t.Helper()
-	c, err := (&net.Dialer{}).DialContext(s.t.Context(), "tcp", s.addr)
-	if err != nil {
-		s.t.Fatal(err)
+	c := s.dial()
+	c.write(fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\nExpect: 100-continue\r\n%s\r\n",
+		path, size, strings.Join(headers, "")))
+	if res := c.answer(); res == nil || res.StatusCode != http.StatusContinue {
+		s.t.Fatalf("the body is not asked for: %v", res)
 	}
-	s.t.Cleanup(func() { c.Close() })
-	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
-	fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\nExpect: 100-continue\r\n\r\n", path)
-	if line, err := bufio.NewReader(c).ReadString('\n'); err != nil || !strings.HasPrefix(line, "HTTP/1.1 100 ") {
-		s.t.Fatalf("the body is not asked for: %q, %v", line, err)
+	return c
+}
+
+// TestBodiesOnTheirWayAreBounded: few of the largest may arrive at once, and one too many
+// costs the slowest its room.
+func TestBodiesOnTheirWayAreBounded(t *testing.T) {
+	s := start(t, func(c *server.Config) { c.BodyTimeout = time.Minute })
+	var all []*raw
+	for range server.MaxBodies / api.MaxReceiptBody {
+		all = append(all, s.announce("/v1/verify", api.MaxReceiptBody))
+	}
+	s.problem(s.do(http.MethodPost, "/v1/verify", []byte("{}"), "Content-Type", api.MediaJSON), protocol.CodeMalformedRequest)
+	s.problem(*all[0].answer(), protocol.CodeOverloaded)
+	all[1].write(strings.Repeat("x", api.MaxReceiptBody))
+	s.problem(*all[1].answer(), protocol.CodeMalformedRequest)
+}
+
+// TestSmallAnnouncementsTakeLittle: more clients than there may be connections announce
+// two bytes and send none, and no operation is denied.
+func TestSmallAnnouncementsTakeLittle(t *testing.T) {
+	s := start(t, func(c *server.Config) { c.BodyTimeout, c.MaxConns = time.Minute, 200 })
+	for i := range 600 {
+		s.announce([]string{"/v1/verify", "/v1/events", "/v1/challenges"}[i%3], 2)
+	}
+	for path := range jsonPaths() {
+		if p := s.problem(s.post(path, "{}"), protocol.CodeNone); p.Code != protocol.CodeMalformedRequest {
+			t.Errorf("%s: %v", path, p.Code)
+		}
+	}
+	if r := s.post("/v1/challenges", challengeBody); r.StatusCode != http.StatusCreated {
+		t.Errorf("challenge: %d %s", r.StatusCode, r.body)
 	}
 }
 
-// TestBodiesOnTheirWayAreBounded: few of the largest may arrive at once, and
-// one too many is refused at once.
-func TestBodiesOnTheirWayAreBounded(t *testing.T) {
-	s := start(t, func(c *server.Config) { c.BodyTimeout = time.Minute })
-	for range server.MaxBodies / api.MaxReceiptBody {
-		s.halfBody("/v1/verify")
+// TestBodiesOfOneSourceAreBounded: what one source announces beyond its bound is refused;
+// others are served.
+func TestBodiesOfOneSourceAreBounded(t *testing.T) {
+	s := start(t, func(c *server.Config) {
+		c.BodyTimeout = time.Minute
+		c.Resolve = func(_ netip.Addr, h http.Header) limit.Source {
+			return limit.Source{Addr: netip.MustParseAddr(h.Get("X-From"))}
+		}
+	})
+	for range server.MaxBodiesEach / api.MaxReceiptBody {
+		s.announce("/v1/verify", api.MaxReceiptBody, "X-From: 2001:db8::2\r\n")
 	}
-	s.problem(s.do(http.MethodPost, "/v1/verify", []byte("{}"), "Content-Type", api.MediaJSON), protocol.CodeOverloaded)
-	if r := s.post("/v1/challenges", challengeBody); r.StatusCode != http.StatusCreated {
-		t.Errorf("challenge: %d %s", r.StatusCode, r.body)
+	s.problem(s.post("/v1/challenges", challengeBody, "X-From", "2001:db8::1"), protocol.CodeRateLimited)
+	if r := s.post("/v1/challenges", challengeBody, "X-From", "2001:db8:0:1::1"); r.StatusCode != http.StatusCreated {
+		t.Errorf("another source: %d %s", r.StatusCode, r.body)
+	}
+}
+
+// TestPace: the first bytes of a body are due soon, the others at a least speed, and all
+// of it within a time.
+func TestPace(t *testing.T) {
+	start := time.Unix(1000, 0)
+	for n, want := range map[int]time.Duration{
+		0: 2 * time.Second, server.LeastSpeed: 3 * time.Second, 4 * server.LeastSpeed: 6 * time.Second, 1 << 20: 10 * time.Second,
+	} {
+		if got := server.BodyDue(start, n).Sub(start); got != want {
+			t.Errorf("after %d bytes: %v, want %v", n, got, want)
+		}
+	}
+}
+
+// TestSlowReadersKeepNobodyOut: clients that do not read a large answer hold no slot.
+// One too many costs the slowest its answer.
+func TestSlowReadersKeepNobodyOut(t *testing.T) {
+	s := start(t, func(c *server.Config) { c.MaxRequests = 1 })
+	const size = 11 << 20 // more than the buffers of a socket; two have room
+	s.fake.set(func(f *fake) { f.tile = size })
+	var readers []*raw
+	for range 3 {
+		c := s.dial()
+		c.write("GET /tile/0/000 HTTP/1.1\r\nHost: x\r\n\r\n")
+		res, err := http.ReadResponse(c.in, nil)
+		if err != nil || res.StatusCode != http.StatusOK {
+			t.Fatalf("%v %v", res, err)
+		}
+		t.Cleanup(func() { res.Body.Close() })
+		readers = append(readers, c)
+		if r := s.do(http.MethodGet, "/v1/epochs", nil); r.StatusCode != http.StatusOK {
+			t.Errorf("beside %d readers: %d %s", len(readers), r.StatusCode, r.body)
+		}
+	}
+	for i, c := range readers {
+		n, err := io.Copy(io.Discard, io.LimitReader(c.in, size))
+		if whole := n == size && err == nil; whole != (i > 0) {
+			t.Errorf("reader %d received %d bytes: %v", i, n, err)
+		}
 	}
 }
 
