@@ -16,11 +16,12 @@ import (
 const (
 	overloadFactor   = 10   // offered, of the capacity
 	leastCompleted   = 0.9  // of the capacity
+	mostUnsent       = 0.05 // of the offered exchanges, because too many are outstanding
 	mostLost         = 0.02 // of the challenges that were issued and answered
 	mostQuiet        = 3.0  // 99th percentile of the quiet client, of the one without load
 	mostGrowth       = 64.0 // MiB that the core's own memory may grow while it is overloaded
 	realShare        = 0.1  // of the answers
-	closedLoop       = 8    // clients that measure the capacity
+	closedLoop       = 32   // clients that measure the capacity
 	mostOpening      = 1024 // outstanding requests for challenges
 	mostAnswering    = 512  // outstanding answers
 	openWithin       = 2 * time.Second
@@ -57,39 +58,58 @@ func (p *part) overload() {
 	p.keepTo(own)
 	defer l.close()
 	l.closed(ctx, closedLoop, p.capacity/4) // warms up
-	capacity := l.closed(ctx, closedLoop, p.capacity)
-	decided := capacity.completed()
-	p.figures["capacity_per_s"] = round(decided)
-	p.figures["capacity"] = capacity.figures()
-	time.Sleep(settleAfterwards)
+	capacity := []float64{p.capacityOf(ctx, l)}
 	unloaded := l.quiet(ctx, p.plan.overload)
 	base := quantile(unloaded.took, 0.99)
 	p.figures["quiet_unloaded_p50_ms"], p.figures["quiet_unloaded_p99_ms"] = round(quantile(unloaded.took, 0.5)), round(base)
-	for _, t := range thinks {
-		p.overloaded(ctx, s, l, t.name, t.next, decided, base)
+	for i, t := range thinks {
+		before, err := s.memory()
+		p.must(err)
+		most := p.watchMemory(s)
+		c, quiet := p.offer(ctx, l, overloadFactor*capacity[i], t.next)
+		grown := most() - before
+		time.Sleep(settleAfterwards)
+		capacity = append(capacity, p.capacityOf(ctx, l)) // the machine may have changed
+		p.judge(t.name, c, (capacity[i]+capacity[i+1])/2)
+		p.atMost(t.name+"_memory_growth_mib", grown, mostGrowth)
+		p.judgeQuiet(t.name, quiet, base)
 	}
+	p.figures["capacity_per_s"] = capacity
 }
 
-// overloaded offers ten times the capacity with one kind of think time.
-func (p *part) overloaded(ctx context.Context, s *server, l *load, name string, next think, capacity, base float64) {
-	before, err := s.memory()
-	p.must(err)
-	most := p.watchMemory(s)
+// capacityOf measures the capacity.
+func (p *part) capacityOf(ctx context.Context, l *load) float64 {
+	c := l.closed(ctx, closedLoop, p.capacity)
+	p.figures["capacity"] = c.figures()
+	time.Sleep(settleAfterwards)
+	return round(c.completed())
+}
+
+// offer offers load at a rate, beside the quiet client.
+func (p *part) offer(ctx context.Context, l *load, rate float64, next think) (*counts, *quietClient) {
 	beside := make(chan *quietClient)
 	go func() { beside <- l.quiet(ctx, p.plan.overload) }()
-	c := l.open(ctx, overloadFactor*capacity, p.plan.overload, next)
-	quiet := <-beside
-	grown := most() - before
+	c := l.open(ctx, rate, p.plan.overload, next)
+	return c, <-beside
+}
+
+// judge checks what the overload completed.
+func (p *part) judge(name string, c *counts, capacity float64) {
+	p.Helper()
 	p.figures[name] = c.figures()
-	p.atLeast(name+"_sent_of_capacity", float64(c.offered.Load()-c.unsent.Load())/p.plan.overload.Seconds()/capacity, overloadFactor*0.95)
+	p.figures[name+"_sent_of_capacity"] = round(float64(c.offered.Load()-c.unsent.Load()) / p.plan.overload.Seconds() / capacity)
+	p.atMost(name+"_unsent_of_offered", float64(c.unsent.Load())/float64(max(1, c.offered.Load())), mostUnsent)
 	p.atLeast(name+"_completed_of_capacity", c.completed()/capacity, leastCompleted)
 	p.atMost(name+"_lost_of_issued", float64(c.lost.Load())/float64(max(1, c.issued.Load())), mostLost)
-	p.atMost(name+"_memory_growth_mib", grown, mostGrowth)
-	p.atMost(name+"_quiet_refused", float64(quiet.refused), 0)
-	p.figures[name+"_quiet_p50_ms"], p.figures[name+"_quiet_requests"] = round(quantile(quiet.took, 0.5)), len(quiet.took)
-	p.figures[name+"_quiet_p99_ms"] = round(quantile(quiet.took, 0.99))
-	p.atMost(name+"_quiet_p99_of_unloaded", quantile(quiet.took, 0.99)/base, mostQuiet)
-	time.Sleep(settleAfterwards)
+}
+
+// judgeQuiet compares the quiet client with itself without load.
+func (p *part) judgeQuiet(name string, q *quietClient, base float64) {
+	p.Helper()
+	p.figures[name+"_quiet_p50_ms"], p.figures[name+"_quiet_requests"] = round(quantile(q.took, 0.5)), len(q.took)
+	p.figures[name+"_quiet_p99_ms"] = round(quantile(q.took, 0.99))
+	p.atMost(name+"_quiet_refused", float64(q.refused), 0)
+	p.atMost(name+"_quiet_p99_of_unloaded", quantile(q.took, 0.99)/base, mostQuiet)
 }
 
 // watchMemory samples the memory of the core until the function that it returns is
@@ -381,7 +401,7 @@ func (l *load) quiet(ctx context.Context, d time.Duration) *quietClient {
 			q.why[reason(err)]++
 			q.refused++
 		case r.status != 201:
-			q.why[r.code]++
+			q.why[r.code+": "+member(r.body, "detail")]++
 			q.refused++
 		default:
 			q.took = append(q.took, millis(time.Since(began)))

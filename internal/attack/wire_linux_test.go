@@ -5,12 +5,16 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"strings"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/protocol"
@@ -36,12 +40,23 @@ func dialFrom(ctx context.Context, address string, source net.IP) (*conn, error)
 	d := net.Dialer{Timeout: 5 * time.Second}
 	if source != nil {
 		d.LocalAddr = &net.TCPAddr{IP: source}
+		d.Control = anySource
 	}
 	c, err := d.DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}
 	return &conn{Conn: c, answers: bufio.NewReaderSize(c, 4096)}, nil
+}
+
+// anySource lets a socket have any source address of IPv6 that is routed to this machine,
+// as one of IPv4 can.
+func anySource(network, _ string, c syscall.RawConn) (err error) {
+	if network != "tcp6" {
+		return nil
+	}
+	controlled := c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.IPPROTO_IPV6, unix.IPV6_FREEBIND, 1) })
+	return errors.Join(controlled, err)
 }
 
 // do sends a request and reads its answer.
