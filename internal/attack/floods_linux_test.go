@@ -19,14 +19,13 @@ import (
 )
 
 const (
-	floodRate    = 3000 // hostile requests a second, at most
-	floodConns   = 1000 // connections of a flood
-	dialers      = 32   // connections that are made at a time
-	floodWithin  = 5 * time.Second
-	readerConns  = 500 // connections that read nothing
-	readerUnread = 64  // requests on each of them
-	mostHonest   = 1000.0
-	mostFlooded  = 128.0 // MiB that the core's own memory may grow under a flood
+	floodRate   = 3000 // hostile requests a second, at most
+	floodConns  = 1000 // connections of a flood
+	dialers     = 32   // connections that are made at a time
+	floodWithin = 5 * time.Second
+	readerConns = 500 // connections that read nothing
+	mostHonest  = 1000.0
+	mostFlooded = 128.0 // MiB that the core's own memory may grow under a flood
 )
 
 // sources returns the address of the i-th source of a flood, nil for the usual one.
@@ -370,21 +369,24 @@ func (c *conn) trickle(ctx context.Context, head []byte, bytes bool) (reply, err
 func slowReaders(f *flood, ctx context.Context) {
 	ask := []byte("GET /openapi.json HTTP/1.1\r\nHost: localhost\r\n\r\n")
 	each(readerConns, func(k int) {
-		if _, ok := f.pace(ctx); !ok {
-			return
-		}
-		c := f.dial(ctx, k%100)
-		if c == nil {
-			return
-		}
-		_ = c.Conn.(*net.TCPConn).SetReadBuffer(4096)
-		for range readerUnread {
+		var c *conn
+		for {
+			if _, ok := f.pace(ctx); !ok {
+				return
+			}
+			if c == nil {
+				if c = f.dial(ctx, k%100); c == nil {
+					continue
+				}
+				_ = c.Conn.(*net.TCPConn).SetReadBuffer(4096)
+			}
 			_ = c.SetWriteDeadline(time.Now().Add(time.Second))
 			if _, err := c.Write(ask); err != nil {
-				break
+				f.answered(reply{}, err)
+				_ = c.Close()
+				c = nil
 			}
 		}
-		<-ctx.Done()
 	})
 }
 
