@@ -66,36 +66,29 @@ func (l *Limits) at(now time.Time) int64 { return int64(now.Sub(l.began)) }
 // is "" while it is not known, or if the request concerns none. A cost of 0 is that of the
 // class.
 func (l *Limits) Admit(now time.Time, s Source, c Class, claim string, cost int) Decision {
+	d := Decision{OK: true}
 	if c == Health || c >= classes {
-		return Decision{OK: true}
+		return d
 	}
-	r, d := l.rules.Load(), Decision{OK: true}
+	r := l.rules.Load()
 	if cost <= 0 {
 		cost = r.Costs[c]
 	}
 	s.Addr = plain(s.Addr)
 	p := passage{l: l, r: r, now: l.at(now), d: &d, class: c, cost: cost, s: s}
 	if !s.Local {
-		switch {
-		case !s.Addr.IsValid():
-			d = Decision{Scope: NoAddress, RetryAfter: time.Second}
-		case p.penal() && p.unfailed():
-			p.source()
-			p.carried = 0 // other units
-		}
+		p.source(now)
 	}
-	if d.OK && claim != "" {
+	if claim != "" {
 		p.charge(Claim, l.keys, r.Claim, r.claim, l.name(Claim, claim))
 	}
-	if d.OK {
-		p.charge(Total, l.totals[c], r.Total[c], r.total[c], 1)
-	}
-	if d.OK {
-		p.charge(Global, l.global, r.Global, r.global, 1)
-	}
+	p.charge(Total, l.totals[c], r.Total[c], r.total[c], 1)
+	p.charge(Global, l.global, r.Global, r.global, 1)
 	if !d.OK {
 		p.giveBack()
-		d = p.penalise(d)
+	}
+	p.execute(now)
+	if !d.OK {
 		l.refused[d.Scope].Add(1)
 	}
 	return d
@@ -103,24 +96,21 @@ func (l *Limits) Admit(now time.Time, s Source, c Class, claim string, cost int)
 
 // Failed charges a failed validation to the source of a request.
 func (l *Limits) Failed(now time.Time, s Source) {
-	if s.Addr = plain(s.Addr); s.Local || l.rules.Load().Failures.N == 0 {
-		return
-	}
 	r, at := l.rules.Load(), l.at(now)
-	if s.Client != "" {
-		if !l.failed[4].fill(l.name(Client, s.Client), at, r.failures[0].unit, r.failures[0].full) {
+	s.Addr = plain(s.Addr)
+	switch {
+	case s.Local || r.Failures.N == 0:
+	case s.Client != "":
+		if !l.failed[len(l.prefixes)].fill(l.name(Client, s.Client), at, r.failures[0]) {
 			l.overflow[Failures].Add(1)
 		}
-		return
-	}
-	if !s.Addr.IsValid() {
-		return
-	}
-	for i, bits := range prefixBits(s.Addr) {
-		if l.failed[i].fill(l.prefix(Failures, Health, s.Addr, bits), at, r.failures[i].unit, r.failures[i].full) {
-			return
+	case s.Addr.IsValid():
+		for i, bits := range prefixBits(s.Addr) {
+			if l.failed[i].fill(l.prefix(Failures, Health, s.Addr, bits), at, r.failures[i]) {
+				return
+			}
+			l.overflow[Failures].Add(1)
 		}
-		l.overflow[Failures].Add(1)
 	}
 }
 
@@ -134,8 +124,9 @@ type passage struct {
 	cost  int
 	s     Source
 
-	carried int64 // the price of a quota that had no place
-	paid    [9]struct {
+	sentence sentence
+	carried  int64 // the price of a quota that had no place
+	paid     [9]struct {
 		table *table
 		key   uint64
 		price int64
@@ -144,37 +135,39 @@ type passage struct {
 }
 
 // source charges the quotas of the source.
-func (p *passage) source() {
+func (p *passage) source(now time.Time) {
+	if !p.s.Addr.IsValid() {
+		*p.d = Decision{Scope: NoAddress, RetryAfter: time.Second}
+		return
+	}
+	p.punish(now)
+	p.failures()
 	if p.s.Client != "" {
 		key := p.l.name(Client, p.s.Client)
 		p.charge(Client, p.l.keys, p.r.Client, p.r.client[0], key)
-		if p.d.OK {
-			p.charge(ClientDay, p.l.keys, p.r.ClientDay, p.r.client[1], key+1)
-		}
+		p.charge(ClientDay, p.l.keys, p.r.ClientDay, p.r.client[1], ^key)
 		if p.carried == 0 {
 			return
 		}
 		p.carried = 0 // other units
 	}
 	for i, bits := range prefixBits(p.s.Addr) {
-		if !p.d.OK {
-			return
-		}
-		key := p.l.prefix(Scope(i), p.class, p.s.Addr, bits)
 		q := p.r.Address[p.class]
 		if i > 0 {
 			q = q.times(p.r.Factors[i-1])
 		}
-		p.charge(Scope(i), p.l.prefixes[i], q, p.r.prefix[p.class][i], key)
+		p.charge(Scope(i), p.l.prefixes[i], q, p.r.prefix[p.class][i], p.l.prefix(Scope(i), p.class, p.s.Addr, bits))
 	}
+	p.carried = 0 // other units
 }
 
-// charge charges one quota. If there is no place for it, the next one is charged more.
+// charge charges one quota, unless the request is refused already. If there is no place
+// for it, the next one is charged more.
 func (p *passage) charge(scope Scope, t *table, q Quota, r rate, key uint64) {
-	if r.unit == 0 {
+	if !p.d.OK || r.unit == 0 {
 		return
 	}
-	price := min(r.full, max(r.price(p.cost), p.carried)*p.multiplier(scope))
+	price := min(r.full, max(r.price(p.cost), p.carried)*p.sentence.multiplier(scope))
 	p.carried = 0
 	out, at := t.take(key, p.now, price, r.full)
 	switch out {
@@ -191,7 +184,7 @@ func (p *passage) charge(scope Scope, t *table, q Quota, r rate, key uint64) {
 	}
 	if p.n == 1 {
 		used := at - p.now
-		*p.d = Decision{OK: true, Scope: scope, Quota: q, Reset: time.Duration(used), Left: int((r.full - used) / r.price(p.cost))}
+		*p.d = Decision{OK: true, Scope: scope, Quota: q, Reset: time.Duration(used), Left: int((r.full - used) / (r.full / int64(q.Burst)))}
 	}
 }
 
@@ -202,24 +195,22 @@ func (p *passage) giveBack() {
 	}
 }
 
-// unfailed refuses a source that has used up its failures.
-func (p *passage) unfailed() bool {
+// failures refuses a source that has used up its failures.
+func (p *passage) failures() {
 	if !p.class.validates() || p.r.Failures.N == 0 {
-		return true
+		return
 	}
 	wait := int64(0)
 	if p.s.Client != "" {
-		wait, _ = p.l.failed[4].wait(p.l.name(Client, p.s.Client), p.now, p.r.failures[0].unit, p.r.failures[0].full)
+		wait = p.l.failed[len(p.l.prefixes)].wait(p.l.name(Client, p.s.Client), p.now, p.r.failures[0])
 	} else {
 		for i, bits := range prefixBits(p.s.Addr) {
-			w, _ := p.l.failed[i].wait(p.l.prefix(Failures, Health, p.s.Addr, bits), p.now, p.r.failures[i].unit, p.r.failures[i].full)
-			wait = max(wait, w)
+			wait = max(wait, p.l.failed[i].wait(p.l.prefix(Failures, Health, p.s.Addr, bits), p.now, p.r.failures[i]))
 		}
 	}
 	if wait > 0 {
 		*p.d = Decision{Scope: Failures, Quota: p.r.Failures, RetryAfter: time.Duration(wait), Reset: time.Duration(wait)}
 	}
-	return wait == 0
 }
 
 // prefix returns the key of a prefix.

@@ -78,9 +78,9 @@ func (t *table) give(key uint64, price int64) {
 	}
 }
 
-// fill charges a bucket even if it refuses, up to the full price. It reports whether there
-// is a place for it.
-func (t *table) fill(key uint64, now, price, full int64) bool {
+// fill charges one unit even if the bucket refuses it; the bucket is never more than
+// empty. It reports whether there is a place for it.
+func (t *table) fill(key uint64, now int64, r rate) bool {
 	set, mu := t.set(key)
 	mu.Lock()
 	defer mu.Unlock()
@@ -88,23 +88,22 @@ func (t *table) fill(key uint64, now, price, full int64) bool {
 	if b == nil {
 		return false
 	}
-	b.key, b.until = key, min(max(b.until, now)+price, now+full)
+	b.key, b.until = key, min(max(b.until, now)+r.unit, now+r.full)
 	return true
 }
 
-// wait returns the time until a bucket would not refuse a charge; 0 is now. It reports
-// whether the bucket is live.
-func (t *table) wait(key uint64, now, price, full int64) (wait int64, live bool) {
+// wait returns the time until a bucket has a unit; 0 is now.
+func (t *table) wait(key uint64, now int64, r rate) int64 {
 	set, mu := t.set(key)
 	mu.Lock()
 	defer mu.Unlock()
 	for i := range set {
 		if set[i].key == key && set[i].until > now {
-			_, wait = spend(set[i].until, now, price, full)
-			return wait, true
+			_, wait := spend(set[i].until, now, r.unit, r.full)
+			return max(0, wait)
 		}
 	}
-	return 0, false
+	return 0
 }
 
 func (t *table) set(key uint64) (*[ways]bucket, *lock) {
