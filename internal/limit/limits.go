@@ -34,16 +34,16 @@ func New(now time.Time, s Settings) (*Limits, error) {
 	// A year before, so that a clock which is set back does not lead before it.
 	l := &Limits{began: now.Add(-maxRefill), seed: maphash.MakeSeed()}
 	for i, part := range [...]int{1, 8, 4, 16} { // there are 65,536 networks of IPv4
-		l.prefixes[i] = newTable(s.Buckets/part, int64(maxRefill))
+		l.prefixes[i] = newTable(s.Buckets / part)
 	}
-	l.keys = newTable(s.Buckets/32, int64(maxRefill))
+	l.keys = newTable(s.Buckets / 32)
 	for i, part := range [...]int{8, 32, 32, 64, 64} {
-		l.failed[i] = newTable(s.Buckets/part, int64(maxRefill))
+		l.failed[i] = newTable(s.Buckets / part)
 	}
 	for c := range l.totals {
-		l.totals[c] = newTable(1, int64(maxRefill))
+		l.totals[c] = newTable(1)
 	}
-	l.global = newTable(1, int64(maxRefill))
+	l.global = newTable(1)
 	l.rules.Store(s.rules())
 	return l, nil
 }
@@ -239,6 +239,7 @@ func (l *Limits) name(scope Scope, name string) uint64 {
 type Stats struct {
 	Refused  map[Scope]uint64 // requests, by the scope that refused them
 	Overflow map[Scope]uint64 // charges for which there was no place, by scope
+	Spared   uint64           // requests of blocked subjects that were admitted; see Response.Share
 }
 
 // Stats returns the counts.
@@ -247,5 +248,8 @@ func (l *Limits) Stats() Stats {
 	for _, s := range Scopes() {
 		st.Refused[s], st.Overflow[s] = l.refused[s].Load(), l.overflow[s].Load()
 	}
+	l.traffic.mu.Lock()
+	defer l.traffic.mu.Unlock()
+	st.Spared = l.traffic.spared
 	return st
 }

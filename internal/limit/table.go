@@ -7,7 +7,6 @@ import "sync"
 type table struct {
 	sets  [][ways]bucket
 	locks []lock // each guards the sets whose number ends in its own
-	most  int64  // no bucket is full again later than this from now
 }
 
 const (
@@ -29,13 +28,13 @@ type lock struct {
 }
 
 // newTable returns a table with at least this number of buckets, rounded up to a power
-// of 2. No rate that it is used with may hold more than most nanoseconds.
-func newTable(buckets int, most int64) *table {
+// of 2.
+func newTable(buckets int) *table {
 	sets := 1
 	for sets*ways < buckets {
 		sets *= 2
 	}
-	return &table{sets: make([][ways]bucket, sets), locks: make([]lock, min(sets, maxLocks)), most: most}
+	return &table{sets: make([][ways]bucket, sets), locks: make([]lock, min(sets, maxLocks))}
 }
 
 // outcome is what became of a charge.
@@ -111,8 +110,7 @@ func (t *table) set(key uint64) (*[ways]bucket, *lock) {
 	return &t.sets[n], &t.locks[n&uint64(len(t.locks)-1)]
 }
 
-// find returns the bucket of a key, or a free one with until 0, or nil. A time that no
-// charge leads to is that of a clock which was set back: such a bucket is free too.
+// find returns the bucket of a key, or a free one, or nil.
 func (t *table) find(set *[ways]bucket, key uint64, now int64) *bucket {
 	var free *bucket
 	for i := range set {
@@ -120,27 +118,9 @@ func (t *table) find(set *[ways]bucket, key uint64, now int64) *bucket {
 		if b.key == key {
 			return b
 		}
-		if b.until <= now || b.until > now+t.most {
+		if b.until <= now {
 			free = b
 		}
 	}
-	if free != nil {
-		free.until = 0
-	}
 	return free
-}
-
-// live counts the buckets that are not full.
-func (t *table) live(now int64) (n int) {
-	for i := range t.sets {
-		mu := &t.locks[i&(len(t.locks)-1)]
-		mu.Lock()
-		for _, b := range t.sets[i] {
-			if b.until > now {
-				n++
-			}
-		}
-		mu.Unlock()
-	}
-	return n
 }
