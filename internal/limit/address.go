@@ -75,8 +75,8 @@ func ParsePrefixes(texts []string) ([]netip.Prefix, error) {
 	return all, nil
 }
 
-// contains reports whether one of the networks has the address.
-func contains(all []netip.Prefix, a netip.Addr) bool {
+// Within reports whether one of the networks has the address.
+func Within(all []netip.Prefix, a netip.Addr) bool {
 	for _, p := range all {
 		if p.Contains(a) {
 			return true
@@ -91,7 +91,7 @@ func contains(all []netip.Prefix, a netip.Addr) bool {
 func (r *Resolver) Resolve(peer netip.Addr, values func(header string) []string) Source {
 	peer = plain(peer)
 	s := Source{Addr: peer}
-	if r.header != "" && contains(r.trusted, peer) {
+	if r.header != "" && Within(r.trusted, peer) {
 		s.Addr = r.client(peer, values(r.header))
 	}
 	if r.noLocal || !peer.IsLoopback() {
@@ -120,7 +120,7 @@ func (r *Resolver) client(last netip.Addr, lines []string) netip.Addr {
 			if !ok {
 				return last
 			}
-			if last = a; !contains(r.trusted, a) {
+			if last = a; !Within(r.trusted, a) {
 				return a
 			}
 		}

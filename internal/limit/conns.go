@@ -43,7 +43,7 @@ func (c *Conns) Acquire(a netip.Addr) bool {
 	key := host(a)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.most > 0 && c.open[key] >= c.most && !key.IsLoopback() && !contains(c.exempt, plain(a)) {
+	if c.most > 0 && c.open[key] >= c.most && !key.IsLoopback() && !Within(c.exempt, plain(a)) {
 		c.refused++
 		return false
 	}
@@ -144,6 +144,14 @@ func (c *boundConn) Close() error {
 	c.closed = true
 	c.mu.Unlock()
 	return c.Conn.Close()
+}
+
+// CloseWrite closes the connection for writing, if it can.
+func (c *boundConn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
 }
 
 // AddrOf returns the address of one end of a TCP connection, without port. It is not
