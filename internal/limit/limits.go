@@ -31,7 +31,7 @@ func New(now time.Time, s Settings) (*Limits, error) {
 	if err := s.Check(); err != nil {
 		return nil, err
 	}
-	// A year before, so that a clock which is set back does not lead before it.
+	// Long before, so that a clock which is set back does not lead before it.
 	l := &Limits{began: now.Add(-maxRefill), seed: maphash.MakeSeed()}
 	for i, part := range [...]int{1, 8, 4, 16} { // there are 65,536 networks of IPv4
 		l.prefixes[i] = newTable(s.Buckets / part)
@@ -66,16 +66,15 @@ func (l *Limits) at(now time.Time) int64 { return int64(now.Sub(l.began)) }
 // is "" while it is not known, or if the request concerns none. A cost of 0 is that of the
 // class.
 func (l *Limits) Admit(now time.Time, s Source, c Class, claim string, cost int) Decision {
-	d := Decision{OK: true}
 	if c == Health || c >= classes {
-		return d
+		return Decision{OK: true}
 	}
 	r := l.rules.Load()
 	if cost <= 0 {
 		cost = r.Costs[c]
 	}
 	s.Addr = plain(s.Addr)
-	p := passage{l: l, r: r, now: l.at(now), d: &d, class: c, cost: cost, s: s}
+	p := passage{l: l, r: r, now: l.at(now), d: Decision{OK: true}, class: c, cost: cost, s: s}
 	if !s.Local {
 		p.source(now)
 	}
@@ -84,14 +83,14 @@ func (l *Limits) Admit(now time.Time, s Source, c Class, claim string, cost int)
 	}
 	p.charge(Total, l.totals[c], r.Total[c], r.total[c], 1)
 	p.charge(Global, l.global, r.Global, r.global, 1)
-	if !d.OK {
+	if !p.d.OK {
 		p.giveBack()
 	}
 	p.execute(now)
-	if !d.OK {
-		l.refused[d.Scope].Add(1)
+	if !p.d.OK {
+		l.refused[p.d.Scope].Add(1)
 	}
-	return d
+	return p.d
 }
 
 // Failed charges a failed validation to the source of a request.
@@ -119,7 +118,7 @@ type passage struct {
 	l     *Limits
 	r     *rules
 	now   int64
-	d     *Decision
+	d     Decision
 	class Class
 	cost  int
 	s     Source
@@ -137,7 +136,7 @@ type passage struct {
 // source charges the quotas of the source.
 func (p *passage) source(now time.Time) {
 	if !p.s.Addr.IsValid() {
-		*p.d = Decision{Scope: NoAddress, RetryAfter: time.Second}
+		p.d = Decision{Scope: NoAddress, RetryAfter: time.Second}
 		return
 	}
 	p.punish(now)
@@ -176,7 +175,7 @@ func (p *passage) charge(scope Scope, t *table, q Quota, r rate, key uint64) {
 		p.carried = r.price(p.cost)
 		return
 	case refused:
-		*p.d = Decision{Scope: scope, Quota: q, RetryAfter: time.Duration(at), Reset: time.Duration(at)}
+		p.d = Decision{Scope: scope, Quota: q, RetryAfter: time.Duration(at), Reset: time.Duration(at)}
 		return
 	case paid:
 		p.paid[p.n].table, p.paid[p.n].key, p.paid[p.n].price = t, key, price
@@ -184,7 +183,7 @@ func (p *passage) charge(scope Scope, t *table, q Quota, r rate, key uint64) {
 	}
 	if p.n == 1 {
 		used := at - p.now
-		*p.d = Decision{OK: true, Scope: scope, Quota: q, Reset: time.Duration(used), Left: int((r.full - used) / (r.full / int64(q.Burst)))}
+		p.d = Decision{OK: true, Scope: scope, Quota: q, Reset: time.Duration(used), Left: int((r.full - used) / (r.full / int64(q.Burst)))}
 	}
 }
 
@@ -209,7 +208,7 @@ func (p *passage) failures() {
 		}
 	}
 	if wait > 0 {
-		*p.d = Decision{Scope: Failures, Quota: p.r.Failures, RetryAfter: time.Duration(wait), Reset: time.Duration(wait)}
+		p.d = Decision{Scope: Failures, Quota: p.r.Failures, RetryAfter: time.Duration(wait), Reset: time.Duration(wait)}
 	}
 }
 

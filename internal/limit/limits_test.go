@@ -58,14 +58,14 @@ func TestAdmit(t *testing.T) {
 		if d := l.Admit(start.Add(last.RetryAfter), a, class, "", 0); !d.OK || d.Left != 0 {
 			t.Errorf("%v: refused when it should be retried: %+v", class, d)
 		}
-		if ok, _ := admit(l, start.Add(time.Hour), a, class, want+5); ok != want {
-			t.Errorf("%v: %d admitted after an hour, want %d", class, ok, want)
+		if ok, _ := admit(l, start.Add(time.Minute), a, class, want+5); ok != want {
+			t.Errorf("%v: %d admitted after a minute, want %d", class, ok, want)
 		}
 	}
 	if ok, _ := admit(l, start, a, limit.Health, 10_000); ok != 10_000 {
 		t.Errorf("%d health checks admitted", ok)
 	}
-	if ok, _ := admit(l, start, from4("192.0.2.2"), limit.Issue, 1); ok != 1 {
+	if ok, _ := admit(l, start.Add(time.Minute), from4("192.0.2.2"), limit.Issue, 1); ok != 1 {
 		t.Error("another address of the subnet is refused")
 	}
 	if d := l.Admit(start, limit.Source{}, limit.Read, "", 0); d.OK || d.Scope != limit.NoAddress || d.RetryAfter <= 0 {
@@ -109,9 +109,9 @@ func TestLadder(t *testing.T) {
 		scope limit.Scope
 	}{
 		{"a subnet", v4, 8 * 20, limit.Subnet},
-		{"a network", func(n int) string { return v4(n << 8) }, 32 * 20, limit.Network},
+		{"a network", func(n int) string { return v4(n%256<<8 | n/256) }, 32 * 20, limit.Network},
 		{"a /56", v6(0), 8 * 20, limit.Subnet},
-		{"a /48", v6(8), 32 * 20, limit.Network},
+		{"a /48", func(n int) string { return v6(0)(n%256<<8 | n/256) }, 32 * 20, limit.Network},
 		{"a /32", v6(16), 128 * 20, limit.Provider},
 		{"a /64", func(n int) string { return fmt.Sprintf("2001:db8::%x", n+1) }, 20, limit.Address},
 		{"IPv4 in IPv6", func(n int) string { return []string{"192.0.2.1", "::ffff:192.0.2.1"}[n%2] }, 20, limit.Address},
@@ -176,7 +176,7 @@ func TestLaterRungs(t *testing.T) {
 		}
 		left := 1000
 		if c.s.Client == "" {
-			left -= c.want * max(1, c.cost/max(1, s.Costs[c.class]))
+			left -= c.want * max(1, (c.cost+s.Costs[c.class]-1)/s.Costs[c.class])
 		}
 		if ok, _ := admit(l, start, a, c.class, 1100); ok != left {
 			t.Errorf("%s: the address has %d requests left, want %d: refused requests were charged", c.name, ok, left)
@@ -314,7 +314,8 @@ func TestReplace(t *testing.T) {
 	}
 }
 
-// TestClockSetBack: a clock that is set back delays a source by no more than its burst.
+// TestClockSetBack: a clock that is set back delays a source until each of its quotas has
+// been available again, and no longer.
 func TestClockSetBack(t *testing.T) {
 	l := limits(t, func(*limit.Settings) {})
 	a := from4("192.0.2.1")
@@ -323,7 +324,14 @@ func TestClockSetBack(t *testing.T) {
 	if d := l.Admit(past, a, limit.Issue, "", 0); d.OK || d.RetryAfter != 200*time.Millisecond {
 		t.Errorf("two days before: %+v", d)
 	}
-	if ok, _ := admit(l, past, from4("192.0.2.77"), limit.Issue, 30); ok != 20 {
+	for range 3 {
+		past = past.Add(4 * time.Second)
+		l.Admit(past, a, limit.Issue, "", 0)
+	}
+	if ok, _ := admit(l, past.Add(4*time.Second), a, limit.Issue, 30); ok != 20 {
+		t.Errorf("%d requests admitted 16 seconds later, want 20", ok)
+	}
+	if ok, _ := admit(l, past, from4("198.51.100.1"), limit.Issue, 30); ok != 20 {
 		t.Errorf("%d requests of a new source admitted, want 20", ok)
 	}
 }
@@ -409,7 +417,7 @@ func TestCheck(t *testing.T) {
 		"too many buckets":  func(s *limit.Settings) { s.Buckets = 1 << 30 },
 		"a free class":      func(s *limit.Settings) { s.Costs[limit.Submit] = 0 },
 		"negative cost":     func(s *limit.Settings) { s.Costs[limit.Health] = -1 },
-		"factor 0":          func(s *limit.Settings) { s.Factors[0] = 0 },
+		"a factor below 0":  func(s *limit.Settings) { s.Factors[0] = -1 },
 		"falling factors":   func(s *limit.Settings) { s.Factors = [3]int{32, 8, 128} },
 		"a bad quota":       func(s *limit.Settings) { s.Client = limit.Quota{N: 1} },
 		"a bad total":       func(s *limit.Settings) { s.Total[limit.Read] = limit.Quota{N: -1, Per: 1, Burst: 1} },

@@ -230,6 +230,7 @@ type sentence struct {
 	times [Client + 1]int64 // by which the price of a scope is multiplied; 0 is 1
 	slow  int64             // by which Retry-After is multiplied; 0 is 1
 	block *penalty
+	until time.Time // of the block
 }
 
 // punish reads the penalties of a source.
@@ -270,7 +271,7 @@ func (s *sentence) add(scope Scope, one *penalty) {
 		s.times[scope], s.slow = 4, 4
 	}
 	if one.Step == Blocked {
-		s.block = one
+		s.block, s.until = one, one.Until
 	}
 }
 
@@ -318,13 +319,13 @@ func (p *passage) execute(now time.Time) {
 	if !p.l.penalties.some.Load() || p.s.Local {
 		return
 	}
-	if !p.d.OK {
-		p.d.RetryAfter *= time.Duration(max(1, p.sentence.slow))
-		return
-	}
 	block := p.sentence.block
-	if p.l.traffic.blocks(now, block != nil, p.r.Response.Share) {
+	switch {
+	case p.d.OK && !p.l.traffic.blocks(now, block != nil, p.r.Response.Share):
+	case block != nil:
 		block.refused.Add(1)
-		*p.d = Decision{Scope: PenaltyScope, RetryAfter: block.Until.Sub(now)}
+		p.d = Decision{Scope: PenaltyScope, RetryAfter: p.sentence.until.Sub(now)}
+	case !p.d.OK:
+		p.d.RetryAfter *= time.Duration(max(1, p.sentence.slow))
 	}
 }

@@ -56,12 +56,12 @@ func (t *table) take(key uint64, now, price, full int64) (outcome, int64) {
 	if b == nil {
 		return noRoom, 0
 	}
-	after, wait := spend(b.until, now, price, full)
-	if wait > 0 {
+	b.key = key
+	var wait int64
+	if b.until, wait = spend(b.until, now, price, full); wait > 0 {
 		return refused, wait
 	}
-	b.key, b.until = key, after
-	return paid, after
+	return paid, b.until
 }
 
 // give returns a charge.
@@ -97,9 +97,9 @@ func (t *table) wait(key uint64, now int64, r rate) int64 {
 	mu.Lock()
 	defer mu.Unlock()
 	for i := range set {
-		if set[i].key == key && set[i].until > now {
-			_, wait := spend(set[i].until, now, r.unit, r.full)
-			return max(0, wait)
+		if b := &set[i]; b.key == key && b.until > now {
+			b.until = min(b.until, now+r.full)
+			return max(0, b.until+r.unit-now-r.full)
 		}
 	}
 	return 0
