@@ -166,13 +166,14 @@ func (p *passage) charge(scope Scope, t *table, q Quota, r rate, key uint64) {
 	if !p.d.OK || r.unit == 0 {
 		return
 	}
-	price := min(r.full, max(r.price(p.cost), p.carried)*p.sentence.multiplier(scope))
+	due := min(r.full, max(r.price(p.cost), p.carried))
+	price := min(r.full, due*p.sentence.multiplier(scope))
 	p.carried = 0
 	out, at := t.take(key, p.now, price, r.full)
 	switch out {
 	case noRoom:
 		p.l.overflow[scope].Add(1)
-		p.carried = r.price(p.cost)
+		p.carried = due
 		return
 	case refused:
 		p.d = Decision{Scope: scope, Quota: q, RetryAfter: time.Duration(at), Reset: time.Duration(at)}
