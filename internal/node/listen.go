@@ -9,18 +9,24 @@ import (
 
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/limit"
 	"github.com/terradourada/td/internal/server"
 	"github.com/terradourada/td/protocol"
 )
 
-// listen opens the public listener, with TLS if there is a certificate.
-func listen(ctx context.Context, cfg *config.Config, cert *certificate) (net.Listener, error) {
+// listen opens the public listener, with TLS if there is a certificate. Connections are
+// bounded by the address of the client, which comes before TLS.
+func listen(ctx context.Context, cfg *config.Config, cert *certificate, conns *limit.Conns) (net.Listener, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", cfg.Listen)
 	if err != nil {
 		return nil, fault.New(fault.Config, fmt.Sprintf("cannot listen on %s: %v", cfg.Listen, err), "--listen names another address; port 0 takes any free one")
 	}
-	if cert == nil {
+	late := cfg.ClientAddress == config.AddressPROXY
+	if late {
+		l = &proxied{Listener: l, trusted: cfg.Proxies()}
+	}
+	if l = conns.Listen(l, late); cert == nil {
 		return l, nil
 	}
 	return tls.NewListener(l, &tls.Config{
