@@ -310,6 +310,7 @@ const Off = "off"
 
 // AddressesHashed is the value of Config.LogAddresses for pseudonyms.
 const AddressesHashed = "hash"
+
 // The values of Config.ClientAddress.
 const (
 	AddressPeer      = "peer"
