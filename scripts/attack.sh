@@ -20,9 +20,7 @@ out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
 go build -trimpath -o bin/td ./cmd/td
 go test -c -ldflags=-w -o "$out/attack" ./internal/attack
-if [ -d internal/limit ]; then
-	go test -c -ldflags=-w -o "$out/limit" ./internal/limit
-fi
+go test -c -ldflags=-w -o "$out/limit" ./internal/limit
 
 # Run in a network namespace of its own if that is possible.
 namespace=''
@@ -34,7 +32,7 @@ if [ "${SHORT:-}" != "" ]; then
 	mode=short
 fi
 attack() {
-	(cd internal/attack && TD_BIN=../../bin/td TD_LIMIT_TEST="$out/limit" TD_ATTACK=$mode TD_ATTACK_ONLY="${ONLY:-}" TD_ATTACK_OUT="$out/result" TD_ATTACK_NETNS="$namespace" \
+	(cd internal/attack && TD_BIN=../../bin/td TD_LIMIT_TEST="$out/limit" TD_ALERTMANAGER="$(command -v prometheus-alertmanager || true)" TD_ATTACK=$mode TD_ATTACK_ONLY="${ONLY:-}" TD_ATTACK_OUT="$out/result" TD_ATTACK_NETNS="$namespace" \
 		exec $namespace sh -c 'if [ -n "$TD_ATTACK_NETNS" ]; then ip link set lo up; fi; exec "$0" "$@"' \
 		"$out/attack" -test.v -test.timeout 20m -test.run '^TestAttack$') >"$out/log" 2>&1
 }

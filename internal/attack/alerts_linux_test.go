@@ -23,14 +23,74 @@ import (
 	"github.com/terradourada/td/internal/testdata/proctest"
 )
 
+const (
+	alertTick  = time.Second
+	alertTicks = 2           // from the begin of a flood until its alert has fired
+	delivery   = time.Second // for the message, beside these ticks
+	clearTime  = 15 * time.Second
+)
+
+// alerting are the settings of a server whose alerts are observed.
+var alerting = []string{"--notify-allow", "127.0.0.1", "--alert-every", alertTick.String(), "--alert-window", "2s", "--alert-keep", "1s"}
+
+// alerts observes the alerts of one server at their receivers.
+type alerts struct {
+	hook    *receiver
+	manager *alertmanager // may be nil
+}
+
+// observe adds sinks to a server.
+func (p *part) observe(s *server) *alerts {
+	p.Helper()
+	a := &alerts{p.newReceiver(), p.newAlertmanager()}
+	out, err := s.admin(p.Context(), "alerts", "sinks", "add", a.hook.url, "--show", "--reason", "attack")
+	p.must(err)
+	p.must(a.hook.use(out))
+	if a.manager != nil {
+		_, err := s.admin(p.Context(), "alerts", "sinks", "add", a.manager.url, "--kind", "alertmanager", "--reason", "attack")
+		p.must(err)
+	}
+	return a
+}
+
+// fires waits until the alert of a flood has arrived everywhere, and returns how long that
+// took.
+func (a *alerts) fires(ctx context.Context, rule string, began time.Time) (time.Duration, error) {
+	err := proctest.Eventually(time.Until(began.Add(alertTicks*alertTick+delivery)), "alert "+rule+" was not delivered", func() bool {
+		return a.hook.fired(rule, began) && a.manager.has(ctx, rule)
+	})
+	return time.Since(began), err
+}
+
+// clears waits until no alert is left anywhere.
+func (a *alerts) clears(ctx context.Context) error {
+	return proctest.Eventually(clearTime, "alerts do not clear", func() bool {
+		if a.hook.open() {
+			return false
+		}
+		active, err := a.manager.active(ctx)
+		return err == nil && len(active) == 0
+	})
+}
+
 // receiver is a receiver of Standard Webhooks. It checks the signature of each message.
 type receiver struct {
 	url string
 
 	mu     sync.Mutex
 	secret []byte
-	got    []string // bodies whose signature was right, in order
-	bad    []string // why others were refused
+	got    []message // whose signature was right, in order
+	bad    []string  // why others were refused
+}
+
+// message is what a webhook says about one incident.
+type message struct {
+	Type string
+	Data struct {
+		Incident uint64
+		Alerts   []struct{ Rule string }
+	}
+	at time.Time
 }
 
 // newReceiver starts a receiver, which ends with the part.
@@ -52,11 +112,15 @@ func (p *part) newReceiver() *receiver {
 	return r
 }
 
-// use sets the secret of the sink, in the form whsec_BASE64.
-func (r *receiver) use(secret string) (err error) {
+// use reads the secret of the sink from what the command that adds it prints.
+func (r *receiver) use(printed string) (err error) {
+	_, secret, ok := strings.Cut(printed, "whsec_")
+	if !ok {
+		return errors.New("no secret was printed")
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.secret, err = base64.StdEncoding.DecodeString(strings.TrimPrefix(secret, "whsec_"))
+	r.secret, err = base64.StdEncoding.DecodeString(strings.Fields(secret)[0])
 	return err
 }
 
@@ -70,7 +134,11 @@ func (r *receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
-	r.got = append(r.got, string(body))
+	m := message{at: time.Now()}
+	if err := json.Unmarshal(body, &m); err != nil {
+		r.bad = append(r.bad, err.Error())
+	}
+	r.got = append(r.got, m)
 	w.WriteHeader(http.StatusNoContent)
 }
 
@@ -93,13 +161,46 @@ func (r *receiver) verify(h http.Header, body []byte, now time.Time) error {
 	return nil
 }
 
-// has reports whether a message names all words.
-func (r *receiver) has(words ...string) bool {
+// fired reports whether a message about an alert that fires has arrived since.
+func (r *receiver) fired(rule string, since time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.ContainsFunc(r.got, func(body string) bool {
-		return !slices.ContainsFunc(words, func(w string) bool { return !strings.Contains(body, w) })
-	})
+	for _, m := range r.got {
+		for _, alert := range m.Data.Alerts {
+			if alert.Rule == rule && m.Type != resolved && m.at.After(since) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// resolved is the type of the message that ends an incident.
+const resolved = "alert.resolved"
+
+// open reports whether an incident is not resolved.
+func (r *receiver) open() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	last := map[uint64]string{}
+	for _, m := range r.got {
+		if m.Data.Incident != 0 {
+			last[m.Data.Incident] = m.Type
+		}
+	}
+	for _, kind := range last {
+		if kind != resolved {
+			return true
+		}
+	}
+	return false
+}
+
+// refused returns why messages were refused.
+func (r *receiver) refused() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.bad)
 }
 
 // alertmanager is a real one.
@@ -135,9 +236,18 @@ func (p *part) newAlertmanager() *alertmanager {
 	return a
 }
 
-// active returns the names of the alerts that are active.
+// has reports whether an alert is active there, or whether there is no Alertmanager.
+func (a *alertmanager) has(ctx context.Context, rule string) bool {
+	active, err := a.active(ctx)
+	return a == nil || err == nil && slices.Contains(active, rule)
+}
+
+// active returns the names of the alerts that are active, without the heartbeat.
 func (a *alertmanager) active(ctx context.Context) (names []string, err error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.url+"/api/v2/alerts?active=true", nil)
+	if a == nil {
+		return nil, nil
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, a.url+"/api/v2/alerts", nil)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +261,9 @@ func (a *alertmanager) active(ctx context.Context) (names []string, err error) {
 		return nil, err
 	}
 	for _, alert := range alerts {
-		names = append(names, alert.Labels["alertname"])
+		if name := alert.Labels["alertname"]; name != "Heartbeat" {
+			names = append(names, name)
+		}
 	}
 	return names, nil
 }

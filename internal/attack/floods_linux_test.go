@@ -52,41 +52,51 @@ func manyIPv6(n int) sources {
 
 // flood is one kind of hostile load.
 type flood struct {
-	name string
-	run  func(f *flood, ctx context.Context) // ends with ctx
+	name  string
+	alert string                              // rule that must fire, if any
+	run   func(f *flood, ctx context.Context) // ends with ctx
 
 	next      atomic.Int64 // number of the next request or connection
 	connected atomic.Int64
 	mu        sync.Mutex
 	answers   map[string]int // by code; "" is success
 	began     time.Time
+	delivered time.Duration // from its begin until its alert had arrived
 	address   string
 	from      sources
 }
 
-// floods runs each flood against a real server, beside an honest client.
+// floods attacks a server over IPv4 and one over IPv6; in short, only the second.
 func (p *part) floods() {
-	servers, own, _ := processors()
-	mapped := p.mapAddresses()
-	many, honest := loopbackIPv4(p.addresses), "127.0.0.1"
-	if mapped {
-		many, honest = manyIPv4(p.addresses), "10.200.0.1"
+	if !p.mapAddresses() {
+		p.besiege("127.0.0.1", "127.0.0.1", loopbackIPv4(p.addresses), p.short)
+		return
 	}
-	s := p.serve(servers)
-	h := p.newHonest(s, honest)
+	if !p.short {
+		p.besiege("127.0.0.1", "10.200.0.1", manyIPv4(p.addresses), false)
+	}
+	p.besiege("[::1]", "2001:db8:99::1", manyIPv6(p.addresses), true)
+}
+
+// besiege runs each flood against a real server, beside an honest client.
+func (p *part) besiege(listen, honest string, many sources, few bool) {
+	p.Helper()
+	servers, own, _ := processors()
+	s := p.serve(servers, append(alerting, "--listen", listen+":0")...)
+	h, watch := p.newHonest(s, honest), p.observe(s)
 	p.keepTo(own)
-	for _, f := range p.floodsOn(s) {
+	for _, f := range p.floodsOn(s, few) {
 		f.from = many
-		p.resist(s, h, f)
+		if few {
+			f.name += ", IPv6"
+		}
+		p.resist(s, h, watch, f)
+	}
+	if bad := watch.hook.refused(); len(bad) > 0 {
+		p.fail("webhooks were not right: %v", bad)
 	}
 	h.close()
 	p.must(s.Stop())
-	if mapped {
-		s := p.serve(servers, "--listen", "[::1]:0")
-		h := p.newHonest(s, "2001:db8:99::1")
-		defer h.close()
-		p.resist(s, h, &flood{name: "wrong tags from an IPv6 /48", from: manyIPv6(p.addresses), run: fromEach(p.wrongTags(s), false)})
-	}
 }
 
 // mapAddresses makes the sources addresses of this machine, in the network namespace of
@@ -103,32 +113,35 @@ func (p *part) mapAddresses() bool {
 }
 
 // floodsOn returns the floods of one server.
-func (p *part) floodsOn(s *server) []*flood {
+func (p *part) floodsOn(s *server, few bool) []*flood {
 	p.Helper()
-	wrong, unknown, malformed := p.wrongTags(s), unknownIDs(), malformedProofs()
+	const tags, unknown, bad, slow = "WrongTags", "UnknownRequests", "MalformedProofs", "SlowClients"
+	wrong := p.wrongTags(s)
 	all := []*flood{
-		{name: "wrong tags from 1,000 connections", run: onConnections(once(wrong))},
-		{name: "wrong tags from many addresses", run: fromEach(wrong, false)},
-		{name: "unknown ids from many addresses", run: fromEach(unknown, false)},
-		{name: "malformed proofs from 1,000 connections", run: onConnections(once(malformed))},
-		{name: "garbage with right tags from 1,000 connections", run: onConnections(garbage)},
-		{name: "half-closed requests from many addresses", run: fromEach(unknown, true)},
-		{name: "slow readers", run: slowReaders},
-		{name: "slow bodies on every operation", run: slowBodies(p.slow/4, bodyPaths...)},
+		{name: "wrong tags from many addresses", alert: tags, run: fromEach(wrong, false)},
+		{name: "half-closed requests from many addresses", alert: unknown, run: fromEach(unknownIDs, true)},
+		{name: "slow bodies on every operation", alert: slow, run: slowBodies(p.slow, bodyPaths...)},
 	}
-	if p.short {
-		all = append(all[1:2], all[5:]...)
-		all[len(all)-1].run = slowBodies(p.slow, bodyPaths...)
+	if few {
 		return all
 	}
+	all[2].run = slowBodies(p.slow/len(bodyPaths), bodyPaths...)
+	all = append(all,
+		&flood{name: "wrong tags from 1,000 connections", alert: tags, run: onConnections(once(wrong))},
+		&flood{name: "unknown ids from many addresses", alert: unknown, run: fromEach(unknownIDs, false)},
+		&flood{name: "malformed requests from 1,000 connections", alert: "MalformedRequests", run: onConnections(once(malformed))},
+		&flood{name: "malformed proofs from many addresses", alert: bad, run: fromEach(shortProofs, false)},
+		&flood{name: "false proofs with right tags from 1,000 connections", alert: bad, run: onConnections(garbage)},
+		&flood{name: "slow readers", run: slowReaders},
+	)
 	for _, path := range bodyPaths {
-		all = append(all, &flood{name: "slow bodies on " + path, run: slowBodies(p.slow, path)})
+		all = append(all, &flood{name: "slow bodies on " + path, alert: slow, run: slowBodies(p.slow, path)})
 	}
 	return all
 }
 
 // resist runs one flood and checks what it does to the server and to the honest client.
-func (p *part) resist(s *server, h *honest, f *flood) {
+func (p *part) resist(s *server, h *honest, watch *alerts, f *flood) {
 	p.Helper()
 	before, err := s.memory()
 	p.must(err)
@@ -141,10 +154,19 @@ func (p *part) resist(s *server, h *honest, f *flood) {
 		defer close(done)
 		f.run(f, ctx)
 	}()
+	delivered := make(chan error, 1)
+	go func() { delivered <- p.alerted(watch, f) }()
 	served := h.keepOn(ctx, p.flood/4)
 	<-done
 	grown := most() - before
+	if err := <-delivered; err != nil {
+		p.fail("%s: %v", f.name, err)
+	}
+	if err := watch.clears(p.Context()); err != nil {
+		p.fail("%s: %v", f.name, err)
+	}
 	p.figures[f.name] = map[string]any{
+		"alert_ms": f.delivered.Milliseconds(), "clear_ms": time.Since(f.began.Add(p.flood)).Milliseconds(),
 		"requests": f.next.Load(), "connected": f.connected.Load(), "answers": f.answers, "memory_growth_mib": round(grown),
 		"honest_served": served.count, "honest_p50_ms": round(quantile(served.took, 0.5)), "honest_max_ms": round(quantile(served.took, 1)), "honest_refused": served.refused,
 	}
@@ -157,6 +179,14 @@ func (p *part) resist(s *server, h *honest, f *flood) {
 	if grown > mostFlooded {
 		p.fail("%s: the core's memory grew by %.0f MiB", f.name, grown)
 	}
+}
+
+// alerted waits until the alert of the flood has arrived.
+func (p *part) alerted(watch *alerts, f *flood) (err error) {
+	if f.alert != "" {
+		f.delivered, err = watch.fires(p.Context(), f.alert, f.began)
+	}
+	return err
 }
 
 // pace waits until the next request may be sent, and returns its number. It returns false
@@ -281,24 +311,18 @@ func (p *part) wrongTags(s *server) func(i int) []byte {
 	return func(i int) []byte { return answerRequest(open[i%len(open)].id, randomTag(), randomProof()) }
 }
 
-// unknownIDs returns answers to requests that never were.
-func unknownIDs() func(i int) []byte {
-	return func(int) []byte { return answerRequest(randomID(), randomTag(), randomProof()) }
-}
+// unknownIDs returns an answer to a request that never was, shortProofs one whose proof is
+// too short, malformed one that is not of the protocol.
+func unknownIDs(int) []byte { return answerRequest(randomID(), randomTag(), randomProof()) }
 
-// malformedProofs returns answers that are refused before anything is looked up.
-func malformedProofs() func(i int) []byte {
-	path := func() string { return "/v1/challenges/" + randomID().String() + "/proof" }
-	return func(i int) []byte {
-		switch i % 3 {
-		case 0:
-			return answerRequest(randomID(), randomTag(), randomProof()[1:])
-		case 1:
-			return request(http.MethodPost, path(), api.MediaJSON, []byte(`{"tag":"","proof":[[[[`))
-		default:
-			return request(http.MethodPost, path(), api.MediaOctets, randomProof())
-		}
+func shortProofs(int) []byte { return answerRequest(randomID(), randomTag(), randomProof()[1:]) }
+
+func malformed(i int) []byte {
+	path := "/v1/challenges/" + randomID().String() + "/proof"
+	if i%2 == 0 {
+		return request(http.MethodPost, path, api.MediaJSON, []byte(`{"tag":"","proof":[[[[`))
 	}
+	return request(http.MethodPost, path, api.MediaOctets, randomProof())
 }
 
 // garbage opens a request and answers it with its tag and bytes that are no proof.

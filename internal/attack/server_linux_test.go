@@ -64,20 +64,31 @@ func (p *part) serveFrom(data string, processor int, args ...string) *server {
 	return s
 }
 
-// addClient makes an API client and returns its id and its key.
-func (s *server) addClient(ctx context.Context, name string) (id, token string, err error) {
-	cmd := exec.CommandContext(ctx, s.binary, "admin", "clients", "add", name, "--show", "--reason", "attack", "--data", s.data, "-o", "json")
+// admin runs a command of td admin and returns what it printed.
+func (s *server) admin(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, s.binary, append(append([]string{"admin"}, args...), "--data", s.data)...)
 	out, err := cmd.Output()
 	if err != nil {
-		return "", "", fmt.Errorf("td admin clients add: %w: %s", err, out)
+		var failed *exec.ExitError
+		errors.As(err, &failed)
+		return "", fmt.Errorf("td admin %s: %w: %s", strings.Join(args, " "), err, failed.Stderr)
+	}
+	return string(out), nil
+}
+
+// addClient makes an API client and returns its id and its key.
+func (s *server) addClient(ctx context.Context, name string) (id, token string, err error) {
+	out, err := s.admin(ctx, "clients", "add", name, "--show", "--reason", "attack", "-o", "json")
+	if err != nil {
+		return "", "", err
 	}
 	var key struct{ Token string }
-	if err := json.Unmarshal(out, &key); err != nil {
+	if err := json.Unmarshal([]byte(out), &key); err != nil {
 		return "", "", err
 	}
 	id, token, ok := strings.Cut(strings.TrimSpace(key.Token), " ")
 	if !ok {
-		return "", "", fmt.Errorf("td admin clients add printed no id and key: %s", out)
+		return "", "", errors.New("td admin clients add printed no id and key")
 	}
 	return id, token, nil
 }
