@@ -64,13 +64,17 @@ func (a *alerts) fires(ctx context.Context, rule string, began time.Time) (time.
 
 // clears waits until no alert is left anywhere.
 func (a *alerts) clears(ctx context.Context) error {
-	return proctest.Eventually(clearTime, "alerts do not clear", func() bool {
-		if a.hook.open() {
-			return false
-		}
-		active, err := a.manager.active(ctx)
-		return err == nil && len(active) == 0
+	var open, active []string
+	err := proctest.Eventually(clearTime, "alerts do not clear", func() bool {
+		var failed error
+		open = a.hook.open()
+		active, failed = a.manager.active(ctx)
+		return failed == nil && len(open)+len(active) == 0
 	})
+	if err != nil {
+		return fmt.Errorf("%w: webhooks %v, Alertmanager %v", err, open, active)
+	}
+	return nil
 }
 
 // receiver is a receiver of Standard Webhooks. It checks the signature of each message.
@@ -178,22 +182,22 @@ func (r *receiver) fired(rule string, since time.Time) bool {
 // resolved is the type of the message that ends an incident.
 const resolved = "alert.resolved"
 
-// open reports whether an incident is not resolved.
-func (r *receiver) open() bool {
+// open returns the last messages about the incidents that are not resolved.
+func (r *receiver) open() (all []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	last := map[uint64]string{}
+	last := map[uint64]message{}
 	for _, m := range r.got {
 		if m.Data.Incident != 0 {
-			last[m.Data.Incident] = m.Type
+			last[m.Data.Incident] = m
 		}
 	}
-	for _, kind := range last {
-		if kind != resolved {
-			return true
+	for _, m := range last {
+		if m.Type != resolved {
+			all = append(all, fmt.Sprint(m.Type, m.Data.Alerts))
 		}
 	}
-	return false
+	return all
 }
 
 // refused returns why messages were refused.
