@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/internal/limit"
+	"github.com/terradourada/td/internal/telemetry"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -56,14 +57,15 @@ func (g *Gate) Busy(by limit.Payer) error {
 }
 
 // pace charges a challenge to its payer, if there is room for it and for its answer.
-func (g *Gate) pace(by limit.Payer) error {
+func (g *Gate) pace(by limit.Payer) (paid limit.Charge, err error) {
 	if !by.Local && g.cfg.Sessions.Pending() >= g.admission.pacer.MostPending(g.cfg.DefaultTTL) {
-		return protocol.Fail(protocol.CodeOverloaded, "too many requests are pending")
+		return paid, protocol.Fail(protocol.CodeOverloaded, "too many requests are pending")
 	}
-	if p := g.admission.pacer.Admit(g.admission.now(), by); !p.OK {
-		return &busy{errPaced, p.RetryAfter}
+	p := g.admission.pacer.Admit(g.admission.now(), by)
+	if !p.OK {
+		return paid, &busy{errPaced, p.RetryAfter}
 	}
-	return nil
+	return p.Charge, nil
 }
 
 // place is one of the places for costly work. The nil place is none.
@@ -75,7 +77,9 @@ type place struct {
 // enter waits for a place. It fails with overloaded if none is free in time; nothing was
 // done then. Work that is patient has no deadline but that of the context.
 func (a *admission) enter(ctx context.Context, by limit.Payer, patient bool) (*place, error) {
-	turn, err := a.queue.Join(a.now(), limit.Manner{Hurry: a.pacer.Favoured(by), Patient: patient || by.Local})
+	began := a.now()
+	defer func() { telemetry.DetailsOf(ctx).Waited += a.now().Sub(began) }()
+	turn, err := a.queue.Join(began, limit.Manner{Hurry: a.pacer.Favoured(by), Patient: patient || by.Local})
 	if err == nil {
 		err = a.queue.Await(ctx, turn)
 	}

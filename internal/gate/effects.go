@@ -48,7 +48,7 @@ func (g *Gate) guard(call string, do func() error) (err error) {
 // ended counts the end of a session, for its payer and in its epoch.
 func (g *Gate) ended(s *session.Session, c *session.Change) {
 	decided := c.State.Phase == lifecycle.PhaseAccepted || c.State.Phase == lifecycle.PhaseRejected
-	g.admission.pacer.Ended(g.cfg.Now(), s.Payer, decided)
+	g.admission.pacer.Ended(g.cfg.Now(), s.Charge, decided)
 	if epoch, live := g.cfg.Epochs.Find(c.Open.Epoch); live {
 		_ = g.guard("ended", func() error { epoch.Ended(c.State.Phase); return nil })
 	}

@@ -99,7 +99,8 @@ func (g *Gate) issue(ctx context.Context, mode protocol.Mode, st *claim.Statemen
 	if err := g.mayOpen(mode, c, nil); err != nil {
 		return nil, err
 	}
-	if err := g.pace(by.payer); err != nil {
+	paid, err := g.pace(by.payer)
+	if err != nil {
 		return nil, err
 	}
 	params := st.Params().Bytes()
@@ -127,6 +128,7 @@ func (g *Gate) issue(ctx context.Context, mode protocol.Mode, st *claim.Statemen
 		return nil, err
 	}
 	place.done((*limit.Pacer).Issued)
+	is.session.Charge = paid
 	is.open.Claim = string(st.Claim())
 	is.open.Params = params
 	is.inputs = st.Inputs(is.open.Anchor, protocol.ContextElement(&is.open.Payload), is.session.TagHash)
@@ -256,7 +258,7 @@ func (g *Gate) anchor(ctx context.Context, epoch Epoch, p protocol.Payload, by c
 		return nil, err
 	}
 	return &issued{
-		session:  &session.Session{ID: p.RequestID, Client: p.Client, Salt: salt, TagHash: protocol.TagElement(tag), Index: by.index, Payer: by.payer.Key},
+		session:  &session.Session{ID: p.RequestID, Client: p.Client, Salt: salt, TagHash: protocol.TagElement(tag), Index: by.index},
 		open:     &session.Open{Payload: payload, Anchor: a, Position: position, Epoch: p.EpochID},
 		tag:      tag,
 		deadline: deadline,

@@ -15,8 +15,8 @@ import (
 // A challenge is charged what it costs itself, and as much of a verification as its payer
 // usually causes by one. The part that was not charged is charged when a proof comes.
 //
-// Of the burst, half is left to payers that have used less than their share of the last
-// minute. So one payer that asks for more than there is does not keep out the others.
+// Payers that have used less than their share of the last minute have half a burst more.
+// So one payer that asks for more than there is does not keep out the others.
 type Pacer struct {
 	places float64
 	seed   maphash.Seed
@@ -93,6 +93,13 @@ func (p *Pacer) PayerOf(s Source) Payer {
 type Pace struct {
 	OK         bool
 	RetryAfter time.Duration // greater than 0 if it is refused
+	Charge     Charge
+}
+
+// Charge is what was charged for a challenge that is pending.
+type Charge struct {
+	Key     uint64  // of the payer
+	Prepaid float32 // part of a verification
 }
 
 // Admit decides about a challenge and charges it.
@@ -108,7 +115,7 @@ func (p *Pacer) Admit(now time.Time, by Payer) Pace {
 	}
 	p.admits++
 	p.charge(now, who, price)
-	return Pace{OK: true}
+	return Pace{OK: true, Charge: Charge{by.Key, float32(who.answers)}}
 }
 
 // Refuses reports whether a challenge would be refused now. It charges nothing.
@@ -131,8 +138,8 @@ func (p *Pacer) price(now time.Time, by Payer, who *payer) (float64, bool) {
 		return 0, true
 	}
 	price, room := p.issue+who.answers*p.verify, burst*(p.issue+p.verify)
-	if p.over(who) {
-		room /= 2
+	if !p.over(who) {
+		room += room / 2
 	}
 	return price, !p.until.After(now.Add(p.time(room - price)))
 }
@@ -176,16 +183,13 @@ func (p *Pacer) Favoured(by Payer) bool {
 }
 
 // Ended counts the end of a challenge: whether a verification was made for it.
-func (p *Pacer) Ended(now time.Time, key uint64, verified bool) {
+func (p *Pacer) Ended(now time.Time, c Charge, verified bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	who := &p.payers[key%payers]
-	if who.key != key {
-		return
-	}
+	who := &p.payers[c.Key%payers]
 	answer := 0.0
 	if verified {
-		p.charge(now, who, (1-who.answers)*p.verify)
+		p.charge(now, who, (1-float64(c.Prepaid))*p.verify)
 		answer = 1
 	}
 	who.answers += answerWeight * (answer - who.answers)

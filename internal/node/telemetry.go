@@ -119,11 +119,6 @@ func (p *reporting) observeGate(o gate.Outcome) {
 	}
 }
 
-// observeServer reports a request.
-func (p *reporting) observeServer(o server.Outcome) {
-	p.events.Request(telemetry.Request{At: now(), Operation: o.Operation, Code: o.Code, Cause: o.Cause, Status: o.Status, Took: o.Took})
-}
-
 // committed reports leaves that change the state of the server.
 func (p *reporting) committed(entries []journal.Entry) {
 	for _, e := range entries {

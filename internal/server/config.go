@@ -13,7 +13,6 @@ import (
 	"github.com/terradourada/td/internal/limit"
 	"github.com/terradourada/td/internal/principal"
 	"github.com/terradourada/td/internal/telemetry"
-	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
 
@@ -46,9 +45,16 @@ type Config struct {
 	// forbidden. nil: all are answered. See [Hosts].
 	Host func(host string) bool
 
-	// Observe is called with the outcome of every request. nil: outcomes are
-	// dropped.
-	Observe func(Outcome)
+	// Limits are the quotas. nil: there are none.
+	Limits Limits
+
+	// RateLimit has answers carry the fields RateLimit and RateLimit-Policy: every answer
+	// to a client with an API key, and a refusal by a quota to others.
+	RateLimit bool
+
+	// Observe is called once for every request, when it has been answered. nil: reports
+	// are dropped.
+	Observe func(telemetry.Request)
 
 	// Log receives internal errors with their causes, never anything a client
 	// sent. nil: they are dropped.
@@ -64,21 +70,11 @@ type Config struct {
 	ConnsEach func(peer netip.Addr) int
 
 	MaxConns    int           // open connections, those without a request included; default 2,048
-	MaxRequests int           // requests that hold a slot at once, without those that wait; half as many may wait for long; default 256
+	MaxRequests int           // slots, of which each lane has a part; half as many requests may wait for long; default 256
 	MaxVerify   int           // receipts verified at once; default half of the processors
 	BodyTimeout time.Duration // time for a whole body to arrive; default 10 s
 	WorkTimeout time.Duration // time for the work on a request beside the wait it asked for; default 20 s
 	PushWait    time.Duration // time for the outcome of a push without preference; default api.MaxWait seconds
-}
-
-// Outcome is one answered request, for metrics. Operation is the id of the
-// operation in the OpenAPI document or "none"; Code is CodeNone for success.
-type Outcome struct {
-	Operation string
-	Code      protocol.Code
-	Cause     telemetry.Cause // of a refusal
-	Status    int
-	Took      time.Duration
 }
 
 // Timeouts and sizes of the connection that need no setting.
@@ -159,7 +155,7 @@ func (c Config) withDefaults() Config {
 		c.ConnsEach = defaultConnsEach
 	}
 	if c.Observe == nil {
-		c.Observe = func(Outcome) {}
+		c.Observe = func(telemetry.Request) {}
 	}
 	c.MaxConns = positive(c.MaxConns, mostConns)
 	c.MaxRequests = positive(c.MaxRequests, mostRequests)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"net/netip"
 	"os"
@@ -54,10 +55,13 @@ type exchange struct {
 	pref   preference
 	slots  chan struct{} // of its kind of requests; it takes one
 	holds  bool
-	taken  int                 // bytes of the body
-	whole  bool                // the whole body was read
-	lost   telemetry.Cause     // why the answer did not reach the client
-	issued *protocol.RequestID // set once a request was issued; goes into a problem
+	taken  int             // bytes of the body
+	whole  bool            // the whole body was read
+	lost   telemetry.Cause // why the answer did not reach the client
+	waited time.Duration   // for a turn, or for another event
+
+	details telemetry.Details   // that the gate fills in
+	issued  *protocol.RequestID // set once a request was issued; goes into a problem
 }
 
 // fail answers with the problem of an error, unless an answer has begun.
@@ -69,6 +73,9 @@ func (e *exchange) fail(err error) {
 	}
 	if e.w.status != 0 {
 		return
+	}
+	if p.Code == protocol.CodeOverloaded {
+		p.RetryAfter = jitter(p.RetryAfter)
 	}
 	conn := http.NewResponseController(e.w)
 	if unread := e.r.ContentLength != 0 && !e.whole; unread {
@@ -84,6 +91,34 @@ func (e *exchange) fail(err error) {
 	}
 	_ = e.leave(p.Status, problemBody(e.w.Header(), p)) // a problem takes no room
 }
+
+// jitter returns a time that is up to a fifth shorter or longer, in whole seconds, so that
+// clients which were refused together do not return together.
+func jitter(d time.Duration) time.Duration {
+	return max(time.Second, (d*4/5 + rand.N(d*2/5+1)).Round(time.Second))
+}
+
+// report reports the request, once.
+func (e *exchange) report(start time.Time, err error) {
+	now := time.Now()
+	r := telemetry.Request{
+		At: now, Operation: e.op.id, Source: e.source.Addr, Client: e.source.Client,
+		Code: codeOf(err), Cause: telemetry.CauseOf(err), Status: e.w.status,
+		Waited: e.waited, Took: now.Sub(start), Received: int64(e.taken), Sent: int64(e.w.sent),
+	}
+	if r.Code == protocol.CodeOverloaded && r.Cause == telemetry.Fault {
+		r.Cause = telemetry.Overloaded // the time of the request was over
+	}
+	if r.Cause == telemetry.NoCause {
+		r.Cause = e.lost
+	}
+	e.details.Into(&r)
+	e.failed(r.Cause)
+	e.s.cfg.Observe(r)
+}
+
+// payer returns to whom the request is charged.
+func (e *exchange) payer() limit.Payer { return e.s.cfg.Gate.Payer(e.source) }
 
 // acquire takes a slot, if one is free.
 func (e *exchange) acquire() error {
@@ -236,6 +271,7 @@ const longestTurn = 2 * time.Second
 func (e *exchange) turn(places chan struct{}) (done func(), err error) {
 	longest := time.NewTimer(longestTurn)
 	defer longest.Stop()
+	defer e.waitedSince(time.Now())
 	select {
 	case places <- struct{}{}:
 		return func() { <-places }, nil
@@ -245,6 +281,9 @@ func (e *exchange) turn(places chan struct{}) (done func(), err error) {
 		return nil, e.ctx.Err()
 	}
 }
+
+// waitedSince counts a wait.
+func (e *exchange) waitedSince(begin time.Time) { e.waited += time.Since(begin) }
 
 // waiting calls f with a context of length d, or of at most a glance if too
 // many requests wait already. The slot is released while f runs, so a waiting
@@ -260,5 +299,6 @@ func (e *exchange) waiting(d time.Duration, f func(context.Context)) {
 	defer cancel()
 	e.release()
 	defer func() { _ = e.acquire() }()
+	defer e.waitedSince(time.Now())
 	f(ctx)
 }

@@ -20,8 +20,10 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-func TestTooManyRequestsInHand(t *testing.T) {
-	s := start(t, func(c *server.Config) { c.MaxRequests = 2 })
+// TestLanes: when all slots of a lane are taken, one request too many is refused, and those
+// of the other lanes are served.
+func TestLanes(t *testing.T) {
+	s := start(t, func(c *server.Config) { c.MaxRequests = 4 })
 	let := make(chan struct{})
 	s.fake.set(func(f *fake) { f.block = let })
 	done := make(chan int)
@@ -31,15 +33,22 @@ func TestTooManyRequestsInHand(t *testing.T) {
 	<-s.fake.enter
 	<-s.fake.enter
 	s.problem(s.post("/v1/challenges", challengeBody), protocol.CodeOverloaded)
-	s.problem(s.do(http.MethodGet, "/nowhere", nil), protocol.CodeOverloaded)
+	s.fake.set(func(f *fake) { f.block = nil })
+	s.problem(s.do(http.MethodGet, "/nowhere", nil), protocol.CodeNotFound)
+	for _, path := range []string{"/v1/receipts/" + knownID.String(), "/v1/epochs", "/checkpoint", "/v1/status"} {
+		if r := s.do(http.MethodGet, path, nil); r.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d %s", path, r.StatusCode, r.body)
+		}
+	}
+	if r := s.do(http.MethodPost, "/v1/verify", []byte(encodedReceipt(t)), "Content-Type", api.MediaJSON); r.StatusCode != http.StatusOK {
+		t.Errorf("verify: %d %s", r.StatusCode, r.body)
+	}
 	close(let)
 	for range 2 {
 		if status := <-done; status != http.StatusCreated {
 			t.Errorf("a request that held a slot ended with %d", status)
 		}
 	}
-	s.fake.set(func(f *fake) { f.block = nil })
-	s.alive()
 }
 
 // TestWaitersAreBounded: one waiting request too many is answered like one
@@ -72,8 +81,6 @@ func TestWaitersKeepNobodyOut(t *testing.T) {
 		go func() {
 			done <- s.do(http.MethodGet, "/v1/receipts/"+knownID.String(), nil, "Prefer", "wait=3").StatusCode
 		}()
-	}
-	for range crowd {
 		<-s.fake.enter
 	}
 	for range 20 {
@@ -260,7 +267,7 @@ func TestSlowReadersKeepNobodyOut(t *testing.T) {
 	s := start(t, func(c *server.Config) { c.MaxRequests = 1 })
 	const size = 11 << 20 // more than the buffers of a socket; two have room
 	s.fake.set(func(f *fake) { f.tile = size })
-	var readers []*raw
+	var readers []io.Reader
 	for range 3 {
 		c := s.dial()
 		c.write("GET /tile/0/000 HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -268,14 +275,13 @@ func TestSlowReadersKeepNobodyOut(t *testing.T) {
 		if err != nil || res.StatusCode != http.StatusOK {
 			t.Fatalf("%v %v", res, err)
 		}
-		t.Cleanup(func() { res.Body.Close() })
-		readers = append(readers, c)
+		readers = append(readers, res.Body)
 		if r := s.do(http.MethodGet, "/v1/epochs", nil); r.StatusCode != http.StatusOK {
 			t.Errorf("beside %d readers: %d %s", len(readers), r.StatusCode, r.body)
 		}
 	}
-	for i, c := range readers {
-		n, err := io.Copy(io.Discard, io.LimitReader(c.in, size))
+	for i, r := range readers {
+		n, err := io.Copy(io.Discard, r)
 		if whole := n == size && err == nil; whole != (i > 0) {
 			t.Errorf("reader %d received %d bytes: %v", i, n, err)
 		}
@@ -364,7 +370,7 @@ func TestFit(t *testing.T) {
 // TestStatusIsNeverShed: every connection has half a header or half a body,
 // every slot of other requests is taken, and the status is answered.
 func TestStatusIsNeverShed(t *testing.T) {
-	s := start(t, func(c *server.Config) { c.MaxRequests, c.MaxConns, c.BodyTimeout = 2, 60, time.Minute })
+	s := start(t, func(c *server.Config) { c.MaxRequests, c.MaxConns, c.BodyTimeout = 8, 60, time.Minute })
 	s.crowd(200)
 	let := make(chan struct{})
 	s.fake.set(func(f *fake) { f.block = let })

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/terradourada/td/internal/limit"
 	"github.com/terradourada/td/internal/telemetry"
 	"github.com/terradourada/td/protocol"
 )
@@ -20,12 +22,11 @@ type Server struct {
 	mux       *http.ServeMux
 	spec      []byte // the OpenAPI document
 	docs      page
-	slots     chan struct{} // one element per request that holds a slot
-	status    chan struct{} // the same for requests of the status
-	waiters   chan struct{} // one element per request that waits
-	verifying chan struct{} // one element per receipt being verified
-	arriving  *transfers    // bodies
-	leaving   *transfers    // answers of more than one piece
+	slots     [lanes]chan struct{} // one element per request that holds a slot
+	waiters   chan struct{}        // one element per request that waits
+	verifying chan struct{}        // one element per receipt being verified
+	arriving  *transfers           // bodies
+	leaving   *transfers           // answers of more than one piece
 }
 
 // New builds the handler.
@@ -34,12 +35,13 @@ func New(cfg Config) *Server {
 	s := &Server{
 		cfg:       cfg,
 		mux:       http.NewServeMux(),
-		slots:     make(chan struct{}, cfg.MaxRequests),
-		status:    make(chan struct{}, statusPlaces),
 		waiters:   make(chan struct{}, max(1, cfg.MaxRequests/2)),
 		verifying: make(chan struct{}, cfg.MaxVerify),
 		arriving:  newTransfers(maxBodies, maxBodiesEach),
 		leaving:   newTransfers(maxBodies, maxBodiesEach),
+	}
+	for l, n := range slotsOf(cfg.MaxRequests) {
+		s.slots[l] = make(chan struct{}, n)
 	}
 	ops := s.operations()
 	s.spec = s.register(ops)
@@ -78,7 +80,7 @@ func (s *Server) notFound(w http.ResponseWriter, r *http.Request) {
 }
 
 // noOperation is the operation of requests that reach none.
-var noOperation = operation{id: "none"}
+var noOperation = operation{id: "none", class: limit.Read}
 
 // ServeHTTP answers one request. The library would redirect a path that is not
 // in its shortest form, and repeat the path; here it is not found.
@@ -106,10 +108,7 @@ func shortest(p string) bool {
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, op *operation, handler func(*exchange) error) {
 	start := time.Now()
 	setHeaders(w.Header())
-	e := &exchange{s: s, w: &statusWriter{ResponseWriter: w}, r: r, link: linkOf(r), op: op, slots: s.slots}
-	if op.ownSlots {
-		e.slots = s.status
-	}
+	e := &exchange{s: s, w: &statusWriter{ResponseWriter: w}, r: r, link: linkOf(r), op: op, slots: s.slots[op.lane]}
 	e.source = s.cfg.Resolve(remote(r), r.Header)
 	base := e.link.context(r)
 	err := s.run(base, e, handler)
@@ -117,13 +116,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, op *operation, ha
 		err = reasonOf(base, err)
 		e.fail(err)
 	}
-	s.cfg.Observe(Outcome{
-		Operation: op.id,
-		Code:      codeOf(err),
-		Cause:     telemetry.CauseOf(err),
-		Status:    e.w.status,
-		Took:      time.Since(start),
-	})
+	e.report(start, err)
 }
 
 // reasonOf returns the *protocol.Error that is the cause of the end of the
@@ -159,19 +152,26 @@ func (s *Server) run(base context.Context, e *exchange, handler func(*exchange) 
 	if err := checkFraming(e.w.Header(), e.r); err != nil {
 		return err
 	}
+	var unknown error
+	e.who, unknown = s.identify(e.r, e.op.needs)
+	if err := cmp.Or(e.admit(), unknown); err != nil {
+		return err
+	}
 	if s.cfg.ReadOnly && (e.op.tag == tagPull || e.op.tag == tagPush) {
 		return protocol.Fail(protocol.CodeForbidden, "this server is read-only: it serves a copy of a log")
 	}
 	if e.op.limit == 0 && e.r.ContentLength != 0 && e.op.id != noOperation.id {
 		return protocol.Fail(protocol.CodeMalformedRequest, "this operation takes no body")
 	}
-	if e.who, err = s.identify(e.r, e.op.needs); err != nil {
-		return err
+	if e.op.class == limit.Issue {
+		if err := s.cfg.Gate.Busy(e.payer()); err != nil {
+			return err
+		}
 	}
 	pref := preferences(e.r.Header)
 	ctx, cancel := context.WithTimeout(base, s.cfg.WorkTimeout+max(pref.wait, s.cfg.PushWait))
 	defer cancel()
-	e.pref, e.ctx = pref, ctx
+	e.pref, e.ctx = pref, telemetry.WithDetails(ctx, &e.details)
 	return handler(e)
 }
 

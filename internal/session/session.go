@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/internal/lifecycle"
+	"github.com/terradourada/td/internal/limit"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -39,7 +40,7 @@ type Session struct {
 	Salt    protocol.Salt    // opens it
 	TagHash protocol.Element // t
 	Index   uint32           // of the client; 0 if it has no key
-	Payer   uint64           // to whom it is charged
+	Charge  limit.Charge     // for its challenge
 
 	table    *Table
 	deadline time.Time
