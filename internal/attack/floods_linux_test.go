@@ -19,9 +19,10 @@ import (
 )
 
 const (
-	floodRate   = 3000 // hostile requests a second, at most
-	floodConns  = 1000 // connections of a flood
-	dialers     = 32   // connections that are made at a time
+	floodRate   = 3000            // hostile requests a second, at most
+	floodConns  = 1000            // connections of a flood
+	dialers     = 32              // connections that are made at a time
+	firstByte   = 2 * time.Second // that a client has for the first byte of a body
 	floodWithin = 5 * time.Second
 	readerConns = 500 // connections that read nothing
 	mostHonest  = 1000.0
@@ -115,11 +116,12 @@ func (p *part) mapAddresses() bool {
 // floodsOn returns the floods of one server.
 func (p *part) floodsOn(s *server, few bool) []*flood {
 	p.Helper()
-	const tags, unknown, bad, slow = "WrongTags", "UnknownRequests", "MalformedProofs", "SlowClients"
+	// Very many unknown ids fire WrongTags, which covers UnknownRequests.
+	const tags, bad, slow = "WrongTags", "MalformedProofs", "SlowClients"
 	wrong := p.wrongTags(s)
 	all := []*flood{
 		{name: "wrong tags from many addresses", alert: tags, run: fromEach(wrong, false)},
-		{name: "half-closed requests from many addresses", alert: unknown, run: fromEach(unknownIDs, true)},
+		{name: "half-closed requests from many addresses", alert: tags, run: fromEach(unknownIDs, true)},
 		{name: "slow bodies on every operation", alert: slow, run: slowBodies(p.slow, bodyPaths...)},
 	}
 	if few {
@@ -128,7 +130,7 @@ func (p *part) floodsOn(s *server, few bool) []*flood {
 	all[2].run = slowBodies(p.slow/len(bodyPaths), bodyPaths...)
 	all = append(all,
 		&flood{name: "wrong tags from 1,000 connections", alert: tags, run: onConnections(once(wrong))},
-		&flood{name: "unknown ids from many addresses", alert: unknown, run: fromEach(unknownIDs, false)},
+		&flood{name: "unknown ids from many addresses", alert: tags, run: fromEach(unknownIDs, false)},
 		&flood{name: "malformed requests from 1,000 connections", alert: "MalformedRequests", run: onConnections(once(malformed))},
 		&flood{name: "malformed proofs from many addresses", alert: bad, run: fromEach(shortProofs, false)},
 		&flood{name: "false proofs with right tags from 1,000 connections", alert: bad, run: onConnections(garbage)},
@@ -184,7 +186,11 @@ func (p *part) resist(s *server, h *honest, watch *alerts, f *flood) {
 // alerted waits until the alert of the flood has arrived.
 func (p *part) alerted(watch *alerts, f *flood) (err error) {
 	if f.alert != "" {
-		f.delivered, err = watch.fires(p.Context(), f.alert, f.began)
+		began := f.began
+		if f.alert == "SlowClients" {
+			began = began.Add(firstByte)
+		}
+		f.delivered, err = watch.fires(p.Context(), f.alert, began)
 	}
 	return err
 }
