@@ -38,8 +38,8 @@ type plan struct {
 
 // plans are by TD_ATTACK.
 var plans = map[string]plan{
-	"full":  {proofs: 1000, capacity: 5 * time.Second, overload: 10 * time.Second, samples: 20_000, flood: 5 * time.Second, slow: 3000, addresses: 10_000},
-	"short": {proofs: 100, capacity: 800 * time.Millisecond, overload: 2 * time.Second, samples: 3000, flood: 2500 * time.Millisecond, slow: 500, addresses: 10_000, short: true},
+	"full":  {proofs: 1400, capacity: 4 * time.Second, overload: 10 * time.Second, samples: 20_000, flood: 5 * time.Second, slow: 3000, addresses: 10_000},
+	"short": {proofs: 110, capacity: 600 * time.Millisecond, overload: 1500 * time.Millisecond, samples: 3000, flood: 3 * time.Second, slow: 500, addresses: 10_000, short: true},
 }
 
 // result is what a run prints as JSON.

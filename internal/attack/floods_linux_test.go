@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -86,7 +87,11 @@ func (p *part) besiege(listen, honest string, many sources, few bool) {
 	s := p.serve(servers, append(alerting, "--listen", listen+":0")...)
 	h, watch := p.newHonest(s, honest), p.observe(s)
 	p.keepTo(own)
-	for _, f := range p.floodsOn(s, few) {
+	all := p.floodsOn(s, few)
+	if p.short {
+		all = []*flood{together(all)}
+	}
+	for _, f := range all {
 		f.from = many
 		if few {
 			f.name += ", IPv6"
@@ -140,6 +145,17 @@ func (p *part) floodsOn(s *server, few bool) []*flood {
 		all = append(all, &flood{name: "slow bodies on " + path, alert: slow, run: slowBodies(p.slow, path)})
 	}
 	return all
+}
+
+// together returns the flood that all floods are at once.
+func together(all []*flood) *flood {
+	var names []string
+	for _, f := range all {
+		names = append(names, f.name)
+	}
+	return &flood{name: strings.Join(names, ", "), alert: all[0].alert, run: func(f *flood, ctx context.Context) {
+		each(len(all), func(i int) { all[i].run(f, ctx) })
+	}}
 }
 
 // resist runs one flood and checks what it does to the server and to the honest client.

@@ -37,9 +37,9 @@ type served struct {
 // newHonest prepares what the client sends.
 func (p *part) newHonest(s *server, source string) *honest {
 	p.Helper()
-	n := 1 + 20*int(p.flood/honestPause)
+	n := 1 + 14*int(p.flood/honestPause)
 	if p.short {
-		n = 30
+		n = 6
 	}
 	ready, err := prove(p.Context(), s.Client, n)
 	p.must(err)

@@ -2,7 +2,6 @@ package attack_test
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"math/rand/v2"
 	"sync"
@@ -27,9 +26,8 @@ const (
 	openWithin       = 2 * time.Second
 	answerWithin     = 5 * time.Second
 	challengeLife    = 30 * time.Second
-	quietPause       = 25 * time.Millisecond // between two requests of the quiet client
-	capacityBackoff  = 5 * time.Millisecond  // after a refusal, in the measurement of the capacity
-	settleAfterwards = time.Second           // for what the server still does after a load
+	capacityBackoff  = 5 * time.Millisecond   // after a refusal, in the measurement of the capacity
+	settleAfterwards = 500 * time.Millisecond // for what the server still does after a load
 )
 
 // think returns how long a client has its challenge before it sends the answer.
@@ -45,6 +43,12 @@ var thinks = []struct {
 	}},
 }
 
+// mixed has both kinds at once, for a short run.
+var mixed = []struct {
+	name string
+	next think
+}{{"mixed", func() time.Duration { return thinks[rand.IntN(2)].next() }}}
+
 // overload measures the capacity of the server, then offers it ten times as much.
 func (p *part) overload() {
 	servers, own, ok := processors()
@@ -59,10 +63,14 @@ func (p *part) overload() {
 	defer l.close()
 	l.closed(ctx, closedLoop, p.capacity/4) // warms up
 	capacity := []float64{p.capacityOf(ctx, l)}
-	unloaded := l.quiet(ctx, p.plan.overload)
-	base := quantile(unloaded.took, 0.99)
-	p.figures["quiet_unloaded_p50_ms"], p.figures["quiet_unloaded_p99_ms"] = round(quantile(unloaded.took, 0.5)), round(base)
-	for i, t := range thinks {
+	unloaded := p.quiet(l, p.plan.overload)()
+	base := quantile(unloaded.Took, 0.99)
+	p.figures["quiet_unloaded_p50_ms"], p.figures["quiet_unloaded_p99_ms"] = round(quantile(unloaded.Took, 0.5)), round(base)
+	kinds := thinks
+	if p.short {
+		kinds = mixed
+	}
+	for i, t := range kinds {
 		before, err := s.memory()
 		p.must(err)
 		most := p.watchMemory(s)
@@ -86,11 +94,10 @@ func (p *part) capacityOf(ctx context.Context, l *load) float64 {
 }
 
 // offer offers load at a rate, beside the quiet client.
-func (p *part) offer(ctx context.Context, l *load, rate float64, next think) (*counts, *quietClient) {
-	beside := make(chan *quietClient)
-	go func() { beside <- l.quiet(ctx, p.plan.overload) }()
+func (p *part) offer(ctx context.Context, l *load, rate float64, next think) (*counts, *quietResult) {
+	quiet := p.quiet(l, p.plan.overload)
 	c := l.open(ctx, rate, p.plan.overload, next)
-	return c, <-beside
+	return c, quiet()
 }
 
 // judge checks what the overload completed.
@@ -104,12 +111,15 @@ func (p *part) judge(name string, c *counts, capacity float64) {
 }
 
 // judgeQuiet compares the quiet client with itself without load.
-func (p *part) judgeQuiet(name string, q *quietClient, base float64) {
+func (p *part) judgeQuiet(name string, q *quietResult, base float64) {
 	p.Helper()
-	p.figures[name+"_quiet_p50_ms"], p.figures[name+"_quiet_requests"] = round(quantile(q.took, 0.5)), len(q.took)
-	p.figures[name+"_quiet_p99_ms"] = round(quantile(q.took, 0.99))
-	p.atMost(name+"_quiet_refused", float64(q.refused), 0)
-	p.atMost(name+"_quiet_p99_of_unloaded", quantile(q.took, 0.99)/base, mostQuiet)
+	p.figures[name+"_quiet_p50_ms"], p.figures[name+"_quiet_requests"] = round(quantile(q.Took, 0.5)), len(q.Took)
+	p.figures[name+"_quiet_p99_ms"] = round(quantile(q.Took, 0.99))
+	if len(q.Refused) > 0 {
+		p.Logf("the quiet client was refused: %v", q.Refused)
+	}
+	p.atMost(name+"_quiet_refused", float64(len(q.Refused)), 0)
+	p.atMost(name+"_quiet_p99_of_unloaded", quantile(q.Took, 0.99)/base, mostQuiet)
 }
 
 // watchMemory samples the memory of the core until the function that it returns is
@@ -139,14 +149,13 @@ func (p *part) watchMemory(s *server) func() float64 {
 
 // load sends exchanges to one server.
 type load struct {
-	part       *part
-	address    string
-	other      []byte       // a well-formed proof of another statement
-	ready      chan *answer // real answers
-	opening    chan *conn   // for requests for challenges
-	answering  chan *conn
-	token      string // of the quiet client
-	quietReady []*answer
+	part      *part
+	address   string
+	other     []byte       // a well-formed proof of another statement
+	ready     chan *answer // real answers
+	opening   chan *conn   // for requests for challenges
+	answering chan *conn
+	token     string // of the quiet client
 }
 
 // newLoad prepares the real answers and a quiet client.
@@ -367,48 +376,4 @@ func reason(err error) string {
 		return "no answer in time"
 	}
 	return "connection closed"
-}
-
-// quietClient is a client with an API key that sends one request at a time.
-type quietClient struct {
-	took    []float64 // milliseconds of each request that was served
-	refused int
-	why     map[string]int
-}
-
-// quiet asks for challenges, one after the other with a pause, for a time.
-func (l *load) quiet(ctx context.Context, d time.Duration) *quietClient {
-	q := &quietClient{why: map[string]int{}}
-	var c *conn
-	defer func() {
-		if c != nil {
-			_ = c.Close()
-		}
-	}()
-	for end := time.Now().Add(d); time.Now().Before(end) && ctx.Err() == nil; time.Sleep(quietPause) {
-		began := time.Now()
-		if c == nil || c.broken {
-			var err error
-			if c, err = dialFrom(ctx, l.address, nil); err != nil {
-				q.refused++
-				q.why["not connected"]++
-				continue
-			}
-		}
-		r, err := c.do(openRequest(randomCommitment(), 2*time.Second, bearer(l.token)...), openWithin)
-		switch {
-		case err != nil:
-			q.why[reason(err)]++
-			q.refused++
-		case r.status != 201:
-			q.why[r.code+": "+member(r.body, "detail")]++
-			q.refused++
-		default:
-			q.took = append(q.took, millis(time.Since(began)))
-		}
-	}
-	if q.refused > 0 {
-		l.part.Logf("the quiet client: %s", fmt.Sprint(q.why))
-	}
-	return q
 }
