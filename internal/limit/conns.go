@@ -102,10 +102,11 @@ func (l *boundListener) Accept() (net.Conn, error) {
 type boundConn struct {
 	net.Conn
 	conns *Conns
+	first sync.Once // counts it
+	ok    bool      // set by first
 
 	mu     sync.Mutex // guards what follows
-	addr   netip.Addr // valid while the connection counts
-	tried  bool
+	addr   netip.Addr // valid if the connection counts
 	closed bool
 }
 
@@ -113,18 +114,15 @@ var errTooMany = errors.New("the address has too many connections")
 
 // acquire counts the connection once, and reports whether it may be used.
 func (c *boundConn) acquire() bool {
-	a := AddrOf(c.RemoteAddr())
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.closed || c.tried {
-		return !c.closed && c.addr.IsValid()
-	}
-	c.tried = true
-	if !a.IsValid() || !c.conns.Acquire(a) {
-		return false
-	}
-	c.addr = a
-	return true
+	c.first.Do(func() {
+		a := AddrOf(c.RemoteAddr())
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.ok = !c.closed && a.IsValid() && c.conns.Acquire(a); c.ok {
+			c.addr = a
+		}
+	})
+	return c.ok
 }
 
 // Read reads from a connection that counts.

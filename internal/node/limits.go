@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"net/http"
+	"net/netip"
 	"sync/atomic"
 
 	"github.com/terradourada/td/internal/config"
@@ -37,6 +39,11 @@ func (l *limits) replace(cfg *config.Config) error {
 	l.conns.Replace(cfg.ConnsPerAddress, cfg.Proxies())
 	l.fields.Store(cfg.LimitFields)
 	return nil
+}
+
+// resolve returns who makes a request that came from a peer.
+func (l *limits) resolve(peer netip.Addr, h http.Header) limit.Source {
+	return l.resolver.Resolve(peer, h.Values)
 }
 
 // headers returns the RateLimit-Policy and RateLimit fields of an answer, "" if there are
