@@ -80,9 +80,10 @@ bench: build
 	./bin/td bench
 	go test -run '^$$' -bench BenchmarkLeaf -benchtime 2000x ./internal/ledger
 
-# Measures internal/limit beside other limiters, which are in a module of their own.
+# Compares internal/limit with other limiters, and with another resolver of addresses,
+# which are in a module of their own.
 limit-compare:
-	GOEXPERIMENT= go -C internal/limit/compare test -count=1 -v -run TestCompare .
+	GOEXPERIMENT= go -C internal/limit/compare test -count=1 -v .
 
 # Every benchmark runs, once, so that none breaks unnoticed.
 bench-once:
