@@ -240,6 +240,8 @@ func (e *fakeEpoch) Cancel(_ context.Context, id protocol.RequestID) error {
 	return nil
 }
 
+func (e *fakeEpoch) Withdraw() { (*services)(e).set(func() { e.pending-- }) }
+
 func (e *fakeEpoch) Ended(how lifecycle.Phase) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

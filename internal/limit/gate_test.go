@@ -90,8 +90,8 @@ func limits(t testing.TB, change func(*limit.Settings)) *limit.Limits {
 	return l
 }
 
-// heap returns the bytes of live objects.
-func heap() int64 {
+// heapSize returns the bytes of live objects.
+func heapSize() int64 {
 	var m runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&m)
@@ -116,7 +116,7 @@ func floodGate(t *testing.T) {
 	for i := range clients {
 		clients[i] = known(uint64(i))
 	}
-	before := heap()
+	before := heapSize()
 	l := limits(t, func(*limit.Settings) {})
 	quota := limit.Defaults().Address[limit.Issue]
 	var asked, denied, abused, refusals, live int
@@ -139,7 +139,7 @@ func floodGate(t *testing.T) {
 			live = max(live, limit.Live(l, now))
 		}
 	})
-	used := heap() - before
+	used := heapSize() - before
 	runtime.KeepAlive(l)
 	ideal := quota.Burst + int(lasts/quota.Per)*quota.N
 	report(t, "flood", map[string]any{
@@ -200,9 +200,9 @@ func evictionGate(t *testing.T) {
 		lasts, every, buckets = 8*time.Second, time.Second/4, buckets/8
 	}
 	const rate, perKey, guessers = 30_000, 160, 20
-	before := heap()
+	before := heapSize()
 	l := limits(t, func(s *limit.Settings) { s.Buckets, s.Address[limit.Issue] = buckets, quota })
-	forget := &lru{most: int((heap() - before) / perKey), order: list.New(), of: map[netip.Addr]*list.Element{}}
+	forget := &lru{most: int((heapSize() - before) / perKey), order: list.New(), of: map[netip.Addr]*list.Element{}}
 	var asked, lateAsked int
 	var early, late, lruEarly, lruLate [guessers]int
 	n := uint64(0)

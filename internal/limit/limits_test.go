@@ -478,7 +478,7 @@ func TestWords(t *testing.T) {
 	}
 }
 
-func BenchmarkAdmit(b *testing.B) {
+func BenchmarkQuotas(b *testing.B) {
 	for name, s := range map[string]limit.Source{"IPv4": from4("192.0.2.1"), "IPv6": from4("2001:db8::1"), "client": {Addr: netip.MustParseAddr("192.0.2.1"), Client: "sensor-1"}} {
 		b.Run(name, func(b *testing.B) {
 			l, now := limits(b, func(*limit.Settings) {}), start

@@ -72,6 +72,7 @@ func (n *node) openHTTP(ctx context.Context) (err error) {
 	cfg.Records = n.reader
 	cfg.ReadOnly = n.Settings.ReadOnly
 	cfg.Gate = n.machine.gate
+	cfg.Observe = n.reporting.events.Request
 	cfg.Ledger = n.records.ledger
 	cfg.Log = n.Log
 	cfg.Now = now
