@@ -262,7 +262,7 @@ type Config struct {
 
 	// Send the fields RateLimit and RateLimit-Policy of a draft of the IETF to API
 	// clients, and to others if they are refused.
-	LimitFields bool `key:"limit_fields" default:"false" hot:"true"`
+	LimitFields bool `key:"limit_fields" default:"false"`
 
 	// Whether sources that misbehave get penalties by themselves: raised cost, a
 	// longer Retry-After, a block for a time. dry-run lists and logs them and changes

@@ -32,7 +32,7 @@ func limitsOf(t *testing.T, flags map[string]string) (*limits, *config.Config) {
 // TestLimits: the settings reach what bounds clients, at the start and when they are read
 // again, and each change of them is another policy.
 func TestLimits(t *testing.T) {
-	l, cfg := limitsOf(t, map[string]string{"client-address": "forwarded", "trusted-proxies": "127.0.0.1", "limit-issue": "1/h burst 2", "conns-per-address": "1"})
+	l, cfg := limitsOf(t, map[string]string{"client-address": "forwarded", "trusted-proxies": "127.0.0.1,10.0.0.0/8", "limit-issue": "1/h burst 2", "conns-per-address": "1"})
 	peer := netip.MustParseAddr("127.0.0.1")
 	s := l.resolve(peer, http.Header{"Forwarded": {"for=192.0.2.1"}})
 	if s.Addr != netip.MustParseAddr("192.0.2.1") || s.Local {
@@ -44,15 +44,13 @@ func TestLimits(t *testing.T) {
 			t.Errorf("request %d is admitted: %v", i, d.OK)
 		}
 	}
-	if !l.conns.Acquire(s.Addr) || l.conns.Acquire(s.Addr) {
-		t.Error("the bound on connections is not one")
-	}
-	if a, b := l.headers(l.Admit(at, s, limit.Issue, "", 0), s); a+b != "" {
-		t.Errorf("fields %q and %q are sent by default", a, b)
+	other := netip.MustParseAddr("192.0.2.2")
+	if l.connsEach(other) != 1 || l.connsEach(netip.MustParseAddr("10.0.0.1")) != 0 {
+		t.Error("the bound on connections is not one for an address and none for the proxy")
 	}
 
 	before := policy(cfg, nil)
-	cfg.LimitIssue, cfg.ConnsPerAddress, cfg.LimitFields = "1/h burst 3", 2, true
+	cfg.LimitIssue, cfg.ConnsPerAddress = "1/h burst 3", 2
 	if err := l.replace(cfg); err != nil {
 		t.Fatal(err)
 	}
@@ -60,19 +58,9 @@ func TestLimits(t *testing.T) {
 	if !admitted.OK || refused.OK {
 		t.Errorf("with a burst of 3: %v, %v", admitted, refused)
 	}
-	if !l.conns.Acquire(s.Addr) || l.conns.Acquire(s.Addr) {
-		t.Error("the bound on connections is not two")
+	if l.connsEach(other) != 2 {
+		t.Errorf("%d connections for an address, want 2", l.connsEach(other))
 	}
-	if a, b := l.headers(admitted, s); a+b != "" {
-		t.Errorf("a client without a key gets %q and %q", a, b)
-	}
-	if a, b := l.headers(admitted, limit.Source{Client: "sensor-1"}); a == "" || b == "" {
-		t.Error("a client with a key gets no fields")
-	}
-	if a, b := l.headers(refused, s); a != `"address";q=3;w=10800` || b != `"address";r=0;t=3600` {
-		t.Errorf("a refusal has the fields %q and %q", a, b)
-	}
-
 	changed := policy(cfg, nil)
 	if cfg.LimitIssue = "1/h burst 2"; before == changed || policy(cfg, nil) != before {
 		t.Error("the policy does not follow the limits")
@@ -139,7 +127,7 @@ func TestProxied(t *testing.T) {
 			close(in.conns)
 			began := time.Now()
 			go func() { _, _ = io.WriteString(here, c.sent+"x") }()
-			l := limit.NewConns(32, nil).Listen(&proxied{Listener: in, trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}, true)
+			l := &proxied{Listener: in, trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, conns: limit.NewConns(32)}
 			conn, err := l.Accept()
 			got := ""
 			if err == nil {
@@ -167,7 +155,7 @@ func TestProxiedSlow(t *testing.T) {
 		defer here.Close()
 		in := accepted{conns: make(chan net.Conn, 1)}
 		in.conns <- peer{there, net.IPv4(10, 0, 0, 1)}
-		conn, err := (&proxied{Listener: in, trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}}).Accept()
+		conn, err := (&proxied{Listener: in, trusted: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}, conns: limit.NewConns(32)}).Accept()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -187,7 +175,8 @@ func TestProxiedSlow(t *testing.T) {
 func TestBoundByClient(t *testing.T) {
 	in := accepted{conns: make(chan net.Conn, 8)}
 	trusted := []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
-	l := limit.NewConns(2, trusted).Listen(&proxied{Listener: in, trusted: trusted}, true)
+	conns := limit.NewConns(2)
+	l := &proxied{Listener: in, trusted: trusted, conns: conns}
 	for i, want := range []error{nil, nil, errors.New("too many"), nil} {
 		client := "192.0.2.1"
 		if i == 3 {
@@ -200,9 +189,19 @@ func TestBoundByClient(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		if got := limit.AddrOf(conn.RemoteAddr()).String(); got != "10.0.0.1" {
+			t.Errorf("before the header is read the peer is %s", got)
+		}
 		if _, err := conn.Read(make([]byte, 1)); (err == nil) != (want == nil) {
 			t.Errorf("connection %d of %s: %v, want %v", i, client, err, want)
 		}
-		t.Cleanup(func() { _, _ = conn.Close(), here.Close() })
+		defer func() { _, _ = conn.Close(), here.Close() }()
+		if i == 0 {
+			_, _ = conn.Close(), conn.Close()
+			if a := netip.MustParseAddr(client); !conns.Acquire(a) || !conns.Acquire(a) || conns.Acquire(a) {
+				t.Error("a connection that was closed, twice, counts or has made room twice")
+			}
+			conns.Release(netip.MustParseAddr(client))
+		}
 	}
 }
