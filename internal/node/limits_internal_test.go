@@ -5,7 +5,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/gate"
 	"github.com/terradourada/td/internal/limit"
+	"github.com/terradourada/td/internal/server"
 )
 
 func limitsOf(t *testing.T, flags map[string]string) (*limits, *config.Config) {
@@ -203,5 +206,63 @@ func TestBoundByClient(t *testing.T) {
 			}
 			conns.Release(netip.MustParseAddr(client))
 		}
+	}
+}
+
+// TestLimitsInForce: the server of a node limits its clients, and applies what was read
+// again without forgetting what they have used.
+func TestLimitsInForce(t *testing.T) {
+	t.Parallel()
+	n := recordsNode(t)
+	defer func() {
+		if err := n.close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	n.Settings.LimitRead, n.Settings.LimitFields = "1/h burst 2", true
+	again := func() error { return nil }
+	n.Reread = func() error { return again() }
+	if err := n.reload(); err != nil {
+		t.Fatal(err)
+	}
+	handler := server.New(n.serverConfig())
+	ask := func(from string, header ...string) *httptest.ResponseRecorder {
+		w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/v1/claims", nil)
+		r.RemoteAddr, r.Host = from+":1", "127.0.0.1"
+		for i := 0; i < len(header); i += 2 {
+			r.Header.Set(header[i], header[i+1])
+		}
+		handler.ServeHTTP(w, r)
+		return w
+	}
+	for i, want := range []int{http.StatusOK, http.StatusOK, http.StatusTooManyRequests} {
+		if w := ask("192.0.2.1"); w.Code != want {
+			t.Errorf("request %d: %d %s", i, w.Code, w.Body)
+		}
+	}
+	w := ask("192.0.2.1")
+	h := w.Header()
+	if h.Get("Retry-After") != "3600" || h.Get("RateLimit") != `"address";r=0;t=3600` || h.Get("Content-Type") != "application/problem+json" || !strings.Contains(w.Body.String(), `"rate_limited"`) {
+		t.Errorf("a refusal has the header %v and the body %s", h, w.Body)
+	}
+	if w := ask("192.0.2.2"); w.Code != http.StatusOK || w.Header().Get("RateLimit") != "" {
+		t.Errorf("another client: %d %v", w.Code, w.Header())
+	}
+	for i := range 5 {
+		if w := ask("127.0.0.1"); w.Code != http.StatusOK {
+			t.Errorf("request %d of this machine: %d", i, w.Code)
+		}
+	}
+	for i, want := range []int{http.StatusOK, http.StatusOK, http.StatusTooManyRequests} {
+		if w := ask("127.0.0.1", "X-Forwarded-For", "192.0.2.1"); w.Code != want {
+			t.Errorf("request %d through a proxy that is not configured: %d", i, w.Code)
+		}
+	}
+	again = func() error { n.Settings.LimitRead = "1/h burst 3"; return nil }
+	if err := n.reload(); err != nil {
+		t.Fatal(err)
+	}
+	if a, b := ask("192.0.2.1").Code, ask("192.0.2.1").Code; a != http.StatusOK || b != http.StatusTooManyRequests {
+		t.Errorf("after a reload: %d, %d", a, b)
 	}
 }

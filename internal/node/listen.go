@@ -61,13 +61,21 @@ func (n *node) checkKeys() error {
 // openHTTP makes what answers the requests of the listener. It reads from the
 // records; of the machine it needs only that it is wired.
 func (n *node) openHTTP(ctx context.Context) (err error) {
-	cfg := n.bounds
-	if cfg.Verify, err = n.records.verifyOptions(ctx, n.lists); err != nil {
-		return err
-	}
 	if n.reader, err = newReader(ctx, n.machine, n.Version); err != nil {
 		return err
 	}
+	cfg := n.serverConfig()
+	if cfg.Verify, err = n.records.verifyOptions(ctx, n.lists); err != nil {
+		return err
+	}
+	n.http = server.HTTPServer(cfg, server.New(cfg))
+	return nil
+}
+
+// serverConfig returns what the server of the listener needs, without the options of
+// verification.
+func (n *node) serverConfig() server.Config {
+	cfg := n.bounds
 	cfg.Records = n.reader
 	cfg.ReadOnly = n.Settings.ReadOnly
 	cfg.Gate = n.machine.gate
@@ -81,8 +89,7 @@ func (n *node) openHTTP(ctx context.Context) (err error) {
 	cfg.ConnsEach = n.limits.connsEach
 	cfg.RateLimit = n.Settings.LimitFields
 	cfg.Host = server.Hosts(n.listener.Addr(), n.Settings.AllowHost)
-	n.http = server.HTTPServer(cfg, server.New(cfg))
-	return nil
+	return cfg
 }
 
 // serve serves until ctx ends or a service ends, then lets the requests in work end.
