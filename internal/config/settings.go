@@ -262,7 +262,7 @@ type Config struct {
 
 	// Send the fields RateLimit and RateLimit-Policy of a draft of the IETF to API
 	// clients, and to others if they are refused.
-	LimitFields bool `key:"limit_fields" default:"false" hot:"true"`
+	LimitFields bool `key:"limit_fields" default:"false"`
 
 	// Whether sources that misbehave get penalties by themselves: raised cost, a
 	// longer Retry-After, a block for a time. dry-run lists and logs them and changes
@@ -308,9 +308,6 @@ type Config struct {
 // Off is the value of Config.Ops for no listener.
 const Off = "off"
 
-// AddressesHashed is the value of Config.LogAddresses for pseudonyms.
-const AddressesHashed = "hash"
-
 // The values of Config.ClientAddress.
 const (
 	AddressPeer      = "peer"
@@ -325,6 +322,9 @@ const (
 	ResponseDryRun = "dry-run"
 	ResponseOn     = "on"
 )
+
+// AddressesHashed is the value of Config.LogAddresses for pseudonyms.
+const AddressesHashed = "hash"
 
 // The values of Config.Rotation.
 const (

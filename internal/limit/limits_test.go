@@ -477,3 +477,17 @@ func TestWords(t *testing.T) {
 		t.Error("a class or a scope has a wrong word")
 	}
 }
+
+func BenchmarkQuotas(b *testing.B) {
+	for name, s := range map[string]limit.Source{"IPv4": from4("192.0.2.1"), "IPv6": from4("2001:db8::1"), "client": {Addr: netip.MustParseAddr("192.0.2.1"), Client: "sensor-1"}} {
+		b.Run(name, func(b *testing.B) {
+			l, now := limits(b, func(*limit.Settings) {}), start
+			for b.Loop() {
+				now = now.Add(time.Second)
+				if !l.Admit(now, s, limit.Issue, "open/1", 0).OK {
+					b.Fatal("refused")
+				}
+			}
+		})
+	}
+}

@@ -316,7 +316,7 @@ func (t *traffic) blocks(now time.Time, blocked bool, share float64) bool {
 // slow one, so that the share of blocks counts what its quota would admit, and not what it
 // sends.
 func (p *passage) execute(now time.Time) {
-	if !p.l.penalties.some.Load() || p.s.Local {
+	if !p.l.some.Load() || p.s.Local {
 		return
 	}
 	block := p.sentence.block

@@ -4,7 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
-	"sync/atomic"
+	"net/http"
+	"net/netip"
 
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/gate"
@@ -15,8 +16,8 @@ import (
 type limits struct {
 	*limit.Limits
 	resolver *limit.Resolver
+	proxies  []netip.Prefix // that are trusted
 	conns    *limit.Conns
-	fields   atomic.Bool // send the RateLimit fields
 }
 
 func newLimits(cfg *config.Config) (*limits, error) {
@@ -24,9 +25,7 @@ func newLimits(cfg *config.Config) (*limits, error) {
 	if err != nil {
 		return nil, err
 	}
-	l := &limits{Limits: quotas, resolver: cfg.Resolver(), conns: limit.NewConns(cfg.ConnsPerAddress, cfg.Proxies())}
-	l.fields.Store(cfg.LimitFields)
-	return l, nil
+	return &limits{Limits: quotas, resolver: cfg.Resolver(), proxies: cfg.Proxies(), conns: limit.NewConns(cfg.ConnsPerAddress)}, nil
 }
 
 // replace applies the settings that have been read again.
@@ -34,18 +33,21 @@ func (l *limits) replace(cfg *config.Config) error {
 	if err := l.Replace(cfg.Limits()); err != nil {
 		return fmt.Errorf("limits: %w", err)
 	}
-	l.conns.Replace(cfg.ConnsPerAddress, cfg.Proxies())
-	l.fields.Store(cfg.LimitFields)
+	l.conns.Replace(cfg.ConnsPerAddress)
 	return nil
 }
 
-// headers returns the RateLimit-Policy and RateLimit fields of an answer, "" if there are
-// to be none. A client without an API key gets them with a refusal only.
-func (l *limits) headers(d limit.Decision, s limit.Source) (policy, left string) {
-	if !l.fields.Load() || d.OK && s.Client == "" {
-		return "", ""
+// resolve returns who makes a request that came from a peer.
+func (l *limits) resolve(peer netip.Addr, h http.Header) limit.Source {
+	return l.resolver.Resolve(peer, h.Values)
+}
+
+// connsEach returns how many connections a peer may have open; 0 for any number.
+func (l *limits) connsEach(peer netip.Addr) int {
+	if limit.Within(l.proxies, peer) {
+		return 0
 	}
-	return limit.Fields(d)
+	return l.conns.Most(peer)
 }
 
 // policy returns the revision of claims and limits that payloads name. It is another one

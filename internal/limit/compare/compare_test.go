@@ -181,18 +181,3 @@ func TestCompare(t *testing.T) {
 		}
 	}
 }
-
-func BenchmarkDecide(b *testing.B) {
-	for _, l := range limiters {
-		b.Run(l.name, func(b *testing.B) {
-			decide, bytes := filled(b, l.make)
-			names, addrs := sources()
-			b.ReportMetric(bytes, "B/source")
-			r := rand.New(rand.NewPCG(1, 2))
-			for b.Loop() {
-				n := r.IntN(keys)
-				decide(names[n], addrs[n])
-			}
-		})
-	}
-}

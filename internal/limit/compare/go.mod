@@ -5,6 +5,7 @@ module github.com/terradourada/td/internal/limit/compare
 go 1.26.0
 
 require (
+	github.com/realclientip/realclientip-go v1.0.0
 	github.com/sethvargo/go-limiter v1.1.0
 	github.com/terradourada/td v0.0.0
 	github.com/throttled/throttled/v2 v2.15.0
