@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"errors"
+	"runtime"
 	"time"
 
 	"github.com/terradourada/td/internal/limit"
@@ -85,6 +86,9 @@ func (a *admission) enter(ctx context.Context, by limit.Payer, patient bool) (*p
 	}
 	switch {
 	case err == nil:
+		// What else can run, runs first, so that the many requests that cost little, such as
+		// those that are refused, do not wait for a series of verifications.
+		runtime.Gosched()
 		return &place{a, turn}, nil
 	case errors.Is(err, limit.ErrFull), errors.Is(err, limit.ErrLate):
 		return nil, protocol.Wrap(protocol.CodeOverloaded, "the server is busy; nothing was consumed", err)
