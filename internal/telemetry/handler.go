@@ -89,7 +89,7 @@ func (h *handler) summarise(ctx context.Context, ended []summary) {
 	}
 }
 
-// reasonOf returns the reason by which lines of one event are told apart: the value of
+// reasonOf returns the reason that distinguishes lines of one event: the value of
 // cause, code, reason or id.
 func reasonOf(a slog.Attr, otherwise string) string {
 	switch a.Key {
