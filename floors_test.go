@@ -27,7 +27,7 @@ var floors = [][]string{
 	5:  {"client", "internal/keyholder", "internal/prover", "internal/epochs", "internal/gate"},
 	6:  {"audit", "internal/control", "internal/server", "internal/remote", "internal/draft"},
 	7:  {"internal/admin", "internal/datadir", "internal/submit", "internal/verify"},
-	8:  {"internal/node"},
+	8:  {"internal/node", "internal/probe"},
 	9:  {"internal/doctor", "internal/demo", "internal/bench"}, // the demo keeps receipts as submit does
 	10: {"cmd/td", "internal/faults", "internal/failpoints"},
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/keyholder"
 	"github.com/terradourada/td/internal/lifecycle"
+	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/internal/server"
 	"github.com/terradourada/td/internal/telemetry"
 	"github.com/terradourada/td/internal/telemetry/metrics"
@@ -84,22 +85,20 @@ func (p *reporting) change(kind telemetry.Kind, subject string, value float64) {
 	p.events.Change(telemetry.Change{At: now(), Kind: kind, Subject: subject, Value: value})
 }
 
-// measured reports a value if it has changed.
-func (p *reporting) measured(kind telemetry.Kind, value float64) {
-	if was, known := p.told[kind]; !known || was != value {
-		p.told[kind] = value
-		p.change(kind, "", value)
-	}
-}
+// measured reports a value at the first look, and when it has changed.
+func (p *reporting) measured(kind telemetry.Kind, value float64) { p.ifNew(kind, "", value) }
 
-// state reports a state, such as a failure, if it has changed; that of the start only if
-// it is not the good one.
+// state is measured for a state, such as a failure, and its reason.
 func (p *reporting) state(kind telemetry.Kind, subject string, is bool) {
 	value := 0.0
 	if is {
 		value = 1
 	}
-	if p.told[kind] != value {
+	p.ifNew(kind, subject, value)
+}
+
+func (p *reporting) ifNew(kind telemetry.Kind, subject string, value float64) {
+	if was, known := p.told[kind]; !known || was != value {
 		p.told[kind] = value
 		p.change(kind, subject, value)
 	}
@@ -119,6 +118,20 @@ func (p *reporting) observeGate(o gate.Outcome) {
 			p.change(telemetry.ProverFailed, cause.String(), 1)
 		}
 	}
+}
+
+// reportedStarter reports the children that it starts.
+type reportedStarter struct {
+	keyholder.Starter
+	reporting *reporting
+}
+
+func (s reportedStarter) Start(kind string) (*process.Child, error) {
+	c, err := s.Starter.Start(kind)
+	if err == nil {
+		s.reporting.change(telemetry.ChildStarted, kind, 1)
+	}
+	return c, err
 }
 
 // committed reports leaves that change the state of the server.

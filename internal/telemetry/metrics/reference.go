@@ -13,24 +13,13 @@ Written by "make docs" from the table in internal/telemetry/metrics. The ops lis
 
 Every series is there from the start. No event adds one: a value that a label does not
 list is counted under the last one, which is "none" or "other" where there may be such
-values. No label holds an address, a client, a key or the id of a request. Histograms have native buckets
-beside the classic ones. Metrics of the Go runtime (go_) and of the process
+values. No label holds an address, a client, a key or the id of a request. Histograms have
+native buckets beside the classic ones. Metrics of the Go runtime (go_) and of the process
 (process_) are served too.
 
 | metric | type | labels | meaning |
 |---|---|---|---|
 `
-
-// Names returns the full names of all metrics of this program, without the suffixes of
-// histograms.
-func Names() []string {
-	rows := table(Labels{})
-	all := make([]string, len(rows))
-	for i := range rows {
-		all[i] = Prefix + string(rows[i].name)
-	}
-	return all
-}
 
 // Reference returns the documentation of the metrics.
 func Reference(l Labels) string {
