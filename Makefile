@@ -11,7 +11,7 @@ FREEZES ?= 40
 TOOLS := tools/bin
 DATA ?= ../shared/data
 
-.PHONY: build demo test matrix race race-system memscan attacks-trust faults gamedays lint fuzz bench bench-once docs openapi man check vuln e2e powercut mutants unit container tools clean
+.PHONY: build demo test matrix race race-system memscan attacks-trust faults gamedays lint fuzz bench bench-once limit-compare docs openapi man check vuln e2e powercut mutants unit container tools clean
 
 build:
 	go build -trimpath -o bin/td ./cmd/td
@@ -79,6 +79,11 @@ fuzz:
 bench: build
 	./bin/td bench
 	go test -run '^$$' -bench BenchmarkLeaf -benchtime 2000x ./internal/ledger
+
+# Compares internal/limit with other limiters, and with another resolver of addresses,
+# which are in a module of their own.
+limit-compare:
+	GOEXPERIMENT= go -C internal/limit/compare test -count=1 -v .
 
 # Every benchmark runs, once, so that none breaks unnoticed.
 bench-once:

@@ -62,6 +62,7 @@ var allowedImports = map[string][]string{
 	"github.com/hanwen/go-fuse/":                         {}, // in tests only, as go-seccomp-bpf
 	"github.com/landlock-lsm/":                           {"internal/sandbox"},
 	"github.com/pelletier/go-toml/":                      {"internal/config"},
+	"github.com/pires/":                                  {"internal/node"},
 	"github.com/pressly/goose/":                          {"internal/journal"},
 	"github.com/prometheus/":                             {"internal/telemetry/metrics"},
 	"github.com/spf13/":                                  {"cmd/td"},

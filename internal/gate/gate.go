@@ -131,7 +131,7 @@ type Config struct {
 	Prover   Prover // nil: push is refused with forbidden
 	Claims   []Claim
 	Instance protocol.InstanceID
-	Policy   uint32 // revision of claims and limits, goes into payloads
+	Policy   uint32 // revision of claims and limits, goes into payloads; see SetPolicy
 	Log      *slog.Logger
 
 	Now           func() time.Time // nil means time.Now
@@ -159,6 +159,7 @@ type Gate struct {
 	stop     context.CancelFunc
 	work     sync.WaitGroup
 	draining atomic.Bool // see Drain
+	policy   atomic.Uint32
 }
 
 type claimKey struct {
@@ -189,9 +190,13 @@ func New(cfg Config) *Gate {
 		c := &cfg.Claims[i]
 		g.claims[c.key()] = c
 	}
+	g.SetPolicy(cfg.Policy)
 	g.ctx, g.stop = context.WithCancel(context.Background())
 	return g
 }
+
+// SetPolicy sets the revision of claims and limits that new payloads name.
+func (g *Gate) SetPolicy(revision uint32) { g.policy.Store(revision) }
 
 // sweepEvery is how often deadlines are checked. A session may live that much longer
 // in the core, never in the tagger.

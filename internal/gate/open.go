@@ -232,7 +232,7 @@ func (g *Gate) draft(mode protocol.Mode, st *claim.Statement, c *Claim, epoch Ep
 		EpochNumber: epoch.Number(),
 		IssuedAt:    uint64(g.cfg.Now().UnixMilli()),
 		TTL:         uint32(ttl.Milliseconds()),
-		Policy:      g.cfg.Policy,
+		Policy:      g.policy.Load(),
 		Commitment:  st.Commitment(),
 		VK:          c.Fingerprint,
 		Statement:   st.Digest(),

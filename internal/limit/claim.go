@@ -5,14 +5,14 @@ import "time"
 // AdmitClaim charges the quota of a claim alone, for a request that [Limits.Admit] has
 // admitted before its claim was known. The cost is that of the class.
 func (l *Limits) AdmitClaim(now time.Time, c Class, claim string) Decision {
-	r, d := l.rules.Load(), Decision{OK: true}
 	if claim == "" || c == Health || c >= classes {
-		return d
+		return Decision{OK: true}
 	}
-	p := passage{l: l, r: r, now: l.at(now), d: &d, class: c, cost: r.Costs[c]}
+	r := l.rules.Load()
+	p := passage{l: l, r: r, now: l.at(now), d: Decision{OK: true}, class: c, cost: r.Costs[c]}
 	p.charge(Claim, l.keys, r.Claim, r.claim, l.name(Claim, claim))
-	if !d.OK {
-		l.refused[d.Scope].Add(1)
+	if !p.d.OK {
+		l.refused[p.d.Scope].Add(1)
 	}
-	return d
+	return p.d
 }

@@ -31,19 +31,19 @@ func New(now time.Time, s Settings) (*Limits, error) {
 	if err := s.Check(); err != nil {
 		return nil, err
 	}
-	// A year before, so that a clock which is set back does not lead before it.
+	// Long before, so that a clock which is set back does not lead before it.
 	l := &Limits{began: now.Add(-maxRefill), seed: maphash.MakeSeed()}
 	for i, part := range [...]int{1, 8, 4, 16} { // there are 65,536 networks of IPv4
-		l.prefixes[i] = newTable(s.Buckets/part, int64(maxRefill))
+		l.prefixes[i] = newTable(s.Buckets / part)
 	}
-	l.keys = newTable(s.Buckets/32, int64(maxRefill))
+	l.keys = newTable(s.Buckets / 32)
 	for i, part := range [...]int{8, 32, 32, 64, 64} {
-		l.failed[i] = newTable(s.Buckets/part, int64(maxRefill))
+		l.failed[i] = newTable(s.Buckets / part)
 	}
 	for c := range l.totals {
-		l.totals[c] = newTable(1, int64(maxRefill))
+		l.totals[c] = newTable(1)
 	}
-	l.global = newTable(1, int64(maxRefill))
+	l.global = newTable(1)
 	l.rules.Store(s.rules())
 	return l, nil
 }
@@ -69,58 +69,47 @@ func (l *Limits) Admit(now time.Time, s Source, c Class, claim string, cost int)
 	if c == Health || c >= classes {
 		return Decision{OK: true}
 	}
-	r, d := l.rules.Load(), Decision{OK: true}
+	r := l.rules.Load()
 	if cost <= 0 {
 		cost = r.Costs[c]
 	}
 	s.Addr = plain(s.Addr)
-	p := passage{l: l, r: r, now: l.at(now), d: &d, class: c, cost: cost, s: s}
+	p := passage{l: l, r: r, now: l.at(now), d: Decision{OK: true}, class: c, cost: cost, s: s}
 	if !s.Local {
-		switch {
-		case !s.Addr.IsValid():
-			d = Decision{Scope: NoAddress, RetryAfter: time.Second}
-		case p.penal() && p.unfailed():
-			p.source()
-			p.carried = 0 // other units
-		}
+		p.source(now)
 	}
-	if d.OK && claim != "" {
+	if claim != "" {
 		p.charge(Claim, l.keys, r.Claim, r.claim, l.name(Claim, claim))
 	}
-	if d.OK {
-		p.charge(Total, l.totals[c], r.Total[c], r.total[c], 1)
-	}
-	if d.OK {
-		p.charge(Global, l.global, r.Global, r.global, 1)
-	}
-	if !d.OK {
+	p.charge(Total, l.totals[c], r.Total[c], r.total[c], 1)
+	p.charge(Global, l.global, r.Global, r.global, 1)
+	if !p.d.OK {
 		p.giveBack()
-		d = p.penalise(d)
-		l.refused[d.Scope].Add(1)
 	}
-	return d
+	p.execute(now)
+	if !p.d.OK {
+		l.refused[p.d.Scope].Add(1)
+	}
+	return p.d
 }
 
 // Failed charges a failed validation to the source of a request.
 func (l *Limits) Failed(now time.Time, s Source) {
-	if s.Addr = plain(s.Addr); s.Local || l.rules.Load().Failures.N == 0 {
-		return
-	}
 	r, at := l.rules.Load(), l.at(now)
-	if s.Client != "" {
-		if !l.failed[4].fill(l.name(Client, s.Client), at, r.failures[0].unit, r.failures[0].full) {
+	s.Addr = plain(s.Addr)
+	switch {
+	case s.Local || r.Failures.N == 0:
+	case s.Client != "":
+		if !l.failed[len(l.prefixes)].fill(l.name(Client, s.Client), at, r.failures[0]) {
 			l.overflow[Failures].Add(1)
 		}
-		return
-	}
-	if !s.Addr.IsValid() {
-		return
-	}
-	for i, bits := range prefixBits(s.Addr) {
-		if l.failed[i].fill(l.prefix(Failures, Health, s.Addr, bits), at, r.failures[i].unit, r.failures[i].full) {
-			return
+	case s.Addr.IsValid():
+		for i, bits := range prefixBits(s.Addr) {
+			if l.failed[i].fill(l.prefix(Failures, Health, s.Addr, bits), at, r.failures[i]) {
+				return
+			}
+			l.overflow[Failures].Add(1)
 		}
-		l.overflow[Failures].Add(1)
 	}
 }
 
@@ -129,13 +118,14 @@ type passage struct {
 	l     *Limits
 	r     *rules
 	now   int64
-	d     *Decision
+	d     Decision
 	class Class
 	cost  int
 	s     Source
 
-	carried int64 // the price of a quota that had no place
-	paid    [9]struct {
+	sentence sentence
+	carried  int64 // the price of a quota that had no place
+	paid     [9]struct {
 		table *table
 		key   uint64
 		price int64
@@ -144,46 +134,49 @@ type passage struct {
 }
 
 // source charges the quotas of the source.
-func (p *passage) source() {
+func (p *passage) source(now time.Time) {
+	if !p.s.Addr.IsValid() {
+		p.d = Decision{Scope: NoAddress, RetryAfter: time.Second}
+		return
+	}
+	p.punish(now)
+	p.failures()
 	if p.s.Client != "" {
 		key := p.l.name(Client, p.s.Client)
 		p.charge(Client, p.l.keys, p.r.Client, p.r.client[0], key)
-		if p.d.OK {
-			p.charge(ClientDay, p.l.keys, p.r.ClientDay, p.r.client[1], key+1)
-		}
+		p.charge(ClientDay, p.l.keys, p.r.ClientDay, p.r.client[1], ^key)
 		if p.carried == 0 {
 			return
 		}
 		p.carried = 0 // other units
 	}
 	for i, bits := range prefixBits(p.s.Addr) {
-		if !p.d.OK {
-			return
-		}
-		key := p.l.prefix(Scope(i), p.class, p.s.Addr, bits)
 		q := p.r.Address[p.class]
 		if i > 0 {
 			q = q.times(p.r.Factors[i-1])
 		}
-		p.charge(Scope(i), p.l.prefixes[i], q, p.r.prefix[p.class][i], key)
+		p.charge(Scope(i), p.l.prefixes[i], q, p.r.prefix[p.class][i], p.l.prefix(Scope(i), p.class, p.s.Addr, bits))
 	}
+	p.carried = 0 // other units
 }
 
-// charge charges one quota. If there is no place for it, the next one is charged more.
+// charge charges one quota, unless the request is refused already. If there is no place
+// for it, the next one is charged more.
 func (p *passage) charge(scope Scope, t *table, q Quota, r rate, key uint64) {
-	if r.unit == 0 {
+	if !p.d.OK || r.unit == 0 {
 		return
 	}
-	price := min(r.full, max(r.price(p.cost), p.carried)*p.multiplier(scope))
+	due := min(r.full, max(r.price(p.cost), p.carried))
+	price := min(r.full, due*p.sentence.multiplier(scope))
 	p.carried = 0
 	out, at := t.take(key, p.now, price, r.full)
 	switch out {
 	case noRoom:
 		p.l.overflow[scope].Add(1)
-		p.carried = r.price(p.cost)
+		p.carried = due
 		return
 	case refused:
-		*p.d = Decision{Scope: scope, Quota: q, RetryAfter: time.Duration(at), Reset: time.Duration(at)}
+		p.d = Decision{Scope: scope, Quota: q, RetryAfter: time.Duration(at), Reset: time.Duration(at)}
 		return
 	case paid:
 		p.paid[p.n].table, p.paid[p.n].key, p.paid[p.n].price = t, key, price
@@ -191,7 +184,7 @@ func (p *passage) charge(scope Scope, t *table, q Quota, r rate, key uint64) {
 	}
 	if p.n == 1 {
 		used := at - p.now
-		*p.d = Decision{OK: true, Scope: scope, Quota: q, Reset: time.Duration(used), Left: int((r.full - used) / r.price(p.cost))}
+		p.d = Decision{OK: true, Scope: scope, Quota: q, Reset: time.Duration(used), Left: int((r.full - used) / (r.full / int64(q.Burst)))}
 	}
 }
 
@@ -202,24 +195,22 @@ func (p *passage) giveBack() {
 	}
 }
 
-// unfailed refuses a source that has used up its failures.
-func (p *passage) unfailed() bool {
+// failures refuses a source that has used up its failures.
+func (p *passage) failures() {
 	if !p.class.validates() || p.r.Failures.N == 0 {
-		return true
+		return
 	}
 	wait := int64(0)
 	if p.s.Client != "" {
-		wait, _ = p.l.failed[4].wait(p.l.name(Client, p.s.Client), p.now, p.r.failures[0].unit, p.r.failures[0].full)
+		wait = p.l.failed[len(p.l.prefixes)].wait(p.l.name(Client, p.s.Client), p.now, p.r.failures[0])
 	} else {
 		for i, bits := range prefixBits(p.s.Addr) {
-			w, _ := p.l.failed[i].wait(p.l.prefix(Failures, Health, p.s.Addr, bits), p.now, p.r.failures[i].unit, p.r.failures[i].full)
-			wait = max(wait, w)
+			wait = max(wait, p.l.failed[i].wait(p.l.prefix(Failures, Health, p.s.Addr, bits), p.now, p.r.failures[i]))
 		}
 	}
 	if wait > 0 {
-		*p.d = Decision{Scope: Failures, Quota: p.r.Failures, RetryAfter: time.Duration(wait), Reset: time.Duration(wait)}
+		p.d = Decision{Scope: Failures, Quota: p.r.Failures, RetryAfter: time.Duration(wait), Reset: time.Duration(wait)}
 	}
-	return wait == 0
 }
 
 // prefix returns the key of a prefix.
@@ -248,6 +239,7 @@ func (l *Limits) name(scope Scope, name string) uint64 {
 type Stats struct {
 	Refused  map[Scope]uint64 // requests, by the scope that refused them
 	Overflow map[Scope]uint64 // charges for which there was no place, by scope
+	Spared   uint64           // requests of blocked subjects that were admitted; see Response.Share
 }
 
 // Stats returns the counts.
@@ -256,5 +248,8 @@ func (l *Limits) Stats() Stats {
 	for _, s := range Scopes() {
 		st.Refused[s], st.Overflow[s] = l.refused[s].Load(), l.overflow[s].Load()
 	}
+	l.traffic.mu.Lock()
+	defer l.traffic.mu.Unlock()
+	st.Spared = l.traffic.spared
 	return st
 }

@@ -16,10 +16,11 @@ type Quota struct {
 	Burst int
 }
 
-// Bounds of quotas. A bucket is full again within maxRefill.
+// Bounds of quotas. A bucket is full again within maxRefill; times a cost it fits in 63
+// bits.
 const (
 	maxUnits  = 1 << 30
-	maxRefill = 366 * 24 * time.Hour
+	maxRefill = 90 * 24 * time.Hour
 )
 
 // off is the text of the zero Quota.
@@ -88,7 +89,7 @@ func (q Quota) check() error {
 	case int64(q.Per)/int64(q.N) < 1:
 		return errors.New("a quota allows at most one unit in a nanosecond")
 	case float64(q.Per)/float64(q.N)*float64(q.Burst) > float64(maxRefill):
-		return fmt.Errorf("the burst of %s is not available again within a year", q)
+		return fmt.Errorf("the burst of %s is not available again within 90 days", q)
 	}
 	return nil
 }
@@ -99,31 +100,35 @@ func (q Quota) times(n int) Quota {
 	return q
 }
 
-// rate is a quota in the form in which it is charged: the nanoseconds that a unit costs,
-// and those that a full bucket holds. The zero value refuses nothing.
-type rate struct{ unit, full int64 }
+// rate is a quota in the form in which it is charged. The zero value refuses nothing.
+type rate struct {
+	unit int64 // nanoseconds until one more is available
+	full int64 // that a full bucket holds
+	part int64 // units of cost that count as one
+}
 
-// rate returns the quota as a rate whose unit is a part of that of the quota.
+// rate returns the quota as a rate.
 func (q Quota) rate(part int) rate {
 	if q.N == 0 {
 		return rate{}
 	}
-	unit := max(1, int64(q.Per)/int64(q.N))
-	return rate{unit: max(1, unit/int64(part)), full: unit * int64(q.Burst)}
+	unit := int64(q.Per) / int64(q.N)
+	return rate{unit: unit, full: unit * int64(q.Burst), part: int64(part)}
 }
 
 // price returns what a request costs. A request never costs more than a full bucket, so
 // that every one can be admitted at some time.
 func (r rate) price(cost int) int64 {
-	if int64(cost) >= r.full/r.unit {
+	if int64(cost)/r.part >= r.full/r.unit {
 		return r.full
 	}
-	return r.unit * int64(cost)
+	return (r.unit*int64(cost) + r.part - 1) / r.part
 }
 
 // spend is the generic cell rate algorithm. until is the time at which the bucket is full
 // again. It returns the new time and 0, or the old one and the time to wait. A time beyond
-// a full bucket comes from a clock that was set back, or from a quota that was larger.
+// an empty bucket comes from a clock that was set back, or from a quota that was larger;
+// it becomes that of an empty one.
 func spend(until, now, price, full int64) (after, wait int64) {
 	until = min(max(until, now), now+full)
 	if wait = until + price - now - full; wait > 0 {

@@ -19,7 +19,7 @@ type Settings struct {
 	Costs [classes]int
 
 	// Address has the quotas of one address for each class, in requests of the usual
-	// cost. A subnet, network and provider has so many times as much.
+	// cost. A subnet, network and provider has so many times as much; 0 is no quota.
 	Address [classes]Quota
 	Factors [3]int
 
@@ -83,10 +83,15 @@ func (s *Settings) Check() error {
 			return fmt.Errorf("class %s: %w", c, err)
 		}
 	}
-	for i, f := range s.Factors {
-		if f < 1 || f > maxFactor || i > 0 && f < s.Factors[i-1] {
-			return fmt.Errorf("the factors of prefixes are 1 to %d, in rising order", maxFactor)
+	least := 1
+	for _, f := range s.Factors {
+		if f == 0 {
+			continue
 		}
+		if f < least || f > maxFactor {
+			return fmt.Errorf("the factors of networks are 1 to %d in rising order, or 0", maxFactor)
+		}
+		least = f
 		for c, q := range s.Address {
 			if err := q.times(f).check(); err != nil {
 				return fmt.Errorf("class %s, times %d: %w", Class(c), f, err)

@@ -41,19 +41,19 @@ type Scope uint8
 
 // The scopes. The first four are those of addresses, from the narrowest.
 const (
-	Address   Scope = iota // IPv4 /32, IPv6 /64
-	Subnet                 // /24, /56
-	Network                // /16, /48
-	Provider               // IPv6 /32
-	Client                 // an API client
-	ClientDay              // an API client, over a long time
-	Claim                  // all requests for a claim
-	Total                  // all requests of a class
-	Global                 // all requests
-	Failures               // failed validations of a source
-	Penalty                // a block by the automatic response
-	NoAddress              // the source has no address
-	scopes    = iota
+	Address      Scope = iota // IPv4 /32, IPv6 /64
+	Subnet                    // /24, /56
+	Network                   // /16, /48
+	Provider                  // IPv6 /32
+	Client                    // an API client
+	ClientDay                 // an API client, over a long time
+	Claim                     // all requests for a claim
+	Total                     // all requests of a class
+	Global                    // all requests
+	Failures                  // failed validations of a source
+	PenaltyScope              // a block by the automatic response
+	NoAddress                 // the source has no address
+	scopes       = iota
 )
 
 // String returns the word for the scope in metrics and log lines.

@@ -7,7 +7,6 @@ import "sync"
 type table struct {
 	sets  [][ways]bucket
 	locks []lock // each guards the sets whose number ends in its own
-	most  int64  // no bucket is full again later than this from now
 }
 
 const (
@@ -29,13 +28,13 @@ type lock struct {
 }
 
 // newTable returns a table with at least this number of buckets, rounded up to a power
-// of 2. No rate that it is used with may hold more than most nanoseconds.
-func newTable(buckets int, most int64) *table {
+// of 2.
+func newTable(buckets int) *table {
 	sets := 1
 	for sets*ways < buckets {
 		sets *= 2
 	}
-	return &table{sets: make([][ways]bucket, sets), locks: make([]lock, min(sets, maxLocks)), most: most}
+	return &table{sets: make([][ways]bucket, sets), locks: make([]lock, min(sets, maxLocks))}
 }
 
 // outcome is what became of a charge.
@@ -57,12 +56,12 @@ func (t *table) take(key uint64, now, price, full int64) (outcome, int64) {
 	if b == nil {
 		return noRoom, 0
 	}
-	after, wait := spend(b.until, now, price, full)
-	if wait > 0 {
+	b.key = key
+	var wait int64
+	if b.until, wait = spend(b.until, now, price, full); wait > 0 {
 		return refused, wait
 	}
-	b.key, b.until = key, after
-	return paid, after
+	return paid, b.until
 }
 
 // give returns a charge.
@@ -78,9 +77,9 @@ func (t *table) give(key uint64, price int64) {
 	}
 }
 
-// fill charges a bucket even if it refuses, up to the full price. It reports whether there
-// is a place for it.
-func (t *table) fill(key uint64, now, price, full int64) bool {
+// fill charges one unit even if the bucket refuses it; the bucket is never more than
+// empty. It reports whether there is a place for it.
+func (t *table) fill(key uint64, now int64, r rate) bool {
 	set, mu := t.set(key)
 	mu.Lock()
 	defer mu.Unlock()
@@ -88,23 +87,22 @@ func (t *table) fill(key uint64, now, price, full int64) bool {
 	if b == nil {
 		return false
 	}
-	b.key, b.until = key, min(max(b.until, now)+price, now+full)
+	b.key, b.until = key, min(max(b.until, now)+r.unit, now+r.full)
 	return true
 }
 
-// wait returns the time until a bucket would not refuse a charge; 0 is now. It reports
-// whether the bucket is live.
-func (t *table) wait(key uint64, now, price, full int64) (wait int64, live bool) {
+// wait returns the time until a bucket has a unit; 0 is now.
+func (t *table) wait(key uint64, now int64, r rate) int64 {
 	set, mu := t.set(key)
 	mu.Lock()
 	defer mu.Unlock()
 	for i := range set {
-		if set[i].key == key && set[i].until > now {
-			_, wait = spend(set[i].until, now, price, full)
-			return wait, true
+		if b := &set[i]; b.key == key && b.until > now {
+			b.until = min(b.until, now+r.full)
+			return max(0, b.until+r.unit-now-r.full)
 		}
 	}
-	return 0, false
+	return 0
 }
 
 func (t *table) set(key uint64) (*[ways]bucket, *lock) {
@@ -112,8 +110,7 @@ func (t *table) set(key uint64) (*[ways]bucket, *lock) {
 	return &t.sets[n], &t.locks[n&uint64(len(t.locks)-1)]
 }
 
-// find returns the bucket of a key, or a free one with until 0, or nil. A time that no
-// charge leads to is that of a clock which was set back: such a bucket is free too.
+// find returns the bucket of a key, or a free one, or nil.
 func (t *table) find(set *[ways]bucket, key uint64, now int64) *bucket {
 	var free *bucket
 	for i := range set {
@@ -121,27 +118,9 @@ func (t *table) find(set *[ways]bucket, key uint64, now int64) *bucket {
 		if b.key == key {
 			return b
 		}
-		if b.until <= now || b.until > now+t.most {
+		if b.until <= now {
 			free = b
 		}
 	}
-	if free != nil {
-		free.until = 0
-	}
 	return free
-}
-
-// live counts the buckets that are not full.
-func (t *table) live(now int64) (n int) {
-	for i := range t.sets {
-		mu := &t.locks[i&(len(t.locks)-1)]
-		mu.Lock()
-		for _, b := range t.sets[i] {
-			if b.until > now {
-				n++
-			}
-		}
-		mu.Unlock()
-	}
-	return n
 }

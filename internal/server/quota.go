@@ -2,7 +2,6 @@ package server
 
 import (
 	"net/http"
-	"strconv"
 	"time"
 
 	"github.com/terradourada/td/internal/limit"
@@ -68,20 +67,13 @@ func (l *later) RetryAfter() time.Duration { return l.after }
 // Unwrap returns the refusal.
 func (l *later) Unwrap() error { return l.error }
 
-// setRateLimit sets the fields of draft-ietf-httpapi-ratelimit-headers-10 for one quota.
-// There is no partition key in them.
+// setRateLimit sets the RateLimit fields of a decision.
 func setRateLimit(h http.Header, d limit.Decision) {
-	if d.Quota.N <= 0 {
-		return
+	if policy, left := limit.Fields(d); policy != "" {
+		h.Set("RateLimit-Policy", policy)
+		h.Set("RateLimit", left)
 	}
-	window := d.Quota.Per * time.Duration(d.Quota.Burst) / time.Duration(d.Quota.N)
-	name := `"` + d.Scope.String() + `"`
-	h.Set("RateLimit-Policy", name+";q="+strconv.Itoa(d.Quota.Burst)+";w="+strconv.Itoa(wholeSeconds(window)))
-	h.Set("RateLimit", name+";r="+strconv.Itoa(max(0, d.Left))+";t="+strconv.Itoa(wholeSeconds(d.Reset)))
 }
-
-// wholeSeconds rounds up.
-func wholeSeconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
 
 // failures are the causes that are charged to the budget of failures: what only a client
 // that guesses or is broken sends.
