@@ -107,7 +107,7 @@ func (g *Gate) judge(s *session.Session, a *attempt) lifecycle.EventAnswer {
 }
 
 // describe fills in the details of an answer. They take no time if the answer does not
-// belong to its request, so that an unknown request cannot be told from a known one.
+// belong to its request, so that an unknown request looks like a known one.
 func (g *Gate) describe(a *attempt, open *session.Open, code protocol.Code) {
 	if open == nil {
 		return

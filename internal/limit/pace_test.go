@@ -210,7 +210,7 @@ func TestHoard(t *testing.T) {
 		p.Ended(now, hoard, true)
 	}
 	if p.Admit(now.Add(500*time.Millisecond), by).OK {
-		t.Error("a challenge is issued while the verifications that nobody paid for are made")
+		t.Error("a challenge is issued while verifications are made that were not charged")
 	}
 	if !p.Admit(now.Add(2*time.Second), by).OK {
 		t.Error("no challenge is issued after they were made")

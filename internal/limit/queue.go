@@ -15,8 +15,8 @@ var (
 )
 
 // Queue is a number of places for costly work with one queue of bounded length before it.
-// Whoever has waited for too long is refused when its turn comes: its client has given up
-// by then, or soon will, and the work would be in vain.
+// Work that has waited for too long is refused when its turn comes: its client has given
+// up by then, or soon will, and the work would be in vain.
 type Queue struct {
 	most   int // waiting at a time
 	within time.Duration

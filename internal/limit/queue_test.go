@@ -53,7 +53,7 @@ func TestQueueOrder(t *testing.T) {
 		t.Error("the place does not go to the third")
 	}
 	if got := leave(130*time.Millisecond, third); got != nil || q.Waiting() != 0 {
-		t.Error("somebody still waits")
+		t.Error("a turn still waits")
 	}
 	if turn := join(140*time.Millisecond, limit.Manner{}); turn.Waits() {
 		t.Error("the place is not free again")
