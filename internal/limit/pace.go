@@ -210,7 +210,7 @@ func (p *Pacer) Verified(took time.Duration) { p.sample(&p.verify, took) }
 func (p *Pacer) sample(mean *float64, took time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	*mean += sampleWeight * (min(took.Seconds(), outlier**mean) - *mean)
+	*mean += sampleWeight * (min(max(took.Seconds(), 0), outlier**mean) - *mean)
 }
 
 // Capacity returns how many challenges a second can be issued and verified.
@@ -233,6 +233,9 @@ func (p *Pacer) age(now time.Time) {
 		return
 	}
 	p.aged = now
+	if past < 0 { // the clock was set back
+		p.until = now
+	}
 	if past < 0 || past > 10*remembered {
 		past = 10 * remembered
 	}

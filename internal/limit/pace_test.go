@@ -253,6 +253,23 @@ func TestPaceFollowsTheCost(t *testing.T) {
 	}
 }
 
+// TestPaceWhenTheClockIsSetBack: a clock that is set back stops nothing.
+func TestPaceWhenTheClockIsSetBack(t *testing.T) {
+	p, now, by := limit.NewPacer(1), time.Unix(1_800_000_000, 0), limit.Payer{Key: 3}
+	for range 100 {
+		p.Admit(now, by)
+	}
+	if p.Admit(now, by).OK || !p.Admit(now.Add(-time.Hour), by).OK {
+		t.Error("no challenge is issued after the clock was set back")
+	}
+	for range 1000 {
+		p.Verified(-time.Hour)
+	}
+	if got := p.Capacity(); got < 0 || got > 1e4 {
+		t.Errorf("capacity %v", got)
+	}
+}
+
 // TestRetryAfterGrows: the more is asked for, the later a refused client should return.
 func TestRetryAfterGrows(t *testing.T) {
 	p, now, by := limit.NewPacer(1), time.Unix(1_800_000_000, 0), limit.Payer{Key: 3}
