@@ -51,7 +51,7 @@ func (g *Gate) accept(ctx context.Context, a *attempt) (index uint64, err error)
 	open := s.View().Open
 	event := g.judge(s, a)
 	if g.costs(s, &event, a) {
-		if a.room, err = g.admission.enter(ctx, a.By, false); err != nil {
+		if a.room, err = g.admission.enter(ctx, work{by: a.By, units: verifyUnits}); err != nil {
 			return 0, err
 		}
 		defer a.room.leave()

@@ -85,14 +85,14 @@ func (w *world) measured() bool {
 
 // work does costly work once it has a place; otherwise done is never called.
 func (w *world) work(by limit.Payer, mean time.Duration, done func(took time.Duration)) {
-	turn, err := w.queue.Join(w.now, limit.Manner{Hurry: w.pacer.Favoured(by)})
+	turn, err := w.queue.Join(w.now, limit.Ask{Units: 1, Hurry: w.pacer.Favoured(by)})
 	if err != nil {
 		return
 	}
 	took := time.Duration((0.7 + 0.6*w.rng.Float64()) * float64(mean))
 	start := func() {
 		w.after(took, func() {
-			if next := w.queue.Leave(w.now, turn); next != nil {
+			for _, next := range w.queue.Leave(w.now, turn) {
 				w.starts[next]()
 				delete(w.starts, next)
 			}
