@@ -39,7 +39,7 @@ var allowedImports = map[string][]string{
 	"C":                            {},
 	"log":                          {},
 	"math/rand":                    {},
-	"math/rand/v2":                 {"client"}, // jitter of retries
+	"math/rand/v2":                 {"client", "internal/server"}, // jitter of retries
 	"os/exec":                      {"internal/localserver", "internal/process", "internal/node", "claim/internal/srsgen"},
 	"net/http":                     {"client", "internal/admin", "internal/prover", "internal/server", "internal/node", "internal/bench", "internal/telemetry/metrics"},
 	"database/sql":                 {"internal/journal"},

@@ -51,7 +51,7 @@ func (g *Gate) accept(ctx context.Context, a *attempt) (index uint64, err error)
 	open := s.View().Open
 	event := g.judge(s, a)
 	if g.costs(s, &event, a) {
-		if a.room, err = g.admission.enter(ctx, a.By, false); err != nil {
+		if a.room, err = g.admission.enter(ctx, work{by: a.By, units: verifyUnits}); err != nil {
 			return 0, err
 		}
 		defer a.room.leave()
@@ -107,7 +107,7 @@ func (g *Gate) judge(s *session.Session, a *attempt) lifecycle.EventAnswer {
 }
 
 // describe fills in the details of an answer. They take no time if the answer does not
-// belong to its request, so that an unknown request cannot be told from a known one.
+// belong to its request, so that an unknown request looks like a known one.
 func (g *Gate) describe(a *attempt, open *session.Open, code protocol.Code) {
 	if open == nil {
 		return

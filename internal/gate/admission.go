@@ -3,6 +3,8 @@ package gate
 import (
 	"context"
 	"errors"
+	"runtime"
+	"sync/atomic"
 	"time"
 
 	"github.com/terradourada/td/internal/limit"
@@ -15,19 +17,29 @@ import (
 const (
 	mostWaiting = 64
 	longestWait = 100 * time.Millisecond
+
+	// A verification keeps a processor busy. A challenge keeps it busy for a part of the
+	// time only, since the core waits for the keyholders, whose work for several challenges
+	// costs less than for each alone.
+	verifyUnits = 8
+	issueUnits  = 1
 )
 
 // admission bounds the costly work, and paces challenges to what can be verified. Every
 // challenge can buy one verification. So what is not issued beyond the capacity need not
 // be refused when its proof comes.
 type admission struct {
-	queue *limit.Queue
-	pacer *limit.Pacer
-	now   func() time.Time
+	queue   *limit.Queue
+	pacer   *limit.Pacer
+	now     func() time.Time
+	issuing atomic.Int32 // challenges in a place
 }
 
 func newAdmission(places int, now func() time.Time) *admission {
-	return &admission{limit.NewQueue(places, mostWaiting, longestWait), limit.NewPacer(places), now}
+	return &admission{
+		queue: limit.NewQueue(places*verifyUnits, mostWaiting, longestWait),
+		pacer: limit.NewPacer(places), now: now,
+	}
 }
 
 // busy is a refusal that names a time.
@@ -68,24 +80,41 @@ func (g *Gate) pace(by limit.Payer) (paid limit.Charge, err error) {
 	return p.Charge, nil
 }
 
-// place is one of the places for costly work. The nil place is none.
+// place is a place for costly work. The nil place is none.
 type place struct {
-	of   *admission
-	turn *limit.Turn
+	of     *admission
+	turn   *limit.Turn
+	issues bool
+	beside int32 // challenges that were in a place when this one entered it, itself included
+	left   bool
+}
+
+// work is the kind of costly work, and how it waits for its place.
+type work struct {
+	by      limit.Payer
+	units   int
+	patient bool // it has no deadline but that of the context
 }
 
 // enter waits for a place. It fails with overloaded if none is free in time; nothing was
-// done then. Work that is patient has no deadline but that of the context.
-func (a *admission) enter(ctx context.Context, by limit.Payer, patient bool) (*place, error) {
+// done then. That of a local client is patient.
+func (a *admission) enter(ctx context.Context, w work) (*place, error) {
 	began := a.now()
 	defer func() { telemetry.DetailsOf(ctx).Waited += a.now().Sub(began) }()
-	turn, err := a.queue.Join(began, limit.Manner{Hurry: a.pacer.Favoured(by), Patient: patient || by.Local})
+	turn, err := a.queue.Join(began, limit.Ask{Units: w.units, Hurry: a.pacer.Favoured(w.by), Patient: w.patient || w.by.Local})
 	if err == nil {
 		err = a.queue.Await(ctx, turn)
 	}
 	switch {
 	case err == nil:
-		return &place{a, turn}, nil
+		// What else can run, runs first, so that the many requests that cost little, such as
+		// those that are refused, do not wait for a series of verifications.
+		runtime.Gosched()
+		p := &place{of: a, turn: turn, issues: w.units == issueUnits}
+		if p.issues {
+			p.beside = a.issuing.Add(1)
+		}
+		return p, nil
 	case errors.Is(err, limit.ErrFull), errors.Is(err, limit.ErrLate):
 		return nil, protocol.Wrap(protocol.CodeOverloaded, "the server is busy; nothing was consumed", err)
 	default:
@@ -95,15 +124,26 @@ func (a *admission) enter(ctx context.Context, by limit.Payer, patient bool) (*p
 
 // leave releases the place. Further calls do nothing.
 func (p *place) leave() {
-	if p != nil {
-		p.of.queue.Leave(p.of.now(), p.turn)
+	if p == nil || p.left {
+		return
 	}
+	if p.left = true; p.issues {
+		p.of.issuing.Add(-1)
+	}
+	p.of.queue.Leave(p.of.now(), p.turn)
 }
 
-// done releases the place and counts for how long it was held.
-func (p *place) done(count func(*limit.Pacer, time.Duration)) {
-	if p != nil {
-		count(p.of.pacer, p.of.now().Sub(p.turn.Began()))
-		p.leave()
+// done releases the place and counts for how long it was held. Challenges that were in
+// their places together share the time.
+func (p *place) done() {
+	if p == nil {
+		return
 	}
+	took := p.of.now().Sub(p.turn.Began())
+	if p.issues {
+		p.of.pacer.Issued(took * 2 / time.Duration(p.beside+p.of.issuing.Load()))
+	} else {
+		p.of.pacer.Verified(took)
+	}
+	p.leave()
 }

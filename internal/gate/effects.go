@@ -11,7 +11,6 @@ import (
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/lifecycle"
-	"github.com/terradourada/td/internal/limit"
 	"github.com/terradourada/td/internal/session"
 	"github.com/terradourada/td/internal/telemetry"
 	"github.com/terradourada/td/protocol"
@@ -173,7 +172,7 @@ func (g *Gate) verifyAnswer(ctx context.Context, s *session.Session, open *sessi
 	began := time.Now()
 	err := claim.Verify(a.claim.Key, inputs, a.Proof)
 	a.details.Verified = time.Since(began)
-	a.room.done((*limit.Pacer).Verified)
+	a.room.done()
 	switch {
 	case errors.Is(err, claim.ErrProofEncoding):
 		a.cause = telemetry.MalformedProof

@@ -117,7 +117,7 @@ func (g *Gate) issue(ctx context.Context, mode protocol.Mode, st *claim.Statemen
 	if err != nil {
 		return nil, g.mayOpen(mode, c, err) // what may be held by now
 	}
-	place, err := g.admission.enter(ctx, by.payer, false)
+	place, err := g.admission.enter(ctx, work{by: by.payer, units: issueUnits})
 	if err != nil {
 		epoch.Withdraw()
 		return nil, err
@@ -127,7 +127,7 @@ func (g *Gate) issue(ctx context.Context, mode protocol.Mode, st *claim.Statemen
 	if err != nil {
 		return nil, err
 	}
-	place.done((*limit.Pacer).Issued)
+	place.done()
 	is.session.Charge = paid
 	is.open.Claim = string(st.Claim())
 	is.open.Params = params

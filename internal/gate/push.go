@@ -202,13 +202,13 @@ func (g *Gate) oneProof(ctx context.Context, job *Job, by limit.Payer) ([]byte, 
 	if err != nil {
 		return nil, err
 	}
-	place, err := g.admission.enter(ctx, by, true)
+	place, err := g.admission.enter(ctx, work{by: by, units: verifyUnits, patient: true})
 	if err != nil {
 		return nil, protocol.Wrap(protocol.CodeOverloaded, "the proof could not be verified in time", err)
 	}
 	defer place.leave()
 	err = claim.Verify(c.Key, job.Inputs, proof)
-	place.done((*limit.Pacer).Verified)
+	place.done()
 	if err != nil {
 		return nil, protocol.Wrap(protocol.CodeProverBadResponse, "the prover returned a proof that does not verify", err)
 	}

@@ -109,12 +109,13 @@ func (p *Pacer) Admit(now time.Time, by Payer) Pace {
 	p.age(now)
 	p.offers++
 	who := p.payer(by)
-	price, ok := p.price(now, by, who)
-	if !ok {
+	price, room := p.price(who)
+	if free := p.free(by, who); !free && !p.fits(now, price, room) {
 		return Pace{RetryAfter: p.retry()}
+	} else if !free || p.fits(now, price, room) {
+		p.charge(now, who, price)
 	}
 	p.admits++
-	p.charge(now, who, price)
 	return Pace{OK: true, Charge: Charge{by.Key, float32(who.answers)}}
 }
 
@@ -123,25 +124,30 @@ func (p *Pacer) Refuses(now time.Time, by Payer) (retryAfter time.Duration, refu
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.age(now)
-	if _, ok := p.price(now, by, p.payer(by)); ok {
+	who := p.payer(by)
+	if price, room := p.price(who); p.free(by, who) || p.fits(now, price, room) {
 		return 0, false
 	}
 	p.offers++
 	return p.retry(), true
 }
 
-// price returns the work that a challenge causes, and whether there is room for it. A
-// local payer that does not answer its challenges is not paced and pays nothing: it is a
-// script of the operator.
-func (p *Pacer) price(now time.Time, by Payer, who *payer) (float64, bool) {
-	if by.Local && who.answers < answersNot {
-		return 0, true
-	}
-	price, room := p.issue+who.answers*p.verify, burst*(p.issue+p.verify)
+// free reports whether a payer is not paced: a local one that does not answer its
+// challenges, which is a script of the operator. It is charged while there is room.
+func (p *Pacer) free(by Payer, who *payer) bool { return by.Local && who.answers < answersNot }
+
+// price returns the work that a challenge causes, and the burst of its payer.
+func (p *Pacer) price(who *payer) (price, room float64) {
+	price, room = p.issue+who.answers*p.verify, burst*(p.issue+p.verify)
 	if !p.over(who) {
 		room += room / 2
 	}
-	return price, !p.until.After(now.Add(p.time(room - price)))
+	return price, room
+}
+
+// fits reports whether there is room for work.
+func (p *Pacer) fits(now time.Time, price, room float64) bool {
+	return !p.until.After(now.Add(p.time(room - price)))
 }
 
 // over reports whether a payer has used more than its share.
@@ -204,7 +210,7 @@ func (p *Pacer) Verified(took time.Duration) { p.sample(&p.verify, took) }
 func (p *Pacer) sample(mean *float64, took time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	*mean += sampleWeight * (min(took.Seconds(), outlier**mean) - *mean)
+	*mean += sampleWeight * (min(max(took.Seconds(), 0), outlier**mean) - *mean)
 }
 
 // Capacity returns how many challenges a second can be issued and verified.
@@ -227,6 +233,9 @@ func (p *Pacer) age(now time.Time) {
 		return
 	}
 	p.aged = now
+	if past < 0 { // the clock was set back
+		p.until = now
+	}
 	if past < 0 || past > 10*remembered {
 		past = 10 * remembered
 	}

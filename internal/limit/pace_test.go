@@ -85,14 +85,14 @@ func (w *world) measured() bool {
 
 // work does costly work once it has a place; otherwise done is never called.
 func (w *world) work(by limit.Payer, mean time.Duration, done func(took time.Duration)) {
-	turn, err := w.queue.Join(w.now, limit.Manner{Hurry: w.pacer.Favoured(by)})
+	turn, err := w.queue.Join(w.now, limit.Ask{Units: 1, Hurry: w.pacer.Favoured(by)})
 	if err != nil {
 		return
 	}
 	took := time.Duration((0.7 + 0.6*w.rng.Float64()) * float64(mean))
 	start := func() {
 		w.after(took, func() {
-			if next := w.queue.Leave(w.now, turn); next != nil {
+			for _, next := range w.queue.Leave(w.now, turn) {
 				w.starts[next]()
 				delete(w.starts, next)
 			}
@@ -210,7 +210,7 @@ func TestHoard(t *testing.T) {
 		p.Ended(now, hoard, true)
 	}
 	if p.Admit(now.Add(500*time.Millisecond), by).OK {
-		t.Error("a challenge is issued while the verifications that nobody paid for are made")
+		t.Error("a challenge is issued while verifications are made that were not charged")
 	}
 	if !p.Admit(now.Add(2*time.Second), by).OK {
 		t.Error("no challenge is issued after they were made")
@@ -250,6 +250,23 @@ func TestPaceFollowsTheCost(t *testing.T) {
 	p.Verified(time.Minute)
 	if got := p.Capacity(); got < 150 {
 		t.Errorf("one long verification leaves a capacity of %.1f a second", got)
+	}
+}
+
+// TestPaceWhenTheClockIsSetBack: a clock that is set back stops nothing.
+func TestPaceWhenTheClockIsSetBack(t *testing.T) {
+	p, now, by := limit.NewPacer(1), time.Unix(1_800_000_000, 0), limit.Payer{Key: 3}
+	for range 100 {
+		p.Admit(now, by)
+	}
+	if p.Admit(now, by).OK || !p.Admit(now.Add(-time.Hour), by).OK {
+		t.Error("no challenge is issued after the clock was set back")
+	}
+	for range 1000 {
+		p.Verified(-time.Hour)
+	}
+	if got := p.Capacity(); got < 0 || got > 1e4 {
+		t.Errorf("capacity %v", got)
 	}
 }
 

@@ -14,26 +14,27 @@ var (
 	ErrLate = errors.New("limit: no place was free in time")
 )
 
-// Queue is a number of places for costly work with one queue of bounded length before it.
-// Whoever has waited for too long is refused when its turn comes: its client has given up
-// by then, or soon will, and the work would be in vain.
+// Queue is a number of units for costly work with one queue of bounded length before it.
+// Work that has waited for too long is refused when its turn comes: its client has given
+// up by then, or soon will, and the work would be in vain.
 type Queue struct {
 	most   int // waiting at a time
 	within time.Duration
 
 	mu      sync.Mutex
-	free    int
+	free    int        // units
 	waiting *list.List // of *Turn: those in a hurry, then the others, each in order of arrival
 	hurried int        // of them, in a hurry
 }
 
-// NewQueue returns a queue for a number of places, in which so many may wait for so long.
-func NewQueue(places, most int, within time.Duration) *Queue {
-	return &Queue{most: most, within: within, free: places, waiting: list.New()}
+// NewQueue returns a queue for a number of units, in which so many may wait for so long.
+func NewQueue(units, most int, within time.Duration) *Queue {
+	return &Queue{most: most, within: within, free: units, waiting: list.New()}
 }
 
-// Turn is one place, or the wait for it.
+// Turn is a place of some units, or the wait for it.
 type Turn struct {
+	units int
 	began time.Time     // when it received its place
 	due   time.Time     // the zero time for one that waits as long as it must
 	ready chan struct{} // closed when it has a place or is refused; nil if it had one at once
@@ -43,19 +44,20 @@ type Turn struct {
 	left  bool
 }
 
-// Manner is how a turn waits.
-type Manner struct {
+// Ask is what a turn asks for, and how it waits.
+type Ask struct {
+	Units   int
 	Hurry   bool // before those that are not in a hurry
 	Patient bool // without a deadline
 }
 
 // Join takes a place, or begins to wait for one. It returns [ErrFull] if neither can be.
-func (q *Queue) Join(now time.Time, m Manner) (*Turn, error) {
+func (q *Queue) Join(now time.Time, m Ask) (*Turn, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	t := &Turn{began: now, hurry: m.Hurry}
-	if q.free > 0 {
-		q.free--
+	t := &Turn{units: m.Units, began: now, hurry: m.Hurry}
+	if first := q.waiting.Len() == 0 || m.Hurry && q.hurried == 0; first && q.free >= m.Units {
+		q.free -= m.Units
 		return t, nil
 	}
 	if q.waiting.Len() >= q.most {
@@ -79,39 +81,42 @@ func (q *Queue) Join(now time.Time, m Manner) (*Turn, error) {
 	return t, nil
 }
 
-// Leave releases the place of a turn and hands it to the next one whose time has not
-// passed, which it returns; nil if there is none. A turn that still waits gives up. It
-// may be called more than once.
-func (q *Queue) Leave(now time.Time, t *Turn) (next *Turn) {
+// Leave releases the place of a turn and hands it to the next ones whose time has not
+// passed, which it returns. A turn that still waits gives up. It may be called more than
+// once.
+func (q *Queue) Leave(now time.Time, t *Turn) (next []*Turn) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if t.left {
 		return nil
 	}
 	t.left = true
-	if t.wait != nil {
+	switch {
+	case t.wait != nil:
 		q.remove(t)
-		return nil
-	}
-	if t.err != nil {
-		return nil
+	case t.err == nil:
+		q.free += t.units
 	}
 	for q.waiting.Len() > 0 {
-		next, ok := q.waiting.Front().Value.(*Turn)
+		first, ok := q.waiting.Front().Value.(*Turn)
 		if !ok {
 			panic("limit: internal error: something else waits in the queue")
 		}
-		q.remove(next)
-		if late := !next.due.IsZero() && now.After(next.due); !late {
-			next.began = now
-			close(next.ready)
-			return next
+		late := !first.due.IsZero() && now.After(first.due)
+		if !late && q.free < first.units {
+			break
 		}
-		next.err = ErrLate
-		close(next.ready)
+		q.remove(first)
+		if late {
+			first.err = ErrLate
+		} else {
+			q.free -= first.units
+			first.began = now
+			next = append(next, first)
+		}
+		close(first.ready)
 	}
-	q.free++
-	return nil
+	return next
 }
 
 func (q *Queue) remove(t *Turn) {

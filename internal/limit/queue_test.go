@@ -14,26 +14,30 @@ import (
 // first; who has waited for too long is refused when its turn comes, unless it is patient.
 func TestQueueOrder(t *testing.T) {
 	q, start := limit.NewQueue(1, 5, 100*time.Millisecond), time.Unix(1_800_000_000, 0)
-	join := func(at time.Duration, m limit.Manner) *limit.Turn {
+	join := func(at time.Duration, m limit.Ask) *limit.Turn {
 		turn, err := q.Join(start.Add(at), m)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return turn
 	}
-	first := join(0, limit.Manner{})
-	late := join(0, limit.Manner{})
-	patient := join(0, limit.Manner{Patient: true})
-	third := join(50*time.Millisecond, limit.Manner{})
-	hurry := join(60*time.Millisecond, limit.Manner{Hurry: true})
-	hurry2 := join(61*time.Millisecond, limit.Manner{Hurry: true})
-	if _, err := q.Join(start, limit.Manner{Hurry: true}); !errors.Is(err, limit.ErrFull) {
+	first := join(0, limit.Ask{Units: 1})
+	late := join(0, limit.Ask{Units: 1})
+	patient := join(0, limit.Ask{Units: 1, Patient: true})
+	third := join(50*time.Millisecond, limit.Ask{Units: 1})
+	hurry := join(60*time.Millisecond, limit.Ask{Units: 1, Hurry: true})
+	hurry2 := join(61*time.Millisecond, limit.Ask{Units: 1, Hurry: true})
+	if _, err := q.Join(start, limit.Ask{Units: 1, Hurry: true}); !errors.Is(err, limit.ErrFull) {
 		t.Errorf("a sixth waits: %v", err)
 	}
 	if first.Waits() || !late.Waits() {
 		t.Error("the first waits or the second does not")
 	}
-	leave := func(at time.Duration, turn *limit.Turn) *limit.Turn { return q.Leave(start.Add(at), turn) }
+	leave := func(at time.Duration, turn *limit.Turn) (next *limit.Turn) {
+		for _, next = range q.Leave(start.Add(at), turn) {
+		}
+		return next
+	}
 	if got := leave(70*time.Millisecond, first); got != hurry {
 		t.Error("the place does not go to the one in a hurry")
 	}
@@ -53,10 +57,37 @@ func TestQueueOrder(t *testing.T) {
 		t.Error("the place does not go to the third")
 	}
 	if got := leave(130*time.Millisecond, third); got != nil || q.Waiting() != 0 {
-		t.Error("somebody still waits")
+		t.Error("a turn still waits")
 	}
-	if turn := join(140*time.Millisecond, limit.Manner{}); turn.Waits() {
+	if turn := join(140*time.Millisecond, limit.Ask{Units: 1}); turn.Waits() {
 		t.Error("the place is not free again")
+	}
+}
+
+// TestQueueUnits: small work shares what large work takes alone; none overtakes what waits
+// but that in a hurry.
+func TestQueueUnits(t *testing.T) {
+	q, now := limit.NewQueue(4, 9, time.Minute), time.Unix(1_800_000_000, 0)
+	join := func(a limit.Ask) *limit.Turn {
+		turn, err := q.Join(now, a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return turn
+	}
+	small := []*limit.Turn{join(limit.Ask{Units: 1}), join(limit.Ask{Units: 1}), join(limit.Ask{Units: 1})}
+	large, behind, hurry := join(limit.Ask{Units: 4}), join(limit.Ask{Units: 1}), join(limit.Ask{Units: 1, Hurry: true})
+	if small[2].Waits() || !large.Waits() || !behind.Waits() || hurry.Waits() {
+		t.Error("the wrong ones wait")
+	}
+	for _, turn := range append(small, hurry) {
+		if next := q.Leave(now, turn); (len(next) == 1) != (turn == hurry) {
+			t.Errorf("%d go on", len(next))
+		}
+	}
+	another := join(limit.Ask{Units: 2})
+	if next := q.Leave(now, large); len(next) != 2 || next[0] != behind || next[1] != another {
+		t.Errorf("%d go on after the large one", len(next))
 	}
 }
 
@@ -65,10 +96,10 @@ func TestQueueOrder(t *testing.T) {
 func TestQueueGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := limit.NewQueue(1, 1, time.Minute)
-		first, _ := q.Join(time.Now(), limit.Manner{})
+		first, _ := q.Join(time.Now(), limit.Ask{Units: 1})
 		for range 100 {
 			ctx, cancel := context.WithCancel(t.Context())
-			second, err := q.Join(time.Now(), limit.Manner{})
+			second, err := q.Join(time.Now(), limit.Ask{Units: 1})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -78,7 +109,7 @@ func TestQueueGivesUp(t *testing.T) {
 				q.Leave(time.Now(), second)
 			}
 			synctest.Wait()
-			if first, err = q.Join(time.Now(), limit.Manner{}); err != nil || first.Waits() {
+			if first, err = q.Join(time.Now(), limit.Ask{Units: 1}); err != nil || first.Waits() {
 				t.Fatalf("the place is lost: %v", err)
 			}
 			cancel()

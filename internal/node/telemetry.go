@@ -18,6 +18,7 @@ import (
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/keyholder"
 	"github.com/terradourada/td/internal/lifecycle"
+	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/internal/server"
 	"github.com/terradourada/td/internal/telemetry"
 	"github.com/terradourada/td/internal/telemetry/metrics"
@@ -117,6 +118,20 @@ func (p *reporting) observeGate(o gate.Outcome) {
 			p.change(telemetry.ProverFailed, cause.String(), 1)
 		}
 	}
+}
+
+// reportedStarter reports the children that it starts.
+type reportedStarter struct {
+	keyholder.Starter
+	reporting *reporting
+}
+
+func (s reportedStarter) Start(kind string) (*process.Child, error) {
+	c, err := s.Starter.Start(kind)
+	if err == nil {
+		s.reporting.change(telemetry.ChildStarted, kind, 1)
+	}
+	return c, err
 }
 
 // committed reports leaves that change the state of the server.

@@ -77,19 +77,29 @@ func (e *exchange) fail(err error) {
 	if p.Code == protocol.CodeOverloaded {
 		p.RetryAfter = jitter(p.RetryAfter)
 	}
-	conn := http.NewResponseController(e.w)
-	if unread := e.r.ContentLength != 0 && !e.whole; unread {
-		// The library reads the rest of a body before it sends the answer. With a deadline
-		// that has passed it reads what is there already and waits for no more.
-		_ = conn.SetReadDeadline(longAgo)
-		// The connection is closed then. A client that is still sending would lose the
-		// answer if nothing was read.
+	if conn := http.NewResponseController(e.w); e.unread(conn) {
+		// The library closes the connection then. A client that is still sending would lose
+		// the answer if nothing was read.
 		defer func() {
 			_ = conn.Flush()
 			_ = conn.SetReadDeadline(time.Now().Add(lingering))
 		}()
 	}
 	_ = e.leave(p.Status, problemBody(e.w.Header(), p)) // a problem takes no room
+}
+
+// unread reads what has arrived of the body of a refused request, and reports whether
+// some is missing. The library would wait for it before it sends the answer; it does not
+// with the deadline that is set here.
+func (e *exchange) unread(conn *http.ResponseController) bool {
+	if e.whole || e.r.ContentLength == 0 {
+		return false
+	}
+	if conn.SetReadDeadline(longAgo) != nil || e.r.ContentLength < 0 || e.r.Header.Get("Expect") != "" {
+		return true
+	}
+	_, err := io.CopyN(io.Discard, e.r.Body, min(e.r.ContentLength, pieceSize)+1)
+	return err != io.EOF //nolint:errorlint // of the library, never wrapped
 }
 
 // jitter returns a time that is up to a fifth shorter or longer, in whole seconds, so that

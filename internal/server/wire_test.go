@@ -126,7 +126,7 @@ func TestEveryEncodingLineCounts(t *testing.T) {
 	}
 }
 
-// TestLibraryAnswers: answers that the HTTP library gives by itself are short texts on a
+// TestLibraryAnswers: answers that the HTTP library sends by itself are short texts on a
 // connection that it closes, and the description of the API names each status.
 func TestLibraryAnswers(t *testing.T) {
 	s := start(t, nil)
