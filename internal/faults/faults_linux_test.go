@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/testdata/proctest"
 )
 
 // Environment variables.
@@ -148,18 +149,14 @@ func (r *run) inject(t *testing.T, n int, what string, newWorld func() *world, f
 
 func newRun(t *testing.T, p plan) *run {
 	t.Helper()
-	if err := sweepOthers(); err != nil {
-		t.Fatal(err)
-	}
 	r := &run{plan: p, proving: make(chan struct{}, 2)}
 	r.result = result{Faults: map[string]int{}, Control: map[string]int{}, Skipped: map[string]string{}}
 	var err error
-	if r.work, err = newWork(); err != nil {
+	if r.work, err = proctest.NewWork("td-faults-"); err != nil {
 		t.Fatal(err)
 	}
-	sweepWhenInterrupted(r.work)
 	t.Cleanup(func() {
-		if err := sweep(r.work); err != nil {
+		if err := proctest.Sweep(r.work); err != nil {
 			t.Error(err)
 		}
 	})

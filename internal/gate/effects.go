@@ -12,6 +12,7 @@ import (
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/lifecycle"
 	"github.com/terradourada/td/internal/session"
+	"github.com/terradourada/td/internal/telemetry"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -21,7 +22,7 @@ func (g *Gate) run(ctx context.Context, s *session.Session, event lifecycle.Even
 	for {
 		c := s.Step(event, a.digest)
 		if c.Ended {
-			g.ended(&c)
+			g.ended(s, &c)
 		}
 		next := afterPanic[c.Effect]
 		_ = g.guard(c.Effect.String(), func() error { next = g.carryOut(ctx, s, &c, a); return nil })
@@ -43,8 +44,10 @@ func (g *Gate) guard(call string, do func() error) (err error) {
 	return do()
 }
 
-// ended counts the end of a session in its epoch.
-func (g *Gate) ended(c *session.Change) {
+// ended counts the end of a session, for its payer and in its epoch.
+func (g *Gate) ended(s *session.Session, c *session.Change) {
+	decided := c.State.Phase == lifecycle.PhaseAccepted || c.State.Phase == lifecycle.PhaseRejected
+	g.admission.pacer.Ended(g.cfg.Now(), s.Charge, decided)
 	if epoch, live := g.cfg.Epochs.Find(c.Open.Epoch); live {
 		_ = g.guard("ended", func() error { epoch.Ended(c.State.Phase); return nil })
 	}
@@ -77,8 +80,9 @@ func (g *Gate) carryOut(ctx context.Context, s *session.Session, c *session.Chan
 	case lifecycle.EffectResolve:
 		g.resolve(s)
 	case lifecycle.EffectAwait:
+		a.room.leave()
 		if s.AwaitChange(ctx, lifecycle.PhaseClaimed) == nil {
-			return g.judge(s, &a.Answer)
+			return g.judge(s, a)
 		}
 	case lifecycle.EffectCancel:
 		if epoch, live := g.find(c.Open.Epoch); live {
@@ -118,16 +122,22 @@ func (g *Gate) redeem(ctx context.Context, open *session.Open, a *attempt) lifec
 	var err error
 	if a.statement, a.claim, err = g.statementOf(open); err != nil {
 		g.cfg.Log.Error("statement of a session cannot be rebuilt", "request_id", a.RequestID.String(), "err", err)
+		a.cause = telemetry.Fault
 		return lifecycle.EventAborted{}
 	}
 	epoch, live := g.find(open.Epoch)
 	if !live {
+		a.cause = telemetry.ForeignEpoch
 		return lifecycle.EventAborted{}
 	}
 	verdict, err := epoch.Redeem(ctx, &open.Payload, a.Tag)
 	if err != nil {
 		g.cfg.Log.Warn("tagger returned no verdict", "epoch", open.Epoch.String(), "err", err)
+		a.cause = telemetry.Fault
 		return lifecycle.EventAborted{}
+	}
+	if verdict != protocol.RedeemOK && verdict != protocol.RedeemExpired {
+		a.cause = telemetry.Disagreement
 	}
 	return lifecycle.EventRedeemed{Verdict: verdict}
 }
@@ -159,14 +169,17 @@ func (g *Gate) verifyAnswer(ctx context.Context, s *session.Session, open *sessi
 	}
 	a.place = g.askPlace(ctx, open)
 	inputs := a.statement.Inputs(open.Anchor, protocol.ContextElement(&open.Payload), s.TagHash)
-	return lifecycle.EventVerified{OK: g.verifyProof(a.claim, inputs, a.Proof) == nil}
-}
-
-// verifyProof verifies a proof, within the limit of verifications at a time.
-func (g *Gate) verifyProof(c *Claim, inputs []protocol.Element, proof []byte) error {
-	g.verify <- struct{}{}
-	defer func() { <-g.verify }()
-	return claim.Verify(c.Key, inputs, proof)
+	began := time.Now()
+	err := claim.Verify(a.claim.Key, inputs, a.Proof)
+	a.details.Verified = time.Since(began)
+	a.room.done()
+	switch {
+	case errors.Is(err, claim.ErrProofEncoding):
+		a.cause = telemetry.MalformedProof
+	case err != nil:
+		a.cause = telemetry.FalseProof
+	}
+	return lifecycle.EventVerified{OK: err == nil}
 }
 
 // placeFunc waits for the place of an anchor in the issued tree and returns it.
@@ -195,11 +208,13 @@ func (g *Gate) askPlace(ctx context.Context, open *session.Open) placeFunc {
 // the request is refused as invalidated.
 func (g *Gate) commit(ctx context.Context, s *session.Session, open *session.Open, a *attempt) lifecycle.Event {
 	if _, live := g.find(open.Epoch); !live {
+		a.cause = telemetry.ForeignEpoch
 		return lifecycle.EventCommitted{Outcome: lifecycle.CommitRefused, Code: protocol.CodeInvalidated}
 	}
 	place, err := a.place()
 	if err != nil {
 		g.cfg.Log.Warn("no signed root of the issued tree covers the anchor", "epoch", open.Epoch.String(), "err", err)
+		a.cause = telemetry.ForeignEpoch
 		return lifecycle.EventCommitted{Outcome: lifecycle.CommitRefused, Code: protocol.CodeInvalidated}
 	}
 	acc := &journal.Acceptance{
@@ -224,6 +239,7 @@ func (g *Gate) commit(ctx context.Context, s *session.Session, open *session.Ope
 		return lifecycle.EventCommitted{Outcome: lifecycle.CommitUnknown}
 	default:
 		g.cfg.Log.Info("acceptance refused by the journal", "code", protocol.CodeOf(err).String(), "err", err)
+		a.cause = telemetry.CauseOf(err)
 		return lifecycle.EventCommitted{Outcome: lifecycle.CommitRefused, Code: protocol.CodeOf(err)}
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/terradourada/td/internal/prover"
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/internal/session"
+	"github.com/terradourada/td/internal/telemetry"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -32,6 +33,8 @@ type machine struct {
 	gate   *gate.Gate
 	sealed bool         // no epoch opens, and nothing is written
 	pool   *prover.Pool // nil if the server does not prove
+
+	sessions *session.Table
 }
 
 // newMachine wires the machine. Until it is started no epoch is active, and what
@@ -49,14 +52,21 @@ func (n *node) newMachine(ctx context.Context) (*machine, error) {
 	m := &machine{records: r, claims: n.claims, sealed: state.Sealed}
 	var instance protocol.InstanceID
 	_, _ = rand.Read(instance[:]) // never returns an error, see crypto/rand
-	starter := Starter(n.children, cfg)
-	keys := keyholder.Config{Log: n.Log, Capacity: uint32(cfg.MaxSessions) * 2, MinGrade: least, Core: n.confined, Starter: starter}
+	report := &n.reporting
+	starter := reportedStarter{Starter(n.children, cfg), report}
+	died := func(role string) { report.change(telemetry.ChildDied, role, 1) }
+	keys := keyholder.Config{Died: died, Log: n.Log, Capacity: uint32(cfg.MaxSessions) * 2, MinGrade: least, Core: n.confined, Starter: starter}
 	m.epochs = epochs.New(epochs.Config{
 		StartSigner: func(ctx context.Context, number uint64) (epochs.Signer, error) {
 			return keyholder.StartSigner(ctx, keys, keyholder.SignerStart{Origin: r.journal.Origin(), Number: number, Instance: instance})
 		},
 		StartTagger: func(ctx context.Context, id protocol.EpochID, number uint64) (epochs.Tagger, error) {
-			return keyholder.StartTagger(ctx, keys, id, number)
+			t, err := keyholder.StartTagger(ctx, keys, id, number)
+			if err != nil {
+				return nil, err
+			}
+			report.tagger.Store(t)
+			return t, nil
 		},
 		Journal:    r.journal,
 		Ledger:     r.ledger,
@@ -76,22 +86,24 @@ func (n *node) newMachine(ctx context.Context) (*machine, error) {
 		Attest:     attestEpochs(n.attestor),
 		MustAttest: cfg.Attestation != attest.WantAuto,
 	})
+	m.sessions = session.New(session.Config{MaxPending: cfg.MaxSessions})
 	g := gate.Config{
 		Epochs:        gateEpochs{m.epochs},
-		Sessions:      session.New(session.Config{MaxPending: cfg.MaxSessions}),
+		Sessions:      m.sessions,
+		Observe:       report.observeGate,
 		Journal:       r.journal,
 		Holds:         r.journal,
 		Ledger:        r.ledger,
 		Claims:        m.claims,
 		Instance:      instance,
-		Policy:        1,
+		Policy:        policy(cfg, m.claims),
 		Log:           n.Log,
 		Now:           now,
 		DefaultTTL:    cfg.TTL(),
 		VerifyWorkers: cfg.VerifyWorkers,
 	}
 	if cfg.Prover == config.ProverLocal && !cfg.ReadOnly {
-		m.pool = prover.NewPool(prover.PoolConfig{Workers: cfg.ProverWorkers, Queue: cfg.ProverQueue, Log: n.Log, Starter: starter})
+		m.pool = prover.NewPool(prover.PoolConfig{Workers: cfg.ProverWorkers, Queue: cfg.ProverQueue, Log: n.Log, Starter: starter, Died: died})
 		g.Prover = gateProver{m.pool}
 		g.MaxPush = cfg.ProverQueue
 	}

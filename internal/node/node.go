@@ -38,6 +38,8 @@ type Config struct {
 	Notify   *systemd.Notifier // nil without a service manager
 	Reread   func() error      // reads the settings again and applies what it can; may be nil
 
+	LinesLost func() uint64 // returns how many lines of the log were dropped; may be nil
+
 	// BreakGlass thaws everything before the first epoch opens, for this reason.
 	// "" thaws nothing.
 	BreakGlass string
@@ -63,6 +65,7 @@ type node struct {
 	bounds   server.Config // of the listener
 	lists    []*claim.List
 	cert     *certificate // nil without TLS
+	limits   *limits
 	listener net.Listener
 	ops      net.Listener    // nil if there is none
 	admin    *administration // nil in a server that only reads
@@ -80,6 +83,8 @@ type node struct {
 	http   *http.Server
 	reader *reader
 	health health
+
+	reporting reporting
 
 	reloading sync.Mutex // one reload at a time
 }
@@ -126,13 +131,19 @@ func (n *node) prepare(ctx context.Context) (err error) {
 	if err := cmp.Or(preflight(cfg.Data), fitToDescriptors(cfg, &n.bounds)); err != nil {
 		return err
 	}
+	if err := n.openReporting(); err != nil {
+		return err
+	}
 	if n.lists, err = memberlist.ReadAll(cfg.Group); err != nil {
 		return err
 	}
 	if n.cert, err = openCertificate(cfg, n.Log); err != nil {
 		return err
 	}
-	if n.listener, err = listen(ctx, cfg, n.cert); err != nil {
+	if n.limits, err = newLimits(cfg); err != nil {
+		return err
+	}
+	if n.listener, err = listen(ctx, cfg, n.cert, n.limits.conns); err != nil {
 		return err
 	}
 	if n.ops, err = listenOps(ctx, cfg); err != nil {
@@ -165,16 +176,18 @@ func (n *node) confine(ctx context.Context) (err error) {
 		n.cert.checkAccess()
 	}
 	switch {
-	case n.children == nil:
-	case err != nil:
+	case err == nil:
+		n.services.start("telemetry", n.reportEvents)
+	case n.children != nil:
 		return errors.Join(err, n.children.Close())
 	default:
+		return err
+	}
+	if n.children != nil {
 		n.services.start("launcher", n.children.Run)
 	}
-	if err == nil {
-		n.serveOps()
-	}
-	return err
+	n.serveOps()
+	return nil
 }
 
 // openRecords opens the records, starts their services and wires the machine.
@@ -182,6 +195,7 @@ func (n *node) openRecords(ctx context.Context) (err error) {
 	if n.records, err = newRecords(ctx, n.Settings, n.Log); err != nil {
 		return err
 	}
+	n.records.observe = n.reporting.committed
 	if err := n.checkKeys(); err != nil {
 		return err
 	}
@@ -212,7 +226,7 @@ func (n *node) close() error {
 		_ = n.ops.Close() // the same
 	}
 	n.admin.close()
-	return err
+	return errors.Join(err, n.reporting.close())
 }
 
 // ownFailure returns the error of a server that could not do something itself. A
