@@ -49,7 +49,7 @@ func (n *node) newMachine(ctx context.Context) (*machine, error) {
 	m := &machine{records: r, claims: n.claims, sealed: state.Sealed}
 	var instance protocol.InstanceID
 	_, _ = rand.Read(instance[:]) // never returns an error, see crypto/rand
-	starter := Starter(n.children, cfg)
+	starter := Starter(n.children, cfg, nil)
 	keys := keyholder.Config{Log: n.Log, Capacity: uint32(cfg.MaxSessions) * 2, MinGrade: least, Core: n.confined, Starter: starter}
 	m.epochs = epochs.New(epochs.Config{
 		StartSigner: func(ctx context.Context, number uint64) (epochs.Signer, error) {
@@ -129,6 +129,9 @@ func (n *node) startMachine(ctx context.Context) error {
 	s.start("gate", m.gate.Run)
 	s.start("watch on the ledger", m.freezeOnDivergence)
 	s.start("control", control.Run)
+	if err := n.startWatch(ctx); err != nil {
+		return err
+	}
 	if err := n.startAdmin(ctx); err != nil {
 		return err
 	}

@@ -49,41 +49,32 @@ var special = []netip.Prefix{
 	netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("64:ff9b:1::/48"), netip.MustParsePrefix("2002::/16"), // hold an address of IPv4
 }
 
-// never reports whether an address is allowed only by a network that lies among such
-// addresses.
-func never(a netip.Addr) bool {
-	return a.IsLinkLocalUnicast() || a.IsMulticast() || a.IsUnspecified() || a == metadata6 || a == metadataShared
+// apart are networks whose addresses are allowed only by a network that lies in one of
+// them: link-local, multicast, unspecified, and metadata services elsewhere.
+var apart = []netip.Prefix{
+	netip.MustParsePrefix("169.254.0.0/16"), netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("224.0.0.0/4"), netip.MustParsePrefix("ff00::/8"),
+	netip.MustParsePrefix("0.0.0.0/32"), netip.MustParsePrefix("::/128"), netip.MustParsePrefix("fd00:ec2::254/128"), netip.MustParsePrefix("100.100.100.200/32"),
 }
 
-// Addresses of metadata services that are not link-local.
-var (
-	metadata6      = netip.MustParseAddr("fd00:ec2::254")
-	metadataShared = netip.MustParseAddr("100.100.100.200")
-)
+// within reports whether a network lies in one of others.
+func within(p netip.Prefix, others []netip.Prefix) bool {
+	return slices.ContainsFunc(others, func(o netip.Prefix) bool { return o.Bits() <= p.Bits() && o.Contains(p.Addr()) })
+}
 
 func public(a netip.Addr) bool {
-	return a.IsGlobalUnicast() && !a.IsPrivate() && !never(a) && !slices.ContainsFunc(special, func(p netip.Prefix) bool { return p.Contains(a) })
+	one := netip.PrefixFrom(a, a.BitLen())
+	return a.IsGlobalUnicast() && !a.IsPrivate() && !within(one, apart) && !within(one, special)
 }
 
 // address reports whether an address of a host may be dialled.
 func (a *Allowed) address(host string, ip netip.Addr) bool {
 	ip = ip.Unmap().WithZone("")
 	for _, p := range a.networks {
-		if p.Contains(ip) && (!never(ip) || never(p.Addr()) && never(last(p))) {
+		if p.Contains(ip) && (!within(netip.PrefixFrom(ip, ip.BitLen()), apart) || within(p, apart)) {
 			return true
 		}
 	}
 	return public(ip) && slices.Contains(a.hosts, strings.ToLower(strings.TrimSuffix(host, ".")))
-}
-
-// last returns the last address of a network.
-func last(p netip.Prefix) netip.Addr {
-	b := p.Addr().AsSlice()
-	for i := p.Bits(); i < 8*len(b); i++ {
-		b[i/8] |= 0x80 >> (i % 8)
-	}
-	a, _ := netip.AddrFromSlice(b) // it has a valid length
-	return a
 }
 
 // maxURL bounds the URL of a sink, in bytes.

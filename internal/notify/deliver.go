@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -42,9 +43,10 @@ type Sink struct {
 // state is what is known of a sink in this process.
 type state struct {
 	Sink
-	wake chan struct{} // one element when there may be work
-	stop context.CancelFunc
-	body []byte // of the last sync of an Alertmanager that it has not taken
+	wake    chan struct{} // one element when there may be work
+	stop    context.CancelFunc
+	beating atomic.Bool // an attempt of a heartbeat is under way
+	body    []byte      // of the last sync of an Alertmanager that it has not taken
 }
 
 // pauses are the times of retries.
@@ -273,7 +275,8 @@ func (d *deliverer) handle(ctx context.Context, r *request) (any, error) {
 	case opNotice:
 		return nil, d.notice(&m)
 	case opHeartbeat:
-		return nil, d.heartbeat(ctx, &m)
+		d.heartbeat(&m)
+		return nil, nil
 	case opSync:
 		d.sync(m.Body)
 		return nil, nil
@@ -367,24 +370,22 @@ func (d *deliverer) sync(body []byte) {
 	}
 }
 
-// heartbeat makes one attempt for every webhook. One that is late would say that the
-// server lives when it does not, so it is neither stored nor repeated.
-func (d *deliverer) heartbeat(ctx context.Context, m *message) error {
+// heartbeat begins one attempt for every webhook that is not at an earlier one. A
+// heartbeat that is late would say that the server lives when it does not, so it is
+// neither stored nor repeated.
+func (d *deliverer) heartbeat(m *message) {
 	d.mu.Lock()
-	var to []*sink
+	defer d.mu.Unlock()
 	for _, one := range d.store.sinks {
-		if one.Kind == KindWebhook {
-			to = append(to, one)
+		st := d.states[one.ID]
+		if one.Kind != KindWebhook || st == nil || !st.beating.CompareAndSwap(false, true) {
+			continue
 		}
+		d.work.Go(func() {
+			defer st.beating.Store(false)
+			d.note(d.life, st, d.post(d.life, one, m.ID, m.Body))
+		})
 	}
-	d.mu.Unlock()
-	errs := make([]error, len(to))
-	var all sync.WaitGroup
-	for i, one := range to {
-		all.Go(func() { errs[i] = d.post(ctx, one, m.ID, m.Body) })
-	}
-	all.Wait()
-	return errors.Join(errs...)
 }
 
 // test makes one attempt for one sink.

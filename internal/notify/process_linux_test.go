@@ -184,8 +184,9 @@ func TestNotifier(t *testing.T) {
 	if err := n.Heartbeat(ctx, "msg-beat", notify.Body(notify.TypeHeartbeat, time.Now(), nil)); err != nil {
 		t.Fatal(err)
 	}
-	h.set(true)
 	want := []string{"msg-test", "msg-beat"}
+	until(t, "the heartbeat arrives", func() bool { return slices.Equal(h.ids(), want) })
+	h.set(true)
 	for i := range 20 {
 		want = append(want, fmt.Sprint("msg-", i))
 		if err := n.Notice(ctx, want[len(want)-1], []byte("{}")); err != nil {

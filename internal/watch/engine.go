@@ -323,3 +323,6 @@ func (e *Engine) Stats() Stats {
 	}
 	return s
 }
+
+// Rules returns the rules in force.
+func (e *Engine) Rules() []Rule { return slices.Clone(e.rules) }

@@ -24,6 +24,17 @@ func (s Severity) String() string { return [...]string{"info", "ticket", "page"}
 // MarshalText is String.
 func (s Severity) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
+// UnmarshalText reads the name of a severity.
+func (s *Severity) UnmarshalText(text []byte) error {
+	for one := Info; one <= Page; one++ {
+		if string(text) == one.String() {
+			*s = one
+			return nil
+		}
+	}
+	return fmt.Errorf("no severity: %q", text)
+}
+
 // ScopeKind says what a rule has one alert for.
 type ScopeKind uint8
 
