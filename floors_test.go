@@ -21,13 +21,13 @@ const module = "github.com/terradourada/td"
 var floors = [][]string{
 	0:  {".", "protocol", "proof/field", "proof/merkle"}, // "." is the module's own documentation
 	1:  {"internal/approval", "internal/fault", "internal/lifecycle", "internal/telemetry", "internal/tiles", "proof/poseidon", "proof/transcript"},
-	2:  {"internal/fsutil", "internal/watch", "internal/termui", "internal/localserver", "internal/principal", "internal/systemd", "proof/ligero"},
+	2:  {"internal/fsutil", "internal/termui", "internal/localserver", "internal/principal", "internal/telemetry/metrics", "internal/systemd", "internal/watch", "proof/ligero"},
 	3:  {"claim", "claim/internal/srsgen", "api", "internal/input", "proof/circuit", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
 	4:  {"receipt", "proof/claims", "internal/process", "internal/session", "internal/journal", "internal/ledger", "internal/memberlist"},
 	5:  {"client", "internal/keyholder", "internal/notify", "internal/prover", "internal/epochs", "internal/gate"},
 	6:  {"audit", "internal/control", "internal/server", "internal/remote", "internal/draft"},
 	7:  {"internal/admin", "internal/datadir", "internal/submit", "internal/verify"},
-	8:  {"internal/node"},
+	8:  {"internal/node", "internal/probe"},
 	9:  {"internal/doctor", "internal/demo", "internal/bench"}, // the demo keeps receipts as submit does
 	10: {"cmd/td", "internal/faults", "internal/failpoints"},
 }
@@ -41,7 +41,7 @@ var allowedImports = map[string][]string{
 	"math/rand":                    {},
 	"math/rand/v2":                 {"client"}, // jitter of retries
 	"os/exec":                      {"internal/localserver", "internal/process", "internal/node", "claim/internal/srsgen"},
-	"net/http":                     {"client", "internal/admin", "internal/notify", "internal/prover", "internal/server", "internal/node", "internal/bench"},
+	"net/http":                     {"client", "internal/admin", "internal/notify", "internal/prover", "internal/server", "internal/node", "internal/bench", "internal/telemetry/metrics"},
 	"database/sql":                 {"internal/journal"},
 	"crypto/hmac":                  {"internal/notify"}, // would put keys on the heap: it signs webhooks in a process without a key of the protocol
 	"crypto/ed25519":               {"protocol", "internal/keyholder", "receipt", "internal/ledger"},
@@ -63,6 +63,7 @@ var allowedImports = map[string][]string{
 	"github.com/landlock-lsm/":                           {"internal/sandbox"},
 	"github.com/pelletier/go-toml/":                      {"internal/config"},
 	"github.com/pressly/goose/":                          {"internal/journal"},
+	"github.com/prometheus/":                             {"internal/telemetry/metrics"},
 	"github.com/spf13/":                                  {"cmd/td"},
 	"golang.org/x/mod/":                                  {"protocol", "receipt", "internal/keyholder", "internal/ledger", "internal/tiles"},
 	"golang.org/x/term":                                  {"internal/termui"},

@@ -3,6 +3,7 @@ package claim
 import (
 	"crypto/subtle"
 	"encoding/binary"
+	"errors"
 
 	bls12381 "github.com/consensys/gnark-crypto/ecc/bls12-381"
 	"github.com/consensys/gnark-crypto/ecc/bls12-381/fp"
@@ -44,13 +45,17 @@ type Proof struct {
 func DecodeProof(b []byte) (*Proof, error) {
 	p := &Proof{}
 	if len(b) != ProofSize || !p.decode(b) {
-		return nil, protocol.Fail(protocol.CodeProofRejected, proofRejected)
+		return nil, protocol.Wrap(protocol.CodeProofRejected, proofRejected, ErrProofEncoding)
 	}
 	if encoded := p.encode(); subtle.ConstantTimeCompare(encoded[:], b) != 1 {
-		return nil, protocol.Fail(protocol.CodeProofRejected, proofRejected)
+		return nil, protocol.Wrap(protocol.CodeProofRejected, proofRejected, ErrProofEncoding)
 	}
 	return p, nil
 }
+
+// ErrProofEncoding is the cause of the refusal of a proof that does not decode. A client
+// is not told it: the refusal of a false proof is the same.
+var ErrProofEncoding = errors.New("claim: proof does not decode")
 
 // proofRejected is the one refusal that a client receives for a proof that is
 // malformed or false.

@@ -57,6 +57,14 @@ func nameOf[T ~uint8 | ~uint16](names []string, v T, otherwise string) string {
 	return otherwise
 }
 
+// LeafTypeOf returns the type word of an encoded leaf, 0 if it is too short to have one.
+func LeafTypeOf(leaf []byte) LeafType {
+	if len(leaf) < len(leafMagic)+2 {
+		return 0
+	}
+	return LeafType(binary.BigEndian.Uint16(leaf[len(leafMagic):]))
+}
+
 // Leaf is a parsed leaf: its header and exactly one body.
 type Leaf struct {
 	Seq         uint64

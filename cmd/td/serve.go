@@ -111,6 +111,8 @@ func (a *app) serve(ctx context.Context, cfg *config.Config, load func() (*confi
 	return node.Run(ctx, node.Config{
 		Settings: cfg, Version: version, Log: a.log.Logger, Notify: manager, BreakGlass: breakGlass,
 		Reread: func() error { return a.reread(cfg, load) },
+
+		LinesLost: a.log.Lost,
 		Ready: func(r node.Ready) {
 			stop = a.onHangup(r.Reload)
 			a.announce(cfg, r)

@@ -199,6 +199,9 @@ func (c *Config) check() error {
 			return c.fault("ops", "the address can be reached by others, and the ops listener authenticates no one",
 				"listen on 127.0.0.1, or set allow_insecure_listen if something else protects the network")
 		}
+		if !isLoopback(host) && c.OpsPprof {
+			return c.fault("ops_pprof", "the ops listener can be reached by others, and profiles are for this machine alone", "listen on 127.0.0.1")
+		}
 	}
 	if _, _, ok := parseWindow(c.RotationWindow); !ok {
 		return c.fault("rotation_window", "the value is not a time of the day", "for example 02:00-04:00, in UTC")

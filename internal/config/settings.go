@@ -25,6 +25,10 @@ type Config struct {
 	// allow_insecure_listen.
 	Ops string `key:"ops" default:"off"`
 
+	// Answer /debug/pprof/ on the ops listener too, which has to be on loopback then.
+	// Profiles show what the server computes, not what it holds in memory.
+	OpsPprof bool `key:"ops_pprof" default:"false"`
+
 	// Data directory: journal and ledger, created when it does not exist. The default is terradourada in $XDG_STATE_HOME, or in
 	// ~/.local/state.
 	Data string `key:"data"`
@@ -224,6 +228,18 @@ type Config struct {
 	// Form of the log on standard error: text for people, json for machines.
 	LogFormat string `key:"log_format" default:"text" oneof:"text json"`
 
+	// How addresses of clients appear in the log and in a record: as they are (full), or
+	// replaced by an address of fd00::/8 that depends on a key drawn at the start (hash).
+	LogAddresses string `key:"log_addresses" default:"full" oneof:"full hash"`
+
+	// File to which each request and each change of state is written as a JSON line, for
+	// a later replay. It must not exist. It holds no tag, no proof and no part of an
+	// event, and can be read by its owner alone.
+	Record string `key:"record"`
+
+	// Greatest size of the record in MiB; it ends there.
+	RecordMiB uint64 `key:"record_mib" default:"256" range:"1..1048576"`
+
 	file    string            // that was read, or ""
 	sources map[string]string // key -> where its value came from
 	notes   []string
@@ -231,6 +247,9 @@ type Config struct {
 
 // Off is the value of Config.Ops for no listener.
 const Off = "off"
+
+// AddressesHashed is the value of Config.LogAddresses for pseudonyms.
+const AddressesHashed = "hash"
 
 // The values of Config.Rotation.
 const (

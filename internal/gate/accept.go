@@ -3,11 +3,13 @@ package gate
 import (
 	"context"
 	"crypto/sha256"
+	"time"
 
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/lifecycle"
 	"github.com/terradourada/td/internal/session"
+	"github.com/terradourada/td/internal/telemetry"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -15,8 +17,10 @@ import (
 // returns the index of the accepted leaf. It may be called any number of times for
 // one request; at most one call claims the request.
 func (g *Gate) Accept(ctx context.Context, a Answer) (index uint64, err error) {
-	defer func() { g.observe("accept", a.RequestID, "", err) }()
-	return g.accept(ctx, &attempt{Answer: a})
+	at := &attempt{Answer: a, details: telemetry.DetailsOf(ctx)}
+	at.details.ID = a.RequestID
+	defer func() { g.observe("accept", a.RequestID, claim.ID(at.details.Claim), err) }()
+	return g.accept(ctx, at)
 }
 
 // attempt is one answer with what the steps of its session find out.
@@ -27,32 +31,65 @@ type attempt struct {
 	proved    bool             // the proof was verified before, by the push that asked for it
 	statement *claim.Statement // rebuilt once the answer has claimed its session
 	claim     *Claim           // of the statement
+
+	facts   lifecycle.EventAnswer // as judged last
+	cause   telemetry.Cause       // why a step of this answer failed; NoCause if none did
+	details *telemetry.Details    // for the report of the request
 }
 
 // accept is [Gate.Accept] for any attempt.
 func (g *Gate) accept(ctx context.Context, a *attempt) (index uint64, err error) {
 	if len(a.Proof) != protocol.ProofSize { // step 1; nothing is consumed
-		return 0, protocol.Failf(protocol.CodeMalformedRequest, "a proof is exactly %d bytes", protocol.ProofSize)
+		return 0, telemetry.Because(telemetry.MalformedProof, protocol.Failf(protocol.CodeMalformedRequest, "a proof is exactly %d bytes", protocol.ProofSize))
 	}
 	s, known := g.cfg.Sessions.Get(a.RequestID) // step 3
 	if !known {
 		s = g.decoy
 	}
 	a.digest = sha256.Sum256(a.Proof)
-	state, code := g.run(ctx, s, g.judge(s, &a.Answer), a)
+	if open := s.View().Open; open != nil {
+		a.details.Claim = open.Claim
+		if p, err := protocol.ParsePayload(open.Payload[:]); err == nil {
+			a.details.Answered = g.cfg.Now().Sub(time.UnixMilli(int64(p.IssuedAt)))
+		}
+	}
+	state, code := g.run(ctx, s, g.judge(s, a), a)
 	switch code {
 	case protocol.CodeNone:
 		return state.Index, nil
 	case protocol.CodeFrozen:
 		return 0, g.onHold(journal.Accept, vkOf(s), refusals[code])
 	}
-	return 0, refusal(code)
+	return 0, telemetry.Because(a.causeOf(state, code, known), refusal(code))
+}
+
+// causeOf returns why an answer was refused with a code. What failed in a step of this
+// answer counts first. Without such a step the request had ended before, or the answer
+// did not belong to it.
+func (a *attempt) causeOf(state lifecycle.State, code protocol.Code, known bool) telemetry.Cause {
+	switch {
+	case a.cause != telemetry.NoCause:
+		return a.cause
+	case code == protocol.CodeSubmissionRejected && !known:
+		return telemetry.UnknownID
+	case code == protocol.CodeSubmissionRejected && !a.facts.ClientMatches:
+		return telemetry.WrongClient
+	case code == protocol.CodeSubmissionRejected:
+		return telemetry.WrongTag
+	case state.Phase == lifecycle.PhaseClaimed:
+		return telemetry.Undecided
+	case state.Phase == lifecycle.PhaseRejected:
+		return telemetry.Replayed
+	case state.Phase == lifecycle.PhaseInvalidated && state.Reason == protocol.CodeDraining:
+		return telemetry.ForeignEpoch
+	}
+	return telemetry.CauseOf(code)
 }
 
 // judge computes the facts of steps 4 to 7. It computes all of them in every case, so
 // that an unknown request costs as much as a known one. [session.Session.Step] fills
 // in SameProof, under the lock that guards the stored digest.
-func (g *Gate) judge(s *session.Session, a *Answer) lifecycle.EventAnswer {
+func (g *Gate) judge(s *session.Session, a *attempt) lifecycle.EventAnswer {
 	e := lifecycle.EventAnswer{
 		ClientMatches:      protocol.ClientCommitment(s.Salt, a.Client).Equal(s.Client),
 		TagMatches:         protocol.TagElement(a.Tag).Equal(s.TagHash),
@@ -60,6 +97,7 @@ func (g *Gate) judge(s *session.Session, a *Answer) lifecycle.EventAnswer {
 		LagTooFar:          g.cfg.Ledger.Admit() != nil,
 	}
 	e.Frozen = g.cfg.Holds.Check(journal.Accept, vkOf(s)) != nil
+	a.facts = e
 	return e
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/lifecycle"
 	"github.com/terradourada/td/internal/session"
+	"github.com/terradourada/td/internal/telemetry"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -78,7 +79,7 @@ func (g *Gate) carryOut(ctx context.Context, s *session.Session, c *session.Chan
 		g.resolve(s)
 	case lifecycle.EffectAwait:
 		if s.AwaitChange(ctx, lifecycle.PhaseClaimed) == nil {
-			return g.judge(s, &a.Answer)
+			return g.judge(s, a)
 		}
 	case lifecycle.EffectCancel:
 		if epoch, live := g.find(c.Open.Epoch); live {
@@ -118,16 +119,22 @@ func (g *Gate) redeem(ctx context.Context, open *session.Open, a *attempt) lifec
 	var err error
 	if a.statement, a.claim, err = g.statementOf(open); err != nil {
 		g.cfg.Log.Error("statement of a session cannot be rebuilt", "request_id", a.RequestID.String(), "err", err)
+		a.cause = telemetry.Fault
 		return lifecycle.EventAborted{}
 	}
 	epoch, live := g.find(open.Epoch)
 	if !live {
+		a.cause = telemetry.ForeignEpoch
 		return lifecycle.EventAborted{}
 	}
 	verdict, err := epoch.Redeem(ctx, &open.Payload, a.Tag)
 	if err != nil {
 		g.cfg.Log.Warn("tagger returned no verdict", "epoch", open.Epoch.String(), "err", err)
+		a.cause = telemetry.Fault
 		return lifecycle.EventAborted{}
+	}
+	if verdict != protocol.RedeemOK && verdict != protocol.RedeemExpired {
+		a.cause = telemetry.Disagreement
 	}
 	return lifecycle.EventRedeemed{Verdict: verdict}
 }
@@ -159,14 +166,25 @@ func (g *Gate) verifyAnswer(ctx context.Context, s *session.Session, open *sessi
 	}
 	a.place = g.askPlace(ctx, open)
 	inputs := a.statement.Inputs(open.Anchor, protocol.ContextElement(&open.Payload), s.TagHash)
-	return lifecycle.EventVerified{OK: g.verifyProof(a.claim, inputs, a.Proof) == nil}
+	var err error
+	a.details.Verified, err = g.verifyProof(a.claim, inputs, a.Proof)
+	switch {
+	case errors.Is(err, claim.ErrProofEncoding):
+		a.cause = telemetry.MalformedProof
+	case err != nil:
+		a.cause = telemetry.FalseProof
+	}
+	return lifecycle.EventVerified{OK: err == nil}
 }
 
-// verifyProof verifies a proof, within the limit of verifications at a time.
-func (g *Gate) verifyProof(c *Claim, inputs []protocol.Element, proof []byte) error {
+// verifyProof verifies a proof, within the limit of verifications at a time, and returns
+// how long that took without the wait.
+func (g *Gate) verifyProof(c *Claim, inputs []protocol.Element, proof []byte) (took time.Duration, err error) {
 	g.verify <- struct{}{}
 	defer func() { <-g.verify }()
-	return claim.Verify(c.Key, inputs, proof)
+	began := time.Now()
+	err = claim.Verify(c.Key, inputs, proof)
+	return time.Since(began), err
 }
 
 // placeFunc waits for the place of an anchor in the issued tree and returns it.
@@ -195,11 +213,13 @@ func (g *Gate) askPlace(ctx context.Context, open *session.Open) placeFunc {
 // the request is refused as invalidated.
 func (g *Gate) commit(ctx context.Context, s *session.Session, open *session.Open, a *attempt) lifecycle.Event {
 	if _, live := g.find(open.Epoch); !live {
+		a.cause = telemetry.ForeignEpoch
 		return lifecycle.EventCommitted{Outcome: lifecycle.CommitRefused, Code: protocol.CodeInvalidated}
 	}
 	place, err := a.place()
 	if err != nil {
 		g.cfg.Log.Warn("no signed root of the issued tree covers the anchor", "epoch", open.Epoch.String(), "err", err)
+		a.cause = telemetry.ForeignEpoch
 		return lifecycle.EventCommitted{Outcome: lifecycle.CommitRefused, Code: protocol.CodeInvalidated}
 	}
 	acc := &journal.Acceptance{
@@ -224,6 +244,7 @@ func (g *Gate) commit(ctx context.Context, s *session.Session, open *session.Ope
 		return lifecycle.EventCommitted{Outcome: lifecycle.CommitUnknown}
 	default:
 		g.cfg.Log.Info("acceptance refused by the journal", "code", protocol.CodeOf(err).String(), "err", err)
+		a.cause = telemetry.CauseOf(err)
 		return lifecycle.EventCommitted{Outcome: lifecycle.CommitRefused, Code: protocol.CodeOf(err)}
 	}
 }

@@ -107,12 +107,13 @@ func (c *Claim) key() claimKey {
 	return claimKey{c.ID, c.List.ID()}
 }
 
-// Outcome is the outcome of one call, for logs, metrics and detectors. It holds no
-// part of the event, no tag and no proof.
+// Outcome is the outcome of one call, or of a request that expired, for logs, metrics
+// and detectors. It holds no part of the event, no tag and no proof.
+// [telemetry.CauseOf] reads the cause of a refusal from its error.
 type Outcome struct {
-	Operation string // open, accept, push
+	Operation string // open, accept, push, expire
 	Code      protocol.Code
-	Claim     string // "" if it was not known yet
+	Claim     string // of this build, "" if it is not known
 	RequestID protocol.RequestID
 	Err       error // for the log
 }
@@ -135,7 +136,8 @@ type Config struct {
 	VerifyWorkers int              // proofs verified at a time; 0 means one per processor
 	MaxPush       int              // pushed events at a time; 0 means 64
 
-	// Observe is called once for each call, with its outcome. May be nil.
+	// Observe is called once for each call with its outcome, and for each request that
+	// expires. May be nil.
 	Observe func(Outcome)
 }
 
@@ -231,11 +233,15 @@ func stopping() error {
 
 func (g *Gate) expire(now time.Time) {
 	for _, s := range g.cfg.Sessions.Due(now) {
-		g.step(g.ctx, s, lifecycle.EventExpire{})
+		open := s.View().Open
+		state, _ := g.run(g.ctx, s, lifecycle.EventExpire{}, &attempt{})
+		if open != nil && state.Phase == lifecycle.PhaseExpired {
+			g.observe("expire", s.ID, claim.ID(open.Claim), protocol.CodeExpired)
+		}
 	}
 }
 
 // observe reports the outcome of one call.
 func (g *Gate) observe(op string, id protocol.RequestID, c claim.ID, err error) {
-	g.cfg.Observe(Outcome{Operation: op, Code: protocol.CodeOf(err), Claim: string(c), RequestID: id, Err: err})
+	g.cfg.Observe(Outcome{Operation: op, Code: protocol.CodeOf(err), Claim: known(c), RequestID: id, Err: err})
 }

@@ -10,20 +10,25 @@ import (
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/lifecycle"
 	"github.com/terradourada/td/internal/session"
+	"github.com/terradourada/td/internal/telemetry"
 	"github.com/terradourada/td/protocol"
 )
 
 // Open issues a challenge for a commitment (pull).
 func (g *Gate) Open(ctx context.Context, req OpenRequest) (ch *Challenge, err error) {
 	var id protocol.RequestID
-	defer func() { g.observe("open", id, req.Claim, err) }()
+	defer func() {
+		d := telemetry.DetailsOf(ctx)
+		d.Claim, d.ID = known(req.Claim), id
+		g.observe("open", id, req.Claim, err)
+	}()
 	params, err := claim.ParseParams(req.Claim, req.Params)
 	if err != nil {
-		return nil, err
+		return nil, inputsError(err)
 	}
 	st, err := claim.NewStatement(params, req.Commitment)
 	if err != nil {
-		return nil, err
+		return nil, inputsError(err)
 	}
 	is, err := g.issue(ctx, protocol.ModePull, st, req.TTL, client{req.Client, req.Index})
 	if err != nil {
@@ -39,6 +44,23 @@ func (g *Gate) Open(ctx context.Context, req OpenRequest) (ch *Challenge, err er
 		ClientSalt: is.session.Salt,
 		ExpiresAt:  is.deadline,
 	}, nil
+}
+
+// inputsError adds the cause to the refusal of parameters, of a commitment or of an event
+// that give no public inputs of the claim.
+func inputsError(err error) error {
+	if errors.Is(err, protocol.CodeMalformedRequest) {
+		return telemetry.Because(telemetry.WrongInputs, err)
+	}
+	return err
+}
+
+// known returns a claim as events name it: "" for one that this build does not know.
+func known(id claim.ID) string {
+	if _, err := claim.ParseID(string(id)); err != nil {
+		return ""
+	}
+	return string(id)
 }
 
 // client is who asks for a request.
@@ -169,7 +191,7 @@ func (g *Gate) claimOf(p *claim.Params) (*Claim, error) {
 		return nil, protocol.Fail(protocol.CodeUnknownClaim, "this server does not offer the claim, or not for this list")
 	}
 	if c.List != nil {
-		return c, p.CheckList(c.List)
+		return c, inputsError(p.CheckList(c.List))
 	}
 	return c, nil
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/lifecycle"
+	"github.com/terradourada/td/internal/telemetry"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -18,13 +19,17 @@ const proveAttempts = 2
 // the request is decided even if no caller waits.
 func (g *Gate) Push(ctx context.Context, req PushRequest) (p *Pushed, wait func(context.Context) (index uint64, err error), err error) {
 	defer func() {
+		d := telemetry.DetailsOf(ctx)
+		d.Claim = known(req.Claim)
 		if err != nil {
 			g.observe("push", protocol.RequestID{}, req.Claim, err)
+			return
 		}
+		d.ID = p.RequestID
 	}()
 	st, assignment, p, err := commit(req)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, inputsError(err)
 	}
 	if g.cfg.Prover == nil {
 		return nil, nil, protocol.Fail(protocol.CodeForbidden, "this server proves nothing; prove on your side")
@@ -141,7 +146,7 @@ func (g *Gate) prove(is *issued, job *Job, client string) (index uint64, err err
 		return 0, err
 	}
 	answer := Answer{RequestID: is.session.ID, Tag: job.Tag, Proof: proof, Client: client}
-	a := &attempt{Answer: answer, place: place, proved: true}
+	a := &attempt{Answer: answer, place: place, proved: true, details: new(telemetry.Details)}
 	err = g.guard("accept", func() (err error) { index, err = g.accept(ctx, a); return err })
 	if err == nil {
 		return index, nil
@@ -196,7 +201,7 @@ func (g *Gate) oneProof(ctx context.Context, job *Job) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := g.verifyProof(c, job.Inputs, proof); err != nil {
+	if _, err := g.verifyProof(c, job.Inputs, proof); err != nil {
 		return nil, protocol.Wrap(protocol.CodeProverBadResponse, "the prover returned a proof that does not verify", err)
 	}
 	return proof, nil

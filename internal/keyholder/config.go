@@ -43,6 +43,10 @@ type Config struct {
 	// Log receives the starts and ends of children; nil discards them.
 	Log *slog.Logger
 
+	// Died is called with the kind of a child that exited and was not told to. May be
+	// nil.
+	Died func(kind string)
+
 	// ReadyTimeout bounds a start, AnswerTimeout the answer to one request (a
 	// child that takes longer is killed), CloseGrace how long an orderly end
 	// waits before it kills. 0 is 10 s, 10 s and 3 s.

@@ -140,6 +140,9 @@ func (l *link) reap() {
 	l.fail(errEnded)
 	if err := l.Err(); err != nil {
 		l.cfg.Log.Error("keyholder ended", "kind", l.kind, "pid", l.child.PID, "err", err)
+		if l.cfg.Died != nil {
+			l.cfg.Died(l.kind)
+		}
 	} else {
 		l.cfg.Log.Info("keyholder closed", "kind", l.kind, "pid", l.child.PID)
 	}

@@ -24,6 +24,8 @@ type certificate struct {
 	log   *slog.Logger
 	pair  atomic.Pointer[tls.Certificate]
 
+	failing atomic.Bool // the files have changed and do not load
+
 	mu     sync.Mutex     // guards what follows
 	looked time.Time      // when the files were last looked at
 	seen   [2]fs.FileInfo // as they were last read
@@ -103,7 +105,9 @@ func (c *certificate) again() error {
 }
 
 func (c *certificate) reload() error {
-	if err := c.load(); err != nil {
+	err := c.load()
+	c.failing.Store(err != nil)
+	if err != nil {
 		c.log.Warn("certificate not reloaded; the former one stays in use", "err", err)
 		return err
 	}

@@ -194,3 +194,13 @@ func ownerOfInfo(info fs.FileInfo) int {
 	}
 	return -1
 }
+
+// freeSpace returns the free bytes of the file system of a directory, for a user who is
+// not root, and the free part of it.
+func freeSpace(dir string) (free, ratio float64, ok bool) {
+	var s unix.Statfs_t
+	if unix.Statfs(dir, &s) != nil || s.Blocks == 0 {
+		return 0, 0, false
+	}
+	return float64(s.Bavail) * float64(s.Bsize), float64(s.Bavail) / float64(s.Blocks), true
+}

@@ -66,6 +66,7 @@ func (n *node) openHTTP(ctx context.Context) (err error) {
 	cfg.Records = n.reader
 	cfg.ReadOnly = n.Settings.ReadOnly
 	cfg.Gate = n.machine.gate
+	cfg.Observe = n.reporting.observeServer
 	cfg.Ledger = n.records.ledger
 	cfg.Log = n.Log
 	cfg.Now = now

@@ -20,6 +20,7 @@ import (
 	"github.com/terradourada/td/internal/prover"
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/internal/session"
+	"github.com/terradourada/td/internal/telemetry"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -32,6 +33,8 @@ type machine struct {
 	gate   *gate.Gate
 	sealed bool         // no epoch opens, and nothing is written
 	pool   *prover.Pool // nil if the server does not prove
+
+	sessions *session.Table
 }
 
 // newMachine wires the machine. Until it is started no epoch is active, and what
@@ -50,13 +53,26 @@ func (n *node) newMachine(ctx context.Context) (*machine, error) {
 	var instance protocol.InstanceID
 	_, _ = rand.Read(instance[:]) // never returns an error, see crypto/rand
 	starter := Starter(n.children, cfg, nil)
-	keys := keyholder.Config{Log: n.Log, Capacity: uint32(cfg.MaxSessions) * 2, MinGrade: least, Core: n.confined, Starter: starter}
+	report := &n.reporting
+	died := func(role string) { report.change(telemetry.ChildDied, role, 1) }
+	keys := keyholder.Config{Died: died, Log: n.Log, Capacity: uint32(cfg.MaxSessions) * 2, MinGrade: least, Core: n.confined, Starter: starter}
 	m.epochs = epochs.New(epochs.Config{
 		StartSigner: func(ctx context.Context, number uint64) (epochs.Signer, error) {
-			return keyholder.StartSigner(ctx, keys, keyholder.SignerStart{Origin: r.journal.Origin(), Number: number, Instance: instance})
+			s, err := keyholder.StartSigner(ctx, keys, keyholder.SignerStart{Origin: r.journal.Origin(), Number: number, Instance: instance})
+			if err != nil {
+				return nil, err
+			}
+			report.change(telemetry.ChildStarted, "signer", 1)
+			return s, nil
 		},
 		StartTagger: func(ctx context.Context, id protocol.EpochID, number uint64) (epochs.Tagger, error) {
-			return keyholder.StartTagger(ctx, keys, id, number)
+			t, err := keyholder.StartTagger(ctx, keys, id, number)
+			if err != nil {
+				return nil, err
+			}
+			report.change(telemetry.ChildStarted, "tagger", 1)
+			report.tagger.Store(t)
+			return t, nil
 		},
 		Journal:    r.journal,
 		Ledger:     r.ledger,
@@ -76,9 +92,11 @@ func (n *node) newMachine(ctx context.Context) (*machine, error) {
 		Attest:     attestEpochs(n.attestor),
 		MustAttest: cfg.Attestation != attest.WantAuto,
 	})
+	m.sessions = session.New(session.Config{MaxPending: cfg.MaxSessions})
 	g := gate.Config{
 		Epochs:        gateEpochs{m.epochs},
-		Sessions:      session.New(session.Config{MaxPending: cfg.MaxSessions}),
+		Sessions:      m.sessions,
+		Observe:       report.observeGate,
 		Journal:       r.journal,
 		Holds:         r.journal,
 		Ledger:        r.ledger,
@@ -91,7 +109,7 @@ func (n *node) newMachine(ctx context.Context) (*machine, error) {
 		VerifyWorkers: cfg.VerifyWorkers,
 	}
 	if cfg.Prover == config.ProverLocal && !cfg.ReadOnly {
-		m.pool = prover.NewPool(prover.PoolConfig{Workers: cfg.ProverWorkers, Queue: cfg.ProverQueue, Log: n.Log, Starter: starter})
+		m.pool = prover.NewPool(prover.PoolConfig{Workers: cfg.ProverWorkers, Queue: cfg.ProverQueue, Log: n.Log, Starter: starter, Died: died})
 		g.Prover = gateProver{m.pool}
 		g.MaxPush = cfg.ProverQueue
 	}

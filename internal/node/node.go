@@ -26,6 +26,7 @@ import (
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/internal/server"
 	"github.com/terradourada/td/internal/systemd"
+	"github.com/terradourada/td/internal/watch"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -37,6 +38,8 @@ type Config struct {
 	Ready    func(Ready)       // is called once, when requests are answered
 	Notify   *systemd.Notifier // nil without a service manager
 	Reread   func() error      // reads the settings again and applies what it can; may be nil
+
+	LinesLost func() uint64 // returns how many lines of the log were dropped; may be nil
 
 	// BreakGlass thaws everything before the first epoch opens, for this reason.
 	// "" thaws nothing.
@@ -78,10 +81,13 @@ type node struct {
 	machine *machine         // wired by openRecords
 	control *control.Control // of the machine that was started
 	watch   *watcher         // the same
+	tally   *watch.Tally     // counts events for it
 
 	http   *http.Server
 	reader *reader
 	health health
+
+	reporting reporting
 
 	reloading sync.Mutex // one reload at a time
 }
@@ -126,6 +132,9 @@ func (n *node) prepare(ctx context.Context) (err error) {
 		preflight = preflightReader
 	}
 	if err := cmp.Or(preflight(cfg.Data), fitToDescriptors(cfg, &n.bounds)); err != nil {
+		return err
+	}
+	if err := n.openReporting(); err != nil {
 		return err
 	}
 	if n.lists, err = memberlist.ReadAll(cfg.Group); err != nil {
@@ -174,16 +183,18 @@ func (n *node) confine(ctx context.Context) (err error) {
 		n.cert.checkAccess()
 	}
 	switch {
-	case n.children == nil:
-	case err != nil:
+	case err == nil:
+		n.services.start("telemetry", n.reportEvents)
+	case n.children != nil:
 		return errors.Join(err, n.children.Close())
 	default:
+		return err
+	}
+	if n.children != nil {
 		n.services.start("launcher", n.children.Run)
 	}
-	if err == nil {
-		n.serveOps()
-	}
-	return err
+	n.serveOps()
+	return nil
 }
 
 // openRecords opens the records, starts their services and wires the machine.
@@ -191,6 +202,7 @@ func (n *node) openRecords(ctx context.Context) (err error) {
 	if n.records, err = newRecords(ctx, n.Settings, n.Log); err != nil {
 		return err
 	}
+	n.records.observe = n.reporting.committed
 	if err := n.checkKeys(); err != nil {
 		return err
 	}
@@ -224,7 +236,7 @@ func (n *node) close() error {
 		_ = n.store.Close() // what it holds is on the disk
 	}
 	n.admin.close()
-	return err
+	return errors.Join(err, n.reporting.close())
 }
 
 // ownFailure returns the error of a server that could not do something itself. A

@@ -55,5 +55,7 @@ func (n *node) confineReader(context.Context) error {
 	if n.cert != nil {
 		n.cert.checkAccess()
 	}
+	n.services.start("telemetry", n.reportEvents)
+	n.serveOps()
 	return nil
 }

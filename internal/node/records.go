@@ -34,13 +34,14 @@ type records struct {
 	trust    *receipt.TrustStore
 	audited  atomic.Pointer[api.Audit] // the newest; nil before the first has ended
 	recorded atomic.Pointer[[32]byte]  // key of the newest checkpoint in trust; nil before the start has recorded one
+	observe  func([]journal.Entry)     // is called with committed entries; set before anything is appended
 }
 
 // newRecords opens what is on disk and starts nothing. Both are compared with each
 // other and with what was published before: a damaged journal must not grow, nor be
 // published. On an error nothing is left open.
 func newRecords(ctx context.Context, cfg *config.Config, log *slog.Logger) (*records, error) {
-	r := &records{cfg: cfg, log: log}
+	r := &records{cfg: cfg, log: log, observe: func([]journal.Entry) {}}
 	err := r.openJournal(ctx)
 	if err == nil {
 		err = r.openLedger(ctx)
@@ -68,6 +69,7 @@ func (r *records) openJournal(ctx context.Context) (err error) {
 		Committed: func(entries []journal.Entry) {
 			// Nothing is appended before the ledger is open: see registerClaims.
 			r.ledger.Committed(entries[0].Seq, journal.LeavesOf(entries))
+			r.observe(entries)
 		},
 		BeforeUpgrade: r.beforeUpgrade,
 		CheckLater:    later,

@@ -44,6 +44,10 @@ type PoolConfig struct {
 	Queue   int          // jobs that may wait besides; default four per worker
 	Log     *slog.Logger // nil discards
 
+	// Died is called with the kind "prover" if a prover exits or does not answer. May be
+	// nil.
+	Died func(kind string)
+
 	PingEvery  time.Duration // how often it is asked for its health, and how long it has for the answer; default 5 s
 	MinBackoff time.Duration // before it is started again; doubles up to MaxBackoff; default 100 ms
 	MaxBackoff time.Duration // default 10 s
@@ -171,6 +175,13 @@ func (p *Pool) set(change func()) {
 	p.change = make(chan struct{})
 }
 
+// Running reports whether a prover is ready for jobs.
+func (p *Pool) Running() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.client != nil
+}
+
 // Run keeps a prover running until ctx ends: one that exits or does not answer is
 // replaced, after a pause that doubles while provers exit early. Jobs under way when
 // ctx ends fail.
@@ -185,6 +196,9 @@ func (p *Pool) Run(ctx context.Context) error {
 		}
 		if time.Since(begun) > 2*p.cfg.MaxBackoff {
 			backoff = p.cfg.MinBackoff
+		}
+		if p.cfg.Died != nil {
+			p.cfg.Died(kindProver)
 		}
 		p.cfg.Log.Warn("prover gone", "how", how, "retry_in_ms", backoff.Milliseconds())
 		select {

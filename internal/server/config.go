@@ -10,6 +10,7 @@ import (
 
 	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/internal/principal"
+	"github.com/terradourada/td/internal/telemetry"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -64,6 +65,7 @@ type Config struct {
 type Outcome struct {
 	Operation string
 	Code      protocol.Code
+	Cause     telemetry.Cause // of a refusal
 	Status    int
 	Took      time.Duration
 }

@@ -38,10 +38,14 @@ type report struct {
 // aliveWithin bounds the wait for the parts of the server that must answer.
 const aliveWithin = 5 * time.Second
 
-// NewOps returns the handler of the ops listener: GET /healthz and GET /readyz. They
-// answer 200 if there is no fault, otherwise 503. host is as [Config.Host].
-func NewOps(h Health, host func(host string) bool) http.Handler {
+// NewOps returns the handler of the ops listener: GET /healthz and GET /readyz, which
+// answer 200 if there is no fault, otherwise 503, and what else is served by its pattern.
+// host is as [Config.Host].
+func NewOps(h Health, host func(host string) bool, others map[string]http.Handler) http.Handler {
 	mux := http.NewServeMux()
+	for pattern, other := range others {
+		mux.Handle(pattern, other)
+	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), aliveWithin)
 		defer cancel()
@@ -56,6 +60,7 @@ func NewOps(h Health, host func(host string) bool) http.Handler {
 			http.Error(w, "this server does not answer under the host name of the request", http.StatusForbidden)
 			return
 		}
+		setHeaders(w.Header())
 		mux.ServeHTTP(w, r)
 	})
 }
@@ -69,7 +74,6 @@ func sendReport(w http.ResponseWriter, faults, notes []Finding) {
 	if err != nil {
 		panic("server: internal error: a finding has no JSON: " + err.Error())
 	}
-	setHeaders(w.Header())
 	w.Header().Set("Content-Type", "application/json")
 	send(w, status, append(body, '\n'))
 }

@@ -20,7 +20,7 @@ func isLocal(host string) bool                             { return host == "loc
 func ask(h *aHealth, method, target, host string) (int, string) {
 	w, r := httptest.NewRecorder(), httptest.NewRequest(method, target, http.NoBody)
 	r.Host = host
-	server.NewOps(h, isLocal).ServeHTTP(w, r)
+	server.NewOps(h, isLocal, nil).ServeHTTP(w, r)
 	return w.Code, strings.TrimSpace(w.Body.String())
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/terradourada/td/internal/telemetry"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -131,6 +132,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, op *operation, ha
 	s.cfg.Observe(Outcome{
 		Operation: op.id,
 		Code:      codeOf(err),
+		Cause:     telemetry.CauseOf(err),
 		Status:    e.w.status,
 		Took:      time.Since(start),
 	})

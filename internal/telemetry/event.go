@@ -23,6 +23,27 @@ type Request struct {
 	Received  int64         // bytes of the body
 	Sent      int64         // bytes of the answer's body
 	ID        protocol.RequestID
+	Answered  time.Duration // from the issue of a challenge to this answer, see [Details]
+	Verified  time.Duration // that the verification of a proof took, see [Details]
+}
+
+// Classes are the groups of operations that logs and metrics tell apart, by the words that
+// package limit has for them.
+var Classes = []string{"health", "read", "issue", "submit", "verify"}
+
+// ClassOf returns the class of an operation.
+func ClassOf(operation string) string {
+	switch operation {
+	case "getStatus":
+		return "health"
+	case "openChallenge", "pushEvent":
+		return "issue"
+	case "sendProof":
+		return "submit"
+	case "verifyReceipt":
+		return "verify"
+	}
+	return "read"
 }
 
 // Change is a change of the server's state, or a new value of something that is
@@ -50,20 +71,21 @@ const (
 	noKind            Kind = iota
 	ServerStarted          // value: 1; the server answers requests
 	ServerStopping         // value: 1
-	EpochOpened            // subject: cause of the opening; value: number of the epoch
-	EpochDraining          // value: number of the epoch
-	EpochClosed            // value: number of the epoch
+	EpochOpened            // value: number of the epoch
+	EpochClosed            // subject: reason; value: index of its close leaf
 	EpochFailed            // subject: why no epoch opens; value: 1, or 0 once one has opened
 	ChildStarted           // subject: role; value: 1
 	ChildDied              // subject: role; value: 1
-	HoldSet                // subject: operation, and who set it; value: holds in force
-	HoldLifted             // subject: operation; value: holds in force
+	HoldSet                // subject: operation and who ordered it, such as "issue operator"; value: 1
+	HoldLifted             // the same of a thaw
 	JournalFailing         // subject: cause; value: 1, or 0 once it takes writes again
 	LedgerFailing          // subject: "failing" or "diverged"; value: 1, or 0 once it is published again
-	ProverFailed           // subject: code of the failure; value: 1
-	TaggerDisagreed        // value: number of the epoch, which is destroyed
+	ProverFailed           // subject: cause; value: 1
+	PushDecided            // subject: claim; value: the [Cause] of the refusal, 0 if the event was accepted
+	ChallengeExpired       // subject: claim; value: 1
+	TaggerDisagreed        // subject: claim; value: 1; the epoch is destroyed
 	CertificateSet         // value: seconds since 1970 at which the certificate in use expires
-	CertificateFails       // value: 1; a certificate could not be loaded, the old one stays in use
+	CertificateFails       // value: 1 if changed files do not load, or 0 once they do
 	ClockStepped           // value: seconds by which the clock of the system moved against the monotonic one
 	AlertFired             // subject: rule; value: 1
 	AlertCleared           // subject: rule; value: 1
@@ -75,7 +97,7 @@ const (
 	PendingRequests        // value: places taken by pending requests
 	JournalSize            // value: leaves
 	LedgerLag              // value: leaves that the published log lacks
-	CheckpointAge          // value: seconds since the published checkpoint was signed
+	CheckpointAge          // value: seconds since a checkpoint was published, 0 if it covers every leaf
 	DiskFree               // value: free bytes of the file system of the data directory
 	DiskFreeRatio          // value: free part of it, from 0 to 1
 	CertificateExpiry      // value: seconds until the certificate expires, negative afterwards
@@ -86,11 +108,11 @@ const (
 
 var kindText = [kindEnd]string{
 	ServerStarted: "server_started", ServerStopping: "server_stopping",
-	EpochOpened: "epoch_opened", EpochDraining: "epoch_draining", EpochClosed: "epoch_closed", EpochFailed: "epoch_failed",
+	EpochOpened: "epoch_opened", EpochClosed: "epoch_closed", EpochFailed: "epoch_failed",
 	ChildStarted: "child_started", ChildDied: "child_died",
 	HoldSet: "hold_set", HoldLifted: "hold_lifted",
 	JournalFailing: "journal_failing", LedgerFailing: "ledger_failing",
-	ProverFailed: "prover_failed", TaggerDisagreed: "tagger_disagreed",
+	ProverFailed: "prover_failed", TaggerDisagreed: "tagger_disagreed", PushDecided: "push_decided", ChallengeExpired: "challenge_expired",
 	CertificateSet: "certificate_set", CertificateFails: "certificate_fails", ClockStepped: "clock_stepped",
 	AlertFired: "alert_fired", AlertCleared: "alert_cleared", ResponseTaken: "response_taken", SettingsRead: "settings_read",
 	EpochAge: "epoch_age", EpochFill: "epoch_fill", PendingRequests: "pending_requests",

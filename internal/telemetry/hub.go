@@ -5,6 +5,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"unicode/utf8"
 )
 
 // Events distributes events. Its methods may be called from any goroutine, and never
@@ -140,13 +141,15 @@ func (e *Events) Read() {
 const maxText = 256
 
 // Bounded returns a text that is no longer than 256 bytes, cut at a whole character.
-func Bounded(s string) string {
-	if len(s) <= maxText {
+func Bounded(s string) string { return cut(s, maxText) }
+
+// cut cuts a text at the last whole character within a number of bytes.
+func cut(s string, most int) string {
+	if len(s) <= most {
 		return s
 	}
-	n := maxText
-	for n > 0 && s[n]&0xC0 == 0x80 {
-		n--
+	for most > 0 && !utf8.RuneStart(s[most]) {
+		most--
 	}
-	return s[:n]
+	return s[:most]
 }

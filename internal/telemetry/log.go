@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"time"
 )
 
 // Log is what a server writes to standard error: the lines of its log, and whole lines
@@ -18,15 +19,20 @@ type Log struct {
 
 // NewLog returns a log of lines in JSON or text, from a level on. Nothing is written
 // before [Stream.Run] is called.
+//
+// See [LogEvents] and [Fields] for what lines hold. Ten lines of one event and reason are
+// written in a second; a line with the number of the others follows.
 func NewLog(w io.Writer, inJSON bool, level slog.Level) *Log {
 	s := NewStream(w, func(lost int) []byte {
 		var line bytes.Buffer
-		slog.New(NewHandler(&line, inJSON, slog.LevelInfo)).Warn("log lines were lost", "lines", lost)
+		slog.New(newHandler(NewHandler(&line, inJSON, slog.LevelInfo))).Warn("log lines were lost", "lines", lost)
 		return line.Bytes()
 	})
 	from := new(slog.LevelVar)
 	from.Set(level)
-	return &Log{Logger: slog.New(NewHandler(s, inJSON, from)), Stream: s, JSON: inJSON, Level: from}
+	h := newHandler(NewHandler(s, inJSON, from))
+	s.each = func(now time.Time) { h.summarise(context.Background(), h.repeats.sweep(now)) }
+	return &Log{Logger: slog.New(h), Stream: s, JSON: inJSON, Level: from}
 }
 
 // NewHandler returns a handler that writes lines in JSON or text, from a level on.
@@ -40,5 +46,5 @@ func NewHandler(w io.Writer, inJSON bool, level slog.Leveler) slog.Handler {
 
 // WriteObject writes one JSON object, at any level of the log.
 func WriteObject(w io.Writer, level slog.Level, message string, attrs ...any) {
-	slog.New(NewHandler(w, true, level)).Log(context.Background(), level, message, attrs...) //nolint:sloglint // its callers pass literals
+	slog.New(newHandler(NewHandler(w, true, level))).Log(context.Background(), level, message, attrs...) //nolint:sloglint // its callers pass literals
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -21,10 +22,13 @@ const maxUnread = 1 << 20
 type Stream struct {
 	to     io.Writer
 	notice func(lost int) []byte // returns the line with the count
+	each   func(now time.Time)   // is called once a second by Run, if it is set
 
 	wake   chan struct{} // one element when there may be something to write
 	ending chan struct{} // closed by Close
 	done   chan struct{} // closed when Run has returned
+
+	allLost atomic.Uint64 // lines since the start
 
 	mu     sync.Mutex // guards what follows
 	unread []byte
@@ -44,6 +48,7 @@ func (s *Stream) Write(p []byte) (int, error) {
 	s.mu.Lock()
 	if len(s.unread)+len(p) > maxUnread {
 		s.lost += lines(p)
+		s.allLost.Add(uint64(lines(p)))
 	} else {
 		s.unread = append(s.unread, p...)
 	}
@@ -58,8 +63,14 @@ func (s *Stream) Write(p []byte) (int, error) {
 // Run writes what is buffered until [Stream.Close] is called.
 func (s *Stream) Run() {
 	defer close(s.done)
+	second := time.NewTicker(time.Second)
+	defer second.Stop()
 	for {
 		select {
+		case now := <-second.C:
+			if s.each != nil {
+				s.each(now)
+			}
 		case <-s.wake:
 			s.flush()
 		case <-s.ending:
@@ -87,7 +98,9 @@ func (s *Stream) flush() {
 		n, err := s.to.Write(all)
 		s.torn = n > 0 && all[n-1] != '\n' || n == 0 && s.torn
 		if err != nil {
-			s.countLost(lost + lines(batch[min(n, len(batch)):]))
+			torn := lines(batch[min(n, len(batch)):])
+			s.allLost.Add(uint64(torn))
+			s.countLost(lost + torn)
 			return
 		}
 	}
@@ -106,6 +119,9 @@ func (s *Stream) countLost(lost int) {
 	defer s.mu.Unlock()
 	s.lost += lost
 }
+
+// Lost returns how many lines were dropped since the start.
+func (s *Stream) Lost() uint64 { return s.allLost.Load() }
 
 // Close waits until the buffer is written, but no longer than the patience.
 func (s *Stream) Close(patience time.Duration) {

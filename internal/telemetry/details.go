@@ -1,0 +1,38 @@
+package telemetry
+
+import (
+	"context"
+	"time"
+
+	"github.com/terradourada/td/protocol"
+)
+
+// Details are what the gate knows of a request and the server does not: which claim it
+// is about, and which id it has. The gate fills them in before its call returns.
+type Details struct {
+	Claim    string
+	ID       protocol.RequestID
+	Answered time.Duration // from the issue of the challenge to its answer; 0 without one
+	Verified time.Duration // that the verification of the proof took; 0 without one
+}
+
+// Into copies the details into the report of their request.
+func (d *Details) Into(r *Request) {
+	r.Claim, r.ID, r.Answered, r.Verified = d.Claim, d.ID, d.Answered, d.Verified
+}
+
+type detailsKey struct{}
+
+// WithDetails returns a context whose calls fill in the details.
+func WithDetails(ctx context.Context, d *Details) context.Context {
+	return context.WithValue(ctx, detailsKey{}, d)
+}
+
+// DetailsOf returns the details that a call fills in. If its caller asked for none, they
+// are dropped.
+func DetailsOf(ctx context.Context) *Details {
+	if d, ok := ctx.Value(detailsKey{}).(*Details); ok {
+		return d
+	}
+	return new(Details)
+}
