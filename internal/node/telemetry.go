@@ -18,9 +18,12 @@ import (
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/keyholder"
 	"github.com/terradourada/td/internal/lifecycle"
+	"github.com/terradourada/td/internal/notify"
+	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/internal/server"
 	"github.com/terradourada/td/internal/telemetry"
 	"github.com/terradourada/td/internal/telemetry/metrics"
+	"github.com/terradourada/td/internal/watch"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -75,7 +78,9 @@ func metricLabels() metrics.Labels {
 	for _, id := range claim.IDs() {
 		claims = append(claims, id.String())
 	}
-	return metrics.Labels{Operations: server.OperationIDs(), Claims: claims}
+	return metrics.Labels{
+		Operations: server.OperationIDs(), Claims: claims, Rules: watch.Names(), Sinks: []string{notify.KindAlertmanager, notify.KindWebhook},
+	}
 }
 
 func (p *reporting) lost() uint64 { return p.events.Lost() }
@@ -123,6 +128,20 @@ func (p *reporting) observeGate(o gate.Outcome) {
 // observeServer reports a request.
 func (p *reporting) observeServer(o server.Outcome) {
 	p.events.Request(telemetry.Request{At: now(), Operation: o.Operation, Code: o.Code, Cause: o.Cause, Status: o.Status, Took: o.Took})
+}
+
+// reportedStarter reports the children that it starts.
+type reportedStarter struct {
+	keyholder.Starter
+	reporting *reporting
+}
+
+func (s reportedStarter) Start(kind string) (*process.Child, error) {
+	c, err := s.Starter.Start(kind)
+	if err == nil {
+		s.reporting.change(telemetry.ChildStarted, kind, 1)
+	}
+	return c, err
 }
 
 // committed reports leaves that change the state of the server.

@@ -31,6 +31,9 @@ type Config struct {
 	Starter Starter      // starts children of [Kind]
 	Log     *slog.Logger // required
 
+	// Died is called when a notifier has exited without being asked to. May be nil.
+	Died func()
+
 	MinBackoff time.Duration // before it is started again; doubles up to a minute; default 500 ms
 }
 
@@ -56,6 +59,9 @@ func New(cfg Config) *Notifier {
 	if cfg.MinBackoff == 0 {
 		cfg.MinBackoff = 500 * time.Millisecond
 	}
+	if cfg.Died == nil {
+		cfg.Died = func() {}
+	}
 	return &Notifier{cfg: cfg}
 }
 
@@ -80,6 +86,7 @@ func (n *Notifier) Run(ctx context.Context) error {
 		if time.Since(begun) > 2*maxBackoff {
 			backoff = n.cfg.MinBackoff
 		}
+		n.cfg.Died()
 		n.cfg.Log.Warn("notifier exited", "how", how, "retry_in_ms", backoff.Milliseconds())
 		select {
 		case <-ctx.Done():
