@@ -58,7 +58,6 @@ const (
 	stateValid   = 4 * time.Minute // after which an alert that is not posted again ends by itself
 	rotatingFor  = time.Minute     // after an epoch has opened
 	maxTicks     = 20
-	askNotifier  = 5 * time.Second
 	downIsFailed = time.Minute
 )
 
@@ -381,8 +380,6 @@ func (w *watcher) heartbeat(ctx context.Context, t time.Time) error {
 
 // look finds out for how long the worst sink has failed.
 func (w *watcher) look(ctx context.Context, t time.Time) error {
-	ctx, cancel := context.WithTimeout(ctx, askNotifier)
-	defer cancel()
 	sinks, err := w.notifier.Sinks(ctx)
 	if err != nil {
 		return err

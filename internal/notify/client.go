@@ -190,8 +190,9 @@ var ErrDown = protocol.Fail(protocol.CodeOverloaded, "the notifier is not runnin
 // ErrRefused marks what the notifier, or a receiver, has refused.
 var ErrRefused = errors.New("notify: refused")
 
-// call sends a request and waits for the answer.
-func (n *Notifier) call(ctx context.Context, op string, body, into any) error {
+// call sends a request and waits for the answer. A notifier that does not answer in time
+// is replaced.
+func (n *Notifier) call(caller context.Context, op string, body, into any) error {
 	n.mu.Lock()
 	l := n.link
 	n.mu.Unlock()
@@ -202,7 +203,7 @@ func (n *Notifier) call(ctx context.Context, op string, body, into any) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(caller, callTimeout)
 	defer cancel()
 	id, answers := l.begin()
 	defer l.forget(id)
@@ -221,6 +222,9 @@ func (n *Notifier) call(ctx context.Context, op string, body, into any) error {
 	case <-l.down:
 		return ErrDown
 	case <-ctx.Done():
+		if caller.Err() == nil {
+			_ = l.conn.Close() // ends it
+		}
 		return ctx.Err()
 	}
 }
