@@ -42,7 +42,8 @@ type watcher struct {
 	mu      sync.Mutex // guards what follows
 	engine  *watch.Engine
 	waiting []outgoing // notices that the notifier has not taken
-	lost    int        // notices for which there was no room
+
+	seen watch.Stats // at the last tick; of the loop of ticks alone
 }
 
 // outgoing is a message that waits for the notifier.
@@ -175,18 +176,33 @@ func (w *watcher) tick(now time.Time) {
 	}
 }
 
-// measureAlerts sets the metrics of alerts.
+// measureAlerts sets the metrics of alerts, and reports which have begun and ended.
 func (w *watcher) measureAlerts(s *watch.Stats, silences int) {
 	for severity := watch.Info; severity <= watch.Page; severity++ {
 		w.metrics.Set(metrics.AlertsActive, float64(s.Active[severity]), severity.String())
 	}
 	w.metrics.Set(metrics.AlertsSilenced, float64(silences))
+	for rule, n := range s.Fired {
+		w.metrics.Set(metrics.AlertsFired, float64(n), rule)
+		w.moved(telemetry.AlertFired, rule, n-w.seen.Fired[rule])
+	}
+	for rule, n := range s.Ended {
+		w.moved(telemetry.AlertCleared, rule, n-w.seen.Ended[rule])
+	}
+	w.seen = *s
 	verdicts := make(map[string]uint64)
 	for verdict, n := range s.Feedback {
 		verdicts[verdict.Word] += n
 	}
 	for word, n := range verdicts {
 		w.metrics.Set(metrics.AlertFeedback, float64(n), word)
+	}
+}
+
+// moved reports that alerts of a rule have begun, or ended.
+func (w *watcher) moved(kind telemetry.Kind, rule string, n uint64) {
+	if n > 0 {
+		w.report(kind, rule, float64(n))
 	}
 }
 
@@ -216,8 +232,8 @@ func (w *watcher) queue(n *watch.Notice) {
 		return
 	}
 	if len(w.waiting) >= maxWaiting {
+		w.log.Error("alert not stored for delivery", "id", w.waiting[0].id, "why", "the notifier has taken nothing for too long")
 		w.waiting = w.waiting[1:]
-		w.lost++
 	}
 	w.waiting = append(w.waiting, outgoing{messageID(), notify.NoticeBody(*n)})
 }
@@ -229,31 +245,22 @@ func messageID() string {
 	return "msg_" + hex.EncodeToString(b[:])
 }
 
-// announce logs a notice, a line for each alert, and reports it to the metrics.
+// announce logs a notice, a line for each alert.
 func (w *watcher) announce(n *watch.Notice) {
 	for i := range n.Alerts {
 		a := &n.Alerts[i]
 		log := w.log.With("rule", a.Rule, "scope", a.Scope, "severity", a.Severity.String(), "incident", n.Incident, "value", a.Value, "threshold", a.Threshold)
 		switch {
 		case n.Event == watch.IncidentResolved:
-			w.report(telemetry.AlertCleared, a.Rule, 1)
 			log.Info("alert ended")
 		case n.Event == watch.IncidentUpdate:
 			log.Warn("alert goes on", "runbook", a.Runbook)
 		case n.Severity == watch.Info:
-			w.fired(a.Rule)
 			log.Info("state changed", "runbook", a.Runbook)
 		default:
-			w.fired(a.Rule)
 			log.Warn("alert fires", "runbook", a.Runbook)
 		}
 	}
-}
-
-// fired counts an alert that has begun to fire, or is notified again.
-func (w *watcher) fired(rule string) {
-	w.metrics.Add(metrics.AlertsFired, 1, rule)
-	w.report(telemetry.AlertFired, rule, 1)
 }
 
 // measure adds the states of the server, from memory. What is measured as a number comes
