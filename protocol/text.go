@@ -3,6 +3,9 @@ package protocol
 import (
 	"encoding"
 	"encoding/hex"
+	"fmt"
+	"io"
+	"log/slog"
 )
 
 // Parse reads the text form of a value, for example Parse[RequestID](text). An error
@@ -123,6 +126,16 @@ func (d Digest) MarshalText() ([]byte, error) { return d.AppendText(nil) }
 
 // UnmarshalText is [Parse] into a value, which an error leaves unchanged.
 func (d *Digest) UnmarshalText(text []byte) error { return parseBase64(d[:], text) }
+
+// redacted is what a secret prints as.
+const redacted = "redacted"
+
+// Format prints "redacted" for every verb and flag: a tag that somebody else reads lets
+// them answer a challenge in place of its client. [Tag.String] is for the wire.
+func (Tag) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, redacted) }
+
+// LogValue returns "redacted".
+func (Tag) LogValue() slog.Value { return slog.StringValue(redacted) }
 
 // String is the text form: base64url without padding.
 func (t Tag) String() string { return base64url.EncodeToString(t[:]) }

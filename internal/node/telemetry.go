@@ -88,22 +88,20 @@ func (p *reporting) change(kind telemetry.Kind, subject string, value float64) {
 	p.events.Change(telemetry.Change{At: now(), Kind: kind, Subject: subject, Value: value})
 }
 
-// measured reports a value if it has changed.
-func (p *reporting) measured(kind telemetry.Kind, value float64) {
-	if was, known := p.told[kind]; !known || was != value {
-		p.told[kind] = value
-		p.change(kind, "", value)
-	}
-}
+// measured reports a value at the first look, and when it has changed.
+func (p *reporting) measured(kind telemetry.Kind, value float64) { p.ifNew(kind, "", value) }
 
-// state reports a state, such as a failure, if it has changed; that of the start only if
-// it is not the good one.
+// state is measured for a state, such as a failure, and its reason.
 func (p *reporting) state(kind telemetry.Kind, subject string, is bool) {
 	value := 0.0
 	if is {
 		value = 1
 	}
-	if p.told[kind] != value {
+	p.ifNew(kind, subject, value)
+}
+
+func (p *reporting) ifNew(kind telemetry.Kind, subject string, value float64) {
+	if was, known := p.told[kind]; !known || was != value {
 		p.told[kind] = value
 		p.change(kind, subject, value)
 	}

@@ -6,6 +6,9 @@ import (
 	"encoding/base32"
 	"encoding/hex"
 	"errors"
+	"fmt"
+	"io"
+	"log/slog"
 	"strings"
 
 	"github.com/terradourada/td/protocol"
@@ -101,8 +104,17 @@ func (k *Key) check() [checkSize]byte {
 	return [checkSize]byte(d[:])
 }
 
-// String hides the key from logs and errors.
-func (Key) String() string { return "API key" }
+// redacted is what a key prints as, in every way.
+const redacted = "redacted"
 
-// GoString hides the key from %#v.
-func (Key) GoString() string { return "API key" }
+// Format prints "redacted" for every verb and flag.
+func (Key) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, redacted) }
+
+// String returns "redacted".
+func (Key) String() string { return redacted }
+
+// LogValue returns "redacted".
+func (Key) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// MarshalText returns "redacted".
+func (Key) MarshalText() ([]byte, error) { return []byte(redacted), nil }

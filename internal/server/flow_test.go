@@ -11,6 +11,7 @@ import (
 
 	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/internal/server"
+	"github.com/terradourada/td/internal/telemetry"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -203,8 +204,8 @@ func TestOutcomesAreObserved(t *testing.T) {
 	s.post("/v1/challenges", challengeBody)
 	for _, want := range []server.Outcome{
 		{Operation: "openChallenge", Code: protocol.CodeNone, Status: 201},
-		{Operation: "none", Code: protocol.CodeNotFound, Status: 404},
-		{Operation: "openChallenge", Code: protocol.CodeFrozen, Status: 503},
+		{Operation: "none", Code: protocol.CodeNotFound, Cause: telemetry.NotFound, Status: 404},
+		{Operation: "openChallenge", Code: protocol.CodeFrozen, Cause: telemetry.Held, Status: 503},
 	} {
 		got := <-s.outcomes
 		got.Took = 0

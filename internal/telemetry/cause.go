@@ -14,47 +14,71 @@ type Cause uint8
 // The causes. Each code has one that stands for it where no other was given; see
 // [CauseOf].
 const (
-	NoCause         Cause = iota
-	Malformed             // the request is not one of the protocol: syntax, size, media type, path
-	Unauthenticated       // no key, or a key that is not known, expired or revoked
-	Forbidden             // the key or this server does not allow the operation
-	NotFound              // no such record
-	UnknownClaim          // the server does not offer the claim, or not for this list
-	WrongInputs           // parameters, event or commitment do not give public inputs of the claim
-	UnknownID             // no request with this id is pending or remembered
-	WrongClient           // the request belongs to another client
-	WrongTag              // the tag is not that of the request
-	ForeignEpoch          // the request belongs to an epoch that has ended or is not held here
-	Ended                 // the request was invalidated for another reason
-	Late                  // the deadline has passed
-	Replayed              // the request, or its commitment, was accepted with another proof before
-	NullifierUsed         // the member has answered in this scope before
-	Undecided             // another answer to the request is being decided
-	MalformedProof        // the proof does not decode
-	FalseProof            // the proof does not verify
-	Disagreement          // the tagger refused a tag that the core holds for right
-	ProverLate            // no prover returned a proof in time
-	ProverWrong           // a prover returned a proof that does not verify, or none
-	ProverWrongTag        // a prover returned another tag
-	Held                  // a hold covers the operation
-	NoEpoch               // no epoch is active, or the server stops
-	Behind                // journal or log do not take more
-	Limited               // the quota of the client or its network is used up
-	Overloaded            // the server had no place for the request
-	Slow                  // the client sent or read too slowly
-	Gone                  // the client left before the answer
-	Fault                 // the server failed
+	NoCause Cause = iota
+	Malformed
+	Unauthenticated
+	Forbidden
+	NotFound
+	UnknownClaim
+	WrongInputs
+	UnknownID
+	WrongClient
+	WrongTag
+	ForeignEpoch
+	Ended
+	Late
+	Replayed
+	NullifierUsed
+	Undecided
+	MalformedProof
+	FalseProof
+	Disagreement
+	ProverLate
+	ProverWrong
+	ProverWrongTag
+	Held
+	NoEpoch
+	Behind
+	Limited
+	Overloaded
+	Slow
+	Gone
+	Fault
 	causeEnd
 )
 
-var causeText = [causeEnd]string{
-	NoCause: "none", Malformed: "malformed", Unauthenticated: "unauthenticated", Forbidden: "forbidden", NotFound: "not_found",
-	UnknownClaim: "unknown_claim", WrongInputs: "wrong_inputs", UnknownID: "unknown_id", WrongClient: "wrong_client",
-	WrongTag: "wrong_tag", ForeignEpoch: "foreign_epoch", Ended: "ended", Late: "late", Replayed: "replayed",
-	NullifierUsed: "nullifier_used", Undecided: "undecided", MalformedProof: "malformed_proof", FalseProof: "false_proof",
-	Disagreement: "disagreement", ProverLate: "prover_late", ProverWrong: "prover_wrong", ProverWrongTag: "prover_wrong_tag",
-	Held: "held", NoEpoch: "no_epoch", Behind: "behind", Limited: "limited", Overloaded: "overloaded", Slow: "slow",
-	Gone: "gone", Fault: "fault",
+// causes holds the stable name of each cause, and what it means.
+var causes = [causeEnd]struct{ name, meaning string }{
+	NoCause:         {"none", "the request was not refused"},
+	Malformed:       {"malformed", "the request is not one of the protocol: syntax, size, media type, path"},
+	Unauthenticated: {"unauthenticated", "no key, or a key that is not known, expired or revoked"},
+	Forbidden:       {"forbidden", "the key or this server does not allow the operation"},
+	NotFound:        {"not_found", "no such record"},
+	UnknownClaim:    {"unknown_claim", "the server does not offer the claim, or not for this list"},
+	WrongInputs:     {"wrong_inputs", "parameters, event or commitment do not give public inputs of the claim"},
+	UnknownID:       {"unknown_id", "no request with this id is pending or remembered"},
+	WrongClient:     {"wrong_client", "the request belongs to another client"},
+	WrongTag:        {"wrong_tag", "the tag is not that of the request"},
+	ForeignEpoch:    {"foreign_epoch", "the request belongs to an epoch that has ended or is not held here"},
+	Ended:           {"ended", "the request was invalidated for another reason"},
+	Late:            {"late", "the deadline has passed"},
+	Replayed:        {"replayed", "the request, or its commitment, was accepted with another proof before"},
+	NullifierUsed:   {"nullifier_used", "the member has answered in this scope before"},
+	Undecided:       {"undecided", "another answer to the request is being decided"},
+	MalformedProof:  {"malformed_proof", "the proof does not decode"},
+	FalseProof:      {"false_proof", "the proof does not verify"},
+	Disagreement:    {"disagreement", "the tagger refused a tag that the core holds for right"},
+	ProverLate:      {"prover_late", "no prover returned a proof in time"},
+	ProverWrong:     {"prover_wrong", "a prover returned a proof that does not verify, or none"},
+	ProverWrongTag:  {"prover_wrong_tag", "a prover returned another tag"},
+	Held:            {"held", "a hold covers the operation"},
+	NoEpoch:         {"no_epoch", "no epoch is active, or the server stops"},
+	Behind:          {"behind", "journal or log do not take more"},
+	Limited:         {"limited", "the quota of the client or its network is used up"},
+	Overloaded:      {"overloaded", "the server had no place for the request"},
+	Slow:            {"slow", "the client sent or read too slowly"},
+	Gone:            {"gone", "the client left before the answer"},
+	Fault:           {"fault", "the server failed"},
 }
 
 // Causes lists every cause but [NoCause].
@@ -69,9 +93,9 @@ func Causes() []Cause {
 // String returns the stable name of the cause.
 func (c Cause) String() string {
 	if c < causeEnd {
-		return causeText[c]
+		return causes[c].name
 	}
-	return causeText[Fault]
+	return causes[Fault].name
 }
 
 // ofCode holds the cause of each code where the refusal names none.

@@ -13,8 +13,8 @@ Written by "make docs" from the table in internal/telemetry/metrics. The ops lis
 
 Every series is there from the start. No event adds one: a value that a label does not
 list is counted under the last one, which is "none" or "other" where there may be such
-values. No label holds an address, a client, a key or the id of a request. Histograms have native buckets
-beside the classic ones. Metrics of the Go runtime (go_) and of the process
+values. No label holds an address, a client, a key or the id of a request. Histograms have
+native buckets beside the classic ones. Metrics of the Go runtime (go_) and of the process
 (process_) are served too.
 
 | metric | type | labels | meaning |
