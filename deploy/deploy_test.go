@@ -31,8 +31,11 @@ func generatedFiles(t *testing.T) map[string]string {
 		"prometheus/objectives.rules.yml":   objectivesFile(),
 		"prometheus/objectives_test.yml":    objectivesTests(),
 	}
+	run := replayed(t)
 	for i := range dashboards {
-		files["grafana/"+dashboards[i].file+".json"] = dashboards[i].grafana()
+		d := &dashboards[i]
+		files["grafana/"+d.file+".json"] = d.grafana()
+		files["../docs/monitoring/"+d.file+".svg"] = d.picture(run)
 	}
 	return files
 }
