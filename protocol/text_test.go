@@ -4,6 +4,7 @@ import (
 	"encoding"
 	"encoding/hex"
 	"fmt"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -85,7 +86,9 @@ func checkText(t *testing.T, row *textVector, parse func(string) (texter, error)
 			t.Errorf("%s = %q, want %q", form, got, row.Text)
 		}
 	}
-	if got := fmt.Sprintf("%x", value); got != hex.EncodeToString([]byte(row.Text)) && got != hex.EncodeToString(row.Bytes) {
+	bytes := reflect.New(reflect.TypeOf(value)).Elem() // a copy that can be sliced
+	bytes.Set(reflect.ValueOf(value))
+	if got := hex.EncodeToString(bytes.Slice(0, bytes.Len()).Bytes()); got != hex.EncodeToString(row.Bytes) {
 		t.Errorf("bytes = %s, want %x", got, []byte(row.Bytes))
 	}
 	for _, text := range row.Refused {

@@ -26,6 +26,7 @@ import (
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/internal/server"
 	"github.com/terradourada/td/internal/systemd"
+	"github.com/terradourada/td/internal/watch"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -80,6 +81,7 @@ type node struct {
 	machine *machine         // wired by openRecords
 	control *control.Control // of the machine that was started
 	watch   *watcher         // the same
+	tally   *watch.Tally     // counts events for it
 
 	http   *http.Server
 	reader *reader

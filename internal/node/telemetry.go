@@ -49,6 +49,7 @@ func (n *node) openReporting() error {
 		private = telemetry.NewPseudonyms()
 	}
 	p := &n.reporting
+	n.tally = newTally(cfg)
 	p.told = make(map[telemetry.Kind]float64)
 	p.metrics = metrics.New(metrics.Options{Labels: metricLabels(), Version: n.Version, Process: true})
 	p.metrics.Set(metrics.LedgerMaxLag, float64(cfg.MaxLag))
@@ -68,7 +69,7 @@ func (n *node) openReporting() error {
 		})
 		readers = append(readers, p.recorder)
 	}
-	p.events = telemetry.NewEvents(nil, readers)
+	p.events = telemetry.NewEvents([]telemetry.Observer{n.tally}, readers)
 	return nil
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/lifecycle"
 	"github.com/terradourada/td/internal/notify"
+	"github.com/terradourada/td/internal/telemetry"
 	"github.com/terradourada/td/internal/watch"
 	"github.com/terradourada/td/protocol"
 )
@@ -29,8 +30,9 @@ type watcher struct {
 	reader   *reader
 	cert     *certificate // nil without TLS
 	tally    *watch.Tally // observes the requests and changes of the server
-	notifier *notify.Notifier
-	base     string // address of the server in what is delivered
+	report   func(kind telemetry.Kind, subject string, value float64)
+	notifier *notify.Notifier // nil if no destination is allowed
+	base     string           // address of the server in what is delivered
 
 	wake        chan struct{} // one element when there is something to deliver
 	undelivered atomic.Uint64 // minutes for which a sink has failed, as the bits of a float
@@ -39,11 +41,6 @@ type watcher struct {
 	engine  *watch.Engine
 	waiting []outgoing // notices that the notifier has not taken
 	lost    int        // notices for which there was no room
-
-	// Of the loop of ticks alone.
-	last      time.Time // tick
-	published uint64    // size of the newest checkpoint, and when it was first seen
-	since     time.Time
 }
 
 // outgoing is a message that waits for the notifier.
@@ -89,7 +86,7 @@ func (n *node) newWatcher(ctx context.Context) (*watcher, error) {
 		return nil, err
 	}
 	w := &watcher{
-		cfg: n.Settings, log: n.Log, reader: reader, cert: n.cert, tally: watch.NewTally(), base: "http://" + n.listener.Addr().String(),
+		cfg: n.Settings, log: n.Log, reader: reader, cert: n.cert, tally: n.tally, report: n.reporting.change, base: "http://" + n.listener.Addr().String(),
 		wake: make(chan struct{}, 1), engine: watch.New(now(), watch.Options{Rules: rules, Keep: n.Settings.AlertKeep}),
 	}
 	if n.cert != nil {
@@ -193,66 +190,46 @@ func messageID() string {
 	return "msg_" + hex.EncodeToString(b[:])
 }
 
-// announce logs a notice, a line for each alert.
+// announce logs a notice, a line for each alert, and reports it to the metrics.
 func (w *watcher) announce(n *watch.Notice) {
-	level := slog.LevelWarn
-	if n.Event == watch.IncidentResolved || n.Severity == watch.Info {
-		level = slog.LevelInfo
-	}
 	for i := range n.Alerts {
 		a := &n.Alerts[i]
-		w.log.Log(context.Background(), level, "alert", "event", string(n.Event), "incident", n.Incident, "rule", a.Rule, "scope", a.Scope,
-			"severity", a.Severity.String(), "state", string(a.State), "value", a.Value, "threshold", a.Threshold, "runbook", a.Runbook)
+		log := w.log.With("rule", a.Rule, "scope", a.Scope, "severity", a.Severity.String(), "incident", n.Incident, "value", a.Value, "threshold", a.Threshold)
+		switch {
+		case n.Event == watch.IncidentResolved:
+			w.report(telemetry.AlertCleared, a.Rule, 1)
+			log.Info("alert ended")
+		case n.Event == watch.IncidentUpdate:
+			log.Warn("alert goes on", "runbook", a.Runbook)
+		case n.Severity == watch.Info:
+			w.report(telemetry.AlertFired, a.Rule, 1)
+			log.Info("state changed", "runbook", a.Runbook)
+		default:
+			w.report(telemetry.AlertFired, a.Rule, 1)
+			log.Warn("alert fires", "runbook", a.Runbook)
+		}
 	}
 }
 
-// measure reads the gauges, from memory but for the free space of the disk.
+// measure adds the states of the server, from memory. What is measured as a number comes
+// from the events.
 func (w *watcher) measure(now time.Time, in *watch.Input) {
-	r := w.reader
+	r, g := w.reader, &in.Gauges
 	state, _ := r.journal.State(context.Background()) // from memory, without an error
 	in.Held = len(state.Holds) > 0 || state.Sealed
-	g := &in.Gauges
+	in.Rotating = r.epochs.Held()
+	active := false
+	for _, e := range r.epochs.Status() {
+		if e.Phase == lifecycle.EpochActive {
+			active = true
+			in.Rotating = in.Rotating || now.Sub(e.Since) < rotatingFor
+		}
+	}
+	g[watch.NoEpoch] = watch.Is(!active && !state.Sealed && !in.Rotating)
 	g[watch.Frozen] = watch.Is(len(state.Holds) > 0)
 	g[watch.JournalFailing] = watch.Is(!r.journal.Condition().Writable)
 	g[watch.LedgerStopped] = watch.Is(r.ledgerState().State == stateStopped)
-	g[watch.DiskFree] = freePart(w.cfg.Data)
-	if w.cert != nil {
-		g[watch.CertificateDays] = w.cert.pair.Load().Leaf.NotAfter.Sub(now).Hours() / 24
-	}
 	g[watch.UndeliveredMinutes] = math.Float64frombits(w.undelivered.Load())
-	w.measureLedger(now, g)
-	w.measureEpochs(now, in, state.Sealed)
-	if !w.last.IsZero() { // the wall moves as the monotonic clock does, unless it is set
-		step := now.Round(0).Sub(w.last.Round(0)) - now.Sub(w.last)
-		g[watch.ClockStep] = max(g[watch.ClockStep], step.Abs().Seconds())
-	}
-	w.last = now
-}
-
-func (w *watcher) measureLedger(now time.Time, g *watch.Gauges) {
-	behind := w.reader.ledger.Condition().Behind
-	cp, _ := w.reader.ledger.Latest()
-	if cp.Size != w.published || w.since.IsZero() || behind == 0 {
-		w.published, w.since = cp.Size, now
-	}
-	g[watch.LedgerLag] = float64(behind) / float64(w.cfg.MaxLag)
-	g[watch.CheckpointAge] = now.Sub(w.since).Seconds()
-}
-
-func (w *watcher) measureEpochs(now time.Time, in *watch.Input, sealed bool) {
-	in.Rotating = w.reader.epochs.Held()
-	in.Gauges[watch.NoEpoch] = watch.Is(!sealed && !in.Rotating)
-	for _, e := range w.reader.epochs.Status() {
-		if e.Phase != lifecycle.EpochActive {
-			continue
-		}
-		in.Gauges[watch.NoEpoch] = 0
-		in.Rotating = in.Rotating || now.Sub(e.Since) < rotatingFor
-		in.Gauges[watch.EpochFill] = float64(e.Issued) / float64(w.cfg.MaxIssued)
-		if w.cfg.MaxAge > 0 && w.cfg.Rotation == config.RotationAuto && w.cfg.RotationWindow == "" {
-			in.Gauges[watch.EpochAge] = float64(now.Sub(e.Since)) / float64(w.cfg.MaxAge)
-		}
-	}
 }
 
 // deliver passes to the notifier what it has not taken, until ctx ends. Nothing waits for
@@ -307,7 +284,7 @@ func (w *watcher) pass(ctx context.Context) error {
 			return err
 		}
 		if err != nil {
-			w.log.Error("alert not stored for delivery", "message", first.id, "err", err)
+			w.log.Error("alert not stored for delivery", "id", first.id, "err", err)
 		}
 		w.mu.Lock()
 		if len(w.waiting) > 0 && w.waiting[0].id == first.id {
@@ -375,6 +352,16 @@ func (w *watcher) look(ctx context.Context, t time.Time) error {
 }
 
 // What follows is the watcher as the administration sees it.
+
+// newTally returns what counts the events of this server for alerts. An epoch that is not
+// rotated by its age alone has no age that is too great.
+func newTally(cfg *config.Config) *watch.Tally {
+	age := cfg.MaxAge
+	if cfg.Rotation != config.RotationAuto || cfg.RotationWindow != "" {
+		age = 0
+	}
+	return watch.NewTally(cfg.MaxLag, age)
+}
 
 // Alerts lists the alerts and silences.
 func (w *watcher) Alerts(t time.Time) admin.AlertList {

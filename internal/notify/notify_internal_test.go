@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -123,6 +124,46 @@ func TestDialChecks(t *testing.T) {
 	if _, err := n.dial(t.Context(), "tcp", "alerts.example.org:80"); err == nil || !strings.Contains(err.Error(), "not allowed") || asked != 1 {
 		t.Errorf("%v, %d lookups", err, asked)
 	}
+}
+
+// TestResolver: names are asked of the servers that were known at the start.
+func TestResolver(t *testing.T) {
+	t.Parallel()
+	server, err := new(net.ListenConfig).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	go func() {
+		b := make([]byte, 512)
+		for {
+			n, from, err := server.ReadFrom(b)
+			if err != nil {
+				return
+			}
+			q := b[:n]
+			answer := slices.Concat(q[:2], []byte{0x81, 0x80, 0, 1, 0, 1, 0, 0, 0, 0}, question(q))
+			if kind := question(q); kind[len(kind)-3] == 1 { // A
+				answer = append(answer, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 203, 0, 113, 7)
+			} else {
+				answer[7] = 0
+			}
+			_, _ = server.WriteTo(answer, from)
+		}
+	}()
+	got, err := resolver([]string{server.LocalAddr().String()})(t.Context(), "alerts.example.org")
+	if err != nil || !slices.Equal(got, []netip.Addr{netip.MustParseAddr("203.0.113.7")}) {
+		t.Error(got, err)
+	}
+}
+
+// question returns the question of a DNS message, without what follows it.
+func question(q []byte) []byte {
+	end := 12
+	for q[end] != 0 {
+		end += int(q[end]) + 1
+	}
+	return q[12 : end+5]
 }
 
 // disk is a file in memory. It fails on demand.

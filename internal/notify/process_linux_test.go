@@ -216,8 +216,18 @@ func TestNotifier(t *testing.T) {
 	if err != nil || len(sinks) != 2 || sinks[0].Target != h.URL || sinks[0].Waiting != 0 || sinks[0].LastError != "" {
 		t.Errorf("%+v, %v", sinks, err)
 	}
-	if err := n.Test(ctx, sinks[1].ID, "m", []byte("{}")); err == nil || !strings.Contains(err.Error(), "example.invalid") {
-		t.Errorf("a name without an address: %v", err)
+	after := n.PID()
+	if err := n.Test(ctx, sinks[1].ID, "m", []byte("{}")); err == nil || n.PID() != after { // however name servers answer
+		t.Errorf("a name without an address: %v, process %d", err, n.PID())
+	}
+	tls := httptest.NewTLSServer(h)
+	t.Cleanup(tls.Close)
+	overTLS, _, err := n.Add(ctx, notify.KindWebhook, tls.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Test(ctx, overTLS, "m", []byte("{}")); err == nil || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("a receiver with a certificate of its own: %v", err)
 	}
 	if err := n.Remove(ctx, id); err != nil {
 		t.Error(err)

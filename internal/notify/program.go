@@ -60,8 +60,8 @@ func RunChild(args []string) (status int, ok bool) {
 	return exitOK, true
 }
 
-// runProgram delivers until the socket ends. It reads what it needs of the system, gives
-// up the rest, and reads the secrets then.
+// runProgram delivers until the socket ends. It reads the secrets after it has given up
+// what it does not need.
 func runProgram(sock *os.File, uid int, allowed *Allowed, p pauses) error {
 	file := os.NewFile(process.ChildFile, "store")
 	to := newNetwork(allowed)

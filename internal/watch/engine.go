@@ -279,8 +279,8 @@ func (e *Engine) Alerts(now time.Time) []Alert {
 	return slices.CompactFunc(list, func(a, b Alert) bool { return a.Fingerprint == b.Fingerprint })
 }
 
-// Current lists what is true now for a receiver that is told the whole state again and
-// again: the heartbeat, what fires and is not hidden, and what has ended lately.
+// Current lists what is true now, for a receiver of the whole state: the heartbeat, what
+// fires and is not hidden, and what has ended lately.
 func (e *Engine) Current(now time.Time) []Alert {
 	list := []Alert{e.heartbeat()}
 	for _, a := range e.Alerts(now) {

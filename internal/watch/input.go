@@ -36,9 +36,8 @@ const (
 	MalformedProofs                // that do not decode
 	Malformed                      // requests that are not of the protocol
 	WrongKeys                      // requests whose API key is not valid
-	Pushes                         // events for the prover of this server
-	ProverErrors                   // events refused as no proof was there in time, or none that verifies
-	ProverFailures                 // the same, also of events that are answered before they are proved
+	Pushes                         // events that the prover of this server was given
+	ProverErrors                   // of which no proof was there in time, or none that verifies
 	Limited                        // refused by a quota
 	Overloaded                     // refused for lack of a place
 	Slow                           // clients that sent or read too slowly

@@ -155,7 +155,7 @@ func Rules() []Rule {
 		},
 		{
 			Name: "ProverErrors", Severity: Page, Group: groupProver, Runbook: prover, Inhibit: []string{whileFrozen},
-			Reads: "part of the pushed events for which the prover returned no proof that verifies", read: proverErrors, Fire: 0.1, Clear: 0.02, Floor: 3, For: 2,
+			Reads: "part of the pushed events for which the prover returned no proof that verifies", read: ratio(ProverErrors, Pushes), Fire: 0.1, Clear: 0.02, Floor: 3, For: 2,
 		},
 		{
 			Name: "ProverDeaths", Severity: Ticket, Group: groupProver, Runbook: prover,
@@ -262,12 +262,6 @@ const unknownWeight = 0.1
 func wrongTags(in *Input, c *Counts) (float64, float64) {
 	n := float64(c[WrongTags]) + unknownWeight*float64(c[UnknownRequests])
 	return perMinute(in, n), n
-}
-
-// proverErrors reads both counters of the same failures.
-func proverErrors(_ *Input, c *Counts) (float64, float64) {
-	n := float64(max(c[ProverErrors], c[ProverFailures]))
-	return n / max(1, float64(c[Pushes])), n
 }
 
 func lost(in *Input, c *Counts) (float64, float64) {

@@ -25,6 +25,9 @@ type Tally struct {
 	networks table[netip.Prefix]
 	past     []slice // of the last ticks, the newest last
 	step     float64 // largest step of the clock since the last tick
+	gauges   Gauges
+	scale    Gauges // factors from the values of events to those of gauges
+	totals   [counterEnd]float64
 }
 
 // slice is what was counted between two ticks.
@@ -34,9 +37,19 @@ type slice struct {
 	step              float64
 }
 
-// NewTally returns a tally that has counted nothing.
-func NewTally() *Tally {
-	t := &Tally{seed: maphash.MakeSeed()}
+// NewTally returns a tally that has counted nothing. maxLag is the lag of the log at which
+// acceptance stops, and maxAge the age at which an epoch is rotated, 0 if none is.
+func NewTally(maxLag uint64, maxAge time.Duration) *Tally {
+	t := &Tally{seed: maphash.MakeSeed(), gauges: NoGauges()}
+	for g := range t.scale {
+		t.scale[g] = 1
+	}
+	t.scale[LedgerLag] = 1 / float64(max(1, maxLag))
+	t.scale[CertificateDays] = 1.0 / (24 * 60 * 60)
+	t.scale[EpochAge] = 0
+	if maxAge > 0 {
+		t.scale[EpochAge] = 1 / maxAge.Seconds()
+	}
 	t.clients = newTable[string](maxClients)
 	t.networks = newTable[netip.Prefix](maxNetworks)
 	return t
@@ -60,10 +73,6 @@ var counterOf = map[telemetry.Cause]Counter{
 	telemetry.MalformedProof:  MalformedProofs,
 	telemetry.Malformed:       Malformed,
 	telemetry.Unauthenticated: WrongKeys,
-	telemetry.ProverLate:      ProverErrors,
-	telemetry.ProverWrong:     ProverErrors,
-	telemetry.ProverWrongTag:  ProverErrors,
-	telemetry.Disagreement:    Disagreements,
 	telemetry.Limited:         Limited,
 	telemetry.Overloaded:      Overloaded,
 	telemetry.Slow:            Slow,
@@ -73,17 +82,11 @@ var counterOf = map[telemetry.Cause]Counter{
 // ofSource are the counters that are kept for clients and networks.
 var ofSource = [counterEnd]bool{WrongTags: true, UnknownRequests: true, FalseProofs: true, WrongKeys: true}
 
-// opPush is the operation that the prover of this server answers.
-const opPush = "pushEvent"
-
 // Request counts a request.
 func (t *Tally) Request(r telemetry.Request) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.global[Requests]++
-	if r.Operation == opPush && (r.Cause == telemetry.NoCause || counterOf[r.Cause] == ProverErrors) {
-		t.global[Pushes]++
-	}
 	c, counted := counterOf[r.Cause]
 	if !counted {
 		return
@@ -111,36 +114,63 @@ func network(a netip.Addr) netip.Prefix {
 	return p
 }
 
-// keyholders are the roles of children that hold keys.
-var keyholders = []string{"signer", "tagger"}
+// gaugeOf holds the gauge of each kind of change that is measured.
+var gaugeOf = map[telemetry.Kind]Gauge{
+	telemetry.LedgerLag:         LedgerLag,
+	telemetry.CheckpointAge:     CheckpointAge,
+	telemetry.EpochAge:          EpochAge,
+	telemetry.EpochFill:         EpochFill,
+	telemetry.DiskFreeRatio:     DiskFree,
+	telemetry.CertificateExpiry: CertificateDays,
+}
 
-// Change counts a change of state.
+// Change counts a change of state, or keeps a measured value.
 func (t *Tally) Change(c telemetry.Change) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	switch {
-	case c.Kind == telemetry.ChildDied && slices.Contains(keyholders, c.Subject):
-		t.global[KeyholderDeaths]++
-	case c.Kind == telemetry.ChildDied && c.Subject == "prover":
-		t.global[ProverDeaths]++
-	case c.Kind == telemetry.ProverFailed:
-		t.global[ProverFailures]++
-	case c.Kind == telemetry.TaggerDisagreed:
+	if g, ok := gaugeOf[c.Kind]; ok {
+		t.gauges[g] = c.Value * t.scale[g]
+		return
+	}
+	switch c.Kind {
+	case telemetry.ChildDied:
+		switch c.Subject {
+		case "signer", "tagger":
+			t.global[KeyholderDeaths]++
+		case "prover":
+			t.global[ProverDeaths]++
+		}
+	case telemetry.PushDecided:
+		t.global[Pushes]++
+	case telemetry.ProverFailed:
+		t.global[ProverErrors]++
+	case telemetry.TaggerDisagreed:
 		t.global[Disagreements]++
-	case c.Kind == telemetry.ClockStepped:
+	case telemetry.ClockStepped:
 		t.step = max(t.step, c.Value, -c.Value)
+	case telemetry.EventsLost:
+		t.total(EventsLost, c.Value)
+	case telemetry.LogLinesLost:
+		t.total(LinesLost, c.Value)
 	}
 }
 
-// Count adds to a counter of the server what is read elsewhere.
-func (t *Tally) Count(c Counter, n uint64) {
+// total counts what a total that is reported has grown by. The lock is held.
+func (t *Tally) total(c Counter, now float64) {
+	t.global[c] = sum(t.global[c], uint32(min(max(0, now-t.totals[c]), 1<<31)))
+	t.totals[c] = now
+}
+
+// Total takes a total that is counted elsewhere. What it has grown by since the last call
+// is counted in this tick.
+func (t *Tally) Total(c Counter, n uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.global[c] = sum(t.global[c], uint32(min(n, 1<<31)))
+	t.total(c, float64(n))
 }
 
 // Take ends the present tick and returns the counts of the last ones, as many as the
-// window covers. The gauges are those of an input without any, except the clock's.
+// window covers, and the gauges that events report.
 func (t *Tally) Take(tick time.Duration, ticks int) Input {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -148,7 +178,7 @@ func (t *Tally) Take(tick time.Duration, ticks int) Input {
 	t.global, t.step = Counts{}, 0
 	t.past = append(t.past, now)
 	t.past = slices.Delete(t.past, 0, max(0, len(t.past)-ticks))
-	in := Input{Window: tick * time.Duration(ticks), Gauges: NoGauges()}
+	in := Input{Window: tick * time.Duration(ticks), Gauges: t.gauges}
 	in.Gauges[ClockStep] = 0
 	clients, networks := make(map[string]*Counts), make(map[string]*Counts)
 	for i := range t.past {

@@ -557,7 +557,7 @@ func request(client, address string, cause telemetry.Cause) telemetry.Request {
 // the window has.
 func TestTally(t *testing.T) {
 	t.Parallel()
-	tally := watch.NewTally()
+	tally := watch.NewTally(100, time.Hour)
 	for range 7 {
 		tally.Request(request("north", "192.0.2.7", telemetry.WrongTag))
 		tally.Request(request("", "::ffff:192.0.2.9", telemetry.WrongTag))
@@ -566,14 +566,29 @@ func TestTally(t *testing.T) {
 	}
 	tally.Change(telemetry.Change{Kind: telemetry.ChildDied, Subject: "signer"})
 	tally.Change(telemetry.Change{Kind: telemetry.ClockStepped, Value: -5})
+	for kind, value := range map[telemetry.Kind]float64{
+		telemetry.LedgerLag: 50, telemetry.EpochAge: 1800, telemetry.DiskFreeRatio: 0.25, telemetry.CertificateExpiry: 86400 * 3,
+	} {
+		tally.Change(telemetry.Change{Kind: kind, Value: value})
+	}
+	for _, n := range []uint64{3, 3, 10} {
+		tally.Total(watch.QuotaOverflow, n)
+		tally.Change(telemetry.Change{Kind: telemetry.EventsLost, Value: float64(n)})
+	}
 	for tick := range 3 {
 		in := tally.Take(time.Second, 2)
 		want := map[bool]uint32{true: 7, false: 0}[tick < 2]
 		if in.Window != 2*time.Second || in.Global[watch.WrongTags] != 2*want || in.Global[watch.Requests] != 4*want || in.Global[watch.KeyholderDeaths] != want/7 || in.Gauges[watch.ClockStep] != 5*float64(want/7) {
 			t.Errorf("tick %d: %v, %v", tick, in.Global, in.Gauges)
 		}
+		if g := in.Gauges; g[watch.LedgerLag] != 0.5 || g[watch.EpochAge] != 0.5 || g[watch.DiskFree] != 0.25 || g[watch.CertificateDays] != 3 || g[watch.Frozen] == g[watch.Frozen] {
+			t.Errorf("tick %d: %v", tick, g)
+		}
 		if tick == 2 {
 			continue
+		}
+		if in.Global[watch.QuotaOverflow] != 10 || in.Global[watch.EventsLost] != 10 {
+			t.Errorf("totals: %v", in.Global)
 		}
 		if len(in.Clients) != 1 || in.Clients[0].Name != "north" || in.Clients[0].Counts[watch.WrongTags] != 7 || in.Clients[0].Counts[watch.UnknownRequests] != 7 {
 			t.Errorf("clients: %v", in.Clients)
@@ -588,7 +603,7 @@ func TestTally(t *testing.T) {
 // once each, and no newcomer is charged with the events of others.
 func TestTallyUnderAFlood(t *testing.T) {
 	t.Parallel()
-	tally := watch.NewTally()
+	tally := watch.NewTally(100, time.Hour)
 	for i := range 100_000 {
 		if i%100 == 0 {
 			tally.Request(request("", "198.51.100.1", telemetry.WrongTag))
