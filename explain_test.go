@@ -12,7 +12,7 @@ import (
 // logs never hold values of an event.
 var explainers = []string{
 	"claim", "internal/fault", "internal/fsutil", "internal/remote", "internal/draft",
-	"internal/doctor", "internal/verify", "cmd/td",
+	"internal/doctor", "internal/probe", "internal/verify", "cmd/td",
 }
 
 func TestOnlyClientsExplain(t *testing.T) {

@@ -130,8 +130,8 @@ func (d *Digest) UnmarshalText(text []byte) error { return parseBase64(d[:], tex
 // redacted is what a secret prints as.
 const redacted = "redacted"
 
-// Format prints "redacted" for every verb and flag: a tag that somebody else reads lets
-// them answer a challenge in place of its client. [Tag.String] is for the wire.
+// Format prints "redacted" for every verb and flag: a reader of the tag could answer the
+// challenge in place of its client. [Tag.String] is for the wire.
 func (Tag) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, redacted) }
 
 // LogValue returns "redacted".

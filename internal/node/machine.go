@@ -52,25 +52,19 @@ func (n *node) newMachine(ctx context.Context) (*machine, error) {
 	m := &machine{records: r, claims: n.claims, sealed: state.Sealed}
 	var instance protocol.InstanceID
 	_, _ = rand.Read(instance[:]) // never returns an error, see crypto/rand
-	starter := Starter(n.children, cfg, nil)
 	report := &n.reporting
+	starter := reportedStarter{Starter(n.children, cfg, nil), report}
 	died := func(role string) { report.change(telemetry.ChildDied, role, 1) }
 	keys := keyholder.Config{Died: died, Log: n.Log, Capacity: uint32(cfg.MaxSessions) * 2, MinGrade: least, Core: n.confined, Starter: starter}
 	m.epochs = epochs.New(epochs.Config{
 		StartSigner: func(ctx context.Context, number uint64) (epochs.Signer, error) {
-			s, err := keyholder.StartSigner(ctx, keys, keyholder.SignerStart{Origin: r.journal.Origin(), Number: number, Instance: instance})
-			if err != nil {
-				return nil, err
-			}
-			report.change(telemetry.ChildStarted, "signer", 1)
-			return s, nil
+			return keyholder.StartSigner(ctx, keys, keyholder.SignerStart{Origin: r.journal.Origin(), Number: number, Instance: instance})
 		},
 		StartTagger: func(ctx context.Context, id protocol.EpochID, number uint64) (epochs.Tagger, error) {
 			t, err := keyholder.StartTagger(ctx, keys, id, number)
 			if err != nil {
 				return nil, err
 			}
-			report.change(telemetry.ChildStarted, "tagger", 1)
 			report.tagger.Store(t)
 			return t, nil
 		},

@@ -18,6 +18,7 @@ import (
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/keyholder"
 	"github.com/terradourada/td/internal/lifecycle"
+	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/internal/server"
 	"github.com/terradourada/td/internal/telemetry"
 	"github.com/terradourada/td/internal/telemetry/metrics"
@@ -127,6 +128,20 @@ func (p *reporting) observeGate(o gate.Outcome) {
 // observeServer reports a request.
 func (p *reporting) observeServer(o server.Outcome) {
 	p.events.Request(telemetry.Request{At: now(), Operation: o.Operation, Code: o.Code, Cause: o.Cause, Status: o.Status, Took: o.Took})
+}
+
+// reportedStarter reports the children that it starts.
+type reportedStarter struct {
+	keyholder.Starter
+	reporting *reporting
+}
+
+func (s reportedStarter) Start(kind string) (*process.Child, error) {
+	c, err := s.Starter.Start(kind)
+	if err == nil {
+		s.reporting.change(telemetry.ChildStarted, kind, 1)
+	}
+	return c, err
 }
 
 // committed reports leaves that change the state of the server.

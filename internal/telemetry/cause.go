@@ -7,8 +7,8 @@ import (
 )
 
 // Cause is why a request was refused, more precisely than its code. It is for logs,
-// metrics and detectors, never for the client: what an answer hides from its client, a
-// cause tells apart.
+// metrics and detectors, never for the client: refusals that look alike outside have
+// causes of their own.
 type Cause uint8
 
 // The causes. Each code has one that stands for it where no other was given; see

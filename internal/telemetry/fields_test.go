@@ -191,7 +191,7 @@ is reworded.
   marks of direction are escaped.
 * No key, tag, proof or part of an event is in a line. Values of types that the log does not
   know are written as "redacted".
-* Ten lines of one event and reason (the field cause, code or reason) are written in a
+* Ten lines of one event and reason (the field cause, code, reason or id) are written in a
   second. The others are counted, and a line lines_summarised follows; while they go on, the
   time between two such lines doubles up to a minute.
 * Each minute has one line, traffic, for each class of operations with requests. A request

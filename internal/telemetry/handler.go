@@ -89,11 +89,11 @@ func (h *handler) summarise(ctx context.Context, ended []summary) {
 	}
 }
 
-// reasonOf returns the reason by which lines of one event are told apart: the value of
-// cause, code or reason.
+// reasonOf returns the reason that distinguishes lines of one event: the value of
+// cause, code, reason or id.
 func reasonOf(a slog.Attr, otherwise string) string {
 	switch a.Key {
-	case "cause", "code", "reason":
+	case "cause", "code", "reason", "id":
 		return a.Value.String()
 	}
 	return otherwise

@@ -13,21 +13,6 @@ import (
 	"github.com/terradourada/td/protocol"
 )
 
-// A record is a file of events for a later replay. It is JSON Lines. The first line is
-//
-//	{"record":"terradourada-events/1","began":"2026-11-29T15:00:00Z"}
-//
-// and each other line is one event, a request or a change:
-//
-//	{"at_us":1234,"operation":"sendProof","claim":"range/1","client":"lab","source":"192.0.2.7",
-//	 "code":"submission_rejected","cause":"wrong_tag","status":403,"took_us":812,...}
-//	{"at_us":1301,"kind":"child_died","subject":"tagger","value":1}
-//
-// at_us is the time since began in microseconds. Zero values are left out. A record holds
-// what [Request] and [Change] hold, thus no tag, no proof and no part of an event. Source
-// is a pseudonym if the log has pseudonyms. If events were dropped, a line with their
-// number so far follows: {"at_us":1400,"lost":17}.
-
 // recordName is the first value of the first line.
 const recordName = "terradourada-events/1"
 

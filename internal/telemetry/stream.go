@@ -1,5 +1,3 @@
-// Package telemetry carries what a running server says to the streams and systems that
-// collect it. It holds the stream of log lines.
 package telemetry
 
 import (
