@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/terradourada/td/internal/telemetry/metrics"
@@ -300,3 +301,35 @@ func plain(text string) string {
 }
 
 var markdownLink = regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`)
+
+// dashboardsPage returns the documentation of the panels.
+func dashboardsPage(r *replay) string {
+	var b strings.Builder
+	b.WriteString(`# Dashboards
+
+Written by "make docs" from the table in deploy/dashboards_test.go. The files are in deploy/grafana; [monitoring](../monitoring.md) explains how to load them.
+
+The pictures are drawn by the project from a recorded run of a real server: six minutes of small load with wrong tags of one client, answers to an unknown request, a rotation, a freeze, false proofs, and requests that are not of the protocol. A panel whose values were all 0 in that run has no picture.
+`)
+	for i := range dashboards {
+		d := &dashboards[i]
+		fmt.Fprintf(&b, "\n## %s\n\n%s\n\n![%s, drawn from a recorded run](../monitoring/%s.svg)\n\n| panel | unit | meaning | metrics |\n|---|---|---|---|\n", d.title, d.text, d.title, d.file)
+		for j := range d.panels {
+			p := &d.panels[j]
+			var names []string
+			for _, c := range p.curves {
+				for _, name := range metricsOf(strings.NewReplacer("$", "").Replace(c.promql())) {
+					names = append(names, "`"+strings.TrimPrefix(whole(name), metrics.Prefix)+"`")
+				}
+			}
+			slices.Sort(names)
+			title := p.title
+			if p.lines(&r.samples) == nil {
+				title += " *"
+			}
+			fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", title, units[p.unit].word, strings.ReplaceAll(p.means, "](reference/", "]("), strings.Join(slices.Compact(names), ", "))
+		}
+	}
+	b.WriteString("\nNames of metrics stand without `" + metrics.Prefix + "`. A star marks a panel without a picture.\n")
+	return b.String()
+}

@@ -30,13 +30,15 @@ func generatedFiles(t *testing.T) map[string]string {
 		"prometheus/terradourada_test.yml":  rulesTests(),
 		"prometheus/objectives.rules.yml":   objectivesFile(),
 		"prometheus/objectives_test.yml":    objectivesTests(),
+		"alertmanager/alertmanager.yml":     alertmanagerFile(),
 	}
-	run := replayed(t)
+	record := replayed(t)
 	for i := range dashboards {
 		d := &dashboards[i]
 		files["grafana/"+d.file+".json"] = d.grafana()
-		files["../docs/monitoring/"+d.file+".svg"] = d.picture(run)
+		files["../docs/monitoring/"+d.file+".svg"] = d.picture(record)
 	}
+	files["../docs/reference/dashboards.md"] = dashboardsPage(record)
 	return files
 }
 
@@ -153,25 +155,49 @@ func file(t *testing.T, name string) string {
 	return string(b)
 }
 
-// promtool runs promtool, and skips the test where that is not installed.
-func promtool(t *testing.T, args ...string) {
+// run runs a tool, and skips the test where it is not installed.
+func run(t *testing.T, tool string, args ...string) {
 	t.Helper()
-	tool, err := exec.LookPath("promtool")
+	path, err := exec.LookPath(tool)
 	if err != nil {
-		t.Skip("NOT CHECKED: promtool is not installed (Debian: prometheus)")
+		t.Skipf("NOT CHECKED: %s is not installed (Debian: prometheus, prometheus-alertmanager)", tool)
 	}
-	if out, err := exec.Command(tool, args...).CombinedOutput(); err != nil {
-		t.Errorf("promtool %q: %v\n%s", args, err, out)
+	if out, err := exec.Command(path, args...).CombinedOutput(); err != nil {
+		t.Errorf("%s %q: %v\n%s", tool, args, err, out)
 	}
 }
 
-// TestRules: promtool accepts the rules, and every case comes out as it should.
+// TestAlertmanager: amtool accepts the configuration.
+func TestAlertmanager(t *testing.T) {
+	run(t, "amtool", "check-config", "alertmanager/alertmanager.yml")
+}
+
+// TestRules: the commands of docs/monitoring.md succeed, by which promtool accepts the rules
+// and every case comes out as it should, and so does its configuration.
 func TestRules(t *testing.T) {
 	t.Parallel()
-	for _, name := range []string{"terradourada", "objectives"} {
-		promtool(t, "check", "rules", "--lint=all", "--lint-fatal", "prometheus/"+name+".rules.yml")
-		promtool(t, "test", "rules", "prometheus/"+name+"_test.yml")
+	run(t, "promtool", "check", "rules", "--lint=all", "--lint-fatal", "prometheus/terradourada.rules.yml", "prometheus/objectives.rules.yml")
+	blocks := map[string]string{}
+	for _, m := range regexp.MustCompile("(?ms)^```(sh|yaml)\n(.*?)^```$").FindAllStringSubmatch(file(t, "../docs/monitoring.md"), -1) {
+		blocks[m[1]] += m[2]
 	}
+	if strings.Count(blocks["sh"], "promtool") != 2 {
+		t.Errorf("docs/monitoring.md has the commands\n%s", blocks["sh"])
+	}
+	cmd := exec.Command("sh", "-eu", "-c", blocks["sh"])
+	cmd.Dir = ".."
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	dir := t.TempDir()
+	if err := os.CopyFS(filepath.Join(dir, "rules"), os.DirFS("prometheus")); err != nil {
+		t.Fatal(err)
+	}
+	config := filepath.Join(dir, "prometheus.yml")
+	if err := os.WriteFile(config, []byte(blocks["yaml"]), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "promtool", "check", "config", config)
 }
 
 // target is one expression of a file of a dashboard.
@@ -248,7 +274,7 @@ func TestDashboards(t *testing.T) {
 	if err := os.WriteFile(path, []byte(rules), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	promtool(t, "check", "rules", path)
+	run(t, "promtool", "check", "rules", path)
 }
 
 // whole returns the name of the histogram that a series is part of, otherwise the name.

@@ -591,3 +591,42 @@ func lives() []aTest {
 		},
 	}
 }
+
+// alertmanagerFile returns a configuration of Alertmanager: what goes where, and which
+// alerts explain others.
+func alertmanagerFile() string {
+	var b strings.Builder
+	b.WriteString(generated + `# Give each receiver the configuration of what it is. An incident is one notification.
+route:
+  receiver: tickets
+  group_by: [service, group, scope, instance]
+  group_wait: 15s
+  group_interval: 5m
+  repeat_interval: 4h
+  routes:
+    - matchers: ['alertname = "` + watch.Heartbeat + `"']
+      receiver: heartbeat
+      group_wait: 0s
+      repeat_interval: 5m
+    - matchers: ['severity = "page"']
+      receiver: pager
+receivers:
+  - name: heartbeat # alarms when nothing arrives
+  - name: pager
+  - name: tickets
+inhibit_rules:
+`)
+	builtIn := rulesOfWatch()
+	for i := range twins {
+		r := builtIn[twins[i].rule]
+		for _, by := range r.Inhibit {
+			if by == "freeze" {
+				by = "Frozen"
+			}
+			if _, isRule := builtIn[by]; isRule { // no alert says that keys rotate
+				fmt.Fprintf(&b, "  - source_matchers: ['alertname = %q']\n    target_matchers: ['alertname = %q']\n    equal: [job, instance]\n", by, r.Name)
+			}
+		}
+	}
+	return b.String()
+}
