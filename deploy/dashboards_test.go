@@ -309,7 +309,7 @@ func dashboardsPage(r *replay) string {
 
 Written by "make docs" from the table in deploy/dashboards_test.go. The files are in deploy/grafana; [monitoring](../monitoring.md) explains how to load them.
 
-The pictures are drawn by the project from a recorded run of a real server: six minutes of small load with wrong tags of one client, answers to an unknown request, a rotation, a freeze, false proofs, and requests that are not of the protocol. A panel whose values were all 0 in that run has no picture.
+The pictures are drawn by the project from a recorded run of a real server: seven minutes of small load with wrong tags of one client, answers to an unknown request, a rotation, a freeze, false proofs, and requests that are not of the protocol. A panel whose values did not change in that run has no picture.
 `)
 	for i := range dashboards {
 		d := &dashboards[i]

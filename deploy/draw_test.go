@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/http/httptest"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -108,7 +109,7 @@ func replayed(t *testing.T) *replay {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &replay{metrics: newMetrics(false), samples: samples{step: step, rows: map[string][]*row{}}, holds: map[string]float64{}}
+	r := &replay{metrics: newMetrics(false), samples: newSamples(step), holds: map[string]float64{}}
 	r.metrics.Set(metrics.LedgerMaxLag, 4096)
 	r.metrics.Set(metrics.EpochMaxAge, 600)
 	lost, err := telemetry.Replay(z, r)
@@ -123,14 +124,14 @@ func replayed(t *testing.T) *replay {
 
 // Sizes of a picture, in pixels.
 const (
-	panelWidth, panelHeight = 470, 250
+	panelWidth, panelHeight = 470, 240
 	plotLeft, plotTop       = 52, 40
 	plotWidth, plotHeight   = 400, 142
 	perRow                  = 2
 	margin                  = 12
 )
 
-// colours can be told apart by people who see fewer of them (after Okabe and Ito).
+// colours are distinct for people who see fewer of them (after Okabe and Ito).
 var colours = []string{"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f3c8d", "#666666"}
 
 // units are the words for units of Grafana, and the factor from the value.
@@ -166,12 +167,12 @@ func (d *dashboard) picture(r *replay) string {
 `, width, height, width, height, html.EscapeString(d.title), width, height, strings.Join(parts, ""))
 }
 
-// lines returns the curves of a panel that are not 0 all the time; nil if none is.
+// lines returns the curves of a panel that are not 0 all the time; nil if none changes.
 func (p *panel) lines(s *samples) (lines []drawn) {
 	factor := units[p.unit].factor
 	for _, c := range p.curves {
 		found := map[string][]float64{}
-		for at := range s.n {
+		for at := int(rateOver / step); at < s.n; at++ { // before, there are no rates
 			for label, v := range c.eval(s, at) {
 				if found[label] == nil {
 					found[label] = slices.Repeat([]float64{math.NaN()}, s.n)
@@ -185,8 +186,25 @@ func (p *panel) lines(s *samples) (lines []drawn) {
 			}
 		}
 	}
+	if !slices.ContainsFunc(lines, func(l drawn) bool { return changes(l.values) }) {
+		return nil
+	}
 	slices.SortStableFunc(lines, func(a, b drawn) int { return strings.Compare(a.name, b.name) })
 	return lines
+}
+
+// changes reports whether a curve has two values that differ.
+func changes(values []float64) bool {
+	last := math.NaN()
+	for _, v := range values {
+		if !math.IsNaN(v) {
+			if v != last && !math.IsNaN(last) {
+				return true
+			}
+			last = v
+		}
+	}
+	return false
 }
 
 var labelOf = regexp.MustCompile(`\{\{\w+\}\}`)
@@ -278,4 +296,56 @@ func scale(lines []drawn) (top, between float64) {
 // tickText writes a number with as many digits as the distance of ticks needs.
 func tickText(v, between float64) string {
 	return fmt.Sprintf("%.*f", max(0, int(-math.Floor(math.Log10(between)))), v)
+}
+
+// TestPictures: what is drawn is what Prometheus computes from the same scrapes, at two
+// times.
+func TestPictures(t *testing.T) {
+	t.Parallel()
+	r := replayed(t)
+	var b strings.Builder
+	fmt.Fprintf(&b, "evaluation_interval: %s\ntests:\n  - interval: %s\n    input_series:\n", short(step), short(step))
+	for series, row := range r.samples.all {
+		name, labels, _ := strings.Cut(series, "{")
+		values := strings.ReplaceAll(strings.Trim(fmt.Sprint(row.values), "[]"), "NaN", "_")
+		fmt.Fprintf(&b, "      - series: %s\n        values: '%s'\n", quoted(name+`{job="td",instance="a",`+strings.TrimSuffix(labels, "}")+"}"), values)
+	}
+	b.WriteString("    promql_expr_test:\n")
+	for _, at := range []int{r.samples.n / 3, r.samples.n * 3 / 4} {
+		for i := range dashboards {
+			for _, p := range dashboards[i].panels {
+				for _, c := range p.curves {
+					b.WriteString(c.asTest(&r.samples, at))
+				}
+			}
+		}
+	}
+	path := filepath.Join(t.TempDir(), "pictures.yml")
+	if err := os.WriteFile(path, []byte(b.String()), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	run(t, "promtool", "test", "rules", path)
+}
+
+// asTest returns a test of promtool that wants the values that a picture has at one time,
+// to a millionth.
+func (c curve) asTest(s *samples, at int) string {
+	var b strings.Builder
+	expr := strings.NewReplacer("$__rate_interval", short(rateOver), "$job", ".*", "$instance", ".*").Replace(c.promql())
+	fmt.Fprintf(&b, "      - expr: %s\n        eval_time: %ds\n        exp_samples:\n", quoted("round("+expr+", 1e-6) >= 0"), int((time.Duration(at) * step).Seconds()))
+	name := ""
+	if m := labelOf.FindString(c.legend); m != "" {
+		name = strings.Trim(m, "{}")
+	}
+	for label, v := range c.eval(s, at) {
+		if math.IsNaN(v) {
+			continue
+		}
+		labels := "{}"
+		if name != "" {
+			labels = fmt.Sprintf("{%s=%q}", name, label)
+		}
+		fmt.Fprintf(&b, "          - labels: %s\n            value: %.6f\n", quoted(labels), v)
+	}
+	return b.String()
 }

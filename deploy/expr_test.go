@@ -94,16 +94,16 @@ func (e quantile) promql() string {
 
 func (e quantile) eval(s *samples, at int) curves {
 	groups := map[string]map[float64]float64{}
-	s.each(at, full(e.name)+"_bucket", e.match, func(r *row) {
+	for _, r := range s.matching(full(e.name)+"_bucket", e.match) {
 		bound, err := strconv.ParseFloat(r.labels["le"], 64)
 		if err != nil {
-			return
+			continue
 		}
 		if groups[r.labels[e.by]] == nil {
 			groups[r.labels[e.by]] = map[float64]float64{}
 		}
 		groups[r.labels[e.by]][bound] += s.rate(r, at)
-	})
+	}
 	c := curves{}
 	for name, buckets := range groups {
 		if v := quantileOf(e.q, buckets); !math.IsNaN(v) {
@@ -185,7 +185,9 @@ type samples struct {
 	began time.Time
 	step  time.Duration
 	n     int
+	all   map[string]*row   // by the text of the series
 	rows  map[string][]*row // by the name of the metric
+	found map[string][]*row // that match, see [samples.matching]
 }
 
 // row is one series.
@@ -201,62 +203,62 @@ const rateOver = 30 * time.Second
 
 // rate returns how much a counter has grown a second.
 func (s *samples) rate(r *row, at int) float64 {
-	from := max(0, at-int(rateOver/s.step))
-	if from == at {
-		return 0
-	}
-	return (r.values[at] - r.values[from]) / (time.Duration(at-from) * s.step).Seconds()
+	return (r.values[at] - r.values[at-int(rateOver/s.step)]) / rateOver.Seconds()
 }
 
 func (s *samples) value(r *row, at int) float64 { return r.values[at] }
 
 // matcher is one condition on a label, such as code!="none".
-var matcher = regexp.MustCompile(`(\w+)(=~|!~|!=|=)"([^"]*)"`)
+var matcher = regexp.MustCompile(`(\w+)(=~|!=|=)"([^"]*)"`)
 
-// each visits the series of a metric that match.
-func (s *samples) each(_ int, name, match string, visit func(*row)) {
-	conditions := matcher.FindAllStringSubmatch(match, -1)
-	for _, r := range s.rows[name] {
-		ok := true
-		for _, c := range conditions {
-			is := r.labels[c[1]] == c[3]
-			if strings.HasSuffix(c[2], "~") {
-				is = regexp.MustCompile("^(?:" + c[3] + ")$").MatchString(r.labels[c[1]])
-			}
-			ok = ok && is != strings.HasPrefix(c[2], "!")
-		}
-		if ok {
-			visit(r)
-		}
+// matching returns the series of a metric that match. They do not change, so that it
+// looks for them once.
+func (s *samples) matching(name, match string) []*row {
+	key := name + "{" + match
+	if found, known := s.found[key]; known {
+		return found
 	}
+	found := slices.Clone(s.rows[name])
+	for _, c := range matcher.FindAllStringSubmatch(match, -1) {
+		want := regexp.MustCompile("^(?:" + c[3] + ")$") // of what has no =~ too: values have no special characters
+		found = slices.DeleteFunc(found, func(r *row) bool { return want.MatchString(r.labels[c[1]]) == (c[2] == "!=") })
+	}
+	s.found[key] = found
+	return found
 }
 
 func (s *samples) sum(at int, name, match, by string, of func(*row, int) float64) curves {
 	c := curves{}
-	s.each(at, name, match, func(r *row) { c[r.labels[by]] += of(r, at) })
+	for _, r := range s.matching(name, match) {
+		c[r.labels[by]] += of(r, at)
+	}
 	return c
 }
 
 // line is one series of a scrape in the text format.
-var line = regexp.MustCompile(`(?m)^(\w+)(?:\{(.*)\})? (\S+)$`)
+var line = regexp.MustCompile(`(?m)^((\w+)(?:\{(.*)\})?) (\S+)$`)
 
 // add adds a scrape.
 func (s *samples) add(scrape string) {
 	for _, m := range line.FindAllStringSubmatch(scrape, -1) {
-		labels := map[string]string{}
-		for _, l := range matcher.FindAllStringSubmatch(m[2], -1) {
-			labels[l[1]] = l[3]
-		}
-		v, err := strconv.ParseFloat(m[3], 64)
+		v, err := strconv.ParseFloat(m[4], 64)
 		if err != nil {
 			continue
 		}
-		i := slices.IndexFunc(s.rows[m[1]], func(r *row) bool { return fmt.Sprint(r.labels) == fmt.Sprint(labels) })
-		if i < 0 {
-			i = len(s.rows[m[1]])
-			s.rows[m[1]] = append(s.rows[m[1]], &row{labels: labels})
+		r := s.all[m[1]]
+		if r == nil {
+			r = &row{labels: map[string]string{}}
+			for _, l := range matcher.FindAllStringSubmatch(m[3], -1) {
+				r.labels[l[1]] = l[3]
+			}
+			s.all[m[1]] = r
+			s.rows[m[2]] = append(s.rows[m[2]], r)
 		}
-		s.rows[m[1]][i].values = append(s.rows[m[1]][i].values, v)
+		r.values = append(r.values, v)
 	}
 	s.n++
+}
+
+func newSamples(step time.Duration) samples {
+	return samples{step: step, all: map[string]*row{}, rows: map[string][]*row{}, found: map[string][]*row{}}
 }

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes deploy/testdata/run.jsonl.gz, from which the pictures of docs/monitoring.md are
-# drawn: the events of a real server in six minutes of small load, with wrong tags, a
+# drawn: the events of a real server in seven minutes of small load, with wrong tags, a
 # rotation, a freeze, false proofs and requests that are not of the protocol. Needs curl.
 # "make docs" draws the pictures afterwards.
 set -eu
@@ -74,6 +74,13 @@ abandoned() {
 	"$td" challenge --request --claim open/1 --ttl 5s --private left.private event.json |
 		curl -s -H 'Content-Type: application/json' --data-binary @- "$TD_SERVER/v1/challenges"
 }
+# honest NAME ARGUMENT... submits as a client does.
+honest() {
+	rm -rf "receipts/$1"
+	into=receipts/$1
+	shift
+	"$td" submit --out "$into" "$@"
+}
 pushed() {
 	curl -s -d '{"claim":"open/1","params":{},"event":{"lot":"2026-11-B"}}' -H 'Content-Type: application/json' "$TD_SERVER/v1/events"
 }
@@ -84,8 +91,8 @@ rm -f known.*
 challenge known
 other=$(cat first.tag) id=$(cat known.id)
 
-background 1.5 "$td" submit --claim open/1 --out receipts event.json
-background 3 "$td" submit --claim range/1 --params params.json --out receipts readings.json
+background 1.5 honest open/1 --claim open/1 event.json
+background 3 honest range/1 --claim range/1 --params params.json readings.json
 background 0.5 curl -s "$TD_SERVER/v1/status"
 background 5 abandoned
 background 4 pushed
@@ -93,7 +100,7 @@ sleep $((2 * scale))
 during 2 0.15 answer "$id" "$other" proof.bin                  # wrong tags
 during 1 0.4 answer "00000000000000000000000000000000" "$other" proof.bin # an unknown id
 "$td" admin rotate --reason "the rotation of the record" >/dev/null
-sleep $((scale))
+sleep $((2 * scale))
 "$td" admin freeze --issue --reason "the freeze of the record" >/dev/null
 sleep $((scale))
 "$td" admin thaw --issue --yes --reason "the end of the freeze" >/dev/null
