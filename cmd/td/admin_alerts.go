@@ -123,14 +123,14 @@ func adminUnsilenceCommand(a *app) *cobra.Command {
 }
 
 func adminFeedbackCommand(a *app) *cobra.Command {
-	verdict := &choice{value: watch.Useful, options: []string{watch.Useful, watch.Noise}}
+	verdict := &choice{value: watch.Useful, options: watch.Words()}
 	cmd := &cobra.Command{
 		Use: "feedback ALERT", Short: "Say whether an alert was useful", Args: oneArg("ALERT"),
 		Long: `ALERT is the id of an alert, as td admin alerts lists it: one that is active, or has ended
 within 30 minutes. The server counts verdicts for each rule.`,
-		Example: "  td admin alerts feedback 0011223344556677 --verdict noise --reason \"our own load test\"",
+		Example: "  td admin alerts feedback 0011223344556677 --verdict useless --reason \"our own load test\"",
 	}
-	cmd.Flags().Var(verdict, "verdict", "useful or noise")
+	cmd.Flags().Var(verdict, "verdict", "useful, useless (true, and no one had to know) or false")
 	return a.adminChange(&change{Command: cmd, do: func(ctx context.Context, c *admin.Conn, why admin.Reason, args []string) (*outcome, error) {
 		return outcomeOf(c.Feedback(ctx, admin.FeedbackRequest{Reason: why, Alert: args[0], Verdict: verdict.value}))
 	}})

@@ -13,7 +13,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -112,7 +111,7 @@ func TestAlerts(t *testing.T) {
 	if s := td("admin", "alerts"); !strings.Contains(s, "Frozen") || !strings.Contains(s, "firing") {
 		t.Error(s)
 	}
-	if pid := notifierOf(t, b); syscall.Kill(pid, syscall.SIGKILL) != nil {
+	if pid := b.child("notifier", 0); syscall.Kill(pid, syscall.SIGKILL) != nil {
 		t.Fatal(pid)
 	}
 	td("admin", "thaw", "--issue", "--yes", "--reason", "test")
@@ -163,18 +162,4 @@ func files(t *testing.T, dir string) (all []string) {
 		t.Fatal(err)
 	}
 	return all
-}
-
-// notifierOf returns the process id of the notifier that the log of a server names last.
-func notifierOf(t *testing.T, b *backend) int {
-	t.Helper()
-	found := regexp.MustCompile(`"?notifier ready"?.*pid"?[=:](\d+)`).FindAllStringSubmatch(b.stderr(), -1)
-	if len(found) == 0 {
-		t.Fatal("the log names no notifier")
-	}
-	pid, err := strconv.Atoi(found[len(found)-1][1])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return pid
 }

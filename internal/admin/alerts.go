@@ -82,7 +82,7 @@ type UnsilenceRequest struct {
 	ID string `json:"id"`
 }
 
-// FeedbackRequest says whether an alert was "useful" or "noise".
+// FeedbackRequest says whether an alert was "useful", "useless" or "false".
 type FeedbackRequest struct {
 	Reason
 	Alert   string `json:"alert"` // its fingerprint

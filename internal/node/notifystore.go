@@ -9,6 +9,7 @@ import (
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/datadir"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/notify"
 )
 
 // storeFile is the name of the store in its directory.
@@ -20,6 +21,9 @@ const storeFile = "store"
 func openNotifyStore(cfg *config.Config) (*os.File, error) {
 	if len(cfg.NotifyAllow) == 0 || cfg.ReadOnly {
 		return nil, nil //nolint:nilnil // there is none
+	}
+	if _, err := notify.ParseAllowed(cfg.NotifyAllow); err != nil {
+		return nil, fault.New(fault.Config, "notify_allow: "+err.Error(), "for example alerts.example.org, 127.0.0.1 or 192.0.2.0/24")
 	}
 	f, err := openStoreIn(cfg.Data)
 	if err != nil {
@@ -61,6 +65,8 @@ func openStoreIn(data string) (*os.File, error) {
 	if err = errors.Join(err, ownedByUs(info)); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
+	reserve := make([]byte, max(0, notify.StoreSize-info.Size()))
+	_, _ = f.WriteAt(reserve, info.Size()) // an alert about a full disk needs no space; without space the store is as large as it can be
 	return f, f.Chmod(0o600)
 }
 

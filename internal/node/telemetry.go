@@ -18,10 +18,12 @@ import (
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/keyholder"
 	"github.com/terradourada/td/internal/lifecycle"
+	"github.com/terradourada/td/internal/notify"
 	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/internal/server"
 	"github.com/terradourada/td/internal/telemetry"
 	"github.com/terradourada/td/internal/telemetry/metrics"
+	"github.com/terradourada/td/internal/watch"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -80,7 +82,9 @@ func metricLabels() metrics.Labels {
 	for _, id := range claim.IDs() {
 		claims = append(claims, id.String())
 	}
-	return metrics.Labels{Operations: server.OperationIDs(), Claims: claims}
+	return metrics.Labels{
+		Operations: server.OperationIDs(), Claims: claims, Rules: watch.Names(), Sinks: []string{notify.KindAlertmanager, notify.KindWebhook},
+	}
 }
 
 func (p *reporting) lost() uint64 { return p.events.Lost() }

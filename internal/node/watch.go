@@ -19,6 +19,7 @@ import (
 	"github.com/terradourada/td/internal/lifecycle"
 	"github.com/terradourada/td/internal/notify"
 	"github.com/terradourada/td/internal/telemetry"
+	"github.com/terradourada/td/internal/telemetry/metrics"
 	"github.com/terradourada/td/internal/watch"
 	"github.com/terradourada/td/protocol"
 )
@@ -31,6 +32,7 @@ type watcher struct {
 	cert     *certificate // nil without TLS
 	tally    *watch.Tally // observes the requests and changes of the server
 	report   func(kind telemetry.Kind, subject string, value float64)
+	metrics  *metrics.Metrics
 	notifier *notify.Notifier // nil if no destination is allowed
 	base     string           // address of the server in what is delivered
 
@@ -56,7 +58,6 @@ const (
 	stateValid   = 4 * time.Minute // after which an alert that is not posted again ends by itself
 	rotatingFor  = time.Minute     // after an epoch has opened
 	maxTicks     = 20
-	askNotifier  = 5 * time.Second
 	downIsFailed = time.Minute
 )
 
@@ -86,14 +87,14 @@ func (n *node) newWatcher(ctx context.Context) (*watcher, error) {
 		return nil, err
 	}
 	w := &watcher{
-		cfg: n.Settings, log: n.Log, reader: reader, cert: n.cert, tally: n.tally, report: n.reporting.change, base: "http://" + n.listener.Addr().String(),
+		cfg: n.Settings, log: n.Log, reader: reader, cert: n.cert, tally: n.tally, report: n.reporting.change, metrics: n.reporting.metrics, base: "http://" + n.listener.Addr().String(),
 		wake: make(chan struct{}, 1), engine: watch.New(now(), watch.Options{Rules: rules, Keep: n.Settings.AlertKeep}),
 	}
 	if n.cert != nil {
 		w.base = "https://" + n.listener.Addr().String()
 	}
 	if n.notifies {
-		w.notifier = notify.New(notify.Config{Starter: Starter(n.children, n.Settings, n.store), Log: n.Log})
+		w.notifier = notify.New(notify.Config{Starter: reportedStarter{Starter(n.children, n.Settings, n.store), &n.reporting}, Log: n.Log, Died: w.notifierDied})
 	}
 	return w, w.restore(ctx, n.records.journal)
 }
@@ -161,7 +162,10 @@ func (w *watcher) tick(now time.Time) {
 	for i := range notices {
 		w.queue(&notices[i])
 	}
+	stats := w.engine.Stats()
+	silences := len(w.engine.Silences(now))
 	w.mu.Unlock()
+	w.measureAlerts(&stats, silences)
 	for i := range notices {
 		w.announce(&notices[i])
 	}
@@ -169,6 +173,41 @@ func (w *watcher) tick(now time.Time) {
 	case w.wake <- struct{}{}:
 	default:
 	}
+}
+
+// measureAlerts sets the metrics of alerts.
+func (w *watcher) measureAlerts(s *watch.Stats, silences int) {
+	for severity := watch.Info; severity <= watch.Page; severity++ {
+		w.metrics.Set(metrics.AlertsActive, float64(s.Active[severity]), severity.String())
+	}
+	w.metrics.Set(metrics.AlertsSilenced, float64(silences))
+	verdicts := make(map[string]uint64)
+	for verdict, n := range s.Feedback {
+		verdicts[verdict.Word] += n
+	}
+	for word, n := range verdicts {
+		w.metrics.Set(metrics.AlertFeedback, float64(n), word)
+	}
+}
+
+// measureSinks sets the metrics of deliveries, which begin at 0 with each notifier.
+func (w *watcher) measureSinks(sinks []notify.Sink) {
+	sums := make(map[[2]string]uint64)
+	for i := range sinks {
+		s := &sinks[i]
+		sums[[2]string{s.Kind, "sent"}] += s.Delivered
+		sums[[2]string{s.Kind, "failed"}] += s.Failed
+		sums[[2]string{s.Kind, "dropped"}] += s.Dropped
+	}
+	for of, n := range sums {
+		w.metrics.Set(metrics.AlertNotifications, float64(n), of[0], of[1])
+	}
+}
+
+// notifierDied reports that a notifier has exited.
+func (w *watcher) notifierDied() {
+	w.metrics.Set(metrics.ChildUp, 0, notify.Kind)
+	w.report(telemetry.ChildDied, notify.Kind, 1)
 }
 
 // queue queues a notice for the notifier. The oldest makes room. The lock is held.
@@ -202,13 +241,19 @@ func (w *watcher) announce(n *watch.Notice) {
 		case n.Event == watch.IncidentUpdate:
 			log.Warn("alert goes on", "runbook", a.Runbook)
 		case n.Severity == watch.Info:
-			w.report(telemetry.AlertFired, a.Rule, 1)
+			w.fired(a.Rule)
 			log.Info("state changed", "runbook", a.Runbook)
 		default:
-			w.report(telemetry.AlertFired, a.Rule, 1)
+			w.fired(a.Rule)
 			log.Warn("alert fires", "runbook", a.Runbook)
 		}
 	}
+}
+
+// fired counts an alert that has begun to fire, or is notified again.
+func (w *watcher) fired(rule string) {
+	w.metrics.Add(metrics.AlertsFired, 1, rule)
+	w.report(telemetry.AlertFired, rule, 1)
 }
 
 // measure adds the states of the server, from memory. What is measured as a number comes
@@ -335,8 +380,6 @@ func (w *watcher) heartbeat(ctx context.Context, t time.Time) error {
 
 // look finds out for how long the worst sink has failed.
 func (w *watcher) look(ctx context.Context, t time.Time) error {
-	ctx, cancel := context.WithTimeout(ctx, askNotifier)
-	defer cancel()
 	sinks, err := w.notifier.Sinks(ctx)
 	if err != nil {
 		return err
@@ -348,6 +391,7 @@ func (w *watcher) look(ctx context.Context, t time.Time) error {
 		}
 	}
 	w.undelivered.Store(math.Float64bits(worst))
+	w.measureSinks(sinks)
 	return nil
 }
 

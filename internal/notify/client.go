@@ -31,6 +31,9 @@ type Config struct {
 	Starter Starter      // starts children of [Kind]
 	Log     *slog.Logger // required
 
+	// Died is called when a notifier has exited without being asked to. May be nil.
+	Died func()
+
 	MinBackoff time.Duration // before it is started again; doubles up to a minute; default 500 ms
 }
 
@@ -56,6 +59,9 @@ func New(cfg Config) *Notifier {
 	if cfg.MinBackoff == 0 {
 		cfg.MinBackoff = 500 * time.Millisecond
 	}
+	if cfg.Died == nil {
+		cfg.Died = func() {}
+	}
 	return &Notifier{cfg: cfg}
 }
 
@@ -80,6 +86,7 @@ func (n *Notifier) Run(ctx context.Context) error {
 		if time.Since(begun) > 2*maxBackoff {
 			backoff = n.cfg.MinBackoff
 		}
+		n.cfg.Died()
 		n.cfg.Log.Warn("notifier exited", "how", how, "retry_in_ms", backoff.Milliseconds())
 		select {
 		case <-ctx.Done():
@@ -183,8 +190,9 @@ var ErrDown = protocol.Fail(protocol.CodeOverloaded, "the notifier is not runnin
 // ErrRefused marks what the notifier, or a receiver, has refused.
 var ErrRefused = errors.New("notify: refused")
 
-// call sends a request and waits for the answer.
-func (n *Notifier) call(ctx context.Context, op string, body, into any) error {
+// call sends a request and waits for the answer. A notifier that does not answer in time
+// is replaced.
+func (n *Notifier) call(caller context.Context, op string, body, into any) error {
 	n.mu.Lock()
 	l := n.link
 	n.mu.Unlock()
@@ -195,7 +203,7 @@ func (n *Notifier) call(ctx context.Context, op string, body, into any) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(caller, callTimeout)
 	defer cancel()
 	id, answers := l.begin()
 	defer l.forget(id)
@@ -214,6 +222,9 @@ func (n *Notifier) call(ctx context.Context, op string, body, into any) error {
 	case <-l.down:
 		return ErrDown
 	case <-ctx.Done():
+		if caller.Err() == nil {
+			_ = l.conn.Close() // ends it
+		}
 		return ctx.Err()
 	}
 }

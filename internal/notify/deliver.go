@@ -44,6 +44,7 @@ type Sink struct {
 type state struct {
 	Sink
 	wake    chan struct{} // one element when there may be work
+	now     chan struct{} // one element when the receiver is known to answer again
 	stop    context.CancelFunc
 	beating atomic.Bool // an attempt of a heartbeat is under way
 	body    []byte      // of the last sync of an Alertmanager that it has not taken
@@ -87,15 +88,16 @@ func (d *deliverer) begin(one *sink) {
 		return // it was checked when it was added
 	}
 	ctx, cancel := context.WithCancel(d.life)
-	st := &state{Sink: Sink{ID: one.ID, Kind: one.Kind, Target: u.Scheme + "://" + u.Host}, wake: make(chan struct{}, 1), stop: cancel}
+	st := &state{Sink: Sink{ID: one.ID, Kind: one.Kind, Target: u.Scheme + "://" + u.Host}, wake: make(chan struct{}, 1), now: make(chan struct{}, 1), stop: cancel}
 	d.states[one.ID] = st
 	d.work.Go(func() { d.deliver(ctx, one, st) })
-	st.poke()
+	poke(st.wake)
 }
 
-func (st *state) poke() {
+// poke puts an element into a channel that has room for one.
+func poke(c chan struct{}) {
 	select {
-	case st.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -127,6 +129,7 @@ func (d *deliverer) deliver(ctx context.Context, one *sink, st *state) {
 			select {
 			case <-ctx.Done():
 			case <-late.C:
+			case <-st.now:
 			}
 			late.Stop()
 			pause = min(2*pause, d.pauses.most)
@@ -352,7 +355,7 @@ func (d *deliverer) notice(m *message) error {
 	for _, one := range d.store.sinks {
 		if one.Kind == KindWebhook {
 			errs = append(errs, d.store.enqueue(&queued{Sink: one.ID, ID: m.ID, Created: d.now().UnixMilli(), Body: m.Body}))
-			d.states[one.ID].poke()
+			poke(d.states[one.ID].wake)
 		}
 	}
 	return errors.Join(errs...)
@@ -365,7 +368,7 @@ func (d *deliverer) sync(body []byte) {
 	for _, st := range d.states {
 		if st.Kind == KindAlertmanager {
 			st.body = body
-			st.poke()
+			poke(st.wake)
 		}
 	}
 }
@@ -383,7 +386,7 @@ func (d *deliverer) heartbeat(m *message) {
 		}
 		d.work.Go(func() {
 			defer st.beating.Store(false)
-			d.note(d.life, st, d.post(d.life, one, m.ID, m.Body))
+			_ = d.attempt(d.life, one, st, m) // the sink says how it went
 		})
 	}
 }
@@ -396,7 +399,16 @@ func (d *deliverer) test(ctx context.Context, m *message) error {
 	if one == nil || st == nil {
 		return errNoSink
 	}
+	return d.attempt(ctx, one, st, m)
+}
+
+// attempt makes one attempt for a message that is not stored. If it succeeds, what waits
+// is tried at once.
+func (d *deliverer) attempt(ctx context.Context, one *sink, st *state, m *message) error {
 	err := d.post(ctx, one, m.ID, m.Body)
 	d.note(ctx, st, err)
+	if err == nil {
+		poke(st.now)
+	}
 	return err
 }

@@ -345,6 +345,17 @@ func TestRetries(t *testing.T) {
 			t.Errorf("%q, %+v", r.got, s)
 		}
 		r.set(500)
+		if err := d.notice(&message{ID: "late", Body: []byte("{}")}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(25 * time.Second)
+		r.set(200)
+		d.heartbeat(&message{ID: "beat", Body: []byte("{}")})
+		synctest.Wait()
+		if s := d.list()[0]; !slices.Equal(r.got[3:], []string{"beat", "late"}) || s.Waiting != 0 {
+			t.Errorf("after a heartbeat: %q, %+v", r.got, s)
+		}
+		r.set(500)
 		if err := d.notice(&message{ID: "old", Body: []byte("{}")}); err != nil {
 			t.Fatal(err)
 		}

@@ -51,10 +51,13 @@ func (e *Engine) join(now time.Time, a *alert) {
 	e.incidents = append(e.incidents, in)
 }
 
-// take adds an alert. It replaces the same alert of an earlier time.
+// take adds an alert. It replaces the same alert of an earlier time. Beyond a number,
+// alerts that have ended are forgotten: those that fire are bounded themselves.
 func (in *incident) take(a *alert) {
-	in.alerts = slices.DeleteFunc(in.alerts, func(o *alert) bool { return o.rule == a.rule && o.scope == a.scope })
-	in.alerts = bounded(append(in.alerts, a))
+	in.alerts = slices.DeleteFunc(in.alerts, func(o *alert) bool {
+		return o.rule == a.rule && o.scope == a.scope || len(in.alerts) >= maxOver && o.state == Resolved
+	})
+	in.alerts = append(in.alerts, a)
 	in.ended = time.Time{}
 	a.incident = in
 }

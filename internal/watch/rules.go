@@ -232,6 +232,14 @@ func Rules() []Rule {
 	}
 }
 
+// Names returns the names of the rules.
+func Names() (names []string) {
+	for _, r := range Rules() {
+		names = append(names, r.Name)
+	}
+	return names
+}
+
 // perMinute converts a count of the window.
 func perMinute(in *Input, n float64) float64 { return n * float64(time.Minute) / float64(in.Window) }
 

@@ -95,20 +95,24 @@ func (e *Engine) Silences(now time.Time) []Silence {
 // Verdict is what a person says of an alert of a rule.
 type Verdict struct {
 	Rule string
-	Word string // useful or noise
+	Word string // one of the words below
 }
 
 // The words of a verdict.
 const (
-	Useful = "useful"
-	Noise  = "noise"
+	Useful  = "useful"
+	Useless = "useless" // true, and no one had to know
+	False   = "false"
 )
+
+// Words lists the words of a verdict.
+func Words() []string { return []string{Useful, Useless, False} }
 
 // Feedback counts what a person says of an alert that is active or has ended lately, and
 // returns its rule.
 func (e *Engine) Feedback(fingerprint, word string) (rule string, err error) {
-	if word != Useful && word != Noise {
-		return "", fmt.Errorf("a verdict is %s or %s", Useful, Noise)
+	if !slices.Contains(Words(), word) {
+		return "", fmt.Errorf("a verdict is one of %s", strings.Join(Words(), ", "))
 	}
 	of := func(a *alert) bool { return Fingerprint(a.rule.Name, a.scope) == fingerprint }
 	for _, a := range e.alerts {

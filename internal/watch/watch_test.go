@@ -481,7 +481,7 @@ func TestFeedback(t *testing.T) {
 	b := start(t)
 	b.ticks(2, with(global(watch.WrongTags, 60)))
 	print := watch.Fingerprint("WrongTags", watch.ScopeServer)
-	if rule, err := b.Feedback(print, watch.Noise); rule != "WrongTags" || err != nil {
+	if rule, err := b.Feedback(print, watch.Useless); rule != "WrongTags" || err != nil {
 		t.Error(rule, err)
 	}
 	b.ticks(3, quiet())
@@ -491,10 +491,10 @@ func TestFeedback(t *testing.T) {
 	if _, err := b.Feedback(print, "nice"); err == nil {
 		t.Error("a word that is no verdict was taken")
 	}
-	if _, err := b.Feedback("00", watch.Noise); err == nil {
+	if _, err := b.Feedback("00", watch.Useless); err == nil {
 		t.Error("an alert that does not exist was taken")
 	}
-	if f := b.Stats().Feedback; f[watch.Verdict{Rule: "WrongTags", Word: watch.Noise}] != 1 || f[watch.Verdict{Rule: "WrongTags", Word: watch.Useful}] != 1 {
+	if f := b.Stats().Feedback; f[watch.Verdict{Rule: "WrongTags", Word: watch.Useless}] != 1 || f[watch.Verdict{Rule: "WrongTags", Word: watch.Useful}] != 1 {
 		t.Errorf("%v", f)
 	}
 }
