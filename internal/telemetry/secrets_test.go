@@ -73,7 +73,7 @@ func TestSecretsAreNotLogged(t *testing.T) {
 				}{v.value, []any{v.value}, map[string]any{"k": v.value}}
 				log.Error("handler panicked", "panic", v.value, "err", fmt.Errorf("could not: %v", v.value))
 				log.Warn("call panicked", "panic", nested, "call", slog.AnyValue(nested))
-				log.Warn("stopping", slog.Group("g", "panic", &nested))
+				log.Warn("stopping", slog.Group("g", "panic", &nested)) //nolint:sloglint // groups are what is tested
 				log.With("panic", v.value).WithGroup("g").Info("ready", "stack", v.value)
 				log.Info("not alive", "why", fmt.Sprintf("%v %+v %v", v.value, []any{v.value}, map[string]any{"k": v.value}))
 				log.Info("seal not committed", "err", errors.Join(fmt.Errorf("%v", nested), errors.New("x")))
@@ -93,7 +93,7 @@ func TestSecretsAreNotLogged(t *testing.T) {
 
 // encodings returns the forms in which bytes may be written.
 func encodings(b []byte) map[string][]byte {
-	decimal := strings.Trim(fmt.Sprint(b[:8]), "[]")
+	decimal := strings.Trim(fmt.Sprintf("%d", b[:8]), "[]")
 	return map[string][]byte{
 		"raw": b, "as hex": []byte(hex.EncodeToString(b[:8])), "as HEX": []byte(strings.ToUpper(hex.EncodeToString(b[:8]))),
 		"as base64": []byte(base64.StdEncoding.EncodeToString(b[:15])), "as base64url": []byte(base64.RawURLEncoding.EncodeToString(b[:15])),

@@ -16,7 +16,6 @@ import (
 	"net/http"
 	"runtime"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 
@@ -222,31 +221,3 @@ func (m *Metrics) Handler() http.Handler {
 		scrape.ServeHTTP(w, r)
 	})
 }
-
-// Snapshot returns the values of counters and gauges of this program by the text of their
-// series, such as terradourada_holds{operation="issue"}.
-func (m *Metrics) Snapshot() map[string]float64 {
-	m.refresh()
-	all := make(map[string]float64)
-	for name, v := range m.values {
-		for i := range v.cells {
-			all[series(name, v.labels, v.cells[i].labels)] = math.Float64frombits(v.cells[i].bits.Load())
-		}
-	}
-	return all
-}
-
-// series returns the text of one series.
-func series(name Name, labels []label, values []string) string {
-	if len(labels) == 0 {
-		return Prefix + string(name)
-	}
-	pairs := make([]string, len(labels))
-	for i, l := range labels {
-		pairs[i] = fmt.Sprintf("%s=%q", l.name, values[i])
-	}
-	return Prefix + string(name) + "{" + strings.Join(pairs, ",") + "}"
-}
-
-// Gatherer returns the registry, for linters.
-func (m *Metrics) Gatherer() prometheus.Gatherer { return m.registry }

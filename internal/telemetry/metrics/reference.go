@@ -21,17 +21,6 @@ native buckets beside the classic ones. Metrics of the Go runtime (go_) and of t
 |---|---|---|---|
 `
 
-// Names returns the full names of all metrics of this program, without the suffixes of
-// histograms.
-func Names() []string {
-	rows := table(Labels{})
-	all := make([]string, len(rows))
-	for i := range rows {
-		all[i] = Prefix + string(rows[i].name)
-	}
-	return all
-}
-
 // Reference returns the documentation of the metrics.
 func Reference(l Labels) string {
 	var b strings.Builder

@@ -108,18 +108,6 @@ type label struct {
 	values []string
 }
 
-// series returns how many series a metric has.
-func (m *metric) series() int {
-	n := 1
-	for _, l := range m.labels {
-		n *= len(l.values)
-	}
-	if m.kind == histogram {
-		n *= len(m.buckets) + 3 // +Inf, sum and count
-	}
-	return n
-}
-
 // Values of labels that stand for what has none, or whose name is not in the list.
 const (
 	none  = "none"
