@@ -175,12 +175,20 @@ func (w *watcher) tick(now time.Time) {
 	}
 }
 
-// measureAlerts sets the metrics of alerts.
+// measureAlerts sets the metrics of alerts, and reports those that began or ended.
 func (w *watcher) measureAlerts(s *watch.Stats, silences int) {
+	for _, rule := range s.Began { // each alert, also one that joins an incident without a notice
+		w.metrics.Add(metrics.AlertsFired, 1, rule)
+		w.report(telemetry.AlertFired, rule, 1)
+	}
+	for _, rule := range s.Ended {
+		w.report(telemetry.AlertCleared, rule, 1)
+	}
 	for severity := watch.Info; severity <= watch.Page; severity++ {
 		w.metrics.Set(metrics.AlertsActive, float64(s.Active[severity]), severity.String())
 	}
 	w.metrics.Set(metrics.AlertsSilenced, float64(silences))
+	w.metrics.Set(metrics.AlertsUndelivered, 60*math.Float64frombits(w.undelivered.Load()))
 	verdicts := make(map[string]uint64)
 	for verdict, n := range s.Feedback {
 		verdicts[verdict.Word] += n
@@ -229,31 +237,22 @@ func messageID() string {
 	return "msg_" + hex.EncodeToString(b[:])
 }
 
-// announce logs a notice, a line for each alert, and reports it to the metrics.
+// announce logs a notice, a line for each alert.
 func (w *watcher) announce(n *watch.Notice) {
 	for i := range n.Alerts {
 		a := &n.Alerts[i]
 		log := w.log.With("rule", a.Rule, "scope", a.Scope, "severity", a.Severity.String(), "incident", n.Incident, "value", a.Value, "threshold", a.Threshold)
 		switch {
 		case n.Event == watch.IncidentResolved:
-			w.report(telemetry.AlertCleared, a.Rule, 1)
 			log.Info("alert ended")
 		case n.Event == watch.IncidentUpdate:
 			log.Warn("alert goes on", "runbook", a.Runbook)
 		case n.Severity == watch.Info:
-			w.fired(a.Rule)
 			log.Info("state changed", "runbook", a.Runbook)
 		default:
-			w.fired(a.Rule)
 			log.Warn("alert fires", "runbook", a.Runbook)
 		}
 	}
-}
-
-// fired counts an alert that has begun to fire, or is notified again.
-func (w *watcher) fired(rule string) {
-	w.metrics.Add(metrics.AlertsFired, 1, rule)
-	w.report(telemetry.AlertFired, rule, 1)
 }
 
 // measure adds the states of the server, from memory. What is measured as a number comes

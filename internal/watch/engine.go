@@ -47,7 +47,9 @@ type Engine struct {
 	last      uint64 // number of the last incident
 	silences  []Silence
 	feedback  map[Verdict]uint64
-	dropped   uint64 // alerts that found no place
+	dropped   uint64   // alerts that found no place
+	began     []string // rules of the alerts that began to fire in the last tick
+	ended     []string // the same of those that ended
 	started   time.Time
 }
 
@@ -84,6 +86,7 @@ const ScopeServer = "server"
 
 // Tick reads one input and returns what has to be notified.
 func (e *Engine) Tick(now time.Time, in *Input) []Notice {
+	e.began, e.ended = nil, nil
 	for i := range e.rules {
 		r := &e.rules[i]
 		switch r.Scope {
@@ -164,6 +167,7 @@ func (e *Engine) step(now time.Time, a *alert, fires, clears bool) bool {
 		if a.ticks++; a.ticks >= a.rule.For {
 			a.move(now, Firing)
 			a.fired = now
+			e.began = append(e.began, a.rule.Name)
 			e.join(now, a)
 		}
 	case Firing:
@@ -178,6 +182,7 @@ func (e *Engine) step(now time.Time, a *alert, fires, clears bool) bool {
 		if now.Sub(a.since) >= cmp.Or(a.rule.Keep, e.keep) {
 			a.move(now, Resolved)
 			a.ended = now
+			e.ended = append(e.ended, a.rule.Name)
 			e.over = bounded(append(e.over, a))
 			return false
 		}
@@ -305,11 +310,13 @@ type Stats struct {
 	Silenced int
 	Dropped  uint64 // alerts that found no place
 	Feedback map[Verdict]uint64
+	Began    []string // rules of the alerts that began to fire in the last tick, hidden or not
+	Ended    []string // the same of those that ended
 }
 
 // Stats returns the present numbers.
 func (e *Engine) Stats() Stats {
-	s := Stats{Active: make(map[Severity]int), Dropped: e.dropped, Feedback: make(map[Verdict]uint64, len(e.feedback))}
+	s := Stats{Active: make(map[Severity]int), Dropped: e.dropped, Began: e.began, Ended: e.ended, Feedback: make(map[Verdict]uint64, len(e.feedback))}
 	for _, a := range e.alerts {
 		switch {
 		case a.active() && a.hidden == "":
