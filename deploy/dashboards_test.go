@@ -67,6 +67,16 @@ var dashboards = []dashboard{
 				},
 			},
 			{
+				"Objectives", "percentunit", "Part of requests that failed for a reason of the server, objective 0.1 %, and of challenges and answers that took more than half a second, objective 1 %.",
+				[]curve{
+					one("failed", over{events{metrics.HTTPRequests, `operation!="none",` + matching("code", badCodes), ""}, events{metrics.HTTPRequests, `operation!="none"`, ""}}),
+					one("slow", rest{over{
+						events{metrics.HTTPDuration + "_bucket", matching("operation", timedOperations) + `,le="` + slowAfter + `"`, ""},
+						events{metrics.HTTPDuration + "_count", matching("operation", timedOperations), ""},
+					}}),
+				},
+			},
+			{
 				"Challenges", "cps", "Challenges issued and expired, and answers accepted, rejected or failed, a second. Issued without accepted means clients that do not come back.",
 				[]curve{
 					one("issued", events{metrics.ChallengesIssued, "", ""}),
@@ -95,11 +105,11 @@ var dashboards = []dashboard{
 				[]curve{one("fill", level{metrics.EpochFill, "", ""})},
 			},
 			{
-				"Epochs and children", "short", "Epochs opened and closed and children that exited, in ten minutes. A signer or tagger that exits ends its epoch.",
+				"Epochs and children", "short", "Epochs opened and closed and children that exited, in each interval of the graph. A signer or tagger that exits ends its epoch.",
 				[]curve{
-					one("epochs opened", times{600, events{metrics.EpochsOpened, "", ""}}),
-					one("epochs closed: {{reason}}", times{600, events{metrics.EpochsClosed, "", "reason"}}),
-					one("exits: {{role}}", times{600, events{metrics.ChildDeaths, "", "role"}}),
+					one("epochs opened", counted{metrics.EpochsOpened, "", ""}),
+					one("epochs closed: {{reason}}", counted{metrics.EpochsClosed, "", "reason"}),
+					one("exits: {{role}}", counted{metrics.ChildDeaths, "", "role"}),
 				},
 			},
 			{
@@ -200,7 +210,7 @@ var dashboards = []dashboard{
 				[]curve{one("waits: {{class}}", level{metrics.QueueDepth, "", "class"}), one("in work: {{class}}", level{metrics.HTTPInFlight, "", "class"})},
 			},
 			{
-				"Time in queues", "s", "How long requests waited for their turn, p99.",
+				"Time in queues", "s", "How long requests waited for their turn, p99; pushed events for their proof, too.",
 				[]curve{per("class", quantile{0.99, metrics.QueueWait, "", "class"})},
 			},
 			{
@@ -232,8 +242,8 @@ var dashboards = []dashboard{
 				[]curve{per("severity", level{metrics.AlertsActive, "", "severity"}), one("silences", level{metrics.AlertsSilenced, "", ""})},
 			},
 			{
-				"Alerts that fired", "short", "Alerts of the server that fired in ten minutes, by rule.",
-				[]curve{per("rule", times{600, events{metrics.AlertsFired, "", "rule"}})},
+				"Alerts that fired", "short", "Alerts of the server that began to fire in each interval of the graph, by rule.",
+				[]curve{per("rule", counted{metrics.AlertsFired, "", "rule"})},
 			},
 			{
 				"Delivery of alerts", "s", "Time for which a receiver has taken no alert; notifications a second by result.",

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/server"
 	"github.com/terradourada/td/internal/telemetry/metrics"
 	"github.com/terradourada/td/internal/watch"
 )
@@ -334,16 +336,16 @@ func registered(t *testing.T) map[string]bool {
 
 // newMetrics returns the metrics of a server with the labels that it has.
 func newMetrics(process bool) *metrics.Metrics {
-	var rules []string
-	for _, r := range watch.Rules() {
-		rules = append(rules, r.Name)
+	var claims []string
+	for _, id := range claim.IDs() {
+		claims = append(claims, id.String())
 	}
 	return metrics.New(metrics.Options{Version: "recorded", Process: process, Labels: metrics.Labels{
-		Operations: []string{"openChallenge", "sendProof", "pushEvent", "getReceipt", "verifyReceipt", "getStatus"},
-		Claims:     []string{"open/1", "range/1", "sum/1", "record-range/1", "record-equals/1", "record-oneof/1", "group/1"},
+		Operations: server.OperationIDs(),
+		Claims:     claims,
 		Scopes:     []string{"address", "subnet", "network", "provider", "client", "claim", "class", "global", "failures"},
 		Tables:     []string{"addresses", "clients", "failures"},
-		Rules:      rules,
+		Rules:      watch.Names(),
 		Sinks:      []string{"log", "alertmanager", "webhook"},
 		Responses:  []string{"cost", "slow", "block"},
 	}})

@@ -63,6 +63,17 @@ func (e events) eval(s *samples, at int) curves {
 	return s.sum(at, full(e.name), e.match, e.by, s.rate)
 }
 
+// counted are the events of each interval of a graph.
+type counted events
+
+func (e counted) promql() string {
+	return fmt.Sprintf("sum%s (increase(%s[$__rate_interval]))", by(e.by), selector(full(e.name), e.match))
+}
+
+func (e counted) eval(s *samples, at int) curves {
+	return times{rateOver.Seconds(), events(e)}.eval(s, at)
+}
+
 // level is the present value of a gauge.
 type level struct {
 	name      metrics.Name
@@ -147,6 +158,19 @@ func (e over) eval(s *samples, at int) curves {
 		return nil
 	}
 	return curves{"": e.of.eval(s, at)[""] / all}
+}
+
+// rest is what is missing to 1.
+type rest struct{ of expr }
+
+func (e rest) promql() string { return "1 - " + e.of.promql() }
+
+func (e rest) eval(s *samples, at int) curves {
+	c := e.of.eval(s, at)
+	for name, v := range c {
+		c[name] = 1 - v
+	}
+	return c
 }
 
 // times is a multiple of a value.
