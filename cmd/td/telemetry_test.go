@@ -48,14 +48,14 @@ func TestTelemetry(t *testing.T) {
 			`terradourada_http_requests_total{code="submission_rejected",operation="sendProof"} 1`,
 			`terradourada_refusals_total{cause="unknown_id",class="submit"} 1`,
 			`terradourada_child_up{role="prover"} 1`, `terradourada_child_starts_total{role="signer"} 1`,
-			`terradourada_epoch_number 1`, `terradourada_epochs_opened_total 1`, `terradourada_journal_writable 1`,
+			`terradourada_epoch_number 1`, `terradourada_epochs_opened_total 1`, `terradourada_journal_failing 0`, `terradourada_epoch_missing 0`,
 			`terradourada_tagger_requests{state="pending"} 0`,
 		} {
 			if !strings.Contains(metrics, "\n"+line+"\n") {
 				return false
 			}
 		}
-		return strings.Contains(metrics, "\nprocess_cpu_seconds_total ") && !strings.Contains(metrics, "terradourada_disk_free_bytes 0\n")
+		return strings.Contains(metrics, "\nprocess_cpu_seconds_total ") && !strings.Contains(metrics, "terradourada_disk_free_bytes NaN\n")
 	})
 	for path, want := range map[string]int{"debug/pprof/heap": 200, "debug/pprof/goroutine": 200, "debug/pprof/cmdline": 404, "debug/pprof/": 404} {
 		if status, _ := b.ops(path); status != want {

@@ -55,6 +55,10 @@ func (n *node) openReporting() error {
 	n.tally = newTally(cfg)
 	p.told = make(map[telemetry.Kind]float64)
 	p.metrics = metrics.New(metrics.Options{Labels: metricLabels(), Version: n.Version, Process: true})
+	p.metrics.Set(metrics.LedgerMaxLag, float64(cfg.MaxLag))
+	if cfg.Rotation == config.RotationAuto && cfg.RotationWindow == "" {
+		p.metrics.Set(metrics.EpochMaxAge, cfg.MaxAge.Seconds())
+	}
 	p.traffic = telemetry.NewTraffic(n.Log, private)
 	readers := []telemetry.Observer{p.metrics, p.traffic}
 	if cfg.Record != "" {
@@ -326,6 +330,8 @@ func (p *reporting) lookAtMachine(m *machine, at time.Time) {
 	}
 	p.state(telemetry.EpochFailed, subject, trouble != nil)
 	p.metrics.Set(metrics.EpochActive, up)
+	state, _ := m.journal.State(context.Background()) // from memory, without an error
+	p.metrics.SetIs(metrics.EpochMissing, up == 0 && !state.Sealed && !m.epochs.Held())
 	p.metrics.Set(metrics.ChildUp, up, "signer")
 	p.metrics.Set(metrics.ChildUp, up, "tagger")
 	p.metrics.SetIs(metrics.ChildUp, m.pool != nil && m.pool.Running(), "prover")

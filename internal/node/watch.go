@@ -182,6 +182,7 @@ func (w *watcher) measureAlerts(s *watch.Stats, silences int) {
 		w.metrics.Set(metrics.AlertsActive, float64(s.Active[severity]), severity.String())
 	}
 	w.metrics.Set(metrics.AlertsSilenced, float64(silences))
+	w.metrics.Set(metrics.AlertsUndelivered, 60*math.Float64frombits(w.undelivered.Load()))
 	for rule, n := range s.Fired {
 		w.metrics.Set(metrics.AlertsFired, float64(n), rule)
 		w.moved(telemetry.AlertFired, rule, n-w.seen.Fired[rule])

@@ -1,6 +1,7 @@
 package metrics
 
 import (
+	"math"
 	"slices"
 	"strings"
 
@@ -102,9 +103,9 @@ func (m *Metrics) Change(c telemetry.Change) {
 	case telemetry.HoldSet, telemetry.HoldLifted:
 		m.hold(c)
 	case telemetry.JournalFailing:
-		m.SetIs(JournalWritable, c.Value == 0)
+		m.SetIs(JournalFailing, c.Value != 0)
 	case telemetry.LedgerFailing:
-		m.SetIs(LedgerPublishing, c.Value == 0)
+		m.SetIs(LedgerFailing, c.Value != 0)
 		if c.Subject == "diverged" {
 			m.SetIs(LedgerDiverged, c.Value != 0)
 		}
@@ -118,6 +119,7 @@ func (m *Metrics) Change(c telemetry.Change) {
 		m.pushed(c)
 	case telemetry.ClockStepped:
 		m.Add(ClockSteps, 1)
+		m.Add(ClockMoved, math.Abs(c.Value))
 	default: // alerts and responses are set by those who have them
 	}
 }

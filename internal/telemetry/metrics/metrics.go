@@ -74,6 +74,8 @@ func New(o Options) *Metrics {
 		m.registry.MustRegister(m.values[row.name])
 	}
 	m.Set(Build, 1, o.Version, runtime.Version())
+	m.Set(DiskFree, math.NaN())
+	m.Set(DiskFreeRatio, math.NaN())
 	if o.Process {
 		m.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	}

@@ -39,16 +39,19 @@ const (
 	TaggerDisagreements Name = "tagger_disagreements_total"
 	EpochNumber         Name = "epoch_number"
 	EpochActive         Name = "epoch_active"
+	EpochMissing        Name = "epoch_missing"
 	EpochAge            Name = "epoch_age_seconds"
+	EpochMaxAge         Name = "epoch_max_age_seconds"
 	EpochFill           Name = "epoch_fill_ratio"
 	EpochsOpened        Name = "epochs_opened_total"
 	EpochsClosed        Name = "epochs_closed_total"
 	Holds               Name = "holds"
 	HoldChanges         Name = "hold_changes_total"
 	JournalSize         Name = "journal_size_leaves"
-	JournalWritable     Name = "journal_writable"
+	JournalFailing      Name = "journal_failing"
 	LedgerLag           Name = "ledger_lag_leaves"
-	LedgerPublishing    Name = "ledger_publishing"
+	LedgerMaxLag        Name = "ledger_max_lag_leaves"
+	LedgerFailing       Name = "ledger_failing"
 	LedgerDiverged      Name = "ledger_diverged"
 	CheckpointAge       Name = "ledger_checkpoint_age_seconds"
 	DiskFree            Name = "disk_free_bytes"
@@ -56,6 +59,7 @@ const (
 	CertificateExpiry   Name = "certificate_expiry_timestamp_seconds"
 	CertificateFails    Name = "certificate_failing"
 	ClockSteps          Name = "clock_steps_total"
+	ClockMoved          Name = "clock_step_seconds_total"
 	QueueDepth          Name = "queue_depth"
 	QueueWait           Name = "queue_wait_seconds"
 	ConcurrencyLimit    Name = "concurrency_limit"
@@ -68,6 +72,7 @@ const (
 	AlertsFired         Name = "alerts_fired_total"
 	AlertsSilenced      Name = "alerts_silenced"
 	AlertNotifications  Name = "alert_notifications_total"
+	AlertsUndelivered   Name = "alerts_undelivered_seconds"
 	AlertFeedback       Name = "alert_feedback_total"
 	ResponsesActive     Name = "responses_active"
 	Responses           Name = "responses_total"
@@ -161,7 +166,9 @@ func table(l Labels) []metric {
 		{TaggerDisagreements, counter, "Tags that the core holds for right and the tagger refused; each ends an epoch.", nil, nil},
 		{EpochNumber, gauge, "Number of the newest epoch.", nil, nil},
 		{EpochActive, gauge, "Whether an epoch is active.", nil, nil},
+		{EpochMissing, gauge, "Whether no epoch is active although there should be one.", nil, nil},
 		{EpochAge, gauge, "Age of the active epoch, 0 without one.", nil, nil},
+		{EpochMaxAge, gauge, "Age at which an epoch is replaced, 0 if it is not replaced for its age.", nil, nil},
 		{EpochFill, gauge, "Issued requests of the active epoch over max_issued.", nil, nil},
 		{EpochsOpened, counter, "Epochs that were opened.", nil, nil},
 		{EpochsClosed, counter, "Epochs that were closed, by reason.", []label{{"reason", closeReasons}}, nil},
@@ -169,17 +176,19 @@ func table(l Labels) []metric {
 		{Holds, gauge, "Holds in force, by operation.", []label{{"operation", []string{"issue", "accept"}}}, nil},
 		{HoldChanges, counter, "Freezes and thaws, by who ordered them.", []label{{"change", []string{"set", "lifted"}}, {"actor", []string{"operator", "core"}}}, nil},
 		{JournalSize, gauge, "Leaves of the journal.", nil, nil},
-		{JournalWritable, gauge, "Whether the journal takes writes.", nil, nil},
+		{JournalFailing, gauge, "Whether the journal cannot be written.", nil, nil},
 		{LedgerLag, gauge, "Leaves of the journal that the published log lacks.", nil, nil},
-		{LedgerPublishing, gauge, "Whether the log is published.", nil, nil},
+		{LedgerMaxLag, gauge, "Lag at which acceptance stops.", nil, nil},
+		{LedgerFailing, gauge, "Whether the log cannot be published.", nil, nil},
 		{LedgerDiverged, gauge, "Whether journal and log disagree.", nil, nil},
 		{CheckpointAge, gauge, "Age of the published checkpoint, 0 if it covers every leaf.", nil, nil},
 
-		{DiskFree, gauge, "Free bytes of the file system of the data directory.", nil, nil},
-		{DiskFreeRatio, gauge, "Free part of the file system of the data directory.", nil, nil},
+		{DiskFree, gauge, "Free bytes of the file system of the data directory, NaN until it is known.", nil, nil},
+		{DiskFreeRatio, gauge, "Free part of the file system of the data directory, NaN until it is known.", nil, nil},
 		{CertificateExpiry, gauge, "Time at which the TLS certificate in use expires, 0 without one.", nil, nil},
 		{CertificateFails, gauge, "Whether a changed TLS certificate could not be loaded.", nil, nil},
 		{ClockSteps, counter, "Steps of the system's clock by a second or more.", nil, nil},
+		{ClockMoved, counter, "Time by which these steps moved the clock, forwards or back.", nil, nil},
 
 		{QueueDepth, gauge, "Requests that wait for their turn.", []label{class}, nil},
 		{QueueWait, histogram, "Time that requests waited for their turn.", []label{class}, latencies},
@@ -194,6 +203,7 @@ func table(l Labels) []metric {
 		{AlertsFired, counter, "Alerts that fired, by rule.", []label{{"rule", with(l.Rules, other)}}, nil},
 		{AlertsSilenced, gauge, "Silences in force.", nil, nil},
 		{AlertNotifications, counter, "Notifications to receivers of alerts, by kind of receiver and result.", []label{{"sink", with(l.Sinks, other)}, {"result", []string{"sent", "failed", "dropped"}}}, nil},
+		{AlertsUndelivered, gauge, "Time for which a receiver of alerts has taken none, the longest of all receivers.", nil, nil},
 		{AlertFeedback, counter, "Verdicts of operators about alerts.", []label{{"verdict", []string{"useful", "useless", "false"}}}, nil},
 		{ResponsesActive, gauge, "Automatic responses in force, by step.", []label{{"step", with(l.Responses, other)}}, nil},
 		{Responses, counter, "Automatic responses, by step and whether they were only tried.", []label{{"step", with(l.Responses, other)}, {"mode", []string{"enforced", "dry_run"}}}, nil},
