@@ -11,7 +11,7 @@ FREEZES ?= 40
 TOOLS := tools/bin
 DATA ?= ../shared/data
 
-.PHONY: build demo test matrix race race-system memscan attacks-trust faults gamedays lint fuzz bench bench-once docs openapi man check vuln e2e powercut mutants unit container tools clean
+.PHONY: build demo test matrix race race-system memscan attacks-trust attack faults gamedays lint fuzz bench bench-once limit-compare docs openapi man check vuln e2e powercut mutants unit container tools clean
 
 build:
 	go build -trimpath -o bin/td ./cmd/td
@@ -80,6 +80,11 @@ bench: build
 	./bin/td bench
 	go test -run '^$$' -bench BenchmarkLeaf -benchtime 2000x ./internal/ledger
 
+# Compares internal/limit with other limiters, and with another resolver of addresses,
+# which are in a module of their own.
+limit-compare:
+	GOEXPERIMENT= go -C internal/limit/compare test -count=1 -v .
+
 # Every benchmark runs, once, so that none breaks unnoticed.
 bench-once:
 	go test -vet=off -run '^$$' -bench . -benchtime 1x $$(grep -rl --include='*_test.go' '^func Benchmark' . | xargs -n 1 dirname | sort -u)
@@ -117,14 +122,21 @@ memscan:
 attacks-trust:
 	./scripts/attacks.sh
 
+# Overload, floods and comparisons of times against real servers, with bounded load, and
+# the gate of the limiter; see internal/attack. About four minutes; SHORT=1 takes less than
+# half a minute. Needs Linux, and root for the floods from other addresses. Its last line
+# is the result as JSON.
+attack:
+	./scripts/attack.sh
+
 # Kills, power cuts, device errors and file faults under load: nothing that was
 # acknowledged may be lost. Up to 10 minutes; SHORT=1 injects few of each, SEED=N
 # repeats a run. Power cuts need root and FUSE. Its last line is the result as JSON.
 faults:
 	./scripts/faults.sh
 
-# Plays game days with real servers, see docs/operate.md. Up to 10 minutes; SHORT=1 takes
-# about one, SEED=N repeats a run. Its last line is the result as JSON.
+# Plays game days with real servers, see docs/operate.md. Up to 10 minutes; SHORT=1 leaves
+# some out and takes some 30 s, SEED=N repeats a run. Its last line is the result as JSON.
 gamedays:
 	./scripts/gamedays.sh
 

@@ -20,7 +20,7 @@ const module = "github.com/terradourada/td"
 // lower floors only, and every package stands on one.
 var floors = [][]string{
 	0:  {".", "protocol", "proof/field", "proof/merkle"}, // "." is the module's own documentation
-	1:  {"internal/approval", "internal/fault", "internal/lifecycle", "internal/telemetry", "internal/tiles", "proof/poseidon", "proof/transcript"},
+	1:  {"internal/approval", "internal/fault", "internal/lifecycle", "internal/limit", "internal/telemetry", "internal/tiles", "proof/poseidon", "proof/transcript"},
 	2:  {"internal/fsutil", "internal/termui", "internal/localserver", "internal/principal", "internal/telemetry/metrics", "internal/systemd", "internal/watch", "proof/ligero"},
 	3:  {"claim", "claim/internal/srsgen", "api", "internal/input", "proof/circuit", "internal/config", "internal/secret", "internal/sandbox", "internal/attest"},
 	4:  {"receipt", "proof/claims", "internal/process", "internal/session", "internal/journal", "internal/ledger", "internal/memberlist"},
@@ -29,7 +29,7 @@ var floors = [][]string{
 	7:  {"internal/admin", "internal/datadir", "internal/submit", "internal/verify"},
 	8:  {"internal/node", "internal/probe"},
 	9:  {"internal/doctor", "internal/demo", "internal/bench"}, // the demo keeps receipts as submit does
-	10: {"cmd/td", "internal/faults", "internal/failpoints"},
+	10: {"cmd/td", "internal/attack", "internal/faults", "internal/failpoints"},
 }
 
 // allowedImports names the only packages that may import a path. A name that
@@ -39,7 +39,7 @@ var allowedImports = map[string][]string{
 	"C":                            {},
 	"log":                          {},
 	"math/rand":                    {},
-	"math/rand/v2":                 {"client"}, // jitter of retries
+	"math/rand/v2":                 {"client", "internal/server"}, // jitter of retries
 	"os/exec":                      {"internal/localserver", "internal/process", "internal/node", "claim/internal/srsgen"},
 	"net/http":                     {"client", "internal/admin", "internal/notify", "internal/prover", "internal/server", "internal/node", "internal/bench", "internal/telemetry/metrics"},
 	"database/sql":                 {"internal/journal"},
@@ -62,6 +62,7 @@ var allowedImports = map[string][]string{
 	"github.com/hanwen/go-fuse/":                         {}, // in tests only, as go-seccomp-bpf
 	"github.com/landlock-lsm/":                           {"internal/sandbox"},
 	"github.com/pelletier/go-toml/":                      {"internal/config"},
+	"github.com/pires/":                                  {"internal/node"},
 	"github.com/pressly/goose/":                          {"internal/journal"},
 	"github.com/prometheus/":                             {"internal/telemetry/metrics"},
 	"github.com/spf13/":                                  {"cmd/td"},

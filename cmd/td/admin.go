@@ -23,12 +23,13 @@ import (
 
 func adminCommand(a *app) *cobra.Command {
 	cmd := adminGroup("admin", "Operate a running server", `Asks the server on this machine through its admin socket, which is found by the same
-settings as the server finds it: --data, or --socket. The kernel names you to the
-server; the roles are viewer, operator and commander. Stopping is easy: an operator
-freezes alone. Restarting is hard: only a commander thaws.
+settings as the server finds it: --data, or --socket. The server learns from the kernel
+which user you are. The roles are viewer, operator and commander. Stopping is easy: an
+operator freezes alone. Starting again is hard: only a commander thaws.
 
-Everything that changes something needs --reason, and is a row of the audit, also when
-it is refused. What a log must not hide is also a leaf, whose index is printed.
+Everything that changes something needs --reason and is a row of the audit, also when
+it is refused. Freezes, thaws, withdrawals, rotations and incidents are also leaves of
+the log, and the indexes of the leaves are printed.
 
 An action that is "held in memory, not durable" is in force: exit code 0, and a warning.
 It is lost if the server ends before it can write. A thaw that waits for a second

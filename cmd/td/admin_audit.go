@@ -90,7 +90,7 @@ the row that opens its actor and reason commitments. Exit code 3 if a problem is
 			for _, p := range v.Problems {
 				fmt.Fprintf(w, "PROBLEM  %s\n", protocol.Escaped(p))
 			}
-			_, err := fmt.Fprintf(w, "rows    %d\nleaves  %d\n", v.Rows, v.Leaves)
+			_, err := fmt.Fprintf(w, "rows      %d\nleaves    %d\nproblems  %d\n", v.Rows, v.Leaves, len(v.Problems))
 			return err
 		})
 		if err == nil && len(v.Problems) > 0 {

@@ -40,8 +40,9 @@ func adminRevokeCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "revoke EPOCH",
 		Short: "Revoke an epoch, permanently",
-		Long: `Writes to the log that the keys of an epoch are not believed any more. Its receipts are
-flagged from then on. EPOCH is its id, of 32 hexadecimal digits.`,
+		Long: `Records in the log that the keys of an epoch are no longer trusted. Its receipts are
+flagged from then on, and nothing is accepted under it. EPOCH is its id, of 32
+hexadecimal digits.`,
 		Example:           "  td admin epochs revoke 00112233445566778899aabbccddeeff --reason \"its key is known to others\"",
 		Args:              oneArg("EPOCH"),
 		ValidArgsFunction: completeEpoch,
@@ -121,9 +122,9 @@ func adminRetireCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "retire CLAIM|FINGERPRINT",
 		Short: "Retire a claim, permanently",
-		Long: `Writes to the log that a verifying key is not believed any more. Nothing is accepted
-under it again, and its receipts are flagged. A claim id does where the log has one
-fingerprint of it in force.`,
+		Long: `Records in the log that a verifying key is no longer trusted. Nothing is accepted under
+it again, and its receipts are flagged. Name the claim by its id if only one fingerprint
+of it is in force, otherwise by the fingerprint.`,
 		Example:           "  td admin claims retire range/1 --reason \"its circuit is wrong\"",
 		Args:              oneArg("CLAIM"),
 		ValidArgsFunction: completeClaim,

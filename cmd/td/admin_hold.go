@@ -18,9 +18,9 @@ type scope struct {
 	fingerprint   *identifier[protocol.Digest, *protocol.Digest]
 }
 
-func (s *scope) flags(cmd *cobra.Command) {
-	cmd.Flags().BoolVar(&s.issue, "issue", false, "issuing only: no new requests")
-	cmd.Flags().BoolVar(&s.accept, "accept", false, "acceptance only: nothing enters the log")
+func (s *scope) flags(cmd *cobra.Command, issue, accept string) {
+	cmd.Flags().BoolVar(&s.issue, "issue", false, issue)
+	cmd.Flags().BoolVar(&s.accept, "accept", false, accept)
 	cmd.Flags().StringVar(&s.claim, "claim", "", "one claim, under every fingerprint of it (default all claims)")
 	_ = cmd.RegisterFlagCompletionFunc("claim", completeClaim)
 	s.fingerprint = fingerprintFlag(cmd, "one fingerprint, as td admin claims lists it")
@@ -43,20 +43,20 @@ func adminFreezeCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "freeze",
 		Short: "Stop issuing and accepting",
-		Long: `Holds acceptance, then issuing, of all claims. When it returns, nothing is accepted
-any more. Reading, verifying and receipts go on. It survives a restart of the server,
-and ends with td admin thaw for the same claim and operations, or after --for.
+		Long: `Stops acceptance, then issuing, of all claims. When it returns, nothing is accepted any
+more. Reading, verifying and receipts go on. The freeze survives a restart of the server.
+It ends with td admin thaw for the same claim and operations, or after --for.
 
-It never waits for a disk: where the journal cannot be written, the freeze holds in
-memory, and the exit code is 0.`,
+It never waits for a disk: if the journal cannot be written, the freeze holds in memory,
+and the exit code is 0.`,
 		Example: `  td admin freeze --reason "signer died twice, looking"
   td admin freeze --issue --for 2h --reason maintenance
   td admin freeze --claim range/1 --reason "report of a false receipt"`,
 		Args: noArgs,
 	}
 	var s scope
-	s.flags(cmd)
-	until := spanFlag(cmd, "for", "after which the server thaws by itself, such as 2h (default never)")
+	s.flags(cmd, "stop issuing only: no new requests", "stop acceptance only: nothing enters the log")
+	until := spanFlag(cmd, "for", "how long, such as 2h; then the server thaws by itself (default until it is thawed)")
 	return a.adminChange(&change{Command: cmd, do: func(ctx context.Context, c *admin.Conn, why admin.Reason, _ []string) (*outcome, error) {
 		return outcomeOf(c.Freeze(ctx, admin.FreezeRequest{Reason: why, Scope: s.value(), For: until.millis()}))
 	}})
@@ -66,15 +66,16 @@ func adminThawCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "thaw",
 		Short: "Start issuing and accepting again",
-		Long: `Ends a freeze with the same claim and operations; td admin status prints the command.
-Only a commander may. With the setting second_commander the request waits 30 minutes for
-the same one of another commander; exit code 6 until then.`,
+		Long: `Ends the freeze of the same claim and operations; td admin status prints the command.
+Only a commander may do this. With the setting second_commander two are needed: the first
+request changes nothing and ends with exit code 6; the same request of another commander
+within 30 minutes thaws.`,
 		Example: `  td admin thaw --reason "cause found and mended"
   td admin thaw --issue --yes --reason "maintenance is over"`,
 		Args: noArgs,
 	}
 	var s scope
-	s.flags(cmd)
+	s.flags(cmd, "a freeze of issuing", "a freeze of acceptance")
 	return a.adminChange(&change{
 		Command: cmd,
 		risk:    func() string { return "what was stopped starts again" },
@@ -89,7 +90,7 @@ func adminSealCommand(a *app) *cobra.Command {
 		Use:   "seal",
 		Short: "End the log, permanently",
 		Long: `Ends the epochs in order, writes the seal and publishes the last checkpoint. Nothing
-is issued or accepted in this log again, whatever is restarted. It is read and served
+is issued or accepted in this log again, also after a restart. It is read and served
 as before. On a terminal you type the origin of the log to confirm.
 
 Pending requests may be answered for as long as --drain; then they are invalidated.`,
@@ -117,10 +118,11 @@ func adminRotateCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rotate",
 		Short: "Replace the keys by new ones",
-		Long: `Opens the next epoch: new keys in new processes. The old signer hands over and ends;
-requests of the old epoch are answered until their deadlines, and none fails. With --now
-the old processes end at once, without a hand-over, and every pending request of theirs
-is invalidated: when a key may be known to others.`,
+		Long: `Opens the next epoch: new keys in new processes. The old signer hands over and ends.
+Requests of the old epoch can be answered until their deadlines, and none fails.
+
+--now is for keys that may be known to others: the old processes end at once, without a
+hand-over, and every pending request is invalidated.`,
 		Example: `  td admin rotate --reason drill
   td admin rotate --now --reason "the signer may be compromised"`,
 		Args: noArgs,
@@ -163,7 +165,7 @@ func adminBackupCommand(a *app) *cobra.Command {
 		Use:   "backup NAME",
 		Short: "Write a copy of journal and log while the server runs",
 		Long: `The server writes a consistent copy to its data directory, into backups/NAME, verifies
-it, and prints its size and root. Move it to another machine from there.`,
+it, and prints its size and root. Move the copy to another machine from there.`,
 		Example: "  td admin backup 2026-11-29 --reason nightly",
 		Args:    oneArg("NAME"),
 	}

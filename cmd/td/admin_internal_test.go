@@ -99,7 +99,7 @@ func TestAdminStatus(t *testing.T) {
 		"sealed": {func(s *admin.Status) { s.Server.Sealed = true }, false, false, `NOT ACCEPTING, permanently: the log is sealed
   the log is sealed, by uid 0, since 2026-11-29T02:58:30Z (1m30s ago)
     why: the end
-    starts again with: nothing: a sealed log stays as it is
+    it stays so
 
 `},
 	}
@@ -146,7 +146,7 @@ keys      ok
 incident  7 operator-error, since 2026-11-29T02:59:00Z (1m0s ago), by uid 0: wrong claim
             cause: find it
             td admin incident close 7 --confirmed cause --reason …
-waits     thaw accept, asked for by uid 7, for another commander until 2026-11-29T03:01:00Z (in 1m0s)
+approval  thaw accept, asked for by uid 7, for another commander until 2026-11-29T03:01:00Z (in 1m0s)
 you       uid 0, commander
 server    v1, since 2026-11-29T02:00:00Z (1h0m0s ago)
 `

@@ -35,8 +35,8 @@ func adminSessionsCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "sessions",
 		Short: "List the pending requests",
-		Long: `Lists pending requests, with the flags those that match all of them. No list has tags,
-anchors or contents.`,
+		Long: `Lists the pending requests, or those that match every flag. No tag, anchor or content of
+a request is shown.`,
 		Example: "  td admin sessions\n  td admin sessions list --client north --older 1m",
 	}
 	adminList(cmd, func(cmd *cobra.Command) readFunc {
@@ -85,8 +85,8 @@ func adminInvalidateCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "invalidate",
 		Short: "End pending requests",
-		Long: `Ends the pending requests that match all flags, or all of them with --all. Their clients
-are answered with the code invalidated, also those that wait for a result.`,
+		Long: `Ends the pending requests that match every flag, or all of them with --all. Their clients
+receive the code invalidated, also those that wait for a result.`,
 		Example: `  td admin sessions invalidate --client north --reason "its key was stolen"
   td admin sessions invalidate --all --reason "wrong parameters were published"`,
 		Args: noArgs,

@@ -133,7 +133,7 @@ func firstLine(r *adminReport) string {
 
 // sealed returns the stop of a sealed log.
 func sealed(rows map[uint64]admin.Row) stop {
-	s := stop{What: "the log is sealed", Then: "nothing: a sealed log stays as it is", issue: true, accept: true}
+	s := stop{What: "the log is sealed", Then: "nothing", issue: true, accept: true}
 	for _, row := range rows {
 		if row.Action == "seal" {
 			s.By, s.Why, s.Since = row.Actor, row.Reason, &row.Time
@@ -257,6 +257,10 @@ func (r *adminReport) stopTable(w io.Writer, s *stop) {
 	if s.Why != "" {
 		fmt.Fprintf(w, "    why: %s\n", protocol.Escaped(s.Why))
 	}
+	if s.Then == "nothing" {
+		fmt.Fprintln(w, "    it stays so")
+		return
+	}
 	fmt.Fprintf(w, "    starts again with: %s\n", s.Then)
 }
 
@@ -274,7 +278,7 @@ func (r *adminReport) openTable(w io.Writer) {
 		fmt.Fprintln(w, "incidents\tnone open")
 	}
 	for _, a := range r.Waiting {
-		fmt.Fprintf(w, "waits\t%s %s, asked for by %s, for another commander until %s\n", a.Action, protocol.Escaped(a.Target), protocol.Escaped(a.Actor), r.when(&a.Until))
+		fmt.Fprintf(w, "approval\t%s %s, asked for by %s, for another commander until %s\n", a.Action, protocol.Escaped(a.Target), protocol.Escaped(a.Actor), r.when(&a.Until))
 	}
 	if len(r.Waiting) == 0 {
 		fmt.Fprintln(w, "approvals\tnone wait")

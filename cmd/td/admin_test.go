@@ -181,8 +181,8 @@ func TestAdminCommands(t *testing.T) {
 			"ROW  TIME                  ACTOR  ROLE      ACTION  TARGET  OUTCOME              LEAF  REASON\n4    2026-11-29T05:00:00Z  uid 7  operator  freeze  -       done                 41    because\n5    2026-11-29T05:00:00Z  uid 7  operator  thaw    -       refused (forbidden)  -     -\n", "",
 		},
 		"audit of nothing": {"audit|list", map[string]string{"audit": `{"rows":[],"more":false}`}, 0, "audit?after=0&max=1000 ", "", "there are none"},
-		"audit verify":     {"audit|verify", map[string]string{"audit/verify": `{"rows":9,"leaves":4,"problems":[]}`}, 0, `audit/verify? {"reason":"td admin audit verify"}`, "rows    9\nleaves  4\n", ""},
-		"audit problem":    {"audit|verify", map[string]string{"audit/verify": `{"rows":9,"leaves":4,"problems":["leaf 3 has no row"]}`}, 3, `audit/verify? {"reason":"td admin audit verify"}`, "PROBLEM  leaf 3 has no row\nrows    9\nleaves  4\n", "audit and log disagree: 1 problem"},
+		"audit verify":     {"audit|verify", map[string]string{"audit/verify": `{"rows":9,"leaves":4,"problems":[]}`}, 0, `audit/verify? {"reason":"td admin audit verify"}`, "rows      9\nleaves    4\nproblems  0\n", ""},
+		"audit problem":    {"audit|verify", map[string]string{"audit/verify": `{"rows":9,"leaves":4,"problems":["leaf 3 has no row"]}`}, 3, `audit/verify? {"reason":"td admin audit verify"}`, "PROBLEM  leaf 3 has no row\nrows      9\nleaves    4\nproblems  1\n", "audit and log disagree: 1 problem"},
 		"another service":  {"epochs", map[string]string{"epochs": "hello"}, 7, "epochs? ", "", "no server of this version"},
 	}
 	for name, tt := range tests {

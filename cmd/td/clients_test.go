@@ -5,6 +5,8 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"database/sql"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -65,6 +67,7 @@ func TestClients(t *testing.T) {
 	data, dir := t.TempDir(), t.TempDir()
 	b := startBackend(t, data)
 	b.stop(20 * time.Second)
+	addToOlder(t, data)
 	north, key := addClient(t, data, "north", "challenge:open/1 proof")
 	south, _ := addClient(t, data, "south", "event")
 	b = startBackend(t, data, "--authenticate")
@@ -128,6 +131,40 @@ func TestClients(t *testing.T) {
 	})
 	if err != nil {
 		t.Error(err)
+	}
+}
+
+// addToOlder makes the journal of a stopped server one of the first schema and adds a
+// client with --offline: the journal is converted after a backup, which is as it was.
+func addToOlder(t *testing.T, data string) {
+	t.Helper()
+	name := filepath.Join(data, datadir.JournalFile)
+	db, err := sql.Open("sqlite", name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = db.ExecContext(t.Context(), `PRAGMA foreign_keys = 0; DROP TABLE audit; DROP TABLE keys; DROP TABLE clients;
+		DELETE FROM meta WHERE name = 'audited_from'; DELETE FROM goose_db_version WHERE version_id >= 2`)
+	if err := errors.Join(err, db.Close()); err != nil {
+		t.Fatal(err)
+	}
+	code, stdout, stderr := runTD("admin", "clients", "add", "early", "--offline", "--data", data, "--token-file", filepath.Join(t.TempDir(), "token"), "--reason", "a test")
+	if code != 0 {
+		t.Fatalf("exit %d\n%s%s", code, stdout, stderr)
+	}
+	backups, err := filepath.Glob(filepath.Join(data, datadir.BackupsDir, "schema-1-*"))
+	if err != nil || len(backups) != 1 {
+		t.Fatalf("backups %q, %v", backups, err)
+	}
+	for dir, schema := range map[string]int64{data: journal.Schema(), backups[0]: 1} {
+		db, err := sql.Open("sqlite", filepath.Join(dir, datadir.JournalFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got int64
+		if err := errors.Join(db.QueryRowContext(t.Context(), "SELECT max(version_id) FROM goose_db_version").Scan(&got), db.Close()); err != nil || got != schema {
+			t.Errorf("schema %d, want %d, %v", got, schema, err)
+		}
 	}
 }
 

@@ -134,7 +134,14 @@ func TestReading(t *testing.T) {
 		t.Errorf("status of a sealed log: %+v, %v", s, err)
 	}
 	sealed.stop(10 * time.Second)
+	if said := sealed.stderr(); strings.Contains(said, "td submit --server") || !strings.Contains(said, "td: sealed: ") {
+		t.Errorf("the start over a sealed log said:\n%s", said)
+	}
 	if after := len(rowsOf(t, data)); after != before {
 		t.Errorf("a start over a sealed log has added %d leaves", after-before)
 	}
+
+	reader = startBackend(t, data, "--read-only") // a directory without a write-ahead log
+	reader.wantReads(ctx, id)
+	reader.stop(5 * time.Second)
 }

@@ -136,11 +136,13 @@ func (a *app) announce(cfg *config.Config, r node.Ready) {
 	if r.Ops != "" {
 		fmt.Fprintf(a.stderr, "td: health at %s/healthz and %s/readyz\n", r.Ops, r.Ops)
 	}
-	if cfg.ReadOnly {
+	switch {
+	case cfg.ReadOnly:
 		fmt.Fprintf(a.stderr, "td: read-only: receipts, the log, verification and the status; nothing is issued or accepted\n")
-		fmt.Fprintf(a.stderr, "%s%s\n", localserver.ReadyLine, r.URL)
-		return
+	case r.Sealed:
+		fmt.Fprintf(a.stderr, "td: sealed: receipts, the log, verification and the status; nothing is issued or accepted\n")
+	default:
+		fmt.Fprintf(a.stderr, "td: next, in another terminal: echo '{\"lot\": 1}' | td submit --server %s --claim open/1 --out receipts -\n", r.URL)
 	}
-	fmt.Fprintf(a.stderr, "td: next, in another terminal: echo '{\"lot\": 1}' | td submit --server %s --claim open/1 --out receipts -\n", r.URL)
 	fmt.Fprintf(a.stderr, "%s%s\n", localserver.ReadyLine, r.URL)
 }

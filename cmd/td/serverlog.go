@@ -47,8 +47,7 @@ func (a *app) reread(cfg *config.Config, load func() (*config.Config, error)) er
 	if err != nil {
 		return fmt.Errorf("settings: %w", err)
 	}
-	hot, cold := cfg.Changed(now)
-	cfg.LogLevel = now.LogLevel
+	hot, cold := cfg.Apply(now)
 	a.log.Level.Set(levelOf(cfg))
 	a.log.Info("settings read again", "applied", strings.Join(hot, ","), "at_next_start", strings.Join(cold, ","))
 	return nil

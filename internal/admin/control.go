@@ -85,7 +85,7 @@ const (
 // span returns a time of a request, in milliseconds, that is 0 or within bounds.
 func span(name string, ms int64, least, most time.Duration) (time.Duration, error) {
 	if ms != 0 && (ms < least.Milliseconds() || ms > most.Milliseconds()) {
-		return 0, protocol.Failf(protocol.CodeMalformedRequest, "%s is 0, or from %d to %d", name, least.Milliseconds(), most.Milliseconds())
+		return 0, protocol.Failf(protocol.CodeMalformedRequest, "%s: the time is 0, or from %v to %v", name, least, most)
 	}
 	return time.Duration(ms) * time.Millisecond, nil
 }
@@ -115,7 +115,15 @@ func (q *request) thaw(b *ThawRequest) (*Done, error) {
 		return nil, err
 	}
 	done := newDone()
-	release := func() error { return done.note(q.s.cfg.Control.Thaw(q.ctx, q.now, q.by(), what, target)) }
+	release := func() error {
+		if err := done.note(q.s.cfg.Control.Thaw(q.ctx, q.now, q.by(), what, target)); err != nil {
+			return err
+		}
+		if state, err := q.s.cfg.Journal.State(q.ctx); err == nil && len(state.Holds) > 0 {
+			done.Detail = "other freezes are in force; the status shows how they end"
+		}
+		return nil
+	}
 	if !q.s.cfg.TwoPeople {
 		return done, release()
 	}

@@ -3,6 +3,7 @@ package admin_test
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -60,6 +61,22 @@ func TestScopes(t *testing.T) {
 	claims, err := c.Claims(t.Context())
 	if err != nil || len(claims.Claims) != 3 {
 		t.Errorf("%+v, %v", claims, err)
+	}
+}
+
+// TestThawSaysWhatIsLeft: a thaw that leaves other freezes in force says so.
+func TestThawSaysWhatIsLeft(t *testing.T) {
+	t.Parallel()
+	w := start(t, newCore(), nil)
+	c := w.as(principal.Commander)
+	if _, err := c.Freeze(t.Context(), freezes("both", 0)); err != nil {
+		t.Fatal(err)
+	}
+	for _, operation := range []string{"issue", "accept"} {
+		done, err := c.Thaw(t.Context(), thaws(operation))
+		if left := operation == "issue"; err != nil || strings.Contains(done.Detail, "other freezes are in force") != left {
+			t.Errorf("thaw of %s: %+v, %v", operation, done, err)
+		}
 	}
 }
 

@@ -168,13 +168,20 @@ func (c *core) freeze(h journal.Hold, by journal.Entry) {
 	}
 }
 
-func (c *core) Control(_ context.Context, now time.Time, r journal.Request, ctl protocol.Control) (journal.Entry, error) {
+func (c *core) Control(_ context.Context, now time.Time, r journal.Request, all ...protocol.Control) (entries []journal.Entry, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.held {
-		return journal.Entry{}, errHeld
+		return nil, errHeld
 	}
-	return c.act(now, r, journal.Done, c.apply(ctl))
+	for _, ctl := range all {
+		e, err := c.act(now, r, journal.Done, c.apply(ctl))
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, e)
+	}
+	return entries, nil
 }
 
 var errNotDurable = protocol.Wrap(protocol.CodeLedgerUnavailable, journal.ErrNotDurable.Error(), journal.ErrNotDurable)

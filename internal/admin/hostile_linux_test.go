@@ -154,6 +154,44 @@ func TestSilentConnections(t *testing.T) {
 	}
 }
 
+// TestPlacesAreShared: a user who takes every place of a role makes room for another user
+// of that role, and does not get a place back from them.
+func TestPlacesAreShared(t *testing.T) {
+	t.Parallel()
+	const second = 4242
+	w := start(t, newCore(), func(cfg *admin.Config) {
+		if err := cfg.Roles.Grant(principal.Operator, "test", []string{fmt.Sprintf("user:%d", second)}); err != nil {
+			t.Fatal(err)
+		}
+	})
+	const many = 50
+	var calls atomic.Int32
+	next := func() uint32 { // in the order of the connections
+		if calls.Add(1) == many+1 {
+			return second
+		}
+		return users[principal.Operator]
+	}
+	w.next.Store(&next)
+	fill := func() {
+		for range many {
+			_, _ = w.open().Write([]byte("POST /admin/v1/fr")) // it may be closed already
+		}
+	}
+	fill()
+	c, err := admin.Dial(w.socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	for range 2 { // on one connection
+		if s, err := c.Status(t.Context()); err != nil || s.Actor != fmt.Sprintf("uid %d", second) {
+			t.Fatalf("%+v, %v", s, err)
+		}
+		fill()
+	}
+}
+
 // TestRefusalsAreBounded: many refused requests leave few rows, and one that counts the
 // others; peers without a role do not use up the rows of those who have one.
 func TestRefusalsAreBounded(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 	"github.com/terradourada/td/internal/gate"
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/principal"
+	"github.com/terradourada/td/internal/termui"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -225,7 +226,7 @@ func (in *incident) takeNote(*Done) (string, error) {
 		}
 	}
 	in.note["sessions.json"] = pending
-	return fmt.Sprintf("%d pending requests", len(pending)), nil
+	return termui.Count(len(pending), "pending request"), nil
 }
 
 func (in *incident) destroyKeys(done *Done) (string, error) {
@@ -256,7 +257,7 @@ func (in *incident) compareAudit(*Done) (string, error) {
 	if in.note != nil {
 		in.note["comparison.json"] = Verified{Rows: report.Rows, Leaves: report.Leaves, Problems: append([]string{}, report.Problems...)}
 	}
-	return fmt.Sprintf("%d rows, %d leaves, %d problems", report.Rows, report.Leaves, len(report.Problems)), nil
+	return fmt.Sprintf("%d rows, %d leaves, %s", report.Rows, report.Leaves, termui.Count(len(report.Problems), "problem")), nil
 }
 
 // keepEvidence writes a directory that only the user of the server can read. Nothing in

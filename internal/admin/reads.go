@@ -244,7 +244,7 @@ func (s *Server) pending(f gate.Filter, after protocol.RequestID, most int) *Ses
 	for _, p := range page {
 		one := Session{
 			ID: p.Request, Client: names[p.Client], Claim: string(p.Claim), Epoch: p.Epoch,
-			Prover: p.Prover, Opened: p.IssuedAt.UTC(), Expires: p.Deadline.UTC(),
+			Prover: p.Prover, Opened: p.IssuedAt.UTC(), Expires: p.Deadline.UTC().Truncate(time.Millisecond),
 		}
 		if p.Prover == gate.LocalProver {
 			one.Prover = proverServer

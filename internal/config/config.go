@@ -203,6 +203,9 @@ func (c *Config) check() error {
 			return c.fault("ops_pprof", "the ops listener can be reached by others, and profiles are for this machine alone", "listen on 127.0.0.1")
 		}
 	}
+	if err := c.checkLimits(); err != nil {
+		return err
+	}
 	if _, _, ok := parseWindow(c.RotationWindow); !ok {
 		return c.fault("rotation_window", "the value is not a time of the day", "for example 02:00-04:00, in UTC")
 	}
@@ -246,7 +249,9 @@ func (c *Config) fault(key, message, hint string) error {
 	}
 	message = key + ": " + message
 	if strings.HasPrefix(where, "flag ") {
-		for _, f := range c.fields() {
+		all := c.fields()
+		slices.SortFunc(all, func(a, b field) int { return len(b.key) - len(a.key) }) // one may begin with another
+		for _, f := range all {
 			if strings.Contains(f.key, "_") { // other keys are also plain words
 				message, hint = strings.ReplaceAll(message, f.key, "--"+f.flag()), strings.ReplaceAll(hint, f.key, "--"+f.flag())
 			}
@@ -255,14 +260,17 @@ func (c *Config) fault(key, message, hint string) error {
 	return refuse(where, message, hint)
 }
 
-// Changed returns the keys whose values differ in now: those that a running server
-// applies, and those that take effect at the next start.
-func (c *Config) Changed(now *Config) (hot, cold []string) {
+// Apply takes over the settings of another configuration that a running server applies. It
+// returns the keys whose values differ: those that were taken over, and those that take
+// effect at the next start.
+func (c *Config) Apply(now *Config) (hot, cold []string) {
 	later := now.fields()
 	for i, f := range c.fields() {
 		switch {
 		case f.toml() == later[i].toml():
 		case f.tag.Get("hot") != "":
+			f.value.Set(later[i].value)
+			c.sources[f.key] = now.sources[f.key]
 			hot = append(hot, f.key)
 		default:
 			cold = append(cold, f.key)

@@ -3,6 +3,8 @@ package config_test
 import (
 	"bytes"
 	"errors"
+	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -13,9 +15,11 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/limit"
 )
 
 var home = []string{"HOME=/home/maria"}
@@ -226,19 +230,84 @@ func TestOtherFaults(t *testing.T) {
 	refuse(t, home, map[string]string{"ops": "0.0.0.0:9090", "tls-cert": "cert.pem", "tls-key": "key.pem"}, "flag --ops", "reached by others", "or set --allow-insecure-listen")
 	load(t, home, map[string]string{"ops": "localhost:9090"})
 	load(t, home, map[string]string{"ops": ":9090", "allow-insecure-listen": "true"})
+	refuse(t, home, map[string]string{"limit-read": "5"}, "flag --limit-read", `limit_read is a limit such as "5/s burst 20"`)
+	refuse(t, with("TD_LIMIT_CLIENT_DAY=much"), nil, "environment TD_LIMIT_CLIENT_DAY", "or off")
+	refuse(t, home, map[string]string{"limit-total": "issue 5/s,prove 1/s"}, "flag --limit-total", "issue 100/s burst 200")
+	refuse(t, home, map[string]string{"limit-total": "issue"}, "flag --limit-total")
+	refuse(t, home, map[string]string{"limit-costs": "1,2"}, "flag --limit-costs", "4 whole numbers")
+	refuse(t, home, map[string]string{"limit-networks": "8,x,9"}, "flag --limit-networks", "3 whole numbers")
+	refuse(t, home, map[string]string{"limit-networks": "9,8,7"}, "rising order")
+	refuse(t, home, map[string]string{"limit-costs": "0,2,6,6"}, "class read costs 1 to 1000")
+	refuse(t, home, map[string]string{"client-address": "forwarded"}, "flag --client-address", "with --trusted-proxies")
+	refuse(t, home, map[string]string{"client-address": "x-real-ip"}, "flag --client-address", "one of peer, x-forwarded-for")
+	refuse(t, home, map[string]string{"trusted-proxies": "10.0.0.0/33"}, "flag --trusted-proxies", "neither an address nor a network")
+	refuse(t, home, map[string]string{"response-block": "2h", "response-longest": "1h"}, "a block lasts")
 	refuse(t, with("TD_MIN_GRADE=D"), nil, "environment TD_MIN_GRADE", "grade D protects no key", "allow_development_grade")
 	load(t, with("TD_MIN_GRADE=D"), map[string]string{"allow-development-grade": "true"})
 }
 
-// TestChanged: what differs is listed, and what a running server applies is set apart.
-func TestChanged(t *testing.T) {
+// TestApply: what differs is listed, and what a running server applies is taken over.
+func TestApply(t *testing.T) {
 	c := load(t, home, nil)
-	hot, cold := c.Changed(load(t, home, map[string]string{"log-level": "debug", "allow-host": "td.example", "max-lag": "5"}))
-	if diff := cmp.Diff([][]string{{"log_level"}, {"allow_host", "max_lag"}}, [][]string{hot, cold}); diff != "" {
+	now := load(t, home, map[string]string{"log-level": "debug", "limit-read": "9/s", "limit-networks": "2,4,8", "allow-host": "td.example", "max-lag": "5"})
+	hot, cold := c.Apply(now)
+	if diff := cmp.Diff([][]string{{"limit_read", "limit_networks", "log_level"}, {"allow_host", "max_lag"}}, [][]string{hot, cold}); diff != "" {
 		t.Error(diff)
 	}
-	if hot, cold = c.Changed(load(t, home, nil)); hot != nil || cold != nil {
+	if s := c.Limits(); c.LogLevel != "debug" || c.MaxLag == 5 || s.Address[limit.Read].N != 9 || s.Factors != [3]int{2, 4, 8} || c.Source("limit_read") != "flag --limit-read" {
+		t.Errorf("taken over: log_level %s, max_lag %d, limits %+v", c.LogLevel, c.MaxLag, s)
+	}
+	if hot, cold = c.Apply(c); hot != nil || cold != nil {
 		t.Errorf("without a change: %q, %q", hot, cold)
+	}
+}
+
+// TestLimits: the defaults of the settings are those of the package, and each setting
+// reaches its limit.
+func TestLimits(t *testing.T) {
+	if diff := cmp.Diff(limit.Defaults(), load(t, home, nil).Limits(), cmpopts.EquateEmpty(), cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
+		t.Error(diff)
+	}
+	c := load(t, home, map[string]string{
+		"limit-read": "1/s", "limit-issue": "2/s", "limit-submit": "3/s", "limit-verify": "4/s", "limit-failures": "5/s", "limit-client": "6/s",
+		"limit-client-day": "7/h", "limit-claim": "8/s", "limit-all": "9/s", "limit-total": "issue 10/s burst 2,verify 11/m", "limit-costs": "1,3,4,5",
+		"limit-networks": "2,3,4", "limit-places": "2048", "response": "on", "response-block": "1m", "response-longest": "2h", "response-most": "7", "response-share": "50",
+		"trusted-proxies": "10.0.0.0/8,::1",
+	})
+	per := func(n int, d time.Duration) limit.Quota { return limit.Quota{N: n, Per: d, Burst: n} }
+	want := limit.Settings{
+		Buckets: 2048,
+		Costs:   [5]int{0, 1, 3, 4, 5},
+		Address: [5]limit.Quota{{}, per(1, time.Second), per(2, time.Second), per(3, time.Second), per(4, time.Second)},
+		Factors: [3]int{2, 3, 4},
+		Client:  per(6, time.Second), ClientDay: per(7, time.Hour), Claim: per(8, time.Second), Global: per(9, time.Second),
+		Total:    [5]limit.Quota{limit.Issue: {N: 10, Per: time.Second, Burst: 2}, limit.Verify: per(11, time.Minute)},
+		Failures: per(5, time.Second),
+		Response: limit.Response{First: time.Minute, Longest: 2 * time.Hour, Most: 7, Share: 0.5, Exempt: c.Proxies()},
+	}
+	if diff := cmp.Diff(want, c.Limits(), cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
+		t.Error(diff)
+	}
+	if got := load(t, home, map[string]string{"response": "off"}).Limits().Response.Most; got != 0 {
+		t.Errorf("%d penalties where there is no response", got)
+	}
+}
+
+// TestResolver: client_address selects the one header that is read.
+func TestResolver(t *testing.T) {
+	peer := netip.MustParseAddr("127.0.0.1")
+	header := http.Header{"X-Forwarded-For": {"192.0.2.1"}, "Forwarded": {"for=192.0.2.2"}}
+	for value, want := range map[string]string{"peer": "127.0.0.1", "x-forwarded-for": "192.0.2.1", "forwarded": "192.0.2.2", "proxy-protocol": "127.0.0.1"} {
+		r := load(t, home, map[string]string{"client-address": value, "trusted-proxies": "127.0.0.1"}).Resolver()
+		if got := r.Resolve(peer, header.Values); got.Addr.String() != want || got.Local {
+			t.Errorf("%s: %v, want %s", value, got, want)
+		}
+		if got := r.Resolve(peer, http.Header{}.Values); got.Local != (value != "proxy-protocol") {
+			t.Errorf("%s: a direct peer on loopback is local: %v", value, got.Local)
+		}
+	}
+	if load(t, home, map[string]string{"limit-loopback": "true"}).Resolver().Resolve(peer, http.Header{}.Values).Local {
+		t.Error("a peer is local in spite of limit_loopback")
 	}
 }
 

@@ -43,6 +43,9 @@ func (f field) explain() string {
 		fmt.Fprintf(&b, ", from %s to %s", low, high)
 	}
 	fmt.Fprintf(&b, "\n  default  %s\n  flag     --%s\n  env      %s\n", cmp.Or(f.tag.Get("default"), "(empty)"), f.flag(), f.env())
+	if f.tag.Get("hot") != "" {
+		fmt.Fprintf(&b, "  applies  at SIGHUP or td admin reload\n")
+	}
 	return b.String()
 }
 

@@ -7,6 +7,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/terradourada/td/internal/limit"
 )
 
 // field is one setting: its key, its tags and its place in a Config.
@@ -55,10 +57,15 @@ func (f field) kind() string {
 	if words := f.oneOf(); len(words) > 0 {
 		return "one of " + strings.Join(words, ", ")
 	}
+	if f.isQuota() {
+		return `a limit such as "5/s burst 20" or "1/30s burst 5", or off`
+	}
 	return "a text"
 }
 
 func (f field) oneOf() []string { return strings.Fields(f.tag.Get("oneof")) }
+
+func (f field) isQuota() bool { return f.tag.Get("kind") == "quota" }
 
 // parse sets the field from text. Errors name what was expected, and no types
 // of the program.
@@ -67,6 +74,9 @@ func (f field) parse(text string) error {
 	switch p := f.value.Addr().Interface().(type) {
 	case *string:
 		if words := f.oneOf(); len(words) > 0 && !slices.Contains(words, text) {
+			return expected
+		}
+		if _, err := limit.ParseQuota(text); err != nil && f.isQuota() {
 			return expected
 		}
 		*p = text

@@ -8,8 +8,8 @@ import (
 // Config is every setting of the server. The doc comments here are the
 // reference: [Explain] and the documentation print them. Tags hold the key
 // (flag and environment variable follow from it), the default, and what is
-// allowed: "range" for numbers and durations, "oneof" for words; "hot" marks what
-// a running server applies.
+// allowed: "range" for numbers and durations, "oneof" for words, "kind" for texts of
+// another form; "hot" marks what a running server applies when it reads them again.
 //
 // No key, tag or secret can be configured: there is no field for one. tls_key
 // names a file.
@@ -221,8 +221,94 @@ type Config struct {
 	// Time that requests in work have to end when the server stops.
 	ShutdownGrace time.Duration `key:"shutdown_grace" default:"10s" range:"0s..10m"`
 
-	// Least level of what is logged. A running server applies a changed value at
-	// SIGHUP; every other setting takes effect at the next start.
+	// Where the address of a client comes from, by which it is limited: the
+	// connection (peer), the header X-Forwarded-For or the header Forwarded of a
+	// trusted proxy, or the PROXY protocol, which trusted proxies must speak then. No
+	// other header is read. See docs/limits.md.
+	ClientAddress string `key:"client_address" default:"peer" oneof:"peer x-forwarded-for forwarded proxy-protocol"`
+
+	// Addresses and networks of the proxies before this server, such as 10.0.0.0/8.
+	// A proxy is not trusted because its address is private or loopback. They are not
+	// bounded by conns_per_address, and get no penalty.
+	TrustedProxies []string `key:"trusted_proxies"`
+
+	// Limit clients on a loopback address as others are. By default those that come
+	// without a proxy are limited by limit_total and limit_all alone.
+	LimitLoopback bool `key:"limit_loopback" default:"false"`
+
+	// Connections that one address (IPv6: one /64) may have open; 0 means any number.
+	// Loopback addresses are not bounded.
+	ConnsPerAddress int `key:"conns_per_address" default:"32" range:"0..1000000" hot:"true"`
+
+	// Requests of one address for receipts, claims, epochs and the log.
+	LimitRead string `key:"limit_read" default:"50/s burst 100" kind:"quota" hot:"true"`
+
+	// Challenges and pushed events of one address.
+	LimitIssue string `key:"limit_issue" default:"5/s burst 20" kind:"quota" hot:"true"`
+
+	// Proofs of one address.
+	LimitSubmit string `key:"limit_submit" default:"5/s burst 20" kind:"quota" hot:"true"`
+
+	// Receipts that one address has verified by this server.
+	LimitVerify string `key:"limit_verify" default:"5/s burst 20" kind:"quota" hot:"true"`
+
+	// Failed validations of one address or API client, such as wrong tags and false
+	// proofs. When they are used up, it may only read until one is available again.
+	LimitFailures string `key:"limit_failures" default:"1/30s burst 5" kind:"quota" hot:"true"`
+
+	// By how much the addresses of one network together may exceed the limits of one
+	// address: those of a /24 (IPv6: /56), of a /16 (/48), and of a /32 of IPv6. 0 sets
+	// no limit.
+	LimitNetworks []string `key:"limit_networks" default:"8,32,128" hot:"true"`
+
+	// Units of cost of one API client, which is not limited by its address. See
+	// limit_costs.
+	LimitClient string `key:"limit_client" default:"400/s burst 800" kind:"quota" hot:"true"`
+
+	// Units of cost of one API client over a long time.
+	LimitClientDay string `key:"limit_client_day" default:"800000/24h burst 800000" kind:"quota" hot:"true"`
+
+	// Units of cost of all requests for one claim.
+	LimitClaim string `key:"limit_claim" default:"off" kind:"quota" hot:"true"`
+
+	// Requests of all clients together, for read, issue, submit or verify, such as
+	// "issue 100/s burst 200". The default is any number.
+	LimitTotal []string `key:"limit_total" hot:"true"`
+
+	// Units of cost of all requests together.
+	LimitAll string `key:"limit_all" default:"off" kind:"quota" hot:"true"`
+
+	// Units of cost of one request to read, issue, submit and verify.
+	LimitCosts []string `key:"limit_costs" default:"1,2,6,6" hot:"true"`
+
+	// Places in the table of addresses, each of 16 bytes; all tables together have
+	// 1.7 times as many. An address needs a place until its limit is available in
+	// full again.
+	LimitPlaces int `key:"limit_places" default:"262144" range:"1024..16777216"`
+
+	// Send the fields RateLimit and RateLimit-Policy of a draft of the IETF to API
+	// clients, and to others if they are refused.
+	LimitFields bool `key:"limit_fields" default:"false"`
+
+	// Whether sources that misbehave get penalties by themselves: raised cost, a
+	// longer Retry-After, a block for a time. dry-run lists and logs them and changes
+	// nothing.
+	Response string `key:"response" default:"dry-run" oneof:"off dry-run on" hot:"true"`
+
+	// Time of the first block; each further one of the same source is twice as long.
+	ResponseBlock time.Duration `key:"response_block" default:"5m" range:"1s..24h" hot:"true"`
+
+	// Time of the longest block, and for how long the ones before are remembered.
+	ResponseLongest time.Duration `key:"response_longest" default:"24h" range:"1s..168h" hot:"true"`
+
+	// Penalties at a time.
+	ResponseMost int `key:"response_most" default:"10000" range:"0..10000" hot:"true"`
+
+	// Percentage of the requests that blocks may refuse; beyond it a blocked source is
+	// slowed.
+	ResponseShare int `key:"response_share" default:"5" range:"0..100" hot:"true"`
+
+	// Least level of what is logged.
 	LogLevel string `key:"log_level" default:"info" oneof:"debug info warn error" hot:"true"`
 
 	// Form of the log on standard error: text for people, json for machines.
@@ -247,6 +333,21 @@ type Config struct {
 
 // Off is the value of Config.Ops for no listener.
 const Off = "off"
+
+// The values of Config.ClientAddress.
+const (
+	AddressPeer      = "peer"
+	AddressXFF       = "x-forwarded-for"
+	AddressForwarded = "forwarded"
+	AddressPROXY     = "proxy-protocol"
+)
+
+// The values of Config.Response.
+const (
+	ResponseOff    = "off"
+	ResponseDryRun = "dry-run"
+	ResponseOn     = "on"
+)
 
 // AddressesHashed is the value of Config.LogAddresses for pseudonyms.
 const AddressesHashed = "hash"

@@ -23,7 +23,7 @@ import (
 
 // Journal records actions and has the control state.
 type Journal interface {
-	Control(ctx context.Context, now time.Time, r journal.Request, c protocol.Control) (journal.Entry, error)
+	Control(ctx context.Context, now time.Time, r journal.Request, actions ...protocol.Control) ([]journal.Entry, error)
 	Stop(ctx context.Context, now time.Time, r journal.Request, actions ...protocol.Control) ([]journal.Entry, error)
 	Refuse(ctx context.Context, now time.Time, r journal.Request, code protocol.Code) error
 	BeginSeal(now time.Time, r journal.Request) (*journal.Sealing, error)
@@ -142,8 +142,8 @@ func (c *Control) Freeze(ctx context.Context, now time.Time, by By, what What, t
 	return res, err
 }
 
-// Thaw ends holds: those on exactly these operations and claims. One on a single claim
-// stays when all claims are thawed. The code conflict means that journal and log disagree.
+// Thaw ends holds: those on exactly these operations and claims, all together or none. One
+// on a single claim stays when all claims are thawed. The code conflict means that journal and log disagree.
 func (c *Control) Thaw(ctx context.Context, now time.Time, by By, what What, target Target) (Result, error) {
 	r := by.request("thaw", what.String()+" "+target.String())
 	vks, err := c.resolve(target)
@@ -153,7 +153,7 @@ func (c *Control) Thaw(ctx context.Context, now time.Time, by By, what What, tar
 	if err != nil {
 		return Result{}, c.refuse(ctx, now, r, err)
 	}
-	return c.each(ctx, now, r, actions(what, vks, protocol.ActionThawIssue, protocol.ActionThawAccept))
+	return c.commit(ctx, now, r, actions(what, vks, protocol.ActionThawIssue, protocol.ActionThawAccept)...)
 }
 
 // equal refuses what needs a journal and a log that agree.
@@ -201,7 +201,7 @@ func (c *Control) Seal(ctx context.Context, now time.Time, by By, drain time.Dur
 // Retire withdraws a verifying key that was found unsound, and invalidates its pending
 // requests. Receipts under it are flagged.
 func (c *Control) Retire(ctx context.Context, now time.Time, by By, vk protocol.Digest) (Result, error) {
-	res, err := c.each(ctx, now, by.request("retire", vk.String()), []protocol.Control{{Action: protocol.ActionRetireVK, Target: vk}})
+	res, err := c.commit(ctx, now, by.request("retire", vk.String()), protocol.Control{Action: protocol.ActionRetireVK, Target: vk})
 	if err == nil {
 		res.Invalidated = c.cfg.Gate.Invalidate(gate.Filter{VK: vk})
 	}
@@ -212,7 +212,7 @@ func (c *Control) Retire(ctx context.Context, now time.Time, by By, vk protocol.
 // requests. Receipts of it are flagged. It does not end a live epoch: a forced rotation
 // does.
 func (c *Control) Revoke(ctx context.Context, now time.Time, by By, id protocol.EpochID) (Result, error) {
-	res, err := c.each(ctx, now, by.request("revoke", id.String()), []protocol.Control{{Action: protocol.ActionRevokeEpoch, Target: journal.EpochTarget(id)}})
+	res, err := c.commit(ctx, now, by.request("revoke", id.String()), protocol.Control{Action: protocol.ActionRevokeEpoch, Target: journal.EpochTarget(id)})
 	if err == nil {
 		res.Invalidated = c.cfg.Gate.Invalidate(gate.Filter{Epoch: id})
 	}
@@ -231,7 +231,7 @@ func (c *Control) Rotate(ctx context.Context, now time.Time, by By, how epochs.H
 		}
 		return res, err
 	}
-	if res, err = c.each(ctx, now, r, []protocol.Control{action}); err == nil {
+	if res, err = c.commit(ctx, now, r, action); err == nil {
 		res.Rotated, err = c.cfg.Epochs.Rotate(ctx, how)
 	}
 	return res, err
@@ -245,23 +245,18 @@ func (c *Control) Invalidate(ctx context.Context, now time.Time, by By, f gate.F
 	if f.Epoch != (protocol.EpochID{}) {
 		action.Target = journal.EpochTarget(f.Epoch)
 	}
-	res, err := c.each(ctx, now, by.request("invalidate", text), []protocol.Control{action})
+	res, err := c.commit(ctx, now, by.request("invalidate", text), action)
 	if err == nil {
 		res.Invalidated = c.cfg.Gate.Invalidate(f)
 	}
 	return res, err
 }
 
-// each commits actions one by one, up to the first that is refused.
-func (c *Control) each(ctx context.Context, now time.Time, r journal.Request, all []protocol.Control) (res Result, err error) {
-	for _, action := range all {
-		e, err := c.cfg.Journal.Control(ctx, now, r, action)
-		if err != nil {
-			return res, err
-		}
-		res.note(action, e)
-	}
-	return res, nil
+// commit commits actions. Several are thaws, which end together.
+func (c *Control) commit(ctx context.Context, now time.Time, r journal.Request, all ...protocol.Control) (res Result, err error) {
+	entries, err := c.cfg.Journal.Control(ctx, now, r, all...)
+	res.note(all, entries)
+	return res, err
 }
 
 // refuse records a request that was refused before anything was done, and returns why.
@@ -302,16 +297,17 @@ func (b *By) request(action, target string) journal.Request {
 // stop commits actions that never wait for a disk.
 func (c *Control) stop(ctx context.Context, now time.Time, r journal.Request, all ...protocol.Control) (res Result, err error) {
 	entries, err := c.cfg.Journal.Stop(ctx, now, r, all...)
-	for i, e := range entries {
-		if e.Leaf != nil {
-			res.note(all[i], e) //nolint:gosec // there is an entry for each action
-		}
-	}
+	res.note(all, entries)
 	return res, err
 }
 
-func (r *Result) note(a protocol.Control, e journal.Entry) {
-	r.Leaves = append(r.Leaves, Leaf{a.Action, e.Seq, e.Row})
+// note adds the leaves of actions. An action that was refused has none.
+func (r *Result) note(all []protocol.Control, entries []journal.Entry) {
+	for i, e := range entries {
+		if e.Leaf != nil {
+			r.Leaves = append(r.Leaves, Leaf{all[i].Action, e.Seq, e.Row})
+		}
+	}
 }
 
 // lookEvery is how often the ends of freezes are looked at. The clock may be set, so it

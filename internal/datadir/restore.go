@@ -50,7 +50,7 @@ func held(r *audit.Report, checkpoint string) error {
 	case protocol.Printable(origin) != r.Origin:
 		return fault.New(fault.Usage, fmt.Sprintf("the checkpoint is of the log %s, and the copy of %s", protocol.Printable(origin), r.Origin), "")
 	case r.Lost > 0:
-		return fault.New(fault.Unavailable, fmt.Sprintf("the copy is older than the checkpoint: %d entries of %d would be lost", r.Lost, max(size, r.Rows+r.Lost)),
+		return fault.New(fault.Unavailable, fmt.Sprintf("the copy is older than the checkpoint: %d of %d entries would be lost", r.Lost, max(size, r.Rows+r.Lost)),
 			"find a newer copy; without one, --new-log begins another log, and receipts of this one stay valid")
 	case r.Verdict == receipt.Contradicted:
 		return fault.New(fault.Contradicted, "the copy contradicts the checkpoint: "+r.Faults[len(r.Faults)-1], "keep both as evidence, and restore neither")

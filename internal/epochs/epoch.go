@@ -230,6 +230,9 @@ func (e *Epoch) Issue(ctx context.Context, draft *protocol.EncodedPayload) (prot
 	return payload, tag, err
 }
 
+// Withdraw ends a request that was let in and will not be issued.
+func (e *Epoch) Withdraw() { e.leave(true, false) }
+
 // Anchor returns the signer's anchor of a payload that was issued, and its position in
 // the issued tree. After an error the request is over; else [Epoch.Ended] ends it.
 func (e *Epoch) Anchor(ctx context.Context, p *protocol.EncodedPayload) (a protocol.Anchor, position uint64, err error) {

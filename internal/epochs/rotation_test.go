@@ -254,6 +254,7 @@ func TestForcedWhileOpening(t *testing.T) {
 				if err != nil || int(r.ID[0]) <= old {
 					t.Errorf("rotated to %+v, %v, and %d signers are older", r, err, old)
 				}
+				synctest.Wait() // a process is reaped beside the next start
 				for i := range old {
 					if !w.signers[i].closed.Load() {
 						t.Errorf("signer %d lives", i+1)

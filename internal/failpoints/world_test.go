@@ -216,13 +216,11 @@ func (w *world) thaw() {
 	if _, err := w.open(w.Context()); !errors.Is(err, protocol.CodeFrozen) {
 		w.Errorf("open during a freeze: %v", err)
 	}
-	for _, action := range []protocol.ControlAction{protocol.ActionThawIssue, protocol.ActionThawAccept} {
-		e, err := w.core.journal.Control(w.Context(), time.Now(), operator, protocol.Control{Action: action})
-		if err != nil {
-			w.Fatalf("thaw: %v", err)
-		}
-		w.holds[len(w.holds)-1].thaw = e.Seq
+	e, err := w.core.journal.Control(w.Context(), time.Now(), operator, protocol.Control{Action: protocol.ActionThawIssue}, protocol.Control{Action: protocol.ActionThawAccept})
+	if err != nil {
+		w.Fatalf("thaw: %v", err)
 	}
+	w.holds[len(w.holds)-1].thaw = e[1].Seq
 }
 
 // align waits until the clock of the gate moves.

@@ -6,6 +6,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"github.com/terradourada/td/internal/testdata/proctest"
 )
 
 // controlOlderCopy replaces the data directory by an older copy.
@@ -14,7 +16,7 @@ func (r *run) controlOlderCopy(t *testing.T, rng *rand.Rand) {
 	w := r.newWorld(t, rng, false, "--prover", "none")
 	older := filepath.Join(w.dir, "older")
 	w.fill(2)
-	w.must(command("cp", "-a", w.data, older))
+	w.must(proctest.Command("cp", "-a", w.data, older))
 	w.fill(2)
 	w.must(errors.Join(os.RemoveAll(w.data), os.Rename(older, w.data)))
 	w.control("older copy")

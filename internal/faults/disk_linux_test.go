@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -16,6 +15,8 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fs"
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"github.com/terradourada/td/internal/testdata/proctest"
 )
 
 const (
@@ -105,8 +106,8 @@ func newDisk(dir string, content []byte) (*disk, error) {
 // because child processes would inherit it: the file system would then wait for
 // answers after this process has exited.
 func (d *disk) serve() error {
-	starting.RLock()
-	defer starting.RUnlock()
+	proctest.Starting.RLock()
+	defer proctest.Starting.RUnlock()
 	fd, err := syscall.Open("/dev/fuse", syscall.O_RDWR|syscall.O_CLOEXEC, 0)
 	if err != nil {
 		return err
@@ -121,12 +122,12 @@ func (d *disk) serve() error {
 
 // mount mounts the file system and begins a new log.
 func (d *disk) mount() error {
-	starting.RLock()
-	defer starting.RUnlock()
+	proctest.Starting.RLock()
+	defer proctest.Starting.RUnlock()
 	d.mu.Lock()
 	d.base, d.log = slices.Clone(d.data), nil
 	d.mu.Unlock()
-	return command("mount", "-t", "ext4", "-o", "loop", filepath.Join(d.dir, diskName), d.mnt)
+	return proctest.Command("mount", "-t", "ext4", "-o", "loop", filepath.Join(d.dir, diskName), d.mnt)
 }
 
 func (d *disk) unmount() error { return unmount(d.mnt) }
@@ -269,10 +270,10 @@ func (f *diskFile) Fsync(context.Context, fs.FileHandle, uint32) syscall.Errno {
 func newContent(dir string) ([]byte, error) {
 	name := filepath.Join(dir, "ext4")
 	defer os.Remove(name)
-	if err := command("truncate", "-s", diskSize, name); err != nil {
+	if err := proctest.Command("truncate", "-s", diskSize, name); err != nil {
 		return nil, err
 	}
-	if err := command("mkfs.ext4", "-q", "-F", "-b", "4096", "-E", "nodiscard,lazy_itable_init=0,lazy_journal_init=0", name); err != nil {
+	if err := proctest.Command("mkfs.ext4", "-q", "-F", "-b", "4096", "-E", "nodiscard,lazy_itable_init=0,lazy_journal_init=0", name); err != nil {
 		return nil, err
 	}
 	return os.ReadFile(name)
@@ -280,20 +281,12 @@ func newContent(dir string) ([]byte, error) {
 
 // unmount retries until no process uses the file system any more.
 func unmount(mnt string) (err error) {
-	late := eventually(unmountTime, mnt+" cannot be unmounted", func() bool {
-		err = command("umount", mnt)
+	late := proctest.Eventually(unmountTime, mnt+" cannot be unmounted", func() bool {
+		err = proctest.Command("umount", mnt)
 		return err == nil
 	})
 	if late != nil {
 		return fmt.Errorf("%w: %w", late, err)
-	}
-	return nil
-}
-
-func command(name string, args ...string) error {
-	out, err := exec.Command(name, args...).CombinedOutput()
-	if err != nil {
-		return fmt.Errorf("%s: %w: %s", name, err, bytes.TrimSpace(out))
 	}
 	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/testdata/proctest"
 )
 
 // Environment variables.
@@ -37,10 +38,9 @@ type plan struct {
 // plans are by TD_FAULTS. Those of make gamedays have the faults that a game day
 // rehearses; its series are named in scripts/gamedays.sh.
 var plans = map[string]plan{
-	"full":          {coreKills: 100, childKills: 20, launcherKills: 5, powerCuts: 100, deviceErrors: 20, fileFaults: fileFaults},
-	"short":         {coreKills: 5, childKills: 1, launcherKills: 1, powerCuts: 4, deviceErrors: 1, fileFaults: fileFaults[:4]},
-	"gameday":       {anyKills: 40, fileFaults: filled},
-	"gameday-short": {anyKills: 5, fileFaults: filled[:1]},
+	"full":    {coreKills: 100, childKills: 20, launcherKills: 5, powerCuts: 100, deviceErrors: 20, fileFaults: fileFaults},
+	"short":   {coreKills: 5, childKills: 1, launcherKills: 1, powerCuts: 4, deviceErrors: 1, fileFaults: slices.Concat(filled[:1], fileFaults[:4])},
+	"gameday": {anyKills: 40, fileFaults: filled},
 }
 
 // result is what a run prints as JSON.
@@ -149,18 +149,14 @@ func (r *run) inject(t *testing.T, n int, what string, newWorld func() *world, f
 
 func newRun(t *testing.T, p plan) *run {
 	t.Helper()
-	if err := sweepOthers(); err != nil {
-		t.Fatal(err)
-	}
 	r := &run{plan: p, proving: make(chan struct{}, 2)}
 	r.result = result{Faults: map[string]int{}, Control: map[string]int{}, Skipped: map[string]string{}}
 	var err error
-	if r.work, err = newWork(); err != nil {
+	if r.work, err = proctest.NewWork("td-faults-"); err != nil {
 		t.Fatal(err)
 	}
-	sweepWhenInterrupted(r.work)
 	t.Cleanup(func() {
-		if err := sweep(r.work); err != nil {
+		if err := proctest.Sweep(r.work); err != nil {
 			t.Error(err)
 		}
 	})

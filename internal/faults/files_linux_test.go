@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/terradourada/td/internal/testdata/proctest"
 )
 
 // fileFault is a fault of the files of a server.
@@ -30,7 +32,7 @@ type fileFault struct {
 // foreign is a user that no server runs as.
 const foreign = 54321
 
-// fileFaults are all of them; the short plan has the first ones only.
+// fileFaults are all of them; the short plan has a read-only disk and the first four.
 var fileFaults = []fileFault{
 	{name: "journal missing", do: remove("journal.db")},
 	{name: "ledger moved away", running: true, do: move("ledger", "aside"), undo: move("aside", "ledger")},
@@ -122,14 +124,14 @@ func permit(name string, mode fs.FileMode) func(string) error {
 func immutable(change string, names ...string) func(string) error {
 	return func(data string) (err error) {
 		for _, name := range names {
-			err = errors.Join(err, command("chattr", change, filepath.Join(data, name)))
+			err = errors.Join(err, proctest.Command("chattr", change, filepath.Join(data, name)))
 		}
 		return err
 	}
 }
 
 func remount(option string) func(string) error {
-	return func(data string) error { return command("mount", "-o", "remount,"+option, filepath.Dir(data)) }
+	return func(data string) error { return proctest.Command("mount", "-o", "remount,"+option, filepath.Dir(data)) }
 }
 
 // readOnly makes the kernel find an error in the file system, after which it is
@@ -141,7 +143,7 @@ func readOnly(data string) error {
 		return err
 	}
 	trigger := filepath.Join("/sys/fs/ext4", filepath.Base(strings.TrimSpace(string(source))), "trigger_fs_error")
-	return errors.Join(command("mount", "-o", "remount,errors=remount-ro", dir), os.WriteFile(trigger, []byte("fault"), 0))
+	return errors.Join(proctest.Command("mount", "-o", "remount,errors=remount-ro", dir), os.WriteFile(trigger, []byte("fault"), 0))
 }
 
 // ballast is a file beside the data directory.
@@ -234,7 +236,7 @@ func (w *world) faultStopped(f fileFault) {
 	w.Helper()
 	w.kill()
 	copied := filepath.Join(w.dir, "copy")
-	w.must(errors.Join(os.RemoveAll(copied), command("cp", "-a", w.data, copied)))
+	w.must(errors.Join(os.RemoveAll(copied), proctest.Command("cp", "-a", w.data, copied)))
 	w.must(f.do(w.data))
 	w.launch()
 	if err := w.srv.await(); err == nil {
@@ -243,12 +245,12 @@ func (w *world) faultStopped(f fileFault) {
 		w.kill()
 	} else {
 		w.Logf("%s: %v", f.name, err)
-		if w.srv.sentence() == "" {
+		if w.srv.Sentence() == "" {
 			w.complain("%s: the server says no reason", f.name)
 		}
 		w.srv = nil
 		if f.undo == nil {
-			w.must(errors.Join(os.RemoveAll(w.data), command("cp", "-a", copied, w.data)))
+			w.must(errors.Join(os.RemoveAll(w.data), proctest.Command("cp", "-a", copied, w.data)))
 		}
 	}
 	if f.undo != nil {

@@ -5,6 +5,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/terradourada/td/internal/testdata/proctest"
 )
 
 const (
@@ -115,7 +117,7 @@ func (r *run) killAny(t *testing.T, rng *rand.Rand) {
 
 func (w *world) killChild(kind string) {
 	w.Helper()
-	pid, err := w.srv.awaitChild(kind)
+	pid, err := w.srv.AwaitChild(kind)
 	w.must(err)
 	if pid != 0 {
 		w.must(syscall.Kill(pid, syscall.SIGKILL))
@@ -126,13 +128,13 @@ func (w *world) killChild(kind string) {
 // itself.
 func (w *world) killLauncher() {
 	w.Helper()
-	all := w.srv.processes()
+	all := w.srv.Processes()
 	w.killChild("launcher")
 	select {
-	case <-w.srv.done:
-		w.must(awaitGone(all))
+	case <-w.srv.Done():
+		w.must(proctest.AwaitGone(all))
 		w.srv = nil
-	case <-time.After(stopTime):
+	case <-time.After(proctest.StopTime):
 		w.complain("the server goes on without its launcher")
 		w.kill()
 	}

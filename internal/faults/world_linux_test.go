@@ -13,6 +13,7 @@ import (
 
 	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/internal/journal"
+	"github.com/terradourada/td/internal/testdata/proctest"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -71,7 +72,7 @@ func (r *run) newWorld(t *testing.T, rng *rand.Rand, onDisk bool, args ...string
 
 func (w *world) close() {
 	if w.srv != nil {
-		w.must(w.srv.kill())
+		w.must(w.srv.Kill())
 	}
 	if w.disk != nil {
 		w.disk.fail(0)
@@ -128,10 +129,26 @@ func (w *world) position() int {
 func (w *world) launch() {
 	w.Helper()
 	args := []string{"--listen", "127.0.0.1:0", "--data", w.data, "--shutdown-grace", "5s", "--ttl-ms", "600000", "--death-limit", "0"}
-	var err error
-	if w.srv, err = launch(w.run.binary, append(args, w.args...)...); err != nil {
+	p, err := proctest.Launch(w.run.binary, append(args, w.args...)...)
+	if err != nil {
 		w.Fatal(err)
 	}
+	w.srv = &server{Server: p}
+}
+
+// server is a "td serve" with a client of it.
+type server struct {
+	*proctest.Server
+	*client.Client
+	url string
+}
+
+// await waits until the server is ready; if it does not become ready, it is killed.
+func (s *server) await() (err error) {
+	if s.url, err = s.Await(); err == nil {
+		s.Client, err = client.New(s.url, client.Config{Retries: -1})
+	}
+	return err
 }
 
 // start starts a server, which must become ready. If it does not, the journal
@@ -143,7 +160,7 @@ func (w *world) start() bool {
 	if err == nil {
 		return true
 	}
-	w.complain("it does not start: %v\n%s", err, w.srv.said())
+	w.complain("it does not start: %v\n%s", err, w.srv.Said())
 	w.srv = nil
 	w.refused++
 	w.judge(w.Context())
@@ -153,14 +170,14 @@ func (w *world) start() bool {
 // kill ends the server by SIGKILL.
 func (w *world) kill() {
 	w.Helper()
-	w.must(w.srv.kill())
+	w.must(w.srv.Kill())
 	w.srv = nil
 }
 
 // stop ends the server by SIGTERM.
 func (w *world) stop() {
 	w.Helper()
-	w.must(w.srv.stop())
+	w.must(w.srv.Stop())
 	w.srv = nil
 }
 
@@ -201,7 +218,7 @@ func (w *world) finish() {
 	}
 	w.stop()
 	ledger, trust := filepath.Join(w.data, "ledger"), filepath.Join(w.dir, "trust")
-	if err := command(w.run.binary, "log", "audit", "--proofs", "--progress", "none", "--trust", trust, "--dir", ledger); err != nil {
+	if err := proctest.Command(w.run.binary, "log", "audit", "--proofs", "--progress", "none", "--trust", trust, "--dir", ledger); err != nil {
 		w.complain("td log audit: %v", err)
 	}
 	files, err := filepath.Glob(filepath.Join(w.dir, "*.receipt.json"))
@@ -209,7 +226,7 @@ func (w *world) finish() {
 		w.complain("there are no receipts: %v", err)
 		return
 	}
-	if err := command(w.run.binary, append([]string{"verify", "--quiet", "--trust", trust, "--log", ledger}, files...)...); err != nil {
+	if err := proctest.Command(w.run.binary, append([]string{"verify", "--quiet", "--trust", trust, "--log", ledger}, files...)...); err != nil {
 		w.complain("td verify: %v", err)
 	}
 	w.run.add(func(r *result) { r.Receipts += len(files) })
@@ -275,7 +292,7 @@ func acceptedIn(rows []journal.Entry) (leaves, error) {
 func compareLog(ctx context.Context, log *client.Log, rows []journal.Entry) error {
 	var size uint64
 	var failed error
-	err := eventually(publishTime, fmt.Sprintf("%d leaves are not published", len(rows)), func() bool {
+	err := proctest.Eventually(publishTime, fmt.Sprintf("%d leaves are not published", len(rows)), func() bool {
 		size, failed = log.Size(ctx)
 		return failed == nil && size >= uint64(len(rows))
 	})

@@ -29,6 +29,7 @@ type attempt struct {
 	digest    protocol.Digest  // SHA-256 of the proof
 	place     placeFunc        // of the anchor in the issued tree; a push sets it from the start
 	proved    bool             // the proof was verified before, by the push that asked for it
+	room      *place           // for redemption and verification
 	statement *claim.Statement // rebuilt once the answer has claimed its session
 	claim     *Claim           // of the statement
 
@@ -47,13 +48,17 @@ func (g *Gate) accept(ctx context.Context, a *attempt) (index uint64, err error)
 		s = g.decoy
 	}
 	a.digest = sha256.Sum256(a.Proof)
-	if open := s.View().Open; open != nil {
-		a.details.Claim = open.Claim
-		if p, err := protocol.ParsePayload(open.Payload[:]); err == nil {
-			a.details.Answered = g.cfg.Now().Sub(time.UnixMilli(int64(p.IssuedAt)))
+	open := s.View().Open
+	event := g.judge(s, a)
+	if g.costs(s, &event, a) {
+		if a.room, err = g.admission.enter(ctx, work{by: a.By, units: verifyUnits}); err != nil {
+			return 0, err
 		}
+		defer a.room.leave()
+		event = g.judge(s, a) // a hold may have come meanwhile
 	}
-	state, code := g.run(ctx, s, g.judge(s, a), a)
+	state, code := g.run(ctx, s, event, a)
+	g.describe(a, open, code)
 	switch code {
 	case protocol.CodeNone:
 		return state.Index, nil
@@ -99,6 +104,28 @@ func (g *Gate) judge(s *session.Session, a *attempt) lifecycle.EventAnswer {
 	e.Frozen = g.cfg.Holds.Check(journal.Accept, vkOf(s)) != nil
 	a.facts = e
 	return e
+}
+
+// describe fills in the details of an answer. They take no time if the answer does not
+// belong to its request, so that an unknown request looks like a known one.
+func (g *Gate) describe(a *attempt, open *session.Open, code protocol.Code) {
+	if open == nil {
+		return
+	}
+	a.details.Claim = open.Claim
+	if code == protocol.CodeSubmissionRejected {
+		return
+	}
+	if p, err := protocol.ParsePayload(open.Payload[:]); err == nil {
+		a.details.Answered = g.cfg.Now().Sub(time.UnixMilli(int64(p.IssuedAt)))
+	}
+}
+
+// costs reports whether an answer would claim its session, and so be redeemed and
+// verified. It then needs a place, which it must have before anything is consumed.
+func (g *Gate) costs(s *session.Session, e *lifecycle.EventAnswer, a *attempt) bool {
+	state, effect, _ := lifecycle.Step(s.View().State, *e)
+	return effect == lifecycle.EffectRedeem && state.Phase == lifecycle.PhaseClaimed && !a.proved
 }
 
 // vkOf returns the fingerprint of the claim of a session, zero if it has ended.

@@ -13,5 +13,11 @@
 // see effects.go. A call that has claimed a session decides it, even if its client
 // disconnects.
 //
+// The costly work, that of the keyholders for a challenge and the verification of a
+// proof, is done in places, one for each processor, with one queue before them. Several
+// challenges share a place. An answer takes its place before anything is consumed, and
+// what needs none, such as a wrong tag, does not wait for one. Challenges are paced to
+// what can be verified: see docs/overload.md.
+//
 // docs/life-of-an-event.md has the same steps with what survives a crash between them.
 package gate

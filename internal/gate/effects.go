@@ -22,7 +22,7 @@ func (g *Gate) run(ctx context.Context, s *session.Session, event lifecycle.Even
 	for {
 		c := s.Step(event, a.digest)
 		if c.Ended {
-			g.ended(&c)
+			g.ended(s, &c)
 		}
 		next := afterPanic[c.Effect]
 		_ = g.guard(c.Effect.String(), func() error { next = g.carryOut(ctx, s, &c, a); return nil })
@@ -44,8 +44,10 @@ func (g *Gate) guard(call string, do func() error) (err error) {
 	return do()
 }
 
-// ended counts the end of a session in its epoch.
-func (g *Gate) ended(c *session.Change) {
+// ended counts the end of a session, for its payer and in its epoch.
+func (g *Gate) ended(s *session.Session, c *session.Change) {
+	decided := c.State.Phase == lifecycle.PhaseAccepted || c.State.Phase == lifecycle.PhaseRejected
+	g.admission.pacer.Ended(g.cfg.Now(), s.Charge, decided)
 	if epoch, live := g.cfg.Epochs.Find(c.Open.Epoch); live {
 		_ = g.guard("ended", func() error { epoch.Ended(c.State.Phase); return nil })
 	}
@@ -78,6 +80,7 @@ func (g *Gate) carryOut(ctx context.Context, s *session.Session, c *session.Chan
 	case lifecycle.EffectResolve:
 		g.resolve(s)
 	case lifecycle.EffectAwait:
+		a.room.leave()
 		if s.AwaitChange(ctx, lifecycle.PhaseClaimed) == nil {
 			return g.judge(s, a)
 		}
@@ -166,8 +169,10 @@ func (g *Gate) verifyAnswer(ctx context.Context, s *session.Session, open *sessi
 	}
 	a.place = g.askPlace(ctx, open)
 	inputs := a.statement.Inputs(open.Anchor, protocol.ContextElement(&open.Payload), s.TagHash)
-	var err error
-	a.details.Verified, err = g.verifyProof(a.claim, inputs, a.Proof)
+	began := time.Now()
+	err := claim.Verify(a.claim.Key, inputs, a.Proof)
+	a.details.Verified = time.Since(began)
+	a.room.done()
 	switch {
 	case errors.Is(err, claim.ErrProofEncoding):
 		a.cause = telemetry.MalformedProof
@@ -175,16 +180,6 @@ func (g *Gate) verifyAnswer(ctx context.Context, s *session.Session, open *sessi
 		a.cause = telemetry.FalseProof
 	}
 	return lifecycle.EventVerified{OK: err == nil}
-}
-
-// verifyProof verifies a proof, within the limit of verifications at a time, and returns
-// how long that took without the wait.
-func (g *Gate) verifyProof(c *Claim, inputs []protocol.Element, proof []byte) (took time.Duration, err error) {
-	g.verify <- struct{}{}
-	defer func() { <-g.verify }()
-	began := time.Now()
-	err = claim.Verify(c.Key, inputs, proof)
-	return time.Since(began), err
 }
 
 // placeFunc waits for the place of an anchor in the issued tree and returns it.

@@ -19,8 +19,9 @@ import (
 
 // Epoch is one key set. Once a keyholder has exited, calls fail; they never hang.
 //
-// A request that Epochs.Begin has let in is pending in the epoch until Issue or Anchor
-// fails, or until Ended counts its end. A DRAINING epoch ends when none is.
+// A request that Epochs.Begin has let in is pending in the epoch until it is withdrawn,
+// until Issue or Anchor fails, or until Ended counts its end. A DRAINING epoch ends when
+// none is.
 type Epoch interface {
 	ID() protocol.EpochID
 	Number() uint64
@@ -33,6 +34,8 @@ type Epoch interface {
 	Issued(ctx context.Context, position uint64) (protocol.Issued, error)
 	Redeem(ctx context.Context, p *protocol.EncodedPayload, tag protocol.Tag) (protocol.Redemption, error)
 	Cancel(ctx context.Context, id protocol.RequestID) error
+	// Withdraw ends a request that was let in and will not be issued.
+	Withdraw()
 	// Ended counts the end of one of its anchored requests.
 	Ended(how lifecycle.Phase)
 	// Destroy ends the epoch at once, because core and tagger disagree.
@@ -128,12 +131,12 @@ type Config struct {
 	Prover   Prover // nil: push is refused with forbidden
 	Claims   []Claim
 	Instance protocol.InstanceID
-	Policy   uint32 // revision of claims and limits, goes into payloads
+	Policy   uint32 // revision of claims and limits, goes into payloads; see SetPolicy
 	Log      *slog.Logger
 
 	Now           func() time.Time // nil means time.Now
 	DefaultTTL    time.Duration    // 0 means protocol.DefaultTTL
-	VerifyWorkers int              // proofs verified at a time; 0 means one per processor
+	VerifyWorkers int              // challenges issued and proofs verified at a time; 0 means one per processor
 	MaxPush       int              // pushed events at a time; 0 means 64
 
 	// Observe is called once for each call with its outcome, and for each request that
@@ -146,8 +149,9 @@ type Gate struct {
 	cfg    Config
 	claims map[claimKey]*Claim
 	decoy  *session.Session // stands in for unknown ids, which cost the same
-	verify chan struct{}    // one place for each verification at a time
 	push   chan struct{}    // one place for each pushed event
+
+	admission *admission
 
 	destroyed sync.Map // ids of the epochs that the gate has destroyed
 
@@ -155,6 +159,7 @@ type Gate struct {
 	stop     context.CancelFunc
 	work     sync.WaitGroup
 	draining atomic.Bool // see Drain
+	policy   atomic.Uint32
 }
 
 type claimKey struct {
@@ -177,16 +182,21 @@ func New(cfg Config) *Gate {
 		cfg:    cfg,
 		claims: make(map[claimKey]*Claim, len(cfg.Claims)),
 		decoy:  &session.Session{Client: randomDigest(), Salt: protocol.Salt(randomDigest()), TagHash: protocol.TagElement(protocol.Tag(randomDigest()))},
-		verify: make(chan struct{}, cfg.VerifyWorkers),
 		push:   make(chan struct{}, cfg.MaxPush),
+
+		admission: newAdmission(cfg.VerifyWorkers, cfg.Now),
 	}
 	for i := range cfg.Claims {
 		c := &cfg.Claims[i]
 		g.claims[c.key()] = c
 	}
+	g.SetPolicy(cfg.Policy)
 	g.ctx, g.stop = context.WithCancel(context.Background())
 	return g
 }
+
+// SetPolicy sets the revision of claims and limits that new payloads name.
+func (g *Gate) SetPolicy(revision uint32) { g.policy.Store(revision) }
 
 // sweepEvery is how often deadlines are checked. A session may live that much longer
 // in the core, never in the tagger.

@@ -17,6 +17,7 @@ import (
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/ledger"
 	"github.com/terradourada/td/internal/lifecycle"
+	"github.com/terradourada/td/internal/limit"
 	"github.com/terradourada/td/internal/session"
 	"github.com/terradourada/td/protocol"
 )
@@ -78,6 +79,11 @@ type issuedTag struct {
 
 func newServices(t *testing.T) *services {
 	t.Helper()
+	return newServicesWith(t, func(*gate.Config) {})
+}
+
+func newServicesWith(t *testing.T, change func(*gate.Config)) *services {
+	t.Helper()
 	s := &services{
 		t: t, faults: map[string]*fault{}, tags: map[protocol.RequestID]*issuedTag{}, endings: map[lifecycle.Phase]int{},
 		sessions: session.New(session.Config{MaxPending: 100}),
@@ -86,7 +92,7 @@ func newServices(t *testing.T) *services {
 	if !ok {
 		t.Fatal("no key for open/1")
 	}
-	s.gate = gate.New(gate.Config{
+	cfg := gate.Config{
 		Epochs: (*fakeEpochs)(s), Sessions: s.sessions, Journal: (*fakeJournal)(s), Holds: (*fakeHolds)(s),
 		Ledger: (*fakeLedger)(s), Prover: (*fakeProver)(s),
 		Claims: []gate.Claim{{ID: claim.Open, Key: vk, Fingerprint: vk.Fingerprint(claim.Open, protocol.ListID{})}},
@@ -96,7 +102,9 @@ func newServices(t *testing.T) *services {
 			defer s.mu.Unlock()
 			s.outcomes = append(s.outcomes, out)
 		},
-	})
+	}
+	change(&cfg)
+	s.gate = gate.New(cfg)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan struct{})
 	go func() { defer close(done); _ = s.gate.Run(ctx) }()
@@ -239,6 +247,8 @@ func (e *fakeEpoch) Cancel(_ context.Context, id protocol.RequestID) error {
 	delete(e.tags, id)
 	return nil
 }
+
+func (e *fakeEpoch) Withdraw() { (*services)(e).set(func() { e.pending-- }) }
 
 func (e *fakeEpoch) Ended(how lifecycle.Phase) {
 	e.mu.Lock()
@@ -424,14 +434,16 @@ func statement(t *testing.T) (*claim.Statement, *claim.Assignment) {
 	return st, assignment
 }
 
-func (s *services) open() (*opened, error) {
+func (s *services) open() (*opened, error) { return s.openBy(limit.Payer{Local: true}) }
+
+func (s *services) openBy(by limit.Payer) (*opened, error) {
 	s.t.Helper()
 	st, assignment := statement(s.t)
-	ch, err := s.gate.Open(s.t.Context(), gate.OpenRequest{Claim: claim.Open, Params: []byte(`{}`), Commitment: st.Commitment(), Client: client})
+	ch, err := s.gate.Open(s.t.Context(), gate.OpenRequest{Claim: claim.Open, Params: []byte(`{}`), Commitment: st.Commitment(), Client: client, By: by})
 	if err != nil {
 		return nil, err
 	}
-	return &opened{Challenge: ch, statement: st, assignment: assignment, answer: gate.Answer{RequestID: ch.RequestID, Tag: ch.Tag, Client: client}}, nil
+	return &opened{Challenge: ch, statement: st, assignment: assignment, answer: gate.Answer{RequestID: ch.RequestID, Tag: ch.Tag, Client: client, By: by}}, nil
 }
 
 func (s *services) mustOpen() *opened {

@@ -9,6 +9,7 @@ import (
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/lifecycle"
+	"github.com/terradourada/td/internal/limit"
 	"github.com/terradourada/td/internal/session"
 	"github.com/terradourada/td/internal/telemetry"
 	"github.com/terradourada/td/protocol"
@@ -30,7 +31,7 @@ func (g *Gate) Open(ctx context.Context, req OpenRequest) (ch *Challenge, err er
 	if err != nil {
 		return nil, inputsError(err)
 	}
-	is, err := g.issue(ctx, protocol.ModePull, st, req.TTL, client{req.Client, req.Index})
+	is, err := g.issue(ctx, protocol.ModePull, st, req.TTL, client{req.Client, req.Index, req.By})
 	if err != nil {
 		return nil, err
 	}
@@ -67,6 +68,7 @@ func known(id claim.ID) string {
 type client struct {
 	id    string
 	index uint32
+	payer limit.Payer
 }
 
 // issued is a request that was just issued.
@@ -80,8 +82,9 @@ type issued struct {
 
 // issue issues a request; there is no other way. A hold, a missing epoch or a full
 // table refuses it before any key is used. During a rotation it waits for the next
-// epoch, with its place in the table, for its lifetime at most. Then the tagger numbers
-// and tags the payload, the signer anchors the same bytes, and the session is stored.
+// epoch, with its place in the table, for its lifetime at most. It waits shortly for a
+// place for costly work. Then the tagger numbers and tags the payload, the signer anchors
+// the same bytes, and the session is stored.
 func (g *Gate) issue(ctx context.Context, mode protocol.Mode, st *claim.Statement, ttl time.Duration, by client) (*issued, error) {
 	if g.draining.Load() {
 		return nil, stopping()
@@ -94,6 +97,10 @@ func (g *Gate) issue(ctx context.Context, mode protocol.Mode, st *claim.Statemen
 		return nil, err
 	}
 	if err := g.mayOpen(mode, c, nil); err != nil {
+		return nil, err
+	}
+	paid, err := g.pace(by.payer)
+	if err != nil {
 		return nil, err
 	}
 	params := st.Params().Bytes()
@@ -110,10 +117,18 @@ func (g *Gate) issue(ctx context.Context, mode protocol.Mode, st *claim.Statemen
 	if err != nil {
 		return nil, g.mayOpen(mode, c, err) // what may be held by now
 	}
+	place, err := g.admission.enter(ctx, work{by: by.payer, units: issueUnits})
+	if err != nil {
+		epoch.Withdraw()
+		return nil, err
+	}
+	defer place.leave()
 	is, err := g.anchor(ctx, epoch, g.draft(mode, st, c, epoch, ttl), by)
 	if err != nil {
 		return nil, err
 	}
+	place.done()
+	is.session.Charge = paid
 	is.open.Claim = string(st.Claim())
 	is.open.Params = params
 	is.inputs = st.Inputs(is.open.Anchor, protocol.ContextElement(&is.open.Payload), is.session.TagHash)
@@ -217,7 +232,7 @@ func (g *Gate) draft(mode protocol.Mode, st *claim.Statement, c *Claim, epoch Ep
 		EpochNumber: epoch.Number(),
 		IssuedAt:    uint64(g.cfg.Now().UnixMilli()),
 		TTL:         uint32(ttl.Milliseconds()),
-		Policy:      g.cfg.Policy,
+		Policy:      g.policy.Load(),
 		Commitment:  st.Commitment(),
 		VK:          c.Fingerprint,
 		Statement:   st.Digest(),

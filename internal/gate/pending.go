@@ -118,7 +118,7 @@ func (g *Gate) Invalidate(f Filter) (n Invalidated) {
 		switch {
 		case c.Ended:
 			n.Ended++
-			g.ended(&c)
+			g.ended(s, &c)
 			g.carryOut(g.ctx, s, &c, &attempt{})
 		case c.State.Phase == lifecycle.PhaseClaimed:
 			n.Deciding++

@@ -6,6 +6,7 @@ import (
 
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/lifecycle"
+	"github.com/terradourada/td/internal/limit"
 	"github.com/terradourada/td/internal/telemetry"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
@@ -43,7 +44,7 @@ func (g *Gate) Push(ctx context.Context, req PushRequest) (p *Pushed, wait func(
 			<-g.push
 		}
 	}()
-	is, err := g.issue(ctx, protocol.ModePush, st, req.TTL, client{req.Client, req.Index})
+	is, err := g.issue(ctx, protocol.ModePush, st, req.TTL, client{req.Client, req.Index, req.By})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -54,7 +55,7 @@ func (g *Gate) Push(ctx context.Context, req PushRequest) (p *Pushed, wait func(
 	queued = true
 	g.work.Go(func() {
 		defer func() { <-g.push; close(o.done) }()
-		o.index, o.err = g.prove(is, job, req.Client)
+		o.index, o.err = g.prove(is, job, client{req.Client, req.Index, req.By})
 		g.observe("push", p.RequestID, req.Claim, o.err)
 	})
 	return p, o.wait, nil
@@ -124,7 +125,7 @@ func commit(req PushRequest) (*claim.Statement, *claim.Assignment, *Pushed, erro
 }
 
 // prove gets a valid proof from a prover and accepts it, or ends the request.
-func (g *Gate) prove(is *issued, job *Job, client string) (index uint64, err error) {
+func (g *Gate) prove(is *issued, job *Job, by client) (index uint64, err error) {
 	ctx, cancel := context.WithDeadline(g.ctx, job.Deadline)
 	defer cancel()
 	g.work.Go(func() { // a request that is invalidated needs no proof
@@ -133,7 +134,7 @@ func (g *Gate) prove(is *issued, job *Job, client string) (index uint64, err err
 		}
 	})
 	place := g.askPlace(g.ctx, is.open)
-	proof, err := g.goodProof(ctx, job)
+	proof, err := g.goodProof(ctx, job, by.payer)
 	if err != nil && g.ctx.Err() != nil {
 		g.step(ctx, is.session, lifecycle.EventInvalidate{Reason: protocol.CodeDraining})
 		return 0, stopping()
@@ -145,7 +146,7 @@ func (g *Gate) prove(is *issued, job *Job, client string) (index uint64, err err
 		}
 		return 0, err
 	}
-	answer := Answer{RequestID: is.session.ID, Tag: job.Tag, Proof: proof, Client: client}
+	answer := Answer{RequestID: is.session.ID, Tag: job.Tag, Proof: proof, Client: by.id, By: by.payer}
 	a := &attempt{Answer: answer, place: place, proved: true, details: new(telemetry.Details)}
 	err = g.guard("accept", func() (err error) { index, err = g.accept(ctx, a); return err })
 	if err == nil {
@@ -167,11 +168,11 @@ func (g *Gate) prove(is *issued, job *Job, client string) (index uint64, err err
 
 // goodProof asks for a proof until one verifies. After a bad answer the job is sent
 // once more while there is time.
-func (g *Gate) goodProof(ctx context.Context, job *Job) ([]byte, error) {
+func (g *Gate) goodProof(ctx context.Context, job *Job, by limit.Payer) ([]byte, error) {
 	var last error
 	for range proveAttempts {
 		var proof []byte
-		err := g.guard("prove", func() (err error) { proof, err = g.oneProof(ctx, job); return err })
+		err := g.guard("prove", func() (err error) { proof, err = g.oneProof(ctx, job, by); return err })
 		if err == nil {
 			return proof, nil
 		}
@@ -187,7 +188,7 @@ func (g *Gate) goodProof(ctx context.Context, job *Job) ([]byte, error) {
 	return nil, last
 }
 
-func (g *Gate) oneProof(ctx context.Context, job *Job) ([]byte, error) {
+func (g *Gate) oneProof(ctx context.Context, job *Job, by limit.Payer) ([]byte, error) {
 	proof, tag, err := g.cfg.Prover.Prove(ctx, job)
 	switch {
 	case err != nil && ctx.Err() != nil:
@@ -201,7 +202,14 @@ func (g *Gate) oneProof(ctx context.Context, job *Job) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if _, err := g.verifyProof(c, job.Inputs, proof); err != nil {
+	place, err := g.admission.enter(ctx, work{by: by, units: verifyUnits, patient: true})
+	if err != nil {
+		return nil, protocol.Wrap(protocol.CodeOverloaded, "the proof could not be verified in time", err)
+	}
+	defer place.leave()
+	err = claim.Verify(c.Key, job.Inputs, proof)
+	place.done()
+	if err != nil {
 		return nil, protocol.Wrap(protocol.CodeProverBadResponse, "the prover returned a proof that does not verify", err)
 	}
 	return proof, nil

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/limit"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -16,6 +17,7 @@ type OpenRequest struct {
 	TTL        time.Duration // 0 = default
 	Client     string        // authenticated client id, protocol.LocalClient without authentication
 	Index      uint32        // of the client, 0 without authentication
+	By         limit.Payer   // to whom the challenge is charged
 }
 
 // Challenge is what a client needs to make a proof and answer.
@@ -35,6 +37,7 @@ type Answer struct {
 	Tag       protocol.Tag
 	Proof     []byte // as sent, any size
 	Client    string
+	By        limit.Payer
 }
 
 // PushRequest asks the operator's provers to prove an event (push, section 9).
@@ -45,6 +48,7 @@ type PushRequest struct {
 	TTL    time.Duration // 0 = default
 	Client string
 	Index  uint32 // of the client
+	By     limit.Payer
 }
 
 // Pushed is a push that is queued. The opening is returned to the client at once and

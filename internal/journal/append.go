@@ -9,7 +9,8 @@ import (
 )
 
 // Append commits an epoch-open leaf (from then on the epoch is live), an
-// epoch-close leaf (from then on it is not) or a claim.
+// epoch-close leaf (from then on it is not) or a claim. A claim whose id is frozen is
+// frozen with its leaf, with [ReasonAdded].
 //
 // The journal counts the accepted requests of an epoch-close leaf itself. For
 // the reasons shutdown and rotated the issued root is taken from the caller,
@@ -127,5 +128,5 @@ func (g *group) addClaim(now time.Time, c *protocol.ClaimLeaf) (Entry, error) {
 	}
 	g.exec("INSERT INTO claims (vk, seq) VALUES (?, ?)", vk[:], entry.Seq)
 	g.claims[vk] = true
-	return entry, nil
+	return entry, g.freezeAdded(now, c.ClaimID, vk)
 }

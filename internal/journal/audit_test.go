@@ -83,6 +83,44 @@ func TestControlHasRow(t *testing.T) {
 	mustVerifyAudit(t, l)
 }
 
+// TestVerifyAuditInPages: between two pages the writer may replace the files, and rows and
+// leaves that are added meanwhile are not compared. Problems of every page are found.
+func TestVerifyAuditInPages(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "journal.db")
+	l := newLog(t, sqliteAt(path), journal.Config{})
+	row := func(n int) {
+		for range n {
+			if err := l.Refuse(t.Context(), l.now, asked("thaw"), protocol.CodeForbidden); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	row(journal.RowPage)
+	l.mustControl(protocol.ActionFreezeAccept, protocol.Digest{})
+	pages := 0
+	report, err := l.VerifyAuditPaced(t.Context(), func() {
+		if pages++; !l.MayReplace() {
+			t.Error("the read lock is held between two pages")
+		}
+		row(1)
+	})
+	if err != nil || pages != 3 || report.Rows != journal.RowPage+1 || report.Leaves != 1 || len(report.Problems) != 0 {
+		t.Errorf("%d pages, %+v, %v", pages, report, err)
+	}
+
+	l.stop()
+	execRaw(t, path, "DROP TRIGGER audit_kept; DELETE FROM audit WHERE id IN (1, 258)")
+	v, err := journal.OpenView(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = v.Close() }()
+	if report, err = v.VerifyAudit(t.Context()); err != nil || len(report.Problems) != 2 || report.Rows != journal.RowPage+4 {
+		t.Errorf("%+v, %v", report, err)
+	}
+}
+
 // TestAudited: the row is there before the effect, and has its outcome afterwards;
 // without the row there is no effect.
 func TestAudited(t *testing.T) {
@@ -253,6 +291,82 @@ func TestStopInMemory(t *testing.T) {
 	}
 }
 
+// TestStopsAreBounded: while the journal cannot be written, an equal stop takes the place of
+// the earlier one, and beyond a bound only one with a further effect is taken. All that
+// were taken are written in the end.
+func TestStopsAreBounded(t *testing.T) {
+	t.Parallel()
+	l, f := faultyLog(t)
+	f.set("begin", 1<<30, false)
+	stop := func(reason string, until time.Time, actions ...protocol.ControlAction) error {
+		action, _, _ := strings.Cut(actions[0].String(), "-")
+		r := asked(action)
+		r.Reason, r.Until = reason, until
+		all := make([]protocol.Control, len(actions))
+		for i, action := range actions {
+			all[i].Action = action
+		}
+		_, err := l.Stop(t.Context(), l.now, r, all...)
+		return err
+	}
+	both := []protocol.ControlAction{protocol.ActionFreezeAccept, protocol.ActionFreezeIssue}
+	held := func(what string, err error, most int) journal.State {
+		t.Helper()
+		state, _ := l.State(t.Context())
+		if !errors.Is(err, journal.ErrNotDurable) || state.NotDurable != most {
+			t.Fatalf("%s: %d are held, %v", what, state.NotDurable, err)
+		}
+		return state
+	}
+	end := l.now.Add(time.Hour)
+	for _, until := range []time.Time{end.Add(-time.Minute), end, end.Add(-time.Second)} {
+		state := held("the same again", stop("r", until, both...), 2)
+		if got := state.Until[journal.Hold{Operation: journal.Accept}]; got.Before(until) {
+			t.Errorf("it ends at %v, before %v", got, until)
+		}
+	}
+	for n := 3; n <= journal.MaxHeld; n++ {
+		held("another reason", stop(fmt.Sprint(n), end, protocol.ActionFreezeAccept), n)
+	}
+	want(t, "beyond the bound", stop("one more", time.Time{}, protocol.ActionFreezeAccept), protocol.CodeOverloaded)
+	held("the same again", stop("r", time.Time{}, both...), journal.MaxHeld)
+	state := held("another effect", stop("one more", time.Time{}, protocol.ActionRotate), journal.MaxHeld+1)
+	if _, ends := state.Until[journal.Hold{Operation: journal.Accept}]; ends || len(state.Holds) != 2 {
+		t.Errorf("%+v", state)
+	}
+	f.set("begin", 0, false)
+	for state.NotDurable > 0 {
+		state, _ = l.State(t.Context())
+		time.Sleep(5 * time.Millisecond)
+	}
+	rows := l.rows()
+	if len(rows) != journal.MaxHeld+1 || rows[0].Reason != "r" || rows[1].Outcome != journal.NotDurable || !rows[0].Until.IsZero() {
+		t.Errorf("%d rows, %+v", len(rows), rows[:2])
+	}
+	mustVerifyAudit(t, l)
+}
+
+// TestEqualStopsAtOnce: equal stops at the same moment each have a leaf and a row while the
+// journal can be written.
+func TestEqualStopsAtOnce(t *testing.T) {
+	t.Parallel()
+	l := newLog(t, newSQLite(t), journal.Config{})
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			entries, err := l.Stop(t.Context(), l.now, asked("freeze"), protocol.Control{Action: protocol.ActionFreezeAccept})
+			if err != nil || entries[0].Leaf == nil || entries[0].Row == 0 {
+				t.Errorf("%+v, %v", entries, err)
+			}
+		})
+	}
+	wg.Wait()
+	if rows := l.rows(); len(rows) != 8 {
+		t.Errorf("%d rows", len(rows))
+	}
+	mustVerifyAudit(t, l)
+}
+
 // TestStopOvertakes: acceptances that wait when a freeze returns are refused, although
 // it returned before a disk answered.
 func TestStopOvertakes(t *testing.T) {
@@ -297,6 +411,49 @@ func TestStopOvertakesThaw(t *testing.T) {
 	want(t, "after the freeze", l.accept(l.acceptance()), protocol.CodeFrozen)
 	l.mustControl(protocol.ActionThawAccept, protocol.Digest{})
 	l.mustAccept(l.acceptance())
+	mustVerifyAudit(t, l)
+}
+
+// TestThawsTogether: thaws of one request are done together or not at all. The refused
+// request has one row, and one that is done a row for each leaf.
+func TestThawsTogether(t *testing.T) {
+	t.Parallel()
+	l, f := faultyLog(t)
+	both := []protocol.Control{{Action: protocol.ActionThawIssue}, {Action: protocol.ActionThawAccept}}
+	l.mustControl(protocol.ActionFreezeIssue, protocol.Digest{})
+	free := f.block("commit")
+	met := f.met
+	var wg sync.WaitGroup
+	wg.Go(func() { l.mustAccept(l.acceptance()) })
+	<-met
+	wg.Go(func() {
+		_, err := l.Control(t.Context(), l.now, asked("thaw"), both...)
+		want(t, "the thaw", err, protocol.CodeConflict)
+	})
+	for l.Urgent() == 0 {
+		time.Sleep(time.Millisecond) // until the thaw waits
+	}
+	_, err := l.Stop(t.Context(), l.now, asked("freeze"), protocol.Control{Action: protocol.ActionFreezeAccept})
+	if !errors.Is(err, journal.ErrNotDurable) {
+		t.Errorf("got %v", err)
+	}
+	free()
+	wg.Wait()
+	if state, _ := l.State(t.Context()); len(state.Holds) != 2 {
+		t.Errorf("a part of a refused thaw was done: %v", state.Holds)
+	}
+	if rows := l.rows(); len(rows) != 3 || rows[2].Outcome != journal.Refused || rows[2].Seq != nil {
+		t.Errorf("%+v", rows)
+	}
+	entries, err := l.Control(t.Context(), l.now, asked("thaw"), both...)
+	if err != nil || len(entries) != 2 || entries[1].Seq != entries[0].Seq+1 || entries[0].Row != 4 || entries[1].Row != 5 {
+		t.Errorf("%+v, %v", entries, err)
+	}
+	if state, _ := l.State(t.Context()); len(state.Holds) != 0 {
+		t.Errorf("%v", state.Holds)
+	}
+	_, err = l.Control(t.Context(), l.now, asked("seal"), protocol.Control{Action: protocol.ActionSeal}, both[0])
+	want(t, "another action in company", err, protocol.CodeInternal)
 	mustVerifyAudit(t, l)
 }
 

@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -17,19 +16,14 @@ const selectAudit = `SELECT id, time, actor, role, action, target, reason, salt,
 // AuditRows lists rows with an id greater than after, in order, at most max and at most
 // 4,096.
 func (j *Journal) AuditRows(ctx context.Context, after uint64, max int) ([]AuditRow, error) {
-	j.reads.RLock()
-	defer j.reads.RUnlock()
 	var all []AuditRow
-	query := func(text string) (*sql.Rows, error) {
-		return j.read.QueryContext(ctx, text, signed(after), min(max, maxRead))
-	}
-	err := eachRow(query, selectAudit+" WHERE id > ? ORDER BY id LIMIT ?", func(rows *sql.Rows) error {
+	err := j.each(ctx, func(rows *sql.Rows) error {
 		r, err := scanAudit(rows)
 		all = append(all, r)
 		return err
-	})
+	}, selectAudit+" WHERE id > ? ORDER BY id LIMIT ?", signed(after), min(max, maxRead))
 	if err != nil {
-		return nil, unreadable(err)
+		return nil, err
 	}
 	return all, nil
 }
@@ -73,47 +67,84 @@ func (r *AuditReport) problem(format string, args ...any) {
 
 // VerifyAudit compares the audit rows with the leaves: rows are numbered without gaps,
 // each control leaf and each incident has the row that opens it, and each row that names
-// a leaf has that leaf.
+// a leaf has that leaf. It covers the rows and leaves that exist when it begins. They are
+// read page by page, so that other reads and the writer do not wait for it.
 func (j *Journal) VerifyAudit(ctx context.Context) (*AuditReport, error) {
-	j.reads.RLock()
-	defer j.reads.RUnlock()
-	tx, err := j.read.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
-	if err != nil {
-		return nil, unreadable(err)
-	}
-	defer func() { _ = tx.Rollback() }() // nothing was written
-	report := &AuditReport{}
-	if err := errors.Join(report.verifyRows(ctx, tx), report.verifyLeaves(ctx, tx)); err != nil {
-		return nil, unreadable(err)
-	}
-	return report, nil
+	return j.verifyAudit(ctx, func() {})
 }
 
 // VerifyAudit is [Journal.VerifyAudit].
 func (v *View) VerifyAudit(ctx context.Context) (*AuditReport, error) { return v.j.VerifyAudit(ctx) }
 
-func (r *AuditReport) verifyRows(ctx context.Context, tx *sql.Tx) error {
-	query := func(text string) (*sql.Rows, error) { return tx.QueryContext(ctx, text) }
-	return eachRow(query, `SELECT audit.*, leaf FROM (`+selectAudit+`) AS audit LEFT JOIN leaves USING (seq) ORDER BY id`, func(rows *sql.Rows) error {
-		var leaf []byte
-		row, err := scanAudit(rows, &leaf)
-		if err != nil {
-			return err
+// verifyAudit calls pace after each page, with no lock held.
+func (j *Journal) verifyAudit(ctx context.Context, pace func()) (*AuditReport, error) {
+	var rows, leaves, from uint64
+	_, err := j.row(ctx, `SELECT (SELECT coalesce(max(id), 0) FROM audit), (SELECT coalesce(max(seq) + 1, 0) FROM leaves),
+		CAST((SELECT value FROM meta WHERE name = 'audited_from') AS INTEGER)`, nil, &rows, &leaves, &from)
+	if err != nil {
+		return nil, err
+	}
+	report := &AuditReport{}
+	for report.Rows < rows {
+		if err := j.verifyRows(ctx, report, rows); err != nil {
+			return nil, err
 		}
-		r.Rows++
-		if row.ID != r.Rows {
-			r.problem("row %d: the row before it is missing", row.ID)
-			r.Rows = row.ID
+		pace()
+	}
+	for seq := uint64(0); seq < leaves; seq += leafPage {
+		if err := j.verifyLeaves(ctx, report, seq, min(seq+leafPage, leaves), from); err != nil {
+			return nil, err
 		}
-		if row.Seq == nil {
-			return nil
-		}
-		r.Leaves++
-		if problem := row.opens(leaf); problem != "" {
-			r.problem("row %d: leaf %d %s", row.ID, *row.Seq, problem)
-		}
-		return nil
-	})
+		pace()
+	}
+	return report, nil
+}
+
+// The number of rows, and of leaves, that VerifyAudit reads at a time.
+const (
+	rowPage  = 256
+	leafPage = 4096
+)
+
+// opening is a row with the leaf that it names, if it names one.
+type opening struct {
+	row  AuditRow
+	leaf []byte
+}
+
+// verifyRows compares the next page of rows, up to the id last, with their leaves.
+func (j *Journal) verifyRows(ctx context.Context, r *AuditReport, last uint64) error {
+	var page []opening
+	err := j.each(ctx, func(rows *sql.Rows) (err error) {
+		var o opening
+		o.row, err = scanAudit(rows, &o.leaf)
+		page = append(page, o)
+		return err
+	}, `SELECT audit.*, leaf FROM (`+selectAudit+` WHERE id > ? AND id <= ? ORDER BY id LIMIT ?) AS audit
+		LEFT JOIN leaves USING (seq) ORDER BY id`, signed(r.Rows), signed(last), rowPage)
+	if err == nil && len(page) == 0 {
+		err = unreadable(errors.New("audit rows were removed while they were compared"))
+	}
+	for i := range page {
+		r.verify(&page[i])
+	}
+	return err
+}
+
+// verify compares a row with the row before it and with its leaf.
+func (r *AuditReport) verify(o *opening) {
+	r.Rows++
+	if o.row.ID != r.Rows {
+		r.problem("row %d: the row before it is missing", o.row.ID)
+		r.Rows = o.row.ID
+	}
+	if o.row.Seq == nil {
+		return
+	}
+	r.Leaves++
+	if problem := o.row.opens(o.leaf); problem != "" {
+		r.problem("row %d: leaf %d %s", o.row.ID, *o.row.Seq, problem)
+	}
 }
 
 // opens compares a row with its leaf and returns what is wrong, "" for nothing.
@@ -146,29 +177,21 @@ func (r *AuditRow) opens(leaf []byte) string {
 	return ""
 }
 
-func (r *AuditReport) verifyLeaves(ctx context.Context, tx *sql.Tx) error {
-	var text string
-	if err := tx.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = 'audited_from'").Scan(&text); err != nil {
-		return err
-	}
-	from, err := strconv.ParseUint(text, 10, 63)
-	if err != nil {
-		return err
-	}
-	query := func(text string) (*sql.Rows, error) {
-		return tx.QueryContext(ctx, text, int(protocol.LeafControl), int(protocol.LeafIncident))
-	}
-	return eachRow(query, `SELECT seq FROM leaves WHERE type IN (?, ?) AND NOT EXISTS (SELECT 1 FROM audit WHERE audit.seq = leaves.seq) ORDER BY seq`,
-		func(rows *sql.Rows) error {
-			var seq uint64
-			if err := rows.Scan(&seq); err != nil {
-				return err
-			}
-			if seq < from {
-				r.Before++
-			} else {
-				r.problem("leaf %d: it has no audit row", seq)
-			}
-			return nil
-		})
+// verifyLeaves looks for leaves from an index on and below end that have no row. Those
+// below from were written by a version without rows.
+func (j *Journal) verifyLeaves(ctx context.Context, r *AuditReport, begin, end, from uint64) error {
+	return j.each(ctx, func(rows *sql.Rows) error {
+		var seq uint64
+		if err := rows.Scan(&seq); err != nil {
+			return err
+		}
+		if seq < from {
+			r.Before++
+		} else {
+			r.problem("leaf %d: it has no audit row", seq)
+		}
+		return nil
+	}, `SELECT seq FROM leaves WHERE seq >= ? AND seq < ? AND type IN (?, ?)
+		AND NOT EXISTS (SELECT 1 FROM audit WHERE audit.seq = leaves.seq) ORDER BY seq`,
+		signed(begin), signed(end), int(protocol.LeafControl), int(protocol.LeafIncident))
 }

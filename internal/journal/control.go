@@ -20,7 +20,8 @@ func EpochTarget(id protocol.EpochID) protocol.Digest {
 
 // Control commits a control action: its effect on the state, its leaf, and the row of
 // its request, which opens the leaf's commitments. They are one transaction, which
-// overtakes waiting acceptances. The journal fills in the previous state
+// overtakes waiting acceptances. Several thaws may be committed together: each has its
+// leaf and its row, or all are refused with one row. The entries are in their order. The journal fills in the previous state
 // ([State.Previous]), the commitment to the actor and the digest of the reason.
 //
 // A freeze adds exactly one hold, on all claims for a zero target or else on
@@ -31,17 +32,64 @@ func EpochTarget(id protocol.EpochID) protocol.Digest {
 // the log; conflict for a target that was retired or revoked before, and for a thaw
 // that waited when [Journal.Stop] began the same hold; malformed_request for a target
 // where there must be none. ledger_unavailable means that nothing was written.
-func (j *Journal) Control(ctx context.Context, now time.Time, r Request, c protocol.Control) (Entry, error) {
-	if err := errors.Join(r.checkUntil(c.Action), checkBody(&c)); err != nil {
-		return Entry{}, err
+func (j *Journal) Control(ctx context.Context, now time.Time, r Request, actions ...protocol.Control) ([]Entry, error) {
+	if err := r.checkActions(actions); err != nil {
+		return nil, err
 	}
-	asked := j.stops.count()
-	return j.act(ctx, now, &r, func(g *group, salt protocol.Salt) (Entry, error) {
-		if h, thaws := thawed(&c); thaws && j.stops.since(h, asked) {
-			return Entry{}, protocol.Fail(protocol.CodeConflict, "a freeze was asked for after this thaw")
+	asked, done := j.stops.count(), make(chan []Entry, 1)
+	_, err := j.submit(ctx, j.urgent, &submission{apply: func(g *group) (Entry, error) {
+		entries, err := g.controlAll(now, &r, actions, func(h Hold) bool { return j.stops.since(h, asked) })
+		done <- entries
+		return Entry{}, err
+	}})
+	if err != nil {
+		return nil, err
+	}
+	return <-done, nil
+}
+
+func (r *Request) checkActions(actions []protocol.Control) error {
+	err := r.check()
+	for i := range actions {
+		c := &actions[i]
+		if _, thaws := thawed(c); !thaws && len(actions) > 1 {
+			return protocol.Fail(protocol.CodeInternal, "only thaws take effect together")
 		}
-		return g.control(now, &r, r.commit(salt, c))
-	})
+		err = errors.Join(err, r.checkUntil(c.Action), checkBody(c))
+	}
+	return err
+}
+
+// controlAll commits actions, each with a row, or refuses them with one row. A thaw of a
+// hold that was frozen since it was asked for is refused.
+func (g *group) controlAll(now time.Time, r *Request, actions []protocol.Control, frozenSince func(Hold) bool) (entries []Entry, err error) {
+	refused := g.mayControlAll(actions, frozenSince)
+	if refused != nil {
+		_, err := g.act(now, r, newSalt(), Done, func(*group, protocol.Salt) (Entry, error) { return Entry{}, refused })
+		return nil, err
+	}
+	for _, c := range actions {
+		e, err := g.act(now, r, newSalt(), Done, func(g *group, salt protocol.Salt) (Entry, error) {
+			return g.control(now, r, r.commit(salt, c))
+		})
+		if err != nil {
+			return nil, err
+		}
+		entries = append(entries, e)
+	}
+	return entries, nil
+}
+
+func (g *group) mayControlAll(actions []protocol.Control, frozenSince func(Hold) bool) error {
+	for i := range actions {
+		if h, thaws := thawed(&actions[i]); thaws && frozenSince(h) {
+			return protocol.Fail(protocol.CodeConflict, "a freeze was asked for after this thaw")
+		}
+		if err := g.mayControl(&actions[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // thawed returns the hold that an action ends, if it ends one.
@@ -149,9 +197,6 @@ func (g *group) hold(h Hold, by Entry, until time.Time) {
 }
 
 func (g *group) release(h Hold) {
-	g.state.Holds = slices.DeleteFunc(g.state.Holds, func(x Hold) bool { return x == h })
-	g.state.By, g.state.Until = maps.Clone(g.state.By), maps.Clone(g.state.Until)
-	delete(g.state.By, h)
-	delete(g.state.Until, h)
+	g.state.drop(h)
 	g.exec("DELETE FROM holds WHERE operation = ? AND vk = ?", int(h.Operation), h.VK[:])
 }

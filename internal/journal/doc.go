@@ -69,7 +69,8 @@
 // verifying key exists already, or the epoch does not name the last one as its
 // previous); nullifier_used; not_found (the target of a control action does not
 // exist); internal (the core contradicts the journal about what it accepted);
-// ledger_unavailable (the journal cannot be written at the moment).
+// overloaded (too many stops wait to be written); ledger_unavailable (the journal
+// cannot be written at the moment).
 //
 // # SQLite
 //

@@ -1,5 +1,7 @@
 package journal
 
+import "context"
+
 // WithFault breaks the writer of the journal opened with the result. For each
 // operation ("begin", "exec", "commit", "rollback") fault returns whether it
 // takes place and what is reported.
@@ -29,6 +31,26 @@ func (j *Journal) WriterExec(query string) error {
 	_, err := j.conn.conn.ExecContext(background, query)
 	return err
 }
+
+// VerifyAuditPaced is VerifyAudit that calls pace after each page.
+func (j *Journal) VerifyAuditPaced(ctx context.Context, pace func()) (*AuditReport, error) {
+	return j.verifyAudit(ctx, pace)
+}
+
+// MayReplace reports whether no read keeps the writer from replacing the files.
+func (j *Journal) MayReplace() bool {
+	if !j.reads.TryLock() {
+		return false
+	}
+	j.reads.Unlock()
+	return true
+}
+
+// MaxHeld is the number of stops from which on only those are held that add an effect.
+const MaxHeld = maxHeld
+
+// RowPage is the number of rows that VerifyAudit reads at a time.
+const RowPage = rowPage
 
 // Identity returns what a start compares of a file that was remembered.
 func Identity(path string) (string, error) { return identity(path) }

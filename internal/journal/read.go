@@ -220,25 +220,28 @@ func first(all []Entry, err error) (Entry, bool, error) {
 }
 
 func (j *Journal) entries(ctx context.Context, query string, args ...any) ([]Entry, error) {
-	j.reads.RLock()
-	defer j.reads.RUnlock()
-	rows, err := j.read.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, unreadable(err)
-	}
-	defer func() { _ = rows.Close() }() // rows.Err reports it
 	var all []Entry
-	for rows.Next() {
+	err := j.each(ctx, func(rows *sql.Rows) error {
 		var e Entry
-		if err := rows.Scan(&e.Seq, &e.Leaf); err != nil {
-			return nil, unreadable(err)
-		}
+		err := rows.Scan(&e.Seq, &e.Leaf)
 		all = append(all, e)
-	}
-	if err := rows.Err(); err != nil {
-		return nil, unreadable(err)
+		return err
+	}, query, args...)
+	if err != nil {
+		return nil, err
 	}
 	return all, nil
+}
+
+// each calls row for each row of a query.
+func (j *Journal) each(ctx context.Context, row func(*sql.Rows) error, query string, args ...any) error {
+	j.reads.RLock()
+	defer j.reads.RUnlock()
+	err := eachRow(func(text string) (*sql.Rows, error) { return j.read.QueryContext(ctx, text, args...) }, query, row)
+	if err != nil {
+		return unreadable(err)
+	}
+	return nil
 }
 
 // signed limits a number from outside to the range of an SQL integer; the

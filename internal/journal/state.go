@@ -19,6 +19,30 @@ const (
 	Accept Operation = 2
 )
 
+// String returns the word for an operation in an audit row.
+func (o Operation) String() string {
+	if o == Issue {
+		return "issue"
+	}
+	return "accept"
+}
+
+// freeze returns the action that begins a hold on an operation.
+func (o Operation) freeze() protocol.ControlAction {
+	if o == Issue {
+		return protocol.ActionFreezeIssue
+	}
+	return protocol.ActionFreezeAccept
+}
+
+// thaw returns the action that ends a hold on an operation.
+func (o Operation) thaw() protocol.ControlAction {
+	if o == Issue {
+		return protocol.ActionThawIssue
+	}
+	return protocol.ActionThawAccept
+}
+
 // Hold stops one operation, for one claim or for all.
 type Hold struct {
 	Operation Operation
@@ -78,6 +102,14 @@ func (s *State) add(h Hold, until time.Time) (isNew bool) {
 		s.Until[h] = until
 	}
 	return isNew
+}
+
+// drop ends a hold.
+func (s *State) drop(h Hold) {
+	s.Holds = slices.DeleteFunc(s.Holds, func(x Hold) bool { return x == h })
+	s.By, s.Until = maps.Clone(s.By), maps.Clone(s.Until)
+	delete(s.By, h)
+	delete(s.Until, h)
 }
 
 // Previous returns the state as one byte, the "previous state" of a control

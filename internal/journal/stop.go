@@ -46,8 +46,10 @@ type stops struct {
 // a rotation. They take effect in memory at once and together. If they cannot be
 // committed at once, the error is [ErrNotDurable]: the writer retries until they are
 // committed, and commits them with their rows before the next acceptance. A process that
-// ends before that loses them. Any other error is a refusal, and the refused action is
-// not in force. The entries are those of the actions, in their order.
+// ends before that loses them. One that repeats another in memory, with the same actor and
+// reason, takes its place. Any other error is a refusal, and the refused action is not in
+// force; overloaded means that too many are in memory and that equal ones are in force.
+// The entries are those of the actions, in their order.
 //
 // An acceptance whose COMMIT is under way may still become part of the log, with an
 // index before the leaves of the actions.
@@ -60,7 +62,10 @@ func (j *Journal) Stop(ctx context.Context, now time.Time, r Request, actions ..
 		}
 		all[i] = s
 	}
-	j.stops.add(all...)
+	if err := j.stops.add(all...); err != nil {
+		j.log.Warn("control action refused: it is in force, and too many are held in memory", "action", r.Action, "target", r.Target, "actor", r.Actor.Actor())
+		return nil, err
+	}
 	return j.awaitStops(ctx, all...)
 }
 
@@ -90,7 +95,9 @@ func (j *Journal) awaitStops(ctx context.Context, all ...*stop) ([]Entry, error)
 			entries[i] = o.entry
 			refused = cmp.Or(refused, o.err)
 		default:
-			s.late.Store(true)
+			for _, late := range all[i:] {
+				late.late.Store(true)
+			}
 			j.log.Warn("control action held in memory, not durable", "action", s.control.Action.String(), "err", err)
 			return nil, protocol.Wrap(protocol.CodeLedgerUnavailable, ErrNotDurable.Error(), ErrNotDurable)
 		}
@@ -101,9 +108,23 @@ func (j *Journal) awaitStops(ctx context.Context, all ...*stop) ([]Entry, error)
 // stopPatience bounds the wait of a stop for the writer.
 const stopPatience = time.Second
 
-func (s *stops) add(all ...*stop) {
+// maxHeld is the number of stops from which on only those are held that add an effect.
+const maxHeld = 256
+
+// add puts stops in force together, or refuses them together.
+func (s *stops) add(all ...*stop) (err error) {
 	s.change(func() {
-		s.held = append(s.held, all...)
+		if len(s.held) >= maxHeld && !slices.ContainsFunc(all, s.needs) {
+			err = protocol.Fail(protocol.CodeOverloaded, "it is in force already, and too many actions wait to be written")
+			return
+		}
+		for _, one := range all {
+			if i := slices.IndexFunc(s.held, one.repeats); i >= 0 {
+				s.held[i] = one.instead(s.held[i])
+			} else {
+				s.held = append(s.held, one)
+			}
+		}
 		s.asked++
 		for _, h := range merge(State{}, all).Holds {
 			if s.latest == nil {
@@ -112,6 +133,36 @@ func (s *stops) add(all ...*stop) {
 			s.latest[h] = s.asked
 		}
 	})
+	return err
+}
+
+// needs reports whether a stop adds an effect, or takes the place of another.
+func (s *stops) needs(one *stop) bool {
+	return !slices.ContainsFunc(s.held, one.stopsSame) || slices.ContainsFunc(s.held, one.repeats)
+}
+
+// stopsSame reports whether two stops have the same effect, except for its end.
+func (s *stop) stopsSame(other *stop) bool {
+	return s.control.Action == other.control.Action && s.control.Target == other.control.Target
+}
+
+// repeats reports whether s can take the place of another stop: their rows would differ
+// only in time and end, and the actor of the other one was answered.
+func (s *stop) repeats(other *stop) bool {
+	a, b := &s.request, &other.request
+	return s.stopsSame(other) && other.late.Load() && !other.parked && a.Actor.Actor() == b.Actor.Actor() && a.Role == b.Role &&
+		a.Action == b.Action && a.Target == b.Target && a.Reason == b.Reason
+}
+
+// instead returns s as it takes the place of a stop that is in force: from the earlier
+// time to the later end. If the writer is at work on that one, both are written.
+func (s *stop) instead(of *stop) *stop {
+	s.now = of.now
+	if of.request.Until.IsZero() || !s.request.Until.IsZero() && of.request.Until.After(s.request.Until) {
+		s.request.Until = of.request.Until
+	}
+	s.late.Store(true)
+	return s
 }
 
 // count returns how many stops were asked for so far.

@@ -89,23 +89,23 @@ func (s *State) ended(now time.Time) (holds []Hold) {
 
 func (g *group) thawEnded(now time.Time) (entries []Entry, err error) {
 	for _, h := range g.state.ended(now) {
-		c, operation := protocol.Control{Action: protocol.ActionThawIssue, Reason: ReasonEnded, Target: h.VK}, "issue "
-		if h.Operation == Accept {
-			c.Action, operation = protocol.ActionThawAccept, "accept "
-		}
-		r := Request{
-			Actor: principal.Principal{Kind: principal.Core}, Role: principal.RoleCore,
-			Action: "thaw", Target: operation + targetText(h.VK), Reason: "the end of the freeze was reached",
-		}
-		e, err := g.act(now, &r, newSalt(), Done, func(g *group, salt protocol.Salt) (Entry, error) {
-			return g.control(now, &r, r.commit(salt, c))
-		})
+		e, err := g.core(now, &Request{Action: "thaw", Reason: "the end of the freeze was reached"},
+			h, protocol.Control{Action: h.Operation.thaw(), Reason: ReasonEnded})
 		if err != nil {
 			return nil, err
 		}
 		entries = append(entries, e)
 	}
 	return entries, nil
+}
+
+// core does what the core does by itself about a hold.
+func (g *group) core(now time.Time, r *Request, h Hold, c protocol.Control) (Entry, error) {
+	r.Actor, r.Role = principal.Principal{Kind: principal.Core}, principal.RoleCore
+	r.Target, c.Target = h.Operation.String()+" "+targetText(h.VK), h.VK
+	return g.act(now, r, newSalt(), Done, func(g *group, salt protocol.Salt) (Entry, error) {
+		return g.control(now, r, r.commit(salt, c))
+	})
 }
 
 // targetText names the claims of a hold in an audit row.

@@ -124,20 +124,20 @@ func (v *View) Check(ctx context.Context) error {
 }
 
 // Compare is [View.Check] without SQLite's own check, which cannot be slowed down. It
-// calls pace after each row, which may wait.
+// calls pace, which may wait, after each row or page of rows.
 func (v *View) Compare(ctx context.Context, pace func()) error {
 	r := newReplay()
 	r.pace = pace
 	err := checkDerived(ctx, v.j.read, r)
 	if err == nil && v.schema >= schemaAudit {
-		err = v.checkAudit(ctx)
+		err = v.checkAudit(ctx, r.step)
 	}
 	return explain(v.j.path, err)
 }
 
 // checkAudit reports the first problem of [View.VerifyAudit] as damage.
-func (v *View) checkAudit(ctx context.Context) error {
-	report, err := v.VerifyAudit(ctx)
+func (v *View) checkAudit(ctx context.Context, pace func()) error {
+	report, err := v.j.verifyAudit(ctx, pace)
 	if err != nil {
 		return unusable(err)
 	}

@@ -9,16 +9,21 @@ import (
 
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/limit"
 	"github.com/terradourada/td/internal/server"
 	"github.com/terradourada/td/protocol"
 )
 
-// listen opens the public listener, with TLS if there is a certificate.
-func listen(ctx context.Context, cfg *config.Config, cert *certificate) (net.Listener, error) {
+// listen opens the public listener, with TLS if there is a certificate. The header of the
+// PROXY protocol comes before TLS.
+func listen(ctx context.Context, cfg *config.Config, cert *certificate, conns *limit.Conns) (net.Listener, error) {
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", cfg.Listen)
 	if err != nil {
 		return nil, fault.New(fault.Config, fmt.Sprintf("cannot listen on %s: %v", cfg.Listen, err), "--listen names another address; port 0 takes any free one")
+	}
+	if cfg.ClientAddress == config.AddressPROXY {
+		l = &proxied{Listener: l, trusted: cfg.Proxies(), conns: conns}
 	}
 	if cert == nil {
 		return l, nil
@@ -56,24 +61,35 @@ func (n *node) checkKeys() error {
 // openHTTP makes what answers the requests of the listener. It reads from the
 // records; of the machine it needs only that it is wired.
 func (n *node) openHTTP(ctx context.Context) (err error) {
-	cfg := n.bounds
-	if cfg.Verify, err = n.records.verifyOptions(ctx, n.lists); err != nil {
-		return err
-	}
 	if n.reader, err = newReader(ctx, n.machine, n.Version); err != nil {
 		return err
 	}
+	cfg := n.serverConfig()
+	if cfg.Verify, err = n.records.verifyOptions(ctx, n.lists); err != nil {
+		return err
+	}
+	n.http = server.HTTPServer(cfg, server.New(cfg))
+	return nil
+}
+
+// serverConfig returns what the server of the listener needs, without the options of
+// verification.
+func (n *node) serverConfig() server.Config {
+	cfg := n.bounds
 	cfg.Records = n.reader
 	cfg.ReadOnly = n.Settings.ReadOnly
 	cfg.Gate = n.machine.gate
-	cfg.Observe = n.reporting.observeServer
+	cfg.Observe = n.reporting.events.Request
 	cfg.Ledger = n.records.ledger
 	cfg.Log = n.Log
 	cfg.Now = now
 	cfg.BodyTimeout = n.Settings.BodyTimeout
+	cfg.Limits = n.limits
+	cfg.Resolve = n.limits.resolve
+	cfg.ConnsEach = n.limits.connsEach
+	cfg.RateLimit = n.Settings.LimitFields
 	cfg.Host = server.Hosts(n.listener.Addr(), n.Settings.AllowHost)
-	n.http = server.HTTPServer(cfg, server.New(cfg))
-	return nil
+	return cfg
 }
 
 // serve serves until ctx ends or a service ends, then lets the requests in work end.
@@ -118,6 +134,7 @@ func (n *node) ready() Ready {
 	}
 	cp, _ := n.records.ledger.Latest()
 	r := Ready{URL: scheme + "://" + n.listener.Addr().String(), Origin: n.records.journal.Origin(), Published: cp.Size, Reload: n.reload}
+	r.Sealed = n.machine != nil && n.machine.sealed // a read-only server has none
 	if n.ops != nil {
 		r.Ops = "http://" + n.ops.Addr().String()
 	}

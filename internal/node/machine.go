@@ -96,7 +96,7 @@ func (n *node) newMachine(ctx context.Context) (*machine, error) {
 		Ledger:        r.ledger,
 		Claims:        m.claims,
 		Instance:      instance,
-		Policy:        1,
+		Policy:        policy(cfg, m.claims),
 		Log:           n.Log,
 		Now:           now,
 		DefaultTTL:    cfg.TTL(),

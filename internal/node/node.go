@@ -52,6 +52,7 @@ type Ready struct {
 	Origin    string // of its log
 	Published uint64 // leaves that the published checkpoint covers
 	Ops       string // base of /healthz and /readyz, "" if there are none
+	Sealed    bool   // nothing is issued or accepted any more
 
 	// Reload reads settings and certificate again, until the server ends.
 	Reload func() error
@@ -65,6 +66,7 @@ type node struct {
 	bounds   server.Config // of the listener
 	lists    []*claim.List
 	cert     *certificate // nil without TLS
+	limits   *limits
 	listener net.Listener
 	ops      net.Listener    // nil if there is none
 	admin    *administration // nil in a server that only reads
@@ -143,7 +145,10 @@ func (n *node) prepare(ctx context.Context) (err error) {
 	if n.cert, err = openCertificate(cfg, n.Log); err != nil {
 		return err
 	}
-	if n.listener, err = listen(ctx, cfg, n.cert); err != nil {
+	if n.limits, err = newLimits(cfg); err != nil {
+		return err
+	}
+	if n.listener, err = listen(ctx, cfg, n.cert, n.limits.conns); err != nil {
 		return err
 	}
 	if n.ops, err = listenOps(ctx, cfg); err != nil {

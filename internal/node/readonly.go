@@ -43,7 +43,7 @@ func (n *node) confineReader(context.Context) error {
 	if info, err := os.Stat(cfg.Data); err == nil && os.Geteuid() == 0 {
 		uid = max(0, ownerOfInfo(info))
 	}
-	core := sandbox.CoreConfig{Readable: append(certificateDirs(cfg), cfg.Data), UID: uid, Launcher: true} // it starts no children
+	core := sandbox.CoreConfig{Readable: certificateDirs(cfg), Trees: []string{cfg.Data}, UID: uid, Launcher: true} // it starts no children
 	if journal.HasLog(filepath.Join(cfg.Data, datadir.JournalFile)) {
 		core.Writable = []string{cfg.Data}
 	}

@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// reload reads the settings and the certificate again, while the node serves. What cannot
+// reload reads the settings and the certificate again, and applies the limits, while the node serves. What cannot
 // be read stays as it is, and ends nothing.
 func (n *node) reload() error {
 	n.reloading.Lock()
@@ -15,6 +15,10 @@ func (n *node) reload() error {
 	if n.Reread != nil {
 		errs = append(errs, n.Reread())
 	}
+	if err := n.limits.replace(n.Settings); err != nil {
+		errs = append(errs, err)
+	}
+	n.machine.gate.SetPolicy(policy(n.Settings, n.claims))
 	if n.cert != nil {
 		if err := n.cert.again(); err != nil {
 			errs = append(errs, fmt.Errorf("certificate: %w", err))

@@ -141,6 +141,8 @@ func byWhom(reason uint16) (by, why string) {
 		return "core", "journal and log disagree"
 	case reasonDeaths:
 		return "core", "signer or tagger died too often"
+	case journal.ReasonAdded:
+		return "core", "its claim id was frozen before it was added"
 	}
 	return "operator", ""
 }

@@ -129,11 +129,6 @@ func (p *reporting) observeGate(o gate.Outcome) {
 	}
 }
 
-// observeServer reports a request.
-func (p *reporting) observeServer(o server.Outcome) {
-	p.events.Request(telemetry.Request{At: now(), Operation: o.Operation, Code: o.Code, Cause: o.Cause, Status: o.Status, Took: o.Took})
-}
-
 // reportedStarter reports the children that it starts.
 type reportedStarter struct {
 	keyholder.Starter

@@ -42,7 +42,8 @@ type watcher struct {
 	mu      sync.Mutex // guards what follows
 	engine  *watch.Engine
 	waiting []outgoing // notices that the notifier has not taken
-	lost    int        // notices for which there was no room
+
+	seen watch.Stats // at the last tick; of the loop of ticks alone
 }
 
 // outgoing is a message that waits for the notifier.
@@ -175,26 +176,34 @@ func (w *watcher) tick(now time.Time) {
 	}
 }
 
-// measureAlerts sets the metrics of alerts, and reports those that began or ended.
+// measureAlerts sets the metrics of alerts, and reports which have begun and ended.
 func (w *watcher) measureAlerts(s *watch.Stats, silences int) {
-	for _, rule := range s.Began { // each alert, also one that joins an incident without a notice
-		w.metrics.Add(metrics.AlertsFired, 1, rule)
-		w.report(telemetry.AlertFired, rule, 1)
-	}
-	for _, rule := range s.Ended {
-		w.report(telemetry.AlertCleared, rule, 1)
-	}
 	for severity := watch.Info; severity <= watch.Page; severity++ {
 		w.metrics.Set(metrics.AlertsActive, float64(s.Active[severity]), severity.String())
 	}
 	w.metrics.Set(metrics.AlertsSilenced, float64(silences))
 	w.metrics.Set(metrics.AlertsUndelivered, 60*math.Float64frombits(w.undelivered.Load()))
+	for rule, n := range s.Fired {
+		w.metrics.Set(metrics.AlertsFired, float64(n), rule)
+		w.moved(telemetry.AlertFired, rule, n-w.seen.Fired[rule])
+	}
+	for rule, n := range s.Ended {
+		w.moved(telemetry.AlertCleared, rule, n-w.seen.Ended[rule])
+	}
+	w.seen = *s
 	verdicts := make(map[string]uint64)
 	for verdict, n := range s.Feedback {
 		verdicts[verdict.Word] += n
 	}
 	for word, n := range verdicts {
 		w.metrics.Set(metrics.AlertFeedback, float64(n), word)
+	}
+}
+
+// moved reports that alerts of a rule have begun, or ended.
+func (w *watcher) moved(kind telemetry.Kind, rule string, n uint64) {
+	if n > 0 {
+		w.report(kind, rule, float64(n))
 	}
 }
 
@@ -224,8 +233,8 @@ func (w *watcher) queue(n *watch.Notice) {
 		return
 	}
 	if len(w.waiting) >= maxWaiting {
+		w.log.Error("alert not stored for delivery", "id", w.waiting[0].id, "why", "the notifier has taken nothing for too long")
 		w.waiting = w.waiting[1:]
-		w.lost++
 	}
 	w.waiting = append(w.waiting, outgoing{messageID(), notify.NoticeBody(*n)})
 }

@@ -17,6 +17,10 @@ type CoreConfig struct {
 	// that do not exist are left out.
 	Readable []string
 
+	// Trees are directories whose files and directories it reads; those that do not
+	// exist are left out.
+	Trees []string
+
 	// UID is the user and group id to become when the process is root; 0 stays
 	// root, without capabilities.
 	UID int

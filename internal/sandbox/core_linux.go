@@ -35,6 +35,7 @@ func EnterCore(cfg CoreConfig) (probes []Probe, err error) {
 		allow(llsys.AccessFSReadFile|llsys.AccessFSReadDir, "/proc", "/sys/fs/cgroup", "/usr/share/zoneinfo"),
 		allow(llsys.AccessFSReadFile, "/etc/localtime"),
 		allow(llsys.AccessFSReadFile, cfg.Readable...),
+		allow(llsys.AccessFSReadFile|llsys.AccessFSReadDir, cfg.Trees...),
 		allow(writing, cfg.Writable...),
 	))
 	dropped, emptied, err := giveUp(cfg.UID)

@@ -2,11 +2,13 @@ package server_test
 
 import (
 	"fmt"
+	"net"
 	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"github.com/terradourada/td/internal/server"
+	"github.com/terradourada/td/protocol"
 )
 
 // BenchmarkRequest measures what the listener adds to the gate's work, and
@@ -34,5 +36,35 @@ func BenchmarkRequest(b *testing.B) {
 				f.opened, f.answers = nil, nil
 			}
 		})
+	}
+}
+
+// BenchmarkShed measures a request that is refused before its body is read, over a
+// connection.
+func BenchmarkShed(b *testing.B) {
+	f := &fake{busy: protocol.Fail(protocol.CodeOverloaded, "busy")}
+	cfg := server.Config{Gate: f, Records: f, Ledger: f}
+	l, err := (&net.ListenConfig{}).Listen(b.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	h := server.HTTPServer(cfg, server.New(cfg))
+	go h.Serve(l)
+	defer h.Close()
+	c, err := (&net.Dialer{}).DialContext(b.Context(), "tcp", l.Addr().String())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	request := fmt.Appendf(nil, "POST /v1/challenges HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(challengeBody), challengeBody)
+	answer := make([]byte, 4096)
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := c.Write(request); err != nil {
+			b.Fatal(err)
+		}
+		if n, err := c.Read(answer); err != nil || !strings.HasPrefix(string(answer[:n]), "HTTP/1.1 503 ") {
+			b.Fatalf("%v: %s", err, answer[:n])
+		}
 	}
 }

@@ -15,14 +15,17 @@ import (
 
 	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/telemetry"
 	"github.com/terradourada/td/protocol"
 )
 
 // mediaType returns the request's media type, which must be one that the
 // operation takes.
 func mediaType(r *http.Request, taken []string) (string, error) {
-	if enc := r.Header.Get("Content-Encoding"); enc != "" && enc != "identity" {
-		return "", protocol.Fail(protocol.CodeUnsupportedMedia, "compressed bodies are not taken")
+	for _, line := range r.Header.Values("Content-Encoding") {
+		if line != "" && line != "identity" {
+			return "", protocol.Fail(protocol.CodeUnsupportedMedia, "compressed bodies are not taken")
+		}
 	}
 	values := r.Header.Values("Content-Type")
 	if len(values) != 1 {
@@ -46,36 +49,14 @@ func onlyUTF8(params map[string]string) bool {
 	return len(params) == 0
 }
 
-// readBody reads the whole body, at most limit bytes, before the read deadline
-// that the guard has set. It then removes the deadline, since one that passes
-// while the handler works would end its context.
-func readBody(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
-	if r.ContentLength > limit {
-		return nil, tooLarge(limit)
-	}
-	var b bytes.Buffer
-	if r.ContentLength > 0 {
-		b.Grow(int(r.ContentLength) + bytes.MinRead)
-	}
-	_, err := b.ReadFrom(http.MaxBytesReader(w, r.Body, limit))
-	if err != nil {
-		return nil, bodyError(err, limit)
-	}
-	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
-	return b.Bytes(), nil
-}
-
 func tooLarge(limit int64) error {
 	return protocol.Failf(protocol.CodeTooLarge, "the body may have at most %d bytes", limit)
 }
 
-func bodyError(err error, limit int64) error {
-	var large *http.MaxBytesError
+func bodyError(err error) error {
 	switch {
-	case errors.As(err, &large):
-		return tooLarge(limit)
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return protocol.Wrap(protocol.CodeMalformedRequest, "the body did not arrive in time", err)
+		return telemetry.Because(telemetry.Slow, protocol.Wrap(protocol.CodeMalformedRequest, "the body did not arrive in time", err))
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return protocol.Wrap(protocol.CodeMalformedRequest, "the body is shorter than announced", err)
 	default:

@@ -4,14 +4,15 @@ import (
 	"cmp"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"runtime"
 	"slices"
 	"time"
 
 	"github.com/terradourada/td/api"
+	"github.com/terradourada/td/internal/limit"
 	"github.com/terradourada/td/internal/principal"
 	"github.com/terradourada/td/internal/telemetry"
-	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
 
@@ -44,30 +45,36 @@ type Config struct {
 	// forbidden. nil: all are answered. See [Hosts].
 	Host func(host string) bool
 
-	// Observe is called with the outcome of every request. nil: outcomes are
-	// dropped.
-	Observe func(Outcome)
+	// Limits are the quotas. nil: there are none.
+	Limits Limits
+
+	// RateLimit has answers carry the fields RateLimit and RateLimit-Policy: every answer
+	// to a client with an API key, and a refusal by a quota to others.
+	RateLimit bool
+
+	// Observe is called once for every request, when it has been answered. nil: reports
+	// are dropped.
+	Observe func(telemetry.Request)
 
 	// Log receives internal errors with their causes, never anything a client
 	// sent. nil: they are dropped.
 	Log *slog.Logger
 
+	// Resolve returns the source of a request from the peer of its connection and its
+	// header. nil: the peer itself, which is local if its address is a loopback one.
+	Resolve func(peer netip.Addr, h http.Header) limit.Source
+
+	// ConnsEach returns how many connections a peer may have open; 0 for no bound of its
+	// own. Those of an IPv6 network of 64 bits are counted together. nil: 32, and no bound
+	// for this machine.
+	ConnsEach func(peer netip.Addr) int
+
 	MaxConns    int           // open connections, those without a request included; default 2,048
-	MaxRequests int           // requests that hold a slot at once, without those that wait; half as many may wait for long; default 256
+	MaxRequests int           // slots, of which each lane has a part; half as many requests may wait for long; default 256
 	MaxVerify   int           // receipts verified at once; default half of the processors
 	BodyTimeout time.Duration // time for a whole body to arrive; default 10 s
 	WorkTimeout time.Duration // time for the work on a request beside the wait it asked for; default 20 s
 	PushWait    time.Duration // time for the outcome of a push without preference; default api.MaxWait seconds
-}
-
-// Outcome is one answered request, for metrics. Operation is the id of the
-// operation in the OpenAPI document or "none"; Code is CodeNone for success.
-type Outcome struct {
-	Operation string
-	Code      protocol.Code
-	Cause     telemetry.Cause // of a refusal
-	Status    int
-	Took      time.Duration
 }
 
 // Timeouts and sizes of the connection that need no setting.
@@ -76,9 +83,35 @@ const (
 	writeTimeout  = 20 * time.Second
 	idleTimeout   = 2 * time.Minute
 	maxHeader     = 16 << 10
-	maxBodies     = 32 << 20 // bytes of arriving bodies for one operation
-	statusPlaces  = 16       // slots for requests of the status; no other request takes these slots
+	statusPlaces  = 16 // slots for requests of the status; no other request takes these slots
+	connsEach     = 32 // connections of one address
 )
+
+// Bounds of bodies and answers on their way.
+const (
+	maxBodies     = 32 << 20        // announced bytes in all
+	maxBodiesEach = 4 << 20         // of one source
+	pieceSize     = 16 << 10        // bytes that are read or written at once; a shorter answer takes no room
+	firstByte     = 2 * time.Second // for the first bytes of a body
+	leastSpeed    = 4 << 10         // bytes a second, from then on
+	lingering     = time.Second     // for the rest of the body of a refused request
+)
+
+// departure is the pace at which a client must read an answer.
+var departure = pace{first: 5 * time.Second, least: leastSpeed, most: 2 * time.Minute}
+
+// arrival returns the pace of a body.
+func (c *Config) arrival() pace {
+	return pace{first: firstByte, least: leastSpeed, most: c.BodyTimeout}
+}
+
+// defaultConnsEach is the bound on the connections of one peer.
+func defaultConnsEach(peer netip.Addr) int {
+	if peer.IsLoopback() {
+		return 0
+	}
+	return connsEach
+}
 
 // The defaults of the bounds, and the least connections.
 const (
@@ -115,8 +148,14 @@ func (c Config) withDefaults() Config {
 	if c.Host == nil {
 		c.Host = func(string) bool { return true }
 	}
+	if c.Resolve == nil {
+		c.Resolve = directPeer
+	}
+	if c.ConnsEach == nil {
+		c.ConnsEach = defaultConnsEach
+	}
 	if c.Observe == nil {
-		c.Observe = func(Outcome) {}
+		c.Observe = func(telemetry.Request) {}
 	}
 	c.MaxConns = positive(c.MaxConns, mostConns)
 	c.MaxRequests = positive(c.MaxRequests, mostRequests)
@@ -137,9 +176,12 @@ func positive[T int | time.Duration](values ...T) T {
 // shuts it down.
 func HTTPServer(cfg Config, h http.Handler) *http.Server {
 	cfg = cfg.withDefaults()
-	open := newConns(cfg.MaxConns)
+	onlyHTTP1 := new(http.Protocols)
+	onlyHTTP1.SetHTTP1(true)
+	open := newConns(cfg.MaxConns, cfg.ConnsEach)
 	return &http.Server{
 		Handler:           h,
+		Protocols:         onlyHTTP1,
 		ReadHeaderTimeout: headerTimeout,
 		// The guard shortens it per answer; this one covers answers that bypass the
 		// guard.

@@ -5,23 +5,32 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/netip"
 	"sync"
 )
 
-// conns bounds the open connections of a listener. A connection too many takes
-// the place of the one that has been without a request for longest, so silent
-// connections cannot block other clients. The new one is closed if every
-// connection has a request in work.
+// conns bounds the open connections of a listener, in all and of each address. A
+// connection too many takes the place of the one that has been without work for
+// longest, so silent and slow connections cannot block other clients. The new one is
+// closed if every connection has a request in work, or if its address has too many.
 type conns struct {
 	most int
+	each func(netip.Addr) int // of one peer; 0 for no bound of its own
 
 	mu      sync.Mutex
-	open    map[net.Conn]*list.Element // nil while a request is in work
-	waiting *list.List                 // of net.Conn: those without a request in work, longest first
+	open    map[net.Conn]*seat
+	waiting *list.List         // of net.Conn: those without work, longest first
+	of      map[netip.Addr]int // open connections by peer
 }
 
-func newConns(most int) *conns {
-	return &conns{most: most, open: make(map[net.Conn]*list.Element), waiting: list.New()}
+// seat is the place of one connection.
+type seat struct {
+	peer netip.Addr
+	wait *list.Element // nil while a request is in work
+}
+
+func newConns(most int, each func(netip.Addr) int) *conns {
+	return &conns{most: most, each: each, open: make(map[net.Conn]*seat), waiting: list.New(), of: make(map[netip.Addr]int)}
 }
 
 // changed is the ConnState hook of an http.Server. StateNew comes from the
@@ -29,64 +38,111 @@ func newConns(most int) *conns {
 func (c *conns) changed(conn net.Conn, state http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	place, known := c.open[conn]
-	if place != nil {
-		c.waiting.Remove(place)
-	}
-	switch {
-	case state == http.StateNew:
-		if len(c.open) >= c.most && !c.makeRoom() {
-			hangUp(conn)
-			return
-		}
-		c.open[conn] = c.waiting.PushBack(conn)
-	case !known: // already closed here
-	case state == http.StateIdle:
-		c.open[conn] = c.waiting.PushBack(conn)
-	case state == http.StateActive:
-		c.open[conn] = nil
+	switch state {
+	case http.StateNew:
+		c.add(conn)
+	case http.StateIdle:
+		c.setWaiting(conn, true)
+	case http.StateActive:
+		c.setWaiting(conn, false)
 	default: // closed or hijacked
-		delete(c.open, conn)
+		c.drop(conn)
 	}
 }
 
-// context lets the handler of a request release its connection.
-func (c *conns) context(ctx context.Context, conn net.Conn) context.Context {
-	return context.WithValue(ctx, releaseKey{}, func() { c.release(conn) })
+func (c *conns) add(conn net.Conn) {
+	peer := sourceOf(peerOf(conn.RemoteAddr()))
+	if most := c.each(peer); most > 0 && c.of[peer] >= most || len(c.open) >= c.most && !c.makeRoom() {
+		hangUp(conn)
+		return
+	}
+	c.open[conn] = &seat{peer, c.waiting.PushBack(conn)}
+	c.of[peer]++
 }
 
-type releaseKey struct{}
-
-// release marks the connection of a refused request as one without a request,
-// so that it can be closed for a new one. net/http still waits for the rest of
-// the body.
-func release(ctx context.Context) {
-	if f, ok := ctx.Value(releaseKey{}).(func()); ok {
-		f()
+// setWaiting says whether a connection is without work. It ignores one that was
+// closed here.
+func (c *conns) setWaiting(conn net.Conn, waits bool) {
+	s := c.open[conn]
+	if s == nil {
+		return
+	}
+	if s.wait != nil {
+		c.waiting.Remove(s.wait)
+		s.wait = nil
+	}
+	if waits {
+		s.wait = c.waiting.PushBack(conn)
 	}
 }
 
-func (c *conns) release(conn net.Conn) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if place, known := c.open[conn]; known && place == nil {
-		c.open[conn] = c.waiting.PushBack(conn)
+func (c *conns) drop(conn net.Conn) {
+	s := c.open[conn]
+	if s == nil {
+		return
+	}
+	c.setWaiting(conn, false)
+	delete(c.open, conn)
+	if c.of[s.peer]--; c.of[s.peer] == 0 {
+		delete(c.of, s.peer)
 	}
 }
 
-// makeRoom closes the connection that has had no request for longest.
+// makeRoom closes the connection that has been without work for longest.
 func (c *conns) makeRoom() bool {
 	longest := c.waiting.Front()
 	if longest == nil {
 		return false
 	}
-	conn, ok := c.waiting.Remove(longest).(net.Conn)
+	conn, ok := longest.Value.(net.Conn)
 	if !ok {
 		panic("server: internal error: something else waits among the connections")
 	}
-	delete(c.open, conn)
+	c.drop(conn)
 	hangUp(conn)
 	return true
+}
+
+// link is the connection of a request, as its handler sees it.
+type link struct {
+	conns *conns
+	conn  net.Conn
+	base  context.Context // of the listener; it does not end with the connection
+}
+
+type linkKey struct{}
+
+// context makes the connection available to the handlers of its requests.
+func (c *conns) context(base context.Context, conn net.Conn) context.Context {
+	return context.WithValue(base, linkKey{}, &link{c, conn, base})
+}
+
+// linkOf returns the connection of a request; nil if the request came over none.
+func linkOf(r *http.Request) *link {
+	l, _ := r.Context().Value(linkKey{}).(*link)
+	return l
+}
+
+// context returns the context for the work on a request. It does not end when the
+// client half-closes the connection, which net/http cannot tell from a client that has
+// left: a client that has sent its request may still want the answer.
+func (l *link) context(r *http.Request) context.Context {
+	if l == nil {
+		return r.Context()
+	}
+	return l.base
+}
+
+// waits says whether the connection is without work, so that it can be closed for a new
+// one: while a body arrives or an answer leaves, and after a refusal, until the rest of
+// the body is there.
+func (l *link) waits(waits bool) {
+	if l == nil {
+		return
+	}
+	l.conns.mu.Lock()
+	defer l.conns.mu.Unlock()
+	l.conns.setWaiting(l.conn, waits)
 }
 
 // hangUp closes without the closing message of TLS, which could block.

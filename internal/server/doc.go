@@ -3,16 +3,27 @@
 //
 // # What is refused before anything is called
 //
+// The cheapest check is first; docs/overload.md lists all. The operations are in
+// lanes, each with a number of slots; a request without a slot is answered
+// overloaded at once. The slot is released while a body arrives, while a request
+// waits, and while its answer leaves. Then come the quotas ([Config.Limits]), and
+// for a challenge or an event whether its answer could be verified ([Gate]).
+//
 // Each operation names the media types it takes and the most bytes its body may
-// have; a body must arrive within [Config.BodyTimeout]. JSON bodies must pass
-// protocol.DecodeStrict: what section 4 of docs/spec/td-1.md refuses in an
-// event is refused in every body, and so are unknown, missing and null members.
-// The number of slots for requests is bounded; a request without a slot is
-// answered overloaded at once. The slot is released while a body arrives; the
-// arriving bodies have a bound for each operation. It is also released while a
-// request waits. The number of connections is bounded too: one too many takes
-// the place of the one that has been without a request for longest. Paths that
-// are not in their shortest form are not found, never redirected.
+// have, which must have a Content-Length. It must begin at once, keep a least
+// pace, and arrive within [Config.BodyTimeout]. Bodies that arrive, and long
+// answers that leave, are bounded by their bytes, in all and of each source; one
+// too many takes the room of the one that has been under way for longest. JSON
+// bodies must pass protocol.DecodeStrict: what section 4 of docs/spec/td-1.md
+// refuses in an event is refused in every body, and so are unknown, missing and
+// null members. The number of connections is bounded too: one too many takes the
+// place of the one that has been without work for longest, which a body that
+// arrives is not. Paths that are not in their shortest form are not found, never
+// redirected.
+//
+// The work on a request does not end when its client half-closes the connection.
+// Only HTTP/1.1 is offered. The library answers what is no request of it by
+// itself; the description of the API names these answers.
 //
 // A request for a host that [Config.Host] does not accept is forbidden.
 // Nothing else depends on the Host header.
@@ -22,7 +33,8 @@
 // Every error is a problem document of at most api.MaxProblem bytes, built from
 // the table in problem.go and the detail sentence of a protocol.Error. Nothing
 // of the request is repeated in it. submission_rejected and internal have no
-// detail at all.
+// detail at all. Each request is reported once ([Config.Observe]), with a cause that
+// its answer does not show.
 //
 // # huma
 //

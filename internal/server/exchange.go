@@ -2,11 +2,20 @@ package server
 
 import (
 	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
 	"net/http"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/terradourada/td/api"
+	"github.com/terradourada/td/internal/limit"
 	"github.com/terradourada/td/internal/principal"
+	"github.com/terradourada/td/internal/telemetry"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -14,12 +23,20 @@ import (
 type statusWriter struct {
 	http.ResponseWriter
 	status int
+	sent   int // bytes of the body
 }
 
 // WriteHeader records the status.
 func (w *statusWriter) WriteHeader(status int) {
 	w.status = status
 	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write counts the bytes of the answer.
+func (w *statusWriter) Write(b []byte) (int, error) {
+	n, err := w.ResponseWriter.Write(b)
+	w.sent += n
+	return n, err
 }
 
 // Unwrap lets http.ResponseController reach the connection.
@@ -30,14 +47,21 @@ type exchange struct {
 	s      *Server
 	w      *statusWriter
 	r      *http.Request
+	link   *link
 	op     *operation
-	ctx    context.Context // ends with the request's time
+	ctx    context.Context // ends with the request's time, not with its connection
+	source limit.Source
 	who    principal.Principal
 	pref   preference
 	slots  chan struct{} // of its kind of requests; it takes one
 	holds  bool
-	taken  bool                // reading the body has begun
-	issued *protocol.RequestID // set once a request was issued; goes into a problem
+	taken  int             // bytes of the body
+	whole  bool            // the whole body was read
+	lost   telemetry.Cause // why the answer did not reach the client
+	waited time.Duration   // for a turn, or for another event
+
+	details telemetry.Details   // that the gate fills in
+	issued  *protocol.RequestID // set once a request was issued; goes into a problem
 }
 
 // fail answers with the problem of an error, unless an answer has begun.
@@ -46,13 +70,65 @@ func (e *exchange) fail(err error) {
 	p.RequestID = e.issued
 	if p.Code == protocol.CodeInternal {
 		e.s.cfg.Log.Error("request failed", "operation", e.op.id, "err", err)
-	} else {
-		e.s.cfg.Log.Debug("request refused", "operation", e.op.id, "code", p.Code.String())
 	}
-	if e.w.status == 0 {
-		writeProblem(e.w, p)
+	if e.w.status != 0 {
+		return
 	}
+	if p.Code == protocol.CodeOverloaded {
+		p.RetryAfter = jitter(p.RetryAfter)
+	}
+	if conn := http.NewResponseController(e.w); e.unread(conn) {
+		// The library closes the connection then. A client that is still sending would lose
+		// the answer if nothing was read.
+		defer func() {
+			_ = conn.Flush()
+			_ = conn.SetReadDeadline(time.Now().Add(lingering))
+		}()
+	}
+	_ = e.leave(p.Status, problemBody(e.w.Header(), p)) // a problem takes no room
 }
+
+// unread reads what has arrived of the body of a refused request, and reports whether
+// some is missing. The library would wait for it before it sends the answer; it does not
+// with the deadline that is set here.
+func (e *exchange) unread(conn *http.ResponseController) bool {
+	if e.whole || e.r.ContentLength == 0 {
+		return false
+	}
+	if conn.SetReadDeadline(longAgo) != nil || e.r.ContentLength < 0 || e.r.Header.Get("Expect") != "" {
+		return true
+	}
+	_, err := io.CopyN(io.Discard, e.r.Body, min(e.r.ContentLength, pieceSize)+1)
+	return err != io.EOF //nolint:errorlint // of the library, never wrapped
+}
+
+// jitter returns a time that is up to a fifth shorter or longer, in whole seconds, so that
+// clients which were refused together do not return together.
+func jitter(d time.Duration) time.Duration {
+	return max(time.Second, (d*4/5 + rand.N(d*2/5+1)).Round(time.Second))
+}
+
+// report reports the request, once.
+func (e *exchange) report(start time.Time, err error) {
+	now := time.Now()
+	r := telemetry.Request{
+		At: now, Operation: e.op.id, Source: e.source.Addr, Client: e.source.Client,
+		Code: codeOf(err), Cause: telemetry.CauseOf(err), Status: e.w.status,
+		Waited: e.waited, Took: now.Sub(start), Received: int64(e.taken), Sent: int64(e.w.sent),
+	}
+	if r.Code == protocol.CodeOverloaded && r.Cause == telemetry.Fault {
+		r.Cause = telemetry.Overloaded // the time of the request was over
+	}
+	if r.Cause == telemetry.NoCause {
+		r.Cause = e.lost
+	}
+	e.details.Into(&r)
+	e.failed(r.Cause)
+	e.s.cfg.Observe(r)
+}
+
+// payer returns to whom the request is charged.
+func (e *exchange) payer() limit.Payer { return e.s.cfg.Gate.Payer(e.source) }
 
 // acquire takes a slot, if one is free.
 func (e *exchange) acquire() error {
@@ -79,26 +155,63 @@ func (e *exchange) release() {
 	}
 }
 
-// body returns the request's body and its media type. The slot is released
-// while the body arrives, so a slow client cannot block others.
+// body returns the request's body and its media type. The slot is released and the
+// connection can be closed while the body arrives, so a slow client cannot block others.
 func (e *exchange) body() ([]byte, string, error) {
 	media, err := mediaType(e.r, e.op.media)
 	if err != nil {
 		return nil, "", err
 	}
-	for _, places := range []chan struct{}{e.s.bodies[e.op.id], e.s.arriving} {
-		if err := enter(places); err != nil {
-			return nil, "", err
-		}
-		defer func() { <-places }()
+	if e.r.ContentLength > e.op.limit {
+		return nil, "", tooLarge(e.op.limit)
 	}
 	e.release()
-	e.taken = true
-	raw, err := readBody(e.w.ResponseWriter, e.r, e.op.limit)
+	e.link.waits(true)
+	raw, err := e.arrive()
 	if err != nil {
 		return nil, "", err
 	}
+	e.link.waits(false)
 	return raw, media, e.acquire()
+}
+
+// arrive reads the whole body, which must keep its pace.
+func (e *exchange) arrive() (raw []byte, err error) {
+	announced := int(e.r.ContentLength)
+	room, err := e.s.arriving.begin(e.counted(), int64(announced), http.NewResponseController(e.w).SetReadDeadline)
+	if err != nil {
+		return nil, err
+	}
+	pace, start := e.s.cfg.arrival(), time.Now()
+	raw = make([]byte, 0, min(announced, pieceSize)+1) // the last byte is for the end
+	for err == nil {
+		if err := room.until(pace.due(start, len(raw))); errors.Is(err, errNoRoom) {
+			return nil, err
+		}
+		raw = slices.Grow(raw, 1)
+		var n int
+		n, err = e.r.Body.Read(raw[len(raw):min(cap(raw), announced+1)])
+		raw = raw[:len(raw)+n]
+		e.taken = len(raw)
+	}
+	switch lost := room.end(); {
+	case err == io.EOF: //nolint:errorlint // of the library, never wrapped
+		e.whole = true
+		return raw, nil
+	case lost != nil:
+		return nil, lost
+	default:
+		return nil, bodyError(err)
+	}
+}
+
+// counted returns the source by which the bytes of this request are counted; the zero
+// Addr for one that is only counted in all.
+func (e *exchange) counted() netip.Addr {
+	if e.source.Local {
+		return netip.Addr{}
+	}
+	return sourceOf(e.source.Addr)
 }
 
 // json answers with a JSON document.
@@ -113,7 +226,45 @@ func (e *exchange) json(status int, v any) error {
 // bytes answers with a body of any type.
 func (e *exchange) bytes(status int, media string, body []byte) error {
 	e.w.Header().Set("Content-Type", media)
-	send(e.w, status, body)
+	return e.leave(status, body)
+}
+
+// leave writes one whole answer, piece by piece, each of which the client must take in
+// time. The slot is released and the connection can be closed meanwhile, so a client that
+// does not read cannot block others.
+func (e *exchange) leave(status int, body []byte) error {
+	conn := http.NewResponseController(e.w)
+	until := conn.SetWriteDeadline
+	if len(body) > pieceSize {
+		room, err := e.s.leaving.begin(e.counted(), int64(len(body)), conn.SetWriteDeadline)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = room.end() }()
+		until = room.until
+	}
+	e.release()
+	e.link.waits(true)
+	e.w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	start := time.Now()
+	for sent := 0; sent < len(body); {
+		piece := body[sent:min(len(body), sent+pieceSize)]
+		sent += len(piece)
+		if err := until(departure.due(start, sent)); errors.Is(err, errNoRoom) {
+			e.lost = telemetry.Slow
+			break
+		}
+		if e.w.status == 0 {
+			e.w.WriteHeader(status)
+		}
+		if _, err := e.w.Write(piece); err != nil {
+			e.lost = telemetry.Gone
+			if errors.Is(err, os.ErrDeadlineExceeded) {
+				e.lost = telemetry.Slow
+			}
+			break
+		}
+	}
 	return nil
 }
 
@@ -130,6 +281,7 @@ const longestTurn = 2 * time.Second
 func (e *exchange) turn(places chan struct{}) (done func(), err error) {
 	longest := time.NewTimer(longestTurn)
 	defer longest.Stop()
+	defer e.waitedSince(time.Now())
 	select {
 	case places <- struct{}{}:
 		return func() { <-places }, nil
@@ -139,6 +291,9 @@ func (e *exchange) turn(places chan struct{}) (done func(), err error) {
 		return nil, e.ctx.Err()
 	}
 }
+
+// waitedSince counts a wait.
+func (e *exchange) waitedSince(begin time.Time) { e.waited += time.Since(begin) }
 
 // waiting calls f with a context of length d, or of at most a glance if too
 // many requests wait already. The slot is released while f runs, so a waiting
@@ -154,5 +309,6 @@ func (e *exchange) waiting(d time.Duration, f func(context.Context)) {
 	defer cancel()
 	e.release()
 	defer func() { _ = e.acquire() }()
+	defer e.waitedSince(time.Now())
 	f(ctx)
 }

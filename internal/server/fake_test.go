@@ -16,7 +16,9 @@ import (
 
 	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/internal/gate"
+	"github.com/terradourada/td/internal/limit"
 	"github.com/terradourada/td/internal/server"
+	"github.com/terradourada/td/internal/telemetry"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -45,6 +47,8 @@ type fake struct {
 	noReceipt bool  // Receipt waits for its context to end
 	outcome   error // of a push
 	noOutcome bool  // the outcome of a push never comes
+	tile      int   // bytes of a tile, if not 0
+	busy      error // of Busy
 }
 
 func (f *fake) call(note func()) error {
@@ -68,6 +72,14 @@ func (f *fake) set(change func(*fake)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	change(f)
+}
+
+func (*fake) Payer(s limit.Source) limit.Payer { return limit.Payer{Local: s.Local} }
+
+func (f *fake) Busy(limit.Payer) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.busy
 }
 
 func (f *fake) Open(_ context.Context, r gate.OpenRequest) (*gate.Challenge, error) {
@@ -152,22 +164,27 @@ func (f *fake) Status(context.Context) (api.Status, error) {
 }
 
 func (f *fake) Read(_ context.Context, path string) ([]byte, error) {
-	return []byte("bytes of " + path), f.call(func() { f.paths = append(f.paths, path) })
+	tile := 0
+	err := f.call(func() { f.paths, tile = append(f.paths, path), f.tile })
+	if tile > 0 {
+		return make([]byte, tile), err
+	}
+	return []byte("bytes of " + path), err
 }
 
 // service is a server on a real listener.
 type service struct {
-	t        *testing.T
-	fake     *fake
-	addr     string
-	outcomes chan server.Outcome
+	t       *testing.T
+	fake    *fake
+	addr    string
+	reports chan telemetry.Request
 }
 
 func start(t *testing.T, change func(*server.Config)) *service {
 	t.Helper()
 	f := &fake{enter: make(chan struct{}, 64)}
-	s := &service{t: t, fake: f, outcomes: make(chan server.Outcome, 4096)}
-	cfg := server.Config{Gate: f, Records: f, Ledger: f, Observe: func(o server.Outcome) { s.outcomes <- o }}
+	s := &service{t: t, fake: f, reports: make(chan telemetry.Request, 4096)}
+	cfg := server.Config{Gate: f, Records: f, Ledger: f, Observe: func(r telemetry.Request) { s.reports <- r }}
 	if change != nil {
 		change(&cfg)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -202,15 +203,19 @@ func TestOutcomesAreObserved(t *testing.T) {
 	s.do(http.MethodGet, "/nowhere", nil)
 	s.fake.set(func(f *fake) { f.err = protocol.CodeFrozen })
 	s.post("/v1/challenges", challengeBody)
-	for _, want := range []server.Outcome{
-		{Operation: "openChallenge", Code: protocol.CodeNone, Status: 201},
-		{Operation: "none", Code: protocol.CodeNotFound, Cause: telemetry.NotFound, Status: 404},
-		{Operation: "openChallenge", Code: protocol.CodeFrozen, Cause: telemetry.Held, Status: 503},
+	here := netip.MustParseAddr("127.0.0.1")
+	for _, want := range []telemetry.Request{
+		{Operation: "openChallenge", Source: here, Status: 201, Received: int64(len(challengeBody))},
+		{Operation: "none", Source: here, Code: protocol.CodeNotFound, Cause: telemetry.NotFound, Status: 404},
+		{Operation: "openChallenge", Source: here, Code: protocol.CodeFrozen, Cause: telemetry.Held, Status: 503, Received: int64(len(challengeBody))},
 	} {
-		got := <-s.outcomes
-		got.Took = 0
+		got := <-s.reports
+		if got.Took <= 0 || got.Sent <= 0 || got.At.IsZero() {
+			t.Errorf("reported %+v", got)
+		}
+		got.At, got.Took, got.Sent = time.Time{}, 0, 0
 		if got != want {
-			t.Errorf("observed %+v, want %+v", got, want)
+			t.Errorf("reported %+v, want %+v", got, want)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/internal/gate"
+	"github.com/terradourada/td/internal/limit"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
@@ -14,6 +15,11 @@ import (
 // client goes away or the request's time is over; it then finishes a request
 // that it has already claimed.
 type Gate interface {
+	// Payer returns to whom the challenges of a source are charged.
+	Payer(s limit.Source) limit.Payer
+	// Busy refuses, with code overloaded, an Open or a Push that would be refused now for
+	// lack of capacity. It is called before the body is read.
+	Busy(by limit.Payer) error
 	// Open issues a challenge.
 	Open(ctx context.Context, req gate.OpenRequest) (*gate.Challenge, error)
 	// Accept judges an answer and returns the index of the accepted leaf. The same

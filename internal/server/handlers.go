@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/api"
+	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/gate"
 	"github.com/terradourada/td/protocol"
 )
@@ -26,11 +27,11 @@ func (s *Server) openChallenge(e *exchange) error {
 	if err != nil {
 		return err
 	}
-	if err := e.who.Allow(e.op.needs, string(id)); err != nil {
+	if err := e.mayUse(id); err != nil {
 		return err
 	}
 	c, err := s.cfg.Gate.Open(e.ctx, gate.OpenRequest{
-		Claim: id, Params: params, Commitment: req.Commitment, TTL: ttl, Client: e.who.ClientID(), Index: e.who.Index,
+		Claim: id, Params: params, Commitment: req.Commitment, TTL: ttl, Client: e.who.ClientID(), Index: e.who.Index, By: e.payer(),
 	})
 	if err != nil {
 		return err
@@ -44,6 +45,14 @@ func (s *Server) openChallenge(e *exchange) error {
 		ClientSalt:   c.ClientSalt,
 		ExpiresAt:    c.ExpiresAt.UTC().Truncate(time.Millisecond),
 	})
+}
+
+// mayUse checks that the client may use the claim, now that it is known.
+func (e *exchange) mayUse(id claim.ID) error {
+	if err := e.who.Allow(e.op.needs, string(id)); err != nil {
+		return err
+	}
+	return e.admitClaim(string(id))
 }
 
 // sendProof ends the pull flow.
@@ -65,7 +74,7 @@ func (s *Server) sendProof(e *exchange) error {
 
 // answer reads tag and proof in either form.
 func (e *exchange) answer() (gate.Answer, error) {
-	a := gate.Answer{Client: e.who.ClientID()}
+	a := gate.Answer{Client: e.who.ClientID(), By: e.payer()}
 	var err error
 	if a.RequestID, err = e.requestID(); err != nil {
 		return a, err
@@ -126,11 +135,11 @@ func (s *Server) pushEvent(e *exchange) error {
 	if err != nil {
 		return err
 	}
-	if err := e.who.Allow(e.op.needs, string(id)); err != nil {
+	if err := e.mayUse(id); err != nil {
 		return err
 	}
 	pushed, outcome, err := s.cfg.Gate.Push(e.ctx, gate.PushRequest{
-		Claim: id, Params: params, Event: req.Event, TTL: ttl, Client: e.who.ClientID(), Index: e.who.Index,
+		Claim: id, Params: params, Event: req.Event, TTL: ttl, Client: e.who.ClientID(), Index: e.who.Index, By: e.payer(),
 	})
 	if err != nil {
 		return err

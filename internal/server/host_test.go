@@ -71,7 +71,7 @@ func TestForeignHostIsForbidden(t *testing.T) {
 		t.Errorf("no name at all: %d", r.StatusCode)
 	}
 	s.alive() // by its address
-	if o := <-s.outcomes; o.Code != protocol.CodeForbidden {
+	if o := <-s.reports; o.Code != protocol.CodeForbidden {
 		t.Errorf("observed: %+v", o)
 	}
 }

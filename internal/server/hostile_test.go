@@ -208,7 +208,7 @@ func TestSizes(t *testing.T) {
 	for path, limit := range jsonPaths() {
 		body := `{"x":"` + strings.Repeat("y", limit) + `"}`
 		s.problem(s.post(path, body), protocol.CodeTooLarge)
-		s.problem(s.chunked(path, body), protocol.CodeTooLarge)
+		s.problem(s.chunked(path, body), protocol.CodeMalformedRequest)
 		r := s.raw(fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99999999999\r\n\r\n{", path))
 		if r == nil {
 			t.Fatal("no answer to a large announcement")

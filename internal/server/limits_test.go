@@ -8,18 +8,22 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/terradourada/td/api"
+	"github.com/terradourada/td/internal/limit"
 	"github.com/terradourada/td/internal/server"
 	"github.com/terradourada/td/protocol"
 )
 
-func TestTooManyRequestsInHand(t *testing.T) {
-	s := start(t, func(c *server.Config) { c.MaxRequests = 2 })
+// TestLanes: when all slots of a lane are taken, one request too many is refused, and those
+// of the other lanes are served.
+func TestLanes(t *testing.T) {
+	s := start(t, func(c *server.Config) { c.MaxRequests = 4 })
 	let := make(chan struct{})
 	s.fake.set(func(f *fake) { f.block = let })
 	done := make(chan int)
@@ -29,15 +33,22 @@ func TestTooManyRequestsInHand(t *testing.T) {
 	<-s.fake.enter
 	<-s.fake.enter
 	s.problem(s.post("/v1/challenges", challengeBody), protocol.CodeOverloaded)
-	s.problem(s.do(http.MethodGet, "/nowhere", nil), protocol.CodeOverloaded)
+	s.fake.set(func(f *fake) { f.block = nil })
+	s.problem(s.do(http.MethodGet, "/nowhere", nil), protocol.CodeNotFound)
+	for _, path := range []string{"/v1/receipts/" + knownID.String(), "/v1/epochs", "/checkpoint", "/v1/status"} {
+		if r := s.do(http.MethodGet, path, nil); r.StatusCode != http.StatusOK {
+			t.Errorf("%s: %d %s", path, r.StatusCode, r.body)
+		}
+	}
+	if r := s.do(http.MethodPost, "/v1/verify", []byte(encodedReceipt(t)), "Content-Type", api.MediaJSON); r.StatusCode != http.StatusOK {
+		t.Errorf("verify: %d %s", r.StatusCode, r.body)
+	}
 	close(let)
 	for range 2 {
 		if status := <-done; status != http.StatusCreated {
 			t.Errorf("a request that held a slot ended with %d", status)
 		}
 	}
-	s.fake.set(func(f *fake) { f.block = nil })
-	s.alive()
 }
 
 // TestWaitersAreBounded: one waiting request too many is answered like one
@@ -70,8 +81,6 @@ func TestWaitersKeepNobodyOut(t *testing.T) {
 		go func() {
 			done <- s.do(http.MethodGet, "/v1/receipts/"+knownID.String(), nil, "Prefer", "wait=3").StatusCode
 		}()
-	}
-	for range crowd {
 		<-s.fake.enter
 	}
 	for range 20 {
@@ -173,32 +182,109 @@ func TestSlowBodiesKeepNobodyOut(t *testing.T) {
 	}
 }
 
-// halfBody begins to send a body, and returns when the server has begun to
+// halfBody begins to send a body of 500 bytes, and returns when the server has begun to
 // read it.
-func (s *service) halfBody(path string) {
+func (s *service) halfBody(path string) { s.announce(path, 500) }
+
+// announce announces a body and sends none of it. It returns when the server has begun to
+// read it.
+func (s *service) announce(path string, size int, headers ...string) *raw {
 	s.t.Helper()
-	c, err := (&net.Dialer{}).DialContext(s.t.Context(), "tcp", s.addr)
-	if err != nil {
-		s.t.Fatal(err)
+	c := s.dial()
+	c.write(fmt.Sprintf("POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\nExpect: 100-continue\r\n%s\r\n",
+		path, size, strings.Join(headers, "")))
+	if res := c.answer(); res == nil || res.StatusCode != http.StatusContinue {
+		s.t.Fatalf("the body is not asked for: %v", res)
 	}
-	s.t.Cleanup(func() { c.Close() })
-	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
-	fmt.Fprintf(c, "POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\nExpect: 100-continue\r\n\r\n", path)
-	if line, err := bufio.NewReader(c).ReadString('\n'); err != nil || !strings.HasPrefix(line, "HTTP/1.1 100 ") {
-		s.t.Fatalf("the body is not asked for: %q, %v", line, err)
+	return c
+}
+
+// TestBodiesOnTheirWayAreBounded: few of the largest may arrive at once, and one too many
+// costs the slowest its room.
+func TestBodiesOnTheirWayAreBounded(t *testing.T) {
+	s := start(t, func(c *server.Config) { c.BodyTimeout = time.Minute })
+	var all []*raw
+	for range server.MaxBodies / api.MaxReceiptBody {
+		all = append(all, s.announce("/v1/verify", api.MaxReceiptBody))
+	}
+	s.problem(s.do(http.MethodPost, "/v1/verify", []byte("{}"), "Content-Type", api.MediaJSON), protocol.CodeMalformedRequest)
+	s.problem(*all[0].answer(), protocol.CodeOverloaded)
+	all[1].write(strings.Repeat("x", api.MaxReceiptBody))
+	s.problem(*all[1].answer(), protocol.CodeMalformedRequest)
+}
+
+// TestSmallAnnouncementsTakeLittle: more clients than there may be connections announce
+// two bytes and send none, and no operation is denied.
+func TestSmallAnnouncementsTakeLittle(t *testing.T) {
+	s := start(t, func(c *server.Config) { c.BodyTimeout, c.MaxConns = time.Minute, 200 })
+	for i := range 600 {
+		s.announce([]string{"/v1/verify", "/v1/events", "/v1/challenges"}[i%3], 2)
+	}
+	for path := range jsonPaths() {
+		if p := s.problem(s.post(path, "{}"), protocol.CodeNone); p.Code != protocol.CodeMalformedRequest {
+			t.Errorf("%s: %v", path, p.Code)
+		}
+	}
+	if r := s.post("/v1/challenges", challengeBody); r.StatusCode != http.StatusCreated {
+		t.Errorf("challenge: %d %s", r.StatusCode, r.body)
 	}
 }
 
-// TestBodiesOnTheirWayAreBounded: few of the largest may arrive at once, and
-// one too many is refused at once.
-func TestBodiesOnTheirWayAreBounded(t *testing.T) {
-	s := start(t, func(c *server.Config) { c.BodyTimeout = time.Minute })
-	for range server.MaxBodies / api.MaxReceiptBody {
-		s.halfBody("/v1/verify")
+// TestBodiesOfOneSourceAreBounded: what one source announces beyond its bound is refused;
+// others are served.
+func TestBodiesOfOneSourceAreBounded(t *testing.T) {
+	s := start(t, func(c *server.Config) {
+		c.BodyTimeout = time.Minute
+		c.Resolve = func(_ netip.Addr, h http.Header) limit.Source {
+			return limit.Source{Addr: netip.MustParseAddr(h.Get("X-From"))}
+		}
+	})
+	for range server.MaxBodiesEach / api.MaxReceiptBody {
+		s.announce("/v1/verify", api.MaxReceiptBody, "X-From: 2001:db8::2\r\n")
 	}
-	s.problem(s.do(http.MethodPost, "/v1/verify", []byte("{}"), "Content-Type", api.MediaJSON), protocol.CodeOverloaded)
-	if r := s.post("/v1/challenges", challengeBody); r.StatusCode != http.StatusCreated {
-		t.Errorf("challenge: %d %s", r.StatusCode, r.body)
+	s.problem(s.post("/v1/challenges", challengeBody, "X-From", "2001:db8::1"), protocol.CodeRateLimited)
+	if r := s.post("/v1/challenges", challengeBody, "X-From", "2001:db8:0:1::1"); r.StatusCode != http.StatusCreated {
+		t.Errorf("another source: %d %s", r.StatusCode, r.body)
+	}
+}
+
+// TestPace: the first bytes of a body are due soon, the others at a least speed, and all
+// of it within a time.
+func TestPace(t *testing.T) {
+	start := time.Unix(1000, 0)
+	for n, want := range map[int]time.Duration{
+		0: 2 * time.Second, server.LeastSpeed: 3 * time.Second, 4 * server.LeastSpeed: 6 * time.Second, 1 << 20: 10 * time.Second,
+	} {
+		if got := server.BodyDue(start, n).Sub(start); got != want {
+			t.Errorf("after %d bytes: %v, want %v", n, got, want)
+		}
+	}
+}
+
+// TestSlowReadersKeepNobodyOut: clients that do not read a large answer hold no slot.
+// One too many costs the slowest its answer.
+func TestSlowReadersKeepNobodyOut(t *testing.T) {
+	s := start(t, func(c *server.Config) { c.MaxRequests = 1 })
+	const size = 11 << 20 // more than the buffers of a socket; two have room
+	s.fake.set(func(f *fake) { f.tile = size })
+	var readers []io.Reader
+	for range 3 {
+		c := s.dial()
+		c.write("GET /tile/0/000 HTTP/1.1\r\nHost: x\r\n\r\n")
+		res, err := http.ReadResponse(c.in, nil)
+		if err != nil || res.StatusCode != http.StatusOK {
+			t.Fatalf("%v %v", res, err)
+		}
+		readers = append(readers, res.Body)
+		if r := s.do(http.MethodGet, "/v1/epochs", nil); r.StatusCode != http.StatusOK {
+			t.Errorf("beside %d readers: %d %s", len(readers), r.StatusCode, r.body)
+		}
+	}
+	for i, r := range readers {
+		n, err := io.Copy(io.Discard, r)
+		if whole := n == size && err == nil; whole != (i > 0) {
+			t.Errorf("reader %d received %d bytes: %v", i, n, err)
+		}
 	}
 }
 
@@ -284,7 +370,7 @@ func TestFit(t *testing.T) {
 // TestStatusIsNeverShed: every connection has half a header or half a body,
 // every slot of other requests is taken, and the status is answered.
 func TestStatusIsNeverShed(t *testing.T) {
-	s := start(t, func(c *server.Config) { c.MaxRequests, c.MaxConns, c.BodyTimeout = 2, 60, time.Minute })
+	s := start(t, func(c *server.Config) { c.MaxRequests, c.MaxConns, c.BodyTimeout = 8, 60, time.Minute })
 	s.crowd(200)
 	let := make(chan struct{})
 	s.fake.set(func(f *fake) { f.block = let })

@@ -23,7 +23,11 @@ const specVersion = "1.1.0"
 
 const specText = "Events whose contents stay private and whose correctness stays checkable. " +
 	"Binary values are base64url without padding and identifiers lower-case hexadecimal, each value with exactly one text. " +
-	"Bodies are strict: unknown, repeated and null members are refused. Every error is a problem document of at most 4096 bytes; switch on its code."
+	"Bodies are strict: unknown, repeated and null members are refused, and a body has a Content-Length. " +
+	"Every error is a problem document of at most 4096 bytes; switch on its code. " +
+	"The exceptions are answers to what is no request of HTTP/1.1, or has too large a header. The HTTP library sends them before any operation is known, " +
+	"as a line of text on a connection that it closes: 400 (malformed), 417 (an Expect that is not 100-continue), 431 (header too large), " +
+	"501 (a Transfer-Encoding that is not chunked) and 505 (not HTTP/1)."
 
 // tags groups the operations.
 var tags = []*huma.Tag{

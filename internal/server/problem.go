@@ -113,13 +113,12 @@ func shorten(s string) string {
 	return s[:n]
 }
 
-// writeProblem answers with a problem document.
-func writeProblem(w http.ResponseWriter, p *api.Problem) {
+// problemBody sets the headers of a problem document and returns its bytes.
+func problemBody(h http.Header, p *api.Problem) []byte {
 	body, err := encode(p)
 	if err != nil {
 		panic("server: internal error: problem has no JSON form")
 	}
-	h := w.Header()
 	h.Set("Content-Type", api.MediaProblem)
 	h.Set("Cache-Control", "no-store")
 	if p.Code == protocol.CodeUnauthenticated {
@@ -129,7 +128,7 @@ func writeProblem(w http.ResponseWriter, p *api.Problem) {
 		seconds := (p.RetryAfter + time.Second - 1) / time.Second
 		h.Set("Retry-After", strconv.Itoa(int(seconds)))
 	}
-	send(w, p.Status, body)
+	return body
 }
 
 // encode writes JSON without the escapes for HTML, which would be a second text

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/terradourada/td/internal/limit"
 	"github.com/terradourada/td/internal/telemetry"
 	"github.com/terradourada/td/protocol"
 )
@@ -20,12 +22,11 @@ type Server struct {
 	mux       *http.ServeMux
 	spec      []byte // the OpenAPI document
 	docs      page
-	slots     chan struct{}            // one element per request that holds a slot
-	status    chan struct{}            // the same for requests of the status
-	arriving  chan struct{}            // one element per arriving body
-	bodies    map[string]chan struct{} // by operation: one element per arriving body
-	waiters   chan struct{}            // one element per request that waits
-	verifying chan struct{}            // one element per receipt being verified
+	slots     [lanes]chan struct{} // one element per request that holds a slot
+	waiters   chan struct{}        // one element per request that waits
+	verifying chan struct{}        // one element per receipt being verified
+	arriving  *transfers           // bodies
+	leaving   *transfers           // answers of more than one piece
 }
 
 // New builds the handler.
@@ -34,21 +35,15 @@ func New(cfg Config) *Server {
 	s := &Server{
 		cfg:       cfg,
 		mux:       http.NewServeMux(),
-		slots:     make(chan struct{}, cfg.MaxRequests),
-		bodies:    make(map[string]chan struct{}),
-		status:    make(chan struct{}, statusPlaces),
 		waiters:   make(chan struct{}, max(1, cfg.MaxRequests/2)),
 		verifying: make(chan struct{}, cfg.MaxVerify),
+		arriving:  newTransfers(maxBodies, maxBodiesEach),
+		leaving:   newTransfers(maxBodies, maxBodiesEach),
 	}
-	// Some connections are always without a request or a body. So one of them can
-	// be closed for a client that asks for the status.
-	s.arriving = make(chan struct{}, max(1, cfg.MaxConns-cap(s.slots)-cap(s.waiters)-2*cap(s.status)))
+	for l, n := range slotsOf(cfg.MaxRequests) {
+		s.slots[l] = make(chan struct{}, n)
+	}
 	ops := s.operations()
-	for _, op := range ops {
-		if op.limit > 0 {
-			s.bodies[op.id] = make(chan struct{}, max(1, maxBodies/op.limit))
-		}
-	}
 	s.spec = s.register(ops)
 	s.docs = docsPage(ops)
 	s.refuseTheRest(ops)
@@ -85,7 +80,7 @@ func (s *Server) notFound(w http.ResponseWriter, r *http.Request) {
 }
 
 // noOperation is the operation of requests that reach none.
-var noOperation = operation{id: "none"}
+var noOperation = operation{id: "none", class: limit.Read}
 
 // ServeHTTP answers one request. The library would redirect a path that is not
 // in its shortest form, and repeat the path; here it is not found.
@@ -108,34 +103,20 @@ func shortest(p string) bool {
 	return p == clean || p == clean+"/"
 }
 
-// serve is the guard around every handler: headers, deadlines, bounds, panics,
-// identity, problems, observation.
+// serve is the guard around every handler: headers, bounds, panics, identity, problems,
+// the report.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, op *operation, handler func(*exchange) error) {
 	start := time.Now()
 	setHeaders(w.Header())
-	if r.ContentLength != 0 {
-		// A writer without deadlines is a recorder of a test.
-		_ = http.NewResponseController(w).SetReadDeadline(start.Add(s.cfg.BodyTimeout))
-	}
-	e := &exchange{s: s, w: &statusWriter{ResponseWriter: w}, r: r, op: op, slots: s.slots}
-	if op.ownSlots {
-		e.slots = s.status
-	}
-	err := s.run(e, handler)
+	e := &exchange{s: s, w: &statusWriter{ResponseWriter: w}, r: r, link: linkOf(r), op: op, slots: s.slots[op.lane]}
+	e.source = s.cfg.Resolve(remote(r), r.Header)
+	base := e.link.context(r)
+	err := s.run(base, e, handler)
 	if err != nil {
-		if r.ContentLength != 0 && !e.taken {
-			release(r.Context())
-		}
-		err = reasonOf(r.Context(), err)
+		err = reasonOf(base, err)
 		e.fail(err)
 	}
-	s.cfg.Observe(Outcome{
-		Operation: op.id,
-		Code:      codeOf(err),
-		Cause:     telemetry.CauseOf(err),
-		Status:    e.w.status,
-		Took:      time.Since(start),
-	})
+	e.report(start, err)
 }
 
 // reasonOf returns the *protocol.Error that is the cause of the end of the
@@ -153,7 +134,7 @@ func reasonOf(ctx context.Context, err error) error {
 
 // run runs the handler if a slot is free. It converts a panic of the handler into an
 // internal error.
-func (s *Server) run(e *exchange, handler func(*exchange) error) (err error) {
+func (s *Server) run(base context.Context, e *exchange, handler func(*exchange) error) (err error) {
 	if err := e.acquire(); err != nil {
 		return err
 	}
@@ -168,20 +149,45 @@ func (s *Server) run(e *exchange, handler func(*exchange) error) (err error) {
 			err = protocol.CodeInternal
 		}
 	}()
+	if err := checkFraming(e.w.Header(), e.r); err != nil {
+		return err
+	}
+	var unknown error
+	e.who, unknown = s.identify(e.r, e.op.needs)
+	if err := cmp.Or(e.admit(), unknown); err != nil {
+		return err
+	}
 	if s.cfg.ReadOnly && (e.op.tag == tagPull || e.op.tag == tagPush) {
 		return protocol.Fail(protocol.CodeForbidden, "this server is read-only: it serves a copy of a log")
 	}
 	if e.op.limit == 0 && e.r.ContentLength != 0 && e.op.id != noOperation.id {
 		return protocol.Fail(protocol.CodeMalformedRequest, "this operation takes no body")
 	}
-	if e.who, err = s.identify(e.r, e.op.needs); err != nil {
-		return err
+	if e.op.class == limit.Issue {
+		if err := s.cfg.Gate.Busy(e.payer()); err != nil {
+			return err
+		}
 	}
 	pref := preferences(e.r.Header)
-	ctx, cancel := context.WithTimeout(e.r.Context(), s.cfg.WorkTimeout+max(pref.wait, s.cfg.PushWait))
+	ctx, cancel := context.WithTimeout(base, s.cfg.WorkTimeout+max(pref.wait, s.cfg.PushWait))
 	defer cancel()
-	e.pref, e.ctx = pref, ctx
+	e.pref, e.ctx = pref, telemetry.WithDetails(ctx, &e.details)
 	return handler(e)
+}
+
+// checkFraming refuses a body that does not announce its length. The library takes
+// Transfer-Encoding for right where Content-Length contradicts it, and hides that there
+// were both; a proxy in between may have taken the other. So the connection is closed, as
+// is that of a client of HTTP/1.0, in which Transfer-Encoding has no meaning.
+func checkFraming(h http.Header, r *http.Request) error {
+	if !r.ProtoAtLeast(1, 1) {
+		h.Set("Connection", "close")
+	}
+	if len(r.TransferEncoding) == 0 {
+		return nil
+	}
+	h.Set("Connection", "close")
+	return protocol.Fail(protocol.CodeMalformedRequest, "a body must have a Content-Length; Transfer-Encoding is not taken")
 }
 
 // setHeaders sets the headers of every answer. They do not depend on the

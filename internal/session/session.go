@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/internal/lifecycle"
+	"github.com/terradourada/td/internal/limit"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -32,13 +33,14 @@ type Open struct {
 	Params   []byte // exact RFC 8785 form
 }
 
-// Session is one request. Its first five fields never change.
+// Session is one request. Its first six fields never change.
 type Session struct {
 	ID      protocol.RequestID
 	Client  protocol.Digest  // the client commitment of the payload
 	Salt    protocol.Salt    // opens it
 	TagHash protocol.Element // t
 	Index   uint32           // of the client; 0 if it has no key
+	Charge  limit.Charge     // for its challenge
 
 	table    *Table
 	deadline time.Time

@@ -12,13 +12,15 @@ import (
 type Details struct {
 	Claim    string
 	ID       protocol.RequestID
+	Waited   time.Duration // for a place for costly work
 	Answered time.Duration // from the issue of the challenge to its answer; 0 without one
 	Verified time.Duration // that the verification of the proof took; 0 without one
 }
 
-// Into copies the details into the report of their request.
+// Into copies the details into the report of their request, and adds the wait to its own.
 func (d *Details) Into(r *Request) {
 	r.Claim, r.ID, r.Answered, r.Verified = d.Claim, d.ID, d.Answered, d.Verified
+	r.Waited += d.Waited
 }
 
 type detailsKey struct{}

@@ -31,5 +31,5 @@
 // engine returns notices and has no effects. Every table is bounded, see [Tally] and
 // [Engine]. A wrong tag counts in full only if the request was pending and belonged to
 // the client that answered it, which telemetry.WrongTag means. What names no such request
-// counts as a tenth.
+// counts as a tenth, and for the whole server apart.
 package watch

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -47,9 +48,9 @@ type Engine struct {
 	last      uint64 // number of the last incident
 	silences  []Silence
 	feedback  map[Verdict]uint64
-	dropped   uint64   // alerts that found no place
-	began     []string // rules of the alerts that began to fire in the last tick
-	ended     []string // the same of those that ended
+	fired     map[string]uint64
+	ended     map[string]uint64
+	dropped   uint64 // alerts that found no place
 	started   time.Time
 }
 
@@ -77,7 +78,7 @@ func New(now time.Time, o Options) *Engine {
 	if rules == nil {
 		rules = Rules()
 	}
-	return &Engine{rules: rules, keep: cmp.Or(o.Keep, 10*time.Minute), alerts: make(map[alertKey]*alert), feedback: make(map[Verdict]uint64), started: now}
+	return &Engine{rules: rules, keep: cmp.Or(o.Keep, 10*time.Minute), alerts: make(map[alertKey]*alert), feedback: make(map[Verdict]uint64), fired: make(map[string]uint64), ended: make(map[string]uint64), started: now}
 }
 
 // ScopeServer is the scope of alerts about the whole server. Those of a client or network
@@ -86,7 +87,6 @@ const ScopeServer = "server"
 
 // Tick reads one input and returns what has to be notified.
 func (e *Engine) Tick(now time.Time, in *Input) []Notice {
-	e.began, e.ended = nil, nil
 	for i := range e.rules {
 		r := &e.rules[i]
 		switch r.Scope {
@@ -167,7 +167,7 @@ func (e *Engine) step(now time.Time, a *alert, fires, clears bool) bool {
 		if a.ticks++; a.ticks >= a.rule.For {
 			a.move(now, Firing)
 			a.fired = now
-			e.began = append(e.began, a.rule.Name)
+			e.fired[a.rule.Name]++
 			e.join(now, a)
 		}
 	case Firing:
@@ -182,7 +182,7 @@ func (e *Engine) step(now time.Time, a *alert, fires, clears bool) bool {
 		if now.Sub(a.since) >= cmp.Or(a.rule.Keep, e.keep) {
 			a.move(now, Resolved)
 			a.ended = now
-			e.ended = append(e.ended, a.rule.Name)
+			e.ended[a.rule.Name]++
 			e.over = bounded(append(e.over, a))
 			return false
 		}
@@ -308,15 +308,15 @@ func (e *Engine) heartbeat() Alert {
 type Stats struct {
 	Active   map[Severity]int
 	Silenced int
-	Dropped  uint64 // alerts that found no place
+	Dropped  uint64            // alerts that found no place
+	Fired    map[string]uint64 // alerts that have begun to fire, by rule, hidden ones too
+	Ended    map[string]uint64 // and that have ended
 	Feedback map[Verdict]uint64
-	Began    []string // rules of the alerts that began to fire in the last tick, hidden or not
-	Ended    []string // the same of those that ended
 }
 
 // Stats returns the present numbers.
 func (e *Engine) Stats() Stats {
-	s := Stats{Active: make(map[Severity]int), Dropped: e.dropped, Began: e.began, Ended: e.ended, Feedback: make(map[Verdict]uint64, len(e.feedback))}
+	s := Stats{Active: make(map[Severity]int), Dropped: e.dropped, Fired: maps.Clone(e.fired), Ended: maps.Clone(e.ended), Feedback: maps.Clone(e.feedback)}
 	for _, a := range e.alerts {
 		switch {
 		case a.active() && a.hidden == "":
@@ -324,9 +324,6 @@ func (e *Engine) Stats() Stats {
 		case a.active():
 			s.Silenced++
 		}
-	}
-	for v, n := range e.feedback {
-		s.Feedback[v] = n
 	}
 	return s
 }

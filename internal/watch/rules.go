@@ -86,40 +86,43 @@ const Heartbeat = "Heartbeat"
 
 // Rules returns the table, in the order of the documentation. Names, thresholds and
 // runbooks are the same in deploy/prometheus.
+//
+// The thresholds of one client and one network are what the quota of failures admits at
+// once: an offender beyond it is refused, and not counted here.
 func Rules() []Rule {
 	const traffic, prover, machine = "abnormal-traffic.md", "prover-compromise.md", "machine.md"
 	return []Rule{
 		{
 			Name: "WrongTagsOfClient", Severity: Page, Scope: PerClient, Group: groupTraffic, Runbook: traffic,
-			Reads: "wrong tags of one client, a minute", read: wrongTags, Fire: 10, Clear: 3, For: 2,
+			Reads: "wrong tags of one client, a minute", read: wrongTags, Fire: 5, Clear: 1, For: 2,
 		},
 		{
 			Name: "WrongTagsOfNetwork", Severity: Page, Scope: PerNetwork, Group: groupTraffic, Runbook: traffic,
-			Reads: "wrong tags of one network, a minute", read: wrongTags, Fire: 20, Clear: 5, For: 2,
+			Reads: "wrong tags of one network, a minute", read: wrongTags, Fire: 5, Clear: 1, For: 2,
 		},
 		{
 			Name: "WrongTags", Severity: Page, Group: groupTraffic, Runbook: traffic,
-			Reads: "wrong tags, a minute", read: wrongTags, Fire: 60, Clear: 20, For: 2,
+			Reads: "wrong tags, a minute", read: rate(WrongTags), Fire: 20, Clear: 5, For: 2,
 		},
 		{
 			Name: "UnknownRequests", Severity: Ticket, Group: groupTraffic, Runbook: traffic, Inhibit: []string{"WrongTags", whileRotating},
-			Reads: "answers that name no pending request of their client, a minute", read: rate(UnknownRequests), Fire: 300, Clear: 100, For: 2,
+			Reads: "answers that name no pending request of their client, a minute", read: rate(UnknownRequests), Fire: 60, Clear: 20, For: 2,
 		},
 		{
 			Name: "FalseProofsOfClient", Severity: Page, Scope: PerClient, Group: groupTraffic, Runbook: traffic,
-			Reads: "false proofs with right tags of one client, a minute", read: rate(FalseProofs), Fire: 10, Clear: 3, For: 2,
+			Reads: "false proofs with right tags of one client, a minute", read: rate(FalseProofs), Fire: 5, Clear: 1, For: 2,
 		},
 		{
 			Name: "FalseProofsOfNetwork", Severity: Page, Scope: PerNetwork, Group: groupTraffic, Runbook: traffic,
-			Reads: "false proofs with right tags of one network, a minute", read: rate(FalseProofs), Fire: 20, Clear: 5, For: 2,
+			Reads: "false proofs with right tags of one network, a minute", read: rate(FalseProofs), Fire: 5, Clear: 1, For: 2,
 		},
 		{
 			Name: "FalseProofs", Severity: Page, Group: groupTraffic, Runbook: traffic,
-			Reads: "false proofs with right tags, a minute", read: rate(FalseProofs), Fire: 60, Clear: 20, For: 2,
+			Reads: "false proofs with right tags, a minute", read: rate(FalseProofs), Fire: 20, Clear: 5, For: 2,
 		},
 		{
 			Name: "MalformedProofs", Severity: Ticket, Group: groupTraffic, Runbook: traffic,
-			Reads: "proofs that do not decode, a minute", read: rate(MalformedProofs), Fire: 120, Clear: 40, For: 2,
+			Reads: "proofs that do not decode, a minute", read: rate(MalformedProofs), Fire: 60, Clear: 20, For: 2,
 		},
 		{
 			Name: "MalformedRequests", Severity: Ticket, Group: groupTraffic, Runbook: traffic,
@@ -127,11 +130,11 @@ func Rules() []Rule {
 		},
 		{
 			Name: "WrongKeysOfNetwork", Severity: Ticket, Scope: PerNetwork, Group: groupTraffic, Runbook: traffic,
-			Reads: "invalid API keys of one network, a minute", read: rate(WrongKeys), Fire: 30, Clear: 10, For: 2,
+			Reads: "invalid API keys of one network, a minute", read: rate(WrongKeys), Fire: 5, Clear: 1, For: 2,
 		},
 		{
 			Name: "WrongKeys", Severity: Ticket, Group: groupTraffic, Runbook: traffic,
-			Reads: "invalid API keys, a minute", read: rate(WrongKeys), Fire: 300, Clear: 100, For: 2,
+			Reads: "invalid API keys, a minute", read: rate(WrongKeys), Fire: 60, Clear: 20, For: 2,
 		},
 		{
 			Name: "SlowClients", Severity: Ticket, Group: groupTraffic, Runbook: traffic,
@@ -139,7 +142,7 @@ func Rules() []Rule {
 		},
 		{
 			Name: "QuotasExhausted", Severity: Ticket, Group: groupTraffic, Runbook: traffic,
-			Reads: "part of the requests that a quota refused", read: ratio(Limited, Requests), Fire: 0.5, Clear: 0.2, Floor: 300, For: 4,
+			Reads: "part of the requests that a quota refused", read: ratio(Limited, Requests), Fire: 0.5, Clear: 0.2, Floor: 100, For: 2,
 		},
 		{
 			Name: "QuotaOverflow", Severity: Ticket, Group: groupTraffic, Runbook: traffic,
@@ -264,7 +267,8 @@ func ratio(of, all Counter) func(*Input, *Counts) (float64, float64) {
 }
 
 // unknownWeight is the weight of an answer that names no pending request of its client
-// among wrong tags: such an answer is free to send.
+// among the wrong tags of a client or network: such an answer is free to send. For the
+// server, both have rules of their own.
 const unknownWeight = 0.1
 
 func wrongTags(in *Input, c *Counts) (float64, float64) {

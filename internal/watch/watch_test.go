@@ -127,17 +127,17 @@ func gauges(rule string, g watch.Gauge, fires, not, between float64) one {
 
 // cases has every rule of the table.
 var cases = []one{
-	{"WrongTagsOfClient", "client:north", client("north", watch.WrongTags, 10), client("north", watch.WrongTags, 9), client("north", watch.WrongTags, 4)},
-	{"WrongTagsOfNetwork", "network:192.0.2.0/24", net("192.0.2.0/24", watch.WrongTags, 20), net("192.0.2.0/24", watch.WrongTags, 19), net("192.0.2.0/24", watch.WrongTags, 6)},
-	counts("WrongTags", watch.WrongTags, 60, 21),
-	counts("UnknownRequests", watch.UnknownRequests, 300, 101),
-	{"FalseProofsOfClient", "client:north", client("north", watch.FalseProofs, 10), client("north", watch.FalseProofs, 9), client("north", watch.FalseProofs, 4)},
-	{"FalseProofsOfNetwork", "network:2001:db8::/48", net("2001:db8::/48", watch.FalseProofs, 20), net("2001:db8::/48", watch.FalseProofs, 19), net("2001:db8::/48", watch.FalseProofs, 6)},
-	counts("FalseProofs", watch.FalseProofs, 60, 21),
-	counts("MalformedProofs", watch.MalformedProofs, 120, 41),
+	{"WrongTagsOfClient", "client:north", client("north", watch.WrongTags, 5), client("north", watch.WrongTags, 4), client("north", watch.WrongTags, 2)},
+	{"WrongTagsOfNetwork", "network:192.0.2.0/24", net("192.0.2.0/24", watch.WrongTags, 5), net("192.0.2.0/24", watch.WrongTags, 4), net("192.0.2.0/24", watch.WrongTags, 2)},
+	counts("WrongTags", watch.WrongTags, 20, 6),
+	counts("UnknownRequests", watch.UnknownRequests, 60, 21),
+	{"FalseProofsOfClient", "client:north", client("north", watch.FalseProofs, 5), client("north", watch.FalseProofs, 4), client("north", watch.FalseProofs, 2)},
+	{"FalseProofsOfNetwork", "network:2001:db8::/48", net("2001:db8::/48", watch.FalseProofs, 5), net("2001:db8::/48", watch.FalseProofs, 4), net("2001:db8::/48", watch.FalseProofs, 2)},
+	counts("FalseProofs", watch.FalseProofs, 20, 6),
+	counts("MalformedProofs", watch.MalformedProofs, 60, 21),
 	counts("MalformedRequests", watch.Malformed, 600, 201),
-	{"WrongKeysOfNetwork", "network:192.0.2.0/24", net("192.0.2.0/24", watch.WrongKeys, 30), net("192.0.2.0/24", watch.WrongKeys, 29), net("192.0.2.0/24", watch.WrongKeys, 11)},
-	counts("WrongKeys", watch.WrongKeys, 300, 101),
+	{"WrongKeysOfNetwork", "network:192.0.2.0/24", net("192.0.2.0/24", watch.WrongKeys, 5), net("192.0.2.0/24", watch.WrongKeys, 4), net("192.0.2.0/24", watch.WrongKeys, 2)},
+	counts("WrongKeys", watch.WrongKeys, 60, 21),
 	counts("SlowClients", watch.Slow, 60, 21),
 	counts("QuotasExhausted", watch.Limited, 5000, 2001),
 	counts("QuotaOverflow", watch.QuotaOverflow, 600, 61),
@@ -256,7 +256,7 @@ func TestFloors(t *testing.T) {
 		{"Overload", watch.Overloaded, watch.Requests, 19},
 		{"ServerFaults", watch.Faults, watch.Requests, 4},
 		{"ProverErrors", watch.ProverErrors, watch.Pushes, 2},
-		{"QuotasExhausted", watch.Limited, watch.Requests, 299},
+		{"QuotasExhausted", watch.Limited, watch.Requests, 99},
 	} {
 		b := start(t)
 		b.ticks(10, with(global(c.all, c.few), global(c.of, c.few)))
@@ -274,13 +274,13 @@ func TestFloors(t *testing.T) {
 func TestUnknownRequestsCountATenth(t *testing.T) {
 	t.Parallel()
 	b := start(t)
-	b.ticks(5, with(client("north", watch.UnknownRequests, 99)))
+	b.ticks(5, with(client("north", watch.UnknownRequests, 49)))
 	if s := b.state("WrongTagsOfClient", "client:north"); s != "" {
-		t.Errorf("99 of them: %s", s)
+		t.Errorf("49 of them: %s", s)
 	}
-	b.ticks(5, with(client("north", watch.UnknownRequests, 100)))
+	b.ticks(5, with(client("north", watch.UnknownRequests, 50)))
 	if s := b.state("WrongTagsOfClient", "client:north"); s != watch.Firing {
-		t.Errorf("100 of them: %q", s)
+		t.Errorf("50 of them: %q", s)
 	}
 }
 

@@ -1,4 +1,4 @@
-// Package proctest finds processes of td in /proc, for tests.
+// Package proctest starts servers and finds processes of td in /proc, for tests.
 package proctest
 
 import (

@@ -1,8 +1,11 @@
-package faults_test
+package proctest
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"slices"
@@ -10,27 +13,33 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 )
 
-// workPrefix begins the name of the directory of a run, in the directory for
-// temporary files.
-const workPrefix = "td-faults-"
+// unmountTime is the time that the kernel may need to release a file system.
+const unmountTime = 10 * time.Second
 
-// newWork makes the directory of this run. Its lock is held until the process
-// ends, so that no other run sweeps it.
-func newWork() (dir string, err error) {
+// NewWork makes the directory of a run in the directory for temporary files, after it
+// has removed what interrupted runs with this prefix have left. Its lock is held until
+// the process ends, so that no other run sweeps it. The caller sweeps it at the end; an
+// interruption of the process sweeps it too.
+func NewWork(prefix string) (dir string, err error) {
+	if err := sweepOthers(prefix); err != nil {
+		return "", err
+	}
 	for range 10 { // another run may sweep it before it is locked
-		if dir, err = os.MkdirTemp("", workPrefix); err != nil {
+		if dir, err = os.MkdirTemp("", prefix); err != nil {
 			return "", err
 		}
 		if err = os.Chmod(dir, 0o755); err == nil { // the server runs as another user
 			_, err = lockWork(dir)
 		}
 		if err == nil {
-			break
+			sweepWhenInterrupted(dir)
+			return dir, nil
 		}
 	}
-	return dir, err
+	return "", err
 }
 
 // lockWork fails if another process holds the lock.
@@ -46,32 +55,32 @@ func lockWork(dir string) (*os.File, error) {
 	return f, nil
 }
 
-// starting is held while a server is started or something is mounted, and for
-// ever once the run was interrupted.
-var starting sync.RWMutex
+// Starting is held for reading while a process is started or something is mounted. Once
+// the run was interrupted it is held for writing, permanently.
+var Starting sync.RWMutex
 
 // locks keeps the files of held locks open.
 var locks []*os.File
 
 // sweepOthers removes what interrupted runs have left.
-func sweepOthers() error {
-	dirs, err := filepath.Glob(filepath.Join(os.TempDir(), workPrefix+"*"))
+func sweepOthers(prefix string) error {
+	dirs, err := filepath.Glob(filepath.Join(os.TempDir(), prefix+"*"))
 	for _, dir := range dirs {
 		if _, locked := lockWork(dir); locked == nil {
-			err = errors.Join(err, sweep(dir))
+			err = errors.Join(err, Sweep(dir))
 		}
 	}
 	return err
 }
 
-// sweep kills the processes that a run has started, unmounts whatever is
+// Sweep kills the processes that a run has started, unmounts whatever is
 // mounted below its directory and removes it. Unmounting frees the loop
 // devices.
-func sweep(dir string) error {
+func Sweep(dir string) error {
 	killNaming(dir)
-	err := eventually(unmountTime, "file systems are mounted below "+dir, func() bool {
+	err := Eventually(unmountTime, "file systems are mounted below "+dir, func() bool {
 		for _, at := range slices.Backward(mountsBelow(dir)) {
-			_ = command("umount", at) // what is still in use is retried
+			_ = Command("umount", at) // what is still in use is retried
 		}
 		return len(mountsBelow(dir)) == 0
 	})
@@ -100,8 +109,8 @@ func sweepWhenInterrupted(dir string) {
 	signal.Notify(c, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-c
-		starting.Lock()
-		_ = sweep(dir) // the next run tries again
+		Starting.Lock()
+		_ = Sweep(dir) // the next run tries again
 		os.Exit(130)
 	}()
 }
@@ -119,4 +128,13 @@ func killNaming(dir string) {
 			_ = syscall.Kill(pid, syscall.SIGKILL)
 		}
 	}
+}
+
+// Command runs a command; the error holds what it printed.
+func Command(name string, args ...string) error {
+	out, err := exec.Command(name, args...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s: %w: %s", name, err, bytes.TrimSpace(out))
+	}
+	return nil
 }

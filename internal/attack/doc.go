@@ -1,0 +1,41 @@
+// Package attack holds no code, only tests: they attack real servers with bounded load,
+// and measure what the attack costs the others. "make attack" runs them; without
+// TD_ATTACK they are skipped.
+//
+// # Parts
+//
+//   - limiter: TestLimiterGate of internal/limit, in virtual time.
+//   - uniformity: answers to an unknown id, a wrong tag, another client's request and a
+//     request of another epoch are the same bytes, and take the same time.
+//   - overload: ten times the load that the server can complete, with constant and with
+//     random think times, beside one quiet client with an API key.
+//   - floods: wrong tags, unknown ids, malformed proofs, slow bodies, slow readers and
+//     half-closed connections, from one address and from 10,000, beside one honest
+//     client.
+//
+// # How capacity is measured
+//
+// The server with its children is bound to one processor and this process to another.
+// An exchange is a challenge and its answer. Nine of ten answers have the right tag and
+// a well-formed proof of another statement, which costs a full verification; the tenth
+// is a real proof, made beforehand for a request with a long lifetime. An exchange is
+// completed when its answer is decided: accepted, or refused after the verification.
+// Capacity is what some clients complete a second that begin the next exchange as soon
+// as one has ended. The overload offers ten times as many, on a schedule that does not
+// wait for answers; the number of outstanding requests is bounded. A challenge is lost
+// if its client sent an answer that was not decided. Nothing is sent again.
+//
+// # How times are compared
+//
+// One connection sends the kinds of answers in random order. Every kind has as many
+// samples. Samples above the 90th percentile of all kinds are dropped, then Welch's t is
+// computed for each pair, as dudect does. Times are different if |t| is 4.5 or more. A
+// control has one kind do more work on purpose, and must be detected.
+//
+// # Addresses
+//
+// As root the whole run is in a network namespace of its own, in which 10.0.0.0/8 and
+// 2001:db8::/48 are addresses of this machine, so that a source can be any of them.
+// Elsewhere these floods are left out, and the result names them. No packet leaves the
+// machine.
+package attack

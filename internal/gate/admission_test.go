@@ -1,0 +1,110 @@
+package gate_test
+
+import (
+	"errors"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/terradourada/td/internal/gate"
+	"github.com/terradourada/td/internal/limit"
+	"github.com/terradourada/td/protocol"
+)
+
+var stranger = limit.Payer{Key: 1}
+
+// TestBusyConsumesNothing: an answer or a request that gets no place in time is refused
+// as overloaded, and nothing has changed. What needs no place is answered meanwhile.
+func TestBusyConsumesNothing(t *testing.T) {
+	var past atomic.Int64
+	s := newServicesWith(t, func(c *gate.Config) {
+		c.VerifyWorkers = 1
+		c.Now = func() time.Time { return time.Now().Add(time.Duration(past.Load())) }
+	})
+	first, second := s.proved(), s.proved()
+	entered, let := make(chan struct{}), make(chan struct{})
+	s.set(func() { s.faults["redeem"] = &fault{hook: func() { close(entered); <-let }} })
+	var calls sync.WaitGroup
+	calls.Go(func() {
+		if _, err := s.accept(first.answer); err != nil {
+			t.Error(err)
+		}
+	})
+	<-entered
+	late := make(chan error, 2)
+	second.answer.By = stranger
+	go func() { _, err := s.accept(second.answer); late <- err }()
+	go func() {
+		_, err := s.openBy(stranger)
+		late <- err
+	}()
+	wrong := second.answer
+	wrong.Tag[0] ^= 1
+	_, err := s.accept(wrong)
+	wantCode(t, "a wrong tag while the places are taken", err, protocol.CodeSubmissionRejected)
+	for s.gate.Waiting() < 2 {
+		runtime.Gosched()
+	}
+	past.Store(int64(150 * time.Millisecond)) // longer than both may wait
+	close(let)
+	calls.Wait()
+	for range 2 {
+		wantCode(t, "without a place", <-late, protocol.CodeOverloaded)
+	}
+	if _, err := s.accept(second.answer); err != nil {
+		t.Errorf("the same answer again: %v", err)
+	}
+	s.check()
+}
+
+// TestSecondAnswerLeavesItsPlace: an answer that waits for the outcome of another one holds
+// no place meanwhile.
+func TestSecondAnswerLeavesItsPlace(t *testing.T) {
+	s := newServicesWith(t, func(c *gate.Config) { c.VerifyWorkers = 2 })
+	first, other := s.proved(), s.proved()
+	entered, let := make(chan struct{}), make(chan struct{})
+	s.set(func() { s.faults["redeem"] = &fault{hook: func() { close(entered); <-let }} })
+	var calls sync.WaitGroup
+	same := func() {
+		if _, err := s.accept(first.answer); err != nil {
+			t.Error(err)
+		}
+	}
+	calls.Go(same)
+	<-entered
+	calls.Go(same)
+	if _, err := s.accept(other.answer); err != nil {
+		t.Errorf("another answer beside two for one request: %v", err)
+	}
+	close(let)
+	calls.Wait()
+	s.check()
+}
+
+// TestPaced: more challenges than can be verified are refused with a time, as is what would
+// be refused before its body is read. A local client that answers none is not paced.
+func TestPaced(t *testing.T) {
+	s := newServicesWith(t, func(c *gate.Config) { c.VerifyWorkers = 1 })
+	for range 30 {
+		if _, err := s.openBy(limit.Payer{Key: 2, Local: true}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var err error
+	for range 60 {
+		if _, err = s.openBy(stranger); err != nil {
+			break
+		}
+	}
+	wantCode(t, "60 challenges at once", err, protocol.CodeOverloaded)
+	var later interface{ RetryAfter() time.Duration }
+	if !errors.As(err, &later) || later.RetryAfter() < time.Second {
+		t.Errorf("the refusal %v names no time", err)
+	}
+	wantCode(t, "before the body", s.gate.Busy(stranger), protocol.CodeOverloaded)
+	if err := s.gate.Busy(limit.Payer{Key: 2, Local: true}); err != nil {
+		t.Errorf("local: %v", err)
+	}
+}

@@ -1,0 +1,4 @@
+package gate
+
+// Waiting returns how many wait for a place for costly work.
+func (g *Gate) Waiting() int { return g.admission.queue.Waiting() }

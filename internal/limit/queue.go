@@ -1,0 +1,156 @@
+package limit
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// Why [Queue] refuses.
+var (
+	ErrFull = errors.New("limit: too many wait for a place")
+	ErrLate = errors.New("limit: no place was free in time")
+)
+
+// Queue is a number of units for costly work with one queue of bounded length before it.
+// Work that has waited for too long is refused when its turn comes: its client has given
+// up by then, or soon will, and the work would be in vain.
+type Queue struct {
+	most   int // waiting at a time
+	within time.Duration
+
+	mu      sync.Mutex
+	free    int        // units
+	waiting *list.List // of *Turn: those in a hurry, then the others, each in order of arrival
+	hurried int        // of them, in a hurry
+}
+
+// NewQueue returns a queue for a number of units, in which so many may wait for so long.
+func NewQueue(units, most int, within time.Duration) *Queue {
+	return &Queue{most: most, within: within, free: units, waiting: list.New()}
+}
+
+// Turn is a place of some units, or the wait for it.
+type Turn struct {
+	units int
+	began time.Time     // when it received its place
+	due   time.Time     // the zero time for one that waits as long as it must
+	ready chan struct{} // closed when it has a place or is refused; nil if it had one at once
+	err   error         // set before ready is closed
+	wait  *list.Element
+	hurry bool
+	left  bool
+}
+
+// Ask is what a turn asks for, and how it waits.
+type Ask struct {
+	Units   int
+	Hurry   bool // before those that are not in a hurry
+	Patient bool // without a deadline
+}
+
+// Join takes a place, or begins to wait for one. It returns [ErrFull] if neither can be.
+func (q *Queue) Join(now time.Time, m Ask) (*Turn, error) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	t := &Turn{units: m.Units, began: now, hurry: m.Hurry}
+	if first := q.waiting.Len() == 0 || m.Hurry && q.hurried == 0; first && q.free >= m.Units {
+		q.free -= m.Units
+		return t, nil
+	}
+	if q.waiting.Len() >= q.most {
+		return nil, ErrFull
+	}
+	if t.ready = make(chan struct{}); !m.Patient {
+		t.due = now.Add(q.within)
+	}
+	if !m.Hurry || q.hurried == q.waiting.Len() {
+		t.wait = q.waiting.PushBack(t)
+	} else {
+		at := q.waiting.Front()
+		for range q.hurried {
+			at = at.Next()
+		}
+		t.wait = q.waiting.InsertBefore(t, at)
+	}
+	if m.Hurry {
+		q.hurried++
+	}
+	return t, nil
+}
+
+// Leave releases the place of a turn and hands it to the next ones whose time has not
+// passed, which it returns. A turn that still waits gives up. It may be called more than
+// once.
+func (q *Queue) Leave(now time.Time, t *Turn) (next []*Turn) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if t.left {
+		return nil
+	}
+	t.left = true
+	switch {
+	case t.wait != nil:
+		q.remove(t)
+	case t.err == nil:
+		q.free += t.units
+	}
+	for q.waiting.Len() > 0 {
+		first, ok := q.waiting.Front().Value.(*Turn)
+		if !ok {
+			panic("limit: internal error: something else waits in the queue")
+		}
+		late := !first.due.IsZero() && now.After(first.due)
+		if !late && q.free < first.units {
+			break
+		}
+		q.remove(first)
+		if late {
+			first.err = ErrLate
+		} else {
+			q.free -= first.units
+			first.began = now
+			next = append(next, first)
+		}
+		close(first.ready)
+	}
+	return next
+}
+
+func (q *Queue) remove(t *Turn) {
+	q.waiting.Remove(t.wait)
+	t.wait = nil
+	if t.hurry {
+		q.hurried--
+	}
+}
+
+// Await waits for the place of a turn. It returns [ErrLate], or the error of the context.
+// After an error the turn is over.
+func (q *Queue) Await(ctx context.Context, t *Turn) error {
+	if t.ready == nil {
+		return nil
+	}
+	select {
+	case <-t.ready:
+		return t.err
+	case <-ctx.Done():
+		q.Leave(time.Now(), t)
+		return ctx.Err()
+	}
+}
+
+// Waits reports whether a turn had no place when it joined.
+func (t *Turn) Waits() bool { return t.ready != nil }
+
+// Began returns when a turn with a place received it.
+func (t *Turn) Began() time.Time { return t.began }
+
+// Waiting returns how many wait for a place.
+func (q *Queue) Waiting() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.waiting.Len()
+}

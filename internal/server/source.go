@@ -1,0 +1,46 @@
+package server
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+
+	"github.com/terradourada/td/internal/limit"
+)
+
+// peerOf returns the address at the other end of a connection; the zero Addr if it has
+// none.
+func peerOf(a net.Addr) netip.Addr {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		return tcp.AddrPort().Addr().Unmap().WithZone("")
+	}
+	return netip.Addr{}
+}
+
+// directPeer returns the source of a request whose connection comes straight from the
+// client. A process of this machine is local.
+func directPeer(peer netip.Addr, _ http.Header) limit.Source {
+	return limit.Source{Addr: peer, Local: peer.IsLoopback()}
+}
+
+// sourceOf returns the address by which bounds of the server count a client: that of
+// IPv4, and the network of 64 bits of IPv6.
+func sourceOf(a netip.Addr) netip.Addr {
+	if a.Is6() && !a.Is4In6() {
+		if p, err := a.Prefix(64); err == nil {
+			return p.Addr()
+		}
+	}
+	return a
+}
+
+// remote returns the peer of a request.
+func remote(r *http.Request) netip.Addr {
+	if l := linkOf(r); l != nil {
+		return peerOf(l.conn.RemoteAddr())
+	}
+	if a, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+		return a.Addr().Unmap().WithZone("")
+	}
+	return netip.Addr{}
+}
