@@ -92,7 +92,7 @@ bench-once:
 # Generated files are committed; generating them again must change nothing.
 docs:
 	go generate ./...
-	git diff --exit-code -- docs claim
+	git diff --exit-code -- docs claim deploy
 
 # Lints docs/openapi.json by the recommended rules of two public linters. Needs npm, and
 # reports that it was skipped where that is missing.
