@@ -170,10 +170,10 @@ var dashboards = []dashboard{
 				[]curve{per("cause", events{metrics.Refusals, matching("cause", guessing), "cause"})},
 			},
 			{
-				"Wrong tags and false proofs", "short", "A minute, with the weights of the alerts, which fire at 60.",
+				"Wrong tags and false proofs", "short", "A minute, as the alerts count them; `td admin alerts rules` has the thresholds.",
 				[]curve{
 					one("wrong tags", times{60, events{metrics.Refusals, `cause="wrong_tag"`, ""}}),
-					one("unknown requests / 10", times{6, events{metrics.Refusals, matching("cause", unknownRequests), ""}}),
+					one("unknown requests", times{60, events{metrics.Refusals, matching("cause", unknownRequests), ""}}),
 					one("false proofs", times{60, events{metrics.Refusals, `cause="false_proof"`, ""}}),
 				},
 			},

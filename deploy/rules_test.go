@@ -91,25 +91,22 @@ var twins = []twin{
 		silent: []string{`alerts_fired_total{rule="WrongTagsOfNetwork"} 5x40`},
 	},
 	{
-		rule: "WrongTags", value: refused("wrong_tag") + "\n+ 0.1 * " + refused(unknownRequests),
-		fires: []string{
-			`refusals_total{class="submit",cause="wrong_tag"} 0+10x40`,
-			`refusals_total{class="submit",cause="unknown_id"} 0+30x40`,
-			`refusals_total{class="submit",cause="foreign_epoch"} 0+30x40`,
-		}, shows: "64",
+		rule: "WrongTags", value: refused("wrong_tag"),
+		fires: []string{`refusals_total{class="submit",cause="wrong_tag"} 0+6x40`}, shows: "24",
 		silent: []string{
-			`refusals_total{class="submit",cause="wrong_tag"} 0+14x40`,
-			`refusals_total{class="submit",cause="unknown_id"} 0x40`,
+			`refusals_total{class="submit",cause="wrong_tag"} 0+4x40`,
+			`refusals_total{class="submit",cause="unknown_id"} 0+14x40`,
 			`refusals_total{class="submit",cause="replayed"} 0+90x40`,
 		},
 	},
 	{
 		rule: "UnknownRequests", value: refused(unknownRequests),
 		fires: []string{
-			`refusals_total{class="submit",cause="unknown_id"} 0+40x40`,
-			`refusals_total{class="submit",cause="wrong_client"} 0+40x40`,
-		}, shows: "320",
-		silent: []string{`refusals_total{class="submit",cause="unknown_id"} 0+70x40`, `refusals_total{class="submit",cause="late"} 0+70x40`},
+			`refusals_total{class="submit",cause="unknown_id"} 0+6x40`,
+			`refusals_total{class="submit",cause="wrong_client"} 0+6x40`,
+			`refusals_total{class="submit",cause="foreign_epoch"} 0+6x40`,
+		}, shows: "72",
+		silent: []string{`refusals_total{class="submit",cause="unknown_id"} 0+14x40`, `refusals_total{class="submit",cause="late"} 0+70x40`},
 	},
 	{
 		rule: "FalseProofsOfClient", value: fired("FalseProofsOfClient"),
@@ -123,13 +120,13 @@ var twins = []twin{
 	},
 	{
 		rule: "FalseProofs", value: refused("false_proof"),
-		fires: []string{`refusals_total{class="submit",cause="false_proof"} 0+15x40`}, shows: "60",
-		silent: []string{`refusals_total{class="submit",cause="false_proof"} 0+14x40`, `refusals_total{class="submit",cause="malformed_proof"} 0+14x40`},
+		fires: []string{`refusals_total{class="submit",cause="false_proof"} 0+5x40`}, shows: "20",
+		silent: []string{`refusals_total{class="submit",cause="false_proof"} 0+4x40`, `refusals_total{class="submit",cause="malformed_proof"} 0+4x40`},
 	},
 	{
 		rule: "MalformedProofs", value: refused("malformed_proof"),
-		fires: []string{`refusals_total{class="submit",cause="malformed_proof"} 0+40x40`}, shows: "160",
-		silent: []string{`refusals_total{class="submit",cause="malformed_proof"} 0+29x40`, `refusals_total{class="submit",cause="malformed"} 0+29x40`},
+		fires: []string{`refusals_total{class="submit",cause="malformed_proof"} 0+20x40`}, shows: "80",
+		silent: []string{`refusals_total{class="submit",cause="malformed_proof"} 0+14x40`, `refusals_total{class="submit",cause="malformed"} 0+14x40`},
 	},
 	{
 		rule: "MalformedRequests", value: refused("malformed"),
@@ -146,8 +143,8 @@ var twins = []twin{
 	},
 	{
 		rule: "WrongKeys", value: refused("unauthenticated"),
-		fires: []string{`refusals_total{class="issue",cause="unauthenticated"} 0+100x40`}, shows: "400",
-		silent: []string{`refusals_total{class="issue",cause="unauthenticated"} 0+74x40`, `refusals_total{class="issue",cause="forbidden"} 0+74x40`},
+		fires: []string{`refusals_total{class="issue",cause="unauthenticated"} 0+20x40`}, shows: "80",
+		silent: []string{`refusals_total{class="issue",cause="unauthenticated"} 0+14x40`, `refusals_total{class="issue",cause="forbidden"} 0+74x40`},
 	},
 	{
 		rule: "SlowClients", value: refused("slow"),
@@ -579,10 +576,9 @@ func lives() []aTest {
 			"WrongTags waits for a second tick, goes on down to its lower threshold, and is kept for ten minutes",
 			on(
 				"a",
-				`refusals_total{class="submit",cause="wrong_tag"} 0+20x20 400+10x20 600x80`, // 80 a minute, 40, then none
-				`refusals_total{class="submit",cause="unknown_id"} 0x120`,
+				`refusals_total{class="submit",cause="wrong_tag"} 0+8x20 160+2x20 200x80`, // 32 a minute, 8, then none
 			),
-			[]check{at(0.75, wrong, ""), at(5, wrong, "80"), at(8, wrong, "40"), at(19, wrong, "20"), at(25, wrong, "")},
+			[]check{at(0.75, wrong, ""), at(5, wrong, "32"), at(8, wrong, "8"), at(19, wrong, "6"), at(25, wrong, "")},
 		},
 		{
 			"DiskLow goes on up to its upper threshold",

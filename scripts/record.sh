@@ -85,6 +85,11 @@ pushed() {
 	curl -s -d '{"claim":"open/1","params":{},"event":{"lot":"2026-11-B"}}' -H 'Content-Type: application/json' "$TD_SERVER/v1/events"
 }
 
+# admin ARGUMENT... sends an order, again if the server is busy.
+admin() {
+	until "$td" admin "$@" >/dev/null; do sleep 1; done
+}
+
 challenge first
 "$td" prove --challenge first.json --private first.private --opening first.opening >proof.bin
 rm -f known.*
@@ -99,11 +104,11 @@ background 4 pushed
 sleep $((2 * scale))
 during 2 0.15 answer "$id" "$other" proof.bin                  # wrong tags
 during 1 0.4 answer "00000000000000000000000000000000" "$other" proof.bin # an unknown id
-"$td" admin rotate --reason "the rotation of the record" >/dev/null
+admin rotate --reason "the rotation of the record"
 sleep $((2 * scale))
-"$td" admin freeze --issue --reason "the freeze of the record" >/dev/null
+admin freeze --issue --reason "the freeze of the record"
 sleep $((scale))
-"$td" admin thaw --issue --yes --reason "the end of the freeze" >/dev/null
+admin thaw --issue --yes --reason "the end of the freeze"
 sleep $((scale / 2))
 during 2 0.3 false_proof
 during 1 0.2 curl -s -d '{' -H 'Content-Type: application/json' "$TD_SERVER/v1/challenges"
