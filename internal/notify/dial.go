@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 )
@@ -96,7 +97,7 @@ func readServers(name string) (servers []string) {
 
 // eachLine visits the words of the lines of a file; there are none if it cannot be read.
 func eachLine(name string, visit func(words []string)) {
-	b, _ := os.ReadFile(name)
+	b, _ := os.ReadFile(filepath.Clean(name))
 	lines := bufio.NewScanner(bytes.NewReader(b))
 	for lines.Scan() {
 		text, _, _ := strings.Cut(lines.Text(), "#")
