@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -47,13 +48,13 @@ func newNetwork(allowed *Allowed) *network {
 // its files again and again, which this process cannot: only its questions are used, and
 // each is sent to the servers that were known at the start.
 func resolver(servers []string) func(context.Context, string) ([]netip.Addr, error) {
-	next := 0
+	var next atomic.Uint32
 	r := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		if len(servers) == 0 {
 			return nil, errors.New("no name server is configured")
 		}
-		next++
-		return new(net.Dialer).DialContext(ctx, network, servers[next%len(servers)])
+		server := servers[next.Add(1)%uint32(len(servers))]
+		return new(net.Dialer).DialContext(ctx, network, server)
 	}}
 	// Package net finds out here which versions of IP the system has. The calls are not
 	// allowed later.
