@@ -77,11 +77,13 @@ func (n *Notifier) PID() int {
 // it has not acknowledged.
 func (n *Notifier) Run(ctx context.Context) error {
 	backoff := n.cfg.MinBackoff
-	for ctx.Err() == nil {
+	for {
 		begun := time.Now()
 		how := n.runChild(ctx)
-		if ctx.Err() != nil {
-			break
+		select {
+		case <-ctx.Done():
+			return nil
+		default:
 		}
 		if time.Since(begun) > 2*maxBackoff {
 			backoff = n.cfg.MinBackoff
@@ -90,11 +92,11 @@ func (n *Notifier) Run(ctx context.Context) error {
 		n.cfg.Log.Warn("notifier exited", "how", how, "retry_in_ms", backoff.Milliseconds())
 		select {
 		case <-ctx.Done():
+			return nil
 		case <-time.After(backoff):
 		}
 		backoff = min(2*backoff, maxBackoff)
 	}
-	return nil
 }
 
 // runChild runs one notifier process to its end and returns why it ended.

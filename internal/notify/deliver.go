@@ -48,6 +48,7 @@ type state struct {
 	stop    context.CancelFunc
 	beating atomic.Bool // an attempt of a heartbeat is under way
 	body    []byte      // of the last sync of an Alertmanager that it has not taken
+	version uint64      // of body
 }
 
 // pauses are the times of retries.
@@ -87,7 +88,7 @@ func (d *deliverer) begin(one *sink) {
 	if err != nil {
 		return // it was checked when it was added
 	}
-	ctx, cancel := context.WithCancel(d.life)
+	ctx, cancel := context.WithCancel(d.life) //nolint:gosec // the sink calls it when it is removed, and it ends with its parent
 	st := &state{Sink: Sink{ID: one.ID, Kind: one.Kind, Target: u.Scheme + "://" + u.Host}, wake: make(chan struct{}, 1), now: make(chan struct{}, 1), stop: cancel}
 	d.states[one.ID] = st
 	d.work.Go(func() { d.deliver(ctx, one, st) })
@@ -150,14 +151,14 @@ func (d *deliverer) retryAt(st *state, at time.Time) {
 func (d *deliverer) step(ctx context.Context, one *sink, st *state) (worked bool, err error) {
 	if one.Kind == KindAlertmanager {
 		d.mu.Lock()
-		body := st.body
+		body, version := st.body, st.version
 		d.mu.Unlock()
 		if body == nil {
 			return false, nil
 		}
 		err = d.post(ctx, one, "", body)
 		d.mu.Lock()
-		if err == nil && bytes.Equal(st.body, body) {
+		if err == nil && st.version == version {
 			st.body = nil
 		}
 		d.mu.Unlock()
@@ -368,6 +369,7 @@ func (d *deliverer) sync(body []byte) {
 	for _, st := range d.states {
 		if st.Kind == KindAlertmanager {
 			st.body = body
+			st.version++
 			poke(st.wake)
 		}
 	}

@@ -12,7 +12,9 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -46,13 +48,13 @@ func newNetwork(allowed *Allowed) *network {
 // its files again and again, which this process cannot: only its questions are used, and
 // each is sent to the servers that were known at the start.
 func resolver(servers []string) func(context.Context, string) ([]netip.Addr, error) {
-	next := 0
+	var next atomic.Uint32
 	r := net.Resolver{PreferGo: true, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		if len(servers) == 0 {
 			return nil, errors.New("no name server is configured")
 		}
-		next++
-		return new(net.Dialer).DialContext(ctx, network, servers[next%len(servers)])
+		server := servers[next.Add(1)%uint32(len(servers))]
+		return new(net.Dialer).DialContext(ctx, network, server)
 	}}
 	// Package net finds out here which versions of IP the system has. The calls are not
 	// allowed later.
@@ -96,7 +98,7 @@ func readServers(name string) (servers []string) {
 
 // eachLine visits the words of the lines of a file; there are none if it cannot be read.
 func eachLine(name string, visit func(words []string)) {
-	b, _ := os.ReadFile(name)
+	b, _ := os.ReadFile(filepath.Clean(name))
 	lines := bufio.NewScanner(bytes.NewReader(b))
 	for lines.Scan() {
 		text, _, _ := strings.Cut(lines.Text(), "#")

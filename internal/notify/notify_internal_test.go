@@ -307,6 +307,13 @@ func (r *receiver) set(status int) {
 	r.status = status
 }
 
+// seen returns what has arrived so far.
+func (r *receiver) seen() *receiver {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return &receiver{got: slices.Clone(r.got), at: slices.Clone(r.at)}
+}
+
 // TestRetries: pauses double up to the greatest, every message arrives once and in order,
 // a redirect is a failure, and a message that is too old is given up.
 func TestRetries(t *testing.T) {
@@ -330,7 +337,7 @@ func TestRetries(t *testing.T) {
 		}
 		time.Sleep(32 * time.Second)
 		seconds := []int{}
-		for _, at := range r.at {
+		for _, at := range r.seen().at {
 			seconds = append(seconds, int(at.Seconds()))
 		}
 		if want := []int{0, 1, 3, 7, 15, 23, 31}; !slices.Equal(seconds, want) {
@@ -341,8 +348,8 @@ func TestRetries(t *testing.T) {
 		}
 		r.set(200)
 		time.Sleep(10 * time.Second)
-		if s := d.list()[0]; !slices.Equal(r.got, []string{"0", "1", "2"}) || s.Waiting != 0 || s.Delivered != 3 || s.Failing != nil {
-			t.Errorf("%q, %+v", r.got, s)
+		if s := d.list()[0]; !slices.Equal(r.seen().got, []string{"0", "1", "2"}) || s.Waiting != 0 || s.Delivered != 3 || s.Failing != nil {
+			t.Errorf("%q, %+v", r.seen().got, s)
 		}
 		r.set(500)
 		if err := d.notice(&message{ID: "late", Body: []byte("{}")}); err != nil {
@@ -352,8 +359,8 @@ func TestRetries(t *testing.T) {
 		r.set(200)
 		d.heartbeat(&message{ID: "beat", Body: []byte("{}")})
 		synctest.Wait()
-		if s := d.list()[0]; !slices.Equal(r.got[3:], []string{"beat", "late"}) || s.Waiting != 0 {
-			t.Errorf("after a heartbeat: %q, %+v", r.got, s)
+		if s := d.list()[0]; !slices.Equal(r.seen().got[3:], []string{"beat", "late"}) || s.Waiting != 0 {
+			t.Errorf("after a heartbeat: %q, %+v", r.seen().got, s)
 		}
 		r.set(500)
 		if err := d.notice(&message{ID: "old", Body: []byte("{}")}); err != nil {

@@ -297,7 +297,7 @@ func alertmanager(t *testing.T, path string) (base string) {
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(path, "--config.file="+settings, "--storage.path="+dir, "--web.listen-address="+address, "--cluster.listen-address=") //nolint:gosec,noctx // a program of the system, which Cleanup ends
+	cmd := exec.Command(path, "--config.file="+settings, "--storage.path="+dir, "--web.listen-address="+address, "--cluster.listen-address=")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -306,7 +306,7 @@ func alertmanager(t *testing.T, path string) (base string) {
 		_ = cmd.Wait()
 	})
 	until(t, "the Alertmanager is ready", func() bool {
-		resp, err := http.Get("http://" + address + "/-/ready") //nolint:noctx // on loopback
+		resp, err := http.Get("http://" + address + "/-/ready")
 		if err != nil {
 			return false
 		}
@@ -319,7 +319,7 @@ func alertmanager(t *testing.T, path string) (base string) {
 // active returns the names of the alerts that an Alertmanager lists as active.
 func active(t *testing.T, base string) (names []string) {
 	t.Helper()
-	resp, err := http.Get(base + "/api/v2/alerts?active=true") //nolint:noctx // on loopback
+	resp, err := http.Get(base + "/api/v2/alerts?active=true")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -32,7 +32,7 @@ func Enter(cfg Config) (Posture, error) {
 	}
 	note(&probes, Descriptors, closeOthers(kept), held)
 	probes = append(probes, swapAreas(os.DirFS("/")))
-	note(&probes, Limits, errors.Join(limit(unix.RLIMIT_CORE), limitFile(cfg.MaxFile)), fmt.Sprintf("core 0, file size %d", cfg.MaxFile))
+	note(&probes, Limits, limitFiles(cfg.MaxFile), fmt.Sprintf("core 0, file size %d", cfg.MaxFile))
 	note(&probes, NoNewPrivs, noNewPrivs(), "on every thread")
 	probes = append(probes, dropUser(cfg.UID))
 	note(&probes, Dumpable, notDumpable(), "0")

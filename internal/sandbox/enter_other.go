@@ -7,7 +7,7 @@ import "slices"
 // Enter takes little away in this build: only on Linux and without cgo can a Go
 // program restrict every thread of its own. The posture says so.
 func Enter(cfg Config) (Posture, error) {
-	whole, err := wholeProcess()
+	whole, err := wholeProcess(cfg.MaxFile)
 	if err != nil {
 		return Posture{}, err
 	}

@@ -18,9 +18,13 @@ func limit(resources ...int) error {
 	return nil
 }
 
-// limitFile bounds the size of files that this process writes.
-func limitFile(size uint64) error {
-	if err := syscall.Setrlimit(unix.RLIMIT_FSIZE, &syscall.Rlimit{Cur: size, Max: size}); err != nil {
+// limitFiles denies core files, and bounds the size of files that this process writes.
+func limitFiles(size uint64) error {
+	err := limit(unix.RLIMIT_CORE)
+	if err == nil {
+		err = syscall.Setrlimit(unix.RLIMIT_FSIZE, &syscall.Rlimit{Cur: size, Max: size})
+	}
+	if err != nil {
 		return fmt.Errorf("setrlimit: %w", err)
 	}
 	return nil

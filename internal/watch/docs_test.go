@@ -40,7 +40,7 @@ func TestRulesAreDocumented(t *testing.T) {
 	}
 	want := before + "<!-- rules -->\n" + b.String() + "<!-- /rules -->\n" + after
 	if *update {
-		err = os.WriteFile(file, []byte(want), 0o644) //nolint:gosec // a page of the documentation
+		err = os.WriteFile(file, []byte(want), 0o644)
 	} else if want != string(text) {
 		err = fmt.Errorf("%s is out of date: make docs", file)
 	}

@@ -216,7 +216,7 @@ func (e *Engine) hide(now time.Time, in *Input) {
 		}
 		for i := range e.silences {
 			if e.silences[i].covers(a) {
-				a.hidden = "silenced by " + e.silences[i].Author
+				a.hidden = e.silences[i].hides()
 			}
 		}
 	}

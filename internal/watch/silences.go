@@ -33,6 +33,9 @@ func (s *Silence) covers(a *alert) bool {
 	return (s.Rule == anyOf || s.Rule == a.rule.Name) && (s.Scope == anyOf || s.Scope == a.scope)
 }
 
+// hides returns why an alert that the silence covers is hidden.
+func (s *Silence) hides() string { return "silenced by " + s.Author }
+
 // Check refuses a silence that the engine would not take. Nothing covers the heartbeat.
 func (e *Engine) Check(now time.Time, s *Silence) error {
 	known := slices.ContainsFunc(e.rules, func(r Rule) bool { return r.Name == s.Rule })
@@ -69,6 +72,11 @@ func (e *Engine) Silence(now time.Time, s Silence) (Silence, error) {
 		e.silences = slices.Delete(e.silences, i, i+1)
 	}
 	e.silences = append(e.silences, s)
+	for _, a := range e.alerts { // as the next tick finds them
+		if s.covers(a) {
+			a.hidden = s.hides()
+		}
+	}
 	return s, nil
 }
 
