@@ -70,6 +70,8 @@ func (e *exchange) fail(err error) {
 	p.RequestID = e.issued
 	if p.Code == protocol.CodeInternal {
 		e.s.cfg.Log.Error("request failed", "operation", e.op.id, "err", err)
+	} else {
+		e.s.cfg.Log.Debug("request refused", "operation", e.op.id, "code", p.Code.String())
 	}
 	if e.w.status != 0 {
 		return
