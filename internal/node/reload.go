@@ -3,6 +3,8 @@ package node
 import (
 	"errors"
 	"fmt"
+
+	"github.com/terradourada/td/internal/telemetry"
 )
 
 // reload reads the settings and the certificate again, and applies the limits, while the node serves. What cannot
@@ -24,6 +26,7 @@ func (n *node) reload() error {
 			errs = append(errs, fmt.Errorf("certificate: %w", err))
 		}
 	}
+	n.reporting.change(telemetry.SettingsRead, "", 1)
 	n.notify(n.Notify.Ready(n.health.words()))
 	return errors.Join(errs...)
 }

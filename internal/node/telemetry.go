@@ -1,7 +1,6 @@
 package node
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -36,10 +35,10 @@ type reporting struct {
 	tagger   atomic.Pointer[keyholder.Tagger]
 
 	// Of the service alone.
-	told      map[telemetry.Kind]float64 // values that were reported last
-	last      time.Time                  // of the last look
-	published uint64                     // size of the checkpoint then
-	changed   time.Time                  // when that changed
+	told      map[telemetry.Kind]telemetry.Change // that were reported last
+	last      time.Time                           // of the last look
+	published uint64                              // size of the checkpoint then
+	changed   time.Time                           // when that changed
 }
 
 // openReporting opens the record and makes the hub. It starts nothing.
@@ -50,7 +49,7 @@ func (n *node) openReporting() error {
 		private = telemetry.NewPseudonyms()
 	}
 	p := &n.reporting
-	p.told = make(map[telemetry.Kind]float64)
+	p.told = make(map[telemetry.Kind]telemetry.Change)
 	p.metrics = metrics.New(metrics.Options{Labels: metricLabels(), Version: n.Version, Process: true})
 	p.traffic = telemetry.NewTraffic(n.Log, private)
 	readers := []telemetry.Observer{p.metrics, p.traffic}
@@ -98,8 +97,8 @@ func (p *reporting) state(kind telemetry.Kind, subject string, is bool) {
 }
 
 func (p *reporting) ifNew(kind telemetry.Kind, subject string, value float64) {
-	if was, known := p.told[kind]; !known || was != value {
-		p.told[kind] = value
+	if was, known := p.told[kind]; !known || was.Value != value || was.Subject != subject {
+		p.told[kind] = telemetry.Change{Subject: subject, Value: value}
 		p.change(kind, subject, value)
 	}
 }
@@ -234,6 +233,10 @@ func (n *node) look(ctx context.Context, slow bool) {
 	if r == nil {
 		return // it starts
 	}
+	p.state(telemetry.ServerStarted, "", true)
+	if n.health.stopping.Load() {
+		p.state(telemetry.ServerStopping, "", true)
+	}
 	p.lookAtRecords(r, at)
 	if slow {
 		if free, ratio, ok := freeSpace(filepath.Clean(n.Settings.Data)); ok {
@@ -298,9 +301,14 @@ func (p *reporting) lookAtRecords(r *reader, at time.Time) {
 	}
 	failing := r.journal.Condition()
 	p.state(telemetry.JournalFailing, string(failing.Cause), !failing.Writable)
-	why := r.ledgerState()
-	subject := cmp.Or(map[string]string{stateStopped: "diverged"}[why.State], stateFailing)
-	p.state(telemetry.LedgerFailing, subject, why.State == stateStopped || why.State == stateFailing)
+	switch r.ledgerState().State {
+	case stateStopped:
+		p.state(telemetry.LedgerFailing, "diverged", true)
+	case stateFailing:
+		p.state(telemetry.LedgerFailing, stateFailing, true)
+	default:
+		p.state(telemetry.LedgerFailing, "", false)
+	}
 }
 
 // lookAtMachine measures epochs, pending requests and children.

@@ -68,41 +68,42 @@ type Kind uint8
 // The kinds of changes, with what Subject and Value hold. Those in the second group are
 // measured, and reported when the value has changed.
 const (
-	noKind            Kind = iota
-	ServerStarted          // value: 1; the server answers requests
-	ServerStopping         // value: 1
-	EpochOpened            // value: number of the epoch
-	EpochClosed            // subject: reason; value: index of its close leaf
-	EpochFailed            // subject: why no epoch opens; value: 1, or 0 once one has opened
-	ChildStarted           // subject: role; value: 1
-	ChildDied              // subject: role; value: 1
-	HoldSet                // subject: operation and who ordered it, such as "issue operator"; value: 1
-	HoldLifted             // the same of a thaw
-	JournalFailing         // subject: cause; value: 1, or 0 once it takes writes again
-	LedgerFailing          // subject: "failing" or "diverged"; value: 1, or 0 once it is published again
-	ProverFailed           // subject: cause; value: 1
-	PushDecided            // subject: claim; value: the [Cause] of the refusal, 0 if the event was accepted
-	ChallengeExpired       // subject: claim; value: 1
-	TaggerDisagreed        // subject: claim; value: 1; the epoch is destroyed
-	CertificateSet         // value: seconds since 1970 at which the certificate in use expires
-	CertificateFails       // value: 1 if changed files do not load, or 0 once they do
-	ClockStepped           // value: seconds by which the clock of the system moved against the monotonic one
-	AlertFired             // subject: rule; value: 1
-	AlertCleared           // subject: rule; value: 1
-	ResponseTaken          // subject: step of the response ladder; value: 1
-	SettingsRead           // value: 1; settings were read again
-	measured               // no kind: the first that is measured follows
-	EpochAge               // value: seconds since the ACTIVE epoch opened, 0 without one
-	EpochFill              // value: issued requests of the ACTIVE epoch over the greatest number
-	PendingRequests        // value: places taken by pending requests
-	JournalSize            // value: leaves
-	LedgerLag              // value: leaves that the published log lacks
-	CheckpointAge          // value: seconds since a checkpoint was published, 0 if it covers every leaf
-	DiskFree               // value: free bytes of the file system of the data directory
-	DiskFreeRatio          // value: free part of it, from 0 to 1
-	CertificateExpiry      // value: seconds until the certificate expires, negative afterwards
-	LogLinesLost           // value: lines of the log that were dropped since the start
-	EventsLost             // value: events that the ring dropped since the start
+	noKind           Kind = iota
+	ServerStarted         // value: 1; the server answers requests
+	ServerStopping        // value: 1
+	EpochOpened           // value: number of the epoch
+	EpochClosed           // subject: reason; value: index of its close leaf
+	EpochFailed           // subject: why no epoch opens; value: 1, or 0 once one has opened
+	ChildStarted          // subject: role; value: 1
+	ChildDied             // subject: role; value: 1
+	HoldSet               // subject: operation and who ordered it, such as "issue operator"; value: 1
+	HoldLifted            // the same of a thaw
+	JournalFailing        // subject: cause; value: 1, or 0 once it takes writes again
+	LedgerFailing         // subject: "failing" or "diverged"; value: 1, or 0 once it is published again
+	ProverFailed          // subject: cause; value: 1
+	PushDecided           // subject: claim; value: the [Cause] of the refusal, 0 if the event was accepted
+	ChallengeExpired      // subject: claim; value: 1
+	TaggerDisagreed       // subject: claim; value: 1; the epoch is destroyed
+	CertificateSet        // value: seconds since 1970 at which the certificate in use expires
+	CertificateFails      // value: 1 if changed files do not load, or 0 once they do
+	ClockStepped          // value: seconds by which the clock of the system moved against the monotonic one
+	AlertFired            // subject: rule; value: 1
+	AlertCleared          // subject: rule; value: 1
+	ResponseTaken         // subject: step of the response ladder; value: 1
+	SettingsRead          // value: 1; settings were read again
+
+	// Those that are measured.
+	EpochAge          // value: seconds since the ACTIVE epoch opened, 0 without one
+	EpochFill         // value: issued requests of the ACTIVE epoch over the greatest number
+	PendingRequests   // value: places taken by pending requests
+	JournalSize       // value: leaves
+	LedgerLag         // value: leaves that the published log lacks
+	CheckpointAge     // value: seconds since a checkpoint was published, 0 if it covers every leaf
+	DiskFree          // value: free bytes of the file system of the data directory
+	DiskFreeRatio     // value: free part of it, from 0 to 1
+	CertificateExpiry // value: seconds until the certificate expires, negative afterwards
+	LogLinesLost      // value: lines of the log that were dropped since the start
+	EventsLost        // value: events that the ring dropped since the start
 	kindEnd
 )
 
@@ -125,15 +126,10 @@ var kindText = [kindEnd]string{
 func Kinds() []Kind {
 	all := make([]Kind, 0, kindEnd)
 	for k := noKind + 1; k < kindEnd; k++ {
-		if k != measured {
-			all = append(all, k)
-		}
+		all = append(all, k)
 	}
 	return all
 }
-
-// Measured reports whether the kind is a value that is measured at intervals.
-func (k Kind) Measured() bool { return k > measured && k < kindEnd }
 
 // String returns the stable name of the kind.
 func (k Kind) String() string {
