@@ -17,6 +17,7 @@ import (
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/keyholder"
 	"github.com/terradourada/td/internal/lifecycle"
+	"github.com/terradourada/td/internal/limit"
 	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/internal/server"
 	"github.com/terradourada/td/internal/telemetry"
@@ -74,7 +75,10 @@ func metricLabels() metrics.Labels {
 	for _, id := range claim.IDs() {
 		claims = append(claims, id.String())
 	}
-	return metrics.Labels{Operations: server.OperationIDs(), Claims: claims}
+	return metrics.Labels{
+		Operations: server.OperationIDs(), Claims: claims,
+		Scopes: words(limit.Scopes()), Tables: words(limit.Tabled()), Responses: words(limit.Steps()),
+	}
 }
 
 func (p *reporting) lost() uint64 { return p.events.Lost() }
