@@ -194,6 +194,7 @@ func (w *world) Redeem(_ context.Context, p *protocol.EncodedPayload, tag protoc
 func (w *world) Cancel(context.Context, protocol.RequestID) error { return nil }
 
 func (*world) Withdraw() {}
+
 func (w *world) Ended(how lifecycle.Phase) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
