@@ -110,7 +110,7 @@ func (e *exchange) unread(conn *http.ResponseController) bool {
 // jitter returns a time that is up to a fifth shorter or longer, in whole seconds, so that
 // clients which were refused together do not return together.
 func jitter(d time.Duration) time.Duration {
-	return max(time.Second, (d*4/5 + rand.N(d*2/5+1)).Round(time.Second))
+	return max(time.Second, (d*4/5 + rand.N(d*2/5+1)).Round(time.Second)) //nolint:gosec // no secret
 }
 
 // report reports the request, once.
