@@ -156,7 +156,6 @@ func (w *world) Find(id protocol.EpochID) (gate.Epoch, bool) { return w, id == w
 func (w *world) ID() protocol.EpochID { return w.id }
 func (w *world) Number() uint64       { return 1 }
 func (w *world) Destroy()             {}
-func (w *world) Withdraw()            {}
 
 func (w *world) Issue(_ context.Context, draft *protocol.EncodedPayload) (protocol.EncodedPayload, protocol.Tag, error) {
 	p, err := protocol.ParseDraft(draft[:])
@@ -193,6 +192,8 @@ func (w *world) Redeem(_ context.Context, p *protocol.EncodedPayload, tag protoc
 }
 
 func (w *world) Cancel(context.Context, protocol.RequestID) error { return nil }
+
+func (*world) Withdraw() {}
 
 func (w *world) Ended(how lifecycle.Phase) {
 	w.mu.Lock()

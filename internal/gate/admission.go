@@ -70,7 +70,7 @@ func (g *Gate) Busy(by limit.Payer) error {
 
 // pace charges a challenge to its payer, if there is room for it and for its answer.
 func (g *Gate) pace(by limit.Payer) (paid limit.Charge, err error) {
-	if !by.Local && g.cfg.Sessions.Pending() >= g.admission.pacer.MostPending(g.cfg.DefaultTTL) {
+	if !by.Patient() && g.cfg.Sessions.Pending() >= g.admission.pacer.MostPending(g.cfg.DefaultTTL) {
 		return paid, protocol.Fail(protocol.CodeOverloaded, "too many requests are pending")
 	}
 	p := g.admission.pacer.Admit(g.admission.now(), by)
@@ -101,7 +101,7 @@ type work struct {
 func (a *admission) enter(ctx context.Context, w work) (*place, error) {
 	began := a.now()
 	defer func() { telemetry.DetailsOf(ctx).Waited += a.now().Sub(began) }()
-	turn, err := a.queue.Join(began, limit.Ask{Units: w.units, Hurry: a.pacer.Favoured(w.by), Patient: w.patient || w.by.Local})
+	turn, err := a.queue.Join(began, limit.Ask{Units: w.units, Hurry: a.pacer.Favoured(w.by), Patient: w.patient || w.by.Patient()})
 	if err == nil {
 		err = a.queue.Await(ctx, turn)
 	}

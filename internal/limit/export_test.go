@@ -1,23 +1,6 @@
 package limit
 
-import (
-	"slices"
-	"time"
-)
-
-// Live counts the buckets that are not full.
-func Live(l *Limits, now time.Time) (n int) {
-	for _, t := range slices.Concat(l.prefixes[:], l.failed[:], l.totals[:], []*table{l.keys, l.global}) {
-		for _, set := range t.sets {
-			for _, b := range set {
-				if b.until > l.at(now) {
-					n++
-				}
-			}
-		}
-	}
-	return n
-}
+import "time"
 
 // FillAddresses fills the table of addresses with live buckets.
 func FillAddresses(l *Limits, now time.Time) {

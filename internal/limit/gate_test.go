@@ -119,7 +119,8 @@ func floodGate(t *testing.T) {
 	before := heapSize()
 	l := limits(t, func(*limit.Settings) {})
 	quota := limit.Defaults().Address[limit.Issue]
-	var asked, denied, abused, refusals, live int
+	var asked, denied, abused, refusals int
+	var live float64
 	f := flood{limits: l, class: limit.Issue, rate: 100_000, lasts: lasts}
 	f.run(func(now time.Time) {
 		ms := int(now.Sub(start) / time.Millisecond)
@@ -136,14 +137,14 @@ func floodGate(t *testing.T) {
 			}
 		}
 		if ms%1000 == 999 {
-			live = max(live, limit.Live(l, now))
+			live = max(live, l.Live(now, limit.Address))
 		}
 	})
 	used := heapSize() - before
 	runtime.KeepAlive(l)
 	ideal := quota.Burst + int(lasts/quota.Per)*quota.N
 	report(t, "flood", map[string]any{
-		"sources": f.rate * int(lasts/time.Second), "heap_bytes": used, "buckets_live_at_most": live,
+		"sources": f.rate * int(lasts/time.Second), "heap_bytes": used, "places_taken_at_most": live,
 		"honest_requests": asked, "honest_denied": denied, "abuser_admitted": abused, "abuser_refused": refusals, "abuser_ideal": ideal,
 		"strangers_refused": f.refused, "overflow": f.overflow,
 	})

@@ -21,8 +21,9 @@ type Limits struct {
 	global   *table
 	failed   [5]*table // as prefixes, and of API clients
 
-	overflow [scopes]atomic.Uint64
+	admitted [scopes]atomic.Uint64
 	refused  [scopes]atomic.Uint64
+	overflow [scopes]atomic.Uint64
 	penalties
 }
 
@@ -57,9 +58,6 @@ func (l *Limits) Replace(s Settings) error {
 	return nil
 }
 
-// Cost returns the units that a request of a class usually costs.
-func (l *Limits) Cost(c Class) int { return l.rules.Load().Costs[c] }
-
 func (l *Limits) at(now time.Time) int64 { return int64(now.Sub(l.began)) }
 
 // Admit decides whether a request is admitted, and charges what it costs if so. The claim
@@ -87,8 +85,11 @@ func (l *Limits) Admit(now time.Time, s Source, c Class, claim string, cost int)
 		p.giveBack()
 	}
 	p.execute(now)
-	if !p.d.OK {
+	switch {
+	case !p.d.OK:
 		l.refused[p.d.Scope].Add(1)
+	case p.d.Quota.N > 0:
+		l.admitted[p.d.Scope].Add(1)
 	}
 	return p.d
 }
@@ -235,21 +236,42 @@ func (l *Limits) name(scope Scope, name string) uint64 {
 	return maphash.Bytes(l.seed, b[:])
 }
 
-// Stats are counts since the start.
+// Stats are counts since the start, by scope.
 type Stats struct {
-	Refused  map[Scope]uint64 // requests, by the scope that refused them
-	Overflow map[Scope]uint64 // charges for which there was no place, by scope
-	Spared   uint64           // requests of blocked subjects that were admitted; see Response.Share
+	Admitted [scopes]uint64 // requests, by the narrowest scope that has a quota for them
+	Refused  [scopes]uint64 // requests, by the scope that refused them
+	Overflow [scopes]uint64 // charges for which there was no place
+	Spared   uint64         // requests of blocked subjects that were admitted; see Response.Share
 }
 
 // Stats returns the counts.
-func (l *Limits) Stats() Stats {
-	st := Stats{Refused: make(map[Scope]uint64, scopes), Overflow: make(map[Scope]uint64, scopes)}
+func (l *Limits) Stats() (st Stats) {
 	for _, s := range Scopes() {
-		st.Refused[s], st.Overflow[s] = l.refused[s].Load(), l.overflow[s].Load()
+		st.Admitted[s], st.Refused[s], st.Overflow[s] = l.admitted[s].Load(), l.refused[s].Load(), l.overflow[s].Load()
 	}
 	l.traffic.mu.Lock()
 	defer l.traffic.mu.Unlock()
 	st.Spared = l.traffic.spared
 	return st
+}
+
+// Tabled lists the scopes that have tables of their own. That of Client has clients, their
+// days and claims.
+func Tabled() []Scope { return []Scope{Address, Subnet, Network, Provider, Client, Failures} }
+
+// Live returns which part of the places for a scope of [Tabled] is taken.
+func (l *Limits) Live(now time.Time, s Scope) float64 {
+	tables := l.failed[:]
+	switch s {
+	case Address, Subnet, Network, Provider:
+		tables = l.prefixes[s : s+1]
+	case Client:
+		tables = []*table{l.keys}
+	default: // failures
+	}
+	live, places := 0, 0
+	for _, t := range tables {
+		live, places = live+t.live(l.at(now)), places+len(t.sets)*ways
+	}
+	return float64(live) / float64(places)
 }

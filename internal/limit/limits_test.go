@@ -71,8 +71,8 @@ func TestAdmit(t *testing.T) {
 	if d := l.Admit(start, limit.Source{}, limit.Read, "", 0); d.OK || d.Scope != limit.NoAddress || d.RetryAfter <= 0 {
 		t.Errorf("a source without an address: %+v", d)
 	}
-	if got := l.Stats().Refused[limit.Address]; got == 0 {
-		t.Error("refusals are not counted")
+	if st := l.Stats(); st.Refused[limit.Address] == 0 || st.Admitted[limit.Address] == 0 {
+		t.Errorf("decisions are not counted: %+v", st)
 	}
 }
 
@@ -271,6 +271,9 @@ func TestCarried(t *testing.T) {
 		s.Address[limit.Issue] = quota(t, "1/h burst 4")
 	})
 	limit.FillAddresses(l, start)
+	if a, b := l.Live(start, limit.Address), l.Live(start, limit.Failures); a != 1 || b != 0 {
+		t.Errorf("%v of the places for addresses are taken and %v of those for failures, want all and none", a, b)
+	}
 	ok := 0
 	for n := range 200 {
 		ok += admitted(l.Admit(start, from4(fmt.Sprintf("192.0.2.%d", n)), limit.Issue, "", 0).OK)

@@ -32,11 +32,15 @@ type Pacer struct {
 	payers [payers]payer
 }
 
-// Payer is to whom a challenge is charged.
+// Payer is to whom a challenge is charged. The zero Payer is this process itself.
 type Payer struct {
 	Key   uint64
 	Local bool
 }
+
+// Patient reports whether the work for a payer waits as long as it must: that of this
+// process and of its machine.
+func (by Payer) Patient() bool { return by.Local || by == Payer{} }
 
 // payer is what the pacer knows about the payers of one key, modulo the number of keys.
 type payer struct {
@@ -132,9 +136,11 @@ func (p *Pacer) Refuses(now time.Time, by Payer) (retryAfter time.Duration, refu
 	return p.retry(), true
 }
 
-// free reports whether a payer is not paced: a local one that does not answer its
-// challenges, which is a script of the operator. It is charged while there is room.
-func (p *Pacer) free(by Payer, who *payer) bool { return by.Local && who.answers < answersNot }
+// free reports whether a payer is not paced: this process, and a local one that does not
+// answer its challenges, which is a script of the operator. It is charged while there is room.
+func (p *Pacer) free(by Payer, who *payer) bool {
+	return by == Payer{} || by.Local && who.answers < answersNot
+}
 
 // price returns the work that a challenge causes, and the burst of its payer.
 func (p *Pacer) price(who *payer) (price, room float64) {

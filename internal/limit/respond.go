@@ -53,6 +53,9 @@ const (
 	Blocked      // they are refused
 )
 
+// Steps lists the steps of penalties.
+func Steps() []Step { return []Step{Costly, Slow, Blocked} }
+
 // String returns the word for the step.
 func (s Step) String() string {
 	if words := [...]string{"none", "costly", "slow", "blocked"}; int(s) < len(words) {

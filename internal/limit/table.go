@@ -124,3 +124,18 @@ func (t *table) find(set *[ways]bucket, key uint64, now int64) *bucket {
 	}
 	return free
 }
+
+// live counts the buckets that are not full.
+func (t *table) live(now int64) (n int) {
+	for i := range t.sets {
+		mu := &t.locks[i&(len(t.locks)-1)]
+		mu.Lock()
+		for _, b := range t.sets[i] {
+			if b.until > now {
+				n++
+			}
+		}
+		mu.Unlock()
+	}
+	return n
+}

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"time"
 
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/gate"
 	"github.com/terradourada/td/internal/limit"
+	"github.com/terradourada/td/internal/telemetry/metrics"
 )
 
 // limits are what bounds the clients of the public listener.
@@ -18,6 +20,8 @@ type limits struct {
 	resolver *limit.Resolver
 	proxies  []netip.Prefix // that are trusted
 	conns    *limit.Conns
+
+	told limit.Stats // that metrics have; they are read one at a time
 }
 
 func newLimits(cfg *config.Config) (*limits, error) {
@@ -48,6 +52,35 @@ func (l *limits) connsEach(peer netip.Addr) int {
 		return 0
 	}
 	return l.conns.Most(peer)
+}
+
+// measure sets the metrics of the limits.
+func (l *limits) measure(m *metrics.Metrics, at time.Time) {
+	st, was := l.Stats(), l.told
+	l.told = st
+	for _, s := range limit.Scopes() {
+		m.Add(metrics.LimitDecisions, float64(st.Admitted[s]-was.Admitted[s]), s.String(), "admitted")
+		m.Add(metrics.LimitDecisions, float64(st.Refused[s]-was.Refused[s]), s.String(), "refused")
+	}
+	for _, s := range limit.Tabled() {
+		m.Add(metrics.LimitOverflow, float64(st.Overflow[s]-was.Overflow[s]), s.String())
+		m.Set(metrics.LimitLive, l.Live(at, s), s.String())
+	}
+	active := map[limit.Step]float64{}
+	for _, p := range l.Penalties(at) {
+		active[p.Step]++
+	}
+	for _, step := range limit.Steps() {
+		m.Set(metrics.ResponsesActive, active[step], step.String())
+	}
+}
+
+// words returns the words of values, for labels.
+func words[T fmt.Stringer](all []T) (of []string) {
+	for _, v := range all {
+		of = append(of, v.String())
+	}
+	return of
 }
 
 // policy returns the revision of claims and limits that payloads name. It is another one

@@ -258,6 +258,13 @@ func TestLimitsInForce(t *testing.T) {
 			t.Errorf("request %d through a proxy that is not configured: %d", i, w.Code)
 		}
 	}
+	scrape := httptest.NewRecorder()
+	n.reporting.metrics.Handler().ServeHTTP(scrape, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	for _, line := range []string{`ratelimit_decisions_total{decision="refused",scope="address"} 3`, `ratelimit_overflow_total{table="address"} 0`, `responses_active{step="blocked"} 0`} {
+		if !strings.Contains(scrape.Body.String(), line) {
+			t.Errorf("the metrics have no %s", line)
+		}
+	}
 	again = func() error { n.Settings.LimitRead = "1/h burst 3"; return nil }
 	if err := n.reload(); err != nil {
 		t.Fatal(err)

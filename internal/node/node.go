@@ -148,6 +148,7 @@ func (n *node) prepare(ctx context.Context) (err error) {
 	if n.limits, err = newLimits(cfg); err != nil {
 		return err
 	}
+	n.reporting.metrics.OnScrape(func() { n.limits.measure(n.reporting.metrics, now()) })
 	if n.listener, err = listen(ctx, cfg, n.cert, n.limits.conns); err != nil {
 		return err
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/keyholder"
 	"github.com/terradourada/td/internal/lifecycle"
+	"github.com/terradourada/td/internal/limit"
 	"github.com/terradourada/td/internal/notify"
 	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/internal/server"
@@ -83,6 +84,7 @@ func metricLabels() metrics.Labels {
 	}
 	return metrics.Labels{
 		Operations: server.OperationIDs(), Claims: claims, Rules: watch.Names(), Sinks: []string{notify.KindAlertmanager, notify.KindWebhook},
+		Scopes: words(limit.Scopes()), Tables: words(limit.Tabled()), Responses: words(limit.Steps()),
 	}
 }
 

@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"net/netip"
 	"sync"
+
+	"github.com/terradourada/td/internal/limit"
 )
 
 // conns bounds the open connections of a listener, in all and of each address. A
@@ -51,7 +53,7 @@ func (c *conns) changed(conn net.Conn, state http.ConnState) {
 }
 
 func (c *conns) add(conn net.Conn) {
-	peer := sourceOf(peerOf(conn.RemoteAddr()))
+	peer := sourceOf(limit.AddrOf(conn.RemoteAddr()))
 	if most := c.each(peer); most > 0 && c.of[peer] >= most || len(c.open) >= c.most && !c.makeRoom() {
 		hangUp(conn)
 		return

@@ -1,21 +1,11 @@
 package server
 
 import (
-	"net"
 	"net/http"
 	"net/netip"
 
 	"github.com/terradourada/td/internal/limit"
 )
-
-// peerOf returns the address at the other end of a connection; the zero Addr if it has
-// none.
-func peerOf(a net.Addr) netip.Addr {
-	if tcp, ok := a.(*net.TCPAddr); ok {
-		return tcp.AddrPort().Addr().Unmap().WithZone("")
-	}
-	return netip.Addr{}
-}
 
 // directPeer returns the source of a request whose connection comes straight from the
 // client. A process of this machine is local.
@@ -37,7 +27,7 @@ func sourceOf(a netip.Addr) netip.Addr {
 // remote returns the peer of a request.
 func remote(r *http.Request) netip.Addr {
 	if l := linkOf(r); l != nil {
-		return peerOf(l.conn.RemoteAddr())
+		return limit.AddrOf(l.conn.RemoteAddr())
 	}
 	if a, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
 		return a.Addr().Unmap().WithZone("")
