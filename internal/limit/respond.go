@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -28,12 +29,32 @@ func SubjectOf(s Source) Subject {
 	return Subject{Prefix: netip.PrefixFrom(a, prefixBits(a)[0]).Masked()}
 }
 
-// String returns the client or the prefix.
+// The words before the name of a client and a prefix.
+const (
+	ofClient  = "client:"
+	ofNetwork = "network:"
+)
+
+// String returns "client:NAME" or "network:PREFIX", as alerts name the sources that they
+// are about.
 func (s Subject) String() string {
 	if s.Client != "" {
-		return "client " + s.Client
+		return ofClient + s.Client
 	}
-	return s.Prefix.String()
+	return ofNetwork + s.Prefix.String()
+}
+
+// ParseSubject parses the text of a subject.
+func ParseSubject(text string) (Subject, error) {
+	if name, ok := strings.CutPrefix(text, ofClient); ok && name != "" {
+		return Subject{Client: name}, nil
+	}
+	if prefix, ok := strings.CutPrefix(text, ofNetwork); ok {
+		if p, err := netip.ParsePrefix(prefix); err == nil {
+			return Subject{Prefix: p}, nil
+		}
+	}
+	return Subject{}, ErrSubject
 }
 
 // shared reports whether several clients may be behind the subject.

@@ -235,7 +235,7 @@ func TestMost(t *testing.T) {
 		t.Errorf("a fourth penalty: %v", err)
 	}
 	all := l.Penalties(start)
-	if len(all) != 3 || all[0].Subject.Client != "c0" || len(all[0].Reason) != 200 || all[0].Subject.String() != "client c0" {
+	if len(all) != 3 || all[0].Subject.Client != "c0" || len(all[0].Reason) != 200 || all[0].Subject.String() != "client:c0" {
 		t.Errorf("penalties: %+v", all)
 	}
 	if !l.Lift(limit.Subject{Client: "c1"}) || l.Lift(limit.Subject{Client: "c1"}) {
@@ -250,5 +250,25 @@ func TestMost(t *testing.T) {
 	}
 	if _, err := l.Punish(later, limit.Subject{Client: "c4"}, ""); err != nil {
 		t.Errorf("a penalty in the place of one that has ended: %v", err)
+	}
+}
+
+func TestParseSubject(t *testing.T) {
+	for _, text := range []string{"client:sensor-1", "network:192.0.2.0/24", "network:2001:db8::/48", "network:192.0.2.1/32"} {
+		if s, err := limit.ParseSubject(text); err != nil || s.String() != text {
+			t.Errorf("%q is %v, %v", text, s, err)
+		}
+	}
+	for _, text := range []string{"", "server", "client:", "network:", "network:192.0.2.1", "192.0.2.0/24", "network:x/24"} {
+		if s, err := limit.ParseSubject(text); !errors.Is(err, limit.ErrSubject) {
+			t.Errorf("%q is %v, %v", text, s, err)
+		}
+	}
+	for want, s := range map[string]limit.Source{
+		"network:192.0.2.1/32": from4("::ffff:192.0.2.1"), "network:2001:db8::/64": from4("2001:db8::1"), "client:a": {Client: "a", Addr: netip.MustParseAddr("192.0.2.1")},
+	} {
+		if got := limit.SubjectOf(s).String(); got != want {
+			t.Errorf("the subject of %v is %s, want %s", s, got, want)
+		}
 	}
 }
