@@ -62,7 +62,7 @@ func (p *part) overload() {
 	p.keepTo(own)
 	defer l.close()
 	l.closed(ctx, closedLoop, p.capacity/4) // warms up
-	capacity := []float64{p.capacityOf(ctx, l)}
+	capacity := []float64{p.capacityOf(ctx, s, l)}
 	unloaded := p.quiet(l, p.plan.overload)()
 	base := quantile(unloaded.Took, 0.99)
 	p.figures["quiet_unloaded_p50_ms"], p.figures["quiet_unloaded_p99_ms"] = round(quantile(unloaded.Took, 0.5)), round(base)
@@ -73,11 +73,12 @@ func (p *part) overload() {
 	for i, t := range kinds {
 		before, err := s.memory()
 		p.must(err)
-		most := p.watchMemory(s)
+		most, spent := p.watchMemory(s), s.spent()
 		c, quiet := p.offer(ctx, l, overloadFactor*capacity[i], t.next)
 		grown := most() - before
+		p.figures[t.name+"_processor"] = round((s.spent() - spent).Seconds() / time.Since(c.began).Seconds())
 		time.Sleep(settleAfterwards)
-		capacity = append(capacity, p.capacityOf(ctx, l)) // the machine may have changed
+		capacity = append(capacity, p.capacityOf(ctx, s, l)) // the machine may have changed
 		p.judge(t.name, c, (capacity[i]+capacity[i+1])/2)
 		p.atMost(t.name+"_memory_growth_mib", grown, mostGrowth)
 		p.judgeQuiet(t.name, quiet, base)
@@ -86,9 +87,12 @@ func (p *part) overload() {
 }
 
 // capacityOf measures the capacity.
-func (p *part) capacityOf(ctx context.Context, l *load) float64 {
+func (p *part) capacityOf(ctx context.Context, s *server, l *load) float64 {
+	before := s.spent()
 	c := l.closed(ctx, closedLoop, p.capacity)
-	p.figures["capacity"] = c.figures()
+	f := c.figures()
+	f["processor"] = round((s.spent() - before).Seconds() / time.Since(c.began).Seconds())
+	p.figures["capacity"] = f
 	time.Sleep(settleAfterwards)
 	return round(c.completed())
 }
@@ -195,6 +199,7 @@ func (l *load) close() {
 
 // counts are those of one measurement.
 type counts struct {
+	began    time.Time
 	from, to time.Time // of the steady part, in which inTime counts
 
 	offered, unsent, issued, answered, decided, inTime, lost, accepted atomic.Int64
@@ -210,7 +215,7 @@ type counts struct {
 // left out: the first answers come after the think time.
 func newCounts(d time.Duration) *counts {
 	now := time.Now()
-	return &counts{from: now.Add(min(time.Second, d/4)), to: now.Add(d), refused: map[string]int{}, losses: map[string]int{}}
+	return &counts{began: now, from: now.Add(min(time.Second, d/4)), to: now.Add(d), refused: map[string]int{}, losses: map[string]int{}}
 }
 
 // completed returns the decided exchanges of a second.
@@ -261,10 +266,10 @@ func (l *load) closed(ctx context.Context, n int, d time.Duration) *counts {
 
 // open begins exchanges at a rate, whether or not the former ones have ended.
 func (l *load) open(ctx context.Context, rate float64, d time.Duration, next think) *counts {
-	c, began := newCounts(d), time.Now()
+	c := newCounts(d)
 	places := make(chan struct{}, mostOpening)
 	var wg sync.WaitGroup
-	for due := began; due.Before(c.to) && ctx.Err() == nil; due = began.Add(time.Duration(float64(c.offered.Load()) / rate * float64(time.Second))) {
+	for due := c.began; due.Before(c.to) && ctx.Err() == nil; due = c.began.Add(time.Duration(float64(c.offered.Load()) / rate * float64(time.Second))) {
 		if early := time.Until(due); early > 0 {
 			time.Sleep(early) // the schedule
 		}
