@@ -5,8 +5,9 @@
 // # Parts
 //
 //   - limiter: TestLimiterGate of internal/limit, in virtual time.
-//   - uniformity: answers to an unknown id, a wrong tag, another client's request and a
-//     request of another epoch are the same bytes, and take the same time.
+//   - uniformity: answers to an unknown id, with a wrong tag, to another client's request,
+//     to one of an epoch that has ended and to one of the server before its restart are
+//     the same bytes, and take the same time.
 //   - overload: ten times the load that the server can complete, with constant and with
 //     random think times, beside one quiet client with an API key.
 //   - floods: wrong tags, unknown ids, malformed proofs, slow bodies, slow readers and

@@ -328,8 +328,7 @@ func (c *conn) doHalfClosed(request []byte, within time.Duration) (r reply, err 
 // issued.
 func (p *part) wrongTags(s *server) func(i int) []byte {
 	p.Helper()
-	open, err := pending(p.Context(), s.Client)
-	p.must(err)
+	open := p.pending(p.Context(), s.Client)
 	return func(i int) []byte { return answerRequest(open[i%len(open)].id, randomTag(), randomProof()) }
 }
 
