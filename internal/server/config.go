@@ -89,12 +89,13 @@ const (
 
 // Bounds of bodies and answers on their way.
 const (
-	maxBodies     = 32 << 20        // announced bytes in all
-	maxBodiesEach = 4 << 20         // of one source
-	pieceSize     = 16 << 10        // bytes that are read or written at once; a shorter answer takes no room
-	firstByte     = 2 * time.Second // for the first bytes of a body
-	leastSpeed    = 4 << 10         // bytes a second, from then on
-	lingering     = time.Second     // for the rest of the body of a refused request
+	maxBodies     = 32 << 20               // announced bytes in all
+	maxBodiesEach = 4 << 20                // of one source
+	pieceSize     = 16 << 10               // bytes that are read or written at once; a shorter answer takes no room
+	firstByte     = 2 * time.Second        // for the first bytes of a body
+	leastSpeed    = 4 << 10                // bytes a second, from then on
+	lingering     = time.Second            // for the rest of the body of a refused request
+	glimpse       = 500 * time.Microsecond // for a short one, before the refusal is sent
 )
 
 // departure is the pace at which a client must read an answer.

@@ -88,18 +88,21 @@ func (e *exchange) fail(err error) {
 	_ = e.leave(p.Status, problemBody(e.w.Header(), p)) // a problem takes no room
 }
 
-// unread reads what has arrived of the body of a refused request, and reports whether
-// some is missing. The library would wait for it before it sends the answer; it does not
-// with the deadline that is set here.
+// unread reads the body of a refused request if it is short and has arrived, and reports
+// whether some is missing. The library would wait for the rest before it sends the answer;
+// it does not with the deadline that is set here.
 func (e *exchange) unread(conn *http.ResponseController) bool {
 	if e.whole || e.r.ContentLength == 0 {
 		return false
 	}
-	if conn.SetReadDeadline(longAgo) != nil || e.r.ContentLength < 0 || e.r.Header.Get("Expect") != "" {
-		return true
+	if n := e.r.ContentLength; n > 0 && n <= pieceSize && e.r.Header.Get("Expect") == "" && conn.SetReadDeadline(time.Now().Add(glimpse)) == nil {
+		_, err := io.CopyN(io.Discard, e.r.Body, n+1)
+		e.whole = err == io.EOF //nolint:errorlint // of the library, never wrapped
 	}
-	_, err := io.CopyN(io.Discard, e.r.Body, min(e.r.ContentLength, pieceSize)+1)
-	return err != io.EOF //nolint:errorlint // of the library, never wrapped
+	if !e.whole {
+		_ = conn.SetReadDeadline(longAgo)
+	}
+	return !e.whole
 }
 
 // jitter returns a time that is up to a fifth shorter or longer, in whole seconds, so that
