@@ -193,7 +193,7 @@ is reworded.
   know are written as "redacted".
 * Ten lines of one event and reason (the field cause, code, reason or id) are written in a
   second. The others are counted, and a line lines_summarised follows; while they go on, the
-  time between two such lines doubles up to a minute.
+  time between two such lines doubles up to a minute. Lines of level debug are all written.
 * Each minute has one line, traffic, for each class of operations with requests. A request
   that was refused for a cause that may be an attack or a fault has a line of its own,
   request_refused.

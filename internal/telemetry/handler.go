@@ -69,10 +69,12 @@ func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 		return true
 	})
 	line.AddAttrs(slog.String("event", event))
-	write, ended := h.repeats.admit(r.Time, event, reason, r.Level)
-	h.summarise(ctx, ended)
-	if !write {
-		return nil
+	if r.Level > slog.LevelDebug { // an operator who asks for more wants each line
+		write, ended := h.repeats.admit(r.Time, event, reason, r.Level)
+		h.summarise(ctx, ended)
+		if !write {
+			return nil
+		}
 	}
 	return h.next.Handle(ctx, line)
 }

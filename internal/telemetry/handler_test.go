@@ -121,7 +121,7 @@ func TestReasonsAreBounded(t *testing.T) {
 	})
 }
 
-// TestLevels: the level can be changed, and summaries keep to it.
+// TestLevels: the level can be changed; lines of level debug are all written.
 func TestLevels(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log, end := run(true)
@@ -133,9 +133,13 @@ func TestLevels(t *testing.T) {
 			t.Error("warnings are enabled")
 		}
 		log.Error("keyholder ended")
+		log.Level.Set(slog.LevelDebug)
+		for range 100 {
+			log.Debug("job done")
+		}
 		time.Sleep(2 * time.Second)
-		if got := objects(t, end()); len(got) != 1 {
-			t.Error(got)
+		if got := objects(t, end()); len(got) != 101 {
+			t.Errorf("%d lines", len(got))
 		}
 	})
 }
