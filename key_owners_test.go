@@ -22,7 +22,7 @@ var keyImports = map[string][]string{
 	"github.com/cloudflare/circl/sign": {keeper},
 	"filippo.io/edwards25519":          {keeper},
 	"filippo.io/mldsa":                 {},
-	"crypto/hmac":                      {},
+	"crypto/hmac":                      {"internal/notify"}, // signs webhooks, in a process of its own
 	"crypto/ecdsa":                     {"internal/attest"}, // which only verifies with it
 	"crypto/rsa":                       {},
 	"crypto/ecdh":                      {},

@@ -45,13 +45,13 @@ func starts() []start {
 	return []start{
 		{
 			name: "root", uid: first + 3, grade: "A",
-			uids: map[string]uint32{"launcher": 0, "signer": first, "tagger": first + 1, "prover": first + 2},
+			uids: map[string]uint32{"launcher": 0, "signer": first, "tagger": first + 1, "prover": first + 2, "notifier": first + 4},
 		},
 		{name: "user", change: user, uid: ordinary, grade: "A"},
 		{name: "user without Landlock", denied: "landlock_create_ruleset", change: user, uid: ordinary, grade: "B", graded: "id=landlock state=missing"},
 		{
 			name: "root without Landlock", denied: "landlock_create_ruleset", uid: first + 3, grade: "B", graded: "id=landlock state=missing",
-			uids: map[string]uint32{"launcher": 0, "signer": first, "tagger": first + 1, "prover": first + 2},
+			uids: map[string]uint32{"launcher": 0, "signer": first, "tagger": first + 1, "prover": first + 2, "notifier": first + 4},
 		},
 		{name: "root without capabilities", denied: "capabilities", uid: 0, grade: "B", graded: `id=core state=weak found="user 0, no capability`},
 		{
@@ -107,7 +107,7 @@ func (s *start) try(t *testing.T, table *[]tried) {
 		if s.change != nil {
 			s.change(t, cmd)
 		}
-	}, []string{asIntruder + "=3", deniedCalls + "=" + s.denied}, data)
+	}, []string{asIntruder + "=3", deniedCalls + "=" + s.denied}, data, "--notify-allow", "127.0.0.1")
 	_ = inside.Close()
 	if err := b.await(); err != nil {
 		t.Fatal(err)
@@ -118,7 +118,7 @@ func (s *start) try(t *testing.T, table *[]tried) {
 	if !strings.Contains(b.stderr(), s.graded) {
 		t.Errorf("the posture does not say %q", s.graded)
 	}
-	targets := map[string]int{"launcher": b.launcher(), "signer": b.child("signer", 0), "tagger": b.child("tagger", 0), "prover": b.child("prover", 0)}
+	targets := map[string]int{"launcher": b.launcher(), "signer": b.child("signer", 0), "tagger": b.child("tagger", 0), "prover": b.child("prover", 0), "notifier": b.child("notifier", 0)}
 
 	var results []tried
 	if json.NewEncoder(intruders).Encode(targets) != nil || json.NewDecoder(intruders).Decode(&results) != nil {
@@ -137,7 +137,7 @@ func (s *start) try(t *testing.T, table *[]tried) {
 	}
 
 	targets["core"] = b.cmd.Process.Pid
-	actors := []string{"core", "signer", "tagger", "prover"}
+	actors := []string{"core", "signer", "tagger", "prover", "notifier"}
 	if s.owner != 0 {
 		actors = []string{"owner of the namespace"}
 	}

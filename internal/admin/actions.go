@@ -35,6 +35,9 @@ func actions() []action {
 		{name: "sessions", least: principal.Viewer, method: get, do: (*request).sessions},
 		{name: "audit", least: principal.Viewer, method: get, do: (*request).auditRows},
 		{name: "incidents", least: principal.Viewer, method: get, do: (*request).incidents},
+		{name: "alerts", least: principal.Viewer, method: get, do: (*request).alerts},
+		{name: "alerts/rules", least: principal.Viewer, method: get, do: (*request).alertRules},
+		{name: "alerts/sinks", least: principal.Viewer, method: get, do: (*request).alertSinks},
 
 		{name: "audit/verify", least: principal.Operator, method: post, limit: 10 * time.Minute, do: taking((*request).verifyAudit)},
 		{name: "freeze", least: principal.Operator, method: post, stop: true, do: taking((*request).freeze)},
@@ -45,6 +48,13 @@ func actions() []action {
 		{name: "reload", least: principal.Operator, method: post, do: taking((*request).reload)},
 		{name: "backup", least: principal.Operator, method: post, limit: time.Hour, do: taking((*request).backup)},
 
+		{name: ActionSilence, least: principal.Operator, method: post, do: taking((*request).silence)},
+		{name: ActionUnsilence, least: principal.Operator, method: post, do: taking((*request).unsilence)},
+		{name: "alerts/feedback", least: principal.Operator, method: post, do: taking((*request).feedback)},
+		{name: "alerts/test", least: principal.Operator, method: post, do: taking((*request).testSink)},
+
+		{name: "alerts/sinks/add", least: principal.Commander, method: post, do: taking((*request).addSink)},
+		{name: "alerts/sinks/remove", least: principal.Commander, method: post, do: taking((*request).removeSink)},
 		{name: "thaw", least: principal.Commander, method: post, do: taking((*request).thaw)},
 		{name: "seal", least: principal.Commander, method: post, stop: true, limit: maxDrain + time.Minute, do: taking((*request).seal)},
 		{name: "retire", least: principal.Commander, method: post, do: taking((*request).retire)},

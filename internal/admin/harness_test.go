@@ -30,8 +30,10 @@ import (
 	"github.com/terradourada/td/internal/gate"
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/lifecycle"
+	"github.com/terradourada/td/internal/notify"
 	"github.com/terradourada/td/internal/principal"
 	"github.com/terradourada/td/internal/server"
+	"github.com/terradourada/td/internal/watch"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -351,7 +353,48 @@ type (
 	manager struct{ *core }
 	gateOf  struct{ *core }
 	host    struct{ *core }
+	alerts  struct{ *core }
 )
+
+func (a alerts) Alerts(time.Time) admin.AlertList { return admin.AlertList{} }
+
+func (a alerts) Rules() []watch.Rule { return watch.Rules() }
+
+func (a alerts) CheckSilence(now time.Time, s watch.Silence) error {
+	return watch.New(now, watch.Options{}).Check(now, &s)
+}
+
+func (a alerts) Silence(_ time.Time, s watch.Silence) (watch.Silence, error) {
+	a.effect("silence")
+	return s, nil
+}
+
+func (a alerts) Unsilence(string) error {
+	a.effect("unsilence")
+	return nil
+}
+
+func (a alerts) Feedback(string, string) error {
+	a.effect("feedback")
+	return nil
+}
+
+func (a alerts) Sinks(context.Context) ([]notify.Sink, error) { return nil, nil }
+
+func (a alerts) AddSink(context.Context, string, string) (id, secret string, err error) {
+	a.effect("add sink")
+	return "0011", "whsec_", nil
+}
+
+func (a alerts) RemoveSink(context.Context, string) error {
+	a.effect("remove sink")
+	return nil
+}
+
+func (a alerts) TestSink(context.Context, time.Time, string) error {
+	a.effect("test sink")
+	return nil
+}
 
 func (m manager) Status() []epochs.State {
 	return []epochs.State{{Number: 1, ID: epochID, Phase: lifecycle.EpochActive, Pending: 3}}
@@ -476,7 +519,7 @@ func start(t *testing.T, c *core, change func(*admin.Config)) *world {
 		t.Fatal(err)
 	}
 	cfg := admin.Config{
-		Journal: c, Control: newControl(c, manager{c}, gateOf{c}, nil), Epochs: manager{c}, Gate: gateOf{c}, Host: host{c}, Problem: server.ProblemOf, Roles: roles,
+		Journal: c, Control: newControl(c, manager{c}, gateOf{c}, nil), Epochs: manager{c}, Gate: gateOf{c}, Alerts: alerts{c}, Host: host{c}, Problem: server.ProblemOf, Roles: roles,
 		Bundles: filepath.Join(t.TempDir(), "evidence"), Now: func() time.Time { return time.UnixMilli(w.clock.Load()) },
 		TLS: &tls.Config{Certificates: []tls.Certificate{*w.ca.issue(t, "server")}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: w.ca.pool, MinVersion: tls.VersionTLS13},
 	}

@@ -32,6 +32,13 @@ var bodies = map[string]string{
 	"incident/close":     `{"reason":"r","incident":5,"confirmed":["clients-checked","rates-normal"]}`,
 	"reload":             `{"reason":"r"}`,
 	"backup":             `{"reason":"r","name":"nightly"}`,
+
+	"alerts/silence":      `{"reason":"r","rule":"WrongTags","scope":"*","for_ms":3600000}`,
+	"alerts/unsilence":    `{"reason":"r","id":"0011"}`,
+	"alerts/feedback":     `{"reason":"r","alert":"0011","verdict":"useless"}`,
+	"alerts/test":         `{"reason":"r","id":"0011"}`,
+	"alerts/sinks/add":    `{"reason":"r","kind":"webhook","url":"https://alerts.example.org/secret"}`,
+	"alerts/sinks/remove": `{"reason":"r","id":"0011"}`,
 }
 
 // TestMatrix: every action, by every role, with a journal that takes writes and with one

@@ -17,8 +17,8 @@ import (
 // power of an operator, and what only reads is all that a viewer may do.
 func TestWhatNeedsACommander(t *testing.T) {
 	t.Parallel()
-	commander := []string{"thaw", "seal", "retire", "revoke", "clients/add", "clients/key", "clients/disable", "incident/close"}
-	viewer := []string{"status", "epochs", "claims", "clients", "sessions", "audit", "incidents"}
+	commander := []string{"thaw", "seal", "retire", "revoke", "clients/add", "clients/key", "clients/disable", "incident/close", "alerts/sinks/add", "alerts/sinks/remove"}
+	viewer := []string{"status", "epochs", "claims", "clients", "sessions", "audit", "incidents", "alerts", "alerts/rules", "alerts/sinks"}
 	for _, a := range admin.Actions() {
 		least := principal.Operator
 		switch {

@@ -81,6 +81,7 @@ type Config struct {
 	Control *control.Control // acts, and records what it does or refuses
 	Epochs  Manager
 	Gate    Gate
+	Alerts  Alerts
 	Host    Host
 	Problem func(error) *api.Problem // the public form of an error
 	Roles   *Roles

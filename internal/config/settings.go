@@ -157,8 +157,8 @@ type Config struct {
 	// of a process that is not confined.
 	AllowDevelopmentGrade bool `key:"allow_development_grade" default:"false"`
 
-	// First of the four user ids that signer, tagger, prover and server run as
-	// if the server is started as root; with 0 they stay root, the server
+	// First of the five user ids that signer, tagger, prover, server and notifier
+	// run as if the server is started as root; with 0 they stay root, the server
 	// without capabilities, and do not reach grade A.
 	ChildUID int `key:"child_uid" default:"65520" range:"0..2147483640"`
 
@@ -188,6 +188,32 @@ type Config struct {
 	// Committed leaves that the published log may lag behind before acceptance
 	// is refused as ledger_unavailable.
 	MaxLag uint64 `key:"max_lag" default:"4096" range:"1..1000000"`
+
+	// Destinations of alerts: host names, addresses, and networks such as
+	// 192.0.2.0/24. Without one no process of the server may connect to another
+	// machine, and alerts are in the log and in td admin alerts only. A name allows
+	// its public addresses; addresses that are loopback, private or link-local need
+	// a network here. In the environment and in a flag they are separated by commas.
+	NotifyAllow []string `key:"notify_allow"`
+
+	// Pause between two looks at the counters and gauges that alerts are about.
+	AlertEvery time.Duration `key:"alert_every" default:"15s" range:"1s..10m"`
+
+	// Time that counters cover for alerts; it is rounded to 1 to 20 times
+	// alert_every.
+	AlertWindow time.Duration `key:"alert_window" default:"1m" range:"1s..1h"`
+
+	// Time for which an alert goes on firing once its value is clear.
+	AlertKeep time.Duration `key:"alert_keep" default:"10m" range:"1s..24h"`
+
+	// Thresholds of alert rules other than those that td admin alerts rules lists,
+	// such as WrongTags=30/10 (fires at 30, clears below 10), or WrongTags=off. In
+	// the environment and in a flag they are separated by commas.
+	AlertRules []string `key:"alert_rules"`
+
+	// Pause between two heartbeats to each webhook, whose absence means that alerts
+	// do not arrive; 0s means none.
+	AlertHeartbeat time.Duration `key:"alert_heartbeat" default:"5m" range:"0s..24h"`
 
 	// Time a client has to send the body of its request.
 	BodyTimeout time.Duration `key:"body_timeout" default:"10s" range:"100ms..10m"`

@@ -7,6 +7,7 @@
 //	ledger/      the log, a projection of the journal, never ahead of it (package ledger)
 //	published/   checkpoints that the server has published (package receipt)
 //	backups/     copies of these three, made by the server itself
+//	notify/      sinks of alerts with their secrets, and what waits for them; in no copy
 //
 // # Audit
 //
@@ -39,12 +40,13 @@ const (
 	PublishedDir = "published"  // the record of the checkpoints that were published
 	BackupsDir   = "backups"    // copies that the server made, see [BackupAs]
 	EvidenceDir  = "evidence"   // of incidents
+	NotifyDir    = "notify"     // the store of the notifier
 	SocketFile   = "admin.sock" // the admin socket, unless a setting names another path
 )
 
 // Names returns the names of all that a server may make in its data directory.
 func Names() []string {
-	names := []string{JournalFile, LedgerDir, PublishedDir, BackupsDir, EvidenceDir, SocketFile}
+	names := []string{JournalFile, LedgerDir, PublishedDir, BackupsDir, EvidenceDir, NotifyDir, SocketFile}
 	for _, suffix := range journal.Suffixes() {
 		names = append(names, JournalFile+suffix)
 	}

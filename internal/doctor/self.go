@@ -43,11 +43,11 @@ func tryKeyholders(ctx context.Context, cfg *config.Config) (postures map[string
 		return postures, err
 	}
 	keys := keyholder.Config{Capacity: 16}
-	children, err := node.StartLauncher(ctx, cfg)
+	children, err := node.StartLauncher(ctx, cfg, nil)
 	if err != nil {
 		return postures, err
 	}
-	keys.Starter = node.Starter(children, cfg)
+	keys.Starter = node.Starter(children, cfg, nil)
 	if children != nil {
 		defer func() { err = errors.Join(err, children.Close()) }()
 		uid, _ := node.CoreUser(cfg, cfg.Attestation)
@@ -139,7 +139,7 @@ func tryProver(ctx context.Context, cfg *config.Config) error {
 		return err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	pool, ended := prover.NewPool(prover.PoolConfig{Workers: 1, Starter: node.Starter(nil, cfg)}), make(chan error, 1)
+	pool, ended := prover.NewPool(prover.PoolConfig{Workers: 1, Starter: node.Starter(nil, cfg, nil)}), make(chan error, 1)
 	go func() { ended <- pool.Run(ctx) }()
 	answer, err := pool.Prove(ctx, job)
 	cancel()

@@ -130,6 +130,7 @@ func (n *node) startAdmin(ctx context.Context) error {
 		Control:   n.control,
 		Epochs:    n.machine.epochs,
 		Gate:      n.machine.gate,
+		Alerts:    n.watch,
 		Host:      &adminHost{reader, n.reload, n.cert, n.build, n.confined},
 		Problem:   server.ProblemOf,
 		Roles:     n.admin.roles,

@@ -4,10 +4,12 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"os"
 
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/keyholder"
+	"github.com/terradourada/td/internal/notify"
 	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/internal/prover"
 	"github.com/terradourada/td/internal/sandbox"
@@ -17,7 +19,7 @@ import (
 // process ask for it, and returns its exit status. Call it before everything else, so
 // that nothing of the command line is near a key.
 func RunChild(args []string) (status int, ok bool) {
-	for _, run := range []func([]string) (int, bool){process.RunLauncher, keyholder.RunChild, prover.RunChild, runCoreTrial} {
+	for _, run := range []func([]string) (int, bool){process.RunLauncher, keyholder.RunChild, prover.RunChild, notify.RunChild, runCoreTrial} {
 		if status, ok := run(args); ok {
 			return status, true
 		}
@@ -25,15 +27,15 @@ func RunChild(args []string) (status int, ok bool) {
 	return 0, false
 }
 
-// StartLauncher starts the process that starts signers, taggers and provers. It
-// returns nil in a build that cannot have one: the core then starts its children
+// StartLauncher starts the process that starts signers, taggers and provers, and the
+// notifier if there is a store for it. It returns nil in a build that cannot have one: the core then starts its children
 // by itself, and their grade says so.
-func StartLauncher(ctx context.Context, cfg *config.Config) (*process.Launcher, error) {
+func StartLauncher(ctx context.Context, cfg *config.Config, store *os.File) (*process.Launcher, error) {
 	if cfg.ChildUID != 0 && sandbox.MayNotEnd() {
 		return nil, fault.New(fault.Config, "the children become users of their own, and this process may not end them: it lacks CAP_KILL",
 			"give it the capabilities setuid, setgid, kill and ipc_lock, or set child_uid to 0")
 	}
-	l, err := process.Launch(ctx, programs(cfg))
+	l, err := process.Launch(ctx, programs(cfg, store), filesOf(store))
 	if errors.Is(err, errors.ErrUnsupported) {
 		return nil, nil //nolint:nilnil // this build has none
 	}
@@ -41,20 +43,34 @@ func StartLauncher(ctx context.Context, cfg *config.Config) (*process.Launcher, 
 }
 
 // Starter returns the launcher or, without one, a starter in this process.
-func Starter(children *process.Launcher, cfg *config.Config) keyholder.Starter {
+func Starter(children *process.Launcher, cfg *config.Config, store *os.File) keyholder.Starter {
 	if children == nil {
-		return process.Direct{Programs: programs(cfg)}
+		return process.Direct{Programs: programs(cfg, store), Files: filesOf(store)}
 	}
 	return children
 }
 
+// filesOf returns the file of each kind of child that has one.
+func filesOf(store *os.File) map[string]*os.File {
+	if store == nil {
+		return nil
+	}
+	return map[string]*os.File{notify.Kind: store}
+}
+
 // programs returns the arguments of each kind of child, with users of their own if
 // they start as root.
-func programs(cfg *config.Config) map[string][]string {
-	all, uid := keyholder.Programs(cfg.ChildUID), cfg.ChildUID
-	if uid != 0 {
-		uid += 2 // the two before it are the keyholders'
+func programs(cfg *config.Config, store *os.File) map[string][]string {
+	all, first := keyholder.Programs(cfg.ChildUID), cfg.ChildUID // the first two are the keyholders'
+	of := func(n int) int {
+		if first == 0 {
+			return 0
+		}
+		return first + n
 	}
-	maps.Copy(all, prover.Programs(cfg.ProverWorkers, uid))
+	maps.Copy(all, prover.Programs(cfg.ProverWorkers, of(2)))
+	if store != nil {
+		maps.Copy(all, notify.Programs(of(4), cfg.NotifyAllow, 0))
+	}
 	return all
 }

@@ -42,6 +42,9 @@ func giveData(dir string, uid int) error {
 		return err
 	}
 	for _, name := range dataNames {
+		if name == datadir.NotifyDir {
+			continue // it stays with the user that starts the server, and the core cannot read it
+		}
 		if err := giveTree(root, name, uid); err != nil {
 			return err
 		}

@@ -19,8 +19,8 @@ import (
 
 // ownDescriptors are the descriptors of the process itself: the streams, the listener,
 // the service manager, the poller, the device of the attestor, files of /proc and of the
-// trust store, and those of an audit and of a backup.
-const ownDescriptors = 40
+// trust store, and those of an audit and of a backup, and the socket and the store of a notifier.
+const ownDescriptors = 42
 
 // reserve returns the number of descriptors that no client can take, so that what
 // is accepted can be written and read whatever clients do.

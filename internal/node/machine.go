@@ -53,7 +53,7 @@ func (n *node) newMachine(ctx context.Context) (*machine, error) {
 	var instance protocol.InstanceID
 	_, _ = rand.Read(instance[:]) // never returns an error, see crypto/rand
 	report := &n.reporting
-	starter := reportedStarter{Starter(n.children, cfg), report}
+	starter := reportedStarter{Starter(n.children, cfg, nil), report}
 	died := func(role string) { report.change(telemetry.ChildDied, role, 1) }
 	keys := keyholder.Config{Died: died, Log: n.Log, Capacity: uint32(cfg.MaxSessions) * 2, MinGrade: least, Core: n.confined, Starter: starter}
 	m.epochs = epochs.New(epochs.Config{
@@ -141,6 +141,9 @@ func (n *node) startMachine(ctx context.Context) error {
 	s.start("gate", m.gate.Run)
 	s.start("watch on the ledger", m.freezeOnDivergence)
 	s.start("control", control.Run)
+	if err := n.startWatch(ctx); err != nil {
+		return err
+	}
 	if err := n.startAdmin(ctx); err != nil {
 		return err
 	}

@@ -26,6 +26,7 @@ import (
 	"github.com/terradourada/td/internal/sandbox"
 	"github.com/terradourada/td/internal/server"
 	"github.com/terradourada/td/internal/systemd"
+	"github.com/terradourada/td/internal/watch"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -72,12 +73,16 @@ type node struct {
 
 	attestor attest.Attestor   // nil before confine
 	children *process.Launcher // nil if this build has none
+	store    *os.File          // of the notifier, while this process has it; nil for a launcher
+	notifies bool              // whether there is to be a notifier
 	build    protocol.Digest   // of this executable
 	confined sandbox.Probe     // what this process has given up
 
 	records *records
 	machine *machine         // wired by openRecords
 	control *control.Control // of the machine that was started
+	watch   *watcher         // the same
+	tally   *watch.Tally     // counts events for it
 
 	http   *http.Server
 	reader *reader
@@ -165,8 +170,15 @@ func (n *node) confine(ctx context.Context) (err error) {
 	if n.attestor, err = openAttestor(ctx, n.Settings, n.Log); err != nil {
 		return err
 	}
-	if n.children, err = StartLauncher(ctx, n.Settings); err != nil {
+	if n.store, err = openNotifyStore(n.Settings); err != nil {
 		return err
+	}
+	if n.children, err = StartLauncher(ctx, n.Settings, n.store); err != nil {
+		return err
+	}
+	if n.notifies = n.store != nil; n.children != nil && n.notifies {
+		_ = n.store.Close() // the launcher has it; nothing was written
+		n.store = nil
 	}
 	if n.build, err = buildDigest(); err == nil {
 		n.confined, err = Confine(n.Settings, n.attestor.Kind(), n.children, n.Log)
@@ -223,6 +235,9 @@ func (n *node) close() error {
 	}
 	if n.ops != nil {
 		_ = n.ops.Close() // the same
+	}
+	if n.store != nil {
+		_ = n.store.Close() // what it holds is on the disk
 	}
 	n.admin.close()
 	return errors.Join(err, n.reporting.close())

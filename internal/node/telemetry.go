@@ -18,10 +18,12 @@ import (
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/keyholder"
 	"github.com/terradourada/td/internal/lifecycle"
+	"github.com/terradourada/td/internal/notify"
 	"github.com/terradourada/td/internal/process"
 	"github.com/terradourada/td/internal/server"
 	"github.com/terradourada/td/internal/telemetry"
 	"github.com/terradourada/td/internal/telemetry/metrics"
+	"github.com/terradourada/td/internal/watch"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -50,6 +52,7 @@ func (n *node) openReporting() error {
 		private = telemetry.NewPseudonyms()
 	}
 	p := &n.reporting
+	n.tally = newTally(cfg)
 	p.told = make(map[telemetry.Kind]float64)
 	p.metrics = metrics.New(metrics.Options{Labels: metricLabels(), Version: n.Version, Process: true})
 	p.traffic = telemetry.NewTraffic(n.Log, private)
@@ -65,7 +68,7 @@ func (n *node) openReporting() error {
 		})
 		readers = append(readers, p.recorder)
 	}
-	p.events = telemetry.NewEvents(nil, readers)
+	p.events = telemetry.NewEvents([]telemetry.Observer{n.tally}, readers)
 	return nil
 }
 
@@ -75,7 +78,9 @@ func metricLabels() metrics.Labels {
 	for _, id := range claim.IDs() {
 		claims = append(claims, id.String())
 	}
-	return metrics.Labels{Operations: server.OperationIDs(), Claims: claims}
+	return metrics.Labels{
+		Operations: server.OperationIDs(), Claims: claims, Rules: watch.Names(), Sinks: []string{notify.KindAlertmanager, notify.KindWebhook},
+	}
 }
 
 func (p *reporting) lost() uint64 { return p.events.Lost() }

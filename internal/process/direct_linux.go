@@ -29,7 +29,11 @@ func (d Direct) Start(kind string) (*Child, error) {
 		return nil, err
 	}
 	defer theirs.Close()
-	cmd, err := command(self, args, theirs)
+	given := []*os.File{theirs}
+	if f := d.Files[kind]; f != nil {
+		given = append(given, f)
+	}
+	cmd, err := command(self, args, given...)
 	if err != nil {
 		_ = core.Close()
 		return nil, err
@@ -43,9 +47,9 @@ func (d Direct) Start(kind string) (*Child, error) {
 }
 
 // command is a program with an empty environment, /dev/null as its standard
-// streams, the root as its directory and one socket, nothing else. Whatever this
-// process was given without close-on-exec stays here.
-func command(path string, args []string, sock *os.File) (*exec.Cmd, error) {
+// streams, the root as its directory and the given descriptors from 3 on, nothing else.
+// Whatever this process was given without close-on-exec stays here.
+func command(path string, args []string, given ...*os.File) (*exec.Cmd, error) {
 	if err := closeOnExec(); err != nil {
 		return nil, fmt.Errorf("launcher: descriptors cannot be kept from a child: %w", err)
 	}
@@ -54,7 +58,7 @@ func command(path string, args []string, sock *os.File) (*exec.Cmd, error) {
 		Args:        append([]string{"td"}, args...),
 		Env:         []string{},
 		Dir:         "/",
-		ExtraFiles:  []*os.File{sock},
+		ExtraFiles:  given,
 		SysProcAttr: &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL},
 	}, nil
 }

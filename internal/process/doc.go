@@ -9,7 +9,8 @@
 // the same way. What a child is and says belongs to the packages of the children.
 //
 // A child is the running executable again, with an empty environment, /dev/null as
-// its standard streams, the root as its directory and one socket as descriptor 3.
+// its standard streams, the root as its directory and one socket as descriptor 3. A
+// notifier has a file as descriptor 4 (package notify).
 // Its program calls [Begin] first. It then gives up what it does not need (package
 // sandbox) before it holds a secret. It ends with its socket.
 //
@@ -17,7 +18,8 @@
 //
 // The launcher is started before the core gives up its privileges ([Launch]), with
 // the argument "internal-launcher" and one argument for each kind of child: the kind
-// and the child's arguments, separated by commas. Its socket is of type
+// and the child's arguments, separated by commas. A kind that ends in "+" has a file,
+// which the launcher was given behind its socket. Its socket is of type
 // SOCK_SEQPACKET. Before it reads the first request it gives up what it does not
 // need ([sandbox.EnterLauncher]). It starts only its own executable, with the
 // arguments that it was started with. It ends, with every child, when the socket

@@ -35,19 +35,19 @@ func RunLauncher(args []string) (status int, ok bool) {
 	if len(args) == 2 { // a trial: see dumpable
 		return dumpableNow(), true
 	}
+	kinds, direct := readPrograms(args[2:])
 	sock, ok := Begin()
-	if !ok || sandbox.EnterLauncher() != nil {
+	if !ok || sandbox.EnterLauncher(len(direct.Files) > 0) != nil {
 		return exitStart, true
 	}
 	conn, err := Conn(sock)
 	if err != nil {
 		return exitStart, true
 	}
-	kinds, programs := readPrograms(args[2:])
 	if endWith(os.Getppid(), conn) != nil {
 		return exitStart, true
 	}
-	s := server{conn: conn, kinds: kinds, start: Direct{Programs: programs}.Start, children: map[uint32]*Child{}}
+	s := server{conn: conn, kinds: kinds, start: direct.Start, children: map[uint32]*Child{}}
 	if s.send(answer{op: ansReady, value: int32(dumpable())}, nil) != nil || errors.Is(s.serve(), errMalformed) {
 		return exitMalformed, true
 	}
@@ -100,15 +100,23 @@ func dumpableNow() int {
 	return value
 }
 
-// readPrograms reads arguments of the form KIND,ARG,ARG.
-func readPrograms(args []string) (kinds []string, programs map[string][]string) {
-	programs = map[string][]string{}
+// withFile ends the name of a kind whose children are given a file.
+const withFile = "+"
+
+// readPrograms reads arguments of the form KIND,ARG,ARG. The files are the descriptors
+// behind the socket, in the order of their kinds.
+func readPrograms(args []string) (kinds []string, d Direct) {
+	d = Direct{Programs: map[string][]string{}, Files: map[string]*os.File{}}
 	for _, arg := range args {
 		words := strings.Split(arg, ",")
-		kinds = append(kinds, words[0])
-		programs[words[0]] = words[1:]
+		kind, has := strings.CutSuffix(words[0], withFile)
+		if has {
+			d.Files[kind] = os.NewFile(uintptr(ChildSocket+1+len(d.Files)), kind)
+		}
+		kinds = append(kinds, kind)
+		d.Programs[kind] = words[1:]
 	}
-	return kinds, programs
+	return kinds, d
 }
 
 // server is the launcher's side of the socket.

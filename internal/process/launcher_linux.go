@@ -57,15 +57,24 @@ type startedChild struct {
 // launcher has given up what it does not need. Builds in which a program cannot
 // restrict all of its threads have none: the error is errors.ErrUnsupported.
 //
+// A child of a kind with a file is given that as descriptor 4, and may connect to other
+// machines. Launch leaves the files open.
+//
 // Call it before this process gives up its privileges. The launcher ends, and
 // its children with it, when this process does.
-func Launch(ctx context.Context, programs map[string][]string) (*Launcher, error) {
+func Launch(ctx context.Context, programs map[string][]string, files map[string]*os.File) (*Launcher, error) {
 	if !sandbox.AllThreads {
 		return nil, fmt.Errorf("launcher: this build cannot restrict one: %w", errors.ErrUnsupported)
 	}
 	args, kinds := []string{Argument}, slices.Sorted(maps.Keys(programs))
+	var given []*os.File
 	for _, kind := range kinds {
-		args = append(args, strings.Join(append([]string{kind}, programs[kind]...), ","))
+		name := kind
+		if f := files[kind]; f != nil {
+			given = append(given, f)
+			name += withFile
+		}
+		args = append(args, strings.Join(append([]string{name}, programs[kind]...), ","))
 	}
 	// Otherwise another process of this user could open the copy through /proc and
 	// make it readable again: seals do not cover the mode.
@@ -88,7 +97,7 @@ func Launch(ctx context.Context, programs map[string][]string) (*Launcher, error
 	if err != nil {
 		return nil, err
 	}
-	cmd, err := command(path, args, theirs)
+	cmd, err := command(path, args, append([]*os.File{theirs}, given...)...)
 	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}

@@ -25,7 +25,7 @@ import (
 // launch starts a launcher, which ends with the test.
 func launch(t *testing.T) *process.Launcher {
 	t.Helper()
-	l, err := process.Launch(t.Context(), programs())
+	l, err := process.Launch(t.Context(), programs(), nil)
 	if errors.Is(err, errors.ErrUnsupported) {
 		t.Skip(err)
 	}
@@ -202,7 +202,7 @@ func TestEndsWithProcess(t *testing.T) {
 // core launches a launcher with a child that stays, says their process ids, and
 // waits to be killed.
 func core() {
-	l, err := process.Launch(context.Background(), programs())
+	l, err := process.Launch(context.Background(), programs(), nil)
 	if err != nil {
 		fmt.Println(err)
 		os.Exit(1)

@@ -34,7 +34,7 @@ func (Direct) Start(string) (*Child, error) { return nil, errLinux }
 type Launcher struct{}
 
 // Launch starts nothing on this system.
-func Launch(context.Context, map[string][]string) (*Launcher, error) {
+func Launch(context.Context, map[string][]string, map[string]*os.File) (*Launcher, error) {
 	return nil, errors.Join(errLinux, errors.ErrUnsupported)
 }
 

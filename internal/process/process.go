@@ -12,8 +12,11 @@ import (
 // Argument is the first argument of a launcher.
 const Argument = "internal-launcher"
 
-// ChildSocket is the descriptor of a child's socket.
-const ChildSocket = 3
+// Descriptors of a child.
+const (
+	ChildSocket = 3 // its socket
+	ChildFile   = 4 // its file, if its kind has one
+)
 
 var errByHand = errors.New("this command is started by the server and cannot be used by hand")
 
@@ -75,6 +78,10 @@ type End struct {
 type Direct struct {
 	// Programs are the arguments behind the program's name for each kind.
 	Programs map[string][]string
+
+	// Files are what children of some kinds are given as descriptor 4; see
+	// [Launch].
+	Files map[string]*os.File
 }
 
 // Conn makes a connection of the descriptor of a Unix socket, and closes that.

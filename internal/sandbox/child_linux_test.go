@@ -3,6 +3,7 @@
 package sandbox_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -29,6 +30,8 @@ import (
 //	              EPERM; then the program is executed again with the other words
 //	enter UID     enters the sandbox of a keyholder and writes the posture
 //	prover        enters that of a prover
+//	notifier      enters that of a notifier
+//	sockets       makes the sockets that a notifier must not have, and writes which it got
 //	thread        starts a thread, writes its id and waits for a line
 //	clutter       opens what no child should have
 //	descriptors   waits for a line
@@ -55,6 +58,10 @@ func child(words []string) int {
 			}
 		case "prover":
 			if err := enter(sandbox.Config{Profile: sandbox.Prover}); err != nil {
+				return fault(err)
+			}
+		case "notifier":
+			if err := enter(sandbox.Config{Profile: sandbox.Notifier, MaxFile: page}); err != nil {
 				return fault(err)
 			}
 		case "thread":
@@ -88,7 +95,7 @@ func child(words []string) int {
 			debug.SetTraceback("crash")
 			panic("on purpose")
 		case "call":
-			try, ok := forbiddenToProvers()[words[0]]
+			try, ok := forbiddenToProvers()[words[0]] // those of a notifier are among them
 			if !ok {
 				try = forbidden()[words[0]]
 			}
@@ -99,6 +106,8 @@ func child(words []string) int {
 			refused()
 		case "admitted":
 			admitted()
+		case "sockets":
+			sockets()
 		}
 	}
 	fmt.Println("end")
@@ -269,6 +278,36 @@ func forbiddenToProvers() map[string]func() {
 		all["fcntl "+name] = func() { fmt.Println("survived:", call(unix.SYS_FCNTL, 1, command)) }
 	}
 	return all
+}
+
+// forbiddenToNotifiers are those of a prover, but that it connects.
+func forbiddenToNotifiers() map[string]func() {
+	all := forbiddenToProvers()
+	delete(all, "connect")
+	return all
+}
+
+// sockets makes sockets that are refused, and the four that are not.
+func sockets() {
+	const flags = unix.SOCK_CLOEXEC | unix.SOCK_NONBLOCK
+	for _, family := range []uintptr{unix.AF_UNIX, unix.AF_INET, unix.AF_INET6, unix.AF_NETLINK, unix.AF_PACKET, unix.AF_VSOCK} {
+		for _, kind := range []uintptr{unix.SOCK_STREAM, unix.SOCK_DGRAM, unix.SOCK_RAW, unix.SOCK_SEQPACKET} {
+			internet, plain := family == unix.AF_INET || family == unix.AF_INET6, kind == unix.SOCK_STREAM || kind == unix.SOCK_DGRAM
+			got := call(unix.SYS_SOCKET, family, kind|flags, 0)
+			if allowed := internet && plain; (got == unix.EPERM) == allowed {
+				fmt.Printf("socket %d %d: %v\n", family, kind, got)
+			}
+			if got := call(unix.SYS_SOCKET, family, kind|flags, 132); got != unix.EPERM {
+				fmt.Printf("socket %d %d of another protocol: %v\n", family, kind, got)
+			}
+		}
+	}
+	if got := call(unix.SYS_BIND, 0, page, 16); got != unix.EPERM {
+		fmt.Println("bind:", got)
+	}
+	if _, err := os.Stat("/etc/hosts"); !errors.Is(err, unix.EPERM) {
+		fmt.Println("stat:", err)
+	}
 }
 
 // thread are the flags with which the runtime starts one.

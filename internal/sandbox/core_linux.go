@@ -30,7 +30,7 @@ func EnterCore(cfg CoreConfig) (probes []Probe, err error) {
 	note(&probes, Limits, limit(unix.RLIMIT_CORE), "core 0")
 	note(&probes, NoNewPrivs, noNewPrivs(), "on every thread")
 	note(&probes, Seccomp, install(noTerminalInput()), "no input into the terminal")
-	probes = append(probes, restrict(true,
+	probes = append(probes, restrict(confinement{scoped: true},
 		allow(llsys.AccessFSReadFile|llsys.AccessFSWriteFile, "/dev/null"),
 		allow(llsys.AccessFSReadFile|llsys.AccessFSReadDir, "/proc", "/sys/fs/cgroup", "/usr/share/zoneinfo"),
 		allow(llsys.AccessFSReadFile, "/etc/localtime"),

@@ -5,8 +5,8 @@
 // draws them. On Linux that is, in this order:
 //
 //	1  the runtime is settled: fixed GOMAXPROCS, poller open, no tracebacks; then
-//	   all descriptors but 0 to 3 and the poller's two are closed
-//	2  RLIMIT_CORE and RLIMIT_FSIZE 0
+//	   all descriptors but 0 to 3 and the poller's two are closed; a notifier keeps 4
+//	2  RLIMIT_CORE and RLIMIT_FSIZE 0; of a notifier the size of its file
 //	3  no_new_privs on every thread
 //	4  groups, gid and uid given up, if the process is root
 //	5  not dumpable; then a look at every thread, and the end if one is traced;
@@ -14,7 +14,7 @@
 //	   resets the first and the third)
 //	6  no transparent huge pages
 //	7  Landlock at the version of the kernel: no file, no port, no signal to
-//	   and no abstract socket of others; then RLIMIT_NOFILE
+//	   and no abstract socket of others; then RLIMIT_NOFILE. A notifier may connect
 //	8  a seccomp allow list on every thread; what is not on it kills the process
 //	9  the self-test: open, socket, exec, ptrace, reading another process, clones
 //	   that are no thread of the runtime, clone3 and madvise are tried, and have
@@ -40,7 +40,8 @@
 //	clone    the flags of a thread of the runtime; else EPERM
 //	tgkill   to the process itself
 //	prctl    naming memory
-//	fcntl    F_DUPFD_CLOEXEC, F_GETFL and F_SETFL; of a prover only
+//	fcntl    F_DUPFD_CLOEXEC, F_GETFL and F_SETFL; not of a keyholder
+//	socket   TCP and UDP of IPv4 and IPv6; of a notifier only; else EPERM
 //
 // # Posture as text
 //

@@ -26,9 +26,13 @@ func Enter(cfg Config) (Posture, error) {
 	parent := os.Getppid()
 	settle()
 	probes := cfg.Before
-	note(&probes, Descriptors, closeOthers(), "standard streams, socket, poller")
+	kept, held := childSocket, "standard streams, socket, poller"
+	if cfg.Profile == Notifier {
+		kept, held = childFile, "standard streams, socket, file, poller"
+	}
+	note(&probes, Descriptors, closeOthers(kept), held)
 	probes = append(probes, swapAreas(os.DirFS("/")))
-	note(&probes, Limits, limit(unix.RLIMIT_CORE, unix.RLIMIT_FSIZE), "core 0, file size 0")
+	note(&probes, Limits, errors.Join(limit(unix.RLIMIT_CORE), limitFile(cfg.MaxFile)), fmt.Sprintf("core 0, file size %d", cfg.MaxFile))
 	note(&probes, NoNewPrivs, noNewPrivs(), "on every thread")
 	probes = append(probes, dropUser(cfg.UID))
 	note(&probes, Dumpable, notDumpable(), "0")
@@ -42,7 +46,7 @@ func Enter(cfg Config) (Posture, error) {
 		return Posture{}, errors.New("sandbox: the parent is gone")
 	}
 	note(&probes, HugePages, unix.Prctl(unix.PR_SET_THP_DISABLE, 1, 0, 0, 0), "off")
-	probes = append(probes, restrict(true)) // nothing that it can hold back is allowed
+	probes = append(probes, restrict(confinement{scoped: true, connects: cfg.Profile == Notifier})) // nothing else that it can hold back is allowed
 	if cfg.Profile == Keyholder {
 		_ = limit(unix.RLIMIT_NOFILE) // the filter lets nothing open one anyway
 	}
@@ -55,17 +59,20 @@ func Enter(cfg Config) (Posture, error) {
 // parent passes to it.
 const childSocket = 3
 
-// closeOthers closes all descriptors but the standard streams, the socket and
-// the two of the runtime's poller. The runtime has opened files of the control
+// childFile is the descriptor of a notifier's file.
+const childFile = 4
+
+// closeOthers closes all descriptors beyond a number but the two of the runtime's
+// poller. The runtime has opened files of the control
 // group, which it does not read any more (see settle).
-func closeOthers() error {
+func closeOthers(kept int) error {
 	entries, err := os.ReadDir("/proc/self/fd")
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
 		fd, err := strconv.Atoi(e.Name())
-		if err != nil || fd <= childSocket {
+		if err != nil || fd <= kept {
 			continue
 		}
 		switch target, err := os.Readlink("/proc/self/fd/" + e.Name()); {

@@ -165,7 +165,7 @@ func TestDegradation(t *testing.T) {
 // SIGSYS.
 func TestFilterKills(t *testing.T) {
 	t.Parallel()
-	for profile, calls := range map[string]map[string]func(){"enter 0": forbidden(), "prover": forbiddenToProvers()} {
+	for profile, calls := range map[string]map[string]func(){"enter 0": forbidden(), "prover": forbiddenToProvers(), "notifier": forbiddenToNotifiers()} {
 		for name := range calls {
 			t.Run(profile+"/"+name, func(t *testing.T) {
 				t.Parallel()
@@ -189,7 +189,7 @@ func TestFilterKills(t *testing.T) {
 // and what is above an int does not keep a call from being allowed.
 func TestFilterRefuses(t *testing.T) {
 	t.Parallel()
-	for _, profile := range []string{"enter 0", "prover"} {
+	for _, profile := range []string{"enter 0", "prover", "notifier sockets"} {
 		out, err := run(t, nil, "/", append(strings.Fields(profile), "refused", "admitted", "work")...)
 		_, rest, ok := strings.Cut(out, "\n"+sandbox.SelfTest+" ok ")
 		if _, wrong, _ := strings.Cut(rest, "\n"); err != nil || !ok || wrong != "end\n" {

@@ -19,12 +19,21 @@ const (
 
 // rules are those of a profile. A call without a rule kills.
 func rules(profile Profile) []rule {
-	all := append(conditional(), refused()...)
-	calls := common()
-	if profile == Prover {
-		calls = append(calls, unix.SYS_RECVMSG, unix.SYS_GETSOCKOPT, unix.SYS_GETSOCKNAME, unix.SYS_GETPEERNAME, unix.SYS_SHUTDOWN)
+	all, calls := conditional(), common()
+	switch profile {
+	case Keyholder:
+	case Prover:
+		calls = append(calls, connections()...)
+		calls = append(calls, unix.SYS_RECVMSG)
+	case Notifier:
+		calls = append(calls, connections()...)
+		calls = append(calls, unix.SYS_CONNECT, unix.SYS_SETSOCKOPT, unix.SYS_WRITEV, unix.SYS_PREAD64, unix.SYS_PWRITE64, unix.SYS_FDATASYNC, unix.SYS_UNAME)
+		all = append(all, internetSockets(), rule{statAt, nil, denied}, rule{unix.SYS_BIND, nil, denied})
+	}
+	if profile != Keyholder {
 		all = append(all, rule{unix.SYS_FCNTL, anyOf(1, unix.F_DUPFD_CLOEXEC, unix.F_GETFL, unix.F_SETFL), kills})
 	}
+	all = append(all, refused()...) // the first rule of a call counts
 	for _, call := range calls {
 		all = append(all, rule{call, [][]check{{}}, kills})
 	}
@@ -42,6 +51,23 @@ func common() []uint32 {
 		unix.SYS_EPOLL_PWAIT, unix.SYS_EPOLL_CTL,
 		unix.SYS_EXIT, unix.SYS_EXIT_GROUP, unix.SYS_GETRANDOM,
 	}
+}
+
+// connections are system calls on connections that the process has.
+func connections() []uint32 {
+	return []uint32{unix.SYS_GETSOCKOPT, unix.SYS_GETSOCKNAME, unix.SYS_GETPEERNAME, unix.SYS_SHUTDOWN}
+}
+
+// internetSockets allows TCP and UDP of both versions of IP, as package net asks for
+// them.
+func internetSockets() rule {
+	r := rule{call: unix.SYS_SOCKET, otherwise: denied}
+	for _, family := range []uint32{unix.AF_INET, unix.AF_INET6} {
+		for _, kind := range []uint32{unix.SOCK_STREAM, unix.SOCK_DGRAM} {
+			r.cases = append(r.cases, []check{isInt(0, family), isInt(1, kind|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK), isInt(2, 0)})
+		}
+	}
+	return r
 }
 
 // conditional are system calls of the Go runtime that are allowed with some

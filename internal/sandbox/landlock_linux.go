@@ -44,18 +44,26 @@ const erratumSignals = 1 << 1
 // oldest is the first version that counts as ok: it knows truncation and ports.
 const oldest = 4
 
-// restrict enters a Landlock domain on every thread. scoped also holds back
-// signals to, and abstract sockets of, processes outside of the domain. Before
-// version 8 each thread gets a domain of its own, so that a process which starts
-// others from one thread and kills them from another must not be scoped.
-func restrict(scoped bool, rules ...landlock.Rule) Probe {
+// confinement says what a Landlock domain holds back besides files and listening.
+type confinement struct {
+	scoped   bool // signals to, and abstract sockets of, processes outside of the domain
+	connects bool // leaves outgoing connections and datagrams alone
+}
+
+// restrict enters a Landlock domain on every thread. Before version 8 each thread gets a
+// domain of its own, so that a process which starts others from one thread and kills
+// them from another must not be scoped.
+func restrict(c confinement, rules ...landlock.Rule) Probe {
 	version, err := landlockVersion()
 	if err != nil {
 		return Measure(Landlock, StateMissing, "not there: "+reason(err))
 	}
 	cfg, value := strictest(version), "version "+strconv.Itoa(version)
-	if !scoped {
+	if !c.scoped {
 		cfg.Scoped = 0
+	}
+	if c.connects { // an unbound UDP socket is bound by the kernel when it is connected
+		cfg.HandledAccessNet &^= llsys.AccessNetConnectTCP | llsys.AccessNetConnectSendUDP | llsys.AccessNetBindUDP
 	}
 	if errata, err := llsys.LandlockGetErrata(); cfg.Scoped != 0 && (err != nil || errata&erratumSignals == 0) {
 		cfg.Scoped &^= llsys.ScopeSignal

@@ -17,7 +17,11 @@ import (
 // be killed, and, where the kernel has Landlock, every file but its own
 // executable and what the Go runtime reads at its start. An error means that it
 // must not start any: it is traced ([ErrTraced]), or something could not be given up.
-func EnterLauncher() error {
+//
+// A domain binds the children too. If one of them connects to other machines, outgoing
+// connections stay possible, and so does reading name servers and certificates; the
+// other children give both up themselves.
+func EnterLauncher(connects bool) error {
 	keep := only(unix.CAP_SETUID, unix.CAP_SETGID, unix.CAP_KILL, unix.CAP_IPC_LOCK)
 	for _, step := range []func() error{
 		func() error { return limit(unix.RLIMIT_CORE) },
@@ -42,6 +46,10 @@ func EnterLauncher() error {
 	if name, err := os.Readlink("/proc/self/exe"); err != nil || !strings.HasPrefix(name, "/memfd:") {
 		rules = append(rules, allow(llsys.AccessFSReadFile|llsys.AccessFSExecute, "/proc/self/exe"))
 	}
-	restrict(false, rules...)
+	if connects {
+		rules = append(rules, allow(llsys.AccessFSReadFile, "/etc/hosts", "/etc/resolv.conf", "/etc/nsswitch.conf"),
+			allow(llsys.AccessFSReadFile|llsys.AccessFSReadDir, "/etc/ssl", "/etc/pki", "/etc/ca-certificates", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates", "/run/systemd/resolve"))
+	}
+	restrict(confinement{connects: connects}, rules...)
 	return nil
 }

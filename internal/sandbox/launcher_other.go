@@ -5,4 +5,4 @@ package sandbox
 import "errors"
 
 // EnterLauncher fails in this build.
-func EnterLauncher() error { return errors.ErrUnsupported }
+func EnterLauncher(bool) error { return errors.ErrUnsupported }

@@ -20,10 +20,14 @@ const (
 	// Prover does the same on connections that it is handed over its socket
 	// (SCM_RIGHTS); it makes none.
 	Prover
+
+	// Notifier connects to other machines by TCP, asks name servers by UDP, and reads
+	// and writes the one file that it is started with. It opens none.
+	Notifier
 )
 
-// FirstUID is the default of the first of four user ids that the processes of a
-// server become that is started as root: signer, tagger, prover and core, in
+// FirstUID is the default of the first of five user ids that the processes of a
+// server become that is started as root: signer, tagger, prover, core and notifier, in
 // this order. They lie in
 // 65520..65533, which systemd does not assign, and within what a container
 // maps.
@@ -36,6 +40,9 @@ type Config struct {
 	// UID is the user and group id to become when the process is root; 0 stays
 	// root, which costs grade A.
 	UID int
+
+	// MaxFile bounds the file of a notifier, in bytes. Other processes write none.
+	MaxFile uint64
 
 	// Before are probes that were taken before: of the memory of the keys and
 	// what computes on them. They stand first in the posture.
