@@ -119,12 +119,11 @@ func (p *part) floodsOn(s *server, few bool) []*flood {
 	all := []*flood{
 		{name: "wrong tags from many addresses", alert: tags, run: fromEach(wrong, false)},
 		{name: "half-closed requests from many addresses", alert: unknown, run: fromEach(unknownIDs, true)},
-		{name: "slow bodies on every operation", alert: slow, run: slowBodies(p.slow, bodyPaths...)},
+		{name: "slow bodies on every operation", alert: slow, run: slowBodies(min(p.slow, 500), bodyPaths...)},
 	}
 	if few {
 		return all
 	}
-	all[2].run = slowBodies(p.slow/len(bodyPaths), bodyPaths...)
 	all = append(all,
 		&flood{name: "wrong tags from 1,000 connections", alert: tags, run: onConnections(once(wrong))},
 		&flood{name: "unknown ids from many addresses", alert: unknown, run: fromEach(unknownIDs, false)},
@@ -194,11 +193,11 @@ func (p *part) resist(s *server, h *honest, watch *alerts, f *flood) {
 // alerted waits until the alert of the flood has arrived.
 func (p *part) alerted(watch *alerts, f *flood) (err error) {
 	if f.alert != "" {
-		began := f.began
+		seen := f.began
 		if f.alert == "SlowClients" {
-			began = began.Add(firstByte)
+			seen = seen.Add(firstByte)
 		}
-		f.delivered, err = watch.fires(p.Context(), f.alert, began)
+		f.delivered, err = watch.fires(p.Context(), f.alert, f.began, seen)
 	}
 	return err
 }
