@@ -39,7 +39,7 @@ type plan struct {
 // plans are by TD_ATTACK.
 var plans = map[string]plan{
 	"full":  {proofs: 1400, capacity: 4 * time.Second, overload: 10 * time.Second, samples: 20_000, flood: 5 * time.Second, slow: 3000, addresses: 10_000},
-	"short": {proofs: 110, capacity: 600 * time.Millisecond, overload: 1500 * time.Millisecond, samples: 3000, flood: 3 * time.Second, slow: 500, addresses: 10_000, short: true},
+	"short": {proofs: 90, capacity: 500 * time.Millisecond, overload: 1300 * time.Millisecond, samples: 3000, flood: 3 * time.Second, slow: 500, addresses: 10_000, short: true},
 }
 
 // result is what a run prints as JSON.

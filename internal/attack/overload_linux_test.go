@@ -64,8 +64,8 @@ func (p *part) overload() {
 	l.closed(ctx, closedLoop, p.capacity/4) // warms up
 	capacity := []float64{p.capacityOf(ctx, s, l)}
 	unloaded := p.quiet(l, p.plan.overload)()
-	base := quantile(unloaded.Took, 0.99)
-	p.figures["quiet_unloaded_p50_ms"], p.figures["quiet_unloaded_p99_ms"] = round(quantile(unloaded.Took, 0.5)), round(base)
+	base := quantile(unloaded.Took, p.quietQuantile())
+	p.figures["quiet_unloaded_p50_ms"], p.figures["quiet_unloaded_p99_ms"] = round(quantile(unloaded.Took, 0.5)), round(quantile(unloaded.Took, 0.99))
 	kinds := thinks
 	if p.short {
 		kinds = mixed
@@ -114,6 +114,14 @@ func (p *part) judge(name string, c *counts, capacity float64) {
 	p.atMost(name+"_lost_of_issued", float64(c.lost.Load())/float64(max(1, c.issued.Load())), mostLost)
 }
 
+// quietQuantile is the quantile that is compared.
+func (p *part) quietQuantile() float64 {
+	if p.short {
+		return 0.9
+	}
+	return 0.99
+}
+
 // judgeQuiet compares the quiet client with itself without load.
 func (p *part) judgeQuiet(name string, q *quietResult, base float64) {
 	p.Helper()
@@ -123,7 +131,7 @@ func (p *part) judgeQuiet(name string, q *quietResult, base float64) {
 		p.Logf("the quiet client was refused: %v", q.Refused)
 	}
 	p.atMost(name+"_quiet_refused", float64(len(q.Refused)), 0)
-	p.atMost(name+"_quiet_p99_of_unloaded", quantile(q.Took, 0.99)/base, mostQuiet)
+	p.atMost(name+"_quiet_of_unloaded", quantile(q.Took, p.quietQuantile())/base, mostQuiet)
 }
 
 // watchMemory samples the memory of the core until the function that it returns is

@@ -24,7 +24,7 @@ import (
 
 const (
 	mostT     = 4.5 // |t| of two kinds that take the same time
-	cropAbove = 0.9 // quantile of all samples above which they are dropped
+	cropAbove = 0.5 // quantile of all samples above which they are dropped
 	pendingOf = 16  // requests of each kind that has some
 	warmUp    = 200 // answers to each kind that are not counted
 )
@@ -62,7 +62,7 @@ func (p *part) uniformity() {
 	// The control differs from a wrong tag only in what the server has to read.
 	control := &kind{name: "control"}
 	for _, r := range kinds[1].requests {
-		control.requests = append(control.requests, bytes.Replace(r, []byte("\r\n"), []byte("\r\nX-Padding: "+strings.Repeat("x", 4096)+"\r\n"), 1))
+		control.requests = append(control.requests, bytes.Replace(r, []byte("\r\n"), []byte("\r\nX-Padding: "+strings.Repeat("x", 8192)+"\r\n"), 1))
 	}
 	p.keepTo(own)
 	p.must(sample(s.address, append(kinds, control), p.samples/2))
