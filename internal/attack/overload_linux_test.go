@@ -70,18 +70,20 @@ func (p *part) overload() {
 	if p.short {
 		kinds = mixed
 	}
-	for i, t := range kinds {
-		before, err := s.memory()
-		p.must(err)
-		most, spent := p.watchMemory(s), s.spent()
-		c, quiet := p.offer(ctx, l, overloadFactor*capacity[i], t.next)
-		grown := most() - before
-		p.figures[t.name+"_processor"] = round((s.spent() - spent).Seconds() / time.Since(c.began).Seconds())
-		time.Sleep(settleAfterwards)
-		capacity = append(capacity, p.capacityOf(ctx, s, l)) // the machine may have changed
-		p.judge(t.name, c, (capacity[i]+capacity[i+1])/2)
-		p.atMost(t.name+"_memory_growth_mib", grown, mostGrowth)
-		p.judgeQuiet(t.name, quiet, base)
+	for _, t := range kinds {
+		p.measure(func() {
+			before, err := s.memory()
+			p.must(err)
+			most, spent, alone := p.watchMemory(s), s.spent(), capacity[len(capacity)-1]
+			c, quiet := p.offer(ctx, l, overloadFactor*alone, t.next)
+			grown := most() - before
+			p.figures[t.name+"_processor"] = round((s.spent() - spent).Seconds() / time.Since(c.began).Seconds())
+			time.Sleep(settleAfterwards)
+			capacity = append(capacity, p.capacityOf(ctx, s, l)) // the machine may have changed
+			p.judge(t.name, c, (alone+capacity[len(capacity)-1])/2)
+			p.atMost(t.name+"_memory_growth_mib", grown, mostGrowth)
+			p.judgeQuiet(t.name, quiet, base)
+		})
 	}
 	p.figures["capacity_per_s"] = capacity
 }
