@@ -39,6 +39,7 @@ var alerting = []string{
 
 // alerts observes the alerts of one server at their receivers.
 type alerts struct {
+	server  *server
 	hook    *receiver
 	manager *alertmanager // may be nil
 }
@@ -46,7 +47,7 @@ type alerts struct {
 // observe adds sinks to a server.
 func (p *part) observe(s *server) *alerts {
 	p.Helper()
-	a := &alerts{p.newReceiver(), p.newAlertmanager()}
+	a := &alerts{s, p.newReceiver(), p.newAlertmanager()}
 	out, err := s.admin(p.Context(), "alerts", "sinks", "add", a.hook.url, "--show", "--reason", "attack")
 	p.must(err)
 	p.must(a.hook.use(out))
@@ -57,13 +58,44 @@ func (p *part) observe(s *server) *alerts {
 	return a
 }
 
-// fires waits until the alert of a flood has arrived everywhere, and returns how long that
-// took.
-func (a *alerts) fires(ctx context.Context, rule string, began time.Time) (time.Duration, error) {
-	err := proctest.Eventually(time.Until(began.Add(alertTicks*alertTick+delivery)), "alert "+rule+" was not delivered", func() bool {
-		return a.hook.fired(rule, began) && a.manager.has(ctx, rule)
+// fires waits until the rule of a flood fires, a message about the incident has arrived,
+// and the Alertmanager knows it, and returns how long that took from when the flood could
+// first be seen. An incident has one message for the alerts that join it.
+func (a *alerts) fires(ctx context.Context, rule string, began, seen time.Time) (time.Duration, error) {
+	var firing, active []string
+	err := proctest.Eventually(time.Until(seen.Add(alertTicks*alertTick+delivery)), "alert "+rule+" was not delivered", func() (ok bool) {
+		active, _ = a.manager.active(ctx) // none while it does not answer
+		if !a.hook.told(began) || a.manager != nil && len(active) == 0 {
+			return false
+		}
+		firing, _ = a.server.firing(ctx) // likewise
+		return slices.Contains(firing, rule)
 	})
-	return time.Since(began), err // after the tick that could first see it
+	took := time.Since(seen)
+	if err != nil {
+		err = fmt.Errorf("%w: firing %v, webhooks %v, Alertmanager %v", err, firing, a.hook.open(), active)
+	}
+	return took, err
+}
+
+// firing returns the rules that fire, the hidden ones included.
+func (s *server) firing(ctx context.Context) (rules []string, err error) {
+	out, err := s.admin(ctx, "alerts", "-o", "json")
+	if err != nil {
+		return nil, err
+	}
+	var list struct {
+		Alerts []struct{ Rule, State string }
+	}
+	if err := json.Unmarshal([]byte(out), &list); err != nil {
+		return nil, err
+	}
+	for _, alert := range list.Alerts {
+		if alert.State == "firing" {
+			rules = append(rules, alert.Rule)
+		}
+	}
+	return rules, nil
 }
 
 // clears waits until no alert is left anywhere.
@@ -169,18 +201,13 @@ func (r *receiver) verify(h http.Header, body []byte, now time.Time) error {
 	return nil
 }
 
-// fired reports whether a message about an alert that fires has arrived since.
-func (r *receiver) fired(rule string, since time.Time) bool {
+// told reports whether a message about an incident that is not over has arrived since.
+func (r *receiver) told(since time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, m := range r.got {
-		for _, alert := range m.Data.Alerts {
-			if alert.Rule == rule && m.Type != resolved && m.at.After(since) {
-				return true
-			}
-		}
-	}
-	return false
+	return slices.ContainsFunc(r.got, func(m message) bool {
+		return m.Data.Incident != 0 && m.Type != resolved && m.at.After(since)
+	})
 }
 
 // resolved is the type of the message that ends an incident.
@@ -242,12 +269,6 @@ func (p *part) newAlertmanager() *alertmanager {
 		return err == nil
 	}))
 	return a
-}
-
-// has reports whether an alert is active there, or whether there is no Alertmanager.
-func (a *alertmanager) has(ctx context.Context, rule string) bool {
-	active, err := a.active(ctx)
-	return a == nil || err == nil && slices.Contains(active, rule)
 }
 
 // active returns the names of the alerts that are active, without the heartbeat.

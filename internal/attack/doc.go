@@ -5,8 +5,9 @@
 // # Parts
 //
 //   - limiter: TestLimiterGate of internal/limit, in virtual time.
-//   - uniformity: answers to an unknown id, a wrong tag, another client's request and a
-//     request of another epoch are the same bytes, and take the same time.
+//   - uniformity: answers to an unknown id, with a wrong tag, to another client's request,
+//     to one of an epoch that has ended and to one of the server before its restart are
+//     the same bytes, and take the same time.
 //   - overload: ten times the load that the server can complete, with constant and with
 //     random think times, beside one quiet client with an API key.
 //   - floods: wrong tags, unknown ids, malformed proofs, slow bodies, slow readers and
@@ -23,12 +24,15 @@
 // Capacity is what some clients complete a second that begin the next exchange as soon
 // as one has ended. The overload offers ten times as many, on a schedule that does not
 // wait for answers; the number of outstanding requests is bounded. A challenge is lost
-// if its client sent an answer that was not decided. Nothing is sent again.
+// if its client sent an answer that was not decided. Nothing is sent again. A server that
+// paces its challenges uses less than the whole processor for its capacity; the result says
+// how much. A short run has both kinds of think times at once, and compares the 90th
+// percentile of the quiet client, because it has too few requests for the 99th.
 //
 // # How times are compared
 //
 // One connection sends the kinds of answers in random order. Every kind has as many
-// samples. Samples above the 90th percentile of all kinds are dropped, then Welch's t is
+// samples. Samples above the median of all kinds are dropped, then Welch's t is
 // computed for each pair, as dudect does. Times are different if |t| is 4.5 or more. A
 // control has one kind do more work on purpose, and must be detected.
 //

@@ -56,6 +56,7 @@ func (p *part) newHonest(s *server, source string) *honest {
 func (h *honest) close() {
 	if h.kept != nil {
 		_ = h.kept.Close()
+		h.kept = nil
 	}
 }
 
@@ -106,22 +107,15 @@ func (h *honest) round() []honestRequest {
 	return all
 }
 
-// ask sends one request and notes whether it was served.
+// ask sends one request and notes whether it was served. A connection that was kept may
+// have been closed meanwhile; then it is sent again over a new one.
 func (h *honest) ask(got *served, r honestRequest) {
 	began := time.Now()
-	c := h.kept
-	if c == nil || c.broken || h.rounds%2 == 0 {
-		fresh, err := dialFrom(context.Background(), h.address, h.source)
-		if err != nil {
-			got.refused[r.name+": not connected"]++
-			return
-		}
-		if c != nil {
-			_ = c.Close()
-		}
-		h.kept, c = fresh, fresh
+	kept := h.kept != nil && !h.kept.broken && h.rounds%2 == 1
+	answer, err := h.send(r.bytes, kept)
+	if err != nil && kept {
+		answer, err = h.send(r.bytes, false)
 	}
-	answer, err := c.do(r.bytes, honestWithin)
 	switch {
 	case err != nil:
 		got.refused[r.name+": "+reason(err)]++
@@ -131,4 +125,17 @@ func (h *honest) ask(got *served, r honestRequest) {
 		got.count++
 		got.took = append(got.took, millis(time.Since(began)))
 	}
+}
+
+// send sends a request over the connection that was kept, or over a new one.
+func (h *honest) send(request []byte, kept bool) (reply, error) {
+	if !kept {
+		h.close()
+		fresh, err := dialFrom(context.Background(), h.address, h.source)
+		if err != nil {
+			return reply{}, err
+		}
+		h.kept = fresh
+	}
+	return h.kept.do(request, honestWithin)
 }

@@ -62,33 +62,39 @@ func (p *part) overload() {
 	p.keepTo(own)
 	defer l.close()
 	l.closed(ctx, closedLoop, p.capacity/4) // warms up
-	capacity := []float64{p.capacityOf(ctx, l)}
+	capacity := []float64{p.capacityOf(ctx, s, l)}
 	unloaded := p.quiet(l, p.plan.overload)()
-	base := quantile(unloaded.Took, 0.99)
-	p.figures["quiet_unloaded_p50_ms"], p.figures["quiet_unloaded_p99_ms"] = round(quantile(unloaded.Took, 0.5)), round(base)
+	base := quantile(unloaded.Took, p.quietQuantile())
+	p.figures["quiet_unloaded_p50_ms"], p.figures["quiet_unloaded_p99_ms"] = round(quantile(unloaded.Took, 0.5)), round(quantile(unloaded.Took, 0.99))
 	kinds := thinks
 	if p.short {
 		kinds = mixed
 	}
-	for i, t := range kinds {
-		before, err := s.memory()
-		p.must(err)
-		most := p.watchMemory(s)
-		c, quiet := p.offer(ctx, l, overloadFactor*capacity[i], t.next)
-		grown := most() - before
-		time.Sleep(settleAfterwards)
-		capacity = append(capacity, p.capacityOf(ctx, l)) // the machine may have changed
-		p.judge(t.name, c, (capacity[i]+capacity[i+1])/2)
-		p.atMost(t.name+"_memory_growth_mib", grown, mostGrowth)
-		p.judgeQuiet(t.name, quiet, base)
+	for _, t := range kinds {
+		p.measure(func() {
+			before, err := s.memory()
+			p.must(err)
+			most, spent, alone := p.watchMemory(s), s.spent(), capacity[len(capacity)-1]
+			c, quiet := p.offer(ctx, l, overloadFactor*alone, t.next)
+			grown := most() - before
+			p.figures[t.name+"_processor"] = round((s.spent() - spent).Seconds() / time.Since(c.began).Seconds())
+			time.Sleep(settleAfterwards)
+			capacity = append(capacity, p.capacityOf(ctx, s, l)) // the machine may have changed
+			p.judge(t.name, c, (alone+capacity[len(capacity)-1])/2)
+			p.atMost(t.name+"_memory_growth_mib", grown, mostGrowth)
+			p.judgeQuiet(t.name, quiet, base)
+		})
 	}
 	p.figures["capacity_per_s"] = capacity
 }
 
 // capacityOf measures the capacity.
-func (p *part) capacityOf(ctx context.Context, l *load) float64 {
+func (p *part) capacityOf(ctx context.Context, s *server, l *load) float64 {
+	before := s.spent()
 	c := l.closed(ctx, closedLoop, p.capacity)
-	p.figures["capacity"] = c.figures()
+	f := c.figures()
+	f["processor"] = round((s.spent() - before).Seconds() / time.Since(c.began).Seconds())
+	p.figures["capacity"] = f
 	time.Sleep(settleAfterwards)
 	return round(c.completed())
 }
@@ -110,6 +116,14 @@ func (p *part) judge(name string, c *counts, capacity float64) {
 	p.atMost(name+"_lost_of_issued", float64(c.lost.Load())/float64(max(1, c.issued.Load())), mostLost)
 }
 
+// quietQuantile is the quantile that is compared.
+func (p *part) quietQuantile() float64 {
+	if p.short {
+		return 0.9
+	}
+	return 0.99
+}
+
 // judgeQuiet compares the quiet client with itself without load.
 func (p *part) judgeQuiet(name string, q *quietResult, base float64) {
 	p.Helper()
@@ -119,7 +133,7 @@ func (p *part) judgeQuiet(name string, q *quietResult, base float64) {
 		p.Logf("the quiet client was refused: %v", q.Refused)
 	}
 	p.atMost(name+"_quiet_refused", float64(len(q.Refused)), 0)
-	p.atMost(name+"_quiet_p99_of_unloaded", quantile(q.Took, 0.99)/base, mostQuiet)
+	p.atMost(name+"_quiet_of_unloaded", quantile(q.Took, p.quietQuantile())/base, mostQuiet)
 }
 
 // watchMemory samples the memory of the core until the function that it returns is
@@ -195,6 +209,7 @@ func (l *load) close() {
 
 // counts are those of one measurement.
 type counts struct {
+	began    time.Time
 	from, to time.Time // of the steady part, in which inTime counts
 
 	offered, unsent, issued, answered, decided, inTime, lost, accepted atomic.Int64
@@ -210,7 +225,7 @@ type counts struct {
 // left out: the first answers come after the think time.
 func newCounts(d time.Duration) *counts {
 	now := time.Now()
-	return &counts{from: now.Add(min(time.Second, d/4)), to: now.Add(d), refused: map[string]int{}, losses: map[string]int{}}
+	return &counts{began: now, from: now.Add(min(time.Second, d/4)), to: now.Add(d), refused: map[string]int{}, losses: map[string]int{}}
 }
 
 // completed returns the decided exchanges of a second.
@@ -261,10 +276,10 @@ func (l *load) closed(ctx context.Context, n int, d time.Duration) *counts {
 
 // open begins exchanges at a rate, whether or not the former ones have ended.
 func (l *load) open(ctx context.Context, rate float64, d time.Duration, next think) *counts {
-	c, began := newCounts(d), time.Now()
+	c := newCounts(d)
 	places := make(chan struct{}, mostOpening)
 	var wg sync.WaitGroup
-	for due := began; due.Before(c.to) && ctx.Err() == nil; due = began.Add(time.Duration(float64(c.offered.Load()) / rate * float64(time.Second))) {
+	for due := c.began; due.Before(c.to) && ctx.Err() == nil; due = c.began.Add(time.Duration(float64(c.offered.Load()) / rate * float64(time.Second))) {
 		if early := time.Until(due); early > 0 {
 			time.Sleep(early) // the schedule
 		}

@@ -1,17 +1,21 @@
 package attack_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -106,6 +110,20 @@ func (s *server) memory() (float64, error) {
 		}
 	}
 	return 0, errors.New("the kernel reports no memory figure")
+}
+
+// spent returns the processor time that the server and its children have used.
+func (s *server) spent() (total time.Duration) {
+	const tick = 10 * time.Millisecond // the unit in /proc, on every architecture of Go
+	for _, pid := range append(slices.Collect(maps.Values(s.Processes())), s.PID()) {
+		b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid)) // one that has ended counts no more
+		fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
+		for i := 11; i <= 12 && i < len(fields); i++ { // utime and stime
+			n, _ := strconv.Atoi(fields[i])
+			total += time.Duration(n) * tick
+		}
+	}
+	return total
 }
 
 // processors returns two processors that this process may run on, one for the server and

@@ -24,7 +24,7 @@ import (
 
 const (
 	mostT     = 4.5 // |t| of two kinds that take the same time
-	cropAbove = 0.9 // quantile of all samples above which they are dropped
+	cropAbove = 0.5 // quantile of all samples above which they are dropped
 	pendingOf = 16  // requests of each kind that has some
 	warmUp    = 200 // answers to each kind that are not counted
 )
@@ -62,11 +62,16 @@ func (p *part) uniformity() {
 	// The control differs from a wrong tag only in what the server has to read.
 	control := &kind{name: "control"}
 	for _, r := range kinds[1].requests {
-		control.requests = append(control.requests, bytes.Replace(r, []byte("\r\n"), []byte("\r\nX-Padding: "+strings.Repeat("x", 4096)+"\r\n"), 1))
+		control.requests = append(control.requests, bytes.Replace(r, []byte("\r\n"), []byte("\r\nX-Padding: "+strings.Repeat("x", 8192)+"\r\n"), 1))
 	}
 	p.keepTo(own)
-	p.must(sample(s.address, append(kinds, control), p.samples/2))
-	p.compare(kinds, control)
+	p.measure(func() {
+		for _, k := range append(kinds, control) {
+			k.took = nil
+		}
+		p.must(sample(s.address, append(kinds, control), p.samples/2))
+		p.compare(kinds, control)
+	})
 }
 
 // compare checks that the kinds have the same answers and times, and that the control has
@@ -100,39 +105,41 @@ func (p *part) compare(kinds []*kind, control *kind) {
 // kinds returns a server and the kinds of answers to it.
 func (p *part) kinds(ctx context.Context, processor int) (*server, []*kind) {
 	p.Helper()
-	former := p.serve(processor, "--prover", "none")
-	foreign, err := pending(ctx, former.Client)
+	before := p.serve(processor, "--prover", "none")
+	former := p.pending(ctx, before.Client)
+	p.must(before.Stop())
+	s := p.serveFrom(before.data, processor, "--prover", "none")
+	ended := p.pending(ctx, s.Client)
+	_, err := s.admin(ctx, "rotate", "--now", "--yes", "--reason", "attack")
 	p.must(err)
-	p.must(former.Stop())
-	s := p.serveFrom(former.data, processor, "--prover", "none") // has another epoch
 	id, token, err := s.addClient(ctx, "other")
 	p.must(err)
 	other, err := client.New("http://"+s.address, client.Config{Retries: -1, Token: token, ClientID: id})
 	p.must(err)
-	others, err := pending(ctx, other)
-	p.must(err)
-	wrong, err := pending(ctx, s.Client)
-	p.must(err)
+	others, wrong := p.pending(ctx, other), p.pending(ctx, s.Client)
 	unknown := slices.Clone(wrong)
 	for i := range wrong {
+		ended[i].tag = wrong[i].tag
 		_, _ = rand.Read(unknown[i].id[:]) // never fails
 		_, _ = rand.Read(wrong[i].tag[:])
 	}
 	proof := make([]byte, protocol.ProofSize)
 	_, _ = rand.Read(proof)
-	return s, []*kind{newKind("unknown id", unknown, proof), newKind("wrong tag", wrong, proof), newKind("wrong client", others, proof), newKind("foreign epoch", foreign, proof)}
+	return s, []*kind{
+		newKind("unknown id", unknown, proof), newKind("wrong tag", wrong, proof), newKind("wrong client", others, proof),
+		newKind("foreign epoch", ended, proof), newKind("former server", former, proof),
+	}
 }
 
 // pending opens some requests.
-func pending(ctx context.Context, c *client.Client) (all []issued, err error) {
+func (p *part) pending(ctx context.Context, c *client.Client) (all []issued) {
+	p.Helper()
 	for range pendingOf {
 		ch, err := c.Challenge(ctx, api.ChallengeRequest{Claim: "open/1", Params: []byte(`{}`), Commitment: randomCommitment(), TTLMillis: protocol.MaxTTL})
-		if err != nil {
-			return nil, err
-		}
+		p.must(err)
 		all = append(all, issued{ch.RequestID, ch.Tag})
 	}
-	return all, nil
+	return all
 }
 
 // sample sends n answers of each kind in random order over one connection.
