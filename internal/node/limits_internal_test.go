@@ -201,10 +201,11 @@ func TestBoundByClient(t *testing.T) {
 		defer func() { _, _ = conn.Close(), here.Close() }()
 		if i == 0 {
 			_, _ = conn.Close(), conn.Close()
-			if a := netip.MustParseAddr(client); !conns.Acquire(a) || !conns.Acquire(a) || conns.Acquire(a) {
+			a := netip.MustParseAddr(client)
+			if first, second, third := conns.Acquire(a), conns.Acquire(a), conns.Acquire(a); !first || !second || third {
 				t.Error("a connection that was closed, twice, counts or has made room twice")
 			}
-			conns.Release(netip.MustParseAddr(client))
+			conns.Release(a)
 		}
 	}
 }

@@ -35,7 +35,7 @@ func TestTLSOffersHTTP1Only(t *testing.T) {
 	go h.Serve(l)
 	t.Cleanup(func() { h.Close() })
 	dial := func(protocols ...string) (*tls.Conn, error) {
-		d := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13, NextProtos: protocols}} //nolint:gosec // only the protocol counts here
+		d := tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, MinVersion: tls.VersionTLS13, NextProtos: protocols}}
 		c, err := d.DialContext(t.Context(), "tcp", l.Addr().String())
 		if err != nil {
 			return nil, err
