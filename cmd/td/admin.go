@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"syscall"
 	"text/tabwriter"
 	"time"
@@ -109,10 +110,12 @@ func adminRead(cmd *cobra.Command, read readFunc) *cobra.Command {
 	return cmd
 }
 
-// adminList makes a command that lists, and below it "list", which does the same.
+// adminList makes a command that lists, and below it "list", which does the same. The
+// first line of the command's example is the command itself.
 func adminList(group *cobra.Command, build func(*cobra.Command) readFunc) {
 	group.Args = noArgs
-	list := &cobra.Command{Use: "list", Short: group.Short, Long: group.Long, Args: noArgs, Example: "  td admin " + group.Name() + " list"}
+	itself, _, _ := strings.Cut(group.Example, "\n")
+	list := &cobra.Command{Use: "list", Short: group.Short, Long: group.Long, Args: noArgs, Example: itself + " list"}
 	adminRead(group, build(group))
 	group.AddCommand(adminRead(list, build(list)))
 }

@@ -23,7 +23,7 @@ func adminAlertsCommand(a *app) *cobra.Command {
 		Long: `Lists the alerts that are pending, fire, or have ended within 15 minutes, and the
 silences. Alerts are in the log of the server, too. They are sent to the sinks that td
 admin alerts sinks lists, if the setting notify_allow names destinations.`,
-		Example: "  td admin alerts\n  td admin alerts silence WrongTags --for 2h --reason \"test of a new client\"",
+		Example: "  td admin alerts\n  td admin alerts silence WrongTags --for 2h --reason \"new client\"",
 	}
 	adminList(cmd, func(*cobra.Command) readFunc {
 		return func(ctx context.Context, c *admin.Conn, output *choice) error {
@@ -68,7 +68,7 @@ func alertTable(w io.Writer, list *admin.AlertList) error {
 func adminRulesCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "rules", Short: "List the alert rules in force with their thresholds", Args: noArgs,
-		Long:    "Lists each rule with what it reads. The setting alert_rules changes thresholds, or switches a rule off.",
+		Long:    "Lists each rule with what it reads. The setting alert_rules changes thresholds, or switches\na rule off.",
 		Example: "  td admin alerts rules\n  td admin alerts rules -o json",
 	}
 	return adminRead(cmd, func(ctx context.Context, c *admin.Conn, output *choice) error {
@@ -93,7 +93,7 @@ func adminSilenceCommand(a *app) *cobra.Command {
 		Long: `RULE is a rule, or "*" for every rule of the scope that --scope names. A silenced alert is
 still listed. A silence lasts at most 7 days, survives a restart of the server, and is a
 row of the audit with its author and reason.`,
-		Example: "  td admin alerts silence WrongTagsOfClient --scope client:north --for 2h --reason \"test of a new client\"",
+		Example: "  td admin alerts silence WrongTagsOfClient --scope client:north --for 2h --reason \"new client\"",
 		Args:    oneArg("RULE"),
 	}
 	scope := cmd.Flags().String("scope", "*", "server, client:NAME or network:PREFIX, as td admin alerts lists it (default every scope)")

@@ -61,7 +61,8 @@ func died(err error) bool {
 }
 
 // load answers, replays, pushes and opens at once until the server is gone, and
-// adds what was acknowledged to the history. Any refusal must be one of allowed.
+// adds what was acknowledged to the history. Any refusal must be one of allowed, or say that
+// the server is overloaded.
 type load struct {
 	*backend
 	h       *history
@@ -74,7 +75,7 @@ type load struct {
 }
 
 func (b *backend) newLoad(h *history, allowed ...protocol.Code) *load {
-	l := &load{backend: b, h: h, allowed: map[protocol.Code]bool{}, codes: map[protocol.Code]int{}}
+	l := &load{backend: b, h: h, allowed: map[protocol.Code]bool{protocol.CodeOverloaded: true}, codes: map[protocol.Code]int{}}
 	for _, c := range allowed {
 		l.allowed[c] = true
 	}
