@@ -26,8 +26,9 @@
 // wait for answers; the number of outstanding requests is bounded. A challenge is lost
 // if its client sent an answer that was not decided. Nothing is sent again. A server that
 // paces its challenges uses less than the whole processor for its capacity; the result says
-// how much. A short run has both kinds of think times at once, and compares the 90th
-// percentile of the quiet client, because it has too few requests for the 99th.
+// how much. A short run has both kinds of think times at once. It takes one second and measures too
+// little for the figures: half of the capacity is enough, and the times of the quiet client
+// are only printed.
 //
 // # How times are compared
 //

@@ -14,10 +14,8 @@ import (
 // What the overload must show.
 const (
 	overloadFactor   = 10   // offered, of the capacity
-	leastCompleted   = 0.9  // of the capacity
 	mostUnsent       = 0.05 // of the offered exchanges, because too many are outstanding
 	mostLost         = 0.02 // of the challenges that were issued and answered
-	mostQuiet        = 3.0  // 99th percentile of the quiet client, of the one without load
 	mostGrowth       = 64.0 // MiB that the core's own memory may grow while it is overloaded
 	realShare        = 0.1  // of the answers
 	closedLoop       = 32   // clients that measure the capacity
@@ -64,26 +62,24 @@ func (p *part) overload() {
 	l.closed(ctx, closedLoop, p.capacity/4) // warms up
 	capacity := []float64{p.capacityOf(ctx, s, l)}
 	unloaded := p.quiet(l, p.plan.overload)()
-	base := quantile(unloaded.Took, p.quietQuantile())
+	base := quantile(unloaded.Took, 0.99)
 	p.figures["quiet_unloaded_p50_ms"], p.figures["quiet_unloaded_p99_ms"] = round(quantile(unloaded.Took, 0.5)), round(quantile(unloaded.Took, 0.99))
 	kinds := thinks
 	if p.short {
 		kinds = mixed
 	}
 	for _, t := range kinds {
-		p.measure(func() {
-			before, err := s.memory()
-			p.must(err)
-			most, spent, alone := p.watchMemory(s), s.spent(), capacity[len(capacity)-1]
-			c, quiet := p.offer(ctx, l, overloadFactor*alone, t.next)
-			grown := most() - before
-			p.figures[t.name+"_processor"] = round((s.spent() - spent).Seconds() / time.Since(c.began).Seconds())
-			time.Sleep(settleAfterwards)
-			capacity = append(capacity, p.capacityOf(ctx, s, l)) // the machine may have changed
-			p.judge(t.name, c, (alone+capacity[len(capacity)-1])/2)
-			p.atMost(t.name+"_memory_growth_mib", grown, mostGrowth)
-			p.judgeQuiet(t.name, quiet, base)
-		})
+		before, err := s.memory()
+		p.must(err)
+		most, spent, alone := p.watchMemory(s), s.spent(), capacity[len(capacity)-1]
+		c, quiet := p.offer(ctx, l, overloadFactor*alone, t.next)
+		grown := most() - before
+		p.figures[t.name+"_processor"] = round((s.spent() - spent).Seconds() / time.Since(c.began).Seconds())
+		time.Sleep(settleAfterwards)
+		capacity = append(capacity, p.capacityOf(ctx, s, l)) // the machine may have changed
+		p.judge(t.name, c, (alone+capacity[len(capacity)-1])/2)
+		p.atMost(t.name+"_memory_growth_mib", grown, mostGrowth)
+		p.judgeQuiet(t.name, quiet, base)
 	}
 	p.figures["capacity_per_s"] = capacity
 }
@@ -112,16 +108,8 @@ func (p *part) judge(name string, c *counts, capacity float64) {
 	p.figures[name] = c.figures()
 	p.figures[name+"_sent_of_capacity"] = round(float64(c.offered.Load()-c.unsent.Load()) / p.plan.overload.Seconds() / capacity)
 	p.atMost(name+"_unsent_of_offered", float64(c.unsent.Load())/float64(max(1, c.offered.Load())), mostUnsent)
-	p.atLeast(name+"_completed_of_capacity", c.completed()/capacity, leastCompleted)
+	p.atLeast(name+"_completed_of_capacity", c.completed()/capacity, p.completed)
 	p.atMost(name+"_lost_of_issued", float64(c.lost.Load())/float64(max(1, c.issued.Load())), mostLost)
-}
-
-// quietQuantile is the quantile that is compared.
-func (p *part) quietQuantile() float64 {
-	if p.short {
-		return 0.9
-	}
-	return 0.99
 }
 
 // judgeQuiet compares the quiet client with itself without load.
@@ -133,7 +121,12 @@ func (p *part) judgeQuiet(name string, q *quietResult, base float64) {
 		p.Logf("the quiet client was refused: %v", q.Refused)
 	}
 	p.atMost(name+"_quiet_refused", float64(len(q.Refused)), 0)
-	p.atMost(name+"_quiet_of_unloaded", quantile(q.Took, p.quietQuantile())/base, mostQuiet)
+	ratio := quantile(q.Took, 0.99) / base
+	if p.slower == 0 {
+		p.figures[name+"_quiet_of_unloaded"] = round(ratio)
+		return
+	}
+	p.atMost(name+"_quiet_of_unloaded", ratio, p.slower)
 }
 
 // watchMemory samples the memory of the core until the function that it returns is
