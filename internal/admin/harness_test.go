@@ -30,6 +30,7 @@ import (
 	"github.com/terradourada/td/internal/gate"
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/lifecycle"
+	"github.com/terradourada/td/internal/limit"
 	"github.com/terradourada/td/internal/notify"
 	"github.com/terradourada/td/internal/principal"
 	"github.com/terradourada/td/internal/server"
@@ -357,11 +358,19 @@ func (c *core) effect(what string) {
 
 // manager, gateOf and host are the other parts.
 type (
-	manager struct{ *core }
-	gateOf  struct{ *core }
-	host    struct{ *core }
-	alerts  struct{ *core }
+	manager   struct{ *core }
+	gateOf    struct{ *core }
+	host      struct{ *core }
+	alerts    struct{ *core }
+	responses struct{ *core }
 )
+
+func (r responses) Responses(time.Time) admin.ResponseList { return admin.ResponseList{} }
+
+func (r responses) Lift(time.Time, limit.Subject) error {
+	r.effect("lift")
+	return nil
+}
 
 func (a alerts) Alerts(time.Time) admin.AlertList { return admin.AlertList{} }
 
@@ -526,7 +535,7 @@ func start(t *testing.T, c *core, change func(*admin.Config)) *world {
 		t.Fatal(err)
 	}
 	cfg := admin.Config{
-		Journal: c, Control: newControl(c, manager{c}, gateOf{c}, nil), Epochs: manager{c}, Gate: gateOf{c}, Alerts: alerts{c}, Host: host{c}, Problem: server.ProblemOf, Roles: roles,
+		Journal: c, Control: newControl(c, manager{c}, gateOf{c}, nil), Epochs: manager{c}, Gate: gateOf{c}, Alerts: alerts{c}, Responses: responses{c}, Host: host{c}, Problem: server.ProblemOf, Roles: roles,
 		Bundles: filepath.Join(t.TempDir(), "evidence"), Now: func() time.Time { return time.UnixMilli(w.clock.Load()) },
 		TLS: &tls.Config{Certificates: []tls.Certificate{*w.ca.issue(t, "server")}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: w.ca.pool, MinVersion: tls.VersionTLS13},
 	}

@@ -39,6 +39,7 @@ var bodies = map[string]string{
 	"alerts/test":         `{"reason":"r","id":"0011"}`,
 	"alerts/sinks/add":    `{"reason":"r","kind":"webhook","url":"https://alerts.example.org/secret"}`,
 	"alerts/sinks/remove": `{"reason":"r","id":"0011"}`,
+	"responses/lift":      `{"reason":"r","subject":"network:192.0.2.0/24"}`,
 }
 
 // TestMatrix: every action, by every role, with a journal that takes writes and with one

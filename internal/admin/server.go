@@ -77,14 +77,15 @@ type Host interface {
 
 // Config is what a [Server] needs; every field is required unless it says otherwise.
 type Config struct {
-	Journal Journal
-	Control *control.Control // acts, and records what it does or refuses
-	Epochs  Manager
-	Gate    Gate
-	Alerts  Alerts
-	Host    Host
-	Problem func(error) *api.Problem // the public form of an error
-	Roles   *Roles
+	Journal   Journal
+	Control   *control.Control // acts, and records what it does or refuses
+	Epochs    Manager
+	Gate      Gate
+	Alerts    Alerts
+	Responses Responses
+	Host      Host
+	Problem   func(error) *api.Problem // the public form of an error
+	Roles     *Roles
 
 	// TwoPeople asks for a second commander before a thaw.
 	TwoPeople bool

@@ -56,6 +56,18 @@ func (b *busy) Unwrap() error { return b.error }
 
 var errPaced = protocol.Fail(protocol.CodeOverloaded, "more challenges are asked for than answers could be verified")
 
+// Load is how much costly work waits, and how many challenges may be issued.
+type Load struct {
+	Issue, Verify int     // challenges, and verifications of proofs, that wait for a place
+	Pace          float64 // challenges a second
+}
+
+// Load returns the load of this moment.
+func (g *Gate) Load() Load {
+	a := g.admission
+	return Load{a.queue.Waiting(issueUnits), a.queue.Waiting(verifyUnits), a.pacer.Pace()}
+}
+
 // Payer returns to whom the challenges of a source are charged.
 func (g *Gate) Payer(s limit.Source) limit.Payer { return g.admission.pacer.PayerOf(s) }
 

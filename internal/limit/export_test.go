@@ -1,6 +1,21 @@
 package limit
 
-import "time"
+import (
+	"net/netip"
+	"time"
+)
+
+// SubjectOf returns the subject that a source itself is: its client or its address.
+func SubjectOf(s Source) Subject {
+	if s.Client != "" {
+		return Subject{Client: s.Client}
+	}
+	a := plain(s.Addr)
+	if !a.IsValid() {
+		return Subject{}
+	}
+	return Subject{Prefix: netip.PrefixFrom(a, prefixBits(a)[0]).Masked()}
+}
 
 // FillAddresses fills the table of addresses with live buckets.
 func FillAddresses(l *Limits, now time.Time) {

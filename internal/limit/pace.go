@@ -226,6 +226,9 @@ func (p *Pacer) Capacity() float64 {
 	return p.places / (p.issue + p.verify)
 }
 
+// Pace returns how many challenges a second are issued at most.
+func (p *Pacer) Pace() float64 { return target * p.Capacity() }
+
 // MostPending returns how many challenges of a lifetime may be pending: as many as can be
 // verified in it.
 func (p *Pacer) MostPending(life time.Duration) int {

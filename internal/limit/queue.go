@@ -148,9 +148,14 @@ func (t *Turn) Waits() bool { return t.ready != nil }
 // Began returns when a turn with a place received it.
 func (t *Turn) Began() time.Time { return t.began }
 
-// Waiting returns how many wait for a place.
-func (q *Queue) Waiting() int {
+// Waiting returns how many wait for a place of so many units.
+func (q *Queue) Waiting(units int) (n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return q.waiting.Len()
+	for e := q.waiting.Front(); e != nil; e = e.Next() {
+		if t, ok := e.Value.(*Turn); ok && t.units == units {
+			n++
+		}
+	}
+	return n
 }

@@ -56,7 +56,7 @@ func TestQueueOrder(t *testing.T) {
 	if got := leave(120*time.Millisecond, patient); got != third || !third.Began().Equal(start.Add(120*time.Millisecond)) {
 		t.Error("the place does not go to the third")
 	}
-	if got := leave(130*time.Millisecond, third); got != nil || q.Waiting() != 0 {
+	if got := leave(130*time.Millisecond, third); got != nil || q.Waiting(1) != 0 {
 		t.Error("a turn still waits")
 	}
 	if turn := join(140*time.Millisecond, limit.Ask{Units: 1}); turn.Waits() {

@@ -17,18 +17,6 @@ type Subject struct {
 	Prefix netip.Prefix // if Client is ""
 }
 
-// SubjectOf returns the subject that a source itself is: its client or its address.
-func SubjectOf(s Source) Subject {
-	if s.Client != "" {
-		return Subject{Client: s.Client}
-	}
-	a := plain(s.Addr)
-	if !a.IsValid() {
-		return Subject{}
-	}
-	return Subject{Prefix: netip.PrefixFrom(a, prefixBits(a)[0]).Masked()}
-}
-
 // The words before the name of a client and a prefix.
 const (
 	ofClient  = "client:"
@@ -169,7 +157,7 @@ func (r *Response) permits(s Subject) error {
 		return nil
 	case s.Client != "" || !s.Prefix.IsValid() || s.Prefix != s.Prefix.Masked() || !slices.Contains(prefixBits(s.Prefix.Addr()), s.Prefix.Bits()):
 		return ErrSubject
-	case s.Prefix.Addr().IsLoopback() || slices.ContainsFunc(r.Exempt, s.Prefix.Overlaps):
+	case s.Prefix.Addr().IsLoopback() || s.Prefix.Contains(netip.IPv6Loopback()) || slices.ContainsFunc(r.Exempt, s.Prefix.Overlaps):
 		return ErrExempt
 	}
 	return nil
@@ -232,6 +220,9 @@ func (l *Limits) Lift(s Subject) bool {
 	p.count()
 	return ok
 }
+
+// Response returns the settings of the automatic response that are in force.
+func (l *Limits) Response() Response { return l.rules.Load().Response }
 
 // Penalties lists the penalties in force, the one that ends first at the begin.
 func (l *Limits) Penalties(now time.Time) (all []Penalty) {

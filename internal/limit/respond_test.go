@@ -208,7 +208,7 @@ func TestNotPunished(t *testing.T) {
 	})
 	for text, want := range map[string]error{
 		"10.1.2.3/32": limit.ErrExempt, "10.1.2.0/24": limit.ErrExempt, "2001:db8:1:2::/64": limit.ErrExempt, "2001:db8::/32": limit.ErrExempt,
-		"127.0.0.1/32": limit.ErrExempt, "::/64": nil,
+		"127.0.0.1/32": limit.ErrExempt, "::/64": limit.ErrExempt, "::/48": limit.ErrExempt,
 		"0.0.0.0/0": limit.ErrSubject, "10.0.0.0/8": limit.ErrSubject, "2001:db8::1/128": limit.ErrSubject, "10.2.2.3/24": limit.ErrSubject,
 		"10.2.2.3/32": nil, "10.2.2.0/24": nil,
 	} {

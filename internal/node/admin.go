@@ -131,6 +131,7 @@ func (n *node) startAdmin(ctx context.Context) error {
 		Epochs:    n.machine.epochs,
 		Gate:      n.machine.gate,
 		Alerts:    n.watch,
+		Responses: n.watch.responses,
 		Host:      &adminHost{reader, n.reload, n.cert, n.build, n.confined},
 		Problem:   server.ProblemOf,
 		Roles:     n.admin.roles,

@@ -54,6 +54,15 @@ func (l *limits) connsEach(peer netip.Addr) int {
 	return l.conns.Most(peer)
 }
 
+// overflowed returns how many charges have found no place since the start.
+func (l *limits) overflowed() (n uint64) {
+	st := l.Stats()
+	for _, one := range st.Overflow {
+		n += one
+	}
+	return n
+}
+
 // measure sets the metrics of the limits.
 func (l *limits) measure(m *metrics.Metrics, at time.Time) {
 	st, was := l.Stats(), l.told

@@ -68,8 +68,15 @@ func (n *node) openHTTP(ctx context.Context) (err error) {
 	if cfg.Verify, err = n.records.verifyOptions(ctx, n.lists); err != nil {
 		return err
 	}
-	n.http = server.HTTPServer(cfg, server.New(cfg))
+	n.makeHTTP(cfg)
 	return nil
+}
+
+// makeHTTP makes the server of the listener and counts its connections.
+func (n *node) makeHTTP(cfg server.Config) {
+	n.load.server = server.New(cfg)
+	n.http = server.HTTPServer(cfg, n.load.server)
+	n.load.count(n.http)
 }
 
 // serverConfig returns what the server of the listener needs, without the options of

@@ -86,6 +86,7 @@ type node struct {
 	tally   *watch.Tally     // counts events for it
 
 	http   *http.Server
+	load   load
 	reader *reader
 	health health
 
@@ -148,7 +149,12 @@ func (n *node) prepare(ctx context.Context) (err error) {
 	if n.limits, err = newLimits(cfg); err != nil {
 		return err
 	}
-	n.reporting.metrics.OnScrape(func() { n.limits.measure(n.reporting.metrics, now()) })
+	n.reporting.metrics.OnScrape(func() {
+		n.limits.measure(n.reporting.metrics, now())
+		if n.health.serving.Load() != nil { // what it serves with was set before
+			n.load.measure(n.reporting.metrics, n.machine.gate)
+		}
+	})
 	if n.listener, err = listen(ctx, cfg, n.cert, n.limits.conns); err != nil {
 		return err
 	}

@@ -26,15 +26,17 @@ import (
 
 // watcher feeds the alert engine of this server and delivers what it notifies.
 type watcher struct {
-	cfg      *config.Config
-	log      *slog.Logger
-	reader   *reader
-	cert     *certificate // nil without TLS
-	tally    *watch.Tally // observes the requests and changes of the server
-	report   func(kind telemetry.Kind, subject string, value float64)
-	metrics  *metrics.Metrics
-	notifier *notify.Notifier // nil if no destination is allowed
-	base     string           // address of the server in what is delivered
+	cfg       *config.Config
+	log       *slog.Logger
+	reader    *reader
+	cert      *certificate // nil without TLS
+	tally     *watch.Tally // observes the requests and changes of the server
+	report    func(kind telemetry.Kind, subject string, value float64)
+	metrics   *metrics.Metrics
+	limits    *limits
+	responses *responder
+	notifier  *notify.Notifier // nil if no destination is allowed
+	base      string           // address of the server in what is delivered
 
 	wake        chan struct{} // one element when there is something to deliver
 	undelivered atomic.Uint64 // minutes for which a sink has failed, as the bits of a float
@@ -88,9 +90,10 @@ func (n *node) newWatcher(ctx context.Context) (*watcher, error) {
 		return nil, err
 	}
 	w := &watcher{
-		cfg: n.Settings, log: n.Log, reader: reader, cert: n.cert, tally: n.tally, report: n.reporting.change, metrics: n.reporting.metrics, base: "http://" + n.listener.Addr().String(),
+		cfg: n.Settings, log: n.Log, reader: reader, cert: n.cert, tally: n.tally, report: n.reporting.change, metrics: n.reporting.metrics, limits: n.limits, base: "http://" + n.listener.Addr().String(),
 		wake: make(chan struct{}, 1), engine: watch.New(now(), watch.Options{Rules: rules, Keep: n.Settings.AlertKeep}),
 	}
+	w.responses = newResponder(n.limits.Limits, n.Log, n.reporting.change, w.cfg.AlertWindow)
 	if n.cert != nil {
 		w.base = "https://" + n.listener.Addr().String()
 	}
@@ -154,8 +157,10 @@ func (w *watcher) ticks() int {
 	return int(min(max(1, w.cfg.AlertWindow/w.cfg.AlertEvery), maxTicks))
 }
 
-// tick reads one input, and logs and queues what has to be notified.
+// tick reads one input, logs and queues what has to be notified, and punishes the sources
+// of what fires.
 func (w *watcher) tick(now time.Time) {
+	w.tally.Total(watch.QuotaOverflow, w.limits.overflowed())
 	in := w.tally.Take(w.cfg.AlertEvery, w.ticks())
 	w.measure(now, &in)
 	w.mu.Lock()
@@ -165,11 +170,13 @@ func (w *watcher) tick(now time.Time) {
 	}
 	stats := w.engine.Stats()
 	silences := len(w.engine.Silences(now))
+	alerts := w.engine.Alerts(now)
 	w.mu.Unlock()
 	w.measureAlerts(&stats, silences)
 	for i := range notices {
 		w.announce(&notices[i])
 	}
+	w.responses.respond(now, alerts)
 	select {
 	case w.wake <- struct{}{}:
 	default:

@@ -138,7 +138,9 @@ func (e *exchange) payer() limit.Payer { return e.s.cfg.Gate.Payer(e.source) }
 // acquire takes a slot, if one is free.
 func (e *exchange) acquire() error {
 	err := enter(e.slots)
-	e.holds = err == nil
+	if e.holds = err == nil; e.holds {
+		e.s.inWork[e.op.class].Add(1)
+	}
 	return err
 }
 
@@ -156,6 +158,7 @@ func enter(places chan<- struct{}) error {
 func (e *exchange) release() {
 	if e.holds {
 		e.holds = false
+		e.s.inWork[e.op.class].Add(-1)
 		<-e.slots
 	}
 }

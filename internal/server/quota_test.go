@@ -3,6 +3,7 @@ package server_test
 import (
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"slices"
 	"strings"
@@ -151,6 +152,29 @@ func TestShed(t *testing.T) {
 	}
 	if r := s.post("/v1/challenges/"+knownID.String()+"/proof", proofBody()); r.StatusCode != http.StatusCreated {
 		t.Errorf("a proof: %d %s", r.StatusCode, r.body)
+	}
+}
+
+// TestLoad: a request counts for its class while it holds a slot, and not longer.
+func TestLoad(t *testing.T) {
+	f := &fake{enter: make(chan struct{}, 1), block: make(chan struct{})}
+	s := server.New(server.Config{Gate: f, Records: f, Ledger: f, MaxRequests: 64})
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/challenges/"+knownID.String()+"/proof", strings.NewReader(proofBody()))
+	r.Header.Set("Content-Type", "application/json")
+	done := make(chan struct{})
+	go func() { defer close(done); s.ServeHTTP(httptest.NewRecorder(), r) }()
+	<-f.enter
+	for i, want := range []int{1, 0} {
+		if inWork, places := s.Load(limit.Submit); inWork != want || places != 32 {
+			t.Errorf("%d of %d slots are taken, want %d", inWork, places, want)
+		}
+		if inWork, _ := s.Load(limit.Issue); inWork != 0 {
+			t.Error("another class has it, too")
+		}
+		if i == 0 {
+			close(f.block)
+			<-done
+		}
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"path"
 	"runtime/debug"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/terradourada/td/internal/limit"
@@ -27,6 +28,17 @@ type Server struct {
 	verifying chan struct{}        // one element per receipt being verified
 	arriving  *transfers           // bodies
 	leaving   *transfers           // answers of more than one piece
+	places    [classes]int         // slots of each class; those of a lane are shared by its classes
+	inWork    [classes]atomic.Int64
+}
+
+// classes is the number of classes of operations.
+const classes = limit.Verify + 1
+
+// Load returns, for a class of operations, how many requests hold a slot, and how many
+// slots there are.
+func (s *Server) Load(c limit.Class) (inWork, places int) {
+	return int(s.inWork[c].Load()), s.places[c]
 }
 
 // New builds the handler.
@@ -44,6 +56,13 @@ func New(cfg Config) *Server {
 		s.slots[l] = make(chan struct{}, n)
 	}
 	ops := s.operations()
+	var counted [classes][lanes]bool
+	for i := range ops {
+		if class, lane := ops[i].class, ops[i].lane; !counted[class][lane] {
+			counted[class][lane] = true
+			s.places[class] += cap(s.slots[lane])
+		}
+	}
 	s.spec = s.register(ops)
 	s.docs = docsPage(ops)
 	s.refuseTheRest(ops)

@@ -89,7 +89,7 @@ const (
 	ClockStepped          // value: seconds by which the clock of the system moved against the monotonic one
 	AlertFired            // subject: rule; value: 1
 	AlertCleared          // subject: rule; value: 1
-	ResponseTaken         // subject: step of the response ladder; value: 1
+	ResponseTaken         // subject: step of the response ladder; value: 1, or 0 in a dry run
 	SettingsRead          // value: 1; settings were read again
 
 	// Those that are measured.

@@ -82,7 +82,8 @@ var counterOf = map[telemetry.Cause]Counter{
 // ofSource are the counters that are kept for clients and networks.
 var ofSource = [counterEnd]bool{WrongTags: true, UnknownRequests: true, FalseProofs: true, WrongKeys: true}
 
-// Request counts a request.
+// Request counts a request. What a client with an API key sends is counted for the client
+// and not for its network, where others may be, too.
 func (t *Tally) Request(r telemetry.Request) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -97,8 +98,7 @@ func (t *Tally) Request(r telemetry.Request) {
 	}
 	if r.Client != "" {
 		t.clients.count(maphash.String(t.seed, r.Client), r.Client, c)
-	}
-	if p := network(r.Source); p.IsValid() {
+	} else if p := network(r.Source); p.IsValid() {
 		t.networks.count(maphash.Comparable(t.seed, p), p, c)
 	}
 }

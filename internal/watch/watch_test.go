@@ -562,7 +562,7 @@ func TestTally(t *testing.T) {
 		tally.Request(request("north", "192.0.2.7", telemetry.WrongTag))
 		tally.Request(request("", "::ffff:192.0.2.9", telemetry.WrongTag))
 		tally.Request(request("north", "2001:db8::1%eth0", telemetry.WrongClient))
-		tally.Request(request("north", "2001:db8::2", telemetry.NoCause))
+		tally.Request(request("", "2001:db8::2", telemetry.UnknownID))
 	}
 	tally.Change(telemetry.Change{Kind: telemetry.ChildDied, Subject: "signer"})
 	tally.Change(telemetry.Change{Kind: telemetry.ClockStepped, Value: -5})
@@ -593,7 +593,7 @@ func TestTally(t *testing.T) {
 		if len(in.Clients) != 1 || in.Clients[0].Name != "north" || in.Clients[0].Counts[watch.WrongTags] != 7 || in.Clients[0].Counts[watch.UnknownRequests] != 7 {
 			t.Errorf("clients: %v", in.Clients)
 		}
-		if len(in.Networks) != 2 || in.Networks[0].Name != "192.0.2.0/24" || in.Networks[0].Counts[watch.WrongTags] != 14 || in.Networks[1].Name != "2001:db8::/48" {
+		if len(in.Networks) != 2 || in.Networks[0].Name != "192.0.2.0/24" || in.Networks[0].Counts[watch.WrongTags] != 7 || in.Networks[1].Name != "2001:db8::/48" {
 			t.Errorf("networks: %v", in.Networks)
 		}
 	}

@@ -22,6 +22,9 @@ func (m *Metrics) Request(r telemetry.Request) {
 	if r.Code != protocol.CodeNone {
 		m.Add(Refusals, 1, class, r.Cause.String())
 	}
+	if r.Cause == telemetry.Overloaded {
+		m.Add(Shed, 1, class)
+	}
 	switch r.Operation {
 	case "openChallenge":
 		m.issued(&r)
@@ -120,7 +123,13 @@ func (m *Metrics) Change(c telemetry.Change) {
 	case telemetry.ClockStepped:
 		m.Add(ClockSteps, 1)
 		m.Add(ClockMoved, math.Abs(c.Value))
-	default: // alerts and responses are set by those who have them
+	case telemetry.ResponseTaken:
+		mode := "dry_run"
+		if c.Value != 0 {
+			mode = "enforced"
+		}
+		m.Add(Responses, 1, c.Subject, mode)
+	default: // alerts are set by those who have them
 	}
 }
 

@@ -205,7 +205,7 @@ func table(l Labels) []metric {
 		{AlertNotifications, counter, "Notifications to receivers of alerts, by kind of receiver and result.", []label{{"sink", with(l.Sinks, other)}, {"result", []string{"sent", "failed", "dropped"}}}, nil},
 		{AlertsUndelivered, gauge, "Time for which a receiver of alerts has taken none, the longest of all receivers.", nil, nil},
 		{AlertFeedback, counter, "Verdicts of operators about alerts.", []label{{"verdict", []string{"useful", "useless", "false"}}}, nil},
-		{ResponsesActive, gauge, "Automatic responses in force, by step.", []label{{"step", with(l.Responses, other)}}, nil},
+		{ResponsesActive, gauge, "Automatic responses in force, by step; in a dry run those that would be.", []label{{"step", with(l.Responses, other)}}, nil},
 		{Responses, counter, "Automatic responses, by step and whether they were only tried.", []label{{"step", with(l.Responses, other)}, {"mode", []string{"enforced", "dry_run"}}}, nil},
 
 		{EventsLost, counter, "Events that metrics, logs and detectors have not seen.", nil, nil},
