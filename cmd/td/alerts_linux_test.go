@@ -121,6 +121,12 @@ func TestAlerts(t *testing.T) {
 	if s := td("admin", "alerts", "sinks"); strings.Contains(s, "secret-path") || !strings.Contains(s, h.URL) {
 		t.Error(s)
 	}
+	if s := td("admin", "responses"); !strings.Contains(s, "dry-run") || !strings.Contains(s, "no penalty") {
+		t.Error(s)
+	}
+	if code, _, stderr := runTD("admin", "responses", "lift", "network:192.0.2.0/24", "--reason", "test", "--data", data); code == 0 || !strings.Contains(stderr, "has no penalty") {
+		t.Errorf("a penalty that there is none of: exit %d, %s", code, stderr)
+	}
 	b.stop(20 * time.Second)
 	kept := 0
 	for _, name := range files(t, data) {

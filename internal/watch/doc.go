@@ -28,7 +28,8 @@
 // # What strangers can do
 //
 // An event that a stranger can cause changes counters and alerts, and nothing else: the
-// engine returns notices and has no effects. Every table is bounded, see [Tally] and
+// engine returns notices and has no effects. Package node imposes penalties on the client
+// or network that an alert is about; no alert has a wider effect. Every table is bounded, see [Tally] and
 // [Engine]. A wrong tag counts in full only if the request was pending and belonged to
 // the client that answered it, which telemetry.WrongTag means. What names no such request
 // counts as a tenth, and for the whole server apart.
