@@ -145,7 +145,6 @@ var LogEvents = []Event{
 	{"connection_refused", "connection refused"},
 	{"control_action_refused", "control action refused: it is in force, and too many are held in memory"},
 	{"control_action_held_memory_not_durable", "control action held in memory, not durable"},
-	{"control_action_refused_force_too_many", "control action refused: it is in force, and too many are held in memory"},
 	{"control_action_held_memory_lost_this_process", "control action was held in memory and is lost with this process; repeat it"},
 	{"core_signer_disagree_about_log", "core and signer disagree about the log; epoch destroyed"},
 	{"core_signer_disagree_about_issued", "core and signer disagree about what was issued"},
