@@ -92,10 +92,10 @@ func (h *handler) summarise(ctx context.Context, ended []summary) {
 }
 
 // reasonOf returns the reason that distinguishes lines of one event: the value of
-// cause, code, reason or id.
+// cause, code, reason, rule or id.
 func reasonOf(a slog.Attr, otherwise string) string {
 	switch a.Key {
-	case "cause", "code", "reason", "id":
+	case "cause", "code", "reason", "rule", "id":
 		return a.Value.String()
 	}
 	return otherwise

@@ -16,7 +16,8 @@ type incident struct {
 	opened   time.Time
 	alerts   []*alert  // that have joined, the ended ones included
 	told     time.Time // of the notice that began the present episode; zero if there was none
-	severity Severity  // that was notified
+	severity Severity  // that was notified, or less if what was more severe has ended
+	rules    []*Rule   // of its visible alerts, in the last tick
 	updates  int       // that were sent in this episode
 	episodes int
 	ended    time.Time // when the last alert ended; zero while one is active
@@ -81,7 +82,7 @@ type Event string
 const (
 	IncidentFired    Event = "alert.fired"
 	IncidentAgain    Event = "alert.again"  // it had been resolved less than half an hour before
-	IncidentWorse    Event = "alert.worse"  // a more severe alert has joined
+	IncidentWorse    Event = "alert.worse"  // an alert of another rule, at least as severe, has joined
 	IncidentUpdate   Event = "alert.update" // it lasts
 	IncidentResolved Event = "alert.resolved"
 )
@@ -118,6 +119,7 @@ func (e *Engine) notices(now time.Time) (all []Notice) {
 // next returns the event that has to be notified now, "" if there is none.
 func (in *incident) next(now time.Time) Event {
 	active, visible, severity := false, false, Info
+	var rules []*Rule
 	for _, a := range in.alerts {
 		if !a.active() {
 			continue
@@ -125,8 +127,13 @@ func (in *incident) next(now time.Time) Event {
 		active = true
 		if a.hidden == "" {
 			visible, severity = true, max(severity, a.rule.Severity)
+			rules = append(rules, a.rule)
 		}
 	}
+	// What has ended is notified again when it begins again, and hides nothing meanwhile.
+	in.severity = min(in.severity, severity)
+	joined := slices.ContainsFunc(rules, func(r *Rule) bool { return r.Severity >= in.severity && !slices.Contains(in.rules, r) })
+	in.rules = rules
 	switch {
 	case !active:
 		told := !in.told.IsZero()
@@ -143,7 +150,7 @@ func (in *incident) next(now time.Time) Event {
 			return IncidentAgain
 		}
 		return IncidentFired
-	case visible && severity > in.severity:
+	case visible && joined:
 		in.severity = severity
 		return IncidentWorse
 	case visible && in.updates < len(updateAfter) && now.Sub(in.told) >= updateAfter[in.updates]:

@@ -3,6 +3,7 @@ package watch
 import (
 	"cmp"
 	"hash/maphash"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -60,7 +61,7 @@ const (
 	maxClients  = 256
 	maxNetworks = 1024
 	ways        = 8
-	maxSources  = 64 // of each kind that a tick reads, the busiest
+	maxSources  = 64 // that a tick reads for each counter, the busiest
 )
 
 // counterOf holds the counter of each cause that has one.
@@ -68,7 +69,6 @@ var counterOf = map[telemetry.Cause]Counter{
 	telemetry.WrongTag:        WrongTags,
 	telemetry.UnknownID:       UnknownRequests,
 	telemetry.WrongClient:     UnknownRequests,
-	telemetry.ForeignEpoch:    UnknownRequests,
 	telemetry.FalseProof:      FalseProofs,
 	telemetry.MalformedProof:  MalformedProofs,
 	telemetry.Malformed:       Malformed,
@@ -87,7 +87,9 @@ var ofSource = [counterEnd]bool{WrongTags: true, UnknownRequests: true, FalsePro
 func (t *Tally) Request(r telemetry.Request) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.global[Requests]++
+	if telemetry.ClassOf(r.Operation) != "health" { // it is never limited, and would dilute the ratios
+		t.global[Requests]++
+	}
 	c, counted := counterOf[r.Cause]
 	if !counted {
 		return
@@ -202,21 +204,24 @@ func merge(into map[string]*Counts, sources []Source) {
 	}
 }
 
-// busiest returns the sources with the most events.
-func busiest(all map[string]*Counts) []Source {
-	list := make([]Source, 0, len(all))
-	for name, c := range all {
-		list = append(list, Source{name, *c})
+// busiest returns, for each counter, the sources with the most events of it. So many
+// sources with harmless events do not hide one with few that are not.
+func busiest(all map[string]*Counts) (list []Source) {
+	names := slices.Sorted(maps.Keys(all))
+	listed := make(map[string]bool)
+	for c, counted := range ofSource {
+		if !counted {
+			continue
+		}
+		slices.SortStableFunc(names, func(a, b string) int { return cmp.Compare(all[b][c], all[a][c]) })
+		for _, name := range names[:min(len(names), maxSources)] {
+			if all[name][c] > 0 && !listed[name] {
+				listed[name] = true
+				list = append(list, Source{name, *all[name]})
+			}
+		}
 	}
-	slices.SortFunc(list, func(a, b Source) int { return cmp.Or(cmp.Compare(b.total(), a.total()), cmp.Compare(a.Name, b.Name)) })
-	return list[:min(len(list), maxSources)]
-}
-
-func (c *Counts) total() (n uint64) {
-	for _, one := range c {
-		n += uint64(one)
-	}
-	return n
+	return list
 }
 
 // table counts for a bounded number of keys.

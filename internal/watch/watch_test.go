@@ -342,15 +342,29 @@ func TestUpdates(t *testing.T) {
 	}
 }
 
-// TestGrouping: alerts of one group and scope within half an hour are one incident. A more
-// severe one is notified. Later ones, and those of other scopes, are incidents of their
+// TestNothingHides: an alert that a stranger keeps firing does not keep a more severe one
+// from being notified each time that it begins.
+func TestNothingHides(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	slow, wrong := global(watch.Slow, 60), global(watch.WrongTags, 60)
+	b.want("kept firing", b.ticks(2, with(slow)), "fired")
+	for range 3 {
+		b.want("begins", b.ticks(2, with(slow, wrong)), "worse")
+		b.want("goes on", b.ticks(2, with(slow, wrong)))
+		b.want("ends", b.ticks(60, with(slow)))
+	}
+}
+
+// TestGrouping: alerts of one group and scope within half an hour are one incident. One of
+// another rule that is at least as severe is notified. Later ones, and those of other scopes, are incidents of their
 // own.
 func TestGrouping(t *testing.T) {
 	t.Parallel()
 	b := start(t)
 	slow := global(watch.Slow, 60)
 	b.want("first", b.ticks(2, with(slow)), "fired")
-	b.want("same severity", b.ticks(3, with(slow, global(watch.MalformedProofs, 120))))
+	b.want("same severity", b.ticks(3, with(slow, global(watch.MalformedProofs, 120))), "worse")
 	b.want("more severe", b.ticks(2, with(slow, global(watch.WrongTags, 60))), "worse")
 	b.want("other group", b.ticks(2, with(slow, global(watch.WrongTags, 60), set(watch.NoEpoch, 1))), "fired")
 	b.want("other scope", b.ticks(2, with(slow, global(watch.WrongTags, 60), set(watch.NoEpoch, 1), client("north", watch.WrongTags, 20))), "fired")
@@ -596,6 +610,29 @@ func TestTally(t *testing.T) {
 		if len(in.Networks) != 2 || in.Networks[0].Name != "192.0.2.0/24" || in.Networks[0].Counts[watch.WrongTags] != 7 || in.Networks[1].Name != "2001:db8::/48" {
 			t.Errorf("networks: %v", in.Networks)
 		}
+	}
+}
+
+// TestTallyShowsTheFew: two hundred networks with many requests for unknown ids do not
+// hide one with some wrong tags. Requests for the status dilute nothing.
+func TestTallyShowsTheFew(t *testing.T) {
+	t.Parallel()
+	tally := watch.NewTally(100, time.Hour)
+	for range 6 {
+		tally.Request(request("", "198.51.100.1", telemetry.WrongTag))
+	}
+	for i := range 200 * 40 {
+		tally.Request(request("", netip.AddrFrom4([4]byte{10, 0, byte(i % 200), 1}).String(), telemetry.UnknownID))
+		tally.Request(telemetry.Request{Operation: "getStatus"})
+	}
+	in := tally.Take(time.Second, 1)
+	if !slices.ContainsFunc(in.Networks, func(s watch.Source) bool {
+		return s.Name == "198.51.100.0/24" && s.Counts[watch.WrongTags] == 6
+	}) {
+		t.Error("the network with wrong tags is not listed")
+	}
+	if in.Global[watch.Requests] != 6+200*40 {
+		t.Errorf("%d requests", in.Global[watch.Requests])
 	}
 }
 
