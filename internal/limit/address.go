@@ -143,6 +143,9 @@ func (r *Resolver) hop(text string) (netip.Addr, bool) {
 	if r.header != Forwarded {
 		return parseNode(text)
 	}
+	if strings.Count(text, `"`)%2 != 0 || strings.Contains(text, `\`) {
+		return netip.Addr{}, false // a comma in quotes, which the client may have written, was taken for the end of an element
+	}
 	node, found := "", false
 	for pair := range strings.SplitSeq(text, ";") {
 		name, value, _ := strings.Cut(pair, "=")

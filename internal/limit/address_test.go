@@ -88,6 +88,8 @@ func TestResolve(t *testing.T) {
 		{"the client opens a quote", fwd, proxy, http.Header{fwd: {`for="1.1.1.1, for=` + client}}, client},
 		{"the client closes its quote in a second line", fwd, proxy, http.Header{fwd: {`for="`, `for=` + client}}, client},
 		{"two addresses in one element", fwd, proxy, http.Header{fwd: {"for=" + client + ";for=1.1.1.1"}}, proxy},
+		{"the client's host name has a comma and an address", fwd, proxy, http.Header{fwd: {`for=203.0.113.7;host="a,for=1.1.1.1;x=";proto=http`}}, proxy},
+		{"an escaped quote", fwd, proxy, http.Header{fwd: {`for=203.0.113.7;host="\"a,for=1.1.1.1;x=\""`}}, proxy},
 		{"half a quote", fwd, proxy, http.Header{fwd: {`for="203.0.113.7`}}, proxy},
 		{"no for", fwd, proxy, http.Header{fwd: {"for=" + client + ", proto=https"}}, proxy},
 		{"unknown in it", fwd, proxy, http.Header{fwd: {"for=unknown"}}, proxy},

@@ -42,7 +42,7 @@ func (c *Conns) Acquire(a netip.Addr) bool {
 	key := host(a)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.most > 0 && c.open[key] >= c.most && !key.IsLoopback() {
+	if c.most > 0 && c.open[key] >= c.most && !plain(a).IsLoopback() {
 		return false
 	}
 	c.open[key]++

@@ -27,6 +27,9 @@ func TestConns(t *testing.T) {
 		{"127.0.0.1", true},
 		{"127.0.0.1", true},
 		{"127.0.0.1", true},
+		{"::1", true},
+		{"::1", true},
+		{"::1", true},
 		{"10.0.0.1", true},
 		{"::ffff:10.0.0.1", true},
 	} {

@@ -53,8 +53,9 @@ func (c *conns) changed(conn net.Conn, state http.ConnState) {
 }
 
 func (c *conns) add(conn net.Conn) {
-	peer := sourceOf(limit.AddrOf(conn.RemoteAddr()))
-	if most := c.each(peer); most > 0 && c.of[peer] >= most || len(c.open) >= c.most && !c.makeRoom() {
+	address := limit.AddrOf(conn.RemoteAddr())
+	peer := sourceOf(address)
+	if most := c.each(address); most > 0 && c.of[peer] >= most || len(c.open) >= c.most && !c.makeRoom() {
 		hangUp(conn)
 		return
 	}

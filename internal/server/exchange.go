@@ -186,7 +186,7 @@ func (e *exchange) body() ([]byte, string, error) {
 // arrive reads the whole body, which must keep its pace.
 func (e *exchange) arrive() (raw []byte, err error) {
 	announced := int(e.r.ContentLength)
-	room, err := e.s.arriving.begin(e.counted(), int64(announced), http.NewResponseController(e.w).SetReadDeadline)
+	room, err := e.s.arriving.begin(e.counted(), int64(announced), false, http.NewResponseController(e.w).SetReadDeadline)
 	if err != nil {
 		return nil, err
 	}
@@ -244,7 +244,9 @@ func (e *exchange) leave(status int, body []byte) error {
 	conn := http.NewResponseController(e.w)
 	until := conn.SetWriteDeadline
 	if len(body) > pieceSize {
-		room, err := e.s.leaving.begin(e.counted(), int64(len(body)), conn.SetWriteDeadline)
+		// An answer to what has been done is kept: the client cannot get the opening of
+		// its event a second time.
+		room, err := e.s.leaving.begin(e.counted(), int64(len(body)), e.issued != nil, conn.SetWriteDeadline)
 		if err != nil {
 			return err
 		}
@@ -303,13 +305,29 @@ func (e *exchange) turn(places chan struct{}) (done func(), err error) {
 // waitedSince counts a wait.
 func (e *exchange) waitedSince(begin time.Time) { e.waited += time.Since(begin) }
 
+// mayWait takes one of the places of requests that wait, of which each source has a part:
+// a wait goes on after its client has left.
+func (e *exchange) mayWait() (leave func(), ok bool) {
+	if !e.s.waitersOf.Acquire(e.source.Addr) {
+		return nil, false
+	}
+	if enter(e.s.waiters) != nil {
+		e.s.waitersOf.Release(e.source.Addr)
+		return nil, false
+	}
+	return func() {
+		<-e.s.waiters
+		e.s.waitersOf.Release(e.source.Addr)
+	}, true
+}
+
 // waiting calls f with a context of length d, or of at most a glance if too
 // many requests wait already. The slot is released while f runs, so a waiting
 // client cannot block others. If no slot is free afterwards, the request is
 // answered nevertheless, since little is left to do.
 func (e *exchange) waiting(d time.Duration, f func(context.Context)) {
-	if enter(e.s.waiters) == nil {
-		defer func() { <-e.s.waiters }()
+	if leave, ok := e.mayWait(); ok {
+		defer leave()
 	} else {
 		d = min(d, glance)
 	}

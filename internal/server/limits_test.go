@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -285,6 +286,62 @@ func TestSlowReadersKeepNobodyOut(t *testing.T) {
 		if whole := n == size && err == nil; whole != (i > 0) {
 			t.Errorf("reader %d received %d bytes: %v", i, n, err)
 		}
+	}
+}
+
+// TestOpeningsLeaveBesideSlowReaders: however much of one address leaves slowly, an answer
+// with the opening of a pushed event is neither refused nor cut, since the client cannot
+// get it again.
+func TestOpeningsLeaveBesideSlowReaders(t *testing.T) {
+	own := netip.MustParseAddr("192.0.2.7")
+	s := start(t, func(c *server.Config) {
+		c.Resolve = func(netip.Addr, http.Header) limit.Source { return limit.Source{Addr: own} }
+	})
+	s.fake.set(func(f *fake) { f.tile = 4<<20 - 20_000 })
+	c := s.dial()
+	_ = c.SetReadBuffer(4096)
+	c.write("GET /tile/0/000 HTTP/1.1\r\nHost: x\r\n\r\n")
+	if res, err := http.ReadResponse(c.in, nil); err != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("%v %v", res, err)
+	}
+	s.problem(s.do(http.MethodGet, "/tile/0/000", nil), protocol.CodeRateLimited)
+	const size = 60_000
+	if r := s.post("/v1/events", `{"claim":"open/1","params":{},"event":{"a":"`+strings.Repeat("x", size)+`"}}`); r.StatusCode != http.StatusCreated || len(r.body) < size {
+		t.Errorf("%d, %d bytes: %.200s", r.StatusCode, len(r.body), r.body)
+	}
+}
+
+// TestWaitersOfOneSource: one source has a part of the places of those who wait, also
+// after its connections are closed.
+func TestWaitersOfOneSource(t *testing.T) {
+	var other atomic.Bool
+	s := start(t, func(c *server.Config) {
+		c.MaxRequests = 32 // 16 may wait, two of one source
+		c.Resolve = func(netip.Addr, http.Header) limit.Source {
+			if other.Load() {
+				return limit.Source{Addr: netip.MustParseAddr("198.51.100.1")}
+			}
+			return limit.Source{Addr: netip.MustParseAddr("192.0.2.7")}
+		}
+	})
+	s.fake.set(func(f *fake) { f.noReceipt = true })
+	for range 2 {
+		c := s.dial()
+		c.write("GET /v1/receipts/" + knownID.String() + " HTTP/1.1\r\nHost: x\r\nPrefer: wait=4\r\n\r\n")
+		<-s.fake.enter
+		_ = c.Close()
+	}
+	took := func() time.Duration {
+		begin := time.Now()
+		s.problem(s.do(http.MethodGet, "/v1/receipts/"+knownID.String(), nil, "Prefer", "wait=3"), protocol.CodeNotFound)
+		return time.Since(begin)
+	}
+	if d := took(); d > 2500*time.Millisecond {
+		t.Errorf("a third one waited %v", d)
+	}
+	other.Store(true)
+	if d := took(); d < 2500*time.Millisecond {
+		t.Errorf("another source waited %v", d)
 	}
 }
 

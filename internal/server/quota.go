@@ -39,7 +39,11 @@ func (e *exchange) admitClaim(claim string) error {
 	if e.s.cfg.Limits == nil {
 		return nil
 	}
-	return e.decided(e.s.cfg.Limits.AdmitClaim(e.s.cfg.Now(), e.op.class, claim))
+	d := e.s.cfg.Limits.AdmitClaim(e.s.cfg.Now(), e.op.class, claim)
+	if d.OK { // what is left of the claim would show the traffic of others
+		return nil
+	}
+	return e.decided(d)
 }
 
 // decided returns the refusal of a decision.
@@ -89,7 +93,7 @@ var failures = map[telemetry.Cause]bool{
 
 // failed charges a refused request to the budget of failures, if it was one.
 func (e *exchange) failed(cause telemetry.Cause) {
-	if e.s.cfg.Limits != nil && e.op.class != limit.Health && failures[cause] {
+	if e.s.cfg.Limits != nil && failures[cause] {
 		e.s.cfg.Limits.Failed(e.s.cfg.Now(), e.source)
 	}
 }

@@ -61,10 +61,13 @@ func (s *Server) verifyReceipt(e *exchange) error {
 	if err != nil {
 		return err
 	}
-	defer done()
 	options := s.cfg.Verify
 	options.AllowSelfAsserted = self
-	return e.json(http.StatusOK, receipt.Verify(e.ctx, r, options))
+	report := func() *receipt.Report {
+		defer done() // before the answer: a client that does not read it holds no place
+		return receipt.Verify(e.ctx, r, options)
+	}()
+	return e.json(http.StatusOK, report)
 }
 
 func allowSelfAsserted(r *http.Request) (bool, error) {

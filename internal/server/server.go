@@ -25,6 +25,7 @@ type Server struct {
 	docs      page
 	slots     [lanes]chan struct{} // one element per request that holds a slot
 	waiters   chan struct{}        // one element per request that waits
+	waitersOf *limit.Conns         // the same for each source
 	verifying chan struct{}        // one element per receipt being verified
 	arriving  *transfers           // bodies
 	leaving   *transfers           // answers of more than one piece
@@ -48,6 +49,7 @@ func New(cfg Config) *Server {
 		cfg:       cfg,
 		mux:       http.NewServeMux(),
 		waiters:   make(chan struct{}, max(1, cfg.MaxRequests/2)),
+		waitersOf: limit.NewConns(max(1, cfg.MaxRequests/16)),
 		verifying: make(chan struct{}, cfg.MaxVerify),
 		arriving:  newTransfers(maxBodies, maxBodiesEach),
 		leaving:   newTransfers(maxBodies, maxBodiesEach),
@@ -168,12 +170,10 @@ func (s *Server) run(base context.Context, e *exchange, handler func(*exchange) 
 			err = protocol.CodeInternal
 		}
 	}()
-	if err := checkFraming(e.w.Header(), e.r); err != nil {
-		return err
-	}
+	framing := checkFraming(e.w.Header(), e.r)
 	var unknown error
 	e.who, unknown = s.identify(e.r, e.op.needs)
-	if err := cmp.Or(e.admit(), unknown); err != nil {
+	if err := cmp.Or(e.admit(), framing, unknown); err != nil {
 		return err
 	}
 	if s.cfg.ReadOnly && (e.op.tag == tagPull || e.op.tag == tagPush) {

@@ -42,6 +42,7 @@ type transfer struct {
 	size   int64
 	set    func(time.Time) error // its deadline
 	place  *list.Element
+	kept   bool // it loses its room only if nothing else can
 	over   bool // it has lost its room
 }
 
@@ -49,25 +50,39 @@ func newTransfers(most, each int64) *transfers {
 	return &transfers{most: most, each: each, of: make(map[netip.Addr]int64), all: list.New()}
 }
 
-// begin takes room for a body of a size. The transfer must end.
-func (t *transfers) begin(source netip.Addr, size int64, deadline func(time.Time) error) (*transfer, error) {
+// begin takes room for a body of a size. One that is kept is not refused, and loses its
+// room last. The transfer must end.
+func (t *transfers) begin(source netip.Addr, size int64, kept bool, deadline func(time.Time) error) (*transfer, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if source.IsValid() && t.of[source]+size > t.each {
+	if !kept && source.IsValid() && t.of[source]+size > t.each {
 		return nil, protocol.Fail(protocol.CodeRateLimited, "too many bodies from this address are on their way")
 	}
 	for t.bytes+size > t.most && t.all.Len() > 0 {
-		if longest, ok := t.all.Front().Value.(*transfer); ok {
-			longest.cut()
-		}
+		t.longest().cut()
 	}
-	x := &transfer{in: t, source: source, size: size, set: deadline}
+	x := &transfer{in: t, source: source, size: size, kept: kept, set: deadline}
 	x.place = t.all.PushBack(x)
 	t.bytes += size
 	if source.IsValid() {
 		t.of[source] += size
 	}
 	return x, nil
+}
+
+// longest returns the transfer that loses its room next.
+func (t *transfers) longest() *transfer {
+	var first *transfer
+	for e := t.all.Front(); e != nil; e = e.Next() {
+		x, _ := e.Value.(*transfer)
+		if !x.kept {
+			return x
+		}
+		if first == nil {
+			first = x
+		}
+	}
+	return first
 }
 
 // until sets the time at which the next bytes must have been transferred.
