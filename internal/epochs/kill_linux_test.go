@@ -142,7 +142,7 @@ func killOnce(t *testing.T, kind string) time.Duration {
 	until(t, "the next epoch", func() bool { next, err := m.Active(); return err == nil && next != first })
 	gap, before := time.Since(begin), c.done.Load()
 	until(t, "load on the next epoch", func() bool { return c.done.Load() > before+200 })
-	if n := c.failed.Load(); n < 1 || n > crowd {
+	if n := c.failed.Load(); n > crowd { // none, if all were with the other keyholder
 		t.Errorf("%d requests failed with %d in flight", n, crowd)
 	}
 	cancel()
