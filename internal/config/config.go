@@ -193,7 +193,7 @@ func (c *Config) check() error {
 	}
 	if host, _, err := net.SplitHostPort(c.Ops); c.Ops != Off {
 		if err != nil {
-			return c.fault("ops", "the address is neither host:port nor off", "for example 127.0.0.1:9090")
+			return c.fault("ops", "the address is neither host:port nor off", "for example 127.0.0.1:9480")
 		}
 		if !isLoopback(host) && !c.AllowInsecureListen {
 			return c.fault("ops", "the address can be reached by others, and the ops listener authenticates no one",

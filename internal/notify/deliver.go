@@ -162,7 +162,7 @@ func (d *deliverer) step(ctx context.Context, one *sink, st *state) (worked bool
 			st.body = nil
 		}
 		d.mu.Unlock()
-		d.note(ctx, st, err)
+		d.note(ctx, st, true, err)
 		return true, err
 	}
 	d.mu.Lock()
@@ -173,7 +173,7 @@ func (d *deliverer) step(ctx context.Context, one *sink, st *state) (worked bool
 	}
 	err = d.post(ctx, one, q.ID, q.Body)
 	old := d.now().Sub(time.UnixMilli(q.Created)) > d.pauses.giveUp
-	d.note(ctx, st, err)
+	d.note(ctx, st, true, err)
 	if gone := errors.Is(err, errGone); err != nil && !gone && !old || ctx.Err() != nil {
 		return true, err
 	}
@@ -186,8 +186,9 @@ func (d *deliverer) step(ctx context.Context, one *sink, st *state) (worked bool
 	return true, err
 }
 
-// note records the outcome of an attempt. One that was broken off has none.
-func (d *deliverer) note(ctx context.Context, st *state, err error) {
+// note records the outcome of an attempt. One that was broken off has none. A heartbeat
+// or a test that arrives does not hide that a message is refused.
+func (d *deliverer) note(ctx context.Context, st *state, message bool, err error) {
 	if ctx.Err() != nil {
 		return
 	}
@@ -197,7 +198,10 @@ func (d *deliverer) note(ctx context.Context, st *state, err error) {
 	st.Attempt = nil
 	if err == nil {
 		st.Delivered++
-		st.LastError, st.Success, st.Failing = "", &now, nil
+		st.Success = &now
+		if first, _ := d.store.next(st.ID); message || first == nil {
+			st.LastError, st.Failing = "", nil
+		}
 		return
 	}
 	st.Failed++
@@ -300,6 +304,7 @@ func (d *deliverer) list() []Sink {
 			continue
 		}
 		shown := st.Sink
+		shown.Dropped += d.store.dropped[one.ID]
 		_, shown.Waiting = d.store.next(one.ID)
 		if st.body != nil {
 			shown.Waiting++
@@ -408,7 +413,7 @@ func (d *deliverer) test(ctx context.Context, m *message) error {
 // is tried at once.
 func (d *deliverer) attempt(ctx context.Context, one *sink, st *state, m *message) error {
 	err := d.post(ctx, one, m.ID, m.Body)
-	d.note(ctx, st, err)
+	d.note(ctx, st, false, err)
 	if err == nil {
 		poke(st.now)
 	}

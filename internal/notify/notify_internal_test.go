@@ -272,8 +272,8 @@ func TestStoreIsBounded(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if s.dropped != more || s.messages[0].ID != fmt.Sprint(more) || len(d.b) > StoreSize || len(s.sinks) != maxSinks {
-		t.Errorf("%d dropped, the first is %s, %d bytes", s.dropped, s.messages[0].ID, len(d.b))
+	if s.dropped["s0"] != more || s.messages[0].ID != fmt.Sprint(more) || len(d.b) > StoreSize || len(s.sinks) != maxSinks {
+		t.Errorf("%d dropped, the first is %s, %d bytes", s.dropped["s0"], s.messages[0].ID, len(d.b))
 	}
 	d.err = errors.New("no space left on device")
 	s.remove(s.messages[0])
@@ -356,6 +356,10 @@ func TestRetries(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(25 * time.Second)
+		d.note(ctx, d.states[a.ID], false, nil)
+		if s := d.list()[0]; s.Failing == nil || s.LastError == "" {
+			t.Errorf("a heartbeat hides that a message waits: %+v", s)
+		}
 		r.set(200)
 		d.heartbeat(&message{ID: "beat", Body: []byte("{}")})
 		synctest.Wait()

@@ -67,12 +67,12 @@ type store struct {
 	sinks    []*sink
 	messages []*queued // the oldest first
 	seq      uint64
-	dropped  uint64 // messages for which there was no room
+	dropped  map[string]uint64 // by sink: messages for which there was no room
 }
 
 // openStore reads what is stored. Messages whose sink is gone are freed.
 func openStore(f file) (*store, error) {
-	s := &store{f: f}
+	s := &store{f: f, dropped: make(map[string]uint64)}
 	for i := range slots {
 		if err := s.load(i); err != nil {
 			return nil, err
@@ -167,7 +167,7 @@ func (s *store) slot() (int, error) {
 	}
 	oldest := s.messages[0]
 	s.remove(oldest)
-	s.dropped++
+	s.dropped[oldest.Sink]++
 	return oldest.slot, nil
 }
 

@@ -9,7 +9,7 @@ import (
 const referenceHead = `# Metrics
 
 Written by "make docs" from the table in internal/telemetry/metrics. The ops listener
-(` + "`td serve --ops 127.0.0.1:9090`" + `) answers GET /metrics in the formats of Prometheus.
+(` + "`td serve --ops 127.0.0.1:9480`" + `) answers GET /metrics in the formats of Prometheus.
 
 Every series is there from the start. No event adds one: a value that a label does not
 list is counted under the last one, which is "none" or "other" where there may be such
