@@ -82,7 +82,7 @@ func (g *Gate) Busy(by limit.Payer) error {
 
 // pace charges a challenge to its payer, if there is room for it and for its answer.
 func (g *Gate) pace(by limit.Payer) (paid limit.Charge, err error) {
-	if !by.Patient() && g.cfg.Sessions.Pending() >= g.admission.pacer.MostPending(g.cfg.DefaultTTL) {
+	if !by.Patient() && g.crowded(by) {
 		return paid, protocol.Fail(protocol.CodeOverloaded, "too many requests are pending")
 	}
 	p := g.admission.pacer.Admit(g.admission.now(), by)
@@ -90,6 +90,17 @@ func (g *Gate) pace(by limit.Payer) (paid limit.Charge, err error) {
 		return paid, &busy{errPaced, p.RetryAfter}
 	}
 	return p.Charge, nil
+}
+
+// payerPart is the part of the pending requests that a payer may have when there are too
+// many: so one that lets its challenges lapse does not keep out the others.
+const payerPart = 16
+
+// crowded reports whether so many requests are pending that a payer gets no further one.
+func (g *Gate) crowded(by limit.Payer) bool {
+	s := g.cfg.Sessions
+	most := min(g.admission.pacer.MostPending(g.cfg.DefaultTTL), s.Places()/2)
+	return s.Pending() >= most && s.PendingOf(by.Key) >= max(1, most/payerPart)
 }
 
 // place is a place for costly work. The nil place is none.

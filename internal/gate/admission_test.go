@@ -108,3 +108,27 @@ func TestPaced(t *testing.T) {
 		t.Errorf("local: %v", err)
 	}
 }
+
+// TestCrowded: a client that lets its challenges lapse can take half of the hundred places
+// for pending requests. Then it is refused, and others are not.
+func TestCrowded(t *testing.T) {
+	var past atomic.Int64
+	s := newServicesWith(t, func(c *gate.Config) {
+		c.VerifyWorkers = 1
+		c.Now = func() time.Time { return time.Now().Add(time.Duration(past.Load())) }
+	})
+	open := func(by limit.Payer) error {
+		past.Add(int64(100 * time.Millisecond)) // so that nothing is paced
+		_, err := s.openBy(by)
+		return err
+	}
+	for i := range 50 {
+		if err := open(stranger); err != nil {
+			t.Fatal(i, err)
+		}
+	}
+	wantCode(t, "beyond half of the places", open(stranger), protocol.CodeOverloaded)
+	if err := open(limit.Payer{Key: 3}); err != nil {
+		t.Errorf("another client: %v", err)
+	}
+}

@@ -143,6 +143,9 @@ type Table struct {
 	cfg     Config
 	pending atomic.Int64
 	shards  [shards]shard
+
+	payersMu sync.Mutex     // guards payers; taken last
+	payers   map[uint64]int // places taken by the sessions of one payer
 }
 
 type shard struct {
@@ -157,7 +160,7 @@ func New(cfg Config) *Table {
 	cfg.MaxPending = cmp.Or(cfg.MaxPending, 100_000)
 	cfg.MaxKept = cmp.Or(cfg.MaxKept, 200_000)
 	cfg.Keep = cmp.Or(cfg.Keep, 10*time.Minute)
-	t := &Table{cfg: cfg}
+	t := &Table{cfg: cfg, payers: make(map[uint64]int)}
 	for i := range t.shards {
 		t.shards[i].byID = make(map[protocol.RequestID]*Session)
 	}
@@ -192,6 +195,24 @@ func (t *Table) Release(params int) { t.pending.Add(-int64(t.placesFor(params)))
 // Pending returns the number of places taken.
 func (t *Table) Pending() int { return int(t.pending.Load()) }
 
+// Places returns the number of places.
+func (t *Table) Places() int { return t.cfg.MaxPending }
+
+// PendingOf returns the number of places taken by the sessions of a payer ([limit.Charge]).
+func (t *Table) PendingOf(payer uint64) int {
+	t.payersMu.Lock()
+	defer t.payersMu.Unlock()
+	return t.payers[payer]
+}
+
+func (t *Table) count(payer uint64, places int) {
+	t.payersMu.Lock()
+	defer t.payersMu.Unlock()
+	if t.payers[payer] += places; t.payers[payer] == 0 {
+		delete(t.payers, payer)
+	}
+}
+
 // Add adds a new session and applies its first event. If the event is refused, or the
 // id is taken (a broken random source), the session is not stored and its places are
 // released.
@@ -210,6 +231,7 @@ func (t *Table) Add(s *Session, open *Open, deadline time.Time, issued lifecycle
 	s.table, s.deadline, s.state, s.open, s.places = t, deadline, state, open, t.placesFor(len(open.Params))
 	sh.byID[s.ID] = s
 	heap.Push(&sh.due, s)
+	t.count(s.Charge.Key, s.places)
 	return protocol.CodeNone
 }
 
@@ -278,6 +300,7 @@ func (t *Table) shard(id protocol.RequestID) *shard { return &t.shards[id[0]%sha
 // oldest terminal session if there are too many. The session's lock is held.
 func (t *Table) ended(s *Session) {
 	t.pending.Add(-int64(s.places))
+	t.count(s.Charge.Key, -s.places)
 	sh := t.shard(s.ID)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
