@@ -30,6 +30,7 @@ type Pacer struct {
 	offers float64 // requests for challenges in the last seconds, and those admitted
 	admits float64
 	payers [payers]payer
+	locals [locals]payer // local ones, whose keys a stranger cannot take
 }
 
 // Payer is to whom a challenge is charged. The zero Payer is this process itself.
@@ -52,6 +53,7 @@ type payer struct {
 // The constants of the pacer.
 const (
 	payers       = 4096
+	locals       = 64
 	target       = 0.95 // of the capacity
 	burst        = 8    // challenges with their verifications
 	firstIssue   = 0.0005
@@ -103,6 +105,7 @@ type Pace struct {
 // Charge is what was charged for a challenge that is pending.
 type Charge struct {
 	Key     uint64  // of the payer
+	Local   bool    // as the payer
 	Prepaid float32 // part of a verification
 }
 
@@ -120,7 +123,7 @@ func (p *Pacer) Admit(now time.Time, by Payer) Pace {
 		p.charge(now, who, price)
 	}
 	p.admits++
-	return Pace{OK: true, Charge: Charge{by.Key, float32(who.answers)}}
+	return Pace{OK: true, Charge: Charge{by.Key, by.Local, float32(who.answers)}}
 }
 
 // Refuses reports whether a challenge would be refused now. It charges nothing.
@@ -176,7 +179,7 @@ func (p *Pacer) time(work float64) time.Duration {
 // payer returns the entry of a payer. Payers whose keys collide are one unless the former
 // has used next to nothing.
 func (p *Pacer) payer(by Payer) *payer {
-	who := &p.payers[by.Key%payers]
+	who := p.slot(by.Key, by.Local)
 	if who.key != by.Key && who.used < p.issue {
 		*who = payer{key: by.Key, answers: 1}
 		if by.Local {
@@ -184,6 +187,13 @@ func (p *Pacer) payer(by Payer) *payer {
 		}
 	}
 	return who
+}
+
+func (p *Pacer) slot(key uint64, local bool) *payer {
+	if local {
+		return &p.locals[key%locals]
+	}
+	return &p.payers[key%payers]
 }
 
 // Favoured reports whether a payer has used less than its share, so that its work may come
@@ -198,7 +208,7 @@ func (p *Pacer) Favoured(by Payer) bool {
 func (p *Pacer) Ended(now time.Time, c Charge, verified bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	who := &p.payers[c.Key%payers]
+	who := p.slot(c.Key, c.Local)
 	answer := 0.0
 	if verified {
 		p.charge(now, who, (1-float64(c.Prepaid))*p.verify)
@@ -253,11 +263,12 @@ func (p *Pacer) age(now time.Time) {
 	keep = math.Exp(-float64(past) / float64(remembered))
 	var sum float64
 	active := 0
-	for i := range p.payers {
-		who := &p.payers[i]
-		if who.used *= keep; who.used >= p.issue {
-			sum += who.used
-			active++
+	for _, all := range [][]payer{p.payers[:], p.locals[:]} {
+		for i := range all {
+			if all[i].used *= keep; all[i].used >= p.issue {
+				sum += all[i].used
+				active++
+			}
 		}
 	}
 	p.share = math.Inf(1)

@@ -222,13 +222,14 @@ func TestHoard(t *testing.T) {
 func TestLocalPayer(t *testing.T) {
 	p, now := limit.NewPacer(1), time.Unix(1_800_000_000, 0)
 	by := p.PayerOf(limit.Source{Addr: netip.MustParseAddr("127.0.0.1"), Local: true})
+	p.Admit(now, limit.Payer{Key: by.Key}) // a stranger whose key is the same takes nothing of it
 	for range 10_000 {
 		if !p.Admit(now, by).OK {
 			t.Fatal("a local challenge is refused")
 		}
 	}
 	for range 64 {
-		p.Ended(now, limit.Charge{Key: by.Key, Prepaid: 1}, true)
+		p.Ended(now, limit.Charge{Key: by.Key, Local: true, Prepaid: 1}, true)
 	}
 	paced := func() bool { return !p.Admit(now, by).OK }
 	if !slices.ContainsFunc(make([]struct{}, 100), func(struct{}) bool { return paced() }) {
