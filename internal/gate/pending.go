@@ -128,9 +128,9 @@ func (g *Gate) Invalidate(f Filter) (n Invalidated) {
 }
 
 // EpochEnded invalidates the sessions of an epoch that were not answered before it
-// ended, with the reason draining. A claimed session is refused by the journal. The effect of the step, to
-// cancel the tag, is left out: the tagger exits next, and cancelling 100,000 tags
-// would delay the last checkpoint.
+// ended, with the reason draining. A claimed session is refused by the journal. The
+// effect of the step, to cancel the tag, is left out: the tagger exits next, and
+// cancelling 100,000 tags would delay the last checkpoint.
 func (g *Gate) EpochEnded(id protocol.EpochID) {
 	ofEpoch := func(_ *session.Session, open *session.Open) bool { return open.Epoch == id }
 	for _, s := range g.cfg.Sessions.List(protocol.RequestID{}, 0, ofEpoch) {

@@ -39,7 +39,7 @@ func (c *Conns) Most(a netip.Addr) int {
 // Acquire counts a connection of an address. It reports false, and counts nothing, if the
 // address has too many.
 func (c *Conns) Acquire(a netip.Addr) bool {
-	key := host(a)
+	key := Host(a)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.most > 0 && c.open[key] >= c.most && !plain(a).IsLoopback() {
@@ -51,7 +51,7 @@ func (c *Conns) Acquire(a netip.Addr) bool {
 
 // Release ends the count of a connection that was acquired.
 func (c *Conns) Release(a netip.Addr) {
-	key := host(a)
+	key := Host(a)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.open[key]--; c.open[key] <= 0 {
@@ -59,8 +59,9 @@ func (c *Conns) Release(a netip.Addr) {
 	}
 }
 
-// host returns an address, or for IPv6 the first one of its /64.
-func host(a netip.Addr) netip.Addr {
+// Host returns the address by which one client is counted: that of IPv4, and for IPv6
+// the first one of its /64.
+func Host(a netip.Addr) netip.Addr {
 	if a = plain(a); a.Is6() {
 		return netip.PrefixFrom(a, bits6[0]).Masked().Addr()
 	}

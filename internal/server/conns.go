@@ -54,7 +54,7 @@ func (c *conns) changed(conn net.Conn, state http.ConnState) {
 
 func (c *conns) add(conn net.Conn) {
 	address := limit.AddrOf(conn.RemoteAddr())
-	peer := sourceOf(address)
+	peer := limit.Host(address)
 	if most := c.each(address); most > 0 && c.of[peer] >= most || len(c.open) >= c.most && !c.makeRoom() {
 		hangUp(conn)
 		return

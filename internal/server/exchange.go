@@ -219,7 +219,7 @@ func (e *exchange) counted() netip.Addr {
 	if e.source.Local {
 		return netip.Addr{}
 	}
-	return sourceOf(e.source.Addr)
+	return limit.Host(e.source.Addr)
 }
 
 // json answers with a JSON document.

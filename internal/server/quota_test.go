@@ -100,6 +100,13 @@ func TestQuota(t *testing.T) {
 	}
 }
 
+// TestFramingIsCharged: a request whose framing is refused is charged as any other.
+func TestFramingIsCharged(t *testing.T) {
+	q := &quotas{refuses: limit.Issue}
+	s := startLimited(t, q)
+	s.problem(s.chunked("/v1/challenges", challengeBody), protocol.CodeRateLimited)
+}
+
 // TestUniform: what the codes of section 14 hide, no byte of an answer shows, but each is
 // reported with its cause and charged as a failed validation.
 func TestUniform(t *testing.T) {

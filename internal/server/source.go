@@ -13,17 +13,6 @@ func directPeer(peer netip.Addr, _ http.Header) limit.Source {
 	return limit.Source{Addr: peer, Local: peer.IsLoopback()}
 }
 
-// sourceOf returns the address by which bounds of the server count a client: that of
-// IPv4, and the network of 64 bits of IPv6.
-func sourceOf(a netip.Addr) netip.Addr {
-	if a.Is6() && !a.Is4In6() {
-		if p, err := a.Prefix(64); err == nil {
-			return p.Addr()
-		}
-	}
-	return a
-}
-
 // remote returns the peer of a request.
 func remote(r *http.Request) netip.Addr {
 	if l := linkOf(r); l != nil {
