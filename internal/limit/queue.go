@@ -17,13 +17,17 @@ var (
 // Queue is a number of units for costly work with one queue of bounded length before it.
 // Work that has waited for too long is refused when its turn comes: its client has given
 // up by then, or soon will, and the work would be in vain.
+//
+// Turns in a hurry come before the others. A turn that has waited for half of the time is
+// in a hurry too, and no turn passes another one in a hurry. So many small turns in a
+// hurry cannot keep a large one waiting until it is refused.
 type Queue struct {
 	most   int // waiting at a time
 	within time.Duration
 
 	mu      sync.Mutex
 	free    int        // units
-	waiting *list.List // of *Turn: those in a hurry, then the others, each in order of arrival
+	waiting *list.List // of *Turn: those in a hurry, then the others in order of arrival
 	hurried int        // of them, in a hurry
 }
 
@@ -35,7 +39,7 @@ func NewQueue(units, most int, within time.Duration) *Queue {
 // Turn is a place of some units, or the wait for it.
 type Turn struct {
 	units int
-	began time.Time     // when it received its place
+	began time.Time     // when it joined, then when it received its place
 	due   time.Time     // the zero time for one that waits as long as it must
 	ready chan struct{} // closed when it has a place or is refused; nil if it had one at once
 	err   error         // set before ready is closed
@@ -55,6 +59,7 @@ type Ask struct {
 func (q *Queue) Join(now time.Time, m Ask) (*Turn, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.promote(now)
 	t := &Turn{units: m.Units, began: now, hurry: m.Hurry}
 	if first := q.waiting.Len() == 0 || m.Hurry && q.hurried == 0; first && q.free >= m.Units {
 		q.free -= m.Units
@@ -66,19 +71,45 @@ func (q *Queue) Join(now time.Time, m Ask) (*Turn, error) {
 	if t.ready = make(chan struct{}); !m.Patient {
 		t.due = now.Add(q.within)
 	}
-	if !m.Hurry || q.hurried == q.waiting.Len() {
-		t.wait = q.waiting.PushBack(t)
-	} else {
-		at := q.waiting.Front()
-		for range q.hurried {
-			at = at.Next()
-		}
+	if at := q.unhurried(); m.Hurry && at != nil {
 		t.wait = q.waiting.InsertBefore(t, at)
+	} else {
+		t.wait = q.waiting.PushBack(t)
 	}
 	if m.Hurry {
 		q.hurried++
 	}
 	return t, nil
+}
+
+// promote puts the turns that have waited for half of the time in a hurry. They keep
+// their places in the queue: they are the first ones of those that are not in a hurry.
+func (q *Queue) promote(now time.Time) {
+	for at := q.unhurried(); at != nil; at = at.Next() {
+		t := turnOf(at)
+		if now.Sub(t.began) < q.within/2 {
+			return
+		}
+		t.hurry = true
+		q.hurried++
+	}
+}
+
+// unhurried returns the first turn that is not in a hurry; nil if there is none.
+func (q *Queue) unhurried() *list.Element {
+	at := q.waiting.Front()
+	for range q.hurried {
+		at = at.Next()
+	}
+	return at
+}
+
+func turnOf(e *list.Element) *Turn {
+	t, ok := e.Value.(*Turn)
+	if !ok {
+		panic("limit: internal error: something else waits in the queue")
+	}
+	return t
 }
 
 // Leave releases the place of a turn and hands it to the next ones whose time has not
@@ -98,10 +129,7 @@ func (q *Queue) Leave(now time.Time, t *Turn) (next []*Turn) {
 		q.free += t.units
 	}
 	for q.waiting.Len() > 0 {
-		first, ok := q.waiting.Front().Value.(*Turn)
-		if !ok {
-			panic("limit: internal error: something else waits in the queue")
-		}
+		first := turnOf(q.waiting.Front())
 		late := !first.due.IsZero() && now.After(first.due)
 		if !late && q.free < first.units {
 			break
@@ -153,7 +181,7 @@ func (q *Queue) Waiting(units int) (n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for e := q.waiting.Front(); e != nil; e = e.Next() {
-		if t, ok := e.Value.(*Turn); ok && t.units == units {
+		if turnOf(e).units == units {
 			n++
 		}
 	}

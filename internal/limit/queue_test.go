@@ -24,9 +24,9 @@ func TestQueueOrder(t *testing.T) {
 	first := join(0, limit.Ask{Units: 1})
 	late := join(0, limit.Ask{Units: 1})
 	patient := join(0, limit.Ask{Units: 1, Patient: true})
-	third := join(50*time.Millisecond, limit.Ask{Units: 1})
-	hurry := join(60*time.Millisecond, limit.Ask{Units: 1, Hurry: true})
-	hurry2 := join(61*time.Millisecond, limit.Ask{Units: 1, Hurry: true})
+	third := join(30*time.Millisecond, limit.Ask{Units: 1})
+	hurry := join(40*time.Millisecond, limit.Ask{Units: 1, Hurry: true})
+	hurry2 := join(41*time.Millisecond, limit.Ask{Units: 1, Hurry: true})
 	if _, err := q.Join(start, limit.Ask{Units: 1, Hurry: true}); !errors.Is(err, limit.ErrFull) {
 		t.Errorf("a sixth waits: %v", err)
 	}
@@ -89,6 +89,45 @@ func TestQueueUnits(t *testing.T) {
 	if next := q.Leave(now, large); len(next) != 2 || next[0] != behind || next[1] != another {
 		t.Errorf("%d go on after the large one", len(next))
 	}
+}
+
+// TestQueueHurryIsBounded: small turns in a hurry, of which there is always one more, do
+// not keep a large one waiting for longer than half of the time and what has begun.
+func TestQueueHurryIsBounded(t *testing.T) {
+	const within, small, every = 100 * time.Millisecond, 3 * time.Millisecond, time.Millisecond
+	q, start := limit.NewQueue(8, 64, within), time.Unix(1_800_000_000, 0)
+	running := map[*limit.Turn]time.Duration{} // the small ones with a place, by their end
+	var large *limit.Turn
+	for at := time.Duration(0); at <= within; at += every {
+		now := start.Add(at)
+		for turn, end := range running {
+			if end <= at {
+				delete(running, turn)
+				for _, next := range q.Leave(now, turn) {
+					if next == large {
+						if at < within/2 || at > within/2+2*small {
+							t.Errorf("the large one has its place after %v", at)
+						}
+						return
+					}
+					running[next] = at + small
+				}
+			}
+		}
+		turn, err := q.Join(now, limit.Ask{Units: 1, Hurry: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !turn.Waits() {
+			running[turn] = at + small
+		}
+		if at == every {
+			if large, err = q.Join(now, limit.Ask{Units: 8}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	t.Error("the large one has no place after its time")
 }
 
 // TestQueueGivesUp: a turn whose context ends frees its place in the queue, or the place
