@@ -18,9 +18,9 @@ var (
 // Work that has waited for too long is refused when its turn comes: its client has given
 // up by then, or soon will, and the work would be in vain.
 //
-// Turns in a hurry come before the others. A turn that has waited for half of the time is
-// in a hurry too, and no turn passes another one in a hurry. So many small turns in a
-// hurry cannot keep a large one waiting until it is refused.
+// Turns in a hurry come before the others. The first of the others is in a hurry too once
+// it has waited for half of the time, and no turn passes another one in a hurry. So many
+// small turns in a hurry cannot keep a large one waiting until it is refused.
 type Queue struct {
 	most   int // waiting at a time
 	within time.Duration
@@ -29,6 +29,7 @@ type Queue struct {
 	free    int        // units
 	waiting *list.List // of *Turn: those in a hurry, then the others in order of arrival
 	hurried int        // of them, in a hurry
+	overdue *Turn      // the one in a hurry because of its wait; nil if there is none
 }
 
 // NewQueue returns a queue for a number of units, in which so many may wait for so long.
@@ -82,15 +83,16 @@ func (q *Queue) Join(now time.Time, m Ask) (*Turn, error) {
 	return t, nil
 }
 
-// promote puts the turns that have waited for half of the time in a hurry. They keep
-// their places in the queue: they are the first ones of those that are not in a hurry.
+// promote puts the first turn that is not in a hurry in a hurry if it has waited for half
+// of the time. It does so with one at a time: a turn that was in a hurry from the start
+// waits for one of them, not for a queue of them.
 func (q *Queue) promote(now time.Time) {
-	for at := q.unhurried(); at != nil; at = at.Next() {
-		t := turnOf(at)
-		if now.Sub(t.began) < q.within/2 {
-			return
-		}
-		t.hurry = true
+	at := q.unhurried()
+	if at == nil || q.overdue != nil {
+		return
+	}
+	if t := turnOf(at); now.Sub(t.began) >= q.within/2 {
+		t.hurry, q.overdue = true, t
 		q.hurried++
 	}
 }
@@ -152,6 +154,9 @@ func (q *Queue) remove(t *Turn) {
 	t.wait = nil
 	if t.hurry {
 		q.hurried--
+	}
+	if t == q.overdue {
+		q.overdue = nil
 	}
 }
 
