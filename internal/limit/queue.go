@@ -20,21 +20,24 @@ var (
 //
 // Turns in a hurry come before the others. The first of the others is in a hurry too once
 // it has waited for half of the time, and no turn passes another one in a hurry. So many
-// small turns in a hurry cannot keep a large one waiting until it is refused.
+// small turns in a hurry cannot keep a large one waiting until it is refused. Only turns in
+// a hurry use the reserve, so a small one need not wait for the end of a large one.
 type Queue struct {
-	most   int // waiting at a time
-	within time.Duration
+	reserve int // units
+	most    int // waiting at a time
+	within  time.Duration
 
 	mu      sync.Mutex
-	free    int        // units
+	free    int        // units, those of the reserve included
 	waiting *list.List // of *Turn: those in a hurry, then the others in order of arrival
 	hurried int        // of them, in a hurry
 	overdue *Turn      // the one in a hurry because of its wait; nil if there is none
 }
 
-// NewQueue returns a queue for a number of units, in which so many may wait for so long.
-func NewQueue(units, most int, within time.Duration) *Queue {
-	return &Queue{most: most, within: within, free: units, waiting: list.New()}
+// NewQueue returns a queue for a number of units and a reserve beside them, in which so
+// many may wait for so long.
+func NewQueue(units, reserve, most int, within time.Duration) *Queue {
+	return &Queue{reserve: reserve, most: most, within: within, free: units + reserve, waiting: list.New()}
 }
 
 // Turn is a place of some units, or the wait for it.
@@ -62,7 +65,7 @@ func (q *Queue) Join(now time.Time, m Ask) (*Turn, error) {
 	defer q.mu.Unlock()
 	q.promote(now)
 	t := &Turn{units: m.Units, began: now, hurry: m.Hurry}
-	if first := q.waiting.Len() == 0 || m.Hurry && q.hurried == 0; first && q.free >= m.Units {
+	if first := q.waiting.Len() == 0 || m.Hurry && q.hurried == 0; first && q.fits(t) {
 		q.free -= m.Units
 		return t, nil
 	}
@@ -81,6 +84,14 @@ func (q *Queue) Join(now time.Time, m Ask) (*Turn, error) {
 		q.hurried++
 	}
 	return t, nil
+}
+
+// fits reports whether the units of a turn are free.
+func (q *Queue) fits(t *Turn) bool {
+	if t.hurry {
+		return q.free >= t.units
+	}
+	return q.free-q.reserve >= t.units
 }
 
 // promote puts the first turn that is not in a hurry in a hurry if it has waited for half
@@ -133,7 +144,7 @@ func (q *Queue) Leave(now time.Time, t *Turn) (next []*Turn) {
 	for q.waiting.Len() > 0 {
 		first := turnOf(q.waiting.Front())
 		late := !first.due.IsZero() && now.After(first.due)
-		if !late && q.free < first.units {
+		if !late && !q.fits(first) {
 			break
 		}
 		q.remove(first)

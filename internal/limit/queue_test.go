@@ -13,7 +13,7 @@ import (
 // TestQueueOrder: places go to those who wait in order of arrival, to those in a hurry
 // first; who has waited for too long is refused when its turn comes, unless it is patient.
 func TestQueueOrder(t *testing.T) {
-	q, start := limit.NewQueue(1, 5, 100*time.Millisecond), time.Unix(1_800_000_000, 0)
+	q, start := limit.NewQueue(1, 0, 5, 100*time.Millisecond), time.Unix(1_800_000_000, 0)
 	join := func(at time.Duration, m limit.Ask) *limit.Turn {
 		turn, err := q.Join(start.Add(at), m)
 		if err != nil {
@@ -67,7 +67,7 @@ func TestQueueOrder(t *testing.T) {
 // TestQueueUnits: small work shares what large work takes alone; none overtakes what waits
 // but that in a hurry.
 func TestQueueUnits(t *testing.T) {
-	q, now := limit.NewQueue(4, 9, time.Minute), time.Unix(1_800_000_000, 0)
+	q, now := limit.NewQueue(4, 0, 9, time.Minute), time.Unix(1_800_000_000, 0)
 	join := func(a limit.Ask) *limit.Turn {
 		turn, err := q.Join(now, a)
 		if err != nil {
@@ -91,11 +91,40 @@ func TestQueueUnits(t *testing.T) {
 	}
 }
 
+// TestQueueReserve: only what is in a hurry uses the reserve, small and large.
+func TestQueueReserve(t *testing.T) {
+	q, now := limit.NewQueue(8, 2, 9, time.Minute), time.Unix(1_800_000_000, 0)
+	join := func(units int, hurry bool) *limit.Turn {
+		turn, err := q.Join(now, limit.Ask{Units: units, Hurry: hurry})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return turn
+	}
+	large, behind := join(8, false), join(1, false)
+	if large.Waits() || !behind.Waits() {
+		t.Error("the large one waits, or one that is not in a hurry uses the reserve")
+	}
+	first, second, third := join(1, true), join(1, true), join(1, true)
+	if first.Waits() || second.Waits() || !third.Waits() {
+		t.Error("the reserve is not as large as it is")
+	}
+	if next := q.Leave(now, large); len(next) != 2 || next[0] != third || next[1] != behind {
+		t.Errorf("%d go on after the large one", len(next))
+	}
+	for _, turn := range []*limit.Turn{third, behind} {
+		q.Leave(now, turn)
+	}
+	if join(8, true).Waits() {
+		t.Error("a large one in a hurry waits for small ones that the reserve has room for")
+	}
+}
+
 // TestQueueHurryIsBounded: small turns in a hurry, of which there is always one more, do
 // not keep a large one waiting for longer than half of the time and what has begun.
 func TestQueueHurryIsBounded(t *testing.T) {
 	const within, small, every = 100 * time.Millisecond, 3 * time.Millisecond, time.Millisecond
-	q, start := limit.NewQueue(8, 64, within), time.Unix(1_800_000_000, 0)
+	q, start := limit.NewQueue(8, 0, 64, within), time.Unix(1_800_000_000, 0)
 	running := map[*limit.Turn]time.Duration{} // the small ones with a place, by their end
 	var large *limit.Turn
 	for at := time.Duration(0); at <= within; at += every {
@@ -134,7 +163,7 @@ func TestQueueHurryIsBounded(t *testing.T) {
 // that it was given in the same moment.
 func TestQueueGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := limit.NewQueue(1, 1, time.Minute)
+		q := limit.NewQueue(1, 0, 1, time.Minute)
 		first, _ := q.Join(time.Now(), limit.Ask{Units: 1})
 		for range 100 {
 			ctx, cancel := context.WithCancel(t.Context())
