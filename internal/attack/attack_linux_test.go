@@ -94,6 +94,7 @@ func TestAttack(t *testing.T) {
 			t.Error(err)
 		}
 	})
+	t.Cleanup(favourSession(favoured))
 	t.Cleanup(func() { r.report(t, time.Since(began)) })
 	for _, part := range []struct {
 		name string

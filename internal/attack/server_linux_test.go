@@ -172,6 +172,29 @@ const favoured = -10
 // favour sets the niceness of a thread, and of what it starts. Without root it stays.
 func favour(tid, nice int) { _ = unix.Setpriority(unix.PRIO_PROCESS, tid, nice) }
 
+// atOnce has a thread run as soon as it can. A quiet client has a machine of its own, so the
+// load must not delay its sending and reading. Without root it is a thread like others.
+func atOnce(tid int) {
+	attr := unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}
+	if unix.SchedSetAttr(tid, &attr, 0) != nil {
+		favour(tid, 2*favoured)
+	}
+}
+
+// favourSession has the kernel prefer this session to others, where it divides processors by
+// sessions first and niceness counts within one only. It returns what undoes that.
+func favourSession(nice int) (undo func()) {
+	set := func(nice int) { _ = os.WriteFile("/proc/self/autogroup", []byte(strconv.Itoa(nice)), 0) }
+	before, err := os.ReadFile("/proc/self/autogroup")
+	_, was, ok := strings.Cut(strings.TrimSpace(string(before)), " nice ")
+	n, bad := strconv.Atoi(was)
+	if err != nil || !ok || bad != nil {
+		return func() {} // there are no such groups
+	}
+	set(nice) // without root it stays
+	return func() { set(n) }
+}
+
 // keepTo binds all threads of this process to a processor until the part ends.
 func (p *part) keepTo(processor int) {
 	p.Helper()

@@ -23,6 +23,10 @@ const (
 	// costs less than for each alone.
 	verifyUnits = 8
 	issueUnits  = 1
+
+	// The reserve of each processor: two challenges of clients below their share do not wait
+	// for the verifications of the others. They hold a processor for a moment only.
+	reserveUnits = 2 * issueUnits
 )
 
 // admission bounds the costly work, and paces challenges to what can be verified. Every
@@ -37,7 +41,7 @@ type admission struct {
 
 func newAdmission(places int, now func() time.Time) *admission {
 	return &admission{
-		queue: limit.NewQueue(places*verifyUnits, mostWaiting, longestWait),
+		queue: limit.NewQueue(places*verifyUnits, places*reserveUnits, mostWaiting, longestWait),
 		pacer: limit.NewPacer(places), now: now,
 	}
 }

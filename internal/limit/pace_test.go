@@ -61,7 +61,7 @@ var simCapacity = simPlaces / (simIssue + simVerify).Seconds()
 func newWorld(think func(*rand.Rand) time.Duration) *world {
 	w := &world{
 		now: time.Unix(1_800_000_000, 0), rng: rand.New(rand.NewPCG(1, 2)),
-		pacer: limit.NewPacer(simPlaces), queue: limit.NewQueue(simPlaces, 64, 100*time.Millisecond),
+		pacer: limit.NewPacer(simPlaces), queue: limit.NewQueue(simPlaces, 0, 64, 100*time.Millisecond),
 		starts: map[*limit.Turn]func(){}, completed: map[string]int{}, issued: map[string]int{}, answered: map[string]int{},
 	}
 	w.think = func() time.Duration { return think(w.rng) }

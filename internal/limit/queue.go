@@ -17,25 +17,33 @@ var (
 // Queue is a number of units for costly work with one queue of bounded length before it.
 // Work that has waited for too long is refused when its turn comes: its client has given
 // up by then, or soon will, and the work would be in vain.
+//
+// Turns in a hurry come before the others. The first of the others is in a hurry too once
+// it has waited for half of the time, and no turn passes another one in a hurry. So many
+// small turns in a hurry cannot keep a large one waiting until it is refused. Only turns in
+// a hurry use the reserve, so a small one need not wait for the end of a large one.
 type Queue struct {
-	most   int // waiting at a time
-	within time.Duration
+	reserve int // units
+	most    int // waiting at a time
+	within  time.Duration
 
 	mu      sync.Mutex
-	free    int        // units
-	waiting *list.List // of *Turn: those in a hurry, then the others, each in order of arrival
+	free    int        // units, those of the reserve included
+	waiting *list.List // of *Turn: those in a hurry, then the others in order of arrival
 	hurried int        // of them, in a hurry
+	overdue *Turn      // the one in a hurry because of its wait; nil if there is none
 }
 
-// NewQueue returns a queue for a number of units, in which so many may wait for so long.
-func NewQueue(units, most int, within time.Duration) *Queue {
-	return &Queue{most: most, within: within, free: units, waiting: list.New()}
+// NewQueue returns a queue for a number of units and a reserve beside them, in which so
+// many may wait for so long.
+func NewQueue(units, reserve, most int, within time.Duration) *Queue {
+	return &Queue{reserve: reserve, most: most, within: within, free: units + reserve, waiting: list.New()}
 }
 
 // Turn is a place of some units, or the wait for it.
 type Turn struct {
 	units int
-	began time.Time     // when it received its place
+	began time.Time     // when it joined, then when it received its place
 	due   time.Time     // the zero time for one that waits as long as it must
 	ready chan struct{} // closed when it has a place or is refused; nil if it had one at once
 	err   error         // set before ready is closed
@@ -55,8 +63,9 @@ type Ask struct {
 func (q *Queue) Join(now time.Time, m Ask) (*Turn, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	q.promote(now)
 	t := &Turn{units: m.Units, began: now, hurry: m.Hurry}
-	if first := q.waiting.Len() == 0 || m.Hurry && q.hurried == 0; first && q.free >= m.Units {
+	if first := q.waiting.Len() == 0 || m.Hurry && q.hurried == 0; first && q.fits(t) {
 		q.free -= m.Units
 		return t, nil
 	}
@@ -66,19 +75,54 @@ func (q *Queue) Join(now time.Time, m Ask) (*Turn, error) {
 	if t.ready = make(chan struct{}); !m.Patient {
 		t.due = now.Add(q.within)
 	}
-	if !m.Hurry || q.hurried == q.waiting.Len() {
-		t.wait = q.waiting.PushBack(t)
-	} else {
-		at := q.waiting.Front()
-		for range q.hurried {
-			at = at.Next()
-		}
+	if at := q.unhurried(); m.Hurry && at != nil {
 		t.wait = q.waiting.InsertBefore(t, at)
+	} else {
+		t.wait = q.waiting.PushBack(t)
 	}
 	if m.Hurry {
 		q.hurried++
 	}
 	return t, nil
+}
+
+// fits reports whether the units of a turn are free.
+func (q *Queue) fits(t *Turn) bool {
+	if t.hurry {
+		return q.free >= t.units
+	}
+	return q.free-q.reserve >= t.units
+}
+
+// promote puts the first turn that is not in a hurry in a hurry if it has waited for half
+// of the time. It does so with one at a time: a turn that was in a hurry from the start
+// waits for one of them, not for a queue of them.
+func (q *Queue) promote(now time.Time) {
+	at := q.unhurried()
+	if at == nil || q.overdue != nil {
+		return
+	}
+	if t := turnOf(at); now.Sub(t.began) >= q.within/2 {
+		t.hurry, q.overdue = true, t
+		q.hurried++
+	}
+}
+
+// unhurried returns the first turn that is not in a hurry; nil if there is none.
+func (q *Queue) unhurried() *list.Element {
+	at := q.waiting.Front()
+	for range q.hurried {
+		at = at.Next()
+	}
+	return at
+}
+
+func turnOf(e *list.Element) *Turn {
+	t, ok := e.Value.(*Turn)
+	if !ok {
+		panic("limit: internal error: something else waits in the queue")
+	}
+	return t
 }
 
 // Leave releases the place of a turn and hands it to the next ones whose time has not
@@ -98,12 +142,9 @@ func (q *Queue) Leave(now time.Time, t *Turn) (next []*Turn) {
 		q.free += t.units
 	}
 	for q.waiting.Len() > 0 {
-		first, ok := q.waiting.Front().Value.(*Turn)
-		if !ok {
-			panic("limit: internal error: something else waits in the queue")
-		}
+		first := turnOf(q.waiting.Front())
 		late := !first.due.IsZero() && now.After(first.due)
-		if !late && q.free < first.units {
+		if !late && !q.fits(first) {
 			break
 		}
 		q.remove(first)
@@ -124,6 +165,9 @@ func (q *Queue) remove(t *Turn) {
 	t.wait = nil
 	if t.hurry {
 		q.hurried--
+	}
+	if t == q.overdue {
+		q.overdue = nil
 	}
 }
 
@@ -153,7 +197,7 @@ func (q *Queue) Waiting(units int) (n int) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for e := q.waiting.Front(); e != nil; e = e.Next() {
-		if t, ok := e.Value.(*Turn); ok && t.units == units {
+		if turnOf(e).units == units {
 			n++
 		}
 	}

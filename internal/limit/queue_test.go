@@ -13,7 +13,7 @@ import (
 // TestQueueOrder: places go to those who wait in order of arrival, to those in a hurry
 // first; who has waited for too long is refused when its turn comes, unless it is patient.
 func TestQueueOrder(t *testing.T) {
-	q, start := limit.NewQueue(1, 5, 100*time.Millisecond), time.Unix(1_800_000_000, 0)
+	q, start := limit.NewQueue(1, 0, 5, 100*time.Millisecond), time.Unix(1_800_000_000, 0)
 	join := func(at time.Duration, m limit.Ask) *limit.Turn {
 		turn, err := q.Join(start.Add(at), m)
 		if err != nil {
@@ -24,9 +24,9 @@ func TestQueueOrder(t *testing.T) {
 	first := join(0, limit.Ask{Units: 1})
 	late := join(0, limit.Ask{Units: 1})
 	patient := join(0, limit.Ask{Units: 1, Patient: true})
-	third := join(50*time.Millisecond, limit.Ask{Units: 1})
-	hurry := join(60*time.Millisecond, limit.Ask{Units: 1, Hurry: true})
-	hurry2 := join(61*time.Millisecond, limit.Ask{Units: 1, Hurry: true})
+	third := join(30*time.Millisecond, limit.Ask{Units: 1})
+	hurry := join(40*time.Millisecond, limit.Ask{Units: 1, Hurry: true})
+	hurry2 := join(41*time.Millisecond, limit.Ask{Units: 1, Hurry: true})
 	if _, err := q.Join(start, limit.Ask{Units: 1, Hurry: true}); !errors.Is(err, limit.ErrFull) {
 		t.Errorf("a sixth waits: %v", err)
 	}
@@ -67,7 +67,7 @@ func TestQueueOrder(t *testing.T) {
 // TestQueueUnits: small work shares what large work takes alone; none overtakes what waits
 // but that in a hurry.
 func TestQueueUnits(t *testing.T) {
-	q, now := limit.NewQueue(4, 9, time.Minute), time.Unix(1_800_000_000, 0)
+	q, now := limit.NewQueue(4, 0, 9, time.Minute), time.Unix(1_800_000_000, 0)
 	join := func(a limit.Ask) *limit.Turn {
 		turn, err := q.Join(now, a)
 		if err != nil {
@@ -91,11 +91,79 @@ func TestQueueUnits(t *testing.T) {
 	}
 }
 
+// TestQueueReserve: only what is in a hurry uses the reserve, small and large.
+func TestQueueReserve(t *testing.T) {
+	q, now := limit.NewQueue(8, 2, 9, time.Minute), time.Unix(1_800_000_000, 0)
+	join := func(units int, hurry bool) *limit.Turn {
+		turn, err := q.Join(now, limit.Ask{Units: units, Hurry: hurry})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return turn
+	}
+	large, behind := join(8, false), join(1, false)
+	if large.Waits() || !behind.Waits() {
+		t.Error("the large one waits, or one that is not in a hurry uses the reserve")
+	}
+	first, second, third := join(1, true), join(1, true), join(1, true)
+	if first.Waits() || second.Waits() || !third.Waits() {
+		t.Error("the reserve is not as large as it is")
+	}
+	if next := q.Leave(now, large); len(next) != 2 || next[0] != third || next[1] != behind {
+		t.Errorf("%d go on after the large one", len(next))
+	}
+	for _, turn := range []*limit.Turn{third, behind} {
+		q.Leave(now, turn)
+	}
+	if join(8, true).Waits() {
+		t.Error("a large one in a hurry waits for small ones that the reserve has room for")
+	}
+}
+
+// TestQueueHurryIsBounded: small turns in a hurry, of which there is always one more, do
+// not keep a large one waiting for longer than half of the time and what has begun.
+func TestQueueHurryIsBounded(t *testing.T) {
+	const within, small, every = 100 * time.Millisecond, 3 * time.Millisecond, time.Millisecond
+	q, start := limit.NewQueue(8, 0, 64, within), time.Unix(1_800_000_000, 0)
+	running := map[*limit.Turn]time.Duration{} // the small ones with a place, by their end
+	var large *limit.Turn
+	for at := time.Duration(0); at <= within; at += every {
+		now := start.Add(at)
+		for turn, end := range running {
+			if end <= at {
+				delete(running, turn)
+				for _, next := range q.Leave(now, turn) {
+					if next == large {
+						if at < within/2 || at > within/2+2*small {
+							t.Errorf("the large one has its place after %v", at)
+						}
+						return
+					}
+					running[next] = at + small
+				}
+			}
+		}
+		turn, err := q.Join(now, limit.Ask{Units: 1, Hurry: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !turn.Waits() {
+			running[turn] = at + small
+		}
+		if at == every {
+			if large, err = q.Join(now, limit.Ask{Units: 8}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	t.Error("the large one has no place after its time")
+}
+
 // TestQueueGivesUp: a turn whose context ends frees its place in the queue, or the place
 // that it was given in the same moment.
 func TestQueueGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		q := limit.NewQueue(1, 1, time.Minute)
+		q := limit.NewQueue(1, 0, 1, time.Minute)
 		first, _ := q.Join(time.Now(), limit.Ask{Units: 1})
 		for range 100 {
 			ctx, cancel := context.WithCancel(t.Context())

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net"
+	"runtime"
 	"time"
 
 	"github.com/terradourada/td/internal/config"
@@ -101,6 +102,11 @@ func (n *node) serverConfig() server.Config {
 
 // serve serves until ctx ends or a service ends, then lets the requests in work end.
 func (n *node) serve(ctx context.Context) (err error) {
+	// Verifications may keep every processor busy for milliseconds. With one more thread
+	// than processors the kernel lets it read a request, or the answer of a keyholder,
+	// meanwhile. What has its size from the number of processors is set up already.
+	processors := runtime.GOMAXPROCS(0)
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(processors + 1))
 	base, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(nil)
 	n.http.BaseContext = func(net.Listener) context.Context { return base }
