@@ -3,7 +3,9 @@
 
 export CGO_ENABLED ?= 0
 export GOEXPERIMENT ?= runtimesecret
-export GOFLAGS ?= -mod=readonly
+# With -trimpath what was compiled serves every copy of the sources, and every step has the
+# same packages.
+export GOFLAGS ?= -mod=readonly -trimpath
 
 # Seconds, for all fuzz targets together.
 FUZZBUDGET ?= 420

@@ -333,3 +333,27 @@ func TestHardwareEvaluation(t *testing.T) {
 		}
 	}
 }
+
+// TestGenerators: what go generate writes is compared with the committed files by the test
+// that writes it, so that make check need not generate it again. The reference string of
+// package claim is the exception, and make check generates it.
+func TestGenerators(t *testing.T) {
+	directive := regexp.MustCompile(`(?m)^//go:generate (.*)$`)
+	compared := regexp.MustCompile(`^go test -count=1 -run \S+ (-update \.|\. -update)$`)
+	found := 0
+	err := filepath.WalkDir(".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(name, ".go") {
+			return err
+		}
+		for _, m := range directive.FindAllStringSubmatch(string(contents(t, name)), -1) {
+			found++
+			if !compared.MatchString(m[1]) && name != filepath.Join("claim", "srs.go") {
+				t.Errorf("%s: nothing compares what is generated with the committed files: %s", name, m[1])
+			}
+		}
+		return nil
+	})
+	if err != nil || found == 0 {
+		t.Errorf("%d directives, %v", found, err)
+	}
+}

@@ -29,15 +29,15 @@ func TestBench(t *testing.T) {
 	names := ""
 	for _, b := range r.Budgets {
 		names += " " + b.Name
-		// Growth of memory may be nothing, or less, with so few sessions.
-		if b.Measured <= 0 && !strings.HasPrefix(b.Name, "memory_") {
+		// Growth of memory and small differences may be nothing, or less, with so few sessions.
+		if b.Measured <= 0 && !strings.HasPrefix(b.Name, "memory_") && b.Name != "limits_telemetry" {
 			t.Errorf("%s: measured %v", b.Name, b.Measured)
 		}
 		if b.Unit == "" || b.How == "" || b.Attempts != 1 {
 			t.Errorf("members are missing in %+v", b)
 		}
 	}
-	const want = " children_ready signer_path open_domain ready issue tree_issue telemetry_issue memory_idle memory_core memory_tagger acknowledged published accept tree_accept refused error_size"
+	const want = " children_ready signer_path open_domain ready issue tree_issue limits_telemetry memory_idle memory_core memory_tagger acknowledged published accept tree_accept refused error_size"
 	if names != want {
 		t.Errorf("budgets are\n%s, want\n%s", names, want)
 	}

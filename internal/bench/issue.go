@@ -41,11 +41,11 @@ func (b *run) issue(ctx context.Context) ([]Budget, error) {
 	if err != nil {
 		return nil, err
 	}
-	reports, err := b.telemetryOfIssue(cost.Figures["cpu_us"])
+	instruments, err := b.instruments(ctx, cost.Figures["cpu_us"])
 	if err != nil {
 		return nil, err
 	}
-	return append([]Budget{ready, cost, tree, reports}, b.memoryBudgets(idle, full)...), s.Stop()
+	return append([]Budget{ready, cost, tree, instruments}, b.memoryBudgets(idle, full)...), s.Stop()
 }
 
 // turn is how many challenges are issued between two measurements of the bare

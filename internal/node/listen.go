@@ -87,17 +87,22 @@ func (n *node) serverConfig() server.Config {
 	cfg.Records = n.reader
 	cfg.ReadOnly = n.Settings.ReadOnly
 	cfg.Gate = n.machine.gate
-	cfg.Observe = n.reporting.events.Request
 	cfg.Ledger = n.records.ledger
 	cfg.Log = n.Log
 	cfg.Now = now
 	cfg.BodyTimeout = n.Settings.BodyTimeout
+	cfg.Host = server.Hosts(n.listener.Addr(), n.Settings.AllowHost)
+	n.instrument(&cfg)
+	return cfg
+}
+
+// instrument sets what limits and reports requests.
+func (n *node) instrument(cfg *server.Config) {
+	cfg.Observe = n.reporting.events.Request
 	cfg.Limits = n.limits
 	cfg.Resolve = n.limits.resolve
 	cfg.ConnsEach = n.limits.connsEach
 	cfg.RateLimit = n.Settings.LimitFields
-	cfg.Host = server.Hosts(n.listener.Addr(), n.Settings.AllowHost)
-	return cfg
 }
 
 // serve serves until ctx ends or a service ends, then lets the requests in work end.
