@@ -37,6 +37,7 @@ type Alerts interface {
 type AlertList struct {
 	Alerts   []watch.Alert   `json:"alerts"` // the most severe first
 	Silences []watch.Silence `json:"silences"`
+	Dropped  uint64          `json:"dropped"` // alerts that found no place since the start, counted at each reading
 }
 
 // AlertRules answers GET alerts/rules.
