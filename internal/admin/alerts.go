@@ -19,6 +19,7 @@ const (
 // Alerts are the alerts of a server, and the sinks that they are sent to.
 type Alerts interface {
 	Alerts(now time.Time) AlertList
+	AlertState() AlertState
 	Rules() []watch.Rule
 	CheckSilence(now time.Time, s watch.Silence) error
 	Silence(now time.Time, s watch.Silence) (watch.Silence, error)

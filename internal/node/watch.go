@@ -431,6 +431,29 @@ func (w *watcher) Alerts(t time.Time) admin.AlertList {
 	return admin.AlertList{Alerts: append([]watch.Alert{}, w.engine.Alerts(t)...), Silences: append([]watch.Silence{}, w.engine.Silences(t)...), Dropped: w.engine.Stats().Dropped}
 }
 
+// AlertState returns how many alerts fire, and whether the notifier runs.
+func (w *watcher) AlertState() admin.AlertState {
+	w.mu.Lock()
+	stats := w.engine.Stats()
+	w.mu.Unlock()
+	a := admin.AlertState{Dropped: stats.Dropped, Notifier: admin.NotifierNone}
+	for _, n := range stats.Active {
+		a.Firing += n
+	}
+	if w.notifier == nil {
+		return a
+	}
+	n := w.notifier.State()
+	a.Notifier, a.Exits, a.How = admin.NotifierDown, n.Exits, n.How
+	if n.Runs {
+		a.Notifier = admin.NotifierRunning
+	}
+	if !n.Since.IsZero() {
+		a.Since = sinceOf(n.Since)
+	}
+	return a
+}
+
 // Rules lists the rules in force.
 func (w *watcher) Rules() []watch.Rule {
 	w.mu.Lock()
