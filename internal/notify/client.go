@@ -124,12 +124,17 @@ func (n *Notifier) runChild(ctx context.Context) string {
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	if err := n.greet(ctx, conn, c.PID); err != nil {
-		return err.Error()
+		return ending(c, err)
 	}
 	l := &link{conn: conn, calls: make(map[uint64]chan answer), down: make(chan struct{})}
 	n.set(l, c.PID)
 	defer n.set(nil, 0)
-	err = l.read()
+	return ending(c, l.read())
+}
+
+// ending returns how a child has exited whose socket had an error, and the error if it has
+// not exited.
+func ending(c *process.Child, err error) string {
 	select {
 	case <-c.Ended():
 		return c.End().Text
