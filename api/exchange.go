@@ -2,6 +2,7 @@ package api
 
 import (
 	"encoding/json"
+	"fmt"
 	"time"
 
 	"github.com/terradourada/td/protocol"
@@ -28,11 +29,17 @@ type Challenge struct {
 	ExpiresAt    time.Time          `json:"expires_at" doc:"When the challenge ends; informative, the deadline is kept by the tagger."`
 }
 
+// Format writes "redacted" for every verb and flag.
+func (Challenge) Format(s fmt.State, verb rune) { protocol.Tag{}.Format(s, verb) }
+
 // ProofRequest is the JSON body of POST /v1/challenges/{id}/proof.
 type ProofRequest struct {
 	Tag   protocol.Tag `json:"tag" doc:"The tag of the challenge."`
 	Proof Bytes        `json:"proof" doc:"The proof, 664 bytes." minLength:"1" maxLength:"1024"`
 }
+
+// Format writes "redacted" for every verb and flag.
+func (ProofRequest) Format(s fmt.State, verb rune) { protocol.Tag{}.Format(s, verb) }
 
 // Accepted is the answer to a proof that was accepted and is in the journal.
 type Accepted struct {

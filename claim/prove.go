@@ -15,6 +15,7 @@ import (
 	"github.com/consensys/gnark/backend/witness"
 	cs "github.com/consensys/gnark/constraint/bls12-381"
 
+	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -154,7 +155,7 @@ func (p *Prover) find(s *Statement) *provingKey {
 func (k *provingKey) prove(x, private []protocol.Element) (proof []byte, err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			proof, err = nil, fmt.Errorf("claim: prover panicked: %v", r)
+			proof, err = nil, fmt.Errorf("claim: prover panicked: %w", fault.Panicked(r))
 		}
 	}()
 	w, err := k.witness(x, private)

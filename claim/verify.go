@@ -9,6 +9,7 @@ import (
 	plonk "github.com/consensys/gnark/backend/plonk/bls12-381"
 	"github.com/consensys/gnark/logger"
 
+	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -55,7 +56,7 @@ func (vk *VerifyingKey) inputs(x []protocol.Element) (fr.Vector, error) {
 func verify(p *plonk.Proof, vk *plonk.VerifyingKey, x fr.Vector) (err error) {
 	defer func() {
 		if r := recover(); r != nil {
-			err = fmt.Errorf("claim: verifier panicked: %v", r)
+			err = fmt.Errorf("claim: verifier panicked: %w", fault.Panicked(r))
 		}
 	}()
 	quiet()

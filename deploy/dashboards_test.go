@@ -186,11 +186,11 @@ var dashboards = []dashboard{
 				[]curve{per("cause", events{metrics.Refusals, matching("cause", ours), "cause"})},
 			},
 			{
-				"Refused part", "percentunit", "Part of all requests that quotas refused, that found no place, and that failed in the server. Alerts fire at 50 %, 5 % and 2 %.",
+				"Refused part", "percentunit", "Part of all requests that quotas refused; of those that took or wanted a place, the parts that found none and that failed in the server. Alerts fire at 50 %, and at 5 % and 2 % of a class.",
 				[]curve{
 					one("quota", over{events{metrics.Refusals, `cause="limited"`, ""}, requests}),
-					one("no place", over{events{metrics.Refusals, `cause="overloaded"`, ""}, requests}),
-					one("fault", over{events{metrics.Refusals, `cause="fault"`, ""}, requests}),
+					one("no place", over{events{metrics.Refusals, `cause="overloaded"`, ""}, events{metrics.Served, "", ""}}),
+					one("fault", over{events{metrics.Refusals, `cause="fault"`, ""}, events{metrics.Served, "", ""}}),
 				},
 			},
 			{
@@ -238,8 +238,11 @@ var dashboards = []dashboard{
 				[]curve{per("cause", events{metrics.ProverErrors, "", "cause"}), one("disagreements", events{metrics.TaggerDisagreements, "", ""})},
 			},
 			{
-				"Alerts", "short", "Alerts of the server that fire, by severity, and silences.",
-				[]curve{per("severity", level{metrics.AlertsActive, "", "severity"}), one("silences", level{metrics.AlertsSilenced, "", ""})},
+				"Alerts", "short", "Alerts of the server that fire, by severity, silences, and alerts that found no place in each interval of the graph.",
+				[]curve{
+					per("severity", level{metrics.AlertsActive, "", "severity"}), one("silences", level{metrics.AlertsSilenced, "", ""}),
+					one("found no place", counted{metrics.AlertsDropped, "", ""}),
+				},
 			},
 			{
 				"Alerts that fired", "short", "Alerts of the server that began to fire in each interval of the graph, by rule.",

@@ -63,6 +63,26 @@ func matching(label, values string) string {
 // part returns an expression for the part that some of all events are.
 func part(of, all string) string { return fmt.Sprintf("%s\n/ clamp_min(%s, 1)", of, all) }
 
+// byClass returns the same as inWindow for each class of operations.
+func byClass(name metrics.Name, match string) string {
+	return strings.Replace(inWindow(name, match), instance, "by (job, instance, class)", 1)
+}
+
+// worst returns an expression for the greatest part of the served requests of a class that
+// a cause is, of the classes with at least so many if there is one; and one for how many.
+func worst(cause string, floor int) (value, events string) {
+	of := byClass(metrics.Refusals, matching("cause", cause))
+	part := part(of, byClass(metrics.Served, ""))
+	return fmt.Sprintf("max %s ((%s)\n  and %s >= %d)\nor max %s (%s)", instance, part, of, floor, instance, part),
+		fmt.Sprintf("max %s (%s)", instance, of)
+}
+
+// The values that Overload and ServerFaults read.
+var (
+	overloadValue, overloadEvents = worst("overloaded", 20)
+	faultsValue, faultsEvents     = worst("fault", 5)
+)
+
 // gauge returns an expression for the present value.
 func gauge(name metrics.Name) string {
 	return fmt.Sprintf("max %s (%s%s)", instance, metrics.Prefix, name)
@@ -170,30 +190,48 @@ var twins = []twin{
 		silent: []string{`ratelimit_overflow_total{table="addresses"} 0+140x40`},
 	},
 	{
-		rule: "Overload", value: part(refused("overloaded"), all), events: refused("overloaded"),
-		fires: []string{
-			`http_requests_total{operation="openChallenge",code="none"} 0+72x40`,
-			`http_requests_total{operation="openChallenge",code="overloaded"} 0+8x40`,
+		rule: "Overload", value: overloadValue, events: overloadEvents,
+		fires: []string{ // a tenth of the challenges, beside as many requests that cost nothing
+			`requests_served_total{class="issue"} 0+80x40`,
 			`refusals_total{class="issue",cause="overloaded"} 0+8x40`,
+			`refusals_total{class="issue",cause="malformed"} 0+80x40`,
+			`requests_served_total{class="read"} 0+800x40`,
+			`refusals_total{class="read",cause="overloaded"} 0x40`,
 		}, shows: "0.1",
 		silent: []string{ // a tenth, but of few
-			`http_requests_total{operation="openChallenge",code="none"} 0+36x40`,
-			`http_requests_total{operation="openChallenge",code="overloaded"} 0+4x40`,
+			`requests_served_total{class="issue"} 0+40x40`,
 			`refusals_total{class="issue",cause="overloaded"} 0+4x40`,
+			`requests_served_total{class="read"} 0+40x40`,
+			`refusals_total{class="read",cause="overloaded"} 0+4x40`,
 		},
 	},
 	{
-		rule: "ServerFaults", value: part(refused("fault"), all), events: refused("fault"),
+		rule: "OverloadRate", value: refused("overloaded"),
+		fires: []string{ // a hundredth, of many
+			`requests_served_total{class="issue"} 0+16000x40`,
+			`refusals_total{class="issue",cause="overloaded"} 0+160x40`,
+		}, shows: "640",
+		silent: []string{`requests_served_total{class="issue"} 0+14000x40`, `refusals_total{class="issue",cause="overloaded"} 0+140x40`},
+	},
+	{
+		rule: "ServerFaults", value: faultsValue, events: faultsEvents,
 		fires: []string{
-			`http_requests_total{operation="sendProof",code="none"} 0+48x40`,
-			`http_requests_total{operation="sendProof",code="internal"} 0+2x40`,
+			`requests_served_total{class="submit"} 0+50x40`,
 			`refusals_total{class="submit",cause="fault"} 0+2x40`,
+			`requests_served_total{class="read"} 0+5000x40`,
 		}, shows: "0.04",
 		silent: []string{
-			`http_requests_total{operation="sendProof",code="none"} 0+300x40`,
-			`http_requests_total{operation="sendProof",code="internal"} 0+3x40`,
+			`requests_served_total{class="submit"} 0+303x40`,
 			`refusals_total{class="submit",cause="fault"} 0+3x40`,
 		},
+	},
+	{
+		rule: "ServerFaultRate", value: refused("fault"),
+		fires: []string{
+			`requests_served_total{class="submit"} 0+4000x40`,
+			`refusals_total{class="submit",cause="fault"} 0+10x40`,
+		}, shows: "40",
+		silent: []string{`requests_served_total{class="submit"} 0+4000x40`, `refusals_total{class="submit",cause="fault"} 0+7x40`},
 	},
 	{
 		rule:   "ProverErrors",
@@ -295,6 +333,16 @@ var twins = []twin{
 		rule: "EventsLost", value: inWindow(metrics.EventsLost, "") + "\n+ " + inWindow(metrics.LinesLost, ""),
 		fires: []string{`events_lost_total 0+20x40`, `log_lines_lost_total 0+20x40`}, shows: "160",
 		silent: []string{`events_lost_total 0+20x40`, `log_lines_lost_total 0+4x40`},
+	},
+	{
+		rule: "NotifierDeaths", value: inWindow(metrics.ChildDeaths, matching("role", "notifier")),
+		fires: []string{`child_deaths_total{role="notifier"} 0x17 1 2x40`}, shows: "2",
+		silent: []string{`child_deaths_total{role="notifier"} 0x17 1x40`, `child_deaths_total{role="prover"} 0x16 1x40`},
+	},
+	{
+		rule: "AlertsDropped", value: inWindow(metrics.AlertsDropped, ""),
+		fires: []string{`alerts_dropped_total 0x16 4x40`}, shows: "4",
+		silent: []string{`alerts_dropped_total 4x40`},
 	},
 	{
 		rule: "AlertsUndelivered", value: gauge(metrics.AlertsUndelivered) + "\n/ 60",

@@ -55,6 +55,9 @@ func alertTable(w io.Writer, list *admin.AlertList) error {
 		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%.4g\t%.4g\t%.4g\t%s\t%s\t%s\n", a.Fingerprint, a.Severity, a.State, a.Rule,
 			protocol.Escaped(a.Scope), a.Value, a.Peak, a.Threshold, stamp(a.Since), a.Runbook, protocol.Escaped(hidden))
 	}
+	if list.Dropped > 0 {
+		fmt.Fprintf(t, "\n%d times since the start an alert about a client or network found no place: each rule keeps 64\n", list.Dropped)
+	}
 	if len(list.Silences) > 0 {
 		fmt.Fprintln(t, "\nSILENCE\tRULE\tSCOPE\tUNTIL\tAUTHOR\tREASON")
 	}

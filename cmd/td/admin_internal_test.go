@@ -121,6 +121,7 @@ func TestAdminStatus(t *testing.T) {
 // TestAdminStatusRest: below it stands what an operator asks next.
 func TestAdminStatusRest(t *testing.T) {
 	now := time.Date(2026, 11, 29, 3, 0, 0, 0, time.UTC)
+	minute := now.Add(-time.Minute)
 	s := admin.Status{
 		Time: now, Started: now.Add(-time.Hour), Actor: "uid 0", Role: "commander", Pending: 4,
 		Server: api.Status{
@@ -128,6 +129,7 @@ func TestAdminStatusRest(t *testing.T) {
 			Ledger: api.Condition{State: "ok"}, Epochs: api.Condition{State: "ok"},
 		},
 		Incidents: []admin.Incident{{Index: 7, Kind: "operator-error", Opened: now.Add(-time.Minute), Actor: "uid 0", Reason: "wrong claim", Left: []admin.Check{{ID: "cause", Text: "find it"}}}},
+		Alerts:    admin.AlertState{Firing: 2, Dropped: 3, Notifier: admin.NotifierDown, Since: &minute, Exits: 1, How: "exited with status 1"},
 		Waiting:   []admin.Waiting{{Action: "thaw", Target: "accept", Actor: "uid 7", Until: now.Add(time.Minute)}},
 	}
 	epochs := []admin.Epoch{{Number: 2, Phase: "ACTIVE", Since: now.Add(-time.Hour), Issued: 5, Pending: 4}}
@@ -143,6 +145,8 @@ pending   4 requests
 journal   ok
 ledger    ok
 keys      ok
+alerts    2 fire; td admin alerts lists them; 3 times one found no place
+notifier  DOWN: alerts are not delivered, and are in the log and td admin alerts only, since 2026-11-29T02:59:00Z (1m0s ago), 1 exit, the last one: exited with status 1
 incident  7 operator-error, since 2026-11-29T02:59:00Z (1m0s ago), by uid 0: wrong claim
             cause: find it
             td admin incident close 7 --confirmed cause --reason …

@@ -235,10 +235,34 @@ func (r *adminReport) table(w io.Writer) error {
 		keys = "none, as the log is sealed"
 	}
 	fmt.Fprintf(t, "journal\t%s\nledger\t%s\nkeys\t%s\n", r.part(&s.Journal), r.part(&s.Ledger), keys)
+	r.alertTable(t)
 	r.openTable(t)
 	fmt.Fprintf(t, "you\t%s, %s\n", protocol.Escaped(r.Actor), r.Role)
 	fmt.Fprintf(t, "server\t%s, since %s\n", s.Version, r.when(&r.Started))
 	return t.Flush()
+}
+
+// alertTable prints how many alerts fire, and whether they can be delivered.
+func (r *adminReport) alertTable(w io.Writer) {
+	a := &r.Alerts
+	firing := "none fire"
+	if a.Firing > 0 {
+		firing = fmt.Sprintf("%d fire; td admin alerts lists them", a.Firing)
+	}
+	if a.Dropped > 0 {
+		firing += fmt.Sprintf("; %d times one found no place", a.Dropped)
+	}
+	notifier := a.Notifier
+	if a.Notifier == admin.NotifierDown {
+		notifier = "DOWN: alerts are not delivered, and are in the log and td admin alerts only"
+	}
+	if a.Since != nil {
+		notifier += ", since " + r.when(a.Since)
+	}
+	if a.Exits > 0 {
+		notifier += fmt.Sprintf(", %s, the last one: %s", termui.Count(int(a.Exits), "exit"), protocol.Escaped(a.How))
+	}
+	fmt.Fprintf(w, "alerts\t%s\nnotifier\t%s\n", firing, notifier)
 }
 
 // stopTable prints one stop: what, by whom, since when and until when, why, and the way on.

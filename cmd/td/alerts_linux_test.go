@@ -82,7 +82,7 @@ func TestAlerts(t *testing.T) {
 	h.Server = httptest.NewServer(h)
 	t.Cleanup(h.Close)
 	data := filepath.Join(t.TempDir(), "data")
-	settings := []string{"--notify-allow", "127.0.0.1", "--alert-every", "1s", "--alert-window", "2s", "--alert-keep", "1s"}
+	settings := []string{"--notify-allow", strings.TrimPrefix(h.URL, "http://"), "--alert-every", "1s", "--alert-window", "2s", "--alert-keep", "1s"}
 	b := startBackend(t, data, settings...)
 	td := func(args ...string) string {
 		t.Helper()
@@ -116,6 +116,9 @@ func TestAlerts(t *testing.T) {
 	}
 	td("admin", "thaw", "--issue", "--yes", "--reason", "test")
 	h.when("alert.resolved Frozen")
+	if s := td("admin", "status"); !strings.Contains(s, "notifier  running") || !strings.Contains(s, "1 exit, ") {
+		t.Error(s)
+	}
 
 	td("admin", "alerts", "silence", "Frozen", "--for", "1h", "--reason", "drill")
 	if s := td("admin", "alerts", "sinks"); strings.Contains(s, "secret-path") || !strings.Contains(s, h.URL) {

@@ -62,7 +62,7 @@ func TestTelemetry(t *testing.T) {
 			t.Errorf("%s: %d, want %d", path, status, want)
 		}
 	}
-	if code, _, stderr := runTD("serve", "--data", filepath.Join(dir, "other"), "--listen", "127.0.0.1:0", "--record", record); code != 8 || !strings.Contains(stderr, "never overwritten") {
+	if code, _, stderr := runTD("serve", "--data", filepath.Join(dir, "other"), "--listen", "127.0.0.1:0", "--record", filepath.Join(dir, "none", "record")); code != 8 || !strings.Contains(stderr, "cannot be made") {
 		t.Errorf("exit code %d\n%s", code, stderr)
 	}
 	b.stop(20 * time.Second)

@@ -19,6 +19,7 @@ const (
 // Alerts are the alerts of a server, and the sinks that they are sent to.
 type Alerts interface {
 	Alerts(now time.Time) AlertList
+	AlertState() AlertState
 	Rules() []watch.Rule
 	CheckSilence(now time.Time, s watch.Silence) error
 	Silence(now time.Time, s watch.Silence) (watch.Silence, error)
@@ -37,6 +38,7 @@ type Alerts interface {
 type AlertList struct {
 	Alerts   []watch.Alert   `json:"alerts"` // the most severe first
 	Silences []watch.Silence `json:"silences"`
+	Dropped  uint64          `json:"dropped"` // alerts that found no place since the start, counted at each reading
 }
 
 // AlertRules answers GET alerts/rules.

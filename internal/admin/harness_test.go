@@ -374,6 +374,10 @@ func (r responses) Lift(time.Time, limit.Subject) error {
 
 func (a alerts) Alerts(time.Time) admin.AlertList { return admin.AlertList{} }
 
+func (a alerts) AlertState() admin.AlertState {
+	return admin.AlertState{Notifier: admin.NotifierNone}
+}
+
 func (a alerts) Rules() []watch.Rule { return watch.Rules() }
 
 func (a alerts) CheckSilence(now time.Time, s watch.Silence) error {

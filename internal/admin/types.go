@@ -261,7 +261,26 @@ type Status struct {
 	TwoPeople  bool       `json:"two_people"`  // a thaw needs two commanders
 	Waiting    []Waiting  `json:"waiting"`     // for a second commander
 	Incidents  []Incident `json:"incidents"`   // that are open, the newest first
+	Alerts     AlertState `json:"alerts"`
 }
+
+// AlertState is how many alerts there are, and whether they can be delivered.
+type AlertState struct {
+	Firing  int    `json:"firing"`  // that are neither silenced nor explained by others
+	Dropped uint64 `json:"dropped"` // that found no place since the start, counted at each reading
+
+	Notifier string  `json:"notifier"`        // "none" if no destination is allowed, "running" or "down"
+	Since    *Moment `json:"since,omitempty"` // of this state of the notifier
+	Exits    uint64  `json:"exits"`           // of notifiers since the start of the server
+	How      string  `json:"how,omitempty"`   // the last one exited
+}
+
+// The states of the notifier.
+const (
+	NotifierNone    = "none"
+	NotifierRunning = "running"
+	NotifierDown    = "down"
+)
 
 // End is when the core thaws a freeze by itself.
 type End struct {

@@ -32,7 +32,7 @@ const (
 
 // alerting are the settings of a server whose alerts are observed.
 var alerting = []string{
-	"--notify-allow", "127.0.0.1", "--alert-every", alertTick.String(), "--alert-window", "2s", "--alert-keep", "1s",
+	"--alert-every", alertTick.String(), "--alert-window", "2s", "--alert-keep", "1s",
 	// The disk of this machine is no part of the attack.
 	"--alert-rules", "DiskLow=off", "--alert-rules", "DiskFull=off",
 }
@@ -44,10 +44,32 @@ type alerts struct {
 	manager *alertmanager // may be nil
 }
 
-// observe adds sinks to a server.
-func (p *part) observe(s *server) *alerts {
+// newAlerts starts receivers.
+func (p *part) newAlerts() *alerts {
 	p.Helper()
-	a := &alerts{s, p.newReceiver(), p.newAlertmanager()}
+	return &alerts{hook: p.newReceiver(), manager: p.newAlertmanager()}
+}
+
+// settings are those of a server that may deliver to these receivers.
+func (a *alerts) settings() []string {
+	allowed := hostOf(a.hook.url)
+	if a.manager != nil {
+		allowed += "," + hostOf(a.manager.url)
+	}
+	return append([]string{"--notify-allow", allowed}, alerting...)
+}
+
+// hostOf returns the host and port of a URL.
+func hostOf(text string) string {
+	_, rest, _ := strings.Cut(text, "://")
+	host, _, _ := strings.Cut(rest, "/")
+	return host
+}
+
+// observe adds the receivers to a server as sinks.
+func (p *part) observe(a *alerts, s *server) {
+	p.Helper()
+	a.server = s
 	out, err := s.admin(p.Context(), "alerts", "sinks", "add", a.hook.url, "--show", "--reason", "attack")
 	p.must(err)
 	p.must(a.hook.use(out))
@@ -55,7 +77,6 @@ func (p *part) observe(s *server) *alerts {
 		_, err := s.admin(p.Context(), "alerts", "sinks", "add", a.manager.url, "--kind", "alertmanager", "--reason", "attack")
 		p.must(err)
 	}
-	return a
 }
 
 // fires waits until the rule of a flood fires, a message about the incident has arrived,

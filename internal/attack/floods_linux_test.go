@@ -77,8 +77,10 @@ func (p *part) floods() {
 func (p *part) besiege(listen, honest string, many sources, few bool) {
 	p.Helper()
 	servers, own, _ := processors()
-	s := p.serve(servers, append(alerting, "--listen", listen+":0")...)
-	h, watch := p.newHonest(s, honest), p.observe(s)
+	watch := p.newAlerts()
+	s := p.serve(servers, append(watch.settings(), "--listen", listen+":0")...)
+	h := p.newHonest(s, honest)
+	p.observe(watch, s)
 	p.keepTo(own)
 	all := p.floodsOn(s, few)
 	if p.short {

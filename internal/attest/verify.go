@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/terradourada/td/internal/fault"
 )
 
 // Policy is the input of a verifier beside the evidence.
@@ -53,7 +55,7 @@ func Verify(evidence []byte, data ReportData, p Policy) (v *Verdict, err error) 
 	// From here on, libraries read bytes that may come from anyone.
 	defer func() {
 		if r := recover(); r != nil {
-			v, err = nil, refuseFor("the evidence has a form that its reader does not withstand", fmt.Errorf("panic: %v", r))
+			v, err = nil, refuseFor("the evidence has a form that its reader does not withstand", fmt.Errorf("panic: %w", fault.Panicked(r)))
 		}
 	}()
 	switch e.Kind {

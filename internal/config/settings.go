@@ -189,12 +189,17 @@ type Config struct {
 	// is refused as ledger_unavailable.
 	MaxLag uint64 `key:"max_lag" default:"4096" range:"1..1000000"`
 
-	// Destinations of alerts: host names, addresses, and networks such as
-	// 192.0.2.0/24. Without one no process of the server may connect to another
-	// machine, and alerts are in the log and in td admin alerts only. A name allows
-	// its public addresses; addresses that are loopback, private or link-local need
-	// a network here. In the environment and in a flag they are separated by commas.
+	// Destinations of alerts: host names, addresses, and networks, each with a port,
+	// such as alerts.example.org, 127.0.0.1:9093 or 192.0.2.0/24:8443. One without a
+	// port allows port 443. Without a destination no process of the server may connect
+	// to another machine, and alerts are in the log and in td admin alerts only. A name
+	// allows its public addresses; addresses that are loopback, private or link-local
+	// need a network here. In the environment and in a flag they are separated by commas.
 	NotifyAllow []string `key:"notify_allow"`
+
+	// File of certificates in PEM, of authorities that destinations of alerts may have
+	// their certificates from, besides those that the system trusts.
+	NotifyCA string `key:"notify_ca"`
 
 	// Pause between two looks at the counters and gauges that alerts are about.
 	AlertEvery time.Duration `key:"alert_every" default:"15s" range:"1s..10m"`
@@ -319,11 +324,13 @@ type Config struct {
 	LogAddresses string `key:"log_addresses" default:"full" oneof:"full hash"`
 
 	// File to which each request and each change of state is written as a JSON line, for
-	// a later replay. It must not exist. It holds no tag, no proof and no part of an
-	// event, and can be read by its owner alone.
+	// a later replay. If it exists, the server writes to the file with the next number
+	// beside it, FILE.1 to FILE.99, and overwrites none. It holds no tag, no proof and no
+	// part of an event, and can be read by its owner alone.
 	Record string `key:"record"`
 
-	// Greatest size of the record in MiB; it ends there.
+	// Greatest size of all files of the record together, in MiB. The record ends there,
+	// and a server without room for one starts without it and says so in its log.
 	RecordMiB uint64 `key:"record_mib" default:"256" range:"1..1048576"`
 
 	file    string            // that was read, or ""

@@ -3,7 +3,6 @@ package gate
 import (
 	"context"
 	"errors"
-	"fmt"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -37,7 +36,7 @@ func (g *Gate) run(ctx context.Context, s *session.Session, event lifecycle.Even
 func (g *Gate) guard(call string, do func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			g.cfg.Log.Error("call panicked", "call", call, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			g.cfg.Log.Error("call panicked", "call", call, "panic", p, "stack", string(debug.Stack()))
 			err = protocol.Fail(protocol.CodeInternal, "")
 		}
 	}()

@@ -3,6 +3,7 @@ package gate
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"log/slog"
 	"runtime"
 	"sync"
@@ -88,6 +89,9 @@ type Job struct {
 	Tag        protocol.Tag
 	Deadline   time.Time
 }
+
+// Format writes "redacted" for every verb and flag.
+func (Job) Format(s fmt.State, verb rune) { protocol.Tag{}.Format(s, verb) }
 
 // Prover proves a job and returns the proof and the tag. Errors carry
 // overloaded, prover_timeout or prover_bad_response.

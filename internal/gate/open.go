@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/terradourada/td/claim"
@@ -79,6 +80,9 @@ type issued struct {
 	inputs   []protocol.Element
 	deadline time.Time
 }
+
+// Format writes "redacted" for every verb and flag.
+func (issued) Format(s fmt.State, verb rune) { protocol.Tag{}.Format(s, verb) }
 
 // issue issues a request; there is no other way. A hold, a missing epoch or a full
 // table refuses it before any key is used. During a rotation it waits for the next

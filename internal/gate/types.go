@@ -1,6 +1,7 @@
 package gate
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/terradourada/td/claim"
@@ -31,6 +32,9 @@ type Challenge struct {
 	ExpiresAt  time.Time // informative
 }
 
+// Format writes "redacted" for every verb and flag.
+func (Challenge) Format(s fmt.State, verb rune) { protocol.Tag{}.Format(s, verb) }
+
 // Answer is what a client sends back: the proof and the tag of its challenge.
 type Answer struct {
 	RequestID protocol.RequestID
@@ -39,6 +43,9 @@ type Answer struct {
 	Client    string
 	By        limit.Payer
 }
+
+// Format writes "redacted" for every verb and flag.
+func (Answer) Format(s fmt.State, verb rune) { protocol.Tag{}.Format(s, verb) }
 
 // PushRequest asks the operator's provers to prove an event (push, section 9).
 type PushRequest struct {
@@ -57,3 +64,6 @@ type Pushed struct {
 	RequestID protocol.RequestID
 	Opening   receipt.Opening
 }
+
+// Format writes "redacted" for every verb and flag.
+func (Pushed) Format(s fmt.State, verb rune) { protocol.Tag{}.Format(s, verb) }

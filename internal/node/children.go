@@ -28,14 +28,14 @@ func RunChild(args []string) (status int, ok bool) {
 }
 
 // StartLauncher starts the process that starts signers, taggers and provers, and the
-// notifier if there is a store for it. It returns nil in a build that cannot have one: the core then starts its children
+// notifier if there are files for it. It returns nil in a build that cannot have one: the core then starts its children
 // by itself, and their grade says so.
-func StartLauncher(ctx context.Context, cfg *config.Config, store *os.File) (*process.Launcher, error) {
+func StartLauncher(ctx context.Context, cfg *config.Config, files *NotifierFiles) (*process.Launcher, error) {
 	if cfg.ChildUID != 0 && sandbox.MayNotEnd() {
 		return nil, fault.New(fault.Config, "the children become users of their own, and this process may not end them: it lacks CAP_KILL",
 			"give it the capabilities setuid, setgid, kill and ipc_lock, or set child_uid to 0")
 	}
-	l, err := process.Launch(ctx, programs(cfg, store), filesOf(store))
+	l, err := process.Launch(ctx, programs(cfg, files), filesOf(files))
 	if errors.Is(err, errors.ErrUnsupported) {
 		return nil, nil //nolint:nilnil // this build has none
 	}
@@ -43,24 +43,24 @@ func StartLauncher(ctx context.Context, cfg *config.Config, store *os.File) (*pr
 }
 
 // Starter returns the launcher or, without one, a starter in this process.
-func Starter(children *process.Launcher, cfg *config.Config, store *os.File) keyholder.Starter {
+func Starter(children *process.Launcher, cfg *config.Config, files *NotifierFiles) keyholder.Starter {
 	if children == nil {
-		return process.Direct{Programs: programs(cfg, store), Files: filesOf(store)}
+		return process.Direct{Programs: programs(cfg, files), Files: filesOf(files)}
 	}
 	return children
 }
 
-// filesOf returns the file of each kind of child that has one.
-func filesOf(store *os.File) map[string]*os.File {
-	if store == nil {
+// filesOf returns the open file of each kind of child that has one.
+func filesOf(files *NotifierFiles) map[string]*os.File {
+	if files == nil {
 		return nil
 	}
-	return map[string]*os.File{notify.Kind: store}
+	return map[string]*os.File{notify.Kind: files.File}
 }
 
 // programs returns the arguments of each kind of child, with users of their own if
 // they start as root.
-func programs(cfg *config.Config, store *os.File) map[string][]string {
+func programs(cfg *config.Config, files *NotifierFiles) map[string][]string {
 	all, first := keyholder.Programs(cfg.ChildUID), cfg.ChildUID // the first two are the keyholders'
 	of := func(n int) int {
 		if first == 0 {
@@ -69,8 +69,9 @@ func programs(cfg *config.Config, store *os.File) map[string][]string {
 		return first + n
 	}
 	maps.Copy(all, prover.Programs(cfg.ProverWorkers, of(2)))
-	if store != nil {
-		maps.Copy(all, notify.Programs(of(4), cfg.NotifyAllow, 0))
+	if files != nil {
+		program := notify.Program{UID: of(4), Allowed: cfg.NotifyAllow, Authorities: files.authorities}
+		maps.Copy(all, program.Arguments())
 	}
 	return all
 }

@@ -74,7 +74,7 @@ type node struct {
 
 	attestor attest.Attestor   // nil before confine
 	children *process.Launcher // nil if this build has none
-	store    *os.File          // of the notifier, while this process has it; nil for a launcher
+	store    *NotifierFiles    // while this process has them; nil for a launcher
 	notifies bool              // whether there is to be a notifier
 	build    protocol.Digest   // of this executable
 	confined sandbox.Probe     // what this process has given up

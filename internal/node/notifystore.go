@@ -15,22 +15,35 @@ import (
 // storeFile is the name of the store in its directory.
 const storeFile = "store"
 
-// openNotifyStore opens the store of the notifier, nil if no destination is allowed. It
-// belongs to the user that starts the server. Of a server that is started as root neither
-// the core nor the notifier can open it: the notifier is given the open file.
-func openNotifyStore(cfg *config.Config) (*os.File, error) {
+// NotifierFiles are what a notifier is started with besides settings: its store, and the
+// certificates of authorities that it trusts.
+type NotifierFiles struct {
+	*os.File
+	authorities []byte
+}
+
+// openNotifyStore opens the files of the notifier, nil if no destination is allowed. The
+// store belongs to the user that starts the server. Of a server that is started as root
+// neither the core nor the notifier can open it: the notifier is given the open file.
+func openNotifyStore(cfg *config.Config) (*NotifierFiles, error) {
 	if len(cfg.NotifyAllow) == 0 || cfg.ReadOnly {
-		return nil, nil //nolint:nilnil // there is none
+		return nil, nil //nolint:nilnil // there are none
 	}
 	if _, err := notify.ParseAllowed(cfg.NotifyAllow); err != nil {
-		return nil, fault.New(fault.Config, "notify_allow: "+err.Error(), "for example alerts.example.org, 127.0.0.1 or 192.0.2.0/24")
+		return nil, fault.New(fault.Config, "notify_allow: "+err.Error(), "for example alerts.example.org, 127.0.0.1:9093 or 192.0.2.0/24:443")
 	}
-	f, err := openStoreIn(cfg.Data)
-	if err != nil {
+	files := new(NotifierFiles)
+	var err error
+	if cfg.NotifyCA != "" {
+		if files.authorities, err = notify.ReadAuthorities(cfg.NotifyCA); err != nil {
+			return nil, fault.New(fault.Config, "notify_ca: "+err.Error(), "name a file with the certificates of authorities in PEM")
+		}
+	}
+	if files.File, err = openStoreIn(cfg.Data); err != nil {
 		return nil, fault.New(fault.Config, fmt.Sprintf("the store of the notifier cannot be opened: %v", err),
 			"notify/ in the data directory and the file in it belong to the user that starts the server; an empty notify_allow does without them")
 	}
-	return f, nil
+	return files, nil
 }
 
 func openStoreIn(data string) (*os.File, error) {

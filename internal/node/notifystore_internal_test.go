@@ -3,6 +3,7 @@ package node
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/terradourada/td/internal/config"
@@ -52,5 +53,8 @@ func TestNotifyStore(t *testing.T) {
 	}
 	if _, err := openNotifyStore(&config.Config{Data: t.TempDir(), NotifyAllow: []string{"a b"}}); err == nil {
 		t.Error("a destination that makes no sense was taken")
+	}
+	if _, err := openNotifyStore(&config.Config{Data: t.TempDir(), NotifyAllow: []string{"127.0.0.1"}, NotifyCA: "/etc/hostname"}); err == nil || !strings.Contains(err.Error(), "notify_ca") {
+		t.Errorf("a file without a certificate: %v", err)
 	}
 }

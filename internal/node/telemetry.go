@@ -2,9 +2,9 @@ package node
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync/atomic"
@@ -62,15 +62,18 @@ func (n *node) openReporting() error {
 	p.traffic = telemetry.NewTraffic(n.Log, private)
 	readers := []telemetry.Observer{p.metrics, p.traffic}
 	if cfg.Record != "" {
-		file, err := os.OpenFile(cfg.Record, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-		if err != nil {
-			return fault.New(fault.Config, fmt.Sprintf("the record %s cannot be made: %v", cfg.Record, err), "a record is never overwritten: name another file")
+		ended := func(err error) { n.Log.Warn("record ended before the server did", "err", err) }
+		file, left, err := openRecord(cfg.Record, int64(cfg.RecordMiB)<<20)
+		switch {
+		case errors.Is(err, errNoRecord):
+			ended(err)
+		case err != nil:
+			return fault.New(fault.Config, fmt.Sprintf("the record %s cannot be made: %v", cfg.Record, err), "name a file in a directory that the user of the server may write")
+		default:
+			p.record = file
+			p.recorder = telemetry.NewRecorder(file, now(), left, private, p.lost, ended)
+			readers = append(readers, p.recorder)
 		}
-		p.record = file
-		p.recorder = telemetry.NewRecorder(file, now(), int64(cfg.RecordMiB)<<20, private, p.lost, func(err error) {
-			n.Log.Warn("record ended before the server did", "err", err)
-		})
-		readers = append(readers, p.recorder)
 	}
 	p.events = telemetry.NewEvents([]telemetry.Observer{n.tally}, readers)
 	return nil

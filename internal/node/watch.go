@@ -161,6 +161,7 @@ func (w *watcher) ticks() int {
 // of what fires.
 func (w *watcher) tick(now time.Time) {
 	w.tally.Total(watch.QuotaOverflow, w.limits.overflowed())
+	w.tally.Total(watch.AlertsDropped, w.seen.Dropped)
 	in := w.tally.Take(w.cfg.AlertEvery, w.ticks())
 	w.measure(now, &in)
 	w.mu.Lock()
@@ -189,6 +190,7 @@ func (w *watcher) measureAlerts(s *watch.Stats, silences int) {
 		w.metrics.Set(metrics.AlertsActive, float64(s.Active[severity]), severity.String())
 	}
 	w.metrics.Set(metrics.AlertsSilenced, float64(silences))
+	w.metrics.Set(metrics.AlertsDropped, float64(s.Dropped))
 	w.metrics.Set(metrics.AlertsUndelivered, 60*math.Float64frombits(w.undelivered.Load()))
 	for rule, n := range s.Fired {
 		w.metrics.Set(metrics.AlertsFired, float64(n), rule)
@@ -426,7 +428,30 @@ func newTally(cfg *config.Config) *watch.Tally {
 func (w *watcher) Alerts(t time.Time) admin.AlertList {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return admin.AlertList{Alerts: append([]watch.Alert{}, w.engine.Alerts(t)...), Silences: append([]watch.Silence{}, w.engine.Silences(t)...)}
+	return admin.AlertList{Alerts: append([]watch.Alert{}, w.engine.Alerts(t)...), Silences: append([]watch.Silence{}, w.engine.Silences(t)...), Dropped: w.engine.Stats().Dropped}
+}
+
+// AlertState returns how many alerts fire, and whether the notifier runs.
+func (w *watcher) AlertState() admin.AlertState {
+	w.mu.Lock()
+	stats := w.engine.Stats()
+	w.mu.Unlock()
+	a := admin.AlertState{Dropped: stats.Dropped, Notifier: admin.NotifierNone}
+	for _, n := range stats.Active {
+		a.Firing += n
+	}
+	if w.notifier == nil {
+		return a
+	}
+	n := w.notifier.State()
+	a.Notifier, a.Exits, a.How = admin.NotifierDown, n.Exits, n.How
+	if n.Runs {
+		a.Notifier = admin.NotifierRunning
+	}
+	if !n.Since.IsZero() {
+		a.Since = sinceOf(n.Since)
+	}
+	return a
 }
 
 // Rules lists the rules in force.

@@ -3,36 +3,74 @@ package notify
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
+// DefaultPort is the port that an entry without one allows.
+const DefaultPort = 443
+
 // Allowed are the destinations that sinks may have.
 type Allowed struct {
-	hosts    []string
-	networks []netip.Prefix
+	hosts    []allowedHost
+	networks []allowedNetwork
 }
 
-// ParseAllowed parses host names, addresses and networks.
+type allowedHost struct {
+	name string
+	port uint16
+}
+
+type allowedNetwork struct {
+	netip.Prefix
+	port uint16
+}
+
+// ParseAllowed parses host names, addresses and networks, each with a port behind a colon
+// or without one. What holds colons itself is in brackets then: [2001:db8::/32]:9093.
 func ParseAllowed(entries []string) (*Allowed, error) {
 	a := &Allowed{}
 	for _, e := range entries {
-		if p, err := netip.ParsePrefix(e); err == nil {
-			a.networks = append(a.networks, p.Masked())
-			continue
+		name, port, err := splitPort(e)
+		if err != nil {
+			return nil, err
 		}
-		if ip, err := netip.ParseAddr(e); err == nil && ip.Zone() == "" {
-			a.networks = append(a.networks, netip.PrefixFrom(ip.Unmap(), ip.Unmap().BitLen()))
-			continue
+		p, err := netip.ParsePrefix(name)
+		if ip, iperr := netip.ParseAddr(name); err != nil && iperr == nil && ip.Zone() == "" {
+			p, err = netip.PrefixFrom(ip.Unmap(), ip.Unmap().BitLen()), nil
 		}
-		if !hostName(e) {
-			return nil, fmt.Errorf("%q is no host name, address or network", e)
+		switch {
+		case err == nil && carries(p):
+			return nil, fmt.Errorf("%q holds addresses of IPv4: allow these", e)
+		case err == nil:
+			a.networks = append(a.networks, allowedNetwork{p.Masked(), port})
+		case hostName(name):
+			a.hosts = append(a.hosts, allowedHost{strings.ToLower(name), port})
+		default:
+			return nil, fmt.Errorf("%q is no host name, address or network, with or without a port", e)
 		}
-		a.hosts = append(a.hosts, strings.ToLower(e))
 	}
 	return a, nil
+}
+
+// splitPort returns the parts of an entry, without brackets.
+func splitPort(entry string) (name string, port uint16, err error) {
+	if _, err := netip.ParsePrefix(entry); err == nil {
+		return entry, DefaultPort, nil
+	}
+	if _, err := netip.ParseAddr(entry); err == nil || !strings.Contains(entry, ":") {
+		return entry, DefaultPort, nil
+	}
+	name, text, err := net.SplitHostPort(entry)
+	n, perr := strconv.ParseUint(text, 10, 16)
+	if err != nil || perr != nil || n == 0 || name == "" {
+		return "", 0, fmt.Errorf("%q has no port from 1 to 65535 behind its last colon", entry)
+	}
+	return name, uint16(n), nil
 }
 
 // hostName reports whether a text is a name that a URL can have.
@@ -42,16 +80,73 @@ func hostName(s string) bool {
 		!strings.HasPrefix(s, ".") && !strings.Contains(s, "..")
 }
 
+// carries reports whether the addresses of a network carry addresses of IPv4.
+func carries(p netip.Prefix) bool {
+	for _, c := range carriers {
+		if c.Bits() <= p.Bits() && len(carried(p.Addr())) > 0 {
+			return true
+		}
+	}
+	return p.Addr().Is4In6()
+}
+
 // special are networks whose addresses are not public, besides those that netip knows.
 var special = []netip.Prefix{
 	netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("100.64.0.0/10"), netip.MustParsePrefix("192.0.0.0/24"),
 	netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("240.0.0.0/4"),
-	netip.MustParsePrefix("64:ff9b::/96"), netip.MustParsePrefix("64:ff9b:1::/48"), netip.MustParsePrefix("2002::/16"), // hold an address of IPv4
+}
+
+// carriers are networks of IPv6 whose addresses carry addresses of IPv4, and the bytes
+// where these begin. Who connects to such an address reaches the other one.
+var carriers = []struct {
+	netip.Prefix
+	at       []int
+	inverted int // the one whose bits are inverted
+}{
+	{netip.MustParsePrefix("64:ff9b::/96"), []int{12}, 0},    // NAT64
+	{netip.MustParsePrefix("64:ff9b:1::/96"), []int{12}, 0},  // NAT64 of a site; see localNAT64
+	{netip.MustParsePrefix("2002::/16"), []int{2}, 0},        // 6to4
+	{netip.MustParsePrefix("2001::/32"), []int{4, 12}, 12},   // Teredo: server and client
+	{netip.MustParsePrefix("::ffff:0:0:0/96"), []int{12}, 0}, // SIIT
+	{netip.MustParsePrefix("::/96"), []int{12}, 0},           // compatible; not :: and ::1
+}
+
+// localNAT64 is the network from which a site may choose its prefix for NAT64, of any
+// length. Where its addresses carry one of IPv4 is not known, but for those of the carrier
+// above, which no prefix of another length leads anywhere.
+var localNAT64 = netip.MustParsePrefix("64:ff9b:1::/48")
+
+// carried returns the addresses of IPv4 that an address of IPv6 carries.
+func carried(ip netip.Addr) (all []netip.Addr) {
+	switch {
+	case ip.Is4In6():
+		return []netip.Addr{ip.Unmap()}
+	case ip.IsUnspecified(), ip.IsLoopback():
+		return nil
+	}
+	for _, c := range carriers {
+		if !c.Contains(ip) {
+			continue
+		}
+		b := ip.As16()
+		for _, at := range c.at {
+			v4 := [4]byte(b[at : at+4])
+			if c.inverted == at {
+				for i := range v4 {
+					v4[i] ^= 0xff
+				}
+			}
+			all = append(all, netip.AddrFrom4(v4))
+		}
+	}
+	return all
 }
 
 // apart are networks whose addresses are allowed only by a network that lies in one of
-// them: link-local, multicast, unspecified, and metadata services elsewhere.
+// them: link-local, multicast, unspecified, metadata services elsewhere, and NAT64 of a
+// site.
 var apart = []netip.Prefix{
+	localNAT64,
 	netip.MustParsePrefix("169.254.0.0/16"), netip.MustParsePrefix("fe80::/10"), netip.MustParsePrefix("224.0.0.0/4"), netip.MustParsePrefix("ff00::/8"),
 	netip.MustParsePrefix("0.0.0.0/32"), netip.MustParsePrefix("::/128"), netip.MustParsePrefix("fd00:ec2::254/128"), netip.MustParsePrefix("100.100.100.200/32"),
 }
@@ -66,15 +161,24 @@ func public(a netip.Addr) bool {
 	return a.IsGlobalUnicast() && !a.IsPrivate() && !within(one, apart) && !within(one, special)
 }
 
-// address reports whether an address of a host may be dialled.
-func (a *Allowed) address(host string, ip netip.Addr) bool {
-	ip = ip.Unmap().WithZone("")
+// address reports whether a port at an address of a host may be dialled. An address that
+// carries addresses of IPv4 is judged by these.
+func (a *Allowed) address(host string, ip netip.Addr, port uint16) bool {
+	ip = ip.WithZone("")
+	if all := carried(ip); len(all) > 0 {
+		return !slices.ContainsFunc(all, func(v4 netip.Addr) bool { return !a.address(host, v4, port) })
+	}
 	for _, p := range a.networks {
-		if p.Contains(ip) && (!within(netip.PrefixFrom(ip, ip.BitLen()), apart) || within(p, apart)) {
+		if p.port == port && p.Contains(ip) && (!within(netip.PrefixFrom(ip, ip.BitLen()), apart) || within(p.Prefix, apart)) {
 			return true
 		}
 	}
-	return public(ip) && slices.Contains(a.hosts, strings.ToLower(strings.TrimSuffix(host, ".")))
+	return public(ip) && a.host(host, port)
+}
+
+// host reports whether the public addresses of a name are allowed.
+func (a *Allowed) host(name string, port uint16) bool {
+	return slices.Contains(a.hosts, allowedHost{strings.ToLower(strings.TrimSuffix(name, ".")), port})
 }
 
 // maxURL bounds the URL of a sink, in bytes.
@@ -90,19 +194,33 @@ func (a *Allowed) CheckURL(text string) (*url.URL, error) {
 	if u.User != nil || u.Fragment != "" {
 		return nil, errors.New("the URL holds a user or a fragment")
 	}
-	host := u.Hostname()
+	host, port := u.Hostname(), portOf(u)
 	if ip, err := netip.ParseAddr(host); err == nil {
-		if !a.address("", ip) {
-			return nil, refusedHost(host)
+		if !a.address("", ip, port) {
+			return nil, refusedHost(host, port)
 		}
 		return u, nil
 	}
-	if !hostName(host) || !slices.Contains(a.hosts, strings.ToLower(strings.TrimSuffix(host, "."))) && len(a.networks) == 0 {
-		return nil, refusedHost(host)
+	inNetwork := slices.ContainsFunc(a.networks, func(p allowedNetwork) bool { return p.port == port })
+	if !hostName(host) || !a.host(host, port) && !inNetwork {
+		return nil, refusedHost(host, port)
 	}
 	return u, nil
 }
 
-func refusedHost(host string) error {
-	return fmt.Errorf("%s is not allowed as a destination; notify_allow lists what is", host)
+// portOf returns the port of a URL, that of its scheme if it names none, and 0 for none
+// that can be dialled.
+func portOf(u *url.URL) uint16 {
+	switch {
+	case u.Port() != "":
+		n, _ := strconv.ParseUint(u.Port(), 10, 16) // 0 is not allowed
+		return uint16(n)
+	case u.Scheme == "http":
+		return 80
+	}
+	return DefaultPort
+}
+
+func refusedHost(host string, port uint16) error {
+	return fmt.Errorf("port %d of %s is not allowed as a destination; notify_allow lists what is, and without a port only %d", port, host, DefaultPort)
 }

@@ -52,6 +52,15 @@ type Notifier struct {
 	mu   sync.Mutex // guards what follows
 	link *link      // nil while none runs
 	pid  int
+	at   State
+}
+
+// State is whether a notifier runs, and how often one has exited.
+type State struct {
+	Runs  bool
+	Since time.Time // it runs, or has not run; zero before the first start
+	Exits uint64    // without being asked to, attempts to start it included
+	How   string    // the last one exited
 }
 
 // New returns a notifier that does not run; see [Notifier.Run].
@@ -88,6 +97,7 @@ func (n *Notifier) Run(ctx context.Context) error {
 		if time.Since(begun) > 2*maxBackoff {
 			backoff = n.cfg.MinBackoff
 		}
+		n.exited(how)
 		n.cfg.Died()
 		n.cfg.Log.Warn("notifier exited", "how", how, "retry_in_ms", backoff.Milliseconds())
 		select {
@@ -114,12 +124,17 @@ func (n *Notifier) runChild(ctx context.Context) string {
 	stop := context.AfterFunc(ctx, func() { _ = conn.Close() })
 	defer stop()
 	if err := n.greet(ctx, conn, c.PID); err != nil {
-		return err.Error()
+		return ending(c, err)
 	}
 	l := &link{conn: conn, calls: make(map[uint64]chan answer), down: make(chan struct{})}
 	n.set(l, c.PID)
 	defer n.set(nil, 0)
-	err = l.read()
+	return ending(c, l.read())
+}
+
+// ending returns how a child has exited whose socket had an error, and the error if it has
+// not exited.
+func ending(c *process.Child, err error) string {
 	select {
 	case <-c.Ended():
 		return c.End().Text
@@ -156,6 +171,25 @@ func (n *Notifier) set(l *link, pid int) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.link, n.pid = l, pid
+	n.at.Runs, n.at.Since = l != nil, time.Now()
+}
+
+// exited counts the end of a notifier.
+func (n *Notifier) exited(how string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.at.Exits++
+	n.at.How = how
+	if n.at.Since.IsZero() {
+		n.at.Since = time.Now()
+	}
+}
+
+// State returns the state of the notifier.
+func (n *Notifier) State() State {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.at
 }
 
 // link is the socket to one notifier.

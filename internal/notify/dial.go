@@ -6,13 +6,16 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -33,15 +36,62 @@ type network struct {
 	roots   *x509.CertPool
 }
 
-// newNetwork reads what the system says about names and authorities.
-func newNetwork(allowed *Allowed) *network {
+// newNetwork reads what the system says about names and authorities, and adds these
+// authorities.
+func newNetwork(allowed *Allowed, authorities []*x509.Certificate) *network {
 	n := &network{allowed: allowed, hosts: readHosts("/etc/hosts")}
 	n.roots, _ = x509.SystemCertPool() // without it no certificate is trusted
 	if n.roots == nil {
 		n.roots = x509.NewCertPool()
 	}
+	for _, c := range authorities {
+		n.roots.AddCert(c)
+	}
 	n.lookup = resolver(readServers("/etc/resolv.conf"))
 	return n
+}
+
+// maxAuthorities bounds a file of certificates, in bytes: they are an argument of a process.
+const maxAuthorities = 64 << 10
+
+// ReadAuthorities reads the certificates of authorities from a file in PEM, and returns
+// them one behind the other in DER. A block of another kind, such as a private key, is an
+// error.
+func ReadAuthorities(name string) (all []byte, err error) {
+	f, err := os.Open(filepath.Clean(name))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	rest, err := io.ReadAll(io.LimitReader(f, maxAuthorities+1))
+	if err != nil {
+		return nil, err
+	}
+	if len(rest) > maxAuthorities {
+		return nil, fmt.Errorf("%s is larger than %d bytes", name, maxAuthorities)
+	}
+	for {
+		block, after := pem.Decode(rest)
+		if block == nil {
+			break
+		}
+		rest = after
+		if block.Type != "CERTIFICATE" {
+			return nil, fmt.Errorf("%s holds a %s; it is for certificates only", name, block.Type)
+		}
+		c, err := x509.ParseCertificate(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		if !c.IsCA {
+			return nil, fmt.Errorf("%s: the certificate of %q is not that of an authority", name, c.Subject)
+		}
+		all = append(all, c.Raw...)
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("%s holds no certificate in PEM", name)
+	}
+	return all, nil
 }
 
 // resolver returns a function that asks name servers. The resolver of package net reads
@@ -121,21 +171,23 @@ func (n *network) addresses(ctx context.Context, host string) ([]netip.Addr, err
 
 // dial connects to the first address of a host that is allowed and answers.
 func (n *network) dial(ctx context.Context, proto, hostport string) (net.Conn, error) {
-	host, port, err := net.SplitHostPort(hostport)
+	host, text, err := net.SplitHostPort(hostport)
 	if err != nil {
 		return nil, err
 	}
+	n16, _ := strconv.ParseUint(text, 10, 16) // 0 is not allowed
+	port := uint16(n16)
 	all, err := n.addresses(ctx, host)
 	if err != nil {
 		return nil, fmt.Errorf("name of %s not found: %w", host, err)
 	}
-	last := refusedHost(host)
+	last := refusedHost(host, port)
 	for _, ip := range all {
-		if !n.allowed.address(host, ip) {
+		if !n.allowed.address(host, ip, port) {
 			continue
 		}
 		d := net.Dialer{Timeout: dialTimeout}
-		c, err := d.DialContext(ctx, proto, net.JoinHostPort(ip.String(), port))
+		c, err := d.DialContext(ctx, proto, net.JoinHostPort(ip.String(), text))
 		if err == nil {
 			return c, nil
 		}

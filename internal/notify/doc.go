@@ -9,8 +9,8 @@
 // destinations, and is started again when it exits. It has one socket to the core and one
 // file, its store, as descriptor 4. It opens no other file, and its sockets are TCP and
 // UDP of IPv4 and IPv6 (package sandbox). The names of name servers, /etc/hosts and the
-// certificates of authorities are read before it confines itself; a change takes effect
-// when it is started again.
+// system's certificates of authorities are read before it confines itself; a change takes
+// effect when it is started again. Further certificates of authorities are arguments.
 //
 // # Secrets
 //
@@ -20,10 +20,12 @@
 //
 // # Destinations
 //
-// A destination is allowed by a host name or by a network in the settings. A name allows
+// A destination is allowed by a host name or by a network in the settings, each with one
+// port, [DefaultPort] if it names none. A name allows
 // public addresses only. A network allows its addresses; those that are link-local,
 // multicast or unspecified, which includes the metadata services of clouds, only if the
-// network lies wholly among them. The name in a URL is looked up once for each attempt,
+// network lies wholly among them. An address of IPv6 that carries addresses of IPv4 is
+// judged by these. The name in a URL is looked up once for each attempt,
 // and the address that was checked is the one that is dialled. Redirects are not followed,
 // and no proxy is used.
 //

@@ -40,7 +40,7 @@ func TestAllowed(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		entries, host, address string
-		want                   bool
+		want                   bool // at the port that the entries name, or 443
 	}{
 		{"alerts.example.org", "alerts.example.org", "203.0.113.7", true},
 		{"alerts.example.org", "Alerts.Example.Org.", "2001:db8::7", true},
@@ -65,18 +65,71 @@ func TestAllowed(t *testing.T) {
 		{"0.0.0.0/0,::/0", "x.example.org", "224.0.0.1", false},
 		{"169.254.0.0/16", "x.example.org", "169.254.169.254", true},
 		{"fd00:ec2::254", "x.example.org", "fd00:ec2::254", true},
+		// What carries an address of IPv4 is judged by it, whatever carries it.
+		{"alerts.example.org", "alerts.example.org", "64:ff9b::203.0.113.7", true},
+		{"alerts.example.org", "alerts.example.org", "64:ff9b:1::203.0.113.7", true},
+		{"alerts.example.org", "alerts.example.org", "64:ff9b:1::127.0.0.1", false},
+		{"alerts.example.org", "alerts.example.org", "64:ff9b:1:a9fe:a9:fe00:cb00:7107", false}, // 169.254.169.254 behind a prefix of 48 bits
+		{"alerts.example.org", "alerts.example.org", "2002:cb00:7107::1", true},
+		{"alerts.example.org", "alerts.example.org", "2002:7f00:1::1", false},
+		{"alerts.example.org", "alerts.example.org", "2002:a9fe:a9fe::", false},
+		{"alerts.example.org", "alerts.example.org", "2001:0:cb00:7107:0:0:34ff:8ef8", true},
+		{"alerts.example.org", "alerts.example.org", "2001:0:cb00:7107:0:0:80ff:fffe", false}, // client 127.0.0.1
+		{"alerts.example.org", "alerts.example.org", "2001:0:7f00:1:0:0:34ff:8ef8", false},    // server 127.0.0.1
+		{"alerts.example.org", "alerts.example.org", "::ffff:0:127.0.0.1", false},
+		{"alerts.example.org", "alerts.example.org", "::127.0.0.1", false},
+		{"10.0.0.0/8", "x.example.org", "64:ff9b::10.1.2.3", true},
+		{"10.0.0.0/8", "x.example.org", "2002:a01:203::9", true},
+		{"::/0", "x.example.org", "64:ff9b::127.0.0.1", false},
+		{"::/0", "x.example.org", "2002:7f00:1::1", false},
+		{"0.0.0.0/0,::/0", "x.example.org", "64:ff9b::169.254.169.254", false},
+		{"0.0.0.0/0,::/0", "x.example.org", "64:ff9b:1:a9fe:a9:fe00:cb00:7107", false},
+		{"64:ff9b:1:5::/64", "x.example.org", "64:ff9b:1:5::7", true}, // the operator knows
+		{"::1", "localhost", "::1", true},
 	} {
 		a, err := ParseAllowed(strings.Split(c.entries, ","))
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := a.address(c.host, netip.MustParseAddr(c.address)); got != c.want {
+		if got := a.address(c.host, netip.MustParseAddr(c.address), DefaultPort); got != c.want {
 			t.Errorf("%s: %s at %s is %v", c.entries, c.host, c.address, got)
 		}
 	}
-	for _, bad := range []string{"", "http://x", "a b", "10.0.0.0/40", "1.2.3", ".", "x..y"} {
+	for _, bad := range []string{
+		"", "http://x", "a b", "10.0.0.0/40", "1.2.3", ".", "x..y", "x:", "x:0", "x:65536", "x:https", ":443", "[::1]", "::1:x", "fe80::1%eth0",
+		"64:ff9b::/96", "2002:7f00::/24", "[2001::/32]:443", "::ffff:10.0.0.0/104",
+	} {
 		if _, err := ParseAllowed([]string{bad}); err == nil {
 			t.Errorf("%q was taken", bad)
+		}
+	}
+}
+
+// TestPorts: an entry allows one port, 443 if it names none.
+func TestPorts(t *testing.T) {
+	t.Parallel()
+	a, err := ParseAllowed([]string{"alerts.example.org", "alerts.example.org:8443", "127.0.0.1:9093", "10.0.0.0/8:8080", "[2001:db8::/32]:9443", "[::1]:9093", "fd00::7", "::ffff:192.0.2.1"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		host, address string
+		ports         []uint16
+	}{
+		{"alerts.example.org", "203.0.113.7", []uint16{443, 8443}},
+		{"localhost", "127.0.0.1", []uint16{9093}},
+		{"localhost", "::ffff:127.0.0.1", []uint16{9093}},
+		{"localhost", "64:ff9b::127.0.0.1", []uint16{9093}},
+		{"x", "10.9.9.9", []uint16{8080}},
+		{"x", "2001:db8::9", []uint16{9443}},
+		{"x", "::1", []uint16{9093}},
+		{"x", "fd00::7", []uint16{443}},
+		{"x", "192.0.2.1", []uint16{443}},
+	} {
+		for _, port := range []uint16{0, 22, 80, 443, 5432, 8080, 8443, 9093, 9443} {
+			if got := a.address(c.host, netip.MustParseAddr(c.address), port); got != slices.Contains(c.ports, port) {
+				t.Errorf("port %d of %s at %s is %v", port, c.host, c.address, got)
+			}
 		}
 	}
 }
@@ -84,13 +137,21 @@ func TestAllowed(t *testing.T) {
 // TestURLs: what no sink may have is refused when it is added.
 func TestURLs(t *testing.T) {
 	t.Parallel()
-	a, err := ParseAllowed([]string{"alerts.example.org", "127.0.0.1"})
+	a, err := ParseAllowed([]string{"alerts.example.org", "127.0.0.1:9093", "10.0.0.0/8:80"})
 	if err != nil {
 		t.Fatal(err)
 	}
 	for text, want := range map[string]bool{
 		"https://alerts.example.org/x?y=z":           true,
+		"https://alerts.example.org:443/":            true,
+		"https://alerts.example.org:444/":            false,
+		"https://alerts.example.org:0/":              false,
+		"https://alerts.example.org:66000/":          false,
+		"http://alerts.example.org/":                 true, // a name, whose addresses may be those of 10.0.0.0/8
 		"http://127.0.0.1:9093":                      true,
+		"http://127.0.0.1:22":                        false,
+		"http://127.0.0.1":                           false,
+		"https://127.0.0.1":                          false,
 		"http://127.0.0.2:9093":                      false,
 		"http://169.254.169.254/latest":              false,
 		"http://[::1]/":                              false,
@@ -121,8 +182,17 @@ func TestDialChecks(t *testing.T) {
 		asked++
 		return []netip.Addr{netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("169.254.169.254")}, nil
 	}}
-	if _, err := n.dial(t.Context(), "tcp", "alerts.example.org:80"); err == nil || !strings.Contains(err.Error(), "not allowed") || asked != 1 {
+	if _, err := n.dial(t.Context(), "tcp", "alerts.example.org:443"); err == nil || !strings.Contains(err.Error(), "not allowed") || asked != 1 {
 		t.Errorf("%v, %d lookups", err, asked)
+	}
+	n.allowed, err = ParseAllowed([]string{"127.0.0.1:9093"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, port := range []string{"22", "0", "66000"} {
+		if _, err := n.dial(t.Context(), "tcp", net.JoinHostPort("127.0.0.1", port)); err == nil || !strings.Contains(err.Error(), "not allowed") {
+			t.Errorf("port %s: %v", port, err)
+		}
 	}
 }
 
@@ -319,7 +389,7 @@ func (r *receiver) seen() *receiver {
 func TestRetries(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := &receiver{status: 302, begun: time.Now()}
-		allowed, err := ParseAllowed([]string{"127.0.0.1"})
+		allowed, err := ParseAllowed([]string{"127.0.0.1:80"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -385,7 +455,7 @@ func TestRetries(t *testing.T) {
 // TestHandleRefuses: bodies that make no sense are refused, and no kind of sink but two.
 func TestHandleRefuses(t *testing.T) {
 	t.Parallel()
-	allowed, _ := ParseAllowed([]string{"127.0.0.1"})
+	allowed, _ := ParseAllowed([]string{"127.0.0.1:80"})
 	d := newDeliverer(t.Context(), http.DefaultClient, allowed, openDisk(t, &disk{}), usualPauses)
 	for _, r := range []request{
 		{Op: "nothing"},

@@ -2,17 +2,26 @@ package notify_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
 	"crypto/hmac"
+	"crypto/rand"
 	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
+	"math/big"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -58,15 +67,28 @@ func (l *lines) String() string {
 
 // running starts a notifier with a store, which ends with the test. launched starts it
 // through a launcher, where this build has one.
-func running(t *testing.T, launched bool) (*notify.Notifier, *lines, string) {
+func running(t *testing.T, launched bool, p notify.Program) (*notify.Notifier, *lines, string) {
 	t.Helper()
+	n, log, name := starting(t, launched, p)
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("%s", log)
+		}
+	})
+	until(t, "the notifier runs", func() bool { return n.PID() != 0 })
+	return n, log, name
+}
+
+func starting(t *testing.T, launched bool, p notify.Program) (*notify.Notifier, *lines, string) {
+	t.Helper()
+	p.UID, p.Pause = sandbox.FirstUID+4, 20*time.Millisecond
 	name := filepath.Join(t.TempDir(), "store")
 	f, err := os.OpenFile(name, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = f.Close() })
-	programs, files := notify.Programs(sandbox.FirstUID+4, []string{"127.0.0.1", "example.invalid"}, 20*time.Millisecond), map[string]*os.File{notify.Kind: f}
+	programs, files := p.Arguments(), map[string]*os.File{notify.Kind: f}
 	var starter notify.Starter = process.Direct{Programs: programs, Files: files}
 	if launched {
 		l, err := process.Launch(t.Context(), programs, files)
@@ -90,8 +112,17 @@ func running(t *testing.T, launched bool) (*notify.Notifier, *lines, string) {
 			t.Error(err)
 		}
 	})
-	until(t, "the notifier runs", func() bool { return n.PID() != 0 })
 	return n, log, name
+}
+
+// hostOf returns the host and port of a URL.
+func hostOf(t *testing.T, text string) string {
+	t.Helper()
+	u, err := url.Parse(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.Host
 }
 
 // until waits until something is true.
@@ -157,7 +188,13 @@ func (h *hook) set(down bool) {
 // add makes the receiver a sink of the notifier.
 func (h *hook) add(n *notify.Notifier) (id string) {
 	h.t.Helper()
-	id, secret, err := n.Add(h.t.Context(), notify.KindWebhook, h.URL+"/in")
+	return h.addAt(n, h.URL)
+}
+
+// addAt adds the hook at another address. Messages are then signed with its new secret.
+func (h *hook) addAt(n *notify.Notifier, base string) (id string) {
+	h.t.Helper()
+	id, secret, err := n.Add(h.t.Context(), notify.KindWebhook, base+"/in")
 	if err != nil {
 		h.t.Fatal(err)
 	}
@@ -174,9 +211,22 @@ func (h *hook) add(n *notify.Notifier) (id string) {
 // destination that is not allowed is refused.
 func TestNotifier(t *testing.T) {
 	t.Parallel()
-	n, log, name := running(t, true)
-	ctx := t.Context()
 	h := newHook(t)
+	ours, file := authority(t)
+	authorities, err := notify.ReadAuthorities(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, foreign := httptest.NewUnstartedServer(h), httptest.NewTLSServer(h)
+	private.TLS = &tls.Config{Certificates: []tls.Certificate{ours}, MinVersion: tls.VersionTLS12}
+	private.StartTLS()
+	t.Cleanup(private.Close)
+	t.Cleanup(foreign.Close)
+	n, log, name := running(t, true, notify.Program{
+		Allowed:     []string{hostOf(t, h.URL), hostOf(t, private.URL), hostOf(t, foreign.URL), "example.invalid:80"},
+		Authorities: authorities,
+	})
+	ctx := t.Context()
 	id := h.add(n)
 	if err := n.Test(ctx, id, "msg-test", notify.Body(notify.TypeTest, time.Now(), nil)); err != nil {
 		t.Fatal(err, log)
@@ -203,8 +253,10 @@ func TestNotifier(t *testing.T) {
 	if got := h.ids(); !slices.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
 	}
-	if _, _, err := n.Add(ctx, notify.KindWebhook, "http://169.254.169.254/"); !errors.Is(err, notify.ErrRefused) {
-		t.Errorf("metadata: %v", err)
+	for _, refused := range []string{"http://169.254.169.254/", "http://127.0.0.1:22/", "https://127.0.0.1/"} {
+		if _, _, err := n.Add(ctx, notify.KindWebhook, refused); !errors.Is(err, notify.ErrRefused) {
+			t.Errorf("%s: %v", refused, err)
+		}
 	}
 	if _, _, err := n.Add(ctx, notify.KindWebhook, "http://example.invalid/"); err != nil {
 		t.Error(err)
@@ -220,14 +272,15 @@ func TestNotifier(t *testing.T) {
 	if err := n.Test(ctx, sinks[1].ID, "m", []byte("{}")); err == nil || n.PID() != after { // however name servers answer
 		t.Errorf("a name without an address: %v, process %d", err, n.PID())
 	}
-	tls := httptest.NewTLSServer(h)
-	t.Cleanup(tls.Close)
-	overTLS, _, err := n.Add(ctx, notify.KindWebhook, tls.URL)
+	overTLS, _, err := n.Add(ctx, notify.KindWebhook, foreign.URL)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := n.Test(ctx, overTLS, "m", []byte("{}")); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("a receiver with a certificate of its own: %v", err)
+	}
+	if err := n.Test(ctx, h.addAt(n, private.URL), "m", []byte("{}")); err != nil {
+		t.Errorf("a receiver with a certificate of our authority: %v", err)
 	}
 	if err := n.Remove(ctx, id); err != nil {
 		t.Error(err)
@@ -242,6 +295,57 @@ func TestNotifier(t *testing.T) {
 	}
 }
 
+// authority makes an authority and a certificate for 127.0.0.1, and returns this
+// certificate and a file with that of the authority.
+func authority(t *testing.T) (tls.Certificate, string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	form := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "test"}, NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+		IsCA: true, BasicConstraintsValid: true, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, form, form, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, name
+}
+
+// TestAuthorities: a file that holds more than certificates of authorities, or nothing, is
+// refused. A notifier that cannot read them exits, and the log says how.
+func TestAuthorities(t *testing.T) {
+	t.Parallel()
+	_, good := authority(t)
+	if all, err := notify.ReadAuthorities(good); err != nil || len(all) == 0 {
+		t.Fatal(len(all), err)
+	}
+	text, err := os.ReadFile(good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad := filepath.Join(t.TempDir(), "bad.pem")
+	for _, content := range []string{"", "nothing", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", string(text) + "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"} {
+		if err := os.WriteFile(bad, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := notify.ReadAuthorities(bad); err == nil {
+			t.Errorf("%q was taken", content)
+		}
+	}
+	n, log, _ := starting(t, false, notify.Program{Allowed: []string{"127.0.0.1"}, Authorities: []byte("no certificate")})
+	until(t, "the notifier exits again and again", func() bool { return n.State().Exits > 2 })
+	if s := n.State(); s.Runs || !strings.Contains(s.How, "exit status 2") || !strings.Contains(log.String(), "notifier exited") {
+		t.Errorf("%+v\n%s", s, log)
+	}
+}
+
 // TestAlertmanager: a real Alertmanager takes the state, lists what fires, and drops what
 // has ended.
 func TestAlertmanager(t *testing.T) {
@@ -251,7 +355,7 @@ func TestAlertmanager(t *testing.T) {
 		t.Skip("prometheus-alertmanager is not installed (Debian package prometheus-alertmanager)")
 	}
 	base := alertmanager(t, path)
-	n, _, _ := running(t, false)
+	n, _, _ := running(t, false, notify.Program{Allowed: []string{hostOf(t, base)}})
 	ctx := t.Context()
 	id, secret, err := n.Add(ctx, notify.KindAlertmanager, base)
 	if err != nil || secret != "" {

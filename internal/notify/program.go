@@ -2,6 +2,8 @@ package notify
 
 import (
 	"context"
+	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"os"
@@ -18,7 +20,8 @@ const Kind = "notifier"
 
 // childArg is the first argument of the notifier's process. The second is the user id that
 // it becomes if it is root, the third the first pause between two attempts in
-// milliseconds; the others are the allowed destinations.
+// milliseconds, the fourth the certificates of authorities in base64; the others are the
+// allowed destinations.
 const childArg = "internal-notifier"
 
 // Exit statuses of the notifier's process.
@@ -28,22 +31,33 @@ const (
 	exitUsage = 2
 )
 
-// Programs are the arguments behind the program's name for a notifier, as [RunChild] takes
-// them. Retries begin after the pause, 0 being the usual one.
-func Programs(uid int, allowed []string, pause time.Duration) map[string][]string {
-	return map[string][]string{Kind: append([]string{childArg, strconv.Itoa(uid), strconv.FormatInt(pause.Milliseconds(), 10)}, allowed...)}
+// Program is what a notifier is started with.
+type Program struct {
+	UID         int           // that it becomes if it is root
+	Allowed     []string      // destinations, see [ParseAllowed]
+	Authorities []byte        // trusted besides those of the system, see [ReadAuthorities]
+	Pause       time.Duration // before the first retry; 0 is the usual one
+}
+
+// Arguments are the arguments behind the program's name for a notifier, as [RunChild] takes
+// them.
+func (p *Program) Arguments() map[string][]string {
+	return map[string][]string{Kind: append([]string{
+		childArg, strconv.Itoa(p.UID), strconv.FormatInt(p.Pause.Milliseconds(), 10), base64.StdEncoding.EncodeToString(p.Authorities),
+	}, p.Allowed...)}
 }
 
 // RunChild runs the notifier if the arguments of a process ask for it, and returns the
 // exit status with true. Any other arguments are not for it. It belongs first in main.
 func RunChild(args []string) (status int, ok bool) {
-	if len(args) < 4 || args[1] != childArg {
+	if len(args) < 5 || args[1] != childArg {
 		return 0, false
 	}
 	uid, err := strconv.ParseUint(args[2], 10, 31)
 	ms, perr := strconv.ParseUint(args[3], 10, 31)
-	allowed, aerr := ParseAllowed(args[4:])
-	if errors.Join(err, perr, aerr) != nil {
+	allowed, aerr := ParseAllowed(args[5:])
+	authorities, cerr := decodeAuthorities(args[4])
+	if errors.Join(err, perr, aerr, cerr) != nil {
 		return exitUsage, true
 	}
 	sock, ok := process.Begin()
@@ -54,17 +68,24 @@ func RunChild(args []string) (status int, ok bool) {
 	if ms > 0 {
 		p.first = time.Duration(ms) * time.Millisecond
 	}
-	if runProgram(sock, int(uid), allowed, p) != nil {
+	if runProgram(sock, int(uid), newNetwork(allowed, authorities), p) != nil {
 		return exitError, true
 	}
 	return exitOK, true
 }
 
+func decodeAuthorities(text string) ([]*x509.Certificate, error) {
+	der, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		return nil, err
+	}
+	return x509.ParseCertificates(der)
+}
+
 // runProgram delivers until the socket ends. It reads the secrets after it has given up
 // what it does not need.
-func runProgram(sock *os.File, uid int, allowed *Allowed, p pauses) error {
+func runProgram(sock *os.File, uid int, to *network, p pauses) error {
 	file := os.NewFile(process.ChildFile, "store")
-	to := newNetwork(allowed)
 	posture, err := sandbox.Enter(sandbox.Config{Profile: sandbox.Notifier, UID: uid, MaxFile: StoreSize})
 	if err != nil {
 		return err
@@ -78,7 +99,7 @@ func runProgram(sock *os.File, uid int, allowed *Allowed, p pauses) error {
 		return err
 	}
 	ctx, end := context.WithCancel(context.Background())
-	d := newDeliverer(ctx, to.client(), allowed, s, p)
+	d := newDeliverer(ctx, to.client(), to.allowed, s, p)
 	defer d.wait()
 	defer end()
 	return serve(ctx, conn, d, posture.Text())

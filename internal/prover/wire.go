@@ -2,6 +2,7 @@ package prover
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -34,12 +35,18 @@ type Job struct {
 	Deadline   time.Time
 }
 
+// Format writes "redacted" for every verb and flag.
+func (Job) Format(s fmt.State, verb rune) { protocol.Tag{}.Format(s, verb) }
+
 // Answer is what a prover returns. Nothing about it has been checked but its
 // form.
 type Answer struct {
 	Proof []byte // protocol.ProofSize bytes
 	Tag   protocol.Tag
 }
+
+// Format writes "redacted" for every verb and flag.
+func (Answer) Format(s fmt.State, verb rune) { protocol.Tag{}.Format(s, verb) }
 
 // request is a job on the wire.
 type request struct {
@@ -90,6 +97,9 @@ type task struct {
 	tag        string
 	timeout    time.Duration
 }
+
+// Format writes "redacted" for every verb and flag.
+func (task) Format(s fmt.State, verb rune) { protocol.Tag{}.Format(s, verb) }
 
 // decodeTask reads the body of a request, strictly.
 func decodeTask(body []byte) (*task, error) {

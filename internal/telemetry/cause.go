@@ -98,6 +98,18 @@ func (c Cause) String() string {
 	return causes[Fault].name
 }
 
+// Served reports whether a request of this outcome has taken a place of the server, or has
+// found none. Other requests were refused for what they are, or for a state of the server:
+// they cost their sender next to nothing.
+func (c Cause) Served() bool {
+	switch c {
+	case NoCause, FalseProof, Disagreement, ProverLate, ProverWrong, ProverWrongTag, Overloaded, Fault:
+		return true
+	default:
+		return false
+	}
+}
+
 // ofCode holds the cause of each code where the refusal names none.
 var ofCode = map[protocol.Code]Cause{
 	protocol.CodeNone:                    NoCause,

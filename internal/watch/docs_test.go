@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -47,4 +48,33 @@ func TestRulesAreDocumented(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
+}
+
+// TestRunbooksNameTheirRules: the runbook of a rule has a row or a heading that names it,
+// with what to do first.
+func TestRunbooksNameTheirRules(t *testing.T) {
+	t.Parallel()
+	for _, r := range watch.Rules() {
+		text, err := os.ReadFile("../../docs/runbooks/" + r.Runbook)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if !names(string(text), r.Name) {
+			t.Errorf("docs/runbooks/%s has no row and no heading for %s", r.Runbook, r.Name)
+		}
+	}
+}
+
+// names reports whether a page has a heading with a name, or a row whose first cell has it
+// and whose second is not empty.
+func names(page, name string) bool {
+	for line := range strings.Lines(page) {
+		cells := strings.Split(line, "|")
+		row := len(cells) > 3 && strings.TrimSpace(cells[0]) == "" && strings.TrimSpace(cells[2]) != "" && strings.Contains(cells[1], "`"+name+"`")
+		if row || strings.HasPrefix(line, "#") && slices.Contains(strings.Fields(line), name) {
+			return true
+		}
+	}
+	return false
 }

@@ -3,12 +3,15 @@ package watch
 import (
 	"math"
 	"time"
+
+	"github.com/terradourada/td/internal/telemetry"
 )
 
 // Input is what one tick reads.
 type Input struct {
 	Window   time.Duration // that the counters cover
 	Global   Counts
+	Classes  Classes  // of operations
 	Clients  []Source // the busiest ones, see [Tally]
 	Networks []Source
 	Gauges   Gauges
@@ -44,10 +47,12 @@ const (
 	Faults                         // failures of the server
 	KeyholderDeaths                // signer or tagger exited
 	ProverDeaths                   // the prover exited
+	NotifierDeaths                 // the notifier exited
 	Disagreements                  // the tagger refused a tag that the core holds for right
 	QuotaOverflow                  // charges to a parent's quota, as a table was full
 	EventsLost                     // events that readers have not seen
 	LinesLost                      // lines of the log that were dropped
+	AlertsDropped                  // readings of alerts that found no place
 	counterEnd
 )
 
@@ -66,6 +71,36 @@ func sum(a, b uint32) uint32 {
 		return math.MaxUint32
 	}
 	return a + b
+}
+
+// Class is what the requests of one class of operations have come to. The parts that rules
+// read are of one class: what is free to send in another one does not dilute them.
+type Class struct {
+	Served     uint32 // requests that were not refused for what they are
+	Overloaded uint32 // of these, refused for lack of a place
+	Faults     uint32 // and failed in the server
+}
+
+// Classes are in the order of [telemetry.Classes].
+type Classes [5]Class
+
+func (c *Class) count(cause telemetry.Cause) {
+	if cause.Served() {
+		c.Served = sum(c.Served, 1)
+	}
+	switch cause {
+	case telemetry.Overloaded:
+		c.Overloaded = sum(c.Overloaded, 1)
+	case telemetry.Fault:
+		c.Faults = sum(c.Faults, 1)
+	default:
+	}
+}
+
+func (c *Classes) add(o *Classes) {
+	for i := range c {
+		c[i] = Class{sum(c[i].Served, o[i].Served), sum(c[i].Overloaded, o[i].Overloaded), sum(c[i].Faults, o[i].Faults)}
+	}
 }
 
 // Gauge is one measured value.

@@ -150,11 +150,19 @@ func Rules() []Rule {
 		},
 		{
 			Name: "Overload", Severity: Page, Group: groupTraffic, Runbook: traffic,
-			Reads: "part of the requests that were refused for lack of a place", read: ratio(Overloaded, Requests), Fire: 0.05, Clear: 0.01, Floor: 20, For: 2,
+			Reads: "part of the requests of a class that found no place, in the worst class", read: worst(20, func(c *Class) uint32 { return c.Overloaded }), Fire: 0.05, Clear: 0.01, Floor: 20, For: 2,
+		},
+		{
+			Name: "OverloadRate", Severity: Page, Group: groupTraffic, Runbook: traffic, Inhibit: []string{"Overload"},
+			Reads: "requests that found no place, a minute", read: rate(Overloaded), Fire: 600, Clear: 120, For: 2,
 		},
 		{
 			Name: "ServerFaults", Severity: Page, Group: groupMachine, Runbook: machine,
-			Reads: "part of the requests that failed in the server", read: ratio(Faults, Requests), Fire: 0.02, Clear: 0.005, Floor: 5, For: 2,
+			Reads: "part of the requests of a class that failed in the server, in the worst class", read: worst(5, func(c *Class) uint32 { return c.Faults }), Fire: 0.02, Clear: 0.005, Floor: 5, For: 2,
+		},
+		{
+			Name: "ServerFaultRate", Severity: Page, Group: groupMachine, Runbook: machine, Inhibit: []string{"ServerFaults"},
+			Reads: "requests that failed in the server, a minute", read: rate(Faults), Fire: 30, Clear: 5, For: 2,
 		},
 		{
 			Name: "ProverErrors", Severity: Page, Group: groupProver, Runbook: prover, Inhibit: []string{whileFrozen},
@@ -229,6 +237,14 @@ func Rules() []Rule {
 			Reads: "events and log lines that were dropped, a minute", read: lost, Fire: 100, Clear: 10, For: 2,
 		},
 		{
+			Name: "NotifierDeaths", Severity: Ticket, Group: groupMachine, Runbook: machine,
+			Reads: "exits of the notifier in the window", read: count(NotifierDeaths), Fire: 2, Clear: 1, For: 1,
+		},
+		{
+			Name: "AlertsDropped", Severity: Ticket, Group: groupMachine, Runbook: machine,
+			Reads: "alerts about clients or networks that found no place, at each reading of the window", read: count(AlertsDropped), Fire: 1, Clear: 1, For: 1,
+		},
+		{
 			Name: "AlertsUndelivered", Severity: Ticket, Group: groupMachine, Runbook: machine,
 			Reads: "minutes for which a sink has taken no alert", read: gauge(UndeliveredMinutes), Fire: 10, Clear: 1, For: 1,
 		},
@@ -263,6 +279,23 @@ func count(of Counter) func(*Input, *Counts) (float64, float64) {
 func ratio(of, all Counter) func(*Input, *Counts) (float64, float64) {
 	return func(_ *Input, c *Counts) (float64, float64) {
 		return float64(c[of]) / max(1, float64(c[all])), float64(c[of])
+	}
+}
+
+// worst reads the greatest part among the classes of operations, of those that have at
+// least so many events if one has.
+func worst(floor uint32, of func(*Class) uint32) func(*Input, *Counts) (float64, float64) {
+	return func(in *Input, _ *Counts) (value, events float64) {
+		enough := false
+		for i := range in.Classes {
+			c := &in.Classes[i]
+			n := of(c)
+			part := float64(n) / max(1, float64(c.Served))
+			if e := n >= floor; e && !enough || e == enough && part > value {
+				value, events, enough = part, float64(n), e
+			}
+		}
+		return value, events
 	}
 }
 

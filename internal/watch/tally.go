@@ -14,16 +14,19 @@ import (
 
 // Tally counts events for a window that ends now. It observes them in the path of the
 // request, so its counts are exact for the server, and never too high for a client or
-// network. Both tables have a fixed size: a newcomer replaces the least busy entry of its
-// set and takes over that entry's rank, so that an offender stays in the table however
-// many others appear, and counts from 0. Its methods may be called from any goroutine.
+// network. Clients and networks have a table of a fixed size for each counter, so that
+// events of one kind displace none of another. A newcomer replaces the least busy entry
+// of its set and takes over that entry's rank, so that an offender stays in the table
+// however many others appear, and counts from 0. Its methods may be called from any
+// goroutine.
 type Tally struct {
 	seed maphash.Seed
 
 	mu       sync.Mutex // guards what follows
 	global   Counts
-	clients  table[string]
-	networks table[netip.Prefix]
+	classes  Classes
+	clients  tables[string]
+	networks tables[netip.Prefix]
 	past     []slice // of the last ticks, the newest last
 	step     float64 // largest step of the clock since the last tick
 	gauges   Gauges
@@ -34,8 +37,16 @@ type Tally struct {
 // slice is what was counted between two ticks.
 type slice struct {
 	global            Counts
-	clients, networks []Source
+	classes           Classes
+	clients, networks []counted
 	step              float64
+}
+
+// counted is what one source has caused of one counter.
+type counted struct {
+	name string
+	of   Counter
+	n    uint32
 }
 
 // NewTally returns a tally that has counted nothing. maxLag is the lag of the log at which
@@ -51,12 +62,12 @@ func NewTally(maxLag uint64, maxAge time.Duration) *Tally {
 	if maxAge > 0 {
 		t.scale[EpochAge] = 1 / maxAge.Seconds()
 	}
-	t.clients = newTable[string](maxClients)
-	t.networks = newTable[netip.Prefix](maxNetworks)
+	t.clients = newTables[string](maxClients)
+	t.networks = newTables[netip.Prefix](maxNetworks)
 	return t
 }
 
-// Sizes of the tables, in entries between two ticks.
+// Sizes of each table, in entries between two ticks.
 const (
 	maxClients  = 256
 	maxNetworks = 1024
@@ -87,9 +98,11 @@ var ofSource = [counterEnd]bool{WrongTags: true, UnknownRequests: true, FalsePro
 func (t *Tally) Request(r telemetry.Request) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if telemetry.ClassOf(r.Operation) != "health" { // it is never limited, and would dilute the ratios
+	class := telemetry.ClassOf(r.Operation)
+	if class != "health" { // it is never limited, and would dilute the ratios
 		t.global[Requests]++
 	}
+	t.classes[slices.Index(telemetry.Classes, class)].count(r.Cause)
 	c, counted := counterOf[r.Cause]
 	if !counted {
 		return
@@ -141,6 +154,8 @@ func (t *Tally) Change(c telemetry.Change) {
 			t.global[KeyholderDeaths]++
 		case "prover":
 			t.global[ProverDeaths]++
+		case "notifier":
+			t.global[NotifierDeaths]++
 		}
 	case telemetry.PushDecided:
 		t.global[Pushes]++
@@ -176,8 +191,8 @@ func (t *Tally) Total(c Counter, n uint64) {
 func (t *Tally) Take(tick time.Duration, ticks int) Input {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now := slice{t.global, t.clients.take(func(s string) string { return s }), t.networks.take(netip.Prefix.String), t.step}
-	t.global, t.step = Counts{}, 0
+	now := slice{t.global, t.classes, t.clients.take(func(s string) string { return s }), t.networks.take(netip.Prefix.String), t.step}
+	t.global, t.classes, t.step = Counts{}, Classes{}, 0
 	t.past = append(t.past, now)
 	t.past = slices.Delete(t.past, 0, max(0, len(t.past)-ticks))
 	in := Input{Window: tick * time.Duration(ticks), Gauges: t.gauges}
@@ -186,6 +201,7 @@ func (t *Tally) Take(tick time.Duration, ticks int) Input {
 	for i := range t.past {
 		p := &t.past[i]
 		in.Global.add(&p.global)
+		in.Classes.add(&p.classes)
 		merge(clients, p.clients)
 		merge(networks, p.networks)
 		in.Gauges[ClockStep] = max(in.Gauges[ClockStep], p.step)
@@ -194,13 +210,14 @@ func (t *Tally) Take(tick time.Duration, ticks int) Input {
 	return in
 }
 
-func merge(into map[string]*Counts, sources []Source) {
-	for i := range sources {
-		s := &sources[i]
-		if into[s.Name] == nil {
-			into[s.Name] = new(Counts)
+func merge(into map[string]*Counts, all []counted) {
+	for _, s := range all {
+		c := into[s.name]
+		if c == nil {
+			c = new(Counts)
+			into[s.name] = c
 		}
-		into[s.Name].add(&s.Counts)
+		c[s.of] = sum(c[s.of], s.n)
 	}
 }
 
@@ -224,22 +241,31 @@ func busiest(all map[string]*Counts) (list []Source) {
 	return list
 }
 
-// table counts for a bounded number of keys.
-type table[K comparable] struct{ sets [][ways]row[K] }
+// tables counts for a bounded number of keys. It has a table for each counter that is kept
+// for sources.
+type tables[K comparable] [counterEnd]table[K]
+
+// table counts events of one kind.
+type table[K comparable] [][ways]row[K]
 
 type row[K comparable] struct {
 	key  K
 	rank uint32 // 0 is an empty row
-	Counts
+	n    uint32
 }
 
-func newTable[K comparable](rows int) table[K] {
-	return table[K]{make([][ways]row[K], rows/ways)}
+func newTables[K comparable](rows int) (all tables[K]) {
+	for c, kept := range ofSource {
+		if kept {
+			all[c] = make(table[K], rows/ways)
+		}
+	}
+	return all
 }
 
 // count counts one event of a key.
-func (t *table[K]) count(hash uint64, key K, c Counter) {
-	set := &t.sets[hash%uint64(len(t.sets))]
+func (t *tables[K]) count(hash uint64, key K, c Counter) {
+	set := &t[c][hash%uint64(len(t[c]))]
 	least := &set[0]
 	for i := range set {
 		r := &set[i]
@@ -254,16 +280,18 @@ func (t *table[K]) count(hash uint64, key K, c Counter) {
 	if least.key != key || least.rank == 0 {
 		*least = row[K]{key: key, rank: least.rank}
 	}
-	least.rank, least.Counts[c] = sum(least.rank, 1), sum(least.Counts[c], 1)
+	least.rank, least.n = sum(least.rank, 1), sum(least.n, 1)
 }
 
-// take returns the rows and empties the table.
-func (t *table[K]) take(name func(K) string) (all []Source) {
-	for i := range t.sets {
-		for j := range t.sets[i] {
-			if r := &t.sets[i][j]; r.rank > 0 {
-				all = append(all, Source{name(r.key), r.Counts})
-				*r = row[K]{}
+// take returns what was counted and empties the tables.
+func (t *tables[K]) take(name func(K) string) (all []counted) {
+	for c := range t {
+		for i := range t[c] {
+			for j := range t[c][i] {
+				if r := &t[c][i][j]; r.rank > 0 {
+					all = append(all, counted{name(r.key), Counter(c), r.n})
+					*r = row[K]{}
+				}
 			}
 		}
 	}

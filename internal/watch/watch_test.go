@@ -40,6 +40,9 @@ func quiet() *watch.Input {
 		in.Gauges[g] = v
 	}
 	in.Global[watch.Requests], in.Global[watch.Pushes] = 10_000, 100
+	for i := range in.Classes {
+		in.Classes[i].Served = 10_000
+	}
 	return in
 }
 
@@ -94,6 +97,17 @@ func set(g watch.Gauge, v float64) func(*watch.Input) {
 	return func(in *watch.Input) { in.Gauges[g] = v }
 }
 
+// submits is the class of answers to challenges among telemetry.Classes.
+const submits = 3
+
+func overloaded(n uint32) func(*watch.Input) {
+	return func(in *watch.Input) { in.Classes[submits].Overloaded = n }
+}
+
+func faults(n uint32) func(*watch.Input) {
+	return func(in *watch.Input) { in.Classes[submits].Faults = n }
+}
+
 func client(name string, c watch.Counter, n uint32) func(*watch.Input) {
 	return func(in *watch.Input) {
 		s := watch.Source{Name: name}
@@ -141,8 +155,10 @@ var cases = []one{
 	counts("SlowClients", watch.Slow, 60, 21),
 	counts("QuotasExhausted", watch.Limited, 5000, 2001),
 	counts("QuotaOverflow", watch.QuotaOverflow, 600, 61),
-	counts("Overload", watch.Overloaded, 500, 101),
-	counts("ServerFaults", watch.Faults, 200, 51),
+	{"Overload", watch.ScopeServer, overloaded(500), overloaded(499), overloaded(101)},
+	counts("OverloadRate", watch.Overloaded, 600, 121),
+	{"ServerFaults", watch.ScopeServer, faults(200), faults(199), faults(51)},
+	counts("ServerFaultRate", watch.Faults, 30, 6),
 	counts("ProverErrors", watch.ProverErrors, 10, 3),
 	counts("ProverDeaths", watch.ProverDeaths, 2, 1),
 	counts("KeyholderDeaths", watch.KeyholderDeaths, 1, 1),
@@ -161,6 +177,8 @@ var cases = []one{
 	gauges("CertificateExpiresSoon", watch.CertificateDays, 21, 21.1, 21.9),
 	gauges("ClockStepped", watch.ClockStep, 2, 1.9, 1.5),
 	counts("EventsLost", watch.EventsLost, 100, 11),
+	counts("NotifierDeaths", watch.NotifierDeaths, 2, 1),
+	counts("AlertsDropped", watch.AlertsDropped, 1, 1),
 	gauges("AlertsUndelivered", watch.UndeliveredMinutes, 10, 9, 5),
 }
 
@@ -248,25 +266,87 @@ func TestTable(t *testing.T) {
 // TestFloors: a ratio fires only with enough events behind it.
 func TestFloors(t *testing.T) {
 	t.Parallel()
+	served := func(n uint32) func(*watch.Input) {
+		return func(in *watch.Input) { in.Classes[submits].Served = n }
+	}
+	part := func(of, all watch.Counter) func(uint32) *watch.Input {
+		return func(n uint32) *watch.Input { return with(global(all, n), global(of, n)) }
+	}
 	for _, c := range []struct {
-		rule    string
-		of, all watch.Counter
-		few     uint32
+		rule string
+		all  func(n uint32) *watch.Input
+		few  uint32
 	}{
-		{"Overload", watch.Overloaded, watch.Requests, 19},
-		{"ServerFaults", watch.Faults, watch.Requests, 4},
-		{"ProverErrors", watch.ProverErrors, watch.Pushes, 2},
-		{"QuotasExhausted", watch.Limited, watch.Requests, 99},
+		{"Overload", func(n uint32) *watch.Input { return with(served(n), overloaded(n)) }, 19},
+		{"ServerFaults", func(n uint32) *watch.Input { return with(served(n), faults(n)) }, 4},
+		{"ProverErrors", part(watch.ProverErrors, watch.Pushes), 2},
+		{"QuotasExhausted", part(watch.Limited, watch.Requests), 99},
 	} {
 		b := start(t)
-		b.ticks(10, with(global(c.all, c.few), global(c.of, c.few)))
+		b.ticks(10, c.all(c.few))
 		if s := b.state(c.rule, watch.ScopeServer); s != "" {
 			t.Errorf("%s: with %d events it is %s", c.rule, c.few, s)
 		}
-		b.ticks(10, with(global(c.all, c.few+1), global(c.of, c.few+1)))
+		b.ticks(10, c.all(c.few+1))
 		if s := b.state(c.rule, watch.ScopeServer); s != watch.Firing {
 			t.Errorf("%s: with %d events it is %q", c.rule, c.few+1, s)
 		}
+	}
+}
+
+// TestFreeRequestsHideNothing: twenty requests that cost their sender nothing, for each one
+// that found no place or failed, silence neither rule. As many that are served, of the same
+// class, do not silence the rules for rates.
+func TestFreeRequestsHideNothing(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		rule  string
+		cause telemetry.Cause
+		bad   int
+		good  []telemetry.Request // a hundred of each for one that is bad
+	}{
+		{"Overload", telemetry.Overloaded, 20, []telemetry.Request{
+			{Operation: "getLeaf"},
+			{Operation: "verifyReceipt"},
+			{Operation: "sendProof", Cause: telemetry.UnknownID},
+			{Operation: "sendProof", Cause: telemetry.Malformed},
+			{Operation: "sendProof", Cause: telemetry.Limited},
+		}},
+		{"ServerFaults", telemetry.Fault, 5, []telemetry.Request{{Operation: "getLeaf"}, {Operation: "verifyReceipt"}, {Operation: "sendProof", Cause: telemetry.UnknownID}}},
+		{"OverloadRate", telemetry.Overloaded, 600, []telemetry.Request{{Operation: "sendProof"}}},
+		{"ServerFaultRate", telemetry.Fault, 30, []telemetry.Request{{Operation: "sendProof"}}},
+	} {
+		tally := watch.NewTally(100, time.Hour)
+		for range c.bad {
+			tally.Request(telemetry.Request{Operation: "sendProof", Cause: c.cause})
+			for _, r := range c.good {
+				for range 100 {
+					tally.Request(r)
+				}
+			}
+		}
+		in := tally.Take(time.Minute, 1)
+		b := start(t)
+		b.ticks(2, &in)
+		if s := b.state(c.rule, watch.ScopeServer); s != watch.Firing {
+			t.Errorf("%s is %q", c.rule, s)
+		}
+	}
+}
+
+// TestFewOfAnotherClassHideNothing: a class with a few requests, of which each found no
+// place, does not take the place of one with enough of them.
+func TestFewOfAnotherClassHideNothing(t *testing.T) {
+	t.Parallel()
+	few := func(in *watch.Input) { in.Classes[submits+1] = watch.Class{Served: 19, Overloaded: 19} }
+	b := start(t)
+	b.ticks(10, with(few, overloaded(499)))
+	if s := b.state("Overload", watch.ScopeServer); s != "" {
+		t.Errorf("each class alone is silent, and together it is %q", s)
+	}
+	b.ticks(2, with(few, overloaded(500)))
+	if s := b.state("Overload", watch.ScopeServer); s != watch.Firing {
+		t.Errorf("it is %q", s)
 	}
 }
 
@@ -634,6 +714,30 @@ func TestTallyShowsTheFew(t *testing.T) {
 	if in.Global[watch.Requests] != 6+200*40 {
 		t.Errorf("%d requests", in.Global[watch.Requests])
 	}
+}
+
+// TestHarmlessNetworksDisplaceNone: a network with one wrong tag between two readings stays
+// counted while fifty thousand others send two answers to unknown requests and two wrong
+// keys each.
+func TestHarmlessNetworksDisplaceNone(t *testing.T) {
+	t.Parallel()
+	tally := watch.NewTally(100, time.Hour)
+	flood := func() {
+		for i := range 50_000 {
+			from := netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 1}).String()
+			tally.Request(request("", from, telemetry.UnknownID))
+			tally.Request(request("", from, telemetry.Unauthenticated))
+		}
+	}
+	flood()
+	tally.Request(request("", "198.51.100.1", telemetry.WrongTag))
+	flood()
+	for _, s := range tally.Take(time.Second, 1).Networks {
+		if s.Name == "198.51.100.0/24" && s.Counts[watch.WrongTags] == 1 {
+			return
+		}
+	}
+	t.Error("the network with a wrong tag is not counted")
 }
 
 // TestTallyUnderAFlood: an offender stays counted while twenty thousand networks appear

@@ -22,6 +22,9 @@ func (m *Metrics) Request(r telemetry.Request) {
 	if r.Code != protocol.CodeNone {
 		m.Add(Refusals, 1, class, r.Cause.String())
 	}
+	if r.Cause.Served() {
+		m.Add(Served, 1, class)
+	}
 	if r.Cause == telemetry.Overloaded {
 		m.Add(Shed, 1, class)
 	}

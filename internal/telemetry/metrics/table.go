@@ -23,6 +23,7 @@ const (
 	HTTPInFlight        Name = "http_requests_in_flight"
 	HTTPConnections     Name = "http_connections"
 	Refusals            Name = "refusals_total"
+	Served              Name = "requests_served_total"
 	ChallengesIssued    Name = "challenges_issued_total"
 	ChallengesExpired   Name = "challenges_expired_total"
 	ChallengesPending   Name = "challenges_outstanding"
@@ -71,6 +72,7 @@ const (
 	AlertsActive        Name = "alerts_active"
 	AlertsFired         Name = "alerts_fired_total"
 	AlertsSilenced      Name = "alerts_silenced"
+	AlertsDropped       Name = "alerts_dropped_total"
 	AlertNotifications  Name = "alert_notifications_total"
 	AlertsUndelivered   Name = "alerts_undelivered_seconds"
 	AlertFeedback       Name = "alert_feedback_total"
@@ -148,6 +150,7 @@ func table(l Labels) []metric {
 		{HTTPInFlight, gauge, "Requests that hold a place.", []label{class}, nil},
 		{HTTPConnections, gauge, "Open connections of the public listener.", nil, nil},
 		{Refusals, counter, "Requests that were refused, by class of operation and cause.", []label{class, causes}, nil},
+		{Served, counter, "Requests that took a place or found none, by class of operation: those that were not refused for what they are.", []label{class}, nil},
 
 		{ChallengesIssued, counter, "Challenges that were issued, those of pushed events included.", []label{claims}, nil},
 		{ChallengesExpired, counter, "Challenges whose deadline passed without an answer.", []label{claims}, nil},
@@ -202,6 +205,7 @@ func table(l Labels) []metric {
 		{AlertsActive, gauge, "Alerts that fire, by severity.", []label{{"severity", []string{"info", "ticket", "page"}}}, nil},
 		{AlertsFired, counter, "Alerts that fired, by rule.", []label{{"rule", with(l.Rules, other)}}, nil},
 		{AlertsSilenced, gauge, "Silences in force.", nil, nil},
+		{AlertsDropped, counter, "Alerts about clients or networks that found no place, counted at each reading.", nil, nil},
 		{AlertNotifications, counter, "Notifications to receivers of alerts, by kind of receiver and result.", []label{{"sink", with(l.Sinks, other)}, {"result", []string{"sent", "failed", "dropped"}}}, nil},
 		{AlertsUndelivered, gauge, "Time for which a receiver of alerts has taken none, the longest of all receivers.", nil, nil},
 		{AlertFeedback, counter, "Verdicts of operators about alerts.", []label{{"verdict", []string{"useful", "useless", "false"}}}, nil},
