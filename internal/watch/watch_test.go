@@ -356,8 +356,36 @@ func TestNothingHides(t *testing.T) {
 	}
 }
 
+// TestNamed: a notice names what fires before what has ended, however severe that was, and
+// a rule that is less severe than the incident is notified when it joins.
+func TestNamed(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	ended := []func(*watch.Input){
+		global(watch.WrongTags, 60), global(watch.FalseProofs, 60), global(watch.UnknownRequests, 200), global(watch.MalformedProofs, 200),
+		global(watch.Malformed, 2000), global(watch.WrongKeys, 200), global(watch.Slow, 200), global(watch.QuotaOverflow, 2000), global(watch.Limited, 9000),
+	}
+	b.ticks(2, with(ended...))
+	b.ticks(4, quiet())
+	overload := global(watch.Overloaded, 5000)
+	b.want("again", b.ticks(2, with(overload)), "again")
+	all := b.ticks(2, with(overload, global(watch.Slow, 200)))
+	b.want("less severe", all, "update")
+	if len(all) == 1 {
+		var firing []string
+		for _, a := range all[0].Alerts {
+			if a.Ended == nil {
+				firing = append(firing, a.Rule)
+			}
+		}
+		if want := []string{"Overload", "SlowClients"}; !slices.Equal(firing, want) || all[0].Alerts[1].Rule != "SlowClients" {
+			t.Errorf("the notice names %v of those that fire", firing)
+		}
+	}
+}
+
 // TestGrouping: alerts of one group and scope within half an hour are one incident. One of
-// another rule that is at least as severe is notified. Later ones, and those of other scopes, are incidents of their
+// another rule is notified. Later ones, and those of other scopes, are incidents of their
 // own.
 func TestGrouping(t *testing.T) {
 	t.Parallel()
