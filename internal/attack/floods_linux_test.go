@@ -56,7 +56,7 @@ type flood struct {
 	mu        sync.Mutex
 	answers   map[string]int // by code; "" is success
 	began     time.Time
-	delivered time.Duration // from its begin until its alert had arrived
+	delivered *delivered // its alert; nil if none must fire
 	address   string
 	from      sources
 }
@@ -175,7 +175,7 @@ func (p *part) resist(s *server, h *honest, watch *alerts, f *flood) {
 		p.fail("%s: %v", f.name, err)
 	}
 	p.figures[f.name] = map[string]any{
-		"alert_ms": f.delivered.Milliseconds(), "clear_ms": time.Since(f.began.Add(p.flood)).Milliseconds(),
+		"alert": f.delivered, "clear_ms": time.Since(f.began.Add(p.flood)).Milliseconds(),
 		"requests": f.next.Load(), "connected": f.connected.Load(), "answers": f.answers, "memory_growth_mib": round(grown),
 		"honest_served": served.count, "honest_p50_ms": round(quantile(served.took, 0.5)), "honest_max_ms": round(quantile(served.took, 1)), "honest_refused": served.refused,
 	}
