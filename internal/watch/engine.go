@@ -285,15 +285,30 @@ func (e *Engine) Alerts(now time.Time) []Alert {
 }
 
 // Current lists what is true now, for a receiver of the whole state: the heartbeat, what
-// fires and is not hidden, and what has ended lately.
+// fires and is not hidden, and what has ended lately. The alerts about the whole server
+// come first, and those that have ended last, the latest first: what does not fit into a
+// message is cut off at the end, and many sources must not hide an alert.
 func (e *Engine) Current(now time.Time) []Alert {
-	list := []Alert{e.heartbeat()}
-	for _, a := range e.Alerts(now) {
-		if a.State != Pending && a.Hidden == "" {
-			list = append(list, a)
+	list := e.Alerts(now)
+	list = slices.DeleteFunc(list, func(a Alert) bool { return a.State == Pending || a.Hidden != "" })
+	slices.SortStableFunc(list, func(a, b Alert) int {
+		if a.Ended != nil && b.Ended != nil {
+			return b.Ended.Compare(*a.Ended)
 		}
+		return cmp.Compare(rank(&a), rank(&b))
+	})
+	return append([]Alert{e.heartbeat()}, list...)
+}
+
+// rank is less for what a receiver needs more.
+func rank(a *Alert) int {
+	switch {
+	case a.Ended != nil:
+		return 2
+	case a.Scope != ScopeServer:
+		return 1
 	}
-	return list
+	return 0
 }
 
 func (e *Engine) heartbeat() Alert {

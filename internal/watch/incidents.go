@@ -170,14 +170,8 @@ func (in *incident) notice(now time.Time, event Event) Notice {
 			n.Alerts = append(n.Alerts, a.describe())
 		}
 	}
-	over := func(a Alert) int { // whether it has ended
-		if a.Ended != nil {
-			return 1
-		}
-		return 0
-	}
-	slices.SortStableFunc(n.Alerts, func(a, b Alert) int {
-		return cmp.Or(cmp.Compare(over(a), over(b)), cmp.Compare(b.Severity, a.Severity))
+	slices.SortStableFunc(n.Alerts, func(a, b Alert) int { // they have one scope
+		return cmp.Or(cmp.Compare(rank(&a), rank(&b)), cmp.Compare(b.Severity, a.Severity))
 	})
 	if n.More = len(n.Alerts) - maxNamed; n.More > 0 {
 		n.Alerts = n.Alerts[:maxNamed]

@@ -384,6 +384,38 @@ func TestNamed(t *testing.T) {
 	}
 }
 
+// TestManySourcesHideNothing: alerts about hundreds of networks, those that have ended
+// included, come after the one about the whole server, however severe they are.
+func TestManySourcesHideNothing(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	networks := func(first int) []func(*watch.Input) {
+		var all []func(*watch.Input)
+		for i := range 60 {
+			all = append(all, net(fmt.Sprintf("10.%d.%d.0/24", first, i), watch.WrongTags, 100))
+		}
+		return all
+	}
+	for i := range 4 {
+		b.ticks(2, with(networks(i)...))
+		b.ticks(4, quiet())
+	}
+	b.ticks(2, with(append(networks(9), global(watch.Slow, 200))...))
+	all := b.Current(b.now)
+	if len(all) < 100 || all[0].Rule != watch.Heartbeat || all[1].Rule != "SlowClients" {
+		t.Fatalf("%d alerts, after the heartbeat %s", len(all), all[1].Rule)
+	}
+	last := 0
+	for i, a := range all {
+		if a.Ended == nil {
+			last = i
+		}
+	}
+	if last != 61 {
+		t.Errorf("the last alert that fires is number %d, want 61", last)
+	}
+}
+
 // TestGrouping: alerts of one group and scope within half an hour are one incident. One of
 // another rule is notified. Later ones, and those of other scopes, are incidents of their
 // own.
