@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -194,9 +195,15 @@ type after struct {
 func (a *after) RetryAfter() time.Duration { return a.d }
 func (a *after) Unwrap() error             { return a.error }
 
+// three admits three connections.
+type three struct{ atomic.Int32 }
+
+func (n *three) Acquire(netip.Addr) bool { return n.Add(1) <= 3 }
+func (n *three) Release(netip.Addr)      { n.Add(-1) }
+
 // TestConnectionsOfOnePeer: a peer may have so many connections, whatever else is free.
 func TestConnectionsOfOnePeer(t *testing.T) {
-	s := start(t, func(c *server.Config) { c.ConnsEach = func(netip.Addr) int { return 3 } })
+	s := start(t, func(c *server.Config) { c.Peers = new(three) })
 	for range 3 {
 		s.silent()
 	}
