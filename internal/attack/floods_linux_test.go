@@ -111,22 +111,25 @@ func (p *part) mapAddresses() bool {
 	return true
 }
 
-// floodsOn returns the floods of one server.
+// floodsOn returns the floods of one server. Those of unknown ids are last: the rule about
+// them is hidden in the first minute of an epoch, when requests of the former one are still
+// answered. With few floods that minute is not over; then the rule about each network, for
+// which an unknown id counts as a tenth of a wrong tag, must fire.
 func (p *part) floodsOn(s *server, few bool) []*flood {
 	p.Helper()
 	const tags, unknown, bad, slow = "WrongTags", "UnknownRequests", "MalformedProofs", "SlowClients"
 	wrong := p.wrongTags(s)
 	all := []*flood{
 		{name: "wrong tags from many addresses", alert: tags, run: fromEach(wrong, false)},
-		{name: "half-closed requests from many addresses", alert: unknown, run: fromEach(unknownIDs, true)},
 		{name: "slow bodies on every operation", alert: slow, run: slowBodies(min(p.slow, 500), bodyPaths...)},
 	}
+	halfClosed := &flood{name: "half-closed requests from many addresses", alert: "WrongTagsOfNetwork", run: fromEach(unknownIDs, true)}
 	if few {
-		return all
+		return append(all, halfClosed)
 	}
+	halfClosed.alert = unknown
 	all = append(all,
 		&flood{name: "wrong tags from 1,000 connections", alert: tags, run: onConnections(once(wrong))},
-		&flood{name: "unknown ids from many addresses", alert: unknown, run: fromEach(unknownIDs, false)},
 		&flood{name: "malformed requests from 1,000 connections", alert: "MalformedRequests", run: onConnections(once(malformed))},
 		&flood{name: "malformed proofs from many addresses", alert: bad, run: fromEach(shortProofs, false)},
 		&flood{name: "false proofs with right tags from 1,000 connections", alert: bad, run: onConnections(garbage)},
@@ -135,7 +138,7 @@ func (p *part) floodsOn(s *server, few bool) []*flood {
 	for _, path := range bodyPaths {
 		all = append(all, &flood{name: "slow bodies on " + path, alert: slow, run: slowBodies(p.slow, path)})
 	}
-	return all
+	return append(all, halfClosed, &flood{name: "unknown ids from many addresses", alert: unknown, run: fromEach(unknownIDs, false)})
 }
 
 // together returns the flood that all floods are at once.
