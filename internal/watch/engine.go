@@ -286,29 +286,30 @@ func (e *Engine) Alerts(now time.Time) []Alert {
 
 // Current lists what is true now, for a receiver of the whole state: the heartbeat, what
 // fires and is not hidden, and what has ended lately. The alerts about the whole server
-// come first, and those that have ended last, the latest first: what does not fit into a
-// message is cut off at the end, and many sources must not hide an alert.
+// come first, and of each kind those that fire, then those that have ended, the latest
+// first. What does not fit into a message is cut off at the end, so many sources hide
+// neither the begin nor the end of an alert about the server.
 func (e *Engine) Current(now time.Time) []Alert {
 	list := e.Alerts(now)
 	list = slices.DeleteFunc(list, func(a Alert) bool { return a.State == Pending || a.Hidden != "" })
 	slices.SortStableFunc(list, func(a, b Alert) int {
-		if a.Ended != nil && b.Ended != nil {
-			return b.Ended.Compare(*a.Ended)
+		if order := cmp.Compare(rank(&a), rank(&b)); order != 0 || a.Ended == nil {
+			return order
 		}
-		return cmp.Compare(rank(&a), rank(&b))
+		return b.Ended.Compare(*a.Ended)
 	})
 	return append([]Alert{e.heartbeat()}, list...)
 }
 
 // rank is less for what a receiver needs more.
-func rank(a *Alert) int {
-	switch {
-	case a.Ended != nil:
-		return 2
-	case a.Scope != ScopeServer:
-		return 1
+func rank(a *Alert) (n int) {
+	if a.Scope != ScopeServer {
+		n = 2
 	}
-	return 0
+	if a.Ended != nil {
+		n++
+	}
+	return n
 }
 
 func (e *Engine) heartbeat() Alert {
