@@ -125,7 +125,7 @@ attacks-trust:
 	./scripts/attacks.sh
 
 # Overload, floods and comparisons of times against real servers, with bounded load, and
-# the gate of the limiter; see internal/attack. About four minutes; SHORT=1 takes less than
+# the gate of the limiter; see internal/attack. About eight minutes; SHORT=1 takes less than
 # half a minute. Needs Linux, and root for the floods from other addresses. Its last line
 # is the result as JSON.
 attack:

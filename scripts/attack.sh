@@ -3,7 +3,7 @@
 # comment says how. The last line is the result as JSON: ok is true only if every figure
 # is within its bound.
 #
-# Full, it takes about four minutes on two processors; SHORT=1 takes less than half a
+# Full, it takes about eight minutes on two processors; SHORT=1 takes less than half a
 # minute. ONLY names parts to run, with commas between. The floods from other addresses
 # than those of loopback need root, unshare and ip; what is not run is named on standard
 # error and in the JSON.

@@ -79,24 +79,43 @@ func (p *part) observe(a *alerts, s *server) {
 	}
 }
 
-// fires waits until the rule of a flood fires, a message about the incident has arrived,
-// and the Alertmanager knows it, and returns how long that took from when the flood could
-// first be seen. An incident has one message for the alerts that join it.
-func (a *alerts) fires(ctx context.Context, rule string, began, seen time.Time) (time.Duration, error) {
-	var firing, active []string
-	err := proctest.Eventually(time.Until(seen.Add(alertTicks*alertTick+delivery)), "alert "+rule+" was not delivered", func() (ok bool) {
-		active, _ = a.manager.active(ctx) // none while it does not answer
-		if !a.hook.told(began) || a.manager != nil && len(active) == 0 {
-			return false
-		}
-		firing, _ = a.server.firing(ctx) // likewise
-		return slices.Contains(firing, rule)
+// fires waits until each receiver knows that the rule of a flood fires. It returns what each
+// was told of the flood by then, and how long that took from when the flood could first be
+// seen.
+func (a *alerts) fires(ctx context.Context, rule string, began, seen time.Time) (*delivered, error) {
+	d := new(delivered)
+	due := seen.Add(alertTicks*alertTick + delivery)
+	err := proctest.Eventually(time.Until(due), "alert "+rule+" was not delivered", func() bool {
+		d.Alertmanager.see(seen, rule, func() []string { active, _ := a.manager.active(ctx); return active }) // none while it does not answer
+		d.Webhook.see(seen, rule, func() []string { return a.hook.firing(began) })
+		return d.Webhook.has && (d.Alertmanager.has || a.manager == nil)
 	})
-	took := time.Since(seen)
 	if err != nil {
-		err = fmt.Errorf("%w: firing %v, webhooks %v, Alertmanager %v", err, firing, a.hook.open(), active)
+		firing, _ := a.server.firing(ctx)
+		err = fmt.Errorf("%w: the server says %v, webhooks %v, Alertmanager %v", err, firing, d.Webhook.Rules, d.Alertmanager.Rules)
 	}
-	return took, err
+	return d, err
+}
+
+// delivered is what the receivers were told about one flood until both knew its rule.
+type delivered struct{ Alertmanager, Webhook told }
+
+// told is what one receiver was told.
+type told struct {
+	Rules  []string `json:"rules"` // that fire
+	Millis int64    `json:"ms"`    // until the rule of the flood was among them
+	has    bool
+}
+
+// see asks the receiver, unless it knows the rule already.
+func (t *told) see(began time.Time, rule string, firing func() []string) {
+	if t.has {
+		return
+	}
+	t.Rules = firing()
+	slices.Sort(t.Rules)
+	t.Rules = slices.Compact(t.Rules)
+	t.Millis, t.has = time.Since(began).Milliseconds(), slices.Contains(t.Rules, rule)
 }
 
 // firing returns the rules that fire, the hidden ones included.
@@ -149,7 +168,10 @@ type message struct {
 	Type string
 	Data struct {
 		Incident uint64
-		Alerts   []struct{ Rule string }
+		Alerts   []struct {
+			Rule  string
+			Ended *time.Time
+		}
 	}
 	at time.Time
 }
@@ -222,13 +244,18 @@ func (r *receiver) verify(h http.Header, body []byte, now time.Time) error {
 	return nil
 }
 
-// told reports whether a message about an incident that is not over has arrived since.
-func (r *receiver) told(since time.Time) bool {
+// firing returns the rules that fire, as messages since a time say.
+func (r *receiver) firing(since time.Time) (rules []string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return slices.ContainsFunc(r.got, func(m message) bool {
-		return m.Data.Incident != 0 && m.Type != resolved && m.at.After(since)
-	})
+	for _, m := range r.got {
+		for _, alert := range m.Data.Alerts {
+			if m.Type != resolved && m.at.After(since) && alert.Ended == nil {
+				rules = append(rules, alert.Rule)
+			}
+		}
+	}
+	return rules
 }
 
 // resolved is the type of the message that ends an incident.

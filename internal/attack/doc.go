@@ -26,7 +26,15 @@
 // wait for answers; the number of outstanding requests is bounded. A challenge is lost
 // if its client sent an answer that was not decided. Nothing is sent again. A server that
 // paces its challenges uses less than the whole processor for its capacity; the result says
-// how much. A short run has both kinds of think times at once. It takes one second and measures too
+// how much.
+//
+// The quiet client has a computer of its own in reality. Its thread therefore runs before
+// the load on their processor, without load as under it; that of the server has no such
+// help. The load is compared with the better of two measurements without it, because
+// other work of the machine slows an idle server down more than a busy one: each of the
+// wake-ups of its processes waits for that work.
+//
+// A short run has both kinds of think times at once. It takes one second and measures too
 // little for the figures: half of the capacity is enough, and the times of the quiet client
 // are only printed.
 //

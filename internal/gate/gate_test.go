@@ -353,13 +353,13 @@ func TestEpochEnded(t *testing.T) {
 	s := newServices(t)
 	c := s.proved()
 	s.gate.EpochEnded(protocol.EpochID{8}) // another one
-	if n := s.sessions.Pending(); n != 1 {
-		t.Errorf("%d sessions are pending after the end of another epoch, want 1", n)
+	if n, of := s.sessions.Pending(), s.sessions.PendingOf(0); n != 1 || of != 1 {
+		t.Errorf("%d sessions are pending after the end of another epoch, %d of the payer, want 1", n, of)
 	}
 	s.died = true // an epoch that has ended counts no further
 	s.gate.EpochEnded(protocol.EpochID{7})
-	if n := s.sessions.Pending(); n != 0 || s.cancelled != 0 {
-		t.Errorf("%d sessions are pending and %d tags cancelled, want none", n, s.cancelled)
+	if n, of := s.sessions.Pending(), s.sessions.PendingOf(0); n != 0 || of != 0 || s.cancelled != 0 {
+		t.Errorf("%d sessions are pending, %d of the payer, and %d tags cancelled, want none", n, of, s.cancelled)
 	}
 	_, err := s.accept(c.answer)
 	wantCode(t, "the answer afterwards", err, protocol.CodeInvalidated)

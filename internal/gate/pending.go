@@ -130,7 +130,9 @@ func (g *Gate) Invalidate(f Filter) (n Invalidated) {
 // EpochEnded invalidates the sessions of an epoch that were not answered before it
 // ended, with the reason draining. A claimed session is refused by the journal. The
 // effect of the step, to cancel the tag, is left out: the tagger exits next, and
-// cancelling 100,000 tags would delay the last checkpoint.
+// cancelling 100,000 tags would delay the last checkpoint. Nor is the pacer informed: the
+// step frees the places, what was charged is forgotten within minutes, and the payers did
+// not choose to leave these requests without an answer.
 func (g *Gate) EpochEnded(id protocol.EpochID) {
 	ofEpoch := func(_ *session.Session, open *session.Open) bool { return open.Epoch == id }
 	for _, s := range g.cfg.Sessions.List(protocol.RequestID{}, 0, ofEpoch) {

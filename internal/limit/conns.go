@@ -26,16 +26,6 @@ func (c *Conns) Replace(most int) {
 	c.most = most
 }
 
-// Most returns the bound for an address; 0 is no bound.
-func (c *Conns) Most(a netip.Addr) int {
-	if a.IsLoopback() {
-		return 0
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.most
-}
-
 // Acquire counts a connection of an address. It reports false, and counts nothing, if the
 // address has too many.
 func (c *Conns) Acquire(a netip.Addr) bool {

@@ -46,12 +46,20 @@ func (l *limits) resolve(peer netip.Addr, h http.Header) limit.Source {
 	return l.resolver.Resolve(peer, h.Values)
 }
 
-// connsEach returns how many connections a peer may have open; 0 for any number.
-func (l *limits) connsEach(peer netip.Addr) int {
-	if limit.Within(l.proxies, peer) {
-		return 0
+// peers bounds the connections of each peer but the trusted proxies, whose connections are
+// of many clients.
+type peers struct{ *limits }
+
+// Acquire counts a connection, as [limit.Conns.Acquire] does.
+func (p peers) Acquire(peer netip.Addr) bool {
+	return limit.Within(p.proxies, peer) || p.conns.Acquire(peer)
+}
+
+// Release ends the count of a connection.
+func (p peers) Release(peer netip.Addr) {
+	if !limit.Within(p.proxies, peer) {
+		p.conns.Release(peer)
 	}
-	return l.conns.Most(peer)
 }
 
 // overflowed returns how many charges have found no place since the start.

@@ -48,7 +48,8 @@ func TestLimits(t *testing.T) {
 		}
 	}
 	other := netip.MustParseAddr("192.0.2.2")
-	if l.connsEach(other) != 1 || l.connsEach(netip.MustParseAddr("10.0.0.1")) != 0 {
+	conns, proxy := peers{l}, netip.MustParseAddr("10.0.0.1")
+	if !conns.Acquire(other) || conns.Acquire(other) || !conns.Acquire(proxy) || !conns.Acquire(proxy) {
 		t.Error("the bound on connections is not one for an address and none for the proxy")
 	}
 
@@ -61,8 +62,8 @@ func TestLimits(t *testing.T) {
 	if !admitted.OK || refused.OK {
 		t.Errorf("with a burst of 3: %v, %v", admitted, refused)
 	}
-	if l.connsEach(other) != 2 {
-		t.Errorf("%d connections for an address, want 2", l.connsEach(other))
+	if !conns.Acquire(other) || conns.Acquire(other) {
+		t.Error("the bound for an address is not 2")
 	}
 	changed := policy(cfg, nil)
 	if cfg.LimitIssue = "1/h burst 2"; before == changed || policy(cfg, nil) != before {

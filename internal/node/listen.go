@@ -73,11 +73,10 @@ func (n *node) openHTTP(ctx context.Context) (err error) {
 	return nil
 }
 
-// makeHTTP makes the server of the listener and counts its connections.
+// makeHTTP makes the server of the listener.
 func (n *node) makeHTTP(cfg server.Config) {
 	n.load.server = server.New(cfg)
-	n.http = server.HTTPServer(cfg, n.load.server)
-	n.load.count(n.http)
+	n.http, n.load.connections = server.HTTPServer(cfg, n.load.server)
 }
 
 // serverConfig returns what the server of the listener needs, without the options of
@@ -101,7 +100,7 @@ func (n *node) instrument(cfg *server.Config) {
 	cfg.Observe = n.reporting.events.Request
 	cfg.Limits = n.limits
 	cfg.Resolve = n.limits.resolve
-	cfg.ConnsEach = n.limits.connsEach
+	cfg.Peers = peers{n.limits}
 	cfg.RateLimit = n.Settings.LimitFields
 }
 

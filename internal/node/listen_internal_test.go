@@ -31,7 +31,7 @@ func TestTLSOffersHTTP1Only(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := server.HTTPServer(server.Config{}, http.NotFoundHandler())
+	h, _ := server.HTTPServer(server.Config{}, http.NotFoundHandler())
 	go h.Serve(l)
 	t.Cleanup(func() { h.Close() })
 	dial := func(protocols ...string) (*tls.Conn, error) {

@@ -1,10 +1,6 @@
 package node
 
 import (
-	"net"
-	"net/http"
-	"sync/atomic"
-
 	"github.com/terradourada/td/internal/gate"
 	"github.com/terradourada/td/internal/limit"
 	"github.com/terradourada/td/internal/server"
@@ -13,28 +9,13 @@ import (
 
 // load is how busy the public listener is.
 type load struct {
-	server *server.Server
-	conns  atomic.Int64 // that are open
-}
-
-// count counts the open connections of a server that does not serve yet.
-func (l *load) count(h *http.Server) {
-	changed := h.ConnState
-	h.ConnState = func(c net.Conn, state http.ConnState) {
-		switch state {
-		case http.StateNew:
-			l.conns.Add(1)
-		case http.StateClosed, http.StateHijacked:
-			l.conns.Add(-1)
-		default: // it stays open
-		}
-		changed(c, state)
-	}
+	server      *server.Server
+	connections func() int // that are open
 }
 
 // measure sets the metrics of the load.
 func (l *load) measure(m *metrics.Metrics, g *gate.Gate) {
-	m.Set(metrics.HTTPConnections, float64(l.conns.Load()))
+	m.Set(metrics.HTTPConnections, float64(l.connections()))
 	for c := limit.Health; c <= limit.Verify; c++ {
 		inWork, places := l.server.Load(c)
 		m.Set(metrics.HTTPInFlight, float64(inWork), c.String())

@@ -37,7 +37,7 @@ func (n *node) serveOps() {
 	if n.Settings.OpsPprof {
 		others["GET /debug/pprof/{name}"] = http.HandlerFunc(profile)
 	}
-	h := server.HTTPServer(server.Config{MaxConns: server.OpsConns, Log: n.Log}, server.NewOps(&n.health, server.Hosts(n.ops.Addr(), n.Settings.AllowHost), others))
+	h, _ := server.HTTPServer(server.Config{MaxConns: server.OpsConns, Log: n.Log}, server.NewOps(&n.health, server.Hosts(n.ops.Addr(), n.Settings.AllowHost), others))
 	n.services.start("ops listener", func(ctx context.Context) error {
 		stop := context.AfterFunc(ctx, func() { _ = h.Close() })
 		defer stop()

@@ -53,7 +53,7 @@ type posted struct {
 
 // StateBody returns the body of a sync: every alert, of which those that fire end by
 // themselves if no further sync comes. origin names the server among others, and base is
-// its address. No sync is longer than a frame: the least severe alerts are left out.
+// its address. No sync is longer than a frame: the last alerts are left out.
 func StateBody(alerts []watch.Alert, now time.Time, valid time.Duration, origin, base string) []byte {
 	for {
 		list := make([]posted, 0, len(alerts))

@@ -37,7 +37,7 @@ func TestBodiesAreBounded(t *testing.T) {
 		Labels map[string]string
 		EndsAt time.Time
 	}
-	if err := json.Unmarshal(state, &list); err != nil || len(state) > 32<<10 || len(list) < 20 || list[0].Labels["scope"] == "" || !list[0].EndsAt.Equal(now.Add(time.Minute)) {
+	if err := json.Unmarshal(state, &list); err != nil || len(state) > 256<<10 || len(list) < 300 || list[0].Labels["scope"] == "" || !list[0].EndsAt.Equal(now.Add(time.Minute)) {
 		t.Errorf("%d bytes, %d alerts, %v", len(state), len(list), err)
 	}
 }

@@ -44,7 +44,7 @@
 //
 // # Frames
 //
-// A frame is a u32 length and that many bytes of JSON, at most 64 KiB. The core sends
+// A frame is a u32 length and that many bytes of JSON, at most 512 KiB. The core sends
 // {"id","op","body"}; ids grow. The notifier answers {"id","error","body"} in any order.
 // Its first frame has the id 0 and its posture as body.
 //

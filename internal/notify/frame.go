@@ -8,8 +8,9 @@ import (
 	"io"
 )
 
-// maxFrame bounds a frame, in bytes.
-const maxFrame = 64 << 10
+// maxFrame bounds a frame, in bytes. Its half has room for the alerts that fire under a
+// flood from many networks and for all that have ended, so that the end of each is posted.
+const maxFrame = 512 << 10
 
 // The operations.
 const (

@@ -48,7 +48,7 @@ func BenchmarkShed(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	h := server.HTTPServer(cfg, server.New(cfg))
+	h, _ := server.HTTPServer(cfg, server.New(cfg))
 	go h.Serve(l)
 	defer h.Close()
 	c, err := (&net.Dialer{}).DialContext(b.Context(), "tcp", l.Addr().String())

@@ -64,10 +64,9 @@ type Config struct {
 	// header. nil: the peer itself, which is local if its address is a loopback one.
 	Resolve func(peer netip.Addr, h http.Header) limit.Source
 
-	// ConnsEach returns how many connections a peer may have open; 0 for no bound of its
-	// own. Those of an IPv6 network of 64 bits are counted together. nil: 32, and no bound
-	// for this machine.
-	ConnsEach func(peer netip.Addr) int
+	// Peers bounds the connections of each peer. nil: 32 of one, and no bound for this
+	// machine.
+	Peers Peers
 
 	MaxConns    int           // open connections, those without a request included; default 2,048
 	MaxRequests int           // slots, of which each lane has a part; half as many requests may wait for long; default 256
@@ -104,14 +103,6 @@ var departure = pace{first: 5 * time.Second, least: leastSpeed, most: 2 * time.M
 // arrival returns the pace of a body.
 func (c *Config) arrival() pace {
 	return pace{first: firstByte, least: leastSpeed, most: c.BodyTimeout}
-}
-
-// defaultConnsEach is the bound on the connections of one peer.
-func defaultConnsEach(peer netip.Addr) int {
-	if peer.IsLoopback() {
-		return 0
-	}
-	return connsEach
 }
 
 // The defaults of the bounds, and the least connections.
@@ -152,8 +143,8 @@ func (c Config) withDefaults() Config {
 	if c.Resolve == nil {
 		c.Resolve = directPeer
 	}
-	if c.ConnsEach == nil {
-		c.ConnsEach = defaultConnsEach
+	if c.Peers == nil {
+		c.Peers = limit.NewConns(connsEach)
 	}
 	if c.Observe == nil {
 		c.Observe = func(telemetry.Request) {}
@@ -173,13 +164,13 @@ func positive[T int | time.Duration](values ...T) T {
 }
 
 // HTTPServer wraps a handler in an http.Server whose timeouts, header limit and
-// number of connections match it. The caller serves a listener with it and
-// shuts it down.
-func HTTPServer(cfg Config, h http.Handler) *http.Server {
+// number of connections match it, and a function that returns how many connections
+// are open. The caller serves a listener with it and shuts it down.
+func HTTPServer(cfg Config, h http.Handler) (s *http.Server, connections func() int) {
 	cfg = cfg.withDefaults()
 	onlyHTTP1 := new(http.Protocols)
 	onlyHTTP1.SetHTTP1(true)
-	open := newConns(cfg.MaxConns, cfg.ConnsEach)
+	open := newConns(cfg.MaxConns, cfg.Peers)
 	return &http.Server{
 		Handler:           h,
 		Protocols:         onlyHTTP1,
@@ -194,5 +185,5 @@ func HTTPServer(cfg Config, h http.Handler) *http.Server {
 		ConnState:                    open.changed,
 		ConnContext:                  open.context,
 		ErrorLog:                     slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
-	}
+	}, open.count
 }

@@ -11,18 +11,23 @@ import (
 	"github.com/terradourada/td/internal/limit"
 )
 
-// conns bounds the open connections of a listener, in all and of each address. A
+// Peers bounds the connections of each peer. [limit.Conns] has the contract.
+type Peers interface {
+	Acquire(peer netip.Addr) bool
+	Release(peer netip.Addr)
+}
+
+// conns bounds the open connections of a listener, in all and of each peer. A
 // connection too many takes the place of the one that has been without work for
 // longest, so silent and slow connections cannot block other clients. The new one is
-// closed if every connection has a request in work, or if its address has too many.
+// closed if every connection has a request in work, or if its peer has too many.
 type conns struct {
-	most int
-	each func(netip.Addr) int // of one peer; 0 for no bound of its own
+	most  int
+	peers Peers
 
 	mu      sync.Mutex
 	open    map[net.Conn]*seat
-	waiting *list.List         // of net.Conn: those without work, longest first
-	of      map[netip.Addr]int // open connections by peer
+	waiting *list.List // of net.Conn: those without work, longest first
 }
 
 // seat is the place of one connection.
@@ -31,8 +36,15 @@ type seat struct {
 	wait *list.Element // nil while a request is in work
 }
 
-func newConns(most int, each func(netip.Addr) int) *conns {
-	return &conns{most: most, each: each, open: make(map[net.Conn]*seat), waiting: list.New(), of: make(map[netip.Addr]int)}
+func newConns(most int, peers Peers) *conns {
+	return &conns{most: most, peers: peers, open: make(map[net.Conn]*seat), waiting: list.New()}
+}
+
+// count returns the number of open connections.
+func (c *conns) count() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.open)
 }
 
 // changed is the ConnState hook of an http.Server. StateNew comes from the
@@ -53,14 +65,17 @@ func (c *conns) changed(conn net.Conn, state http.ConnState) {
 }
 
 func (c *conns) add(conn net.Conn) {
-	address := limit.AddrOf(conn.RemoteAddr())
-	peer := limit.Host(address)
-	if most := c.each(address); most > 0 && c.of[peer] >= most || len(c.open) >= c.most && !c.makeRoom() {
+	peer := limit.AddrOf(conn.RemoteAddr())
+	if !c.peers.Acquire(peer) {
+		hangUp(conn)
+		return
+	}
+	if len(c.open) >= c.most && !c.makeRoom() {
+		c.peers.Release(peer)
 		hangUp(conn)
 		return
 	}
 	c.open[conn] = &seat{peer, c.waiting.PushBack(conn)}
-	c.of[peer]++
 }
 
 // setWaiting says whether a connection is without work. It ignores one that was
@@ -86,9 +101,7 @@ func (c *conns) drop(conn net.Conn) {
 	}
 	c.setWaiting(conn, false)
 	delete(c.open, conn)
-	if c.of[s.peer]--; c.of[s.peer] == 0 {
-		delete(c.of, s.peer)
-	}
+	c.peers.Release(s.peer)
 }
 
 // makeRoom closes the connection that has been without work for longest.

@@ -192,7 +192,7 @@ func start(t *testing.T, change func(*server.Config)) *service {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h := server.HTTPServer(cfg, server.New(cfg))
+	h, _ := server.HTTPServer(cfg, server.New(cfg))
 	go h.Serve(l)
 	t.Cleanup(func() { h.Close() })
 	s.addr = l.Addr().String()

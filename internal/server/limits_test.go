@@ -381,7 +381,7 @@ func TestVerifyTakesTurns(t *testing.T) {
 }
 
 func TestHTTPServerIsBounded(t *testing.T) {
-	h := server.HTTPServer(server.Config{}, http.NotFoundHandler())
+	h, _ := server.HTTPServer(server.Config{}, http.NotFoundHandler())
 	if h.ReadHeaderTimeout <= 0 || h.WriteTimeout <= 0 || h.IdleTimeout <= 0 || h.MaxHeaderBytes <= 0 || h.MaxHeaderBytes > 16<<10 {
 		t.Errorf("%+v", h)
 	}

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -52,7 +53,7 @@ func (q *quotas) Failed(_ time.Time, s limit.Source) {
 }
 
 // startLimited starts a server with quotas, whose clients name their address in a header.
-func startLimited(t *testing.T, q *quotas) *service {
+func startLimited(t *testing.T, q server.Limits) *service {
 	t.Helper()
 	return start(t, func(c *server.Config) {
 		c.Limits, c.RateLimit = q, true
@@ -194,9 +195,15 @@ type after struct {
 func (a *after) RetryAfter() time.Duration { return a.d }
 func (a *after) Unwrap() error             { return a.error }
 
+// three admits three connections.
+type three struct{ atomic.Int32 }
+
+func (n *three) Acquire(netip.Addr) bool { return n.Add(1) <= 3 }
+func (n *three) Release(netip.Addr)      { n.Add(-1) }
+
 // TestConnectionsOfOnePeer: a peer may have so many connections, whatever else is free.
 func TestConnectionsOfOnePeer(t *testing.T) {
-	s := start(t, func(c *server.Config) { c.ConnsEach = func(netip.Addr) int { return 3 } })
+	s := start(t, func(c *server.Config) { c.Peers = new(three) })
 	for range 3 {
 		s.silent()
 	}
@@ -204,5 +211,58 @@ func TestConnectionsOfOnePeer(t *testing.T) {
 	case <-s.silent():
 	case <-time.After(3 * time.Second):
 		t.Error("a fourth connection is open")
+	}
+}
+
+// TestPenaltyOfANetwork: a penalty in force makes the requests of its network cost more, so
+// that they are refused sooner, and one of a single address refuses them. Others are
+// served as before.
+func TestPenaltyOfANetwork(t *testing.T) {
+	set := limit.Defaults()
+	set.Response.DryRun, set.Response.Share = false, 1
+	set.Address[limit.Issue] = limit.Quota{N: 1, Per: time.Hour, Burst: 4}
+	l, err := limit.New(time.Now(), set)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := time.Now()
+	punish := func(network string, times int) {
+		for range times {
+			p, err := l.Punish(at, limit.Subject{Prefix: netip.MustParsePrefix(network)}, "false proofs")
+			if err != nil {
+				t.Fatal(err)
+			}
+			at = p.Since.Add(set.Response.First / 4) // it is no longer new
+		}
+	}
+	punish("192.0.2.0/24", 2)
+	punish("198.51.100.7/32", 3)
+	s := startLimited(t, l)
+	for _, c := range []struct {
+		from   string
+		served int // of 5 requests
+		detail string
+	}{
+		{"203.0.113.7", 4, "address"},
+		{"192.0.2.7", 4, "address"},
+		{"192.0.2.8", 4, "address"},
+		{"192.0.2.9", 0, "subnet"}, // a quarter of what 8 addresses may ask for was used up by two
+		{"198.51.100.8", 4, "address"},
+		{"198.51.100.7", 0, "penalty"},
+	} {
+		served := 0
+		for range 5 {
+			r := s.post("/v1/challenges", challengeBody, "X-From", c.from)
+			if r.StatusCode == http.StatusCreated {
+				served++
+				continue
+			}
+			if p := s.problem(r, protocol.CodeRateLimited); !strings.Contains(p.Detail, c.detail) || r.Header.Get("Retry-After") == "" {
+				t.Errorf("%s: %s, Retry-After %q", c.from, p.Detail, r.Header.Get("Retry-After"))
+			}
+		}
+		if served != c.served {
+			t.Errorf("%s was served %d times of 5, want %d", c.from, served, c.served)
+		}
 	}
 }

@@ -153,7 +153,7 @@ func TestLibraryAnswers(t *testing.T) {
 
 // TestOnlyHTTP1: a client that begins to speak HTTP/2 is refused.
 func TestOnlyHTTP1(t *testing.T) {
-	h := server.HTTPServer(server.Config{}, http.NotFoundHandler())
+	h, _ := server.HTTPServer(server.Config{}, http.NotFoundHandler())
 	if p := h.Protocols; p == nil || !p.HTTP1() || p.HTTP2() || p.UnencryptedHTTP2() {
 		t.Errorf("protocols %v", h.Protocols)
 	}

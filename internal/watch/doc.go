@@ -20,8 +20,8 @@
 // # Incidents
 //
 // Alerts of one group and one scope that fire within half an hour are one incident. An
-// incident is notified when its first visible alert fires, when one of another rule joins
-// that is at least as severe, one, four and 24 hours later, and when its last alert ends. An alert is hidden while a
+// incident is notified when its first visible alert fires, when one of another rule joins,
+// one, four and 24 hours later, and when its last alert ends. An alert is hidden while a
 // silence covers it, or while something else explains it: a freeze, a rotation, or
 // another rule that fires.
 //

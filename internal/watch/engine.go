@@ -285,15 +285,31 @@ func (e *Engine) Alerts(now time.Time) []Alert {
 }
 
 // Current lists what is true now, for a receiver of the whole state: the heartbeat, what
-// fires and is not hidden, and what has ended lately.
+// fires and is not hidden, and what has ended lately. The alerts about the whole server
+// come first, and of each kind those that fire, then those that have ended, the latest
+// first. What does not fit into a message is cut off at the end, so many sources hide
+// neither the begin nor the end of an alert about the server.
 func (e *Engine) Current(now time.Time) []Alert {
-	list := []Alert{e.heartbeat()}
-	for _, a := range e.Alerts(now) {
-		if a.State != Pending && a.Hidden == "" {
-			list = append(list, a)
+	list := e.Alerts(now)
+	list = slices.DeleteFunc(list, func(a Alert) bool { return a.State == Pending || a.Hidden != "" })
+	slices.SortStableFunc(list, func(a, b Alert) int {
+		if order := cmp.Compare(rank(&a), rank(&b)); order != 0 || a.Ended == nil {
+			return order
 		}
+		return b.Ended.Compare(*a.Ended)
+	})
+	return append([]Alert{e.heartbeat()}, list...)
+}
+
+// rank is less for what a receiver needs more.
+func rank(a *Alert) (n int) {
+	if a.Scope != ScopeServer {
+		n = 2
 	}
-	return list
+	if a.Ended != nil {
+		n++
+	}
+	return n
 }
 
 func (e *Engine) heartbeat() Alert {

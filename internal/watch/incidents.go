@@ -83,7 +83,7 @@ const (
 	IncidentFired    Event = "alert.fired"
 	IncidentAgain    Event = "alert.again"  // it had been resolved less than half an hour before
 	IncidentWorse    Event = "alert.worse"  // an alert of another rule, at least as severe, has joined
-	IncidentUpdate   Event = "alert.update" // it lasts
+	IncidentUpdate   Event = "alert.update" // it lasts, or an alert of another rule that is less severe has joined
 	IncidentResolved Event = "alert.resolved"
 )
 
@@ -96,7 +96,7 @@ type Notice struct {
 	Scope    string    `json:"scope"`
 	Severity Severity  `json:"severity"`
 	Opened   time.Time `json:"opened"`
-	Alerts   []Alert   `json:"alerts"` // the most severe first
+	Alerts   []Alert   `json:"alerts"` // those that fire, then those that have ended; the most severe first
 	More     int       `json:"more,omitempty"`
 }
 
@@ -132,7 +132,7 @@ func (in *incident) next(now time.Time) Event {
 	}
 	// What has ended is notified again when it begins again, and hides nothing meanwhile.
 	in.severity = min(in.severity, severity)
-	joined := slices.ContainsFunc(rules, func(r *Rule) bool { return r.Severity >= in.severity && !slices.Contains(in.rules, r) })
+	joined := slices.DeleteFunc(slices.Clone(rules), func(r *Rule) bool { return slices.Contains(in.rules, r) })
 	in.rules = rules
 	switch {
 	case !active:
@@ -150,9 +150,11 @@ func (in *incident) next(now time.Time) Event {
 			return IncidentAgain
 		}
 		return IncidentFired
-	case visible && joined:
+	case slices.ContainsFunc(joined, func(r *Rule) bool { return r.Severity >= in.severity }):
 		in.severity = severity
 		return IncidentWorse
+	case len(joined) > 0: // a receiver that is not notified of the rule does not know what happens
+		return IncidentUpdate
 	case visible && in.updates < len(updateAfter) && now.Sub(in.told) >= updateAfter[in.updates]:
 		in.updates++
 		return IncidentUpdate
@@ -168,7 +170,9 @@ func (in *incident) notice(now time.Time, event Event) Notice {
 			n.Alerts = append(n.Alerts, a.describe())
 		}
 	}
-	slices.SortStableFunc(n.Alerts, func(a, b Alert) int { return cmp.Compare(b.Severity, a.Severity) })
+	slices.SortStableFunc(n.Alerts, func(a, b Alert) int { // they have one scope
+		return cmp.Or(cmp.Compare(rank(&a), rank(&b)), cmp.Compare(b.Severity, a.Severity))
+	})
 	if n.More = len(n.Alerts) - maxNamed; n.More > 0 {
 		n.Alerts = n.Alerts[:maxNamed]
 	}

@@ -436,8 +436,66 @@ func TestNothingHides(t *testing.T) {
 	}
 }
 
+// TestNamed: a notice names what fires before what has ended, however severe that was, and
+// a rule that is less severe than the incident is notified when it joins.
+func TestNamed(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	ended := []func(*watch.Input){
+		global(watch.WrongTags, 60), global(watch.FalseProofs, 60), global(watch.UnknownRequests, 200), global(watch.MalformedProofs, 200),
+		global(watch.Malformed, 2000), global(watch.WrongKeys, 200), global(watch.Slow, 200), global(watch.QuotaOverflow, 2000), global(watch.Limited, 9000),
+	}
+	b.ticks(2, with(ended...))
+	b.ticks(4, quiet())
+	overload := global(watch.Overloaded, 5000)
+	b.want("again", b.ticks(2, with(overload)), "again")
+	all := b.ticks(2, with(overload, global(watch.Slow, 200)))
+	b.want("less severe", all, "update")
+	if len(all) == 1 {
+		var firing []string
+		for _, a := range all[0].Alerts {
+			if a.Ended == nil {
+				firing = append(firing, a.Rule)
+			}
+		}
+		if want := []string{"Overload", "SlowClients"}; !slices.Equal(firing, want) || all[0].Alerts[1].Rule != "SlowClients" {
+			t.Errorf("the notice names %v of those that fire", firing)
+		}
+	}
+}
+
+// TestManySourcesHideNothing: alerts about hundreds of networks, those that have ended
+// included, come after the one about the whole server, however severe they are.
+func TestManySourcesHideNothing(t *testing.T) {
+	t.Parallel()
+	b := start(t)
+	networks := func(first int) []func(*watch.Input) {
+		var all []func(*watch.Input)
+		for i := range 60 {
+			all = append(all, net(fmt.Sprintf("10.%d.%d.0/24", first, i), watch.WrongTags, 100))
+		}
+		return all
+	}
+	for i := range 4 {
+		b.ticks(2, with(networks(i)...))
+		b.ticks(4, quiet())
+	}
+	fires, over := append(networks(9), global(watch.Slow, 200)), append(networks(8), global(watch.MalformedProofs, 200))
+	b.ticks(2, with(over...))
+	b.ticks(4, with(fires...))
+	all := b.Current(b.now)
+	if len(all) < 100 || all[0].Rule != watch.Heartbeat || all[1].Rule != "SlowClients" || all[2].Rule != "MalformedProofs" {
+		t.Fatalf("%d alerts, first %s, %s, %s", len(all), all[0].Rule, all[1].Rule, all[2].Rule)
+	}
+	for i, a := range all[3:] {
+		if (a.Ended == nil) != (i < 60) || i > 60 && a.Ended.After(*all[i+2].Ended) {
+			t.Errorf("alert %d of a network is %s, ended %v", i, a.State, a.Ended)
+		}
+	}
+}
+
 // TestGrouping: alerts of one group and scope within half an hour are one incident. One of
-// another rule that is at least as severe is notified. Later ones, and those of other scopes, are incidents of their
+// another rule is notified. Later ones, and those of other scopes, are incidents of their
 // own.
 func TestGrouping(t *testing.T) {
 	t.Parallel()
