@@ -191,7 +191,7 @@ func adminAddSinkCommand(a *app) *cobra.Command {
 		Use:   "add URL",
 		Short: "Add a sink: a webhook, or an Alertmanager",
 		Long: `URL is where a webhook (Standard Webhooks 1.0.0) receives messages, or the base of an
-Alertmanager. The setting notify_allow must allow the host. The notifier draws
+Alertmanager. The setting notify_allow must allow the host and port. The notifier draws
 the secret that signs the messages to a webhook; it is shown once, or written to a new
 file that only its owner can read.`,
 		Example: `  td admin alerts sinks add https://alerts.example.org/td --secret-file s --reason "on call"

@@ -145,7 +145,7 @@ pending   4 requests
 journal   ok
 ledger    ok
 keys      ok
-alerts    2 fire; td admin alerts lists them; 3 times one found no place
+alerts    2 firing; td admin alerts lists them; 3 times one found no place
 notifier  DOWN: alerts are not delivered, and are in the log and td admin alerts only, since 2026-11-29T02:59:00Z (1m0s ago), 1 exit, the last one: exited with status 1
 incident  7 operator-error, since 2026-11-29T02:59:00Z (1m0s ago), by uid 0: wrong claim
             cause: find it

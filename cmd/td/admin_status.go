@@ -245,9 +245,9 @@ func (r *adminReport) table(w io.Writer) error {
 // alertTable prints how many alerts fire, and whether they can be delivered.
 func (r *adminReport) alertTable(w io.Writer) {
 	a := &r.Alerts
-	firing := "none fire"
+	firing := "none firing"
 	if a.Firing > 0 {
-		firing = fmt.Sprintf("%d fire; td admin alerts lists them", a.Firing)
+		firing = fmt.Sprintf("%d firing; td admin alerts lists them", a.Firing)
 	}
 	if a.Dropped > 0 {
 		firing += fmt.Sprintf("; %d times one found no place", a.Dropped)

@@ -116,7 +116,7 @@ func TestAlerts(t *testing.T) {
 	}
 	td("admin", "thaw", "--issue", "--yes", "--reason", "test")
 	h.when("alert.resolved Frozen")
-	if s := td("admin", "status"); !strings.Contains(s, "notifier  running") || !strings.Contains(s, "1 exit, ") {
+	if s := td("admin", "status"); !strings.Contains(s, "  running, since") || !strings.Contains(s, "1 exit, ") {
 		t.Error(s)
 	}
 

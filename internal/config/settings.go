@@ -319,8 +319,10 @@ type Config struct {
 	// Form of the log on standard error: text for people, json for machines.
 	LogFormat string `key:"log_format" default:"text" oneof:"text json"`
 
-	// How addresses of clients appear in the log and in a record: as they are (full), or
-	// replaced by an address of fd00::/8 that depends on a key drawn at the start (hash).
+	// How addresses of clients, and networks that alerts are about, appear in the log and
+	// in a record: as they are (full), or replaced by an address of fd00::/8 that depends
+	// on a key drawn at the start (hash). td admin alerts, what is sent to sinks and
+	// lines about commands that name a network have it as it is.
 	LogAddresses string `key:"log_addresses" default:"full" oneof:"full hash"`
 
 	// File to which each request and each change of state is written as a JSON line, for

@@ -22,6 +22,8 @@ type responder struct {
 	report func(kind telemetry.Kind, subject string, value float64)
 	window time.Duration // in which the failures of an alert were counted
 
+	private *telemetry.Pseudonyms // of networks in the log; nil: they are written
+
 	mu     sync.Mutex // guards what follows
 	spared map[limit.Subject]time.Time
 }
@@ -75,7 +77,7 @@ func (r *responder) punish(now time.Time, s limit.Subject, rule string, dry bool
 	}
 	r.spared[s] = now.Add(r.window)
 	if err != nil {
-		r.log.Warn("penalty not imposed", "scope", s.String(), "rule", rule, "err", err)
+		r.log.Warn("penalty not imposed", "scope", r.private.Scope(s.String()), "rule", rule, "err", err)
 		return
 	}
 	if p.Until.After(r.spared[s]) {
@@ -84,7 +86,7 @@ func (r *responder) punish(now time.Time, s limit.Subject, rule string, dry bool
 	if !p.Since.Equal(now) {
 		return // it was in force
 	}
-	r.log.Warn("penalty imposed", "scope", s.String(), "rule", rule, "step", p.Step.String(), "strikes", p.Strikes, "until", p.Until.UTC().Format(time.RFC3339), "dry_run", dry)
+	r.log.Warn("penalty imposed", "scope", r.private.Scope(s.String()), "rule", rule, "step", p.Step.String(), "strikes", p.Strikes, "until", p.Until.UTC().Format(time.RFC3339), "dry_run", dry)
 	enforced := 1.0
 	if dry {
 		enforced = 0

@@ -107,6 +107,23 @@ func TestRespond(t *testing.T) {
 	s.want("when its failures and the last penalty are over")
 }
 
+// TestScopesOfNetworksArePrivate: with pseudonyms, neither the line of a penalty nor that of
+// an alert names a network, and both have the same pseudonym.
+func TestScopesOfNetworksArePrivate(t *testing.T) {
+	t.Parallel()
+	s := respondScene(t, asSet)
+	s.private = telemetry.NewPseudonyms()
+	for range 2 {
+		s.tick("", "192.0.2.7", telemetry.WrongTag, 5)
+	}
+	w := &watcher{log: s.responder.log, private: s.private}
+	w.announce(&watch.Notice{Event: watch.IncidentFired, Severity: watch.Page, Alerts: s.engine.Alerts(s.at)})
+	text, scope := s.log.String(), "scope="+s.private.Scope("network:192.0.2.0/24")+" "
+	if strings.Contains(text, "192.0.2") || strings.Count(text, scope) != 2 || !strings.Contains(text, "alert fires") || !strings.Contains(text, "penalty imposed") {
+		t.Errorf("%s\nwant no network, and twice %s", text, scope)
+	}
+}
+
 // TestRespondToClients: a client with an API key is punished itself, up to a block, and
 // not its network.
 func TestRespondToClients(t *testing.T) {

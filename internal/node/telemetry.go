@@ -30,6 +30,7 @@ import (
 // reporting is what a node reports about itself: the hub of events, what reads them, and
 // what is measured at intervals.
 type reporting struct {
+	private  *telemetry.Pseudonyms // nil: addresses are written
 	events   *telemetry.Events
 	metrics  *metrics.Metrics
 	traffic  *telemetry.Traffic
@@ -47,11 +48,10 @@ type reporting struct {
 // openReporting opens the record and makes the hub. It starts nothing.
 func (n *node) openReporting() error {
 	cfg := n.Settings
-	var private *telemetry.Pseudonyms
-	if cfg.LogAddresses == config.AddressesHashed {
-		private = telemetry.NewPseudonyms()
-	}
 	p := &n.reporting
+	if cfg.LogAddresses == config.AddressesHashed {
+		p.private = telemetry.NewPseudonyms()
+	}
 	n.tally = newTally(cfg)
 	p.told = make(map[telemetry.Kind]telemetry.Change)
 	p.metrics = metrics.New(metrics.Options{Labels: metricLabels(), Version: n.Version, Process: true})
@@ -59,7 +59,7 @@ func (n *node) openReporting() error {
 	if cfg.Rotation == config.RotationAuto && cfg.RotationWindow == "" {
 		p.metrics.Set(metrics.EpochMaxAge, cfg.MaxAge.Seconds())
 	}
-	p.traffic = telemetry.NewTraffic(n.Log, private)
+	p.traffic = telemetry.NewTraffic(n.Log, p.private)
 	readers := []telemetry.Observer{p.metrics, p.traffic}
 	if cfg.Record != "" {
 		ended := func(err error) { n.Log.Warn("record ended before the server did", "err", err) }
@@ -71,7 +71,7 @@ func (n *node) openReporting() error {
 			return fault.New(fault.Config, fmt.Sprintf("the record %s cannot be made: %v", cfg.Record, err), "name a file in a directory that the user of the server may write")
 		default:
 			p.record = file
-			p.recorder = telemetry.NewRecorder(file, now(), left, private, p.lost, ended)
+			p.recorder = telemetry.NewRecorder(file, now(), left, p.private, p.lost, ended)
 			readers = append(readers, p.recorder)
 		}
 	}

@@ -33,6 +33,7 @@ type watcher struct {
 	tally     *watch.Tally // observes the requests and changes of the server
 	report    func(kind telemetry.Kind, subject string, value float64)
 	metrics   *metrics.Metrics
+	private   *telemetry.Pseudonyms // of networks in the log; nil: they are written
 	limits    *limits
 	responses *responder
 	notifier  *notify.Notifier // nil if no destination is allowed
@@ -90,10 +91,11 @@ func (n *node) newWatcher(ctx context.Context) (*watcher, error) {
 		return nil, err
 	}
 	w := &watcher{
-		cfg: n.Settings, log: n.Log, reader: reader, cert: n.cert, tally: n.tally, report: n.reporting.change, metrics: n.reporting.metrics, limits: n.limits, base: "http://" + n.listener.Addr().String(),
+		cfg: n.Settings, log: n.Log, reader: reader, cert: n.cert, tally: n.tally, report: n.reporting.change, metrics: n.reporting.metrics, private: n.reporting.private, limits: n.limits, base: "http://" + n.listener.Addr().String(),
 		wake: make(chan struct{}, 1), engine: watch.New(now(), watch.Options{Rules: rules, Keep: n.Settings.AlertKeep}),
 	}
 	w.responses = newResponder(n.limits.Limits, n.Log, n.reporting.change, w.cfg.AlertWindow)
+	w.responses.private = w.private
 	if n.cert != nil {
 		w.base = "https://" + n.listener.Addr().String()
 	}
@@ -259,7 +261,7 @@ func messageID() string {
 func (w *watcher) announce(n *watch.Notice) {
 	for i := range n.Alerts {
 		a := &n.Alerts[i]
-		log := w.log.With("rule", a.Rule, "scope", a.Scope, "severity", a.Severity.String(), "incident", n.Incident, "value", a.Value, "threshold", a.Threshold)
+		log := w.log.With("rule", a.Rule, "scope", w.private.Scope(a.Scope), "severity", a.Severity.String(), "incident", n.Incident, "value", a.Value, "threshold", a.Threshold)
 		switch {
 		case n.Event == watch.IncidentResolved:
 			log.Info("alert ended")

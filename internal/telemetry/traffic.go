@@ -173,3 +173,17 @@ func (p *Pseudonyms) Of(a netip.Addr) netip.Addr {
 	sum[0] = 0xfd
 	return netip.AddrFrom16([16]byte(sum[:16]))
 }
+
+// Scope returns the scope of an alert with the pseudonym of its network in place of it.
+func (p *Pseudonyms) Scope(scope string) string {
+	const kind = "network:"
+	text, ok := strings.CutPrefix(scope, kind)
+	if p == nil || !ok {
+		return scope
+	}
+	network, err := netip.ParsePrefix(text)
+	if err != nil {
+		return kind + redacted
+	}
+	return kind + p.Of(network.Addr()).String()
+}

@@ -71,3 +71,27 @@ func TestPseudonyms(t *testing.T) {
 		t.Error("no address has a pseudonym")
 	}
 }
+
+// TestPseudonymsOfScopes: the scope of a network has its pseudonym, other scopes are as
+// they are, and so is each without pseudonyms.
+func TestPseudonymsOfScopes(t *testing.T) {
+	private := telemetry.NewPseudonyms()
+	for _, scope := range []string{"network:192.0.2.0/24", "network:2001:db8:7::/48"} {
+		got := private.Scope(scope)
+		a, err := netip.ParseAddr(strings.TrimPrefix(got, "network:"))
+		if err != nil || !netip.MustParsePrefix("fd00::/8").Contains(a) || got != private.Scope(scope) || got == telemetry.NewPseudonyms().Scope(scope) {
+			t.Errorf("%s is %s, %v", scope, got, err)
+		}
+	}
+	if got := private.Scope("network:192.0.2.9"); strings.Contains(got, "192") {
+		t.Errorf("what is no network is %s", got)
+	}
+	for _, scope := range []string{"server", "client:north", "many networks"} {
+		if got := private.Scope(scope); got != scope {
+			t.Errorf("%s is %s", scope, got)
+		}
+	}
+	if got := (*telemetry.Pseudonyms)(nil).Scope("network:192.0.2.0/24"); got != "network:192.0.2.0/24" {
+		t.Error(got)
+	}
+}
