@@ -244,7 +244,7 @@ func (n *node) look(ctx context.Context, slow bool) {
 	if r == nil {
 		return // it starts
 	}
-	p.state(telemetry.ServerStarted, "", true)
+	p.state(telemetry.ServerStarted, n.Version, true)
 	if n.health.stopping.Load() {
 		p.state(telemetry.ServerStopping, "", true)
 	}

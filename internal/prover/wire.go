@@ -39,6 +39,7 @@ type Job struct {
 type Answer struct {
 	Proof []byte // protocol.ProofSize bytes
 	Tag   protocol.Tag
+	Took  time.Duration // without the wait for a prover
 }
 
 // request is a job on the wire.

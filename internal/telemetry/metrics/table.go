@@ -216,8 +216,8 @@ func table(l Labels) []metric {
 
 // ofProofs are the causes for which an answer to a challenge is refused.
 var ofProofs = []telemetry.Cause{
-	telemetry.Malformed, telemetry.Unauthenticated, telemetry.Forbidden, telemetry.UnknownID, telemetry.WrongClient, telemetry.WrongTag,
-	telemetry.ForeignEpoch, telemetry.Ended, telemetry.Late, telemetry.Replayed, telemetry.NullifierUsed, telemetry.Undecided,
+	telemetry.Malformed, telemetry.Unauthenticated, telemetry.Forbidden, telemetry.UnknownID, telemetry.WrongClient, telemetry.ForeignTag, telemetry.WrongTag,
+	telemetry.ForeignEpoch, telemetry.Ended, telemetry.Late, telemetry.Replayed, telemetry.RepeatedAnchor, telemetry.NullifierUsed, telemetry.Undecided,
 	telemetry.MalformedProof, telemetry.FalseProof, telemetry.WrongInputs, telemetry.Disagreement, telemetry.Held, telemetry.NoEpoch, telemetry.Behind,
 	telemetry.Limited, telemetry.Overloaded, telemetry.Slow, telemetry.Gone, telemetry.Fault,
 }
