@@ -3,7 +3,6 @@ package anomaly
 import (
 	"encoding/binary"
 	"fmt"
-	"net/netip"
 	"sync"
 	"time"
 
@@ -245,21 +244,10 @@ func sourceScope(r *telemetry.Request) string {
 	if r.Client != "" {
 		return "client:" + r.Client
 	}
-	if p := network(r.Source); p.IsValid() {
+	if p := networkOf(r.Source); p.IsValid() {
 		return "network:" + p.String()
 	}
 	return ScopeServer
-}
-
-// network returns the network of an address: /24 of IPv4, /48 of IPv6.
-func network(a netip.Addr) netip.Prefix {
-	a = a.Unmap().WithZone("")
-	bits := 48
-	if a.Is4() {
-		bits = 24
-	}
-	p, _ := a.Prefix(bits) // of the zero Addr there is none
-	return p
 }
 
 // hotSet holds the last marks, and with which request each came first. An entry that is

@@ -192,11 +192,17 @@ func (p *Provers) Change(c telemetry.Change) {
 }
 
 // Rebase forgets what is usual for the prover of this server: another version began.
-func (p *Provers) Rebase() {
+func (p *Provers) Rebase() { p.Relearn(LocalProver) }
+
+// Relearn forgets what is usual for a prover, or for a claim.
+func (p *Provers) Relearn(scope string) {
 	for key := range p.all {
-		if key.scope == LocalProver {
+		if key.scope == scope {
 			delete(p.all, key)
 		}
+	}
+	if id, ok := strings.CutPrefix(scope, "claim:"); ok {
+		delete(p.claims, id)
 	}
 }
 
