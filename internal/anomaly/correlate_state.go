@@ -121,6 +121,9 @@ func (c *Correlation) keyOf(d dimension, text string) uint64 {
 		return n + 1
 	case byCode:
 		code, ok := protocol.ParseCode(text)
+		if text == protocol.CodeNone.String() {
+			code, ok = protocol.CodeNone, true
+		}
 		if !ok {
 			return 0
 		}
