@@ -106,9 +106,10 @@ const (
 	agreeWithin   = 30 * time.Minute
 )
 
-// liveFor is how long a verdict of a detector is in force.
+// liveFor is how long a verdict of a detector is in force. Those about failures are found
+// again after an hour, if they go on.
 var liveFor = map[Detector]time.Duration{
-	Series: 15 * time.Minute, Rate: 30 * time.Minute, Correlate: 30 * time.Minute, Impossible: 15 * time.Minute, Prover: 30 * time.Minute, Behaviour: 30 * time.Minute,
+	Series: 15 * time.Minute, Rate: 65 * time.Minute, Correlate: 65 * time.Minute, Impossible: 15 * time.Minute, Prover: 30 * time.Minute, Behaviour: 30 * time.Minute,
 }
 
 // Detectors lists the detectors.
@@ -140,8 +141,9 @@ func Suppressions() []string { return []string{byHold, byRotation, byStart, byDe
 
 // NewSet returns detectors that have learned nothing.
 func NewSet() *Set {
+	rates := NewRates()
 	s := &Set{
-		exact: NewExact(), measures: newMeasures(), rates: NewRates(), relate: NewCorrelation(), profiles: NewProfiles(), provers: NewProvers(),
+		exact: NewExact(), measures: newMeasures(), rates: rates, relate: NewCorrelation(rates), profiles: NewProfiles(), provers: NewProvers(),
 		series: make([]watchedSeries, len(measured)), live: make(map[subject]*Finding), raised: make(map[subject]raise),
 		stats: Stats{Verdicts: make(map[Detector]uint64), Suppressed: make(map[string]uint64), Feedback: make(map[string]uint64)},
 	}
@@ -439,14 +441,28 @@ func cloned[K comparable](m map[K]uint64) map[K]uint64 {
 	return c
 }
 
-// watchedSeries is one measured series with its detector.
+// watchedSeries is one measured series with its detector. What the detector finds is a
+// verdict once the values have stayed away from the usual for some minutes, by an amount
+// that is worth one: a single value is often chance, and small changes help nobody.
 type watchedSeries struct {
 	of       *measure
 	detector *SeriesDetector
 	n        int
-	usual    float64 // plain level, for the sentence
-	since    time.Time
+	usual    float64 // slow mean
+	found    candidate
 }
+
+// candidate is what a detector has found and later values have not confirmed yet.
+type candidate struct {
+	since time.Time // zero without one
+	score float64
+	usual float64
+	sum   float64
+	n     int
+}
+
+// confirmTicks is the number of values, the first one included, that confirm a finding.
+const confirmTicks = 4
 
 func newWatched(of *measure) watchedSeries {
 	return watchedSeries{of: of, detector: NewSeries(DefaultSeries())}
@@ -456,20 +472,54 @@ func (w *watchedSeries) warm() bool { return w.n > DefaultSeries().Warmup }
 
 // tick gives the detector a value.
 func (w *watchedSeries) tick(now time.Time, x float64, learn bool) *Verdict {
-	if !learn && w.n > 0 {
+	if !learn && w.found.since.IsZero() {
 		return nil
 	}
-	score := w.detector.Observe(now, x) / DefaultSeries().Threshold
-	w.n++
-	was := w.usual
-	w.usual += (x - w.usual) / math.Min(float64(w.n), 1000)
-	if score < 1 {
+	var score float64
+	if learn {
+		score = w.detector.Observe(now, x) / DefaultSeries().Threshold
+		w.n++
+		w.usual += (x - w.usual) / math.Min(float64(w.n), slowTicks)
+	}
+	f := &w.found
+	if score >= 1 && (f.since.IsZero() || score > f.score) {
+		usual := w.usual - (x-w.usual)/slowTicks // without this value
+		if f.since.IsZero() {
+			*f = candidate{since: now, usual: usual}
+		}
+		f.score = score
+	}
+	if f.since.IsZero() {
 		return nil
 	}
-	return &Verdict{
-		At: now, Since: now, Detector: Series, Kind: w.of.name, Scope: ScopeServer, Observed: x, Expected: was, Score: score, Runbook: "anomalies.md",
-		Sentence: strings.TrimSpace(fmt.Sprintf("%s: %s %s, expected about %s", w.of.what, number(x), w.of.unit, number(was))),
+	f.sum += x
+	if f.n++; f.n < confirmTicks {
+		return nil
 	}
+	done := w.found
+	w.found = candidate{}
+	mean := done.sum / float64(done.n)
+	if !w.of.kind.worth(mean, done.usual) {
+		return nil
+	}
+	return w.verdict(now, mean, &done)
+}
+
+// slowTicks is the number of values of the slow mean.
+const slowTicks = 1000
+
+func (w *watchedSeries) verdict(now time.Time, mean float64, f *candidate) *Verdict {
+	unit := w.of.kind.unit
+	if unit != "" {
+		unit = " " + unit
+	}
+	v := &Verdict{
+		At: now, Since: f.since, Detector: Series, Kind: w.of.name, Scope: ScopeServer, Observed: mean, Expected: f.usual, Score: f.score, Runbook: "anomalies.md",
+		Evidence: []Fact{{"score", number(f.score)}, {"minutes_known", fmt.Sprint(w.n)}},
+	}
+	v.Sentence = fmt.Sprintf("%s: %s%s since %s, usual are %s%s; %s times as unlike its past as anything lately",
+		upper(w.of.what), number(mean), unit, clock(f.since), number(f.usual), unit, number(f.score))
+	return v
 }
 
 func (w *watchedSeries) save() []byte { return nil }

@@ -31,6 +31,7 @@ const (
 	countIssued = iota
 	countAccepted
 	countAnswers
+	countRight
 	countPushes
 	countPushFailed
 	countWrongTags
@@ -107,6 +108,7 @@ func (m *measures) request(r *telemetry.Request) {
 	case class == "submit":
 		m.total[countAnswers]++
 		if ok {
+			m.total[countRight]++
 			m.total[countAccepted]++
 		}
 	}
@@ -140,14 +142,35 @@ func (m *measures) change(c *telemetry.Change) {
 type measure struct {
 	name  string // stable
 	what  string // for people
-	unit  string
+	kind  measureKind
 	about []string // exposures whose failures it shows too, see agrees
 	value func(*measures) (float64, bool)
 }
 
+// measureKind is a kind of values, with the least change that is worth a verdict.
+type measureKind struct {
+	unit   string
+	factor float64 // times more or less than usual
+	least  float64 // and so much more or less
+}
+
+// The kinds of measured series.
+var (
+	aRate   = measureKind{"a minute", 1.5, 10}
+	aPart   = measureKind{"", 1, 0.05}
+	aTime   = measureKind{"s", 1.5, 0.001}
+	aCount  = measureKind{"a minute", 3, 3} // of what is rare
+	aVolume = measureKind{"bytes a minute", 2, 10_000}
+)
+
+// worth reports whether the difference of two values is worth a verdict.
+func (k *measureKind) worth(x, usual float64) bool {
+	return math.Abs(x-usual) >= k.least && (x >= k.factor*usual || x <= usual/k.factor)
+}
+
 // leastOf is the number of events below which a share or a quantile has no value: the
 // series has no tick then.
-const leastOf = 10
+const leastOf = 20
 
 func count(of int) func(*measures) (float64, bool) {
 	return func(m *measures) (float64, bool) { return m.total[of], true }
@@ -166,16 +189,16 @@ var measured = buildMeasured()
 
 func buildMeasured() (all []measure) {
 	const anything, ofAnswers, ofPushes = "everything", "answers", "pushes"
-	add := func(name, what, unit string, value func(*measures) (float64, bool), about ...string) {
-		all = append(all, measure{name, what, unit, about, value})
+	add := func(name, what string, kind measureKind, value func(*measures) (float64, bool), about ...string) {
+		all = append(all, measure{name, what, kind, about, value})
 	}
 	about := map[string]string{"read": anything, "issue": anything, "submit": ofAnswers, "verify": anything}
 	for i, class := range telemetry.Classes {
 		if class == "health" {
 			continue
 		}
-		add("requests_"+class, "requests of class "+class, "a minute", func(m *measures) (float64, bool) { return m.classes[i].requests, true }, about[class])
-		add("refused_"+class, "refused part of the requests of class "+class, "", func(m *measures) (float64, bool) {
+		add("requests_"+class, "requests of class "+class, aRate, func(m *measures) (float64, bool) { return m.classes[i].requests, true }, about[class])
+		add("refused_"+class, "refused part of the requests of class "+class, aPart, func(m *measures) (float64, bool) {
 			c := &m.classes[i]
 			return c.refused / max(1, c.requests), c.requests >= leastOf
 		}, about[class])
@@ -183,36 +206,36 @@ func buildMeasured() (all []measure) {
 			name string
 			q    float64
 		}{{"p50", 0.5}, {"p95", 0.95}} {
-			add("took_"+class+"_"+q.name, "time for requests of class "+class+", "+q.name, "s", func(m *measures) (float64, bool) {
+			add("took_"+class+"_"+q.name, "time for requests of class "+class+", "+q.name, aTime, func(m *measures) (float64, bool) {
 				c := &m.classes[i]
 				return c.took.quantile(q.q), c.took.n >= leastOf
 			})
 		}
 	}
-	add("issued", "challenges issued", "a minute", count(countIssued), anything)
-	add("accepted", "events accepted", "a minute", count(countAccepted), ofAnswers, ofPushes)
-	add("pushed", "events for the prover", "a minute", count(countPushes), ofPushes)
-	add("accepted_part", "accepted part of the answers", "", shareOf(countAccepted, countAnswers), ofAnswers)
-	add("expired_part", "challenges that expired for each that was issued", "", shareOf(countExpired, countIssued), ofAnswers)
-	add("push_failed_part", "part of the pushed events without a proof", "", shareOf(countPushFailed, countPushes), ofPushes)
-	add("verify_p50", "time to verify a proof, p50", "s", quantileOf(timeVerify, 0.5))
-	add("verify_p95", "time to verify a proof, p95", "s", quantileOf(timeVerify, 0.95))
-	add("answer_p50", "time to answer a challenge, p50", "s", quantileOf(timeAnswer, 0.5))
-	add("answer_p95", "time to answer a challenge, p95", "s", quantileOf(timeAnswer, 0.95))
-	add("prover_p50", "time of the prover for a proof, p50", "s", quantileOf(timeProver, 0.5), ofPushes)
-	add("prover_p95", "time of the prover for a proof, p95", "s", quantileOf(timeProver, 0.95), ofPushes)
-	add("waited_p95", "wait of requests for a place, p95", "s", quantileOf(timeWaited, 0.95), anything)
-	add("wrong_tags", "wrong tags", "a minute", count(countWrongTags), ofAnswers)
-	add("unknown_requests", "answers that name no request of their client", "a minute", count(countUnknown), ofAnswers)
-	add("false_proofs", "false proofs", "a minute", count(countFalse), ofAnswers)
-	add("malformed", "malformed requests and proofs", "a minute", count(countMalformed), anything)
-	add("limited_part", "part of the requests that a quota refused", "", shareOf(countLimited, countRequests), anything)
-	add("overloaded_part", "part of the requests without a place", "", shareOf(countOverloaded, countRequests), anything)
-	add("faults", "failures of the server", "a minute", count(countFaults), anything)
-	add("received", "bytes received", "a minute", count(countReceived), anything)
-	add("sent", "bytes sent", "a minute", count(countSent), anything)
-	add("sources", "different addresses", "a minute", func(m *measures) (float64, bool) { return m.sources.count(), true }, anything, ofAnswers)
-	add("clients", "different clients", "a minute", func(m *measures) (float64, bool) { return m.clients.count(), true }, anything, ofAnswers)
+	add("issued", "challenges issued", aRate, count(countIssued), anything)
+	add("accepted", "events accepted", aRate, count(countAccepted), ofAnswers, ofPushes)
+	add("pushed", "events for the prover", aRate, count(countPushes), ofPushes)
+	add("accepted_part", "accepted part of the answers", aPart, shareOf(countRight, countAnswers), ofAnswers)
+	add("expired_part", "challenges that expired for each that was issued", aPart, shareOf(countExpired, countIssued), ofAnswers)
+	add("push_failed_part", "part of the pushed events without a proof", aPart, shareOf(countPushFailed, countPushes), ofPushes)
+	add("verify_p50", "time to verify a proof, p50", aTime, quantileOf(timeVerify, 0.5))
+	add("verify_p95", "time to verify a proof, p95", aTime, quantileOf(timeVerify, 0.95))
+	add("answer_p50", "time to answer a challenge, p50", aTime, quantileOf(timeAnswer, 0.5))
+	add("answer_p95", "time to answer a challenge, p95", aTime, quantileOf(timeAnswer, 0.95))
+	add("prover_p50", "time of the prover for a proof, p50", aTime, quantileOf(timeProver, 0.5), ofPushes)
+	add("prover_p95", "time of the prover for a proof, p95", aTime, quantileOf(timeProver, 0.95), ofPushes)
+	add("waited_p95", "wait of requests for a place, p95", aTime, quantileOf(timeWaited, 0.95), anything)
+	add("wrong_tags", "wrong tags", aCount, count(countWrongTags), ofAnswers)
+	add("unknown_requests", "answers that name no request of their client", aCount, count(countUnknown), ofAnswers)
+	add("false_proofs", "false proofs", aCount, count(countFalse), ofAnswers)
+	add("malformed", "malformed requests and proofs", aCount, count(countMalformed), anything)
+	add("limited_part", "part of the requests that a quota refused", aPart, shareOf(countLimited, countRequests), anything)
+	add("overloaded_part", "part of the requests without a place", aPart, shareOf(countOverloaded, countRequests), anything)
+	add("faults", "failures of the server", aCount, count(countFaults), anything)
+	add("received", "volume received", aVolume, count(countReceived), anything)
+	add("sent", "volume sent", aVolume, count(countSent), anything)
+	add("sources", "different addresses", aRate, func(m *measures) (float64, bool) { return m.sources.estimate(), true }, anything, ofAnswers)
+	add("clients", "different clients", aRate, func(m *measures) (float64, bool) { return m.clients.estimate(), true }, anything, ofAnswers)
 	return all
 }
 
@@ -243,24 +266,4 @@ func (s *spectrum) quantile(q float64) float64 {
 		}
 	}
 	return 0
-}
-
-// distinct estimates how many different values were added, by the part of 4,096 bits that
-// stay 0. It is right within some percent up to 10,000 values.
-type distinct struct {
-	bits [64]uint64
-	ones int
-}
-
-func (d *distinct) add(hash uint64) {
-	place, bit := hash>>6&63, uint64(1)<<(hash&63)
-	if d.bits[place]&bit == 0 {
-		d.bits[place] |= bit
-		d.ones++
-	}
-}
-
-func (d *distinct) count() float64 {
-	const all = 64 * 64
-	return -all * math.Log(float64(max(1, all-d.ones))/all)
 }
