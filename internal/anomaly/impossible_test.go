@@ -16,8 +16,8 @@ import (
 var noon = time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
 
 func markOf(kind byte, n uint64) (m telemetry.Mark) {
-	m[0] = kind
-	binary.LittleEndian.PutUint64(m[1:], n*0x9e3779b97f4a7c15)
+	binary.BigEndian.PutUint64(m[:], n*0x9e3779b97f4a7c15)
+	m[15] = kind
 	return m
 }
 

@@ -166,28 +166,36 @@ func (p *Provers) Observe(r telemetry.Request) {
 		return
 	}
 	key := proverKey{scope, r.Claim}
-	p.share(key, shareFalse, r.At, r.Cause == telemetry.FalseProof || r.Cause == telemetry.MalformedProof)
-	p.share(key, shareLate, r.At, r.Cause == telemetry.Late)
+	one := p.of(key, r.At)
+	if one == nil {
+		return
+	}
+	p.share(one, key, shareFalse, r.At, r.Cause == telemetry.FalseProof || r.Cause == telemetry.MalformedProof)
+	p.share(one, key, shareLate, r.At, r.Cause == telemetry.Late)
 	if r.Cause == telemetry.NoCause && r.Answered > 0 { // a clock that stepped is not the fault of the client
-		p.order(key, r.At, r.At.Add(-r.Answered))
-		p.took(key, r.At, r.Answered)
+		p.order(one, key, r.At, r.At.Add(-r.Answered))
+		p.took(one, key, r.At, r.Answered)
 	}
 }
 
 // Change reads what the prover of this server has done.
 func (p *Provers) Change(c telemetry.Change) {
+	if c.Kind != telemetry.ProofReturned && c.Kind != telemetry.PushDecided {
+		return
+	}
 	key := proverKey{LocalProver, c.Subject}
-	switch c.Kind {
-	case telemetry.ProofReturned:
-		p.took(key, c.At, time.Duration(c.Value*float64(time.Second)))
-	case telemetry.PushDecided:
+	one := p.of(key, c.At)
+	switch {
+	case one == nil:
+	case c.Kind == telemetry.ProofReturned:
+		p.took(one, key, c.At, time.Duration(c.Value*float64(time.Second)))
+	default:
 		switch cause := telemetry.Cause(c.Value); cause {
 		case telemetry.NoCause, telemetry.ProverWrong, telemetry.ProverWrongTag, telemetry.ProverLate:
-			p.share(key, shareFalse, c.At, cause == telemetry.ProverWrong || cause == telemetry.ProverWrongTag)
-			p.share(key, shareLate, c.At, cause == telemetry.ProverLate)
+			p.share(one, key, shareFalse, c.At, cause == telemetry.ProverWrong || cause == telemetry.ProverWrongTag)
+			p.share(one, key, shareLate, c.At, cause == telemetry.ProverLate)
 		default: // says nothing about the prover
 		}
-	default: // not about provers
 	}
 }
 
@@ -222,11 +230,7 @@ func (p *Provers) of(key proverKey, at time.Time) *prover {
 }
 
 // share counts one answer for a share.
-func (p *Provers) share(key proverKey, which int, at time.Time, is bool) {
-	one := p.of(key, at)
-	if one == nil {
-		return
-	}
+func (p *Provers) share(one *prover, key proverKey, which int, at time.Time, is bool) {
 	s := &one.shares[which]
 	if !s.add(which, uint32(at.Unix()), is, !p.frozen) {
 		return
@@ -246,24 +250,16 @@ func (p *Provers) share(key proverKey, which int, at time.Time, is bool) {
 
 // order compares the order of answers with that of their challenges. A difference within
 // 50 ms is none.
-func (p *Provers) order(key proverKey, at, issued time.Time) {
-	one := p.of(key, at)
-	if one == nil {
-		return
-	}
+func (p *Provers) order(one *prover, key proverKey, at, issued time.Time) {
 	was := one.issued
 	one.issued = issued.UnixMilli()
 	if was != 0 {
-		p.share(key, shareOrder, at, one.issued < was-50)
+		p.share(one, key, shareOrder, at, one.issued < was-50)
 	}
 }
 
 // took judges a response time.
-func (p *Provers) took(key proverKey, at time.Time, took time.Duration) {
-	one := p.of(key, at)
-	if one == nil {
-		return
-	}
+func (p *Provers) took(one *prover, key proverKey, at time.Time, took time.Duration) {
 	p.tooQuick(one, key, at, took)
 	x := math.Log(math.Max(took.Seconds(), 1e-6))
 	all := p.claim(key.claim)
