@@ -95,7 +95,7 @@ func (s *Set) Restore(b []byte) (saved time.Time, err error) {
 	raised := make(map[subject]raise)
 	for n := r.count(maxRaised); n > 0 && !r.failed; n-- {
 		key := subject{detector: Detector(r.count(int(Behaviour))), kind: r.text(mostText), scope: r.text(mostText)}
-		key.cause = causeOf(r.text(mostText))
+		key.cause = telemetry.CauseNamed(r.text(mostText))
 		raised[key] = raise{r.number(mostNumber), r.moment()}
 	}
 	if err := r.end(); err != nil {
@@ -110,13 +110,4 @@ func (s *Set) Restore(b []byte) (saved time.Time, err error) {
 func (s *Set) forget() {
 	fresh := NewSet()
 	s.rates, s.relate, s.profiles, s.provers, s.series = fresh.rates, fresh.relate, fresh.profiles, fresh.provers, fresh.series
-}
-
-func causeOf(name string) telemetry.Cause {
-	for _, c := range telemetry.Causes() {
-		if c.String() == name {
-			return c
-		}
-	}
-	return telemetry.NoCause
 }

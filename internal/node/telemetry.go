@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/anomaly"
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/gate"
@@ -85,6 +86,7 @@ func metricLabels() metrics.Labels {
 	return metrics.Labels{
 		Operations: server.OperationIDs(), Claims: claims, Rules: watch.Names(), Sinks: []string{notify.KindAlertmanager, notify.KindWebhook},
 		Scopes: words(limit.Scopes()), Tables: words(limit.Tabled()), Responses: words(limit.Steps()),
+		Detectors: words(anomaly.Detectors()), Suppressions: anomaly.Suppressions(),
 	}
 }
 

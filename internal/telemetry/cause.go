@@ -102,6 +102,16 @@ func (c Cause) String() string {
 	return causes[Fault].name
 }
 
+// CauseNamed returns the cause with a stable name, [NoCause] if there is none.
+func CauseNamed(name string) Cause {
+	for _, c := range Causes() {
+		if c.String() == name {
+			return c
+		}
+	}
+	return NoCause
+}
+
 // ofCode holds the cause of each code where the refusal names none.
 var ofCode = map[protocol.Code]Cause{
 	protocol.CodeNone:                    NoCause,

@@ -180,7 +180,7 @@ func (l *recordLine) request(at time.Time) Request {
 	r.Source, _ = netip.ParseAddr(l.Source)
 	if l.Code != "" {
 		r.Code, _ = protocol.ParseCode(l.Code)
-		r.Cause = causeOf(l.Cause)
+		r.Cause = CauseNamed(l.Cause)
 	}
 	r.ID, _ = protocol.Parse[protocol.RequestID](l.ID)
 	r.Mark, r.Place = parseMark(l.Mark), parseMark(l.Place)
@@ -196,11 +196,3 @@ func kindOf(name string) Kind {
 	return noKind
 }
 
-func causeOf(name string) Cause {
-	for _, c := range Causes() {
-		if c.String() == name {
-			return c
-		}
-	}
-	return NoCause
-}

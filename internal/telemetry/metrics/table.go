@@ -74,6 +74,11 @@ const (
 	AlertNotifications  Name = "alert_notifications_total"
 	AlertsUndelivered   Name = "alerts_undelivered_seconds"
 	AlertFeedback       Name = "alert_feedback_total"
+	AnomalyVerdicts     Name = "anomaly_verdicts_total"
+	AnomalySuppressed   Name = "anomaly_suppressed_total"
+	AnomalyFindings     Name = "anomaly_findings"
+	AnomalyFeedback     Name = "anomaly_feedback_total"
+	AnomalyLearning     Name = "anomaly_learning"
 	ResponsesActive     Name = "responses_active"
 	Responses           Name = "responses_total"
 	EventsLost          Name = "events_lost_total"
@@ -130,6 +135,9 @@ type Labels struct {
 	Rules      []string // of alerts
 	Sinks      []string // kinds of receivers of alerts
 	Responses  []string // steps of the automatic response
+
+	Detectors    []string // of anomalies
+	Suppressions []string // reasons for which their verdicts are not reported
 }
 
 // table returns every metric.
@@ -205,6 +213,11 @@ func table(l Labels) []metric {
 		{AlertNotifications, counter, "Notifications to receivers of alerts, by kind of receiver and result.", []label{{"sink", with(l.Sinks, other)}, {"result", []string{"sent", "failed", "dropped"}}}, nil},
 		{AlertsUndelivered, gauge, "Time for which a receiver of alerts has taken none, the longest of all receivers.", nil, nil},
 		{AlertFeedback, counter, "Verdicts of operators about alerts.", []label{{"verdict", []string{"useful", "useless", "false"}}}, nil},
+		{AnomalyVerdicts, counter, "Verdicts of the detectors of anomalies.", []label{{"detector", l.Detectors}}, nil},
+		{AnomalySuppressed, counter, "Verdicts that were not reported, by what explains them.", []label{{"reason", l.Suppressions}}, nil},
+		{AnomalyFindings, gauge, "Verdicts in force.", []label{{"detector", l.Detectors}}, nil},
+		{AnomalyFeedback, counter, "Verdicts of operators about anomalies.", []label{{"verdict", []string{"true", "false", "expected"}}}, nil},
+		{AnomalyLearning, gauge, "1 while detectors learn what is usual.", nil, nil},
 		{ResponsesActive, gauge, "Automatic responses in force, by step; in a dry run those that would be.", []label{{"step", with(l.Responses, other)}}, nil},
 		{Responses, counter, "Automatic responses, by step and whether they were only tried.", []label{{"step", with(l.Responses, other)}, {"mode", []string{"enforced", "dry_run"}}}, nil},
 
