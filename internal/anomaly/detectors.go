@@ -123,8 +123,12 @@ type Stats struct {
 	Suppressed map[string]uint64   // that were not, by why: "rotation", "start", "deploy", "hold" or "feedback"
 	Feedback   map[string]uint64   // by word
 	Learning   bool
-	Warm       bool // every series with values is past its warm-up
-	Lost       uint64
+	Series     int // measured series with values
+	SeriesWarm int // of which are past their warm-up
+	Provers    int // pairs of a prover and a claim
+
+	ProversWarm int
+	Lost        uint64
 }
 
 // The reasons for which a verdict is not reported.
@@ -371,22 +375,19 @@ func (s *Set) Live(now time.Time) []Finding {
 // Feedback uses what an operator says about a verdict. What is false or expected has a
 // higher threshold for a while; what is expected is learned as usual, too. What is true has
 // the ordinary threshold again. Impossible events have no threshold: feedback is counted.
-func (s *Set) Feedback(now time.Time, v *Verdict, word string) error {
+func (s *Set) Feedback(now time.Time, v *Verdict, word string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !slices.Contains(FeedbackWords(), word) {
-		return fmt.Errorf("a verdict is %s", strings.Join(FeedbackWords(), ", "))
-	}
 	s.stats.Feedback[word]++
 	key := subjectOf(v)
 	if v.Detector == Impossible {
-		return nil
+		return
 	}
 	by, lasts := 1.0, time.Duration(0)
 	switch word {
 	case WasTrue:
 		delete(s.raised, key)
-		return nil
+		return
 	case WasFalse:
 		by, lasts = falseBy, falseFor
 	case WasExpected:
@@ -398,6 +399,13 @@ func (s *Set) Feedback(now time.Time, v *Verdict, word string) error {
 	}
 	if f := s.live[key]; f != nil && f.Score < by {
 		delete(s.live, key)
+	}
+}
+
+// CheckFeedback refuses what is no word of feedback.
+func CheckFeedback(word string) error {
+	if !slices.Contains(FeedbackWords(), word) {
+		return fmt.Errorf("a verdict is one of %s", strings.Join(FeedbackWords(), ", "))
 	}
 	return nil
 }
@@ -426,10 +434,15 @@ func (s *Set) Stats() Stats {
 	c := s.stats
 	c.Verdicts, c.Suppressed, c.Feedback = cloned(c.Verdicts), cloned(c.Suppressed), cloned(c.Feedback)
 	c.Lost += s.exact.Lost()
-	c.Warm = true
 	for i := range s.series {
-		c.Warm = c.Warm && (s.series[i].n == 0 || s.series[i].warm())
+		if s.series[i].n > 0 {
+			c.Series++
+		}
+		if s.series[i].warm() {
+			c.SeriesWarm++
+		}
 	}
+	c.Provers, c.ProversWarm = s.provers.Known()
 	return c
 }
 

@@ -112,7 +112,7 @@ func TestSetQuiet(t *testing.T) {
 	if tickets > days {
 		t.Errorf("%d tickets in %d days", tickets, days)
 	}
-	if s := g.p.Set.Stats(); !s.Warm {
+	if s := g.p.Set.Stats(); s.SeriesWarm != s.Series || s.ProversWarm != s.Provers {
 		t.Errorf("%+v", s)
 	}
 }
@@ -151,7 +151,7 @@ func TestSetState(t *testing.T) {
 	g := newTraffic(3, nil)
 	g.change(telemetry.ServerStarted, "v1", 1)
 	g.minutes(3*60, 50)
-	g.p.Set.Feedback(g.at, &anomaly.Verdict{Detector: anomaly.Rate, Kind: "rise", Scope: "client:lab", Cause: telemetry.WrongTag}, anomaly.WasExpected) //nolint:errcheck // known word
+	g.p.Set.Feedback(g.at, &anomaly.Verdict{Detector: anomaly.Rate, Kind: "rise", Scope: "client:lab", Cause: telemetry.WrongTag}, anomaly.WasExpected)
 	b := g.p.Set.Save(g.at)
 	again := anomaly.NewSet()
 	if saved, err := again.Restore(b); err != nil || !saved.Equal(g.at.Truncate(time.Second)) {

@@ -31,12 +31,13 @@ import (
 // reporting is what a node reports about itself: the hub of events, what reads them, and
 // what is measured at intervals.
 type reporting struct {
-	events   *telemetry.Events
-	metrics  *metrics.Metrics
-	traffic  *telemetry.Traffic
-	recorder *telemetry.Recorder // nil without --record
-	record   io.Closer           // its file
-	tagger   atomic.Pointer[keyholder.Tagger]
+	events    *telemetry.Events
+	metrics   *metrics.Metrics
+	traffic   *telemetry.Traffic
+	anomalies *anomaly.Set        // nil if the setting anomaly is off
+	recorder  *telemetry.Recorder // nil without --record
+	record    io.Closer           // its file
+	tagger    atomic.Pointer[keyholder.Tagger]
 
 	// Of the service alone.
 	told      map[telemetry.Kind]telemetry.Change // that were reported last
@@ -62,6 +63,10 @@ func (n *node) openReporting() error {
 	}
 	p.traffic = telemetry.NewTraffic(n.Log, private)
 	readers := []telemetry.Observer{p.metrics, p.traffic}
+	inPath := []telemetry.Observer{n.tally}
+	if p.anomalies = newSet(cfg); p.anomalies != nil {
+		readers, inPath = append(readers, p.anomalies), append(inPath, p.anomalies.Exact())
+	}
 	if cfg.Record != "" {
 		file, err := os.OpenFile(cfg.Record, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 		if err != nil {
@@ -73,7 +78,7 @@ func (n *node) openReporting() error {
 		})
 		readers = append(readers, p.recorder)
 	}
-	p.events = telemetry.NewEvents([]telemetry.Observer{n.tally}, readers)
+	p.events = telemetry.NewEvents(inPath, readers)
 	return nil
 }
 

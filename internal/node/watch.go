@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/internal/admin"
+	"github.com/terradourada/td/internal/anomaly"
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/journal"
@@ -35,6 +36,7 @@ type watcher struct {
 	metrics   *metrics.Metrics
 	limits    *limits
 	responses *responder
+	anomalies *anomalies
 	notifier  *notify.Notifier // nil if no destination is allowed
 	base      string           // address of the server in what is delivered
 
@@ -73,6 +75,9 @@ func (n *node) startWatch(ctx context.Context) error {
 	}
 	n.watch = w
 	n.services.start("alerts", w.run)
+	if w.anomalies.set != nil {
+		n.services.start("anomalies", w.anomalies.run)
+	}
 	if w.notifier != nil {
 		n.services.start("notifier", w.notifier.Run)
 		n.services.start("delivery of alerts", w.deliver)
@@ -93,6 +98,7 @@ func (n *node) newWatcher(ctx context.Context) (*watcher, error) {
 		cfg: n.Settings, log: n.Log, reader: reader, cert: n.cert, tally: n.tally, report: n.reporting.change, metrics: n.reporting.metrics, limits: n.limits, base: "http://" + n.listener.Addr().String(),
 		wake: make(chan struct{}, 1), engine: watch.New(now(), watch.Options{Rules: rules, Keep: n.Settings.AlertKeep}),
 	}
+	w.anomalies = n.newAnomalies()
 	w.responses = newResponder(n.limits.Limits, n.Log, n.reporting.change, w.cfg.AlertWindow)
 	if n.cert != nil {
 		w.base = "https://" + n.listener.Addr().String()
@@ -163,6 +169,10 @@ func (w *watcher) tick(now time.Time) {
 	w.tally.Total(watch.QuotaOverflow, w.limits.overflowed())
 	in := w.tally.Take(w.cfg.AlertEvery, w.ticks())
 	w.measure(now, &in)
+	w.mu.Lock()
+	teaches := w.engine.Teaches()
+	w.mu.Unlock()
+	in.Findings = watch.FindingsOf(w.anomalies.tick(now, anomaly.State{Held: in.Held, Alerted: !teaches}))
 	w.mu.Lock()
 	notices := w.engine.Tick(now, &in)
 	for i := range notices {

@@ -195,4 +195,3 @@ func kindOf(name string) Kind {
 	}
 	return noKind
 }
-
