@@ -111,11 +111,12 @@ func (a *anomalies) tick(now time.Time, state anomaly.State) []anomaly.Finding {
 	found := a.set.Tick(now, state)
 	for i := range found {
 		f := &found[i]
-		log := a.log.Info
+		log := a.log.With("detector", f.Detector.String(), "kind", f.Kind, "scope", f.Scope, "cause", f.Cause.String(), "score", f.Score)
 		if f.Pages() {
-			log = a.log.Warn
+			log.Warn("anomaly found", "sentence", f.Sentence, "runbook", "docs/runbooks/"+f.Runbook)
+		} else {
+			log.Info("anomaly found", "sentence", f.Sentence, "runbook", "docs/runbooks/"+f.Runbook)
 		}
-		log("anomaly found", "detector", f.Detector.String(), "kind", f.Kind, "scope", f.Scope, "cause", f.Cause.String(), "score", f.Score, "sentence", f.Sentence, "runbook", "docs/runbooks/"+f.Runbook)
 	}
 	a.queue(found)
 	live := a.set.Live(now)
