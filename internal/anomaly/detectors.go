@@ -2,7 +2,6 @@ package anomaly
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -435,7 +434,7 @@ func (s *Set) Stats() Stats {
 	c.Verdicts, c.Suppressed, c.Feedback = cloned(c.Verdicts), cloned(c.Suppressed), cloned(c.Feedback)
 	c.Lost += s.exact.Lost()
 	for i := range s.series {
-		if s.series[i].n > 0 {
+		if s.series[i].ticks > 0 {
 			c.Series++
 		}
 		if s.series[i].warm() {
@@ -460,18 +459,10 @@ func cloned[K comparable](m map[K]uint64) map[K]uint64 {
 type watchedSeries struct {
 	of       *measure
 	detector *SeriesDetector
+	ticks    uint64
+	found    *SeriesReading // not confirmed yet; nil if there is none
+	sum      float64        // of the values since
 	n        int
-	usual    float64 // slow mean
-	found    candidate
-}
-
-// candidate is what a detector has found and later values have not confirmed yet.
-type candidate struct {
-	since time.Time // zero without one
-	score float64
-	usual float64
-	sum   float64
-	n     int
 }
 
 // confirmTicks is the number of values, the first one included, that confirm a finding.
@@ -481,60 +472,60 @@ func newWatched(of *measure) watchedSeries {
 	return watchedSeries{of: of, detector: NewSeries(DefaultSeries())}
 }
 
-func (w *watchedSeries) warm() bool { return w.n > DefaultSeries().Warmup }
+func (w *watchedSeries) warm() bool { return w.ticks >= uint64(DefaultSeries().Warmup) }
 
-// tick gives the detector a value.
+// tick gives the detector a value. It returns the verdict that the value confirms.
 func (w *watchedSeries) tick(now time.Time, x float64, learn bool) *Verdict {
-	if !learn && w.found.since.IsZero() {
-		return nil
+	r := w.detector.Observe(now, x, learn)
+	if w.ticks = r.Ticks; learn {
+		w.ticks++
 	}
-	var score float64
-	if learn {
-		score = w.detector.Observe(now, x) / DefaultSeries().Threshold
-		w.n++
-		w.usual += (x - w.usual) / math.Min(float64(w.n), slowTicks)
-	}
-	f := &w.found
-	if score >= 1 && (f.since.IsZero() || score > f.score) {
-		usual := w.usual - (x-w.usual)/slowTicks // without this value
-		if f.since.IsZero() {
-			*f = candidate{since: now, usual: usual}
+	if r.Finding() && (w.found == nil || r.Score > w.found.Score) {
+		if w.found != nil {
+			r.Since, r.Expected = w.found.Since, w.found.Expected
 		}
-		f.score = score
+		w.found = &r
 	}
-	if f.since.IsZero() {
+	if w.found == nil {
 		return nil
 	}
-	f.sum += x
-	if f.n++; f.n < confirmTicks {
+	w.sum += x
+	if w.n++; w.n < confirmTicks {
 		return nil
 	}
-	done := w.found
-	w.found = candidate{}
-	mean := done.sum / float64(done.n)
-	if !w.of.kind.worth(mean, done.usual) {
+	mean, found := w.sum/float64(w.n), w.found
+	w.found, w.sum, w.n = nil, 0, 0
+	if !w.of.kind.worth(mean, found.Expected) {
 		return nil
 	}
-	return w.verdict(now, mean, &done)
+	return w.verdict(now, mean, found)
 }
 
-// slowTicks is the number of values of the slow mean.
-const slowTicks = 1000
-
-func (w *watchedSeries) verdict(now time.Time, mean float64, f *candidate) *Verdict {
+// verdict describes a finding that was confirmed.
+func (w *watchedSeries) verdict(now time.Time, mean float64, r *SeriesReading) *Verdict {
+	v := r.Verdict(w.of.what, ScopeServer)
+	v.Evidence = append(v.Evidence, Fact{"signal_kind", v.Kind})
+	v.At, v.Kind, v.Observed, v.Runbook = now, w.of.name, mean, "anomalies.md"
 	unit := w.of.kind.unit
 	if unit != "" {
 		unit = " " + unit
 	}
-	v := &Verdict{
-		At: now, Since: f.since, Detector: Series, Kind: w.of.name, Scope: ScopeServer, Observed: mean, Expected: f.usual, Score: f.score, Runbook: "anomalies.md",
-		Evidence: []Fact{{"score", number(f.score)}, {"minutes_known", fmt.Sprint(w.n)}},
-	}
-	v.Sentence = fmt.Sprintf("%s: %s%s since %s, usual are %s%s; %s times as unlike its past as anything lately",
-		upper(w.of.what), number(mean), unit, clock(f.since), number(f.usual), unit, number(f.score))
-	return v
+	v.Sentence = upper(fmt.Sprintf("%s: %s%s in the last %d minutes, expected %s, since %s; %s",
+		w.of.what, short(mean), unit, confirmTicks, short(r.Expected), clock(v.Since), r.Sentence()))
+	return &v
 }
 
-func (w *watchedSeries) save() []byte { return nil }
+func (w *watchedSeries) save() []byte {
+	b, err := w.detector.MarshalBinary()
+	if err != nil {
+		return nil // the series begins anew
+	}
+	return b
+}
 
-func (w *watchedSeries) restore([]byte) error { return nil }
+func (w *watchedSeries) restore(b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
+	return w.detector.UnmarshalBinary(b)
+}
