@@ -16,8 +16,10 @@ const (
 	neededTimes    = 1.5  // what is expected
 	neededChance   = 1e-6 // of a concentration by accident, all comparisons of a tick considered
 	oneSource      = 0.5  // share of failures at which one client or network is the source
-	fewestSources  = 30   // different networks of failures that are distributed
-	mostOfSource   = 0.1  // share of the unexpected failures that one of them may have
+	fewestSources  = 15   // different networks of failures that are distributed
+	mostOfSource   = 0.1  // share of the unexpected failures that one of them may have, or
+	mostAtSource   = 5    // how many
+	largeSource    = 0.2  // share of failures at which a client or network is the scope
 	fewestUsual    = 50   // failures before what is usual is compared with
 	comparisons    = 64 * float64(dimensions) * float64(causes) * windows
 )
@@ -185,14 +187,14 @@ func (c *Correlation) shape(s *sight) (kind, scope string) {
 		if source && f.seen >= oneSource*s.seen {
 			return "one_source", dimensionText[f.by] + ":" + c.text(f.by, f.key)
 		}
-		if source && f.seen-s.expected*max(f.share, f.usual) > mostOfSource*max(s.seen-s.expected, 0) {
+		if source && f.seen-s.expected*max(f.share, f.usual) > max(mostOfSource*(s.seen-s.expected), mostAtSource) {
 			distributed = false
 		}
-		if f.strong && (f.by == byClaim || f.by == byProver) && scope == ScopeServer {
+		if f.strong && scope == ScopeServer && (f.by == byClaim || f.by == byProver || source && f.seen >= largeSource*s.seen) {
 			kind, scope = "concentrated", dimensionText[f.by]+":"+c.text(f.by, f.key)
 		}
 	}
-	if distributed && s.excessive() {
+	if distributed && (s.excessive() || strings.HasPrefix(scope, "claim:")) {
 		kind = "distributed"
 	}
 	return kind, scope
@@ -217,8 +219,12 @@ func (c *Correlation) report(now time.Time, s *sight, kind, scope string) (Verdi
 	}
 	sentence := []string{fmt.Sprintf("%s %s in %s (expected %s)", number(s.seen), t.plural, span(now.Sub(s.began)), number(s.expected))}
 	sentence = append(sentence, c.spreadText(s, kind))
+	client := uint64(0) // whose prover is itself
 	for i := range s.facets {
-		if f := &s.facets[i]; f.strong {
+		if f := &s.facets[i]; f.strong && !(f.by == byProver && client == f.key) {
+			if f.by == byClient {
+				client = f.key
+			}
 			v.Score = max(v.Score, 1)
 			sentence = append(sentence, c.facetText(s, f))
 		}
@@ -294,20 +300,28 @@ func (c *Correlation) trend(now time.Time, s *sight, v *Verdict) string {
 	return ""
 }
 
-// since returns when the failures of a window began: at the first part with twice what is
-// expected in it.
-func (c *Correlation) since(s *sight) time.Time {
-	for w := s.window; w >= 0; w-- {
-		for i := range c.levels[w].closed {
-			p := &c.levels[w].closed[i]
-			n := float64(p.failures(int(s.cause)))
-			expected := c.expected(s.cause, p.failures(causes+int(traits[s.cause].among)), partOf[w])
-			if !p.began.Before(s.began) && n >= 2*expected+3 {
-				return p.began
-			}
-		}
+// since returns when the failures of a window began to be more than expected: the start of
+// the parts over which their excess has not come back to nothing.
+func (c *Correlation) since(s *sight) (began time.Time) {
+	parts := make([]*part, 0, 16)
+	for i := range c.levels[s.window].closed {
+		parts = append(parts, &c.levels[s.window].closed[i])
 	}
-	return s.began
+	for w := s.window; w >= 0; w-- {
+		parts = append(parts, &c.levels[w].open)
+	}
+	sum := 0.0
+	for i, p := range parts {
+		length := partOf[s.window]
+		if i+1 < len(parts) {
+			length = parts[i+1].began.Sub(p.began)
+		}
+		if sum <= 0 {
+			sum, began = 0, p.began
+		}
+		sum += float64(p.failures(int(s.cause))) - 1.2*c.expected(s.cause, p.failures(causes+int(traits[s.cause].among)), length)
+	}
+	return began
 }
 
 // odds says how likely a deviation is by accident.

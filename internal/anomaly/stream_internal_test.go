@@ -29,10 +29,11 @@ func poissonPart(r *rand.Rand, mean float64) int {
 }
 
 // source simulates one stream of 700 requests a minute, with a daily cycle of 60 % and a
-// drift of the ratio by 15 % with a period of a month.
+// drift of the ratio with a period of a month.
 type source struct {
 	random *rand.Rand
 	ratio  float64
+	drift  float64
 	minute int
 }
 
@@ -41,7 +42,7 @@ func (s *source) next(factor float64) (now time.Time, x, n float64) {
 	s.minute++
 	t := float64(s.minute)
 	volume := 700 * (1 + 0.6*math.Sin(2*math.Pi*t/(24*60)))
-	drift := 1 + 0.15*math.Sin(2*math.Pi*t/(30*24*60))
+	drift := 1 + s.drift*math.Sin(2*math.Pi*t/(30*24*60))
 	x = float64(poisson(s.random, volume*s.ratio*drift*factor))
 	n = math.Round(volume * (1 - s.ratio))
 	return simulated.Add(time.Duration(s.minute) * time.Minute), x, n
@@ -49,7 +50,7 @@ func (s *source) next(factor float64) (now time.Time, x, n float64) {
 
 // falseAlarms returns how many verdicts a month a stream has without an attack.
 func falseAlarms(seed uint64, ratio float64, days int) (perMonth float64) {
-	src := source{rand.New(rand.NewPCG(seed, 1)), ratio, 0}
+	src := source{rand.New(rand.NewPCG(seed, 1)), ratio, 0.15, 0}
 	s, n := newStream(0.005, 200), 0
 	for range days * 24 * 60 {
 		now, x, ok := src.next(1)
@@ -67,7 +68,7 @@ func delays(runs int, ratio, factor float64, learned int) []float64 {
 	const most = 60 * 24 * 7
 	all := make([]float64, runs)
 	for i := range all {
-		src := source{rand.New(rand.NewPCG(uint64(i), 2)), ratio, i * 1000}
+		src := source{rand.New(rand.NewPCG(uint64(i), 2)), ratio, 0.15, i * 1000}
 		s := newStream(0.005, 200)
 		for range learned*24*60 + i*37%1440 {
 			now, x, n := src.next(1)
