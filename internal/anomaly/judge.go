@@ -38,7 +38,7 @@ type sight struct {
 	seen, expected   float64
 	deviations       float64
 	began            time.Time
-	failures, around *cell // around: the successes beside them, nil without any
+	failures, around cell // around: the successes beside them
 	facets           []facet
 }
 
@@ -62,7 +62,7 @@ func (c *Correlation) judge(now time.Time) (found []Verdict) {
 		if !watched(cause) {
 			continue
 		}
-		if n, _ := c.count(hours24, int(cause)); n < fewestInWindow {
+		if n, _, _ := c.count(hours24, cause); n < fewestInWindow {
 			continue
 		}
 		if v, ok := c.judgeCause(now, cause); ok {
@@ -112,8 +112,7 @@ func (c *Correlation) judgeCause(now time.Time, cause telemetry.Cause) (Verdict,
 
 // look counts a window.
 func (c *Correlation) look(now time.Time, cause telemetry.Cause, w int) sight {
-	n, began := c.count(w, int(cause))
-	successes, _ := c.count(w, causes+int(traits[cause].among))
+	n, successes, began := c.count(w, cause)
 	length := now.Sub(began)
 	expected := c.expected(cause, successes, length)
 	dispersion := 1.0
@@ -136,8 +135,9 @@ func (c *Correlation) goesOn(now time.Time, cause telemetry.Cause) bool {
 
 // examine finds the most frequent value of each dimension.
 func (c *Correlation) examine(s *sight) {
-	p := c.window(s.window, s.cause)
-	s.failures, s.around = p.cells[s.cause], p.cells[causes+int(traits[s.cause].among)]
+	s.failures, s.around = c.window(s.window, s.cause)
+	var before cell // usual successes
+	c.usual.around(traits[s.cause].among, &before)
 	for d := range dimensions {
 		key, least := s.failures.values[d].top()
 		if key == 0 {
@@ -146,7 +146,7 @@ func (c *Correlation) examine(s *sight) {
 		f := facet{by: d, key: key, seen: float64(least)}
 		known := false
 		if d != byCode {
-			f.share, known = c.share(s, d, key)
+			f.share, known = share(d, key, &s.around, &before)
 		}
 		if usual := c.usual.cells[s.cause]; usual != nil && usual.failures >= fewestUsual {
 			_, most := usual.values[d].of(key, sizes[d])
@@ -160,11 +160,11 @@ func (c *Correlation) examine(s *sight) {
 
 // share returns the share of a value in the successful requests of a window, or in the usual
 // ones if the window has few. Failures do not count, since they cost an attacker nothing.
-func (c *Correlation) share(s *sight, d dimension, key uint64) (share float64, known bool) {
-	for _, traffic := range []*cell{s.around, c.usual.cells[causes+int(traits[s.cause].among)]} {
-		if traffic != nil && traffic.failures >= fewestUsual {
-			_, most := traffic.values[d].of(key, sizes[d])
-			return float64(most) / float64(traffic.failures), true
+func share(d dimension, key uint64, traffic ...*cell) (share float64, known bool) {
+	for _, t := range traffic {
+		if t.failures >= fewestUsual {
+			_, most := t.values[d].of(key, sizes[d])
+			return float64(most) / float64(t.failures), true
 		}
 	}
 	return 0, false
@@ -219,12 +219,8 @@ func (c *Correlation) report(now time.Time, s *sight, kind, scope string) (Verdi
 	}
 	sentence := []string{fmt.Sprintf("%s %s in %s (expected %s)", number(s.seen), t.plural, span(now.Sub(s.began)), number(s.expected))}
 	sentence = append(sentence, c.spreadText(s, kind))
-	client := uint64(0) // whose prover is itself
 	for i := range s.facets {
-		if f := &s.facets[i]; f.strong && !(f.by == byProver && client == f.key) {
-			if f.by == byClient {
-				client = f.key
-			}
+		if f := &s.facets[i]; f.strong {
 			v.Score = max(v.Score, 1)
 			sentence = append(sentence, c.facetText(s, f))
 		}
@@ -290,7 +286,7 @@ func (c *Correlation) facetText(s *sight, f *facet) string {
 func (c *Correlation) trend(now time.Time, s *sight, v *Verdict) string {
 	var rates [windows]float64
 	for w := range windows {
-		n, began := c.count(w, int(s.cause))
+		n, _, began := c.count(w, s.cause)
 		rates[w] = float64(n) / max(1, now.Sub(began).Minutes())
 		v.Evidence = append(v.Evidence, Fact{"last_" + strings.ReplaceAll(span(windowOf[w]), " ", "_"), number(float64(n))})
 	}
@@ -319,7 +315,7 @@ func (c *Correlation) since(s *sight) (began time.Time) {
 		if sum <= 0 {
 			sum, began = 0, p.began
 		}
-		sum += float64(p.failures(int(s.cause))) - 1.2*c.expected(s.cause, p.failures(causes+int(traits[s.cause].among)), length)
+		sum += float64(p.failures(int(s.cause))) - 1.2*c.expected(s.cause, p.successes(traits[s.cause].among), length)
 	}
 	return began
 }
