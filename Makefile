@@ -11,7 +11,7 @@ FREEZES ?= 40
 TOOLS := tools/bin
 DATA ?= ../shared/data
 
-.PHONY: build demo test matrix race race-system memscan attacks-trust attack faults gamedays lint fuzz bench bench-once limit-compare docs openapi man check vuln e2e powercut mutants unit container tools clean
+.PHONY: build demo test matrix race race-system memscan attacks-trust attack anomaly-sim faults gamedays lint fuzz bench bench-once limit-compare docs openapi man check vuln e2e powercut mutants unit container tools clean
 
 build:
 	go build -trimpath -o bin/td ./cmd/td
@@ -128,6 +128,12 @@ attacks-trust:
 # is the result as JSON.
 attack:
 	./scripts/attack.sh
+
+# Detectors of unusual traffic over simulated years and attacks, in virtual time: some
+# minutes, and docs/anomaly-results.md is written. SHORT=1 takes some seconds and writes
+# nothing. Its last line is the result as JSON.
+anomaly-sim:
+	./scripts/anomaly-sim.sh
 
 # Kills, power cuts, device errors and file faults under load: nothing that was
 # acknowledged may be lost. Up to 10 minutes; SHORT=1 injects few of each, SEED=N

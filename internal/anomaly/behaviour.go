@@ -2,6 +2,7 @@ package anomaly
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -58,7 +59,7 @@ var memberTraits = [members]struct {
 	ofVolume:   {"requests in this hour of the day", 0.25},
 	ofClaims:   {"claims used", 0.1},
 	ofAnswered: {"challenges answered", 0.05},
-	ofTime:     {"time to answer", 0.15},
+	ofTime:     {"time to answer", 0.1},
 	ofSize:     {"size of answers", 0.05},
 }
 
@@ -351,9 +352,9 @@ func (p *Profiles) Save() []byte {
 	w := new(saver)
 	w.text(profilesState)
 	w.count(len(p.clients))
-	for name, c := range p.clients {
+	for _, name := range slices.Sorted(maps.Keys(p.clients)) {
 		w.text(name)
-		c.save(w)
+		p.clients[name].save(w)
 	}
 	return w.b
 }

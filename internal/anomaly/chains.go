@@ -3,6 +3,7 @@ package anomaly
 import (
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/terradourada/td/internal/telemetry"
@@ -107,16 +108,28 @@ func (c *chains) failure(at time.Time, cause telemetry.Cause, e *event) {
 		if now-t.stepped[i] > within {
 			t.steps[i] = 0
 		}
-		if cause != known[i].causes[t.steps[i]] {
-			continue
-		}
-		t.steps[i]++
-		t.stepped[i] = now
-		if int(t.steps[i]) == len(known[i].causes) {
-			t.steps[i], t.done[i] = 0, min(t.done[i], math.MaxUint16-1)+1
-		}
+		t.step(i, cause, now)
 	}
 	t.last, t.at = cause, now
+}
+
+// step moves one chain on. A cause of it that comes too early begins it again.
+func (t *trail) step(i int, cause telemetry.Cause, now int64) {
+	order, done := known[i].causes, t.steps[i]
+	switch place := slices.Index(order[:], cause); {
+	case place < 0 || place == int(done)-1: // of no matter, or once more
+		return
+	case place == int(done):
+		t.steps[i]++
+	case place == 0:
+		t.steps[i] = 1
+	default:
+		t.steps[i] = 0
+	}
+	t.stepped[i] = now
+	if int(t.steps[i]) == len(order) {
+		t.steps[i], t.done[i] = 0, min(t.done[i], math.MaxUint16-1)+1
+	}
 }
 
 // before returns the cause that preceded another one most often in the last hours, at the

@@ -23,7 +23,7 @@ type Correlation struct {
 	epoch  uint64 // number of the epoch that opened last, plus one
 	levels [windows]level
 	usual  part
-	spoilt bool // something must not be learned in the open part of the longest window
+	spoilt [causes]bool // must not be learned from the open part of the longest window
 	due    map[due]time.Time
 	chains chains
 }
@@ -52,7 +52,7 @@ var (
 )
 
 // part is what was counted in one stretch of time: a cell for each cause that occurred, and
-// one for the successes of each group of requests.
+// one for the successes of each group of requests; that of everything holds the rest.
 type part struct {
 	began time.Time
 	cells [causes + exposures]*cell
@@ -105,18 +105,13 @@ func (c *Correlation) Observe(q telemetry.Request) {
 		return
 	}
 	e := event{byClient: c.names.key(q.Client), byNetwork: networkKey(networkOf(q.Source)), byClaim: c.names.key(q.Claim), byEpoch: c.epoch}
-	switch q.Operation {
-	case "sendProof":
-		e[byProver] = e[byClient]
-	case "pushEvent":
+	among := exposureOf(q.Operation)
+	if among == pushes { // what a client proves itself is compared by client
 		e[byProver] = c.names.key(localProver)
 	}
 	now := &c.levels[minutes5].open
 	if !failed {
-		now.cell(causes + int(everything)).success(&e)
-		if among := exposureOf(q.Operation); among != everything {
-			now.cell(causes + int(among)).success(&e)
-		}
+		now.cell(causes + int(among)).success(&e)
 		c.chains.success(q.At, &e)
 		return
 	}
@@ -166,12 +161,17 @@ func (c *Correlation) Tick(now time.Time, learn bool) (found []Verdict) {
 			l.open.began = now
 		}
 	}
-	c.spoilt = c.spoilt || !learn
+	for i := range c.spoilt {
+		c.spoilt[i] = c.spoilt[i] || !learn
+	}
 	if now.Sub(c.levels[minutes5].open.began) < partOf[minutes5] {
 		return nil
 	}
 	found = c.judge(now)
 	found = append(found, c.chains.take(now, c)...)
+	for i := range found {
+		c.spoilt[found[i].Cause] = true
+	}
 	for i := range c.levels {
 		l := &c.levels[i]
 		if now.Sub(l.open.began) < partOf[i] {
@@ -215,16 +215,19 @@ func (c *cell) join(o *cell) {
 	}
 }
 
-// learn adds a part of the longest window to what is usual, unless it is spoilt. A part with
-// far more failures than usual counts as less.
+// learn adds a part of the longest window to what is usual, but for causes that had a
+// verdict. A part with far more failures than usual counts as less.
 func (c *Correlation) learn(p *part) {
 	spoilt := c.spoilt
-	c.spoilt = false
-	if spoilt {
+	c.spoilt = [causes]bool{}
+	if spoilt[telemetry.NoCause] { // learning was off
 		return
 	}
 	left := decay(partOf[hours24].Minutes())
 	for i, from := range p.cells {
+		if i < causes && spoilt[i] {
+			continue
+		}
 		old := c.usual.cells[i]
 		if old != nil {
 			old.scale(left)
@@ -237,7 +240,7 @@ func (c *Correlation) learn(p *part) {
 			add.values[d].join(&from.values[d], sizes[d])
 		}
 		if i < causes {
-			if most := 3*c.expected(telemetry.Cause(i), p.failures(causes+int(traits[i].among)), partOf[hours24]) + 20; float64(add.failures) > most {
+			if most := 3*c.expected(telemetry.Cause(i), p.successes(traits[i].among), partOf[hours24]) + 20; float64(add.failures) > most {
 				add.scale(most / float64(add.failures))
 			}
 		}
@@ -263,15 +266,13 @@ func (c *Correlation) expected(cause telemetry.Cause, successes uint32, length t
 	return max(priorRatio*float64(successes), length.Minutes()/60)
 }
 
-// window returns what a window has counted, of one cause and the successes beside it.
-func (c *Correlation) window(w int, cause telemetry.Cause) (p part) {
-	among := causes + int(traits[cause].among)
+// window returns what a window has counted of one cause, and of the successes beside it.
+func (c *Correlation) window(w int, cause telemetry.Cause) (failed, around cell) {
 	add := func(o *part) {
-		for _, i := range []int{int(cause), among} {
-			if o.cells[i] != nil {
-				p.cell(i).join(o.cells[i])
-			}
+		if o.cells[cause] != nil {
+			failed.join(o.cells[cause])
 		}
+		o.around(traits[cause].among, &around)
 	}
 	for i := range c.levels[w].closed {
 		add(&c.levels[w].closed[i])
@@ -279,7 +280,26 @@ func (c *Correlation) window(w int, cause telemetry.Cause) (p part) {
 	for i := w; i >= 0; i-- {
 		add(&c.levels[i].open)
 	}
-	return p
+	return failed, around
+}
+
+// around adds the successes of a group of requests to a cell.
+func (p *part) around(among exposure, to *cell) {
+	for e := range exposures {
+		if from := p.cells[causes+e]; from != nil && (among == everything || int(among) == e) {
+			to.join(from)
+		}
+	}
+}
+
+// successes returns the number of successes of a group of requests.
+func (p *part) successes(among exposure) (n uint32) {
+	for e := range exposures {
+		if among == everything || int(among) == e {
+			n += p.failures(causes + e)
+		}
+	}
+	return n
 }
 
 // failures returns the total of a cell.
@@ -290,19 +310,24 @@ func (p *part) failures(i int) uint32 {
 	return p.cells[i].failures
 }
 
-// count returns the total of a cell in a window, and when the window begins.
-func (c *Correlation) count(w, cell int) (n uint32, began time.Time) {
+// count returns the failures of a cause and the successes beside them in a window, and when
+// the window begins.
+func (c *Correlation) count(w int, cause telemetry.Cause) (failed, successes uint32, began time.Time) {
 	began = c.levels[w].open.began
 	if closed := c.levels[w].closed; len(closed) > 0 {
 		began = closed[0].began
 	}
+	add := func(p *part) {
+		failed += p.failures(int(cause))
+		successes += p.successes(traits[cause].among)
+	}
 	for i := range c.levels[w].closed {
-		n += c.levels[w].closed[i].failures(cell)
+		add(&c.levels[w].closed[i])
 	}
 	for i := w; i >= 0; i-- {
-		n += c.levels[i].open.failures(cell)
+		add(&c.levels[i].open)
 	}
-	return n, began
+	return failed, successes, began
 }
 
 // forget drops the names that no part holds.

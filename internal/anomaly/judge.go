@@ -16,8 +16,10 @@ const (
 	neededTimes    = 1.5  // what is expected
 	neededChance   = 1e-6 // of a concentration by accident, all comparisons of a tick considered
 	oneSource      = 0.5  // share of failures at which one client or network is the source
-	fewestSources  = 30   // different networks of failures that are distributed
-	mostOfSource   = 0.1  // share of the unexpected failures that one of them may have
+	fewestSources  = 15   // different networks of failures that are distributed
+	mostOfSource   = 0.1  // share of the unexpected failures that one of them may have, or
+	mostAtSource   = 5    // how many
+	largeSource    = 0.2  // share of failures at which a client or network is the scope
 	fewestUsual    = 50   // failures before what is usual is compared with
 	comparisons    = 64 * float64(dimensions) * float64(causes) * windows
 )
@@ -36,7 +38,7 @@ type sight struct {
 	seen, expected   float64
 	deviations       float64
 	began            time.Time
-	failures, around *cell // around: the successes beside them, nil without any
+	failures, around cell // around: the successes beside them
 	facets           []facet
 }
 
@@ -60,7 +62,7 @@ func (c *Correlation) judge(now time.Time) (found []Verdict) {
 		if !watched(cause) {
 			continue
 		}
-		if n, _ := c.count(hours24, int(cause)); n < fewestInWindow {
+		if n, _, _ := c.count(hours24, cause); n < fewestInWindow {
 			continue
 		}
 		if v, ok := c.judgeCause(now, cause); ok {
@@ -110,8 +112,7 @@ func (c *Correlation) judgeCause(now time.Time, cause telemetry.Cause) (Verdict,
 
 // look counts a window.
 func (c *Correlation) look(now time.Time, cause telemetry.Cause, w int) sight {
-	n, began := c.count(w, int(cause))
-	successes, _ := c.count(w, causes+int(traits[cause].among))
+	n, successes, began := c.count(w, cause)
 	length := now.Sub(began)
 	expected := c.expected(cause, successes, length)
 	dispersion := 1.0
@@ -134,8 +135,9 @@ func (c *Correlation) goesOn(now time.Time, cause telemetry.Cause) bool {
 
 // examine finds the most frequent value of each dimension.
 func (c *Correlation) examine(s *sight) {
-	p := c.window(s.window, s.cause)
-	s.failures, s.around = p.cells[s.cause], p.cells[causes+int(traits[s.cause].among)]
+	s.failures, s.around = c.window(s.window, s.cause)
+	var before cell // usual successes
+	c.usual.around(traits[s.cause].among, &before)
 	for d := range dimensions {
 		key, least := s.failures.values[d].top()
 		if key == 0 {
@@ -144,7 +146,7 @@ func (c *Correlation) examine(s *sight) {
 		f := facet{by: d, key: key, seen: float64(least)}
 		known := false
 		if d != byCode {
-			f.share, known = c.share(s, d, key)
+			f.share, known = share(d, key, &s.around, &before)
 		}
 		if usual := c.usual.cells[s.cause]; usual != nil && usual.failures >= fewestUsual {
 			_, most := usual.values[d].of(key, sizes[d])
@@ -158,11 +160,11 @@ func (c *Correlation) examine(s *sight) {
 
 // share returns the share of a value in the successful requests of a window, or in the usual
 // ones if the window has few. Failures do not count, since they cost an attacker nothing.
-func (c *Correlation) share(s *sight, d dimension, key uint64) (share float64, known bool) {
-	for _, traffic := range []*cell{s.around, c.usual.cells[causes+int(traits[s.cause].among)]} {
-		if traffic != nil && traffic.failures >= fewestUsual {
-			_, most := traffic.values[d].of(key, sizes[d])
-			return float64(most) / float64(traffic.failures), true
+func share(d dimension, key uint64, traffic ...*cell) (share float64, known bool) {
+	for _, t := range traffic {
+		if t.failures >= fewestUsual {
+			_, most := t.values[d].of(key, sizes[d])
+			return float64(most) / float64(t.failures), true
 		}
 	}
 	return 0, false
@@ -185,14 +187,14 @@ func (c *Correlation) shape(s *sight) (kind, scope string) {
 		if source && f.seen >= oneSource*s.seen {
 			return "one_source", dimensionText[f.by] + ":" + c.text(f.by, f.key)
 		}
-		if source && f.seen-s.expected*max(f.share, f.usual) > mostOfSource*max(s.seen-s.expected, 0) {
+		if source && f.seen-s.expected*max(f.share, f.usual) > max(mostOfSource*(s.seen-s.expected), mostAtSource) {
 			distributed = false
 		}
-		if f.strong && (f.by == byClaim || f.by == byProver) && scope == ScopeServer {
+		if f.strong && scope == ScopeServer && (f.by == byClaim || f.by == byProver || source && f.seen >= largeSource*s.seen) {
 			kind, scope = "concentrated", dimensionText[f.by]+":"+c.text(f.by, f.key)
 		}
 	}
-	if distributed && s.excessive() {
+	if distributed && (s.excessive() || strings.HasPrefix(scope, "claim:")) {
 		kind = "distributed"
 	}
 	return kind, scope
@@ -284,7 +286,7 @@ func (c *Correlation) facetText(s *sight, f *facet) string {
 func (c *Correlation) trend(now time.Time, s *sight, v *Verdict) string {
 	var rates [windows]float64
 	for w := range windows {
-		n, began := c.count(w, int(s.cause))
+		n, _, began := c.count(w, s.cause)
 		rates[w] = float64(n) / max(1, now.Sub(began).Minutes())
 		v.Evidence = append(v.Evidence, Fact{"last_" + strings.ReplaceAll(span(windowOf[w]), " ", "_"), number(float64(n))})
 	}
@@ -294,20 +296,28 @@ func (c *Correlation) trend(now time.Time, s *sight, v *Verdict) string {
 	return ""
 }
 
-// since returns when the failures of a window began: at the first part with twice what is
-// expected in it.
-func (c *Correlation) since(s *sight) time.Time {
-	for w := s.window; w >= 0; w-- {
-		for i := range c.levels[w].closed {
-			p := &c.levels[w].closed[i]
-			n := float64(p.failures(int(s.cause)))
-			expected := c.expected(s.cause, p.failures(causes+int(traits[s.cause].among)), partOf[w])
-			if !p.began.Before(s.began) && n >= 2*expected+3 {
-				return p.began
-			}
-		}
+// since returns when the failures of a window began to be more than expected: the start of
+// the parts over which their excess has not come back to nothing.
+func (c *Correlation) since(s *sight) (began time.Time) {
+	parts := make([]*part, 0, 16)
+	for i := range c.levels[s.window].closed {
+		parts = append(parts, &c.levels[s.window].closed[i])
 	}
-	return s.began
+	for w := s.window; w >= 0; w-- {
+		parts = append(parts, &c.levels[w].open)
+	}
+	sum := 0.0
+	for i, p := range parts {
+		length := partOf[s.window]
+		if i+1 < len(parts) {
+			length = parts[i+1].began.Sub(p.began)
+		}
+		if sum <= 0 {
+			sum, began = 0, p.began
+		}
+		sum += float64(p.failures(int(s.cause))) - 1.2*c.expected(s.cause, p.successes(traits[s.cause].among), length)
+	}
+	return began
 }
 
 // odds says how likely a deviation is by accident.

@@ -222,9 +222,14 @@ func (s *stream) rose(now time.Time) bool {
 
 // relearn accepts the failures of an alarm as the new baseline, if it lasts.
 func (s *stream) relearn() {
-	best := s.strongest(0)
-	if s.alarm && best.expected > 0 {
-		s.failures *= best.seen / best.expected
+	times := 1.0
+	for _, e := range s.sums {
+		if e.expected > 0 {
+			times = max(times, e.seen/e.expected)
+		}
+	}
+	if s.alarm {
+		s.failures *= times
 		s.reference, s.lowest = s.upper(caution), 0
 	}
 	s.alarm, s.sums, s.until = false, [designs]evidence{}, time.Time{}
