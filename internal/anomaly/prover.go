@@ -79,7 +79,7 @@ type prover struct {
 	slow, fast                 float32 // sums of what is beyond the usual
 	quick                      float32 // answers that were too quick
 	n                          uint32  // response times
-	shares                     [3]share
+	shares                     [3]tally
 	since                      [2]uint32 // when slow and fast left 0, seconds since 1970
 	told                       [proverKinds]uint32
 	seen                       uint32
@@ -103,8 +103,8 @@ var bounds = [3]struct{ least, most, factor, to float64 }{
 	shareOrder: {0.05, 0.5, 5, 0.6},
 }
 
-// share is how often something happens.
-type share struct {
+// tally is how often something happens.
+type tally struct {
 	usual    float32
 	sum      float32
 	n        uint32
@@ -117,7 +117,7 @@ type share struct {
 const shareAlarm = 12
 
 // add adds one answer and reports whether the share has grown.
-func (s *share) add(which int, at uint32, is, learn bool) bool {
+func (s *tally) add(which int, at uint32, is, learn bool) bool {
 	b := bounds[which]
 	usual := math.Min(math.Max(float64(s.usual), b.least), b.most)
 	y, looked := 0.0, math.Min(math.Max(b.factor*usual, b.to), 0.95)
