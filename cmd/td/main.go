@@ -98,6 +98,7 @@ Start with "td demo". For your own events: "td serve" in one terminal,
 		configCommand(a),
 		doctorCommand(a),
 		benchCommand(a),
+		anomalyCommand(a),
 		adminCommand(a),
 		versionCommand(a),
 	)
