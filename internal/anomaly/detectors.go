@@ -462,10 +462,11 @@ type watchedSeries struct {
 	ticks    uint64
 	found    *SeriesReading // not confirmed yet; nil if there is none
 	sum      float64        // of the values since
-	n        int
+	n, away  int            // their number, and how many are far enough from the usual
 }
 
-// confirmTicks is the number of values, the first one included, that confirm a finding.
+// A finding is confirmed if all but one of some values, its own included, are far enough
+// from the usual, on the side of the finding.
 const confirmTicks = 4
 
 func newWatched(of *measure) watchedSeries {
@@ -489,13 +490,16 @@ func (w *watchedSeries) tick(now time.Time, x float64, learn bool) *Verdict {
 	if w.found == nil {
 		return nil
 	}
-	w.sum += x
+	usual := w.found.Expected
+	if w.sum += x; w.of.kind.worth(x, usual) && (x > usual) == (w.found.Observed > usual) {
+		w.away++
+	}
 	if w.n++; w.n < confirmTicks {
 		return nil
 	}
-	mean, found := w.sum/float64(w.n), w.found
-	w.found, w.sum, w.n = nil, 0, 0
-	if !w.of.kind.worth(mean, found.Expected) {
+	mean, away, found := w.sum/float64(w.n), w.away, w.found
+	w.found, w.sum, w.n, w.away = nil, 0, 0, 0
+	if away < confirmTicks-1 || !w.of.kind.worth(mean, found.Expected) {
 		return nil
 	}
 	return w.verdict(now, mean, found)
