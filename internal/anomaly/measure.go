@@ -156,7 +156,7 @@ type measureKind struct {
 
 // The kinds of measured series.
 var (
-	aRate   = measureKind{"a minute", 1.5, 10}
+	aRate   = measureKind{"a minute", 2, 10}
 	aPart   = measureKind{"", 1, 0.05}
 	aTime   = measureKind{"s", 1.5, 0.001}
 	aCount  = measureKind{"a minute", 3, 3} // of what is rare

@@ -251,7 +251,7 @@ func (n *node) look(ctx context.Context, slow bool) {
 	if r == nil {
 		return // it starts
 	}
-	p.state(telemetry.ServerStarted, n.Version, true)
+	p.state(telemetry.ServerStarted, fmt.Sprintf("%s build %x", n.Version, n.build[:4]), true)
 	if n.health.stopping.Load() {
 		p.state(telemetry.ServerStopping, "", true)
 	}

@@ -71,7 +71,7 @@ type Kind uint8
 // measured, and reported when the value has changed.
 const (
 	noKind            Kind = iota
-	ServerStarted          // subject: version of the program; value: 1; the server answers requests
+	ServerStarted          // subject: version and build of the program; value: 1; the server answers requests
 	ServerStopping         // value: 1
 	EpochOpened            // value: number of the epoch
 	EpochClosed            // subject: reason; value: index of its close leaf
