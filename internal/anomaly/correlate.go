@@ -25,6 +25,7 @@ type Correlation struct {
 	usual  part
 	spoilt [causes]bool // must not be learned from the open part of the longest window
 	due    map[due]time.Time
+	rest   [causes]time.Time // before which a known excess is not examined again
 	chains chains
 }
 

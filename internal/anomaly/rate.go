@@ -30,6 +30,7 @@ type counter struct {
 	succeeded [exposures]uint32
 	failed    [causes]uint32
 	learned   [exposures]float64 // decayed numbers of successes
+	minutes   float64            // decayed number of minutes with successes
 	streams   [causes]*stream    // nil before the first failure
 	rank      uint32
 }
@@ -188,12 +189,16 @@ func (t *rateTick) begin(c *counter, cause telemetry.Cause) *stream {
 	}
 	s := newStream(min(prior, traits[cause].ceiling), priorSuccesses)
 	s.successes += c.learned[among]
+	s.minutes = c.minutes
 	s.reference = min(s.upper(caution), traits[cause].ceiling)
 	return s
 }
 
 // learn counts successes, and empties the minute.
 func (c *counter) learn(minutes float64, learn bool) {
+	if learn && c.succeeded[everything] > 0 {
+		c.minutes = c.minutes*decay(minutes) + minutes
+	}
 	for e := range c.learned {
 		if learn && c.succeeded[e] > 0 {
 			c.learned[e] = c.learned[e]*decay(minutes) + float64(c.succeeded[e])
@@ -301,6 +306,7 @@ func (c *counter) save(w *saver) {
 	for _, v := range c.learned {
 		w.number(v)
 	}
+	w.number(c.minutes)
 	w.count(int(c.rank))
 	n := 0
 	for _, s := range c.streams {
@@ -350,6 +356,7 @@ func (c *counter) restore(from *restorer) {
 	for e := range c.learned {
 		c.learned[e] = from.number(mostNumber)
 	}
+	c.minutes = from.number(mostNumber)
 	c.rank = uint32(from.count(1<<31 - 1))
 	for range from.count(causes) {
 		cause, ok := causeNamed(from.text(mostText))
