@@ -161,7 +161,7 @@ func TestProfilesState(t *testing.T) {
 	}
 	again.hour = p.hour
 	twice := NewProfiles()
-	if err := twice.Restore(again.Save()); err != nil || !bytes.Equal(twice.Save(), again.Save()) { //nolint:forbidigo // no secret
+	if err := twice.Restore(again.Save()); err != nil || !bytes.Equal(twice.Save(), again.Save()) {
 		t.Error("the state differs after it was restored", err)
 	}
 	found, _ := hours(again, r, now, 1, habits{3000, "set/1", 0.5, 0.3, 900}, true)

@@ -74,7 +74,7 @@ const (
 
 var dimensionText = [dimensions]string{"client", "network", "claim", "prover", "epoch", "code"}
 
-// sizes are the numbers of values that are told apart.
+// sizes are the numbers of values that are counted apart.
 var sizes = [dimensions]int{64, 64, 64, 64, 8, 32}
 
 // cell counts the values of each dimension, and how many different clients and networks
@@ -226,7 +226,7 @@ func (c *Correlation) learn(p *part) {
 	}
 	left := decay(partOf[hours24].Minutes())
 	for i, from := range p.cells {
-		if i < causes && spoilt[i] {
+		if i < len(spoilt) && spoilt[i] {
 			continue
 		}
 		old := c.usual.cells[i]

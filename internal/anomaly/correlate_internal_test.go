@@ -182,7 +182,7 @@ func TestUsual(t *testing.T) {
 	if err := again.Restore(saved); err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(again.Save(), saved) { //nolint:forbidigo // no secret
+	if !bytes.Equal(again.Save(), saved) {
 		t.Error("the state differs after it was restored")
 	}
 	damaged(t, saved, func(b []byte) error { return NewCorrelation(NewRates()).Restore(b) })

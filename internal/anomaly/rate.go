@@ -172,13 +172,6 @@ func (t *rateTick) close(c *counter, dimension, name string) {
 	c.learn(t.minutes, t.learn)
 }
 
-// priorSuccesses is the weight of an assumed baseline, and priorRatio the baseline that is
-// assumed for a server that has learned nothing.
-const (
-	priorSuccesses = 200
-	priorRatio     = 0.005
-)
-
 // begin returns a stream for the first failure of a cause. Its baseline is that of a scope
 // without failures so far, and beside it the one of the whole server.
 func (t *rateTick) begin(c *counter, cause telemetry.Cause) *stream {
@@ -187,7 +180,7 @@ func (t *rateTick) begin(c *counter, cause telemetry.Cause) *stream {
 	if s := t.all.streams[cause]; s != nil {
 		prior = min(s.reference, priorRatio)
 	}
-	s := newStream(min(prior, traits[cause].ceiling), priorSuccesses)
+	s := newStream(min(prior, traits[cause].ceiling))
 	s.successes += c.learned[among]
 	s.minutes = c.minutes
 	s.reference = min(s.upper(caution), traits[cause].ceiling)

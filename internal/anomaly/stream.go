@@ -68,10 +68,16 @@ type evidence struct {
 	since               time.Time
 }
 
-// newStream returns a stream that begins with an assumed baseline, as if it had been learned
-// from a number of successes.
-func newStream(ratio, successes float64) *stream {
-	s := &stream{failures: ratio * successes, successes: successes, squares: priorHours, means: priorHours}
+// priorSuccesses is the weight of an assumed baseline, and priorRatio the baseline that is
+// assumed for a server that has learned nothing.
+const (
+	priorSuccesses = 200
+	priorRatio     = 0.005
+)
+
+// newStream returns a stream that begins with an assumed baseline.
+func newStream(ratio float64) *stream {
+	s := &stream{failures: ratio * priorSuccesses, successes: priorSuccesses, squares: priorHours, means: priorHours}
 	s.reference = s.upper(caution)
 	return s
 }

@@ -55,7 +55,7 @@ func (s *source) next(factor float64) (now time.Time, x, n float64) {
 // falseAlarms returns how many verdicts a month a stream has without an attack.
 func falseAlarms(seed uint64, ratio float64, days int) (perMonth float64) {
 	src := source{rand.New(rand.NewPCG(seed, 1)), ratio, 0.15, 0}
-	s, n := newStream(0.005, 200), 0
+	s, n := newStream(priorRatio), 0
 	for range days * 24 * 60 {
 		now, x, ok := src.next(1)
 		if _, found := s.tick(now, 1, x, ok, 0.2, evidenceAll, true); found {
@@ -73,7 +73,7 @@ func delays(runs int, ratio, factor float64, learned int) []float64 {
 	all := make([]float64, runs)
 	for i := range all {
 		src := source{rand.New(rand.NewPCG(uint64(i), 2)), ratio, 0.15, i * 1000}
-		s := newStream(0.005, 200)
+		s := newStream(priorRatio)
 		for range learned*24*60 + i*37%1440 {
 			now, x, n := src.next(1)
 			s.tick(now, 1, x, n, 0.2, evidenceAll, true)
