@@ -247,6 +247,9 @@ func full() (*bench, *Profiles) {
 const mostMemory = 12 << 20
 
 func TestMemory(t *testing.T) { // not parallel: it measures the heap
+	if testing.Short() {
+		t.Skip("skipped: it fills every window")
+	}
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)

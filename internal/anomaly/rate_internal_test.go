@@ -100,6 +100,27 @@ func TestNothingIsLearned(t *testing.T) {
 	}
 }
 
+// TestDilution: a hundred times the usual number of successes does not hide twenty times the
+// failures.
+func TestDilution(t *testing.T) {
+	t.Parallel()
+	src := source{rand.New(rand.NewPCG(1, 5)), 0.001, 0, 0}
+	s := newStream(priorRatio)
+	for range 3 * 24 * 60 {
+		now, x, n := src.next(1)
+		s.tick(now, 1, x, n, 0.2, evidenceAll, true)
+	}
+	before := s.reference
+	for minute := range 600 {
+		now, x, n := src.next(20)
+		if f, found := s.tick(now, 1, x, 100*n, 0.2, evidenceAll, true); found {
+			t.Logf("found after %d minutes, expected %g", minute+1, f.expected)
+			return
+		}
+	}
+	t.Errorf("not found; %g is expected, before %g", s.reference, before)
+}
+
 var requestAt = simulated.Add(time.Hour)
 
 // request returns a request of the hour that has begun.

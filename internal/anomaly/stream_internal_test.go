@@ -101,6 +101,9 @@ type streamBound struct {
 func TestStream(t *testing.T) {
 	t.Parallel()
 	runs, learned, days, ratios := 41, 2, 60, 2
+	if testing.Short() {
+		runs, days, ratios = 21, 20, 1
+	}
 	if os.Getenv("TD_ANOMALY") != "" {
 		runs, learned, days, ratios = 201, 14, 730, 5
 	}
