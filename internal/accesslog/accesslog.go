@@ -7,7 +7,6 @@ import (
 	"bufio"
 	"fmt"
 	"io"
-	"net/http"
 	"net/netip"
 	"path"
 	"strconv"
@@ -45,7 +44,7 @@ func KindOf(target string) Kind {
 func Request(at time.Time, from netip.Addr, method string, kind Kind, status int, sent int64) telemetry.Request {
 	q := telemetry.Request{At: at, Operation: "getTile", Source: from, Status: status, Sent: sent}
 	switch {
-	case method == http.MethodPost:
+	case method == "POST":
 		q.Operation = "sendProof"
 	case kind == Page:
 		q.Operation = "openChallenge"
@@ -71,13 +70,13 @@ func codeOf(status int) protocol.Code {
 		return protocol.CodeNone
 	case status >= 500:
 		return protocol.CodeInternal
-	case status == http.StatusUnauthorized:
+	case status == 401:
 		return protocol.CodeUnauthenticated
-	case status == http.StatusForbidden:
+	case status == 403:
 		return protocol.CodeForbidden
-	case status == http.StatusTooManyRequests:
+	case status == 429:
 		return protocol.CodeRateLimited
-	case status == http.StatusNotFound, status == http.StatusGone:
+	case status == 404 || status == 410:
 		return protocol.CodeNotFound
 	}
 	return protocol.CodeMalformedRequest

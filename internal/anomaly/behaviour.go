@@ -27,7 +27,7 @@ type Profiles struct {
 // Settings of profiles.
 const (
 	mostProfiles   = 1024
-	mostClaims     = 8  // that a profile tells apart
+	mostClaims     = 8  // that a profile counts apart
 	fewestRequests = 20 // in an hour that is compared
 	warmHours      = 24 // compared hours before there is a verdict
 	idleHours      = 24 * 30

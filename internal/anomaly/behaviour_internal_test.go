@@ -131,11 +131,11 @@ func TestProfilesWarmUp(t *testing.T) {
 	}
 }
 
-// TestProfilesHaveNoFalseAlarms: two months of ten clients.
+// TestProfilesHaveNoFalseAlarms: two months of four clients.
 func TestProfilesHaveNoFalseAlarms(t *testing.T) {
 	t.Parallel()
 	n := 0
-	for seed := range uint64(10) {
+	for seed := range uint64(4) {
 		p, r := NewProfiles(), rand.New(rand.NewPCG(seed, 4))
 		p.Tick(simulated, true)
 		found, _ := hours(p, r, simulated, 60*24, habits{30, "open/1", 0.9, 2, 700}, true)
@@ -144,8 +144,8 @@ func TestProfilesHaveNoFalseAlarms(t *testing.T) {
 		}
 		n += len(found)
 	}
-	if n > 2 {
-		t.Errorf("%d false alarms in 20 months of clients", n)
+	if n > 0 {
+		t.Errorf("%d false alarms in eight months of clients", n)
 	}
 }
 
@@ -161,7 +161,7 @@ func TestProfilesState(t *testing.T) {
 	}
 	again.hour = p.hour
 	twice := NewProfiles()
-	if err := twice.Restore(again.Save()); err != nil || !bytes.Equal(twice.Save(), again.Save()) { //nolint:forbidigo // no secret
+	if err := twice.Restore(again.Save()); err != nil || !bytes.Equal(twice.Save(), again.Save()) {
 		t.Error("the state differs after it was restored", err)
 	}
 	found, _ := hours(again, r, now, 1, habits{3000, "set/1", 0.5, 0.3, 900}, true)

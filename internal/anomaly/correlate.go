@@ -25,6 +25,7 @@ type Correlation struct {
 	usual  part
 	spoilt [causes]bool // must not be learned from the open part of the longest window
 	due    map[due]time.Time
+	rest   [causes]time.Time // before which a known excess is not examined again
 	chains chains
 }
 
@@ -73,7 +74,7 @@ const (
 
 var dimensionText = [dimensions]string{"client", "network", "claim", "prover", "epoch", "code"}
 
-// sizes are the numbers of values that are told apart.
+// sizes are the numbers of values that are counted apart.
 var sizes = [dimensions]int{64, 64, 64, 64, 8, 32}
 
 // cell counts the values of each dimension, and how many different clients and networks
@@ -225,7 +226,7 @@ func (c *Correlation) learn(p *part) {
 	}
 	left := decay(partOf[hours24].Minutes())
 	for i, from := range p.cells {
-		if i < causes && spoilt[i] {
+		if i < len(spoilt) && spoilt[i] {
 			continue
 		}
 		old := c.usual.cells[i]

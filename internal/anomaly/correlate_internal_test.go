@@ -182,7 +182,7 @@ func TestUsual(t *testing.T) {
 	if err := again.Restore(saved); err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(again.Save(), saved) { //nolint:forbidigo // no secret
+	if !bytes.Equal(again.Save(), saved) {
 		t.Error("the state differs after it was restored")
 	}
 	damaged(t, saved, func(b []byte) error { return NewCorrelation(NewRates()).Restore(b) })
@@ -247,6 +247,9 @@ func full() (*bench, *Profiles) {
 const mostMemory = 12 << 20
 
 func TestMemory(t *testing.T) { // not parallel: it measures the heap
+	if testing.Short() {
+		t.Skip("skipped: it fills every window")
+	}
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)

@@ -48,6 +48,7 @@ type facet struct {
 	key          uint64
 	seen         float64 // failures at this value, at least
 	share, usual float64 // of it in the traffic, and in earlier failures
+	known        bool    // share is
 	strong       bool    // it has more of the failures than both explain
 }
 
@@ -84,9 +85,16 @@ func (c *Correlation) judgeCause(now time.Time, cause telemetry.Cause) (Verdict,
 		}
 	}
 	if best.excessive() {
+		if now.Before(c.rest[cause]) {
+			return Verdict{}, false
+		}
 		c.examine(&best)
 		kind, scope := c.shape(&best)
-		return c.report(now, &best, kind, scope)
+		v, due := c.report(now, &best, kind, scope)
+		if !due {
+			c.rest[cause] = now.Add(windowOf[minutes5])
+		}
+		return v, due
 	}
 	for w := range windows {
 		if now.Sub(c.levels[w].open.began) < partOf[w] {
@@ -144,10 +152,10 @@ func (c *Correlation) examine(s *sight) {
 			continue
 		}
 		f := facet{by: d, key: key, seen: float64(least)}
-		known := false
 		if d != byCode {
-			f.share, known = share(d, key, &s.around, &before)
+			f.share, f.known = share(d, key, &s.around, &before)
 		}
+		known := f.known
 		if usual := c.usual.cells[s.cause]; usual != nil && usual.failures >= fewestUsual {
 			_, most := usual.values[d].of(key, sizes[d])
 			f.usual, known = float64(most)/float64(usual.failures), true
@@ -185,19 +193,24 @@ func (c *Correlation) shape(s *sight) (kind, scope string) {
 		f := &s.facets[i]
 		source := f.by == byClient || f.by == byNetwork
 		if source && f.seen >= oneSource*s.seen {
-			return "one_source", dimensionText[f.by] + ":" + c.text(f.by, f.key)
+			return "one_source", c.scope(f)
 		}
 		if source && f.seen-s.expected*max(f.share, f.usual) > max(mostOfSource*(s.seen-s.expected), mostAtSource) {
 			distributed = false
 		}
 		if f.strong && scope == ScopeServer && (f.by == byClaim || f.by == byProver || source && f.seen >= largeSource*s.seen) {
-			kind, scope = "concentrated", dimensionText[f.by]+":"+c.text(f.by, f.key)
+			kind, scope = "concentrated", c.scope(f)
 		}
 	}
 	if distributed && (s.excessive() || strings.HasPrefix(scope, "claim:")) {
 		kind = "distributed"
 	}
 	return kind, scope
+}
+
+// scope returns the scope of a verdict about the value of a facet.
+func (c *Correlation) scope(f *facet) string {
+	return dimensionText[f.by] + ":" + c.text(f.by, f.key)
 }
 
 // sources returns the number of different networks, or of clients if no address is known.
@@ -220,7 +233,7 @@ func (c *Correlation) report(now time.Time, s *sight, kind, scope string) (Verdi
 	sentence := []string{fmt.Sprintf("%s %s in %s (expected %s)", number(s.seen), t.plural, span(now.Sub(s.began)), number(s.expected))}
 	sentence = append(sentence, c.spreadText(s, kind))
 	for i := range s.facets {
-		if f := &s.facets[i]; f.strong {
+		if f := &s.facets[i]; f.strong || kind == "one_source" && scope == c.scope(f) {
 			v.Score = max(v.Score, 1)
 			sentence = append(sentence, c.facetText(s, f))
 		}
@@ -275,7 +288,9 @@ func (c *Correlation) facetText(s *sight, f *facet) string {
 	if f.by == byCode {
 		return text + ", usually " + percent(f.usual)
 	}
-	text += ", whose share of traffic is " + percent(f.share)
+	if f.known {
+		text += ", whose share of traffic is " + percent(f.share)
+	}
 	if f.usual > 0 {
 		text += " and of usual failures " + percent(f.usual)
 	}

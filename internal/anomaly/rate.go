@@ -30,6 +30,7 @@ type counter struct {
 	succeeded [exposures]uint32
 	failed    [causes]uint32
 	learned   [exposures]float64 // decayed numbers of successes
+	minutes   float64            // decayed number of minutes with successes
 	streams   [causes]*stream    // nil before the first failure
 	rank      uint32
 }
@@ -171,13 +172,6 @@ func (t *rateTick) close(c *counter, dimension, name string) {
 	c.learn(t.minutes, t.learn)
 }
 
-// priorSuccesses is the weight of an assumed baseline, and priorRatio the baseline that is
-// assumed for a server that has learned nothing.
-const (
-	priorSuccesses = 200
-	priorRatio     = 0.005
-)
-
 // begin returns a stream for the first failure of a cause. Its baseline is that of a scope
 // without failures so far, and beside it the one of the whole server.
 func (t *rateTick) begin(c *counter, cause telemetry.Cause) *stream {
@@ -186,14 +180,18 @@ func (t *rateTick) begin(c *counter, cause telemetry.Cause) *stream {
 	if s := t.all.streams[cause]; s != nil {
 		prior = min(s.reference, priorRatio)
 	}
-	s := newStream(min(prior, traits[cause].ceiling), priorSuccesses)
+	s := newStream(min(prior, traits[cause].ceiling))
 	s.successes += c.learned[among]
+	s.minutes = c.minutes
 	s.reference = min(s.upper(caution), traits[cause].ceiling)
 	return s
 }
 
 // learn counts successes, and empties the minute.
 func (c *counter) learn(minutes float64, learn bool) {
+	if learn && c.succeeded[everything] > 0 {
+		c.minutes = c.minutes*decay(minutes) + minutes
+	}
 	for e := range c.learned {
 		if learn && c.succeeded[e] > 0 {
 			c.learned[e] = c.learned[e]*decay(minutes) + float64(c.succeeded[e])
@@ -301,6 +299,7 @@ func (c *counter) save(w *saver) {
 	for _, v := range c.learned {
 		w.number(v)
 	}
+	w.number(c.minutes)
 	w.count(int(c.rank))
 	n := 0
 	for _, s := range c.streams {
@@ -350,6 +349,7 @@ func (c *counter) restore(from *restorer) {
 	for e := range c.learned {
 		c.learned[e] = from.number(mostNumber)
 	}
+	c.minutes = from.number(mostNumber)
 	c.rank = uint32(from.count(1<<31 - 1))
 	for range from.count(causes) {
 		cause, ok := causeNamed(from.text(mostText))

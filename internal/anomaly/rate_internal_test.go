@@ -37,7 +37,7 @@ func TestCauses(t *testing.T) {
 // verdict or for some days more. It returns the day of the verdict and the factor then.
 func teach(perDay float64, days int) (day, factor float64, f finding, s *stream) {
 	src := source{rand.New(rand.NewPCG(1, 3)), 0.001, 0, 0}
-	s = newStream(0.005, 200)
+	s = newStream(priorRatio)
 	for i := range (20 + days) * 24 * 60 {
 		day = max(0, float64(i)/(24*60)-20)
 		factor = math.Pow(perDay, day)
@@ -72,7 +72,7 @@ func TestSlowTeacher(t *testing.T) {
 func TestNothingIsLearned(t *testing.T) {
 	t.Parallel()
 	src := source{rand.New(rand.NewPCG(1, 4)), 0.001, 0, 0}
-	s := newStream(0.005, 200)
+	s := newStream(priorRatio)
 	run := func(minutes int, factor float64, learn bool) (found int) {
 		for range minutes {
 			now, x, n := src.next(factor)
@@ -98,6 +98,27 @@ func TestNothingIsLearned(t *testing.T) {
 	if n := run(24*60, 10, true); n > 1 || s.reference < 8*before.reference {
 		t.Errorf("after feedback: %d verdicts, %g is expected, before %g", n, s.reference, before.reference)
 	}
+}
+
+// TestDilution: a hundred times the usual number of successes does not hide twenty times the
+// failures.
+func TestDilution(t *testing.T) {
+	t.Parallel()
+	src := source{rand.New(rand.NewPCG(1, 5)), 0.001, 0, 0}
+	s := newStream(priorRatio)
+	for range 3 * 24 * 60 {
+		now, x, n := src.next(1)
+		s.tick(now, 1, x, n, 0.2, evidenceAll, true)
+	}
+	before := s.reference
+	for minute := range 600 {
+		now, x, n := src.next(20)
+		if f, found := s.tick(now, 1, x, 100*n, 0.2, evidenceAll, true); found {
+			t.Logf("found after %d minutes, expected %g", minute+1, f.expected)
+			return
+		}
+	}
+	t.Errorf("not found; %g is expected, before %g", s.reference, before)
 }
 
 var requestAt = simulated.Add(time.Hour)
@@ -201,7 +222,7 @@ func TestRatesState(t *testing.T) {
 	if err := two.Restore(saved); err != nil {
 		t.Fatal(err)
 	}
-	if !bytes.Equal(two.Save(), saved) { //nolint:forbidigo // no secret
+	if !bytes.Equal(two.Save(), saved) {
 		t.Error("the state differs after it was restored")
 	}
 	two.minute = one.minute

@@ -57,8 +57,9 @@ type stream struct {
 
 	sums   [designs]evidence
 	alarm  bool
-	until  time.Time // before which no further verdict is due
-	taught time.Time // the same for slow rises
+	recent [2]float64 // during an alarm: failures since the last verdict, and how many were expected
+	until  time.Time  // before which no further verdict is due
+	taught time.Time  // the same for slow rises
 }
 
 // evidence is one cumulative sum, and what it has seen since it was 0.
@@ -67,10 +68,16 @@ type evidence struct {
 	since               time.Time
 }
 
-// newStream returns a stream that begins with an assumed baseline, as if it had been learned
-// from a number of successes.
-func newStream(ratio, successes float64) *stream {
-	s := &stream{failures: ratio * successes, successes: successes, squares: priorHours, means: priorHours}
+// priorSuccesses is the weight of an assumed baseline, and priorRatio the baseline that is
+// assumed for a server that has learned nothing.
+const (
+	priorSuccesses = 200
+	priorRatio     = 0.005
+)
+
+// newStream returns a stream that begins with an assumed baseline.
+func newStream(ratio float64) *stream {
+	s := &stream{failures: ratio * priorSuccesses, successes: priorSuccesses, squares: priorHours, means: priorHours}
 	s.reference = s.upper(caution)
 	return s
 }
@@ -110,8 +117,12 @@ func (s *stream) tick(now time.Time, minutes, x, n, ceiling, need float64, learn
 	s.collect(now.Add(-time.Duration(minutes*float64(time.Minute))), x, mean)
 	best := s.strongest(need)
 	strength := best.sum
+	if s.alarm && best.seen > best.expected { // the sums are bounded, what they have seen is not
+		strength = max(strength, (best.seen*math.Log(best.seen/best.expected)-best.seen+best.expected)/s.dispersion())
+	}
 	f = finding{false, best.seen, best.expected, best.since, strength, need, s.reference, s.minutes}
-	found = strength >= need && best.seen >= fewest && !now.Before(s.until)
+	goesOn := s.goesOn(x, mean)
+	found = goesOn && strength >= need && best.seen >= fewest && !now.Before(s.until)
 	s.settle(now, need, found)
 	if learn && (s.minutes < warmUp || !s.alarm && strength < need/2) && (x > 0 || n > 0) {
 		s.learn(minutes, x, n, mean, ceiling)
@@ -154,19 +165,35 @@ func (s *stream) strongest(need float64) evidence {
 	return best
 }
 
-// settle bounds the sums, begins an alarm, and ends it when half of the evidence is gone.
-func (s *stream) settle(now time.Time, need float64, found bool) {
-	if found {
-		s.alarm, s.until = true, now.Add(holdVerdict)
+// goesOn adds a tick to an alarm, and reports whether the failures since the last verdict are
+// more than expected. Without an alarm it reports true.
+func (s *stream) goesOn(x, mean float64) bool {
+	if !s.alarm {
+		return true
 	}
+	s.recent[0], s.recent[1] = s.recent[0]+x, s.recent[1]+mean
+	return s.recent[0] >= fewest/2 && s.recent[0] >= 1.2*s.recent[1]
+}
+
+// settle bounds the sums, begins an alarm, and ends it when half of the evidence is gone or
+// the failures have ended.
+func (s *stream) settle(now time.Time, need float64, found bool) {
 	most := 0.0
 	for i := range s.sums {
 		s.sums[i].sum = min(s.sums[i].sum, 1.2*need)
 		most = max(most, s.sums[i].sum)
 	}
-	if s.alarm && most < need/2 {
-		s.alarm, s.sums = false, [designs]evidence{}
+	switch {
+	case found:
+		s.alarm, s.until, s.recent = true, now.Add(holdVerdict), [2]float64{}
+	case s.alarm && (most < need/2 || !now.Before(s.until)):
+		s.end()
 	}
+}
+
+// end ends an alarm.
+func (s *stream) end() {
+	s.alarm, s.sums, s.recent, s.until = false, [designs]evidence{}, [2]float64{}, time.Time{}
 }
 
 // learn adds a tick to the baseline. A tick that is far above what is expected counts as
@@ -232,7 +259,7 @@ func (s *stream) relearn() {
 		s.failures *= times
 		s.reference, s.lowest = s.upper(caution), 0
 	}
-	s.alarm, s.sums, s.until = false, [designs]evidence{}, time.Time{}
+	s.end()
 }
 
 func (s *stream) save(w *saver) {
@@ -251,6 +278,8 @@ func (s *stream) save(w *saver) {
 		alarm = 1
 	}
 	w.count(alarm)
+	w.number(s.recent[0])
+	w.number(s.recent[1])
 	w.moment(s.until)
 	w.moment(s.taught)
 }
@@ -262,7 +291,8 @@ func (s *stream) restore(r *restorer) {
 	for i := range s.sums {
 		s.sums[i] = evidence{r.number(mostNumber), r.number(mostNumber), r.number(mostNumber), r.moment()}
 	}
-	s.alarm, s.until, s.taught = r.count(1) == 1, r.moment(), r.moment()
+	s.alarm, s.recent = r.count(1) == 1, [2]float64{r.number(mostNumber), r.number(mostNumber)}
+	s.until, s.taught = r.moment(), r.moment()
 	if s.successes == 0 || s.means == 0 {
 		r.failed = true
 	}

@@ -114,7 +114,7 @@ func span(d time.Duration) string {
 // number returns a number with as many digits as a sentence needs.
 func number(v float64) string {
 	switch a := math.Abs(v); {
-	case a >= 10:
+	case a >= 10, v == math.Trunc(v):
 		return strconv.FormatFloat(v, 'f', 0, 64)
 	case a >= 1:
 		return strconv.FormatFloat(v, 'f', 1, 64)

@@ -223,7 +223,7 @@ type Mixer struct {
 
 // NewMixer returns a mixer. The attack may be nil.
 func NewMixer(attack *Attack, seed uint64, began time.Time, to telemetry.Observer) *Mixer {
-	return &Mixer{attack: attack, random: rand.New(rand.NewPCG(seed, 2)), to: to, began: began}
+	return &Mixer{attack: attack, random: repeatable(seed, 2), to: to, began: began}
 }
 
 // Request passes a request on.

@@ -68,6 +68,9 @@ func scaleOf() scale {
 	if os.Getenv("TD_ANOMALY") != "" {
 		return scale{700, 14, 28, 5, inject.Attacks(), 100}
 	}
+	if testing.Short() {
+		return scale{perMinute: 60, learned: 1, runs: 1, attacks: inject.Attacks()[:2]}
+	}
 	few := slices.DeleteFunc(inject.Attacks(), func(a inject.Attack) bool {
 		return a.Factor > 1 && a.Factor < 5 && len(a.Finds) > 1 && a.Finds[0] == anomaly.Rate
 	})

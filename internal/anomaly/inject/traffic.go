@@ -55,7 +55,7 @@ var claims = []string{"open/1", "open/1", "open/1", "open/1", "open/1", "set/1",
 // NewTraffic returns traffic with a mean number of requests a minute. The clients are the
 // same for each seed.
 func NewTraffic(seed uint64, perMinute float64) *Traffic {
-	t := &Traffic{perMinute: perMinute, random: rand.New(rand.NewPCG(1, 1))}
+	t := &Traffic{perMinute: perMinute, random: repeatable(1, 1)}
 	const keys, networks = 60, 600
 	sum := 0.0
 	for i := range keys + networks {
@@ -71,7 +71,7 @@ func NewTraffic(seed uint64, perMinute float64) *Traffic {
 	for i := range t.shares {
 		t.shares[i] /= sum
 	}
-	t.random = rand.New(rand.NewPCG(seed, 3))
+	t.random = repeatable(seed, 3)
 	t.failures = []failure{
 		{"sendProof", telemetry.WrongTag, protocol.CodeSubmissionRejected, 0.0005},
 		{"sendProof", telemetry.Late, protocol.CodeExpired, 0.01},
@@ -162,6 +162,11 @@ func fail(q *telemetry.Request, cause telemetry.Cause, code protocol.Code) {
 // benchmarks and private use.
 func address(network uint32, host byte) netip.Addr {
 	return netip.AddrFrom4([4]byte{10, byte(network >> 8), byte(network), host})
+}
+
+// repeatable returns random numbers that depend on a seed.
+func repeatable(seed, stream uint64) *rand.Rand {
+	return rand.New(rand.NewPCG(seed, stream)) //nolint:gosec // nothing here is secret, and a run is to be repeated
 }
 
 // Poisson draws a number with a Poisson distribution, exactly: by products of uniform
