@@ -74,6 +74,7 @@ func (r *SeriesReading) Verdict(name, scope string) Verdict {
 		Observed: r.Observed,
 		Expected: r.Expected,
 		Score:    r.Score,
+		Runbook:  "abnormal-traffic.md",
 		Sentence: name + ": " + r.Sentence(),
 		Evidence: []Fact{
 			{"series", name},
@@ -89,7 +90,7 @@ func (r *SeriesReading) Verdict(name, scope string) Verdict {
 
 // Sentence returns the reading in words.
 func (r *SeriesReading) Sentence() string {
-	seen := fmt.Sprintf("%s seen, %s expected (%s scales of %s)", short(r.Observed), short(r.Expected), signed(r.Z), short(r.Scale))
+	seen := fmt.Sprintf("%s seen, %s expected (z %s, mean deviation %s)", short(r.Observed), short(r.Expected), signed(r.Z), short(r.Scale))
 	switch {
 	case r.Kind == SeriesIgnored:
 		return "ignored, no number that can be learned"
@@ -114,13 +115,17 @@ func (r *SeriesReading) Sentence() string {
 	}
 }
 
+// ClearScore is the score from which a finding of a series is clear. In steady noise a
+// finding comes about once in 1,000 ticks, and a clear one about once in 30,000.
+const ClearScore = 1.3
+
 // sure returns how sure a finding is.
 func (r *SeriesReading) sure() string {
 	grade := "weak"
 	switch {
 	case r.Score >= 2:
 		grade = "strong"
-	case r.Score >= 1.25:
+	case r.Score >= ClearScore:
 		grade = "clear"
 	}
 	return fmt.Sprintf("a %s finding, score %.2f, learned from %d ticks", grade, r.Score, r.Ticks)
