@@ -115,17 +115,26 @@ func (r *SeriesReading) Sentence() string {
 	}
 }
 
-// ClearScore is the score from which a finding of a series is clear. In steady noise a
-// finding comes about once in 1,000 ticks, and a clear one about once in 30,000.
-const ClearScore = 1.3
+// Clear reports whether the reading is a finding that steady noise rarely makes: about once
+// in 30,000 ticks, against once in 1,000 for findings. The score of a drift is low while
+// the drift grows, since its record grows with it: a long drift is clear at any score.
+func (r *SeriesReading) Clear() bool {
+	return r.Finding() && (r.Score >= clearScore || r.Kind == SeriesLimit || r.Kind == SeriesDrift && r.Signal >= clearDrift)
+}
+
+const (
+	clearScore  = 1.3
+	clearDrift  = 30
+	strongScore = 2
+)
 
 // sure returns how sure a finding is.
 func (r *SeriesReading) sure() string {
 	grade := "weak"
 	switch {
-	case r.Score >= 2:
+	case r.Score >= strongScore:
 		grade = "strong"
-	case r.Score >= ClearScore:
+	case r.Clear():
 		grade = "clear"
 	}
 	return fmt.Sprintf("a %s finding, score %.2f, learned from %d ticks", grade, r.Score, r.Ticks)

@@ -85,8 +85,8 @@ func TestSeriesDrift(t *testing.T) {
 	for _, side := range []struct {
 		mean float64
 		word string
-	}{{112, "above"}, {88, "below"}} {
-		found := r.noise(60, side.mean, 5)
+	}{{109, "above"}, {91, "below"}} {
+		found := r.noise(60, side.mean, 1)
 		i := slices.IndexFunc(found, func(f anomaly.SeriesReading) bool { return f.Kind == anomaly.SeriesDrift })
 		if i < 0 {
 			t.Fatalf("%s: no drift in %d findings", side.word, len(found))
@@ -103,13 +103,13 @@ func TestSeriesDrift(t *testing.T) {
 	}
 }
 
-// TestSeriesNoise bounds what steady noise finds: see ClearScore.
+// TestSeriesNoise bounds what steady noise finds: see Clear.
 func TestSeriesNoise(t *testing.T) {
 	const ticks = 300_000
 	r := newSeriesRun(anomaly.DefaultSeries())
 	found, clearly := r.noise(ticks, 100, 5), 0
 	for _, f := range found {
-		if f.Score >= anomaly.ClearScore {
+		if f.Clear() {
 			clearly++
 		}
 	}
