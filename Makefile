@@ -11,7 +11,7 @@ FREEZES ?= 40
 TOOLS := tools/bin
 DATA ?= ../shared/data
 
-.PHONY: build demo test matrix race race-system memscan attacks-trust attack faults gamedays lint fuzz bench bench-once limit-compare docs openapi man check vuln e2e powercut mutants unit container tools clean
+.PHONY: build demo test matrix race race-system memscan attacks-trust attack faults gamedays nab lint fuzz bench bench-once limit-compare docs openapi man check vuln e2e powercut mutants unit container tools clean
 
 build:
 	go build -trimpath -o bin/td ./cmd/td
@@ -139,6 +139,12 @@ faults:
 # some out and takes some 30 s, SEED=N repeats a run. Its last line is the result as JSON.
 gamedays:
 	./scripts/gamedays.sh
+
+# Evaluates the series detector on an open benchmark, whose data is in $(DATA)/nab; reports
+# that it was skipped where that is missing. UPDATE=1 freezes new figures. Its last line is
+# the result as JSON.
+nab:
+	UPDATE=$(UPDATE) ./scripts/nab.sh $(DATA)/nab
 
 # A fault at every step of accept, rotation, freeze and backup. make test tries every
 # eighth cell.

@@ -34,7 +34,6 @@ func anomalyCommand(a *app) *cobra.Command {
 type scoreFlags struct {
 	file, plot string
 	all        bool
-	profile    bool
 	output     *choice
 }
 
@@ -65,7 +64,6 @@ The exit code is 0 with and without findings.`,
 	cmd.Flags().StringVar(&f.file, "csv", "", "file of the series, or - for standard input")
 	cmd.Flags().BoolVar(&f.all, "all", false, "print every row, not findings alone")
 	cmd.Flags().StringVar(&f.plot, "plot", "", "SVG file for a picture of values and scores")
-	cmd.Flags().BoolVar(&f.profile, "weekly", false, "expect the course of a week, in UTC, from the third week on")
 	_ = cmd.MarkFlagRequired("csv")
 	f.output = outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.score(cmd.Context(), f) }
@@ -94,7 +92,6 @@ func (a *app) score(ctx context.Context, f *scoreFlags) error {
 		in, label = file, f.file
 	}
 	set := anomaly.DefaultSeries()
-	set.Profile = f.profile
 	s := &scoring{
 		in:       seriesfile.NewReader(in, label),
 		detector: anomaly.NewSeries(set),

@@ -27,7 +27,7 @@ type SeriesSettings struct {
 	Profile bool
 }
 
-// DefaultSeries returns the shipped settings, without limits and profile.
+// DefaultSeries returns the shipped settings, without limits.
 func DefaultSeries() SeriesSettings {
 	return SeriesSettings{
 		LevelHalfLife:  1000,
@@ -40,6 +40,7 @@ func DefaultSeries() SeriesSettings {
 		Warmup:         150,
 		Floor:          math.Inf(-1),
 		Ceiling:        math.Inf(1),
+		Profile:        true,
 	}
 }
 

@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Plot draws a series and the scores of its rows as SVG. It keeps at most 1,600 columns:
+// Plot draws a series and the scores of its rows as SVG. It keeps at most 800 columns:
 // when it has more, two become one.
 type Plot struct {
 	title   string
@@ -27,7 +27,7 @@ type column struct {
 
 type span struct{ from, to int }
 
-const mostColumns = 1600
+const mostColumns = 800
 
 // NewPlot returns an empty plot.
 func NewPlot(title string) *Plot { return &Plot{title: title, width: 1} }
