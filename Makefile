@@ -11,7 +11,7 @@ FREEZES ?= 40
 TOOLS := tools/bin
 DATA ?= ../shared/data
 
-.PHONY: build demo test matrix race race-system memscan attacks-trust attack anomaly-sim faults gamedays lint fuzz bench bench-once limit-compare docs openapi man check vuln e2e powercut mutants unit container tools clean
+.PHONY: build demo test matrix race race-system memscan attacks-trust attack anomaly-sim faults gamedays nab lint fuzz bench bench-once limit-compare docs openapi man check vuln e2e powercut mutants unit container tools clean
 
 build:
 	go build -trimpath -o bin/td ./cmd/td
@@ -33,7 +33,7 @@ test:
 # tested without it.
 IN_MEMORY = $(shell grep -qs ' /dev/shm .*noexec' /proc/mounts || df -Pk /dev/shm 2>/dev/null | \
 	awk -v tmp="$${TMPDIR:-/tmp}" 'NR == 2 && $$4 > 2000000 { print "GOTMPDIR=" tmp " TMPDIR=/dev/shm" }')
-SEQUENTIAL := . api deploy internal/accesslog internal/anomaly/inject internal/config internal/draft internal/fault internal/fsutil internal/lifecycle internal/memberlist internal/principal internal/remote proof proof/circuit proof/field proof/ligero proof/merkle proof/poseidon proof/transcript
+SEQUENTIAL := . api deploy internal/accesslog internal/anomaly/inject internal/anomaly/nab internal/anomaly/seriesfile internal/config internal/draft internal/fault internal/fsutil internal/lifecycle internal/memberlist internal/principal internal/remote proof proof/circuit proof/field proof/ligero proof/merkle proof/poseidon proof/transcript
 race:
 	$(IN_MEMORY) CGO_ENABLED=1 GOEXPERIMENT= go test -timeout 25m -race -short $(TESTFLAGS) \
 		$$(go list ./... | grep -vxF "$$(go list $(addprefix ./,cmd/td internal/failpoints $(SEQUENTIAL)))")
@@ -145,6 +145,12 @@ faults:
 # some out and takes some 30 s, SEED=N repeats a run. Its last line is the result as JSON.
 gamedays:
 	./scripts/gamedays.sh
+
+# Evaluates the series detector on an open benchmark, whose data is in $(DATA)/nab; reports
+# that it was skipped where that is missing. UPDATE=1 freezes new figures. Its last line is
+# the result as JSON.
+nab:
+	UPDATE=$(UPDATE) ./scripts/nab.sh $(DATA)/nab
 
 # A fault at every step of accept, rotation, freeze and backup. make test tries every
 # eighth cell.

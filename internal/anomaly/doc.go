@@ -5,7 +5,7 @@
 //
 // # Detectors
 //
-//   - [Series] reads the values of one measured series, tick by tick.
+//   - [Series] reads the values of one measured series, tick by tick: [SeriesDetector].
 //   - [Rate] reads failures of one cause beside the requests among which they occurred.
 //   - [Correlate] compares failed validations across clients, networks, claims, provers,
 //     epochs and codes, and across windows of time.

@@ -27,7 +27,7 @@ type SeriesSettings struct {
 	Profile bool
 }
 
-// DefaultSeries returns the shipped settings, without limits and profile.
+// DefaultSeries returns the shipped settings, without limits.
 func DefaultSeries() SeriesSettings {
 	return SeriesSettings{
 		LevelHalfLife:  1000,
@@ -35,20 +35,22 @@ func DefaultSeries() SeriesSettings {
 		ShapeHalfLife:  6000,
 		RecordHalfLife: 5000,
 		Slack:          1.5,
-		Threshold:      1.065,
+		Threshold:      margin,
 		Hold:           100,
 		Warmup:         150,
 		Floor:          math.Inf(-1),
 		Ceiling:        math.Inf(1),
+		Profile:        true,
 	}
 }
 
 const (
-	clip        = 8  // scales that one tick counts at most in drift, level and scale
-	driftReset  = 60 // drift that starts again at 0
-	unclipped   = 20 // ticks that are learned as they are
-	beyondTicks = 5  // ticks beyond a limit that make a verdict
-	growth      = 2  // how far one tick raises a record at most
+	clip        = 8     // scales that one tick counts at most in drift, level and scale
+	driftReset  = 60    // drift that starts again at 0
+	unclipped   = 20    // ticks that are learned as they are
+	beyondTicks = 5     // ticks beyond a limit that make a verdict
+	margin      = 1.065 // how far beyond its record a signal is a finding, as shipped
+	growth      = 2     // how far one tick raises a record at most
 	tiny        = 1e-9
 
 	greatestValue = 1e150
@@ -87,6 +89,7 @@ type seriesState struct {
 	Ticks                        uint64 // learned
 	Level, Scale, Mean, Variance float64
 	Up, Down                     float64 // drift in both directions
+	Peak                         float64 // of the drift since both were 0
 	UpSince, DownSince           int64   // Unix seconds at which the drift began
 	Record                       signals
 	Held                         float64 // score of the last verdict
@@ -128,7 +131,7 @@ func (d *SeriesDetector) Observe(at time.Time, value float64, learn bool) Series
 		now := signals{math.Abs(r.Z), d.drift(&r), math.Abs(log-s.Mean) / max(math.Sqrt(s.Variance), 1e-6)}.capped()
 		d.judge(&r, now)
 		if learn {
-			s.Record.learn(now, d.decay)
+			s.learnRecords(now, d.decay)
 		}
 	}
 	if learn {
@@ -197,14 +200,25 @@ func (s signals) capped() signals {
 	return signals{min(s.Spike, greatest.Spike), min(s.Drift, greatest.Drift), min(s.Level, greatest.Level)}
 }
 
-// learn moves each record towards the signal of a tick.
-func (s *signals) learn(now signals, decay float64) {
+// learnRecords moves each record towards the signal of a tick. The record of the drift is
+// what a drift reached when it has ended, or has exceeded the record by the margin: it would
+// otherwise follow a slow drift, which would never be a finding.
+func (s *seriesState) learnRecords(now signals, decay float64) {
 	step := func(record *float64, now, least float64) {
 		*record = max(*record*decay, min(now, growth*max(*record, least)))
 	}
-	step(&s.Spike, now.Spike, leastRecord.Spike)
-	step(&s.Drift, now.Drift, leastRecord.Drift)
-	step(&s.Level, now.Level, leastRecord.Level)
+	r := &s.Record
+	step(&r.Spike, now.Spike, leastRecord.Spike)
+	step(&r.Level, now.Level, leastRecord.Level)
+	r.Drift *= decay
+	s.Peak = max(s.Peak, now.Drift)
+	ended := s.Up == 0 && s.Down == 0
+	if ended || s.Peak >= margin*max(r.Drift, leastRecord.Drift) {
+		r.Drift = max(r.Drift, s.Peak)
+	}
+	if ended {
+		s.Peak = 0
+	}
 }
 
 // learn moves the baseline towards a value. The first values count equally.

@@ -74,6 +74,7 @@ func (r *SeriesReading) Verdict(name, scope string) Verdict {
 		Observed: r.Observed,
 		Expected: r.Expected,
 		Score:    r.Score,
+		Runbook:  "abnormal-traffic.md",
 		Sentence: name + ": " + r.Sentence(),
 		Evidence: []Fact{
 			{"series", name},
@@ -89,7 +90,7 @@ func (r *SeriesReading) Verdict(name, scope string) Verdict {
 
 // Sentence returns the reading in words.
 func (r *SeriesReading) Sentence() string {
-	seen := fmt.Sprintf("%s seen, %s expected (%s scales of %s)", short(r.Observed), short(r.Expected), signed(r.Z), short(r.Scale))
+	seen := fmt.Sprintf("%s seen, %s expected (z %s, mean deviation %s)", short(r.Observed), short(r.Expected), signed(r.Z), short(r.Scale))
 	switch {
 	case r.Kind == SeriesIgnored:
 		return "ignored, no number that can be learned"
@@ -114,13 +115,26 @@ func (r *SeriesReading) Sentence() string {
 	}
 }
 
+// Clear reports whether the reading is a finding that steady noise rarely makes: about once
+// in 30,000 ticks, against once in 1,000 for findings. The score of a drift is low while
+// the drift grows, since its record grows with it: a long drift is clear at any score.
+func (r *SeriesReading) Clear() bool {
+	return r.Finding() && (r.Score >= clearScore || r.Kind == SeriesLimit || r.Kind == SeriesDrift && r.Signal >= clearDrift)
+}
+
+const (
+	clearScore  = 1.3
+	clearDrift  = 30
+	strongScore = 2
+)
+
 // sure returns how sure a finding is.
 func (r *SeriesReading) sure() string {
 	grade := "weak"
 	switch {
-	case r.Score >= 2:
+	case r.Score >= strongScore:
 		grade = "strong"
-	case r.Score >= 1.25:
+	case r.Clear():
 		grade = "clear"
 	}
 	return fmt.Sprintf("a %s finding, score %.2f, learned from %d ticks", grade, r.Score, r.Ticks)

@@ -57,6 +57,7 @@ func (s *seriesState) sound() bool {
 		{s.Variance, greatestValue},
 		{s.Up, driftReset},
 		{s.Down, driftReset},
+		{s.Peak, greatest.Drift},
 		{s.Record.Spike, greatest.Spike},
 		{s.Record.Drift, greatest.Drift},
 		{s.Record.Level, greatest.Level},

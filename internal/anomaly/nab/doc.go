@@ -16,13 +16,17 @@
 //
 // # Evaluation
 //
-// TestNAB prints and checks the scores of the shipped settings. They hold for all files.
-// The threshold of the score is swept, as for every detector of the benchmark; the shipped
-// one is scored as well. Two figures say how much of that is fitted to the files:
+// TestNAB scores the shipped settings, which hold for all files, with the shipped threshold,
+// and with the threshold that is best for the profile, as detectors of the benchmark are
+// scored. Two figures say how much of that is fitted to the files:
 //
-//   - split half: settings out of a documented grid, and the threshold, are chosen on one
-//     half of the files and scored on the other, both ways. Every second file of the sorted
-//     list belongs to the second half.
+//   - split half: settings and threshold are chosen on one half of the files and scored on
+//     the other, both ways. The settings are the shipped ones with the half-lives of level
+//     and scale, that of records, and the slack varied: halved, kept, doubled, or slack 1,
+//     1.5, 2. Every second file of the sorted list belongs to the second half.
 //   - families: the threshold is chosen on all files but those of one folder, and scored on
 //     that folder.
+//
+// make nab runs it. The figures are frozen in testdata/results.json, from which the section
+// of docs/anomaly-results.md is generated; UPDATE=1 freezes new ones.
 package nab

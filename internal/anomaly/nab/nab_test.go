@@ -4,58 +4,82 @@ import (
 	"encoding/json"
 	"flag"
 	"fmt"
+	"maps"
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/terradourada/td/internal/anomaly"
 )
 
-var update = flag.Bool("update", false, "write the results into docs/")
+var update = flag.Bool("update", false, "write the results into testdata/ and docs/")
 
-// report is the result of the evaluation, as scripts print it.
+// report is the result of the evaluation.
 type report struct {
-	Standard   float64            `json:"standard"`
+	Standard   float64            `json:"standard"` // of the shipped settings and threshold
 	LowFP      float64            `json:"low_fp"`
 	LowFN      float64            `json:"low_fn"`
-	Swept      [3]float64         `json:"swept"` // with the best threshold of each profile
+	Swept      [3]float64         `json:"swept"` // the same with the best threshold of each profile
 	SplitHalf  []float64          `json:"split_half"`
+	Threshold  []float64          `json:"split_half_threshold_alone"`
 	Families   map[string]float64 `json:"families"`
+	Timeless   float64            `json:"without_week"` // standard, without the profile of the week
 	Reproduced map[string]float64 `json:"reproduced"`
 	OK         bool               `json:"ok"`
-
-	chosen    []string // by the halves
-	threshold []float64
-	shipped   [3]result
-	published map[string]map[string]float64
 }
 
-// TestNAB evaluates the shipped settings. TD_NAB is the folder of the benchmark. TD_NAB_OUT
-// receives the report; TD_NAB_MODE short tunes the threshold alone on the halves.
+// results is what is frozen in testdata: the report and what the documentation says besides.
+type results struct {
+	Report    report                `json:"report"`
+	Windows   int                   `json:"windows_hit"`
+	FalseRows int                   `json:"false_rows"`
+	Halves    [2]string             `json:"chosen_on_halves"`
+	Published map[string][3]float64 `json:"published"`
+}
+
+const frozenFile = "testdata/results.json"
+
+// TestNAB evaluates the shipped settings and compares the figures with the frozen ones.
+// TD_NAB is the folder of the benchmark. TD_NAB_OUT receives the report.
 func TestNAB(t *testing.T) {
 	dir := os.Getenv("TD_NAB")
 	if dir == "" {
 		t.Skip("skipped: TD_NAB does not name the folder of the benchmark; make nab does")
 	}
 	files := load(t, dir)
-	r := &report{Reproduced: map[string]float64{}, Families: map[string]float64{}}
-	r.reproduce(t, dir, files)
+	e := &results{Report: report{Reproduced: map[string]float64{}, Families: map[string]float64{}}, Published: map[string][3]float64{}}
+	e.reproduce(t, dir, files)
 	ours := run(files, anomaly.DefaultSeries())
-	r.shippedScores(ours)
-	r.halves(files, ours, os.Getenv("TD_NAB_MODE") == "short")
-	r.families(files, ours)
-	r.check(t)
-	r.write(t)
-	fmt.Printf("%+v\n%+v %+v\n", r, r.chosen, r.shipped)
+	e.shipped(files, ours)
+	e.halves(files, ours)
+	e.families(files, ours)
+	e.check(t)
+	if *update {
+		writeJSON(t, frozenFile, e)
+		document(t, e)
+	} else {
+		e.compare(t)
+	}
+	plots(t, files)
+	if path := os.Getenv("TD_NAB_OUT"); path != "" {
+		writeJSON(t, path, e.Report)
+	}
 }
 
 // reproduce scores the published rows of three detectors at their published thresholds.
-func (r *report) reproduce(t *testing.T, dir string, files []*file) {
+func (e *results) reproduce(t *testing.T, dir string, files []*file) {
 	t.Helper()
 	var thresholds map[string]map[string]struct{ Threshold float64 }
 	readJSON(t, filepath.Join(dir, "config", "thresholds.json"), &thresholds)
-	readJSON(t, filepath.Join(dir, "results", "final_results.json"), &r.published)
+	var published map[string]map[string]float64
+	readJSON(t, filepath.Join(dir, "results", "final_results.json"), &published)
+	for name, scores := range published {
+		if name != "null" {
+			e.Published[name] = [3]float64{cents(scores[profiles[0].name]), cents(scores[profiles[1].name]), cents(scores[profiles[2].name])}
+		}
+	}
 	for _, name := range []string{"numenta", "contextOSE", "windowedGaussian"} {
 		rows := publishedRows(t, filepath.Join(dir, "results", name+".scores.csv.gz"))
 		if name == "windowedGaussian" {
@@ -67,12 +91,12 @@ func (r *report) reproduce(t *testing.T, dir string, files []*file) {
 		}
 		all := join(outcomes)
 		for i, p := range profiles {
-			got, want := all.at(p, thresholds[name][p.name].Threshold).score, r.published[name][p.name]
+			got, want := all.at(p, thresholds[name][p.name].Threshold).score, published[name][p.name]
 			if math.Abs(got-want) > 0.2 {
 				t.Errorf("%s, %s: scored %.2f, published are %.2f", name, p.name, got, want)
 			}
 			if i == 0 {
-				r.Reproduced[name] = cents(got)
+				e.Report.Reproduced[name] = cents(got)
 			}
 		}
 	}
@@ -142,13 +166,19 @@ func run(files []*file, set anomaly.SeriesSettings) []outcome {
 	return outcomes
 }
 
-func (r *report) shippedScores(ours []outcome) {
+// shipped scores the shipped threshold, and the best one of each profile.
+func (e *results) shipped(files []*file, ours []outcome) {
 	all := join(ours)
-	for i, p := range profiles {
-		r.shipped[i] = all.at(p, anomaly.DefaultSeries().Threshold)
-		r.Swept[i] = cents(all.best(p).score)
+	r, threshold := &e.Report, anomaly.DefaultSeries().Threshold
+	for i, into := range []*float64{&r.Standard, &r.LowFP, &r.LowFN} {
+		got := all.at(profiles[i], threshold)
+		*into, r.Swept[i] = cents(got.score), cents(all.best(profiles[i]).score)
+		e.Windows, e.FalseRows = got.hit, got.fp
 	}
-	r.Standard, r.LowFP, r.LowFN = cents(r.shipped[0].score), cents(r.shipped[1].score), cents(r.shipped[2].score)
+	set := anomaly.DefaultSeries()
+	set.Profile = false
+	timeless := join(run(files, set))
+	r.Timeless = cents(timeless.at(profiles[0], threshold).score)
 }
 
 // grid returns the settings out of which a half of the files chooses: the shipped ones,
@@ -171,30 +201,36 @@ func grid() []anomaly.SeriesSettings {
 }
 
 // halves chooses settings and threshold on one half of the files and scores them on the
-// other.
-func (r *report) halves(files []*file, shipped []outcome, short bool) {
-	settings, outcomes := []anomaly.SeriesSettings{anomaly.DefaultSeries()}, [][]outcome{shipped}
-	if !short {
-		settings, outcomes = grid(), nil
-		for _, s := range settings {
-			outcomes = append(outcomes, run(files, s))
-		}
+// other; and the threshold alone.
+func (e *results) halves(files []*file, shipped []outcome) {
+	settings := grid()
+	var outcomes [][]outcome
+	for _, s := range settings {
+		outcomes = append(outcomes, run(files, s))
 	}
 	for tuned := range 2 {
-		var chosen, other outcome
-		var best result
-		var set anomaly.SeriesSettings
-		for i, o := range outcomes {
-			half := join(pick(o, tuned))
-			if got := half.best(profiles[0]); got.score > best.score {
-				best, set, chosen, other = got, settings[i], half, join(pick(o, 1-tuned))
-			}
-		}
-		_ = chosen
-		got := other.at(profiles[0], best.threshold)
-		r.SplitHalf = append(r.SplitHalf, cents(got.score))
-		r.chosen = append(r.chosen, fmt.Sprintf("level %.0f, scale %.0f, record %.0f, slack %.1f, threshold %.3f", set.LevelHalfLife, set.ScaleHalfLife, set.RecordHalfLife, set.Slack, best.threshold))
+		score, _, _ := tune([][]outcome{shipped}, tuned)
+		e.Report.Threshold = append(e.Report.Threshold, cents(score))
+		score, threshold, chosen := tune(outcomes, tuned)
+		e.Report.SplitHalf = append(e.Report.SplitHalf, cents(score))
+		s := settings[chosen]
+		e.Halves[tuned] = fmt.Sprintf("level %.0f, scale %.0f, record %.0f, slack %.1f, threshold %.3f", s.LevelHalfLife, s.ScaleHalfLife, s.RecordHalfLife, s.Slack, threshold)
 	}
+}
+
+// tune chooses the outcomes and the threshold that score best on one half, and returns what
+// they score on the other.
+func tune(outcomes [][]outcome, half int) (score, threshold float64, chosen int) {
+	best := math.Inf(-1)
+	for i, o := range outcomes {
+		on := join(pick(o, half))
+		if got := on.best(profiles[0]); got.score > best {
+			other := join(pick(o, 1-half))
+			best, threshold, chosen = got.score, got.threshold, i
+			score = other.at(profiles[0], threshold).score
+		}
+	}
+	return score, threshold, chosen
 }
 
 // pick returns every second outcome.
@@ -207,7 +243,7 @@ func pick(outcomes []outcome, from int) []outcome {
 }
 
 // families scores each folder at the threshold that the others choose.
-func (r *report) families(files []*file, ours []outcome) {
+func (e *results) families(files []*file, ours []outcome) {
 	within, without := map[string][]outcome{}, map[string][]outcome{}
 	for _, f := range files {
 		within[f.family()] = nil
@@ -226,12 +262,13 @@ func (r *report) families(files []*file, ours []outcome) {
 		if own.windows == 0 {
 			continue // nothing to find: no score
 		}
-		r.Families[name] = cents(own.at(profiles[0], others.best(profiles[0]).threshold).score)
+		e.Report.Families[name] = cents(own.at(profiles[0], others.best(profiles[0]).threshold).score)
 	}
 }
 
-func (r *report) check(t *testing.T) {
+func (e *results) check(t *testing.T) {
 	t.Helper()
+	r := &e.Report
 	if r.Standard < 62 {
 		t.Errorf("standard: %.2f, want 62 at least", r.Standard)
 	}
@@ -243,17 +280,45 @@ func (r *report) check(t *testing.T) {
 	r.OK = !t.Failed()
 }
 
-func (r *report) write(t *testing.T) {
+// compare wants the figures to be the frozen ones. Processors round differently.
+func (e *results) compare(t *testing.T) {
 	t.Helper()
-	b, err := json.Marshal(r)
+	var frozen results
+	readJSON(t, frozenFile, &frozen)
+	got, want := e.Report.figures(), frozen.Report.figures()
+	if len(got) != len(want) {
+		t.Fatalf("%d figures, frozen are %d", len(got), len(want))
+	}
+	for i := range got {
+		if math.Abs(got[i]-want[i]) > 0.3 {
+			t.Errorf("figure %d: %.2f, frozen is %.2f; make nab UPDATE=1 freezes new ones", i, got[i], want[i])
+		}
+	}
+}
+
+func (r *report) figures() []float64 {
+	all := slices.Concat([]float64{r.Standard, r.LowFP, r.LowFN, r.Timeless}, r.Swept[:], r.SplitHalf, r.Threshold)
+	for _, m := range []map[string]float64{r.Families, r.Reproduced} {
+		for _, name := range slices.Sorted(maps.Keys(m)) {
+			all = append(all, m[name])
+		}
+	}
+	return all
+}
+
+func writeJSON(t *testing.T, path string, v any) {
+	t.Helper()
+	b, err := json.Marshal(v)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Logf("%s", b)
-	if path := os.Getenv("TD_NAB_OUT"); path != "" {
-		if err := os.WriteFile(path, append(b, '\n'), 0o600); err != nil {
-			t.Fatal(err)
-		}
+	write(t, path, append(b, '\n'))
+}
+
+func write(t *testing.T, path string, b []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
 	}
 }
 
