@@ -13,7 +13,7 @@ FREEZES ?= 40
 TOOLS := tools/bin
 DATA ?= ../shared/data
 
-.PHONY: build demo test matrix race race-system memscan attacks-trust attack faults gamedays lint fuzz bench bench-once limit-compare docs openapi man check vuln e2e powercut mutants unit container tools clean
+.PHONY: build demo test matrix race race-system memscan attacks-trust attack anomaly-sim faults gamedays nab lint fuzz bench bench-once limit-compare docs openapi man check vuln e2e powercut mutants unit container tools clean
 
 build:
 	go build -trimpath -o bin/td ./cmd/td
@@ -35,7 +35,7 @@ test:
 # tested without it.
 IN_MEMORY = $(shell grep -qs ' /dev/shm .*noexec' /proc/mounts || df -Pk /dev/shm 2>/dev/null | \
 	awk -v tmp="$${TMPDIR:-/tmp}" 'NR == 2 && $$4 > 2000000 { print "GOTMPDIR=" tmp " TMPDIR=/dev/shm" }')
-SEQUENTIAL := . api deploy internal/config internal/draft internal/fault internal/fsutil internal/lifecycle internal/memberlist internal/principal internal/remote proof proof/circuit proof/field proof/ligero proof/merkle proof/poseidon proof/transcript
+SEQUENTIAL := . api deploy internal/accesslog internal/anomaly/inject internal/anomaly/nab internal/anomaly/seriesfile internal/config internal/draft internal/fault internal/fsutil internal/lifecycle internal/memberlist internal/principal internal/remote proof proof/circuit proof/field proof/ligero proof/merkle proof/poseidon proof/transcript
 race:
 	$(IN_MEMORY) CGO_ENABLED=1 GOEXPERIMENT= go test -timeout 25m -race -short $(TESTFLAGS) \
 		$$(go list ./... | grep -vxF "$$(go list $(addprefix ./,cmd/td internal/failpoints $(SEQUENTIAL)))")
@@ -131,6 +131,12 @@ attacks-trust:
 attack:
 	./scripts/attack.sh
 
+# Detectors of unusual traffic over simulated years and attacks, in virtual time: some
+# minutes, and docs/anomaly-results.md is written. SHORT=1 takes some seconds and writes
+# nothing. Its last line is the result as JSON.
+anomaly-sim:
+	./scripts/anomaly-sim.sh
+
 # Kills, power cuts, device errors and file faults under load: nothing that was
 # acknowledged may be lost. Up to 10 minutes; SHORT=1 injects few of each, SEED=N
 # repeats a run. Power cuts need root and FUSE. Its last line is the result as JSON.
@@ -141,6 +147,12 @@ faults:
 # some out and takes some 30 s, SEED=N repeats a run. Its last line is the result as JSON.
 gamedays:
 	./scripts/gamedays.sh
+
+# Evaluates the series detector on an open benchmark, whose data is in $(DATA)/nab; reports
+# that it was skipped where that is missing. UPDATE=1 freezes new figures. Its last line is
+# the result as JSON.
+nab:
+	UPDATE=$(UPDATE) ./scripts/nab.sh $(DATA)/nab
 
 # A fault at every step of accept, rotation, freeze and backup. make test tries every
 # eighth cell.

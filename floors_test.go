@@ -21,9 +21,9 @@ const module = "github.com/terradourada/td"
 var floors = [][]string{
 	0:  {".", "protocol", "proof/field", "proof/merkle"}, // "." is the module's own documentation
 	1:  {"internal/approval", "internal/fault", "internal/lifecycle", "internal/limit", "internal/telemetry", "internal/tiles", "proof/poseidon", "proof/transcript"},
-	2:  {"internal/fsutil", "internal/termui", "internal/localserver", "internal/principal", "internal/telemetry/metrics", "internal/systemd", "internal/anomaly", "proof/ligero"},
-	3:  {"claim", "claim/internal/srsgen", "api", "internal/input", "proof/circuit", "internal/config", "internal/secret", "internal/sandbox", "internal/attest", "internal/watch"},
-	4:  {"receipt", "proof/claims", "internal/process", "internal/session", "internal/journal", "internal/ledger", "internal/memberlist"},
+	2:  {"internal/fsutil", "internal/termui", "internal/localserver", "internal/principal", "internal/telemetry/metrics", "internal/systemd", "internal/accesslog", "internal/anomaly", "proof/ligero"},
+	3:  {"claim", "claim/internal/srsgen", "api", "internal/input", "proof/circuit", "internal/config", "internal/secret", "internal/sandbox", "internal/attest", "internal/watch", "internal/anomaly/inject", "internal/anomaly/seriesfile"},
+	4:  {"receipt", "internal/anomaly/nab", "proof/claims", "internal/process", "internal/session", "internal/journal", "internal/ledger", "internal/memberlist"},
 	5:  {"client", "internal/keyholder", "internal/notify", "internal/prover", "internal/epochs", "internal/gate"},
 	6:  {"audit", "internal/control", "internal/server", "internal/remote", "internal/draft"},
 	7:  {"internal/admin", "internal/datadir", "internal/submit", "internal/verify"},
@@ -39,7 +39,7 @@ var allowedImports = map[string][]string{
 	"C":                            {},
 	"log":                          {},
 	"math/rand":                    {},
-	"math/rand/v2":                 {"client", "internal/server"}, // jitter of retries
+	"math/rand/v2":                 {"client", "internal/server", "internal/anomaly/inject"}, // jitter of retries, traffic that can be repeated
 	"os/exec":                      {"internal/localserver", "internal/process", "internal/node", "claim/internal/srsgen"},
 	"net/http":                     {"client", "internal/admin", "internal/notify", "internal/prover", "internal/server", "internal/node", "internal/bench", "internal/telemetry/metrics"},
 	"database/sql":                 {"internal/journal"},

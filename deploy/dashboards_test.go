@@ -257,6 +257,17 @@ var dashboards = []dashboard{
 				[]curve{per("step", level{metrics.ResponsesActive, "", "step"})},
 			},
 			{
+				"Anomalies", "short", "Verdicts of the detectors that are in force, by detector. While learning is 0, what is usual stays as it is.",
+				[]curve{per("detector", level{metrics.AnomalyFindings, "", "detector"}), one("learning", level{metrics.AnomalyLearning, "", ""})},
+			},
+			{
+				"Verdicts about anomalies", "short", "Verdicts in each interval of the graph, by detector, those that something explains, and what operators said of them.",
+				[]curve{
+					per("detector", counted{metrics.AnomalyVerdicts, "", "detector"}), per("reason", counted{metrics.AnomalySuppressed, "", "reason"}),
+					per("verdict", counted{metrics.AnomalyFeedback, "", "verdict"}),
+				},
+			},
+			{
 				"Builds", "short", "Servers that are scraped, by version.",
 				[]curve{per("version", level{metrics.Build, "", "version"})},
 			},

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/anomaly"
 	"github.com/terradourada/td/internal/server"
 	"github.com/terradourada/td/internal/telemetry/metrics"
 	"github.com/terradourada/td/internal/watch"
@@ -334,6 +335,13 @@ func registered(t *testing.T) map[string]bool {
 	return known
 }
 
+func anomalyDetectors() (names []string) {
+	for _, d := range anomaly.Detectors() {
+		names = append(names, d.String())
+	}
+	return names
+}
+
 // newMetrics returns the metrics of a server with the labels that it has.
 func newMetrics(process bool) *metrics.Metrics {
 	var claims []string
@@ -348,5 +356,8 @@ func newMetrics(process bool) *metrics.Metrics {
 		Rules:      watch.Names(),
 		Sinks:      []string{"log", "alertmanager", "webhook"},
 		Responses:  []string{"cost", "slow", "block"},
+
+		Detectors:    anomalyDetectors(),
+		Suppressions: anomaly.Suppressions(),
 	}})
 }

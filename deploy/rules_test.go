@@ -93,7 +93,7 @@ func gauge(name metrics.Name) string {
 func fired(rule string) string { return inWindow(metrics.AlertsFired, matching("rule", rule)) }
 
 // Causes that package watch counts together.
-const unknownRequests = "unknown_id|wrong_client"
+const unknownRequests = "unknown_id|wrong_client|foreign_tag"
 
 // all are the requests of the last minute but those for the status, as package watch
 // counts them.
@@ -350,6 +350,41 @@ var twins = []twin{
 		silent: []string{`alerts_undelivered_seconds 540x40`},
 	},
 	{
+		rule: "ImpossibleEvent", value: fired("ImpossibleEvent"),
+		fires: []string{`alerts_fired_total{rule="ImpossibleEvent"} 0x16 1x40`}, shows: "1",
+		silent: []string{`alerts_fired_total{rule="ImpossibleEvent"} 1x40`},
+	},
+	{
+		rule: "AnomalyConfirmed", value: fired("AnomalyConfirmed"),
+		fires: []string{`alerts_fired_total{rule="AnomalyConfirmed"} 0x16 1x40`}, shows: "1",
+		silent: []string{`alerts_fired_total{rule="AnomalyConfirmed"} 1x40`},
+	},
+	{
+		rule: "AnomalyRate", value: fired("AnomalyRate"),
+		fires: []string{`alerts_fired_total{rule="AnomalyRate"} 0x16 1x40`}, shows: "1",
+		silent: []string{`alerts_fired_total{rule="AnomalyRate"} 1x40`},
+	},
+	{
+		rule: "AnomalyPattern", value: fired("AnomalyPattern"),
+		fires: []string{`alerts_fired_total{rule="AnomalyPattern"} 0x16 1x40`}, shows: "1",
+		silent: []string{`alerts_fired_total{rule="AnomalyPattern"} 1x40`},
+	},
+	{
+		rule: "AnomalyProver", value: fired("AnomalyProver"),
+		fires: []string{`alerts_fired_total{rule="AnomalyProver"} 0x16 1x40`}, shows: "1",
+		silent: []string{`alerts_fired_total{rule="AnomalyProver"} 1x40`},
+	},
+	{
+		rule: "AnomalyClient", value: fired("AnomalyClient"),
+		fires: []string{`alerts_fired_total{rule="AnomalyClient"} 0x16 1x40`}, shows: "1",
+		silent: []string{`alerts_fired_total{rule="AnomalyClient"} 1x40`},
+	},
+	{
+		rule: "AnomalySeries", value: fired("AnomalySeries"),
+		fires: []string{`alerts_fired_total{rule="AnomalySeries"} 0x16 1x40`}, shows: "1",
+		silent: []string{`alerts_fired_total{rule="AnomalySeries"} 1x40`},
+	},
+	{
 		rule: watch.Heartbeat, value: gauge(metrics.Build),
 		fires: []string{`build_info{version="1.0",go_version="go1.26"} 1x40`}, shows: "1",
 		silent: []string{`/up 0x40`}, // no scrape succeeds
@@ -398,7 +433,7 @@ func alertOf(t *twin, r *watch.Rule) alert {
 	if r.Clear != r.Fire { // a value that fires goes on to do so up to the other threshold
 		expr += fmt.Sprintf("\nor (%svalue %s %s\n  and on (job, instance) ALERTS{alertname=%q, alertstate=\"firing\"})", record, holds, number(r.Clear), t.rule)
 	}
-	scope := map[watch.ScopeKind]string{watch.Global: watch.ScopeServer, watch.PerClient: "clients", watch.PerNetwork: "networks"}[r.Scope]
+	scope := map[watch.ScopeKind]string{watch.Global: watch.ScopeServer, watch.PerClient: "clients", watch.PerNetwork: "networks", watch.PerFinding: "findings"}[r.Scope]
 	kept := keep
 	switch {
 	case t.rule == watch.Heartbeat:

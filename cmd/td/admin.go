@@ -41,7 +41,7 @@ commander is not in force: exit code 6.`,
 		adminFreezeCommand(a), adminThawCommand(a), adminSealCommand(a), adminRotateCommand(a),
 		adminSessionsCommand(a), adminEpochsCommand(a), adminClaimsCommand(a),
 		adminClientsCommand(a), adminIncidentCommand(a), adminAuditCommand(a),
-		adminReloadCommand(a), adminBackupCommand(a), adminAlertsCommand(a), adminResponsesCommand(a),
+		adminReloadCommand(a), adminBackupCommand(a), adminAlertsCommand(a), adminAnomaliesCommand(a), adminResponsesCommand(a),
 	)
 	return cmd
 }

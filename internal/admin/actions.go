@@ -38,6 +38,7 @@ func actions() []action {
 		{name: "alerts", least: principal.Viewer, method: get, do: (*request).alerts},
 		{name: "alerts/rules", least: principal.Viewer, method: get, do: (*request).alertRules},
 		{name: "alerts/sinks", least: principal.Viewer, method: get, do: (*request).alertSinks},
+		{name: "anomalies", least: principal.Viewer, method: get, do: (*request).anomalies},
 		{name: "responses", least: principal.Viewer, method: get, do: (*request).responses},
 
 		{name: "audit/verify", least: principal.Operator, method: post, limit: 10 * time.Minute, do: taking((*request).verifyAudit)},
@@ -52,6 +53,7 @@ func actions() []action {
 		{name: ActionSilence, least: principal.Operator, method: post, do: taking((*request).silence)},
 		{name: ActionUnsilence, least: principal.Operator, method: post, do: taking((*request).unsilence)},
 		{name: "alerts/feedback", least: principal.Operator, method: post, do: taking((*request).feedback)},
+		{name: "anomalies/feedback", least: principal.Operator, method: post, do: taking((*request).anomalyFeedback)},
 		{name: "alerts/test", least: principal.Operator, method: post, do: taking((*request).testSink)},
 		{name: "responses/lift", least: principal.Operator, method: post, do: taking((*request).lift)},
 

@@ -365,6 +365,22 @@ type (
 	responses struct{ *core }
 )
 
+// anomalies are the verdicts of a server that has none.
+type anomalies struct{ *core }
+
+func (a anomalies) Anomalies(context.Context, time.Time, uint64, int) (*admin.AnomalyList, error) {
+	return &admin.AnomalyList{Anomalies: []admin.Anomaly{}}, nil
+}
+
+func (a anomalies) Anomaly(context.Context, time.Time, uint64) (*admin.Anomaly, error) {
+	return nil, protocol.CodeNotFound
+}
+
+func (a anomalies) AnomalyFeedback(context.Context, time.Time, uint64, string) error {
+	a.effect("anomaly feedback")
+	return nil
+}
+
 func (r responses) Responses(time.Time) admin.ResponseList { return admin.ResponseList{} }
 
 func (r responses) Lift(time.Time, limit.Subject) error {
@@ -539,7 +555,7 @@ func start(t *testing.T, c *core, change func(*admin.Config)) *world {
 		t.Fatal(err)
 	}
 	cfg := admin.Config{
-		Journal: c, Control: newControl(c, manager{c}, gateOf{c}, nil), Epochs: manager{c}, Gate: gateOf{c}, Alerts: alerts{c}, Responses: responses{c}, Host: host{c}, Problem: server.ProblemOf, Roles: roles,
+		Journal: c, Control: newControl(c, manager{c}, gateOf{c}, nil), Epochs: manager{c}, Gate: gateOf{c}, Alerts: alerts{c}, Responses: responses{c}, Anomalies: anomalies{c}, Host: host{c}, Problem: server.ProblemOf, Roles: roles,
 		Bundles: filepath.Join(t.TempDir(), "evidence"), Now: func() time.Time { return time.UnixMilli(w.clock.Load()) },
 		TLS: &tls.Config{Certificates: []tls.Certificate{*w.ca.issue(t, "server")}, ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: w.ca.pool, MinVersion: tls.VersionTLS13},
 	}

@@ -36,6 +36,7 @@ var bodies = map[string]string{
 	"alerts/silence":      `{"reason":"r","rule":"WrongTags","scope":"*","for_ms":3600000}`,
 	"alerts/unsilence":    `{"reason":"r","id":"0011"}`,
 	"alerts/feedback":     `{"reason":"r","alert":"0011","verdict":"useless"}`,
+	"anomalies/feedback":  `{"reason":"r","id":7,"verdict":"expected"}`,
 	"alerts/test":         `{"reason":"r","id":"0011"}`,
 	"alerts/sinks/add":    `{"reason":"r","kind":"webhook","url":"https://alerts.example.org/secret"}`,
 	"alerts/sinks/remove": `{"reason":"r","id":"0011"}`,

@@ -83,6 +83,7 @@ type Config struct {
 	Gate      Gate
 	Alerts    Alerts
 	Responses Responses
+	Anomalies Anomalies
 	Host      Host
 	Problem   func(error) *api.Problem // the public form of an error
 	Roles     *Roles

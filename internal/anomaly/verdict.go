@@ -29,6 +29,16 @@ func (d Detector) String() string {
 	return "unknown"
 }
 
+// DetectorOf returns the detector with a stable name, 0 if there is none.
+func DetectorOf(name string) Detector {
+	for d, text := range detectorText {
+		if text == name && text != "" {
+			return Detector(d)
+		}
+	}
+	return 0
+}
+
 // Fact is one number behind a verdict, as text. Evidence holds no secret and no part of an
 // event: what it names is what events name.
 type Fact struct {

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/terradourada/td/internal/accesslog"
 	"github.com/terradourada/td/internal/limit"
 	"github.com/terradourada/td/internal/telemetry"
 	"github.com/terradourada/td/internal/telemetry/metrics"
@@ -21,16 +22,11 @@ import (
 
 // visit is one line of testdata/accesslog.gz, as a request to this server.
 type visit struct {
-	after     time.Duration // since the first
-	address   netip.Addr
-	operation string
-	class     limit.Class
-	code      protocol.Code
+	after time.Duration // since the first
+	telemetry.Request
 }
 
-// visits reads testdata/accesslog.gz. Files are tiles, feeds are checkpoints, pages are
-// challenges, and what was posted is a proof. A status of 400 or more is not_found, and of
-// 500 or more internal.
+// visits reads testdata/accesslog.gz, whose lines are those of an access log made shorter.
 func visits(t *testing.T) (all []visit) {
 	t.Helper()
 	f, err := os.Open("testdata/accesslog.gz")
@@ -48,25 +44,14 @@ func visits(t *testing.T) (all []visit) {
 		if _, err := fmt.Sscan(lines.Text(), &seconds, &address, &method, &status, &kind); err != nil {
 			t.Fatal(err)
 		}
-		v := visit{after: time.Duration(seconds) * time.Second, address: netip.MustParseAddr(address), operation: "getTile", class: limit.Read}
-		switch {
-		case method == http.MethodPost:
-			v.operation, v.class = "sendProof", limit.Submit
-		case kind == "page":
-			v.operation, v.class = "openChallenge", limit.Issue
-		case kind == "poll":
-			v.operation = "getCheckpoint"
-		}
-		switch {
-		case status >= 500:
-			v.code = protocol.CodeInternal
-		case status >= 400:
-			v.code = protocol.CodeNotFound
-		}
-		all = append(all, v)
+		q := accesslog.Request(time.Time{}, netip.MustParseAddr(address), method, accesslog.Kind(kind), status, 0)
+		all = append(all, visit{time.Duration(seconds) * time.Second, q})
 	}
 	return all
 }
+
+// classes are the classes of the operations of an access log.
+var classes = map[string]limit.Class{"sendProof": limit.Submit, "openChallenge": limit.Issue, "getCheckpoint": limit.Read, "getTile": limit.Read}
 
 // replayed is what a replay showed.
 type replayed struct {
@@ -111,14 +96,15 @@ func replay(t *testing.T, all []visit, faster int) (r replayed) {
 	seen, limited := map[netip.Addr]bool{}, map[netip.Addr]bool{}
 	for _, v := range all {
 		// What is left of the last address was written by the visitor.
-		header := http.Header{"X-Forwarded-For": {"203.0.113.9, unknown", v.address.String()}}
+		header := http.Header{"X-Forwarded-For": {"203.0.113.9, unknown", v.Source.String()}}
 		s := resolver.Resolve(proxy, header.Values)
-		if s.Addr != v.address || s.Local {
-			t.Fatalf("%v was resolved as %+v", v.address, s)
+		if s.Addr != v.Source || s.Local {
+			t.Fatalf("%v was resolved as %+v", v.Source, s)
 		}
 		now := began.Add(v.after / time.Duration(faster))
-		d := limits.Admit(now, s, v.class, "", 0)
-		request := telemetry.Request{At: now, Operation: v.operation, Source: s.Addr, Code: v.code, Status: http.StatusOK}
+		d := limits.Admit(now, s, classes[v.Operation], "", 0)
+		request := v.Request
+		request.At = now
 		seen[s.Addr] = true
 		if d.OK {
 			r.admitted++

@@ -220,6 +220,14 @@ type Config struct {
 	// do not arrive; 0s means none.
 	AlertHeartbeat time.Duration `key:"alert_heartbeat" default:"5m" range:"0s..24h"`
 
+	// Whether detectors look for anomalies in requests and in what is measured. Their
+	// verdicts are alerts, and in td admin anomalies. See docs/anomalies.md.
+	Anomaly string `key:"anomaly" default:"on" oneof:"on off"`
+
+	// Time for which verdicts about anomalies are kept with their evidence, at most
+	// 10,000. They name clients, and networks of addresses (/24, IPv6: /48).
+	AnomalyKeep time.Duration `key:"anomaly_keep" default:"2160h" range:"1h..8760h"`
+
 	// Time a client has to send the body of its request.
 	BodyTimeout time.Duration `key:"body_timeout" default:"10s" range:"100ms..10m"`
 

@@ -41,12 +41,13 @@ const (
 	BackupsDir   = "backups"    // copies that the server made, see [BackupAs]
 	EvidenceDir  = "evidence"   // of incidents
 	NotifyDir    = "notify"     // the store of the notifier
+	AnomalyDir   = "anomaly"    // what is usual, for the detectors of anomalies
 	SocketFile   = "admin.sock" // the admin socket, unless a setting names another path
 )
 
 // Names returns the names of all that a server may make in its data directory.
 func Names() []string {
-	names := []string{JournalFile, LedgerDir, PublishedDir, BackupsDir, EvidenceDir, NotifyDir, SocketFile}
+	names := []string{JournalFile, LedgerDir, PublishedDir, BackupsDir, EvidenceDir, NotifyDir, AnomalyDir, SocketFile}
 	for _, suffix := range journal.Suffixes() {
 		names = append(names, JournalFile+suffix)
 	}

@@ -201,6 +201,7 @@ func (m *Manager) writeClose(ctx context.Context, e *Epoch) (seq uint64, err err
 		if errors.Is(err, protocol.CodeInternal) && orderly(leaf.Reason) {
 			// The signer's root covers less than was accepted.
 			m.cfg.Log.Error("core and signer disagree about what was issued", "epoch", e.id.String(), "err", err)
+			m.cfg.Differs("issued")
 			leaf.Reason, leaf.Issued = protocol.CloseSuspect, protocol.SignedRoot{}
 			seq, err = m.appendClose(ctx, leaf)
 		}

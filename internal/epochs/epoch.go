@@ -22,6 +22,7 @@ type Epoch struct {
 	signer  Signer
 	tagger  Tagger
 	log     *slog.Logger
+	differs func(tree string)
 	suspect chan struct{} // closed by Destroy
 	once    sync.Once
 	idle    chan struct{} // closed when a DRAINING epoch has nothing left to do
@@ -297,6 +298,7 @@ func (e *Epoch) agree(signed *protocol.SignedRoot, size uint64, root protocol.Di
 		return nil
 	}
 	e.log.Error("core and signer disagree about the log; epoch destroyed", "epoch", e.id.String(), "size", size, "signed_size", signed.Size)
+	e.differs("log")
 	e.Destroy()
 	return protocol.Fail(protocol.CodeInternal, "the signer signed another tree than the log's")
 }

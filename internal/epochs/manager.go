@@ -116,6 +116,10 @@ type Config struct {
 	DeathWindow time.Duration
 	Freeze      func(ctx context.Context) error
 
+	// Differs is called when a signer has signed another tree than that of the core: the
+	// "log", or the tree of what was "issued". May be nil.
+	Differs func(tree string)
+
 	// Attest, if set, asks hardware for evidence about each new epoch and returns it
 	// with a sentence about it. With MustAttest no epoch opens without evidence.
 	// Otherwise Attest runs while the epoch is ACTIVE, and a failure is logged. It may
@@ -198,6 +202,9 @@ func New(cfg Config) *Manager {
 	cfg.AttestTimeout = cmp.Or(cfg.AttestTimeout, 10*time.Second)
 	if cfg.Invalidate == nil {
 		cfg.Invalidate = func(protocol.EpochID) {}
+	}
+	if cfg.Differs == nil {
+		cfg.Differs = func(string) {}
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now

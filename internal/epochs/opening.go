@@ -183,7 +183,7 @@ func (o *opening) start(ctx context.Context) error {
 
 func (m *Manager) newEpoch(number uint64, s Signer, t Tagger) *Epoch {
 	e := &Epoch{
-		number: number, id: s.EpochID(), signer: s, tagger: t, log: m.cfg.Log, jitter: m.cfg.Random(),
+		number: number, id: s.EpochID(), signer: s, tagger: t, log: m.cfg.Log, differs: m.cfg.Differs, jitter: m.cfg.Random(),
 		maxIssued: m.cfg.MaxIssued, soon: m.cfg.MaxIssued - m.cfg.MaxIssued/8,
 		suspect: make(chan struct{}), idle: make(chan struct{}),
 	}

@@ -59,6 +59,9 @@ func (g *Gate) accept(ctx context.Context, a *attempt) (index uint64, err error)
 	}
 	state, code := g.run(ctx, s, event, a)
 	g.describe(a, open, code)
+	if code != protocol.CodeSubmissionRejected {
+		a.details.Mark = g.marks.Of(markProof, a.digest[:])
+	}
 	switch code {
 	case protocol.CodeNone:
 		return state.Index, nil
@@ -77,6 +80,8 @@ func (a *attempt) causeOf(state lifecycle.State, code protocol.Code, known bool)
 		return a.cause
 	case code == protocol.CodeSubmissionRejected && !known:
 		return telemetry.UnknownID
+	case code == protocol.CodeSubmissionRejected && !a.facts.ClientMatches && a.facts.TagMatches:
+		return telemetry.ForeignTag
 	case code == protocol.CodeSubmissionRejected && !a.facts.ClientMatches:
 		return telemetry.WrongClient
 	case code == protocol.CodeSubmissionRejected:

@@ -30,7 +30,7 @@ func TestCauses(t *testing.T) {
 	}{
 		"accepted":      {want: telemetry.NoCause},
 		"unknown id":    {before: func(_ *services, a *gate.Answer) { a.RequestID[0] ^= 1 }, want: telemetry.UnknownID},
-		"wrong client":  {before: func(_ *services, a *gate.Answer) { a.Client = "another client" }, want: telemetry.WrongClient},
+		"wrong client":  {before: func(_ *services, a *gate.Answer) { a.Client = "another client" }, want: telemetry.ForeignTag},
 		"client of tag": {before: func(_ *services, a *gate.Answer) { a.Client, a.Tag = "another client", protocol.Tag{} }, want: telemetry.WrongClient},
 		"wrong tag":     {before: func(_ *services, a *gate.Answer) { a.Tag[31] ^= 1 }, want: telemetry.WrongTag},
 		"short proof":   {before: func(_ *services, a *gate.Answer) { a.Proof = a.Proof[1:] }, want: telemetry.MalformedProof},
@@ -63,6 +63,12 @@ func TestCauses(t *testing.T) {
 				s.faults["commit"] = &fault{err: protocol.Fail(protocol.CodeConflict, "")}
 			},
 			want: telemetry.Replayed,
+		},
+		"anchor is there": {
+			before: func(s *services, _ *gate.Answer) {
+				s.faults["commit"] = &fault{err: protocol.Wrap(protocol.CodeConflict, "", journal.ErrRepeated)}
+			},
+			want: telemetry.RepeatedAnchor,
 		},
 		"nullifier is there": {
 			before: func(s *services, _ *gate.Answer) {

@@ -238,7 +238,9 @@ func (g *Gate) commit(ctx context.Context, s *session.Session, open *session.Ope
 		return lifecycle.EventCommitted{Outcome: lifecycle.CommitUnknown}
 	default:
 		g.cfg.Log.Info("acceptance refused by the journal", "code", protocol.CodeOf(err).String(), "err", err)
-		a.cause = telemetry.CauseOf(err)
+		if a.cause = telemetry.CauseOf(err); errors.Is(err, journal.ErrRepeated) {
+			a.cause = telemetry.RepeatedAnchor
+		}
 		return lifecycle.EventCommitted{Outcome: lifecycle.CommitRefused, Code: protocol.CodeOf(err)}
 	}
 }

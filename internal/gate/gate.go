@@ -15,6 +15,7 @@ import (
 	"github.com/terradourada/td/internal/ledger"
 	"github.com/terradourada/td/internal/lifecycle"
 	"github.com/terradourada/td/internal/session"
+	"github.com/terradourada/td/internal/telemetry"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -158,6 +159,7 @@ type Gate struct {
 	admission *admission
 
 	destroyed sync.Map // ids of the epochs that the gate has destroyed
+	marks     *telemetry.Marker
 
 	ctx      context.Context // ends when the gate stops; for work that outlives its call
 	stop     context.CancelFunc
@@ -170,6 +172,13 @@ type claimKey struct {
 	id   claim.ID
 	list protocol.ListID
 }
+
+// What marks are of.
+const (
+	markProof byte = iota + 1
+	markAnchor
+	markPlace
+)
 
 // New returns a gate. It starts nothing; [Gate.Run] must run.
 func New(cfg Config) *Gate {
@@ -189,6 +198,7 @@ func New(cfg Config) *Gate {
 		push:   make(chan struct{}, cfg.MaxPush),
 
 		admission: newAdmission(cfg.VerifyWorkers, cfg.Now),
+		marks:     telemetry.NewMarker(),
 	}
 	for i := range cfg.Claims {
 		c := &cfg.Claims[i]

@@ -3,6 +3,7 @@ package gate
 import (
 	"context"
 	"crypto/rand"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"time"
@@ -132,12 +133,19 @@ func (g *Gate) issue(ctx context.Context, mode protocol.Mode, st *claim.Statemen
 		return nil, err
 	}
 	place.done()
+	g.mark(telemetry.DetailsOf(ctx), is.open)
 	is.session.Charge = paid
 	is.open.Claim = string(st.Claim())
 	is.open.Params = params
 	is.inputs = st.Inputs(is.open.Anchor, protocol.ContextElement(&is.open.Payload), is.session.TagHash)
 	stored = true
 	return is, g.keep(ctx, epoch, is)
+}
+
+// mark marks what must be unique about a challenge, for the report of its request.
+func (g *Gate) mark(d *telemetry.Details, open *session.Open) {
+	d.Mark = g.marks.Of(markAnchor, open.Anchor[:])
+	d.Place = g.marks.Of(markPlace, binary.BigEndian.AppendUint64(open.Epoch[:], open.Position))
 }
 
 // keep adds an anchored request to the table, unless its epoch has ended meanwhile.

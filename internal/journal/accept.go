@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"time"
 
 	"github.com/terradourada/td/claim"
@@ -130,19 +131,28 @@ func (g *group) mayAccept(a *Acceptance, p *protocol.Payload) error {
 	return g.checkUnique(a, p)
 }
 
+// ErrRepeated says that the id or the anchor of a request was accepted before. The core
+// draws the one and the signer makes the other, so no client can cause it. A repeated
+// commitment is not one: each client chooses its own.
+var ErrRepeated = errors.New("journal: id or anchor accepted before")
+
 func (g *group) checkUnique(a *Acceptance, p *protocol.Payload) error {
-	var taken, used bool
+	var repeated, taken, used bool
 	var scope, nullifier []byte // NULL matches nothing
 	if a.HasNullifier {
 		scope, nullifier = a.Scope[:], a.Nullifier[:]
 	}
 	g.scan(`SELECT EXISTS (SELECT 1 FROM accepted WHERE request_id = ?)
-			OR EXISTS (SELECT 1 FROM accepted WHERE anchor = ?)
-			OR EXISTS (SELECT 1 FROM accepted WHERE cm = ?),
+			OR EXISTS (SELECT 1 FROM accepted WHERE anchor = ?),
+		EXISTS (SELECT 1 FROM accepted WHERE cm = ?),
 		EXISTS (SELECT 1 FROM nullifiers WHERE scope = ? AND nullifier = ?)`,
-		[]any{p.RequestID[:], a.Leaf.Anchor[:], p.Commitment[:], scope, nullifier}, &taken, &used)
+		[]any{p.RequestID[:], a.Leaf.Anchor[:], p.Commitment[:], scope, nullifier}, &repeated, &taken, &used)
+	const conflict = "the request, its anchor or its commitment was accepted before"
+	if repeated {
+		return protocol.Wrap(protocol.CodeConflict, conflict, ErrRepeated)
+	}
 	if taken {
-		return protocol.Fail(protocol.CodeConflict, "the request, its anchor or its commitment was accepted before")
+		return protocol.Fail(protocol.CodeConflict, conflict)
 	}
 	if used {
 		return protocol.Fail(protocol.CodeNullifierUsed, "this member has answered in this scope before")

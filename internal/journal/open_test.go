@@ -332,6 +332,8 @@ func columns(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 	const allowed = "accepted.seq accepted.request_id accepted.anchor accepted.cm accepted.proof_digest accepted.claim " +
+		"anomalies.id anomalies.at anomalies.since anomalies.detector anomalies.kind anomalies.scope anomalies.cause anomalies.observed anomalies.expected " +
+		"anomalies.score anomalies.sentence anomalies.agrees anomalies.runbook anomalies.evidence anomalies.feedback " +
 		"attestations.epoch attestations.evidence " +
 		"audit.id audit.time audit.actor audit.role audit.action audit.target audit.reason audit.salt audit.outcome audit.code audit.seq audit.until " +
 		"claims.vk claims.seq " +

@@ -47,6 +47,10 @@ type Config struct {
 	// nil.
 	Died func(kind string)
 
+	// Breached is called with the kind of a child that answered what was not asked, or
+	// not as it must. May be nil.
+	Breached func(kind string)
+
 	// ReadyTimeout bounds a start, AnswerTimeout the answer to one request (a
 	// child that takes longer is killed), CloseGrace how long an orderly end
 	// waits before it kills. 0 is 10 s, 10 s and 3 s.

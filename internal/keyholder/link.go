@@ -149,20 +149,23 @@ func (l *link) reap() {
 	close(l.done)
 }
 
-// fail takes the link down; the first cause stays.
-func (l *link) fail(cause error) {
+// fail takes the link down; the first cause stays. It reports whether this is the first.
+func (l *link) fail(cause error) (first bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.cause == nil {
+	if first = l.cause == nil; first {
 		l.cause = cause
 		close(l.down)
 		_ = l.sock.Close()
 	}
+	return first
 }
 
 // breach takes the link down for an answer that no sound child sends.
 func (l *link) breach() {
-	l.fail(errBreach)
+	if l.fail(errBreach) && l.cfg.Breached != nil {
+		l.cfg.Breached(l.kind)
+	}
 	l.child.Kill()
 }
 

@@ -8,14 +8,18 @@ import (
 	"github.com/terradourada/td/internal/gate"
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/prover"
+	"github.com/terradourada/td/internal/telemetry"
 	"github.com/terradourada/td/protocol"
 )
 
 // The types here fit the services to the interfaces that gate, epochs and ledger
 // declare. None of them decides anything.
 
-// gateProver is the local pool as the gate sees it.
-type gateProver struct{ *prover.Pool }
+// gateProver is the local pool as the gate sees it. It reports how long proofs took.
+type gateProver struct {
+	*prover.Pool
+	report func(kind telemetry.Kind, subject string, value float64)
+}
 
 func (p gateProver) Prove(ctx context.Context, job *gate.Job) ([]byte, protocol.Tag, error) {
 	answer, err := p.Pool.Prove(ctx, &prover.Job{
@@ -27,6 +31,9 @@ func (p gateProver) Prove(ctx context.Context, job *gate.Job) ([]byte, protocol.
 		Tag:        job.Tag,
 		Deadline:   job.Deadline,
 	})
+	if err == nil {
+		p.report(telemetry.ProofReturned, string(job.Statement.Claim()), answer.Took.Seconds())
+	}
 	return answer.Proof, answer.Tag, err
 }
 

@@ -132,6 +132,7 @@ func (n *node) startAdmin(ctx context.Context) error {
 		Gate:      n.machine.gate,
 		Alerts:    n.watch,
 		Responses: n.watch.responses,
+		Anomalies: n.watch.anomalies,
 		Host:      &adminHost{reader, n.reload, n.cert, n.build, n.confined},
 		Problem:   server.ProblemOf,
 		Roles:     n.admin.roles,
@@ -221,6 +222,13 @@ func (h *adminHost) Evidence(ctx context.Context) map[string][]byte {
 	}, "", "  ")
 	if epochs, err := h.Epochs(ctx, maxEvidenceEpochs); err == nil {
 		files["epochs-in-the-log.json"], _ = json.MarshalIndent(epochs, "", "  ") // as the API shows them
+	}
+	if rows, err := h.journal.Anomalies(ctx, 0, maxBundled); err == nil {
+		all := make([]admin.Anomaly, 0, len(rows))
+		for i := range rows {
+			all = append(all, describeAnomaly(&rows[i]))
+		}
+		files["anomalies.json"], _ = json.MarshalIndent(all, "", "  ") // texts and numbers
 	}
 	return files
 }

@@ -55,7 +55,8 @@ func (n *node) newMachine(ctx context.Context) (*machine, error) {
 	report := &n.reporting
 	starter := reportedStarter{Starter(n.children, cfg, nil), report}
 	died := func(role string) { report.change(telemetry.ChildDied, role, 1) }
-	keys := keyholder.Config{Died: died, Log: n.Log, Capacity: uint32(cfg.MaxSessions) * 2, MinGrade: least, Core: n.confined, Starter: starter}
+	breached := func(role string) { report.change(telemetry.KeyholderBreached, role, 1) }
+	keys := keyholder.Config{Died: died, Breached: breached, Log: n.Log, Capacity: uint32(cfg.MaxSessions) * 2, MinGrade: least, Core: n.confined, Starter: starter}
 	m.epochs = epochs.New(epochs.Config{
 		StartSigner: func(ctx context.Context, number uint64) (epochs.Signer, error) {
 			return keyholder.StartSigner(ctx, keys, keyholder.SignerStart{Origin: r.journal.Origin(), Number: number, Instance: instance})
@@ -83,6 +84,8 @@ func (n *node) newMachine(ctx context.Context) (*machine, error) {
 		DeathWindow: cfg.DeathWindow,
 		Freeze:      func(ctx context.Context) error { return r.freeze(ctx, reasonDeaths) },
 
+		Differs: func(what string) { report.change(telemetry.RootsDiffer, what, 1) },
+
 		Attest:     attestEpochs(n.attestor),
 		MustAttest: cfg.Attestation != attest.WantAuto,
 	})
@@ -104,7 +107,7 @@ func (n *node) newMachine(ctx context.Context) (*machine, error) {
 	}
 	if cfg.Prover == config.ProverLocal && !cfg.ReadOnly {
 		m.pool = prover.NewPool(prover.PoolConfig{Workers: cfg.ProverWorkers, Queue: cfg.ProverQueue, Log: n.Log, Starter: starter, Died: died})
-		g.Prover = gateProver{m.pool}
+		g.Prover = gateProver{m.pool, report.change}
 		g.MaxPush = cfg.ProverQueue
 	}
 	m.gate = gate.New(g)

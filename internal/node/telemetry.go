@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/anomaly"
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/gate"
@@ -30,13 +31,14 @@ import (
 // reporting is what a node reports about itself: the hub of events, what reads them, and
 // what is measured at intervals.
 type reporting struct {
-	private  *telemetry.Pseudonyms // nil: addresses are written
-	events   *telemetry.Events
-	metrics  *metrics.Metrics
-	traffic  *telemetry.Traffic
-	recorder *telemetry.Recorder // nil without --record
-	record   io.Closer           // its file
-	tagger   atomic.Pointer[keyholder.Tagger]
+	private   *telemetry.Pseudonyms // nil: addresses are written
+	events    *telemetry.Events
+	metrics   *metrics.Metrics
+	traffic   *telemetry.Traffic
+	anomalies *anomaly.Set        // nil if the setting anomaly is off
+	recorder  *telemetry.Recorder // nil without --record
+	record    io.Closer           // its file
+	tagger    atomic.Pointer[keyholder.Tagger]
 
 	// Of the service alone.
 	told      map[telemetry.Kind]telemetry.Change // that were reported last
@@ -61,6 +63,10 @@ func (n *node) openReporting() error {
 	}
 	p.traffic = telemetry.NewTraffic(n.Log, p.private)
 	readers := []telemetry.Observer{p.metrics, p.traffic}
+	inPath := []telemetry.Observer{n.tally}
+	if p.anomalies = newSet(cfg); p.anomalies != nil {
+		readers, inPath = append(readers, p.anomalies), append(inPath, p.anomalies.Exact())
+	}
 	if cfg.Record != "" {
 		ended := func(err error) { n.Log.Warn("record ended before the server did", "err", err) }
 		file, left, err := openRecord(cfg.Record, int64(cfg.RecordMiB)<<20)
@@ -75,7 +81,7 @@ func (n *node) openReporting() error {
 			readers = append(readers, p.recorder)
 		}
 	}
-	p.events = telemetry.NewEvents([]telemetry.Observer{n.tally}, readers)
+	p.events = telemetry.NewEvents(inPath, readers)
 	return nil
 }
 
@@ -88,6 +94,7 @@ func metricLabels() metrics.Labels {
 	return metrics.Labels{
 		Operations: server.OperationIDs(), Claims: claims, Rules: watch.Names(), Sinks: []string{notify.KindAlertmanager, notify.KindWebhook},
 		Scopes: words(limit.Scopes()), Tables: words(limit.Tabled()), Responses: words(limit.Steps()),
+		Detectors: words(anomaly.Detectors()), Suppressions: anomaly.Suppressions(),
 	}
 }
 
@@ -247,7 +254,7 @@ func (n *node) look(ctx context.Context, slow bool) {
 	if r == nil {
 		return // it starts
 	}
-	p.state(telemetry.ServerStarted, "", true)
+	p.state(telemetry.ServerStarted, fmt.Sprintf("%s build %x", n.Version, n.build[:4]), true)
 	if n.health.stopping.Load() {
 		p.state(telemetry.ServerStopping, "", true)
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/internal/admin"
+	"github.com/terradourada/td/internal/anomaly"
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/journal"
@@ -36,6 +37,7 @@ type watcher struct {
 	private   *telemetry.Pseudonyms // of networks in the log; nil: they are written
 	limits    *limits
 	responses *responder
+	anomalies *anomalies
 	notifier  *notify.Notifier // nil if no destination is allowed
 	base      string           // address of the server in what is delivered
 
@@ -74,6 +76,9 @@ func (n *node) startWatch(ctx context.Context) error {
 	}
 	n.watch = w
 	n.services.start("alerts", w.run)
+	if w.anomalies.set != nil {
+		n.services.start("anomalies", w.anomalies.run)
+	}
 	if w.notifier != nil {
 		n.services.start("notifier", w.notifier.Run)
 		n.services.start("delivery of alerts", w.deliver)
@@ -94,6 +99,7 @@ func (n *node) newWatcher(ctx context.Context) (*watcher, error) {
 		cfg: n.Settings, log: n.Log, reader: reader, cert: n.cert, tally: n.tally, report: n.reporting.change, metrics: n.reporting.metrics, private: n.reporting.private, limits: n.limits, base: "http://" + n.listener.Addr().String(),
 		wake: make(chan struct{}, 1), engine: watch.New(now(), watch.Options{Rules: rules, Keep: n.Settings.AlertKeep}),
 	}
+	w.anomalies = n.newAnomalies()
 	w.responses = newResponder(n.limits.Limits, n.Log, n.reporting.change, w.cfg.AlertWindow)
 	w.responses.private = w.private
 	if n.cert != nil {
@@ -166,6 +172,10 @@ func (w *watcher) tick(now time.Time) {
 	w.tally.Total(watch.AlertsDropped, w.seen.Dropped)
 	in := w.tally.Take(w.cfg.AlertEvery, w.ticks())
 	w.measure(now, &in)
+	w.mu.Lock()
+	teaches := w.engine.Teaches()
+	w.mu.Unlock()
+	in.Findings = watch.FindingsOf(w.anomalies.tick(now, anomaly.State{Held: in.Held, Alerted: !teaches}))
 	w.mu.Lock()
 	notices := w.engine.Tick(now, &in)
 	for i := range notices {

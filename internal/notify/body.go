@@ -83,6 +83,9 @@ func post(a *watch.Alert, until time.Time, origin, base string) posted {
 		},
 		StartsAt: a.Since.UTC(), EndsAt: until.UTC(), GeneratorURL: base + "/v1/status",
 	}
+	if a.Sentence != "" {
+		p.Annotations["sentence"] = a.Sentence
+	}
 	if a.Ended != nil {
 		p.EndsAt = a.Ended.UTC()
 	}

@@ -119,7 +119,9 @@ func (p *Pool) Prove(ctx context.Context, job *Job) (Answer, error) {
 		if err != nil {
 			return Answer{}, err
 		}
+		began := time.Now()
 		answer, err := c.Prove(ctx, job)
+		answer.Took = time.Since(began)
 		if errors.Is(err, errLost) {
 			p.withdraw(c)
 		}

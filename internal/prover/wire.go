@@ -43,6 +43,7 @@ func (Job) Format(s fmt.State, verb rune) { protocol.Tag{}.Format(s, verb) }
 type Answer struct {
 	Proof []byte // protocol.ProofSize bytes
 	Tag   protocol.Tag
+	Took  time.Duration // without the wait for a prover
 }
 
 // Format writes "redacted" for every verb and flag.

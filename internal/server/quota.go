@@ -85,6 +85,7 @@ var failures = map[telemetry.Cause]bool{
 	telemetry.Unauthenticated: true,
 	telemetry.UnknownID:       true,
 	telemetry.WrongClient:     true,
+	telemetry.ForeignTag:      true,
 	telemetry.WrongTag:        true,
 	telemetry.MalformedProof:  true,
 	telemetry.FalseProof:      true,

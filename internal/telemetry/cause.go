@@ -44,6 +44,8 @@ const (
 	Slow
 	Gone
 	Fault
+	ForeignTag
+	RepeatedAnchor
 	causeEnd
 )
 
@@ -79,6 +81,8 @@ var causes = [causeEnd]struct{ name, meaning string }{
 	Slow:            {"slow", "the client sent or read too slowly"},
 	Gone:            {"gone", "the client left before the answer"},
 	Fault:           {"fault", "the server failed"},
+	ForeignTag:      {"foreign_tag", "the tag is right, and the request belongs to another client"},
+	RepeatedAnchor:  {"repeated_anchor", "the anchor or the id of the request was accepted before, which no client can cause"},
 }
 
 // Causes lists every cause but [NoCause].
@@ -108,6 +112,16 @@ func (c Cause) Served() bool {
 	default:
 		return false
 	}
+}
+
+// CauseNamed returns the cause with a stable name, [NoCause] if there is none.
+func CauseNamed(name string) Cause {
+	for _, c := range Causes() {
+		if c.String() == name {
+			return c
+		}
+	}
+	return NoCause
 }
 
 // ofCode holds the cause of each code where the refusal names none.

@@ -15,11 +15,14 @@ type Details struct {
 	Waited   time.Duration // for a place for costly work
 	Answered time.Duration // from the issue of the challenge to its answer; 0 without one
 	Verified time.Duration // that the verification of the proof took; 0 without one
+	Mark     Mark          // of the proof of an answer, or of the anchor of a challenge
+	Place    Mark          // of the epoch and position of a challenge
 }
 
 // Into copies the details into the report of their request, and adds the wait to its own.
 func (d *Details) Into(r *Request) {
 	r.Claim, r.ID, r.Answered, r.Verified = d.Claim, d.ID, d.Answered, d.Verified
+	r.Mark, r.Place = d.Mark, d.Place
 	r.Waited += d.Waited
 }
 

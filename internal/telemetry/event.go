@@ -25,6 +25,8 @@ type Request struct {
 	ID        protocol.RequestID
 	Answered  time.Duration // from the issue of a challenge to this answer, see [Details]
 	Verified  time.Duration // that the verification of a proof took, see [Details]
+	Mark      Mark          // of the proof or the anchor, see [Details]
+	Place     Mark          // of the position of a challenge, see [Details]
 }
 
 // Classes are the groups of operations that logs and metrics tell apart, by the words that
@@ -68,29 +70,32 @@ type Kind uint8
 // The kinds of changes, with what Subject and Value hold. Those in the second group are
 // measured, and reported when the value has changed.
 const (
-	noKind           Kind = iota
-	ServerStarted         // value: 1; the server answers requests
-	ServerStopping        // value: 1
-	EpochOpened           // value: number of the epoch
-	EpochClosed           // subject: reason; value: index of its close leaf
-	EpochFailed           // subject: why no epoch opens; value: 1, or 0 once one has opened
-	ChildStarted          // subject: role; value: 1
-	ChildDied             // subject: role; value: 1
-	HoldSet               // subject: operation and who ordered it, such as "issue operator"; value: 1
-	HoldLifted            // the same of a thaw
-	JournalFailing        // subject: cause; value: 1, or 0 once it takes writes again
-	LedgerFailing         // subject: "failing" or "diverged"; value: 1, or 0 once it is published again
-	ProverFailed          // subject: cause; value: 1
-	PushDecided           // subject: claim; value: the [Cause] of the refusal, 0 if the event was accepted
-	ChallengeExpired      // subject: claim; value: 1
-	TaggerDisagreed       // subject: claim; value: 1; the epoch is destroyed
-	CertificateSet        // value: seconds since 1970 at which the certificate in use expires
-	CertificateFails      // value: 1 if changed files do not load, or 0 once they do
-	ClockStepped          // value: seconds by which the clock of the system moved against the monotonic one
-	AlertFired            // subject: rule; value: 1
-	AlertCleared          // subject: rule; value: 1
-	ResponseTaken         // subject: step of the response ladder; value: 1, or 0 in a dry run
-	SettingsRead          // value: 1; settings were read again
+	noKind            Kind = iota
+	ServerStarted          // subject: version and build of the program; value: 1; the server answers requests
+	ServerStopping         // value: 1
+	EpochOpened            // value: number of the epoch
+	EpochClosed            // subject: reason; value: index of its close leaf
+	EpochFailed            // subject: why no epoch opens; value: 1, or 0 once one has opened
+	ChildStarted           // subject: role; value: 1
+	ChildDied              // subject: role; value: 1
+	HoldSet                // subject: operation and who ordered it, such as "issue operator"; value: 1
+	HoldLifted             // the same of a thaw
+	JournalFailing         // subject: cause; value: 1, or 0 once it takes writes again
+	LedgerFailing          // subject: "failing" or "diverged"; value: 1, or 0 once it is published again
+	ProverFailed           // subject: cause; value: 1
+	PushDecided            // subject: claim; value: the [Cause] of the refusal, 0 if the event was accepted
+	ChallengeExpired       // subject: claim; value: 1
+	TaggerDisagreed        // subject: claim; value: 1; the epoch is destroyed
+	CertificateSet         // value: seconds since 1970 at which the certificate in use expires
+	CertificateFails       // value: 1 if changed files do not load, or 0 once they do
+	ClockStepped           // value: seconds by which the clock of the system moved against the monotonic one
+	AlertFired             // subject: rule; value: 1
+	AlertCleared           // subject: rule; value: 1
+	ResponseTaken          // subject: step of the response ladder; value: 1, or 0 in a dry run
+	SettingsRead           // value: 1; settings were read again
+	ProofReturned          // subject: claim; value: seconds in which the prover of this server has returned a proof
+	KeyholderBreached      // subject: role; value: 1; it answered what was not asked, or contradicted the core
+	RootsDiffer            // subject: "log" or "issued"; value: 1; a signer signed another tree than that of the core
 
 	// Those that are measured.
 	EpochAge          // value: seconds since the ACTIVE epoch opened, 0 without one
@@ -116,6 +121,7 @@ var kindText = [kindEnd]string{
 	ProverFailed: "prover_failed", TaggerDisagreed: "tagger_disagreed", PushDecided: "push_decided", ChallengeExpired: "challenge_expired",
 	CertificateSet: "certificate_set", CertificateFails: "certificate_fails", ClockStepped: "clock_stepped",
 	AlertFired: "alert_fired", AlertCleared: "alert_cleared", ResponseTaken: "response_taken", SettingsRead: "settings_read",
+	ProofReturned: "proof_returned", KeyholderBreached: "keyholder_breached", RootsDiffer: "roots_differ",
 	EpochAge: "epoch_age", EpochFill: "epoch_fill", PendingRequests: "pending_requests",
 	JournalSize: "journal_size", LedgerLag: "ledger_lag", CheckpointAge: "checkpoint_age",
 	DiskFree: "disk_free", DiskFreeRatio: "disk_free_ratio", CertificateExpiry: "certificate_expiry",

@@ -38,6 +38,8 @@ type recordLine struct {
 	ID        string  `json:"request_id,omitempty"`
 	Answered  int64   `json:"answered_us,omitempty"`
 	Verified  int64   `json:"verified_us,omitempty"`
+	Mark      string  `json:"mark,omitempty"`
+	Place     string  `json:"place,omitempty"`
 	Kind      string  `json:"kind,omitempty"`
 	Subject   string  `json:"subject,omitempty"`
 	Value     float64 `json:"value,omitempty"`
@@ -85,6 +87,7 @@ func (r *Recorder) Request(q Request) {
 	if q.ID != (protocol.RequestID{}) {
 		l.ID = q.ID.String()
 	}
+	l.Mark, l.Place = q.Mark.String(), q.Place.String()
 	r.line(l)
 }
 
@@ -177,9 +180,10 @@ func (l *recordLine) request(at time.Time) Request {
 	r.Source, _ = netip.ParseAddr(l.Source)
 	if l.Code != "" {
 		r.Code, _ = protocol.ParseCode(l.Code)
-		r.Cause = causeOf(l.Cause)
+		r.Cause = CauseNamed(l.Cause)
 	}
 	r.ID, _ = protocol.Parse[protocol.RequestID](l.ID)
+	r.Mark, r.Place = parseMark(l.Mark), parseMark(l.Place)
 	return r
 }
 
@@ -190,13 +194,4 @@ func kindOf(name string) Kind {
 		}
 	}
 	return noKind
-}
-
-func causeOf(name string) Cause {
-	for _, c := range Causes() {
-		if c.String() == name {
-			return c
-		}
-	}
-	return NoCause
 }

@@ -38,6 +38,7 @@ func TestRecord(t *testing.T) {
 				At: began.Add(1234567 * time.Microsecond), Operation: "sendProof", Claim: "range/1", Client: "lab", Source: netip.MustParseAddr("192.0.2.7"),
 				Code: protocol.CodeSubmissionRejected, Cause: telemetry.WrongTag, Status: 403, Waited: time.Millisecond, Took: 2 * time.Millisecond,
 				Received: 664, Sent: 300, ID: protocol.RequestID{1, 2}, Answered: time.Second, Verified: 3 * time.Millisecond,
+				Mark: telemetry.Mark{7, 1}, Place: telemetry.Mark{0, 9},
 			},
 			{At: began, Operation: "none"},
 		},

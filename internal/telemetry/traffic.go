@@ -42,7 +42,7 @@ func NewTraffic(log *slog.Logger, private *Pseudonyms) *Traffic {
 
 // logged are the causes of refusals that have lines of their own.
 var logged = []Cause{
-	Unauthenticated, Forbidden, UnknownID, WrongClient, WrongTag, ForeignEpoch, Replayed, MalformedProof, FalseProof,
+	Unauthenticated, Forbidden, UnknownID, WrongClient, ForeignTag, WrongTag, ForeignEpoch, Replayed, RepeatedAnchor, MalformedProof, FalseProof,
 	Disagreement, ProverLate, ProverWrong, ProverWrongTag, Slow, Fault,
 }
 

@@ -67,6 +67,7 @@ type alert struct {
 	ended    time.Time
 	value    float64
 	peak     float64
+	sentence string // of a finding
 	hidden   string // why it is not notified: a silence, or what explains it
 	incident *incident
 	read     bool // in this tick
@@ -96,6 +97,8 @@ func (e *Engine) Tick(now time.Time, in *Input) []Notice {
 			e.sources(now, in, r, "client:", in.Clients)
 		case PerNetwork:
 			e.sources(now, in, r, "network:", in.Networks)
+		case PerFinding:
+			e.findings(now, in, r)
 		}
 	}
 	for _, a := range e.alerts { // of scopes without events
@@ -117,22 +120,28 @@ func (e *Engine) sources(now time.Time, in *Input, r *Rule, kind string, sources
 // reading applies what a rule reads for one scope.
 func (e *Engine) reading(now time.Time, in *Input, r *Rule, scope string, c *Counts) {
 	value, events := r.read(in, c)
+	e.apply(now, r, scope, value, events)
+}
+
+// apply applies one reading of a rule for a scope. It returns the alert, nil if there is
+// none.
+func (e *Engine) apply(now time.Time, r *Rule, scope string, value, events float64) *alert {
 	key := alertKey{r.Name, scope}
 	a := e.alerts[key]
 	if a == nil {
 		if !r.fires(value, events) {
-			return
+			return nil
 		}
 		if !e.room(r) {
 			e.dropped++
-			return
+			return nil
 		}
 		a = &alert{rule: r, scope: scope, state: Pending, since: now, peak: value}
 		e.alerts[key] = a
 	}
 	a.read = true
 	if math.IsNaN(value) {
-		return
+		return a
 	}
 	if a.value = value; r.Below == (value < a.peak) {
 		a.peak = value
@@ -140,6 +149,7 @@ func (e *Engine) reading(now time.Time, in *Input, r *Rule, scope string, c *Cou
 	if !e.step(now, a, r.fires(value, events), r.clears(value)) {
 		delete(e.alerts, key)
 	}
+	return a
 }
 
 // room reports whether a further alert of a rule is kept. Alerts about the whole server
@@ -238,7 +248,8 @@ type Alert struct {
 	State       State      `json:"state"`
 	Reads       string     `json:"reads"`
 	Value       float64    `json:"value"`
-	Peak        float64    `json:"peak"` // worst value since it is pending
+	Peak        float64    `json:"peak"`               // worst value since it is pending
+	Sentence    string     `json:"sentence,omitempty"` // what an anomaly is about, with its numbers
 	Threshold   float64    `json:"threshold"`
 	Runbook     string     `json:"runbook"`
 	Incident    uint64     `json:"incident,omitempty"` // 0 while it is pending
@@ -250,7 +261,7 @@ type Alert struct {
 func (a *alert) describe() Alert {
 	d := Alert{
 		Fingerprint: Fingerprint(a.rule.Name, a.scope), Rule: a.rule.Name, Scope: a.scope, Severity: a.rule.Severity, State: a.state,
-		Reads: a.rule.Reads, Value: a.value, Peak: a.peak, Threshold: a.rule.Fire, Runbook: "docs/runbooks/" + a.rule.Runbook,
+		Reads: a.rule.Reads, Value: a.value, Peak: a.peak, Sentence: a.sentence, Threshold: a.rule.Fire, Runbook: "docs/runbooks/" + a.rule.Runbook,
 		Since: a.fired, Hidden: a.hidden,
 	}
 	if a.fired.IsZero() {

@@ -15,6 +15,7 @@ type Input struct {
 	Clients  []Source // the busiest ones, see [Tally]
 	Networks []Source
 	Gauges   Gauges
+	Findings []Finding // of package anomaly that are in force
 
 	Held     bool // a freeze or a seal is in force
 	Rotating bool // an epoch is opening or has just opened

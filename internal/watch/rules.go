@@ -43,6 +43,7 @@ const (
 	Global     ScopeKind = iota // the server
 	PerClient                   // each authenticated client
 	PerNetwork                  // each /24 of IPv4 and /48 of IPv6
+	PerFinding                  // each scope that a finding is about, see [Finding]
 )
 
 // The groups of rules. Alerts of one group and scope that fire together are one incident.
@@ -53,6 +54,7 @@ const (
 	groupRecords = "records"
 	groupMachine = "machine"
 	groupState   = "state"
+	groupAnomaly = "anomaly"
 )
 
 // What may explain an alert besides other rules.
@@ -91,7 +93,7 @@ const Heartbeat = "Heartbeat"
 // once: an offender beyond it is refused, and not counted here.
 func Rules() []Rule {
 	const traffic, prover, machine = "abnormal-traffic.md", "prover-compromise.md", "machine.md"
-	return []Rule{
+	return append([]Rule{
 		{
 			Name: "WrongTagsOfClient", Severity: Page, Scope: PerClient, Group: groupTraffic, Runbook: traffic,
 			Reads: "wrong tags of one client, a minute", read: wrongTags, Fire: 5, Clear: 1, For: 2,
@@ -248,7 +250,7 @@ func Rules() []Rule {
 			Name: "AlertsUndelivered", Severity: Ticket, Group: groupMachine, Runbook: machine,
 			Reads: "minutes for which a sink has taken no alert", read: gauge(UndeliveredMinutes), Fire: 10, Clear: 1, For: 1,
 		},
-	}
+	}, findingRules()...)
 }
 
 // Names returns the names of the rules.

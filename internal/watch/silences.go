@@ -45,7 +45,7 @@ func (e *Engine) Check(now time.Time, s *Silence) error {
 	case s.Rule == anyOf && s.Scope == anyOf:
 		return errors.New("a silence names a rule, a scope, or both")
 	case s.Scope == "" || len(s.Scope) > 128 || strings.ContainsAny(s.Scope, " \t\r\n"):
-		return errors.New("the scope is server, client:NAME, network:PREFIX or *")
+		return errors.New("the scope is server, client:NAME, network:PREFIX, claim:ID, prover:NAME or *")
 	case s.Author == "" || s.Reason == "":
 		return errors.New("a silence needs an author and a reason")
 	case !s.Until.After(now):

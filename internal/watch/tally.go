@@ -80,6 +80,7 @@ var counterOf = map[telemetry.Cause]Counter{
 	telemetry.WrongTag:        WrongTags,
 	telemetry.UnknownID:       UnknownRequests,
 	telemetry.WrongClient:     UnknownRequests,
+	telemetry.ForeignTag:      UnknownRequests,
 	telemetry.FalseProof:      FalseProofs,
 	telemetry.MalformedProof:  MalformedProofs,
 	telemetry.Malformed:       Malformed,

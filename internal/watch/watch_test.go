@@ -139,6 +139,16 @@ func gauges(rule string, g watch.Gauge, fires, not, between float64) one {
 	return one{rule, watch.ScopeServer, set(g, fires), set(g, not), set(g, between)}
 }
 
+// found is a finding of a rule, whose score is its value.
+func found(rule, scope string) one {
+	scored := func(score float64) func(*watch.Input) {
+		return func(in *watch.Input) {
+			in.Findings = append(in.Findings, watch.Finding{Rule: rule, Scope: scope, Score: score - 0.1, Sentence: "less"}, watch.Finding{Rule: rule, Scope: scope, Score: score, Sentence: "seen and expected"})
+		}
+	}
+	return one{rule, scope, scored(1), scored(0.9), scored(0.85)}
+}
+
 // cases has every rule of the table.
 var cases = []one{
 	{"WrongTagsOfClient", "client:north", client("north", watch.WrongTags, 5), client("north", watch.WrongTags, 4), client("north", watch.WrongTags, 2)},
@@ -180,6 +190,13 @@ var cases = []one{
 	counts("NotifierDeaths", watch.NotifierDeaths, 2, 1),
 	counts("AlertsDropped", watch.AlertsDropped, 1, 1),
 	gauges("AlertsUndelivered", watch.UndeliveredMinutes, 10, 9, 5),
+	found("ImpossibleEvent", "server"),
+	found("AnomalyConfirmed", "network:192.0.2.0/24"),
+	found("AnomalyRate", "client:north"),
+	found("AnomalyPattern", "server"),
+	found("AnomalyProver", "prover:local"),
+	found("AnomalyClient", "client:north"),
+	found("AnomalySeries", "server"),
 }
 
 // TestRules: each rule fires at its threshold after its ticks, not short of it, stays

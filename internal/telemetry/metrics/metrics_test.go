@@ -34,6 +34,9 @@ func asServed() metrics.Labels {
 		Rules:     rules,
 		Sinks:     []string{"log", "alertmanager", "webhook"},
 		Responses: []string{"cost", "slow", "block"},
+
+		Detectors:    []string{"series", "rate", "correlate", "impossible", "prover", "behaviour"},
+		Suppressions: []string{"hold", "rotation", "start", "deploy", "feedback"},
 	}
 }
 

@@ -76,6 +76,11 @@ const (
 	AlertNotifications  Name = "alert_notifications_total"
 	AlertsUndelivered   Name = "alerts_undelivered_seconds"
 	AlertFeedback       Name = "alert_feedback_total"
+	AnomalyVerdicts     Name = "anomaly_verdicts_total"
+	AnomalySuppressed   Name = "anomaly_suppressed_total"
+	AnomalyFindings     Name = "anomaly_findings"
+	AnomalyFeedback     Name = "anomaly_feedback_total"
+	AnomalyLearning     Name = "anomaly_learning"
 	ResponsesActive     Name = "responses_active"
 	Responses           Name = "responses_total"
 	EventsLost          Name = "events_lost_total"
@@ -132,6 +137,9 @@ type Labels struct {
 	Rules      []string // of alerts
 	Sinks      []string // kinds of receivers of alerts
 	Responses  []string // steps of the automatic response
+
+	Detectors    []string // of anomalies
+	Suppressions []string // reasons for which their verdicts are not reported
 }
 
 // table returns every metric.
@@ -209,6 +217,11 @@ func table(l Labels) []metric {
 		{AlertNotifications, counter, "Notifications to receivers of alerts, by kind of receiver and result.", []label{{"sink", with(l.Sinks, other)}, {"result", []string{"sent", "failed", "dropped"}}}, nil},
 		{AlertsUndelivered, gauge, "Time for which a receiver of alerts has taken none, the longest of all receivers.", nil, nil},
 		{AlertFeedback, counter, "Verdicts of operators about alerts.", []label{{"verdict", []string{"useful", "useless", "false"}}}, nil},
+		{AnomalyVerdicts, counter, "Verdicts of the detectors of anomalies.", []label{{"detector", l.Detectors}}, nil},
+		{AnomalySuppressed, counter, "Verdicts that were not reported, by what explains them.", []label{{"reason", l.Suppressions}}, nil},
+		{AnomalyFindings, gauge, "Verdicts in force.", []label{{"detector", l.Detectors}}, nil},
+		{AnomalyFeedback, counter, "Verdicts of operators about anomalies.", []label{{"verdict", []string{"true", "false", "expected"}}}, nil},
+		{AnomalyLearning, gauge, "1 while detectors learn what is usual.", nil, nil},
 		{ResponsesActive, gauge, "Automatic responses in force, by step; in a dry run those that would be.", []label{{"step", with(l.Responses, other)}}, nil},
 		{Responses, counter, "Automatic responses, by step and whether they were only tried.", []label{{"step", with(l.Responses, other)}, {"mode", []string{"enforced", "dry_run"}}}, nil},
 
@@ -220,8 +233,8 @@ func table(l Labels) []metric {
 
 // ofProofs are the causes for which an answer to a challenge is refused.
 var ofProofs = []telemetry.Cause{
-	telemetry.Malformed, telemetry.Unauthenticated, telemetry.Forbidden, telemetry.UnknownID, telemetry.WrongClient, telemetry.WrongTag,
-	telemetry.ForeignEpoch, telemetry.Ended, telemetry.Late, telemetry.Replayed, telemetry.NullifierUsed, telemetry.Undecided,
+	telemetry.Malformed, telemetry.Unauthenticated, telemetry.Forbidden, telemetry.UnknownID, telemetry.WrongClient, telemetry.ForeignTag, telemetry.WrongTag,
+	telemetry.ForeignEpoch, telemetry.Ended, telemetry.Late, telemetry.Replayed, telemetry.RepeatedAnchor, telemetry.NullifierUsed, telemetry.Undecided,
 	telemetry.MalformedProof, telemetry.FalseProof, telemetry.WrongInputs, telemetry.Disagreement, telemetry.Held, telemetry.NoEpoch, telemetry.Behind,
 	telemetry.Limited, telemetry.Overloaded, telemetry.Slow, telemetry.Gone, telemetry.Fault,
 }

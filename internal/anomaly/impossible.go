@@ -1,0 +1,334 @@
+package anomaly
+
+import (
+	"encoding/binary"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/terradourada/td/internal/telemetry"
+	"github.com/terradourada/td/protocol"
+)
+
+// Exact reports what no honest history contains (D4). It learns nothing and has no
+// threshold. It is an observer in the path of requests: what it must compare is reported
+// there, and an event that the ring drops would be missed. Its methods may be called from
+// any goroutine.
+//
+// Proofs are compared with the last 65,536 that clients of this process have answered with
+// in 24 hours, challenges with the last 16,384. The marks that it compares are keyed by
+// the process, so a restart forgets them; the journal refuses an anchor that was accepted
+// before for good.
+type Exact struct {
+	mu     sync.Mutex // guards what follows
+	proofs hotSet
+	issued hotSet
+	told   map[findingKey]*told
+	ready  []Verdict
+	lost   uint64 // findings that found no place
+}
+
+// findingKey identifies findings of which one verdict a minute is enough.
+type findingKey struct{ kind, scope string }
+
+// told counts events of one kind and scope.
+type told struct {
+	first   Verdict   // of the events that no verdict has counted
+	n       int       // of them
+	spoken  time.Time // when the last verdict was made
+	last    time.Time // event
+	overall int
+}
+
+// Bounds of Exact.
+const (
+	hotProofs  = 1 << 16
+	hotIssued  = 1 << 15 // two for each challenge
+	hotFor     = 24 * time.Hour
+	maxTold    = 1024
+	maxReady   = 256
+	tellEvery  = time.Minute
+	forgetTold = time.Hour
+)
+
+// NewExact returns a detector that has seen nothing.
+func NewExact() *Exact {
+	return &Exact{proofs: newHotSet(hotProofs), issued: newHotSet(hotIssued), told: make(map[findingKey]*told)}
+}
+
+// The kinds of verdicts of Exact.
+const (
+	kindRepeatedProof    = "repeated_proof"
+	kindVerdictDiffers   = "verdict_differs"
+	kindForeignTag       = "foreign_tag"
+	kindRepeatedAnchor   = "repeated_anchor"
+	kindRepeatedPosition = "repeated_position"
+	kindRootsDiffer      = "roots_differ"
+	kindClockBack        = "clock_back"
+	kindKeyholderBreach  = "keyholder_breach"
+)
+
+// impossible says what each kind means: what was seen, with one verb for its value, why it
+// cannot happen, and where to begin.
+var impossible = map[string]struct{ seen, why, runbook string }{
+	kindRepeatedProof:    {"a proof of %s came again under another request", "a proof is made for one anchor and blinded, so honest provers never repeat one", runbookTraffic},
+	kindVerdictDiffers:   {"the verifier has decided differently about the same answer of %s", "its verdict depends on the answer alone", runbookMachine},
+	kindForeignTag:       {"%s answered a request of another client with its right tag", "a tag is sent to the client of its request alone", runbookKeys},
+	kindRepeatedAnchor:   {"a signer returned an anchor for the second time, for %s", "each anchor covers a number that was drawn for it; a repeated commitment, which clients can cause, is not counted", runbookKeys},
+	kindRepeatedPosition: {"a signer returned a position in the issued tree for the second time, for %s", "positions of an epoch are counted", runbookKeys},
+	kindRootsDiffer:      {"what is signed or published differs from the journal (%s)", "the log is computed from the journal", "ledger-inconsistency.md"},
+	kindClockBack:        {"the clock of the system ran back by %s", "clocks are slewed, not stepped, while a server runs", runbookMachine},
+	kindKeyholderBreach:  {"the %s answered what was not asked, or not as it must", "each answer belongs to one call", runbookKeys},
+}
+
+// leastBack is the step of the clock backwards that is reported.
+const leastBack = 2.0 // seconds
+
+// Request examines a request.
+func (x *Exact) Request(r telemetry.Request) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	switch r.Cause {
+	case telemetry.ForeignTag:
+		x.find(r.At, kindForeignTag, sourceScope(&r), r.Cause, requestFacts(&r))
+	case telemetry.RepeatedAnchor:
+		x.find(r.At, kindRepeatedAnchor, sourceScope(&r), r.Cause, requestFacts(&r))
+	default: // judged below
+	}
+	if r.Operation != "sendProof" {
+		x.challenge(&r)
+	} else if r.Mark != (telemetry.Mark{}) && r.Cause != telemetry.MalformedProof { // what does not decode is no proof
+		x.answer(&r)
+	}
+}
+
+// challenge compares what was issued.
+func (x *Exact) challenge(r *telemetry.Request) {
+	if r.Mark != (telemetry.Mark{}) && x.issued.put(r.At, r.Mark, r.ID) != nil {
+		x.find(r.At, kindRepeatedAnchor, sourceScope(r), r.Cause, requestFacts(r))
+	}
+	if r.Place != (telemetry.Mark{}) && x.issued.put(r.At, r.Place, r.ID) != nil {
+		x.find(r.At, kindRepeatedPosition, sourceScope(r), r.Cause, requestFacts(r))
+	}
+}
+
+// What the verifier has decided about a proof.
+const (
+	notJudged = iota
+	judgedTrue
+	judgedFalse
+)
+
+// answer compares the proof of an answer whose tag was right.
+func (x *Exact) answer(r *telemetry.Request) {
+	verdict := notJudged
+	switch {
+	case r.Code == protocol.CodeNone:
+		verdict = judgedTrue
+	case r.Cause == telemetry.FalseProof:
+		verdict = judgedFalse
+	}
+	was := x.proofs.put(r.At, r.Mark, r.ID)
+	switch {
+	case was == nil:
+		x.proofs.last().verdict = uint8(verdict)
+	case was.id != r.ID:
+		x.find(r.At, kindRepeatedProof, sourceScope(r), r.Cause, append(requestFacts(r), Fact{"first_request", was.id.String()}))
+	case was.verdict != notJudged && verdict != notJudged && int(was.verdict) != verdict:
+		x.find(r.At, kindVerdictDiffers, sourceScope(r), r.Cause, requestFacts(r))
+	case was.verdict == notJudged:
+		was.verdict = uint8(verdict)
+	}
+}
+
+// Change examines a change.
+func (x *Exact) Change(c telemetry.Change) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	switch {
+	case c.Kind == telemetry.RootsDiffer, c.Kind == telemetry.LedgerFailing && c.Subject == "diverged" && c.Value > 0:
+		x.find(c.At, kindRootsDiffer, ScopeServer, telemetry.NoCause, []Fact{{"what", c.Subject}})
+	case c.Kind == telemetry.ClockStepped && c.Value < -leastBack:
+		x.find(c.At, kindClockBack, ScopeServer, telemetry.NoCause, []Fact{{"seconds", number(-c.Value)}})
+	case c.Kind == telemetry.KeyholderBreached:
+		x.find(c.At, kindKeyholderBreach, ScopeServer, telemetry.NoCause, []Fact{{"keyholder", c.Subject}})
+	}
+}
+
+// requestFacts returns what evidence names of a request.
+func requestFacts(r *telemetry.Request) []Fact {
+	facts := []Fact{{"operation", r.Operation}, {"cause", r.Cause.String()}}
+	if r.ID != (protocol.RequestID{}) {
+		facts = append(facts, Fact{"request", r.ID.String()})
+	}
+	if r.Claim != "" {
+		facts = append(facts, Fact{"claim", r.Claim})
+	}
+	return facts
+}
+
+// find counts an event, and makes a verdict unless one of its kind and scope was made
+// within a minute: the next one counts it. The lock is held.
+func (x *Exact) find(at time.Time, kind, scope string, cause telemetry.Cause, facts []Fact) {
+	key := findingKey{kind, scope}
+	t := x.told[key]
+	if t == nil {
+		if len(x.told) >= maxTold {
+			x.lost++
+			return
+		}
+		t = new(told)
+		x.told[key] = t
+	}
+	if t.n == 0 {
+		t.first = Verdict{At: at, Since: at, Detector: Impossible, Kind: kind, Scope: scope, Cause: cause, Evidence: facts}
+	}
+	t.n, t.overall, t.last = t.n+1, t.overall+1, at
+	if at.Sub(t.spoken) >= tellEvery {
+		x.speak(t)
+	}
+}
+
+// speak makes the verdict about what was counted. The lock is held.
+func (x *Exact) speak(t *told) {
+	if len(x.ready) >= maxReady {
+		x.lost++
+		return
+	}
+	v := t.first
+	means := impossible[v.Kind]
+	v.At, v.Observed, v.Score, v.Runbook = t.last, float64(t.n), float64(t.n), means.runbook
+	v.Sentence = fmt.Sprintf("%s: %s since %s, expected none. %s.", upper(fmt.Sprintf(means.seen, aboutWhom(&v))), times(t.n), clock(v.Since), upper(means.why))
+	v.Evidence = append(v.Evidence, Fact{"events", fmt.Sprint(t.n)}, Fact{"events_in_all", fmt.Sprint(t.overall)})
+	t.n, t.spoken = 0, t.last
+	x.ready = append(x.ready, v)
+}
+
+// aboutWhom returns what the sentence of a kind names.
+func aboutWhom(v *Verdict) string {
+	if v.Scope == ScopeServer && len(v.Evidence) > 0 {
+		if v.Kind == kindClockBack {
+			return v.Evidence[0].Value + " s"
+		}
+		return v.Evidence[0].Value
+	}
+	return named(v.Scope)
+}
+
+// Take returns the verdicts since the last call, those that are due by now included.
+func (x *Exact) Take(now time.Time) []Verdict {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for key, t := range x.told {
+		if t.n > 0 && now.Sub(t.spoken) >= tellEvery {
+			x.speak(t)
+		}
+		if t.n == 0 && now.Sub(t.last) >= forgetTold {
+			delete(x.told, key)
+		}
+	}
+	all := x.ready
+	x.ready = nil
+	return all
+}
+
+// Lost returns how many findings were dropped, as too many were waiting.
+func (x *Exact) Lost() uint64 {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.lost
+}
+
+// sourceScope returns the scope of the client of a request, or of its network.
+func sourceScope(r *telemetry.Request) string {
+	if r.Client != "" {
+		return "client:" + r.Client
+	}
+	if p := networkOf(r.Source); p.IsValid() {
+		return "network:" + p.String()
+	}
+	return ScopeServer
+}
+
+// hotSet holds the last marks, and with which request each came first. An entry that is
+// older than hotFor counts as none. The oldest makes room.
+type hotSet struct {
+	ring  []hot
+	next  int      // place of the ring that is written next
+	index []uint32 // hash table of places of the ring plus one, 0 is free; twice as many as places
+}
+
+// hot is one mark.
+type hot struct {
+	mark    telemetry.Mark
+	id      protocol.RequestID
+	at      uint32 // seconds since 1970
+	verdict uint8
+}
+
+func newHotSet(places int) hotSet {
+	return hotSet{ring: make([]hot, places), index: make([]uint32, 2*places)}
+}
+
+// slot returns the slot of the hash table in which the search for a mark begins. Marks are
+// keyed digests, so nobody chooses them.
+func (s *hotSet) slot(m *telemetry.Mark) int {
+	return int(binary.LittleEndian.Uint64(m[:8]) & uint64(len(s.index)-1))
+}
+
+// put returns the entry of a mark, if it is there and not too old. Otherwise it adds one and
+// returns nil.
+func (s *hotSet) put(at time.Time, m telemetry.Mark, id protocol.RequestID) *hot {
+	now := uint32(at.Unix())
+	i := s.slot(&m)
+	for ; s.index[i] != 0; i = (i + 1) & (len(s.index) - 1) {
+		if h := &s.ring[s.index[i]-1]; h.mark == m {
+			if now-h.at < uint32(hotFor/time.Second) || now < h.at {
+				return h
+			}
+			*h = hot{mark: m} // it is found, and of no one
+			s.remove(i)
+			break
+		}
+	}
+	if old := &s.ring[s.next]; old.at != 0 {
+		s.forget(s.next)
+	}
+	for i = s.slot(&m); s.index[i] != 0; i = (i + 1) & (len(s.index) - 1) {
+	}
+	s.index[i] = uint32(s.next) + 1
+	s.ring[s.next] = hot{mark: m, id: id, at: now}
+	s.next = (s.next + 1) & (len(s.ring) - 1)
+	return nil
+}
+
+// last returns the entry that was added last.
+func (s *hotSet) last() *hot { return &s.ring[(s.next-1)&(len(s.ring)-1)] }
+
+// forget removes the entry at a place of the ring from the hash table, if it is there.
+func (s *hotSet) forget(place int) {
+	for i := s.slot(&s.ring[place].mark); s.index[i] != 0; i = (i + 1) & (len(s.index) - 1) {
+		if int(s.index[i]) == place+1 {
+			s.remove(i)
+			return
+		}
+	}
+}
+
+// remove frees a slot of the hash table, and moves the entries behind it that would not be
+// found any more.
+func (s *hotSet) remove(i int) {
+	mask := len(s.index) - 1
+	for j := i; ; {
+		j = (j + 1) & mask
+		if s.index[j] == 0 {
+			break
+		}
+		home := s.slot(&s.ring[s.index[j]-1].mark)
+		if (j-home)&mask >= (j-i)&mask {
+			s.index[i] = s.index[j]
+			i = j
+		}
+	}
+	s.index[i] = 0
+}

@@ -1,0 +1,269 @@
+package anomaly
+
+import (
+	"hash/maphash"
+	"math"
+	"math/bits"
+	"time"
+
+	"github.com/terradourada/td/internal/telemetry"
+	"github.com/terradourada/td/protocol"
+)
+
+// measures turns events into the values of the measured series, one each minute.
+type measures struct {
+	seed    maphash.Seed
+	classes [5]classMinute // as telemetry.Classes
+	total   [countsEnd]float64
+	times   [timesEnd]spectrum
+	sources distinct
+	clients distinct
+}
+
+// classMinute is what the requests of one class have come to in a minute.
+type classMinute struct {
+	requests, refused float64
+	took              spectrum
+}
+
+// Counts of a minute.
+const (
+	countIssued = iota
+	countAccepted
+	countAnswers
+	countRight
+	countPushes
+	countPushFailed
+	countWrongTags
+	countUnknown
+	countFalse
+	countMalformed
+	countLimited
+	countOverloaded
+	countFaults
+	countExpired
+	countReceived
+	countSent
+	countRequests
+	countsEnd
+)
+
+// Times of a minute.
+const (
+	timeVerify = iota
+	timeAnswer
+	timeProver
+	timeWaited
+	timesEnd
+)
+
+func newMeasures() measures { return measures{seed: maphash.MakeSeed()} }
+
+// countOf holds the count of causes that have one.
+var countOf = map[telemetry.Cause]int{
+	telemetry.WrongTag: countWrongTags, telemetry.UnknownID: countUnknown, telemetry.WrongClient: countUnknown,
+	telemetry.FalseProof: countFalse, telemetry.MalformedProof: countMalformed, telemetry.Malformed: countMalformed,
+	telemetry.Limited: countLimited, telemetry.Overloaded: countOverloaded, telemetry.Fault: countFaults,
+}
+
+// classNumber returns the place of a class in telemetry.Classes.
+func classNumber(class string) int {
+	for i, c := range telemetry.Classes {
+		if c == class {
+			return i
+		}
+	}
+	return 0
+}
+
+// request counts a request.
+func (m *measures) request(r *telemetry.Request) {
+	class := telemetry.ClassOf(r.Operation)
+	if class == "health" {
+		return
+	}
+	c := &m.classes[classNumber(class)]
+	c.requests++
+	m.total[countRequests]++
+	if r.Cause != telemetry.NoCause {
+		c.refused++
+		if n, ok := countOf[r.Cause]; ok {
+			m.total[n]++
+		}
+	}
+	c.took.add(r.Took)
+	m.times[timeWaited].add(r.Waited)
+	m.total[countReceived] += float64(r.Received)
+	m.total[countSent] += float64(r.Sent)
+	if r.Source.IsValid() {
+		m.sources.add(maphash.Comparable(m.seed, r.Source))
+	}
+	if r.Client != "" {
+		m.clients.add(maphash.String(m.seed, r.Client))
+	}
+	ok := r.Code == protocol.CodeNone
+	switch {
+	case class == "issue" && ok:
+		m.total[countIssued]++
+	case class == "submit":
+		m.total[countAnswers]++
+		if ok {
+			m.total[countRight]++
+			m.total[countAccepted]++
+		}
+	}
+	if r.Verified > 0 {
+		m.times[timeVerify].add(r.Verified)
+	}
+	if r.Answered > 0 && ok {
+		m.times[timeAnswer].add(r.Answered)
+	}
+}
+
+// change counts a change.
+func (m *measures) change(c *telemetry.Change) {
+	switch c.Kind {
+	case telemetry.ChallengeExpired:
+		m.total[countExpired]++
+	case telemetry.PushDecided:
+		m.total[countPushes]++
+		if c.Value == 0 {
+			m.total[countAccepted]++
+		} else {
+			m.total[countPushFailed]++
+		}
+	case telemetry.ProofReturned:
+		m.times[timeProver].add(time.Duration(c.Value * float64(time.Second)))
+	default: // not measured
+	}
+}
+
+// measure is one measured series.
+type measure struct {
+	name  string // stable
+	what  string // for people
+	kind  measureKind
+	about []string // exposures whose failures it shows too, see agrees
+	value func(*measures) (float64, bool)
+}
+
+// measureKind is a kind of values, with the least change that is worth a verdict.
+type measureKind struct {
+	unit   string
+	factor float64 // times more or less than usual
+	least  float64 // and so much more or less
+}
+
+// The kinds of measured series.
+var (
+	aRate   = measureKind{"a minute", 2, 10}
+	aPart   = measureKind{"", 1, 0.05}
+	aTime   = measureKind{"s", 1.5, 0.001}
+	aCount  = measureKind{"a minute", 3, 3} // of what is rare
+	aVolume = measureKind{"bytes a minute", 2, 10_000}
+)
+
+// worth reports whether the difference of two values is worth a verdict.
+func (k *measureKind) worth(x, usual float64) bool {
+	return math.Abs(x-usual) >= k.least && (x >= k.factor*usual || x <= usual/k.factor)
+}
+
+// leastOf is the number of events below which a share or a quantile has no value: the
+// series has no tick then.
+const leastOf = 20
+
+func count(of int) func(*measures) (float64, bool) {
+	return func(m *measures) (float64, bool) { return m.total[of], true }
+}
+
+func shareOf(of, all int) func(*measures) (float64, bool) {
+	return func(m *measures) (float64, bool) { return m.total[of] / max(1, m.total[all]), m.total[all] >= leastOf }
+}
+
+func quantileOf(of int, q float64) func(*measures) (float64, bool) {
+	return func(m *measures) (float64, bool) { return m.times[of].quantile(q), m.times[of].n >= leastOf }
+}
+
+// measured is the table of the series.
+var measured = buildMeasured()
+
+func buildMeasured() (all []measure) {
+	const anything, ofAnswers, ofPushes = "everything", "answers", "pushes"
+	add := func(name, what string, kind measureKind, value func(*measures) (float64, bool), about ...string) {
+		all = append(all, measure{name, what, kind, about, value})
+	}
+	about := map[string]string{"read": anything, "issue": anything, "submit": ofAnswers, "verify": anything}
+	for i, class := range telemetry.Classes {
+		if class == "health" {
+			continue
+		}
+		add("requests_"+class, "requests of class "+class, aRate, func(m *measures) (float64, bool) { return m.classes[i].requests, true }, about[class])
+		add("refused_"+class, "refused part of the requests of class "+class, aPart, func(m *measures) (float64, bool) {
+			c := &m.classes[i]
+			return c.refused / max(1, c.requests), c.requests >= leastOf
+		}, about[class])
+		for _, q := range []struct {
+			name string
+			q    float64
+		}{{"p50", 0.5}, {"p95", 0.95}} {
+			add("took_"+class+"_"+q.name, "time for requests of class "+class+", "+q.name, aTime, func(m *measures) (float64, bool) {
+				c := &m.classes[i]
+				return c.took.quantile(q.q), c.took.n >= leastOf
+			})
+		}
+	}
+	add("issued", "challenges issued", aRate, count(countIssued), anything)
+	add("accepted", "events accepted", aRate, count(countAccepted), ofAnswers, ofPushes)
+	add("pushed", "events for the prover", aRate, count(countPushes), ofPushes)
+	add("accepted_part", "accepted part of the answers", aPart, shareOf(countRight, countAnswers), ofAnswers)
+	add("expired_part", "challenges that expired for each that was issued", aPart, shareOf(countExpired, countIssued), ofAnswers)
+	add("push_failed_part", "part of the pushed events without a proof", aPart, shareOf(countPushFailed, countPushes), ofPushes)
+	add("verify_p50", "time to verify a proof, p50", aTime, quantileOf(timeVerify, 0.5))
+	add("verify_p95", "time to verify a proof, p95", aTime, quantileOf(timeVerify, 0.95))
+	add("answer_p50", "time to answer a challenge, p50", aTime, quantileOf(timeAnswer, 0.5))
+	add("answer_p95", "time to answer a challenge, p95", aTime, quantileOf(timeAnswer, 0.95))
+	add("prover_p50", "time of the prover for a proof, p50", aTime, quantileOf(timeProver, 0.5), ofPushes)
+	add("prover_p95", "time of the prover for a proof, p95", aTime, quantileOf(timeProver, 0.95), ofPushes)
+	add("waited_p95", "wait of requests for a place, p95", aTime, quantileOf(timeWaited, 0.95), anything)
+	add("wrong_tags", "wrong tags", aCount, count(countWrongTags), ofAnswers)
+	add("unknown_requests", "answers that name no request of their client", aCount, count(countUnknown), ofAnswers)
+	add("false_proofs", "false proofs", aCount, count(countFalse), ofAnswers)
+	add("malformed", "malformed requests and proofs", aCount, count(countMalformed), anything)
+	add("limited_part", "part of the requests that a quota refused", aPart, shareOf(countLimited, countRequests), anything)
+	add("overloaded_part", "part of the requests without a place", aPart, shareOf(countOverloaded, countRequests), anything)
+	add("faults", "failures of the server", aCount, count(countFaults), anything)
+	add("received", "volume received", aVolume, count(countReceived), anything)
+	add("sent", "volume sent", aVolume, count(countSent), anything)
+	add("sources", "different addresses", aRate, func(m *measures) (float64, bool) { return m.sources.estimate(), true }, anything, ofAnswers)
+	add("clients", "different clients", aRate, func(m *measures) (float64, bool) { return m.clients.estimate(), true }, anything, ofAnswers)
+	return all
+}
+
+// reset begins the next minute.
+func (m *measures) reset() { *m = measures{seed: m.seed} }
+
+// spectrum counts durations in buckets, eight for each doubling of a microsecond, so that a
+// quantile is right within a tenth.
+type spectrum struct {
+	buckets [8 * 32]uint32
+	n       int
+}
+
+func (s *spectrum) add(took time.Duration) {
+	us := uint64(max(took.Microseconds(), 1))
+	power := bits.Len64(us) - 1
+	eighth := int(us<<3>>power) & 7
+	s.buckets[min(8*power+eighth, len(s.buckets)-1)]++
+	s.n++
+}
+
+// quantile returns a quantile in seconds: the middle of its bucket.
+func (s *spectrum) quantile(q float64) float64 {
+	rank := int(q * float64(s.n))
+	for i, n := range s.buckets {
+		if rank -= int(n); rank < 0 {
+			return float64(uint64(1)<<(i/8)) * (1 + (float64(i%8)+0.5)/8) / 1e6
+		}
+	}
+	return 0
+}

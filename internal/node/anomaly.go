@@ -1,0 +1,279 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/terradourada/td/internal/admin"
+	"github.com/terradourada/td/internal/anomaly"
+	"github.com/terradourada/td/internal/config"
+	"github.com/terradourada/td/internal/datadir"
+	"github.com/terradourada/td/internal/fsutil"
+	"github.com/terradourada/td/internal/journal"
+	"github.com/terradourada/td/internal/telemetry/metrics"
+	"github.com/terradourada/td/protocol"
+)
+
+// anomalies feeds the detectors of this server, stores what they find, and keeps what is
+// usual over a restart.
+type anomalies struct {
+	set     *anomaly.Set // nil if the setting anomaly is off
+	cfg     *config.Config
+	log     *slog.Logger
+	metrics *metrics.Metrics
+	journal *journal.Journal
+
+	wake chan struct{} // one element when there is something to store
+
+	mu       sync.Mutex // guards what follows
+	waiting  []anomaly.Finding
+	restored time.Time
+}
+
+// Times and bounds of what is kept.
+const (
+	usualFile     = "usual" // in datadir.AnomalyDir
+	saveUsual     = 10 * time.Minute
+	storeAgain    = 10 * time.Second
+	maxUnstored   = 256
+	maxUsualFile  = 32 << 20
+	maxBundled    = 1000 // verdicts in the evidence of an incident, the newest
+	storeDeadline = 5 * time.Second
+)
+
+// newSet returns the detectors, nil if they are off.
+func newSet(cfg *config.Config) *anomaly.Set {
+	if cfg.Anomaly == "off" || cfg.ReadOnly {
+		return nil
+	}
+	return anomaly.NewSet()
+}
+
+// newAnomalies returns what feeds the detectors. What was usual before is restored; if that
+// cannot be read, they begin anew.
+func (n *node) newAnomalies() *anomalies {
+	a := &anomalies{
+		set: n.reporting.anomalies, cfg: n.Settings, log: n.Log, metrics: n.reporting.metrics, journal: n.records.journal, wake: make(chan struct{}, 1),
+	}
+	if a.set != nil {
+		a.restore()
+	}
+	return a
+}
+
+func (a *anomalies) file() string { return filepath.Join(a.cfg.Data, datadir.AnomalyDir, usualFile) }
+
+func (a *anomalies) restore() {
+	b, err := readUsual(a.file())
+	if errors.Is(err, fs.ErrNotExist) {
+		return
+	}
+	var saved time.Time
+	if err == nil {
+		saved, err = a.set.Restore(b)
+	}
+	if err != nil {
+		a.log.Warn("what is usual was not restored; detectors of anomalies begin anew", "err", err)
+		return
+	}
+	a.restored = saved
+}
+
+func readUsual(name string) ([]byte, error) {
+	if _, err := os.Stat(name); err != nil {
+		return nil, err
+	}
+	return fsutil.ReadFile(name, maxUsualFile)
+}
+
+// save writes what is usual, whole or not at all.
+func (a *anomalies) save(now time.Time) {
+	err := os.MkdirAll(filepath.Dir(a.file()), 0o700)
+	if err == nil {
+		err = fsutil.WriteFile(a.file(), a.set.Save(now), 0o600)
+	}
+	if err != nil {
+		a.log.Warn("what is usual was not saved", "err", err)
+	}
+}
+
+// tick returns the verdicts in force, and logs and queues what was found.
+func (a *anomalies) tick(now time.Time, state anomaly.State) []anomaly.Finding {
+	if a.set == nil {
+		return nil
+	}
+	found := a.set.Tick(now, state)
+	for i := range found {
+		f := &found[i]
+		log := a.log.With("detector", f.Detector.String(), "kind", f.Kind, "scope", f.Scope, "cause", f.Cause.String(), "score", f.Score)
+		if f.Pages() {
+			log.Warn("anomaly found", "sentence", f.Sentence, "runbook", "docs/runbooks/"+f.Runbook)
+		} else {
+			log.Info("anomaly found", "sentence", f.Sentence, "runbook", "docs/runbooks/"+f.Runbook)
+		}
+	}
+	a.queue(found)
+	live := a.set.Live(now)
+	a.measure(live)
+	return live
+}
+
+// queue keeps what was found until it is stored. The oldest makes room.
+func (a *anomalies) queue(found []anomaly.Finding) {
+	if len(found) == 0 {
+		return
+	}
+	a.mu.Lock()
+	a.waiting = append(a.waiting, found...)
+	dropped := max(0, len(a.waiting)-maxUnstored)
+	a.waiting = a.waiting[dropped:]
+	a.mu.Unlock()
+	if dropped > 0 {
+		a.log.Warn("verdicts about anomalies not stored", "lines", dropped)
+	}
+	select {
+	case a.wake <- struct{}{}:
+	default:
+	}
+}
+
+// measure sets the metrics.
+func (a *anomalies) measure(live []anomaly.Finding) {
+	s := a.set.Stats()
+	force := make(map[anomaly.Detector]float64)
+	for i := range live {
+		force[live[i].Detector]++
+	}
+	for _, d := range anomaly.Detectors() {
+		a.metrics.Set(metrics.AnomalyVerdicts, float64(s.Verdicts[d]), d.String())
+		a.metrics.Set(metrics.AnomalyFindings, force[d], d.String())
+	}
+	for _, why := range anomaly.Suppressions() {
+		a.metrics.Set(metrics.AnomalySuppressed, float64(s.Suppressed[why]), why)
+	}
+	for _, word := range anomaly.FeedbackWords() {
+		a.metrics.Set(metrics.AnomalyFeedback, float64(s.Feedback[word]), word)
+	}
+	a.metrics.SetIs(metrics.AnomalyLearning, s.Learning)
+}
+
+// run stores what was found, and saves what is usual from time to time and at the end.
+func (a *anomalies) run(ctx context.Context) error {
+	tick := time.NewTicker(storeAgain)
+	defer tick.Stop()
+	for saved := now(); ; {
+		select {
+		case <-ctx.Done():
+			a.store(context.WithoutCancel(ctx))
+			a.save(now())
+			return nil
+		case <-a.wake:
+		case <-tick.C:
+		}
+		a.store(ctx)
+		if t := now(); t.Sub(saved) >= saveUsual {
+			saved = t
+			a.save(t)
+		}
+	}
+}
+
+// store writes what waits to the journal. What cannot be written now is tried again.
+func (a *anomalies) store(ctx context.Context) {
+	a.mu.Lock()
+	batch := a.waiting
+	a.waiting = nil
+	a.mu.Unlock()
+	if len(batch) == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, storeDeadline)
+	defer cancel()
+	if err := a.journal.SaveAnomalies(ctx, batch, now().Add(-a.cfg.AnomalyKeep)); err != nil {
+		a.mu.Lock()
+		a.waiting = append(batch, a.waiting...)
+		a.waiting = a.waiting[max(0, len(a.waiting)-maxUnstored):]
+		a.mu.Unlock()
+	}
+}
+
+// Anomalies implements [admin.Anomalies].
+func (a *anomalies) Anomalies(ctx context.Context, _ time.Time, below uint64, most int) (*admin.AnomalyList, error) {
+	rows, err := a.journal.Anomalies(ctx, below, most)
+	if err != nil {
+		return nil, err
+	}
+	list := &admin.AnomalyList{Detectors: a.state(), Anomalies: []admin.Anomaly{}}
+	for i := range rows {
+		one := describeAnomaly(&rows[i])
+		one.Evidence = nil
+		list.Anomalies = append(list.Anomalies, one)
+	}
+	return list, nil
+}
+
+// state describes the detectors.
+func (a *anomalies) state() admin.AnomalyState {
+	if a.set == nil {
+		return admin.AnomalyState{Mode: "off"}
+	}
+	s := a.set.Stats()
+	d := admin.AnomalyState{
+		Mode: "on", Learning: s.Learning, Series: s.Series, SeriesWarm: s.SeriesWarm, Provers: s.Provers, ProverWarm: s.ProversWarm,
+		InForce: len(a.set.Live(now())), Suppressed: s.Suppressed,
+	}
+	if !a.restored.IsZero() {
+		d.Restored = &a.restored
+	}
+	return d
+}
+
+// Anomaly implements [admin.Anomalies].
+func (a *anomalies) Anomaly(ctx context.Context, _ time.Time, id uint64) (*admin.Anomaly, error) {
+	row, found, err := a.journal.Anomaly(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if !found {
+		return nil, protocol.Fail(protocol.CodeNotFound, "no verdict has this id; td admin anomalies lists them")
+	}
+	one := describeAnomaly(&row)
+	return &one, nil
+}
+
+func describeAnomaly(row *journal.Anomaly) admin.Anomaly {
+	v := &row.Verdict
+	return admin.Anomaly{
+		ID: row.ID, At: v.At, Since: v.Since, Detector: v.Detector.String(), Kind: v.Kind, Scope: v.Scope, Cause: v.Cause.String(),
+		Observed: v.Observed, Expected: v.Expected, Score: v.Score, Sentence: v.Sentence, Agrees: row.Agrees, Runbook: "docs/runbooks/" + v.Runbook,
+		Feedback: row.Feedback, Evidence: v.Evidence,
+	}
+}
+
+// AnomalyFeedback implements [admin.Anomalies].
+func (a *anomalies) AnomalyFeedback(ctx context.Context, t time.Time, id uint64, word string) error {
+	row, found, err := a.journal.Anomaly(ctx, id)
+	if err != nil {
+		return err
+	}
+	if !found {
+		return protocol.Fail(protocol.CodeNotFound, "no verdict has this id; td admin anomalies lists them")
+	}
+	if a.set == nil {
+		return protocol.Fail(protocol.CodeConflict, "the setting anomaly is off")
+	}
+	if err := anomaly.CheckFeedback(word); err != nil {
+		return protocol.Wrap(protocol.CodeMalformedRequest, err.Error(), err)
+	}
+	if err := a.journal.SetFeedback(ctx, id, word); err != nil {
+		return err
+	}
+	a.set.Feedback(t, &row.Verdict, word)
+	return nil
+}
