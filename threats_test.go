@@ -1,0 +1,341 @@
+package td_test
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+//go:generate go test -count=1 -run ^TestTablesOfTheThreatModel$ -update .
+
+var update = flag.Bool("update", false, "write the tables of docs/security/threat-model.md")
+
+const (
+	threatsFile = "docs/security/threats.yaml"
+	threatsPage = "docs/security/threat-model.md"
+)
+
+// threat is one entry of docs/security/threats.yaml.
+type threat struct {
+	id, boundary, stride, asset, actor, threat, mitigation string
+	tests                                                  []string
+	status, owner, review, missing                         string
+}
+
+// TestThreatsAreAttacked: a mitigated threat has tests that exist and are not always
+// skipped, an accepted risk has an owner and a date, an open one says what is missing, and
+// boundaries and assets are those of the page.
+func TestThreatsAreAttacked(t *testing.T) {
+	page := string(contents(t, threatsPage))
+	runs := runningTests(t)
+	seen := map[string]bool{}
+	for _, th := range threats(t) {
+		if seen[th.id] {
+			t.Errorf("%s stands there twice", th.id)
+		}
+		seen[th.id] = true
+		if !strings.Contains(page, "\n| "+th.boundary+" ") || !strings.Contains(page, "\n| "+th.asset+" ") {
+			t.Errorf("%s: the page has no boundary %s or no asset %s", th.id, th.boundary, th.asset)
+		}
+		if strings.Trim(th.stride, "STRIDE") != "" || th.stride == "" {
+			t.Errorf("%s: %q are no letters of STRIDE", th.id, th.stride)
+		}
+		if (len(th.tests) > 0) != (th.status == "mitigated") {
+			t.Errorf("%s is %s with %d tests", th.id, th.status, len(th.tests))
+		}
+		for _, name := range th.tests {
+			if !runs[name] {
+				t.Errorf("%s is attacked by %s, which does not exist or is always skipped", th.id, name)
+			}
+		}
+		if _, err := time.Parse(time.DateOnly, th.review); th.status == "accepted" && (err != nil || th.owner == "") {
+			t.Errorf("%s is accepted without owner or date", th.id)
+		}
+		if th.status == "open" && th.missing == "" {
+			t.Errorf("%s is open, and nothing is missing", th.id)
+		}
+	}
+}
+
+// TestThreatTestsHaveAThreat: every test whose name begins with TestThreat_ is named in
+// the file.
+func TestThreatTestsHaveAThreat(t *testing.T) {
+	named := map[string]bool{}
+	for _, th := range threats(t) {
+		for _, name := range th.tests {
+			named[name] = true
+		}
+	}
+	for name := range runningTests(t) {
+		if strings.Contains(name, ".TestThreat_") && !named[name] {
+			t.Errorf("%s attacks a threat that %s does not name", name, threatsFile)
+		}
+	}
+}
+
+// runningTests returns the tests of the module that do not begin with a skip, as
+// package.Name.
+func runningTests(t *testing.T) map[string]bool {
+	t.Helper()
+	runs := map[string]bool{}
+	for _, at := range testsOf(t) {
+		runs[qualified(at)] = true
+	}
+	for _, name := range goFiles(t) {
+		if !strings.HasSuffix(name, "_test.go") {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range f.Decls {
+			if f, ok := d.(*ast.FuncDecl); ok && alwaysSkipped(f) {
+				delete(runs, qualified(aTest{directory(name), f.Name.Name}))
+			}
+		}
+	}
+	return runs
+}
+
+func directory(name string) string {
+	if i := strings.LastIndexByte(name, '/'); i >= 0 {
+		return name[:i]
+	}
+	return "."
+}
+
+func qualified(at aTest) string {
+	if at.pkg == "." {
+		at.pkg = "td"
+	}
+	return at.pkg + "." + at.name
+}
+
+// alwaysSkipped reports whether a skip is a statement of the function itself.
+func alwaysSkipped(f *ast.FuncDecl) bool {
+	if f.Body == nil {
+		return false
+	}
+	return slices.ContainsFunc(f.Body.List, func(s ast.Stmt) bool {
+		e, ok := s.(*ast.ExprStmt)
+		if !ok {
+			return false
+		}
+		call, ok := e.X.(*ast.CallExpr)
+		if !ok {
+			return false
+		}
+		method, ok := call.Fun.(*ast.SelectorExpr)
+		return ok && slices.Contains([]string{"Skip", "Skipf", "SkipNow"}, method.Sel.Name)
+	})
+}
+
+func TestAlwaysSkipped(t *testing.T) {
+	for body, want := range map[string]bool{
+		`t.Skip("x")`:           true,
+		`t.Helper(); t.Skipf()`: true,
+		`if a { t.Skip() }`:     false,
+		`t.Log()`:               false,
+	} {
+		f, err := parser.ParseFile(token.NewFileSet(), "", "package p; func f() { "+body+" }", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := alwaysSkipped(f.Decls[0].(*ast.FuncDecl)); got != want {
+			t.Errorf("%s: got %v", body, got)
+		}
+	}
+}
+
+func threats(t *testing.T) []threat {
+	t.Helper()
+	all, err := parseThreats(string(contents(t, threatsFile)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
+// parseThreats reads the flat subset of YAML that the file uses, and nothing else:
+// comments, empty lines and entries of known members in one order.
+func parseThreats(file string) (all []threat, err error) {
+	var members []string
+	next := 0
+	common := []string{"- id", "  boundary", "  stride", "  asset", "  actor", "  threat", "  mitigation", "  tests", "  status"}
+	further := map[string][]string{"mitigated": nil, "accepted": {"  owner", "  review"}, "open": {"  missing"}}
+	for n, line := range strings.Split(file, "\n") {
+		if line == "" || strings.HasPrefix(line, "#") {
+			continue
+		}
+		if next == len(members) {
+			all, members, next = append(all, threat{}), common, 0
+		}
+		name, value, found := strings.Cut(line, ": ")
+		if !found || name != members[next] {
+			return nil, fmt.Errorf("%s:%d: want %q", threatsFile, n+1, members[next])
+		}
+		th := &all[len(all)-1]
+		if err := th.set(strings.TrimLeft(name, "- "), value); err != nil {
+			return nil, fmt.Errorf("%s:%d: %w", threatsFile, n+1, err)
+		}
+		if next++; name == "  status" {
+			more, ok := further[value]
+			if !ok {
+				return nil, fmt.Errorf("%s:%d: %q is no status", threatsFile, n+1, value)
+			}
+			members = append(slices.Clip(common), more...)
+		}
+	}
+	if len(all) == 0 || next != len(members) {
+		return nil, fmt.Errorf("%s: the last entry is not whole", threatsFile)
+	}
+	return all, nil
+}
+
+func (th *threat) set(name, value string) (err error) {
+	plain := map[string]*string{"id": &th.id, "boundary": &th.boundary, "stride": &th.stride, "asset": &th.asset, "status": &th.status, "review": &th.review}
+	texts := map[string]*string{"actor": &th.actor, "threat": &th.threat, "mitigation": &th.mitigation, "owner": &th.owner, "missing": &th.missing}
+	switch {
+	case name == "tests":
+		th.tests, err = parseNames(value)
+	case texts[name] != nil:
+		if *texts[name], err = strconv.Unquote(value); err == nil && *texts[name] == "" {
+			err = errors.New("the text is empty")
+		}
+	default:
+		if *plain[name] = value; !regexp.MustCompile(`^[A-Za-z0-9-]+$`).MatchString(value) {
+			err = fmt.Errorf("%q is no word", value)
+		}
+	}
+	return err
+}
+
+func TestParseThreatsRefuses(t *testing.T) {
+	const good = "- id: T1\n  boundary: B1\n  stride: S\n  asset: A1\n  actor: \"a\"\n  threat: \"t\"\n  mitigation: \"m\"\n  tests: [p.T]\n  status: mitigated\n"
+	accepted := strings.Replace(good, "mitigated", "accepted\n  owner: \"o\"\n  review: 2027-01-01", 1)
+	if all, err := parseThreats("# c\n" + good + accepted + good); err != nil || len(all) != 3 || all[1].review != "2027-01-01" {
+		t.Fatalf("%+v, %v", all, err)
+	}
+	for name, bad := range map[string]string{
+		"nothing":          "",
+		"unknown member":   strings.Replace(good, "  actor", "  who", 1),
+		"other status":     strings.Replace(good, "mitigated", "fine", 1),
+		"no owner":         strings.Replace(good, "mitigated", "accepted", 1),
+		"no owner, then":   strings.Replace(good, "mitigated", "accepted", 1) + good,
+		"open, no missing": strings.Replace(good, "mitigated", "open", 1),
+		"not quoted":       strings.Replace(good, `"t"`, "t", 1),
+		"empty text":       strings.Replace(good, `"m"`, `""`, 1),
+		"cut short":        strings.Replace(good, "  status: mitigated\n", "", 1),
+		"owner of another": good + "  owner: \"o\"\n",
+	} {
+		if all, err := parseThreats(bad); err == nil {
+			t.Errorf("%s: read as %+v", name, all)
+		}
+	}
+}
+
+// TestTablesOfTheThreatModel: the tables between the markers of the page are those of the
+// file.
+func TestTablesOfTheThreatModel(t *testing.T) {
+	want := string(contents(t, threatsPage))
+	all := threats(t)
+	got := want
+	for name, table := range map[string]string{"stride": strideTable(all), "mitigated": mitigatedTable(all), "accepted": acceptedTable(all), "open": openTable(all)} {
+		got = between(t, got, name, table)
+	}
+	if *update {
+		if err := os.WriteFile(threatsPage, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if got != want {
+		t.Errorf("%s is not what %s says: make docs", threatsPage, threatsFile)
+	}
+}
+
+// between replaces the text between the markers of a name.
+func between(t *testing.T, page, name, text string) string {
+	t.Helper()
+	begin, end := "<!-- generated: "+name+" -->\n", "<!-- end: "+name+" -->"
+	before, rest, ok := strings.Cut(page, begin)
+	_, after, closed := strings.Cut(rest, end)
+	if !ok || !closed {
+		t.Fatalf("the page has no markers of %s", name)
+	}
+	return before + begin + text + end + after
+}
+
+func strideTable(all []threat) string {
+	const letters = "STRIDE"
+	cells := map[string][]string{}
+	var boundaries []string
+	for _, th := range all {
+		if !slices.Contains(boundaries, th.boundary) {
+			boundaries = append(boundaries, th.boundary)
+		}
+		for _, letter := range th.stride {
+			cells[th.boundary+string(letter)] = append(cells[th.boundary+string(letter)], th.id)
+		}
+	}
+	slices.Sort(boundaries)
+	var b strings.Builder
+	b.WriteString("| boundary | spoofing | tampering | repudiation | information | denial | elevation |\n|---|---|---|---|---|---|---|\n")
+	for _, boundary := range boundaries {
+		fmt.Fprintf(&b, "| %s |", boundary)
+		for _, letter := range letters {
+			fmt.Fprintf(&b, " %s |", strings.Join(cells[boundary+string(letter)], ", "))
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
+}
+
+func mitigatedTable(all []threat) string {
+	var b strings.Builder
+	b.WriteString("| id | actor | threat | what stops it | tests |\n|---|---|---|---|---|\n")
+	for _, th := range all {
+		if th.status != "mitigated" {
+			continue
+		}
+		var tests []string
+		for _, name := range th.tests {
+			tests = append(tests, "`"+name[strings.LastIndexByte(name, '.')+1:]+"`")
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", th.id, th.actor, th.threat, th.mitigation, strings.Join(tests, ", "))
+	}
+	return b.String()
+}
+
+func acceptedTable(all []threat) string {
+	var b strings.Builder
+	b.WriteString("| id | actor | risk | what limits it | owner | next review |\n|---|---|---|---|---|---|\n")
+	for _, th := range all {
+		if th.status == "accepted" {
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", th.id, th.actor, th.threat, th.mitigation, th.owner, th.review)
+		}
+	}
+	return b.String()
+}
+
+func openTable(all []threat) string {
+	var b strings.Builder
+	b.WriteString("| id | actor | threat | what is meant to stop it | what is missing |\n|---|---|---|---|---|\n")
+	for _, th := range all {
+		if th.status == "open" {
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", th.id, th.actor, th.threat, th.mitigation, th.missing)
+		}
+	}
+	return b.String()
+}
