@@ -148,7 +148,7 @@ func TestCompress(t *testing.T) {
 // TestAtMost decides x <= y as integers do, at the edges of all limbs.
 func TestAtMost(t *testing.T) {
 	b := new(circuit.Builder)
-	b.AtMost(b.PublicLimbs(), b.PublicLimbs())
+	b.AtMost(b.PublicLimbs(64), b.PublicLimbs(64), 64)
 	c := b.Compile(64)
 	var edges []uint64
 	for _, shift := range []int{0, 15, 16, 17, 31, 32, 48, 63} {
@@ -157,8 +157,8 @@ func TestAtMost(t *testing.T) {
 	edges = append(edges, 1<<64-1, 1<<64-2, 0xffff0000ffff0000, 0x0000ffff0000ffff)
 	for _, x := range edges {
 		for _, y := range edges {
-			public := circuit.LimbPublics(circuit.LimbPublics(nil, x), y)
-			values, err := c.Solve(circuit.AtMostSecrets(nil, x, y), public)
+			public := circuit.LimbPublics(circuit.LimbPublics(nil, x, 64), y, 64)
+			values, err := c.Solve(circuit.AtMostSecrets(nil, x, y, 64), public)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -173,10 +173,10 @@ func TestAtMost(t *testing.T) {
 // 0, the equation of this limb fails and no other.
 func TestAtMostEveryLimb(t *testing.T) {
 	b := new(circuit.Builder)
-	b.AtMost(b.PublicLimbs(), b.PublicLimbs())
+	b.AtMost(b.PublicLimbs(64), b.PublicLimbs(64), 64)
 	c := b.Compile(64)
 	for limb := range 4 {
-		public := circuit.LimbPublics(circuit.LimbPublics(nil, 1<<(16*limb)), 0)
+		public := circuit.LimbPublics(circuit.LimbPublics(nil, 1<<(16*limb), 64), 0, 64)
 		values, err := c.Solve(make([]field.Element, c.Secrets()), public)
 		if err != nil {
 			t.Fatal(err)
@@ -191,12 +191,12 @@ func TestAtMostEveryLimb(t *testing.T) {
 // the differences that they would need.
 func TestAtMostEveryCarry(t *testing.T) {
 	b := new(circuit.Builder)
-	b.AtMost(b.PublicLimbs(), b.PublicLimbs())
+	b.AtMost(b.PublicLimbs(64), b.PublicLimbs(64), 64)
 	c := b.Compile(64)
 	limb := func(v uint64, i int) int { return int(v >> (16 * i) & 0xffff) }
 	for _, pair := range [][2]uint64{{1, 0}, {1 << 16, 1<<16 - 1}, {1 << 63, 1<<63 - 1}, {1<<64 - 1, 0}, {0x0001000000000000, 0x0000ffffffffffff}} {
 		x, y := pair[0], pair[1]
-		public := circuit.LimbPublics(circuit.LimbPublics(nil, x), y)
+		public := circuit.LimbPublics(circuit.LimbPublics(nil, x, 64), y, 64)
 		for carries := range 8 {
 			d, in := uint64(0), 0
 			for i := range 4 {
@@ -207,7 +207,7 @@ func TestAtMostEveryCarry(t *testing.T) {
 				d |= uint64(limb(y, i)-limb(x, i)-in+out<<16) & 0xffff << (16 * i)
 				in = out
 			}
-			secrets := circuit.LimbSecrets(nil, d)
+			secrets := circuit.BitSecrets(nil, d, 64)
 			for i := range 3 {
 				secrets = append(secrets, field.New(uint64(carries>>i&1)))
 			}
@@ -226,10 +226,10 @@ func TestAtMostEveryCarry(t *testing.T) {
 // times 32512 is -1 modulo p.
 func TestCarriesAreBits(t *testing.T) {
 	b := new(circuit.Builder)
-	b.AtMost(b.PublicLimbs(), b.PublicLimbs())
+	b.AtMost(b.PublicLimbs(64), b.PublicLimbs(64), 64)
 	c := b.Compile(64)
-	public := circuit.LimbPublics(circuit.LimbPublics(nil, 1), 0)
-	secrets := circuit.LimbSecrets(nil, 32512<<16)
+	public := circuit.LimbPublics(circuit.LimbPublics(nil, 1, 64), 0, 64)
+	secrets := circuit.BitSecrets(nil, 32512<<16, 64)
 	secrets = append(secrets, field.New(32512).Neg(), field.Element{}, field.Element{})
 	values, err := c.Solve(secrets, public)
 	if err != nil {

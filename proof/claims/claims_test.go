@@ -25,7 +25,7 @@ var suite claims.Suite
 
 func digest(name string) claims.Digest { return claims.HashToDigest("TD-V2-test", []byte(name)) }
 
-func record() (r [claims.RecordFields]claims.Digest) {
+func record() (r claims.Record) {
 	for i := range r {
 		r[i] = digest(fmt.Sprint("value", i))
 	}
@@ -68,7 +68,67 @@ func witnesses(t testing.TB) map[string]*claims.Witness {
 		"record 0": rangeOf(0, 77, 10, 100),
 		"record 5": rangeOf(5, 1<<63, 1<<63, 1<<63),
 		"member":   member(t, 5, 3),
+		"equals":   claims.NewRecordEquals(digest("e"), digest("r"), record(), 6),
+		"one of":   oneOf(3, 5),
+		"range":    ranges(7),
+		"range 2":  ranges(2),
+		"sum":      sumOf(14),
+		"sum 3":    sumOf(3),
+		"series":   series(11, 100, 131),
+		"series 1": series(1, 0, claims.MaxReading),
 	}
+}
+
+// choices are values of which number i is that of a field of the record.
+func choices(field, i int) (values [claims.Choices]claims.Digest) {
+	for j := range values {
+		values[j] = digest(fmt.Sprint("choice", j))
+	}
+	values[i] = record()[field]
+	return values
+}
+
+func oneOf(field, i int) *claims.Witness {
+	return claims.NewRecordOneOf(digest("e"), digest("r"), record(), field, choices(field, i))
+}
+
+func values(n int) (v []uint32) {
+	for i := range n {
+		v = append(v, uint32(0x9e3779b9*(i+1)))
+	}
+	return v
+}
+
+// ranges has a value at the lower bound, one at the upper one, and others.
+func ranges(n int) *claims.Witness {
+	v := values(n)
+	intervals := make([]claims.Interval, n)
+	for i := range v {
+		intervals[i] = claims.Interval{Lo: v[i] - uint32(i)*70000, Hi: v[i] + uint32(n-1-i)*70000}
+	}
+	return claims.NewRange(digest("e"), digest("r"), v, intervals)
+}
+
+func sumOf(n int) *claims.Witness {
+	total := uint64(0)
+	for _, v := range values(n) {
+		total += uint64(v)
+	}
+	return claims.NewSum(digest("e"), digest("r"), values(n), total-1, total+1<<17)
+}
+
+// readings are n readings with both bounds among them, where there are two.
+func readings(n int, lo, hi uint32) (v []uint32, sum uint64) {
+	for i := range n {
+		v = append(v, lo+uint32(i)*(hi-lo)/uint32(max(1, n-1)))
+		sum += uint64(v[i])
+	}
+	return v, sum
+}
+
+func series(n int, lo, hi uint32) *claims.Witness {
+	v, sum := readings(n, lo, hi)
+	return claims.NewSeries(digest("e"), digest("r"), v, claims.Series{Lo: lo, Hi: hi, SumLo: max(sum, 1) - 1, SumHi: sum})
 }
 
 func prove(t testing.TB, w *claims.Witness) []byte {
@@ -100,6 +160,74 @@ func others(s claims.Statement) (o []claims.Statement) {
 			if s.Lo >= 1<<(8*i) {
 				x = s
 				x.Lo -= 1 << (8 * i)
+				o = append(o, x)
+			}
+		case claims.RecordEquals:
+			x := s
+			x.Commitment = bump(s.Commitment, i)
+			o = append(o, x)
+			x = s
+			x.Field = (s.Field + 1 + i%7) % 8
+			o = append(o, x)
+			x = s
+			x.Value = bump(s.Value, i)
+			o = append(o, x)
+		case claims.RecordOneOf:
+			x := s
+			x.Commitment = bump(s.Commitment, i)
+			o = append(o, x)
+			x = s
+			x.Field = (s.Field + 1 + i%7) % 8
+			o = append(o, x)
+			x = s
+			x.Values[5] = bump(s.Values[5], i)
+			o = append(o, x)
+		case claims.Range:
+			x := s
+			x.Commitment = bump(s.Commitment, i)
+			o = append(o, x)
+			for j := range s.Intervals {
+				x = s
+				x.Intervals = slices.Clone(s.Intervals)
+				x.Intervals[j].Hi ^= 1 << (4 * i)
+				o = append(o, x)
+				x = s
+				x.Intervals = slices.Clone(s.Intervals)
+				x.Intervals[j].Lo ^= 1 << (4 * i)
+				o = append(o, x)
+			}
+			x = s
+			x.Intervals = s.Intervals[1:]
+			o = append(o, x)
+		case claims.Sum:
+			x := s
+			x.Commitment = bump(s.Commitment, i)
+			o = append(o, x)
+			x = s
+			x.Lo ^= 1 << (4 * i)
+			o = append(o, x)
+			x = s
+			x.Hi ^= 1 << (4 * i)
+			o = append(o, x)
+			x = s
+			x.Count = 1 + (s.Count+i)%14
+			o = append(o, x)
+		case claims.Series:
+			x := s
+			x.Commitment = bump(s.Commitment, i)
+			o = append(o, x)
+			x = s
+			x.Count += 1 + i
+			x.SumHi += uint64(1+i) * uint64(x.Lo)
+			o = append(o, x)
+			for _, change := range []func(x *claims.Series){
+				func(x *claims.Series) { x.Lo ^= 1 << (3 * i) },
+				func(x *claims.Series) { x.Hi ^= 1 << (3 * i) },
+				func(x *claims.Series) { x.SumLo ^= 1 << (4 * i) },
+				func(x *claims.Series) { x.SumHi ^= 1 << (4 * i) },
+			} {
+				x := s
+				change(&x)
 				o = append(o, x)
 			}
 		case claims.Member:
@@ -300,9 +428,9 @@ func TestMembers(t *testing.T) {
 // TestGolden: numbers, digests and known answers with fixed coins.
 func TestGolden(t *testing.T) {
 	var text strings.Builder
-	names := witnesses(t)
-	for _, name := range []string{"open", "record 0", "record 5", "member"} {
-		w := names[name]
+	all := witnesses(t)
+	for _, name := range []string{"open", "record 0", "record 5", "member", "equals", "one of", "range", "range 2", "sum", "sum 3", "series", "series 1"} {
+		w := all[name]
 		rows, products, equations, circuit := suite.Describe(w.Statement())
 		proof, err := suite.Prove(ligero.FixedCoins(transcript.Digest("golden")), w)
 		if err != nil {
