@@ -158,7 +158,7 @@ container: build
 # Puts each of the faults listed in proof/mutants_test.go into the code of the
 # proofs and wants the named test to fail. Takes minutes.
 mutants:
-	TD_MUTANTS=1 go test -count=1 -timeout 30m -v -run TestMutants ./proof
+	TD_MUTANTS=all go test -count=1 -timeout 30m -v -run TestMutants ./proof
 
 check:
 	./scripts/check.sh

@@ -286,6 +286,14 @@ func TestFalseWitness(t *testing.T) {
 	}
 }
 
+// mustFail wants that the secrets of a witness do not satisfy its statement.
+func mustFail(t *testing.T, what string, w *claims.Witness) {
+	t.Helper()
+	if _, err := suite.Prove(ligero.NewCoins(), w); !errors.Is(err, ligero.ErrUnsatisfied) {
+		t.Errorf("%s: %v", what, err)
+	}
+}
+
 // TestInterval: a value outside of its interval has no proof, at every edge.
 func TestInterval(t *testing.T) {
 	for _, c := range []struct{ v, lo, hi uint64 }{
@@ -297,9 +305,120 @@ func TestInterval(t *testing.T) {
 		{0, 1, 1<<64 - 1},
 		{1<<32 - 1, 1 << 32, 1 << 33},
 	} {
-		if _, err := suite.Prove(ligero.NewCoins(), rangeOf(2, c.v, c.lo, c.hi)); !errors.Is(err, ligero.ErrUnsatisfied) {
-			t.Errorf("%+v: %v", c, err)
+		mustFail(t, fmt.Sprint(c), rangeOf(2, c.v, c.lo, c.hi))
+	}
+}
+
+// TestIntervals: in each place a value outside of its interval has no proof.
+func TestIntervals(t *testing.T) {
+	for _, c := range []struct{ v, lo, hi uint32 }{
+		{9, 10, 100},
+		{101, 10, 100},
+		{1<<32 - 1, 0, 1<<32 - 2},
+		{0, 1, 1<<32 - 1},
+		{1<<16 - 1, 1 << 16, 1 << 17},
+		{1 << 17, 1 << 16, 1<<17 - 1},
+	} {
+		for place := range 3 {
+			v, intervals := []uint32{5, 5, 5}, slices.Repeat([]claims.Interval{{Lo: 5, Hi: 5}}, 3)
+			v[place], intervals[place] = c.v, claims.Interval{Lo: c.lo, Hi: c.hi}
+			mustFail(t, fmt.Sprint(c, " in place ", place), claims.NewRange(digest("e"), digest("r"), v, intervals))
 		}
+	}
+}
+
+// TestRangePacking: a commitment to some values opens as no others, and further
+// values are 0.
+func TestRangePacking(t *testing.T) {
+	everything := func(n int) []claims.Interval { return slices.Repeat([]claims.Interval{{Hi: 1<<32 - 1}}, n) }
+	of := func(v ...uint32) *claims.Witness {
+		return claims.NewRange(digest("e"), digest("r"), v, everything(len(v)))
+	}
+	cm := of(1, 2, 3).Statement().(claims.Range).Commitment
+	for _, w := range []*claims.Witness{of(1, 2), of(2, 1, 3), of(1, 2, 2), of(1, 2, 3, 1), of(1, 2, 3|1<<31)} {
+		s := w.Statement().(claims.Range)
+		s.Commitment = cm
+		mustFail(t, fmt.Sprint(len(s.Intervals)), w.Restate(s))
+	}
+	longer := of(1, 2, 3, 0)
+	if longer.Statement().(claims.Range).Commitment != cm {
+		t.Error("a further value of 0 changes the commitment")
+	}
+	prove(t, longer)
+}
+
+// TestSums: sums outside of their interval have no proof, and values that are not
+// counted are 0.
+func TestSums(t *testing.T) {
+	of := func(lo, hi uint64, v ...uint32) *claims.Witness {
+		return claims.NewSum(digest("e"), digest("r"), v, lo, hi)
+	}
+	const most = 1<<32 - 1
+	for name, w := range map[string]*claims.Witness{
+		"too low":       of(11, 20, 1, 2, 3, 4),
+		"too high":      of(1, 9, 1, 2, 3, 4),
+		"all, too low":  of(14*most+1, 1<<36-1, slices.Repeat([]uint32{most}, 14)...),
+		"all, too high": of(0, 14*most-1, slices.Repeat([]uint32{most}, 14)...),
+		"one":           of(1<<16, 1<<20, 1<<16-1),
+	} {
+		mustFail(t, name, w)
+	}
+	eight := of(10, 10, 1, 2, 3, 4, 0, 0, 0, 0)
+	prove(t, eight)
+	s := of(10, 10, 1, 2, 3, 4, 0, 0, 0, 1).Statement().(claims.Sum)
+	s.Count = 4
+	mustFail(t, "a value that is not counted", of(10, 10, 1, 2, 3, 4).Restate(s))
+	prove(t, of(14*most, 14*most, slices.Repeat([]uint32{most}, 14)...))
+	for _, bad := range []claims.Sum{{Count: 0}, {Count: 15}, {Count: 1, Lo: 2, Hi: 1}, {Count: 1, Hi: 1 << 36}} {
+		if !errors.Is(bad.Check(), claims.ErrStatement) {
+			t.Errorf("%+v is well-formed", bad)
+		}
+	}
+}
+
+// TestChoices: the field equals no other value, and is none of others.
+func TestChoices(t *testing.T) {
+	equals := claims.NewRecordEquals(digest("e"), digest("r"), record(), 3)
+	s := equals.Statement().(claims.RecordEquals)
+	s.Value = record()[2]
+	mustFail(t, "another value", equals.Restate(s))
+	for i := range claims.Choices {
+		prove(t, oneOf(3, i))
+		mustFail(t, "none of them", claims.NewRecordOneOf(digest("e"), digest("r"), record(), 3, choices(4, i)))
+	}
+}
+
+// TestSeries: one reading outside of the interval, a sum outside of its own, and
+// another count have no proof.
+func TestSeries(t *testing.T) {
+	of := func(s claims.Series, v ...uint32) *claims.Witness {
+		return claims.NewSeries(digest("e"), digest("r"), v, s)
+	}
+	v := []uint32{10, 12, 14, 16, 18, 20, 10, 10, 20}
+	wide := claims.Series{Lo: 10, Hi: 20, SumLo: 90, SumHi: 180}
+	prove(t, of(wide, v...))
+	for i := range v {
+		for _, bad := range []uint32{9, 21, 25, 26, 0, 1<<30 - 1, 1<<32 - 1} {
+			changed := slices.Clone(v)
+			changed[i] = bad
+			mustFail(t, fmt.Sprintf("reading %d is %d", i, bad), of(wide, changed...))
+		}
+	}
+	exact := claims.Series{Lo: 10, Hi: 20, SumLo: 130, SumHi: 130}
+	prove(t, of(exact, v...))
+	for _, sum := range []uint64{129, 131, 90, 180} {
+		mustFail(t, fmt.Sprint("sum ", sum), of(claims.Series{Lo: 10, Hi: 20, SumLo: sum, SumHi: sum}, v...))
+	}
+	top := slices.Repeat([]uint32{claims.MaxReading}, 9)
+	prove(t, of(claims.Series{Hi: claims.MaxReading, SumHi: 9 * claims.MaxReading, SumLo: 9 * claims.MaxReading}, top...))
+
+	// A zero more or less is another series, although a block is filled with zeros.
+	short := of(claims.Series{Hi: 7, SumHi: 21}, 1, 2, 0).Statement().(claims.Series)
+	for _, readings := range [][]uint32{{1, 2}, {1, 2, 0, 0}, {1, 2, 0, 0, 0, 0, 0, 0, 0}} {
+		w := of(claims.Series{Hi: 7, SumHi: 7 * uint64(len(readings))}, readings...)
+		s := w.Statement().(claims.Series)
+		s.Commitment = short.Commitment
+		mustFail(t, fmt.Sprint(len(readings), " readings"), w.Restate(s))
 	}
 }
 
@@ -312,13 +431,34 @@ func TestStatementsRefused(t *testing.T) {
 		"field -1":       claims.RecordRange{Commitment: good.Commitment, Field: -1, Hi: 8},
 		"depth 0":        claims.Member{Commitment: m.Commitment, Root: m.Root},
 		"scope 1":        claims.Member{Commitment: m.Commitment, Root: m.Root, Scope: claims.Digest{field.One}, Depth: 2},
+		"equals 8":       claims.RecordEquals{Field: 8},
+		"one of -1":      claims.RecordOneOf{Field: -1},
+		"no interval":    claims.Range{},
+		"8 intervals":    claims.Range{Intervals: make([]claims.Interval, 8)},
+		"empty second":   claims.Range{Intervals: []claims.Interval{{}, {Lo: 1}}},
+		"no values":      claims.Sum{},
+		"15 values":      claims.Sum{Count: 15},
+		"empty sums":     claims.Sum{Count: 2, Lo: 1},
+		"wide sum":       claims.Sum{Count: 2, Hi: 1 << 36},
+		"no readings":    claims.Series{},
+		"1025 readings":  claims.Series{Count: 1025},
+		"empty readings": claims.Series{Count: 2, Lo: 1, SumLo: 2, SumHi: 2},
+		"wide readings":  claims.Series{Count: 1, Hi: 1 << 30},
+		"low sum":        claims.Series{Count: 2, Lo: 1, Hi: 2, SumLo: 1, SumHi: 2},
+		"high sum":       claims.Series{Count: 2, Lo: 1, Hi: 2, SumLo: 2, SumHi: 5},
+		"empty sum":      claims.Series{Count: 2, Lo: 1, Hi: 2, SumLo: 4, SumHi: 3},
 		"depth 18":       claims.Member{Commitment: m.Commitment, Root: m.Root, Depth: 18},
 	} {
 		if err := suite.Verify(nil, s); !errors.Is(err, claims.ErrStatement) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for _, w := range []*claims.Witness{rangeOf(8, 5, 1, 9), rangeOf(-1, 5, 1, 9), rangeOf(0, 5, 9, 1)} {
+	for _, w := range []*claims.Witness{
+		claims.NewRecordEquals(digest("e"), digest("r"), record(), 8), claims.NewRecordOneOf(digest("e"), digest("r"), record(), -1, choices(0, 0)),
+		claims.NewRange(digest("e"), digest("r"), nil, nil), claims.NewSum(digest("e"), digest("r"), nil, 0, 0),
+		claims.NewSeries(digest("e"), digest("r"), make([]uint32, 1025), claims.Series{}),
+		rangeOf(8, 5, 1, 9), rangeOf(-1, 5, 1, 9), rangeOf(0, 5, 9, 1),
+	} {
 		if _, err := suite.Prove(ligero.NewCoins(), w); !errors.Is(err, claims.ErrStatement) {
 			t.Errorf("%+v: %v", w.Statement(), err)
 		}
@@ -364,7 +504,11 @@ func TestBatchesRefused(t *testing.T) {
 	w, s := batch(claims.MaxBatch + 1)
 	_, two := batch(1)
 	two = append(two, rangeOf(0, 1, 1, 1).Statement())
-	for name, bad := range map[string][]claims.Statement{"none": nil, "65": s, "of two claims": two, "of two fields": {rangeOf(0, 1, 1, 1).Statement(), rangeOf(1, 1, 1, 1).Statement()}} {
+	for name, bad := range map[string][]claims.Statement{
+		"none": nil, "65": s, "of two claims": two, "of two fields": {rangeOf(0, 1, 1, 1).Statement(), rangeOf(1, 1, 1, 1).Statement()},
+		"of two widths":        {series(2, 1, 2).Statement(), series(2, 1, 9).Statement()},
+		"of too many readings": {series(513, 1, 2).Statement(), series(513, 1, 2).Statement()},
+	} {
 		if err := suite.Verify(nil, bad...); !errors.Is(err, claims.ErrStatement) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -531,5 +675,31 @@ func TestWitnessNeverPrints(t *testing.T) {
 		if x != (field.Element{}) {
 			t.Errorf("secret %d is left", i)
 		}
+	}
+}
+
+func BenchmarkSeries(b *testing.B) {
+	for _, c := range []struct{ n, hi int }{{64, 1000}, {1024, 1000}, {1024, claims.MaxReading}} {
+		w := series(c.n, 0, uint32(c.hi))
+		name := fmt.Sprint(c.n, "x", c.hi)
+		b.Run(name+"/compile", func(b *testing.B) {
+			for b.Loop() {
+				new(claims.Suite).Describe(w.Statement())
+			}
+		})
+		var proof []byte
+		b.Run(name+"/prove", func(b *testing.B) {
+			for b.Loop() {
+				proof = prove(b, w)
+			}
+			b.ReportMetric(float64(len(proof)), "bytes")
+		})
+		b.Run(name+"/verify", func(b *testing.B) {
+			for b.Loop() {
+				if err := suite.Verify(proof, w.Statement()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
