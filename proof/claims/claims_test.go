@@ -1,12 +1,11 @@
 package claims_test
 
 import (
-	"crypto/sha256"
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"flag"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -15,7 +14,6 @@ import (
 	"github.com/terradourada/td/proof/field"
 	"github.com/terradourada/td/proof/ligero"
 	"github.com/terradourada/td/proof/poseidon"
-	"github.com/terradourada/td/proof/transcript"
 )
 
 var update = flag.Bool("update", false, "write the golden file")
@@ -569,32 +567,30 @@ func TestMembers(t *testing.T) {
 	}
 }
 
-// TestGolden: numbers, digests and known answers with fixed coins.
-func TestGolden(t *testing.T) {
-	var text strings.Builder
+// TestStatistics: the numbers of circuits, their parameters and bits.
+func TestStatistics(t *testing.T) {
+	var text bytes.Buffer
+	describe := func(name string, statements ...claims.Statement) {
+		d := new(claims.Suite).Describe(statements...)
+		p := d.Params
+		fmt.Fprintf(&text, "%s: values %d rows %d publics %d products %d equations %d terms %d params %d,%d,%d,%d bits %.1f circuit %x\n", name, d.Values, d.Rows, d.Publics, d.Products, d.Equations, d.Terms,
+			p.Slots, p.Length, p.Queries, p.Components, p.Bound().Bits, d.Circuit)
+		if p.Bound().Bits < 132 {
+			t.Errorf("%s has %.1f bits", name, p.Bound().Bits)
+		}
+	}
 	all := witnesses(t)
-	for _, name := range []string{"open", "record 0", "record 5", "member", "equals", "one of", "range", "range 2", "sum", "sum 3", "series", "series 1"} {
-		w := all[name]
-		rows, products, equations, circuit := suite.Describe(w.Statement())
-		proof, err := suite.Prove(ligero.FixedCoins(transcript.Digest("golden")), w)
-		if err != nil {
-			t.Fatal(err)
-		}
-		fmt.Fprintf(&text, "%s: rows %d products %d equations %d circuit %x root %x proof %d %x\n", name, rows, products, equations, circuit, proof[:32], len(proof), sha256.Sum256(proof))
+	for _, name := range order {
+		describe(name, all[name].Statement())
 	}
-	const file = "testdata/claims.golden"
-	if *update {
-		if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
-			t.Fatal(err)
-		}
+	describe("member of 131072", claims.Member{Depth: claims.MaxDepth})
+	for _, w := range []int{10, 30} {
+		describe(fmt.Sprint("series of 64, width ", w), claims.Series{Count: 64, Hi: 1<<w - 1})
+		describe(fmt.Sprint("series of 1024, width ", w), claims.Series{Count: 1024, Hi: 1<<w - 1})
 	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if text.String() != string(want) {
-		t.Errorf("got\n%swant\n%s", text.String(), want)
-	}
+	_, s := batch(64)
+	describe("64 of open", s...)
+	compare(t, "testdata/claims.golden", text.Bytes())
 }
 
 // TestExpand has vectors of RFC 9380, appendix K.1.

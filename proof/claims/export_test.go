@@ -1,6 +1,10 @@
 package claims
 
-import "github.com/terradourada/td/proof/field"
+import (
+	"github.com/terradourada/td/proof/circuit"
+	"github.com/terradourada/td/proof/field"
+	"github.com/terradourada/td/proof/ligero"
+)
 
 // Expand is expand_message_xmd.
 var Expand = expand
@@ -11,12 +15,32 @@ func (w *Witness) Secrets() []field.Element { return w.secrets() }
 // Restate makes the witness one of another statement.
 func (w *Witness) Restate(s Statement) *Witness { return newWitness(s, w.secrets()) }
 
-// Describe returns the numbers of a statement's circuit, and its digest.
-func (s *Suite) Describe(statement Statement) (rows, products, equations int, digest [32]byte) {
-	c, err := s.get([]Statement{statement})
+// Description has the numbers of a circuit.
+type Description struct {
+	Values, Rows, Publics, Products, Equations, Terms int
+	Params                                            ligero.Params
+	Circuit                                           [32]byte
+}
+
+// Describe describes the circuit of statements.
+func (s *Suite) Describe(statements ...Statement) Description {
+	c, err := s.get(statements)
 	if err != nil {
 		panic(err)
 	}
+	b := new(circuit.Builder)
+	for _, s := range statements {
+		s.define(b)
+	}
 	y := c.circuit.System
-	return y.Rows, len(y.Products), y.Equations, y.Digest()
+	return Description{b.Values(), y.Rows, y.Publics, len(y.Products), y.Equations, len(y.Linear) + len(y.Quadratic) + len(y.Constant), c.scheme.Params, y.Digest()}
 }
+
+// Shape returns what distinguishes the circuit of a statement.
+func Shape(s Statement) (id string, number, width int) {
+	x := s.shape()
+	return x.id, x.number, x.width
+}
+
+// Publics returns the public values of a statement.
+func Publics(s Statement) []field.Element { return s.public() }
