@@ -44,3 +44,35 @@ func Shape(s Statement) (id string, number, width int) {
 
 // Publics returns the public values of a statement.
 func Publics(s Statement) []field.Element { return s.public() }
+
+// Failed returns how many equations the secrets of a witness violate.
+func (s *Suite) Failed(w *Witness) (failed int) {
+	c, err := s.get([]Statement{w.statement})
+	if err != nil {
+		panic(err)
+	}
+	public := w.statement.public()
+	values, err := c.circuit.Solve(w.secrets(), public)
+	if err != nil {
+		panic(err)
+	}
+	y := c.circuit.System
+	sums := make([]field.Element, y.Equations)
+	add := func(t ligero.Term, x field.Element) { sums[t.Equation] = sums[t.Equation].Add(t.Factor.Mul(x)) }
+	for _, t := range y.Linear {
+		add(t, values[t.At])
+	}
+	for _, t := range y.Quadratic {
+		p, slot := y.Products[int(t.At)/y.Slots], int(t.At)%y.Slots
+		add(t, values[p[0]*y.Slots+slot].Mul(values[p[1]*y.Slots+slot]))
+	}
+	for _, t := range y.Constant {
+		add(t, append([]field.Element{field.One}, public...)[t.At])
+	}
+	for _, x := range sums {
+		if x != (field.Element{}) {
+			failed++
+		}
+	}
+	return failed
+}

@@ -75,13 +75,13 @@ func (s Series) sums() (lo, hi uint64) {
 	return s.SumLo - all, s.SumHi - all
 }
 
-// Check wants 1 to 1,024 readings, an interval of readings that is not empty, and one
-// of sums that is not empty and within what such readings can have.
+// Check wants 1 to 1,024 readings, and an interval of sums that is not empty and
+// within what such readings can have. Then that of the readings is not empty either.
 func (s Series) Check() error {
 	n := uint64(s.Count)
 	switch {
 	case s.Count < 1 || s.Count > MaxReadings,
-		s.Lo > s.Hi || s.Hi > MaxReading,
+		s.Hi > MaxReading,
 		n*uint64(s.Lo) > s.SumLo || s.SumLo > s.SumHi || s.SumHi > n*uint64(s.Hi):
 		return ErrStatement
 	}
