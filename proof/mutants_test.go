@@ -152,7 +152,7 @@ var mutants = []mutant{
 	{"claims/record.go", "number>>level&1 == 0", "level >= 0", "TestClaims"},
 	{"claims/record.go", "shape{recordEqualsID, s.Field, 0}", "shape{recordEqualsID, 0, 0}", "TestClaims"},
 	{"claims/record.go", "shape{recordOneOfID, s.Field, 0}", "shape{recordOneOfID, 0, 0}", "TestClaims"},
-	{"claims/record.go", "b, recordEqualsID, s.Field, value, cm", "b, recordEqualsID, s.Field, cm, value", "TestChoices"},
+	{"claims/record.go", "b, recordEqualsID, s.Field, value, cm", "b, recordEqualsID, s.Field, cm, value", "TestClaims"},
 	{"claims/record.go", "\t\tbit := b.Bit()\n", "\t\tbit := b.Secret()\n", "TestStatistics"},
 	{"claims/record.go", "values[2*i+1])\n\t\t}\n\t\tvalues", "values[2*i])\n\t\t}\n\t\tvalues", "TestChoices"},
 	{"claims/record.go", "copy(value[:], v)", "copy(value[1:], v)", "TestClaims"},

@@ -51,12 +51,12 @@ func (w *Witness) Wipe() { clear(w.secrets()) }
 const MaxBatch = 64
 
 // Suite proves and verifies statements, singly or in batches of one claim with one
-// field or depth. The zero value is ready; it is safe for concurrent use. It keeps
-// the circuits of single statements, which are few, and that of the last batch.
+// circuit. The zero value is ready; it is safe for concurrent use. It keeps the circuits
+// of single statements, which are few, and that of the last batch or series.
 type Suite struct {
 	mu     sync.Mutex
 	single map[shape]*compiled
-	batch  *compiled
+	last   *compiled // a batch or a series, of which there are many
 }
 
 type compiled struct {
@@ -105,25 +105,27 @@ func check(statements []Statement) (public []field.Element, err error) {
 func (s *Suite) get(statements []Statement) (*compiled, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c, count := s.single[statements[0].shape()], len(statements)
-	if count > 1 {
-		c = s.batch
+	of, count := statements[0].shape(), len(statements)
+	keep := count == 1 && of.id != seriesID
+	c := s.last
+	if keep {
+		c = s.single[of]
 	}
-	if c != nil && c.shape == statements[0].shape() && c.count == count {
+	if c != nil && c.shape == of && c.count == count {
 		return c, nil
 	}
 	c, err := compile(statements)
 	if err != nil {
 		return nil, err
 	}
-	if count > 1 {
-		s.batch = c
+	if !keep {
+		s.last = c
 		return c, nil
 	}
 	if s.single == nil {
 		s.single = make(map[shape]*compiled)
 	}
-	s.single[c.shape] = c
+	s.single[of] = c
 	return c, nil
 }
 
