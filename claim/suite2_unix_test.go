@@ -4,11 +4,14 @@ package claim_test
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"math"
 	"math/rand/v2"
 	"os"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -50,10 +53,11 @@ var suite2Goals = map[string]struct {
 }
 
 // TestSuite2 proves and verifies random statements of all claims of suite 2, refuses as
-// many mutants, and compares with PLONK. TD_SUITE2 is short, for 20 of each, or full,
-// for 10,000; its figures are written to the file TD_SUITE2_OUT.
+// many mutants, and compares with PLONK. TD_SUITE2 is short, for 12 of each, or full,
+// for 10,000; its figures are written to the file TD_SUITE2_OUT. The file TD_SUITE2_CASES
+// gets up to 1,000 proofs and mutants of each claim, for another verifier.
 func TestSuite2(t *testing.T) {
-	rounds, ok := map[string]int{"short": 20, "full": 10_000}[os.Getenv("TD_SUITE2")]
+	rounds, ok := map[string]int{"short": 12, "full": 10_000}[os.Getenv("TD_SUITE2")]
 	if !ok {
 		t.Skip("TD_SUITE2 is not set")
 	}
@@ -62,7 +66,15 @@ func TestSuite2(t *testing.T) {
 		binary.BigEndian.PutUint64(seed[:], uint64(time.Now().UnixNano()))
 	}
 	t.Logf("seed %x", seed)
-	s := &suite2{T: t, rng: rand.New(rand.NewChaCha8(seed))}
+	s := &suite2{T: t, rng: rand.New(rand.NewChaCha8(seed)), cases: io.Discard, most: min(1000, rounds/4)}
+	if name := os.Getenv("TD_SUITE2_CASES"); name != "" {
+		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o600)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		s.cases = f
+	}
 	for _, id := range append(claim.IDs(), "series-range/1") {
 		f := s.measure(string(id), rounds, func() []*claims.Witness { return []*claims.Witness{s.witness(string(id))} })
 		if id != "series-range/1" {
@@ -95,6 +107,8 @@ type suite2 struct {
 	rng     *rand.Rand
 	suite   claims.Suite
 	figures []suite2Figures
+	cases   io.Writer
+	most    int // cases of each claim
 }
 
 func (s *suite2) add(f suite2Figures) {
@@ -152,6 +166,10 @@ func (s *suite2) measure(name string, rounds int, next func() []*claims.Witness)
 		if i > 0 && s.rng.IntN(4) == 0 {
 			mutant, other = proof, last
 		}
+		if i < s.most {
+			s.write(name, statements, proof, true)
+			s.write(name, other, mutant, false)
+		}
 		if s.suite.Verify(mutant, other...) == nil {
 			s.Errorf("%s: a mutant is accepted: %x for %+v", name, mutant, other)
 		} else {
@@ -162,6 +180,54 @@ func (s *suite2) measure(name string, rounds int, next func() []*claims.Witness)
 	f.ProveMS /= float64(rounds)
 	f.VerifyMS /= float64(rounds)
 	return f
+}
+
+// write appends a case for another verifier.
+func (s *suite2) write(name string, statements []claims.Statement, proof []byte, valid bool) {
+	list := make([]map[string]any, len(statements))
+	for i, x := range statements {
+		list[i] = suite2Statement(x)
+	}
+	line, err := json.Marshal(map[string]any{"name": name, "statements": list, "proof": proof, "valid": valid})
+	if err != nil {
+		s.Fatal(err)
+	}
+	if _, err := s.cases.Write(append(line, '\n')); err != nil {
+		s.Fatal(err)
+	}
+}
+
+// suite2Statement has the members of the type Statement of proof/ts/src/claims.ts.
+func suite2Statement(s claims.Statement) map[string]any {
+	text := func(d claims.Digest) string { return hex.EncodeToString(claims.AppendDigest(nil, d)) }
+	switch s := s.(type) {
+	case claims.Open:
+		return map[string]any{"claim": "open/1", "commitment": text(s.Commitment)}
+	case claims.Range:
+		intervals := make([][2]uint32, len(s.Intervals))
+		for i, x := range s.Intervals {
+			intervals[i] = [2]uint32{x.Lo, x.Hi}
+		}
+		return map[string]any{"claim": "range/1", "commitment": text(s.Commitment), "intervals": intervals}
+	case claims.Sum:
+		return map[string]any{"claim": "sum/1", "commitment": text(s.Commitment), "count": s.Count, "lo": s.Lo, "hi": s.Hi}
+	case claims.RecordRange:
+		return map[string]any{"claim": "record-range/1", "commitment": text(s.Commitment), "field": s.Field, "lo": strconv.FormatUint(s.Lo, 10), "hi": strconv.FormatUint(s.Hi, 10)}
+	case claims.RecordEquals:
+		return map[string]any{"claim": "record-equals/1", "commitment": text(s.Commitment), "field": s.Field, "value": text(s.Value)}
+	case claims.RecordOneOf:
+		var values []string
+		for _, v := range s.Values {
+			values = append(values, text(v))
+		}
+		return map[string]any{"claim": "record-oneof/1", "commitment": text(s.Commitment), "field": s.Field, "values": values}
+	case claims.Member:
+		return map[string]any{"claim": "group/1", "commitment": text(s.Commitment), "depth": s.Depth, "root": text(s.Root), "scope": text(s.Scope), "nullifier": text(s.Nullifier)}
+	case claims.Series:
+		return map[string]any{"claim": "series-range/1", "commitment": text(s.Commitment), "count": s.Count, "lo": s.Lo, "hi": s.Hi, "sumlo": s.SumLo, "sumhi": s.SumHi}
+	default:
+		panic(fmt.Sprintf("no such statement: %T", s))
+	}
 }
 
 // mutant changes a proof: a bit, an element by the modulus, its length, or two of its
