@@ -1,7 +1,7 @@
 #!/bin/sh
 # Proves and verifies random statements of every claim of suite 2, refuses mutants of the
 # proofs, and compares sizes and processor time with the PLONK claims: TestSuite2 in
-# claim. The second verifier, proof/ts, gives its verdict on the same proofs and mutants,
+# claim. The second verifier, proof/ts, judges the same proofs and mutants,
 # where npm is installed. The last line is the result as JSON; ok is true only if every
 # verdict is right and no figure is far above its goal.
 #

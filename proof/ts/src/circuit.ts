@@ -61,6 +61,7 @@ export class Builder {
   publics = 0;
   secrets = 0;
   gates = 0;
+  readonly factors: { left: Value; right: Value | null }[] = []; // a cube has no right one
   readonly equations: Value[] = [];
 
   public(): Value {
@@ -91,12 +92,14 @@ export class Builder {
   }
   multiply(left: Value, right: Value): Value {
     const g = this.gates++;
+    this.factors.push({ left, right });
     this.equal(single(LEFT, g), left);
     this.equal(single(RIGHT, g), right);
     return single(PRODUCT, g);
   }
   cube(v: Value): Value {
     const g = this.gates++;
+    this.factors.push({ left: v, right: null });
     this.equal(single(LEFT, g), v);
     this.equal(single(RIGHT, g), single(DOUBLE, g));
     return single(PRODUCT, g);
@@ -157,7 +160,8 @@ export interface System {
   constant: number[];
 }
 
-export function compile(b: Builder, l: number): System {
+// placesOf returns the places of left factors and of secrets, and the number of rows.
+function placesOf(b: Builder, l: number) {
   const left = (g: number): number => Math.floor(g / l) * 2 * l + (g % l);
   const pairs = Math.ceil(b.gates / l);
   const used = b.gates % l;
@@ -165,7 +169,11 @@ export function compile(b: Builder, l: number): System {
   if (used > 0) for (const row of [2 * pairs - 2, 2 * pairs - 1]) for (let i = used; i < l; i++) free.push(row * l + i);
   const secretPlace = (n: number): number => (n < free.length ? free[n] : 2 * pairs * l + n - free.length);
   const rows = Math.max(2 * pairs, Math.ceil((2 * pairs * l + b.secrets - free.length) / l));
+  return { left, secretPlace, rows };
+}
 
+export function compile(b: Builder, l: number): System {
+  const { left, secretPlace, rows } = placesOf(b, l);
   const locate = (of: number): { list: "linear" | "quadratic" | "constant"; place: number; row?: [number, number] } => {
     const kind = Math.floor(of / KIND);
     const n = of % KIND;
@@ -206,6 +214,37 @@ export function compile(b: Builder, l: number): System {
     }
   });
   return s;
+}
+
+// solve returns the values of all rows. It does not ask whether they satisfy the equations.
+export function solve(b: Builder, l: number, secrets: Int32Array, publics: Int32Array): Int32Array {
+  const { left, secretPlace, rows } = placesOf(b, l);
+  const values = new Int32Array(rows * l);
+  secrets.forEach((x, i) => (values[secretPlace(i)] = x));
+  const read = (of: number): number => {
+    const n = of % KIND;
+    switch (Math.floor(of / KIND)) {
+      case ONE: return 1;
+      case PUBLIC: return publics[n];
+      case SECRET: return values[secretPlace(n)];
+      case SQUARE: return mul(values[secretPlace(n)], values[secretPlace(n)]);
+      case LEFT: return values[left(n)];
+      case RIGHT: return values[left(n) + l];
+      case DOUBLE: return mul(values[left(n)], values[left(n)]);
+      default: return mul(values[left(n)], values[left(n) + l]);
+    }
+  };
+  const evaluate = (v: Value): number => {
+    let sum = 0;
+    for (const [of, factor] of v) sum = add(sum, mul(factor, read(of)));
+    return sum;
+  };
+  b.factors.forEach(({ left: l1, right }, g) => {
+    const x = evaluate(l1);
+    values[left(g)] = x;
+    values[left(g) + l] = right === null ? mul(x, x) : evaluate(right);
+  });
+  return values;
 }
 
 export function digestOf(s: System): Uint8Array {

@@ -219,6 +219,7 @@ function params(values: number): Params {
 }
 
 export interface Circuit {
+  builder: Builder;
   params: Params;
   system: System;
   digest: Uint8Array;
@@ -230,7 +231,7 @@ export function circuitOf(claim: Statement["claim"], n: number, w: number, count
   for (let i = 0; i < count; i++) define(b, claim, n, w);
   const p = params(b.values());
   const system = compile(b, p.l);
-  return { params: p, system, digest: digestOf(system) };
+  return { builder: b, params: p, system, digest: digestOf(system) };
 }
 
 // publicsOf applies the rules to the statements of one proof.

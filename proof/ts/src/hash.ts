@@ -56,6 +56,12 @@ export class Stream {
     return v;
   }
 
+  // blocks reads a stream block by block.
+  nextBlock(): Uint8Array {
+    const at = this.advance(32);
+    return this.block.subarray(at, at + 32);
+  }
+
   positions(n: number, count: number): number[] {
     const seen = new Set<number>();
     while (seen.size < count) {
