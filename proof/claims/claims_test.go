@@ -268,7 +268,7 @@ func TestFalseWitness(t *testing.T) {
 			t.Errorf("%s: %d equations fail", name, n)
 		}
 		secrets := w.Secrets()
-		step := max(1, len(secrets)/100)
+		step := max(1, len(secrets)/map[bool]int{true: 20, false: 100}[testing.Short()])
 		for i := 0; i < len(secrets); i += step {
 			kept := secrets[i]
 			secrets[i] = kept.Add(field.One)
@@ -582,6 +582,9 @@ func TestMembers(t *testing.T) {
 
 // TestStatistics: the numbers of circuits, their parameters and bits.
 func TestStatistics(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it compiles large circuits")
+	}
 	var text bytes.Buffer
 	describe := func(name string, statements ...claims.Statement) {
 		d := new(claims.Suite).Describe(statements...)
@@ -684,6 +687,27 @@ func TestWitnessNeverPrints(t *testing.T) {
 		if x != (field.Element{}) {
 			t.Errorf("secret %d is left", i)
 		}
+	}
+}
+
+// BenchmarkClaims proves and verifies every claim, with circuits that are compiled.
+func BenchmarkClaims(b *testing.B) {
+	all := witnesses(b)
+	for _, name := range order {
+		w := all[name]
+		proof := prove(b, w)
+		b.Run("prove/"+name, func(b *testing.B) {
+			for b.Loop() {
+				prove(b, w)
+			}
+		})
+		b.Run("verify/"+name, func(b *testing.B) {
+			for b.Loop() {
+				if err := suite.Verify(proof, w.Statement()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }
 
