@@ -13,7 +13,7 @@ FREEZES ?= 40
 TOOLS := tools/bin
 DATA ?= ../shared/data
 
-.PHONY: build demo test matrix race race-system memscan attacks-trust attack anomaly-sim faults gamedays nab lint fuzz bench bench-once limit-compare docs openapi man check vuln e2e powercut mutants unit container tools clean
+.PHONY: build demo test matrix race race-system memscan attacks-trust attack anomaly-sim faults gamedays nab lint fuzz bench bench-once limit-compare docs openapi man check vuln e2e powercut mutants suite2 unit container tools clean
 
 build:
 	go build -trimpath -o bin/td ./cmd/td
@@ -172,7 +172,13 @@ container: build
 # Puts each of the faults listed in proof/mutants_test.go into the code of the
 # proofs and wants the named test to fail. Takes minutes.
 mutants:
-	TD_MUTANTS=1 go test -count=1 -timeout 30m -v -run TestMutants ./proof
+	TD_MUTANTS=all go test -count=1 -timeout 30m -v -run TestMutants ./proof
+
+# Random proofs and mutants of every claim of suite 2, with sizes and processor time
+# beside those of PLONK. About half an hour; SHORT=1 takes less than 20 s. Its last line
+# is the result as JSON.
+suite2:
+	./scripts/suite2.sh
 
 check:
 	./scripts/check.sh

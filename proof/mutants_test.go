@@ -145,24 +145,69 @@ var mutants = []mutant{
 	{"claims/commit.go", "f.Plus(t)), cm)", "f), cm)", "TestClaims"},
 	{"claims/hash.go", "subtle.XORBytes(block, block, first)", "subtle.XORBytes(block, first, first)", "TestExpand"},
 	{"claims/hash.go", "label+dstSuffix", "dstSuffix", "TestHashToDigest"},
-	{"claims/record.go", "|| s.Lo > s.Hi", "", "TestStatementsRefused"},
-	{"claims/record.go", "s.Field >= RecordFields ||", "", "TestStatementsRefused"},
-	{"claims/record.go", "\tb.AtMost(lo, v)\n", "\tb.AtMost(lo, lo)\n", "TestFalseWitness"},
+	{"claims/record.go", "s.Lo > s.Hi", "false", "TestStatementsRefused"},
+	{"claims/record.go", "number < 0 || number >= RecordFields", "false", "TestStatementsRefused"},
+	{"claims/record.go", "b.AtMost(lo, v,", "b.AtMost(lo, lo,", "TestClaims"},
+	{"claims/record.go", "b.AtMost(v, hi,", "b.AtMost(hi, hi,", "TestClaims"},
+	{"claims/record.go", "number>>level&1 == 0", "level >= 0", "TestClaims"},
+	{"claims/record.go", "shape{recordEqualsID, s.Field, 0}", "shape{recordEqualsID, 0, 0}", "TestClaims"},
+	{"claims/record.go", "shape{recordOneOfID, s.Field, 0}", "shape{recordOneOfID, 0, 0}", "TestClaims"},
+	{"claims/record.go", "b, recordEqualsID, s.Field, value, cm", "b, recordEqualsID, s.Field, cm, value", "TestClaims"},
+	{"claims/record.go", "\t\tbit := b.Bit()\n", "\t\tbit := b.Secret()\n", "TestStatistics"},
+	{"claims/record.go", "values[2*i+1])\n\t\t}\n\t\tvalues", "values[2*i])\n\t\t}\n\t\tvalues", "TestChoices"},
+	{"claims/record.go", "copy(value[:], v)", "copy(value[1:], v)", "TestClaims"},
+	{"claims/range.go", "b.AtMost(lo, v,", "b.AtMost(lo, lo,", "TestClaims"},
+	{"claims/range.go", "b.AtMost(v, hi,", "b.AtMost(hi, hi,", "TestClaims"},
+	{"claims/range.go", "packBits(all), cm", "packBits(all[:valueBits]), cm", "TestClaims"},
+	{"claims/range.go", "packedBits   = 28", "packedBits   = 32", "TestRangePacking"},
+	{"claims/range.go", "if i.Lo > i.Hi {", "if i.Lo > i.Hi && false {", "TestStatementsRefused"},
+	{"claims/range.go", "len(s.Intervals) < 1 ||", "", "TestStatementsRefused"},
+	{"claims/range.go", "|| len(s.Intervals) > RangeValues", "", "TestStatementsRefused"},
+	{"claims/range.go", "shape{rangeID, len(s.Intervals), 0}", "shape{rangeID, 0, 0}", "TestClaims"},
+	{"claims/range.go", "b.AtMost(lo, sum,", "b.AtMost(lo, lo,", "TestClaims"},
+	{"claims/range.go", "b.AtMost(sum, hi,", "b.AtMost(hi, hi,", "TestClaims"},
+	{"claims/range.go", "packBits(bits[split:]))", "packBits(nil))", "TestClaims"},
+	{"claims/range.go", "s.Count > SumValues || ", "", "TestStatementsRefused"},
+	{"claims/range.go", "s.Count < 1 || ", "", "TestStatementsRefused"},
+	{"claims/range.go", "s.Lo > s.Hi || ", "", "TestStatementsRefused"},
+	{"claims/range.go", "|| s.Hi >= 1<<sumBits", "", "TestStatementsRefused"},
+	{"claims/range.go", "shape{sumID, s.Count, 0}", "shape{sumID, 0, 0}", "TestClaims"},
+	{"claims/series.go", "\t\tb.Equal(v.Plus(below), hi)\n", "\t\t_, _ = below, hi\n", "TestSeries"},
+	{"claims/series.go", "lo.Plus(circuit.Number(above))", "circuit.Number(above).Plus(lo).Minus(lo)", "TestSeries"},
+	{"claims/series.go", "circuit.Digest{circuit.Constant(field.New(uint64(s.Count)))}", "circuit.Digest{}", "TestClaims"},
+	{"claims/series.go", "block[i%len(block)] = v\n", "block[0] = v\n", "TestSeries"},
+	{"claims/series.go", "b.AtMost(sumLo, sum,", "b.AtMost(sumLo, sumLo,", "TestSeries"},
+	{"claims/series.go", "b.AtMost(sum, sumHi,", "b.AtMost(sumHi, sumHi,", "TestSeries"},
+	{"claims/series.go", "s.Count < 1 || ", "", "TestStatementsRefused"},
+	{"claims/series.go", "s.Count < 1 || s.Count > MaxReadings", "s.Count < 1", "TestStatementsRefused"},
+	{"claims/series.go", "s.Hi > MaxReading", "false", "TestStatementsRefused"},
+	{"claims/series.go", "n*uint64(s.Lo) > s.SumLo || ", "", "TestStatementsRefused"},
+	{"claims/series.go", "s.SumLo > s.SumHi || ", "", "TestStatementsRefused"},
+	{"claims/series.go", " || s.SumHi > n*uint64(s.Hi)", "", "TestStatementsRefused"},
+	{"claims/series.go", "MaxReading = 1<<30 - 1", "MaxReading = 1<<32 - 1", "TestStatementsRefused"},
+	{"claims/series.go", "shape{seriesID, s.Count, s.width()}", "shape{seriesID, s.Count, 0}", "TestBatchesRefused"},
+	{"claims/series.go", "shape{seriesID, s.Count, s.width()}", "shape{seriesID, 0, s.width()}", "TestClaims"},
+	{"claims/suite.go", "s.Count*len(statements) > MaxReadings", "false", "TestBatchesRefused"},
+	{"circuit/limbs.go", "carry = Number(b.Bits(carryBits))", "carry = Value{}", "TestSum"},
+	{"circuit/limbs.go", "carry = sum[n]\n", "carry = Value{}\n", "TestSum"},
+	{"circuit/limbs.go", "\t\tb.Equal(total, sum[i]", "\t\tif i == 0 {\n\t\t\tcontinue\n\t\t}\n\t\tb.Equal(total, sum[i]", "TestSumEveryLimb"},
+	{"circuit/poseidon.go", "b.Multiply(bit, y[i].Minus(x[i]))", "b.Multiply(bit, y[i])", "TestSelect"},
 	{"claims/member.go", "|| s.Scope == one", "", "TestStatementsRefused"},
 	{"claims/suite.go", "s.shape() != statements[0].shape()", "false", "TestBatchesRefused"},
 	{"claims/suite.go", "len(statements) > MaxBatch", "len(statements) > MaxBatch+1", "TestBatchesRefused"},
-	{"claims/record.go", "shape{recordRangeID, s.Field}", "shape{recordRangeID, 0}", "TestClaims"},
+	{"claims/record.go", "shape{recordRangeID, s.Field, 0}", "shape{recordRangeID, 0, 0}", "TestClaims"},
 	{"claims/member.go", "\tb.EqualDigests(node, root)\n", "\t_ = root\n", "TestFalseWitness"},
 	{"claims/member.go", "\tb.EqualDigests(b.Compress(sk, scope), nullifier)\n", "\t_, _ = scope, nullifier\n", "TestFalseWitness"},
-	{"claims/member.go", "right := b.Bit()", "right := b.Secret()", "TestGolden"},
-	{"claims/member.go", "sibling[i].Minus(swap)", "sibling[i]", "TestMembers"},
-	{"claims/member.go", "shape{memberID, s.Depth}", "shape{memberID, 0}", "TestMembers"},
+	{"claims/member.go", "right := b.Bit()", "right := b.Secret()", "TestStatistics"},
+	{"claims/member.go", ".Plus(sibling).Minus(left)", ".Plus(sibling)", "TestMembers"},
+	{"claims/member.go", "shape{memberID, s.Depth, 0}", "shape{memberID, 0, 0}", "TestMembers"},
 	{"claims/suite.go", "err := s.Check(); err != nil", "err := error(nil); err != nil", "TestStatementsRefused"},
 }
 
-// TestMutants runs for minutes, and only where TD_MUTANTS is set.
+// TestMutants runs the mutants of the folder that TD_MUTANTS names, or "all" of them,
+// which takes minutes.
 func TestMutants(t *testing.T) {
-	run := os.Getenv("TD_MUTANTS") != ""
+	folder, tried := os.Getenv("TD_MUTANTS"), 0
 	for _, m := range mutants {
 		source, err := os.ReadFile(m.file)
 		if err != nil {
@@ -172,13 +217,12 @@ func TestMutants(t *testing.T) {
 			t.Errorf("%s: %q occurs %d times", m.file, m.old, n)
 			continue
 		}
-		if run {
+		if folder == "all" || folder == filepath.Dir(m.file) {
+			tried++
 			m.mustFail(t, strings.Replace(string(source), m.old, m.new, 1))
 		}
 	}
-	if run {
-		t.Logf("%d mutants", len(mutants))
-	}
+	t.Logf("%d of %d mutants tried", tried, len(mutants))
 }
 
 // mustFail runs the test against the mutant, which replaces its file for the

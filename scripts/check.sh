@@ -54,6 +54,7 @@ step "faults, in short (power cuts and disks need root and FUSE: NOT RUN elsewhe
 step "game days, in short" make gamedays SHORT=1
 step "attacks, in short (floods from other addresses need root: NOT RUN elsewhere)" make attack SHORT=1
 step "detector on an open benchmark (needs its data: NOT RUN elsewhere)" make nab
+step "suite 2, in short (second verifier needs npm: NOT RUN elsewhere)" make suite2 SHORT=1
 beside make memscan FREEZES="${FREEZES:-12}"
 step "race detector (short)" make race TESTFLAGS="-shuffle=on -vet=off"
 step "keys in memory (needs Linux and root: NOT SCANNED elsewhere)" joined

@@ -95,8 +95,9 @@ type gate struct {
 	cube        bool
 }
 
-// Gates returns the number of gates so far.
-func (b *Builder) Gates() int { return len(b.gates) }
+// Values returns the number of values that are committed so far: two for a gate, and
+// the secrets.
+func (b *Builder) Values() int { return 2*len(b.gates) + b.secrets }
 
 // Public returns the next public value.
 func (b *Builder) Public() Value {

@@ -148,7 +148,7 @@ func TestCompress(t *testing.T) {
 // TestAtMost decides x <= y as integers do, at the edges of all limbs.
 func TestAtMost(t *testing.T) {
 	b := new(circuit.Builder)
-	b.AtMost(b.PublicLimbs(), b.PublicLimbs())
+	b.AtMost(b.PublicLimbs(64), b.PublicLimbs(64), 64)
 	c := b.Compile(64)
 	var edges []uint64
 	for _, shift := range []int{0, 15, 16, 17, 31, 32, 48, 63} {
@@ -157,8 +157,8 @@ func TestAtMost(t *testing.T) {
 	edges = append(edges, 1<<64-1, 1<<64-2, 0xffff0000ffff0000, 0x0000ffff0000ffff)
 	for _, x := range edges {
 		for _, y := range edges {
-			public := circuit.LimbPublics(circuit.LimbPublics(nil, x), y)
-			values, err := c.Solve(circuit.AtMostSecrets(nil, x, y), public)
+			public := circuit.LimbPublics(circuit.LimbPublics(nil, x, 64), y, 64)
+			values, err := c.Solve(circuit.AtMostSecrets(nil, x, y, 64), public)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -173,10 +173,10 @@ func TestAtMost(t *testing.T) {
 // 0, the equation of this limb fails and no other.
 func TestAtMostEveryLimb(t *testing.T) {
 	b := new(circuit.Builder)
-	b.AtMost(b.PublicLimbs(), b.PublicLimbs())
+	b.AtMost(b.PublicLimbs(64), b.PublicLimbs(64), 64)
 	c := b.Compile(64)
 	for limb := range 4 {
-		public := circuit.LimbPublics(circuit.LimbPublics(nil, 1<<(16*limb)), 0)
+		public := circuit.LimbPublics(circuit.LimbPublics(nil, 1<<(16*limb), 64), 0, 64)
 		values, err := c.Solve(make([]field.Element, c.Secrets()), public)
 		if err != nil {
 			t.Fatal(err)
@@ -191,12 +191,12 @@ func TestAtMostEveryLimb(t *testing.T) {
 // the differences that they would need.
 func TestAtMostEveryCarry(t *testing.T) {
 	b := new(circuit.Builder)
-	b.AtMost(b.PublicLimbs(), b.PublicLimbs())
+	b.AtMost(b.PublicLimbs(64), b.PublicLimbs(64), 64)
 	c := b.Compile(64)
 	limb := func(v uint64, i int) int { return int(v >> (16 * i) & 0xffff) }
 	for _, pair := range [][2]uint64{{1, 0}, {1 << 16, 1<<16 - 1}, {1 << 63, 1<<63 - 1}, {1<<64 - 1, 0}, {0x0001000000000000, 0x0000ffffffffffff}} {
 		x, y := pair[0], pair[1]
-		public := circuit.LimbPublics(circuit.LimbPublics(nil, x), y)
+		public := circuit.LimbPublics(circuit.LimbPublics(nil, x, 64), y, 64)
 		for carries := range 8 {
 			d, in := uint64(0), 0
 			for i := range 4 {
@@ -207,7 +207,7 @@ func TestAtMostEveryCarry(t *testing.T) {
 				d |= uint64(limb(y, i)-limb(x, i)-in+out<<16) & 0xffff << (16 * i)
 				in = out
 			}
-			secrets := circuit.LimbSecrets(nil, d)
+			secrets := circuit.BitSecrets(nil, d, 64)
 			for i := range 3 {
 				secrets = append(secrets, field.New(uint64(carries>>i&1)))
 			}
@@ -226,10 +226,10 @@ func TestAtMostEveryCarry(t *testing.T) {
 // times 32512 is -1 modulo p.
 func TestCarriesAreBits(t *testing.T) {
 	b := new(circuit.Builder)
-	b.AtMost(b.PublicLimbs(), b.PublicLimbs())
+	b.AtMost(b.PublicLimbs(64), b.PublicLimbs(64), 64)
 	c := b.Compile(64)
-	public := circuit.LimbPublics(circuit.LimbPublics(nil, 1), 0)
-	secrets := circuit.LimbSecrets(nil, 32512<<16)
+	public := circuit.LimbPublics(circuit.LimbPublics(nil, 1, 64), 0, 64)
+	secrets := circuit.BitSecrets(nil, 32512<<16, 64)
 	secrets = append(secrets, field.New(32512).Neg(), field.Element{}, field.Element{})
 	values, err := c.Solve(secrets, public)
 	if err != nil {
@@ -237,6 +237,119 @@ func TestCarriesAreBits(t *testing.T) {
 	}
 	if failed := violated(c.System, values, public); len(failed) != 1 {
 		t.Errorf("equations %v fail, want one", failed)
+	}
+}
+
+// sumCircuit compares the sum of secret integers of 32 bits with a public one.
+func sumCircuit(count, carryBits int) *circuit.Circuit {
+	b := new(circuit.Builder)
+	var values []circuit.Limbs
+	for range count {
+		values = append(values, b.SecretLimbs(32))
+	}
+	for i, limb := range b.Sum(values, carryBits) {
+		b.Equal(limb, b.PublicLimbs(32 + carryBits)[i])
+	}
+	return b.Compile(64)
+}
+
+func sumSecrets(values []uint64, carryBits int) (secrets []field.Element, sum uint64) {
+	for _, v := range values {
+		secrets = circuit.BitSecrets(secrets, v, 32)
+		sum += v
+	}
+	return circuit.SumSecrets(secrets, values, 2, carryBits), sum
+}
+
+// TestSum: the sum is that of integers, and none that differs in a limb.
+func TestSum(t *testing.T) {
+	for _, values := range [][]uint64{{0, 0, 0}, {1, 2, 3}, {1<<32 - 1, 1<<32 - 1, 1<<32 - 1}, {0xffff, 1, 0}, {1 << 31, 1 << 31, 0}, {0xffff0000, 0xffff, 0x10001}} {
+		c := sumCircuit(3, 4)
+		secrets, sum := sumSecrets(values, 4)
+		for _, other := range []uint64{0, 1, 1 << 16, 1 << 32} {
+			var public []field.Element
+			for i := range 3 { // each limb has its public integer
+				limbs := make([]field.Element, 3)
+				limbs[i] = field.New((sum ^ other) >> (16 * i) & 0xffff)
+				public = append(public, limbs...)
+			}
+			values, err := c.Solve(secrets, public)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if holds := violated(c.System, values, public) == nil; holds != (other == 0) {
+				t.Errorf("the sum %d is shown as %d: %v", sum, sum^other, holds)
+			}
+		}
+	}
+}
+
+// TestSumOfMany: 1,024 greatest integers with carries of 10 bits.
+func TestSumOfMany(t *testing.T) {
+	const n = 1 << 10
+	values := slices.Repeat([]uint64{1<<32 - 1}, n)
+	secrets, sum := sumSecrets(values, 10)
+	if sum != n*(1<<32-1) {
+		t.Fatal("the sum is not that of integers")
+	}
+	c := sumCircuit(n, 10)
+	var public []field.Element
+	for i := range 3 {
+		limbs := make([]field.Element, 3)
+		limbs[i] = field.New(sum >> (16 * i) & 0xffff)
+		public = append(public, limbs...)
+	}
+	all, err := c.Solve(secrets, public)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if failed := violated(c.System, all, public); failed != nil {
+		t.Errorf("equations %v fail", failed)
+	}
+}
+
+// TestSumEveryLimb: a sum that is one limb's unit more, with carries that are right,
+// violates the equation of this limb, and that of the comparison.
+func TestSumEveryLimb(t *testing.T) {
+	c := sumCircuit(3, 4)
+	secrets, _ := sumSecrets([]uint64{2, 4, 8}, 4)
+	for limb := range 3 {
+		changed := slices.Clone(secrets)
+		changed[96+16*limb] = changed[96+16*limb].Add(field.One)
+		sum := uint64(14) | 1<<(16*limb)
+		var public []field.Element
+		for i := range 3 {
+			limbs := make([]field.Element, 3)
+			limbs[i] = field.New(sum >> (16 * i) & 0xffff)
+			public = append(public, limbs...)
+		}
+		values, err := c.Solve(changed, public)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if failed := violated(c.System, values, public); len(failed) != 1 {
+			t.Errorf("limb %d: equations %v fail, want one", limb, failed)
+		}
+	}
+}
+
+// TestSelect: one of two digests, by the bit.
+func TestSelect(t *testing.T) {
+	d := digests(2)
+	b := new(circuit.Builder)
+	b.EqualDigests(b.Select(b.Bit(), b.PublicDigest(), b.PublicDigest()), b.PublicDigest())
+	c := b.Compile(64)
+	for bit := range 2 {
+		for want := range 2 {
+			public := flat(d[0], d[1], d[want])
+			values, err := c.Solve([]field.Element{field.New(uint64(bit))}, public)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if holds := violated(c.System, values, public) == nil; holds != (bit == want) {
+				t.Errorf("bit %d selects digest %d: %v", bit, want, holds)
+			}
+		}
 	}
 }
 

@@ -34,6 +34,22 @@ func (d Digest) Plus(e Digest) (sum Digest) {
 	return sum
 }
 
+// Minus returns the differences of the elements.
+func (d Digest) Minus(e Digest) (difference Digest) {
+	for i := range d {
+		difference[i] = d[i].Minus(e[i])
+	}
+	return difference
+}
+
+// Select returns x for a bit of 0 and y for 1, at the cost of 8 gates.
+func (b *Builder) Select(bit Value, x, y Digest) (d Digest) {
+	for i := range d {
+		d[i] = x[i].Plus(b.Multiply(bit, y[i].Minus(x[i])))
+	}
+	return d
+}
+
 // EqualDigests constrains two digests to be equal.
 func (b *Builder) EqualDigests(d, e Digest) {
 	for i := range d {

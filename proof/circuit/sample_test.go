@@ -62,23 +62,23 @@ func record(v, lo, hi uint64) sample {
 	d := digests(6)
 	h, salt, siblings, claim := d[0], d[1], d[2:5], d[5]
 	var leaf poseidon.Digest
-	copy(leaf[:], circuit.LimbPublics(nil, v))
+	copy(leaf[:], circuit.LimbPublics(nil, v, 64))
 	root := poseidon.Compress(leaf, salt)
 	for _, s := range siblings {
 		root = poseidon.Compress(root, s)
 	}
 	cm := poseidon.Compress(h, sum(root, claim))
-	secrets := circuit.LimbSecrets(nil, v)
-	secrets = circuit.AtMostSecrets(secrets, lo, v)
-	secrets = circuit.AtMostSecrets(secrets, v, hi)
+	secrets := circuit.BitSecrets(nil, v, 64)
+	secrets = circuit.AtMostSecrets(secrets, lo, v, 64)
+	secrets = circuit.AtMostSecrets(secrets, v, hi, 64)
 	secrets = append(secrets, flat(append([]poseidon.Digest{salt}, append(siblings, h)...)...)...)
-	public := circuit.LimbPublics(circuit.LimbPublics(flat(claim, cm), lo), hi)
+	public := circuit.LimbPublics(circuit.LimbPublics(flat(claim, cm), lo, 64), hi, 64)
 	return sample{"record", func(b *circuit.Builder) {
 		claim, cm := b.PublicDigest(), b.PublicDigest()
-		lo, hi := b.PublicLimbs(), b.PublicLimbs()
-		v := b.SecretLimbs()
-		b.AtMost(lo, v)
-		b.AtMost(v, hi)
+		lo, hi := b.PublicLimbs(64), b.PublicLimbs(64)
+		v := b.SecretLimbs(64)
+		b.AtMost(lo, v, 64)
+		b.AtMost(v, hi, 64)
 		var leaf circuit.Digest
 		copy(leaf[:], v[:])
 		root := b.Compress(leaf, b.SecretDigest())

@@ -1,6 +1,8 @@
 package claims_test
 
 import (
+	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
@@ -11,85 +13,124 @@ import (
 	"github.com/terradourada/td/proof/field"
 	"github.com/terradourada/td/proof/ligero"
 	"github.com/terradourada/td/proof/merkle"
-	"github.com/terradourada/td/proof/poseidon"
 	"github.com/terradourada/td/proof/transcript"
 )
 
-// answers are the intermediate values of one proof of open/1, for the author of
-// another implementation. Weights are the first and the last of a component.
-type answers struct {
-	Seed, E, R, H, T, Commitment string
-	Circuit, Root, H0, H1        string
-	RowWeights0, RowWeights4     [2]uint32
-	EqWeights0, EqWeights4       [2]uint32
-	U0, T0                       [2]uint32 // of U_0 and T_0 as sent: the first and the last coefficient
-	Positions                    []int
-	FirstSalt, FirstColumn       string
-	MerkleNodes, Length          int
-	FirstNode, LastNode          string
+// answer has the intermediate values of one proof, for the author of another
+// implementation. Of weights, U_m and T_m it has the first and the last value.
+type answer struct {
+	Name, Claim             string
+	Number, Width           int
+	Params                  [4]int
+	Public, Secrets         []uint32
+	Seed                    string
+	Circuit, Root, H0, H1   string
+	RowWeights, EqWeights   [5][2]uint32
+	U, T                    [5][2]uint32
+	Positions               []int
+	FirstSalt, FirstColumn  string
+	MerkleNodes             int
+	FirstNode, LastNode     string
+	ProofLength             int
+	ProofSHA256             string
+	Rows, Products, Publics int
+	Equations, Terms        int
 }
 
-// TestAnswers computes the values again from a proof, with the transcript and the
-// formulas of the text, and compares them with the file. The length of the proof
+// order is that of the witnesses in files.
+var order = []string{"open", "range", "range 2", "sum", "sum 3", "record 0", "record 5", "equals", "one of", "member", "series", "series 1"}
+
+// TestAnswers computes the values again from proofs, with the transcript and the
+// formulas of the text, and compares them with the file. The length of a proof
 // shows that the positions are right, the verifier that the rest is.
 func TestAnswers(t *testing.T) {
+	var file bytes.Buffer
+	all := witnesses(t)
+	for i, name := range order {
+		line, err := json.Marshal(answerOf(t, name, all[name]))
+		if err != nil {
+			t.Fatal(err)
+		}
+		file.WriteString(map[bool]string{true: "[\n", false: ",\n"}[i == 0])
+		file.Write(line)
+	}
+	file.WriteString("\n]\n")
+	compare(t, "../../docs/spec/vectors/suite2.json", file.Bytes())
+}
+
+// compare compares with a file, or writes it.
+func compare(t *testing.T, name string, got []byte) {
+	t.Helper()
+	if *update {
+		if err := os.WriteFile(name, got, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s: got\n%s", name, got)
+	}
+}
+
+func answerOf(t *testing.T, name string, w *claims.Witness) answer {
+	t.Helper()
 	seed := transcript.Digest("golden")
-	e, r := digest("e"), digest("r")
-	w := claims.NewOpen(e, r)
 	proof, err := suite.Prove(ligero.FixedCoins(seed), w)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cm := w.Statement().(claims.Open).Commitment
-	rows, _, equations, circuit := suite.Describe(w.Statement())
-	p := ligero.Params{Slots: 64, Length: 2048, Queries: 147, Components: 5}
-	k, d := 64+147, 2*(64+147)+64-2
+	of := suite.Describe(w.Statement())
+	p, public := of.Params, claims.Publics(w.Statement())
+	k, d := p.Slots+p.Queries, 2*(p.Slots+p.Queries)+p.Slots-2
 	u := proof[32 : 32+4*5*k]
 	tt := proof[32+len(u):][:4*5*(d-1)]
 	columns := proof[32+len(u)+len(tt):]
-	h0 := transcript.Digest("TD-V2-proof", circuit[:], ints(p.Slots, p.Length, p.Queries, p.Components, rows), append(ints(8), claims.AppendDigest(nil, cm)...), proof[:32])
+	h0 := transcript.Digest("TD-V2-proof", of.Circuit[:], ints(p.Slots, p.Length, p.Queries, p.Components, of.Rows), field.AppendAll(ints(len(public)), public), proof[:32])
 	h1 := transcript.Digest("TD-V2-poly", h0[:], u, tt)
 	positions := transcript.NewStream(h1, 0x20).Positions(p.Length, p.Queries)
-	column := 32 + 4*(rows+10)
+	column := 32 + 4*(of.Rows+10)
 	nodes := columns[p.Queries*column:]
 	if merkle.ProofLength(p.Length, positions) != len(nodes)/32 {
 		t.Fatal("the positions are not those of the proof")
 	}
-	weights := func(tag byte, n int) [2]uint32 {
-		v := make([]field.Element, n)
-		transcript.NewStream(h0, tag).Elements(v)
-		return [2]uint32{v[0].Uint32(), v[n-1].Uint32()}
+	sum := sha256.Sum256(proof)
+	a := answer{
+		Name: name, Params: [4]int{p.Slots, p.Length, p.Queries, p.Components},
+		Public: integers(public), Secrets: integers(w.Secrets()), Seed: hex.EncodeToString(seed[:]),
+		Circuit: hex.EncodeToString(of.Circuit[:]), Root: hex.EncodeToString(proof[:32]), H0: hex.EncodeToString(h0[:]), H1: hex.EncodeToString(h1[:]),
+		Positions: positions, FirstSalt: hex.EncodeToString(columns[:32]), FirstColumn: hex.EncodeToString(columns[32:column]),
+		MerkleNodes: len(nodes) / 32, FirstNode: hex.EncodeToString(nodes[:32]), LastNode: hex.EncodeToString(nodes[len(nodes)-32:]),
+		ProofLength: len(proof), ProofSHA256: hex.EncodeToString(sum[:]),
+		Rows: of.Rows, Products: of.Products, Publics: of.Publics, Equations: of.Equations, Terms: of.Terms,
 	}
-	ends := func(b []byte, n int) [2]uint32 {
-		return [2]uint32{binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4*(n-1):])}
+	a.Claim, a.Number, a.Width = claims.Shape(w.Statement())
+	for m := range 5 {
+		a.RowWeights[m] = weights(h0, byte(m), of.Rows)
+		a.EqWeights[m] = weights(h0, byte(16+m), of.Equations)
+		a.U[m], a.T[m] = ends(u[4*k*m:], k), ends(tt[4*(d-1)*m:], d-1)
 	}
-	text := func(d claims.Digest) string { return hex.EncodeToString(claims.AppendDigest(nil, d)) }
-	got, err := json.MarshalIndent(answers{
-		Seed: hex.EncodeToString(seed[:]), E: text(e), R: text(r), H: text(poseidon.Compress(e, r)),
-		T: text(claims.HashToDigest("TD-V2-claim", []byte("open/1"))), Commitment: text(cm),
-		Circuit: hex.EncodeToString(circuit[:]), Root: hex.EncodeToString(proof[:32]), H0: hex.EncodeToString(h0[:]), H1: hex.EncodeToString(h1[:]),
-		RowWeights0: weights(0, rows), RowWeights4: weights(4, rows), EqWeights0: weights(16, equations), EqWeights4: weights(20, equations),
-		U0: ends(u, k), T0: ends(tt, d-1), Positions: positions,
-		FirstSalt: hex.EncodeToString(columns[:32]), FirstColumn: hex.EncodeToString(columns[32:column]),
-		MerkleNodes: len(nodes) / 32, Length: len(proof),
-		FirstNode: hex.EncodeToString(nodes[:32]), LastNode: hex.EncodeToString(nodes[len(nodes)-32:]),
-	}, "", "\t")
-	if err != nil {
-		t.Fatal(err)
+	return a
+}
+
+func weights(h0 transcript.State, tag byte, n int) [2]uint32 {
+	v := make([]field.Element, n)
+	transcript.NewStream(h0, tag).Elements(v)
+	return [2]uint32{v[0].Uint32(), v[n-1].Uint32()}
+}
+
+func ends(b []byte, n int) [2]uint32 {
+	return [2]uint32{binary.BigEndian.Uint32(b), binary.BigEndian.Uint32(b[4*(n-1):])}
+}
+
+func integers(elements []field.Element) []uint32 {
+	v := make([]uint32, len(elements))
+	for i, x := range elements {
+		v[i] = x.Uint32()
 	}
-	const file = "testdata/open.json"
-	if *update {
-		if err := os.WriteFile(file, append(got, '\n'), 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got)+"\n" != string(want) {
-		t.Errorf("got\n%s\nwant\n%s", got, want)
-	}
+	return v
 }
 
 func ints(values ...int) (b []byte) {

@@ -1,12 +1,11 @@
 package claims_test
 
 import (
-	"crypto/sha256"
+	"bytes"
 	"encoding/hex"
 	"errors"
 	"flag"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -15,7 +14,6 @@ import (
 	"github.com/terradourada/td/proof/field"
 	"github.com/terradourada/td/proof/ligero"
 	"github.com/terradourada/td/proof/poseidon"
-	"github.com/terradourada/td/proof/transcript"
 )
 
 var update = flag.Bool("update", false, "write the golden file")
@@ -25,7 +23,7 @@ var suite claims.Suite
 
 func digest(name string) claims.Digest { return claims.HashToDigest("TD-V2-test", []byte(name)) }
 
-func record() (r [claims.RecordFields]claims.Digest) {
+func record() (r claims.Record) {
 	for i := range r {
 		r[i] = digest(fmt.Sprint("value", i))
 	}
@@ -68,7 +66,67 @@ func witnesses(t testing.TB) map[string]*claims.Witness {
 		"record 0": rangeOf(0, 77, 10, 100),
 		"record 5": rangeOf(5, 1<<63, 1<<63, 1<<63),
 		"member":   member(t, 5, 3),
+		"equals":   claims.NewRecordEquals(digest("e"), digest("r"), record(), 6),
+		"one of":   oneOf(3, 5),
+		"range":    ranges(7),
+		"range 2":  ranges(2),
+		"sum":      sumOf(14),
+		"sum 3":    sumOf(3),
+		"series":   series(11, 100, 131),
+		"series 1": series(1, 0, claims.MaxReading),
 	}
+}
+
+// choices are values of which number i is that of a field of the record.
+func choices(field, i int) (values [claims.Choices]claims.Digest) {
+	for j := range values {
+		values[j] = digest(fmt.Sprint("choice", j))
+	}
+	values[i] = record()[field]
+	return values
+}
+
+func oneOf(field, i int) *claims.Witness {
+	return claims.NewRecordOneOf(digest("e"), digest("r"), record(), field, choices(field, i))
+}
+
+func values(n int) (v []uint32) {
+	for i := range n {
+		v = append(v, uint32(0x9e3779b9*(i+1)))
+	}
+	return v
+}
+
+// ranges has a value at the lower bound, one at the upper one, and others.
+func ranges(n int) *claims.Witness {
+	v := values(n)
+	intervals := make([]claims.Interval, n)
+	for i := range v {
+		intervals[i] = claims.Interval{Lo: v[i] - uint32(i)*70000, Hi: v[i] + uint32(n-1-i)*70000}
+	}
+	return claims.NewRange(digest("e"), digest("r"), v, intervals)
+}
+
+func sumOf(n int) *claims.Witness {
+	total := uint64(0)
+	for _, v := range values(n) {
+		total += uint64(v)
+	}
+	return claims.NewSum(digest("e"), digest("r"), values(n), total-1, total+1<<17)
+}
+
+// readings are n readings with both bounds among them, where there are two.
+func readings(n int, lo, hi uint32) (v []uint32, sum uint64) {
+	for i := range n {
+		v = append(v, lo+uint32(i)*(hi-lo)/uint32(max(1, n-1)))
+		sum += uint64(v[i])
+	}
+	return v, sum
+}
+
+func series(n int, lo, hi uint32) *claims.Witness {
+	v, sum := readings(n, lo, hi)
+	return claims.NewSeries(digest("e"), digest("r"), v, claims.Series{Lo: lo, Hi: hi, SumLo: max(sum, 1) - 1, SumHi: sum})
 }
 
 func prove(t testing.TB, w *claims.Witness) []byte {
@@ -100,6 +158,74 @@ func others(s claims.Statement) (o []claims.Statement) {
 			if s.Lo >= 1<<(8*i) {
 				x = s
 				x.Lo -= 1 << (8 * i)
+				o = append(o, x)
+			}
+		case claims.RecordEquals:
+			x := s
+			x.Commitment = bump(s.Commitment, i)
+			o = append(o, x)
+			x = s
+			x.Field = (s.Field + 1 + i%7) % 8
+			o = append(o, x)
+			x = s
+			x.Value = bump(s.Value, i)
+			o = append(o, x)
+		case claims.RecordOneOf:
+			x := s
+			x.Commitment = bump(s.Commitment, i)
+			o = append(o, x)
+			x = s
+			x.Field = (s.Field + 1 + i%7) % 8
+			o = append(o, x)
+			x = s
+			x.Values[5] = bump(s.Values[5], i)
+			o = append(o, x)
+		case claims.Range:
+			x := s
+			x.Commitment = bump(s.Commitment, i)
+			o = append(o, x)
+			for j := range s.Intervals {
+				x = s
+				x.Intervals = slices.Clone(s.Intervals)
+				x.Intervals[j].Hi ^= 1 << (4 * i)
+				o = append(o, x)
+				x = s
+				x.Intervals = slices.Clone(s.Intervals)
+				x.Intervals[j].Lo ^= 1 << (4 * i)
+				o = append(o, x)
+			}
+			x = s
+			x.Intervals = s.Intervals[1:]
+			o = append(o, x)
+		case claims.Sum:
+			x := s
+			x.Commitment = bump(s.Commitment, i)
+			o = append(o, x)
+			x = s
+			x.Lo ^= 1 << (4 * i)
+			o = append(o, x)
+			x = s
+			x.Hi ^= 1 << (4 * i)
+			o = append(o, x)
+			x = s
+			x.Count = 1 + (s.Count+i)%14
+			o = append(o, x)
+		case claims.Series:
+			x := s
+			x.Commitment = bump(s.Commitment, i)
+			o = append(o, x)
+			x = s
+			x.Count += 1 + i
+			x.SumHi += uint64(1+i) * uint64(x.Lo)
+			o = append(o, x)
+			for _, change := range []func(x *claims.Series){
+				func(x *claims.Series) { x.Lo ^= 1 << (3 * i) },
+				func(x *claims.Series) { x.Hi ^= 1 << (3 * i) },
+				func(x *claims.Series) { x.SumLo ^= 1 << (4 * i) },
+				func(x *claims.Series) { x.SumHi ^= 1 << (4 * i) },
+			} {
+				x := s
+				change(&x)
 				o = append(o, x)
 			}
 		case claims.Member:
@@ -138,13 +264,16 @@ func TestClaims(t *testing.T) {
 // TestFalseWitness: every secret counts.
 func TestFalseWitness(t *testing.T) {
 	for name, w := range witnesses(t) {
+		if n := suite.Failed(w); n != 0 {
+			t.Errorf("%s: %d equations fail", name, n)
+		}
 		secrets := w.Secrets()
-		step := max(1, len(secrets)/40)
+		step := max(1, len(secrets)/map[bool]int{true: 20, false: 100}[testing.Short()])
 		for i := 0; i < len(secrets); i += step {
 			kept := secrets[i]
 			secrets[i] = kept.Add(field.One)
-			if _, err := suite.Prove(ligero.NewCoins(), w); !errors.Is(err, ligero.ErrUnsatisfied) {
-				t.Errorf("%s: secret %d changed: %v", name, i, err)
+			if suite.Failed(w) == 0 {
+				t.Errorf("%s: secret %d is free", name, i)
 			}
 			secrets[i] = kept
 		}
@@ -155,6 +284,14 @@ func TestFalseWitness(t *testing.T) {
 				t.Errorf("%s: proved %+v", name, o)
 			}
 		}
+	}
+}
+
+// mustFail wants that the secrets of a witness do not satisfy its statement.
+func mustFail(t *testing.T, what string, w *claims.Witness) {
+	t.Helper()
+	if _, err := suite.Prove(ligero.NewCoins(), w); !errors.Is(err, ligero.ErrUnsatisfied) {
+		t.Errorf("%s: %v", what, err)
 	}
 }
 
@@ -169,9 +306,127 @@ func TestInterval(t *testing.T) {
 		{0, 1, 1<<64 - 1},
 		{1<<32 - 1, 1 << 32, 1 << 33},
 	} {
-		if _, err := suite.Prove(ligero.NewCoins(), rangeOf(2, c.v, c.lo, c.hi)); !errors.Is(err, ligero.ErrUnsatisfied) {
-			t.Errorf("%+v: %v", c, err)
+		mustFail(t, fmt.Sprint(c), rangeOf(2, c.v, c.lo, c.hi))
+	}
+}
+
+// TestIntervals: in each place a value outside of its interval has no proof.
+func TestIntervals(t *testing.T) {
+	for _, c := range []struct{ v, lo, hi uint32 }{
+		{9, 10, 100},
+		{101, 10, 100},
+		{1<<32 - 1, 0, 1<<32 - 2},
+		{0, 1, 1<<32 - 1},
+		{1<<16 - 1, 1 << 16, 1 << 17},
+		{1 << 17, 1 << 16, 1<<17 - 1},
+	} {
+		for place := range 3 {
+			v, intervals := []uint32{5, 5, 5}, slices.Repeat([]claims.Interval{{Lo: 5, Hi: 5}}, 3)
+			v[place], intervals[place] = c.v, claims.Interval{Lo: c.lo, Hi: c.hi}
+			mustFail(t, fmt.Sprint(c, " in place ", place), claims.NewRange(digest("e"), digest("r"), v, intervals))
 		}
+	}
+}
+
+// TestRangePacking: a commitment to some values opens as no others, and further
+// values are 0.
+func TestRangePacking(t *testing.T) {
+	everything := func(n int) []claims.Interval { return slices.Repeat([]claims.Interval{{Hi: 1<<32 - 1}}, n) }
+	of := func(v ...uint32) *claims.Witness {
+		return claims.NewRange(digest("e"), digest("r"), v, everything(len(v)))
+	}
+	cm := of(1, 2, 3).Statement().(claims.Range).Commitment
+	for _, w := range []*claims.Witness{of(1, 2), of(2, 1, 3), of(1, 2, 2), of(1, 2, 3, 1), of(1, 2, 3|1<<31)} {
+		s := w.Statement().(claims.Range)
+		s.Commitment = cm
+		mustFail(t, fmt.Sprint(len(s.Intervals)), w.Restate(s))
+	}
+	seen := map[claims.Digest]bool{}
+	for _, v := range [][]uint32{{0}, {1 << 28}, {0, 1}, {0, 1 << 24}, {field.Modulus}, {1 << 31}, {0, field.Modulus}, {0, 1 << 31}} {
+		seen[of(v...).Statement().(claims.Range).Commitment] = true
+	}
+	if len(seen) != 8 {
+		t.Errorf("8 lists of values have %d commitments", len(seen))
+	}
+	longer := of(1, 2, 3, 0)
+	if longer.Statement().(claims.Range).Commitment != cm {
+		t.Error("a further value of 0 changes the commitment")
+	}
+	prove(t, longer)
+}
+
+// TestSums: sums outside of their interval have no proof, and values that are not
+// counted are 0.
+func TestSums(t *testing.T) {
+	of := func(lo, hi uint64, v ...uint32) *claims.Witness {
+		return claims.NewSum(digest("e"), digest("r"), v, lo, hi)
+	}
+	const most = 1<<32 - 1
+	for name, w := range map[string]*claims.Witness{
+		"too low":       of(11, 20, 1, 2, 3, 4),
+		"too high":      of(1, 9, 1, 2, 3, 4),
+		"all, too low":  of(14*most+1, 1<<36-1, slices.Repeat([]uint32{most}, 14)...),
+		"all, too high": of(0, 14*most-1, slices.Repeat([]uint32{most}, 14)...),
+		"one":           of(1<<16, 1<<20, 1<<16-1),
+	} {
+		mustFail(t, name, w)
+	}
+	eight := of(10, 10, 1, 2, 3, 4, 0, 0, 0, 0)
+	prove(t, eight)
+	s := of(10, 10, 1, 2, 3, 4, 0, 0, 0, 1).Statement().(claims.Sum)
+	s.Count = 4
+	mustFail(t, "a value that is not counted", of(10, 10, 1, 2, 3, 4).Restate(s))
+	prove(t, of(14*most, 14*most, slices.Repeat([]uint32{most}, 14)...))
+	for _, bad := range []claims.Sum{{Count: 0}, {Count: 15}, {Count: 1, Lo: 2, Hi: 1}, {Count: 1, Hi: 1 << 36}} {
+		if !errors.Is(bad.Check(), claims.ErrStatement) {
+			t.Errorf("%+v is well-formed", bad)
+		}
+	}
+}
+
+// TestChoices: the field equals no other value, and is none of others.
+func TestChoices(t *testing.T) {
+	equals := claims.NewRecordEquals(digest("e"), digest("r"), record(), 3)
+	s := equals.Statement().(claims.RecordEquals)
+	s.Value = record()[2]
+	mustFail(t, "another value", equals.Restate(s))
+	for i := range claims.Choices {
+		prove(t, oneOf(3, i))
+		mustFail(t, "none of them", claims.NewRecordOneOf(digest("e"), digest("r"), record(), 3, choices(4, i)))
+	}
+}
+
+// TestSeries: one reading outside of the interval, a sum outside of its own, and
+// another count have no proof.
+func TestSeries(t *testing.T) {
+	of := func(s claims.Series, v ...uint32) *claims.Witness {
+		return claims.NewSeries(digest("e"), digest("r"), v, s)
+	}
+	v := []uint32{10, 12, 14, 16, 18, 20, 10, 10, 20}
+	wide := claims.Series{Lo: 10, Hi: 20, SumLo: 90, SumHi: 180}
+	prove(t, of(wide, v...))
+	for i := range v {
+		for _, bad := range []uint32{9, 21, 1<<32 - 1} {
+			changed := slices.Clone(v)
+			changed[i] = bad
+			mustFail(t, fmt.Sprintf("reading %d is %d", i, bad), of(wide, changed...))
+		}
+	}
+	exact := claims.Series{Lo: 10, Hi: 20, SumLo: 130, SumHi: 130}
+	prove(t, of(exact, v...))
+	for _, sum := range []uint64{129, 131, 90, 180} {
+		mustFail(t, fmt.Sprint("sum ", sum), of(claims.Series{Lo: 10, Hi: 20, SumLo: sum, SumHi: sum}, v...))
+	}
+	top := slices.Repeat([]uint32{claims.MaxReading}, 9)
+	prove(t, of(claims.Series{Hi: claims.MaxReading, SumHi: 9 * claims.MaxReading, SumLo: 9 * claims.MaxReading}, top...))
+
+	// A zero more or less is another series, although a block is filled with zeros.
+	short := of(claims.Series{Hi: 7, SumHi: 21}, 1, 2, 0).Statement().(claims.Series)
+	for _, readings := range [][]uint32{{1, 2}, {1, 2, 0, 0}, {1, 2, 0, 0, 0, 0, 0, 0, 0}} {
+		w := of(claims.Series{Hi: 7, SumHi: 7 * uint64(len(readings))}, readings...)
+		s := w.Statement().(claims.Series)
+		s.Commitment = short.Commitment
+		mustFail(t, fmt.Sprint(len(readings), " readings"), w.Restate(s))
 	}
 }
 
@@ -184,13 +439,37 @@ func TestStatementsRefused(t *testing.T) {
 		"field -1":       claims.RecordRange{Commitment: good.Commitment, Field: -1, Hi: 8},
 		"depth 0":        claims.Member{Commitment: m.Commitment, Root: m.Root},
 		"scope 1":        claims.Member{Commitment: m.Commitment, Root: m.Root, Scope: claims.Digest{field.One}, Depth: 2},
+		"equals 8":       claims.RecordEquals{Field: 8},
+		"one of -1":      claims.RecordOneOf{Field: -1},
+		"no interval":    claims.Range{},
+		"8 intervals":    claims.Range{Intervals: make([]claims.Interval, 8)},
+		"empty second":   claims.Range{Intervals: []claims.Interval{{}, {Lo: 1}}},
+		"no values":      claims.Sum{},
+		"15 values":      claims.Sum{Count: 15},
+		"empty sums":     claims.Sum{Count: 2, Lo: 1},
+		"wide sum":       claims.Sum{Count: 2, Hi: 1 << 36},
+		"no readings":    claims.Series{},
+		"1025 readings":  claims.Series{Count: 1025},
+		"empty readings": claims.Series{Count: 2, Lo: 1, SumLo: 2, SumHi: 2},
+		"wide readings":  claims.Series{Count: 1, Hi: 1 << 30},
+		"low sum":        claims.Series{Count: 2, Lo: 1, Hi: 2, SumLo: 1, SumHi: 2},
+		"high sum":       claims.Series{Count: 2, Lo: 1, Hi: 2, SumLo: 2, SumHi: 5},
+		"empty sum":      claims.Series{Count: 2, Lo: 1, Hi: 2, SumLo: 4, SumHi: 3},
 		"depth 18":       claims.Member{Commitment: m.Commitment, Root: m.Root, Depth: 18},
 	} {
 		if err := suite.Verify(nil, s); !errors.Is(err, claims.ErrStatement) {
 			t.Errorf("%s: %v", name, err)
 		}
+		if err := s.Check(); !errors.Is(err, claims.ErrStatement) {
+			t.Errorf("%s is well-formed: %v", name, err)
+		}
 	}
-	for _, w := range []*claims.Witness{rangeOf(8, 5, 1, 9), rangeOf(-1, 5, 1, 9), rangeOf(0, 5, 9, 1)} {
+	for _, w := range []*claims.Witness{
+		claims.NewRecordEquals(digest("e"), digest("r"), record(), 8), claims.NewRecordOneOf(digest("e"), digest("r"), record(), -1, choices(0, 0)),
+		claims.NewRange(digest("e"), digest("r"), nil, nil), claims.NewSum(digest("e"), digest("r"), nil, 0, 0),
+		claims.NewSeries(digest("e"), digest("r"), make([]uint32, 1025), claims.Series{}),
+		rangeOf(8, 5, 1, 9), rangeOf(-1, 5, 1, 9), rangeOf(0, 5, 9, 1),
+	} {
 		if _, err := suite.Prove(ligero.NewCoins(), w); !errors.Is(err, claims.ErrStatement) {
 			t.Errorf("%+v: %v", w.Statement(), err)
 		}
@@ -236,7 +515,11 @@ func TestBatchesRefused(t *testing.T) {
 	w, s := batch(claims.MaxBatch + 1)
 	_, two := batch(1)
 	two = append(two, rangeOf(0, 1, 1, 1).Statement())
-	for name, bad := range map[string][]claims.Statement{"none": nil, "65": s, "of two claims": two, "of two fields": {rangeOf(0, 1, 1, 1).Statement(), rangeOf(1, 1, 1, 1).Statement()}} {
+	for name, bad := range map[string][]claims.Statement{
+		"none": nil, "65": s, "of two claims": two, "of two fields": {rangeOf(0, 1, 1, 1).Statement(), rangeOf(1, 1, 1, 1).Statement()},
+		"of two widths":        {series(2, 1, 2).Statement(), series(2, 1, 9).Statement()},
+		"of too many readings": {series(513, 1, 2).Statement(), series(513, 1, 2).Statement()},
+	} {
 		if err := suite.Verify(nil, bad...); !errors.Is(err, claims.ErrStatement) {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -297,32 +580,33 @@ func TestMembers(t *testing.T) {
 	}
 }
 
-// TestGolden: numbers, digests and known answers with fixed coins.
-func TestGolden(t *testing.T) {
-	var text strings.Builder
-	names := witnesses(t)
-	for _, name := range []string{"open", "record 0", "record 5", "member"} {
-		w := names[name]
-		rows, products, equations, circuit := suite.Describe(w.Statement())
-		proof, err := suite.Prove(ligero.FixedCoins(transcript.Digest("golden")), w)
-		if err != nil {
-			t.Fatal(err)
-		}
-		fmt.Fprintf(&text, "%s: rows %d products %d equations %d circuit %x root %x proof %d %x\n", name, rows, products, equations, circuit, proof[:32], len(proof), sha256.Sum256(proof))
+// TestStatistics: the numbers of circuits, their parameters and bits.
+func TestStatistics(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it compiles large circuits")
 	}
-	const file = "testdata/claims.golden"
-	if *update {
-		if err := os.WriteFile(file, []byte(text.String()), 0o600); err != nil {
-			t.Fatal(err)
+	var text bytes.Buffer
+	describe := func(name string, statements ...claims.Statement) {
+		d := new(claims.Suite).Describe(statements...)
+		p := d.Params
+		fmt.Fprintf(&text, "%s: values %d rows %d publics %d products %d equations %d terms %d params %d,%d,%d,%d bits %.1f circuit %x\n", name, d.Values, d.Rows, d.Publics, d.Products, d.Equations, d.Terms,
+			p.Slots, p.Length, p.Queries, p.Components, p.Bound().Bits, d.Circuit)
+		if p.Bound().Bits < 132 {
+			t.Errorf("%s has %.1f bits", name, p.Bound().Bits)
 		}
 	}
-	want, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
+	all := witnesses(t)
+	for _, name := range order {
+		describe(name, all[name].Statement())
 	}
-	if text.String() != string(want) {
-		t.Errorf("got\n%swant\n%s", text.String(), want)
+	describe("member of 131072", claims.Member{Depth: claims.MaxDepth})
+	for _, w := range []int{10, 30} {
+		describe(fmt.Sprint("series of 64, width ", w), claims.Series{Count: 64, Hi: 1<<w - 1})
+		describe(fmt.Sprint("series of 1024, width ", w), claims.Series{Count: 1024, Hi: 1<<w - 1})
 	}
+	_, s := batch(64)
+	describe("64 of open", s...)
+	compare(t, "testdata/claims.golden", text.Bytes())
 }
 
 // TestExpand has vectors of RFC 9380, appendix K.1.
@@ -403,5 +687,52 @@ func TestWitnessNeverPrints(t *testing.T) {
 		if x != (field.Element{}) {
 			t.Errorf("secret %d is left", i)
 		}
+	}
+}
+
+// BenchmarkClaims proves and verifies every claim, with circuits that are compiled.
+func BenchmarkClaims(b *testing.B) {
+	all := witnesses(b)
+	for _, name := range order {
+		w := all[name]
+		proof := prove(b, w)
+		b.Run("prove/"+name, func(b *testing.B) {
+			for b.Loop() {
+				prove(b, w)
+			}
+		})
+		b.Run("verify/"+name, func(b *testing.B) {
+			for b.Loop() {
+				if err := suite.Verify(proof, w.Statement()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkSeries(b *testing.B) {
+	for _, c := range []struct{ n, hi int }{{64, 1000}, {1024, 1000}, {1024, claims.MaxReading}} {
+		w := series(c.n, 0, uint32(c.hi))
+		name := fmt.Sprint(c.n, "x", c.hi)
+		b.Run(name+"/compile", func(b *testing.B) {
+			for b.Loop() {
+				new(claims.Suite).Describe(w.Statement())
+			}
+		})
+		var proof []byte
+		b.Run(name+"/prove", func(b *testing.B) {
+			for b.Loop() {
+				proof = prove(b, w)
+			}
+			b.ReportMetric(float64(len(proof)), "bytes")
+		})
+		b.Run(name+"/verify", func(b *testing.B) {
+			for b.Loop() {
+				if err := suite.Verify(proof, w.Statement()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
 	}
 }

@@ -74,7 +74,7 @@ func salt(r Digest, leaf int) Digest {
 // Integer returns the digest of an integer as a value of a record: four limbs of
 // 16 bits, the lowest first, and four zeros.
 func Integer(v uint64) (d Digest) {
-	copy(d[:], circuit.LimbPublics(nil, v))
+	copy(d[:], circuit.LimbPublics(nil, v, recordBits))
 	return d
 }
 

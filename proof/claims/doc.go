@@ -1,15 +1,19 @@
-// Package claims has the first claims of suite 2 at the level of elements: what is
-// committed to, what a proof shows, and the circuits. docs/spec/suite-2.md
-// describes them. Events, params and pointers are not here yet.
+// Package claims has the claims of suite 2 at the level of elements and integers:
+// what is committed to, what a proof shows, and the circuits. docs/spec/suite-2.md
+// describes them to the byte. Events, params and pointers are not here yet.
 //
 //   - [Open]: I know e and r behind cm = C(C(e, r), T).
-//   - [RecordRange]: leaf number Field of the record of 8 values behind cm is an
-//     integer in [Lo, Hi].
+//   - [Range]: each of up to 7 values behind cm lies in its own interval.
+//   - [Sum]: the sum of up to 14 values behind cm lies in an interval.
+//   - [RecordRange], [RecordEquals], [RecordOneOf]: one field of the record of 8
+//     values behind cm is an integer in an interval, a public value, or one of 8.
 //   - [Member]: I hold the secret of a member of a list, and Nullifier is mine
 //     for this scope. The list is a Merkle tree of public depth.
+//   - [Series]: each of up to 1,024 readings behind cm lies in one interval, and
+//     their sum in another one. The count is public.
 //
-// A proof shows one statement, or up to 64 of one claim with one field or depth,
-// which is shorter. A [Suite] compiles a circuit when it is first needed, which takes milliseconds,
-// and keeps it. What is public about a circuit, as the field of a record and the
-// depth of a list, is part of the circuit and so of its digest.
+// A proof shows one statement, or up to 64 with the same circuit, which is shorter.
+// A [Suite] compiles a circuit when it is first needed, which takes milliseconds, and
+// keeps it. What is public about a circuit, as the field of a record, the depth of a
+// list or the number of values, is part of the circuit and so of its digest.
 package claims

@@ -94,7 +94,7 @@ func (s Member) Check() error {
 	return nil
 }
 
-func (s Member) shape() shape { return shape{memberID, s.Depth} }
+func (s Member) shape() shape { return shape{memberID, s.Depth, 0} }
 
 func (s Member) public() []field.Element {
 	return flat(nil, s.Commitment, s.Root, s.Scope, s.Nullifier)
@@ -108,12 +108,8 @@ func (s Member) define(b *circuit.Builder) {
 	for range s.Depth {
 		right := b.Bit()
 		sibling := b.SecretDigest()
-		var left, other circuit.Digest
-		for i := range node {
-			swap := b.Multiply(right, sibling[i].Minus(node[i]))
-			left[i], other[i] = node[i].Plus(swap), sibling[i].Minus(swap)
-		}
-		node = b.Compress(left, other)
+		left := b.Select(right, node, sibling)
+		node = b.Compress(left, node.Plus(sibling).Minus(left))
 	}
 	b.EqualDigests(node, root)
 	b.EqualDigests(b.Compress(sk, scope), nullifier)

@@ -11,7 +11,8 @@ import (
 )
 
 // Statement is what one proof shows: a claim with its public values. The types
-// [Open], [RecordRange] and [Member] are all there are.
+// [Open], [Range], [Sum], [RecordRange], [RecordEquals], [RecordOneOf], [Member] and
+// [Series] are all there are.
 type Statement interface {
 	// Check applies the native rule to the public values.
 	Check() error
@@ -20,10 +21,11 @@ type Statement interface {
 	define(b *circuit.Builder)
 }
 
-// shape is what distinguishes the circuits: the claim and one number.
+// shape is what distinguishes the circuits: the claim, a number (a field, a depth or
+// a count), and the width of a series.
 type shape struct {
-	id     string
-	number int
+	id            string
+	number, width int
 }
 
 // ErrStatement says that the native rule refuses public values.
@@ -49,12 +51,12 @@ func (w *Witness) Wipe() { clear(w.secrets()) }
 const MaxBatch = 64
 
 // Suite proves and verifies statements, singly or in batches of one claim with one
-// field or depth. The zero value is ready; it is safe for concurrent use. It keeps
-// the circuits of single statements, which are few, and that of the last batch.
+// circuit. The zero value is ready; it is safe for concurrent use. It keeps the circuits
+// of single statements, which are few, and that of the last batch or series.
 type Suite struct {
 	mu     sync.Mutex
 	single map[shape]*compiled
-	batch  *compiled
+	last   *compiled // a batch or a series, of which there are many
 }
 
 type compiled struct {
@@ -65,14 +67,14 @@ type compiled struct {
 }
 
 // params are the parameters of a circuit: of those of the specification the ones
-// with the shortest proofs for this number of gates.
-func params(gates int) ligero.Params {
+// with the shortest proofs for this number of values.
+func params(values int) ligero.Params {
 	switch {
-	case gates <= 1000:
+	case values <= 2000:
 		return ligero.Params{Slots: 64, Length: 2048, Queries: 147, Components: 5}
-	case gates <= 5500:
+	case values <= 11600:
 		return ligero.Params{Slots: 128, Length: 4096, Queries: 142, Components: 5}
-	case gates <= 39000:
+	case values <= 80000:
 		return ligero.Params{Slots: 512, Length: 8192, Queries: 147, Components: 5}
 	default:
 		return ligero.Params{Slots: 1024, Length: 16384, Queries: 146, Components: 5}
@@ -93,6 +95,9 @@ func check(statements []Statement) (public []field.Element, err error) {
 		}
 		public = append(public, s.public()...)
 	}
+	if s, ok := statements[0].(Series); ok && s.Count*len(statements) > MaxReadings {
+		return nil, ErrStatement
+	}
 	return public, nil
 }
 
@@ -100,25 +105,27 @@ func check(statements []Statement) (public []field.Element, err error) {
 func (s *Suite) get(statements []Statement) (*compiled, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	c, count := s.single[statements[0].shape()], len(statements)
-	if count > 1 {
-		c = s.batch
+	of, count := statements[0].shape(), len(statements)
+	keep := count == 1 && of.id != seriesID
+	c := s.last
+	if keep {
+		c = s.single[of]
 	}
-	if c != nil && c.shape == statements[0].shape() && c.count == count {
+	if c != nil && c.shape == of && c.count == count {
 		return c, nil
 	}
 	c, err := compile(statements)
 	if err != nil {
 		return nil, err
 	}
-	if count > 1 {
-		s.batch = c
+	if !keep {
+		s.last = c
 		return c, nil
 	}
 	if s.single == nil {
 		s.single = make(map[shape]*compiled)
 	}
-	s.single[c.shape] = c
+	s.single[of] = c
 	return c, nil
 }
 
@@ -128,7 +135,7 @@ func compile(statements []Statement) (*compiled, error) {
 	for _, s := range statements {
 		s.define(b)
 	}
-	p := params(b.Gates())
+	p := params(b.Values())
 	c := &compiled{statements[0].shape(), len(statements), b.Compile(p.Slots), nil}
 	var err error
 	if c.scheme, err = ligero.New(c.circuit.System, p); err != nil {

@@ -1,0 +1,69 @@
+#!/bin/sh
+# Proves and verifies random statements of every claim of suite 2, refuses mutants of the
+# proofs, and compares sizes and processor time with the PLONK claims: TestSuite2 in
+# claim. The second verifier, proof/ts, judges the same proofs and mutants,
+# where npm is installed. The last line is the result as JSON; ok is true only if every
+# verdict is right and no figure is far above its goal.
+#
+# Full, it takes about half an hour, with 10,000 proofs and as many mutants of each claim,
+# 1,000 of which the second verifier gets; SHORT=1 takes less than 20 seconds, with 12 and
+# 3 of each.
+set -eu
+cd "$(dirname "$0")/.."
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+mode=full
+if [ "${SHORT:-}" != "" ]; then
+	mode=short
+fi
+
+at=bin/ts
+if command -v npm >/dev/null; then
+	if ! cmp -s proof/ts/package-lock.json $at/node_modules/.installed; then
+		mkdir -p $at
+		cp proof/ts/package.json proof/ts/package-lock.json $at/
+		npm ci --prefix $at --ignore-scripts --no-audit --no-fund --loglevel=error >&2
+		cp proof/ts/package-lock.json $at/node_modules/.installed
+	fi
+	$at/node_modules/.bin/tsc -p proof/ts --typeRoots $at/node_modules/@types
+	mkfifo "$out/cases"
+	exec 3<>"$out/cases" # keeps a writer until the test has ended, whatever becomes of it
+	node $at/out/main.js docs/spec/vectors/suite2.json <"$out/cases" 3<&- >"$out/second" 2>"$out/second.log" &
+	second=$!
+	export TD_SUITE2_CASES="$out/cases"
+elif [ "${CI:-}" = true ]; then
+	echo "suite2: npm is not installed" >&2
+	exit 1
+else
+	echo "suite2: the second verifier was NOT RUN: npm is not installed" >&2
+	echo null >"$out/second"
+	second=''
+fi
+
+status=0
+TD_SUITE2=$mode TD_SUITE2_OUT="$out/result" go test -vet=off -count=1 -timeout 90m -v -run '^TestSuite2$' ./claim >"$out/log" 2>&1 || status=$?
+if [ "$status" != 0 ] || [ ! -s "$out/result" ]; then
+	cat "$out/log" >&2
+	status=1
+	[ -s "$out/result" ] || echo '{"ok":false}' >"$out/result"
+fi
+if [ -n "$second" ]; then
+	exec 3<&-
+	wait "$second" || {
+		cat "$out/second.log" >&2
+		status=1
+	}
+	[ -s "$out/second" ] || echo null >"$out/second"
+fi
+# Milliseconds in WebAssembly, as in a browser, by the clock: the machine must be idle.
+wasm=null
+if [ "$mode" = full ] && command -v node >/dev/null; then
+	GOOS=js GOARCH=wasm GOEXPERIMENT='' go test -c -o "$out/claims.wasm" ./proof/claims
+	(cd proof/claims && node --stack-size=8192 "$(go env GOROOT)/lib/wasm/wasm_exec_node.js" "$out/claims.wasm" \
+		-test.run '^$' -test.bench '^BenchmarkClaims$' -test.benchtime 50x) >"$out/wasm"
+	wasm=$(awk '/^Benchmark/ { sub("BenchmarkClaims/", "", $1); printf "%s\"%s\":%.3f", n++ ? "," : "{", $1, $3 / 1e6 } END { print "}" }' "$out/wasm")
+fi
+ok=true
+[ "$status" = 0 ] || ok=false
+printf '{"go":%s,"typescript":%s,"wasm":%s,"ok":%s}\n' "$(cat "$out/result")" "$(cat "$out/second")" "$wasm" "$ok"
+exit "$status"
