@@ -441,7 +441,7 @@ func (p *Provers) compare(o, all *prover, key proverKey, at time.Time) {
 	p.say(o, proverUnlike, key, at, v)
 }
 
-// recently reports whether something was told within a time.
+// recently reports whether something was reported within a time.
 func recently(told uint32, at time.Time, within time.Duration) bool {
 	return told != 0 && at.Unix()-int64(told) < int64(within/time.Second)
 }
