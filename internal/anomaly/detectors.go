@@ -2,6 +2,7 @@ package anomaly
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -224,7 +225,7 @@ func (s *Set) Tick(now time.Time, state State) []Finding {
 	return s.report(now, found)
 }
 
-// minutes gives each series its value, once a minute.
+// minutes passes each series its value, once a minute.
 func (s *Set) minutes(now time.Time, learn bool) (found []Verdict) {
 	if s.minute.IsZero() || now.Before(s.minute) {
 		s.minute = now
@@ -455,7 +456,7 @@ func cloned[K comparable](m map[K]uint64) map[K]uint64 {
 
 // watchedSeries is one measured series with its detector. What the detector finds is a
 // verdict once the values have stayed away from the usual for some minutes, by an amount
-// that is worth one: a single value is often chance, and small changes help nobody.
+// that is worth one: a single value is often chance, and small changes are of no use.
 type watchedSeries struct {
 	of       *measure
 	detector *SeriesDetector
@@ -475,13 +476,13 @@ func newWatched(of *measure) watchedSeries {
 
 func (w *watchedSeries) warm() bool { return w.ticks >= uint64(DefaultSeries().Warmup) }
 
-// tick gives the detector a value. It returns the verdict that the value confirms.
+// tick passes the detector a value. It returns the verdict that the value confirms.
 func (w *watchedSeries) tick(now time.Time, x float64, learn bool) *Verdict {
 	r := w.detector.Observe(now, x, learn)
 	if w.ticks = r.Ticks; learn {
 		w.ticks++
 	}
-	if r.Finding() && (w.found == nil || r.Score > w.found.Score) {
+	if r.Score >= 1 && (w.found == nil || r.Score > w.found.Score) { // a hold may be that of a value that was not confirmed
 		if w.found != nil {
 			r.Since, r.Expected = w.found.Since, w.found.Expected
 		}
@@ -514,10 +515,17 @@ func (w *watchedSeries) verdict(now time.Time, mean float64, r *SeriesReading) *
 	if unit != "" {
 		unit = " " + unit
 	}
+	how := r.Sentence()
+	if math.Abs(r.Z) > mostZ { // the series hardly ever differs
+		how = fmt.Sprintf("no value in %d was so far from it", r.Ticks)
+	}
 	v.Sentence = upper(fmt.Sprintf("%s: %s%s in the last %d minutes, expected %s, since %s; %s",
-		w.of.what, short(mean), unit, confirmTicks, short(r.Expected), clock(v.Since), r.Sentence()))
+		w.of.what, short(mean), unit, confirmTicks, number(r.Expected), clock(v.Since), how))
 	return &v
 }
+
+// mostZ is a deviation that says no more than that it is large.
+const mostZ = 1000
 
 func (w *watchedSeries) save() []byte {
 	b, err := w.detector.MarshalBinary()

@@ -271,7 +271,7 @@ func newHotSet(places int) hotSet {
 }
 
 // slot returns the slot of the hash table in which the search for a mark begins. Marks are
-// keyed digests, so nobody chooses them.
+// keyed digests, so no client chooses them.
 func (s *hotSet) slot(m *telemetry.Mark) int {
 	return int(binary.LittleEndian.Uint64(m[:8]) & uint64(len(s.index)-1))
 }

@@ -13,7 +13,8 @@ import (
 // Provers compares each prover with its own past and with the others of its claim (D5): the
 // prover of this server, and each client, or network without a key, that proves for itself.
 // It reads response times both ways, the shares of false and of late answers, and the order
-// of answers. It is not safe for concurrent use.
+// of answers. What all provers of a claim share is explained by their machine or network, and
+// is left to the measured series. It is not safe for concurrent use.
 //
 // At most 10,000 pairs of a prover and a claim are known. A newcomer that finds no place is
 // not watched until one that was silent for a day is forgotten.
@@ -37,7 +38,6 @@ const (
 	maxWaiting  = 256 // verdicts between two ticks
 	silentFor   = 24 * time.Hour
 	proverQuiet = 15 * time.Minute // between two verdicts of a kind about one prover and claim
-	together    = 30 * time.Minute // in which a change of a claim explains that of its provers
 
 	warmAnswers  = 50   // answers before a prover is judged
 	levelAnswers = 300  // half-life of what is expected, in answers
@@ -48,7 +48,7 @@ const (
 	clipTimes    = 4.0 // spreads that one answer can move a sum by
 	slackTimes   = 1.0 // spreads that count as usual
 	alarmTimes   = 10.0
-	leastFactor  = 1.5 // times slower or faster that is worth a verdict
+	leastFactor  = 2.0 // times slower or faster that is worth a verdict
 	pastFactor   = 3.0 // times that the level may leave the long past
 	otherFactor  = 10.0
 	otherProvers = 8 // provers that make a population
@@ -267,19 +267,33 @@ func (p *Provers) took(one *prover, key proverKey, at time.Time, took time.Durat
 		all.provers++
 	}
 	if all != nil {
-		if kind := all.read(x, at, !p.frozen); kind >= 0 && all.provers > 1 && !recently(one.told[kind], at, together) {
-			p.drift(all, kind, proverKey{"claim:" + key.claim, key.claim}, at, nil)
-		}
+		all.read(x, at, !p.frozen)
 	}
 	kind := one.read(x, at, !p.frozen)
 	if kind < 0 {
 		p.compare(one, all, key, at)
 		return
 	}
-	if all != nil && all.provers > 1 && recently(all.told[kind], at, together) {
-		return // the others changed with it
+	if all != nil && all.provers > 1 && one.follows(all) {
+		if !p.frozen {
+			one.begin()
+		}
+		return
 	}
 	p.drift(one, kind, key, at, all)
+}
+
+// follows reports whether a prover has changed as much as all provers of its claim, at least
+// half as much on their scale: a machine or a network that they share explains both.
+func (o *prover) follows(all *prover) bool {
+	own, others := float64(o.fresh-o.level), float64(all.fresh-all.level)
+	return own*others > 0 && math.Abs(others) >= math.Abs(own)/2
+}
+
+// begin makes the present response times the level of the next answers.
+func (o *prover) begin() {
+	o.slow, o.fast, o.since = 0, 0, [2]uint32{}
+	o.level, o.past, o.anew = o.fresh, o.fresh, anewAnswers
 }
 
 // claim returns the provers of a claim together, nil if it has no place.
@@ -397,7 +411,7 @@ func (p *Provers) drift(o *prover, kind int, key proverKey, at time.Time, all *p
 		upper(named(key.scope)), key.claim, number(factor), proverKind[kind], number(seen), number(usual), clock(since), others)
 	o.slow, o.fast, o.since = 0, 0, [2]uint32{}
 	if !p.frozen { // the present is the new past, which was reported
-		o.level, o.past, o.anew = o.fresh, o.fresh, anewAnswers
+		o.begin()
 	}
 	p.say(o, kind, key, at, v)
 }
@@ -441,7 +455,7 @@ func (p *Provers) compare(o, all *prover, key proverKey, at time.Time) {
 	p.say(o, proverUnlike, key, at, v)
 }
 
-// recently reports whether something was told within a time.
+// recently reports whether something was reported within a time.
 func recently(told uint32, at time.Time, within time.Duration) bool {
 	return told != 0 && at.Unix()-int64(told) < int64(within/time.Second)
 }

@@ -7,8 +7,8 @@ import (
 )
 
 // Mark is a keyed digest of something that must not appear twice, such as a proof. Equal
-// marks of one process mean equal things, and without the key a mark tells nothing about
-// them. The zero Mark is that of nothing.
+// marks of one process mean equal things, and without the key a mark shows nothing
+// of them. The zero Mark is that of nothing.
 type Mark [16]byte
 
 // String returns the mark in hexadecimal, "" for the zero Mark.
