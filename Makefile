@@ -13,7 +13,7 @@ FREEZES ?= 40
 TOOLS := tools/bin
 DATA ?= ../shared/data
 
-.PHONY: build demo test matrix race race-system memscan attacks-trust attack anomaly-sim faults gamedays nab lint fuzz bench bench-once limit-compare docs openapi man check vuln e2e powercut mutants suite2 unit container tools clean
+.PHONY: build demo test matrix race race-system memscan attacks-trust attack anomaly-sim faults gamedays nab lint fuzz bench bench-once limit-compare docs openapi man check vuln e2e powercut model mutants suite2 unit container tools clean
 
 build:
 	go build -trimpath -o bin/td ./cmd/td
@@ -35,7 +35,7 @@ test:
 # tested without it.
 IN_MEMORY = $(shell grep -qs ' /dev/shm .*noexec' /proc/mounts || df -Pk /dev/shm 2>/dev/null | \
 	awk -v tmp="$${TMPDIR:-/tmp}" 'NR == 2 && $$4 > 2000000 { print "GOTMPDIR=" tmp " TMPDIR=/dev/shm" }')
-SEQUENTIAL := . api deploy internal/accesslog internal/anomaly/inject internal/anomaly/nab internal/anomaly/seriesfile internal/config internal/draft internal/fault internal/fsutil internal/lifecycle internal/memberlist internal/principal internal/remote proof proof/circuit proof/field proof/ligero proof/merkle proof/poseidon proof/transcript
+SEQUENTIAL := . api deploy internal/accesslog internal/anomaly/inject internal/anomaly/nab internal/anomaly/seriesfile internal/config internal/draft internal/fault internal/fsutil internal/lifecycle internal/memberlist internal/principal internal/remote model proof proof/circuit proof/field proof/ligero proof/merkle proof/poseidon proof/transcript
 race:
 	$(IN_MEMORY) CGO_ENABLED=1 GOEXPERIMENT= go test -timeout 25m -race -short $(TESTFLAGS) \
 		$$(go list ./... | grep -vxF "$$(go list $(addprefix ./,cmd/td internal/failpoints $(SEQUENTIAL)))")
@@ -94,7 +94,7 @@ bench-once:
 # Generated files are committed; generating them again must change nothing.
 docs:
 	go generate ./...
-	git diff --exit-code -- docs claim deploy
+	git diff --exit-code -- docs claim deploy model
 
 # Lints docs/openapi.json by the recommended rules of two public linters. Needs npm, and
 # reports that it was skipped where that is missing.
@@ -168,6 +168,12 @@ unit: build
 
 container: build
 	./scripts/container.sh
+
+# Checks the formal model with spin, see docs/security/model.md. Less than a minute; SHORT=1
+# takes less than 20 s, FULL=1 a quarter of an hour or more. Needs spin and gcc, and reports
+# elsewhere that nothing was checked. Its last line is the result as JSON.
+model:
+	./scripts/model.sh
 
 # Puts each of the faults listed in proof/mutants_test.go into the code of the
 # proofs and wants the named test to fail. Takes minutes.

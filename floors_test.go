@@ -19,7 +19,7 @@ const module = "github.com/terradourada/td"
 // floors is the plan of the house, bottom up: a package imports packages of
 // lower floors only, and every package stands on one.
 var floors = [][]string{
-	0:  {".", "protocol", "proof/field", "proof/merkle"}, // "." is the module's own documentation
+	0:  {".", "protocol", "model", "proof/field", "proof/merkle"}, // "." is the module's own documentation
 	1:  {"internal/approval", "internal/fault", "internal/lifecycle", "internal/limit", "internal/telemetry", "internal/tiles", "proof/poseidon", "proof/transcript"},
 	2:  {"internal/fsutil", "internal/termui", "internal/localserver", "internal/principal", "internal/telemetry/metrics", "internal/systemd", "internal/accesslog", "internal/anomaly", "proof/ligero"},
 	3:  {"claim", "claim/internal/srsgen", "api", "internal/input", "proof/circuit", "internal/config", "internal/secret", "internal/sandbox", "internal/attest", "internal/watch", "internal/anomaly/inject", "internal/anomaly/seriesfile"},

@@ -13,7 +13,7 @@ type guard struct {
 }
 
 var guards = []guard{
-	{"request", "known request", "#define known(r) (st[r])", "#define known(r) (REMOVED && e == E_ANSWER && st[r] == S_NONE -> S_ISSUED : st[r])"},
+	{"request", "known request", "#define known(r) (st[r])", "#define known(r) (REMOVED && r == FAKE && e == E_ANSWER && st[r] == S_NONE -> S_ISSUED : st[r])"},
 	{"request", "claim once", "#define claimed_once(r) (known(r))", "#define claimed_once(r) (REMOVED && e == E_ANSWER && st[r] > S_ISSUED -> S_ISSUED : known(r))"},
 	{"request", "client binding", ":: by && !owns(r) -> e", ":: by && !owns(r) && !REMOVED -> e"},
 	{"request", "tag compared", ":: !tag_known(r) -> e = E_ANSWER_WRONG_TAG", ":: !tag_known(r) && !REMOVED -> e = E_ANSWER_WRONG_TAG"},
@@ -88,6 +88,9 @@ func mutated(t *testing.T, model, text string) string {
 	}
 	replace("switches", "int caps, watch;", "int caps, watch, removed;")
 	replace("switches", "now.caps =", `now.removed = atoi(getenv("REMOVED")); now.caps =`)
+	if model != "control" {
+		replace("switches", "#define may_misuse false", "#define may_misuse (removed != 0)")
+	}
 	for _, g := range guards {
 		if g.model == model {
 			replace(g.name, g.old, strings.ReplaceAll(g.new, "REMOVED", fmt.Sprintf("(removed & %d)", number(t, model, g.name))))

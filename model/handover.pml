@@ -3,6 +3,7 @@
    to believe. The attacker presents a log that has the verifier's leaves and then others.
    States change by step_opening and step_epoch. */
 
+#define may_misuse false /* the caller of a state machine breaks an invariant */
 #include "step.pml"
 
 /* Set by the runner: what the attacker holds, what is asserted, and how often a step

@@ -107,8 +107,15 @@ func historiesTable(t *testing.T, runs []run) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "| taken | %s |\n|---|%s\n", strings.Join(properties, " | "), strings.Repeat("---|", len(properties)))
 	for _, holds := range [][]string{
-		nil, {"checkpoint"}, {"database"}, {"core"}, {"checkpoint", "database"}, {"checkpoint", "core"}, {"database", "core"},
-		{"checkpoint", "cosigned"}, {"core", "cosigned"},
+		nil,
+		{"checkpoint"},
+		{"database"},
+		{"core"},
+		{"checkpoint", "database"},
+		{"checkpoint", "core"},
+		{"database", "core"},
+		{"checkpoint", "cosigned"},
+		{"core", "cosigned"},
 	} {
 		said := outcomes(t, runs, "handover", holds)
 		fmt.Fprintf(&b, "| %s |", strings.ReplaceAll(orNothing(holds, " + "), "+ cosigned", "(verifiers require a cosigner)"))

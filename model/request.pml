@@ -4,6 +4,7 @@
    moment at which it is compared. What is sent is not built: a check asks whether the
    attacker can have something that passes it. States change by step and step_epoch. */
 
+#define may_misuse false /* the caller of a state machine breaks an invariant */
 #include "step.pml"
 
 /* Set by the runner: what the attacker holds, what is asserted, and how often answers,
@@ -53,6 +54,7 @@ bool closed[2];           /* leaf 3 */
 byte seen, used;          /* sets of proofs: that were sent, that stand in rows */
 bool hold, foreign;       /* foreign: a row that this process of the core did not write */
 bool frozen, thawed;      /* each happens once */
+bool begun;               /* a request was claimed */
 byte lives;
 hidden byte nx, fx;
 
@@ -188,17 +190,17 @@ inline prove(r) { /* which proof, is chosen now */
 #define known(r) (st[r])
 #define claimed_once(r) (known(r))
 
-/* A handler serves one answer after another. The client of the answer may be the
-   attacker (by). What it finds out and the step that follows are one action. */
-proctype handler() {
+/* A handler serves one answer after another; what counts are those that claim a request.
+   The client of the answer may be the attacker (by). What the handler finds out and the
+   step that follows are one action. Handlers are alike, so one claims first. */
+proctype handler(bool first) {
 	byte r, q, e, n, todo, life;
 	bool by;
 
 	do
 	:: atomic {
 		if
-		:: n < answers && todo == F_NONE ->
-			n++;
+		:: n < answers && todo == F_NONE && (first || begun) ->
 			life = lives;
 			if
 			:: r = VICTIM; by = (BOTH != 0)
@@ -217,7 +219,8 @@ proctype handler() {
 		carry_out(r);
 		e = 0;
 		if
-		:: fx == F_REDEEM || fx == F_VERIFY || fx == F_COMMIT || fx == F_RESOLVE -> todo = fx
+		:: fx == F_REDEEM -> todo = fx; n++; begun = true
+		:: fx == F_VERIFY || fx == F_COMMIT || fx == F_RESOLVE -> todo = fx
 		:: else -> todo = F_NONE; r = 0; q = 0; by = false; life = 0
 		fi
 	}
@@ -295,9 +298,9 @@ proctype attacker() {
 	:: atomic { n < deeds ->
 		n++;
 		if
-		:: q = OWN; opened[OWN]
+		:: opened[OWN] -> q = OWN
 		:: q = FAKE
-		:: q = VICTIM; seen & (1 << VICTIM)
+		:: (seen & (1 << VICTIM)) -> q = VICTIM
 		fi;
 		if
 		:: DB && rows[q] < 2 -> write(q, q, true); foreign = true
@@ -325,7 +328,7 @@ init {
 			now.answers = atoi(getenv("BOUND1")); now.deeds = atoi(getenv("BOUND2")); now.crashes = atoi(getenv("BOUND3"));
 		};
 		phase[0] = P_ACTIVE;
-		run handler(); run handler(); run server(); run projection();
+		run handler(true); run handler(false); run server(); run projection();
 		if
 		:: DB || CORE -> run attacker()
 		:: else

@@ -145,8 +145,11 @@ func (c *checker) check(r run) outcome {
 		c.t.Fatalf("%v: the search did not end: %v\n%s", r, err, text)
 	}
 	o := outcome{Model: r.model, Holds: r.holds, Without: r.without, Property: r.properties, Result: "attack", Seconds: took.Round(time.Millisecond).Seconds()}
-	if found[1] == "0" {
+	switch {
+	case found[1] == "0":
 		o.Result = "holds"
+	case strings.Contains(text, "assertion violated 0") || strings.Contains(text, "violated  (removed!=0)") || strings.Contains(text, "violated (removed!=0)"):
+		o.Result = "misuse of a state machine"
 	}
 	if m := statesFound.FindStringSubmatch(text); m != nil {
 		o.States, _ = strconv.Atoi(m[1])

@@ -48,6 +48,7 @@ step "build with runtimesecret" make build
 step "build without runtimesecret" env GOEXPERIMENT= go build -o /dev/null ./cmd/td
 # make lint has vetted already. The attacks on trust have a step of their own.
 step "tests, but the attacks on trust" make test TESTFLAGS="-shuffle=on -vet=off -skip TestAttacksTrust"
+step "formal model, in short (needs spin and gcc: NOT CHECKED elsewhere)" make model SHORT=1
 beside make faults SHORT=1
 step "attacks on trust, in short" make attacks-trust SHORT=1
 step "faults, in short (power cuts and disks need root and FUSE: NOT RUN elsewhere)" joined

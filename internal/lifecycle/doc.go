@@ -2,7 +2,8 @@
 // [StepEpoch] for one epoch and [StepOpening] for the opening of the next one. Section
 // 11 of docs/spec/td-1.md is the normative text; section numbers in comments refer to
 // it. docs/spec/lifecycle.md lists every step of a request and of an opening and is
-// generated from [Step] and [StepOpening].
+// generated from [Step] and [StepOpening], and so are the transitions of the formal model
+// in model/step.pml.
 //
 // Everything here is pure: no I/O, no clock, no goroutines.
 //

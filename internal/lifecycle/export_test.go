@@ -1,40 +1,7 @@
 package lifecycle
 
-import "github.com/terradourada/td/protocol"
+// removedGuards is set by the copy of Step that has switches, see TestGuards.
+var removedGuards *uint32
 
-// GuardNames names the conditions of Step that a test can remove.
-var GuardNames = map[string]guard{
-	"hold at open":           guardHold,
-	"epoch at issue":         guardEpochAtIssue,
-	"known request":          guardKnown,
-	"client and tag":         guardClientAndTag,
-	"claim once":             guardClaimOnce,
-	"same proof":             guardSameProof,
-	"hold at answer":         guardHoldAtAnswer,
-	"redeem verdict":         guardVerdict,
-	"disagreement":           guardDisagreement,
-	"proof verdict":          guardProof,
-	"journal refusal":        guardRefusal,
-	"unknown commit":         guardUnknown,
-	"expire issued only":     guardExpireIssuedOnly,
-	"invalidate issued only": guardInvalidateIssuedOnly,
-	"cancel":                 guardCancel,
-	"outcome code":           guardOutcome,
-}
-
-// StepWithout is Step without the named guards.
-func StepWithout(names []string, s State, e Event) (State, Effect, protocol.Code) {
-	g := allGuards
-	for _, name := range names {
-		g &^= GuardNames[name]
-	}
-	return step(g, s, e)
-}
-
-// GuardCount returns the number of guards.
-func GuardCount() (n int) {
-	for g := allGuards; g != 0; g &= g - 1 {
-		n++
-	}
-	return n
-}
+// RemovedGuards points at the set of removed guards, nil where there are no switches.
+func RemovedGuards() *uint32 { return removedGuards }

@@ -206,67 +206,38 @@ func (e Effect) String() string { return nameOf(effectText[:], e, "invalid") }
 // out, and the code for the client that caused the event. CodeInternal with the
 // state unchanged means that the event does not belong to this state: the caller
 // has broken an invariant.
-func Step(s State, e Event) (State, Effect, protocol.Code) { return step(allGuards, s, e) }
-
-// guard is one condition that Step checks. A test removes them one by one and
-// expects a property to fail.
-type guard uint32
-
-const (
-	guardHold guard = 1 << iota
-	guardEpochAtIssue
-	guardKnown
-	guardClientAndTag
-	guardClaimOnce
-	guardSameProof
-	guardHoldAtAnswer
-	guardVerdict
-	guardDisagreement
-	guardProof
-	guardRefusal
-	guardUnknown
-	guardExpireIssuedOnly
-	guardInvalidateIssuedOnly
-	guardCancel
-	guardOutcome
-
-	allGuards guard = 1<<iota - 1
-)
-
-func (g guard) has(one guard) bool { return g&one != 0 }
-
-func step(g guard, s State, e Event) (State, Effect, protocol.Code) {
+func Step(s State, e Event) (State, Effect, protocol.Code) {
 	switch e := e.(type) {
 	case EventOpen:
-		return stepOpen(g, s, e)
+		return stepOpen(s, e)
 	case EventIssued:
-		return stepIssued(g, s, e)
+		return stepIssued(s, e)
 	case EventAnswer:
-		return stepAnswer(g, s, e)
+		return stepAnswer(s, e)
 	case EventRedeemed:
-		return stepRedeemed(g, s, e)
+		return stepRedeemed(s, e)
 	case EventVerified:
-		return stepVerified(g, s, e)
+		return stepVerified(s, e)
 	case EventCommitted:
-		return stepCommitted(g, s, e)
+		return stepCommitted(s, e)
 	case EventAborted:
 		return stepAborted(s)
 	case EventProverFailed:
 		return stepProverFailed(s, e)
 	case EventExpire:
-		return stepExpire(g, s)
+		return stepExpire(s)
 	case EventInvalidate:
-		return stepInvalidate(g, s, e)
+		return stepInvalidate(s, e)
 	default:
 		return s, EffectNone, protocol.CodeInternal
 	}
 }
 
-func stepOpen(g guard, s State, e EventOpen) (State, Effect, protocol.Code) {
+func stepOpen(s State, e EventOpen) (State, Effect, protocol.Code) {
 	switch {
 	case s.Phase != PhaseNone:
 		return s, EffectNone, protocol.CodeInternal
-	case e.Frozen && g.has(guardHold):
+	case e.Frozen:
 		return s, EffectNone, protocol.CodeFrozen
 	case e.NoEpoch:
 		return s, EffectNone, protocol.CodeDraining
@@ -277,28 +248,28 @@ func stepOpen(g guard, s State, e EventOpen) (State, Effect, protocol.Code) {
 	}
 }
 
-func stepIssued(g guard, s State, e EventIssued) (State, Effect, protocol.Code) {
+func stepIssued(s State, e EventIssued) (State, Effect, protocol.Code) {
 	switch {
 	case s.Phase != PhaseNone:
 		return s, EffectNone, protocol.CodeInternal
-	case !e.EpochLive && g.has(guardEpochAtIssue):
+	case !e.EpochLive:
 		return State{Phase: PhaseInvalidated, Reason: protocol.CodeInvalidated}, EffectNone, protocol.CodeInvalidated
 	default:
 		return State{Phase: PhaseIssued}, EffectNone, protocol.CodeNone
 	}
 }
 
-func stepAnswer(g guard, s State, e EventAnswer) (State, Effect, protocol.Code) {
-	if s.Phase == PhaseNone && g.has(guardKnown) {
+func stepAnswer(s State, e EventAnswer) (State, Effect, protocol.Code) {
+	if s.Phase == PhaseNone {
 		return s, EffectNone, protocol.CodeSubmissionRejected
 	}
-	if (!e.ClientMatches || !e.TagMatches) && g.has(guardClientAndTag) {
+	if !e.ClientMatches || !e.TagMatches {
 		return s, EffectNone, protocol.CodeSubmissionRejected
 	}
-	if s.Phase > PhaseIssued && g.has(guardClaimOnce) {
-		return stepAnswerAgain(g, s, e)
+	if s.Phase > PhaseIssued {
+		return stepAnswerAgain(s, e)
 	}
-	if e.Frozen && g.has(guardHoldAtAnswer) {
+	if e.Frozen {
 		return s, EffectNone, protocol.CodeFrozen
 	}
 	if e.JournalUnavailable || e.LagTooFar {
@@ -309,13 +280,13 @@ func stepAnswer(g guard, s State, e EventAnswer) (State, Effect, protocol.Code) 
 
 // stepAnswerAgain is step 6: an answer to a request that was answered before or has
 // ended.
-func stepAnswerAgain(g guard, s State, e EventAnswer) (State, Effect, protocol.Code) {
+func stepAnswerAgain(s State, e EventAnswer) (State, Effect, protocol.Code) {
 	switch {
 	case s.Phase == PhaseClaimed && s.Stage == StageUnknown:
 		return s, EffectAwait, protocol.CodeLedgerUnavailable
 	case s.Phase == PhaseClaimed:
 		return s, EffectAwait, protocol.CodeConflict
-	case s.Phase == PhaseAccepted && !e.SameProof && g.has(guardSameProof):
+	case s.Phase == PhaseAccepted && !e.SameProof:
 		return s, EffectNone, protocol.CodeAlreadyConsumed
 	case s.Phase == PhaseAccepted:
 		return s, EffectReply, protocol.CodeNone
@@ -325,50 +296,43 @@ func stepAnswerAgain(g guard, s State, e EventAnswer) (State, Effect, protocol.C
 	}
 }
 
-func stepRedeemed(g guard, s State, e EventRedeemed) (State, Effect, protocol.Code) {
+func stepRedeemed(s State, e EventRedeemed) (State, Effect, protocol.Code) {
 	if s.Phase != PhaseClaimed || s.Stage != StageRedeem {
 		return s, EffectNone, protocol.CodeInternal
 	}
-	switch {
-	case e.Verdict == protocol.RedeemOK || !g.has(guardVerdict):
+	switch e.Verdict {
+	case protocol.RedeemOK:
 		s.Stage = StageVerify
 		return s, EffectVerify, protocol.CodeNone
-	case e.Verdict == protocol.RedeemExpired:
+	case protocol.RedeemExpired:
 		return State{Phase: PhaseExpired}, EffectNone, protocol.CodeExpired
-	case !g.has(guardDisagreement):
-		return invalidated(protocol.CodeInvalidated), EffectNone, protocol.CodeInvalidated
 	default:
 		return invalidated(protocol.CodeInvalidated), EffectDestroyEpoch, protocol.CodeInvalidated
 	}
 }
 
-func stepVerified(g guard, s State, e EventVerified) (State, Effect, protocol.Code) {
+func stepVerified(s State, e EventVerified) (State, Effect, protocol.Code) {
 	if s.Phase != PhaseClaimed || s.Stage != StageVerify {
 		return s, EffectNone, protocol.CodeInternal
 	}
-	if !e.OK && g.has(guardProof) {
+	if !e.OK {
 		return State{Phase: PhaseRejected, Reason: protocol.CodeProofRejected}, EffectNone, protocol.CodeProofRejected
 	}
 	s.Stage = StageCommit
 	return s, EffectCommit, protocol.CodeNone
 }
 
-func stepCommitted(g guard, s State, e EventCommitted) (State, Effect, protocol.Code) {
+func stepCommitted(s State, e EventCommitted) (State, Effect, protocol.Code) {
 	if s.Phase != PhaseClaimed || (s.Stage != StageCommit && s.Stage != StageUnknown) {
 		return s, EffectNone, protocol.CodeInternal
 	}
-	switch {
-	case e.Outcome == CommitDone, e.Outcome == CommitRefused && !g.has(guardRefusal):
+	switch e.Outcome {
+	case CommitDone:
 		return State{Phase: PhaseAccepted, Index: e.Index}, EffectReply, protocol.CodeNone
-	case e.Outcome == CommitRefused:
+	case CommitRefused:
 		s = refused(e.Code)
 		code, _ := s.Outcome()
-		if !g.has(guardOutcome) {
-			code = e.Code
-		}
 		return s, EffectNone, code
-	case !g.has(guardUnknown):
-		return invalidated(protocol.CodeLedgerUnavailable), EffectNone, protocol.CodeInvalidated
 	default: // unknown, or a value that is not defined
 		s.Stage = StageUnknown
 		return s, EffectResolve, protocol.CodeLedgerUnavailable
@@ -409,23 +373,16 @@ func stepProverFailed(s State, e EventProverFailed) (State, Effect, protocol.Cod
 	return s, EffectCancel, code
 }
 
-func stepExpire(g guard, s State) (State, Effect, protocol.Code) {
-	if s.Phase == PhaseIssued || s.Phase == PhaseClaimed && !g.has(guardExpireIssuedOnly) {
-		return State{Phase: PhaseExpired}, cancel(g), protocol.CodeNone
+func stepExpire(s State) (State, Effect, protocol.Code) {
+	if s.Phase == PhaseIssued {
+		return State{Phase: PhaseExpired}, EffectCancel, protocol.CodeNone
 	}
 	return s, EffectNone, protocol.CodeNone
 }
 
-func stepInvalidate(g guard, s State, e EventInvalidate) (State, Effect, protocol.Code) {
-	if s.Phase == PhaseIssued || s.Phase == PhaseClaimed && !g.has(guardInvalidateIssuedOnly) {
-		return invalidated(e.Reason), cancel(g), protocol.CodeNone
+func stepInvalidate(s State, e EventInvalidate) (State, Effect, protocol.Code) {
+	if s.Phase == PhaseIssued {
+		return invalidated(e.Reason), EffectCancel, protocol.CodeNone
 	}
 	return s, EffectNone, protocol.CodeNone
-}
-
-func cancel(g guard) Effect {
-	if !g.has(guardCancel) {
-		return EffectNone
-	}
-	return EffectCancel
 }

@@ -129,6 +129,7 @@ type edge struct {
 
 type explorer struct {
 	faults faults
+	step   func(lifecycle.State, lifecycle.Event) (lifecycle.State, lifecycle.Effect, protocol.Code)
 	edges  []edge
 }
 
@@ -158,7 +159,7 @@ func (x *explorer) add(e edge) { x.edges = append(x.edges, e) }
 // put applies an event by Step and carries out the effect.
 func (x *explorer) put(name string, w world, r, h int, event lifecycle.Event) edge {
 	q := &w.req[r]
-	state, effect, code := lifecycle.StepWithout(x.faults, q.state, event)
+	state, effect, code := x.step(q.state, event)
 	q.state = state
 	e := edge{name: name, event: event, effect: effect, code: code, req: r, hand: h}
 	if h >= 0 {
