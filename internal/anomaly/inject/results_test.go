@@ -241,15 +241,15 @@ func (r *report) write(t *testing.T, out string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	fmt.Fprintf(&b, "%s\n", rates)
+	fmt.Fprintf(&b, "\n%s\n`make anomaly-sim` repeats these measurements and writes this part. Everything depends on seeds.\n\n", rates)
 	fmt.Fprintf(&b, "## Attacks in synthetic traffic\n\nHonest traffic of 700 requests a minute from 60 clients and 600 networks, two weeks of it before each attack. In %d days without an attack there were %d verdicts of all detectors and scopes together.\n\n", r.days, len(r.quiet))
 	b.WriteString("| attack | what it does | found | by (delay) | named | a sentence |\n|---|---|---|---|---|---|\n")
 	for _, w := range r.rows {
 		fmt.Fprintf(&b, "| %s | %s | %d of %d | %s | %s | %s |\n", w.attack.Name, w.attack.What, w.found, w.runs, w.by, strings.ReplaceAll(w.kind, "_", " "), w.because)
 	}
-	b.WriteString("\nDelays are from the first request of the attack, medians if there are several runs. Detectors that need an hour, a window or a part of one cannot be faster.\n\n![Delay until a distributed attack is found, against the factor by which it multiplies wrong tags](monitoring/anomaly-delay.svg)\n")
+	b.WriteString("\nDelays are from the first request of the attack, medians if there are several runs. Detectors that need an hour, a window or a part of one cannot be faster.\n\n![Delay until a distributed attack is found, against the factor by which it multiplies wrong tags](anomaly/delay.svg)\n\n")
 	replace(t, "../../../docs/anomaly-results.md", "injector", b.String())
-	if err := os.WriteFile("../../../docs/monitoring/anomaly-delay.svg", r.plot(), 0o644); err != nil {
+	if err := os.WriteFile("../../../docs/anomaly/delay.svg", r.plot(), 0o644); err != nil {
 		t.Fatal(err)
 	}
 	figures := map[string]any{"attacks": len(r.rows), "quiet_days": r.days, "quiet_verdicts": len(r.quiet)}
@@ -277,7 +277,7 @@ func replace(t *testing.T, file, marker, text string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	between := regexp.MustCompile(fmt.Sprintf("(?s)(<!-- %s:begin[^>]*-->\n).*(<!-- %s:end -->)", marker, marker))
+	between := regexp.MustCompile(fmt.Sprintf("(?s)(<!-- begin %s[^>]*-->\n).*(<!-- end %s -->)", marker, marker))
 	if !between.Match(old) {
 		t.Fatalf("%s has no markers of %s", file, marker)
 	}
