@@ -90,7 +90,10 @@ func (r *SeriesReading) Verdict(name, scope string) Verdict {
 
 // Sentence returns the reading in words.
 func (r *SeriesReading) Sentence() string {
-	seen := fmt.Sprintf("%s seen, %s expected (z %s, mean deviation %s)", short(r.Observed), short(r.Expected), signed(r.Z), short(r.Scale))
+	seen := fmt.Sprintf("%s seen, %s expected", short(r.Observed), short(r.Expected))
+	if r.Warm() {
+		seen += fmt.Sprintf(" (z %s, mean deviation %s)", signed(r.Z), short(r.Scale))
+	}
 	switch {
 	case r.Kind == SeriesIgnored:
 		return "ignored, no number that can be learned"

@@ -144,7 +144,8 @@ func (r *Reader) begin(line string) (isHeader bool, err error) {
 func (r *Reader) split(line string) {
 	r.fields = r.fields[:0]
 	for {
-		field, rest, more := "", "", false
+		var field, rest string
+		var more bool
 		if quoted, ok := strings.CutPrefix(line, `"`); ok && strings.Contains(quoted, `"`) {
 			field, rest, _ = strings.Cut(quoted, `"`)
 			_, rest, more = strings.Cut(rest, string(r.separator))

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -185,5 +186,52 @@ func TestPlot(t *testing.T) {
 	p.Add(math.MaxFloat64, math.Inf(1), false)
 	if svg := string(p.SVG()); strings.Contains(svg, "NaN") || strings.Contains(svg, "Inf") {
 		t.Error(svg)
+	}
+}
+
+// rowsOf writes so many rows as they are read.
+type rowsOf struct {
+	left int
+	rest []byte
+}
+
+func (r *rowsOf) Read(b []byte) (int, error) {
+	for len(r.rest) == 0 {
+		if r.left == 0 {
+			return 0, io.EOF
+		}
+		r.left--
+		r.rest = fmt.Appendf(nil, "%d,%d\n", 1772361000-60*r.left, r.left%17)
+	}
+	n := copy(b, r.rest)
+	r.rest = r.rest[n:]
+	return n, nil
+}
+
+// TestBounded reads and draws a long file. What it keeps does not grow with the rows.
+func TestBounded(t *testing.T) {
+	r, p := seriesfile.NewReader(&rowsOf{left: 300_000}, "long"), seriesfile.NewPlot("long")
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	rows := 0
+	for ; ; rows++ {
+		row, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Add(row.Value, 0, false)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if grown := int64(after.HeapAlloc) - int64(before.HeapAlloc); rows != 300_000 || grown > 1<<20 {
+		t.Errorf("%d rows, the heap grew by %d bytes", rows, grown)
+	}
+	runtime.KeepAlive(r)
+	if len(p.SVG()) > 60_000 || len(r.Warnings()) > 0 {
+		t.Errorf("%d bytes of SVG, %q", len(p.SVG()), r.Warnings())
 	}
 }
