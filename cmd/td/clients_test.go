@@ -144,7 +144,7 @@ func addToOlder(t *testing.T, data string) {
 		t.Fatal(err)
 	}
 	_, err = db.ExecContext(t.Context(), `PRAGMA foreign_keys = 0; DROP TABLE audit; DROP TABLE keys; DROP TABLE clients;
-		DELETE FROM meta WHERE name = 'audited_from'; DELETE FROM goose_db_version WHERE version_id >= 2`)
+		DROP TABLE anomalies; DELETE FROM meta WHERE name = 'audited_from'; DELETE FROM goose_db_version WHERE version_id >= 2`)
 	if err := errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)
 	}

@@ -151,7 +151,7 @@ func TestRestoreAsNew(t *testing.T) {
 // older makes the journal of a directory one of schema 1.
 func older(t *testing.T, dir string) {
 	t.Helper()
-	execSQL(t, dir, "DROP TABLE audit", "DROP TABLE keys", "DROP TABLE clients", "DELETE FROM meta WHERE name = 'audited_from'", "DELETE FROM goose_db_version WHERE version_id >= 2")
+	execSQL(t, dir, "DROP TABLE anomalies", "DROP TABLE audit", "DROP TABLE keys", "DROP TABLE clients", "DELETE FROM meta WHERE name = 'audited_from'", "DELETE FROM goose_db_version WHERE version_id >= 2")
 }
 
 // TestBackupBeforeUpgrade: a journal is converted only after a backup of it, which the

@@ -228,7 +228,7 @@ func TestMigration(t *testing.T) {
 	l.mustControl(protocol.ActionFreezeAccept, protocol.Digest{})
 	l.stop()
 	execRaw(t, path, `PRAGMA foreign_keys = 0; DROP TABLE audit; DROP TABLE keys; DROP TABLE clients;
-		DELETE FROM meta WHERE name = 'audited_from'; DELETE FROM goose_db_version WHERE version_id >= 2`)
+		DROP TABLE anomalies; DELETE FROM meta WHERE name = 'audited_from'; DELETE FROM goose_db_version WHERE version_id >= 2`)
 	v, err := journal.OpenView(t.Context(), path)
 	if err != nil {
 		t.Fatal(err)
