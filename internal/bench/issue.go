@@ -57,10 +57,7 @@ const turn = 1000
 func (b *run) issueCost(ctx context.Context, s *server) (Budget, error) {
 	p := b.progress("issuing challenges", b.Sessions)
 	defer p.Finish()
-	load, err := newLoader(ctx, s.address(), inFlight)
-	if err != nil {
-		return Budget{}, err
-	}
+	load := newLoader(s.address(), inFlight)
 	defer load.close()
 	var c comparison
 	before, err := s.shares()

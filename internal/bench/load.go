@@ -21,31 +21,26 @@ import (
 // of its own, because the server needs the processor time.
 type loader struct {
 	address string
-	conns   []*loadConn
+	conns   []loadConn
 }
 
+// loadConn is a connection that is opened with its first request: a server closes one that
+// has none for seconds.
 type loadConn struct {
 	net.Conn
 	answers *bufio.Reader
 }
 
-// newLoader opens n connections.
-func newLoader(ctx context.Context, address string, n int) (*loader, error) {
-	l := &loader{address: address}
-	for range n {
-		c, err := new(net.Dialer).DialContext(ctx, "tcp", address)
-		if err != nil {
-			l.close()
-			return nil, err
-		}
-		l.conns = append(l.conns, &loadConn{c, bufio.NewReader(c)})
-	}
-	return l, nil
+// newLoader returns a loader with n connections.
+func newLoader(address string, n int) *loader {
+	return &loader{address, make([]loadConn, n)}
 }
 
 func (l *loader) close() {
-	for _, c := range l.conns {
-		_ = c.Close() // nothing is sent any more
+	for i := range l.conns {
+		if c := l.conns[i].Conn; c != nil {
+			_ = c.Close() // nothing is sent any more
+		}
 	}
 }
 
@@ -54,14 +49,15 @@ func (l *loader) close() {
 func (l *loader) post(ctx context.Context, p *termui.Progress, path string, status int, bodies [][]byte) error {
 	var next atomic.Int64
 	g, ctx := errgroup.WithContext(ctx)
-	for _, c := range l.conns {
+	for k := range l.conns {
+		c := &l.conns[k]
 		g.Go(func() error {
 			for ctx.Err() == nil {
 				i := int(next.Add(1)) - 1
 				if i >= len(bodies) {
 					return nil
 				}
-				if err := c.post(l.address, path, status, bodies[i]); err != nil {
+				if err := c.post(ctx, l.address, path, status, bodies[i]); err != nil {
 					return err
 				}
 				p.Step(time.Now())
@@ -75,7 +71,14 @@ func (l *loader) post(ctx context.Context, p *termui.Progress, path string, stat
 // answerWithin is how long the server may take for one answer.
 const answerWithin = 30 * time.Second
 
-func (c *loadConn) post(host, path string, status int, body []byte) error {
+func (c *loadConn) post(ctx context.Context, host, path string, status int, body []byte) error {
+	if c.Conn == nil {
+		conn, err := new(net.Dialer).DialContext(ctx, "tcp", host)
+		if err != nil {
+			return err
+		}
+		c.Conn, c.answers = conn, bufio.NewReader(conn)
+	}
 	if err := c.SetDeadline(time.Now().Add(answerWithin)); err != nil {
 		return err
 	}
