@@ -5,7 +5,6 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-	"io"
 	"log/slog"
 	"net/http"
 	"net/netip"
@@ -93,7 +92,7 @@ func openInstruments(version string) (*node.Instruments, error) {
 	if err != nil {
 		return nil, err
 	}
-	return node.NewInstruments(node.Config{Settings: settings, Version: version, Log: slog.New(slog.NewJSONHandler(io.Discard, nil))})
+	return node.NewInstruments(node.Config{Settings: settings, Version: version, Log: slog.New(slog.DiscardHandler)})
 }
 
 // handler is a server without connections, whose gate has no keyholders.

@@ -208,6 +208,7 @@ func evictionRates() []int {
 // evictionGate: guessers with a quota for minutes hide behind new sources. The LRU has as
 // many bytes as the limits, 160 for each source, as measured for a library that is one.
 func evictionGate(t *testing.T, rate int) {
+	t.Helper()
 	quota := limit.Quota{N: 1, Per: time.Minute, Burst: 3}
 	lasts, every, buckets := 60*time.Second, 2*time.Second, limit.Defaults().Buckets
 	if testing.Short() {
