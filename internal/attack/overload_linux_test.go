@@ -81,7 +81,10 @@ func (p *part) overload() {
 		p.atMost(t.name+"_memory_growth_mib", grown, mostGrowth)
 		loaded[t.name] = quiet
 	}
-	p.judgeQuiet(append(unloaded, p.quiet(l, p.plan.overload)()), loaded)
+	if p.slower > 0 {
+		unloaded = append(unloaded, p.quiet(l, p.plan.overload)())
+	}
+	p.judgeQuiet(unloaded, loaded)
 	p.figures["capacity_per_s"] = capacity
 }
 
