@@ -36,15 +36,9 @@ test:
 IN_MEMORY = $(shell grep -qs ' /dev/shm .*noexec' /proc/mounts || df -Pk /dev/shm 2>/dev/null | \
 	awk -v tmp="$${TMPDIR:-/tmp}" 'NR == 2 && $$4 > 2000000 { print "GOTMPDIR=" tmp " TMPDIR=/dev/shm" }')
 SEQUENTIAL := . api deploy internal/accesslog internal/anomaly/inject internal/anomaly/nab internal/anomaly/seriesfile internal/config internal/draft internal/fault internal/fsutil internal/lifecycle internal/memberlist internal/principal internal/remote model proof proof/circuit proof/field proof/ligero proof/merkle proof/poseidon proof/transcript
-# Most of the time would go into the proofs and the database of others. They run without
-# the detector, but for the packages that share keys of the proofs between goroutines.
-PROVING := ./claim ./internal/prover
-UNDETECTED := '-gcflags=github.com/consensys/...=-race=false' '-gcflags=modernc.org/...=-race=false'
-RACE = $(IN_MEMORY) CGO_ENABLED=1 GOEXPERIMENT= go test -timeout 25m -race -short $(TESTFLAGS)
 race:
-	$(RACE) $(PROVING)
-	$(RACE) $(UNDETECTED) \
-		$$(go list ./... | grep -vxF "$$(go list $(PROVING) $(addprefix ./,cmd/td internal/failpoints $(SEQUENTIAL)))")
+	$(IN_MEMORY) CGO_ENABLED=1 GOEXPERIMENT= go test -timeout 25m -race -short $(TESTFLAGS) \
+		$$(go list ./... | grep -vxF "$$(go list $(addprefix ./,cmd/td internal/failpoints $(SEQUENTIAL)))")
 
 race-system:
 	CGO_ENABLED=1 GOEXPERIMENT= go test -timeout 60m -race -short ./cmd/td

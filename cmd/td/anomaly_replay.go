@@ -132,7 +132,7 @@ func (c *countedEvents) Change(e telemetry.Change) {
 // unpacked returns what a reader has, without its compression.
 func unpacked(from io.Reader) (*bufio.Reader, error) {
 	in := bufio.NewReaderSize(from, 1<<16)
-	if magic, _ := in.Peek(2); !bytes.Equal(magic, []byte{0x1f, 0x8b}) {
+	if magic, _ := in.Peek(2); string(magic) != "\x1f\x8b" {
 		return in, nil
 	}
 	z, err := gzip.NewReader(in)

@@ -23,7 +23,7 @@ type Correlation struct {
 	epoch  uint64 // number of the epoch that opened last, plus one
 	levels [windows]level
 	usual  part
-	spoilt [causes]bool // must not be learned from the open part of the longest window
+	spoilt [causes + exposures]bool // must not be learned from the open part of the longest window
 	due    map[due]time.Time
 	rest   [causes]time.Time // before which a known excess is not examined again
 	chains chains
@@ -220,13 +220,13 @@ func (c *cell) join(o *cell) {
 // verdict. A part with far more failures than usual counts as less.
 func (c *Correlation) learn(p *part) {
 	spoilt := c.spoilt
-	c.spoilt = [causes]bool{}
+	c.spoilt = [causes + exposures]bool{}
 	if spoilt[telemetry.NoCause] { // learning was off
 		return
 	}
 	left := decay(partOf[hours24].Minutes())
 	for i, from := range p.cells {
-		if i < len(spoilt) && spoilt[i] {
+		if spoilt[i] {
 			continue
 		}
 		old := c.usual.cells[i]

@@ -204,6 +204,7 @@ func TestProverKinds(t *testing.T) {
 }
 
 func wantKind(t *testing.T, kind string) func(*anomaly.Verdict, int) {
+	t.Helper()
 	return func(v *anomaly.Verdict, n int) {
 		t.Helper()
 		if v == nil || v.Kind != kind {
