@@ -24,9 +24,6 @@ type prepared struct {
 	proof []byte
 }
 
-// Format writes "redacted" for every verb and flag.
-func (prepared) Format(s fmt.State, verb rune) { protocol.Tag{}.Format(s, verb) }
-
 // answers measures acceptance and refusal on one server.
 func (b *run) answers(ctx context.Context) ([]Budget, error) {
 	s, err := b.serve(ctx)

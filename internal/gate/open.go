@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/terradourada/td/claim"
@@ -81,9 +80,6 @@ type issued struct {
 	inputs   []protocol.Element
 	deadline time.Time
 }
-
-// Format writes "redacted" for every verb and flag.
-func (issued) Format(s fmt.State, verb rune) { protocol.Tag{}.Format(s, verb) }
 
 // issue issues a request; there is no other way. A hold, a missing epoch or a full
 // table refuses it before any key is used. During a rotation it waits for the next

@@ -99,9 +99,6 @@ type task struct {
 	timeout    time.Duration
 }
 
-// Format writes "redacted" for every verb and flag.
-func (task) Format(s fmt.State, verb rune) { protocol.Tag{}.Format(s, verb) }
-
 // decodeTask reads the body of a request, strictly.
 func decodeTask(body []byte) (*task, error) {
 	var r request

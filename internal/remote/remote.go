@@ -93,9 +93,6 @@ type Token struct {
 	given  bool
 }
 
-// Format writes "redacted" for every verb and flag.
-func (Token) Format(s fmt.State, verb rune) { protocol.Tag{}.Format(s, verb) }
-
 // ReadToken reads the file that --token-file names, or else $TD_TOKEN_FILE, if one is
 // named.
 func ReadToken(file string) (t Token, err error) {
