@@ -79,8 +79,8 @@ func (p *part) observe(a *alerts, s *server) {
 	}
 }
 
-// fires waits until each receiver knows that the rule of a flood fires. It returns what each
-// was told of the flood by then, and how long that took from when the flood could first be
+// fires waits until each receiver knows that the rule of a flood fires. It returns which
+// rules each had received by then, and how long that took from when the flood could first be
 // seen.
 func (a *alerts) fires(ctx context.Context, rule string, began, seen time.Time) (*delivered, error) {
 	d := new(delivered)
@@ -97,18 +97,18 @@ func (a *alerts) fires(ctx context.Context, rule string, began, seen time.Time) 
 	return d, err
 }
 
-// delivered is what the receivers were told about one flood until both knew its rule.
-type delivered struct{ Alertmanager, Webhook told }
+// delivered is what the receivers have received about one flood until both knew its rule.
+type delivered struct{ Alertmanager, Webhook received }
 
-// told is what one receiver was told.
-type told struct {
+// received is what one receiver has received.
+type received struct {
 	Rules  []string `json:"rules"` // that fire
 	Millis int64    `json:"ms"`    // until the rule of the flood was among them
 	has    bool
 }
 
 // see asks the receiver, unless it knows the rule already.
-func (t *told) see(began time.Time, rule string, firing func() []string) {
+func (t *received) see(began time.Time, rule string, firing func() []string) {
 	if t.has {
 		return
 	}
