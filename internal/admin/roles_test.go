@@ -18,7 +18,7 @@ import (
 func TestWhatNeedsACommander(t *testing.T) {
 	t.Parallel()
 	commander := []string{"thaw", "seal", "retire", "revoke", "clients/add", "clients/key", "clients/disable", "incident/close", "alerts/sinks/add", "alerts/sinks/remove"}
-	viewer := []string{"status", "epochs", "claims", "clients", "sessions", "audit", "incidents", "alerts", "alerts/rules", "alerts/sinks", "responses"}
+	viewer := []string{"status", "epochs", "claims", "clients", "sessions", "audit", "incidents", "alerts", "alerts/rules", "alerts/sinks", "responses", "anomalies"}
 	for _, a := range admin.Actions() {
 		least := principal.Operator
 		switch {

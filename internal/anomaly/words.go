@@ -10,7 +10,7 @@ import (
 )
 
 // causes is the number of causes, [telemetry.NoCause] included.
-const causes = int(telemetry.Fault) + 1
+const causes = int(telemetry.RepeatedAnchor) + 1
 
 // exposure is the group of requests among which a cause can occur.
 type exposure uint8
@@ -81,6 +81,8 @@ var traits = [causes]causeTraits{
 	telemetry.Overloaded:      {"requests without a free slot", everything, runbookTraffic, 0.5},
 	telemetry.Slow:            {"requests that were too slow", everything, runbookTraffic, 0.2},
 	telemetry.Fault:           {"faults of the server", everything, runbookMachine, 0.05},
+	telemetry.ForeignTag:      {"right tags of other clients", answers, runbookTraffic, 0.05},
+	telemetry.RepeatedAnchor:  {"repeated anchors", answers, runbookKeys, 0.001},
 }
 
 // watched reports whether detectors read a cause.

@@ -195,6 +195,29 @@ func TestBackupBeforeUpgrade(t *testing.T) {
 	}
 }
 
+// TestUpgradeOfAnUnfinishedJournal: a first start that ended between two conversions left a
+// journal without an origin. The next start has nothing to back up, and goes on.
+func TestUpgradeOfAnUnfinishedJournal(t *testing.T) {
+	dir := newDir(t)
+	older(t, dir)
+	execSQL(t, dir, "DELETE FROM meta WHERE name = 'origin'")
+	cfg := journal.Config{Path: filepath.Join(dir, datadir.JournalFile)}
+	cfg.BeforeUpgrade = func(ctx context.Context, from, _ int64) error {
+		_, err := datadir.BackupBeforeUpgrade(ctx, dir, from, now)
+		return err
+	}
+	j, err := journal.Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if j.Origin() == "" {
+		t.Error("the journal has no origin")
+	}
+	if err := j.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 func schemaOf(t *testing.T, dir string) (version int64) {
 	t.Helper()
 	db, err := sql.Open("sqlite", filepath.Join(dir, datadir.JournalFile))

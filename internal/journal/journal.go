@@ -226,12 +226,14 @@ func (j *Journal) Rows(ctx context.Context) (uint64, error) {
 	return n, err
 }
 
+const selectOrigin = "SELECT value FROM meta WHERE name = 'origin'"
+
 // readOrigin loads the origin, or stores one in a new journal.
 func (j *Journal) readOrigin(ctx context.Context) error {
 	if err := checkOrigin(j.cfg.Origin); err != nil {
 		return err
 	}
-	err := j.write.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = 'origin'").Scan(&j.origin)
+	err := j.write.QueryRowContext(ctx, selectOrigin).Scan(&j.origin)
 	if errors.Is(err, sql.ErrNoRows) {
 		return j.storeOrigin(ctx)
 	}

@@ -60,7 +60,7 @@ func (j *Journal) checkFile(ctx context.Context) error {
 	if schema != len(known) {
 		return fmt.Errorf("the journal has schema %d and this program knows %d; a start for writing brings an older one up to date", schema, len(known))
 	}
-	return j.read.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = 'origin'").Scan(&j.origin)
+	return j.read.QueryRowContext(ctx, selectOrigin).Scan(&j.origin)
 }
 
 // HasLog reports whether a process that was killed has left a write-ahead log beside the

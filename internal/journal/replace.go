@@ -117,7 +117,7 @@ func (j *Journal) verify(ctx context.Context, name string) (err error) {
 		return err
 	}
 	var origin string
-	if err := db.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = 'origin'").Scan(&origin); err != nil {
+	if err := db.QueryRowContext(ctx, selectOrigin).Scan(&origin); err != nil {
 		return err
 	}
 	r := newReplay()

@@ -391,10 +391,22 @@ func (j *Journal) migrate(ctx context.Context) error {
 		return newer(current, target)
 	}
 	if current > 0 && current < target && j.cfg.BeforeUpgrade != nil {
-		if err := j.cfg.BeforeUpgrade(ctx, current, target); err != nil {
+		if err := j.beforeUpgrade(ctx, current, target); err != nil {
 			return err
 		}
 	}
 	_, err = p.Up(ctx)
 	return err
+}
+
+// beforeUpgrade calls the hook of the settings. A journal without an origin holds nothing:
+// its first start ended between two conversions.
+func (j *Journal) beforeUpgrade(ctx context.Context, current, target int64) error {
+	switch err := j.write.QueryRowContext(ctx, selectOrigin).Scan(&j.origin); {
+	case errors.Is(err, sql.ErrNoRows):
+		return nil
+	case err != nil:
+		return fmt.Errorf("reading the origin: %w", err)
+	}
+	return j.cfg.BeforeUpgrade(ctx, current, target)
 }

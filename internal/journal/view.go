@@ -69,7 +69,7 @@ func (v *View) open(ctx context.Context) error {
 	if known := Schema(); v.schema > known {
 		return newer(v.schema, known)
 	}
-	if err := v.j.read.QueryRowContext(ctx, "SELECT value FROM meta WHERE name = 'origin'").Scan(&v.j.origin); err != nil {
+	if err := v.j.read.QueryRowContext(ctx, selectOrigin).Scan(&v.j.origin); err != nil {
 		return unusable(err)
 	}
 	return nil
