@@ -33,6 +33,16 @@ func TestBusyConsumesNothing(t *testing.T) {
 		}
 	})
 	<-entered
+	issuing := make(chan struct{})
+	for key := range uint64(2) { // the reserve
+		s.set(func() { s.faults["issue"] = &fault{hook: func() { issuing <- struct{}{}; <-let }} })
+		calls.Go(func() {
+			if _, err := s.openBy(limit.Payer{Key: 2 + key}); err != nil {
+				t.Error(err)
+			}
+		})
+		<-issuing
+	}
 	late := make(chan error, 2)
 	second.answer.By = stranger
 	go func() { _, err := s.accept(second.answer); late <- err }()

@@ -464,7 +464,7 @@ func TestNamed(t *testing.T) {
 	}
 	b.ticks(2, with(ended...))
 	b.ticks(4, quiet())
-	overload := global(watch.Overloaded, 5000)
+	overload := overloaded(5000)
 	b.want("again", b.ticks(2, with(overload)), "again")
 	all := b.ticks(2, with(overload, global(watch.Slow, 200)))
 	b.want("less severe", all, "update")
