@@ -278,6 +278,8 @@ func (s *Set) report(now time.Time, found []Verdict) (fresh []Finding) {
 			if f.Until = until; v.Detector == Impossible {
 				f.Observed += v.Observed
 				v.Observed, v.Score, v.Since = f.Observed, f.Observed, f.Since
+				v.Sentence = impossibleSentence(v)
+				f.Sentence = v.Sentence
 			}
 			if v.Score < 2*f.Score {
 				continue

@@ -196,12 +196,17 @@ func (x *Exact) speak(t *told) {
 		return
 	}
 	v := t.first
-	means := impossible[v.Kind]
-	v.At, v.Observed, v.Score, v.Runbook = t.last, float64(t.n), float64(t.n), means.runbook
-	v.Sentence = fmt.Sprintf("%s: %s since %s, expected none. %s.", upper(fmt.Sprintf(means.seen, aboutWhom(&v))), times(t.n), clock(v.Since), upper(means.why))
+	v.At, v.Observed, v.Score, v.Runbook = t.last, float64(t.n), float64(t.n), impossible[v.Kind].runbook
+	v.Sentence = impossibleSentence(&v)
 	v.Evidence = append(v.Evidence, Fact{"events", fmt.Sprint(t.n)}, Fact{"events_in_all", fmt.Sprint(t.overall)})
 	t.n, t.spoken = 0, t.last
 	x.ready = append(x.ready, v)
+}
+
+// impossibleSentence returns the sentence of a verdict about as many events as it has seen.
+func impossibleSentence(v *Verdict) string {
+	means := impossible[v.Kind]
+	return fmt.Sprintf("%s: %s since %s, expected none. %s.", upper(fmt.Sprintf(means.seen, aboutWhom(v))), times(int(v.Observed)), clock(v.Since), upper(means.why))
 }
 
 // aboutWhom returns what the sentence of a kind names.
