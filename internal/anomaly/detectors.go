@@ -120,7 +120,7 @@ func Detectors() []Detector {
 // Stats are numbers of the set for metrics.
 type Stats struct {
 	Verdicts   map[Detector]uint64 // that were reported
-	Suppressed map[string]uint64   // that were not, by why: "rotation", "start", "deploy", "hold" or "feedback"
+	Suppressed map[string]uint64   // that were not, by why, see [Suppressions]
 	Feedback   map[string]uint64   // by word
 	Learning   bool
 	Series     int // measured series with values
@@ -128,7 +128,6 @@ type Stats struct {
 	Provers    int // pairs of a prover and a claim
 
 	ProversWarm int
-	Lost        uint64
 }
 
 // The reasons for which a verdict is not reported.
@@ -138,10 +137,11 @@ const (
 	byStart    = "start"
 	byDeploy   = "deploy"
 	byFeedback = "feedback"
+	byFull     = "full" // verdicts with higher scores have every place
 )
 
 // Suppressions lists the reasons for which a verdict is not reported.
-func Suppressions() []string { return []string{byHold, byRotation, byStart, byDeploy, byFeedback} }
+func Suppressions() []string { return []string{byHold, byRotation, byStart, byDeploy, byFeedback, byFull} }
 
 // NewSet returns detectors that have learned nothing.
 func NewSet() *Set {
@@ -285,8 +285,8 @@ func (s *Set) report(now time.Time, found []Verdict) (fresh []Finding) {
 				continue
 			}
 		}
-		if len(s.live) >= maxLive && s.live[key] == nil {
-			s.stats.Lost++
+		if s.live[key] == nil && !s.place(v) {
+			s.stats.Suppressed[byFull]++
 			continue
 		}
 		v.Evidence = v.Evidence[:min(len(v.Evidence), 16)]
@@ -295,6 +295,27 @@ func (s *Set) report(now time.Time, found []Verdict) (fresh []Finding) {
 		fresh = append(fresh, *s.live[key])
 	}
 	return append(fresh, s.agree(now)...)
+}
+
+// place reports whether there is a place for a further verdict. If there is none, the one
+// with the lowest score makes room. Verdicts about the whole server and impossible events
+// always have a place: kinds and [Exact] bound them.
+func (s *Set) place(v *Verdict) bool {
+	if len(s.live) < maxLive {
+		return true
+	}
+	stays := func(v *Verdict) bool { return v.Detector == Impossible || v.Scope == ScopeServer }
+	var lowest *Finding
+	for _, f := range s.live {
+		if !stays(&f.Verdict) && !f.Pages() && (lowest == nil || f.Score < lowest.Score) {
+			lowest = f
+		}
+	}
+	room := lowest != nil && (stays(v) || lowest.Score < v.Score)
+	if room {
+		delete(s.live, subjectOf(&lowest.Verdict))
+	}
+	return room || stays(v)
 }
 
 // agree finds the verdicts of series with which one about failures agrees, and returns those
@@ -435,7 +456,6 @@ func (s *Set) Stats() Stats {
 	defer s.mu.Unlock()
 	c := s.stats
 	c.Verdicts, c.Suppressed, c.Feedback = cloned(c.Verdicts), cloned(c.Suppressed), cloned(c.Feedback)
-	c.Lost += s.exact.Lost()
 	for i := range s.series {
 		if s.series[i].ticks > 0 {
 			c.Series++

@@ -1,0 +1,45 @@
+package anomaly
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/terradourada/td/internal/telemetry"
+)
+
+var noonTime = time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
+
+// found is a verdict with a score.
+func found(d Detector, kind, scope string, cause telemetry.Cause, score float64) Verdict {
+	return Verdict{At: noonTime, Since: noonTime, Detector: d, Kind: kind, Scope: scope, Cause: cause, Observed: score, Score: score, Sentence: kind + " of " + scope}
+}
+
+// TestPlaces: when every place is taken, impossible events and verdicts about the server have
+// one, a higher score replaces the lowest, and what has none is counted.
+func TestPlaces(t *testing.T) {
+	t.Parallel()
+	s := NewSet()
+	var many []Verdict
+	for i := range maxLive {
+		many = append(many, found(Rate, "rise", fmt.Sprint("network:", i), telemetry.NotFound, 5+float64(i)))
+	}
+	s.report(noonTime, many)
+	for _, c := range []struct {
+		v    Verdict
+		want int // that are reported
+	}{
+		{found(Rate, "rise", "network:low", telemetry.NotFound, 2), 0},
+		{found(Rate, "rise", "network:high", telemetry.NotFound, 90), 1},
+		{found(Rate, "rise", ScopeServer, telemetry.NotFound, 1), 1},
+		{found(Impossible, kindForeignTag, "client:lab", telemetry.ForeignTag, 1), 1},
+		{found(Impossible, kindRootsDiffer, ScopeServer, telemetry.NoCause, 1), 1},
+	} {
+		if fresh := s.report(noonTime, []Verdict{c.v}); len(fresh) != c.want {
+			t.Errorf("%s of %s: %d reported, want %d", c.v.Kind, c.v.Scope, len(fresh), c.want)
+		}
+	}
+	if n := s.Stats().Suppressed[byFull]; n != 1 || len(s.Live(noonTime)) != maxLive {
+		t.Errorf("%d had no place, %d are in force", n, len(s.live))
+	}
+}
