@@ -1,6 +1,7 @@
 package watch_test
 
 import (
+	"fmt"
 	"testing"
 	"time"
 
@@ -32,5 +33,26 @@ func TestTeaches(t *testing.T) {
 		if len(e.Alerts(now)) != 1 || e.Teaches() != c.want {
 			t.Errorf("%s of %s: learning %t, want %t; %+v", c.rule, c.scope, e.Teaches(), c.want, e.Alerts(now))
 		}
+	}
+}
+
+// TestRoomForServer: alerts about many clients leave room for one about the server.
+func TestRoomForServer(t *testing.T) {
+	t.Parallel()
+	now := time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
+	e := watch.New(now, watch.Options{})
+	in := &watch.Input{Window: time.Minute, Gauges: watch.NoGauges()}
+	for i := range 100 {
+		in.Findings = append(in.Findings, watch.Finding{Rule: "ImpossibleEvent", Scope: fmt.Sprint("client:", i), Score: 1})
+	}
+	e.Tick(now, in)
+	in.Findings = append(in.Findings, watch.Finding{Rule: "ImpossibleEvent", Scope: watch.ScopeServer, Score: 1})
+	e.Tick(now.Add(15*time.Second), in)
+	server := false
+	for _, a := range e.Alerts(now) {
+		server = server || a.Scope == watch.ScopeServer
+	}
+	if n := len(e.Alerts(now)); n != 65 || !server {
+		t.Errorf("%d alerts, of the server: %t", n, server)
 	}
 }
