@@ -273,8 +273,9 @@ func (s *Set) report(now time.Time, found []Verdict) (fresh []Finding) {
 			continue
 		}
 		key := subjectOf(v)
-		until := now.Add(liveFor[v.Detector])
+		until, agrees := now.Add(liveFor[v.Detector]), ""
 		if f := s.live[key]; f != nil {
+			agrees = f.Agrees
 			if f.Until = until; v.Detector == Impossible {
 				f.Observed += v.Observed
 				v.Observed, v.Score, v.Since = f.Observed, f.Observed, f.Since
@@ -290,7 +291,7 @@ func (s *Set) report(now time.Time, found []Verdict) (fresh []Finding) {
 			continue
 		}
 		v.Evidence = v.Evidence[:min(len(v.Evidence), 16)]
-		s.live[key] = &Finding{Verdict: *v, Until: until}
+		s.live[key] = &Finding{Verdict: *v, Until: until, Agrees: agrees}
 		s.stats.Verdicts[v.Detector]++
 		fresh = append(fresh, *s.live[key])
 	}

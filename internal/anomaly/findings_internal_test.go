@@ -43,3 +43,30 @@ func TestPlaces(t *testing.T) {
 		t.Errorf("%d had no place, %d are in force", n, len(s.live))
 	}
 }
+
+// agreed reports whether a verdict in force about wrong tags agrees with a series.
+func agreed(s *Set, now time.Time) bool {
+	for _, f := range s.Live(now) {
+		if f.Detector == Rate && f.Agrees != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// TestWorseStaysConfirmed: a verdict that becomes worse still agrees with the series that
+// has confirmed it.
+func TestWorseStaysConfirmed(t *testing.T) {
+	t.Parallel()
+	s := NewSet()
+	s.report(noonTime, []Verdict{found(Series, "wrong_tags", ScopeServer, telemetry.NoCause, 2), found(Rate, "rise", ScopeServer, telemetry.WrongTag, 2)})
+	if !agreed(s, noonTime) {
+		t.Fatal("not confirmed")
+	}
+	now := noonTime.Add(40 * time.Minute) // the series is no longer in force
+	s.expire(now)
+	s.report(now, []Verdict{found(Rate, "rise", ScopeServer, telemetry.WrongTag, 5)})
+	if !agreed(s, now) {
+		t.Error("a verdict that is worse is not confirmed any more")
+	}
+}
