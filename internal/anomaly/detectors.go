@@ -52,6 +52,7 @@ type State struct {
 // Finding is a verdict that is in force.
 type Finding struct {
 	Verdict
+	Last   time.Time // when it was found last; At is when it was first, or became twice as bad
 	Until  time.Time // when it ends, unless it is found again
 	Agrees string    // the sentence of a verdict of another detector that agrees; it then pages
 }
@@ -276,7 +277,7 @@ func (s *Set) report(now time.Time, found []Verdict) (fresh []Finding) {
 		until, agrees := now.Add(liveFor[v.Detector]), ""
 		if f := s.live[key]; f != nil {
 			agrees = f.Agrees
-			if f.Until = until; v.Detector == Impossible {
+			if f.Last, f.Until = now, until; v.Detector == Impossible {
 				f.Observed += v.Observed
 				v.Observed, v.Score, v.Since = f.Observed, f.Observed, f.Since
 				v.Sentence = impossibleSentence(v)
@@ -291,7 +292,7 @@ func (s *Set) report(now time.Time, found []Verdict) (fresh []Finding) {
 			continue
 		}
 		v.Evidence = v.Evidence[:min(len(v.Evidence), 16)]
-		s.live[key] = &Finding{Verdict: *v, Until: until, Agrees: agrees}
+		s.live[key] = &Finding{Verdict: *v, Last: now, Until: until, Agrees: agrees}
 		s.stats.Verdicts[v.Detector]++
 		fresh = append(fresh, *s.live[key])
 	}
@@ -327,7 +328,7 @@ func (s *Set) agree(now time.Time) (fresh []Finding) {
 			continue
 		}
 		for other, d1 := range s.live {
-			if other.detector == Series && f.At.Sub(d1.At).Abs() <= agreeWithin && agrees(d1, f) {
+			if other.detector == Series && f.Last.Sub(d1.Last).Abs() <= agreeWithin && agrees(d1, f) {
 				f.Agrees = d1.Sentence
 				f.Until = now.Add(liveFor[key.detector])
 				fresh = append(fresh, *f)

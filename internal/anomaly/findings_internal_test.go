@@ -70,3 +70,26 @@ func TestWorseStaysConfirmed(t *testing.T) {
 		t.Error("a verdict that is worse is not confirmed any more")
 	}
 }
+
+// TestAgreeWhileInForce: two verdicts agree if they were found again within half an hour of
+// each other, whenever they began.
+func TestAgreeWhileInForce(t *testing.T) {
+	t.Parallel()
+	s := NewSet()
+	series := func(now time.Time) {
+		v := found(Series, "wrong_tags", ScopeServer, telemetry.NoCause, 2)
+		v.At = now
+		s.expire(now)
+		s.report(now, []Verdict{v})
+	}
+	for i := range 6 {
+		series(noonTime.Add(time.Duration(i) * 10 * time.Minute))
+	}
+	now := noonTime.Add(55 * time.Minute)
+	v := found(Rate, "rise", "client:lab", telemetry.WrongTag, 2)
+	v.At = now
+	s.report(now, []Verdict{v})
+	if !agreed(s, now) {
+		t.Error("a series that began 55 minutes before, and goes on, does not agree")
+	}
+}
