@@ -142,7 +142,9 @@ const (
 )
 
 // Suppressions lists the reasons for which a verdict is not reported.
-func Suppressions() []string { return []string{byHold, byRotation, byStart, byDeploy, byFeedback, byFull} }
+func Suppressions() []string {
+	return []string{byHold, byRotation, byStart, byDeploy, byFeedback, byFull}
+}
 
 // NewSet returns detectors that have learned nothing.
 func NewSet() *Set {
@@ -340,14 +342,12 @@ func (s *Set) agree(now time.Time) (fresh []Finding) {
 	return fresh
 }
 
-// agrees reports whether a series shows the failures that a verdict is about.
+// agrees reports whether a series shows that the failures that a verdict is about are more.
+// What all traffic moves, such as the number of requests, shows no failures of a cause.
 func agrees(d1, f *Finding) bool {
 	i := slices.IndexFunc(measured, func(m measure) bool { return m.name == d1.Kind })
-	if i < 0 || f.Cause == telemetry.NoCause || !watched(f.Cause) {
-		return false
-	}
-	among := [exposures]string{everything: "everything", answers: "answers", pushes: "pushes"}[traits[f.Cause].among]
-	return slices.Contains(measured[i].about, among)
+	more := (d1.Observed > d1.Expected) != (d1.Kind == acceptedPart)
+	return i >= 0 && more && slices.Contains(measured[i].about, f.Cause)
 }
 
 // caused are the causes that the end of an epoch, or of a process, leads to.

@@ -2,6 +2,7 @@ package anomaly
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -91,5 +92,47 @@ func TestAgreeWhileInForce(t *testing.T) {
 	s.report(now, []Verdict{v})
 	if !agreed(s, now) {
 		t.Error("a series that began 55 minutes before, and goes on, does not agree")
+	}
+}
+
+// TestAgrees: a series agrees with a verdict about causes that it counts, and with no other.
+func TestAgrees(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		series string
+		cause  telemetry.Cause
+		want   bool
+	}{
+		{"wrong_tags", telemetry.WrongTag, true},
+		{"refused_submit", telemetry.WrongTag, true},
+		{"refused_read", telemetry.NotFound, true},
+		{"accepted_part", telemetry.FalseProof, true},
+		{"faults", telemetry.Fault, true},
+		{"limited_part", telemetry.Limited, true},
+		{"push_failed_part", telemetry.ProverWrong, true},
+		{"requests_read", telemetry.NotFound, false},
+		{"issued", telemetry.NotFound, false},
+		{"sources", telemetry.Unauthenticated, false},
+		{"clients", telemetry.WrongTag, false},
+		{"received", telemetry.Malformed, false},
+		{"faults", telemetry.NotFound, false},
+		{"wrong_tags", telemetry.FalseProof, false},
+		{"refused_submit", telemetry.NoCause, false},
+	} {
+		series := Finding{Verdict: found(Series, c.series, ScopeServer, telemetry.NoCause, 2)}
+		fell := series
+		series.Expected, fell.Expected = series.Observed/2, 2*fell.Observed
+		if c.series == acceptedPart {
+			series, fell = fell, series
+		}
+		rate := Finding{Verdict: found(Rate, "rise", "client:lab", c.cause, 2)}
+		if agrees(&series, &rate) != c.want || agrees(&fell, &rate) {
+			t.Errorf("%s with %s: agrees %t, the other way round %t", c.series, c.cause, agrees(&series, &rate), agrees(&fell, &rate))
+		}
+	}
+	for i := range measured {
+		if measured[i].value == nil || slices.Contains(measured[i].about, telemetry.NoCause) {
+			t.Error(measured[i].name)
+		}
 	}
 }
