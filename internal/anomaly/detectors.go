@@ -17,7 +17,8 @@ import (
 // any goroutine.
 //
 // Nothing is learned while a hold, a seal or an alert is in force, nor after a rotation or a
-// start: see [State]. What these explain is not reported either.
+// start: see [State]. What these explain is not reported either, unless it goes on when they
+// are over.
 type Set struct {
 	exact *Exact
 
@@ -105,6 +106,7 @@ const (
 	afterDeploy   = 30 * time.Minute
 	learnLater    = 2 * time.Minute // after a rotation or a start
 	agreeWithin   = 30 * time.Minute
+	againAfter    = 5 * time.Minute // after a rate that something explains, until it is a verdict again if it goes on
 )
 
 // liveFor is how long a verdict of a detector is in force. Those about failures are found
@@ -239,10 +241,11 @@ func (s *Set) minutes(now time.Time, learn bool) (found []Verdict) {
 		return nil
 	}
 	gap := now.Sub(s.minute) >= 2*minuteLong // nothing was measured in between
+	upset := s.upset(now) != ""
 	s.minute = now
 	for i := range s.series {
 		if x, ok := measured[i].value(&s.measures); ok && !gap {
-			if v := s.series[i].tick(now, x, learn); v != nil {
+			if v := s.series[i].tick(now, x, learn, upset); v != nil {
 				found = append(found, *v)
 			}
 		}
@@ -273,6 +276,9 @@ func (s *Set) report(now time.Time, found []Verdict) (fresh []Finding) {
 		v := &found[i]
 		if why := s.explained(now, v); why != "" {
 			s.stats.Suppressed[why]++
+			if v.Detector == Rate && why != byFeedback {
+				s.rates.Again(now.Add(againAfter), v.Scope, v.Cause)
+			}
 			continue
 		}
 		key := subjectOf(v)
@@ -365,15 +371,23 @@ func (s *Set) explained(now time.Time, v *Verdict) string {
 	if r, ok := s.raised[subjectOf(v)]; ok && v.Score < r.by {
 		return byFeedback
 	}
-	broad := v.Detector == Series || caused[v.Cause] || v.Scope == LocalProver
-	switch {
-	case s.state.Held && (v.Detector == Series || v.Detector == Behaviour || v.Detector == Prover):
+	if s.state.Held && (v.Detector == Series || v.Detector == Behaviour || v.Detector == Prover) {
 		return byHold
-	case broad && lately(s.deploy, now, afterDeploy):
+	}
+	if v.Detector == Series || caused[v.Cause] || v.Scope == LocalProver {
+		return s.upset(now)
+	}
+	return ""
+}
+
+// upset returns what has lately changed the whole server; "" for nothing.
+func (s *Set) upset(now time.Time) string {
+	switch {
+	case lately(s.deploy, now, afterDeploy):
 		return byDeploy
-	case broad && lately(s.started, now, afterStart):
+	case lately(s.started, now, afterStart):
 		return byStart
-	case broad && lately(s.rotated, now, afterRotation):
+	case lately(s.rotated, now, afterRotation):
 		return byRotation
 	}
 	return ""
@@ -500,12 +514,23 @@ func newWatched(of *measure) watchedSeries {
 
 func (w *watchedSeries) warm() bool { return w.ticks >= uint64(DefaultSeries().Warmup) }
 
-// tick passes the detector a value. It returns the verdict that the value confirms.
-func (w *watchedSeries) tick(now time.Time, x float64, learn bool) *Verdict {
-	r := w.detector.Observe(now, x, learn)
-	if w.ticks = r.Ticks; learn {
-		w.ticks++
+// observe passes the detector a value. While something explains verdicts about series, a
+// value that is far from the usual is not learned, so that it is still a finding afterwards.
+func (w *watchedSeries) observe(now time.Time, x float64, learn, upset bool) SeriesReading {
+	if learn && upset {
+		before := w.detector.state
+		if r := w.detector.Observe(now, x, false); r.Score >= 1 {
+			return r
+		}
+		w.detector.state = before
 	}
+	return w.detector.Observe(now, x, learn)
+}
+
+// tick passes the detector a value. It returns the verdict that the value confirms.
+func (w *watchedSeries) tick(now time.Time, x float64, learn, upset bool) *Verdict {
+	r := w.observe(now, x, learn, upset)
+	w.ticks = w.detector.state.Ticks
 	if r.Score >= 1 && (w.found == nil || r.Score > w.found.Score) { // a hold may be that of a value that was not confirmed
 		if w.found != nil {
 			r.Since, r.Expected = w.found.Since, w.found.Expected
