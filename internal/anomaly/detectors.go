@@ -99,6 +99,7 @@ const (
 // Times and bounds of the set.
 const (
 	minuteLong    = time.Minute
+	tickEarly     = time.Second // by which a tick may come too early
 	maxLive       = 512
 	maxAlerted    = 6 * time.Hour    // for which an alert keeps baselines from learning
 	afterRotation = 10 * time.Minute // in which a rotation explains what it causes
@@ -237,7 +238,7 @@ func (s *Set) minutes(now time.Time, learn bool) (found []Verdict) {
 		s.measures.reset()
 		return nil
 	}
-	if now.Sub(s.minute) < minuteLong {
+	if now.Sub(s.minute) < minuteLong-tickEarly {
 		return nil
 	}
 	gap := now.Sub(s.minute) >= 2*minuteLong // nothing was measured in between

@@ -162,3 +162,15 @@ func TestExplainedSeries(t *testing.T) {
 		}
 	}
 }
+
+// TestMinutesWithJitter: ticks that come somewhat early or late skip no minute.
+func TestMinutesWithJitter(t *testing.T) {
+	t.Parallel()
+	s := NewSet()
+	for i := range 4*60 + 1 {
+		s.Tick(noonTime.Add(time.Duration(i)*15*time.Second+time.Duration(i%7-3)*10*time.Millisecond), State{})
+	}
+	if n := s.series[0].ticks; n != 60 {
+		t.Errorf("%d values in 60 minutes", n)
+	}
+}
