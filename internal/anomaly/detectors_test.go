@@ -228,9 +228,13 @@ func TestSetMemory(t *testing.T) {
 func fill(s *anomaly.Set) {
 	at, n := noon, uint64(0)
 	causes := append([]telemetry.Cause{telemetry.NoCause}, telemetry.Causes()...)
-	for range 26 * 12 {
-		at = at.Add(5 * time.Minute)
-		for range 5 {
+	each := 5
+	if testing.Short() {
+		each = 2
+	}
+	for range 26 * 6 {
+		at = at.Add(10 * time.Minute)
+		for range each {
 			for _, cause := range causes {
 				for range 4 {
 					n++
