@@ -17,7 +17,8 @@ import (
 // any goroutine.
 //
 // Nothing is learned while a hold, a seal or an alert is in force, nor after a rotation or a
-// start: see [State]. What these explain is not reported either.
+// start: see [State]. What these explain is not reported either, unless it goes on when they
+// are over.
 type Set struct {
 	exact *Exact
 
@@ -52,6 +53,7 @@ type State struct {
 // Finding is a verdict that is in force.
 type Finding struct {
 	Verdict
+	Last   time.Time // when it was found last; At is when it was first, or became twice as bad
 	Until  time.Time // when it ends, unless it is found again
 	Agrees string    // the sentence of a verdict of another detector that agrees; it then pages
 }
@@ -97,6 +99,7 @@ const (
 // Times and bounds of the set.
 const (
 	minuteLong    = time.Minute
+	tickEarly     = time.Second // by which a tick may come too early
 	maxLive       = 512
 	maxAlerted    = 6 * time.Hour    // for which an alert keeps baselines from learning
 	afterRotation = 10 * time.Minute // in which a rotation explains what it causes
@@ -104,6 +107,7 @@ const (
 	afterDeploy   = 30 * time.Minute
 	learnLater    = 2 * time.Minute // after a rotation or a start
 	agreeWithin   = 30 * time.Minute
+	againAfter    = 5 * time.Minute // after a rate that something explains, until it is a verdict again if it goes on
 )
 
 // liveFor is how long a verdict of a detector is in force. Those about failures are found
@@ -120,7 +124,7 @@ func Detectors() []Detector {
 // Stats are numbers of the set for metrics.
 type Stats struct {
 	Verdicts   map[Detector]uint64 // that were reported
-	Suppressed map[string]uint64   // that were not, by why: "rotation", "start", "deploy", "hold" or "feedback"
+	Suppressed map[string]uint64   // that were not, by why, see [Suppressions]
 	Feedback   map[string]uint64   // by word
 	Learning   bool
 	Series     int // measured series with values
@@ -128,7 +132,6 @@ type Stats struct {
 	Provers    int // pairs of a prover and a claim
 
 	ProversWarm int
-	Lost        uint64
 }
 
 // The reasons for which a verdict is not reported.
@@ -138,10 +141,13 @@ const (
 	byStart    = "start"
 	byDeploy   = "deploy"
 	byFeedback = "feedback"
+	byFull     = "full" // verdicts with higher scores have every place
 )
 
 // Suppressions lists the reasons for which a verdict is not reported.
-func Suppressions() []string { return []string{byHold, byRotation, byStart, byDeploy, byFeedback} }
+func Suppressions() []string {
+	return []string{byHold, byRotation, byStart, byDeploy, byFeedback, byFull}
+}
 
 // NewSet returns detectors that have learned nothing.
 func NewSet() *Set {
@@ -232,14 +238,15 @@ func (s *Set) minutes(now time.Time, learn bool) (found []Verdict) {
 		s.measures.reset()
 		return nil
 	}
-	if now.Sub(s.minute) < minuteLong {
+	if now.Sub(s.minute) < minuteLong-tickEarly {
 		return nil
 	}
 	gap := now.Sub(s.minute) >= 2*minuteLong // nothing was measured in between
+	upset := s.upset(now) != ""
 	s.minute = now
 	for i := range s.series {
 		if x, ok := measured[i].value(&s.measures); ok && !gap {
-			if v := s.series[i].tick(now, x, learn); v != nil {
+			if v := s.series[i].tick(now, x, learn, upset); v != nil {
 				found = append(found, *v)
 			}
 		}
@@ -270,29 +277,56 @@ func (s *Set) report(now time.Time, found []Verdict) (fresh []Finding) {
 		v := &found[i]
 		if why := s.explained(now, v); why != "" {
 			s.stats.Suppressed[why]++
+			if v.Detector == Rate && why != byFeedback {
+				s.rates.Again(now.Add(againAfter), v.Scope, v.Cause)
+			}
 			continue
 		}
 		key := subjectOf(v)
-		until := now.Add(liveFor[v.Detector])
+		until, agrees := now.Add(liveFor[v.Detector]), ""
 		if f := s.live[key]; f != nil {
-			if f.Until = until; v.Detector == Impossible {
+			agrees = f.Agrees
+			if f.Last, f.Until = now, until; v.Detector == Impossible {
 				f.Observed += v.Observed
 				v.Observed, v.Score, v.Since = f.Observed, f.Observed, f.Since
+				v.Sentence = impossibleSentence(v)
+				f.Sentence = v.Sentence
 			}
 			if v.Score < 2*f.Score {
 				continue
 			}
 		}
-		if len(s.live) >= maxLive && s.live[key] == nil {
-			s.stats.Lost++
+		if s.live[key] == nil && !s.place(v) {
+			s.stats.Suppressed[byFull]++
 			continue
 		}
 		v.Evidence = v.Evidence[:min(len(v.Evidence), 16)]
-		s.live[key] = &Finding{Verdict: *v, Until: until}
+		s.live[key] = &Finding{Verdict: *v, Last: now, Until: until, Agrees: agrees}
 		s.stats.Verdicts[v.Detector]++
 		fresh = append(fresh, *s.live[key])
 	}
 	return append(fresh, s.agree(now)...)
+}
+
+// place reports whether there is a place for a further verdict. If there is none, the one
+// with the lowest score makes room. Verdicts about the whole server and impossible events
+// always have a place: kinds and [Exact] bound them.
+func (s *Set) place(v *Verdict) bool {
+	if len(s.live) < maxLive {
+		return true
+	}
+	stays := func(v *Verdict) bool { return v.Detector == Impossible || v.Scope == ScopeServer }
+	var lowest *Finding
+	for _, f := range s.live {
+		if !stays(&f.Verdict) && !f.Pages() && (lowest == nil || f.Score < lowest.Score) {
+			lowest = f
+		}
+	}
+	room := lowest != nil && (stays(v) || lowest.Score < v.Score)
+	if room {
+		delete(s.live, subjectOf(&lowest.Verdict))
+	}
+	return room || stays(v)
 }
 
 // agree finds the verdicts of series with which one about failures agrees, and returns those
@@ -303,7 +337,7 @@ func (s *Set) agree(now time.Time) (fresh []Finding) {
 			continue
 		}
 		for other, d1 := range s.live {
-			if other.detector == Series && f.At.Sub(d1.At).Abs() <= agreeWithin && agrees(d1, f) {
+			if other.detector == Series && f.Last.Sub(d1.Last).Abs() <= agreeWithin && agrees(d1, f) {
 				f.Agrees = d1.Sentence
 				f.Until = now.Add(liveFor[key.detector])
 				fresh = append(fresh, *f)
@@ -315,14 +349,12 @@ func (s *Set) agree(now time.Time) (fresh []Finding) {
 	return fresh
 }
 
-// agrees reports whether a series shows the failures that a verdict is about.
+// agrees reports whether a series shows that the failures that a verdict is about are more.
+// What all traffic moves, such as the number of requests, shows no failures of a cause.
 func agrees(d1, f *Finding) bool {
 	i := slices.IndexFunc(measured, func(m measure) bool { return m.name == d1.Kind })
-	if i < 0 || f.Cause == telemetry.NoCause || !watched(f.Cause) {
-		return false
-	}
-	among := [exposures]string{everything: "everything", answers: "answers", pushes: "pushes"}[traits[f.Cause].among]
-	return slices.Contains(measured[i].about, among)
+	more := (d1.Observed > d1.Expected) != (d1.Kind == acceptedPart)
+	return i >= 0 && more && slices.Contains(measured[i].about, f.Cause)
 }
 
 // caused are the causes that the end of an epoch, or of a process, leads to.
@@ -340,15 +372,23 @@ func (s *Set) explained(now time.Time, v *Verdict) string {
 	if r, ok := s.raised[subjectOf(v)]; ok && v.Score < r.by {
 		return byFeedback
 	}
-	broad := v.Detector == Series || caused[v.Cause] || v.Scope == LocalProver
-	switch {
-	case s.state.Held && (v.Detector == Series || v.Detector == Behaviour || v.Detector == Prover):
+	if s.state.Held && (v.Detector == Series || v.Detector == Behaviour || v.Detector == Prover) {
 		return byHold
-	case broad && lately(s.deploy, now, afterDeploy):
+	}
+	if v.Detector == Series || caused[v.Cause] || v.Scope == LocalProver {
+		return s.upset(now)
+	}
+	return ""
+}
+
+// upset returns what has lately changed the whole server; "" for nothing.
+func (s *Set) upset(now time.Time) string {
+	switch {
+	case lately(s.deploy, now, afterDeploy):
 		return byDeploy
-	case broad && lately(s.started, now, afterStart):
+	case lately(s.started, now, afterStart):
 		return byStart
-	case broad && lately(s.rotated, now, afterRotation):
+	case lately(s.rotated, now, afterRotation):
 		return byRotation
 	}
 	return ""
@@ -433,7 +473,6 @@ func (s *Set) Stats() Stats {
 	defer s.mu.Unlock()
 	c := s.stats
 	c.Verdicts, c.Suppressed, c.Feedback = cloned(c.Verdicts), cloned(c.Suppressed), cloned(c.Feedback)
-	c.Lost += s.exact.Lost()
 	for i := range s.series {
 		if s.series[i].ticks > 0 {
 			c.Series++
@@ -476,12 +515,23 @@ func newWatched(of *measure) watchedSeries {
 
 func (w *watchedSeries) warm() bool { return w.ticks >= uint64(DefaultSeries().Warmup) }
 
-// tick passes the detector a value. It returns the verdict that the value confirms.
-func (w *watchedSeries) tick(now time.Time, x float64, learn bool) *Verdict {
-	r := w.detector.Observe(now, x, learn)
-	if w.ticks = r.Ticks; learn {
-		w.ticks++
+// observe passes the detector a value. While something explains verdicts about series, a
+// value that is far from the usual is not learned, so that it is still a finding afterwards.
+func (w *watchedSeries) observe(now time.Time, x float64, learn, upset bool) SeriesReading {
+	if learn && upset {
+		before := w.detector.state
+		if r := w.detector.Observe(now, x, false); r.Score >= 1 {
+			return r
+		}
+		w.detector.state = before
 	}
+	return w.detector.Observe(now, x, learn)
+}
+
+// tick passes the detector a value. It returns the verdict that the value confirms.
+func (w *watchedSeries) tick(now time.Time, x float64, learn, upset bool) *Verdict {
+	r := w.observe(now, x, learn, upset)
+	w.ticks = w.detector.state.Ticks
 	if r.Score >= 1 && (w.found == nil || r.Score > w.found.Score) { // a hold may be that of a value that was not confirmed
 		if w.found != nil {
 			r.Since, r.Expected = w.found.Since, w.found.Expected

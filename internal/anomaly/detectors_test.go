@@ -20,13 +20,14 @@ type traffic struct {
 	p      *anomaly.Player
 	n      uint64
 	at     time.Time
-	wrong  float64 // share of wrong tags
-	spread bool    // each from a network of its own
-	slow   float64 // factor of proving time
+	wrong  float64         // share of wrong answers
+	cause  telemetry.Cause // of these
+	spread bool            // each from a network of its own
+	slow   float64         // factor of proving time
 }
 
 func newTraffic(seed uint64, found func(time.Time, []anomaly.Finding)) *traffic {
-	return &traffic{r: rand.New(rand.NewPCG(seed, 1)), p: &anomaly.Player{Set: anomaly.NewSet(), Found: found}, at: noon, slow: 1}
+	return &traffic{r: rand.New(rand.NewPCG(seed, 1)), p: &anomaly.Player{Set: anomaly.NewSet(), Found: found}, at: noon, slow: 1, cause: telemetry.WrongTag}
 }
 
 func (g *traffic) change(kind telemetry.Kind, subject string, value float64) {
@@ -63,7 +64,7 @@ func (g *traffic) one() {
 		r.Code, r.Cause, r.Mark = protocol.CodeSubmissionRejected, telemetry.WrongTag, telemetry.Mark{}
 	}
 	if g.r.Float64() < g.wrong {
-		r.Code, r.Cause, r.Mark, r.Answered = protocol.CodeSubmissionRejected, telemetry.WrongTag, telemetry.Mark{}, 0
+		r.Code, r.Cause, r.Mark, r.Answered = protocol.CodeSubmissionRejected, g.cause, telemetry.Mark{}, 0
 		if g.spread {
 			r.Client, r.Source = "", netip.AddrFrom4([4]byte{10, byte(g.n >> 8), byte(g.n), 1})
 		}
@@ -145,6 +146,38 @@ func TestSetConfirms(t *testing.T) {
 	}
 }
 
+// TestSetExplained: what a rotation explains is reported soon after it no longer does if it
+// goes on, and not if it has ended.
+func TestSetExplained(t *testing.T) {
+	t.Parallel()
+	for _, goesOn := range []bool{true, false} {
+		g := newTraffic(5, nil)
+		var found map[anomaly.Detector]int
+		g.p.Found = func(now time.Time, all []anomaly.Finding) {
+			for i := range all {
+				if f := &all[i]; f.Kind == "refused_submit" || f.Scope == anomaly.ScopeServer && f.Cause == g.cause {
+					found[f.Detector]++
+					t.Logf("%t: %s %s", goesOn, now.Format(time.TimeOnly), f.Sentence)
+				}
+			}
+		}
+		g.change(telemetry.ServerStarted, "v1", 1)
+		g.minutes(6*60, 100)
+		found = make(map[anomaly.Detector]int)
+		g.change(telemetry.EpochOpened, "", 1)
+		g.minutes(2, 100)
+		g.wrong, g.cause = 0.1, telemetry.UnknownID
+		g.minutes(5, 100)
+		if !goesOn {
+			g.wrong = 0
+		}
+		g.minutes(10, 100)
+		if (found[anomaly.Series] > 0) != goesOn || (found[anomaly.Rate] > 0) != goesOn {
+			t.Errorf("goes on: %t; found %v, suppressed %v", goesOn, found, g.p.Set.Stats().Suppressed)
+		}
+	}
+}
+
 // TestSetState: what is usual survives a restart, and a damaged state is refused whole.
 func TestSetState(t *testing.T) {
 	t.Parallel()
@@ -195,9 +228,13 @@ func TestSetMemory(t *testing.T) {
 func fill(s *anomaly.Set) {
 	at, n := noon, uint64(0)
 	causes := append([]telemetry.Cause{telemetry.NoCause}, telemetry.Causes()...)
-	for range 26 * 12 {
-		at = at.Add(5 * time.Minute)
-		for range 5 {
+	each := 5
+	if testing.Short() {
+		each = 2
+	}
+	for range 26 * 6 {
+		at = at.Add(10 * time.Minute)
+		for range each {
 			for _, cause := range causes {
 				for range 4 {
 					n++

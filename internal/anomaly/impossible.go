@@ -25,7 +25,6 @@ type Exact struct {
 	issued hotSet
 	told   map[findingKey]*told
 	ready  []Verdict
-	lost   uint64 // findings that found no place
 }
 
 // findingKey identifies findings of which one verdict a minute is enough.
@@ -168,15 +167,15 @@ func requestFacts(r *telemetry.Request) []Fact {
 }
 
 // find counts an event, and makes a verdict unless one of its kind and scope was made
-// within a minute: the next one counts it. The lock is held.
+// within a minute: the next one counts it. Beyond the bound, clients and networks that are
+// not known yet count as the server, so that no event is lost. The lock is held.
 func (x *Exact) find(at time.Time, kind, scope string, cause telemetry.Cause, facts []Fact) {
 	key := findingKey{kind, scope}
+	if x.told[key] == nil && len(x.told) >= maxTold {
+		key.scope, scope = ScopeServer, ScopeServer
+	}
 	t := x.told[key]
 	if t == nil {
-		if len(x.told) >= maxTold {
-			x.lost++
-			return
-		}
 		t = new(told)
 		x.told[key] = t
 	}
@@ -189,30 +188,37 @@ func (x *Exact) find(at time.Time, kind, scope string, cause telemetry.Cause, fa
 	}
 }
 
-// speak makes the verdict about what was counted. The lock is held.
+// speak makes the verdict about what was counted. If too many wait, a later call of Take
+// makes it, except for the one about the server. The lock is held.
 func (x *Exact) speak(t *told) {
-	if len(x.ready) >= maxReady {
-		x.lost++
+	if len(x.ready) >= maxReady && t.first.Scope != ScopeServer {
 		return
 	}
 	v := t.first
-	means := impossible[v.Kind]
-	v.At, v.Observed, v.Score, v.Runbook = t.last, float64(t.n), float64(t.n), means.runbook
-	v.Sentence = fmt.Sprintf("%s: %s since %s, expected none. %s.", upper(fmt.Sprintf(means.seen, aboutWhom(&v))), times(t.n), clock(v.Since), upper(means.why))
+	v.At, v.Observed, v.Score, v.Runbook = t.last, float64(t.n), float64(t.n), impossible[v.Kind].runbook
+	v.Sentence = impossibleSentence(&v)
 	v.Evidence = append(v.Evidence, Fact{"events", fmt.Sprint(t.n)}, Fact{"events_in_all", fmt.Sprint(t.overall)})
 	t.n, t.spoken = 0, t.last
 	x.ready = append(x.ready, v)
 }
 
+// impossibleSentence returns the sentence of a verdict about as many events as it has seen.
+func impossibleSentence(v *Verdict) string {
+	means := impossible[v.Kind]
+	return fmt.Sprintf("%s: %s since %s, expected none. %s.", upper(fmt.Sprintf(means.seen, aboutWhom(v))), times(int(v.Observed)), clock(v.Since), upper(means.why))
+}
+
 // aboutWhom returns what the sentence of a kind names.
 func aboutWhom(v *Verdict) string {
-	if v.Scope == ScopeServer && len(v.Evidence) > 0 {
-		if v.Kind == kindClockBack {
-			return v.Evidence[0].Value + " s"
-		}
+	switch {
+	case v.Scope != ScopeServer:
+		return named(v.Scope)
+	case v.Kind == kindClockBack:
+		return v.Evidence[0].Value + " s"
+	case v.Kind == kindRootsDiffer, v.Kind == kindKeyholderBreach:
 		return v.Evidence[0].Value
 	}
-	return named(v.Scope)
+	return "an unlisted client"
 }
 
 // Take returns the verdicts since the last call, those that are due by now included.
@@ -230,13 +236,6 @@ func (x *Exact) Take(now time.Time) []Verdict {
 	all := x.ready
 	x.ready = nil
 	return all
-}
-
-// Lost returns how many findings were dropped, as too many were waiting.
-func (x *Exact) Lost() uint64 {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	return x.lost
 }
 
 // sourceScope returns the scope of the client of a request, or of its network.

@@ -2,7 +2,6 @@ package anomaly_test
 
 import (
 	"encoding/binary"
-	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -132,13 +131,13 @@ func TestImpossibleRecall(t *testing.T) {
 		}
 	}
 	count(at.Add(time.Hour))
-	if counted != planted || x.Lost() != 0 {
-		t.Errorf("%d of %d repeated proofs were counted, %d lost", counted, planted, x.Lost())
+	if counted != planted {
+		t.Errorf("%d of %d repeated proofs were counted", counted, planted)
 	}
 }
 
 // TestImpossibleStorm: a storm of one client is a verdict a minute, which counts all, and a
-// storm of many clients is bounded.
+// storm of many clients is bounded, loses no event, and delays none about the server.
 func TestImpossibleStorm(t *testing.T) {
 	t.Parallel()
 	x := anomaly.NewExact()
@@ -163,8 +162,26 @@ func TestImpossibleStorm(t *testing.T) {
 		r.Client, r.Source = "", netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 1})
 		x.Request(r)
 	}
-	if n := len(x.Take(noon)); n > 256 || x.Lost() == 0 {
-		t.Errorf("%d verdicts, %d lost", n, x.Lost())
+	x.Change(telemetry.Change{At: noon, Kind: telemetry.RootsDiffer, Subject: "log", Value: 1})
+	sum = 0
+	differ := false
+	for i := range 10 {
+		found := x.Take(noon.Add(time.Duration(i) * time.Minute))
+		if len(found) > 256+8 {
+			t.Errorf("%d verdicts at a time", len(found))
+		}
+		for _, v := range found {
+			if v.Kind == "roots_differ" {
+				differ = i == 0
+				continue
+			}
+			sum += v.Observed
+			if v.Scope == anomaly.ScopeServer && !strings.HasPrefix(v.Sentence, "A proof of an unlisted client came again") {
+				t.Error(v.Sentence)
+			}
+		}
 	}
-	_ = fmt.Sprint()
+	if sum != 5000 || !differ {
+		t.Errorf("%g of 5000 events were counted, roots_differ at once: %t", sum, differ)
+	}
 }

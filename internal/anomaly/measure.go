@@ -143,7 +143,7 @@ type measure struct {
 	name  string // stable
 	what  string // for people
 	kind  measureKind
-	about []string // exposures whose failures it shows too, see agrees
+	about []telemetry.Cause // of the failures that it shows too, see agrees
 	value func(*measures) (float64, bool)
 }
 
@@ -184,24 +184,43 @@ func quantileOf(of int, q float64) func(*measures) (float64, bool) {
 	return func(m *measures) (float64, bool) { return m.times[of].quantile(q), m.times[of].n >= leastOf }
 }
 
+// acceptedPart is the series that falls when failures rise.
+const acceptedPart = "accepted_part"
+
 // measured is the table of the series.
 var measured = buildMeasured()
 
+// among returns the watched causes that occur among the requests of a group.
+func among(group exposure) (all []telemetry.Cause) {
+	for i := range traits {
+		if cause := telemetry.Cause(i); watched(cause) && traits[i].among == group {
+			all = append(all, cause)
+		}
+	}
+	return all
+}
+
+// refusals returns the causes for which requests of a class are refused.
+func refusals(class string) []telemetry.Cause {
+	if class == "submit" {
+		return among(answers)
+	}
+	return among(everything)
+}
+
 func buildMeasured() (all []measure) {
-	const anything, ofAnswers, ofPushes = "everything", "answers", "pushes"
-	add := func(name, what string, kind measureKind, value func(*measures) (float64, bool), about ...string) {
+	add := func(name, what string, kind measureKind, value func(*measures) (float64, bool), about ...telemetry.Cause) {
 		all = append(all, measure{name, what, kind, about, value})
 	}
-	about := map[string]string{"read": anything, "issue": anything, "submit": ofAnswers, "verify": anything}
 	for i, class := range telemetry.Classes {
 		if class == "health" {
 			continue
 		}
-		add("requests_"+class, "requests of class "+class, aRate, func(m *measures) (float64, bool) { return m.classes[i].requests, true }, about[class])
+		add("requests_"+class, "requests of class "+class, aRate, func(m *measures) (float64, bool) { return m.classes[i].requests, true })
 		add("refused_"+class, "refused part of the requests of class "+class, aPart, func(m *measures) (float64, bool) {
 			c := &m.classes[i]
 			return c.refused / max(1, c.requests), c.requests >= leastOf
-		}, about[class])
+		}, refusals(class)...)
 		for _, q := range []struct {
 			name string
 			q    float64
@@ -212,30 +231,30 @@ func buildMeasured() (all []measure) {
 			})
 		}
 	}
-	add("issued", "challenges issued", aRate, count(countIssued), anything)
-	add("accepted", "events accepted", aRate, count(countAccepted), ofAnswers, ofPushes)
-	add("pushed", "events for the prover", aRate, count(countPushes), ofPushes)
-	add("accepted_part", "accepted part of the answers", aPart, shareOf(countRight, countAnswers), ofAnswers)
-	add("expired_part", "challenges that expired for each that was issued", aPart, shareOf(countExpired, countIssued), ofAnswers)
-	add("push_failed_part", "part of the pushed events without a proof", aPart, shareOf(countPushFailed, countPushes), ofPushes)
+	add("issued", "challenges issued", aRate, count(countIssued))
+	add("accepted", "events accepted", aRate, count(countAccepted))
+	add("pushed", "events for the prover", aRate, count(countPushes))
+	add(acceptedPart, "accepted part of the answers", aPart, shareOf(countRight, countAnswers), among(answers)...)
+	add("expired_part", "challenges that expired for each that was issued", aPart, shareOf(countExpired, countIssued), telemetry.Late)
+	add("push_failed_part", "part of the pushed events without a proof", aPart, shareOf(countPushFailed, countPushes), among(pushes)...)
 	add("verify_p50", "time to verify a proof, p50", aTime, quantileOf(timeVerify, 0.5))
 	add("verify_p95", "time to verify a proof, p95", aTime, quantileOf(timeVerify, 0.95))
 	add("answer_p50", "time to answer a challenge, p50", aTime, quantileOf(timeAnswer, 0.5))
 	add("answer_p95", "time to answer a challenge, p95", aTime, quantileOf(timeAnswer, 0.95))
-	add("prover_p50", "time of the prover for a proof, p50", aTime, quantileOf(timeProver, 0.5), ofPushes)
-	add("prover_p95", "time of the prover for a proof, p95", aTime, quantileOf(timeProver, 0.95), ofPushes)
-	add("waited_p95", "wait of requests for a place, p95", aTime, quantileOf(timeWaited, 0.95), anything)
-	add("wrong_tags", "wrong tags", aCount, count(countWrongTags), ofAnswers)
-	add("unknown_requests", "answers that name no request of their client", aCount, count(countUnknown), ofAnswers)
-	add("false_proofs", "false proofs", aCount, count(countFalse), ofAnswers)
-	add("malformed", "malformed requests and proofs", aCount, count(countMalformed), anything)
-	add("limited_part", "part of the requests that a quota refused", aPart, shareOf(countLimited, countRequests), anything)
-	add("overloaded_part", "part of the requests without a place", aPart, shareOf(countOverloaded, countRequests), anything)
-	add("faults", "failures of the server", aCount, count(countFaults), anything)
-	add("received", "volume received", aVolume, count(countReceived), anything)
-	add("sent", "volume sent", aVolume, count(countSent), anything)
-	add("sources", "different addresses", aRate, func(m *measures) (float64, bool) { return m.sources.estimate(), true }, anything, ofAnswers)
-	add("clients", "different clients", aRate, func(m *measures) (float64, bool) { return m.clients.estimate(), true }, anything, ofAnswers)
+	add("prover_p50", "time of the prover for a proof, p50", aTime, quantileOf(timeProver, 0.5), telemetry.ProverLate)
+	add("prover_p95", "time of the prover for a proof, p95", aTime, quantileOf(timeProver, 0.95), telemetry.ProverLate)
+	add("waited_p95", "wait of requests for a place, p95", aTime, quantileOf(timeWaited, 0.95), telemetry.Overloaded)
+	add("wrong_tags", "wrong tags", aCount, count(countWrongTags), telemetry.WrongTag)
+	add("unknown_requests", "answers that name no request of their client", aCount, count(countUnknown), telemetry.UnknownID, telemetry.WrongClient)
+	add("false_proofs", "false proofs", aCount, count(countFalse), telemetry.FalseProof)
+	add("malformed", "malformed requests and proofs", aCount, count(countMalformed), telemetry.Malformed, telemetry.MalformedProof)
+	add("limited_part", "part of the requests that a quota refused", aPart, shareOf(countLimited, countRequests), telemetry.Limited)
+	add("overloaded_part", "part of the requests without a place", aPart, shareOf(countOverloaded, countRequests), telemetry.Overloaded)
+	add("faults", "failures of the server", aCount, count(countFaults), telemetry.Fault)
+	add("received", "volume received", aVolume, count(countReceived))
+	add("sent", "volume sent", aVolume, count(countSent))
+	add("sources", "different addresses", aRate, func(m *measures) (float64, bool) { return m.sources.estimate(), true })
+	add("clients", "different clients", aRate, func(m *measures) (float64, bool) { return m.clients.estimate(), true })
 	return all
 }
 

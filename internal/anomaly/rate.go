@@ -237,6 +237,21 @@ func rateVerdict(now time.Time, cause telemetry.Cause, dimension, name string, f
 // Relearn accepts the failures that a verdict was about as normal, after feedback that they
 // are expected. Without such a stream it does nothing.
 func (r *Rates) Relearn(scope string, cause telemetry.Cause) {
+	if s := r.stream(scope, cause); s != nil {
+		s.relearn()
+	}
+}
+
+// Again has the failures that a verdict was about found again at a time, if they go on until
+// then, instead of an hour later. Without such a stream it does nothing.
+func (r *Rates) Again(at time.Time, scope string, cause telemetry.Cause) {
+	if s := r.stream(scope, cause); s != nil && s.alarm {
+		s.until = at
+	}
+}
+
+// stream returns the stream of a cause in a scope, nil if there is none.
+func (r *Rates) stream(scope string, cause telemetry.Cause) *stream {
 	var c *counter
 	switch dimension, name, _ := strings.Cut(scope, ":"); dimension {
 	case ScopeServer:
@@ -250,9 +265,10 @@ func (r *Rates) Relearn(scope string, cause telemetry.Cause) {
 			c = r.networks.find(p)
 		}
 	}
-	if c != nil && watched(cause) && c.streams[cause] != nil {
-		c.streams[cause].relearn()
+	if c == nil || !watched(cause) {
+		return nil
 	}
+	return c.streams[cause]
 }
 
 func (c *counters[K]) find(key K) *counter {

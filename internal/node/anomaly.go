@@ -39,6 +39,7 @@ type anomalies struct {
 // Times and bounds of what is kept.
 const (
 	usualFile     = "usual" // in datadir.AnomalyDir
+	detectEvery   = 15 * time.Second
 	saveUsual     = 10 * time.Minute
 	storeAgain    = 10 * time.Second
 	maxUnstored   = 256
@@ -103,11 +104,31 @@ func (a *anomalies) save(now time.Time) {
 	}
 }
 
-// tick returns the verdicts in force, and logs and queues what was found.
-func (a *anomalies) tick(now time.Time, state anomaly.State) []anomaly.Finding {
+// detect ticks the detectors until ctx ends. Series need a value each minute, so the ticks do
+// not become rarer with those of the alerts.
+func (a *anomalies) detect(ctx context.Context, state func() anomaly.State) error {
+	tick := time.NewTicker(min(detectEvery, a.cfg.AlertEvery))
+	defer tick.Stop()
+	for {
+		a.tick(now(), state())
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+// live returns the verdicts in force.
+func (a *anomalies) live(now time.Time) []anomaly.Finding {
 	if a.set == nil {
 		return nil
 	}
+	return a.set.Live(now)
+}
+
+// tick logs and queues what was found.
+func (a *anomalies) tick(now time.Time, state anomaly.State) {
 	found := a.set.Tick(now, state)
 	for i := range found {
 		f := &found[i]
@@ -119,9 +140,7 @@ func (a *anomalies) tick(now time.Time, state anomaly.State) []anomaly.Finding {
 		}
 	}
 	a.queue(found)
-	live := a.set.Live(now)
-	a.measure(live)
-	return live
+	a.measure(a.set.Live(now))
 }
 
 // queue keeps what was found until it is stored. The oldest makes room.

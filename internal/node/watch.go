@@ -75,6 +75,9 @@ func (n *node) startWatch(ctx context.Context) error {
 		return err
 	}
 	n.watch = w
+	if w.anomalies.set != nil {
+		n.services.start("detectors", func(ctx context.Context) error { return w.anomalies.detect(ctx, w.state) })
+	}
 	n.services.start("alerts", w.run)
 	if w.anomalies.set != nil {
 		n.services.start("anomalies", w.anomalies.run)
@@ -172,10 +175,7 @@ func (w *watcher) tick(now time.Time) {
 	w.tally.Total(watch.AlertsDropped, w.seen.Dropped)
 	in := w.tally.Take(w.cfg.AlertEvery, w.ticks())
 	w.measure(now, &in)
-	w.mu.Lock()
-	teaches := w.engine.Teaches()
-	w.mu.Unlock()
-	in.Findings = watch.FindingsOf(w.anomalies.tick(now, anomaly.State{Held: in.Held, Alerted: !teaches}))
+	in.Findings = watch.FindingsOf(w.anomalies.live(now))
 	w.mu.Lock()
 	notices := w.engine.Tick(now, &in)
 	for i := range notices {
@@ -194,6 +194,14 @@ func (w *watcher) tick(now time.Time) {
 	case w.wake <- struct{}{}:
 	default:
 	}
+}
+
+// state returns what the detectors have to know of the server.
+func (w *watcher) state() anomaly.State {
+	state, _ := w.reader.journal.State(context.Background()) // from memory, without an error
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return anomaly.State{Held: len(state.Holds) > 0 || state.Sealed, Alerted: !w.engine.Teaches()}
 }
 
 // measureAlerts sets the metrics of alerts, and reports which have begun and ended.

@@ -64,12 +64,15 @@ var ruleNames = map[anomaly.Detector]string{
 	anomaly.Behaviour: "AnomalyClient", anomaly.Impossible: "ImpossibleEvent",
 }
 
-// usual are the baselines of a server with 36 hours of traffic.
+// usual are the baselines of a server with 36 hours of traffic, or 26 in a short test.
 func usual(t *testing.T) (state []byte, until time.Time) {
 	t.Helper()
 	began := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
 	s := newServer(began)
-	until = began.Add(36 * time.Hour)
+	if testing.Short() {
+		began = began.Add(10 * time.Hour)
+	}
+	until = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 	traffic := inject.NewTraffic(1, perMinute)
 	for at := began; at.Before(until); at = at.Add(time.Minute) {
 		traffic.Minute(at, s)

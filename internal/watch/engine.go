@@ -132,7 +132,7 @@ func (e *Engine) apply(now time.Time, r *Rule, scope string, value, events float
 		if !r.fires(value, events) {
 			return nil
 		}
-		if !e.room(r) {
+		if !e.room(r, scope) {
 			e.dropped++
 			return nil
 		}
@@ -152,10 +152,11 @@ func (e *Engine) apply(now time.Time, r *Rule, scope string, value, events float
 	return a
 }
 
-// room reports whether a further alert of a rule is kept. Alerts about the whole server
-// always are.
-func (e *Engine) room(r *Rule) bool {
-	if r.Scope == Global {
+// room reports whether a further alert of a rule is kept. One about the whole server always
+// is. Pages about findings are bounded by their own rule alone, so that tickets about other
+// clients or networks cannot take their places.
+func (e *Engine) room(r *Rule, scope string) bool {
+	if scope == ScopeServer {
 		return true
 	}
 	n := 0
@@ -164,7 +165,8 @@ func (e *Engine) room(r *Rule) bool {
 			n++
 		}
 	}
-	return n < maxOfRule && len(e.alerts) < maxAlerts
+	apart := r.Scope == PerFinding && r.Severity == Page
+	return n < maxOfRule && (apart || len(e.alerts) < maxAlerts)
 }
 
 // step moves an alert to its next state. It returns false if the alert is inactive now.

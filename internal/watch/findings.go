@@ -80,13 +80,16 @@ func (e *Engine) findings(now time.Time, in *Input, r *Rule) {
 	}
 }
 
-// Teaches reports whether an alert is in force that baselines must not learn from. An alert
-// of one series alone does not count: it would keep itself in force.
+// Teaches reports whether baselines may learn: no alert about traffic, keys, provers or
+// anomalies is in force that pages, or concerns the whole server. A ticket about one client
+// or network does not count: a scanner could otherwise stop all learning. An alert of one
+// series alone does not count either, as it would keep itself in force.
 func (e *Engine) Teaches() bool {
 	for _, a := range e.alerts {
 		switch a.rule.Group {
 		case groupTraffic, groupKeys, groupProver, groupAnomaly:
-			if a.active() && a.rule.Severity > Info && a.rule.Name != anomalySeries {
+			broad := a.rule.Severity == Page || a.rule.Severity == Ticket && a.scope == ScopeServer
+			if a.active() && broad && a.rule.Name != anomalySeries {
 				return false
 			}
 		}
