@@ -29,6 +29,7 @@ const (
 	mostProfiles   = 1024
 	mostClaims     = 8  // that a profile counts apart
 	fewestRequests = 20 // in an hour that is compared
+	fewestOpened   = 20 // challenges before the part that was answered is compared
 	warmHours      = 24 // compared hours before there is a verdict
 	idleHours      = 24 * 30
 	farDistance    = 4.0  // at which there is a verdict
@@ -230,7 +231,7 @@ func (c *profile) values() (v [members]float64, seen [members]bool) {
 			v[ofClaims] += math.Abs(float64(c.claims[i].n)/n-c.claims[i].share) / 2
 		}
 	}
-	if c.opened >= fewestRequests/4 {
+	if c.opened >= fewestOpened {
 		v[ofAnswered], seen[ofAnswered] = min(float64(c.answered)/float64(c.opened), 2), true
 	}
 	if c.timed >= fewestRequests/4 {

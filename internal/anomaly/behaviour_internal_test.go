@@ -104,6 +104,24 @@ func TestProfileByNight(t *testing.T) {
 	}
 }
 
+// TestProfileQuietHour: a few challenges, answered twice in an hour, say nothing about the
+// part that is answered.
+func TestProfileQuietHour(t *testing.T) {
+	t.Parallel()
+	p, r := NewProfiles(), rand.New(rand.NewPCG(1, 6))
+	p.Tick(simulated, true)
+	_, now := hours(p, r, simulated, 10*24+2, usual, true) // two in the morning
+	for range 6 {
+		p.Observe(telemetry.Request{Operation: "openChallenge", Client: "lab", Claim: "open/1"})
+	}
+	for range 16 {
+		p.Observe(telemetry.Request{Operation: "sendProof", Client: "lab", Claim: "open/1", Received: 700, Answered: 2 * time.Second})
+	}
+	if found := p.Tick(now.Add(time.Hour), true); len(found) > 0 {
+		t.Error(found[0].Sentence)
+	}
+}
+
 // TestProfilesWarmUp: without enough hours there is no verdict, and without learning no
 // profile.
 func TestProfilesWarmUp(t *testing.T) {
