@@ -336,7 +336,7 @@ func (c *Correlation) count(w int, cause telemetry.Cause) (failed, successes uin
 	return failed, successes, began
 }
 
-// forget drops the names that no part holds.
+// forget drops the names that no part and no trail holds.
 func (c *Correlation) forget() {
 	used := make(map[uint64]bool)
 	mark := func(p *part) {
@@ -358,6 +358,7 @@ func (c *Correlation) forget() {
 			mark(&c.levels[i].closed[j])
 		}
 	}
+	c.chains.mark(used)
 	c.names.keep(used)
 }
 

@@ -212,6 +212,18 @@ func TestNamesMakeRoom(t *testing.T) {
 	}
 }
 
+// TestTrailsKeepNames: a name stays while the failures of its client are followed.
+func TestTrailsKeepNames(t *testing.T) {
+	t.Parallel()
+	c := NewCorrelation(NewRates())
+	key := c.names.key("followed")
+	c.chains.failure(requestAt, telemetry.Late, &event{byClient: key})
+	c.forget()
+	if name := c.text(byClient, key); name != "followed" || c.names.key("another") == key {
+		t.Errorf("the failures of followed are those of %q", name)
+	}
+}
+
 // TestNames: names are bounded, and those that are not used make room.
 func TestNames(t *testing.T) {
 	t.Parallel()
