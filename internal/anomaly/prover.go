@@ -223,6 +223,7 @@ func (p *Provers) Relearn(scope string) {
 	if id, ok := strings.CutPrefix(scope, "claim:"); ok {
 		delete(p.claims, id)
 	}
+	p.recount()
 }
 
 // of returns a prover, nil if it has no place.
@@ -553,6 +554,7 @@ func (p *Provers) forget(now time.Time) {
 			delete(p.all, key)
 		}
 	}
+	p.recount()
 }
 
 // recount counts the provers of each claim that are past their warm-up.
