@@ -18,7 +18,8 @@ import (
 // Each member of the profile has a usual value and a usual change, the mean absolute
 // difference from it. The distance of an hour is the root of the mean square of all members'
 // differences in units of their usual change. It is compared with a fixed threshold and with
-// the largest distance that the client had before.
+// the largest distance that the client had before. An hour with a verdict is learned with a
+// bound for each member, so that a change that lasts becomes usual within days.
 type Profiles struct {
 	hour    time.Time // the start of the open hour
 	clients map[string]*profile
@@ -29,6 +30,7 @@ const (
 	mostProfiles   = 1024
 	mostClaims     = 8  // that a profile counts apart
 	fewestRequests = 20 // in an hour that is compared
+	fewestOpened   = 20 // challenges before the part that was answered is compared
 	warmHours      = 24 // compared hours before there is a verdict
 	idleHours      = 24 * 30
 	farDistance    = 4.0  // at which there is a verdict
@@ -71,15 +73,16 @@ func (u *usually) off(value, floor float64) float64 {
 	return math.Abs(value-u.value) / max(u.change, floor)
 }
 
-// learn moves the usual value towards one that was seen.
-func (u *usually) learn(value, floor, memory float64) {
+// learn moves the usual value towards one that was seen. One that was far off, and reported,
+// teaches no more than an ordinary one may.
+func (u *usually) learn(value, floor, memory float64, far bool) {
 	most := taughtMember * max(u.change, floor)
 	if u.n == 0 {
 		u.value, u.change = value, floor
 	} else {
 		weight := max(1/(u.n+1), 1/memory)
 		off := min(max(value-u.value, -most), most)
-		if u.n < 4 { // there is no usual change yet
+		if u.n < 4 && !far { // there is no usual change yet
 			off = value - u.value
 		}
 		u.value += weight * off
@@ -185,6 +188,9 @@ func (p *Profiles) Tick(now time.Time, learn bool) (found []Verdict) {
 	return found
 }
 
+// Relearn forgets what is usual for a client.
+func (p *Profiles) Relearn(scope string) { delete(p.clients, strings.TrimPrefix(scope, "client:")) }
+
 // close compares the open hour with the profile, learns it, and empties it.
 func (c *profile) close(began, now time.Time, name string, learn bool) (v Verdict, far bool) {
 	hour := &c.hours[began.UTC().Hour()]
@@ -203,12 +209,12 @@ func (c *profile) close(began, now time.Time, name string, learn bool) (v Verdic
 		} else if learn && c.compared >= warmHours/2 {
 			c.largest = max(c.largest*pastFades, distance)
 		}
-		if learn && !far {
-			c.learn(&values, &seen)
+		if learn {
+			c.learn(&values, &seen, far)
 		}
 	}
-	if learn && !far {
-		hour.learn(values[ofVolume], memberTraits[ofVolume].floor, daysMemory)
+	if learn && (!far || hour.n > 0) {
+		hour.learn(values[ofVolume], memberTraits[ofVolume].floor, daysMemory, far)
 	}
 	c.empty()
 	return v, far
@@ -230,7 +236,7 @@ func (c *profile) values() (v [members]float64, seen [members]bool) {
 			v[ofClaims] += math.Abs(float64(c.claims[i].n)/n-c.claims[i].share) / 2
 		}
 	}
-	if c.opened >= fewestRequests/4 {
+	if c.opened >= fewestOpened {
 		v[ofAnswered], seen[ofAnswered] = min(float64(c.answered)/float64(c.opened), 2), true
 	}
 	if c.timed >= fewestRequests/4 {
@@ -276,10 +282,10 @@ func length(offs *[members]float64, seen *[members]bool) float64 {
 	return math.Sqrt(sum / max(n, 1))
 }
 
-func (c *profile) learn(values *[members]float64, seen *[members]bool) {
+func (c *profile) learn(values *[members]float64, seen *[members]bool, far bool) {
 	for m := range members {
-		if seen[m] {
-			c.members[m].learn(values[m], memberTraits[m].floor, hoursMemory)
+		if u := &c.members[m]; seen[m] && (!far || u.n > 0) {
+			u.learn(values[m], memberTraits[m].floor, hoursMemory, far)
 		}
 	}
 	if n := c.claimed(); n > 0 {

@@ -99,8 +99,57 @@ func TestProfileByNight(t *testing.T) {
 	if found, _ := hours(p, r, now, 1, busy, true); len(found) != 1 || !strings.Contains(found[0].Sentence, "requests in this hour of the day instead of") {
 		t.Errorf("%v", found)
 	}
-	if after := p.clients["lab"]; after.members != before.members || after.compared != before.compared {
-		t.Error("an hour with a verdict was learned")
+	for m, u := range p.clients["lab"].members {
+		was := before.members[m]
+		if off := math.Abs(u.value-was.value) * hoursMemory; off > 1.01*taughtMember*max(was.change, memberTraits[m].floor) {
+			t.Errorf("an hour with a verdict moved %s by %g", memberTraits[m].name, off/hoursMemory)
+		}
+	}
+}
+
+// TestProfileChangesForGood: a client that has changed for good has verdicts for some days,
+// and none once it was said to be expected.
+func TestProfileChangesForGood(t *testing.T) {
+	t.Parallel()
+	for _, h := range []habits{{3000, "open/1", 0.9, 2, 700}, {200, "range/1", 0.9, 2, 700}, {800, "set/1", 0.5, 0.6, 1400}} {
+		begin := func() (*Profiles, *rand.Rand, time.Time, int) {
+			p, r := NewProfiles(), rand.New(rand.NewPCG(1, 7))
+			p.Tick(simulated, true)
+			_, now := hours(p, r, simulated, 14*24, usual, true)
+			found, now := hours(p, r, now, 12, h, true)
+			return p, r, now, len(found)
+		}
+		p, r, now, n := begin()
+		found, now := hours(p, r, now, 6*24, h, true)
+		late, _ := hours(p, r, now, 14*24, h, true)
+		t.Logf("%+v: %d verdicts in 12 hours, %d more in 6 days, %d later", h, n, len(found), len(late))
+		if n == 0 && len(found) == 0 || len(late) > 0 {
+			t.Errorf("%+v: %d verdicts in 12 hours, %d more in 6 days, %d later", h, n, len(found), len(late))
+		}
+		s := NewSet()
+		s.profiles, r, now, _ = begin()
+		s.Feedback(now, &Verdict{Detector: Behaviour, Kind: "unlike_itself", Scope: "client:lab"}, WasExpected)
+		if found, _ := hours(s.profiles, r, now, 4*24, h, true); len(found) > 0 {
+			t.Errorf("%+v, after feedback: %s", h, found[0].Sentence)
+		}
+	}
+}
+
+// TestProfileQuietHour: a few challenges, answered twice in an hour, say nothing about the
+// part that is answered.
+func TestProfileQuietHour(t *testing.T) {
+	t.Parallel()
+	p, r := NewProfiles(), rand.New(rand.NewPCG(1, 6))
+	p.Tick(simulated, true)
+	_, now := hours(p, r, simulated, 10*24+2, usual, true) // two in the morning
+	for range 6 {
+		p.Observe(telemetry.Request{Operation: "openChallenge", Client: "lab", Claim: "open/1"})
+	}
+	for range 16 {
+		p.Observe(telemetry.Request{Operation: "sendProof", Client: "lab", Claim: "open/1", Received: 700, Answered: 2 * time.Second})
+	}
+	if found := p.Tick(now.Add(time.Hour), true); len(found) > 0 {
+		t.Error(found[0].Sentence)
 	}
 }
 

@@ -86,6 +86,17 @@ func (c *chains) find(e *event, add bool) *trail {
 	return oldest
 }
 
+// mark marks the keys of the clients that are followed.
+func (c *chains) mark(used map[uint64]bool) {
+	for i := range c.table {
+		for j := range c.table[i] {
+			if t := &c.table[i][j]; !t.network {
+				used[t.source] = true
+			}
+		}
+	}
+}
+
 func (c *chains) success(_ time.Time, e *event) {
 	if t := c.find(e, false); t != nil {
 		t.successes++

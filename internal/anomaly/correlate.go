@@ -23,7 +23,10 @@ type Correlation struct {
 	epoch  uint64 // number of the epoch that opened last, plus one
 	levels [windows]level
 	usual  part
-	spoilt [causes + exposures]bool // must not be learned from the open part of the longest window
+	teach  part                     // the minutes of learning since the longest window had a part
+	taught time.Duration            // of these minutes
+	off    bool                     // the open minute must not be learned
+	spoilt [causes + exposures]bool // must not be learned from teach
 	due    map[due]time.Time
 	rest   [causes]time.Time // before which a known excess is not examined again
 	chains chains
@@ -162,9 +165,7 @@ func (c *Correlation) Tick(now time.Time, learn bool) (found []Verdict) {
 			l.open.began = now
 		}
 	}
-	for i := range c.spoilt {
-		c.spoilt[i] = c.spoilt[i] || !learn
-	}
+	c.off = c.off || !learn
 	if now.Sub(c.levels[minutes5].open.began) < partOf[minutes5] {
 		return nil
 	}
@@ -180,13 +181,25 @@ func (c *Correlation) Tick(now time.Time, learn bool) (found []Verdict) {
 		}
 		l.close(now, partsOf[i], windowOf[i])
 		over := &l.closed[len(l.closed)-1]
+		if i == minutes5 {
+			c.collect(over, now.Sub(over.began))
+		}
 		if i+1 < windows {
 			c.levels[i+1].open.join(over)
 		} else {
-			c.learn(over)
+			c.learn()
 		}
 	}
 	return found
+}
+
+// collect keeps a minute for learning, unless learning was off in it.
+func (c *Correlation) collect(minute *part, length time.Duration) {
+	if !c.off {
+		c.teach.join(minute)
+		c.taught += length
+	}
+	c.off = false
 }
 
 // close closes the open part, and drops those that the window has passed.
@@ -216,37 +229,29 @@ func (c *cell) join(o *cell) {
 	}
 }
 
-// learn adds a part of the longest window to what is usual, but for causes that had a
-// verdict. A part with far more failures than usual counts as less.
-func (c *Correlation) learn(p *part) {
-	spoilt := c.spoilt
-	c.spoilt = [causes + exposures]bool{}
-	if spoilt[telemetry.NoCause] { // learning was off
-		return
-	}
-	left := decay(partOf[hours24].Minutes())
-	for i, from := range p.cells {
-		if spoilt[i] {
+// learn adds what was collected to what is usual, but for causes that had a verdict. A part
+// with far more failures than usual counts as less.
+func (c *Correlation) learn() {
+	left := decay(c.taught.Minutes())
+	for i, add := range c.teach.cells {
+		if c.spoilt[i] {
 			continue
 		}
-		old := c.usual.cells[i]
-		if old != nil {
+		if old := c.usual.cells[i]; old != nil {
 			old.scale(left)
 		}
-		if from == nil {
+		if add == nil {
 			continue
 		}
-		add := cell{failures: from.failures}
-		for d := range from.values {
-			add.values[d].join(&from.values[d], sizes[d])
-		}
 		if i < causes {
-			if most := 3*c.expected(telemetry.Cause(i), p.successes(traits[i].among), partOf[hours24]) + 20; float64(add.failures) > most {
+			if most := 3*c.expected(telemetry.Cause(i), c.teach.successes(traits[i].among), c.taught) + 20; float64(add.failures) > most {
 				add.scale(most / float64(add.failures))
 			}
 		}
-		c.usual.cell(i).join(&add)
+		add.sources = [2]distinct{}
+		c.usual.cell(i).join(add)
 	}
+	c.teach, c.taught, c.spoilt = part{}, 0, [causes + exposures]bool{}
 	if c.names.full() {
 		c.forget()
 	}
@@ -331,7 +336,7 @@ func (c *Correlation) count(w int, cause telemetry.Cause) (failed, successes uin
 	return failed, successes, began
 }
 
-// forget drops the names that no part holds.
+// forget drops the names that no part and no trail holds.
 func (c *Correlation) forget() {
 	used := make(map[uint64]bool)
 	mark := func(p *part) {
@@ -346,12 +351,14 @@ func (c *Correlation) forget() {
 		}
 	}
 	mark(&c.usual)
+	mark(&c.teach)
 	for i := range c.levels {
 		mark(&c.levels[i].open)
 		for j := range c.levels[i].closed {
 			mark(&c.levels[i].closed[j])
 		}
 	}
+	c.chains.mark(used)
 	c.names.keep(used)
 }
 

@@ -163,7 +163,7 @@ func TestChain(t *testing.T) {
 	}
 }
 
-// TestUsual: what is usual is learned, unless learning was off for a part of the four hours.
+// TestUsual: what is usual is learned, but for the minutes in which learning was off.
 func TestUsual(t *testing.T) {
 	t.Parallel()
 	b := newBench()
@@ -172,10 +172,17 @@ func TestUsual(t *testing.T) {
 	if n < 20 || n > 60 {
 		t.Errorf("%d wrong tags are usual in four hours", n)
 	}
-	b.minutes(1, false, nil)
-	b.minutes(8*60, true, nil)
-	if got := b.usual.failures(int(telemetry.WrongTag)); got < n || got > 2*n+5 {
+	for range 2 * 60 { // every fourth minute
+		b.minutes(1, false, nil)
+		b.minutes(3, true, nil)
+	}
+	if got := b.usual.failures(int(telemetry.WrongTag)); got < 2*n || got > 3*n {
 		t.Errorf("%d wrong tags are usual, %d before", got, n)
+	}
+	n = b.usual.failures(int(telemetry.WrongTag))
+	b.minutes(4*60, false, nil) // an hour of this part was learned before
+	if got := b.usual.failures(int(telemetry.WrongTag)); got < n || got > n+20 {
+		t.Errorf("%d wrong tags are usual, %d before learning was off", got, n)
 	}
 	saved := b.Save()
 	again := NewCorrelation(b.rates)
@@ -186,6 +193,35 @@ func TestUsual(t *testing.T) {
 		t.Error("the state differs after it was restored")
 	}
 	damaged(t, saved, func(b []byte) error { return NewCorrelation(NewRates()).Restore(b) })
+}
+
+// TestNamesMakeRoom: names that no window holds make room while learning is off.
+func TestNamesMakeRoom(t *testing.T) {
+	t.Parallel()
+	b := newBench()
+	for i := range 2 * mostNames {
+		b.see(request("sendProof", fmt.Sprint("passing-", i), "open/1", i, telemetry.NoCause))
+		if i%64 == 0 {
+			b.now = b.now.Add(2 * time.Minute)
+			b.rates.Tick(b.now, false)
+			b.Tick(b.now, false)
+		}
+	}
+	if len(b.names.keys) > mostNames/2 {
+		t.Errorf("%d names", len(b.names.keys))
+	}
+}
+
+// TestTrailsKeepNames: a name stays while the failures of its client are followed.
+func TestTrailsKeepNames(t *testing.T) {
+	t.Parallel()
+	c := NewCorrelation(NewRates())
+	key := c.names.key("followed")
+	c.chains.failure(requestAt, telemetry.Late, &event{byClient: key})
+	c.forget()
+	if name := c.text(byClient, key); name != "followed" || c.names.key("another") == key {
+		t.Errorf("the failures of followed are those of %q", name)
+	}
 }
 
 // TestNames: names are bounded, and those that are not used make room.

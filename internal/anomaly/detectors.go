@@ -463,6 +463,8 @@ func (s *Set) relearn(key *subject) {
 		}
 	case Prover:
 		s.provers.Relearn(key.scope)
+	case Behaviour:
+		s.profiles.Relearn(key.scope)
 	default: // has no baseline that is learned at once
 	}
 }

@@ -200,6 +200,11 @@ func TestSetState(t *testing.T) {
 		if _, err := again.Restore(c); err == nil {
 			t.Fatal("a state that was cut off was restored")
 		}
+		c = append([]byte(nil), b...)
+		c[r.IntN(len(c))] ^= 1 << r.IntN(8)
+		if saved, err := again.Restore(c); err == nil || !saved.IsZero() {
+			t.Fatal("a state with another bit was restored")
+		}
 	}
 }
 

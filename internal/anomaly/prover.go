@@ -20,7 +20,7 @@ import (
 // not watched until one that was silent for a day is forgotten.
 type Provers struct {
 	all    map[proverKey]*prover
-	claims map[string]*prover // all provers of a claim together
+	claims map[string]*together
 	frozen bool
 	turned uint64 // newcomers that found no place
 	ready  []Verdict
@@ -51,7 +51,8 @@ const (
 	leastFactor  = 2.0 // times slower or faster that is worth a verdict
 	pastFactor   = 3.0 // times that the level may leave the long past
 	otherFactor  = 10.0
-	otherProvers = 8 // provers that make a population
+	otherProvers = 8  // provers that make a population
+	maxLatest    = 16 // provers of a claim that one is compared with when it has changed
 
 	// leastProving is less than any machine needs for a proof of a claim of this program,
 	// which has up to 2,048 gates. A valid answer within it was not made for its challenge.
@@ -73,7 +74,7 @@ const (
 
 var proverKind = [proverKinds]string{"slower", "faster", "too_fast", "false_proofs", "timeouts", "order", "unlike_others"}
 
-// prover is what is known of one prover and claim, or of all provers of a claim.
+// prover is what is known of one prover and claim.
 type prover struct {
 	level, spread, fresh, past float32 // of the logarithm of the response time in seconds
 	slow, fast                 float32 // sums of what is beyond the usual
@@ -83,9 +84,19 @@ type prover struct {
 	since                      [2]uint32 // when slow and fast left 0, seconds since 1970
 	told                       [proverKinds]uint32
 	seen                       uint32
-	issued                     int64 // when the challenge of the last answer was issued, Unix ms
-	provers                    uint32
-	anew                       uint8 // answers until a changed level is learned
+	issued                     int64   // when the challenge of the last answer was issued, Unix ms
+	anew                       uint8   // answers until a changed level is learned
+	moved                      float32 // the last change that others explained
+	movedAt                    uint32
+}
+
+// together is what is known of all provers of a claim: as of one that made all answers, and
+// which of them answered last.
+type together struct {
+	prover
+	provers uint32             // past their warm-up
+	latest  [maxLatest]*prover // past their warm-up; nil: free
+	next    int
 }
 
 // Shares that are watched.
@@ -150,7 +161,7 @@ func (s *tally) add(which int, at uint32, is, learn bool) bool {
 
 // NewProvers returns a detector that has learned nothing.
 func NewProvers() *Provers {
-	return &Provers{all: make(map[proverKey]*prover), claims: make(map[string]*prover)}
+	return &Provers{all: make(map[proverKey]*prover), claims: make(map[string]*together)}
 }
 
 // ofAnswers are the causes of answers that tell something about the prover of a client.
@@ -212,6 +223,7 @@ func (p *Provers) Relearn(scope string) {
 	if id, ok := strings.CutPrefix(scope, "claim:"); ok {
 		delete(p.claims, id)
 	}
+	p.recount()
 }
 
 // of returns a prover, nil if it has no place.
@@ -270,12 +282,16 @@ func (p *Provers) took(one *prover, key proverKey, at time.Time, took time.Durat
 		all.read(x, at, !p.frozen)
 	}
 	kind := one.read(x, at, !p.frozen)
+	if all != nil && one.n > warmAnswers {
+		all.note(one)
+	}
 	if kind < 0 {
 		p.compare(one, all, key, at)
 		return
 	}
-	if all != nil && all.provers > 1 && one.follows(all) {
+	if all != nil && all.explain(one, kind, at) {
 		if !p.frozen {
+			one.moved, one.movedAt = one.shift(one.slowly()), uint32(at.Unix())
 			one.begin()
 		}
 		return
@@ -283,11 +299,56 @@ func (p *Provers) took(one *prover, key proverKey, at time.Time, took time.Durat
 	p.drift(one, kind, key, at, all)
 }
 
-// follows reports whether a prover has changed as much as all provers of its claim, at least
-// half as much on their scale: a machine or a network that they share explains both.
-func (o *prover) follows(all *prover) bool {
-	own, others := float64(o.fresh-o.level), float64(all.fresh-all.level)
-	return own*others > 0 && math.Abs(others) >= math.Abs(own)/2
+// note keeps a prover as one that answered lately.
+func (a *together) note(o *prover) {
+	for _, other := range a.latest {
+		if other == o {
+			return
+		}
+	}
+	a.latest[a.next] = o
+	a.next = (a.next + 1) % maxLatest
+}
+
+// explain reports whether the others of a claim have changed as a prover has, in the mean at
+// least half as much: a machine or a network that they share explains it. Those count that
+// answered since the change began.
+func (a *together) explain(o *prover, kind int, at time.Time) bool {
+	slowly, since := o.slowly(), int64(o.since[kind-proverSlower])
+	explained := since - int64(proverQuiet/time.Second) // others may have changed a little earlier
+	if slowly {
+		since = at.Add(-silentFor).Unix()
+		explained = since
+	}
+	own := float64(o.shift(slowly))
+	sum, n := 0.0, 0.0
+	for _, other := range a.latest {
+		if other == nil || other == o || int64(other.seen) < since {
+			continue
+		}
+		part := float64(other.shift(slowly)) / own
+		if int64(other.movedAt) >= explained {
+			part += float64(other.moved) / own
+		}
+		if [2]float32{other.slow, other.fast}[kind-proverSlower] >= alarmTimes/2 { // it has begun to change
+			part = 1
+		}
+		sum, n = sum+math.Max(-1, math.Min(part, 1)), n+1
+	}
+	return n > 0 && sum >= n/2
+}
+
+// slowly reports whether the level has followed a change, so that only the long past shows it.
+func (o *prover) slowly() bool {
+	return math.Abs(float64(o.fresh-o.level)) < math.Log(leastFactor)
+}
+
+// shift returns how far the present response times are from the level, or from the long past.
+func (o *prover) shift(slowly bool) float32 {
+	if slowly {
+		return o.fresh - o.past
+	}
+	return o.fresh - o.level
 }
 
 // begin makes the present response times the level of the next answers.
@@ -297,10 +358,10 @@ func (o *prover) begin() {
 }
 
 // claim returns the provers of a claim together, nil if it has no place.
-func (p *Provers) claim(id string) *prover {
+func (p *Provers) claim(id string) *together {
 	all := p.claims[id]
 	if all == nil && len(p.claims) < maxClaims {
-		all = new(prover)
+		all = new(together)
 		p.claims[strings.Clone(id)] = all
 	}
 	return all
@@ -375,14 +436,14 @@ func (o *prover) drifted(z float64, at time.Time) int {
 
 // drift makes the verdict about a prover whose response times have changed, and begins
 // again from the present ones.
-func (p *Provers) drift(o *prover, kind int, key proverKey, at time.Time, all *prover) {
+func (p *Provers) drift(o *prover, kind int, key proverKey, at time.Time, all *together) {
 	if recently(o.told[kind], at, proverQuiet) {
 		return
 	}
 	i := kind - proverSlower
 	seen, usual := math.Exp(float64(o.fresh)), math.Exp(float64(o.level))
 	sum := math.Max(float64([2]float32{o.slow, o.fast}[i]), alarmTimes)
-	if math.Abs(float64(o.fresh-o.level)) < math.Log(leastFactor) {
+	if o.slowly() {
 		usual = math.Exp(float64(o.past))
 	}
 	factor := seen / usual
@@ -436,7 +497,7 @@ func (p *Provers) tooQuick(o *prover, key proverKey, at time.Time, took time.Dur
 }
 
 // compare compares a prover with the others of its claim.
-func (p *Provers) compare(o, all *prover, key proverKey, at time.Time) {
+func (p *Provers) compare(o *prover, all *together, key proverKey, at time.Time) {
 	if all == nil || o.n <= warmAnswers || all.n <= warmAnswers || all.provers < otherProvers {
 		return
 	}
@@ -493,6 +554,19 @@ func (p *Provers) forget(now time.Time) {
 			delete(p.all, key)
 		}
 	}
+	p.recount()
+}
+
+// recount counts the provers of each claim that are past their warm-up.
+func (p *Provers) recount() {
+	for _, all := range p.claims {
+		all.provers = 0
+	}
+	for key, o := range p.all {
+		if all := p.claims[key.claim]; all != nil && o.n > warmAnswers {
+			all.provers++
+		}
+	}
 }
 
 // Known returns how many pairs of a prover and a claim are watched, and how many of them
@@ -507,7 +581,7 @@ func (p *Provers) Known() (all, warm int) {
 }
 
 // proverState is the name of a saved state.
-const proverState = "prover/1"
+const proverState = "prover/2"
 
 // Save returns what is usual for each prover that is past its warm-up. Sums begin again.
 func (p *Provers) Save() []byte {
@@ -520,7 +594,7 @@ func (p *Provers) Save() []byte {
 		}
 	}
 	for id, o := range p.claims {
-		warm[proverKey{"", id}] = o
+		warm[proverKey{"", id}] = &o.prover
 	}
 	s.count(len(warm))
 	for key, o := range warm {
@@ -536,7 +610,6 @@ const logOffset = 100
 
 func (o *prover) save(s *saver) {
 	s.count(int(o.n))
-	s.count(int(o.provers))
 	s.count(int(o.seen))
 	for _, v := range []float32{o.level + logOffset, o.past + logOffset, o.spread} {
 		s.number(float64(v))
@@ -550,11 +623,11 @@ func (o *prover) save(s *saver) {
 // Restore replaces the state by a saved one. After an error the state is unchanged.
 func (p *Provers) Restore(b []byte) error {
 	r := restore(b, proverState)
-	all, claims := make(map[proverKey]*prover), make(map[string]*prover)
+	all, claims := make(map[proverKey]*prover), make(map[string]*together)
 	for n := r.count(maxProvers + maxClaims); n > 0 && !r.failed; n-- {
 		key := proverKey{r.text(mostText), r.text(mostText)}
 		if o := restoredProver(r); key.scope == "" {
-			claims[key.claim] = o
+			claims[key.claim] = &together{prover: *o}
 		} else {
 			all[key] = o
 		}
@@ -566,12 +639,13 @@ func (p *Provers) Restore(b []byte) error {
 		return errState
 	}
 	p.all, p.claims = all, claims
+	p.recount()
 	return nil
 }
 
 func restoredProver(r *restorer) *prover {
 	o := new(prover)
-	o.n, o.provers, o.seen = uint32(r.count(math.MaxUint32)), uint32(r.count(maxProvers)), uint32(r.count(math.MaxUint32))
+	o.n, o.seen = uint32(r.count(math.MaxUint32)), uint32(r.count(math.MaxUint32))
 	o.level, o.past, o.spread = float32(r.number(2*logOffset))-logOffset, float32(r.number(2*logOffset))-logOffset, float32(r.number(logOffset))
 	o.fresh = o.level // and sums are 0
 	for i := range o.shares {

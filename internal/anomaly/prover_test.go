@@ -84,6 +84,45 @@ func TestProverChange(t *testing.T) {
 	}
 }
 
+// TestProverOfTwo: of two provers with as many answers, the one that becomes 3 times slower or
+// faster is found within 30 of its answers, and no verdict is about the other. What both
+// share leads to none.
+func TestProverOfTwo(t *testing.T) {
+	t.Parallel()
+	for _, sigma := range []float64{0.05, 0.2, 0.3} {
+		for _, factor := range []float64{3, 1.0 / 3} {
+			for seed := range uint64(100) {
+				r, d, at := rand.New(rand.NewPCG(seed, 17)), anomaly.NewProvers(), noon
+				one, other := &proving{median: 0.4, sigma: sigma, client: "lab"}, &proving{median: 0.4, sigma: sigma, client: []string{"", "field"}[seed%2]}
+				both := func(n int) (found []anomaly.Verdict) {
+					for range n {
+						at = at.Add(5 * time.Second)
+						one.answer(d, r, at)
+						at = at.Add(5 * time.Second)
+						other.answer(d, r, at)
+						found = append(found, d.Tick(at, true)...)
+					}
+					return found
+				}
+				if found := both(300); len(found) > 0 {
+					t.Fatalf("seed %d, before: %s", seed, found[0].Sentence)
+				}
+				one.median *= factor
+				if found := both(30); len(found) != 1 || found[0].Scope != "client:lab" {
+					t.Errorf("seed %d, sigma %g, factor %.2g: %+v", seed, sigma, factor, found)
+				}
+				if found := both(100); len(found) > 0 {
+					t.Errorf("seed %d, after: %s", seed, found[0].Sentence)
+				}
+				one.median, other.median = one.median/factor, other.median/factor
+				if found := both(100); len(found) > 0 {
+					t.Errorf("seed %d, both: %s", seed, found[0].Sentence)
+				}
+			}
+		}
+	}
+}
+
 // TestProverQuiet: provers that stay as they are lead to no verdict, in their warm-up and
 // in a long life, with daily cycles and shares of errors that are usual for them.
 func TestProverQuiet(t *testing.T) {

@@ -247,7 +247,10 @@ type weekProfile struct {
 	Sum         float64 // of the deviations in it
 }
 
-const profileWeeks = 2 // before an hour is used
+const (
+	profileWeeks  = 2    // before an hour is used
+	mostDeviation = 1e38 // that an hour learns, so that a mean and a change of it are numbers of 32 bits
+)
 
 // hourOfWeek returns 0 to 167.
 func hourOfWeek(at time.Time) uint64 {
@@ -271,7 +274,7 @@ func (p *weekProfile) learn(at time.Time, deviation float64) {
 	if p == nil {
 		return
 	}
-	deviation += p.at(at)
+	deviation = max(-mostDeviation, min(mostDeviation, deviation+p.at(at)))
 	hour := hourOfWeek(at)
 	if hour != p.Hour && p.Ticks > 0 {
 		h := &p.Hours[p.Hour]

@@ -10,6 +10,9 @@ import (
 // seriesVersion is the first byte of a saved state. The second byte is 1 with a profile.
 const seriesVersion = 1
 
+// mostTicks is more than any series has: one a minute for two million years.
+const mostTicks = 1 << 40
+
 var errSeriesState = errors.New("not the saved state of a series detector with these settings")
 
 // MarshalBinary returns what the detector has learned, in a fixed size.
@@ -67,15 +70,15 @@ func (s *seriesState) sound() bool {
 			return false
 		}
 	}
-	return math.Abs(s.Level) <= greatestValue && math.Abs(s.Mean) <= 710
+	return math.Abs(s.Level) <= greatestValue && math.Abs(s.Mean) <= 710 && s.Ticks <= mostTicks
 }
 
 // sound reports whether a detector could have learned the profile.
 func (p *weekProfile) sound() bool {
 	for _, h := range p.Hours {
-		if !(math.Abs(float64(h.Mean)) <= math.MaxFloat32) || h.Weeks > 1000 {
+		if !(math.Abs(float64(h.Mean)) <= 2*mostDeviation) || h.Weeks > 1000 {
 			return false
 		}
 	}
-	return p.Hour < uint64(len(p.Hours)) && math.Abs(p.Sum) <= math.MaxFloat64
+	return p.Hour < uint64(len(p.Hours)) && p.Ticks <= mostTicks && math.Abs(p.Sum) <= 2*mostDeviation*float64(p.Ticks)
 }
