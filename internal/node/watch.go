@@ -76,7 +76,7 @@ func (n *node) startWatch(ctx context.Context) error {
 	}
 	n.watch = w
 	n.services.start("alerts", w.run)
-	if w.anomalies.set != nil {
+	if !n.Settings.ReadOnly {
 		n.services.start("anomalies", w.anomalies.run)
 	}
 	if w.notifier != nil {
