@@ -34,9 +34,11 @@ type threat struct {
 
 // TestThreatsAreAttacked: a mitigated threat has tests that exist and are not always
 // skipped, an accepted risk has an owner and a date, an open one says what is missing, and
-// boundaries and assets are those of the page.
+// boundaries, assets and actors are those of the page.
 func TestThreatsAreAttacked(t *testing.T) {
 	page := string(contents(t, threatsPage))
+	_, actors, _ := strings.Cut(page, "## Actors")
+	actors, _, _ = strings.Cut(actors, "## Boundaries")
 	runs := runningTests(t)
 	seen := map[string]bool{}
 	for _, th := range threats(t) {
@@ -46,6 +48,9 @@ func TestThreatsAreAttacked(t *testing.T) {
 		seen[th.id] = true
 		if !strings.Contains(page, "\n| "+th.boundary+" ") || !strings.Contains(page, "\n| "+th.asset+" ") {
 			t.Errorf("%s: the page has no boundary %s or no asset %s", th.id, th.boundary, th.asset)
+		}
+		if !strings.Contains(actors, "**"+th.actor+"**") && !strings.Contains(actors, "**"+strings.Replace(th.actor, "thief of", "of", 1)+"**") {
+			t.Errorf("%s: the page does not say what the actor %q can", th.id, th.actor)
 		}
 		if strings.Trim(th.stride, "STRIDE") != "" || th.stride == "" {
 			t.Errorf("%s: %q are no letters of STRIDE", th.id, th.stride)

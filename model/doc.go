@@ -2,7 +2,7 @@
 // It has no code, only the model and its tests.
 //
 //   - request.pml is the life of requests: issue, answer, redeem, verify, commit, publish,
-//     with a freeze, a rotation, a crash, and an attacker who holds what a run says.
+//     with a freeze, a forced end of an epoch, a crash, and an attacker who holds what a run says.
 //   - handover.pml is the life of checkpoint keys: rotation, hand-over, and what a
 //     verifier believes.
 //   - control.pml is freeze and thaw by two people.

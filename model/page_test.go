@@ -170,7 +170,7 @@ func sentence(t *testing.T, runs []run) string {
 		}
 	}
 	var b strings.Builder
-	b.WriteString("**Either mechanism alone is insufficient**: with the HMAC key or the ML-DSA key taken, and with both, every property holds.\n\n")
+	b.WriteString("**Breaking one of the two key mechanisms, or both, is not enough**: with the HMAC key or the ML-DSA key taken, and with both, every property holds.\n\n")
 	for _, p := range sorted(safety["request"]) {
 		if len(broken[p]) == 0 {
 			fmt.Fprintf(&b, "* *%s*: no single component and no pair breaks it.\n", p)

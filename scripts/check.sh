@@ -52,7 +52,7 @@ step "formal model, in short (needs spin and gcc: NOT CHECKED elsewhere)" make m
 beside make faults SHORT=1
 step "attacks on trust, in short" make attacks-trust SHORT=1
 step "faults, in short (power cuts and disks need root and FUSE: NOT RUN elsewhere)" joined
-# Games wait more than they compute; the scan takes what they leave.
+# The game days mostly wait, so the scan runs beside them.
 beside nice -n 19 make vuln
 step "game days, in short" make gamedays SHORT=1
 step "known vulnerabilities" joined

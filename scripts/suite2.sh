@@ -27,7 +27,7 @@ if command -v npm >/dev/null; then
 	fi
 	$at/node_modules/.bin/tsc -p proof/ts --typeRoots $at/node_modules/@types
 	mkfifo "$out/cases"
-	exec 3<>"$out/cases" # keeps a writer until the test has ended, whatever becomes of it
+	exec 3<>"$out/cases" # keeps a writer until the test has ended, even if node exits
 	node $at/out/main.js docs/spec/vectors/suite2.json <"$out/cases" 3<&- >"$out/second" 2>"$out/second.log" &
 	second=$!
 	export TD_SUITE2_CASES="$out/cases"

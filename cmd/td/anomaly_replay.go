@@ -17,6 +17,7 @@ import (
 	"github.com/terradourada/td/internal/anomaly"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/telemetry"
+	"github.com/terradourada/td/protocol"
 )
 
 func anomalyReplayCommand(a *app) *cobra.Command {
@@ -158,7 +159,7 @@ func printFinding(w io.Writer, f *anomaly.Finding, asJSON bool) error {
 		if f.Agrees != "" {
 			agrees = " (another detector agrees)"
 		}
-		_, err := fmt.Fprintf(w, "%s  %-6s  %-10s  %s  %s%s\n", f.At.UTC().Format(time.RFC3339), severity, f.Detector, f.Scope, f.Sentence, agrees)
+		_, err := fmt.Fprintf(w, "%s  %-6s  %-10s  %s  %s%s\n", f.At.UTC().Format(time.RFC3339), severity, f.Detector, protocol.Escaped(f.Scope), protocol.Escaped(f.Sentence), agrees)
 		return err
 	}
 	return json.NewEncoder(w).Encode(replayed{

@@ -24,8 +24,11 @@
 // Each learned baseline has a floor, a ceiling and a limit to the speed at which it may rise,
 // so that a slow attack is not learned. Nothing is learned by a call of Tick without learn, or
 // by a detector that has an alarm itself. A profile with a verdict still learns, with a bound.
-// History that is short makes a detector cautious, and its sentences say so. After a restart, [Rates], [Correlation] and [Profiles] continue from
-// their saved states. The windows of the last day, the chains of causes and the counts of the
+// History that is short makes a detector cautious, and its sentences say so.
+//
+// After a restart, [Rates], [Correlation], [Profiles], [Provers] and the series continue from
+// their saved states, and thresholds that feedback has raised stay. The windows of the last
+// day, the chains of causes and the counts of the
 // open minute and hour are lost: the hashes that count different sources have a key that is
 // drawn at each start and never saved.
 //

@@ -72,7 +72,7 @@ const (
 var impossible = map[string]struct{ seen, why, runbook string }{
 	kindRepeatedProof:    {"a proof of %s came again under another request", "a proof is made for one anchor and blinded, so honest provers never repeat one", runbookTraffic},
 	kindVerdictDiffers:   {"the verifier has decided differently about the same answer of %s", "its verdict depends on the answer alone", runbookMachine},
-	kindForeignTag:       {"%s answered a request of another client with its right tag", "a tag is sent to the client of its request alone", runbookKeys},
+	kindForeignTag:       {"%s answered a request of another client with its right tag", "a tag is sent to the client of its request alone; a program that opens with one key and answers with another causes this, too", runbookTraffic},
 	kindRepeatedAnchor:   {"a signer returned an anchor for the second time, for %s", "each anchor covers a number that was drawn for it; a repeated commitment, which clients can cause, is not counted", runbookKeys},
 	kindRepeatedPosition: {"a signer returned a position in the issued tree for the second time, for %s", "positions of an epoch are counted", runbookKeys},
 	kindRootsDiffer:      {"what is signed or published differs from the journal (%s)", "the log is computed from the journal", "ledger-inconsistency.md"},

@@ -60,7 +60,7 @@ func (g *Gate) accept(ctx context.Context, a *attempt) (index uint64, err error)
 	state, code := g.run(ctx, s, event, a)
 	g.describe(a, open, code)
 	if code != protocol.CodeSubmissionRejected {
-		a.details.Mark = g.marks.Of(markProof, a.digest[:])
+		a.details.Mark = g.cfg.Marks.Of(markProof, a.digest[:])
 	}
 	switch code {
 	case protocol.CodeNone:

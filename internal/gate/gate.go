@@ -144,6 +144,8 @@ type Config struct {
 	VerifyWorkers int              // challenges issued and proofs verified at a time; 0 means one per processor
 	MaxPush       int              // pushed events at a time; 0 means 64
 
+	Marks *telemetry.Marker // nil: reports of requests have no marks
+
 	// Observe is called once for each call with its outcome, and for each request that
 	// expires. May be nil.
 	Observe func(Outcome)
@@ -159,7 +161,6 @@ type Gate struct {
 	admission *admission
 
 	destroyed sync.Map // ids of the epochs that the gate has destroyed
-	marks     *telemetry.Marker
 
 	ctx      context.Context // ends when the gate stops; for work that outlives its call
 	stop     context.CancelFunc
@@ -198,7 +199,6 @@ func New(cfg Config) *Gate {
 		push:   make(chan struct{}, cfg.MaxPush),
 
 		admission: newAdmission(cfg.VerifyWorkers, cfg.Now),
-		marks:     telemetry.NewMarker(),
 	}
 	for i := range cfg.Claims {
 		c := &cfg.Claims[i]

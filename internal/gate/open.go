@@ -140,8 +140,8 @@ func (g *Gate) issue(ctx context.Context, mode protocol.Mode, st *claim.Statemen
 
 // mark marks what must be unique about a challenge, for the report of its request.
 func (g *Gate) mark(d *telemetry.Details, open *session.Open) {
-	d.Mark = g.marks.Of(markAnchor, open.Anchor[:])
-	d.Place = g.marks.Of(markPlace, binary.BigEndian.AppendUint64(open.Epoch[:], open.Position))
+	d.Mark = g.cfg.Marks.Of(markAnchor, open.Anchor[:])
+	d.Place = g.cfg.Marks.Of(markPlace, binary.BigEndian.AppendUint64(open.Epoch[:], open.Position))
 }
 
 // keep adds an anchored request to the table, unless its epoch has ended meanwhile.

@@ -16,6 +16,7 @@ import (
 	"github.com/terradourada/td/internal/datadir"
 	"github.com/terradourada/td/internal/fsutil"
 	"github.com/terradourada/td/internal/journal"
+	"github.com/terradourada/td/internal/telemetry"
 	"github.com/terradourada/td/internal/telemetry/metrics"
 	"github.com/terradourada/td/protocol"
 )
@@ -26,6 +27,7 @@ type anomalies struct {
 	set     *anomaly.Set // nil if the setting anomaly is off
 	cfg     *config.Config
 	log     *slog.Logger
+	private *telemetry.Pseudonyms // nil if addresses are logged as they are
 	metrics *metrics.Metrics
 	journal *journal.Journal
 
@@ -42,6 +44,9 @@ const (
 	detectEvery   = 15 * time.Second
 	saveUsual     = 10 * time.Minute
 	storeAgain    = 10 * time.Second
+	firstPrune    = time.Hour // after the start
+	pruneEvery    = 24 * time.Hour
+	oldestUsual   = 30 * 24 * time.Hour
 	maxUnstored   = 256
 	maxUsualFile  = 32 << 20
 	maxBundled    = 1000 // verdicts in the evidence of an incident, the newest
@@ -60,7 +65,8 @@ func newSet(cfg *config.Config) *anomaly.Set {
 // cannot be read, they begin anew.
 func (n *node) newAnomalies() *anomalies {
 	a := &anomalies{
-		set: n.reporting.anomalies, cfg: n.Settings, log: n.Log, metrics: n.reporting.metrics, journal: n.records.journal, wake: make(chan struct{}, 1),
+		set: n.reporting.anomalies, cfg: n.Settings, log: n.Log, private: n.reporting.private,
+		metrics: n.reporting.metrics, journal: n.records.journal, wake: make(chan struct{}, 1),
 	}
 	if a.set != nil {
 		a.restore()
@@ -86,15 +92,24 @@ func (a *anomalies) restore() {
 	a.restored = saved
 }
 
+var errUsualTooOld = errors.New("it was saved more than 30 days ago")
+
 func readUsual(name string) ([]byte, error) {
-	if _, err := os.Stat(name); err != nil {
+	info, err := os.Stat(name)
+	if err != nil {
 		return nil, err
+	}
+	if now().Sub(info.ModTime()) > oldestUsual {
+		return nil, errUsualTooOld
 	}
 	return fsutil.ReadFile(name, maxUsualFile)
 }
 
 // save writes what is usual, whole or not at all.
 func (a *anomalies) save(now time.Time) {
+	if a.set == nil {
+		return
+	}
 	err := os.MkdirAll(filepath.Dir(a.file()), 0o700)
 	if err == nil {
 		err = fsutil.WriteFile(a.file(), a.set.Save(now), 0o600)
@@ -131,16 +146,21 @@ func (a *anomalies) live(now time.Time) []anomaly.Finding {
 func (a *anomalies) tick(now time.Time, state anomaly.State) {
 	found := a.set.Tick(now, state)
 	for i := range found {
-		f := &found[i]
-		log := a.log.With("detector", f.Detector.String(), "kind", f.Kind, "scope", f.Scope, "cause", f.Cause.String(), "score", f.Score)
-		if f.Pages() {
-			log.Warn("anomaly found", "sentence", f.Sentence, "runbook", "docs/runbooks/"+f.Runbook)
-		} else {
-			log.Info("anomaly found", "sentence", f.Sentence, "runbook", "docs/runbooks/"+f.Runbook)
-		}
+		a.announce(&found[i])
 	}
 	a.queue(found)
 	a.measure(a.set.Live(now))
+}
+
+// announce logs a verdict. Networks are pseudonyms if addresses are.
+func (a *anomalies) announce(f *anomaly.Finding) {
+	log := a.log.With("detector", f.Detector.String(), "kind", f.Kind, "scope", a.private.Scope(f.Scope), "cause", f.Cause.String(), "score", f.Score,
+		"sentence", a.private.Text(f.Sentence), "runbook", "docs/runbooks/"+f.Runbook)
+	if f.Pages() {
+		log.Warn("anomaly found")
+	} else {
+		log.Info("anomaly found")
+	}
 }
 
 // queue keeps what was found until it is stored. The oldest makes room.
@@ -182,11 +202,13 @@ func (a *anomalies) measure(live []anomaly.Finding) {
 	a.metrics.SetIs(metrics.AnomalyLearning, s.Learning)
 }
 
-// run stores what was found, and saves what is usual from time to time and at the end.
+// run stores what was found, saves what is usual from time to time and at the end, and
+// deletes old verdicts once a day, also if the detectors are off.
 func (a *anomalies) run(ctx context.Context) error {
 	tick := time.NewTicker(storeAgain)
 	defer tick.Stop()
-	for saved := now(); ; {
+	started := now()
+	for saved, pruned := started, started.Add(firstPrune-pruneEvery); ; {
 		select {
 		case <-ctx.Done():
 			a.store(context.WithoutCancel(ctx))
@@ -196,9 +218,14 @@ func (a *anomalies) run(ctx context.Context) error {
 		case <-tick.C:
 		}
 		a.store(ctx)
-		if t := now(); t.Sub(saved) >= saveUsual {
+		t := now()
+		if t.Sub(saved) >= saveUsual {
 			saved = t
 			a.save(t)
+		}
+		if t.Sub(pruned) >= pruneEvery {
+			pruned = t
+			_ = a.write(ctx, nil) // tried again a day later, or with the next verdict
 		}
 	}
 }
@@ -212,14 +239,19 @@ func (a *anomalies) store(ctx context.Context) {
 	if len(batch) == 0 {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, storeDeadline)
-	defer cancel()
-	if err := a.journal.SaveAnomalies(ctx, batch, now().Add(-a.cfg.AnomalyKeep)); err != nil {
+	if err := a.write(ctx, batch); err != nil {
 		a.mu.Lock()
 		a.waiting = append(batch, a.waiting...)
 		a.waiting = a.waiting[max(0, len(a.waiting)-maxUnstored):]
 		a.mu.Unlock()
 	}
+}
+
+// write stores verdicts, none or more, and deletes those that are too old.
+func (a *anomalies) write(ctx context.Context, batch []anomaly.Finding) error {
+	ctx, cancel := context.WithTimeout(ctx, storeDeadline)
+	defer cancel()
+	return a.journal.SaveAnomalies(ctx, batch, now().Add(-a.cfg.AnomalyKeep))
 }
 
 // Anomalies implements [admin.Anomalies].

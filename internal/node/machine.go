@@ -104,6 +104,7 @@ func (n *node) newMachine(ctx context.Context) (*machine, error) {
 		Now:           now,
 		DefaultTTL:    cfg.TTL(),
 		VerifyWorkers: cfg.VerifyWorkers,
+		Marks:         report.marker(),
 	}
 	if cfg.Prover == config.ProverLocal && !cfg.ReadOnly {
 		m.pool = prover.NewPool(prover.PoolConfig{Workers: cfg.ProverWorkers, Queue: cfg.ProverQueue, Log: n.Log, Starter: starter, Died: died})

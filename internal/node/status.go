@@ -17,6 +17,9 @@ const (
 	stateStopped = "stopped"
 )
 
+// whyDiverged is why the log has stopped if it differs from the journal.
+const whyDiverged = "journal and log disagree"
+
 // The three functions that follow report the state of a part, from memory. Their words
 // are public and name nothing of this machine.
 
@@ -43,7 +46,7 @@ func (r *reader) ledgerState() api.Condition {
 	}
 	select {
 	case <-r.ledger.Diverged():
-		return api.Condition{State: stateStopped, Why: "journal and log disagree"}
+		return api.Condition{State: stateStopped, Why: whyDiverged}
 	default:
 	}
 	switch c := r.ledger.Condition(); {

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/claim"
 	"github.com/terradourada/td/internal/anomaly"
 	"github.com/terradourada/td/internal/config"
@@ -277,6 +278,15 @@ func (n *node) look(ctx context.Context, slow bool) {
 // leastStep is the least step of the system's clock that is reported.
 const leastStep = time.Second
 
+// marker returns what marks requests, nil if there are neither detectors nor a record that
+// would read the marks.
+func (p *reporting) marker() *telemetry.Marker {
+	if p.anomalies == nil && p.record == nil {
+		return nil
+	}
+	return telemetry.NewMarker()
+}
+
 // lookAtClock compares the clock of the system with the monotonic one.
 func (p *reporting) lookAtClock(at time.Time) {
 	if !p.last.IsZero() {
@@ -322,14 +332,20 @@ func (p *reporting) lookAtRecords(r *reader, at time.Time) {
 	}
 	failing := r.journal.Condition()
 	p.state(telemetry.JournalFailing, string(failing.Cause), !failing.Writable)
-	switch r.ledgerState().State {
-	case stateStopped:
-		p.state(telemetry.LedgerFailing, "diverged", true)
-	case stateFailing:
-		p.state(telemetry.LedgerFailing, stateFailing, true)
-	default:
-		p.state(telemetry.LedgerFailing, "", false)
+	subject := ledgerSubject(r.ledgerState())
+	p.state(telemetry.LedgerFailing, subject, subject != "")
+}
+
+// ledgerSubject returns what fails about the log, or "". A log that has stopped in order
+// does not fail.
+func ledgerSubject(c api.Condition) string {
+	switch {
+	case c.Why == whyDiverged:
+		return "diverged"
+	case c.State == stateFailing:
+		return stateFailing
 	}
+	return ""
 }
 
 // lookAtMachine measures epochs, pending requests and children.

@@ -79,7 +79,7 @@ func (n *node) startWatch(ctx context.Context) error {
 		n.services.start("detectors", func(ctx context.Context) error { return w.anomalies.detect(ctx, w.state) })
 	}
 	n.services.start("alerts", w.run)
-	if w.anomalies.set != nil {
+	if !n.Settings.ReadOnly {
 		n.services.start("anomalies", w.anomalies.run)
 	}
 	if w.notifier != nil {

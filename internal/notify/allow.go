@@ -44,7 +44,7 @@ func ParseAllowed(entries []string) (*Allowed, error) {
 			p, err = netip.PrefixFrom(ip.Unmap(), ip.Unmap().BitLen()), nil
 		}
 		switch {
-		case err == nil && carries(p):
+		case err == nil && embeds(p):
 			return nil, fmt.Errorf("%q holds addresses of IPv4: allow these", e)
 		case err == nil:
 			a.networks = append(a.networks, allowedNetwork{p.Masked(), port})
@@ -80,10 +80,10 @@ func hostName(s string) bool {
 		!strings.HasPrefix(s, ".") && !strings.Contains(s, "..")
 }
 
-// carries reports whether the addresses of a network carry addresses of IPv4.
-func carries(p netip.Prefix) bool {
-	for _, c := range carriers {
-		if c.Bits() <= p.Bits() && len(carried(p.Addr())) > 0 {
+// embeds reports whether the addresses of a network embed addresses of IPv4.
+func embeds(p netip.Prefix) bool {
+	for _, c := range embeddings {
+		if c.Bits() <= p.Bits() && len(embedded(p.Addr())) > 0 {
 			return true
 		}
 	}
@@ -96,9 +96,9 @@ var special = []netip.Prefix{
 	netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("240.0.0.0/4"),
 }
 
-// carriers are networks of IPv6 whose addresses carry addresses of IPv4, and the bytes
+// embeddings are networks of IPv6 whose addresses embed addresses of IPv4, and the bytes
 // where these begin. Who connects to such an address reaches the other one.
-var carriers = []struct {
+var embeddings = []struct {
 	netip.Prefix
 	at       []int
 	inverted int // the one whose bits are inverted
@@ -112,19 +112,19 @@ var carriers = []struct {
 }
 
 // localNAT64 is the network from which a site may choose its prefix for NAT64, of any
-// length. Where its addresses carry one of IPv4 is not known, but for those of the carrier
-// above, which no prefix of another length leads anywhere.
+// length. Only of the /96 above it is known where an address embeds one of IPv4. Every
+// other address of this network is refused unless an entry names it.
 var localNAT64 = netip.MustParsePrefix("64:ff9b:1::/48")
 
-// carried returns the addresses of IPv4 that an address of IPv6 carries.
-func carried(ip netip.Addr) (all []netip.Addr) {
+// embedded returns the addresses of IPv4 that an address of IPv6 embeds.
+func embedded(ip netip.Addr) (all []netip.Addr) {
 	switch {
 	case ip.Is4In6():
 		return []netip.Addr{ip.Unmap()}
 	case ip.IsUnspecified(), ip.IsLoopback():
 		return nil
 	}
-	for _, c := range carriers {
+	for _, c := range embeddings {
 		if !c.Contains(ip) {
 			continue
 		}
@@ -162,10 +162,10 @@ func public(a netip.Addr) bool {
 }
 
 // address reports whether a port at an address of a host may be dialled. An address that
-// carries addresses of IPv4 is judged by these.
+// embeds addresses of IPv4 is judged by these.
 func (a *Allowed) address(host string, ip netip.Addr, port uint16) bool {
 	ip = ip.WithZone("")
-	if all := carried(ip); len(all) > 0 {
+	if all := embedded(ip); len(all) > 0 {
 		return !slices.ContainsFunc(all, func(v4 netip.Addr) bool { return !a.address(host, v4, port) })
 	}
 	for _, p := range a.networks {

@@ -24,7 +24,7 @@
 // port, [DefaultPort] if it names none. A name allows
 // public addresses only. A network allows its addresses; those that are link-local,
 // multicast or unspecified, which includes the metadata services of clouds, only if the
-// network lies wholly among them. An address of IPv6 that carries addresses of IPv4 is
+// network lies wholly among them. An address of IPv6 that embeds addresses of IPv4 is
 // judged by these. The name in a URL is looked up once for each attempt,
 // and the address that was checked is the one that is dialled. Redirects are not followed,
 // and no proxy is used.

@@ -37,8 +37,11 @@ func NewMarker() *Marker {
 	return m
 }
 
-// Of returns the mark of a thing of some kind.
+// Of returns the mark of a thing of some kind. A nil Marker makes none.
 func (m *Marker) Of(kind byte, thing []byte) Mark {
+	if m == nil {
+		return Mark{}
+	}
 	sum := sha256.Sum256(append(append(m.key[:len(m.key):len(m.key)], kind), thing...))
 	return Mark(sum[:16])
 }

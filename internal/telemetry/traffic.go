@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"math/bits"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -186,4 +187,21 @@ func (p *Pseudonyms) Scope(scope string) string {
 		return kind + redacted
 	}
 	return kind + p.Of(network.Addr()).String()
+}
+
+// prefixes finds what may be the prefix of a network in a text.
+var prefixes = regexp.MustCompile(`(?:[0-9a-f]|::)[0-9a-f:.]*/[0-9]+`)
+
+// Text returns a text with the pseudonym of each network in place of its prefix.
+func (p *Pseudonyms) Text(text string) string {
+	if p == nil {
+		return text
+	}
+	return prefixes.ReplaceAllStringFunc(text, func(found string) string {
+		network, err := netip.ParsePrefix(found)
+		if err != nil { // such as the end of the name of a claim
+			return found
+		}
+		return p.Of(network.Addr()).String()
+	})
 }

@@ -1,5 +1,5 @@
 // Package nab evaluates [anomaly.SeriesDetector] on the Numenta Anomaly Benchmark, an open
-// collection of 58 series with 116 labelled windows. It is its tests.
+// collection of 58 series with 116 labelled windows. The package has tests only.
 //
 // # Scorer
 //

@@ -130,7 +130,7 @@ The settings and the threshold were chosen with these files in view. How much of
 		fmt.Fprintf(&b, "| threshold | all but %s | %s | %.1f |\n", name, name, r.Families[name])
 	}
 	fmt.Fprintf(&b, `
-Without the profile of the week the standard score is %.1f. Shipped are the half-lives level %.0f, scale %.0f, logarithm %.0f, records %.0f ticks; slack %.1f, threshold %.3f, hold %d ticks, warm-up %d ticks.
+The files of artificialNoAnomaly have no windows, so they have no score of their own. Without the profile of the week the standard score is %.1f. Shipped are the half-lives level %.0f, scale %.0f, logarithm %.0f, records %.0f ticks; slack %.1f, threshold %.3f, hold %d ticks, warm-up %d ticks.
 
 `, r.Timeless, s.LevelHalfLife, s.ScaleHalfLife, s.ShapeHalfLife, s.RecordHalfLife, s.Slack, s.Threshold, s.Hold, s.Warmup)
 	for _, example := range examples {

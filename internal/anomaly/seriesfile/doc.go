@@ -18,7 +18,7 @@
 //   - Counted, and the row is not scored: NaN, infinities, empty and null values.
 //   - Counted, and the row is scored: gaps, times that repeat, rows out of order, changes
 //     of the zone, clocks that were set back or forward by an hour.
-//   - Dropped without a word: a byte-order mark, blank lines, carriage returns at line ends.
+//   - Dropped silently: a byte-order mark, blank lines, carriage returns at line ends.
 //
 // A row is a tick of the detector, in the order of the file. Gaps are not ticks.
 package seriesfile

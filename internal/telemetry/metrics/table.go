@@ -220,7 +220,7 @@ func table(l Labels) []metric {
 		{AnomalyVerdicts, counter, "Verdicts of the detectors of anomalies.", []label{{"detector", l.Detectors}}, nil},
 		{AnomalySuppressed, counter, "Verdicts that were not reported, by what explains them.", []label{{"reason", l.Suppressions}}, nil},
 		{AnomalyFindings, gauge, "Verdicts in force.", []label{{"detector", l.Detectors}}, nil},
-		{AnomalyFeedback, counter, "Verdicts of operators about anomalies.", []label{{"verdict", []string{"true", "false", "expected"}}}, nil},
+		{AnomalyFeedback, counter, "Feedback of operators about verdicts.", []label{{"verdict", []string{"true", "false", "expected"}}}, nil},
 		{AnomalyLearning, gauge, "1 while detectors learn what is usual.", nil, nil},
 		{ResponsesActive, gauge, "Automatic responses in force, by step; in a dry run those that would be.", []label{{"step", with(l.Responses, other)}}, nil},
 		{Responses, counter, "Automatic responses, by step and whether they were only tried.", []label{{"step", with(l.Responses, other)}, {"mode", []string{"enforced", "dry_run"}}}, nil},
