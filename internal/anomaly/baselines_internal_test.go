@@ -18,8 +18,8 @@ func TestSetRestoresParts(t *testing.T) {
 	s.provers.of(proverKey{LocalProver, "open/1"}, requestAt).n = warmAnswers + 1
 	s.profiles.Observe(telemetry.Request{Operation: "openChallenge", Client: "lab", Claim: "open/1"})
 	for i := range 5 {
-		s.series[0].tick(requestAt.Add(time.Duration(i)*time.Minute), 7, true)
-		s.series[1].tick(requestAt.Add(time.Duration(i)*time.Minute), 7, true)
+		s.series[0].tick(requestAt.Add(time.Duration(i)*time.Minute), 7, true, false)
+		s.series[1].tick(requestAt.Add(time.Duration(i)*time.Minute), 7, true, false)
 	}
 	s.series[1].detector.state.Ticks = math.MaxUint64
 	b := bytes.Replace(unsealed(s.Save(requestAt)), []byte(profilesState), []byte(profilesState[:len(profilesState)-1]+"0"), 1)
