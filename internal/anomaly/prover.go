@@ -141,7 +141,7 @@ func (s *tally) add(which int, at uint32, is, learn bool) bool {
 		return false
 	}
 	if learn && s.sum < shareAlarm/2 {
-		s.usual += float32(1-math.Exp2(-1.0/levelAnswers)) * (float32(y) - s.usual)
+		s.usual += float32(levelWeight) * (float32(y) - s.usual)
 	}
 	if s.sum = max(0, s.sum+float32(evidence)); s.sum == 0 {
 		s.bad, s.all, s.since = 0, 0, 0
@@ -375,7 +375,7 @@ func (o *prover) read(x float64, at time.Time, learn bool) int {
 	}
 	level, spread := float64(o.level), math.Max(float64(o.spread), leastSpread)
 	r := math.Max(-clipTimes*spread, math.Min(x-level, clipTimes*spread))
-	o.fresh += float32(weight(freshAnswers, o.n)) * float32(x-float64(o.fresh))
+	o.fresh += float32(weight(freshWeight, o.n)) * float32(x-float64(o.fresh))
 	kind := -1
 	if o.n > warmAnswers && o.anew == 0 {
 		kind = o.drifted(r/spread, at)
@@ -384,9 +384,9 @@ func (o *prover) read(x float64, at time.Time, learn bool) int {
 		if o.n <= warmAnswers {
 			r = x - level // nothing is usual yet
 		}
-		o.level += float32(weight(levelAnswers, o.newly()) * r)
-		o.spread += float32(weight(levelAnswers, o.n) * (1.25*math.Abs(r) - float64(o.spread)))
-		o.past += float32(weight(pastAnswers, o.n) * math.Max(-spread, math.Min(x-float64(o.past), spread)))
+		o.level += float32(weight(levelWeight, o.newly()) * r)
+		o.spread += float32(weight(levelWeight, o.n) * (1.25*math.Abs(r) - float64(o.spread)))
+		o.past += float32(weight(pastWeight, o.n) * math.Max(-spread, math.Min(x-float64(o.past), spread)))
 	}
 	return kind
 }
@@ -408,10 +408,11 @@ func (o *prover) waits(at time.Time) bool {
 	return o.slow >= alarmTimes && recently(o.told[proverSlower], at, proverQuiet) || o.fast >= alarmTimes && recently(o.told[proverFaster], at, proverQuiet)
 }
 
-// weight is the weight of one value with a half-life, or in a plain mean if that is more.
-func weight(halfLife float64, n uint32) float64 {
-	return math.Max(1-math.Exp2(-1/halfLife), 1/float64(n))
-}
+// The weights of one answer, by half-life.
+var levelWeight, pastWeight, freshWeight = 1 - math.Exp2(-1.0/levelAnswers), 1 - math.Exp2(-1.0/pastAnswers), 1 - math.Exp2(-1.0/freshAnswers)
+
+// weight returns the weight of one value, or that in a plain mean if it is more.
+func weight(usual float64, n uint32) float64 { return max(usual, 1/float64(n)) }
 
 // drifted adds what is beyond the usual to the sums, and returns the kind of a change.
 func (o *prover) drifted(z float64, at time.Time) int {
