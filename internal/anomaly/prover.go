@@ -48,8 +48,9 @@ const (
 	clipTimes    = 4.0 // spreads that one answer can move a sum by
 	slackTimes   = 1.0 // spreads that count as usual
 	alarmTimes   = 10.0
-	leastFactor  = 2.0 // times slower or faster that is worth a verdict
-	pastFactor   = 3.0 // times that the level may leave the long past
+	aloneTimes   = 2 * alarmTimes // for one of several, while no other has answered
+	leastFactor  = 2.0            // times slower or faster that is worth a verdict
+	pastFactor   = 3.0            // times that the level may leave the long past
 	otherFactor  = 10.0
 	otherProvers = 8  // provers that make a population
 	maxLatest    = 16 // provers of a claim that one is compared with when it has changed
@@ -289,12 +290,17 @@ func (p *Provers) took(one *prover, key proverKey, at time.Time, took time.Durat
 		p.compare(one, all, key, at)
 		return
 	}
-	if all != nil && all.explain(one, kind, at) {
-		if !p.frozen {
-			one.moved, one.movedAt = one.shift(one.slowly()), uint32(at.Unix())
-			one.begin()
+	if all != nil {
+		switch explained, compared := all.explain(one, kind, at); {
+		case explained:
+			if !p.frozen {
+				one.moved, one.movedAt = one.shift(one.slowly()), uint32(at.Unix())
+				one.begin()
+			}
+			return
+		case !compared && all.provers > 1 && !one.slowly() && one.sum(kind) < aloneTimes:
+			return
 		}
-		return
 	}
 	p.drift(one, kind, key, at, all)
 }
@@ -312,13 +318,13 @@ func (a *together) note(o *prover) {
 
 // explain reports whether the others of a claim have changed as a prover has, in the mean at
 // least half as much: a machine or a network that they share explains it. Those count that
-// answered since the change began.
-func (a *together) explain(o *prover, kind int, at time.Time) bool {
+// answered since the change began; compared reports whether there is one.
+func (a *together) explain(o *prover, kind int, at time.Time) (explained, compared bool) {
 	slowly, since := o.slowly(), int64(o.since[kind-proverSlower])
-	explained := since - int64(proverQuiet/time.Second) // others may have changed a little earlier
+	moved := since - int64(proverQuiet/time.Second) // others may have changed a little earlier
 	if slowly {
 		since = at.Add(-silentFor).Unix()
-		explained = since
+		moved = since
 	}
 	own := float64(o.shift(slowly))
 	sum, n := 0.0, 0.0
@@ -327,15 +333,20 @@ func (a *together) explain(o *prover, kind int, at time.Time) bool {
 			continue
 		}
 		part := float64(other.shift(slowly)) / own
-		if int64(other.movedAt) >= explained {
+		if int64(other.movedAt) >= moved {
 			part += float64(other.moved) / own
 		}
-		if [2]float32{other.slow, other.fast}[kind-proverSlower] >= alarmTimes/2 { // it has begun to change
+		if other.sum(kind) >= alarmTimes/2 { // it has begun to change
 			part = 1
 		}
 		sum, n = sum+math.Max(-1, math.Min(part, 1)), n+1
 	}
-	return n > 0 && sum >= n/2
+	return n > 0 && sum >= n/2, n > 0
+}
+
+// sum returns the sum of what is beyond the usual, in the direction of a kind of change.
+func (o *prover) sum(kind int) float64 {
+	return float64([2]float32{o.slow, o.fast}[kind-proverSlower])
 }
 
 // slowly reports whether the level has followed a change, so that only the long past shows it.
@@ -443,7 +454,7 @@ func (p *Provers) drift(o *prover, kind int, key proverKey, at time.Time, all *t
 	}
 	i := kind - proverSlower
 	seen, usual := math.Exp(float64(o.fresh)), math.Exp(float64(o.level))
-	sum := math.Max(float64([2]float32{o.slow, o.fast}[i]), alarmTimes)
+	sum := math.Max(o.sum(kind), alarmTimes)
 	if o.slowly() {
 		usual = math.Exp(float64(o.past))
 	}

@@ -123,6 +123,23 @@ func TestProverOfTwo(t *testing.T) {
 	}
 }
 
+// TestProverOfSilentOthers: a change is found while the others of a claim are silent.
+func TestProverOfSilentOthers(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(50) {
+		r, d, at := rand.New(rand.NewPCG(seed, 19)), anomaly.NewProvers(), noon
+		for _, p := range []*proving{{median: 1, sigma: 0.3, client: "field"}, {median: 1, sigma: 0.3, client: "lab"}} {
+			if v, _ := p.run(d, r, &at, 300); v != nil {
+				t.Fatalf("seed %d: %s", seed, v.Sentence)
+			}
+		}
+		v, n := (&proving{median: 3, sigma: 0.3, client: "lab"}).run(d, r, &at, 30)
+		if v == nil || v.Kind != "slower" || v.Scope != "client:lab" {
+			t.Errorf("seed %d, after %d answers: %+v", seed, n, v)
+		}
+	}
+}
+
 // TestProverQuiet: provers that stay as they are lead to no verdict, in their warm-up and
 // in a long life, with daily cycles and shares of errors that are usual for them.
 func TestProverQuiet(t *testing.T) {
