@@ -102,10 +102,11 @@ func adminRead(cmd *cobra.Command, read readFunc) *cobra.Command {
 	output := outputFlag(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		c, err := p.dial()
-		if err == nil {
-			err = refusal(read(cmd.Context(), c, output))
+		if err != nil {
+			return err
 		}
-		return err
+		defer c.Close()
+		return refusal(read(cmd.Context(), c, output))
 	}
 	return cmd
 }
@@ -164,6 +165,7 @@ func (a *app) runChange(ctx context.Context, ch *change, given string, yes bool,
 	if err != nil {
 		return nil, err
 	}
+	defer c.Close()
 	if ch.risk != nil && !yes {
 		word := func(ctx context.Context) (string, error) { return ch.Name(), nil }
 		if ch.word != nil {

@@ -82,6 +82,7 @@ func completeEpoch(cmd *cobra.Command, args []string, _ string) ([]string, cobra
 	defer cancel()
 	var ids []string
 	if c, err := p.dial(); err == nil && len(args) == 0 {
+		defer c.Close()
 		if list, err := c.Epochs(ctx); err == nil {
 			for _, e := range list.Epochs {
 				ids = append(ids, fmt.Sprintf("%s\tepoch %d, %s", e.ID, e.Number, e.Phase))

@@ -52,6 +52,9 @@ func Dial(path string, owners ...uint32) (*Conn, error) {
 	return newConn(func(ctx context.Context) (net.Conn, error) { return dialTrusted(ctx, path, owners) }), nil
 }
 
+// Close closes what is open and not in use. The server bounds the connections of a process.
+func (c *Conn) Close() { c.http.CloseIdleConnections() }
+
 func newConn(dial func(context.Context) (net.Conn, error)) *Conn {
 	return &Conn{http.Client{
 		Transport: &http.Transport{

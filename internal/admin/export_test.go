@@ -54,9 +54,6 @@ func DialTLS(addr string, cfg *tls.Config) *Conn {
 	return newConn(func(ctx context.Context) (net.Conn, error) { return d.DialContext(ctx, "tcp", addr) })
 }
 
-// Close closes the connections that are not in use.
-func (c *Conn) Close() { c.http.CloseIdleConnections() }
-
 // Raw sends a body as it is and returns the answer's error.
 func (c *Conn) Raw(ctx context.Context, method, name, body string) error {
 	var b []byte

@@ -62,7 +62,7 @@ func newSet(cfg *config.Config) *anomaly.Set {
 }
 
 // newAnomalies returns what feeds the detectors. What was usual before is restored; if that
-// cannot be read, they begin anew.
+// cannot be read, in full or in part, the detectors concerned begin anew.
 func (n *node) newAnomalies() *anomalies {
 	a := &anomalies{
 		set: n.reporting.anomalies, cfg: n.Settings, log: n.Log, private: n.reporting.private,
@@ -86,10 +86,9 @@ func (a *anomalies) restore() {
 		saved, err = a.set.Restore(b)
 	}
 	if err != nil {
-		a.log.Warn("what is usual was not restored; detectors of anomalies begin anew", "err", err)
-		return
+		a.log.Warn("what is usual was not restored in full; detectors that lack it begin anew", "err", err)
 	}
-	a.restored = saved
+	a.restored = saved // zero if nothing was restored
 }
 
 var errUsualTooOld = errors.New("it was saved more than 30 days ago")

@@ -136,7 +136,7 @@ var LogEvents = []Event{
 	{"alert_goes_on", "alert goes on"},
 	{"anomaly_found", "anomaly found"},
 	{"anomalies_not_stored", "verdicts about anomalies not stored"},
-	{"usual_not_restored", "what is usual was not restored; detectors of anomalies begin anew"},
+	{"usual_not_restored", "what is usual was not restored in full; detectors that lack it begin anew"},
 	{"usual_not_saved", "what is usual was not saved"},
 	{"alert_not_stored", "alert not stored for delivery"},
 	{"attestation", "attestation"},
