@@ -54,7 +54,7 @@ is read where the separator is no comma.
 
 Refused with the number of the row: times and numbers that cannot be read, rows
 with other columns, and files with the newest row first. Counted in warnings:
-NaN and empty values, which are not scored; gaps, repeated times, rows out of
+NaN, empty values and those beyond 1e150, which are not scored; gaps, repeated times, rows out of
 order, changes of zone and of daylight saving, which are.
 
 The exit code is 0 with and without findings.`,
@@ -79,6 +79,7 @@ type scoring struct {
 	flags    *scoreFlags
 
 	rows, findings int
+	beyond         int // values too large to be scored
 }
 
 func (a *app) score(ctx context.Context, f *scoreFlags) error {
@@ -89,6 +90,9 @@ func (a *app) score(ctx context.Context, f *scoreFlags) error {
 			return err
 		}
 		defer file.Close()
+		if f.plot != "" && fsutil.SameFile(f.file, f.plot) {
+			return fault.New(fault.Usage, "--plot names the file of the series, which it would replace", "")
+		}
 		in, label = file, f.file
 	}
 	set := anomaly.DefaultSeries()
@@ -102,7 +106,12 @@ func (a *app) score(ctx context.Context, f *scoreFlags) error {
 	progress := termui.NewProgress(a.stderr, "auto", "score", time.Now())
 	err := s.run(ctx, progress)
 	progress.Finish()
-	err = errors.Join(err, s.out.Flush())
+	if flushed := s.out.Flush(); err == nil {
+		err = flushed
+	}
+	if s.beyond > 0 {
+		a.warn([]string{fmt.Sprintf("%s beyond 1e150, not scored", termui.Count(s.beyond, "value"))})
+	}
 	a.warn(s.in.Warnings())
 	if err != nil {
 		return err
@@ -150,6 +159,9 @@ func (s *scoring) add(row *seriesfile.Row) error {
 	if finding {
 		s.findings++
 	}
+	if r.Kind == anomaly.SeriesIgnored && !row.Missing {
+		s.beyond++
+	}
 	s.plot.Add(row.Value, r.Score, finding)
 	if finding || s.flags.all {
 		return s.print(row, &r)
@@ -186,7 +198,7 @@ func (s *scoring) print(row *seriesfile.Row, r *anomaly.SeriesReading) error {
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(s.out, "%-8d %-20s %14.6g %7.2f  %s\n", row.Line, row.Timestamp, row.Value, score, r.Sentence())
+	_, err := fmt.Fprintf(s.out, "%-8d %-20s %14.6g %7.2f  %s\n", row.Line, row.Timestamp, row.Value, r.Score, r.Sentence())
 	return err
 }
 

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,7 +15,9 @@ import (
 	"github.com/terradourada/td/internal/accesslog"
 	"github.com/terradourada/td/internal/anomaly"
 	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/fsutil"
 	"github.com/terradourada/td/internal/telemetry"
+	"github.com/terradourada/td/internal/termui"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -41,9 +42,9 @@ The exit code is 0 with and without verdicts.`,
 	cmd.RunE = func(_ *cobra.Command, args []string) error {
 		in := a.stdin
 		if args[0] != "-" {
-			f, err := os.Open(args[0])
+			f, err := fsutil.Open(args[0])
 			if err != nil {
-				return fault.New(fault.Usage, err.Error(), "")
+				return err
 			}
 			defer f.Close()
 			in = f
@@ -103,8 +104,11 @@ func (a *app) replay(name string, from io.Reader, asJSON bool) error {
 	if err != nil {
 		return errors.Join(unreplayable(name, err), out.Flush())
 	}
+	if requests == 0 {
+		return unreplayable(name, errors.New("no event"))
+	}
 	player.End()
-	fmt.Fprintf(a.stderr, "%d events, %d verdicts\n", requests, verdicts)
+	fmt.Fprintf(a.stderr, "%s, %s\n", termui.Count(requests, "event"), termui.Count(verdicts, "verdict"))
 	return errors.Join(failed, out.Flush())
 }
 

@@ -255,6 +255,16 @@ func (s *Set) minutes(now time.Time, learn bool) (found []Verdict) {
 	return found
 }
 
+// Last returns the verdicts since the last call of Tick, when no other call follows: of
+// impossible events, all are counted.
+func (s *Set) Last(now time.Time) []Finding {
+	s.exact.flush()
+	s.mu.Lock()
+	state := s.state
+	s.mu.Unlock()
+	return s.Tick(now, state)
+}
+
 // expire ends what was not found again.
 func (s *Set) expire(now time.Time) {
 	for key, f := range s.live {

@@ -221,6 +221,17 @@ func aboutWhom(v *Verdict) string {
 	return "an unlisted client"
 }
 
+// flush makes the verdicts about everything counted, also where the last one was lately.
+func (x *Exact) flush() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, t := range x.told {
+		if t.n > 0 {
+			x.speak(t)
+		}
+	}
+}
+
 // Take returns the verdicts since the last call, those that are due by now included.
 func (x *Exact) Take(now time.Time) []Verdict {
 	x.mu.Lock()

@@ -136,6 +136,30 @@ func TestImpossibleRecall(t *testing.T) {
 	}
 }
 
+// TestImpossibleLast: what happened shortly before the end is part of the last verdicts.
+func TestImpossibleLast(t *testing.T) {
+	t.Parallel()
+	s := anomaly.NewSet()
+	sum := 0.0
+	count := func(found []anomaly.Finding) {
+		for i := range found {
+			if found[i].Detector == anomaly.Impossible {
+				sum = found[i].Observed
+			}
+		}
+	}
+	for i := range uint64(9) {
+		s.Exact().Request(answered(noon.Add(time.Duration(i)*time.Second), i, 7, telemetry.FalseProof))
+		if i == 1 {
+			count(s.Tick(noon.Add(time.Second), anomaly.State{}))
+		}
+	}
+	count(s.Last(noon.Add(10 * time.Second)))
+	if sum != 8 {
+		t.Errorf("the last verdict is about %g events of 8", sum)
+	}
+}
+
 // TestImpossibleStorm: a storm of one client is a verdict a minute, which counts all, and a
 // storm of many clients is bounded, loses no event, and delays none about the server.
 func TestImpossibleStorm(t *testing.T) {

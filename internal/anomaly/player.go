@@ -60,15 +60,19 @@ func (p *Player) pass(at time.Time) {
 	}
 }
 
-// End makes the tick that is due.
-func (p *Player) End() { p.tick(p.next) }
+// End makes the last tick.
+func (p *Player) End() { p.report(p.next, p.Set.Last(p.next)) }
 
 func (p *Player) tick(now time.Time) {
 	state := State{Held: len(p.holds) > 0}
 	if p.Tick != nil {
 		state.Alerted = p.Tick(now)
 	}
-	if found := p.Set.Tick(now, state); len(found) > 0 && p.Found != nil {
+	p.report(now, p.Set.Tick(now, state))
+}
+
+func (p *Player) report(now time.Time, found []Finding) {
+	if len(found) > 0 && p.Found != nil {
 		p.Found(now, found)
 	}
 }

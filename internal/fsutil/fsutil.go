@@ -144,3 +144,13 @@ func Remove(path string) error {
 	}
 	return nil
 }
+
+// SameFile reports whether two paths lead to one file that exists.
+func SameFile(a, b string) bool {
+	one, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	other, err := os.Stat(b)
+	return err == nil && os.SameFile(one, other)
+}

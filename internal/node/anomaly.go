@@ -36,6 +36,7 @@ type anomalies struct {
 	mu       sync.Mutex // guards what follows
 	waiting  []anomaly.Finding
 	restored time.Time
+	foreign  bool // the file of what is usual cannot be read, and is left as it is
 }
 
 // Times and bounds of what is kept.
@@ -89,6 +90,7 @@ func (a *anomalies) restore() {
 		a.log.Warn("what is usual was not restored in full; detectors that lack it begin anew", "err", err)
 	}
 	a.restored = saved // zero if nothing was restored
+	a.foreign = errors.Is(err, fs.ErrPermission)
 }
 
 var errUsualTooOld = errors.New("it was saved more than 30 days ago")
@@ -106,7 +108,7 @@ func readUsual(name string) ([]byte, error) {
 
 // save writes what is usual, whole or not at all.
 func (a *anomalies) save(now time.Time) {
-	if a.set == nil {
+	if a.set == nil || a.foreign {
 		return
 	}
 	err := os.MkdirAll(filepath.Dir(a.file()), 0o700)
@@ -143,12 +145,16 @@ func (a *anomalies) live(now time.Time) []anomaly.Finding {
 
 // tick logs and queues what was found.
 func (a *anomalies) tick(now time.Time, state anomaly.State) {
-	found := a.set.Tick(now, state)
+	a.found(a.set.Tick(now, state))
+	a.measure(a.set.Live(now))
+}
+
+// found logs and queues verdicts.
+func (a *anomalies) found(found []anomaly.Finding) {
 	for i := range found {
 		a.announce(&found[i])
 	}
 	a.queue(found)
-	a.measure(a.set.Live(now))
 }
 
 // announce logs a verdict. Networks are pseudonyms if addresses are.
@@ -210,6 +216,9 @@ func (a *anomalies) run(ctx context.Context) error {
 	for saved, pruned := started, started.Add(firstPrune-pruneEvery); ; {
 		select {
 		case <-ctx.Done():
+			if a.set != nil {
+				a.found(a.set.Last(now()))
+			}
 			a.store(context.WithoutCancel(ctx))
 			a.save(now())
 			return nil

@@ -17,12 +17,13 @@ import (
 const recordName = "terradourada-events/1"
 
 type recordHead struct {
-	Record string    `json:"record"`
-	Began  time.Time `json:"began"`
+	Record string    `json:"record,omitempty"`
+	Began  time.Time `json:"began,omitzero"`
 }
 
 // recordLine is one line. A request has an operation, a change a kind.
 type recordLine struct {
+	recordHead
 	At        int64   `json:"at_us"`
 	Operation string  `json:"operation,omitempty"`
 	Claim     string  `json:"claim,omitempty"`
@@ -141,7 +142,8 @@ func (r *Recorder) Flush(now time.Time) {
 const maxLine = 4096
 
 // Replay calls an observer for each event of a record, and returns how many events were
-// dropped when it was written. A last line that was cut off is left out.
+// dropped when it was written. A last line that was cut off is left out. A file may hold
+// several records, one after another.
 func Replay(from io.Reader, to Observer) (lost uint64, err error) {
 	lines := bufio.NewScanner(from)
 	lines.Buffer(make([]byte, 0, maxLine), maxLine)
@@ -149,6 +151,7 @@ func Replay(from io.Reader, to Observer) (lost uint64, err error) {
 	if !lines.Scan() || json.Unmarshal(lines.Bytes(), &head) != nil || head.Record != recordName {
 		return 0, errors.New("telemetry: not a record of events")
 	}
+	before := uint64(0) // dropped in earlier records
 	for n := 2; lines.Scan(); n++ {
 		var l recordLine
 		if err := json.Unmarshal(lines.Bytes(), &l); err != nil {
@@ -159,12 +162,14 @@ func Replay(from io.Reader, to Observer) (lost uint64, err error) {
 		}
 		at := head.Began.Add(time.Duration(l.At) * time.Microsecond)
 		switch {
+		case l.Record == recordName: // another record follows
+			head, before = l.recordHead, lost
 		case l.Operation != "":
 			to.Request(l.request(at))
 		case l.Kind != "":
 			to.Change(Change{At: at, Kind: kindOf(l.Kind), Subject: l.Subject, Value: l.Value})
 		case l.Lost > 0:
-			lost = l.Lost
+			lost = before + l.Lost
 		}
 	}
 	return lost, lines.Err()

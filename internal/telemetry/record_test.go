@@ -55,6 +55,11 @@ func TestRecord(t *testing.T) {
 	if err != nil || n != 17 {
 		t.Error(n, err)
 	}
+	var twice kept
+	joined := b.String() + strings.Replace(b.String(), began.Format(time.RFC3339), began.Add(time.Hour).Format(time.RFC3339), 1)
+	if n, err := telemetry.Replay(strings.NewReader(joined), &twice); err != nil || n != 34 || len(twice.Requests) != 4 || !twice.Changes[1].At.Equal(began.Add(time.Hour+time.Second)) {
+		t.Errorf("two records in one file: %d, %v, %+v", n, err, twice)
+	}
 	if d := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Addr{}), cmpopts.EquateApproxTime(0)); d != "" {
 		t.Error(d)
 	}
