@@ -60,8 +60,9 @@ func ParseKey(text string) (k Key, err error) {
 	if !ok || len(text) != KeySize || strings.ContainsAny(body, "\r\n") { // which the decoder skips
 		return Key{}, errKey
 	}
+	// The decoder takes the byte 255 for padding, and then returns less.
 	b, err := encoding.DecodeString(body)
-	if err != nil {
+	if err != nil || encoding.EncodedLen(len(b)) != len(body) {
 		return Key{}, errKey
 	}
 	copy(k.raw[:], b)

@@ -68,6 +68,7 @@ func FuzzParseKey(f *testing.F) {
 	f.Add(k.Text())
 	f.Add("tdk_")
 	f.Add(strings.Repeat("a", principal.KeySize))
+	f.Add(k.Text()[:principal.KeySize-6] + strings.Repeat("\xff", 6))
 	f.Fuzz(func(t *testing.T, text string) {
 		k, err := principal.ParseKey(text)
 		if err == nil && k.Text() != text {
