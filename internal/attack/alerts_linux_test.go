@@ -138,7 +138,7 @@ func (s *server) firing(ctx context.Context) (rules []string, err error) {
 	return rules, nil
 }
 
-// clears waits until no alert is left anywhere.
+// clears waits until no alert is left anywhere, but those about verdicts.
 func (a *alerts) clears(ctx context.Context) error {
 	var open, active []string
 	err := proctest.Eventually(clearTime, "alerts do not clear", func() bool {
@@ -163,15 +163,18 @@ type receiver struct {
 	bad    []string  // why others were refused
 }
 
+// told is one alert of a message.
+type told struct {
+	Rule  string
+	Ended *time.Time
+}
+
 // message is what a webhook says about one incident.
 type message struct {
 	Type string
 	Data struct {
 		Incident uint64
-		Alerts   []struct {
-			Rule  string
-			Ended *time.Time
-		}
+		Alerts   []told
 	}
 	at time.Time
 }
@@ -272,12 +275,17 @@ func (r *receiver) open() (all []string) {
 		}
 	}
 	for _, m := range last {
-		if m.Type != resolved {
+		lasts := slices.ContainsFunc(m.Data.Alerts, func(a told) bool { return !lingers(a.Rule) })
+		if m.Type != resolved && lasts {
 			all = append(all, fmt.Sprint(m.Type, m.Data.Alerts))
 		}
 	}
 	return all
 }
+
+// lingers reports whether a rule is about verdicts, which stay in force for an hour after
+// what they are about.
+func lingers(rule string) bool { return strings.HasPrefix(rule, "Anomaly") }
 
 // refused returns why messages were refused.
 func (r *receiver) refused() []string {
@@ -338,7 +346,7 @@ func (a *alertmanager) active(ctx context.Context) (names []string, err error) {
 		return nil, err
 	}
 	for _, alert := range alerts {
-		if name := alert.Labels["alertname"]; name != "Heartbeat" {
+		if name := alert.Labels["alertname"]; name != "Heartbeat" && !lingers(name) {
 			names = append(names, name)
 		}
 	}

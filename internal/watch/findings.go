@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"strings"
 	"time"
 
 	"github.com/terradourada/td/internal/anomaly"
@@ -51,12 +52,16 @@ func findingRules() []Rule {
 	}
 }
 
-// FindingsOf returns what the rules read of the verdicts in force.
+// FindingsOf returns what the rules read of the verdicts in force. A rate of one network
+// makes no alert: a flood from many would make as many, for an hour, and rules of their own
+// are about networks that harm now.
 func FindingsOf(all []anomaly.Finding) []Finding {
 	list := make([]Finding, 0, len(all))
 	for i := range all {
 		f := &all[i]
-		list = append(list, Finding{ruleOf[f.Detector], f.Scope, f.Score, f.Sentence})
+		if f.Detector != anomaly.Rate || !strings.HasPrefix(f.Scope, "network:") {
+			list = append(list, Finding{ruleOf[f.Detector], f.Scope, f.Score, f.Sentence})
+		}
 		if f.Agrees != "" {
 			list = append(list, Finding{anomalyConfirmed, f.Scope, f.Score, f.Sentence + ". " + f.Agrees})
 		}
