@@ -171,7 +171,7 @@ func TestRates(t *testing.T) {
 	for scope := range scopes {
 		r.Relearn(scope, telemetry.WrongTag)
 	}
-	r.Relearn("client:nobody-knows", telemetry.WrongTag)
+	r.Relearn("client:unknown", telemetry.WrongTag)
 	r.Relearn("network:x", telemetry.Cause(200))
 	if s := r.all.streams[telemetry.WrongTag]; s.alarm || s.reference < 0.003 {
 		t.Errorf("after feedback: %+v", s)
