@@ -106,11 +106,12 @@ func (n *node) instrument(cfg *server.Config) {
 
 // serve serves until ctx ends or a service ends, then lets the requests in work end.
 func (n *node) serve(ctx context.Context) (err error) {
-	// Verifications may keep every processor busy for milliseconds. With one more thread
-	// than processors the kernel lets it read a request, or the answer of a keyholder,
-	// meanwhile. What has its size from the number of processors is set up already.
+	// Verifications may keep every processor busy for milliseconds, and the collector of
+	// garbage one more thread. With two more threads than processors the kernel lets one read
+	// a request, or the answer of a keyholder, meanwhile. What has its size from the number
+	// of processors is set up already.
 	processors := runtime.GOMAXPROCS(0)
-	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(processors + 1))
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(processors + 2))
 	base, cut := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer cut(nil)
 	n.http.BaseContext = func(net.Listener) context.Context { return base }

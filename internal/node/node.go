@@ -181,6 +181,9 @@ func (n *node) confine(ctx context.Context) (err error) {
 	if n.store, err = openNotifyStore(n.Settings); err != nil {
 		return err
 	}
+	if err := process.ShortTurns(); err != nil {
+		n.Log.Debug("the usual turns on the processor", "err", err)
+	}
 	if n.children, err = StartLauncher(ctx, n.Settings, n.store); err != nil {
 		return err
 	}
@@ -267,8 +270,8 @@ func ownFailure(err error) error {
 // is then collected rarely, where it would take a tenth of the processor time, and a
 // heap full of pending sessions before it outgrows its budget.
 const (
-	coreGC  = 40
-	ballast = 64
+	coreGC  = 25
+	ballast = 208
 )
 
 // buildDigest returns the SHA-256 of the running executable. Where the system has a

@@ -33,6 +33,9 @@ func (Direct) Start(string) (*Child, error) { return nil, errLinux }
 // Launcher does not exist on this system.
 type Launcher struct{}
 
+// ShortTurns does nothing on this system.
+func ShortTurns() error { return nil }
+
 // Launch starts nothing on this system.
 func Launch(context.Context, map[string][]string, map[string]*os.File) (*Launcher, error) {
 	return nil, errors.Join(errLinux, errors.ErrUnsupported)
