@@ -40,7 +40,7 @@ type plan struct {
 
 // plans are by TD_ATTACK.
 var plans = map[string]plan{
-	"full":  {proofs: 1400, capacity: 4 * time.Second, overload: 10 * time.Second, samples: 20_000, flood: 5 * time.Second, slow: 3000, addresses: 10_000, completed: 0.9, slower: 3},
+	"full":  {proofs: 1400, capacity: 4 * time.Second, overload: 20 * time.Second, samples: 20_000, flood: 5 * time.Second, slow: 3000, addresses: 10_000, completed: 0.9, slower: 3},
 	"short": {proofs: 60, capacity: 500 * time.Millisecond, overload: 1300 * time.Millisecond, samples: 3000, flood: 3 * time.Second, slow: 500, addresses: 10_000, completed: 0.5, short: true},
 }
 
