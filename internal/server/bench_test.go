@@ -1,13 +1,19 @@
 package server_test
 
 import (
+	"bytes"
 	"fmt"
 	"net"
+	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/terradourada/td/internal/limit"
 	"github.com/terradourada/td/internal/server"
+	"github.com/terradourada/td/internal/telemetry"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -40,31 +46,65 @@ func BenchmarkRequest(b *testing.B) {
 }
 
 // BenchmarkShed measures a request that is refused before its body is read, over a
-// connection.
+// connection and with quotas and reports as in a server at work.
 func BenchmarkShed(b *testing.B) {
-	f := &fake{busy: protocol.Fail(protocol.CodeOverloaded, "busy")}
-	cfg := server.Config{Gate: f, Records: f, Ledger: f}
-	l, err := (&net.ListenConfig{}).Listen(b.Context(), "tcp", "127.0.0.1:0")
+	c := begin(b, refusing(b))
+	b.ReportAllocs()
+	for b.Loop() {
+		c.ask(b)
+	}
+}
+
+// refusing returns the configuration of a server that has no room for a challenge.
+func refusing(tb testing.TB) server.Config {
+	tb.Helper()
+	quotas, err := limit.New(time.Now(), limit.Defaults())
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
+	}
+	resolver, err := limit.NewResolver("", nil, false)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	f := &fake{busy: protocol.Fail(protocol.CodeOverloaded, "busy")}
+	return server.Config{
+		Gate: f, Records: f, Ledger: f, Limits: quotas,
+		Host:    server.Hosts(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)}, nil),
+		Observe: telemetry.NewEvents(nil, nil).Request,
+		Resolve: func(peer netip.Addr, h http.Header) limit.Source { return resolver.Resolve(peer, h.Values) },
+	}
+}
+
+// asking is a connection to a server that refuses a challenge each time.
+type asking struct {
+	net.Conn
+	request, answer []byte
+}
+
+func begin(tb testing.TB, cfg server.Config) *asking {
+	tb.Helper()
+	l, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
 	}
 	h, _ := server.HTTPServer(cfg, server.New(cfg))
 	go h.Serve(l)
-	defer h.Close()
-	c, err := (&net.Dialer{}).DialContext(b.Context(), "tcp", l.Addr().String())
+	tb.Cleanup(func() { h.Close() })
+	c, err := (&net.Dialer{}).DialContext(tb.Context(), "tcp", l.Addr().String())
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
-	defer c.Close()
-	request := fmt.Appendf(nil, "POST /v1/challenges HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(challengeBody), challengeBody)
-	answer := make([]byte, 4096)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, err := c.Write(request); err != nil {
-			b.Fatal(err)
-		}
-		if n, err := c.Read(answer); err != nil || !strings.HasPrefix(string(answer[:n]), "HTTP/1.1 503 ") {
-			b.Fatalf("%v: %s", err, answer[:n])
-		}
+	tb.Cleanup(func() { c.Close() })
+	request := fmt.Appendf(nil, "POST /v1/challenges HTTP/1.1\r\nHost: localhost:8080\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(challengeBody), challengeBody)
+	return &asking{c, request, make([]byte, 4096)}
+}
+
+// ask sends the request and reads the refusal, without an allocation.
+func (a *asking) ask(tb testing.TB) {
+	if _, err := a.Write(a.request); err != nil {
+		tb.Fatal(err)
+	}
+	if n, err := a.Read(a.answer); err != nil || !bytes.HasPrefix(a.answer[:n], []byte("HTTP/1.1 503 ")) {
+		tb.Fatalf("%v: %s", err, a.answer[:n])
 	}
 }
