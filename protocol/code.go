@@ -172,12 +172,10 @@ func CodeOf(err error) Code {
 	if err == nil {
 		return CodeNone
 	}
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Code
 	}
-	var c Code
-	if errors.As(err, &c) {
+	if c, ok := errors.AsType[Code](err); ok {
 		return c
 	}
 	return CodeInternal
@@ -185,8 +183,7 @@ func CodeOf(err error) Code {
 
 // DetailOf returns the sentence for the client in an error, or "".
 func DetailOf(err error) string {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e.Detail
 	}
 	return ""

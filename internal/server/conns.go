@@ -1,7 +1,6 @@
 package server
 
 import (
-	"container/list"
 	"context"
 	"net"
 	"net/http"
@@ -27,17 +26,49 @@ type conns struct {
 
 	mu      sync.Mutex
 	open    map[net.Conn]*seat
-	waiting *list.List // of net.Conn: those without work, longest first
+	waiting line // those without work, longest first
 }
 
 // seat is the place of one connection.
 type seat struct {
-	peer netip.Addr
-	wait *list.Element // nil while a request is in work
+	conn          net.Conn
+	peer          netip.Addr
+	waits         bool  // no request is in work: the seat is in the line
+	before, after *seat // in the line; nil at its ends
+}
+
+// line is a list of seats. Each request puts its seat in it twice, so the links are in the
+// seats: a list.List would allocate an element each time.
+type line struct{ first, last *seat }
+
+// push adds a seat at the end.
+func (l *line) push(s *seat) {
+	s.waits, s.before = true, l.last
+	if l.last == nil {
+		l.first = s
+	} else {
+		l.last.after = s
+	}
+	l.last = s
+}
+
+// remove removes a seat that is in the line.
+func (l *line) remove(s *seat) {
+	if s.before == nil {
+		l.first = s.after
+	} else {
+		s.before.after = s.after
+	}
+	if s.after == nil {
+		l.last = s.before
+	} else {
+		s.after.before = s.before
+	}
+	s.waits, s.before, s.after = false, nil, nil
 }
 
 func newConns(most int, peers Peers) *conns {
-	return &conns{most: most, peers: peers, open: make(map[net.Conn]*seat), waiting: list.New()}
+	return &conns{most: most, peers: peers, open: make(map[net.Conn]*seat)}
 }
 
 // count returns the number of open connections.
@@ -75,7 +106,9 @@ func (c *conns) add(conn net.Conn) {
 		hangUp(conn)
 		return
 	}
-	c.open[conn] = &seat{peer, c.waiting.PushBack(conn)}
+	s := &seat{conn: conn, peer: peer}
+	c.open[conn] = s
+	c.waiting.push(s)
 }
 
 // setWaiting says whether a connection is without work. It ignores one that was
@@ -85,12 +118,11 @@ func (c *conns) setWaiting(conn net.Conn, waits bool) {
 	if s == nil {
 		return
 	}
-	if s.wait != nil {
-		c.waiting.Remove(s.wait)
-		s.wait = nil
+	if s.waits {
+		c.waiting.remove(s)
 	}
 	if waits {
-		s.wait = c.waiting.PushBack(conn)
+		c.waiting.push(s)
 	}
 }
 
@@ -106,16 +138,12 @@ func (c *conns) drop(conn net.Conn) {
 
 // makeRoom closes the connection that has been without work for longest.
 func (c *conns) makeRoom() bool {
-	longest := c.waiting.Front()
+	longest := c.waiting.first
 	if longest == nil {
 		return false
 	}
-	conn, ok := longest.Value.(net.Conn)
-	if !ok {
-		panic("server: internal error: something else waits among the connections")
-	}
-	c.drop(conn)
-	hangUp(conn)
+	c.drop(longest.conn)
+	hangUp(longest.conn)
 	return true
 }
 

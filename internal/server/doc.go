@@ -38,9 +38,10 @@
 //
 // # huma
 //
-// The OpenAPI description and the routes come from one table of operations by
-// way of huma. Its request binding, validation, content negotiation, error
-// writer and documentation pages are not used: they amplify errors, accept
+// The OpenAPI description and the routes come from one table of operations, the
+// description by way of huma. Its router adapter, request binding, validation,
+// content negotiation, error writer and documentation pages are not used: they
+// cost every request something, amplify errors, accept
 // repeated members, match base64 with regular expressions, echo the Host header
 // in schema links and load scripts from elsewhere. Handlers do not use it.
 //

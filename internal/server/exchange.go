@@ -4,15 +4,16 @@ import (
 	"context"
 	"errors"
 	"io"
+	"log/slog"
 	"math/rand/v2"
 	"net/http"
 	"net/netip"
 	"os"
 	"slices"
 	"strconv"
+	"sync"
 	"time"
 
-	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/internal/limit"
 	"github.com/terradourada/td/internal/principal"
 	"github.com/terradourada/td/internal/telemetry"
@@ -45,7 +46,7 @@ func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // exchange is one request and its answer.
 type exchange struct {
 	s      *Server
-	w      *statusWriter
+	w      statusWriter
 	r      *http.Request
 	link   *link
 	op     *operation
@@ -60,17 +61,51 @@ type exchange struct {
 	lost   telemetry.Cause // why the answer did not reach the client
 	waited time.Duration   // for a turn, or for another event
 
-	details telemetry.Details   // that the gate fills in
+	details *telemetry.Details  // that the gate fills in; nil if it was not asked
 	issued  *protocol.RequestID // set once a request was issued; goes into a problem
+	text    []byte              // of the answer; its room is used again
+}
+
+// exchanges holds exchanges that have ended, for the next ones: they would be a tenth of
+// what a refused request allocates, and more for an issued challenge.
+var exchanges sync.Pool
+
+// Sizes of the text of an exchange, in bytes: more than most answers take, and the most
+// that it keeps for the next one.
+const (
+	usualText = 1 << 10
+	mostText  = 4 << 10
+)
+
+// newExchange returns the exchange of a request; end must be called after its report.
+func (s *Server) newExchange(w http.ResponseWriter, r *http.Request, op *operation) *exchange {
+	e, _ := exchanges.Get().(*exchange)
+	if e == nil {
+		e = &exchange{text: make([]byte, 0, usualText)}
+	}
+	*e = exchange{s: s, w: statusWriter{ResponseWriter: w}, r: r, link: linkOf(r), op: op, slots: s.slots[op.lane], text: e.text}
+	return e
+}
+
+// end forgets the request, whose answer may hold a tag. Nothing may use the exchange
+// afterwards.
+func (e *exchange) end() {
+	text := e.text[:cap(e.text)]
+	clear(text)
+	if len(text) > mostText {
+		text = nil
+	}
+	*e = exchange{text: text[:0]}
+	exchanges.Put(e)
 }
 
 // fail answers with the problem of an error, unless an answer has begun.
 func (e *exchange) fail(err error) {
-	p := ProblemOf(err)
+	p := problemOf(err)
 	p.RequestID = e.issued
 	if p.Code == protocol.CodeInternal {
 		e.s.cfg.Log.Error("request failed", "operation", e.op.id, "err", err)
-	} else {
+	} else if e.s.cfg.Log.Enabled(e.r.Context(), slog.LevelDebug) { // the values of the line cost something
 		e.s.cfg.Log.Debug("request refused", "operation", e.op.id, "code", p.Code.String())
 	}
 	if e.w.status != 0 {
@@ -79,7 +114,9 @@ func (e *exchange) fail(err error) {
 	if p.Code == protocol.CodeOverloaded {
 		p.RetryAfter = jitter(p.RetryAfter)
 	}
-	if conn := http.NewResponseController(e.w); e.unread(conn) {
+	body := e.encodeProblem(&p)
+	problemHeaders(e.w.Header(), &p)
+	if conn := http.NewResponseController(&e.w); e.unread(conn) {
 		// The library closes the connection then. A client that is still sending would lose
 		// the answer if nothing was read.
 		defer func() {
@@ -87,7 +124,7 @@ func (e *exchange) fail(err error) {
 			_ = conn.SetReadDeadline(time.Now().Add(lingering))
 		}()
 	}
-	_ = e.leave(p.Status, problemBody(e.w.Header(), p)) // a problem takes no room
+	_ = e.leave(p.Status, body) // a problem takes no room
 }
 
 // unread reads the body of a refused request if it is short and has arrived, and reports
@@ -98,8 +135,8 @@ func (e *exchange) unread(conn *http.ResponseController) bool {
 		return false
 	}
 	if n := e.r.ContentLength; n > 0 && n <= pieceSize && e.r.Header.Get("Expect") == "" && conn.SetReadDeadline(time.Now().Add(glimpse)) == nil {
-		_, err := io.CopyN(io.Discard, e.r.Body, n+1)
-		e.whole = err == io.EOF //nolint:errorlint // of the library, never wrapped
+		_, err := io.Copy(io.Discard, e.r.Body) // which ends after the announced length
+		e.whole = err == nil
 	}
 	if !e.whole {
 		_ = conn.SetReadDeadline(longAgo)
@@ -127,7 +164,9 @@ func (e *exchange) report(start time.Time, err error) {
 	if r.Cause == telemetry.NoCause {
 		r.Cause = e.lost
 	}
-	e.details.Into(&r)
+	if e.details != nil {
+		e.details.Into(&r)
+	}
 	e.failed(r.Cause)
 	e.s.cfg.Observe(r)
 }
@@ -144,13 +183,15 @@ func (e *exchange) acquire() error {
 	return err
 }
 
+var errNoSlot = protocol.Fail(protocol.CodeOverloaded, "too many requests at once")
+
 // enter takes one of some places, if one is free.
 func enter(places chan<- struct{}) error {
 	select {
 	case places <- struct{}{}:
 		return nil
 	default:
-		return protocol.Fail(protocol.CodeOverloaded, "too many requests at once")
+		return errNoSlot
 	}
 }
 
@@ -186,7 +227,7 @@ func (e *exchange) body() ([]byte, string, error) {
 // arrive reads the whole body, which must keep its pace.
 func (e *exchange) arrive() (raw []byte, err error) {
 	announced := int(e.r.ContentLength)
-	room, err := e.s.arriving.begin(e.counted(), int64(announced), false, http.NewResponseController(e.w).SetReadDeadline)
+	room, err := e.s.arriving.begin(e.counted(), int64(announced), false, http.NewResponseController(&e.w).SetReadDeadline)
 	if err != nil {
 		return nil, err
 	}
@@ -224,11 +265,12 @@ func (e *exchange) counted() netip.Addr {
 
 // json answers with a JSON document.
 func (e *exchange) json(status int, v any) error {
-	body, err := encode(v)
+	body, err := e.encode(v)
 	if err != nil {
 		return err
 	}
-	return e.bytes(status, api.MediaJSON, body)
+	e.w.Header()["Content-Type"] = mediaJSON
+	return e.leave(status, body)
 }
 
 // bytes answers with a body of any type.
@@ -241,17 +283,12 @@ func (e *exchange) bytes(status int, media string, body []byte) error {
 // time. The slot is released and the connection can be closed meanwhile, so a client that
 // does not read cannot block others.
 func (e *exchange) leave(status int, body []byte) error {
-	conn := http.NewResponseController(e.w)
-	until := conn.SetWriteDeadline
-	if len(body) > pieceSize {
-		// An answer to what has been done is kept: the client cannot get the opening of
-		// its event a second time.
-		room, err := e.s.leaving.begin(e.counted(), int64(len(body)), e.issued != nil, conn.SetWriteDeadline)
-		if err != nil {
-			return err
-		}
+	room, err := e.roomFor(body)
+	if err != nil {
+		return err
+	}
+	if room != nil {
 		defer func() { _ = room.end() }()
-		until = room.until
 	}
 	e.release()
 	e.link.waits(true)
@@ -260,7 +297,9 @@ func (e *exchange) leave(status int, body []byte) error {
 	for sent := 0; sent < len(body); {
 		piece := body[sent:min(len(body), sent+pieceSize)]
 		sent += len(piece)
-		if err := until(departure.due(start, sent)); errors.Is(err, errNoRoom) {
+		if due := departure.due(start, sent); room == nil {
+			_ = http.NewResponseController(&e.w).SetWriteDeadline(due)
+		} else if errors.Is(room.until(due), errNoRoom) {
 			e.lost = telemetry.Slow
 			break
 		}
@@ -276,6 +315,16 @@ func (e *exchange) leave(status int, body []byte) error {
 		}
 	}
 	return nil
+}
+
+// roomFor takes the room of an answer; nil if it needs none because it is of one piece.
+// An answer to what has been done is kept: the client cannot get the opening of its event
+// a second time.
+func (e *exchange) roomFor(body []byte) (*transfer, error) {
+	if len(body) <= pieceSize {
+		return nil, nil //nolint:nilnil // no room is needed
+	}
+	return e.s.leaving.begin(e.counted(), int64(len(body)), e.issued != nil, http.NewResponseController(&e.w).SetWriteDeadline)
 }
 
 // requestID reads the id in the path.

@@ -26,18 +26,21 @@ func Hosts(listener net.Addr, further []string) func(host string) bool {
 	own, _ := netip.AddrFromSlice(tcp.IP)
 	return func(host string) bool {
 		name := hostName(host)
-		if addr, err := netip.ParseAddr(name); err == nil {
-			return addr.IsLoopback() || addr.Unmap() == own.Unmap() || slices.Contains(names, name)
+		if slices.Contains(names, name) {
+			return true
 		}
-		return slices.Contains(names, name)
+		addr, err := netip.ParseAddr(name)
+		return err == nil && (addr.IsLoopback() || addr.Unmap() == own.Unmap())
 	}
 }
 
 // hostName returns a Host header without its port, in the form in which names are
 // compared.
 func hostName(host string) string {
-	if name, _, err := net.SplitHostPort(host); err == nil {
-		host = name
+	if strings.Contains(host, ":") {
+		if name, _, err := net.SplitHostPort(host); err == nil {
+			host = name
+		}
 	}
 	host = strings.TrimSuffix(strings.TrimPrefix(host, "["), "]")
 	return strings.ToLower(strings.TrimSuffix(host, "."))

@@ -9,7 +9,6 @@ import (
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/danielgtaylor/huma/v2/adapters/humago"
 
 	"github.com/terradourada/td/internal/principal"
 	"github.com/terradourada/td/protocol"
@@ -39,14 +38,12 @@ var tags = []*huma.Tag{
 }
 
 // register routes the operations and returns the OpenAPI document that
-// describes them. Only huma's router adapter and its description are used.
+// describes them. Only huma's description is used.
 func (s *Server) register(ops []operation) []byte {
-	adapter := humago.NewAdapter(s.mux, "")
 	d := newDescription()
 	for _, op := range ops {
 		d.add(&op)
-		adapter.Handle(&huma.Operation{Method: op.method, Path: op.pattern()}, func(ctx huma.Context) {
-			r, w := humago.Unwrap(ctx)
+		s.mux.HandleFunc(op.method+" "+op.pattern(), func(w http.ResponseWriter, r *http.Request) {
 			s.serve(w, r, &op, op.handler)
 		})
 	}

@@ -56,8 +56,16 @@ var rows = [...]row{
 // at most six, so the document stays within api.MaxProblem.
 const maxDetail = 512
 
+// problemTypes are the types of the problems, indexed by code.
+var problemTypes = func() (types [len(rows)]string) {
+	for code := range types {
+		types[code] = api.ProblemType + protocol.Code(code).String()
+	}
+	return types
+}()
+
 // newProblem returns the document for a code.
-func newProblem(code protocol.Code, detail string) *api.Problem {
+func newProblem(code protocol.Code, detail string) api.Problem {
 	if int(code) >= len(rows) || rows[code].status == 0 {
 		code = protocol.CodeInternal
 	}
@@ -65,8 +73,8 @@ func newProblem(code protocol.Code, detail string) *api.Problem {
 	if r.mute {
 		detail = ""
 	}
-	return &api.Problem{
-		Type:       api.ProblemType + code.String(),
+	return api.Problem{
+		Type:       problemTypes[code],
 		Title:      r.title,
 		Status:     r.status,
 		Code:       code,
@@ -76,16 +84,22 @@ func newProblem(code protocol.Code, detail string) *api.Problem {
 	}
 }
 
-// ProblemOf converts any error into its document. An error may name a time
-// after which to try again.
-func ProblemOf(err error) *api.Problem {
+// timed is an error that names a time after which to try again.
+type timed interface {
+	error
+	RetryAfter() time.Duration
+}
+
+// problemOf converts any error into its document.
+func problemOf(err error) api.Problem {
 	p := newProblem(codeOf(err), protocol.DetailOf(err))
 	if errors.Is(err, protocol.ErrPermanent) {
 		p.Retryable, p.RetryAfter = false, 0
 	}
-	var later interface{ RetryAfter() time.Duration }
-	if p.Retryable && errors.As(err, &later) {
-		p.RetryAfter = max(later.RetryAfter(), time.Second)
+	if p.Retryable {
+		if later, ok := errors.AsType[timed](err); ok {
+			p.RetryAfter = max(later.RetryAfter(), time.Second)
+		}
 	}
 	return p
 }
@@ -113,14 +127,10 @@ func shorten(s string) string {
 	return s[:n]
 }
 
-// problemBody sets the headers of a problem document and returns its bytes.
-func problemBody(h http.Header, p *api.Problem) []byte {
-	body, err := encode(p)
-	if err != nil {
-		panic("server: internal error: problem has no JSON form")
-	}
-	h.Set("Content-Type", api.MediaProblem)
-	h.Set("Cache-Control", "no-store")
+// problemHeaders sets the headers of a problem document.
+func problemHeaders(h http.Header, p *api.Problem) {
+	h["Content-Type"] = mediaProblem
+	h["Cache-Control"] = noStore
 	if p.Code == protocol.CodeUnauthenticated {
 		h.Set("WWW-Authenticate", "Bearer")
 	}
@@ -128,24 +138,32 @@ func problemBody(h http.Header, p *api.Problem) []byte {
 		seconds := (p.RetryAfter + time.Second - 1) / time.Second
 		h.Set("Retry-After", strconv.Itoa(int(seconds)))
 	}
-	return body
 }
 
-// encode writes JSON without the escapes for HTML, which would be a second text
-// for a receipt's log lines.
-func encode(v any) ([]byte, error) {
+// encode returns JSON without the escapes for HTML, which would be a second text
+// for a receipt's log lines. It is valid until the next call.
+func (e *exchange) encode(v any) ([]byte, error) {
+	var err error
 	if a, ok := v.(jsonAppender); ok {
-		b, err := a.AppendJSON(make([]byte, 0, usualAnswer))
-		return append(b, '\n'), err
+		e.text, err = a.AppendJSON(e.text[:0])
+	} else {
+		e.text, err = protocol.EncodeJSON(v)
 	}
-	b, err := protocol.EncodeJSON(v)
-	return append(b, '\n'), err
+	e.text = append(e.text, '\n')
+	return e.text, err
+}
+
+// encodeProblem is encode for a problem, which it leaves on the stack.
+func (e *exchange) encodeProblem(p *api.Problem) []byte {
+	text, err := p.AppendJSON(e.text[:0])
+	if err != nil {
+		panic("server: internal error: problem has no JSON form")
+	}
+	e.text = append(text, '\n')
+	return e.text
 }
 
 // jsonAppender is an answer that writes its own JSON.
 type jsonAppender interface {
 	AppendJSON(b []byte) ([]byte, error)
 }
-
-// usualAnswer is more than most answers take, in bytes.
-const usualAnswer = 1 << 10

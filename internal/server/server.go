@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/internal/limit"
 	"github.com/terradourada/td/internal/telemetry"
 	"github.com/terradourada/td/protocol"
@@ -129,8 +130,8 @@ func shortest(p string) bool {
 func (s *Server) serve(w http.ResponseWriter, r *http.Request, op *operation, handler func(*exchange) error) {
 	start := time.Now()
 	setHeaders(w.Header())
-	e := &exchange{s: s, w: &statusWriter{ResponseWriter: w}, r: r, link: linkOf(r), op: op, slots: s.slots[op.lane]}
-	e.source = s.cfg.Resolve(remote(r), r.Header)
+	e := s.newExchange(w, r, op)
+	e.source = s.cfg.Resolve(e.remote(), r.Header)
 	base := e.link.context(r)
 	err := s.run(base, e, handler)
 	if err != nil {
@@ -138,6 +139,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, op *operation, ha
 		e.fail(err)
 	}
 	e.report(start, err)
+	e.end()
 }
 
 // reasonOf returns the *protocol.Error that is the cause of the end of the
@@ -145,10 +147,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, op *operation, ha
 // returns err. An error about an answer that may have been written is not
 // replaced.
 func reasonOf(ctx context.Context, err error) error {
-	var said *protocol.Error
 	code := protocol.CodeOf(err)
-	if (code == protocol.CodeInternal || code == protocol.CodeNotFound) && errors.Is(err, context.Canceled) && errors.As(context.Cause(ctx), &said) {
-		return said
+	if (code == protocol.CodeInternal || code == protocol.CodeNotFound) && errors.Is(err, context.Canceled) {
+		if said, ok := errors.AsType[*protocol.Error](context.Cause(ctx)); ok {
+			return said
+		}
 	}
 	return err
 }
@@ -190,7 +193,8 @@ func (s *Server) run(base context.Context, e *exchange, handler func(*exchange) 
 	pref := preferences(e.r.Header)
 	ctx, cancel := context.WithTimeout(base, s.cfg.WorkTimeout+max(pref.wait, s.cfg.PushWait))
 	defer cancel()
-	e.pref, e.ctx = pref, telemetry.WithDetails(ctx, &e.details)
+	e.pref, e.details = pref, new(telemetry.Details)
+	e.ctx = telemetry.WithDetails(ctx, e.details)
 	return handler(e)
 }
 
@@ -209,13 +213,24 @@ func checkFraming(h http.Header, r *http.Request) error {
 	return protocol.Fail(protocol.CodeMalformedRequest, "a body must have a Content-Length; Transfer-Encoding is not taken")
 }
 
+// The values of headers that most answers have. The answers share them, so nothing may
+// write to them; Header.Set and Header.Add do not.
+var (
+	noSniff      = []string{"nosniff"}
+	noContent    = []string{"default-src 'none'; frame-ancestors 'none'"}
+	noReferrer   = []string{"no-referrer"}
+	noStore      = []string{"no-store"}
+	mediaProblem = []string{api.MediaProblem}
+	mediaJSON    = []string{api.MediaJSON}
+)
+
 // setHeaders sets the headers of every answer. They do not depend on the
 // request.
 func setHeaders(h http.Header) {
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
-	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Cache-Control", "no-store")
+	h["X-Content-Type-Options"] = noSniff
+	h["Content-Security-Policy"] = noContent
+	h["Referrer-Policy"] = noReferrer
+	h["Cache-Control"] = noStore
 }
 
 // send writes one whole answer and bounds the time its reader may take.

@@ -14,11 +14,11 @@ func directPeer(peer netip.Addr, _ http.Header) limit.Source {
 }
 
 // remote returns the peer of a request.
-func remote(r *http.Request) netip.Addr {
-	if l := linkOf(r); l != nil {
-		return limit.AddrOf(l.conn.RemoteAddr())
+func (e *exchange) remote() netip.Addr {
+	if e.link != nil {
+		return limit.AddrOf(e.link.conn.RemoteAddr())
 	}
-	if a, err := netip.ParseAddrPort(r.RemoteAddr); err == nil {
+	if a, err := netip.ParseAddrPort(e.r.RemoteAddr); err == nil {
 		return a.Addr().Unmap().WithZone("")
 	}
 	return netip.Addr{}

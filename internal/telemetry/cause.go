@@ -177,8 +177,7 @@ func Because(cause Cause, err error) error {
 
 // CauseOf returns the cause that was given to an error, otherwise that of its code.
 func CauseOf(err error) Cause {
-	var c *caused
-	if errors.As(err, &c) {
+	if c, ok := errors.AsType[*caused](err); ok {
 		return c.cause
 	}
 	return ofCode[protocol.CodeOf(err)]

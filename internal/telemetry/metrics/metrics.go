@@ -148,7 +148,7 @@ func (v *values) Collect(to chan<- prometheus.Metric) {
 func (m *Metrics) cell(name Name, labels []string) *cell {
 	v := m.values[name]
 	if v == nil || len(labels) != len(v.labels) {
-		panic(fmt.Sprintf("metrics: internal error: %s takes other labels than %q", name, labels))
+		panic(fmt.Sprintf("metrics: internal error: %s takes other labels than %q", name, slices.Clone(labels))) // so that labels stays on the stack of the caller
 	}
 	at := 0
 	for i, l := range v.labels {
