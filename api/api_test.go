@@ -62,6 +62,28 @@ func TestChallengeText(t *testing.T) {
 	}
 }
 
+// TestProblemText: the text that a problem writes for itself is that of encoding/json
+// without the escapes for HTML.
+func TestProblemText(t *testing.T) {
+	id := protocol.RequestID{1, 15: 0xff}
+	for _, p := range []api.Problem{
+		{},
+		{Type: api.ProblemType + "overloaded", Title: "The service is busy.", Status: 503, Code: protocol.CodeOverloaded, Retryable: true, RetryAfter: time.Second},
+		{Type: "t", Title: "T", Status: 502, Code: protocol.CodeProverTimeout, Detail: "late", RequestID: &id},
+		{Code: protocol.Code(200), Status: -1, Detail: "<&>'~", Type: `a"b`, Title: `a\b`},
+		{Detail: "\x00\b\t\n\r\x1f \x7f \u00e9 \u2028\u2029 \U0001f600 \xff\xc3("},
+	} {
+		want, err := protocol.EncodeJSON(&p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := p.AppendJSON([]byte("before"))
+		if err != nil || string(got) != "before"+string(want) {
+			t.Errorf("got %s, %v\nwant %s", got, err, want)
+		}
+	}
+}
+
 func TestProblemIsItsCode(t *testing.T) {
 	err := fmt.Errorf("sending: %w", &api.Problem{Code: protocol.CodeFrozen, Title: "Frozen."})
 	if !errors.Is(err, protocol.CodeFrozen) || errors.Is(err, protocol.CodeDraining) || protocol.CodeOf(err) != protocol.CodeFrozen {

@@ -55,6 +55,17 @@ func BenchmarkShed(b *testing.B) {
 	}
 }
 
+// TestRefusalsAllocateLittle bounds what a refused request and its report allocate, the
+// library's part included, which is by far the greatest. It was 54; what is refused under
+// overload decides how often the collector runs.
+func TestRefusalsAllocateLittle(t *testing.T) {
+	const most = 32
+	c := begin(t, refusing(t))
+	if n := testing.AllocsPerRun(200, func() { c.ask(t) }); n > most {
+		t.Errorf("a refused request makes %v allocations, more than %d", n, most)
+	}
+}
+
 // refusing returns the configuration of a server that has no room for a challenge.
 func refusing(tb testing.TB) server.Config {
 	tb.Helper()

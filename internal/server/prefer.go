@@ -20,7 +20,7 @@ type preference struct {
 // ignored; of two the first counts, as the RFC says.
 func preferences(h http.Header) preference {
 	var p preference
-	for _, token := range strings.Split(strings.Join(h.Values("Prefer"), ","), ",") {
+	for token := range strings.SplitSeq(strings.Join(h.Values("Prefer"), ","), ",") {
 		name, value, _ := strings.Cut(token, "=")
 		name, value = strings.ToLower(strings.TrimSpace(name)), strings.Trim(strings.TrimSpace(value), `"`)
 		switch {

@@ -54,10 +54,16 @@ func (e *exchange) decided(d limit.Decision) error {
 	if d.OK {
 		return nil
 	}
-	return &later{
-		protocol.Fail(protocol.CodeRateLimited, "the quota is used up: "+d.Scope.String()), d.RetryAfter,
-	}
+	return &later{usedUp[d.Scope], d.RetryAfter}
 }
+
+// usedUp are the refusals by quotas, indexed by scope.
+var usedUp = func() (all []error) {
+	for _, s := range limit.Scopes() {
+		all = append(all, protocol.Fail(protocol.CodeRateLimited, "the quota is used up: "+s.String()))
+	}
+	return all
+}()
 
 // later is a refusal that says when to try again.
 type later struct {

@@ -6,7 +6,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -189,4 +191,67 @@ func TestRefusedBeforeTheBody(t *testing.T) {
 			t.Fatalf("%+v", r)
 		}
 	}
+}
+
+// TestRefusalOnTheWire pins status, headers and body of an answer under overload.
+func TestRefusalOnTheWire(t *testing.T) {
+	s := start(t, nil)
+	s.fake.set(func(f *fake) { f.busy = laterError{protocol.Fail(protocol.CodeOverloaded, "a \"detail\" <&> é")} })
+	c := s.dial()
+	for range 2 { // on one connection
+		c.write(challengeOf(len(challengeBody), challengeBody))
+		r := c.answer()
+		if r == nil {
+			t.Fatal("no answer")
+		}
+		const want = `{"type":"urn:terradourada:error:overloaded","title":"The service is busy.","status":503,"code":"overloaded",` +
+			`"detail":"a \"detail\" <&> é","retryable":true}` + "\n"
+		if string(r.body) != want {
+			t.Errorf("body %s\nwant %s", r.body, want)
+		}
+		after := r.Header.Get("Retry-After") // 6.5 s, a fifth more or less
+		if n, err := strconv.Atoi(after); err != nil || n < 5 || n > 8 {
+			t.Errorf("Retry-After %q", after)
+		}
+		r.Header.Del("Retry-After")
+		r.Header.Del("Date")
+		const headers = "Cache-Control: no-store\r\nContent-Length: 157\r\nContent-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n" +
+			"Content-Type: application/problem+json\r\nReferrer-Policy: no-referrer\r\nX-Content-Type-Options: nosniff\r\n"
+		if got := headerText(r.Header); r.Status != "503 Service Unavailable" || got != headers {
+			t.Errorf("%s\n%s\nwant\n%s", r.Status, got, headers)
+		}
+	}
+}
+
+// challengeOf returns a request for a challenge that announces n bytes and has a body.
+func challengeOf(n int, body string) string {
+	return fmt.Sprintf("POST /v1/challenges HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", n, body)
+}
+
+// TestAnswersDoNotMix: requests at the same time get the answers that they get alone,
+// although their exchanges use the same memory in turn.
+func TestAnswersDoNotMix(t *testing.T) {
+	s := start(t, nil)
+	var all []call
+	for _, c := range calls() {
+		all = append(all, c, call{c.method, c.path + "/none", c.body, c.headers})
+	}
+	want := make([]string, len(all))
+	for i, c := range all {
+		r := s.do(c.method, c.path, []byte(c.body), c.headers...)
+		want[i] = fmt.Sprint(r.StatusCode, string(r.body))
+	}
+	var each sync.WaitGroup
+	for begin := range 4 {
+		each.Go(func() {
+			for n := range 3 * len(all) {
+				i := (n + begin*7) % len(all)
+				r := s.do(all[i].method, all[i].path, []byte(all[i].body), all[i].headers...)
+				if got := fmt.Sprint(r.StatusCode, string(r.body)); got != want[i] {
+					t.Errorf("%s %s: %s\nalone: %s", all[i].method, all[i].path, got, want[i])
+				}
+			}
+		})
+	}
+	each.Wait()
 }

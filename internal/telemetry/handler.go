@@ -44,7 +44,7 @@ func (h *handler) WithAttrs(attrs []slog.Attr) slog.Handler {
 	clean, reason := make([]slog.Attr, len(attrs)), h.reason
 	for i, a := range attrs {
 		clean[i] = cleaned(a)
-		reason = reasonOf(clean[i], reason)
+		reason = reasonOf(a, reason)
 	}
 	return &handler{next: h.next.WithAttrs(clean), reason: reason, repeats: h.repeats}
 }
@@ -60,15 +60,11 @@ func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 	if !known {
 		event = otherEvent
 	}
-	line := slog.NewRecord(r.Time, r.Level, clean(r.Message), r.PC)
 	reason := h.reason
 	r.Attrs(func(a slog.Attr) bool {
-		a = cleaned(a)
 		reason = reasonOf(a, reason)
-		line.AddAttrs(a)
 		return true
 	})
-	line.AddAttrs(slog.String("event", event))
 	if r.Level > slog.LevelDebug { // an operator who asks for more wants each line
 		write, ended := h.repeats.admit(r.Time, event, reason, r.Level)
 		h.summarise(ctx, ended)
@@ -76,6 +72,12 @@ func (h *handler) Handle(ctx context.Context, r slog.Record) error {
 			return nil
 		}
 	}
+	line := slog.NewRecord(r.Time, r.Level, clean(r.Message), r.PC)
+	r.Attrs(func(a slog.Attr) bool {
+		line.AddAttrs(cleaned(a))
+		return true
+	})
+	line.AddAttrs(slog.String("event", event))
 	return h.next.Handle(ctx, line)
 }
 
@@ -92,11 +94,11 @@ func (h *handler) summarise(ctx context.Context, ended []summary) {
 }
 
 // reasonOf returns the reason that distinguishes lines of one event: the value of
-// cause, code, reason, rule or id.
+// cause, code, reason, rule or id, as it is written.
 func reasonOf(a slog.Attr, otherwise string) string {
 	switch a.Key {
 	case "cause", "code", "reason", "rule", "id":
-		return a.Value.String()
+		return cleaned(a).Value.String()
 	}
 	return otherwise
 }

@@ -151,6 +151,20 @@ func TestCounts(t *testing.T) {
 	}
 }
 
+// TestRequestAllocatesNothing: counting a request takes no memory, however it ended.
+func TestRequestAllocatesNothing(t *testing.T) {
+	m := metrics.New(metrics.Options{Labels: asServed(), Version: "1.0"})
+	for _, r := range []telemetry.Request{
+		{Operation: "openChallenge", Claim: "range/1", Took: 1e6, Waited: 1e3, ID: protocol.RequestID{1}},
+		{Operation: "openChallenge", Took: 1e6, Code: protocol.CodeOverloaded, Cause: telemetry.Overloaded},
+		{Operation: "sendProof", Claim: "range/1", Took: 1e6, Answered: 1e9, Verified: 1e6, Code: protocol.CodeProofRejected, Cause: telemetry.FalseProof},
+	} {
+		if n := testing.AllocsPerRun(100, func() { m.Request(r) }); n != 0 {
+			t.Errorf("%s, %v: %v allocations", r.Operation, r.Cause, n)
+		}
+	}
+}
+
 func BenchmarkRequest(b *testing.B) {
 	m := metrics.New(metrics.Options{Labels: asServed(), Version: "1.0"})
 	r := telemetry.Request{Operation: "openChallenge", Claim: "range/1", Took: 1e6, Received: 200, Sent: 900, ID: protocol.RequestID{1}}
