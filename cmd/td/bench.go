@@ -18,8 +18,9 @@ func benchCommand(a *app) *cobra.Command {
 compares what they cost with the budgets of the project. Costs are ratios inside
 one run: processor time of the server and all its children against that of the
 bare signature or proof verification, measured in turns, so that the result does
-not depend on the speed of the machine. A budget that seems not to hold is
-measured again, up to three times.
+not depend on the speed of the machine. Times of starts and answers, and that of
+the anomaly detectors for an event, are absolute. A budget that seems not to hold
+is measured again, up to three times.
 
 The exit code is 0 if every budget holds and 3 if one does not.`,
 		Example: "  td bench\n  td bench --short\n  td bench -o json",

@@ -37,7 +37,7 @@ func TestBench(t *testing.T) {
 			t.Errorf("members are missing in %+v", b)
 		}
 	}
-	const want = " children_ready signer_path open_domain ready issue tree_issue limits_telemetry memory_idle memory_core memory_tagger acknowledged published accept tree_accept refused error_size"
+	const want = " children_ready signer_path open_domain ready issue tree_issue limits_telemetry memory_idle memory_core memory_tagger acknowledged published accept tree_accept refused error_size anomaly_event anomaly_memory"
 	if names != want {
 		t.Errorf("budgets are\n%s, want\n%s", names, want)
 	}

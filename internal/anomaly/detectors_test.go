@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/terradourada/td/internal/anomaly"
+	"github.com/terradourada/td/internal/anomaly/inject"
 	"github.com/terradourada/td/internal/telemetry"
 	"github.com/terradourada/td/protocol"
 )
@@ -219,7 +220,11 @@ func TestSetMemory(t *testing.T) {
 	}
 	before := heap()
 	s := anomaly.NewSet()
-	fill(s)
+	each := 20
+	if testing.Short() {
+		each = 8
+	}
+	inject.Fill(s, each)
 	if used := heap() - before; used > 16<<20 {
 		t.Errorf("%.1f MB", float64(used)/(1<<20))
 	} else {
@@ -228,43 +233,8 @@ func TestSetMemory(t *testing.T) {
 	runtime.KeepAlive(s)
 }
 
-// fill fills every window: all causes, from more clients, networks and claims than are kept,
-// for more than a day.
-func fill(s *anomaly.Set) {
-	at, n := noon, uint64(0)
-	causes := append([]telemetry.Cause{telemetry.NoCause}, telemetry.Causes()...)
-	each := 5
-	if testing.Short() {
-		each = 2
-	}
-	for range 26 * 6 {
-		at = at.Add(10 * time.Minute)
-		for range each {
-			for _, cause := range causes {
-				for range 4 {
-					n++
-					for _, op := range []string{"sendProof", "openChallenge", "pushEvent", "getLog"} {
-						r := telemetry.Request{
-							At: at, Operation: op, Cause: cause, Claim: fmt.Sprint("claim", n%100), ID: idOf(n), Mark: markOf('p', n), Place: markOf('n', n),
-							Source: netip.AddrFrom4([4]byte{byte(n >> 16), byte(n >> 8), byte(n), 1}), Answered: time.Second, Took: time.Millisecond,
-						}
-						if n%3 == 0 {
-							r.Client = fmt.Sprint("client", n)
-						}
-						if cause != telemetry.NoCause {
-							r.Code = protocol.CodeSubmissionRejected
-						}
-						s.Exact().Request(r)
-						s.Request(r)
-					}
-				}
-			}
-		}
-		s.Tick(at, anomaly.State{})
-	}
-}
-
-// BenchmarkSet is an event through all detectors.
+// BenchmarkSet is an event through all detectors. "td bench" measures it with every window
+// full.
 func BenchmarkSet(b *testing.B) {
 	g := newTraffic(1, nil)
 	g.minutes(60, 200)

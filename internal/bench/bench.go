@@ -87,6 +87,7 @@ func Run(ctx context.Context, o Options) (*Report, error) {
 		{"proving", b.proving},
 		{"issue", b.issue},
 		{"answers", b.answers},
+		{"anomalies", b.anomalies},
 	} {
 		budgets, err := repeated(ctx, o.Attempts, part.run)
 		if err != nil {

@@ -150,3 +150,20 @@ func TestFigures(t *testing.T) {
 		}
 	}
 }
+
+// TestAnomalies: the detectors are measured with full windows, which take most of the memory
+// that they may have. Their time is not judged here.
+func TestAnomalies(t *testing.T) {
+	budgets, err := bench.Anomalies(t.Context())
+	if err != nil || len(budgets) != 2 {
+		t.Fatal(budgets, err)
+	}
+	event, memory := budgets[0], budgets[1]
+	if event.Name != "anomaly_event" || event.Limit != 2 || event.Measured <= 0 || event.Figures["median_us"] < event.Measured || event.Figures["tick_us"] <= 0 {
+		t.Errorf("%+v", event)
+	}
+	if memory.Name != "anomaly_memory" || memory.Limit != 16 || !memory.Holds || memory.Measured < 8 {
+		t.Errorf("%+v", memory)
+	}
+	t.Log(event, memory)
+}

@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"io"
 )
 
 // Figures of a report.
@@ -39,4 +40,10 @@ func Repeated(attempts int, measured ...float64) (counts float64, holds bool, tr
 func Ratio(baseline, subject []float64) float64 {
 	c := comparison{baseline: baseline, subject: subject}
 	return c.ratio()
+}
+
+// Anomalies measures the detectors of anomalies.
+func Anomalies(ctx context.Context) ([]Budget, error) {
+	b := run{Options: Options{Progress: io.Discard}}
+	return b.anomalies(ctx)
 }
