@@ -3,7 +3,6 @@ package anomaly
 import (
 	"hash/maphash"
 	"math"
-	"math/bits"
 	"time"
 
 	"github.com/terradourada/td/internal/telemetry"
@@ -15,7 +14,7 @@ type measures struct {
 	seed    maphash.Seed
 	classes [5]classMinute // as telemetry.Classes
 	total   [countsEnd]float64
-	times   [timesEnd]spectrum
+	times   [timesEnd]telemetry.Durations
 	sources distinct
 	clients distinct
 }
@@ -23,7 +22,7 @@ type measures struct {
 // classMinute is what the requests of one class have come to in a minute.
 type classMinute struct {
 	requests, refused float64
-	took              spectrum
+	took              telemetry.Durations
 }
 
 // Counts of a minute.
@@ -91,8 +90,8 @@ func (m *measures) request(r *telemetry.Request) {
 			m.total[n]++
 		}
 	}
-	c.took.add(r.Took)
-	m.times[timeWaited].add(r.Waited)
+	c.took.Add(r.Took)
+	m.times[timeWaited].Add(r.Waited)
 	m.total[countReceived] += float64(r.Received)
 	m.total[countSent] += float64(r.Sent)
 	if r.Source.IsValid() {
@@ -113,10 +112,10 @@ func (m *measures) request(r *telemetry.Request) {
 		}
 	}
 	if r.Verified > 0 {
-		m.times[timeVerify].add(r.Verified)
+		m.times[timeVerify].Add(r.Verified)
 	}
 	if r.Answered > 0 && ok {
-		m.times[timeAnswer].add(r.Answered)
+		m.times[timeAnswer].Add(r.Answered)
 	}
 }
 
@@ -133,7 +132,7 @@ func (m *measures) change(c *telemetry.Change) {
 			m.total[countPushFailed]++
 		}
 	case telemetry.ProofReturned:
-		m.times[timeProver].add(time.Duration(c.Value * float64(time.Second)))
+		m.times[timeProver].Add(time.Duration(c.Value * float64(time.Second)))
 	default: // not measured
 	}
 }
@@ -181,7 +180,7 @@ func shareOf(of, all int) func(*measures) (float64, bool) {
 }
 
 func quantileOf(of int, q float64) func(*measures) (float64, bool) {
-	return func(m *measures) (float64, bool) { return m.times[of].quantile(q), m.times[of].n >= leastOf }
+	return func(m *measures) (float64, bool) { return m.times[of].Quantile(q), m.times[of].Count() >= leastOf }
 }
 
 // acceptedPart is the series that falls when failures rise.
@@ -227,7 +226,7 @@ func buildMeasured() (all []measure) {
 		}{{"p50", 0.5}, {"p95", 0.95}} {
 			add("took_"+class+"_"+q.name, "time for requests of class "+class+", "+q.name, aTime, func(m *measures) (float64, bool) {
 				c := &m.classes[i]
-				return c.took.quantile(q.q), c.took.n >= leastOf
+				return c.took.Quantile(q.q), c.took.Count() >= leastOf
 			})
 		}
 	}
@@ -260,29 +259,3 @@ func buildMeasured() (all []measure) {
 
 // reset begins the next minute.
 func (m *measures) reset() { *m = measures{seed: m.seed} }
-
-// spectrum counts durations in buckets, eight for each doubling of a microsecond, so that a
-// quantile is right within a tenth.
-type spectrum struct {
-	buckets [8 * 32]uint32
-	n       int
-}
-
-func (s *spectrum) add(took time.Duration) {
-	us := uint64(max(took.Microseconds(), 1))
-	power := bits.Len64(us) - 1
-	eighth := int(us<<3>>power) & 7
-	s.buckets[min(8*power+eighth, len(s.buckets)-1)]++
-	s.n++
-}
-
-// quantile returns a quantile in seconds: the middle of its bucket.
-func (s *spectrum) quantile(q float64) float64 {
-	rank := int(q * float64(s.n))
-	for i, n := range s.buckets {
-		if rank -= int(n); rank < 0 {
-			return float64(uint64(1)<<(i/8)) * (1 + (float64(i%8)+0.5)/8) / 1e6
-		}
-	}
-	return 0
-}

@@ -6,7 +6,6 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
-	"math/bits"
 	"net/netip"
 	"regexp"
 	"slices"
@@ -33,7 +32,7 @@ type Traffic struct {
 type minute struct {
 	requests int
 	codes    map[protocol.Code]int // of the refused ones
-	took     durations
+	took     Durations
 }
 
 // NewTraffic returns a writer of lines. With pseudonyms it writes no address.
@@ -82,7 +81,7 @@ func (t *Traffic) count(r *Request) {
 	if r.Code != protocol.CodeNone {
 		m.codes[r.Code]++
 	}
-	m.took.add(r.Took)
+	m.took.Add(r.Took)
 }
 
 // Change implements [Observer]. Changes have lines of their own, where they are made.
@@ -123,34 +122,8 @@ func (m *minute) attrs(class string) []slog.Attr {
 	return []slog.Attr{
 		slog.String("class", class), slog.Int("requests", m.requests), slog.Int("refused", refused),
 		slog.String("codes", strings.Join(codes, " ")),
-		slog.Float64("p50_ms", m.took.quantile(0.5)), slog.Float64("p99_ms", m.took.quantile(0.99)),
+		slog.Float64("p50_ms", 1000*m.took.Quantile(0.5)), slog.Float64("p99_ms", 1000*m.took.Quantile(0.99)),
 	}
-}
-
-// durations counts durations in buckets, eight for each doubling, so that a quantile is
-// right within a tenth.
-type durations struct {
-	buckets [8 * 36]uint32
-	n       int
-}
-
-func (d *durations) add(took time.Duration) {
-	us := uint64(max(took.Microseconds(), 1))
-	power := bits.Len64(us) - 1
-	eighth := int(us<<3>>power) & 7
-	d.buckets[min(8*power+eighth, len(d.buckets)-1)]++
-	d.n++
-}
-
-// quantile returns a quantile in milliseconds: the upper bound of its bucket.
-func (d *durations) quantile(q float64) float64 {
-	rank := int(q * float64(d.n))
-	for i, n := range d.buckets {
-		if rank -= int(n); rank < 0 {
-			return float64(uint64(1)<<(i/8)) * (1 + float64(i%8+1)/8) / 1000
-		}
-	}
-	return 0
 }
 
 // Pseudonyms replace addresses by others, which are the same as long as the process runs

@@ -38,7 +38,7 @@ func TestTraffic(t *testing.T) {
 		t.Fatal(got)
 	}
 	for key, want := range map[string]float64{"p50_ms": 500, "p99_ms": 990} {
-		if v := got[1][key].(float64); v < want || v > want*1.13 {
+		if v := got[1][key].(float64); v < 0.94*want || v > 1.07*want {
 			t.Errorf("%s is %v, want %v", key, v, want)
 		}
 	}
