@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"compress/flate"
 	"compress/gzip"
 	"encoding/json"
 	"errors"
@@ -32,7 +33,8 @@ a line: its time, detector, scope and sentence; with -o json a JSON object.
 A file that is compressed with gzip is read as it is, and - is standard input. Of an
 access log, pages stand for challenges, files for tiles and POST for proofs; detectors
 of proofs and provers see nothing in it. Detectors learn for hours before they find
-much, so a short file leads to few verdicts.
+much, so a short file leads to few verdicts. The oldest event is first; a file with the
+newest first leads to a warning.
 
 The exit code is 0 with and without verdicts.`,
 		Example: "  td anomaly replay events.jsonl\n  td anomaly replay access.log.gz -o json",
@@ -76,7 +78,7 @@ type replayed struct {
 func (a *app) replay(name string, from io.Reader, asJSON bool) error {
 	out := bufio.NewWriter(a.stdout)
 	var failed error
-	var requests, verdicts int
+	var verdicts int
 	player := &anomaly.Player{Set: anomaly.NewSet(), Found: func(_ time.Time, found []anomaly.Finding) {
 		for i := range found {
 			verdicts++
@@ -89,7 +91,7 @@ func (a *app) replay(name string, from io.Reader, asJSON bool) error {
 	if err != nil {
 		return unreplayable(name, err)
 	}
-	counted := &countedEvents{Player: player, n: &requests}
+	counted := &countedEvents{Player: player}
 	if isRecord(in) {
 		var lost uint64
 		if lost, err = telemetry.Replay(in, counted); lost > 0 {
@@ -104,34 +106,55 @@ func (a *app) replay(name string, from io.Reader, asJSON bool) error {
 	if err != nil {
 		return errors.Join(unreplayable(name, err), out.Flush())
 	}
-	if requests == 0 {
-		return unreplayable(name, errors.New("no event"))
+	if counted.n == 0 {
+		return unreplayable(name, errors.New("it has no event"))
 	}
 	player.End()
-	fmt.Fprintf(a.stderr, "%s, %s\n", termui.Count(requests, "event"), termui.Count(verdicts, "verdict"))
+	if counted.back > counted.forth {
+		a.warn([]string{fmt.Sprintf("%s older than the one before: the newest is first, and in this order little is found; reverse the lines, for example with tac", termui.Count(counted.back, "event"))})
+	}
+	fmt.Fprintf(a.stderr, "%s, %s\n", termui.Count(counted.n, "event"), termui.Count(verdicts, "verdict"))
 	return errors.Join(failed, out.Flush())
 }
 
 func unreplayable(name string, err error) error {
-	return fault.New(fault.Usage, fmt.Sprintf("%s: %v", name, err), "wanted is a record of td serve --record, or an access log in the common or combined format")
+	what, corrupt := err.Error(), flate.CorruptInputError(0)
+	switch {
+	case errors.Is(err, bufio.ErrTooLong):
+		what = "it has a line that is too long"
+	case errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum), errors.Is(err, io.ErrUnexpectedEOF), errors.As(err, &corrupt):
+		what = "its compressed data is damaged or cut off"
+	}
+	return fault.New(fault.Usage, fmt.Sprintf("%s cannot be replayed: %s", name, what), "give a record of td serve --record, or an access log in the common or combined format")
 }
 
 // countedEvents counts the events that a player is fed with.
 type countedEvents struct {
 	*anomaly.Player
-	n *int
+	n           int
+	back, forth int // that are older than the one before, and later
+	last        time.Time
 }
 
 // Request feeds a request.
 func (c *countedEvents) Request(r telemetry.Request) {
-	*c.n++
+	c.count(r.At)
 	c.Player.Request(r)
 }
 
 // Change feeds a change.
 func (c *countedEvents) Change(e telemetry.Change) {
-	*c.n++
+	c.count(e.At)
 	c.Player.Change(e)
+}
+
+func (c *countedEvents) count(at time.Time) {
+	if c.n++; at.Before(c.last) {
+		c.back++
+	} else if at.After(c.last) {
+		c.forth++
+	}
+	c.last = at
 }
 
 // unpacked returns what a reader has, without its compression.

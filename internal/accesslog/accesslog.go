@@ -99,10 +99,10 @@ func Read(from io.Reader, each func(telemetry.Request)) (bad int, err error) {
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return bad, fmt.Errorf("accesslog: line %d: %w", good+bad+1, err)
+		return bad, fmt.Errorf("line %d: %w", good+bad+1, err)
 	}
 	if bad > good {
-		return bad, fmt.Errorf("accesslog: not an access log: %d of %d lines are not in the common format", bad, good+bad)
+		return bad, fmt.Errorf("not an access log: %d of %d lines are not in the common format", bad, good+bad)
 	}
 	return bad, nil
 }

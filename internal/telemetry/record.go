@@ -149,7 +149,7 @@ func Replay(from io.Reader, to Observer) (lost uint64, err error) {
 	lines.Buffer(make([]byte, 0, maxLine), maxLine)
 	var head recordHead
 	if !lines.Scan() || json.Unmarshal(lines.Bytes(), &head) != nil || head.Record != recordName {
-		return 0, errors.New("telemetry: not a record of events")
+		return 0, errors.New("not a record of events")
 	}
 	before := uint64(0) // dropped in earlier records
 	for n := 2; lines.Scan(); n++ {
@@ -158,7 +158,7 @@ func Replay(from io.Reader, to Observer) (lost uint64, err error) {
 			if !lines.Scan() {
 				return lost, lines.Err()
 			}
-			return lost, fmt.Errorf("telemetry: line %d of a record: %w", n, err)
+			return lost, fmt.Errorf("line %d of a record: %w", n, err)
 		}
 		at := head.Began.Add(time.Duration(l.At) * time.Microsecond)
 		switch {
