@@ -77,9 +77,9 @@ func anomalyTable(w io.Writer, list *admin.AnomalyList) error {
 	if d.Mode == "off" {
 		fmt.Fprintln(t, "detectors\toff (the setting anomaly)")
 	} else {
-		learning := "paused"
-		if d.Learning {
-			learning = "yes"
+		learning := "yes"
+		if !d.Learning {
+			learning = "paused (" + cmp.Or(d.Paused, "unknown") + ")"
 		}
 		fmt.Fprintf(t, "in force\t%d\nlearning\t%s\nwarm series\t%d of %d\nwarm provers\t%d of %d\n", d.InForce, learning, d.SeriesWarm, d.Series, d.ProverWarm, d.Provers)
 		if d.Restored != nil {
@@ -150,7 +150,8 @@ func adminAnomalyFeedbackCommand(a *app) *cobra.Command {
 		Use: "feedback ID " + words, Short: "Say whether a verdict was true, false or expected",
 		Long: `Feedback is used. "false" doubles the threshold of the same kind, scope and cause for a day.
 "expected" triples it for a week, and makes what is seen now usual. "true" keeps the
-threshold, or restores it. What is impossible has no threshold: silence its alert.`,
+threshold, or restores it. An impossible event has no threshold, so feedback on it is only
+stored: silence its alert.`,
 		Example: "  td admin anomalies feedback 17 expected --reason \"our load test\"",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) != 2 {

@@ -30,6 +30,9 @@ func TestAnomalies(t *testing.T) {
 		}
 		return stdout
 	}
+	if s := td("admin", "anomalies"); !strings.Contains(s, "paused (start)") {
+		t.Error(s)
+	}
 	first := b.mustAnswer(t.Context())
 	if _, err := b.send(t.Context(), first, time.Minute); err != nil {
 		t.Fatal(err)
@@ -62,7 +65,9 @@ func TestAnomalies(t *testing.T) {
 	if s := td("admin", "anomalies", "show", id); !strings.Contains(s, says) || !strings.Contains(s, "first request") {
 		t.Error(s)
 	}
-	td("admin", "anomalies", "feedback", id, "expected", "--reason", "our test")
+	if s := td("admin", "anomalies", "feedback", id, "expected", "--reason", "our test"); !strings.Contains(s, "an impossible event has no threshold") {
+		t.Error(s)
+	}
 	if code, _, stderr := runTD("admin", "anomalies", "feedback", "77", "true", "--reason", "test", "--data", data); code == 0 || !strings.Contains(stderr, "no verdict has this id") {
 		t.Errorf("feedback on nothing: exit %d, %s", code, stderr)
 	}

@@ -30,11 +30,12 @@ type AnomalyList struct {
 
 // AnomalyState describes the detectors.
 type AnomalyState struct {
-	Mode       string            `json:"mode"`        // on or off
-	Learning   bool              `json:"learning"`    // what is seen now becomes usual
-	Series     int               `json:"series"`      // measured series with values
-	SeriesWarm int               `json:"series_warm"` // of which are past their warm-up
-	Provers    int               `json:"provers"`     // pairs of a prover and a claim
+	Mode       string            `json:"mode"`             // on or off
+	Learning   bool              `json:"learning"`         // what is seen now becomes usual
+	Paused     string            `json:"paused,omitempty"` // why nothing is learned: hold, stop, start, rotation or alert
+	Series     int               `json:"series"`           // measured series with values
+	SeriesWarm int               `json:"series_warm"`      // of which are past their warm-up
+	Provers    int               `json:"provers"`          // pairs of a prover and a claim
 	ProverWarm int               `json:"provers_warm"`
 	InForce    int               `json:"in_force"` // verdicts
 	Suppressed map[string]uint64 `json:"suppressed,omitempty"`
@@ -120,9 +121,16 @@ func (q *request) anomalyFeedback(b *AnomalyFeedbackRequest) (*Done, error) {
 	if err := plain(b.Verdict); err != nil {
 		return nil, err
 	}
-	return q.about(id, id+" "+b.Verdict, func(ctx context.Context) error {
+	done, err := q.about(id, id+" "+b.Verdict, func(ctx context.Context) error {
 		return q.s.cfg.Anomalies.AnomalyFeedback(ctx, q.now, b.ID, b.Verdict)
 	})
+	if err != nil {
+		return nil, err
+	}
+	if one, err := q.s.cfg.Anomalies.Anomaly(q.ctx, q.now, b.ID); err == nil && one.Detector == anomaly.Impossible.String() {
+		done.Detail = "an impossible event has no threshold: the feedback is stored, and the next one is reported all the same; silence the alert while a test runs"
+	}
+	return done, nil
 }
 
 // Anomalies lists verdicts with an id below a bound, 0 for all, the newest first.

@@ -126,10 +126,10 @@ type Stats struct {
 	Verdicts   map[Detector]uint64 // that were reported
 	Suppressed map[string]uint64   // that were not, by why, see [Suppressions]
 	Feedback   map[string]uint64   // by word
-	Learning   bool
-	Series     int // measured series with values
-	SeriesWarm int // of which are past their warm-up
-	Provers    int // pairs of a prover and a claim
+	Paused     string              // why nothing is learned: hold, stop, start, rotation or alert; "" while it is
+	Series     int                 // measured series with values
+	SeriesWarm int                 // of which are past their warm-up
+	Provers    int                 // pairs of a prover and a claim
 
 	ProversWarm int
 }
@@ -142,6 +142,12 @@ const (
 	byDeploy   = "deploy"
 	byFeedback = "feedback"
 	byFull     = "full" // verdicts with higher scores have every place
+)
+
+// Further reasons for which nothing is learned.
+const (
+	byStop  = "stop"
+	byAlert = "alert"
 )
 
 // Suppressions lists the reasons for which a verdict is not reported.
@@ -205,18 +211,35 @@ func lately(at, now time.Time, while time.Duration) bool {
 	return !at.IsZero() && now.Sub(at) < while && !now.Before(at)
 }
 
-// learns reports whether what is seen now becomes part of what is usual.
-func (s *Set) learns(now time.Time) bool {
+// Begin has the set learn nothing for a while, as after a start: the server that it belongs to
+// does not answer yet.
+func (s *Set) Begin(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.started, s.stats.Paused = now, byStart
+}
+
+// pause returns why what is seen now does not become part of what is usual; "" if it does.
+func (s *Set) pause(now time.Time) string {
 	switch {
-	case s.state.Held, s.ends, lately(s.started, now, learnLater), lately(s.rotated, now, learnLater):
-		return false
+	case s.state.Held:
+		return byHold
+	case s.ends:
+		return byStop
+	case lately(s.started, now, learnLater):
+		return byStart
+	case lately(s.rotated, now, learnLater):
+		return byRotation
 	case !s.state.Alerted:
 		s.alerted = time.Time{}
-		return true
+		return ""
 	case s.alerted.IsZero():
 		s.alerted = now
 	}
-	return now.Sub(s.alerted) > maxAlerted
+	if now.Sub(s.alerted) > maxAlerted {
+		return ""
+	}
+	return byAlert
 }
 
 // Tick returns the verdicts since the last call. It is called a few times a minute.
@@ -224,8 +247,8 @@ func (s *Set) Tick(now time.Time, state State) []Finding {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.state = state
-	learn := s.learns(now)
-	s.stats.Learning = learn
+	s.stats.Paused = s.pause(now)
+	learn := s.stats.Paused == ""
 	found := slices.Concat(s.exact.Take(now), s.provers.Tick(now, learn), s.rates.Tick(now, learn), s.relate.Tick(now, learn), s.profiles.Tick(now, learn), s.minutes(now, learn))
 	s.expire(now)
 	return s.report(now, found)

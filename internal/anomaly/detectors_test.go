@@ -179,6 +179,36 @@ func TestSetExplained(t *testing.T) {
 	}
 }
 
+// TestSetPaused: the set says why it learns nothing, from its first moment on.
+func TestSetPaused(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		change telemetry.Change
+		state  anomaly.State
+	}{
+		"":         {},
+		"start":    {change: telemetry.Change{Kind: telemetry.ServerStarted}},
+		"stop":     {change: telemetry.Change{Kind: telemetry.ServerStopping}},
+		"rotation": {change: telemetry.Change{Kind: telemetry.EpochOpened}},
+		"hold":     {state: anomaly.State{Held: true, Alerted: true}},
+		"alert":    {state: anomaly.State{Alerted: true}},
+	} {
+		s := anomaly.NewSet()
+		s.Begin(noon)
+		if got := s.Stats().Paused; got != "start" {
+			t.Errorf("at the begin: %q", got)
+		}
+		at := noon.Add(3 * time.Minute)
+		if tt.change.At = at; tt.change.Kind != 0 {
+			s.Change(tt.change)
+		}
+		s.Tick(at, tt.state)
+		if got := s.Stats().Paused; got != name {
+			t.Errorf("%q, want %q", got, name)
+		}
+	}
+}
+
 // TestSetState: what is usual survives a restart, and a damaged state is refused whole.
 func TestSetState(t *testing.T) {
 	t.Parallel()

@@ -71,6 +71,7 @@ func (n *node) newAnomalies() *anomalies {
 	}
 	if a.set != nil {
 		a.restore()
+		a.set.Begin(now())
 	}
 	return a
 }
@@ -204,7 +205,7 @@ func (a *anomalies) measure(live []anomaly.Finding) {
 	for _, word := range anomaly.FeedbackWords() {
 		a.metrics.Set(metrics.AnomalyFeedback, float64(s.Feedback[word]), word)
 	}
-	a.metrics.SetIs(metrics.AnomalyLearning, s.Learning)
+	a.metrics.SetIs(metrics.AnomalyLearning, s.Paused == "")
 }
 
 // run stores what was found, saves what is usual from time to time and at the end, and
@@ -284,7 +285,7 @@ func (a *anomalies) state() admin.AnomalyState {
 	}
 	s := a.set.Stats()
 	d := admin.AnomalyState{
-		Mode: "on", Learning: s.Learning, Series: s.Series, SeriesWarm: s.SeriesWarm, Provers: s.Provers, ProverWarm: s.ProversWarm,
+		Mode: "on", Learning: s.Paused == "", Paused: s.Paused, Series: s.Series, SeriesWarm: s.SeriesWarm, Provers: s.Provers, ProverWarm: s.ProversWarm,
 		InForce: len(a.set.Live(now())), Suppressed: s.Suppressed,
 	}
 	if !a.restored.IsZero() {
