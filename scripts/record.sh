@@ -6,39 +6,11 @@
 set -eu
 cd "$(dirname "$0")/.."
 td=${TD:-$PWD/bin/td} out=$PWD/deploy/testdata/run.jsonl.gz scale=${SECONDS_PER_PHASE:-30}
-dir=$(mktemp -d)
-chmod 755 "$dir"
-export TD_DATA="$dir/data" TD_SERVER=http://127.0.0.1:18080 XDG_STATE_HOME="$dir/state" HOME="$dir"
-loads=''
-stop() {
-	# shellcheck disable=SC2086 # a list of process ids
-	kill $loads 2>/dev/null || true
-	kill "$server" 2>/dev/null || true
-	wait 2>/dev/null || true
-	rm -rf "$dir"
-}
-"$td" serve --listen 127.0.0.1:18080 --record "$dir/record.jsonl" --log-addresses hash \
-	--max-age 10m --max-issued 2000 --alert-every 5s --alert-window 30s --alert-keep 30s 2>"$dir/log" &
-server=$!
-trap stop EXIT
-trap 'exit 1' INT TERM
-until curl -s "$TD_SERVER/v1/status" >/dev/null; do sleep 0.2; done
+port=18080
+. scripts/record-load.sh
+serve "$td" record --max-age 10m --max-issued 2000 --alert-every 5s --alert-window 30s --alert-keep 30s
+examples
 
-cd "$dir"
-echo '{"lot": "2026-11-A", "note": "sealed at the mill"}' >event.json
-echo '{"sensor": "office", "readings": [69.88, 71.22, 70.06]}' >readings.json
-echo '{"values": [{"at": "/readings", "lo": 60, "hi": 80}], "scale": 2, "offset": 0}' >params.json
-"$td" trust add >/dev/null
-
-# load SECONDS COMMAND... runs a command again and again, with a pause after each.
-load() {
-	pause=$1
-	shift
-	while :; do
-		"$@" >/dev/null 2>&1 || true
-		sleep "$pause"
-	done
-}
 # during PHASES PAUSE COMMAND... is load for a number of phases.
 during() {
 	phases=$1
@@ -48,10 +20,6 @@ during() {
 	loads="$loads $one"
 	sleep $((phases * scale))
 	kill "$one"
-}
-background() {
-	load "$@" &
-	loads="$loads $!"
 }
 # challenge NAME opens a challenge and keeps its id and tag in NAME.id and NAME.tag.
 challenge() {
@@ -74,17 +42,6 @@ abandoned() {
 	"$td" challenge --request --claim open/1 --ttl 5s --private left.private event.json |
 		curl -s -H 'Content-Type: application/json' --data-binary @- "$TD_SERVER/v1/challenges"
 }
-# honest NAME ARGUMENT... submits as a client does.
-honest() {
-	rm -rf "receipts/$1"
-	into=receipts/$1
-	shift
-	"$td" submit --out "$into" "$@"
-}
-pushed() {
-	curl -s -d '{"claim":"open/1","params":{},"event":{"lot":"2026-11-B"}}' -H 'Content-Type: application/json' "$TD_SERVER/v1/events"
-}
-
 # admin ARGUMENT... sends an order, again if the server is busy.
 admin() {
 	until "$td" admin "$@" >/dev/null; do sleep 1; done
@@ -113,10 +70,8 @@ sleep $((scale / 2))
 during 2 0.3 false_proof
 during 1 0.2 curl -s -d '{' -H 'Content-Type: application/json' "$TD_SERVER/v1/challenges"
 sleep $((2 * scale))
-kill "$server"
-wait "$server" || true
+finish
 mkdir -p "${out%/*}"
-# Ids of requests are random and not needed; that there is one is.
-sed 's/"request_id":"\([^"]*\)"/"request_id":"01010101010101010101010101010101"/' record.jsonl | gzip -9n >"$out"
+pack record "$out"
 ls -l "$out"
-wc record.jsonl
+wc "$dir/record"

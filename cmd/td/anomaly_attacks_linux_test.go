@@ -312,7 +312,7 @@ func (w *wire) target(from *client.Client, q *telemetry.Request) (to *answer, er
 	return to, nil
 }
 
-// answered gives a right answer, as long after its challenge as the event says.
+// answered sends a right answer, as long after its challenge as the event says.
 func (w *wire) answered(from *client.Client, q *telemetry.Request, all *sync.WaitGroup) error {
 	due := time.After(q.Answered)
 	a, err := proved(w.t.Context(), from, q.Client)
