@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"math"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -154,6 +155,9 @@ func TestFigures(t *testing.T) {
 // TestAnomalies: the detectors are measured with full windows, which take most of the memory
 // that they may have. Their time is not judged here.
 func TestAnomalies(t *testing.T) {
+	if testing.Short() || runtime.GOOS != "linux" {
+		t.Skip("fills a day of windows, on Linux")
+	}
 	budgets, err := bench.Anomalies(t.Context())
 	if err != nil || len(budgets) != 2 {
 		t.Fatal(budgets, err)
