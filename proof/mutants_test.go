@@ -19,14 +19,16 @@ type mutant struct {
 // packages. Text that no longer occurs exactly once in its file is an error, so
 // that the list follows the code.
 var mutants = []mutant{
-	{"field/element.go", "d + Modulus&-(d>>31)", "d", "TestArithmetic"},
+	{"field/element.go", "d + Modulus&uint32(int32(d)>>31)", "d", "TestArithmetic"},
 	{"field/element.go", "v < Modulus\n", "true\n", "TestEncoding"},
 	{"field/element.go", "high += product >> 32", "high += 0", "TestDot"},
 	{"field/element.go", "len(b) != Size*len(elements)", "len(b) < Size*len(elements)", "TestParseAll"},
 	{"field/element.go", "valid = valid && ok", "valid = ok", "TestParseAll"},
 	{"field/element.go", "high*rSquared", "high*rModP", "TestNew"},
 	{"field/domain.go", "v[i] = v[i].Mul(d.scale)", "_ = v[i].Mul(d.scale)", "TestEvaluate"},
-	{"field/domain.go", "x, y := left[i], right[i]", "y, x := left[i], right[i]", "TestEvaluate"},
+	{"field/domain.go", "x, y := a[i].Add(b[i]), c[i].Add(e[i])", "x, y := a[i].Add(b[i]), c[i]", "TestEvaluate"},
+	{"field/domain.go", "clear(v[k:block])", "", "TestEvaluate"},
+	{"field/element.go", "d + Modulus<<32&(d>>63)", "d", "TestAddProducts"},
 	{"field/domain.go", "x.Pow(uint64(d.size)).Sub(power)", "x.Pow(uint64(d.size))", "TestLagrange"},
 
 	{"poseidon/poseidon.go", "i == 0 || Full(round)", "i >= 0 || Full(round)", "TestVector"},
@@ -115,6 +117,7 @@ var mutants = []mutant{
 	{"ligero/prove.go", "\tc.seed = nil\n", "", "TestCoinsAreSpent"},
 	{"ligero/prove.go", "defer clear(seed[:]); return seed", "return seed", "TestCoinsNeverPrint"},
 	{"ligero/prove.go", "clear(p.elements)", "", "TestWiped"},
+	{"ligero/prove.go", "clear(p.sums)\n\tif testingOnlyWiped", "if testingOnlyWiped", "TestWiped"},
 	{"ligero/prove.go", "clear(p.bytes)", "", "TestWiped"},
 	{"ligero/prove.go", "defer p.wipe()", "", "TestWiped"},
 	{"ligero/prove.go", "if !satisfied {", "if !satisfied && false {", "TestProveRefusesFalseValues"},

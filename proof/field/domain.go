@@ -1,5 +1,7 @@
 package field
 
+import "math/bits"
+
 // Domain is a coset of a subgroup whose size is a power of two.
 type Domain struct {
 	size int
@@ -55,49 +57,81 @@ func (d *Domain) Point(j int) Element {
 	return x
 }
 
-// Evaluate turns coefficients into values, in place. All of v from index k on
-// must be 0.
+// Evaluate turns the first k elements of v from coefficients into values, in
+// place. What follows them does not count.
 func (d *Domain) Evaluate(v []Element, k int) {
 	d.check(v)
-	half := d.size / 2
-	for ; half >= max(k, 1); half /= 2 {
-		// The polynomial is shorter than half: its remainders modulo both factors
-		// are itself. Copies of it are all blocks of this level.
-		for at := 0; at < d.size; at += 2 * half {
-			copy(v[at+half:at+2*half], v[:half])
+	// The polynomial is its own remainder in all blocks that hold k coefficients.
+	block := ceil(k)
+	clear(v[k:block])
+	for at := block; at < d.size; at += block {
+		copy(v[at:at+block], v[:block])
+	}
+	for ; block >= 4; block /= 4 {
+		d.divideTwice(v, block)
+	}
+	if block == 2 {
+		for at := 0; at < d.size; at += 2 {
+			x := d.twiddles[(d.size+at)/2].Mul(v[at+1])
+			v[at], v[at+1] = v[at].Add(x), v[at].Sub(x)
 		}
 	}
-	for ; half >= 1; half /= 2 {
-		node := d.size / half / 2
-		for at := 0; at < d.size; at += 2 * half {
-			left, right := v[at:at+half], v[at+half:at+2*half]
-			w := d.twiddles[node]
-			for i := range left {
-				x := w.Mul(right[i])
-				left[i], right[i] = left[i].Add(x), left[i].Sub(x)
-			}
-			node++
+}
+
+// ceil returns the least power of two that is at least k and 1.
+func ceil(k int) int { return 1 << bits.Len(uint(max(k, 1)-1)) }
+
+// divideTwice turns the remainders in blocks of a size into those in blocks of a
+// quarter of it.
+func (d *Domain) divideTwice(v []Element, block int) {
+	q, node := block/4, d.size/block
+	for at := 0; at < d.size; at += block {
+		a, b, c, e := v[at:][:q], v[at+q:][:q], v[at+2*q:][:q], v[at+3*q:][:q]
+		w, left, right := d.twiddles[node], d.twiddles[2*node], d.twiddles[2*node+1]
+		for i := range a {
+			x, y := w.Mul(c[i]), w.Mul(e[i])
+			l, r := left.mulSum(b[i], y), right.mulDifference(b[i], y)
+			sum, difference := a[i].Add(x), a[i].Sub(x)
+			a[i], b[i] = sum.Add(l), sum.Sub(l)
+			c[i], e[i] = difference.Add(r), difference.Sub(r)
 		}
+		node++
 	}
 }
 
 // Interpolate turns values into coefficients, in place.
 func (d *Domain) Interpolate(v []Element) {
 	d.check(v)
-	for half := 1; half < d.size; half *= 2 {
-		node := d.size / half / 2
-		for at := 0; at < d.size; at += 2 * half {
-			left, right := v[at:at+half], v[at+half:at+2*half]
-			w := d.inverses[node]
-			for i := range left {
-				x, y := left[i], right[i]
-				left[i], right[i] = x.Add(y), w.Mul(x.Sub(y))
-			}
-			node++
+	block := 1
+	if bits.Len(uint(d.size))%2 == 0 { // an odd number of levels
+		block = 2
+		for at := 0; at < d.size; at += 2 {
+			w := d.inverses[(d.size+at)/2]
+			v[at], v[at+1] = v[at].Add(v[at+1]), w.mulDifference(v[at], v[at+1])
 		}
+	}
+	for ; block < d.size; block *= 4 {
+		d.joinTwice(v, block)
 	}
 	for i := range v {
 		v[i] = v[i].Mul(d.scale)
+	}
+}
+
+// joinTwice is the inverse of divideTwice, but for a factor of 4, from blocks of
+// a size q.
+func (d *Domain) joinTwice(v []Element, q int) {
+	node := d.size / (4 * q)
+	for at := 0; at < d.size; at += 4 * q {
+		a, b, c, e := v[at:][:q], v[at+q:][:q], v[at+2*q:][:q], v[at+3*q:][:q]
+		w, left, right := d.inverses[node], d.inverses[2*node], d.inverses[2*node+1]
+		for i := range a {
+			l, r := left.mulDifference(a[i], b[i]), right.mulDifference(c[i], e[i])
+			x, y := a[i].Add(b[i]), c[i].Add(e[i])
+			a[i], c[i] = x.Add(y), w.mulDifference(x, y)
+			b[i], e[i] = l.Add(r), w.mulDifference(l, r)
+		}
+		node++
 	}
 }
 

@@ -18,9 +18,9 @@ const (
 
 // Constants of Montgomery multiplication with R = 2^32.
 const (
-	negInverse = 1<<31 - 1<<24 - 1       // -1/p mod R
-	rModP      = (1 << 32) % Modulus     // R mod p
-	rSquared   = rModP * rModP % Modulus // R^2 mod p
+	inverse  = 1<<31 + 1<<24 + 1       // 1/p mod R
+	rModP    = (1 << 32) % Modulus     // R mod p
+	rSquared = rModP * rModP % Modulus // R^2 mod p
 )
 
 // Element is an integer modulo p. The zero value is 0, and == compares.
@@ -38,16 +38,26 @@ func New(v uint64) Element {
 func (x Element) Uint32() uint32 { return reduce(uint64(x.v)) }
 
 // Add returns x + y.
-func (x Element) Add(y Element) Element { return Element{subtractModulus(x.v + y.v)} }
+func (x Element) Add(y Element) Element { return Element{correct(x.v + y.v - Modulus)} }
 
 // Sub returns x - y.
-func (x Element) Sub(y Element) Element { return Element{subtractModulus(x.v + Modulus - y.v)} }
+func (x Element) Sub(y Element) Element { return Element{correct(x.v - y.v)} }
 
 // Neg returns -x.
 func (x Element) Neg() Element { return Element{}.Sub(x) }
 
 // Mul returns x · y.
 func (x Element) Mul(y Element) Element { return Element{reduce(uint64(x.v) * uint64(y.v))} }
+
+// mulSum returns x · (y + z).
+func (x Element) mulSum(y, z Element) Element {
+	return Element{reduce(uint64(x.v) * (uint64(y.v) + uint64(z.v)))}
+}
+
+// mulDifference returns x · (y - z).
+func (x Element) mulDifference(y, z Element) Element {
+	return Element{reduce(uint64(x.v) * (uint64(y.v) + Modulus - uint64(z.v)))}
+}
 
 // Square returns x · x.
 func (x Element) Square() Element { return x.Mul(x) }
@@ -109,7 +119,22 @@ func Dot(a, b []Element) Element {
 		low += product & (1<<32 - 1)
 		high += product >> 32
 	}
-	return Element{subtractModulus(mod(high) + reduce(uint64(mod(low))))}
+	return Element{mod(high)}.Add(Element{reduce(uint64(mod(low)))})
+}
+
+// Sum is a sum of products before its reduction. The zero value is 0.
+type Sum uint64 // below p·R, the sum of the products as they are in memory modulo p·R
+
+// Element returns the sum.
+func (s Sum) Element() Element { return Element{reduce(uint64(s))} }
+
+// AddProducts adds a[i] · b[i] to every sum[i].
+func AddProducts(sums []Sum, a, b []Element) {
+	a, b = a[:len(sums)], b[:len(sums)]
+	for i := range sums {
+		d := int64(sums[i]) + (int64(a[i].v)*int64(b[i].v) - Modulus<<32)
+		sums[i] = Sum(d + Modulus<<32&(d>>63))
+	}
 }
 
 // AddMul adds k · x[i] to every sum[i].
@@ -138,18 +163,16 @@ func InvertAll(elements []Element) {
 
 // reduce returns x / R mod p, for x below p·R.
 func reduce(x uint64) uint32 {
-	m := uint32(x) * negInverse
-	return subtractModulus(uint32((x + uint64(m)*Modulus) >> 32))
+	m := uint32(x) * inverse
+	// x - m·p is a multiple of R, and more than -p·R.
+	return correct(uint32(x>>32) - uint32(uint64(m)*Modulus>>32))
 }
 
 // mod returns x mod p, for every x.
 func mod(x uint64) uint32 {
 	high, low := x>>32, x&(1<<32-1)
-	return subtractModulus(reduce(high*rSquared) + reduce(low*rModP))
+	return correct(reduce(high*rSquared) + reduce(low*rModP) - Modulus)
 }
 
-// subtractModulus returns v mod p, for v below 2p.
-func subtractModulus(v uint32) uint32 {
-	d := v - Modulus
-	return d + Modulus&-(d>>31)
-}
+// correct returns d mod p, for d from -p to p - 1 modulo R.
+func correct(d uint32) uint32 { return d + Modulus&uint32(int32(d)>>31) }

@@ -193,6 +193,30 @@ func BenchmarkMul(b *testing.B) {
 	_ = x
 }
 
+// TestAddProducts has sums of one product to many, of random elements and of the
+// greatest as they are in memory.
+func TestAddProducts(t *testing.T) {
+	greatest := field.New(field.Modulus - 1).Mul(field.New(1 << 32).Inverse()) // p-1 in memory
+	for _, rounds := range []int{1, 2, 3, 100} {
+		sums, want := make([]field.Sum, 8), make([]field.Element, 8)
+		for i := range rounds {
+			a, b := random(8), random(16)[8:]
+			a[0], b[0] = greatest, greatest
+			a[1], b[1] = field.Element{}, greatest
+			a[2] = a[2].Add(field.New(uint64(i)))
+			field.AddProducts(sums, a, b)
+			for j := range want {
+				want[j] = want[j].Add(a[j].Mul(b[j]))
+			}
+		}
+		for j := range want {
+			if got := sums[j].Element(); got != want[j] {
+				t.Errorf("%d products: sum %d is %d, want %d", rounds, j, got.Uint32(), want[j].Uint32())
+			}
+		}
+	}
+}
+
 func BenchmarkDot64(b *testing.B) {
 	x := make([]field.Element, 64)
 	for i := range x {

@@ -147,7 +147,7 @@ func TestOneComponentLeft(t *testing.T) {
 			for range m + 1 {
 				parseNext(c.t[m][1:], &rest)
 			}
-			p.multiply(c.linear, c.quadratic)
+			p.multiply(slices.Concat(c.linear, c.quadratic))
 			if s.closing(c.t[m], sum) != p.sum[0].Add(p.coefficients[s.system.Rows+s.Components+m][0]) {
 				wrong++
 			}

@@ -18,6 +18,9 @@ func OnWiped(f func(elements int, clean bool)) (undo func()) {
 		for _, b := range p.bytes {
 			clean = clean && b == 0
 		}
+		for _, s := range p.sums {
+			clean = clean && s == 0
+		}
 		f(len(p.elements), clean)
 	}
 	return func() { testingOnlyWiped = nil }

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"errors"
+	"slices"
 
 	"github.com/terradourada/td/proof/field"
 	"github.com/terradourada/td/proof/merkle"
@@ -73,7 +74,9 @@ type prover struct {
 	elements     []field.Element   // everything below, in one piece
 	coefficients [][]field.Element // of rows, masks of U, masks of T
 	words        [][]field.Element // their values
-	sum, scratch []field.Element   // on the inner domain
+	products     [][]field.Element // values on the inner domain of the products of rows
+	sum          []field.Element   // coefficients, see multiply
+	sums         []field.Sum       // its values on the inner domain
 
 	bytes []byte // the leaves' preimages: prefix, salt, column
 	tree  merkle.Tree
@@ -83,7 +86,8 @@ func (s *Scheme) newProver() *prover {
 	n, k, d, inner := s.words(), s.rowSize(), s.sumSize(), s.productLength()
 	short := n - s.Components // rows and masks of U
 	p := &prover{Scheme: s}
-	p.elements = make([]field.Element, short*k+s.Components*d+n*s.Length+2*inner)
+	products := len(s.system.Products)
+	p.elements = make([]field.Element, short*k+s.Components*d+n*s.Length+(products+1)*inner)
 	free := p.elements
 	take := func(count, length int) [][]field.Element {
 		taken := cut(free[:count*length], count, length)
@@ -92,7 +96,9 @@ func (s *Scheme) newProver() *prover {
 	}
 	p.coefficients = append(take(short, k), take(s.Components, d)...)
 	p.words = take(n, s.Length)
-	p.sum, p.scratch = take(1, inner)[0], take(1, inner)[0]
+	p.products = take(products, inner)
+	p.sum = take(1, inner)[0]
+	p.sums = make([]field.Sum, inner)
 	p.bytes = make([]byte, s.Length*p.preimage())
 	return p
 }
@@ -103,6 +109,7 @@ func (s *Scheme) preimage() int { return 1 + s.layout().column }
 func (p *prover) wipe() {
 	clear(p.elements)
 	clear(p.bytes)
+	clear(p.sums)
 	if testingOnlyWiped != nil {
 		testingOnlyWiped(p)
 	}
@@ -129,12 +136,27 @@ func (p *prover) encode(values []field.Element, coins *Coins) {
 		copy(p.words[i], c)
 		p.code.Evaluate(p.words[i], len(c))
 	}
-	for j := range p.Length {
-		b := p.bytes[j*p.preimage():][:0]
-		salt := salts.Block()
-		b = append(append(b, merkle.LeafPrefix), salt[:]...)
+	p.transpose(salts)
+}
+
+// transpose writes the preimages of the leaves. It goes through a few columns at a
+// time, because the same place of all words is in the same part of a cache.
+func (p *prover) transpose(salts *transcript.Stream) {
+	const columns = 16
+	size := p.preimage()
+	for start := 0; start < p.Length; start += columns {
+		end := min(start+columns, p.Length)
+		for j := start; j < end; j++ {
+			salt := salts.Block()
+			p.bytes[j*size] = merkle.LeafPrefix
+			copy(p.bytes[j*size+1:], salt[:])
+		}
+		at := start*size + 1 + merkle.SaltSize
 		for _, w := range p.words {
-			b = w[j].Append(b)
+			for j, x := range w[start:end] {
+				x.Append(p.bytes[at+j*size:][:0])
+			}
+			at += field.Size
 		}
 	}
 }
@@ -170,7 +192,14 @@ func (p *prover) column(j int) []byte { return p.bytes[j*p.preimage():][1:p.prei
 func (p *prover) respond(state transcript.State, public []field.Element) (polynomials [2][]byte, satisfied bool) {
 	satisfied = true
 	system, l := p.system, p.layout()
-	linear, quadratic := make([]field.Element, system.Rows*p.Slots), make([]field.Element, len(system.Products)*p.Slots)
+	for i, rows := range system.Products {
+		a, b := p.words[rows[0]], p.words[rows[1]]
+		for j := range p.products[i] {
+			p.products[i][j] = a[j].Mul(b[j])
+		}
+	}
+	factors := make([]field.Element, (system.Rows+len(system.Products))*p.Slots)
+	linear, quadratic := factors[:system.Rows*p.Slots], factors[system.Rows*p.Slots:]
 	u, t := make([]field.Element, p.rowSize()), make([]field.Element, p.sumSize())
 	polynomials = [2][]byte{make([]byte, 0, l.t-l.u), make([]byte, 0, l.columns-l.t)}
 	for m := range p.Components {
@@ -180,7 +209,7 @@ func (p *prover) respond(state transcript.State, public []field.Element) (polyno
 			field.AddMul(u, p.coefficients[i], w)
 		}
 		sum := system.combine(linear, quadratic, equations, public)
-		p.multiply(linear, quadratic)
+		p.multiply(factors)
 		copy(t, p.sum)
 		for i, x := range p.coefficients[system.Rows+p.Components+m] {
 			t[i] = t[i].Add(x)
@@ -192,34 +221,21 @@ func (p *prover) respond(state transcript.State, public []field.Element) (polyno
 	return polynomials, satisfied
 }
 
-// multiply sets p.sum to the polynomial whose sum over H_l is the weighted sum of
-// all values and products.
-func (p *prover) multiply(linear, quadratic []field.Element) {
-	clear(p.sum)
-	for i := range p.system.Rows {
-		p.spread(linear, i)
-		for j, x := range p.words[i][:len(p.sum)] {
-			p.sum[j] = p.sum[j].Add(p.scratch[j].Mul(x))
-		}
+// multiply sets p.sum to the polynomial whose sum over H_l is the sum of all values
+// and products, weighted by the factors.
+func (p *prover) multiply(factors []field.Element) {
+	clear(p.sums)
+	weights := make([]field.Element, len(p.sum)) // of one row or product, at each point
+	for i, values := range slices.Concat(p.words[:p.system.Rows], p.products) {
+		copy(weights, factors[i*p.Slots:(i+1)*p.Slots])
+		p.slots.Interpolate(weights[:p.Slots])
+		p.inner.Evaluate(weights, p.Slots)
+		field.AddProducts(p.sums, weights, values)
 	}
-	for i, rows := range p.system.Products {
-		p.spread(quadratic, i)
-		a, b := p.words[rows[0]], p.words[rows[1]]
-		for j := range p.sum {
-			p.sum[j] = p.sum[j].Add(p.scratch[j].Mul(a[j]).Mul(b[j]))
-		}
+	for i, s := range p.sums {
+		p.sum[i] = s.Element()
 	}
 	p.inner.Interpolate(p.sum)
-}
-
-// spread sets p.scratch to the values on the inner domain of the polynomial that
-// has the i-th block of factors on H_l.
-func (p *prover) spread(factors []field.Element, i int) {
-	low := p.scratch[:p.Slots]
-	copy(low, factors[i*p.Slots:(i+1)*p.Slots])
-	p.slots.Interpolate(low)
-	clear(p.scratch[p.Slots:])
-	p.inner.Evaluate(p.scratch, p.Slots)
 }
 
 // open writes the proof.

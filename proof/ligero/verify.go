@@ -78,7 +78,7 @@ func (s *Scheme) newChecker(p *parsed) *checker {
 
 // encode evaluates a polynomial on all columns.
 func (c *checker) encode(coefficients []field.Element) []field.Element {
-	clear(c.word[copy(c.word, coefficients):])
+	copy(c.word, coefficients)
 	c.code.Evaluate(c.word, len(coefficients))
 	return c.word
 }
