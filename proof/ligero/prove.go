@@ -142,7 +142,7 @@ func (p *prover) encode(values []field.Element, coins *Coins) {
 // transpose writes the preimages of the leaves. It goes through a few columns at a
 // time, because the same place of all words is in the same part of a cache.
 func (p *prover) transpose(salts *transcript.Stream) {
-	const columns = 16
+	const columns = 64
 	size := p.preimage()
 	for start := 0; start < p.Length; start += columns {
 		end := min(start+columns, p.Length)
