@@ -120,6 +120,22 @@ func TestListLimits(t *testing.T) {
 	}
 }
 
+// TestNamesFollowUnicode15: a name is refused or taken by the tables of Unicode 15.0, which
+// the specification names, since every verifier must decide alike. If a toolchain brings
+// newer tables, package claim needs its own, or the specification a new sentence.
+func TestNamesFollowUnicode15(t *testing.T) {
+	for name, want := range map[string]bool{
+		"Kawi \U00011F00":       true,  // since 15.0
+		"ideograph \U0002EBF0":  false, // since 15.1
+		"Cyrillic \u1C89":       false, // since 16.0
+		"no-break space \u00A0": false,
+	} {
+		if _, err := claim.NewList(name, testMembers(1)); (err == nil) != want {
+			t.Errorf("%q: taken is %v, want %v", name, err == nil, want)
+		}
+	}
+}
+
 // TestListRevisions shows which changes change the id.
 func TestListRevisions(t *testing.T) {
 	m := threeMembers()

@@ -4,6 +4,8 @@ import (
 	"crypto/ed25519"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
+	"slices"
 )
 
 // Labels of D and H2F; each use of a hash has its own.
@@ -196,12 +198,35 @@ func (h *Handover) Digest() Digest {
 	return D(labelHandover, []byte(h.Origin), h.Previous[:], h.Next[:], number[:], h.Key[:], size[:], h.Root[:])
 }
 
-// CheckID refuses an epoch whose id is not that of its keys.
+// CheckID refuses an epoch whose id is not that of its keys, or whose checkpoint key has
+// small order.
 func (e *EpochOpen) CheckID() error {
 	if e.ID != DeriveEpochID(e.PublicKey[:], e.CheckpointKey) {
 		return Fail(CodeMalformedRequest, "the id of the epoch is not that of its keys")
 	}
+	if hasSmallOrder(e.CheckpointKey) {
+		return Fail(CodeMalformedRequest, "anyone can sign under the checkpoint key of the epoch")
+	}
 	return nil
+}
+
+// hasSmallOrder reports whether an Ed25519 key is one of the eight points of small order,
+// in any encoding that crypto/ed25519 takes. Signatures under it need no secret.
+func hasSmallOrder(key [32]byte) bool {
+	key[31] &^= 1 << 7 // the sign of x
+	return slices.Contains(smallOrder[:], hex.EncodeToString(key[:]))
+}
+
+// smallOrder holds the y of the points of order 4, 1, 8, 8 and 2, and the second
+// encodings of the first two, which are not reduced.
+var smallOrder = [...]string{
+	"0000000000000000000000000000000000000000000000000000000000000000",
+	"0100000000000000000000000000000000000000000000000000000000000000",
+	"26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+	"c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+	"ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+	"edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+	"eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
 }
 
 // VerifyHandover verifies the hand-over in e, which must not be zero. In it

@@ -21,7 +21,7 @@ const (
 // RequestID names one request (one session); 16 random bytes.
 type RequestID [IDSize]byte
 
-// EpochID names one epoch; drawn by its signer at the start of the epoch.
+// EpochID names one epoch; it follows from the keys of the epoch, see [DeriveEpochID].
 type EpochID [IDSize]byte
 
 // InstanceID names one run of the core process.

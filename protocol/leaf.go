@@ -190,7 +190,7 @@ type Control struct {
 	Actor    Digest // ActorCommitment of who acted
 	Reason   uint16 // reason code
 	Text     Digest // ReasonDigest of the text
-	Previous uint8  // number of holds in force before
+	Previous uint8  // state before, one bit for each kind of hold, seal and retirement (section 17)
 	Target   Digest
 }
 

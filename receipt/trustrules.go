@@ -165,7 +165,7 @@ func prefixRoot(ctx context.Context, log Log, first uint64, of tree) (root [32]b
 // SUBPROOF(first, D[0:size], false) of RFC 6962 section 2.1.2, 0 < first <
 // size.
 func prefixRoots(hashes [][32]byte, first, size uint64) (prefix, whole [32]byte, ok bool) {
-	if len(hashes) == 0 {
+	if len(hashes) == 0 || first == 0 || first > size {
 		return prefix, whole, false
 	}
 	if first == size {

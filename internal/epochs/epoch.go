@@ -211,7 +211,7 @@ func (e *Epoch) awaitQuiet(ctx context.Context) {
 	}
 }
 
-// ID returns the id of the epoch, which its signer has drawn.
+// ID returns the id of the epoch, which follows from the keys of its signer.
 func (e *Epoch) ID() protocol.EpochID { return e.id }
 
 // Number returns the number of the epoch; the epochs of a log count from 1.

@@ -126,7 +126,8 @@ func parseSignerReady(b []byte) (signerReady, error) {
 		checkpoint: [32]byte(b[16+protocol.MLDSAPublicKeySize:]),
 		posture:    posture,
 	}
-	if err != nil || r.epoch != protocol.DeriveEpochID(r.publicKey[:], r.checkpoint) {
+	open := protocol.EpochOpen{ID: r.epoch, PublicKey: r.publicKey, CheckpointKey: r.checkpoint}
+	if err != nil || open.CheckID() != nil {
 		return signerReady{}, errMalformed
 	}
 	return r, nil

@@ -28,8 +28,8 @@ type Signer struct {
 	begun   bool       // guarded by telling
 }
 
-// StartSigner starts a signer, which draws its keys and its epoch id, and waits
-// until it is ready. The context bounds the start, not the life of the process.
+// StartSigner starts a signer, which draws its keys, and waits until it is ready. The
+// context bounds the start, not the life of the process.
 func StartSigner(ctx context.Context, cfg Config, start SignerStart) (*Signer, error) {
 	if err := start.check(); err != nil {
 		return nil, err
@@ -53,7 +53,7 @@ func StartSigner(ctx context.Context, cfg Config, start SignerStart) (*Signer, e
 	return s, nil
 }
 
-// EpochID names the epoch; the signer drew it.
+// EpochID names the epoch. It follows from the two public keys.
 func (s *Signer) EpochID() protocol.EpochID { return s.ready.epoch }
 
 // PublicKey is the ML-DSA-65 public key of the epoch (FIPS 204 encoding).

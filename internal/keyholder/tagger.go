@@ -19,7 +19,7 @@ type Tagger struct {
 	posture sandbox.Posture
 }
 
-// StartTagger starts a tagger for the epoch that a signer drew, and waits until
+// StartTagger starts a tagger for the epoch of a signer, and waits until
 // it is ready. The context bounds the start, not the life of the process.
 func StartTagger(ctx context.Context, cfg Config, epoch protocol.EpochID, number uint64) (*Tagger, error) {
 	if epoch == (protocol.EpochID{}) || number == 0 {
