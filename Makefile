@@ -13,7 +13,7 @@ FREEZES ?= 40
 TOOLS := tools/bin
 DATA ?= ../shared/data
 
-.PHONY: build demo test matrix race race-system memscan attacks-trust attack anomaly-sim faults gamedays nab lint fuzz bench bench-once limit-compare docs openapi man check vuln e2e powercut model mutants suite2 unit container tools clean
+.PHONY: build demo test matrix race race-system memscan attacks-trust attack anomaly-sim faults gamedays nab lint fuzz bench bench-once limit-compare docs reviews openapi man check vuln e2e powercut model mutants suite2 unit container tools clean
 
 build:
 	go build -trimpath -o bin/td ./cmd/td
@@ -95,6 +95,11 @@ bench-once:
 docs:
 	go generate ./...
 	git diff --exit-code -- docs claim deploy model
+
+# Names the reviews and accepted risks whose date has passed. It fails only if the calendar
+# cannot be read.
+reviews:
+	go test -count=1 -v -run '^TestReviewsDue$$' . -today "$$(date -u +%F)"
 
 # Lints docs/openapi.json by the recommended rules of two public linters. Needs npm, and
 # reports that it was skipped where that is missing.

@@ -43,6 +43,7 @@ joined() {
 step "format, modules, vet, linters, dead code" make lint
 # The tests compare what else is generated; TestGenerators checks that they do.
 step "generated data" sh -c 'go generate ./claim && git diff --exit-code -- claim'
+step "reviews by date (a warning only)" make reviews
 step "linters of the API description (needs npm: NOT LINTED elsewhere)" make openapi
 step "build with runtimesecret" make build
 step "build without runtimesecret" env GOEXPERIMENT= go build -o /dev/null ./cmd/td
