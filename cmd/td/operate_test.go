@@ -20,6 +20,7 @@ var operated = []string{
 	"how-to/operate-freeze", "how-to/operate-rotate", "how-to/operate-clients", "how-to/operate-incidents",
 	"runbooks/key-compromise", "runbooks/prover-compromise", "runbooks/abnormal-traffic", "runbooks/ledger-inconsistency",
 	"runbooks/operator-error", "runbooks/disk-full", "runbooks/rotation-drill", "runbooks/machine", "runbooks/anomalies",
+	"security/advisories",
 }
 
 // TestOperatorPages runs the shell blocks of the pages for operators, each page in one
