@@ -35,7 +35,7 @@ func TestInnerLayers(t *testing.T) {
 	})
 	for pkg, may := range map[string][]string{
 		"protocol": nil, "claim": nil, "receipt": nil, "audit": nil, "internal/lifecycle": nil, "internal/keyholder": nil,
-		"internal/session": {"internal/limit"},                       // the payer of a challenge
+		"internal/session": {"internal/limit"},                                           // the payer of a challenge
 		"internal/gate":    {"internal/limit", "internal/telemetry", "internal/anomaly"}, // pace; the report of a request; the journal stores findings
 	} {
 		within := map[string]bool{}
