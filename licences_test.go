@@ -20,7 +20,7 @@ var licences = []struct{ name, words string }{
 	{"MPL-2.0", "mozilla public license version 2.0"},
 	{"BSD-3-Clause", "neither the name"},
 	{"BSD-3-Clause", "the names of its contributors may not be used"},
-	{"BSD-2-Clause", "redistributions in binary form must reproduce"},
+	{"BSD-3-Clause", "the name of any author may not be used"},
 }
 
 // TestLicences: every module of go.mod stands in the list with its version and a licence
