@@ -33,8 +33,8 @@ type threat struct {
 }
 
 // TestThreatsAreAttacked: a mitigated threat has tests that exist and are not always
-// skipped, an accepted risk has an owner and a date, an open one says what is missing, and
-// boundaries, assets and actors are those of the page.
+// skipped, an accepted risk has an owner and a date and may have such tests, an open one
+// says what is missing, and boundaries, assets and actors are those of the page.
 func TestThreatsAreAttacked(t *testing.T) {
 	page := string(contents(t, threatsPage))
 	_, actors, _ := strings.Cut(page, "## Actors")
@@ -55,7 +55,7 @@ func TestThreatsAreAttacked(t *testing.T) {
 		if strings.Trim(th.stride, "STRIDE") != "" || th.stride == "" {
 			t.Errorf("%s: %q are no letters of STRIDE", th.id, th.stride)
 		}
-		if (len(th.tests) > 0) != (th.status == "mitigated") {
+		if len(th.tests) == 0 && th.status == "mitigated" || len(th.tests) > 0 && th.status == "open" {
 			t.Errorf("%s is %s with %d tests", th.id, th.status, len(th.tests))
 		}
 		for _, name := range th.tests {
@@ -314,21 +314,26 @@ func mitigatedTable(all []threat) string {
 		if th.status != "mitigated" {
 			continue
 		}
-		var tests []string
-		for _, name := range th.tests {
-			tests = append(tests, "`"+name[strings.LastIndexByte(name, '.')+1:]+"`")
-		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", th.id, th.actor, th.threat, th.mitigation, strings.Join(tests, ", "))
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", th.id, th.actor, th.threat, th.mitigation, testNames(th.tests))
 	}
 	return b.String()
 }
 
+// testNames returns the names of tests without their packages, as a cell of a table.
+func testNames(tests []string) string {
+	var names []string
+	for _, name := range tests {
+		names = append(names, "`"+name[strings.LastIndexByte(name, '.')+1:]+"`")
+	}
+	return strings.Join(names, ", ")
+}
+
 func acceptedTable(all []threat) string {
 	var b strings.Builder
-	b.WriteString("| id | actor | risk | what limits it | owner | next review |\n|---|---|---|---|---|---|\n")
+	b.WriteString("| id | actor | risk | what limits it | tests that show both | owner | next review |\n|---|---|---|---|---|---|---|\n")
 	for _, th := range all {
 		if th.status == "accepted" {
-			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", th.id, th.actor, th.threat, th.mitigation, th.owner, th.review)
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", th.id, th.actor, th.threat, th.mitigation, testNames(th.tests), th.owner, th.review)
 		}
 	}
 	return b.String()

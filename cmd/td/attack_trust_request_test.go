@@ -14,8 +14,14 @@ import (
 // core around it is the attacker's.
 func (f *forge) honestEpoch() *forgedEpoch {
 	f.t.Helper()
+	return f.epochBy(keyholder.Config{})
+}
+
+// epochBy is honestEpoch where the signer is started in a way of its own.
+func (f *forge) epochBy(cfg keyholder.Config) *forgedEpoch {
+	f.t.Helper()
 	e := f.epoch()
-	signer, err := keyholder.StartSigner(f.t.Context(), keyholder.Config{}, keyholder.SignerStart{
+	signer, err := keyholder.StartSigner(f.t.Context(), cfg, keyholder.SignerStart{
 		Origin: f.origin, Number: e.open.Number, Instance: e.open.Instance,
 	})
 	f.must(err)

@@ -19,6 +19,11 @@ const deniedCalls = "RUN_WITHOUT_SYSTEM_CALLS"
 // TestMain is main of the program under test: the keyholders, the prover and
 // td are this very binary, started again.
 func TestMain(m *testing.M) {
+	rest, status, ended := runMarkedChild(os.Args)
+	if ended {
+		os.Exit(status)
+	}
+	os.Args = rest
 	if status, ok := node.RunChild(os.Args); ok {
 		os.Exit(status)
 	}
@@ -36,6 +41,9 @@ func TestMain(m *testing.M) {
 		os.Exit(intruder(os.Args[2:]))
 	}
 	if os.Getenv(asProgram) != "" {
+		if err := setMark(); err != nil {
+			panic(err)
+		}
 		harbour()
 		os.Exit(td.Run(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
