@@ -21,6 +21,13 @@ func (f *forge) honestEpoch() *forgedEpoch {
 func (f *forge) epochBy(cfg keyholder.Config) *forgedEpoch {
 	f.t.Helper()
 	e := f.epoch()
+	f.drive(e, cfg)
+	return e
+}
+
+// drive starts a signer for an epoch, whose keys become the signer's.
+func (f *forge) drive(e *forgedEpoch, cfg keyholder.Config) {
+	f.t.Helper()
 	signer, err := keyholder.StartSigner(f.t.Context(), cfg, keyholder.SignerStart{
 		Origin: f.origin, Number: e.open.Number, Instance: e.open.Instance,
 	})
@@ -34,7 +41,6 @@ func (f *forge) epochBy(cfg keyholder.Config) *forgedEpoch {
 	}
 	f.must(signer.Begin(f.t.Context(), tree))
 	e.told = f.size()
-	return e
 }
 
 // forgedRequest is a request that was anchored, with what a core may change in
