@@ -59,7 +59,8 @@ func TestThreatsAreAttacked(t *testing.T) {
 			t.Errorf("%s is %s with %d tests", th.id, th.status, len(th.tests))
 		}
 		for _, name := range th.tests {
-			if !runs[name] {
+			function, sub := splitTest(name)
+			if !runs[function] || sub != "" && !subtestExists(t, function, sub) {
 				t.Errorf("%s is attacked by %s, which does not exist or is always skipped", th.id, name)
 			}
 		}
@@ -78,7 +79,8 @@ func TestThreatTestsHaveAThreat(t *testing.T) {
 	named := map[string]bool{}
 	for _, th := range threats(t) {
 		for _, name := range th.tests {
-			named[name] = true
+			function, _ := splitTest(name)
+			named[function] = true
 		}
 	}
 	for name := range runningTests(t) {
@@ -111,6 +113,59 @@ func runningTests(t *testing.T) map[string]bool {
 		}
 	}
 	return runs
+}
+
+// splitTest splits the name of a subtest, package.Function/subtest.
+func splitTest(name string) (function, sub string) {
+	at := strings.Index(name, ".Test") + 1
+	function, sub, _ = strings.Cut(name[at:], "/")
+	return name[:at] + function, sub
+}
+
+// subtestExists reports whether the tests in the package of a function have a string that
+// is the name of a subtest, or two that make it together.
+func subtestExists(t *testing.T, function, sub string) bool {
+	t.Helper()
+	dir, _, _ := strings.Cut(function, ".Test")
+	literals := map[string]bool{}
+	for _, name := range goFiles(t) {
+		if !strings.HasSuffix(name, "_test.go") || directory(name) != dir {
+			continue
+		}
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			if lit, ok := n.(*ast.BasicLit); ok && lit.Kind == token.STRING {
+				if text, err := strconv.Unquote(lit.Value); err == nil {
+					literals[text] = true
+				}
+			}
+			return true
+		})
+	}
+	for i := range sub {
+		if literals[sub[:i]] && literals[sub[i:]] && i > 0 {
+			return true
+		}
+	}
+	return literals[sub]
+}
+
+func TestSubtestExists(t *testing.T) {
+	const function = "cmd/td.TestAttacksTrust"
+	for sub, want := range map[string]bool{
+		"extended log over plain HTTP": true, "a signer asked for two histories: another tree": true,
+		"extended log over plain": false, "a signer asked for two histories: nothing at all": false,
+	} {
+		if got := subtestExists(t, function, sub); got != want {
+			t.Errorf("%q: got %v", sub, got)
+		}
+	}
+	if f, s := splitTest("a/b.TestX/y. z/w"); f != "a/b.TestX" || s != "y. z/w" {
+		t.Errorf("split into %q and %q", f, s)
+	}
 }
 
 func directory(name string) string {
@@ -213,7 +268,7 @@ func (th *threat) set(name, value string) (err error) {
 	texts := map[string]*string{"actor": &th.actor, "threat": &th.threat, "mitigation": &th.mitigation, "owner": &th.owner, "missing": &th.missing}
 	switch {
 	case name == "tests":
-		th.tests, err = parseNames(value)
+		th.tests, err = parseTests(value)
 	case texts[name] != nil:
 		if *texts[name], err = strconv.Unquote(value); err == nil && *texts[name] == "" {
 			err = errors.New("the text is empty")
@@ -226,8 +281,40 @@ func (th *threat) set(name, value string) (err error) {
 	return err
 }
 
+// parseTests reads a list of names; those of subtests are quoted.
+func parseTests(list string) (names []string, err error) {
+	inner, opened := strings.CutPrefix(list, "[")
+	inner, closed := strings.CutSuffix(inner, "]")
+	if !opened || !closed {
+		return nil, errors.New("a list is in brackets")
+	}
+	for rest := inner; rest != ""; {
+		name, quoted := "", strings.HasPrefix(rest, `"`)
+		if quoted {
+			text, err := strconv.QuotedPrefix(rest)
+			if err != nil {
+				return nil, err
+			}
+			name, _ = strconv.Unquote(text)
+			rest = rest[len(text):]
+		} else {
+			name, _, _ = strings.Cut(rest, ", ")
+			rest = rest[len(name):]
+		}
+		if !regexp.MustCompile(`^[a-zA-Z0-9_./]+\.Test[a-zA-Z0-9_]*(/.+)?$`).MatchString(name) {
+			return nil, fmt.Errorf("%q is no name", name)
+		}
+		names = append(names, name)
+		if rest != "" && !strings.HasPrefix(rest, ", ") {
+			return nil, fmt.Errorf("%q is no list", list)
+		}
+		rest = strings.TrimPrefix(rest, ", ")
+	}
+	return names, nil
+}
+
 func TestParseThreatsRefuses(t *testing.T) {
-	const good = "- id: T1\n  boundary: B1\n  stride: S\n  asset: A1\n  actor: \"a\"\n  threat: \"t\"\n  mitigation: \"m\"\n  tests: [p.T]\n  status: mitigated\n"
+	const good = "- id: T1\n  boundary: B1\n  stride: S\n  asset: A1\n  actor: \"a\"\n  threat: \"t\"\n  mitigation: \"m\"\n  tests: [p.TestT, \"q.TestU/a, b\"]\n  status: mitigated\n"
 	accepted := strings.Replace(good, "mitigated", "accepted\n  owner: \"o\"\n  review: 2027-01-01", 1)
 	if all, err := parseThreats("# c\n" + good + accepted + good); err != nil || len(all) != 3 || all[1].review != "2027-01-01" {
 		t.Fatalf("%+v, %v", all, err)
@@ -242,6 +329,8 @@ func TestParseThreatsRefuses(t *testing.T) {
 		"not quoted":       strings.Replace(good, `"t"`, "t", 1),
 		"empty text":       strings.Replace(good, `"m"`, `""`, 1),
 		"cut short":        strings.Replace(good, "  status: mitigated\n", "", 1),
+		"no test":          strings.Replace(good, "p.TestT", "p.T", 1),
+		"list not closed":  strings.Replace(good, "b\"]", "b\"", 1),
 		"owner of another": good + "  owner: \"o\"\n",
 	} {
 		if all, err := parseThreats(bad); err == nil {
@@ -256,7 +345,7 @@ func TestTablesOfTheThreatModel(t *testing.T) {
 	want := string(contents(t, threatsPage))
 	all := threats(t)
 	got := want
-	for name, table := range map[string]string{"stride": strideTable(all), "mitigated": mitigatedTable(all), "accepted": acceptedTable(all), "open": openTable(all)} {
+	for name, table := range map[string]string{"stride": strideTable(all), "mitigated": mitigatedTable(all), "accepted": acceptedTable(all), "open": openTable(all), "histories": historiesTable(t, all)} {
 		got = between(t, got, name, table)
 	}
 	if *update {
@@ -291,7 +380,10 @@ func strideTable(all []threat) string {
 			boundaries = append(boundaries, th.boundary)
 		}
 		for _, letter := range th.stride {
-			cells[th.boundary+string(letter)] = append(cells[th.boundary+string(letter)], th.id)
+			cell, id := th.boundary+string(letter), strings.SplitN(th.id, "-", 2)[0]
+			if !slices.Contains(cells[cell], id) {
+				cells[cell] = append(cells[cell], id)
+			}
 		}
 	}
 	slices.Sort(boundaries)
@@ -311,7 +403,7 @@ func mitigatedTable(all []threat) string {
 	var b strings.Builder
 	b.WriteString("| id | actor | threat | what stops it | tests |\n|---|---|---|---|---|\n")
 	for _, th := range all {
-		if th.status != "mitigated" {
+		if th.status != "mitigated" || strings.HasPrefix(th.id, histories) {
 			continue
 		}
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", th.id, th.actor, th.threat, th.mitigation, testNames(th.tests))
@@ -323,7 +415,7 @@ func mitigatedTable(all []threat) string {
 func testNames(tests []string) string {
 	var names []string
 	for _, name := range tests {
-		names = append(names, "`"+name[strings.LastIndexByte(name, '.')+1:]+"`")
+		names = append(names, "`"+name[strings.Index(name, ".Test")+1:]+"`")
 	}
 	return strings.Join(names, ", ")
 }
@@ -339,7 +431,40 @@ func acceptedTable(all []threat) string {
 	return b.String()
 }
 
+// histories begins the ids of the attacks on the history of the log: T63-ACTOR-ATTACK.
+const histories = "T63-"
+
+// historiesTable has a row for each attack on the history, by each actor who may try it.
+func historiesTable(t *testing.T, all []threat) string {
+	t.Helper()
+	cells := map[string]threat{}
+	for _, th := range all {
+		if cell, ok := strings.CutPrefix(th.id, histories); ok {
+			cells[cell] = th
+		}
+	}
+	var b strings.Builder
+	b.WriteString("| actor | attack | how | who notices | tests |\n|---|---|---|---|---|\n")
+	actors, attacks := []string{"network", "mirror", "writer", "core", "operator"}, []string{"fork", "rollback", "extension"}
+	for _, actor := range actors {
+		for _, attack := range attacks {
+			th, ok := cells[actor+"-"+attack]
+			if !ok || len(th.tests) == 0 || !strings.HasSuffix(th.actor, actor) {
+				t.Errorf("no test shows who notices the %s of the %s", attack, actor)
+			}
+			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", th.actor, attack, th.threat, th.mitigation, testNames(th.tests))
+		}
+	}
+	if len(cells) != len(actors)*len(attacks) {
+		t.Errorf("%d entries begin with %s, the table has %d cells", len(cells), histories, len(actors)*len(attacks))
+	}
+	return b.String()
+}
+
 func openTable(all []threat) string {
+	if !slices.ContainsFunc(all, func(th threat) bool { return th.status == "open" }) {
+		return "None.\n"
+	}
 	var b strings.Builder
 	b.WriteString("| id | actor | threat | what is meant to stop it | what is missing |\n|---|---|---|---|---|\n")
 	for _, th := range all {

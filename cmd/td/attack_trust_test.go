@@ -21,7 +21,7 @@ func TestAttacksTrust(t *testing.T) {
 	t.Cleanup(func() { results.write(t) })
 	for name, attacks := range map[string][]func(*siege){
 		"servers": { // which all have the one address and data directory of the real server
-			(*siege).attackExtensions, (*siege).attackRecords, (*siege).attackTrustWriters, (*siege).attackFirstUse,
+			(*siege).attackExtensions, (*siege).attackRecords, (*siege).attackTrustWriters, (*siege).attackFirstUse, (*siege).attackHistories,
 		},
 		"certificates": { // which have that of the server behind TLS
 			(*siege).attackServers, (*siege).attackStaleNames,
