@@ -182,7 +182,7 @@ func (n *node) confine(ctx context.Context) (err error) {
 		return err
 	}
 	if err := process.ShortTurns(); err != nil {
-		n.Log.Debug("the usual turns on the processor", "err", err)
+		n.Log.Debug("turns on the processor stay long", "err", err)
 	}
 	if n.children, err = StartLauncher(ctx, n.Settings, n.store); err != nil {
 		return err

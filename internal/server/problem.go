@@ -90,7 +90,14 @@ type timed interface {
 	RetryAfter() time.Duration
 }
 
-// problemOf converts any error into its document.
+// ProblemOf converts any error into its document, as [problemOf] does.
+func ProblemOf(err error) *api.Problem {
+	p := problemOf(err)
+	return &p
+}
+
+// problemOf converts any error into its document. An error may name a time after which to
+// try again.
 func problemOf(err error) api.Problem {
 	p := newProblem(codeOf(err), protocol.DetailOf(err))
 	if errors.Is(err, protocol.ErrPermanent) {
