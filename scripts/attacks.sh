@@ -1,7 +1,7 @@
 #!/bin/sh
 # Attacks whose log is believed and what is believed of it, see
 # docs/security/trust.md: TestAttacksTrust in cmd/td, against real servers and the
-# real commands. Prints a line for each attack with what the commands of the
+# real commands. The attacks TestThreat_ of the threat model run with them. Prints a line for each attack with what the commands of the
 # victim said. The last line is the result as JSON: ok is true only if no command
 # was fooled and none of the attacks was left out in silence.
 #
@@ -19,7 +19,7 @@ if [ "${SHORT:-}" = "" ]; then
 	export TD_ATTACKS_FULL=1
 fi
 ok=true
-(cd cmd/td && TD_ATTACKS_OUT="$out/results" "$out/attacks" -test.timeout 60m -test.parallel 4 -test.run '^TestAttacksTrust$') >"$out/log" 2>&1 || ok=false
+(cd cmd/td && TD_ATTACKS_OUT="$out/results" "$out/attacks" -test.timeout 60m -test.parallel 4 -test.run '^(TestAttacksTrust|TestThreat_.*)$') >"$out/log" 2>&1 || ok=false
 [ -s "$out/results" ] || ok=false
 if [ "$ok" = false ]; then
 	cat "$out/log" >&2

