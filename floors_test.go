@@ -26,7 +26,7 @@ var floors = [][]string{
 	4:  {"receipt", "internal/anomaly/nab", "proof/claims", "internal/process", "internal/session", "internal/journal", "internal/ledger", "internal/memberlist"},
 	5:  {"client", "internal/keyholder", "internal/notify", "internal/prover", "internal/epochs", "internal/gate"},
 	6:  {"audit", "internal/control", "internal/server", "internal/remote", "internal/draft"},
-	7:  {"internal/admin", "internal/datadir", "internal/submit", "internal/verify"},
+	7:  {"internal/admin", "internal/cosign", "internal/datadir", "internal/submit", "internal/verify"},
 	8:  {"internal/node", "internal/probe"},
 	9:  {"internal/doctor", "internal/demo", "internal/bench"}, // the demo keeps receipts as submit does
 	10: {"cmd/td", "internal/attack", "internal/faults", "internal/failpoints", "internal/efficiency"},
@@ -41,12 +41,12 @@ var allowedImports = map[string][]string{
 	"math/rand":                    {},
 	"math/rand/v2":                 {"client", "internal/server", "internal/anomaly/inject"}, // jitter of retries, traffic that can be repeated
 	"os/exec":                      {"internal/localserver", "internal/process", "internal/node", "claim/internal/srsgen"},
-	"net/http":                     {"client", "internal/admin", "internal/notify", "internal/prover", "internal/server", "internal/node", "internal/bench", "internal/telemetry/metrics"},
-	"database/sql":                 {"internal/journal"},
+	"net/http":                     {"client", "internal/admin", "internal/cosign", "internal/notify", "internal/prover", "internal/server", "internal/node", "internal/bench", "internal/telemetry/metrics"},
+	"database/sql":                 {"internal/cosign", "internal/journal"},
 	"crypto/hmac":                  {"internal/notify"}, // would put keys on the heap: it signs webhooks in a process without a key of the protocol
-	"crypto/ed25519":               {"protocol", "internal/keyholder", "receipt", "internal/ledger"},
+	"crypto/ed25519":               {"protocol", "internal/keyholder", "receipt", "internal/ledger", "internal/cosign"},
 	"filippo.io/edwards25519":      {"internal/keyholder"},
-	"filippo.io/torchwood":         {"receipt", "internal/ledger", "internal/tiles"},
+	"filippo.io/torchwood":         {"receipt", "internal/cosign", "internal/ledger", "internal/tiles"},
 	"github.com/cloudflare/circl/": {"internal/keyholder"},
 	"github.com/consensys/gnark-crypto/ecc/bls12-381/fr": {"protocol", "claim"},
 	"github.com/consensys/gnark-crypto/":                 {"claim", "claim/internal/srsgen"},
@@ -66,11 +66,12 @@ var allowedImports = map[string][]string{
 	"github.com/pressly/goose/":                          {"internal/journal"},
 	"github.com/prometheus/":                             {"internal/telemetry/metrics"},
 	"github.com/spf13/":                                  {"cmd/td"},
-	"golang.org/x/mod/":                                  {"protocol", "receipt", "internal/keyholder", "internal/ledger", "internal/tiles"},
+	"github.com/transparency-dev/formats/":               {"internal/cosign"},
+	"golang.org/x/mod/":                                  {"protocol", "receipt", "internal/cosign", "internal/keyholder", "internal/ledger", "internal/tiles"},
 	"golang.org/x/term":                                  {"internal/termui"},
 	"golang.org/x/sync/":                                 {"audit", "claim", "internal/prover", "internal/bench", "internal/submit", "internal/node"},
 	"golang.org/x/sys/":                                  {"internal/admin", "internal/fsutil", "internal/systemd", "internal/secret", "internal/sandbox", "internal/process", "internal/keyholder", "internal/notify", "internal/prover", "internal/journal", "internal/ledger", "internal/datadir", "internal/node", "internal/doctor", "internal/bench"},
-	"modernc.org/":                                       {"internal/journal"},
+	"modernc.org/":                                       {"internal/cosign", "internal/journal"},
 }
 
 // TestFloors parses the import lines itself. A test that ran "go list" would be

@@ -14,11 +14,17 @@ import (
 // keeper is the only package that holds private keys of the protocol.
 const keeper = "internal/keyholder"
 
+// cosigner is the only package with keys that last. They are not the protocol's: they
+// sign public checkpoints, in a process outside of the backend. Only the command may
+// import it, so that no part of a server can.
+const cosigner = "internal/cosign"
+
 // keyImports names the only packages that may import packages that make, hold
 // or use private keys.
 var keyImports = map[string][]string{
 	module + "/internal/secret":        {keeper},
 	module + "/" + keeper:              {"internal/node", "internal/doctor", "internal/bench"}, // which wire it, try it and measure it
+	module + "/" + cosigner:            {"cmd/td"},
 	"github.com/cloudflare/circl/sign": {keeper},
 	"filippo.io/edwards25519":          {keeper},
 	"filippo.io/mldsa":                 {},
@@ -31,13 +37,15 @@ var keyImports = map[string][]string{
 }
 
 // keyNames are the names of private keys in packages that also verify. No
-// package may use them, not even the keeper, which has an implementation of
-// its own.
+// package but the cosigner may use them, not even the keeper, which has an
+// implementation of its own.
 var keyNames = map[string][]string{
 	"crypto/ed25519":              {"PrivateKey", "PrivateKeySize", "GenerateKey", "NewKeyFromSeed", "Sign"},
 	"crypto/ecdsa":                {"PrivateKey", "GenerateKey", "Sign", "SignASN1", "ParseRawPrivateKey"},
 	"golang.org/x/mod/sumdb/note": {"GenerateKey", "NewSigner", "NewEd25519SignerKey"},
 	"filippo.io/torchwood":        {"NewCosignatureSigner"},
+
+	"github.com/transparency-dev/formats/note": {"GenerateMLDSAKey", "NewMLDSASigner", "NewSignerForCosignatureV1", "NewEd25519SignerVerifier"},
 }
 
 // keyFiles names the files of the keeper that may name a type which is a key or
@@ -108,7 +116,7 @@ func keyComplaints(pkg, file string, f *ast.File) (complaints []string) {
 	ast.Inspect(f, func(n ast.Node) bool {
 		switch n := n.(type) {
 		case *ast.SelectorExpr:
-			if x, ok := n.X.(*ast.Ident); ok && slices.Contains(keyNames[local[x.Name]], n.Sel.Name) {
+			if x, ok := n.X.(*ast.Ident); ok && pkg != cosigner && slices.Contains(keyNames[local[x.Name]], n.Sel.Name) {
 				complaints = append(complaints, "may not use "+x.Name+"."+n.Sel.Name)
 			}
 		case *ast.Ident:
@@ -157,6 +165,10 @@ func TestKeyComplaints(t *testing.T) {
 		{keeper, "x.go", `import e "crypto/ed25519"; var _, _, _ = e.GenerateKey(nil)`, "may not use e.GenerateKey"},
 		{"receipt", "x.go", `import . "crypto/ed25519"; var k PrivateKey`, "may not import all names"},
 		{"internal/ledger", "x.go", `import "golang.org/x/mod/sumdb/note"; var _, _ = note.NewSigner("")`, "may not use note.NewSigner"},
+		{"receipt", "x.go", `import "github.com/transparency-dev/formats/note"; var _, _ = note.NewMLDSASigner("")`, "may not use note.NewMLDSASigner"},
+		{"internal/node", "x.go", `import "github.com/terradourada/td/internal/cosign"`, "may not import"},
+		{"internal/notify", "x.go", `import "github.com/terradourada/td/internal/cosign"`, "may not import"},
+		{cosigner, "x.go", `import "github.com/terradourada/td/internal/keyholder"`, "may not import"},
 		{keeper, "link.go", `type link struct { key *originKey }`, "may not name originKey"},
 		{keeper, "signer.go", `func (s *Signer) steal(p *signerProgram) {}`, "may not name signerProgram"},
 		{keeper, "frame.go", `import "github.com/cloudflare/circl/sign/mldsa/mldsa65"; var k mldsa65.PrivateKey`, "may not name mldsa65"},
@@ -169,6 +181,7 @@ func TestKeyComplaints(t *testing.T) {
 		{"receipt", "x.go", `import "crypto/ed25519"; func check(k ed25519.PublicKey) bool { return ed25519.Verify(k, nil, nil) }`, ""},
 		{"internal/node", "x.go", `import "github.com/terradourada/td/internal/keyholder"; var s *keyholder.Signer`, ""},
 		{"internal/gate", "x.go", `type tagKey struct{}`, ""}, // a name of its own
+		{cosigner, "x.go", `import "crypto/ed25519"; func sign(k ed25519.PrivateKey) []byte { return ed25519.Sign(k, nil) }`, ""},
 	} {
 		f, err := parser.ParseFile(token.NewFileSet(), c.file, "package p\n"+c.source, parser.SkipObjectResolution)
 		if err != nil {

@@ -174,6 +174,12 @@ const maxBundles = 1 << 14
 // epoch-open leaf that the log proves to be in its tree. It searches that leaf from the
 // end of the tree. A receipt.TrustStore decides whose log it is.
 func (l *Log) VerifyCheckpoint(ctx context.Context, note []byte) (*receipt.Checkpoint, error) {
+	return l.VerifyCheckpointSince(ctx, note, 0)
+}
+
+// VerifyCheckpointSince is [Log.VerifyCheckpoint] with a key whose epoch-open leaf has at
+// least this index. It reads no bundle before that leaf.
+func (l *Log) VerifyCheckpointSince(ctx context.Context, note []byte, since uint64) (*receipt.Checkpoint, error) {
 	_, size, err := tiles.Head(note)
 	if err != nil {
 		return nil, err
@@ -183,13 +189,13 @@ func (l *Log) VerifyCheckpoint(ctx context.Context, note []byte) (*receipt.Check
 		return nil, err
 	}
 	bundles := (size + tiles.Width - 1) / tiles.Width
-	for n := bundles; n > bundles-min(bundles, maxBundles); n-- {
+	for n := bundles; n > max(bundles-min(bundles, maxBundles), since/tiles.Width); n-- {
 		entries, err := l.tiles.Entries(ctx, tiles.At(tiles.Entries, n-1, size), newest)
 		if err != nil {
 			return nil, err
 		}
 		for i, raw := range slices.Backward(entries) {
-			if !signs(raw, string(note)) {
+			if (n-1)*tiles.Width+uint64(i) < since || !signs(raw, string(note)) {
 				continue
 			}
 			path, err := tiles.Inclusion(l.tiles.Hashes(ctx, newest), (n-1)*tiles.Width+uint64(i), size)

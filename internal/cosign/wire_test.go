@@ -1,0 +1,160 @@
+package cosign_test
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/terradourada/td/internal/cosign"
+	"github.com/terradourada/td/receipt"
+)
+
+// TestRequest: a request survives its encoding, and each other form is malformed.
+func TestRequest(t *testing.T) {
+	w := newWorld(t, cosign.Live)
+	grow(w.log, 700)
+	want := cosign.Request{Old: 300, Proof: proof(t, w.log, 300, 700), Note: w.log.Note(700, w.epoch)}
+	got, err := cosign.ParseRequest(want.Encode())
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Fatalf("%v\n%s", err, diff)
+	}
+	hash := "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+	for _, body := range []string{
+		"", "\n\n", "old 1", "old 1\n", "old\n\nx", "old \n\nx", "old -1\n\nx", "old +1\n\nx", "old 01\n\nx", "old 1 \n\nx",
+		"old 9223372036854775808\n\nx", "Old 1\n\nx", "1\n\nx", "old 1\r\n\nx",
+		"old 1\nAAAA\n\nx", "old 1\n" + hash + " \n\nx", "old 1\n" + hash[:42] + "B=\n\nx", "old 1\n" + hash + "\r\n\nx",
+		"old 1\n" + strings.Repeat(hash+"\n", 64) + "\nx",
+	} {
+		if r, err := cosign.ParseRequest([]byte(body)); !errors.Is(err, cosign.ErrMalformed) {
+			t.Errorf("%q: %+v, %v", body, r, err)
+		}
+	}
+}
+
+// TestStatuses: each outcome has the status of C2SP tlog-witness, and no answer repeats
+// the request.
+func TestStatuses(t *testing.T) {
+	w := newWorld(t, cosign.Live)
+	next := w.log.Open(nil)
+	grow(w.log, 400)
+	w.showNothing()
+	copied := w.log.Fork(300)
+	stranger := copied.Open(nil)
+	body := func(r cosign.Request) string { return string(r.Encode()) }
+	h := cosign.NewHandler(w.cosigner, func() time.Time { return now }, nil)
+	for name, tt := range map[string]struct {
+		method, path, body string
+		want               int
+		text               string
+	}{
+		"cosigned":      {"POST", "/add-checkpoint", body(cosign.Request{Old: 300, Note: w.log.Note(300, w.epoch)}), 200, "— alice.example "},
+		"another size":  {"POST", "/add-checkpoint", body(cosign.Request{Old: 200, Note: w.log.Note(300, w.epoch)}), 409, "300\n"},
+		"another tree":  {"POST", "/add-checkpoint", body(cosign.Request{Old: 300, Note: fork(w.log, 200, 300).Note(300, w.epoch)}), 409, "another root"},
+		"no proof":      {"POST", "/add-checkpoint", body(cosign.Request{Old: 300, Note: w.log.Note(400, w.epoch)}), 422, "proof"},
+		"unknown log":   {"POST", "/add-checkpoint", strings.ReplaceAll(body(cosign.Request{Old: 300, Note: w.log.Note(300, w.epoch)}), "terradourada/", "other/"), 404, "does not know"},
+		"foreign key":   {"POST", "/add-checkpoint", body(cosign.Request{Old: 300, Note: copied.Note(300, stranger)}), 403, "nothing ties"},
+		"away":          {"POST", "/add-checkpoint", body(cosign.Request{Old: 300, Proof: proof(t, w.log, 300, 400), Note: w.log.Note(400, next)}), 503, "could not be read"},
+		"malformed":     {"POST", "/add-checkpoint", "old 1\n\nsecret words", 400, "malformed"},
+		"too large":     {"POST", "/add-checkpoint", strings.Repeat("x", receipt.MaxLogSize+1<<13), 413, "too large"},
+		"other method":  {"GET", "/add-checkpoint", "", 405, "POST"},
+		"another path":  {"POST", "/", "", 404, "no such path"},
+		"below a path":  {"POST", "/x/add-checkpoint", "", 404, "no such path"},
+		"a longer path": {"POST", "/add-checkpoint/", "", 404, "no such path"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			answer := httptest.NewRecorder()
+			h.ServeHTTP(answer, httptest.NewRequest(tt.method, tt.path, strings.NewReader(tt.body)))
+			got, size := answer.Body.String(), answer.Header().Get("Content-Type") == "text/x.tlog.size"
+			if answer.Code != tt.want || !strings.Contains(got, tt.text) || strings.Contains(got, "secret") {
+				t.Errorf("%d %q, want %d %q", answer.Code, got, tt.want, tt.text)
+			}
+			if size != (tt.text == "300\n") {
+				t.Errorf("the type of %q is %q", got, answer.Header().Get("Content-Type"))
+			}
+		})
+	}
+	if w.head() != head(w.log, 300, w.epoch) {
+		t.Error("the head has moved")
+	}
+}
+
+// TestBusyServer: while the bound server is being read for one new key, other new keys of
+// the log wait for a later try, and the log's present key is served.
+func TestBusyServer(t *testing.T) {
+	w := newWorld(t, cosign.Live)
+	entered, release := make(chan struct{}), make(chan struct{})
+	w.cosigner.Open = func(string) (cosign.Source, error) {
+		entered <- struct{}{}
+		<-release
+		return nil, io.ErrUnexpectedEOF
+	}
+	copied := w.log.Fork(300)
+	stranger := copied.Open(nil)
+	foreign := cosign.Request{Old: 300, Proof: proof(t, copied, 300, 301), Note: copied.Note(301, stranger)}
+	first := make(chan error)
+	go func() {
+		_, err := w.add(foreign)
+		first <- err
+	}()
+	<-entered
+	if _, err := w.add(foreign); !errors.Is(err, cosign.ErrUnavailable) {
+		t.Errorf("a second new key: %v", err)
+	}
+	if _, err := w.submit(w.log, 300, w.epoch); err != nil {
+		t.Errorf("the present key: %v", err)
+	}
+	close(release)
+	if err := <-first; !errors.Is(err, cosign.ErrUnavailable) {
+		t.Error(err)
+	}
+}
+
+// TestServe: requests over a socket are answered, and the end of the context ends it.
+func TestServe(t *testing.T) {
+	w := newWorld(t, cosign.Live)
+	url, stop := serve(t, w.cosigner)
+	r := cosign.Request{Old: 300, Note: w.log.Note(300, w.epoch)}
+	resp, err := http.Post(url+"/add-checkpoint", "text/plain", strings.NewReader(string(r.Encode())))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if b, err := io.ReadAll(resp.Body); err != nil || resp.StatusCode != http.StatusOK || !strings.HasPrefix(string(b), "— alice.example ") {
+		t.Errorf("%s %q, %v", resp.Status, b, err)
+	}
+	if err := stop(); err != nil {
+		t.Error(err)
+	}
+	if _, err := http.Post(url+"/add-checkpoint", "text/plain", nil); err == nil {
+		t.Error("it answers after its end")
+	}
+}
+
+// serve runs a cosigner on loopback. stop ends it and returns what it returned.
+func serve(t *testing.T, c *cosign.Cosigner) (url string, stop func() error) {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- cosign.Serve(ctx, l, cosign.NewHandler(c, func() time.Time { return now }, nil))
+	}()
+	stop = sync.OnceValue(func() error {
+		cancel()
+		return <-ended
+	})
+	t.Cleanup(func() { _ = stop() })
+	return "http://" + l.Addr().String(), stop
+}
