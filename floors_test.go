@@ -66,7 +66,7 @@ var allowedImports = map[string][]string{
 	"github.com/pressly/goose/":                          {"internal/journal"},
 	"github.com/prometheus/":                             {"internal/telemetry/metrics"},
 	"github.com/spf13/":                                  {"cmd/td"},
-	"github.com/transparency-dev/formats/":               {"internal/cosign"},
+	"github.com/transparency-dev/formats/":               {"receipt", "internal/cosign"},
 	"golang.org/x/mod/":                                  {"protocol", "receipt", "internal/cosign", "internal/keyholder", "internal/ledger", "internal/tiles"},
 	"golang.org/x/term":                                  {"internal/termui"},
 	"golang.org/x/sync/":                                 {"audit", "claim", "internal/prover", "internal/bench", "internal/submit", "internal/node"},

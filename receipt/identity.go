@@ -78,6 +78,10 @@ func (v *verification) recorded() (Standing, error) {
 // contradiction and damage remain.
 func (v *verification) decide(s Standing, recorded error) (Standing, error) {
 	err := v.o.Policy.Check(v.checkpoint)
+	later := err != nil && v.o.Cosigned != nil
+	if later {
+		err = v.cosigned()
+	}
 	if c := (*ContradictionError)(nil); errors.As(recorded, &c) {
 		vouched := *c
 		vouched.Vouched = c.Vouched || err == nil
@@ -92,7 +96,27 @@ func (v *verification) decide(s Standing, recorded error) (Standing, error) {
 	if err != nil {
 		return s, err
 	}
-	return Standing{Rule: RulePolicy, How: VouchPolicy, Server: s.Server}, nil
+	return Standing{Rule: RulePolicy, How: VouchPolicy, Server: s.Server, later: later}, nil
+}
+
+// cosigned verifies that the checkpoint is a proved prefix of the later one of the
+// options, which satisfies the policy.
+func (v *verification) cosigned() error {
+	c := v.o.Cosigned
+	if err := v.o.Policy.Check(c); err != nil {
+		return err
+	}
+	switch {
+	case c.Origin != v.checkpoint.Origin:
+		return fmt.Errorf("%w: the cosigned checkpoint is of another log", errPolicy)
+	case c.Size < v.checkpoint.Size:
+		return fmt.Errorf("%w: the cosigned checkpoint is older than the receipt's", errPolicy)
+	}
+	root, err := PrefixRoot(v.ctx, v.o.Log, v.checkpoint.Size, c)
+	if err == nil && root != v.checkpoint.Root {
+		err = fmt.Errorf("%w: the cosigned checkpoint is of another history", errPolicy)
+	}
+	return err
 }
 
 // VerdictOf returns the verdict for an error of a [TrustStore] or a [Policy]:
@@ -141,6 +165,9 @@ func (s *Standing) sentence() string {
 		RuleHandOver: "it extends " + known + ", and hand-overs lead from that key to this one",
 		RulePolicy:   "the policy file is satisfied",
 	}[s.Rule]
+	if s.later {
+		detail += " by a later checkpoint, of which it is a proved prefix"
+	}
 	if s.Server != "" {
 		detail += "; the log is bound to server " + s.Server
 	}

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"filippo.io/torchwood"
+	formats "github.com/transparency-dev/formats/note"
 	"golang.org/x/mod/sumdb/note"
 )
 
@@ -23,7 +25,7 @@ func ParsePolicy(text []byte) (*Policy, error) {
 	if len(text) > maxPolicySize {
 		return nil, fmt.Errorf("policy file is larger than %d bytes", maxPolicySize)
 	}
-	var p policyFile
+	p := policyFile{parts: map[string]torchwood.Policy{}}
 	for i, line := range strings.Split(string(text), "\n") {
 		if err := p.line(line); err != nil {
 			return nil, fmt.Errorf("policy file, line %d: %w", i+1, err)
@@ -32,15 +34,18 @@ func ParsePolicy(text []byte) (*Policy, error) {
 	if len(p.logs) == 0 {
 		return nil, errors.New(`policy file names no log: add a line "origin NAME" or, with an operator key, "log VKEY"`)
 	}
-	if p.noQuorum && p.keyless {
-		return nil, errors.New(`policy file: "quorum none" with an "origin" line would ask for no key at all`)
-	}
-	quorum, err := torchwood.ParsePolicy([]byte(p.quorum.String()))
-	if err != nil {
-		return nil, fmt.Errorf("policy file: %w", err)
-	}
 	logs := torchwood.ThresholdPolicy(1, p.logs...)
-	return &Policy{torchwood.ThresholdPolicy(2, quorum, logs)}, nil
+	switch {
+	case p.quorum == "":
+		return nil, errors.New("policy file has no quorum line")
+	case p.quorum == noQuorum && p.keyless:
+		return nil, errors.New(`policy file: "quorum none" with an "origin" line would ask for no key at all`)
+	case p.quorum == noQuorum:
+		return &Policy{logs}, nil
+	case p.parts[p.quorum] == nil:
+		return nil, errors.New("policy file: its quorum is neither a witness nor a group")
+	}
+	return &Policy{torchwood.ThresholdPolicy(2, p.parts[p.quorum], logs)}, nil
 }
 
 var errPolicy = errors.New("the policy file asks for signatures that the checkpoint does not carry, or for another log")
@@ -53,33 +58,57 @@ func (p *Policy) Check(c *Checkpoint) error {
 	return nil
 }
 
-// policyFile splits the lines about logs, any one of which is enough, from
-// those about cosigners, which the library parses.
-type policyFile struct {
-	logs     []torchwood.Policy
-	quorum   strings.Builder // everything else, line for line
-	keys     []string
-	keyless  bool // there was an origin line
-	noQuorum bool // there was a line "quorum none"
+// Cosigned returns a checkpoint with further signature lines: those that verify under a
+// key of the policy. All others are left out, as are second ones of a key.
+func (p *Policy) Cosigned(c *Checkpoint, lines string) (*Checkpoint, error) {
+	text := c.Note[:strings.LastIndex(c.Note, "\n\n")+2]
+	with := c.Note
+	for line := range strings.Lines(lines) {
+		if _, err := note.Open([]byte(text+line), p.inner); err != nil {
+			continue
+		}
+		if _, err := parseNote(with + line); err == nil {
+			with += line
+		}
+	}
+	return ReadCheckpoint(with)
 }
+
+// policyFile is what was read of a policy file. Any one of the logs is enough.
+type policyFile struct {
+	logs    []torchwood.Policy
+	parts   map[string]torchwood.Policy // witnesses and groups by name
+	quorum  string                      // "" before its line
+	keys    []string
+	keyless bool // there was an origin line
+}
+
+// noQuorum is the name of a quorum without cosigners.
+const noQuorum = "none"
 
 func (p *policyFile) line(line string) error {
 	text, _, _ := strings.Cut(line, "#")
 	f := strings.Fields(text)
-	var err error
 	switch {
+	case len(f) == 0:
+		return nil
 	case len(f) == 2 && f[0] == "origin":
-		line, p.keyless = "", true
+		p.keyless = true
 		p.logs = append(p.logs, torchwood.OriginPolicy(f[1]))
+		return nil
 	case len(f) >= 2 && f[0] == "log":
-		line, err = "", p.log(f[1])
+		return p.log(f[1])
 	case len(f) >= 3 && f[0] == "witness":
-		err = p.newKey(f[2])
-	case len(f) == 2 && f[0] == "quorum":
-		p.noQuorum = f[1] == "none"
+		return p.witness(f[1], f[2])
+	case len(f) >= 4 && f[0] == "group":
+		return p.group(f[1], f[2], f[3:])
+	case len(f) >= 2 && f[0] == "quorum" && p.quorum != "":
+		return errors.New("a file has one quorum")
+	case len(f) >= 2 && f[0] == "quorum":
+		p.quorum = f[1]
+		return nil
 	}
-	p.quorum.WriteString(line + "\n")
-	return err
+	return errors.New("it is not a line origin, log, witness, group or quorum with all that belongs to it")
 }
 
 func (p *policyFile) log(vkey string) error {
@@ -89,6 +118,60 @@ func (p *policyFile) log(vkey string) error {
 	}
 	p.logs = append(p.logs, signedBy(v))
 	return p.newKey(vkey)
+}
+
+func (p *policyFile) witness(name, vkey string) error {
+	if err := p.newKey(vkey); err != nil {
+		return err
+	}
+	v, err := cosignerVerifier(vkey)
+	if err != nil {
+		return errors.New("the key is malformed")
+	}
+	return p.add(name, torchwood.SingleVerifierPolicy(v))
+}
+
+// cosignerVerifier returns the verifier of a key of C2SP tlog-cosignature: Ed25519 or
+// ML-DSA-44.
+func cosignerVerifier(vkey string) (note.Verifier, error) {
+	if v, err := torchwood.NewCosignatureVerifier(vkey); err == nil {
+		return v, nil
+	}
+	return mldsaVerifier(vkey)
+}
+
+// mldsaVerifier also compares the key id in the text, which the library does not.
+func mldsaVerifier(vkey string) (note.Verifier, error) {
+	v, err := formats.NewMLDSAVerifier(vkey)
+	if err == nil && !strings.HasPrefix(vkey, fmt.Sprintf("%s+%08x+", v.Name(), v.KeyHash())) {
+		err = errors.New("the key has another id")
+	}
+	return v, err
+}
+
+func (p *policyFile) group(name, threshold string, names []string) error {
+	members := make([]torchwood.Policy, len(names))
+	for i, member := range names {
+		if members[i] = p.parts[member]; members[i] == nil {
+			return fmt.Errorf("the group has a member %q that no line above names", member)
+		}
+	}
+	n := map[string]int{"any": 1, "all": len(names)}[threshold]
+	if n == 0 {
+		n, _ = strconv.Atoi(threshold)
+	}
+	if n < 1 || n > len(names) {
+		return errors.New("the group asks for a number of members that it does not have")
+	}
+	return p.add(name, torchwood.ThresholdPolicy(n, members...))
+}
+
+func (p *policyFile) add(name string, part torchwood.Policy) error {
+	if p.parts[name] != nil || name == noQuorum {
+		return errors.New("this name is taken")
+	}
+	p.parts[name] = part
+	return nil
 }
 
 // newKey refuses a key that the file has named before, since its holder would

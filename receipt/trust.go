@@ -59,7 +59,8 @@ type Standing struct {
 	Server   string   `json:"server"` // the one the log is bound to, "" if none
 	Warnings []string `json:"-"`      // sentences; set with an error too
 
-	now bool // it rests on the checkpoint that the log's own server shows now, not on a record
+	now   bool // it rests on the checkpoint that the log's own server shows now, not on a record
+	later bool // the policy is satisfied by Options.Cosigned
 }
 
 // Refusals of a trust store: nothing shows whose log it is. The checkpoint may

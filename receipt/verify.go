@@ -56,6 +56,9 @@ type Options struct {
 	// Policy requires signatures of cosigners or an operator key. If it is given
 	// it decides alone; Trust then serves only to refuse contradictions.
 	Policy *Policy
+	// Cosigned, if given, is a checkpoint that satisfies Policy for every earlier one
+	// of its log that Log proves to be a prefix of it.
+	Cosigned *Checkpoint
 	// Trust holds the checkpoints this machine has recorded.
 	Trust *TrustStore
 	// Log proves that a checkpoint is consistent with a recorded one. It may use

@@ -29,7 +29,8 @@ The last step asks whose log it is. It passes if the trust store holds the
 checkpoint as believed, as td submit and td trust add record it; if --log proves
 that it belongs to one that is believed, under the same key or one that was handed
 over to, or as the server bound to the log shows it now; or if the signatures that
---policy asks for are on it. td verify records nothing. A log that only the
+--policy asks for are on it, or on a later one of --cosigned, which --log proves to
+contain it; then no memory is needed. td verify records nothing. A log that only the
 receipt speaks for can be forged by anyone; --allow-self-asserted accepts it.
 
 A receipt is flagged if its epoch or its claim was withdrawn. A receipt may
@@ -58,6 +59,7 @@ cannot be read.`,
   td verify receipts/*.receipt.json
   td verify --opening r.opening r.receipt.json
   td verify --log https://td.example --scan --strict r.receipt.json
+  td verify --policy cosigners.txt --cosigned checkpoint --log ./mirror r.receipt.json
   td verify --policy cosigners.txt -o json r.receipt.json
   find archive -name '*.receipt.json' -print0 | td verify --quiet --files-from - -0`,
 	}
@@ -66,6 +68,7 @@ cannot be read.`,
 	trustFlag(cmd, &o.Trust)
 	serverUserFlag(cmd, &o.ServerUser)
 	fl.StringVar(&o.Policy, "policy", "", "policy file: whose signatures the checkpoint must carry")
+	fl.StringVar(&o.Cosigned, "cosigned", "", "file with a later checkpoint that carries the signatures of --policy; --log proves that a receipt's checkpoint is a prefix of it")
 	fl.StringVar(&o.Log, "log", "", "URL or directory of the log, for proofs that a checkpoint belongs to recorded ones")
 	fl.BoolVar(&o.Scan, "scan", false, "read every leaf of the log of --log, for withdrawals that a receipt leaves out")
 	fl.StringArrayVar(&o.Lists, "list", nil, "member list file, for receipts of group/1; may be given several times")

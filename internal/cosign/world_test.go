@@ -53,12 +53,8 @@ func newWorld(t *testing.T, onBreak cosign.OnBreak) *world {
 	w := &world{t: t, log: logtest.New()}
 	grow(w.log, 300)
 	w.epoch, w.size = w.log.Epochs[0], w.log.Size()
-	path := filepath.Join(t.TempDir(), "cosigner.db")
-	w.must(cosign.Create(t.Context(), path))
-	w.store = openStore(t, path)
-	w.must(w.store.Add(t.Context(), logtest.Origin, boundURL, head(w.log, w.size, w.epoch), now))
 	w.cosigner = cosign.New(cosign.Config{
-		Store: w.store, Signer: newKey(t, "alice.example"), OnBreak: onBreak,
+		Signer: newKey(t, "alice.example"), OnBreak: onBreak,
 		Open: func(server string) (cosign.Source, error) {
 			if server != boundURL {
 				t.Errorf("%s was opened", server)
@@ -67,8 +63,20 @@ func newWorld(t *testing.T, onBreak cosign.OnBreak) *world {
 			return w.shown, nil
 		},
 	})
+	w.begin(w.size)
 	w.show(w.log, w.epoch, true)
 	return w
+}
+
+// begin has the cosigner begin, with a new memory in a file, at a size of the log.
+func (w *world) begin(size uint64) (path string) {
+	w.t.Helper()
+	path = filepath.Join(w.t.TempDir(), "cosigner.db")
+	w.must(cosign.Create(w.t.Context(), path))
+	w.store = openStore(w.t, path)
+	w.cosigner.Store = w.store
+	w.must(w.store.Add(w.t.Context(), logtest.Origin, boundURL, head(w.log, size, w.epoch), now))
+	return path
 }
 
 func (w *world) must(err error) {

@@ -26,6 +26,7 @@ import (
 // describes them.
 type Options struct {
 	Trust, Policy      string
+	Cosigned           string // file with a cosigned checkpoint, "" for none
 	Log, ServerUser    string
 	Scan               bool
 	Lists              []string
@@ -111,16 +112,31 @@ func (v *Verifier) read(ctx context.Context, o *Options) (err error) {
 	if err := v.openLog(ctx, o); err != nil {
 		return err
 	}
-	if o.Policy != "" {
-		if v.options.Policy, err = remote.ReadPolicy(o.Policy); err != nil {
-			return err
-		}
+	if err := v.readPolicy(o); err != nil {
+		return err
 	}
 	if o.Opening != "" {
 		if v.options.Opening, err = draft.ReadOpening(o.Opening); err != nil {
 			return err
 		}
 	}
+	return err
+}
+
+// readPolicy reads the policy file and the checkpoint that should satisfy it.
+func (v *Verifier) readPolicy(o *Options) (err error) {
+	if o.Policy == "" {
+		if o.Cosigned != "" {
+			return fault.New(fault.Usage, "--cosigned names a checkpoint, and nothing says whose signatures count", "--policy FILE names the keys of cosigners")
+		}
+		return nil
+	}
+	if v.options.Policy, err = remote.ReadPolicy(o.Policy); err != nil || o.Cosigned == "" {
+		return err
+	}
+	v.options.Cosigned, err = fsutil.ParseFile(o.Cosigned, receipt.MaxLogSize, func(b []byte) (*receipt.Checkpoint, error) {
+		return receipt.ReadCheckpoint(string(b))
+	}, fault.Usage, "", "td cosign submit writes such a file")
 	return err
 }
 
