@@ -133,8 +133,9 @@ bound to, and believes the key that it shows; with --on-break approve it refuses
 td cosign approve has named the key.
 
 On an address that others can reach it needs a certificate.`,
-		Example: "  td cosign serve --dir ./cosigner\n  td cosign serve --dir ./cosigner --listen :8443 --tls-cert cert.pem --tls-key key.pem --on-break approve",
-		Args:    noArgs,
+		Example: `  td cosign serve --dir ./cosigner --on-break approve
+  td cosign serve --dir ./cosigner --listen :8443 --tls-cert cert.pem --tls-key key.pem`,
+		Args: noArgs,
 	}
 	var s cosignServer
 	dirFlag(cmd, &s.dir)
@@ -321,8 +322,9 @@ was, and the exit code is 7.
 A server does not submit by itself. Run this command from a timer, for example every
 minute. td verify --cosigned, and td trust add --policy for a mirror whose checkpoint it
 is, read the file.`,
-		Example: "  td cosign submit --server https://td.example --cosigner https://a.example --cosigner https://b.example --policy cosigners.txt --out checkpoint",
-		Args:    noArgs,
+		Example: `  td cosign submit --server https://td.example --policy cosigners.txt --out checkpoint \
+    --cosigner https://a.example --cosigner https://b.example`,
+		Args: noArgs,
 	}
 	var s cosignSubmission
 	addLogFlags(cmd, &s.log)
