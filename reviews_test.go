@@ -149,8 +149,8 @@ func meaning(name string, text []byte) string {
 	return string(text)
 }
 
-// goTokens returns the tokens of a Go file, without comments but with directives such as
-// go:build and go:embed.
+// goTokens returns the tokens of a Go file, without comments but with directives, such as
+// those for builds and embedded files.
 func goTokens(text []byte) string {
 	var s scanner.Scanner
 	files := token.NewFileSet()

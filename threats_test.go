@@ -289,8 +289,8 @@ func parseTests(list string) (names []string, err error) {
 		return nil, errors.New("a list is in brackets")
 	}
 	for rest := inner; rest != ""; {
-		name, quoted := "", strings.HasPrefix(rest, `"`)
-		if quoted {
+		var name string
+		if strings.HasPrefix(rest, `"`) {
 			text, err := strconv.QuotedPrefix(rest)
 			if err != nil {
 				return nil, err

@@ -281,7 +281,7 @@ func (w *wire) refused(from *client.Client, q *telemetry.Request, want protocol.
 	}
 	_, _ = rand.Read(proof)
 	if _, err := from.Send(w.t.Context(), to.ch.RequestID, tag, proof, 0); protocol.CodeOf(err) != want {
-		return fmt.Errorf("got %w, want %s", err, want)
+		return fmt.Errorf("got %w, want %s", err, want.String())
 	}
 	return nil
 }

@@ -40,7 +40,7 @@ func TestReplayReports(t *testing.T) {
 	if err := z.Close(); err != nil {
 		t.Fatal(err)
 	}
-	damaged := []byte(packed.String())
+	damaged := bytes.Clone(packed.Bytes())
 	damaged[20] ^= 0xff
 	newest := "newest is first"
 	for name, tt := range map[string]struct {

@@ -91,7 +91,7 @@ by --server-user. A log can be added only once.`,
 		if err != nil {
 			return err
 		}
-		defer store.Close()
+		defer func() { _ = store.Close() }() // every change is durable already
 		log, err := remote.OpenServerLog(server, user, true)
 		if err != nil {
 			return err
@@ -155,7 +155,7 @@ func (a *app) cosignServe(ctx context.Context, s *cosignServer) error {
 	if err != nil {
 		return err
 	}
-	defer store.Close()
+	defer func() { _ = store.Close() }() // every change is durable already
 	key, err := cosign.ReadKey(s.dir)
 	if err != nil {
 		return err
@@ -215,7 +215,7 @@ func cosignListCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		defer store.Close()
+		defer func() { _ = store.Close() }() // every change is durable already
 		logs, err := store.Logs(cmd.Context())
 		if err != nil {
 			return err
@@ -289,7 +289,7 @@ newest cosigned one is signed under it.`,
 		if err != nil {
 			return err
 		}
-		defer store.Close()
+		defer func() { _ = store.Close() }() // every change is durable already
 		err = store.Approve(cmd.Context(), origin, approved)
 		switch {
 		case errors.Is(err, cosign.ErrUnknownLog):

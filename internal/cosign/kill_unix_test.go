@@ -68,6 +68,7 @@ func TestKilledBeforeSigning(t *testing.T) {
 
 // runKilled is the program of the process that is killed.
 func runKilled(t *testing.T, path string) error {
+	t.Helper()
 	body, err := io.ReadAll(os.Stdin)
 	if err != nil {
 		return err

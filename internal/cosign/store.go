@@ -70,7 +70,7 @@ type Store struct{ db *sql.DB }
 
 // Create makes the file of a new cosigner. It does not replace one.
 func Create(ctx context.Context, path string) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // the operator names the file
 	if err != nil {
 		return err
 	}

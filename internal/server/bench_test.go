@@ -112,6 +112,7 @@ func begin(tb testing.TB, cfg server.Config) *asking {
 
 // ask sends the request and reads the refusal, without an allocation.
 func (a *asking) ask(tb testing.TB) {
+	tb.Helper()
 	if _, err := a.Write(a.request); err != nil {
 		tb.Fatal(err)
 	}

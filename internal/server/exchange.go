@@ -274,9 +274,9 @@ func (e *exchange) json(status int, v any) error {
 }
 
 // bytes answers with a body of any type.
-func (e *exchange) bytes(status int, media string, body []byte) error {
+func (e *exchange) bytes(media string, body []byte) error {
 	e.w.Header().Set("Content-Type", media)
-	return e.leave(status, body)
+	return e.leave(http.StatusOK, body)
 }
 
 // leave writes one whole answer, piece by piece, each of which the client must take in

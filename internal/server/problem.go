@@ -162,11 +162,11 @@ func (e *exchange) encode(v any) ([]byte, error) {
 
 // encodeProblem is encode for a problem, which it leaves on the stack.
 func (e *exchange) encodeProblem(p *api.Problem) []byte {
-	text, err := p.AppendJSON(e.text[:0])
-	if err != nil {
+	var err error
+	if e.text, err = p.AppendJSON(e.text[:0]); err != nil {
 		panic("server: internal error: problem has no JSON form")
 	}
-	e.text = append(text, '\n')
+	e.text = append(e.text, '\n')
 	return e.text
 }
 

@@ -69,7 +69,7 @@ func (s *Server) getAttestation(e *exchange) error {
 		return err
 	}
 	e.w.Header().Set("Cache-Control", immutable)
-	return e.bytes(http.StatusOK, api.MediaOctets, evidence)
+	return e.bytes(api.MediaOctets, evidence)
 }
 
 // epochNumber reads the number in the path: decimal, without leading zeros.

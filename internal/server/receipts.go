@@ -32,7 +32,7 @@ func (s *Server) getReceipt(e *exchange) error {
 		return err
 	}
 	e.w.Header().Set("Cache-Control", "no-cache")
-	return e.bytes(http.StatusOK, api.MediaReceipt, body)
+	return e.bytes(api.MediaReceipt, body)
 }
 
 // noReceipt adds that there may be a receipt later if the wait just ended.

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"net/http"
 	"regexp"
 
 	"github.com/terradourada/td/api"
@@ -23,7 +22,7 @@ func (s *Server) getCheckpoint(e *exchange) error {
 		return err
 	}
 	e.w.Header().Set("Cache-Control", "no-cache")
-	return e.bytes(http.StatusOK, api.MediaText, note)
+	return e.bytes(api.MediaText, note)
 }
 
 // getTile answers with a tile or an entry bundle.
@@ -37,18 +36,18 @@ func (s *Server) getTile(e *exchange) error {
 		return err
 	}
 	e.w.Header().Set("Cache-Control", immutable)
-	return e.bytes(http.StatusOK, api.MediaOctets, tile)
+	return e.bytes(api.MediaOctets, tile)
 }
 
 // getSpec answers with the OpenAPI document.
 func (s *Server) getSpec(e *exchange) error {
 	e.w.Header().Set("Cache-Control", "no-cache")
-	return e.bytes(http.StatusOK, api.MediaJSON, s.spec)
+	return e.bytes(api.MediaJSON, s.spec)
 }
 
 // getDocs answers with the page about the operations.
 func (s *Server) getDocs(e *exchange) error {
 	e.w.Header().Set("Cache-Control", "no-cache")
 	e.w.Header().Set("Content-Security-Policy", s.docs.policy)
-	return e.bytes(http.StatusOK, "text/html; charset=utf-8", s.docs.body)
+	return e.bytes("text/html; charset=utf-8", s.docs.body)
 }
