@@ -30,15 +30,15 @@ test:
 # The race detector needs cgo, with which keyholders have a lower grade. The
 # tests of the whole system take many minutes with it and have their own target.
 # Packages without goroutines and locks are left out; floors_test.go checks that
-# they have none. So are the failpoints: the packages that they run have tests of their
-# own under the detector. Files are in memory where there is room: what a disk does is
+# they have none. So are the failpoints and the counts of work: the packages that they run
+# have tests of their own under the detector. Files are in memory where there is room: what a disk does is
 # tested without it.
 IN_MEMORY = $(shell grep -qs ' /dev/shm .*noexec' /proc/mounts || df -Pk /dev/shm 2>/dev/null | \
 	awk -v tmp="$${TMPDIR:-/tmp}" 'NR == 2 && $$4 > 2000000 { print "GOTMPDIR=" tmp " TMPDIR=/dev/shm" }')
 SEQUENTIAL := . api deploy internal/accesslog internal/anomaly/inject internal/anomaly/nab internal/anomaly/seriesfile internal/config internal/draft internal/fault internal/fsutil internal/lifecycle internal/memberlist internal/principal internal/remote model proof proof/circuit proof/field proof/ligero proof/merkle proof/poseidon proof/transcript
 race:
 	$(IN_MEMORY) CGO_ENABLED=1 GOEXPERIMENT= go test -timeout 25m -race -short $(TESTFLAGS) \
-		$$(go list ./... | grep -vxF "$$(go list $(addprefix ./,cmd/td internal/failpoints $(SEQUENTIAL)))")
+		$$(go list ./... | grep -vxF "$$(go list $(addprefix ./,cmd/td internal/efficiency internal/failpoints $(SEQUENTIAL)))")
 
 race-system:
 	CGO_ENABLED=1 GOEXPERIMENT= go test -timeout 60m -race -short ./cmd/td

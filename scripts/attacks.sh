@@ -6,7 +6,7 @@
 # was fooled and none of the attacks was left out in silence.
 #
 # With SHORT=1 few requests are issued and abandoned, else as many as an epoch
-# issues.
+# issues; and of the threat model only leaked keys and canaries are attacked.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -15,11 +15,13 @@ trap 'rm -rf "$out"' EXIT
 : >"$out/results"
 go test -c -ldflags='-s -w' -o "$out/attacks" ./cmd/td
 
+threats='TestThreat_Leaked.*|TestThreat_Canaries'
 if [ "${SHORT:-}" = "" ]; then
 	export TD_ATTACKS_FULL=1
+	threats='TestThreat_.*'
 fi
 ok=true
-(cd cmd/td && TD_ATTACKS_OUT="$out/results" "$out/attacks" -test.timeout 60m -test.parallel 4 -test.run '^(TestAttacksTrust|TestThreat_.*)$') >"$out/log" 2>&1 || ok=false
+(cd cmd/td && TD_ATTACKS_OUT="$out/results" "$out/attacks" -test.timeout 60m -test.parallel 4 -test.run "^(TestAttacksTrust|$threats)\$") >"$out/log" 2>&1 || ok=false
 [ -s "$out/results" ] || ok=false
 if [ "$ok" = false ]; then
 	cat "$out/log" >&2

@@ -122,6 +122,7 @@ func TestThreeCosigners(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts servers and cosigners")
 	}
+	t.Parallel()
 	address, data := freeAddress(t), t.TempDir()
 	client, stranger := newVictim(t, ""), newVictim(t, "")
 	b := startBackend(t, data, "--listen", address)
@@ -226,6 +227,7 @@ func TestApproval(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts servers and a cosigner")
 	}
+	t.Parallel()
 	address, data, user := freeAddress(t), t.TempDir(), newVictim(t, "")
 	b := startBackend(t, data, "--listen", address)
 	server := "http://" + address
