@@ -30,7 +30,7 @@ import (
 
 // ownTests are the secret types that cannot be made here, and whose packages have tests of
 // their own: TestRedactedDoesNotPrint, TestSecretsDoNotPrint and their like.
-var ownTests = []string{"internal/keyholder", "internal/secret"}
+var ownTests = []string{"internal/cosign", "internal/keyholder", "internal/secret"}
 
 // TestSecretsAreNotLogged logs a value of every secret type through every path: as a
 // value, a pointer, in a struct, in a list, in an error, in a message, in a group. No path
