@@ -2,8 +2,9 @@
 # Attacks whose log is believed and what is believed of it, see
 # docs/security/trust.md: TestAttacksTrust in cmd/td, against real servers and the
 # real commands. The attacks TestThreat_ of the threat model run with them. Prints a line
-# for each attack of the former with what the commands of the victim said. The last line is the result as JSON: ok is true only if no command
-# was fooled and none of the attacks was left out in silence.
+# for each attack of the former with what the commands of the victim said. The last line is
+# the result as JSON: ok is true only if no command was fooled and none of the attacks was
+# left out in silence.
 #
 # With SHORT=1 few requests are issued and abandoned, else as many as an epoch
 # issues; and of the threat model only leaked keys and canaries are attacked.
