@@ -47,6 +47,8 @@ step "reviews by date (a warning only)" make reviews
 step "linters of the API description (needs npm: NOT LINTED elsewhere)" make openapi
 step "build with runtimesecret" make build
 step "build without runtimesecret" env GOEXPERIMENT= go build -o /dev/null ./cmd/td
+step "unit file, in short (needs root and systemd: NOT RUN elsewhere)" make unit SHORT=1
+step "image (needs root: NOT RUN elsewhere)" make container
 # make lint has vetted already. The attacks on trust and on the threat model have a step of
 # their own. Those of the injector on a running server wait for minutes, as alerts do, and
 # three cosigners and outer layers for half a minute each: they are in make test and not
@@ -68,7 +70,5 @@ step "race detector (short)" make race TESTFLAGS="-shuffle=on -vet=off"
 step "keys in memory (needs Linux and root: NOT SCANNED elsewhere)" joined
 step "fuzz, briefly" make fuzz FUZZBUDGET="${FUZZBUDGET:-24}"
 step "benchmarks, once" make bench-once
-step "unit file, in short (needs root and systemd: NOT RUN elsewhere)" make unit SHORT=1
-step "image (needs root: NOT RUN elsewhere)" make container
 ok=true
 printf '\n== check passed\n'
