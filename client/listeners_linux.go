@@ -48,7 +48,8 @@ func mapsEveryUser(proc fs.FS) bool {
 
 // readListeners reads one table of the kernel, proc_pid_net(5): after a line of
 // titles a line for each socket with its number, local address, remote address,
-// state, queues, timer, retransmissions, owner, timeout and inode.
+// state, queues, timer, retransmissions, owner, timeout and inode. Sockets that listen come
+// first; the others, which may be many thousands, are not read.
 func readListeners(proc fs.FS, table string, at netip.AddrPort, found map[uint64]uint32) error {
 	r, err := proc.Open(table)
 	if err != nil {
@@ -63,7 +64,7 @@ func readListeners(proc fs.FS, table string, at netip.AddrPort, found map[uint64
 			return errors.New("a table of sockets has an unknown form")
 		}
 		if f[3] != "0A" { // LISTEN
-			continue
+			break
 		}
 		local, err := parseSocketAddress(f[1])
 		uid, uidErr := strconv.ParseUint(f[7], 10, 32)

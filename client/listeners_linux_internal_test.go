@@ -51,8 +51,8 @@ func TestListenersOfAnAddress(t *testing.T) {
 		row("0100007F:1F90", "0A", 1, 11) + // 127.0.0.1:8080
 		row("0200007F:1F90", "0A", 2, 12) + // 127.0.0.2:8080
 		row("00000000:1F91", "0A", 3, 13) + // every address, 8081
-		row("0100007F:1F90", "01", 4, 14) + // a connection
-		row("00000000:1F92", "0A", 65534, 15)
+		row("00000000:1F92", "0A", 65534, 15) +
+		row("0100007F:1F90", "01", 4, 14) // a connection; what listens comes first
 	tcp6 := titles +
 		row(none6+":1F90", "0A", 6, 16) +
 		row(loop6+":1F91", "0A", 7, 17) +
