@@ -43,8 +43,12 @@ SEQUENTIAL := . api deploy internal/accesslog internal/anomaly/inject internal/a
 # atomic pointer that the detector does not see looks like races elsewhere.
 BLS := github.com/consensys/gnark-crypto/ecc/bls12-381
 OBSERVED := $(patsubst %,-gcflags=%=-race=false,modernc.org/sqlite/lib $(BLS) $(BLS)/fp $(BLS)/fr github.com/consensys/gnark/backend/plonk/bls12-381)
+# Long calculations in one goroutine are left to "make test".
+CALCULATIONS := TestSetMemory TestOneSource TestImpossibleRecall TestSetQuiet TestSetState TestSetExplained TestProverChange TestDistributed TestProverOfTwo TestSetConfirms TestLimiterGate TestQuietPayer TestAttacksAlert TestRecordedQuiet TestPolicy TestWrongCounts TestOneCheckpoint TestEveryBit TestKnownKeys TestFalseWitness
+EMPTY :=
 race:
 	$(IN_MEMORY) CGO_ENABLED=1 GOEXPERIMENT= go test -timeout 25m -race -short $(OBSERVED) $(TESTFLAGS) \
+		-skip '^($(subst $(EMPTY) ,|,$(CALCULATIONS)))$$' \
 		$$(go list ./... | grep -vxF "$$(go list $(addprefix ./,cmd/td internal/efficiency internal/failpoints $(SEQUENTIAL)))")
 
 race-system:

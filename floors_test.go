@@ -137,17 +137,7 @@ func importersAllowed(imported string) ([]string, bool) {
 // TestSequential checks that a package which the race detector leaves out has
 // no goroutine and no lock.
 func TestSequential(t *testing.T) {
-	makefile, err := os.ReadFile("Makefile")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, list, found := strings.Cut(string(makefile), "\nSEQUENTIAL := ")
-	list, _, _ = strings.Cut(list, "\n")
-	packages := strings.Fields(list)
-	if !found || len(packages) == 0 {
-		t.Fatal("the Makefile names no such packages")
-	}
-	for _, dir := range packages {
+	for _, dir := range makeList(t, "SEQUENTIAL") {
 		files, err := filepath.Glob(filepath.Join(dir, "*.go"))
 		if err != nil || len(files) == 0 {
 			t.Errorf("%s: no package, %v", dir, err)
@@ -170,6 +160,36 @@ func TestSequential(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestCalculations checks that each name of a test which the race detector leaves out is
+// that of one test.
+func TestCalculations(t *testing.T) {
+	found := map[string]int{}
+	for _, at := range testsOf(t) {
+		found[at.name]++
+	}
+	for _, name := range makeList(t, "CALCULATIONS") {
+		if found[name] != 1 {
+			t.Errorf("%s is the name of %d tests", name, found[name])
+		}
+	}
+}
+
+// makeList returns a list of the Makefile.
+func makeList(t *testing.T, name string) []string {
+	t.Helper()
+	makefile, err := os.ReadFile("Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, list, _ := strings.Cut(string(makefile), "\n"+name+" := ")
+	list, _, _ = strings.Cut(list, "\n")
+	words := strings.Fields(list)
+	if len(words) == 0 {
+		t.Fatalf("the Makefile has no list %s", name)
+	}
+	return words
 }
 
 // TestPackageDocs checks that every package has one package comment.

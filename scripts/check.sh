@@ -54,7 +54,7 @@ step "image (needs root: NOT RUN elsewhere)" make container
 # three cosigners and outer layers for half a minute each: they are in make test and not
 # here, where detectors and cosigner are attacked in packages of their own. Whole servers
 # are tested with fewer rounds.
-step "tests of packages" make test PACKAGES="$(go list ./... | grep -v /cmd/td | tr '\n' ' ')" TESTFLAGS='-shuffle=on -vet=off'
+step "tests of packages, and every benchmark once" make test PACKAGES="$(go list ./... | grep -v /cmd/td | tr '\n' ' ')" TESTFLAGS='-shuffle=on -vet=off -bench . -benchtime 1x'
 step "tests of whole servers, in short" make test PACKAGES=./cmd/td TESTFLAGS="-short -shuffle=on -vet=off -skip 'TestAttacksTrust|TestThreat_|TestAttacksOnServer|TestThreeCosigners|TestApproval|TestOuterLayers'"
 step "formal model, in short (needs spin and gcc: NOT CHECKED elsewhere)" make model SHORT=1
 beside make faults SHORT=1
@@ -71,6 +71,5 @@ beside make memscan FREEZES="${FREEZES:-12}"
 step "race detector (short)" make race TESTFLAGS="-shuffle=on -vet=off"
 step "keys in memory (needs Linux and root: NOT SCANNED elsewhere)" joined
 step "fuzz, briefly" make fuzz FUZZBUDGET="${FUZZBUDGET:-24}"
-step "benchmarks, once" make bench-once
 ok=true
 printf '\n== check passed\n'
