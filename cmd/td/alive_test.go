@@ -23,7 +23,7 @@ func TestRetryRidesOverRestarts(t *testing.T) {
 			t.Parallel()
 			data := t.TempDir()
 			b := startBackend(t, data)
-			s := newSubmitter(t, 16, "--retry", "2m")
+			s := newSubmitter(t, 10, "--retry", "2m")
 			type outcome struct {
 				code   int
 				stderr string
