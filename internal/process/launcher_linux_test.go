@@ -487,14 +487,16 @@ func TestTooManyChildren(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	l, over := process.Client(core, "one")
 	served := make(chan error, 1)
 	go func() {
-		served <- process.Serve(theirs, []string{"one"}, func(string) (*process.Child, error) {
+		err := process.Serve(theirs, []string{"one"}, func(string) (*process.Child, error) {
 			c, _ := fakeChild(t)
 			return c, nil
 		})
+		over(process.End{}) // its process ends after that, or Close would find it dead
+		served <- err
 	}()
-	l, over := process.Client(core, "one")
 	var last *process.Child
 	for range process.MaxChildren {
 		if last, err = l.Start("one"); err != nil {
@@ -509,7 +511,6 @@ func TestTooManyChildren(t *testing.T) {
 	if _, err := l.Start("one"); err != nil {
 		t.Errorf("after one has ended: %v", err)
 	}
-	over(process.End{})
 	if err := l.Close(); err != nil {
 		t.Error(err)
 	}
