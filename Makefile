@@ -36,7 +36,7 @@ test:
 # tested without it.
 IN_MEMORY = $(shell grep -qs ' /dev/shm .*noexec' /proc/mounts || df -Pk /dev/shm 2>/dev/null | \
 	awk -v tmp="$${TMPDIR:-/tmp}" 'NR == 2 && $$4 > 2000000 { print "GOTMPDIR=" tmp " TMPDIR=/dev/shm" }')
-SEQUENTIAL := . api deploy internal/accesslog internal/anomaly/inject internal/anomaly/nab internal/anomaly/seriesfile internal/config internal/draft internal/fault internal/fsutil internal/lifecycle internal/memberlist internal/principal internal/remote model proof proof/circuit proof/field proof/ligero proof/merkle proof/poseidon proof/transcript
+SEQUENTIAL := . api deploy internal/accesslog internal/anomaly/inject internal/anomaly/nab internal/anomaly/seriesfile internal/config internal/draft internal/fault internal/fsutil internal/lifecycle internal/memberlist internal/mutants internal/principal internal/remote model proof proof/circuit proof/field proof/ligero proof/merkle proof/poseidon proof/transcript
 # The database's engine, which is C in Go's clothes, and the arithmetic of the proofs are
 # compiled without the detector, and take a third of the time. Only packages are named that
 # instantiate no generic code of others: of such code the linker keeps one copy, and an
@@ -191,10 +191,12 @@ container: build
 model:
 	./scripts/model.sh
 
-# Puts each of the faults listed in proof/mutants_test.go into the code of the
-# proofs and wants the named test to fail. Takes minutes.
+# Removes every guard of lifecycle, gate, journal and receipt, one at a time, and puts each
+# of the faults listed in proof/mutants_test.go into the code of the proofs. A test has to
+# fail each time; see internal/mutants. Takes long; ONLY=internal/lifecycle,receipt names
+# parts, proof is one. Its last line is the result as JSON.
 mutants:
-	TD_MUTANTS=all go test -count=1 -timeout 30m -v -run TestMutants ./proof
+	@$(IN_MEMORY) ./scripts/mutants.sh
 
 # Random proofs and mutants of every claim of suite 2, with sizes and processor time
 # beside those of PLONK. About half an hour; SHORT=1 takes less than 20 s. Its last line

@@ -29,7 +29,7 @@ var floors = [][]string{
 	7:  {"internal/admin", "internal/cosign", "internal/datadir", "internal/submit", "internal/verify"},
 	8:  {"internal/node", "internal/probe"},
 	9:  {"internal/doctor", "internal/demo", "internal/bench"}, // the demo keeps receipts as submit does
-	10: {"cmd/td", "internal/attack", "internal/faults", "internal/failpoints", "internal/efficiency"},
+	10: {"cmd/td", "internal/attack", "internal/faults", "internal/failpoints", "internal/efficiency", "internal/mutants"},
 }
 
 // allowedImports names the only packages that may import a path. A name that
