@@ -444,6 +444,51 @@ func TestOpenRefused(t *testing.T) {
 	wantCode(t, "one more than the table holds", err, protocol.CodeOverloaded)
 }
 
+// TestSealed: the refusals of a sealed log say that they are permanent.
+func TestSealed(t *testing.T) {
+	s := newServices(t)
+	c := s.proved()
+	s.set(func() { s.sealed = true })
+	_, opened := s.open()
+	_, answered := s.accept(c.answer)
+	for what, err := range map[string]error{"open": opened, "answer": answered} {
+		wantCode(t, what, err, protocol.CodeFrozen)
+		if !errors.Is(err, protocol.ErrPermanent) {
+			t.Errorf("%s: %v is not permanent", what, err)
+		}
+	}
+}
+
+// TestOtherElectorate: parameters with the id of a member list and the name of another
+// electorate are refused. A member could get a second nullifier by them.
+func TestOtherElectorate(t *testing.T) {
+	secret := claim.NewMemberSecret()
+	list, err := claim.NewList("Orchard council", []protocol.Member{secret.Member()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newServicesWith(t, func(c *gate.Config) {
+		council := c.Claims[0] // its key is not used
+		council.ID, council.List = claim.Group, list
+		c.Claims = append(c.Claims, council)
+	})
+	params, err := claim.GroupParams(list, "2026/budget", secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	st, _ := statement(t)
+	for _, c := range []struct {
+		params string
+		want   protocol.Code
+	}{
+		{string(params), protocol.CodeNone},
+		{strings.Replace(string(params), "Orchard", "Harbour", 1), protocol.CodeMalformedRequest},
+	} {
+		_, err := s.gate.Open(t.Context(), gate.OpenRequest{Claim: claim.Group, Params: []byte(c.params), Commitment: st.Commitment(), Client: client})
+		wantCode(t, c.params, err, c.want)
+	}
+}
+
 // TestHeld: while issue is held a request waits with its place in the table. What was
 // frozen meanwhile is refused as frozen.
 func TestHeld(t *testing.T) {

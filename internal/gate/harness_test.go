@@ -53,6 +53,7 @@ type services struct {
 	destroyed  bool
 	frozen     bool
 	issueHeld  bool
+	sealed     bool // frozen for good
 	unwritable bool
 	behind     bool // the ledger is too far behind
 	seq        uint64
@@ -331,6 +332,9 @@ type fakeHolds services
 func (h *fakeHolds) Check(op journal.Operation, _ protocol.Digest) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.sealed {
+		return protocol.Wrap(protocol.CodeFrozen, "sealed", protocol.ErrPermanent)
+	}
 	if op == journal.Issue && h.issueHeld || op == journal.Accept && h.frozen {
 		return protocol.CodeFrozen
 	}

@@ -459,6 +459,11 @@ func contractSeal(t *testing.T, open opener) {
 	want(t, "issue", state.Check(journal.Issue, l.vk), protocol.CodeFrozen)
 	_, err = l.Append(t.Context(), l.now, &protocol.EpochClose{ID: l.epoch.ID, Number: l.epoch.Number, Reason: protocol.CloseLost})
 	want(t, "close an epoch", err, protocol.CodeFrozen) // its leaf comes before the seal
+	next := l.nextEpoch()
+	_, err = l.Append(t.Context(), l.now, &next)
+	want(t, "open an epoch", err, protocol.CodeFrozen)
+	_, err = l.Append(t.Context(), l.now, claimLeaf())
+	want(t, "add a claim", err, protocol.CodeFrozen)
 	l.check(4)
 }
 

@@ -185,6 +185,16 @@ func TestStepArrows(t *testing.T) {
 	}
 }
 
+// TestRefusedWithoutCode: a refusal of the journal that names no code ends the request
+// with the reason internal.
+func TestRefusedWithoutCode(t *testing.T) {
+	claimed := lifecycle.State{Phase: lifecycle.PhaseClaimed, Stage: lifecycle.StageCommit}
+	s, _, code := lifecycle.Step(claimed, lifecycle.EventCommitted{Outcome: lifecycle.CommitRefused})
+	if want := (lifecycle.State{Phase: lifecycle.PhaseInvalidated, Reason: protocol.CodeInternal}); s != want || code != protocol.CodeInvalidated {
+		t.Errorf("%s, %v", stateName(s), code)
+	}
+}
+
 func TestOutcome(t *testing.T) {
 	rows := []struct {
 		state lifecycle.State
