@@ -449,6 +449,19 @@ func TestBeginOpening(t *testing.T) {
 	}
 }
 
+// TestOpeningIsOver: without an opening under way, and after the last step of one, there
+// is nothing to do, whatever is learnt.
+func TestOpeningIsOver(t *testing.T) {
+	for _, step := range []lifecycle.OpeningStep{lifecycle.OpeningIdle, lifecycle.OpeningActivate} {
+		for o := lifecycle.OutcomeDone; o <= lifecycle.OutcomeUnknown; o++ {
+			l := lifecycle.OpeningLearnt{Outcome: o, Giver: true, Next: true}
+			if got := lifecycle.StepOpening(lifecycle.Opening{Step: step, Giver: lifecycle.GiverActive, Held: true}, l); got != (lifecycle.Opening{}) {
+				t.Errorf("%q, outcome %d: %+v", step, o, got)
+			}
+		}
+	}
+}
+
 const openingHead = `
 # The opening of an epoch
 
