@@ -125,6 +125,22 @@ func TestCosigned(t *testing.T) {
 	}
 }
 
+// TestCosignedCopy: a cosigned copy of the log under another name stands for nothing, also
+// if the policy names both.
+func TestCosignedCopy(t *testing.T) {
+	s := sharedScene()
+	alice := cosigner(t, "alice.example")
+	policy := parsePolicy(t, fmt.Sprintf("origin %s\norigin terradourada/ffff\nwitness A %s\nquorum A\n", testOrigin, alice.Verifier()))
+	copied := s.fork(s.size())
+	copied.origin = "terradourada/ffff"
+	c, err := receipt.ReadCheckpoint(string(copied.checkpoint(copied.size(), alice)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := s.receiptAt(s.open, s.second, s.size()-1)
+	wantVerdict(t, verify(t, r, receipt.Options{Policy: policy, Cosigned: c, Log: copied}), receipt.Unvouched, "identity", "of another log")
+}
+
 // TestAddLines: of the lines that cosigners return, those are added that verify under the
 // policy's keys, once each.
 func TestAddLines(t *testing.T) {

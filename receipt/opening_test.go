@@ -109,6 +109,15 @@ func TestOpeningFile(t *testing.T) {
 	}
 }
 
+// An opening that could not be read again is not written.
+func TestOpeningNotWritten(t *testing.T) {
+	o := sharedScene().ranges.opening
+	o.Event = `{"ph":[61,72],"lot":"7"}`
+	if b, err := o.Encode(); err == nil {
+		t.Errorf("an event that is not canonical became %s", b)
+	}
+}
+
 func TestOpeningNeverPrints(t *testing.T) {
 	o := sharedScene().ranges.opening
 	var log strings.Builder
@@ -213,6 +222,8 @@ func TestFieldOpeningFile(t *testing.T) {
 	for name, in := range map[string]string{
 		"unknown member": strings.Replace(good, `{`, `{"x":1,`, 1),
 		"no number":      strings.Replace(good, `"i":1,`, ``, 1),
+		"no value":       strings.Replace(good, `"value":"`+want.Value.String()+`",`, ``, 1),
+		"no h":           strings.Replace(good, `,"h":"`+want.H.String()+`"`, ``, 1),
 		"number 8":       strings.Replace(good, `"i":1`, `"i":8`, 1),
 		"number -1":      strings.Replace(good, `"i":1`, `"i":-1`, 1),
 		"two siblings":   strings.Replace(good, `"siblings":["`+want.Siblings[0].String()+`",`, `"siblings":[`, 1),

@@ -162,6 +162,10 @@ func TestParsePolicyRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	logKey, err := note.NewEd25519VerifierKey("a", key.Public().(ed25519.PublicKey))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, tt := range map[string]struct{ policy, want string }{
 		"empty":                 {"", "names no log"},
 		"no log":                {"witness A " + alice + "\nquorum A\n", "names no log"},
@@ -174,6 +178,10 @@ func TestParsePolicyRefuses(t *testing.T) {
 		"wrong kind of log key": {"log " + alice + "\nquorum none\n", "line 1"},
 		"one key, two names":    {fmt.Sprintf("origin a\nwitness A %s\nwitness B %s\ngroup g 2 A B\nquorum g\n", twin.Verifier(), other.Verifier()), "line 3: this key is named twice"},
 		"unknown member":        {"origin a\nwitness A " + alice + "\ngroup g 1 B\nquorum g\n", "line 3"},
+		"threshold too low":     {"origin a\nwitness A " + alice + "\ngroup g 0 A\nquorum g\n", "line 3"},
+		"a witness called none": {"log " + logKey + "\nwitness none " + alice + "\nquorum none\n", "line 2: this name is taken"},
+		"empty key":             {"origin a\nwitness A a+00000000+\nquorum A\n", "line 2"},
+		"unknown quorum":        {"origin a\nwitness A " + alice + "\nquorum B\n", "neither a witness nor a group"},
 		"threshold too high":    {"origin a\nwitness A " + alice + "\ngroup g 2 A\nquorum g\n", "line 3"},
 		"two quorums":           {"origin a\nwitness A " + alice + "\nquorum A\nquorum A\n", "line 4"},
 		"huge":                  {strings.Repeat("#", 1<<17), "larger"},

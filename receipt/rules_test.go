@@ -347,6 +347,51 @@ func TestHandoverChain(t *testing.T) {
 	}
 }
 
+// unreadable is a log of which a part cannot be read.
+type unreadable struct {
+	*world
+	entries bool // the leaves can
+}
+
+func (unreadable) Prefix(context.Context, uint64, uint64) ([][32]byte, error) { return nil, errLog }
+
+func (u unreadable) Entry(ctx context.Context, index, size uint64) ([]byte, [][32]byte, error) {
+	if u.entries {
+		return u.world.Entry(ctx, index, size)
+	}
+	return nil, nil, errLog
+}
+
+// TestHandedOverErrors: what could not be read is named as such, and an epoch that has not
+// the id of its keys hands over to none.
+func TestHandedOverErrors(t *testing.T) {
+	l := newRotated(t)
+	w := newWorld(t)
+	odd := &epochKey{key: newKey(t), open: protocol.EpochOpen{Number: 1, ID: protocol.EpochID{1}}}
+	copy(odd.open.CheckpointKey[:], odd.key.Public().(ed25519.PublicKey))
+	odd.index = w.append(&odd.open)
+	w.epochs = append(w.epochs, odd)
+	w.grow(3)
+	next := w.openEpoch(odd, 0)
+	w.grow(2)
+	for name, tt := range map[string]struct {
+		c    *receipt.Checkpoint
+		log  receipt.Log
+		from *epochKey
+		want error
+	}{
+		"as it should be":  {l.at(9, l.e[1]), l, l.e[0], nil},
+		"no log":           {l.at(9, l.e[1]), nil, l.e[0], receipt.ErrNoLog},
+		"no leaf":          {l.at(9, l.e[1]), unreadable{l.world, false}, l.e[0], errLog},
+		"no proof":         {l.at(9, l.e[1]), unreadable{l.world, true}, l.e[0], errLog},
+		"id of other keys": {w.at(w.size(), next), w, odd, receipt.ErrOtherKey},
+	} {
+		if err := receipt.HandedOver(t.Context(), tt.c, tt.log, receipt.Head{Size: 1, Key: tt.from.open.CheckpointKey}); !errors.Is(err, tt.want) {
+			t.Errorf("%s: got %v, want %v", name, err, tt.want)
+		}
+	}
+}
+
 func TestHandoverChainIsBounded(t *testing.T) {
 	if testing.Short() {
 		t.Skip("4,097 epochs take seconds")
@@ -785,6 +830,10 @@ func TestLive(t *testing.T) {
 			o.Live = func(context.Context) (*receipt.Checkpoint, receipt.Source, error) { return tt.c, tt.from, tt.err }
 			before := content(t, o.Trust)
 			p := verify(t, r, o)
+			contradiction, bound := (*receipt.ContradictionError)(nil), (*receipt.BindingError)(nil)
+			if (errors.As(p.Reason, &contradiction) || errors.As(p.Reason, &bound)) && strings.Contains(errors.Unwrap(p.Reason).Error(), "does not help") {
+				t.Errorf("an accusation is excused: %v", errors.Unwrap(p.Reason))
+			}
 			if p.Verdict != tt.want || !strings.Contains(step(p, "identity").Detail+fmt.Sprint(p.Warnings), tt.in) {
 				t.Errorf("got %s, %q, warnings %q, want %s, %q", p.Verdict, step(p, "identity").Detail, p.Warnings, tt.want, tt.in)
 			}
@@ -857,6 +906,9 @@ func TestReasons(t *testing.T) {
 			if outcome(s, err) != tt.want || !strings.Contains(err.Error(), tt.says) {
 				t.Errorf("got %s (%v), want %s and %q", outcome(s, err), err, tt.want, tt.says)
 			}
+			if errors.As(err, new(*receipt.ShortError)) && strings.Contains(err.Error(), "belong together") {
+				t.Errorf("an older copy is blamed: %v", err)
+			}
 			if strings.Contains(err.Error(), "anybody") != strings.Contains(tt.says, "anybody") {
 				t.Errorf("it says %q", err)
 			}
@@ -886,6 +938,9 @@ func TestOlderThanTheReceipt(t *testing.T) {
 	r = w.receiptAt(s.open, s.second, s.size()+1, s.withdrawals...)
 	p := verify(t, r, o)
 	wantVerdict(t, p, receipt.Unvouched, "identity", "the server runs on an older copy, or it is another server")
+	if strings.Contains(step(p, "identity").Detail, "does not help") {
+		t.Errorf("identity says %q", step(p, "identity").Detail)
+	}
 	if back := (*receipt.SetBackError)(nil); !errors.As(p.Reason, &back) || back.Recorded != w.size() || back.Size != s.size() {
 		t.Errorf("the reason is %v", p.Reason)
 	}

@@ -176,6 +176,10 @@ func TestTamperedLogTexts(t *testing.T) {
 		all    string // the step if all are changed, "" if that cannot be
 	}{
 		"not a tlog-proof":     {replace("@v1", "@v2"), "leaf", "leaf"},
+		"no header":            {replace("c2sp.org/tlog-proof@v1\n", ""), "leaf", "leaf"},
+		"index without a word": {replace("index ", ""), "leaf", "leaf"},
+		"hash with more":       {replace(lines[2], lines[2]+"A"), "leaf", ""},
+		"hash with CR":         {replace(lines[2], lines[2]+"\r"), "leaf", ""},
 		"extra line":           {replace("index", "extra AAAA\nindex"), "leaf", "leaf"},
 		"no index":             {replace("index ", "number "), "leaf", "leaf"},
 		"index 04":             {replace("index ", "index 0"), "leaf", "leaf"},
@@ -228,6 +232,29 @@ func TestTamperedLogTexts(t *testing.T) {
 				p.Log = tt.change(p.Log)
 			}
 			wantFailed(t, verify(t, r, o), tt.all, "")
+		})
+	}
+}
+
+// A number of a log text has one spelling, also where another one has the right value. What
+// cannot be read does not stand for leaf 0.
+func TestTamperedNumbers(t *testing.T) {
+	s := sharedScene()
+	original := s.receipt(s.open, s.second)
+	for name, change := range map[string]func(*receipt.Receipt){
+		"a leaf 0 that is cut": func(r *receipt.Receipt) { r.Claim.Leaf = r.Claim.Leaf[:9] },
+		"index 00 of leaf 0":   func(r *receipt.Receipt) { r.Claim.Log = strings.Replace(r.Claim.Log, "index 0\n", "index 00\n", 1) },
+		"index -1 of the leaf with that number": func(r *receipt.Receipt) {
+			copy(r.Last.Leaf[10:18], "\xff\xff\xff\xff\xff\xff\xff\xff")
+			at := strings.Index(r.Last.Log, "index ")
+			_, rest, _ := strings.Cut(r.Last.Log[at:], "\n")
+			r.Last.Log = r.Last.Log[:at] + "index -1\n" + rest
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := clone(original)
+			change(r)
+			wantFailed(t, verify(t, r, pinned(t, original)), "leaf", "")
 		})
 	}
 }

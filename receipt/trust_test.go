@@ -2,6 +2,9 @@ package receipt_test
 
 import (
 	"context"
+	"crypto/ed25519"
+	"encoding/base64"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -123,6 +126,41 @@ func TestParseCheckpoint(t *testing.T) {
 			t.Errorf("the store has %+v, %v", known, err)
 		}
 	})
+}
+
+// TestReadCheckpoint: the form is checked where no signature is verified.
+func TestReadCheckpoint(t *testing.T) {
+	w := newWorld(t)
+	w.grow(5)
+	good := string(w.checkpoint(5, cosigner(t, "alice.example")))
+	if c, err := receipt.ReadCheckpoint(good); err != nil || c.Size != 5 || c.Note != good {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	text := strings.TrimSuffix(good, signLines(t, good))
+	for name, signed := range map[string]string{
+		"one line too large": text + "— a " + base64.StdEncoding.EncodeToString(make([]byte, receipt.MaxLogSize)) + "\n",
+		"not UTF-8":          text + "— \xff AAAAAAAA\n",
+		"a tree too large":   strings.Replace(good, "\n5\n", fmt.Sprintf("\n%d\n", protocol.MaxTreeSize+1), 1),
+		"no dash":            strings.Replace(good, "— ", "", 1),
+		"a signature of 0":   text + "— a AAAAAA==\n",
+		"CR in a signature":  text + "— a AAAA\rAAAA\n",
+	} {
+		if c, err := receipt.ReadCheckpoint(signed); err == nil {
+			t.Errorf("%s: %+v", name, c)
+		}
+	}
+}
+
+// TestEpochOfOtherKeys: a leaf whose epoch has not the id of its keys announces no key.
+func TestEpochOfOtherKeys(t *testing.T) {
+	w := newWorld(t)
+	e := &epochKey{key: newKey(t), open: protocol.EpochOpen{Number: 1, ID: protocol.EpochID{1}}}
+	copy(e.open.CheckpointKey[:], e.key.Public().(ed25519.PublicKey))
+	e.index = w.append(&e.open)
+	w.grow(2)
+	if c, err := receipt.VerifyCheckpoint(string(w.checkpoint(3, w.signer(e))), w.leaves[e.index], w.path(e.index, 3)); err == nil {
+		t.Errorf("was accepted: %+v", c)
+	}
 }
 
 // newWorldWith makes another log in which the same key signs.

@@ -180,6 +180,7 @@ func TestDamagedTrustFile(t *testing.T) {
 				},
 				"Newest": func() error { _, _, _, err := trust.Newest(testOrigin); return err },
 				"List":   func() error { _, err := trust.List(); return err },
+				"Notes":  func() error { _, err := trust.Notes(testOrigin); return err },
 				// It might bind the server to its own log.
 				"another log": func() error {
 					_, err := trust.Record(t.Context(), other.at(1, otherEpoch), nil, live, now)
@@ -699,6 +700,39 @@ func TestTrustThatCannotBeKept(t *testing.T) {
 	}
 	if s, err := openTrust(t, filepath.Join(name, "below")).Record(t.Context(), l.cp(3), nil, live, now); err == nil {
 		t.Errorf("a checkpoint was recorded below a file: %+v", s)
+	}
+}
+
+// TestNoDirectory: why the directory could not be made is returned.
+func TestNoDirectory(t *testing.T) {
+	l := newPlain(t, 20)
+	dir := filepath.Join(t.TempDir(), "trust")
+	if err := os.Symlink(filepath.Join(t.TempDir(), "a", "b"), dir); err != nil {
+		t.Skip("no symbolic links")
+	}
+	if s, err := openTrust(t, dir).Record(t.Context(), l.cp(3), nil, live, now); !errors.As(err, new(*os.PathError)) {
+		t.Errorf("got %+v, %v", s, err)
+	}
+}
+
+// TestRecordsThatChange: a checkpoint is not recorded if other processes append to the
+// records whenever it is checked.
+func TestRecordsThatChange(t *testing.T) {
+	l := newPlain(t, 200)
+	trust := l.store(t, 1)
+	size := uint64(1)
+	log := lying{world: l.world, prefix: func(h [][32]byte) [][32]byte {
+		size++
+		if _, err := openTrust(t, filepath.Dir(trust.Path(testOrigin))).Record(t.Context(), l.cp(size), l, live, now); err != nil {
+			t.Fatal(err)
+		}
+		return h
+	}}
+	if s, err := trust.Record(t.Context(), l.cp(200), log, live, now); err == nil {
+		t.Errorf("got %+v", s)
+	}
+	if s, err := trust.Check(t.Context(), l.cp(200), nil, file); err == nil {
+		t.Errorf("it is recorded: %+v", s)
 	}
 }
 

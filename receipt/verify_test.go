@@ -465,6 +465,26 @@ func TestGroup(t *testing.T) {
 		o.Lists = receipt.NewLists(other)
 		wantVerdict(t, verify(t, r, o), receipt.Unvouched, "statement", "verifying key self-asserted")
 	})
+	t.Run("with the name of another electorate", func(t *testing.T) {
+		renamed, err := claim.ParseParams(claim.Group, []byte(strings.Replace(string(params), "Orchard", "Harbour", 1)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := w.again(a, func(body *protocol.Accepted) {
+			body.Params = renamed.Bytes()
+			onPayload(func(p *protocol.Payload) {
+				st, err := claim.NewStatement(renamed, p.Commitment)
+				if err != nil {
+					t.Fatal(err)
+				}
+				p.Statement = st.Digest()
+			})(body)
+		})
+		r := w.receipt(b, e)
+		o := pinned(t, r)
+		o.Lists = receipt.NewLists(list)
+		wantFailed(t, verify(t, r, o), "statement", "do not name this member list")
+	})
 	t.Run("with a key that is not the list's", func(t *testing.T) {
 		w := newWorld(t)
 		fake, _ := claim.KnownKey(claim.Open)
@@ -565,6 +585,11 @@ func TestDishonestLeaves(t *testing.T) {
 		late.index = w.append(&late.open)
 		a.epoch = &late
 		wantFailed(t, verify(t, w.receipt(a, &late), receipt.Options{}), "inclusion", "after the accepted leaf")
+	})
+	t.Run("the epoch leaf again, as the signer's", func(t *testing.T) {
+		again := *e
+		again.index = w.append(&again.open)
+		wantFailed(t, verify(t, w.receipt(base, &again), receipt.Options{}), "checkpoint", "nor a later one")
 	})
 	t.Run("two leaves open one epoch", func(t *testing.T) {
 		twin := *e

@@ -69,6 +69,43 @@ func TestBusyConsumesNothing(t *testing.T) {
 	s.check()
 }
 
+// TestFullQueue: when as many wait for a place as may, the next one is refused at once.
+func TestFullQueue(t *testing.T) {
+	s := newServicesWith(t, func(c *gate.Config) { c.VerifyWorkers = 1 })
+	first := s.proved()
+	held, let := make(chan struct{}), make(chan struct{})
+	var calls sync.WaitGroup
+	hold := func(call string, do func() error) {
+		s.set(func() { s.faults[call] = &fault{hook: func() { held <- struct{}{}; <-let }} })
+		calls.Go(func() {
+			if err := do(); err != nil {
+				t.Error(err)
+			}
+		})
+		<-held
+	}
+	open := func(by limit.Payer) func() error {
+		return func() error { _, err := s.openBy(by); return err }
+	}
+	hold("redeem", func() error { _, err := s.accept(first.answer); return err })
+	hold("issue", open(limit.Payer{Key: 2}))
+	hold("issue", open(limit.Payer{Key: 3}))
+	for key := range uint64(64) {
+		calls.Go(func() {
+			if err := open(limit.Payer{Key: 4 + key, Local: true})(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	for s.gate.Waiting() < 64 {
+		runtime.Gosched()
+	}
+	wantCode(t, "one more", open(limit.Payer{Key: 99, Local: true})(), protocol.CodeOverloaded)
+	close(let)
+	calls.Wait()
+	s.check()
+}
+
 // TestSecondAnswerLeavesItsPlace: an answer that waits for the outcome of another one holds
 // no place meanwhile.
 func TestSecondAnswerLeavesItsPlace(t *testing.T) {

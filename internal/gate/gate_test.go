@@ -366,6 +366,20 @@ func TestEpochEnded(t *testing.T) {
 	s.check()
 }
 
+// TestEndedEpochIsNotAsked: an answer that claims its request when the epoch has just ended
+// is refused, and the tagger is not asked.
+func TestEndedEpochIsNotAsked(t *testing.T) {
+	s := newServices(t)
+	c := s.proved()
+	s.set(func() { s.epochDead = true })
+	_, err := s.accept(c.answer)
+	wantCode(t, "answer", err, protocol.CodeInvalidated)
+	if s.tags[c.RequestID].used {
+		t.Error("the tag was redeemed")
+	}
+	s.check()
+}
+
 // TestUnknownCommitIsRead: the outcome of a commit stays unknown until the journal can
 // be read.
 func TestUnknownCommitIsRead(t *testing.T) {
@@ -503,6 +517,9 @@ func TestHeld(t *testing.T) {
 	})
 	_, err := s.open()
 	wantCode(t, "until its time is over", err, protocol.CodeDraining)
+	if got := protocol.DetailOf(err); !strings.Contains(got, "no epoch is active") {
+		t.Errorf("without an epoch the refusal says %q", got)
+	}
 	s.set(func() {
 		s.faults["begin"] = &fault{err: none, hook: func() { s.set(func() { s.issueHeld = true }) }}
 	})

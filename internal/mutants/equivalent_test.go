@@ -14,9 +14,42 @@ func (e equivalent) is(g guard) bool {
 // a stage if it is CLAIMED, and none otherwise.
 const noStage = "only a CLAIMED request has a stage, so the operand about the stage holds"
 
+// issuedSo is why the statement of a session can be rebuilt.
+const issuedSo = "the gate has parsed payload and parameters and found the claim when it issued the request, and none of them changes"
+
 var equivalents = []equivalent{
 	{"internal/lifecycle/request.go", "stepRedeemed", "s.Phase != PhaseClaimed in s.Phase != PhaseClaimed || s.Stage != StageRedeem", noStage},
 	{"internal/lifecycle/request.go", "stepVerified", "s.Phase != PhaseClaimed in s.Phase != PhaseClaimed || s.Stage != StageVerify", noStage},
 	{"internal/lifecycle/request.go", "stepCommitted", "s.Phase != PhaseClaimed in s.Phase != PhaseClaimed || (s.Stage != StageCommit && s.Stage != StageUnknown)", noStage},
 	{"internal/lifecycle/request.go", "stepAborted", "s.Phase != PhaseClaimed in s.Phase != PhaseClaimed || (s.Stage != StageRedeem && s.Stage != StageVerify)", noStage},
+
+	{"receipt/logtext.go", "parseNumber", "err != nil in err != nil || n < 0 || strconv.FormatInt(n, 10) != s", "what does not parse gives a number with another text, so the comparison of the texts holds"},
+	{"receipt/logtext.go", "ParseCheckpoint", "err != nil of epochVerifier(tree.Origin, key)", "parseNote has refused an origin that is no key name, and any 32 bytes are a key of Ed25519 here"},
+	{"receipt/logtext.go", "epochVerifier", "err != nil of note.NewEd25519VerifierKey(origin, key[:])", "the library refuses a key of another length only, and the key has 32 bytes"},
+	{"receipt/logtext.go", "epochVerifier", "err != nil of note.NewVerifier(vkey)", "parseNote has refused an origin that is no key name"},
+	{"receipt/logtext.go", "VerifyCheckpoint", "err != nil of protocol.ParseLeaf(epochLeaf)", "a leaf that does not parse has no body, so the check of its type holds"},
+	{"receipt/logtext.go", "parseNote", "i < 0", "without a blank line the text of the checkpoint is empty, which the library refuses"},
+	{"receipt/logtext.go", "parseNote", `err != nil in err != nil || c.Extension != "" || c.String() != signed[:i+1]`, "what the library refuses gives the zero checkpoint, whose text differs"},
+	{"receipt/logtext.go", "checkSignLines", `!ok in !dash || !ok || err != nil || len(sig) <= keyIDSize || strings.Contains(b64, "\r")`, "a line without a space has no signature, so the check of its length holds"},
+	{"receipt/opening.go", "ParseOpening", "err != nil of protocol.DecodeStrict(b, protocol.JSONLimits{Size: MaxOpeningSize}, &w)", "what is not decoded leaves no version, so the check of the version holds"},
+	{"receipt/policy.go", "newKey", "err != nil in err != nil || len(key) < 2", "the verifier of the library refuses a key that is not base64"},
+	{"receipt/steps.go", "leaf", "err != nil of protocol.ParsePayload(v.body.Payload[:])", "the parser of the leaf has parsed its payload"},
+	{"receipt/steps.go", "statement", "err != nil of claim.NewStatement(params, v.payload.Commitment)", "the parser of the payload has refused a commitment that is no field element"},
+	{"receipt/steps.go", "knownKey", "!ok of claim.KnownKey(params.Claim())", "a claim that this build knows has an embedded key, or is about a list"},
+	{"receipt/steps.go", "inclusion", "err != nil of parseNote(v.accepted.log.note)", "the step leaf has parsed the same text"},
+	{"receipt/steps.go", "issued", "err != nil of parseNote(v.accepted.log.note)", "the step leaf has parsed the same text"},
+	{"receipt/steps.go", "signature", "err != nil of epochVerifier(c.Origin, signer.CheckpointKey)", "ParseCheckpoint has made the same verifier"},
+	{"receipt/steps.go", "signature", "err != nil of torchwood.VerifyProof(signedBy(key), tlog.RecordHash(p.Leaf), []byte(p.Log))", "a second verifier of the same text: parseEntry, the step inclusion and ParseCheckpoint have verified it before"},
+	{"receipt/trust.go", "update", "err != nil of t.look(c, from)", "commit looks again before it writes, and returns the error"},
+	{"receipt/trust.go", "checkBeside", "err != nil of t.look(other, from)", "recorded has looked at the same file just before"},
+	{"receipt/trust.go", "checkBeside", "err != nil of t.look(c, Source{})", "recorded has looked at the same file just before"},
+	{"receipt/trustrules.go", "previousEpoch", "signed.Size > index in open.PreviousIndex >= index || signed.Size > index", "a leaf cannot hold the root of a tree that it is in itself, so the comparison with the root holds"},
+	{"receipt/trustrules.go", "previousEpoch", "err != nil of protocol.ParseLeaf(raw)", "a leaf that does not parse has no body, so the check of its type holds"},
+	{"receipt/logtext.go", "parseLogText", `!ok of strings.Cut(rest, "\n\n")`, "without a blank line the checkpoint is empty, which parseNote refuses"},
+
+	{"internal/gate/effects.go", "redeem", "err != nil of g.statementOf(open)", issuedSo},
+	{"internal/gate/effects.go", "statementOf", "err != nil of protocol.ParsePayload(open.Payload[:])", issuedSo},
+	{"internal/gate/effects.go", "statementOf", "err != nil of claim.ParseParams(claim.ID(open.Claim), open.Params)", issuedSo},
+	{"internal/gate/effects.go", "statementOf", "err != nil of g.claimOf(params)", issuedSo},
+	{"internal/gate/effects.go", "commit", "!live of g.find(open.Epoch)", "askPlace has looked for the epoch just before, and the transaction of the journal reads it again"},
 }

@@ -203,13 +203,17 @@ func (f *finder) refusal(s *ast.ReturnStmt, results []*ast.Field) bool {
 			value = s.Results[i]
 		}
 		text := f.text(value)
+		refuses := false
 		switch kind := f.text(r.Type); {
 		case kind == "error", kind == "protocol.Code":
-			return text != "nil" && text != "protocol.CodeNone"
+			refuses = text != "nil" && text != "protocol.CodeNone"
 		case kind == "bool" && len(r.Names) == 1 && r.Names[0].Name == "ok":
-			return text == "false"
+			refuses = text == "false"
 		case kind == "lifecycle.Event":
-			return strings.Contains(text, "EventAborted") || strings.Contains(text, "CommitRefused") || strings.Contains(text, "CommitUnknown")
+			refuses = strings.Contains(text, "EventAborted") || strings.Contains(text, "CommitRefused") || strings.Contains(text, "CommitUnknown")
+		}
+		if refuses {
+			return true
 		}
 	}
 	return false
@@ -255,11 +259,17 @@ func (f *finder) ends(s *ast.ReturnStmt, results []*ast.Field, in []ast.Node) bo
 	return ok && within && clause.List == nil && slices.Contains(over.Body.List, ast.Stmt(clause))
 }
 
-// passedOn returns the call whose error a condition passes on, "" for another condition.
+// passedOn returns what was assigned to the err or the ok that a condition is about, ""
+// for another condition.
 func (f *finder) passedOn(s *ast.IfStmt, in []ast.Node) string {
-	b, ok := s.Cond.(*ast.BinaryExpr)
-	if !ok || f.text(b) != "err != nil" {
-		return ""
+	var about ast.Expr
+	switch c := s.Cond.(type) {
+	case *ast.UnaryExpr:
+		about = c.X
+	case *ast.BinaryExpr:
+		if f.text(c.Y) == "nil" {
+			about = c.X
+		}
 	}
 	before := s.Init
 	if block, ok := in[len(in)-1].(*ast.BlockStmt); ok && before == nil {
@@ -267,10 +277,11 @@ func (f *finder) passedOn(s *ast.IfStmt, in []ast.Node) string {
 			before = block.List[i-1]
 		}
 	}
-	if a, ok := before.(*ast.AssignStmt); ok && len(a.Rhs) == 1 {
-		return f.text(a.Rhs[0])
+	a, ok := before.(*ast.AssignStmt)
+	if !ok || about == nil || len(a.Rhs) != 1 || !slices.ContainsFunc(a.Lhs, func(e ast.Expr) bool { return f.text(e) == f.text(about) }) {
+		return ""
 	}
-	return "a value"
+	return f.text(a.Rhs[0])
 }
 
 // resultsOf returns one field for each result of the innermost function.

@@ -1,7 +1,6 @@
 package mutants_test
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -111,7 +110,7 @@ func (p part) run(t *testing.T) (died []killed, survived []string) {
 	t.Helper()
 	guards, changed := guardsOf(t, p)
 	overlay := p.overlay(t, changed)
-	suites := []*suite{newSuite(t, p.dir, overlay, len(guards))}
+	suites := []*suite{newSuite(t, p.dir, overlay, len(guards), p.long)}
 	for n, g := range guards {
 		reason := reasonOf(g)
 		by := suites[0].kill(t, n)
@@ -122,7 +121,7 @@ func (p part) run(t *testing.T) (died []killed, survived []string) {
 			i := slices.IndexFunc(suites, func(s *suite) bool { return s.dir == user })
 			if i < 0 {
 				i = len(suites)
-				suites = append(suites, newSuite(t, user, overlay, len(guards)))
+				suites = append(suites, newSuite(t, user, overlay, len(guards), false))
 			}
 			if by = suites[i].kill(t, n); by != "" {
 				by = user + "." + by
@@ -182,6 +181,7 @@ func (p part) overlay(t *testing.T, changed map[string]string) string {
 // suite is the built tests of a package.
 type suite struct {
 	dir, binary string
+	short       bool
 	took        map[string]time.Duration // of each test without a mutant
 	stopped     [][]string               // by guard, the tests in which it stopped something, the fastest first
 }
@@ -190,10 +190,10 @@ type suite struct {
 var testNames = regexp.MustCompile("^(Test|Example|Fuzz)")
 
 // newSuite builds the tests of a package and runs each of them without a mutant.
-func newSuite(t *testing.T, dir, overlay string, guards int) *suite {
+func newSuite(t *testing.T, dir, overlay string, guards int, long bool) *suite {
 	t.Helper()
 	s := &suite{
-		dir: dir, binary: filepath.Join(t.TempDir(), "tests"),
+		dir: dir, binary: filepath.Join(t.TempDir(), "tests"), short: !long,
 		took: make(map[string]time.Duration), stopped: make([][]string, guards),
 	}
 	build := exec.CommandContext(t.Context(), "go", "test", "-c", "-vet=off", "-overlay", overlay, "-o", s.binary, "./"+dir)
@@ -242,26 +242,46 @@ func (s *suite) record(t *testing.T, name string) {
 	}
 }
 
-// kill returns the first test that fails without a guard, "" if none does.
+// failed matches the name of a test of the package that failed, and running that of one
+// that began.
+var (
+	failed  = regexp.MustCompile(`(?m)^--- FAIL: (\w+)`)
+	running = regexp.MustCompile(`(?m)^=== RUN +(\w+)`)
+)
+
+// kill returns the first test that fails without a guard, "" if none does. It runs the
+// fastest one, and the others together.
 func (s *suite) kill(t *testing.T, guard int) string {
 	t.Helper()
-	for _, name := range s.stopped[guard] {
-		most := 10*time.Second + 5*s.took[name]
-		out, err := s.test(t, name, most, fmt.Sprintf("TD_MUTANT_OFF=%d", guard)).CombinedOutput()
-		if err != nil {
-			if !bytes.Contains(out, []byte("FAIL")) && !bytes.Contains(out, []byte("panic")) {
-				t.Logf("%s ends with %v:\n%s", name, err, out)
-			}
-			return name
+	tests := s.stopped[guard]
+	for _, some := range [][]string{tests[:min(1, len(tests))], tests[min(1, len(tests)):]} {
+		if len(some) == 0 {
+			continue
 		}
+		most := 10 * time.Second
+		for _, name := range some {
+			most += 5 * s.took[name]
+		}
+		out, err := s.test(t, strings.Join(some, "|"), most, fmt.Sprintf("TD_MUTANT_OFF=%d", guard)).CombinedOutput()
+		if err == nil {
+			continue
+		}
+		name := failed.FindSubmatch(out)
+		if all := running.FindAllSubmatch(out, -1); name == nil && len(all) > 0 { // a panic, or no time was left
+			name = all[len(all)-1]
+		}
+		if name == nil {
+			t.Fatalf("%v: %v\n%s", some, err, out)
+		}
+		return string(name[1])
 	}
 	return ""
 }
 
-// test returns the command that runs one test.
+// test returns the command that runs the tests of a name, or of some with | between.
 func (s *suite) test(t *testing.T, name string, most time.Duration, env string) *exec.Cmd {
 	t.Helper()
-	run := s.command(t, "-test.run", "^"+name+"$", "-test.short", "-test.failfast", "-test.timeout", most.String())
+	run := s.command(t, "-test.v", "-test.run", "^("+name+")$", "-test.short="+strconv.FormatBool(s.short), "-test.failfast", "-test.timeout", most.String())
 	run.Env = append(os.Environ(), env)
 	return run
 }

@@ -16,6 +16,7 @@ type part struct {
 	files []string
 	users []string
 	every bool // every condition counts, see the package comment
+	long  bool // its tests are not run in short
 }
 
 var parts = []part{
@@ -29,7 +30,7 @@ var parts = []part{
 			"binding.go", "extend.go", "identity.go", "logtext.go", "opening.go", "policy.go", "receipt.go",
 			"steps.go", "trust.go", "trustrules.go", "verify.go", "withdrawals.go",
 		},
-		users: []string{"client", "audit"},
+		users: []string{"client", "audit"}, long: true,
 	},
 	{
 		dir: "internal/gate", files: []string{"accept.go", "admission.go", "effects.go", "open.go"},
