@@ -196,7 +196,7 @@ model:
 # fail each time; see internal/mutants. Takes long; ONLY=internal/lifecycle,receipt names
 # parts, proof is one. Its last line is the result as JSON.
 mutants:
-	@$(IN_MEMORY) ./scripts/mutants.sh
+	@./scripts/mutants.sh
 
 # Random proofs and mutants of every claim of suite 2, with sizes and processor time
 # beside those of PLONK. About half an hour; SHORT=1 takes less than 20 s. Its last line

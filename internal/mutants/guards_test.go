@@ -82,7 +82,7 @@ func (f *finder) visit(n ast.Node, in []ast.Node) bool {
 	return true
 }
 
-// condition gives each operand of an or its switch.
+// condition puts a switch at each operand of an or.
 func (f *finder) condition(e, whole ast.Expr, of string) {
 	switch {
 	case paren(e) != nil && hasOr(e):
@@ -106,8 +106,8 @@ func (f *finder) condition(e, whole ast.Expr, of string) {
 	}
 }
 
-// cases gives the refusing cases of a switch theirs. A switch over a value with such a
-// case becomes one over conditions.
+// cases puts one at each refusing case of a switch statement. A statement over a value
+// with such a case becomes one over conditions.
 func (f *finder) cases(s *ast.SwitchStmt, results []*ast.Field, in []ast.Node) {
 	refuses := func(c ast.Stmt) bool {
 		clause := c.(*ast.CaseClause)
@@ -138,7 +138,7 @@ func (f *finder) cases(s *ast.SwitchStmt, results []*ast.Field, in []ast.Node) {
 	}
 }
 
-// result gives an error that a function ends with its switch.
+// result puts one at an error that a function ends with.
 func (f *finder) result(e ast.Expr) {
 	f.put(e, fmt.Sprintf("mutantError(%d, ", f.add(e.Pos(), f.text(e))), ")")
 }

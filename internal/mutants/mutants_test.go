@@ -282,7 +282,7 @@ func (s *suite) kill(t *testing.T, guard int) string {
 func (s *suite) test(t *testing.T, name string, most time.Duration, env string) *exec.Cmd {
 	t.Helper()
 	run := s.command(t, "-test.v", "-test.run", "^("+name+")$", "-test.short="+strconv.FormatBool(s.short), "-test.failfast", "-test.timeout", most.String())
-	run.Env = append(os.Environ(), env, "GOTMPDIR=") // files of tests are in memory, if TMPDIR is
+	run.Env = append(os.Environ(), env)
 	return run
 }
 
