@@ -270,7 +270,8 @@ func TestScanOfAnotherHistory(t *testing.T) {
 	o.Policy = parsePolicy(t, fmt.Sprintf("origin %s\nwitness A %s\nquorum A\n", testOrigin, alice.Verifier()))
 	o.Scan = fork
 	p := verify(t, r, o)
-	if !step(p, "identity").OK || step(p, "scan").OK || !strings.Contains(step(p, "scan").Detail, "another tree") {
+	if !step(p, "identity").OK || step(p, "scan").OK || strings.Count(step(p, "scan").Detail, "could not be scanned: the source shows another tree") != 1 ||
+		strings.Count(step(p, "scan").Detail, "could not be scanned") != 1 {
 		t.Errorf("%s: %+v, %+v", p.Verdict, step(p, "identity"), step(p, "scan"))
 	}
 }
@@ -354,6 +355,16 @@ func TestScanOfAnotherLog(t *testing.T) {
 				t.Errorf("%s: withdrawals are %s", name, p.Withdrawals)
 			}
 		}
+	})
+	t.Run("a log whose first leaf is none", func(t *testing.T) {
+		w := newWorld(t)
+		w.appendRaw([]byte("rubbish"))
+		open := w.register(claim.Open)
+		e := w.openEpoch(nil, 0)
+		r := w.receipt(w.accept(e, open, openJob), e)
+		o := pinned(t, r)
+		o.Scan = w
+		wantFailed(t, verify(t, r, o), "scan", "leaf 0 of the log is malformed")
 	})
 	t.Run("not asked for a failed receipt", func(t *testing.T) {
 		bad := clone(r)

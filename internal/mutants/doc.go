@@ -15,9 +15,7 @@
 // condition of an if or of a case counts. Each operand of an or is a guard of its own. Of an
 // and, the whole is one.
 //
-// An error that is only passed on is a guard as well. Left out is the one of a call that
-// does nothing but read or write: one to the package os, io or database/sql, or to a
-// connection, a row or a file.
+// An error that is only passed on is a guard as well, also that of a read or a write.
 //
 // A removed condition is false, a removed default does nothing, and a removed error is nil.
 // Not covered are facts that are computed without a branch, such as those that the gate
