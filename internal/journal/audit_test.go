@@ -414,6 +414,82 @@ func TestStopOvertakesThaw(t *testing.T) {
 	mustVerifyAudit(t, l)
 }
 
+// TestThawOfUnknown: of two thaws none is done if the target of one is not in the log.
+func TestThawOfUnknown(t *testing.T) {
+	l := newLog(t, newSQLite(t), journal.Config{})
+	l.mustControl(protocol.ActionFreezeIssue, protocol.Digest{})
+	both := []protocol.Control{{Action: protocol.ActionThawIssue}, {Action: protocol.ActionThawIssue, Target: bytes32()}}
+	_, err := l.Control(t.Context(), l.now, asked("thaw"), both...)
+	want(t, "the thaws", err, protocol.CodeNotFound)
+	want(t, "issue", l.Check(journal.Issue, l.vk), protocol.CodeFrozen)
+	l.check(3)
+	if rows := l.rows(); len(rows) != 2 || rows[1].Outcome != journal.Refused || rows[1].Seq != nil {
+		t.Errorf("rows are %+v", rows)
+	}
+}
+
+// TestUnreadableRequests: an incident and a seal whose request could not be read in the
+// audit are refused.
+func TestUnreadableRequests(t *testing.T) {
+	l := newLog(t, newSQLite(t), journal.Config{})
+	r := asked("seal")
+	r.Reason = "two\nlines"
+	_, err := l.Incident(t.Context(), l.now, r, 1)
+	want(t, "incident", err, protocol.CodeMalformedRequest)
+	_, err = l.BeginSeal(l.now, r)
+	want(t, "seal", err, protocol.CodeMalformedRequest)
+	l.check(2)
+}
+
+// TestForeignCommit: a journal into which another process has committed, also without a
+// leaf, takes no further writes.
+func TestForeignCommit(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "journal.db")
+	l := newLog(t, sqliteAt(path), journal.Config{})
+	execRaw(t, path, "UPDATE counter SET commits = commits + 1")
+	want(t, "acceptance", l.accept(l.acceptance()), protocol.CodeLedgerUnavailable)
+	execRaw(t, path, "UPDATE counter SET commits = commits - 1")
+	want(t, "acceptance after it was put back", l.accept(l.acceptance()), protocol.CodeLedgerUnavailable)
+}
+
+// TestSealNotDurable: a seal that cannot be committed at once is in force, and may be
+// committed later.
+func TestSealNotDurable(t *testing.T) {
+	l, f := faultyLog(t)
+	free := f.block("commit")
+	met := f.met
+	var wg sync.WaitGroup
+	wg.Go(func() { l.mustAccept(l.acceptance()) })
+	<-met
+	s, err := l.BeginSeal(l.now, asked("seal"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.StopAcceptance()
+	if _, err := s.Commit(t.Context()); !errors.Is(err, journal.ErrNotDurable) {
+		t.Errorf("got %v", err)
+	}
+	want(t, "meanwhile", l.Check(journal.Accept, l.vk), protocol.CodeFrozen)
+	free()
+	wg.Wait()
+}
+
+// TestThawEndedOfAStopped: a journal that has stopped thaws nothing.
+func TestThawEndedOfAStopped(t *testing.T) {
+	l := newLog(t, newSQLite(t), journal.Config{})
+	r := asked("freeze")
+	r.Until = l.now.Add(time.Minute)
+	if _, err := l.Control(t.Context(), l.now, r, protocol.Control{Action: protocol.ActionFreezeIssue}); err != nil {
+		t.Fatal(err)
+	}
+	l.stop()
+	entries, err := l.ThawEnded(t.Context(), r.Until)
+	want(t, "the thaw", err, protocol.CodeLedgerUnavailable)
+	if len(entries) != 0 {
+		t.Errorf("got %d leaves", len(entries))
+	}
+}
+
 // TestThawsTogether: thaws of one request are done together or not at all. The refused
 // request has one row, and one that is done a row for each leaf.
 func TestThawsTogether(t *testing.T) {

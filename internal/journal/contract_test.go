@@ -208,6 +208,8 @@ func (l *log) closes(e protocol.EpochOpen) {
 	}
 	_, err = l.Append(l.Context(), l.now, &protocol.EpochClose{ID: bytes16(), Number: 1, Reason: protocol.CloseLost})
 	want(l, "closing an unknown epoch", err, protocol.CodeNotFound)
+	_, err = l.Append(l.Context(), l.now, &protocol.EpochClose{ID: l.epoch.ID, Number: l.epoch.Number + 1, Reason: protocol.CloseLost})
+	want(l, "closing an epoch under another number", err, protocol.CodeNotFound)
 	l.findsEpoch(e)
 }
 

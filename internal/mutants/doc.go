@@ -15,7 +15,9 @@
 // condition of an if or of a case counts. Each operand of an or is a guard of its own. Of an
 // and, the whole is one.
 //
-// An error that is only passed on is a guard as well, also that of a read or a write.
+// An error that is only passed on is a guard as well. Left out is the one of connecting to
+// the database and of reading a row of it, calls that end in connect() or begin with
+// rows.Scan.
 //
 // A removed condition is false, a removed default does nothing, and a removed error is nil.
 // Not covered are facts that are computed without a branch, such as those that the gate

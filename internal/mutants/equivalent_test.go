@@ -52,4 +52,15 @@ var equivalents = []equivalent{
 	{"internal/gate/effects.go", "statementOf", "err != nil of claim.ParseParams(claim.ID(open.Claim), open.Params)", issuedSo},
 	{"internal/gate/effects.go", "statementOf", "err != nil of g.claimOf(params)", issuedSo},
 	{"internal/gate/effects.go", "commit", "!live of g.find(open.Epoch)", "askPlace has looked for the epoch just before, and the transaction of the journal reads it again"},
+
+	{"internal/journal/accept.go", "Accept", "err != nil of protocol.ParsePayload(a.Leaf.Payload[:])", "checkBody has parsed the same payload"},
+	{"internal/journal/accept.go", "accept", "err != nil of g.leaf(now, &a.Leaf)", "a leaf is refused after the seal, which mayAccept refuses, or without an encoding, which checkBody refuses"},
+	{"internal/journal/audit.go", "act", "g.err != nil", "nothing is written after a failure of the database, and the transaction fails with it"},
+	{"internal/journal/control.go", "controlAll", "err != nil of g.act(now, r, newSalt(), Done, func(g *group, salt protocol.Salt) (Entry, error) { return g.control(now, r, r.commit(salt, c)) })", "mayControlAll has asked for each action in the same transaction"},
+	{"internal/journal/control.go", "control", "err != nil of g.leaf(now, &c)", "a leaf is refused after the seal, which mayControl refuses, or without an encoding, which checkActions refuses"},
+	{"internal/journal/group.go", "leaf", "err != nil of l.Encode()", "checkBody has encoded what callers hand in, and count refuses the numbers that have no encoding"},
+	{"internal/journal/group.go", "issuedRoot", "err != nil of protocol.ParseLeaf(leaf)", "a leaf that does not parse has no body, so the check of its type holds"},
+	{"internal/journal/group.go", "issuedRoot", "!ok of l.Body.(*protocol.Accepted)", "every start compares the tables with the leaves, so the row of an epoch names an accepted leaf"},
+	{"internal/journal/until.go", "endsOf", "err != nil", "a failed read of the database, as are the reads of the state before it and of the next hold, which fail with it"},
+	{"internal/journal/until.go", "thawEnded", `err != nil of g.core(now, &Request{Action: "thaw", Reason: "the end of the freeze was reached"}, h, protocol.Control{Action: h.Operation.thaw(), Reason: ReasonEnded})`, "ended returns no hold of a sealed log, and the claim of a hold is in the log"},
 }

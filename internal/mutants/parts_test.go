@@ -98,6 +98,9 @@ func f(a, b, c bool, n int) error {
 	if err := g(); err != nil {
 		return err
 	}
+	if err := rows.Scan(&n); err != nil {
+		return err
+	}
 	if a {
 		return nil
 	}
