@@ -58,6 +58,7 @@ var equivalents = []equivalent{
 	{"internal/journal/audit.go", "act", "g.err != nil", "nothing is written after a failure of the database, and the transaction fails with it"},
 	{"internal/journal/control.go", "controlAll", "err != nil of g.act(now, r, newSalt(), Done, func(g *group, salt protocol.Salt) (Entry, error) { return g.control(now, r, r.commit(salt, c)) })", "mayControlAll has asked for each action in the same transaction"},
 	{"internal/journal/control.go", "control", "err != nil of g.leaf(now, &c)", "a leaf is refused after the seal, which mayControl refuses, or without an encoding, which checkActions refuses"},
+	{"internal/journal/group.go", "begin", "j.foreign", "resume refuses a journal in which a foreign change was found before the writer begins again"},
 	{"internal/journal/group.go", "leaf", "err != nil of l.Encode()", "checkBody has encoded what callers hand in, and count refuses the numbers that have no encoding"},
 	{"internal/journal/group.go", "issuedRoot", "err != nil of protocol.ParseLeaf(leaf)", "a leaf that does not parse has no body, so the check of its type holds"},
 	{"internal/journal/group.go", "issuedRoot", "!ok of l.Body.(*protocol.Accepted)", "every start compares the tables with the leaves, so the row of an epoch names an accepted leaf"},
