@@ -232,12 +232,8 @@ func (f *finder) setsVerdict(s ast.Stmt) bool {
 var makers = []string{"Fail", "Failf", "Wrap", "Because", "New", "Errorf", "errSealed"}
 
 func (f *finder) makesError(e ast.Expr) bool {
-	switch name := called(e); {
-	case name == "New":
-		return strings.HasPrefix(f.text(e), "errors.")
-	default:
-		return slices.Contains(makers, name)
-	}
+	name := called(e)
+	return slices.Contains(makers, name) && (name != "New" || strings.HasPrefix(f.text(e), "errors."))
 }
 
 // ends reports whether a return is the last statement of a function, or of the default of
