@@ -7,7 +7,7 @@
 # left out in silence.
 #
 # With SHORT=1 few requests are issued and abandoned, else as many as an epoch
-# issues; and of the threat model only leaked keys and canaries are attacked.
+# issues; and of the threat model only leaked keys, canaries and a rogue prover are attacked.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -16,7 +16,7 @@ trap 'rm -rf "$out"' EXIT
 : >"$out/results"
 go test -c -ldflags='-s -w' -o "$out/attacks" ./cmd/td
 
-threats='TestThreat_Leaked.*|TestThreat_Canaries'
+threats='TestThreat_Leaked.*|TestThreat_Canaries|TestThreat_RogueProver'
 if [ "${SHORT:-}" = "" ]; then
 	export TD_ATTACKS_FULL=1
 	threats='TestThreat_.*'

@@ -19,7 +19,11 @@ const deniedCalls = "RUN_WITHOUT_SYSTEM_CALLS"
 // TestMain is main of the program under test: the keyholders, the prover and
 // td are this very binary, started again.
 func TestMain(m *testing.M) {
-	os.Args = runMarkedChild(os.Args)
+	rest, status, ended := runMarkedChild(os.Args)
+	if ended {
+		os.Exit(status)
+	}
+	os.Args = rest
 	if status, ok := node.RunChild(os.Args); ok {
 		os.Exit(status)
 	}

@@ -25,8 +25,9 @@ import (
 const marked = "RUN_MARKED"
 
 const (
-	leakMark = 100_000 // plus a number: the keys of signer and tagger follow from the mark
-	endMarks = 200_000
+	leakMark  = 100_000 // plus a number: the keys of signer and tagger follow from the mark
+	rogueMark = 200_000 // plus a number: the prover asks the master of that number
+	endMarks  = rogueMark + 1<<16 + 1
 )
 
 // leakArgument and a mark, before the arguments of a child, have the same effect in a
@@ -46,24 +47,27 @@ func setMark() error {
 	return unix.Setrlimit(unix.RLIMIT_MSGQUEUE, &unix.Rlimit{Cur: n, Max: n})
 }
 
-// runMarkedChild lets a child that is marked leak its keys, and returns the arguments that
-// are left.
-func runMarkedChild(args []string) (rest []string) {
+// runMarkedChild lets a child that is marked leak its keys, or runs the rogue prover in
+// place of the prover. It returns the arguments that are left.
+func runMarkedChild(args []string) (rest []string, status int, ended bool) {
 	if len(args) < 2 {
-		return args
+		return args, 0, false
 	}
 	if mark, ok := strings.CutPrefix(args[1], leakArgument); ok && len(args) > 2 {
 		leakKeys(mark, args[2])
-		return append(args[:1:1], args[2:]...)
+		return append(args[:1:1], args[2:]...), 0, false
 	}
 	var l unix.Rlimit
 	if err := unix.Getrlimit(unix.RLIMIT_MSGQUEUE, &l); err != nil {
-		return args
+		return args, 0, false
 	}
-	if l.Cur > leakMark && l.Cur < endMarks {
-		leakKeys(strconv.FormatUint(l.Cur, 10), args[1])
+	switch kind := args[1]; {
+	case l.Cur > leakMark && l.Cur < rogueMark:
+		leakKeys(strconv.FormatUint(l.Cur, 10), kind)
+	case l.Cur > rogueMark && l.Cur < endMarks && kind == "internal-prover":
+		return args, runRogueProver(int(l.Cur - rogueMark)), true
 	}
-	return args
+	return args, 0, false
 }
 
 // leakedDraws are the random values of a child that follow from its mark, in the order in
