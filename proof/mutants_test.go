@@ -190,7 +190,7 @@ var mutants = []mutant{
 	{"claims/series.go", "MaxReading = 1<<30 - 1", "MaxReading = 1<<32 - 1", "TestStatementsRefused"},
 	{"claims/series.go", "shape{seriesID, s.Count, s.width()}", "shape{seriesID, s.Count, 0}", "TestBatchesRefused"},
 	{"claims/series.go", "shape{seriesID, s.Count, s.width()}", "shape{seriesID, 0, s.width()}", "TestClaims"},
-	{"claims/suite.go", "s.Count*len(statements) > MaxReadings", "false", "TestBatchesRefused"},
+	{"claims/suite.go", "s.Count*len(statements) > MaxReadings", "s.Count < 0", "TestBatchesRefused"},
 	{"circuit/limbs.go", "carry = Number(b.Bits(carryBits))", "carry = Value{}", "TestSum"},
 	{"circuit/limbs.go", "carry = sum[n]\n", "carry = Value{}\n", "TestSum"},
 	{"circuit/limbs.go", "\t\tb.Equal(total, sum[i]", "\t\tif i == 0 {\n\t\t\tcontinue\n\t\t}\n\t\tb.Equal(total, sum[i]", "TestSumEveryLimb"},
