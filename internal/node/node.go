@@ -271,7 +271,7 @@ func ownFailure(err error) error {
 // heap full of pending sessions before it outgrows its budget.
 const (
 	coreGC  = 25
-	ballast = 152
+	ballast = 208
 )
 
 // buildDigest returns the SHA-256 of the running executable. Where the system has a
