@@ -20,7 +20,7 @@ func Root(n int) Element { return New(Generator).Pow(uint64((Modulus - 1) / n)) 
 // NewDomain returns the coset shift·H of the subgroup of size n, a power of two
 // from 2 to 2^24. The shift is not 0.
 func NewDomain(n int, shift Element) *Domain {
-	if n < 2 || n&(n-1) != 0 || n > 1<<TwoAdicity {
+	if n < 2 || n&(n-1) != 0 || n > 1<<twoAdicity {
 		panic("field: internal error: the size of a domain is no power of two from 2 to 2^24")
 	}
 	d := &Domain{
@@ -29,11 +29,10 @@ func NewDomain(n int, shift Element) *Domain {
 		inverses: make([]Element, n),
 		scale:    New(uint64(n)).Inverse(),
 	}
-	for half := n / 2; half >= 1; half /= 2 {
-		// The nodes of this level are n/half/2 .. n/half - 1; their first points,
-		// to the power of half, are shift^half times a root of order n/half.
-		count := n / half / 2
-		d.twiddles[count] = shift.Pow(uint64(half))
+	for count := 1; count < n; count *= 2 {
+		// The nodes of this level are count .. 2·count - 1, for m = n/count positions
+		// each. Their x^(m/2) are shift^(m/2) times a root of order 2·count.
+		d.twiddles[count] = shift.Pow(uint64(n / count / 2))
 		for b := 1; b < count; b *= 2 {
 			// Setting this bit of the position multiplies by one more root.
 			root := Root(4 * b)
@@ -43,7 +42,7 @@ func NewDomain(n int, shift Element) *Domain {
 		}
 	}
 	copy(d.inverses[1:], d.twiddles[1:])
-	InvertAll(d.inverses[1:])
+	invertAll(d.inverses[1:])
 	return d
 }
 
@@ -62,7 +61,7 @@ func (d *Domain) Point(j int) Element {
 func (d *Domain) Evaluate(v []Element, k int) {
 	d.check(v)
 	// The polynomial is its own remainder in all blocks that hold k coefficients.
-	block := ceil(k)
+	block := 1 << bits.Len(uint(max(k, 1)-1)) // the least such power of two
 	clear(v[k:block])
 	for at := block; at < d.size; at += block {
 		copy(v[at:at+block], v[:block])
@@ -77,9 +76,6 @@ func (d *Domain) Evaluate(v []Element, k int) {
 		}
 	}
 }
-
-// ceil returns the least power of two that is at least k and 1.
-func ceil(k int) int { return 1 << bits.Len(uint(max(k, 1)-1)) }
 
 // divideTwice turns the remainders in blocks of a size into those in blocks of a
 // quarter of it.
@@ -146,7 +142,7 @@ func (d *Domain) Lagrange(weights []Element, x Element) {
 	for i := range weights {
 		weights[i] = x.Sub(d.Point(i))
 	}
-	InvertAll(weights)
+	invertAll(weights)
 	for i := range weights {
 		weights[i] = weights[i].Mul(scale).Mul(d.Point(i))
 	}

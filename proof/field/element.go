@@ -10,8 +10,8 @@ const (
 	Modulus = 1<<31 - 1<<24 + 1
 	// Size is the length of an encoded element in bytes.
 	Size = 4
-	// TwoAdicity is the greatest a such that 2^a divides p - 1.
-	TwoAdicity = 24
+	// twoAdicity is the greatest a such that 2^a divides p - 1.
+	twoAdicity = 24
 	// Generator generates the multiplicative group.
 	Generator = 3
 )
@@ -145,8 +145,8 @@ func AddMul(sum, x []Element, k Element) {
 	}
 }
 
-// InvertAll replaces every element by its inverse. None may be 0.
-func InvertAll(elements []Element) {
+// invertAll replaces every element by its inverse. None may be 0.
+func invertAll(elements []Element) {
 	prefix := make([]Element, len(elements))
 	product := One
 	for i, x := range elements {

@@ -1,6 +1,7 @@
 package ligero
 
 import (
+	"crypto/sha256"
 	"errors"
 
 	"github.com/terradourada/td/proof/field"
@@ -33,7 +34,6 @@ type parsed struct {
 	root      merkle.Hash
 	state     transcript.State  // after the root
 	u, t      [][]field.Element // by component; t[i][0] is still open
-	encoded   [2][]byte         // u and t as they were sent
 	positions []int
 	columns   [][]field.Element
 	leaves    []merkle.Hash
@@ -51,25 +51,24 @@ func (s *Scheme) parse(proof []byte, public []field.Element) (*parsed, error) {
 		root:    merkle.Hash(proof[:l.u]),
 		u:       blocks(s.Components, s.rowSize()),
 		t:       blocks(s.Components, s.sumSize()),
-		encoded: [2][]byte{proof[l.u:l.t], proof[l.t:l.columns]},
 		columns: blocks(s.Queries, s.words()),
 		leaves:  make([]merkle.Hash, s.Queries),
 	}
+	u, t := proof[l.u:l.t], proof[l.t:l.columns]
 	p.state = s.state(public, p.root)
-	p.positions = s.drawPositions(p.state, p.encoded)
-	nodes := merkle.ProofLength(s.Length, p.positions)
-	if len(proof) != l.path+nodes*merkle.Size {
+	p.positions = s.drawPositions(p.state, [2][]byte{u, t})
+	if len(proof) != l.path+merkle.Size*merkle.ProofLength(s.Length, p.positions) {
 		return nil, ErrForm
 	}
-	u, t := p.encoded[0], p.encoded[1]
+	uSize, tSize := len(u)/s.Components, len(t)/s.Components
 	for m := range s.Components {
-		if !parseNext(p.u[m], &u) || !parseNext(p.t[m][1:], &t) {
+		if !field.ParseAll(p.u[m], u[m*uSize:][:uSize]) || !field.ParseAll(p.t[m][1:], t[m*tSize:][:tSize]) {
 			return nil, ErrForm
 		}
 	}
 	for i := range p.columns {
 		column := proof[l.columns+i*l.column:][:l.column]
-		p.leaves[i] = leaf(column)
+		p.leaves[i] = sha256.Sum256(append([]byte{merkle.LeafPrefix}, column...))
 		if !field.ParseAll(p.columns[i], column[merkle.SaltSize:]) {
 			return nil, ErrForm
 		}
@@ -80,20 +79,9 @@ func (s *Scheme) parse(proof []byte, public []field.Element) (*parsed, error) {
 	return p, nil
 }
 
-func parseNext(v []field.Element, b *[]byte) bool {
-	n := field.Size * len(v)
-	ok := field.ParseAll(v, (*b)[:n])
-	*b = (*b)[n:]
-	return ok
-}
-
 // blocks returns count slices of one length.
 func blocks(count, length int) [][]field.Element {
-	return cut(make([]field.Element, count*length), count, length)
-}
-
-func cut(v []field.Element, count, length int) [][]field.Element {
-	b := make([][]field.Element, count)
+	v, b := make([]field.Element, count*length), make([][]field.Element, count)
 	for i := range b {
 		b[i] = v[i*length : (i+1)*length : (i+1)*length]
 	}

@@ -37,19 +37,8 @@ func (p Params) sumSize() int { return 2*p.rowSize() + p.Slots - 2 }
 // productLength is the size of the domain on which rows are multiplied.
 func (p Params) productLength() int { return 1 << bits.Len(uint(p.sumSize()-1)) }
 
-// Check reports why parameters are unusable, if they are.
-func (p Params) Check() error {
-	if err := p.checkForm(); err != nil {
-		return err
-	}
-	if b := p.Bound(); !(b.Bits >= MinBits) {
-		return fmt.Errorf("%w: %.1f bits", errParams, b.Bits)
-	}
-	return nil
-}
-
-// checkForm checks all but the soundness.
-func (p Params) checkForm() error {
+// check reports why parameters are unusable or have less than minBits bits, if so.
+func (p Params) check(minBits float64) error {
 	powers := p.Slots >= 2 && p.Slots&(p.Slots-1) == 0 && p.Length >= 2 && p.Length&(p.Length-1) == 0
 	switch {
 	case !powers || p.Slots > maxLength || p.Length > maxLength:
@@ -58,6 +47,8 @@ func (p Params) checkForm() error {
 		return fmt.Errorf("%w: too few or too many queries or components", errParams)
 	case p.productLength() > p.Length:
 		return fmt.Errorf("%w: the length does not hold a product of rows", errParams)
+	case !(p.Bound().Bits >= minBits):
+		return fmt.Errorf("%w: %.1f bits", errParams, p.Bound().Bits)
 	}
 	return nil
 }

@@ -68,10 +68,10 @@ func (s *Scheme) Prove(values, public []field.Element, coins *Coins) ([]byte, er
 	return p.open(root, polynomials, s.drawPositions(state, polynomials)), nil
 }
 
-// prover holds what is secret about a proof in two pieces of memory.
+// prover holds what is secret about a proof.
 type prover struct {
 	*Scheme
-	elements     []field.Element   // everything below, in one piece
+	elements     [][]field.Element // all slices of the next four, to wipe them
 	coefficients [][]field.Element // of rows, masks of U, masks of T
 	words        [][]field.Element // their values
 	products     [][]field.Element // values on the inner domain of the products of rows
@@ -83,31 +83,26 @@ type prover struct {
 }
 
 func (s *Scheme) newProver() *prover {
-	n, k, d, inner := s.words(), s.rowSize(), s.sumSize(), s.productLength()
-	short := n - s.Components // rows and masks of U
+	inner := s.productLength()
 	p := &prover{Scheme: s}
-	products := len(s.system.Products)
-	p.elements = make([]field.Element, short*k+s.Components*d+n*s.Length+(products+1)*inner)
-	free := p.elements
 	take := func(count, length int) [][]field.Element {
-		taken := cut(free[:count*length], count, length)
-		free = free[count*length:]
+		taken := blocks(count, length)
+		p.elements = append(p.elements, taken...)
 		return taken
 	}
-	p.coefficients = append(take(short, k), take(s.Components, d)...)
-	p.words = take(n, s.Length)
-	p.products = take(products, inner)
+	p.coefficients = append(take(s.system.Rows+s.Components, s.rowSize()), take(s.Components, s.sumSize())...)
+	p.words = take(s.words(), s.Length)
+	p.products = take(len(s.system.Products), inner)
 	p.sum = take(1, inner)[0]
 	p.sums = make([]field.Sum, inner)
-	p.bytes = make([]byte, s.Length*p.preimage())
+	p.bytes = make([]byte, s.Length*(1+s.layout().column))
 	return p
 }
 
-// preimage is the length of the preimage of a leaf.
-func (s *Scheme) preimage() int { return 1 + s.layout().column }
-
 func (p *prover) wipe() {
-	clear(p.elements)
+	for _, v := range p.elements {
+		clear(v)
+	}
 	clear(p.bytes)
 	clear(p.sums)
 	if testingOnlyWiped != nil {
@@ -143,7 +138,7 @@ func (p *prover) encode(values []field.Element, coins *Coins) {
 // time, because the same place of all words is in the same part of a cache.
 func (p *prover) transpose(salts *transcript.Stream) {
 	const columns = 64
-	size := p.preimage()
+	size := len(p.preimage(0))
 	for start := 0; start < p.Length; start += columns {
 		end := min(start+columns, p.Length)
 		for j := start; j < end; j++ {
@@ -178,14 +173,17 @@ func (p *prover) row(c, values []field.Element, random *transcript.Stream) {
 func (p *prover) commit() merkle.Hash {
 	leaves := make([]merkle.Hash, p.Length)
 	for j := range leaves {
-		leaves[j] = sha256.Sum256(p.bytes[j*p.preimage():][:p.preimage()])
+		leaves[j] = sha256.Sum256(p.preimage(j))
 	}
 	p.tree = merkle.New(leaves)
 	return p.tree.Root()
 }
 
-// column is a column and its salt, encoded.
-func (p *prover) column(j int) []byte { return p.bytes[j*p.preimage():][1:p.preimage()] }
+// preimage returns the preimage of leaf j.
+func (p *prover) preimage(j int) []byte {
+	size := len(p.bytes) / p.Length
+	return p.bytes[j*size:][:size]
+}
 
 // respond computes U and T of every component, encoded without the constant
 // terms of T. It reports whether those are as the verifier will set them.
@@ -198,8 +196,6 @@ func (p *prover) respond(state transcript.State, public []field.Element) (polyno
 			p.products[i][j] = a[j].Mul(b[j])
 		}
 	}
-	factors := make([]field.Element, (system.Rows+len(system.Products))*p.Slots)
-	linear, quadratic := factors[:system.Rows*p.Slots], factors[system.Rows*p.Slots:]
 	u, t := make([]field.Element, p.rowSize()), make([]field.Element, p.sumSize())
 	polynomials = [2][]byte{make([]byte, 0, l.t-l.u), make([]byte, 0, l.columns-l.t)}
 	for m := range p.Components {
@@ -208,7 +204,7 @@ func (p *prover) respond(state transcript.State, public []field.Element) (polyno
 		for i, w := range rows {
 			field.AddMul(u, p.coefficients[i], w)
 		}
-		sum := system.combine(linear, quadratic, equations, public)
+		factors, sum := system.combine(equations, public)
 		p.multiply(factors)
 		copy(t, p.sum)
 		for i, x := range p.coefficients[system.Rows+p.Components+m] {
@@ -246,7 +242,7 @@ func (p *prover) open(root merkle.Hash, polynomials [2][]byte, positions []int) 
 	proof = append(proof, polynomials[0]...)
 	proof = append(proof, polynomials[1]...)
 	for _, j := range positions {
-		proof = append(proof, p.column(j)...)
+		proof = append(proof, p.preimage(j)[1:]...)
 	}
 	for _, node := range path {
 		proof = append(proof, node[:]...)

@@ -21,16 +21,11 @@ type Scheme struct {
 
 // New returns the scheme for a system, which must not change any more. It
 // refuses parameters of less than [MinBits] bits.
-func New(system *System, params Params) (*Scheme, error) {
-	if err := params.Check(); err != nil {
-		return nil, err
-	}
-	return newScheme(system, params)
-}
+func New(system *System, params Params) (*Scheme, error) { return newScheme(system, params, MinBits) }
 
-// newScheme is [New] for parameters of any soundness.
-func newScheme(system *System, params Params) (*Scheme, error) {
-	if err := params.checkForm(); err != nil {
+// newScheme is [New] with another least soundness, which tests of small parameters need.
+func newScheme(system *System, params Params, minBits float64) (*Scheme, error) {
+	if err := params.check(minBits); err != nil {
 		return nil, err
 	}
 	if system.Slots != params.Slots {

@@ -99,17 +99,16 @@ func appendInts(b []byte, values ...int) []byte {
 	return b
 }
 
-// combine weighs every equation and adds them all: linear and quadratic get the
-// factor of every value and product. It returns what their sum must be, minus
-// the weighted constant terms.
-func (s *System) combine(linear, quadratic, weights, public []field.Element) (sum field.Element) {
-	clear(linear)
-	clear(quadratic)
-	for _, t := range s.Linear {
-		linear[t.At] = linear[t.At].Add(t.Factor.Mul(weights[t.Equation]))
-	}
-	for _, t := range s.Quadratic {
-		quadratic[t.At] = quadratic[t.At].Add(t.Factor.Mul(weights[t.Equation]))
+// combine weighs every equation and adds them all. It returns the factor of every
+// value, then those of every product, and what their sum must be: minus the
+// weighted constant terms.
+func (s *System) combine(weights, public []field.Element) (factors []field.Element, sum field.Element) {
+	factors = make([]field.Element, (s.Rows+len(s.Products))*s.Slots)
+	for i, terms := range [][]Term{s.Linear, s.Quadratic} {
+		part := factors[i*s.Rows*s.Slots:]
+		for _, t := range terms {
+			part[t.At] = part[t.At].Add(t.Factor.Mul(weights[t.Equation]))
+		}
 	}
 	for _, t := range s.Constant {
 		x := t.Factor.Mul(weights[t.Equation])
@@ -118,5 +117,5 @@ func (s *System) combine(linear, quadratic, weights, public []field.Element) (su
 		}
 		sum = sum.Sub(x)
 	}
-	return sum
+	return factors, sum
 }

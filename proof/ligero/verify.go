@@ -1,7 +1,6 @@
 package ligero
 
 import (
-	"crypto/sha256"
 	"errors"
 
 	"github.com/terradourada/td/proof/field"
@@ -15,11 +14,6 @@ var (
 	ErrDegree  = errors.New("ligero: a column does not agree with U")
 	ErrSum     = errors.New("ligero: a column does not agree with T")
 )
-
-// leaf hashes a column and its salt as they are encoded.
-func leaf(column []byte) merkle.Hash {
-	return sha256.Sum256(append([]byte{merkle.LeafPrefix}, column...))
-}
 
 // Verify reports whether a proof shows the system for these public values, and
 // why not. Its time depends on public data only.
@@ -51,26 +45,25 @@ func (s *Scheme) Verify(proof []byte, public []field.Element) error {
 type checker struct {
 	*Scheme
 	*parsed
-	lagrange          [][]field.Element // by query: a row's weight of every slot at the point
-	products          [][]field.Element // by query
-	linear, quadratic []field.Element
-	word              []field.Element
+	lagrange [][]field.Element // by query: a row's weight of every slot at the point
+	values   [][]field.Element // by query: of the rows, then of the products
+	word     []field.Element
 }
 
 func (s *Scheme) newChecker(p *parsed) *checker {
+	rows, products := s.system.Rows, s.system.Products
 	c := &checker{
-		Scheme:    s,
-		parsed:    p,
-		lagrange:  blocks(s.Queries, s.Slots),
-		products:  blocks(s.Queries, len(s.system.Products)),
-		linear:    make([]field.Element, s.system.Rows*s.Slots),
-		quadratic: make([]field.Element, len(s.system.Products)*s.Slots),
-		word:      make([]field.Element, s.Length),
+		Scheme:   s,
+		parsed:   p,
+		lagrange: blocks(s.Queries, s.Slots),
+		values:   blocks(s.Queries, rows+len(products)),
+		word:     make([]field.Element, s.Length),
 	}
 	for i, column := range p.columns {
 		s.slots.Lagrange(c.lagrange[i], s.code.Point(p.positions[i]))
-		for j, rows := range s.system.Products {
-			c.products[i][j] = column[rows[0]].Mul(column[rows[1]])
+		copy(c.values[i], column[:rows])
+		for j, product := range products {
+			c.values[i][rows+j] = column[product[0]].Mul(column[product[1]])
 		}
 	}
 	return c
@@ -97,26 +90,18 @@ func (c *checker) checkRows(m int, weights []field.Element) bool {
 // checkSum checks T of a component at every query, after it has set the constant term
 // such that T has the sum of the combined equations.
 func (c *checker) checkSum(m int, weights, public []field.Element) bool {
-	sum := c.system.combine(c.linear, c.quadratic, weights, public)
+	factors, sum := c.system.combine(weights, public)
 	c.t[m][0] = c.closing(c.t[m], sum)
-	t, rows := c.encode(c.t[m]), c.system.Rows
+	t, masks := c.encode(c.t[m]), c.system.Rows+c.Components
 	for i, column := range c.columns {
-		value := column[rows+c.Components+m].
-			Add(c.interpolate(i, c.linear, column[:rows])).
-			Add(c.interpolate(i, c.quadratic, c.products[i]))
+		value := column[masks+m]
+		for j, x := range c.values[i] {
+			factor := field.Dot(c.lagrange[i], factors[j*c.Slots:][:c.Slots])
+			value = value.Add(factor.Mul(x))
+		}
 		if value != t[c.positions[i]] {
 			return false
 		}
 	}
 	return true
-}
-
-// interpolate evaluates the polynomials with the factors on H_l at the point of a
-// query, and adds them weighted by the values of the column.
-func (c *checker) interpolate(query int, factors, values []field.Element) (sum field.Element) {
-	for i, x := range values {
-		at := factors[i*c.Slots : (i+1)*c.Slots]
-		sum = sum.Add(x.Mul(field.Dot(c.lagrange[query], at)))
-	}
-	return sum
 }

@@ -11,10 +11,7 @@
 // many there are, so a verifier knows the length of a proof before it reads it.
 package merkle
 
-import (
-	"crypto/sha256"
-	"slices"
-)
+import "crypto/sha256"
 
 // Size is the length of a hash in bytes.
 const Size = sha256.Size
@@ -64,73 +61,54 @@ func (t Tree) Root() Hash { return t[1] }
 // Prove returns the proof for a set of leaves, in any order.
 func (t Tree) Prove(leaves []int) []Hash {
 	var proof []Hash
-	walk(len(t)/2, leaves, func(known, sibling int, both bool) {
-		if !both {
-			proof = append(proof, t[sibling])
-		}
-	})
+	for _, i := range missing(len(t)/2, leaves) {
+		proof = append(proof, t[i])
+	}
 	return proof
 }
 
 // ProofLength returns the number of nodes of the proof for a set of leaves of n.
-func ProofLength(n int, leaves []int) int {
-	length := 0
-	walk(n, leaves, func(_, _ int, both bool) {
-		if !both {
-			length++
-		}
-	})
-	return length
-}
+func ProofLength(n int, leaves []int) int { return len(missing(n, leaves)) }
 
 // Root returns the root of the tree of n leaves that has the given leaves at the
 // given positions and the proof for them. It reports false if the proof is
 // shorter or longer than the set determines. Positions are below n and differ.
 func Root(n int, positions []int, leaves, proof []Hash) (Hash, bool) {
+	path := missing(n, positions)
+	if len(proof) != len(path) || len(positions) == 0 {
+		return Hash{}, false
+	}
 	known := make(map[int]Hash, 2*len(positions))
 	for i, p := range positions {
 		known[n+p] = leaves[i]
 	}
-	complete := true
-	walk(n, positions, func(i, sibling int, both bool) {
-		if !both {
-			if len(proof) == 0 {
-				complete = false
-				return
-			}
-			known[sibling], proof = proof[0], proof[1:]
+	for i, at := range path {
+		known[at] = proof[i]
+	}
+	for i := 2*n - 1; i > 1; i -= 2 { // the right children, from the leaves up
+		if right, ok := known[i]; ok {
+			known[i/2] = node(known[i-1], right)
 		}
-		known[i/2] = node(known[i&^1], known[i|1])
-	})
-	return known[1], complete && len(proof) == 0 && len(positions) > 0
+	}
+	return known[1], true
 }
 
-// walk visits the pairs of nodes below every node that the leaves determine, in
-// the order of a proof. Of a pair, i is the smaller known node, and both says
-// whether its sibling is known as well.
-func walk(n int, leaves []int, visit func(i, sibling int, both bool)) {
-	level := make([]int, len(leaves))
-	for i, j := range leaves {
-		if j < 0 || j >= n {
-			panic("merkle: internal error: no such leaf")
+// missing returns the nodes of the proof for a set of leaves of n.
+func missing(n int, leaves []int) (nodes []int) {
+	known := make([]bool, 2*n)
+	for _, j := range leaves {
+		if j < 0 || j >= n || known[n+j] {
+			panic("merkle: internal error: no such leaf, or one that is named twice")
 		}
-		level[i] = n + j
+		known[n+j] = true
 	}
-	slices.Sort(level)
-	if len(slices.Compact(slices.Clone(level))) != len(level) {
-		panic("merkle: internal error: a leaf is named twice")
-	}
-	for len(level) > 0 && level[0] > 1 {
-		above := level[:0]
-		for i := 0; i < len(level); i++ {
-			at := level[i]
-			both := i+1 < len(level) && level[i+1] == at^1
-			visit(at, at^1, both)
-			if both {
-				i++
+	for level := n; level > 1; level /= 2 {
+		for i := level; i < 2*level; i++ {
+			if known[i^1] && !known[i] {
+				nodes = append(nodes, i)
 			}
-			above = append(above, at/2)
+			known[i/2] = known[i/2] || known[i]
 		}
-		level = above
 	}
+	return nodes
 }

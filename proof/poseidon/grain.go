@@ -17,7 +17,7 @@ type grain struct {
 func newGrain() *grain {
 	g := new(grain)
 	at := 0
-	for _, part := range [][2]int{{1, 2}, {0, 4}, {elementBits, 12}, {Width, 12}, {FullRounds, 10}, {PartialRounds, 10}, {1<<30 - 1, 30}} {
+	for _, part := range [][2]int{{1, 2}, {0, 4}, {elementBits, 12}, {Width, 12}, {fullRounds, 10}, {partialRounds, 10}, {1<<30 - 1, 30}} {
 		for i := part[1] - 1; i >= 0; i-- {
 			g.bits[at] = byte(part[0] >> i & 1)
 			at++

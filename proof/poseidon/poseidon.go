@@ -19,9 +19,9 @@ import "github.com/terradourada/td/proof/field"
 // The instance.
 const (
 	Width         = 16
-	FullRounds    = 8
-	PartialRounds = 20
-	Rounds        = FullRounds + PartialRounds
+	fullRounds    = 8
+	partialRounds = 20
+	Rounds        = fullRounds + partialRounds
 	DigestSize    = Width / 2 // elements of a digest
 )
 
@@ -47,7 +47,7 @@ func Constants(round int) [Width]field.Element { return constants[round] }
 
 // Full reports whether a round is a full one.
 func Full(round int) bool {
-	return round < FullRounds/2 || round >= FullRounds/2+PartialRounds
+	return round < fullRounds/2 || round >= fullRounds/2+partialRounds
 }
 
 // Permute applies the permutation. It takes the same time for all states.

@@ -75,15 +75,11 @@ func (s *Stream) read(n int) []byte {
 // Elements fills v with uniform elements: 4 bytes, big-endian, with the upper bit
 // cleared; numbers from the modulus on are skipped.
 func (s *Stream) Elements(v []field.Element) {
-	for i := range v {
-		for {
-			b := s.read(field.Size)
-			b[0] &= 0x7f
-			x, ok := field.Parse(b)
-			if ok {
-				v[i] = x
-				break
-			}
+	for len(v) > 0 {
+		b := s.read(field.Size)
+		b[0] &= 0x7f
+		if x, ok := field.Parse(b); ok {
+			v[0], v = x, v[1:]
 		}
 	}
 }

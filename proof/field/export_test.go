@@ -1,0 +1,4 @@
+package field
+
+// InvertAll is invertAll.
+var InvertAll = invertAll
