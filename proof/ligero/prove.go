@@ -236,15 +236,11 @@ func (p *prover) multiply(factors []field.Element) {
 
 // open writes the proof.
 func (p *prover) open(root merkle.Hash, polynomials [2][]byte, positions []int) []byte {
-	path := p.tree.Prove(positions)
-	proof := make([]byte, 0, p.layout().path+len(path)*merkle.Size)
-	proof = append(proof, root[:]...)
-	proof = append(proof, polynomials[0]...)
-	proof = append(proof, polynomials[1]...)
+	proof := slices.Concat(root[:], polynomials[0], polynomials[1])
 	for _, j := range positions {
 		proof = append(proof, p.preimage(j)[1:]...)
 	}
-	for _, node := range path {
+	for _, node := range p.tree.Prove(positions) {
 		proof = append(proof, node[:]...)
 	}
 	return proof

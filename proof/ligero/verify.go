@@ -94,14 +94,19 @@ func (c *checker) checkSum(m int, weights, public []field.Element) bool {
 	c.t[m][0] = c.closing(c.t[m], sum)
 	t, masks := c.encode(c.t[m]), c.system.Rows+c.Components
 	for i, column := range c.columns {
-		value := column[masks+m]
-		for j, x := range c.values[i] {
-			factor := field.Dot(c.lagrange[i], factors[j*c.Slots:][:c.Slots])
-			value = value.Add(factor.Mul(x))
-		}
-		if value != t[c.positions[i]] {
+		if column[masks+m].Add(c.interpolate(i, factors)) != t[c.positions[i]] {
 			return false
 		}
 	}
 	return true
+}
+
+// interpolate evaluates the polynomials with the factors on H_l at the point of a
+// query, and adds them weighted by the values there.
+func (c *checker) interpolate(query int, factors []field.Element) (sum field.Element) {
+	for i, x := range c.values[query] {
+		at := factors[i*c.Slots : (i+1)*c.Slots]
+		sum = sum.Add(x.Mul(field.Dot(c.lagrange[query], at)))
+	}
+	return sum
 }
