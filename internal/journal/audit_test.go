@@ -371,11 +371,8 @@ func TestEqualStopsAtOnce(t *testing.T) {
 // it returned before a disk answered.
 func TestStopOvertakes(t *testing.T) {
 	l, f := faultyLog(t)
-	free := f.block("commit")
-	met := f.met
 	var wg sync.WaitGroup
-	wg.Go(func() { l.mustAccept(l.acceptance()) })
-	<-met
+	free := f.holdCommit(l, &wg)
 	_, err := l.Stop(t.Context(), l.now, asked("freeze"), protocol.Control{Action: protocol.ActionFreezeAccept})
 	if !errors.Is(err, journal.ErrNotDurable) {
 		t.Errorf("got %v", err)
@@ -391,11 +388,8 @@ func TestStopOvertakes(t *testing.T) {
 // TestStopOvertakesThaw: a thaw that waits when a freeze is asked for does not end it.
 func TestStopOvertakesThaw(t *testing.T) {
 	l, f := faultyLog(t)
-	free := f.block("commit")
-	met := f.met
 	var wg sync.WaitGroup
-	wg.Go(func() { l.mustAccept(l.acceptance()) })
-	<-met
+	free := f.holdCommit(l, &wg)
 	wg.Go(func() {
 		want(t, "the thaw", l.control(protocol.ActionThawAccept, protocol.Digest{}), protocol.CodeConflict)
 	})
@@ -456,11 +450,8 @@ func TestForeignCommit(t *testing.T) {
 // committed later.
 func TestSealNotDurable(t *testing.T) {
 	l, f := faultyLog(t)
-	free := f.block("commit")
-	met := f.met
 	var wg sync.WaitGroup
-	wg.Go(func() { l.mustAccept(l.acceptance()) })
-	<-met
+	free := f.holdCommit(l, &wg)
 	s, err := l.BeginSeal(l.now, asked("seal"))
 	if err != nil {
 		t.Fatal(err)
@@ -497,11 +488,8 @@ func TestThawsTogether(t *testing.T) {
 	l, f := faultyLog(t)
 	both := []protocol.Control{{Action: protocol.ActionThawIssue}, {Action: protocol.ActionThawAccept}}
 	l.mustControl(protocol.ActionFreezeIssue, protocol.Digest{})
-	free := f.block("commit")
-	met := f.met
 	var wg sync.WaitGroup
-	wg.Go(func() { l.mustAccept(l.acceptance()) })
-	<-met
+	free := f.holdCommit(l, &wg)
 	wg.Go(func() {
 		_, err := l.Control(t.Context(), l.now, asked("thaw"), both...)
 		want(t, "the thaw", err, protocol.CodeConflict)

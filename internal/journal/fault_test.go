@@ -74,6 +74,15 @@ func faultyLog(t *testing.T) (*log, *faults) {
 	return newLog(t, newSQLite(t), journal.WithFault(journal.Config{}, f.hook)), f
 }
 
+// holdCommit holds the writer in the commit of an acceptance until free is called.
+func (f *faults) holdCommit(l *log, wg *sync.WaitGroup) (free func()) {
+	free = f.block("commit")
+	met := f.met
+	wg.Go(func() { l.mustAccept(l.acceptance()) })
+	<-met
+	return free
+}
+
 // Each operation fails, with and without taking effect. It fails once, or so
 // often that the first attempt to settle fails too. The answer to the caller
 // must be true in the end, and the journal must continue.
@@ -293,11 +302,8 @@ func TestContextEnds(t *testing.T) {
 // group, and refused ones do not affect the others.
 func TestQueue(t *testing.T) {
 	l, f := faultyLog(t)
-	free := f.block("commit")
-	met := f.met
 	var wg sync.WaitGroup
-	wg.Go(func() { l.mustAccept(l.acceptance()) })
-	<-met
+	free := f.holdCommit(l, &wg)
 	var mu sync.Mutex
 	codes := make(map[protocol.Code]int)
 	full := make(chan struct{}, 1)
@@ -400,11 +406,8 @@ func TestFailedIsNotCounted(t *testing.T) {
 // A freeze overtakes waiting acceptances: none of them is accepted.
 func TestFreezeOvertakes(t *testing.T) {
 	l, f := faultyLog(t)
-	free := f.block("commit")
-	met := f.met
 	var wg sync.WaitGroup
-	wg.Go(func() { l.mustAccept(l.acceptance()) })
-	<-met
+	free := f.holdCommit(l, &wg)
 	waiting := make(chan struct{})
 	for range 50 {
 		wg.Go(func() {
