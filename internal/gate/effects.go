@@ -169,7 +169,7 @@ func (g *Gate) verifyAnswer(ctx context.Context, s *session.Session, open *sessi
 	a.place = g.askPlace(ctx, open)
 	inputs := a.statement.Inputs(open.Anchor, protocol.ContextElement(&open.Payload), s.TagHash)
 	began := time.Now()
-	err := claim.Verify(a.claim.Key, inputs, a.Proof)
+	err := g.verify(a.claim, inputs, a.Proof)
 	a.details.Verified = time.Since(began)
 	a.room.done()
 	switch {
@@ -179,6 +179,12 @@ func (g *Gate) verifyAnswer(ctx context.Context, s *session.Session, open *sessi
 		a.cause = telemetry.FalseProof
 	}
 	return lifecycle.EventVerified{OK: err == nil}
+}
+
+// verify verifies a proof where long calculations are made.
+func (g *Gate) verify(c *Claim, inputs []protocol.Element, proof []byte) (err error) {
+	g.cfg.Calculate(func() { err = claim.Verify(c.Key, inputs, proof) })
+	return err
 }
 
 // placeFunc waits for the place of an anchor in the issued tree and returns it.

@@ -143,6 +143,7 @@ type Config struct {
 	DefaultTTL    time.Duration    // 0 means protocol.DefaultTTL
 	VerifyWorkers int              // challenges issued and proofs verified at a time; 0 means one per processor
 	MaxPush       int              // pushed events at a time; 0 means 64
+	Calculate     func(func())     // makes a long calculation, a panic of which is its own; nil means the caller does
 
 	Marks *telemetry.Marker // nil: reports of requests have no marks
 
@@ -189,6 +190,9 @@ func New(cfg Config) *Gate {
 	cfg.DefaultTTL = cmp.Or(cfg.DefaultTTL, protocol.DefaultTTL*time.Millisecond)
 	cfg.VerifyWorkers = cmp.Or(cfg.VerifyWorkers, runtime.GOMAXPROCS(0))
 	cfg.MaxPush = cmp.Or(cfg.MaxPush, 64)
+	if cfg.Calculate == nil {
+		cfg.Calculate = func(do func()) { do() }
+	}
 	if cfg.Observe == nil {
 		cfg.Observe = func(Outcome) {}
 	}

@@ -207,7 +207,7 @@ func (g *Gate) oneProof(ctx context.Context, job *Job, by limit.Payer) ([]byte, 
 		return nil, protocol.Wrap(protocol.CodeOverloaded, "the proof could not be verified in time", err)
 	}
 	defer place.leave()
-	err = claim.Verify(c.Key, job.Inputs, proof)
+	err = g.verify(c, job.Inputs, proof)
 	place.done()
 	if err != nil {
 		return nil, protocol.Wrap(protocol.CodeProverBadResponse, "the prover returned a proof that does not verify", err)

@@ -20,15 +20,17 @@ var (
 //
 // Turns in a hurry come before the others. The first of the others is in a hurry too once
 // it has waited for half of the time, and no turn passes another one in a hurry. So many
-// small turns in a hurry cannot keep a large one waiting until it is refused. Only turns in
-// a hurry use the reserve, so a small one need not wait for the end of a large one.
+// small turns in a hurry cannot keep a large one waiting until it is refused.
+//
+// Only turns that are in a hurry from the start use the reserve, and one that has room in it
+// passes all that wait: it takes nothing of what they wait for.
 type Queue struct {
-	reserve int // units
-	most    int // waiting at a time
-	within  time.Duration
+	most   int // waiting at a time
+	within time.Duration
 
 	mu      sync.Mutex
-	free    int        // units, those of the reserve included
+	free    int        // units, without the reserve
+	reserve int        // free units of the reserve
 	waiting *list.List // of *Turn: those in a hurry, then the others in order of arrival
 	hurried int        // of them, in a hurry
 	overdue *Turn      // the one in a hurry because of its wait; nil if there is none
@@ -37,19 +39,21 @@ type Queue struct {
 // NewQueue returns a queue for a number of units and a reserve beside them, in which so
 // many may wait for so long.
 func NewQueue(units, reserve, most int, within time.Duration) *Queue {
-	return &Queue{reserve: reserve, most: most, within: within, free: units + reserve, waiting: list.New()}
+	return &Queue{most: most, within: within, free: units, reserve: reserve, waiting: list.New()}
 }
 
 // Turn is a place of some units, or the wait for it.
 type Turn struct {
-	units int
-	began time.Time     // when it joined, then when it received its place
-	due   time.Time     // the zero time for one that waits as long as it must
-	ready chan struct{} // closed when it has a place or is refused; nil if it had one at once
-	err   error         // set before ready is closed
-	wait  *list.Element
-	hurry bool
-	left  bool
+	units  int
+	spared int           // units of the reserve that it holds, of all its units
+	began  time.Time     // when it joined, then when it received its place
+	due    time.Time     // the zero time for one that waits as long as it must
+	ready  chan struct{} // closed when it has a place or is refused; nil if it had one at once
+	err    error         // set before ready is closed
+	wait   *list.Element
+	urgent bool // in a hurry from the start
+	hurry  bool // in a hurry now
+	left   bool
 }
 
 // Ask is what a turn asks for, and how it waits.
@@ -64,9 +68,9 @@ func (q *Queue) Join(now time.Time, m Ask) (*Turn, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.promote(now)
-	t := &Turn{units: m.Units, began: now, hurry: m.Hurry}
-	if first := q.waiting.Len() == 0 || m.Hurry && q.hurried == 0; first && q.fits(t) {
-		q.free -= m.Units
+	t := &Turn{units: m.Units, began: now, urgent: m.Hurry, hurry: m.Hurry}
+	first := q.waiting.Len() == 0 || m.Hurry && q.hurried == 0
+	if (first || q.passes(t)) && q.take(t) {
 		return t, nil
 	}
 	if q.waiting.Len() >= q.most {
@@ -86,12 +90,22 @@ func (q *Queue) Join(now time.Time, m Ask) (*Turn, error) {
 	return t, nil
 }
 
-// fits reports whether the units of a turn are free.
-func (q *Queue) fits(t *Turn) bool {
-	if t.hurry {
-		return q.free >= t.units
+// passes reports whether a turn has room in the reserve alone.
+func (q *Queue) passes(t *Turn) bool { return t.urgent && t.units <= q.reserve }
+
+// take gives a turn its units if they are free, those of the reserve first.
+func (q *Queue) take(t *Turn) bool {
+	spared := 0
+	if t.urgent {
+		spared = min(t.units, q.reserve)
 	}
-	return q.free-q.reserve >= t.units
+	if t.units-spared > q.free {
+		return false
+	}
+	t.spared = spared
+	q.reserve -= spared
+	q.free -= t.units - spared
+	return true
 }
 
 // promote puts the first turn that is not in a hurry in a hurry if it has waited for half
@@ -139,25 +153,37 @@ func (q *Queue) Leave(now time.Time, t *Turn) (next []*Turn) {
 	case t.wait != nil:
 		q.remove(t)
 	case t.err == nil:
-		q.free += t.units
+		q.free += t.units - t.spared
+		q.reserve += t.spared
 	}
-	for q.waiting.Len() > 0 {
-		first := turnOf(q.waiting.Front())
-		late := !first.due.IsZero() && now.After(first.due)
-		if !late && !q.fits(first) {
+	for t := q.next(); t != nil; t = q.next() {
+		if late := !t.due.IsZero() && now.After(t.due); late {
+			t.err = ErrLate
+		} else if q.take(t) {
+			t.began = now
+			next = append(next, t)
+		} else {
 			break
 		}
-		q.remove(first)
-		if late {
-			first.err = ErrLate
-		} else {
-			q.free -= first.units
-			first.began = now
-			next = append(next, first)
-		}
-		close(first.ready)
+		q.remove(t)
+		close(t.ready)
 	}
 	return next
+}
+
+// next returns the turn whose turn it is: the first that has room in the reserve alone, or
+// the first of all; nil if none waits.
+func (q *Queue) next() *Turn {
+	at := q.waiting.Front()
+	if at == nil {
+		return nil
+	}
+	for e, n := at, q.hurried; n > 0; e, n = e.Next(), n-1 {
+		if t := turnOf(e); q.passes(t) {
+			return t
+		}
+	}
+	return turnOf(at)
 }
 
 func (q *Queue) remove(t *Turn) {

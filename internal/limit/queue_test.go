@@ -120,6 +120,33 @@ func TestQueueReserve(t *testing.T) {
 	}
 }
 
+// TestQueueReservePasses: what has room in the reserve waits for none of those that wait, and
+// takes nothing from them.
+func TestQueueReservePasses(t *testing.T) {
+	const within = 100 * time.Millisecond
+	q, now := limit.NewQueue(8, 2, 9, within), time.Unix(1_800_000_000, 0)
+	join := func(units int, hurry bool) *limit.Turn {
+		turn, err := q.Join(now, limit.Ask{Units: units, Hurry: hurry, Patient: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return turn
+	}
+	running, overdue := join(8, false), join(8, false)
+	now = now.Add(within/2 + 1)
+	passing := join(2, true) // puts the second large one in a hurry
+	waiting := join(1, true)
+	if running.Waits() || !overdue.Waits() || passing.Waits() || !waiting.Waits() {
+		t.Fatal("one that has room in the reserve waits, or one that has none does not")
+	}
+	if next := q.Leave(now, passing); len(next) != 1 || next[0] != waiting {
+		t.Errorf("the reserve goes to %d", len(next))
+	}
+	if next := q.Leave(now, running); len(next) != 1 || next[0] != overdue {
+		t.Errorf("%d go on after the first large one", len(next))
+	}
+}
+
 // TestQueueHurryIsBounded: small turns in a hurry, of which there is always one more, do
 // not keep a large one waiting for longer than half of the time and what has begun.
 func TestQueueHurryIsBounded(t *testing.T) {

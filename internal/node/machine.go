@@ -111,6 +111,9 @@ func (n *node) newMachine(ctx context.Context) (*machine, error) {
 		g.Prover = gateProver{m.pool, report.change}
 		g.MaxPush = cfg.ProverQueue
 	}
+	if n.calculator != nil {
+		g.Calculate = n.calculator.Do
+	}
 	m.gate = gate.New(g)
 	return m, nil
 }

@@ -72,12 +72,13 @@ type node struct {
 	admin    *administration // nil in a server that only reads
 	claims   []gate.Claim
 
-	attestor attest.Attestor   // nil before confine
-	children *process.Launcher // nil if this build has none
-	store    *NotifierFiles    // while this process has them; nil for a launcher
-	notifies bool              // whether there is to be a notifier
-	build    protocol.Digest   // of this executable
-	confined sandbox.Probe     // what this process has given up
+	attestor   attest.Attestor     // nil before confine
+	children   *process.Launcher   // nil if this build has none
+	store      *NotifierFiles      // while this process has them; nil for a launcher
+	notifies   bool                // whether there is to be a notifier
+	build      protocol.Digest     // of this executable
+	calculator *process.Background // verifies proofs; nil before confine
+	confined   sandbox.Probe       // what this process has given up
 
 	records *records
 	machine *machine         // wired by openRecords
@@ -181,6 +182,9 @@ func (n *node) confine(ctx context.Context) (err error) {
 	if n.store, err = openNotifyStore(n.Settings); err != nil {
 		return err
 	}
+	if n.calculator, err = process.StartBackground(runtime.GOMAXPROCS(0)); err != nil {
+		n.Log.Debug("verifications do not give way", "err", err)
+	}
 	if err := process.ShortTurns(); err != nil {
 		n.Log.Debug("turns on the processor stay long", "err", err)
 	}
@@ -237,6 +241,9 @@ func (n *node) close() error {
 	err := n.services.stop()
 	if n.records != nil {
 		err = errors.Join(err, n.records.close())
+	}
+	if n.calculator != nil {
+		n.calculator.Close()
 	}
 	if n.attestor != nil {
 		_ = n.attestor.Close() // nothing is lost with it

@@ -43,3 +43,19 @@ func shortTurns(tid int) error {
 	a.Runtime = turn
 	return unix.SchedSetAttr(tid, a, 0)
 }
+
+// niceness of a thread that gives way: a third of the share of the others, as long as they
+// have something to do.
+const niceness = 5
+
+// giveWay has the other threads run before the current one.
+func giveWay() error {
+	if err := unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), niceness); err != nil {
+		return fmt.Errorf("niceness of a thread: %w", err)
+	}
+	return nil
+}
+
+// onMainThread reports whether the current thread is the one whose niceness Linux shows as
+// that of the process.
+func onMainThread() bool { return unix.Gettid() == os.Getpid() }
