@@ -206,7 +206,7 @@ func (m *Manager) writeClose(ctx context.Context, e *Epoch) (seq uint64, err err
 			seq, err = m.appendClose(ctx, leaf)
 		}
 		if failures > 0 && errors.Is(err, protocol.CodeConflict) {
-			err = nil // an earlier attempt was committed after all
+			seq, err = m.closedAt(ctx, e.id) // an earlier attempt was committed after all
 		}
 		if err == nil || e.reason() != protocol.CloseRotated && !e.isLast() || !sleep(ctx, backoff(failures+2)) {
 			break
@@ -225,6 +225,18 @@ func (m *Manager) appendClose(ctx context.Context, leaf *protocol.EpochClose) (u
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
 	defer cancel()
 	entry, err := m.cfg.Journal.Append(ctx, m.cfg.Now(), leaf)
+	return entry.Seq, err
+}
+
+// closedAt returns the sequence of the close leaf of an epoch. The seal waits for a
+// checkpoint that covers it.
+func (m *Manager) closedAt(ctx context.Context, id protocol.EpochID) (uint64, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	entry, found, err := m.cfg.Journal.EpochCloseLeaf(ctx, id)
+	if err == nil && !found {
+		err = protocol.Fail(protocol.CodeInternal, "a closed epoch has no close leaf")
+	}
 	return entry.Seq, err
 }
 

@@ -37,10 +37,10 @@ type Epoch struct {
 	sealed   bool   // its end sealed the log
 	unsigned error  // why the last checkpoint is missing
 
+	forces  uint64         // forced rotations before its keyholders were started
 	telling sync.Mutex     // held while the signer is sent the log or signs it; guards the next two
 	told    protocol.Range // the log that the signer was sent
-	forces  uint64         // forced rotations before its keyholders were started
-	handed  bool           // its key was asked for the hand-over, and signs no checkpoint any more
+	last    bool           // its last checkpoint was asked for: it learns no more of the log, and signs only the hand-over
 
 	mu       sync.Mutex // guards what follows; held for memory operations only
 	state    lifecycle.EpochState
@@ -258,6 +258,9 @@ func (e *Epoch) Key() [32]byte { return e.signer.CheckpointKey() }
 func (e *Epoch) Begin(ctx context.Context, tree protocol.Range) error {
 	e.telling.Lock()
 	defer e.telling.Unlock()
+	if e.last {
+		return errHandsOver()
+	}
 	e.told = tree.Clone()
 	return e.signer.Begin(ctx, tree)
 }
@@ -266,6 +269,9 @@ func (e *Epoch) Begin(ctx context.Context, tree protocol.Range) error {
 func (e *Epoch) Extend(ctx context.Context, leafHashes []protocol.Digest) error {
 	e.telling.Lock()
 	defer e.telling.Unlock()
+	if e.last {
+		return errHandsOver()
+	}
 	for _, h := range leafHashes {
 		e.told.Append(h)
 	}
@@ -278,10 +284,16 @@ func (e *Epoch) Extend(ctx context.Context, leafHashes []protocol.Digest) error 
 func (e *Epoch) Checkpoint(ctx context.Context, size uint64, root [32]byte) ([64]byte, error) {
 	e.telling.Lock()
 	defer e.telling.Unlock()
-	if e.handed {
-		return [64]byte{}, protocol.Fail(protocol.CodeInternal, "the epoch has handed over")
+	if e.last {
+		return [64]byte{}, errHandsOver()
 	}
 	return e.checkpoint(ctx, size, root)
+}
+
+// errHandsOver refuses what a ledger still asks for after the last checkpoint. The hand-over
+// is over that checkpoint: with more leaves, the tree of the signer would differ from told.
+func errHandsOver() error {
+	return protocol.Fail(protocol.CodeInternal, "the epoch hands over")
 }
 
 func (e *Epoch) checkpoint(ctx context.Context, size uint64, root protocol.Digest) ([64]byte, error) {
@@ -303,11 +315,12 @@ func (e *Epoch) agree(signed *protocol.SignedRoot, size uint64, root protocol.Di
 	return protocol.Fail(protocol.CodeInternal, "the signer signed another tree than the log's")
 }
 
-// lastCheckpoint has the signer sign the log that it was sent. An epoch that was sent
-// none hands over the empty tree.
+// lastCheckpoint has the signer sign the log that it was sent, and ends that. An epoch
+// that was sent none hands over the empty tree.
 func (e *Epoch) lastCheckpoint(ctx context.Context) error {
 	e.telling.Lock()
 	defer e.telling.Unlock()
+	e.last = true
 	if e.told.Size() == 0 {
 		return nil
 	}
@@ -319,7 +332,6 @@ func (e *Epoch) lastCheckpoint(ctx context.Context) error {
 func (e *Epoch) handover(ctx context.Context, next *protocol.EpochOpen) (protocol.SignedRoot, error) {
 	e.telling.Lock()
 	defer e.telling.Unlock()
-	e.handed = true
 	signed, err := e.signer.Handover(ctx, next.ID, next.Number, next.CheckpointKey)
 	if err == nil {
 		err = e.agree(&signed, e.told.Size(), e.told.Root())

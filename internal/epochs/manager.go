@@ -83,6 +83,7 @@ type Journal interface {
 	Append(ctx context.Context, now time.Time, body protocol.LeafBody) (journal.Entry, error)
 	OpenEpochs(ctx context.Context) ([]protocol.EpochOpen, error)
 	LastEpoch(ctx context.Context) (number uint64, id protocol.EpochID, index uint64, err error)
+	EpochCloseLeaf(ctx context.Context, id protocol.EpochID) (journal.Entry, bool, error)
 	SaveAttestation(ctx context.Context, epoch protocol.EpochID, evidence []byte) error
 }
 

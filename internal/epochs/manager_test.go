@@ -32,6 +32,7 @@ type child struct {
 
 	posture sandbox.Posture
 	tree    protocol.Range // that the signer was sent
+	signed  protocol.Range // of its last checkpoint
 	skewed  bool           // it signs another tree
 	anchors uint64
 	wiped   bool
@@ -107,6 +108,7 @@ func (c *child) Checkpoint(context.Context) (protocol.SignedRoot, error) {
 	if _, err := c.hit("checkpoint"); err != nil {
 		return protocol.SignedRoot{}, err
 	}
+	c.signed = c.tree.Clone()
 	return protocol.SignedRoot{Size: c.tree.Size(), Root: c.tree.Root(), Signature: [64]byte{6}}, nil
 }
 
@@ -119,7 +121,7 @@ func (c *child) Handover(_ context.Context, next protocol.EpochID, _ uint64, _ [
 	if err != nil {
 		return protocol.SignedRoot{}, err
 	}
-	return protocol.SignedRoot{Size: c.tree.Size(), Root: c.tree.Root(), Signature: [64]byte{next[0]}}, nil
+	return protocol.SignedRoot{Size: c.signed.Size(), Root: c.signed.Root(), Signature: [64]byte{next[0]}}, nil
 }
 
 // hit reports whether a call has its effect, and how it fails. A child that was killed
@@ -335,6 +337,17 @@ func (w *world) LastEpoch(context.Context) (uint64, protocol.EpochID, uint64, er
 		}
 	}
 	return w.last, protocol.EpochID{}, 0, nil
+}
+
+func (w *world) EpochCloseLeaf(_ context.Context, id protocol.EpochID) (journal.Entry, bool, error) {
+	w.journal.Lock()
+	defer w.journal.Unlock()
+	for i, l := range w.leaves {
+		if c, ok := l.(*protocol.EpochClose); ok && c.ID == id {
+			return journal.Entry{Seq: uint64(i)}, true, nil
+		}
+	}
+	return journal.Entry{}, false, nil
 }
 
 func (w *world) SaveAttestation(_ context.Context, id protocol.EpochID, evidence []byte) error {

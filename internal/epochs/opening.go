@@ -108,7 +108,7 @@ func (o *opening) take(run context.Context) (lifecycle.Outcome, error) {
 	case lifecycle.OpeningRoot:
 		err = o.root(ctx)
 	case lifecycle.OpeningCheckpoint:
-		o.m.cfg.Ledger.UnsetSigner(o.giver) // its signer refuses what the ledger asks for from now on
+		o.m.cfg.Ledger.UnsetSigner(o.giver) // the epoch refuses what the ledger sends or asks for from now on
 		err = o.giver.lastCheckpoint(ctx)
 	case lifecycle.OpeningHandover:
 		err = o.handover(ctx)

@@ -97,6 +97,45 @@ func TestRotate(t *testing.T) {
 	})
 }
 
+// TestLateLeaves: what a ledger sends between the last checkpoint and the hand-over is
+// refused, because the signer hands over the tree of that checkpoint.
+func TestLateLeaves(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var first *epochs.Epoch
+		var signed atomic.Bool // the last checkpoint, and nothing was sent after it
+		var refused error
+		w := &world{}
+		w.strike = func(step string) (effect bool, err error) {
+			if step == "checkpoint" {
+				signed.Store(true)
+			}
+			return true, nil
+		}
+		m, stop := startRotating(t, w, func(c *epochs.Config) {
+			c.Differs = func(tree string) { t.Errorf("signer and core differ about the %s", tree) }
+			c.Now = func() time.Time { // is asked at the start of each step
+				if signed.CompareAndSwap(true, false) {
+					refused = first.Extend(t.Context(), []protocol.Digest{{3}})
+				}
+				return time.Now()
+			}
+		})
+		first = issue(t, m)
+		mustRotate(t, m, epochs.Drain)
+		if !errors.Is(refused, protocol.CodeInternal) {
+			t.Errorf("leaves after the last checkpoint: %v", refused)
+		}
+		if open := w.leaves[1].(*protocol.EpochOpen); open.Handover.Size != 2 {
+			t.Errorf("hand-over of a tree of %d leaves, want 2", open.Handover.Size)
+		}
+		if got := phases(m); got != "1 DRAINING 1/1;2 ACTIVE 0/0;" {
+			t.Errorf("after the rotation: %s", got)
+		}
+		first.Ended(lifecycle.PhaseAccepted)
+		stop()
+	})
+}
+
 // TestHeldRequestsWait: while issue is held requests wait, within their time, and are
 // issued by the next epoch. One that is being issued is anchored before the wipe.
 func TestHeldRequestsWait(t *testing.T) {

@@ -193,6 +193,42 @@ func TestSealWaitsForCheckpoint(t *testing.T) {
 	})
 }
 
+// awaited keeps the index that was waited for first.
+type awaited struct {
+	telling
+	first atomic.Uint64
+}
+
+func (l *awaited) Await(ctx context.Context, index uint64) (ledger.Checkpoint, error) {
+	l.first.CompareAndSwap(0, index)
+	return l.telling.Await(ctx, index)
+}
+
+// TestSealAfterUnknownClose: if the close leaf was committed with an unknown outcome, the
+// seal waits for the checkpoint that covers it all the same.
+func TestSealAfterUnknownClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var lost atomic.Bool // the outcome of the first close
+		w := &world{}
+		w.strike = func(step string) (effect bool, err error) {
+			if step == "append epoch-close" && lost.CompareAndSwap(false, true) {
+				return true, errors.New("the outcome is not known")
+			}
+			return true, nil
+		}
+		l := &awaited{telling: telling{w}}
+		m, stop := startWith(t, w, func(c *epochs.Config) { c.Ledger = l })
+		s := &sealer{w: w}
+		if index := <-asked(t, m, s.seal(0)); index != 2 {
+			t.Errorf("sealed with leaf %d", index)
+		}
+		if c, ok := w.leaves[1].(*protocol.EpochClose); !ok || c.Reason != protocol.CloseShutdown || l.first.Load() != 1 {
+			t.Errorf("leaf 1 is %+v, and the seal waited for leaf %d", w.leaves[1], l.first.Load())
+		}
+		stop()
+	})
+}
+
 // TestStopBeforeSeal: the end of the core completes a seal that was asked for, if it can.
 func TestStopBeforeSeal(t *testing.T) {
 	for name, fails := range map[string]int{"sealed": 0, "lost": 1} {

@@ -299,6 +299,11 @@ func (j epochsJournal) LastEpoch(ctx context.Context) (number uint64, id protoco
 	return number, id, index, err
 }
 
+func (j epochsJournal) EpochCloseLeaf(ctx context.Context, id protocol.EpochID) (e journal.Entry, found bool, err error) {
+	err = j.p.pass("journal.EpochCloseLeaf", func() (err error) { e, found, err = j.Journal.EpochCloseLeaf(ctx, id); return err })
+	return e, found, err
+}
+
 type epochsLedger struct {
 	*ledger.Ledger
 	p *points
