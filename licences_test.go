@@ -10,7 +10,10 @@ import (
 	"testing"
 )
 
-const licencesFile = "docs/security/licences.md"
+const (
+	licencesFile = "docs/security/licences.md"
+	licencesList = "internal/sbom/licences.txt" // the same for the bill of materials
+)
 
 // licences are those under which a module may be used here, each with words of its
 // text; the first that fits counts.
@@ -25,15 +28,20 @@ var licences = []struct{ name, words string }{
 
 // TestLicences: every module of go.mod stands in the list with its version and a licence
 // that is permitted. Where the module is in the module cache, its text is of that licence.
-// With -update the list is written; that needs all modules in the cache.
+// With -update the lists are written; that needs all modules in the cache.
 func TestLicences(t *testing.T) {
-	page := "# Licences of modules\n\nEvery module of `go.mod`, with its version and licence. A test compares the list with `go.mod`, and the licences with the texts of the modules where they are present. Not all of them are linked into `td`: `go version -m` lists for a binary which modules are in it, with their hashes. The one module under MPL-2.0 is used in tests only.\n\n| module | version | licence |\n|---|---|---|\n"
+	page := "# Licences of modules\n\nEvery module of `go.mod`, with its version and licence. A test compares the list with `go.mod`, and the licences with the texts of the modules where they are present. Not all of them are linked into `td`: the [bill of materials](supply-chain.md#bill-of-materials) of a binary lists those that are, with their licences. The one module under MPL-2.0 is used in tests only.\n\n| module | version | licence |\n|---|---|---|\n"
 	have := string(contents(t, licencesFile))
 	modules := regexp.MustCompile(`(?m)^\t(\S+) (v\S+)`).FindAllStringSubmatch(string(contents(t, "go.mod")), -1)
-	compared := 0
+	compared, list := 0, ""
 	for _, m := range modules {
 		row := regexp.MustCompile(`(?m)^\| ` + regexp.QuoteMeta(m[1]+" | "+m[2]) + ` \| (\S+) \|$`).FindStringSubmatch(have)
 		found, present := licenceOf(m[1], m[2])
+		licence := found
+		if !present && row != nil {
+			licence = row[1]
+		}
+		list += m[1] + " " + licence + "\n"
 		page += fmt.Sprintf("| %s | %s | %s |\n", m[1], m[2], found)
 		if present {
 			compared++
@@ -50,9 +58,14 @@ func TestLicences(t *testing.T) {
 	}
 	t.Logf("%d modules, %d compared with their texts", len(modules), compared)
 	if *update && compared == len(modules) {
-		if err := os.WriteFile(licencesFile, []byte(page), 0o644); err != nil {
-			t.Fatal(err)
+		for file, text := range map[string]string{licencesFile: page, licencesList: list} {
+			if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+				t.Fatal(err)
+			}
 		}
+	}
+	if !*update && string(contents(t, licencesList)) != list {
+		t.Errorf("%s is not what %s says: go test -run TestLicences -update .", licencesList, licencesFile)
 	}
 	if n := strings.Count(have, "\n| ") - 1; !*update && n != len(modules) {
 		t.Errorf("%d rows for %d modules", n, len(modules))

@@ -3,11 +3,15 @@ package main_test
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
 	"net"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -53,36 +57,96 @@ func build(t *testing.T, source string) (path string) {
 	return path
 }
 
-// TestBuildIsReproducible builds the same sources in two directories: the programs are the
-// same, byte for byte.
+// TestBuildIsReproducible builds copies of the sources in two directories: the programs
+// are the same, byte for byte, and their bill of materials is what "go version -m" lists. The packages
+// come from the build cache; "make reproducible" compiles them again.
 func TestBuildIsReproducible(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
 		t.Skip("it builds the program twice")
 	}
-	here, err := filepath.Abs("../..")
-	if err != nil {
-		t.Fatal(err)
+	dirs := []string{filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "another", "directory")}
+	var programs [][]byte
+	var paths []string
+	for _, dir := range dirs {
+		copySources(t, dir)
+		paths = append(paths, build(t, dir))
+		programs = append(programs, contentsOf(t, paths[len(paths)-1]))
 	}
-	elsewhere := filepath.Join(t.TempDir(), "elsewhere")
+	if sha256.Sum256(programs[0]) != sha256.Sum256(programs[1]) {
+		t.Error("the program depends on the directory that it is built in")
+	}
+	for i, dir := range dirs {
+		if bytes.Contains(programs[i], []byte(dir+"/")) {
+			t.Errorf("the program holds the path %s", dir)
+		}
+	}
+	checkMaterials(t, paths[0], programs[0])
+}
+
+// copySources copies what the program is built from.
+func copySources(t *testing.T, dir string) {
+	t.Helper()
+	root := filepath.Join("..", "..")
 	for _, part := range []string{"api", "audit", "claim", "client", "cmd", "internal", "protocol", "receipt"} {
-		if err := os.CopyFS(filepath.Join(elsewhere, part), os.DirFS(filepath.Join(here, part))); err != nil {
+		if err := os.CopyFS(filepath.Join(dir, part), os.DirFS(filepath.Join(root, part))); err != nil {
 			t.Fatal(err)
 		}
 	}
 	for _, file := range []string{"go.mod", "go.sum"} {
-		if err := os.WriteFile(filepath.Join(elsewhere, file), contentsOf(t, filepath.Join(here, file)), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, file), contentsOf(t, filepath.Join(root, file)), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	first, second := contentsOf(t, build(t, here)), contentsOf(t, build(t, elsewhere))
-	if sha256.Sum256(first) != sha256.Sum256(second) {
-		t.Error("the program depends on the directory that it is built in")
+}
+
+// checkMaterials compares the bill of materials of a program with what the go command
+// reads from the file.
+func checkMaterials(t *testing.T, path string, program []byte) {
+	t.Helper()
+	out, err := exec.Command(path, "version", "--sbom").Output()
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, dir := range []string{here, elsewhere} {
-		if bytes.Contains(first, []byte(dir+"/")) || bytes.Contains(second, []byte(dir+"/")) {
-			t.Errorf("the program holds the path %s", dir)
+	type component struct {
+		Name, Version string
+		Hashes        []struct{ Content string }
+		Licenses      []struct{ License struct{ ID string } }
+		Properties    []struct{ Name, Value string }
+	}
+	var bill struct {
+		Metadata   struct{ Component component }
+		Components []component
+	}
+	if err := json.Unmarshal(out, &bill); err != nil {
+		t.Fatal(err)
+	}
+	listed, err := exec.Command("go", "version", "-m", path).Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var want, got []string
+	for line := range strings.Lines(string(listed)) {
+		if f := strings.Fields(line); len(f) == 4 && f[0] == "dep" {
+			want = append(want, strings.Join(f[1:], " "))
 		}
+	}
+	for _, c := range bill.Components[1:] {
+		if len(c.Licenses) != 1 || c.Licenses[0].License.ID == "" || len(c.Properties) != 1 {
+			t.Errorf("%s has no licence or no hash: %+v", c.Name, c)
+			continue
+		}
+		got = append(got, c.Name+" "+c.Version+" "+c.Properties[0].Value)
+	}
+	if !slices.Equal(got, want) || len(want) < 40 {
+		t.Errorf("the bill lists %q, go version -m %q", got, want)
+	}
+	if std := bill.Components[0]; std.Name != "stdlib" || !strings.HasPrefix(runtime.Version(), "go"+std.Version) {
+		t.Errorf("first component %+v, built with %s", std, runtime.Version())
+	}
+	sum := sha256.Sum256(program)
+	if h := bill.Metadata.Component.Hashes; len(h) != 1 || h[0].Content != hex.EncodeToString(sum[:]) {
+		t.Errorf("hashes of the program %+v, want %x", h, sum)
 	}
 }
 

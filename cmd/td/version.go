@@ -1,13 +1,16 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"runtime"
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
 
 	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/sbom"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -42,11 +45,16 @@ func versionCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "version",
 		Short:   "Print the version, the protocol and the reference string it verifies under",
-		Example: "  td version\n  td version -o json",
+		Example: "  td version\n  td version -o json\n  td version --sbom >td.cdx.json",
 		Args:    noArgs,
 	}
 	output := outputFlag(cmd)
+	materials := cmd.Flags().Bool("sbom", false, "print the bill of materials of this program instead: Go and every module in it, as CycloneDX 1.6 in JSON")
+	cmd.MarkFlagsMutuallyExclusive("output", "sbom")
 	cmd.RunE = func(*cobra.Command, []string) error {
+		if *materials {
+			return a.printMaterials()
+		}
 		if output.value == "json" {
 			return a.printJSON(currentVersion())
 		}
@@ -60,4 +68,22 @@ func (a *app) printVersion() error {
 	v := currentVersion()
 	_, err := fmt.Fprintf(a.stdout, "td %s\nprotocol TD/%d\nsrs %s\n%s\n", v.Version, v.Protocol, v.SRS, v.Go)
 	return err
+}
+
+// printMaterials prints the bill of materials of this program.
+func (a *app) printMaterials() error {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return errors.New("this program has no build information")
+	}
+	path, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	program, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer program.Close()
+	return sbom.Write(a.stdout, info, program)
 }
