@@ -13,10 +13,19 @@ FREEZES ?= 40
 TOOLS := tools/bin
 DATA ?= ../shared/data
 
-.PHONY: build demo test matrix race race-system memscan attacks-trust attack anomaly-sim faults gamedays nab lint fuzz bench bench-once limit-compare docs reviews openapi man check vuln e2e powercut model mutants suite2 unit container tools clean
+.PHONY: build sbom reproducible arm64 demo test matrix race race-system memscan attacks-trust attack anomaly-sim faults gamedays nab lint fuzz bench bench-once limit-compare docs reviews openapi man check vuln e2e powercut model mutants suite2 unit container tools clean
 
 build:
 	go build -trimpath -o bin/td ./cmd/td
+
+# The bill of materials of bin/td, beside it.
+sbom: build
+	./bin/td version --sbom >bin/td.cdx.json
+
+# Builds the present commit twice from nothing and compares; see docs/security/supply-chain.md.
+# Takes minutes. Its last line is the result as JSON.
+reproducible:
+	./scripts/reproducible.sh
 
 demo: build
 	./bin/td demo
@@ -36,7 +45,7 @@ test:
 # tested without it.
 IN_MEMORY = $(shell grep -qs ' /dev/shm .*noexec' /proc/mounts || df -Pk /dev/shm 2>/dev/null | \
 	awk -v tmp="$${TMPDIR:-/tmp}" 'NR == 2 && $$4 > 2000000 { print "GOTMPDIR=" tmp " TMPDIR=/dev/shm" }')
-SEQUENTIAL := . api deploy internal/accesslog internal/anomaly/inject internal/anomaly/nab internal/anomaly/seriesfile internal/config internal/draft internal/fault internal/fsutil internal/lifecycle internal/memberlist internal/mutants internal/principal internal/remote model proof proof/circuit proof/field proof/ligero proof/merkle proof/poseidon proof/transcript
+SEQUENTIAL := . api deploy internal/accesslog internal/anomaly/inject internal/anomaly/nab internal/anomaly/seriesfile internal/config internal/draft internal/fault internal/fsutil internal/lifecycle internal/memberlist internal/mutants internal/principal internal/remote internal/sbom model proof proof/circuit proof/field proof/ligero proof/merkle proof/poseidon proof/transcript
 # The database's engine, which is C in Go's clothes, and the arithmetic of the proofs are
 # compiled without the detector: under it, they would compute most of the time. Only packages are named that
 # instantiate no generic code of others: of such code the linker keeps one copy, and an
@@ -203,6 +212,11 @@ mutants:
 # is the result as JSON.
 suite2:
 	./scripts/suite2.sh
+
+# Runs the known answers on arm64, emulated by qemu-aarch64, and reports elsewhere that they
+# were not run. Takes minutes. Its last line is the result as JSON.
+arm64:
+	./scripts/arm64.sh
 
 check:
 	./scripts/check.sh
