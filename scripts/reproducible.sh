@@ -1,9 +1,10 @@
 #!/bin/sh
 # Builds the present commit twice, as "make build" does, from clones in two directories, and
 # compares the programs and their bills of materials byte for byte. The second build has an
-# empty build cache, another umask, locale and time zone, and compiles one package at a time. Changes that are
-# not committed are not built. The last line is the result as JSON; it has the SHA-256 that
-# others must get for this commit with this version of Go and this architecture. Takes minutes: all is compiled.
+# empty build cache, another umask, locale and time zone, and compiles one package at a
+# time. Changes that are not committed are not built. The last line is the result as JSON;
+# it has the SHA-256 that others must get for this commit with this version of Go and this
+# architecture. Takes some minutes, because everything is compiled.
 set -eu
 cd "$(dirname "$0")/.."
 out=$(mktemp -d)
