@@ -146,6 +146,7 @@ func (n *node) startMachine(ctx context.Context) error {
 	}
 	s.start("epochs", m.epochs.Run)
 	s.start("gate", m.gate.Run)
+	s.start("pace of the collector", func(ctx context.Context) error { return paceCollector(ctx, m.sessions.Pending) })
 	s.start("watch on the ledger", m.freezeOnDivergence)
 	s.start("control", control.Run)
 	if err := n.startWatch(ctx); err != nil {

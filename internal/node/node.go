@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"os"
 	"runtime"
-	"runtime/debug"
 	"sync"
 
 	"github.com/terradourada/td/claim"
@@ -99,9 +98,7 @@ type node struct {
 // Run runs a server until ctx ends or a part of it fails. If ctx ends before the
 // server is ready, the start is called off, which is no error.
 func Run(ctx context.Context, cfg Config) error {
-	defer debug.SetGCPercent(debug.SetGCPercent(coreGC))
-	weight := make([]byte, ballast<<20)
-	defer runtime.KeepAlive(weight)
+	defer weigh()()
 	n := &node{Config: cfg, services: newServices()}
 	err := n.start(ctx)
 	switch {
@@ -271,15 +268,6 @@ func ownFailure(err error) error {
 	}
 	return fault.New(fault.Unexpected, refusal.Detail, "docs/operate.md explains what the server says under a fault")
 }
-
-// The collector of a server runs when the heap has grown by coreGC percent of what is
-// in use. Of that, ballast MiB are never touched and so cost no memory. A small heap
-// is then collected rarely, where it would take a tenth of the processor time, and a
-// heap full of pending sessions before it outgrows its budget.
-const (
-	coreGC  = 25
-	ballast = 208
-)
 
 // buildDigest returns the SHA-256 of the running executable. Where the system has a
 // name for it, that is the one in use even if its file was replaced.
