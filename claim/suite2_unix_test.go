@@ -139,12 +139,16 @@ func (s *suite2) processor(f func()) float64 {
 // measure proves and verifies statements and refuses a mutant of each proof.
 func (s *suite2) measure(name string, rounds int, next func() []*claims.Witness) suite2Figures {
 	f := suite2Figures{Claim: name}
-	var last []claims.Statement
+	var last []claims.Bound
 	for i := range rounds {
 		witnesses := next()
-		statements := make([]claims.Statement, len(witnesses))
+		statements := make([]claims.Bound, len(witnesses))
 		for j, w := range witnesses {
-			statements[j] = w.Statement()
+			var err error
+			witnesses[j] = w.In(s.session())
+			if statements[j], err = witnesses[j].Bound(); err != nil {
+				s.Fatal(err)
+			}
 		}
 		if s.suite.Verify(nil, statements...) == nil { // it has compiled the circuit
 			s.Errorf("%s: no proof is accepted", name)
@@ -163,8 +167,11 @@ func (s *suite2) measure(name string, rounds int, next func() []*claims.Witness)
 		}
 		f.Bytes = max(f.Bytes, len(proof))
 		mutant, other := s.mutant(proof), statements
-		if i > 0 && s.rng.IntN(4) == 0 {
+		switch {
+		case i > 0 && s.rng.IntN(4) == 0:
 			mutant, other = proof, last
+		case s.rng.IntN(4) == 0:
+			mutant, other = proof, s.moved(statements)
 		}
 		if i < s.most {
 			s.write(name, statements, proof, true)
@@ -183,10 +190,11 @@ func (s *suite2) measure(name string, rounds int, next func() []*claims.Witness)
 }
 
 // write appends a case for another verifier.
-func (s *suite2) write(name string, statements []claims.Statement, proof []byte, valid bool) {
+func (s *suite2) write(name string, statements []claims.Bound, proof []byte, valid bool) {
 	list := make([]map[string]any, len(statements))
 	for i, x := range statements {
-		list[i] = suite2Statement(x)
+		list[i] = suite2Statement(x.Statement)
+		list[i]["anchor"], list[i]["context"], list[i]["tag"] = digestText(x.Session.Anchor), digestText(x.Session.Context), digestText(x.Session.Tag)
 	}
 	line, err := json.Marshal(map[string]any{"name": name, "statements": list, "proof": proof, "valid": valid})
 	if err != nil {
@@ -197,9 +205,11 @@ func (s *suite2) write(name string, statements []claims.Statement, proof []byte,
 	}
 }
 
+func digestText(d claims.Digest) string { return hex.EncodeToString(claims.AppendDigest(nil, d)) }
+
 // suite2Statement has the members of the type Statement of proof/ts/src/claims.ts.
 func suite2Statement(s claims.Statement) map[string]any {
-	text := func(d claims.Digest) string { return hex.EncodeToString(claims.AppendDigest(nil, d)) }
+	text := digestText
 	switch s := s.(type) {
 	case claims.Open:
 		return map[string]any{"claim": "open/1", "commitment": text(s.Commitment)}
@@ -228,6 +238,18 @@ func suite2Statement(s claims.Statement) map[string]any {
 	default:
 		panic(fmt.Sprintf("no such statement: %T", s))
 	}
+}
+
+func (s *suite2) session() claims.Session {
+	return claims.Session{Anchor: s.digest(), Context: s.digest(), Tag: s.digest()}
+}
+
+// moved replaces a, c or t of one of the statements.
+func (s *suite2) moved(statements []claims.Bound) []claims.Bound {
+	moved := append([]claims.Bound(nil), statements...)
+	b := &moved[s.rng.IntN(len(moved))].Session
+	*[]*claims.Digest{&b.Anchor, &b.Context, &b.Tag}[s.rng.IntN(3)] = s.digest()
+	return moved
 }
 
 // mutant changes a proof: a bit, an element by the modulus, its length, or two of its

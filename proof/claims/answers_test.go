@@ -78,12 +78,12 @@ func compare(t *testing.T, name string, got []byte) {
 func answerOf(t *testing.T, name string, w *claims.Witness) answer {
 	t.Helper()
 	seed := transcript.Digest("golden")
-	proof, err := suite.Prove(ligero.FixedCoins(seed), w)
+	proof, err := suite.Prove(ligero.FixedCoins(seed), w.In(session("")))
 	if err != nil {
 		t.Fatal(err)
 	}
 	of := suite.Describe(w.Statement())
-	p, public := of.Params, claims.Publics(w.Statement())
+	p, public := of.Params, claims.Publics(in(w.Statement())[0])
 	k, d := p.Slots+p.Queries, 2*(p.Slots+p.Queries)+p.Slots-2
 	u := proof[32 : 32+4*5*k]
 	tt := proof[32+len(u):][:4*5*(d-1)]

@@ -33,7 +33,7 @@ func TestBrowser(t *testing.T) {
 		rows[id] = map[string]float64{
 			"prove_ms": mean(func() { proof = prove(t, w) }),
 			"verify_ms": mean(func() {
-				if err := suite.Verify(proof, w.Statement()); err != nil {
+				if err := suite.Verify(proof, in(w.Statement())...); err != nil {
 					t.Fatal(err)
 				}
 			}),

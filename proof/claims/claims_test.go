@@ -129,9 +129,22 @@ func series(n int, lo, hi uint32) *claims.Witness {
 	return claims.NewSeries(digest("e"), digest("r"), v, claims.Series{Lo: lo, Hi: hi, SumLo: max(sum, 1) - 1, SumHi: sum})
 }
 
+// session has three digests of its own for each name.
+func session(name string) claims.Session {
+	return claims.Session{Anchor: digest(name + "a"), Context: digest(name + "c"), Tag: digest(name + "t")}
+}
+
+// in binds statements to the session of the tests.
+func in(statements ...claims.Statement) (bound []claims.Bound) {
+	for _, s := range statements {
+		bound = append(bound, claims.Bound{Session: session(""), Statement: s})
+	}
+	return bound
+}
+
 func prove(t testing.TB, w *claims.Witness) []byte {
 	t.Helper()
-	proof, err := suite.Prove(ligero.NewCoins(), w)
+	proof, err := suite.Prove(ligero.NewCoins(), w.In(session("")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,11 +262,11 @@ func others(s claims.Statement) (o []claims.Statement) {
 func TestClaims(t *testing.T) {
 	for name, w := range witnesses(t) {
 		proof := prove(t, w)
-		if err := suite.Verify(proof, w.Statement()); err != nil {
+		if err := suite.Verify(proof, in(w.Statement())...); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 		for _, o := range others(w.Statement()) {
-			if o.Check() == nil && suite.Verify(proof, o) == nil {
+			if o.Check() == nil && suite.Verify(proof, in(o)...) == nil {
 				t.Errorf("%s: accepted for %+v", name, o)
 			}
 		}
@@ -264,7 +277,7 @@ func TestClaims(t *testing.T) {
 // TestFalseWitness: every secret counts.
 func TestFalseWitness(t *testing.T) {
 	for name, w := range witnesses(t) {
-		if n := suite.Failed(w); n != 0 {
+		if n := suite.Failed(w.In(session(""))); n != 0 {
 			t.Errorf("%s: %d equations fail", name, n)
 		}
 		secrets := w.Secrets()
@@ -272,7 +285,7 @@ func TestFalseWitness(t *testing.T) {
 		for i := 0; i < len(secrets); i += step {
 			kept := secrets[i]
 			secrets[i] = kept.Add(field.One)
-			if suite.Failed(w) == 0 {
+			if suite.Failed(w.In(session(""))) == 0 {
 				t.Errorf("%s: secret %d is free", name, i)
 			}
 			secrets[i] = kept
@@ -280,7 +293,7 @@ func TestFalseWitness(t *testing.T) {
 		// The secrets of one statement do not prove another, but that the commitment
 		// of a member is opened by none.
 		for _, o := range others(w.Statement())[1:4] {
-			if _, err := suite.Prove(ligero.NewCoins(), w.Restate(o)); err == nil {
+			if _, err := suite.Prove(ligero.NewCoins(), w.Restate(o).In(session(""))); err == nil {
 				t.Errorf("%s: proved %+v", name, o)
 			}
 		}
@@ -290,7 +303,7 @@ func TestFalseWitness(t *testing.T) {
 // mustFail wants that the secrets of a witness do not satisfy its statement.
 func mustFail(t *testing.T, what string, w *claims.Witness) {
 	t.Helper()
-	if _, err := suite.Prove(ligero.NewCoins(), w); !errors.Is(err, ligero.ErrUnsatisfied) {
+	if _, err := suite.Prove(ligero.NewCoins(), w.In(session(""))); !errors.Is(err, ligero.ErrUnsatisfied) {
 		t.Errorf("%s: %v", what, err)
 	}
 }
@@ -457,7 +470,7 @@ func TestStatementsRefused(t *testing.T) {
 		"empty sum":      claims.Series{Count: 2, Lo: 1, Hi: 2, SumLo: 4, SumHi: 3},
 		"depth 18":       claims.Member{Commitment: m.Commitment, Root: m.Root, Depth: 18},
 	} {
-		if err := suite.Verify(nil, s); !errors.Is(err, claims.ErrStatement) {
+		if err := suite.Verify(nil, in(s)...); !errors.Is(err, claims.ErrStatement) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if err := s.Check(); !errors.Is(err, claims.ErrStatement) {
@@ -470,17 +483,23 @@ func TestStatementsRefused(t *testing.T) {
 		claims.NewSeries(digest("e"), digest("r"), make([]uint32, 1025), claims.Series{}),
 		rangeOf(8, 5, 1, 9), rangeOf(-1, 5, 1, 9), rangeOf(0, 5, 9, 1),
 	} {
-		if _, err := suite.Prove(ligero.NewCoins(), w); !errors.Is(err, claims.ErrStatement) {
+		if _, err := suite.Prove(ligero.NewCoins(), w.In(session(""))); !errors.Is(err, claims.ErrStatement) {
 			t.Errorf("%+v: %v", w.Statement(), err)
 		}
 	}
 }
 
 // batch has n statements of one claim.
-func batch(n int) (w []*claims.Witness, s []claims.Statement) {
+// Each is in a session of its own.
+func batch(t testing.TB, n int) (w []*claims.Witness, s []claims.Bound) {
+	t.Helper()
 	for i := range n {
-		w = append(w, claims.NewOpen(digest(fmt.Sprint("e", i)), digest(fmt.Sprint("r", i))))
-		s = append(s, w[i].Statement())
+		w = append(w, claims.NewOpen(digest(fmt.Sprint("e", i)), digest(fmt.Sprint("r", i))).In(session(fmt.Sprint(i))))
+		b, err := w[i].Bound()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s = append(s, b)
 	}
 	return w, s
 }
@@ -489,7 +508,7 @@ func batch(n int) (w []*claims.Witness, s []claims.Statement) {
 // in another order, for fewer, and for others; a false one spoils the batch.
 func TestBatches(t *testing.T) {
 	for _, n := range []int{2, 5} {
-		w, s := batch(n)
+		w, s := batch(t, n)
 		proof, err := suite.Prove(ligero.NewCoins(), w...)
 		if err != nil {
 			t.Fatal(err)
@@ -499,12 +518,19 @@ func TestBatches(t *testing.T) {
 		}
 		swapped := slices.Clone(s)
 		swapped[0], swapped[n-1] = s[n-1], s[0]
-		for name, bad := range map[string][]claims.Statement{"swapped": swapped, "fewer": s[1:], "more": append(slices.Clone(s), s[0]), "others": append(slices.Clone(s[1:]), s[1])} {
+		moved := slices.Clone(s)
+		moved[0].Session, moved[n-1].Session = s[n-1].Session, s[0].Session
+		shared := slices.Clone(s)
+		shared[n-1].Session = s[0].Session
+		for name, bad := range map[string][]claims.Bound{
+			"swapped": swapped, "fewer": s[1:], "more": append(slices.Clone(s), s[0]), "others": append(slices.Clone(s[1:]), s[1]),
+			"sessions swapped": moved, "one session": shared,
+		} {
 			if suite.Verify(proof, bad...) == nil {
 				t.Errorf("%d statements, %s: accepted", n, name)
 			}
 		}
-		w[n-1] = w[n-1].Restate(s[0])
+		w[n-1] = w[n-1].Restate(s[0].Statement)
 		if _, err := suite.Prove(ligero.NewCoins(), w...); !errors.Is(err, ligero.ErrUnsatisfied) {
 			t.Errorf("%d statements, the last one false: %v", n, err)
 		}
@@ -512,13 +538,13 @@ func TestBatches(t *testing.T) {
 }
 
 func TestBatchesRefused(t *testing.T) {
-	w, s := batch(claims.MaxBatch + 1)
-	_, two := batch(1)
-	two = append(two, rangeOf(0, 1, 1, 1).Statement())
-	for name, bad := range map[string][]claims.Statement{
-		"none": nil, "65": s, "of two claims": two, "of two fields": {rangeOf(0, 1, 1, 1).Statement(), rangeOf(1, 1, 1, 1).Statement()},
-		"of two widths":        {series(2, 1, 2).Statement(), series(2, 1, 9).Statement()},
-		"of too many readings": {series(513, 1, 2).Statement(), series(513, 1, 2).Statement()},
+	w, s := batch(t, claims.MaxBatch+1)
+	_, two := batch(t, 1)
+	two = append(two, in(rangeOf(0, 1, 1, 1).Statement())...)
+	for name, bad := range map[string][]claims.Bound{
+		"none": nil, "65": s, "of two claims": two, "of nothing": in(nil), "of two fields": in(rangeOf(0, 1, 1, 1).Statement(), rangeOf(1, 1, 1, 1).Statement()),
+		"of two widths":        in(series(2, 1, 2).Statement(), series(2, 1, 9).Statement()),
+		"of too many readings": in(series(513, 1, 2).Statement(), series(513, 1, 2).Statement()),
 	} {
 		if err := suite.Verify(nil, bad...); !errors.Is(err, claims.ErrStatement) {
 			t.Errorf("%s: %v", name, err)
@@ -531,7 +557,7 @@ func TestBatchesRefused(t *testing.T) {
 
 func BenchmarkBatch(b *testing.B) {
 	for _, n := range []int{1, 64} {
-		w, s := batch(n)
+		w, s := batch(b, n)
 		var proof []byte
 		b.Run(fmt.Sprint("prove", n), func(b *testing.B) {
 			for b.Loop() {
@@ -558,7 +584,7 @@ func TestMembers(t *testing.T) {
 	var nullifier claims.Digest
 	for _, n := range []int{1, 2, 3, 9} {
 		w := member(t, n, n-1)
-		if err := suite.Verify(prove(t, w), w.Statement()); err != nil {
+		if err := suite.Verify(prove(t, w), in(w.Statement())...); err != nil {
 			t.Errorf("member %d of %d: %v", n-1, n, err)
 		}
 		l, secrets := list(t, n)
@@ -604,7 +630,10 @@ func TestStatistics(t *testing.T) {
 		describe(fmt.Sprint("series of 64, width ", w), claims.Series{Count: 64, Hi: 1<<w - 1})
 		describe(fmt.Sprint("series of 1024, width ", w), claims.Series{Count: 1024, Hi: 1<<w - 1})
 	}
-	_, s := batch(64)
+	var s []claims.Statement
+	for range claims.MaxBatch {
+		s = append(s, claims.Open{})
+	}
 	describe("64 of open", s...)
 	compare(t, "testdata/claims.golden", text.Bytes())
 }
@@ -703,7 +732,7 @@ func BenchmarkClaims(b *testing.B) {
 		})
 		b.Run("verify/"+name, func(b *testing.B) {
 			for b.Loop() {
-				if err := suite.Verify(proof, w.Statement()); err != nil {
+				if err := suite.Verify(proof, in(w.Statement())...); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -729,7 +758,7 @@ func BenchmarkSeries(b *testing.B) {
 		})
 		b.Run(name+"/verify", func(b *testing.B) {
 			for b.Loop() {
-				if err := suite.Verify(proof, w.Statement()); err != nil {
+				if err := suite.Verify(proof, in(w.Statement())...); err != nil {
 					b.Fatal(err)
 				}
 			}

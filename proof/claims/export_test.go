@@ -13,7 +13,7 @@ var Expand = expand
 func (w *Witness) Secrets() []field.Element { return w.secrets() }
 
 // Restate makes the witness one of another statement.
-func (w *Witness) Restate(s Statement) *Witness { return newWitness(s, w.secrets()) }
+func (w *Witness) Restate(s Statement) *Witness { return &Witness{s, w.session, w.secrets} }
 
 // Description has the numbers of a circuit.
 type Description struct {
@@ -24,12 +24,16 @@ type Description struct {
 
 // Describe describes the circuit of statements.
 func (s *Suite) Describe(statements ...Statement) Description {
-	c, err := s.get(statements)
+	bound := make([]Bound, len(statements))
+	for i := range bound {
+		bound[i].Statement = statements[i]
+	}
+	c, err := s.get(bound)
 	if err != nil {
 		panic(err)
 	}
 	b := new(circuit.Builder)
-	for _, s := range statements {
+	for _, s := range bound {
 		s.define(b)
 	}
 	y := c.circuit.System
@@ -42,16 +46,20 @@ func Shape(s Statement) (id string, number, width int) {
 	return x.id, x.number, x.width
 }
 
-// Publics returns the public values of a statement.
-func Publics(s Statement) []field.Element { return s.public() }
+// Publics returns the public values of a statement in its session.
+func Publics(b Bound) []field.Element { return b.public() }
 
 // Failed returns how many equations the secrets of a witness violate.
 func (s *Suite) Failed(w *Witness) (failed int) {
-	c, err := s.get([]Statement{w.statement})
+	b, err := w.Bound()
 	if err != nil {
 		panic(err)
 	}
-	public := w.statement.public()
+	c, err := s.get([]Bound{b})
+	if err != nil {
+		panic(err)
+	}
+	public := b.public()
 	values, err := c.circuit.Solve(w.secrets(), public)
 	if err != nil {
 		panic(err)

@@ -31,14 +31,16 @@ type shape struct {
 // ErrStatement says that the native rule refuses public values.
 var ErrStatement = errors.New("claims: statement is not well-formed")
 
-// Witness holds the secrets of one statement. It never prints.
+// Witness holds the secrets of one statement. It never prints. A proof needs one that is
+// bound to a session, see [Witness.In].
 type Witness struct {
 	statement Statement
+	session   *Session
 	secrets   func() []field.Element // a function, so that no secret is ever printed
 }
 
 func newWitness(s Statement, secrets []field.Element) *Witness {
-	return &Witness{s, func() []field.Element { return secrets }}
+	return &Witness{s, nil, func() []field.Element { return secrets }}
 }
 
 // Statement returns what the witness is for.
@@ -82,30 +84,33 @@ func params(values int) ligero.Params {
 }
 
 // check applies the native rules and returns the public values of all statements.
-func check(statements []Statement) (public []field.Element, err error) {
+func check(statements []Bound) (public []field.Element, err error) {
 	if len(statements) == 0 || len(statements) > MaxBatch {
 		return nil, ErrStatement
 	}
-	for _, s := range statements {
-		if err := s.Check(); err != nil {
-			return nil, err
-		}
-		if s.shape() != statements[0].shape() {
+	for _, b := range statements {
+		if b.Statement == nil {
 			return nil, ErrStatement
 		}
-		public = append(public, s.public()...)
+		if err := b.Statement.Check(); err != nil {
+			return nil, err
+		}
+		if b.Statement.shape() != statements[0].Statement.shape() {
+			return nil, ErrStatement
+		}
+		public = append(public, b.public()...)
 	}
-	if s, ok := statements[0].(Series); ok && s.Count*len(statements) > MaxReadings {
+	if s, ok := statements[0].Statement.(Series); ok && s.Count*len(statements) > MaxReadings {
 		return nil, ErrStatement
 	}
 	return public, nil
 }
 
 // get returns the circuit of statements that have been checked.
-func (s *Suite) get(statements []Statement) (*compiled, error) {
+func (s *Suite) get(statements []Bound) (*compiled, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	of, count := statements[0].shape(), len(statements)
+	of, count := statements[0].Statement.shape(), len(statements)
 	keep := count == 1 && of.id != seriesID
 	c := s.last
 	if keep {
@@ -130,13 +135,13 @@ func (s *Suite) get(statements []Statement) (*compiled, error) {
 }
 
 // compile makes one circuit of all statements, one after another.
-func compile(statements []Statement) (*compiled, error) {
+func compile(statements []Bound) (*compiled, error) {
 	b := new(circuit.Builder)
 	for _, s := range statements {
 		s.define(b)
 	}
 	p := params(b.Values())
-	c := &compiled{statements[0].shape(), len(statements), b.Compile(p.Slots), nil}
+	c := &compiled{statements[0].Statement.shape(), len(statements), b.Compile(p.Slots), nil}
 	var err error
 	if c.scheme, err = ligero.New(c.circuit.System, p); err != nil {
 		return nil, fmt.Errorf("claims: internal error: %w", err)
@@ -144,12 +149,16 @@ func compile(statements []Statement) (*compiled, error) {
 	return c, nil
 }
 
-// Prove returns a proof of the statements of all witnesses.
+// Prove returns a proof of the statements of all witnesses, each in the session to which
+// it is bound.
 func (s *Suite) Prove(coins *ligero.Coins, witnesses ...*Witness) ([]byte, error) {
-	statements := make([]Statement, len(witnesses))
+	statements := make([]Bound, len(witnesses))
 	size := 0
 	for i, w := range witnesses {
-		statements[i] = w.statement
+		var err error
+		if statements[i], err = w.Bound(); err != nil {
+			return nil, err
+		}
 		size += len(w.secrets())
 	}
 	public, err := check(statements)
@@ -173,9 +182,9 @@ func (s *Suite) Prove(coins *ligero.Coins, witnesses ...*Witness) ([]byte, error
 	return c.scheme.Prove(values, public, coins)
 }
 
-// Verify reports whether a proof shows the statements, in this order, and why
-// not.
-func (s *Suite) Verify(proof []byte, statements ...Statement) error {
+// Verify reports whether a proof shows the statements in their sessions, in this order,
+// and why not.
+func (s *Suite) Verify(proof []byte, statements ...Bound) error {
 	public, err := check(statements)
 	if err != nil {
 		return err

@@ -5,8 +5,9 @@ import { P } from "./field.js";
 import { H } from "./hash.js";
 import { Params } from "./verify.js";
 
-// A statement of a claim. Digests are 64 hexadecimal digits, integers of 64 bits decimals.
-export type Statement = { commitment: string } & (
+// A statement of a claim in a session. Digests are 64 hexadecimal digits, integers of 64
+// bits decimals. Anchor, context and tag are a, c and t.
+export type Statement = { anchor: string; context: string; tag: string; commitment: string } & (
   | { claim: "open/1" }
   | { claim: "range/1"; intervals: [number, number][] }
   | { claim: "sum/1"; count: number; lo: number; hi: number }
@@ -65,6 +66,11 @@ const sumBits = (w: number): number => 16 * Math.ceil(w / 16) + 10;
 // check applies the native rule and returns the public values and what distinguishes the
 // circuit.
 export function check(s: Statement): { publics: number[]; number: number; width: number } {
+  const { publics, number, width } = checkClaim(s);
+  return { publics: [...digest(s.anchor), ...digest(s.context), ...digest(s.tag), ...publics], number, width };
+}
+
+function checkClaim(s: Statement): { publics: number[]; number: number; width: number } {
   const cm = digest(s.commitment);
   switch (s.claim) {
     case "open/1":
@@ -228,7 +234,10 @@ export interface Circuit {
 // circuitOf makes the circuit of as many statements of one kind.
 export function circuitOf(claim: Statement["claim"], n: number, w: number, count: number): Circuit {
   const b = new Builder();
-  for (let i = 0; i < count; i++) define(b, claim, n, w);
+  for (let i = 0; i < count; i++) {
+    b.publicList(24); // a, c and t, which are in no equation
+    define(b, claim, n, w);
+  }
   const p = params(b.values());
   const system = compile(b, p.l);
   return { builder: b, params: p, system, digest: digestOf(system) };
