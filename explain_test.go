@@ -11,7 +11,7 @@ import (
 // by Explain or by fault.Of. None of them runs in a server's handlers, whose answers and
 // logs never hold values of an event.
 var explainers = []string{
-	"claim", "internal/fault", "internal/fsutil", "internal/remote", "internal/draft",
+	"internal/rules", "internal/fault", "internal/fsutil", "internal/remote", "internal/draft",
 	"internal/doctor", "internal/probe", "internal/verify", "cmd/td",
 }
 

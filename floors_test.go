@@ -21,7 +21,7 @@ const module = "github.com/terradourada/td"
 var floors = [][]string{
 	0:  {".", "protocol", "model", "proof/field", "proof/merkle"}, // "." is the module's own documentation
 	1:  {"internal/approval", "internal/fault", "internal/lifecycle", "internal/limit", "internal/sbom", "internal/telemetry", "internal/tiles", "proof/poseidon", "proof/transcript"},
-	2:  {"internal/fsutil", "internal/termui", "internal/localserver", "internal/principal", "internal/telemetry/metrics", "internal/systemd", "internal/accesslog", "internal/anomaly", "proof/ligero"},
+	2:  {"internal/rules", "internal/fsutil", "internal/termui", "internal/localserver", "internal/principal", "internal/telemetry/metrics", "internal/systemd", "internal/accesslog", "internal/anomaly", "proof/ligero"},
 	3:  {"claim", "claim/internal/srsgen", "api", "internal/input", "proof/circuit", "internal/config", "internal/secret", "internal/sandbox", "internal/attest", "internal/watch", "internal/anomaly/inject", "internal/anomaly/seriesfile"},
 	4:  {"receipt", "internal/anomaly/nab", "proof/claims", "internal/process", "internal/session", "internal/journal", "internal/ledger", "internal/memberlist"},
 	5:  {"client", "internal/keyholder", "internal/notify", "internal/prover", "internal/epochs", "internal/gate"},

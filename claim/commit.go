@@ -1,10 +1,12 @@
 package claim
 
 import (
+	"bytes"
 	"fmt"
 
 	"github.com/consensys/gnark-crypto/ecc/bls12-381/fr"
 
+	"github.com/terradourada/td/internal/rules"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -26,19 +28,19 @@ func NewBlind() protocol.Element {
 // event_not_encodable. A blind that is no field element, or a claim that needs
 // a member secret, is refused with malformed_request.
 func Commit(p *Params, event []byte, blind protocol.Element) (protocol.Commitment, *Assignment, error) {
-	if p.id == Group {
-		return protocol.Commitment{}, nil, malformed("claim needs the secret of a member")
+	if p.Claim() == Group {
+		return protocol.Commitment{}, nil, rules.Malformed("claim needs the secret of a member")
 	}
 	c, err := p.commit(event, blind)
 	if err != nil {
 		return protocol.Commitment{}, nil, err
 	}
 	values := append([]protocol.Element{c.h}, c.private...)
-	if p.id == Open {
+	if p.Claim() == Open {
 		values = []protocol.Element{c.e, blind}
 	}
-	a := newAssignment(p.id, values)
-	a.falsity = func() string { return p.rule.falsity(c.event, a.private()[1:]) }
+	a := newAssignment(p.Claim(), values)
+	a.falsity = func() string { return p.native.Rule().Falsity(c.event) }
 	return c.cm, a, nil
 }
 
@@ -54,7 +56,7 @@ func CommitMember(p *Params, event []byte, blind protocol.Element, l *List, secr
 	}
 	if scope, nullifier, _ := p.Nullifier(); secret.Nullifier(scope) != nullifier {
 		public := protocol.Fail(protocol.CodeStatementFalse, "the nullifier is not of this secret")
-		return protocol.Commitment{}, nil, explained(public, func() string {
+		return protocol.Commitment{}, nil, rules.Explained(public, func() string {
 			return fmt.Sprintf("params.nullifier: that of this secret in this scope, got %s…", nullifier.String()[:8])
 		})
 	}
@@ -74,7 +76,7 @@ func Recommit(p *Params, event []byte, blind protocol.Element) (protocol.Commitm
 
 // committed is the chain of values from an event to its commitment.
 type committed struct {
-	event   value
+	event   []byte
 	e, h    protocol.Element
 	private []protocol.Element
 	cm      protocol.Commitment
@@ -82,19 +84,19 @@ type committed struct {
 
 func (p *Params) commit(event []byte, blind protocol.Element) (committed, error) {
 	if err := protocol.CheckElement(blind[:]); err != nil {
-		return committed{}, malformed("blind is not a canonical field element")
+		return committed{}, rules.Malformed("blind is not a canonical field element")
 	}
-	v, ok := canonical(event)
-	if !ok {
-		return committed{}, errEventForm()
+	if err := rules.CheckEvent(event); err != nil {
+		return committed{}, err
 	}
+	v := bytes.Clone(event)
 	f, private, err := p.rule.encode(v, blind)
 	if err != nil {
 		return committed{}, err
 	}
 	e := protocol.EventElement(v)
 	h := Compress(e, blind)
-	return committed{event: v, e: e, h: h, private: private, cm: commitment(p.id, h, f)}, nil
+	return committed{event: v, e: e, h: h, private: private, cm: commitment(p.Claim(), h, f)}, nil
 }
 
 // commitment is cm = C(h, F + T) of section 5.
@@ -104,11 +106,7 @@ func commitment(id ID, h, f protocol.Element) protocol.Commitment {
 
 func errNotListed(l *List, secret MemberSecret) error {
 	public := protocol.Fail(protocol.CodeStatementFalse, "the member of this secret is not on the list")
-	return explained(public, func() string {
-		return fmt.Sprintf("the member of this secret, %s…, is not one of the %d of list %s… of %q", secret.Member().String()[:8], len(l.members), l.id.String()[:8], protocol.Escaped(cut(l.name)))
+	return rules.Explained(public, func() string {
+		return fmt.Sprintf("the member of this secret, %s…, is not one of the %d of list %s… of %q", secret.Member().String()[:8], len(l.members), l.id.String()[:8], protocol.Escaped(rules.Cut(l.name)))
 	})
-}
-
-func errEventForm() error {
-	return protocol.Fail(protocol.CodeEventNotCanonicalisable, "event is not in canonical form")
 }

@@ -3,23 +3,24 @@ package claim
 import (
 	"slices"
 
+	"github.com/terradourada/td/internal/rules"
 	"github.com/terradourada/td/protocol"
 )
 
 // ID names a claim and its version: a circuit and the native rule that turns
 // parameters and a commitment into its public values. A change to either is a
 // new version; the meaning of a version never changes.
-type ID string
+type ID = rules.ID
 
 // The claims of section 6.
 const (
-	Open         ID = "open/1"
-	Range        ID = "range/1"
-	Sum          ID = "sum/1"
-	RecordRange  ID = "record-range/1"
-	RecordEquals ID = "record-equals/1"
-	RecordOneOf  ID = "record-oneof/1"
-	Group        ID = "group/1"
+	Open         = rules.Open
+	Range        = rules.Range
+	Sum          = rules.Sum
+	RecordRange  = rules.RecordRange
+	RecordEquals = rules.RecordEquals
+	RecordOneOf  = rules.RecordOneOf
+	Group        = rules.Group
 )
 
 // IDs lists every claim in the order of section 6.
@@ -36,20 +37,17 @@ func ParseID(s string) (ID, error) {
 	return "", protocol.Fail(protocol.CodeUnknownClaim, "claim is not known here")
 }
 
-// String is the id itself.
-func (id ID) String() string { return string(id) }
-
 // Slots and limits of the claims (section 6).
 const (
-	rangeSlots   = 7  // values of range/1
-	sumSlots     = 14 // values of sum/1
-	recordFields = 8  // fields of a record
-	recordDepth  = 3  // depth of the tree over them
-	oneOfValues  = 8  // public values of record-oneof/1
+	rangeSlots   = rules.RangeSlots   // values of range/1
+	sumSlots     = rules.SumSlots     // values of sum/1
+	recordFields = rules.RecordFields // fields of a record
+	recordDepth  = 3                  // depth of the tree over them
+	oneOfValues  = rules.OneOfValues  // public values of record-oneof/1
 
-	rangeBits  = 32 // of the values and bounds of range/1 and of the values of sum/1
-	sumBits    = 36 // of the bounds of sum/1
-	recordBits = 64 // of a numeric field of a record and its bounds
+	rangeBits  = rules.RangeBits  // of the values and bounds of range/1 and of the values of sum/1
+	sumBits    = rules.SumBits    // of the bounds of sum/1
+	recordBits = rules.RecordBits // of a numeric field of a record and its bounds
 )
 
 // counts holds the numbers of public values of each claim, those after a, c and t, and

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 
+	"github.com/terradourada/td/internal/rules"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -40,7 +41,7 @@ func NewMemberSecret() MemberSecret { return hold(NewBlind()) }
 func ParseMemberSecret(b []byte) (MemberSecret, error) {
 	m, err := protocol.Parse[protocol.Member](string(bytes.TrimSuffix(b, []byte("\n"))))
 	if err != nil || m == (protocol.Member{}) {
-		return MemberSecret{}, malformed("member secret is not 64 lower-case hexadecimal digits of a field element")
+		return MemberSecret{}, rules.Malformed("member secret is not 64 lower-case hexadecimal digits of a field element")
 	}
 	return hold(protocol.Element(m)), nil
 }

@@ -469,3 +469,15 @@ func TestNumbers(t *testing.T) {
 		}
 	}
 }
+
+func canonicalOf(t interface{ Fatal(...any) }, v any) []byte {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := protocol.Canonicalize(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return doc
+}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 
+	"github.com/terradourada/td/internal/rules"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -23,14 +24,14 @@ func NewStatement(p *Params, cm protocol.Commitment) (*Statement, error) {
 		return nil, protocol.Fail(protocol.CodeMalformedRequest, "commitment is not a canonical field element")
 	}
 	public := append([]protocol.Element{protocol.Element(cm)}, p.rule.public()...)
-	if len(public) != publicCount(p.id) {
+	if len(public) != publicCount(p.Claim()) {
 		panic("claim: internal error: wrong number of public values")
 	}
 	return &Statement{params: p, cm: cm, public: public}, nil
 }
 
 // Claim is the claim of the statement.
-func (s *Statement) Claim() ID { return s.params.id }
+func (s *Statement) Claim() ID { return s.params.Claim() }
 
 // Params are the parameters of the statement.
 func (s *Statement) Params() *Params { return s.params }
@@ -43,7 +44,7 @@ func (s *Statement) Public() []protocol.Element { return slices.Clone(s.public) 
 
 // Digest is the statement digest that the payload carries (section 7).
 func (s *Statement) Digest() protocol.Digest {
-	return protocol.StatementDigest(string(s.params.id), s.params.raw, s.cm)
+	return protocol.StatementDigest(string(s.params.Claim()), s.params.native.Bytes(), s.cm)
 }
 
 // Inputs returns all public inputs of the circuit, x = [a, c, t, s1 .. sk].
@@ -55,20 +56,20 @@ func (s *Statement) Inputs(a protocol.Anchor, c, t protocol.Element) []protocol.
 // the statement. It applies the rule that the circuit proves, without a
 // proof. For group/1 it does not check the list; [CommitMember] does.
 func (s *Statement) Check(a *Assignment) error {
-	if a == nil || a.id != s.params.id || len(a.private()) != privateCount(a.id) {
-		return malformed("assignment is not for this claim")
+	if a == nil || a.id != s.params.Claim() || len(a.private()) != privateCount(a.id) {
+		return rules.Malformed("assignment is not for this claim")
 	}
 	if !s.params.rule.holds(s, a.private()) {
 		public := protocol.Fail(protocol.CodeStatementFalse, "the private values do not satisfy the claim")
 		if a.falsity == nil {
 			return public
 		}
-		return explained(public, func() string { return cmp.Or(a.falsity(), protocol.DetailOf(public)) })
+		return rules.Explained(public, func() string { return cmp.Or(a.falsity(), protocol.DetailOf(public)) })
 	}
 	return nil
 }
 
 // opens reports whether cm is the commitment to h and F (section 5).
 func (s *Statement) opens(h, f protocol.Element) bool {
-	return commitment(s.params.id, h, f) == s.cm
+	return commitment(s.params.Claim(), h, f) == s.cm
 }

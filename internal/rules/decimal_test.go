@@ -1,4 +1,4 @@
-package claim_test
+package rules_test
 
 import (
 	"fmt"
@@ -8,7 +8,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/rules"
 )
 
 func TestScaled(t *testing.T) {
@@ -59,7 +59,7 @@ func TestScaled(t *testing.T) {
 		{"00012.500", 1, 0, 64, 125}, // not JSON, but harmless
 	} {
 		name := fmt.Sprintf("%s·10^%d%+d<2^%d", test.number, test.scale, test.offset, test.bits)
-		got, ok := claim.Scaled(test.number, test.scale, test.offset, test.bits)
+		got, ok := rules.Scaled(test.number, test.scale, test.offset, test.bits)
 		if want := test.want != refused; ok != want || ok && got != uint64(test.want) {
 			t.Errorf("%s: got %d, %v; want %d", name, got, ok, test.want)
 		}
@@ -71,7 +71,7 @@ func TestScaledAtTheTopOf64Bits(t *testing.T) {
 		"18446744073709551615": true,
 		"18446744073709551616": false,
 	} {
-		if got, ok := claim.Scaled(number, 0, 0, 64); ok != want || ok && got != 1<<64-1 {
+		if got, ok := rules.Scaled(number, 0, 0, 64); ok != want || ok && got != 1<<64-1 {
 			t.Errorf("%s: got %d, %v; want accepted %v", number, got, ok, want)
 		}
 	}
@@ -133,7 +133,7 @@ func checkScaled(t *rapid.T, number string, scale int, offset int64, bits int) {
 	unit := new(big.Int).Exp(big.NewInt(10), big.NewInt(int64(scale)), nil)
 	x.Mul(x, new(big.Rat).SetInt(unit)).Add(x, new(big.Rat).SetInt64(offset))
 	want := x.IsInt() && x.Sign() >= 0 && x.Num().BitLen() <= bits
-	got, ok := claim.Scaled(number, scale, offset, bits)
+	got, ok := rules.Scaled(number, scale, offset, bits)
 	if ok != want || ok && new(big.Int).SetUint64(got).Cmp(x.Num()) != 0 {
 		t.Errorf("%s·10^%d%+d<2^%d: got %d, %v; want %v, %v", number, scale, offset, bits, got, ok, x.Num(), want)
 	}

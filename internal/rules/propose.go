@@ -1,4 +1,4 @@
-package claim
+package rules
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 
 // Proposal holds parameters that sample events satisfy.
 type Proposal struct {
-	Params []byte   // JSON as people write it, for [Prepare]
+	Params []byte   // JSON as people write it
 	Notes  []string // what a person should know before they use them
 }
 
@@ -25,11 +25,10 @@ type Proposal struct {
 func Propose(ctx context.Context, id ID, samples [][]byte, at []string) (*Proposal, error) {
 	s := sampler{id: id}
 	for _, raw := range samples {
-		v, ok := canonical(raw)
-		if !ok {
-			return nil, errEventForm()
+		if err := CheckEvent(raw); err != nil {
+			return nil, err
 		}
-		s.events = append(s.events, v)
+		s.events = append(s.events, raw)
 	}
 	if len(s.events) == 0 {
 		return nil, noProposal("there is no sample event")
@@ -48,7 +47,7 @@ func Propose(ctx context.Context, id ID, samples [][]byte, at []string) (*Propos
 }
 
 func noProposal(format string, args ...any) error {
-	return explained(malformed("no parameters fit the samples"), func() string { return fmt.Sprintf(format, args...) })
+	return Explained(Malformed("no parameters fit the samples"), func() string { return fmt.Sprintf(format, args...) })
 }
 
 // column is what all samples have at one pointer: one value each, or the
@@ -125,7 +124,7 @@ func (s *sampler) choose(at []string) error {
 	for _, text := range at {
 		p, ok := parsePointer(text)
 		if !ok {
-			return noProposal("%s is not %s", protocol.Escaped(cut(text)), pointerForm(text))
+			return noProposal("%s is not %s", protocol.Escaped(Cut(text)), pointerForm(text))
 		}
 		c, why := s.column(p)
 		if why != "" {
@@ -201,6 +200,8 @@ func (s *sampler) fill() error {
 		return s.fillSum()
 	case Group:
 		return noProposal("%s needs a secret and a list, which no sample has", Group)
+	case SeriesRange:
+		return noProposal("%s has no proposals", SeriesRange)
 	case RecordRange, RecordEquals, RecordOneOf:
 	}
 	return s.fillRecord()
@@ -214,7 +215,7 @@ func (s *sampler) fitted(rule scaling, slots int) (fit, error) {
 	var left []string
 	width, last := 0, ""
 	for _, c := range s.columns {
-		with := append(slices.Clone(all), c.numerals(rangeBits)...)
+		with := append(slices.Clone(all), c.numerals(RangeBits)...)
 		next, why := rule.fitting(with, 0)
 		if why == "" && width+c.width > slots {
 			why = fmt.Sprintf("a receipt of %s holds %d numbers", s.id, slots)
@@ -234,7 +235,7 @@ func (s *sampler) fitted(rule scaling, slots int) (fit, error) {
 	case len(chosen) == 0:
 		return f, noProposal("nothing fits: %s", last)
 	case len(left) > 0:
-		s.note("left out: %s (%s); --pointer chooses", cut(strings.Join(left, ", ")), last)
+		s.note("left out: %s (%s); --pointer chooses", Cut(strings.Join(left, ", ")), last)
 	}
 	s.columns = chosen
 	return f, nil
@@ -251,7 +252,7 @@ func (s *sampler) noteBounds() {
 }
 
 func (s *sampler) fillRange() error {
-	f, err := s.fitted(scaling{}, rangeSlots)
+	f, err := s.fitted(scaling{}, RangeSlots)
 	if err != nil {
 		return err
 	}
@@ -266,7 +267,7 @@ func (s *sampler) fillRange() error {
 }
 
 func (s *sampler) fillSum() error {
-	f, err := s.fitted(scaling{noOffset: true}, sumSlots)
+	f, err := s.fitted(scaling{noOffset: true}, SumSlots)
 	if err != nil {
 		return err
 	}
@@ -335,11 +336,11 @@ func (s *sampler) claimable(c column) (fit, string) {
 	case s.id == RecordRange && !c.numeric():
 		return fit{}, c.at.String() + " is not a number in every sample"
 	case s.id == RecordEquals && distinct > 1:
-		return fit{}, fmt.Sprintf("%s has %d different values in the samples; %s takes up to %d", c.at, distinct, RecordOneOf, oneOfValues)
-	case s.id == RecordOneOf && distinct > oneOfValues:
-		return fit{}, fmt.Sprintf("%s has %d different values in the samples, and the claim takes %d", c.at, distinct, oneOfValues)
+		return fit{}, fmt.Sprintf("%s has %d different values in the samples; %s takes up to %d", c.at, distinct, RecordOneOf, OneOfValues)
+	case s.id == RecordOneOf && distinct > OneOfValues:
+		return fit{}, fmt.Sprintf("%s has %d different values in the samples, and the claim takes %d", c.at, distinct, OneOfValues)
 	}
-	numbers := c.numerals(recordBits)
+	numbers := c.numerals(RecordBits)
 	if len(numbers) == 0 {
 		return fit{}, ""
 	}
@@ -349,10 +350,10 @@ func (s *sampler) claimable(c column) (fit, string) {
 // writeRecord writes parameters about column i in a record of at most eight.
 func (s *sampler) writeRecord(i int, f fit) {
 	claimed := s.columns[i]
-	if len(s.columns) > recordFields {
-		s.note("the record has %d of the %d fields that all samples have; --pointer for each chooses them", recordFields, len(s.columns))
-		s.columns = s.columns[:recordFields]
-		if i = min(i, recordFields-1); i == recordFields-1 {
+	if len(s.columns) > RecordFields {
+		s.note("the record has %d of the %d fields that all samples have; --pointer for each chooses them", RecordFields, len(s.columns))
+		s.columns = s.columns[:RecordFields]
+		if i = min(i, RecordFields-1); i == RecordFields-1 {
 			s.columns[i] = claimed
 		}
 	}
@@ -398,17 +399,19 @@ func (s *sampler) check(ctx context.Context) error {
 }
 
 func (s *sampler) holds(event value) error {
-	p, err := Prepare(s.id, []byte(s.params), event)
+	jcs, err := Canonicalize([]byte(s.params))
 	if err != nil {
 		return err
 	}
-	cm, a, err := Commit(p.Params(), p.Event(), protocol.SmallElement(1))
+	p, err := Parse(s.id, writeOut(s.id, jcs, event, protocol.MaxJSONDepth), nil)
 	if err != nil {
 		return err
 	}
-	st, err := NewStatement(p.Params(), cm)
-	if err != nil {
+	if err := p.rule.encodes(event); err != nil {
 		return err
 	}
-	return st.Check(a)
+	if why := p.rule.Falsity(event); why != "" {
+		return Explained(protocol.Fail(protocol.CodeStatementFalse, "the private values do not satisfy the claim"), func() string { return why })
+	}
+	return nil
 }

@@ -1,4 +1,4 @@
-package claim
+package rules
 
 import (
 	"encoding/json"
@@ -64,14 +64,16 @@ func (s scaling) bounds(all []given, i int) (l, h uint64, err error) {
 		return 0, 0, err
 	}
 	if l > h {
-		return 0, 0, explained(malformed("a lower bound is above its upper bound"), func() string {
+		return 0, 0, Explained(errOrder(), func() string {
 			return fmt.Sprintf("%s: lo %s is above hi %s", all[i].place, all[i].v.show(), all[i+1].v.show())
 		})
 	}
 	return l, h, nil
 }
 
-// wideBound returns the number in a bound of record-range/1 that is written as
+func errOrder() error { return Malformed("a lower bound is above its upper bound") }
+
+// wideBound returns the number in a bound that is written as
 // a text. Such a text is a plain decimal that no JSON number can hold, because
 // section 4 refuses numbers that a float64 does not hold. Anything else is
 // returned as it is, and [scaling.bound] refuses texts; so each bound has one
@@ -115,7 +117,7 @@ func (s scaling) bound(all []given, i int) (uint64, error) {
 	if !ok {
 		public := protocol.Failf(protocol.CodeMalformedRequest,
 			"a bound is not an integer below 2^%d after scale and offset", g.bits)
-		return 0, explained(public, func() string {
+		return 0, Explained(public, func() string {
 			return fmt.Sprintf("%s = %s %s", place, g.v.show(), s.remedy(numbersOf(all)))
 		})
 	}
@@ -137,7 +139,7 @@ func numbersOf(all []given) []numeral {
 // and offset must fit too.
 func (s scaling) number(p pointer, v value, bits int, others func() []numeral) (uint64, error) {
 	if !v.isNumber() {
-		return 0, explained(notEncodable("a value that the parameters name is not a number"), func() string {
+		return 0, Explained(notEncodable("a value that the parameters name is not a number"), func() string {
 			return fmt.Sprintf("%s = %s is %s, and the claim needs a number", p, v.show(), v.typeName())
 		})
 	}
@@ -145,7 +147,7 @@ func (s scaling) number(p pointer, v value, bits int, others func() []numeral) (
 	if !ok {
 		public := protocol.Failf(protocol.CodeEventNotEncodable,
 			"a value that the parameters name is not an integer below 2^%d after scale and offset", bits)
-		return 0, explained(public, func() string {
+		return 0, Explained(public, func() string {
 			all := append([]numeral{{p.String(), string(v), bits}}, others()...)
 			return fmt.Sprintf("%s = %s %s", p, v.show(), s.remedy(all))
 		})
@@ -159,7 +161,7 @@ func (s scaling) numbers(event value, at []pointer, slots []uint32, bounds []giv
 		all := numbersOf(bounds)
 		for _, p := range at {
 			if v, ok := p.resolve(event); ok && v.isNumber() {
-				all = append(all, numeral{p.String(), string(v), rangeBits})
+				all = append(all, numeral{p.String(), string(v), RangeBits})
 			}
 		}
 		return all
@@ -169,7 +171,7 @@ func (s scaling) numbers(event value, at []pointer, slots []uint32, bounds []giv
 		if !ok {
 			return errNotThere(p, event)
 		}
-		n, err := s.number(p, v, rangeBits, others)
+		n, err := s.number(p, v, RangeBits, others)
 		if err != nil {
 			return err
 		}

@@ -1,4 +1,4 @@
-package claim_test
+package rules_test
 
 import (
 	"encoding/json"
@@ -9,7 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
-	"github.com/terradourada/td/claim"
+	"github.com/terradourada/td/internal/rules"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -50,7 +50,7 @@ func TestParsePointer(t *testing.T) {
 		{"/a/007", nil},
 		{"/00/a", nil},
 	} {
-		got, ok := claim.ParsePointer(test.pointer)
+		got, ok := rules.ParsePointer(test.pointer)
 		if want := test.want != nil; ok != want || ok && !slices.Equal(got, test.want) {
 			t.Errorf("%q: got %q, %v; want %q", test.pointer, got, ok, test.want)
 		}
@@ -98,12 +98,12 @@ func TestResolve(t *testing.T) {
 		"/nest/list/1/deep/1/2/x/y": "",
 		"/é/0":                      "",
 	} {
-		tokens, ok := claim.ParsePointer(pointer)
+		tokens, ok := rules.ParsePointer(pointer)
 		if !ok {
 			t.Errorf("%q: refused", pointer)
 			continue
 		}
-		got, ok := claim.Resolve(tokens, doc)
+		got, ok := rules.Resolve(tokens, doc)
 		if ok != (want != "") || string(got) != want {
 			t.Errorf("%q: got %q, %v; want %q", pointer, got, ok, want)
 		}
@@ -173,17 +173,17 @@ func TestResolveFindsEveryPlace(t *testing.T) {
 			for _, token := range at {
 				pointer += "/" + escape.Replace(token)
 			}
-			tokens, ok := claim.ParsePointer(pointer)
+			tokens, ok := rules.ParsePointer(pointer)
 			if !ok || !slices.Equal(tokens, at) {
 				t.Fatalf("%q: got %q, %v; want %q", pointer, tokens, ok, at)
 			}
-			got, ok := claim.Resolve(tokens, doc)
+			got, ok := rules.Resolve(tokens, doc)
 			// The canonical form of a part, taken by way of an object.
 			want := strings.TrimSuffix(strings.TrimPrefix(string(canonicalOf(t, map[string]any{"v": v})), `{"v":`), "}")
 			if !ok || string(got) != want {
 				t.Fatalf("%q in %s: got %s, %v; want %s", pointer, doc, got, ok, want)
 			}
-			if _, ok := claim.Resolve(append(tokens, "nowhere"), doc); ok {
+			if _, ok := rules.Resolve(append(tokens, "nowhere"), doc); ok {
 				t.Fatalf("%q in %s: found something below", pointer, doc)
 			}
 		})

@@ -1,4 +1,4 @@
-package claim
+package rules
 
 import (
 	"fmt"
@@ -95,9 +95,9 @@ func (f fit) offset() int64 {
 
 func (n numeral) show() string {
 	if n.name == "" {
-		return protocol.Escaped(cut(n.text))
+		return protocol.Escaped(Cut(n.text))
 	}
-	return fmt.Sprintf("%s (%s)", protocol.Escaped(cut(n.text)), n.name)
+	return fmt.Sprintf("%s (%s)", protocol.Escaped(Cut(n.text)), n.name)
 }
 
 // remedy says what scale and offset numbers need, for an explanation that begins
