@@ -361,7 +361,7 @@ func (s *suite2) member(n int) *claims.Witness {
 		secrets[i] = s.digest()
 		members[i] = claims.MemberOf(secrets[i])
 	}
-	l, err := claims.NewList(members)
+	l, err := claims.NewTree(members)
 	if err != nil {
 		s.Fatal(err)
 	}

@@ -30,14 +30,14 @@ func record() (r claims.Record) {
 	return r
 }
 
-func list(t testing.TB, n int) (*claims.List, []claims.Digest) {
+func list(t testing.TB, n int) (*claims.Tree, []claims.Digest) {
 	t.Helper()
 	var secrets, members []claims.Digest
 	for i := range n {
 		secrets = append(secrets, digest(fmt.Sprint("sk", i)))
 		members = append(members, claims.MemberOf(secrets[i]))
 	}
-	l, err := claims.NewList(members)
+	l, err := claims.NewTree(members)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -601,7 +601,7 @@ func TestMembers(t *testing.T) {
 		}
 		nullifier = got
 	}
-	if _, err := claims.NewList(make([]claims.Digest, 1<<claims.MaxDepth+1)); !errors.Is(err, claims.ErrStatement) {
+	if _, err := claims.NewTree(make([]claims.Digest, 1<<claims.MaxDepth+1)); !errors.Is(err, claims.ErrStatement) {
 		t.Errorf("a list that is too long: %v", err)
 	}
 }

@@ -27,16 +27,16 @@ var one = Digest{field.One}
 // MemberOf returns the member of a secret.
 func MemberOf(sk Digest) Digest { return poseidon.Compress(sk, one) }
 
-// List is the Merkle tree over members. Places behind the last one are empty: a
+// Tree is the Merkle tree over members. Places behind the last one are empty: a
 // digest of zeros, of which no secret is known.
-type List struct {
+type Tree struct {
 	depth  int
 	levels [][]Digest
 }
 
-// NewList returns the list of these members, up to 2^17.
-func NewList(members []Digest) (*List, error) {
-	l := &List{depth: 1}
+// NewTree returns the tree over these members, up to 2^17, in any order.
+func NewTree(members []Digest) (*Tree, error) {
+	l := &Tree{depth: 1}
 	for ; 1<<l.depth < len(members); l.depth++ {
 		if l.depth == MaxDepth {
 			return nil, ErrStatement
@@ -60,11 +60,11 @@ func above(level []Digest) []Digest {
 }
 
 // Root returns the root.
-func (l *List) Root() Digest { return l.levels[l.depth][0] }
+func (l *Tree) Root() Digest { return l.levels[l.depth][0] }
 
-// NewMember returns the witness of a member of a list. Its place shows in the
+// NewMember returns the witness of a member of a tree. Its place shows in the
 // memory that is read.
-func NewMember(cm, scope, sk Digest, l *List) (*Witness, error) {
+func NewMember(cm, scope, sk Digest, l *Tree) (*Witness, error) {
 	place := -1
 	member := MemberOf(sk)
 	for i, m := range l.levels[0] {
@@ -93,6 +93,8 @@ func (s Member) Check() error {
 	}
 	return nil
 }
+
+func (s Member) commitment() Digest { return s.Commitment }
 
 func (s Member) shape() shape { return shape{memberID, s.Depth, 0} }
 

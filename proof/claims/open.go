@@ -20,6 +20,8 @@ func NewOpen(e, r Digest) *Witness {
 // Check accepts every commitment.
 func (s Open) Check() error { return nil }
 
+func (s Open) commitment() Digest { return s.Commitment }
+
 func (s Open) shape() shape { return shape{id: openID} }
 
 func (s Open) public() []field.Element { return flat(nil, s.Commitment) }

@@ -115,6 +115,8 @@ func (s Range) Check() error {
 	return nil
 }
 
+func (s Range) commitment() Digest { return s.Commitment }
+
 func (s Range) shape() shape { return shape{rangeID, len(s.Intervals), 0} }
 
 func (s Range) public() []field.Element {
@@ -147,6 +149,8 @@ func (s Sum) Check() error {
 	}
 	return nil
 }
+
+func (s Sum) commitment() Digest { return s.Commitment }
 
 func (s Sum) shape() shape { return shape{sumID, s.Count, 0} }
 

@@ -138,6 +138,8 @@ func (s RecordRange) Check() error {
 	return checkField(s.Field)
 }
 
+func (s RecordRange) commitment() Digest { return s.Commitment }
+
 func (s RecordRange) shape() shape { return shape{recordRangeID, s.Field, 0} }
 
 func (s RecordRange) public() []field.Element {
@@ -157,6 +159,8 @@ func (s RecordRange) define(b *circuit.Builder) {
 // Check wants a field of the record.
 func (s RecordEquals) Check() error { return checkField(s.Field) }
 
+func (s RecordEquals) commitment() Digest { return s.Commitment }
+
 func (s RecordEquals) shape() shape { return shape{recordEqualsID, s.Field, 0} }
 
 func (s RecordEquals) public() []field.Element { return flat(nil, s.Commitment, s.Value) }
@@ -168,6 +172,8 @@ func (s RecordEquals) define(b *circuit.Builder) {
 
 // Check wants a field of the record.
 func (s RecordOneOf) Check() error { return checkField(s.Field) }
+
+func (s RecordOneOf) commitment() Digest { return s.Commitment }
 
 func (s RecordOneOf) shape() shape { return shape{recordOneOfID, s.Field, 0} }
 

@@ -88,6 +88,8 @@ func (s Series) Check() error {
 	return nil
 }
 
+func (s Series) commitment() Digest { return s.Commitment }
+
 func (s Series) shape() shape { return shape{seriesID, s.Count, s.width()} }
 
 func (s Series) public() []field.Element {

@@ -16,10 +16,14 @@ import (
 type Statement interface {
 	// Check applies the native rule to the public values.
 	Check() error
+	commitment() Digest
 	shape() shape
 	public() []field.Element
 	define(b *circuit.Builder)
 }
+
+// CommitmentOf returns the commitment of a statement.
+func CommitmentOf(s Statement) Digest { return s.commitment() }
 
 // shape is what distinguishes the circuits: the claim, a number (a field, a depth or
 // a count), and the width of a series.
