@@ -60,3 +60,34 @@ func collect(imports map[string][]string, pkg string, within map[string]bool) {
 		}
 	}
 }
+
+// TestProofsWithoutGnark: suite 2, the native rules and the values that travel need no
+// library of curves, also not through another package.
+func TestProofsWithoutGnark(t *testing.T) {
+	imports, curves := map[string][]string{}, map[string]bool{}
+	eachFile(t, func(pkg, _ string, f *ast.File) {
+		for _, i := range f.Imports {
+			path, err := strconv.Unquote(i.Path.Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if own, ok := strings.CutPrefix(path, module+"/"); ok {
+				imports[pkg] = append(imports[pkg], own)
+			}
+			curves[pkg] = curves[pkg] || strings.Contains(path, "gnark")
+		}
+	})
+	if !curves["claim"] {
+		t.Error("claim does not import gnark: the test finds it no longer")
+	}
+	within := map[string]bool{"proof/claims": true}
+	collect(imports, "proof/claims", within)
+	if !within["internal/rules"] || !within["protocol"] {
+		t.Errorf("proof/claims imports %v: the test reads it no longer", within)
+	}
+	for _, pkg := range slices.Sorted(maps.Keys(within)) {
+		if curves[pkg] || pkg == "claim" || strings.HasPrefix(pkg, "internal/server") {
+			t.Errorf("proof/claims contains %s", pkg)
+		}
+	}
+}

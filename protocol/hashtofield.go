@@ -3,8 +3,6 @@ package protocol
 import (
 	"crypto/sha256"
 	"crypto/subtle"
-
-	"github.com/consensys/gnark-crypto/ecc/bls12-381/fr"
 )
 
 // Sizes of hash_to_field for this field (RFC 9380 section 5.1), in bytes.
@@ -22,26 +20,16 @@ func H2F(label string, m []byte) Element {
 	return reduceUniform(expandMessage(label, m))
 }
 
-// reduceUniform reduces 48 big-endian bytes modulo the order of the field.
-// Each half of the bytes is below the order.
+// reduceUniform reduces 48 big-endian bytes modulo the order of the field. The
+// first half of them is below the order; the other one follows bit by bit.
 func reduceUniform(uniform [uniformSize]byte) Element {
-	var high, low fr.Element
-	setHalf(&high, uniform[:halfUniform])
-	setHalf(&low, uniform[halfUniform:])
-	high.Mul(&high, &twoTo192).Add(&high, &low)
-	return Element(high.Bytes())
-}
-
-// twoTo192 is the weight of the upper half of the 48 bytes, in Montgomery form.
-var twoTo192 = *new(fr.Element).SetBytes(append([]byte{1}, make([]byte, halfUniform)...))
-
-// setHalf sets e to the value of 24 big-endian bytes.
-func setHalf(e *fr.Element, half []byte) {
-	var padded [ElementSize]byte
-	copy(padded[ElementSize-halfUniform:], half)
-	if err := e.SetBytesCanonical(padded[:]); err != nil {
-		panic("protocol: internal error: 24 bytes exceed the field")
+	x := scalarOf(uniform[:halfUniform])
+	for _, b := range uniform[halfUniform:] {
+		for i := 7; i >= 0; i-- {
+			x = x.shift(uint64(b >> i & 1))
+		}
 	}
+	return x.element()
 }
 
 // expandMessage is expand_message_xmd of RFC 9380 section 5.3.1 with SHA-256

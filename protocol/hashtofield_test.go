@@ -1,6 +1,8 @@
 package protocol_test
 
 import (
+	"math/big"
+	mathrand "math/rand"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -39,7 +41,7 @@ func TestH2FAgainstTheLibrary(t *testing.T) {
 	}
 }
 
-// TestH2FReduces: TestH2FReduces: half sums that exceed the field are reduced.
+// TestH2FReduces: sums that exceed the field are reduced.
 // No hash reaches the extremes, so the test sets them directly.
 func TestH2FReduces(t *testing.T) {
 	for name, uniform := range map[string][48]byte{
@@ -50,6 +52,38 @@ func TestH2FReduces(t *testing.T) {
 	} {
 		got := protocol.ReduceUniform(uniform)
 		is(t, name, got[:], reduce(uniform[:]))
+	}
+}
+
+// TestH2FReducesAround: multiples of the order and their neighbours, and random bytes,
+// reduce as big integers do; what is below the order is an element, and nothing else.
+func TestH2FReducesAround(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	order := fr.Modulus()
+	for i := range 3000 {
+		x := new(big.Int).Lsh(big.NewInt(int64(random.Uint32()>>(i%32))), uint(random.IntN(97)))
+		x.Mul(x, order).Add(x, big.NewInt(int64(i%5-2)))
+		if i%3 == 0 {
+			x.Rand(mathrand.New(mathrand.NewSource(int64(i))), new(big.Int).Lsh(big.NewInt(1), 384))
+		}
+		if x.Sign() < 0 || x.BitLen() > 384 {
+			continue
+		}
+		var uniform [48]byte
+		x.FillBytes(uniform[:])
+		got := protocol.ReduceUniform(uniform)
+		is(t, x.String(), got[:], reduce(uniform[:]))
+		if x.BitLen() <= 256 {
+			if err := protocol.CheckElement(uniform[16:]); (err == nil) != (x.Cmp(order) < 0) {
+				t.Errorf("%d: %v", x, err)
+			}
+		}
+	}
+	for _, d := range []int64{-1, 0, 1} {
+		x := new(big.Int).Add(order, big.NewInt(d))
+		if err := protocol.CheckElement(x.FillBytes(make([]byte, 32))); (err == nil) != (d < 0) {
+			t.Errorf("the order and %d: %v", d, err)
+		}
 	}
 }
 

@@ -1,6 +1,11 @@
-// Package claims has the claims of suite 2 at the level of elements and integers:
-// what is committed to, what a proof shows, and the circuits. docs/spec/suite-2.md
-// describes them to the byte. Events, params and pointers are not here yet.
+// Package claims has the claims of suite 2: what is committed to, what a proof shows, and
+// the circuits. docs/spec/suite-2.md describes them to the byte.
+//
+// The holder of an event reads the parameters ([ParseParams]), draws a blind ([NewBlind])
+// and commits ([Commit]). The witness is bound to the session of a challenge
+// ([Witness.In]) and proved ([Suite.Prove]). A verifier makes the statement from the
+// parameters and the commitment ([Params.Statement]) and gives it with the session to
+// [Suite.Verify]. Where a session comes from is not checked here.
 //
 //   - [Open]: I know e and r behind cm = C(C(e, r), T).
 //   - [Range]: each of up to 7 values behind cm lies in its own interval.

@@ -11,6 +11,8 @@ import (
 	"github.com/terradourada/td/proof/claims"
 	"github.com/terradourada/td/proof/field"
 	"github.com/terradourada/td/proof/ligero"
+	"github.com/terradourada/td/proof/poseidon"
+	"github.com/terradourada/td/proof/transcript"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -274,6 +276,35 @@ func TestListsRefused(t *testing.T) {
 	}
 	if _, err := claims.NewList("board", make([]claims.Digest, claims.MaxMembers+1)); protocol.CodeOf(err) != protocol.CodeMalformedRequest {
 		t.Errorf("too many members: %v", err)
+	}
+}
+
+// TestLists has list id, root and scope by their formulas.
+func TestLists(t *testing.T) {
+	a, b := digest("a"), digest("b")
+	x, y := claims.AppendDigest(nil, a), claims.AppendDigest(nil, b)
+	if bytes.Compare(x, y) > 0 {
+		a, b, x, y = b, a, y, x
+	}
+	l, err := claims.NewList("board", []claims.Digest{b, a})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := transcript.Digest("TD-V2-list", []byte("board"), x, y); l.ID() != protocol.ListID(want) {
+		t.Errorf("the id is %v, want %x", l.ID(), want)
+	}
+	if want := fmt.Sprintf("{\"name\":\"board\",\"members\":[\"%x\",\"%x\"]}\n", x, y); string(l.Encode()) != want {
+		t.Errorf("the file is %s, want %s", l.Encode(), want)
+	}
+	p := params(t, "group/1", fmt.Sprintf(`{"list":"%v","name":"board","nullifier":"%x","scope":"s"}`, l.ID(), y))
+	s, err := p.Statement(digest("cm"), l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scope := transcript.Digest("TD-V2-scope", []byte("board"), []byte("s"))
+	want := claims.Member{Commitment: digest("cm"), Root: poseidon.Compress(a, b), Scope: claims.HashToDigest("TD-V2-scope", scope[:]), Nullifier: b, Depth: 1}
+	if s != want {
+		t.Errorf("got %v, want %v", s, want)
 	}
 }
 
