@@ -3,6 +3,7 @@ package protocol
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/binary"
 )
 
 // Sizes of hash_to_field for this field (RFC 9380 section 5.1), in bytes.
@@ -21,13 +22,11 @@ func H2F(label string, m []byte) Element {
 }
 
 // reduceUniform reduces 48 big-endian bytes modulo the order of the field. The
-// first half of them is below the order; the other one follows bit by bit.
+// first half of them is below the order.
 func reduceUniform(uniform [uniformSize]byte) Element {
 	x := scalarOf(uniform[:halfUniform])
-	for _, b := range uniform[halfUniform:] {
-		for i := 7; i >= 0; i-- {
-			x = x.shift(uint64(b >> i & 1))
-		}
+	for i := halfUniform; i < uniformSize; i += 8 {
+		x = x.shift(binary.BigEndian.Uint64(uniform[i:]))
 	}
 	return x.element()
 }

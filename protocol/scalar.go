@@ -9,7 +9,15 @@ import (
 type scalar [ElementSize / 8]uint64
 
 // order is r, the number of elements of the scalar field of BLS12-381. It is below 2^255.
-var order = scalar{0xffffffff00000001, 0x53bda402fffe5bfe, 0x3339d80809a1d805, 0x73eda753299d7d48}
+var order = scalar{order0, order1, order2, order3}
+
+// The limbs of r.
+const (
+	order0 = 0xffffffff00000001
+	order1 = 0x53bda402fffe5bfe
+	order2 = 0x3339d80809a1d805
+	order3 = 0x73eda753299d7d48
+)
 
 // scalarOf reads up to 32 bytes, big-endian, whose number is a multiple of 8.
 func scalarOf(b []byte) (x scalar) {
@@ -27,16 +35,21 @@ func (x scalar) minusOrder() (y scalar, below uint64) {
 	return y, below
 }
 
-// shift returns 2x + bit modulo r, for x below r. It has no branch that depends on x, and
-// no loop, which would take five times as long.
-func (x scalar) shift(bit uint64) scalar {
-	x0, x1, x2, x3 := x[0]<<1|bit, x[1]<<1|x[0]>>63, x[2]<<1|x[1]>>63, x[3]<<1|x[2]>>63
-	y0, below := bits.Sub64(x0, order[0], 0)
-	y1, below := bits.Sub64(x1, order[1], below)
-	y2, below := bits.Sub64(x2, order[2], below)
-	y3, below := bits.Sub64(x3, order[3], below)
-	keep := -below
-	return scalar{y0 ^ (x0^y0)&keep, y1 ^ (x1^y1)&keep, y2 ^ (x2^y2)&keep, y3 ^ (x3^y3)&keep}
+// shift returns x·2^64 + word modulo r, for x below r. It has no branch that depends on
+// either, and no inner loop, with which it would take several times as long.
+func (x scalar) shift(word uint64) scalar {
+	x0, x1, x2, x3 := x[0], x[1], x[2], x[3]
+	for range 64 {
+		x0, x1, x2, x3 = x0<<1|word>>63, x1<<1|x0>>63, x2<<1|x1>>63, x3<<1|x2>>63
+		word <<= 1
+		y0, below := bits.Sub64(x0, order0, 0)
+		y1, below := bits.Sub64(x1, order1, below)
+		y2, below := bits.Sub64(x2, order2, below)
+		y3, below := bits.Sub64(x3, order3, below)
+		keep := -below
+		x0, x1, x2, x3 = y0^(x0^y0)&keep, y1^(x1^y1)&keep, y2^(x2^y2)&keep, y3^(x3^y3)&keep
+	}
+	return scalar{x0, x1, x2, x3}
 }
 
 // element is the 32 bytes of x, big-endian.

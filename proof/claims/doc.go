@@ -4,8 +4,8 @@
 // The holder of an event reads the parameters ([ParseParams]), draws a blind ([NewBlind])
 // and commits ([Commit]). The witness is bound to the session of a challenge
 // ([Witness.In]) and proved ([Suite.Prove]). A verifier makes the statement from the
-// parameters and the commitment ([Params.Statement]) and gives it with the session to
-// [Suite.Verify]. Where a session comes from is not checked here.
+// parameters and the commitment ([Params.Statement]) and calls [Suite.Verify] with it and
+// the session. Where a session comes from is not checked here.
 //
 //   - [Open]: I know e and r behind cm = C(C(e, r), T).
 //   - [Range]: each of up to 7 values behind cm lies in its own interval.
