@@ -45,7 +45,7 @@ test:
 # tested without it.
 IN_MEMORY = $(shell grep -qs ' /dev/shm .*noexec' /proc/mounts || df -Pk /dev/shm 2>/dev/null | \
 	awk -v tmp="$${TMPDIR:-/tmp}" 'NR == 2 && $$4 > 2000000 { print "GOTMPDIR=" tmp " TMPDIR=/dev/shm" }')
-SEQUENTIAL := . api deploy internal/accesslog internal/anomaly/inject internal/anomaly/nab internal/anomaly/seriesfile internal/config internal/draft internal/fault internal/fsutil internal/lifecycle internal/memberlist internal/mutants internal/principal internal/remote internal/sbom model proof proof/circuit proof/field proof/ligero proof/merkle proof/poseidon proof/transcript
+SEQUENTIAL := . api deploy internal/accesslog internal/anomaly/inject internal/anomaly/nab internal/anomaly/seriesfile internal/config internal/draft internal/fault internal/fsutil internal/lifecycle internal/memberlist internal/mutants internal/principal internal/remote internal/rules internal/sbom model proof proof/circuit proof/field proof/ligero proof/merkle proof/poseidon proof/transcript
 # The database's engine, which is C in Go's clothes, and the arithmetic of the proofs are
 # compiled without the detector: under it, they would compute most of the time. Only packages are named that
 # instantiate no generic code of others: of such code the linker keeps one copy, and an

@@ -2,7 +2,6 @@ package protocol_test
 
 import (
 	"math/big"
-	mathrand "math/rand"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -64,7 +63,11 @@ func TestH2FReducesAround(t *testing.T) {
 		x := new(big.Int).Lsh(big.NewInt(int64(random.Uint32()>>(i%32))), uint(random.IntN(97)))
 		x.Mul(x, order).Add(x, big.NewInt(int64(i%5-2)))
 		if i%3 == 0 {
-			x.Rand(mathrand.New(mathrand.NewSource(int64(i))), new(big.Int).Lsh(big.NewInt(1), 384))
+			var all [48]byte
+			for j := range all {
+				all[j] = byte(random.Uint32())
+			}
+			x.SetBytes(all[:])
 		}
 		if x.Sign() < 0 || x.BitLen() > 384 {
 			continue
