@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/terradourada/td/internal/addcheckpoint"
 	"github.com/terradourada/td/internal/cosign"
 	"github.com/terradourada/td/protocol"
 )
@@ -25,14 +26,14 @@ type outcomePrinter struct {
 // cause them.
 const refusalEvery = time.Second
 
-func (p *outcomePrinter) print(r *cosign.Request, err error) {
+func (p *outcomePrinter) print(r *addcheckpoint.Request, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err == nil {
 		fmt.Fprintf(p.out, "td: cosigned from size %d\n", r.Old)
 		return
 	}
-	if errors.As(err, new(*cosign.SizeError)) || errors.Is(err, cosign.ErrUnknownLog) || errors.Is(err, cosign.ErrMalformed) {
+	if errors.As(err, new(*cosign.SizeError)) || errors.Is(err, cosign.ErrUnknownLog) || errors.Is(err, addcheckpoint.ErrMalformed) {
 		return // of a submitter that asks for the size, or of a stranger
 	}
 	now := time.Now()

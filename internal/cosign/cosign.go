@@ -10,14 +10,13 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/internal/addcheckpoint"
 	"github.com/terradourada/td/receipt"
 )
 
-// Refusals of a cosigner, beside [ErrUnknownLog] and [ErrOldKey]. Errors that wrap them
-// add the reason in words.
+// Refusals of a cosigner, beside [ErrUnknownLog], [ErrOldKey] and
+// [addcheckpoint.ErrMalformed]. Errors that wrap them add the reason in words.
 var (
-	// ErrMalformed: the request is not one of the protocol.
-	ErrMalformed = errors.New("malformed request")
 	// ErrOtherTree: the tree of this size has another root.
 	ErrOtherTree = errors.New("another root was cosigned for this size")
 	// ErrProof: the proof does not show that the submitted tree contains the newest
@@ -82,22 +81,15 @@ type Cosigner struct {
 // New returns a cosigner.
 func New(cfg Config) *Cosigner { return &Cosigner{Config: cfg, reading: map[string]bool{}} }
 
-// Request asks for the cosignature of a checkpoint.
-type Request struct {
-	Old   uint64         // size of the tree from which the proof leads
-	Proof tlog.TreeProof // RFC 6962 section 2.1.2, empty if Old is the size of the checkpoint
-	Note  string         // the signed checkpoint
-}
-
 // Add returns the cosignature of a checkpoint that continues the newest cosigned one,
 // which it then is itself. The error is, or wraps, a [*SizeError] or one of the
 // refusals; any other error is one of the cosigner itself. Nothing was signed then.
 //
 // A checkpoint whose answer was lost can be submitted again.
-func (c *Cosigner) Add(ctx context.Context, r Request, now time.Time) (lines string, err error) {
+func (c *Cosigner) Add(ctx context.Context, r addcheckpoint.Request, now time.Time) (lines string, err error) {
 	cp, err := receipt.ReadCheckpoint(r.Note)
 	if err != nil {
-		return "", fmt.Errorf("%w: %w", ErrMalformed, err)
+		return "", fmt.Errorf("%w: %w", addcheckpoint.ErrMalformed, err)
 	}
 	l, err := c.Store.Log(ctx, cp.Origin)
 	if err != nil {
@@ -134,10 +126,10 @@ func (c *Cosigner) moved(ctx context.Context, origin string) error {
 }
 
 // continues checks that the tree of a checkpoint contains that of the head.
-func continues(cp *receipt.Checkpoint, r Request, head *receipt.Head) error {
+func continues(cp *receipt.Checkpoint, r addcheckpoint.Request, head *receipt.Head) error {
 	switch {
 	case r.Old > cp.Size:
-		return fmt.Errorf("%w: the old size is greater than the checkpoint's", ErrMalformed)
+		return fmt.Errorf("%w: the old size is greater than the checkpoint's", addcheckpoint.ErrMalformed)
 	case r.Old != head.Size:
 		return &SizeError{head.Size}
 	case r.Old == cp.Size && cp.Root != head.Root:

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/terradourada/td/internal/addcheckpoint"
 	"github.com/terradourada/td/internal/cosign"
 	"github.com/terradourada/td/internal/testdata/logtest"
 	"github.com/terradourada/td/protocol"
@@ -59,17 +60,17 @@ func TestAdd(t *testing.T) {
 
 		"a proof from another size": {cosign.Live, func(w *world) (string, error) {
 			grow(w.log, 400)
-			return w.add(cosign.Request{Old: 299, Proof: proof(w.t, w.log, 299, 400), Note: w.log.Note(400, w.epoch)})
+			return w.add(addcheckpoint.Request{Old: 299, Proof: proof(w.t, w.log, 299, 400), Note: w.log.Note(400, w.epoch)})
 		}, &cosign.SizeError{Size: 300}},
 		"a proof from nothing": {cosign.Live, func(w *world) (string, error) {
-			return w.add(cosign.Request{Note: w.log.Note(300, w.epoch)})
+			return w.add(addcheckpoint.Request{Note: w.log.Note(300, w.epoch)})
 		}, &cosign.SizeError{Size: 300}},
 		"a rollback": {cosign.Live, func(w *world) (string, error) {
-			return w.add(cosign.Request{Old: 200, Note: w.log.Note(200, w.epoch)})
+			return w.add(addcheckpoint.Request{Old: 200, Note: w.log.Note(200, w.epoch)})
 		}, &cosign.SizeError{Size: 300}},
 		"a rollback from the right size": {cosign.Live, func(w *world) (string, error) {
-			return w.add(cosign.Request{Old: 300, Note: w.log.Note(200, w.epoch)})
-		}, cosign.ErrMalformed},
+			return w.add(addcheckpoint.Request{Old: 300, Note: w.log.Note(200, w.epoch)})
+		}, addcheckpoint.ErrMalformed},
 		"a fork of the same size under the same key": {cosign.Live, func(w *world) (string, error) {
 			return w.submit(fork(w.log, 200, 300), 300, w.epoch)
 		}, cosign.ErrOtherTree},
@@ -78,18 +79,18 @@ func TestAdd(t *testing.T) {
 		}, cosign.ErrProof},
 		"no proof": {cosign.Live, func(w *world) (string, error) {
 			grow(w.log, 400)
-			return w.add(cosign.Request{Old: 300, Note: w.log.Note(400, w.epoch)})
+			return w.add(addcheckpoint.Request{Old: 300, Note: w.log.Note(400, w.epoch)})
 		}, cosign.ErrProof},
 		"a proof where none belongs": {cosign.Live, func(w *world) (string, error) {
 			grow(w.log, 400)
-			return w.add(cosign.Request{Old: 300, Proof: proof(w.t, w.log, 300, 400), Note: w.log.Note(300, w.epoch)})
+			return w.add(addcheckpoint.Request{Old: 300, Proof: proof(w.t, w.log, 300, 400), Note: w.log.Note(300, w.epoch)})
 		}, cosign.ErrProof},
 		"another log": {cosign.Live, func(w *world) (string, error) {
-			return w.add(cosign.Request{Old: 300, Note: "other.example" + w.log.Note(300, w.epoch)[len(logtest.Origin):]})
+			return w.add(addcheckpoint.Request{Old: 300, Note: "other.example" + w.log.Note(300, w.epoch)[len(logtest.Origin):]})
 		}, cosign.ErrUnknownLog},
 		"no signature": {cosign.Live, func(w *world) (string, error) {
-			return w.add(cosign.Request{Old: 300, Note: without(w.log.Note(300, w.epoch))})
-		}, cosign.ErrMalformed},
+			return w.add(addcheckpoint.Request{Old: 300, Note: without(w.log.Note(300, w.epoch))})
+		}, addcheckpoint.ErrMalformed},
 
 		"a stranger's extension, longer than the log": {cosign.Live, func(w *world) (string, error) {
 			copied := w.log.Fork(300)
@@ -318,7 +319,7 @@ func TestRace(t *testing.T) {
 		f := w.log.Fork(300)
 		f.AddRaw([]byte{0xff, byte(i)})
 		grow(f, 310+i)
-		r := cosign.Request{Old: 300, Proof: proof(t, f, 300, f.Size()), Note: f.Note(f.Size(), w.epoch)}
+		r := addcheckpoint.Request{Old: 300, Proof: proof(t, f, 300, f.Size()), Note: f.Note(f.Size(), w.epoch)}
 		wg.Go(func() {
 			_, err := w.add(r)
 			mu.Lock()

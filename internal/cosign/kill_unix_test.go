@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/terradourada/td/internal/addcheckpoint"
 	"github.com/terradourada/td/internal/cosign"
 	"github.com/terradourada/td/receipt"
 )
@@ -37,7 +38,7 @@ func TestKilledBeforeSigning(t *testing.T) {
 	path := w.begin(300)
 	f := fork(w.log, 300, 450)
 	grow(w.log, 400)
-	r := cosign.Request{Old: 300, Proof: proof(t, w.log, 300, 400), Note: w.log.Note(400, w.epoch)}
+	r := addcheckpoint.Request{Old: 300, Proof: proof(t, w.log, 300, 400), Note: w.log.Note(400, w.epoch)}
 
 	cmd := exec.Command(os.Args[0], "-test.run=^TestKilledBeforeSigning$")
 	cmd.Env = append(os.Environ(), killedState+"="+path)
@@ -55,13 +56,13 @@ func TestKilledBeforeSigning(t *testing.T) {
 		t.Fatalf("the head is of size %d", w.head().Size)
 	}
 	var size *cosign.SizeError
-	if _, err := w.add(cosign.Request{Old: 300, Proof: proof(t, f, 300, 450), Note: f.Note(450, w.epoch)}); !errors.As(err, &size) || size.Size != 400 {
+	if _, err := w.add(addcheckpoint.Request{Old: 300, Proof: proof(t, f, 300, 450), Note: f.Note(450, w.epoch)}); !errors.As(err, &size) || size.Size != 400 {
 		t.Errorf("a fork of what was not answered: %v", err)
 	}
 	if _, err := w.submit(f, 450, w.epoch); !errors.Is(err, cosign.ErrProof) {
 		t.Errorf("a fork of what was not answered: %v", err)
 	}
-	if lines, err := w.add(cosign.Request{Old: 400, Note: r.Note}); err != nil || lines == "" {
+	if lines, err := w.add(addcheckpoint.Request{Old: 400, Note: r.Note}); err != nil || lines == "" {
 		t.Errorf("the same checkpoint again: %v", err)
 	}
 }
@@ -73,7 +74,7 @@ func runKilled(t *testing.T, path string) error {
 	if err != nil {
 		return err
 	}
-	r, err := cosign.ParseRequest(body)
+	r, err := addcheckpoint.ParseRequest(body)
 	if err != nil {
 		return err
 	}

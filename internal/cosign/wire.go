@@ -2,78 +2,33 @@ package cosign
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"strconv"
-	"strings"
 	"time"
 
-	"golang.org/x/mod/sumdb/tlog"
-
-	"github.com/terradourada/td/receipt"
+	"github.com/terradourada/td/internal/addcheckpoint"
 )
 
 const (
-	// addPath is the path of the one operation, below the URL of a cosigner.
-	addPath = "/add-checkpoint"
-	// sizeType is the media type of an answer that names the size to start from.
-	sizeType = "text/x.tlog.size"
-
-	maxProof   = 63                                   // lines
-	maxRequest = receipt.MaxLogSize + 64*(maxProof+2) // bytes
-	maxAtOnce  = 32                                   // requests
-	maxConns   = 256
+	maxAtOnce = 32 // requests
+	maxConns  = 256
 )
-
-// ParseRequest reads the body of a request: a line "old SIZE", the hashes of the
-// consistency proof, an empty line, and the checkpoint. Numbers and base64 are canonical.
-func ParseRequest(body []byte) (r Request, err error) {
-	head, checkpoint, ok := strings.Cut(string(body), "\n\n")
-	lines := strings.Split(head, "\n")
-	old, isOld := strings.CutPrefix(lines[0], "old ")
-	n, err := strconv.ParseInt(old, 10, 64)
-	if !ok || !isOld || err != nil || n < 0 || strconv.FormatInt(n, 10) != old {
-		return r, fmt.Errorf("%w: it does not begin with the old size", ErrMalformed)
-	}
-	if len(lines)-1 > maxProof {
-		return r, fmt.Errorf("%w: the proof has more than %d hashes", ErrMalformed, maxProof)
-	}
-	r = Request{Old: uint64(n), Note: checkpoint}
-	for _, line := range lines[1:] {
-		h, err := base64.StdEncoding.Strict().DecodeString(line)
-		if err != nil || len(h) != tlog.HashSize || strings.Contains(line, "\r") {
-			return r, fmt.Errorf("%w: a line of the proof is no hash", ErrMalformed)
-		}
-		r.Proof = append(r.Proof, tlog.Hash(h))
-	}
-	return r, nil
-}
-
-// Encode returns the body of the request.
-func (r *Request) Encode() []byte {
-	b := fmt.Appendf(nil, "old %d\n", r.Old)
-	for _, h := range r.Proof {
-		b = fmt.Appendf(b, "%s\n", base64.StdEncoding.EncodeToString(h[:]))
-	}
-	return append(append(b, '\n'), r.Note...)
-}
 
 // Handler answers requests of C2SP tlog-witness. Observe, if not nil, is called with the
 // outcome of each well-formed request.
 type Handler struct {
 	Cosigner *Cosigner
 	Now      func() time.Time
-	Observe  func(r *Request, err error)
+	Observe  func(r *addcheckpoint.Request, err error)
 
 	slots chan struct{}
 }
 
 // NewHandler returns a handler.
-func NewHandler(c *Cosigner, now func() time.Time, observe func(*Request, error)) *Handler {
+func NewHandler(c *Cosigner, now func() time.Time, observe func(*addcheckpoint.Request, error)) *Handler {
 	return &Handler{c, now, observe, make(chan struct{}, maxAtOnce)}
 }
 
@@ -82,7 +37,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	switch {
-	case r.URL.Path != addPath:
+	case r.URL.Path != addcheckpoint.Path:
 		refuse(w, http.StatusNotFound, "no such path")
 		return
 	case r.Method != http.MethodPost:
@@ -90,7 +45,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		refuse(w, http.StatusMethodNotAllowed, "this path takes POST")
 		return
 	}
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxRequest))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, addcheckpoint.MaxRequest))
 	if errors.As(err, new(*http.MaxBytesError)) {
 		refuse(w, http.StatusRequestEntityTooLarge, "the request is too large")
 		return
@@ -110,7 +65,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) add(w http.ResponseWriter, r *http.Request, body []byte) {
-	request, err := ParseRequest(body)
+	request, err := addcheckpoint.ParseRequest(body)
 	if err != nil {
 		answer(w, "", err)
 		return
@@ -129,7 +84,7 @@ func (h *Handler) add(w http.ResponseWriter, r *http.Request, body []byte) {
 func answer(w http.ResponseWriter, lines string, err error) {
 	var size *SizeError
 	if errors.As(err, &size) {
-		w.Header().Set("Content-Type", sizeType)
+		w.Header().Set("Content-Type", addcheckpoint.SizeType)
 		w.WriteHeader(http.StatusConflict)
 		_, _ = fmt.Fprintf(w, "%d\n", size.Size)
 		return
@@ -152,7 +107,7 @@ var statuses = []struct {
 	err    error
 	status int
 }{
-	{ErrMalformed, http.StatusBadRequest},
+	{addcheckpoint.ErrMalformed, http.StatusBadRequest},
 	{ErrUnknownLog, http.StatusNotFound},
 	{ErrOtherTree, http.StatusConflict},
 	{ErrProof, http.StatusUnprocessableEntity},

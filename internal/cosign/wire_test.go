@@ -12,33 +12,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
+	"github.com/terradourada/td/internal/addcheckpoint"
 	"github.com/terradourada/td/internal/cosign"
 	"github.com/terradourada/td/receipt"
 )
-
-// TestRequest: a request survives its encoding, and each other form is malformed.
-func TestRequest(t *testing.T) {
-	w := newWorld(t, cosign.Live)
-	grow(w.log, 700)
-	want := cosign.Request{Old: 300, Proof: proof(t, w.log, 300, 700), Note: w.log.Note(700, w.epoch)}
-	got, err := cosign.ParseRequest(want.Encode())
-	if diff := cmp.Diff(want, got); err != nil || diff != "" {
-		t.Fatalf("%v\n%s", err, diff)
-	}
-	hash := "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
-	for _, body := range []string{
-		"", "\n\n", "old 1", "old 1\n", "old\n\nx", "old \n\nx", "old -1\n\nx", "old +1\n\nx", "old 01\n\nx", "old 1 \n\nx",
-		"old 9223372036854775808\n\nx", "Old 1\n\nx", "1\n\nx", "old 1\r\n\nx",
-		"old 1\nAAAA\n\nx", "old 1\n" + hash + " \n\nx", "old 1\n" + hash[:42] + "B=\n\nx", "old 1\n" + hash + "\r\n\nx",
-		"old 1\n" + strings.Repeat(hash+"\n", 64) + "\nx",
-	} {
-		if r, err := cosign.ParseRequest([]byte(body)); !errors.Is(err, cosign.ErrMalformed) {
-			t.Errorf("%q: %+v, %v", body, r, err)
-		}
-	}
-}
 
 // TestStatuses: each outcome has the status of C2SP tlog-witness, and no answer repeats
 // the request.
@@ -49,20 +26,20 @@ func TestStatuses(t *testing.T) {
 	w.showNothing()
 	copied := w.log.Fork(300)
 	stranger := copied.Open(nil)
-	body := func(r cosign.Request) string { return string(r.Encode()) }
+	body := func(r addcheckpoint.Request) string { return string(r.Encode()) }
 	h := cosign.NewHandler(w.cosigner, func() time.Time { return now }, nil)
 	for name, tt := range map[string]struct {
 		method, path, body string
 		want               int
 		text               string
 	}{
-		"cosigned":      {"POST", "/add-checkpoint", body(cosign.Request{Old: 300, Note: w.log.Note(300, w.epoch)}), 200, "— alice.example "},
-		"another size":  {"POST", "/add-checkpoint", body(cosign.Request{Old: 200, Note: w.log.Note(300, w.epoch)}), 409, "300\n"},
-		"another tree":  {"POST", "/add-checkpoint", body(cosign.Request{Old: 300, Note: fork(w.log, 200, 300).Note(300, w.epoch)}), 409, "another root"},
-		"no proof":      {"POST", "/add-checkpoint", body(cosign.Request{Old: 300, Note: w.log.Note(400, w.epoch)}), 422, "proof"},
-		"unknown log":   {"POST", "/add-checkpoint", strings.ReplaceAll(body(cosign.Request{Old: 300, Note: w.log.Note(300, w.epoch)}), "terradourada/", "other/"), 404, "does not know"},
-		"foreign key":   {"POST", "/add-checkpoint", body(cosign.Request{Old: 300, Note: copied.Note(300, stranger)}), 403, "nothing ties"},
-		"away":          {"POST", "/add-checkpoint", body(cosign.Request{Old: 300, Proof: proof(t, w.log, 300, 400), Note: w.log.Note(400, next)}), 503, "could not be read"},
+		"cosigned":      {"POST", "/add-checkpoint", body(addcheckpoint.Request{Old: 300, Note: w.log.Note(300, w.epoch)}), 200, "— alice.example "},
+		"another size":  {"POST", "/add-checkpoint", body(addcheckpoint.Request{Old: 200, Note: w.log.Note(300, w.epoch)}), 409, "300\n"},
+		"another tree":  {"POST", "/add-checkpoint", body(addcheckpoint.Request{Old: 300, Note: fork(w.log, 200, 300).Note(300, w.epoch)}), 409, "another root"},
+		"no proof":      {"POST", "/add-checkpoint", body(addcheckpoint.Request{Old: 300, Note: w.log.Note(400, w.epoch)}), 422, "proof"},
+		"unknown log":   {"POST", "/add-checkpoint", strings.ReplaceAll(body(addcheckpoint.Request{Old: 300, Note: w.log.Note(300, w.epoch)}), "terradourada/", "other/"), 404, "does not know"},
+		"foreign key":   {"POST", "/add-checkpoint", body(addcheckpoint.Request{Old: 300, Note: copied.Note(300, stranger)}), 403, "nothing ties"},
+		"away":          {"POST", "/add-checkpoint", body(addcheckpoint.Request{Old: 300, Proof: proof(t, w.log, 300, 400), Note: w.log.Note(400, next)}), 503, "could not be read"},
 		"malformed":     {"POST", "/add-checkpoint", "old 1\n\nsecret words", 400, "malformed"},
 		"too large":     {"POST", "/add-checkpoint", strings.Repeat("x", receipt.MaxLogSize+1<<13), 413, "too large"},
 		"other method":  {"GET", "/add-checkpoint", "", 405, "POST"},
@@ -99,7 +76,7 @@ func TestBusyServer(t *testing.T) {
 	}
 	copied := w.log.Fork(300)
 	stranger := copied.Open(nil)
-	foreign := cosign.Request{Old: 300, Proof: proof(t, copied, 300, 301), Note: copied.Note(301, stranger)}
+	foreign := addcheckpoint.Request{Old: 300, Proof: proof(t, copied, 300, 301), Note: copied.Note(301, stranger)}
 	first := make(chan error)
 	go func() {
 		_, err := w.add(foreign)
@@ -122,7 +99,7 @@ func TestBusyServer(t *testing.T) {
 func TestServe(t *testing.T) {
 	w := newWorld(t, cosign.Live)
 	url, stop := serve(t, w.cosigner)
-	r := cosign.Request{Old: 300, Note: w.log.Note(300, w.epoch)}
+	r := addcheckpoint.Request{Old: 300, Note: w.log.Note(300, w.epoch)}
 	resp, err := http.Post(url+"/add-checkpoint", "text/plain", strings.NewReader(string(r.Encode())))
 	if err != nil {
 		t.Fatal(err)

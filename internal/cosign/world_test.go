@@ -10,6 +10,7 @@ import (
 	"golang.org/x/mod/sumdb/tlog"
 
 	"github.com/terradourada/td/client"
+	"github.com/terradourada/td/internal/addcheckpoint"
 	"github.com/terradourada/td/internal/cosign"
 	"github.com/terradourada/td/internal/testdata/logtest"
 	"github.com/terradourada/td/receipt"
@@ -123,10 +124,10 @@ func (w *world) submit(l *logtest.Log, size uint64, by *logtest.Epoch) (string, 
 	w.t.Helper()
 	kept, err := w.store.Log(w.t.Context(), logtest.Origin)
 	w.must(err)
-	return w.add(cosign.Request{Old: kept.Head.Size, Proof: proof(w.t, l, kept.Head.Size, size), Note: l.Note(size, by)})
+	return w.add(addcheckpoint.Request{Old: kept.Head.Size, Proof: proof(w.t, l, kept.Head.Size, size), Note: l.Note(size, by)})
 }
 
-func (w *world) add(r cosign.Request) (string, error) {
+func (w *world) add(r addcheckpoint.Request) (string, error) {
 	return w.cosigner.Add(w.t.Context(), r, now)
 }
 
