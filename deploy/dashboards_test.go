@@ -133,6 +133,10 @@ var dashboards = []dashboard{
 				[]curve{one("age", level{metrics.CheckpointAge, "", ""})},
 			},
 			{
+				"Cosigners", "s", "Time for which a cosigner has cosigned no checkpoint; submissions a second by result.",
+				[]curve{one("failing", level{metrics.CosignerFailing, "", ""}), per("result", events{metrics.Cosignatures, "", "result"})},
+			},
+			{
 				"Leaves", "cps", "Leaves a second: acceptances, epochs, freezes.",
 				[]curve{one("leaves", events{metrics.JournalSize, "", ""})},
 			},

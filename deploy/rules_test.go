@@ -350,6 +350,11 @@ var twins = []twin{
 		silent: []string{`alerts_undelivered_seconds 540x40`},
 	},
 	{
+		rule: "CosignerFailing", value: gauge(metrics.CosignerFailing) + "\n/ 60",
+		fires: []string{`cosigner_failing_seconds 600+15x40`}, shows: "15",
+		silent: []string{`cosigner_failing_seconds 540x40`},
+	},
+	{
 		rule: "ImpossibleEvent", value: fired("ImpossibleEvent"),
 		fires: []string{`alerts_fired_total{rule="ImpossibleEvent"} 0x16 1x40`}, shows: "1",
 		silent: []string{`alerts_fired_total{rule="ImpossibleEvent"} 1x40`},

@@ -180,3 +180,35 @@ func TestAddLines(t *testing.T) {
 		}
 	}
 }
+
+// TestCosigners: keys with one URL are those of one cosigner, and only they count as its
+// signatures.
+func TestCosigners(t *testing.T) {
+	s := sharedScene()
+	alice, bob := cosigner(t, "alice.example"), cosigner(t, "bob.example")
+	quantum, key := postQuantum(t, "alice.example")
+	const url = "https://alice.example:8443"
+	policy := parsePolicy(t, fmt.Sprintf("origin %s\nwitness A %s %s\nwitness B %s https://bob.example\nwitness Q %s %s # both\ngroup all all A B Q\nquorum all\n",
+		testOrigin, alice.Verifier(), url, bob.Verifier(), key, url))
+	all := policy.Cosigners()
+	if len(all) != 2 || all[0].URL != url || all[1].URL != "https://bob.example" {
+		t.Fatalf("%+v", all)
+	}
+	if !policy.Names(testOrigin) || policy.Names("terradourada/ffff") {
+		t.Error("the policy is about another log")
+	}
+	plain := s.checkpoint(s.size(), s.signer(s.second))
+	c, err := receipt.ReadCheckpoint(string(plain))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.TrimPrefix(string(s.checkpoint(s.size(), alice, bob, quantum)), string(s.checkpoint(s.size())))
+	for i, want := range []int{2, 1} {
+		if got, err := all[i].Cosigned(c, lines); err != nil || strings.Count(got.Note[len(c.Note):], "\n") != want {
+			t.Errorf("cosigner %d has other lines than %d, %v", i, want, err)
+		}
+	}
+	if n := len(parsePolicy(t, fmt.Sprintf("origin a\nwitness A %s\nquorum A\n", alice.Verifier())).Cosigners()); n != 0 {
+		t.Errorf("%d cosigners without a URL", n)
+	}
+}

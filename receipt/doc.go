@@ -62,9 +62,9 @@
 //
 // # Policy file
 //
-// The C2SP tlog-policy text: lines "log VKEY", "witness NAME VKEY", "group NAME
-// all|any|N MEMBER…" and one "quorum NAME|none"; "#" begins a comment. A
-// witness key is one of C2SP tlog-cosignature, Ed25519 or ML-DSA-44; a group can ask
+// The C2SP tlog-policy text: lines "log VKEY", "witness NAME VKEY [URL]", "group NAME
+// all|any|N MEMBER…" and one "quorum NAME|none"; "#" begins a comment. A log is submitted
+// to a witness at its URL; verification does not use it. A witness key is one of C2SP tlog-cosignature, Ed25519 or ML-DSA-44; a group can ask
 // for both of one cosigner. A log key is an operator's own key on the same checkpoint. Since a log's checkpoint key
 // changes with every epoch, a line "origin NAME" may name a log without a key.
 // A file must name a log in one of the two ways, any one of those named is

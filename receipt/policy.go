@@ -17,7 +17,17 @@ const maxPolicySize = 64 << 10
 
 // Policy names the signatures that make a checkpoint's identity pinned. It is
 // the parsed policy file; the package comment has the format.
-type Policy struct{ inner torchwood.Policy }
+type Policy struct {
+	inner     torchwood.Policy
+	origins   []string // of the logs
+	cosigners []*Cosigner
+}
+
+// Cosigner is a cosigner that a policy file names with a URL.
+type Cosigner struct {
+	URL  string
+	keys []note.Verifier
+}
 
 // ParsePolicy reads a policy file. Its errors name the line and are meant for
 // the author of the file.
@@ -41,11 +51,11 @@ func ParsePolicy(text []byte) (*Policy, error) {
 	case p.quorum == noQuorum && p.keyless:
 		return nil, errors.New(`policy file: "quorum none" with an "origin" line would ask for no key at all`)
 	case p.quorum == noQuorum:
-		return &Policy{logs}, nil
+		return p.policy(logs), nil
 	case p.parts[p.quorum] == nil:
 		return nil, errors.New("policy file: its quorum is neither a witness nor a group")
 	}
-	return &Policy{torchwood.ThresholdPolicy(2, p.parts[p.quorum], logs)}, nil
+	return p.policy(torchwood.ThresholdPolicy(2, p.parts[p.quorum], logs)), nil
 }
 
 var errPolicy = errors.New("the policy file asks for signatures that the checkpoint does not carry, or for another log")
@@ -58,13 +68,29 @@ func (p *Policy) Check(c *Checkpoint) error {
 	return nil
 }
 
+// Names reports whether the policy is about the log of this origin.
+func (p *Policy) Names(origin string) bool { return slices.Contains(p.origins, origin) }
+
+// Cosigners returns the cosigners that the policy file names with a URL, in its order.
+// Keys with the same URL are those of one cosigner.
+func (p *Policy) Cosigners() []*Cosigner { return p.cosigners }
+
 // Cosigned returns a checkpoint with further signature lines: those that verify under a
 // key of the policy. All others are left out, as are second ones of a key.
 func (p *Policy) Cosigned(c *Checkpoint, lines string) (*Checkpoint, error) {
+	return cosigned(c, lines, p.inner)
+}
+
+// Cosigned is that of [Policy], for the keys of this cosigner alone.
+func (s *Cosigner) Cosigned(c *Checkpoint, lines string) (*Checkpoint, error) {
+	return cosigned(c, lines, note.VerifierList(s.keys...))
+}
+
+func cosigned(c *Checkpoint, lines string, keys note.Verifiers) (*Checkpoint, error) {
 	text := c.Note[:strings.LastIndex(c.Note, "\n\n")+2]
 	with := c.Note
 	for line := range strings.Lines(lines) {
-		if _, err := note.Open([]byte(text+line), p.inner); err != nil {
+		if _, err := note.Open([]byte(text+line), keys); err != nil {
 			continue
 		}
 		if _, err := parseNote(with + line); err == nil {
@@ -77,10 +103,16 @@ func (p *Policy) Cosigned(c *Checkpoint, lines string) (*Checkpoint, error) {
 // policyFile is what was read of a policy file. Any one of the logs is enough.
 type policyFile struct {
 	logs    []torchwood.Policy
+	origins []string
+	urls    []*Cosigner
 	parts   map[string]torchwood.Policy // witnesses and groups by name
 	quorum  string                      // "" before its line
 	keys    []string
 	keyless bool // there was an origin line
+}
+
+func (p *policyFile) policy(inner torchwood.Policy) *Policy {
+	return &Policy{inner, p.origins, p.urls}
 }
 
 // noQuorum is the name of a quorum without cosigners.
@@ -94,12 +126,12 @@ func (p *policyFile) line(line string) error {
 		return nil
 	case len(f) == 2 && f[0] == "origin":
 		p.keyless = true
-		p.logs = append(p.logs, torchwood.OriginPolicy(f[1]))
+		p.logs, p.origins = append(p.logs, torchwood.OriginPolicy(f[1])), append(p.origins, f[1])
 		return nil
 	case len(f) >= 2 && f[0] == "log":
 		return p.log(f[1])
 	case len(f) >= 3 && f[0] == "witness":
-		return p.witness(f[1], f[2])
+		return p.witness(f[1], f[2], f[3:])
 	case len(f) >= 4 && f[0] == "group":
 		return p.group(f[1], f[2], f[3:])
 	case len(f) >= 2 && f[0] == "quorum" && p.quorum != "":
@@ -116,11 +148,11 @@ func (p *policyFile) log(vkey string) error {
 	if err != nil {
 		return errors.New("the key of the log is malformed")
 	}
-	p.logs = append(p.logs, signedBy(v))
+	p.logs, p.origins = append(p.logs, signedBy(v)), append(p.origins, v.Name())
 	return p.newKey(vkey)
 }
 
-func (p *policyFile) witness(name, vkey string) error {
+func (p *policyFile) witness(name, vkey string, rest []string) error {
 	if err := p.newKey(vkey); err != nil {
 		return err
 	}
@@ -128,7 +160,19 @@ func (p *policyFile) witness(name, vkey string) error {
 	if err != nil {
 		return errors.New("the key is malformed")
 	}
+	if len(rest) > 0 {
+		p.at(rest[0], v)
+	}
 	return p.add(name, torchwood.SingleVerifierPolicy(v))
+}
+
+// at adds a key to the cosigner with this URL.
+func (p *policyFile) at(url string, v note.Verifier) {
+	i := slices.IndexFunc(p.urls, func(s *Cosigner) bool { return s.URL == url })
+	if i < 0 {
+		i, p.urls = len(p.urls), append(p.urls, &Cosigner{URL: url})
+	}
+	p.urls[i].keys = append(p.urls[i].keys, v)
 }
 
 // cosignerVerifier returns the verifier of a key of C2SP tlog-cosignature: Ed25519 or

@@ -319,20 +319,21 @@ all at once. Only signatures of keys that --policy names are kept. If they satis
 policy, the checkpoint with them is written to --out; otherwise the file stays as it
 was, and the exit code is 7.
 
-A server does not submit by itself. Run this command from a timer, for example every
-minute. td verify --cosigned, and td trust add --policy for a mirror whose checkpoint it
-is, read the file.`,
-		Example: `  td cosign submit --server https://td.example --policy cosigners.txt --out checkpoint \
+A server with the setting cosigners submits by itself and needs no such command. For any
+other one run it from a timer, for example every minute. td verify --cosigned, and
+td trust add --policy for a mirror whose checkpoint it is, read the file.`,
+		Example: `  td cosign submit --server https://td.example --policy cosigners.txt --out checkpoint
+  td cosign submit --server https://td.example --policy cosigners.txt --out checkpoint \
     --cosigner https://a.example --cosigner https://b.example`,
 		Args: noArgs,
 	}
 	var s cosignSubmission
 	addLogFlags(cmd, &s.log)
 	fl := cmd.Flags()
-	fl.StringArrayVar(&s.cosigners, "cosigner", nil, "URL of a cosigner; may be given several times")
+	fl.StringArrayVar(&s.cosigners, "cosigner", nil, "URL of a cosigner, instead of those in the policy file; may be given several times")
 	fl.StringVar(&s.policy, "policy", "", "policy file: the keys of the cosigners, and how many must sign")
 	fl.StringVar(&s.out, "out", "", "file to write the cosigned checkpoint to; a file of that name is replaced")
-	for _, name := range []string{"cosigner", "policy", "out"} {
+	for _, name := range []string{"policy", "out"} {
 		_ = cmd.MarkFlagRequired(name)
 	}
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.cosignSubmit(cmd.Context(), &s) }
@@ -348,6 +349,14 @@ func (a *app) cosignSubmit(ctx context.Context, s *cosignSubmission) error {
 	policy, err := remote.ReadPolicy(s.policy)
 	if err != nil {
 		return err
+	}
+	if len(s.cosigners) == 0 {
+		for _, c := range policy.Cosigners() {
+			s.cosigners = append(s.cosigners, c.URL)
+		}
+	}
+	if len(s.cosigners) == 0 {
+		return fault.New(fault.Usage, "neither the policy file nor --cosigner names a URL", "a URL is the last word of a line: witness NAME KEY https://cosigner.example:8443")
 	}
 	log, err := s.log.open()
 	if err != nil {

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -19,6 +20,7 @@ type cosignerProcess struct {
 	dir  string
 	keys string // lines of a policy file
 	url  string
+	env  []string // in addition
 	cmd  *exec.Cmd
 }
 
@@ -26,7 +28,7 @@ type cosignerProcess struct {
 // starts it.
 func newCosigner(t *testing.T, user *victim, name, server string, args ...string) *cosignerProcess {
 	t.Helper()
-	c := &cosignerProcess{t: t, dir: filepath.Join(t.TempDir(), name)}
+	c := &cosignerProcess{t: t, dir: filepath.Join(t.TempDir(), name), env: user.env}
 	made := user.td(2, "cosign", "init", "--dir", c.dir, "--name", name)
 	if added := user.td(2, "cosign", "add", "--dir", c.dir, "--server", server); made.exit != 0 || added.exit != 0 {
 		t.Fatalf("%s%s", made.errs, added.errs)
@@ -42,10 +44,10 @@ func (c *cosignerProcess) start(args ...string) {
 	c.t.Helper()
 	listen := "127.0.0.1:0"
 	if c.url != "" {
-		listen = strings.TrimPrefix(c.url, "http://")
+		_, listen, _ = strings.Cut(c.url, "://")
 	}
 	c.cmd = exec.Command("/proc/self/exe", append([]string{"cosign", "serve", "--dir", c.dir, "--listen", listen}, args...)...)
-	c.cmd.Env = append(os.Environ(), asProgram+"=1")
+	c.cmd.Env = slices.Concat(os.Environ(), c.env, []string{asProgram + "=1"})
 	pipe, err := c.cmd.StderrPipe()
 	if err != nil {
 		c.t.Fatal(err)

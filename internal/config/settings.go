@@ -189,17 +189,24 @@ type Config struct {
 	// is refused as ledger_unavailable.
 	MaxLag uint64 `key:"max_lag" default:"4096" range:"1..1000000"`
 
-	// Destinations of alerts: host names, addresses, and networks, each with a port,
-	// such as alerts.example.org, 127.0.0.1:9093 or 192.0.2.0/24:8443. One without a
-	// port allows port 443. Without a destination no process of the server may connect
+	// Destinations of alerts and of checkpoints for cosigners: host names, addresses, and
+	// networks, each with a port, such as alerts.example.org, 127.0.0.1:9093 or
+	// 192.0.2.0/24:8443. One without a port allows port 443. Without a destination no process of the server may connect
 	// to another machine, and alerts are in the log and in td admin alerts only. A name
 	// allows its public addresses; addresses that are loopback, private or link-local
 	// need a network here. In the environment and in a flag they are separated by commas.
 	NotifyAllow []string `key:"notify_allow"`
 
-	// File of certificates in PEM, of authorities that destinations of alerts may have
+	// File of certificates in PEM, of authorities that these destinations may have
 	// their certificates from, besides those that the system trusts.
 	NotifyCA string `key:"notify_ca"`
+
+	// Policy file that names this log and its cosigners, each key with the URL of its
+	// cosigner: witness NAME KEY URL. The newest checkpoint is submitted to all of them,
+	// at most once a second, and is published with the signatures that verify. Nothing
+	// waits for them. notify_allow has to allow the URLs, 8 at most. See
+	// docs/how-to/cosign.md.
+	Cosigners string `key:"cosigners"`
 
 	// Pause between two looks at the counters and gauges that alerts are about.
 	AlertEvery time.Duration `key:"alert_every" default:"15s" range:"1s..10m"`

@@ -75,6 +75,14 @@ func (g *Gate) derive(ctx context.Context, entry journal.Entry) (*receipt.Receip
 	if err != nil {
 		return nil, err
 	}
+	flags, err := g.cfg.Journal.Withdrawals(ctx, payload.EpochID, payload.VK, cp.Size, maxFlags)
+	if err != nil {
+		return nil, err
+	}
+	const others = 5 // pairs
+	if (others+len(flags))*len(cp.Note) > maxNotes {
+		cp = cp.Plain()
+	}
 	pair := func(e journal.Entry, found bool, err error) (receipt.Pair, error) {
 		if err == nil && !found {
 			err = protocol.Fail(protocol.CodeInternal, "") // every accepted leaf has it
@@ -100,8 +108,14 @@ func (g *Gate) derive(ctx context.Context, entry journal.Entry) (*receipt.Receip
 	if r.Last, err = pair(g.cfg.Journal.Leaf(ctx, cp.Size-1)); err != nil {
 		return nil, err
 	}
-	r.Flags, err = g.flags(ctx, cp, payload)
-	return r, err
+	for _, e := range flags {
+		flag, err := pair(e, true, nil)
+		if err != nil {
+			return nil, err
+		}
+		r.Flags = append(r.Flags, flag)
+	}
+	return r, nil
 }
 
 // maxFlags is how many withdrawals a log may have for a receipt to list all of them.
@@ -109,22 +123,10 @@ func (g *Gate) derive(ctx context.Context, entry journal.Entry) (*receipt.Receip
 // the last leaf then shows that there are others.
 const maxFlags = 64
 
-// flags returns the withdrawals in the tree of the checkpoint.
-func (g *Gate) flags(ctx context.Context, cp ledger.Checkpoint, p protocol.Payload) ([]receipt.Pair, error) {
-	entries, err := g.cfg.Journal.Withdrawals(ctx, p.EpochID, p.VK, cp.Size, maxFlags)
-	if err != nil {
-		return nil, err
-	}
-	var flags []receipt.Pair
-	for _, e := range entries {
-		pair, err := g.pair(ctx, cp, e)
-		if err != nil {
-			return nil, err
-		}
-		flags = append(flags, pair)
-	}
-	return flags, nil
-}
+// maxNotes bounds the bytes of the checkpoints in a receipt, one for each pair. A receipt
+// that would have more has them without cosignatures, so that it stays below
+// [receipt.MaxSize].
+const maxNotes = receipt.MaxSize / 2
 
 func (g *Gate) pair(ctx context.Context, cp ledger.Checkpoint, e journal.Entry) (receipt.Pair, error) {
 	text, err := g.cfg.Ledger.Proof(ctx, cp, e.Seq)

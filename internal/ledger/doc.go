@@ -47,6 +47,9 @@
 // [Signer], verifies it, writes the file, and then makes the checkpoint known. There is no
 // new checkpoint while there is no signer, or while it fails; the projection continues.
 //
+// Cosignatures come later, from [Ledger.Cosigned], and publication does not wait for them.
+// The file and [Ledger.Latest] have them while no newer checkpoint is published.
+//
 // # Partial tiles
 //
 // The partial tiles of the last 64 checkpoints are kept, and those of the tree that

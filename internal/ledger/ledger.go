@@ -117,6 +117,8 @@ type Ledger struct {
 	bundle   []byte
 	partials partials
 
+	placing sync.Mutex // held while the checkpoint file is replaced and the checkpoint shown
+
 	mu sync.Mutex // guards all that follows; held for memory operations only
 	// announced are the leaf hashes of rows base, base+1, ... that were
 	// announced and are not projected yet; base starts at the journal's size
@@ -128,6 +130,7 @@ type Ledger struct {
 	reason    error     // why diverged, or nil
 	signer    *signing  // nil: none
 	latest    Checkpoint
+	cosigned  cosigned      // zero without one
 	news      chan struct{} // closed and replaced with each new latest
 
 	published     []byte // the checkpoint file, possibly of an earlier process

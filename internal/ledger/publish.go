@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"filippo.io/torchwood"
 	"golang.org/x/mod/sumdb/note"
@@ -169,6 +170,8 @@ func (l *Ledger) publishOnce(ctx context.Context) (bool, error) {
 	if err != nil {
 		return false, err
 	}
+	l.placing.Lock()
+	defer l.placing.Unlock()
 	if err := l.writer.replace(checkpointFile, signed); err != nil {
 		return false, fmt.Errorf("ledger: writing the checkpoint: %w", err)
 	}
@@ -321,12 +324,16 @@ func (l *Ledger) Latest() (Checkpoint, bool) {
 	return l.latest, l.latest.Note != nil
 }
 
-// Await waits for a published checkpoint that covers the entry with this index. The error
-// is ledger_unavailable when ctx ends, with its cause, or when the log has stopped.
+// Await waits for a published checkpoint that covers the entry with this index. It returns
+// the newest one, or the newest cosigned one if that has got its cosignatures within the
+// last 10 seconds. The error is ledger_unavailable when ctx ends, with its cause, or when the log has stopped.
 func (l *Ledger) Await(ctx context.Context, index uint64) (Checkpoint, error) {
 	for {
 		l.mu.Lock()
 		cp, news := l.latest, l.news
+		if c := &l.cosigned; c.Size > index && time.Since(c.at) < cosignedFor {
+			cp = c.Checkpoint
+		}
 		l.mu.Unlock()
 		if cp.Size > index {
 			return cp, nil

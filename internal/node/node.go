@@ -27,6 +27,7 @@ import (
 	"github.com/terradourada/td/internal/systemd"
 	"github.com/terradourada/td/internal/watch"
 	"github.com/terradourada/td/protocol"
+	"github.com/terradourada/td/receipt"
 )
 
 // Config says what [Run] runs; every field is required unless it says otherwise.
@@ -75,6 +76,7 @@ type node struct {
 	children   *process.Launcher   // nil if this build has none
 	store      *NotifierFiles      // while this process has them; nil for a launcher
 	notifies   bool                // whether there is to be a notifier
+	policy     *receipt.Policy     // that names cosigners; nil without one
 	build      protocol.Digest     // of this executable
 	calculator *process.Background // verifies proofs; nil before confine
 	confined   sandbox.Probe       // what this process has given up
@@ -153,6 +155,9 @@ func (n *node) prepare(ctx context.Context) (err error) {
 			n.load.measure(n.reporting.metrics, n.machine.gate)
 		}
 	})
+	if n.policy, err = readCosigners(cfg); err != nil {
+		return err
+	}
 	if n.listener, err = listen(ctx, cfg, n.cert, n.limits.conns); err != nil {
 		return err
 	}

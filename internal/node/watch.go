@@ -39,6 +39,7 @@ type watcher struct {
 	responses *responder
 	anomalies *anomalies
 	notifier  *notify.Notifier // nil if no destination is allowed
+	submitter *submitter       // nil without cosigners
 	base      string           // address of the server in what is delivered
 
 	wake        chan struct{} // one element when there is something to deliver
@@ -86,6 +87,9 @@ func (n *node) startWatch(ctx context.Context) error {
 		n.services.start("notifier", w.notifier.Run)
 		n.services.start("delivery of alerts", w.deliver)
 	}
+	if w.submitter != nil {
+		n.services.start("cosignatures", w.submitter.run)
+	}
 	return nil
 }
 
@@ -110,6 +114,12 @@ func (n *node) newWatcher(ctx context.Context) (*watcher, error) {
 	}
 	if n.notifies {
 		w.notifier = notify.New(notify.Config{Starter: reportedStarter{Starter(n.children, n.Settings, n.store), &n.reporting}, Log: n.Log, Died: w.notifierDied})
+	}
+	if n.policy != nil {
+		if origin := n.records.journal.Origin(); !n.policy.Names(origin) {
+			return nil, fault.New(fault.Config, "cosigners: the policy file names another log", "this one is: origin "+origin)
+		}
+		w.submitter = newSubmitter(n.Log, n.reporting.metrics, n.policy, n.records.ledger, w.notifier.Forward)
 	}
 	return w, w.restore(ctx, n.records.journal)
 }
@@ -311,6 +321,7 @@ func (w *watcher) measure(now time.Time, in *watch.Input) {
 	g[watch.Frozen] = watch.Is(len(state.Holds) > 0)
 	g[watch.JournalFailing] = watch.Is(!r.journal.Condition().Writable)
 	g[watch.LedgerStopped] = watch.Is(r.ledgerState().State == stateStopped)
+	g[watch.UncosignedMinutes] = w.submitter.failing(now).Minutes()
 	g[watch.UndeliveredMinutes] = math.Float64frombits(w.undelivered.Load())
 }
 

@@ -323,3 +323,11 @@ func (n *Notifier) Sync(ctx context.Context, body []byte) error {
 func (n *Notifier) Test(ctx context.Context, sinkID, id string, body []byte) error {
 	return n.call(ctx, opTest, message{Sink: sinkID, ID: id, Body: body}, nil)
 }
+
+// Forward posts a body of type text/plain to a URL that is allowed. It returns what the
+// notifier says that the answer was, in at most one frame.
+func (n *Notifier) Forward(ctx context.Context, url string, body []byte) (status int, kind string, answer []byte, err error) {
+	var r reply
+	err = n.call(ctx, opForward, forward{url, body}, &r)
+	return r.Status, r.Type, r.Body, err
+}

@@ -225,19 +225,14 @@ func (d *deliverer) post(ctx context.Context, one *sink, id string, body []byte)
 		return err
 	}
 	r.Header.Set("Content-Type", "application/json")
-	r.Header.Set("User-Agent", "terradourada")
 	if one.Kind == KindWebhook {
 		at := d.now()
 		r.Header.Set("webhook-id", id)
 		r.Header.Set("webhook-timestamp", strconv.FormatInt(at.Unix(), 10))
 		r.Header.Set("webhook-signature", signature(one.Secret, id, at, body))
 	}
-	resp, err := d.http.Do(r)
+	resp, err := d.send(r)
 	if err != nil {
-		var u *url.Error
-		if errors.As(err, &u) {
-			err = u.Err // without the URL
-		}
 		return err
 	}
 	defer func() { _ = resp.Body.Close() }()
@@ -274,6 +269,12 @@ func (d *deliverer) handle(ctx context.Context, r *request) (any, error) {
 			return nil, errFrame
 		}
 		return nil, d.remove(one.ID)
+	case opForward:
+		var f forward
+		if json.Unmarshal(r.Body, &f) != nil {
+			return nil, errFrame
+		}
+		return d.forward(ctx, &f)
 	}
 	var m message
 	if json.Unmarshal(r.Body, &m) != nil || len(m.Body) == 0 || r.Op != opSync && len(m.Body) > MaxBody {

@@ -1,7 +1,8 @@
 // Package notify is the notifier, the only process of a server that connects to other
 // machines, and the core's side of it. It delivers alerts to sinks: Alertmanagers, and
 // webhooks as Standard Webhooks 1.0.0 describes them. It decides nothing about alerts;
-// package watch does.
+// package watch does. It also carries the core's requests to cosigners of the log, and
+// their answers, which the core verifies: it can withhold them, and not make them.
 //
 // # Process
 //
@@ -56,4 +57,5 @@
 //	heartbeat  {"id","body"}                 one attempt for every webhook, not stored
 //	sync       {"body"}                      one attempt for every Alertmanager, repeated until it succeeds or the next sync
 //	test       {"sink","id","body"}          when the attempt is over
+//	forward    {"url","body"}                {"status","type","body"}, what a cosigner answered
 package notify

@@ -21,6 +21,7 @@ const (
 	opHeartbeat = "heartbeat"
 	opSync      = "sync"
 	opTest      = "test"
+	opForward   = "forward"
 )
 
 // request is a frame of the core.

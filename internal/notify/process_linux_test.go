@@ -295,6 +295,39 @@ func TestNotifier(t *testing.T) {
 	}
 }
 
+// TestForwardOverTLS: a real notifier, started by a launcher, carries a request of the core
+// to a cosigner behind TLS whose certificate is of our authority, and to no other one.
+func TestForwardOverTLS(t *testing.T) {
+	t.Parallel()
+	echo := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/x.tlog.size")
+		w.WriteHeader(http.StatusConflict)
+		_, _ = io.Copy(w, r.Body)
+	})
+	ours, file := authority(t)
+	authorities, err := notify.ReadAuthorities(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	private, foreign := httptest.NewUnstartedServer(echo), httptest.NewTLSServer(echo)
+	private.TLS = &tls.Config{Certificates: []tls.Certificate{ours}, MinVersion: tls.VersionTLS12}
+	private.StartTLS()
+	t.Cleanup(private.Close)
+	t.Cleanup(foreign.Close)
+	n, _, _ := running(t, true, notify.Program{Allowed: []string{hostOf(t, private.URL), hostOf(t, foreign.URL)}, Authorities: authorities})
+	sent := strings.Repeat("x", 32<<10)
+	status, kind, body, err := n.Forward(t.Context(), private.URL+"/add-checkpoint", []byte(sent))
+	if err != nil || status != http.StatusConflict || kind != "text/x.tlog.size" || string(body) != sent {
+		t.Errorf("%d %q, %d bytes, %v", status, kind, len(body), err)
+	}
+	if _, _, _, err := n.Forward(t.Context(), foreign.URL, []byte("x")); !errors.Is(err, notify.ErrRefused) || !strings.Contains(err.Error(), "certificate") {
+		t.Errorf("a certificate of another authority: %v", err)
+	}
+	if _, _, _, err := n.Forward(t.Context(), "https://127.0.0.1/", []byte("x")); !errors.Is(err, notify.ErrRefused) {
+		t.Errorf("a destination that is not allowed: %v", err)
+	}
+}
+
 // authority makes an authority and a certificate for 127.0.0.1, and returns this
 // certificate and a file with that of the authority.
 func authority(t *testing.T) (tls.Certificate, string) {

@@ -121,6 +121,7 @@ const (
 	CertificateDays                 // until the certificate expires
 	ClockStep                       // seconds by which the clock moved against the monotonic one
 	UndeliveredMinutes              // for which a sink has taken nothing
+	UncosignedMinutes               // for which a cosigner has failed to cosign
 	gaugeEnd
 )
 

@@ -250,6 +250,10 @@ func Rules() []Rule {
 			Name: "AlertsUndelivered", Severity: Ticket, Group: groupMachine, Runbook: machine,
 			Reads: "minutes for which a sink has taken no alert", read: gauge(UndeliveredMinutes), Fire: 10, Clear: 1, For: 1,
 		},
+		{
+			Name: "CosignerFailing", Severity: Ticket, Group: groupMachine, Runbook: machine,
+			Reads: "minutes for which a cosigner has cosigned no checkpoint", read: gauge(UncosignedMinutes), Fire: 10, Clear: 1, For: 1,
+		},
 	}, findingRules()...)
 }
 

@@ -35,7 +35,7 @@ func quiet() *watch.Input {
 	in := &watch.Input{Window: time.Minute, Gauges: watch.NoGauges()}
 	for g, v := range map[watch.Gauge]float64{
 		watch.LedgerLag: 0, watch.LedgerStopped: 0, watch.JournalFailing: 0, watch.CheckpointAge: 0, watch.EpochAge: 0.5, watch.EpochFill: 0.5,
-		watch.NoEpoch: 0, watch.Frozen: 0, watch.DiskFree: 0.5, watch.CertificateDays: 60, watch.ClockStep: 0, watch.UndeliveredMinutes: 0,
+		watch.NoEpoch: 0, watch.Frozen: 0, watch.DiskFree: 0.5, watch.CertificateDays: 60, watch.ClockStep: 0, watch.UndeliveredMinutes: 0, watch.UncosignedMinutes: 0,
 	} {
 		in.Gauges[g] = v
 	}
@@ -190,6 +190,7 @@ var cases = []one{
 	counts("NotifierDeaths", watch.NotifierDeaths, 2, 1),
 	counts("AlertsDropped", watch.AlertsDropped, 1, 1),
 	gauges("AlertsUndelivered", watch.UndeliveredMinutes, 10, 9, 5),
+	gauges("CosignerFailing", watch.UncosignedMinutes, 10, 9, 5),
 	found("ImpossibleEvent", "server"),
 	found("AnomalyConfirmed", "network:192.0.2.0/24"),
 	found("AnomalyRate", "client:north"),

@@ -55,6 +55,8 @@ const (
 	LedgerFailing       Name = "ledger_failing"
 	LedgerDiverged      Name = "ledger_diverged"
 	CheckpointAge       Name = "ledger_checkpoint_age_seconds"
+	Cosignatures        Name = "cosignatures_total"
+	CosignerFailing     Name = "cosigner_failing_seconds"
 	DiskFree            Name = "disk_free_bytes"
 	DiskFreeRatio       Name = "disk_free_ratio"
 	CertificateExpiry   Name = "certificate_expiry_timestamp_seconds"
@@ -193,6 +195,9 @@ func table(l Labels) []metric {
 		{LedgerFailing, gauge, "Whether the log cannot be published.", nil, nil},
 		{LedgerDiverged, gauge, "Whether journal and log disagree.", nil, nil},
 		{CheckpointAge, gauge, "Age of the published checkpoint, 0 if it covers every leaf.", nil, nil},
+
+		{Cosignatures, counter, "Submissions of checkpoints to cosigners, by result: cosigned, failed, or answered without a signature that verifies.", []label{{"result", []string{"cosigned", "failed", "invalid"}}}, nil},
+		{CosignerFailing, gauge, "Time for which a cosigner has cosigned no checkpoint, the longest of all cosigners.", nil, nil},
 
 		{DiskFree, gauge, "Free bytes of the file system of the data directory, NaN until it is known.", nil, nil},
 		{DiskFreeRatio, gauge, "Free part of the file system of the data directory, NaN until it is known.", nil, nil},

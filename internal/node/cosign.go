@@ -1,0 +1,239 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/terradourada/td/internal/addcheckpoint"
+	"github.com/terradourada/td/internal/config"
+	"github.com/terradourada/td/internal/fault"
+	"github.com/terradourada/td/internal/ledger"
+	"github.com/terradourada/td/internal/notify"
+	"github.com/terradourada/td/internal/remote"
+	"github.com/terradourada/td/internal/telemetry/metrics"
+	"github.com/terradourada/td/receipt"
+)
+
+const (
+	// submitEvery is the least time between two checkpoints that are submitted.
+	submitEvery = time.Second
+	// maxResubmit bounds the pause before a cosigner that failed is asked again. The
+	// pause begins with submitEvery and doubles.
+	maxResubmit = time.Minute
+	// maxCosigners leaves the notifier half of its places for alerts. It also bounds the
+	// signature lines of a checkpoint.
+	maxCosigners = 8
+)
+
+// readCosigners reads the policy file that names cosigners, nil if no setting names one.
+func readCosigners(cfg *config.Config) (*receipt.Policy, error) {
+	if cfg.Cosigners == "" || cfg.ReadOnly {
+		return nil, nil //nolint:nilnil // there is none
+	}
+	policy, err := remote.ReadPolicy(cfg.Cosigners)
+	if err != nil {
+		return nil, err
+	}
+	if n := len(policy.Cosigners()); n == 0 || n > maxCosigners {
+		return nil, fault.New(fault.Config, fmt.Sprintf("cosigners: %s names %d URLs, and 1 to %d can be submitted to", cfg.Cosigners, n, maxCosigners),
+			"a URL is the last word of a line: witness NAME KEY https://cosigner.example:8443")
+	}
+	allowed, err := notify.ParseAllowed(cfg.NotifyAllow)
+	for _, c := range policy.Cosigners() {
+		if err == nil {
+			_, err = allowed.CheckURL(c.URL)
+		}
+		if err != nil {
+			return nil, fault.New(fault.Config, fmt.Sprintf("cosigners: %s: %v", c.URL, err), "add its host and port to notify_allow")
+		}
+	}
+	return policy, nil
+}
+
+// cosignedLog is the log as the submitter uses it; see [ledger.Ledger].
+type cosignedLog interface {
+	receipt.Log
+	Latest() (ledger.Checkpoint, bool)
+	Cosigned(cp ledger.Checkpoint, enough bool) error
+}
+
+// submitter submits the newest checkpoint to all cosigners at once, at most one a second,
+// and adds the signature lines that verify to the published checkpoint. Publication does
+// not wait for it. A cosigner that has not answered yet is left out of what is submitted
+// meanwhile.
+type submitter struct {
+	log     *slog.Logger
+	metrics *metrics.Metrics
+	policy  *receipt.Policy
+	ledger  cosignedLog
+	post    addcheckpoint.Post
+
+	mu        sync.Mutex // guards what follows
+	cosigners []*cosigner
+	newest    *submission // nil before the first
+}
+
+// submission is one checkpoint.
+type submission struct {
+	published ledger.Checkpoint
+	plain     *receipt.Checkpoint // as it is submitted
+	cosigned  *receipt.Checkpoint // with the cosignatures so far
+}
+
+// cosigner is what is known of one cosigner.
+type cosigner struct {
+	*receipt.Cosigner
+	asked   bool        // and has not answered yet
+	last    *submission // that it cosigned
+	pause   time.Duration
+	after   time.Time // before which it is not asked again
+	failing time.Time // since; zero if it does not fail
+}
+
+func newSubmitter(log *slog.Logger, m *metrics.Metrics, policy *receipt.Policy, l cosignedLog, post addcheckpoint.Post) *submitter {
+	s := &submitter{log: log, metrics: m, policy: policy, ledger: l, post: post}
+	for _, c := range policy.Cosigners() {
+		s.cosigners = append(s.cosigners, &cosigner{Cosigner: c})
+	}
+	return s
+}
+
+// run submits until ctx ends.
+func (s *submitter) run(ctx context.Context) error {
+	var asked sync.WaitGroup
+	defer asked.Wait()
+	tick := time.NewTicker(submitEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+		t := now()
+		sub := s.look()
+		for _, c := range s.idle(t, sub) {
+			asked.Go(func() { s.ask(ctx, c, sub) })
+		}
+		s.metrics.Set(metrics.CosignerFailing, s.failing(t).Seconds())
+	}
+}
+
+// look returns the newest checkpoint, nil before the first one.
+func (s *submitter) look() *submission {
+	cp, ok := s.ledger.Latest()
+	if !ok {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if n := s.newest; n != nil && n.published.Size == cp.Size && n.published.Root == cp.Root && n.published.Key == cp.Key {
+		return n
+	}
+	plain, err := receipt.ReadCheckpoint(string(cp.Plain().Note))
+	cosigned, more := receipt.ReadCheckpoint(string(cp.Note))
+	if err = errors.Join(err, more); err != nil {
+		s.log.Error("checkpoint not submitted to cosigners", "size", cp.Size, "err", err)
+		return nil
+	}
+	s.newest = &submission{cp, plain, cosigned}
+	return s.newest
+}
+
+// idle returns the cosigners that are to be asked for a cosignature now.
+func (s *submitter) idle(t time.Time, sub *submission) (all []*cosigner) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.cosigners {
+		if sub != nil && !c.asked && c.last != sub && !t.Before(c.after) {
+			c.asked = true
+			all = append(all, c)
+		}
+	}
+	return all
+}
+
+// ask asks one cosigner, from the size that it cosigned last.
+func (s *submitter) ask(ctx context.Context, c *cosigner, sub *submission) {
+	from := uint64(0)
+	if c.last != nil {
+		from = c.last.plain.Size
+	}
+	lines, err := addcheckpoint.Ask(ctx, s.post, c.URL, from, sub.plain, s.ledger)
+	if err == nil {
+		err = s.take(c, sub, lines)
+	}
+	if ctx.Err() == nil {
+		s.note(now(), c, sub, err)
+	}
+}
+
+// errNoSignature: a cosigner has sent no signature of its keys over the checkpoint.
+var errNoSignature = errors.New("it sent no signature of its keys over this checkpoint")
+
+// take verifies signature lines and adds those that count.
+func (s *submitter) take(c *cosigner, sub *submission, lines string) error {
+	alone, err := c.Cosigned(sub.plain, lines)
+	if err != nil {
+		return err
+	}
+	if alone.Note == sub.plain.Note {
+		return errNoSignature
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	with, err := c.Cosigned(sub.cosigned, lines)
+	if err != nil {
+		return err
+	}
+	sub.cosigned = with
+	cp := sub.published
+	cp.Note = []byte(with.Note)
+	return s.ledger.Cosigned(cp, s.policy.Check(with) == nil)
+}
+
+// note records how a submission ended.
+func (s *submitter) note(t time.Time, c *cosigner, sub *submission, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c.asked = false
+	if err != nil {
+		result := "failed"
+		if errors.Is(err, errNoSignature) {
+			result = "invalid"
+		}
+		s.metrics.Add(metrics.Cosignatures, 1, result)
+		c.pause = min(max(2*c.pause, submitEvery), maxResubmit)
+		c.after = t.Add(c.pause)
+		if c.failing.IsZero() {
+			c.failing = t
+			s.log.Warn("checkpoint not cosigned", "cosigner", c.URL, "size", sub.plain.Size, "err", err)
+		}
+		return
+	}
+	s.metrics.Add(metrics.Cosignatures, 1, "cosigned")
+	if c.last == nil || !c.failing.IsZero() {
+		s.log.Info("checkpoint cosigned", "cosigner", c.URL, "size", sub.plain.Size)
+	}
+	c.last, c.pause, c.failing = sub, 0, time.Time{}
+}
+
+// failing returns for how long the worst cosigner has failed. It may be called without
+// cosigners.
+func (s *submitter) failing(t time.Time) (worst time.Duration) {
+	if s == nil {
+		return 0
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.cosigners {
+		if !c.failing.IsZero() {
+			worst = max(worst, t.Sub(c.failing))
+		}
+	}
+	return worst
+}
