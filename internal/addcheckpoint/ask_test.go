@@ -22,7 +22,7 @@ type answer struct {
 	body   string
 }
 
-// scripted is a cosigner that gives answers in turn, the last one for ever.
+// scripted is a cosigner that answers in turn, the last one for ever.
 type scripted struct {
 	t       *testing.T
 	log     *logtest.Log

@@ -191,10 +191,11 @@ type Config struct {
 
 	// Destinations of alerts and of checkpoints for cosigners: host names, addresses, and
 	// networks, each with a port, such as alerts.example.org, 127.0.0.1:9093 or
-	// 192.0.2.0/24:8443. One without a port allows port 443. Without a destination no process of the server may connect
-	// to another machine, and alerts are in the log and in td admin alerts only. A name
-	// allows its public addresses; addresses that are loopback, private or link-local
-	// need a network here. In the environment and in a flag they are separated by commas.
+	// 192.0.2.0/24:8443. One without a port allows port 443. Without a destination no
+	// process of the server may connect to another machine, and alerts are in the log and
+	// in td admin alerts only. A name allows its public addresses; addresses that are
+	// loopback, private or link-local need a network here. In the environment and in a
+	// flag they are separated by commas.
 	NotifyAllow []string `key:"notify_allow"`
 
 	// File of certificates in PEM, of authorities that these destinations may have

@@ -79,10 +79,7 @@ func (g *Gate) derive(ctx context.Context, entry journal.Entry) (*receipt.Receip
 	if err != nil {
 		return nil, err
 	}
-	const others = 5 // pairs
-	if (others+len(flags))*len(cp.Note) > maxNotes {
-		cp = cp.Plain()
-	}
+	cp = fitting(cp, 5+len(flags))
 	pair := func(e journal.Entry, found bool, err error) (receipt.Pair, error) {
 		if err == nil && !found {
 			err = protocol.Fail(protocol.CodeInternal, "") // every accepted leaf has it
@@ -127,6 +124,14 @@ const maxFlags = 64
 // that would have more has them without cosignatures, so that it stays below
 // [receipt.MaxSize].
 const maxNotes = receipt.MaxSize / 2
+
+// fitting returns the checkpoint as so many pairs can hold it.
+func fitting(cp ledger.Checkpoint, pairs int) ledger.Checkpoint {
+	if pairs*len(cp.Note) > maxNotes {
+		return cp.Plain()
+	}
+	return cp
+}
 
 func (g *Gate) pair(ctx context.Context, cp ledger.Checkpoint, e journal.Entry) (receipt.Pair, error) {
 	text, err := g.cfg.Ledger.Proof(ctx, cp, e.Seq)
