@@ -15,6 +15,7 @@ var Fields = []Field{
 	{"backup", "path of a backup"},
 	{"by", "the hardware that attests"},
 	{"call", "an internal call"},
+	{"cosigner", "URL of a cosigner"},
 	{"cause", "why, out of a closed set: of refusals see the table of causes"},
 	{"checkpoint_size", "size of the published checkpoint"},
 	{"claim", "id of a claim"},
