@@ -35,43 +35,42 @@ var floors = [][]string{
 // allowedImports names the only packages that may import a path. A name that
 // ends in a slash covers everything below it; the longest match counts.
 var allowedImports = map[string][]string{
-	"unsafe":                       {"internal/admin", "internal/secret", "internal/sandbox", "internal/node"}, // node with the tag gameday alone
-	"C":                            {},
-	"log":                          {},
-	"math/rand":                    {},
-	"math/rand/v2":                 {"client", "internal/server", "internal/anomaly/inject"}, // jitter of retries, traffic that can be repeated
-	"os/exec":                      {"internal/localserver", "internal/process", "internal/node", "claim/internal/srsgen"},
-	"net/http":                     {"client", "internal/addcheckpoint", "internal/admin", "internal/cosign", "internal/notify", "internal/prover", "internal/server", "internal/node", "internal/bench", "internal/telemetry/metrics"},
-	"database/sql":                 {"internal/cosign", "internal/journal"},
-	"crypto/hmac":                  {"internal/notify"}, // would put keys on the heap: it signs webhooks in a process without a key of the protocol
-	"crypto/ed25519":               {"protocol", "internal/keyholder", "receipt", "internal/ledger", "internal/cosign"},
-	"filippo.io/edwards25519":      {"internal/keyholder"},
-	"filippo.io/torchwood":         {"receipt", "internal/cosign", "internal/ledger", "internal/tiles"},
-	"github.com/cloudflare/circl/": {"internal/keyholder"},
-	"github.com/consensys/gnark-crypto/ecc/bls12-381/fr": {"protocol", "claim"},
-	"github.com/consensys/gnark-crypto/":                 {"claim", "claim/internal/srsgen"},
-	"github.com/consensys/gnark/":                        {"claim"},
-	"github.com/crate-crypto/go-eth-kzg":                 {"claim/internal/srsgen"},
-	"github.com/danielgtaylor/huma/":                     {"internal/server"},
-	"github.com/elastic/go-seccomp-bpf":                  {}, // in tests only: see docs/decisions/0001-dependencies.md
-	"github.com/go-json-experiment/":                     {"protocol"},
-	"github.com/google/go-configfs-tsm/":                 {"internal/attest"},
-	"github.com/google/go-sev-guest/":                    {"internal/attest"},
-	"github.com/google/go-tdx-guest/":                    {"internal/attest"},
-	"github.com/google/go-tpm/":                          {"internal/attest"},
-	"github.com/hanwen/go-fuse/":                         {}, // in tests only, as go-seccomp-bpf
-	"github.com/landlock-lsm/":                           {"internal/sandbox"},
-	"github.com/pelletier/go-toml/":                      {"internal/config"},
-	"github.com/pires/":                                  {"internal/node"},
-	"github.com/pressly/goose/":                          {"internal/journal"},
-	"github.com/prometheus/":                             {"internal/telemetry/metrics"},
-	"github.com/spf13/":                                  {"cmd/td"},
-	"github.com/transparency-dev/formats/":               {"receipt", "internal/cosign"},
-	"golang.org/x/mod/":                                  {"protocol", "receipt", "internal/addcheckpoint", "internal/cosign", "internal/keyholder", "internal/ledger", "internal/tiles"},
-	"golang.org/x/term":                                  {"internal/termui"},
-	"golang.org/x/sync/":                                 {"audit", "claim", "internal/prover", "internal/bench", "internal/submit", "internal/node"},
-	"golang.org/x/sys/":                                  {"internal/admin", "internal/fsutil", "internal/systemd", "internal/secret", "internal/sandbox", "internal/process", "internal/keyholder", "internal/notify", "internal/prover", "internal/journal", "internal/ledger", "internal/datadir", "internal/node", "internal/doctor", "internal/bench"},
-	"modernc.org/":                                       {"internal/cosign", "internal/journal"},
+	"unsafe":                               {"internal/admin", "internal/secret", "internal/sandbox", "internal/node"}, // node with the tag gameday alone
+	"C":                                    {},
+	"log":                                  {},
+	"math/rand":                            {},
+	"math/rand/v2":                         {"client", "internal/server", "internal/anomaly/inject"}, // jitter of retries, traffic that can be repeated
+	"os/exec":                              {"internal/localserver", "internal/process", "internal/node", "claim/internal/srsgen"},
+	"net/http":                             {"client", "internal/addcheckpoint", "internal/admin", "internal/cosign", "internal/notify", "internal/prover", "internal/server", "internal/node", "internal/bench", "internal/telemetry/metrics"},
+	"database/sql":                         {"internal/cosign", "internal/journal"},
+	"crypto/hmac":                          {"internal/notify"}, // would put keys on the heap: it signs webhooks in a process without a key of the protocol
+	"crypto/ed25519":                       {"protocol", "internal/keyholder", "receipt", "internal/ledger", "internal/cosign"},
+	"filippo.io/edwards25519":              {"internal/keyholder"},
+	"filippo.io/torchwood":                 {"receipt", "internal/cosign", "internal/ledger", "internal/tiles"},
+	"github.com/cloudflare/circl/":         {"internal/keyholder"},
+	"github.com/consensys/gnark-crypto/":   {"claim", "claim/internal/srsgen"},
+	"github.com/consensys/gnark/":          {"claim"},
+	"github.com/crate-crypto/go-eth-kzg":   {"claim/internal/srsgen"},
+	"github.com/danielgtaylor/huma/":       {"internal/server"},
+	"github.com/elastic/go-seccomp-bpf":    {}, // in tests only: see docs/decisions/0001-dependencies.md
+	"github.com/go-json-experiment/":       {"protocol"},
+	"github.com/google/go-configfs-tsm/":   {"internal/attest"},
+	"github.com/google/go-sev-guest/":      {"internal/attest"},
+	"github.com/google/go-tdx-guest/":      {"internal/attest"},
+	"github.com/google/go-tpm/":            {"internal/attest"},
+	"github.com/hanwen/go-fuse/":           {}, // in tests only, as go-seccomp-bpf
+	"github.com/landlock-lsm/":             {"internal/sandbox"},
+	"github.com/pelletier/go-toml/":        {"internal/config"},
+	"github.com/pires/":                    {"internal/node"},
+	"github.com/pressly/goose/":            {"internal/journal"},
+	"github.com/prometheus/":               {"internal/telemetry/metrics"},
+	"github.com/spf13/":                    {"cmd/td"},
+	"github.com/transparency-dev/formats/": {"receipt", "internal/cosign"},
+	"golang.org/x/mod/":                    {"protocol", "receipt", "internal/addcheckpoint", "internal/cosign", "internal/keyholder", "internal/ledger", "internal/tiles"},
+	"golang.org/x/term":                    {"internal/termui"},
+	"golang.org/x/sync/":                   {"audit", "claim", "internal/prover", "internal/bench", "internal/submit", "internal/node"},
+	"golang.org/x/sys/":                    {"internal/admin", "internal/fsutil", "internal/systemd", "internal/secret", "internal/sandbox", "internal/process", "internal/keyholder", "internal/notify", "internal/prover", "internal/journal", "internal/ledger", "internal/datadir", "internal/node", "internal/doctor", "internal/bench"},
+	"modernc.org/":                         {"internal/cosign", "internal/journal"},
 }
 
 // TestFloors parses the import lines itself. A test that ran "go list" would be
