@@ -93,7 +93,7 @@ func (q *Queue) Join(now time.Time, m Ask) (*Turn, error) {
 // passes reports whether a turn has room in the reserve alone.
 func (q *Queue) passes(t *Turn) bool { return t.urgent && t.units <= q.reserve }
 
-// take gives a turn its units if they are free, those of the reserve first.
+// take takes the units of a turn if they are free, those of the reserve first.
 func (q *Queue) take(t *Turn) bool {
 	spared := 0
 	if t.urgent {

@@ -44,8 +44,8 @@ func shortTurns(tid int) error {
 	return unix.SchedSetAttr(tid, a, 0)
 }
 
-// niceness of a thread that gives way: a third of the share of the others, as long as they
-// have something to do.
+// niceness of a thread of [Background]: it has a third of the share of another thread, as
+// long as that one has something to do.
 const niceness = 5
 
 // giveWay has the other threads run before the current one.
