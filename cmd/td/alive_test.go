@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"log/slog"
@@ -9,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -24,16 +26,10 @@ func TestRetryRidesOverRestarts(t *testing.T) {
 			data := t.TempDir()
 			b := startBackend(t, data)
 			s := newSubmitter(t, 10, "--retry", "2m")
-			type outcome struct {
-				code   int
-				stderr string
-			}
-			ended := make(chan outcome, 1)
-			url := b.url
-			go func() {
-				code, stderr := s.run(url)
-				ended <- outcome{code, stderr}
-			}()
+			ended := make(chan int, 1)
+			url, stderr := b.url, new(overheard)
+			go func() { ended <- s.runTo(stderr, url) }()
+			waiting := "waiting up to 2m0s for " + url
 			for _, receipts := range []int{2, 8} {
 				eventually(t, time.Minute, "there is no receipt", func() bool { return s.count("*.receipt.json") >= receipts })
 				if kill {
@@ -41,18 +37,36 @@ func TestRetryRidesOverRestarts(t *testing.T) {
 				} else {
 					b.stop(20 * time.Second)
 				}
+				eventually(t, time.Minute, "it does not say that it waits", func() bool { return strings.Contains(stderr.String(), waiting) })
 				b = startBackend(t, data, "--listen", strings.TrimPrefix(url, "http://"))
 			}
-			got := <-ended
-			if got.code != 0 {
-				t.Fatalf("exit code %d, want 0\n%s", got.code, got.stderr)
+			if code := <-ended; code != 0 {
+				t.Fatalf("exit code %d, want 0\n%s", code, stderr)
 			}
-			if n := strings.Count(got.stderr, "waiting up to 2m0s for "+url); n != 1 {
-				t.Errorf("it says %d times that it waits\n%s", n, got.stderr)
+			if n := strings.Count(stderr.String(), waiting); n != 1 {
+				t.Errorf("it says %d times that it waits\n%s", n, stderr)
 			}
 			s.check(b, s.events)
 		})
 	}
+}
+
+// overheard is what a program has said so far.
+type overheard struct {
+	mu   sync.Mutex
+	said bytes.Buffer
+}
+
+func (o *overheard) Write(b []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.said.Write(b)
+}
+
+func (o *overheard) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.said.String()
 }
 
 // otherCommand is "other page STATUS MEDIA BODY", "other speak TEXT" or "other tls": it

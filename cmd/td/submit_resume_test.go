@@ -101,8 +101,11 @@ func newSubmitter(t *testing.T, events int, args ...string) *submitter {
 func (s *submitter) run(server string) (int, string) {
 	s.t.Helper()
 	var stderr bytes.Buffer
-	code := td.Run(append(s.args, "--server", server), strings.NewReader(""), io.Discard, &stderr)
-	return code, stderr.String()
+	return s.runTo(&stderr, server), stderr.String()
+}
+
+func (s *submitter) runTo(stderr io.Writer, server string) (code int) {
+	return td.Run(append(s.args, "--server", server), strings.NewReader(""), io.Discard, stderr)
 }
 
 func (s *submitter) count(pattern string) int {

@@ -184,9 +184,7 @@ func (n *node) confine(ctx context.Context) (err error) {
 	if n.store, err = openNotifyStore(n.Settings); err != nil {
 		return err
 	}
-	if n.calculator, err = process.StartBackground(runtime.GOMAXPROCS(0)); err != nil {
-		n.Log.Debug("verifications do not give way", "err", err)
-	}
+	n.calculator = process.StartBackground(runtime.GOMAXPROCS(0))
 	if err := process.ShortTurns(); err != nil {
 		n.Log.Debug("turns on the processor stay long", "err", err)
 	}

@@ -1,43 +1,24 @@
 package process
 
-import "runtime"
-
-// Background makes long calculations on threads of its own that give way to the others of
-// this process, and to its children: the kernel interrupts one of them as soon as another
-// thread has something to do. A calculation also has the stack of such a thread, which grows
-// once, not that of its caller.
+// Background makes long calculations on goroutines of its own, whose stacks grow once. A
+// caller that made them itself would keep a stack of that size for as long as it lives.
 type Background struct{ work chan func() }
 
-// StartBackground starts so many threads. The error says why they do not give way; they work
-// all the same. Close ends them.
-func StartBackground(threads int) (b *Background, err error) {
-	b = &Background{make(chan func())}
-	for range threads {
-		started := make(chan error)
-		go b.run(started) // until Close
-		if cannot := <-started; cannot != nil {
-			err = cannot // the same for each
-		}
+// StartBackground starts so many goroutines. Close ends them.
+func StartBackground(n int) *Background {
+	b := &Background{make(chan func())}
+	for range n {
+		go func() { // until Close
+			for do := range b.work {
+				do()
+			}
+		}()
 	}
-	return b, err
+	return b
 }
 
-func (b *Background) run(started chan<- error) {
-	runtime.LockOSThread() // for ever: the thread ends with the goroutine
-	if onMainThread() {
-		another := make(chan error)
-		go b.run(another) // as this thread is taken
-		started <- <-another
-		runtime.UnlockOSThread()
-		return
-	}
-	started <- giveWay()
-	for do := range b.work {
-		do()
-	}
-}
-
-// Do waits for a free thread, then for the end of a call. A panic of the call is one of Do.
+// Do waits for a free goroutine, then for the end of a call. A panic of the call is one of
+// Do.
 func (b *Background) Do(call func()) {
 	var failed any
 	done := make(chan struct{})
@@ -51,5 +32,5 @@ func (b *Background) Do(call func()) {
 	}
 }
 
-// Close ends the threads. Nothing may be asked of them any more.
+// Close ends the goroutines. Nothing may be asked of them any more.
 func (b *Background) Close() { close(b.work) }

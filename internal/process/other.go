@@ -36,10 +36,6 @@ type Launcher struct{}
 // ShortTurns does nothing on this system.
 func ShortTurns() error { return nil }
 
-func giveWay() error { return nil }
-
-func onMainThread() bool { return false }
-
 // Launch starts nothing on this system.
 func Launch(context.Context, map[string][]string, map[string]*os.File) (*Launcher, error) {
 	return nil, errors.Join(errLinux, errors.ErrUnsupported)

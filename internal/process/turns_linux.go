@@ -43,19 +43,3 @@ func shortTurns(tid int) error {
 	a.Runtime = turn
 	return unix.SchedSetAttr(tid, a, 0)
 }
-
-// niceness of a thread of [Background]: it has a third of the share of another thread, as
-// long as that one has something to do.
-const niceness = 5
-
-// giveWay has the other threads run before the current one.
-func giveWay() error {
-	if err := unix.Setpriority(unix.PRIO_PROCESS, unix.Gettid(), niceness); err != nil {
-		return fmt.Errorf("niceness of a thread: %w", err)
-	}
-	return nil
-}
-
-// onMainThread reports whether the current thread is the one whose niceness Linux shows as
-// that of the process.
-func onMainThread() bool { return unix.Gettid() == os.Getpid() }
