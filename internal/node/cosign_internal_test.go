@@ -68,10 +68,7 @@ func (c *tower) post(ctx context.Context, began time.Time, body []byte) (status 
 	case r.Old != c.size:
 		return http.StatusConflict, addcheckpoint.SizeType, fmt.Appendf(nil, "%d\n", c.size), nil
 	}
-	if r.Old < cp.Size {
-		err = tlog.CheckTree(r.Proof, int64(cp.Size), cp.Root, int64(r.Old), tlog.Hash(c.log.Tree.RootAt(r.Old)))
-	}
-	if err != nil {
+	if r.Old < cp.Size && tlog.CheckTree(r.Proof, int64(cp.Size), cp.Root, int64(r.Old), tlog.Hash(c.log.Tree.RootAt(r.Old))) != nil {
 		return http.StatusUnprocessableEntity, "", nil, nil
 	}
 	c.size = cp.Size
