@@ -79,7 +79,7 @@ func (g *Gate) derive(ctx context.Context, entry journal.Entry) (*receipt.Receip
 	if err != nil {
 		return nil, err
 	}
-	cp = fitting(cp, 5+len(flags))
+	cp = fitting(cp, 5+len(flags)) // the entry, its claim and epoch, the signer, the last leaf
 	pair := func(e journal.Entry, found bool, err error) (receipt.Pair, error) {
 		if err == nil && !found {
 			err = protocol.Fail(protocol.CodeInternal, "") // every accepted leaf has it
@@ -90,7 +90,7 @@ func (g *Gate) derive(ctx context.Context, entry journal.Entry) (*receipt.Receip
 		return g.pair(ctx, cp, e)
 	}
 	r := &receipt.Receipt{Version: receipt.Version}
-	if r.Pair, err = pair(entry, true, nil); err != nil {
+	if r.Pair, err = g.pair(ctx, cp, entry); err != nil {
 		return nil, err
 	}
 	if r.Claim, err = pair(g.cfg.Journal.ClaimLeaf(ctx, payload.VK)); err != nil {
@@ -106,7 +106,7 @@ func (g *Gate) derive(ctx context.Context, entry journal.Entry) (*receipt.Receip
 		return nil, err
 	}
 	for _, e := range flags {
-		flag, err := pair(e, true, nil)
+		flag, err := g.pair(ctx, cp, e)
 		if err != nil {
 			return nil, err
 		}

@@ -36,12 +36,18 @@ func (p *Params) commit(event []byte, e, blind Digest) (*Witness, error) {
 		return NewOpen(e, blind), nil
 	case *rules.Ranges:
 		values, err := r.Encode(event)
+		if err != nil {
+			return nil, err
+		}
 		defer clear(values)
-		return NewRange(e, blind, values, intervals(r)), err
+		return NewRange(e, blind, values, intervals(r)), nil
 	case *rules.Total:
 		values, err := r.Encode(event)
+		if err != nil {
+			return nil, err
+		}
 		defer clear(values)
-		return NewSum(e, blind, values, r.Lo, r.Hi), err
+		return NewSum(e, blind, values, r.Lo, r.Hi), nil
 	case *rules.Record:
 		fields, err := r.Encode(event)
 		if err != nil {
@@ -50,8 +56,11 @@ func (p *Params) commit(event []byte, e, blind Digest) (*Witness, error) {
 		return p.commitFields(r, fields, e, blind), nil
 	case *rules.Series:
 		readings, err := r.Encode(event)
+		if err != nil {
+			return nil, err
+		}
 		defer clear(readings)
-		return NewSeries(e, blind, readings, Series{Lo: r.Lo, Hi: r.Hi, SumLo: r.SumLo, SumHi: r.SumHi}), err
+		return NewSeries(e, blind, readings, Series{Lo: r.Lo, Hi: r.Hi, SumLo: r.SumLo, SumHi: r.SumHi}), nil
 	default:
 		return nil, rules.Malformed("claim needs the secret of a member")
 	}
