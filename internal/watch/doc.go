@@ -23,7 +23,7 @@
 // incident is notified when its first visible alert fires, when one of another rule joins,
 // one, four and 24 hours later, and when its last alert ends. An alert is hidden while a
 // silence covers it, or while something else explains it: a freeze, a rotation, or
-// another rule that fires.
+// another rule that fires. The end of one that was visible before is never hidden.
 //
 // # What strangers can do
 //

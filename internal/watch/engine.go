@@ -69,6 +69,7 @@ type alert struct {
 	peak     float64
 	sentence string // of a finding
 	hidden   string // why it is not notified: a silence, or what explains it
+	shown    bool   // receivers may know that it fires, so they learn that it has ended
 	incident *incident
 	read     bool // in this tick
 }
@@ -194,6 +195,9 @@ func (e *Engine) step(now time.Time, a *alert, fires, clears bool) bool {
 		if now.Sub(a.since) >= cmp.Or(a.rule.Keep, e.keep) {
 			a.move(now, Resolved)
 			a.ended = now
+			if a.shown {
+				a.hidden = ""
+			}
 			e.ended[a.rule.Name]++
 			e.over = bounded(append(e.over, a))
 			return false
@@ -231,6 +235,7 @@ func (e *Engine) hide(now time.Time, in *Input) {
 				a.hidden = e.silences[i].hides()
 			}
 		}
+		a.shown = a.shown || a.active() && a.hidden == ""
 	}
 	e.over = slices.DeleteFunc(e.over, func(a *alert) bool { return now.Sub(a.ended) >= joinWithin })
 }

@@ -599,6 +599,26 @@ func TestInhibition(t *testing.T) {
 	}
 }
 
+// TestEndOfHidden: a receiver that knows that an alert fires learns that it has ended, even
+// while something hides it. What it never knew it is not told.
+func TestEndOfHidden(t *testing.T) {
+	t.Parallel()
+	old, lag := set(watch.CheckpointAge, 100), set(watch.LedgerLag, 1)
+	for what, c := range map[string]struct {
+		before *watch.Input
+		want   bool
+	}{"known": {with(old), true}, "never known": {with(old, lag), false}} {
+		b := start(t)
+		b.ticks(4, c.before)
+		b.ticks(4, with(old, lag))
+		b.ticks(60, with(lag, set(watch.CheckpointAge, 0)))
+		ended := slices.ContainsFunc(b.Current(b.now), func(a watch.Alert) bool { return a.Rule == "CheckpointTooOld" && a.Ended != nil })
+		if ended != c.want {
+			t.Errorf("%s: the receiver is told of the end: %t", what, ended)
+		}
+	}
+}
+
 // TestSilences: a silence hides until its end, or until it is ended. It lasts at most 7
 // days and covers neither everything nor what is not named.
 func TestSilences(t *testing.T) {
