@@ -3,6 +3,7 @@ package anomaly
 import (
 	"encoding/binary"
 	"fmt"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -12,8 +13,9 @@ import (
 
 // Exact reports what no honest history contains (D4). It learns nothing and has no
 // threshold. It is an observer in the path of requests: what it must compare is reported
-// there, and an event that the ring drops would be missed. Its methods may be called from
-// any goroutine.
+// there, and an event that the ring drops would be missed. So it takes no longer for a right
+// tag of another client than for any other request: only the first event of a minute is
+// described. Its methods may be called from any goroutine.
 //
 // Proofs are compared with the last 65,536 that clients of this process have answered with
 // in 24 hours, challenges with the last 16,384. The marks that it compares are keyed by
@@ -28,10 +30,38 @@ type Exact struct {
 }
 
 // findingKey identifies findings of which one verdict a minute is enough.
-type findingKey struct{ kind, scope string }
+type findingKey struct {
+	kind string
+	of   sender
+}
+
+// sender is the client of a request, or else its network. The zero sender is the server.
+type sender struct {
+	client  string
+	network netip.Prefix
+}
+
+func senderOf(r *telemetry.Request) sender {
+	if r.Client != "" {
+		return sender{client: r.Client}
+	}
+	return sender{network: networkOf(r.Source)}
+}
+
+// scope is the scope of verdicts about the sender.
+func (s sender) scope() string {
+	switch {
+	case s.client != "":
+		return "client:" + s.client
+	case s.network.IsValid():
+		return "network:" + s.network.String()
+	}
+	return ScopeServer
+}
 
 // told counts events of one kind and scope.
 type told struct {
+	scope   string
 	first   Verdict   // of the events that no verdict has counted
 	n       int       // of them
 	spoken  time.Time // when the last verdict was made
@@ -89,9 +119,9 @@ func (x *Exact) Request(r telemetry.Request) {
 	defer x.mu.Unlock()
 	switch r.Cause {
 	case telemetry.ForeignTag:
-		x.find(r.At, kindForeignTag, sourceScope(&r), r.Cause, requestFacts(&r))
+		x.request(kindForeignTag, &r)
 	case telemetry.RepeatedAnchor:
-		x.find(r.At, kindRepeatedAnchor, sourceScope(&r), r.Cause, requestFacts(&r))
+		x.request(kindRepeatedAnchor, &r)
 	default: // judged below
 	}
 	if r.Operation != "sendProof" {
@@ -104,10 +134,10 @@ func (x *Exact) Request(r telemetry.Request) {
 // challenge compares what was issued.
 func (x *Exact) challenge(r *telemetry.Request) {
 	if r.Mark != (telemetry.Mark{}) && x.issued.put(r.At, r.Mark, r.ID) != nil {
-		x.find(r.At, kindRepeatedAnchor, sourceScope(r), r.Cause, requestFacts(r))
+		x.request(kindRepeatedAnchor, r)
 	}
 	if r.Place != (telemetry.Mark{}) && x.issued.put(r.At, r.Place, r.ID) != nil {
-		x.find(r.At, kindRepeatedPosition, sourceScope(r), r.Cause, requestFacts(r))
+		x.request(kindRepeatedPosition, r)
 	}
 }
 
@@ -132,9 +162,9 @@ func (x *Exact) answer(r *telemetry.Request) {
 	case was == nil:
 		x.proofs.last().verdict = uint8(verdict)
 	case was.id != r.ID:
-		x.find(r.At, kindRepeatedProof, sourceScope(r), r.Cause, append(requestFacts(r), Fact{"first_request", was.id.String()}))
+		x.request(kindRepeatedProof, r, Fact{"first_request", was.id.String()})
 	case was.verdict != notJudged && verdict != notJudged && int(was.verdict) != verdict:
-		x.find(r.At, kindVerdictDiffers, sourceScope(r), r.Cause, requestFacts(r))
+		x.request(kindVerdictDiffers, r)
 	case was.verdict == notJudged:
 		was.verdict = uint8(verdict)
 	}
@@ -146,11 +176,11 @@ func (x *Exact) Change(c telemetry.Change) {
 	defer x.mu.Unlock()
 	switch {
 	case c.Kind == telemetry.RootsDiffer, c.Kind == telemetry.LedgerFailing && c.Subject == "diverged" && c.Value > 0:
-		x.find(c.At, kindRootsDiffer, ScopeServer, telemetry.NoCause, []Fact{{"what", c.Subject}})
+		x.change(kindRootsDiffer, c.At, Fact{"what", c.Subject})
 	case c.Kind == telemetry.ClockStepped && c.Value < -leastBack:
-		x.find(c.At, kindClockBack, ScopeServer, telemetry.NoCause, []Fact{{"seconds", number(-c.Value)}})
+		x.change(kindClockBack, c.At, Fact{"seconds", number(-c.Value)})
 	case c.Kind == telemetry.KeyholderBreached:
-		x.find(c.At, kindKeyholderBreach, ScopeServer, telemetry.NoCause, []Fact{{"keyholder", c.Subject}})
+		x.change(kindKeyholderBreach, c.At, Fact{"keyholder", c.Subject})
 	}
 }
 
@@ -166,24 +196,43 @@ func requestFacts(r *telemetry.Request) []Fact {
 	return facts
 }
 
-// find counts an event, and makes a verdict unless one of its kind and scope was made
-// within a minute: the next one counts it. Beyond the bound, clients and networks that are
-// not known yet count as the server, so that no event is lost. The lock is held.
-func (x *Exact) find(at time.Time, kind, scope string, cause telemetry.Cause, facts []Fact) {
-	key := findingKey{kind, scope}
+// request counts a request that cannot be. The lock is held.
+func (x *Exact) request(kind string, r *telemetry.Request, more ...Fact) {
+	t := x.count(findingKey{kind, senderOf(r)}, r.At)
+	if t.n == 1 {
+		t.first = Verdict{At: r.At, Since: r.At, Detector: Impossible, Kind: kind, Scope: t.scope, Cause: r.Cause, Evidence: append(requestFacts(r), more...)}
+	}
+	x.tell(t)
+}
+
+// change counts a change of the server that cannot be. The lock is held.
+func (x *Exact) change(kind string, at time.Time, fact Fact) {
+	t := x.count(findingKey{kind: kind}, at)
+	if t.n == 1 {
+		t.first = Verdict{At: at, Since: at, Detector: Impossible, Kind: kind, Scope: t.scope, Evidence: []Fact{fact}}
+	}
+	x.tell(t)
+}
+
+// count counts an event. Beyond the bound, clients and networks that are not known yet count
+// as the server, so that no event is lost. The lock is held.
+func (x *Exact) count(key findingKey, at time.Time) *told {
 	if x.told[key] == nil && len(x.told) >= maxTold {
-		key.scope, scope = ScopeServer, ScopeServer
+		key.of = sender{}
 	}
 	t := x.told[key]
 	if t == nil {
-		t = new(told)
+		t = &told{scope: key.of.scope()}
 		x.told[key] = t
 	}
-	if t.n == 0 {
-		t.first = Verdict{At: at, Since: at, Detector: Impossible, Kind: kind, Scope: scope, Cause: cause, Evidence: facts}
-	}
 	t.n, t.overall, t.last = t.n+1, t.overall+1, at
-	if at.Sub(t.spoken) >= tellEvery {
+	return t
+}
+
+// tell makes a verdict unless one of its kind and scope was made within a minute: the next
+// one counts the event. The lock is held.
+func (x *Exact) tell(t *told) {
+	if t.last.Sub(t.spoken) >= tellEvery {
 		x.speak(t)
 	}
 }
@@ -191,7 +240,7 @@ func (x *Exact) find(at time.Time, kind, scope string, cause telemetry.Cause, fa
 // speak makes the verdict about what was counted. If too many wait, a later call of Take
 // makes it, except for the one about the server. The lock is held.
 func (x *Exact) speak(t *told) {
-	if len(x.ready) >= maxReady && t.first.Scope != ScopeServer {
+	if len(x.ready) >= maxReady && t.scope != ScopeServer {
 		return
 	}
 	v := t.first
@@ -247,17 +296,6 @@ func (x *Exact) Take(now time.Time) []Verdict {
 	all := x.ready
 	x.ready = nil
 	return all
-}
-
-// sourceScope returns the scope of the client of a request, or of its network.
-func sourceScope(r *telemetry.Request) string {
-	if r.Client != "" {
-		return "client:" + r.Client
-	}
-	if p := networkOf(r.Source); p.IsValid() {
-		return "network:" + p.String()
-	}
-	return ScopeServer
 }
 
 // hotSet holds the last marks, and with which request each came first. An entry that is

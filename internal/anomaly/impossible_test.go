@@ -209,3 +209,19 @@ func TestImpossibleStorm(t *testing.T) {
 		t.Errorf("%g of 5000 events were counted, roots_differ at once: %t", sum, differ)
 	}
 }
+
+// TestForeignTagIsCheap: the time of an answer does not tell a client that the tag of
+// another one is right. Only the first event of a minute is described, which allocates.
+//nolint:paralleltest // AllocsPerRun
+func TestForeignTagIsCheap(t *testing.T) {
+	x := anomaly.NewExact()
+	for name, from := range map[string]telemetry.Request{
+		"client":  {Client: "another"},
+		"network": {Source: netip.MustParseAddr("192.0.2.7")},
+	} {
+		from.At, from.Operation, from.Cause, from.ID, from.Claim = time.Unix(1, 0), "sendProof", telemetry.ForeignTag, protocol.RequestID{1}, "open/1"
+		if n := testing.AllocsPerRun(100, func() { x.Request(from) }); n != 0 {
+			t.Errorf("%s: %v allocations", name, n)
+		}
+	}
+}

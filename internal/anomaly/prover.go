@@ -173,7 +173,7 @@ func (p *Provers) Observe(r telemetry.Request) {
 	if r.Operation != "sendProof" || r.Claim == "" || !ofAnswers[r.Cause] || r.Cause == telemetry.NoCause && r.Code != protocol.CodeNone {
 		return
 	}
-	scope := sourceScope(&r)
+	scope := senderOf(&r).scope()
 	if scope == ScopeServer {
 		return
 	}
