@@ -212,6 +212,7 @@ func TestImpossibleStorm(t *testing.T) {
 
 // TestForeignTagIsCheap: the time of an answer does not tell a client that the tag of
 // another one is right. Only the first event of a minute is described, which allocates.
+//
 //nolint:paralleltest // AllocsPerRun
 func TestForeignTagIsCheap(t *testing.T) {
 	x := anomaly.NewExact()
