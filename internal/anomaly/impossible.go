@@ -217,10 +217,11 @@ func (x *Exact) change(kind string, at time.Time, fact Fact) {
 // count counts an event. Beyond the bound, clients and networks that are not known yet count
 // as the server, so that no event is lost. The lock is held.
 func (x *Exact) count(key findingKey, at time.Time) *told {
-	if x.told[key] == nil && len(x.told) >= maxTold {
-		key.of = sender{}
-	}
 	t := x.told[key]
+	if t == nil && len(x.told) >= maxTold {
+		key.of = sender{}
+		t = x.told[key]
+	}
 	if t == nil {
 		t = &told{scope: key.of.scope()}
 		x.told[key] = t
