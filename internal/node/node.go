@@ -184,9 +184,11 @@ func (n *node) confine(ctx context.Context) (err error) {
 	if n.store, err = openNotifyStore(n.Settings); err != nil {
 		return err
 	}
-	n.calculator = process.StartBackground(runtime.GOMAXPROCS(0))
 	if err := process.ShortTurns(); err != nil {
 		n.Log.Debug("turns on the processor stay long", "err", err)
+	}
+	if n.calculator, err = process.StartBackground(runtime.GOMAXPROCS(0)); err != nil {
+		n.Log.Debug("verifications keep the usual priority", "err", err)
 	}
 	if n.children, err = StartLauncher(ctx, n.Settings, n.store); err != nil {
 		return err

@@ -11,7 +11,10 @@ import (
 // the call goes on.
 func TestBackground(t *testing.T) {
 	const n = 2
-	b := process.StartBackground(n)
+	b, err := process.StartBackground(n)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer b.Close()
 	for range 2 * n {
 		var failed any

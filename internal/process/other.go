@@ -36,6 +36,9 @@ type Launcher struct{}
 // ShortTurns does nothing on this system.
 func ShortTurns() error { return nil }
 
+// lowerPriority does nothing on this system.
+func lowerPriority() error { return nil }
+
 // Launch starts nothing on this system.
 func Launch(context.Context, map[string][]string, map[string]*os.File) (*Launcher, error) {
 	return nil, errors.Join(errLinux, errors.ErrUnsupported)

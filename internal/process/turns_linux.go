@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"runtime"
 	"strconv"
 
 	"golang.org/x/sys/unix"
@@ -42,4 +43,23 @@ func shortTurns(tid int) error {
 	}
 	a.Runtime = turn
 	return unix.SchedSetAttr(tid, a, 0)
+}
+
+// background is the niceness that is added for calculations: beside a thread of the usual
+// one, such a thread gets a quarter of a processor.
+const background = 5
+
+// lowerPriority gives this goroutine a thread of its own, of a low priority. The thread ends
+// with the goroutine.
+func lowerPriority() error {
+	runtime.LockOSThread()
+	tid := unix.Gettid()
+	a, err := unix.SchedGetAttr(tid, 0)
+	if err != nil || a.Policy != unix.SCHED_NORMAL {
+		return err
+	}
+	if err := unix.Setpriority(unix.PRIO_PROCESS, tid, min(int(a.Nice)+background, 19)); err != nil {
+		return fmt.Errorf("priority of calculations: %w", err)
+	}
+	return nil
 }

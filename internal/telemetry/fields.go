@@ -258,5 +258,6 @@ var LogEvents = []Event{
 	{"last_process_did_not_close_journal", "the last process did not close the journal; its write-ahead log is now part of the database"},
 	{"the_log_is_not_sealed", "the log is not sealed; a seal that was held in memory is lost"},
 	{"turns_stay_long", "turns on the processor stay long"},
+	{"usual_priority", "verifications keep the usual priority"},
 	{"next_start_compares_journal_again_before_accepts", "the next start compares the journal again before it accepts"},
 }
