@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
 	"time"
 
 	_ "modernc.org/sqlite" // the driver
@@ -68,15 +69,24 @@ var (
 // concurrently, also by several processes. A change is durable when its method returns.
 type Store struct{ db *sql.DB }
 
-// Create makes the file of a new cosigner. It does not replace one.
+// Create makes the file of a new cosigner. It does not replace one. A file that it could
+// not complete is removed, so that it can be called again.
 func Create(ctx context.Context, path string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // the operator names the file
 	if err != nil {
 		return err
 	}
-	if err := f.Close(); err != nil {
-		return err
+	if err = f.Close(); err == nil {
+		err = fill(ctx, path)
 	}
+	if err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
+}
+
+// fill makes the tables in an empty file.
+func fill(ctx context.Context, path string) error {
 	db, err := open(path)
 	if err != nil {
 		return err
@@ -110,8 +120,13 @@ func Open(ctx context.Context, path string) (*Store, error) {
 }
 
 // open opens a database that exists. With synchronous EXTRA a commit is durable before
-// it returns, also the end of its rollback journal.
+// it returns, also the end of its rollback journal. In a URL, the first directory of a
+// relative path would be read as a host.
 func open(path string) (*sql.DB, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
 	q := url.Values{
 		"_pragma": {"busy_timeout(5000)", "journal_mode(DELETE)", "synchronous(EXTRA)", "foreign_keys(1)"},
 		"_txlock": {"immediate"},

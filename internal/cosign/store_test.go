@@ -1,6 +1,7 @@
 package cosign_test
 
 import (
+	"context"
 	"errors"
 	"io/fs"
 	"os"
@@ -84,6 +85,34 @@ func TestAdvance(t *testing.T) {
 	}
 	if err := s.Add(t.Context(), "a", "https://a", someHead(9, 7), now); !errors.Is(err, cosign.ErrKnownLog) {
 		t.Errorf("the log was added again: %v", err)
+	}
+}
+
+// TestRelativeDirectory: a cosigner is made and opened in a directory with a relative name.
+func TestRelativeDirectory(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, dir := range []string{"cosigner", "./a/b"} {
+		if _, err := cosign.Init(t.Context(), dir, "c.example"); err != nil {
+			t.Fatal(err)
+		}
+		s, err := cosign.OpenDir(t.Context(), dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = s.Close()
+	}
+}
+
+// TestCreateAgain: what could not be completed is removed, and is no cosigner later.
+func TestCreateAgain(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "cosigner.db")
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if cosign.Create(ended, path) == nil {
+		t.Fatal("made in spite of an ended context")
+	}
+	if err := cosign.Create(t.Context(), path); err != nil {
+		t.Error(err)
 	}
 }
 
