@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/terradourada/td/internal/config"
+	"github.com/terradourada/td/internal/node"
 )
 
 func configCommand(a *app) *cobra.Command {
@@ -92,7 +93,8 @@ func configValidateCommand(a *app) *cobra.Command {
 		Use:   "validate [FILE]",
 		Short: "Check a configuration file",
 		Long: `Checks the file, or the one that td serve would read, together with the
-environment. A fault is shown with its place; exit code 8.`,
+environment, and the policy file that the setting cosigners names. A fault is shown
+with its place; exit code 8.`,
 		Example: "  td config validate\n  td config validate ./config.toml",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -105,6 +107,9 @@ environment. A fault is shown with its place; exit code 8.`,
 				return err
 			}
 			a.printNotes(cfg)
+			if err := node.CheckCosigners(cfg); err != nil {
+				return err
+			}
 			what := "no configuration file; defaults and environment are valid"
 			if cfg.File() != "" {
 				what = cfg.File() + " is valid"

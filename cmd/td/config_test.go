@@ -2,9 +2,12 @@ package main_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -128,6 +131,38 @@ func TestConfigExplain(t *testing.T) {
 	code, out, stderr := runTD("config", "explain", "max_session")
 	if code != 2 || out != "" || !strings.Contains(stderr, `did you mean "max_sessions"?`) {
 		t.Errorf("exit %d: %q %s", code, out, stderr)
+	}
+}
+
+// TestConfigValidateCosigners: the policy file that the setting names is read, and is
+// refused as td serve refuses it.
+func TestConfigValidateCosigners(t *testing.T) {
+	data := configHome(t)
+	code, lines, stderr := runTD("cosign", "init", "--dir", filepath.Join(data, "cosigner"), "--name", "a.example")
+	if code != 0 {
+		t.Fatal(stderr)
+	}
+	file, policy := filepath.Join(data, "config.toml"), filepath.Join(data, "cosigners.txt")
+	lines = "origin terradourada/0123456789abcdef\n" + lines + "quorum a.example\n"
+	located := regexp.MustCompile(`(?m)^witness .*$`).ReplaceAllString(lines, "$0 https://a.example")
+	for name, tt := range map[string]struct{ policy, allow, want string }{
+		"good":        {located, "a.example", ""},
+		"not allowed": {located, "b.example", "add its host and port to notify_allow"},
+		"no URL":      {lines, "a.example", "names 0 URLs"},
+		"no quorum":   {strings.Replace(located, "quorum", "quorums", 1), "a.example", policy},
+		"no file":     {"", "a.example", policy},
+	} {
+		if err := os.Remove(policy); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatal(err)
+		}
+		if tt.policy != "" {
+			writeConfig(t, policy, tt.policy)
+		}
+		writeConfig(t, file, fmt.Sprintf("cosigners = %q\nnotify_allow = [%q]\n", policy, tt.allow))
+		code, _, stderr := runTD("config", "validate")
+		if (code == 0) != (tt.want == "") || code != 0 && (code != 8 || !strings.Contains(stderr, tt.want)) {
+			t.Errorf("%s: exit %d, %s; want %q", name, code, stderr, tt.want)
+		}
 	}
 }
 

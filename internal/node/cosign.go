@@ -29,6 +29,13 @@ const (
 	maxCosigners = 8
 )
 
+// CheckCosigners reports what td serve would refuse about the policy file that names
+// cosigners. Whether the file names the log of the server is known only at its start.
+func CheckCosigners(cfg *config.Config) error {
+	_, err := readCosigners(cfg)
+	return err
+}
+
 // readCosigners reads the policy file that names cosigners, nil if no setting names one.
 func readCosigners(cfg *config.Config) (*receipt.Policy, error) {
 	if cfg.Cosigners == "" || cfg.ReadOnly {
@@ -36,7 +43,7 @@ func readCosigners(cfg *config.Config) (*receipt.Policy, error) {
 	}
 	policy, err := remote.ReadPolicy(cfg.Cosigners)
 	if err != nil {
-		return nil, err
+		return nil, fault.New(fault.Config, "cosigners: "+fault.Of(err).What, "the setting cosigners names a policy file; see docs/how-to/cosign.md")
 	}
 	if n := len(policy.Cosigners()); n == 0 || n > maxCosigners {
 		return nil, fault.New(fault.Config, fmt.Sprintf("cosigners: %s names %d URLs, and 1 to %d can be submitted to", cfg.Cosigners, n, maxCosigners),
