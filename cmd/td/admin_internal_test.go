@@ -130,6 +130,7 @@ func TestAdminStatusRest(t *testing.T) {
 		},
 		Incidents: []admin.Incident{{Index: 7, Kind: "operator-error", Opened: now.Add(-time.Minute), Actor: "uid 0", Reason: "wrong claim", Left: []admin.Check{{ID: "cause", Text: "find it"}}}},
 		Alerts:    admin.AlertState{Firing: 2, Dropped: 3, Notifier: admin.NotifierDown, Since: &minute, Exits: 1, How: "exited with status 1"},
+		Cosigners: []admin.Cosigner{{URL: "https://a", Size: 8}, {URL: "https://b", Failing: &minute, Why: "connection\nrefused"}},
 		Waiting:   []admin.Waiting{{Action: "thaw", Target: "accept", Actor: "uid 7", Until: now.Add(time.Minute)}},
 	}
 	epochs := []admin.Epoch{{Number: 2, Phase: "ACTIVE", Since: now.Add(-time.Hour), Issued: 5, Pending: 4}}
@@ -147,6 +148,8 @@ ledger    ok
 keys      ok
 alerts    2 firing; td admin alerts lists them; 3 times one found no place
 notifier  DOWN: alerts are not delivered, and are in the log and td admin alerts only, since 2026-11-29T02:59:00Z (1m0s ago), 1 exit, the last one: exited with status 1
+cosigner  https://a, cosigned size 8
+cosigner  https://b, none cosigned since the start, FAILS since 2026-11-29T02:59:00Z (1m0s ago): connection\nrefused
 incident  7 operator-error, since 2026-11-29T02:59:00Z (1m0s ago), by uid 0: wrong claim
             cause: find it
             td admin incident close 7 --confirmed cause --reason …

@@ -263,6 +263,21 @@ func (r *adminReport) alertTable(w io.Writer) {
 		notifier += fmt.Sprintf(", %s, the last one: %s", termui.Count(int(a.Exits), "exit"), protocol.Escaped(a.How))
 	}
 	fmt.Fprintf(w, "alerts\t%s\nnotifier\t%s\n", firing, notifier)
+	for i := range r.Cosigners {
+		fmt.Fprintf(w, "cosigner\t%s\n", r.cosigner(&r.Cosigners[i]))
+	}
+}
+
+// cosigner says what one cosigner has cosigned, and why it does not go on.
+func (r *adminReport) cosigner(c *admin.Cosigner) string {
+	text := protocol.Escaped(c.URL) + ", none cosigned since the start"
+	if c.Size > 0 {
+		text = fmt.Sprintf("%s, cosigned size %d", protocol.Escaped(c.URL), c.Size)
+	}
+	if c.Failing != nil {
+		text += fmt.Sprintf(", FAILS since %s: %s", r.when(c.Failing), protocol.Escaped(c.Why))
+	}
+	return text
 }
 
 // stopTable prints one stop: what, by whom, since when and until when, why, and the way on.

@@ -45,7 +45,7 @@ func Ask(ctx context.Context, post Post, url string, from uint64, cp *receipt.Ch
 		case status == http.StatusOK:
 			return string(body), nil
 		case status != http.StatusConflict || kind != SizeType:
-			return "", fmt.Errorf("it refused with status %d", status)
+			return "", fmt.Errorf("it refused with status %d%s", status, meanings[status])
 		}
 		from, err = strconv.ParseUint(strings.TrimSuffix(string(body), "\n"), 10, 62)
 		if err != nil || from == 0 {
@@ -56,6 +56,16 @@ func Ask(ctx context.Context, post Post, url string, from uint64, cp *receipt.Ch
 		}
 	}
 	return "", errors.New("its newest checkpoint changes faster than it can be continued")
+}
+
+// meanings are what C2SP tlog-witness says with a status, and the cosigner of this project
+// with 503.
+var meanings = map[int]string{
+	http.StatusForbidden:           ": it does not accept the key that signed the checkpoint",
+	http.StatusNotFound:            ": it does not know the log",
+	http.StatusConflict:            ": it has another tree of that size",
+	http.StatusUnprocessableEntity: ": the proof is false",
+	http.StatusServiceUnavailable:  ": it is busy, or cannot read the server",
 }
 
 // consistency returns the proof of RFC 6962 section 2.1.2 between two sizes.

@@ -394,6 +394,8 @@ func (a alerts) AlertState() admin.AlertState {
 	return admin.AlertState{Notifier: admin.NotifierNone}
 }
 
+func (a alerts) Cosigners() []admin.Cosigner { return []admin.Cosigner{} }
+
 func (a alerts) Rules() []watch.Rule { return watch.Rules() }
 
 func (a alerts) CheckSilence(now time.Time, s watch.Silence) error {

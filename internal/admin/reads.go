@@ -58,7 +58,7 @@ func (q *request) status() (any, error) {
 	a := &Status{
 		Server: public, Time: q.now, Started: q.s.started, Actor: q.who.Actor(), Role: q.role.String(),
 		NotDurable: state.NotDurable, Ends: []End{}, TwoPeople: q.s.cfg.TwoPeople, Waiting: []Waiting{},
-		Incidents: []Incident{}, Alerts: q.s.cfg.Alerts.AlertState(),
+		Incidents: []Incident{}, Alerts: q.s.cfg.Alerts.AlertState(), Cosigners: q.s.cfg.Alerts.Cosigners(),
 	}
 	if !q.hasty {
 		q.s.follow(q.ctx)

@@ -262,6 +262,15 @@ type Status struct {
 	Waiting    []Waiting  `json:"waiting"`     // for a second commander
 	Incidents  []Incident `json:"incidents"`   // that are open, the newest first
 	Alerts     AlertState `json:"alerts"`
+	Cosigners  []Cosigner `json:"cosigners"` // that checkpoints are submitted to
+}
+
+// Cosigner is what a server knows of one of its cosigners.
+type Cosigner struct {
+	URL     string  `json:"url"`
+	Size    uint64  `json:"size"`              // of the newest checkpoint that it cosigned since the start, or 0
+	Failing *Moment `json:"failing,omitempty"` // since when it cosigns nothing
+	Why     string  `json:"why,omitempty"`
 }
 
 // AlertState is how many alerts there are, and whether they can be delivered.

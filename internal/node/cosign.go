@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/terradourada/td/internal/addcheckpoint"
+	"github.com/terradourada/td/internal/admin"
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/ledger"
@@ -99,6 +101,7 @@ type cosigner struct {
 	pause   time.Duration
 	after   time.Time // before which it is not asked again
 	failing time.Time // since; zero if it does not fail
+	why     string    // it fails
 }
 
 func newSubmitter(log *slog.Logger, m *metrics.Metrics, policy *receipt.Policy, l cosignedLog, post addcheckpoint.Post) *submitter {
@@ -218,7 +221,10 @@ func (s *submitter) note(t time.Time, c *cosigner, sub *submission, err error) {
 		c.after = t.Add(c.pause)
 		if c.failing.IsZero() {
 			c.failing = t
-			s.log.Warn("checkpoint not cosigned", "cosigner", c.URL, "size", sub.plain.Size, "err", err)
+		}
+		if why := strings.TrimPrefix(err.Error(), notify.ErrRefused.Error()+": "); why != c.why {
+			c.why = why
+			s.log.Warn("checkpoint not cosigned", "cosigner", c.URL, "size", sub.plain.Size, "err", why)
 		}
 		return
 	}
@@ -226,7 +232,28 @@ func (s *submitter) note(t time.Time, c *cosigner, sub *submission, err error) {
 	if c.last == nil || !c.failing.IsZero() {
 		s.log.Info("checkpoint cosigned", "cosigner", c.URL, "size", sub.plain.Size)
 	}
-	c.last, c.pause, c.failing = sub, 0, time.Time{}
+	c.last, c.pause, c.failing, c.why = sub, 0, time.Time{}, ""
+}
+
+// Cosigners returns what is known of each cosigner. It may be called without cosigners.
+func (s *submitter) Cosigners() []admin.Cosigner {
+	all := []admin.Cosigner{}
+	if s == nil {
+		return all
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.cosigners {
+		a := admin.Cosigner{URL: c.URL, Why: c.why}
+		if c.last != nil {
+			a.Size = c.last.plain.Size
+		}
+		if !c.failing.IsZero() {
+			a.Failing = sinceOf(c.failing)
+		}
+		all = append(all, a)
+	}
+	return all
 }
 
 // failing returns for how long the worst cosigner has failed. It may be called without

@@ -21,6 +21,7 @@ import (
 
 	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/internal/addcheckpoint"
+	"github.com/terradourada/td/internal/admin"
 	"github.com/terradourada/td/internal/config"
 	"github.com/terradourada/td/internal/cosign"
 	"github.com/terradourada/td/internal/ledger"
@@ -283,12 +284,19 @@ func TestSubmitterRetries(t *testing.T) {
 			time.Sleep(10*time.Minute + time.Second)
 			want(t, "attempts", len(c.tower("away").requests()) <= 16, true)
 			want(t, "added", c.added(), []string{"10 [good] 2 false"})
+			want(t, "lines about one reason", strings.Count(c.text.String(), `msg="checkpoint not cosigned"`), 1)
+			c.tower("away").away(errors.New("certificate has expired"))
+			time.Sleep(2 * time.Minute)
+			want(t, "lines about the other one", strings.Count(c.text.String(), `err="certificate has expired"`), 1)
 			c.tower("away").away(nil)
 			time.Sleep(time.Minute + time.Second)
 		})
 		want(t, "added", c.added()[1:], []string{"10 [away good] 4 true"})
 		want(t, "asked of the good one", len(c.tower("good").requests()), 2) // with the size that it named
 		want(t, "failing", s.failing(time.Now()), 0)
+		for _, cosigner := range s.Cosigners() {
+			want(t, cosigner.URL, cosigner, admin.Cosigner{URL: cosigner.URL, Size: 10})
+		}
 		want(t, "lines of the log", strings.Count(c.text.String(), `msg="checkpoint cosigned" cosigner=https://away`), 1)
 	})
 }
@@ -312,7 +320,7 @@ func TestSubmitterResumes(t *testing.T) {
 		c.run(func() { time.Sleep(1500 * time.Millisecond) })
 		want(t, "added", c.added(), []string{"10 [good other] 4 true"})
 	})
-	if (*submitter)(nil).failing(time.Now()) != 0 {
+	if (*submitter)(nil).failing(time.Now()) != 0 || len((*submitter)(nil).Cosigners()) != 0 {
 		t.Error("a cosigner fails where there is none")
 	}
 }

@@ -485,6 +485,9 @@ func (w *watcher) AlertState() admin.AlertState {
 	return a
 }
 
+// Cosigners returns what is known of each cosigner.
+func (w *watcher) Cosigners() []admin.Cosigner { return w.submitter.Cosigners() }
+
 // Rules lists the rules in force.
 func (w *watcher) Rules() []watch.Rule {
 	w.mu.Lock()
