@@ -58,11 +58,14 @@ func ParsePolicy(text []byte) (*Policy, error) {
 	return p.policy(torchwood.ThresholdPolicy(2, p.parts[p.quorum], logs)), nil
 }
 
-var errPolicy = errors.New("the policy file asks for signatures that the checkpoint does not carry, or for another log")
+var errPolicy = errors.New("the checkpoint does not carry the signatures that the policy file asks for")
 
 // Check returns why the signatures on a checkpoint do not satisfy the policy.
 func (p *Policy) Check(c *Checkpoint) error {
 	if _, _, err := torchwood.VerifyCheckpoint([]byte(c.Note), p.inner); err != nil {
+		if !p.Names(c.Origin) {
+			return fmt.Errorf("%w, which is about another log than %s", errPolicy, c.Origin)
+		}
 		return errPolicy
 	}
 	return nil

@@ -376,7 +376,7 @@ func (a *app) cosignSubmit(ctx context.Context, s *cosignSubmission) error {
 			return err
 		}
 		if with.Note == cp.Note {
-			fmt.Fprintf(a.stderr, "td: %s sent no new signature of a key that the policy names\n", o.Cosigner)
+			fmt.Fprintf(a.stderr, "td: %s added nothing: its signatures are there already, or the policy does not name its keys\n", o.Cosigner)
 			continue
 		}
 		fmt.Fprintf(a.stderr, "td: %s cosigned size %d\n", o.Cosigner, cp.Size)

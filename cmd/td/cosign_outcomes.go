@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/terradourada/td/internal/addcheckpoint"
 	"github.com/terradourada/td/internal/cosign"
+	"github.com/terradourada/td/internal/termui"
 	"github.com/terradourada/td/protocol"
 )
 
@@ -26,11 +28,17 @@ type outcomePrinter struct {
 // cause them.
 const refusalEvery = time.Second
 
+// newHead names a checkpoint that was accepted: the two first lines are its origin and size.
+func newHead(note string) string {
+	lines := strings.SplitN(note, "\n", 3)
+	return protocol.Printable(lines[0]) + " size " + protocol.Printable(lines[1])
+}
+
 func (p *outcomePrinter) print(r *addcheckpoint.Request, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if err == nil {
-		fmt.Fprintf(p.out, "td: cosigned from size %d\n", r.Old)
+		fmt.Fprintf(p.out, "td: cosigned %s, from size %d\n", newHead(r.Note), r.Old)
 		return
 	}
 	if errors.As(err, new(*cosign.SizeError)) || errors.Is(err, cosign.ErrUnknownLog) || errors.Is(err, addcheckpoint.ErrMalformed) {
@@ -41,6 +49,10 @@ func (p *outcomePrinter) print(r *addcheckpoint.Request, err error) {
 		p.skipped++
 		return
 	}
-	fmt.Fprintf(p.out, "td: refused from size %d: %s; %d refusals before it were not printed\n", r.Old, protocol.Printable(err.Error()), p.skipped)
+	before := ""
+	if p.skipped > 0 {
+		before = fmt.Sprintf("; %s before it not printed", termui.Count(p.skipped, "refusal"))
+	}
+	fmt.Fprintf(p.out, "td: refused from size %d: %s%s\n", r.Old, protocol.Printable(err.Error()), before)
 	p.next, p.skipped = now.Add(refusalEvery), 0
 }

@@ -247,6 +247,9 @@ func TestApproval(t *testing.T) {
 	if found == nil {
 		t.Fatalf("no key waits: %s%s", list.out, list.errs)
 	}
+	if info := user.td(2, "log", "info", "--server", server); !strings.Contains(info.out, "key     "+found[2]+"\n") {
+		t.Errorf("td log info does not print the key that waits: %s%s", info.out, info.errs)
+	}
 	if s := user.td(2, "cosign", "approve", "--dir", c.dir, "--origin", found[1], "--key", found[2]); s.exit != 0 {
 		t.Fatalf("approve: %s", s.errs)
 	}

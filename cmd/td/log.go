@@ -49,7 +49,7 @@ func (f *logFlags) open() (*remote.Log, error) {
 func logInfoCommand(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "info",
-		Short:   "Show origin, size, root and newest epoch of a log",
+		Short:   "Show origin, size, root, checkpoint key and newest epoch of a log",
 		Example: "  td log info\n  td log info --dir ./data/ledger -o json",
 		Args:    noArgs,
 	}
@@ -65,11 +65,11 @@ func logInfoCommand(a *app) *cobra.Command {
 		if err != nil {
 			return log.Failure(cmd.Context(), err)
 		}
-		info := logInfo{cp.Origin, cp.Size, protocol.Digest(cp.Root), cp.Epoch.Number, cp.Epoch.ID}
+		info := logInfo{cp.Origin, cp.Size, protocol.Digest(cp.Root), protocol.Digest(cp.Key), cp.Epoch.Number, cp.Epoch.ID}
 		if output.value == "json" {
 			return a.printJSON(info)
 		}
-		_, err = fmt.Fprintf(a.stdout, "origin  %s\nsize    %d\nroot    %s\nepoch   %d, %s\n", info.Origin, info.Size, info.Root, info.Epoch, info.EpochID)
+		_, err = fmt.Fprintf(a.stdout, "origin  %s\nsize    %d\nroot    %s\nkey     %s\nepoch   %d, %s\n", info.Origin, info.Size, info.Root, info.Key, info.Epoch, info.EpochID)
 		return err
 	}
 	return cmd
@@ -80,7 +80,8 @@ type logInfo struct {
 	Origin  string           `json:"origin"`
 	Size    uint64           `json:"size"`
 	Root    protocol.Digest  `json:"root"`
-	Epoch   uint64           `json:"epoch"` // that signed the checkpoint
+	Key     protocol.Digest  `json:"key"`   // that signed the checkpoint
+	Epoch   uint64           `json:"epoch"` // whose key that is
 	EpochID protocol.EpochID `json:"epoch_id"`
 }
 
