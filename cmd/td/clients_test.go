@@ -6,6 +6,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"os"
 	"path/filepath"
@@ -13,9 +14,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/internal/datadir"
 	"github.com/terradourada/td/internal/journal"
 	"github.com/terradourada/td/internal/principal"
+	"github.com/terradourada/td/protocol"
+	"github.com/terradourada/td/receipt"
 )
 
 // withJournal calls use on the journal of a server that has stopped.
@@ -192,7 +196,22 @@ func steps(t *testing.T, b *backend, dir, event, trust, north, south string) {
 	send := []string{"send", "--server", b.url, "--trust", trust, "--challenge", in("challenge.json"), "--proof", in("proof.bin")}
 	run(5, send...)
 	run(5, append(send, "--token-file", south)...)
-	run(0, append(send, "--token-file", north)...)
+	got := run(0, append(send, "--token-file", north)...)
+	r, err := receipt.Parse([]byte(got))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ch api.Challenge
+	if err := json.Unmarshal([]byte(challenge), &ch); err != nil {
+		t.Fatal(err)
+	}
+	again := []string{"receipt", "--server", b.url, "--trust", trust, "--token-file", north}
+	fetched, err := receipt.Parse([]byte(run(0, append(again, ch.RequestID.String())...)))
+	if err != nil || !bytes.Equal(fetched.Leaf, r.Leaf) {
+		t.Errorf("the receipt that is fetched again has another leaf: %v", err)
+	}
+	run(4, append(again, "--wait", "0", protocol.RequestID{1}.String())...)
+	run(2, append(again, "no id")...)
 }
 
 // TestCertificateRenewed: the real, confined server serves a certificate that has

@@ -81,14 +81,7 @@ func (a *app) send(ctx context.Context, f *sendFlags) error {
 		return err
 	}
 	a.noteReceipt(report)
-	raw, err := got.Encode()
-	if err != nil {
-		return err
-	}
-	if f.out == "" {
-		raw = append(raw, '\n')
-	}
-	return a.writeOut(f.out, raw)
+	return a.writeReceipt(f.out, got)
 }
 
 // noteReceipt prints what a person should know about a receipt that is kept.

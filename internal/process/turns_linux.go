@@ -49,7 +49,7 @@ func shortTurns(tid int) error {
 // one, such a thread gets a quarter of a processor.
 const background = 5
 
-// lowerPriority gives this goroutine a thread of its own, of a low priority. The thread ends
+// lowerPriority runs this goroutine on a thread of its own, of a low priority. The thread ends
 // with the goroutine.
 func lowerPriority() error {
 	runtime.LockOSThread()

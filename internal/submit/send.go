@@ -33,11 +33,48 @@ func (a *Answer) Send(ctx context.Context) (*receipt.Receipt, *receipt.Report, e
 	if err != nil {
 		return nil, nil, err
 	}
-	report, err := receipt.RecordAndVerify(ctx, got, a.Verify, client.NewLog(a.Server.Client), a.Server.Source(), time.Now())
-	if bad := new(receipt.NegativeError); errors.As(err, &bad) {
-		return nil, nil, fault.New(fault.ExitOfVerdict(bad.Verdict), bad.Error(), remote.AdviceOnReceipt(bad, a.Server))
+	report, err := verified(ctx, a.Server, got, a.Verify)
+	return got, report, err
+}
+
+// Fetch gets the receipt of a request again, verifies it and records its checkpoint, which
+// may have cosignatures that an earlier one had not.
+func Fetch(ctx context.Context, s *remote.Server, id protocol.RequestID, wait time.Duration, o receipt.Options) (*receipt.Receipt, *receipt.Report, error) {
+	got, err := s.Receipt(ctx, id, wait)
+	if err != nil {
+		return nil, nil, s.Failure(ctx, err)
 	}
-	return got, report, a.Server.Failure(ctx, err)
+	if requestOf(got) != id {
+		return nil, nil, fault.New(fault.Negative, "the server sent the receipt of another request", remote.DoNotRely)
+	}
+	report, err := verified(ctx, s, got, o)
+	return got, report, err
+}
+
+// requestOf returns the request that a receipt is about, zero if it is about none.
+func requestOf(r *receipt.Receipt) protocol.RequestID {
+	leaf, err := protocol.ParseLeaf(r.Leaf)
+	if err != nil {
+		return protocol.RequestID{}
+	}
+	accepted, ok := leaf.Body.(*protocol.Accepted)
+	if !ok {
+		return protocol.RequestID{}
+	}
+	p, err := protocol.ParsePayload(accepted.Payload[:])
+	if err != nil {
+		return protocol.RequestID{}
+	}
+	return p.RequestID
+}
+
+// verified verifies a receipt and records its checkpoint.
+func verified(ctx context.Context, s *remote.Server, got *receipt.Receipt, o receipt.Options) (*receipt.Report, error) {
+	report, err := receipt.RecordAndVerify(ctx, got, o, client.NewLog(s.Client), s.Source(), time.Now())
+	if bad := new(receipt.NegativeError); errors.As(err, &bad) {
+		return nil, fault.New(fault.ExitOfVerdict(bad.Verdict), bad.Error(), remote.AdviceOnReceipt(bad, s))
+	}
+	return report, s.Failure(ctx, err)
 }
 
 // Kept verifies the receipt of the request in a file, which an earlier run has written.

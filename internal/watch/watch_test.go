@@ -614,7 +614,7 @@ func TestEndOfHidden(t *testing.T) {
 		b.ticks(60, with(lag, set(watch.CheckpointAge, 0)))
 		ended := slices.ContainsFunc(b.Current(b.now), func(a watch.Alert) bool { return a.Rule == "CheckpointTooOld" && a.Ended != nil })
 		if ended != c.want {
-			t.Errorf("%s: the receiver is told of the end: %t", what, ended)
+			t.Errorf("%s: the receiver learns of the end: %t", what, ended)
 		}
 	}
 }
