@@ -220,7 +220,7 @@ func cosignListCommand(a *app) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.printCosigned(logs, output.value == "json")
+		return a.printCosigned(dir, logs, output.value == "json")
 	}
 	return cmd
 }
@@ -234,9 +234,11 @@ type cosignedLog struct {
 	Key     protocol.Digest `json:"key"`
 	Since   string          `json:"since"`             // when this head was first cosigned, or added
 	Waiting string          `json:"waiting,omitempty"` // a key that needs approval
+
+	Approved string `json:"approved,omitempty"` // a key that was approved and is not in use yet
 }
 
-func (a *app) printCosigned(logs []cosign.Log, asJSON bool) error {
+func (a *app) printCosigned(dir string, logs []cosign.Log, asJSON bool) error {
 	if len(logs) == 0 {
 		fmt.Fprintln(a.stderr, "no log was added")
 		return nil
@@ -249,6 +251,9 @@ func (a *app) printCosigned(logs []cosign.Log, asJSON bool) error {
 		if l.Waiting != [32]byte{} {
 			line.Waiting = protocol.Digest(l.Waiting).String()
 		}
+		if l.Approved != [32]byte{} {
+			line.Approved = protocol.Digest(l.Approved).String()
+		}
 		if asJSON {
 			if err := a.printJSON(line); err != nil {
 				return err
@@ -257,7 +262,10 @@ func (a *app) printCosigned(logs []cosign.Log, asJSON bool) error {
 		}
 		fmt.Fprintf(a.stdout, "%-36s%-10d%-22s%s\n", line.Origin, line.Size, line.Since, line.Server)
 		if line.Waiting != "" {
-			fmt.Fprintf(a.stdout, "  a key without a hand-over waits: td cosign approve --origin %s --key %s\n", line.Origin, line.Waiting)
+			fmt.Fprintf(a.stdout, "  a key without a hand-over waits: td cosign approve --dir %s --origin %s --key %s\n", protocol.Escaped(dir), line.Origin, line.Waiting)
+		}
+		if line.Approved != "" {
+			fmt.Fprintf(a.stdout, "  approved, and not in use yet: %s\n", line.Approved)
 		}
 	}
 	return nil
@@ -270,7 +278,9 @@ func cosignApproveCommand(*app) *cobra.Command {
 		Long: `Lets a log go on, once, under a key to which no hand-over leads. Ask the operator,
 by a way that an attacker does not control, whether their server crashed and which
 checkpoint key it has now: td log info prints it. Only a checkpoint that contains the
-newest cosigned one is signed under it.`,
+newest cosigned one is signed under it. The server asks again within a minute. If its key
+was replaced meanwhile, approve the present one: an approval is for one key, and the last
+one counts.`,
 		Example: "  td cosign approve --dir ./cosigner --origin terradourada/0123456789abcdef --key KEY",
 		Args:    noArgs,
 	}

@@ -243,7 +243,7 @@ func TestApproval(t *testing.T) {
 	b = startBackend(t, data, "--listen", address)
 	a.refused(server, "after a crash, without approval")
 	list := user.td(2, "cosign", "list", "--dir", c.dir)
-	found := regexp.MustCompile(`approve --origin (\S+) --key (\S+)`).FindStringSubmatch(list.out)
+	found := regexp.MustCompile(`approve --dir \S+ --origin (\S+) --key (\S+)`).FindStringSubmatch(list.out)
 	if found == nil {
 		t.Fatalf("no key waits: %s%s", list.out, list.errs)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/terradourada/td/client"
 	"github.com/terradourada/td/internal/addcheckpoint"
+	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
 )
 
@@ -231,7 +232,7 @@ func (c *Cosigner) approved(ctx context.Context, cp *receipt.Checkpoint) error {
 		return err
 	}
 	return errors.Join(c.Store.Wait(ctx, cp.Origin, cp.Key),
-		fmt.Errorf("%w: there is no hand-over to it, and no person has approved it", ErrForeignKey))
+		fmt.Errorf("%w: there is no hand-over to the key %s, and no person has approved it", ErrForeignKey, protocol.Digest(cp.Key)))
 }
 
 // classified returns an error about the bound server as a refusal. A server whose tree is

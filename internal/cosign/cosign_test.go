@@ -267,18 +267,22 @@ func TestHead(t *testing.T) {
 // TestWaiting: a key without a hand-over waits for a person, whose approval counts once.
 func TestWaiting(t *testing.T) {
 	w := newWorld(t, cosign.Approve)
-	waiting := func() [32]byte {
+	log := func() cosign.Log {
 		l, err := w.store.Log(t.Context(), logtest.Origin)
 		w.must(err)
-		return l.Waiting
+		return l
 	}
+	waiting := func() [32]byte { return log().Waiting }
 	next := w.log.Open(nil)
 	w.show(w.log, next, true)
 	if _, err := w.submit(w.log, 301, next); !errors.Is(err, cosign.ErrForeignKey) || waiting() != next.Open.CheckpointKey {
 		t.Fatalf("%v, %x waits", err, waiting())
 	}
 	w.must(w.store.Approve(t.Context(), logtest.Origin, next.Open.CheckpointKey))
-	if _, err := w.submit(w.log, 301, next); err != nil || waiting() != [32]byte{} {
+	if l := log(); l.Approved != next.Open.CheckpointKey || l.Waiting != [32]byte{} {
+		t.Errorf("%x is approved, %x waits", l.Approved, l.Waiting)
+	}
+	if _, err := w.submit(w.log, 301, next); err != nil || waiting() != [32]byte{} || log().Approved != [32]byte{} {
 		t.Fatalf("%v, %x waits", err, waiting())
 	}
 	for _, old := range [][32]byte{w.epoch.Open.CheckpointKey, next.Open.CheckpointKey} {

@@ -50,7 +50,8 @@ type Log struct {
 	Head   receipt.Head // of the newest checkpoint that was cosigned
 	Since  time.Time    // when that was
 
-	Waiting [32]byte // a key that waits for a person's approval; zero if none does
+	Waiting  [32]byte // a key that waits for a person's approval; zero if none does
+	Approved [32]byte // a key that was approved, and that no checkpoint was cosigned under yet
 }
 
 // Refusals of a store.
@@ -157,7 +158,7 @@ func (s *Store) Add(ctx context.Context, origin, server string, head receipt.Hea
 	})
 }
 
-const selectLogs = `SELECT logs.origin, server, size, root, logs.key, changed, iif(approved = 0, breaks.key, NULL)
+const selectLogs = `SELECT logs.origin, server, size, root, logs.key, changed, iif(approved = 0, breaks.key, NULL), iif(approved = 1, breaks.key, NULL)
 	FROM logs LEFT JOIN breaks ON breaks.origin = logs.origin`
 
 // Log returns what is kept of a log, or [ErrUnknownLog].
@@ -187,15 +188,16 @@ func (s *Store) Logs(ctx context.Context) (all []Log, err error) {
 }
 
 func scan(row func(...any) error) (l Log, err error) {
-	var root, key, waiting []byte
+	var root, key, waiting, approved []byte
 	var changed int64
-	if err := row(&l.Origin, &l.Server, &l.Head.Size, &root, &key, &changed, &waiting); err != nil {
+	if err := row(&l.Origin, &l.Server, &l.Head.Size, &root, &key, &changed, &waiting, &approved); err != nil {
 		return l, err
 	}
 	l.Since = time.Unix(changed, 0).UTC()
 	copy(l.Head.Root[:], root)
 	copy(l.Head.Key[:], key)
 	copy(l.Waiting[:], waiting)
+	copy(l.Approved[:], approved)
 	return l, nil
 }
 
