@@ -34,7 +34,7 @@ func TestVerifyExitCodes(t *testing.T) {
 	unknown := []string{"verify", "--trust", t.TempDir(), valid}
 	td(t, fault.Unvouched, unknown, "UNVOUCHED: step identity failed", "hint: td trust add")
 	td(t, fault.OK, append(unknown, "--allow-self-asserted"), "valid, if this is the right log")
-	td(t, fault.OK, append(unknown, "--policy", w.policy(e)), "  valid")
+	td(t, fault.OK, append(unknown, "--policy", w.policy(e)), "  valid, under the keys of the policy file\n")
 
 	// Later in the same log: proofs make up for what is not recorded.
 	later := w.accept(e)

@@ -194,6 +194,8 @@ func sentence(v *verify.Verdict) string {
 		return negative + ", and --strict counts that as negative"
 	case v.Vouched == nil:
 		return v.Verdict + ", if this is the right log: nothing but the receipt says so"
+	case v.Vouched.Rule == receipt.RulePolicy:
+		return v.Verdict + ", under the keys of the policy file"
 	case v.Vouched.Server == "":
 		return v.Verdict + ", in a log that is bound to no server here"
 	}
