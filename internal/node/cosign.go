@@ -45,7 +45,7 @@ func readCosigners(cfg *config.Config) (*receipt.Policy, error) {
 	}
 	policy, err := remote.ReadPolicy(cfg.Cosigners)
 	if err != nil {
-		return nil, fault.New(fault.Config, "cosigners: "+fault.Of(err).What, "the setting cosigners names a policy file; see docs/how-to/cosign.md")
+		return nil, fault.New(fault.Config, "cosigners: "+err.Error(), "the setting cosigners names a policy file; see docs/how-to/cosign.md")
 	}
 	if n := len(policy.Cosigners()); n == 0 || n > maxCosigners {
 		return nil, fault.New(fault.Config, fmt.Sprintf("cosigners: %s names %d URLs, and 1 to %d can be submitted to", cfg.Cosigners, n, maxCosigners),
