@@ -181,7 +181,7 @@ function commitField(p: Extract<Params, { field: number }>, event: JsonObject, b
   } else if (p.claim === "record-equals/1") {
     holds(p.value === hexOf(claimed.digest));
   } else {
-    const place = p.values.indexOf(hexOf(claimed.digest));
+    const place = p.values.lastIndexOf(hexOf(claimed.digest));
     holds(place >= 0);
     secrets.bits(BigInt(place), 3);
   }

@@ -69,7 +69,8 @@ const MOST_DEPTH = 32;
 const MOST_MEMBERS = 1024;
 
 const SPACE = /[ \t\r\n]*/y;
-const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?/y;
+const NUMBER = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]*)?(?:[eE][+-]?[0-9]*)?/y;
+const INCOMPLETE = /[.eE+-]$|\.[eE]/;
 const LITERAL = /true|false|null/y;
 const PLAIN = /[^"\\\x00-\x1f]*/y;
 const ESCAPE = /\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4})/y;
@@ -173,8 +174,7 @@ class Reader {
     if (literal !== undefined) return literal === "null" ? null : literal === "true";
     const start = this.at;
     const number = this.match(NUMBER);
-    if (number === undefined) throw new Unreadable("syntax", start);
-    if (/[0-9.eE+-]/.test(this.text[this.at] ?? "")) throw new Unreadable("syntax", this.at);
+    if (number === undefined || INCOMPLETE.test(number)) throw new Unreadable("syntax", start);
     const canonical = canonicalNumber(number);
     if (canonical === undefined && exactly) throw new Unreadable("inexact_number", start);
     return new Numeral(canonical ?? "");
