@@ -78,9 +78,18 @@ func TestCases(t *testing.T) {
 		}
 	}
 	g := generator{rand.New(rand.NewChaCha8(seed))}
+	first := []jsonCase{{Printable: true}}
+	if rounds > 3_000 {
+		largest := g.largest(t, claims.MaxMembers)
+		first = append(first, jsonCase{List: largest}, jsonCase{List: g.largest(t, claims.MaxMembers+1)},
+			jsonCase{List: slices.Concat(largest, bytes.Repeat([]byte(" "), claims.MaxListSize-len(largest)))},
+			jsonCase{List: slices.Concat(largest, bytes.Repeat([]byte(" "), claims.MaxListSize-len(largest)+1))})
+	}
 	for i := range rounds {
-		c := jsonCase{Printable: i == 0}
-		if i > 0 {
+		var c jsonCase
+		if i < len(first) {
+			c = first[i]
+		} else {
 			c = g.next(t)
 		}
 		want := outcome(t, c)
@@ -482,6 +491,22 @@ func (g generator) list(t *testing.T) (file, params []byte, secret claims.Digest
 	return l.Encode(), params, secret
 }
 
+// largest is the file of a list of many members, which need not be those of secrets.
+func (g generator) largest(t *testing.T, n int) []byte {
+	t.Helper()
+	members := make([]string, n)
+	for i := range members {
+		members[i] = hexDigest(g.digest())
+	}
+	slices.Sort(members)
+	file, err := protocol.EncodeJSON(map[string]any{"name": "all", "members": members})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// next is a random case.
 func (g generator) next(t *testing.T) jsonCase {
 	event := g.event()
 	switch kind := g.IntN(12); kind {

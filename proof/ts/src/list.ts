@@ -83,18 +83,18 @@ function nothing(level: number): number[] {
   return compress(below, below);
 }
 
-function require(condition: boolean, why: string): asserts condition {
+function refuseUnless(condition: boolean, why: string): asserts condition {
   if (!condition) throw new Refusal("malformed_request", why);
 }
 
 export function parseList(file: Uint8Array): List {
   const object = readable(() => parse(file, MOST_BYTES), (reason) => (reason === "too_large" ? reason : "malformed_request"));
   const [name, members] = [object.get("name"), object.get("members")];
-  require(object.size === 2 && typeof name === "string" && Array.isArray(members), "no name and members");
-  require(checkName(name), "no name");
-  require(members.length >= 1 && members.length <= MOST_MEMBERS, "too few or too many members");
+  refuseUnless(object.size === 2 && typeof name === "string" && Array.isArray(members), "no name and members");
+  refuseUnless(checkName(name), "no name");
+  refuseUnless(members.length >= 1 && members.length <= MOST_MEMBERS, "too few or too many members");
   const texts = members.map((m) => (typeof m === "string" ? m : ""));
-  require(texts.every(isDigest), "a member is no digest");
-  require(texts.every((m, i) => i === 0 || texts[i - 1] < m), "members are not in order or repeat");
+  refuseUnless(texts.every(isDigest), "a member is no digest");
+  refuseUnless(texts.every((m, i) => i === 0 || texts[i - 1] < m), "members are not in order or repeat");
   return new List(name, texts);
 }

@@ -33,42 +33,42 @@ export type Params =
 
 const MOST_BYTES = 2048;
 
-// require refuses parameters.
-function require(condition: boolean, why: string): asserts condition {
+// refuseUnless refuses parameters.
+function refuseUnless(condition: boolean, why: string): asserts condition {
   if (!condition) throw new Refusal("malformed_request", why);
 }
 
 // membersOf returns the members of an object that has exactly these.
 function membersOf(v: Json, ...names: string[]): Record<string, Json> {
-  require(v instanceof Map && v.size === names.length && names.every((name) => v.has(name)), "other members");
+  refuseUnless(v instanceof Map && v.size === names.length && names.every((name) => v.has(name)), "other members");
   return Object.fromEntries(v);
 }
 
 function textOf(v: Json): string {
-  require(typeof v === "string", "no text");
+  refuseUnless(typeof v === "string", "no text");
   return v;
 }
 
 function listOf(v: Json, most: number): Json[] {
-  require(Array.isArray(v) && v.length >= 1 && v.length <= most, `no list of 1 to ${most}`);
+  refuseUnless(Array.isArray(v) && v.length >= 1 && v.length <= most, `no list of 1 to ${most}`);
   return v;
 }
 
 function integerOf(v: Json, from: bigint, to: bigint): bigint {
   const x = v instanceof Numeral ? v.scaled(0, 0n) : undefined;
-  require(x !== undefined && from <= x && x <= to, `no integer from ${from} to ${to}`);
+  refuseUnless(x !== undefined && from <= x && x <= to, `no integer from ${from} to ${to}`);
   return x;
 }
 
 function pointerOf(v: Json): Pointer {
   const [first, ...parts] = textOf(v).split("/");
-  require(first === "" && parts.length > 0, "a pointer is empty or does not begin with /");
-  for (const part of parts) require(!/~(?![01])|^-$|^0[0-9]+$/.test(part), "a part of a pointer is not strict");
+  refuseUnless(first === "" && parts.length > 0, "a pointer is empty or does not begin with /");
+  for (const part of parts) refuseUnless(!/~(?![01])|^-$|^0[0-9]+$/.test(part), "a part of a pointer is not strict");
   return parts.map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));
 }
 
 function pointersOf(list: Json[]): Pointer[] {
-  require(new Set(list).size === list.length, "pointers repeat");
+  refuseUnless(new Set(list).size === list.length, "pointers repeat");
   return list.map(pointerOf);
 }
 
@@ -84,16 +84,16 @@ function boundOf(v: Json, { scale, offset }: Scaling, wide: boolean): bigint {
   let bound: bigint | undefined;
   if (v instanceof Numeral) bound = v.scaled(scale, offset);
   else if (wide && typeof v === "string") {
-    require(/^-?(0|[1-9][0-9]*)(\.[0-9]*[1-9])?$/.test(v) && canonicalNumber(v) === undefined, "a bound has another form");
+    refuseUnless(/^-?(0|[1-9][0-9]*)(\.[0-9]*[1-9])?$/.test(v) && canonicalNumber(v) === undefined, "a bound has another form");
     bound = scaled(v, scale, offset);
   }
-  require(bound !== undefined, "a bound is no number that the scale makes an integer");
+  refuseUnless(bound !== undefined, "a bound is no number that the scale makes an integer");
   return bound;
 }
 
 function intervalOf(lo: Json, hi: Json, scaling: Scaling, bits: number, wide = false): Interval {
   const interval = { lo: boundOf(lo, scaling, wide), hi: boundOf(hi, scaling, wide) };
-  require(0n <= interval.lo && interval.lo <= interval.hi && interval.hi < 2n ** BigInt(bits), "no interval");
+  refuseUnless(0n <= interval.lo && interval.lo <= interval.hi && interval.hi < 2n ** BigInt(bits), "no interval");
   return interval;
 }
 
@@ -125,13 +125,13 @@ export function claimedValue(v: Json, { scale, offset }: Scaling): { digest: num
 
 function givenValue(v: Json, scaling: Scaling): string {
   const value = claimedValue(v, scaling);
-  require(value !== undefined, "a value has no digest");
+  refuseUnless(value !== undefined, "a value has no digest");
   return hexOf(value.digest);
 }
 
 export function parseParams(claim: string, raw: Uint8Array): Params {
   const params = readable(() => parse(raw, MOST_BYTES), () => "malformed_request");
-  require(canonical(params) === Buffer.from(raw).toString("utf8"), "not canonical");
+  refuseUnless(canonical(params) === Buffer.from(raw).toString("utf8"), "not canonical");
   const parser = parsers.get(claim);
   if (parser === undefined) throw new Refusal("unknown_claim", "no such claim");
   return parser(params);
@@ -174,10 +174,10 @@ const parsers = new Map<string, (p: Json) => Params>([
   ["group/1", (v) => {
     const p = membersOf(v, "list", "name", "scope", "nullifier");
     const params = { claim: "group/1" as const, list: textOf(p.list), name: textOf(p.name), scope: textOf(p.scope), nullifier: textOf(p.nullifier) };
-    require(/^[0-9a-f]{64}$/.test(params.list), "no id of a list");
-    require(checkName(params.name), "no name");
-    require(/^[a-z0-9._:/-]{1,128}$/.test(params.scope), "no scope");
-    require(isDigest(params.nullifier), "no nullifier");
+    refuseUnless(/^[0-9a-f]{64}$/.test(params.list), "no id of a list");
+    refuseUnless(checkName(params.name), "no name");
+    refuseUnless(/^[a-z0-9._:/-]{1,128}$/.test(params.scope), "no scope");
+    refuseUnless(isDigest(params.nullifier), "no nullifier");
     return params;
   }],
   ["series-range/1", (v) => {
@@ -187,14 +187,14 @@ const parsers = new Map<string, (p: Json) => Params>([
     const interval = intervalOf(p.lo, p.hi, scaling, 30);
     const n = BigInt(count);
     const sums = intervalOf(p.sumlo, p.sumhi, { scale: scaling.scale, offset: n * scaling.offset }, 40, true);
-    require(n * interval.lo <= sums.lo && sums.hi <= n * interval.hi, "a sum is outside of the intervals");
+    refuseUnless(n * interval.lo <= sums.lo && sums.hi <= n * interval.hi, "a sum is outside of the intervals");
     return { claim: "series-range/1", at: pointerOf(p.at), count, sums, ...interval, ...scaling };
   }],
 ]);
 
 // requireList refuses parameters of another list.
 export function requireList(p: Params, list?: List): asserts list {
-  require(p.claim === "group/1" && list !== undefined && list.id === p.list && list.name === p.name, "another list");
+  refuseUnless(p.claim === "group/1" && list !== undefined && list.id === p.list && list.name === p.name, "another list");
 }
 
 // statementOf makes the statement of parameters about a commitment; group/1 needs the list.
