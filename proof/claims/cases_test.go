@@ -78,7 +78,7 @@ func TestCases(t *testing.T) {
 		}
 	}
 	g := generator{rand.New(rand.NewChaCha8(seed))}
-	first := []jsonCase{{Printable: true}}
+	first := append([]jsonCase{{Printable: true}}, edges(t)...)
 	if rounds > 3_000 {
 		largest := g.largest(t, claims.MaxMembers)
 		first = append(first, jsonCase{List: largest}, jsonCase{List: g.largest(t, claims.MaxMembers+1)},
@@ -247,6 +247,85 @@ func parseDigest(t *testing.T, text string) claims.Digest {
 	return d
 }
 
+// edges are cases that random ones miss.
+func edges(t *testing.T) (all []jsonCase) {
+	t.Helper()
+	blind := hexDigest(digest("r"))
+	add := func(claim, params, event string) {
+		all = append(all, jsonCase{Claim: claim, Params: []byte(params), Event: []byte(event), Blind: blind})
+	}
+	long := func(n int) string { return strings.Repeat("x", n) }
+	all = append(all, jsonCase{Event: []byte(`{"a":[1` + strings.Repeat(",1e20", 4000) + `]}`)}) // 5 characters become 21
+	for n := range 2 {
+		add("open/1", "{}", `{"a":"`+long(64<<10-8+n)+`"}`)
+		equals := `{"field":0,"offset":0,"scale":0,"schema":["/a"],"value":"` + long(2048-59+n) + `"}`
+		add("record-equals/1", equals, `{"a":"`+long(2048-59+n)+`"}`)
+	}
+	for _, at := range []string{"", "1.0", "1e0", "+1", " 1", "0x1", "2", "3"} {
+		add("range/1", `{"offset":0,"scale":0,"values":[{"at":"/d/`+at+`","hi":9,"lo":0}]}`, `{"d":[1,2,3]}`)
+	}
+	// Carries into the third limb.
+	add("sum/1", `{"at":["/a"],"hi":4294967296,"lo":0,"scale":0}`, `{"a":1}`)
+	add("record-range/1", `{"field":0,"hi":"18446744073709551615","lo":1,"offset":0,"scale":0,"schema":["/a"]}`, `{"a":4294967296}`)
+
+	series := func(n int, hi, sumlo, sumhi string) string {
+		return fmt.Sprintf(`{"at":"/r","count":%d,"hi":%s,"lo":0,"offset":0,"scale":0,"sumhi":%s,"sumlo":%s}`, n, hi, sumhi, sumlo)
+	}
+	add("series-range/1", series(1, "1073741823", "0", "1073741823"), `{"r":[1073741823]}`)
+	add("series-range/1", series(1, "1073741824", "0", "1073741824"), `{"r":[1073741823]}`)
+	for _, n := range []int{1, 2, 3, 4, 1024, 1025} {
+		readings := `{"r":[1` + strings.Repeat(",1", n-1) + `]}`
+		add("series-range/1", series(n, "1", "0", fmt.Sprint(n)), readings)
+		add("series-range/1", series(n, "1", "0", fmt.Sprint(n+1)), readings)
+		add("series-range/1", series(n, "1", "-1", fmt.Sprint(n)), readings)
+		add("series-range/1", series(3, "1", "0", "3"), readings)
+		add("series-range/1", fmt.Sprintf(`{"at":"/r","count":%d,"hi":2,"lo":1,"offset":0,"scale":0,"sumhi":%d,"sumlo":%d}`, n, n, n-1), readings)
+		add("series-range/1", fmt.Sprintf(`{"at":"/r","count":%d,"hi":1,"lo":-1,"offset":1,"scale":0,"sumhi":%d,"sumlo":-1}`, n, n), readings)
+	}
+	return append(all, groupEdges(t)...)
+}
+
+// groupEdges are those of group/1.
+func groupEdges(t *testing.T) (all []jsonCase) {
+	t.Helper()
+	sk := digest("sk")
+	name, scope := strings.Repeat("n", 128), strings.Repeat("s", 128)
+	l, err := claims.NewList(name, []claims.Digest{claims.MemberOf(sk)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	raw, err := claims.GroupParams(l, scope, sk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	params, file := string(raw), string(l.Encode())
+	member, beyond := hexDigest(claims.MemberOf(sk)), strings.Repeat("7f000001", 8)
+	add := func(params, file string, secret claims.Digest) {
+		all = append(all, jsonCase{List: []byte(file)},
+			jsonCase{Claim: "group/1", Params: []byte(params), Event: []byte("{}"), Blind: hexDigest(digest("r")), List: []byte(file), Secret: hexDigest(secret)})
+	}
+	replace := func(text, old, new string) string { return strings.Replace(text, old, new, 1) }
+	add(params, file, sk)
+	for _, other := range []string{scope + "s", "S" + scope[1:], " " + scope[1:], ""} {
+		add(replace(params, scope, other), file, sk)
+	}
+	for _, other := range []string{name + "n", "\u0000" + name[1:], ""} {
+		add(replace(params, name, other), replace(file, name, other), sk)
+	}
+	add(replace(params, name, "m"), file, sk)                                // the name is not the list's
+	add(replace(params, l.ID().String(), beyond), file, sk)                  // nor the id
+	add(replace(params, l.ID().String(), strings.Repeat("A", 64)), file, sk) // which is none
+	add(params, replace(file, member, beyond), sk)
+	add(params, replace(file, `"`+member+`"`, ""), sk)
+	nullifier := func(sk claims.Digest) string {
+		return hexDigest(poseidon.Compress(sk, claims.ScopeOf(name, scope)))
+	}
+	add(replace(params, nullifier(sk), beyond), file, sk)
+	add(replace(params, nullifier(sk), nullifier(digest("x"))), file, sk)
+	add(replace(params, nullifier(sk), nullifier(digest("x"))), file, digest("x")) // no member
+	return all
+}
+
 // generator makes random cases, most of which are nearly right.
 type generator struct{ *rand.Rand }
 
@@ -258,7 +337,7 @@ func (g generator) raw(texts ...string) json.RawMessage { return json.RawMessage
 func (g generator) odd() json.RawMessage {
 	return g.raw("null", "true", `""`, `"x"`, "[]", "{}", "[1]", `{"a":1}`, "-1", "0", "1", "2", "0.5", "1e400", "18", "19", "1e-7",
 		"4294967295", "4294967296", "68719476735", "68719476736", "1073741823", "1073741824", "9007199254740991", "9007199254740992", "9007199254740993",
-		"-9007199254740991", "18446744073709549568", "18446744073709551616", `"18446744073709551615"`, `"18446744073709551616"`, `"184467440737095516.15"`,
+		"-9007199254740991", "18446744073709550000", "18446744073709551616", `"18446744073709551615"`, `"18446744073709551616"`, `"184467440737095516.15"`,
 		`"5"`, `"9007199254740993"`, `"-9007199254740993"`, `"0.30000000000000001"`, `"/a"`, `"/d/0"`, `"/d/01"`, `"/d/-"`, `"/~2"`, `"/~0~1"`, `"/~"`, `"a"`,
 		`"\u00e9"`, `"\ud83d\ude02"`, `"\ud800"`, `"\u0000"`, `"\u2028"`, `["/a","/a"]`, `["/a","/b"]`, `"`+strings.Repeat("ab", 32)+`"`, `"`+strings.Repeat("7f000001", 8)+`"`,
 		`"`+strings.Repeat("x", 128)+`"`, `"`+strings.Repeat("x", 129)+`"`)
@@ -283,7 +362,7 @@ func (g generator) number() json.RawMessage {
 		if g.IntN(3) > 0 {
 			break
 		}
-		return g.raw("-0", "0e99999999999", "42949672.95", "1e2", "-1.5", "1073741823", "18446744073709549568", "0.1", "1e20", "5e-324")
+		return g.raw("-0", "0e99999999999", "42949672.95", "1e2", "-1.5", "1073741823", "18446744073709550000", "0.1", "1e20", "5e-324")
 	}
 	return fmt.Appendf(nil, "%d", n)
 }
