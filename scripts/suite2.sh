@@ -4,8 +4,9 @@
 # claim. The second verifier, proof/ts, judges the same proofs and mutants, and both of its
 # sides are measured in node, where npm is installed. It also makes statements and witnesses
 # of random parameters, events and member lists, and what it makes of them, or why it refuses
-# them, must be the same as in Go: TestCases in proof/claims. Full, Go in WebAssembly is measured in
-# node as well, and the known answers are made on arm64, where qemu-aarch64 is installed.
+# them, must be the same as in Go: TestCases in proof/claims. Full, Go in WebAssembly is
+# measured in node as well, and the known answers are made on arm64, where qemu-aarch64 is
+# installed.
 # The last line is the result as JSON; ok is true only if every verdict is right, no proof
 # is larger than its goal on average, and proving takes less than a quarter of the time of
 # PLONK in the same run. in_time says whether the goals for the times were met here.

@@ -551,6 +551,7 @@ func (g generator) digest() (d claims.Digest) {
 
 // list makes a list file, and parameters and a secret of one of its members.
 func (g generator) list(t *testing.T) (file, params []byte, secret claims.Digest) {
+	t.Helper()
 	members := make([]claims.Digest, 1+g.IntN(20))
 	for i := range members {
 		secret = g.digest()
@@ -587,6 +588,7 @@ func (g generator) largest(t *testing.T, n int) []byte {
 
 // next is a random case.
 func (g generator) next(t *testing.T) jsonCase {
+	t.Helper()
 	event := g.event()
 	switch kind := g.IntN(12); kind {
 	case 0:

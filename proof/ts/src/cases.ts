@@ -18,7 +18,7 @@ export type Case =
 
 const bytes = (base64: string): Buffer => Buffer.from(base64, "base64");
 
-// resultOf has what a case leads to, or how it is refused.
+// resultOf has what a case leads to, or how it is refused, or an error of this program.
 export function resultOf(c: Case): unknown {
   try {
     if ("claim" in c) return witness(c);
@@ -34,7 +34,7 @@ export function resultOf(c: Case): unknown {
   } catch (e) {
     if (e instanceof Refusal) return { refused: e.code };
     if (e instanceof Unreadable) return e.reason === "syntax" ? { refused: e.reason } : { refused: e.reason, offset: e.offset };
-    throw e;
+    return { error: String(e) };
   }
 }
 

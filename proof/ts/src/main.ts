@@ -75,6 +75,6 @@ for await (const line of createInterface({ input: process.stdin })) {
   }
 }
 for (const c of Object.values(claims)) c.ms = Math.round((c.ms / Math.max(1, c.valid)) * 1000) / 1000;
-if (json.cases !== json.agreed) differ.push(`${json.agreed} of ${json.cases} cases about JSON agree`);
+if (json.cases === 0 || json.cases !== json.agreed) differ.push(`${json.agreed} of ${json.cases} cases about JSON agree`);
 process.stdout.write(JSON.stringify({ answers: answers.length, prove_ms: proveMS, claims, json, differ: differ.slice(0, 5), ok: differ.length === 0 }) + "\n");
 process.exitCode = differ.length === 0 ? 0 : 1;
