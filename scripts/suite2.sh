@@ -13,7 +13,7 @@
 #
 # Full, it takes about half an hour, with 10,000 proofs and as many mutants of each claim,
 # 1,000 of which the second verifier gets, and 60,000 cases about JSON; SHORT=1 takes less
-# than half a minute, with 12 and 3 of each, and 3,000.
+# than half a minute, with 12 and 3 of each, and 2,000.
 set -eu
 cd "$(dirname "$0")/.."
 out=$(mktemp -d)

@@ -56,7 +56,7 @@ func TestCases(t *testing.T) {
 	rounds, seed := 1_000, [32]byte{3}
 	switch os.Getenv("TD_SUITE2") {
 	case "short":
-		rounds = 3_000
+		rounds = 2_000
 	case "full":
 		rounds = 60_000
 		binary.BigEndian.PutUint64(seed[:], uint64(time.Now().UnixNano()))
@@ -79,7 +79,7 @@ func TestCases(t *testing.T) {
 	}
 	g := generator{rand.New(rand.NewChaCha8(seed))}
 	first := append([]jsonCase{{Printable: true}}, edges(t)...)
-	if rounds > 3_000 {
+	if rounds > 2_000 {
 		largest := g.largest(t, claims.MaxMembers)
 		first = append(first, jsonCase{List: largest}, jsonCase{List: g.largest(t, claims.MaxMembers+1)},
 			jsonCase{List: slices.Concat(largest, bytes.Repeat([]byte(" "), claims.MaxListSize-len(largest)))},
