@@ -256,7 +256,7 @@ func (w *jsonWalk) refusal(err error, at int) *JSONError {
 		return &JSONError{JSONSyntax, len(w.raw)} // the text ended early
 	}
 	offset := min(int(syntax.ByteOffset), len(w.raw))
-	if isHalfSurrogate(w.raw[offset:]) {
+	if at < len(w.raw) && w.raw[at] == '"' && isHalfSurrogate(w.raw[offset:]) { // in a text
 		return &JSONError{JSONSurrogate, offset}
 	}
 	return &JSONError{JSONSyntax, offset}

@@ -93,6 +93,7 @@ func TestSyntaxOffsets(t *testing.T) {
 	for raw, want := range map[string]int{
 		"": 0, " ": 1, "{": 1, ",{}": 0, `{"a"}`: 4, `{"a":}`: 5, `{"a" 1}`: 5, `{"a":1 "b":2}`: 7, `{1:2}`: 1,
 		`{"a":01}`: 6, `{"a":+1}`: 5, `{"a":1.}`: 7, `{"a":"\x"}`: 6, "{\"a\":\"\x01\"}": 6, `{"a":[1 2]}`: 8, `{"a":"b`: 7,
+		`{"a":\ud800}`: 5, `{"a":1\udc00}`: 6, // an escape is one in a text only
 	} {
 		_, err := protocol.Canonicalize([]byte(raw))
 		var refused *protocol.JSONError

@@ -1,5 +1,6 @@
 // Package claims has the claims of suite 2: what is committed to, what a proof shows, and
-// the circuits. docs/spec/suite-2.md describes them to the byte.
+// the circuits. docs/spec/suite-2.md describes them to the byte. proof/ts has them a second
+// time, in TypeScript; make suite2 compares both.
 //
 // The holder of an event reads the parameters ([ParseParams]), draws a blind ([NewBlind])
 // and commits ([Commit]). The witness is bound to the session of a challenge

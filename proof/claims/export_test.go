@@ -15,6 +15,9 @@ func (w *Witness) Secrets() []field.Element { return w.secrets() }
 // Restate makes the witness one of another statement.
 func (w *Witness) Restate(s Statement) *Witness { return &Witness{s, w.session, w.secrets} }
 
+// Shape returns depth and root of the tree of a list.
+func (l *List) Shape() (depth int, root Digest) { return l.tree.depth, l.tree.Root() }
+
 // Description has the numbers of a circuit.
 type Description struct {
 	Values, Rows, Publics, Products, Equations, Terms int

@@ -5,9 +5,12 @@ import { P } from "./field.js";
 import { H } from "./hash.js";
 import { Params } from "./verify.js";
 
-// A statement of a claim in a session. Digests are 64 hexadecimal digits, integers of 64
-// bits decimals. Anchor, context and tag are a, c and t.
-export type Statement = { anchor: string; context: string; tag: string; commitment: string } & (
+// A statement of a claim in a session. Anchor, context and tag are a, c and t.
+export type Statement = { anchor: string; context: string; tag: string } & Claim;
+
+// Claim is a statement outside of a session. Digests are 64 hexadecimal digits, integers of
+// 64 bits decimals.
+export type Claim = { commitment: string } & (
   | { claim: "open/1" }
   | { claim: "range/1"; intervals: [number, number][] }
   | { claim: "sum/1"; count: number; lo: number; hi: number }
@@ -25,7 +28,7 @@ export function refuseUnless(condition: boolean, why: string): void {
 }
 
 // digest decodes 8 elements.
-function digest(hex: string): number[] {
+export function digest(hex: string): number[] {
   refuseUnless(/^[0-9a-f]{64}$/.test(hex), "a digest is not 32 bytes");
   const elements = Array.from({ length: 8 }, (_, i) => parseInt(hex.slice(8 * i, 8 * i + 8), 16));
   refuseUnless(elements.every((x) => x < P), "an element is not below p");
@@ -60,8 +63,8 @@ function atMost(x: number[], y: number[]): boolean {
   return true;
 }
 
-const width = (s: { lo: number; hi: number }): number => Math.max(1, 32 - Math.clz32(s.hi - s.lo));
-const sumBits = (w: number): number => 16 * Math.ceil(w / 16) + 10;
+export const width = (s: { lo: number; hi: number }): number => Math.max(1, 32 - Math.clz32(s.hi - s.lo));
+export const sumBits = (w: number): number => 16 * Math.ceil(w / 16) + 10;
 
 // check applies the native rule and returns the public values and what distinguishes the
 // circuit.
@@ -70,7 +73,8 @@ export function check(s: Statement): { publics: number[]; number: number; width:
   return { publics: [...digest(s.anchor), ...digest(s.context), ...digest(s.tag), ...publics], number, width };
 }
 
-function checkClaim(s: Statement): { publics: number[]; number: number; width: number } {
+// checkClaim does so outside of a session.
+export function checkClaim(s: Claim): { publics: number[]; number: number; width: number } {
   const cm = digest(s.commitment);
   switch (s.claim) {
     case "open/1":

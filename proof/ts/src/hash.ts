@@ -4,12 +4,16 @@ import { createHash } from "node:crypto";
 import { P } from "./field.js";
 
 export function sha256(...parts: Uint8Array[]): Uint8Array {
+  return hashAll(parts);
+}
+
+function hashAll(parts: Iterable<Uint8Array>): Uint8Array {
   const h = createHash("sha256");
   for (const part of parts) h.update(part);
   return h.digest();
 }
 
-const text = (s: string): Uint8Array => Buffer.from(s, "utf8");
+export const text = (s: string): Uint8Array => Buffer.from(s, "utf8");
 
 // u32 encodes integers with 4 bytes each, big-endian.
 export function u32(values: ArrayLike<number>): Uint8Array {
@@ -20,9 +24,14 @@ export function u32(values: ArrayLike<number>): Uint8Array {
 
 // D is the labelled hash.
 export function D(label: string, ...parts: Uint8Array[]): Uint8Array {
+  return labelled(label, parts);
+}
+
+// labelled is D of more parts than a call can have arguments.
+export function labelled(label: string, parts: Uint8Array[]): Uint8Array {
   const all: Uint8Array[] = [Uint8Array.of(label.length), text(label)];
   for (const part of parts) all.push(u32([0, part.length]), part);
-  return sha256(...all);
+  return hashAll(all);
 }
 
 // Stream is the sequence of blocks of a state for one use.

@@ -1,10 +1,14 @@
-// Compares circuits and proofs with the known answers of docs/spec/vectors/suite2.json,
-// whose name is the first argument, and reads cases from standard input, one JSON a line: statements, proof in
-// base64, and whether it is valid. It writes how many cases agree as JSON, with milliseconds
-// of processor time for each claim.
+// Compares circuits and proofs with the known answers of suite2.json, and what JSON leads to
+// with the vectors of TD/1, in the folder that is the first argument: docs/spec/vectors.
+// It then reads cases from standard input, one JSON a line: statements, proof in base64, and
+// whether it is valid; or a case about JSON and what it leads to; the last line has the
+// number of the latter. It writes how many cases agree as JSON, with milliseconds of
+// processor time for each claim.
 
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
+import { isDeepStrictEqual } from "node:util";
+import { Case, resultOf, vectors } from "./cases.js";
 import { circuitOf } from "./claims.js";
 import { mul, P } from "./field.js";
 import { sha256 } from "./hash.js";
@@ -22,7 +26,8 @@ for (const a of [0, 1, 2, 65535, 65536, P - 2, P - 1, 1 << 30]) {
 }
 expect("Poseidon", permute(Array.from({ length: 16 }, (_, i) => i)).slice(0, 3), [1468040291, 1284868514, 229978149]);
 
-const answers = JSON.parse(readFileSync(process.argv[2], "utf8"));
+const folder = process.argv[2];
+const answers = JSON.parse(readFileSync(`${folder}/suite2.json`, "utf8"));
 const proveMS: Record<string, number> = {}; // proofs with fixed coins, the same bytes as those of Go
 for (const a of answers) {
   const c = circuitOf(a.Claim, a.Number, a.Width, 1);
@@ -40,8 +45,23 @@ for (const a of answers) {
 const verifier = new Verifier();
 const claims: Record<string, { agreed: number; valid: number; ms: number }> = {};
 const differ: string[] = [];
+
+// compare counts a case about JSON.
+const json: Record<string, number> = { vectors: 0, agreed: 0, accepted: 0, cases: 0 };
+function compare(count: string, c: Case, got: unknown, want: unknown): void {
+  if (isDeepStrictEqual(got, want)) json[count]++;
+  else differ.push(`${JSON.stringify(c)}: got ${JSON.stringify(got)}, want ${JSON.stringify(want)}`);
+}
+for (const v of vectors(folder)) compare("vectors", v.case, v.got, v.want);
+
 for await (const line of createInterface({ input: process.stdin })) {
-  const { name, statements, proof, valid } = JSON.parse(line);
+  const { name, statements, proof, valid, case: about, want, cases } = JSON.parse(line);
+  if (cases !== undefined) json.cases = cases;
+  if (about !== undefined) {
+    compare("agreed", about, resultOf(about), want);
+    if (want.refused === undefined) json.accepted++;
+  }
+  if (name === undefined) continue;
   const bytes = Buffer.from(proof, "base64");
   const before = process.cpuUsage();
   const why = verifier.verify(statements, bytes);
@@ -55,5 +75,6 @@ for await (const line of createInterface({ input: process.stdin })) {
   }
 }
 for (const c of Object.values(claims)) c.ms = Math.round((c.ms / Math.max(1, c.valid)) * 1000) / 1000;
-process.stdout.write(JSON.stringify({ answers: answers.length, prove_ms: proveMS, claims, differ: differ.slice(0, 5), ok: differ.length === 0 }) + "\n");
+if (json.cases === 0 || json.cases !== json.agreed) differ.push(`${json.agreed} of ${json.cases} cases about JSON agree`);
+process.stdout.write(JSON.stringify({ answers: answers.length, prove_ms: proveMS, claims, json, differ: differ.slice(0, 5), ok: differ.length === 0 }) + "\n");
 process.exitCode = differ.length === 0 ? 0 : 1;

@@ -1,4 +1,4 @@
-// The constants of Poseidon (section 2), and the permutation for tests.
+// Poseidon (section 2).
 
 import { P, add, mul } from "./field.js";
 
@@ -55,4 +55,10 @@ export function permute(state: number[]): number[] {
     state = matrix.map((row) => row.reduce((sum, m, j) => add(sum, mul(m, state[j])), 0));
   }
   return state;
+}
+
+// compress is C.
+export function compress(x: number[], y: number[]): number[] {
+  const lanes = permute([...x, ...y]);
+  return y.map((v, i) => add(lanes[8 + i], v));
 }
