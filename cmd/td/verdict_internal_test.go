@@ -187,7 +187,7 @@ func TestTrustAddPolicy(t *testing.T) {
 	r := w.receiptFile(w.accept(e), e, e)
 	dir, store := w.dir(e), t.TempDir()
 	foreign := w.fork(w.Size()).Open(nil)
-	td(t, fault.Unvouched, []string{"trust", "add", "--trust", store, "--policy", w.policy(foreign), "--log", dir}, "asks for signatures")
+	td(t, fault.Unvouched, []string{"trust", "add", "--trust", store, "--policy", w.policy(foreign), "--log", dir}, "the signatures that the policy file asks for")
 	td(t, fault.Unvouched, []string{"verify", "--trust", store, r})
 	td(t, 0, []string{"trust", "add", "--trust", store, "--policy", w.policy(e), "--log", dir}, "how     policy")
 	td(t, 0, []string{"verify", "--trust", store, r}, "  valid")
