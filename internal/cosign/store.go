@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"path/filepath"
 	"time"
 
 	_ "modernc.org/sqlite" // the driver
@@ -110,8 +111,13 @@ func Open(ctx context.Context, path string) (*Store, error) {
 }
 
 // open opens a database that exists. With synchronous EXTRA a commit is durable before
-// it returns, also the end of its rollback journal.
+// it returns, also the end of its rollback journal. In the URL a relative path would begin
+// with the name of a host.
 func open(path string) (*sql.DB, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
 	q := url.Values{
 		"_pragma": {"busy_timeout(5000)", "journal_mode(DELETE)", "synchronous(EXTRA)", "foreign_keys(1)"},
 		"_txlock": {"immediate"},

@@ -124,3 +124,21 @@ func TestOpen(t *testing.T) {
 		}
 	}
 }
+
+// TestRelativeDir: a directory may be named from where the command runs, as in the
+// examples of td cosign.
+func TestRelativeDir(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, dir := range []string{"cosigner", "./other"} {
+		if _, err := cosign.Init(t.Context(), dir, "a.example"); err != nil {
+			t.Fatal(err)
+		}
+		s, err := cosign.OpenDir(t.Context(), dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
