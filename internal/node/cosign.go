@@ -58,7 +58,7 @@ func readCosigners(cfg *config.Config) (*receipt.Policy, error) {
 type cosignedLog interface {
 	receipt.Log
 	Latest() (ledger.Checkpoint, bool)
-	Cosigned(cp ledger.Checkpoint, enough bool) error
+	Cosigned(cp ledger.Checkpoint, enough bool, since time.Time) error
 }
 
 // submitter submits the newest checkpoint to all cosigners at once, at most one a second,
@@ -80,6 +80,7 @@ type submitter struct {
 // submission is one checkpoint.
 type submission struct {
 	published ledger.Checkpoint
+	since     time.Time           // when it was seen first, as the newest
 	plain     *receipt.Checkpoint // as it is submitted
 	cosigned  *receipt.Checkpoint // with the cosignatures so far
 }
@@ -115,7 +116,7 @@ func (s *submitter) run(ctx context.Context) error {
 		case <-tick.C:
 		}
 		t := now()
-		sub := s.look()
+		sub := s.look(t)
 		for _, c := range s.idle(t, sub) {
 			asked.Go(func() { s.ask(ctx, c, sub) })
 		}
@@ -123,8 +124,8 @@ func (s *submitter) run(ctx context.Context) error {
 	}
 }
 
-// look returns the newest checkpoint, nil before the first one.
-func (s *submitter) look() *submission {
+// look returns the newest checkpoint at a time, nil before the first one.
+func (s *submitter) look(t time.Time) *submission {
 	cp, ok := s.ledger.Latest()
 	if !ok {
 		return nil
@@ -140,7 +141,7 @@ func (s *submitter) look() *submission {
 		s.log.Error("checkpoint not submitted to cosigners", "size", cp.Size, "err", err)
 		return nil
 	}
-	s.newest = &submission{cp, plain, cosigned}
+	s.newest = &submission{cp, t, plain, cosigned}
 	return s.newest
 }
 
@@ -193,7 +194,7 @@ func (s *submitter) take(c *cosigner, sub *submission, lines string) error {
 	sub.cosigned = with
 	cp := sub.published
 	cp.Note = []byte(with.Note)
-	return s.ledger.Cosigned(cp, s.policy.Check(with) == nil)
+	return s.ledger.Cosigned(cp, s.policy.Check(with) == nil, sub.since)
 }
 
 // note records how a submission ended.

@@ -109,6 +109,7 @@ type coast struct {
 	metrics     *metrics.Metrics
 
 	mu     sync.Mutex
+	began  time.Time // the submitter
 	latest ledger.Checkpoint
 	got    []string // what was added: size, names, and whether it was enough
 }
@@ -167,9 +168,12 @@ func (c *coast) Latest() (ledger.Checkpoint, bool) {
 	return c.latest, c.latest.Size > 0
 }
 
-func (c *coast) Cosigned(cp ledger.Checkpoint, enough bool) error {
+func (c *coast) Cosigned(cp ledger.Checkpoint, enough bool, since time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if cp.Size == 10 && !since.Equal(c.began.Add(submitEvery)) {
+		c.t.Errorf("it is said to be the newest at %v", since.Sub(c.began))
+	}
 	var names []string
 	for line := range strings.Lines(string(cp.Note[len(cp.Plain().Note):])) {
 		names = append(names, strings.Fields(line)[1])
@@ -189,6 +193,7 @@ func (c *coast) added() []string {
 // run runs a submitter for a time, and returns it.
 func (c *coast) run(then func()) *submitter {
 	began := time.Now()
+	c.began = began
 	post := func(ctx context.Context, url string, body []byte) (int, string, []byte, error) {
 		return c.towers[url].post(ctx, began, body)
 	}
