@@ -86,6 +86,12 @@ func (s *Cosigner) Cosigned(c *Checkpoint, lines string) (*Checkpoint, error) {
 	return cosigned(c, lines, note.VerifierList(s.keys...))
 }
 
+// Complete reports whether every key of this cosigner has signed a checkpoint.
+func (s *Cosigner) Complete(c *Checkpoint) bool {
+	n, err := note.Open([]byte(c.Note), note.VerifierList(s.keys...))
+	return err == nil && len(n.Sigs) == len(s.keys)
+}
+
 func cosigned(c *Checkpoint, lines string, keys note.Verifiers) (*Checkpoint, error) {
 	text := c.Note[:strings.LastIndex(c.Note, "\n\n")+2]
 	with := c.Note

@@ -176,6 +176,10 @@ func (s *submitter) ask(ctx context.Context, c *cosigner, sub *submission) {
 // errNoSignature: a cosigner has sent no signature of its keys over the checkpoint.
 var errNoSignature = errors.New("it sent no signature of its keys over this checkpoint")
 
+// errIncomplete: some signatures of a cosigner are missing. A policy may need them, so that
+// it counts as failing.
+var errIncomplete = errors.New("it signed with some of its keys only")
+
 // take verifies signature lines and adds those that count.
 func (s *submitter) take(c *cosigner, sub *submission, lines string) error {
 	alone, err := c.Cosigned(sub.plain, lines)
@@ -194,7 +198,11 @@ func (s *submitter) take(c *cosigner, sub *submission, lines string) error {
 	sub.cosigned = with
 	cp := sub.published
 	cp.Note = []byte(with.Note)
-	return s.ledger.Cosigned(cp, s.policy.Check(with) == nil, sub.since)
+	err = s.ledger.Cosigned(cp, s.policy.Check(with) == nil, sub.since)
+	if err == nil && !c.Complete(alone) {
+		err = errIncomplete
+	}
+	return err
 }
 
 // note records how a submission ended.
@@ -204,7 +212,7 @@ func (s *submitter) note(t time.Time, c *cosigner, sub *submission, err error) {
 	c.asked = false
 	if err != nil {
 		result := "failed"
-		if errors.Is(err, errNoSignature) {
+		if errors.Is(err, errNoSignature) || errors.Is(err, errIncomplete) {
 			result = "invalid"
 		}
 		s.metrics.Add(metrics.Cosignatures, 1, result)

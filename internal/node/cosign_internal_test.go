@@ -298,6 +298,28 @@ func TestSubmitterRetries(t *testing.T) {
 	})
 }
 
+// TestSubmitterIncomplete: a cosigner of whose two signatures one is missing fails, since a
+// policy may ask for both; the other one is published.
+func TestSubmitterIncomplete(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCoast(t, "good", "half")
+		c.publish(10)
+		cp, err := receipt.ReadCheckpoint(string(c.latest.Note))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines, err := c.tower("half").key.Sign(cp)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.tower("half").old = lines[:strings.Index(lines, "\n")+1]
+		s := c.run(func() { time.Sleep(10 * time.Second) })
+		want(t, "added", slices.Contains(c.added(), "10 [good half] 3 false"), true)
+		want(t, "failing", s.failing(time.Now()), 9*time.Second)
+		want(t, "lines about it", strings.Count(c.text.String(), `msg="checkpoint not cosigned" cosigner=https://half `), 1)
+	})
+}
+
 // TestSubmitterResumes: a checkpoint that has cosignatures from before is submitted without
 // them and keeps them.
 func TestSubmitterResumes(t *testing.T) {
