@@ -15,6 +15,10 @@ import (
 // maxPolicySize bounds a policy file, in bytes.
 const maxPolicySize = 64 << 10
 
+// maxNamed bounds the keys that a group names, those of its members included, each as often
+// as it is named. A check of the policy looks at each of them.
+const maxNamed = 4096
+
 // Policy names the signatures that make a checkpoint's identity pinned. It is
 // the parsed policy file; the package comment has the format.
 type Policy struct {
@@ -35,7 +39,7 @@ func ParsePolicy(text []byte) (*Policy, error) {
 	if len(text) > maxPolicySize {
 		return nil, fmt.Errorf("policy file is larger than %d bytes", maxPolicySize)
 	}
-	p := policyFile{parts: map[string]torchwood.Policy{}}
+	p := policyFile{parts: map[string]torchwood.Policy{}, named: map[string]int{}}
 	for i, line := range strings.Split(string(text), "\n") {
 		if err := p.line(line); err != nil {
 			return nil, fmt.Errorf("policy file, line %d: %w", i+1, err)
@@ -112,6 +116,7 @@ type policyFile struct {
 	origins []string
 	urls    []*Cosigner
 	parts   map[string]torchwood.Policy // witnesses and groups by name
+	named   map[string]int              // keys by the name of their witness or group
 	quorum  string                      // "" before its line
 	keys    []string
 	keyless bool // there was an origin line
@@ -169,7 +174,7 @@ func (p *policyFile) witness(name, vkey string, rest []string) error {
 	if len(rest) > 0 {
 		p.at(rest[0], v)
 	}
-	return p.add(name, torchwood.SingleVerifierPolicy(v))
+	return p.add(name, torchwood.SingleVerifierPolicy(v), 1)
 }
 
 // at adds a key to the cosigner with this URL.
@@ -200,10 +205,13 @@ func mldsaVerifier(vkey string) (note.Verifier, error) {
 }
 
 func (p *policyFile) group(name, threshold string, names []string) error {
-	members := make([]torchwood.Policy, len(names))
+	members, named := make([]torchwood.Policy, len(names)), 0
 	for i, member := range names {
 		if members[i] = p.parts[member]; members[i] == nil {
 			return fmt.Errorf("the group has a member %q that no line above names", member)
+		}
+		if named += p.named[member]; named > maxNamed {
+			return fmt.Errorf("the group names more than %d keys, those of its members included", maxNamed)
 		}
 	}
 	n := map[string]int{"any": 1, "all": len(names)}[threshold]
@@ -213,14 +221,14 @@ func (p *policyFile) group(name, threshold string, names []string) error {
 	if n < 1 || n > len(names) {
 		return errors.New("the group asks for a number of members that it does not have")
 	}
-	return p.add(name, torchwood.ThresholdPolicy(n, members...))
+	return p.add(name, torchwood.ThresholdPolicy(n, members...), named)
 }
 
-func (p *policyFile) add(name string, part torchwood.Policy) error {
+func (p *policyFile) add(name string, part torchwood.Policy, named int) error {
 	if p.parts[name] != nil || name == noQuorum {
 		return errors.New("this name is taken")
 	}
-	p.parts[name] = part
+	p.parts[name], p.named[name] = part, named
 	return nil
 }
 

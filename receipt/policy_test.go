@@ -166,6 +166,11 @@ func TestParsePolicyRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Each group names the one above twice: a check of the last one would not end.
+	nested := "origin a\nwitness A " + alice + "\ngroup g0 any A A\n"
+	for i := range 60 {
+		nested += fmt.Sprintf("group g%d any g%d g%d\n", i+1, i, i)
+	}
 	for name, tt := range map[string]struct{ policy, want string }{
 		"empty":                 {"", "names no log"},
 		"no log":                {"witness A " + alice + "\nquorum A\n", "names no log"},
@@ -184,6 +189,7 @@ func TestParsePolicyRefuses(t *testing.T) {
 		"unknown quorum":        {"origin a\nwitness A " + alice + "\nquorum B\n", "neither a witness nor a group"},
 		"threshold too high":    {"origin a\nwitness A " + alice + "\ngroup g 2 A\nquorum g\n", "line 3"},
 		"two quorums":           {"origin a\nwitness A " + alice + "\nquorum A\nquorum A\n", "line 4"},
+		"groups that double":    {nested + "quorum g60\n", "line 15: the group names more than 4096 keys"},
 		"huge":                  {strings.Repeat("#", 1<<17), "larger"},
 	} {
 		t.Run(name, func(t *testing.T) {
