@@ -190,9 +190,18 @@ func (p *policyFile) at(url string, v note.Verifier) {
 // ML-DSA-44.
 func cosignerVerifier(vkey string) (note.Verifier, error) {
 	if v, err := torchwood.NewCosignatureVerifier(vkey); err == nil {
-		return v, nil
+		return timed{v}, nil
 	}
-	return mldsaVerifier(vkey)
+	v, err := mldsaVerifier(vkey)
+	return timed{v}, err
+}
+
+// timed is a verifier that refuses a time above 2^63 - 1, as C2SP tlog-cosignature does and
+// the libraries do not. The time is in the first 8 bytes, in big-endian order.
+type timed struct{ note.Verifier }
+
+func (v timed) Verify(msg, sig []byte) bool {
+	return len(sig) > 8 && sig[0] < 0x80 && v.Verifier.Verify(msg, sig)
 }
 
 // mldsaVerifier also compares the key id in the text, which the library does not.

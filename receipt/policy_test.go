@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"os"
 	"strings"
@@ -149,6 +150,37 @@ func TestPolicy(t *testing.T) {
 		r := s.receiptFor(s.open, s.first, []byte(cp), s.size())
 		wantVerdict(t, verify(t, r, receipt.Options{Policy: policy}), receipt.Unvouched, "identity", "self-asserted")
 	})
+}
+
+// signerAt is a cosigner with a clock of its own.
+type signerAt struct {
+	*torchwood.CosignatureSigner
+	key ed25519.PrivateKey
+	at  uint64
+}
+
+func (s signerAt) Sign(msg []byte) ([]byte, error) {
+	signature := ed25519.Sign(s.key, fmt.Appendf(nil, "cosignature/v1\ntime %d\n%s", s.at, msg))
+	return append(binary.BigEndian.AppendUint64(nil, s.at), signature...), nil
+}
+
+// TestPolicyTime: a cosignature whose time is above 2^63 - 1 does not count.
+func TestPolicyTime(t *testing.T) {
+	s, key := sharedScene(), newKey(t)
+	alice, err := torchwood.NewCosignatureSigner("alice.example", key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy := parsePolicy(t, fmt.Sprintf("origin %s\nwitness A %s\nquorum A\n", testOrigin, alice.Verifier()))
+	for at, ok := range map[uint64]bool{1: true, 1<<63 - 1: true, 1 << 63: false, 1<<64 - 1: false} {
+		c, err := receipt.ReadCheckpoint(string(s.checkpoint(s.size(), s.signer(s.first), signerAt{alice, key, at})))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := policy.Check(c); (err == nil) != ok {
+			t.Errorf("at %d: %v", at, err)
+		}
+	}
 }
 
 func TestParsePolicyRefuses(t *testing.T) {
