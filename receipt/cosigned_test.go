@@ -208,6 +208,11 @@ func TestCosigners(t *testing.T) {
 			t.Errorf("cosigner %d has other lines than %d, %v", i, want, err)
 		}
 	}
+	for lines, want := range map[string]bool{lines: true, lines[:strings.Index(lines, "\n")+1]: false, "": false} {
+		if got, err := all[0].Cosigned(c, lines); err != nil || all[0].Complete(got) != want {
+			t.Errorf("complete is not %v with %d lines, %v", want, strings.Count(lines, "\n"), err)
+		}
+	}
 	if n := len(parsePolicy(t, fmt.Sprintf("origin a\nwitness A %s\nquorum A\n", alice.Verifier())).Cosigners()); n != 0 {
 		t.Errorf("%d cosigners without a URL", n)
 	}

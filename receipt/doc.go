@@ -68,7 +68,8 @@
 // for both of one cosigner. A log key is an operator's own key on the same checkpoint. Since a log's checkpoint key
 // changes with every epoch, a line "origin NAME" may name a log without a key.
 // A file must name a log in one of the two ways, any one of those named is
-// enough, and no key may be named twice. A receipt's checkpoint need not carry the
+// enough, and no key may be named twice. A group names at most 4096 keys, with those of its
+// members. A receipt's checkpoint need not carry the
 // signatures itself: see Options.Cosigned. The keyword witness is C2SP's word for
 // a cosigner.
 //

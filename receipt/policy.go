@@ -15,6 +15,10 @@ import (
 // maxPolicySize bounds a policy file, in bytes.
 const maxPolicySize = 64 << 10
 
+// maxNamed bounds the keys that a group names, those of its members included, each as often
+// as it is named. A check of the policy looks at each of them.
+const maxNamed = 4096
+
 // Policy names the signatures that make a checkpoint's identity pinned. It is
 // the parsed policy file; the package comment has the format.
 type Policy struct {
@@ -35,7 +39,7 @@ func ParsePolicy(text []byte) (*Policy, error) {
 	if len(text) > maxPolicySize {
 		return nil, fmt.Errorf("policy file is larger than %d bytes", maxPolicySize)
 	}
-	p := policyFile{parts: map[string]torchwood.Policy{}}
+	p := policyFile{parts: map[string]torchwood.Policy{}, named: map[string]int{}}
 	for i, line := range strings.Split(string(text), "\n") {
 		if err := p.line(line); err != nil {
 			return nil, fmt.Errorf("policy file, line %d: %w", i+1, err)
@@ -89,6 +93,12 @@ func (s *Cosigner) Cosigned(c *Checkpoint, lines string) (*Checkpoint, error) {
 	return cosigned(c, lines, note.VerifierList(s.keys...))
 }
 
+// Complete reports whether every key of this cosigner has signed a checkpoint.
+func (s *Cosigner) Complete(c *Checkpoint) bool {
+	n, err := note.Open([]byte(c.Note), note.VerifierList(s.keys...))
+	return err == nil && len(n.Sigs) == len(s.keys)
+}
+
 func cosigned(c *Checkpoint, lines string, keys note.Verifiers) (*Checkpoint, error) {
 	text := c.Note[:strings.LastIndex(c.Note, "\n\n")+2]
 	with := c.Note
@@ -109,6 +119,7 @@ type policyFile struct {
 	origins []string
 	urls    []*Cosigner
 	parts   map[string]torchwood.Policy // witnesses and groups by name
+	named   map[string]int              // keys by the name of their witness or group
 	quorum  string                      // "" before its line
 	keys    []string
 	keyless bool // there was an origin line
@@ -166,7 +177,7 @@ func (p *policyFile) witness(name, vkey string, rest []string) error {
 	if len(rest) > 0 {
 		p.at(rest[0], v)
 	}
-	return p.add(name, torchwood.SingleVerifierPolicy(v))
+	return p.add(name, torchwood.SingleVerifierPolicy(v), 1)
 }
 
 // at adds a key to the cosigner with this URL.
@@ -182,9 +193,18 @@ func (p *policyFile) at(url string, v note.Verifier) {
 // ML-DSA-44.
 func cosignerVerifier(vkey string) (note.Verifier, error) {
 	if v, err := torchwood.NewCosignatureVerifier(vkey); err == nil {
-		return v, nil
+		return timed{v}, nil
 	}
-	return mldsaVerifier(vkey)
+	v, err := mldsaVerifier(vkey)
+	return timed{v}, err
+}
+
+// timed is a verifier that refuses a time above 2^63 - 1, as C2SP tlog-cosignature does and
+// the libraries do not. The time is in the first 8 bytes, in big-endian order.
+type timed struct{ note.Verifier }
+
+func (v timed) Verify(msg, sig []byte) bool {
+	return len(sig) > 8 && sig[0] < 0x80 && v.Verifier.Verify(msg, sig)
 }
 
 // mldsaVerifier also compares the key id in the text, which the library does not.
@@ -197,10 +217,13 @@ func mldsaVerifier(vkey string) (note.Verifier, error) {
 }
 
 func (p *policyFile) group(name, threshold string, names []string) error {
-	members := make([]torchwood.Policy, len(names))
+	members, named := make([]torchwood.Policy, len(names)), 0
 	for i, member := range names {
 		if members[i] = p.parts[member]; members[i] == nil {
 			return fmt.Errorf("the group has a member %q that no line above names", member)
+		}
+		if named += p.named[member]; named > maxNamed {
+			return fmt.Errorf("the group names more than %d keys, those of its members included", maxNamed)
 		}
 	}
 	n := map[string]int{"any": 1, "all": len(names)}[threshold]
@@ -210,14 +233,14 @@ func (p *policyFile) group(name, threshold string, names []string) error {
 	if n < 1 || n > len(names) {
 		return errors.New("the group asks for a number of members that it does not have")
 	}
-	return p.add(name, torchwood.ThresholdPolicy(n, members...))
+	return p.add(name, torchwood.ThresholdPolicy(n, members...), named)
 }
 
-func (p *policyFile) add(name string, part torchwood.Policy) error {
+func (p *policyFile) add(name string, part torchwood.Policy, named int) error {
 	if p.parts[name] != nil || name == noQuorum {
 		return errors.New("this name is taken")
 	}
-	p.parts[name] = part
+	p.parts[name], p.named[name] = part, named
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"encoding/base64"
+	"encoding/binary"
 	"fmt"
 	"os"
 	"strings"
@@ -151,6 +152,37 @@ func TestPolicy(t *testing.T) {
 	})
 }
 
+// signerAt is a cosigner with a clock of its own.
+type signerAt struct {
+	*torchwood.CosignatureSigner
+	key ed25519.PrivateKey
+	at  uint64
+}
+
+func (s signerAt) Sign(msg []byte) ([]byte, error) {
+	signature := ed25519.Sign(s.key, fmt.Appendf(nil, "cosignature/v1\ntime %d\n%s", s.at, msg))
+	return append(binary.BigEndian.AppendUint64(nil, s.at), signature...), nil
+}
+
+// TestPolicyTime: a cosignature whose time is above 2^63 - 1 does not count.
+func TestPolicyTime(t *testing.T) {
+	s, key := sharedScene(), newKey(t)
+	alice, err := torchwood.NewCosignatureSigner("alice.example", key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	policy := parsePolicy(t, fmt.Sprintf("origin %s\nwitness A %s\nquorum A\n", testOrigin, alice.Verifier()))
+	for at, ok := range map[uint64]bool{1: true, 1<<63 - 1: true, 1 << 63: false, 1<<64 - 1: false} {
+		c, err := receipt.ReadCheckpoint(string(s.checkpoint(s.size(), s.signer(s.first), signerAt{alice, key, at})))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := policy.Check(c); (err == nil) != ok {
+			t.Errorf("at %d: %v", at, err)
+		}
+	}
+}
+
 func TestParsePolicyRefuses(t *testing.T) {
 	alice := cosigner(t, "alice.example").Verifier().String()
 	key := newKey(t)
@@ -165,6 +197,11 @@ func TestParsePolicyRefuses(t *testing.T) {
 	logKey, err := note.NewEd25519VerifierKey("a", key.Public().(ed25519.PublicKey))
 	if err != nil {
 		t.Fatal(err)
+	}
+	// Each group names the one above twice: a check of the last one would not end.
+	nested := "origin a\nwitness A " + alice + "\ngroup g0 any A A\n"
+	for i := range 60 {
+		nested += fmt.Sprintf("group g%d any g%d g%d\n", i+1, i, i)
 	}
 	for name, tt := range map[string]struct{ policy, want string }{
 		"empty":                 {"", "names no log"},
@@ -184,6 +221,7 @@ func TestParsePolicyRefuses(t *testing.T) {
 		"unknown quorum":        {"origin a\nwitness A " + alice + "\nquorum B\n", "neither a witness nor a group"},
 		"threshold too high":    {"origin a\nwitness A " + alice + "\ngroup g 2 A\nquorum g\n", "line 3"},
 		"two quorums":           {"origin a\nwitness A " + alice + "\nquorum A\nquorum A\n", "line 4"},
+		"groups that double":    {nested + "quorum g60\n", "line 15: the group names more than 4096 keys"},
 		"huge":                  {strings.Repeat("#", 1<<17), "larger"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -10,11 +10,13 @@ import (
 	"time"
 
 	"github.com/terradourada/td/internal/addcheckpoint"
+	"github.com/terradourada/td/internal/limit"
 )
 
 const (
-	maxAtOnce = 32 // requests
-	maxConns  = 256
+	maxAtOnce  = 32 // requests
+	maxConns   = 256
+	maxOfOneIP = 32 // connections; loopback is not bounded
 )
 
 // Handler answers requests of C2SP tlog-witness. Observe, if not nil, is called with the
@@ -141,7 +143,9 @@ func Serve(ctx context.Context, l net.Listener, h *Handler) error {
 	s.Protocols = new(http.Protocols)
 	s.Protocols.SetHTTP1(true)
 	served := make(chan error, 1)
-	go func() { served <- s.Serve(&bounded{Listener: l, open: make(chan struct{}, maxConns)}) }()
+	go func() {
+		served <- s.Serve(&bounded{Listener: l, open: make(chan struct{}, maxConns), each: limit.NewConns(maxOfOneIP)})
+	}()
 	select {
 	case err := <-served:
 		return err

@@ -116,6 +116,60 @@ func TestServe(t *testing.T) {
 	}
 }
 
+// far is a listener whose connections seem to come from one remote address, until there
+// were as many of them as there is room, and then from another one.
+type far struct {
+	net.Listener
+	accepted int
+}
+
+func (f *far) Accept() (net.Conn, error) {
+	c, err := f.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	f.accepted++
+	host := "192.0.2.1"
+	if f.accepted > 256 {
+		host = "192.0.2.2"
+	}
+	return &farConn{c, &net.TCPAddr{IP: net.ParseIP(host)}}, nil
+}
+
+type farConn struct {
+	net.Conn
+	remote net.Addr
+}
+
+func (c *farConn) RemoteAddr() net.Addr { return c.remote }
+
+// TestServeOneAddress: one address that opens as many connections as there is room leaves
+// room for others.
+func TestServeOneAddress(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t, cosign.Live)
+	url, _ := serveAt(t, w.cosigner, &far{Listener: l})
+	for range 256 {
+		c, err := net.Dial("tcp", l.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	c := http.Client{Timeout: 5 * time.Second}
+	resp, err := c.Get(url + "/add-checkpoint")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusMethodNotAllowed {
+		t.Errorf("answered with %s", resp.Status)
+	}
+}
+
 // serve runs a cosigner on loopback. stop ends it and returns what it returned.
 func serve(t *testing.T, c *cosign.Cosigner) (url string, stop func() error) {
 	t.Helper()
@@ -123,6 +177,12 @@ func serve(t *testing.T, c *cosign.Cosigner) (url string, stop func() error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return serveAt(t, c, l)
+}
+
+// serveAt is serve at a listener.
+func serveAt(t *testing.T, c *cosign.Cosigner, l net.Listener) (url string, stop func() error) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
 	go func() {

@@ -12,20 +12,21 @@ const cosignedFor = 10 * time.Second
 // cosigned is the newest checkpoint that has all cosignatures which were asked for.
 type cosigned struct {
 	Checkpoint
-	at time.Time // when it got them
+	at time.Time // when it was the newest of all
 }
 
 // Cosigned takes a checkpoint that [Ledger.Latest] has returned, with further signature
 // lines, which the caller has verified. While the checkpoint is the newest one, it is
 // published with these lines; if that fails, the lines are not published. enough means
-// that it has all cosignatures that were asked for, so that Await prefers it.
-func (l *Ledger) Cosigned(cp Checkpoint, enough bool) error {
+// that it has all cosignatures that were asked for, so that Await prefers it for a time.
+// That begins at since, when Latest returned it: a slow cosigner must not prolong it.
+func (l *Ledger) Cosigned(cp Checkpoint, enough bool, since time.Time) error {
 	l.placing.Lock()
 	defer l.placing.Unlock()
 	l.mu.Lock()
 	newest := l.latest.Size == cp.Size && l.latest.Root == cp.Root && l.latest.Key == cp.Key
 	if enough && cp.Size >= l.cosigned.Size {
-		l.cosigned = cosigned{cp, time.Now()}
+		l.cosigned = cosigned{cp, since}
 	}
 	l.mu.Unlock()
 	if !newest {

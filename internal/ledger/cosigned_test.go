@@ -5,6 +5,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/terradourada/td/internal/ledger"
 )
@@ -35,7 +36,7 @@ func TestCosigned(t *testing.T) {
 		}
 		return string(file)
 	}
-	if err := l.Cosigned(with(first, line), false); err != nil {
+	if err := l.Cosigned(with(first, line), false, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if got := published(); got != string(first.Note)+line {
@@ -43,7 +44,7 @@ func TestCosigned(t *testing.T) {
 	}
 
 	second := l.await(r.commit(someLeaves("x", 5)...))
-	if err := l.Cosigned(with(first, line+line), true); err != nil {
+	if err := l.Cosigned(with(first, line+line), true, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if got := published(); got != string(second.Note) {
@@ -57,10 +58,10 @@ func TestCosigned(t *testing.T) {
 	}
 	check(t, dir, r, l.await(index))
 
-	if err := l.Cosigned(with(second, line), true); err != nil {
+	if err := l.Cosigned(with(second, line), true, time.Now()); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Cosigned(with(first, line), true); err != nil {
+	if err := l.Cosigned(with(first, line), true, time.Now()); err != nil {
 		t.Fatal(err)
 	}
 	if cp := l.await(index); cp.Size != second.Size {
@@ -81,6 +82,22 @@ func TestCosigned(t *testing.T) {
 	cp, _ := again.Latest()
 	if string(cp.Note) != string(second.Note)+line || !bytes.Equal(cp.Plain().Note, second.Note) {
 		t.Errorf("after a restart %q", cp.Note)
+	}
+}
+
+// TestCosignedLate: cosignatures that came late do not let Await hide for longer what a
+// newer checkpoint has.
+func TestCosignedLate(t *testing.T) {
+	r := &rows{}
+	l := start(t, t.TempDir(), r, nil)
+	index := l.newEpoch(newSigner(t))
+	first, seen := l.await(index), time.Now().Add(-time.Minute)
+	second := l.await(r.commit(someLeaves("x", 5)...))
+	if err := l.Cosigned(with(first, line), true, seen); err != nil {
+		t.Fatal(err)
+	}
+	if cp := l.await(index); cp.Size != second.Size {
+		t.Errorf("a receipt is under size %d, which was the newest a minute ago", cp.Size)
 	}
 }
 

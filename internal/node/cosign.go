@@ -67,7 +67,7 @@ func readCosigners(cfg *config.Config) (*receipt.Policy, error) {
 type cosignedLog interface {
 	receipt.Log
 	Latest() (ledger.Checkpoint, bool)
-	Cosigned(cp ledger.Checkpoint, enough bool) error
+	Cosigned(cp ledger.Checkpoint, enough bool, since time.Time) error
 }
 
 // submitter submits the newest checkpoint to all cosigners at once, at most one a second,
@@ -89,6 +89,7 @@ type submitter struct {
 // submission is one checkpoint.
 type submission struct {
 	published ledger.Checkpoint
+	since     time.Time           // when it was seen first, as the newest
 	plain     *receipt.Checkpoint // as it is submitted
 	cosigned  *receipt.Checkpoint // with the cosignatures so far
 }
@@ -125,7 +126,7 @@ func (s *submitter) run(ctx context.Context) error {
 		case <-tick.C:
 		}
 		t := now()
-		sub := s.look()
+		sub := s.look(t)
 		for _, c := range s.idle(t, sub) {
 			asked.Go(func() { s.ask(ctx, c, sub) })
 		}
@@ -133,8 +134,8 @@ func (s *submitter) run(ctx context.Context) error {
 	}
 }
 
-// look returns the newest checkpoint, nil before the first one.
-func (s *submitter) look() *submission {
+// look returns the newest checkpoint at a time, nil before the first one.
+func (s *submitter) look(t time.Time) *submission {
 	cp, ok := s.ledger.Latest()
 	if !ok {
 		return nil
@@ -150,7 +151,7 @@ func (s *submitter) look() *submission {
 		s.log.Error("checkpoint not submitted to cosigners", "size", cp.Size, "err", err)
 		return nil
 	}
-	s.newest = &submission{cp, plain, cosigned}
+	s.newest = &submission{cp, t, plain, cosigned}
 	return s.newest
 }
 
@@ -185,6 +186,10 @@ func (s *submitter) ask(ctx context.Context, c *cosigner, sub *submission) {
 // errNoSignature: a cosigner has sent no signature of its keys over the checkpoint.
 var errNoSignature = errors.New("it sent no signature of its keys over this checkpoint")
 
+// errIncomplete: some signatures of a cosigner are missing. A policy may need them, so that
+// it counts as failing.
+var errIncomplete = errors.New("it signed with some of its keys only")
+
 // take verifies signature lines and adds those that count.
 func (s *submitter) take(c *cosigner, sub *submission, lines string) error {
 	alone, err := c.Cosigned(sub.plain, lines)
@@ -203,7 +208,11 @@ func (s *submitter) take(c *cosigner, sub *submission, lines string) error {
 	sub.cosigned = with
 	cp := sub.published
 	cp.Note = []byte(with.Note)
-	return s.ledger.Cosigned(cp, s.policy.Check(with) == nil)
+	err = s.ledger.Cosigned(cp, s.policy.Check(with) == nil, sub.since)
+	if err == nil && !c.Complete(alone) {
+		err = errIncomplete
+	}
+	return err
 }
 
 // note records how a submission ended.
@@ -213,7 +222,7 @@ func (s *submitter) note(t time.Time, c *cosigner, sub *submission, err error) {
 	c.asked = false
 	if err != nil {
 		result := "failed"
-		if errors.Is(err, errNoSignature) {
+		if errors.Is(err, errNoSignature) || errors.Is(err, errIncomplete) {
 			result = "invalid"
 		}
 		s.metrics.Add(metrics.Cosignatures, 1, result)

@@ -110,6 +110,7 @@ type coast struct {
 	metrics     *metrics.Metrics
 
 	mu     sync.Mutex
+	began  time.Time // the submitter
 	latest ledger.Checkpoint
 	got    []string // what was added: size, names, and whether it was enough
 }
@@ -168,9 +169,12 @@ func (c *coast) Latest() (ledger.Checkpoint, bool) {
 	return c.latest, c.latest.Size > 0
 }
 
-func (c *coast) Cosigned(cp ledger.Checkpoint, enough bool) error {
+func (c *coast) Cosigned(cp ledger.Checkpoint, enough bool, since time.Time) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if cp.Size == 10 && !since.Equal(c.began.Add(submitEvery)) {
+		c.t.Errorf("it is said to be the newest at %v", since.Sub(c.began))
+	}
 	var names []string
 	for line := range strings.Lines(string(cp.Note[len(cp.Plain().Note):])) {
 		names = append(names, strings.Fields(line)[1])
@@ -190,6 +194,7 @@ func (c *coast) added() []string {
 // run runs a submitter for a time, and returns it.
 func (c *coast) run(then func()) *submitter {
 	began := time.Now()
+	c.began = began
 	post := func(ctx context.Context, url string, body []byte) (int, string, []byte, error) {
 		return c.towers[url].post(ctx, began, body)
 	}
@@ -298,6 +303,28 @@ func TestSubmitterRetries(t *testing.T) {
 			want(t, cosigner.URL, cosigner, admin.Cosigner{URL: cosigner.URL, Size: 10})
 		}
 		want(t, "lines of the log", strings.Count(c.text.String(), `msg="checkpoint cosigned" cosigner=https://away`), 1)
+	})
+}
+
+// TestSubmitterIncomplete: a cosigner of whose two signatures one is missing fails, since a
+// policy may ask for both; the other one is published.
+func TestSubmitterIncomplete(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCoast(t, "good", "half")
+		c.publish(10)
+		cp, err := receipt.ReadCheckpoint(string(c.latest.Note))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines, err := c.tower("half").key.Sign(cp)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.tower("half").old = lines[:strings.Index(lines, "\n")+1]
+		s := c.run(func() { time.Sleep(10 * time.Second) })
+		want(t, "added", slices.Contains(c.added(), "10 [good half] 3 false"), true)
+		want(t, "failing", s.failing(time.Now()), 9*time.Second)
+		want(t, "lines about it", strings.Count(c.text.String(), `msg="checkpoint not cosigned" cosigner=https://half `), 1)
 	})
 }
 
