@@ -76,11 +76,20 @@ type Cosigner struct {
 	Config
 
 	mu      sync.Mutex
-	reading map[string]bool // origins whose server is being read because of a new key; guarded by mu
+	reading map[reading]bool    // logs whose server is being read because of a new key; guarded by mu
+	shown   map[string][32]byte // the key that the server of an origin showed last; guarded by mu
+}
+
+// reading is one of the two places from which the server of a log is read.
+type reading struct {
+	origin string
+	shown  bool // for a checkpoint under the key that the server showed last
 }
 
 // New returns a cosigner.
-func New(cfg Config) *Cosigner { return &Cosigner{Config: cfg, reading: map[string]bool{}} }
+func New(cfg Config) *Cosigner {
+	return &Cosigner{Config: cfg, reading: map[reading]bool{}, shown: map[string][32]byte{}}
+}
 
 // Add returns the cosignature of a checkpoint that continues the newest cosigned one,
 // which it then is itself. The error is, or wraps, a [*SizeError] or one of the
@@ -152,13 +161,18 @@ func (c *Cosigner) otherKey(ctx context.Context, cp *receipt.Checkpoint, l *Log)
 	if cp.Size == l.Head.Size { // a new key is announced by a leaf
 		return nil, ErrForeignKey
 	}
-	if !c.begin(l.Origin) {
+	place, ok := c.begin(cp)
+	if !ok {
 		return nil, fmt.Errorf("%w: it is being read because of another request", ErrUnavailable)
 	}
-	defer c.end(l.Origin)
+	defer c.end(place)
 	log, err := c.Open(l.Server)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
+	}
+	newest, unread := log.SignedCheckpoint(ctx)
+	if unread == nil {
+		c.shows(l.Origin, newest.Key)
 	}
 	if cp, err = announced(ctx, cp, log, l); err != nil {
 		return nil, err
@@ -171,28 +185,45 @@ func (c *Cosigner) otherKey(ctx context.Context, cp *receipt.Checkpoint, l *Log)
 	case !errors.Is(err, receipt.ErrOtherKey):
 	case c.OnBreak == Approve:
 		return cp, c.approved(ctx, cp)
+	case unread != nil:
+		err = unread
 	default:
-		err = shownLive(ctx, cp, log)
+		err = shownLive(ctx, cp, newest, log)
 	}
 	return cp, classified(err)
 }
 
-// begin reports whether the server of a log may be read now. One request for each log
-// may do so, which bounds what strangers can make the cosigner ask of it.
-func (c *Cosigner) begin(origin string) bool {
+// begin takes a place from which the server of a log may be read, if one is free. Each log
+// has one, which bounds what strangers can make the cosigner ask of its server. It has a
+// second one for checkpoints that are signed by the key that the server showed last: no
+// stranger has others than those that the server signed, so the first place that strangers
+// hold does not delay the server.
+func (c *Cosigner) begin(cp *receipt.Checkpoint) (place reading, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.reading[origin] {
-		return false
+	place = reading{origin: cp.Origin}
+	if c.reading[place] {
+		_, err := receipt.ParseCheckpoint(cp.Note, c.shown[cp.Origin])
+		place.shown = err == nil
 	}
-	c.reading[origin] = true
-	return true
+	if c.reading[place] {
+		return place, false
+	}
+	c.reading[place] = true
+	return place, true
 }
 
-func (c *Cosigner) end(origin string) {
+func (c *Cosigner) end(place reading) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.reading, origin)
+	delete(c.reading, place)
+}
+
+// shows notes the key of the newest checkpoint that the server of a log shows.
+func (c *Cosigner) shows(origin string, key [32]byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.shown[origin] = key
 }
 
 // announced returns the checkpoint with the key that signed it. A leaf behind the head
@@ -202,13 +233,9 @@ func announced(ctx context.Context, cp *receipt.Checkpoint, log Source, l *Log) 
 	return signed, classified(err)
 }
 
-// shownLive verifies that the bound server itself shows a checkpoint under the key of cp
-// whose tree contains that of cp.
-func shownLive(ctx context.Context, cp *receipt.Checkpoint, log Source) error {
-	newest, err := log.SignedCheckpoint(ctx)
-	if err != nil {
-		return err
-	}
+// shownLive verifies that the newest checkpoint of the bound server was read from itself, is
+// under the key of cp, and has a tree that contains that of cp.
+func shownLive(ctx context.Context, cp, newest *receipt.Checkpoint, log Source) error {
 	from := log.Source()
 	switch {
 	case !from.Live:

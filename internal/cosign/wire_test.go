@@ -95,6 +95,50 @@ func TestBusyServer(t *testing.T) {
 	}
 }
 
+// held is a source that verifies no checkpoint before its channel is closed.
+type held struct {
+	source
+	entered chan struct{}
+	release chan struct{}
+}
+
+func (h held) VerifyCheckpointSince(ctx context.Context, note []byte, since uint64) (*receipt.Checkpoint, error) {
+	h.entered <- struct{}{}
+	<-h.release
+	return h.source.VerifyCheckpointSince(ctx, note, since)
+}
+
+// TestStrangerInPlace: a stranger who keeps the bound server busy, with a tree that continues
+// the public one, does not keep out the key that the server shows after a crash.
+func TestStrangerInPlace(t *testing.T) {
+	w := newWorld(t, cosign.Live)
+	copied := w.log.Fork(300)
+	stranger := copied.Open(nil)
+	foreign := addcheckpoint.Request{Old: 300, Proof: proof(t, copied, 300, 301), Note: copied.Note(301, stranger)}
+	after := w.log.Open(nil) // no hand-over
+	w.show(w.log, after, true)
+	open := w.cosigner.Open
+	h := held{w.shown, make(chan struct{}), make(chan struct{})}
+	w.cosigner.Open = func(string) (cosign.Source, error) { return h, nil }
+	first := make(chan error)
+	go func() {
+		_, err := w.add(foreign)
+		first <- err
+	}()
+	<-h.entered
+	if _, err := w.add(foreign); !errors.Is(err, cosign.ErrUnavailable) {
+		t.Errorf("another request of the stranger: %v", err)
+	}
+	w.cosigner.Open = open
+	if _, err := w.submit(w.log, 301, after); err != nil {
+		t.Errorf("the server's new key: %v", err)
+	}
+	close(h.release)
+	if err := <-first; !errors.Is(err, cosign.ErrForeignKey) {
+		t.Error(err)
+	}
+}
+
 // TestServe: requests over a socket are answered, and the end of the context ends it.
 func TestServe(t *testing.T) {
 	w := newWorld(t, cosign.Live)
