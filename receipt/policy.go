@@ -144,7 +144,7 @@ func (p *policyFile) line(line string) error {
 		return nil
 	case len(f) >= 2 && f[0] == "log":
 		return p.log(f[1])
-	case len(f) >= 3 && f[0] == "witness":
+	case (len(f) == 3 || len(f) == 4) && f[0] == "witness":
 		return p.witness(f[1], f[2], f[3:])
 	case len(f) >= 4 && f[0] == "group":
 		return p.group(f[1], f[2], f[3:])

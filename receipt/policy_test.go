@@ -210,6 +210,7 @@ func TestParsePolicyRefuses(t *testing.T) {
 		"no key at all":         {"origin a\nquorum none\n", "no key at all"},
 		"no key, other order":   {"quorum none\norigin a\n", "no key at all"},
 		"unknown keyword":       {"origin a\nwitnes A " + alice + "\nquorum A\n", "line 2"},
+		"words after the URL":   {"origin a\nwitness A " + alice + " https://a.example b\nquorum A\n", "line 2"},
 		"malformed key":         {"origin a\nwitness A alice.example+00000000+AAAA\nquorum A\n", "line 2"},
 		"malformed log key":     {"log a+b\nquorum none\n", "line 1"},
 		"wrong kind of log key": {"log " + alice + "\nquorum none\n", "line 1"},

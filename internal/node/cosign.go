@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"strings"
 	"sync"
 	"time"
@@ -26,8 +27,7 @@ const (
 	// maxResubmit bounds the pause before a cosigner that failed is asked again. The
 	// pause begins with submitEvery and doubles.
 	maxResubmit = time.Minute
-	// maxCosigners leaves the notifier half of its places for alerts. It also bounds the
-	// signature lines of a checkpoint.
+	// maxCosigners leaves the notifier half of its places for alerts.
 	maxCosigners = 8
 )
 
@@ -53,8 +53,12 @@ func readCosigners(cfg *config.Config) (*receipt.Policy, error) {
 	}
 	allowed, err := notify.ParseAllowed(cfg.NotifyAllow)
 	for _, c := range policy.Cosigners() {
+		var u *url.URL
 		if err == nil {
-			_, err = allowed.CheckURL(c.URL)
+			u, err = allowed.CheckURL(c.URL)
+		}
+		if err == nil && (u.RawQuery != "" || u.ForceQuery) {
+			return nil, fault.New(fault.Config, fmt.Sprintf("cosigners: %s: the URL has a query", c.URL), "/add-checkpoint is appended to the URL")
 		}
 		if err != nil {
 			return nil, fault.New(fault.Config, fmt.Sprintf("cosigners: %s: %v", c.URL, err), "add its host and port to notify_allow")

@@ -380,6 +380,7 @@ func TestReadCosigners(t *testing.T) {
 		"no URL":         {lines, "a.example", "names 0 URLs"},
 		"too many":       {many, "a.example", "names 9 URLs"},
 		"no scheme":      {atURL(lines, "a.example"), "a.example", "https://"},
+		"a query":        {atURL(lines, "https://a.example/x?y"), "a.example", "query"},
 		"no policy":      {"", "a.example", "no log"},
 	} {
 		path := filepath.Join(t.TempDir(), "policy")
