@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/url"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -90,23 +91,24 @@ type submitter struct {
 	newest    *submission // nil before the first
 }
 
-// submission is one checkpoint.
+// submission is one checkpoint. Only cosigned changes; the lock of the submitter guards it.
 type submission struct {
 	published ledger.Checkpoint
-	since     time.Time           // when it was seen first, as the newest
+	since     time.Time           // when the submitter first saw it, as the newest
 	plain     *receipt.Checkpoint // as it is submitted
 	cosigned  *receipt.Checkpoint // with the cosignatures so far
 }
 
-// cosigner is what is known of one cosigner.
+// cosigner is what is known of one cosigner. The lock of the submitter guards it. While
+// asked is set, only the goroutine that asks it changes last, and reads it without the lock.
 type cosigner struct {
 	*receipt.Cosigner
-	asked   bool        // and has not answered yet
-	last    *submission // that it cosigned
-	pause   time.Duration
-	after   time.Time // before which it is not asked again
-	failing time.Time // since; zero if it does not fail
-	why     string    // it fails
+	asked   bool          // it has not answered yet
+	last    *submission   // the last one that it cosigned, nil before the first
+	pause   time.Duration // before the next attempt, after a failure
+	after   time.Time     // the end of that pause
+	failing time.Time     // since when it fails; zero if it does not
+	why     string        // the reason that was logged last; empty if it does not fail
 }
 
 func newSubmitter(log *slog.Logger, m *metrics.Metrics, policy *receipt.Policy, l cosignedLog, post addcheckpoint.Post) *submitter {
@@ -138,7 +140,8 @@ func (s *submitter) run(ctx context.Context) error {
 	}
 }
 
-// look returns the newest checkpoint at a time, nil before the first one.
+// look returns the newest checkpoint, nil before the first one. One that it has not seen
+// before is the newest since t.
 func (s *submitter) look(t time.Time) *submission {
 	cp, ok := s.ledger.Latest()
 	if !ok {
@@ -187,14 +190,14 @@ func (s *submitter) ask(ctx context.Context, c *cosigner, sub *submission) {
 	}
 }
 
-// errNoSignature: a cosigner has sent no signature of its keys over the checkpoint.
+// errNoSignature means that none of the lines which a cosigner sent verifies under its keys.
 var errNoSignature = errors.New("it sent no signature of its keys over this checkpoint")
 
-// errIncomplete: some signatures of a cosigner are missing. A policy may need them, so that
-// it counts as failing.
+// errIncomplete means that a cosigner signed with some of its keys only. It counts as a
+// failure, because the policy may ask for the other signatures.
 var errIncomplete = errors.New("it signed with some of its keys only")
 
-// take verifies signature lines and adds those that count.
+// take verifies signature lines and adds those that verify.
 func (s *submitter) take(c *cosigner, sub *submission, lines string) error {
 	alone, err := c.Cosigned(sub.plain, lines)
 	if err != nil {
@@ -235,7 +238,7 @@ func (s *submitter) note(t time.Time, c *cosigner, sub *submission, err error) {
 		if c.failing.IsZero() {
 			c.failing = t
 		}
-		if why := strings.TrimPrefix(err.Error(), notify.ErrRefused.Error()+": "); why != c.why {
+		if why := strings.TrimPrefix(err.Error(), notify.ErrRefused.Error()+": "); lasting(why) != lasting(c.why) {
 			c.why = why
 			s.log.Warn("checkpoint not cosigned", "cosigner", c.URL, "size", sub.plain.Size, "err", why)
 		}
@@ -248,7 +251,14 @@ func (s *submitter) note(t time.Time, c *cosigner, sub *submission, err error) {
 	c.last, c.pause, c.failing, c.why = sub, 0, time.Time{}, ""
 }
 
-// Cosigners returns what is known of each cosigner. It may be called without cosigners.
+// passing matches the parts of a reason that differ in each attempt: the local address of a
+// connection, and the time in the error about a certificate.
+var passing = regexp.MustCompile(`\S+->|current time \S+`)
+
+// lasting returns a reason without those parts, so that it is logged once.
+func lasting(why string) string { return passing.ReplaceAllString(why, "") }
+
+// Cosigners returns what is known of each cosigner. s may be nil: there are none then.
 func (s *submitter) Cosigners() []admin.Cosigner {
 	all := []admin.Cosigner{}
 	if s == nil {
@@ -269,8 +279,7 @@ func (s *submitter) Cosigners() []admin.Cosigner {
 	return all
 }
 
-// failing returns for how long the worst cosigner has failed. It may be called without
-// cosigners.
+// failing returns for how long the worst cosigner has failed. s may be nil, as above.
 func (s *submitter) failing(t time.Time) (worst time.Duration) {
 	if s == nil {
 		return 0

@@ -290,9 +290,13 @@ func TestSubmitterRetries(t *testing.T) {
 			want(t, "attempts", len(c.tower("away").requests()) <= 16, true)
 			want(t, "added", c.added(), []string{"10 [good] 2 false"})
 			want(t, "lines about one reason", strings.Count(c.text.String(), `msg="checkpoint not cosigned"`), 1)
-			c.tower("away").away(errors.New("certificate has expired"))
-			time.Sleep(2 * time.Minute)
-			want(t, "lines about the other one", strings.Count(c.text.String(), `err="certificate has expired"`), 1)
+			for i, reason := range []string{"certificate has expired: current time %v is after", "read tcp 192.0.2.1:%d->192.0.2.2:443: reset"} {
+				for attempt := range 3 {
+					c.tower("away").away(fmt.Errorf(reason, 50_000+attempt))
+					time.Sleep(time.Minute)
+				}
+				want(t, "lines after another reason", strings.Count(c.text.String(), `msg="checkpoint not cosigned"`), 2+i)
+			}
 			c.tower("away").away(nil)
 			time.Sleep(time.Minute + time.Second)
 		})
