@@ -75,20 +75,20 @@ type Config struct {
 type Cosigner struct {
 	Config
 
-	mu      sync.Mutex
-	reading map[reading]bool    // logs whose server is being read because of a new key; guarded by mu
-	shown   map[string][32]byte // the key that the server of an origin showed last; guarded by mu
+	mu    sync.Mutex          // guards what follows
+	taken map[slot]bool       // requests that read the server of a log because of a new key
+	shown map[string][32]byte // by origin: the key that the server of the log showed last
 }
 
-// reading is one of the two places from which the server of a log is read.
-type reading struct {
-	origin string
-	shown  bool // for a checkpoint under the key that the server showed last
+// slot lets one request read the server of a log. Each log has two.
+type slot struct {
+	origin   string
+	shownKey bool // for a checkpoint under the key that the server showed last
 }
 
 // New returns a cosigner.
 func New(cfg Config) *Cosigner {
-	return &Cosigner{Config: cfg, reading: map[reading]bool{}, shown: map[string][32]byte{}}
+	return &Cosigner{Config: cfg, taken: map[slot]bool{}, shown: map[string][32]byte{}}
 }
 
 // Add returns the cosignature of a checkpoint that continues the newest cosigned one,
@@ -161,18 +161,18 @@ func (c *Cosigner) otherKey(ctx context.Context, cp *receipt.Checkpoint, l *Log)
 	if cp.Size == l.Head.Size { // a new key is announced by a leaf
 		return nil, ErrForeignKey
 	}
-	place, ok := c.begin(cp)
+	s, ok := c.take(cp)
 	if !ok {
 		return nil, fmt.Errorf("%w: it is being read because of another request", ErrUnavailable)
 	}
-	defer c.end(place)
+	defer c.release(s)
 	log, err := c.Open(l.Server)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	newest, unread := log.SignedCheckpoint(ctx)
 	if unread == nil {
-		c.shows(l.Origin, newest.Key)
+		c.noteShown(l.Origin, newest.Key)
 	}
 	if cp, err = announced(ctx, cp, log, l); err != nil {
 		return nil, err
@@ -193,34 +193,34 @@ func (c *Cosigner) otherKey(ctx context.Context, cp *receipt.Checkpoint, l *Log)
 	return cp, classified(err)
 }
 
-// begin takes a place from which the server of a log may be read, if one is free. Each log
-// has one, which bounds what strangers can make the cosigner ask of its server. It has a
-// second one for checkpoints that are signed by the key that the server showed last: no
-// stranger has others than those that the server signed, so the first place that strangers
-// hold does not delay the server.
-func (c *Cosigner) begin(cp *receipt.Checkpoint) (place reading, ok bool) {
+// take returns a slot of the log that cp is of, and reports whether one was free. The slots
+// bound how often strangers can make the cosigner read the server of a log. The first slot
+// is for any checkpoint, so a stranger can hold it. The second one is only for checkpoints
+// under the key that the server showed last. A stranger cannot sign such a checkpoint, so
+// the server always gets one of the two.
+func (c *Cosigner) take(cp *receipt.Checkpoint) (s slot, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	place = reading{origin: cp.Origin}
-	if c.reading[place] {
+	s = slot{origin: cp.Origin}
+	if c.taken[s] {
 		_, err := receipt.ParseCheckpoint(cp.Note, c.shown[cp.Origin])
-		place.shown = err == nil
+		s.shownKey = err == nil
 	}
-	if c.reading[place] {
-		return place, false
+	if c.taken[s] {
+		return s, false
 	}
-	c.reading[place] = true
-	return place, true
+	c.taken[s] = true
+	return s, true
 }
 
-func (c *Cosigner) end(place reading) {
+func (c *Cosigner) release(s slot) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	delete(c.reading, place)
+	delete(c.taken, s)
 }
 
-// shows notes the key of the newest checkpoint that the server of a log shows.
-func (c *Cosigner) shows(origin string, key [32]byte) {
+// noteShown keeps the key of the newest checkpoint that the server of a log shows.
+func (c *Cosigner) noteShown(origin string, key [32]byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.shown[origin] = key
@@ -233,8 +233,8 @@ func announced(ctx context.Context, cp *receipt.Checkpoint, log Source, l *Log) 
 	return signed, classified(err)
 }
 
-// shownLive verifies that the newest checkpoint of the bound server was read from itself, is
-// under the key of cp, and has a tree that contains that of cp.
+// shownLive verifies newest, the newest checkpoint of the bound server. It must have been read
+// from the server itself, be under the key of cp, and have a tree that contains that of cp.
 func shownLive(ctx context.Context, cp, newest *receipt.Checkpoint, log Source) error {
 	from := log.Source()
 	switch {

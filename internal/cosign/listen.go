@@ -8,15 +8,15 @@ import (
 )
 
 // bounded is a listener that accepts only as many connections as open has room for.
-// Further ones wait in the kernel. An address that has too many of them gets no other one,
-// so that it alone cannot fill the room.
+// Further ones wait in the kernel. A connection from an address that has its share of them
+// is closed at once, so that one address alone cannot take all the room.
 type bounded struct {
 	net.Listener
 	open chan struct{}
-	each *limit.Conns
+	each *limit.Conns // of one address
 }
 
-// Accept waits for a connection, and before that for room.
+// Accept waits for room, then for a connection.
 func (b *bounded) Accept() (net.Conn, error) {
 	b.open <- struct{}{}
 	for {

@@ -51,7 +51,7 @@ type Log struct {
 	Since  time.Time    // when that was
 
 	Waiting  [32]byte // a key that waits for a person's approval; zero if none does
-	Approved [32]byte // a key that was approved, and that no checkpoint was cosigned under yet
+	Approved [32]byte // a key that was approved and is not in use yet; zero if there is none
 }
 
 // Refusals of a store.
@@ -70,8 +70,8 @@ var (
 // concurrently, also by several processes. A change is durable when its method returns.
 type Store struct{ db *sql.DB }
 
-// Create makes the file of a new cosigner. It does not replace one. A file that it could
-// not complete is removed, so that it can be called again.
+// Create makes the file of a new cosigner. It does not replace a file. If it fails, it removes
+// the file that it made, so that it can be called again.
 func Create(ctx context.Context, path string) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600) //nolint:gosec // the operator names the file
 	if err != nil {
@@ -121,8 +121,8 @@ func Open(ctx context.Context, path string) (*Store, error) {
 }
 
 // open opens a database that exists. With synchronous EXTRA a commit is durable before
-// it returns, also the end of its rollback journal. In a URL, the first directory of a
-// relative path would be read as a host.
+// it returns, also the end of its rollback journal. The path becomes absolute, because in a
+// URL the first directory of a relative one would be read as a host.
 func open(path string) (*sql.DB, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {

@@ -103,7 +103,7 @@ func TestRelativeDirectory(t *testing.T) {
 	}
 }
 
-// TestCreateAgain: what could not be completed is removed, and is no cosigner later.
+// TestCreateAgain: a file that could not be completed is removed, so that a second try works.
 func TestCreateAgain(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "cosigner.db")
 	ended, cancel := context.WithCancel(t.Context())

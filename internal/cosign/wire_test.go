@@ -95,10 +95,10 @@ func TestBusyServer(t *testing.T) {
 	}
 }
 
-// held is a source that verifies no checkpoint before its channel is closed.
+// held is a source that does not verify a checkpoint before release is closed.
 type held struct {
 	source
-	entered chan struct{}
+	entered chan struct{} // receives each call
 	release chan struct{}
 }
 
@@ -108,9 +108,9 @@ func (h held) VerifyCheckpointSince(ctx context.Context, note []byte, since uint
 	return h.source.VerifyCheckpointSince(ctx, note, since)
 }
 
-// TestStrangerInPlace: a stranger who keeps the bound server busy, with a tree that continues
-// the public one, does not keep out the key that the server shows after a crash.
-func TestStrangerInPlace(t *testing.T) {
+// TestSlotOfShownKey: a stranger continues the public tree under a key of their own and holds
+// the first slot. The key that the server shows after a crash is cosigned all the same.
+func TestSlotOfShownKey(t *testing.T) {
 	w := newWorld(t, cosign.Live)
 	copied := w.log.Fork(300)
 	stranger := copied.Open(nil)
@@ -160,8 +160,8 @@ func TestServe(t *testing.T) {
 	}
 }
 
-// far is a listener whose connections seem to come from one remote address, until there
-// were as many of them as there is room, and then from another one.
+// far is a listener whose first 256 connections, as many as there is room for, seem to come
+// from one remote address. Later ones seem to come from another one.
 type far struct {
 	net.Listener
 	accepted int
@@ -224,7 +224,7 @@ func serve(t *testing.T, c *cosign.Cosigner) (url string, stop func() error) {
 	return serveAt(t, c, l)
 }
 
-// serveAt is serve at a listener.
+// serveAt runs a cosigner at a listener, as serve does.
 func serveAt(t *testing.T, c *cosign.Cosigner, l net.Listener) (url string, stop func() error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
