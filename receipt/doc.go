@@ -63,15 +63,17 @@
 // # Policy file
 //
 // The C2SP tlog-policy text: lines "log VKEY", "witness NAME VKEY [URL]", "group NAME
-// all|any|N MEMBER…" and one "quorum NAME|none"; "#" begins a comment. A log is submitted
-// to a witness at its URL; verification does not use it. A witness key is one of C2SP tlog-cosignature, Ed25519 or ML-DSA-44; a group can ask
-// for both of one cosigner. A log key is an operator's own key on the same checkpoint. Since a log's checkpoint key
-// changes with every epoch, a line "origin NAME" may name a log without a key.
-// A file must name a log in one of the two ways, any one of those named is
-// enough, and no key may be named twice. A group names at most 4096 keys, with those of its
-// members. A receipt's checkpoint need not carry the
-// signatures itself: see Options.Cosigned. The keyword witness is C2SP's word for
-// a cosigner.
+// all|any|N MEMBER…" and one "quorum NAME|none"; "#" begins a comment. The keyword
+// witness is C2SP's word for a cosigner. A log is submitted to a cosigner at its URL;
+// verification does not use it. A witness key is one of C2SP tlog-cosignature, Ed25519
+// or ML-DSA-44; a group can ask for both of one cosigner. A group names at most 4096
+// keys, with those of its members. A log key is an operator's own key on the same
+// checkpoint. Since a log's checkpoint key changes with every epoch, a line
+// "origin NAME" may name a log without a key.
+//
+// A file must name a log in one of the two ways. If it names several, any one of them
+// is enough. No key may be named twice. A receipt's checkpoint need not carry the
+// signatures itself: see Options.Cosigned.
 //
 // # Trust store
 //

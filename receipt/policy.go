@@ -15,8 +15,8 @@ import (
 // maxPolicySize bounds a policy file, in bytes.
 const maxPolicySize = 64 << 10
 
-// maxNamed bounds the keys that a group names, those of its members included, each as often
-// as it is named. A check of the policy looks at each of them.
+// maxNamed bounds the keys that a group names, with those of its members. A key counts as
+// often as it is named, because a check of the policy looks at it as often.
 const maxNamed = 4096
 
 // Policy names the signatures that make a checkpoint's identity pinned. It is
@@ -68,7 +68,7 @@ var errPolicy = errors.New("the checkpoint does not carry the signatures that th
 func (p *Policy) Check(c *Checkpoint) error {
 	if _, _, err := torchwood.VerifyCheckpoint([]byte(c.Note), p.inner); err != nil {
 		if !p.Names(c.Origin) {
-			return fmt.Errorf("%w, which is about another log than %s", errPolicy, c.Origin)
+			return fmt.Errorf("%w: the file is about another log than %s", errPolicy, c.Origin)
 		}
 		return errPolicy
 	}
@@ -119,7 +119,7 @@ type policyFile struct {
 	origins []string
 	urls    []*Cosigner
 	parts   map[string]torchwood.Policy // witnesses and groups by name
-	named   map[string]int              // keys by the name of their witness or group
+	named   map[string]int              // how many keys each of them names
 	quorum  string                      // "" before its line
 	keys    []string
 	keyless bool // there was an origin line
@@ -199,8 +199,8 @@ func cosignerVerifier(vkey string) (note.Verifier, error) {
 	return timed{v}, err
 }
 
-// timed is a verifier that refuses a time above 2^63 - 1, as C2SP tlog-cosignature does and
-// the libraries do not. The time is in the first 8 bytes, in big-endian order.
+// timed refuses a cosignature whose time is above 2^63 - 1, as C2SP tlog-cosignature asks; the
+// libraries do not. The time is the first 8 bytes of the signature, big-endian.
 type timed struct{ note.Verifier }
 
 func (v timed) Verify(msg, sig []byte) bool {

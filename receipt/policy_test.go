@@ -152,7 +152,7 @@ func TestPolicy(t *testing.T) {
 	})
 }
 
-// signerAt is a cosigner with a clock of its own.
+// signerAt signs with the time at, whatever the clock says.
 type signerAt struct {
 	*torchwood.CosignatureSigner
 	key ed25519.PrivateKey
@@ -198,7 +198,7 @@ func TestParsePolicyRefuses(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Each group names the one above twice: a check of the last one would not end.
+	// Each group names the one above it twice, so a check of the last one would not end.
 	nested := "origin a\nwitness A " + alice + "\ngroup g0 any A A\n"
 	for i := range 60 {
 		nested += fmt.Sprintf("group g%d any g%d g%d\n", i+1, i, i)

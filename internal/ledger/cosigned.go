@@ -12,14 +12,15 @@ const cosignedFor = 10 * time.Second
 // cosigned is the newest checkpoint that has all cosignatures which were asked for.
 type cosigned struct {
 	Checkpoint
-	at time.Time // when it was the newest of all
+	at time.Time // when it was first seen as the newest of all
 }
 
 // Cosigned takes a checkpoint that [Ledger.Latest] has returned, with further signature
 // lines, which the caller has verified. While the checkpoint is the newest one, it is
 // published with these lines; if that fails, the lines are not published. enough means
 // that it has all cosignatures that were asked for, so that Await prefers it for a time.
-// That begins at since, when Latest returned it: a slow cosigner must not prolong it.
+// The time begins at since, when Latest first returned the checkpoint, and not now: a slow
+// cosigner would prolong it.
 func (l *Ledger) Cosigned(cp Checkpoint, enough bool, since time.Time) error {
 	l.placing.Lock()
 	defer l.placing.Unlock()

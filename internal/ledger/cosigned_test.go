@@ -85,8 +85,8 @@ func TestCosigned(t *testing.T) {
 	}
 }
 
-// TestCosignedLate: cosignatures that came late do not let Await hide for longer what a
-// newer checkpoint has.
+// TestCosignedLate: Await does not prefer a checkpoint whose cosignatures came late to a
+// newer one.
 func TestCosignedLate(t *testing.T) {
 	r := &rows{}
 	l := start(t, t.TempDir(), r, nil)

@@ -325,8 +325,8 @@ func (l *Ledger) Latest() (Checkpoint, bool) {
 }
 
 // Await waits for a published checkpoint that covers the entry with this index. It returns
-// the newest one, or the newest cosigned one if that was the newest of all within the last
-// 10 seconds. The error is ledger_unavailable when ctx ends, with its cause, or when
+// the newest one, or the newest cosigned one if that became the newest of all within the
+// last 10 seconds. The error is ledger_unavailable when ctx ends, with its cause, or when
 // the log has stopped.
 func (l *Ledger) Await(ctx context.Context, index uint64) (Checkpoint, error) {
 	for {
