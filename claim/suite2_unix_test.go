@@ -26,7 +26,7 @@ import (
 // Times are of processors.
 type suite2Figures struct {
 	Claim      string  `json:"claim"`
-	Bytes      int     `json:"bytes"` // the mean; the length depends on the columns that are drawn
+	Bytes      int     `json:"bytes"` // on average: the length depends on the columns that are drawn
 	MostBytes  int     `json:"most_bytes"`
 	ProveMS    float64 `json:"prove_ms"`
 	VerifyMS   float64 `json:"verify_ms"`
@@ -36,18 +36,18 @@ type suite2Figures struct {
 	// Ratios are suite 2 divided by PLONK.
 	ProveRatio  float64 `json:"prove_ratio,omitempty"`
 	VerifyRatio float64 `json:"verify_ratio,omitempty"`
-	InTime      *bool   `json:"in_time,omitempty"` // within the goals for the times, if it has any
+	InTime      *bool   `json:"in_time,omitempty"` // whether it met its goals for the times, if it has any
 	Valid       int     `json:"valid"`
 	Mutants     int     `json:"mutants_refused"`
 }
 
-// suite2MostRatio bounds the time that proving takes, as a part of that of PLONK in the
-// same run. It takes a thirtieth at most.
+// suite2MostRatio bounds the time of proving, divided by that of PLONK in the same run. It
+// was a thirtieth at most.
 const suite2MostRatio = 0.25
 
-// suite2Goals are the mean bytes of a proof, and the milliseconds that proving and
-// verifying may take. [TestSuite2] fails if proofs are larger. Times depend on the
-// processor and what else it does, so they are only reported.
+// suite2Goals are the bytes that proofs may have on average, and the milliseconds that
+// proving and verifying may take. [TestSuite2] fails if proofs are larger. Times depend on
+// the processor and on what else it does, so the test only reports them.
 var suite2Goals = map[string]struct {
 	bytes         int
 	prove, verify float64
@@ -122,11 +122,11 @@ func (s *suite2) add(f suite2Figures) {
 	if g, ok := suite2Goals[f.Claim]; ok {
 		f.InTime = new(f.ProveMS <= g.prove && f.VerifyMS <= g.verify)
 		if f.Bytes > g.bytes {
-			s.Errorf("%s: %d bytes instead of %d", f.Claim, f.Bytes, g.bytes)
+			s.Errorf("%s: a proof has %d bytes on average, goal %d", f.Claim, f.Bytes, g.bytes)
 		}
 	}
 	if f.ProveRatio > suite2MostRatio {
-		s.Errorf("%s: proving takes %v of the time of PLONK", f.Claim, f.ProveRatio)
+		s.Errorf("%s: proving takes %v times as long as with PLONK, bound %v", f.Claim, f.ProveRatio, suite2MostRatio)
 	}
 	s.Logf("%+v", f)
 	s.figures = append(s.figures, f)

@@ -268,7 +268,8 @@ func (r *adminReport) alertTable(w io.Writer) {
 	}
 }
 
-// cosigner says what one cosigner has cosigned, and why it does not go on.
+// cosigner returns the line about one cosigner: the newest size that it cosigned, and since
+// when and why it fails.
 func (r *adminReport) cosigner(c *admin.Cosigner) string {
 	text := protocol.Escaped(c.URL) + ", none cosigned since the start"
 	if c.Size > 0 {

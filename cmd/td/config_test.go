@@ -7,12 +7,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"testing"
 
 	td "github.com/terradourada/td/cmd/td"
 	"github.com/terradourada/td/internal/config"
+	"github.com/terradourada/td/internal/testdata/logtest"
 )
 
 //go:generate go test -count=1 -run ^TestConfigReference$ -update .
@@ -144,7 +144,7 @@ func TestConfigValidateCosigners(t *testing.T) {
 	}
 	file, policy := filepath.Join(data, "config.toml"), filepath.Join(data, "cosigners.txt")
 	lines = "origin terradourada/0123456789abcdef\n" + lines + "quorum a.example\n"
-	located := regexp.MustCompile(`(?m)^witness .*$`).ReplaceAllString(lines, "$0 https://a.example")
+	located := logtest.AtURL(lines, "https://a.example")
 	for name, tt := range map[string]struct{ policy, allow, want string }{
 		"good":        {located, "a.example", ""},
 		"not allowed": {located, "b.example", "add its host and port to notify_allow"},

@@ -28,7 +28,7 @@ type outcomePrinter struct {
 // cause them.
 const refusalEvery = time.Second
 
-// newHead names a checkpoint that was accepted: the two first lines are its origin and size.
+// newHead names an accepted checkpoint by its origin and size, the first two lines.
 func newHead(note string) string {
 	lines := strings.SplitN(note, "\n", 3)
 	return protocol.Printable(lines[0]) + " size " + protocol.Printable(lines[1])

@@ -9,19 +9,9 @@ import (
 	"strings"
 	"testing"
 	"time"
-)
 
-// atURL adds the URL of a cosigner to its keys in lines of a policy file.
-func atURL(keys, url string) string {
-	var b strings.Builder
-	for line := range strings.Lines(keys) {
-		if strings.HasPrefix(line, "witness ") {
-			line = strings.TrimSuffix(line, "\n") + " " + url + "\n"
-		}
-		b.WriteString(line)
-	}
-	return b.String()
-}
+	"github.com/terradourada/td/internal/testdata/logtest"
+)
 
 // get returns what a server answers, which has to be 200.
 func get(t *testing.T, url string) []byte {
@@ -91,7 +81,7 @@ func TestServerSubmits(t *testing.T) {
 		}
 	}))
 	defer liar.Close()
-	policy := save(t, []byte("origin "+origin(t, data)+"\n"+atURL(good.keys, good.url)+atURL(behind.keys, behind.url)+atURL(stopped.keys, stopped.url)+atURL(lying.keys, liar.URL)+
+	policy := save(t, []byte("origin "+origin(t, data)+"\n"+logtest.AtURL(good.keys, good.url)+logtest.AtURL(behind.keys, behind.url)+logtest.AtURL(stopped.keys, stopped.url)+logtest.AtURL(lying.keys, liar.URL)+
 		"group q 2 good.example behind.example stopped.example lying.example\nquorum q\n"))
 	var allow []string
 	for _, url := range []string{good.url, behind.url, stopped.url, liar.URL} {
@@ -157,7 +147,7 @@ func TestCosignerOverTLS(t *testing.T) {
 	server := secure(address)
 	b := startBackend(t, data, append(ours.flags(), "--listen", address)...)
 	c := newCosigner(t, user, "a.example", server, ours.flags()...)
-	policy := save(t, []byte("origin "+origin(t, data)+"\n"+atURL(c.keys, secure(strings.TrimPrefix(c.url, "https://")))+"quorum a.example\n"))
+	policy := save(t, []byte("origin "+origin(t, data)+"\n"+logtest.AtURL(c.keys, secure(strings.TrimPrefix(c.url, "https://")))+"quorum a.example\n"))
 	again := func(flags []string) {
 		t.Helper()
 		b.kill() // no hand-over

@@ -3,14 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/terradourada/td/api"
 	"github.com/terradourada/td/internal/fault"
 	"github.com/terradourada/td/internal/fsutil"
-	"github.com/terradourada/td/internal/remote"
 	"github.com/terradourada/td/internal/submit"
 	"github.com/terradourada/td/protocol"
 	"github.com/terradourada/td/receipt"
@@ -18,12 +16,8 @@ import (
 
 // sendFlags are the flags of "td send".
 type sendFlags struct {
-	challenge, proof, out string
-	server, user, token   string
-	trust                 string
-	lists                 []string
-	wait, retry           time.Duration
-	selfAsserted          bool
+	receiptFlags
+	challenge, proof string
 }
 
 func sendCommand(a *app) *cobra.Command {
@@ -45,15 +39,7 @@ td submit, the server must be reached by https or on this machine, unless
 	fl := cmd.Flags()
 	fl.StringVar(&f.challenge, "challenge", "", "file with the challenge")
 	fl.StringVar(&f.proof, "proof", "", "file with the proof, - for standard input")
-	fl.StringVar(&f.out, "out", "", "file for the receipt, never replaced (default standard output)")
-	serverFlag(cmd, &f.server)
-	retryFlag(cmd, &f.retry)
-	tokenFlag(cmd, &f.token)
-	serverUserFlag(cmd, &f.user)
-	trustFlag(cmd, &f.trust)
-	fl.StringArrayVar(&f.lists, "list", nil, "member list that group/1 is about, beside those in the trust store; may be given several times")
-	fl.DurationVar(&f.wait, "wait", submit.ReceiptWait, "how long to wait for the receipt")
-	selfAssertedFlag(cmd, &f.selfAsserted)
+	f.register(cmd)
 	_, _ = cmd.MarkFlagRequired("challenge"), cmd.MarkFlagRequired("proof")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return a.send(cmd.Context(), &f) }
 	return cmd
@@ -103,19 +89,7 @@ func (a *app) answer(f *sendFlags) (answer submit.Answer, err error) {
 	if n := len(answer.Proof); n != protocol.ProofSize {
 		return answer, fault.New(fault.Usage, fmt.Sprintf("%s is not a proof: it has %d bytes and not %d", f.proof, n, protocol.ProofSize), "td prove writes one")
 	}
-	token, err := remote.ReadToken(f.token)
-	if err != nil {
-		return answer, err
-	}
-	if answer.Server, err = remote.DialLive(f.server, f.user, token, f.selfAsserted, a.patience(f.retry)); err != nil {
-		return answer, err
-	}
-	trust, err := remote.OpenTrust(f.trust)
-	if err != nil {
-		return answer, err
-	}
-	lists, err := remote.KnownLists(trust, f.lists)
 	answer.Wait = f.wait
-	answer.Verify = receipt.Options{Trust: trust, Lists: receipt.NewLists(lists...), AllowSelfAsserted: f.selfAsserted}
+	answer.Server, answer.Verify, err = f.open(a)
 	return answer, err
 }

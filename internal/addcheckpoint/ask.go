@@ -58,8 +58,8 @@ func Ask(ctx context.Context, post Post, url string, from uint64, cp *receipt.Ch
 	return "", errors.New("its newest checkpoint changes faster than it can be continued")
 }
 
-// meanings are what C2SP tlog-witness says with a status, and the cosigner of this project
-// with 503.
+// meanings are what a status means in C2SP tlog-witness; that of 503 is what the cosigner of
+// this project means by it.
 var meanings = map[int]string{
 	http.StatusForbidden:           ": it does not accept the key that signed the checkpoint",
 	http.StatusNotFound:            ": it does not know the log",

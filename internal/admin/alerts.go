@@ -20,7 +20,7 @@ const (
 type Alerts interface {
 	Alerts(now time.Time) AlertList
 	AlertState() AlertState
-	// Cosigners returns those that the server submits its checkpoints to.
+	// Cosigners returns the state of those that the server submits its checkpoints to.
 	Cosigners() []Cosigner
 	Rules() []watch.Rule
 	CheckSilence(now time.Time, s watch.Silence) error

@@ -265,12 +265,12 @@ type Status struct {
 	Cosigners  []Cosigner `json:"cosigners"` // that checkpoints are submitted to
 }
 
-// Cosigner is what a server knows of one of its cosigners.
+// Cosigner is the state of one cosigner of a server.
 type Cosigner struct {
 	URL     string  `json:"url"`
 	Size    uint64  `json:"size"`              // of the newest checkpoint that it cosigned since the start, or 0
 	Failing *Moment `json:"failing,omitempty"` // since when it cosigns nothing
-	Why     string  `json:"why,omitempty"`
+	Why     string  `json:"why,omitempty"`     // it fails
 }
 
 // AlertState is how many alerts there are, and whether they can be delivered.

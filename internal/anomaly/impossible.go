@@ -13,9 +13,12 @@ import (
 
 // Exact reports what no honest history contains (D4). It learns nothing and has no
 // threshold. It is an observer in the path of requests: what it must compare is reported
-// there, and an event that the ring drops would be missed. So it takes no longer for a right
-// tag of another client than for any other request: only the first event of a minute is
-// described. Its methods may be called from any goroutine.
+// there, and an event that the ring drops would be missed. Its methods may be called from
+// any goroutine.
+//
+// Because it is in the path, its time is a part of the time of the answer. A client must not
+// learn from that time whether a tag is the right one of another client. So only the first
+// event of a minute is described, and further ones are only counted.
 //
 // Proofs are compared with the last 65,536 that clients of this process have answered with
 // in 24 hours, challenges with the last 16,384. The marks that it compares are keyed by
@@ -29,10 +32,10 @@ type Exact struct {
 	ready  []Verdict
 }
 
-// findingKey identifies findings of which one verdict a minute is enough.
+// findingKey identifies findings that share one verdict a minute.
 type findingKey struct {
 	kind string
-	of   sender
+	from sender
 }
 
 // sender is the client of a request, or else its network. The zero sender is the server.
@@ -48,7 +51,7 @@ func senderOf(r *telemetry.Request) sender {
 	return sender{network: networkOf(r.Source)}
 }
 
-// scope is the scope of verdicts about the sender.
+// scope returns the scope of verdicts about the sender.
 func (s sender) scope() string {
 	switch {
 	case s.client != "":
@@ -196,7 +199,7 @@ func requestFacts(r *telemetry.Request) []Fact {
 	return facts
 }
 
-// request counts a request that cannot be. The lock is held.
+// request counts a request that no honest history contains. The lock is held.
 func (x *Exact) request(kind string, r *telemetry.Request, more ...Fact) {
 	t := x.count(findingKey{kind, senderOf(r)}, r.At)
 	if t.n == 1 {
@@ -205,7 +208,7 @@ func (x *Exact) request(kind string, r *telemetry.Request, more ...Fact) {
 	x.tell(t)
 }
 
-// change counts a change of the server that cannot be. The lock is held.
+// change counts a change of the server that no honest history contains. The lock is held.
 func (x *Exact) change(kind string, at time.Time, fact Fact) {
 	t := x.count(findingKey{kind: kind}, at)
 	if t.n == 1 {
@@ -214,24 +217,24 @@ func (x *Exact) change(kind string, at time.Time, fact Fact) {
 	x.tell(t)
 }
 
-// count counts an event. Beyond the bound, clients and networks that are not known yet count
-// as the server, so that no event is lost. The lock is held.
+// count counts an event. When the table is full, an event of a client or network that is not
+// in it counts as one of the server, so that no event is lost. The lock is held.
 func (x *Exact) count(key findingKey, at time.Time) *told {
 	t := x.told[key]
 	if t == nil && len(x.told) >= maxTold {
-		key.of = sender{}
+		key.from = sender{}
 		t = x.told[key]
 	}
 	if t == nil {
-		t = &told{scope: key.of.scope()}
+		t = &told{scope: key.from.scope()}
 		x.told[key] = t
 	}
 	t.n, t.overall, t.last = t.n+1, t.overall+1, at
 	return t
 }
 
-// tell makes a verdict unless one of its kind and scope was made within a minute: the next
-// one counts the event. The lock is held.
+// tell makes a verdict, unless the last one of this kind and scope was made within a minute.
+// The event then counts in the next one. The lock is held.
 func (x *Exact) tell(t *told) {
 	if t.last.Sub(t.spoken) >= tellEvery {
 		x.speak(t)

@@ -210,8 +210,8 @@ func TestImpossibleStorm(t *testing.T) {
 	}
 }
 
-// TestForeignTagIsCheap: the time of an answer does not tell a client that the tag of
-// another one is right. Only the first event of a minute is described, which allocates.
+// TestForeignTagIsCheap: a right tag of another client allocates nothing after the first
+// event of a minute, so that the time of an answer does not show that the tag is right.
 //
 //nolint:paralleltest // AllocsPerRun
 func TestForeignTagIsCheap(t *testing.T) {

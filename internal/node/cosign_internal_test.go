@@ -127,7 +127,7 @@ func newCoast(t *testing.T, names ...string) *coast {
 			t.Fatal(err)
 		}
 		c.towers["https://"+name+addcheckpoint.Path] = &tower{t: t, log: c.log, key: key, size: 1}
-		policy += atURL(key.Policy(), "https://"+name)
+		policy += logtest.AtURL(key.Policy(), "https://"+name)
 	}
 	policy += "group two 2 " + strings.Join(names, " ") + "\nquorum two\n"
 	var err error
@@ -135,18 +135,6 @@ func newCoast(t *testing.T, names ...string) *coast {
 		t.Fatal(err)
 	}
 	return c
-}
-
-// atURL adds a URL to the keys in lines of a policy file.
-func atURL(policy, url string) string {
-	var b strings.Builder
-	for line := range strings.Lines(policy) {
-		if strings.HasPrefix(line, "witness ") {
-			line = strings.TrimSuffix(line, "\n") + " " + url + "\n"
-		}
-		b.WriteString(line)
-	}
-	return b.String()
 }
 
 func (c *coast) tower(name string) *tower { return c.towers["https://"+name+addcheckpoint.Path] }
@@ -376,15 +364,15 @@ func TestReadCosigners(t *testing.T) {
 		policy, allow string
 		want          string // part of the error
 	}{
-		"https":          {atURL(lines, "https://a.example"), "a.example", ""},
-		"http":           {atURL(lines, "http://127.0.0.1:8080/x"), "127.0.0.1:8080", ""},
-		"not allowed":    {atURL(lines, "https://a.example"), "b.example", "not allowed"},
-		"another port":   {atURL(lines, "https://a.example:8443"), "a.example", "not allowed"},
-		"http elsewhere": {atURL(lines, "http://a.example"), "a.example", "not allowed"},
+		"https":          {logtest.AtURL(lines, "https://a.example"), "a.example", ""},
+		"http":           {logtest.AtURL(lines, "http://127.0.0.1:8080/x"), "127.0.0.1:8080", ""},
+		"not allowed":    {logtest.AtURL(lines, "https://a.example"), "b.example", "not allowed"},
+		"another port":   {logtest.AtURL(lines, "https://a.example:8443"), "a.example", "not allowed"},
+		"http elsewhere": {logtest.AtURL(lines, "http://a.example"), "a.example", "not allowed"},
 		"no URL":         {lines, "a.example", "names 0 URLs"},
 		"too many":       {many, "a.example", "names 9 URLs"},
-		"no scheme":      {atURL(lines, "a.example"), "a.example", "https://"},
-		"a query":        {atURL(lines, "https://a.example/x?y"), "a.example", "query"},
+		"no scheme":      {logtest.AtURL(lines, "a.example"), "a.example", "https://"},
+		"a query":        {logtest.AtURL(lines, "https://a.example/x?y"), "a.example", "query"},
 		"no policy":      {"", "a.example", "no log"},
 	} {
 		path := filepath.Join(t.TempDir(), "policy")

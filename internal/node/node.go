@@ -184,6 +184,8 @@ func (n *node) confine(ctx context.Context) (err error) {
 	if n.store, err = openNotifyStore(n.Settings); err != nil {
 		return err
 	}
+	// Turns first: they are set with the niceness that each thread had, so a thread that lowers
+	// its own meanwhile would get the usual one back.
 	if err := process.ShortTurns(); err != nil {
 		n.Log.Debug("turns on the processor stay long", "err", err)
 	}

@@ -485,7 +485,7 @@ func (w *watcher) AlertState() admin.AlertState {
 	return a
 }
 
-// Cosigners returns what is known of each cosigner.
+// Cosigners returns the state of each cosigner.
 func (w *watcher) Cosigners() []admin.Cosigner { return w.submitter.Cosigners() }
 
 // Rules lists the rules in force.

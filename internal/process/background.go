@@ -4,12 +4,13 @@ import "errors"
 
 // Background makes long calculations on goroutines of its own, whose stacks grow once. A
 // caller that made them itself would keep a stack of that size for as long as it lives.
-// Each has a thread of low priority, so that a request which passes through several
-// processes, and needs little time in each, does not wait for the end of a calculation.
+//
+// Each goroutine has a thread of low priority. A request passes through several processes
+// and needs little time in each: it then does not wait there for the end of a calculation.
 type Background struct{ work chan func() }
 
-// StartBackground starts so many goroutines. Close ends them. An error means that threads
-// have the usual priority; they calculate all the same.
+// StartBackground starts n goroutines, which Close ends. An error means that threads keep the
+// usual priority. The Background can be used all the same.
 func StartBackground(n int) (*Background, error) {
 	b := &Background{make(chan func())}
 	lowered := make(chan error)
@@ -28,8 +29,8 @@ func StartBackground(n int) (*Background, error) {
 	return b, err
 }
 
-// Do waits for a free goroutine, then for the end of a call. A panic of the call is one of
-// Do.
+// Do runs call on a goroutine, when one is free, and waits for its end. If call panics, Do
+// panics with the same value.
 func (b *Background) Do(call func()) {
 	var failed any
 	done := make(chan struct{})
@@ -43,5 +44,5 @@ func (b *Background) Do(call func()) {
 	}
 }
 
-// Close ends the goroutines. Nothing may be asked of them any more.
+// Close ends the goroutines. Do must not be called any more.
 func (b *Background) Close() { close(b.work) }

@@ -45,12 +45,12 @@ func shortTurns(tid int) error {
 	return unix.SchedSetAttr(tid, a, 0)
 }
 
-// background is the niceness that is added for calculations: beside a thread of the usual
-// one, such a thread gets a quarter of a processor.
+// background is added to the niceness of a thread that calculates. Beside a busy thread of the
+// usual niceness it then gets a quarter of the processor.
 const background = 5
 
-// lowerPriority runs this goroutine on a thread of its own, of a low priority. The thread ends
-// with the goroutine.
+// lowerPriority binds this goroutine to a thread and lowers the priority of the thread, which
+// ends with the goroutine. A policy that was chosen by hand stays as it is.
 func lowerPriority() error {
 	runtime.LockOSThread()
 	tid := unix.Gettid()

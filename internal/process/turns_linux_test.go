@@ -48,8 +48,8 @@ func TestShortTurns(t *testing.T) {
 	}
 }
 
-// TestLowPriority: a calculation has a lower priority than the rest of the process. What it
-// starts has the usual one, and so has what comes after it.
+// TestLowPriority: a calculation has a lower priority than the rest of the process. Goroutines
+// that it starts have the usual one, and so has the process after it.
 func TestLowPriority(t *testing.T) {
 	const n = 2
 	niceness := func() int {

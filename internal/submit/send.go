@@ -33,12 +33,12 @@ func (a *Answer) Send(ctx context.Context) (*receipt.Receipt, *receipt.Report, e
 	if err != nil {
 		return nil, nil, err
 	}
-	report, err := verified(ctx, a.Server, got, a.Verify)
+	report, err := recordAndVerify(ctx, a.Server, got, a.Verify)
 	return got, report, err
 }
 
-// Fetch gets the receipt of a request again, verifies it and records its checkpoint, which
-// may have cosignatures that an earlier one had not.
+// Fetch gets the receipt of an accepted request, verifies it and records its checkpoint. The
+// checkpoint may have cosignatures that came after an earlier receipt was made.
 func Fetch(ctx context.Context, s *remote.Server, id protocol.RequestID, wait time.Duration, o receipt.Options) (*receipt.Receipt, *receipt.Report, error) {
 	got, err := s.Receipt(ctx, id, wait)
 	if err != nil {
@@ -47,11 +47,12 @@ func Fetch(ctx context.Context, s *remote.Server, id protocol.RequestID, wait ti
 	if requestOf(got) != id {
 		return nil, nil, fault.New(fault.Negative, "the server sent the receipt of another request", remote.DoNotRely)
 	}
-	report, err := verified(ctx, s, got, o)
+	report, err := recordAndVerify(ctx, s, got, o)
 	return got, report, err
 }
 
-// requestOf returns the request that a receipt is about, zero if it is about none.
+// requestOf returns the id of the request that a receipt is about. It is zero if the leaf of
+// the receipt is no acceptance, or does not parse.
 func requestOf(r *receipt.Receipt) protocol.RequestID {
 	leaf, err := protocol.ParseLeaf(r.Leaf)
 	if err != nil {
@@ -68,8 +69,9 @@ func requestOf(r *receipt.Receipt) protocol.RequestID {
 	return p.RequestID
 }
 
-// verified verifies a receipt and records its checkpoint.
-func verified(ctx context.Context, s *remote.Server, got *receipt.Receipt, o receipt.Options) (*receipt.Report, error) {
+// recordAndVerify records the checkpoint of a receipt and verifies the receipt. A negative
+// verdict is an error with its exit code.
+func recordAndVerify(ctx context.Context, s *remote.Server, got *receipt.Receipt, o receipt.Options) (*receipt.Report, error) {
 	report, err := receipt.RecordAndVerify(ctx, got, o, client.NewLog(s.Client), s.Source(), time.Now())
 	if bad := new(receipt.NegativeError); errors.As(err, &bad) {
 		return nil, fault.New(fault.ExitOfVerdict(bad.Verdict), bad.Error(), remote.AdviceOnReceipt(bad, s))

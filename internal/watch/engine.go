@@ -69,7 +69,7 @@ type alert struct {
 	peak     float64
 	sentence string // of a finding
 	hidden   string // why it is not notified: a silence, or what explains it
-	shown    bool   // receivers may know that it fires, so they learn that it has ended
+	shown    bool   // it has fired without being hidden: receivers may know of it, so its end is sent
 	incident *incident
 	read     bool // in this tick
 }

@@ -599,8 +599,8 @@ func TestInhibition(t *testing.T) {
 	}
 }
 
-// TestEndOfHidden: a receiver that knows that an alert fires learns that it has ended, even
-// while something hides it. What it never knew it is not told.
+// TestEndOfHidden: the end of an alert is sent while something hides it, if it was visible
+// before. If it was hidden all the time, its end is not sent.
 func TestEndOfHidden(t *testing.T) {
 	t.Parallel()
 	old, lag := set(watch.CheckpointAge, 100), set(watch.LedgerLag, 1)

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 
 	"filippo.io/torchwood"
 
@@ -219,6 +220,11 @@ func (l *Log) Write(dir string, by *Epoch) {
 		return nil
 	}))
 }
+
+// AtURL adds the URL of a cosigner to each of its keys in lines of a policy file.
+func AtURL(policy, url string) string { return witness.ReplaceAllString(policy, "$0 "+url) }
+
+var witness = regexp.MustCompile("(?m)^witness .*$")
 
 func must[T any](v T, err error) T {
 	check(err)
