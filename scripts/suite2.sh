@@ -2,14 +2,14 @@
 # Proves and verifies random statements of every claim of suite 2, refuses mutants of the
 # proofs, and compares sizes and processor time with the PLONK claims: TestSuite2 in
 # claim. The second verifier, proof/ts, judges the same proofs and mutants, and both of its
-# sides are measured in node, where npm is installed. It also makes statements and witnesses
-# of random parameters, events and member lists, and what it makes of them, or why it refuses
-# them, must be the same as in Go: TestCases in proof/claims. Full, Go in WebAssembly is
-# measured in node as well, and the known answers are made on arm64, where qemu-aarch64 is
-# installed.
-# The last line is the result as JSON; ok is true only if every verdict is right, no proof
-# is larger than its goal on average, and proving takes less than a quarter of the time of
-# PLONK in the same run. in_time says whether the goals for the times were met here.
+# sides are measured in node, where npm is installed. It also gets random parameters, events
+# and member lists: its statements, witnesses and refusals must be those of Go (TestCases in
+# proof/claims). Full, Go in WebAssembly is measured in node as well, and the known answers are
+# made on arm64, where qemu-aarch64 is installed.
+#
+# The last line is the result as JSON. ok is true only if every verdict is right, the proofs of
+# each claim are on average no larger than their goal, and proving takes at most a quarter of
+# the time of PLONK in the same run. in_time says whether the goals for the times were met.
 #
 # Full, it takes about half an hour, with 10,000 proofs and as many mutants of each claim,
 # 1,000 of which the second verifier gets, and 60,000 cases about JSON; SHORT=1 takes less

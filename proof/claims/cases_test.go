@@ -41,7 +41,7 @@ type refusal struct {
 	Offset  *int   `json:"offset,omitempty"`
 }
 
-// witnessed is what a claim, parameters and an event lead to.
+// witnessed is the result of a claim, parameters and an event.
 type witnessed struct {
 	Publics []uint32 `json:"publics"`
 	Number  int      `json:"number"`
@@ -49,9 +49,10 @@ type witnessed struct {
 	Secrets []uint32 `json:"secrets"`
 }
 
-// TestCases writes cases about JSON, and what they lead to here, for the program in
-// proof/ts, to the file TD_SUITE2_CASES; scripts/suite2.sh runs it. TD_SUITE2 is short or
-// full, as for TestSuite2 in claim.
+// TestCases makes cases about JSON, and requires that each verdict occurs for each claim. It
+// writes the cases and their results to the file TD_SUITE2_CASES, if that is set, for the
+// program in proof/ts, which compares them: scripts/suite2.sh runs both. TD_SUITE2 is short
+// or full, as for TestSuite2 in claim.
 func TestCases(t *testing.T) {
 	rounds, seed := 1_000, [32]byte{3}
 	switch os.Getenv("TD_SUITE2") {
@@ -101,7 +102,7 @@ func TestCases(t *testing.T) {
 	checkSeen(t, seen)
 }
 
-// checkSeen requires that each verdict occurred for each claim that can have it.
+// checkSeen requires that each claim had each verdict that it can have.
 func checkSeen(t *testing.T, seen map[string]int) {
 	t.Helper()
 	verdicts := map[string]string{
@@ -124,7 +125,7 @@ func checkSeen(t *testing.T, seen map[string]int) {
 	}
 }
 
-// kind is the claim, list, event or character.
+// kind returns the id of the claim, or list, event or characters.
 func (c jsonCase) kind() string {
 	switch {
 	case c.Claim != "":
@@ -138,7 +139,7 @@ func (c jsonCase) kind() string {
 	}
 }
 
-// codeOf returns why an outcome is a refusal, or accepted.
+// codeOf returns the reason of a refusal, and accepted for any other outcome.
 func codeOf(outcome any) string {
 	if r, ok := outcome.(refusal); ok {
 		return r.Refused
@@ -146,7 +147,7 @@ func codeOf(outcome any) string {
 	return "accepted"
 }
 
-// outcome returns what a case leads to.
+// outcome returns the result of a case, or its refusal.
 func outcome(t *testing.T, c jsonCase) any {
 	t.Helper()
 	var result any
@@ -167,7 +168,7 @@ func outcome(t *testing.T, c jsonCase) any {
 	return result
 }
 
-// printable returns the digest of what may be in a name, a byte for each character.
+// printable returns the digest of one byte for each character: 1 if it may be in a name.
 func printable() string {
 	all := make([]byte, utf8.MaxRune+1)
 	for r := range all {
@@ -178,7 +179,8 @@ func printable() string {
 	return fmt.Sprintf("%x", sha256.Sum256(all))
 }
 
-// canonicalOrReason leaves the offset of a syntax error out, where readers may differ.
+// canonicalOrReason returns the canonical form of an event, or the reason of its refusal. The
+// offset of a syntax error is left out, because readers may differ in it.
 func canonicalOrReason(event []byte) any {
 	canonical, err := protocol.Canonicalize(event)
 	if unreadable := (*protocol.JSONError)(nil); errors.As(err, &unreadable) {
@@ -199,7 +201,7 @@ func describeList(file []byte) (any, error) {
 	return map[string]any{"id": l.ID().String(), "name": l.Name(), "depth": depth, "root": hexDigest(root)}, nil
 }
 
-// witnessOf commits an event, and makes the statement of the commitment as a verifier does.
+// witnessOf commits to an event, and makes the statement of the commitment as a verifier does.
 func witnessOf(t *testing.T, c jsonCase) (any, error) {
 	t.Helper()
 	p, err := claims.ParseParams(c.Claim, c.Params)
@@ -208,7 +210,7 @@ func witnessOf(t *testing.T, c jsonCase) (any, error) {
 	}
 	event, err := protocol.Canonicalize(c.Event)
 	if err != nil {
-		event = c.Event // which Commit refuses in turn, because it is not canonical
+		event = c.Event // Commit refuses it, because it is not canonical
 	}
 	var l *claims.List
 	var w *claims.Witness
@@ -247,7 +249,7 @@ func parseDigest(t *testing.T, text string) claims.Digest {
 	return d
 }
 
-// edges are cases that random ones miss.
+// edges returns cases at limits, which random ones miss.
 func edges(t *testing.T) (all []jsonCase) {
 	t.Helper()
 	blind := hexDigest(digest("r"))
@@ -285,7 +287,7 @@ func edges(t *testing.T) (all []jsonCase) {
 	return append(all, groupEdges(t)...)
 }
 
-// groupEdges are those of group/1.
+// groupEdges returns those of group/1.
 func groupEdges(t *testing.T) (all []jsonCase) {
 	t.Helper()
 	sk := digest("sk")
@@ -312,9 +314,9 @@ func groupEdges(t *testing.T) (all []jsonCase) {
 	for _, other := range []string{name + "n", "\u0000" + name[1:], ""} {
 		add(replace(params, name, other), replace(file, name, other), sk)
 	}
-	add(replace(params, name, "m"), file, sk)                                // the name is not the list's
-	add(replace(params, l.ID().String(), beyond), file, sk)                  // nor the id
-	add(replace(params, l.ID().String(), strings.Repeat("A", 64)), file, sk) // which is none
+	add(replace(params, name, "m"), file, sk)                                // another name than the list's
+	add(replace(params, l.ID().String(), beyond), file, sk)                  // another id
+	add(replace(params, l.ID().String(), strings.Repeat("A", 64)), file, sk) // not an id
 	add(params, replace(file, member, beyond), sk)
 	add(params, replace(file, `"`+member+`"`, ""), sk)
 	nullifier := func(sk claims.Digest) string {
@@ -326,14 +328,14 @@ func groupEdges(t *testing.T) (all []jsonCase) {
 	return all
 }
 
-// generator makes random cases, most of which are nearly right.
+// generator makes random cases. Most are valid, or differ from a valid one in one place.
 type generator struct{ *rand.Rand }
 
 func (g generator) oneOf(texts ...string) string { return texts[g.IntN(len(texts))] }
 
 func (g generator) raw(texts ...string) json.RawMessage { return json.RawMessage(g.oneOf(texts...)) }
 
-// odd is a value that is seldom right.
+// odd returns a value that is seldom valid where it is put.
 func (g generator) odd() json.RawMessage {
 	return g.raw("null", "true", `""`, `"x"`, "[]", "{}", "[1]", `{"a":1}`, "-1", "0", "1", "2", "0.5", "1e400", "18", "19", "1e-7",
 		"4294967295", "4294967296", "68719476735", "68719476736", "1073741823", "1073741824", "9007199254740991", "9007199254740992", "9007199254740993",
@@ -343,7 +345,7 @@ func (g generator) odd() json.RawMessage {
 		`"`+strings.Repeat("x", 128)+`"`, `"`+strings.Repeat("x", 129)+`"`)
 }
 
-// number is a number of an event or of parameters, in one of the spellings that it has.
+// number returns a number of an event or of parameters, in one of its spellings.
 func (g generator) number() json.RawMessage {
 	n := g.IntN(300)
 	if g.IntN(10) == 0 {
@@ -390,7 +392,7 @@ func (g generator) event() map[string]any {
 	return map[string]any{"a": g.value(), "b": g.value(), "m/n": map[string]any{"~": g.value(), "": g.value()}, "d": g.values(9 + g.IntN(9)), "\U0001f642": g.value(), "\ufb33": g.value()}
 }
 
-// pointers are some different ones, most of which resolve.
+// pointers returns 1 to most different pointers, nearly all of which resolve.
 func (g generator) pointers(most int) []string {
 	all := []string{"/a", "/b", "/m~1n/~0", "/m~1n/", "/\U0001f642", "/d/0", "/d/1", "/d/2", "/d/3", "/d/4", "/d/5", "/d/6", "/d/7", "/d/8"}
 	if g.IntN(8) == 0 {
@@ -400,7 +402,7 @@ func (g generator) pointers(most int) []string {
 	return all[:min(1+g.IntN(most), len(all))]
 }
 
-// params are parameters of a claim of numbers.
+// params returns parameters of a claim other than group/1.
 func (g generator) params(id string, event map[string]any) map[string]any {
 	lo, hi := g.raw("0", "0", "0", "0", "1", "100"), g.raw("300", "400", "4294967", "200", "42949672.95", "42949672.95")
 	p := map[string]any{"scale": 2, "offset": 0}
@@ -466,7 +468,8 @@ func (g generator) record(id string, p, event map[string]any) {
 	}
 }
 
-// text writes JSON, mutated now and then, canonical if it can be and shall be.
+// text returns v as JSON, in its canonical form if canonical is set. Now and then a value is
+// replaced, or the text is edited.
 func (g generator) text(t *testing.T, v any, canonical bool) []byte {
 	t.Helper()
 	raw, err := protocol.EncodeJSON(v)
@@ -485,7 +488,8 @@ func (g generator) text(t *testing.T, v any, canonical bool) []byte {
 	return raw
 }
 
-// replaced has another value for one of the members or elements, or has one more or less.
+// replaced returns an object in which one member or element has another value, another place,
+// or is added or removed.
 func (g generator) replaced(raw []byte) []byte {
 	var object map[string]any
 	d := json.NewDecoder(bytes.NewReader(raw))
@@ -521,7 +525,7 @@ func (g generator) replaced(raw []byte) []byte {
 	return changed
 }
 
-// edited differs in its text.
+// edited returns a text with one edit, after which it may be no JSON.
 func (g generator) edited(raw []byte) []byte {
 	at := g.IntN(len(raw))
 	insert := g.oneOf(" ", "\n", ",", "{", "}", "[", "]", ":", `"`, "0", "9", "-", "+", ".", "e", "E5", "\\", `\u0041`, `\ud800`, `\udc00`, "\xff", "\xc3\xa9", "\xed\xa0\x80", "\x00",
@@ -549,7 +553,8 @@ func (g generator) digest() (d claims.Digest) {
 	return d
 }
 
-// list makes a list file, and parameters and a secret of one of its members.
+// list returns a list file, and parameters and the secret of one of its members. Now and then
+// the secret is another one.
 func (g generator) list(t *testing.T) (file, params []byte, secret claims.Digest) {
 	t.Helper()
 	members := make([]claims.Digest, 1+g.IntN(20))
@@ -571,7 +576,7 @@ func (g generator) list(t *testing.T) (file, params []byte, secret claims.Digest
 	return l.Encode(), params, secret
 }
 
-// largest is the file of a list of many members, which need not be those of secrets.
+// largest returns the file of a list of n members, which no secrets belong to.
 func (g generator) largest(t *testing.T, n int) []byte {
 	t.Helper()
 	members := make([]string, n)
@@ -586,7 +591,7 @@ func (g generator) largest(t *testing.T, n int) []byte {
 	return file
 }
 
-// next is a random case.
+// next returns a random case.
 func (g generator) next(t *testing.T) jsonCase {
 	t.Helper()
 	event := g.event()

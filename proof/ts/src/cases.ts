@@ -1,5 +1,6 @@
-// Cases about JSON: what Go makes of parameters, events and lists is compared with what
-// this program makes of them. A case is a line of JSON with bytes in base64.
+// Cases about JSON: parameters, events and lists, whose results or refusals are compared with
+// those of Go. A case is a line of JSON, with bytes in base64. TestCases in proof/claims
+// writes them.
 
 import { readFileSync } from "node:fs";
 import { checkClaim, digest } from "./claims.js";
@@ -18,7 +19,8 @@ export type Case =
 
 const bytes = (base64: string): Buffer => Buffer.from(base64, "base64");
 
-// resultOf has what a case leads to, or how it is refused, or an error of this program.
+// resultOf returns the result of a case, or why it is refused. An error of this program is a
+// result that no case wants.
 export function resultOf(c: Case): unknown {
   try {
     if ("claim" in c) return witness(c);
@@ -48,7 +50,8 @@ function witness(c: Extract<Case, { claim: string }>): unknown {
   return { ...checkClaim(again), secrets: w.secrets };
 }
 
-// vectors yields the cases of TD/1, with their verdicts alone where digests differ.
+// vectors yields the cases of TD/1. For statements it compares the verdicts alone, because the
+// digests of suite 2 are others.
 export function* vectors(folder: string): Generator<{ case: Case; got: unknown; want: unknown }> {
   const read = (name: string) => JSON.parse(readFileSync(`${folder}/${name}`, "utf8"));
   const base64 = (s: string): string => Buffer.from(s).toString("base64");

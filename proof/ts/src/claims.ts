@@ -8,8 +8,8 @@ import { Params } from "./verify.js";
 // A statement of a claim in a session. Anchor, context and tag are a, c and t.
 export type Statement = { anchor: string; context: string; tag: string } & Claim;
 
-// Claim is a statement outside of a session. Digests are 64 hexadecimal digits, integers of
-// 64 bits decimals.
+// A Claim is a statement outside of a session. Digests are 64 hexadecimal digits, integers of
+// 64 bits are decimals.
 export type Claim = { commitment: string } & (
   | { claim: "open/1" }
   | { claim: "range/1"; intervals: [number, number][] }
@@ -73,7 +73,7 @@ export function check(s: Statement): { publics: number[]; number: number; width:
   return { publics: [...digest(s.anchor), ...digest(s.context), ...digest(s.tag), ...publics], number, width };
 }
 
-// checkClaim does so outside of a session.
+// checkClaim is check outside of a session: without a, c and t.
 export function checkClaim(s: Claim): { publics: number[]; number: number; width: number } {
   const cm = digest(s.commitment);
   switch (s.claim) {

@@ -1,5 +1,5 @@
-// From an event to a witness: the statement with its commitment, and the secrets of the
-// circuit (sections 3.1, 10 and 11).
+// The witness of an event: the statement with its commitment, and the secrets of the circuit
+// (sections 3.1, 10 and 11).
 
 import { Claim, digest, sumBits, width } from "./claims.js";
 import { add } from "./field.js";
@@ -44,7 +44,7 @@ function resolve(event: Json, pointer: Pointer): Json {
   return v;
 }
 
-// integerOf is the integer of a number by scale and offset.
+// integerOf returns the integer of a number by scale and offset, or refuses the event.
 function integerOf(v: Json, p: { scale: number; offset: bigint }, bits: number): bigint {
   const integer = claimedValue(v, p)?.integer;
   encodable(integer !== undefined && integer < 2n ** BigInt(bits), `no integer of ${bits} bits`);
@@ -55,7 +55,7 @@ const between = (lo: bigint, v: bigint, hi: bigint): boolean => lo <= v && v <= 
 
 const limb = (v: bigint, i: number): bigint => (v >> BigInt(16 * i)) & 0xffffn;
 
-// Secrets are the secrets of a circuit in its order.
+// Secrets collects the secrets of a circuit, in its order.
 class Secrets {
   readonly all: number[] = [];
 
@@ -67,7 +67,7 @@ class Secrets {
     for (let i = 0; i < n; i++) this.all.push(Number((v >> BigInt(i)) & 1n));
   }
 
-  // atMost has the difference of x and y, and the carries of its addition to x.
+  // atMost appends the difference of x and y, and the carries of its addition to x.
   atMost(x: bigint, y: bigint, bits: number): void {
     const d = y - x;
     this.bits(d, bits);
@@ -78,7 +78,8 @@ class Secrets {
     }
   }
 
-  // sum has the sum of integers of n limbs, and the carries of their addition.
+  // sum appends the sum of integers of n limbs and the carries of their addition, and returns
+  // the sum.
   sum(values: bigint[], n: number, carryBits: number): bigint {
     const sum = values.reduce((s, v) => s + v, 0n);
     this.bits(sum, 16 * n + carryBits);
@@ -91,13 +92,13 @@ class Secrets {
   }
 }
 
-// pack has bits 28i .. 28i + 27 of the values in element i.
+// pack returns 8 elements of 28 bits, which hold the values of 32 bits one after another.
 function pack(values: bigint[]): number[] {
   const all = values.reduce((sum, v, i) => sum | (v << BigInt(32 * i)), 0n);
   return ZEROS.map((_, i) => Number((all >> BigInt(28 * i)) & 0xfffffffn));
 }
 
-// opened returns e, h, and the commitment to an event and the encoding of its fields.
+// opened returns e, h and the commitment. f is the encoding of the fields.
 function opened(claim: string, event: JsonObject, blind: number[], f: number[]): { e: number[]; h: number[]; commitment: string } {
   const e = H("TD-V2-event", text(canonical(event)));
   const h = compress(e, blind);
@@ -105,7 +106,8 @@ function opened(claim: string, event: JsonObject, blind: number[], f: number[]):
   return { e, h, commitment: hexOf(compress(h, f.map((x, i) => add(x, t[i])))) };
 }
 
-// commit makes a witness of each claim but group/1, from an event in any layout.
+// commit returns the witness of an event, which need not be canonical. group/1 has a function
+// of its own, commitMember.
 export function commit(p: Params, raw: Uint8Array, blind: number[]): Witness {
   const event = parseEvent(raw);
   const secrets = new Secrets();
@@ -145,26 +147,30 @@ export function commit(p: Params, raw: Uint8Array, blind: number[]): Witness {
       return finish(commitField(p, event, blind, secrets));
     case "group/1":
       throw new Refusal("malformed_request", "a member's secret is needed");
-    case "series-range/1": {
-      const list = resolve(event, p.at);
-      encodable(Array.isArray(list) && list.length === p.count, `no list of ${p.count} numbers`);
-      const values = list.map((v) => integerOf(v, p, 30));
-      const w = width({ lo: Number(p.lo), hi: Number(p.hi) });
-      for (const v of values) {
-        holds(between(p.lo, v, p.hi));
-        secrets.bits(v - p.lo, w);
-        secrets.bits(p.hi - v, w);
-      }
-      const least = BigInt(p.count) * p.lo;
-      const sum = secrets.sum(values.map((v) => v - p.lo), Math.ceil(w / 16), 10);
-      holds(between(p.sums.lo - least, sum, p.sums.hi - least));
-      secrets.atMost(p.sums.lo - least, sum, sumBits(w));
-      secrets.atMost(sum, p.sums.hi - least, sumBits(w));
-      let f = [p.count, ...ZEROS.slice(1)];
-      for (let i = 0; i < values.length; i += 8) f = compress(f, ZEROS.map((_, j) => Number(values[i + j] ?? 0n)));
-      return finish(f);
-    }
+    case "series-range/1":
+      return finish(commitSeries(p, event, secrets));
   }
+}
+
+// commitSeries appends the secrets of a series, and returns its encoding.
+function commitSeries(p: Params & { claim: "series-range/1" }, event: JsonObject, secrets: Secrets): number[] {
+  const list = resolve(event, p.at);
+  encodable(Array.isArray(list) && list.length === p.count, `no list of ${p.count} numbers`);
+  const values = list.map((v) => integerOf(v, p, 30));
+  const w = width({ lo: Number(p.lo), hi: Number(p.hi) });
+  for (const v of values) {
+    holds(between(p.lo, v, p.hi));
+    secrets.bits(v - p.lo, w);
+    secrets.bits(p.hi - v, w);
+  }
+  const least = BigInt(p.count) * p.lo;
+  const sum = secrets.sum(values.map((v) => v - p.lo), Math.ceil(w / 16), 10);
+  holds(between(p.sums.lo - least, sum, p.sums.hi - least));
+  secrets.atMost(p.sums.lo - least, sum, sumBits(w));
+  secrets.atMost(sum, p.sums.hi - least, sumBits(w));
+  let f = [p.count, ...ZEROS.slice(1)];
+  for (let i = 0; i < values.length; i += 8) f = compress(f, ZEROS.map((_, j) => Number(values[i + j] ?? 0n)));
+  return f;
 }
 
 // commitField appends the secrets of a record's field, and returns the root of the record.
@@ -199,7 +205,7 @@ function commitField(p: Extract<Params, { field: number }>, event: JsonObject, b
   return level[0];
 }
 
-// commitMember makes a witness of group/1 for a member's secret.
+// commitMember returns the witness of group/1 for a member's secret.
 export function commitMember(p: Params, raw: Uint8Array, blind: number[], list: List, secret: number[]): Witness {
   requireList(p, list);
   const event = parseEvent(raw);

@@ -27,7 +27,7 @@ export function D(label: string, ...parts: Uint8Array[]): Uint8Array {
   return labelled(label, parts);
 }
 
-// labelled is D of more parts than a call can have arguments.
+// labelled is D for a list of parts, which may be longer than a call can have arguments.
 export function labelled(label: string, parts: Uint8Array[]): Uint8Array {
   const all: Uint8Array[] = [Uint8Array.of(label.length), text(label)];
   for (const part of parts) all.push(u32([0, part.length]), part);

@@ -13,14 +13,14 @@ export class Unreadable extends Error {
   }
 }
 
-// Decimal is digits · 10^exponent, without zeros at either end of the digits; 0 has none.
+// A Decimal is digits · 10^exponent. The digits neither begin nor end with 0; zero has none.
 interface Decimal {
   negative: boolean;
   digits: string;
   exponent: number;
 }
 
-// Numeral is a number, by its canonical form, which has exactly its value.
+// A Numeral is a number. Its text is the canonical form, which has exactly the same value.
 export class Numeral {
   constructor(readonly text: string) {}
 
@@ -51,9 +51,9 @@ function decimal(text: string): Decimal {
   return { negative: sign === "-", digits: all.slice(first, end), exponent: (direction === "-" ? -size : size) - fraction.length + all.length - end };
 }
 
-// canonicalNumber returns the canonical form of a number, if that has the same value.
-// It is the form that JavaScript gives a number, by definition of RFC 8785: here alone a
-// number is a double.
+// canonicalNumber returns the canonical form of a number, undefined if that has another value.
+// RFC 8785 defines it as the form that JavaScript writes for a double, so this function alone
+// makes a double of a number.
 export function canonicalNumber(text: string): string | undefined {
   const exact = decimal(text);
   const { negative, digits, exponent } = exact;
@@ -86,7 +86,7 @@ class Reader {
   // text has one character for each byte.
   constructor(private readonly text: string) {}
 
-  // match returns what a pattern matches here, and goes behind it.
+  // match returns what a pattern matches at the present place, and moves behind it.
   private match(pattern: RegExp): string | undefined {
     pattern.lastIndex = this.at;
     const found = pattern.exec(this.text)?.[0];
@@ -94,7 +94,7 @@ class Reader {
     return found;
   }
 
-  // skip goes behind a character, if it is the next one.
+  // skip moves behind a character and returns true, if it is the next one.
   private skip(c: string): boolean {
     if (this.text[this.at] !== c) return false;
     this.at++;
@@ -196,7 +196,7 @@ class Reader {
   }
 }
 
-// parse reads an object of at most some bytes, and so many in its canonical form.
+// parse reads an object. The text and its canonical form have at most limit bytes each.
 export function parse(raw: Uint8Array, limit: number): JsonObject {
   if (raw.length > limit) throw new Unreadable("too_large", limit);
   const text = Buffer.from(raw).toString("latin1");
@@ -209,8 +209,8 @@ export function parse(raw: Uint8Array, limit: number): JsonObject {
   return object;
 }
 
-// canonical writes the canonical form (RFC 8785), whose texts are those of JavaScript.
-// The order of member names is that of their units of 16 bits.
+// canonical returns the canonical form (RFC 8785). It has texts as JavaScript writes them, and
+// member names in the order of their 16-bit code units.
 export function canonical(v: Json): string {
   if (v instanceof Numeral) return v.text;
   if (Array.isArray(v)) return `[${v.map(canonical).join()}]`;

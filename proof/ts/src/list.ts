@@ -5,13 +5,13 @@ import { P } from "./field.js";
 import { D, H, labelled, text } from "./hash.js";
 import { parse } from "./json.js";
 import { compress } from "./poseidon.js";
-import { Refusal, readable } from "./refusal.js";
+import { readable, wellFormed } from "./refusal.js";
 
 const MOST_BYTES = 10 * 2 ** 20;
 const MOST_MEMBERS = 2 ** 17;
 
-// LATER has the characters that Unicode got from 15.1 to 17.0, which is what engines know.
-// The test of agreement compares all characters, and would notice a later version.
+// LATER has the characters that Unicode 15.1 to 17.0 added, and that engines know. The case
+// "printable" compares all characters with those of Go, and fails for a later version.
 const LATER = new Set<number>();
 const RUNS = `
   88f 897 c5c cdc 1acf-1add 1ae0-1aeb 1b4e-1b4f 1b7f 1c89-1c8a 20c1 2427-2429 2b96 2ffc-2fff 31e4-31e5 31ef
@@ -54,8 +54,8 @@ export class List {
     return Math.max(1, Math.ceil(Math.log2(this.members.length)));
   }
 
-  // levels has the nodes of the tree from the leaves to the root, without those that have
-  // no member below; siblingless nodes are completed by [nothing].
+  // levels returns the nodes of the tree, level by level from the leaves to the root. Nodes
+  // without a member below are left out; [nothing] returns them.
   get levels(): number[][][] {
     if (this.known !== undefined) return this.known;
     const levels = [this.members.map(digest)];
@@ -70,31 +70,27 @@ export class List {
     return this.levels[this.depth][0];
   }
 
-  // siblings has those of the nodes from a member to the root.
+  // siblings returns the sibling of each node on the path from a member to the root.
   siblings(member: number): number[][] {
     return Array.from({ length: this.depth }, (_, level) => this.levels[level][(member >> level) ^ 1] ?? nothing(level));
   }
 }
 
-// nothing returns the node of a level that has no member below.
+// nothing returns the node of a level that has no member below it.
 function nothing(level: number): number[] {
   if (level === 0) return new Array(8).fill(0);
   const below = nothing(level - 1);
   return compress(below, below);
 }
 
-function refuseUnless(condition: boolean, why: string): asserts condition {
-  if (!condition) throw new Refusal("malformed_request", why);
-}
-
 export function parseList(file: Uint8Array): List {
   const object = readable(() => parse(file, MOST_BYTES), (reason) => (reason === "too_large" ? reason : "malformed_request"));
   const [name, members] = [object.get("name"), object.get("members")];
-  refuseUnless(object.size === 2 && typeof name === "string" && Array.isArray(members), "no name and members");
-  refuseUnless(checkName(name), "no name");
-  refuseUnless(members.length >= 1 && members.length <= MOST_MEMBERS, "too few or too many members");
+  wellFormed(object.size === 2 && typeof name === "string" && Array.isArray(members), "no name and members");
+  wellFormed(checkName(name), "no name");
+  wellFormed(members.length >= 1 && members.length <= MOST_MEMBERS, "too few or too many members");
   const texts = members.map((m) => (typeof m === "string" ? m : ""));
-  refuseUnless(texts.every(isDigest), "a member is no digest");
-  refuseUnless(texts.every((m, i) => i === 0 || texts[i - 1] < m), "members are not in order or repeat");
+  wellFormed(texts.every(isDigest), "a member is no digest");
+  wellFormed(texts.every((m, i) => i === 0 || texts[i - 1] < m), "members are not in order or repeat");
   return new List(name, texts);
 }

@@ -1,9 +1,12 @@
-// Compares circuits and proofs with the known answers of suite2.json, and what JSON leads to
-// with the vectors of TD/1, in the folder that is the first argument: docs/spec/vectors.
-// It then reads cases from standard input, one JSON a line: statements, proof in base64, and
-// whether it is valid; or a case about JSON and what it leads to; the last line has the
-// number of the latter. It writes how many cases agree as JSON, with milliseconds of
-// processor time for each claim.
+// The first argument is the folder docs/spec/vectors. The program compares circuits and proofs
+// with the known answers of suite2.json, and the results of JSON with the vectors of TD/1.
+//
+// It then reads cases from standard input, one JSON a line. A line has statements, a proof in
+// base64 and whether it is valid, or a case about JSON and the result that Go has. The last
+// line has the number of cases about JSON.
+//
+// The program writes how many cases agree as JSON, with milliseconds of processor time for
+// each claim.
 
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
@@ -46,8 +49,9 @@ const verifier = new Verifier();
 const claims: Record<string, { agreed: number; valid: number; ms: number }> = {};
 const differ: string[] = [];
 
-// compare counts a case about JSON.
 const json: Record<string, number> = { vectors: 0, agreed: 0, accepted: 0, cases: 0 };
+
+// compare counts a case about JSON if the results are the same, and notes it otherwise.
 function compare(count: string, c: Case, got: unknown, want: unknown): void {
   if (isDeepStrictEqual(got, want)) json[count]++;
   else differ.push(`${JSON.stringify(c)}: got ${JSON.stringify(got)}, want ${JSON.stringify(want)}`);

@@ -1,11 +1,11 @@
-// Claims from JSON (section 11): parameters, and the statements that they make of a
+// Claims from JSON (section 11): parameters, and the statement of parameters and a
 // commitment. The native rules are those of section 6 of TD/1.
 
 import { Claim, digest } from "./claims.js";
 import { H, text, u32 } from "./hash.js";
 import { Json, Numeral, canonical, canonicalNumber, parse, scaled } from "./json.js";
 import { List, checkName, isDigest, scopeOf } from "./list.js";
-import { Refusal, readable } from "./refusal.js";
+import { Refusal, readable, wellFormed } from "./refusal.js";
 
 // Scaling turns a number of the event into the integer x · 10^scale + offset.
 interface Scaling {
@@ -18,7 +18,7 @@ interface Interval {
   hi: bigint;
 }
 
-// Pointer has the unescaped parts of a JSON pointer.
+// A Pointer is the parts of a JSON pointer, unescaped.
 export type Pointer = string[];
 
 export type Params =
@@ -33,42 +33,37 @@ export type Params =
 
 const MOST_BYTES = 2048;
 
-// refuseUnless refuses parameters.
-function refuseUnless(condition: boolean, why: string): asserts condition {
-  if (!condition) throw new Refusal("malformed_request", why);
-}
-
 // membersOf returns the members of an object that has exactly these.
 function membersOf(v: Json, ...names: string[]): Record<string, Json> {
-  refuseUnless(v instanceof Map && v.size === names.length && names.every((name) => v.has(name)), "other members");
+  wellFormed(v instanceof Map && v.size === names.length && names.every((name) => v.has(name)), "other members");
   return Object.fromEntries(v);
 }
 
 function textOf(v: Json): string {
-  refuseUnless(typeof v === "string", "no text");
+  wellFormed(typeof v === "string", "no text");
   return v;
 }
 
 function listOf(v: Json, most: number): Json[] {
-  refuseUnless(Array.isArray(v) && v.length >= 1 && v.length <= most, `no list of 1 to ${most}`);
+  wellFormed(Array.isArray(v) && v.length >= 1 && v.length <= most, `no list of 1 to ${most}`);
   return v;
 }
 
 function integerOf(v: Json, from: bigint, to: bigint): bigint {
   const x = v instanceof Numeral ? v.scaled(0, 0n) : undefined;
-  refuseUnless(x !== undefined && from <= x && x <= to, `no integer from ${from} to ${to}`);
+  wellFormed(x !== undefined && from <= x && x <= to, `no integer from ${from} to ${to}`);
   return x;
 }
 
 function pointerOf(v: Json): Pointer {
   const [first, ...parts] = textOf(v).split("/");
-  refuseUnless(first === "" && parts.length > 0, "a pointer is empty or does not begin with /");
-  for (const part of parts) refuseUnless(!/~(?![01])|^-$|^0[0-9]+$/.test(part), "a part of a pointer is not strict");
+  wellFormed(first === "" && parts.length > 0, "a pointer is empty or does not begin with /");
+  for (const part of parts) wellFormed(!/~(?![01])|^-$|^0[0-9]+$/.test(part), "a part of a pointer is not strict");
   return parts.map((part) => part.replaceAll("~1", "/").replaceAll("~0", "~"));
 }
 
 function pointersOf(list: Json[]): Pointer[] {
-  refuseUnless(new Set(list).size === list.length, "pointers repeat");
+  wellFormed(new Set(list).size === list.length, "pointers repeat");
   return list.map(pointerOf);
 }
 
@@ -78,22 +73,22 @@ function scalingOf(p: Record<string, Json>): Scaling {
   return { scale: Number(integerOf(p.scale, 0n, 18n)), offset: "offset" in p ? integerOf(p.offset, -LARGEST_OFFSET, LARGEST_OFFSET) : 0n };
 }
 
-// boundOf converts a bound, which may be a text only where wide is set, and only if no
-// number of JSON has its value.
+// boundOf returns a bound as an integer. It may be a text only if wide is set and no number of
+// JSON has its value.
 function boundOf(v: Json, { scale, offset }: Scaling, wide: boolean): bigint {
   let bound: bigint | undefined;
   if (v instanceof Numeral) bound = v.scaled(scale, offset);
   else if (wide && typeof v === "string") {
-    refuseUnless(/^-?(0|[1-9][0-9]*)(\.[0-9]*[1-9])?$/.test(v) && canonicalNumber(v) === undefined, "a bound has another form");
+    wellFormed(/^-?(0|[1-9][0-9]*)(\.[0-9]*[1-9])?$/.test(v) && canonicalNumber(v) === undefined, "a bound has another form");
     bound = scaled(v, scale, offset);
   }
-  refuseUnless(bound !== undefined, "a bound is no number that the scale makes an integer");
+  wellFormed(bound !== undefined, "a bound is no number that the scale makes an integer");
   return bound;
 }
 
 function intervalOf(lo: Json, hi: Json, scaling: Scaling, bits: number, wide = false): Interval {
   const interval = { lo: boundOf(lo, scaling, wide), hi: boundOf(hi, scaling, wide) };
-  refuseUnless(0n <= interval.lo && interval.lo <= interval.hi && interval.hi < 2n ** BigInt(bits), "no interval");
+  wellFormed(0n <= interval.lo && interval.lo <= interval.hi && interval.hi < 2n ** BigInt(bits), "no interval");
   return interval;
 }
 
@@ -106,14 +101,14 @@ function fieldOf(p: Record<string, Json>): { at: Pointer[]; field: number } {
 
 export const hexOf = (elements: number[]): string => Buffer.from(u32(elements)).toString("hex");
 
-// integerDigest has the four limbs of an integer of 64 bits.
+// integerDigest returns the four limbs of an integer of 64 bits, and four zeros.
 function integerDigest(v: bigint): number[] {
   const limbs = [0n, 16n, 32n, 48n].map((shift) => Number((v >> shift) & 0xffffn));
   return [...limbs, 0, 0, 0, 0];
 }
 
-// claimedValue returns the digest of a value that a claim is about, or nothing if it has
-// none; a number is its integer as well.
+// claimedValue returns the digest of a value that a claim is about, undefined if it has none.
+// For a number it returns the integer, too.
 export function claimedValue(v: Json, { scale, offset }: Scaling): { digest: number[]; integer?: bigint } | undefined {
   if (typeof v === "string") return { digest: H("TD-V2-text", text(v)) };
   if (v === null || typeof v === "boolean") return { digest: H("TD-V2-literal", text(canonical(v))) };
@@ -125,13 +120,13 @@ export function claimedValue(v: Json, { scale, offset }: Scaling): { digest: num
 
 function givenValue(v: Json, scaling: Scaling): string {
   const value = claimedValue(v, scaling);
-  refuseUnless(value !== undefined, "a value has no digest");
+  wellFormed(value !== undefined, "a value has no digest");
   return hexOf(value.digest);
 }
 
 export function parseParams(claim: string, raw: Uint8Array): Params {
   const params = readable(() => parse(raw, MOST_BYTES), () => "malformed_request");
-  refuseUnless(canonical(params) === Buffer.from(raw).toString("utf8"), "not canonical");
+  wellFormed(canonical(params) === Buffer.from(raw).toString("utf8"), "not canonical");
   const parser = parsers.get(claim);
   if (parser === undefined) throw new Refusal("unknown_claim", "no such claim");
   return parser(params);
@@ -174,10 +169,10 @@ const parsers = new Map<string, (p: Json) => Params>([
   ["group/1", (v) => {
     const p = membersOf(v, "list", "name", "scope", "nullifier");
     const params = { claim: "group/1" as const, list: textOf(p.list), name: textOf(p.name), scope: textOf(p.scope), nullifier: textOf(p.nullifier) };
-    refuseUnless(/^[0-9a-f]{64}$/.test(params.list), "no id of a list");
-    refuseUnless(checkName(params.name), "no name");
-    refuseUnless(/^[a-z0-9._:/-]{1,128}$/.test(params.scope), "no scope");
-    refuseUnless(isDigest(params.nullifier), "no nullifier");
+    wellFormed(/^[0-9a-f]{64}$/.test(params.list), "no id of a list");
+    wellFormed(checkName(params.name), "no name");
+    wellFormed(/^[a-z0-9._:/-]{1,128}$/.test(params.scope), "no scope");
+    wellFormed(isDigest(params.nullifier), "no nullifier");
     return params;
   }],
   ["series-range/1", (v) => {
@@ -187,17 +182,17 @@ const parsers = new Map<string, (p: Json) => Params>([
     const interval = intervalOf(p.lo, p.hi, scaling, 30);
     const n = BigInt(count);
     const sums = intervalOf(p.sumlo, p.sumhi, { scale: scaling.scale, offset: n * scaling.offset }, 40, true);
-    refuseUnless(n * interval.lo <= sums.lo && sums.hi <= n * interval.hi, "a sum is outside of the intervals");
+    wellFormed(n * interval.lo <= sums.lo && sums.hi <= n * interval.hi, "a sum is outside of the intervals");
     return { claim: "series-range/1", at: pointerOf(p.at), count, sums, ...interval, ...scaling };
   }],
 ]);
 
-// requireList refuses parameters of another list.
+// requireList refuses parameters that are about another list, or about none.
 export function requireList(p: Params, list?: List): asserts list {
-  refuseUnless(p.claim === "group/1" && list !== undefined && list.id === p.list && list.name === p.name, "another list");
+  wellFormed(p.claim === "group/1" && list !== undefined && list.id === p.list && list.name === p.name, "another list");
 }
 
-// statementOf makes the statement of parameters about a commitment; group/1 needs the list.
+// statementOf returns the statement of parameters about a commitment. group/1 needs the list.
 export function statementOf(p: Params, commitment: string, list?: List): Claim {
   digest(commitment);
   switch (p.claim) {

@@ -11,7 +11,13 @@ export class Refusal extends Refused {
   }
 }
 
-// readable parses, and refuses what is unreadable with the code for its reason.
+// wellFormed refuses parameters and lists that break a rule.
+export function wellFormed(condition: boolean, why: string): asserts condition {
+  if (!condition) throw new Refusal("malformed_request", why);
+}
+
+// readable returns what parse returns. If the text is unreadable, it is refused with the code
+// for the reason.
 export function readable<T>(parse: () => T, code: (reason: string) => Code): T {
   try {
     return parse();
