@@ -68,7 +68,7 @@ func adviceOnUnvouched(reason error, server *Server) string {
 	case errors.Is(reason, receipt.ErrNotShown):
 		return "the log may be damaged: read it from another place"
 	}
-	return "each file's failed step says why; if signatures are missing, fetch the receipt again from a server with cosigners, or name a later checkpoint that has them with --cosigned, and the log with --log"
+	return "each file's failed step says why; if signatures are missing, get the receipt again with td receipt, or name a later cosigned checkpoint with --cosigned and the log with --log"
 }
 
 // adviceOnNotLive returns how to reach a server so that it is believed.
