@@ -15,7 +15,7 @@ const (
 	ballast      = 320 // MiB
 	percent      = 25
 	manySessions = 5_000
-	percentMany  = 17
+	percentMany  = 15
 	lookAtHeap   = time.Second
 )
 
