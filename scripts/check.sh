@@ -53,9 +53,9 @@ step "image (needs root: NOT RUN elsewhere)" make container
 # their own. Those of the injector on a running server wait for minutes, as alerts do, and
 # three cosigners and outer layers for half a minute each: they are in make test and not
 # here, where detectors and cosigner are attacked in packages of their own. Whole servers
-# are tested with fewer rounds. Packages whose tests wait for the disk run beside others.
-step "tests of packages, and every benchmark once" make test PACKAGES="$(go list ./... | grep -v /cmd/td | tr '\n' ' ')" TESTFLAGS='-p 4 -shuffle=on -vet=off -bench . -benchtime 1x'
-step "tests of whole servers, in short" make test PACKAGES=./cmd/td PARALLEL=8 TESTFLAGS="-short -shuffle=on -vet=off -skip 'TestAttacksTrust|TestThreat_|TestAttacksOnServer|TestThreeCosigners|TestApproval|TestOuterLayers'"
+# are tested with fewer rounds.
+step "tests of packages, and every benchmark once" make test PACKAGES="$(go list ./... | grep -v /cmd/td | tr '\n' ' ')" TESTFLAGS='-shuffle=on -vet=off -bench . -benchtime 1x'
+step "tests of whole servers, in short" make test PACKAGES=./cmd/td TESTFLAGS="-short -shuffle=on -vet=off -skip 'TestAttacksTrust|TestThreat_|TestAttacksOnServer|TestThreeCosigners|TestApproval|TestOuterLayers'"
 step "formal model, in short (needs spin and gcc: NOT CHECKED elsewhere)" make model SHORT=1
 beside make faults SHORT=1
 step "attacks on trust, in short" make attacks-trust SHORT=1

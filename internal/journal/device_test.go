@@ -92,6 +92,7 @@ func (d thinDisk) remount(t *testing.T) {
 // load accepts without pause until stop is called, which returns what was
 // acknowledged.
 type load struct {
+	log    *log
 	mu     sync.Mutex
 	acks   []ack
 	failed int
@@ -100,7 +101,7 @@ type load struct {
 }
 
 func startLoad(l *log, pause time.Duration) *load {
-	w := &load{quit: make(chan struct{})}
+	w := &load{log: l, quit: make(chan struct{})}
 	for range 2 {
 		w.done.Go(func() {
 			for tick := time.NewTicker(pause); ; {
@@ -145,7 +146,7 @@ func (w *load) await(t *testing.T, acked, failed int, deadline time.Duration) {
 			return
 		}
 		if time.Now().After(end) {
-			t.Fatalf("after %v: %d acknowledged, %d failed; want %d, %d", deadline, len(w.acks), w.failed, acked, failed)
+			t.Fatalf("after %v: %d acknowledged, %d failed; want %d, %d; condition %+v", deadline, len(w.acks), w.failed, acked, failed, w.log.Condition())
 		}
 	}
 }
