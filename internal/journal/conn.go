@@ -21,7 +21,8 @@ type writeConn struct {
 // faultFunc lets tests break the writer. For the operations "begin", "exec",
 // "commit" and "rollback" it returns whether the operation takes place and which
 // error is reported. The operations "checkpoint", "copy", "verify", "complete",
-// "swap" and "settle" do not take place if it returns an error.
+// "swap" and "settle" do not take place if it returns an error; "settled" has taken
+// place, except for the last flush.
 type faultFunc func(op string) (apply bool, err error)
 
 // background: a transaction is never interrupted by the context of a caller.

@@ -315,7 +315,7 @@ func TestKill(t *testing.T) {
 // new file. No acknowledged entry is lost, nothing of the copy is left, and the
 // next start can write.
 func TestKillBeforeCopy(t *testing.T) {
-	for _, at := range []string{"copy", "verify", "complete", "swap", "settle", "begin"} {
+	for _, at := range []string{"copy", "verify", "complete", "swap", "settle", "settled", "begin"} {
 		for _, applied := range []string{"applied", "not"} {
 			if testing.Short() && applied == "not" {
 				continue // long, and no other concurrency

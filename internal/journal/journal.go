@@ -121,6 +121,7 @@ type Journal struct {
 	pages     int           // written to the write-ahead log since the last checkpoint
 	unsettled *group        // the group whose COMMIT failed, until its outcome is known
 	copied    bool          // the complete copy beside the database was made by this process
+	placed    bool          // it is also in the place of the database, and open
 	logged    bool          // the write-ahead log was written
 	held      os.FileInfo   // the database, as it was opened
 	broken    bool          // a write or a flush failed: the files are not written again

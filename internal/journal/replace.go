@@ -64,7 +64,7 @@ func (j *Journal) copy(ctx context.Context) error {
 	}
 	// The last connection has the write-ahead log open even if its name is gone.
 	if _, err := j.last.ExecContext(ctx, "VACUUM INTO ?", name); err != nil {
-		return err
+		return unusable(err)
 	}
 	if err := errors.Join(markCopy(name), syncFile(name)); err != nil {
 		return err
@@ -145,16 +145,19 @@ func (j *Journal) place(ctx context.Context) error {
 	if err := j.step("swap"); err != nil {
 		return err
 	}
-	if err := j.swapOpen(); err != nil {
-		return err
+	if !j.placed { // else an earlier attempt did it, and the copy may have lost its own name
+		if err := j.swapOpen(); err != nil {
+			return err
+		}
+		j.placed = true
 	}
 	if err := j.step("settle"); err != nil {
 		return err
 	}
-	if err := settleSwap(j.path); err != nil {
+	if err := cmp.Or(settleSwap(j.path), j.step("settled")); err != nil {
 		return err
 	}
-	j.copied, j.logged = false, false
+	j.copied, j.placed, j.logged = false, false, false
 	if err := useWAL(ctx, j.write); err != nil {
 		return err
 	}

@@ -56,12 +56,16 @@ func inode(t *testing.T, path string) uint64 {
 	return info.Sys().(*syscall.Stat_t).Ino
 }
 
-// writable waits until the writer has recovered by itself.
+// writable waits until the writer has recovered by itself. Reading continues
+// meanwhile.
 func (l *log) writable() {
 	l.Helper()
 	for end := time.Now().Add(30 * time.Second); !l.Writable(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(end) {
 			l.Fatalf("still not writable: %+v", l.Condition())
+		}
+		if _, err := l.Leaves(l.Context(), 0, 9); err != nil {
+			l.Fatalf("reading meanwhile: %v", err)
 		}
 	}
 }
@@ -70,7 +74,7 @@ func (l *log) writable() {
 // Each step to that may fail; reading continues, and the caller receives the outcome
 // in the end.
 func TestReplaced(t *testing.T) {
-	for _, step := range []string{"copy", "verify", "complete", "swap", "settle"} {
+	for _, step := range []string{"copy", "verify", "complete", "swap", "settle", "settled"} {
 		t.Run(step, func(t *testing.T) {
 			t.Parallel()
 			l, p, path := plannedLog(t)

@@ -88,19 +88,21 @@ func (j *Journal) openSQLite(ctx context.Context) error {
 	return j.migrate(ctx)
 }
 
+// openPools opens the connections. They create no file: an empty one of the name of a
+// copy would be put in the place of the journal.
 func (j *Journal) openPools(path string) (err error) {
 	sync := "synchronous(" + cmp.Or(j.cfg.synchronous, "FULL") + ")"
 	// SQLite does not report when a checkpoint of its own fails: see checkpoint.
-	if j.write, err = sql.Open("sqlite", dsn(path, sync, "wal_autocheckpoint(0)", "journal_size_limit(67108864)")); err != nil {
+	if j.write, err = sql.Open("sqlite", dsn(path, sync, "wal_autocheckpoint(0)", "journal_size_limit(67108864)")+existing); err != nil {
 		return err
 	}
 	j.write.SetMaxOpenConns(1)
-	if j.read, err = sql.Open("sqlite", dsn(path, "query_only(1)")); err != nil {
+	if j.read, err = sql.Open("sqlite", dsn(path, "query_only(1)")+existing); err != nil {
 		return err
 	}
 	j.read.SetMaxOpenConns(readers)
 	j.read.SetMaxIdleConns(readers)
-	if j.last, err = sql.Open("sqlite", dsn(path, sync)); err != nil {
+	if j.last, err = sql.Open("sqlite", dsn(path, sync)+existing); err != nil {
 		return err
 	}
 	j.last.SetMaxOpenConns(1)
@@ -254,6 +256,9 @@ func createFile(path string) error {
 	}
 	return fsutil.SyncDir(filepath.Dir(path))
 }
+
+// existing makes a connection open a file only if there is one.
+const existing = "&mode=rw"
 
 // dsn returns the data source name of a file with the settings of every connection.
 // Temporary tables stay in memory, so that no other directory is written to.
