@@ -42,7 +42,7 @@ type suite2Figures struct {
 }
 
 // suite2MostRatio bounds the time of proving, divided by that of PLONK in the same run. It
-// was a thirtieth at most.
+// was 0.034 at most.
 const suite2MostRatio = 0.25
 
 // suite2Goals are the bytes that proofs may have on average, and the milliseconds that

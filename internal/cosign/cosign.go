@@ -196,8 +196,8 @@ func (c *Cosigner) otherKey(ctx context.Context, cp *receipt.Checkpoint, l *Log)
 // take returns a slot of the log that cp is of, and reports whether one was free. The slots
 // bound how often strangers can make the cosigner read the server of a log. The first slot
 // is for any checkpoint, so a stranger can hold it. The second one is only for checkpoints
-// under the key that the server showed last. A stranger cannot sign such a checkpoint, so
-// the server always gets one of the two.
+// under the key that the server showed last, as the request in the first slot has read it. A
+// stranger cannot sign such a checkpoint, and can only submit again what the server signed.
 func (c *Cosigner) take(cp *receipt.Checkpoint) (s slot, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
